@@ -37,7 +37,8 @@ type Options struct {
 	Server server.Options
 
 	// Providers are external providers for the sign-in, as providers.New of package
-	// federation/providers returns them. Default: none.
+	// federation/providers returns them. Default: none. A factors.Manager of Options.Server needs
+	// their ids in its own options.
 	Providers []federation.Provider
 }
 
@@ -148,11 +149,12 @@ func start(ctx context.Context, store database, o Options) (*Accounts, error) {
 		return nil, err
 	}
 	if o.Server.Factors == nil {
-		o.Server.Factors = factors.New(engine, store.Factors(), factors.Options{Issuer: o.Server.Product})
+		o.Server.Factors = factors.New(engine, store.Factors(),
+			factors.Options{Issuer: o.Server.Product, Providers: ids(o.Providers)})
 	}
 	if len(o.Providers) > 0 {
 		o.Server.Federation, err = federation.New(engine, store.Federation(),
-			federation.Options{Providers: o.Providers, Spare: sparePasskey})
+			federation.Options{Providers: o.Providers, Spare: spare(o.Server.Factors)})
 	}
 	var handler *server.Server
 	if err == nil {
@@ -169,10 +171,19 @@ func start(ctx context.Context, store database, o Options) (*Accounts, error) {
 	return &Accounts{Server: handler, engine: engine, store: store, stop: stop}, nil
 }
 
-// sparePasskey returns a passkey that signs in alone: its owner can disconnect the last provider.
-func sparePasskey(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
-	all, err := tx.(factors.Tx).Factors(ctx, id)
-	return factors.AloneBeside(all, ""), err
+// spare finds a passkey that signs in alone: its owner can disconnect the last provider.
+func spare(m *factors.Manager) func(context.Context, federation.Tx, watchword.UserID) (string, error) {
+	return func(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
+		return m.Spare(ctx, tx.(factors.Tx), id)
+	}
+}
+
+// ids returns the ids of providers. An identity of one of them is a way in beside the last passkey.
+func ids(all []federation.Provider) (ids []string) {
+	for _, p := range all {
+		ids = append(ids, p.Info().ID)
+	}
+	return ids
 }
 
 var _ http.Handler = (*Accounts)(nil)

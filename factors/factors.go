@@ -32,6 +32,10 @@ type Options struct {
 
 	// Origins are those of other front-ends that may use passkeys. Only origins under RPID count.
 	Origins []string
+
+	// Providers are the ids of the providers that sign users in (package federation). An account without a
+	// password keeps its last passkey, unless it has an identity of one of them. Default: none.
+	Providers []string
 }
 
 // A Manager runs the flows of second factors. It is safe for concurrent use.

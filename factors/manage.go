@@ -143,18 +143,28 @@ func (m *Manager) remove(
 	if gone.ID == "" {
 		return gone, left, noFactor()
 	}
-	removed, err := tx.DeleteFactor(ctx, id, factor, AloneBeside(all, factor))
+	removed, err := tx.DeleteFactor(ctx, id, factor, m.aloneBeside(all, factor), m.opts.Providers)
 	if err == nil && !removed {
 		err = LastWayIn()
 	}
 	return gone, left, err
 }
 
-// AloneBeside returns the id of a passkey that signs in alone, other than a factor that is to be
-// removed. Without one, it returns "".
+// Spare returns the id of a passkey of the user that signs in alone, or "". The transaction holds the lock of
+// the account, so the answer stays true until its end.
 //
 // Unstable: for packages of this module.
-func AloneBeside(all []Factor, removed string) string {
+func (m *Manager) Spare(ctx context.Context, tx Tx, id watchword.UserID) (string, error) {
+	all, err := tx.Factors(ctx, id)
+	return m.aloneBeside(all, ""), err
+}
+
+// aloneBeside returns the id of a passkey that signs in alone, other than a factor that is to be
+// removed. Without one, or where passkeys are off, it returns "".
+func (m *Manager) aloneBeside(all []Factor, removed string) string {
+	if m.passkeys == nil {
+		return ""
+	}
 	for _, f := range all {
 		if f.ID != removed && f.signsInAlone() {
 			return f.ID

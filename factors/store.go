@@ -57,8 +57,9 @@ type FactorTx interface {
 	ClaimStep(ctx context.Context, f Factor, step int64, at time.Time) (bool, error)
 	RenameFactor(ctx context.Context, id watchword.UserID, factor, name string) (bool, error)
 	// DeleteFactor reports false if the factor does not exist, or is the last way to sign in. spare is another passkey
-	// that signs in alone, or empty. The caller holds the lock of the user's row.
-	DeleteFactor(ctx context.Context, id watchword.UserID, factor, spare string) (bool, error)
+	// that signs in alone, or empty. Identities of the offered providers count as ways in, those of others do not. The
+	// caller holds the lock of the user's row.
+	DeleteFactor(ctx context.Context, id watchword.UserID, factor, spare string, offered []string) (bool, error)
 	// CountFactors sets User.Factors to the number of factors that are not Unproven, and FactorsChangedAt to changed, or
 	// to a millisecond after its last value. The caller holds the lock of the user's row.
 	CountFactors(ctx context.Context, id watchword.UserID, changed time.Time) error

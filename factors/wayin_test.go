@@ -5,6 +5,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/federation"
 )
 
 // withoutPassword returns a signed-in account that has no password, as one that a company's directory signs in.
@@ -70,5 +71,47 @@ func TestPasswordIsAWayInBesideThePasskey(t *testing.T) {
 		a := r.signUp(t, "ada@example.com")
 		done := r.addPasskey(t, a, newDevice())
 		must(t, r.Remove(t.Context(), a.who, done.Factor.ID, laptop))
+	})
+}
+
+// A button of a provider that is not offered any more does not exist, so its identity replaces no passkey.
+func TestPasskeyIsKeptBesideAnIdentityOfARemovedProvider(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withoutPassword(t, "ada@example.com")
+		one := r.addPasskey(t, a, newDevice()).Factor
+		external := r.store.(interface{ Federation() federation.Store }).Federation()
+		must(t, external.Update(t.Context(), func(tx federation.Tx) error {
+			_, err := tx.InsertIdentity(t.Context(), federation.Identity{ID: "00000000-0000-7000-8000-000000000001",
+				UserID: a.who.User.ID, Provider: "acme", Issuer: "https://acme.example", Subject: "ada",
+				LinkedAt: r.clock()})
+			return err
+		}))
+		managerWith := func(offered ...string) *factors.Manager {
+			return factors.New(r.Engine, r.store.(realStore).Factors(), factors.Options{Providers: offered})
+		}
+		for _, offered := range [][]string{nil, {"github", "acm"}} {
+			m := managerWith(offered...)
+			wantCode(t, m.Remove(t.Context(), a.who, one.ID, laptop), watchword.CodeLastWayIn)
+			wantCode(t, m.ResetKind(t.Context(), "ops", a.who.User.ID, factors.KindPasskey), watchword.CodeLastWayIn)
+		}
+		must(t, managerWith("github", "acme").Remove(t.Context(), a.who, one.ID, laptop))
+	})
+}
+
+func TestPasskeyIsSpareOnlyWherePasskeysAreOn(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withoutPassword(t, "ada@example.com")
+		one := r.addPasskey(t, a, newDevice()).Factor
+		spare := func(o factors.Options) (id string) {
+			m := factors.New(r.Engine, r.store.(realStore).Factors(), o)
+			must(t, r.store.(realStore).Factors().Update(t.Context(), func(tx factors.Tx) (err error) {
+				id, err = m.Spare(t.Context(), tx, a.who.User.ID)
+				return err
+			}))
+			return id
+		}
+		if on, off := spare(factors.Options{}), spare(factors.Options{NoPasskeys: true}); on != one.ID || off != "" {
+			t.Errorf("on: %q, off: %q", on, off)
+		}
 	})
 }

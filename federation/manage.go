@@ -3,6 +3,8 @@ package federation
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -59,27 +61,50 @@ type StrandedCount struct {
 	Unproven int // they need the provider
 }
 
-// Stranded counts the users who can't sign in when only the providers with these ids are offered.
+// Stranded counts the users who can't sign in when only the providers with these ids are offered. A passkey that
+// Options.Spare returns is a way in.
 func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCount, err error) {
 	const batch = 500
 	for after := watchword.UserID(""); ; {
 		var users []watchword.User
+		so := n // a transaction may run twice
 		err := m.store.View(ctx, func(tx Tx) error {
-			users, err = tx.Stranded(ctx, after, offered, batch)
-			return err
-		})
-		for _, u := range users {
-			after = u.ID
-			if u.Verified() {
-				n.Proven++
-			} else {
-				n.Unproven++
+			n = so
+			if users, err = tx.Stranded(ctx, after, offered, batch); err != nil {
+				return err
 			}
+			for _, u := range users {
+				if err := n.add(ctx, tx, u, m.opts.Spare); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return StrandedCount{}, err
 		}
-		if err != nil || len(users) < batch {
-			return n, err
+		if len(users) < batch {
+			return n, nil
+		}
+		after = users[len(users)-1].ID
+	}
+}
+
+// add counts a user without a spare passkey. Most users have no passkey, so few of them cost a statement.
+func (n *StrandedCount) add(
+	ctx context.Context, tx Tx, u watchword.User, spare func(context.Context, Tx, watchword.UserID) (string, error),
+) error {
+	if u.Factors > 0 {
+		if passkey, err := spare(ctx, tx, u.ID); err != nil || passkey != "" {
+			return err
 		}
 	}
+	if u.Verified() {
+		n.Proven++
+	} else {
+		n.Unproven++
+	}
+	return nil
 }
 
 // Unlink removes an identity from the account. Codes: CodeStepUpRequired, CodeNotFound, CodeLastWayIn.
@@ -131,7 +156,7 @@ func (m *Manager) remove(ctx context.Context, tx Tx, u watchword.User, id string
 	if err != nil {
 		return err
 	}
-	removed, err := tx.DeleteIdentity(ctx, u.ID, id, spare)
+	removed, err := tx.DeleteIdentity(ctx, u.ID, id, spare, m.offered())
 	if err == nil && !removed {
 		err = refuse(watchword.CodeLastWayIn,
 			"This is your only way to sign in. Set a password or add a passkey first, then remove it.")
@@ -146,6 +171,9 @@ func (m *Manager) remove(ctx context.Context, tx Tx, u watchword.User, id string
 	}
 	return tx.InsertEvent(ctx, *event)
 }
+
+// offered returns the ids of the providers. Identities of others are no way in.
+func (m *Manager) offered() []string { return slices.Collect(maps.Keys(m.byID)) }
 
 // nameOf returns the name of a provider, or its id if the operator has removed it.
 func (m *Manager) nameOf(id string) string {

@@ -36,14 +36,16 @@ type IdentityTx interface {
 	// Identity returns an identity by issuer and subject. Both are compared exactly.
 	Identity(ctx context.Context, issuer, subject string) (Identity, error)
 	Identities(context.Context, watchword.UserID) ([]Identity, error) // oldest first
-	// Stranded lists users after the given id, in the order of ids. They have neither a password nor a passkey,
-	// and all their identities are of providers that are not offered. Only ID and VerifiedAt are set.
+	// Stranded lists users after the given id, in the order of ids. They have no password, and all their
+	// identities are of providers that are not offered. Only ID, VerifiedAt and Factors are set. Factors counts the
+	// passkeys, also those that are second factors only.
 	Stranded(ctx context.Context, after watchword.UserID, offered []string, limit int) ([]watchword.User, error)
 	// UseIdentity stores Provider, Email and LastUsedAt, if the account still has the identity.
 	UseIdentity(context.Context, Identity) (bool, error)
 	// DeleteIdentity reports false if the account does not have the identity, or could not sign in
-	// without it. spare is the id of a passkey that signs in alone, or "".
-	DeleteIdentity(ctx context.Context, id watchword.UserID, identity, spare string) (bool, error)
+	// without it. spare is the id of a passkey that signs in alone, or "". Identities of the offered
+	// providers count as ways in, those of others do not. The caller holds the lock of the user's row.
+	DeleteIdentity(ctx context.Context, id watchword.UserID, identity, spare string, offered []string) (bool, error)
 }
 
 // An Identity is an account at a provider that is linked to a user. No token of the provider is

@@ -182,18 +182,27 @@ func (s *sources) checkProvider(entry *providerSetting) {
 }
 
 // sparePasskey lets package federation know passkeys: wings don't import each other, and the stores
-// hand out one transaction for all.
-func sparePasskey(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
-	// The transaction holds the lock of the account, so the list stays true until its end.
-	all, err := tx.(factors.Tx).Factors(ctx, id)
-	return factors.AloneBeside(all, ""), err
+// hand out one transaction for all. With passkeys=off, no passkey is a way in.
+func (s *Settings) sparePasskey(on *stack) func(context.Context, federation.Tx, watchword.UserID) (string, error) {
+	manager := s.factors(on)
+	return func(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
+		return manager.Spare(ctx, tx.(factors.Tx), id)
+	}
+}
+
+// offered returns the ids of sign-in-with. An identity of another provider is no way in.
+func (s *Settings) offered() (ids []string) {
+	for _, entry := range s.Providers {
+		ids = append(ids, entry.options.ID)
+	}
+	return ids
 }
 
 // federation returns the flows of external providers on an open store. It sends no request, so the
 // start does not wait for a provider.
 func (s *Settings) federation(on *stack) (*federation.Manager, error) {
 	// The order of the file is that of the buttons.
-	options := federation.Options{LinkProven: s.LinkProven == "auto", Spare: sparePasskey}
+	options := federation.Options{LinkProven: s.LinkProven == "auto", Spare: s.sparePasskey(on)}
 	for _, entry := range s.Providers {
 		provider, err := providers.New(entry.options)
 		if err != nil {

@@ -43,20 +43,17 @@ func (d *checkup) providers(ctx context.Context, s *Settings) {
 	}
 }
 
-// stranded counts the users of removed providers. They have an account without a password, which no
-// button opens any more. The settings are compared by the id of the entry, because the sign-in stores
-// it with each identity. After a change of the id, users count as stranded until their next sign-in.
+// stranded counts the users of removed providers. They have an account without a password and without a passkey that
+// signs in alone, which no button opens any more. The settings are compared by the id of the entry, because the
+// sign-in stores it with each identity. After a change of the id, users count as stranded until their next sign-in.
 func (d *checkup) stranded(ctx context.Context, s *stack, settings *Settings) {
-	var offered []string
-	for _, entry := range settings.Providers {
-		offered = append(offered, entry.options.ID)
-	}
 	// As in `users identities`, the manager needs no provider: the comparison is one of ids, and a provider
 	// that is down has its users all the same.
-	manager, err := federation.New(s.engine, s.store.Federation(), federation.Options{})
+	manager, err := federation.New(s.engine, s.store.Federation(),
+		federation.Options{Spare: settings.sparePasskey(s)})
 	var n federation.StrandedCount
 	if err == nil {
-		n, err = manager.Stranded(ctx, offered)
+		n, err = manager.Stranded(ctx, settings.offered())
 	}
 	const restore = "Write the provider into sign-in-with again, with the id that `watchword users identities` shows."
 	switch {

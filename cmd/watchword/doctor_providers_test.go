@@ -15,17 +15,17 @@ func TestDoctorCountsTheUsersOfARemovedProvider(t *testing.T) {
 	for _, name := range []string{"sqlite", "postgres"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir, more := t.TempDir(), []string(nil)
+			dir, more, empty := t.TempDir(), []string(nil), `x''`
 			update := func(statement string) { change(t, dir, statement) }
 			if name == "postgres" {
 				url := pgtest.New(t).Database(t)
-				more = onPostgres(url)
+				more, empty = onPostgres(url), `''`
 				update = func(statement string) { execute(t, url, statement) }
 			}
 			watchword := func(args ...string) result {
 				return run(t, call{dir: dir, args: append(args, more...)})
 			}
-			for _, who := range []string{ada, "bob@example.com"} {
+			for _, who := range []string{ada, "bob@example.com", "key@example.com", "passkey@example.com"} {
 				if got := watchword("users", "create", who); got.code != 0 {
 					t.Fatal(got.errors)
 				}
@@ -35,12 +35,18 @@ func TestDoctorCountsTheUsersOfARemovedProvider(t *testing.T) {
 			}
 			update(`INSERT INTO identities (id, user_id, provider, issuer, subject, email, linked_at, last_used_at)
 				SELECT id, id, 'gone', 'https://gone.example', id, '', 1795521600123, 0 FROM users`)
-			update(`UPDATE users SET verified_at = 1795521600123 WHERE email = '` + ada + `'`)
+			update(`UPDATE users SET verified_at = 1795521600123 WHERE email IN ('` + ada + `', 'key@example.com')`)
+			// A security key that has verified no user is a second factor only. A passkey signs in alone.
+			update(`INSERT INTO factors (id, user_id, kind, name, sealed, credential_id, record, counter, created_at,
+					last_used_at, unproven)
+				SELECT id, id, 'passkey', 'x', ` + empty + `, id,
+					CASE email WHEN 'key@example.com' THEN '{"flags":1}' ELSE '{"flags":5}' END, 0, 1795521600123, 0, 0
+				FROM users WHERE email IN ('key@example.com', 'passkey@example.com')`)
 			got := watchword("doctor")
 			for _, line := range []string{
 				"fail  provider    " +
 					"Users of a removed provider who can't sign in, because their address is not proven: 1.\n",
-				"warn  provider    Users of a removed provider who can sign in after a password reset: 1.\n",
+				"warn  provider    Users of a removed provider who can sign in after a password reset: 2.\n",
 			} {
 				if !strings.Contains(got.out, line) || got.code != 1 {
 					t.Errorf("exit code %d, no %q in\n%s%s", got.code, line, got.out, got.errors)

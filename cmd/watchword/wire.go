@@ -244,6 +244,7 @@ func (s *Settings) factors(on *stack) *factors.Manager {
 		NoPasskeys: s.Passkeys == "off",
 		RPID:       s.PasskeyRPID,
 		Origins:    s.frontEnds(),
+		Providers:  s.offered(),
 	})
 }
 

@@ -309,7 +309,7 @@ var secondFactors = map[string]func(suite){
 		}
 		remove := func(id watchword.UserID) func(context.Context, watchword.Tx) (bool, error) {
 			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
-				return tx.(factors.Tx).DeleteFactor(ctx, id, f.ID, "")
+				return tx.(factors.Tx).DeleteFactor(ctx, id, f.ID, "", nil)
 			}
 		}
 		s.wantHeld(false, "renamed by another", rename(User(2).ID))

@@ -80,7 +80,7 @@ var identities = map[string]func(suite){
 		s.wantHeld(true, "insert", insertIdentity(one))
 		remove := func(i federation.Identity, spare string) func(context.Context, watchword.Tx) (bool, error) {
 			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
-				return tx.(federation.Tx).DeleteIdentity(ctx, i.UserID, i.ID, spare)
+				return tx.(federation.Tx).DeleteIdentity(ctx, i.UserID, i.ID, spare, []string{"other", "acme"})
 			}
 		}
 		s.wantHeld(false, "the last", remove(one, ""))
@@ -94,16 +94,47 @@ var identities = map[string]func(suite){
 		s.wantHeld(true, "with a spare passkey", remove(two, passkeyOf(u, 3).ID))
 		s.wantHeld(true, "insert", insertIdentity(one))
 		s.wantHeld(true, "the passkey, with an identity left", func(ctx context.Context, tx watchword.Tx) (bool, error) {
-			return tx.(factors.Tx).DeleteFactor(ctx, u.ID, passkeyOf(u, 3).ID, "")
+			return tx.(factors.Tx).DeleteFactor(ctx, u.ID, passkeyOf(u, 3).ID, "", []string{"acme"})
 		})
 		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetPassword(ctx, u.ID, "hash") })
 		s.wantHeld(true, "the last, with a password", remove(one, ""))
 	},
 
+	"IdentityOfARemovedProviderIsNoWayIn": func(s suite) {
+		u := User(1)
+		u.PasswordHash = ""
+		s.wantHeld(true, "insert user", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			return tx.InsertUser(ctx, u, Start)
+		})
+		gone, kept, passkey := identityOf(u, 1), identityOf(u, 2), passkeyOf(u, 3)
+		gone.Provider = "gone"
+		s.wantHeld(true, "insert", insertIdentity(gone))
+		s.wantHeld(true, "insert", insertIdentity(kept))
+		s.wantHeld(true, "insert a passkey", insertFactor(passkey))
+		identity := func(offered ...string) func(context.Context, watchword.Tx) (bool, error) {
+			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return tx.(federation.Tx).DeleteIdentity(ctx, u.ID, kept.ID, "", offered)
+			}
+		}
+		factor := func(offered ...string) func(context.Context, watchword.Tx) (bool, error) {
+			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return tx.(factors.Tx).DeleteFactor(ctx, u.ID, passkey.ID, "", offered)
+			}
+		}
+		for name, offered := range map[string][]string{"none": nil, "others": {"acme", "gon", "one", "gone-too"}} {
+			s.wantHeld(false, "the identity with offered "+name, identity(offered...))
+		}
+		for name, offered := range map[string][]string{"none": nil, "others": {"acm", "gon", "cme", "acme-too"}} {
+			s.wantHeld(false, "the passkey with offered "+name, factor(offered...))
+		}
+		s.wantHeld(true, "the passkey, with one provider offered", factor("other", "acme"))
+		s.wantHeld(true, "the identity, with the other provider offered again", identity("acme", "gone"))
+	},
+
 	"UsersOfRemovedProvidersAreListedInBatches": func(s suite) {
 		add := func(n int, change func(*watchword.User), providers ...string) watchword.User {
 			u := User(n)
-			u.PasswordHash = ""
+			u.PasswordHash, u.Factors = "", 0
 			change(&u)
 			s.wantHeld(true, "insert user", func(ctx context.Context, tx watchword.Tx) (bool, error) {
 				return tx.InsertUser(ctx, u, Start)
@@ -119,10 +150,10 @@ var identities = map[string]func(suite){
 			s.Helper()
 			var ids, wanted []string
 			for _, u := range got {
-				ids = append(ids, fmt.Sprint(u.ID, u.Verified()))
+				ids = append(ids, fmt.Sprint(u.ID, u.Verified(), u.Factors))
 			}
 			for _, u := range want {
-				wanted = append(wanted, fmt.Sprint(u.ID, u.Verified()))
+				wanted = append(wanted, fmt.Sprint(u.ID, u.Verified(), u.Factors))
 			}
 			same(s, what, ids, wanted)
 		}
@@ -134,17 +165,18 @@ var identities = map[string]func(suite){
 		add(5, usual)
 		withPasskey := add(6, usual, "gone")
 		s.wantHeld(true, "insert a passkey", insertFactor(passkeyOf(withPasskey, 90)))
+		withPasskey.Factors = 1
 		s.identities(func(ctx context.Context, tx federation.Tx) error {
 			offered := []string{"acme", "other"}
 			all, err := tx.Stranded(ctx, "", offered, 10)
-			same("all", all, first, second)
+			same("all", all, first, second, withPasskey)
 			if err == nil {
 				all, err = tx.Stranded(ctx, "", offered, 1)
 				same("the first", all, first)
 			}
 			if err == nil {
 				all, err = tx.Stranded(ctx, first.ID, offered, 10)
-				same("after the first", all, second)
+				same("after the first", all, second, withPasskey)
 			}
 			if err == nil {
 				all, err = tx.Stranded(ctx, "", []string{"gone"}, 10)

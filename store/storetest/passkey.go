@@ -82,7 +82,7 @@ var passkeys = map[string]func(suite){
 		}
 		remove := func(f factors.Factor, spare string) func(context.Context, watchword.Tx) (bool, error) {
 			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
-				return tx.(factors.Tx).DeleteFactor(ctx, u.ID, f.ID, spare)
+				return tx.(factors.Tx).DeleteFactor(ctx, u.ID, f.ID, spare, nil)
 			}
 		}
 		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetPassword(ctx, u.ID, "") })
@@ -99,7 +99,7 @@ var passkeys = map[string]func(suite){
 				return false, err
 			}
 			n := int(started.Add(1)) % 2
-			return tx.DeleteFactor(ctx, u.ID, ids[n].ID, ids[1-n].ID)
+			return tx.DeleteFactor(ctx, u.ID, ids[n].ID, ids[1-n].ID, nil)
 		}), 1)
 		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetPassword(ctx, u.ID, "a hash") })
 		same(s, "removed beside a password", s.settled(remove(one, "")) || s.settled(remove(other, "")), true)

@@ -183,8 +183,10 @@ func (t Tx) RenameFactor(ctx context.Context, id watchword.UserID, factor, name 
 }
 
 // DeleteFactor has the owner in its condition: an id that a user has guessed deletes no row of another account.
-func (t Tx) DeleteFactor(ctx context.Context, id watchword.UserID, factor, spare string) (bool, error) {
-	return t.change(ctx, deleteFactor, factor, id, spare)
+func (t Tx) DeleteFactor(
+	ctx context.Context, id watchword.UserID, factor, spare string, offered []string,
+) (bool, error) {
+	return t.change(ctx, deleteFactor, factor, id, spare, idList(offered))
 }
 
 // CountFactors is a statement of its own after the caller's lock, so that its sub-select sees what

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -42,14 +41,14 @@ var (
 		WHERE user_id = $1 ORDER BY linked_at, id`
 
 	// selectStranded continues after a user, and reads the identities in the order of their index. A user is
-	// stranded if no provider of the list in $2, ",a,b,", has one of the identities. Ids have no wildcards.
+	// stranded if no provider of the list in $2, see idList, has one of the identities.
 	// Sub-selects look up each user, where PostgreSQL would read all users for a join.
-	selectStranded = `SELECT DISTINCT user_id, (SELECT verified_at FROM users WHERE users.id = identities.user_id)
+	selectStranded = `SELECT DISTINCT user_id, (SELECT verified_at FROM users WHERE users.id = identities.user_id),
+			(SELECT COUNT(*) FROM factors WHERE factors.user_id = identities.user_id AND kind = 'passkey')
 		FROM identities WHERE user_id > $1
 			AND (SELECT password_hash FROM users WHERE users.id = identities.user_id) = ''
 			AND NOT EXISTS (SELECT 1 FROM identities AS other
 				WHERE other.user_id = identities.user_id AND $2 LIKE '%,' || other.provider || ',%')
-			AND NOT EXISTS (SELECT 1 FROM factors WHERE factors.user_id = identities.user_id AND kind = 'passkey')
 		ORDER BY user_id LIMIT $3`
 )
 
@@ -88,10 +87,9 @@ func (t Tx) Identities(ctx context.Context, id watchword.UserID) ([]federation.I
 func (t Tx) Stranded(
 	ctx context.Context, after watchword.UserID, offered []string, limit int,
 ) ([]watchword.User, error) {
-	list := "," + strings.Join(offered, ",") + ","
 	return rows(ctx, t, func(s scanner) (u watchword.User, err error) {
-		return u, s.Scan(&u.ID, timeColumn{&u.VerifiedAt})
-	}, selectStranded, after, list, limit)
+		return u, s.Scan(&u.ID, timeColumn{&u.VerifiedAt}, &u.Factors)
+	}, selectStranded, after, idList(offered), limit)
 }
 
 // UseIdentity has the owner in its condition, see useIdentity.
@@ -100,8 +98,10 @@ func (t Tx) UseIdentity(ctx context.Context, i federation.Identity) (bool, error
 }
 
 // DeleteIdentity has the owner in its condition: an id that a user has guessed deletes no row of another account.
-func (t Tx) DeleteIdentity(ctx context.Context, id watchword.UserID, identity, spare string) (bool, error) {
-	return t.change(ctx, deleteIdentity, identity, id, spare)
+func (t Tx) DeleteIdentity(
+	ctx context.Context, id watchword.UserID, identity, spare string, offered []string,
+) (bool, error) {
+	return t.change(ctx, deleteIdentity, identity, id, spare, idList(offered))
 }
 
 // DeleteIdentities with the zero time deletes all: no identity was linked before 1970.

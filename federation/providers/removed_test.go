@@ -1,0 +1,34 @@
+package providers_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
+)
+
+// The operator has removed a provider from the configuration. Its button is gone, so the only other identity stays.
+//
+// SW-18, SW-26
+func TestIdentityOfARemovedProviderIsNoWayIn(t *testing.T) {
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		b := newBrowser(t)
+		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+		offered := s.identities(t, "ada@example.com")[0]
+		removed := federation.Identity{ID: "00000000-0000-7000-8000-000000000001", UserID: offered.UserID,
+			Provider: "acm", Issuer: "https://removed.example", Subject: "ada", LinkedAt: offered.LinkedAt}
+		must(t, s.store.Federation().Update(t.Context(), func(tx federation.Tx) error {
+			_, err := tx.InsertIdentity(t.Context(), removed)
+			return err
+		}))
+		_, access := b.me(s)
+		refused := b.call(s, "DELETE", "/identities/"+offered.ID, nil, access)
+		if refused.StatusCode != 409 || !strings.Contains(refused.text, string(watchword.CodeLastWayIn)) {
+			t.Errorf("the offered identity: %d %s", refused.StatusCode, refused.text)
+		}
+		if p := b.call(s, "DELETE", "/identities/"+removed.ID, nil, access); p.StatusCode != 200 {
+			t.Errorf("the identity of the removed provider: %d %s", p.StatusCode, p.text)
+		}
+	})
+}
