@@ -30,6 +30,10 @@ type Attempt struct {
 	Page     bool      `json:"page,omitempty"`     // a hosted page began it, and shows its errors
 	Replaces string    `json:"replaces,omitempty"` // refresh token in the cookie that a sign-in overwrites
 	Device   string    `json:"device,omitempty"`   // watchword.Client.Remembered at the start
+
+	// Challenge is the code_challenge of an application that exchanges a code. Its response sets no cookie.
+	Challenge string `json:"challenge,omitempty"`
+
 	At       time.Time `json:"at"`
 }
 
@@ -53,6 +57,10 @@ type StartRequest struct {
 	// Remembered is that of watchword.Client. The response comes from another site, so a browser does
 	// not send this cookie with it.
 	Remembered watchword.Secret
+
+	// Challenge asks for a code in place of a session (RFC 7636, S256). Then Replaces and Remembered don't count:
+	// they belong to the hosted pages.
+	Challenge string
 }
 
 // A Started attempt continues at the provider.
@@ -65,6 +73,10 @@ type Started struct {
 // Start begins a sign-in. It does not write to the store. Codes: CodeNotFound,
 // CodeProviderUnavailable.
 func (m *Manager) Start(ctx context.Context, r StartRequest) (Started, error) {
+	if r.Challenge != "" {
+		return m.start(ctx, Attempt{Provider: r.Provider, Purpose: purposeSignIn, ReturnTo: r.ReturnTo,
+			Challenge: r.Challenge})
+	}
 	return m.start(ctx, Attempt{Provider: r.Provider, Purpose: purposeSignIn, ReturnTo: r.ReturnTo, Page: r.Page,
 		Replaces: string(r.Replaces), Device: string(r.Remembered)})
 }

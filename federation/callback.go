@@ -36,6 +36,7 @@ type Result struct {
 	Info    Info    // of the provider
 
 	SignIn  *watchword.SignIn
+	Code    watchword.Secret // of an attempt with a Challenge: Exchange redeems it
 	Linked  bool             // purposeLink: the identity is linked
 	Waiting bool             // the address has to be proven first: a mail was sent
 	Link    watchword.Secret // with CodeLinkRequired: completes the link after a sign-in
@@ -44,7 +45,7 @@ type Result struct {
 // Callback completes an attempt. Codes: CodeNotFound, CodeChallengeInvalid, CodeProviderRefused,
 // CodeProviderUnavailable, CodeLinkRequired, CodeIdentityTaken, CodeSignupClosed, CodeAccountDisabled,
 // CodeEmailNotVerified, CodeEmailTaken, CodeSecondFactorRequired, CodeEnrolmentRequired,
-// CodeRateLimited, CodeTryLater.
+// CodeRateLimited, CodeTryLater. With a code, the account and its factors are judged at the exchange.
 func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, err error) {
 	p, err := m.provider(r.Provider)
 	if err != nil {
@@ -133,6 +134,11 @@ func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
 	verdict := decideIdentity(s.facts)
 	switch verdict {
 	case enter, create, adopt, firstProof:
+		if s.attempt.Challenge != "" {
+			code, err := m.issueCode(ctx, s, verdict)
+			res.Code = code
+			return err
+		}
 		in, err := m.signIn(ctx, s, verdict)
 		res.SignIn = in
 		return err
@@ -146,13 +152,7 @@ func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
 		return refuse(watchword.CodeIdentityTaken,
 			"This "+s.info.Name+" account is connected to another account here. Disconnect it there first.")
 	case linkRequired:
-		handle, err := m.requireLink(ctx, s)
-		if err != nil {
-			return err
-		}
-		res.Link = handle
-		return refuse(watchword.CodeLinkRequired,
-			"You have an account here. Sign in to it once to connect "+s.info.Name+".")
+		return m.requireLink(ctx, s, res)
 	case wait:
 		return m.waitForProof(ctx, s, res)
 	case closed:

@@ -26,15 +26,26 @@ type pendingLink struct {
 	Email    string `json:"email"`
 }
 
-// requireLink keeps the identity for a later sign-in and returns the handle.
-func (m *Manager) requireLink(ctx context.Context, s settlement) (watchword.Secret, error) {
+// requireLink keeps the identity for a later sign-in. The result has the handle, or a code that stands for it: the
+// handle is for a cookie of the application, and the code for its URL.
+func (m *Manager) requireLink(ctx context.Context, s settlement, res *Result) error {
 	plain, err := json.Marshal(pendingLink{s.info.ID, s.claims.Issuer, s.claims.Subject, string(s.wanted.Email)})
 	if err != nil {
-		return "", err
+		return err
 	}
 	challenge, handle := m.engine.NewChallenge(challengeLink, s.facts.local, "", plain, s.at)
-	err = m.store.Update(ctx, func(tx Tx) error { return tx.InsertChallenge(ctx, challenge) })
-	return handle, err
+	err = m.store.Update(ctx, func(tx Tx) error {
+		err := tx.InsertChallenge(ctx, challenge)
+		if err == nil && s.attempt.Challenge != "" {
+			res.Code, err = m.insertCode(ctx, tx, s, s.facts.local, pendingExchange{Link: string(handle)})
+		}
+		return err
+	})
+	if err != nil || res.Code != "" {
+		return err
+	}
+	res.Link = handle
+	return linkIsRequired(s.info.Name)
 }
 
 // A Pending link waits for a sign-in.

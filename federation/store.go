@@ -22,8 +22,9 @@ type Tx interface {
 	watchword.Tx
 	IdentityTx
 
-	// Challenge and TakeChallenge are those of package factors.
+	// Challenge, ClaimChallenge and TakeChallenge are those of package factors.
 	Challenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
+	ClaimChallenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
 	TakeChallenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (bool, error)
 }
 

@@ -1,0 +1,230 @@
+package federation
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// An application that renders on its server keeps the tokens in cookies of its own, which a callback
+// can't set. Its callback gets a code, and the application exchanges it for a session:
+//
+//  1. The application's server keeps a verifier in a cookie of the browser. The attempt has its hash
+//     (RFC 7636, S256).
+//  2. The callback settles the identity as for every browser. It opens no session: it stores a challenge,
+//     whose handle is the code. The code is in a URL, so it can get into a log or a Referer header.
+//  3. The first exchange uses the code up, and this is committed before the verifier is looked at. So a
+//     code can't be guessed at, and an application can destroy one that it did not ask for.
+//  4. The session is opened by the one door, so a second factor is asked for. The account must still
+//     have the identity, the password and the factors of the callback.
+//
+// A thief of the code has no verifier. Somebody who began the attempt and made another person complete
+// it has the verifier, but the code goes to that person's browser.
+
+// challengeExchange is a settled response that waits for its application.
+const challengeExchange watchword.ChallengePurpose = "exchange"
+
+// CodeLife is how long an application may take to exchange a code. It does so at once.
+const CodeLife = time.Minute
+
+// challengePattern matches a code_challenge: 32 bytes in base64url.
+var challengePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+
+// verifierPattern is that of RFC 7636, section 4.1.
+var verifierPattern = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
+
+// IsCodeChallenge reports whether a text can be the code_challenge of a verifier, by the method S256.
+func IsCodeChallenge(text string) bool { return challengePattern.MatchString(text) }
+
+// A pendingExchange is what the challenge of a code seals.
+type pendingExchange struct {
+	Challenge string `json:"challenge"`
+	Provider  string `json:"provider"`
+
+	Proofs   []string          `json:"proofs,omitempty"`
+	Address  watchword.Address `json:"address,omitempty"`  // of the account
+	Password []byte            `json:"password,omitempty"` // SHA-256 of the hash: a new password makes the code invalid
+	Identity string            `json:"identity,omitempty"` // its id
+	Email    string            `json:"email,omitempty"`    // at the provider
+
+	Link string `json:"link,omitempty"` // the handle of CodeLinkRequired: the code opens no session
+}
+
+// insertCode stores the challenge of a code, for the account that the identity opens or may be linked to.
+func (m *Manager) insertCode(
+	ctx context.Context, tx Tx, s settlement, u watchword.User, p pendingExchange,
+) (watchword.Secret, error) {
+	p.Challenge, p.Provider = s.attempt.Challenge, s.info.ID
+	plain, err := json.Marshal(p)
+	if err != nil {
+		return "", err
+	}
+	challenge, code := m.engine.NewChallenge(challengeExchange, u, "", plain, s.at)
+	challenge.ExpiresAt = s.at.Add(CodeLife)
+	return code, tx.InsertChallenge(ctx, challenge)
+}
+
+// issueCode makes the account of a verdict ready, as signIn does, and returns a code in place of a session.
+func (m *Manager) issueCode(ctx context.Context, s settlement, v verdict) (code watchword.Secret, err error) {
+	var events []watchword.Event
+	err = m.store.Update(ctx, func(tx Tx) error {
+		var owner watchword.UserID
+		if owner, events, err = m.claim(ctx, tx, s, v); err != nil {
+			return err
+		}
+		user, err := tx.User(ctx, owner)
+		if err != nil {
+			return err
+		}
+		known, err := tx.Identity(ctx, s.claims.Issuer, s.claims.Subject)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256([]byte(user.PasswordHash))
+		code, err = m.insertCode(ctx, tx, s, user, pendingExchange{Proofs: proofs(s.info, s.claims),
+			Address: user.Email, Password: sum[:], Identity: known.ID, Email: known.Email})
+		return err
+	})
+	if watchword.CodeOf(err) == watchword.CodeMailTokenInvalid {
+		return "", errChanged
+	}
+	if err == nil {
+		m.engine.Announce(events...)
+	}
+	return code, err
+}
+
+// An ExchangeRequest redeems the code of a callback.
+type ExchangeRequest struct {
+	Code     watchword.Secret
+	Verifier watchword.Secret // of the code_challenge
+	Client   watchword.Client // the browser, as the application forwards it
+	Replaces watchword.Secret // as in watchword.LoginRequest
+}
+
+// An Exchanged code has led to a sign-in. With CodeLinkRequired, Link completes the link after a sign-in to the
+// account.
+type Exchanged struct {
+	SignIn *watchword.SignIn
+	Link   watchword.Secret
+}
+
+// Exchange opens the session of a code. Codes: CodeChallengeInvalid, CodeLinkRequired, CodeAccountDisabled,
+// CodeEmailNotVerified, CodeSecondFactorRequired, CodeEnrolmentRequired, CodeRateLimited.
+func (m *Manager) Exchange(ctx context.Context, r ExchangeRequest) (done Exchanged, err error) {
+	now := m.engine.Now()
+	id, err := m.engine.ChallengeID(r.Code, challengeExchange)
+	if err != nil {
+		return done, codeInvalid()
+	}
+	if err := m.engine.ChargePasskey(ctx, "exchange", r.Client, now); err != nil {
+		return done, err
+	}
+	var claimed watchword.Challenge
+	err = m.store.Update(ctx, func(tx Tx) error {
+		claimed, err = tx.ClaimChallenge(ctx, id, challengeExchange, now)
+		return err
+	})
+	if errors.Is(err, watchword.ErrNotFound) {
+		return done, codeInvalid()
+	}
+	if err != nil {
+		return done, err
+	}
+	var p pendingExchange
+	plain, err := m.engine.OpenChallenge(claimed)
+	if err != nil {
+		return done, codeInvalid()
+	}
+	if err := json.Unmarshal(plain, &p); err != nil {
+		return done, fmt.Errorf("code of a sign-in: %w", err)
+	}
+	if why := decideExchange(claimed.Attempts, p.Challenge, string(r.Verifier)); why != "" {
+		user := watchword.User{ID: claimed.UserID}
+		return done, m.engine.Failed(ctx, watchword.FactorTry{User: user, Client: r.Client, At: now}, codeInvalid(), why)
+	}
+	if p.Link != "" {
+		name := p.Provider
+		if known := m.byID[p.Provider]; known != nil {
+			name = known.Info().Name
+		}
+		return Exchanged{Link: watchword.Secret(p.Link)}, linkIsRequired(name)
+	}
+	done.SignIn, err = m.enterByCode(ctx, claimed, p, r, now)
+	return done, err
+}
+
+// decideExchange returns why a code is refused, or "". uses includes this one. A second use does not end the session
+// of the first: without the verifier it is worth nothing, and a reload repeats an honest one.
+func decideExchange(uses int, challenge, verifier string) (why string) {
+	sum := sha256.Sum256([]byte(verifier))
+	expected := base64.RawURLEncoding.EncodeToString(sum[:])
+	switch {
+	case uses != 1:
+		return "code used again"
+	case !verifierPattern.MatchString(verifier), subtle.ConstantTimeCompare([]byte(expected), []byte(challenge)) != 1:
+		return "code without its verifier"
+	}
+	return ""
+}
+
+// enterByCode opens the session of a claimed code.
+func (m *Manager) enterByCode(
+	ctx context.Context, c watchword.Challenge, p pendingExchange, r ExchangeRequest, now time.Time,
+) (*watchword.SignIn, error) {
+	begun, err := m.engine.Begin(ctx, watchword.User{}, watchword.AdmitRequest{
+		Methods: p.Proofs, Persistent: true, Client: r.Client, Replaces: r.Replaces}, now)
+	if err != nil {
+		return nil, err
+	}
+	var admitted watchword.Admitted
+	var user watchword.User
+	err = m.store.Update(ctx, func(tx Tx) error {
+		// The lock comes first, as everywhere else. A deleted account and a new address make the code invalid.
+		if err := held(tx.LockUser(ctx, c.UserID, p.Address)); err != nil {
+			return err
+		}
+		used := Identity{ID: p.Identity, UserID: c.UserID, Provider: p.Provider, Email: p.Email, LastUsedAt: now}
+		if err := held(tx.UseIdentity(ctx, used)); err != nil {
+			return err
+		}
+		if user, err = tx.User(ctx, c.UserID); err != nil {
+			return err
+		}
+		sum := sha256.Sum256([]byte(user.PasswordHash))
+		if subtle.ConstantTimeCompare(sum[:], p.Password) != 1 {
+			return errChanged
+		}
+		// Admit compares the factors with those of the store.
+		user.FactorsChangedAt = c.FactorsChangedAt
+		admitted, err = m.engine.Admit(ctx, tx, begun.As(user, p.Provider))
+		return err
+	})
+	switch {
+	case errors.Is(err, errChanged), watchword.CodeOf(err) == watchword.CodeChallengeInvalid:
+		return nil, codeInvalid()
+	case watchword.CodeOf(err) == watchword.CodeAccountDisabled:
+		var refusal *watchword.Error
+		errors.As(err, &refusal)
+		return nil, m.engine.Failed(ctx, watchword.FactorTry{User: user, Client: r.Client, At: now}, refusal, "")
+	case err != nil:
+		return nil, err
+	}
+	return m.engine.Enter(admitted)
+}
+
+func codeInvalid() *watchword.Error {
+	return refuse(watchword.CodeChallengeInvalid, "This sign-in was used already or took too long. Start again.")
+}
+
+func linkIsRequired(name string) *watchword.Error {
+	return refuse(watchword.CodeLinkRequired, "You have an account here. Sign in to it once to connect "+name+".")
+}
