@@ -26,15 +26,15 @@ type Attempt struct {
 	Session watchword.SessionID `json:"session,omitempty"` // of purposeLink
 	Mailed  string              `json:"mailed,omitempty"`  // token of purposeVerify
 
-	ReturnTo string    `json:"returnTo,omitempty"` // the caller has checked its site
-	Page     bool      `json:"page,omitempty"`     // a hosted page began it, and shows its errors
-	Replaces string    `json:"replaces,omitempty"` // refresh token in the cookie that a sign-in overwrites
-	Device   string    `json:"device,omitempty"`   // watchword.Client.Remembered at the start
+	ReturnTo string `json:"returnTo,omitempty"` // the caller has checked its site
+	Page     bool   `json:"page,omitempty"`     // a hosted page began it, and shows its errors
+	Replaces string `json:"replaces,omitempty"` // refresh token in the cookie that a sign-in overwrites
+	Device   string `json:"device,omitempty"`   // watchword.Client.Remembered at the start
 
 	// Challenge is the code_challenge of an application that exchanges a code. Its response sets no cookie.
 	Challenge string `json:"challenge,omitempty"`
 
-	At       time.Time `json:"at"`
+	At time.Time `json:"at"`
 }
 
 const attemptContext = "federation/attempt"

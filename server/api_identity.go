@@ -155,6 +155,9 @@ func (a *api) identityRoutes() []route {
 	return []route{
 		{"GET", pathAPI + "/providers", a.listProviders, public, "List the providers for a sign-in with others",
 			nil, 200, providersAnswer{}, nil},
+		{"POST", pathAPI + "/exchange", a.exchange, public,
+			"Exchange the code of a sign-in with others, for an application that renders on its server",
+			exchangeBody{}, 200, signedInBody{}, exchangeCodes()},
 		{"GET", pathAPI + "/identities", a.signedIn(a.listIdentities), bearer, "List your accounts at providers",
 			nil, 200, identitiesAnswer{}, nil},
 		{"POST", pathAPI + "/identities/{provider}", a.signedIn(a.startLink), bearer,

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
@@ -43,6 +44,7 @@ var ways = map[string]way{
 
 	"GET /sign-in/{provider}/callback":  func(w *world) { w.provider("GET") },
 	"POST /sign-in/{provider}/callback": func(w *world) { w.provider("POST") },
+	"POST /api/auth/exchange":           (*world).exchange,
 
 	"POST /api/auth/refresh":           func(w *world) { w.refresh("/api/auth/refresh", "watchword") },
 	"POST /api/users/reauth (dialect)": func(w *world) { w.refresh("/api/users/reauth", "refreshTkn") },
@@ -319,6 +321,35 @@ func (w *world) passkeyAlone(page bool) {
 }
 
 // provider signs in with the linked identity.
+// exchange redeems the code of a callback: without and with the second factor.
+func (w *world) exchange() {
+	v, verifier := w.visitor(), strings.Repeat("verifier", 6)
+	sum := sha256.Sum256([]byte(verifier))
+	code := func() string {
+		start := "/sign-in/campus?return_to=" + url.QueryEscape(w.url+"/back") + "&code_challenge_method=S256&code_challenge=" +
+			base64.RawURLEncoding.EncodeToString(sum[:])
+		target, err := url.Parse(v.send("GET", start, "", "").want(303).Header().Get("Location"))
+		must(w.T, err)
+		query := "state=" + url.QueryEscape(target.Query().Get("state")) + "&code=ada@example.com"
+		back, err := url.Parse(w.without("a callback that gets a code", func() reply {
+			return v.send("GET", "/sign-in/campus/callback?"+query, "", "")
+		}).want(303).Header().Get("Location"))
+		must(w.T, err)
+		return back.Query().Get("code")
+	}
+	for _, wrong := range []string{"", strings.Repeat("another", 7)} {
+		w.without("a code without its verifier", func() reply {
+			return v.json("POST", "/api/auth/exchange", members{"code": code(), "verifier": wrong})
+		})
+	}
+	redeemed := members{"code": code(), "verifier": verifier}
+	w.without("a code", func() reply { return v.json("POST", "/api/auth/exchange", redeemed).want(403) })
+	w.without("a used code", func() reply { return w.visitor().json("POST", "/api/auth/exchange", redeemed).want(401) })
+	w.opens(w.ada.id, func() {
+		v.json("POST", "/api/auth/login/factor", members{"totp": w.code(w.ada)}).want(200)
+	})
+}
+
 func (w *world) provider(method string) {
 	v := w.visitor()
 	callback := func(v *visitor) reply {

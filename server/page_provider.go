@@ -58,15 +58,23 @@ func (p *pages) dropOldAttempts(w http.ResponseWriter, r *http.Request) {
 // startProvider redirects to the provider. It does not write to the store, so any page may link here.
 // A link of another site starts a sign-in as well, which the user sees at the provider.
 func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
+	challenge, err := p.codeChallenge(r)
+	if err != nil {
+		return err
+	}
 	request := federation.StartRequest{Provider: r.PathValue("provider"), ReturnTo: p.returnTo(r),
-		Page: r.URL.Query().Has("page"), Replaces: p.cookies.replaced(r, ""),
+		Page: r.URL.Query().Has("page"), Replaces: p.cookies.replaced(r, ""), Challenge: challenge,
 		Remembered: watchword.Secret(p.cookies.remembered.Value(r))}
 	started, err := p.federation.Start(r.Context(), request)
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
 		return err
 	}
 	if err != nil {
-		at := federation.Attempt{Provider: request.Provider, ReturnTo: request.ReturnTo, Page: request.Page}
+		at := federation.Attempt{Provider: request.Provider, ReturnTo: request.ReturnTo, Page: request.Page,
+			Challenge: challenge}
+		if done, failure := p.codeFromCallback(w, r, federation.Result{Attempt: at}, err); done {
+			return failure
+		}
 		return p.providerFailed(w, r, at, err)
 	}
 	// The state is in the URL of the provider, and the secrets of the attempt are only in the cookie.
@@ -101,6 +109,9 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	r.URL.RawQuery = ""
 	if result.Attempt.ReturnTo != "" {
 		r.URL.RawQuery = url.Values{"return_to": {result.Attempt.ReturnTo}}.Encode()
+	}
+	if done, failure := p.codeFromCallback(w, r, result, err); done {
+		return failure
 	}
 	if result.Link != "" {
 		p.cookies.link.Set(w, string(result.Link), watchword.ChallengeLife)

@@ -1,0 +1,262 @@
+package providers_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation/providers"
+	"github.com/watchword-auth/watchword/server"
+)
+
+const (
+	app      = "http://localhost:5173/return?attempt=1"
+	verifier = "the-verifier-of-this-browser-has-43-letters_"
+)
+
+// challengeOf returns the code_challenge of a verifier (RFC 7636, S256).
+func challengeOf(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// withApp offers the scripted provider to an application on another origin.
+func withApp(change ...func(*providers.Options)) setup {
+	with := withScripted(change...)
+	with.edge = func(o *server.Options) { o.AllowedOrigins = []string{"http://localhost:5173"} }
+	return with
+}
+
+// startOf is the query with which the application begins.
+func startOf(challenge string) string {
+	return "?" + url.Values{"return_to": {app}, "code_challenge": {challenge}, "code_challenge_method": {"S256"}}.Encode()
+}
+
+// returned goes through the provider to the application and returns the parameter of the result there.
+func (b *browser) returned(s *site, parameter string) string {
+	b.t.Helper()
+	p := b.get(b.toCallback(s, "acme", startOf(challengeOf(verifier))))
+	to, err := url.Parse(p.location())
+	must(b.t, err)
+	if p.StatusCode != http.StatusSeeOther || !strings.HasPrefix(p.location(), app+"&"+parameter+"=") {
+		b.t.Fatalf("got %d to %s, want %s at the application", p.StatusCode, p.location(), parameter)
+	}
+	if cookies := b.Jar.Cookies(&url.URL{Scheme: "http", Host: strings.TrimPrefix(s.url, "http://"), Path: "/"}); len(cookies) > 0 {
+		b.t.Errorf("the callback leaves the cookies %v", cookies)
+	}
+	return to.Query().Get(parameter)
+}
+
+// redeem is the request of the application's server.
+func (b *browser) redeem(s *site, code, verifier string) page {
+	b.t.Helper()
+	return b.call(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier, "delivery": "body"}, "")
+}
+
+// refused checks the code of a refusal.
+func (p page) refused(t *testing.T, status int, code watchword.Code) {
+	t.Helper()
+	if p.StatusCode != status || !strings.Contains(p.text, string(code)) {
+		t.Errorf("got %d %s, want %d %s", p.StatusCode, p.text, status, code)
+	}
+}
+
+// SW-28
+func TestApplicationExchangesACodeOnce(t *testing.T) {
+	onBothStores(t, withApp(), func(t *testing.T, s *site) {
+		b, backend := newBrowser(t), newBrowser(t)
+		code := b.returned(s, "code")
+		if len(s.identities(t, "ada@example.com")) != 1 {
+			t.Error("the callback did not create the account")
+		}
+		content := s.place.dump(t)
+		for _, secret := range []string{code, verifier, challengeOf(verifier)} {
+			if strings.Contains(content, secret) || strings.Contains(content, hex.EncodeToString([]byte(secret))) {
+				t.Errorf("the store has %q", secret)
+			}
+		}
+		p := backend.redeem(s, code, verifier)
+		in := parse[struct{ AccessToken, RefreshToken string }](t, p.text)
+		if p.StatusCode != 200 || in.RefreshToken == "" || len(p.Cookies()) > 0 {
+			t.Fatalf("%d %s %v", p.StatusCode, p.text, p.Cookies())
+		}
+		who, err := s.engine.Authenticate(t.Context(), watchword.Secret(in.AccessToken))
+		must(t, err)
+		if who.User.Email != "ada@example.com" || strings.Join(who.Session.Methods, " ") != "ext" {
+			t.Errorf("the session is of %s by %q", who.User.Email, who.Session.Methods)
+		}
+		// A reload repeats the code. It opens nothing, and the session continues.
+		backend.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
+		if _, err := s.engine.Authenticate(t.Context(), watchword.Secret(in.AccessToken)); err != nil {
+			t.Error(err)
+		}
+		if text := s.place.dump(t); !strings.Contains(text, "code used again") {
+			t.Error("the second use is not among the events")
+		}
+		if strings.Contains(s.log.String(), code) || strings.Contains(s.log.String(), verifier) {
+			t.Error("the log has the code or its verifier")
+		}
+	})
+}
+
+// A thief of the code has no verifier, and the first try uses the code up.
+//
+// SW-28
+func TestCodeWithoutItsVerifierIsUsedUp(t *testing.T) {
+	onBothStores(t, withApp(), func(t *testing.T, s *site) {
+		for _, wrong := range []string{"", "short", strings.Repeat("x", 43), challengeOf(verifier), verifier + "x"} {
+			b := newBrowser(t)
+			code := b.returned(s, "code")
+			b.redeem(s, code, wrong).refused(t, 401, watchword.CodeChallengeInvalid)
+			b.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
+		}
+		b := newBrowser(t)
+		code := b.returned(s, "code")
+		for _, invented := range []string{"", "x", code + "x", code[:len(code)-1], "wwc_" + strings.Repeat("A", 60)} {
+			b.redeem(s, invented, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
+		}
+		// The handle of a code continues no other unfinished sign-in.
+		b.call(s, "POST", "/login/factor", map[string]any{"handle": code, "totp": "123456"}, "").
+			refused(t, 401, watchword.CodeChallengeInvalid)
+		if p := b.redeem(s, code, verifier); p.StatusCode != 200 {
+			t.Errorf("the code of the browser: %d %s", p.StatusCode, p.text)
+		}
+		if text := s.place.dump(t); !strings.Contains(text, "code without its verifier") {
+			t.Error("the wrong verifiers are not among the events")
+		}
+	})
+}
+
+// SW-28
+func TestCodeOfAnEarlierStateIsRefused(t *testing.T) {
+	var ahead atomic.Int64
+	with := withApp()
+	with.engine = func(o *watchword.Options) {
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	}
+	onBothStores(t, with, func(t *testing.T, s *site) {
+		b := newBrowser(t)
+		for name, change := range map[string]func(u watchword.User){
+			"a new password": func(u watchword.User) {
+				must(t, s.engine.Operator().SetPassword(t.Context(), u.ID, "another horse battery"))
+			},
+			"a disabled account": func(u watchword.User) {
+				must(t, s.engine.Operator().DisableUser(t.Context(), u.ID))
+			},
+			"a deleted account": func(u watchword.User) { must(t, s.engine.Operator().DeleteUser(t.Context(), u.ID)) },
+		} {
+			address := strings.ReplaceAll(name, " ", "-") + "@example.com"
+			s.acme.as(name, address, true)
+			code := b.returned(s, "code")
+			u, err := s.engine.Operator().FindUser(t.Context(), address)
+			must(t, err)
+			change(u)
+			if p := b.redeem(s, code, verifier); p.StatusCode != 401 && p.StatusCode != 403 {
+				t.Errorf("%s: %d %s", name, p.StatusCode, p.text)
+			}
+		}
+	})
+}
+
+// SW-28
+func TestCodeExpiresAfterAMinute(t *testing.T) {
+	for _, store := range stores {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			var ahead atomic.Int64
+			with := withApp()
+			with.engine = func(o *watchword.Options) {
+				o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+			}
+			s := on(t, store, with)
+			b := newBrowser(t)
+			code := b.returned(s, "code")
+			ahead.Store(int64(time.Minute))
+			b.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
+		})
+	}
+}
+
+// Of many exchanges at once, one opens a session.
+//
+// SW-28
+func TestTwentyExchangesAtOnceOpenOneSession(t *testing.T) {
+	onBothStores(t, withApp(), func(t *testing.T, s *site) {
+		b := newBrowser(t)
+		code := b.returned(s, "code")
+		var opened atomic.Int64
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if p := b.redeem(s, code, verifier); p.StatusCode == 200 {
+					opened.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if opened.Load() != 1 {
+			t.Errorf("%d exchanges succeeded", opened.Load())
+		}
+	})
+}
+
+// The errors of an attempt lead to the application's server, which sees no fragment.
+func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
+	onBothStores(t, withApp(), func(t *testing.T, s *site) {
+		s.proven(t, "ada@example.com")
+		b := newBrowser(t)
+		s.acme.as("bob", "bob@example.com", false)
+		if got := b.returned(s, "error"); got != "EMAIL_NOT_VERIFIED" {
+			t.Errorf("an unproven address: %s", got)
+		}
+		s.acme.set(func(a *scripted) { a.query = func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") } })
+		if got := b.returned(s, "error"); got != "PROVIDER_REFUSED" {
+			t.Errorf("a user who cancels: %s", got)
+		}
+		s.acme.set(func(a *scripted) { a.query = nil })
+		// The proven account is linked by the next sign-in with the link cookie, as in a front-end.
+		s.acme.as("ada", "ada@example.com", true)
+		code := b.returned(s, "code")
+		b.call(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier}, "").
+			refused(t, 409, watchword.CodeLinkRequired)
+		if len(s.identities(t, "ada@example.com")) != 0 {
+			t.Fatal("the exchange has linked the identity")
+		}
+		login := map[string]any{"email": "ada@example.com", "password": password}
+		if p := b.call(s, "POST", "/login", login, ""); p.StatusCode != 200 {
+			t.Fatalf("%d %s", p.StatusCode, p.text)
+		}
+		if len(s.identities(t, "ada@example.com")) != 1 {
+			t.Error("the sign-in has not linked the identity")
+		}
+	})
+}
+
+// A wrong start is rejected: a session of the hosted pages is not what the application asked for.
+func TestStartWithAWrongChallengeIsRejected(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, withApp())
+	right := challengeOf(verifier)
+	for _, query := range []url.Values{
+		{"return_to": {app}, "code_challenge": {right}},
+		{"return_to": {app}, "code_challenge": {right}, "code_challenge_method": {"plain"}},
+		{"return_to": {app}, "code_challenge": {"short"}, "code_challenge_method": {"S256"}},
+		{"return_to": {app}, "code_challenge": {right, right}, "code_challenge_method": {"S256"}},
+		{"return_to": {app}, "code_challenge_method": {"S256"}},
+		{"code_challenge": {right}, "code_challenge_method": {"S256"}},
+		{"return_to": {"https://evil.example/"}, "code_challenge": {right}, "code_challenge_method": {"S256"}},
+	} {
+		p := newBrowser(t).get(s.url + "/sign-in/acme?" + query.Encode())
+		if p.StatusCode != http.StatusUnprocessableEntity || len(p.Cookies()) > 0 {
+			t.Errorf("%s: %d to %q", query.Encode(), p.StatusCode, p.location())
+		}
+	}
+}

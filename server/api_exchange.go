@@ -1,0 +1,115 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+)
+
+// The exchange of a code, for an application that renders on its server and keeps the tokens in cookies
+// of its own. Package federation has the rules (federation/exchange.go).
+
+// codeChallenge returns the code_challenge of a start, or "" if the caller did not ask for a code. A wrong
+// request is rejected: a session for the hosted pages is not what the application expects. It must name
+// S256, because the default of RFC 7636 is plain, which protects no code.
+func (p *pages) codeChallenge(r *http.Request) (string, error) {
+	query := r.URL.Query()
+	if !query.Has("code_challenge") && !query.Has("code_challenge_method") {
+		return "", nil
+	}
+	challenge, method := query["code_challenge"], query["code_challenge_method"]
+	if len(challenge) != 1 || len(method) != 1 || method[0] != "S256" || !federation.IsCodeChallenge(challenge[0]) {
+		return "", unacceptable("code_challenge", watchword.FieldInvalid,
+			"Send one code_challenge, and code_challenge_method=S256.")
+	}
+	// The code goes to this page only.
+	if p.returnTo(r) == "" {
+		return "", unacceptable("return_to", watchword.FieldInvalid,
+			"Name a page of the application, on an allowed origin.")
+	}
+	return challenge[0], nil
+}
+
+// leaveToServer leads back to the application of an attempt with a code. Both results are in the query,
+// because a fragment does not reach a server. The code alone is useless, see package federation.
+func (p *pages) leaveToServer(w http.ResponseWriter, a federation.Attempt, code watchword.Secret, err error) error {
+	target, parseErr := url.Parse(a.ReturnTo)
+	var refusal *watchword.Error
+	switch {
+	case parseErr != nil:
+		return parseErr
+	case err != nil && !errors.As(err, &refusal):
+		return err
+	}
+	target.Fragment = ""
+	query := target.Query()
+	query.Del("code")
+	query.Del("error")
+	if refusal != nil {
+		query.Set("error", string(refusal.Code))
+	} else {
+		query.Set("code", string(code))
+	}
+	target.RawQuery = query.Encode()
+	p.leave(w, target.String())
+	return nil
+}
+
+// An exchangeBody redeems a code. The verifier is the one whose hash began the attempt.
+type exchangeBody struct {
+	Code     string `json:"code" doc:"From the query of the return"`
+	Verifier string `json:"verifier" doc:"Its SHA-256 was the code_challenge (RFC 7636)"`
+	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
+}
+
+// exchange responds as a sign-in with a password does. After LINK_REQUIRED, the link cookie connects the
+// account at the provider, when the user signs in with the cookie.
+func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
+	body, err := apirequest.Body[exchangeBody](r)
+	if err != nil {
+		return err
+	}
+	if err := checkDelivery(body.Delivery); err != nil {
+		return err
+	}
+	done, err := a.federation.Exchange(r.Context(), federation.ExchangeRequest{
+		Code: watchword.Secret(body.Code), Verifier: watchword.Secret(body.Verifier),
+		Client: a.clients.of(w, r), Replaces: a.cookies.replaced(r, body.Delivery)})
+	if done.Link != "" && body.Delivery != deliveryBody {
+		a.cookies.link.Set(w, string(done.Link), watchword.ChallengeLife)
+	}
+	if err != nil {
+		return a.challenged(w, r, err, body.Delivery)
+	}
+	return a.signIn(w, r, http.StatusOK, done.SignIn, body.Delivery)
+}
+
+// exchangeCodes are the refusals of an exchange.
+func exchangeCodes() []watchword.Code {
+	return []watchword.Code{watchword.CodeValidationFailed, watchword.CodeRateLimited, watchword.CodeTryLater,
+		watchword.CodeChallengeInvalid, watchword.CodeLinkRequired, watchword.CodeEmailNotVerified,
+		watchword.CodeAccountDisabled, watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired}
+}
+
+// codeFromCallback leads an attempt with a code back to its application. It reports false for other
+// attempts.
+func (p *pages) codeFromCallback(
+	w http.ResponseWriter, r *http.Request, result federation.Result, err error,
+) (done bool, failure error) {
+	if result.Attempt.Challenge == "" {
+		return false, nil
+	}
+	if result.Waiting {
+		err = &watchword.Error{Code: watchword.CodeEmailNotVerified}
+	}
+	var refusal *watchword.Error
+	if errors.As(err, &refusal) {
+		_ = p.withoutCause(w, err) // the cause is for the operator
+		p.errors.logRefusal(w, r, refusal)
+	}
+	return true, p.leaveToServer(w, result.Attempt, result.Code, err)
+}
