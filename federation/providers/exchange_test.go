@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/federation/providers"
 	"github.com/watchword-auth/watchword/server"
 )
@@ -135,33 +136,53 @@ func TestCodeWithoutItsVerifierIsUsedUp(t *testing.T) {
 	})
 }
 
-// SW-28
-func TestCodeOfAnEarlierStateIsRefused(t *testing.T) {
-	var ahead atomic.Int64
-	with := withApp()
-	with.engine = func(o *watchword.Options) {
-		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+// reset gives an account a new password by mail.
+func (b *browser) reset(s *site, u watchword.User, password string) {
+	b.t.Helper()
+	b = newBrowser(b.t) // the response has a cookie
+	must(b.t, s.engine.Operator().SendReset(b.t.Context(), u.ID))
+	token := string(s.mail(b.t, watchword.MailReset).Token)
+	body := map[string]any{"token": token, "password": password}
+	if p := b.call(s, "POST", "/password/reset", body, ""); p.StatusCode != 200 {
+		b.t.Fatalf("reset: %d %s", p.StatusCode, p.text)
 	}
-	onBothStores(t, with, func(t *testing.T, s *site) {
-		b := newBrowser(t)
-		for name, change := range map[string]func(u watchword.User){
-			"a new password": func(u watchword.User) {
-				must(t, s.engine.Operator().SetPassword(t.Context(), u.ID, "another horse battery"))
+}
+
+// Between the callback and the exchange, the account is changed.
+//
+// SW-28
+func TestCodeOfAChangedAccountOpensNothing(t *testing.T) {
+	onBothStores(t, withApp(), func(t *testing.T, s *site) {
+		b, operator := newBrowser(t), s.engine.Operator()
+		for name, change := range map[string]func(watchword.User){
+			"password": func(u watchword.User) { b.reset(s, u, "another horse battery") },
+			"address":  func(u watchword.User) { must(t, operator.ChangeEmail(t.Context(), u.ID, "new@example.com")) },
+			"disabled": func(u watchword.User) { must(t, operator.DisableUser(t.Context(), u.ID)) },
+			"deleted":  func(u watchword.User) { must(t, operator.DeleteUser(t.Context(), u.ID)) },
+			"disconnected": func(u watchword.User) {
+				id := s.identities(t, string(u.Email))[0].ID
+				must(t, s.store.Federation().Update(t.Context(), func(tx federation.Tx) error {
+					done, err := tx.DeleteIdentity(t.Context(), u.ID, id, "")
+					if err == nil && !done {
+						t.Error("the identity was not disconnected")
+					}
+					return err
+				}))
 			},
-			"a disabled account": func(u watchword.User) {
-				must(t, s.engine.Operator().DisableUser(t.Context(), u.ID))
-			},
-			"a deleted account": func(u watchword.User) { must(t, s.engine.Operator().DeleteUser(t.Context(), u.ID)) },
 		} {
-			address := strings.ReplaceAll(name, " ", "-") + "@example.com"
-			s.acme.as(name, address, true)
-			code := b.returned(s, "code")
-			u, err := s.engine.Operator().FindUser(t.Context(), address)
+			s.acme.as(name, name+"@example.com", true)
+			b.returned(s, "code")
+			u, err := operator.FindUser(t.Context(), name+"@example.com")
 			must(t, err)
+			b.reset(s, u, password)
+			code := b.returned(s, "code")
 			change(u)
-			if p := b.redeem(s, code, verifier); p.StatusCode != 401 && p.StatusCode != 403 {
-				t.Errorf("%s: %d %s", name, p.StatusCode, p.text)
+			want, status := watchword.CodeChallengeInvalid, 401
+			if name == "disabled" {
+				want, status = watchword.CodeAccountDisabled, 403
 			}
+			b.redeem(s, code, verifier).refused(t, status, want)
+			b.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
 		}
 	})
 }
@@ -226,7 +247,7 @@ func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
 		s.acme.as("ada", "ada@example.com", true)
 		code := b.returned(s, "code")
 		b.call(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier}, "").
-			refused(t, 409, watchword.CodeLinkRequired)
+			refused(t, 403, watchword.CodeLinkRequired)
 		if len(s.identities(t, "ada@example.com")) != 0 {
 			t.Fatal("the exchange has linked the identity")
 		}

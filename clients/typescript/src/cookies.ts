@@ -43,10 +43,19 @@ export interface AppCookies {
   keepChallenge(challenge: Challenge, setCookies: readonly string[]): void
   challenge(): Challenge | undefined
   endChallenge(setCookies: readonly string[]): void
+  /** Stores the verifier of a way to a provider, and returns the number of its cookie. */
+  keepVerifier(verifier: string): string
+  /** Returns the verifier of a number, and deletes its cookie. */
+  takeVerifier(number: string): string | undefined
+  /** Stores what connects the account at a provider after the next sign-in. */
+  keepLink(setCookies: readonly string[]): void
 }
 
 /** Marks the refresh token of a session that ends with the browser, so that a refresh keeps that. */
 const temporary = "temporary."
+
+const attemptAge = 10 * 60 // Watchword gives the user as long at the provider
+const verifiers = ["0", "1", "2", "3", "4"] // the numbers of their cookies
 
 const deviceAge = 400 * 24 * 60 * 60 // the longest that browsers keep a cookie
 const refreshAge = 30 * 24 * 60 * 60 // the longest life of a session under the defaults; the server decides
@@ -60,6 +69,7 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
   const prefix = secure ? "__Host-watchword" : "watchword"
   const [accessName, sessionName, deviceName] = [`${prefix}-access`, `${prefix}-session`, `${prefix}-device`]
   const [challengeName, rememberedName] = [`${prefix}-challenge`, `${prefix}-remembered`]
+  const [verifierName, linkName] = [`${prefix}-verifier-`, `${prefix}-connect`]
   const isOwn = refreshCookie === "own"
   const knownName = `${refreshCookie}-known`
   /** Passes Watchword's own cookies on to the browser. */
@@ -84,8 +94,9 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
     refresh: () => (isOwn ? get(sessionName)?.replace(temporary, "") : get(refreshCookie)),
     device: () => (isOwn ? get(deviceName) : undefined),
     forwarded() {
-      const own = { step: decodeChallenge(get(challengeName))?.handle, device: get(rememberedName) }
-      const pairs = (["step", "device"] as const).flatMap((name) =>
+      const step = decodeChallenge(get(challengeName))?.handle
+      const own = { step, device: get(rememberedName), link: get(linkName) }
+      const pairs = (["step", "device", "link"] as const).flatMap((name) =>
         // Without https, its names have no prefix. It ignores the other name.
         [`__Host-watchword-${name}`, `watchword-${name}`].map((full) => [full, isOwn ? own[name] : get(full)] as const),
       )
@@ -99,6 +110,7 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
       if (isOwn && refreshToken && isTemporary) set(sessionName, temporary + refreshToken)
       if (isOwn && refreshToken && !isTemporary) set(sessionName, refreshToken, refreshAge)
       keep(setCookies)
+      if (isOwn && get(linkName)) set(linkName, "", 0)
       endChallenge(setCookies)
     },
     clear(setCookies) {
@@ -112,6 +124,22 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
     },
     challenge: () => decodeChallenge(get(challengeName))?.challenge,
     endChallenge,
+    keepVerifier(verifier) {
+      // Of six tabs, one has to start again.
+      const number = verifiers.find((one) => !get(verifierName + one)) ?? `${Date.now() % verifiers.length}`
+      set(verifierName + number, verifier, attemptAge)
+      return number
+    },
+    takeVerifier(number) {
+      const verifier = verifiers.includes(number) ? get(verifierName + number) : undefined
+      if (verifier) set(verifierName + number, "", 0)
+      return verifier
+    },
+    keepLink(setCookies) {
+      pass(setCookies)
+      const link = setCookies.map(parseSetCookie).find(({ name }) => name.endsWith("watchword-link"))
+      if (isOwn && link?.value) set(linkName, link.value, attemptAge)
+    },
   }
 }
 

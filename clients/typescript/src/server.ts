@@ -17,11 +17,14 @@ import type {
   MeAnswer,
   Message,
   Metadata,
+  Provider,
+  ProvidersAnswer,
   Registration,
   SignIn,
   User,
   UserAnswer,
 } from "./api.js"
+import { attemptError, startAttempt, takeAttempt } from "./appattempt.js"
 import { createCookies, type AppCookies, type CookieContext } from "./cookies.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
 import { createExchange, type Exchange } from "./exchange.js"
@@ -30,7 +33,7 @@ import { jsonRequest, readJSON, send, type Fetch, type Transport } from "./trans
 export type { CookieContext, CookieOptions } from "./cookies.js"
 export { WatchwordError } from "./error.js"
 export type { FieldError, WatchwordErrorCode } from "./error.js"
-export type { Challenge, FactorLogin, Metadata, User } from "./api.js"
+export type { Challenge, FactorLogin, Metadata, Provider, User } from "./api.js"
 
 /** Verifies access tokens, as `new Verifier(issuer)` of `@watchword/verify` does. It throws for an invalid token. */
 export interface TokenVerifier<I extends TokenIdentity = TokenIdentity> {
@@ -107,6 +110,21 @@ export interface RequestAuth<I extends TokenIdentity> {
    */
   loginFactor(body: FactorLogin): Promise<UserAnswer>
   register(body: Registration): Promise<UserAnswer | Message>
+  /** Lists the external providers, for buttons. Without providers, the list is empty. */
+  providers(): Promise<Provider[]>
+  /**
+   * Begins a sign-in with an external provider, and returns the URL to redirect the browser to.
+   * `returnTo` is the path of the application that calls finishSignInWith; its origin must be in
+   * Watchword's `allowed-origins`. It needs cookies that can be set, as finishSignInWith does.
+   */
+  signInWith(provider: string, returnTo: string): Promise<string>
+  /**
+   * Completes a sign-in with an external provider. `url` is that of the request to `returnTo`. It
+   * throws SECOND_FACTOR_REQUIRED as login does. After LINK_REQUIRED, let the user sign in to the
+   * account as usual in this browser, which connects the provider. Redirect in each case, so that
+   * the code does not stay in the history.
+   */
+  finishSignInWith(url: string | URL): Promise<UserAnswer>
   /** Ends the session, or with `everywhere` all sessions of the user. */
   logout(options?: { everywhere?: boolean }): Promise<void>
 }
@@ -124,6 +142,7 @@ interface Shared<I extends TokenIdentity> {
   exchange: Exchange
   transport: Transport
   apiUrl: string
+  origin: string
   origins: ReadonlySet<string>
   isOwn: boolean
   createCookies(request: RequestContext): AppCookies
@@ -148,6 +167,7 @@ function createShared<I extends TokenIdentity>(options: ServerAuthOptions<I>): S
     exchange: createExchange({ apiUrl, transport, refreshCookie, warn }),
     transport,
     apiUrl,
+    origin,
     origins: new Set([base.origin, ...(options.origins ?? [])]),
     isOwn: refreshCookie === "own",
     createCookies: (request) => createCookies(request, origin.startsWith("https:"), refreshCookie),
@@ -263,6 +283,7 @@ function createRequestAuth<I extends TokenIdentity>(shared: Shared<I>, request: 
       const result = await signIn<SignIn | Message>("register", body)
       return "user" in result ? { user: result.user } : result
     },
+    ...createSignInWith(shared, request, cookies, signIn),
     logout: (options) => logout(shared, request, cookies, lookup, options),
   }
 }
@@ -282,6 +303,7 @@ function createSignIn<I extends TokenIdentity>(
   function refused(error: unknown, setCookies: readonly string[]): void {
     if (!(error instanceof WatchwordError)) return
     if (error.challenge) cookies.keepChallenge(error.challenge, setCookies)
+    else if (error.code === "LINK_REQUIRED") cookies.keepLink(setCookies)
     else if (error.code === "CHALLENGE_INVALID") cookies.endChallenge(setCookies)
   }
   return async (path, body) => {
@@ -303,6 +325,42 @@ function createSignIn<I extends TokenIdentity>(
       }
       return result as never
     })
+  }
+}
+
+/** The sign-in with external providers, see appattempt.ts. */
+function createSignInWith<I extends TokenIdentity>(
+  { transport, apiUrl, origin, headersOf }: Shared<I>,
+  request: RequestContext,
+  cookies: AppCookies,
+  signIn: SignInRequest,
+): Pick<RequestAuth<I>, "providers" | "signInWith" | "finishSignInWith"> {
+  const root = apiUrl.replace(/\/api\/auth$/, "")
+  return {
+    async providers() {
+      const init = { headers: headersOf(request) }
+      try {
+        return (await send(transport, `${apiUrl}/providers`, init, readJSON<ProvidersAnswer>)).providers
+      } catch (error) {
+        if (error instanceof WatchwordError && error.code === "NOT_FOUND") return [] // there is no such path
+        throw error
+      }
+    },
+    async signInWith(provider, returnTo) {
+      if (!cookies.canSet) throw new TypeError("signInWith needs a context with setCookie")
+      const target = new URL(returnTo, origin)
+      if (target.origin !== origin) throw new TypeError(`returnTo is ${returnTo}: name a path of this application`)
+      return startAttempt(cookies, { root, provider, returnTo: target })
+    },
+    async finishSignInWith(url) {
+      if (!cookies.canSet) throw new TypeError("finishSignInWith needs a context with setCookie")
+      const { code, verifier, isOurs } = takeAttempt(cookies, new URL(url, origin).searchParams)
+      try {
+        return { user: (await signIn<SignIn>("exchange", { code, verifier })).user }
+      } catch (error) {
+        throw isOurs ? error : attemptError("CHALLENGE_INVALID")
+      }
+    },
   }
 }
 

@@ -5,10 +5,13 @@ import { once } from "node:events"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest"
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from "vitest"
+import { Verifier } from "../../verify/src/index.js"
 import { createClient, type Client } from "../src/index.js"
 import { createProviders, type Providers } from "../src/providers.js"
+import { createServerAuth, type RequestAuth, type TokenIdentity } from "../src/server.js"
 import { opened } from "./browser.js"
+import { codeOf, enrolled } from "./enrolled.js"
 import { startWatchword, type Watchword } from "./watchword.js"
 
 const app = "http://localhost:5999"
@@ -209,3 +212,74 @@ async function mailedToken(to: string): Promise<string> {
   }
   return vi.waitFor(find, { timeout: 20_000, interval: 50 })
 }
+
+/** An application that renders on its server, and the cookies that it has set in a browser. */
+function rendering() {
+  const verifier = new Verifier(server.url)
+  onTestFinished(() => verifier.close())
+  const auth = createServerAuth({ baseUrl: server.url, origin: app, verifier })
+  const jar = new Map<string, string>()
+  const request = (): RequestAuth<TokenIdentity> =>
+    auth({
+      userAgent: "Firefox",
+      getCookie: (name) => jar.get(name),
+      setCookie: (name, value) => void (value ? jar.set(name, value) : jar.delete(name)),
+    })
+  return { jar, request }
+}
+
+test("a server that renders exchanges the code of a provider once", async () => {
+  await atProvider({ sub: "ssr", email: "ssr@example.com", email_verified: true, name: "Ada" })
+  const { jar, request } = rendering()
+  const browser = new Browser()
+  expect(await request().providers()).toMatchObject([{ id: "acme", name: "Acme", kind: "oidc" }])
+  const [first, second] = [await request().signInWith("acme", "/back?to=/inbox"), await request().signInWith("acme", "/back")]
+  expect([...jar.keys()]).toEqual(["watchword-verifier-0", "watchword-verifier-1"])
+  // The tabs end in reverse order. The URL has a code and no token.
+  for (const [started, names] of [[second, ["watchword-verifier-0"]], [first, []]] as const) {
+    const back = await browser.visit(started)
+    expect([...new URL(back).searchParams.keys()].filter((name) => name !== "to").sort()).toEqual(["attempt", "code"])
+    expect(await request().finishSignInWith(back)).toMatchObject({ user: { email: "ssr@example.com" } })
+    expect([...jar.keys()].filter((name) => name.includes("verifier"))).toEqual(names)
+    expect(await request().session()).toMatchObject({ subject: expect.any(String) as string })
+    await expect(request().finishSignInWith(back)).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
+    expect(await request().session()).toBeDefined()
+  }
+  await expect(request().signInWith("acme", "https://evil.example/")).rejects.toThrow("path of this application")
+})
+
+test("a code of another browser is refused and destroyed", async () => {
+  await atProvider({ sub: "stolen", email: "stolen@example.com", email_verified: true, name: "Ada" })
+  const [thief, victim] = [rendering(), rendering()]
+  // The thief begins, and the victim follows the link. The victim's application gets the code, and not the cookie.
+  const back = await new Browser().visit(await thief.request().signInWith("acme", "/back"))
+  await expect(victim.request().finishSignInWith(back)).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
+  expect([...victim.jar.keys()]).toEqual([])
+  await expect(thief.request().finishSignInWith(back)).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
+  // Errors of a URL count only in the browser that began, and only known ones.
+  for (const query of ["error=PROVIDER_REFUSED", "attempt=0&error=PROVIDER_REFUSED", "attempt=__proto__&error=x", ""]) {
+    await expect(victim.request().finishSignInWith(`/back?${query}`)).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
+  }
+  await atProvider({ deny: true })
+  const denied = await new Browser().visit(await victim.request().signInWith("acme", "/back"))
+  await expect(victim.request().finishSignInWith(denied)).rejects.toMatchObject({ code: "PROVIDER_REFUSED" })
+})
+
+test("a server that renders connects a provider after a sign-in, and asks for the second factor", async () => {
+  const email = "own@example.com"
+  const { secret, codes } = await enrolled(server, { email, password })
+  await atProvider({ sub: "own", email, email_verified: true, name: "Ada" })
+  const { jar, request } = rendering()
+  const through = async (): Promise<string> => new Browser().visit(await request().signInWith("acme", "/back"))
+  await expect(request().finishSignInWith(await through())).rejects.toMatchObject({ code: "LINK_REQUIRED" })
+  expect([...jar.keys()]).toEqual(["watchword-connect"])
+  await expect(request().login({ email, password })).rejects.toMatchObject({ code: "SECOND_FACTOR_REQUIRED" })
+  await request().loginFactor({ recoveryCode: codes[0] as string })
+  expect(jar.has("watchword-connect")).toBe(false)
+  await request().logout()
+  // It is connected now. The provider is a first factor.
+  await expect(request().finishSignInWith(await through())).rejects.toMatchObject({ code: "SECOND_FACTOR_REQUIRED" })
+  expect(await request().session()).toBeUndefined()
+  expect(await request().loginFactor({ totp: codeOf(secret, 1) })).toMatchObject({ user: { email } })
+  expect(await request().session()).toBeDefined()
+})

@@ -1,0 +1,75 @@
+// Sign-in with an external provider, for an application that renders on its server.
+//
+//  1. The application's server keeps a verifier in a cookie, and its hash goes with the browser
+//     (RFC 7636, S256).
+//  2. Watchword leads back with a code in the URL. It is useless without the verifier.
+//  3. The application's server exchanges both for the session.
+//  4. Five cookies allow as many tabs. The URL says which one belongs to it.
+
+import type { AppCookies } from "./cookies.js"
+import { WatchwordError, type WatchwordErrorCode } from "./error.js"
+
+/** The query parameter of the way back with the number of the cookie. */
+const parameter = "attempt"
+
+/** Keeps a new verifier, and returns the page of Watchword that leads to the provider. */
+export async function startAttempt(
+  cookies: AppCookies,
+  { root, provider, returnTo }: { root: string; provider: string; returnTo: URL },
+): Promise<string> {
+  const verifier = randomText()
+  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier))
+  const target = new URL(returnTo)
+  target.searchParams.set(parameter, cookies.keepVerifier(verifier))
+  target.hash = ""
+  const query = new URLSearchParams({
+    return_to: target.href,
+    code_challenge: base64url(new Uint8Array(hash)),
+    code_challenge_method: "S256",
+  })
+  return `${root}/sign-in/${encodeURIComponent(provider)}?${query}`
+}
+
+/**
+ * Returns the code and the verifier of a way back, and deletes the cookie. Without the cookie, the
+ * verifier is another one: Watchword then destroys the code, which a stranger may know.
+ */
+export function takeAttempt(
+  cookies: AppCookies,
+  query: URLSearchParams,
+): { code: string; verifier: string; isOurs: boolean } {
+  const verifier = cookies.takeVerifier(query.get(parameter) ?? "")
+  const code = query.get("code")
+  if (code) return { code, verifier: verifier ?? randomText(), isOurs: verifier !== undefined }
+  const refused = query.get("error")
+  throw attemptError(verifier !== undefined && refused && Object.hasOwn(messages, refused) ? refused : "CHALLENGE_INVALID")
+}
+
+/** A stranger can write any URL. Only these codes count, and their texts are ours. */
+const messages: Record<string, string> = {
+  PROVIDER_REFUSED: "The sign-in was cancelled. Try again, or sign in in another way.",
+  PROVIDER_UNAVAILABLE: "The provider did not respond as expected. Try again shortly, or sign in in another way.",
+  CHALLENGE_INVALID: "This sign-in took too long, or began in another browser. Start again.",
+  SIGNUP_CLOSED: "Sign-up is closed.",
+  EMAIL_NOT_VERIFIED: "Check your inbox. We emailed you the next step.",
+  EMAIL_TAKEN: "This address has an account. Sign in to it first.",
+  ACCOUNT_DISABLED: "This account is disabled.",
+  RATE_LIMITED: "Too many attempts. Try again in a moment.",
+  TRY_LATER: "Try again in a moment.",
+}
+
+export function attemptError(code: string): WatchwordError {
+  return new WatchwordError(code as WatchwordErrorCode, messages[code] ?? code)
+}
+
+/** Returns 256 random bits: 43 characters. */
+function randomText(): string {
+  return base64url(crypto.getRandomValues(new Uint8Array(32)))
+}
+
+function base64url(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes))
+    .replace(/=+$/, "")
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+}
