@@ -21,14 +21,19 @@ import (
 // built server. Access tokens live for 10 s.
 
 func TestNextApplicationKeepsUsersSignedIn(t *testing.T) {
-	a := startApplication(t, "next",
-		"WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REMEMBER_DEVICE=720h", "NEXT_TELEMETRY_DISABLED=1")
+	provider, settings := startProvider(t)
+	a := startApplication(t, "next", append(settings,
+		"WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REMEMBER_DEVICE=720h", "NEXT_TELEMETRY_DISABLED=1")...)
+	provider.put(t, "/test/redirect", a.server+"/sign-in/acme/callback")
 	packages := packClients(t)
 	t.Parallel() // only here, because building the packages changes files that other tests read
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
 			"signs in and out without JavaScript": nextWithoutScript,
 			"asks for a second factor":            nextSecondStep,
+			"signs in with a provider": func(t *testing.T, a *application) {
+				nextProvider(t, a, provider)
+			},
 			"shows a page to one role":            nextRole,
 			"signs out everywhere":                nextEverywhere,
 			"signs out with an expired token":     nextExpiredSignOut,
@@ -114,6 +119,53 @@ func nextSecondStep(t *testing.T, a *application) {
 	b.until("Stay signed in")
 	b.signInNext(email, password) // the browser is remembered
 	b.until("Your account", email)
+}
+
+// The buttons of providers work without JavaScript, too.
+func nextProvider(t *testing.T, a *application, provider process) {
+	const email, button = "provider@example.com", "Continue with Acme"
+	visitor := func() *tab {
+		b, _ := a.open(t)
+		noScript := emulation.SetScriptExecutionDisabledParams{Value: true}
+		browsertest.Command(t, b.ctx, emulation.SetScriptExecutionDisabled, noScript)
+		b.visit(a.url + "/sign-in?to=/admin")
+		return b
+	}
+	b := visitor()
+	b.fits("next-sign-in-providers")
+	provider.put(t, "/test/user", `{"deny": true}`)
+	b.press(button)
+	b.until("The sign-in was cancelled.", button)
+	provider.put(t, "/test/user", `{"sub": "new", "email": "new.user@example.com", "email_verified": true, "name": "Ada"}`)
+	b.press(button)
+	b.until("Your account does not have the role admin.")
+	if at := see[string](b, `() => location.href`); at != a.url+"/admin" {
+		t.Errorf("after the sign-in, the page is %s", at)
+	}
+	if got := b.appCookies(); !slices.Contains(got, "watchword-session") || slices.Contains(got, "watchword-verifier-0") {
+		t.Errorf("cookies after the sign-in: %q", got)
+	}
+	b.expire()
+	b.visit(a.url + "/account")
+	b.until("Your account", "new.user@example.com")
+
+	// A proven account with a second factor: connected by a complete sign-in to it.
+	codes := a.enrol(t, email)
+	provider.put(t, "/test/user", `{"sub": "own", "email": "`+email+`", "email_verified": true, "name": "Ada"}`)
+	b = visitor()
+	b.press(button)
+	b.until("Sign in to it once to connect this provider.")
+	b.signInNext(email, password)
+	b.until("Enter a code")
+	b.fill("Code of your authenticator app, or a recovery code", codes[1])
+	b.press("Continue")
+	b.until("Your account does not have the role admin.")
+	b = visitor()
+	b.press(button)
+	b.until("Enter a code") // the provider is the first factor
+	b.fill("Code of your authenticator app, or a recovery code", codes[2])
+	b.press("Continue")
+	b.until("Your account does not have the role admin.")
 }
 
 // enrol creates an account with an authenticator app, and returns its recovery codes.

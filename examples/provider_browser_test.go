@@ -21,14 +21,8 @@ import (
 
 // Not parallel, as the other test of this application.
 func TestChromiumSignsInByThePopupOfAProvider(t *testing.T) {
-	const client = "../clients/typescript"
-	const secret = "a secret for tests"
-	program, _ := node(t, client)
-	provider := run(t, client+"/test", nil, program, "provider.js", "watchword", secret)
-	file := filepath.Join(t.TempDir(), "watchword.yaml")
-	config := `sign-in-with: [{id: acme, kind: oidc, name: Acme, client-id: watchword, trust-email: true, issuer: %q}]`
-	must(t, os.WriteFile(file, fmt.Appendf(nil, config, provider.url), 0o600))
-	a := startApplication(t, "spa", "WATCHWORD_CONFIG="+file, "WATCHWORD_SIGN_IN_WITH_ACME_CLIENT_SECRET="+secret)
+	provider, settings := startProvider(t)
+	a := startApplication(t, "spa", settings...)
 	provider.put(t, "/test/redirect", a.server+"/sign-in/acme/callback")
 
 	b := &tab{t: t, app: a, ctx: a.chromium.Open(t)}
@@ -52,6 +46,19 @@ func TestChromiumSignsInByThePopupOfAProvider(t *testing.T) {
 	if at := see[string](b, `() => location.href`); at != a.url+"/?page=1#/account" {
 		t.Errorf("after the redirect, the page is %s", at)
 	}
+}
+
+// startProvider starts the provider, and returns the server's settings for it.
+func startProvider(t *testing.T) (provider process, settings []string) {
+	t.Helper()
+	const client = "../clients/typescript"
+	const secret = "a secret for tests"
+	program, _ := node(t, client)
+	provider = run(t, client+"/test", nil, program, "provider.js", "watchword", secret)
+	file := filepath.Join(t.TempDir(), "watchword.yaml")
+	config := `sign-in-with: [{id: acme, kind: oidc, name: Acme, client-id: watchword, trust-email: true, issuer: %q}]`
+	must(t, os.WriteFile(file, fmt.Appendf(nil, config, provider.url), 0o600))
+	return provider, []string{"WATCHWORD_CONFIG=" + file, "WATCHWORD_SIGN_IN_WITH_ACME_CLIENT_SECRET=" + secret}
 }
 
 func (p process) put(t *testing.T, path, body string) {

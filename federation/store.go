@@ -24,7 +24,8 @@ type Tx interface {
 
 	// Challenge, ClaimChallenge and TakeChallenge are those of package factors.
 	Challenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
-	ClaimChallenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
+	ClaimChallenge(
+		ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
 	TakeChallenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (bool, error)
 }
 

@@ -45,6 +45,8 @@ func (p *pages) leaveToServer(w http.ResponseWriter, a federation.Attempt, code 
 	case err != nil && !errors.As(err, &refusal):
 		return err
 	}
+	// The application's own parameters stay. It finds its cookie by one of them. A parameter of its own with the
+	// name of a result would be read as a result.
 	target.Fragment = ""
 	query := target.Query()
 	query.Del("code")
@@ -76,19 +78,24 @@ func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
+	// The client is the browser, if the application's address is in trusted-proxies. The limits count it, and its user
+	// agent is that of the session.
 	done, err := a.federation.Exchange(r.Context(), federation.ExchangeRequest{
 		Code: watchword.Secret(body.Code), Verifier: watchword.Secret(body.Verifier),
 		Client: a.clients.of(w, r), Replaces: a.cookies.replaced(r, body.Delivery)})
+	// Without cookies, the user connects the provider on the account page.
 	if done.Link != "" && body.Delivery != deliveryBody {
 		a.cookies.link.Set(w, string(done.Link), watchword.ChallengeLife)
 	}
 	if err != nil {
-		return a.challenged(w, r, err, body.Delivery)
+		return a.challenged(w, r, err, body.Delivery) // the second step is the one after a password
 	}
 	return a.signIn(w, r, http.StatusOK, done.SignIn, body.Delivery)
 }
 
-// exchangeCodes are the refusals of an exchange.
+// exchangeCodes are the refusals of an exchange: those of a sign-in with a password, except a wrong
+// password, and those of a code. A code that was used, has expired or has another verifier is refused
+// with one code, so that a thief does not learn which it was.
 func exchangeCodes() []watchword.Code {
 	return []watchword.Code{watchword.CodeValidationFailed, watchword.CodeRateLimited, watchword.CodeTryLater,
 		watchword.CodeChallengeInvalid, watchword.CodeLinkRequired, watchword.CodeEmailNotVerified,
@@ -103,6 +110,7 @@ func (p *pages) codeFromCallback(
 	if result.Attempt.Challenge == "" {
 		return false, nil
 	}
+	// The mail leads to the hosted pages, which complete the sign-up. The user signs in here afterwards.
 	if result.Waiting {
 		err = &watchword.Error{Code: watchword.CodeEmailNotVerified}
 	}

@@ -326,9 +326,9 @@ func (w *world) exchange() {
 	v, verifier := w.visitor(), strings.Repeat("verifier", 6)
 	sum := sha256.Sum256([]byte(verifier))
 	code := func() string {
-		start := "/sign-in/campus?return_to=" + url.QueryEscape(w.url+"/back") + "&code_challenge_method=S256&code_challenge=" +
-			base64.RawURLEncoding.EncodeToString(sum[:])
-		target, err := url.Parse(v.send("GET", start, "", "").want(303).Header().Get("Location"))
+		start := url.Values{"return_to": {w.url + "/back"}, "code_challenge_method": {"S256"},
+			"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}}
+		target, err := url.Parse(v.send("GET", "/sign-in/campus?"+start.Encode(), "", "").want(303).Header().Get("Location"))
 		must(w.T, err)
 		query := "state=" + url.QueryEscape(target.Query().Get("state")) + "&code=ada@example.com"
 		back, err := url.Parse(w.without("a callback that gets a code", func() reply {

@@ -38,7 +38,8 @@ func withApp(change ...func(*providers.Options)) setup {
 
 // startOf is the query with which the application begins.
 func startOf(challenge string) string {
-	return "?" + url.Values{"return_to": {app}, "code_challenge": {challenge}, "code_challenge_method": {"S256"}}.Encode()
+	return "?" + url.Values{
+		"return_to": {app}, "code_challenge": {challenge}, "code_challenge_method": {"S256"}}.Encode()
 }
 
 // returned goes through the provider to the application and returns the parameter of the result there.
@@ -50,7 +51,9 @@ func (b *browser) returned(s *site, parameter string) string {
 	if p.StatusCode != http.StatusSeeOther || !strings.HasPrefix(p.location(), app+"&"+parameter+"=") {
 		b.t.Fatalf("got %d to %s, want %s at the application", p.StatusCode, p.location(), parameter)
 	}
-	if cookies := b.Jar.Cookies(&url.URL{Scheme: "http", Host: strings.TrimPrefix(s.url, "http://"), Path: "/"}); len(cookies) > 0 {
+	home, err := url.Parse(s.url)
+	must(b.t, err)
+	if cookies := b.Jar.Cookies(home); len(cookies) > 0 {
 		b.t.Errorf("the callback leaves the cookies %v", cookies)
 	}
 	return to.Query().Get(parameter)
@@ -238,7 +241,9 @@ func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
 		if got := b.returned(s, "error"); got != "EMAIL_NOT_VERIFIED" {
 			t.Errorf("an unproven address: %s", got)
 		}
-		s.acme.set(func(a *scripted) { a.query = func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") } })
+		s.acme.set(func(a *scripted) {
+			a.query = func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }
+		})
 		if got := b.returned(s, "error"); got != "PROVIDER_REFUSED" {
 			t.Errorf("a user who cancels: %s", got)
 		}

@@ -12,6 +12,12 @@ export interface FormState {
   fields?: Record<string, string>
 }
 
+/** Leads to an external provider, which leads back to app/sign-in/return. */
+export async function signInWith(form: FormData): Promise<void> {
+  const to = encodeURIComponent(pathOf(form.get("to")))
+  redirect(await (await writableAuth()).signInWith(String(form.get("provider")), `/sign-in/return?to=${to}`))
+}
+
 /** Signs in or, with the second button, creates an account. */
 export async function signIn(_: FormState, form: FormData): Promise<FormState> {
   const [email, password] = [String(form.get("email")), String(form.get("password"))]

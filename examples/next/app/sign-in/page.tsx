@@ -2,9 +2,31 @@ import { redirect } from "next/navigation"
 import { auth } from "../../lib/auth"
 import { SignInForm } from "./form"
 import { pathOf } from "./path"
+import { Providers } from "./providers"
 
-export default async function SignInPage({ searchParams }: { searchParams: Promise<{ to?: string | string[] }> }) {
-  const to = pathOf((await searchParams).to)
-  if (await (await auth()).session()) redirect(to)
-  return <SignInForm to={to} />
+/** The next step after an error of a provider, by its code. */
+const messages: Record<string, string> = {
+  LINK_REQUIRED: "You have an account here. Sign in to it once to connect this provider.",
+  PROVIDER_REFUSED: "The sign-in was cancelled. Try again, or sign in in another way.",
+  EMAIL_NOT_VERIFIED: "Check your inbox. We emailed you the next step.",
+  ACCOUNT_DISABLED: "This account is disabled.",
+  SIGNUP_CLOSED: "Sign-up is closed.",
+}
+
+type Query = Promise<{ to?: string | string[]; error?: string | string[] }>
+
+export default async function SignInPage({ searchParams }: { searchParams: Query }) {
+  const { to: wanted, error } = await searchParams
+  const to = pathOf(wanted)
+  const request = await auth()
+  if (await request.session()) redirect(to)
+  const providers = await request.providers().catch(() => []) // the form works without them
+  const message = typeof error === "string" ? (messages[error] ?? "This did not work. Try again.") : undefined
+  return (
+    <>
+      {message && <p className="bad" role="alert">{message}</p>}
+      <SignInForm to={to} />
+      <Providers to={to} providers={providers} />
+    </>
+  )
 }

@@ -1,0 +1,19 @@
+import { WatchwordError } from "@watchword/client/server"
+import { redirect } from "next/navigation"
+import { writableAuth } from "../../../lib/auth"
+import { pathOf } from "../path"
+
+/** The way back from an external provider. It ends with a redirect, so the code does not stay in the history. */
+export async function GET(request: Request): Promise<never> {
+  const to = pathOf(new URL(request.url).searchParams.get("to"))
+  const query = new URLSearchParams({ to })
+  try {
+    await (await writableAuth()).finishSignInWith(request.url)
+  } catch (error) {
+    if (!(error instanceof WatchwordError)) throw error
+    if (error.code === "SECOND_FACTOR_REQUIRED") redirect(`/sign-in/second-step?${query}`)
+    query.set("error", error.code)
+    redirect(`/sign-in?${query}`)
+  }
+  redirect(to)
+}
