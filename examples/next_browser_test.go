@@ -34,9 +34,9 @@ func TestNextApplicationKeepsUsersSignedIn(t *testing.T) {
 			"signs in with a provider": func(t *testing.T, a *application) {
 				nextProvider(t, a, provider)
 			},
-			"shows a page to one role":            nextRole,
-			"signs out everywhere":                nextEverywhere,
-			"signs out with an expired token":     nextExpiredSignOut,
+			"shows a page to one role":        nextRole,
+			"signs out everywhere":            nextEverywhere,
+			"signs out with an expired token": nextExpiredSignOut,
 			"stays signed in while responses are lost": func(t *testing.T, a *application) {
 				staysSignedIn(t, a, nextPages)
 			},
@@ -136,7 +136,8 @@ func nextProvider(t *testing.T, a *application, provider process) {
 	provider.put(t, "/test/user", `{"deny": true}`)
 	b.press(button)
 	b.until("The sign-in was cancelled.", button)
-	provider.put(t, "/test/user", `{"sub": "new", "email": "new.user@example.com", "email_verified": true, "name": "Ada"}`)
+	provider.put(t, "/test/user",
+		`{"sub": "new", "email": "new.user@example.com", "email_verified": true, "name": "Ada"}`)
 	b.press(button)
 	b.until("Your account does not have the role admin.")
 	if at := see[string](b, `() => location.href`); at != a.url+"/admin" {

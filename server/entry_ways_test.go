@@ -328,7 +328,8 @@ func (w *world) exchange() {
 	code := func() string {
 		start := url.Values{"return_to": {w.url + "/back"}, "code_challenge_method": {"S256"},
 			"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}}
-		target, err := url.Parse(v.send("GET", "/sign-in/campus?"+start.Encode(), "", "").want(303).Header().Get("Location"))
+		begun := v.send("GET", "/sign-in/campus?"+start.Encode(), "", "").want(303)
+		target, err := url.Parse(begun.Header().Get("Location"))
 		must(w.T, err)
 		query := "state=" + url.QueryEscape(target.Query().Get("state")) + "&code=ada@example.com"
 		back, err := url.Parse(w.without("a callback that gets a code", func() reply {
