@@ -143,7 +143,8 @@ func nextProvider(t *testing.T, a *application, provider process) {
 	if at := see[string](b, `() => location.href`); at != a.url+"/admin" {
 		t.Errorf("after the sign-in, the page is %s", at)
 	}
-	if got := b.appCookies(); !slices.Contains(got, "watchword-session") || slices.Contains(got, "watchword-verifier-0") {
+	got := b.appCookies()
+	if !slices.Contains(got, "watchword-session") || slices.Contains(got, "watchword-verifier-0") {
 		t.Errorf("cookies after the sign-in: %q", got)
 	}
 	b.expire()
