@@ -365,7 +365,8 @@ func productFiles(t *testing.T, visit func(path string, file *ast.File)) {
 		}
 		if entry.IsDir() {
 			other := []string{"lab", "tools", "examples", "clients", "deploy", "bin", "dist", "build", ".git",
-				"internal/pgtest", "internal/browsertest", "internal/password/gen", "dialect/internal/dialecttest"}
+				"internal/pgtest", "internal/porttest", "internal/browsertest", "internal/password/gen",
+				"dialect/internal/dialecttest"}
 			if slices.Contains(other, path) || entry.Name() == "node_modules" || entry.Name() == "testdata" {
 				return fs.SkipDir
 			}

@@ -23,7 +23,7 @@ func searched(t *testing.T) map[string]*admin.Manager {
 	if err != nil {
 		t.Fatal(err)
 	}
-	onPostgres, err := postgres.Open(t.Context(), pgtest.New(t).Database(t))
+	onPostgres, err := postgres.Open(t.Context(), pgtest.Database(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,16 +44,18 @@ func searched(t *testing.T) map[string]*admin.Manager {
 				t.Fatal(err)
 			}
 		}
-		err = store.Update(t.Context(), func(tx watchword.Tx) error {
-			for n := range 600 {
-				if _, err := tx.InsertUser(t.Context(), accountOf(n), time.Now()); err != nil {
-					return err
+		for n := 0; n < 600; n += 50 { // one transaction for all would need long on a busy machine, and time out
+			err = store.Update(t.Context(), func(tx watchword.Tx) error {
+				for one := n; one < n+50; one++ {
+					if _, err := tx.InsertUser(t.Context(), accountOf(one), time.Now()); err != nil {
+						return err
+					}
 				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
 			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
 		}
 	}
 	return all

@@ -5,19 +5,20 @@ package examples_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/porttest"
 )
 
 // JWT-18
@@ -161,12 +162,9 @@ func TestEmbeddingProgramProtectsItsRoutes(t *testing.T) {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "localhost:0")
+	port, err := porttest.Free()
 	must(t, err)
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	must(t, err)
-	must(t, listener.Close())
-	return port
+	return strconv.Itoa(port)
 }
 
 func (p process) post(t *testing.T, path, token, body string, answer any) {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/watchword-auth/watchword/internal/porttest"
 )
 
 // A Bouncer is a running PgBouncer in front of a cluster, in transaction pooling mode.
@@ -39,7 +41,7 @@ func NewBouncer(t testing.TB, s *Server, settings ...string) *Bouncer {
 		}
 	}
 	b := &Bouncer{}
-	if b.port, err = freePort(); err != nil {
+	if b.port, err = porttest.Free(); err != nil {
 		t.Fatal(err)
 	}
 	users, config := filepath.Join(root, "users.txt"), filepath.Join(root, "pgbouncer.ini")

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -23,6 +22,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/watchword-auth/watchword/internal/porttest"
 )
 
 // Skip names the environment variable that skips PostgreSQL tests when its value is
@@ -154,7 +155,7 @@ func prepare(dir string) (*Server, error) {
 		s.owner, err = unprivileged(root)
 	}
 	if err == nil {
-		s.Port, err = freePort()
+		s.Port, err = porttest.Free()
 	}
 	if err != nil {
 		s.Remove()
@@ -344,13 +345,4 @@ func unprivileged(root string) (*syscall.Credential, error) {
 		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 	}
 	return nil, errors.New("no unprivileged user to run PostgreSQL: tried postgres and nobody")
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close() //nolint:errcheck // only the port number is needed
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }

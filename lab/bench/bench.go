@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/internal/porttest"
 )
 
 // A Plan describes a comparison.
@@ -189,15 +190,9 @@ func (r *runner) trial(ctx context.Context, index, round int, progress func(stri
 	return t.run(ctx, progress)
 }
 
-// freePort returns a port that was free a moment ago. Servers take the port as a setting, so
-// another program could take it meanwhile; the server then fails at startup and says why.
 func freePort() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
-	return port, listener.Close()
+	port, err := porttest.Free()
+	return strconv.Itoa(port), err
 }
 
 // A Machine describes where the figures come from.

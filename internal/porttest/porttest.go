@@ -1,0 +1,50 @@
+// Package porttest finds ports for the servers that tests start.
+package porttest
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"sync"
+)
+
+// Kernels give the ports above to connections and to listeners on port 0. A port from there can
+// be taken between the moment a test chooses it and the moment its server listens.
+const first, last = 11_000, 32_000
+
+// claims keeps the UDP ports of the returned ports open until the process ends. So two processes
+// never get the same port, and a server can also stop and start again on it.
+var claims struct {
+	sync.Mutex
+	open []net.PacketConn
+}
+
+// Free returns a TCP port without a listener. No other call returns it while this process runs.
+func Free() (int, error) {
+	for range 1000 {
+		offset, err := rand.Int(rand.Reader, big.NewInt(last-first))
+		if err != nil {
+			return 0, err
+		}
+		port := first + int(offset.Int64())
+		claim, err := net.ListenPacket("udp4", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		listener, err := net.Listen("tcp", fmt.Sprintf(":%d", port)) // on all addresses, IPv6 too
+		if err == nil {
+			err = listener.Close()
+		}
+		if err != nil {
+			_ = claim.Close()
+			continue
+		}
+		claims.Lock()
+		defer claims.Unlock()
+		claims.open = append(claims.open, claim)
+		return port, nil
+	}
+	return 0, errors.New("no port is free")
+}
