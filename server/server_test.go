@@ -201,7 +201,7 @@ func (p *postbox) Send(_ context.Context, m watchword.Message) error {
 // wait waits for a mail of a kind and returns the newest one. It ignores the given tokens.
 func (p *postbox) wait(t *testing.T, kind watchword.MailKind, before ...watchword.Secret) watchword.Message {
 	t.Helper()
-	for range 2000 {
+	for range 12_000 { // at least a minute
 		p.mu.Lock()
 		for _, m := range slices.Backward(p.mails) {
 			if m.Kind == kind && !slices.Contains(before, m.Token) {

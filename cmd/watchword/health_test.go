@@ -54,7 +54,7 @@ func TestHealthAsksTheListenerOfTheSettings(t *testing.T) {
 
 func waitForStatus(t *testing.T, s *server, status int) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		response, err := s.client().Get(s.url() + "/readyz")
 		if err == nil {
 			response.Body.Close()

@@ -34,7 +34,7 @@ func (m *mailbox) next(t *testing.T, kind watchword.MailKind) (link string) {
 // nextTo is next for the mails to one address, or to any ("").
 func (m *mailbox) nextTo(t *testing.T, to watchword.Address, kind watchword.MailKind) (link string) {
 	t.Helper()
-	for range 400 {
+	for range 2400 { // at least a minute
 		mails, err := m.box.Mails()
 		if err != nil {
 			t.Fatal(err)

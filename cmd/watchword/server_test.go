@@ -79,7 +79,7 @@ func (s *server) start(dir string, env, args []string) error {
 	}
 	s.cmd, s.ended = cmd, ended
 	go wait()
-	for range 400 {
+	for range 2400 { // at least a minute
 		if answer, err := s.client().Get(s.url() + "/readyz"); err == nil {
 			answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {

@@ -61,12 +61,17 @@ func posted(t *testing.T, s *postgres.Store) (n int) {
 func TestCommitStaysInvisibleUntilStandbyHasIt(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.New(t, "fsync = off")
-	store := open(t, primary.Database(t))
+	database := primary.Database(t)
+	store := open(t, database+"&statement_timeout=60000") // the caller leaves, not the store
 	standby := primary.Standby(t)
 	standby.Freeze(t)
-	ctx, leave := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
-	if err := post(ctx, store, "left"); !errors.Is(err, watchword.ErrUnavailable) {
+	left := make(chan error, 1)
+	go func() { left <- post(ctx, store, "left") }()
+	waitFor(t, database, "wait_event = 'SyncRep'")
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Fatalf("a commit that waits for its standby: %v", err)
 	}
 	for range 30 { // a request to cancel would come a little later

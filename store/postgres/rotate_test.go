@@ -176,6 +176,12 @@ func TestBatchSeesWhatChangedWhileItWaited(t *testing.T) {
 // waitForLock returns when a statement waits for a lock.
 func waitForLock(t *testing.T, url string) {
 	t.Helper()
+	waitFor(t, url, "wait_event_type = 'Lock'")
+}
+
+// waitFor returns when a connection to the database is in a state (pg_stat_activity).
+func waitFor(t *testing.T, url, state string) {
+	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +189,7 @@ func waitForLock(t *testing.T, url string) {
 	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // it is a test
 	for waits := false; !waits; {
 		err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_stat_activity
-			WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits)
+			WHERE datname = current_database() AND `+state+`)`).Scan(&waits)
 		if err != nil {
 			t.Fatal(err)
 		}
