@@ -247,7 +247,7 @@ func TestWriteSendsTheGivenMembers(t *testing.T) {
 func TestContextEndsTheCall(t *testing.T) {
 	t.Parallel()
 	s := serve(t, answer(503, `{"code":"TRY_LATER"}`, "Retry-After", "10"))
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 	defer cancel()
 	began := time.Now()
 	err := s.client(t).Users.Delete(ctx, user)
