@@ -28,7 +28,7 @@ type Attempt struct {
 
 	ReturnTo string `json:"returnTo,omitempty"` // the caller has checked its site
 	Page     bool   `json:"page,omitempty"`     // a hosted page began it, and shows its errors
-	Replaces string `json:"replaces,omitempty"` // refresh token in the cookie that a sign-in overwrites
+	Replaces string `json:"replaces,omitempty"` // refresh token in the cookie that a sign-in overwrites, see Replacing
 	Device   string `json:"device,omitempty"`   // watchword.Client.Remembered at the start
 
 	// Challenge is the code_challenge of an application that exchanges a code. Its response sets no cookie.
@@ -92,12 +92,31 @@ func (m *Manager) start(ctx context.Context, a Attempt) (Started, error) {
 	if err != nil {
 		return Started{}, unavailable(p, err)
 	}
+	sealed, err := m.seal(a)
+	return Started{URL: url, State: a.State, Sealed: sealed}, err
+}
+
+func (m *Manager) seal(a Attempt) (watchword.Secret, error) {
 	plain, err := json.Marshal(a)
 	if err != nil {
-		return Started{}, err
+		return "", err
 	}
-	sealed := base64.RawURLEncoding.EncodeToString(m.engine.Seal(attemptContext, plain))
-	return Started{URL: url, State: a.State, Sealed: watchword.Secret(sealed)}, nil
+	return watchword.Secret(base64.RawURLEncoding.EncodeToString(m.engine.Seal(attemptContext, plain))), nil
+}
+
+// Replacing returns an attempt of a browser that has signed in meanwhile, in another tab. The sign-in of the attempt
+// then ends that session. The browser does not send a Strict refresh cookie with the response of a provider, so the
+// session would otherwise stay open without a client. left is the rest of the attempt's life. Replacing reports false
+// for an attempt that leaves the browser's cookie as it is.
+func (m *Manager) Replacing(sealed, refresh watchword.Secret) (again watchword.Secret, left time.Duration, ok bool) {
+	a, err := m.OpenAttempt(sealed)
+	left = AttemptLife - m.engine.Now().Sub(a.At)
+	if err != nil || a.Links() || a.Challenge != "" || left <= 0 {
+		return "", 0, false
+	}
+	a.Replaces = string(refresh)
+	again, err = m.seal(a)
+	return again, left, err == nil
 }
 
 // OpenAttempt returns the attempt in a cookie, also an expired one. Codes: CodeChallengeInvalid.

@@ -55,6 +55,23 @@ func (p *pages) dropOldAttempts(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// updateAttempts tells the attempts of other tabs which session this browser has now. The sign-in that
+// completes one of them ends that session, as a sign-in without a provider does.
+func (e edge) updateAttempts(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
+	for _, old := range r.Cookies() {
+		cookie := e.cookies.attempt
+		// The attempt that has just been completed is deleted, and a second header would bring it back.
+		sets := func(header string) bool { return strings.HasPrefix(header, old.Name+"=") }
+		if !strings.HasPrefix(old.Name, cookie.Name) || slices.ContainsFunc(w.Header()["Set-Cookie"], sets) {
+			continue
+		}
+		cookie.Name = old.Name
+		if sealed, left, ok := e.federation.Replacing(watchword.Secret(old.Value), in.RefreshToken); ok {
+			cookie.Set(w, string(sealed), left)
+		}
+	}
+}
+
 // startProvider redirects to the provider. It does not write to the store, so any page may link here.
 // A link of another site starts a sign-in as well, which the user sees at the provider.
 func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {

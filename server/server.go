@@ -221,7 +221,10 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins, on side) (edge,
 	// A sign-in completes a link that waits in this browser, so every handler that signs in needs the function.
 	if opts.Federation != nil && len(opts.Federation.Providers()) > 0 {
 		shared.federation = opts.Federation
-		c.onSignIn = shared.finishLink
+		c.onSignIn = func(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
+			shared.finishLink(w, r, in)
+			shared.updateAttempts(w, r, in)
+		}
 		for _, info := range opts.Federation.Providers() {
 			if info.FormPost {
 				o.formPosts = append(o.formPosts, pathSignInWith+info.ID+"/callback")

@@ -172,6 +172,15 @@ func TestChromiumTabsFinishInReverseOrder(t *testing.T) {
 	if all := s.identities(t, "ada@example.com"); len(all) != 1 {
 		t.Errorf("identities: %+v", all)
 	}
+	// The session of the last tab is the only one.
+	sessions := see[int](first, `async () => {
+    const { accessToken } = await (await fetch("/api/auth/refresh", { method: "POST" })).json();
+    const headers = { Authorization: "Bearer " + accessToken };
+    return (await (await fetch("/api/auth/sessions", { headers })).json()).sessions.length;
+  }`)
+	if sessions != 1 {
+		t.Errorf("%d sessions", sessions)
+	}
 }
 
 func TestChromiumCancelAndBackLeadToAnotherTry(t *testing.T) {

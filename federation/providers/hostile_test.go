@@ -200,6 +200,43 @@ func TestTabsFinishInAnyOrder(t *testing.T) {
 	})
 }
 
+// Each sign-in overwrites the refresh cookie of the one before, which comes from another tab and does not come
+// with the response of the provider. The session of the lost cookie ends.
+func TestSessionOfAnotherTabIsReplaced(t *testing.T) {
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		sessions := func(b *browser) (n int) {
+			_, access := b.me(s)
+			return len(parse[struct{ Sessions []any }](t, b.call(s, "GET", "/sessions", nil, access).text).Sessions)
+		}
+		b := newBrowser(t)
+		tabs := []string{b.toCallback(s, "acme", ""), b.toCallback(s, "acme", ""), b.toCallback(s, "acme", "")}
+		for _, callback := range tabs {
+			b.get(callback).goes(t, "/account")
+			if n := sessions(b); n != 1 {
+				t.Errorf("%d sessions", n)
+			}
+		}
+		// A completed attempt does not come back.
+		b.get(tabs[0]).fails(t, watchword.CodeChallengeInvalid)
+		site, err := url.Parse(s.url)
+		must(t, err)
+		for _, cookie := range b.Jar.Cookies(site) {
+			if strings.Contains(cookie.Name, "watchword-with-") {
+				t.Errorf("the browser has the cookie %s", cookie.Name)
+			}
+		}
+		// A sign-in with a password takes place while another tab is at the provider.
+		bob, _ := s.proven(t, "bob@example.com")
+		callback := b.toCallback(s, "acme", "")
+		b.post(s.url+"/login", url.Values{"email": {"bob@example.com"}, "password": {password}})
+		before := sessions(bob)
+		b.get(callback).goes(t, "/account")
+		if after := sessions(bob); before != 2 || after != 1 {
+			t.Errorf("sessions of bob: %d, then %d", before, after)
+		}
+	})
+}
+
 // The keys are replaced while the user is at the provider. The new key has the id of the old one.
 //
 // SW-17
