@@ -26,8 +26,8 @@ type tuning struct {
 // number of usable processors, machine that of the machine, and getenv reads the environment.
 //
 // Each hash worker gets a processor of the Go scheduler in addition to those of the cores.
-// Its thread has low priority, but the scheduler does not know that: without an additional
-// processor, a request waits until the scheduler preempts a worker. This is not
+// Without it, a request waits until the scheduler preempts the hash, at any priority of the
+// thread (passhash.Pool names the hashes that have a low one). This is not
 // done under a quota of the control group. There, low priority saves nothing, and additional
 // threads use up the quota earlier: the kernel then stops all threads for a part of its period.
 //

@@ -31,6 +31,10 @@ const (
 // A Pool runs work on a fixed number of threads, with low priority where the system
 // supports a priority for each thread. It serves clients in turn, one job of each, so
 // that a flood of one client does not delay the others.
+//
+// Goroutines that the work starts run on other threads, with normal priority. Argon2 of
+// golang.org/x/crypto starts one for each lane and quarter of a pass, so its work is not
+// of low priority.
 type Pool struct {
 	longest time.Duration
 	exited  sync.WaitGroup
