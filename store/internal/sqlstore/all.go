@@ -46,7 +46,7 @@ const (
 // Statements lists all statements. The stores prepare exactly these, so a statement that is
 // missing here fails. A test compares the list with the constants of the package.
 func Statements() []Statement {
-	return slices.Concat(accountStatements(), factorStatements(), adminStatements(), serviceStatements())
+	return slices.Concat(accountStatements(), factorStatements(), AdminStatements(), serviceStatements())
 }
 
 // accountStatements lists the statements of accounts, sessions and mail. With a shard per user,
@@ -178,8 +178,8 @@ func factorStatements() []Statement {
 	}
 }
 
-// adminStatements lists the statements of administration.
-func adminStatements() []Statement {
+// AdminStatements lists the statements of administration. A test of each store holds their plans.
+func AdminStatements() []Statement {
 	return []Statement{
 		{"insertRole", insertRole, ByUser},
 		{"deleteRoles", deleteRoles, ByUser},
