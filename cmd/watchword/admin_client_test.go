@@ -61,10 +61,14 @@ func TestAdminClientCallsEveryOperation(t *testing.T) {
 	})
 }
 
-// signInAdmin creates an administrator and returns an access token of a session with two factors.
 func signInAdmin(t *testing.T, s *server, dir string, arguments []string) string {
 	t.Helper()
-	const root = "root@example.com"
+	return signInAdminAs(t, s, "root@example.com", dir, arguments)
+}
+
+// signInAdminAs creates an administrator and returns an access token of a session with two factors.
+func signInAdminAs(t *testing.T, s *server, root, dir string, arguments []string) string {
+	t.Helper()
 	for _, args := range [][]string{
 		{"users", "create", root, "--role", "admin", "--password-stdin"}, {"users", "verify", root},
 	} {

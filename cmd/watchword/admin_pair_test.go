@@ -1,0 +1,196 @@
+package main_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+)
+
+// A pair is two processes of the built program on one store, and clients of their administration.
+type pair struct {
+	t       *testing.T
+	origin  string
+	clients [2]*http.Client // one for each process
+	servers []*fleetServer
+	where   []string // the store, for commands
+}
+
+// onPairs runs a test with two servers on SQLite and on PostgreSQL.
+func onPairs(t *testing.T, test func(t *testing.T, p *pair)) {
+	onEachStore(t, func(t *testing.T, where []string) {
+		if where == nil {
+			where = []string{"--data-dir=" + t.TempDir()}
+		}
+		p := &pair{t: t, where: where, servers: startFleet(t, 2, where)}
+		p.origin = p.servers[0].url()
+		for i, s := range p.servers {
+			p.clients[i] = through(t, s.address)
+		}
+		test(t, p)
+	})
+}
+
+// A reply is the status of a response, and its body as text.
+type reply struct {
+	status int
+	body   string
+}
+
+func (r reply) has(code string) bool { return strings.Contains(r.body, `"`+code+`"`) }
+
+// user returns the id in a response that has one account.
+func (r reply) user(t *testing.T) string {
+	t.Helper()
+	var b struct{ User struct{ ID string } }
+	if err := json.Unmarshal([]byte(r.body), &b); err != nil || b.User.ID == "" {
+		t.Fatalf("%v: %+v", err, r)
+	}
+	return b.User.ID
+}
+
+// ask sends a request to one of the processes, with a new key for idempotency if key is empty. It repeats a request
+// that a slow machine could not serve in time, which the key makes safe.
+func (p *pair) ask(process int, token, method, path, body, key string) reply {
+	if key == "" {
+		key = uuid.NewString()
+	}
+	for {
+		r, err := http.NewRequestWithContext(p.t.Context(), method, p.origin+"/api/admin"+path, strings.NewReader(body))
+		if err != nil {
+			p.t.Error(err)
+			return reply{}
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("Idempotency-Key", key)
+		response, err := p.clients[process].Do(r)
+		if err != nil {
+			p.t.Error(err)
+			return reply{}
+		}
+		raw, err := io.ReadAll(response.Body)
+		if err = errors.Join(err, response.Body.Close()); err != nil {
+			p.t.Error(err)
+			return reply{}
+		}
+		if got := (reply{response.StatusCode, string(raw)}); got.status != 503 || !got.has("TRY_LATER") {
+			return got
+		}
+	}
+}
+
+// both runs a request of each process at the same time.
+func both(request func(process int) reply) (all [2]reply) {
+	var running sync.WaitGroup
+	for i := range all {
+		running.Go(func() { all[i] = request(i) })
+	}
+	running.Wait()
+	return all
+}
+
+// command runs the program on the store of the pair and returns its output.
+func (p *pair) command(input string, args ...string) string {
+	p.t.Helper()
+	got := run(p.t, call{dir: p.servers[0].dir, input: input, args: append(args, p.where...)})
+	if got.code != 0 {
+		p.t.Fatalf("%v: %s", args, got.errors)
+	}
+	return strings.TrimSpace(got.out)
+}
+
+// serviceKey creates a key with these scopes.
+func (p *pair) serviceKey(scopes string) string {
+	p.t.Helper()
+	return p.command("", "service-keys", "create", "pair", "--scope", scopes)
+}
+
+// wantOneRefused fails unless one of two responses is 200 and the other 409 LAST_ADMIN. It returns the number of the
+// process whose change was made.
+func wantOneRefused(t *testing.T, all [2]reply) (made int) {
+	t.Helper()
+	if all[0].status != 200 {
+		made = 1
+	}
+	if refused := all[1-made]; all[made].status != 200 || refused.status != 409 || !refused.has("LAST_ADMIN") {
+		t.Fatalf("got %+v", all)
+	}
+	return made
+}
+
+// Two processes each take away one of two administrators. The database settles it, because no process knows the other.
+func TestTwoServersLeaveAnAdministrator(t *testing.T) {
+	t.Parallel()
+	onPairs(t, func(t *testing.T, p *pair) {
+		var tokens, users [2]string
+		for i, email := range []string{"ada@example.com", "grace@example.com"} {
+			tokens[i] = signInAdminAs(t, p.servers[0].server, email, p.servers[0].dir, p.where)
+		}
+		key := p.serviceKey("users:read,users:write")
+		for i, email := range []string{"ada@example.com", "grace@example.com"} {
+			found := p.ask(0, key, "GET", "/users?email="+url.QueryEscape(email), "", "")
+			var list struct{ Items []struct{ ID string } }
+			if err := json.Unmarshal([]byte(found.body), &list); err != nil || len(list.Items) != 1 {
+				t.Fatalf("%v: %+v", err, found)
+			}
+			users[i] = list.Items[0].ID
+		}
+		// Each administrator demotes the other, through another process.
+		made := wantOneRefused(t, both(func(i int) reply {
+			return p.ask(i, tokens[i], "PATCH", "/users/"+users[1-i], `{"name":"Demoted","roles":[]}`, "")
+		}))
+		if kept := p.ask(0, key, "GET", "/users/"+users[made], "", ""); kept.has("Demoted") {
+			t.Errorf("a refused change has left a name: %s", kept.body)
+		}
+		p.command("", "users", "set-roles", []string{"ada@example.com", "grace@example.com"}[1-made], "admin")
+		for range 8 {
+			made := wantOneRefused(t, both(func(i int) reply {
+				return p.ask(i, key, "PATCH", "/users/"+users[i], `{"disabled":true}`, "")
+			}))
+			if got := p.ask(1-made, key, "PATCH", "/users/"+users[made], `{"disabled":false}`, ""); got.status != 200 {
+				t.Fatalf("got %+v", got)
+			}
+		}
+		wantOneRefused(t, both(func(i int) reply { return p.ask(i, key, "DELETE", "/users/"+users[i], "", "") }))
+	})
+}
+
+// Test 26 of the specification with two processes: the same key at both at once runs once.
+func TestTwoServersRunOneIdempotencyKeyOnce(t *testing.T) {
+	t.Parallel()
+	onPairs(t, func(t *testing.T, p *pair) {
+		key := p.serviceKey("users:read,users:write")
+		for round := range 5 {
+			once, body := uuid.NewString(), fmt.Sprintf(`{"email":"user%d@example.com","invite":true}`, round)
+			all := both(func(i int) reply { return p.ask(i, key, "POST", "/users", body, once) })
+			if all[0] != all[1] || all[0].status != 201 {
+				t.Fatalf("got %+v", all)
+			}
+			// A link that is asked for twice would be two mails and two events.
+			user, again := "/users/"+all[0].user(t), uuid.NewString()
+			sent := both(func(i int) reply { return p.ask(i, key, "POST", user+"/invite", "", again) })
+			if sent[0] != sent[1] || sent[0].status != 202 {
+				t.Fatalf("got %+v", sent)
+			}
+			one := p.ask(0, key, "GET", user, "", "")
+			if n := strings.Count(one.body, `"link_requested"`); n != 1 {
+				t.Errorf("%d invitations: %s", n, one.body)
+			}
+			// Another request under the same key is refused by both.
+			other := both(func(i int) reply { return p.ask(i, key, "DELETE", user, "", once) })
+			for _, got := range other {
+				if got.status != 422 {
+					t.Errorf("got %+v", got)
+				}
+			}
+		}
+	})
+}
