@@ -61,8 +61,8 @@ type NewUser struct {
 // CreateUser creates an account, in every sign-up mode. Codes:
 // CodeValidationFailed (email, password, name, roles), CodeEmailTaken.
 func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
-	event := o.event(EventSignup, "").because("by an operator")
-	user, problems := newUser(n, event.At)
+	now := o.engine.now()
+	user, problems := newUser(n, now)
 	var badRoles, badPassword *FieldError
 	user.Roles, badRoles = o.engine.opts.parseRoles(n.Roles)
 	var normal string
@@ -81,24 +81,20 @@ func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
 		}
 		user.PasswordHash = hash
 	}
-	event = event.of(user.ID)
-	err := o.engine.store.Update(ctx, func(tx Tx) error {
-		inserted, err := tx.InsertUser(ctx, user, event.At)
+	err := o.operate(ctx, EventSignup, user.ID, func(tx Tx, ev *Event) error {
+		ev.Detail = "by an operator"
+		inserted, err := tx.InsertUser(ctx, user, now)
+		if err == nil && !inserted {
+			err = emailTaken()
+		}
 		if err != nil {
 			return err
 		}
-		if !inserted {
-			return emailTaken()
-		}
-		if err := tx.InsertMail(ctx, mailTo(kind, user, event)); err != nil {
-			return err
-		}
-		return tx.InsertEvent(ctx, event)
+		return tx.InsertMail(ctx, mailTo(kind, user, *ev))
 	})
 	if err != nil {
 		return User{}, err
 	}
-	o.engine.announce(event)
 	o.engine.wakeOutbox()
 	return user, nil
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -14,12 +15,6 @@ import (
 // Changes of accounts. The engine makes them (watchword.Operator), and its events name the
 // administrator. This file adds two rules that the command line does not have: a caller can't change the
 // caller's own roles, and an enabled administrator remains.
-
-// operator returns the engine's operations in the name of a caller. A change that leaves no enabled
-// administrator is rolled back.
-func (m *Manager) operator(by Caller) watchword.Operator {
-	return m.engine.Operator(by.Name(), keepAdmin)
-}
 
 // keepAdmin refuses a transaction that leaves no enabled administrator. It does not look at the changed account as
 // it was read before, because a concurrent change may have made it an administrator.
@@ -125,7 +120,10 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 		if err == nil && (c.Roles != nil || c.Disabled != nil) {
 			err = keepAdmin(ctx, tx) // once, after the last part, because its lock is that of all accounts
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return m.finishIn(ctx, tx, by, http.StatusOK, "")
 	})
 	if err != nil {
 		return Account{}, err
@@ -201,7 +199,10 @@ func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) er
 	if _, err := m.User(ctx, id); err != nil {
 		return err
 	}
-	return m.operator(by).DeleteUser(ctx, id)
+	if id == by.User.ID { // the record is deleted with the account
+		return m.engine.Operator(by.Name(), keepAdmin).DeleteUser(ctx, id)
+	}
+	return m.finishing(by, http.StatusOK, keepAdmin).DeleteUser(ctx, id)
 }
 
 // SendMail mails a link to choose a password (watchword.MailReset) or to verify the address
@@ -224,10 +225,11 @@ func (m *Manager) SendMail(ctx context.Context, by Caller, id watchword.UserID, 
 	if _, repeated := by.Repeated(); repeated {
 		return nil
 	}
+	operator := m.finishing(by, http.StatusAccepted, nil)
 	if kind == watchword.MailVerify {
-		return m.Operator(by).SendVerification(ctx, id)
+		return operator.SendVerification(ctx, id)
 	}
-	return m.Operator(by).SendReset(ctx, id)
+	return operator.SendReset(ctx, id)
 }
 
 // notInvited refuses an invitation, which would let its owner replace a password.

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"crypto/rand"
+	"net/http"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -36,15 +37,10 @@ func (m *Manager) Create(ctx context.Context, by Caller, n NewAccount) (watchwor
 		return account.User, err
 	}
 	values := watchword.NewUser{Email: n.Email, Name: n.Name, Locale: n.Locale, Roles: n.Roles}
-	var user watchword.User
-	var err error
 	if n.Invite {
-		user, err = m.Operator(by).CreateUser(ctx, values)
-	} else {
-		user, err = m.createUnmailed(ctx, by, values, n.Verified)
+		return m.createInvited(ctx, by, values)
 	}
-	by.created(string(user.ID))
-	return user, err
+	return m.createUnmailed(ctx, by, values, n.Verified)
 }
 
 // Invite is Create with an invitation, for the pages.
@@ -64,6 +60,19 @@ func decideCreate(by Caller, n NewAccount) *watchword.Error {
 		return keyForbidden()
 	}
 	return decideRoles(by, "", nil, n.Roles)
+}
+
+// createInvited creates an account and mails an invitation.
+func (m *Manager) createInvited(ctx context.Context, by Caller, n watchword.NewUser) (watchword.User, error) {
+	// The engine refuses a wrong address before the transaction.
+	wanted, _ := m.engine.ParseUser(n, m.engine.Now())
+	return m.engine.Operator(by.Name(), func(ctx context.Context, tx watchword.Tx) error {
+		user, err := tx.UserByEmail(ctx, wanted.Email)
+		if err != nil {
+			return err
+		}
+		return m.finishIn(ctx, tx, by, http.StatusCreated, string(user.ID))
+	}).CreateUser(ctx, n)
 }
 
 // createUnmailed creates an account that gets no mail. The user signs in with a provider, or asks for a
@@ -91,7 +100,10 @@ func (m *Manager) createUnmailed(
 		if err != nil {
 			return err
 		}
-		return tx.InsertEvent(ctx, event)
+		if err := tx.InsertEvent(ctx, event); err != nil {
+			return err
+		}
+		return m.finishIn(ctx, tx, by, http.StatusCreated, string(user.ID))
 	})
 	if err != nil {
 		return watchword.User{}, err

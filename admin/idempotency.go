@@ -21,9 +21,14 @@ import (
 // of two requests. The second one waits for the result of the first, and responds with the same status
 // and id. A refused request gives its claim back: the next request under this key is tried again.
 //
-// A claim lasts a minute. It stays if the process ends before the record, or if the store does not say
-// whether it has committed. A repeated request then runs again after that minute. It gets what it would
-// get without a key, such as EMAIL_TAKEN.
+// The transaction of a change also stores its result (finishIn), so a lost response to its commit loses
+// neither. A request that has lost its claim meanwhile is rolled back, and the other one runs.
+//
+// Some writes have no such transaction: ending sessions, resetting factors, retrying mails and rotating keys. Their
+// result is stored after the change. If the process ends in between, a repetition runs again.
+//
+// A claim lasts a minute. It stays if the process ends before the result, or if the store does not say
+// whether it has committed. A repeated request then waits for the end of that minute.
 
 const (
 	claimLife  = time.Minute
@@ -48,6 +53,7 @@ type Record struct {
 type claim struct {
 	Record
 	repeated bool
+	finished bool // the transaction of the change has stored the result
 }
 
 // Repeated reports whether an earlier request under the same idempotency key has succeeded, and returns its
@@ -81,18 +87,18 @@ func (m *Manager) Begin(ctx context.Context, by Caller, key, hash string) (Calle
 	if err != nil || len(key) != 36 {
 		return by, refuse(watchword.CodeParameterInvalid, "The header Idempotency-Key is not a UUID.")
 	}
-	owner := string(by.User.ID)
+	began, owner := m.engine.Now(), string(by.User.ID)
 	if by.Key.ID != "" {
 		owner = by.Key.ID
 	}
 	own := Record{Owner: owner, Key: id.String(), Hash: hash}
-	for waited := time.Duration(0); ; waited += claimPoll {
+	for {
 		stored, claimed, err := m.claim(ctx, own)
 		switch {
 		case err != nil:
 			return by, err
 		case claimed:
-			by.claim = &claim{Record: own}
+			by.claim = &claim{Record: stored}
 			return by, nil
 		case stored.Hash != hash:
 			return by, refuse(watchword.CodeValidationFailed,
@@ -100,7 +106,7 @@ func (m *Manager) Begin(ctx context.Context, by Caller, key, hash string) (Calle
 		case stored.Status != 0:
 			by.claim = &claim{Record: stored, repeated: true}
 			return by, nil
-		case waited >= claimWait:
+		case m.engine.Now().Sub(began) >= claimWait:
 			refusal := refuse(watchword.CodeTryLater, "The first request with this Idempotency-Key is still running.")
 			refusal.RetryAfter = time.Second
 			return by, refusal
@@ -111,11 +117,12 @@ func (m *Manager) Begin(ctx context.Context, by Caller, key, hash string) (Calle
 	}
 }
 
-// claim takes the key, or returns the record of the request that has it.
+// claim takes the key and returns its record, or returns that of the request that has it.
 func (m *Manager) claim(ctx context.Context, own Record) (stored Record, claimed bool, err error) {
 	now := m.engine.Now()
 	own.ExpiresAt = now.Add(claimLife)
 	err = m.store.Update(ctx, func(tx Tx) error {
+		stored = own
 		claimed, err = tx.ClaimRecord(ctx, own, now)
 		if err == nil && !claimed {
 			stored, err = tx.Record(ctx, own.Owner, own.Key)
@@ -128,16 +135,55 @@ func (m *Manager) claim(ctx context.Context, own Record) (stored Record, claimed
 	return stored, claimed, err
 }
 
-// Finish records the result of a request, for repetitions of the next 24 hours.
+// Finish records the result of a request, for repetitions of the next 24 hours, unless its change has done it.
 func (m *Manager) Finish(ctx context.Context, by Caller, status int) error {
+	if by.claim == nil || by.claim.repeated || by.claim.finished {
+		return nil
+	}
+	// The change has been committed. A client that hangs up now must not lose the record.
+	ctx = context.WithoutCancel(ctx)
+	return m.store.Update(ctx, func(tx Tx) error {
+		_, err := m.finish(ctx, tx, by, status)
+		return err
+	})
+}
+
+// finish stores the result of a request. It reports false if another request has taken the claim over.
+func (m *Manager) finish(ctx context.Context, tx Tx, by Caller, status int) (bool, error) {
+	done := by.claim.Record
+	done.Status, done.ExpiresAt = status, m.engine.Now().Add(recordLife)
+	return tx.FinishRecord(ctx, done, by.claim.ExpiresAt)
+}
+
+// finishIn is Finish in the transaction of the change, after it. Its refusal rolls the change back. The status
+// is that of the response. Codes: CodeTryLater (the claim was taken over).
+func (m *Manager) finishIn(ctx context.Context, tx watchword.Tx, by Caller, status int, result string) error {
 	if by.claim == nil || by.claim.repeated {
 		return nil
 	}
-	done := by.claim.Record
-	done.Status, done.ExpiresAt = status, m.engine.Now().Add(recordLife)
-	// The change has been committed. A client that hangs up now must not lose the record.
-	ctx = context.WithoutCancel(ctx)
-	return m.store.Update(ctx, func(tx Tx) error { return tx.FinishRecord(ctx, done) })
+	by.created(result)
+	by.claim.finished = true
+	held, err := m.finish(ctx, tx.(Tx), by, status)
+	if err == nil && !held {
+		err = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: time.Second,
+			Detail: "This request took too long, and a repetition of it runs now. Repeat it to get the result."}
+	}
+	return err
+}
+
+// finishing returns the engine's operations in the name of a caller. The transaction of the change first runs
+// check, which may be nil, and stores the result of the request.
+func (m *Manager) finishing(
+	by Caller, status int, check func(context.Context, watchword.Tx) error,
+) watchword.Operator {
+	return m.engine.Operator(by.Name(), func(ctx context.Context, tx watchword.Tx) error {
+		if check != nil {
+			if err := check(ctx, tx); err != nil {
+				return err
+			}
+		}
+		return m.finishIn(ctx, tx, by, status, "")
+	})
 }
 
 // GiveUp gives the claim of a request back that failed with why, if why is a refusal. After any other

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -146,13 +147,15 @@ func (m *Manager) CreateServiceKey(
 		if err := tx.InsertServiceKey(ctx, key); err != nil {
 			return err
 		}
-		return tx.InsertEvent(ctx, event)
+		if err := tx.InsertEvent(ctx, event); err != nil {
+			return err
+		}
+		return m.finishIn(ctx, tx, by, http.StatusCreated, key.ID)
 	})
 	if err != nil {
 		return ServiceKey{}, "", err
 	}
 	m.engine.Announce(event)
-	by.created(key.ID)
 	return key, watchword.Secret(servicekey.Sign(m.engine.MACSecret(watchword.KeyService), id)), nil
 }
 
@@ -217,7 +220,10 @@ func (m *Manager) RevokeServiceKey(ctx context.Context, by Caller, id string) er
 			return err
 		}
 		event = m.keyEvent(EventKeyRevoked, by, key, now)
-		return tx.InsertEvent(ctx, event)
+		if err := tx.InsertEvent(ctx, event); err != nil {
+			return err
+		}
+		return m.finishIn(ctx, tx, by, http.StatusOK, "")
 	})
 	if errors.Is(err, watchword.ErrNotFound) {
 		return noServiceKey()

@@ -107,8 +107,9 @@ type RecordTx interface {
 	ClaimRecord(ctx context.Context, r Record, now time.Time) (bool, error)
 	// Record returns the record of a key, or watchword.ErrNotFound.
 	Record(ctx context.Context, owner, key string) (Record, error)
-	// FinishRecord sets the result, unless another request has taken the claim over.
-	FinishRecord(context.Context, Record) error
-	// DropRecord deletes a record without a result.
+	// FinishRecord sets the result and the end of a record whose claim ends at claimed. It reports false if another
+	// request has taken the claim over.
+	FinishRecord(ctx context.Context, r Record, claimed time.Time) (bool, error)
+	// DropRecord deletes a record without a result whose claim ends at its ExpiresAt.
 	DropRecord(context.Context, Record) error
 }

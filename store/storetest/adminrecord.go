@@ -80,7 +80,7 @@ var adminRecords = map[string]func(suite){
 		want.Status, want.Result = 201, uuidOf("0001", 1)
 		completeFixture(s, want)
 		s.wantHeld(true, "claim", claimRecord(recordOf(1), Start))
-		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.(admin.Tx).FinishRecord(ctx, want) })
+		s.wantHeld(true, "result", finishRecord(want, recordOf(1).ExpiresAt))
 		same(s, "record", s.record(want), want)
 		s.admin(func(ctx context.Context, tx admin.Tx) error {
 			_, err := tx.Record(ctx, want.Owner, "another key")
@@ -105,17 +105,17 @@ var adminRecords = map[string]func(suite){
 		old := recordOf(1)
 		s.wantHeld(true, "claim", claimRecord(old, Start))
 		next := old
-		next.Hash, next.ExpiresAt = "another request", after(48*time.Hour)
+		next.ExpiresAt = after(48 * time.Hour) // a repetition of the request
 		s.wantHeld(false, "before its end", claimRecord(next, old.ExpiresAt.Add(-time.Millisecond)))
 		same(s, "winners", s.inParallel(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
 			return claimRecord(next, old.ExpiresAt)(ctx, tx)
 		}), 1)
 		same(s, "record", s.record(old), next)
 		// The first request ends late. It must not change the record of the second.
-		old.Status, old.Result = 500, "late"
-		s.update(func(ctx context.Context, tx watchword.Tx) error {
-			return firstError(tx.(admin.Tx).FinishRecord(ctx, old), tx.(admin.Tx).DropRecord(ctx, old))
-		})
+		late := old
+		late.Status, late.Result = 500, "late"
+		s.wantHeld(false, "late result", finishRecord(late, old.ExpiresAt))
+		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.(admin.Tx).DropRecord(ctx, old) })
 		same(s, "record", s.record(old), next)
 	},
 
@@ -123,12 +123,11 @@ var adminRecords = map[string]func(suite){
 		done := recordOf(1)
 		s.wantHeld(true, "claim", claimRecord(done, Start))
 		done.Status, done.Result = 201, "a"
-		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.(admin.Tx).FinishRecord(ctx, done) })
+		s.wantHeld(true, "result", finishRecord(done, done.ExpiresAt))
 		again := done
 		again.Status, again.Result = 409, "b"
-		s.update(func(ctx context.Context, tx watchword.Tx) error {
-			return firstError(tx.(admin.Tx).FinishRecord(ctx, again), tx.(admin.Tx).DropRecord(ctx, done))
-		})
+		s.wantHeld(false, "another result", finishRecord(again, done.ExpiresAt))
+		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.(admin.Tx).DropRecord(ctx, done) })
 		same(s, "record", s.record(done), done)
 		running := recordOf(2)
 		s.wantHeld(true, "claim", claimRecord(running, Start))
@@ -242,6 +241,12 @@ func (s suite) serviceKey(id string) (k admin.ServiceKey) {
 func recordOf(n int) admin.Record {
 	return admin.Record{Owner: uuidOf("0001", 1), Key: uuidOf("000c", n), Hash: "a request",
 		ExpiresAt: after(24 * time.Hour)}
+}
+
+func finishRecord(r admin.Record, claimed time.Time) func(context.Context, watchword.Tx) (bool, error) {
+	return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+		return tx.(admin.Tx).FinishRecord(ctx, r, claimed)
+	}
 }
 
 func claimRecord(r admin.Record, now time.Time) func(context.Context, watchword.Tx) (bool, error) {

@@ -33,11 +33,11 @@ var (
 )
 
 const (
-	// Both require that the request still runs. A request that took longer than its claim must not change the
-	// record of the one that took over.
+	// Both require that the request still has its claim, which its end identifies. A request that took longer must
+	// not change the record of the one that took over, which is mostly a repetition with the same hash.
 	finishRecord = `UPDATE idempotency SET status = $1, result_id = $2, expires_at = $3
-		WHERE owner = $4 AND key = $5 AND request_hash = $6 AND status = 0`
-	dropRecord = `DELETE FROM idempotency WHERE owner = $1 AND key = $2 AND request_hash = $3 AND status = 0`
+		WHERE owner = $4 AND key = $5 AND status = 0 AND expires_at = $6`
+	dropRecord = `DELETE FROM idempotency WHERE owner = $1 AND key = $2 AND status = 0 AND expires_at = $3`
 
 	// sweepRecords also deletes claims of processes that ended before they had a result.
 	sweepRecords = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency
@@ -56,14 +56,13 @@ func (t Tx) Record(ctx context.Context, owner, key string) (admin.Record, error)
 	}, selectRecord, owner, key)
 }
 
-// FinishRecord has no error for a claim that was taken over.
-func (t Tx) FinishRecord(ctx context.Context, r admin.Record) error {
-	_, err := t.exec(ctx, finishRecord, r.Status, r.Result, millis(r.ExpiresAt), r.Owner, r.Key, r.Hash)
-	return err
+// FinishRecord reports false for a claim that was taken over or swept.
+func (t Tx) FinishRecord(ctx context.Context, r admin.Record, claimed time.Time) (bool, error) {
+	return t.change(ctx, finishRecord, r.Status, r.Result, millis(r.ExpiresAt), r.Owner, r.Key, millis(claimed))
 }
 
 // DropRecord has no error for a claim that was taken over.
 func (t Tx) DropRecord(ctx context.Context, r admin.Record) error {
-	_, err := t.exec(ctx, dropRecord, r.Owner, r.Key, r.Hash)
+	_, err := t.exec(ctx, dropRecord, r.Owner, r.Key, millis(r.ExpiresAt))
 	return err
 }
