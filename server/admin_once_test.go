@@ -1,12 +1,17 @@
 package server_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/server"
 )
 
 func TestAdminRepeatedRequestGetsTheFirstResult(t *testing.T) {
@@ -141,4 +146,65 @@ func TestAdminInviteLinkIsThatOfTheMail(t *testing.T) {
 		t.Error("the mail has another token than the link")
 	}
 	want(t, accept(token), 200, "")
+}
+
+// The server makes a change, and the connection ends before the client has the response. The same key then gets the
+// response, and nothing runs twice.
+func TestAdminRequestWithALostResponseIsRepeated(t *testing.T) {
+	t.Parallel()
+	s, header := withAdmin(t)
+	b := s.browser(t)
+	lossy := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		s.server.ServeHTTP(httptest.NewRecorder(), r)
+		panic(http.ErrAbortHandler)
+	}))
+	lossy.Config.ConnContext = server.WithLengths
+	lossy.Listener = server.WatchLengths(lossy.Listener)
+	lossy.Start()
+	t.Cleanup(lossy.Close)
+	lost := func(method, path, body string, headers ...string) answer {
+		t.Helper()
+		headers = append(headers, "Idempotency-Key", uuid.NewString())
+		r, err := http.NewRequestWithContext(t.Context(), method, lossy.URL+path, strings.NewReader(body))
+		must(t, err)
+		r.Host = strings.TrimPrefix(s.url, "http://")
+		if body != "" {
+			r.Header.Set("Content-Type", "application/json")
+		}
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		if response, err := lossy.Client().Do(r); err == nil {
+			t.Errorf("the response arrived: %s", response.Status)
+			_ = response.Body.Close()
+		}
+		return b.do(method, path, body, headers...)
+	}
+
+	created := lost("POST", "/api/admin/users", `{"email":"ada@example.com","invite":true}`, header...)
+	want(t, created, 201, "")
+	path := "/api/admin/users/" + created.body["user"].(map[string]any)["id"].(string)
+	want(t, lost("POST", path+"/invite", "", header...), 202, "")
+	changed := lost("PATCH", path, `{"name":"Ada","disabled":true,"metadata":{"public":{"plan":"pro"}}}`,
+		append([]string{"If-Match", `"0"`}, header...)...)
+	want(t, changed, 200, "")
+	if !strings.Contains(string(changed.raw), `"name":"Ada"`) {
+		t.Errorf("%s", changed.raw)
+	}
+	key := lost("POST", "/api/admin/service-keys", `{"name":"billing","scopes":["users:read"]}`, header...)
+	want(t, key, 201, "")
+	if keys := b.do("GET", "/api/admin/service-keys", "", header...); strings.Count(string(keys.raw), `"billing"`) != 1 ||
+		key.text("key") != "" {
+		t.Errorf("%s, then %s", key.raw, keys.raw)
+	}
+	read := b.do("GET", path, "", header...)
+	for _, kind := range []string{"signup", "link_requested", "renamed", "account_disabled", "metadata_changed"} {
+		if n := strings.Count(string(read.raw), `"kind":"`+kind+`"`); n != 1 {
+			t.Errorf("%d events of the kind %s: %s", n, kind, read.raw)
+		}
+	}
+	if etag := read.Header.Get("ETag"); etag != `"1"` {
+		t.Errorf("version %s", etag)
+	}
+	want(t, lost("DELETE", path, "", header...), 200, "")
 }

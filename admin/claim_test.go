@@ -1,0 +1,237 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+)
+
+// A clocked is two processes on one store, with a clock that only the test moves.
+type clocked struct {
+	one, two *admin.Manager
+	root     admin.Caller
+	asked    chan struct{} // gets a value after each transaction of the second process
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+// unclocked hides the clock of PostgreSQL, so that the test decides the time.
+type unclocked struct{ watchword.Store }
+
+func newClocked(t *testing.T, store database) *clocked {
+	t.Helper()
+	t.Cleanup(func() { _ = store.Close() })
+	c := &clocked{now: time.Date(2026, 11, 29, 12, 0, 5, 0, time.UTC), asked: make(chan struct{}, 1000)}
+	process := func(s admin.Store) (*watchword.Engine, *admin.Manager) {
+		engine, err := watchword.New(t.Context(), unclocked{store}, watchword.Options{
+			PublicURL: "http://localhost:8080", Mailer: post{}, Now: c.clock,
+			MasterKey: []byte("a master key for tests, 32 bytes")})
+		wantCode(t, err, "")
+		t.Cleanup(engine.Close)
+		return engine, admin.New(engine, s, admin.Options{})
+	}
+	engine, one := process(store.Admin())
+	_, two := process(askedStore{store.Admin(), c.asked})
+	c.one, c.two = one, two
+	user, err := engine.Operator().CreateUser(t.Context(),
+		watchword.NewUser{Email: "ada@example.com", Roles: []string{"admin"}})
+	wantCode(t, err, "")
+	c.root = admin.Caller{User: user}
+	return c
+}
+
+func (c *clocked) clock() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clocked) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// askedStore reports each transaction that changes rows.
+type askedStore struct {
+	admin.Store
+	asked chan struct{}
+}
+
+func (s askedStore) Update(ctx context.Context, fn func(admin.Tx) error) error {
+	err := s.Store.Update(ctx, fn)
+	s.asked <- struct{}{}
+	return err
+}
+
+// A begun request of the second process has a caller or an error.
+type begun struct {
+	by  admin.Caller
+	err error
+}
+
+// begin starts a request in the second process, and returns when it has found the claim of the first.
+func (c *clocked) begin(t *testing.T, key string) chan begun {
+	t.Helper()
+	for len(c.asked) > 0 {
+		<-c.asked
+	}
+	done := make(chan begun, 1)
+	go func() {
+		by, err := c.two.Begin(t.Context(), c.root, key, "hash")
+		done <- begun{by, err}
+	}()
+	<-c.asked
+	return done
+}
+
+func TestSecondRequestWaitsForARunningFirst(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, store database, _ string) {
+		c := newClocked(t, store)
+		ctx, key := t.Context(), uuid.NewString()
+		first, err := c.one.Begin(ctx, c.root, key, "hash")
+		wantCode(t, err, "")
+		second := c.begin(t, key)
+		<-c.asked // it has asked again, and still waits
+		if len(second) > 0 {
+			t.Fatalf("the second request did not wait: %+v", <-second)
+		}
+		user, err := c.one.Create(ctx, first, admin.NewAccount{Email: "bob@example.com", Invite: true})
+		wantCode(t, err, "")
+		wantCode(t, c.one.Finish(ctx, first, 201), "")
+		got := <-second
+		wantCode(t, got.err, "")
+		if id, repeated := got.by.Repeated(); !repeated || id != string(user.ID) {
+			t.Errorf("the second request got %q, %t", id, repeated)
+		}
+		again, err := c.two.Create(ctx, got.by, admin.NewAccount{Email: "bob@example.com", Invite: true})
+		wantCode(t, err, "")
+		if again.ID != user.ID {
+			t.Errorf("got %s, want %s", again.ID, user.ID)
+		}
+
+		// A first request that is refused lets the second one run.
+		key = uuid.NewString()
+		first, err = c.one.Begin(ctx, c.root, key, "hash")
+		wantCode(t, err, "")
+		second = c.begin(t, key)
+		_, err = c.one.Create(ctx, first, admin.NewAccount{Email: "bob@example.com", Invite: true})
+		wantCode(t, err, watchword.CodeEmailTaken)
+		wantCode(t, c.one.GiveUp(ctx, first, err), "")
+		got = <-second
+		wantCode(t, got.err, "")
+		if _, repeated := got.by.Repeated(); repeated {
+			t.Error("a refused request counts as made")
+		}
+
+		// A first request that takes long keeps its claim, and the second one gives up.
+		key = uuid.NewString()
+		_, err = c.one.Begin(ctx, c.root, key, "hash")
+		wantCode(t, err, "")
+		second = c.begin(t, key)
+		c.advance(10 * time.Second)
+		wantCode(t, (<-second).err, watchword.CodeTryLater)
+	})
+}
+
+func TestClaimOfADeadProcessIsTakenOver(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, store database, _ string) {
+		c := newClocked(t, store)
+		ctx, key := t.Context(), uuid.NewString()
+		dead, err := c.one.Begin(ctx, c.root, key, "hash")
+		wantCode(t, err, "")
+		c.advance(time.Minute - time.Millisecond)
+		second := c.begin(t, key)
+		<-c.asked
+		if len(second) > 0 {
+			t.Fatalf("the claim was taken over before its end: %+v", <-second)
+		}
+		c.advance(time.Millisecond)
+		got := <-second
+		wantCode(t, got.err, "")
+		if _, repeated := got.by.Repeated(); repeated {
+			t.Error("a request without a result counts as made")
+		}
+		// The first process was only slow. Its change comes too late and is rolled back, so the request runs once.
+		bob := admin.NewAccount{Email: "bob@example.com", Invite: true}
+		_, err = c.one.Create(ctx, dead, bob)
+		wantCode(t, err, watchword.CodeTryLater)
+		wantCode(t, c.one.GiveUp(ctx, dead, err), "")
+		user, err := c.two.Create(ctx, got.by, bob)
+		wantCode(t, err, "")
+		wantCode(t, c.two.Finish(ctx, got.by, 201), "")
+		late, err := c.one.Begin(ctx, c.root, key, "hash")
+		wantCode(t, err, "")
+		if id, repeated := late.Repeated(); !repeated || id != string(user.ID) {
+			t.Errorf("a third request got %q, %t", id, repeated)
+		}
+		events, err := c.one.Engine().Operator().UserEvents(ctx, user.ID, 10)
+		wantCode(t, err, "")
+		if len(events) != 1 {
+			t.Errorf("the account has the events %+v", events)
+		}
+	})
+}
+
+// A store can commit and lose the response. The request gets TRY_LATER, and its repetition the result.
+func TestLostResponseToACommitIsMadeUpByItsRepetition(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, store database, _ string) {
+		lossy := &cutDatabase{database: store}
+		m, both := newManager(t, lossy)
+		ctx, grace := t.Context(), both[1].User.ID
+		var created watchword.UserID
+		for name, write := range map[string]func(admin.Caller) error{
+			"change": func(by admin.Caller) error {
+				_, err := m.Change(ctx, by, grace, admin.Change{Name: new("Grace")})
+				return err
+			},
+			"create": func(by admin.Caller) error {
+				user, err := m.Create(ctx, by, admin.NewAccount{Email: "bob@example.com"})
+				created = user.ID
+				return err
+			},
+			"service key": func(by admin.Caller) error {
+				_, _, err := m.CreateServiceKey(ctx, by, admin.NewServiceKey{Name: "a", Scopes: []string{"mail"}})
+				return err
+			},
+		} {
+			key := uuid.NewString()
+			by, err := m.Begin(ctx, both[0], key, name)
+			wantCode(t, err, "")
+			lossy.at = 1000 // after the last write
+			err = write(by)
+			if !errors.Is(err, watchword.ErrUnavailable) {
+				t.Errorf("%s: got %v", name, err)
+			}
+			lossy.at = 0
+			wantCode(t, m.GiveUp(ctx, by, err), "")
+			by, err = m.Begin(ctx, both[0], key, name)
+			wantCode(t, err, "")
+			if _, repeated := by.Repeated(); !repeated {
+				t.Errorf("%s: the repetition runs again", name)
+			}
+			wantCode(t, write(by), "")
+		}
+		if user, err := m.User(ctx, created); err != nil || user.Email != "bob@example.com" {
+			t.Errorf("got %+v, %v", user, err)
+		}
+		keys, _, err := m.ServiceKeys(ctx, "", 10)
+		wantCode(t, err, "")
+		events, err := m.Engine().Operator().UserEvents(ctx, grace, 10)
+		wantCode(t, err, "")
+		if len(keys) != 1 || len(events) != 2 { // signup and renamed
+			t.Errorf("%d keys, events %+v", len(keys), events)
+		}
+	})
+}
