@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/sleep"
+	"github.com/watchword-auth/watchword/internal/wake"
 )
 
 // Callbacks (Options.OnSignup, Options.OnSessionEnded) are a queue in the store. A sign-up
@@ -47,48 +48,27 @@ type Callback struct {
 	Attempts int
 }
 
-// callbacks returns a channel for each callback that is set.
-func (o Options) callbacks() map[CallbackKind]chan struct{} {
-	set := map[CallbackKind]chan struct{}{}
+// callbacks returns the signal of the worker of each callback that is set.
+func (o Options) callbacks() map[CallbackKind]wake.Signal {
+	set := map[CallbackKind]wake.Signal{}
 	if o.OnSignup != nil {
-		set[CallbackSignup] = make(chan struct{}, 1)
+		set[CallbackSignup] = wake.New()
 	}
 	if o.OnSessionEnded != nil {
-		set[CallbackSessionEnded] = make(chan struct{}, 1)
+		set[CallbackSessionEnded] = wake.New()
 	}
 	return set
 }
 
-func (e *Engine) wakeCallbacks(kind CallbackKind) {
-	select {
-	case e.callbacks[kind] <- struct{}{}:
-	default: // it is already awake
-	}
-}
-
 // runCallbacks makes the calls of a kind until ctx ends.
-func (e *Engine) runCallbacks(ctx context.Context, kind CallbackKind, wake <-chan struct{}) {
-	poll := time.NewTicker(callbackPoll)
-	defer poll.Stop()
-	failing := false
-	for ctx.Err() == nil {
-		made, err := e.callDue(ctx, kind)
-		if err != nil && ctx.Err() == nil && !failing {
-			e.log.Error("can't read the callbacks that are due", slog.String("callback", string(kind)), slog.Any("error", err))
-		}
-		if failing = err != nil; made == callbackBatch {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-wake:
-		case <-poll.C:
-		}
-	}
+func (e *Engine) runCallbacks(ctx context.Context, kind CallbackKind, due wake.Signal) {
+	due.Loop(ctx, callbackPoll, func(ctx context.Context) (bool, error) { return e.callDue(ctx, kind) }, func(err error) {
+		e.log.Error("can't read the callbacks that are due", slog.String("callback", string(kind)), slog.Any("error", err))
+	})
 }
 
-// callDue claims one batch, makes its calls concurrently and waits for all. It returns their number.
-func (e *Engine) callDue(ctx context.Context, kind CallbackKind) (int, error) {
+// callDue claims one batch, makes its calls concurrently and waits for all. It reports whether more may be due.
+func (e *Engine) callDue(ctx context.Context, kind CallbackKind) (bool, error) {
 	now := e.now()
 	var due []Callback
 	err := e.store.Update(ctx, func(tx Tx) (err error) {
@@ -101,14 +81,14 @@ func (e *Engine) callDue(ctx context.Context, kind CallbackKind) (int, error) {
 		return err
 	})
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	var calls sync.WaitGroup
 	for _, c := range due {
 		calls.Go(func() { e.settleCallback(ctx, c, e.makeCallback(ctx, c)) })
 	}
 	calls.Wait()
-	return len(due), nil
+	return len(due) == callbackBatch, nil
 }
 
 // settleCallback deletes a callback after a successful call, and else postpones it. It

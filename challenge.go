@@ -88,13 +88,17 @@ type pending struct {
 	Password   []byte    `json:"password"` // SHA-256 of the hash: a new password makes the challenge invalid
 }
 
+func passwordSum(u User) []byte {
+	sum := sha256.Sum256([]byte(u.PasswordHash))
+	return sum[:]
+}
+
 // challengeEntry stores the challenge of a sign-in. It returns the refusal that carries the
 // handle: the flow commits first, and then returns it.
 func (e *Engine) challengeEntry(
 	ctx context.Context, tx Tx, n entry, purpose ChallengePurpose, event Event,
 ) (outcome, error) {
-	sum := sha256.Sum256([]byte(n.user.PasswordHash))
-	plain, err := json.Marshal(pending{n.proofs, n.persistent, n.replaces, sum[:]})
+	plain, err := json.Marshal(pending{n.proofs, n.persistent, n.replaces, passwordSum(n.user)})
 	if err != nil {
 		return outcome{}, err
 	}
@@ -177,7 +181,7 @@ func (i Inside) Notify(ctx context.Context, tx Tx, u User, ev Event, m Mail) err
 // Announce logs and counts committed events. The outbox looks for their notices.
 func (i Inside) Announce(events ...Event) {
 	i.engine.announce(events...)
-	i.engine.wakeOutbox()
+	i.engine.mailPosted.Set()
 }
 
 // Seal encrypts under the master key, bound to a context.
@@ -304,10 +308,9 @@ type Resumed struct {
 
 // Begin starts a sign-in with proofs. AdmitRequest.User is that of u.
 func (i Inside) Begin(ctx context.Context, u User, r AdmitRequest, now time.Time) (Resumed, error) {
-	sum := sha256.Sum256([]byte(u.PasswordHash))
 	n := entry{user: u, proofs: r.Methods, persistent: r.Persistent, client: r.Client, at: now}
 	started, err := i.engine.newEntry(ctx, n, r.Replaces)
-	return Resumed{entry: started, password: sum[:]}, err
+	return Resumed{entry: started, password: passwordSum(u)}, err
 }
 
 // Resume continues the sign-in of a challenge with the proofs of a second factor.
@@ -327,8 +330,7 @@ func (i Inside) Resume(c Challenge, u User, second []string, client Client, now 
 
 // As continues the sign-in as an account that was read in the same transaction. detail belongs to the event.
 func (r Resumed) As(u User, detail string) Resumed {
-	sum := sha256.Sum256([]byte(u.PasswordHash))
-	r.entry.user, r.password, r.detail = u, sum[:], detail
+	r.entry.user, r.password, r.detail = u, passwordSum(u), detail
 	return r
 }
 
@@ -355,16 +357,15 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	if u.Disabled() {
 		return Admitted{}, accountDisabled()
 	}
-	sum := sha256.Sum256([]byte(u.PasswordHash))
-	same := subtle.ConstantTimeCompare(sum[:], r.password) == 1
+	same, err := subtle.ConstantTimeCompare(passwordSum(u), r.password) == 1, error(nil)
 	if same {
-		var err error
-		if same, err = tx.ReplacePassword(ctx, u, u.PasswordHash); err != nil {
-			return Admitted{}, err
-		}
+		same, err = tx.ReplacePassword(ctx, u, u.PasswordHash)
 	}
-	if !same {
-		return Admitted{}, challengeInvalid()
+	if err == nil && !same {
+		err = challengeInvalid()
+	}
+	if err != nil {
+		return Admitted{}, err
 	}
 	event := i.engine.event(EventLogin, r.entry.client, r.entry.at).because(r.detail)
 	out, err := i.engine.admit(ctx, tx, r.entry, event)

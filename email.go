@@ -62,7 +62,7 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 		return e.askForConfirmation(ctx, tx, mail, now)
 	})
 	if err == nil {
-		e.wakeOutbox()
+		e.mailPosted.Set()
 	}
 	return err
 }
@@ -118,7 +118,7 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil 
 		return time.Time{}, err
 	}
 	event := e.event(EventEmailChanged, r.Client, now).of(user.ID)
-	err = e.store.Update(ctx, func(tx Tx) error {
+	err = e.record(ctx, &event, func(tx Tx) error {
 		if err := e.holdPassword(ctx, tx, user); err != nil {
 			return err
 		}
@@ -131,8 +131,6 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil 
 	if err != nil {
 		return time.Time{}, err
 	}
-	e.announce(event)
-	e.wakeOutbox()
 	return undoUntil, nil
 }
 
@@ -170,16 +168,14 @@ func (e *Engine) moveAccount(
 	if err := addressProven(ctx, tx, box.link.Email); err != nil {
 		return undoUntil, err
 	}
-	if u.Verified() { // unproven addresses get no notice and can't undo
-		undoUntil = event.At.Add(UndoLife)
-		if err := e.grantToken(ctx, tx, notice, u.Email, undoUntil); err != nil {
-			return undoUntil, err
-		}
-		if err := e.post(ctx, tx, notice); err != nil {
-			return undoUntil, err
-		}
+	if !u.Verified() {
+		return undoUntil, nil // unproven addresses get no notice and can't undo
 	}
-	return undoUntil, tx.InsertEvent(ctx, event)
+	undoUntil = event.At.Add(UndoLife)
+	if err := e.grantToken(ctx, tx, notice, u.Email, undoUntil); err != nil {
+		return undoUntil, err
+	}
+	return undoUntil, e.post(ctx, tx, notice)
 }
 
 // UndoUntil returns until when a previous address can restore the account, or the zero time.
@@ -199,7 +195,7 @@ func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 	event := e.event(EventEmailUndone, c, now).of(user.ID)
 	reset := mailTo(MailReset, User{ID: user.ID, Email: granted.Email}, event)
 	reset.Facts.ReturnTo = c.ReturnTo
-	err = e.store.Update(ctx, func(tx Tx) error {
+	return e.record(ctx, &event, func(tx Tx) error {
 		if err := setEmail(ctx, tx, user, granted, now); err != nil {
 			return err
 		}
@@ -223,17 +219,8 @@ func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 		if err := tx.DeleteMailTokensAfter(ctx, user.ID, MailAddressChanged, granted.ExpiresAt); err != nil {
 			return err
 		}
-		if err := tx.InsertMail(ctx, reset); err != nil {
-			return err
-		}
-		return tx.InsertEvent(ctx, event)
+		return tx.InsertMail(ctx, reset)
 	})
-	if err != nil {
-		return err
-	}
-	e.announce(event)
-	e.wakeOutbox()
-	return nil
 }
 
 // setEmail consumes the token and gives the user its address.

@@ -113,15 +113,31 @@ func (ev Event) endsTokens() bool {
 	return false
 }
 
+// record makes a change and stores its event in one transaction. Then it announces the event
+// and wakes the outbox. The change may complete the event.
+func (e *Engine) record(ctx context.Context, event *Event, change func(Tx) error) error {
+	err := e.store.Update(ctx, func(tx Tx) error {
+		if err := change(tx); err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, *event)
+	})
+	if err == nil {
+		e.announce(*event)
+		e.mailPosted.Set()
+	}
+	return err
+}
+
 // announce logs and counts events whose transaction has been committed.
 func (e *Engine) announce(events ...Event) {
 	for _, ev := range events {
 		e.count.events.Add(ev.Kind)
 		if ev.endsTokens() {
-			e.wakeFeed()
+			e.mayHaveEnded.Set()
 		}
 		if ev.Kind == EventSignup || ev.Kind == EventEmailVerified || ev.Kind == EventPasswordReset {
-			e.wakeCallbacks(CallbackSignup)
+			e.callbacks[CallbackSignup].Set()
 		}
 		level := slog.LevelInfo
 		if ev.Kind == EventRefreshReused || ev.Kind == EventLateForgiven || ev.Kind == EventLoginFailed {

@@ -68,34 +68,11 @@ type FeedEvent struct {
 	Token  string
 }
 
-// wakeFeed tells the worker that a session may have ended.
-func (e *Engine) wakeFeed() {
-	select {
-	case e.feedWake <- struct{}{}:
-	default: // it is already awake
-	}
-}
-
 // runFeed numbers and reads new items until ctx ends.
 func (e *Engine) runFeed(ctx context.Context) {
-	poll := time.NewTicker(feedPoll)
-	defer poll.Stop()
-	failing := false
-	for ctx.Err() == nil {
-		more, err := e.readFeed(ctx)
-		if err != nil && ctx.Err() == nil && !failing {
-			e.log.Error("can't read or number the revocation feed: verifiers receive no revocations", slog.Any("error", err))
-		}
-		failing = err != nil
-		if more {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-e.feedWake:
-		case <-poll.C:
-		}
-	}
+	e.mayHaveEnded.Loop(ctx, feedPoll, e.readFeed, func(err error) {
+		e.log.Error("can't read or number the revocation feed: verifiers receive no revocations", slog.Any("error", err))
+	})
 }
 
 // readFeed numbers new items, reads numbered ones, and reports whether there may be more at once. After the last batch
@@ -133,7 +110,7 @@ func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 	}
 	e.feed.Add(read, feedlog.Progress(state), now)
 	if len(items) > 0 {
-		e.wakeCallbacks(CallbackSessionEnded)
+		e.callbacks[CallbackSessionEnded].Set()
 	}
 	if more {
 		return true, nil

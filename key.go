@@ -96,24 +96,13 @@ func FinishReseal(ctx context.Context, store Store, path string, master []byte) 
 // transaction that adds a sealed key first locks the key of KeyMail and checks that its master key still opens it.
 // Reseal takes the same lock, so no concurrent transaction adds a key under the old master key.
 
-// derivedFrom returns the label from which earlier releases derived a secret.
-func derivedFrom(use KeyUse) string {
-	switch use {
-	case KeyMail:
-		return "mail token"
-	case KeyImport:
-		return "import id"
-	case KeyRecovery:
-		return "recovery code"
-	case KeyPasskey:
-		return "passkey user handle"
-	case KeyRemember:
-		return "remembered device"
-	case KeyService:
-		return "service key"
-	default:
-		return "known device"
-	}
+// macUses are the uses with such a secret. Their order avoids deadlocks in storeSecrets.
+var macUses = []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember, KeyService}
+
+// derivedFrom has the label from which earlier releases derived the secret of each.
+var derivedFrom = map[KeyUse]string{
+	KeyMail: "mail token", KeyImport: "import id", KeyDevice: "known device", KeyRecovery: "recovery code",
+	KeyPasskey: "passkey user handle", KeyRemember: "remembered device", KeyService: "service key",
 }
 
 // secret returns the secret of a use. Until the store accepts a write, this is the
@@ -122,19 +111,19 @@ func (k *keyring) secret(use KeyUse) []byte {
 	if stored := k.current.Load().secrets[use]; stored != nil {
 		return stored
 	}
-	return k.box.Derive(derivedFrom(use))
+	return k.box.Derive(derivedFrom[use])
 }
 
 // storeSecrets stores missing secrets. If several processes do so at the same time, the
-// unique number lets one win, and all have the same secret. The order of the uses avoids deadlocks.
+// unique number lets one win, and all have the same secret.
 func (k *keyring) storeSecrets(ctx context.Context) error {
 	var missing []Key
-	for _, use := range []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember, KeyService} {
+	for _, use := range macUses {
 		if k.current.Load().secrets[use] != nil {
 			continue
 		}
 		key := Key{ID: newID(), Use: use, Alg: accesstoken.HS256, Number: 1}
-		key.Sealed = k.box.Seal(sealContext(key), k.box.Derive(derivedFrom(use)))
+		key.Sealed = k.box.Seal(sealContext(key), k.box.Derive(derivedFrom[use]))
 		missing = append(missing, key)
 	}
 	if len(missing) == 0 {

@@ -9,12 +9,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/keyschedule"
 	"github.com/watchword-auth/watchword/internal/refreshtoken"
 	"github.com/watchword-auth/watchword/internal/seal"
+	"github.com/watchword-auth/watchword/internal/sharedcall"
 	"github.com/watchword-auth/watchword/internal/storable"
 	"github.com/watchword-auth/watchword/internal/tokencache"
 )
@@ -42,12 +41,9 @@ type keyring struct {
 	shared *accesstoken.Key // the HS256 key, which is not in the store
 
 	reloading sync.Mutex
-	replaced  atomic.Bool  // the last reload found keys that this master key does not open
-	reloaded  atomic.Int64 // when the last reload succeeded, in nanoseconds since 1970
-	byToken   singleflight.Group
+	replaced  atomic.Bool // the last reload found keys that this master key does not open
+	byToken   sharedcall.Call
 	verified  *tokencache.Cache[*signingKeys, accesstoken.Claims]
-	failed    time.Time // of the last failed reload by reloadFor; only accessed inside byToken
-	failure   error     // its error
 	current   atomic.Pointer[keyset]
 }
 
@@ -197,36 +193,12 @@ func (k *keyring) verifier(kid string) (accesstoken.Key, bool) {
 // reloadFor reloads the keys because of a token with an unknown key. Tokens cause at most one reload a second, even if
 // the store does not respond. Concurrent requests share a reload, and its failure is returned for a second.
 func (k *keyring) reloadFor(ctx context.Context) error {
-	if isRecent(time.Unix(0, k.reloaded.Load())) {
-		return nil
+	err := k.byToken.Do(ctx, keysPoll, k.reload)
+	if ended := ctx.Err(); ended != nil && errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("read keys: %w: %w", ErrUnavailable, ended)
 	}
-	reading := k.byToken.DoChan("", func() (any, error) {
-		if isRecent(k.failed) {
-			return nil, k.failure
-		}
-		if isRecent(time.Unix(0, k.reloaded.Load())) {
-			return nil, nil
-		}
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysPoll)
-		defer cancel()
-		err := k.reload(limited)
-		if err != nil {
-			k.failed, k.failure = time.Now(), err
-		}
-		return nil, err
-	})
-	select {
-	case result := <-reading:
-		return result.Err
-	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return fmt.Errorf("read keys: %w", ctx.Err())
-		}
-		return fmt.Errorf("read keys: %w: %w", ErrUnavailable, ctx.Err())
-	}
+	return err
 }
-
-func isRecent(t time.Time) bool { return time.Since(t) < time.Second }
 
 // reload reads and unseals the keys.
 func (k *keyring) reload(ctx context.Context) error {
@@ -241,7 +213,7 @@ func (k *keyring) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.reloaded.Store(time.Now().UnixNano())
+	k.byToken.Succeeded()
 	// A kid is the hash of its key, so equal documents have equal keys.
 	if before := k.current.Load(); before != nil && bytes.Equal(before.jwks, set.jwks) {
 		set.signing = before.signing
@@ -277,7 +249,7 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 			set.refresh[uint8(row.Number)] = secret
 		case KeyPepper:
 			set.peppers[row.ID] = secret
-		case KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember, KeyService:
+		default: // one of macUses
 			set.secrets[row.Use] = secret
 		}
 		set.rows[row.Use] = append(set.rows[row.Use], row)
@@ -302,7 +274,8 @@ func CheckKeys(ctx context.Context, store Store, master []byte) error {
 func sealContext(row Key) string { return string(row.Use) + " " + row.Alg + " " + row.ID }
 
 func (row Key) times() keyschedule.Key {
-	return keyschedule.Key{PublishedAt: row.PublishedAt, ActiveFrom: row.ActiveFrom, DropAt: row.DropAt}
+	return keyschedule.Key{
+		PublishedAt: row.PublishedAt, ActiveFrom: row.ActiveFrom, DropAt: row.DropAt, Number: row.Number}
 }
 
 // newKey generates and seals a key of that use.

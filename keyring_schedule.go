@@ -35,14 +35,17 @@ var errRingFull = errors.New("no number is free for another key")
 // publish one at the same time, the unique number lets one win. Expired keys are deleted first, which frees their
 // numbers. Without a free number it applies the rest of the plan and returns errRingFull.
 // It stores the events in the same transaction.
-func (k *keyring) carryOut(ctx context.Context, use KeyUse, rows []Key, plan keyschedule.Plan, because ...Event) error {
+func (k *keyring) carryOut(
+	ctx context.Context, use KeyUse, set *keyset, plan keyschedule.Plan, because ...Event,
+) error {
 	if plan.Publish == nil && len(plan.Change) == 0 && len(plan.Drop) == 0 {
 		return nil
 	}
+	rows := set.rows[use]
 	var made *Key
 	var full error
 	if plan.Publish != nil {
-		number, ok := nextNumber(rows, plan.Drop)
+		number, ok := keyschedule.NextNumber(set.times[use], plan.Drop)
 		if ok {
 			key, err := k.newKey(use, number, plan.Publish.PublishedAt, plan.Publish.ActiveFrom)
 			if err != nil {
@@ -82,26 +85,6 @@ func (k *keyring) carryOut(ctx context.Context, use KeyUse, rows []Key, plan key
 		return fmt.Errorf("rotate keys: %w", err)
 	}
 	return errors.Join(k.reload(ctx), full)
-}
-
-// nextNumber returns the number for a key that is added to rows, after the dropped rows
-// are deleted. It returns false if no number is free.
-func nextNumber(rows []Key, dropped []int) (number int, ok bool) {
-	var used []int
-	newest := -1
-	for i, row := range rows {
-		if newest < 0 || row.PublishedAt.After(rows[newest].PublishedAt) {
-			newest = i
-		}
-		if !slices.Contains(dropped, i) {
-			used = append(used, row.Number)
-		}
-	}
-	last := 0
-	if newest >= 0 {
-		last = rows[newest].Number
-	}
-	return keyschedule.FreeNumber(used, last)
 }
 
 // prepareKeys reads the keys and applies the schedule. It fails only if no key can sign
@@ -147,9 +130,10 @@ func (e *Engine) scheduleKeys(ctx context.Context) error {
 			set := e.keys.current.Load()
 			plan := keyschedule.At(set.times[use], now, e.keys.policy(use))
 			if use == KeySign {
-				plan = e.keys.withAlgorithm(plan, set, now)
+				isOurs := func(i int) bool { return set.rows[use][i].Alg == e.opts.SigningAlg }
+				plan = plan.TakeOver(set.times[use], now, keysPublishedBefore, isOurs)
 			}
-			if err := e.keys.carryOut(ctx, use, set.rows[use], plan); err != nil {
+			if err := e.keys.carryOut(ctx, use, set, plan); err != nil {
 				errs = append(errs, err)
 				break
 			}
@@ -164,23 +148,6 @@ func (k *keyring) uses() []KeyUse {
 		return []KeyUse{KeyRefresh}
 	}
 	return []KeyUse{KeySign, KeyRefresh}
-}
-
-// withAlgorithm extends a plan after a change of the signing algorithm. Future keys of the old algorithm are dropped.
-// A key of the new algorithm becomes active as soon as caches of the JWKS have expired.
-func (k *keyring) withAlgorithm(plan keyschedule.Plan, set *keyset, now time.Time) keyschedule.Plan {
-	takesOver := false
-	for i, state := range keyschedule.States(set.times[KeySign], now) {
-		ours := set.rows[KeySign][i].Alg == k.opts.SigningAlg
-		takesOver = takesOver || ours && state != keyschedule.Retired
-		if state == keyschedule.Next && !ours {
-			plan.Drop = append(plan.Drop, i)
-		}
-	}
-	if !takesOver && len(set.rows[KeySign]) > 0 {
-		plan.Publish = &keyschedule.Key{PublishedAt: now, ActiveFrom: now.Add(keysPublishedBefore)}
-	}
-	return plan
 }
 
 // RotateKeys activates the next key of a use as soon as it has been published for long enough, usually at once, and
@@ -202,7 +169,7 @@ func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error)
 	}
 	plan := keyschedule.Rotate(set.times[use], now, o.engine.keys.policy(use))
 	event := o.event(EventKeysRotated, "").because(string(use))
-	if err := o.engine.keys.carryOut(ctx, use, set.rows[use], plan, event); err != nil {
+	if err := o.engine.keys.carryOut(ctx, use, set, plan, event); err != nil {
 		return nil, err
 	}
 	o.engine.announce(event)

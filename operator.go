@@ -95,7 +95,6 @@ func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	o.engine.wakeOutbox()
 	return user, nil
 }
 
@@ -215,7 +214,7 @@ func (o Operator) SendVerification(ctx context.Context, id UserID) error {
 
 // send posts a mail with a link. For an account that was invited, it posts an invitation.
 func (o Operator) send(ctx context.Context, id UserID, kind MailKind) error {
-	err := o.operate(ctx, EventLinkRequested, id, func(tx Tx, ev *Event) error {
+	return o.operate(ctx, EventLinkRequested, id, func(tx Tx, ev *Event) error {
 		user, err := tx.User(ctx, id)
 		switch {
 		case err != nil:
@@ -227,8 +226,6 @@ func (o Operator) send(ctx context.Context, id UserID, kind MailKind) error {
 		ev.Detail = string(link)
 		return tx.InsertMail(ctx, mailTo(link, user, *ev))
 	})
-	o.engine.wakeOutbox()
-	return err
 }
 
 // linkFor returns the kind of mail that lets an invited user in: only an invitation does.
@@ -264,7 +261,7 @@ func (o Operator) ChangeEmail(ctx context.Context, id UserID, email string) erro
 	if problem != nil {
 		return unacceptable(*problem)
 	}
-	err := o.operate(ctx, EventEmailChanged, id, func(tx Tx, ev *Event) error {
+	return o.operate(ctx, EventEmailChanged, id, func(tx Tx, ev *Event) error {
 		user, err := tx.User(ctx, id)
 		if err == nil && user.Email == to {
 			err = unacceptable(FieldError{"email", FieldInvalid, "The account already has this address."})
@@ -291,8 +288,6 @@ func (o Operator) ChangeEmail(ctx context.Context, id UserID, email string) erro
 		user.Email, user.VerifiedAt = to, time.Time{}
 		return tx.InsertMail(ctx, mailTo(linkFor(MailVerify, user), user, *ev))
 	})
-	o.engine.wakeOutbox()
-	return err
 }
 
 // MarkVerified marks the address as verified, without a mail. Sign-ups that wait for it are deleted.
@@ -398,19 +393,15 @@ func (o Operator) operate(ctx context.Context, kind EventKind, id UserID, change
 		if err := change(tx, &event); err != nil {
 			return err
 		}
-		if err := tx.InsertEvent(ctx, event); err != nil {
-			return err
-		}
 		return o.check(ctx, tx)
 	}
-	if o.tx != nil {
-		err := all(o.tx)
-		*o.events = append(*o.events, event)
-		return orNotFound(err)
+	if o.tx == nil {
+		return orNotFound(o.engine.record(ctx, &event, all))
 	}
-	err := o.engine.store.Update(ctx, all)
+	err := all(o.tx)
 	if err == nil {
-		o.engine.announce(event)
+		err = o.tx.InsertEvent(ctx, event)
 	}
+	*o.events = append(*o.events, event)
 	return orNotFound(err)
 }

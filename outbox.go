@@ -92,22 +92,12 @@ func (e *Engine) mailBudget(kind MailKind, to Address, now time.Time) []Charge {
 	return charges(e.opts.Limits.MailPerAddress.charge(limitMailPerAddress+limitPurpose(kind), string(to), now))
 }
 
-// wakeOutbox tells the worker that there may be mail.
-func (e *Engine) wakeOutbox() {
-	select {
-	case e.mailPosted <- struct{}{}:
-	default: // it is already awake
-	}
-}
-
 // runOutbox sends what is due until ctx ends.
 func (e *Engine) runOutbox(ctx context.Context) {
 	var senders errgroup.Group
 	senders.SetLimit(sendAtOnce)
 	defer senders.Wait() //nolint:errcheck // senders return no error
-	poll := time.NewTicker(outboxPoll)
-	defer poll.Stop()
-	for ctx.Err() == nil {
+	e.mailPosted.Loop(ctx, outboxPoll, func(ctx context.Context) (bool, error) {
 		now := e.now()
 		var mail Mail
 		err := e.store.Update(ctx, func(tx Tx) (err error) {
@@ -116,17 +106,11 @@ func (e *Engine) runOutbox(ctx context.Context) {
 		})
 		if err == nil {
 			senders.Go(func() error { e.sendMail(ctx, mail, now); return nil })
-			continue
+		} else if errors.Is(err, ErrNotFound) {
+			return false, nil
 		}
-		if !errors.Is(err, ErrNotFound) && ctx.Err() == nil {
-			e.log.Error("can't read the outbox", slog.Any("error", err))
-		}
-		select {
-		case <-ctx.Done():
-		case <-e.mailPosted:
-		case <-poll.C:
-		}
-	}
+		return err == nil, err
+	}, func(err error) { e.log.Error("can't read the outbox", slog.Any("error", err)) })
 }
 
 // sendMail sends a mail that was claimed at now, and stores the result. A mail that is being sent when ctx ends gets a
@@ -366,7 +350,6 @@ func (o Operator) RetryMail(ctx context.Context, id string) (n int, err error) {
 		}
 		return err
 	})
-	o.engine.wakeOutbox()
 	if CodeOf(err) == CodeNotFound {
 		err = nil
 	}

@@ -142,7 +142,7 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 		return err
 	}
 	event := e.event(EventPasswordChanged, c, now).of(who.User.ID).on(who.Session.ID)
-	err = e.store.Update(ctx, func(tx Tx) error {
+	return e.record(ctx, &event, func(tx Tx) error {
 		unchanged, err := tx.ReplacePassword(ctx, who.User, hash)
 		if err != nil {
 			return err
@@ -155,16 +155,10 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 		}
 		return e.passwordChanged(ctx, tx, who.User, who.Session.ID, event)
 	})
-	if err != nil {
-		return err
-	}
-	e.announce(event)
-	e.wakeOutbox()
-	return nil
 }
 
-// passwordChanged ends all sessions except spare, deletes remembered devices and mailed tokens, posts the
-// notice and stores the event, in the transaction that sets the password.
+// passwordChanged ends all sessions except spare, deletes remembered devices and mailed tokens, and posts the notice of
+// the event, in the transaction that sets the password.
 func (e *Engine) passwordChanged(ctx context.Context, tx Tx, u User, spare SessionID, event Event) error {
 	if _, err := tx.EndSessions(ctx, u.ID, spare, EndedPassword, event.At); err != nil {
 		return err
@@ -175,10 +169,7 @@ func (e *Engine) passwordChanged(ctx context.Context, tx Tx, u User, spare Sessi
 	if err := tx.DeleteMailTokens(ctx, u.ID, MailVerify, MailReset, MailConfirmAddress); err != nil {
 		return err
 	}
-	if err := e.post(ctx, tx, mailTo(MailPasswordChanged, u, event)); err != nil {
-		return err
-	}
-	return tx.InsertEvent(ctx, event)
+	return e.post(ctx, tx, mailTo(MailPasswordChanged, u, event))
 }
 
 // parseEmail returns the canonical form of an address for an account or a mail.

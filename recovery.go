@@ -56,7 +56,7 @@ func (e *Engine) mailOwnerOf(ctx context.Context, kind MailKind, email, page str
 	if wait > 0 {
 		return limited(wait)
 	}
-	e.wakeOutbox()
+	e.mailPosted.Set()
 	return nil
 }
 
@@ -106,25 +106,20 @@ func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Cl
 	}
 	owner := ownerAfter(box.account, candidate{"", signupDetails{PasswordHash: hash}}, box.link.Email, now)
 	event := e.event(EventPasswordReset, c, now).of(owner.ID)
-	err = e.store.Update(ctx, func(tx Tx) error {
+	err = e.record(ctx, &event, func(tx Tx) error {
 		if !box.account.Verified() {
 			err = e.proveFirst(ctx, tx, box, owner)
 		} else {
 			err = e.setLinkedPassword(ctx, tx, box, owner)
 		}
-		if err != nil {
+		if err != nil || box.account.ID == "" { // a new account needs no notice of a changed password
 			return err
-		}
-		if box.account.ID == "" { // a new account needs no notice of a changed password
-			return tx.InsertEvent(ctx, event)
 		}
 		return e.passwordChanged(ctx, tx, owner, "", event)
 	})
 	if err != nil {
 		return "", err
 	}
-	e.announce(event)
-	e.wakeOutbox()
 	return e.deviceToken(knowndevice.ID{}, owner), nil
 }
 

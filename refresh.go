@@ -182,7 +182,7 @@ func (e *Engine) rememberOnce(ctx context.Context, r RotateRequest, c Client) (j
 	})
 	if err == nil && event.Kind != "" {
 		e.announce(event)
-		e.wakeOutbox()
+		e.mailPosted.Set()
 	}
 	return j, err
 }

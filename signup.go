@@ -105,7 +105,7 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.wakeOutbox()
+	e.mailPosted.Set()
 	if !signsIn {
 		e.announce(out.events...)
 		return nil, nil
@@ -135,7 +135,7 @@ func (e *Engine) waitForProof(ctx context.Context, user User, d signupDetails, c
 		return err
 	}
 	var event Event
-	err = e.store.Update(ctx, func(tx Tx) error {
+	return e.record(ctx, &event, func(tx Tx) error {
 		taken, err := e.isTaken(ctx, tx, user.Email, now)
 		if err != nil {
 			return err
@@ -150,17 +150,8 @@ func (e *Engine) waitForProof(ctx context.Context, user User, d signupDetails, c
 		} else if err = tx.InsertSignup(ctx, waiting); err == nil {
 			err = tx.InsertMail(ctx, mail) // the outbox charges its budget
 		}
-		if err != nil {
-			return err
-		}
-		return tx.InsertEvent(ctx, event)
-	})
-	if err != nil {
 		return err
-	}
-	e.announce(event)
-	e.wakeOutbox()
-	return nil
+	})
 }
 
 // isTaken reports whether an address rejects sign-ups: its account has proven it or is

@@ -131,16 +131,7 @@ func mayUseLink(link MailToken, account User, mode SignupMode) *Error {
 // verifyBySession marks the address as proven. The account keeps everything.
 func (e *Engine) verifyBySession(ctx context.Context, box mailbox, c Client, now time.Time) error {
 	event := e.event(EventEmailVerified, c, now).of(box.account.ID)
-	err := e.store.Update(ctx, func(tx Tx) error {
-		if err := e.markVerified(ctx, tx, box, now); err != nil {
-			return err
-		}
-		return tx.InsertEvent(ctx, event)
-	})
-	if err == nil {
-		e.announce(event)
-	}
-	return err
+	return e.record(ctx, &event, func(tx Tx) error { return e.markVerified(ctx, tx, box, now) })
 }
 
 // markVerified marks the address as proven and keeps the password, because the creator of the account proved it.
@@ -364,7 +355,7 @@ func addressProven(ctx context.Context, tx Tx, email Address) error {
 func (e *Engine) DisownLink(ctx context.Context, kind MailKind, token Secret, c Client) error {
 	now := e.now()
 	var event Event
-	err := e.store.Update(ctx, func(tx Tx) error {
+	return e.record(ctx, &event, func(tx Tx) error {
 		link, err := tx.MailToken(ctx, hashMailToken(token), kind, now)
 		if errors.Is(err, ErrNotFound) {
 			return mailTokenInvalid()
@@ -381,10 +372,6 @@ func (e *Engine) DisownLink(ctx context.Context, kind MailKind, token Secret, c 
 			return err
 		}
 		event = e.event(EventLinkDisowned, c, now).of(link.UserID).because(string(kind))
-		return tx.InsertEvent(ctx, event)
+		return nil
 	})
-	if err == nil {
-		e.announce(event)
-	}
-	return err
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/steadyclock"
 	"github.com/watchword-auth/watchword/internal/storable"
 	"github.com/watchword-auth/watchword/internal/tally"
+	"github.com/watchword-auth/watchword/internal/wake"
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
@@ -177,10 +178,11 @@ type Engine struct {
 	count   counters
 	clock   *steadyclock.Clock
 
-	mailPosted chan struct{} // wakes the outbox
-	feed       *feedlog.Log[FeedItem, FeedEvent]
-	feedWake   chan struct{}                  // a session may have ended
-	callbacks  map[CallbackKind]chan struct{} // wakes the worker of each callback that is set
+	feed *feedlog.Log[FeedItem, FeedEvent]
+
+	mailPosted   wake.Signal                  // there may be mail
+	mayHaveEnded wake.Signal                  // a session, for the feed
+	callbacks    map[CallbackKind]wake.Signal // of the workers of the callbacks that are set
 }
 
 // hashing holds what is needed to hash passwords.
@@ -229,8 +231,8 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 	e := &Engine{
 		store: store, health: health, clocked: clocked, opts: opts, keys: keys, log: opts.Log,
 		hashing: hashing{pool: pool, params: params, dummy: passhash.Dummy(params), level: level},
-		clock:   steadyclock.New(opts.Now), mailPosted: make(chan struct{}, 1),
-		feed: feedlog.New[FeedItem, FeedEvent](feedWindow), feedWake: make(chan struct{}, 1), callbacks: opts.callbacks(),
+		clock:   steadyclock.New(opts.Now), feed: feedlog.New[FeedItem, FeedEvent](feedWindow),
+		mailPosted: wake.New(), mayHaveEnded: wake.New(), callbacks: opts.callbacks(),
 	}
 	if err = e.prepareKeys(ctx); err != nil {
 		e.hashing.pool.Close()

@@ -19,6 +19,7 @@ type Key struct {
 	PublishedAt time.Time // from then on, verifiers can read it
 	ActiveFrom  time.Time // from then on it signs, until a younger key becomes active
 	DropAt      time.Time // everything that it signed has expired by then; zero: not yet known
+	Number      int       // only NextNumber uses it
 }
 
 // A Policy says how keys of one use are rotated.
@@ -145,6 +146,39 @@ func Rotate(keys []Key, now time.Time, p Policy) Plan {
 		plan.Publish = &Key{PublishedAt: now, ActiveFrom: now}
 	}
 	return plan
+}
+
+// TakeOver extends a plan after a change of the signing algorithm. isOurs reports whether a key has
+// the new algorithm. Future keys of the old one are dropped. Unless a key of the new algorithm signs
+// or is next, one becomes active as soon as it was published for overlap.
+func (p Plan) TakeOver(keys []Key, now time.Time, overlap time.Duration, isOurs func(i int) bool) Plan {
+	takesOver := false
+	for i, state := range States(keys, now) {
+		takesOver = takesOver || isOurs(i) && state != Retired
+		if state == Next && !isOurs(i) {
+			p.Drop = append(p.Drop, i)
+		}
+	}
+	if !takesOver && len(keys) > 0 {
+		p.Publish = &Key{PublishedAt: now, ActiveFrom: now.Add(overlap)}
+	}
+	return p
+}
+
+// NextNumber returns the number of a key that is added to keys, after those in dropped (indexes)
+// are deleted. It reports false if no number is free.
+func NextNumber(keys []Key, dropped []int) (number int, ok bool) {
+	var used []int
+	var newest Key
+	for i, k := range keys {
+		if i == 0 || k.PublishedAt.After(newest.PublishedAt) {
+			newest = k
+		}
+		if !slices.Contains(dropped, i) {
+			used = append(used, k.Number)
+		}
+	}
+	return FreeNumber(used, newest.Number)
 }
 
 // FreeNumber returns the number of a new key, from 1 to 255: the first unused one after

@@ -102,6 +102,33 @@ func TestFreeNumberReusesNumbersAsLateAsPossible(t *testing.T) {
 	}
 }
 
+func TestNextNumberFollowsTheNewestKeyAndReusesDroppedNumbers(t *testing.T) {
+	t.Parallel()
+	key := func(number, published int) keyschedule.Key {
+		return keyschedule.Key{Number: number, PublishedAt: start.Add(time.Duration(published) * time.Hour)}
+	}
+	full := []keyschedule.Key{}
+	for number := range 255 {
+		full = append(full, key(number+1, number))
+	}
+	for name, c := range map[string]struct {
+		keys    []keyschedule.Key
+		dropped []int
+		want    int
+		ok      bool
+	}{
+		"no key":                     {nil, nil, 1, true},
+		"the newest is not the last": {[]keyschedule.Key{key(7, 2), key(3, 1)}, nil, 8, true},
+		"the newest is dropped":      {[]keyschedule.Key{key(7, 2), key(3, 1)}, []int{0}, 8, true},
+		"every number is in use":     {full, nil, 0, false},
+		"one number becomes free":    {full, []int{41}, 42, true},
+	} {
+		if got, ok := keyschedule.NextNumber(c.keys, c.dropped); got != c.want || ok != c.ok {
+			t.Errorf("%s: %d, %v", name, got, ok)
+		}
+	}
+}
+
 // The clock moves at random, and several processes apply plans any number of times. Exactly
 // one key signs, it was published for the overlap before, and a key is dropped only after
 // everything that it signed has expired.

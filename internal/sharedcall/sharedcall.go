@@ -1,0 +1,60 @@
+// Package sharedcall bounds how often requests repeat an expensive call, such as reading the
+// keys again. Concurrent requests share one call, and its result counts for a second.
+package sharedcall
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// kept is how long a result counts.
+const kept = time.Second
+
+// A Call keeps its last result. The zero Call is ready to use. It is safe for concurrent use.
+type Call struct {
+	group     singleflight.Group
+	succeeded atomic.Int64 // when the work last succeeded, in nanoseconds since 1970
+
+	// Only accessed inside group.
+	failed  time.Time
+	failure error
+}
+
+// Succeeded notes that the work was done by other means.
+func (c *Call) Succeeded() { c.succeeded.Store(time.Now().UnixNano()) }
+
+// Do calls work for at most limit, unless a result of the last second exists. The work continues
+// if a caller goes away. Do returns the error of ctx if ctx ends first.
+func (c *Call) Do(ctx context.Context, limit time.Duration, work func(context.Context) error) error {
+	if c.isFresh() {
+		return nil
+	}
+	running := c.group.DoChan("", func() (any, error) {
+		if time.Since(c.failed) < kept {
+			return nil, c.failure
+		}
+		if c.isFresh() { // since this caller looked
+			return nil, nil
+		}
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+		defer cancel()
+		err := work(limited)
+		if err != nil {
+			c.failed, c.failure = time.Now(), err
+		} else {
+			c.Succeeded()
+		}
+		return nil, err
+	})
+	select {
+	case result := <-running:
+		return result.Err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *Call) isFresh() bool { return time.Since(time.Unix(0, c.succeeded.Load())) < kept }

@@ -1,0 +1,48 @@
+// Package wake runs background workers that follow a queue. A worker works while there is
+// more, and then waits for a signal of its own process, or polls for changes of others.
+package wake
+
+import (
+	"context"
+	"time"
+)
+
+// A Signal wakes one worker. Signals that come while it works count as one, so Set never
+// blocks. The nil Signal is never received, for a worker that does not run.
+type Signal chan struct{}
+
+// New returns a Signal that is not set.
+func New() Signal { return make(Signal, 1) }
+
+// Set tells the worker that there may be work.
+func (s Signal) Set() {
+	select {
+	case s <- struct{}{}:
+	default: // it is already set
+	}
+}
+
+// Loop calls work until ctx ends: again at once if it reports more, and else after Set or
+// at the next poll. failed receives the first of consecutive errors, so that an outage
+// leaves one line in the log. Errors after the end of ctx are dropped.
+func (s Signal) Loop(
+	ctx context.Context, poll time.Duration, work func(context.Context) (more bool, err error), failed func(error),
+) {
+	ticks := time.NewTicker(poll)
+	defer ticks.Stop()
+	failing := false
+	for ctx.Err() == nil {
+		more, err := work(ctx)
+		if err != nil && ctx.Err() == nil && !failing {
+			failed(err)
+		}
+		if failing = err != nil; more {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-s:
+		case <-ticks.C:
+		}
+	}
+}
