@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -123,7 +122,7 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 		if err != nil {
 			return err
 		}
-		return m.finishIn(ctx, tx, by, http.StatusOK, "")
+		return m.finishIn(ctx, tx, by, statusOK, "")
 	})
 	if err != nil {
 		return Account{}, err
@@ -202,7 +201,7 @@ func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) er
 	if id == by.User.ID { // the record is deleted with the account
 		return m.engine.Operator(by.Name(), keepAdmin).DeleteUser(ctx, id)
 	}
-	return m.finishing(by, http.StatusOK, keepAdmin).DeleteUser(ctx, id)
+	return m.finishing(by, statusOK, keepAdmin).DeleteUser(ctx, id)
 }
 
 // SendMail mails a link to choose a password (watchword.MailReset) or to verify the address
@@ -225,7 +224,7 @@ func (m *Manager) SendMail(ctx context.Context, by Caller, id watchword.UserID, 
 	if _, repeated := by.Repeated(); repeated {
 		return nil
 	}
-	operator := m.finishing(by, http.StatusAccepted, nil)
+	operator := m.finishing(by, statusAccepted, nil)
 	if kind == watchword.MailVerify {
 		return operator.SendVerification(ctx, id)
 	}

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"crypto/rand"
-	"net/http"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -71,7 +70,7 @@ func (m *Manager) createInvited(ctx context.Context, by Caller, n watchword.NewU
 		if err != nil {
 			return err
 		}
-		return m.finishIn(ctx, tx, by, http.StatusCreated, string(user.ID))
+		return m.finishIn(ctx, tx, by, statusCreated, string(user.ID))
 	}).CreateUser(ctx, n)
 }
 
@@ -103,7 +102,7 @@ func (m *Manager) createUnmailed(
 		if err := tx.InsertEvent(ctx, event); err != nil {
 			return err
 		}
-		return m.finishIn(ctx, tx, by, http.StatusCreated, string(user.ID))
+		return m.finishIn(ctx, tx, by, statusCreated, string(user.ID))
 	})
 	if err != nil {
 		return watchword.User{}, err

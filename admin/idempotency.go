@@ -38,6 +38,13 @@ const (
 	claimWait = 10 * time.Second // for the result of a request that runs at the same time
 )
 
+// The status of a response, as in net/http, which this package doesn't import.
+const (
+	statusOK       = 200
+	statusCreated  = 201
+	statusAccepted = 202
+)
+
 // A Record is a row of the store: a request under an idempotency key, and its result.
 //
 // Unstable: stores use it.

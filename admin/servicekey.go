@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -150,7 +149,7 @@ func (m *Manager) CreateServiceKey(
 		if err := tx.InsertEvent(ctx, event); err != nil {
 			return err
 		}
-		return m.finishIn(ctx, tx, by, http.StatusCreated, key.ID)
+		return m.finishIn(ctx, tx, by, statusCreated, key.ID)
 	})
 	if err != nil {
 		return ServiceKey{}, "", err
@@ -223,7 +222,7 @@ func (m *Manager) RevokeServiceKey(ctx context.Context, by Caller, id string) er
 		if err := tx.InsertEvent(ctx, event); err != nil {
 			return err
 		}
-		return m.finishIn(ctx, tx, by, http.StatusOK, "")
+		return m.finishIn(ctx, tx, by, statusOK, "")
 	})
 	if errors.Is(err, watchword.ErrNotFound) {
 		return noServiceKey()

@@ -149,7 +149,7 @@ func TestAdminInviteLinkIsThatOfTheMail(t *testing.T) {
 }
 
 // The server makes a change, and the connection ends before the client has the response. The same key then gets the
-// response, and nothing runs twice.
+// response, and each change is made once.
 func TestAdminRequestWithALostResponseIsRepeated(t *testing.T) {
 	t.Parallel()
 	s, header := withAdmin(t)
