@@ -165,7 +165,7 @@ func TestCodeOfAChangedAccountOpensNothing(t *testing.T) {
 			"disconnected": func(u watchword.User) {
 				id := s.identities(t, string(u.Email))[0].ID
 				must(t, s.store.Federation().Update(t.Context(), func(tx federation.Tx) error {
-					done, err := tx.DeleteIdentity(t.Context(), u.ID, id, "")
+					done, err := tx.DeleteIdentity(t.Context(), u.ID, id, "", nil)
 					if err == nil && !done {
 						t.Error("the identity was not disconnected")
 					}
