@@ -28,7 +28,8 @@ func (p *pages) forgetPage(w http.ResponseWriter, r *http.Request, who watchword
 	}
 	device := overview.Devices[i]
 	// The name is that of the browser at the time. A browser that was updated since keeps its old name here.
-	return p.showConfirm(w, r, who, "forget", confirmData{Path: pathDevices + device.ID + "/forget", Name: device.Name,
+	return p.showConfirm(w, r, who, "forget", confirmData{Path: pathDevices + device.ID + "/forget",
+		Name: p.newView(r, "account").Device(device.Name),
 		Text: "forget.text", Button: "remembered.forget"})
 }
 

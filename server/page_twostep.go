@@ -312,7 +312,7 @@ func (p *pages) removePage(w http.ResponseWriter, r *http.Request, who watchword
 	if factor.Kind == factors.KindPasskey {
 		name = "remove-passkey"
 	}
-	data := confirmData{Path: pathFactors + factor.ID + "/remove", Name: factor.Name,
+	data := confirmData{Path: pathFactors + factor.ID + "/remove", Name: p.newView(r, "account").Factor(factor.Name),
 		Text: name + ".text", Button: "twostep.remove", Danger: true}
 	others := slices.ContainsFunc(overview.Factors, func(f factors.Factor) bool {
 		return f.ID != factor.ID && !f.Unproven

@@ -95,14 +95,17 @@ var aForget = regexp.MustCompile(`/account/devices/[0-9a-f-]{36}/forget`)
 func TestPagesRememberAndForgetABrowser(t *testing.T) {
 	t.Parallel()
 	s, phone := startFactors(t, remembering, nil)
-	_, phone.secret, _ = s.enrolTOTP(t, s.browser(t))
+	access, secret, _ := s.enrolTOTP(t, s.browser(t))
+	phone.secret = secret
 	b := s.browser(t)
 	login := map[string]string{"email": "ada@example.com", "password": goodPassword}
 	wantPage(t, b.submit("/login", login), 303)
 	wantPage(t, b.visit("/login/factor"), 200, `name="rememberDevice"`)
 	wantPage(t, b.submit("/login/factor", map[string]string{"totp": "12345", "rememberDevice": "yes"}), 403,
 		`value="yes" checked`)
-	wantPage(t, b.submit("/login/factor", map[string]string{"totp": phone.code(), "rememberDevice": "yes"}), 303)
+	wantPage(t, b.submit("/login/factor", map[string]string{"totp": phone.code(), "rememberDevice": "yes"},
+		"User-Agent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "+
+			"Chrome/130.0.0.0 Safari/537.36"), 303)
 	account := b.visit("/account")
 	wantPage(t, account, 200, "Browsers without the second step")
 	forget := aForget.FindString(string(account.raw))
@@ -111,7 +114,15 @@ func TestPagesRememberAndForgetABrowser(t *testing.T) {
 
 	wantPage(t, b.submit("/logout", nil), 303)
 	wantPage(t, b.submit("/login", login), 303)
-	wantPage(t, b.visit("/account", "Accept-Language", "de"), 200, "Browser ohne zweiten Schritt")
+	wantPage(t, b.visit("/account", "Accept-Language", "de"), 200, "Browser ohne zweiten Schritt",
+		`aria-label="Chrome unter Windows vergessen"`)
+	factor := s.browser(t).do("GET", "/api/auth/factors", "", access...).body["factors"].([]any)[0].(map[string]any)
+	for name, shown := range map[string]string{"Safari on iPhone": "Safari auf dem iPhone",
+		"Key on my desk": "Key on my desk"} {
+		renamed := s.browser(t).do("PATCH", "/api/auth/factors/"+factor["id"].(string), `{"name":"`+name+`"}`, access...)
+		want(t, renamed, 200, "")
+		wantPage(t, b.visit("/account", "Accept-Language", "de"), 200, shown+" entfernen")
+	}
 	stale := b.visit(forget) // the session has not proven the factor
 	if to := stale.Header.Get("Location"); !strings.HasPrefix(to, "/step-up?return_to=") {
 		t.Fatalf("%d, to %q", stale.StatusCode, to)

@@ -4,6 +4,7 @@
 package device
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,6 +20,9 @@ const (
 	maxUserAgent = 512 // bytes to parse
 	maxTool      = 32  // bytes of a tool's name
 )
+
+// systems are those that Name returns for the devices that create passkeys.
+var systems = []string{"Windows", "macOS", "Linux", "ChromeOS", "Android", "iPhone", "iPad"}
 
 // A Namer derives device names. Create it with New. It is safe for concurrent use. The
 // first use builds the parser's table.
@@ -110,4 +114,13 @@ func Translate(name string, say func(key string, args ...any) string) string {
 		return say("device.on.model", browser, system)
 	}
 	return say("device.on", browser, system)
+}
+
+// TranslateChosen is Translate for a name that its user may have chosen, such as "Key on my desk". It
+// translates only names with a system that Name returns.
+func TranslateChosen(name string, say func(key string, args ...any) string) string {
+	if _, system, _ := Parts(name); !slices.Contains(systems, system) {
+		return name
+	}
+	return Translate(name, say)
 }

@@ -50,6 +50,12 @@ func TestNameIsTranslated(t *testing.T) {
 			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}
+	for name, want := range map[string]string{"Chrome on Windows": "Chrome unter Windows",
+		"Safari on iPad": "Safari auf dem iPad", "Key on my desk": "Key on my desk", "Passkey": "Passkey", "": ""} {
+		if got := device.TranslateChosen(name, say); got != want {
+			t.Errorf("chosen %q: %q, want %q", name, got, want)
+		}
+	}
 }
 
 func FuzzName(f *testing.F) {
