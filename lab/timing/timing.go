@@ -21,6 +21,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/accountimport"
+	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
@@ -28,6 +29,8 @@ import (
 type Trial struct {
 	Name string
 	Hash watchword.Secret // password hash of all accounts; empty for a new hash of this engine
+	App  bool             // the accounts have an authenticator app
+	Base bool             // the calls without an app have an account, too
 	Code watchword.Code   // expected error code with and without an account; empty for success
 	Try  func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error
 }
@@ -47,6 +50,10 @@ func Trials() ([]Trial, error) {
 			Code: watchword.CodeInvalidCredentials},
 		{Name: "sign in, bcrypt hash of another system", Try: signIn("wrong password"),
 			Code: watchword.CodeInvalidCredentials, Hash: watchword.Secret(foreign)},
+		{Name: "sign in, account with an app", Try: signIn("wrong password"), Code: watchword.CodeInvalidCredentials,
+			App: true},
+		{Name: "sign in, account without and with an app", Try: signIn("wrong password"),
+			Code: watchword.CodeInvalidCredentials, App: true, Base: true},
 		{
 			Name: "sign up by mail",
 			Try: func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error {
@@ -96,7 +103,8 @@ func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64)
 	}
 	defer engine.Close()
 	warmUp := 1 + samples/20
-	if err := fill(ctx, engine, trial, warmUp+samples); err != nil {
+	apps := factors.New(engine, store.Factors(), factors.Options{})
+	if err := fill(ctx, engine, apps, trial, warmUp+samples); err != nil {
 		return Row{}, err
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -127,7 +135,7 @@ func addressOf(n int, with bool) string {
 }
 
 // fill creates the accounts, one for each call, so that no call reaches a limit.
-func fill(ctx context.Context, engine *watchword.Engine, trial Trial, accounts int) error {
+func fill(ctx context.Context, engine *watchword.Engine, apps *factors.Manager, trial Trial, accounts int) error {
 	hash := trial.Hash
 	if hash == "" {
 		first, err := engine.Operator().CreateUser(ctx, watchword.NewUser{Email: "first@example.com", Password: password})
@@ -138,9 +146,17 @@ func fill(ctx context.Context, engine *watchword.Engine, trial Trial, accounts i
 	}
 	var users []accountimport.Account
 	for n := range accounts {
-		users = append(users, accountimport.Account{Email: addressOf(n, true), PasswordHash: hash, VerifiedAt: time.Now()})
+		user := accountimport.Account{Email: addressOf(n, true), PasswordHash: hash, VerifiedAt: time.Now()}
+		if trial.App {
+			user.Factors = `[{"kind":"totp","name":"App","secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}]` // of RFC 6238
+		}
+		users = append(users, user)
+		if trial.Base {
+			user.Email, user.Factors = addressOf(n, false), ""
+			users = append(users, user)
+		}
 	}
-	results, err := accountimport.New(engine).Import(ctx, users)
+	results, err := accountimport.New(engine).With(apps.Imports()).Import(ctx, users)
 	for _, r := range results {
 		if len(r.Problems) > 0 {
 			return fmt.Errorf("create accounts: %v", r.Problems)
