@@ -97,7 +97,7 @@ func TestApplicationExchangesACodeOnce(t *testing.T) {
 		if who.User.Email != "ada@example.com" || strings.Join(who.Session.Methods, " ") != "ext" {
 			t.Errorf("the session is of %s by %q", who.User.Email, who.Session.Methods)
 		}
-		// A reload repeats the code. It opens nothing, and the session continues.
+		// A reload repeats the code. It opens no session, and the first one continues.
 		backend.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
 		if _, err := s.engine.Authenticate(t.Context(), watchword.Secret(in.AccessToken)); err != nil {
 			t.Error(err)
@@ -165,7 +165,7 @@ func TestCodeOfAChangedAccountOpensNothing(t *testing.T) {
 			"disconnected": func(u watchword.User) {
 				id := s.identities(t, string(u.Email))[0].ID
 				must(t, s.store.Federation().Update(t.Context(), func(tx federation.Tx) error {
-					done, err := tx.DeleteIdentity(t.Context(), u.ID, id, "", nil)
+					done, err := tx.DeleteIdentity(t.Context(), u.ID, id, "", []string{"acme"})
 					if err == nil && !done {
 						t.Error("the identity was not disconnected")
 					}
