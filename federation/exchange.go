@@ -163,7 +163,7 @@ func (m *Manager) Exchange(ctx context.Context, r ExchangeRequest) (done Exchang
 }
 
 // decideExchange returns why a code is refused, or "". uses includes this one. A second use does not end the session
-// of the first: without the verifier it is worth nothing, and a reload repeats an honest one.
+// of the first: without the verifier it is useless, and a reload repeats an honest one.
 func decideExchange(uses int, challenge, verifier string) (why string) {
 	sum := sha256.Sum256([]byte(verifier))
 	expected := base64.RawURLEncoding.EncodeToString(sum[:])

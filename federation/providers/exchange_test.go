@@ -97,7 +97,7 @@ func TestApplicationExchangesACodeOnce(t *testing.T) {
 		if who.User.Email != "ada@example.com" || strings.Join(who.Session.Methods, " ") != "ext" {
 			t.Errorf("the session is of %s by %q", who.User.Email, who.Session.Methods)
 		}
-		// A reload repeats the code. It opens no session, and the first one continues.
+		// A reload repeats the code. It is refused, and the session continues.
 		backend.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
 		if _, err := s.engine.Authenticate(t.Context(), watchword.Secret(in.AccessToken)); err != nil {
 			t.Error(err)
