@@ -23,9 +23,14 @@ import (
 // withAdminPages starts a service with the pages, and a browser of an administrator at aal2.
 func withAdminPages(t *testing.T, engine ...func(*watchword.Options)) (*service, *browser) {
 	t.Helper()
-	s := start(t, append(engine, nil)[0], nil)
+	return start(t, append(engine, nil)[0], nil).withAdminPages(t)
+}
+
+// withAdminPages adds the pages to a service before its first request.
+func (s *service) withAdminPages(t *testing.T) (*service, *browser) {
+	t.Helper()
 	var err error
-	s.server, err = server.New(s.engine, server.Options{ // before the first request
+	s.server, err = server.New(s.engine, server.Options{
 		Factors:    factors.New(s.engine, s.store.Factors(), factors.Options{}),
 		Admin:      admin.New(s.engine, s.store.Admin(), admin.Options{}),
 		Metadata:   metadata.New(s.engine, s.store.Metadata()),

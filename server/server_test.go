@@ -15,7 +15,11 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/internal/sqlitetest"
+	"github.com/watchword-auth/watchword/metadata"
 	"github.com/watchword-auth/watchword/server"
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
@@ -25,12 +29,12 @@ const (
 	otherPassword = "a rainbow over the bay"
 )
 
-// A service is a complete server on a real port and a real SQLite file.
+// A service is a complete server on a real port and a real store, mostly a SQLite file.
 type service struct {
 	url    string
 	engine *watchword.Engine
 	server *server.Server
-	store  *sqlite.Store
+	store  realStore
 	post   *postbox
 
 	document *document
@@ -38,11 +42,28 @@ type service struct {
 
 func start(t testing.TB, engine func(*watchword.Options), edge func(*server.Options)) *service {
 	t.Helper()
+	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
+	must(t, err)
+	return startOn(t, store, engine, edge)
+}
+
+// A realStore is a store of this module.
+type realStore interface {
+	watchword.Store
+	Factors() factors.Store
+	Federation() federation.Store
+	Admin() admin.Store
+	Metadata() metadata.Store
+}
+
+// startOn is start on a store, which it closes.
+func startOn(
+	t testing.TB, store realStore, engine func(*watchword.Options), edge func(*server.Options),
+) *service {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	s := &service{url: "http://" + listener.Addr().String(), post: &postbox{}}
-	s.store, err = sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
-	must(t, err)
+	s := &service{url: "http://" + listener.Addr().String(), post: &postbox{}, store: store}
 	options := watchword.Options{
 		PublicURL: s.url, Mailer: s.post, MasterKey: []byte("a master key for tests, 32 bytes"),
 		Limits: watchword.Unlimited(), HashWorkers: 2, HashQueue: time.Minute,
