@@ -21,6 +21,7 @@ type Row struct {
 	Pages  int           // measured
 	Median time.Duration // of a page
 	Slow   time.Duration // the 99th percentile
+	Last   time.Duration // median of the last 100 pages of a deep list, or of all pages
 }
 
 // A list is a search and the pages that are measured.
@@ -89,9 +90,29 @@ func (l list) measure(ctx context.Context, m *admin.Manager, limit int) (Row, er
 			break
 		}
 	}
+	last := slices.Sorted(slices.Values(took[max(len(took)-100, 0):]))
+	row.Last = last[len(last)/2]
 	slices.Sort(took)
 	row.Pages, row.Median, row.Slow = len(took), took[len(took)/2], took[len(took)*99/100]
 	return row, nil
+}
+
+// Worst names the list with the largest median and the list with the largest median of its last pages, on all stores.
+func Worst(stores []string, results [][]Row) string {
+	var median, last Row
+	var medianOn, lastOn string
+	for i, rows := range results {
+		for _, row := range rows {
+			if row.Median > median.Median {
+				median, medianOn = row, stores[i]
+			}
+			if row.Last > last.Last {
+				last, lastOn = row, stores[i]
+			}
+		}
+	}
+	return fmt.Sprintf("largest median: %s (%s on %s, %d pages)\nlargest median of the last 100 pages: %s (%s on %s)\n",
+		milliseconds(median.Median), median.Name, medianOn, median.Pages, milliseconds(last.Last), last.Name, lastOn)
 }
 
 // Markdown returns a table with a column for each store.
