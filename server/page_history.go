@@ -24,7 +24,7 @@ type accountDevice struct {
 	Sessions            []accountSession
 }
 
-// Only returns the session of a row that has one, for the template.
+// Only returns the first session. The template calls it for rows with exactly one.
 func (d accountDevice) Only() accountSession { return d.Sessions[0] }
 
 // Folded returns the sessions of a row that has several, or nil.

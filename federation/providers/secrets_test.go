@@ -9,7 +9,8 @@ import (
 
 // Secrets of a sign-in with a provider must not stay in the store or in the log.
 
-// The store has no code, token or verifier, and the log no callback. Events are rows of the store.
+// The store contains no code, token or verifier of a sign-in, also not in its events. The log contains
+// no query of a callback.
 //
 // SW-24
 func TestSecretsOfAProviderAreNotStored(t *testing.T) {

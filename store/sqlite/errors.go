@@ -50,8 +50,8 @@ func interrupted(err error) bool {
 		errors.Is(err, sql.ErrTxDone) || code(err) == sqlite3.SQLITE_INTERRUPT
 }
 
-// isFault reports whether the database failed. Other errors are mistakes in a statement. The list
-// names the codes of which a retry or an operator can remove the cause.
+// isFault reports whether the database failed. Other errors are mistakes in a statement. A retry or
+// an operator can remove the cause of each code in the list.
 func isFault(err error) bool {
 	switch code(err) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT,

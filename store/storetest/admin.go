@@ -129,7 +129,7 @@ var administration = map[string]func(suite){
 		})
 	},
 
-	// The rows of the roles follow each change of an account.
+	// Each change of an account also changes its rows in the table of roles.
 	"RolesAreFoundUntilTheyAreRemoved": func(s suite) {
 		one, two := s.addUser(1), s.addUser(2)
 		s.wantRole("staff", "", 9, one.ID, two.ID)
