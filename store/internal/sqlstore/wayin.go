@@ -13,9 +13,9 @@ import "strings"
 // A new kind of way in extends this constant, and its deletion uses it.
 const anotherWayIn = `(
 	EXISTS (SELECT 1 FROM users AS owner WHERE owner.id = $2 AND owner.password_hash <> '')
+	OR EXISTS (SELECT 1 FROM factors AS spare WHERE spare.id = $3 AND spare.user_id = $2 AND spare.id <> $1)
 	OR EXISTS (SELECT 1 FROM identities AS other WHERE other.user_id = $2 AND other.id <> $1
-		AND $4 LIKE '%,' || other.provider || ',%')
-	OR EXISTS (SELECT 1 FROM factors AS spare WHERE spare.id = $3 AND spare.user_id = $2 AND spare.id <> $1))`
+		AND $4 LIKE '%,' || other.provider || ',%'))`
 
 // idList returns the ids of providers as ",a,b,", so that LIKE finds one of them. Ids have no comma and no wildcard.
 func idList(ids []string) string { return "," + strings.Join(ids, ",") + "," }
