@@ -120,7 +120,7 @@ func TestLostResponseIsRetriedOnceWithTheSameKey(t *testing.T) {
 			s := serve(t, first, answer(200, `{"ended":2}`))
 			c := s.client(t, func(o *client.Options) {
 				if name == "no response in time" {
-					o.Timeout = time.Second
+					o.Timeout = 5 * time.Second // the second attempt must succeed within it
 				}
 			})
 			n, err := c.Sessions.EndAll(t.Context(), user)

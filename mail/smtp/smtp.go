@@ -175,10 +175,19 @@ func (s *Sender) converse(ctx context.Context, talk func(*gomail.Client, *smtp.C
 			err = server.Quit()
 		}
 	}
-	if err != nil && ctx.Err() != nil {
-		return ctx.Err()
+	if over := ended(ctx); err != nil && over != nil {
+		return over
 	}
 	return s.explain(err)
+}
+
+// ended returns ctx.Err(), also in the moment after the deadline in which ctx has not noticed it. Connections have
+// timers of their own for the same deadline, and theirs may be the first.
+func ended(ctx context.Context) error {
+	if at, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(at) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // connect opens a connection that is closed when ctx ends. The library supports deadlines only,

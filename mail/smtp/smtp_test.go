@@ -324,6 +324,20 @@ func TestSendReturnsWhenTheContextEndsDuringAStall(t *testing.T) {
 	}
 }
 
+// The dialer has a timer of its own for the deadline. A mail may be sent in time on a fast machine.
+func TestDeadlineIsTheErrorOfADialThatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	server := start(t, answers{})
+	s := sender(t, "smtp://127.0.0.1:"+server.port, nil)
+	for range 300 {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Microsecond)
+		if err := s.Send(ctx, message()); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		cancel()
+	}
+}
+
 func TestHangUpAfterAcceptanceIsNotAnError(t *testing.T) {
 	t.Parallel()
 	server := start(t, answers{hangUp: true})
