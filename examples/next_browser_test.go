@@ -125,7 +125,7 @@ func nextSecondStep(t *testing.T, a *application) {
 func nextProvider(t *testing.T, a *application, provider process) {
 	const email, button = "provider@example.com", "Continue with Acme"
 	visitor := func() *tab {
-		b, _ := a.open(t)
+		b := &tab{t: t, app: a, ctx: a.chromium.Open(t)} // without the proxy, which does not reach the provider
 		noScript := emulation.SetScriptExecutionDisabledParams{Value: true}
 		browsertest.Command(t, b.ctx, emulation.SetScriptExecutionDisabled, noScript)
 		b.visit(a.url + "/sign-in?to=/admin")
