@@ -77,19 +77,18 @@ func TestDoReturnsWhenItsContextEndsAndTheWorkGoesOn(t *testing.T) {
 		var call sharedcall.Call
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		var worked error
+		worked := make(chan error, 1)
 		err := call.Do(ctx, time.Minute, func(ctx context.Context) error {
 			<-ctx.Done()
-			worked = ctx.Err()
-			return worked
+			worked <- ctx.Err()
+			return ctx.Err()
 		})
-		if !errors.Is(err, context.DeadlineExceeded) || worked != nil {
-			t.Errorf("got %v, the work had %v", err, worked)
+		if !errors.Is(err, context.DeadlineExceeded) || len(worked) != 0 {
+			t.Errorf("got %v, and the work ended: %t", err, len(worked) != 0)
 		}
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if !errors.Is(worked, context.DeadlineExceeded) {
-			t.Errorf("the work ended with %v, want its own deadline", worked)
+		start := time.Now()
+		if err := <-worked; !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Minute-time.Second {
+			t.Errorf("the work ended with %v after %v more, want its own deadline", err, time.Since(start))
 		}
 	})
 }
