@@ -78,10 +78,11 @@ func (campus) Exchange(_ context.Context, _ federation.Attempt, r federation.Res
 		EmailVerified: true}, nil
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, store realStore) *world {
 	t.Helper()
 	w := &world{T: t, phone: &phone{t: t, forward: &atomic.Int64{}}}
-	w.service = start(t, func(o *watchword.Options) {
+	// Without the clock of PostgreSQL, which only the database could move.
+	w.service = startOn(t, struct{ realStore }{store}, func(o *watchword.Options) {
 		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1) // passkeys need a name
 		o.Now, o.RememberDevice = w.phone.now, 24*time.Hour
 		o.SecondFactor = watchword.FactorPolicy{Required: true, Roles: []string{"staff"}}

@@ -57,15 +57,17 @@ var ways = map[string]way{
 // MFA-11
 func TestEveryEntranceAsksForTheFactor(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	for _, name := range slices.Sorted(maps.Keys(ways)) {
-		t.Run(strings.ReplaceAll(name, "/", "|"), func(t *testing.T) {
-			outer := w.T
-			defer func() { w.T = outer }()
-			w.T, w.phone.t = t, t
-			ways[name](w)
-		})
-	}
+	onBothStores(t, func(t *testing.T, store realStore) {
+		w := newWorld(t, store)
+		for _, name := range slices.Sorted(maps.Keys(ways)) {
+			t.Run(strings.ReplaceAll(name, "/", "|"), func(t *testing.T) {
+				outer := w.T
+				defer func() { w.T = outer }()
+				w.T, w.phone.t = t, t
+				ways[name](w)
+			})
+		}
+	})
 }
 
 // without tries something that must not open a session of Ada.

@@ -4,31 +4,15 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/internal/pgtest"
-	"github.com/watchword-auth/watchword/internal/sqlitetest"
-	"github.com/watchword-auth/watchword/store/postgres"
-	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
 // A support person lists, opens, changes and explains, on both stores.
 func TestAdminPagesServeASupportCallOnBothStores(t *testing.T) {
 	t.Parallel()
-	for name, open := range map[string]func(*testing.T) (realStore, error){
-		"SQLite": func(t *testing.T) (realStore, error) {
-			return sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
-		},
-		"PostgreSQL": func(t *testing.T) (realStore, error) {
-			return postgres.Open(t.Context(), pgtest.New(t, "fsync = off").Database(t))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			store, err := open(t)
-			must(t, err)
-			s, b := startOn(t, store, nil, nil).withAdminPages(t)
-			serveSupportCall(t, s, b)
-		})
-	}
+	onBothStores(t, func(t *testing.T, store realStore) {
+		s, b := startOn(t, store, nil, nil).withAdminPages(t)
+		serveSupportCall(t, s, b)
+	})
 }
 
 func serveSupportCall(t *testing.T, s *service, b *browser) {

@@ -18,9 +18,11 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/federation"
+	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/internal/sqlitetest"
 	"github.com/watchword-auth/watchword/metadata"
 	"github.com/watchword-auth/watchword/server"
+	"github.com/watchword-auth/watchword/store/postgres"
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
@@ -42,9 +44,7 @@ type service struct {
 
 func start(t testing.TB, engine func(*watchword.Options), edge func(*server.Options)) *service {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
-	must(t, err)
-	return startOn(t, store, engine, edge)
+	return startOn(t, openSQLite(t), engine, edge)
 }
 
 // A realStore is a store of this module.
@@ -54,6 +54,28 @@ type realStore interface {
 	Federation() federation.Store
 	Admin() admin.Store
 	Metadata() metadata.Store
+}
+
+func openSQLite(t testing.TB) realStore {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
+	must(t, err)
+	return store
+}
+
+// onBothStores runs a test on an empty SQLite and on an empty PostgreSQL, which the test closes.
+func onBothStores(t *testing.T, test func(*testing.T, realStore)) {
+	t.Helper()
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		test(t, openSQLite(t))
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		store, err := postgres.Open(t.Context(), pgtest.New(t, "fsync = off").Database(t))
+		must(t, err)
+		test(t, store)
+	})
 }
 
 // startOn is start on a store, which it closes.
