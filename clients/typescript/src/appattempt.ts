@@ -42,7 +42,8 @@ export function takeAttempt(
   const code = query.get("code")
   if (code) return { code, verifier: verifier ?? randomText(), isOurs: verifier !== undefined }
   const refused = query.get("error")
-  throw attemptError(verifier !== undefined && refused && Object.hasOwn(messages, refused) ? refused : "CHALLENGE_INVALID")
+  const isKnown = verifier !== undefined && refused && Object.hasOwn(messages, refused)
+  throw attemptError(isKnown ? refused : "CHALLENGE_INVALID")
 }
 
 /** A stranger can write any URL. Only these codes count, and their texts are ours. */

@@ -65,80 +65,127 @@ const beginnings = { refresh: "wwr_", device: "wwd_", step: "wwc_", remembered: 
 
 /** @param refreshCookie "own", or the name of Watchword's cookie that the browser also sends here */
 export function createCookies(context: CookieContext, secure: boolean, refreshCookie: string): AppCookies {
-  const { get, set, pass: passAll } = createJar(context, secure)
+  const jar = createJar(context, secure)
   const prefix = secure ? "__Host-watchword" : "watchword"
+  // Only cookies that the browser sends to both go on to it.
+  const kept: Kept =
+    refreshCookie === "own"
+      ? { ...jar, prefix, shared: undefined, pass: () => undefined }
+      : { ...jar, prefix, shared: refreshCookie }
+  const challenge = challengeCookies(kept)
+  return {
+    canSet: context.setCookie !== undefined,
+    ...sessionCookies(kept, challenge.endChallenge),
+    ...challenge,
+    ...attemptCookies(kept),
+    forwarded() {
+      const { get, shared } = kept
+      const step = decodeChallenge(get(`${prefix}-challenge`))?.handle
+      const mine = { step, device: get(`${prefix}-remembered`), link: get(`${prefix}-connect`) }
+      const pairs = (["step", "device", "link"] as const).flatMap((name) => {
+        // Without https, its names have no prefix. It ignores the other name.
+        const names = [`__Host-watchword-${name}`, `watchword-${name}`]
+        return names.map((full) => [full, shared ? get(full) : mine[name]] as const)
+      })
+      const names = shared ? [shared, `${shared}-known`] : []
+      return headerOf([...names.map((name) => [name, get(name)] as const), ...pairs])
+    },
+  }
+}
+
+/** Where the cookies are kept. */
+interface Kept extends Jar {
+  /** How the names of the application's cookies begin. */
+  prefix: string
+  /** Watchword's refresh cookie, if the browser also sends it here. Absent: the application keeps the tokens. */
+  shared: string | undefined
+}
+
+/** The cookies of a session, and of a browser that Watchword knows. */
+function sessionCookies(
+  { get, set, pass, prefix, shared }: Kept,
+  endChallenge: AppCookies["endChallenge"],
+): Pick<AppCookies, "access" | "refresh" | "device" | "save" | "clear"> {
   const [accessName, sessionName, deviceName] = [`${prefix}-access`, `${prefix}-session`, `${prefix}-device`]
-  const [challengeName, rememberedName] = [`${prefix}-challenge`, `${prefix}-remembered`]
-  const [verifierName, linkName] = [`${prefix}-verifier-`, `${prefix}-connect`]
-  const isOwn = refreshCookie === "own"
-  const knownName = `${refreshCookie}-known`
-  /** Passes Watchword's own cookies on to the browser. */
-  const pass = (setCookies: readonly string[]): void => (isOwn ? undefined : passAll(setCookies))
 
   /** Stores the tokens that a sign-in returned in cookies. */
   function keep(setCookies: readonly string[]): void {
-    const received = isOwn ? tokensIn(setCookies) : {}
-    const { refresh, device, remembered } = received
+    const { refresh, device, remembered } = tokensIn(setCookies)
     if (refresh?.options.maxAge !== undefined) set(sessionName, refresh.value, refreshAge)
     else if (refresh) set(sessionName, temporary + refresh.value)
     if (device) set(deviceName, device.value, deviceAge)
-    if (remembered) set(rememberedName, remembered.value, remembered.options.maxAge, "strict")
-  }
-  function endChallenge(setCookies: readonly string[]): void {
-    if (get(challengeName)) set(challengeName, "", 0, "strict")
-    pass(setCookies)
+    if (remembered) set(`${prefix}-remembered`, remembered.value, remembered.options.maxAge, "strict")
   }
   return {
-    canSet: context.setCookie !== undefined,
     access: () => get(accessName),
-    refresh: () => (isOwn ? get(sessionName)?.replace(temporary, "") : get(refreshCookie)),
-    device: () => (isOwn ? get(deviceName) : undefined),
-    forwarded() {
-      const step = decodeChallenge(get(challengeName))?.handle
-      const own = { step, device: get(rememberedName), link: get(linkName) }
-      const pairs = (["step", "device", "link"] as const).flatMap((name) =>
-        // Without https, its names have no prefix. It ignores the other name.
-        [`__Host-watchword-${name}`, `watchword-${name}`].map((full) => [full, isOwn ? own[name] : get(full)] as const),
-      )
-      const shared = isOwn ? [] : [refreshCookie, knownName].map((name) => [name, get(name)] as const)
-      return headerOf([...shared, ...pairs])
-    },
-    save(response, setCookies) {
-      set(accessName, response.accessToken, response.expiresIn)
-      const isTemporary = get(sessionName)?.startsWith(temporary)
-      const { refreshToken } = response
-      if (isOwn && refreshToken && isTemporary) set(sessionName, temporary + refreshToken)
-      if (isOwn && refreshToken && !isTemporary) set(sessionName, refreshToken, refreshAge)
-      keep(setCookies)
-      if (isOwn && get(linkName)) set(linkName, "", 0)
+    refresh: () => (shared ? get(shared) : get(sessionName)?.replace(temporary, "")),
+    device: () => (shared ? undefined : get(deviceName)),
+    save({ accessToken, expiresIn, refreshToken }, setCookies) {
+      set(accessName, accessToken, expiresIn)
+      if (!shared) {
+        const isTemporary = get(sessionName)?.startsWith(temporary)
+        if (refreshToken && isTemporary) set(sessionName, temporary + refreshToken)
+        if (refreshToken && !isTemporary) set(sessionName, refreshToken, refreshAge)
+        keep(setCookies)
+        if (get(`${prefix}-connect`)) set(`${prefix}-connect`, "", 0)
+      }
       endChallenge(setCookies)
     },
     clear(setCookies) {
-      for (const name of isOwn ? [accessName, sessionName] : [accessName]) if (get(name)) set(name, "", 0)
+      for (const name of shared ? [accessName] : [accessName, sessionName]) if (get(name)) set(name, "", 0)
       pass(setCookies)
     },
+  }
+}
+
+/** The cookie of a sign-in that waits for its second factor. */
+function challengeCookies({
+  get,
+  set,
+  pass,
+  prefix,
+  shared,
+}: Kept): Pick<AppCookies, "keepChallenge" | "challenge" | "endChallenge"> {
+  const name = `${prefix}-challenge`
+  return {
     keepChallenge(challenge, setCookies) {
       pass(setCookies)
-      const handle = isOwn ? tokensIn(setCookies).step?.value : undefined
-      set(challengeName, encodeChallenge({ ...challenge, handle }), challenge.expiresIn, "strict")
+      const handle = shared ? undefined : tokensIn(setCookies).step?.value
+      set(name, encodeChallenge({ ...challenge, handle }), challenge.expiresIn, "strict")
     },
-    challenge: () => decodeChallenge(get(challengeName))?.challenge,
-    endChallenge,
+    challenge: () => decodeChallenge(get(name))?.challenge,
+    endChallenge(setCookies) {
+      if (get(name)) set(name, "", 0, "strict")
+      pass(setCookies)
+    },
+  }
+}
+
+/** The cookies of a way to a provider. */
+function attemptCookies({
+  get,
+  set,
+  pass,
+  prefix,
+  shared,
+}: Kept): Pick<AppCookies, "keepVerifier" | "takeVerifier" | "keepLink"> {
+  const nameOf = (number: string): string => `${prefix}-verifier-${number}`
+  return {
     keepVerifier(verifier) {
       // Of six tabs, one has to start again.
-      const number = verifiers.find((one) => !get(verifierName + one)) ?? `${Date.now() % verifiers.length}`
-      set(verifierName + number, verifier, attemptAge)
+      const number = verifiers.find((one) => !get(nameOf(one))) ?? `${Date.now() % verifiers.length}`
+      set(nameOf(number), verifier, attemptAge)
       return number
     },
     takeVerifier(number) {
-      const verifier = verifiers.includes(number) ? get(verifierName + number) : undefined
-      if (verifier) set(verifierName + number, "", 0)
+      const verifier = verifiers.includes(number) ? get(nameOf(number)) : undefined
+      if (verifier) set(nameOf(number), "", 0)
       return verifier
     },
     keepLink(setCookies) {
       pass(setCookies)
       const link = setCookies.map(parseSetCookie).find(({ name }) => name.endsWith("watchword-link"))
-      if (isOwn && link?.value) set(linkName, link.value, attemptAge)
+      if (!shared && link?.value) set(`${prefix}-connect`, link.value, attemptAge)
     },
   }
 }
