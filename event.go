@@ -35,6 +35,7 @@ const (
 	EventSessionEnded    EventKind = "session_ended"
 	EventRefreshReused   EventKind = "refresh_reused"
 	EventLateForgiven    EventKind = "late_forgiven"
+	EventRestoreDetected EventKind = "restore_detected" // without an account, at most one an hour
 	EventPasswordChanged EventKind = "password_changed"
 	EventPasswordReset   EventKind = "password_reset"
 	EventResetRequested  EventKind = "password_reset_requested"
@@ -140,7 +141,8 @@ func (e *Engine) announce(events ...Event) {
 			e.callbacks[CallbackSignup].Set()
 		}
 		level := slog.LevelInfo
-		if ev.Kind == EventRefreshReused || ev.Kind == EventLateForgiven || ev.Kind == EventLoginFailed {
+		switch ev.Kind {
+		case EventRefreshReused, EventLateForgiven, EventLoginFailed, EventRestoreDetected:
 			level = slog.LevelWarn
 		}
 		e.log.LogAttrs(context.Background(), level, "security event",

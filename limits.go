@@ -87,6 +87,7 @@ const (
 	limitSummaryNotice     limitPurpose = "notice_summary"   // user
 	limitRefreshPerSession limitPurpose = "refresh"          // session
 	limitRefreshPerClient  limitPurpose = "refresh_client"   // client network
+	limitRestoreDetected   limitPurpose = "restore_detected" // no subject: the store
 )
 
 // charge returns one use of the limit by a subject, or the zero Charge if unlimited.

@@ -380,6 +380,17 @@ func (o Operator) UserEvents(ctx context.Context, id UserID, limit int) ([]Event
 	return view(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.Events(ctx, id, limit) })
 }
 
+// LastEvent returns the user's newest event of a kind, or the zero Event. An empty id: of no account.
+//
+// Unstable: only the program watchword uses it.
+func (o Operator) LastEvent(ctx context.Context, id UserID, kind EventKind) (Event, error) {
+	event, err := view(ctx, o.engine.store, func(tx Tx) (Event, error) { return tx.LastEvent(ctx, id, kind) })
+	if errors.Is(err, ErrNotFound) {
+		return Event{}, nil
+	}
+	return event, err
+}
+
 // RequestEvents lists up to limit events of the request with this id, the newest first.
 func (o Operator) RequestEvents(ctx context.Context, request string, limit int) ([]Event, error) {
 	request = storable.Text(request, maxRequestID)

@@ -21,7 +21,8 @@ import (
 //     statement of the store.
 //  3. For any other token, the session is read and judged (rotation.go). A repeat
 //     writes no row. A late parent and a reuse are written by a conditional
-//     statement, and committed before the response.
+//     statement, and committed before the response. So is a token that is newer than
+//     its session, which proves that the store lost commits.
 //  4. The successor is computed, not stored. Two requests for one generation get
 //     the same token, so a session can't fork.
 
@@ -80,12 +81,12 @@ func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*Si
 			return nil, err
 		}
 	}
-	e.count.verdicts.Add(j.verdict)
-	if j.verdict == VerdictEnded && j.why == "" && j.session.ID != "" {
-		e.log.Error("a refresh token is newer than its session: was the store restored from a backup?",
-			slog.String("session", string(r.Session)),
-			slog.Int64("presented", r.Generation), slog.Int64("newest", j.session.Generation))
+	if j.session.EndedAt.IsZero() && j.session.ID != "" && r.Generation > j.session.Generation {
+		if err := e.restoreDetected(ctx, r, c, j.session.Generation); err != nil {
+			return nil, err
+		}
 	}
+	e.count.verdicts.Add(j.verdict)
 	switch j.verdict {
 	case VerdictRepeat, VerdictLate:
 		return e.signIn(j.user, j.session, r.At)
@@ -94,6 +95,41 @@ func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*Si
 			"You were signed out because an old copy of this session was used. Sign in again.")
 	}
 	return nil, sessionEnded(r.Session, j.why)
+}
+
+const (
+	restoresPer  = time.Hour   // at most one EventRestoreDetected
+	restoreQuiet = time.Minute // how long a process then doesn't try to add another
+)
+
+// restoreDetected records that a token is newer than its session: a restored backup or a failover lost commits. That
+// concerns every session, so one event without an account stands for all. Sessions whose end is stored are no
+// longer at risk, and an idle one counts: the backup may be older than the idle limit.
+func (e *Engine) restoreDetected(ctx context.Context, r RotateRequest, c Client, newest int64) error {
+	e.log.Error("a refresh token is newer than its session: was the store restored from a backup?",
+		slog.String("session", string(r.Session)),
+		slog.Int64("presented", r.Generation), slog.Int64("newest", newest))
+	if r.At.Unix() < e.noRestoreUntil.Load() {
+		return nil
+	}
+	event := e.event(EventRestoreDetected, Client{RequestID: c.RequestID}, r.At).
+		because(fmt.Sprintf("refresh token %d of a session at %d", r.Generation, newest))
+	var wait time.Duration
+	err := e.store.Update(ctx, func(tx Tx) (err error) {
+		wait, err = tx.Charge(ctx, Limit{1, restoresPer}.charge(limitRestoreDetected, "", r.At))
+		if err != nil || wait > 0 {
+			return err
+		}
+		return tx.InsertEvent(ctx, event)
+	})
+	if err != nil {
+		return err
+	}
+	e.noRestoreUntil.Store(r.At.Add(restoreQuiet).Unix())
+	if wait == 0 {
+		e.announce(event)
+	}
+	return nil
 }
 
 // A judgement is the result of rules 1 to 5 for a presented token.

@@ -275,6 +275,8 @@ type EventTx interface {
 	// address, device and request of the later.
 	InsertEvent(context.Context, Event) error
 	Events(ctx context.Context, id UserID, limit int) ([]Event, error) // newest first
+	// LastEvent returns the newest event of a kind. An empty id selects those without an account.
+	LastEvent(ctx context.Context, id UserID, kind EventKind) (Event, error)
 	// RequestEvents lists the events with a request id, newest first. An empty id has none.
 	RequestEvents(ctx context.Context, request string, limit int) ([]Event, error)
 }

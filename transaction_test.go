@@ -80,7 +80,7 @@ func TestNoFlowOfASessionLogsInsideATransaction(t *testing.T) {
 	wantCode(t, err, watchword.CodeInvalidCredentials)
 	must(t, engine.Logout(t.Context(), old, "", laptop))
 	all := strings.Join(lines, "\n")
-	if strings.Count(all, "newer than its session") != 1 || strings.Count(all, "security event") != 2 {
+	if strings.Count(all, "newer than its session") != 1 || strings.Count(all, "security event") != 3 {
 		t.Errorf("logged:\n%s", all)
 	}
 	if len(inside) > 0 {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -183,6 +184,8 @@ type Engine struct {
 	mailPosted   wake.Signal                  // there may be mail
 	mayHaveEnded wake.Signal                  // a session, for the feed
 	callbacks    map[CallbackKind]wake.Signal // of the workers of the callbacks that are set
+
+	noRestoreUntil atomic.Int64 // Unix seconds; see restoreDetected
 }
 
 // hashing holds what is needed to hash passwords.

@@ -29,7 +29,7 @@ type answer struct {
 	Challenge                       struct{ Handle string }
 	ID, Secret                      string // of an enrolment
 	Factor                          struct{ ID string }
-	RecoveryCodes                   []string
+	RecoveryCodes, Codes            []string
 }
 
 type person struct {

@@ -192,6 +192,7 @@ func (d *checkup) store(ctx context.Context, p *program) {
 	}
 	d.keys(ctx, s.engine)
 	d.outbox(ctx, s.engine)
+	d.restore(ctx, s.operator)
 	d.stranded(ctx, s, p.settings)
 	d.administration(ctx, s, p.settings)
 }

@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -290,6 +291,26 @@ func (s *Server) Database(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return s.URL(name)
+}
+
+// Copy creates a copy of a database of Database, as it is now, and returns its URL. It needs a
+// database without connections, and is for one copy of each.
+func Copy(t testing.TB, url string) string {
+	t.Helper()
+	original, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := original.Database
+	conn, err := pgx.Connect(t.Context(), strings.Replace(url, "/"+name+"?", "/postgres?", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+	if _, err := conn.Exec(t.Context(), "CREATE DATABASE "+name+"_copy TEMPLATE "+name); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Replace(url, "/"+name+"?", "/"+name+"_copy?", 1)
 }
 
 func (s *Server) command(program string, args ...string) *exec.Cmd {

@@ -21,6 +21,7 @@ func TestOperatorsFindByIndex(t *testing.T) {
 	)
 	want := map[string]string{
 		"selectUsers":         byAddress,
+		"selectLastEvent":     "SEARCH events USING INDEX events_by_user (user_id=?)",
 		"selectRequestEvents": "SEARCH events USING INDEX events_by_request (request_id=?)",
 		"selectPrivate":       byAddress,
 

@@ -28,6 +28,26 @@ var events = map[string]func(suite){
 		same(s, "events of nobody", s.events(User(9).ID, 10), nil)
 	},
 
+	"TheLastEventOfAKindIsFound": func(s suite) {
+		kind := eventOf("", 1).Kind
+		newer, other := eventOf("", 4), eventOf("", 5)
+		other.Kind = watchword.EventRestoreDetected
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			return firstError(
+				tx.InsertEvent(ctx, eventOf("", 1)), tx.InsertEvent(ctx, newer), tx.InsertEvent(ctx, eventOf("", 3)),
+				tx.InsertEvent(ctx, other), tx.InsertEvent(ctx, eventOf(User(1).ID, 6)))
+		})
+		s.view(func(ctx context.Context, tx watchword.Tx) error {
+			last, err := tx.LastEvent(ctx, "", kind)
+			same(s, "the last event without an account", last, newer)
+			_, none := tx.LastEvent(ctx, User(1).ID, other.Kind)
+			if !errors.Is(none, watchword.ErrNotFound) {
+				s.Errorf("an event that does not exist: %v", none)
+			}
+			return err
+		})
+	},
+
 	"EventsAreFoundByRequest": func(s suite) {
 		other, without := eventOf(User(2).ID, 2), eventOf(User(3).ID, 3)
 		other.RequestID, without.RequestID = "r-2", ""

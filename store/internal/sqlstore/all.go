@@ -118,6 +118,7 @@ func accountStatements() []Statement {
 
 		{"insertEvent", insertEvent, ByUser},
 		{"selectEvents", selectEvents, ByUser},
+		{"selectLastEvent", selectLastEvent, ByUser},
 		{"selectRequestEvents", selectRequestEvents, ByRequest},
 	}
 }

@@ -36,6 +36,10 @@ var (
 	// The id breaks ties between events of the same millisecond.
 	selectEvents = `SELECT ` + eventColumns + ` FROM events WHERE user_id = $1
 		ORDER BY at DESC, id DESC LIMIT $2`
+	// A flood of failed sign-ins without an account is between the rows, so this reads many of them. Only
+	// operators run it.
+	selectLastEvent = `SELECT ` + eventColumns + ` FROM events WHERE user_id = $1 AND kind = $2
+		ORDER BY at DESC, id DESC LIMIT 1`
 	// The condition that an id exists is that of the partial index. Both databases use the index
 	// only if the query repeats it.
 	selectRequestEvents = `SELECT ` + eventColumns + ` FROM events WHERE request_id = $1 AND request_id <> ''
@@ -51,6 +55,10 @@ func (t Tx) InsertEvent(ctx context.Context, e watchword.Event) error {
 
 func (t Tx) Events(ctx context.Context, id watchword.UserID, limit int) ([]watchword.Event, error) {
 	return rows(ctx, t, scanEvent, selectEvents, id, limit)
+}
+
+func (t Tx) LastEvent(ctx context.Context, id watchword.UserID, kind watchword.EventKind) (watchword.Event, error) {
+	return row(ctx, t, scanEvent, selectLastEvent, id, kind)
 }
 
 func (t Tx) RequestEvents(ctx context.Context, request string, limit int) ([]watchword.Event, error) {

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// restore reports that the database went back to an earlier state. A server notices this when a browser
+// presents a refresh token that is newer than its session. An operator may not know of it: a failover
+// can lose commits, and a hosting company can restore a backup.
+//
+// The end of every session after that settles the warning. The event stays in the store for 90 days, so
+// the finding then says what was noticed. A store without the event gets no line.
+func (d *checkup) restore(ctx context.Context, operator watchword.Operator) {
+	noticed, err := operator.LastEvent(ctx, "", watchword.EventRestoreDetected)
+	if err == nil && noticed.ID == "" {
+		return
+	}
+	var ended watchword.Event
+	if err == nil {
+		// Without an account, this is `watchword sessions end --all`.
+		ended, err = operator.LastEvent(ctx, "", watchword.EventLogoutAll)
+	}
+	switch {
+	case err != nil:
+		d.fail("restore", plain(err), "Check the database.")
+	case ended.At.Before(noticed.At):
+		d.warn("restore", "a refresh token was newer than its session at "+clock(noticed.At)+
+			": a backup was restored, or a failover lost changes.",
+			"Run `watchword sessions end --all`. Used recovery codes and old passwords work again: "+
+				"docs/operations.md, Restore, says what to do.")
+	default:
+		d.ok("restore", fmt.Sprintf("noticed at %s; every session was ended at %s", clock(noticed.At), clock(ended.At)))
+	}
+}

@@ -1,0 +1,206 @@
+package watchword_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/postgres"
+)
+
+// onRestored runs a test on both stores. open starts an engine on the store, and backup copies the store of
+// engines that are closed. It returns a function that starts an engine on the copy.
+func onRestored(t *testing.T, test func(t *testing.T, open func() *rig, backup func() (restored func() *rig))) {
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		path, copied := newPath(t), newPath(t)
+		test(t, func() *rig { return startOn(t, path, nil) }, func() func() *rig {
+			file, err := os.ReadFile(path)
+			must(t, err)
+			must(t, os.WriteFile(copied, file, 0o600))
+			return func() *rig { return startOn(t, copied, nil) }
+		})
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		url := pgtest.Database(t)
+		_, err := postgres.Migrate(t.Context(), url)
+		must(t, err)
+		test(t, func() *rig { return startOnURL(t, url, clockless) }, func() func() *rig {
+			copied := pgtest.Copy(t, url)
+			return func() *rig { return startOnURL(t, copied, clockless) }
+		})
+	})
+}
+
+// lost returns engines on a backup from before the last refresh, and the tokens of that refresh and of the backup.
+func lost(t *testing.T, open func() *rig, backup func() func() *rig, n int) (all []*rig, newer, old watchword.Secret) {
+	t.Helper()
+	r := open()
+	old = r.signUp(t, "ada@example.com").RefreshToken
+	r.Close()
+	must(t, r.store.Close())
+	restored := backup()
+
+	r = open()
+	next, err := r.Refresh(t.Context(), old, laptop)
+	must(t, err)
+	r.Close()
+	must(t, r.store.Close())
+	for range n {
+		all = append(all, restored())
+	}
+	return all, next.RefreshToken, old
+}
+
+// restores returns the events of detected restores.
+func (r *rig) restores(t *testing.T) (found []watchword.Event) {
+	t.Helper()
+	events, err := r.Operator().UserEvents(t.Context(), "", 100)
+	must(t, err)
+	for _, e := range events {
+		if e.Kind == watchword.EventRestoreDetected {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// present refreshes with the token many times, in all processes at the same time. Each refusal must come after
+// an event.
+func present(t *testing.T, all []*rig, token watchword.Secret) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for _, r := range all {
+		for range 5 {
+			wg.Go(func() {
+				_, err := r.Refresh(t.Context(), token, laptop)
+				if watchword.CodeOf(err) != watchword.CodeSessionEnded {
+					t.Errorf("a token that is newer than its session: %v", err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
+// OPS-4
+func TestRestoredBackupIsRecordedOnceAnHour(t *testing.T) {
+	t.Parallel()
+	onRestored(t, func(t *testing.T, open func() *rig, backup func() func() *rig) {
+		all, newer, old := lost(t, open, backup, 2)
+		one := all[0]
+		if found := one.restores(t); len(found) != 0 {
+			t.Fatalf("before the token: %+v", found)
+		}
+		began := one.clock.Now()
+		present(t, all, newer)
+		found := one.restores(t)
+		if len(found) != 1 {
+			t.Fatalf("%d events, want 1", len(found))
+		}
+		if e := found[0]; e.At != began || e.RequestID != laptop.RequestID || e.Address+e.Device != "" ||
+			e.UserID != "" || e.SessionID != "" || e.Detail != "refresh token 1 of a session at 0" {
+			t.Errorf("the event is %+v", e)
+		}
+		last, err := one.Operator().LastEvent(t.Context(), "", watchword.EventRestoreDetected)
+		if err != nil || last != found[0] {
+			t.Errorf("the last event is %+v, %v", last, err)
+		}
+		advance := func(d time.Duration) {
+			for _, r := range all {
+				r.clock.advance(d)
+			}
+		}
+		advance(59 * time.Minute)
+		present(t, all, newer)
+		if found := one.restores(t); len(found) != 1 {
+			t.Errorf("%d events in an hour", len(found))
+		}
+		advance(2 * time.Minute)
+		present(t, all, newer)
+		if found := one.restores(t); len(found) != 2 {
+			t.Errorf("%d events after an hour, want 2", len(found))
+		}
+		// The session of the backup continues.
+		_, err = one.Refresh(t.Context(), old, laptop)
+		must(t, err)
+	})
+}
+
+// An old backup has only sessions that have expired since. The end of every session settles it.
+func TestRestoreIsDetectedByAnIdleSessionUntilAllEnded(t *testing.T) {
+	t.Parallel()
+	onRestored(t, func(t *testing.T, open func() *rig, backup func() func() *rig) {
+		all, newer, old := lost(t, open, backup, 1)
+		r := all[0]
+		r.clock.advance(60 * 24 * time.Hour)
+		present(t, all, old)
+		if found := r.restores(t); len(found) != 0 {
+			t.Errorf("a token that is as old as its idle session: %+v", found)
+		}
+		present(t, all, newer)
+		if found := r.restores(t); len(found) != 1 {
+			t.Errorf("%d events of an idle session, want 1", len(found))
+		}
+		r.clock.advance(2 * time.Hour)
+		n, err := r.Operator().EndEverySession(t.Context())
+		if n != 1 || err != nil {
+			t.Errorf("ended %d, %v", n, err)
+		}
+		present(t, all, newer)
+		if found := r.restores(t); len(found) != 1 {
+			t.Errorf("%d events after the end of every session", len(found)-1)
+		}
+		none, err := r.Operator().LastEvent(t.Context(), "", watchword.EventKeysRotated)
+		if err != nil || none != (watchword.Event{}) {
+			t.Errorf("an event that never happened: %+v, %v", none, err)
+		}
+	})
+}
+
+// A refusingStore refuses to commit while refuses is set.
+type refusingStore struct {
+	watchword.Store
+	refuses atomic.Bool
+}
+
+func (s *refusingStore) Update(ctx context.Context, fn func(watchword.Tx) error) error {
+	return s.Store.Update(ctx, func(tx watchword.Tx) error {
+		if err := fn(tx); err != nil || !s.refuses.Load() {
+			return err
+		}
+		return watchword.ErrUnavailable
+	})
+}
+
+// A client that is refused drops its token, and with it the proof.
+//
+// OPS-4
+func TestRestoreIsRecordedBeforeTheRefusal(t *testing.T) {
+	t.Parallel()
+	onRestored(t, func(t *testing.T, open func() *rig, backup func() func() *rig) {
+		all, newer, _ := lost(t, open, backup, 1)
+		store := &refusingStore{Store: all[0].store}
+		r := startWith(t, store, nil)
+		store.refuses.Store(true)
+		for range 2 {
+			_, err := r.Refresh(t.Context(), newer, laptop)
+			if !errors.Is(err, watchword.ErrUnavailable) || strings.Contains(err.Error(), "ended") {
+				t.Errorf("the event was not stored, and the response is %v", err)
+			}
+		}
+		store.refuses.Store(false)
+		present(t, []*rig{r}, newer)
+		if found := r.restores(t); len(found) != 1 {
+			t.Errorf("%d events, want 1", len(found))
+		}
+	})
+}
