@@ -59,6 +59,15 @@ type SealedFactor struct {
 	Sealed []byte
 }
 
+// An OfferedFactor is what the response to a password needs of a factor.
+//
+// Unstable: only stores and package factors use it.
+type OfferedFactor struct {
+	Kind         string
+	CredentialID string          // of a passkey; otherwise empty
+	Record       json.RawMessage // the public half of a passkey; otherwise null
+}
+
 // FactorContext binds the sealed secret of a factor to its row.
 //
 // Unstable: only package factors uses it.
@@ -77,7 +86,7 @@ type ChallengeOffer struct {
 	ExpiresIn time.Duration // ChallengeLife
 
 	RememberFor time.Duration // how long the factor can be skipped afterwards, or 0
-	user        UserID
+	factors     []OfferedFactor
 }
 
 // A pending sign-in is what its challenge seals.
@@ -103,7 +112,8 @@ func (e *Engine) challengeEntry(
 		return outcome{}, err
 	}
 	c, handle := e.Inside().NewChallenge(purpose, n.user, "", plain, n.at)
-	if err := tx.InsertChallenge(ctx, c); err != nil {
+	offered, err := tx.InsertLoginChallenge(ctx, c)
+	if err != nil {
 		return outcome{}, err
 	}
 	event.Kind = EventLoginChallenged
@@ -112,7 +122,7 @@ func (e *Engine) challengeEntry(
 		Code:   CodeSecondFactorRequired,
 		Detail: "Enter the code of your authenticator app, or a recovery code.",
 		Challenge: &ChallengeOffer{Handle: handle, Methods: []string{"totp", "recovery"}, ExpiresIn: ChallengeLife,
-			user: n.user.ID},
+			factors: offered},
 	}
 	if purpose == ChallengeEnrol {
 		refusal.Code, refusal.Challenge.Methods = CodeEnrolmentRequired, []string{"totp"}
@@ -142,10 +152,10 @@ func (i Inside) Operator(name string, check func(context.Context, Tx) error) Ope
 	return Operator{engine: i.engine, name: storable.Text(name, maxDevice), check: check}
 }
 
-// Now returns the time of a flow, Store the engine's store, and Challenged the account of a new offer, or "".
-func (i Inside) Now() time.Time                      { return i.engine.now() }
-func (i Inside) Store() Store                        { return i.engine.store }
-func (i Inside) Challenged(o *ChallengeOffer) UserID { return o.user }
+// Now returns the time of a flow, Store the engine's store, and Offered the factors of a new offer, or nil.
+func (i Inside) Now() time.Time                            { return i.engine.now() }
+func (i Inside) Store() Store                              { return i.engine.store }
+func (i Inside) Offered(o *ChallengeOffer) []OfferedFactor { return o.factors }
 
 // ParseUser returns a new account with these fields, and its problems.
 func (i Inside) ParseUser(n NewUser, now time.Time) (User, []FieldError) {

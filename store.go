@@ -194,6 +194,9 @@ type SessionTx interface {
 // Unstable: stores implement it.
 type FactorTx interface {
 	InsertChallenge(context.Context, Challenge) error
+	// InsertLoginChallenge inserts a challenge and returns all factors of its user, oldest first. A
+	// user without factors gets an empty list, not nil.
+	InsertLoginChallenge(context.Context, Challenge) ([]OfferedFactor, error)
 	// DeleteFactors deletes the user's factors, recovery codes and remembered devices that were
 	// created at or after since (zero: all), and all challenges. It sets Factors and
 	// FactorsChangedAt.

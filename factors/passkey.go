@@ -282,22 +282,7 @@ func (m *Manager) Offer(ctx context.Context, refused error) error {
 	if err != nil {
 		return err
 	}
-	var all []Factor
-	err = m.store.View(ctx, func(tx Tx) error {
-		user := m.engine.Challenged(refusal.Challenge)
-		if user == "" { // a page that is loaded again knows only the handle
-			c, err := tx.Challenge(ctx, id, watchword.ChallengeLogin, m.engine.Now())
-			if err != nil {
-				return err
-			}
-			user = c.UserID
-		}
-		all, err = tx.Factors(ctx, user)
-		return err
-	})
-	if errors.Is(err, watchword.ErrNotFound) {
-		return challengeInvalid()
-	}
+	all, err := m.offered(ctx, refusal.Challenge, id)
 	if err != nil {
 		return err
 	}
@@ -316,6 +301,30 @@ func (m *Manager) Offer(ctx context.Context, refused error) error {
 	completed := *refusal
 	completed.Challenge = &offer
 	return &completed
+}
+
+// offered returns the factors of the account of a challenge. Only the page of the second step reads them, because it
+// knows only the handle. They may be older than a change that is committed at the same time: the change makes the
+// challenge invalid.
+func (m *Manager) offered(ctx context.Context, o *watchword.ChallengeOffer, id string) (all []Factor, err error) {
+	if offered := m.engine.Offered(o); offered != nil {
+		for _, f := range offered {
+			all = append(all, Factor{Kind: Kind(f.Kind), CredentialID: f.CredentialID, Record: string(f.Record)})
+		}
+		return all, nil
+	}
+	err = m.store.View(ctx, func(tx Tx) error {
+		c, err := tx.Challenge(ctx, id, watchword.ChallengeLogin, m.engine.Now())
+		if err != nil {
+			return err
+		}
+		all, err = tx.Factors(ctx, c.UserID)
+		return err
+	})
+	if errors.Is(err, watchword.ErrNotFound) {
+		err = challengeInvalid()
+	}
+	return all, err
 }
 
 // offerFirst adds the kinds of factors that an account can begin with.

@@ -1,7 +1,13 @@
 package factors_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,9 +15,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/metadata"
+	"github.com/watchword-auth/watchword/server"
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
@@ -23,6 +29,7 @@ const moreStatements = 8
 // The statements of a sign-in without a factor. There were as many before factors existed.
 const plainStatements = 11
 
+// The statements are those of requests to the API. They include what the server reads for the methods in the response.
 func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.New(t, "fsync = off", "log_statement = all", "logging_collector = on", "log_filename = 'all.log'",
@@ -33,18 +40,41 @@ func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 	store, err := postgres.Open(t.Context(), url)
 	must(t, err)
 	r := newRig(t, store)
+	api := newAPI(t, r)
 	log := newStatementLog(t, url)
 	a := r.signUp(t, "ada@example.com")
-	plain := log.fewest(t, func() {
-		login := watchword.LoginRequest{Email: a.email, Password: password, Client: laptop}
-		_, err := r.Engine.Login(t.Context(), login)
-		must(t, err)
+	plain := log.fewest(t, func() { api.password(a, http.StatusOK) })
+	r.wantOneStatementOfARefresh(t, log, a)
+	r.enrol(t, a)
+	r.advance(time.Hour)
+	challenged := log.fewest(t, func() { api.password(a, http.StatusForbidden) })
+	second := log.fewest(t, func() {
+		r.advance(time.Minute)
+		handle := api.password(a, http.StatusForbidden).Challenge.Handle
+		log.mark(t)
+		api.post("login/factor", map[string]any{"handle": handle, "totp": string(r.code(t, a, 0))}, http.StatusOK)
 	})
-	// The public metadata is part of the statement that rotates.
+	options, passkey, alone := r.passkeyStatements(t, log, api)
+	for name, all := range map[string][]string{"a code as second step": slices.Concat(challenged, second),
+		"a passkey as second step": slices.Concat(options, passkey), "a passkey alone": alone} {
+		t.Logf("%s, %d:\n%s", name, len(all), strings.Join(all, "\n"))
+		if more := len(all) - len(plain); more > moreStatements {
+			t.Errorf("%s runs %d statements more than a password, %d are allowed", name, more, moreStatements)
+		}
+	}
+	t.Logf("without a factor, %d:\n%s", len(plain), strings.Join(plain, "\n"))
+	if len(plain) > plainStatements {
+		t.Errorf("a sign-in without a factor runs %d statements, %d are allowed", len(plain), plainStatements)
+	}
+}
+
+// The public metadata is part of the statement that rotates.
+func (r *rig) wantOneStatementOfARefresh(t *testing.T, log *statementLog, a *account) {
+	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: laptop})
 	must(t, err)
 	patch := metadata.Patch{Public: `{"plan":"pro"}`}
-	_, err = metadata.New(r.Engine, store.Metadata()).Patch(t.Context(), in.User.ID, patch)
+	_, err = metadata.New(r.Engine, r.store.(*postgres.Store).Metadata()).Patch(t.Context(), in.User.ID, patch)
 	must(t, err)
 	refresh := log.fewest(t, func() {
 		r.advance(time.Minute)
@@ -54,59 +84,86 @@ func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 	if len(refresh) != 1 || in.User.Metadata != `{"plan":"pro"}` {
 		t.Errorf("a refresh with metadata %q runs %d statements: %q", in.User.Metadata, len(refresh), refresh)
 	}
-	r.enrol(t, a)
-	r.advance(time.Hour)
-	challenged := log.fewest(t, func() { r.challenge(t, a, laptop) })
-	if offered := log.fewest(t, func() { r.offer(t, a) }); len(offered) > len(challenged)+1 {
-		t.Errorf("the list of the account's factors costs %d statements", len(offered)-len(challenged))
-	}
-	second := log.fewest(t, func() {
-		r.advance(time.Minute)
-		handle := r.challenge(t, a, laptop)
-		log.mark(t)
-		_, err := r.Manager.Login(t.Context(), factors.LoginRequest{
-			Handle: handle, Proof: factors.Proof{TOTP: r.code(t, a, 0)}, Client: laptop,
-		})
-		must(t, err)
-	})
-	passkey, alone := r.passkeyStatements(t, log)
-	for name, all := range map[string][]string{"a passkey as second step": append(challenged, passkey...),
-		"a passkey alone": alone} {
-		t.Logf("%s, %d:\n%s", name, len(all), strings.Join(all, "\n"))
-		if more := len(all) - len(plain); more > moreStatements {
-			t.Errorf("%s runs %d statements more than a password, %d are allowed", name, more, moreStatements)
-		}
-	}
-	t.Logf("without a factor, %d:\n%s", len(plain), strings.Join(plain, "\n"))
-	t.Logf("password of an account with one, %d:\n%s", len(challenged), strings.Join(challenged, "\n"))
-	t.Logf("factor, %d:\n%s", len(second), strings.Join(second, "\n"))
-	if len(plain) > plainStatements {
-		t.Errorf("a sign-in without a factor runs %d statements, %d are allowed", len(plain), plainStatements)
-	}
-	if more := len(challenged) + len(second) - len(plain); more > moreStatements {
-		t.Errorf("a sign-in with a factor runs %d statements more, %d are allowed", more, moreStatements)
-	}
 }
 
-// passkeyStatements returns the statements of the second step with a passkey, and of a sign-in with a passkey alone.
-func (r *rig) passkeyStatements(t *testing.T, log *statementLog) (second, alone []string) {
+// passkeyStatements returns the statements of the password of an account with a passkey, of the second step with it,
+// and of a sign-in with a passkey alone.
+func (r *rig) passkeyStatements(t *testing.T, log *statementLog, api *apiClient) (first, second, alone []string) {
 	t.Helper()
 	a, d := r.signUp(t, "bob@example.com"), newDevice()
 	r.addPasskey(t, a, d)
+	r.advance(time.Hour)
+	first = log.fewest(t, func() { api.password(a, http.StatusForbidden) })
 	second = log.fewest(t, func() {
-		offer := r.offer(t, a)
+		offer := api.password(a, http.StatusForbidden).Challenge
 		d.key.Counter++
-		response := d.use(t, offer.Passkey)
+		proof := json.RawMessage(d.use(t, offer.Passkey.PublicKey))
 		log.mark(t)
-		_, err := r.withPasskey(t, offer.Handle, response)
-		must(t, err)
+		api.post("login/factor", map[string]any{"handle": offer.Handle, "passkey": proof}, http.StatusOK)
 	})
 	alone = log.fewest(t, func() { // with its options
 		d.key.Counter++
-		_, err := r.alone(t, d)
-		must(t, err)
+		begun := api.post("passkey/options", nil, http.StatusOK)
+		proof := json.RawMessage(d.use(t, begun.PublicKey))
+		api.post("passkey/login", map[string]any{"ceremony": begun.Ceremony, "credential": proof, "delivery": "body"},
+			http.StatusOK)
 	})
-	return second, alone
+	return first, second, alone
+}
+
+// An apiClient sends requests to a server without background work. It has no cookies.
+type apiClient struct {
+	*testing.T
+	url, host string
+}
+
+func newAPI(t *testing.T, r *rig) *apiClient {
+	t.Helper()
+	handler, err := server.New(r.Engine, server.Options{PublicURL: r.opts.PublicURL, Factors: r.Manager})
+	must(t, err)
+	web := httptest.NewServer(handler)
+	t.Cleanup(web.Close)
+	return &apiClient{t, web.URL + "/api/auth/", strings.TrimPrefix(r.opts.PublicURL, "https://")}
+}
+
+// A reply has the members of responses that the next request needs.
+type reply struct {
+	Challenge struct {
+		Handle  string
+		Methods []string
+		Passkey struct{ PublicKey json.RawMessage }
+	}
+	Ceremony  string
+	PublicKey json.RawMessage
+}
+
+func (c *apiClient) post(path string, body any, want int) (r reply) {
+	c.Helper()
+	text, err := json.Marshal(body)
+	must(c.T, err)
+	if body == nil {
+		text = nil
+	}
+	request, err := http.NewRequestWithContext(c.Context(), http.MethodPost, c.url+path, bytes.NewReader(text))
+	must(c.T, err)
+	request.Host = c.host
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	must(c.T, err)
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	must(c.T, err)
+	if response.StatusCode != want {
+		c.Fatalf("POST %s: %d %s", path, response.StatusCode, raw)
+	}
+	must(c.T, json.Unmarshal(raw, &r))
+	return r
+}
+
+// password sends the password of an account.
+func (c *apiClient) password(a *account, want int) reply {
+	c.Helper()
+	return c.post("login", map[string]any{"email": a.email, "password": password, "delivery": "body"}, want)
 }
 
 // A statementLog reads the log of a cluster.

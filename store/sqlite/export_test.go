@@ -1,6 +1,15 @@
 package sqlite
 
-import "context"
+import (
+	"context"
+	"database/sql/driver"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"modernc.org/sqlite"
+)
 
 // FillUp simulates a full disk for writes until MakeRoom. A limit of pages gives the same
 // error (SQLITE_FULL) as a full disk.
@@ -67,3 +76,99 @@ func (s *Store) InMemory() (n int) {
 
 // MaxLiveRows is the largest number of sessions in memory.
 const MaxLiveRows = maxLiveRows
+
+// Statements starts to record the statements of an idle store. The function that it returns returns those since its
+// last call, without those that begin and end transactions.
+func (s *Store) Statements(t testing.TB) (since func() []string) {
+	t.Helper()
+	log := &statementLog{}
+	s.driver = loggingDriver{s.driver, log}
+	// The writer stays open: its source differs from that of the readers, and its statements are prepared again.
+	for _, prepared := range s.writer.prepared {
+		_ = prepared.Close()
+	}
+	s.writer.conn, s.writer.prepared = loggingConn{s.writer.conn.(driverConn), log}, map[string]statement{}
+	for range maxReaders {
+		if err := (<-s.readers).close(); err != nil {
+			t.Fatal(err)
+		}
+		s.readers <- nil // opened at its next use
+	}
+	err := s.live.checker.close()
+	if err == nil {
+		err = s.openLive(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log.since
+}
+
+type statementLog struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (l *statementLog) note(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if word, _, _ := strings.Cut(text, " "); !slices.Contains([]string{"BEGIN", "COMMIT", "ROLLBACK", "PRAGMA"}, word) {
+		l.all = append(l.all, text)
+	}
+}
+
+func (l *statementLog) since() (all []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all, l.all = l.all, nil
+	return all
+}
+
+type loggingDriver struct {
+	driver.Driver
+	log *statementLog
+}
+
+func (d loggingDriver) Open(source string) (driver.Conn, error) {
+	conn, err := d.Driver.Open(source)
+	if err != nil {
+		return nil, err
+	}
+	return loggingConn{conn.(driverConn), d.log}, nil
+}
+
+// A driverConn has the methods of the driver's connections that a connection uses.
+type driverConn interface {
+	driver.Conn
+	driver.ConnPrepareContext
+	sqlite.FileControl
+}
+
+type loggingConn struct {
+	driverConn
+	log *statementLog
+}
+
+func (c loggingConn) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
+	s, err := c.driverConn.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	return loggingStatement{s.(statement), text, c.log}, nil
+}
+
+type loggingStatement struct {
+	statement
+	text string
+	log  *statementLog
+}
+
+func (s loggingStatement) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	s.log.note(s.text)
+	return s.statement.ExecContext(ctx, args)
+}
+
+func (s loggingStatement) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	s.log.note(s.text)
+	return s.statement.QueryContext(ctx, args)
+}

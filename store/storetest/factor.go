@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -32,6 +33,31 @@ var secondFactors = map[string]func(suite){
 			same(s, "challenge", got, challenge)
 			return firstError(err, err2)
 		})
+	},
+
+	"LoginChallengeReturnsTheFactorsOfItsUser": func(s suite) {
+		u := s.addUser(1)
+		app, key := factorOf(u, 1), factorOf(u, 2)
+		key.Kind, key.CredentialID, key.Record = factors.KindPasskey, "AQ-_", `{"key":"A\"\\B","transports":["usb"]}`
+		want := []watchword.OfferedFactor{{Kind: "totp", Record: json.RawMessage("null")},
+			{Kind: "passkey", CredentialID: key.CredentialID, Record: json.RawMessage(key.Record)}}
+		insert := func(n int, want []watchword.OfferedFactor) {
+			s.Helper()
+			c := challengeOf(u, n)
+			s.factors(func(ctx context.Context, tx factors.Tx) error {
+				got, err := tx.InsertLoginChallenge(ctx, c)
+				same(s, "offered factors", got, want)
+				stored, err2 := tx.Challenge(ctx, c.ID, c.Purpose, c.CreatedAt)
+				same(s, "challenge", stored, c)
+				return firstError(err, err2)
+			})
+		}
+		s.wantHeld(true, "of another account", insertFactor(factorOf(User(2), 3)))
+		insert(1, []watchword.OfferedFactor{}) // not nil: a new offer
+		s.wantHeld(true, "the newer one", insertFactor(key))
+		insert(2, want[1:])
+		s.wantHeld(true, "the older one", insertFactor(app))
+		insert(3, want)
 	},
 
 	"UserIsReadWithTheFactors": func(s suite) {

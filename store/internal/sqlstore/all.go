@@ -13,34 +13,35 @@ type Statement struct {
 type Key string
 
 const (
-	ByUser           Key = "user id"
-	ByUserAndAddress Key = "user id; the address must be free on every shard"
-	ByAddress        Key = "address"
-	BySession        Key = "session id"
-	BySessionAndUser Key = "session id, then the user id of the session"
-	ByHash           Key = "hash of a mailed token"
-	ByMail           Key = "id of the mail"
-	ByLimit          Key = "key of the limit"
-	ByCallback       Key = "kind and id of the callback"
-	ByFactor         Key = "id of the factor or challenge"
-	ByIdentity       Key = "id of the identity"
-	BySubject        Key = "issuer and subject of the identity"
-	ByUserAndSubject Key = "user id; issuer and subject must be free on every shard"
-	ByAge            Key = "in the background, by age"
-	ByOperator       Key = "by an operator, in order of address"
-	ByRequest        Key = "by an operator, by request id"
-	ByNumber         Key = "in the background, by number of the feed"
-	FeedRow          Key = "the only row of the table"
-	AllKeys          Key = "all keys (few rows)"
-	AllSignups       Key = "by an operator, in order of address and id"
-	AllSessions      Key = "by an operator, in order of id"
-	AllFactors       Key = "by an operator, in order of id"
-	AllMails         Key = "the outbox (unsent mail only)"
-	ByRole           Key = "by an administrator, by role in order of id"
-	ByServiceKey     Key = "id of the service key"
-	AllServiceKeys   Key = "by an administrator, in order of id"
-	ByRecord         Key = "owner and key of the request"
-	ByTime           Key = "by an administrator, by time"
+	ByUser             Key = "user id"
+	ByUserAndAddress   Key = "user id; the address must be free on every shard"
+	ByAddress          Key = "address"
+	BySession          Key = "session id"
+	BySessionAndUser   Key = "session id, then the user id of the session"
+	ByHash             Key = "hash of a mailed token"
+	ByMail             Key = "id of the mail"
+	ByLimit            Key = "key of the limit"
+	ByCallback         Key = "kind and id of the callback"
+	ByFactor           Key = "id of the factor or challenge"
+	ByChallengeAndUser Key = "id of the challenge, then the user id of the challenge"
+	ByIdentity         Key = "id of the identity"
+	BySubject          Key = "issuer and subject of the identity"
+	ByUserAndSubject   Key = "user id; issuer and subject must be free on every shard"
+	ByAge              Key = "in the background, by age"
+	ByOperator         Key = "by an operator, in order of address"
+	ByRequest          Key = "by an operator, by request id"
+	ByNumber           Key = "in the background, by number of the feed"
+	FeedRow            Key = "the only row of the table"
+	AllKeys            Key = "all keys (few rows)"
+	AllSignups         Key = "by an operator, in order of address and id"
+	AllSessions        Key = "by an operator, in order of id"
+	AllFactors         Key = "by an operator, in order of id"
+	AllMails           Key = "the outbox (unsent mail only)"
+	ByRole             Key = "by an administrator, by role in order of id"
+	ByServiceKey       Key = "id of the service key"
+	AllServiceKeys     Key = "by an administrator, in order of id"
+	ByRecord           Key = "owner and key of the request"
+	ByTime             Key = "by an administrator, by time"
 )
 
 // Statements lists all statements. The stores prepare exactly these, so a statement that is
@@ -127,6 +128,7 @@ func accountStatements() []Statement {
 func factorStatements() []Statement {
 	return []Statement{
 		{"insertChallenge", insertChallenge, ByFactor},
+		{"insertLoginChallenge", insertLoginChallenge, ByChallengeAndUser},
 		{"selectChallenge", selectChallenge, ByFactor},
 		{"claimChallenge", claimChallenge, ByFactor},
 		{"takeChallenge", takeChallenge, ByFactor},

@@ -49,6 +49,17 @@ func challengeRow(c *watchword.Challenge) []column {
 
 var (
 	insertChallenge = insertInto("challenges", challengeRow(new(watchword.Challenge)), "VALUES (%s)")
+
+	// insertLoginChallenge also returns the factors that the response offers, so a sign-in needs no
+	// second statement for them. The insert waits for no row, because its id is random and the table
+	// has no foreign key. The sub-select therefore sees every change that was committed before the
+	// statement. A later change makes the challenge invalid, see factors_changed_at. Neither a kind
+	// nor a credential id (base64url) has a character that JSON escapes, and a record is JSON.
+	insertLoginChallenge = insertChallenge + ` RETURNING (SELECT '[' || COALESCE(string_agg('{"Kind":"' || kind ||
+			'","CredentialID":"' || credential_id || '","Record":' || COALESCE(NULLIF(record, ''), 'null') || '}',
+			',' ORDER BY created_at, id), '') || ']' FROM factors
+		WHERE factors.user_id = ` + parameterOf(challengeRow(new(watchword.Challenge)), "user_id") + `)`
+
 	selectChallenge = `SELECT ` + names("challenges", challengeRow(new(watchword.Challenge))) + ` FROM challenges
 		WHERE id = $1 AND purpose = $2 AND expires_at > $3`
 
@@ -116,6 +127,15 @@ const (
 func (t Tx) InsertChallenge(ctx context.Context, c watchword.Challenge) error {
 	_, err := t.exec(ctx, insertChallenge, values(challengeRow(&c))...)
 	return err
+}
+
+// InsertLoginChallenge reads the factors as one column of JSON, because RETURNING has one row.
+func (t Tx) InsertLoginChallenge(
+	ctx context.Context, c watchword.Challenge,
+) ([]watchword.OfferedFactor, error) {
+	return row(ctx, t, func(s scanner) (all []watchword.OfferedFactor, err error) {
+		return all, s.Scan(jsonColumn{&all})
+	}, insertLoginChallenge, values(challengeRow(&c))...)
 }
 
 // Challenge requires the purpose in the query, so that no caller can forget to compare it.

@@ -1,0 +1,169 @@
+package factors_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/totp"
+	"github.com/watchword-auth/watchword/store/postgres"
+)
+
+// A moment is when the factors of an account change during the response to its password.
+type moment string
+
+const (
+	beforeTransaction moment = "before the transaction"
+	beforeStatement   moment = "between two statements of the transaction"
+	uncommitted       moment = "committed after the statement, begun before it"
+	afterStatement    moment = "after the statement"
+)
+
+// A hookedStore changes factors at one moment of a sign-in.
+type hookedStore struct {
+	watchword.Store
+	at      moment
+	change  func()
+	updates int // of the sign-in: the first one counts the attempt, and the second one inserts the challenge
+}
+
+func (s *hookedStore) Update(ctx context.Context, fn func(watchword.Tx) error) error {
+	if s.updates++; s.updates == 2 && s.at == beforeTransaction {
+		s.change()
+	}
+	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(hookedTx{tx, s}) })
+}
+
+type hookedTx struct {
+	watchword.Tx
+	store *hookedStore
+}
+
+func (t hookedTx) InsertLoginChallenge(
+	ctx context.Context, c watchword.Challenge,
+) ([]watchword.OfferedFactor, error) {
+	if t.store.at == beforeStatement {
+		t.store.change()
+	}
+	all, err := t.Tx.InsertLoginChallenge(ctx, c)
+	if t.store.at == afterStatement {
+		t.store.change()
+	}
+	return all, err
+}
+
+// A lateStore calls a function before it commits a change of factors.
+type lateStore struct {
+	factors.Store
+	beforeCommit func()
+}
+
+func (s lateStore) Update(ctx context.Context, fn func(factors.Tx) error) error {
+	return s.Store.Update(ctx, func(tx factors.Tx) error {
+		err := fn(tx)
+		if err == nil {
+			s.beforeCommit()
+		}
+		return err
+	})
+}
+
+// The statement that inserts a challenge also returns the factors. It waits for no change, so it offers those that were
+// committed before it. A later sign-in with the challenge is refused, because the change has outdated it.
+func TestChallengeOfFactorsThatChangeAtTheSameTimeIsInvalid(t *testing.T) {
+	changes := map[string]func(*rig, *testing.T, *account) func(*factors.Manager){
+		"added":   (*rig).preparedAddition,
+		"removed": (*rig).preparedRemoval,
+	}
+	onBothStores(t, func(t *testing.T, r *rig) {
+		moments := []moment{beforeTransaction}
+		if _, ok := r.store.(*postgres.Store); ok { // the transactions of SQLite run one after the other
+			moments = append(moments, beforeStatement, uncommitted, afterStatement)
+		}
+		for name, prepare := range changes {
+			for _, at := range moments {
+				t.Run(name+" "+string(at), func(t *testing.T) {
+					a := r.signUp(t, name+string(rune('a'+slices.Index(moments, at)))+"@example.com")
+					r.enrol(t, a)
+					r.challengeDuring(t, a, at, prepare(r, t, a))
+				})
+			}
+		}
+	})
+}
+
+// preparedAddition returns the addition of a passkey.
+func (r *rig) preparedAddition(t *testing.T, a *account) func(*factors.Manager) {
+	t.Helper()
+	begun, err := r.BeginPasskey(t.Context(), a.who, false)
+	must(t, err)
+	credential := newDevice().create(t, begun.Options)
+	return func(m *factors.Manager) {
+		_, err := m.ConfirmPasskey(t.Context(), a.who,
+			factors.NewPasskey{Ceremony: begun.ID, Credential: credential}, laptop)
+		must(t, err)
+	}
+}
+
+// preparedRemoval returns the removal of a passkey.
+func (r *rig) preparedRemoval(t *testing.T, a *account) func(*factors.Manager) {
+	t.Helper()
+	app := a.factor
+	r.addPasskey(t, a, newDevice())
+	key := a.factor
+	a.factor = app
+	return func(m *factors.Manager) { must(t, m.Remove(t.Context(), a.who, key.ID, laptop)) }
+}
+
+// challengeDuring sends the password while a change of factors is committed, and then the right code.
+func (r *rig) challengeDuring(t *testing.T, a *account, at moment, change func(*factors.Manager)) {
+	t.Helper()
+	before := r.methods(t, r.Engine, a)
+	store := r.store.(realStore)
+	hooked := &hookedStore{Store: unclocked{store}, at: at, change: func() { change(r.Manager) }}
+	engine, err := watchword.New(t.Context(), hooked, r.opts)
+	must(t, err)
+	t.Cleanup(engine.Close)
+	hooked.updates = 0
+	var during *watchword.ChallengeOffer
+	if at == uncommitted {
+		late := lateStore{store.Factors(), func() { during = r.methods(t, engine, a) }}
+		change(factors.New(r.Engine, late, factors.Options{}))
+	} else {
+		during = r.methods(t, engine, a)
+	}
+	after := r.methods(t, r.Engine, a)
+	if slices.Equal(before.Methods, after.Methods) {
+		t.Fatalf("the change has no effect: %q", after.Methods)
+	}
+	want := after.Methods
+	if at == uncommitted || at == afterStatement {
+		want = before.Methods
+	}
+	if !slices.Equal(during.Methods, want) || (during.Passkey != nil) != slices.Contains(want, "passkey") {
+		t.Errorf("offers %q, want %q", during.Methods, want)
+	}
+	sessions := r.sessions(t, a)
+	_, err = r.withCode(during.Handle, r.code(t, a, 0))
+	wantCode(t, err, watchword.CodeChallengeInvalid)
+	if got := r.sessions(t, a); got != sessions {
+		t.Errorf("%d sessions, want %d", got, sessions)
+	}
+	r.advance(2 * totp.Period)
+	_, err = r.withCode(after.Handle, r.code(t, a, 0))
+	must(t, err)
+}
+
+// methods returns the completed challenge of a sign-in on an engine.
+func (r *rig) methods(t *testing.T, engine *watchword.Engine, a *account) *watchword.ChallengeOffer {
+	t.Helper()
+	_, err := engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: phone})
+	var refusal *watchword.Error
+	if err := r.Offer(t.Context(), err); !errors.As(err, &refusal) || refusal.Challenge == nil {
+		t.Fatalf("got %v", err)
+	}
+	return refusal.Challenge
+}
