@@ -92,8 +92,8 @@ revocation: ## measure how long after a logout services reject a token, with one
 accounts: ## measure the lists of administrators with a million accounts on both stores; with ROUNDS=10000, with fewer
 	WATCHWORD_TEST_ACCOUNTS=$(or $(strip $(ROUNDS)),1000000) go test -run ListsOfManyAccounts -count=1 -timeout=0 -v ./lab/accounts
 
-timing: ## measure whether response times reveal that an account exists
-	go run ./lab/timing/cmd -samples $(or $(strip $(ROUNDS)),1000)
+timing: ## measure whether response times reveal that an account exists: make timing ONLY=callback
+	go run ./lab/timing/cmd -samples $(or $(strip $(ROUNDS)),1000) -only '$(strip $(ONLY))'
 
 try: ## run deploy/ on loopback, with Patroni, and kill the primary
 	deploy/try

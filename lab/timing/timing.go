@@ -1,6 +1,7 @@
 // Package timing measures whether response times reveal which addresses have an
 // account. It calls the engine, on a real SQLite file, with addresses that have an
-// account and with others, and compares the times with Welch's t-test.
+// account and with others, and compares the times with Welch's t-test. Callbacks of a
+// provider are requests to a server.
 //
 // The trials are the calls that a stranger can make. The output is the table of
 // lab/timing/README.md.
@@ -32,8 +33,15 @@ type Trial struct {
 	App  bool             // the accounts have an authenticator app
 	Base bool             // the calls without an app have an account, too
 	Code watchword.Code   // expected error code with and without an account; empty for success
-	Try  func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error
+	Try  Try
+
+	// Serve starts a server for calls over HTTP, and returns Try and the end of the server. The steps before the
+	// measured call are made here, for each address.
+	Serve func(ctx context.Context, e *watchword.Engine, store *sqlite.Store, emails []string) (Try, func(), error)
 }
+
+// Try makes the measured call.
+type Try = func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error
 
 // Trials returns all calls whose response must not depend on whether the account exists.
 func Trials() ([]Trial, error) {
@@ -67,13 +75,14 @@ func Trials() ([]Trial, error) {
 				return e.ForgotPassword(ctx, email, c)
 			},
 		},
+		{Name: "callback of a provider that does not vouch for the address", Serve: serveCallbacks},
 	}
 	return trials, nil
 }
 
 const password = "river stone candle"
 
-func signIn(with watchword.Secret) func(context.Context, *watchword.Engine, string, watchword.Client) error {
+func signIn(with watchword.Secret) Try {
 	return func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error {
 		_, err := e.Login(ctx, watchword.LoginRequest{Email: email, Password: with, Client: c})
 		return err
@@ -112,6 +121,18 @@ func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64)
 	go func() { defer close(done); engine.Run(ctx) }()
 	defer func() { stop(); <-done }()
 
+	if trial.Serve != nil {
+		var emails []string
+		for n := range warmUp + samples {
+			emails = append(emails, addressOf(n, false), addressOf(n, true))
+		}
+		try, end, err := trial.Serve(ctx, engine, store, emails)
+		if err != nil {
+			return Row{}, err
+		}
+		defer end()
+		trial.Try = try
+	}
 	took, err := Measure(warmUp+samples, rand.New(rand.NewPCG(seed, 0)), func(n int, with bool) error {
 		from := watchword.Client{Address: netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})}
 		err := trial.Try(ctx, engine, addressOf(n, with), from)

@@ -13,7 +13,7 @@ import (
 // This test checks only that both kinds of calls run and return the same code. Comparing
 // the times needs an idle machine (make timing).
 //
-// ID-2, ID-3, ID-4
+// ID-2, ID-3, ID-4, SW-3
 func TestTrialsReturnTheSameCodeWithAndWithoutAccount(t *testing.T) {
 	t.Parallel()
 	trials, err := timing.Trials()

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 func main() {
 	samples := flag.Int("samples", 1000, "calls with and without an account, for each trial; at least 300")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed for the order of the calls")
+	only := flag.String("only", "", "part of the names of the trials to run; default: all")
 	flag.Parse()
 	if flag.NArg() > 0 || *samples < 300 {
 		flag.Usage()
@@ -28,7 +30,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	reveals, err := run(ctx, *samples, *seed)
+	reveals, err := run(ctx, *only, *samples, *seed)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "measure:", err)
 	}
@@ -39,13 +41,16 @@ func main() {
 
 // run prints the table row by row and reports whether any trial reveals who has an
 // account.
-func run(ctx context.Context, samples int, seed uint64) (reveals bool, err error) {
+func run(ctx context.Context, only string, samples int, seed uint64) (reveals bool, err error) {
 	trials, err := timing.Trials()
 	if err != nil {
 		return false, err
 	}
 	fmt.Print(timing.Header)
 	for _, trial := range trials {
+		if !strings.Contains(trial.Name, only) {
+			continue
+		}
 		row, err := timing.Run(ctx, trial, os.TempDir(), samples, seed)
 		if err != nil {
 			return false, err

@@ -1,0 +1,229 @@
+package timing
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
+	"github.com/watchword-auth/watchword/federation/providers"
+	"github.com/watchword-auth/watchword/server"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// serveCallbacks starts a server and a provider on loopback. For each address, it goes to the provider and back.
+// Its Try makes only the last request, which is the callback.
+func serveCallbacks(
+	ctx context.Context, e *watchword.Engine, store *sqlite.Store, emails []string,
+) (Try, func(), error) {
+	campus, err := newProvider()
+	if err != nil {
+		return nil, nil, err
+	}
+	site, err := serveWith(e, store, campus.url)
+	if err != nil {
+		campus.stop()
+		return nil, nil, err
+	}
+	stop := func() { site.stop(); campus.stop() }
+	browser := &http.Client{Timeout: time.Minute,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	callbacks := map[string]*http.Request{}
+	for _, email := range emails {
+		if callbacks[email], err = toCallback(ctx, browser, site.url, email); err != nil {
+			stop()
+			return nil, nil, err
+		}
+	}
+	length := int64(0)
+	return func(_ context.Context, _ *watchword.Engine, email string, c watchword.Client) error {
+		r := callbacks[email]
+		r.Header.Set("X-Forwarded-For", c.Address.String())
+		response, size, err := send(browser, r)
+		if err != nil {
+			return err
+		}
+		if length == 0 {
+			length = size
+		}
+		if response.StatusCode != http.StatusOK || size != length {
+			return fmt.Errorf("the callback responds with %s and %d bytes, want 200 and %d", response.Status, size, length)
+		}
+		return nil
+	}, stop, nil
+}
+
+// toCallback starts a sign-in, signs in to the provider with the address, and returns the request of the callback.
+func toCallback(ctx context.Context, browser *http.Client, site, email string) (*http.Request, error) {
+	start, err := request(ctx, site, "/sign-in/campus?page=login")
+	if err != nil {
+		return nil, err
+	}
+	started, _, err := send(browser, start)
+	if err != nil {
+		return nil, err
+	}
+	at, err := request(ctx, started.Header.Get("Location"), "&login_hint="+url.QueryEscape(email))
+	if err != nil {
+		return nil, err
+	}
+	back, _, err := send(browser, at)
+	if err != nil {
+		return nil, err
+	}
+	to, err := back.Location()
+	if err != nil {
+		return nil, err
+	}
+	callback, err := request(ctx, site, to.RequestURI())
+	if err != nil {
+		return nil, err
+	}
+	for _, cookie := range started.Cookies() {
+		callback.AddCookie(cookie)
+	}
+	return callback, nil
+}
+
+// request returns a request for the public URL of the engine, whose port is not that of the server.
+func request(ctx context.Context, site, path string) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, site+path, nil)
+	if err == nil {
+		r.Host = "localhost"
+		r.Header.Set("Accept", "text/html")
+		r.Header.Set("Sec-Fetch-Site", "none")
+	}
+	return r, err
+}
+
+// send returns the response and the length of its body.
+func send(browser *http.Client, r *http.Request) (*http.Response, int64, error) {
+	response, err := browser.Do(r)
+	if err != nil {
+		return nil, 0, err
+	}
+	size, err := io.Copy(io.Discard, response.Body)
+	return response, size, errors.Join(err, response.Body.Close())
+}
+
+// A listening server has a URL and an end.
+type listening struct {
+	url  string
+	stop func()
+}
+
+func listen(handler http.Handler) (listening, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return listening{}, err
+	}
+	web := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	var running sync.WaitGroup
+	running.Go(func() { _ = web.Serve(listener) })
+	return listening{"http://" + listener.Addr().String(), func() { _ = web.Close(); running.Wait() }}, nil
+}
+
+// serveWith starts the server of an engine. Each request has the client address that X-Forwarded-For says, so that
+// no call reaches a limit.
+func serveWith(e *watchword.Engine, store *sqlite.Store, issuer string) (listening, error) {
+	campus, err := providers.New(providers.Options{ID: "campus", Kind: federation.KindOIDC, ClientID: clientID,
+		ClientSecret: "secret", RedirectURI: federation.RedirectURI(e.PublicURL(), "campus"), Issuer: issuer})
+	if err != nil {
+		return listening{}, err
+	}
+	external, err := federation.New(e, store.Federation(),
+		federation.Options{Providers: []federation.Provider{campus}})
+	if err != nil {
+		return listening{}, err
+	}
+	handler, err := server.New(e, server.Options{Federation: external, TrustedProxies: []string{"127.0.0.1"}})
+	if err != nil {
+		return listening{}, err
+	}
+	return listen(handler)
+}
+
+const clientID = "watchword"
+
+// A provider is a small OpenID provider. Its user is the login_hint of the request.
+type provider struct {
+	listening
+	signer jose.Signer
+	keys   jose.JSONWebKeySet
+
+	mu    sync.Mutex
+	codes map[string]url.Values // the authorization requests, by code
+}
+
+func newProvider() (*provider, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	p := &provider{codes: map[string]url.Values{}, keys: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
+		{Key: key.Public(), KeyID: "1", Algorithm: string(jose.ES256), Use: "sig"}}}}
+	p.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: "1"}}, nil)
+	if err != nil {
+		return nil, err
+	}
+	routes := http.NewServeMux()
+	routes.HandleFunc("/.well-known/openid-configuration", p.discovery)
+	routes.HandleFunc("/authorize", p.authorize)
+	routes.HandleFunc("/token", p.token)
+	routes.HandleFunc("/jwks", func(w http.ResponseWriter, _ *http.Request) { reply(w, p.keys) })
+	p.listening, err = listen(routes)
+	return p, err
+}
+
+func (p *provider) discovery(w http.ResponseWriter, _ *http.Request) {
+	reply(w, map[string]any{"issuer": p.url, "authorization_endpoint": p.url + "/authorize",
+		"token_endpoint": p.url + "/token", "jwks_uri": p.url + "/jwks"})
+}
+
+func (p *provider) authorize(w http.ResponseWriter, r *http.Request) {
+	code, query := rand.Text(), r.URL.Query()
+	p.mu.Lock()
+	p.codes[code] = query
+	p.mu.Unlock()
+	back := url.Values{"code": {code}, "state": {query.Get("state")}}
+	http.Redirect(w, r, query.Get("redirect_uri")+"?"+back.Encode(), http.StatusFound)
+}
+
+func (p *provider) token(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	asked := p.codes[r.FormValue("code")]
+	p.mu.Unlock()
+	now := time.Now().Unix()
+	claims, err := json.Marshal(map[string]any{"iss": p.url, "aud": clientID, "sub": asked.Get("login_hint"),
+		"email": asked.Get("login_hint"), "email_verified": false, "nonce": asked.Get("nonce"), "iat": now, "exp": now + 300})
+	if err != nil {
+		panic(err) // the map has only text and numbers
+	}
+	object, err := p.signer.Sign(claims)
+	if err != nil {
+		panic(err) // the key was created for this algorithm
+	}
+	idToken, err := object.CompactSerialize()
+	if err != nil {
+		panic(err) // a new signature is complete
+	}
+	reply(w, map[string]any{"access_token": rand.Text(), "token_type": "Bearer", "id_token": idToken})
+}
+
+func reply(w http.ResponseWriter, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(body)
+}
