@@ -1,6 +1,7 @@
 // The cookie with the challenge of a sign-in that waits for a second factor.
 
 import type { Challenge } from "./api.js"
+import type { Jar } from "./cookiejar.js"
 
 const maxLength = 3_000 // because browsers drop a cookie of 4 KB
 
@@ -8,8 +9,30 @@ interface Kept extends Challenge {
   handle?: string | undefined
 }
 
+export interface ChallengeCookie {
+  challenge(): Challenge | undefined
+  /** The token of the waiting sign-in. */
+  handle(): string | undefined
+  /** @param handle undefined: it lies in Watchword's own cookie */
+  keep(challenge: Challenge, handle: string | undefined): void
+  end(): void
+}
+
+export function createChallengeCookie(jar: Jar): ChallengeCookie {
+  const read = (): ReturnType<typeof decodeChallenge> => decodeChallenge(jar.get("challenge"))
+  return {
+    challenge: () => read()?.challenge,
+    handle: () => read()?.handle,
+    keep(challenge, handle) {
+      const value = encodeChallenge({ ...challenge, handle })
+      jar.set("challenge", value, { maxAge: challenge.expiresIn, sameSite: "strict" })
+    },
+    end: () => jar.remove("challenge"),
+  }
+}
+
 /** Returns the value of the challenge's cookie: the time of its end, and JSON in base64url. */
-export function encodeChallenge({ expiresIn, ...kept }: Kept): string {
+function encodeChallenge({ expiresIn, ...kept }: Kept): string {
   const until = Math.floor(Date.now() / 1000) + expiresIn
   const textOf = (value: object): string => `${until}.${toBase64(JSON.stringify(value))}`
   const text = textOf(kept)
@@ -20,7 +43,7 @@ export function encodeChallenge({ expiresIn, ...kept }: Kept): string {
 }
 
 /** Returns undefined for a cookie that is missing, changed or expired. */
-export function decodeChallenge(
+function decodeChallenge(
   text: string | undefined,
 ): { challenge: Challenge; handle?: string | undefined } | undefined {
   const [until = "", json = ""] = (text ?? "").split(".")

@@ -25,12 +25,13 @@ import type {
   UserAnswer,
 } from "./api.js"
 import { attemptError, startAttempt, takeAttempt } from "./appattempt.js"
-import { createCookies, type AppCookies, type CookieContext } from "./cookies.js"
+import type { CookieContext } from "./cookiejar.js"
+import { createCookies, type AppCookies } from "./cookies.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
 import { createExchange, type Exchange } from "./exchange.js"
 import { jsonRequest, readJSON, send, type Fetch, type Transport } from "./transport.js"
 
-export type { CookieContext, CookieOptions } from "./cookies.js"
+export type { CookieContext, CookieOptions } from "./cookiejar.js"
 export { WatchwordError } from "./error.js"
 export type { FieldError, WatchwordErrorCode } from "./error.js"
 export type { Challenge, FactorLogin, Metadata, Provider, User } from "./api.js"

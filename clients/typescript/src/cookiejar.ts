@@ -1,0 +1,98 @@
+// The cookies of one request: those of the application, and Watchword's as it sent them.
+
+/** How the application reads and sets cookies of the current request. */
+export interface CookieContext {
+  getCookie(name: string): string | undefined
+  /**
+   * Sets a cookie in the response. Leave it out where that is impossible, such as in a server
+   * component: no token is refreshed there. An empty value with `maxAge` 0 deletes a cookie.
+   */
+  setCookie?: ((name: string, value: string, options: CookieOptions) => void) | undefined
+}
+
+export interface CookieOptions {
+  path: string
+  httpOnly: boolean
+  secure: boolean
+  sameSite: "lax" | "strict" | "none"
+  /** Seconds. Absent: the cookie ends with the browser. */
+  maxAge?: number
+  /** Set for a cookie that is deleted, because Next.js loses a `maxAge` of 0. */
+  expires?: Date
+  domain?: string
+  partitioned?: boolean
+}
+
+export interface Jar {
+  readonly canSet: boolean
+  /** Whether the tokens lie in cookies of the application. Otherwise they stay in Watchword's. */
+  readonly isOwn: boolean
+  /** Reads a cookie of the application by its short name, such as "access". */
+  get(name: string): string | undefined
+  /** Sets a cookie of the application. Without `maxAge`, it ends with the browser. */
+  set(name: string, value: string, options?: { maxAge?: number | undefined; sameSite?: "lax" | "strict" }): void
+  /** Deletes a cookie of the application, if there is one. */
+  remove(name: string): void
+  /** Reads a cookie of Watchword, by its full name. */
+  shared(name: string): string | undefined
+  /** Passes Watchword's cookies on to the browser, unless the tokens lie in cookies of the application. */
+  pass(setCookies: readonly string[]): void
+}
+
+export function createJar({ getCookie, setCookie }: CookieContext, secure: boolean, isOwn: boolean): Jar {
+  // A cookie that was set in this request is not in the request: read the new value.
+  const changed = new Map<string, string>()
+  const read = (name: string): string | undefined => (changed.get(name) ?? getCookie(name)) || undefined
+  const write = (name: string, value: string, options: CookieOptions): void => {
+    changed.set(name, value)
+    setCookie?.(name, value, options)
+  }
+  const full = (name: string): string => `${secure ? "__Host-" : ""}watchword-${name}`
+  const get = (name: string): string | undefined => read(full(name))
+  const set: Jar["set"] = (name, value, { maxAge, sameSite = "lax" } = {}) =>
+    write(full(name), value, { path: "/", httpOnly: true, secure, sameSite, ...lifetime(maxAge) })
+  return {
+    canSet: setCookie !== undefined,
+    isOwn,
+    get,
+    set,
+    remove: (name) => void (get(name) && set(name, "", { maxAge: 0 })),
+    shared: read,
+    pass(setCookies) {
+      if (isOwn) return
+      for (const { name, value, options } of setCookies.map(parseSetCookie)) write(name, value, options)
+    },
+  }
+}
+
+function lifetime(maxAge: number | undefined): Pick<CookieOptions, "maxAge" | "expires"> {
+  if (maxAge === undefined) return {}
+  return maxAge === 0 ? { maxAge, expires: new Date(0) } : { maxAge }
+}
+
+export interface ParsedCookie {
+  name: string
+  value: string
+  options: CookieOptions
+}
+
+/** Parses a Set-Cookie header of Watchword (RFC 6265, section 4.1). */
+export function parseSetCookie(header: string): ParsedCookie {
+  const [pair = "", ...attributes] = header.split(";").map((part) => part.trim())
+  const separator = pair.indexOf("=")
+  const attribute = (name: string): string | undefined => {
+    const found = attributes.find((one) => one.split("=")[0]?.toLowerCase() === name)
+    return found?.slice(found.indexOf("=") + 1)
+  }
+  const [maxAge, domain] = [attribute("max-age"), attribute("domain")]
+  const options: CookieOptions = {
+    path: attribute("path") ?? "/",
+    httpOnly: attribute("httponly") !== undefined,
+    secure: attribute("secure") !== undefined,
+    sameSite: (attribute("samesite")?.toLowerCase() ?? "lax") as CookieOptions["sameSite"],
+    ...lifetime(maxAge === undefined ? undefined : Number(maxAge)),
+    ...(domain !== undefined && { domain }),
+    ...(attribute("partitioned") !== undefined && { partitioned: true }),
+  }
+  return { name: pair.slice(0, separator), value: pair.slice(separator + 1), options }
+}

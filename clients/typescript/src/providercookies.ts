@@ -1,0 +1,40 @@
+// The cookies of a way to an external provider.
+
+import { parseSetCookie, type Jar } from "./cookiejar.js"
+
+export interface ProviderCookies {
+  /** Stores the verifier of an attempt, and returns the number of its cookie. */
+  keepVerifier(verifier: string): string
+  /** Returns the verifier of a number, and deletes its cookie. */
+  takeVerifier(number: string): string | undefined
+  /** The token that connects the account at a provider after the next sign-in. */
+  link(): string | undefined
+  keepLink(setCookies: readonly string[]): void
+  endLink(): void
+}
+
+const maxAge = 10 * 60 // Watchword gives the user as long at the provider
+const numbers = ["0", "1", "2", "3", "4"] // one cookie for each tab
+
+export function createProviderCookies(jar: Jar): ProviderCookies {
+  return {
+    keepVerifier(verifier) {
+      // Of six tabs, one has to start again.
+      const number = numbers.find((one) => !jar.get(`verifier-${one}`)) ?? `${Date.now() % numbers.length}`
+      jar.set(`verifier-${number}`, verifier, { maxAge })
+      return number
+    },
+    takeVerifier(number) {
+      if (!numbers.includes(number)) return undefined
+      const verifier = jar.get(`verifier-${number}`)
+      jar.remove(`verifier-${number}`)
+      return verifier
+    },
+    link: () => (jar.isOwn ? jar.get("connect") : undefined),
+    keepLink(setCookies) {
+      const link = setCookies.map(parseSetCookie).find(({ name }) => name.endsWith("watchword-link"))
+      if (jar.isOwn && link?.value) jar.set("connect", link.value, { maxAge })
+    },
+    endLink: () => (jar.isOwn ? jar.remove("connect") : undefined),
+  }
+}

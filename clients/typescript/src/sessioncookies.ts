@@ -1,0 +1,61 @@
+// The cookies of a session: its two tokens, and the tokens by which Watchword knows the browser.
+
+import type { SignIn } from "./api.js"
+import { parseSetCookie, type Jar, type ParsedCookie } from "./cookiejar.js"
+
+export interface SessionCookies {
+  access(): string | undefined
+  refresh(): string | undefined
+  /** The token of a known device. */
+  device(): string | undefined
+  /** The token of a browser that skips the second factor. */
+  remembered(): string | undefined
+  /** Stores the tokens of a response. A refresh keeps whether the cookies survive the browser. */
+  keep(response: SignIn, setCookies: readonly string[]): void
+  clear(): void
+}
+
+/** Marks the refresh token of a session that ends with the browser, so that a refresh keeps that. */
+const temporary = "temporary."
+
+const deviceAge = 400 * 24 * 60 * 60 // the longest that browsers keep a cookie
+const refreshAge = 30 * 24 * 60 * 60 // the longest life of a session under the defaults; the server decides
+
+/** @param refreshCookie the name of Watchword's cookie, if the browser sends that here */
+export function createSessionCookies(jar: Jar, refreshCookie: string): SessionCookies {
+  const keepRefresh = (token: string, isTemporary: boolean): void =>
+    isTemporary ? jar.set("session", temporary + token) : jar.set("session", token, { maxAge: refreshAge })
+  return {
+    access: () => jar.get("access"),
+    refresh: () => (jar.isOwn ? jar.get("session")?.replace(temporary, "") : jar.shared(refreshCookie)),
+    device: () => (jar.isOwn ? jar.get("device") : undefined),
+    remembered: () => (jar.isOwn ? jar.get("remembered") : undefined),
+    keep({ accessToken, expiresIn, refreshToken }, setCookies) {
+      jar.set("access", accessToken, { maxAge: expiresIn })
+      if (!jar.isOwn) return
+      if (refreshToken) keepRefresh(refreshToken, jar.get("session")?.startsWith(temporary) ?? false)
+      const { refresh, device, remembered } = tokensIn(setCookies)
+      if (refresh) keepRefresh(refresh.value, refresh.options.maxAge === undefined)
+      if (device) jar.set("device", device.value, { maxAge: deviceAge })
+      if (remembered) {
+        jar.set("remembered", remembered.value, { maxAge: remembered.options.maxAge, sameSite: "strict" })
+      }
+    },
+    clear() {
+      jar.remove("access")
+      if (jar.isOwn) jar.remove("session")
+    },
+  }
+}
+
+/** How the tokens in Watchword's cookies begin. The names of the cookies depend on its settings. */
+const beginnings = { refresh: "wwr_", device: "wwd_", step: "wwc_", remembered: "wwb_" }
+
+/** Finds the tokens in the Set-Cookie headers of Watchword. */
+export function tokensIn(setCookies: readonly string[]): Partial<Record<keyof typeof beginnings, ParsedCookie>> {
+  const all = setCookies.map(parseSetCookie)
+  const found = Object.entries(beginnings).map(([kind, beginning]) => {
+    return [kind, all.find(({ value }) => value.startsWith(beginning))] as const
+  })
+  return Object.fromEntries(found.filter(([, cookie]) => cookie))
+}
