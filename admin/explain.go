@@ -65,6 +65,9 @@ const (
 	// outdated is how long after a change of roles its effect is a likely answer.
 	outdated = time.Hour
 
+	// afterRestore is how long after a restored backup its effect is a likely answer.
+	afterRestore = 7 * 24 * time.Hour
+
 	// skew is how far a clock may be ahead before the answer says so.
 	skew = time.Minute
 
@@ -158,7 +161,7 @@ func (c Case) unended(w words, alive, ended []ending) (x Explanation) {
 			Sentence: w.say("none", "asked", c.Asked)}
 	}
 	x.Evidence = c.lately()
-	x.Notes = append(x.Notes, c.signInNotes(w, time.Time{})...)
+	x.Notes = append(append(x.Notes, c.restoreNotes(w)...), c.signInNotes(w, time.Time{})...)
 	x.Others = c.others(w, slices.Concat(alive, ended), "")
 	return x
 }
@@ -205,7 +208,7 @@ func (c Case) stillSignedIn(w words, alive []ending) Explanation {
 		})...)
 	}
 	x.Evidence = newestFirst(x.Evidence)
-	x.Notes = append(x.Notes, c.signInNotes(w, last.session.CreatedAt)...)
+	x.Notes = append(append(x.Notes, c.restoreNotes(w)...), c.signInNotes(w, last.session.CreatedAt)...)
 	return x
 }
 

@@ -243,6 +243,19 @@ func (c Case) signInNotes(w words, after time.Time) (notes []string) {
 	return notes
 }
 
+// restoreNotes says that the store lost changes in the week before the question. The token of a browser can then be
+// newer than its session, or belong to a session that is gone.
+func (c Case) restoreNotes(w words) []string {
+	e, ok := first(c.System, func(e watchword.Event) bool {
+		since := c.At.Sub(e.At)
+		return e.Kind == watchword.EventRestoreDetected && since >= -late && since <= afterRestore
+	})
+	if !ok {
+		return nil
+	}
+	return []string{w.say("note.restore", "when", w.when(e.At))}
+}
+
 // disabledBy names the operator who disabled the account, as "by the operator NAME", or an operator.
 func (c Case) disabledBy(w words) string {
 	e, _ := first(c.Events, func(e watchword.Event) bool { return e.Kind == watchword.EventDisabled })

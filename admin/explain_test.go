@@ -334,6 +334,34 @@ func TestExplainTellsWhatHappenedSince(t *testing.T) {
 	}
 }
 
+func TestExplainNamesARestoreAsAPossibleCause(t *testing.T) {
+	t.Parallel()
+	const note = "A backup was restored, or a failover lost changes. This was noticed on 3 May 2026, 10:02 UTC."
+	alive, missing := of(iphone()), question(func(*admin.Case) {})
+	for name, c := range map[string]struct {
+		admin.Case
+		kind watchword.EventKind
+		at   time.Time
+		want bool
+	}{
+		"a live session":    {alive, watchword.EventRestoreDetected, asked, true},
+		"no session":        {missing, watchword.EventRestoreDetected, asked, true},
+		"noticed soon":      {alive, watchword.EventRestoreDetected, ended.Add(-10 * time.Minute), true},
+		"noticed later":     {alive, watchword.EventRestoreDetected, ended.Add(-time.Hour), false},
+		"a week before":     {alive, watchword.EventRestoreDetected, ended.Add(8 * day), false},
+		"another event":     {alive, watchword.EventKeysRotated, asked, false},
+		"the end was found": {of(endedAs(watchword.EndedLogout)), watchword.EventRestoreDetected, asked, false},
+	} {
+		noticed := event(c.kind)
+		noticed.UserID, noticed.SessionID = "", ""
+		c.System, c.At = []watchword.Event{noticed}, c.at
+		notes := strings.Join(admin.Explain(c.Case).Notes, " ")
+		if strings.Contains(notes, note) != c.want {
+			t.Errorf("%s: %q", name, notes)
+		}
+	}
+}
+
 func TestExplainComparesTheDevicesOfAReuse(t *testing.T) {
 	t.Parallel()
 	for want, from := range map[string]reusedetail.Party{
