@@ -256,3 +256,52 @@ func TestChromiumIsRememberedAfterAPasskey(t *testing.T) {
 	signIn()
 	b.reads("Signed in as ada@example.com")
 }
+
+// second-factor=required: the first factor is a passkey, and no app is set up.
+func TestChromiumSetsUpARequiredPasskeyBeforeTheFirstSession(t *testing.T) {
+	t.Parallel()
+	s, _ := startFactors(t, func(o *watchword.Options) {
+		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
+		o.SecondFactor.Required = true
+	}, nil)
+	check := accessible(t)
+	b := s.tab(t)
+	device := b.withAuthenticator()
+	b.withoutAutofill()
+	b.visit(returning("/signup", s.url+"/docs"))
+	b.fill("Email address", "ada@example.com")
+	b.fill("Password", goodPassword)
+	b.press("Create account")
+	b.openLink(linkOf(s, "/verify", s.post.take(t, watchword.MailVerify, "ada@example.com")))
+	b.fill("Password", goodPassword)
+	b.press("Confirm and sign in")
+	b.reads("Set up two-step sign-in", "Scan this picture", "Create a passkey instead")
+	at := see[string](b, `() => location.href`)
+	agent := see[string](b, `() => navigator.userAgent`)
+	for _, language := range []string{"de", "en"} {
+		b.speaking(language, agent)
+		b.visit(at)
+		check(b, "setup-passkey-"+language)
+	}
+	// A finger that the sensor does not know uses up no attempt of the waiting sign-in but its first.
+	device.accepts(false)
+	for range watchword.ChallengeAttempts {
+		b.push("", "Create a passkey instead")
+		b.until("the sentence", `() => document.body.innerText.includes("The passkey was not used, or it took too long.")`)
+	}
+	if b.cookies()["watchword"] != nil {
+		t.Error("there is a session before the passkey")
+	}
+	device.accepts(true)
+	b.press("Create a passkey instead")
+	b.reads("Two-step sign-in is on.", "Save your recovery codes")
+	if n := len(b.codes()); n != 10 || b.cookies()["watchword-step"] != nil || len(device.passkeys()) != 1 {
+		t.Errorf("%d codes, cookies %v, passkeys %v", n, b.cookies(), device.passkeys())
+	}
+	b.press("I have saved the codes")
+	b.until("the API page", `() => location.pathname === "/docs"`)
+	b.signedOut()
+	b.signIn("ada@example.com", goodPassword)
+	b.press("Use your passkey")
+	b.reads("Signed in as ada@example.com", "Codes left: 10")
+}

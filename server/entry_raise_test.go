@@ -204,13 +204,46 @@ func (w *world) anotherPasskeyByPage() {
 	bob := w.visitor()
 	bob.bearer = string(w.fresh(w.bob).AccessToken)
 	begun := bob.json("POST", "/api/auth/factors/passkeys/options", members{}).want(200)
-	var created members
-	must(w.T, json.Unmarshal([]byte(newKey(w.service).create(w.T, begun.body, "x")), &created))
-	credential, err := json.Marshal(created["credential"])
-	must(w.T, err)
 	w.without("a session of one proof", func() reply { return weak.send("GET", "/account/passkeys/new", "", "") })
 	w.without("another user's ceremony", func() reply {
-		return weak.form("/account/passkeys",
-			members{"ceremony": begun.text("ceremony"), "credential": string(credential)})
+		return weak.form("/account/passkeys", w.created(begun, newKey(w.service)))
 	})
+}
+
+// enrolPasskeyByPage is enrolAppByPage with a passkey instead of the app.
+func (w *world) enrolPasskeyByPage() {
+	v, id := w.staff("staff.page.passkey@example.com")
+	other, otherID := w.staff("staff.page.other@example.com")
+	path := v.send("GET", "/login/setup", "", "").want(303).Header().Get("Location")
+	path, _, _ = strings.Cut(path, "?")
+	path += "/passkey"
+	waiting, _ := w.waiting(w.ada)
+	strangers := map[string]*visitor{"a handle": waiting, "another user's handle": other, "no cookie": w.visitor()}
+	begun := v.send("POST", path+"/options", "", "").want(200)
+	for name, browser := range strangers {
+		w.without(name, func() reply { return browser.form(path, w.created(begun, newKey(w.service))) })
+	}
+	for _, name := range []string{"a handle", "no cookie"} {
+		w.without(name, func() reply { return strangers[name].send("POST", path+"/options", "", "").want(401) })
+	}
+	k := newKey(w.service)
+	k.party.Origin = "https://localhost.evil.example"
+	page := v.form(path, w.created(begun, k))
+	if !strings.Contains(page.Body.String(), "This passkey was not accepted.") {
+		w.Errorf("another site: %d %s", page.Code, page.Body)
+	}
+	if n := len(w.state(id).Sessions) + len(w.state(otherID).Sessions); n != 0 {
+		w.Fatalf("%d sessions without a factor", n)
+	}
+	w.opens(id, func() { v.form(path, w.created(begun, newKey(w.service))).want(200) })
+}
+
+// created returns the form with a passkey, in answer to the options of a creation.
+func (w *world) created(options reply, k *key) members {
+	w.Helper()
+	var created members
+	must(w.T, json.Unmarshal([]byte(k.create(w.T, options.body, "x")), &created))
+	credential, err := json.Marshal(created["credential"])
+	must(w.T, err)
+	return members{"ceremony": options.text("ceremony"), "credential": string(credential)}
 }

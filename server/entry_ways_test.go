@@ -38,6 +38,7 @@ var ways = map[string]way{
 
 	"POST /api/auth/factors/totp/{id}/confirm": (*world).enrolAppByAPI,
 	"POST /login/setup/{id}":                   (*world).enrolAppByPage,
+	"POST /login/setup/{id}/passkey":           (*world).enrolPasskeyByPage,
 	"POST /account/authenticator/{id}":         (*world).anotherAppByPage,
 	"POST /api/auth/factors/passkeys":          (*world).enrolPasskeyByAPI,
 	"POST /account/passkeys":                   (*world).anotherPasskeyByPage,

@@ -7,11 +7,12 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// The first authenticator app of an account that must have one (second-factor=required). The right
-// password leads here instead of to a session, and the first code from the app completes the
-// sign-in. The handle of the waiting sign-in is in the step cookie, as for a second step.
+// The first authenticator app or passkey of an account that must have one (second-factor=required). The
+// right password leads here instead of to a session, and the first code from the app or the new passkey
+// completes the sign-in. The handle of the waiting sign-in is in the step cookie, as for a second step.
 
 // pathEnrol is followed by the id of the enrolment, so that a reload shows the same picture.
 const pathEnrol = pathLogin + "/setup"
@@ -59,6 +60,14 @@ func (p *pages) enrolView(r *http.Request) (*view, error) {
 	}
 	data := v.Data.(authenticatorData)
 	data.Cancel, data.Text = pathLogin, v.T("enrol.text")
+	// The script gets the options when the button is pressed. They count an attempt of the waiting sign-in,
+	// and a view of the page must not.
+	if p.hasPasskeys() {
+		path := pathEnrol + "/" + pending.ID + "/passkey"
+		if data.Passkey = v.passkeyForm(path, "create", "enrol.passkey", factors.Ceremony{}); data.Passkey != nil {
+			data.Passkey.From, v.fetches = path+"/options", true
+		}
+	}
 	v.Title, v.Data = v.T("enrol.title"), data
 	return v, nil
 }
@@ -84,18 +93,56 @@ func (p *pages) enrolForm(w http.ResponseWriter, r *http.Request) error {
 		Code: watchword.Secret(form.Get("totp")), Client: p.clients.of(w, r),
 	})
 	// After a wrong code the app of the user has the secret already, so the picture stays.
-	if watchword.CodeOf(err) == watchword.CodeFactorWrong {
+	return p.enrolled(w, r, form, enrolment{done, in, err})
+}
+
+// An enrolment is what the engine returned for the first factor of a waiting sign-in.
+type enrolment struct {
+	done factors.Confirmation
+	in   *watchword.SignIn
+	err  error
+}
+
+// enrolled responds to the form of the app and to that of the passkey.
+func (p *pages) enrolled(w http.ResponseWriter, r *http.Request, form url.Values, e enrolment) error {
+	if watchword.CodeOf(e.err) == watchword.CodeFactorWrong {
 		v, gone := p.enrolView(r)
 		if gone != nil {
 			return p.refuseEnrol(w, r, gone)
 		}
-		return p.refill(w, r, v.filled("authenticator", form), err)
+		v.byPasskey = passkeyIn(form) != nil
+		return p.refill(w, r, v.filled("authenticator", form), e.err)
 	}
-	if err != nil {
-		return p.refuseEnrol(w, r, err)
+	if e.err != nil {
+		return p.refuseEnrol(w, r, e.err)
 	}
 	p.cookies.step.Clear(w)
-	p.cookies.setSession(w, r, in)
-	return p.showCodes(w, r, codesData{Codes: revealed(done.Codes), Email: in.User.Email,
+	p.cookies.setSession(w, r, e.in)
+	return p.showCodes(w, r, codesData{Codes: revealed(e.done.Codes), Email: e.in.User.Email,
 		Next: template.URL(p.afterSignIn(r))}, true)
+}
+
+// enrolPasskeyOptions begins the creation of a passkey for a waiting sign-in. The script of the page calls it when the
+// button is pressed, because the page may stay open for longer than the options are valid. A request needs the step
+// cookie, so another site can't use up the attempts of a user.
+func (p *pages) enrolPasskeyOptions(w http.ResponseWriter, r *http.Request) error {
+	begun, err := p.factors.BeginRequiredPasskey(r.Context(), watchword.Secret(p.cookies.step.Value(r)))
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, newCeremonyAnswer(begun))
+}
+
+// enrolPasskeyForm adds the passkey that the browser has created and signs in. The id in the path is that of the app,
+// which the page offers again after an error.
+func (p *pages) enrolPasskeyForm(w http.ResponseWriter, r *http.Request) error {
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	done, in, err := p.factors.ConfirmRequiredPasskey(r.Context(), factors.RequiredPasskey{
+		Handle: watchword.Secret(p.cookies.step.Value(r)), Client: p.clients.of(w, r),
+		NewPasskey: factors.NewPasskey{Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form)},
+	})
+	return p.enrolled(w, r, form, enrolment{done, in, err})
 }

@@ -246,5 +246,7 @@ func (p *pages) passkeyPages() []route {
 		{method: "GET", path: pathNewPasskey, handle: p.requireSignIn(p.newPasskeyPage)},
 		{method: "POST", path: pathUpgrade, handle: p.requireSignIn(p.upgradeOptions)},
 		{method: "POST", path: pathPasskeys, handle: p.requireSignIn(p.newPasskeyForm)},
+		{method: "POST", path: pathEnrol + "/{id}/passkey", handle: p.enrolPasskeyForm},
+		{method: "POST", path: pathEnrol + "/{id}/passkey/options", handle: p.enrolPasskeyOptions},
 	}
 }

@@ -139,6 +139,7 @@ type authenticatorData struct {
 	Picture template.HTML // an SVG, because the Content-Security-Policy allows it without a source
 	URI     template.URL  // opens an app on the same device
 	Key     string        // the secret in groups of four, to type
+	Passkey *passkeyForm  // nil: the page offers no passkey instead of the app
 }
 
 // authenticatorView returns the page of an enrolment.

@@ -80,7 +80,8 @@ function offer(form) {
       problem.textContent = { NotAllowedError: cancelled, AbortError: cancelled, InvalidStateError: exists,
         NotSupportedError: unsupported, SecurityError: unsupported }[error.name] ?? failed;
       button.removeAttribute("aria-busy");
-      begun = undefined;
+      // The server has not seen the options again, so a second press can use them.
+      if (error.name !== "NotAllowedError") begun = undefined;
       if (suggests) autofill(form);
     }
   });
