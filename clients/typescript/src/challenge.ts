@@ -1,32 +1,36 @@
-// The cookie with the challenge of a sign-in that waits for a second factor.
+// The cookie with the challenge of a sign-in that waits: for a second factor, or for its first one.
 
 import type { Challenge } from "./api.js"
 import type { Jar } from "./cookiejar.js"
 
 const maxLength = 3_000 // because browsers drop a cookie of 4 KB
 
+/** Why a sign-in waits. */
+export type ChallengeCode = "SECOND_FACTOR_REQUIRED" | "ENROLMENT_REQUIRED"
+
 interface Kept extends Challenge {
+  code: ChallengeCode
+  /** The token of the waiting sign-in. Absent: it lies in Watchword's own cookie. */
   handle?: string | undefined
 }
 
 export interface ChallengeCookie {
-  challenge(): Challenge | undefined
-  /** The token of the waiting sign-in. */
+  /** Returns the challenge if the sign-in waits for this reason. */
+  challenge(code: ChallengeCode): Challenge | undefined
   handle(): string | undefined
-  /** @param handle undefined: it lies in Watchword's own cookie */
-  keep(challenge: Challenge, handle: string | undefined): void
+  keep(kept: Kept): void
   end(): void
 }
 
 export function createChallengeCookie(jar: Jar): ChallengeCookie {
   const read = (): ReturnType<typeof decodeChallenge> => decodeChallenge(jar.get("challenge"))
   return {
-    challenge: () => read()?.challenge,
-    handle: () => read()?.handle,
-    keep(challenge, handle) {
-      const value = encodeChallenge({ ...challenge, handle })
-      jar.set("challenge", value, { maxAge: challenge.expiresIn, sameSite: "strict" })
+    challenge(code) {
+      const found = read()
+      return found?.code === code ? found.challenge : undefined
     },
+    handle: () => read()?.handle,
+    keep: (kept) => jar.set("challenge", encodeChallenge(kept), { maxAge: kept.expiresIn, sameSite: "strict" }),
     end: () => jar.remove("challenge"),
   }
 }
@@ -45,14 +49,14 @@ function encodeChallenge({ expiresIn, ...kept }: Kept): string {
 /** Returns undefined for a cookie that is missing, changed or expired. */
 function decodeChallenge(
   text: string | undefined,
-): { challenge: Challenge; handle?: string | undefined } | undefined {
+): (Pick<Kept, "code" | "handle"> & { challenge: Challenge }) | undefined {
   const [until = "", json = ""] = (text ?? "").split(".")
   const expiresIn = Number(until) - Math.floor(Date.now() / 1000)
   if (!(expiresIn > 0)) return undefined
   try {
-    const { handle, ...kept } = JSON.parse(fromBase64(json)) as Kept
+    const { code, handle, ...kept } = JSON.parse(fromBase64(json)) as Kept
     if (!Array.isArray(kept.methods)) return undefined
-    return { challenge: { ...kept, expiresIn }, handle }
+    return { code, handle, challenge: { ...kept, expiresIn } }
   } catch {
     return undefined
   }

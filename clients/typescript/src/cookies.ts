@@ -1,7 +1,7 @@
 // The cookies of an application that renders on its server.
 
 import type { Challenge, SignIn } from "./api.js"
-import { createChallengeCookie } from "./challenge.js"
+import { createChallengeCookie, type ChallengeCode, type ChallengeCookie } from "./challenge.js"
 import { createJar, type CookieContext } from "./cookiejar.js"
 import { createProviderCookies, type ProviderCookies } from "./providercookies.js"
 import { createSessionCookies, tokensIn, type SessionCookies } from "./sessioncookies.js"
@@ -9,6 +9,7 @@ import { createSessionCookies, tokensIn, type SessionCookies } from "./sessionco
 export interface AppCookies
   extends
     Pick<SessionCookies, "access" | "refresh" | "device">,
+    Pick<ChallengeCookie, "challenge">,
     Pick<ProviderCookies, "keepVerifier" | "takeVerifier"> {
   readonly canSet: boolean
   /** The Cookie header of a sign-in or sign-out, with the names that Watchword gives its cookies. */
@@ -17,9 +18,8 @@ export interface AppCookies
   /** Stores the tokens of a response. A refresh keeps whether the cookies survive the browser. */
   save(response: SignIn, setCookies: readonly string[]): void
   clear(setCookies: readonly string[]): void
-  /** Stores the challenge of a sign-in that needs a second factor. */
-  keepChallenge(challenge: Challenge, setCookies: readonly string[]): void
-  challenge(): Challenge | undefined
+  /** Stores the challenge of a sign-in that waits for a factor. */
+  keepChallenge(code: ChallengeCode, challenge: Challenge, setCookies: readonly string[]): void
   endChallenge(setCookies: readonly string[]): void
   /** Stores the token that connects the account at a provider after the next sign-in. */
   keepLink(setCookies: readonly string[]): void
@@ -40,6 +40,7 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
     access: session.access,
     refresh: session.refresh,
     device: session.device,
+    challenge: waiting.challenge,
     keepVerifier: provider.keepVerifier,
     takeVerifier: provider.takeVerifier,
     forwarded() {
@@ -55,11 +56,10 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
       session.clear()
       jar.pass(setCookies)
     },
-    keepChallenge(challenge, setCookies) {
+    keepChallenge(code, challenge, setCookies) {
       jar.pass(setCookies)
-      waiting.keep(challenge, jar.isOwn ? tokensIn(setCookies).step?.value : undefined)
+      waiting.keep({ ...challenge, code, handle: jar.isOwn ? tokensIn(setCookies).step?.value : undefined })
     },
-    challenge: () => waiting.challenge(),
     endChallenge,
     keepLink(setCookies) {
       jar.pass(setCookies)

@@ -13,6 +13,7 @@
 import type {
   Challenge,
   Credentials,
+  FactorAnswer,
   FactorLogin,
   MeAnswer,
   Message,
@@ -21,10 +22,13 @@ import type {
   ProvidersAnswer,
   Registration,
   SignIn,
+  TOTPEnrolment,
   User,
   UserAnswer,
 } from "./api.js"
 import { attemptError, startAttempt, takeAttempt } from "./appattempt.js"
+import { createAppEnrolment } from "./appenrolment.js"
+import type { ChallengeCode } from "./challenge.js"
 import type { CookieContext } from "./cookiejar.js"
 import { createCookies, type AppCookies } from "./cookies.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
@@ -34,7 +38,16 @@ import { jsonRequest, readJSON, send, type Fetch, type Transport } from "./trans
 export type { CookieContext, CookieOptions } from "./cookiejar.js"
 export { WatchwordError } from "./error.js"
 export type { FieldError, WatchwordErrorCode } from "./error.js"
-export type { Challenge, FactorLogin, Metadata, Provider, User } from "./api.js"
+export type {
+  Challenge,
+  FactorAnswer,
+  FactorLogin,
+  Metadata,
+  Provider,
+  TOTPEnrolment,
+  User,
+  UserAnswer,
+} from "./api.js"
 
 /** Verifies access tokens, as `new Verifier(issuer)` of `@watchword/verify` does. It throws for an invalid token. */
 export interface TokenVerifier<I extends TokenIdentity = TokenIdentity> {
@@ -98,8 +111,9 @@ export interface RequestAuth<I extends TokenIdentity> {
   me<M extends object = Metadata>(): Promise<User & { metadata: M }>
   /**
    * Signs in. If the account has a second factor, it throws SECOND_FACTOR_REQUIRED, and a cookie
-   * keeps the `challenge`. Lead to a page that asks for a proof, and call loginFactor there. It
-   * needs cookies that can be set, as loginFactor, register and logout do.
+   * keeps the `challenge`. Lead to a page that asks for a proof, and call loginFactor there. If the
+   * account must have a factor and lacks it, it throws ENROLMENT_REQUIRED: see `enrolment`. It
+   * needs cookies that can be set, as every other sign-in and logout do.
    */
   login(body: Credentials): Promise<UserAnswer>
   /** Returns how to continue the sign-in that waits for a second factor in this browser, if there is one. */
@@ -110,6 +124,21 @@ export interface RequestAuth<I extends TokenIdentity> {
    * challenge has `rememberFor`.
    */
   loginFactor(body: FactorLogin): Promise<UserAnswer>
+  /**
+   * Returns the challenge of a sign-in that waits for its first factor in this browser, if there is
+   * one. `methods` are the factors that the server accepts, "totp" and "passkey".
+   */
+  enrolment(): Challenge | undefined
+  /**
+   * Creates a secret for an authenticator app. Call it in an action and show its result: a sign-in
+   * allows five calls, so it is not for a page that can be loaded again.
+   */
+  beginTOTP(): Promise<TOTPEnrolment>
+  /**
+   * Adds the app with the code that it shows, and completes the sign-in. Show `recoveryCodes`,
+   * because the server does not return them again. Its errors are those of loginFactor.
+   */
+  confirmTOTP(id: string, body: { code: string }): Promise<UserAnswer & FactorAnswer>
   register(body: Registration): Promise<UserAnswer | Message>
   /** Lists the external providers, for buttons. Without providers, the list is empty. */
   providers(): Promise<Provider[]>
@@ -121,9 +150,9 @@ export interface RequestAuth<I extends TokenIdentity> {
   signInWith(provider: string, returnTo: string): Promise<string>
   /**
    * Completes a sign-in with an external provider. `url` is that of the request to `returnTo`. It
-   * throws SECOND_FACTOR_REQUIRED as login does. After LINK_REQUIRED, let the user sign in to the
-   * account as usual in this browser, which connects the provider. Redirect in each case, so that
-   * the code does not stay in the history.
+   * throws SECOND_FACTOR_REQUIRED and ENROLMENT_REQUIRED as login does. After LINK_REQUIRED, let the
+   * user sign in to the account as usual in this browser, which connects the provider. Redirect in
+   * each case, so that the code does not stay in the history.
    */
   finishSignInWith(url: string | URL): Promise<UserAnswer>
   /** Ends the session, or with `everywhere` all sessions of the user. */
@@ -278,18 +307,20 @@ function createRequestAuth<I extends TokenIdentity>(shared: Shared<I>, request: 
       return { ...user, metadata }
     },
     login: async (body) => ({ user: (await signIn<SignIn>("login", body)).user }),
-    challenge: () => cookies.challenge(),
+    challenge: () => cookies.challenge("SECOND_FACTOR_REQUIRED"),
     loginFactor: async (body) => ({ user: (await signIn<SignIn>("login/factor", body)).user }),
     async register(body) {
       const result = await signIn<SignIn | Message>("register", body)
       return "user" in result ? { user: result.user } : result
     },
+    ...createAppEnrolment(cookies, signIn),
     ...createSignInWith(shared, request, cookies, signIn),
     logout: (options) => logout(shared, request, cookies, lookup, options),
   }
 }
 
-type SignInRequest = <T extends SignIn | Message>(path: string, body: object) => Promise<T>
+/** Sends a request that may sign in. */
+export type SignInRequest = <T extends object>(path: string, body: object) => Promise<T>
 
 /**
  * Watchword returns the tokens in cookies, as to a browser, because only browsers are remembered.
@@ -303,7 +334,7 @@ function createSignIn<I extends TokenIdentity>(
 ): SignInRequest {
   function refused(error: unknown, setCookies: readonly string[]): void {
     if (!(error instanceof WatchwordError)) return
-    if (error.challenge) cookies.keepChallenge(error.challenge, setCookies)
+    if (error.challenge) cookies.keepChallenge(error.code as ChallengeCode, error.challenge, setCookies)
     else if (error.code === "LINK_REQUIRED") cookies.keepLink(setCookies)
     else if (error.code === "CHALLENGE_INVALID") cookies.endChallenge(setCookies)
   }
@@ -316,7 +347,7 @@ function createSignIn<I extends TokenIdentity>(
     const sent = { ...init, headers: headersOf(request, more) }
     return send(transport, `${apiUrl}/${path}`, sent, async (response) => {
       const setCookies = response.headers.getSetCookie()
-      const result = await readJSON<SignIn | Message>(response).catch((error: unknown) => {
+      const result = await readJSON<SignIn | object>(response).catch((error: unknown) => {
         refused(error, setCookies)
         throw error
       })

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } fro
 import { Verifier } from "../../verify/src/index.js"
 import { createClient, type Client } from "../src/index.js"
 import { createProviders, type Providers } from "../src/providers.js"
-import { createServerAuth, type RequestAuth, type TokenIdentity } from "../src/server.js"
+import { createServerAuth, WatchwordError, type RequestAuth, type TokenIdentity } from "../src/server.js"
 import { opened } from "./browser.js"
 import { codeOf, enrolled } from "./enrolled.js"
 import { startWatchword, type Watchword } from "./watchword.js"
@@ -95,6 +95,14 @@ class Browser {
   }
 }
 
+/** Returns where a call makes the page go, whose promise then stays pending. */
+function leaving(call: () => Promise<unknown>): Promise<string> {
+  return new Promise((assign, reject) => {
+    vi.stubGlobal("location", Object.assign(new URL(location.href), { assign }))
+    call().catch(reject)
+  })
+}
+
 /** Windows that the page opens. The last page of a window loads as in a popup. */
 function popups(browser: Browser, behaves: "well" | "is blocked" | "is closed" | "looks closed" = "well") {
   const windows: { closed: boolean; visited: string }[] = []
@@ -124,9 +132,7 @@ test("a redirect to a provider signs in a new user", async () => {
   expect(await providers.list()).toEqual({
     providers: [{ id: "acme", name: "Acme", kind: "oidc", url: `${server.url}/sign-in/acme` }],
   })
-  const left = new Promise<string>((assign) => vi.stubGlobal("location", Object.assign(new URL(location.href), { assign })))
-  void providers.signInWith("acme")
-  const back = await browser.visit(await left)
+  const back = await browser.visit(await leaving(() => providers.signInWith("acme")))
   expect(back).toBe(`${app}/start?a=1`)
   const again = browser.page(back)
   expect(again.providers.takeError()).toBeUndefined()
@@ -139,9 +145,7 @@ test("a redirect that failed says why, once", async () => {
   await atProvider({ deny: true })
   const browser = new Browser()
   const { providers } = browser.page()
-  const left = new Promise<string>((assign) => vi.stubGlobal("location", Object.assign(new URL(location.href), { assign })))
-  void providers.signInWith("acme", { returnTo: "/other" })
-  const back = await browser.visit(await left)
+  const back = await browser.visit(await leaving(() => providers.signInWith("acme", { returnTo: "/other" })))
   expect(back).toBe(`${app}/other#error=PROVIDER_REFUSED`)
   const again = browser.page(back)
   expect(again.providers.takeError()).toMatchObject({ code: "PROVIDER_REFUSED", message: expect.stringContaining("cancelled") as string })
@@ -203,6 +207,69 @@ test("a user connects and disconnects an account at a provider", async () => {
   expect(await providers.identities()).toEqual({ identities: [] })
 })
 
+/** Signs up in a new browser, and proves the address. */
+async function proven(email: string): Promise<{ browser: Browser; client: Client; providers: Providers }> {
+  const browser = new Browser()
+  const { client, providers } = browser.page()
+  await client.register({ email, password })
+  await client.verifyEmail({ token: await mailedToken(email) })
+  return { browser, client, providers }
+}
+
+test("a redirect connects a provider, and refuses an account of another user", async () => {
+  await atProvider({ sub: "six", email: "elsewhere@example.com", email_verified: true, name: "Six" })
+  const through = async ({ browser, providers }: Awaited<ReturnType<typeof proven>>) => {
+    const back = await browser.visit(await leaving(() => providers.link("acme", { returnTo: "/settings?tab=2" })))
+    const page = browser.page(back)
+    await page.client.restore()
+    return { back, ...page }
+  }
+  const own = await through(await proven("six@example.com"))
+  expect(own.back).toBe(`${app}/settings?tab=2`)
+  expect(own.providers.takeError()).toBeUndefined()
+  const { identities } = await own.providers.identities()
+  expect(identities).toMatchObject([{ provider: "acme", email: "elsewhere@example.com" }])
+
+  const stranger = await proven("seven@example.com")
+  const refused = await through(stranger)
+  expect(refused.back).toBe(`${app}/settings?tab=2#error=IDENTITY_TAKEN`)
+  const error = refused.providers.takeError()
+  expect(error).toBeInstanceOf(WatchwordError)
+  expect(error).toMatchObject({ code: "IDENTITY_TAKEN", message: expect.stringContaining("another account") as string })
+  expect(location.href).toBe(`${app}/settings?tab=2`)
+  popups(stranger.browser)
+  const popup: unknown = await refused.providers.link("acme", { mode: "popup" }).catch((e: unknown) => e)
+  expect(popup).toBeInstanceOf(WatchwordError)
+  expect(popup).toMatchObject({ code: "IDENTITY_TAKEN" })
+  expect(await refused.providers.identities()).toEqual({ identities: [] })
+  expect(refused.client.getSnapshot()).toMatchObject({ status: "signedIn", user: { email: "seven@example.com" } })
+})
+
+test("a provider with the address of an account is connected by the next sign-in to it", async () => {
+  const email = "eight@example.com"
+  await (await proven(email)).client.logout()
+  await atProvider({ sub: "eight", email, email_verified: true, name: "Eight" })
+  const browser = new Browser()
+  const { providers } = browser.page()
+  const back = await browser.visit(await leaving(() => providers.signInWith("acme")))
+  expect(back).toBe(`${app}/start#error=LINK_REQUIRED`)
+  const { client, providers: again } = browser.page(back)
+  const error = again.takeError()
+  expect(error).toBeInstanceOf(WatchwordError)
+  expect(error).toMatchObject({ code: "LINK_REQUIRED", message: expect.stringContaining("Sign in to it once") as string })
+  popups(browser)
+  const popup: unknown = await again.signInWith("acme", { mode: "popup" }).catch((e: unknown) => e)
+  expect(popup).toBeInstanceOf(WatchwordError)
+  expect(popup).toMatchObject({ code: "LINK_REQUIRED" })
+  expect(await client.restore()).toMatchObject({ status: "signedOut" })
+
+  await client.login({ email, password })
+  expect((await again.identities()).identities).toMatchObject([{ provider: "acme", email }])
+  await client.logout()
+  hasFocus = true
+  expect(await again.signInWith("acme", { mode: "popup" })).toMatchObject({ user: { email } })
+})
+
 async function mailedToken(to: string): Promise<string> {
   const find = async (): Promise<string> => {
     const mail = (await server.mails()).find((text) => text.includes(to))
@@ -214,10 +281,10 @@ async function mailedToken(to: string): Promise<string> {
 }
 
 /** An application that renders on its server, and the cookies that it has set in a browser. */
-function rendering() {
-  const verifier = new Verifier(server.url)
+function rendering(baseUrl = server.url) {
+  const verifier = new Verifier(baseUrl)
   onTestFinished(() => verifier.close())
-  const auth = createServerAuth({ baseUrl: server.url, origin: app, verifier })
+  const auth = createServerAuth({ baseUrl, origin: app, verifier })
   const jar = new Map<string, string>()
   const request = (): RequestAuth<TokenIdentity> =>
     auth({
@@ -271,7 +338,9 @@ test("a server that renders connects a provider after a sign-in, and asks for th
   await atProvider({ sub: "own", email, email_verified: true, name: "Ada" })
   const { jar, request } = rendering()
   const through = async (): Promise<string> => new Browser().visit(await request().signInWith("acme", "/back"))
-  await expect(request().finishSignInWith(await through())).rejects.toMatchObject({ code: "LINK_REQUIRED" })
+  const error: unknown = await request().finishSignInWith(await through()).catch((e: unknown) => e)
+  expect(error).toBeInstanceOf(WatchwordError)
+  expect(error).toMatchObject({ code: "LINK_REQUIRED", message: expect.stringContaining("Sign in") as string })
   expect([...jar.keys()]).toEqual(["watchword-connect"])
   await expect(request().login({ email, password })).rejects.toMatchObject({ code: "SECOND_FACTOR_REQUIRED" })
   await request().loginFactor({ recoveryCode: codes[0] as string })
@@ -283,3 +352,24 @@ test("a server that renders connects a provider after a sign-in, and asks for th
   expect(await request().loginFactor({ totp: codeOf(secret, 1) })).toMatchObject({ user: { email } })
   expect(await request().session()).toBeDefined()
 })
+
+test("a server that renders asks for the first factor after a provider", async () => {
+  const strict = await startWatchword(
+    "--config", join(folder, "watchword.yaml"), "--allowed-origins", app, "--second-factor", "required")
+  const leadTo = (url: string): Promise<Response> =>
+    fetch(`${issuer}/test/redirect`, { method: "PUT", body: `${url}/sign-in/acme/callback` })
+  onTestFinished(async () => {
+    await leadTo(server.url)
+    await strict.stop()
+  })
+  await leadTo(strict.url)
+  await atProvider({ sub: "strict", email: "strict@example.com", email_verified: true, name: "Ada" })
+  const { request } = rendering(strict.url)
+  const back = await new Browser().visit(await request().signInWith("acme", "/back"))
+  await expect(request().finishSignInWith(back)).rejects.toMatchObject({ code: "ENROLMENT_REQUIRED" })
+  expect(request().enrolment()).toMatchObject({ methods: ["totp"] })
+  const { id, secret } = await request().beginTOTP()
+  const done = await request().confirmTOTP(id, { code: codeOf(secret) })
+  expect(done.user).toMatchObject({ email: "strict@example.com" })
+  expect(await request().session()).toBeDefined()
+}, 60_000)

@@ -353,3 +353,57 @@ test("a browser without a challenge can't complete a sign-in, whatever its cooki
   browser.jar.set("watchword-challenge", encoded({ methods: ["totp"] }).replace(String(until), "1"))
   expect(auth(browser.request()).challenge()).toBeUndefined()
 })
+
+test.each(layouts)("a sign-in waits for the first factor over several requests, with $name", async (layout) => {
+  const strict = await startWatchword("--second-factor", "required", "--limits", "off")
+  onTestFinished(() => strict.stop())
+  const verifier = new Verifier(strict.url)
+  onTestFinished(() => verifier.close())
+  const { refreshCookie } = layout
+  const { auth, network } = application({ baseUrl: strict.url, origin: strict.url, verifier, refreshCookie })
+  const [browser, body] = [new Browser(), person()]
+  expect(await auth(browser.request()).register(body)).toHaveProperty("message")
+  await strict.run("users", "verify", body.email)
+  const error: unknown = await auth(browser.request()).login({ ...body, remember: false }).catch((e: unknown) => e)
+  expect(error).toBeInstanceOf(WatchwordError)
+  expect(error).toMatchObject({ code: "ENROLMENT_REQUIRED", status: 403, challenge: { methods: ["totp"] } })
+  expect(JSON.stringify(error)).not.toContain("wwc_")
+
+  const page = auth(browser.request({ canSet: false }))
+  expect(page.enrolment()).toMatchObject({ methods: ["totp"], expiresIn: expect.any(Number) as number })
+  expect(JSON.stringify(page.enrolment())).not.toContain("wwc_")
+  expect(page.challenge()).toBeUndefined()
+  expect(await page.session()).toBeUndefined()
+  await expect(page.beginTOTP()).rejects.toThrow(TypeError)
+  const { id, secret, qr } = await auth(browser.request()).beginTOTP()
+  expect(qr).toContain("<svg")
+  const confirm = (one: Browser, code: string) => auth(one.request()).confirmTOTP(id, { code })
+  await expect(confirm(browser, "abc")).rejects.toMatchObject({ code: "FACTOR_WRONG" })
+  network.sent.length = 0
+  await expect(confirm(new Browser(), codeOf(secret))).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
+  expect(network.sent).toEqual([])
+
+  const request = auth(browser.request())
+  const before = new Map(browser.jar)
+  const done = await request.confirmTOTP(id, { code: codeOf(secret) })
+  expect(done).toMatchObject({ user: { email: body.email }, factor: { kind: "totp" } })
+  expect(done.recoveryCodes).toHaveLength(10)
+  expect(Object.keys(done).sort()).toEqual(["factor", "recoveryCodes", "user"])
+  expect((await request.session())?.subject).toBeTypeOf("string")
+  expect(request.enrolment()).toBeUndefined()
+  expect([...browser.jar.keys()].filter((name) => /step|challenge/.test(name))).toEqual([])
+  expect(browser.options.get(layout.session)?.maxAge).toBeUndefined() // remember: false
+
+  const copy = new Browser() // the challenge is used up
+  for (const [name, value] of before) copy.jar.set(name, value)
+  await expect(auth(copy.request()).beginTOTP()).rejects.toMatchObject({ code: "CHALLENGE_INVALID", status: 401 })
+  expect(auth(copy.request()).enrolment()).toBeUndefined()
+
+  await request.logout()
+  await expect(auth(browser.request()).login(body)).rejects.toMatchObject({ code: "SECOND_FACTOR_REQUIRED" })
+  expect(auth(browser.request()).enrolment()).toBeUndefined()
+  expect(auth(browser.request()).challenge()).toMatchObject({ methods: ["totp", "recovery"] })
+  await expect(auth(browser.request()).beginTOTP()).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
+  const again = { recoveryCode: done.recoveryCodes?.[0] ?? "" }
+  expect(await auth(browser.request()).loginFactor(again)).toMatchObject({ user: { email: body.email } })
+}, 60_000)
