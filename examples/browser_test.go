@@ -31,6 +31,7 @@ import (
 
 // An application is a page and its server, as `npm start` starts them.
 type application struct {
+	name        string // of the example
 	url, server string
 	data        string // folder of the server, and of its program
 	chromium    browsertest.Chromium
@@ -40,7 +41,7 @@ func startApplication(t *testing.T, example string, settings ...string) *applica
 	t.Helper()
 	program, _ := node(t, example)
 	port, server := freePort(t), freePort(t)
-	a := &application{server: "http://localhost:" + server, data: t.TempDir()}
+	a := &application{name: example, server: "http://localhost:" + server, data: t.TempDir()}
 	env := append(settings, "SERVER_PORT="+server, "APP_PORT="+port, "DATA_DIR="+a.data)
 	a.url = run(t, example, env, program, "start.js").url
 	t.Cleanup(a.chromium.Stop)

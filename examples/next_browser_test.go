@@ -58,7 +58,7 @@ func nextWithoutScript(t *testing.T, a *application) {
 	browsertest.Command(t, b.ctx, emulation.SetScriptExecutionDisabled, noScript)
 	b.visit(a.url + "/account")
 	b.until("Stay signed in") // a visitor is sent to the sign-in page
-	b.fits("next-sign-in")
+	b.fits(a.name + "-sign-in")
 	b.fill("Email", email)
 	b.fill("Password", "short")
 	b.press("Create an account")
@@ -66,7 +66,7 @@ func nextWithoutScript(t *testing.T, a *application) {
 	b.fill("Password", password)
 	b.press("Create an account")
 	b.until("Your account", email, "this device")
-	b.fits("next-account")
+	b.fits(a.name + "-account")
 	want := []string{"watchword-access", "watchword-device", "watchword-session"}
 	if got := b.appCookies(); !slices.Equal(got, want) {
 		t.Errorf("cookies after a sign-up: %q", got)
@@ -96,7 +96,7 @@ func nextSecondStep(t *testing.T, a *application) {
 	b.visit(a.url + "/sign-in?to=/admin")
 	b.signInNext(email, password)
 	b.until("Enter a code", "Don’t ask again in this browser for 30 days")
-	b.fits("next-second-step")
+	b.fits(a.name + "-second-step")
 	if got := b.appCookies(); !slices.Equal(got, []string{"watchword-challenge"}) {
 		t.Errorf("cookies between the two steps: %q", got)
 	}
@@ -132,7 +132,7 @@ func nextProvider(t *testing.T, a *application, provider process) {
 		return b
 	}
 	b := visitor()
-	b.fits("next-sign-in-providers")
+	b.fits(a.name + "-sign-in-providers")
 	provider.put(t, "/test/user", `{"deny": true}`)
 	b.press(button)
 	b.until("The sign-in was cancelled.", button)

@@ -1,24 +1,25 @@
 package examples_test
 
-import (
-	"slices"
-	"testing"
-
-	"github.com/chromedp/cdproto/emulation"
-
-	"github.com/watchword-auth/watchword/internal/browsertest"
-)
+import "testing"
 
 // The SvelteKit application in a real Chromium, built and started as in production, with the
 // built server. Its pages have the texts of the Next.js application, so tests of both share
 // helpers. Access tokens live for 10 s.
 
 func TestSvelteKitApplicationKeepsUsersSignedIn(t *testing.T) {
-	a := startApplication(t, "sveltekit", "WATCHWORD_ACCESS_TTL=10s")
+	provider, settings := startProvider(t)
+	a := startApplication(t, "sveltekit", append(settings,
+		"WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REMEMBER_DEVICE=720h")...)
+	provider.put(t, "/test/redirect", a.server+"/sign-in/acme/callback")
 	t.Parallel() // only here, because building the packages changes files that other tests read
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
-			"signs in and out without JavaScript":    svelteWithoutScript,
+			"signs in and out without JavaScript": nextWithoutScript,
+			"asks for a second factor":            nextSecondStep,
+			"asks for a second factor by script":  svelteSecondStep,
+			"signs in with a provider": func(t *testing.T, a *application) {
+				nextProvider(t, a, provider)
+			},
 			"shows a page to one role":               nextRole,
 			"signs out everywhere":                   nextEverywhere,
 			"signs out with an expired token":        nextExpiredSignOut,
@@ -31,41 +32,6 @@ func TestSvelteKitApplicationKeepsUsersSignedIn(t *testing.T) {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
 		}
 	})
-}
-
-func svelteWithoutScript(t *testing.T, a *application) {
-	const email = "plain@example.com"
-	b, _ := a.open(t)
-	noScript := emulation.SetScriptExecutionDisabledParams{Value: true}
-	browsertest.Command(t, b.ctx, emulation.SetScriptExecutionDisabled, noScript)
-	b.visit(a.url + "/account")
-	b.until("Stay signed in") // a visitor is sent to the sign-in page
-	b.fits("sveltekit-sign-in")
-	b.fill("Email", email)
-	b.fill("Password", "short")
-	b.press("Create an account")
-	b.until("Use at least 8 characters.")
-	b.fill("Password", password)
-	b.press("Create an account")
-	b.until("Your account", email, "this device")
-	b.fits("sveltekit-account")
-	want := []string{"watchword-access", "watchword-device", "watchword-session"}
-	if got := b.appCookies(); !slices.Equal(got, want) {
-		t.Errorf("cookies after a sign-up: %q", got)
-	}
-	b.expire()
-	b.visit(a.url + "/account")
-	b.until("Your account", email)
-	b.press("Sign out")
-	b.until("You are a visitor.")
-	if got := b.appCookies(); !slices.Equal(got, []string{"watchword-device"}) {
-		t.Errorf("cookies after a sign-out: %q", got)
-	}
-	b.visit(a.url + "/sign-in?to=//evil.example/")
-	b.signInNext(email, "eight yellow herons")
-	b.until("Wrong email or password.")
-	b.signInNext(email, password)
-	b.until("Your account", email)
 }
 
 // With JavaScript, a link loads only the data of the next page. The hook refreshes for it, too.
@@ -86,6 +52,27 @@ func svelteClientRoute(t *testing.T, a *application) {
 	}
 	if b.sessionToken() == before {
 		t.Error("the expired token was not refreshed")
+	}
+}
+
+// With JavaScript, the forms of both steps are sent by scripts, and the document stays.
+func svelteSecondStep(t *testing.T, a *application) {
+	const email, label = "script@example.com", "Code of your authenticator app, or a recovery code"
+	codes := a.enrol(t, email)
+	b, _ := a.open(t)
+	b.visit(a.url + "/sign-in")
+	b.await("the script runs", `() => !!document.querySelector("#svelte-announcer")`, func() {})
+	see[bool](b, `() => { window.sameDocument = true; return true }`)
+	b.signInNext(email, password)
+	b.until("Enter a code")
+	b.fill(label, "000000x")
+	b.press("Continue")
+	b.until("This code is wrong or was used already. Enter the current code.")
+	b.fill(label, codes[1])
+	b.press("Continue")
+	b.until("Your account", email)
+	if !see[bool](b, `() => window.sameDocument === true`) {
+		t.Error("a step loaded a whole page")
 	}
 }
 

@@ -3,10 +3,25 @@ import { WatchwordError } from '@watchword/client/server'
 import { pathOf } from '$lib/server/session'
 import type { Actions, PageServerLoad } from './$types'
 
+/** The next step after an error of a provider, by its code. */
+const messages: Record<string, string> = {
+  LINK_REQUIRED: 'You have an account here. Sign in to it once to connect this provider.',
+  PROVIDER_REFUSED: 'The sign-in was cancelled. Try again, or sign in in another way.',
+  EMAIL_NOT_VERIFIED: 'Check your inbox. We emailed you the next step.',
+  ACCOUNT_DISABLED: 'This account is disabled.',
+  SIGNUP_CLOSED: 'Sign-up is closed.',
+}
+
 export const load: PageServerLoad = async ({ locals, url }) => {
   const to = pathOf(url.searchParams.get('to'))
   if (await locals.auth.session()) redirect(303, to)
-  return { to }
+  const providers = await locals.auth.providers().catch(() => []) // the form works without them
+  const error = url.searchParams.get('error')
+  return {
+    to,
+    providers: providers.map(({ id, name }) => ({ id, name })),
+    message: error === null ? undefined : (messages[error] ?? 'This did not work. Try again.'),
+  }
 }
 
 export const actions: Actions = {
@@ -19,6 +34,12 @@ export const actions: Actions = {
       const result = await event.locals.auth.register(credentials)
       return 'message' in result ? result.message : undefined // confirm the address first
     }),
+  /** Leads to an external provider, which leads back to routes/sign-in/return. */
+  async signInWith({ request, locals }) {
+    const form = await request.formData()
+    const to = encodeURIComponent(pathOf(form.get('to')))
+    redirect(303, await locals.auth.signInWith(String(form.get('provider')), `/sign-in/return?to=${to}`))
+  },
 }
 
 type SignIn = (credentials: { email: string; password: string }, form: FormData) => Promise<string | void>
@@ -33,6 +54,7 @@ async function handleForm({ request }: RequestEvent, signIn: SignIn) {
     if (message) return { email, to, message, fields: {} as Record<string, string> }
   } catch (error) {
     if (!(error instanceof WatchwordError)) throw error
+    if (error.code === 'SECOND_FACTOR_REQUIRED') redirect(303, `/sign-in/second-step?to=${encodeURIComponent(to)}`)
     const fields = Object.fromEntries(error.fields.map(({ field, message }) => [field, message]))
     return fail(error.status || 503, { email, to, message: error.message, fields })
   }

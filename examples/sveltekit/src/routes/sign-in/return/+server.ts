@@ -1,0 +1,19 @@
+import { redirect } from '@sveltejs/kit'
+import { WatchwordError } from '@watchword/client/server'
+import { pathOf } from '$lib/server/session'
+import type { RequestHandler } from './$types'
+
+/** The way back from an external provider. It ends with a redirect, so the code does not stay in the history. */
+export const GET: RequestHandler = async ({ locals, url }) => {
+  const to = pathOf(url.searchParams.get('to'))
+  const query = new URLSearchParams({ to })
+  try {
+    await locals.auth.finishSignInWith(url)
+  } catch (error) {
+    if (!(error instanceof WatchwordError)) throw error
+    if (error.code === 'SECOND_FACTOR_REQUIRED') redirect(303, `/sign-in/second-step?${query}`)
+    query.set('error', error.code)
+    redirect(303, `/sign-in?${query}`)
+  }
+  redirect(303, to)
+}
