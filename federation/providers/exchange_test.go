@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/federation/providers"
 	"github.com/watchword-auth/watchword/server"
@@ -160,6 +161,11 @@ func TestCodeOfAChangedAccountOpensNothing(t *testing.T) {
 		for name, change := range map[string]func(watchword.User){
 			"password": func(u watchword.User) { b.reset(s, u, "another horse battery") },
 			"address":  func(u watchword.User) { must(t, operator.ChangeEmail(t.Context(), u.ID, "new@example.com")) },
+			"factors": func(u watchword.User) {
+				must(t, s.store.Factors().Update(t.Context(), func(tx factors.Tx) error {
+					return tx.CountFactors(t.Context(), u.ID, time.Now())
+				}))
+			},
 			"disabled": func(u watchword.User) { must(t, operator.DisableUser(t.Context(), u.ID)) },
 			"deleted":  func(u watchword.User) { must(t, operator.DeleteUser(t.Context(), u.ID)) },
 			"disconnected": func(u watchword.User) {
@@ -188,6 +194,35 @@ func TestCodeOfAChangedAccountOpensNothing(t *testing.T) {
 			b.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
 		}
 	})
+}
+
+// The exchange overwrites the cookie of the session before.
+func TestExchangeReplacesTheSessionOfTheCookie(t *testing.T) {
+	onBothStores(t, withApp(), func(t *testing.T, s *site) {
+		b := newBrowser(t)
+		for range 2 {
+			code := newBrowser(t).returned(s, "code")
+			p := b.call(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier}, "")
+			if n := s.place.living(t); p.StatusCode != http.StatusOK || n != 1 {
+				t.Errorf("%d %s; %d sessions", p.StatusCode, p.text, n)
+			}
+		}
+	})
+}
+
+// A callback sends requests to the provider, and an exchange writes to the store.
+func TestCallbacksAndExchangesOfAClientAreLimited(t *testing.T) {
+	t.Parallel()
+	with := withApp()
+	with.engine = func(o *watchword.Options) { o.Limits.PasskeyPerClient = watchword.Limit{Count: 2, Per: time.Hour} }
+	s := onSQLite(t, with)
+	b := newBrowser(t)
+	code := b.returned(s, "code")
+	b.redeem(s, code, "short").refused(t, 401, watchword.CodeChallengeInvalid)
+	b.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
+	b.redeem(s, code, verifier).refused(t, 429, watchword.CodeRateLimited)
+	b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+	b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeRateLimited)
 }
 
 // SW-28

@@ -56,6 +56,7 @@ type site struct {
 	federation *federation.Manager
 	mails      chan watchword.Message
 	log        *lines
+	race       *race // of setup.races
 	place
 	op   *honest   // of withHonest
 	acme *scripted // of withScripted
@@ -112,6 +113,7 @@ type setup struct {
 	link   bool                // LinkProven
 	host   string              // serves https under this name; default: http on localhost
 	seen   func(*http.Request) // is called with each request
+	races  bool                // site.race works
 }
 
 // stores are the kinds of stores.
@@ -157,25 +159,28 @@ type place struct{ sqlite, postgres string }
 // dump returns all rows of the store.
 func (p place) dump(t *testing.T) string {
 	t.Helper()
-	driver, source, row := "sqlite", p.sqlite, "*"
-	list := "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+	row, list := "*", "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
 	if p.postgres != "" {
-		driver, source, row = "pgx", p.postgres, "x::text"
+		row = "x::text"
 		list = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name"
 	}
-	db, err := sql.Open(driver, source)
-	must(t, err)
-	defer db.Close()
 	var text strings.Builder
-	for _, table := range read(t, db, list) {
-		fmt.Fprintln(&text, table, read(t, db, `SELECT `+row+` FROM "`+table[0]+`" AS x`))
+	for _, table := range p.rows(t, list) {
+		fmt.Fprintln(&text, table, p.rows(t, `SELECT `+row+` FROM "`+table[0]+`" AS x`))
 	}
 	return text.String()
 }
 
-// read returns the rows of a query as text.
-func read(t *testing.T, db *sql.DB, query string) (all [][]string) {
+// rows returns the rows of a query as text.
+func (p place) rows(t *testing.T, query string) (all [][]string) {
 	t.Helper()
+	driver, source := "sqlite", p.sqlite
+	if p.postgres != "" {
+		driver, source = "pgx", p.postgres
+	}
+	db, err := sql.Open(driver, source)
+	must(t, err)
+	defer db.Close()
 	rows, err := db.QueryContext(t.Context(), query)
 	must(t, err)
 	defer rows.Close()
@@ -217,7 +222,12 @@ func newSite(t *testing.T, store realStore, at place, with setup) *site {
 	}
 	s.engine, err = watchword.New(t.Context(), store, options)
 	must(t, err)
-	s.federation, err = federation.New(s.engine, store.Federation(),
+	external := store.Federation()
+	if with.races {
+		s.race = &race{Store: external}
+		external = s.race
+	}
+	s.federation, err = federation.New(s.engine, external,
 		federation.Options{Providers: with.offers(t, s), LinkProven: with.link})
 	must(t, err)
 	edge := server.Options{Federation: s.federation, Log: log,
