@@ -123,7 +123,11 @@ func TestCodeWithoutItsVerifierIsUsedUp(t *testing.T) {
 			b.redeem(s, code, wrong).refused(t, 401, watchword.CodeChallengeInvalid)
 			b.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
 		}
+		// A verifier that is short could be guessed. Its hash does not show that.
 		b := newBrowser(t)
+		to, err := url.Parse(b.get(b.toCallback(s, "acme", startOf(challengeOf("short")))).location())
+		must(t, err)
+		b.redeem(s, to.Query().Get("code"), "short").refused(t, 401, watchword.CodeChallengeInvalid)
 		code := b.returned(s, "code")
 		for _, invented := range []string{"", "x", code + "x", code[:len(code)-1], "wwc_" + strings.Repeat("A", 60)} {
 			b.redeem(s, invented, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
