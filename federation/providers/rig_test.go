@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -200,6 +201,14 @@ func (p place) rows(t *testing.T, query string) (all [][]string) {
 	}
 	must(t, rows.Err())
 	return all
+}
+
+// living returns the number of sessions of all users that have not ended.
+func (p place) living(t *testing.T) int {
+	t.Helper()
+	n, err := strconv.Atoi(p.rows(t, "SELECT COUNT(*) FROM sessions WHERE ended_at = 0")[0][0])
+	must(t, err)
+	return n
 }
 
 func newSite(t *testing.T, store realStore, at place, with setup) *site {
