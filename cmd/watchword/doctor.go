@@ -94,7 +94,7 @@ func (d *checkup) print(p *program, asJSON bool) error {
 			p.say("%18s%s", "", printable(f.Do))
 		}
 	}
-	p.say("\n%d ok, %d warnings, %d failures.", count["ok"], count["warn"], count["fail"])
+	p.say("\nOk: %d. Warnings: %d. Failures: %d.", count["ok"], count["warn"], count["fail"])
 	return result
 }
 

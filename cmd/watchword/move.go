@@ -151,7 +151,7 @@ func (c *moveCmd) print(p *program, m moved) error {
 	if err := p.printTable(t); err != nil {
 		return err
 	}
-	p.say("\nMoved %d rows from %s to %s.", m.Rows, m.From, m.To)
+	p.say("\nMoved from %s to %s. Rows: %d.", m.From, m.To, m.Rows)
 	if p.settings.MasterKey == "" {
 		p.say("Start the servers with WATCHWORD_STORE set to it, and the same master key: WATCHWORD_MASTER_KEY_FILE=%s",
 			p.settings.masterKeyPath())

@@ -45,14 +45,14 @@ func TestResetFactorsRemovesThem(t *testing.T) {
 			for _, line := range []string{
 				"totp  phone  added 2026-11-24, never used\n",
 				"passkey  work (1Password)  added 2026-11-24, not asked for before its first use\n",
-				"2 factors, 1 recovery codes left\n",
+				"Factors: 2. Recovery codes left: 1.\n",
 			} {
 				if !strings.Contains(got.out, line) {
 					t.Errorf("no %q in\n%s%s", line, got.out, got.errors)
 				}
 			}
 			for _, c := range []struct{ kind, removed, left string }{
-				{"recovery", "Removed the recovery codes of ada@", "2 factors, 0 recovery codes"},
+				{"recovery", "Removed the recovery codes of ada@", "Factors: 2. Recovery codes left: 0."},
 				{"totp", "Removed the authenticator apps of ada@", "passkey  work"},
 			} {
 				got := watchword("users", "reset-factors", ada, "--yes", "--kind", c.kind)

@@ -57,6 +57,6 @@ func (c *userIdentities) Run(ctx context.Context, p *program) error {
 			v.LinkedAt.Format(time.DateOnly))
 	}
 	// An account without one gets the line too, so that the output is never empty.
-	p.say("%d connected accounts", len(views))
+	p.say("Connected accounts: %d.", len(views))
 	return nil
 }

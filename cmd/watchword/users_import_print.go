@@ -158,7 +158,7 @@ func (w *importPrinter) section(r *userimport.Report, title string, counts map[s
 		w.line(r, counts[name], name)
 	}
 	if more := len(names) - maxLines; more > 0 {
-		w.program.say("  … and %d others", more)
+		w.program.say("  … and %d more", more)
 	}
 }
 
