@@ -64,8 +64,8 @@ type SealedFactor struct {
 // Unstable: only stores and package factors use it.
 type OfferedFactor struct {
 	Kind         string
-	CredentialID string          // of a passkey; otherwise empty
-	Record       json.RawMessage // the public half of a passkey; otherwise null
+	CredentialID string // of a passkey; otherwise empty
+	Record       string // the public half of a passkey as JSON; otherwise empty
 }
 
 // FactorContext binds the sealed secret of a factor to its row.

@@ -309,7 +309,7 @@ func (m *Manager) Offer(ctx context.Context, refused error) error {
 func (m *Manager) offered(ctx context.Context, o *watchword.ChallengeOffer, id string) (all []Factor, err error) {
 	if offered := m.engine.Offered(o); offered != nil {
 		for _, f := range offered {
-			all = append(all, Factor{Kind: Kind(f.Kind), CredentialID: f.CredentialID, Record: string(f.Record)})
+			all = append(all, Factor{Kind: Kind(f.Kind), CredentialID: f.CredentialID, Record: f.Record})
 		}
 		return all, nil
 	}

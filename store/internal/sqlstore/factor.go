@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -53,12 +54,12 @@ var (
 	// insertLoginChallenge also returns the factors that the response offers, so a sign-in needs no
 	// second statement for them. The insert waits for no row, because its id is random and the table
 	// has no foreign key. The sub-select therefore sees every change that was committed before the
-	// statement. A later change makes the challenge invalid, see factors_changed_at. Neither a kind
-	// nor a credential id (base64url) has a character that JSON escapes, and a record is JSON.
-	insertLoginChallenge = insertChallenge + ` RETURNING (SELECT '[' || COALESCE(string_agg('{"Kind":"' || kind ||
-			'","CredentialID":"' || credential_id || '","Record":' || COALESCE(NULLIF(record, ''), 'null') || '}',
-			',' ORDER BY created_at, id), '') || ']' FROM factors
-		WHERE factors.user_id = ` + parameterOf(challengeRow(new(watchword.Challenge)), "user_id") + `)`
+	// statement. A later change makes the challenge invalid, see factors_changed_at. RETURNING has one
+	// row, so there is a line for each factor. A record is JSON, which has no line break.
+	insertLoginChallenge = insertInto("challenges", challengeRow(new(watchword.Challenge)),
+		`VALUES (%s) RETURNING (SELECT COALESCE(string_agg(kind || ' ' || credential_id || ' ' || record, '`+"\n"+`'
+			ORDER BY created_at, id), '') FROM factors
+			WHERE factors.user_id = `+parameterOf(challengeRow(new(watchword.Challenge)), "user_id")+`)`)
 
 	selectChallenge = `SELECT ` + names("challenges", challengeRow(new(watchword.Challenge))) + ` FROM challenges
 		WHERE id = $1 AND purpose = $2 AND expires_at > $3`
@@ -129,13 +130,16 @@ func (t Tx) InsertChallenge(ctx context.Context, c watchword.Challenge) error {
 	return err
 }
 
-// InsertLoginChallenge reads the factors as one column of JSON, because RETURNING has one row.
-func (t Tx) InsertLoginChallenge(
-	ctx context.Context, c watchword.Challenge,
-) ([]watchword.OfferedFactor, error) {
-	return row(ctx, t, func(s scanner) (all []watchword.OfferedFactor, err error) {
-		return all, s.Scan(jsonColumn{&all})
-	}, insertLoginChallenge, values(challengeRow(&c))...)
+func (t Tx) InsertLoginChallenge(ctx context.Context, c watchword.Challenge) ([]watchword.OfferedFactor, error) {
+	lines, err := row(ctx, t, func(s scanner) (lines string, err error) { return lines, s.Scan(&lines) },
+		insertLoginChallenge, values(challengeRow(&c))...)
+	all := []watchword.OfferedFactor{}
+	for line := range strings.Lines(lines) {
+		kind, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		credential, record, _ := strings.Cut(rest, " ")
+		all = append(all, watchword.OfferedFactor{Kind: kind, CredentialID: credential, Record: record})
+	}
+	return all, err
 }
 
 // Challenge requires the purpose in the query, so that no caller can forget to compare it.
