@@ -131,7 +131,10 @@ func (s *service) browser(t *testing.T) *browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	must(t, err)
-	return &browser{t: t, url: s.url, document: s.document, Client: &http.Client{Jar: jar,
+	// The end of a server of httptest breaks connections of http.DefaultTransport, also those of other tests.
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &browser{t: t, url: s.url, document: s.document, Client: &http.Client{Jar: jar, Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 

@@ -117,7 +117,7 @@ func (s *site) second(t *testing.T) *http.Transport {
 // SW-20
 func TestFiftyFirstSignInsInTwoProcessesCreateOneAccount(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
-		transports := []http.RoundTripper{http.DefaultTransport, s.second(t)}
+		transports := []http.RoundTripper{&http.Transport{}, s.second(t)}
 		type arrival struct {
 			b  *browser
 			at string

@@ -14,8 +14,9 @@ import (
 // be taken between the moment a test chooses it and the moment its server listens.
 const first, last = 11_000, 32_000
 
-// claims keeps the UDP ports of the returned ports open until the process ends. So two processes
-// never get the same port, and a server can also stop and start again on it.
+// claims keeps a UDP port for each returned port open until the process ends. So two processes
+// never get the same port, and a server can also stop and start again on it. The UDP ports are above
+// last, because a server with HTTP/3 needs the UDP port of its own number.
 var claims struct {
 	sync.Mutex
 	open []net.PacketConn
@@ -29,7 +30,7 @@ func Free() (int, error) {
 			return 0, err
 		}
 		port := first + int(offset.Int64())
-		claim, err := net.ListenPacket("udp4", fmt.Sprintf("127.0.0.1:%d", port))
+		claim, err := net.ListenPacket("udp4", fmt.Sprintf("127.0.0.1:%d", port+last-first+1))
 		if err != nil {
 			continue
 		}

@@ -27,6 +27,12 @@ func TestEachPortIsFreeAndReturnedOnce(t *testing.T) {
 				return
 			}
 			_ = listener.Close()
+			datagrams, err := net.ListenPacket("udp", fmt.Sprintf(":%d", port)) // for HTTP/3
+			if err != nil {
+				t.Errorf("port %d is not free: %v", port, err)
+				return
+			}
+			_ = datagrams.Close()
 			mu.Lock()
 			defer mu.Unlock()
 			if seen[port] {

@@ -80,7 +80,7 @@ function offer(form) {
       problem.textContent = { NotAllowedError: cancelled, AbortError: cancelled, InvalidStateError: exists,
         NotSupportedError: unsupported, SecurityError: unsupported }[error.name] ?? failed;
       button.removeAttribute("aria-busy");
-      // The server has not seen the options again, so a second press can use them.
+      // A second press can use the options of a cancelled dialog.
       if (error.name !== "NotAllowedError") begun = undefined;
       if (suggests) autofill(form);
     }
