@@ -157,6 +157,9 @@ func (i Inside) Now() time.Time                            { return i.engine.now
 func (i Inside) Store() Store                              { return i.engine.store }
 func (i Inside) Offered(o *ChallengeOffer) []OfferedFactor { return o.factors }
 
+// PasswordSum is sealed with what a new password must make invalid.
+func (i Inside) PasswordSum(u User) []byte { return passwordSum(u) }
+
 // ParseUser returns a new account with these fields, and its problems.
 func (i Inside) ParseUser(n NewUser, now time.Time) (User, []FieldError) {
 	user, problems := newUser(n, now)

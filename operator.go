@@ -380,11 +380,11 @@ func (o Operator) UserEvents(ctx context.Context, id UserID, limit int) ([]Event
 	return view(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.Events(ctx, id, limit) })
 }
 
-// LastEvent returns the user's newest event of a kind, or the zero Event. An empty id: of no account.
+// LastSystemEvent returns the newest event of a kind without an account, or the zero Event.
 //
 // Unstable: only the program watchword uses it.
-func (o Operator) LastEvent(ctx context.Context, id UserID, kind EventKind) (Event, error) {
-	event, err := view(ctx, o.engine.store, func(tx Tx) (Event, error) { return tx.LastEvent(ctx, id, kind) })
+func (o Operator) LastSystemEvent(ctx context.Context, kind EventKind) (Event, error) {
+	event, err := view(ctx, o.engine.store, func(tx Tx) (Event, error) { return tx.LastEvent(ctx, "", kind) })
 	if errors.Is(err, ErrNotFound) {
 		return Event{}, nil
 	}

@@ -110,7 +110,7 @@ func TestRestoredBackupIsRecordedOnceAnHour(t *testing.T) {
 			e.UserID != "" || e.SessionID != "" || e.Detail != "refresh token 1 of a session at 0" {
 			t.Errorf("the event is %+v", e)
 		}
-		last, err := one.Operator().LastEvent(t.Context(), "", watchword.EventRestoreDetected)
+		last, err := one.Operator().LastSystemEvent(t.Context(), watchword.EventRestoreDetected)
 		if err != nil || last != found[0] {
 			t.Errorf("the last event is %+v, %v", last, err)
 		}
@@ -159,7 +159,7 @@ func TestRestoreIsDetectedByAnIdleSessionUntilAllEnded(t *testing.T) {
 		if found := r.restores(t); len(found) != 1 {
 			t.Errorf("%d events after the end of every session", len(found)-1)
 		}
-		none, err := r.Operator().LastEvent(t.Context(), "", watchword.EventKeysRotated)
+		none, err := r.Operator().LastSystemEvent(t.Context(), watchword.EventKeysRotated)
 		if err != nil || none != (watchword.Event{}) {
 			t.Errorf("an event that never happened: %+v, %v", none, err)
 		}

@@ -88,9 +88,8 @@ func (m *Manager) issueCode(ctx context.Context, s settlement, v verdict) (code 
 		if err != nil {
 			return err
 		}
-		sum := sha256.Sum256([]byte(user.PasswordHash))
 		code, err = m.insertCode(ctx, tx, s, user, pendingExchange{Proofs: proofs(s.info, s.claims),
-			Address: user.Email, Password: sum[:], Identity: known.ID, Email: known.Email})
+			Address: user.Email, Password: m.engine.PasswordSum(user), Identity: known.ID, Email: known.Email})
 		return err
 	})
 	if watchword.CodeOf(err) == watchword.CodeMailTokenInvalid {
@@ -199,8 +198,7 @@ func (m *Manager) enterByCode(
 		if user, err = tx.User(ctx, c.UserID); err != nil {
 			return err
 		}
-		sum := sha256.Sum256([]byte(user.PasswordHash))
-		if subtle.ConstantTimeCompare(sum[:], p.Password) != 1 {
+		if subtle.ConstantTimeCompare(m.engine.PasswordSum(user), p.Password) != 1 {
 			return errChanged
 		}
 		// Admit compares the factors with those of the store.

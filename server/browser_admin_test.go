@@ -146,17 +146,25 @@ func TestAdminPagesFitAndAreAccessible(t *testing.T) {
 	check(b, "admin-factor")
 }
 
+// startAdministrator starts a service with the administrator ada@example.com, who has an app.
+func startAdministrator(t *testing.T) (*service, *phone) {
+	t.Helper()
+	s, phone := startFactors(t, nil, nil)
+	_, phone.secret, _ = s.enrolTOTP(t, s.browser(t))
+	ada, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com")
+	must(t, err)
+	_, err = s.engine.Operator().SetRoles(t.Context(), ada.ID, []string{watchword.RoleAdmin})
+	must(t, err)
+	return s, phone
+}
+
 // A support call from the sign-in to the change: the second step, the question after a step-up, and the
 // way back to it. It works without the script, too.
 func TestChromiumAdminSignsAUserOutAfterAStepUp(t *testing.T) {
 	t.Parallel()
 	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
-		s, phone := startFactors(t, nil, nil)
-		_, phone.secret, _ = s.enrolTOTP(t, s.browser(t))
-		ada, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com")
-		must(t, err)
-		_, err = s.engine.Operator().SetRoles(t.Context(), ada.ID, []string{watchword.RoleAdmin})
-		must(t, err)
+		s, phone := startAdministrator(t)
+		var err error
 		s.server, err = server.New(s.engine, server.Options{PublicURL: s.url, AdminPages: true,
 			Factors: factors.New(s.engine, s.store.Factors(), factors.Options{}),
 			Admin:   admin.New(s.engine, s.store.Admin(), admin.Options{})})
@@ -189,15 +197,11 @@ func TestChromiumAdminSignsAUserOutAfterAStepUp(t *testing.T) {
 func TestChromiumAdminWorksAtTheAdminListener(t *testing.T) {
 	t.Parallel()
 	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
-		s, phone := startFactors(t, nil, nil)
-		_, phone.secret, _ = s.enrolTOTP(t, s.browser(t))
-		ada, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com")
-		must(t, err)
-		_, err = s.engine.Operator().SetRoles(t.Context(), ada.ID, []string{watchword.RoleAdmin})
-		must(t, err)
+		s, phone := startAdministrator(t)
 		second := httptest.NewUnstartedServer(nil)
 		t.Cleanup(second.Close)
 		at := "http://" + second.Listener.Addr().String()
+		var err error
 		s.server, err = server.New(s.engine, server.Options{PublicURL: s.url, AdminPages: true, AdminURL: at,
 			Factors: factors.New(s.engine, s.store.Factors(), factors.Options{}),
 			Admin:   admin.New(s.engine, s.store.Admin(), admin.Options{})})

@@ -14,14 +14,14 @@ import (
 // The end of every session after that settles the warning. The event stays in the store for 90 days, so
 // the finding then says what was noticed. A store without the event gets no line.
 func (d *checkup) restore(ctx context.Context, operator watchword.Operator) {
-	noticed, err := operator.LastEvent(ctx, "", watchword.EventRestoreDetected)
+	noticed, err := operator.LastSystemEvent(ctx, watchword.EventRestoreDetected)
 	if err == nil && noticed.ID == "" {
 		return
 	}
 	var ended watchword.Event
 	if err == nil {
 		// Without an account, this is `watchword sessions end --all`.
-		ended, err = operator.LastEvent(ctx, "", watchword.EventLogoutAll)
+		ended, err = operator.LastSystemEvent(ctx, watchword.EventLogoutAll)
 	}
 	switch {
 	case err != nil:
