@@ -21,7 +21,7 @@ const sharedSecret = "a secret that resource servers share"
 // startOnPostgres makes an engine on a database of its own.
 func startOnPostgres(t *testing.T, change func(*watchword.Options)) *watchword.Engine {
 	t.Helper()
-	store, err := postgres.Open(t.Context(), pgtest.Database(t))
+	store, err := postgres.Open(t.Context(), pgtest.Migrated(t, postgres.Migrate))
 	must(t, err)
 	t.Cleanup(func() { store.Close() })
 	opts := watchword.Options{

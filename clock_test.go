@@ -125,7 +125,7 @@ func TestServersWithDifferentClocksGiveTheSameVerdict(t *testing.T) {
 // Servers on a real PostgreSQL database use its clock.
 func TestServersOnPostgresUseTheClockOfTheDatabase(t *testing.T) {
 	t.Parallel()
-	store, err := postgres.Open(t.Context(), pgtest.Database(t))
+	store, err := postgres.Open(t.Context(), pgtest.Migrated(t, postgres.Migrate))
 	if err != nil {
 		t.Fatal(err)
 	}

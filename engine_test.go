@@ -62,9 +62,7 @@ func onBothStores(t *testing.T, test func(t *testing.T, start func(*testing.T, f
 		t.Parallel()
 		test(t, func(t *testing.T, change func(*watchword.Options)) *rig {
 			t.Helper()
-			url := pgtest.Database(t)
-			_, err := postgres.Migrate(t.Context(), url)
-			must(t, err)
+			url := pgtest.Migrated(t, postgres.Migrate)
 			store, err := postgres.Open(t.Context(), url)
 			must(t, err)
 			t.Cleanup(func() { _ = store.Close() })

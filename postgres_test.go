@@ -44,7 +44,7 @@ func TestMailIsRetriedWithBackoffForAnyErrorText(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := startOnURL(t, pgtest.Database(t), clockless)
+			r := startOnURL(t, pgtest.Migrated(t, postgres.Migrate), clockless)
 			r.post.refuse(errors.New(text))
 			r.signUp(t, "ada@example.com")
 			r.deliver(t)
@@ -63,7 +63,7 @@ func TestMailIsRetriedWithBackoffForAnyErrorText(t *testing.T) {
 // A program that embeds the engine passes the request id and the address, which may be invalid text.
 func TestInvalidTextOfAClientDoesNotFailAFlow(t *testing.T) {
 	t.Parallel()
-	r := startOnURL(t, pgtest.Database(t), clockless)
+	r := startOnURL(t, pgtest.Migrated(t, postgres.Migrate), clockless)
 	odd := watchword.Client{
 		Address:   netip.MustParseAddr("fe80::1").WithZone("eth0\x00\xff"),
 		UserAgent: strings.Repeat("a", 511) + "é\xff\x00",

@@ -30,9 +30,7 @@ func onRestored(t *testing.T, test func(t *testing.T, open func() *rig, backup f
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		url := pgtest.Database(t)
-		_, err := postgres.Migrate(t.Context(), url)
-		must(t, err)
+		url := pgtest.Migrated(t, postgres.Migrate)
 		test(t, func() *rig { return startOnURL(t, url, clockless) }, func() func() *rig {
 			copied := pgtest.Copy(t, url)
 			return func() *rig { return startOnURL(t, copied, clockless) }

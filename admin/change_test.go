@@ -51,7 +51,7 @@ func TestParallelChangesLeaveAnAdministrator(t *testing.T) {
 			return sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
 		},
 		"PostgreSQL": func(t *testing.T) (database, error) {
-			return postgres.Open(t.Context(), pgtest.New(t).Database(t))
+			return postgres.Open(t.Context(), pgtest.Migrated(t, postgres.Migrate))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

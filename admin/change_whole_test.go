@@ -186,7 +186,7 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 // PostgreSQL ends the connection itself, between the metadata and the other parts.
 func TestConnectionLostWithinAChangeLeavesNothing(t *testing.T) {
 	t.Parallel()
-	url := pgtest.New(t).Database(t)
+	url := pgtest.Migrated(t, postgres.Migrate)
 	store, err := postgres.Open(t.Context(), url)
 	wantCode(t, err, "")
 	r := newWholeRig(t, store)

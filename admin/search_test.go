@@ -23,7 +23,7 @@ func searched(t *testing.T) map[string]*admin.Manager {
 	if err != nil {
 		t.Fatal(err)
 	}
-	onPostgres, err := postgres.Open(t.Context(), pgtest.Database(t))
+	onPostgres, err := postgres.Open(t.Context(), pgtest.Migrated(t, postgres.Migrate))
 	if err != nil {
 		t.Fatal(err)
 	}

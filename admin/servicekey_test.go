@@ -55,7 +55,7 @@ func onBothStores(t *testing.T, test func(t *testing.T, store database, path str
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		store, err := postgres.Open(t.Context(), pgtest.New(t).Database(t))
+		store, err := postgres.Open(t.Context(), pgtest.Migrated(t, postgres.Migrate))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -70,7 +70,7 @@ func TestProvidersAreOfferedOnThePages(t *testing.T) {
 
 func TestOpenOnPostgresNeedsKeyAndMailer(t *testing.T) {
 	t.Parallel()
-	database := pgtest.New(t).Database(t)
+	database := pgtest.Database(t)
 	renderer, err := mail.NewRenderer(mail.Options{PublicURL: url})
 	if err != nil {
 		t.Fatal(err)

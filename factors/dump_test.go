@@ -44,9 +44,7 @@ func TestDumpOfTheStoreHasNoSecretOfAFactor(t *testing.T) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		url := pgtest.Database(t)
-		_, err := postgres.Migrate(t.Context(), url)
-		must(t, err)
+		url := pgtest.Migrated(t, postgres.Migrate)
 		store, err := postgres.Open(t.Context(), url)
 		must(t, err)
 		r := newRig(t, store, remembering)

@@ -82,9 +82,7 @@ func onBothStores(t *testing.T, test func(t *testing.T, r *rig), changes ...func
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		url := pgtest.Database(t)
-		_, err := postgres.Migrate(t.Context(), url)
-		must(t, err)
+		url := pgtest.Migrated(t, postgres.Migrate)
 		store, err := postgres.Open(t.Context(), url)
 		must(t, err)
 		test(t, newRig(t, store, changes...))

@@ -72,7 +72,7 @@ func onBothStores(t *testing.T, test func(*testing.T, realStore)) {
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		store, err := postgres.Open(t.Context(), pgtest.New(t, "fsync = off").Database(t))
+		store, err := postgres.Open(t.Context(), pgtest.Migrated(t, postgres.Migrate))
 		must(t, err)
 		test(t, store)
 	})

@@ -32,7 +32,7 @@ func crashAndLook(t *testing.T, arguments []string) {
 	}
 	start()
 	crowd := newCrowd(f, server.address)
-	for crash := range soakRounds(10) {
+	for crash := range soakRounds(6) {
 		crowd.round(t, func() {
 			server.kill()
 			if arguments == nil {
@@ -60,7 +60,7 @@ func TestCrashOfOneServerLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	f := newFault(t, "one of three servers killed")
 	f.serversDie = true
-	servers := startFleet(t, 3, onPostgres(pgtest.New(t, "fsync = off").Database(t)))
+	servers := startFleet(t, 3, onPostgres(pgtest.Database(t)))
 	crowd := newCrowd(f, addresses(servers)...)
 	for round := range soakRounds(6) {
 		victim := servers[round%len(servers)]

@@ -12,7 +12,7 @@ import (
 // users stay signed in.
 func TestCutConnectionsLoseNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
-	database, err := url.Parse(pgtest.New(t).Database(t))
+	database, err := url.Parse(pgtest.Database(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ func TestDoctorCountsTheUsersOfARemovedProvider(t *testing.T) {
 			dir, more, empty := t.TempDir(), []string(nil), `x''`
 			update := func(statement string) { change(t, dir, statement) }
 			if name == "postgres" {
-				url := pgtest.New(t).Database(t)
+				url := pgtest.Database(t)
 				more, empty = onPostgres(url), `''`
 				update = func(statement string) { execute(t, url, statement) }
 			}

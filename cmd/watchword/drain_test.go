@@ -16,7 +16,7 @@ import (
 // OPS-2
 func TestSIGTERMLosesNoRequest(t *testing.T) {
 	t.Parallel()
-	const servers, stops = 4, 5
+	const servers, stops = 4, 3
 	for i := range servers {
 		t.Run(fmt.Sprint(i+1), func(t *testing.T) {
 			t.Parallel()

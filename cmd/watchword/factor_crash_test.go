@@ -132,7 +132,7 @@ func TestKilledServerOpensNoSessionByHalf(t *testing.T) {
 // killedBetweenStatements kills the server when PostgreSQL has executed exactly one statement more.
 func killedBetweenStatements(t *testing.T) {
 	t.Parallel()
-	database, err := url.Parse(pgtest.New(t, "fsync = off").Database(t))
+	database, err := url.Parse(pgtest.Database(t))
 	if err != nil {
 		t.Fatal(err)
 	}

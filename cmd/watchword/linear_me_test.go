@@ -52,7 +52,7 @@ func TestReadsOfASessionAreLinearizable(t *testing.T) {
 	})
 	t.Run("two servers and a command on PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		where := onPostgres(pgtest.New(t).Database(t))
+		where := onPostgres(pgtest.Database(t))
 		checkReads(t, policy, append(arguments, where...), where)
 	})
 }

@@ -45,7 +45,7 @@ func TestRotationIsLinearizable(t *testing.T) {
 		})
 		t.Run(name+", three servers on PostgreSQL", func(t *testing.T) {
 			t.Parallel()
-			url := pgtest.New(t).Database(t)
+			url := pgtest.Database(t)
 			checkHistories(t, policy, rounds, startServers(t, 3, append(onPostgres(url), arguments...)))
 		})
 	}

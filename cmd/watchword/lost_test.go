@@ -49,7 +49,7 @@ type doubtful struct {
 // RT-6, RST-4
 func TestLostCommitResponseDoesNoHarm(t *testing.T) {
 	t.Parallel()
-	database, err := url.Parse(pgtest.New(t, "fsync = off").Database(t))
+	database, err := url.Parse(pgtest.Database(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,7 +134,7 @@ func (p *protected) protect() {
 // MFA-8
 func TestMoveKeepsEverySecondFactor(t *testing.T) {
 	t.Parallel()
-	dir, target := t.TempDir(), pgtest.New(t, "fsync = off").Database(t)
+	dir, target := t.TempDir(), pgtest.Database(t)
 	got := run(t, call{dir: dir, input: firstSecret + "\n", args: []string{"users", "create", ada, "--password-stdin"}})
 	if got.code != 0 {
 		t.Fatal(got.out, got.errors)

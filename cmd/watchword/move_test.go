@@ -23,7 +23,7 @@ const masterKeyFile = "WATCHWORD_MASTER_KEY_FILE=watchword-data/master.key"
 // RT-5
 func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 	t.Parallel()
-	target := pgtest.New(t).Database(t)
+	target := pgtest.Database(t)
 	s := newServer(t, freeAddress(t))
 	dir := startServer(t, s, "--refresh-grace=0s")
 	laptop, phone := newDevice(t, s.address), newDevice(t, s.address)
@@ -89,7 +89,7 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 // unchanged. The third attempt succeeds.
 func TestInterruptedMoveCanBeRepeated(t *testing.T) {
 	t.Parallel()
-	target := pgtest.New(t).Database(t)
+	target := pgtest.Database(t)
 	dir := newData(t)
 	if got := run(t, call{
 		dir: dir, env: []string{masterKeyFile}, args: []string{"migrate", "--store=" + target}}); got.code != 0 {

@@ -26,7 +26,7 @@ func TestEndedSessionIsRevokedEverywhere(t *testing.T) {
 	})
 	t.Run("three servers, PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		revoke(t, startFleet(t, 3, onPostgres(pgtest.New(t).Database(t))))
+		revoke(t, startFleet(t, 3, onPostgres(pgtest.Database(t))))
 	})
 }
 

@@ -106,7 +106,7 @@ func TestIsFlatFindsALeakAndIgnoresPeaks(t *testing.T) {
 func TestMixedLoadKeepsResourcesFlat(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
-		duration, isLong := 24*time.Second, false
+		duration, isLong := 12*time.Second, false
 		if text := os.Getenv("SOAK_DURATION"); text != "" {
 			var err error
 			if duration, err = time.ParseDuration(text); err != nil || duration < 8*time.Second {

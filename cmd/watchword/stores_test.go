@@ -15,8 +15,7 @@ func onEachStore(t *testing.T, test func(t *testing.T, arguments []string)) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		server := pgtest.New(t)
-		test(t, onPostgres(server.Database(t)))
+		test(t, onPostgres(pgtest.Database(t)))
 	})
 }
 

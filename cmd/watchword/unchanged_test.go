@@ -84,7 +84,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, dir string, arguments []
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		url := pgtest.New(t).Database(t)
+		url := pgtest.Database(t)
 		test(t, t.TempDir(), onPostgres(url), func(text string) { execute(t, url, text) })
 	})
 }

@@ -25,7 +25,7 @@ func TestResetFactorsRemovesThem(t *testing.T) {
 			t.Parallel()
 			dir, url, more := t.TempDir(), "", []string(nil)
 			if name == "postgres" {
-				url = pgtest.New(t).Database(t)
+				url = pgtest.Database(t)
 				more = onPostgres(url)
 			}
 			watchword := func(args ...string) result {

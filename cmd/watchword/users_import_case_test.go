@@ -88,7 +88,7 @@ var importCases = []importCase{
 }
 
 // Files of other systems are checked and imported while the server runs. Then their
-// users sign in.
+// users sign in. On PostgreSQL it is a third of the files, because no file concerns the database.
 //
 // IMP-1, IMP-2, PW-10
 func TestUsersOfOtherSystemsSignInAfterImport(t *testing.T) {
@@ -98,6 +98,9 @@ func TestUsersOfOtherSystemsSignInAfterImport(t *testing.T) {
 		dir := startServer(t, s, append([]string{"--limits=off"}, arguments...)...)
 		copyCase(t, dir, "pepper.txt", "")
 		for i, c := range importCases {
+			if arguments != nil && i%3 != 0 {
+				continue
+			}
 			t.Run(fmt.Sprintf("%d %s", i, c.file),
 				func(t *testing.T) { c.run(t, s, dir, fmt.Sprintf("case%d.example", i), arguments) })
 		}

@@ -167,7 +167,7 @@ func TestStoppedCheckPrintsCompleteJSON(t *testing.T) {
 // A second signal does not wait for a hanging database.
 func TestSecondSignalEndsAnImportAtOnce(t *testing.T) {
 	t.Parallel()
-	database := pgtest.New(t).Database(t)
+	database := pgtest.Database(t)
 	arguments, dir := onPostgres(database), t.TempDir()
 	if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {
 		t.Fatal(got.errors)
@@ -250,7 +250,7 @@ func TestCommittedBatchIsCountedCompletely(t *testing.T) {
 // A stopped export leaves no file with hashes.
 func TestStoppedExportRemovesItsFile(t *testing.T) {
 	t.Parallel()
-	database := pgtest.New(t).Database(t)
+	database := pgtest.Database(t)
 	arguments, dir := onPostgres(database), t.TempDir()
 	if got := run(t, call{dir: dir, input: manyUsers(3),
 		args: append([]string{"users", "import", "-"}, arguments...)}); got.code != 0 {

@@ -149,7 +149,7 @@ func TestInterruptedImportContinues(t *testing.T) {
 }
 
 func importInPieces(t *testing.T, arguments []string) {
-	const users = 12_000
+	const users = 6_000
 	dir := t.TempDir()
 	args := append([]string{"users", "import", "users.csv", "--id-map=ids.csv"}, arguments...)
 	if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {
@@ -248,12 +248,12 @@ func ask(t *testing.T, dir string, arguments []string, question string) (n int) 
 }
 
 // Memory grows only by the 16 bytes that find a duplicate address, and 16 bytes for an id.
-func TestImportOf100000AccountsUsesLittleMemory(t *testing.T) {
+func TestImportOfManyAccountsUsesLittleMemory(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: it takes many seconds")
 	}
-	users := 100_000
+	users := 30_000
 	if storetest.RaceDetector() {
 		users /= 10
 	}

@@ -14,7 +14,7 @@ func TestUsersSetWritesMetadata(t *testing.T) {
 			t.Parallel()
 			dir, more := t.TempDir(), []string(nil)
 			if name == "postgres" {
-				more = onPostgres(pgtest.New(t).Database(t))
+				more = onPostgres(pgtest.Database(t))
 			}
 			set := func(args ...string) result {
 				return run(t, call{dir: dir, args: append(append([]string{"users"}, args...), more...)})

@@ -138,9 +138,7 @@ func on(t *testing.T, store string, s setup) *site {
 	if store == "sqlite" {
 		return onSQLite(t, s)
 	}
-	address := pgtest.Database(t)
-	_, err := postgres.Migrate(t.Context(), address)
-	must(t, err)
+	address := pgtest.Migrated(t, postgres.Migrate)
 	opened, err := postgres.Open(t.Context(), address)
 	must(t, err)
 	return newSite(t, opened, place{postgres: address}, s)

@@ -1,11 +1,17 @@
 package pgtest_test
 
 import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -57,6 +63,84 @@ func TestRemovedServerLeavesNoSharedMemory(t *testing.T) {
 	s.Remove()
 	if segment.Match(segments()) {
 		t.Errorf("the segment %s is still there", id)
+	}
+}
+
+// Databases lie in a folder of their process. Nothing of it is left after the process, even a killed one.
+func TestSharedClusterIsRemovedAfterItsProcess(t *testing.T) {
+	t.Parallel()
+	const helper = "PGTEST_HELPER"
+	if os.Getenv(helper) != "" { // the process that is killed
+		fmt.Println(pgtest.Database(t))
+		select {}
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // another user runs PostgreSQL
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), helper+"=1", "TMPDIR="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	url, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || !strings.HasPrefix(url, "postgres:") {
+		t.Fatalf("the process prints %q, %v", url, err)
+	}
+	left := func() []string {
+		names, err := filepath.Glob(filepath.Join(dir, "pgtest-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	if len(left()) != 1 {
+		t.Fatalf("the cluster is not in %s", dir)
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	for begun := time.Now(); len(left()) > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Since(begun) > time.Minute {
+			t.Fatalf("still there: %q", left())
+		}
+	}
+	conn, err := pgx.Connect(t.Context(), strings.TrimSpace(url))
+	if err == nil {
+		conn.Close(t.Context())
+		t.Error("PostgreSQL still runs")
+	}
+}
+
+func TestMigratedDatabasesAreSeparate(t *testing.T) {
+	t.Parallel()
+	migrations := 0
+	migrate := func(ctx context.Context, url string) ([]string, error) {
+		migrations++
+		conn, err := pgx.Connect(ctx, url)
+		if err != nil {
+			return nil, err
+		}
+		_, err = conn.Exec(ctx, "CREATE TABLE migrated (n INT)")
+		return nil, errors.Join(err, conn.Close(ctx))
+	}
+	s := pgtest.New(t)
+	for range 2 {
+		conn, err := pgx.Connect(t.Context(), s.Migrated(t, migrate))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := 0
+		err = conn.QueryRow(t.Context(), "WITH w AS (INSERT INTO migrated VALUES (1)) SELECT COUNT(*) FROM migrated").Scan(&rows)
+		if err = errors.Join(err, conn.Close(t.Context())); err != nil || rows > 0 {
+			t.Errorf("a new database has %d rows, %v", rows, err)
+		}
+	}
+	if migrations != 1 {
+		t.Errorf("migrated %d times", migrations)
 	}
 }
 

@@ -27,7 +27,7 @@ func TestStoreSuiteBehindTransactionPooler(t *testing.T) {
 	server := pgtest.New(t, "fsync = off", "max_connections = 500")
 	bouncer := pgtest.NewBouncer(t, server, "default_pool_size = 6", "max_client_conn = 500")
 	storetest.Run(t, func(t *testing.T) watchword.Store {
-		return open(t, bouncer.URL(server.Database(t))+"&pool_max_conns=8")
+		return open(t, bouncer.URL(server.Migrated(t, postgres.Migrate))+"&pool_max_conns=8")
 	})
 }
 

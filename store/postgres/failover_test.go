@@ -144,7 +144,7 @@ func TestHangingHostIsSkipped(t *testing.T) {
 func TestHangingDatabaseReturnsErrUnavailableInTime(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")
-	store := open(t, server.Database(t)+"&statement_timeout=1000")
+	store := open(t, server.Migrated(t, postgres.Migrate)+"&statement_timeout=1000")
 	server.Freeze(t)
 	for name, operation := range map[string]func() error{
 		"view":   func() error { return store.View(t.Context(), func(watchword.Tx) error { return nil }) },

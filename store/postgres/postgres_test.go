@@ -13,7 +13,7 @@ func TestStoreSuite(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off", "max_connections = 500")
 	storetest.Run(t, func(t *testing.T) watchword.Store {
-		store, err := postgres.Open(t.Context(), server.Database(t)+"&pool_max_conns=8")
+		store, err := postgres.Open(t.Context(), server.Migrated(t, postgres.Migrate)+"&pool_max_conns=8")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,7 +28,7 @@ func TestBatchGivesWhatASequenceGives(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			one, other := open(t, url), open(t, server.Database(t))
+			one, other := open(t, url), open(t, server.Migrated(t, postgres.Migrate))
 			storetest.CheckBatches(t, one, other, one.RotateTogether)
 		})
 	}
@@ -264,7 +264,7 @@ func TestUnreadableRowDoesNotFailItsBatch(t *testing.T) {
 
 func TestCloseWaitsForRotations(t *testing.T) {
 	t.Parallel()
-	store := open(t, pgtest.Database(t))
+	store := open(t, pgtest.Migrated(t, postgres.Migrate))
 	requests := addSessions(t, store, 64)
 	var rotating, started sync.WaitGroup
 	started.Add(len(requests))
