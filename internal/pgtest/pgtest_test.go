@@ -66,7 +66,7 @@ func TestRemovedServerLeavesNoSharedMemory(t *testing.T) {
 	}
 }
 
-// Databases lie in a folder of their process. Nothing of it is left after the process, even a killed one.
+// The databases of a process are in one folder. It is removed even if the process is killed.
 func TestSharedClusterIsRemovedAfterItsProcess(t *testing.T) {
 	t.Parallel()
 	const helper = "PGTEST_HELPER"
@@ -134,7 +134,8 @@ func TestMigratedDatabasesAreSeparate(t *testing.T) {
 			t.Fatal(err)
 		}
 		rows := 0
-		err = conn.QueryRow(t.Context(), "WITH w AS (INSERT INTO migrated VALUES (1)) SELECT COUNT(*) FROM migrated").Scan(&rows)
+		const insertAndCount = "WITH w AS (INSERT INTO migrated VALUES (1)) SELECT COUNT(*) FROM migrated"
+		err = conn.QueryRow(t.Context(), insertAndCount).Scan(&rows) // rows of before
 		if err = errors.Join(err, conn.Close(t.Context())); err != nil || rows > 0 {
 			t.Errorf("a new database has %d rows, %v", rows, err)
 		}
