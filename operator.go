@@ -380,15 +380,28 @@ func (o Operator) UserEvents(ctx context.Context, id UserID, limit int) ([]Event
 	return view(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.Events(ctx, id, limit) })
 }
 
-// LastSystemEvent returns the newest event of a kind without an account, or the zero Event.
+// LastRestore returns when a restore was noticed last (EventRestoreDetected), and when EndEverySession
+// settled it. Zero times: not noticed, not settled. The event stays for 90 days.
 //
-// Unstable: only the program watchword uses it.
-func (o Operator) LastSystemEvent(ctx context.Context, kind EventKind) (Event, error) {
+// Unstable: only package admin and the program watchword use it.
+func (o Operator) LastRestore(ctx context.Context) (noticed, settled time.Time, err error) {
+	if noticed, err = o.lastSystemEvent(ctx, EventRestoreDetected); err != nil || noticed.IsZero() {
+		return noticed, time.Time{}, err
+	}
+	// Without an account, this event is from EndEverySession.
+	if settled, err = o.lastSystemEvent(ctx, EventLogoutAll); settled.Before(noticed) {
+		settled = time.Time{}
+	}
+	return noticed, settled, err
+}
+
+// lastSystemEvent returns the time of the newest event of a kind without an account, or zero.
+func (o Operator) lastSystemEvent(ctx context.Context, kind EventKind) (time.Time, error) {
 	event, err := view(ctx, o.engine.store, func(tx Tx) (Event, error) { return tx.LastEvent(ctx, "", kind) })
 	if errors.Is(err, ErrNotFound) {
-		return Event{}, nil
+		return time.Time{}, nil
 	}
-	return event, err
+	return event.At, err
 }
 
 // RequestEvents lists up to limit events of the request with this id, the newest first.

@@ -108,9 +108,9 @@ func TestRestoredBackupIsRecordedOnceAnHour(t *testing.T) {
 			e.UserID != "" || e.SessionID != "" || e.Detail != "refresh token 1 of a session at 0" {
 			t.Errorf("the event is %+v", e)
 		}
-		last, err := one.Operator().LastSystemEvent(t.Context(), watchword.EventRestoreDetected)
-		if err != nil || last != found[0] {
-			t.Errorf("the last event is %+v, %v", last, err)
+		noticed, settled, err := one.Operator().LastRestore(t.Context())
+		if err != nil || !noticed.Equal(began) || !settled.IsZero() {
+			t.Errorf("noticed at %s, settled at %s, %v", noticed, settled, err)
 		}
 		advance := func(d time.Duration) {
 			for _, r := range all {
@@ -144,6 +144,9 @@ func TestRestoreIsDetectedByAnIdleSessionUntilAllEnded(t *testing.T) {
 		if found := r.restores(t); len(found) != 0 {
 			t.Errorf("a token that is as old as its idle session: %+v", found)
 		}
+		if noticed, _, err := r.Operator().LastRestore(t.Context()); err != nil || !noticed.IsZero() {
+			t.Errorf("noticed at %s, %v", noticed, err)
+		}
 		present(t, all, newer)
 		if found := r.restores(t); len(found) != 1 {
 			t.Errorf("%d events of an idle session, want 1", len(found))
@@ -157,9 +160,9 @@ func TestRestoreIsDetectedByAnIdleSessionUntilAllEnded(t *testing.T) {
 		if found := r.restores(t); len(found) != 1 {
 			t.Errorf("%d events after the end of every session", len(found)-1)
 		}
-		none, err := r.Operator().LastSystemEvent(t.Context(), watchword.EventKeysRotated)
-		if err != nil || none != (watchword.Event{}) {
-			t.Errorf("an event that never happened: %+v, %v", none, err)
+		noticed, settled, err := r.Operator().LastRestore(t.Context())
+		if err != nil || !settled.Equal(r.clock.Now()) || !noticed.Equal(settled.Add(-2*time.Hour)) {
+			t.Errorf("noticed at %s, settled at %s, %v", noticed, settled, err)
 		}
 	})
 }

@@ -18,6 +18,8 @@ const (
 	ProblemStore ProblemKind = "store"
 	// ProblemKeys: no key is active for a use, so that tokens can't be issued.
 	ProblemKeys ProblemKind = "keys"
+	// ProblemRestore: the database went back to an earlier state, and old sessions were not ended since.
+	ProblemRestore ProblemKind = "restore"
 	// ProblemFeed: ended sessions have waited for their number for more than a minute.
 	ProblemFeed ProblemKind = "feed"
 	// ProblemMailLate: a mail has waited for more than 10 minutes.
@@ -46,9 +48,10 @@ type Problem struct {
 
 // A Situation is what the problems are found in.
 type Situation struct {
-	Stats  watchword.Stats
-	Admins []Account // that hold the role admin, enabled or not
-	Now    time.Time
+	Stats    watchword.Stats
+	Restored time.Time // when a restore was noticed that EndEverySession has not settled; zero: no such restore
+	Admins   []Account // that hold the role admin, enabled or not
+	Now      time.Time
 }
 
 // An Overview is the state of a server at one moment.
@@ -66,6 +69,13 @@ func (m *Manager) Overview(ctx context.Context) (Overview, error) {
 		return Overview{}, err
 	}
 	s := Situation{Stats: stats, Now: m.engine.Now()}
+	noticed, settled, err := m.auth.Operator().LastRestore(ctx)
+	if err != nil {
+		return Overview{}, err
+	}
+	if settled.IsZero() {
+		s.Restored = noticed
+	}
 	err = m.store.View(ctx, func(tx Tx) error {
 		last, _, err := tx.LastWithRole(ctx, watchword.RoleAdmin, "", MaxLimit)
 		if err == nil {
@@ -105,6 +115,7 @@ func FindProblems(s Situation) (all []Problem) {
 			break
 		}
 	}
+	add(!s.Restored.IsZero(), Problem{Kind: ProblemRestore, Since: s.Restored})
 	since := func(t time.Time, late time.Duration) bool { return !t.IsZero() && s.Now.Sub(t) > late }
 	add(since(s.Stats.Feed.Unnumbered, feedLate), Problem{Kind: ProblemFeed, Since: s.Stats.Feed.Unnumbered})
 	add(since(s.Stats.MailOldest, mailLate),

@@ -47,4 +47,9 @@ func TestOverviewFindsEachProblem(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}
 	}
+	restored := admin.Situation{Restored: now.Add(-time.Hour), Admins: two, Now: now}
+	want := []admin.Problem{{Kind: admin.ProblemRestore, Since: restored.Restored}}
+	if got := admin.FindProblems(restored); !slices.Equal(got, want) {
+		t.Errorf("a restore: got %v, want %v", got, want)
+	}
 }

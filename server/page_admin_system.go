@@ -38,6 +38,7 @@ type adminOverviewData struct {
 // no entry: their text says what to look at there.
 var problemPaths = map[admin.ProblemKind]string{
 	admin.ProblemKeys: pathAdminKeys, admin.ProblemMailLate: pathAdminMail, admin.ProblemMailGivenUp: pathAdminMail,
+	admin.ProblemRestore:  pathAdminEvents + "?kind=restore_detected",
 	admin.ProblemFactor:   pathAdminPages + "/users?factor=none&role=admin",
 	admin.ProblemOneAdmin: pathAdminPages + "/users?role=admin",
 }

@@ -349,6 +349,12 @@ func TestAdminPagesShowTheServer(t *testing.T) {
 		"Only one account can administrate",
 		`href="/admin/users?factor=none&amp;role=admin"`)
 	operator := s.engine.Operator()
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
+		return tx.InsertEvent(t.Context(),
+			watchword.Event{ID: "restore", Kind: watchword.EventRestoreDetected, At: time.Now()})
+	}))
+	wantPage(t, b.visit("/admin"), 200, "The database lost changes", `href="/admin/events?kind=restore_detected"`)
+	wantPage(t, b.visit("/admin/events?kind=restore_detected"), 200, "a backup was restored")
 	mails := b.visit("/admin/mail")
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) &&
 		!bytes.Contains(mails.raw, []byte("The outbox is empty.")); { // the mails of the sign-up are being sent
@@ -371,6 +377,14 @@ func TestAdminPagesShowTheServer(t *testing.T) {
 		t.Errorf("the keys are still %v", keys)
 	}
 	wantPage(t, b.visit("/admin/keys?done=admin-rotate-sign"), 200, "The key was rotated.")
+
+	_, err = operator.EndEverySession(t.Context()) // settles the restore
+	must(t, err)
+	overview := s.withPageOf(t, s.signInAdmin(t, "other@example.com")).visit("/admin")
+	wantPage(t, overview, 200, "Administrators without a second factor (2)")
+	if bytes.Contains(overview.raw, []byte("lost changes")) {
+		t.Error("a settled restore is shown")
+	}
 }
 
 // A mail that can't be sent is shown with the error of the mail server, and never with its link.

@@ -14,24 +14,17 @@ import (
 // The end of every session after that settles the warning. The event stays in the store for 90 days, so
 // the finding then says what was noticed. A store without the event gets no line.
 func (d *checkup) restore(ctx context.Context, operator watchword.Operator) {
-	noticed, err := operator.LastSystemEvent(ctx, watchword.EventRestoreDetected)
-	if err == nil && noticed.ID == "" {
-		return
-	}
-	var ended watchword.Event
-	if err == nil {
-		// Without an account, this is `watchword sessions end --all`.
-		ended, err = operator.LastSystemEvent(ctx, watchword.EventLogoutAll)
-	}
+	noticed, settled, err := operator.LastRestore(ctx)
 	switch {
 	case err != nil:
 		d.fail("restore", plain(err), "Check the database.")
-	case ended.At.Before(noticed.At):
-		d.warn("restore", "a refresh token was newer than its session at "+clock(noticed.At)+
+	case noticed.IsZero():
+	case settled.IsZero():
+		d.warn("restore", "a refresh token was newer than its session at "+clock(noticed)+
 			": a backup was restored, or a failover lost changes.",
 			"Run `watchword sessions end --all`. Used recovery codes and old passwords work again: "+
 				"docs/operations.md, Restore, says what to do.")
 	default:
-		d.ok("restore", fmt.Sprintf("noticed at %s; every session was ended at %s", clock(noticed.At), clock(ended.At)))
+		d.ok("restore", fmt.Sprintf("noticed at %s; every session was ended at %s", clock(noticed), clock(settled)))
 	}
 }
