@@ -42,6 +42,7 @@ func adminScene(t *testing.T) (s *service, header []string, ada watchword.User) 
 	must(t, err)
 	s.document = readDocument(t, s.server, s.url)
 	s.addUsers(t, 60)
+	s.noticeRestore(t)
 
 	phone, thief := s.browser(t), s.browser(t)
 	at := func(agent, address string) []string {

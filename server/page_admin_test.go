@@ -341,6 +341,15 @@ func TestAdminPageExplainsAnotherTimeAndSession(t *testing.T) {
 	wantPage(t, b.visit(path, "Accept-Language", "de"), 200, "Warum wurde dieses Konto abgemeldet?", "Abgemeldet am ")
 }
 
+// noticeRestore stores the event of a restored backup, with the time of the engine.
+func (s *service) noticeRestore(t *testing.T) {
+	t.Helper()
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
+		return tx.InsertEvent(t.Context(),
+			watchword.Event{ID: "restore", Kind: watchword.EventRestoreDetected, At: s.engine.Inside().Now()})
+	}))
+}
+
 // The overview says what to do about each problem. The other pages do what their commands do.
 func TestAdminPagesShowTheServer(t *testing.T) {
 	t.Parallel()
@@ -349,10 +358,7 @@ func TestAdminPagesShowTheServer(t *testing.T) {
 		"Only one account can administrate",
 		`href="/admin/users?factor=none&amp;role=admin"`)
 	operator := s.engine.Operator()
-	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
-		return tx.InsertEvent(t.Context(),
-			watchword.Event{ID: "restore", Kind: watchword.EventRestoreDetected, At: time.Now()})
-	}))
+	s.noticeRestore(t)
 	wantPage(t, b.visit("/admin"), 200, "The database lost changes", `href="/admin/events?kind=restore_detected"`)
 	wantPage(t, b.visit("/admin/events?kind=restore_detected"), 200, "a backup was restored")
 	mails := b.visit("/admin/mail")
