@@ -46,7 +46,7 @@ type Caller struct {
 	claim *claim // of an idempotency key, or nil
 }
 
-// Name returns what events call the caller.
+// Name returns the name of the caller in events.
 func (c Caller) Name() string {
 	if c.Key.ID != "" {
 		return "service key " + c.Key.Name + " (" + c.Key.ID + ")"
@@ -68,8 +68,8 @@ func (m *Manager) Authorize(ctx context.Context, bearer watchword.Secret, need N
 	return m.AuthorizeUser(who, need)
 }
 
-// AuthorizeUser decides for a signed-in user, as it was just read. Codes: CodeInsufficientScope,
-// CodeStepUpRequired.
+// AuthorizeUser decides for a signed-in user. who must come from a fresh read of the store. Codes:
+// CodeInsufficientScope, CodeStepUpRequired.
 func (m *Manager) AuthorizeUser(who watchword.Identity, need Need) (Caller, error) {
 	age := m.opts.ReadAge
 	if need.Write {

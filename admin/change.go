@@ -12,8 +12,8 @@ import (
 )
 
 // Changes of accounts. The engine makes them (watchword.Operator), and its events name the
-// administrator. This file adds two rules that the command line does not have: a caller can't change the
-// caller's own roles, and an enabled administrator remains.
+// administrator. This file adds two rules that the command line does not have: a caller can't
+// change the caller's own roles, and at least one enabled administrator remains.
 
 // keepAdmin refuses a transaction that leaves no enabled administrator. It does not look at the changed account as
 // it was read before, because a concurrent change may have made it an administrator.
@@ -26,8 +26,8 @@ func keepAdmin(ctx context.Context, tx watchword.Tx) error {
 	return err
 }
 
-// Operator returns the engine's operations in the name of a caller, for what concerns no
-// administrator: mails and keys.
+// Operator returns the engine's operations in the name of a caller, without the check of keepAdmin:
+// mails and keys need none.
 func (m *Manager) Operator(by Caller) watchword.Operator {
 	return m.engine.Operator(by.Name(), func(context.Context, watchword.Tx) error { return nil })
 }
@@ -44,7 +44,7 @@ func (m *Manager) User(ctx context.Context, id watchword.UserID) (account Accoun
 	return page.Items[0], nil
 }
 
-// A Change of an account leaves what is nil.
+// A Change of an account. Nil fields stay as they are.
 type Change struct {
 	Name     *string
 	Roles    *[]string
@@ -56,8 +56,9 @@ type Change struct {
 }
 
 // decideRoles decides whether a caller may replace the roles of an account. A service key needs a scope
-// for roles, and writes no roles of an administrator: a leaked key must not create administrators. It may
-// not even write the role of an account that has it, because that account may be demoted meanwhile.
+// for roles, and writes no roles of an administrator: a leaked key must not create administrators.
+// It may not even repeat the role admin of an account that has it, because that account may be
+// demoted meanwhile.
 func decideRoles(by Caller, id watchword.UserID, before, wanted []string) *watchword.Error {
 	isAdmin := func(roles []string) bool { return slices.Contains(roles, watchword.RoleAdmin) }
 	switch {
@@ -117,7 +118,7 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 		}
 		err = c.apply(ctx, m.Operator(by).In(tx, &events), before)
 		if err == nil && (c.Roles != nil || c.Disabled != nil) {
-			err = keepAdmin(ctx, tx) // once, after the last part, because its lock is that of all accounts
+			err = keepAdmin(ctx, tx) // once, after the last part, because its lock delays changes of all accounts
 		}
 		if err != nil {
 			return err
@@ -231,7 +232,7 @@ func (m *Manager) SendMail(ctx context.Context, by Caller, id watchword.UserID, 
 	return operator.SendReset(ctx, id)
 }
 
-// notInvited refuses an invitation, which would let its owner replace a password.
+// notInvited refuses an invitation for an account in use: its holder could replace the password.
 func notInvited() error {
 	refusal := refuse(watchword.CodeValidationFailed,
 		"This account has a password or a verified address. Send a mail to choose a new password instead.")
@@ -260,7 +261,7 @@ func (m *Manager) EndSessions(
 	return ended, err
 }
 
-// RetryMail makes a mail of the outbox due now. Codes: CodeNotFound.
+// RetryMail reschedules a mail of the outbox for now. Codes: CodeNotFound.
 func (m *Manager) RetryMail(ctx context.Context, by Caller, id string) error {
 	if _, repeated := by.Repeated(); repeated {
 		return nil

@@ -12,7 +12,7 @@ import (
 // New accounts. An administrator never chooses a password: the user does, with an invitation or with a mail
 // to choose a new password.
 
-// InviteLife is how long the link of an invitation works, as that of a mailed one.
+// InviteLife is how long the link of an invitation works, mailed or handed over.
 const InviteLife = 7 * 24 * time.Hour
 
 // A NewAccount is an account to create.

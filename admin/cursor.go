@@ -8,9 +8,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A cursor is the position of a list, with a MAC over the position and the filter of the list. It is
-// opaque, so a client can't ask for a position that no page has returned. The secret is that of the
-// store, so a cursor works at every process of one installation and at no other one.
+// A cursor is the position of a list, with a MAC over the position and the filter of the list.
+// Because of the MAC, a client can't ask for a position that no page has returned. The secret is
+// that of the store, so a cursor works at every process of one installation and at no other one.
 
 // seal returns the cursor of a position in a list.
 func (m *Manager) seal(list, position string) string {
@@ -34,7 +34,8 @@ func (m *Manager) position(list, cursor string) (string, error) {
 		"The parameter after is not a cursor of this list. Start without it, and keep the other parameters.")
 }
 
-// cursorMAC hashes the name and filter of the list first, because it then has a fixed length.
+// cursorMAC hashes the name and filter of the list first. The hash has a fixed length, so the
+// position after it can't be confused with a filter.
 func (m *Manager) cursorMAC(list, position string) []byte {
 	filter := sha256.Sum256([]byte(list))
 	h := hmac.New(sha256.New, m.engine.MACSecret(watchword.KeyService))

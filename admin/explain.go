@@ -59,7 +59,8 @@ type Explanation struct {
 }
 
 const (
-	// late is how much later than the time of the question a session may have ended. Users round.
+	// late is how much later than the time of the question a session may have ended, because users
+	// round times.
 	late = 15 * time.Minute
 
 	// outdated is how long after a change of roles its effect is a likely answer.
@@ -107,8 +108,8 @@ func Explain(c Case) Explanation {
 	return x
 }
 
-// lastFirst orders ends. Of several at one moment, the session that caused it comes first: the copied
-// one, for example, if a reuse ends all.
+// lastFirst orders ends, the last one first. Of several at one moment, the session that caused the
+// others comes first, such as the copied one if a reuse ends all.
 func (c Case) lastFirst(a, b ending) int {
 	own := func(e ending) int {
 		if cause, ok := c.causeOf(e); ok && cause.SessionID == e.session.ID {
@@ -119,8 +120,8 @@ func (c Case) lastFirst(a, b ending) int {
 	return cmp.Or(b.at.Compare(a.at), cmp.Compare(own(a), own(b)), b.session.RotatedAt.Compare(a.session.RotatedAt))
 }
 
-// noticed reports whether an end may be the one of the question. With the present as the time of the
-// question, also an end in the future counts: the clock was ahead when it was recorded.
+// noticed reports whether an end may be the one of the question. If the question is about now, an
+// end in the future also counts, because a clock was ahead when the end was recorded.
 func (c Case) noticed(e ending) bool {
 	return !e.at.After(c.At.Add(late)) || !c.At.Before(c.Now) && !e.computed
 }

@@ -35,7 +35,8 @@ func (c Case) endOf(s watchword.Session) ending {
 		}
 		return byItself
 	}
-	// A reuse is found only in a session that is alive. It proves that the settings were longer then.
+	// A reuse is found only in a live session. It proves that the limits of sessions were longer
+	// then.
 	if byItself.at.Before(s.EndedAt) && s.EndedWhy != watchword.EndedReuse {
 		byItself.recorded = s.EndedWhy
 		return byItself
@@ -96,7 +97,8 @@ func (c Case) causeOf(e ending) (watchword.Event, bool) {
 	if own, ok := first(same, func(one watchword.Event) bool { return one.SessionID == e.session.ID }); ok {
 		return own, true
 	}
-	// One end of a single session has an event of that session. Another's does not explain it.
+	// The end of a single session has its own event. The event of another session does not explain
+	// it.
 	single := func(one watchword.Event) bool { return one.Kind != watchword.EventSessionEnded }
 	if shared, ok := first(same, single); ok {
 		return shared, true

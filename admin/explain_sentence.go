@@ -75,7 +75,7 @@ func (c Case) expiredSentence(w words, e ending) (sentence, certainty string) {
 }
 
 // pastNote says that an idle limit was longer in the past: the session continued after a longer
-// pause. The end was then not before the change of the setting.
+// pause. The session then ended at the change of the setting or later.
 func (c Case) pastNote(w words, e ending) string {
 	if e.why != watchword.EndedIdle || !e.computed {
 		return ""
@@ -134,8 +134,8 @@ func (c Case) why(w words, e ending, cause watchword.Event, known bool) string {
 	return w.say(key, args...)
 }
 
-// reuse names both devices. The session of another reuse ended with it because of the setting
-// reuse-ends.
+// reuse names both devices. If the reuse was of another session, this one ended because of the
+// setting reuse-ends.
 func (c Case) reuse(w words, e ending, cause watchword.Event, known bool) string {
 	d, parsed := reusedetail.Parse(cause.Detail)
 	if !known || !parsed {

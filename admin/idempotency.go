@@ -21,8 +21,9 @@ import (
 // of two requests. The second one waits for the result of the first, and responds with the same status
 // and id. A refused request gives its claim back: the next request under this key is tried again.
 //
-// The transaction of a change also stores its result (finishIn), so a lost response to its commit loses
-// neither. A request that has lost its claim meanwhile is rolled back, and the other one runs.
+// The transaction of a change also stores its result (finishIn), so if the response to its commit
+// is lost, both are stored or neither is. A request that has lost its claim meanwhile is rolled
+// back, and the other one runs.
 //
 // Some writes have no such transaction: ending sessions, resetting factors, retrying mails and rotating keys. Their
 // result is stored after the change. If the process ends in between, a repetition runs again.
@@ -193,9 +194,9 @@ func (m *Manager) finishing(
 	})
 }
 
-// GiveUp gives the claim of a request back that failed with why, if why is a refusal. After any other
-// error, such as a lost response of the database, the change may have been made. The claim then keeps a
-// repetition out until it ends.
+// GiveUp releases the claim of a request that failed with why, if why is a refusal. After any other
+// error, such as a lost response of the database, the change may have been made. The claim then
+// blocks repetitions until the claim ends.
 func (m *Manager) GiveUp(ctx context.Context, by Caller, why error) error {
 	var refusal *watchword.Error
 	if by.claim == nil || by.claim.repeated || !errors.As(why, &refusal) {

@@ -35,7 +35,7 @@ const (
 const (
 	// mailLate is longer than a deployment or a restart of a mail server. `watchword doctor` uses it, too.
 	mailLate = 10 * time.Minute
-	// feedLate is some times longer than the numbering takes.
+	// feedLate is several times longer than the numbering takes.
 	feedLate = time.Minute
 )
 
@@ -46,7 +46,7 @@ type Problem struct {
 	Since time.Time // zero: unknown
 }
 
-// A Situation is what the problems are found in.
+// A Situation is the input of FindProblems.
 type Situation struct {
 	Stats    watchword.Stats
 	Restored time.Time // when a restore was noticed that EndEverySession has not settled; zero: no such restore

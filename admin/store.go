@@ -44,7 +44,8 @@ type AccountTx interface {
 		last watchword.UserID, found int, err error)
 	// HasAdmin reports whether an enabled account holds the role admin. It locks the decision until the transaction
 	// ends: of two transactions that each remove one of two administrators, the second sees what the first has done.
-	// The lock is the row of the key KeyService. Without it, HasAdmin fails with another error than ErrNotFound.
+	// The lock is the row of the key KeyService. Without that row, HasAdmin fails, but not with
+	// ErrNotFound.
 	HasAdmin(context.Context) (bool, error)
 	// Account returns the account of an id, or watchword.ErrNotFound.
 	Account(ctx context.Context, id watchword.UserID) (Account, error)
@@ -77,7 +78,7 @@ type ServiceKeyTx interface {
 	ServiceKeys(ctx context.Context, before string, limit int) ([]ServiceKey, error)
 	// RevokeServiceKey reports false if there is no such key, or if it was revoked before.
 	RevokeServiceKey(ctx context.Context, id string, now time.Time) (bool, error)
-	// TouchServiceKey sets when a key was last used, unless it was used since.
+	// TouchServiceKey stores now as the last use of a key, unless a use after since is stored.
 	TouchServiceKey(ctx context.Context, id string, now, since time.Time) error
 }
 

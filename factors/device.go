@@ -20,7 +20,8 @@ import (
 // maxDevices is how many devices of an account are remembered. The next one replaces the oldest.
 const maxDevices = 20
 
-// remember adds the device of a sign-in. event is of that sign-in and becomes the event of the device.
+// remember adds the device of a sign-in. It changes event, which is that of the sign-in, into the
+// event of the device.
 func (m *Manager) remember(ctx context.Context, tx Tx, event *watchword.Event) (Device, error) {
 	event.ID, event.Kind, event.Detail = newID(), watchword.EventRemembered, ""
 	device := Device{ID: newID(), UserID: event.UserID, Name: event.Device, CreatedAt: event.At,
@@ -72,8 +73,8 @@ func (m *Manager) Devices(ctx context.Context, who watchword.Identity) (list []D
 	return list, err
 }
 
-// ForgetDevice asks for the factor again in a remembered browser, or in all of them (""). Codes: CodeStepUpRequired,
-// CodeNotFound.
+// ForgetDevice forgets a remembered browser, or all of them (""). The next sign-in there needs the
+// factor again. Codes: CodeStepUpRequired, CodeNotFound.
 //
 // Unstable: package server calls it.
 func (m *Manager) ForgetDevice(

@@ -311,7 +311,8 @@ func TestStoreRevealsNoTokenOfARememberedDevice(t *testing.T) {
 		a := r.withTOTP(t)
 		browser := r.remember(t, a, laptop)
 		device := r.devices(t, a)[0]
-		// The whole row is known here. Without the secret under the master key, it makes no token.
+		// Even with the whole row, a token can't be computed without the secret under the master
+		// key.
 		dump := []byte(strings.Join([]string{device.ID, string(device.UserID), device.Name}, "\n"))
 		if bytes.Contains(dump, []byte(browser.Remembered[len(browser.Remembered)-30:])) {
 			t.Error("the row has the MAC")
@@ -353,7 +354,7 @@ func TestSignInsRaceTheEndOfTheirDevice(t *testing.T) {
 		if got[""] < 1 || got[watchword.CodeSecondFactorRequired] > 0 {
 			t.Errorf("%v", got)
 		}
-		// Only the session of the change is left: it has ended all that were opened before.
+		// Only the session of the change is left: the change has ended all earlier sessions.
 		if n := r.sessions(t, a); n != 1 {
 			t.Errorf("%d sessions are alive", n)
 		}

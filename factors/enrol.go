@@ -62,7 +62,7 @@ type Enrolment struct {
 	URI    watchword.Secret // otpauth, for a QR code
 }
 
-// A pendingTOTP is what the challenge of an Enrolment seals.
+// A pendingTOTP is sealed in the challenge of an Enrolment.
 type pendingTOTP struct {
 	Secret []byte `json:"secret"`
 	Name   string `json:"name"`
@@ -118,7 +118,7 @@ func (m *Manager) begin(
 	return m.enrolment(user, challenge.ID, p.Secret), nil
 }
 
-// ended maps a row that has gone to the refusal of an ended session.
+// ended maps ErrNotFound of a session to the refusal of an ended session.
 func (m *Manager) ended(err error) error {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return m.engine.SessionEnded()
@@ -132,9 +132,9 @@ type Confirmation struct {
 	Codes  []watchword.Secret
 }
 
-// ConfirmTOTP adds the TOTP of an enrolment if code is right. Its step is claimed, so the code is
-// no valid sign-in code. The first factor ends the user's other sessions and creates recovery
-// codes. Codes: CodeChallengeInvalid, CodeFactorWrong and those of BeginTOTP.
+// ConfirmTOTP adds the TOTP of an enrolment if code is right. It claims the time step of the code,
+// so the same code can't also sign in. The first factor ends the user's other sessions and creates
+// recovery codes. Codes: CodeChallengeInvalid, CodeFactorWrong and those of BeginTOTP.
 func (m *Manager) ConfirmTOTP(
 	ctx context.Context, who watchword.Identity, id string, code watchword.Secret, c watchword.Client,
 ) (Confirmation, error) {
@@ -200,8 +200,9 @@ type attempt struct {
 	at      time.Time
 }
 
-// claimOwn counts an attempt on an enrolment and commits it. It reads what the challenge seals into pending. A request
-// whose enrolment it is not, as ours decides, counts no attempt: it could use up the attempts of another user.
+// claimOwn counts an attempt on an enrolment and commits it. It decodes the sealed data of the
+// challenge into pending. If ours reports false, the attempt is not counted: the request could
+// otherwise use up the attempts of another user.
 func (m *Manager) claimOwn(
 	ctx context.Context, try attempt, pending any, ours func(watchword.Challenge) bool,
 ) (c watchword.Challenge, err error) {
@@ -229,8 +230,8 @@ type enrolled struct {
 }
 
 // add inserts a confirmed factor in one transaction. A TOTP needs a session that is still fresh.
-// For a passkey, the session was fresh when the ceremony began, because the user may have to
-// search for a security key.
+// For a passkey it is enough that the session was fresh when the ceremony began, because the user
+// may have to search for a security key.
 func (m *Manager) add(
 	ctx context.Context, who watchword.Identity, e enrolled, client watchword.Client,
 ) (Confirmation, error) {

@@ -128,8 +128,8 @@ func (m *Manager) usedBefore(ctx context.Context, t watchword.FactorTry, c claim
 	return m.engine.Failed(ctx, t, codeWrong(), "")
 }
 
-// match compares a code with the factors of a user. It reports false if the proof is wrong. A
-// recovery code is compared by its claim.
+// match compares a code with the factors of a user. It reports false if the proof is wrong. It only
+// parses a recovery code: the claim compares it with the stored ones.
 func (m *Manager) match(u watchword.User, all []Factor, p Proof, now time.Time) (claim, bool, error) {
 	if p.RecoveryCode != "" {
 		normal, ok := recoverycode.Normalize(string(p.RecoveryCode))
@@ -169,7 +169,7 @@ func (c claim) use(ctx context.Context, tx Tx, u watchword.User, now time.Time) 
 	return tx.ClaimStep(ctx, c.factor, c.step, now)
 }
 
-// errUsed rolls a transaction back whose proof another request has used.
+// errUsed rolls back a transaction whose proof another request has used.
 var errUsed = errors.New("the proof was used already")
 
 // recordUse adds the event and the notice of a used recovery code, with the number of codes that are left.

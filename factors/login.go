@@ -29,9 +29,9 @@ type LoginRequest struct {
 	Remember bool
 }
 
-// Login opens the session of a challenged sign-in. Codes: CodeValidationFailed (not one proof, or Remember although
-// devices are not remembered), CodeChallengeInvalid, CodeFactorWrong, CodeRateLimited, CodeAccountDisabled,
-// CodeEmailNotVerified.
+// Login opens the session of a challenged sign-in. Codes: CodeValidationFailed (not exactly one
+// proof, or Remember although devices are not remembered), CodeChallengeInvalid, CodeFactorWrong,
+// CodeRateLimited, CodeAccountDisabled, CodeEmailNotVerified.
 func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn, error) {
 	kind, err := r.kind()
 	if err != nil {

@@ -238,7 +238,7 @@ func TestResetPasswordKeepsTheFactor(t *testing.T) {
 	})
 }
 
-// 4 of the issue: the library's door asks too.
+// AdmitUser, the way in for embedding programs, asks for the factor too.
 func TestAdmitUserAsksForTheFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)

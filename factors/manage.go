@@ -124,8 +124,8 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 	return nil
 }
 
-// remove deletes a factor, unless it is the last way to sign in. It returns the factor, and how many are left that a
-// sign-in asks for.
+// remove deletes a factor, unless it is the last way to sign in. It returns the factor, and how
+// many factors that a sign-in asks for are left.
 func (m *Manager) remove(
 	ctx context.Context, tx Tx, id watchword.UserID, factor string,
 ) (gone Factor, left int, err error) {
@@ -150,8 +150,8 @@ func (m *Manager) remove(
 	return gone, left, err
 }
 
-// Spare returns the id of a passkey of the user that signs in alone, or "". The transaction holds the lock of
-// the account, so the answer stays true until its end.
+// Spare returns the id of a passkey of the user that signs in alone, or "". If the transaction
+// holds the lock of the account, the answer stays true until the transaction ends.
 //
 // Unstable: for packages of this module.
 func (m *Manager) Spare(ctx context.Context, tx Tx, id watchword.UserID) (string, error) {
@@ -372,8 +372,9 @@ func (m *Manager) ResetKind(ctx context.Context, operator string, id watchword.U
 	return err
 }
 
-// deleteKind deletes the factors of a kind, or all ("") with the recovery codes. Remembered devices end with every
-// change. Without the last factor, recovery codes have no use.
+// deleteKind deletes the factors of a kind, or all ("") with the recovery codes. Every change also
+// ends the remembered devices. When the last factor goes, the recovery codes go too, because they
+// only replace a factor.
 func (m *Manager) deleteKind(ctx context.Context, tx Tx, id watchword.UserID, k Kind, now time.Time) error {
 	if k == "" {
 		return tx.DeleteFactors(ctx, id, time.Time{}, now)

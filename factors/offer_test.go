@@ -71,8 +71,9 @@ func (s lateStore) Update(ctx context.Context, fn func(factors.Tx) error) error 
 	})
 }
 
-// The statement that inserts a challenge also returns the factors. It waits for no change, so it offers those that were
-// committed before it. A later sign-in with the challenge is refused, because the change has outdated it.
+// The statement that inserts a challenge also returns the factors. It does not wait for a
+// concurrent change, so it offers the factors that were committed before. A later sign-in with the
+// challenge is refused, because the change has outdated it.
 func TestChallengeOfFactorsThatChangeAtTheSameTimeIsInvalid(t *testing.T) {
 	changes := map[string]func(*rig, *testing.T, *account) func(*factors.Manager){
 		"added":   (*rig).preparedAddition,

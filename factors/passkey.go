@@ -33,8 +33,8 @@ const (
 	challengeSignIn watchword.ChallengePurpose = "passkey-login"
 	challengeStepUp watchword.ChallengePurpose = "step-up"
 
-	// loginCeremony is for the WebAuthn challenge of a watchword.ChallengeLogin. It is no purpose
-	// of a row: a script sees the WebAuthn challenge, and must not get the handle by it.
+	// loginCeremony is the purpose of the WebAuthn challenge for a watchword.ChallengeLogin. Rows
+	// do not have it. Scripts see the WebAuthn challenge, so it must not be the handle of the row.
 	loginCeremony watchword.ChallengePurpose = "login-passkey"
 )
 
@@ -303,9 +303,9 @@ func (m *Manager) Offer(ctx context.Context, refused error) error {
 	return &completed
 }
 
-// offered returns the factors of the account of a challenge. Only the page of the second step reads them, because it
-// knows only the handle. They may be older than a change that is committed at the same time: the change makes the
-// challenge invalid.
+// offered returns the factors of the account of a challenge. A refusal of this request has read
+// them already. Only the page of the second step reads them here, because it knows only the handle.
+// A change that is committed at the same time may be missing, but it makes the challenge invalid.
 func (m *Manager) offered(ctx context.Context, o *watchword.ChallengeOffer, id string) (all []Factor, err error) {
 	if offered := m.engine.Offered(o); offered != nil {
 		for _, f := range offered {

@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/passkey"
 )
 
-// A Ceremony is what a browser needs to create or use a passkey.
+// A Ceremony has the data that a browser needs to create or use a passkey.
 //
 // Unstable: package server calls it.
 type Ceremony struct {
@@ -24,7 +24,7 @@ type Ceremony struct {
 	Mediation string
 }
 
-// A pendingPasskey is what the challenge of a creation seals.
+// A pendingPasskey is sealed in the challenge of a creation.
 type pendingPasskey struct {
 	Upgrade bool   `json:"upgrade"`
 	Entry   string `json:"entry"` // as in pendingTOTP
@@ -53,7 +53,7 @@ func (m *Manager) BeginPasskey(ctx context.Context, who watchword.Identity, upgr
 	return m.beginPasskey(ctx, pendingPasskey{Upgrade: upgrade}, may)
 }
 
-// A creator may create a passkey.
+// A creator is the account and the session that create a passkey.
 type creator struct {
 	user    watchword.User
 	session watchword.SessionID // empty for a sign-in that waits for its first factor

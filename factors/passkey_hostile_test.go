@@ -47,7 +47,7 @@ func (d *device) signed(t *testing.T, response []byte, edit func(client map[stri
 	return edited
 }
 
-// onSQLite runs a test of rules that no store knows.
+// onSQLite runs a test on SQLite only, because its rules do not depend on the store.
 func onSQLite(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	t.Parallel()

@@ -27,7 +27,7 @@ import (
 // ceremonyLife is how long a passwordless ceremony can be used.
 const ceremonyLife = passkey.Timeout
 
-// A signInCeremony is what Ceremony.ID of a passwordless sign-in seals.
+// A signInCeremony is sealed in Ceremony.ID of a passwordless sign-in.
 type signInCeremony struct {
 	ID   string    `json:"id"`
 	RPID string    `json:"rpId"`
@@ -167,10 +167,11 @@ func (m *Manager) findPasskey(
 	return f, u, err
 }
 
-// signsInAlone reports whether a verified use of a factor is a sign-in. An authenticator that had
-// not verified the user when the passkey was created may have got a PIN from a thief. It counts
-// alone only after a use beside the password. An upgrade was created without a dialog, in the
-// account's own password manager, so its first verified use counts.
+// signsInAlone reports whether a verified use of a factor is enough to sign in. If the
+// authenticator did not verify the user when it created the passkey, a thief may have set its PIN
+// since. Such a passkey counts alone only after a verified use beside the password. An upgrade was
+// created without a dialog, in the account's own password manager, so its first verified use
+// counts.
 func (f Factor) signsInAlone() bool {
 	if f.Kind != KindPasskey {
 		return false
@@ -272,7 +273,7 @@ func (m *Manager) ownCeremony(
 }
 
 // useInSession claims the proof of a step-up. A session that a passkey alone has opened needs a
-// verified one again.
+// passkey that verifies the user again.
 func (m *Manager) useInSession(
 	ctx context.Context, tx Tx, u watchword.User, s watchword.Session, proven reproven,
 ) error {

@@ -56,7 +56,8 @@ func (m *Manager) PendingRequired(ctx context.Context, handle watchword.Secret, 
 	return m.enrolment(u, id, p.Secret), nil
 }
 
-// pending reads an enrolment and its account. also reads more in the same transaction.
+// pending reads an enrolment and its account. It calls also for further reads in the same
+// transaction.
 func (m *Manager) pending(
 	ctx context.Context, id string, also func(Tx) error,
 ) (c watchword.Challenge, p pendingTOTP, u watchword.User, err error) {

@@ -166,7 +166,8 @@ func (m *Manager) adoptTOTP(f *Factor, from factorfile.Factor) (problem string) 
 	return ""
 }
 
-// adoptPasskey keeps the user handle that the passkey returns. Another installation has computed it with its own key.
+// adoptPasskey keeps the user handle of the file, because the passkey returns it. Another
+// installation may have computed that handle with its own key.
 func (m *Manager) adoptPasskey(f *Factor, from factorfile.Factor) (problem string) {
 	const unusable = "A passkey of this account can't be used: its record, id or user handle is damaged."
 	record, err := passkey.Parse(from.Record)

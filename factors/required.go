@@ -11,8 +11,9 @@ import (
 // The first factor of an account that must have one (Options.SecondFactor of the engine). The right password opens a
 // challenge instead of a session, and the confirmed factor completes that sign-in. The user can't skip it.
 
-// BeginRequired creates a secret for a sign-in that waits for its first factor. handle is of CodeEnrolmentRequired. It
-// counts as one of the attempts of the challenge. Codes: CodeNotFound (enrolment is off), CodeChallengeInvalid.
+// BeginRequired creates a secret for a sign-in that waits for its first factor. handle is that of
+// the refusal CodeEnrolmentRequired. The call counts as one of the attempts of its challenge.
+// Codes: CodeNotFound (enrolment is off), CodeChallengeInvalid.
 //
 // Unstable: package server calls it.
 func (m *Manager) BeginRequired(ctx context.Context, handle watchword.Secret, name string) (Enrolment, error) {

@@ -93,11 +93,11 @@ type PasskeyTx interface {
 	SpendChallenge(context.Context, watchword.Challenge) (bool, error)
 }
 
-// DeviceTx stores remembered devices. The engine has the methods of a sign-in with one (watchword.FactorTx).
+// DeviceTx stores remembered devices. watchword.FactorTx has the methods for a sign-in with one.
 //
 // Unstable: stores implement it.
 type DeviceTx interface {
-	// InsertDevice deletes the user's devices but the keep newest ones.
+	// InsertDevice inserts d, and deletes the user's devices except the newest: keep of them stay.
 	InsertDevice(ctx context.Context, d Device, keep int) error
 	// Devices lists the user's devices that UseDevice accepts, newest first.
 	Devices(ctx context.Context, id watchword.UserID, since, now time.Time) ([]Device, error)
@@ -113,7 +113,7 @@ type Device struct {
 	Name   string // of the browser and its system
 
 	CreatedAt  time.Time
-	LastUsedAt time.Time // zero: not since then
+	LastUsedAt time.Time // zero: not used since CreatedAt
 	ExpiresAt  time.Time
 }
 
@@ -150,7 +150,7 @@ type Factor struct {
 	Unproven bool
 
 	CreatedAt  time.Time
-	LastUsedAt time.Time // zero: only confirmed
+	LastUsedAt time.Time // zero: not used since its confirmation
 }
 
 // RecoveryCodes describes the recovery codes of an account.

@@ -211,7 +211,8 @@ func (w *walk) remove(p *person) {
 	w.renew(p, s) // its access token was outdated
 }
 
-// weaken removes what a session has proven with factors that are gone. It stays the session of its first proof.
+// weaken removes what a session has proven with factors that are gone. The session keeps its first
+// proof.
 func (s *opened) weaken() {
 	first := slices.DeleteFunc(slices.Clone(s.proofs), func(m string) bool { return m != "pwd" && m != "ext" })
 	if len(first) == 0 {

@@ -50,13 +50,13 @@ type key struct {
 	unproven bool   // from an automatic upgrade, and not used yet
 }
 
-// An opened session, with the proofs that its user has given. verified is the last proof.
+// An opened session, with the proofs that its user has given.
 type opened struct {
 	in       *watchword.SignIn
 	access   watchword.Secret
 	proofs   []string // pwd, ext, mfa (of the application), otp, key, recovery, device
 	verified bool     // the last proof was a passkey that has verified its user
-	ever     bool     // one of them was
+	ever     bool     // one of the proofs was
 	at       time.Time
 }
 
@@ -211,7 +211,8 @@ func (s *step) usable(p *person, now time.Time) bool {
 	return !s.enrols && s.begins(p, now) && s.secrets == p.secrets
 }
 
-// begins reports whether a step has attempts left.
+// begins reports whether a step can be tried: it is not done, outdated or expired, and has attempts
+// left.
 func (s *step) begins(p *person, now time.Time) bool {
 	return !s.done && s.epoch == p.epoch && s.tries < watchword.ChallengeAttempts &&
 		now.Sub(s.at) < watchword.ChallengeLife

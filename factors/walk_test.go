@@ -84,7 +84,8 @@ type walk struct {
 	did    map[string]int
 }
 
-// trusting is a provider that says of a user what the code says: the subject, which is also the address.
+// trusting is a provider that takes the code of a response for the subject and the verified address
+// of the user.
 type trusting struct{}
 
 func (trusting) Info() federation.Info {

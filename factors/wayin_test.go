@@ -74,7 +74,8 @@ func TestPasswordIsAWayInBesideThePasskey(t *testing.T) {
 	})
 }
 
-// A button of a provider that is not offered any more does not exist, so its identity replaces no passkey.
+// A provider that is no longer offered has no button, so its identity can't take the place of the
+// last passkey.
 func TestPasskeyIsKeptBesideAnIdentityOfARemovedProvider(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withoutPassword(t, "ada@example.com")

@@ -54,8 +54,8 @@ type StartRequest struct {
 	Page     bool
 	Replaces watchword.Secret // as in watchword.LoginRequest
 
-	// Remembered is that of watchword.Client. The response comes from another site, so a browser does
-	// not send this cookie with it.
+	// Remembered is watchword.Client.Remembered at the start. The browser does not send this cookie
+	// with the response, which comes from another site.
 	Remembered watchword.Secret
 
 	// Challenge asks for a code in place of a session (RFC 7636, S256). Then Replaces and Remembered don't count:
@@ -104,10 +104,10 @@ func (m *Manager) seal(a Attempt) (watchword.Secret, error) {
 	return watchword.Secret(base64.RawURLEncoding.EncodeToString(m.engine.Seal(attemptContext, plain))), nil
 }
 
-// Replacing returns an attempt of a browser that has signed in meanwhile, in another tab. The sign-in of the attempt
-// then ends that session. The browser does not send a Strict refresh cookie with the response of a provider, so the
-// session would otherwise stay open without a client. left is the rest of the attempt's life. Replacing reports false
-// for an attempt that leaves the browser's cookie as it is.
+// Replacing returns the attempt of a browser that has meanwhile signed in to another session, in another tab. The
+// attempt then replaces that session, whose token is refresh. The browser does not send a Strict refresh cookie with
+// the response of a provider, so the session would otherwise stay open without a client. left is the rest of the
+// attempt's life. Replacing reports false for an attempt that leaves the browser's cookie as it is.
 func (m *Manager) Replacing(sealed, refresh watchword.Secret) (again watchword.Secret, left time.Duration, ok bool) {
 	a, err := m.OpenAttempt(sealed)
 	left = AttemptLife - m.engine.Now().Sub(a.At)

@@ -30,7 +30,8 @@ type CallbackRequest struct {
 	Client watchword.Client
 }
 
-// A Result is what a response has led to. One of its parts is set, or an error is returned beside it.
+// A Result is the outcome of a response. Without an error, one of SignIn, Code, Linked and Waiting
+// is set. With CodeLinkRequired, Link is set.
 type Result struct {
 	Attempt Attempt // zero if it could not be opened
 	Info    Info    // of the provider
@@ -45,7 +46,8 @@ type Result struct {
 // Callback completes an attempt. Codes: CodeNotFound, CodeChallengeInvalid, CodeProviderRefused,
 // CodeProviderUnavailable, CodeLinkRequired, CodeIdentityTaken, CodeSignupClosed, CodeAccountDisabled,
 // CodeEmailNotVerified, CodeEmailTaken, CodeSecondFactorRequired, CodeEnrolmentRequired,
-// CodeRateLimited, CodeTryLater. With a code, the account and its factors are judged at the exchange.
+// CodeRateLimited, CodeTryLater. If the result is a code, Exchange checks the account and its
+// factors.
 func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, err error) {
 	p, err := m.provider(r.Provider)
 	if err != nil {

@@ -12,7 +12,7 @@ const (
 	purposeVerify purpose = "verify" // with the mailed link of a waiting sign-up
 )
 
-// facts are what decideIdentity looks at. An account with an empty id does not exist.
+// facts are the input of decideIdentity. An account with an empty id does not exist.
 type facts struct {
 	purpose purpose
 	owner   watchword.User // of the known identity
@@ -26,7 +26,7 @@ type facts struct {
 	waits      bool // verify: a sign-up with this identity waits for the address of the mailed link
 }
 
-// A verdict is what happens with an identity.
+// A verdict is the outcome of decideIdentity.
 type verdict string
 
 const (

@@ -22,7 +22,7 @@ import (
 //  2. The callback settles the identity as for every browser. It opens no session: it stores a challenge,
 //     whose handle is the code. The code is in a URL, so it can get into a log or a Referer header.
 //  3. The first exchange uses the code up, and this is committed before the verifier is looked at. So a
-//     code can't be guessed at, and an application can destroy one that it did not ask for.
+//     client has one guess at the verifier, and an application can destroy a code that it did not ask for.
 //  4. The session is opened by the one door, so a second factor is asked for. The account must still
 //     have the identity, the password and the factors of the callback.
 //
@@ -32,7 +32,7 @@ import (
 // challengeExchange is a settled response that waits for its application.
 const challengeExchange watchword.ChallengePurpose = "exchange"
 
-// CodeLife is how long an application may take to exchange a code. It does so at once.
+// CodeLife is how long an application may take to exchange a code. Applications do so at once.
 const CodeLife = time.Minute
 
 // challengePattern matches a code_challenge: 32 bytes in base64url.
@@ -44,7 +44,7 @@ var verifierPattern = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
 // IsCodeChallenge reports whether a text can be the code_challenge of a verifier, by the method S256.
 func IsCodeChallenge(text string) bool { return challengePattern.MatchString(text) }
 
-// A pendingExchange is what the challenge of a code seals.
+// A pendingExchange is sealed in the challenge of a code.
 type pendingExchange struct {
 	Challenge string `json:"challenge"`
 	Provider  string `json:"provider"`
@@ -52,7 +52,7 @@ type pendingExchange struct {
 	Proofs   []string          `json:"proofs,omitempty"`
 	Address  watchword.Address `json:"address,omitempty"`  // of the account
 	Password []byte            `json:"password,omitempty"` // SHA-256 of the hash: a new password makes the code invalid
-	Identity string            `json:"identity,omitempty"` // its id
+	Identity string            `json:"identity,omitempty"` // id of the identity
 	Email    string            `json:"email,omitempty"`    // at the provider
 
 	Link string `json:"link,omitempty"` // the handle of CodeLinkRequired: the code opens no session
@@ -161,8 +161,9 @@ func (m *Manager) Exchange(ctx context.Context, r ExchangeRequest) (done Exchang
 	return done, err
 }
 
-// decideExchange returns why a code is refused, or "". uses includes this one. A second use does not end the session
-// of the first: without the verifier it is useless, and a reload repeats an honest one.
+// decideExchange returns why a code is refused, or "". uses includes this use. A second use does
+// not end the session of the first: without the verifier it gives no access, and an honest browser
+// repeats a use when it reloads.
 func decideExchange(uses int, challenge, verifier string) (why string) {
 	sum := sha256.Sum256([]byte(verifier))
 	expected := base64.RawURLEncoding.EncodeToString(sum[:])

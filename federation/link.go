@@ -18,7 +18,7 @@ const challengeLink watchword.ChallengePurpose = "link"
 // maxIdentities bounds the identities of an account.
 const maxIdentities = 20
 
-// A pendingLink is what the challenge of a link seals.
+// A pendingLink is sealed in the challenge of a link.
 type pendingLink struct {
 	Provider string `json:"provider"`
 	Issuer   string `json:"issuer"`
@@ -26,8 +26,9 @@ type pendingLink struct {
 	Email    string `json:"email"`
 }
 
-// requireLink keeps the identity for a later sign-in. The result has the handle, or a code that stands for it: the
-// handle is for a cookie of the application, and the code for its URL.
+// requireLink keeps the identity for a later sign-in. The result has the handle. For an attempt
+// with a code challenge it has a code instead, because it is put into a URL, and Exchange returns
+// the handle.
 func (m *Manager) requireLink(ctx context.Context, s settlement, res *Result) error {
 	plain, err := json.Marshal(pendingLink{s.info.ID, s.claims.Issuer, s.claims.Subject, string(s.wanted.Email)})
 	if err != nil {
@@ -151,7 +152,8 @@ func (m *Manager) linkToSession(ctx context.Context, s settlement) error {
 	return err
 }
 
-// link links an identity to a proven account. The lock excludes a concurrent link, so the bound holds.
+// link links an identity to a proven account. The lock excludes a concurrent link, so maxIdentities
+// holds.
 func (m *Manager) link(ctx context.Context, tx Tx, s settlement, u watchword.User) (watchword.Event, error) {
 	if err := held(tx.LockUser(ctx, u.ID, u.Email)); err != nil {
 		return watchword.Event{}, err
@@ -170,7 +172,8 @@ func (m *Manager) link(ctx context.Context, tx Tx, s settlement, u watchword.Use
 	return event, err
 }
 
-// notice returns the mail about a change. A link that a stranger has made would open the account.
+// notice returns the mail about a change. The owner must learn of a link that a stranger has made,
+// because it opens the account.
 func notice(kind watchword.MailKind, name string) watchword.Mail {
 	return watchword.Mail{Kind: kind, Facts: watchword.MailFacts{Factor: name}}
 }

@@ -13,7 +13,7 @@ import (
 // and a mail goes to the address. Its link offers to continue with the provider: the mailbox and the
 // same identity, shown again, create the account.
 
-// A waitingIdentity is what a waiting sign-up seals beside its name.
+// A waitingIdentity is sealed in a waiting sign-up, beside the name.
 type waitingIdentity struct {
 	Provider string `json:"provider"`
 	Issuer   string `json:"issuer"`

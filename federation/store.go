@@ -61,5 +61,5 @@ type Identity struct {
 	Email    string // at the last use, for display; never for a lookup
 
 	LinkedAt   time.Time
-	LastUsedAt time.Time // zero: only linked
+	LastUsedAt time.Time // zero: not used since it was linked
 }

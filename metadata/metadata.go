@@ -17,8 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/metadata"
 )
 
-// MaxToken is the size of an access token, in bytes, up to which metadata may fill it. It fits into a
-// header and a cookie.
+// MaxToken is the largest access token, in bytes, that metadata may lead to. A token of this size
+// fits into a header and a cookie.
 //
 // Unstable: for packages of this module.
 const MaxToken = accesstoken.MaxSize
@@ -133,7 +133,7 @@ func lock(ctx context.Context, tx Tx, id watchword.UserID) (u watchword.User, m 
 	}
 	locked, err := tx.LockUser(ctx, id, u.Email)
 	if err == nil && !locked {
-		err = gone // deleted meanwhile, or renamed: the caller asks again
+		err = gone // deleted meanwhile, or its address changed: the caller tries again
 	}
 	if err != nil {
 		return u, m, err

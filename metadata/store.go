@@ -30,6 +30,7 @@ type ObjectTx interface {
 	Metadata(context.Context, watchword.UserID) (Metadata, error)
 	// PrivateMetadata returns the private objects, without empty ones, of the accounts from one address to another.
 	PrivateMetadata(ctx context.Context, first, last watchword.Address) (map[watchword.UserID]string, error)
-	// SetMetadata stores both objects and Version, if the stored version is still was (0: no row).
+	// SetMetadata stores both objects and Version, if the stored version still equals was (0: no
+	// row).
 	SetMetadata(ctx context.Context, id watchword.UserID, m Metadata, was int64) (bool, error)
 }

@@ -59,7 +59,8 @@ func Find(
 ) (found []watchword.User, err error) {
 	size := min(max(limit, smallestPage), largestPage)
 	prefix := watchword.Address(strings.ToLower(f.Prefix))
-	// Addresses are printable ASCII, so no address is between one and next of it, and none is above last of a prefix.
+	// Addresses are printable ASCII: no address lies between a and a + next, and those with a
+	// prefix are below prefix + last.
 	const next, last = "\x01", "\x7f"
 	from := max(prefix, after+next)
 	for page := make([]watchword.User, size); len(page) == size && len(found) < limit; {

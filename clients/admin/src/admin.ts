@@ -76,7 +76,7 @@ export class Users {
     return this.#call(api.postAdminUsers, { body }, options)
   }
 
-  /** Is `create` for an address that gets an invitation. */
+  /** Creates an account and mails an invitation, as `create` does with `invite`. */
   invite(body: Omit<api.AdminInvite, "invite" | "verified">, options?: CallOptions): Promise<api.AdminUserAnswer> {
     return this.create({ ...body, invite: true }, options)
   }
@@ -86,7 +86,7 @@ export class Users {
     return this.#call(api.patchAdminUsersById, { ids: [id], body }, options)
   }
 
-  /** Deletes an account at once and for good. */
+  /** Deletes an account at once and permanently. */
   delete(id: string, options?: CallOptions): Promise<api.Message> {
     return this.#call(api.deleteAdminUsersById, { ids: [id] }, options)
   }

@@ -4,7 +4,7 @@
 //     (RFC 7636, S256).
 //  2. Watchword leads back with a code in the URL. It is useless without the verifier.
 //  3. The application's server exchanges both for the session.
-//  4. Five cookies allow as many tabs. The URL says which one belongs to it.
+//  4. Five cookies allow five tabs at once. The URL of the way back has the number of its cookie.
 
 import type { AppCookies } from "./cookies.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
@@ -31,8 +31,8 @@ export async function startAttempt(
 }
 
 /**
- * Returns the code and the verifier of a way back, and deletes the cookie. Without the cookie, the
- * verifier is another one: Watchword then destroys the code, which a stranger may know.
+ * Returns the code and the verifier of a way back, and deletes the cookie. Without the cookie, it
+ * returns a random verifier. Watchword then destroys the code, which a stranger may know.
  */
 export function takeAttempt(
   cookies: AppCookies,

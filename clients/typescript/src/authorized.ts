@@ -96,7 +96,7 @@ interface AuthorizedRequest {
 
 /**
  * `refused` is the error if the server rejected the token. With `stepUp`, finish handles the 401.
- * Its body has arrived, so that this works at any time.
+ * The body of the 401 has arrived, so finish can be called later.
  */
 type Outcome<T> =
   | { refused: WatchwordError; stepUp?: undefined }

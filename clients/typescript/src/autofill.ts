@@ -79,7 +79,7 @@ async function loadOptions(begin: () => Promise<Ceremony>, over: AbortSignal): P
   return undefined
 }
 
-/** Suggests until the options are old and the page is visible, or another request replaces this one. */
+/** Suggests until the options are old and the page is visible, another request comes, or `over` is aborted. */
 async function suggestOnce({ publicKey }: Ceremony, over: AbortSignal): Promise<object | "again" | "ended"> {
   const turn = new AbortController()
   const { signal } = turn

@@ -45,7 +45,7 @@ export function signalOf(input: RequestInfo | URL, init: RequestInit): AbortSign
   return init.signal ?? (input instanceof Request ? input.signal : undefined)
 }
 
-/** Returns a signal that is aborted as soon as one of both is. */
+/** Returns a signal that is aborted as soon as either signal is. */
 function anySignal(callerSignal: AbortSignal, timeout: AbortController): AbortSignal {
   if (AbortSignal.any) return AbortSignal.any([callerSignal, timeout.signal])
   // Browsers before 2024. The listener stays as long as the caller's signal.

@@ -126,7 +126,7 @@ export class Feed {
         this.take(event)
         received = true
         if (event.kind === "heartbeat") {
-          clearTimeout(timer) // take checked that it is recent; other events may be replayed
+          clearTimeout(timer) // take has checked that the heartbeat is recent; other events may be replayed
           timer = restart()
         }
       }

@@ -46,7 +46,7 @@ export class Issuer {
         return metadata
       } catch (error) {
         failure = error
-        if (!(error instanceof StatusError)) break // the server is unreachable, and the next address has its host
+        if (!(error instanceof StatusError)) break // unreachable: the next address has the same host
       }
     }
     throw failure
@@ -130,7 +130,7 @@ export function parseObject(body: string, address: string): Record<string, unkno
     const value: unknown = JSON.parse(body)
     if (typeof value === "object" && value !== null) return value as Record<string, unknown>
   } catch {
-    // The message below fits.
+    // Not JSON: the error below says so.
   }
   throw new Error(`the response of ${address} is not a JSON object`)
 }

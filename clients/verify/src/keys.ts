@@ -18,7 +18,7 @@ const rereadInterval = 10_000
 const firstBackoff = 1_000
 const lastBackoff = 30_000
 
-/** How long the last keys stay in use without the issuer, so that a blocked network can't keep a retired key. */
+/** How long the last keys stay in use without the issuer. Blocking the network can't keep a retired key for longer. */
 const maxOutage = 24 * 60 * 60_000
 
 /** A key with the only algorithm that is accepted with it. */
