@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
 // Heads returns the request lines in text, which it reads in pieces of size bytes. It stops at the
@@ -193,6 +194,22 @@ func membersOf(t reflect.Type) (names []string) {
 			names = append(names, membersOf(f.Type)...)
 		case f.Type.Kind() == reflect.String, f.Type == reflect.TypeFor[json.RawMessage]():
 			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// OwnCookies returns the names of all cookies but the refresh cookie. The name of an attempt is its prefix.
+func OwnCookies(o Options, https bool) (names []string) {
+	all := reflect.ValueOf(*newCookies(o, https, nil, nil))
+	for i := range all.NumField() {
+		switch field := all.Field(i); field.Type() {
+		case reflect.TypeFor[tokencookie.Cookie]():
+			names = append(names, field.FieldByName("Name").String())
+		case reflect.TypeFor[tokencookie.Pair]():
+			if name := field.FieldByName("Usual").FieldByName("Name").String(); name != o.CookieName {
+				names = append(names, name)
+			}
 		}
 	}
 	return names

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/watchword-auth/watchword/internal/tokencookie"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -37,6 +38,25 @@ func TestInvalidOptionsAreRejected(t *testing.T) {
 		if works := want == "" || want == "none" || want == "engine's"; works != (err == nil) || !works &&
 			!strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)
+		}
+	}
+}
+
+// Otherwise the refresh cookie could replace another cookie of the server.
+func TestNamesOfAllOtherCookiesAreReserved(t *testing.T) {
+	t.Parallel()
+	for _, https := range []bool{false, true} {
+		names := server.OwnCookies(server.Options{CookieName: "mine"}, https)
+		if len(names) < 7 {
+			t.Fatalf("only %d cookies: %q", len(names), names)
+		}
+		for _, name := range names {
+			if strings.HasSuffix(name, "-") { // the prefix of an attempt
+				name += "google-1"
+			}
+			if tokencookie.CheckName(name) == nil {
+				t.Errorf("cookie-name=%s is accepted", name)
+			}
 		}
 	}
 }

@@ -65,7 +65,7 @@ type problem struct {
 	Error     string                 `json:"error" doc:"The same as detail"`
 	RequestID string                 `json:"requestId" doc:"Also in the log of the server"`
 	Errors    []watchword.FieldError `json:"errors,omitempty" nullable:"false" doc:"With VALIDATION_FAILED"`
-	Challenge *challengeBody         `json:"challenge,omitempty" doc:"With SECOND_FACTOR_REQUIRED"`
+	Challenge *challengeBody         `json:"challenge,omitempty" doc:"With SECOND_FACTOR_REQUIRED and ENROLMENT_REQUIRED"`
 }
 
 // detailInternal does not say what went wrong. The log does, under the request id.

@@ -163,7 +163,7 @@ func (p Pair) Values(r *http.Request) (tokens []string) {
 }
 
 // reserved lists how the names of the server's other cookies end.
-var reserved = []string{partitionedSuffix, "-known", "-step", "-device", "-page", "-notice"}
+var reserved = []string{partitionedSuffix, "-known", "-step", "-device", "-page", "-notice", "-link"}
 
 // CheckName returns an error if a refresh cookie of this name could have the name of
 // another cookie of the server.

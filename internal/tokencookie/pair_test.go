@@ -139,7 +139,7 @@ func TestPairOnOneSiteIsTheUsualCookie(t *testing.T) {
 
 func TestNamesOfOtherCookiesAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, ending := range []string{"partitioned", "known", "step", "device", "page", "notice"} {
+	for _, ending := range []string{"partitioned", "known", "step", "device", "page", "notice", "link"} {
 		if err := tokencookie.CheckName("__Host-mine-" + ending); err == nil || !strings.Contains(err.Error(), ending) {
 			t.Errorf("-%s: %v", ending, err)
 		}
