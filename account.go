@@ -22,9 +22,9 @@ type Identity struct {
 	Session Session
 }
 
-// Authenticate verifies an access token (RFC 9068 section 4) and, unlike other services, checks that its session is
-// active. A token with outdated roles counts as expired, so that the client refreshes. Codes: CodeTokenMissing,
-// CodeTokenInvalid, CodeTokenExpired, CodeSessionEnded.
+// Authenticate verifies an access token (RFC 9068 section 4) and checks that its session is active, which a service
+// can't see in the token. A token with outdated roles counts as expired, so that the client refreshes. Codes:
+// CodeTokenMissing, CodeTokenInvalid, CodeTokenExpired, CodeSessionEnded.
 func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, error) {
 	if access == "" {
 		return Identity{}, refuse(CodeTokenMissing, "Sign in first: send an access token as `Authorization: Bearer …`.")
@@ -185,7 +185,8 @@ func (e *Engine) UpdateProfile(ctx context.Context, who Identity, change Profile
 	return who.User, err
 }
 
-// DeleteAccount removes the account and ends its sessions. Codes: CodePasswordWrong, CodeRateLimited, CodeTryLater.
+// DeleteAccount removes the account and ends its sessions. Codes: CodeValidationFailed (password missing),
+// CodeStepUpRequired, CodePasswordWrong, CodeRateLimited, CodeTryLater.
 func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secret, c Client) error {
 	if password == "" && who.User.PasswordHash != "" {
 		return required("password")
@@ -212,7 +213,7 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 	return err
 }
 
-// holdPassword locks the account. It returns CodePasswordWrong if the password changed after it was checked.
+// holdPassword locks the account. It returns CodePasswordWrong if its password or factors changed since u was read.
 func (e *Engine) holdPassword(ctx context.Context, tx Tx, u User) error {
 	unchanged, err := tx.ReplacePassword(ctx, u, u.PasswordHash)
 	if err == nil && !unchanged {
@@ -221,7 +222,7 @@ func (e *Engine) holdPassword(ctx context.Context, tx Tx, u User) error {
 	return err
 }
 
-// deleteUser deletes the account of an EventDeleted. The caller stores the event, without network address and device.
+// deleteUser deletes the account of the event. The caller stores the event, without network address and device.
 // Ended sessions stay until they are swept, so that their tokens get CodeSessionEnded.
 func deleteUser(ctx context.Context, tx Tx, event Event) error {
 	if _, err := tx.EndSessions(ctx, event.UserID, "", EndedDeleted, event.At); err != nil {

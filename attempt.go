@@ -27,7 +27,7 @@ type attempt struct {
 	at      time.Time
 	client  Client
 	user    User     // the zero User, without a password, if there is no account
-	waiting []Signup // sign-ups that wait for the address
+	waiting []Signup // sign-ups with the address, which wait for its proof
 
 	device  knowndevice.ID // the zero ID: the device is not known
 	failure []Charge       // refunded unless the password is wrong

@@ -48,7 +48,7 @@ type Callback struct {
 	Attempts int
 }
 
-// callbacks returns the signal of the worker of each callback that is set.
+// callbacks returns a signal for each callback that is set, to wake its worker.
 func (o Options) callbacks() map[CallbackKind]wake.Signal {
 	set := map[CallbackKind]wake.Signal{}
 	if o.OnSignup != nil {
@@ -91,7 +91,7 @@ func (e *Engine) callDue(ctx context.Context, kind CallbackKind) (bool, error) {
 	return len(due) == callbackBatch, nil
 }
 
-// settleCallback deletes a callback after a successful call, and else postpones it. It
+// settleCallback deletes a callback after a successful call, and otherwise postpones it. It
 // works during a shutdown too, so another process need not repeat the call. A call that the
 // shutdown cut off is due at once; one that failed by itself waits.
 func (e *Engine) settleCallback(ctx context.Context, c Callback, failed error) {
@@ -117,7 +117,7 @@ func (e *Engine) settleCallback(ctx context.Context, c Callback, failed error) {
 }
 
 // makeCallback reads the subject and makes the call. It drops a callback whose subject was
-// deleted. A panic is an error, because it must not end the process.
+// deleted. It returns a panic as an error, because a panic would end the process.
 func (e *Engine) makeCallback(ctx context.Context, c Callback) (err error) {
 	ctx, stop := context.WithTimeout(ctx, callbackTimeout)
 	defer stop()
@@ -152,7 +152,7 @@ func (e *Engine) makeCallback(ctx context.Context, c Callback) (err error) {
 	return e.opts.OnSessionEnded(ctx, session.withEnd(e.opts.Sessions))
 }
 
-// withEnd returns the session with the end that no flow stored: idle or expired.
+// withEnd returns the session with its end. The store lacks the end of an idle or expired session, so it is computed.
 func (s Session) withEnd(p SessionPolicy) Session {
 	if s.EndedAt.IsZero() {
 		at := s.idleUntil(p)

@@ -31,7 +31,7 @@ const (
 	ChallengeEnrol ChallengePurpose = "enrol" // a sign-in that waits for the first factor of its account
 )
 
-// ChallengeAttempts is how many codes are looked at for one challenge.
+// ChallengeAttempts is how many codes can be tried for one challenge.
 //
 // Unstable: only package factors uses it.
 const ChallengeAttempts = 5
@@ -43,7 +43,7 @@ type Challenge struct {
 	ID               string
 	Purpose          ChallengePurpose
 	UserID           UserID
-	SessionID        SessionID // that enrols; empty for a sign-in
+	SessionID        SessionID // the session that adds a factor; empty for a sign-in
 	FactorsChangedAt time.Time // of the user, when the challenge was created
 	Sealed           []byte    // what the purpose needs, sealed under the master key
 	Attempts         int
@@ -59,7 +59,7 @@ type SealedFactor struct {
 	Sealed []byte
 }
 
-// An OfferedFactor is what the response to a password needs of a factor.
+// An OfferedFactor has the fields of a factor that the offer of a challenge needs.
 //
 // Unstable: only stores and package factors use it.
 type OfferedFactor struct {
@@ -89,7 +89,7 @@ type ChallengeOffer struct {
 	factors     []OfferedFactor
 }
 
-// A pending sign-in is what its challenge seals.
+// A pending is the part of an unfinished sign-in that its challenge seals.
 type pending struct {
 	Proofs     []proof   `json:"proofs"`
 	Persistent bool      `json:"persistent"`
@@ -137,7 +137,7 @@ func challengeInvalid() *Error {
 
 func challengeContext(c Challenge) string { return "challenge/" + string(c.Purpose) + "/" + c.ID }
 
-// Inside is the access of packages beside the engine, such as factors, to its mechanisms.
+// Inside gives other packages, such as factors, access to the engine's mechanisms.
 //
 // Unstable: for packages of this module.
 type Inside struct{ engine *Engine }
@@ -147,7 +147,8 @@ type Inside struct{ engine *Engine }
 // Unstable: for packages of this module.
 func (e *Engine) Inside() Inside { return Inside{engine: e} }
 
-// Operator returns the operations under a name. Each change of an account calls check at the end of its transaction.
+// Operator returns an Operator whose events carry name. Each change of an account calls check at the end of its
+// transaction, and check can refuse the change.
 func (i Inside) Operator(name string, check func(context.Context, Tx) error) Operator {
 	return Operator{engine: i.engine, name: storable.Text(name, maxDevice), check: check}
 }
@@ -157,7 +158,7 @@ func (i Inside) Now() time.Time                            { return i.engine.now
 func (i Inside) Store() Store                              { return i.engine.store }
 func (i Inside) Offered(o *ChallengeOffer) []OfferedFactor { return o.factors }
 
-// PasswordSum is sealed with what a new password must make invalid.
+// PasswordSum identifies the current password. Values that a new password must make invalid are sealed with it.
 func (i Inside) PasswordSum(u User) []byte { return passwordSum(u) }
 
 // ParseUser returns a new account with these fields, and its problems.
@@ -191,7 +192,7 @@ func (i Inside) Notify(ctx context.Context, tx Tx, u User, ev Event, m Mail) err
 	return i.engine.post(ctx, tx, m)
 }
 
-// Announce logs and counts committed events. The outbox looks for their notices.
+// Announce logs and counts committed events. It also wakes the outbox, because their notices may wait there.
 func (i Inside) Announce(events ...Event) {
 	i.engine.announce(events...)
 	i.engine.mailPosted.Set()
@@ -210,10 +211,10 @@ func (i Inside) Open(context string, sealed []byte) ([]byte, error) {
 // MACSecret returns the secret of a use. It never changes.
 func (i Inside) MACSecret(use KeyUse) []byte { return i.engine.keys.secret(use) }
 
-// Cutoffs returns when sessions are alive at now.
+// Cutoffs returns the times that decide which sessions are alive at now.
 func (i Inside) Cutoffs(now time.Time) Cutoffs { return i.engine.opts.Sessions.Cutoffs(now) }
 
-// A FactorTry is one check of a second factor. Kinds of proof have one counter each.
+// A FactorTry is one check of a second factor. Each Kind has its own counter.
 //
 // Unstable: only package factors uses it.
 type FactorTry struct {
@@ -265,7 +266,7 @@ func (i Inside) AccessToken(u User, s Session, now time.Time) (Secret, time.Dura
 // Refund returns the charge of a right factor.
 func (i Inside) Refund(ctx context.Context, tx Tx, c Charge) error { return refund(ctx, tx, c) }
 
-// ChargePasskey charges a client for a step of a passwordless sign-in. Steps have one counter each.
+// ChargePasskey charges a client for a step of a passwordless sign-in. Each step has its own counter.
 func (i Inside) ChargePasskey(ctx context.Context, step string, c Client, now time.Time) error {
 	purpose := limitPasskeyPerClient + limitPurpose(step)
 	return i.engine.charge(ctx, i.engine.opts.Limits.PasskeyPerClient.charge(purpose, c.key(), now))
@@ -286,7 +287,7 @@ func (i Inside) NewChallenge(
 	return c, i.Handle(p, c.ID)
 }
 
-// Handle returns the handle of a challenge. It is also the challenge of a WebAuthn ceremony, to find the row by it.
+// Handle returns the handle of a challenge. WebAuthn ceremonies use it as their challenge, so the response has the id.
 func (i Inside) Handle(p ChallengePurpose, id string) Secret {
 	return Secret(challenge.Sign(i.engine.keys.box.Derive("challenge"), string(p), uuid.MustParse(id)))
 }
@@ -310,16 +311,16 @@ func (i Inside) OpenChallenge(c Challenge) ([]byte, error) {
 	return plain, nil
 }
 
-// A Resumed sign-in has a verified second factor.
+// A Resumed sign-in has verified proofs, and Admit can complete it.
 //
 // Unstable: only package factors uses it.
 type Resumed struct {
 	entry    entry
 	password []byte
-	detail   string // of the event; not empty: a second factor may be due
+	detail   string // of the event; not empty: a second factor can still be due (As)
 }
 
-// Begin starts a sign-in with proofs. AdmitRequest.User is that of u.
+// Begin starts a sign-in of u with the proofs in r.Methods. It ignores r.User.
 func (i Inside) Begin(ctx context.Context, u User, r AdmitRequest, now time.Time) (Resumed, error) {
 	n := entry{user: u, proofs: r.Methods, persistent: r.Persistent, client: r.Client, at: now}
 	started, err := i.engine.newEntry(ctx, n, r.Replaces)
@@ -341,7 +342,7 @@ func (i Inside) Resume(c Challenge, u User, second []string, client Client, now 
 		persistent: p.Persistent, client: client, at: now, id: SessionID(newID()), replaces: p.Replaces}}, nil
 }
 
-// As continues the sign-in as an account that was read in the same transaction. detail belongs to the event.
+// As continues the sign-in as an account that was read in the same transaction. The event gets detail.
 func (r Resumed) As(u User, detail string) Resumed {
 	r.entry.user, r.password, r.detail = u, passwordSum(u), detail
 	return r
@@ -352,7 +353,7 @@ func (r Resumed) User() User     { return r.entry.user }
 func (r Resumed) Client() Client { return r.entry.client }
 func (r Resumed) At() time.Time  { return r.entry.at }
 
-// An Admitted sign-in has a session, once the transaction is committed.
+// An Admitted sign-in has a session, or a challenge after As, once the transaction is committed.
 //
 // Unstable: only package factors uses it.
 type Admitted struct {
@@ -364,7 +365,7 @@ type Admitted struct {
 func (a Admitted) Session() SessionID { return a.out.session.ID }
 
 // Admit opens the session of a resumed sign-in, if password, factors and account are still those
-// of the challenge. Codes: CodeChallengeInvalid, CodeAccountDisabled, CodeEmailNotVerified.
+// of the challenge. Codes: CodeChallengeInvalid, CodeFactorWrong, CodeAccountDisabled, CodeEmailNotVerified.
 func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	u := r.entry.user
 	if u.Disabled() {
@@ -388,14 +389,15 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	return Admitted{out, i.engine.knownDevice(u, r.entry.client.DeviceToken)}, err
 }
 
-// ProveFirst makes owner the account of its proven address: a new account, or the one that a stranger created with it.
+// ProveFirst makes owner the account of its proven address: a new account, or one that a stranger created.
 // Without a link, a provider has proven the address. Codes: CodeMailTokenInvalid (a concurrent change), CodeEmailTaken.
 func (i Inside) ProveFirst(ctx context.Context, tx Tx, account User, link MailToken, owner User) error {
 	link.Email = owner.Email
 	return i.engine.proveFirst(ctx, tx, mailbox{link: link, account: account}, owner)
 }
 
-// WaitForProof stores a sign-up that waits with an identity, and mails its address. It does not reveal accounts.
+// WaitForProof stores a sign-up with an identity until its address is proven, and mails a link to that address. It does
+// not reveal accounts.
 func (i Inside) WaitForProof(ctx context.Context, u User, identity []byte, c Client, now time.Time) error {
 	return i.engine.waitForProof(ctx, u, signupDetails{u.Name, u.Locale, "", identity}, c, now)
 }

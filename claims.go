@@ -43,8 +43,8 @@ const (
 	ClaimSID   ClaimValue = "@sid"   // the session's id, as in `sid`
 )
 
-// of returns the optional claims for a user and a session. Services take an address in a
-// computed claim for proven, because nothing beside it says otherwise.
+// of returns the optional claims for a user and a session. A computed claim omits an unproven
+// address, because services would take it for proven.
 func (c Claims) of(u User, s Session) map[string]any {
 	if !c.Email && !c.Name && len(c.Static) == 0 && len(c.Computed) == 0 {
 		return nil
@@ -95,8 +95,8 @@ func (o Options) claims(u User, s Session) accesstoken.Claims {
 	}
 }
 
-// tokenSize returns the length, in bytes, of an access token with these roles if all
-// other parts have their maximum length.
+// tokenSize returns the length, in bytes, of an access token with these roles if all other
+// parts have their maximum length. It has no metadata: package metadata checks their size.
 func (o Options) tokenSize(roles []string) (int, error) {
 	user := User{
 		ID:    UserID(newID()),

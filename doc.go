@@ -36,7 +36,7 @@
 // hour. It must return when its context ends: after 30 s, or with Run. A call that does not return delays the
 // others of its kind in this process.
 //
-// A change is delivered for 7 days, also while no process runs. The first process that sets a callback
+// A change waits up to 7 days for its delivery, also while no process runs. The first process that sets a callback
 // therefore receives the changes of the last 7 days. OnSignup is not called for a deleted account.
 //
 // # How the rules are kept

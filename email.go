@@ -13,21 +13,21 @@ import (
 //
 // Confirm: the mail to the new address proves that mailbox. The request must also carry a session of the account or
 // its password. Otherwise an attacker could move an account to a stranger's mailbox when the stranger clicks, and
-// restore it later. A mail informs the old address if it was proven. For a week it can then restore the account, even
+// restore it later. A mail informs the old address if it was proven. For a week, its link can restore the account, even
 // if the address changes again.
 //
-// Undo: it restores the old address, ends every session and removes the password, because the person who made the
-// change knew it, and second factors from since then. A mail lets the owner choose a new password. The undo link
-// survives later changes of password and address by a thief. The old address stays reserved while the link is valid
-// (UserTx.InsertUser).
+// Undo: it restores the old address and ends every session. It removes the password, because the person who made the
+// change knew it. It also removes factors and identities that were added since the change. A mail lets the owner choose
+// a new password. The undo link survives later changes of password and address by a thief. The old address stays
+// reserved while the link is valid (UserTx.InsertUser).
 
 // UndoLife is how long the previous address can restore an account after a change.
 //
 // Unstable: for the pages of the server.
 const UndoLife = 7 * 24 * time.Hour
 
-// ChangeEmail mails a confirmation to the new address. Codes: CodePasswordWrong,
-// CodeValidationFailed (newEmail), CodeRateLimited, CodeTryLater.
+// ChangeEmail mails a confirmation to the new address. Codes: CodePasswordWrong, CodeStepUpRequired,
+// CodeValidationFailed (newEmail, password missing), CodeRateLimited, CodeTryLater.
 func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string, password Secret, c Client) error {
 	to, problem := parseEmail("newEmail", newEmail)
 	if problem == nil && to == who.User.Email {
@@ -202,7 +202,7 @@ func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 		if err := tx.SetPassword(ctx, user.ID, ""); err != nil {
 			return err
 		}
-		// The person who changed the address created these. Older ones are the owner's.
+		// The person who changed the address may have added factors and identities since. Older ones are the owner's.
 		if err := tx.DeleteFactors(ctx, user.ID, granted.ExpiresAt.Add(-UndoLife), now); err != nil {
 			return err
 		}

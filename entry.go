@@ -12,11 +12,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/rememberedtoken"
 )
 
-// The one door. Every flow that opens a session ends in admit, and admit is the only
+// Every flow that opens a session ends in admit, and admit is the only
 // caller of InsertSession. Most published bypasses of second factors were a flow that
 // opened a session by itself (Kratos CVE-2024-45042, Zitadel CVE-2025-64103).
 //
-// A flow proves something first: a password, later a passkey or a provider. The pure
+// A flow first verifies a proof: a password, a passkey or a sign-in at a provider. The pure
 // decideEntry then says whether the proofs are enough for this account.
 
 // A proof is one thing that a flow has verified, as `amr` names it (RFC 8176).
@@ -27,9 +27,9 @@ const (
 	proofDevice   proof = amr.Device // the browser has proven a factor before
 )
 
-// An entry asks for a session. Only newEntry completes it.
+// An entry asks for a session. Only newEntry and Inside.Resume set its id.
 type entry struct {
-	user       User // as the flow leaves it, its row locked by the flow's own statement
+	user       User // as the flow leaves it; the flow has locked its row, unless a challenge follows
 	proofs     []proof
 	persistent bool
 	client     Client
@@ -64,7 +64,7 @@ func (p FactorPolicy) Requires(u User) bool {
 	return p.Required && (len(p.Roles) == 0 || slices.ContainsFunc(p.Roles, u.HasRole))
 }
 
-// A decision is what decideEntry says: open a session, ask for a second factor or its enrolment, or refuse.
+// A decision is the result of decideEntry: open a session, ask for a second factor or its enrolment, or refuse.
 type decision struct {
 	methods   []string         // `amr` of the session
 	challenge ChallengePurpose // ChallengeLogin: a second factor is due; ChallengeEnrol: the first one has to be added
@@ -72,8 +72,8 @@ type decision struct {
 }
 
 // decideEntry decides whether proofs open a session of an account. An account with a factor needs a second proof,
-// whichever flow asks. Only a proven address may add the first factor, because it stays in an account that its owner
-// takes back.
+// whichever flow asks. Only a proven address may add the first factor: otherwise a stranger who signed up with the
+// address could plant one.
 func decideEntry(u User, o Options, proofs []proof) decision {
 	methods := amr.Complete(proofs)
 	enrol := u.Factors == 0 && o.SecondFactor.Requires(u) && amr.Level(methods) == amr.LevelOne
@@ -109,7 +109,7 @@ func decideFresh(u User, s Session, age time.Duration, now time.Time) *Error {
 	}
 }
 
-// An outcome is what admit has done: it opened a session or stored a challenge.
+// An outcome is the result of admit: it opened a session or stored a challenge.
 type outcome struct {
 	user      User
 	session   Session
@@ -184,7 +184,7 @@ func (e *Engine) enter(device knowndevice.ID, o outcome) (*SignIn, error) {
 	return in, nil
 }
 
-// newSession is the session that an entry opens.
+// newSession returns the session that an entry opens.
 func (e *Engine) newSession(n entry, methods []string) Session {
 	return Session{
 		ID:              n.id,
@@ -228,7 +228,7 @@ type AdmitRequest struct {
 // AdmitUser opens a session of an account that the application has authenticated itself, for example by a company's
 // directory. It checks no password and charges no limit. A disabled or unproven account is refused, as in Login. An
 // account with a factor needs "mfa", or "otp", "hwk" or "swk" beside another method. Codes: CodeSecondFactorRequired,
-// CodeValidationFailed (methods), CodeNotFound, CodeAccountDisabled, CodeEmailNotVerified (SignupVerified),
+// CodeEnrolmentRequired, CodeValidationFailed (methods), CodeNotFound, CodeAccountDisabled, CodeEmailNotVerified,
 // CodeTryLater (the address changed meanwhile).
 func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error) {
 	if problem := amr.Problem(r.Methods); problem != "" {

@@ -72,7 +72,7 @@ type Event struct {
 	Operator  string // name of the operator (Operator.As); else empty
 }
 
-// The stored length, in bytes, of texts that an embedding program may choose. The
+// The maximum stored length, in bytes, of texts that an embedding program may choose. The
 // server's own request ids have 36, its device names at most 64.
 const (
 	maxRequestID = 128

@@ -180,7 +180,7 @@ func (e *Engine) Revocations(ctx context.Context, after int64, limit int) (FeedP
 	if n := len(page.Events); n > 0 {
 		page.Next = page.Events[n-1].Number
 	} else if read.Older {
-		page.Next = max(page.Next, e.feed.LastDropped()) // the store has swept them
+		page.Next = max(page.Next, e.feed.LastDropped()) // the store has swept the older items
 	}
 	return page, err
 }

@@ -24,7 +24,7 @@ import (
 
 const probeSize = 8 << 10 // bytes; larger than a page of both stores, so a probe needs free space
 
-// health is what this process knows about the store.
+// health records whether the store accepted the writes of this process.
 type health struct {
 	store Store
 	probe probe.Probe

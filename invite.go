@@ -13,7 +13,7 @@ import (
 //  2. An account with a password or a proven address refuses it: a link that lay in a mailbox
 //     for days must not reset a password. The token is deleted, and the deletion is committed.
 //  3. Name and password are checked, and the password is hashed.
-//  4. One transaction is the first proof of the address, consumes the token and opens a session.
+//  4. One transaction records the first proof of the address, consumes the token and opens a session.
 
 // inviteLife is how long an invitation can be accepted.
 const inviteLife = 7 * 24 * time.Hour
@@ -32,7 +32,7 @@ type InviteRequest struct {
 
 // AcceptInvite sets the password of an invited account and opens its first session. Codes:
 // CodeMailTokenInvalid, CodeEmailTaken (the account has a password or a proven address),
-// CodeValidationFailed (password, name), CodeTryLater.
+// CodeValidationFailed (password, name), CodeEnrolmentRequired, CodeTryLater.
 func (e *Engine) AcceptInvite(ctx context.Context, r InviteRequest) (*SignIn, error) {
 	now := e.now()
 	box, err := e.openLink(ctx, r.Token, now, MailInvite)
@@ -64,7 +64,7 @@ func (e *Engine) AcceptInvite(ctx context.Context, r InviteRequest) (*SignIn, er
 // isInvited decides whether an invitation can still be accepted.
 func isInvited(u User) bool { return u.ID != "" && u.PasswordHash == "" && !u.Verified() }
 
-// refuseInvite deletes an invitation that came too late.
+// refuseInvite deletes the invitation of an account that has a password or a proven address, and returns the refusal.
 func (e *Engine) refuseInvite(ctx context.Context, box mailbox, now time.Time) error {
 	err := e.store.Update(ctx, func(tx Tx) error {
 		_, err := tx.TakeMailToken(ctx, box.link.Hash, box.link.Kind, now)

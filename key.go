@@ -44,7 +44,7 @@ const (
 type Key struct {
 	ID     string // `kid` (RFC 7638 thumbprint) for KeySign, a UUID for the others
 	Use    KeyUse
-	Alg    string // ES256, Ed25519, RS256; HS256 for KeyRefresh
+	Alg    string // ES256, Ed25519 or RS256 for KeySign, "pepper" for KeyPepper, else HS256
 	Number int    // unique within Use among the keys that exist; 1 to 255 for KeyRefresh
 	Sealed []byte // the private key or secret, see internal/seal
 
@@ -99,7 +99,7 @@ func FinishReseal(ctx context.Context, store Store, path string, master []byte) 
 // macUses are the uses with such a secret. Their order avoids deadlocks in storeSecrets.
 var macUses = []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember, KeyService}
 
-// derivedFrom has the label from which earlier releases derived the secret of each.
+// derivedFrom has the label from which earlier releases derived the secret of each use.
 var derivedFrom = map[KeyUse]string{
 	KeyMail: "mail token", KeyImport: "import id", KeyDevice: "known device", KeyRecovery: "recovery code",
 	KeyPasskey: "passkey user handle", KeyRemember: "remembered device", KeyService: "service key",
@@ -167,7 +167,7 @@ func (k *keyring) holdMaster(ctx context.Context, tx Tx) error {
 	return nil
 }
 
-// resealBatch is how many waiting sign-ups are read at a time.
+// resealBatch is how many waiting sign-ups or factors are read at a time.
 const resealBatch = 500
 
 // Reseal replaces the master key: it seals every sealed value under another one, in one transaction. Tokens, mailed

@@ -54,7 +54,7 @@ type keyset struct {
 	signing *signingKeys
 	refresh map[uint8][]byte  // by number
 	peppers map[string][]byte // by id
-	secrets map[KeyUse][]byte // of the uses from KeyMail on
+	secrets map[KeyUse][]byte // of macUses
 	jwks    []byte
 }
 
@@ -259,7 +259,7 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 	return set, nil
 }
 
-// CheckKeys reports whether a master key opens all keys of a store.
+// CheckKeys returns an error that wraps ErrMasterKey unless a master key opens all keys of a store.
 //
 // Unstable: for the program watchword.
 func CheckKeys(ctx context.Context, store Store, master []byte) error {

@@ -99,7 +99,7 @@ func (l Limit) charge(purpose limitPurpose, subject string, at time.Time) Charge
 	return Charge{Key: key, Cost: cost, Span: l.Per, At: at}
 }
 
-// ofAccount returns one use of each limit of an account that its row, its events and its sessions identify.
+// ofAccount returns one charge for each counter of an account that its row, events and sessions can identify.
 func (l Limits) ofAccount(u User, events []Event, sessions []Session, at time.Time) []Charge {
 	all := []Charge{
 		l.UnknownDevices.charge(limitUnknownDevices, string(u.Email), at),

@@ -36,7 +36,8 @@ type LoginRequest struct {
 }
 
 // Login opens a session. Codes: CodeValidationFailed (email or password missing), CodeInvalidCredentials,
-// CodeEmailNotVerified, CodeAccountDisabled, CodeRateLimited, CodeTryLater.
+// CodeEmailNotVerified, CodeAccountDisabled, CodeSecondFactorRequired, CodeEnrolmentRequired, CodeRateLimited,
+// CodeTryLater.
 func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 	email, err := loginFields(r)
 	if err != nil {
@@ -76,7 +77,7 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*Si
 		return nil, err
 	}
 	// An account with a factor gets a challenge, unless the device is remembered. The challenge is bound to this hash
-	// and these factors, and Admit takes the lock.
+	// and these factors, so the lock can wait for Inside.Admit.
 	_, remembered := e.remembered(a.user, r.Client)
 	challenged := a.user.Factors > 0 && hash == a.user.PasswordHash && !remembered
 	var out outcome
@@ -98,8 +99,8 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*Si
 	return e.enter(a.device, out)
 }
 
-// holdSignIn is the lock of a sign-in: it stores the hash to, unless the account has changed
-// since u was read. A change of factors alone is no refusal: the result then has the current
+// holdSignIn locks the account for a sign-in and stores its new hash, unless the account has changed
+// since u was read. A change of factors alone is not refused: the result then has the current
 // factors, so that admit asks for them. Codes: CodeInvalidCredentials.
 func holdSignIn(ctx context.Context, tx Tx, u User, to Secret) (User, error) {
 	for range 2 {

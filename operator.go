@@ -11,9 +11,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// Operations of the people who run the service (cmd/watchword). The operating system has
-// authenticated them, so these methods take no identity, and their events have no network
-// address. For a user that does not exist, they return CodeNotFound.
+// Operations of the people who run the service. The caller has authenticated them (cmd/watchword relies on the
+// operating system), so these methods take no identity, and their events have no network address. For a user that
+// does not exist, they return CodeNotFound.
 
 // An Operator does what the people who run the service may do. It checks no
 // permission: give it only to code that they run.
@@ -33,8 +33,8 @@ func (e *Engine) Operator() Operator {
 // As returns the operations under the name of the person who runs them. Events carry it, cut to 128 bytes.
 func (o Operator) As(name string) Operator { return o.engine.Inside().Operator(name, o.check) }
 
-// In returns DisableUser, EnableUser, SetRoles and Rename in a transaction of the caller. They add their events to
-// events, for Inside.Announce after the commit. The caller calls AwaitRoles before the transaction.
+// In returns an Operator whose DisableUser, EnableUser, SetRoles and Rename use the caller's transaction. They append
+// to events, for Inside.Announce after the commit. The caller calls AwaitRoles before the transaction.
 //
 // Unstable: for packages of this module.
 func (o Operator) In(tx Tx, events *[]Event) Operator {
@@ -177,7 +177,8 @@ func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User
 	return user, err
 }
 
-// AwaitRoles waits before a change of roles, up to 5 s after a recent one. In a transaction (In), it does not wait.
+// AwaitRoles waits up to 5 s if the user's roles have just changed (accesstoken.RolesWait says why). In a transaction
+// (In), it does not wait.
 //
 // Unstable: for packages of this module.
 func (o Operator) AwaitRoles(ctx context.Context, id UserID) error {
@@ -228,7 +229,7 @@ func (o Operator) send(ctx context.Context, id UserID, kind MailKind) error {
 	})
 }
 
-// linkFor returns the kind of mail that lets an invited user in: only an invitation does.
+// linkFor returns MailInvite for an invited user, because only an invitation lets that user in, and else kind.
 func linkFor(kind MailKind, u User) MailKind {
 	if isInvited(u) {
 		return MailInvite
@@ -308,8 +309,8 @@ func (o Operator) MarkVerified(ctx context.Context, id UserID) error {
 }
 
 // ClearLimits resets the counters of the account and of its live sessions: wrong passwords, refreshes and mails. It
-// finds client networks in the last events of the account. The counter of one known device and those of a client
-// network for all accounts stay.
+// finds client networks in the last events of the account. The counters of second factors, of single known devices
+// and of client networks for all accounts stay.
 func (o Operator) ClearLimits(ctx context.Context, id UserID) error {
 	return o.operate(ctx, EventLimitsCleared, id, func(tx Tx, ev *Event) error {
 		const lastEvents = 200

@@ -44,8 +44,8 @@ func (e *Engine) acceptable(field string, raw Secret, email Address, name string
 	}
 }
 
-// CheckPassword refuses a password that no account may have, so that a form reports it
-// beside its own problems. Codes: CodeValidationFailed (password).
+// CheckPassword refuses a password that no account may have. A form can thus report it
+// together with the problems of other fields. Codes: CodeValidationFailed (password).
 func (e *Engine) CheckPassword(password Secret) error {
 	if _, problem := e.acceptable("password", password, "", ""); problem != nil {
 		return unacceptable(*problem)
@@ -120,7 +120,8 @@ func passwordWrong() *Error {
 
 // ChangePassword sets a new password and ends the user's other sessions. It deletes every mailed token except the one
 // that undoes a change of address. Otherwise a thief could lock the owner out by changing both. Codes:
-// CodePasswordWrong, CodeValidationFailed (newPassword), CodeRateLimited, CodeTryLater.
+// CodePasswordWrong, CodeStepUpRequired, CodeValidationFailed (currentPassword missing; newPassword), CodeRateLimited,
+// CodeTryLater.
 func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next Secret, c Client) error {
 	if current == "" && who.User.PasswordHash != "" {
 		return required("currentPassword")

@@ -98,13 +98,13 @@ func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*Si
 }
 
 const (
-	restoresPer  = time.Hour   // at most one EventRestoreDetected
+	restoresPer  = time.Hour   // at most one EventRestoreDetected in this time
 	restoreQuiet = time.Minute // how long a process then doesn't try to add another
 )
 
 // restoreDetected records that a token is newer than its session: a restored backup or a failover lost commits. That
-// concerns every session, so one event without an account stands for all. Sessions whose end is stored are no
-// longer at risk, and an idle one counts: the backup may be older than the idle limit.
+// concerns every session, so one event without an account stands for all. A session whose end is stored is not at
+// risk. An idle session counts, because every session looks idle in a backup that is older than the idle limit.
 func (e *Engine) restoreDetected(ctx context.Context, r RotateRequest, c Client, newest int64) error {
 	e.log.Error("a refresh token is newer than its session: was the store restored from a backup?",
 		slog.String("session", string(r.Session)),

@@ -22,7 +22,7 @@ type Store interface {
 
 	// Rotate charges r.Charges. In the same transaction, it then rotates the session if its newest token is presented and
 	// it is alive: rules 1 and 2 of docs/rotation.md in one conditional statement. Otherwise it changes only the charges.
-	// It gives the verdict of Judge for every input.
+	// For every input, it rotates if and only if Judge does.
 	Rotate(ctx context.Context, r RotateRequest) (RotateResult, error)
 
 	// Live returns a session, alive or ended, with its user, as SessionTx.Session does. It is one statement without a
@@ -111,9 +111,9 @@ type UserTx interface {
 	LockUser(ctx context.Context, id UserID, email Address) (bool, error)
 	SetName(context.Context, UserID, string) error
 	SetLocale(context.Context, UserID, string) error
-	// SetRoles also queues the user for NumberFeed. If the last change is not before the argument
-	// changed, the stored time is a second after that change. A token that was issued between two
-	// changes is therefore outdated by the second.
+	// SetRoles also queues the user for NumberFeed. If changed is not after the stored time
+	// of the last change, the stored time moves by one second instead. A token that was issued
+	// between two changes is therefore outdated by the later one.
 	SetRoles(ctx context.Context, id UserID, roles []string, changed time.Time) error
 	// SetDisabled disables the account at the given time; the zero time enables it.
 	SetDisabled(context.Context, UserID, time.Time) error
@@ -128,15 +128,15 @@ type UserTx interface {
 type CredentialTx interface {
 	FactorTx
 	SetPassword(context.Context, UserID, Secret) error
-	// ReplacePassword sets the hash to the argument to, if PasswordHash and FactorsChangedAt are
-	// still those of the user and the account is enabled. It is also the lock of a sign-in (to
-	// equal to the hash), which excludes concurrent changes of these and a concurrent disabling.
+	// ReplacePassword stores the new hash if the account is enabled and still has the PasswordHash
+	// and FactorsChangedAt of u. A sign-in stores the same hash again: the statement then only locks
+	// the row, so that concurrent changes of these fields wait.
 	ReplacePassword(ctx context.Context, u User, to Secret) (bool, error)
 	// Reserved reports whether the previous owner of an address can still take it back.
 	Reserved(context.Context, Address, time.Time) (bool, error)
-	// SetEmail replaces the address from by to and marks to as verified at the given time. It
-	// reports false unless the account still has from, and to is free as for InsertUser; the user's
-	// own tokens do not reserve an address.
+	// SetEmail replaces the address (from) with another one (to), verified at the given time. It reports
+	// false unless the account still has the old address, and the new one is free as for InsertUser.
+	// The user's own tokens do not reserve an address.
 	SetEmail(ctx context.Context, id UserID, from, to Address, verified time.Time) (bool, error)
 	// SetVerified marks the address as verified if it is still email.
 	SetVerified(ctx context.Context, id UserID, email Address, at time.Time) (bool, error)
@@ -206,8 +206,8 @@ type FactorTx interface {
 	// SealedFactors lists up to limit sealed secrets after the given id, in the order of ids.
 	SealedFactors(ctx context.Context, after string, limit int) ([]SealedFactor, error)
 	SetSealedFactor(context.Context, SealedFactor) error
-	// UseDevice sets the time of use of a remembered device that has not expired. It was created after since, and the
-	// factors of its user have not changed since then.
+	// UseDevice sets the time of use of a remembered device that has not expired, if it was created after since. A
+	// device no longer works if the factors of its user have changed since its creation.
 	UseDevice(ctx context.Context, id UserID, device string, since, now time.Time) (bool, error)
 	ForgetDevices(context.Context, UserID) error
 }
@@ -216,9 +216,9 @@ type FactorTx interface {
 //
 // Unstable: stores implement it.
 type FeedTx interface {
-	// NumberFeed numbers up to limit ended sessions and as many users whose roles
-	// changed, with numbers above the given one, and returns how many it numbered. A
-	// reader that sees a number sees, or has seen, every smaller one.
+	// NumberFeed numbers up to limit ended sessions, and up to limit users whose roles
+	// changed. It uses numbers above the given one and returns how many it used. A reader
+	// that sees a number sees, or has seen, every smaller one.
 	NumberFeed(ctx context.Context, above int64, limit int) (int, error)
 	FeedState(context.Context) (FeedState, error)
 	// Feed lists up to limit items with a number after the given one, of changes after a

@@ -16,8 +16,8 @@ const (
 	sweepLook  = 500 // counters that a batch reads
 	sweepPause = 20 * time.Millisecond
 
-	keepEnded   = 7 * 24 * time.Hour // until then, tokens of an ended session get the reason
-	keepCalls   = keepEnded          // then a callback is lost
+	keepEnded   = 7 * 24 * time.Hour // how long a token of an ended session is refused with the reason
+	keepCalls   = keepEnded          // how long a callback waits for its delivery
 	keepEvents  = 90 * 24 * time.Hour
 	keepGivenUp = 30 * 24 * time.Hour
 )

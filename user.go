@@ -54,7 +54,7 @@ func (u User) Disabled() bool { return !u.DisabledAt.IsZero() }
 // HasRole reports whether the user holds role.
 func (u User) HasRole(role string) bool { return slices.Contains(u.Roles, role) }
 
-// A Profile is what may be shown of an account: its one JSON shape in the API and in the
+// A Profile is the public part of an account, in the JSON form of the API and of the
 // command line. It has no password hash.
 //
 // Unstable: for the server and the program watchword. A User has the same facts.

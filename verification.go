@@ -38,7 +38,8 @@ type VerifyRequest struct {
 
 // VerifyEmail proves an address. It returns nil without an error if a live session of the account was presented, else
 // the session that the password opened. Codes: CodeMailTokenInvalid, CodePasswordRequired (the token stays valid),
-// CodePasswordWrong, CodeAccountDisabled, CodeSignupClosed, CodeEmailTaken, CodeRateLimited, CodeTryLater.
+// CodePasswordWrong, CodeAccountDisabled, CodeSignupClosed, CodeEmailTaken, CodeSecondFactorRequired,
+// CodeEnrolmentRequired, CodeRateLimited, CodeTryLater.
 func (e *Engine) VerifyEmail(ctx context.Context, r VerifyRequest) (*SignIn, error) {
 	now := e.now()
 	box, err := e.openLink(ctx, r.Token, now, MailVerify)
@@ -70,7 +71,7 @@ type mailbox struct {
 	winner  string   // id of the sign-up whose password was given, or empty
 }
 
-// openLink looks a mailed token of one of the kinds up, without consuming it.
+// openLink looks up a mailed token of one of the kinds, without consuming it.
 func (e *Engine) openLink(
 	ctx context.Context, token Secret, now time.Time, kinds ...MailKind,
 ) (box mailbox, err error) {

@@ -78,7 +78,7 @@ type Options struct {
 
 	// Signup selects who may create an account. Default: SignupOpen.
 	Signup SignupMode
-	// NoVerifyMail sends no mail at sign-up. It counts with SignupOpen only. Default: false.
+	// NoVerifyMail sends no mail at sign-up. It applies to SignupOpen only. Default: false.
 	NoVerifyMail bool
 
 	// SecondFactor selects the accounts that must have a second factor. It does not go with NoVerifyMail, because only
@@ -93,7 +93,8 @@ type Options struct {
 	// PasswordMin is the minimum length of a password, in code points. Default: 8.
 	PasswordMin int
 
-	// PasswordWords are words that no password may consist of, as passwords of this service. Default: none.
+	// PasswordWords are words that attackers try for this service, such as its name. Passwords that consist only of
+	// them are refused. Default: none.
 	PasswordWords []string
 
 	// HashAlg is argon2id or bcrypt. Default: argon2id.
@@ -182,8 +183,8 @@ type Engine struct {
 	feed *feedlog.Log[FeedItem, FeedEvent]
 
 	mailPosted   wake.Signal                  // there may be mail
-	mayHaveEnded wake.Signal                  // a session, for the feed
-	callbacks    map[CallbackKind]wake.Signal // of the workers of the callbacks that are set
+	mayHaveEnded wake.Signal                  // a session may have ended: the feed reads it
+	callbacks    map[CallbackKind]wake.Signal // wakes the worker of each callback that is set
 
 	noRestoreUntil atomic.Int64 // Unix seconds; see restoreDetected
 }

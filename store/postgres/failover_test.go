@@ -62,7 +62,7 @@ func TestCommitStaysInvisibleUntilStandbyHasIt(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.New(t, "fsync = off")
 	database := primary.Database(t)
-	store := open(t, database+"&statement_timeout=60000") // the caller leaves, not the store
+	store := open(t, database+"&statement_timeout=60000") // the caller gives up first, not the store
 	standby := primary.Standby(t)
 	standby.Freeze(t)
 	ctx, leave := context.WithCancel(t.Context())
@@ -74,7 +74,7 @@ func TestCommitStaysInvisibleUntilStandbyHasIt(t *testing.T) {
 	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Fatalf("a commit that waits for its standby: %v", err)
 	}
-	for range 30 { // a request to cancel would come a little later
+	for range 30 { // a cancel request would take effect a little later
 		if posted(t, store) > 0 {
 			t.Fatal("it shows, and its standby does not have it")
 		}
@@ -127,7 +127,7 @@ func TestHangingHostIsSkipped(t *testing.T) {
 	second.Promote(t)
 	store := open(t, bothHosts(t, database, second))
 	first.Freeze(t)
-	for range 3 { // the first leads to the host that froze, and is given up
+	for range 3 { // the first attempt reaches the frozen host and times out
 		ctx, leave := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		_ = post(ctx, store, "hangs")
 		leave()

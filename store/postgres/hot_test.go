@@ -53,7 +53,7 @@ func TestRotationsChangeNoIndex(t *testing.T) {
 			}
 		}
 	}
-	if err := store.Close(); err != nil { // connections count what they did when they end
+	if err := store.Close(); err != nil { // connections report their statistics when they end
 		t.Fatal(err)
 	}
 	for table, updates := range map[string]int{"sessions": rounds * sessions, "limits": (rounds - 1) * sessions} {

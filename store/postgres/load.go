@@ -39,7 +39,7 @@ type Loaded struct {
 // commit, it reads the rows back and compares checksums. If anything fails, no row is
 // copied. The error wraps ErrNotEmpty if the database contains rows already.
 //
-// Load calls done with a number of rows that were copied or compared since the previous
+// Load calls done with the number of rows that were copied or compared since the previous
 // call. Each row counts twice, once for each step.
 //
 // No server may use the database at the same time; if one writes to it, Load fails.
@@ -172,8 +172,8 @@ func sumTable(ctx context.Context, tx pgx.Tx, table tableOf, done func(rows int)
 	return reader.Sum, reader.Err()
 }
 
-// explainConflict adds what to do if another program caused the error. Its rows would otherwise be
-// mixed with the copied ones.
+// explainConflict tells the operator to stop the other program if a conflict with its rows caused
+// the error.
 func explainConflict(err error) error {
 	if isConflict(err) {
 		return fmt.Errorf("another program writes to the database: stop it and try again: %w", err)

@@ -66,7 +66,7 @@ func everyColumnIsMoved(t *testing.T, server *pgtest.Server) {
 // Every column of every table is copied, with values that are difficult to transfer.
 func whatIsLoadedIsWhatTheSourceHolds(t *testing.T, server *pgtest.Server) {
 	path, url := newFile(t), server.Database(t)
-	const each = 1500 // more than are told of at once
+	const each = 1500 // more rows than one call of done reports
 	fill(t, path, each)
 	source := openSource(t, path)
 	seen := map[string]int{}

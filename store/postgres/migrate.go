@@ -15,8 +15,8 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// The numbers are those of store/sqlite. A migration is never changed after a release: databases
-// exist that it has reached.
+// The migrations have the same numbers as in store/sqlite. A migration is never changed after a
+// release, because databases exist that have applied it.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -120,8 +120,8 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err
 	if err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
 	}
-	// The check comes last: an older program applies no migration to a newer schema, and must not
-	// start on it.
+	// An older program must not start on a newer schema. The check can come last, because Up changes
+	// nothing there.
 	have, want, err := provider.GetVersions(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read version of tables: %w", err)

@@ -83,8 +83,8 @@ func probe(ctx context.Context, config *pgx.ConnConfig) error {
 	return conn.Close(ctx)
 }
 
-// timeouts are session parameters. They prevent that one statement or one abandoned
-// transaction blocks all others.
+// timeouts are session parameters. They prevent one statement or one abandoned
+// transaction from blocking all others.
 var timeouts = []struct{ name, milliseconds string }{
 	{"statement_timeout", "15000"},
 	{"lock_timeout", "5000"},

@@ -36,8 +36,8 @@ const (
 	lockPatience = 200 * time.Millisecond
 )
 
-// newQueue returns a queue of batches, each in its turn (patience) and at most most of them
-// at the same time.
+// newQueue returns a queue of batches that take turns (patience). The argument most bounds how
+// many batches run at the same time.
 func newQueue[Q, A any](most int, run func([]*gather.Call[Q, A])) *gather.Queue[Q, A] {
 	turn, running := make(chan struct{}, 1), make(chan struct{}, most)
 	return gather.New(maxBatch, func() {

@@ -20,7 +20,7 @@ func (s adminStore) View(ctx context.Context, fn func(admin.Tx) error) error {
 	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(tx.(admin.Tx)) })
 }
 
-// Update keeps the promise of Store.Update: fn may run more than once.
+// Update runs fn once, as Store.Update does.
 func (s adminStore) Update(ctx context.Context, fn func(admin.Tx) error) error {
 	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(tx.(admin.Tx)) })
 }

@@ -77,8 +77,8 @@ func (s *Store) InMemory() (n int) {
 // MaxLiveRows is the largest number of sessions in memory.
 const MaxLiveRows = maxLiveRows
 
-// Statements starts to record the statements of an idle store. The function that it returns returns those since its
-// last call, without those that begin and end transactions.
+// Statements starts to record the statements of an idle store. The returned function lists those since its last
+// call, without those that begin or end a transaction.
 func (s *Store) Statements(t testing.TB) (since func() []string) {
 	t.Helper()
 	log := &statementLog{}

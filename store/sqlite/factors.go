@@ -18,7 +18,7 @@ func (s factorStore) View(ctx context.Context, fn func(factors.Tx) error) error 
 	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(tx.(factors.Tx)) })
 }
 
-// Update keeps the promise of Store.Update: fn may run more than once.
+// Update runs fn once, as Store.Update does.
 func (s factorStore) Update(ctx context.Context, fn func(factors.Tx) error) error {
 	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(tx.(factors.Tx)) })
 }

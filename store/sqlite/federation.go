@@ -18,7 +18,7 @@ func (s federationStore) View(ctx context.Context, fn func(federation.Tx) error)
 	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(tx.(federation.Tx)) })
 }
 
-// Update keeps the promise of Store.Update: fn may run more than once.
+// Update runs fn once, as Store.Update does.
 func (s federationStore) Update(ctx context.Context, fn func(federation.Tx) error) error {
 	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(tx.(federation.Tx)) })
 }

@@ -22,9 +22,9 @@ import (
 //     them would make the memory useless beside refreshes. After its commit, a writer
 //     therefore reads (a) the version of the checker and then (b) that of its own
 //     connection. It holds writeLock until then, so this process commits nothing else in
-//     between. The version of the writer shows commits of other processes: up to the
-//     transaction, if it is not the number of the previous (b) at the beginning (isCurrent),
-//     and after it, if it changes between the commit and (b). Without such a commit, the
+//     between. The version of the writer shows commits of other processes. If one came before the
+//     transaction, the version at its beginning is not that of the previous (b) (isCurrent).
+//     If one came after it, the version changes between the commit and (b). Without one, the
 //     checker's number at (a) stands for the previous state and this one commit. The writer
 //     drops the rows that its commit changed, or replaces them by what it knows. The others
 //     are current at (a). Otherwise it drops all rows.
@@ -34,7 +34,7 @@ import (
 //     before the read. Otherwise a commit may have dropped the row during the read, and a
 //     late put would bring back its old state.
 //  5. A rotation uses a row without reading it again. It runs inside a write transaction, so
-//     no process commits before it ends. If isCurrent at the beginning, no process has
+//     no process commits before it ends. If isCurrent was true at the beginning, no process has
 //     committed since the previous (b) either, so all rows are current.
 //
 // A number that can't be read is never equal, so a failure of the check costs a read of
@@ -57,7 +57,7 @@ type liveRows struct {
 	sessions   map[watchword.SessionID]*liveRow
 	users      map[watchword.UserID]*watchword.User
 
-	settled int64 // version of the writer at the last (b), or commit if there was none; guarded by Store.writeLock
+	settled int64 // version of the writer at the last (b), or at a commit without (b); guarded by Store.writeLock
 }
 
 // A liveRow is immutable. It is current while its user is the one in liveRows.users.

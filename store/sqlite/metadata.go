@@ -18,7 +18,7 @@ func (s metadataStore) View(ctx context.Context, fn func(metadata.Tx) error) err
 	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(tx.(metadata.Tx)) })
 }
 
-// Update keeps the promise of Store.Update: fn may run more than once.
+// Update runs fn once, as Store.Update does.
 func (s metadataStore) Update(ctx context.Context, fn func(metadata.Tx) error) error {
 	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(tx.(metadata.Tx)) })
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// The numbers are those of store/postgres, so that `watchword move` finds the same tables on both
+// The migrations have the numbers of store/postgres, so that `watchword move` finds the same tables on both
 // sides.
 //
 //go:embed migrations/*.sql

@@ -22,7 +22,7 @@ type (
 	rotateCall  = gather.Call[watchword.RotateRequest, watchword.RotateResult]
 )
 
-// newRotations returns the queue of rotations. The turn of a batch is the write lock.
+// newRotations returns the queue of rotations. A batch starts when it has the write lock.
 func (s *Store) newRotations() *rotateQueue {
 	return gather.New(maxBatch, func() { s.writeLock <- struct{}{} }, func(calls []*rotateCall) {
 		s.rotateBatch(calls)
@@ -47,7 +47,7 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 	if err != nil {
 		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(ctx, err))
 	}
-	// The row in memory has the same slices.
+	// The row in memory shares these slices.
 	result.Session, result.User = ownSlices(result.Session, result.User)
 	return result, nil
 }

@@ -35,7 +35,7 @@ func OpenSource(ctx context.Context, path string) (*Source, error) {
 	// locking_mode(EXCLUSIVE), the first access therefore fails if another connection
 	// exists. Setting journal_mode again would end the exclusive lock.
 	pool, err := openWith(ctx, path, "deferred", []string{"locking_mode(EXCLUSIVE)", "synchronous(FULL)"})
-	// Only here does busy mean another program: this process has no other connection to the file.
+	// Busy means another program here, because this process has no other connection to the file.
 	if code(err) == sqlite3.SQLITE_BUSY {
 		err = ErrInUse
 	}
@@ -92,9 +92,9 @@ func (s *Source) MarkMoved(ctx context.Context) error {
 	return nil
 }
 
+// Close releases the file for other programs.
 func (s *Source) Close() error { return s.pool.Close() }
 
-// Close releases the file for other programs.
 // movedVersion is the user_version of a file that MarkMoved marked.
 const movedVersion = 1
 

@@ -25,7 +25,7 @@ func TestSignInWithAFactorRunsEightStatementsMore(t *testing.T) {
 	s := newSignIns(t)
 	since := s.store.Statements(t)
 	fewest := func(flow func() []string) (least []string) {
-		for i := range 5 { // the first ones have statements of the background
+		for i := range 5 { // the first rounds include statements of background work
 			since()
 			if all := flow(); i == 0 || len(all) < len(least) {
 				least = all

@@ -52,7 +52,7 @@ var secondFactors = map[string]func(suite){
 			})
 		}
 		s.wantHeld(true, "of another account", insertFactor(factorOf(User(2), 3)))
-		insert(1, []watchword.OfferedFactor{}) // not nil: a new offer
+		insert(1, []watchword.OfferedFactor{}) // not nil, see FactorTx.InsertLoginChallenge
 		s.wantHeld(true, "the newer one", insertFactor(key))
 		insert(2, want[1:])
 		s.wantHeld(true, "the older one", insertFactor(app))

@@ -28,7 +28,7 @@ func ReadyEngine(t *testing.T, store watchword.Store) *watchword.Engine {
 	return engine
 }
 
-// WantReady waits until readiness and statistics say whether the store accepts writes.
+// WantReady waits until readiness and statistics report that the store accepts writes, or does not.
 // It fails after a minute, so that a busy machine has time enough.
 func WantReady(t *testing.T, engine *watchword.Engine, want bool) {
 	t.Helper()

@@ -115,7 +115,7 @@ var rotations = map[string]func(suite){
 		defer cancel()
 		_, err = s.Rotate(late, Rotate(one, Start))
 		s.wantUnavailable("when its time is up", err)
-		if _, err := s.Rotate(s.Context(), Rotate(one, Start)); err != nil { // and has seen those before it
+		if _, err := s.Rotate(s.Context(), Rotate(one, Start)); err != nil { // the requests before it did not rotate
 			s.Fatal(err)
 		}
 		same(s, "generation", s.session(one.ID).Generation, one.Generation+1)

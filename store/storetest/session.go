@@ -31,7 +31,7 @@ var sessions = map[string]func(suite){
 		}
 	},
 
-	// Explanations need ended sessions, too, also of a deleted account.
+	// Package admin explains ended sessions too, also those of a deleted account.
 	"SessionsOfListsEndedSessionsOfADeletedUser": func(s suite) {
 		u, other := s.addUser(1), s.addUser(2)
 		first, second := Session(u.ID, 1), Session(u.ID, 2)

@@ -19,7 +19,7 @@ const (
 
 	deleteIdempotency = `DELETE FROM idempotency WHERE owner = $1`
 
-	// hasAdmin is one lookup in the primary key. An administrator may be disabled.
+	// hasAdmin looks the role up in the primary key. A disabled administrator does not count.
 	hasAdmin = `SELECT EXISTS (SELECT 1 FROM user_roles JOIN users ON users.id = user_roles.user_id
 		WHERE user_roles.role = 'admin' AND users.disabled_at = 0)`
 
@@ -88,8 +88,8 @@ func (t Tx) Accounts(
 	return rows(ctx, t, scanAccount, selectAccounts, from, below, f.State, f.Factor, f.Role, limit)
 }
 
-// LastAccount bounds what Accounts looks at. A LIMIT of Accounts alone would not: it counts the selected accounts, so a
-// filter without a match would read the whole range.
+// LastAccount bounds the rows that Accounts reads. The LIMIT of Accounts does not, because it counts only selected
+// accounts: a filter without a match would read the whole range.
 func (t Tx) LastAccount(
 	ctx context.Context, from, below watchword.Address, n int,
 ) (last watchword.Address, found int, err error) {

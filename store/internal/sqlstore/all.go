@@ -181,7 +181,7 @@ func factorStatements() []Statement {
 	}
 }
 
-// AdminStatements lists the statements of administration. A test of each store holds their plans.
+// AdminStatements lists the statements of administration. A test of each store checks their query plans.
 func AdminStatements() []Statement {
 	return []Statement{
 		{"insertRole", insertRole, ByUser},

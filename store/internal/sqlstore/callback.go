@@ -11,16 +11,17 @@ import (
 // row is deleted after the call. A row has no personal data and no reason. Both are read
 // when the call is made.
 const (
-	// queueSignup is part of InsertUser, so no flow can create an account without it. It is
-	// written without knowing whether a program asks for it, because the command line can't
-	// know. The sweep deletes the rows that nobody claims.
+	// queueSignup is part of InsertUser, so no flow can create an account without it. It adds
+	// the row even if no program sets OnSignup, because the command line can't know that.
+	// The sweep deletes rows that are never claimed.
 	queueSignup = `INSERT INTO callbacks (kind, id, created_at, next_at, attempts)
 		VALUES ('signup', $1, $2, $2, 0)`
 	deleteSignupCallback = `DELETE FROM callbacks WHERE kind = 'signup' AND id = $1`
 
 	// selectQueued returns how far sessions have been queued, and how far the next batch
 	// goes. Numbers of the feed become visible in their order (NumberFeed), so no smaller
-	// one appears later. A session is inserted long before it expires.
+	// one appears later. No session appears before the mark of expiry either, because a
+	// session is inserted long before it expires.
 	selectQueued = `SELECT queued_ended, queued_expired,
 			COALESCE((SELECT MAX(feed_number) FROM (SELECT feed_number FROM sessions
 				WHERE ended_at > 0 AND feed_number > feed.queued_ended
@@ -32,7 +33,7 @@ const (
 	// advanceQueued settles the race of two processes that queue the same batch.
 	advanceQueued = `UPDATE feed SET queued_ended = $1, queued_expired = $2
 		WHERE id = 1 AND queued_ended = $3 AND queued_expired = $4`
-	// queueEnded needs no condition on the user: an account may be deleted with its sessions.
+	// queueEnded has no condition on the user, because a deleted account has ended sessions too.
 	// It skips a session that still waits in the queue because it expired first.
 	queueEnded = `INSERT INTO callbacks (kind, id, created_at, next_at, attempts)
 		SELECT 'session_ended', id, CAST($1 AS BIGINT), CAST($1 AS BIGINT), 0 FROM sessions
@@ -49,8 +50,8 @@ const (
 		WHERE kind = $2 AND next_at <= $3 AND id IN (SELECT id FROM callbacks
 			WHERE kind = $2 AND next_at <= $3 ORDER BY next_at LIMIT $4)
 		RETURNING kind, id, attempts`
-	// The index callbacks_due has next_at, which a claim changes. Unlike a rotation, a claim
-	// is rare.
+	// A claim also changes the index callbacks_due, which contains next_at. This is acceptable,
+	// because claims are rare, unlike rotations.
 	postponeCallback = `UPDATE callbacks SET next_at = $1 WHERE kind = $2 AND id = $3`
 	deleteCallback   = `DELETE FROM callbacks WHERE kind = $1 AND id = $2`
 )

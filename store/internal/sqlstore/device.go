@@ -22,8 +22,8 @@ func deviceRow(d *factors.Device) []column {
 	}
 }
 
-// unchanged ends a device with every change of the factors of its user, even in the same
-// millisecond. No flow that changes factors has to delete the rows. They are swept when they expire.
+// unchanged makes every change of a user's factors end the user's devices, even in the same
+// millisecond. Flows that change factors need not delete the rows. They are swept when they expire.
 const unchanged = `created_at > (SELECT factors_changed_at FROM users WHERE users.id = devices.user_id)`
 
 var (

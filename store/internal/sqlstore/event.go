@@ -36,7 +36,7 @@ var (
 	// The id breaks ties between events of the same millisecond.
 	selectEvents = `SELECT ` + eventColumns + ` FROM events WHERE user_id = $1
 		ORDER BY at DESC, id DESC LIMIT $2`
-	// A flood of failed sign-ins without an account is between the rows, so this reads many of them. Only
+	// Events without an account include floods of failed sign-ins, so this query may read many rows. Only
 	// operators run it.
 	selectLastEvent = `SELECT ` + eventColumns + ` FROM events WHERE user_id = $1 AND kind = $2
 		ORDER BY at DESC, id DESC LIMIT 1`

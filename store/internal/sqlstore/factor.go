@@ -98,7 +98,7 @@ const (
 	claimStep    = `UPDATE factors SET counter = $1, last_used_at = $2 WHERE id = $3 AND user_id = $4 AND counter < $1`
 	renameFactor = `UPDATE factors SET name = $1 WHERE id = $2 AND user_id = $3`
 
-	// deleteFactor keeps the last way in. An authenticator app is none.
+	// deleteFactor keeps the last way in. An authenticator app alone can't sign in, so it is always deleted.
 	deleteFactor  = `DELETE FROM factors WHERE id = $1 AND user_id = $2 AND (kind <> 'passkey' OR ` + anotherWayIn + `)`
 	deleteFactors = `DELETE FROM factors WHERE user_id = $1`
 

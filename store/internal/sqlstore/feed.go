@@ -55,8 +55,8 @@ func scanNumber(row scanner) (n int64, err error) {
 	return n, row.Scan(&n)
 }
 
-// NumberFeed starts above the larger of the stored number and above. The engine passes the
-// time in microseconds, so numbers keep rising when a backup was restored.
+// NumberFeed continues after the stored number or after above, whichever is larger. The engine
+// passes the time in microseconds, so numbers keep rising after a backup was restored.
 func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error) {
 	last, err := row(ctx, t, scanNumber, lockFeed)
 	if err != nil {

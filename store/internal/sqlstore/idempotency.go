@@ -33,7 +33,7 @@ var (
 )
 
 const (
-	// Both require that the request still has its claim, which its end identifies. A request that took longer must
+	// Both require that the request still has its claim, which expires_at identifies. A request that took longer must
 	// not change the record of the one that took over, which is mostly a repetition with the same hash.
 	finishRecord = `UPDATE idempotency SET status = $1, result_id = $2, expires_at = $3
 		WHERE owner = $4 AND key = $5 AND status = 0 AND expires_at = $6`
@@ -49,7 +49,7 @@ func (t Tx) ClaimRecord(ctx context.Context, r admin.Record, now time.Time) (boo
 	return t.change(ctx, claimRecord, append(values(recordRow(&r)), millis(now))...)
 }
 
-// Record is not found if the request has given its claim back meanwhile.
+// Record returns ErrNotFound if the request with the claim has dropped it meanwhile.
 func (t Tx) Record(ctx context.Context, owner, key string) (admin.Record, error) {
 	return row(ctx, t, func(s scanner) (r admin.Record, err error) {
 		return r, s.Scan(fields(recordRow(&r))...)

@@ -26,7 +26,7 @@ const (
 	//
 	// A counter too far ahead would lock somebody out for longer than the span. Only a
 	// clock that was set back leaves such a counter. It counts as having room for one use
-	// more. The clocks of two processes may differ by less than that.
+	// more. The bound $5 tolerates clocks of two processes that differ by less than a span.
 	//
 	// sweep_from never changes, so that a use updates no index.
 	charge = `INSERT INTO limits (key, tat, sweep_from) VALUES ($1, $2, $3)

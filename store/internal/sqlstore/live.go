@@ -2,13 +2,13 @@ package sqlstore
 
 import "regexp"
 
-// An Effect says which rows that Store.Live reads a statement can change. A store that
-// keeps these rows in memory drops them accordingly.
+// An Effect says which users and sessions a statement can change. A store that keeps such
+// rows in memory, for Store.Live, drops them accordingly.
 type Effect int
 
 const (
 	NoEffect    Effect = iota // only rows that it creates
-	ByArguments               // those of the users and sessions whose ids are among its arguments
+	ByArguments               // the users and sessions whose ids are among its arguments
 	Everywhere                // any
 )
 

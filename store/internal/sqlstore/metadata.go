@@ -31,7 +31,7 @@ const (
 	deleteMetadata = `DELETE FROM user_metadata WHERE user_id = $1`
 )
 
-// Metadata is not found for most accounts, which is no error.
+// Metadata returns the zero Metadata for an account without a row, as most accounts are.
 func (t Tx) Metadata(ctx context.Context, id watchword.UserID) (metadata.Metadata, error) {
 	m, err := row(ctx, t, func(s scanner) (m metadata.Metadata, err error) {
 		return m, s.Scan(&m.Version, &m.Public, &m.Private)

@@ -10,7 +10,7 @@ import (
 // Service keys. A row has no secret. It decides at each request whether the key of its id still works.
 //
 // Rows are never changed except for the two times: another scope is another key. The state is
-// not a column, because an expired key has no writer at the moment of its end.
+// not a column, because a key expires without a write.
 
 // serviceKeyRow lists the columns of a service key.
 func serviceKeyRow(k *admin.ServiceKey) []column {

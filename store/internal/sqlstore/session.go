@@ -56,7 +56,7 @@ const (
 		WHERE user_id = $3 AND id <> $4 AND ended_at = 0`
 
 	// endOldest keeps the newest sign-ins, not the last used sessions. The caller holds the
-	// lock of a sign-in, so no other sign-in adds a session between the two selects.
+	// lock of a sign-in, so no other sign-in adds a session meanwhile.
 	endOldest = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ended_at = 0
 		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ended_at = 0
 			ORDER BY created_at DESC, id DESC LIMIT $4)`
@@ -181,7 +181,7 @@ func rotateArgs(r watchword.RotateRequest) []any {
 }
 
 // Rotate implements watchword.Store.Rotate inside a transaction of the caller. A refused
-// charge is a result and not an error, because the caller commits the charges before it.
+// charge is a result and not an error, because the caller commits the other charges.
 // The user is read after the rotation, in the same transaction.
 func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watchword.RotateResult, err error) {
 	if result.Wait, err = t.chargeAll(ctx, r.Charges); err != nil || result.Wait > 0 {
@@ -200,8 +200,8 @@ func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watch
 }
 
 // RotateKnown is Rotate for a caller that knows the rows of the session and the user as they are
-// in this transaction. It does not read: the columns after the rotation
-// follow from those before. The statement still decides whether the session is rotated.
+// in this transaction. It does not read them, because the columns after the rotation follow from
+// those before. The statement still decides whether the session is rotated.
 func (t Tx) RotateKnown(
 	ctx context.Context, r watchword.RotateRequest, session watchword.Session, user watchword.User,
 ) (result watchword.RotateResult, err error) {
@@ -215,7 +215,7 @@ func (t Tx) RotateKnown(
 	p := r.Presentation
 	p.At = time.UnixMilli(millis(r.At)).UTC() // as a column holds it
 	verdict, rotation := watchword.Judge(session.Rotation, watchword.RotationPolicy{}, p)
-	// The statement and Judge decide by the same rule, so this is a mistake of the caller.
+	// The statement and Judge decide by the same rule, so the caller passed an outdated row.
 	if verdict != watchword.VerdictRotate {
 		return watchword.RotateResult{}, fmt.Errorf("session %s was rotated, but the known row gives %s", r.Session, verdict)
 	}

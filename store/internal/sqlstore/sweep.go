@@ -25,7 +25,7 @@ const (
 		WHERE created_at < $1 LIMIT $2)`
 	sweepCallbacks = `DELETE FROM callbacks WHERE (kind, id) IN (SELECT kind, id FROM callbacks
 		WHERE created_at < $1 LIMIT $2)`
-	// An expired challenge or device has no effect, so its row is only a matter of space.
+	// An expired challenge or device has no effect, so its row only takes space.
 	sweepChallenges = `DELETE FROM challenges WHERE id IN (SELECT id FROM challenges
 		WHERE expires_at < $1 LIMIT $2)`
 	sweepDevices = `DELETE FROM devices WHERE id IN (SELECT id FROM devices WHERE expires_at < $1 LIMIT $2)`

@@ -9,7 +9,7 @@ import (
 )
 
 // userRow lists what a query reads of an account: its columns, and its public metadata. The
-// sub-select reads the primary key of a table with few rows, so a refresh needs no statement more,
+// sub-select reads the primary key of a table with few rows, so a refresh needs no further statement,
 // and the row that a rotation reads stays small.
 func userRow(u *watchword.User) []column {
 	return append(storedUser(u), column{publicMetadata, &u.Metadata})
@@ -154,8 +154,8 @@ func (t Tx) User(ctx context.Context, id watchword.UserID) (watchword.User, erro
 	return row(ctx, t, scanUser, selectUser, id)
 }
 
-// UserByEmail expects the address in its stored form, which address.Parse returns. It has no index
-// on other spellings, so that a lookup is one read of the unique index.
+// UserByEmail expects the address in its stored form, which address.Parse returns. Other spellings
+// have no index: a lookup is one read of the unique index.
 func (t Tx) UserByEmail(ctx context.Context, email watchword.Address) (watchword.User, error) {
 	return row(ctx, t, scanUser, selectUserByEmail, email)
 }
@@ -195,7 +195,7 @@ func (t Tx) SetPassword(ctx context.Context, id watchword.UserID, hash watchword
 	return t.changeRow(ctx, updatePassword, string(hash), id)
 }
 
-// ReplacePassword with to equal to from keeps the value and still takes the row lock.
+// ReplacePassword with the current hash keeps the value and still takes the row lock.
 func (t Tx) ReplacePassword(ctx context.Context, u watchword.User, to watchword.Secret) (bool, error) {
 	return t.change(ctx, replacePassword, string(to), u.ID, string(u.PasswordHash), millis(u.FactorsChangedAt))
 }
