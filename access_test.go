@@ -24,7 +24,7 @@ import (
 // docs/data.md has the rules of fields and routes, and docs/session-limits.md the ways to a session.
 // These tests compare both with the code.
 
-// The guards of server/routes.go, as the table of access says them.
+// The guards of server/routes.go, in the words of the table of access.
 var guards = map[string]string{
 	"public": "no credential", "bearer": "access token", "refresh": "refresh token", "mailed": "mailed token",
 	"either": "any token", "enrol": "access token, or a waiting sign-in",
@@ -39,7 +39,7 @@ var guards = map[string]string{
 func TestEveryRouteIsListedInTheAccessTable(t *testing.T) {
 	t.Parallel()
 	code, _, _ := strings.Cut(readText(t, "server/routes.go"), "\nfunc (p *pages) routes()")
-	// Optional features have tables of their own: a function (a *api) …Routes, with a constant path.
+	// Each optional feature lists its routes, with constant paths, in a function (a *api) …Routes.
 	files, err := filepath.Glob("server/api_*.go")
 	must(t, err)
 	for _, file := range files {
@@ -225,8 +225,8 @@ func TestWordsOfPasswordsAreDocumented(t *testing.T) {
 	}
 }
 
-// Every function that calls admit, and every function that calls such a function by a link, is a
-// way to a session.
+// Every function that calls admit is a way to a session. So is every function that calls signInByLink,
+// which calls admit.
 func TestEveryWayToASessionIsListed(t *testing.T) {
 	t.Parallel()
 	table := section(t, "docs/session-limits.md", "## Ways to a session")

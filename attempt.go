@@ -14,7 +14,7 @@ import (
 //     no row is added, so one client can't use up the attempts of others.
 //  2. The account is read. The device is known if it presents the token of an earlier
 //     sign-in to this account with this password. An address without an account takes
-//     the same statements.
+//     the same statements, so that the time does not reveal it.
 //  3. The limit of all known or all unknown devices is charged, then the device's own
 //     limit. An unknown device shares the limit of its client network. Strangers can
 //     use up the limits of unknown devices, but never those of a known device.

@@ -63,7 +63,7 @@ func TestAnAlteredCopyOfACachedAccessTokenIsRejected(t *testing.T) {
 }
 
 // Counts of allocations are stable, times are not. The bound has a small reserve. A row that
-// is not in memory costs 120 more.
+// is not in memory costs 120 more allocations.
 func TestAuthenticateAllocatesLittle(t *testing.T) { // not parallel, because it counts allocations
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")

@@ -65,7 +65,7 @@ func BenchmarkRefresh(b *testing.B) {
 	}
 }
 
-// 32 sessions for each core refresh at once: rotations share commits.
+// On each core, 32 sessions refresh at the same time, so that rotations share commits.
 func BenchmarkRefreshTogether(b *testing.B) {
 	const each = 32
 	engine, in := benchEngine(b, nil)

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/accountimport"
 )
 
-// A recorder is both callbacks. It keeps what it was called with.
+// A recorder implements both callbacks and keeps their arguments.
 type recorder struct {
 	mu      sync.Mutex
 	users   []watchword.User
@@ -50,7 +50,7 @@ func (c *recorder) record(what func() error) error {
 	return what()
 }
 
-// await runs the engine until done, which is called after each callback.
+// await runs the engine until done returns true. It calls done after each callback.
 func (c *recorder) await(t *testing.T, r *rig, done func() bool) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)

@@ -74,7 +74,7 @@ func TestComputedClaimsHoldTheDataOfUserAndSession(t *testing.T) {
 	}
 }
 
-// A service takes an address in a token for the user's own.
+// Services trust an address in a token, so an unproven one must not be there.
 // JWT-19
 func TestComputedEmailIsAbsentWhileUnproven(t *testing.T) {
 	t.Parallel()
@@ -157,7 +157,7 @@ func TestComputedClaimsCountForTheSizeOfATokens(t *testing.T) {
 	if len(roles) < 8 || len(roles) == 32 {
 		t.Errorf("%d of the longest roles are accepted", len(roles))
 	}
-	// An account of an earlier release can be too long for them. It signs in without them.
+	// An account of an earlier release can be too long for computed claims. It signs in without them.
 	user := longest(in.User.PasswordHash, r.clock.Now())
 	user.VerifiedAt = r.clock.Now()
 	r.insert(t, user)

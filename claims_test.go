@@ -18,7 +18,7 @@ import (
 
 const sharedSecret = "a secret that resource servers share"
 
-// startOnPostgres makes an engine on a database of its own.
+// startOnPostgres creates an engine on a database of its own.
 func startOnPostgres(t *testing.T, change func(*watchword.Options)) *watchword.Engine {
 	t.Helper()
 	store, err := postgres.Open(t.Context(), pgtest.Migrated(t, postgres.Migrate))
@@ -106,8 +106,8 @@ func TestNotBeforeIsAMinuteBeforeIssuedAt(t *testing.T) {
 	}
 }
 
-// longest is an account whose parts are as long as each may be by itself. Earlier
-// releases accepted it.
+// longest returns an account whose parts all have their maximum length. Earlier releases
+// accepted such an account.
 func longest(hash watchword.Secret, at time.Time) watchword.User {
 	roles := make([]string, 32)
 	for i := range roles {

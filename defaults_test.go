@@ -45,7 +45,7 @@ func TestDefaultsOfSettingsAreTheDefaultsOfTheEngine(t *testing.T) {
 		tag, given := tags[field]
 		if !given || option == "PublicURL" || option == "Limits" || option == "NoVerifyMail" ||
 			option == "ReuseEndsAll" && tag == "session" {
-			continue // the engine requires the URL; limits is only a switch; the others are booleans of words
+			continue // the URL is required; the others are settings of another type than their options
 		}
 		value := defaults
 		for name := range strings.SplitSeq(option, ".") {

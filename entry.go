@@ -92,8 +92,8 @@ func decideEntry(u User, o Options, proofs []proof) decision {
 	return decision{methods: methods}
 }
 
-// decideFresh decides at now whether a session may make a change that needs a fresh proof, at most age old. An account
-// with a factor must have proven it, and a password alone never makes such a session fresh.
+// decideFresh decides at now whether a session may make a change that needs a fresh proof, at most age old. A session
+// of an account with a factor must have proven the factor: a password alone never makes it fresh.
 func decideFresh(u User, s Session, age time.Duration, now time.Time) *Error {
 	needs := amr.LevelOne
 	if u.Factors > 0 {

@@ -36,7 +36,7 @@ const (
 	edges = "net/http net/http/* database/sql database/sql/* html/template"
 
 	// wings use accounts and sessions and belong to ring 2. They import the engine, and
-	// neither the engine nor another wing imports them. accountimport, admin, factors, federation and usersearch exist.
+	// neither the engine nor another wing imports them. provider and hooks don't exist yet.
 	wings = "accountimport admin factors federation metadata provider hooks usersearch"
 )
 

@@ -62,7 +62,7 @@ func TestAnImportedAccountSignsInAndItsHashIsUpgraded(t *testing.T) {
 	}
 }
 
-// A repeated import leaves the accounts as its users have changed them.
+// A repeated import keeps the changes that users have made to imported accounts.
 //
 // IMP-3
 func TestRepeatedImportChangesNoAccount(t *testing.T) {
@@ -98,7 +98,7 @@ func TestRepeatedImportChangesNoAccount(t *testing.T) {
 	}
 }
 
-// The event of its import identifies an account, also after many later events.
+// The import recognizes an account by the event of its first import, also after many later events.
 func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
@@ -111,8 +111,8 @@ func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 	}
 }
 
-// A repeated import neither restores a deleted account nor creates a duplicate under an
-// address that its user has changed.
+// A repeated import does not restore a deleted account. If a user has changed the address, the
+// import creates no duplicate with the old one.
 //
 // IMP-3
 func TestRepeatedImportRevertsNoChangeOfItsUsers(t *testing.T) {

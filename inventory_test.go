@@ -185,7 +185,7 @@ func TestEveryPackageOfCryptographyIsInTheInventory(t *testing.T) {
 	}
 }
 
-// connectingCalls open a connection or a listener, or hold what does.
+// connectingCalls lists functions that open a connection or a listener, and types that do.
 var connectingCalls = map[string][]string{
 	"net":     {"Dial", "DialTimeout", "Dialer", "Listen", "ListenPacket", "ListenConfig"},
 	"tls":     {"Dial", "DialWithDialer", "Listen"},
@@ -207,7 +207,7 @@ func TestEveryConnectionIsInTheInventory(t *testing.T) {
 				found[path] = found[path] || slices.Contains(connectingCalls[from], name)
 			}
 			if client, ok := n.(*ast.CompositeLit); ok && isType(client.Type, "http", "Client") &&
-				!hasMember(client, "CheckRedirect") && path != "verify/issuer.go" { // sets it behind the literal
+				!hasMember(client, "CheckRedirect") && path != "verify/issuer.go" { // sets it after the literal
 				t.Errorf("%s: a client of HTTP without CheckRedirect follows redirects", path)
 			}
 			return true
@@ -219,7 +219,7 @@ func TestEveryConnectionIsInTheInventory(t *testing.T) {
 			continue
 		}
 		connects++
-		// server/lengths wraps listeners of others. verify takes a client of its caller.
+		// server/lengths.go wraps listeners of its callers, and verify takes their client.
 		other := []string{"server/lengths.go", "server/lengths_tls.go", "verify/verify.go"}
 		if !slices.Contains(other, path) && !strings.Contains(table, path) {
 			t.Errorf("docs/data.md, Communications: %s connects or listens and is not listed", path)

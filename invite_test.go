@@ -60,7 +60,7 @@ func TestInvitationSetsThePasswordAndSignsInOnce(t *testing.T) {
 	})
 }
 
-// The roles are those of the account when it accepts. The invitation does not carry them.
+// The session has the roles of the account at the time of acceptance. The invitation stores no roles.
 //
 // AZ-3
 func TestInvitationOpensASessionWithTheRolesOfNow(t *testing.T) {
@@ -98,7 +98,7 @@ func TestInvitationExpiresAfterSevenDays(t *testing.T) {
 	}
 }
 
-// An old invitation must not reset a password. It says why it is refused, once.
+// An old invitation must not reset a password. Only its first use gets the reason of the refusal.
 func TestInvitationOfAnAccountWithAPasswordIsRefusedAndDeleted(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {

@@ -27,7 +27,7 @@ type Limits struct {
 	KnownDevices     Limit // of all known devices together. Default: 50 in 15 minutes
 	Reauthentication Limit // of one session. Default: FailedPasswords
 
-	FailedFactors Limit // second factors of one account, each kind and known devices apart. Default: 10 in 15 minutes
+	FailedFactors Limit // of one account; each kind, and known devices, count apart. Default: 10 in 15 minutes
 
 	LoginPerClient    Limit // Default: 100 in 15 minutes
 	PasskeyPerClient  Limit // passwordless sign-ins; their options are counted apart. Default: 60 in 1 minute

@@ -142,7 +142,7 @@ func TestClearLimitsLetsTheOwnerInAtOnce(t *testing.T) {
 	limit()
 	must(t, r.Operator().ClearLimits(t.Context(), in.User.ID))
 	must(t, r.tryOn(t, "ada@example.com", goodPassword, stranger))
-	limit() // the counter is empty, and not below
+	limit() // the counter is empty, and not negative
 	for range 4 {
 		must(t, r.Operator().ClearLimits(t.Context(), in.User.ID))
 	}

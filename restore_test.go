@@ -133,7 +133,7 @@ func TestRestoredBackupIsRecordedOnceAnHour(t *testing.T) {
 	})
 }
 
-// An old backup has only sessions that have expired since. The end of every session settles it.
+// An old backup has only sessions that have expired since. EndEverySession settles the restore.
 func TestRestoreIsDetectedByAnIdleSessionUntilAllEnded(t *testing.T) {
 	t.Parallel()
 	onRestored(t, func(t *testing.T, open func() *rig, backup func() func() *rig) {
@@ -182,7 +182,7 @@ func (s *refusingStore) Update(ctx context.Context, fn func(watchword.Tx) error)
 	})
 }
 
-// A client that is refused drops its token, and with it the proof.
+// A refused client drops its token, which is the proof of the restore.
 //
 // OPS-4
 func TestRestoreIsRecordedBeforeTheRefusal(t *testing.T) {

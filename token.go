@@ -26,7 +26,7 @@ type SignIn struct {
 	RefreshExpires time.Time
 
 	// DeviceToken makes the client a known device of the account until the password changes (Client.DeviceToken). A
-	// valid token that the client presented is returned unchanged. It grants no access. Empty after a refresh.
+	// client that is known already stays the same device. The token grants no access. Empty after a refresh.
 	DeviceToken Secret
 
 	// Remembered lets the browser skip the second factor (Client.Remembered) for RememberedFor. Empty: ask again.

@@ -236,8 +236,8 @@ func TestSignUpsOfOthersNeverKeepALinkFromTheOwner(t *testing.T) {
 	}
 }
 
-// ID-8: an account of an operator, of an import or of the other mode counts as one
-// of the sign-ups that wait.
+// ID-8: an unproven account competes with the waiting sign-ups for its address. An operator,
+// an import or the mode SignupOpen created it.
 func TestAnUnprovenAccountKeepsItsIDAndRolesWhenAWaitingSignUpWins(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
@@ -295,8 +295,8 @@ func TestAnotherAccountsSessionVerifiesNothing(t *testing.T) {
 	}
 }
 
-// A refresh token proves a session without being judged: the newest, or the one
-// before it, because another tab may just have rotated.
+// The newest refresh token proves a session. So does the one before it, because another tab may
+// just have rotated. Neither token is judged.
 func TestRefreshTokenBesideALinkIsNotRotated(t *testing.T) {
 	t.Parallel()
 	for back, want := range []watchword.Code{"", "", watchword.CodePasswordRequired} {

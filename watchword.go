@@ -81,8 +81,8 @@ type Options struct {
 	// NoVerifyMail sends no mail at sign-up. It applies to SignupOpen only. Default: false.
 	NoVerifyMail bool
 
-	// SecondFactor selects the accounts that must have a second factor. It does not go with NoVerifyMail, because only
-	// a proven address may add one. Default: none.
+	// SecondFactor selects the accounts that must have a second factor. With SignupOpen, it excludes NoVerifyMail,
+	// because only a proven address may add a factor. Default: none.
 	SecondFactor FactorPolicy
 	// StepUpAge is how long after a proof a session may change factors. An account with a factor also needs such a
 	// session to change its address or password, or to be deleted. Default: 5 min.

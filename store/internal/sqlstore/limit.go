@@ -26,7 +26,7 @@ const (
 	//
 	// A counter too far ahead would lock somebody out for longer than the span. Only a
 	// clock that was set back leaves such a counter. It counts as having room for one use
-	// more. The bound $5 tolerates clocks of two processes that differ by less than a span.
+	// more. The bound $5 tolerates clocks that differ by up to a span minus one use.
 	//
 	// sweep_from never changes, so that a use updates no index.
 	charge = `INSERT INTO limits (key, tat, sweep_from) VALUES ($1, $2, $3)
