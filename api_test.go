@@ -282,7 +282,7 @@ func listAPI(t *testing.T, tree fs.FS) (stable, unstable string) {
 	return stable, unstable
 }
 
-// listPackage returns the stable and the unstable part (true) of a package.
+// listPackage returns the declarations of a package: the key true has the unstable ones.
 func listPackage(t *testing.T, tree fs.FS, importPath string, names []string) map[bool]string {
 	t.Helper()
 	files := token.NewFileSet()

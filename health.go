@@ -82,7 +82,7 @@ func (h *health) writable(ctx context.Context) error {
 }
 
 // probeWrite inserts a mail and deletes it in the same transaction, so it is never
-// visible. Its text is random, because a database may compress.
+// visible. Its text is random, because a database may compress other text.
 func probeWrite(ctx context.Context, store Store) error {
 	text := make([]byte, probeSize/2)
 	rand.Read(text)

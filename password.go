@@ -15,8 +15,8 @@ import (
 
 // Passwords: validation, hashing, and the change by the owner. Every flow that sets a password calls acceptable.
 
-// acceptable returns the password in the form to hash, or its problem. Passwords made
-// of the owner's address and name only are refused.
+// acceptable returns the password in the form to hash, or its problem. Passwords that
+// consist only of the owner's address and name are refused.
 func (e *Engine) acceptable(field string, raw Secret, email Address, name string) (string, *FieldError) {
 	if raw == "" {
 		return "", &FieldError{field, FieldRequired, "Choose a password."}
@@ -118,8 +118,8 @@ func passwordWrong() *Error {
 	return refuse(CodePasswordWrong, "The current password is wrong.")
 }
 
-// ChangePassword sets a new password and ends the user's other sessions. It deletes every mailed token except the one
-// that undoes a change of address. Otherwise a thief could lock the owner out by changing both. Codes:
+// ChangePassword sets a new password and ends the user's other sessions. It deletes mailed links, but not the link that
+// undoes a change of address. Otherwise a thief could lock the owner out by changing both. Codes:
 // CodePasswordWrong, CodeStepUpRequired, CodeValidationFailed (currentPassword missing; newPassword), CodeRateLimited,
 // CodeTryLater.
 func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next Secret, c Client) error {

@@ -22,7 +22,7 @@ type Store interface {
 
 	// Rotate charges r.Charges. In the same transaction, it then rotates the session if its newest token is presented and
 	// it is alive: rules 1 and 2 of docs/rotation.md in one conditional statement. Otherwise it changes only the charges.
-	// For every input, it rotates if and only if Judge does.
+	// It rotates an active session if and only if Judge returns VerdictRotate.
 	Rotate(ctx context.Context, r RotateRequest) (RotateResult, error)
 
 	// Live returns a session, alive or ended, with its user, as SessionTx.Session does. It is one statement without a

@@ -74,7 +74,7 @@ func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 const notBeforeLead = 60
 
 // accessToken signs an access token and returns it with its life. A change of roles takes effect at a whole second
-// (User.RolesChangedAt). A token created in the second before gets that second as its `iat`, so `iat` alone shows
+// (User.RolesChangedAt). A token created up to a second earlier is dated at that second, so `iat` alone shows
 // which roles it has. A token expires with its session at the latest, because expiry of a session is not published in
 // the revocation feed.
 func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, life time.Duration, err error) {
