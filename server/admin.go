@@ -51,7 +51,8 @@ type AdminOptions struct {
 // pages of other sites.
 //
 // With Options.AdminURL, it also has administration, which accepts only the host of that URL and
-// needs a sign-in. Its server then needs WithLengths, as that of the public listener.
+// needs a sign-in. The http.Server of that handler then needs WithLengths, as the one of the public
+// listener does.
 func (s *Server) Admin(o AdminOptions) http.Handler {
 	// A mux of its own: the default one gets the routes of net/http/pprof as soon as a package
 	// imports it, even with Profiling off.
@@ -107,7 +108,7 @@ func (o AdminOptions) refuses(r *http.Request) (status int, why string) {
 	return 0, ""
 }
 
-// logAdminRefusal logs at the bounded rate of requests for a wrong host. A page that tries many
+// logAdminRefusal shares the rate limit of the log lines about a wrong host. A page that tries many
 // ports would otherwise fill the log.
 func (s *Server) logAdminRefusal(r *http.Request, status int) {
 	if skipped, ok := s.errors.lines.misdirected.Allow("admin", time.Now()); ok {

@@ -37,7 +37,7 @@ type messageBody struct {
 	Message string `json:"message"`
 }
 
-// A updateMeBody has pointers, because a missing member and an empty one differ (see updateMe).
+// An updateMeBody has pointers, because a missing member and an empty one differ (see updateMe).
 type updateMeBody struct {
 	Name   *string `json:"name,omitempty" nullable:"false" doc:"At most 200 characters; may be empty"`
 	Locale *string `json:"locale,omitempty" nullable:"false" doc:"BCP 47, such as pt-BR; may be empty"`

@@ -30,7 +30,8 @@ import (
 type adminHandler func(http.ResponseWriter, *http.Request, admin.Caller) error
 
 // administered calls next if the caller passes the guard. The guard is checked here and in no
-// handler, so a route can't forget it. A route with another guard stops the server at its start.
+// handler, so a route can't forget it. A guard that is not one of administration panics at the
+// start of the server.
 func (a *api) administered(g guard, next adminHandler) handler {
 	need, known := g.need()
 	if !known {
@@ -84,9 +85,10 @@ func (g guard) isAdmin() bool {
 }
 
 // An adminUserBody is an account as administrators see it: the members of a watchword.Profile, its
-// state and its factors. It never contains the password hash. The address is personal: administrators
-// find people by it, and logs don't repeat it, because they have the route and no query. The members of
-// a Profile are repeated, because an embedded one would have no documentation of its members.
+// state and its factors. It never contains the password hash. The address is personal data.
+// Administrators find people by it, but it is not in the log, which has the route without the query.
+// The members of a Profile are repeated, because an embedded one would have no documentation of its
+// members.
 type adminUserBody struct {
 	ID            watchword.UserID  `json:"id" format:"uuid"`
 	Email         watchword.Address `json:"email" format:"email"`
@@ -115,8 +117,8 @@ func newAdminUserBody(account admin.Account) adminUserBody {
 	return body
 }
 
-// An adminUsersAnswer can have fewer items than the limit, even zero, and still have a next page.
-// A client goes on while there is next.
+// An adminUsersAnswer can have fewer items than the limit, even zero, and still have a next page. A
+// client reads on until next is missing.
 type adminUsersAnswer struct {
 	Items []adminUserBody `json:"items" nullable:"false"`
 	Next  string          `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
@@ -139,8 +141,8 @@ func (a *api) adminUsers(w http.ResponseWriter, r *http.Request, _ admin.Caller)
 	if err != nil {
 		return err
 	}
-	// The filter is inside next. A client that changes a filter begins at the first page, because the
-	// engine rejects a cursor of another filter.
+	// The cursor contains its filter and is rejected with another one. A client that changes the
+	// filter therefore begins at the first page.
 	answer := adminUsersAnswer{Items: []adminUserBody{}, Next: page.Next}
 	for _, account := range page.Items {
 		answer.Items = append(answer.Items, newAdminUserBody(account))
@@ -172,8 +174,8 @@ func parameters(r *http.Request, names ...string) (query, error) {
 	return given, nil
 }
 
-// limit returns the parameter limit, or 0 if it is missing. A number that is too large is an error:
-// a client that relied on it would take a short page for the last one.
+// limit returns the parameter limit, or 0 if it is missing. A number that is too large is an error.
+// With a silently lowered limit, a client could take a short page for the last one.
 func (q query) limit() (int, error) {
 	text, found := q["limit"]
 	if !found {
@@ -191,8 +193,7 @@ var adminLists = []string{pathAdmin + "/users", pathAdmin + "/events", pathAdmin
 	pathAdmin + "/service-keys"}
 
 // adminParameters describes the query of a route for the OpenAPI document. The names are those that
-// the handler passes to parameters. A generated client then offers every filter, and a filter that
-// the document lacks would be unknown to its users.
+// the handler passes to parameters. A generated client then offers every filter.
 func adminParameters(r route) (all []*huma.Param) {
 	text := func(name, doc string, values ...any) {
 		all = append(all, &huma.Param{Name: name, In: "query", Description: doc,

@@ -46,8 +46,8 @@ func newMetadataAnswer(w http.ResponseWriter, m metadata.Metadata) *adminMetadat
 		json.RawMessage(cmp.Or(m.Private, "{}"))}
 }
 
-// An adminUserDetailAnswer is what support needs to see at once. All lists are bounded, so they need no
-// cursor.
+// An adminUserDetailAnswer has everything about an account that support needs at once. All lists are
+// bounded, so they need no cursor.
 type adminUserDetailAnswer struct {
 	User     adminUserBody        `json:"user"`
 	Metadata *adminMetadataAnswer `json:"metadata,omitempty"`
@@ -70,8 +70,8 @@ type endedSessionAnswer struct {
 }
 
 // An adminEventAnswer is one security event. Empty members are left out, because most kinds have
-// few of them. The id is unique, and an entry that counts several keeps its id: a reader that polls
-// replaces it.
+// few of them. The id is unique. An entry that counts several events keeps its id, so a client that
+// polls replaces its copy.
 type adminEventAnswer struct {
 	ID        string    `json:"id" format:"uuid"`
 	Kind      string    `json:"kind"`
@@ -85,9 +85,9 @@ type adminEventAnswer struct {
 	Operator  string    `json:"operator,omitempty" doc:"Operator who changed the account"`
 }
 
-// adminUser responds with one account. A wrong id is 404, also if it is no UUID. The reads are
-// transactions of their own. A session that ends in between is then missing from the list, and its
-// event may be there already.
+// adminUser responds with one account. A wrong id is 404, also if it is no UUID. Each read is a
+// transaction of its own. A session that ends between two reads can be in the lists of live and of
+// ended sessions.
 func (a *api) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	id := watchword.UserID(r.PathValue("id"))
 	account, err := a.admin.User(r.Context(), id)
@@ -138,8 +138,8 @@ func (a *api) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller)
 }
 
 // An adminInviteBody has no password: the user chooses one. With invite, the address gets a link for that.
-// Without it, the user signs in with a provider or asks for a mail to choose a password. The name of the
-// type is part of generated clients.
+// Without it, the user signs in with a provider or asks for a mail to choose a password. The type keeps
+// its name, because generated clients contain it.
 type adminInviteBody struct {
 	Email    string   `json:"email" format:"email"`
 	Name     string   `json:"name,omitempty" doc:"At most 200 characters"`
@@ -180,8 +180,8 @@ type adminMetadataBody struct {
 	Private json.RawMessage `json:"private,omitempty" doc:"An object; a member with null is removed"`
 }
 
-// UnmarshalJSON rejects unknown members. Without it, a misspelt object would be ignored in silence, because
-// the check of a body looks at the first level only.
+// UnmarshalJSON rejects unknown members. Without it, a misspelt member would be ignored silently, because
+// apirequest checks only the first level of a body.
 func (b *adminMetadataBody) UnmarshalJSON(data []byte) error {
 	type plain adminMetadataBody
 	strict := json.NewDecoder(bytes.NewReader(data))
@@ -189,8 +189,9 @@ func (b *adminMetadataBody) UnmarshalJSON(data []byte) error {
 	return strict.Decode((*plain)(b))
 }
 
-// metadataChange returns the part of a change that concerns metadata, or nil without one. The part writes
-// its result to written. The version counts the changes of metadata only: name, roles and state have no version.
+// metadataChange returns a function that changes the metadata in the transaction of a change, or nil if the
+// request has no metadata. The function writes its result to written. The version counts the changes of
+// metadata only: name, roles and state have no version.
 func (a *api) metadataChange(
 	w http.ResponseWriter, r *http.Request, by admin.Caller, body *adminMetadataBody, written *metadata.Metadata,
 ) (func(context.Context, watchword.Tx) ([]watchword.Event, error), error) {
@@ -212,10 +213,10 @@ func (a *api) metadataChange(
 	}, nil
 }
 
-// adminChange changes the given members in one transaction, so a refusal changes no member. The
-// response has the account as it is afterwards, so that a client shows what other administrators have changed
-// meanwhile. A change of roles can take up to five seconds after an earlier one, because access tokens carry
-// their time in seconds.
+// adminChange changes the given members in one transaction, so a refusal changes no member. The response has
+// the account as it is afterwards, so that a client shows what other administrators have changed meanwhile. A
+// change of roles can wait up to five seconds after an earlier one, because access tokens carry their time in
+// seconds.
 func (a *api) adminChange(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.PatchBody[adminChangeBody](r)
 	if err != nil {
@@ -246,8 +247,8 @@ func (a *api) adminDelete(w http.ResponseWriter, r *http.Request, by admin.Calle
 	return respond.JSON(w, http.StatusOK, messageBody{"The account is deleted."})
 }
 
-// adminResetMail posts a mail. 202 says that the outbox sends it later. An account that was invited
-// and has no password gets another invitation instead.
+// adminResetMail puts a mail into the outbox, which sends it after the response (202). An account
+// that was invited and has no password gets another invitation instead.
 func (a *api) adminResetMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	return a.adminMail(w, r, by, watchword.MailReset)
 }
@@ -257,15 +258,15 @@ func (a *api) adminVerifyMail(w http.ResponseWriter, r *http.Request, by admin.C
 	return a.adminMail(w, r, by, watchword.MailVerify)
 }
 
-// adminInviteMail posts another invitation, which replaces the one before. It is refused for an account
-// that has a password or a verified address: an invitation that somebody finds in a mailbox must not
-// replace a password.
+// adminInviteMail sends another invitation, which invalidates the previous one. It is refused for an
+// account that has a password or a verified address: an invitation that somebody finds in a mailbox
+// must not replace a password.
 func (a *api) adminInviteMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	return a.adminMail(w, r, by, watchword.MailInvite)
 }
 
-// adminMail has no limit of its own: mails of an administrator are few, and the limit of the address
-// drops verification mails above it.
+// adminMail has no limit of its own. Administrators send few mails, and too many verification mails
+// to one address are dropped by the limit of that address.
 func (a *api) adminMail(w http.ResponseWriter, r *http.Request, by admin.Caller, kind watchword.MailKind) error {
 	if err := a.admin.SendMail(r.Context(), by, watchword.UserID(r.PathValue("id")), kind); err != nil {
 		return err
@@ -274,8 +275,8 @@ func (a *api) adminMail(w http.ResponseWriter, r *http.Request, by admin.Caller,
 }
 
 // adminResetFactors removes the factors of a user who has lost them. It ends the sessions too,
-// because the finder of a lost phone may be signed in there. The step of package factors is a call of
-// its own, because wings don't import each other.
+// because the finder of a lost phone may be signed in there. It calls package factors itself, because
+// package admin can't import it.
 func (a *api) adminResetFactors(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	id := watchword.UserID(r.PathValue("id"))
 	if err := a.admin.MayResetFactors(r.Context(), by, id); err != nil {

@@ -61,8 +61,8 @@ func (a *api) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.Calle
 	if err != nil {
 		return err
 	}
-	// The id is compared only, so a malformed one is like an unknown one. Addresses don't belong in
-	// a path, because paths are logged by proxies: an id is enough here.
+	// The id is only compared, so a malformed one counts as unknown. The path never has an email
+	// address, because proxies log paths.
 	q := admin.Question{Account: r.PathValue("id"), Language: given["language"]}
 	if at := given["at"]; at != "" {
 		if q.At, err = time.Parse(time.RFC3339, at); err != nil {
@@ -78,13 +78,13 @@ func (a *api) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.Calle
 	main := newExplanation(x)
 	answer := adminExplainAnswer{main.Sentence, main.When, main.Reason, main.Certainty, main.Notes, main.Session,
 		[]eventAnswer{}, []explanationAnswer{}}
-	// The events keep their detail as stored. That of a reuse is JSON, and the sentence says the same
-	// in words.
+	// The events keep their detail as stored. The detail of a reuse is JSON, and the sentence says
+	// the same in words.
 	for _, e := range x.Evidence {
 		answer.Evidence = append(answer.Evidence, newEventAnswer(e))
 	}
-	// An account has as many of these as sessions of the last 7 days, so they need no pages. The limit
-	// is in package admin.
+	// Others has one entry for each other session of the last 7 days. Package admin limits their
+	// number, so there are no pages.
 	for _, other := range x.Others {
 		answer.Others = append(answer.Others, newExplanation(other))
 	}

@@ -49,8 +49,8 @@ func newServiceKeyAnswer(k admin.ServiceKey, now time.Time) serviceKeyAnswer {
 	return body
 }
 
-// adminServiceKeys lists keys in pages. The store decides with its own clock at each request; the state
-// here is only for the reader.
+// adminServiceKeys lists keys in pages. The state is only for display: each request with a key is
+// checked anew.
 func (a *api) adminServiceKeys(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parameters(r, "after", "limit")
 	if err != nil {
@@ -73,8 +73,8 @@ func (a *api) adminServiceKeys(w http.ResponseWriter, r *http.Request, _ admin.C
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// A createServiceKeyBody has the life in seconds, as all durations of the API. Every key has an end,
-// because forgotten keys are found later than needed ones.
+// A createServiceKeyBody has the life in seconds, as all durations of the API. Every key expires, so
+// that a forgotten one does not stay valid forever.
 type createServiceKeyBody struct {
 	Name      string   `json:"name" doc:"The program that will use the key. At most 64 bytes"`
 	Scopes    []string `json:"scopes" nullable:"false" doc:"users:read, users:write, roles:write, sessions:end, events:read, mail, keys"`
@@ -101,7 +101,8 @@ func (a *api) adminCreateServiceKey(w http.ResponseWriter, r *http.Request, by a
 	if err != nil {
 		return err
 	}
-	// A response that is lost loses the key. The administrator then revokes it by its name and creates another.
+	// If the response is lost, so is the key. The administrator then revokes it by its name and creates
+	// another.
 	return respond.JSON(w, http.StatusCreated, createdServiceKeyAnswer{key.ID, string(secret)})
 }
 

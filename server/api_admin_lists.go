@@ -10,11 +10,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Lists of events and mails, the signing and refresh keys, and figures. The responses have no secret: no
-// token of a mail, no private key, and no text of a mail.
+// Lists of events and mails, the signing and refresh keys, and statistics. The responses have no secret:
+// no token of a mail, no private key, and no text of a mail.
 //
-// They are reads of one moment. A row that changes between two pages can be missing from both or be in
-// both, because each page is a transaction of its own.
+// Each page is a transaction of its own. A row that changes between two pages can therefore be missing
+// from both or be in both.
 
 // An eventsAnswer can have fewer items than the limit and still have a next page, as the list of
 // accounts.
@@ -54,8 +54,8 @@ func (a *api) adminEvents(w http.ResponseWriter, r *http.Request, _ admin.Caller
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// time returns a parameter as a time, or the zero time if it is missing. The store has milliseconds, so a
-// finer time would select another range than its text says.
+// time returns a parameter as a time, or the zero time if it is missing. It is cut to milliseconds, the
+// precision of the store.
 func (q query) time(name string) (time.Time, error) {
 	text := q[name]
 	if text == "" {
@@ -68,8 +68,8 @@ func (q query) time(name string) (time.Time, error) {
 	return at.Truncate(time.Millisecond), nil
 }
 
-// An outboxMailAnswer is a mail that was not sent yet. Sent mails are deleted, so this list does not show
-// that somebody got a mail: the events of the account do.
+// An outboxMailAnswer is a mail that was not sent yet. Sent mails are deleted, so a mail that is missing
+// here may have been sent.
 type outboxMailAnswer struct {
 	ID        string             `json:"id" format:"uuid"`
 	Kind      watchword.MailKind `json:"kind"`
@@ -82,7 +82,7 @@ type outboxMailAnswer struct {
 	NextAt    *time.Time         `json:"nextAt,omitempty" doc:"The next attempt; missing: the mail was given up"`
 }
 
-// newOutboxMail has no facts of the mail, because they can contain a new address of its user.
+// newOutboxMail leaves out Mail.Facts, because they can contain a new address of the user.
 func newOutboxMail(m watchword.Mail) outboxMailAnswer {
 	answer := outboxMailAnswer{ID: m.ID, Kind: m.Kind, To: m.To, User: m.UserID, State: "waiting", Attempts: m.Attempts,
 		LastError: m.LastError, CreatedAt: m.CreatedAt}
@@ -122,8 +122,8 @@ func (a *api) adminMails(w http.ResponseWriter, r *http.Request, _ admin.Caller)
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// adminRetryMail makes a mail due now, also one that was given up. The number of its attempts begins
-// again. A mail that was sent meanwhile is 404, because it is no longer in the outbox.
+// adminRetryMail makes a mail due now, also one that was given up. Its count of attempts restarts at
+// zero. A mail that was sent meanwhile gets 404, because it is no longer in the outbox.
 //
 // There is no route that retries all mails. After a fault of the mail server the operator runs `watchword
 // mail retry`, and the server sends them at the rate of the outbox.
@@ -200,7 +200,7 @@ func (a *api) adminRotateKeys(w http.ResponseWriter, r *http.Request, by admin.C
 	return respond.JSON(w, http.StatusOK, newKeyStates(keys))
 }
 
-// A statsAnswer has figures for an overview. A large service has its exact figures from the metrics. The
+// A statsAnswer has figures for an overview. Large services get exact figures from the metrics. The
 // bounds are part of the response, so that a page can write "more than 100,000".
 type statsAnswer struct {
 	Accounts     int               `json:"accounts" doc:"At most countedTo"`

@@ -13,7 +13,7 @@ import (
 // lost a response repeats the request with it. Package admin has the rules; this file reads the request
 // and holds the response back until its result is stored.
 
-// idempotencyHeader is the name of the draft of the IETF (httpapi-idempotency-key-header).
+// idempotencyHeader has the name of the IETF draft httpapi-idempotency-key-header.
 const idempotencyHeader = "Idempotency-Key"
 
 // once calls next at most once for an idempotency key. Without the header it only calls next.
@@ -33,7 +33,7 @@ func (a *api) once(w http.ResponseWriter, r *http.Request, by admin.Caller, next
 	if err != nil {
 		return bodyInvalid("The body could not be read completely.")
 	}
-	// The handler reads the same bytes. If there are more, it rejects the request by its size.
+	// The handler reads the same bytes again, and rejects a body that is longer than the limit.
 	rest := r.Body
 	r.Body = struct {
 		io.Reader

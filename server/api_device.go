@@ -28,8 +28,8 @@ type devicesAnswer struct {
 	Devices []deviceBody `json:"devices" nullable:"false" doc:"Newest first"`
 }
 
-// listDevices returns an empty list while devices are not remembered. The list has no pages, because
-// an account has few devices.
+// listDevices returns an empty list while the setting for remembered devices is off. The list has no
+// pages, because an account has few devices.
 func (a *api) listDevices(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	list, err := a.factors.Devices(r.Context(), who)
 	if err != nil {
@@ -53,7 +53,8 @@ func newDeviceBody(d factors.Device) deviceBody {
 	return body
 }
 
-// forgetDevice leaves the cookie in the browser. Without the row, it has no effect.
+// forgetDevice leaves the cookie in the browser. Without its row in the store, the cookie has no
+// effect.
 func (a *api) forgetDevice(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := a.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), a.clients.of(w, r)); err != nil {
 		return err
@@ -61,8 +62,8 @@ func (a *api) forgetDevice(w http.ResponseWriter, r *http.Request, who watchword
 	return respond.JSON(w, http.StatusOK, messageBody{"The device is forgotten. Its next sign-in needs a code again."})
 }
 
-// forgetDevices is for a user who can't tell which device was lost. It also counts while no device is
-// remembered, so that a front-end need not look first.
+// forgetDevices is for a user who can't tell which device was lost. It also succeeds without a
+// remembered device, so that a front-end need not check first.
 func (a *api) forgetDevices(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := a.factors.ForgetDevice(r.Context(), who, "", a.clients.of(w, r)); err != nil {
 		return err
@@ -70,8 +71,8 @@ func (a *api) forgetDevices(w http.ResponseWriter, r *http.Request, who watchwor
 	return respond.JSON(w, http.StatusOK, messageBody{"All devices are forgotten. Their next sign-in needs a code again."})
 }
 
-// deviceRoutes returns the table of remembered devices. The rows exist even if no device is
-// remembered: a setting must not remove a path that clients call.
+// deviceRoutes returns the table of remembered devices. The routes exist even while the setting is
+// off, because a setting must not remove a path that clients call.
 func (a *api) deviceRoutes() []route {
 	if a.factors == nil {
 		return nil

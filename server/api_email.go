@@ -81,9 +81,9 @@ func (a *api) changeEmail(w http.ResponseWriter, r *http.Request, who watchword.
 		"We emailed a link to the new address. Your address changes when you confirm it there."})
 }
 
-// verifyEmail confirms the address of an account. With a password it also signs in. The delivery
-// is checked before the token is consumed. After an error, the client can repeat the request with
-// the same token.
+// verifyEmail confirms the address of an account. With a password it also signs in. The delivery is
+// checked before the token is consumed, so that a client can correct it and send the same token
+// again.
 func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[verifyBody](r)
 	if err != nil {

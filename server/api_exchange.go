@@ -13,9 +13,10 @@ import (
 // The exchange of a code, for an application that renders on its server and keeps the tokens in cookies
 // of its own. Package federation has the rules (federation/exchange.go).
 
-// codeChallenge returns the code_challenge of a start, or "" if the caller did not ask for a code. A wrong
-// request is rejected: a session for the hosted pages is not what the application expects. It must name
-// S256, because the default of RFC 7636 is plain, which protects no code.
+// codeChallenge returns the code_challenge of a start, or "" if the caller did not ask for a code. A
+// malformed request is rejected. If it were ignored, the browser would sign in to the hosted pages, and
+// the application would get no code. It must name S256, because the default of RFC 7636 is plain, which
+// protects no code.
 func (p *pages) codeChallenge(r *http.Request) (string, error) {
 	query := r.URL.Query()
 	if !query.Has("code_challenge") && !query.Has("code_challenge_method") {
@@ -34,8 +35,8 @@ func (p *pages) codeChallenge(r *http.Request) (string, error) {
 	return challenge[0], nil
 }
 
-// leaveToServer leads back to the application of an attempt with a code. Both results are in the query,
-// because a fragment does not reach a server. The code alone is useless, see package federation.
+// leaveToServer redirects to the application of an attempt with a code. The code or the error is in the
+// query, because a fragment does not reach a server. The code is useless without its verifier.
 func (p *pages) leaveToServer(w http.ResponseWriter, a federation.Attempt, code watchword.Secret, err error) error {
 	target, parseErr := url.Parse(a.ReturnTo)
 	var refusal *watchword.Error
@@ -45,8 +46,8 @@ func (p *pages) leaveToServer(w http.ResponseWriter, a federation.Attempt, code 
 	case err != nil && !errors.As(err, &refusal):
 		return err
 	}
-	// The application's own parameters stay. It finds its cookie by one of them. A parameter of its own with the
-	// name of a result would be read as a result.
+	// The application's own parameters stay, because it may need them. Those named code or error are deleted,
+	// because the application would take them for a result.
 	target.Fragment = ""
 	query := target.Query()
 	query.Del("code")
@@ -78,8 +79,8 @@ func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
-	// The client is the browser, if the application's address is in trusted-proxies. The limits count it, and its user
-	// agent is that of the session.
+	// If the application's address is in trusted-proxies, the client is the browser: limits count the browser's
+	// address, and the session shows its user agent.
 	done, err := a.federation.Exchange(r.Context(), federation.ExchangeRequest{
 		Code: watchword.Secret(body.Code), Verifier: watchword.Secret(body.Verifier),
 		Client: a.clients.of(w, r), Replaces: a.cookies.replaced(r, body.Delivery)})
@@ -110,7 +111,8 @@ func (p *pages) codeFromCallback(
 	if result.Attempt.Challenge == "" {
 		return false, nil
 	}
-	// The mail leads to the hosted pages, which complete the sign-up. The user signs in here afterwards.
+	// The mail leads to the hosted pages, which complete the sign-up. Afterwards the user signs in to
+	// the application again.
 	if result.Waiting {
 		err = &watchword.Error{Code: watchword.CodeEmailNotVerified}
 	}

@@ -30,8 +30,8 @@ type challengeBody struct {
 	RememberFor int64 `json:"rememberFor,omitempty" doc:"Seconds for which rememberDevice skips the factor in this browser"`
 }
 
-// challengeOf returns nil for every other refusal. The handle is empty unless the client asked for
-// it in the body, see challenged.
+// challengeOf returns the challenge of a refusal, or nil if the refusal has no challenge. The
+// handle is empty unless the client asked for it in the body, see challenged.
 func challengeOf(refusal *watchword.Error) *challengeBody {
 	if refusal.Challenge == nil {
 		return nil
@@ -115,7 +115,7 @@ func (a *api) handleOf(r *http.Request, body string) (handle watchword.Secret, d
 	switch {
 	case err != nil:
 		return "", "", err
-	// Two handles can be of two accounts. The client has to decide which sign-in it completes.
+	// Two handles can belong to two accounts. The client has to decide which sign-in it completes.
 	case cookie != "" && body != "":
 		return "", "", &watchword.Error{Code: watchword.CodeAmbiguousCredentials,
 			Detail: "There is a handle in the cookie and one in the body. Send one of them."}
@@ -175,7 +175,8 @@ type factorsAnswer struct {
 	Signal        *signalBody   `json:"signal,omitempty"`
 }
 
-// listFactors is what an account page loads first. It costs one transaction of two statements.
+// listFactors serves account pages, which load it first. It costs one transaction of two
+// statements.
 //
 // It needs no fresh session, because it shows no secret.
 func (a *api) listFactors(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
@@ -210,8 +211,8 @@ type beginBody struct {
 	Handle string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// beginTOTP stores the secret in a challenge. It is no factor before its first code. A request without an access token
-// continues a sign-in that waits for its first factor.
+// beginTOTP stores the secret in a challenge. The secret becomes a factor only with its first code. A request
+// without an access token continues a sign-in that waits for its first factor.
 func (a *api) beginTOTP(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[beginBody](r)
 	if err != nil {
@@ -368,7 +369,8 @@ func (a *api) renameFactor(w http.ResponseWriter, r *http.Request, who watchword
 	return respond.JSON(w, http.StatusOK, messageBody{"The name is changed."})
 }
 
-// removeFactor needs a refresh afterwards: the access token of the request is outdated.
+// removeFactor makes the access token of the request outdated, so the client has to refresh
+// afterwards.
 func (a *api) removeFactor(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := a.factors.Remove(r.Context(), who, r.PathValue("id"), a.clients.of(w, r)); err != nil {
 		return err
@@ -382,8 +384,8 @@ type codesAnswer struct {
 	Codes []string `json:"codes" nullable:"false" doc:"Shown once. The old codes are invalid"`
 }
 
-// newRecoveryCodes needs a fresh session of both factors: a thief with the codes would have a way in that stays. It is
-// the only way to see codes again: stored hashes can't be shown.
+// newRecoveryCodes needs a fresh session of both factors: a thief with the codes would have a way in that
+// stays. The old codes can't be shown again, because the store has only hashes.
 func (a *api) newRecoveryCodes(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	codes, err := a.factors.NewRecoveryCodes(r.Context(), who, a.clients.of(w, r))
 	if err != nil {
@@ -392,8 +394,9 @@ func (a *api) newRecoveryCodes(w http.ResponseWriter, r *http.Request, who watch
 	return respond.JSON(w, http.StatusOK, codesAnswer{revealed(codes)})
 }
 
-// A stepUpBody has one proof. An account with a factor must use it: a thief with a stolen session and the password must
-// not become fresh. The response says which level is missing, so that a front-end asks for a code the next time.
+// A stepUpBody has one proof. An account with a factor must use it, because a stolen session and the password
+// must not be enough for a step-up. The response says which level is missing, so that a front-end asks for a
+// code the next time.
 type stepUpBody struct {
 	TOTP         string          `json:"totp,omitempty"`
 	RecoveryCode string          `json:"recoveryCode,omitempty"`
@@ -456,7 +459,8 @@ func (a *api) factorRoutes() []route {
 		return nil
 	}
 	const path = pathAPI + "/factors"
-	// Most rows share these codes. The second list of join is for codes that occur together.
+	// Most rows share these codes. tokens has the codes of the routes that also work for a waiting
+	// sign-in.
 	limit, wrong := watchword.CodeRateLimited, watchword.CodeFactorWrong
 	stepUp, gone := watchword.CodeStepUpRequired, watchword.CodeNotFound
 	late, unproven := watchword.CodeChallengeInvalid, watchword.CodeEmailNotVerified

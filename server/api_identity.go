@@ -138,7 +138,8 @@ func (e edge) finishLink(w http.ResponseWriter, r *http.Request, in *watchword.S
 	if len(e.cookies.link.Values(r)) == 0 {
 		return
 	}
-	// The cookie is for one sign-in. Of two values, one is of another host, and neither is used.
+	// The cookie is for one sign-in. If it occurs twice, another host set one of them, and neither
+	// is used.
 	e.cookies.link.Clear(w)
 	handle := watchword.Secret(e.cookies.link.Value(r))
 	if _, err := e.federation.FinishLink(r.Context(), handle, in, e.clients.of(w, r)); err != nil {

@@ -164,7 +164,8 @@ func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
 // stepUpOptions responds with 404 to an account without a passkey. A client then asks for a code.
 // It has no ceremony member: the challenge in the credential names its ceremony.
 func (a *api) stepUpOptions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	// A row of its own is the ceremony, because a signature without a counter could be sent again.
+	// The ceremony is a row in the store and works once. Otherwise a signature could be sent again,
+	// because many passkeys have no counter.
 	begun, err := a.factors.StepUpOptions(r.Context(), who)
 	if err != nil {
 		return err
@@ -213,7 +214,8 @@ func (a *api) passkeyRoutes() []route {
 	unproven := watchword.CodeEmailNotVerified
 	invalid, tokens := []watchword.Code{watchword.CodeValidationFailed}, enrolCodes()
 	const path = pathAPI + "/factors/passkeys"
-	// The two public rows have no credential to protect: the response of an authenticator is one.
+	// The public routes need no token: the options and origins have no secret, and the response of
+	// an authenticator is itself a credential.
 	return []route{
 		{"POST", path + "/options", a.beginPasskey, enrol, "Begin the creation of a passkey",
 			beginPasskeyBody{}, 200, ceremonyAnswer{}, join(tokens, nil, watchword.CodeStepUpRequired, unproven, full,

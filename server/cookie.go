@@ -28,11 +28,12 @@ type cookies struct {
 	// device identifies a browser that has signed in before. It is not a credential, so a
 	// request with it alone need not have an Origin.
 	device tokencookie.Pair
-	// step holds the handle of an unfinished sign-in. It needs a second factor to be of value. It is a credential for
-	// csrf: another site must not continue the sign-in of a user with a factor of its own.
+	// step holds the handle of an unfinished sign-in. It is useless without a second factor. It is a credential
+	// for csrf, because another site could otherwise add its own factor to a waiting sign-in.
 	step tokencookie.Cookie
-	// attempt holds a sealed way to a provider. A part of its state completes the name. It is Lax, because the provider is
-	// another site. link holds the handle of an identity that waits for a sign-in.
+	// attempt holds a sealed sign-in attempt at a provider. Its full name ends with a part of the state
+	// (attemptCookie). It is Lax, because the provider is another site. link holds the handle of an identity
+	// that waits for a sign-in.
 	attempt, link tokencookie.Cookie
 	// onSignIn is called with the cookies of each new session.
 	onSignIn func(http.ResponseWriter, *http.Request, *watchword.SignIn)
@@ -48,8 +49,8 @@ type cookies struct {
 // development server on http omits it.
 //
 // The cookies of the admin listener have a box and names of their own. Browsers send cookies to every
-// port of a host, so the two listeners of one host see each other's cookies. The box keeps a token
-// of one listener from being used at the other.
+// port of a host, so the two listeners of one host see each other's cookies. The box seals the
+// values, so that a token of one listener can't be used at the other.
 func newCookies(o Options, https bool, d dialects, box tokencookie.Box) *cookies {
 	prefix := "watchword-"
 	if box != nil {

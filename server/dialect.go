@@ -13,8 +13,8 @@ import (
 // is the operator's, as in the setting dialects. A request for a dialect never reaches the API, even
 // if both have a route for its path. So the operator decides which contract a path has.
 //
-// The server copies nothing from a dialect: its functions are called from many requests at the same
-// time, and its maps and lists must not change after New.
+// The functions of a dialect are called from many requests at the same time. Its maps and lists
+// must not change after New, because the server does not copy them.
 type dialects []dialect.Dialect
 
 // of returns the dialect that serves a request, or nil for the API and the pages. A pointer avoids a

@@ -60,7 +60,7 @@ func (s side) filter(all []route) []route {
 	return slices.DeleteFunc(all, func(r route) bool { return !s.has(r.path) })
 }
 
-// home is the path to which a sign-in leads that came from nowhere.
+// home returns the path that a sign-in without a return target leads to.
 func (s side) home() string {
 	if s.isAdmin {
 		return pathAdminPages
@@ -68,8 +68,8 @@ func (s side) home() string {
 	return pathAccount
 }
 
-// box returns what seals the cookies of the listener, or nil. The type of the result is an interface,
-// so that nil stays nil.
+// box returns the engine's box on the admin listener, where it seals the cookies, and nil on the
+// public listener.
 func (s side) box(engine *watchword.Engine) tokencookie.Box {
 	if s.isAdmin {
 		return engine.Inside()

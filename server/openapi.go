@@ -25,8 +25,9 @@ import (
 
 // describe returns the OpenAPI 3.1 document of the API and of the dialects' routes.
 //
-// It is created once, in New. A mistake in a route, such as a type without a schema, therefore
-// stops the server at its start and not at the first request for the document.
+// The first request for the document creates it (pages.openapi), which keeps the start of the
+// server fast. A mistake in a route, such as a type without a schema, therefore shows only at that
+// request. Tests make it.
 func describe(opts Options, routes []route) ([]byte, error) {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	paths := map[string]*huma.PathItem{}
@@ -153,7 +154,8 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	}
 	if r.body != nil {
 		operation.RequestBody = &huma.RequestBody{
-			// With a cookie, the body may be missing. With required members, it may not.
+			// A body is optional if the token can be in a cookie instead, or if no member is
+			// required.
 			Required: r.guard != refresh && r.guard != either && len(requiredOf(r.body)) > 0,
 			Content:  content(registry, "application/json", "", r.body).Content,
 		}

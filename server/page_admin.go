@@ -64,7 +64,7 @@ func (p *pages) adminRoute(method, path string, need admin.Need, next adminPage)
 }
 
 // adminURL returns the page to which a sign-in or a step-up leads back. A search keeps its filters. A
-// form leads back to its question, because each form has the path of one.
+// form leads back to its question, which has the same path.
 func (p *pages) adminURL(r *http.Request) string {
 	if r.Method != http.MethodGet {
 		return p.origins.publicURL + r.URL.EscapedPath()

@@ -70,8 +70,8 @@ func (i adminInput) Scope() string {
 	return scope
 }
 
-// changePage shows the form of a change, or its question if it has no values. It has the need of the
-// change, so a step-up comes before the reader types and not after.
+// changePage shows the form of a change, or its question if it has no values. It has the same need
+// as the change, so that a step-up comes before the reader types and not after.
 func (p *pages) changePage(c adminChange) adminPage {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 		subject, err := c.subject(r)
@@ -82,7 +82,7 @@ func (p *pages) changePage(c adminChange) adminPage {
 	}
 }
 
-// changeForm makes a change that the reader has confirmed. The values of the form alone only lead to
+// changeForm makes a change that the reader has confirmed. A form that is not confirmed yet leads to
 // the question.
 func (p *pages) changeForm(c adminChange) adminPage {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
@@ -314,7 +314,7 @@ func (p *pages) changeAccount(of func(url.Values) admin.Change) makeChange {
 	}
 }
 
-// newName, newRoles and newState read the form of changeAccount. Each sets one part, so two
+// newName, newRoles and newState return the changes for changeAccount. Each sets one part, so two
 // administrators who change different parts of one account don't undo each other's change.
 func newName(form url.Values) admin.Change {
 	return admin.Change{Name: new(strings.TrimSpace(form.Get("name")))}
@@ -350,7 +350,7 @@ func (p *pages) resetFactors(r *http.Request, by admin.Caller, _ url.Values) (st
 	if p.factors == nil {
 		return "", &watchword.Error{Code: watchword.CodeNotFound, Detail: "This server has no second factors."}
 	}
-	// The step of package factors is a call of its own, because wings don't import each other.
+	// Package factors is called here, because package admin can't import it.
 	if err := p.admin.MayResetFactors(r.Context(), by, id); err != nil {
 		return "", err
 	}

@@ -74,7 +74,7 @@ func eventSearch(query url.Values) (f admin.EventFilter, data adminEventsData) {
 }
 
 // findEvents returns a page of events. The field takes the address of an account, its id, or the id of a
-// request from the log. Both ids have one form, so an account is tried first.
+// request from the log. Both ids are UUIDs, so an account is tried first.
 func (p *pages) findEvents(r *http.Request, f admin.EventFilter, typed, after string) (admin.EventPage, error) {
 	switch {
 	case strings.Contains(typed, "@"):

@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// The pages of service keys. A key is on one response only, because the store can't show it again.
+// The pages of service keys. A key is in one response only, because the store does not have it.
 //
 // Only a person manages keys, with a fresh proof. A service key that could create another would outlive its
 // own revocation.
@@ -31,8 +31,8 @@ type adminServicesData struct {
 	Next, First string // paths of pages; empty on the last or the first one
 }
 
-// adminServicesPage lists service keys, also expired and revoked ones. The state here is for the reader:
-// each request of a key is decided with the row.
+// adminServicesPage lists service keys, also expired and revoked ones. The state is only for display:
+// each request with a key is checked anew.
 func (p *pages) adminServicesPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	after := r.URL.Query().Get("after")
 	keys, next, err := p.admin.ServiceKeys(r.Context(), after, 0)
@@ -66,8 +66,8 @@ func serviceFields() []string {
 	return fields
 }
 
-// Days returns the lives that the form offers, the shortest first. Every key has an end, because forgotten
-// keys are found later than needed ones.
+// Days returns the lives that the form offers, the shortest first. Every key expires, so that a forgotten
+// one does not stay valid forever.
 func (v *view) Days() []string { return []string{"30", "90", "365"} }
 
 // newServiceKey reads the form. A life that is no number is 0, which is the default.
@@ -96,8 +96,8 @@ func serviceArgs(v *view, form url.Values) []any {
 	return []any{n.Name, strconv.Itoa(int(n.Life / (24 * time.Hour))), scopes}
 }
 
-// showServiceKey creates a key and shows it, once. A response that is lost loses the key: the
-// administrator revokes it by its name and creates another.
+// showServiceKey creates a key and shows it, once. If the response is lost, so is the key. The
+// administrator then revokes it by its name and creates another.
 func (p *pages) showServiceKey(r *http.Request, by admin.Caller, form url.Values) (*view, error) {
 	key, secret, err := p.admin.CreateServiceKey(r.Context(), by, newServiceKey(form))
 	if err != nil {

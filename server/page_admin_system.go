@@ -71,8 +71,8 @@ func (p *pages) adminOverviewPage(w http.ResponseWriter, r *http.Request, by adm
 	return p.showAdmin(w, r, p.adminView(v, r, by, "", data))
 }
 
-// Counted formats a figure that the store has counted up to a bound. A larger service has its figures from
-// the metrics.
+// Counted formats a figure that the store has counted up to a bound. Larger services get exact figures
+// from the metrics.
 func (v *view) Counted(n int) string {
 	if n >= admin.StatsCounted {
 		return v.T("admin.figures.more", strconv.Itoa(admin.StatsCounted))

@@ -217,8 +217,8 @@ func (p *pages) addHistory(r *http.Request, v *view, by admin.Caller, data *admi
 // addWaysIn adds factors, identities and metadata, as far as the server has them. A part that the server
 // lacks has no section: an empty one would look like a missing setting of the account.
 func (p *pages) addWaysIn(r *http.Request, id watchword.UserID, data *adminUserData) error {
-	// Each wing has its own store and its own call. One that fails fails the page, because a missing list
-	// would look like an account without factors.
+	// Each of these packages has its own store and its own call. An error of one fails the page, because
+	// a missing list would look like an account without factors.
 	if data.HasFactors = p.factors != nil; data.HasFactors {
 		overview, err := p.factors.List(r.Context(), id)
 		if err != nil {

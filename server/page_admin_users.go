@@ -33,7 +33,7 @@ type adminUserRow struct {
 }
 
 // adminSearch reads the search of the list. The field takes an address or an id, because support has
-// either. An id contains no @ and no prefix of an address has its form.
+// either. A UUID counts as an id, because hardly any address begins with one.
 func adminSearch(query url.Values) (f admin.Filter, data adminUsersData) {
 	data = adminUsersData{Typed: strings.TrimSpace(query.Get("q")), Role: strings.TrimSpace(query.Get("role")),
 		State: query.Get("state"), Factor: query.Get("factor")}

@@ -11,12 +11,12 @@ import (
 // Remembered devices on the account page: the browsers that skip the second step. The page lists them without a
 // step-up, as it lists the sessions, which name the same browsers. Only forgetting one needs a fresh proof.
 
-// The section is absent without a remembered browser, and while the setting is off: rows do not count then.
-//
-// The id of a device follows.
+// pathDevices is followed by the id of a device. The section of the account page is absent without a
+// remembered browser. While the setting is off, it is absent too, because stored devices have no effect then.
 const pathDevices = pathAccount + "/devices/"
 
-// forgetPage asks before a browser is forgotten. The device of another account is as unknown as one that never existed.
+// forgetPage asks before a browser is forgotten. The device of another account gets the same 404 as one that
+// never existed.
 func (p *pages) forgetPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
@@ -33,7 +33,7 @@ func (p *pages) forgetPage(w http.ResponseWriter, r *http.Request, who watchword
 		Text: "forget.text", Button: "remembered.forget"})
 }
 
-// forgetForm leaves the sessions of the browser: the user ends them in their own list.
+// forgetForm does not end the sessions of the browser: the list of sessions has buttons for that.
 func (p *pages) forgetForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := p.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
 		return p.refuseFactor(w, r, who, err)

@@ -161,7 +161,8 @@ func documentOperation(url string, o dialect.Operation, withCookies bool) docRou
 // codesOf lists the error codes of the API by status, and within a status by name. They come from
 // the routes, so the table has no code that no endpoint returns.
 func codesOf(routes []route) (codes []docCode) {
-	// The table of routes does not list these three: the router or a role causes them.
+	// These three are always in the table: the router or a missing role causes them, also on routes
+	// that don't list them.
 	found := map[watchword.Code]bool{
 		watchword.CodeMethodNotAllowed: true, watchword.CodeNotFound: true, watchword.CodeInsufficientScope: true,
 	}

@@ -60,8 +60,8 @@ func (p *pages) enrolView(r *http.Request) (*view, error) {
 	}
 	data := v.Data.(authenticatorData)
 	data.Cancel, data.Text = pathLogin, v.T("enrol.text")
-	// The script gets the options when the button is pressed. They count an attempt of the waiting sign-in,
-	// and a view of the page must not.
+	// The script gets the options when the button is pressed. Getting them counts as an attempt of the
+	// waiting sign-in, and a view of the page must not.
 	if p.hasPasskeys() {
 		path := pathEnrol + "/" + pending.ID + "/passkey"
 		if data.Passkey = v.passkeyForm(path, "create", "enrol.passkey", factors.Ceremony{}); data.Passkey != nil {
@@ -96,7 +96,7 @@ func (p *pages) enrolForm(w http.ResponseWriter, r *http.Request) error {
 	return p.enrolled(w, r, form, enrolment{done, in, err})
 }
 
-// An enrolment is what the engine returned for the first factor of a waiting sign-in.
+// An enrolment has the results of the engine for the first factor of a waiting sign-in.
 type enrolment struct {
 	done factors.Confirmation
 	in   *watchword.SignIn

@@ -119,7 +119,8 @@ func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 		}
 		hasApp := slices.Contains(refusal.Challenge.Methods, string(factors.KindTOTP))
 		data = data.withKinds(hasApp, passkey)
-		// Without the form of codes, the box belongs to the passkey. With it, the script reads the box there.
+		// If the page has no form for codes, the form of the passkey has the box. Otherwise the script reads
+		// the box in the form for codes.
 		if data.Remembers && data.NoApp && data.Passkey != nil {
 			data.Passkey.RememberDevice = v.T("factor.remember")
 		}

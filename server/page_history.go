@@ -84,7 +84,7 @@ func (e accountEvent) Icon() string { return deviceIcon(e.Device) }
 // Device returns the name of a device in the reader's language.
 func (v *view) Device(name string) string { return device.Translate(name, v.T) }
 
-// Factor returns the name of a factor. The user may have chosen it, so other names stay as they are.
+// Factor translates the default name of a factor. A name that the user has chosen stays as it is.
 func (v *view) Factor(name string) string { return device.TranslateChosen(name, v.T) }
 
 // deviceIcon returns the name of the icon for a device name of package device, such as

@@ -20,7 +20,7 @@ const pathIdentities = pathAccount + "/identities/"
 // actionProvider begins the value of the field "action" that continues a mailed link with a provider.
 const actionProvider = "provider:"
 
-// connected is what the account page shows of providers. Operators' templates use its fields.
+// connected is the data of the account page about providers. Operators' templates use its fields.
 type connected struct {
 	Accounts []connectedAccount
 	Addable  []federation.Info // providers to connect
@@ -121,7 +121,7 @@ func (p *pages) disconnectPage(w http.ResponseWriter, r *http.Request, who watch
 	if err != nil {
 		return err
 	}
-	// The identity of another account is as unknown as one that never existed.
+	// The identity of another account gets the same 404 as one that never existed.
 	i := slices.IndexFunc(all, func(one federation.Identity) bool { return one.ID == r.PathValue("id") })
 	if i < 0 {
 		return notFound(w, r)

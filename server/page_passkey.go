@@ -18,8 +18,9 @@ import (
 // A form and not a request of the script sends the response. The server then answers with a page or a
 // redirect, as for a password, and the page needs no further right in its Content-Security-Policy.
 //
-// The options of a ceremony are part of the page where they belong to an account. The sign-in page
-// fetches them instead, because it may be open for longer than they are valid.
+// The pages of the second step, the step-up and a new passkey contain the options of the ceremony.
+// The pages of the sign-in, the enrolment and the account fetch them when they are needed: such a
+// page may be open for longer than the options are valid.
 
 const (
 	pathPasskeyLogin = pathLogin + "/passkey"
@@ -45,7 +46,8 @@ type passkeyForm struct {
 	Unknown  string // id of a passkey that the server does not know; the browser then forgets it
 	Upgrade  bool   // without a button
 
-	// The box for the browser is part of this form only where no form of codes has it. It needs no script then.
+	// The box to remember the browser is in this form only if the page has no form for codes. The box needs no
+	// script then.
 	RememberDevice string // the label of the check box, if the page has none yet; "" otherwise
 	Remembered     bool   // the box is checked
 
@@ -129,7 +131,8 @@ func credentialID(response []byte) string {
 	return credential.ID
 }
 
-// passkeySection is what the account page shows of passkeys. Operators' templates use its fields.
+// passkeySection is the data of the account page about passkeys. Operators' templates use its
+// fields.
 type passkeySection struct {
 	List     []factors.Factor
 	Addable  bool         // another one can be added

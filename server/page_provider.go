@@ -115,7 +115,7 @@ func (p *pages) leave(w http.ResponseWriter, target string) {
 func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	request, ok := p.responseOf(w, r)
 	if !ok {
-		// Which attempt it was is unknown, and with it the way back.
+		// The attempt is unknown, so the page to return to is unknown, too.
 		return p.providerFailed(w, r, federation.Attempt{Provider: request.Provider, Page: true}, &watchword.Error{
 			Code: watchword.CodeChallengeInvalid, Detail: "The response of the provider is not complete. Start again."})
 	}
@@ -158,9 +158,9 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// postProvider turns the form of a provider into a request of this site. A form of another site carries
-// no Lax cookie, and the GET after it does. It acts on no data: the GET has all the checks. Other
-// providers don't send forms, and theirs are rejected.
+// postProvider redirects the form of a provider to a GET of the same path. Browsers send no Lax cookie
+// with the form of another site, but they send it with the GET. The GET makes all checks. A form for a
+// provider that does not send forms is rejected.
 func (p *pages) postProvider(w http.ResponseWriter, r *http.Request) error {
 	sends := func(i federation.Info) bool { return i.FormPost && i.ID == r.PathValue("provider") }
 	if !slices.ContainsFunc(p.federation.Providers(), sends) {
@@ -295,7 +295,8 @@ type providerButton struct {
 
 // Providers returns the buttons of the sign-in and sign-up pages.
 func (v *view) Providers() (all []providerButton) {
-	// page makes the errors of the attempt come back to this page, and not to the front-end.
+	// With the parameter page, errors of the attempt come back to this page and not to the
+	// front-end.
 	for _, info := range v.offered {
 		query := url.Values{"page": {v.Page}}
 		if v.ReturnTo != "" {

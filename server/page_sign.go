@@ -52,8 +52,8 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 	return p.show(w, http.StatusOK, v)
 }
 
-// loginData is the data of the forms to sign in and up. ReturnTo keeps the form of earlier releases,
-// for the templates of operators.
+// loginData is the data of the forms to sign in and up. ReturnTo is for operators' templates that
+// were written for earlier releases.
 type loginData struct {
 	ReturnTo string
 	Passkey  *passkeyForm // nil: passkeys are off, or the page is not the sign-in

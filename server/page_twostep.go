@@ -34,7 +34,8 @@ const (
 // fewCodes is the number of recovery codes from which the page asks to create new ones.
 const fewCodes = 3
 
-// twoStep is what the account page shows of second factors. Operators' templates use its fields.
+// twoStep is the data of the account page about second factors. Operators' templates use its
+// fields.
 type twoStep struct {
 	Apps         []factors.Factor
 	Addable      bool // another app can be added
@@ -303,7 +304,7 @@ func (p *pages) removePage(w http.ResponseWriter, r *http.Request, who watchword
 	if err != nil {
 		return err
 	}
-	// The factor of another account is as unknown as a factor that never existed.
+	// The factor of another account gets the same 404 as one that never existed.
 	i := slices.IndexFunc(overview.Factors, func(f factors.Factor) bool { return f.ID == r.PathValue("id") })
 	if i < 0 {
 		return notFound(w, r)
@@ -377,7 +378,7 @@ func (p *pages) stepUpView(r *http.Request, who watchword.Identity, recovery boo
 }
 
 // cancelOf returns where a user goes who does not confirm: back to the front-end that asked, or to
-// the account. The page of the account that asked would ask again.
+// the account. It does not lead to the page of this server that asked, which would ask again.
 func (p *pages) cancelOf(returnTo string) template.URL {
 	asked, isOwn := strings.CutPrefix(returnTo, p.origins.publicURL+"/")
 	if returnTo != "" && !isOwn {
@@ -437,13 +438,13 @@ func (p *pages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword
 	return nil
 }
 
-// twoStepRoutes returns the pages of second factors. They exist only with Options.Factors, so
-// that a server without it does not offer what it could not check later.
+// twoStepRoutes returns the pages of second factors. They exist only with Options.Factors, because
+// a server without it could not check a factor at the next sign-in.
 func (p *pages) twoStepRoutes() []route {
 	if p.factors == nil {
 		return nil
 	}
-	// All of them but the second step belong to a user who is signed in.
+	// All but the second step and the enrolment of a waiting sign-in require a signed-in user.
 	signedIn := func(method, path string, do identityHandler) route {
 		return route{method: method, path: path, handle: p.requireSignIn(do)}
 	}

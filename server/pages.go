@@ -31,7 +31,8 @@ type pages struct {
 	devMail     Mailbox // nil: there is no /dev/mail
 	adminPages  bool    // there is /admin
 
-	// The first request creates these two. Few servers get one, and the start does not wait for them.
+	// The first request creates these two. Most servers never get such a request, and the start does
+	// not wait for it.
 	docs    func() docData         // for /docs
 	openapi func() ([]byte, error) // document of the API
 }
@@ -98,7 +99,8 @@ func (p *pages) newView(r *http.Request, page string) *view {
 // action survives an error, and works without the script. A template that links to a page without
 // To loses the way back.
 //
-// On the admin listener, a path that only the public listener has is a URL of that one.
+// On the admin listener, a path that only the public listener has becomes a URL of the public
+// listener.
 func (v *view) To(path string) string {
 	if !v.side.has(path) {
 		return v.side.publicURL + path
@@ -151,7 +153,8 @@ func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 	policy := "default-src 'none'; style-src 'nonce-" + v.Nonce + "'; script-src 'nonce-" + v.Nonce + "'; " +
 		"img-src 'self' data:; font-src 'self'; form-action " + formTargets +
 		"; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
-	// Only two pages need requests of their script. On the others, injected markup can't send any.
+	// Only pages whose script fetches options of a passkey may send requests. On the others,
+	// injected markup can't send any.
 	if v.fetches {
 		policy += "; connect-src 'self'"
 	}
@@ -263,7 +266,7 @@ func (v *view) refuse(refusal *watchword.Error) {
 		v.Problem = text
 		return
 	}
-	// A page shows only one of the two fields.
+	// A page shows either the field totp or the field recoveryCode.
 	if refusal.Code == watchword.CodeFactorWrong {
 		v.faults["totp"], v.faults["recoveryCode"] = v.T("fault.totp.WRONG"), v.Problem
 		v.Problem = v.T("error." + string(watchword.CodeValidationFailed))
@@ -409,7 +412,8 @@ func (p *pages) asset(w http.ResponseWriter, r *http.Request) error {
 	kinds := map[string]string{".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2"}
 	content, err := p.theme.read("assets/" + name)
 	kind := kinds[path.Ext(name)]
-	// Its name is compared, and not its extension. An operator's file of another name stays no script.
+	// The script is recognized by its whole name, so an operator's file of another name is never
+	// served as a script.
 	if name == passkeyScript {
 		kind = "text/javascript"
 	}

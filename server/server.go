@@ -202,7 +202,7 @@ func newServer(engine *watchword.Engine, opts Options, o *origins, on side, metr
 	return s, nil
 }
 
-// newEdge resolves the options that are parsed. After it, handlers read plain values only.
+// newEdge parses the options that are text, so that handlers read plain values only.
 func newEdge(engine *watchword.Engine, opts Options, o *origins, on side) (edge, error) {
 	proxies, err := clientip.ParseTrusted(opts.TrustedProxies)
 	if err != nil {
