@@ -77,7 +77,8 @@ func TestAdminExplainShowsAddressesOnlyToAdmins(t *testing.T) {
 	}
 }
 
-// Each flow of the engine leaves an event that the explanation finds: both have the same time.
+// The explanation finds the event of each flow that ends a session, because the end and the event
+// have the same time.
 func TestAdminExplainFindsTheEventOfEachFlow(t *testing.T) {
 	t.Parallel()
 	s, _ := withAdmin(t)

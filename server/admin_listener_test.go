@@ -54,7 +54,8 @@ func named(o *watchword.Options) {
 	o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
 }
 
-// emptyMailbox is a development mailbox, so that its routes are in the table.
+// emptyMailbox is a development mailbox without mails. It adds the routes of the mailbox to the
+// table.
 type emptyMailbox struct{}
 
 func (emptyMailbox) Mails() ([]watchword.StoredMail, error) { return nil, nil }
@@ -120,7 +121,7 @@ func TestEachRouteIsOnItsListener(t *testing.T) {
 	if len(all) < 100 || len(public)+len(administration) != len(all)+len(onBoth) {
 		t.Errorf("%d and %d routes of %d", len(public), len(administration), len(all))
 	}
-	// The paths that look like those of gateways are no rows of the table.
+	// The router handles the paths below those of gateways without a row in the table.
 	for _, path := range []string{"/api/auth/forward-path/x", "/api/auth/forward/x", "/healthz", "/docs"} {
 		wantPage(t, b.visit(path), 404)
 	}
@@ -191,7 +192,7 @@ func TestCookiesOfOneListenerAreOfNoUseAtTheOther(t *testing.T) {
 	secret := s.adminWithApp(t)
 	s.signInAt(t, b, secret, 0)
 	wantPage(t, b.visit("/admin/users"), 200, "root@example.com")
-	// Signed in there, and signed out here.
+	// The browser is signed in at the admin listener and signed out at the public one.
 	wantPage(t, public.visit("/account"), 303, "/login")
 	cookies := map[string]string{}
 	for _, c := range b.Jar.Cookies(mustURL(t, o.AdminURL)) {
@@ -336,7 +337,7 @@ func TestSignInOfTheAdminListener(t *testing.T) {
 	}
 }
 
-// Accounts without a code are told what works, and where.
+// An administrator without an app learns which sign-in works, and at which address.
 func TestAdminListenerSaysWhatWorksWithoutAnApp(t *testing.T) {
 	t.Parallel()
 	s, o, b := withAdminListener(t, named, nil)

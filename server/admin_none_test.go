@@ -17,8 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// No request makes the first administrator. Each route gets the body that it expects, with roles, as
-// strangers and as users send it. (test 14 of the specification)
+// No request makes the first administrator. Each route gets its documented body with roles added,
+// from a stranger and from a user (test 14 of the specification).
 //
 // ID-7, AZ-3
 func TestNoRequestMakesTheFirstAdministrator(t *testing.T) {

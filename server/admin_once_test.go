@@ -83,7 +83,7 @@ func TestAdminListsEventsMailsAndKeys(t *testing.T) {
 	for _, query := range []string{"?from=yesterday", "?to=1", "?sort=at", "?limit=201", "?after=x"} {
 		want(t, b.do("GET", "/api/admin/events"+query, "", header...), 400, watchword.CodeParameterInvalid)
 	}
-	// The engine sends the mails of above at any time. This one was given up.
+	// The engine may send the earlier mails at any time. This one was given up, so it stays.
 	mail := watchword.Mail{ID: "01a226f9-eb43-7a37-acd8-7e63b22b4185", Kind: watchword.MailReset,
 		To: "late@example.com", CreatedAt: root.CreatedAt, GivenUpAt: root.CreatedAt, LastError: "550 no such user"}
 	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { return tx.InsertMail(t.Context(), mail) }))

@@ -73,7 +73,8 @@ func startFrontEnd(t *testing.T) (*service, string) {
 	return s, origin
 }
 
-// opened creates the client in the page. `sent` has each exchange about passkeys.
+// opened is a script that creates the client in the page. It records each request about passkeys in
+// window.sent.
 const opened = `(url) => {
   window.sent = [];
   const recorded = async (input, init) => {

@@ -142,7 +142,7 @@ func TestSecondStepThatTookTooLongLeadsBackToTheSignIn(t *testing.T) {
 	if c := b.cookies()["watchword-step"]; c != nil {
 		t.Errorf("the cookie is still there: %+v", c)
 	}
-	// The fifth wrong code is the last one that is looked at.
+	// The fifth wrong code is the last one that is checked.
 	b.signIn("ada@example.com", goodPassword)
 	for range watchword.ChallengeAttempts {
 		b.fill("Code", "12345")

@@ -213,7 +213,8 @@ func TestChromiumAddsUsesAndRemovesAPasskey(t *testing.T) {
 	device.forgets()
 }
 
-// The box for the browser counts for the passkey, too: alone, and beside the field for a code.
+// The box to remember the browser works with a passkey, too: without and with a field for a code on
+// the page.
 func TestChromiumIsRememberedAfterAPasskey(t *testing.T) {
 	t.Parallel()
 	s, phone := startFactors(t, func(o *watchword.Options) {
@@ -283,7 +284,8 @@ func TestChromiumSetsUpARequiredPasskeyBeforeTheFirstSession(t *testing.T) {
 		b.visit(at)
 		check(b, "setup-passkey-"+language)
 	}
-	// A finger that the sensor does not know uses up no attempt of the waiting sign-in but its first.
+	// All tries with a wrong finger count as one attempt of the waiting sign-in, because the script
+	// keeps the options of a cancelled dialog.
 	device.accepts(false)
 	for range watchword.ChallengeAttempts {
 		b.push("", "Create a passkey instead")

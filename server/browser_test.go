@@ -29,7 +29,7 @@ const patience = browsertest.Timeout
 // All tests share one Chromium. TestMain ends it.
 var theChromium browsertest.Chromium
 
-// The tests compute thousands of hashes, and none of them is about their cost.
+// The tests compute thousands of hashes, so they use the lowest cost.
 func TestMain(m *testing.M) {
 	passhash.LowestParamsByDefault()
 	code := m.Run()

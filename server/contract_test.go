@@ -402,7 +402,7 @@ func TestLogLinesOfTheServerHaveNoSecrets(t *testing.T) {
 	}
 }
 
-// A mailbox that panics.
+// A brokenMailbox panics in Mails and fails in Mail.
 type brokenMailbox struct{}
 
 func (brokenMailbox) Mails() ([]watchword.StoredMail, error) { panic("a bug") }

@@ -28,7 +28,7 @@ func (w *world) weak(page bool) *visitor {
 	return v
 }
 
-// stepUp gives a session of one proof everything but a factor.
+// stepUp sends everything but a valid factor in a session of one proof, and then a valid code.
 func (w *world) stepUp(page bool) {
 	v := w.weak(page)
 	send := func(fields members) reply {
@@ -97,8 +97,8 @@ func (w *world) staff(email string) (*visitor, watchword.UserID) {
 	return v, u.ID
 }
 
-// enrolAppByAPI adds an app to Ada's account with a session of one proof and with enrolments of others. Then it adds
-// the first app of an account that must have one.
+// enrolAppByAPI tries to add an app to Ada's account in a session of one proof and with enrolments of others.
+// Then it adds the first app of an account that must have one.
 func (w *world) enrolAppByAPI() {
 	weak, bob := w.weak(false), w.visitor()
 	w.without("a session of one proof", func() reply {

@@ -82,7 +82,7 @@ func (w *world) secrets() map[string]string {
 	return all
 }
 
-// proofs are members of which a request has one.
+// proofMembers are the members of which a request has at most one.
 var proofMembers = []string{"totp", "recoveryCode", "passkey"}
 
 // bodies returns the bodies of a route with a secret in each member that can hold it, and Ada's address and password.

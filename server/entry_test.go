@@ -256,7 +256,7 @@ func (v *visitor) form(path string, fields members) reply {
 	return v.send("POST", path, "application/x-www-form-urlencoded", values.Encode())
 }
 
-// A state is what no attack may change.
+// A state has the rows of an account, which no attack may change.
 type state struct {
 	Sessions []watchword.Session
 	User     watchword.User

@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The ways through each entrance: first with everything right but the factor, then with the factor. The second part
-// shows that the first one reached the door.
+// The ways through each entrance: first with everything right but the factor, then with the factor. The second
+// part shows that only the missing factor stopped the first one.
 
 // A way tries one entrance.
 type way func(w *world)
@@ -291,7 +291,8 @@ func (w *world) enrols(v *visitor, id watchword.UserID) {
 	w.opens(id, func() { v.json("POST", path, members{"code": w.phone.code()}).want(200) })
 }
 
-// passkeyAlone signs in with a passkey whose user was not verified, whose counter is old, and of a removed account.
+// passkeyAlone signs in with a passkey, and then tries invalid responses, such as one without verification of
+// the user.
 func (w *world) passkeyAlone(page bool) {
 	send := func(change func(*key)) reply {
 		options := w.visitor().json("POST", "/api/auth/passkey/options", members{}).want(200)
@@ -323,7 +324,6 @@ func (w *world) passkeyAlone(page bool) {
 	}
 }
 
-// provider signs in with the linked identity.
 // exchange redeems the code of a callback: without and with the second factor.
 func (w *world) exchange() {
 	v, verifier := w.visitor(), strings.Repeat("verifier", 6)
@@ -354,6 +354,7 @@ func (w *world) exchange() {
 	})
 }
 
+// provider signs in with the linked identity.
 func (w *world) provider(method string) {
 	v := w.visitor()
 	callback := func(v *visitor) reply {

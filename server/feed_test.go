@@ -110,7 +110,7 @@ func TestFeedCanBePolled(t *testing.T) {
 		t.Errorf("%s %v", all.raw, all.Header)
 	}
 	s.feed(t, b, last-1, 1)
-	s.feed(t, b, last+77, 3) // of before a backup was restored
+	s.feed(t, b, last+77, 3) // a position from before a backup was restored
 
 	for range 10 { // a heartbeat may come between
 		path := fmt.Sprint("/revocations?after=", last)

@@ -168,7 +168,7 @@ func TestForwardAsksForAStepUp(t *testing.T) {
 	ask("?acr=aal1&max_age=300", "", plain)
 	ask("?acr=aal2&max_age=300", `, acr_values="aal2", max_age="300"`, plain)
 	ask("?acr=aal2&login="+s.url, `, acr_values="aal2"`, plain) // and no redirect
-	// The session is an aal2 since the enrolment, although the token is from before.
+	// The session has the level aal2 since the enrolment, although the token is older.
 	ask("?acr=aal1", "", access)
 	ask("?acr=aal2&max_age=300", "", access)
 	ask("?acr=phr", `, acr_values="phr"`, access)

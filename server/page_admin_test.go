@@ -18,7 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// The pages of administration, as requests. The browser test shows them.
+// Requests to the pages of administration. browser_admin_test.go opens them in a browser.
 
 // withAdminPages starts a service with the pages, and a browser of an administrator at aal2.
 func withAdminPages(t *testing.T, engine ...func(*watchword.Options)) (*service, *browser) {
@@ -384,7 +384,7 @@ func TestAdminPagesShowTheServer(t *testing.T) {
 	}
 	wantPage(t, b.visit("/admin/keys?done=admin-rotate-sign"), 200, "The key was rotated.")
 
-	_, err = operator.EndEverySession(t.Context()) // settles the restore
+	_, err = operator.EndEverySession(t.Context()) // solves the problem of the restore
 	must(t, err)
 	overview := s.withPageOf(t, s.signInAdmin(t, "other@example.com")).visit("/admin")
 	wantPage(t, overview, 200, "Administrators without a second factor (2)")

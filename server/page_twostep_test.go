@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// The pages of second factors, as requests. The browser tests show them.
+// Requests to the pages of second factors. browser_factor_test.go opens them in a browser.
 
 func TestWithoutFactorsThePagesOfferNone(t *testing.T) {
 	t.Parallel()
