@@ -114,7 +114,7 @@ func (a *api) adminMails(w http.ResponseWriter, r *http.Request, _ admin.Caller)
 	if err != nil {
 		return err
 	}
-	// The address of the recipient is there, because a wrong address is what support looks for.
+	// The list has the recipient, because a wrong address is a common reason for a missing mail.
 	answer := mailsAnswer{Items: []outboxMailAnswer{}, Next: next}
 	for _, mail := range mails {
 		answer.Items = append(answer.Items, newOutboxMail(mail))

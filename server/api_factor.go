@@ -411,9 +411,9 @@ type steppedUpAnswer struct {
 	ExpiresIn   int64  `json:"expiresIn" doc:"Seconds until the access token expires"`
 }
 
-// stepUp returns only an access token. Older ones of the session stay valid until they expire, and so does the refresh
-// token: a lost response to a step-up therefore signs nobody out. The client asks again with another code, because
-// this one was used.
+// stepUp returns only an access token. Older ones of the session stay valid until they expire, and so does the
+// refresh token: a lost response to a step-up therefore does not sign the user out. The client asks again with
+// another code, because this one was used.
 func (a *api) stepUp(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[stepUpBody](r)
 	if err != nil {

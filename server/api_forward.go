@@ -177,7 +177,7 @@ func parseMaxAge(given []string) (time.Duration, error) {
 	if len(given) == 1 {
 		seconds, _ = strconv.ParseInt(given[0], 10, 64)
 	}
-	// The second condition rejects other spellings of the number, such as +300 and 0300.
+	// The last condition rejects other spellings of the number, such as +300 and 0300.
 	const year = 366 * 24 * 60 * 60
 	if seconds < 1 || seconds > year || strconv.FormatInt(seconds, 10) != given[0] {
 		return 0, parameterInvalid("The parameter max_age is not a whole number of seconds from 1 to 31622400.")
@@ -185,8 +185,8 @@ func parseMaxAge(given []string) (time.Duration, error) {
 	return time.Duration(seconds) * time.Second, nil
 }
 
-// parameterInvalid is for mistakes in the configuration of a gateway, which its operator reads in
-// the log.
+// parameterInvalid returns the error for a wrong parameter. Its detail is for the author of a
+// client or of a gateway's configuration.
 func parameterInvalid(detail string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeParameterInvalid, Detail: detail}
 }

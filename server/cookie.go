@@ -205,7 +205,8 @@ func (c *cookies) hasCredentials(r *http.Request) bool {
 }
 
 // hasSession reports whether a request has the refresh cookie or the page cookie. It does not check
-// the tokens, because only the presence of a cookie shows whether the browser omitted cookies.
+// the tokens, because callers only need to know whether the browser sent or omitted the cookies of
+// a session.
 func (c *cookies) hasSession(r *http.Request) bool {
 	return c.refresh.IsIn(r) || len(c.page.Values(r)) > 0
 }

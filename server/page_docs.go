@@ -37,7 +37,7 @@ type docRoute struct {
 }
 
 // docRefusal is one status of error responses, with its codes. Readers look for the status first,
-// because that is what their client shows.
+// because their client shows it.
 type docRefusal struct {
 	Status int
 	Codes  []string

@@ -153,7 +153,7 @@ func (p *pages) startAgain(w http.ResponseWriter, r *http.Request) {
 	p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {"step"}}))
 }
 
-// proofIn returns the second factor in a form. Spaces and hyphens in codes are the business of package factors, because
+// proofIn returns the second factor in a form. Package factors removes spaces and hyphens from codes, because
 // the API accepts them, too.
 func proofIn(form url.Values) factors.Proof {
 	return factors.Proof{TOTP: watchword.Secret(form.Get("totp")),

@@ -222,8 +222,8 @@ func (p *pages) disownLink(w http.ResponseWriter, r *http.Request, link linkPage
 	return p.showText(w, r, link.name+".disowned")
 }
 
-// verifyLink verifies the address. With a password it also signs in. Without a password the user
-// stays as signed in as before: the session that proved it continues.
+// verifyLink verifies the address. With a password it also signs in. Without a password, the
+// session that proved the account continues unchanged.
 func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	session, err := p.engine.VerifyEmail(r.Context(), watchword.VerifyRequest{
 		Token: in.token, Presented: in.presented, Password: in.password,

@@ -103,7 +103,7 @@ func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
 		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form),
 		Persistent: form.Get("remember") != "", Client: p.clients.of(w, r), Replaces: p.cookies.replaced(r, ""),
 	})
-	// Only an unknown passkey is one to forget: a refused one may be valid, such as one that a limit stopped.
+	// The browser forgets only an unknown passkey. A refused one may be valid, such as after a limit.
 	if err != nil {
 		v := p.signView(r, "login")
 		v.byPasskey = true
@@ -166,7 +166,7 @@ func (p *pages) passkeysOf(v *view, who watchword.Identity, all []factors.Factor
 	// Every view of the page sends the signal, and not only the one after a removal: the passkey may have
 	// been removed on another device, or by an operator.
 	if signal := newSignalBody(p.factors.Signal(who.User.ID, all)); signal != nil {
-		// The names are those of the options of a creation.
+		// The names are the same as in the options for a new passkey.
 		details := browserSignal{signal, string(who.User.Email), who.User.Name}
 		if details.DisplayName == "" {
 			details.DisplayName = details.Name
@@ -243,7 +243,7 @@ func (p *pages) passkeyPages() []route {
 	if !p.hasPasskeys() {
 		return nil
 	}
-	// To rename and to remove a passkey are pages of every factor.
+	// The pages that rename and remove a passkey are those of every factor (twoStepRoutes).
 	return []route{
 		{method: "POST", path: pathPasskeyLogin, handle: p.passkeyLoginForm},
 		{method: "GET", path: pathNewPasskey, handle: p.requireSignIn(p.newPasskeyPage)},

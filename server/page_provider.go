@@ -314,8 +314,8 @@ func (p *pages) providerRoutes() []route {
 	if p.federation == nil {
 		return nil
 	}
-	// A provider sends the browser back by GET. The state in the query protects it, as the origin
-	// protects the forms of other pages.
+	// A provider sends the browser back by GET, or by a form that postProvider redirects to the
+	// GET. The state in the query protects it, as the origin protects the forms of other pages.
 	return append(p.identityRoutes(), []route{
 		{method: "GET", path: pathSignInWith + "{provider}", handle: p.startProvider},
 		{method: "GET", path: pathSignInWith + "{provider}/callback", handle: p.finishProvider},

@@ -68,8 +68,8 @@ func (p *pages) addFactors(r *http.Request, v *view, who watchword.Identity, dat
 func (p *pages) twoStepOf(who watchword.Identity, overview factors.Overview) *twoStep {
 	apps := ofKind(overview.Factors, factors.KindTOTP)
 	counted := slices.DeleteFunc(slices.Clone(overview.Factors), func(f factors.Factor) bool { return f.Unproven })
-	// Without new factors there is only something to show for an account that has one. A passkey that
-	// a browser has created without a dialog does not count yet: sign-ins do not ask for it.
+	// While no factor can be added, only accounts that have one need the section. A passkey that a
+	// browser has created without a dialog does not count yet: sign-ins do not ask for it.
 	offered, proven := p.factors.Offered(), who.User.Verified()
 	if !offered && len(counted) == 0 {
 		return nil
@@ -224,7 +224,7 @@ type codesData struct {
 }
 
 // showCodes responds with recovery codes. A redirect would have to store them, so the response to
-// the form shows them. first tells that two-step sign-in is on from now on.
+// the form shows them. With first, the page says that two-step sign-in is now on.
 func (p *pages) showCodes(w http.ResponseWriter, r *http.Request, data codesData, first bool) error {
 	v := p.newView(r, "codes")
 	// This is the only response with these codes. It is not cached, like every page, and the browser
@@ -263,7 +263,8 @@ func (p *pages) showConfirm(
 	return p.show(w, http.StatusOK, v)
 }
 
-// textOr returns a text of a part that not every page has, or "" for the key "".
+// textOr returns the text of a part that only some pages have. Without the part, the key and the
+// text are "".
 func (v *view) textOr(key string) string {
 	if key == "" {
 		return ""
@@ -422,7 +423,7 @@ func (p *pages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword
 		v.byPasskey = passkeyIn(form) != nil
 		return p.refill(w, r, v.filled("step-up", form), err)
 	}
-	// Other pages of the account go on by themselves after the redirect.
+	// Pages other than the account page continue by themselves after the redirect.
 	target, own := cmp.Or(p.returnTo(r), p.side.home()), p.origins.publicURL+pathAccount
 	if path, query, _ := strings.Cut(target, "?"); path == own {
 		// The user pressed a button of the account page and has to press it again.

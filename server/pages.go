@@ -191,7 +191,7 @@ type field struct {
 	ID, Name, Type, Autocomplete string
 	Label, Hint, Value, Fault    string
 	Min                          int
-	Rule, Caps                   string // the minimum length, which the script ticks off; a warning
+	Rule, Caps                   string // the minimum length, which the script ticks off; the caps lock warning
 	Mode                         string // attribute inputmode
 	Show, Hide                   string
 	Optional, Blamed, Focus      bool

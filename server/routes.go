@@ -70,9 +70,9 @@ const (
 // The guards of administration name the scope of a service key. The page /docs and the table of access
 // in docs/data.md show them.
 //
-// Unlike the guards above, they are checked (administered). An
-// administrator has the role admin and a session of the level admin-acr. Its proof is at most 12 hours
-// old for reading, and at most step-up-age for writing.
+// Unlike the guards above, they are checked (administered). An administrator has the role admin and a
+// session of the level admin-acr. The session's last proof is at most 12 hours old for reading, and at
+// most as old as step-up-age for writing.
 const (
 	readUsers   guard = "admin, or a service key with users:read"
 	writeUsers  guard = "admin with a fresh proof, or a service key with users:write"
@@ -112,7 +112,7 @@ type api struct {
 // routes returns the table of the API. Its rows are in the order of the documentation.
 func (a *api) routes() []route {
 	var (
-		// Codes of many rows: a limit, a wrong member, a used link, a password that is asked again, a second factor.
+		// Codes of many rows: a limit, a wrong member, a used link, a wrong password, an old proof, a link's proof.
 		again   = []watchword.Code{watchword.CodeRateLimited, watchword.CodeTryLater}
 		invalid = []watchword.Code{watchword.CodeValidationFailed}
 		used    = []watchword.Code{watchword.CodeMailTokenInvalid}
