@@ -116,7 +116,8 @@ func bodiesWithRoles(t *testing.T, of any, n int) (all []string) {
 	return all
 }
 
-// wantNoAdministrator reads the roles in both of their places.
+// wantNoAdministrator checks the roles of each account, and the query for accounts with the role
+// admin.
 func (s *service) wantNoAdministrator(t *testing.T) {
 	t.Helper()
 	users, err := s.engine.Operator().Users(t.Context(), "", 1000)

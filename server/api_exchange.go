@@ -14,8 +14,8 @@ import (
 // of its own. Package federation has the rules (federation/exchange.go).
 
 // codeChallenge returns the code_challenge of a start, or "" if the caller did not ask for a code. A
-// malformed request is rejected. If it were ignored, the browser would sign in to the hosted pages, and
-// the application would get no code. It must name S256, because the default of RFC 7636 is plain, which
+// malformed request is rejected. If it were ignored, the sign-in would succeed here, but the
+// application would get no code. It must name S256, because the default of RFC 7636 is plain, which
 // protects no code.
 func (p *pages) codeChallenge(r *http.Request) (string, error) {
 	query := r.URL.Query()

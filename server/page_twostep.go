@@ -310,7 +310,7 @@ func (p *pages) removePage(w http.ResponseWriter, r *http.Request, who watchword
 	if i < 0 {
 		return notFound(w, r)
 	}
-	// The texts of both kinds differ in what the user has to do on the device.
+	// The text for a passkey differs, because the device may still offer the passkey afterwards.
 	factor, name := overview.Factors[i], "remove"
 	if factor.Kind == factors.KindPasskey {
 		name = "remove-passkey"
