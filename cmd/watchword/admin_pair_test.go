@@ -166,7 +166,7 @@ func TestTwoServersLeaveAnAdministrator(t *testing.T) {
 	})
 }
 
-// Test 26 of the specification with two processes: the same key at both at once runs once.
+// Two processes get requests with the same idempotency key at the same time. The request runs once.
 func TestTwoServersRunOneIdempotencyKeyOnce(t *testing.T) {
 	t.Parallel()
 	onPairs(t, func(t *testing.T, p *pair) {
@@ -177,7 +177,7 @@ func TestTwoServersRunOneIdempotencyKeyOnce(t *testing.T) {
 			if all[0] != all[1] || all[0].status != 201 {
 				t.Fatalf("got %+v", all)
 			}
-			// A link that is asked for twice would be two mails and two events.
+			// Without the key, two requests for a link would cause two mails and two events.
 			user, again := "/users/"+all[0].user(t), uuid.NewString()
 			sent := both(func(i int) reply { return p.ask(i, key, "POST", user+"/invite", "", again) })
 			if sent[0] != sent[1] || sent[0].status != 202 {

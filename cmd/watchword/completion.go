@@ -51,8 +51,8 @@ func (c *completeWordsCmd) Run(p *program, ctx *kong.Context) error {
 // candidate is a word that can replace the last word of the line.
 type candidate struct{ word, help string }
 
-// complete returns the candidates for the last word, or files if it is the name of a file. For
-// a word that only the user knows, such as an address, both are empty.
+// complete returns the candidates for the last word. files is true if the word is the name of a file.
+// For a word that only the user knows, such as an address, there are no candidates.
 func complete(root *kong.Node, settings []setting, words []string) (found []candidate, files bool) {
 	if len(words) == 0 {
 		words = []string{""}
@@ -170,8 +170,8 @@ func (c *cursor) commands(prefix string) (found []candidate) {
 }
 
 // values returns the allowed words of a flag or an argument. The words of a setting are in its own
-// tag. Of the others, an argument is a file only if its name says so. Each value of a flag can be a
-// file, because no tag tells.
+// tag. Without allowed words, an argument is a file only if its name says so. The value of a flag
+// always counts as a file, because no tag says what it is.
 func values(value *kong.Value, settings []setting, before, prefix string) (found []candidate, files bool) {
 	words := strings.Split(value.Enum, ",")
 	for _, each := range settings {

@@ -64,8 +64,8 @@ func readText(n *yaml.Node, into *string) bool {
 	return ok && text != ""
 }
 
-// readTexts reads one text or a list of texts, because most installations have one tenant and one more
-// scope at most.
+// readTexts reads one text or a list of texts. Most installations have only one tenant and one additional
+// scope, and can write them without a list.
 func readTexts(n *yaml.Node, into *[]string) bool {
 	if text, ok := scalar(n); ok && text != "" {
 		*into = []string{text}
@@ -181,8 +181,8 @@ func (s *sources) checkProvider(entry *providerSetting) {
 	}
 }
 
-// sparePasskey lets package federation know passkeys: wings don't import each other, and the stores
-// hand out one transaction for all. With passkeys=off, no passkey is a way in.
+// sparePasskey returns the function by which package federation asks package factors for a passkey that signs
+// in alone. The packages don't import each other, and share a transaction. With passkeys=off, it finds no passkey.
 func (s *Settings) sparePasskey(on *stack) func(context.Context, federation.Tx, watchword.UserID) (string, error) {
 	manager := s.factors(on)
 	return func(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
@@ -190,7 +190,7 @@ func (s *Settings) sparePasskey(on *stack) func(context.Context, federation.Tx, 
 	}
 }
 
-// offered returns the ids of sign-in-with. An identity of another provider is no way in.
+// offered returns the ids of sign-in-with. An identity of any other provider can't sign in.
 func (s *Settings) offered() (ids []string) {
 	for _, entry := range s.Providers {
 		ids = append(ids, entry.options.ID)

@@ -294,8 +294,8 @@ func signingSecretProblem(s *Settings) string {
 	return ""
 }
 
-// issuerProblem refuses a name with public keys. Services look for the keys and the feed at the
-// address that `iss` names. The engine checks the characters, with the claims.
+// issuerProblem refuses an issuer other than public-url if tokens have public keys. Services then
+// look for the keys and the feed at the address in `iss`. It also refuses a malformed name.
 func issuerProblem(s *Settings) string {
 	if s.Issuer == "" || s.Issuer == s.PublicURL {
 		return ""
@@ -478,8 +478,8 @@ func mailFromProblem(s *Settings) string {
 }
 
 // senderProblem lets the SMTP package judge the address, because that package will send. It opens
-// no connection. The placeholders stand for the part that is not checked here. The error of the
-// package names the setting first, which the caller adds itself.
+// no connection. The caller passes a placeholder for the part that it does not check. The error of
+// the package names the setting first, and faults name it too, so the name is removed.
 func senderProblem(url watchword.Secret, from, write string) string {
 	if _, err := smtp.New(smtp.Options{URL: url, From: from, Renderer: &mail.Renderer{}}); err != nil {
 		_, what, _ := strings.Cut(err.Error(), ": mail-")

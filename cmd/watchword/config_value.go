@@ -56,10 +56,10 @@ func (s setting) read(text string, target reflect.Value) (problem string) {
 		*v, problem = s.number(text)
 	case *time.Duration:
 		*v, problem = s.duration(text)
-	// A type without a case is a mistake of the programmer, and every start of the program finds
-	// it.
 	case *watchword.Limit:
 		*v, problem = s.limit(text)
+	// A type without a case is a mistake of the programmer, and every start of the program finds
+	// it.
 	default:
 		panic("setting " + s.Name + " has a type without a parser")
 	}

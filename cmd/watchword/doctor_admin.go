@@ -18,7 +18,7 @@ const (
 )
 
 // administration checks who can use the administration API. An administrator without a second factor
-// can't, and it is noticed when support needs it. A forgotten service key is a credential without an
+// can't, and would notice only when it is needed. A forgotten service key is a credential without an
 // owner.
 func (d *checkup) administration(ctx context.Context, s *stack, settings *Settings) {
 	m := settings.admin(s)
@@ -38,7 +38,7 @@ func (d *checkup) administration(ctx context.Context, s *stack, settings *Settin
 		d.fail("admin", oneLine(err.Error()), "Check the database.")
 		return
 	}
-	// Without pages, nobody signs in there: programs bring tokens of the public listener, and service keys.
+	// Without pages, the admin listener has no sign-in. Programs send service keys, or tokens of the public listener.
 	pagesThere := settings.AdminOn == "admin" && settings.AdminPages == "on"
 	switch {
 	case len(all.Items) == 0:
@@ -101,7 +101,7 @@ func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
 	case here.code == "TOKEN_MISSING":
 		return public + " also has the administration: the server runs with other settings.",
 			"Restart the server with admin-on=admin."
-	// The proxy of the public URL leads to the admin listener, which refuses the host today. It may not tomorrow.
+	// The proxy of the public URL leads to the admin listener. Only the check of the Host header protects it.
 	case here.code == "MISDIRECTED_REQUEST":
 		return "the proxy at " + public + " passes /api/admin on to a server with another host.",
 			"Let it pass all paths on to the address in listen."

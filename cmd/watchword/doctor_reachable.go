@@ -11,8 +11,8 @@ import (
 
 // reachable requests two routes at the public URL, as a client does, through DNS, proxy and
 // certificate. A server that does not run is a warning, because the doctor is often used before the
-// first start. A wrong answer is a failure. Two routes, because proxies are often configured for
-// one prefix only. Both are GET without credentials, so the check can't change anything, even at a
+// first start. A wrong answer is a failure. It requests two, because proxies are often configured
+// for one prefix only. Both are GET without credentials, so the check can't change anything, even at a
 // foreign server. The ten seconds are for both requests together, so that the doctor ends soon when
 // a firewall drops packets.
 func (d *checkup) reachable(ctx context.Context, s *Settings) {

@@ -76,13 +76,13 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		d.public = server.WatchLengths(d.public)
 	}
 	d.servers = []*http.Server{public}
-	// A name can only be checked against loopback names. Beyond the loopback, a firewall has to
-	// protect it.
+	// The admin listener checks Host only against loopback names. If other machines can reach it, a
+	// firewall has to protect it.
 	if d.admin != nil {
 		admin := newServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyond(settings.AdminListen),
 			Profiling: settings.Pprof == "on"}), log)
 		admin.WriteTimeout = 5 * time.Minute // a CPU profile takes as long as its query says
-		// A proxy in front may read lengths in another way, as before the public listener.
+		// A proxy before the admin listener may read the lengths of a request in another way.
 		if options.AdminURL != "" {
 			admin.ConnContext, d.admin = server.WithLengths, server.WatchLengths(d.admin)
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// explainCmd answers the question of a user on the phone. It reads the store, so it works beside a
+// explainCmd tells an operator why a user was signed out. It reads the store, so it works beside a
 // running server and while no server runs. An end by an idle timeout is computed from the settings
 // of this command, so give it the settings of the server.
 type explainCmd struct {
@@ -36,7 +36,7 @@ func (c *explainCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	// The events of a script are those of `events --json`: one shape for both commands.
+	// Events have the same shape as in `events --json`.
 	if c.JSON {
 		return p.printJSON(newExplainView(x))
 	}
@@ -109,7 +109,7 @@ type explainView struct {
 func newExplainView(x admin.Explanation) explainView {
 	view := explainView{Sentence: x.Sentence, When: stamp(x.When), Reason: x.Reason, Certainty: x.Certainty,
 		Notes: append([]string{}, x.Notes...), Evidence: eventsJSON(x.Evidence), Others: []explainView{}}
-	// The id is the `sid` of its access tokens, and
+	// The id is the `sid` of the session's access tokens.
 	// `users list --session` finds the account by it.
 	if x.Session != nil {
 		view.Session = x.Session.ID

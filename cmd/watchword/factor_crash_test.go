@@ -69,7 +69,7 @@ func (d *device) factor(t *testing.T, handle, code string) *answer {
 	return d.must(t, http.MethodPost, "/login/factor", body{"handle": handle, "totp": code})
 }
 
-// killed runs one round: the server dies while it works on the second step, as die does it.
+// killed runs one round: it sends the second step, waits for die to return, and kills the server.
 func killed(t *testing.T, s *server, email string, again func(), die func()) (opened bool) {
 	t.Helper()
 	d, step := newDevice(t, s.address), stepOf()

@@ -18,8 +18,8 @@ import (
 // listener without arguments. Settings that are flags of serve have to be repeated.
 type healthCmd struct{}
 
-// healthTimeout is below the five seconds after which container engines kill a check by default.
-// The reason is then in the engine's log of checks, and not only "timeout".
+// healthTimeout is below the five seconds of the HEALTHCHECK in the Dockerfile, after which the engine
+// kills the check. The engine's log of checks then has the reason, and not only "timeout".
 const healthTimeout = 4 * time.Second
 
 // Run prints one line, because engines show the output of a check in one field. Faults of settings

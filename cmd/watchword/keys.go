@@ -51,7 +51,7 @@ type keyRotate struct {
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
-// The result shows the keys after the rotation, with the time from which the new one signs. Tokens
+// Run prints the keys after the rotation, with the time from which the new one signs. Tokens
 // of the old key stay valid until they expire.
 func (c *keyRotate) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
@@ -146,7 +146,7 @@ func (p *program) refuseInUse(ctx context.Context) error {
 
 // resealTo is for a master key in a setting, which this program can't change. The operator sets the
 // new one. The file is created before the store changes, and stays after a failure. If the reseal
-// failed, it opens no store and can be deleted.
+// failed, the key in the file opens no store, and the file can be deleted.
 func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	master, err := seal.Create(c.To)
 	if err != nil {

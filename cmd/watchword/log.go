@@ -38,8 +38,8 @@ func (p *program) logger() *slog.Logger {
 
 // plain returns an error as one line for the operator. Of a refusal by the engine it returns the
 // sentences for users, without the code. Operators see the same sentences as users, because these
-// already say what to do. report prints the result after the name of the program, so it has no
-// prefix of its own.
+// already say what to do. report prints the result after the name of the program, so the
+// result has no prefix.
 func plain(err error) string {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {

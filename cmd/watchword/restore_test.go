@@ -36,7 +36,8 @@ func TestDoctorReportsARestore(t *testing.T) {
 	})
 }
 
-// restoreBackup loses the changes since backup. A restore returns the arguments of the restored store.
+// restoreBackup restores a backup after further changes, which are lost. restore returns the arguments of the restored
+// store.
 func restoreBackup(t *testing.T, arguments []string, backup func(dir string) (restore func() []string)) {
 	s := newServer(t, freeAddress(t))
 	dir := startServer(t, s, arguments...)

@@ -133,7 +133,7 @@ func startCommand(s *server, onTerminal bool) script.Cmd {
 		})
 }
 
-// stopCommand stops it.
+// stopCommand stops the server of a script.
 func stopCommand(s *server) script.Cmd {
 	return script.Command(script.CmdUsage{Summary: "stop the server"},
 		func(*script.State, ...string) (script.WaitFunc, error) {

@@ -124,7 +124,7 @@ type sessionView struct {
 	Address    string              `json:"address"`
 	CreatedAt  *time.Time          `json:"createdAt"`
 	LastUsedAt *time.Time          `json:"lastUsedAt"`
-	ExpiresAt  *time.Time          `json:"expiresAt"` // the end that comes first, if it is not used before
+	ExpiresAt  *time.Time          `json:"expiresAt"` // when it ends if it is not used before
 }
 
 // sessionsJSON returns [] for no sessions, and not null.

@@ -47,8 +47,8 @@ func (c *certificate) config() *tls.Config {
 // 2014. Browsers that old can't use the pages anyway.
 //
 // The list is computed, so that a suite that the standard library removes is removed here too.
-// Suites without ECDHE have no forward secrecy: who steals the certificate's key could read
-// recorded connections.
+// Suites without ECDHE have no forward secrecy: with a stolen key of the certificate, recorded
+// connections could be read.
 func modernSuites() (ids []uint16) {
 	for _, suite := range tls.CipherSuites() {
 		if slices.Contains(suite.SupportedVersions, tls.VersionTLS12) && !strings.Contains(suite.Name, "_CBC_") &&

@@ -26,13 +26,13 @@ type tuning struct {
 // number of usable processors, machine that of the machine, and getenv reads the environment.
 //
 // Each hash worker gets a processor of the Go scheduler in addition to those of the cores.
-// Without it, a request waits until the scheduler preempts the hash, at any priority of the
-// thread (passhash.Pool names the hashes that have a low one). This is not
-// done under a quota of the control group. There, low priority saves nothing, and additional
+// Without it, a request waits until the scheduler preempts the hash, even if the hash runs with low
+// priority (see passhash.Pool). The additional processors are not
+// used under a quota of the control group. There, low priority has no benefit, and additional
 // threads use up the quota earlier: the kernel then stops all threads for a part of its period.
 //
 // The collector runs half as often as by default. A hash needs 19 MiB that are garbage
-// afterwards, so without the limit the memory would grow with each worker by much more.
+// afterwards, so without the memory limit, each worker would add much more than 19 MiB.
 // The memory outside of the limit is about 20 MiB: the program and SQLite.
 func tuningFor(workers, cores, machine int, getenv func(string) string) tuning {
 	const mebibyte = 1 << 20

@@ -156,8 +156,8 @@ func (c *userCreate) link(ctx context.Context, p *program, s *stack, user watchw
 	if err != nil {
 		return "", err
 	}
-	// The link is not stored, so this output is the only place that has it. Another `--invite` needs another
-	// account, and POST /api/admin/users/{id}/invite mails a new link.
+	// The link is not stored, so this output is the only place that has it. If it is lost,
+	// POST /api/admin/users/{id}/invite mails a new one.
 	//
 	// The token is behind the #, as in mails: browsers don't send it, so no access log has it.
 	return strings.TrimSuffix(p.settings.PublicURL, "/") + "/invite#token=" + string(token), nil

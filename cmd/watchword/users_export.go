@@ -73,7 +73,7 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 				n.Peppered)
 		}
 		if n.Factors > 0 {
-			// The database has these secrets sealed, so the file is worth more to a thief than a copy of it.
+			// The database has these secrets sealed, so the file is worth more to a thief than a copy of the database.
 			fmt.Fprintf(p.err, "Accounts with second factors: %d. The file contains the readable secrets of authenticator "+
 				"apps, and no recovery codes.\n", n.Factors)
 		}

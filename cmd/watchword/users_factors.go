@@ -11,9 +11,9 @@ import (
 // The commands on second factors. A person who has lost both the authenticator and the recovery
 // codes can only be helped here, so the operator must first make sure who asks.
 
-// userFactors finds the account as every command on an account does: by address, id, session or request.
-//
-// It works while the server runs: it only reads.
+// userFactors shows the second factors of an account. A support team compares them with what the
+// person on the phone says (describe). The command only reads, so it works while the server
+// runs.
 type userFactors struct{ accountFlags }
 
 // factorView is what the JSON of a factor shows. It has no secret and no public key, because support teams paste such
@@ -91,7 +91,7 @@ var removals = map[string]string{"all": "second factors", "totp": "authenticator
 	"recovery": "recovery codes"}
 
 // Run ends the sessions too, because one of them may belong to the person who has the lost device. The password stays:
-// its owner signs in with it alone until a new factor is added. The question therefore names the account, and
+// the user signs in with it alone until a new factor is added. The question therefore names the account, and
 // the event names the operator.
 func (c *userResetFactors) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)

@@ -17,7 +17,7 @@ var lostFactors = []string{
 	`INSERT INTO recovery_codes SELECT id, 'hash', 1795521600123 FROM users`,
 }
 
-// An account whose only factor is lost: the operator removes it, and the count of the user with it.
+// The user has lost every factor, and the operator removes them.
 func TestResetFactorsRemovesThem(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"sqlite", "postgres"} {

@@ -7,10 +7,9 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// It works while the server runs: it only reads.
-
 // userIdentities shows how an account can sign in beside its password. An operator who removes a
-// provider sees here which accounts used it.
+// provider sees here whether an account used it. The command only reads, so it works while the server
+// runs.
 type userIdentities struct{ accountFlags }
 
 // identityView has no token, because tokens are not stored. The subject is what the provider's support asks

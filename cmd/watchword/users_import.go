@@ -58,8 +58,8 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	// Deferred before the signal handler, so it runs after it: the store closes when no batch is
-	// running.
+	// Deferred calls run in reverse order: the store closes after the import has returned and the
+	// signals have their default action again.
 	defer closeStack()
 	// A signal stops after the current batch. Running the same command again continues, because
 	// accounts that exist already are left unchanged.
@@ -74,8 +74,8 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 		options.IDMap = ids
 	}
 	printer := &importPrinter{program: p, command: c, size: input.Size}
-	// Second factors and metadata are other wings, so this command connects them. An import without them
-	// refuses an account that has some.
+	// Package accountimport knows neither factors nor metadata, so this command connects them. An importer without
+	// them refuses an account that has some.
 	accounts := accountimport.New(s.engine).As(p.operatorName()).With(p.settings.factors(s).Imports()).
 		WithMetadata(metadata.New(s.engine, s.store.Metadata()).Imports())
 	importer := userimport.New(accounts, input, options, printer)

@@ -88,7 +88,7 @@ var importCases = []importCase{
 }
 
 // Files of other systems are checked and imported while the server runs. Then their
-// users sign in. On PostgreSQL it is a third of the files, because no file concerns the database.
+// users sign in. On PostgreSQL, the test imports a third of the files, because they don't depend on the database.
 //
 // IMP-1, IMP-2, PW-10
 func TestUsersOfOtherSystemsSignInAfterImport(t *testing.T) {

@@ -217,7 +217,7 @@ func pour(t *testing.T, path, text string) {
 			return
 		}
 		t.Cleanup(func() { pipe.Close() })
-		io.WriteString(pipe, text) //nolint:errcheck // who reads it is stopped
+		io.WriteString(pipe, text) //nolint:errcheck // the reader is stopped
 	}()
 }
 

@@ -16,10 +16,10 @@ import (
 )
 
 // try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it against
-// the hash in the file. If the password does not fit, it names the flags with which it would. It
-// opens no database. One known password proves that all parameters are right, which no check of the
-// file can. Otherwise the operator learns it from users who can't sign in. Exit code 0 means that
-// the password fits with exactly the given flags, so a script can wait for it.
+// the hash in the file. If the password does not fit, it names the flags with which the password
+// would fit. It opens no database. One known password proves that all parameters are right, which no
+// check of the file can. Otherwise the operator learns of a wrong one from users who can't sign in.
+// Exit code 0 means that the password fits with exactly the given flags, so a script can check it.
 func (c *userImport) try(p *program, options userimport.Options) error {
 	email, err := address.Parse(c.Try)
 	if err != nil {

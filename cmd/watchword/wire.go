@@ -88,7 +88,7 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	if s.store, err = p.settings.openDatabase(ctx); err != nil {
 		return nil, err
 	}
-	// A key in a setting is the operator's to replace. The file may hold an unfinished reseal.
+	// Only the operator can replace a master key in a setting. An interrupted reseal can leave a second key file.
 	if p.settings.MasterKey == "" {
 		if master, err = watchword.FinishReseal(ctx, s.store, p.settings.masterKeyPath(), master); err != nil {
 			s.store.Close() //nolint:errcheck // the first error says more

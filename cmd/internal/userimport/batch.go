@@ -43,8 +43,8 @@ func (i *Importer) examine(ctx context.Context) error {
 			return err
 		}
 	}
-	// Normally the check has refused these columns already. They get here if the input can be read
-	// only once, or has changed since the check.
+	// Normally the check has refused these columns already. An input that can be read only once has
+	// no check, and a file may have changed since.
 	if names := i.reader.Unsettled(); names != nil && i.report.Imported {
 		return unsettledError(names)
 	}
@@ -70,8 +70,8 @@ func (i *Importer) examine(ctx context.Context) error {
 }
 
 // askEngine adds the problems that the engine finds. After a check, it asks only about
-// accounts that had a problem then, because the import itself answers for the others.
-// An account with a problem must not claim its address.
+// accounts that had a problem then, because commit checks the others. These accounts must
+// have their problems here: an account with a problem claims no address (duplicates).
 func (i *Importer) askEngine(ctx context.Context) error {
 	checked := i.report.Imported && i.input.rereadable
 	var users []accountimport.Account
@@ -118,8 +118,8 @@ func (i *Importer) commit(ctx context.Context) error {
 }
 
 // settle reports the outcome of an account. Its error ends the import. It runs after the commit, so
-// an account that is reported as imported is on disk. A full disk that stops the id map ends the
-// import, and the batch stays imported.
+// an account that is reported as imported is on disk. If the id map can't be written, such as on a
+// full disk, the import ends and the batch stays imported.
 func (i *Importer) settle(a *account) error {
 	if a.problems != nil {
 		i.report.addBad(a)

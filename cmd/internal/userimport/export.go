@@ -148,8 +148,8 @@ func utcOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-// values returns the cells of an account, in the order of exportedColumns. RFC 3339 with fractions
-// of a second is what the import reads back without a loss.
+// values returns the cells of an account, in the order of exportedColumns. Times are in RFC 3339 with
+// fractions of a second, which the import reads back without a loss.
 func (o ExportOptions) values(u belongings) []string {
 	at := func(t time.Time) string {
 		if t.IsZero() {

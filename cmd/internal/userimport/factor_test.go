@@ -144,7 +144,7 @@ func (i *installation) export(t *testing.T, asCSV bool) string {
 	return out.String()
 }
 
-// 35. Another installation has another master key and other keys.
+// The file moves the factors to an installation with another master key.
 //
 // MFA-8
 func TestExportAndImportCarrySecondFactors(t *testing.T) {
@@ -284,7 +284,7 @@ func TestSecretsOfOtherSystemsAreImported(t *testing.T) {
 	}
 }
 
-// Without the wing of second factors, an import refuses them. It would otherwise weaken accounts.
+// An importer without package factors refuses accounts with factors, because dropping them would weaken the accounts.
 func TestFactorsAreNeverLostInSilence(t *testing.T) {
 	t.Parallel()
 	shown := &recorder{}

@@ -59,7 +59,7 @@ func (h Hashing) hash(row userfile.Row) (watchword.Secret, error) {
 
 // HashKind names the kind of a hash in its stored form, such as "bcrypt" or "argon2id", or "none".
 // The summary of an import counts by it. The label of a prehash is part of the name, because such a
-// hash costs the same and is verified differently.
+// hash is verified differently.
 func HashKind(hash watchword.Secret) string {
 	label, inner, labelled := strings.Cut(string(hash), "}")
 	if labelled {

@@ -21,7 +21,7 @@ type readResult struct {
 	err error
 }
 
-// Read returns bytes that arrived before done first, so that accounts already read are imported.
+// Read first returns the bytes that arrived before done was closed, so that their accounts are imported.
 func (r *interruptible) Read(p []byte) (int, error) {
 	if len(r.unread) == 0 && r.err == nil {
 		r.fill()

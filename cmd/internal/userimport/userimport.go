@@ -151,7 +151,7 @@ func (i *Importer) Import(ctx context.Context) (*Report, error) {
 // checkFirst is the pass before an import. It leaves an empty report if the import may
 // begin.
 func (i *Importer) checkFirst(ctx context.Context) error {
-	i.report.Unlisted = i.options.SkipBad // the import lists them when it skips them
+	i.report.Unlisted = i.options.SkipBad // the import lists the problems when it skips the accounts
 	err := i.pass(ctx, Checking)
 	i.report.Stopped = errors.Is(err, ErrStopped)
 	switch r := i.report; {
