@@ -1,5 +1,5 @@
-// Package accountimport creates accounts of another system. It is a wing: it decides what is imported, and the engine
-// checks fields, claims addresses and keeps secrets.
+// Package accountimport creates accounts of another system. It decides what is imported. The engine checks fields,
+// claims addresses and keeps secrets.
 //
 // Unstable: only the program watchword uses it.
 package accountimport
@@ -26,11 +26,11 @@ import (
 //  3. An account gets the same id in every import: its kept id, or one computed from its
 //     id or address in the other system. Importing a file again therefore does not undo
 //     the changes of its users. An account that was deleted here does not return while
-//     its events are stored, and one with a new address gets no duplicate.
+//     its events are stored. An account whose address was changed here gets no duplicate.
 //  4. An existing account is never changed. It counts as imported, so that an import can
-//     be repeated, if it is certainly the same account: it has the same id, or no id is
-//     kept and it was imported or has proven the address. Otherwise an attacker may have
-//     signed up with the address before the import, to be taken for its owner.
+//     be repeated, if it is certainly the same account. Then it has the same id or, if no
+//     id is kept, it was imported or has proven the address. Otherwise an attacker may
+//     have signed up with the address before the import.
 
 // An Account is an account of another system.
 type Account struct {
@@ -55,7 +55,7 @@ type Account struct {
 	PublicMetadata, PrivateMetadata string
 }
 
-// Factors adds second factors to accounts. It is an interface, because package factors is another wing.
+// Factors adds second factors to accounts. It is an interface, because this package does not import package factors.
 type Factors interface {
 	// Problem returns why an account can't have these factors, or "".
 	Problem(ctx context.Context, tx watchword.Tx, list watchword.Secret) (string, error)
@@ -63,7 +63,7 @@ type Factors interface {
 	Add(ctx context.Context, tx watchword.Tx, id watchword.UserID, list watchword.Secret, now time.Time) error
 }
 
-// Objects adds metadata to accounts. It is an interface, because package metadata is another wing.
+// Objects adds metadata to accounts. It is an interface, because this package does not import package metadata.
 type Objects interface {
 	// Problem returns why an account can't have this metadata, or "".
 	Problem(u watchword.User, public, private string) (string, error)

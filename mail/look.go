@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Mail programs apply few rules of a style sheet, so a mail has its colours in each element. They
-// are the variables of the pages' style, such as --accent, and of the operator's own style.
+// Mail programs apply few rules of a style sheet, so a mail has its colours in each element. The
+// colours come from variables such as --accent in the style of the pages and of the operator.
 
 // A look is the colours and the logo of the mails.
 type look struct {

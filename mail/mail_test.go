@@ -237,7 +237,7 @@ func TestNoticesNameTimeDeviceAddressAndNextStep(t *testing.T) {
 	}
 }
 
-// "3 left" asks for new codes.
+// With 3 recovery codes or less, the mail asks for new ones.
 func TestNoticesSayWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	const few, off = "Create new codes on your account page", "Two-step sign-in is now off."
@@ -286,7 +286,7 @@ func TestResetSaysWhatWasRemoved(t *testing.T) {
 	}
 }
 
-// A thief names a factor before the owner reads about it.
+// A thief can choose the name of a factor, and the mail would show that name to the owner.
 //
 // IN-6
 func TestOnlyNamesOfProductsAreShownForFactors(t *testing.T) {

@@ -39,7 +39,7 @@ func (i *Identity) ACR() string { return i.claims.ACR }
 // AMR are the authentication methods that were used (RFC 8176).
 func (i *Identity) AMR() []string { return slices.Clone(i.claims.AMR) }
 
-// IssuedAt is when the token was made (`iat`).
+// IssuedAt is when the token was issued (`iat`).
 func (i *Identity) IssuedAt() time.Time { return time.Unix(i.claims.IssuedAt, 0) }
 
 // ExpiresAt is when the token expires (`exp`).

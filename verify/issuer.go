@@ -24,8 +24,8 @@ const (
 // An issuer reads documents from the issuer's server. Its metadata comes only from the
 // configured address, and must name the configured issuer (RFC 8414, section 3.3), so
 // that a token can't direct the verifier to another server. A named issuer has another
-// `iss` in its access tokens than in its metadata: there the operator vouches for the
-// address, and the shared secret for the tokens and the feed.
+// `iss` in its access tokens than in its metadata. The operator then vouches for the
+// address, and the shared secret authenticates the tokens and the feed.
 type issuer struct {
 	name   string // exactly as configured
 	named  bool   // the metadata may name another issuer
@@ -143,8 +143,8 @@ func (i *issuer) locate(address string) string {
 	return i.from + u.RequestURI()
 }
 
-// checkEndpoint rejects an endpoint whose responses could be forged on the network. Only
-// an issuer on the loopback may have endpoints without TLS, also on the loopback.
+// checkEndpoint rejects an endpoint whose responses could be forged on the network.
+// Plain http is allowed only on the loopback, and only if the issuer uses plain http too.
 func checkEndpoint(endpoint, issuer string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.User != nil {
@@ -194,7 +194,7 @@ func (i *issuer) get(ctx context.Context, address string, limit int64) ([]byte, 
 
 // metadataURLs returns the addresses of an issuer's metadata: that of OpenID Connect
 // Discovery 1.0, section 4, and that of RFC 8414, section 3. A named issuer has no
-// address of its own.
+// address of its own, so Options.FetchFrom stands for it.
 func (i *issuer) metadataURLs() []string {
 	base := i.name
 	if i.named {

@@ -87,7 +87,7 @@ func (k *keys) current(ctx context.Context) (*keySet, error) {
 
 // reread returns the keys after another read of the JWKS, which it skips if the last one
 // is recent. It returns an error if the last read failed, because a missing key may then
-// exist.
+// exist at the issuer.
 func (k *keys) reread(ctx context.Context) (*keySet, error) {
 	if k.shared {
 		return k.set.Load(), nil

@@ -393,8 +393,8 @@ func (d *handlers) resetpass(w http.ResponseWriter, r *http.Request, c watchword
 	return respond.JSON(w, http.StatusOK, messageAnswer{Message: "Password reset successful", Success: true})
 }
 
-// checkReset refuses a reset whose passwords differ, and reports a bad password beside it. The
-// engine would report it only for a link that is valid.
+// checkReset refuses a reset whose two passwords differ. It also reports whether the first one is bad,
+// because the engine would report that only for a valid link.
 func (d *handlers) checkReset(body resetBody) error {
 	err := d.engine.CheckPassword(watchword.Secret(body.Password))
 	if body.Password == body.PasswordConfirm {

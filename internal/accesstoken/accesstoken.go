@@ -121,8 +121,8 @@ func IsIssuerName(name string) bool {
 		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
-// CheckIssuer refuses another issuer than the public URL with public keys, because services find
-// the keys by the issuer. It also returns an error if IsIssuerName refuses the name.
+// CheckIssuer refuses an issuer other than the public URL unless alg is HS256: services find public
+// keys by the issuer. It also returns an error if IsIssuerName refuses the name.
 func CheckIssuer(name, publicURL, alg string) error {
 	if name == publicURL {
 		return nil

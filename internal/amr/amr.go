@@ -29,7 +29,7 @@ const (
 	LevelPasskey = "phr"  // LevelTwo, and the last proof was a verified passkey (OpenID EAP)
 )
 
-// seconds are the methods that complete another one. Two of them alone are one kind of proof.
+// seconds are the methods that count as a second factor. Two of them without another proof are one kind of proof.
 var seconds = []string{"otp", "hwk", "swk", Recovery}
 
 // Complete returns methods without duplicates, and adds MFA if they contain a second factor and

@@ -25,7 +25,7 @@ func isPublic(value string) bool {
 }
 
 // Check refuses reserved names, constants that look computed, and unknown computed values.
-// A constant such as role=admin is the same for every user; role=role is a mistake.
+// A constant such as role=admin is the same for every user; role=role is a mistake for role=@role.
 func Check[V ~string](static map[string]string, computed map[string]V) error {
 	known := strings.Split(Values, ", ")
 	for name, value := range static {

@@ -41,7 +41,7 @@ type Log[I comparable, E any] struct {
 	mu        sync.Mutex
 	items     []Item[I, E] // the newest items of the window, by number
 	dropped   Item[I, E]   // the newest item of the window that is not in memory, or zero
-	pages     []page[E]    // first kept first
+	pages     []page[E]    // in the order in which they were stored
 	progress  Progress
 	heartbeat E
 	issued    time.Time // when heartbeat was issued (monotonic); zero: the feed was never read completely

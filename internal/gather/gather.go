@@ -51,7 +51,8 @@ type Queue[Q, A any] struct {
 
 // New returns a queue of batches of up to max calls. turn returns when the next batch may
 // start. Calls that arrive until then join the batch. run then runs in a goroutine of its
-// own. It ends each call, and the turn. A batch is empty if all its callers have left.
+// own. run must end each call, and must allow the next turn. A batch is empty if all its
+// callers have left.
 //
 // run has no caller's context, because one caller must not cancel the calls of others.
 func New[Q, A any](max int, turn func(), run func([]*Call[Q, A])) *Queue[Q, A] {

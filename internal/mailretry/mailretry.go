@@ -34,8 +34,9 @@ func SentSince(attempts int, requested time.Time, life time.Duration, now time.T
 	return since
 }
 
-// LinkDue decides whether a mail with a new link is sent. works: an earlier link makes it unnecessary (SentSince).
-// needed: the owner must have a working link, even above the budget.
+// LinkDue decides whether a mail with a new link is sent. within: the budget for mails to the address allows it, or
+// the mail needs none. needed: the owner must have a working link, even above the budget. works: an earlier link makes
+// the mail unnecessary (SentSince).
 //
 // While the mail server is unavailable, retries accumulate. One new link is then enough.
 func LinkDue(attempts int, within, needed, works bool) bool {

@@ -129,7 +129,7 @@ func (c argonCost) affordable() bool {
 }
 
 // weakerThan reports whether a guess costs less memory or less work than with want.
-// Lanes do not change either.
+// Lanes are not compared, because they change neither cost.
 func (c argonCost) weakerThan(want argonCost) bool {
 	return c.memory < want.memory || c.memory*c.time < want.memory*want.time
 }

@@ -143,7 +143,7 @@ func TestBothKindsOfKeysWork(t *testing.T) {
 	}
 }
 
-// The mark of an upgrade belongs to the server. Without it, a creation without the user is refused.
+// A creation without the presence of the user is accepted only if the server marked it as an upgrade.
 func TestOnlyAnUpgradeNeedsNoPresence(t *testing.T) {
 	t.Parallel()
 	p, h := newParty(t), newHolder(virtualwebauthn.KeyTypeEC2)
@@ -254,7 +254,7 @@ func FuzzCreated(f *testing.F) {
 	})
 }
 
-// Only the signature of the key can be accepted, so only its credential id can be.
+// An accepted response is signed by the key, so it has the key's credential id and the challenge.
 func FuzzVerify(f *testing.F) {
 	h := newHolder(virtualwebauthn.KeyTypeEC2)
 	p := newParty(f)

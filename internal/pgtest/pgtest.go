@@ -342,8 +342,8 @@ func (s *Server) execute(ctx context.Context, statement string) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-// Copy creates a copy of a database of Database, as it is now, and returns its URL. It needs a
-// database without connections, and is for one copy of each.
+// Copy creates a copy of a database of Database, as it is now, and returns its URL. The
+// database must have no connections. Each database can be copied once.
 func Copy(t testing.TB, url string) string {
 	t.Helper()
 	original, err := pgx.ParseConfig(url)

@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// Kernels give the ports above to connections and to listeners on port 0. A port from there can
+// Kernels give the ports above last to connections and to listeners on port 0. A port from there can
 // be taken between the moment a test chooses it and the moment its server listens.
 const first, last = 11_000, 32_000
 

@@ -15,7 +15,7 @@ import (
 
 func nextOf(path string) string { return path + ".new" }
 
-// Create makes a master key (mode 0600). It fails if the file exists.
+// Create creates a master key in a new file (mode 0600). It fails if the file exists.
 func Create(path string) ([]byte, error) {
 	key := NewMaster()
 	if err := create(path, key); err != nil {
@@ -24,8 +24,8 @@ func Create(path string) ([]byte, error) {
 	return key, nil
 }
 
-// CreateNext makes the successor of the master key of a file. It replaces one that an
-// interrupted replacement has left. The successor has the same owner.
+// CreateNext creates the successor of the master key of a file. It replaces a successor that
+// an interrupted replacement has left. The new file has the owner of the old one.
 func CreateNext(path string) ([]byte, error) {
 	if err := os.Remove(nextOf(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("make master key: %w", err)
@@ -40,7 +40,7 @@ func CreateNext(path string) ([]byte, error) {
 // LoadNext reads the successor. The error is fs.ErrNotExist if the file is missing.
 func LoadNext(path string) ([]byte, error) { return load(nextOf(path)) }
 
-// KeepOld keeps the master key under another name, which it returns: backups need it.
+// KeepOld keeps the master key under another name and returns the name. Earlier backups need the key.
 func KeepOld(path string, at time.Time) (kept string, err error) {
 	kept = path + ".until-" + at.UTC().Format("20060102T150405Z")
 	if err := os.Link(path, kept); err != nil && !errors.Is(err, fs.ErrExist) {

@@ -2,8 +2,8 @@
 // revocation feed. It supports a small profile of CAEP 1.0 and of the Shared Signals
 // Framework (SSF) 1.0.
 //
-// Events are signed with the keys of access tokens. The type in the header prevents that
-// an event is accepted as an access token, or an access token as an event.
+// Events are signed with the keys of access tokens. Because of the type in the header, an
+// event is not accepted as an access token, nor an access token as an event.
 package secevent
 
 import (

@@ -25,9 +25,9 @@ type Pair struct {
 }
 
 // IsEmbedded reports whether a page of another site made the request in the background,
-// such as by fetch. A browser may treat its cookies as third-party cookies. A navigation
-// leads to a page of this site, so its cookies are this site's own. Without the headers,
-// the browser is older than partitioned cookies.
+// such as by fetch. A browser may treat the cookies of such a request as third-party cookies.
+// A navigation leads to a page of this site, so its cookies are this site's own. A browser
+// that does not send these headers is older than partitioned cookies.
 func IsEmbedded(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate"
 }
@@ -104,8 +104,8 @@ func (p Pair) ForSignIn(r *http.Request) Cookie {
 }
 
 // SignIn stores the token of a new session. If the request used the other cookie of the
-// pair, the sign-in has replaced that session. SignIn then deletes that cookie. The next
-// request of the same kind would otherwise use it again once the new cookie has expired.
+// pair, the sign-in has replaced the session of that cookie. SignIn then deletes the cookie.
+// Otherwise, later requests would use it again once the new cookie has expired.
 func (p Pair) SignIn(w http.ResponseWriter, r *http.Request, token string, life time.Duration) {
 	set, replaced := p.ForSignIn(r), p.Presented(r)
 	if set.Name != replaced.Name && replaced.isIn(r) {

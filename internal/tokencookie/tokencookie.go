@@ -24,7 +24,7 @@ type Cookie struct {
 	Box Box // nil: the token is in the cookie as it is
 }
 
-// A Box encrypts tokens, so that the content of a cookie is of use only in that cookie.
+// A Box encrypts tokens. An encrypted token works only in the cookie for which it was encrypted.
 type Box interface {
 	Seal(context string, plain []byte) []byte
 	Open(context string, sealed []byte) ([]byte, error)

@@ -8,8 +8,8 @@ import (
 )
 
 // Second factors. A factor that is lost in silence would leave an account with its password alone. A secret that the
-// user has never confirmed would lock the account. Therefore a secret that can't be read is a problem, and a column
-// that says whether the factor is on decides.
+// user has never confirmed would lock the account. Therefore a secret that can't be read is a problem. A secret is left
+// out if a column says that its factor is off.
 
 const (
 	leaveOut  = ". If it is encrypted, decrypt it first. --totp=- leaves these factors out"
@@ -46,8 +46,8 @@ func (r *reading) factors() {
 	r.row.LostFactor = says && on.Set && len(r.row.Factors) == 0
 }
 
-// keycloakApps reads the authenticator apps in the credentials of a Keycloak user. Keycloak stores the secret as text,
-// and an app has the base32 form of its bytes.
+// keycloakApps reads the authenticator apps in the credentials of a Keycloak user. By default, Keycloak stores
+// the secret as text, and an app has the base32 form of its bytes.
 func (r *reading) keycloakApps(list []any) {
 	for _, each := range list {
 		credential, _ := each.(map[string]any)

@@ -34,8 +34,8 @@ func (r *reading) problem(f Field, text string) {
 	r.row.Problems = append(r.row.Problems, Problem{f, text})
 }
 
-// take reads a field from its column. If the value can't be read, it adds a problem, whose text is
-// the argument otherwise.
+// take reads a field from its column. If the value can't be read, take adds a problem. The last
+// argument is the text of the problem.
 func take[T any](r *reading, f Field, read func(any) (T, bool), otherwise string) (value T) {
 	pick, ok := r.pick(f)
 	if !ok {

@@ -8,7 +8,7 @@ import (
 )
 
 // A Signal wakes one worker. Signals that come while it works count as one, so Set never
-// blocks. The nil Signal is never received, for a worker that does not run.
+// blocks. Set has no effect on the nil Signal, which stands for a worker that does not run.
 type Signal chan struct{}
 
 // New returns a Signal that is not set.

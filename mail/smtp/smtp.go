@@ -181,8 +181,8 @@ func (s *Sender) converse(ctx context.Context, talk func(*gomail.Client, *smtp.C
 	return s.explain(err)
 }
 
-// ended returns ctx.Err(), also in the moment after the deadline in which ctx has not noticed it. Connections have
-// timers of their own for the same deadline, and theirs may be the first.
+// ended returns ctx.Err(), or context.DeadlineExceeded once the deadline of ctx has passed. A connection has its own
+// timer for the deadline, which may fire a moment before that of ctx.
 func ended(ctx context.Context) error {
 	if at, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(at) {
 		return context.DeadlineExceeded
