@@ -27,13 +27,13 @@ import (
 
 // Options configure Open. Only Engine.PublicURL is required.
 type Options struct {
-	// Engine configures the engine. Open fills in what is empty: MasterKey from the
-	// file master.key in the directory, which it creates with mode 0600, and Mailer
-	// with the development mailbox in the folder mail of the directory.
+	// Engine configures the engine. Open fills in two empty options. MasterKey comes from
+	// the file master.key in the directory, which Open creates with mode 0600. Mailer
+	// becomes the development mailbox in the folder mail of the directory.
 	Engine watchword.Options
 
 	// Server configures the HTTP handler. With the development mailbox, Open shows it
-	// at /dev/mail. Open fills in Factors.
+	// at /dev/mail. Open fills in Factors if it is nil, and Federation from Providers.
 	Server server.Options
 
 	// Providers are external providers for the sign-in, as providers.New of package

@@ -22,8 +22,8 @@ const (
 )
 
 // An issuer reads documents from the issuer's server. Its metadata comes only from the
-// configured address, and must name the configured issuer (RFC 8414, section 3.3), so
-// that a token can't direct the verifier to another server. A named issuer has another
+// configured address, and must name the configured issuer (RFC 8414, section 3.3). A
+// token therefore can't direct the verifier to another server. A named issuer has another
 // `iss` in its access tokens than in its metadata. The operator then vouches for the
 // address, and the shared secret authenticates the tokens and the feed.
 type issuer struct {

@@ -145,7 +145,7 @@ type setting struct {
 
 // list returns the settings in the order of the struct. Their values are the fields of s, so that
 // decoding one sets it. The order is that of the help and of docs/settings.md. Every field of
-// Settings must have the tags of a setting.
+// Settings except Providers must have the tags of a setting.
 func (s *Settings) list() []setting {
 	fields := reflect.ValueOf(s).Elem()
 	var all []setting

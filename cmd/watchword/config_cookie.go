@@ -49,7 +49,7 @@ func sameSiteProblem(s *Settings) string {
 	return ""
 }
 
-// cookieDomainProblem checks that the domain covers only hosts of the operator: a cookie for a
+// cookieDomainProblem checks that the domain covers only hosts of the operator. A cookie for a
 // public suffix, such as co.uk, would be sent to every site below it, and browsers refuse it. The
 // list of public suffixes is compiled into the program, so the check works offline. An IP address
 // is refused, because browsers accept a Domain attribute only for names.

@@ -191,9 +191,9 @@ func publicURLProblem(s *Settings) string {
 }
 
 // allowedOriginProblem checks one front-end origin. A script of that origin can use the refresh
-// cookie of the user, so it must be exact, and an attacker on the network must not be able to
-// write its pages. Wildcards and null are refused before the general check, which would only call
-// them malformed.
+// cookie of the user. The origin must therefore be exact. Plain http is refused beyond the
+// loopback, because an attacker on the network could write its pages. Wildcards and null are
+// refused before the general check, which would only call them malformed.
 func allowedOriginProblem(origin string) string {
 	switch {
 	case origin == "*":

@@ -58,7 +58,7 @@ func withoutPassword(text string) string {
 }
 
 // plainHost returns the host in lower case. It omits the default port of the scheme, as browsers
-// do. The result is what browsers send in the header Origin, and what certificates name.
+// do. Browsers send this form in the header Origin, and certificates name it.
 func plainHost(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	switch {

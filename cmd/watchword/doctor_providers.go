@@ -43,8 +43,8 @@ func (d *checkup) providers(ctx context.Context, s *Settings) {
 	}
 }
 
-// stranded counts the users of removed providers. They have an account without a password and without a passkey that
-// signs in alone, which no button opens any more. The settings are compared by the id of the entry, because the
+// stranded counts the users of removed providers who can't sign in now: their accounts have neither a password
+// nor a passkey that signs in alone. The settings are compared by the id of the entry, because the
 // sign-in stores it with each identity. After a change of the id, users count as stranded until their next sign-in.
 func (d *checkup) stranded(ctx context.Context, s *stack, settings *Settings) {
 	// As in `users identities`, the manager needs no provider: the comparison is one of ids, and a provider

@@ -49,7 +49,7 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	// "An hour ago" is what users say most. A negative duration would be in the future, which is a mistake.
+	// Most users say "an hour ago". A negative duration would be in the future, which is a mistake.
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago), nil
 	}

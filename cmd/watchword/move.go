@@ -13,7 +13,7 @@ import (
 )
 
 // moveCmd copies every table from SQLite to PostgreSQL, compares checksums on both
-// sides, and marks the file so that no server opens it again: a server on the old file
+// sides, and marks the file so that no server opens it again. A server on the old file
 // would accept sign-ins that the new database never sees. It runs with the settings of
 // the new servers, because their master key has to open the moved keys.
 type moveCmd struct {

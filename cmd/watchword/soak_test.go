@@ -196,7 +196,7 @@ func (s *soak) rotateKeys() {
 	}
 }
 
-// use is one user with one device: 50 requests a second, whatever the machine can do, so that
+// use is one user with one device. It sends 50 requests a second at any speed of the machine, so that
 // the load is the same from the first minute to the last. Users are at different places in the
 // same cycle of 400 requests, so that their sign-ups do not arrive together.
 func (s *soak) use(ctx context.Context, n int) {

@@ -16,7 +16,7 @@ import (
 // runs.
 type userFactors struct{ accountFlags }
 
-// factorView is what the JSON of a factor shows. It has no secret and no public key, because support teams paste such
+// factorView is a factor in JSON. It has no secret and no public key, because support teams paste such
 // output into tickets. Times are in UTC. lastUsedAt is absent until the first sign-in with the factor: the code that
 // confirmed it does not count.
 type factorView struct {

@@ -12,8 +12,8 @@ import (
 // runs.
 type userIdentities struct{ accountFlags }
 
-// identityView has no token, because tokens are not stored. The subject is what the provider's support asks
-// for.
+// identityView is an identity in JSON. It has no token, because tokens are not stored. The provider's
+// support asks for the subject.
 type identityView struct {
 	ID         string    `json:"id"`
 	Provider   string    `json:"provider"`

@@ -11,8 +11,8 @@ import (
 
 // userImport is `watchword users import`. Package userimport does the work: it reads
 // the file, finds the problems and imports. This command translates flags, opens the
-// store, prints problems and the summary, and sets the exit code: 1 if the dry run
-// found something that would stop the import, or if no account could be imported.
+// store, prints problems and the summary, and sets the exit code. The code is 1 if the
+// dry run found something that would stop the import, or if no account could be imported.
 type userImport struct {
 	File string `arg:"" help:"CSV or JSON file; - is standard input."`
 

@@ -106,8 +106,8 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 }
 
 // prepare creates the directories that these settings need and returns the master key. It creates a
-// key only if there is no database: a new key can't decrypt the keys of an existing one, and the
-// missing key may still be in a backup. Directories get the mode 0700, because the files in them
+// key only if there is no database. A new key can't decrypt the keys of an existing database, and
+// the missing key may still be in a backup. Directories get the mode 0700, because the files in them
 // are secrets. Existing directories keep their mode, because an operator may have chosen it. The
 // doctor reports one that others can read. Two processes that start at the same time agree on one
 // key: the file is created exclusively.

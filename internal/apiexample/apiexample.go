@@ -189,7 +189,7 @@ func (f *filler) text(name string, n note) string {
 	return strings.ReplaceAll(n.text, "URL", f.url)
 }
 
-// A Command is what Curl needs to know of a request.
+// A Command describes a request for Curl.
 type Command struct {
 	Method, URL string
 	Bearer      bool   // send the access token

@@ -2,7 +2,7 @@ package apiexample
 
 import "time"
 
-// A note is what all members of a name have in common.
+// A note describes all members that have the same name.
 type note struct {
 	doc      string
 	text     string // example of a text; URL stands for the public URL

@@ -39,7 +39,7 @@ type Factor struct {
 var errForm = errors.New("not a list of second factors as users export writes it")
 
 // Parse reads the list that Text writes. An unknown member is an error: the list is of another system then, and a
-// factor would be lost in silence. Errors contain no part of the text.
+// factor would be lost silently. Errors contain no part of the text.
 func Parse(text string) (all []Factor, err error) {
 	in := json.NewDecoder(bytes.NewReader([]byte(text)))
 	in.DisallowUnknownFields()

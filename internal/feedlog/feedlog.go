@@ -237,8 +237,8 @@ func (l *Log[I, E]) keep(items []Item[I, E]) {
 	}
 }
 
-// Older returns the events of a page that is no longer in memory. One reader at a time reads and signs such a page,
-// with a pause as long as that took: readers from 0 therefore use at most half a core.
+// Older returns the events of a page that is no longer in memory. One reader at a time reads and signs such a page.
+// A pause as long as that took follows, so readers that start at 0 use at most half a core.
 func (l *Log[I, E]) Older(
 	ctx context.Context, after int64, limit int, key string, read func() ([]E, error),
 ) ([]E, error) {

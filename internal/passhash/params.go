@@ -28,7 +28,7 @@ type argonCost struct {
 
 // Bounds of the cost. New hashes have at least the cost of the OWASP Password Storage Cheat
 // Sheet. New and imported hashes have at most the cost that a server can spend on a request
-// of a stranger; an imported hash may come from an untrusted database.
+// of a stranger. An imported hash may come from an untrusted database.
 const (
 	defaultLog2 = 10
 	maxLog2     = 15

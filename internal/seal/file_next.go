@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The replacement of a master key that lies in a file. The new key waits beside the old one until
+// The replacement of a master key in a file. The new key waits beside the old one until
 // everything is sealed under it. Then it takes the name of the old one. After a crash in between,
 // one of the two opens the sealed values.
 

@@ -15,12 +15,12 @@ import (
 // belong to a record, so that a missing closing quotation mark costs one line and not the
 // rest of the file.
 //
-// If a record over several lines is invalid (its quotation mark is not closed, or the
-// number of values is wrong), only its first line is a problem, and the other lines are
+// A record over several lines is invalid if its quotation mark is not closed, or if the
+// number of values is wrong. Then only its first line is a problem, and the other lines are
 // read as records. If it is valid and a value contains lines that look like rows, the
-// record and each of these lines is a problem. These lines are not read as records: the
+// record and each of these lines is a problem. These lines are not read as records. The
 // file may lack a quotation mark, or a user may have written "eve@example.com,admin" into
-// a text about themselves, which must not become an account.
+// a text about themselves. That text must not become an account.
 
 type csvSource struct {
 	lines  lines

@@ -24,7 +24,7 @@ func textOfObject(value any) string {
 	return string(raw)
 }
 
-// metadata reads both objects. A value that is no object is a problem, because it would be lost in silence.
+// metadata reads both objects. A value that is no object is a problem, because it would be lost silently.
 func (r *reading) metadata() {
 	for field, into := range map[Field]*string{PublicMetadata: &r.row.Public, PrivateMetadata: &r.row.Private} {
 		pick, ok := r.pick(field)

@@ -2,7 +2,7 @@ package userimport
 
 import "io"
 
-// An interruptible reads from a source that may block for ever, such as a pipe, and stops waiting
+// An interruptible reads from a source that may block forever, such as a pipe, and stops waiting
 // when done is closed. From then on it returns ErrStopped. It is for one reader at a time. buffer
 // belongs to the goroutine while a Read is pending, so a late result can't overwrite bytes that
 // were returned.

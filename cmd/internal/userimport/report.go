@@ -60,8 +60,8 @@ func newReport() *Report {
 	}
 }
 
-// IsIncomplete reports whether the operator must choose a column before an import: one
-// that was named is missing, or one that was not named may hold states or hashes.
+// IsIncomplete reports whether the operator must choose a column before an import. Then a named
+// column is missing, or a column that was not named may hold states or hashes.
 func (r *Report) IsIncomplete() bool {
 	return r.ColumnsMissing != nil || r.ColumnsUnsettled != nil || r.ColumnsWithHashes != nil
 }
