@@ -34,8 +34,8 @@ type Settings struct {
 	// its interval.
 	DrainDelay time.Duration `name:"drain-delay" default:"5s" min:"0s" max:"5m" group:"network" help:"On SIGTERM, how long the server reports not ready and still serves before it closes the listener; 0s with a loopback public URL."`
 
-	// Each of these widens who may send credentials or state a client's address. All are empty by
-	// default.
+	// allowed-origins and app-url let front-ends send credentials. trusted-proxies lets proxies state a
+	// client's address. These three are empty by default.
 	AllowedOrigins []string `name:"allowed-origins" group:"network" help:"Exact origins of front-ends on other hosts, comma separated. Apps: capacitor://HOST, tauri://HOST, chrome-extension://ID."`
 	AppURL         string   `name:"app-url" group:"network" help:"Front-end that pages and mails lead back to, such as https://app.example.com/; its origin counts as allowed."`
 	TrustedProxies []string `name:"trusted-proxies" group:"network" help:"Networks (CIDR) of proxies whose X-Forwarded-For counts, comma separated."`

@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// The settings of the way back: which front-end the pages lead to, whether a sign-up sends a mail,
-// and who must have a second factor.
+// Settings about the accounts of an application: which front-end the pages lead to, whether a
+// sign-up sends a mail, and who must have a second factor.
 
 // frontEnds returns the origins that may call the API with credentials: those of allowed-origins,
 // and the one of app-url.

@@ -8,8 +8,8 @@ import (
 )
 
 // operatorName returns the name that events of this command carry: --as, else the system
-// user. Under sudo it is the user who called sudo, because "root" does not say who that
-// was. The name is a note and no proof: a person who may run the command can write any
+// user. Under sudo it is the user who called sudo, because "root" does not name a
+// person. The name is a note and no proof: a person who may run the command can write any
 // name.
 func (p *program) operatorName() string {
 	return cmp.Or(p.as, os.Getenv("SUDO_USER"), systemUser())

@@ -197,13 +197,13 @@ func (w *importPrinter) advise(r *userimport.Report) {
 	if r.NoPassword > 0 {
 		p.say("Without a password: %d. These users choose one with \"forgot password\". No mail is sent now.", r.NoPassword)
 	}
-	// An operator who reads this can ask the other system for the secrets before users are weaker.
+	// The operator can still get the secrets from the other system, before accounts have only a password.
 	if r.LostFactors > 0 {
 		p.say("Two-step sign-in without a secret in the file: %d. These users sign in with the password alone, until they "+
 			"set it up again.", r.LostFactors)
 	}
-	// Recovery codes can't be moved. A user who then loses the app needs an operator, so the hint says
-	// what prevents it.
+	// Recovery codes can't be moved. A user who then loses the app needs an operator, unless the user
+	// has created new codes.
 	if len(r.Factors) > 0 {
 		p.say("Imported second factors have no recovery codes. Their users create them on the account page.")
 	}
