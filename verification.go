@@ -150,6 +150,9 @@ func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequ
 		return nil, err
 	}
 	owner := ownerAfter(box.account, winner, box.link.Email, now)
+	if winner.SignupID != "" {
+		owner.Factors = 0 // proveFirst deletes them
+	}
 	n := entry{user: owner, persistent: r.Persistent, client: r.Client, at: now}
 	return e.signInByLink(ctx, n, r.Replaces, a.device, func(tx Tx, owner User) error {
 		if err := e.settle(ctx, tx, box, winner, owner); err != nil {
