@@ -229,7 +229,7 @@ type FactorTry struct {
 func (i Inside) ChargeFactor(ctx context.Context, tx Tx, t FactorTry) (Charge, error) {
 	purpose := limitFailedFactors + limitPurpose(t.Kind)
 	if i.engine.knownDevice(t.User, t.Client.DeviceToken) != (knowndevice.ID{}) {
-		purpose += "_known"
+		purpose += onKnownDevice
 	}
 	charge := i.engine.opts.Limits.FailedFactors.charge(purpose, string(t.User.ID), t.At)
 	wait, err := take(ctx, tx, charges(charge))

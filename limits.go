@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/watchword-auth/watchword/internal/amr"
 	"github.com/watchword-auth/watchword/internal/clientip"
 	"github.com/watchword-auth/watchword/internal/ratelimit"
 )
@@ -90,6 +91,12 @@ const (
 	limitRestoreDetected   limitPurpose = "restore_detected" // no subject: the store
 )
 
+// onKnownDevice ends the purpose of wrong factors on known devices.
+const onKnownDevice limitPurpose = "_known"
+
+// factorKinds are the kinds of proofs of package factors. Each has counters of its own.
+var factorKinds = []limitPurpose{"totp", amr.Recovery, "passkey"}
+
 // charge returns one use of the limit by a subject, or the zero Charge if unlimited.
 func (l Limit) charge(purpose limitPurpose, subject string, at time.Time) Charge {
 	if l.Count < 0 {
@@ -108,6 +115,10 @@ func (l Limits) ofAccount(u User, events []Event, sessions []Session, at time.Ti
 	}
 	for _, kind := range append(mailedTokens[:len(mailedTokens):len(mailedTokens)], MailSignupExisting) {
 		all = append(all, l.MailPerAddress.charge(limitMailPerAddress+limitPurpose(kind), string(u.Email), at))
+	}
+	for _, kind := range factorKinds {
+		all = append(all, l.FailedFactors.charge(limitFailedFactors+kind, string(u.ID), at),
+			l.FailedFactors.charge(limitFailedFactors+kind+onKnownDevice, string(u.ID), at))
 	}
 	for _, ev := range events {
 		address, _ := netip.ParseAddr(ev.Address)

@@ -308,9 +308,9 @@ func (o Operator) MarkVerified(ctx context.Context, id UserID) error {
 	})
 }
 
-// ClearLimits resets the counters of the account and of its live sessions: wrong passwords, refreshes and mails. It
-// finds client networks in the last events of the account. The counters of second factors, of single known devices
-// and of client networks for all accounts stay.
+// ClearLimits resets the counters of the account and of its live sessions: wrong passwords and second factors,
+// refreshes and mails. It finds client networks in the last events of the account. The counters of single known
+// devices and of client networks for all accounts stay.
 func (o Operator) ClearLimits(ctx context.Context, id UserID) error {
 	return o.operate(ctx, EventLimitsCleared, id, func(tx Tx, ev *Event) error {
 		const lastEvents = 200

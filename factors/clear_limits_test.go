@@ -1,0 +1,37 @@
+package factors_test
+
+import (
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// An operator helps a user who mistyped too many codes. Each kind of proof has counters for known and for unknown
+// devices.
+func TestClearLimitsResetsWrongFactors(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		known := phone
+		known.DeviceToken = a.in.DeviceToken
+		charge := func(kind string, c watchword.Client) error {
+			return r.store.Update(t.Context(), func(tx watchword.Tx) error {
+				_, err := r.Inside().ChargeFactor(t.Context(), tx,
+					watchword.FactorTry{User: a.who.User, Kind: kind, Client: c, At: r.clock()})
+				return err
+			})
+		}
+		for _, kind := range []string{"totp", "recovery", "passkey"} {
+			for _, c := range []watchword.Client{phone, known} {
+				for range 10 {
+					must(t, charge(kind, c))
+				}
+				wantCode(t, charge(kind, c), watchword.CodeRateLimited)
+			}
+		}
+		must(t, r.Operator().ClearLimits(t.Context(), a.who.User.ID))
+		for _, kind := range []string{"totp", "recovery", "passkey"} {
+			must(t, charge(kind, phone))
+			must(t, charge(kind, known))
+		}
+	})
+}
