@@ -121,9 +121,9 @@ type Options struct {
 	// KeyPeriod is how long a key signs before its successor replaces it. Default: 90 days.
 	KeyPeriod time.Duration
 
-	// OnSignup is called after an account was created by a sign-up, by the first proof
-	// of its address (SignupVerified), by an operator or by an import. The section
-	// Callbacks of the package says what delivery means. Default: none.
+	// OnSignup is called, perhaps more than once, after an account was created: by a sign-up (with
+	// SignupVerified, by the first proof of its address), by an operator or by an import. See
+	// Callbacks in the documentation of the package. Default: none.
 	OnSignup func(context.Context, User) error
 
 	// OnSessionEnded is called after a session has ended for any reason (EndedWhy), also

@@ -120,7 +120,7 @@ func (t cutTx) ProveSession(
 	return t.Tx.ProveSession(ctx, id, methods, at, c)
 }
 
-// cutting replaces the store of the wing by one that a test can cut.
+// cutting replaces the store of the Manager by one whose calls a test can make fail.
 func (r *rig) cutting() *cutStore {
 	s := &cutStore{Store: r.store.(realStore).Factors()}
 	r.Manager = factors.New(r.Engine, s, factors.Options{})

@@ -113,9 +113,9 @@ func (f *framing) endLine(line []byte) {
 	}
 }
 
-// field parses one header line. Two equal Content-Length fields are clear, as in net/http. Names
-// are compared as ASCII and without trimming: net/http rejects a space before the colon.
-// Transfer-Encoding under HTTP/1.0 is unclear, because that version doesn't have it.
+// field parses one header line. Equal Content-Length fields are accepted, as in net/http. Names are
+// compared as ASCII and without trimming, because net/http rejects a space before the colon.
+// HTTP/1.0 has no Transfer-Encoding, so the length is unclear then.
 func (h *head) field(line []byte) {
 	if line[0] == ' ' || line[0] == '\t' {
 		// A folded line continues the previous one, which may be a length.

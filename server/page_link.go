@@ -196,10 +196,9 @@ func expiredView(v *view) {
 	v.Title, v.Data = v.T(data.Name+".title"), data
 }
 
-// choosePassword shows the form of a password reset with the token of a verification link, for
-// users who don't know the password of the sign-up. It does not consume the token. The reset form
-// accepts the token of a verification link. The owner of the mailbox thereby gets an account that
-// a stranger signed up with the owner's address.
+// choosePassword shows the form of a password reset with the token of a verification link, which that
+// form also accepts. It is for the owner of an address that a stranger signed up with: the owner does not
+// know the password of the sign-up. Showing the form does not consume the token.
 func (p *pages) choosePassword(w http.ResponseWriter, r *http.Request, form url.Values) error {
 	v := p.linkView(r, linkPages[1], "").filled("link", form)
 	p.chosenView(v)

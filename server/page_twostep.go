@@ -298,8 +298,8 @@ func (p *pages) renameForm(w http.ResponseWriter, r *http.Request) error {
 	return p.change("rename-"+id, rename, func(w http.ResponseWriter, r *http.Request) { p.done(w, r, "name") })(w, r)
 }
 
-// removePage asks before a factor is removed. It says what the last one takes with it, because a user
-// who changes phones should add the new app first.
+// removePage asks before a factor is removed. For the last factor, it says that only the password protects
+// the account then. A user who changes phones can so add the new app first.
 func (p *pages) removePage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {

@@ -261,7 +261,7 @@ func (v *view) refuse(refusal *watchword.Error) {
 			v.faults["currentPassword"] = text
 		}
 	}
-	// The form of a passkey has no field that could be marked.
+	// The form of a passkey has no field to mark, so the text is the problem of the page.
 	if text, known := v.catalog.Texts[v.lang]["passkey."+string(refusal.Code)]; v.byPasskey && known {
 		v.Problem = text
 		return

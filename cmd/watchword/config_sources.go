@@ -288,8 +288,8 @@ func (s setting) isList() bool {
 	return ok
 }
 
-// example returns a value for a message. The default is always a valid value. A setting without a
-// default has no value that would suit every installation.
+// example returns a value for a message: the default, which is always valid. It returns "…" for a setting
+// without a default, because no value of it would suit every installation.
 func (s setting) example() string {
 	if s.Default != "" {
 		return s.Default

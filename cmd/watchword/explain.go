@@ -81,7 +81,7 @@ func (p *program) printExplanation(x admin.Explanation) error {
 			return err
 		}
 	}
-	// The others have no table of events. A question about one of them needs its time in --at.
+	// The other sessions get one sentence each. --at with the time of one shows its events.
 	if len(x.Others) > 0 {
 		p.say("\nOther sessions: %d", len(x.Others))
 		for _, other := range x.Others {

@@ -129,7 +129,7 @@ func TestKilledServerOpensNoSessionByHalf(t *testing.T) {
 	t.Run("postgres", killedBetweenStatements)
 }
 
-// killedBetweenStatements kills the server when PostgreSQL has executed exactly one statement more.
+// killedBetweenStatements kills the server at five points, each after one certain statement or its commit.
 func killedBetweenStatements(t *testing.T) {
 	t.Parallel()
 	database, err := url.Parse(pgtest.Database(t))

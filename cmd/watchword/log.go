@@ -36,10 +36,10 @@ func (p *program) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(p.err, options))
 }
 
-// plain returns an error as one line for the operator. Of a refusal by the engine it returns the
-// sentences for users, without the code. Operators see the same sentences as users, because these
-// already say what to do. report prints the result after the name of the program, so the
-// result has no prefix.
+// plain returns an error as one line for the operator. A refusal by the engine becomes the text that
+// users see, without its code, because the text already says what to do.
+//
+// The line has no prefix: report prints the name of the program before it.
 func plain(err error) string {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {

@@ -337,7 +337,7 @@ func TestBrokenProviderIsNamed(t *testing.T) {
 			"500":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
 			"HTML": func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") },
 			"redirect": func(w http.ResponseWriter, r *http.Request) {
-				// The error of the client quotes the target.
+				// The error of the HTTP client quotes this target. The log must not have the code and the verifier.
 				query := url.Values{"code": {r.FormValue("code")}, "v": {r.FormValue("code_verifier")}}
 				http.Redirect(w, r, r.URL.Path+"?"+query.Encode(), http.StatusTemporaryRedirect)
 			},

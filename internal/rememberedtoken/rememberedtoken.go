@@ -29,8 +29,8 @@ func Parse(token string, secret []byte, account string) (id [idSize]byte, ok boo
 	if len(token) != len(prefix)+base64.RawURLEncoding.EncodedLen(size) || token[:len(prefix)] != prefix {
 		return id, false
 	}
-	// Strict rejects non-zero trailing bits. The decoder skips line breaks; a text with one
-	// then has too few bytes.
+	// Strict rejects non-zero trailing bits. The decoder skips line breaks. The length of the token is
+	// fixed, so a token with a line break has too few bytes.
 	var raw [size]byte
 	n, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(token[len(prefix):]))
 	if err != nil || n != size {

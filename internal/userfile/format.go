@@ -132,7 +132,7 @@ func named(path []json.Token, token json.Token) []json.Token {
 var listNames = []string{"users", "identities", "accounts", "members", "people", "data", "items", "results", "records",
 	"rows", "resources", "entries", "documents", "value", "hits"}
 
-// isList reports whether a path, such as users or data.users, has usual names.
+// isList reports whether a path, such as users or data.users, has usual names of a list of accounts.
 func isList(path []json.Token) bool {
 	if len(path) > 2 || len(path) == 2 && !listed(path[0]) {
 		return false
