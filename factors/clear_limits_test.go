@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
 )
 
 // An operator helps a user who mistyped too many codes. Each kind of proof has counters for known and for unknown
@@ -13,14 +14,15 @@ func TestClearLimitsResetsWrongFactors(t *testing.T) {
 		a := r.withTOTP(t)
 		known := phone
 		known.DeviceToken = a.in.DeviceToken
-		charge := func(kind string, c watchword.Client) error {
+		charge := func(kind factors.Kind, c watchword.Client) error {
 			return r.store.Update(t.Context(), func(tx watchword.Tx) error {
 				_, err := r.Inside().ChargeFactor(t.Context(), tx,
-					watchword.FactorTry{User: a.who.User, Kind: kind, Client: c, At: r.clock()})
+					watchword.FactorTry{User: a.who.User, Kind: string(kind), Client: c, At: r.clock()})
 				return err
 			})
 		}
-		for _, kind := range []string{"totp", "recovery", "passkey"} {
+		kinds := []factors.Kind{factors.KindTOTP, factors.KindRecovery, factors.KindPasskey}
+		for _, kind := range kinds {
 			for _, c := range []watchword.Client{phone, known} {
 				for range 10 {
 					must(t, charge(kind, c))
@@ -29,7 +31,7 @@ func TestClearLimitsResetsWrongFactors(t *testing.T) {
 			}
 		}
 		must(t, r.Operator().ClearLimits(t.Context(), a.who.User.ID))
-		for _, kind := range []string{"totp", "recovery", "passkey"} {
+		for _, kind := range kinds {
 			must(t, charge(kind, phone))
 			must(t, charge(kind, known))
 		}

@@ -16,7 +16,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -342,24 +341,15 @@ func (s *Server) execute(ctx context.Context, statement string) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-// Copy creates a copy of a database of Database, as it is now, and returns its URL. The
-// database must have no connections. Each database can be copied once.
+// Copy creates a copy of a database of Database or Migrated, as it is now, and returns its URL. No
+// connection to the original may be open.
 func Copy(t testing.TB, url string) string {
 	t.Helper()
 	original, err := pgx.ParseConfig(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := original.Database
-	conn, err := pgx.Connect(t.Context(), strings.Replace(url, "/"+name+"?", "/postgres?", 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context()) //nolint:errcheck // it is a test
-	if _, err := conn.Exec(t.Context(), "CREATE DATABASE "+name+"_copy TEMPLATE "+name); err != nil {
-		t.Fatal(err)
-	}
-	return strings.Replace(url, "/"+name+"?", "/"+name+"_copy?", 1)
+	return sharedServer(t).database(t, original.Database)
 }
 
 func (s *Server) command(program string, args ...string) *exec.Cmd {
