@@ -26,9 +26,9 @@ type tuning struct {
 // number of usable processors, machine that of the machine, and getenv reads the environment.
 //
 // Each hash worker gets a processor of the Go scheduler in addition to those of the cores.
-// Without it, a request waits until the scheduler preempts the hash, even if the hash runs with low
+// Without it, a request waits until the scheduler preempts the hash, even if the hash runs with lower
 // priority (see passhash.Pool). The additional processors are not
-// used under a quota of the control group. There, low priority has no benefit, and additional
+// used under a quota of the control group. There, lower priority has no benefit, and additional
 // threads use up the quota earlier: the kernel then stops all threads for a part of its period.
 //
 // The collector runs half as often as by default. A hash needs 19 MiB that are garbage

@@ -28,13 +28,13 @@ const (
 	maxQueuedPerClient = 256
 )
 
-// A Pool runs work on a fixed number of threads, with low priority where the system
-// supports a priority for each thread. It serves clients in turn, one job of each, so
+// A Pool runs work on a fixed number of threads, with slightly lower priority where the
+// system supports a priority for each thread. It serves clients in turn, one job of each, so
 // that a flood of one client does not delay the others.
 //
 // Goroutines that the work starts run on other threads, with normal priority. Argon2 of
-// golang.org/x/crypto starts one for each lane and quarter of a pass, so its work is not
-// of low priority.
+// golang.org/x/crypto starts one for each lane and quarter of a pass, so most of
+// its work has normal priority.
 type Pool struct {
 	longest time.Duration
 	exited  sync.WaitGroup
@@ -199,7 +199,7 @@ func (p *Pool) withdraw(client string, j *job, reason error) {
 }
 
 // serve is one worker. It never unlocks its thread, so the Go runtime ends the thread
-// with the goroutine and no other goroutine runs with the low priority.
+// with the goroutine and no other goroutine runs with the lower priority.
 func (p *Pool) serve() {
 	runtime.LockOSThread()
 	lowerPriority()

@@ -14,8 +14,8 @@ import (
 )
 
 // Not parallel, because it counts the threads of the process, and other pools would add some.
-func TestOnlyPoolThreadsHaveLowPriority(t *testing.T) {
-	before := threadsAtNice19(t, nil) // of pools that other tests have closed
+func TestOnlyPoolThreadsHaveLowerPriority(t *testing.T) {
+	before := lowThreads(t, nil) // of pools that other tests have closed
 	const workers = 2
 	pool := passhash.NewPool(workers, time.Minute)
 	var mu sync.Mutex
@@ -39,8 +39,8 @@ func TestOnlyPoolThreadsHaveLowPriority(t *testing.T) {
 	}
 	begun.Wait()
 	slices.Sort(threads)
-	if got := threadsAtNice19(t, before); !slices.Equal(got, threads) {
-		t.Errorf("threads %v have nice value 19, want those of the workers, %v", got, threads)
+	if got := lowThreads(t, before); !slices.Equal(got, threads) {
+		t.Errorf("threads %v have a nice value that is 2 higher, want those of the workers, %v", got, threads)
 	}
 	close(release)
 	ended.Wait()
@@ -49,18 +49,22 @@ func TestOnlyPoolThreadsHaveLowPriority(t *testing.T) {
 	// The runtime ends a thread a moment after its goroutine, but parks the
 	// first of the process for good.
 	but := append(before, os.Getpid())
-	for deadline := time.Now().Add(10 * time.Second); len(threadsAtNice19(t, but)) > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); len(lowThreads(t, but)) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("threads %v have nice value 19 after Close", threadsAtNice19(t, but))
+			t.Fatalf("threads %v have a higher nice value after Close", lowThreads(t, but))
 		}
 	}
 }
 
-// threadsAtNice19 returns the threads of this process with nice value 19, in order, without those
+// lowThreads returns the threads whose nice value is 2 higher than that of this thread, in order, without those
 // in but. The system call returns 20 less the nice value (getpriority(2)).
-func threadsAtNice19(t *testing.T, but []int) []int {
+func lowThreads(t *testing.T, but []int) []int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +75,7 @@ func threadsAtNice19(t *testing.T, but []int) []int {
 			t.Fatal(err)
 		}
 		raw, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
-		if err == nil && 20-raw == 19 && !slices.Contains(but, tid) {
+		if err == nil && raw == own-2 && !slices.Contains(but, tid) {
 			low = append(low, tid)
 		}
 	}
