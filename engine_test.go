@@ -120,7 +120,7 @@ func (r *rig) deliver(t *testing.T) {
 func (r *rig) signUp(t *testing.T, email string) *watchword.SignIn {
 	t.Helper()
 	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{
-		Email: email, Password: goodPassword, Name: "Ada", Client: laptop})
+		Email: email, Password: goodPassword, Name: "Ada", Persistent: true, Client: laptop})
 	if err != nil {
 		t.Fatalf("sign up: %v", err)
 	}

@@ -51,7 +51,7 @@ func ExampleEngine_Login() {
 	client := watchword.Client{UserAgent: "example/1.0", Device: "example"}
 
 	_, err := engine.SignUp(ctx, watchword.SignUpRequest{
-		Email: "ada@example.com", Password: "seven purple otters", Client: client,
+		Email: "ada@example.com", Password: "seven purple otters", Persistent: true, Client: client,
 	})
 	if err != nil {
 		panic(err)

@@ -159,15 +159,23 @@ func TestSessionExpiresByIdleTimeAndByAge(t *testing.T) {
 func TestSessionThatIsNotPersistentExpiresSooner(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
-	r.signUp(t, "ada@example.com")
+	signUp := func(email string, persistent bool) *watchword.SignIn {
+		in, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+			Email: email, Password: goodPassword, Persistent: persistent, Client: laptop})
+		must(t, err)
+		return in
+	}
+	long, short := signUp("ada@example.com", true), signUp("grace@example.com", false)
 	in, err := r.Login(t.Context(), watchword.LoginRequest{
 		Email: "ada@example.com", Password: goodPassword, Client: laptop})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	r.clock.advance(25 * time.Hour)
-	_, err = r.Refresh(t.Context(), in.RefreshToken, laptop)
-	wantCode(t, err, watchword.CodeSessionEnded)
+	for _, token := range []watchword.Secret{in.RefreshToken, short.RefreshToken} {
+		_, err = r.Refresh(t.Context(), token, laptop)
+		wantCode(t, err, watchword.CodeSessionEnded)
+	}
+	_, err = r.Refresh(t.Context(), long.RefreshToken, laptop)
+	must(t, err)
 }
 
 // RT-1, RT-8

@@ -30,10 +30,10 @@ import (
 
 // A SignUpRequest asks for an account.
 type SignUpRequest struct {
-	Email    string
-	Password Secret
-	Name     string // may be empty; at most 200 code points
-	Client   Client
+	Email, Name string // the name may be empty; at most 200 code points
+	Password    Secret
+	Persistent  bool // as in LoginRequest
+	Client      Client
 
 	// Replaces is as in LoginRequest.
 	Replaces Secret
@@ -72,7 +72,7 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 		return nil, e.signUpByMail(ctx, user, r.Client, now)
 	}
 	entry, err := e.newEntry(ctx,
-		entry{user: user, proofs: []proof{proofPassword}, persistent: true, client: r.Client, at: now}, r.Replaces)
+		entry{user: user, proofs: []proof{proofPassword}, persistent: r.Persistent, client: r.Client, at: now}, r.Replaces)
 	if err != nil {
 		return nil, err
 	}

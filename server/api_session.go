@@ -16,15 +16,17 @@ import (
 // in the body (`delivery`). The access token is always in the body.
 
 // A registerBody has the fields of a sign-up. Unknown members are an error in every body, so that
-// a misspelt name is not ignored.
+// a misspelt name is not ignored. Forms of the tutorials repeat the password, and they call
+// remember rememberMe.
 type registerBody struct {
 	Email    string `json:"email" format:"email"`
 	Password string `json:"password" doc:"8 to 256 characters; not common; not the address or the name"`
 	Name     string `json:"name,omitempty" doc:"At most 200 characters"`
+	Remember *bool  `json:"remember,omitempty" doc:"As in a login. Default: true"`
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
 
-	// Forms of the tutorials repeat the password.
 	ConfirmPassword *string `json:"confirmPassword,omitempty" doc:"If sent, it must equal the password"`
+	RememberMe      *bool   `json:"rememberMe,omitempty" doc:"Another name of remember. Send one of them"`
 }
 
 // A loginBody has a pointer for remember, because its default is true. A plain bool can't tell a
@@ -38,7 +40,8 @@ type loginBody struct {
 	// A known device has its own limit of failed passwords.
 	DeviceToken string `json:"deviceToken,omitempty" doc:"From an earlier sign-in or reset"`
 
-	RememberMe *bool `json:"rememberMe,omitempty" doc:"The name of remember in forms of the tutorials. Send one of them"`
+	ConfirmPassword *string `json:"confirmPassword,omitempty" doc:"If sent, it must equal the password"`
+	RememberMe      *bool   `json:"rememberMe,omitempty" doc:"Another name of remember. Send one of them"`
 }
 
 // A refreshBody is optional: browsers send the token in the cookie. The engine never sees which of
@@ -125,6 +128,24 @@ func checkDelivery(delivery string) error {
 	return unacceptable("delivery", watchword.FieldInvalid, `Use "cookie" or "body".`)
 }
 
+// checkRepeated rejects a repeated password that differs. Without one, there is nothing to compare.
+func checkRepeated(password string, repeated *string) error {
+	if repeated == nil || *repeated == password {
+		return nil
+	}
+	return unacceptable("confirmPassword", watchword.FieldInvalid, "The passwords are not the same.")
+}
+
+// isPersistent returns the choice of remember or rememberMe. Two values could contradict each other.
+func isPersistent(remember, rememberMe *bool) (bool, error) {
+	if remember != nil && rememberMe != nil {
+		const detail = "Send remember or rememberMe, not both."
+		return false, &apirequest.Error{Code: string(watchword.CodeBodyInvalid), Detail: detail}
+	}
+	choice := cmp.Or(remember, rememberMe)
+	return choice == nil || *choice, nil
+}
+
 // register creates an account. It signs in, unless signup=verified: then it responds with 202, the
 // same for new and existing addresses. The response time does not differ either: the engine hashes
 // the password in both cases.
@@ -136,11 +157,16 @@ func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
-	if body.ConfirmPassword != nil && *body.ConfirmPassword != body.Password {
-		return unacceptable("confirmPassword", watchword.FieldInvalid, "The passwords are not the same.")
+	if err := checkRepeated(body.Password, body.ConfirmPassword); err != nil {
+		return err
+	}
+	persistent, err := isPersistent(body.Remember, body.RememberMe)
+	if err != nil {
+		return err
 	}
 	in, err := a.engine.SignUp(r.Context(), watchword.SignUpRequest{
-		Email: body.Email, Password: watchword.Secret(body.Password), Name: body.Name, Client: a.clients.of(w, r),
+		Email: body.Email, Password: watchword.Secret(body.Password), Name: body.Name,
+		Persistent: persistent, Client: a.clients.of(w, r),
 		Replaces: a.cookies.replaced(r, body.Delivery),
 	})
 	if err != nil {
@@ -163,10 +189,13 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
-	if body.Remember != nil && body.RememberMe != nil {
-		return &apirequest.Error{Code: string(watchword.CodeBodyInvalid), Detail: "Send remember or rememberMe, not both."}
+	if err := checkRepeated(body.Password, body.ConfirmPassword); err != nil {
+		return err
 	}
-	remember := cmp.Or(body.Remember, body.RememberMe)
+	persistent, err := isPersistent(body.Remember, body.RememberMe)
+	if err != nil {
+		return err
+	}
 	// A token in the body wins over the cookie, because the client sent it on purpose.
 	client := a.clients.of(w, r)
 	if body.DeviceToken != "" {
@@ -174,7 +203,7 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	in, err := a.engine.Login(r.Context(), watchword.LoginRequest{
 		Email: body.Email, Password: watchword.Secret(body.Password),
-		Persistent: remember == nil || *remember, Client: client,
+		Persistent: persistent, Client: client,
 		Replaces: a.cookies.replaced(r, body.Delivery),
 	})
 	if err != nil {

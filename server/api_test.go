@@ -3,6 +3,7 @@ package server_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -153,17 +154,24 @@ func TestRegisterAndLoginAcceptTheMembersOfTheTutorials(t *testing.T) {
 		}
 		return body
 	}
-	want(t, b.post("/register", ada("confirmPassword", "another one")), 422, watchword.CodeValidationFailed)
-	want(t, b.post("/register", ada("confirmPassword", "")), 422, watchword.CodeValidationFailed)
+	for _, path := range []string{"/register", "/login"} {
+		want(t, b.post(path, ada("confirmPassword", "another one")), 422, watchword.CodeValidationFailed)
+		want(t, b.post(path, ada("confirmPassword", "")), 422, watchword.CodeValidationFailed)
+		want(t, b.post(path, ada("remember", true, "rememberMe", true)), 400, watchword.CodeBodyInvalid)
+	}
 	want(t, b.post("/register", ada("confirmPassword", goodPassword)), 201, "")
-	for remember, maxAge := range map[bool]int{true: 7 * 24 * 3600, false: 0} {
-		answer := b.post("/login", ada("rememberMe", remember))
-		want(t, answer, 200, "")
-		if got := answer.Cookies()[0].MaxAge; got != maxAge {
-			t.Errorf("rememberMe %t: Max-Age %d, want %d", remember, got, maxAge)
+	want(t, b.post("/login", ada("confirmPassword", goodPassword)), 200, "")
+	for _, member := range []string{"remember", "rememberMe"} {
+		for choice, maxAge := range map[bool]int{true: 7 * 24 * 3600, false: 0} {
+			body := ada("email", fmt.Sprintf("%s-%t@example.com", member, choice), member, choice)
+			signUp, login := b.post("/register", body), b.post("/login", body)
+			want(t, signUp, 201, "")
+			want(t, login, 200, "")
+			if got := [2]int{signUp.Cookies()[0].MaxAge, login.Cookies()[0].MaxAge}; got != [2]int{maxAge, maxAge} {
+				t.Errorf("%s %t: Max-Age %d, want %d", member, choice, got, maxAge)
+			}
 		}
 	}
-	want(t, b.post("/login", ada("remember", true, "rememberMe", true)), 400, watchword.CodeBodyInvalid)
 	unknown := b.post("/login", ada("username", "ada"))
 	want(t, unknown, 400, watchword.CodeBodyInvalid)
 	if !strings.Contains(unknown.text("detail"), "username") {

@@ -103,7 +103,7 @@ func (p *pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	in, err := p.engine.SignUp(r.Context(), watchword.SignUpRequest{
 		Email: form.Get("email"), Password: watchword.Secret(form.Get("password")),
-		Name: form.Get("name"), Client: p.client(w, r),
+		Name: form.Get("name"), Persistent: true, Client: p.client(w, r),
 		Replaces: p.cookies.replaced(r, ""),
 	})
 	if watchword.CodeOf(err) == watchword.CodeSignupClosed {

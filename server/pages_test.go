@@ -267,6 +267,10 @@ func TestCookiesWithoutRememberEndWithTheBrowser(t *testing.T) {
 		cookies[2].MaxAge < 1 {
 		t.Errorf("it does not: %v", len(cookies))
 	}
+	signUp := map[string]string{"email": "grace@example.com", "password": goodPassword} // its page has no such choice
+	if cookies := s.browser(t).submit("/signup", signUp).Cookies(); len(cookies) != 3 || cookies[0].MaxAge < 1 {
+		t.Errorf("after a sign-up: %v", cookies)
+	}
 }
 
 func TestEmptyCookieIsClearedOnPages(t *testing.T) {

@@ -153,7 +153,8 @@ func (d *handlers) register(w http.ResponseWriter, r *http.Request, c watchword.
 		return err
 	}
 	in, err := d.engine.SignUp(r.Context(), watchword.SignUpRequest{
-		Email: body.Email, Password: watchword.Secret(body.Password), Name: body.Username, Client: c,
+		Email: body.Email, Password: watchword.Secret(body.Password), Name: body.Username,
+		Persistent: true, Client: c,
 	})
 	if err != nil {
 		return err

@@ -229,11 +229,12 @@ func (d *handlers) signup(w http.ResponseWriter, r *http.Request, c watchword.Cl
 		return err
 	}
 	in, err := d.engine.SignUp(r.Context(), watchword.SignUpRequest{
-		Email:    strings.TrimSpace(body.Email),
-		Password: watchword.Secret(body.Password),
-		Name:     JoinName(body.FirstName, body.LastName),
-		Client:   c,
-		Replaces: watchword.Secret(d.cookie.Presented(r).Value(r)),
+		Email:      strings.TrimSpace(body.Email),
+		Password:   watchword.Secret(body.Password),
+		Name:       JoinName(body.FirstName, body.LastName),
+		Persistent: true,
+		Client:     c,
+		Replaces:   watchword.Secret(d.cookie.Presented(r).Value(r)),
 		// The engine knows one name. It adds the problems of the other members, so that
 		// a form shows all of its faults at once.
 		Problems: missing(member{"firstName", strings.TrimSpace(body.FirstName)},
