@@ -135,6 +135,24 @@ func TestEveryMemberOfABodyIsListedWithItsRule(t *testing.T) {
 	}
 }
 
+// Front-ends of the guide may send only these members.
+func TestDialectsPageListsTheMembersOfTheCompleteGuide(t *testing.T) {
+	t.Parallel()
+	listed := map[string][]string{}
+	for _, row := range tableRows(section(t, "docs/dialects.md", "## The complete guide")) {
+		listed[strings.Trim(row[0], "`")] = quotedNames(row[1])
+	}
+	bodies := bodiesOf(t, "server/api_*.go")
+	for route, members := range map[string][]string{
+		"POST /api/auth/register": bodies["registerBody"], "POST /api/auth/login": bodies["loginBody"],
+	} {
+		have := slices.Sorted(slices.Values(listed[route]))
+		if slices.Sort(members); !slices.Equal(have, members) {
+			t.Errorf("%s: docs/dialects.md has %q, the code has %q", route, have, members)
+		}
+	}
+}
+
 // The test tries each bound that the page names, and the next larger value.
 func TestFieldRulesHoldAsDocumented(t *testing.T) {
 	t.Parallel()
