@@ -162,12 +162,22 @@ func nextProvider(t *testing.T, a *application, provider process) {
 	b.fill("Code of your authenticator app, or a recovery code", codes[1])
 	b.press("Continue")
 	b.until("Your account does not have the role admin.")
+	// A page of the provider leads back, as after a click there, so the way back is a request of another site.
+	provider.put(t, "/test/user",
+		`{"sub": "own", "email": "`+email+`", "email_verified": true, "name": "Ada", "wait": 1}`)
 	b = visitor()
 	b.press(button)
 	b.until("Enter a code") // the provider is the first factor
 	b.fill("Code of your authenticator app, or a recovery code", codes[2])
+	see[bool](b, `() => { document.querySelector("input[name=remember]").click(); return true }`)
 	b.press("Continue")
 	b.until("Your account does not have the role admin.")
+	b.visit(a.url + "/account")
+	b.press("Sign out")
+	b.until("You are a visitor.")
+	b.visit(a.url + "/sign-in?to=/admin")
+	b.press(button)
+	b.until("Your account does not have the role admin.") // the browser is remembered
 }
 
 // enrol creates an account with an authenticator app, and returns its recovery codes.

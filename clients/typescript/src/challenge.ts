@@ -30,7 +30,7 @@ export function createChallengeCookie(jar: Jar): ChallengeCookie {
       return found?.code === code ? found.challenge : undefined
     },
     handle: () => read()?.handle,
-    keep: (kept) => jar.set("challenge", encodeChallenge(kept), { maxAge: kept.expiresIn, sameSite: "strict" }),
+    keep: (kept) => jar.set("challenge", encodeChallenge(kept), { maxAge: kept.expiresIn }),
     end: () => jar.remove("challenge"),
   }
 }

@@ -29,8 +29,11 @@ export interface Jar {
   readonly isOwn: boolean
   /** Reads a cookie of the application by its short name, such as "access". */
   get(name: string): string | undefined
-  /** Sets a cookie of the application. Without `maxAge`, it ends with the browser. */
-  set(name: string, value: string, options?: { maxAge?: number | undefined; sameSite?: "lax" | "strict" }): void
+  /**
+   * Sets a cookie of the application. Without `maxAge`, it ends with the browser. It is SameSite=Lax:
+   * browsers leave a Strict cookie out on the way back from a provider, which is another site.
+   */
+  set(name: string, value: string, options?: { maxAge?: number | undefined }): void
   /** Deletes a cookie of the application, if there is one. */
   remove(name: string): void
   /** Reads a cookie of Watchword, by its full name. */
@@ -49,8 +52,8 @@ export function createJar({ getCookie, setCookie }: CookieContext, secure: boole
   }
   const full = (name: string): string => `${secure ? "__Host-" : ""}watchword-${name}`
   const get = (name: string): string | undefined => read(full(name))
-  const set: Jar["set"] = (name, value, { maxAge, sameSite = "lax" } = {}) =>
-    write(full(name), value, { path: "/", httpOnly: true, secure, sameSite, ...lifetime(maxAge) })
+  const set: Jar["set"] = (name, value, { maxAge } = {}) =>
+    write(full(name), value, { path: "/", httpOnly: true, secure, sameSite: "lax", ...lifetime(maxAge) })
   return {
     canSet: setCookie !== undefined,
     isOwn,

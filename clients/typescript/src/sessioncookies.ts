@@ -37,9 +37,7 @@ export function createSessionCookies(jar: Jar, refreshCookie: string): SessionCo
       const { refresh, device, remembered } = tokensIn(setCookies)
       if (refresh) keepRefresh(refresh.value, refresh.options.maxAge === undefined)
       if (device) jar.set("device", device.value, { maxAge: deviceAge })
-      if (remembered) {
-        jar.set("remembered", remembered.value, { maxAge: remembered.options.maxAge, sameSite: "strict" })
-      }
+      if (remembered) jar.set("remembered", remembered.value, { maxAge: remembered.options.maxAge })
     },
     clear() {
       jar.remove("access")

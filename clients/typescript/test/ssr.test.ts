@@ -292,7 +292,7 @@ test.each(layouts)("a second factor completes a sign-in over several requests, w
   expect(error).toMatchObject({ code: "SECOND_FACTOR_REQUIRED", status: 403, challenge: { methods: ["totp", "recovery"] } })
   expect(JSON.stringify(error)).not.toContain("wwc_")
   expect(browser.jar.has("watchword-access") || browser.jar.has(layout.session)).toBe(false)
-  expect(browser.options.get("watchword-challenge")).toMatchObject({ httpOnly: true, sameSite: "strict", maxAge: 600 })
+  expect(browser.options.get("watchword-challenge")).toMatchObject({ httpOnly: true, sameSite: "lax", maxAge: 600 })
 
   const page = auth(browser.request({ canSet: false }))
   expect(page.challenge()).toMatchObject({ methods: ["totp", "recovery"], rememberFor: 720 * 3600 })
@@ -326,8 +326,9 @@ test.each(layouts)("a remembered browser signs in without the factor, with $name
   const refused = { code: "SECOND_FACTOR_REQUIRED" }
   await expect(auth(browser.request()).login({ email, password })).rejects.toMatchObject(refused)
   await auth(browser.request()).loginFactor({ recoveryCode: codes[1] ?? "", rememberDevice: true })
-  const remembered = layout.refreshCookie === "own" ? "watchword-remembered" : "watchword-device"
-  expect(browser.options.get(remembered)).toMatchObject({ httpOnly: true, sameSite: "strict", maxAge: 720 * 3600 })
+  const [remembered, sameSite] =
+    layout.refreshCookie === "own" ? ["watchword-remembered", "lax"] : ["watchword-device", "strict"]
+  expect(browser.options.get(remembered)).toMatchObject({ httpOnly: true, sameSite, maxAge: 720 * 3600 })
   expect(browser.options.get(layout.session)?.maxAge).toBeGreaterThan(24 * 3600)
 
   await auth(browser.request()).logout()
