@@ -18,13 +18,13 @@ export interface SessionCookies {
 /** Marks the refresh token of a session that ends with the browser, so that a refresh keeps that. */
 const temporary = "temporary."
 
-const deviceAge = 400 * 24 * 60 * 60 // the longest that browsers keep a cookie
-const refreshAge = 30 * 24 * 60 * 60 // the longest life of a session under the defaults; the server decides
+/** The longest that browsers keep a cookie, in seconds. The server decides how long a token is valid. */
+const longest = 400 * 24 * 60 * 60
 
 /** @param refreshCookie the name of Watchword's cookie, if the browser sends that here */
 export function createSessionCookies(jar: Jar, refreshCookie: string): SessionCookies {
   const keepRefresh = (token: string, isTemporary: boolean): void =>
-    isTemporary ? jar.set("session", temporary + token) : jar.set("session", token, { maxAge: refreshAge })
+    isTemporary ? jar.set("session", temporary + token) : jar.set("session", token, { maxAge: longest })
   return {
     access: () => jar.get("access"),
     refresh: () => (jar.isOwn ? jar.get("session")?.replace(temporary, "") : jar.shared(refreshCookie)),
@@ -36,7 +36,7 @@ export function createSessionCookies(jar: Jar, refreshCookie: string): SessionCo
       if (refreshToken) keepRefresh(refreshToken, jar.get("session")?.startsWith(temporary) ?? false)
       const { refresh, device, remembered } = tokensIn(setCookies)
       if (refresh) keepRefresh(refresh.value, refresh.options.maxAge === undefined)
-      if (device) jar.set("device", device.value, { maxAge: deviceAge })
+      if (device) jar.set("device", device.value, { maxAge: longest })
       if (remembered) jar.set("remembered", remembered.value, { maxAge: remembered.options.maxAge })
     },
     clear() {

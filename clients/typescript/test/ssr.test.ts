@@ -212,6 +212,17 @@ test("without remember, the cookies end with the browser, also after a refresh",
   expect(browser.options.get("watchword-session")?.maxAge).toBeUndefined()
 })
 
+test("the server's settings decide how long a session lasts, not a cookie of the application", async () => {
+  const { auth } = application()
+  const [browser, longest] = [new Browser(), 400 * 24 * 3600] // that browsers keep a cookie
+  await auth(browser.request()).register(person())
+  expect(browser.options.get("watchword-session")?.maxAge).toBe(longest)
+  browser.options.clear()
+  expire(browser)
+  expect(await auth(browser.request()).session()).toBeDefined()
+  expect(browser.options.get("watchword-session")?.maxAge).toBe(longest)
+})
+
 test("with a rewrite or cookie-domain, the refresh cookie is Watchword's own", async () => {
   const { auth } = application({ refreshCookie: "watchword" })
   const browser = new Browser()
