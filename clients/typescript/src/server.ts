@@ -327,11 +327,12 @@ export type SignInRequest = <T extends object>(path: string, body: object) => Pr
  * They become cookies of the application.
  */
 function createSignIn<I extends TokenIdentity>(
-  { verifier, transport, apiUrl, headersOf }: Shared<I>,
+  shared: Shared<I>,
   request: RequestContext,
   cookies: AppCookies,
   lookup: Lookup<I>,
 ): SignInRequest {
+  const { verifier, transport, apiUrl, headersOf } = shared
   function refused(error: unknown, setCookies: readonly string[]): void {
     if (!(error instanceof WatchwordError)) return
     if (error.challenge) cookies.keepChallenge(error.code as ChallengeCode, error.challenge, setCookies)
@@ -345,7 +346,8 @@ function createSignIn<I extends TokenIdentity>(
     const cookie = cookies.forwarded()
     const more = { ...(init.headers as Record<string, string>), ...(cookie && { Cookie: cookie }) }
     const sent = { ...init, headers: headersOf(request, more) }
-    return send(transport, `${apiUrl}/${path}`, sent, async (response) => {
+    const replaced = cookies.refresh()
+    const result = await send(transport, `${apiUrl}/${path}`, sent, async (response) => {
       const setCookies = response.headers.getSetCookie()
       const result = await readJSON<SignIn | object>(response).catch((error: unknown) => {
         refused(error, setCookies)
@@ -355,9 +357,27 @@ function createSignIn<I extends TokenIdentity>(
         cookies.save(result, setCookies)
         lookup.replace({ token: result.accessToken, identity: await verifier.verify(result.accessToken) })
       }
-      return result as never
+      return result
     })
+    if ("accessToken" in result && replaced) await endReplaced(shared, request, replaced)
+    return result as never
   }
+}
+
+/**
+ * Ends the session that a sign-in replaces in the browser, because no client holds its token any
+ * more. Watchword does so itself for the token in its own cookie. After a failure the session stays
+ * in the user's list, and the new one is valid.
+ */
+async function endReplaced<I extends TokenIdentity>(
+  { transport, apiUrl, headersOf, isOwn }: Shared<I>,
+  request: RequestContext,
+  refreshToken: string,
+): Promise<void> {
+  if (!isOwn) return
+  const init = jsonRequest("POST", { refreshToken })
+  const headers = headersOf(request, init.headers as Record<string, string>)
+  await send(transport, `${apiUrl}/logout`, { ...init, headers }, readJSON).catch(() => {})
 }
 
 /** The sign-in with external providers, see appattempt.ts. */

@@ -349,6 +349,44 @@ test.each(layouts)("a remembered browser signs in without the factor, with $name
   await expect(auth(browser.request()).login({ email, password })).rejects.toMatchObject(refused)
 })
 
+// RT-16
+test.each(layouts)("a sign-in ends the session that it replaces in the browser, with $name", async (layout) => {
+  const { auth, network } = application({ refreshCookie: layout.refreshCookie })
+  const { email, codes } = await enrolled(server, person())
+  const [browser, other, body] = [new Browser(), new Browser(), person()]
+  const live = async (): Promise<number> => {
+    const response = await auth(browser.request()).fetch(`${server.url}/api/auth/sessions`)
+    return ((await response.json()) as { sessions: unknown[] }).sessions.length
+  }
+  await auth(browser.request()).register(body)
+  await auth(browser.request()).login(body)
+  await auth(other.request()).login(body)
+  expect(await live()).toBe(2) // one for each browser
+  await expect(auth(browser.request()).login({ email, password: "another" })).rejects.toThrow()
+  await expect(auth(browser.request()).login({ email, password })).rejects.toMatchObject({ code: "SECOND_FACTOR_REQUIRED" })
+  expect(await live()).toBe(2) // a refused or unfinished sign-in ends no session
+  const before = new Browser()
+  for (const [name, value] of browser.jar) before.jar.set(name, value)
+  await auth(browser.request()).loginFactor({ recoveryCode: codes[1] ?? "" })
+  expire(before)
+  expect(await application({ refreshCookie: layout.refreshCookie }).auth(before.request()).session()).toBeUndefined()
+  network.sent.length = 0
+  await auth(other.request()).logout()
+  await auth(other.request()).login(body)
+  expect(network.sent).toEqual(["/api/auth/logout", "/api/auth/login"]) // nothing to replace
+})
+
+test("a sign-in succeeds although the session that it replaces can't be ended", async () => {
+  const { auth } = application({
+    fetch: ((input: string, init: RequestInit) =>
+      input.endsWith("/logout") ? Promise.reject(new TypeError("fetch failed")) : fetch(input, init)) as typeof fetch,
+  })
+  const [browser, body] = [new Browser(), person()]
+  await auth(browser.request()).register(body)
+  expect(await auth(browser.request()).login(body)).toMatchObject({ user: { email: body.email } })
+  expect(await auth(browser.request()).session()).toBeDefined()
+})
+
 test("a browser without a challenge can't complete a sign-in, whatever its cookie says", async () => {
   const { auth, network } = application()
   const until = Math.floor(Date.now() / 1000) + 600
