@@ -26,12 +26,10 @@ export interface ExchangeOptions {
   apiUrl: string
   transport: Transport
   refreshCookie: string
-  warn: (message: string) => void
 }
 
-export function createExchange({ apiUrl, transport, refreshCookie, warn }: ExchangeOptions): Exchange {
+export function createExchange({ apiUrl, transport, refreshCookie }: ExchangeOptions): Exchange {
   const outcomes = new Map<string, { outcome: Promise<Outcome>; until: number }>() // by refresh token
-  let warned = false
 
   async function attempt(refreshToken: string, headers: Record<string, string>): Promise<Outcome> {
     const isOwn = refreshCookie === "own"
@@ -45,13 +43,6 @@ export function createExchange({ apiUrl, transport, refreshCookie, warn }: Excha
       } catch (error) {
         const code = error instanceof WatchwordError ? error.code : undefined
         if (code && endings.includes(code)) return { ended: code, setCookies }
-        if (code === "RATE_LIMITED" && !warned) {
-          warned = true
-          warn(
-            "Watchword limits the refreshes of this server. Add its address to trusted-proxies and pass the address " +
-              "of each browser, or all users share one budget.",
-          )
-        }
         throw error
       }
     })

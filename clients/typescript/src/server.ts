@@ -33,6 +33,7 @@ import type { CookieContext } from "./cookiejar.js"
 import { createCookies, type AppCookies } from "./cookies.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
 import { createExchange, type Exchange } from "./exchange.js"
+import { warningOfLimits } from "./limitwarning.js"
 import { jsonRequest, readJSON, send, type Fetch, type Transport } from "./transport.js"
 
 export type { CookieContext, CookieOptions } from "./cookiejar.js"
@@ -184,8 +185,8 @@ function createShared<I extends TokenIdentity>(options: ServerAuthOptions<I>): S
   if (new URL(origin).origin !== origin) throw new TypeError(`origin is ${origin}: write scheme and host only`)
   const base = new URL(baseUrl)
   const fetch: Fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, { ...init, cache: "no-store" }))
-  const transport = { fetch, timeout }
   const apiUrl = `${base.href.replace(/\/+$/, "")}/api/auth`
+  const transport = { fetch: warningOfLimits(fetch, apiUrl, warn), timeout }
   const headersOf: Shared<I>["headersOf"] = ({ userAgent, address }, more) => ({
     Origin: origin, // Watchword rejects a refresh cookie without an origin
     "User-Agent": userAgent || "unknown",
@@ -194,7 +195,7 @@ function createShared<I extends TokenIdentity>(options: ServerAuthOptions<I>): S
   })
   return {
     verifier,
-    exchange: createExchange({ apiUrl, transport, refreshCookie, warn }),
+    exchange: createExchange({ apiUrl, transport, refreshCookie }),
     transport,
     apiUrl,
     origin,

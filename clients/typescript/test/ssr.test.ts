@@ -264,6 +264,27 @@ test("requests to Watchword name the browser, and requests to other services do 
   expect(received).not.toHaveProperty("x-forwarded-for")
 })
 
+test.each(["login", "register", "refresh", "providers"])("the first limited %s warns of a shared budget", async (path) => {
+  const [browser, body, warnings] = [new Browser(), person(), [] as string[]]
+  await application().auth(browser.request()).register(body)
+  const { auth } = application({
+    warn: (message) => void warnings.push(message),
+    fetch: (async (input: string, init: RequestInit) =>
+      input.endsWith(path) ? Response.json({}, { status: 429 }) : fetch(input, init)) as typeof fetch,
+  })
+  const calls: Record<string, () => Promise<unknown>> = {
+    login: () => auth(browser.request()).login(body),
+    register: () => auth(browser.request()).register(body),
+    refresh: () => auth(browser.request()).session(),
+    providers: () => auth(browser.request()).providers(),
+  }
+  expect(await auth(browser.request()).session()).toBeDefined()
+  expect(warnings).toEqual([])
+  expire(browser)
+  for (let i = 0; i < 2; i++) await expect(calls[path]?.()).rejects.toMatchObject({ code: "RATE_LIMITED" })
+  expect(warnings).toEqual([expect.stringContaining("trusted-proxies")])
+})
+
 test("a token with a short life is not refreshed by each request", async () => {
   const short = await startWatchword("--access-ttl", "10s", "--limits", "off")
   onTestFinished(() => short.stop())
