@@ -33,8 +33,8 @@ import type { CookieContext } from "./cookiejar.js"
 import { createCookies, type AppCookies } from "./cookies.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
 import { createExchange, type Exchange } from "./exchange.js"
-import { warningOfLimits } from "./limitwarning.js"
 import { jsonRequest, readJSON, send, type Fetch, type Transport } from "./transport.js"
+import { warningFetch } from "./warnings.js"
 
 export type { CookieContext, CookieOptions } from "./cookiejar.js"
 export { WatchwordError } from "./error.js"
@@ -186,7 +186,7 @@ function createShared<I extends TokenIdentity>(options: ServerAuthOptions<I>): S
   const base = new URL(baseUrl)
   const fetch: Fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, { ...init, cache: "no-store" }))
   const apiUrl = `${base.href.replace(/\/+$/, "")}/api/auth`
-  const transport = { fetch: warningOfLimits(fetch, apiUrl, warn), timeout }
+  const transport = { fetch: warningFetch(fetch, { apiUrl, refreshCookie, warn }), timeout }
   const headersOf: Shared<I>["headersOf"] = ({ userAgent, address }, more) => ({
     Origin: origin, // Watchword rejects a refresh cookie without an origin
     "User-Agent": userAgent || "unknown",

@@ -8,7 +8,7 @@ import { codeOf, enrolled } from "./enrolled.js"
 import { startWatchword, type Watchword } from "./watchword.js"
 
 let server: Watchword
-const flags = ["--refresh-grace", "1s", "--limits", "off", "--remember-device", "720h"]
+const flags = ["--refresh-grace", "1s", "--limits", "off", "--remember-device", "720h", "--cookie-same-site", "lax"]
 beforeAll(async () => void (server = await startWatchword(...flags)), 180_000)
 afterAll(() => server.stop())
 
@@ -228,7 +228,7 @@ test("with a rewrite or cookie-domain, the refresh cookie is Watchword's own", a
   const browser = new Browser()
   await auth(browser.request()).register(person())
   expect(browser.jar.get("watchword")).toMatch(/^wwr_/)
-  expect(browser.options.get("watchword")).toMatchObject({ httpOnly: true, sameSite: "strict" })
+  expect(browser.options.get("watchword")).toMatchObject({ httpOnly: true, sameSite: "lax" })
   expect(browser.jar.has("watchword-session")).toBe(false)
   const before = browser.jar.get("watchword")
   expire(browser)
@@ -284,6 +284,22 @@ test.each(["login", "register", "refresh", "providers"])("the first limited %s w
   for (let i = 0; i < 2; i++) await expect(calls[path]?.()).rejects.toMatchObject({ code: "RATE_LIMITED" })
   expect(warnings).toEqual([expect.stringContaining("trusted-proxies")])
 })
+
+test.each(["strict", "lax"])("a refresh cookie that the application reads must not be Strict: it is %s", async (site) => {
+  const other = await startWatchword("--cookie-same-site", site)
+  onTestFinished(() => other.stop())
+  const verifier = new Verifier(other.url)
+  onTestFinished(() => verifier.close())
+  for (const refreshCookie of ["own", "watchword"]) {
+    const [browser, body, warnings] = [new Browser(), person(), [] as string[]]
+    const warn = (message: string): void => void warnings.push(message)
+    const { auth } = application({ baseUrl: other.url, origin: other.url, verifier, refreshCookie, warn })
+    await auth(browser.request()).register(body)
+    await auth(browser.request()).login(body)
+    const isWrong = site === "strict" && refreshCookie === "watchword"
+    expect(warnings).toEqual(isWrong ? [expect.stringContaining("cookie-same-site=lax")] : [])
+  }
+}, 60_000)
 
 test("a token with a short life is not refreshed by each request", async () => {
   const short = await startWatchword("--access-ttl", "10s", "--limits", "off")
@@ -426,7 +442,7 @@ test("a browser without a challenge can't complete a sign-in, whatever its cooki
 })
 
 test.each(layouts)("a sign-in waits for the first factor over several requests, with $name", async (layout) => {
-  const strict = await startWatchword("--second-factor", "required", "--limits", "off")
+  const strict = await startWatchword("--second-factor", "required", "--limits", "off", "--cookie-same-site", "lax")
   onTestFinished(() => strict.stop())
   const verifier = new Verifier(strict.url)
   onTestFinished(() => verifier.close())
