@@ -51,6 +51,9 @@ func TestPythonVerifiesWithPyJWT(t *testing.T) {
 			t.Fatalf("after the session ended: %d %s", status, body)
 		}
 	}
+	if !i.cut.Load() {
+		t.Error("no stream of the feed was cut")
+	}
 	if status, _, body := p.ask(t, "/", string(i.session.AccessToken)); status != 200 {
 		t.Errorf("another session: %d %s", status, body)
 	}

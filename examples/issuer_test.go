@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type issuer struct {
 	options watchword.Options
 	store   *sqlite.Store
 	session *watchword.SignIn
+	cut     atomic.Bool // whether a stream of the revocation feed has been cut
 }
 
 const password = "seven purple otters"
@@ -49,10 +51,27 @@ func newIssuer(t *testing.T, changes ...func(*watchword.Options)) *issuer {
 	ctx, cancel := context.WithCancel(context.Background())
 	background.Go(func() { engine.Run(ctx) })
 	t.Cleanup(func() { cancel(); background.Wait() })
-	web := &http.Server{Handler: edge}
+	web := &http.Server{Handler: i.cutFirstStream(edge)}
 	go func() { _ = web.Serve(listener) }()
 	t.Cleanup(func() { _ = web.Close() })
 	return i
+}
+
+// cutFirstStream cuts the first stream of the revocation feed in the middle of an event and of a chunk.
+func (i *issuer) cutFirstStream(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/revocations/stream" || i.cut.Swap(true) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = io.WriteString(connection, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"+
+			"Transfer-Encoding: chunked\r\n\r\n400\r\ndata: eyJ")
+		_ = connection.Close()
+	})
 }
 
 func (i *issuer) engine(t *testing.T, store *sqlite.Store, options watchword.Options) *watchword.Engine {

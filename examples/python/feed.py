@@ -26,7 +26,7 @@ class Feed:
                     for line in lines:
                         if line.startswith(b"data:"):
                             self.take(line[5:].strip().decode())
-            except (OSError, ValueError, jwt.PyJWTError) as error:
+            except Exception as error:  # of any kind: without this thread, tokens of ended sessions are accepted
                 print(f"can't read the revocation feed: {error}", flush=True)
             time.sleep(0.2)
 
@@ -44,6 +44,7 @@ class Feed:
         elif "state" in body:  # a heartbeat: all smaller numbers have arrived
             self.cursor = self.largest
             self.sessions = {sid: at for sid, at in self.sessions.items() if at > time.monotonic() - RETENTION}
+            self.users = {sub: at for sub, at in self.users.items() if at > time.time() - RETENTION}
 
     def rejects(self, claims):
         return claims["sid"] in self.sessions or claims["iat"] < self.users.get(claims["sub"], 0)
