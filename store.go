@@ -101,6 +101,7 @@ type Tx interface {
 type UserTx interface {
 	// InsertUser reports false if an account has the address, or if the previous owner of the address can still take it
 	// back (an unexpired MailAddressChanged token). With the account, it adds a callback of the kind CallbackSignup.
+	// An account without an id is an error: all such accounts would be one.
 	InsertUser(context.Context, User, time.Time) (bool, error)
 	User(context.Context, UserID) (User, error)
 	UserByEmail(context.Context, Address) (User, error)

@@ -40,13 +40,16 @@ func (m *Manager) waitForProof(ctx context.Context, s settlement, res *Result) e
 }
 
 // readMailed reads the mailed link of a purposeVerify attempt. It uses the address of the link,
-// also if the provider reports another one now.
+// also if the provider reports another one now, or none.
 func (m *Manager) readMailed(ctx context.Context, s *settlement) error {
 	link, waiting, err := m.engine.OpenVerifyLink(ctx, watchword.Secret(s.attempt.Mailed), s.at)
 	if err != nil {
 		return err
 	}
-	s.mailed, s.wanted.Email = link, link.Email
+	claims := s.claims
+	claims.Email = string(link.Email)
+	s.mailed = link
+	s.wanted, _ = m.account(claims)
 	for _, one := range waiting {
 		identity, err := m.waitingIdentity(one)
 		if err != nil {

@@ -150,6 +150,19 @@ var users = map[string]func(suite){
 		same(s, "user at the end", s.user(u.ID), u)
 	},
 
+	"UserWithoutAnIDIsNotInserted": func(s suite) {
+		bare := User(1)
+		bare.ID = ""
+		if err := s.Update(s.Context(), func(tx watchword.Tx) error {
+			inserted, err := tx.InsertUser(s.Context(), bare, Start)
+			same(s, "inserted", inserted, false)
+			return err
+		}); err == nil {
+			s.Error("there was no error")
+		}
+		s.wantHeld(true, "with an id", insertUser(User(1), Start))
+	},
+
 	"AddressIsUnique": func(s suite) {
 		u, twin := s.addUser(1), User(2)
 		twin.Email = u.Email

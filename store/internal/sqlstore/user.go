@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -129,6 +130,9 @@ func scanUser(s scanner) (u watchword.User, err error) {
 // second check is a statement of its own and sees the commit (READ COMMITTED). If it finds
 // a token, the new row is deleted in the same transaction.
 func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bool, error) {
+	if u.ID == "" {
+		return false, errors.New("the account has no id")
+	}
 	inserted, err := t.change(ctx, insertUser, append(values(storedUser(&u)), millis(now))...)
 	if err != nil || !inserted {
 		return false, err
