@@ -45,7 +45,7 @@ type Result struct {
 
 // Callback completes an attempt. Codes: CodeNotFound, CodeChallengeInvalid, CodeProviderRefused,
 // CodeProviderUnavailable, CodeLinkRequired, CodeIdentityTaken, CodeSignupClosed, CodeAccountDisabled,
-// CodeEmailNotVerified, CodeEmailTaken, CodeSecondFactorRequired, CodeEnrolmentRequired,
+// CodeEmailNotVerified, CodeEmailTaken, CodeFactorLimit, CodeSecondFactorRequired, CodeEnrolmentRequired,
 // CodeRateLimited, CodeTryLater. If the result is a code, Exchange checks the account and its
 // factors.
 func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, err error) {
@@ -270,29 +270,26 @@ func (m *Manager) signIn(ctx context.Context, s settlement, v verdict) (*watchwo
 func (m *Manager) claim(
 	ctx context.Context, tx Tx, s settlement, v verdict,
 ) (id watchword.UserID, events []watchword.Event, err error) {
-	if v == enter {
+	owner, kind := s.facts.local, watchword.EventIdentityLinked
+	switch v {
+	case enter:
 		// The account is locked first, as everywhere else, so that two requests can't wait for each other.
 		known := s.facts.owner
 		if err := held(tx.LockUser(ctx, known.ID, known.Email)); err != nil {
 			return "", nil, err
 		}
 		return known.ID, nil, held(tx.UseIdentity(ctx, s.identity(known.ID)))
-	}
-	owner, kind := s.facts.local, watchword.EventIdentityLinked
-	switch v {
+	case adopt:
+		event, err := m.link(ctx, tx, s, owner)
+		return owner.ID, []watchword.Event{event}, err
 	case create:
 		owner, kind = s.wanted, watchword.EventSignup
-	case adopt:
-		err = held(tx.LockUser(ctx, owner.ID, owner.Email))
 	}
-	if v != adopt {
-		if s.wanted.Name != "" {
-			owner.Name = s.wanted.Name
-		}
-		owner.PasswordHash, owner.VerifiedAt = "", s.at
-		err = m.engine.ProveFirst(ctx, tx, s.facts.local, s.mailed, owner)
+	if s.wanted.Name != "" {
+		owner.Name = s.wanted.Name
 	}
-	if err != nil {
+	owner.PasswordHash, owner.VerifiedAt = "", s.at
+	if err := m.engine.ProveFirst(ctx, tx, s.facts.local, s.mailed, owner); err != nil {
 		return "", nil, err
 	}
 	event, err := m.insert(ctx, tx, s, owner, kind)
