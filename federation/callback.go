@@ -45,9 +45,9 @@ type Result struct {
 
 // Callback completes an attempt. Codes: CodeNotFound, CodeChallengeInvalid, CodeProviderRefused,
 // CodeProviderUnavailable, CodeLinkRequired, CodeIdentityTaken, CodeSignupClosed, CodeAccountDisabled,
-// CodeEmailNotVerified, CodeEmailTaken, CodeFactorLimit, CodeSecondFactorRequired, CodeEnrolmentRequired,
-// CodeRateLimited, CodeTryLater. If the result is a code, Exchange checks the account and its
-// factors.
+// CodeEmailNotVerified, CodeEmailTaken, CodeFactorLimit, CodeInvalidCredentials (purposeVerify),
+// CodeSecondFactorRequired, CodeEnrolmentRequired, CodeRateLimited, CodeTryLater. If the result is a code,
+// Exchange checks the account and its factors.
 func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, err error) {
 	p, err := m.provider(r.Provider)
 	if err != nil {
@@ -157,6 +157,9 @@ func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
 		return m.requireLink(ctx, s, res)
 	case wait:
 		return m.waitForProof(ctx, s, res)
+	case other:
+		return refuse(watchword.CodeInvalidCredentials, "This sign-up did not begin with this account at "+s.info.Name+
+			". Open the link again, and use the password or the account that it began with.")
 	case closed:
 		return refuse(watchword.CodeSignupClosed, "Sign-up is closed. Contact the people who run this service.")
 	}

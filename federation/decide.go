@@ -16,7 +16,7 @@ const (
 type facts struct {
 	purpose purpose
 	owner   watchword.User // of the known identity
-	vouched bool           // the provider guarantees the address
+	vouched bool           // the provider guarantees the address; verify: that of the mailed link
 	local   watchword.User // the account with the address
 
 	self watchword.User // link: the user of the live session; empty: the session has ended
@@ -40,6 +40,7 @@ const (
 	firstProof   verdict = "first-proof"   // take the account from a creator who never proved the address
 	wait         verdict = "wait"          // mail the address: it has to be proven first
 	closed       verdict = "closed"        // no account is created
+	other        verdict = "other"         // the mailed link is for a sign-up that began in another way
 	invalid      verdict = "invalid"       // the attempt can't be completed
 )
 
@@ -59,7 +60,7 @@ func decideIdentity(f facts) verdict {
 		return link
 	case known:
 		return enter
-	case f.purpose == purposeVerify:
+	case f.purpose == purposeVerify && !f.vouched:
 		return decideVerify(f)
 	case !f.vouched && !f.signUp:
 		return closed // whether or not the address has an account
@@ -78,11 +79,13 @@ func decideIdentity(f facts) verdict {
 }
 
 // decideVerify decides for the mailed link of a sign-up that waits with an identity. The mailbox and
-// the same identity together are a proof.
+// the same identity together are a proof. An address that the provider vouches for needs no link.
 func decideVerify(f facts) verdict {
 	switch {
-	case !f.waits || f.local.Verified():
+	case f.local.Verified():
 		return invalid
+	case !f.waits:
+		return other
 	case f.local.ID != "":
 		return firstProof
 	case !f.signUp:

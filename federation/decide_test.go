@@ -61,7 +61,14 @@ func TestDecideIdentityFollowsTheTable(t *testing.T) {
 		{"mailed link, it waits, closed", F{Purpose: verify, Waits: true}, "closed"},
 		{"mailed link, it waits, squatted", F{Purpose: verify, Waits: true, Local: squatter}, "first-proof"},
 		{"mailed link, it waits, proven meanwhile", F{Purpose: verify, Waits: true, Local: ada}, "invalid"},
-		{"mailed link, another identity", F{Purpose: verify, SignUp: true, Vouched: true}, "invalid"},
+		{"mailed link, another identity", F{Purpose: verify, SignUp: true}, "other"},
+		{"mailed link, another identity, closed", F{Purpose: verify}, "other"},
+		{"mailed link, another identity, squatted", F{Purpose: verify, SignUp: true, Local: squatter}, "other"},
+		{"mailed link, another identity, proven meanwhile", F{Purpose: verify, SignUp: true, Local: ada}, "invalid"},
+		{"mailed link, vouched", F{Purpose: verify, SignUp: true, Vouched: true}, "create"},
+		{"mailed link, vouched, closed", F{Purpose: verify, Vouched: true}, "closed"},
+		{"mailed link, vouched, squatted", F{Purpose: verify, Vouched: true, Local: squatter}, "first-proof"},
+		{"mailed link, vouched, proven meanwhile", F{Purpose: verify, Vouched: true, Local: ada}, "link-required"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -85,7 +92,7 @@ func TestAnAddressAloneOpensNoProvenAccount(t *testing.T) {
 				got := federation.Decide(f)
 				// "link" is to the account of the session.
 				allowed := []string{"link-required", "wait", "closed", "invalid", "link"}
-				if f.Vouched && f.LinkProven && purpose == "signin" {
+				if f.Vouched && f.LinkProven && purpose != "link" {
 					allowed = append(allowed, "adopt")
 				}
 				if !slices.Contains(allowed, got) || got == "link" && self.ID == "" {

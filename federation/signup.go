@@ -3,7 +3,6 @@ package federation
 import (
 	"context"
 	"encoding/json"
-	"errors"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -46,6 +45,7 @@ func (m *Manager) readMailed(ctx context.Context, s *settlement) error {
 	if err != nil {
 		return err
 	}
+	s.facts.vouched = s.facts.vouched && s.wanted.Email == link.Email
 	claims := s.claims
 	claims.Email = string(link.Email)
 	s.mailed = link
@@ -69,26 +69,6 @@ func (m *Manager) waitingIdentity(s watchword.Signup) (w waitingIdentity, err er
 		return w, nil // sealed under another master key: it matches no identity
 	}
 	return w, json.Unmarshal(plain, &w)
-}
-
-// WaitingProvider returns the provider with which a mailed link can be completed, if a sign-up with an
-// identity waits for it.
-func (m *Manager) WaitingProvider(ctx context.Context, token watchword.Secret) (info Info, found bool, err error) {
-	_, waiting, err := m.engine.OpenVerifyLink(ctx, token, m.engine.Now())
-	var refusal *watchword.Error
-	if errors.As(err, &refusal) {
-		return info, false, nil // the page of the link says why
-	}
-	for _, one := range waiting {
-		identity, err := m.waitingIdentity(one)
-		if err != nil {
-			return info, false, err
-		}
-		if p := m.byID[identity.Provider]; p != nil {
-			return p.Info(), true, nil
-		}
-	}
-	return info, false, err
 }
 
 // StartVerify begins an attempt that completes a mailed link. Codes: CodeNotFound,

@@ -166,9 +166,9 @@ func TestUnvouchedAddressRevealsNoAccount(t *testing.T) {
 
 		// The owner of the free address completes it with the link and the same identity.
 		token := string(s.mail(t, watchword.MailVerify).Token)
-		s.acme.as("mallory", "bob@example.com", true)
+		s.acme.as("mallory", "bob@example.com", false)
 		other := newBrowser(t)
-		other.get(other.through(s, token)).fails(t, watchword.CodeChallengeInvalid)
+		other.get(other.through(s, token)).fails(t, watchword.CodeInvalidCredentials)
 		s.acme.as("bob", "somebody@example.com", false)
 		owner := newBrowser(t)
 		owner.get(owner.through(s, token)).goes(t, "/account")

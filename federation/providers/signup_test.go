@@ -1,6 +1,7 @@
 package providers_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/watchword-auth/watchword"
@@ -42,6 +43,69 @@ func TestMailedLinkCreatesACompleteAccountWithoutAnAddressOfTheProvider(t *testi
 		}
 		if len(ids) != 2 || ids[""] || ids[nil] {
 			t.Errorf("ids: %v", ids)
+		}
+	})
+}
+
+// acme vouches for the address of the link, as it does in a sign-in. A sign-up of somebody else is gone afterwards.
+func TestMailedLinkAcceptsAProviderThatVouchesForItsAddress(t *testing.T) {
+	for _, mode := range []watchword.SignupMode{watchword.SignupOpen, watchword.SignupVerified} {
+		with := withScripted()
+		with.engine = func(o *watchword.Options) { o.Signup = mode }
+		t.Run(string(mode), func(t *testing.T) {
+			onBothStores(t, with, func(t *testing.T, s *site) {
+				stranger := newBrowser(t)
+				form := map[string]any{"email": "ada@example.com", "password": password}
+				stranger.call(s, "POST", "/register", form, "")
+				token := string(s.mail(t, watchword.MailVerify).Token)
+				b := newBrowser(t)
+				b.get(b.through(s, token)).goes(t, "/account")
+				u, _ := b.me(s)
+				if all := s.identities(t, "ada@example.com"); len(all) != 1 || u["emailVerified"] != true {
+					t.Errorf("the account %v has the identities %+v", u, all)
+				}
+				if stays, _ := stranger.me(s); stays != nil {
+					t.Error("the session of the stranger continues")
+				}
+				for path, body := range map[string]map[string]any{
+					"/login": form, "/email/verify": {"token": token, "password": password},
+				} {
+					if p := newBrowser(t).call(s, "POST", path, body, ""); p.StatusCode == 200 {
+						t.Errorf("%s works: %s", path, p.text)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Nobody vouches for the address, and the sign-up waits with a password or with another identity. The page says so, and
+// the link stays valid.
+func TestMailedLinkSaysThatTheSignUpBeganInAnotherWay(t *testing.T) {
+	with := withScripted()
+	with.engine = func(o *watchword.Options) { o.Signup = watchword.SignupVerified }
+	onBothStores(t, with, func(t *testing.T, s *site) {
+		newBrowser(t).call(s, "POST", "/register", map[string]any{"email": "ada@example.com", "password": password}, "")
+		byPassword := string(s.mail(t, watchword.MailVerify).Token)
+		for _, token := range []string{byPassword, s.waiting(t, "bob", "bob@example.com")} {
+			for _, claims := range []map[string]any{
+				{"sub": "mallory"}, {"sub": "mallory", "email": "bob@example.com", "email_verified": false},
+				{"sub": "mallory", "email": "mallory@example.com", "email_verified": true},
+			} {
+				s.acme.set(func(s *scripted) { s.user = claims })
+				b := newBrowser(t)
+				p := b.get(b.through(s, token))
+				p.fails(t, watchword.CodeInvalidCredentials)
+				shown := b.get(s.url + p.location())
+				if !strings.Contains(shown.text, "This sign-up did not begin with this account at Acme.") {
+					t.Errorf("%v: the page shows no reason: %s", claims, shown.text)
+				}
+			}
+		}
+		b := newBrowser(t)
+		body := map[string]any{"token": byPassword, "password": password}
+		if p := b.call(s, "POST", "/email/verify", body, ""); p.StatusCode != 200 {
+			t.Errorf("the right password: %d %s", p.StatusCode, p.text)
 		}
 	})
 }
