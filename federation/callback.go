@@ -157,6 +157,9 @@ func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
 		return m.requireLink(ctx, s, res)
 	case wait:
 		return m.waitForProof(ctx, s, res)
+	case disabled:
+		return m.engine.Failed(ctx, watchword.FactorTry{User: s.facts.local, Client: s.client, At: s.at},
+			refuse(watchword.CodeAccountDisabled, "This account is disabled. Contact the people who run this service."), "")
 	case other:
 		return refuse(watchword.CodeInvalidCredentials, "This sign-up did not begin with this account at "+s.info.Name+
 			". Open the link again, and use the password or the account that it began with.")

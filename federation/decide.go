@@ -38,6 +38,7 @@ const (
 	adopt        verdict = "adopt"         // link to the proven account, and sign in
 	linkRequired verdict = "link-required" // link after a full sign-in to the proven account
 	firstProof   verdict = "first-proof"   // take the account from a creator who never proved the address
+	disabled     verdict = "disabled"      // the account with the address is disabled
 	wait         verdict = "wait"          // mail the address: it has to be proven first
 	closed       verdict = "closed"        // no account is created
 	other        verdict = "other"         // the mailed link is for a sign-up that began in another way
@@ -66,6 +67,8 @@ func decideIdentity(f facts) verdict {
 		return closed // whether or not the address has an account
 	case !f.vouched:
 		return wait
+	case f.local.Disabled():
+		return disabled
 	case f.local.Verified() && f.linkProven:
 		return adopt
 	case f.local.Verified():
@@ -86,6 +89,8 @@ func decideVerify(f facts) verdict {
 		return invalid
 	case !f.waits:
 		return other
+	case f.local.Disabled():
+		return disabled
 	case f.local.ID != "":
 		return firstProof
 	case !f.signUp:

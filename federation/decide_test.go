@@ -15,6 +15,10 @@ var (
 	ada      = watchword.User{ID: "ada", Email: "ada@example.com", VerifiedAt: time.Unix(1, 0)}
 	bob      = watchword.User{ID: "bob", Email: "bob@example.com", VerifiedAt: time.Unix(1, 0)}
 	squatter = watchword.User{ID: "squatter", Email: "ada@example.com"}
+
+	disabled = watchword.User{ID: "ada", Email: "ada@example.com", VerifiedAt: time.Unix(1, 0),
+		DisabledAt: time.Unix(2, 0)}
+	disabledSquatter = watchword.User{ID: "squatter", Email: "ada@example.com", DisabledAt: time.Unix(2, 0)}
 )
 
 // F shortens the rows of the table.
@@ -48,6 +52,11 @@ func TestDecideIdentityFollowsTheTable(t *testing.T) {
 		{"vouched, squatted account", F{Purpose: signIn, Vouched: true, Local: squatter}, "first-proof"},
 		{"vouched, squatted account, link-proven",
 			F{Purpose: signIn, Vouched: true, Local: squatter, LinkProven: true}, "first-proof"},
+		{"vouched, disabled account", F{Purpose: signIn, Vouched: true, Local: disabled}, "disabled"},
+		{"vouched, disabled account, link-proven",
+			F{Purpose: signIn, Vouched: true, Local: disabled, LinkProven: true}, "disabled"},
+		{"vouched, disabled squatted account", F{Purpose: signIn, Vouched: true, Local: disabledSquatter}, "disabled"},
+		{"not vouched, disabled account", F{Purpose: signIn, SignUp: true, Local: disabled}, "wait"},
 
 		{"not vouched, no account", F{Purpose: signIn, SignUp: true}, "wait"},
 		{"not vouched, proven account", F{Purpose: signIn, SignUp: true, Local: ada}, "wait"},
@@ -60,6 +69,7 @@ func TestDecideIdentityFollowsTheTable(t *testing.T) {
 		{"mailed link, it waits", F{Purpose: verify, Waits: true, SignUp: true}, "create"},
 		{"mailed link, it waits, closed", F{Purpose: verify, Waits: true}, "closed"},
 		{"mailed link, it waits, squatted", F{Purpose: verify, Waits: true, Local: squatter}, "first-proof"},
+		{"mailed link, it waits, disabled", F{Purpose: verify, Waits: true, Local: disabledSquatter}, "disabled"},
 		{"mailed link, it waits, proven meanwhile", F{Purpose: verify, Waits: true, Local: ada}, "invalid"},
 		{"mailed link, another identity", F{Purpose: verify, SignUp: true}, "other"},
 		{"mailed link, another identity, closed", F{Purpose: verify}, "other"},

@@ -37,3 +37,38 @@ func TestConnectionWithoutASignInIsMailedAndLimited(t *testing.T) {
 		}
 	})
 }
+
+// The operator has disabled the account with the address. Its owner learns that, whether or not the address was proven.
+//
+// SW-15
+func TestProviderOpensNoDisabledAccount(t *testing.T) {
+	for name, auto := range map[string]bool{"link-proven=off": false, "link-proven=auto": true} {
+		with := withApp()
+		with.link = auto
+		t.Run(name, func(t *testing.T) {
+			onBothStores(t, with, func(t *testing.T, s *site) {
+				s.proven(t, "proven@example.com")
+				newBrowser(t).register(s, "new@example.com")
+				for _, email := range []string{"new@example.com", "proven@example.com"} {
+					u, err := s.engine.Operator().FindUser(t.Context(), email)
+					must(t, err)
+					must(t, s.engine.Operator().DisableUser(t.Context(), u.ID))
+					s.acme.as(email, email, true)
+					b := newBrowser(t)
+					b.get(b.toCallback(s, "acme", "?page=login")).fails(t, watchword.CodeAccountDisabled)
+					to := b.get(b.toCallback(s, "acme", startOf(challengeOf(verifier)))).location()
+					if !strings.HasPrefix(to, app+"&error=ACCOUNT_DISABLED") {
+						t.Errorf("%s: the application gets %s", email, to)
+					}
+					if got, _ := b.me(s); got != nil || len(s.identities(t, email)) != 0 {
+						t.Errorf("%s: signed in as %v, with the identities %+v", email, got, s.identities(t, email))
+					}
+					failed := "SELECT id FROM events WHERE kind = 'login_failed' AND user_id = '" + string(u.ID) + "'"
+					if len(s.place.rows(t, failed)) == 0 { // equal events are one row with a number
+						t.Errorf("%s: no failed sign-in is recorded", email)
+					}
+				}
+			})
+		})
+	}
+}
