@@ -24,7 +24,8 @@ func (p *pages) signupPage(w http.ResponseWriter, r *http.Request) error {
 	return p.signPage(w, r, "signup")
 }
 
-// signPage shows the form to sign in or up. A user who is already signed in is redirected.
+// signPage shows the form to sign in or up. A user who is already signed in is redirected, except after an attempt at a
+// provider that failed: a step-up and a second account begin with a session.
 func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) error {
 	if p.isCrossSiteVisit(r) {
 		return p.reload(w, r)
@@ -33,19 +34,23 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 	if err != nil {
 		return err
 	}
-	if who.signedIn {
+	// A reason of this request wins over a notice. The values are compared one by one, so the URL
+	// can't make the page show another text.
+	why := cmp.Or(who.why, p.flash(w, r, "why"))
+	if who.signedIn && why != "provider" {
 		p.redirect(w, p.afterSignIn(r), nil)
 		return nil
 	}
 	v := p.signView(r, page)
-	// A reason of this request wins over a notice. The values are compared one by one, so the URL
-	// can't make the page show another text.
-	switch why := cmp.Or(who.why, p.flash(w, r, "why")); why {
+	switch why {
 	case "ended", "reused", "step":
 		v.Problem = v.T("why." + why)
 	case "provider":
 		v.Problem = v.providerProblem(r, v.offered)
 		p.expectLink(r, v)
+		data := v.Data.(loginData)
+		data.SignedIn = who.User.Email
+		v.Data = data
 	case "out", "deleted":
 		v.Notice = v.T("why." + why)
 	}
@@ -56,7 +61,8 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 // were written for earlier releases.
 type loginData struct {
 	ReturnTo string
-	Passkey  *passkeyForm // nil: passkeys are off, or the page is not the sign-in
+	Passkey  *passkeyForm      // nil: passkeys are off, or the page is not the sign-in
+	SignedIn watchword.Address // of the session that continues after a failed attempt at a provider; "": no session
 }
 
 // signView returns the view of a form. The script of the passkey form makes the browser suggest passkeys

@@ -1,0 +1,49 @@
+package providers_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// The messages of the hosted pages after an attempt, and the cookies of attempts.
+
+// A step-up and a second account begin with a session. Its user learns why the attempt failed, too.
+func TestProblemOfAnAttemptIsShownToASignedInUser(t *testing.T) {
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		b := newBrowser(t)
+		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+		s.acme.set(func(a *scripted) {
+			a.query = func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }
+		})
+		codes := s.url + "/account/recovery-codes"
+		to := b.get(b.toCallback(s, "acme", "?page=step-up&return_to="+url.QueryEscape(codes)))
+		to.fails(t, watchword.CodeProviderRefused)
+		shown := b.get(s.url + to.location())
+		for _, text := range []string{"Acme did not complete the sign-in.", "ada@example.com", `href="/account?return_to=`,
+			`href="/sign-in/acme?page=login&amp;return_to=` + url.QueryEscape(codes)} {
+			if !strings.Contains(shown.text, text) {
+				t.Errorf("the page %d lacks %q: %s", shown.StatusCode, text, shown.text)
+			}
+		}
+		// The message is shown once, and a link can't show it.
+		b.get(s.url+to.location()).goes(t, codes)
+
+		s.proven(t, "bob@example.com")
+		s.acme.set(func(a *scripted) { a.query = nil })
+		s.acme.as("bob", "bob@example.com", true)
+		to = b.get(b.toCallback(s, "acme", "?page=login"))
+		to.fails(t, watchword.CodeLinkRequired)
+		shown = b.get(s.url + to.location())
+		if !strings.Contains(shown.text, "You already have an account here.") ||
+			!strings.Contains(shown.text, `value="bob@example.com"`) {
+			t.Errorf("the page does not ask for the password: %d %s", shown.StatusCode, shown.text)
+		}
+		b.post(s.url+"/login", url.Values{"email": {"bob@example.com"}, "password": {password}}).goes(t, "/account")
+		if len(s.identities(t, "bob@example.com")) != 1 {
+			t.Error("the sign-in has not connected the provider")
+		}
+	})
+}
