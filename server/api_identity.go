@@ -104,7 +104,7 @@ func (a *api) startLink(w http.ResponseWriter, r *http.Request, who watchword.Id
 		return a.withoutCause(w, err)
 	}
 	// The response sets a cookie of this host, which a front-end on another site can't use.
-	a.cookies.attemptCookie(started.State).Set(w, string(started.Sealed), federation.AttemptLife)
+	a.setAttempt(w, r, started)
 	// The URL has the state, which is useless without the cookie of this browser.
 	return respond.JSON(w, http.StatusOK, startedAnswer{started.URL})
 }

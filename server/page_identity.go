@@ -79,8 +79,7 @@ func (p *pages) connectedAccounts(all []federation.Identity) (rows []connectedAc
 // leaveFor shows a page that leads to a provider. A redirect is not possible here: browsers apply
 // form-action of the Content-Security-Policy to the redirects of a form.
 func (p *pages) leaveFor(w http.ResponseWriter, r *http.Request, started federation.Started) error {
-	p.dropOldAttempts(w, r)
-	p.cookies.attemptCookie(started.State).Set(w, string(started.Sealed), federation.AttemptLife)
+	p.setAttempt(w, r, started)
 	// The page has a link as well, for browsers that don't follow the refresh.
 	v := p.newView(r, "again")
 	v.Title, v.Data = v.T("error.moment"), started.URL

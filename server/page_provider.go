@@ -31,9 +31,9 @@ func (c *cookies) attemptCookie(state string) tokencookie.Cookie {
 	return cookie
 }
 
-// dropOldAttempts deletes the oldest cookies of attempts until there is room for one more. Otherwise a
-// page that opens many attempts would fill the browser's request headers.
-func (p *pages) dropOldAttempts(w http.ResponseWriter, r *http.Request) {
+// setAttempt stores a new attempt in a cookie of its own. It deletes the oldest ones until there is room for it.
+// Otherwise a page that opens many attempts would fill the browser's request headers.
+func (e edge) setAttempt(w http.ResponseWriter, r *http.Request, started federation.Started) {
 	// The time is inside the cookie. The order of cookies in a header does not say which is older.
 	type old struct {
 		name    string
@@ -41,18 +41,20 @@ func (p *pages) dropOldAttempts(w http.ResponseWriter, r *http.Request) {
 	}
 	var all []old
 	for _, cookie := range r.Cookies() {
-		if strings.HasPrefix(cookie.Name, p.cookies.attempt.Name) {
-			opened, _ := p.federation.OpenAttempt(watchword.Secret(cookie.Value)) // an invalid one is the oldest
+		if strings.HasPrefix(cookie.Name, e.cookies.attempt.Name) {
+			opened, _ := e.federation.OpenAttempt(watchword.Secret(cookie.Value)) // an invalid one is the oldest
 			all = append(all, old{cookie.Name, opened})
 		}
 	}
 	slices.SortFunc(all, func(a, b old) int { return a.attempt.At.Compare(b.attempt.At) })
 	// A negative number of rounds means that there is room.
 	for i := range len(all) - maxAttempts + 1 {
-		cookie := p.cookies.attempt
+		cookie := e.cookies.attempt
 		cookie.Name = all[i].name
 		cookie.Clear(w)
 	}
+	// The state is in the URL of the provider, and the secrets of the attempt are only in the cookie.
+	e.cookies.attemptCookie(started.State).Set(w, string(started.Sealed), federation.AttemptLife)
 }
 
 // updateAttempts tells the attempts of other tabs which session this browser has now. The sign-in that
@@ -94,9 +96,7 @@ func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 		}
 		return p.providerFailed(w, r, at, err)
 	}
-	// The state is in the URL of the provider, and the secrets of the attempt are only in the cookie.
-	p.dropOldAttempts(w, r)
-	p.cookies.attemptCookie(started.State).Set(w, string(started.Sealed), federation.AttemptLife)
+	p.setAttempt(w, r, started)
 	p.leave(w, started.URL)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
 )
 
 // The messages of the hosted pages after an attempt, and the cookies of attempts.
@@ -46,4 +47,44 @@ func TestProblemOfAnAttemptIsShownToASignedInUser(t *testing.T) {
 			t.Error("the sign-in has not connected the provider")
 		}
 	})
+}
+
+// A browser keeps five attempts, whichever way began them. The newest one works.
+//
+// SW-25
+func TestBrowserKeepsFiveAttempts(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, withScripted())
+	b, _ := s.proven(t, "ada@example.com")
+	b.post(s.url+"/login", url.Values{"email": {"ada@example.com"}, "password": {password}}).goes(t, "/account")
+	_, access := b.me(s)
+	home, err := url.Parse(s.url)
+	must(t, err)
+	for _, begin := range []func() string{
+		func() string { return b.toCallback(s, "acme", "") },
+		func() string { return b.leave(s, b.post(s.url+"/account/identities/acme", url.Values{})) },
+		func() string {
+			long := s.url + "/account?" + strings.Repeat("x", 900)
+			p := b.call(s, "POST", "/identities/acme", map[string]any{"returnTo": long}, access)
+			_, at := b.follow(parse[struct{ URL string }](t, p.text).URL, federation.RedirectURI(s.url, "acme"))
+			return at
+		},
+	} {
+		var last string
+		for range 7 {
+			last = begin()
+		}
+		var attempts int
+		for _, c := range b.Jar.Cookies(home) {
+			if strings.HasPrefix(c.Name, "watchword-with-") {
+				attempts++
+			}
+		}
+		if attempts != 5 {
+			t.Errorf("the browser has %d attempts, want 5", attempts)
+		}
+		if p := b.get(last); p.StatusCode != 303 || strings.Contains(p.location(), "CHALLENGE_INVALID") {
+			t.Errorf("the newest attempt: %d to %s", p.StatusCode, p.location())
+		}
+	}
 }
