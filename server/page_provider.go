@@ -143,9 +143,9 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 		// Without its cookie, the attempt is unknown, and the path still names the provider.
 		result.Attempt.Provider = request.Provider
 		return p.providerFailed(w, r, result.Attempt, err)
-	// The page is the same whether or not the address has an account.
 	case result.Waiting && (result.Attempt.Page || p.returnTo(r) == ""):
-		return p.showMessage(w, r, messagePage{Title: "signup.sent.title", Text: "signup.sent.text", Mailed: true})
+		p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {"mailed"}}))
+		return nil
 	case result.Waiting:
 		p.leave(w, withError(p.returnTo(r), watchword.CodeEmailNotVerified))
 		return nil

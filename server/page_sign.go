@@ -37,6 +37,9 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 	// A reason of this request wins over a notice. The values are compared one by one, so the URL
 	// can't make the page show another text.
 	why := cmp.Or(who.why, p.flash(w, r, "why"))
+	if why == "mailed" {
+		return p.showMailed(w, r)
+	}
 	if who.signedIn && why != "provider" {
 		p.redirect(w, p.afterSignIn(r), nil)
 		return nil
@@ -123,11 +126,17 @@ func (p *pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 		return p.refill(w, r, p.signView(r, "signup").filled("signup", form), err)
 	}
 	if in == nil {
-		return p.showMessage(w, r, messagePage{Title: "signup.sent.title", Text: "signup.sent.text", Mailed: true})
+		return p.showMailed(w, r)
 	}
 	p.cookies.setSession(w, r, in)
 	p.redirect(w, p.afterSignIn(r), nil)
 	return nil
+}
+
+// showMailed says that the next step of a sign-up is in the inbox. The page is the same whether or not the address has
+// an account.
+func (p *pages) showMailed(w http.ResponseWriter, r *http.Request) error {
+	return p.showMessage(w, r, messagePage{Title: "signup.sent.title", Text: "signup.sent.text", Mailed: true})
 }
 
 // showClosed says that sign-up is closed, with the status of the API. It shows no form, because the

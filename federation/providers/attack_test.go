@@ -147,10 +147,10 @@ func TestUnvouchedAddressRevealsNoAccount(t *testing.T) {
 		s.proven(t, "ada@example.com")
 		s.acme.as("mallory", "ada@example.com", false)
 		taken := newBrowser(t)
-		first := taken.get(taken.toCallback(s, "acme", "?page=login"))
+		first := taken.mailed(s, "?page=login")
 		s.acme.as("bob", "bob@example.com", false)
 		free := newBrowser(t)
-		second := free.get(free.toCallback(s, "acme", "?page=login"))
+		second := free.mailed(s, "?page=login")
 		strip := func(p page) string { // the nonce of the page differs
 			_, nonce, _ := strings.Cut(p.Header.Get("Content-Security-Policy"), "nonce-")
 			nonce, _, _ = strings.Cut(nonce, "'")

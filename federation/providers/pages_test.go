@@ -1,6 +1,7 @@
 package providers_test
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -87,4 +88,30 @@ func TestBrowserKeepsFiveAttempts(t *testing.T) {
 			t.Errorf("the newest attempt: %d to %s", p.StatusCode, p.location())
 		}
 	}
+}
+
+// mailed goes through the provider and returns the page that says that a mail is on its way.
+func (b *browser) mailed(s *site, query string) page {
+	b.t.Helper()
+	to := b.get(b.toCallback(s, "acme", query))
+	if to.StatusCode != http.StatusSeeOther || strings.Contains(to.location(), "/callback") {
+		b.t.Fatalf("the response to the code is %d to %q, want a redirect to a page", to.StatusCode, to.location())
+	}
+	shown, _ := b.follow(s.url+to.location(), "")
+	return shown
+}
+
+// The code of the provider is not in the history, and a reload of the page does not repeat it.
+func TestMessageAboutAMailHasAnAddressOfItsOwn(t *testing.T) {
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		b := newBrowser(t)
+		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+		s.acme.as("bob", "bob@example.com", false)
+		for name, b := range map[string]*browser{"a visitor": newBrowser(t), "a signed-in user": b} {
+			if shown := b.mailed(s, "?page=login"); !strings.Contains(shown.text, "We emailed you the next step.") {
+				t.Errorf("%s sees %d %s", name, shown.StatusCode, shown.text)
+			}
+		}
+		b.get(s.url+"/login?why=mailed").goes(t, "/account")
+	})
 }

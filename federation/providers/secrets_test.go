@@ -23,7 +23,7 @@ func TestSecretsOfAProviderAreNotStored(t *testing.T) {
 			verified   bool
 			to         string
 		}{{"bob", "bob@example.com", true, "/account"}, {"ada", "ada@example.com", true, "/login"},
-			{"cyd", "cyd@example.com", false, ""}, {"", "", false, "/login"}} {
+			{"cyd", "cyd@example.com", false, "/login"}, {"", "", false, "/login"}} {
 			s.acme.as(c.sub, c.email, c.verified)
 			b := newBrowser(t)
 			at := b.toCallback(s, "acme", "?page=login")
