@@ -224,7 +224,7 @@ type StepUpRequest struct {
 
 // StepUp makes a session fresh. The session keeps its generation and does not rotate. It returns a
 // new access token and its life. Codes: CodeValidationFailed, CodeFactorWrong, CodePasswordWrong,
-// CodeStepUpRequired (a password, although the account has a factor), CodeRateLimited.
+// CodeStepUpRequired (a password, although the account has a factor or no password), CodeRateLimited.
 //
 // Unstable: package server calls it.
 func (m *Manager) StepUp(
@@ -232,7 +232,7 @@ func (m *Manager) StepUp(
 ) (access watchword.Secret, life time.Duration, err error) {
 	now := m.engine.Now()
 	if r.Password != "" {
-		if who.User.Factors > 0 {
+		if who.User.Factors > 0 || who.User.PasswordHash == "" { // Reauthenticate needs no password of a fresh session
 			return "", 0, m.engine.Fresh(who.User, watchword.Session{}, now)
 		}
 		charge, err := m.engine.Reauthenticate(ctx, who, r.Password, r.Client, now)

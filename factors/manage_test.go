@@ -121,6 +121,22 @@ func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
 	})
 }
 
+// An account without a password and factors has nothing that a step-up could check. Only another sign-in renews its
+// session.
+func TestStepUpAcceptsNoPasswordOfAnAccountWithoutOne(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withoutPassword(t, "ada@example.com")
+		for range 2 {
+			_, _, err := r.StepUp(t.Context(), a.who, factors.StepUpRequest{Password: "anything", Client: laptop})
+			wantStepUp(t, err, "aal1")
+			r.advance(stepUpAge - time.Second) // still fresh
+		}
+		if got := r.identity(t, a.in).Session; !got.AuthenticatedAt.Equal(a.who.Session.AuthenticatedAt) {
+			t.Errorf("a new proof at %v", got.AuthenticatedAt)
+		}
+	})
+}
+
 // 19
 func TestRemovedFactorTakesTheLevelWithIt(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {

@@ -401,7 +401,7 @@ type stepUpBody struct {
 	TOTP         string          `json:"totp,omitempty"`
 	RecoveryCode string          `json:"recoveryCode,omitempty"`
 	Passkey      json.RawMessage `json:"passkey,omitempty" doc:"AuthenticationResponseJSON, after step-up/options"`
-	Password     string          `json:"password,omitempty" doc:"Only for accounts without a factor"`
+	Password     string          `json:"password,omitempty" doc:"Only for accounts with a password and without a factor"`
 }
 
 // A steppedUpAnswer has no refresh token: the session keeps its generation.

@@ -354,7 +354,7 @@ func (p *pages) stepUpView(r *http.Request, who watchword.Identity, recovery boo
 	v := p.newView(r, "step-up")
 	data := v.proofOf(pathStepUp, recovery)
 	// An account without a password and factors becomes fresh by another sign-in.
-	data.External = p.federation != nil && who.User.PasswordHash == "" && who.User.Factors == 0
+	data.External = who.User.PasswordHash == "" && who.User.Factors == 0
 	data.Password, data.Email, data.Cancel = who.User.Factors == 0, who.User.Email, p.cancelOf(v.ReturnTo)
 	if !data.Password {
 		overview, err := p.factors.List(r.Context(), who.User.ID)
