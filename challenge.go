@@ -394,7 +394,8 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 // Without a link, a provider has proven the address. Codes: CodeMailTokenInvalid (a concurrent change), CodeEmailTaken.
 func (i Inside) ProveFirst(ctx context.Context, tx Tx, account User, link MailToken, owner User) error {
 	link.Email = owner.Email
-	return i.engine.proveFirst(ctx, tx, mailbox{link: link, account: account}, owner)
+	_, err := i.engine.proveFirst(ctx, tx, mailbox{link: link, account: account}, owner)
+	return err
 }
 
 // WaitForProof stores a sign-up with an identity until its address is proven, and mails a link to that address. It does

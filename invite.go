@@ -55,9 +55,8 @@ func (e *Engine) AcceptInvite(ctx context.Context, r InviteRequest) (*SignIn, er
 		return nil, err
 	}
 	owner := ownerAfter(box.account, candidate{"", signupDetails{Name: name, PasswordHash: hash}}, box.link.Email, now)
-	owner.Factors = 0 // proveFirst deletes them
 	n := entry{user: owner, persistent: r.Persistent, client: r.Client, at: now}
-	return e.signInByLink(ctx, n, r.Replaces, knowndevice.ID{}, func(tx Tx, owner User) error {
+	return e.signInByLink(ctx, n, r.Replaces, knowndevice.ID{}, func(tx Tx) (User, error) {
 		return e.proveFirst(ctx, tx, box, owner)
 	})
 }

@@ -108,7 +108,7 @@ func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Cl
 	event := e.event(EventPasswordReset, c, now).of(owner.ID)
 	err = e.record(ctx, &event, func(tx Tx) error {
 		if !box.account.Verified() {
-			err = e.proveFirst(ctx, tx, box, owner)
+			_, err = e.proveFirst(ctx, tx, box, owner)
 		} else {
 			err = e.setLinkedPassword(ctx, tx, box, owner)
 		}

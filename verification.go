@@ -150,21 +150,19 @@ func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequ
 		return nil, err
 	}
 	owner := ownerAfter(box.account, winner, box.link.Email, now)
-	if winner.SignupID != "" {
-		owner.Factors = 0 // proveFirst deletes them
-	}
 	n := entry{user: owner, persistent: r.Persistent, client: r.Client, at: now}
-	return e.signInByLink(ctx, n, r.Replaces, a.device, func(tx Tx, owner User) error {
-		if err := e.settle(ctx, tx, box, winner, owner); err != nil {
-			return err
+	return e.signInByLink(ctx, n, r.Replaces, a.device, func(tx Tx) (User, error) {
+		proven, err := e.settle(ctx, tx, box, winner, owner)
+		if err != nil {
+			return User{}, err
 		}
-		return refund(ctx, tx, a.failure...)
+		return proven, refund(ctx, tx, a.failure...)
 	})
 }
 
-// signInByLink opens a session after prove has given the address to its owner, in the same transaction.
+// signInByLink opens a session for the owner that prove returns, in the transaction that has given the address to it.
 func (e *Engine) signInByLink(
-	ctx context.Context, n entry, replaces Secret, device knowndevice.ID, prove func(Tx, User) error,
+	ctx context.Context, n entry, replaces Secret, device knowndevice.ID, prove func(Tx) (User, error),
 ) (*SignIn, error) {
 	n.proofs = []proof{proofPassword}
 	n, err := e.newEntry(ctx, n, replaces)
@@ -174,7 +172,7 @@ func (e *Engine) signInByLink(
 	verified := e.event(EventEmailVerified, n.client, n.at).of(n.user.ID).on(n.id)
 	var out outcome
 	err = e.store.Update(ctx, func(tx Tx) error {
-		if err := prove(tx, n.user); err != nil {
+		if n.user, err = prove(tx); err != nil {
 			return err
 		}
 		if err := tx.InsertEvent(ctx, verified); err != nil {
@@ -272,40 +270,46 @@ func ownerAfter(account User, winner candidate, email Address, now time.Time) Us
 }
 
 // settle gives the address to the winner, with one conditional statement each for the
-// account, the sign-up and the token.
-func (e *Engine) settle(ctx context.Context, tx Tx, box mailbox, winner candidate, owner User) error {
+// account, the sign-up and the token. It returns the account after that.
+func (e *Engine) settle(ctx context.Context, tx Tx, box mailbox, winner candidate, owner User) (User, error) {
 	if winner.SignupID == "" { // the account's own password
 		if err := stillValid(tx.ReplacePassword(ctx, owner, owner.PasswordHash)); err != nil {
-			return err
+			return User{}, err
 		}
-		return e.markVerified(ctx, tx, box, owner.VerifiedAt)
+		return owner, e.markVerified(ctx, tx, box, owner.VerifiedAt)
 	}
 	box.winner = winner.SignupID
 	return e.proveFirst(ctx, tx, box, owner)
 }
 
-// proveFirst records the first proof of an address. It creates the account, or takes an
-// existing account from a creator who never proved the address.
-func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User) error {
+// proveFirst records the first proof of an address. It creates the account, or takes an existing account from a creator
+// who never proved the address. It returns the account after that.
+func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User) (User, error) {
 	now := owner.VerifiedAt
 	if err := claimAddress(ctx, tx, box, owner); err != nil {
-		return err
+		return User{}, err
 	}
 	if err := closeLink(ctx, tx, box, now); err != nil {
-		return err
+		return User{}, err
+	}
+	if box.account.ID == "" {
+		return owner, nil // a new account has nothing to delete
 	}
 	if _, err := tx.EndSessions(ctx, owner.ID, "", EndedFirstProof, now); err != nil {
-		return err
+		return User{}, err
 	}
-	if box.account.Factors > 0 { // of the creator, who never proved the address
-		if err := tx.DeleteFactors(ctx, owner.ID, time.Time{}, now); err != nil {
-			return err
-		}
+	// User.Factors is no condition: it does not count the passkeys of automatic upgrades.
+	if err := tx.DeleteFactors(ctx, owner.ID, time.Time{}, now); err != nil {
+		return User{}, err
 	}
 	if err := tx.DeleteIdentities(ctx, owner.ID, time.Time{}); err != nil {
-		return err
+		return User{}, err
 	}
-	return tx.DeleteMailTokens(ctx, owner.ID, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged)
+	err := tx.DeleteMailTokens(ctx, owner.ID, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged)
+	if err != nil {
+		return User{}, err
+	}
+	return tx.User(ctx, owner.ID)
 }
 
 // claimAddress makes owner the account of the address. Of two concurrent claims, one is refused.

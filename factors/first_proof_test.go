@@ -1,6 +1,8 @@
 package factors_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/watchword-auth/watchword"
@@ -31,10 +33,7 @@ func TestFirstProofAsksForNoDeletedFactor(t *testing.T) {
 func TestInvitationAsksForNoDeletedFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)
-		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
-			_, err := tx.ReplacePassword(t.Context(), a.who.User, "")
-			return err
-		}))
+		r.takePassword(t, a)
 		must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, "olive@example.com"))
 		in, err := r.AcceptInvite(t.Context(), watchword.InviteRequest{
 			Token: r.mail(t, watchword.MailInvite).Token, Password: password, Client: phone})
@@ -43,4 +42,58 @@ func TestInvitationAsksForNoDeletedFactor(t *testing.T) {
 			t.Errorf("the owner is %+v", who.User)
 		}
 	})
+}
+
+// takePassword leaves an account without a password.
+func (r *rig) takePassword(t *testing.T, a *account) {
+	t.Helper()
+	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+		_, err := tx.ReplacePassword(t.Context(), a.who.User, "")
+		return err
+	}))
+}
+
+// Sign-ins do not ask for a passkey of an automatic upgrade, but it signs in alone. ID-8
+func TestFirstProofDeletesTheUpgradedPasskeyOfThePreviousHolder(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		for _, invited := range []bool{false, true} {
+			email := fmt.Sprintf("%v@example.com", invited)
+			a, d := r.signUp(t, "from-"+email), newDevice()
+			r.upgrade(t, a, d)
+			d.auth.Options.UserNotVerified = false
+			if invited {
+				r.takePassword(t, a)
+			}
+			must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, email))
+			if invited {
+				_, err := r.AcceptInvite(t.Context(), watchword.InviteRequest{
+					Token: r.mail(t, watchword.MailInvite).Token, Password: password, Client: phone})
+				must(t, err)
+			} else {
+				must(t, r.ForgotPassword(t.Context(), email, phone))
+				_, err := r.ResetPassword(t.Context(), r.mail(t, watchword.MailReset).Token, password, phone)
+				must(t, err)
+			}
+			if _, err := r.alone(t, d); watchword.CodeOf(err) != watchword.CodeInvalidCredentials {
+				t.Errorf("%s: got %v for the passkey of the previous holder", email, err)
+			}
+		}
+	})
+}
+
+// The deletion of factors makes older challenges invalid, but not the one of the sign-in that has deleted them.
+func TestInvitationThatDeletesFactorsWaitsForANewOne(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := &account{email: "ada@example.com"}
+		handle, _ := r.invite(t, a.email)
+		r.enrolRequired(t, a, handle)
+		r.takePassword(t, a)
+		must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, "olive@example.com"))
+		_, err := r.AcceptInvite(t.Context(), watchword.InviteRequest{
+			Token: r.mail(t, watchword.MailInvite).Token, Password: password, Client: laptop})
+		wantCode(t, err, watchword.CodeEnrolmentRequired)
+		var refusal *watchword.Error
+		errors.As(err, &refusal)
+		r.enrolRequired(t, a, refusal.Challenge.Handle)
+	}, requireFactors)
 }
