@@ -29,11 +29,16 @@ const (
 func (m *Manager) mayEnrol(
 	u watchword.User, s watchword.Session, all []Factor, k Kind, now time.Time,
 ) *watchword.Error {
+	if refusal := decideAddition(u, all, k); refusal != nil {
+		return refusal
+	}
+	return m.engine.Fresh(u, s, now)
+}
+
+// decideAddition decides whether an account may get another factor of a kind.
+func decideAddition(u watchword.User, all []Factor, k Kind) *watchword.Error {
 	if !u.Verified() {
 		return refuse(watchword.CodeEmailNotVerified, "Confirm your email address first: open the link that we emailed you.")
-	}
-	if refusal := m.engine.Fresh(u, s, now); refusal != nil {
-		return refusal
 	}
 	return decideRoom(all, k)
 }
@@ -252,9 +257,9 @@ func (m *Manager) add(
 		if err != nil {
 			return err
 		}
-		refusal := decideRoom(all, f.Kind)
-		if f.Kind == KindTOTP {
-			refusal = m.mayEnrol(user, session, all, f.Kind, now)
+		refusal := decideAddition(user, all, f.Kind)
+		if refusal == nil && f.Kind == KindTOTP {
+			refusal = m.engine.Fresh(user, session, now)
 		}
 		if refusal != nil {
 			return refusal

@@ -121,6 +121,26 @@ func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
 	})
 }
 
+// An operator changes the address between the beginning and the end of an enrolment. The new owner of the account would
+// else get a factor of its previous holder.
+func TestEnrolmentEndsWithTheProofOfTheAddress(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.signUp(t, "ada@example.com")
+		app, err := r.BeginTOTP(t.Context(), a.who, "")
+		must(t, err)
+		a.secret = secretOf(t, app)
+		key, err := r.BeginPasskey(t.Context(), a.who, false)
+		must(t, err)
+		must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, "olive@example.com"))
+		a.who = r.identity(t, a.in)
+		_, err = r.ConfirmTOTP(t.Context(), a.who, app.ID, r.code(t, a, 0), laptop)
+		wantCode(t, err, watchword.CodeEmailNotVerified)
+		_, err = r.ConfirmPasskey(t.Context(), a.who, factors.NewPasskey{
+			Ceremony: key.ID, Credential: newDevice().create(t, key.Options)}, laptop)
+		wantCode(t, err, watchword.CodeEmailNotVerified)
+	})
+}
+
 // An account without a password and factors has nothing that a step-up could check. Only another sign-in renews its
 // session.
 func TestStepUpAcceptsNoPasswordOfAnAccountWithoutOne(t *testing.T) {

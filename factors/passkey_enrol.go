@@ -120,7 +120,7 @@ type NewPasskey struct {
 
 // ConfirmPasskey adds the passkey of a creation. The first factor ends the user's other sessions and
 // creates recovery codes, unless the passkey is an upgrade. Codes: CodeNotFound (passkeys are off),
-// CodeValidationFailed (name), CodeChallengeInvalid, CodeFactorWrong, CodeFactorLimit.
+// CodeValidationFailed (name), CodeChallengeInvalid, CodeFactorWrong, CodeEmailNotVerified, CodeFactorLimit.
 //
 // Unstable: package server calls it.
 func (m *Manager) ConfirmPasskey(
