@@ -250,7 +250,12 @@ func (i Inside) Reauthenticate(
 // TokenSize returns the length of an access token of a user, in bytes.
 func (i Inside) TokenSize(u User) (int, error) { return i.engine.opts.sizeOf(u) }
 
-// OutdateTokens makes the outstanding access tokens of a user invalid, in this transaction.
+// Hold locks the account of an id and reads it afterwards. Codes: CodeNotFound, CodeTryLater (its address has just
+// changed).
+func (i Inside) Hold(ctx context.Context, tx Tx, id UserID) (User, error) { return hold(ctx, tx, id) }
+
+// OutdateTokens makes the outstanding access tokens of a user invalid, in this transaction. It stores the roles of u
+// again, so u must have been read after the lock of the account was taken (Hold).
 func (i Inside) OutdateTokens(ctx context.Context, tx Tx, u User, now time.Time) error {
 	return tx.SetRoles(ctx, u.ID, u.Roles, accesstoken.NextSecond(now))
 }

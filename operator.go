@@ -263,7 +263,7 @@ func (o Operator) ChangeEmail(ctx context.Context, id UserID, email string) erro
 		return unacceptable(*problem)
 	}
 	return o.operate(ctx, EventEmailChanged, id, func(tx Tx, ev *Event) error {
-		user, err := tx.User(ctx, id)
+		user, err := hold(ctx, tx, id)
 		if err == nil && user.Email == to {
 			err = unacceptable(FieldError{"email", FieldInvalid, "The account already has this address."})
 		}
@@ -294,10 +294,7 @@ func (o Operator) ChangeEmail(ctx context.Context, id UserID, email string) erro
 // MarkVerified marks the address as verified, without a mail. Sign-ups that wait for it are deleted.
 func (o Operator) MarkVerified(ctx context.Context, id UserID) error {
 	return o.operate(ctx, EventEmailVerified, id, func(tx Tx, ev *Event) error {
-		user, err := tx.User(ctx, id)
-		if err == nil && !user.Verified() {
-			user, err = lockedUser(ctx, tx, id, user.Email)
-		}
+		user, err := hold(ctx, tx, id)
 		if err == nil && !user.Verified() {
 			_, err = tx.SetVerified(ctx, id, user.Email, ev.At)
 		}

@@ -246,6 +246,20 @@ func lockedUser(ctx context.Context, tx Tx, id UserID, email Address) (User, err
 	return tx.User(ctx, id)
 }
 
+// hold locks the account of an id and reads it afterwards: a change that held the lock may have replaced every value.
+// Codes: CodeNotFound, CodeTryLater (the address changed between the two).
+func hold(ctx context.Context, tx Tx, id UserID) (User, error) {
+	user, err := tx.User(ctx, id)
+	if err != nil {
+		return User{}, orNotFound(err)
+	}
+	user, err = lockedUser(ctx, tx, id, user.Email)
+	if errors.Is(err, ErrNotFound) {
+		err = &Error{Code: CodeTryLater, Detail: "The account has just changed. Try again.", RetryAfter: time.Second}
+	}
+	return user, err
+}
+
 // withinBudget charges the first attempt to the budget of the address and kind. The kind
 // can differ from m.Kind: prepareSignupMail turns a reset into a verification link.
 func (e *Engine) withinBudget(ctx context.Context, tx Tx, m Mail, kind MailKind, now time.Time) (bool, error) {

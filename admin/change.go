@@ -2,10 +2,8 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/storable"
@@ -95,10 +93,10 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 		return before, err
 	}
 	// The wait is outside of the transaction, so that it keeps no lock. A refusal comes without a wait.
-	if err := c.decide(by, before); err != nil {
+	if err := c.decide(by, before.User); err != nil {
 		return Account{}, err
 	}
-	if c.changesRoles(before) {
+	if c.changesRoles(before.User) {
 		if err := m.Operator(by).AwaitRoles(ctx, id); err != nil {
 			return Account{}, err
 		}
@@ -106,7 +104,8 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 	var events []watchword.Event
 	err = m.store.Update(ctx, func(tx Tx) (err error) {
 		events = nil // of an attempt before this one
-		before, err := lockAccount(ctx, tx, id)
+		// Concurrent changes of the account follow each other.
+		before, err := m.engine.Hold(ctx, tx, id)
 		if err == nil && c.With != nil {
 			events, err = c.With(ctx, tx)
 		}
@@ -132,34 +131,15 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 	return m.User(ctx, id)
 }
 
-// lockAccount locks the account, so that concurrent changes follow each other, and reads it.
-func lockAccount(ctx context.Context, tx Tx, id watchword.UserID) (Account, error) {
-	account, err := tx.Account(ctx, id)
-	if err == nil {
-		var locked bool
-		if locked, err = tx.LockUser(ctx, id, account.Email); err == nil && !locked {
-			err = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: time.Second,
-				Detail: "The account has just changed. Try again."}
-		}
-	}
-	if err == nil {
-		account, err = tx.Account(ctx, id)
-	}
-	if errors.Is(err, watchword.ErrNotFound) {
-		err = refuse(watchword.CodeNotFound, "No account has this id.")
-	}
-	return account, err
-}
-
 // wantedRoles returns the roles in the order in which accounts have them.
 func (c Change) wantedRoles() []string { return slices.Sorted(slices.Values(*c.Roles)) }
 
-func (c Change) changesRoles(before Account) bool {
+func (c Change) changesRoles(before watchword.User) bool {
 	return c.Roles != nil && !slices.Equal(c.wantedRoles(), before.Roles)
 }
 
 // decide decides whether the caller may make the change of an account.
-func (c Change) decide(by Caller, before Account) error {
+func (c Change) decide(by Caller, before watchword.User) error {
 	if c.Roles == nil {
 		return nil
 	}
@@ -170,7 +150,7 @@ func (c Change) decide(by Caller, before Account) error {
 }
 
 // apply makes the changes of an account, without With.
-func (c Change) apply(ctx context.Context, operator watchword.Operator, before Account) error {
+func (c Change) apply(ctx context.Context, operator watchword.Operator, before watchword.User) error {
 	if c.changesRoles(before) {
 		if _, err := operator.SetRoles(ctx, before.ID, c.wantedRoles()); err != nil {
 			return err

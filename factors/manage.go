@@ -1,7 +1,6 @@
 package factors
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -379,12 +378,8 @@ func (m *Manager) deleteKind(ctx context.Context, tx Tx, id watchword.UserID, k 
 	if k == "" {
 		return tx.DeleteFactors(ctx, id, time.Time{}, now)
 	}
-	user, err := tx.User(ctx, id)
-	if err != nil {
+	if _, err := m.engine.Hold(ctx, tx, id); err != nil {
 		return err
-	}
-	if locked, err := tx.LockUser(ctx, id, user.Email); err != nil || !locked {
-		return cmp.Or(err, watchword.ErrNotFound) // deleted, or the address has just changed
 	}
 	all, err := tx.Factors(ctx, id)
 	if err != nil {

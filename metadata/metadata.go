@@ -8,7 +8,6 @@ package metadata
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -96,7 +95,12 @@ func (m *Manager) PatchIn(
 	ctx context.Context, in watchword.Tx, id watchword.UserID, p Patch,
 ) (changed Metadata, events []watchword.Event, err error) {
 	now, tx := m.engine.Now(), in.(Tx)
-	user, stored, err := lock(ctx, tx, id)
+	// The lock lets patches follow each other, and a deleted account gets no row.
+	user, err := m.engine.Hold(ctx, tx, id)
+	if err != nil {
+		return Metadata{}, nil, err
+	}
+	stored, err := tx.Metadata(ctx, id)
 	if err != nil {
 		return Metadata{}, nil, err
 	}
@@ -120,26 +124,6 @@ func (m *Manager) PatchIn(
 		err = tx.InsertEvent(ctx, event)
 	}
 	return changed, []watchword.Event{event}, err
-}
-
-// lock takes the lock of the account, so that patches follow each other and a deleted account gets no row.
-func lock(ctx context.Context, tx Tx, id watchword.UserID) (u watchword.User, m Metadata, err error) {
-	gone := &watchword.Error{Code: watchword.CodeNotFound, Detail: "No account has this id."}
-	if u, err = tx.User(ctx, id); errors.Is(err, watchword.ErrNotFound) {
-		return u, m, gone
-	}
-	if err != nil {
-		return u, m, err
-	}
-	locked, err := tx.LockUser(ctx, id, u.Email)
-	if err == nil && !locked {
-		err = gone // deleted meanwhile, or its address changed: the caller tries again
-	}
-	if err != nil {
-		return u, m, err
-	}
-	m, err = tx.Metadata(ctx, id)
-	return u, m, err
 }
 
 // merge returns the metadata after a patch, and checks it with a token of the user.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/metadata"
@@ -25,6 +27,7 @@ type rig struct {
 	*watchword.Engine
 	*metadata.Manager
 	store watchword.Store
+	url   string // of the PostgreSQL database, or empty
 	user  watchword.User
 	in    *watchword.SignIn
 }
@@ -52,7 +55,9 @@ func onBothStores(t *testing.T, test func(t *testing.T, r *rig)) {
 		url := pgtest.Migrated(t, postgres.Migrate)
 		store, err := postgres.Open(t.Context(), url)
 		must(t, err)
-		test(t, newRig(t, store))
+		r := newRig(t, store)
+		r.url = url
+		test(t, r)
 	})
 }
 
@@ -252,6 +257,50 @@ func TestClaimsHavePublicMetadataFromTheNextRefresh(t *testing.T) {
 			t.Errorf("sub %v", claims["sub"])
 		}
 	})
+}
+
+// A patch that waits for a demotion must not write the roles of before.
+func TestPatchBesideADemotionKeepsTheNewRoles(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		setRoles := func(tx watchword.Tx, roles ...string) error {
+			return tx.SetRoles(t.Context(), r.user.ID, roles, time.Now())
+		}
+		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error { return setRoles(tx, "admin") }))
+		patched := make(chan error, 1)
+		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+			if err := setRoles(tx); err != nil {
+				return err
+			}
+			go func() {
+				_, err := r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: `{"plan":"pro"}`, Now: true})
+				patched <- err
+			}()
+			r.waitForLock(t, patched)
+			return nil
+		}))
+		must(t, <-patched)
+		user, err := r.Operator().FindUserByID(t.Context(), r.user.ID)
+		must(t, err)
+		if len(user.Roles) != 0 || user.Metadata != `{"plan":"pro"}` {
+			t.Errorf("after the demotion: roles %v, metadata %s", user.Roles, user.Metadata)
+		}
+	})
+}
+
+// waitForLock returns when a transaction waits for a lock, or when done has a result. On SQLite, it returns at
+// once, because there the second transaction begins after the first.
+func (r *rig) waitForLock(t *testing.T, done chan error) {
+	t.Helper()
+	if r.url == "" {
+		return
+	}
+	conn, err := pgx.Connect(t.Context(), r.url)
+	must(t, err)
+	defer conn.Close(t.Context())
+	for waits := false; !waits && len(done) == 0; {
+		must(t, conn.QueryRow(t.Context(), "SELECT EXISTS (SELECT 1 FROM pg_stat_activity "+
+			"WHERE datname = current_database() AND wait_event_type = 'Lock')").Scan(&waits))
+	}
 }
 
 // JWT-21
