@@ -247,8 +247,9 @@ func (i Inside) Reauthenticate(
 	return i.engine.reauthenticate(ctx, who, given, c, now)
 }
 
-// TokenSize returns the length of an access token of a user, in bytes.
-func (i Inside) TokenSize(u User) (int, error) { return i.engine.opts.sizeOf(u) }
+// CheckToken refuses a change of roles or metadata after which an access token of the account could be too long, unless
+// it makes the token shorter. before was read after the lock of the account was taken. Codes: CodeValidationFailed.
+func (i Inside) CheckToken(before, after User) error { return i.engine.opts.checkToken(before, after) }
 
 // Hold locks the account of an id and reads it afterwards. Codes: CodeNotFound, CodeTryLater (its address has just
 // changed).

@@ -95,28 +95,42 @@ func (o Options) claims(u User, s Session) accesstoken.Claims {
 	}
 }
 
-// tokenSize returns the length, in bytes, of an access token with these roles if all other
-// parts have their maximum length. It has no metadata: package metadata checks their size.
-func (o Options) tokenSize(roles []string) (int, error) {
+// tokenSize returns the length, in bytes, of an access token with these roles and this public metadata, if all other
+// parts have their maximum length: users change their name and address themselves.
+func (o Options) tokenSize(roles []string, public string) (int, error) {
 	user := User{
 		ID:    UserID(newID()),
 		Email: Address(strings.Repeat("x", maxAddress)),
 		Name:  strings.Repeat("\U0001F9A6", maxName), // four bytes each, the maximum of UTF-8
-		Roles: roles,
+		Roles: roles, Metadata: public,
 	}
 	if slices.Contains(slices.Collect(maps.Values(o.Claims.Computed)), ClaimEmail) {
 		user.VerifiedAt = time.Unix(1, 0) // the token of an unproven address lacks the claim
 	}
-	return o.sizeOf(user)
-}
-
-// sizeOf returns the length of an access token of this user.
-func (o Options) sizeOf(user User) (int, error) {
 	const latest = 9_999_999_999 // the largest time with ten digits
 	methods := strings.Fields("pwd device otp recovery hwk swk mfa")
 	claims := o.claims(user, Session{ID: SessionID(newID()), Methods: methods})
 	claims.IssuedAt, claims.NotBefore, claims.Expires, claims.AuthTime = latest, latest, latest, latest
 	return accesstoken.Size(o.SigningAlg, claims)
+}
+
+// checkToken refuses a change of roles or metadata after which an access token could be too long. A change that makes
+// it shorter is accepted: an account may have too much from before, or from a time with other claims.
+func (o Options) checkToken(before, after User) error {
+	size, err := o.tokenSize(after.Roles, after.Metadata)
+	if err != nil || size <= accesstoken.MaxSize {
+		return err
+	}
+	if had, err := o.tokenSize(before.Roles, before.Metadata); err != nil || size <= had {
+		return err
+	}
+	field := "roles"
+	if after.Metadata != before.Metadata {
+		field = "public"
+	}
+	return unacceptable(FieldError{field, FieldTooLong, fmt.Sprintf("An access token could have %d bytes with these "+
+		"values, %d are allowed. Use fewer or shorter roles, or shorten the metadata that is in claims.",
+		size, accesstoken.MaxSize)})
 }
 
 // CheckTokens returns an error if these options can't create access tokens for all users. Reasons: an unknown
@@ -145,7 +159,7 @@ func (o Options) CheckTokens() error {
 	if !utf8.ValidString(o.PublicURL) || !utf8.ValidString(o.Audience) {
 		return errors.New("the public URL and the audience must be UTF-8")
 	}
-	size, err := o.tokenSize(slices.Repeat([]string{strings.Repeat("x", claimset.MaxRoleName)}, minRolesRoom))
+	size, err := o.tokenSize(slices.Repeat([]string{strings.Repeat("x", claimset.MaxRoleName)}, minRolesRoom), "")
 	if err != nil {
 		return err
 	}
@@ -160,7 +174,7 @@ func (o Options) CheckTokens() error {
 }
 
 // parseRoles sorts roles and drops duplicates. It refuses invalid names, more than
-// maxRoles, and roles that make an access token too long.
+// maxRoles, and roles that make an access token without metadata too long.
 func (o Options) parseRoles(raw []string) ([]string, *FieldError) {
 	roles, length, tooMany, problem := claimset.Roles(raw)
 	switch {
@@ -172,7 +186,7 @@ func (o Options) parseRoles(raw []string) ([]string, *FieldError) {
 	if length <= minRolesRoom*claimset.MaxRoleName { // CheckTokens found room for that
 		return roles, nil
 	}
-	if size, err := o.tokenSize(roles); err != nil || size > accesstoken.MaxSize {
+	if size, err := o.tokenSize(roles, ""); err != nil || size > accesstoken.MaxSize {
 		return nil, &FieldError{"roles", FieldTooLong,
 			"These roles make access tokens too long. Use fewer roles, or shorter names."}
 	}

@@ -34,7 +34,8 @@ func (e *Engine) Operator() Operator {
 func (o Operator) As(name string) Operator { return o.engine.Inside().Operator(name, o.check) }
 
 // In returns an Operator whose DisableUser, EnableUser, SetRoles and Rename use the caller's transaction. They append
-// to events, for Inside.Announce after the commit. The caller calls AwaitRoles before the transaction.
+// to events, for Inside.Announce after the commit. The caller calls AwaitRoles before the transaction, and
+// Inside.CheckToken after its last change.
 //
 // Unstable: for packages of this module.
 func (o Operator) In(tx Tx, events *[]Event) Operator {
@@ -168,9 +169,16 @@ func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User
 		return User{}, err
 	}
 	var user User
-	err := o.operate(ctx, EventRolesChanged, id, func(tx Tx, ev *Event) (err error) {
-		if err = tx.SetRoles(ctx, id, parsed, accesstoken.NextSecond(ev.At)); err == nil {
+	err := o.operate(ctx, EventRolesChanged, id, func(tx Tx, ev *Event) error {
+		before, err := hold(ctx, tx, id)
+		if err == nil {
+			err = tx.SetRoles(ctx, id, parsed, accesstoken.NextSecond(ev.At))
+		}
+		if err == nil {
 			user, err = tx.User(ctx, id)
+		}
+		if err == nil && o.tx == nil {
+			err = o.engine.opts.checkToken(before, user)
 		}
 		return err
 	})

@@ -116,6 +116,9 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 			return err
 		}
 		err = c.apply(ctx, m.Operator(by).In(tx, &events), before)
+		if err == nil && (c.With != nil || c.Roles != nil) {
+			err = m.checkToken(ctx, tx, before)
+		}
 		if err == nil && (c.Roles != nil || c.Disabled != nil) {
 			err = keepAdmin(ctx, tx) // once, after the last part, because its lock delays changes of all accounts
 		}
@@ -129,6 +132,15 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 	}
 	m.engine.Announce(events...)
 	return m.User(ctx, id)
+}
+
+// checkToken refuses a whole change after which an access token could be too long: roles and metadata share the room.
+func (m *Manager) checkToken(ctx context.Context, tx Tx, before watchword.User) error {
+	after, err := tx.User(ctx, before.ID)
+	if err == nil {
+		err = m.engine.CheckToken(before, after)
+	}
+	return err
 }
 
 // wantedRoles returns the roles in the order in which accounts have them.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,6 +145,40 @@ func TestRefusedPartOfAChangeLeavesNothingOfTheOthers(t *testing.T) {
 		}
 		_, err = r.Change(ctx, r.both[0], r.id, r.whole(proPlan(), admin.Change{Name: new("Bobby")}))
 		wantCode(t, err, "")
+	})
+}
+
+// Only the whole change counts for the size of a token: either part can make room for the other.
+//
+// JWT-17, JWT-21
+func TestWholeChangeFitsIntoAToken(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, store database, _ string) {
+		r := newWholeRig(t, store)
+		plan := func(n int) metadata.Patch {
+			return metadata.Patch{Public: `{"plan":"` + strings.Repeat("x", n) + `"}`}
+		}
+		roles := make([]string, 20)
+		for i := range roles {
+			roles[i] = fmt.Sprintf("r%02d", i) + strings.Repeat("x", 60)
+		}
+		few := []string{"member"}
+		for i, c := range []struct {
+			metadata int
+			roles    *[]string
+			fits     bool
+		}{{2000, nil, true}, {2000, &roles, false}, {10, &roles, true}, {2000, nil, false}, {2000, &few, true}} {
+			before := r.state(t)
+			_, err := r.Change(t.Context(), r.both[0], r.id, r.whole(plan(c.metadata), admin.Change{Roles: c.roles}))
+			if c.fits {
+				wantCode(t, err, "")
+				continue
+			}
+			wantCode(t, err, watchword.CodeValidationFailed)
+			if got := r.state(t); got != before {
+				t.Errorf("%d: a refusal has left %s", i, got)
+			}
+		}
 	})
 }
 

@@ -8,19 +8,11 @@ package metadata
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/metadata"
 )
-
-// MaxToken is the largest access token, in bytes, that metadata may lead to. A token of this size
-// fits into a header and a cookie.
-//
-// Unstable: for packages of this module.
-const MaxToken = accesstoken.MaxSize
 
 // Metadata are the objects of an account, as JSON without blanks. An empty object is "".
 //
@@ -78,7 +70,13 @@ type Patch struct {
 func (m *Manager) Patch(ctx context.Context, id watchword.UserID, p Patch) (changed Metadata, err error) {
 	var events []watchword.Event
 	err = m.store.Update(ctx, func(tx Tx) error {
-		changed, events, err = m.PatchIn(ctx, tx, id, p)
+		before, err := m.engine.Hold(ctx, tx, id)
+		if err == nil {
+			changed, events, err = m.PatchIn(ctx, tx, id, p)
+		}
+		if err == nil {
+			err = m.checkToken(before, changed.Public)
+		}
 		return err
 	})
 	if err == nil {
@@ -88,7 +86,8 @@ func (m *Manager) Patch(ctx context.Context, id watchword.UserID, p Patch) (chan
 }
 
 // PatchIn is Patch in a transaction of the caller, which must be one of the store of this package. The caller announces
-// the events after its commit. A patch that changes no value has no event.
+// the events after its commit, and calls watchword.Inside.CheckToken after its last change. A patch that changes no
+// value has no event.
 //
 // Unstable: for packages of this module.
 func (m *Manager) PatchIn(
@@ -107,7 +106,7 @@ func (m *Manager) PatchIn(
 	if p.IfMatch != "" && p.IfMatch != "*" && p.IfMatch != stored.ETag() {
 		return Metadata{}, nil, versionChanged()
 	}
-	if changed, err = m.merge(user, stored, p); err != nil || changed == stored {
+	if changed, err = merge(stored, p); err != nil || changed == stored {
 		return changed, nil, err // an error, or the same patch again
 	}
 	changed.Version++
@@ -126,8 +125,15 @@ func (m *Manager) PatchIn(
 	return changed, []watchword.Event{event}, err
 }
 
-// merge returns the metadata after a patch, and checks it with a token of the user.
-func (m *Manager) merge(u watchword.User, stored Metadata, p Patch) (Metadata, error) {
+// checkToken refuses a public object with which an access token of the user could be too long.
+func (m *Manager) checkToken(user watchword.User, public string) error {
+	after := user
+	after.Metadata = public
+	return m.engine.CheckToken(user, after)
+}
+
+// merge returns the metadata after a patch.
+func merge(stored Metadata, p Patch) (Metadata, error) {
 	changed := stored
 	for _, one := range []struct {
 		field, patch string
@@ -144,16 +150,6 @@ func (m *Manager) merge(u watchword.User, stored Metadata, p Patch) (Metadata, e
 	}
 	if err := metadata.CheckSize(changed.Public, changed.Private); err != nil {
 		return Metadata{}, refused("metadata", err)
-	}
-	u.Metadata = changed.Public
-	size, err := m.engine.TokenSize(u)
-	if err != nil {
-		return Metadata{}, err
-	}
-	if changed.Public != stored.Public && size > MaxToken {
-		return Metadata{}, refused("public", fmt.Errorf(
-			"an access token could have %d bytes with these values, %d are allowed: shorten those that are claims",
-			size, MaxToken))
 	}
 	return changed, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/metadata"
 	"github.com/watchword-auth/watchword/store/postgres"
@@ -68,7 +69,8 @@ func newRig(t *testing.T, store realStore) *rig {
 		PublicURL: "https://id.example.com", MasterKey: []byte("a master key for tests, 32 bytes"), Mailer: noMails{},
 		HashQueue: time.Minute, Rotation: watchword.RotationPolicy{Grace: time.Second},
 		Claims: watchword.Claims{Computed: map[string]watchword.ClaimValue{
-			"plan": "@public.plan", "https://example.com/org": "@public.org.id", "text": "@public.text"}},
+			"plan": "@public.plan", "https://example.com/org": "@public.org.id", "text": "@public.text",
+			"called": "@name"}},
 	})
 	must(t, err)
 	t.Cleanup(engine.Close)
@@ -310,19 +312,69 @@ func TestTokenAboveFourKibibytesIsRefusedAtWriteTime(t *testing.T) {
 		wantCode(t, err, watchword.CodeValidationFailed)
 		// The same text in a member that is no claim.
 		r.patch(t, metadata.Patch{Public: `{"other":"` + strings.Repeat("x", 3500) + `"}`})
-		r.patch(t, metadata.Patch{Public: `{"other":null,"text":"` + strings.Repeat("x", 2000) + `"}`})
+		r.patch(t, metadata.Patch{Public: `{"other":null,"text":"` + strings.Repeat("x", 1400) + `"}`})
 		r.refresh(t)
-		if n := len(r.in.AccessToken); n < 2600 || n > metadata.MaxToken {
+		if n := len(r.in.AccessToken); n < 1900 || n > accesstoken.MaxSize {
 			t.Errorf("a token of %d bytes", n)
 		}
 		// An escape in the token may be longer than in the object.
 		_, err = r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: `{"text":"` + strings.Repeat("<", 1500) + `"}`})
 		if err == nil {
 			r.refresh(t)
-			if n := len(r.in.AccessToken); n > metadata.MaxToken {
+			if n := len(r.in.AccessToken); n > accesstoken.MaxSize {
 				t.Errorf("a token of %d bytes", n)
 			}
 		}
+	})
+}
+
+// Roles and metadata share the room. The name and the address count with their maximum length, because the user
+// changes them without this check.
+//
+// JWT-17, JWT-21
+func TestRolesAndMetadataTogetherFitIntoAToken(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		operator := r.Operator()
+		must(t, operator.Rename(t.Context(), r.user.ID, "A"))
+		r.patch(t, metadata.Patch{Public: `{"plan":"` + strings.Repeat("x", 500) + `"}`})
+		roles := make([]string, 20)
+		for i := range roles {
+			roles[i] = fmt.Sprintf("r%02d", i) + strings.Repeat("x", 60)
+		}
+		_, err := operator.SetRoles(t.Context(), r.user.ID, roles)
+		wantCode(t, err, watchword.CodeValidationFailed)
+		few := roles[:6]
+		_, err = operator.SetRoles(t.Context(), r.user.ID, few)
+		must(t, err)
+		_, err = r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: `{"text":"` + strings.Repeat("y", 900) + `"}`})
+		wantCode(t, err, watchword.CodeValidationFailed)
+		must(t, operator.Rename(t.Context(), r.user.ID, strings.Repeat("\U0001F9A6", 200)))
+		if claims := r.refresh(t); claims["plan"] == nil || len(r.in.AccessToken) > accesstoken.MaxSize {
+			t.Errorf("a token of %d bytes with the claims %v", len(r.in.AccessToken), claims)
+		}
+	})
+}
+
+// An account of before this check, or of other claims, can have too much. A change that makes it less is accepted.
+func TestAccountWithTooMuchForATokenCanGetLess(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		text := func(n int) string { return `{"text":"` + strings.Repeat("x", n) + `"}` }
+		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+			objects := tx.(metadata.ObjectTx)
+			_, err := objects.SetMetadata(t.Context(), r.user.ID, metadata.Metadata{Version: 1, Public: text(4000)}, 0)
+			if err != nil {
+				return err
+			}
+			return tx.SetRoles(t.Context(), r.user.ID, []string{"admin", "staff"}, time.Now())
+		}))
+		r.patch(t, metadata.Patch{Private: `{"note":"owes"}`})
+		r.patch(t, metadata.Patch{Public: text(3900)})
+		_, err := r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: text(3901)})
+		wantCode(t, err, watchword.CodeValidationFailed)
+		_, err = r.Operator().SetRoles(t.Context(), r.user.ID, []string{"admin", "staff", "editor"})
+		wantCode(t, err, watchword.CodeValidationFailed)
+		_, err = r.Operator().SetRoles(t.Context(), r.user.ID, []string{"staff"})
+		must(t, err)
 	})
 }
 

@@ -39,7 +39,10 @@ func (m *Manager) Imports() Imports { return Imports{m} }
 
 // Problem returns why an account can't have this metadata, or "": the rules are those of Patch. It has no effect.
 func (i Imports) Problem(u watchword.User, public, private string) (string, error) {
-	_, err := i.manager.merge(u, Metadata{}, Patch{Public: cmp.Or(public, "{}"), Private: cmp.Or(private, "{}")})
+	added, err := merge(Metadata{}, Patch{Public: cmp.Or(public, "{}"), Private: cmp.Or(private, "{}")})
+	if err == nil {
+		err = i.manager.checkToken(u, added.Public)
+	}
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
 		return refusal.Detail, nil
