@@ -139,11 +139,17 @@ func (c Case) evidence(e ending) (list []watchword.Event) {
 func (c Case) lately() (list []watchword.Event) {
 	for _, e := range c.Events {
 		list = append(list, e)
-		if e.Kind == watchword.EventLogin || e.Kind == watchword.EventSignup || len(list) == maxEvidence {
+		if signsIn(e) || len(list) == maxEvidence {
 			break
 		}
 	}
 	return list
+}
+
+// signsIn reports whether an event opened a session. The sign-up of an imported account, or of one that
+// an operator created, opened none.
+func signsIn(e watchword.Event) bool {
+	return e.SessionID != "" && (e.Kind == watchword.EventLogin || e.Kind == watchword.EventSignup)
 }
 
 func (c Case) eventsOf(id watchword.SessionID) []watchword.Event {

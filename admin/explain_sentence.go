@@ -215,10 +215,10 @@ func (c Case) signInNotes(w words, after time.Time) (notes []string) {
 		if !e.At.After(after) {
 			break
 		}
-		switch e.Kind {
-		case watchword.EventLogin, watchword.EventSignup:
+		switch {
+		case signsIn(e):
 			in = &c.Events[i]
-		case watchword.EventLoginFailed:
+		case e.Kind == watchword.EventLoginFailed:
 			if in == nil && lastWrong.IsZero() {
 				lastWrong = e.At
 			}

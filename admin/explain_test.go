@@ -334,6 +334,27 @@ func TestExplainTellsWhatHappenedSince(t *testing.T) {
 	}
 }
 
+// An import and an operator also record the sign-up of an account.
+func TestExplainCountsNoSignUpWithoutASession(t *testing.T) {
+	t.Parallel()
+	created, old := byOperator(event(watchword.EventSignup)), event(watchword.EventDisabled)
+	old.At = ended.Add(-time.Hour)
+	wrong := event(watchword.EventLoginFailed)
+	wrong.SessionID, wrong.At = "", ended.Add(time.Hour)
+	got := admin.Explain(question(func(c *admin.Case) { c.Events = []watchword.Event{wrong, created, old} }))
+	if want := []string{"Since then one wrong password, on 3 May 2026, 11:02 UTC."}; !slices.Equal(got.Notes, want) {
+		t.Errorf("got %q, want %q", got.Notes, want)
+	}
+	if len(got.Evidence) != 3 {
+		t.Errorf("the evidence stops at the sign-up: %+v", got.Evidence)
+	}
+	in := own(event(watchword.EventSignup))
+	got = admin.Explain(question(func(c *admin.Case) { c.Events = []watchword.Event{in, old} }))
+	if len(got.Notes) != 1 || !strings.Contains(got.Notes[0], "3 May 2026, 10:02 UTC") || len(got.Evidence) != 1 {
+		t.Errorf("a sign-up with a session: %q, %d events", got.Notes, len(got.Evidence))
+	}
+}
+
 func TestExplainNamesARestoreAsAPossibleCause(t *testing.T) {
 	t.Parallel()
 	const note = "A backup was restored, or a failover lost changes. This was noticed on 3 May 2026, 10:02 UTC."
