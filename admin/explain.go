@@ -22,7 +22,7 @@ type Case struct {
 	User     *watchword.User     // nil: there is no such account now
 	Sessions []watchword.Session // every row of the account, alive and ended
 	Events   []watchword.Event   // of the account, the newest first
-	System   []watchword.Event   // of no account, the newest first: they can end the sessions of all
+	System   []watchword.Event   // of no account, each kind the newest first: ends of all sessions, restores
 
 	Policy watchword.SessionPolicy
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,8 @@ type Question struct {
 	Language string              // of the answer: "de", else English
 }
 
-// The rows that an explanation reads. An account has more only under an attack; the newest decide.
+// The rows that an explanation reads. An account has more only under an attack; the newest decide. The events of
+// an end are found however many came later.
 const (
 	explainedSessions = 500
 	explainedEvents   = 500
@@ -45,13 +47,71 @@ func (m *Manager) Explain(ctx context.Context, q Question) (Explanation, error) 
 		if c.Sessions, err = tx.SessionsOf(ctx, id, explainedSessions); err != nil {
 			return err
 		}
-		if c.Events, err = tx.Events(ctx, id, explainedEvents); err != nil {
+		if c.Events, err = eventsOf(ctx, tx, id, c.Sessions); err != nil {
 			return err
 		}
-		c.System, err = tx.Events(ctx, "", systemEvents)
+		c.System, err = c.systemEvents(ctx, tx)
 		return err
 	})
 	return Explain(c), err
+}
+
+// eventsOf returns the newest events of an account and the older ones of the moments when its sessions ended. A flood
+// of failed sign-ins would otherwise hide why a session ended.
+func eventsOf(
+	ctx context.Context, tx Tx, id watchword.UserID, sessions []watchword.Session,
+) ([]watchword.Event, error) {
+	events, err := tx.Events(ctx, id, explainedEvents)
+	if err != nil || len(events) < explainedEvents {
+		return events, err
+	}
+	oldest := events[len(events)-1]
+	var ends []time.Time
+	for _, s := range sessions {
+		if !s.EndedAt.IsZero() && !s.EndedAt.After(oldest.At) {
+			ends = append(ends, s.EndedAt)
+		}
+	}
+	slices.SortFunc(ends, func(a, b time.Time) int { return b.Compare(a) })
+	for _, at := range slices.Compact(ends) {
+		before := EventPosition{At: at.Add(time.Millisecond)} // the precision of the store
+		if at.Equal(oldest.At) {
+			before = EventPosition{oldest.At, oldest.ID}
+		}
+		found, err := tx.EventsBefore(ctx, id, at, before, explainedEvents)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, found...)
+	}
+	return events, nil
+}
+
+// systemEvents returns the ends of every session that may have ended one of this account, and the last
+// restore that may explain the question.
+func (c Case) systemEvents(ctx context.Context, tx Tx) ([]watchword.Event, error) {
+	at := cmp.Or(c.At, c.Now)
+	events, err := tx.SystemEvents(ctx, watchword.EventRestoreDetected, at.Add(-afterRestore), at.Add(late), 1)
+	if err != nil {
+		return nil, err
+	}
+	var first, last time.Time
+	for _, s := range c.Sessions {
+		if s.EndedWhy != watchword.EndedOperator {
+			continue
+		}
+		if first.IsZero() || s.EndedAt.Before(first) {
+			first = s.EndedAt
+		}
+		if s.EndedAt.After(last) {
+			last = s.EndedAt
+		}
+	}
+	if first.IsZero() {
+		return events, nil
+	}
+	ends, err := tx.SystemEvents(ctx, watchword.EventLogoutAll, first, last.Add(endBatches), systemEvents)
+	return append(events, ends...), err
 }
 
 // accountOf finds the account of a question and returns its id, or "" for an address without an

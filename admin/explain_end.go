@@ -106,16 +106,18 @@ func (c Case) causeOf(e ending) (watchword.Event, bool) {
 	return c.endOfAll(e)
 }
 
+// endBatches is how long it may take to end every session of every account.
+const endBatches = 10 * time.Minute
+
 // endOfAll returns the event of an operator who ended every session of every account. The event
 // follows after the last batch.
 func (c Case) endOfAll(e ending) (watchword.Event, bool) {
 	if e.why != watchword.EndedOperator {
 		return watchword.Event{}, false
 	}
-	const batches = 10 * time.Minute
 	all := matching(c.System, func(one watchword.Event) bool {
 		after := one.At.Sub(e.at)
-		return one.Kind == watchword.EventLogoutAll && after >= 0 && after <= batches
+		return one.Kind == watchword.EventLogoutAll && after >= 0 && after <= endBatches
 	})
 	if len(all) == 0 {
 		return watchword.Event{}, false

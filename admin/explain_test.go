@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -381,6 +382,57 @@ func TestExplainNamesARestoreAsAPossibleCause(t *testing.T) {
 			t.Errorf("%s: %q", name, notes)
 		}
 	}
+}
+
+// Failed sign-ins and waiting sign-ups are events, too, and a stranger can cause thousands.
+func TestExplainFindsTheEventsOfAnEndAmongManyOthers(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, store database, _ string) {
+		m, both := newManager(t, store)
+		operator := m.Engine().Operator().As("ops")
+		var ids []watchword.UserID
+		for _, by := range both {
+			in, err := operator.AdmitUser(t.Context(),
+				watchword.AdmitRequest{User: by.User.ID, Methods: []string{"pwd"}})
+			wantCode(t, err, "")
+			ids = append(ids, in.User.ID)
+		}
+		_, err := operator.EndUserSessions(t.Context(), ids[0])
+		wantCode(t, err, "")
+		_, err = operator.EndEverySession(t.Context())
+		wantCode(t, err, "")
+		later := time.Now().Add(time.Second)
+		flood := []watchword.Event{{ID: "restored", Kind: watchword.EventRestoreDetected, At: later}}
+		for n := range 600 {
+			id := fmt.Sprintf("%04d", n)
+			flood = append(flood, watchword.Event{ID: "signup" + id, Kind: watchword.EventSignup, At: later},
+				watchword.Event{ID: "failed" + id, Kind: watchword.EventLoginFailed, At: later, UserID: ids[0]})
+		}
+		err = store.Update(t.Context(), func(tx watchword.Tx) error {
+			for _, e := range flood {
+				if err := tx.InsertEvent(t.Context(), e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		wantCode(t, err, "")
+		sentences := []string{"ops ended all sessions of this account", "ops ended every session of every account"}
+		for i, want := range sentences {
+			x, err := m.Explain(t.Context(), admin.Question{Account: string(ids[i])})
+			wantCode(t, err, "")
+			if !strings.Contains(x.Sentence, want) || !strings.Contains(x.Certainty, "and an event of the same") {
+				t.Errorf("%s; %s, want %s", x.Sentence, x.Certainty, want)
+			}
+		}
+		never, err := operator.CreateUser(t.Context(), watchword.NewUser{Email: "heidi@example.com"})
+		wantCode(t, err, "")
+		x, err := m.Explain(t.Context(), admin.Question{Account: string(never.ID)})
+		wantCode(t, err, "")
+		if !strings.Contains(strings.Join(x.Notes, " "), "A backup was restored") {
+			t.Errorf("%s %q", x.Sentence, x.Notes)
+		}
+	})
 }
 
 func TestExplainComparesTheDevicesOfAReuse(t *testing.T) {

@@ -91,6 +91,11 @@ type ListTx interface {
 	EventsBefore(
 		ctx context.Context, user watchword.UserID, from time.Time, before EventPosition, limit int,
 	) ([]watchword.Event, error)
+	// SystemEvents lists up to limit events of a kind without an account, from one time up to another, the newest
+	// first.
+	SystemEvents(
+		ctx context.Context, kind watchword.EventKind, from, upTo time.Time, limit int,
+	) ([]watchword.Event, error)
 	// MailsAfter lists up to limit mails of the outbox after a position, the oldest first: of a user, or of all ("").
 	MailsAfter(ctx context.Context, user watchword.UserID, after EventPosition, limit int) ([]watchword.Mail, error)
 	// CountAccounts counts accounts and live sessions, each up to limit.

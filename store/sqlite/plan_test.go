@@ -51,6 +51,7 @@ func TestOperatorsFindByIndex(t *testing.T) {
 
 		"selectEventsBefore": "SEARCH events USING INDEX events_by_age (at>? AND at<?)",
 		"selectUserEvents":   "SEARCH events USING INDEX events_by_user (user_id=? AND at>? AND at<?)",
+		"selectSystemEvents": "SEARCH events USING INDEX events_by_user (user_id=? AND at>? AND at<?)",
 		"countEvents":        "SEARCH events USING INDEX events_by_age (at>?)",
 		"selectMailsAfter":   "SCAN mails", // the outbox has only unsent mail
 		"selectUserMails":    "SEARCH mails USING INDEX mails_by_user (user_id=?)",

@@ -163,6 +163,30 @@ var adminRecords = map[string]func(suite){
 		s.wantEvents(one.ID, time.Time{}, admin.EventPosition{At: ofOne[0].At, ID: ofOne[0].ID}, 9, ofOne[1:])
 	},
 
+	"SystemEventsAreFoundByKindAndTime": func(s suite) {
+		var all []watchword.Event // newest first
+		for n := range 4 {
+			e := eventOf("", 4-n)
+			e.Kind = watchword.EventLogoutAll
+			all = append(all, e)
+		}
+		other, owned := eventOf("", 5), eventOf(User(1).ID, 6)
+		owned.Kind = watchword.EventLogoutAll
+		s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
+			for _, e := range append([]watchword.Event{other, owned}, all...) {
+				err = firstError(err, tx.InsertEvent(ctx, e))
+			}
+			return err
+		})
+		s.admin(func(ctx context.Context, tx admin.Tx) error {
+			found, err := tx.SystemEvents(ctx, watchword.EventLogoutAll, all[2].At, all[1].At, 9)
+			same(s, "events of a range", found, all[1:3])
+			newest, err2 := tx.SystemEvents(ctx, watchword.EventLogoutAll, all[3].At, owned.At, 1)
+			same(s, "the newest event", newest, all[:1])
+			return firstError(err, err2)
+		})
+	},
+
 	"MailsAreListedAfterAPosition": func(s suite) {
 		one, two := s.addUser(1), s.addUser(2)
 		for n := range 4 {

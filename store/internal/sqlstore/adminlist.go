@@ -18,6 +18,9 @@ var (
 	selectEventsBefore = `SELECT ` + eventColumns + ` FROM events WHERE ` + older + ` ORDER BY at DESC, id DESC LIMIT $4`
 	selectUserEvents   = `SELECT ` + eventColumns + ` FROM events WHERE ` + older + ` AND user_id = $4
 		ORDER BY at DESC, id DESC LIMIT $5`
+	// As selectLastEvent, it may read many events of other kinds. Its range is some days.
+	selectSystemEvents = `SELECT ` + eventColumns + ` FROM events WHERE user_id = '' AND kind = $1
+		AND at >= $2 AND at <= $3 ORDER BY at DESC, id DESC LIMIT $4`
 
 	// The outbox is short, so these lists sort it.
 	selectMailsAfter = `SELECT ` + mailColumns + ` FROM mails WHERE (created_at, id) > ($1, $2)
@@ -51,6 +54,14 @@ func (t Tx) EventsBefore(
 		return rows(ctx, t, scanEvent, selectEventsBefore, millis(from), millis(before.At), before.ID, limit)
 	}
 	return rows(ctx, t, scanEvent, selectUserEvents, millis(from), millis(before.At), before.ID, user, limit)
+}
+
+// SystemEvents filters by kind, unlike EventsBefore: failed sign-ins of unknown addresses and waiting sign-ups
+// are also without an account, and the caller needs the rare event among them.
+func (t Tx) SystemEvents(
+	ctx context.Context, kind watchword.EventKind, from, upTo time.Time, limit int,
+) ([]watchword.Event, error) {
+	return rows(ctx, t, scanEvent, selectSystemEvents, kind, millis(from), millis(upTo), limit)
 }
 
 // MailsAfter sorts the whole outbox for each page. An outbox of 10,000 mails means that no mail is

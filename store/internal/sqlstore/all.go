@@ -210,6 +210,7 @@ func AdminStatements() []Statement {
 
 		{"selectEventsBefore", selectEventsBefore, ByTime},
 		{"selectUserEvents", selectUserEvents, ByUser},
+		{"selectSystemEvents", selectSystemEvents, ByTime},
 		{"selectMailsAfter", selectMailsAfter, AllMails},
 		{"selectUserMails", selectUserMails, ByUser},
 		{"countUsers", countUsers, ByOperator},
