@@ -3,7 +3,6 @@ package admin
 import (
 	"cmp"
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -137,20 +136,34 @@ func (m *Manager) FindMails(
 	return mails, next, err
 }
 
-// History returns the sessions of an account that ended in the last days, as long as their rows are kept,
-// and its mails in the outbox.
+// historyKept is how far back History goes. Rows of sessions that were not used again are kept longer.
+const historyKept = 7 * 24 * time.Hour
+
+// History returns the sessions of an account that ended in the last 7 days, the last used first, and its mails in
+// the outbox. EndedAt and EndedWhy of a session are those that Explain gives, also of an end that was not recorded,
+// such as EndedIdle. Codes: CodeNotFound.
 func (m *Manager) History(
 	ctx context.Context, id watchword.UserID,
 ) (ended []watchword.Session, mails []watchword.Mail, err error) {
+	account, err := m.User(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := m.newCase()
+	c.User = &account.User
 	err = m.store.View(ctx, func(tx Tx) error {
-		sessions, err := tx.SessionsOf(ctx, id, explainedSessions)
-		if err != nil {
+		if c.Sessions, err = tx.SessionsOf(ctx, id, explainedSessions); err != nil {
 			return err
 		}
-		ended = slices.DeleteFunc(sessions, func(s watchword.Session) bool { return s.EndedAt.IsZero() })
 		mails, err = tx.MailsAfter(ctx, id, EventPosition{}, MaxLimit)
 		return err
 	})
+	for _, s := range c.Sessions {
+		if e := c.endOf(s); e.why != "" && c.Now.Sub(e.at) <= historyKept {
+			s.EndedAt, s.EndedWhy = e.at, e.why
+			ended = append(ended, s)
+		}
+	}
 	return ended, mails, err
 }
 

@@ -31,14 +31,8 @@ const (
 // Explain answers from one consistent state of the store, without the caches of a server: a command
 // beside a running server gives the same answer.
 func (m *Manager) Explain(ctx context.Context, q Question) (Explanation, error) {
-	now := m.engine.Now()
-	cutoffs := m.engine.Cutoffs(now)
-	c := Case{
-		Asked: q.Account, Now: now, At: q.At, Session: q.Session, Language: q.Language,
-		Policy: watchword.SessionPolicy{
-			Idle: now.Sub(cutoffs.Rotated), ShortIdle: now.Sub(cutoffs.RotatedShort), Max: now.Sub(cutoffs.Created),
-		},
-	}
+	c := m.newCase()
+	c.Asked, c.At, c.Session, c.Language = q.Account, q.At, q.Session, q.Language
 	id, err := m.accountOf(ctx, &c)
 	if err != nil || id == "" {
 		return Explain(c), err
@@ -54,6 +48,15 @@ func (m *Manager) Explain(ctx context.Context, q Question) (Explanation, error) 
 		return err
 	})
 	return Explain(c), err
+}
+
+// newCase has the time and the settings.
+func (m *Manager) newCase() Case {
+	now := m.engine.Now()
+	cutoffs := m.engine.Cutoffs(now)
+	return Case{Now: now, Policy: watchword.SessionPolicy{
+		Idle: now.Sub(cutoffs.Rotated), ShortIdle: now.Sub(cutoffs.RotatedShort), Max: now.Sub(cutoffs.Created),
+	}}
 }
 
 // eventsOf returns the newest events of an account and the older ones of the moments when its sessions ended. A flood
