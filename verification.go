@@ -293,7 +293,7 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 		return User{}, err
 	}
 	if box.account.ID == "" {
-		return owner, nil // a new account has nothing to delete
+		return owner, nil // a new account has no factors
 	}
 	if _, err := tx.EndSessions(ctx, owner.ID, "", EndedFirstProof, now); err != nil {
 		return User{}, err

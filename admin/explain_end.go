@@ -149,7 +149,7 @@ func (c Case) lately() (list []watchword.Event) {
 }
 
 // signsIn reports whether an event opened a session. The sign-up of an imported account, or of one that
-// an operator created, opened none.
+// an operator created, opened no session.
 func signsIn(e watchword.Event) bool {
 	return e.SessionID != "" && (e.Kind == watchword.EventLogin || e.Kind == watchword.EventSignup)
 }

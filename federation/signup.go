@@ -39,7 +39,7 @@ func (m *Manager) waitForProof(ctx context.Context, s settlement, res *Result) e
 }
 
 // readMailed reads the mailed link of a purposeVerify attempt. It uses the address of the link,
-// also if the provider reports another one now, or none.
+// also if the provider reports another one now, or no address.
 func (m *Manager) readMailed(ctx context.Context, s *settlement) error {
 	link, waiting, err := m.engine.OpenVerifyLink(ctx, watchword.Secret(s.attempt.Mailed), s.at)
 	if err != nil {

@@ -128,7 +128,7 @@ func checkDelivery(delivery string) error {
 	return unacceptable("delivery", watchword.FieldInvalid, `Use "cookie" or "body".`)
 }
 
-// checkRepeated rejects a repeated password that differs. Without one, there is nothing to compare.
+// checkRepeated rejects a repeated password that differs. Without one, it accepts the request.
 func checkRepeated(password string, repeated *string) error {
 	if repeated == nil || *repeated == password {
 		return nil

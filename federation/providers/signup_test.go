@@ -79,8 +79,8 @@ func TestMailedLinkAcceptsAProviderThatVouchesForItsAddress(t *testing.T) {
 	}
 }
 
-// Nobody vouches for the address, and the sign-up waits with a password or with another identity. The page says so, and
-// the link stays valid.
+// No provider vouches for the address, and the sign-up waits with a password or with another identity. The page
+// says so, and the link stays valid.
 func TestMailedLinkSaysThatTheSignUpBeganInAnotherWay(t *testing.T) {
 	with := withScripted()
 	with.engine = func(o *watchword.Options) { o.Signup = watchword.SignupVerified }
