@@ -91,6 +91,7 @@ func TestAPasswordIsRefusedOnEveryPathThatSetsOne(t *testing.T) {
 			"password1":                    watchword.FieldPasswordCommon,
 			"globex-2026":                  watchword.FieldPasswordCommon,
 			"GlobexCorp!":                  watchword.FieldPasswordCommon,
+			"id.example.com":               watchword.FieldPasswordCommon, // the host of the public URL
 			"globex+lovelace":              watchword.FieldPasswordPersonal,
 			"ada.lovelace":                 watchword.FieldPasswordPersonal,
 			fmt.Sprintf("%0257d", 0):       watchword.FieldPasswordLong,

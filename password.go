@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/address"
@@ -28,7 +30,9 @@ func (e *Engine) acceptable(field string, raw Secret, email Address, name string
 	case err != nil:
 		return "", &FieldError{field, FieldInvalid, "This password contains characters that are not allowed. Choose another."}
 	}
-	switch problem := password.Check(normal, e.opts.PasswordMin, e.opts.PasswordWords, string(email), name); problem {
+	_, host, _ := strings.Cut(e.opts.PublicURL, "://")
+	words := append(slices.Clone(e.opts.PasswordWords), host)
+	switch problem := password.Check(normal, e.opts.PasswordMin, words, string(email), name); problem {
 	case "":
 		return normal, nil
 	case password.TooShort:

@@ -94,7 +94,7 @@ type Options struct {
 	PasswordMin int
 
 	// PasswordWords are words that attackers try for this service, such as its name. Passwords that consist only of
-	// them are refused. Default: none.
+	// them and the host of PublicURL are refused. Default: none.
 	PasswordWords []string
 
 	// HashAlg is argon2id or bcrypt. Default: argon2id.

@@ -262,6 +262,27 @@ func TestTooManyHeadersAreRejected(t *testing.T) {
 	}
 }
 
+// CK-7
+func TestManyCookiesAreRejected(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	b.Jar = nil
+	for count, code := range map[int]watchword.Code{64: watchword.CodeTokenMissing, 65: watchword.CodeParameterInvalid,
+		500: watchword.CodeParameterInvalid} {
+		cookies := strings.TrimSuffix(strings.Repeat("a=b; ", count), "; ")
+		if a := b.do("GET", "/api/auth/me", "", "Cookie", cookies); a.text("code") != string(code) {
+			t.Errorf("%d cookies: %d %s", count, a.StatusCode, a.raw)
+		}
+	}
+	// In several headers, as HTTP/2 sends them.
+	host := strings.TrimPrefix(s.url, "http://")
+	got := raw(t, s, "GET /api/auth/me HTTP/1.1\r\nHost: "+host+"\r\n"+strings.Repeat("Cookie: a=b\r\n", 65)+"\r\n")
+	if got.StatusCode != 400 {
+		t.Errorf("65 headers: got %d", got.StatusCode)
+	}
+}
+
 // HTTP-1, HTTP-3, HTTP-10
 func TestEveryResponseHasSecurityHeaders(t *testing.T) {
 	t.Parallel()

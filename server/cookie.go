@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/apirequest"
@@ -37,8 +38,7 @@ type cookies struct {
 	attempt, link tokencookie.Cookie
 	// onSignIn is called with the cookies of each new session.
 	onSignIn func(http.ResponseWriter, *http.Request, *watchword.SignIn)
-	// remembered lets a browser skip the second factor. It is always SameSite=Strict, and it is no credential for csrf:
-	// the password is still needed. The dialects never read it, so they open no session of an account with a factor.
+	// remembered lets a browser skip the second factor. It is always SameSite=Strict. The dialects never read it, so they open no session of an account with a factor.
 	remembered tokencookie.Cookie
 
 	dialects []string // names of the dialects' session cookies
@@ -196,12 +196,15 @@ func (c *cookies) presentedToPage(r *http.Request) []watchword.Secret {
 	return tokens
 }
 
-// hasCredentials reports whether a request has a cookie that identifies a user. Browsers attach
-// cookies by themselves, so such a request may be forged by another site. The value doesn't
+// hasCredentials reports whether a request has a cookie that identifies a user or continues a sign-in.
+// Browsers attach cookies by themselves, so such a request may be forged by another site. The value doesn't
 // matter. An invalid cookie may come from a sign-in that this process can't verify at the moment.
 func (c *cookies) hasCredentials(r *http.Request) bool {
-	names := append(append(c.refresh.Names(), c.page.Name, c.step.Name), c.dialects...)
-	return slices.ContainsFunc(names, func(name string) bool { return len(r.CookiesNamed(name)) > 0 })
+	names := append(c.refresh.Names(), c.page.Name, c.step.Name, c.remembered.Name, c.link.Name)
+	return slices.ContainsFunc(r.Cookies(), func(cookie *http.Cookie) bool {
+		return slices.Contains(names, cookie.Name) || slices.Contains(c.dialects, cookie.Name) ||
+			strings.HasPrefix(cookie.Name, c.attempt.Name)
+	})
 }
 
 // hasSession reports whether a request has the refresh cookie or the page cookie. It does not check

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -308,9 +309,13 @@ func csrf(o *origins, d dialects, c *cookies, fail failFunc) middleware {
 			}
 			fromProvider := r.Method == http.MethodPost && slices.Contains(o.formPosts, r.URL.Path)
 			if !isSafe(r.Method) && !fromProvider && !isSameSite(r, o, d, c) {
-				fail(w, r, &watchword.Error{Code: watchword.CodeCrossOrigin,
-					Detail: "This request came from a page of another site. " +
-						"If that site is yours, add its origin to allowed-origins."})
+				detail := "This request came from a page of another site. " +
+					"If that site is yours, add its origin to allowed-origins."
+				if r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" {
+					detail = "A request with cookies needs the header Origin or Sec-Fetch-Site. " +
+						"Browsers send them. A program sends the origin of the public URL, or no cookies."
+				}
+				fail(w, r, &watchword.Error{Code: watchword.CodeCrossOrigin, Detail: detail})
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -326,7 +331,7 @@ func isSafe(method string) bool {
 // isSameSite reports whether a request comes from this server's pages, from a front-end of
 // an allowed origin, or from a program. The standard library decides by Sec-Fetch-Site,
 // else by Origin. This adds two rules: an Origin must be known, including its scheme; and a
-// request with a session cookie must have Origin or Sec-Fetch-Site.
+// request with a cookie of a user must have Origin or Sec-Fetch-Site.
 func isSameSite(r *http.Request, o *origins, d dialects, c *cookies) bool {
 	origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
 	if o.crossOrigin.Check(r) != nil {
@@ -343,6 +348,28 @@ func isSameSite(r *http.Request, o *origins, d dialects, c *cookies) bool {
 	// Without either header, the request comes from a program, or from a browser older than both.
 	// With a cookie it may come from such a browser, so it is rejected.
 	return site != "" || !c.hasCredentials(r)
+}
+
+// maxCookies is the most cookies of a request. This server sets about a dozen, and other applications of the
+// host may add theirs.
+const maxCookies = 64
+
+// rejectManyCookies rejects requests with more than maxCookies cookies, because the checks after it read all of them.
+func rejectManyCookies(fail failFunc) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			count := 0
+			for _, line := range r.Header["Cookie"] {
+				count += 1 + strings.Count(line, ";")
+			}
+			if count > maxCookies {
+				fail(w, r, &watchword.Error{Code: watchword.CodeParameterInvalid,
+					Detail: "The request has more than 64 cookies. Delete the cookies of this site in the browser."})
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
 }
 
 // rejectMalformedPath rejects a path with a percent sign that begins no escape. escape.go explains

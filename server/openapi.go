@@ -225,7 +225,9 @@ func adminSecurity(g guard) []map[string][]string {
 // route's path, method, body and guard. The rows of the table list only what is special to a
 // route, so they stay short.
 func refusalsOf(r route) map[int][]string {
-	codes := slices.Concat(r.refusals, []watchword.Code{watchword.CodeInternal, watchword.CodeMisdirected})
+	// Every route rejects a malformed path and too many cookies with PARAMETER_INVALID.
+	codes := slices.Concat(r.refusals, []watchword.Code{watchword.CodeInternal, watchword.CodeMisdirected,
+		watchword.CodeParameterInvalid})
 	if isAPI(r.path) {
 		codes = append(codes, watchword.CodeTryLater)
 	}
@@ -238,7 +240,7 @@ func refusalsOf(r route) map[int][]string {
 	if r.guard.isAdmin() {
 		codes = append(codes, watchword.CodeInsufficientScope, watchword.CodeStepUpRequired, watchword.CodeRateLimited)
 		if r.method != http.MethodGet { // of the header Idempotency-Key
-			codes = append(codes, watchword.CodeParameterInvalid, watchword.CodeValidationFailed)
+			codes = append(codes, watchword.CodeValidationFailed)
 		}
 	}
 	if r.guard == bearer || r.guard.isAdmin() {

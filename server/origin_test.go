@@ -32,6 +32,10 @@ func TestCrossSiteRequestChangesNothing(t *testing.T) {
 		{"on the list, an old browser", "", "https://app.example.com", "watchword=x", true},
 		{"curl", "", "", "", true},
 		{"a cookie that does not say where from", "", "", "watchword=x", false},
+		{"a remembered browser that does not say where from", "", "", "watchword-device=x", false},
+		{"a waiting identity that does not say where from", "", "", "watchword-link=x", false},
+		{"an attempt at a provider that does not say where from", "", "", "watchword-with-12345678=x", false},
+		{"a known device that does not say where from", "", "", "watchword-known=x", true},
 		{"another site", "cross-site", "https://evil.example", "", false},
 		{"another site without its origin", "cross-site", "", "", false},
 		{"a sibling", "same-site", "https://other.example.com", "", false},
@@ -54,6 +58,22 @@ func TestCrossSiteRequestChangesNothing(t *testing.T) {
 	}
 	want(t, b.do("GET", "/api/auth/me", "", "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"), 401,
 		watchword.CodeTokenMissing)
+}
+
+// CSRF-3
+func TestRefusalSaysThatTheOriginIsMissing(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	b.Jar = nil
+	missing := b.do("POST", "/api/auth/logout", "", "Cookie", "watchword=x", "Sec-Fetch-Site", "", "Origin", "")
+	if !strings.Contains(missing.text("detail"), "needs the header Origin or Sec-Fetch-Site") {
+		t.Errorf("without an origin: %s", missing.raw)
+	}
+	foreign := b.do("POST", "/api/auth/logout", "", "Sec-Fetch-Site", "", "Origin", "https://evil.example")
+	if !strings.Contains(foreign.text("detail"), "a page of another site") {
+		t.Errorf("from another site: %s", foreign.raw)
+	}
 }
 
 // CSRF-2

@@ -196,6 +196,7 @@ func newServer(engine *watchword.Engine, opts Options, o *origins, on side, metr
 		checkHost(o, fail),
 		oneHost(o, on),
 		cors(o, all),
+		rejectManyCookies(fail),
 		csrf(o, all, shared.cookies, fail),
 		rejectMalformedPath(fail),
 	)

@@ -78,7 +78,7 @@ type Settings struct {
 	// than links that verify an address, because they are worth more to a thief.
 	Signup          string        `name:"signup" default:"open" oneof:"open,verified,closed" group:"accounts" help:"Who can create an account: anyone, anyone who verifies the address first, or only operators."`
 	PasswordMin     int           `name:"password-min" default:"8" min:"8" max:"128" group:"accounts" help:"Least number of characters of a password."`
-	PasswordWords   []string      `name:"password-words" group:"accounts" help:"Words that no password may consist of, comma separated, in addition to the user's address and name and to product-name."`
+	PasswordWords   []string      `name:"password-words" group:"accounts" help:"Words that no password may consist of, comma separated, in addition to the user's address and name, product-name and the host of public-url."`
 	PasswordProfile string        `name:"password-profile" default:"default" oneof:"default,nist" group:"accounts" help:"nist sets password-min to 15."`
 	HashAlg         string        `name:"hash-alg" default:"argon2id" oneof:"argon2id,bcrypt" group:"accounts" help:"How new passwords are hashed."`
 	HashCost        string        `name:"hash-cost" group:"accounts" help:"Cost of a hash: m=KiB,t=passes,p=threads for argon2id, 10 to 15 for bcrypt; empty: m=19456,t=2,p=1 or 10."`
