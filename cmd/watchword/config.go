@@ -90,7 +90,7 @@ type Settings struct {
 	RememberDevice  time.Duration `name:"remember-device" default:"0s" min:"0s" max:"720h" group:"accounts" help:"How long a browser can skip the second factor after it was proven there; 0: never."`
 	Passkeys        string        `name:"passkeys" default:"on" oneof:"on,off" group:"accounts" help:"off: no account can add or use a passkey."`
 	PasskeyRPID     string        `name:"passkey-rp-id" group:"accounts" help:"Domain that passkeys are bound to: the host of the public URL, or a parent domain. A later change makes all passkeys unusable. Empty: the host of the public URL."`
-	LinkProven      string        `name:"link-proven" default:"off" oneof:"off,auto" group:"accounts" help:"auto: a sign-in with a provider opens the proven account with the same address at once, if the provider vouches for the address. off: the user signs in to that account first."`
+	LinkProven      string        `name:"link-proven" default:"ask" oneof:"ask,auto" group:"accounts" help:"auto: a sign-in with a provider opens the proven account with the same address at once, if the provider vouches for the address. ask: the user signs in to that account first."`
 	VerifyTTL       time.Duration `name:"verify-ttl" default:"24h" min:"1s" max:"720h" group:"accounts" help:"Lifetime of a mailed link that verifies an address."`
 	ResetTTL        time.Duration `name:"reset-ttl" default:"15m" min:"1s" max:"24h" group:"accounts" help:"Lifetime of a mailed link that resets a password."`
 

@@ -205,6 +205,8 @@ var refusals = []struct {
 	{name: "always forgiving", args: "--rotation-clean=0",
 		want: []string{"rotation-clean…is not a number from 1 to 1000…"}},
 	{name: "reuse ends nothing", args: "--reuse-ends=none", want: []string{"reuse-ends…Write one of: session, all."}},
+	{name: "proven accounts linked in a third way", args: "--link-proven=off",
+		want: []string{"link-proven…Write one of: ask, auto."}},
 	{name: "signup of no kind", args: "--signup=maybe", want: []string{"signup…Write one of: open, verified, closed."}},
 
 	// PW-1

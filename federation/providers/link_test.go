@@ -42,7 +42,7 @@ func TestConnectionWithoutASignInIsMailedAndLimited(t *testing.T) {
 //
 // SW-15
 func TestProviderOpensNoDisabledAccount(t *testing.T) {
-	for name, auto := range map[string]bool{"link-proven=off": false, "link-proven=auto": true} {
+	for name, auto := range map[string]bool{"link-proven=ask": false, "link-proven=auto": true} {
 		with := withApp()
 		with.link = auto
 		t.Run(name, func(t *testing.T) {
