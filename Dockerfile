@@ -7,8 +7,9 @@
 # The target prebuilt comes first, so that it needs no base image.
 
 FROM scratch AS base
-# The directory belongs to the user. A new volume at /data gets the same owner.
-COPY --chown=65532:65532 deploy/image/data /data
+# /data belongs to the user alone. A new volume there gets the same owner and mode. The copy of a
+# directory within a directory is the form in which buildah applies the mode.
+COPY --chown=65532:65532 --chmod=0700 deploy/image/root /
 COPY LICENSE /LICENSE
 VOLUME ["/data"]
 WORKDIR /data

@@ -137,14 +137,22 @@ func (d *checkup) settings(p *program) {
 // master key. With them, a user could read every account and sign tokens. A missing file is not a
 // problem here. The check of the store reports it. A directory that others may only enter also
 // fails, because the names in it are known.
+//
+// Its group may use the directory, because volumes of Kubernetes belong to a group of the pod. The
+// server removes the group's access to the database, and refuses a master key with it.
 func (d *checkup) files(s *Settings) {
 	open := 0
 	for _, path := range []string{s.DataDir, s.databasePath(), s.masterKeyPath()} {
 		info, err := os.Stat(path)
-		if err == nil && info.Mode().Perm()&0o077 != 0 {
-			open++
-			d.fail("files", fmt.Sprintf("%s has mode %04o: others on this machine can read it.", path, info.Mode().Perm()),
-				"Run chmod go= "+path)
+		if err != nil || info.Mode().Perm()&0o077 == 0 {
+			continue
+		}
+		open++
+		found, chmod := fmt.Sprintf("%s has mode %04o: ", path, info.Mode().Perm()), "chmod go= "+path
+		if info.IsDir() && info.Mode().Perm()&0o007 == 0 {
+			d.warn("files", found+"members of its group can use it.", "If other users are in that group, run "+chmod)
+		} else {
+			d.fail("files", found+"others on this machine can read it.", "Run "+chmod)
 		}
 	}
 	if _, err := os.Stat(s.DataDir); err == nil && open == 0 {
