@@ -251,14 +251,16 @@ func TestWorkflowsSayThatTheyAreUntested(t *testing.T) {
 	}
 }
 
-// checkWorkflow checks that every action is pinned to a version, and that only jobs with named
-// permissions exist.
+// checkWorkflow checks that every action is pinned to a version, that only jobs with named
+// permissions exist, and that containers have Debian 13: its Node.js is the first that .ci/setup
+// accepts.
 func checkWorkflow(t *testing.T, name string, content []byte) {
 	t.Helper()
 	var workflow struct {
 		Permissions map[string]string
 		Jobs        map[string]struct {
-			Steps []struct{ Uses, Run string }
+			Container string
+			Steps     []struct{ Uses, Run string }
 		}
 	}
 	must(t, yaml.Unmarshal(content, &workflow))
@@ -266,6 +268,9 @@ func checkWorkflow(t *testing.T, name string, content []byte) {
 		t.Errorf("%s has no jobs or no permissions", name)
 	}
 	for job, each := range workflow.Jobs {
+		if each.Container != "" && !strings.HasSuffix(each.Container, "-trixie") {
+			t.Errorf("%s: %s: Node.js of %s is too old for .ci/setup", name, job, each.Container)
+		}
 		for _, step := range each.Steps {
 			if (step.Uses == "") == (step.Run == "") || (step.Uses != "" && !strings.Contains(step.Uses, "@v")) {
 				t.Errorf("%s: %s: step %+v", name, job, step)
