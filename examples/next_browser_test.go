@@ -247,6 +247,11 @@ func nextEverywhere(t *testing.T, a *application) {
 	one.fill("Change your name", "Ada") // a server action that calls Watchword
 	one.press("Save name")
 	one.until("Name\nAda")
+	stale := []*tab{other.another(), other.another()} // pages that are still open after the sign-out
+	for _, page := range stale {
+		page.visit(a.url + "/account")
+		page.fill("Change your name", "Ada")
+	}
 	one.press("Sign out everywhere")
 	one.until("You are a visitor.")
 	start := time.Now()
@@ -255,6 +260,10 @@ func nextEverywhere(t *testing.T, a *application) {
 	t.Logf("the other browser was signed out after %s", time.Since(start).Round(time.Millisecond))
 	if got := other.appCookies(); slices.Contains(got, "watchword-session") {
 		t.Errorf("cookies of the other browser: %q", got)
+	}
+	for i, button := range []string{"Save name", "Sign out everywhere"} {
+		stale[i].press(button)
+		stale[i].until("Stay signed in")
 	}
 	a.happened(t, email, "refresh_reused", 0)
 }

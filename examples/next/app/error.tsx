@@ -3,7 +3,7 @@
 import { useRouter } from "next/navigation"
 import { startTransition } from "react"
 
-/** Shown when Watchword does not respond. The user stays signed in. */
+/** Shown when Watchword does not respond, and after every other error. It does not know who is signed in. */
 export default function ErrorPage({ reset }: { reset: () => void }) {
   const router = useRouter()
   const retry = () =>
@@ -14,7 +14,7 @@ export default function ErrorPage({ reset }: { reset: () => void }) {
   return (
     <>
       <h1>This page can't be shown right now</h1>
-      <p>You are still signed in. Try again in a moment.</p>
+      <p>Try again in a moment.</p>
       <button onClick={retry}>Try again</button>
     </>
   )

@@ -2,10 +2,11 @@
 
 import { revalidatePath } from "next/cache"
 import { redirect } from "next/navigation"
-import { writableAuth } from "../../lib/auth"
+import { requireSession, writableAuth } from "../../lib/auth"
 import { watchwordUrl } from "../../lib/watchword"
 
 export async function rename(form: FormData) {
+  await requireSession("/account") // it may have ended since the page was shown
   const auth = await writableAuth()
   const response = await auth.fetch(`${watchwordUrl}/api/auth/me`, {
     method: "PATCH",
@@ -22,6 +23,7 @@ export async function signOut() {
 }
 
 export async function signOutEverywhere() {
+  await requireSession("/account")
   await (await writableAuth()).logout({ everywhere: true })
   redirect("/")
 }

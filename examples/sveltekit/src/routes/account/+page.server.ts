@@ -24,9 +24,10 @@ export const load: PageServerLoad = async (event) => {
 }
 
 export const actions: Actions = {
-  async rename({ request, locals }) {
-    const form = await request.formData()
-    const response = await locals.auth.fetch(`${watchwordUrl}/api/auth/me`, {
+  async rename(event) {
+    await requireSession(event) // it may have ended since the page was shown
+    const form = await event.request.formData()
+    const response = await event.locals.auth.fetch(`${watchwordUrl}/api/auth/me`, {
       method: 'PATCH',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ name: form.get('name') }),
