@@ -116,7 +116,8 @@ func (s *subdomain) front(t *testing.T, host string, c tls.Certificate) (origin 
 		site.Config.Handler = s.cutter.forward(func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host
-			r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"] // of the application
+			// Appended to, as the documented proxies do for the server of an application.
+			r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 			r.SetXForwarded()
 		})
 		site.StartTLS()

@@ -1,7 +1,9 @@
 package main_test
 
 import (
+	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,7 +12,8 @@ import (
 )
 
 // Real proxies in front of a real server, with the configurations that
-// docs/operations.md shows.
+// docs/operations.md shows. The clients have the address 127.0.0.1, and an application that
+// renders for its users has 127.0.0.2.
 
 // HTTP-14
 func TestBehindNginxThePublicURLResponds(t *testing.T) {
@@ -46,35 +49,51 @@ func behindProxy(t *testing.T, g gateway, withCertificate func(text, certificate
 	front, s := freeAddress(t), newServer(t, freeAddress(t))
 	_, port, _ := strings.Cut(front, ":")
 	public := "https://localhost:" + port
-	settings := []string{"--public-url=" + public, "--trusted-proxies=127.0.0.1/32"}
+	settings := []string{"--public-url=" + public, "--trusted-proxies=127.0.0.1/32,127.0.0.2/32"}
 	dir := startServer(t, s, settings...)
 
 	config := withCertificate(string(text), certificate, key)
 	config = strings.NewReplacer("listen 443", "listen "+front, "id.example.com {", "localhost:"+port+" {", "server_name id.example.com", "server_name localhost",
-		"127.0.0.1:8080", s.address).Replace(config)
+		"127.0.0.1:8080", s.address, "10.0.3.0/24", "127.0.0.2/32").Replace(config)
 	g.run(t, program, config, front)
 
 	doctor := run(t, call{dir: dir, env: []string{"SSL_CERT_FILE=" + certificate}, args: append([]string{"doctor"}, settings...)})
 	if !strings.Contains(doctor.out, public+" responds") {
 		t.Errorf("doctor:\n%s", doctor.out)
 	}
-	body := strings.NewReader(`{"email":"ada@example.com","password":"seven purple otters","delivery":"body"}`)
+	for _, c := range []struct{ email, from, forwarded, want string }{
+		{"ada@example.com", "127.0.0.1", "203.0.113.9", "127.0.0.1"}, // forged
+		{"bob@example.com", "127.0.0.1", "203.0.113.9, 127.0.0.2", "127.0.0.1"},
+		{"cleo@example.com", "127.0.0.2", "203.0.113.9", "203.0.113.9"}, // an application, for its user
+		{"dan@example.com", "127.0.0.2", "198.51.100.7, 203.0.113.9", "203.0.113.9"},
+	} {
+		signUpFrom(t, c.from, public, c.email, c.forwarded)
+		sessions := run(t, call{dir: dir, args: []string{"sessions", "list", c.email, "--json"}})
+		if !strings.Contains(sessions.out, `"`+c.want+`"`) {
+			t.Errorf("%s with X-Forwarded-For %q is not %s: %s %s", c.from, c.forwarded, c.want, sessions.out, sessions.errors)
+		}
+	}
+}
+
+// signUpFrom sends a request from an address of this machine.
+func signUpFrom(t *testing.T, from, public, email, forwarded string) {
+	t.Helper()
+	body := strings.NewReader(`{"email":"` + email + `","password":"seven purple otters","delivery":"body"}`)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, public+"/api/auth/register", body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("X-Forwarded-For", "203.0.113.9") // forged
-	response, err := s.client().Do(r)
+	r.Header.Set("X-Forwarded-For", forwarded)
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	response, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusCreated {
 		t.Fatalf("sign-up: %s", response.Status)
-	}
-	sessions := run(t, call{dir: dir, args: []string{"sessions", "list", "ada@example.com", "--json"}})
-	if !strings.Contains(sessions.out, `"127.0.0.1"`) || strings.Contains(sessions.out, "203.0.113.9") {
-		t.Errorf("the address of the client: %s %s", sessions.out, sessions.errors)
 	}
 }
