@@ -24,6 +24,7 @@ type Attempt struct {
 
 	Purpose purpose             `json:"purpose"`
 	Session watchword.SessionID `json:"session,omitempty"` // of purposeLink
+	User    watchword.UserID    `json:"user,omitempty"`    // of purposeStepUp
 	Mailed  string              `json:"mailed,omitempty"`  // token of purposeVerify
 
 	ReturnTo string `json:"returnTo,omitempty"` // the caller has checked its site
@@ -58,8 +59,11 @@ type StartRequest struct {
 	// with the response, which comes from another site.
 	Remembered watchword.Secret
 
-	// Challenge asks for a code in place of a session (RFC 7636, S256). Then Replaces and Remembered don't count:
-	// they belong to the hosted pages.
+	// StepUp is the account whose user confirms to be there. A sign-in to another account is refused. Empty: any account.
+	StepUp watchword.UserID
+
+	// Challenge asks for a code in place of a session (RFC 7636, S256). Then Replaces, Remembered and StepUp don't
+	// count: they belong to the hosted pages.
 	Challenge string
 }
 
@@ -77,8 +81,12 @@ func (m *Manager) Start(ctx context.Context, r StartRequest) (Started, error) {
 		return m.start(ctx, Attempt{Provider: r.Provider, Purpose: purposeSignIn, ReturnTo: r.ReturnTo,
 			Challenge: r.Challenge})
 	}
-	return m.start(ctx, Attempt{Provider: r.Provider, Purpose: purposeSignIn, ReturnTo: r.ReturnTo, Page: r.Page,
-		Replaces: string(r.Replaces), Device: string(r.Remembered)})
+	a := Attempt{Provider: r.Provider, Purpose: purposeSignIn, ReturnTo: r.ReturnTo, Page: r.Page,
+		Replaces: string(r.Replaces), Device: string(r.Remembered), User: r.StepUp}
+	if a.User != "" {
+		a.Purpose = purposeStepUp
+	}
+	return m.start(ctx, a)
 }
 
 func (m *Manager) start(ctx context.Context, a Attempt) (Started, error) {

@@ -46,8 +46,8 @@ type Result struct {
 // Callback completes an attempt. Codes: CodeNotFound, CodeChallengeInvalid, CodeProviderRefused,
 // CodeProviderUnavailable, CodeLinkRequired, CodeIdentityTaken, CodeSignupClosed, CodeAccountDisabled,
 // CodeEmailNotVerified, CodeEmailTaken, CodeFactorLimit, CodeInvalidCredentials (purposeVerify),
-// CodeSecondFactorRequired, CodeEnrolmentRequired, CodeRateLimited, CodeTryLater. If the result is a code,
-// Exchange checks the account and its factors.
+// CodeStepUpRequired (purposeStepUp), CodeSecondFactorRequired, CodeEnrolmentRequired, CodeRateLimited,
+// CodeTryLater. If the result is a code, Exchange checks the account and its factors.
 func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, err error) {
 	p, err := m.provider(r.Provider)
 	if err != nil {
@@ -160,6 +160,9 @@ func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
 	case disabled:
 		return m.engine.Failed(ctx, watchword.FactorTry{User: s.facts.local, Client: s.client, At: s.at},
 			refuse(watchword.CodeAccountDisabled, "This account is disabled. Contact the people who run this service."), "")
+	case unconnected:
+		return refuse(watchword.CodeStepUpRequired, "This account at "+s.info.Name+
+			" is not connected to the account that you are signed in to. Use one that is.")
 	case other:
 		return refuse(watchword.CodeInvalidCredentials, "This sign-up did not begin with this account at "+s.info.Name+
 			". Open the link again, and use the password or the account that it began with.")
@@ -172,7 +175,8 @@ func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
 // read collects the facts. It reads the same rows for every identity, so that its duration reveals no
 // account.
 func (m *Manager) read(ctx context.Context, s *settlement) error {
-	s.facts = facts{purpose: s.attempt.Purpose, linkProven: m.opts.LinkProven, signUp: m.signUp && !s.info.NoSignUp}
+	s.facts = facts{purpose: s.attempt.Purpose, self: watchword.User{ID: s.attempt.User},
+		linkProven: m.opts.LinkProven, signUp: m.signUp && !s.info.NoSignUp}
 	wanted, hasAddress := m.account(s.claims)
 	s.wanted, s.facts.vouched = wanted, hasAddress && vouches(s.info, s.claims)
 	if s.facts.purpose == purposeVerify {

@@ -10,6 +10,7 @@ const (
 	purposeSignIn purpose = "signin"
 	purposeLink   purpose = "link"   // to the account of a live session
 	purposeVerify purpose = "verify" // with the mailed link of a waiting sign-up
+	purposeStepUp purpose = "stepup" // to the account of the session, again
 )
 
 // facts are the input of decideIdentity. An account with an empty id does not exist.
@@ -19,7 +20,7 @@ type facts struct {
 	vouched bool           // the provider guarantees the address; verify: that of the mailed link
 	local   watchword.User // the account with the address
 
-	self watchword.User // link: the user of the live session; empty: the session has ended
+	self watchword.User // link: the user of the live session; empty: the session has ended. step-up: only the id
 
 	signUp     bool // the provider may create accounts, and sign-up is open
 	linkProven bool
@@ -41,6 +42,7 @@ const (
 	disabled     verdict = "disabled"      // the account with the address is disabled
 	wait         verdict = "wait"          // mail the address: it has to be proven first
 	closed       verdict = "closed"        // no account is created
+	unconnected  verdict = "unconnected"   // step-up: the identity is not one of the account
 	other        verdict = "other"         // the mailed link is for a sign-up that began in another way
 	invalid      verdict = "invalid"       // the attempt can't be completed
 )
@@ -59,6 +61,8 @@ func decideIdentity(f facts) verdict {
 		return taken
 	case f.purpose == purposeLink:
 		return link
+	case f.purpose == purposeStepUp && (!known || f.owner.ID != f.self.ID):
+		return unconnected
 	case known:
 		return enter
 	case f.purpose == purposeVerify && !f.vouched:

@@ -27,7 +27,7 @@ type F = federation.Given
 // The table of the specification, and every combination that it leaves open.
 func TestDecideIdentityFollowsTheTable(t *testing.T) {
 	t.Parallel()
-	const signIn, link, verify = "signin", "link", "verify"
+	const signIn, link, verify, stepUp = "signin", "link", "verify", "stepup"
 	for _, c := range []struct {
 		name string
 		F
@@ -42,6 +42,13 @@ func TestDecideIdentityFollowsTheTable(t *testing.T) {
 		{"unknown, to link, with the address of another", F{Purpose: link, Self: ada, Local: bob}, "link"},
 		{"to link, the session has ended", F{Purpose: link}, "invalid"},
 		{"known, to link, the session has ended", F{Purpose: link, Owner: ada}, "invalid"},
+
+		{"known of this user, step-up", F{Purpose: stepUp, Owner: ada, Self: ada}, "enter"},
+		{"known of another user, step-up", F{Purpose: stepUp, Owner: bob, Self: ada}, "unconnected"},
+		{"unknown, step-up", F{Purpose: stepUp, Self: ada, SignUp: true}, "unconnected"},
+		{"unknown, step-up, vouched", F{Purpose: stepUp, Self: ada, Local: ada, Vouched: true, SignUp: true,
+			LinkProven: true}, "unconnected"},
+		{"unknown, step-up of nobody", F{Purpose: stepUp, Vouched: true, SignUp: true}, "unconnected"},
 
 		{"vouched, no account", F{Purpose: signIn, Vouched: true, SignUp: true}, "create"},
 		{"vouched, no account, closed", F{Purpose: signIn, Vouched: true}, "closed"},
@@ -94,15 +101,15 @@ func TestDecideIdentityFollowsTheTable(t *testing.T) {
 func TestAnAddressAloneOpensNoProvenAccount(t *testing.T) {
 	t.Parallel()
 	yes := []bool{false, true}
-	for _, purpose := range []string{"signin", "link", "verify"} {
+	for _, purpose := range []string{"signin", "link", "verify", "stepup"} {
 		for _, self := range []watchword.User{nobody, bob} {
 			for mask := range 16 {
 				f := F{Purpose: purpose, Local: ada, Self: self, Vouched: yes[mask&1], SignUp: yes[mask>>1&1],
 					LinkProven: yes[mask>>2&1], Waits: yes[mask>>3&1]}
 				got := federation.Decide(f)
 				// "link" is to the account of the session.
-				allowed := []string{"link-required", "wait", "closed", "invalid", "link"}
-				if f.Vouched && f.LinkProven && purpose != "link" {
+				allowed := []string{"link-required", "wait", "closed", "invalid", "link", "unconnected"}
+				if f.Vouched && f.LinkProven && (purpose == "signin" || purpose == "verify") {
 					allowed = append(allowed, "adopt")
 				}
 				if !slices.Contains(allowed, got) || got == "link" && self.ID == "" {

@@ -53,13 +53,17 @@ func (p *pages) connectedOf(r *http.Request, who watchword.Identity) (*connected
 	section.Accounts = p.connectedAccounts(all)
 	// The order of the buttons is that of the settings.
 	for _, info := range p.federation.Providers() {
-		has := slices.ContainsFunc(all, func(i federation.Identity) bool { return i.Provider == info.ID })
 		// The API can connect a second account of a provider. The page keeps the usual case simple.
-		if !has && !section.Unproven {
+		if !hasProvider(all, info) && !section.Unproven {
 			section.Addable = append(section.Addable, info)
 		}
 	}
 	return section, nil
+}
+
+// hasProvider reports whether one of the identities is of a provider.
+func hasProvider(all []federation.Identity, info federation.Info) bool {
+	return slices.ContainsFunc(all, func(i federation.Identity) bool { return i.Provider == info.ID })
 }
 
 // connectedAccounts returns the rows of identities, for the page of their owner and that of an
@@ -154,6 +158,27 @@ func (p *pages) verifyWith(w http.ResponseWriter, r *http.Request, in linkInput)
 		return err
 	}
 	return p.leaveFor(w, r, started)
+}
+
+// offerConnected leaves the buttons of the account's own providers on the page of a step-up. The identities of
+// others are refused (stepUpUser).
+func (p *pages) offerConnected(r *http.Request, v *view, who watchword.Identity) error {
+	all, err := p.federation.List(r.Context(), who.User.ID)
+	v.offered = slices.DeleteFunc(v.offered, func(info federation.Info) bool { return !hasProvider(all, info) })
+	return err
+}
+
+// stepUpUser returns the account that a provider confirms, if the page of the step-up started the attempt. It
+// is "" without a session.
+func (p *pages) stepUpUser(r *http.Request) (watchword.UserID, error) {
+	if r.URL.Query().Get("page") != "step-up" {
+		return "", nil
+	}
+	live, err := p.engine.LiveSessions(r.Context(), p.cookies.presentedToPage(r))
+	if err != nil || len(live) == 0 {
+		return "", err
+	}
+	return live[len(live)-1].User.ID, nil // pages prefer the page cookie, which is the last one
 }
 
 // isVerifyWith reports whether a form of a link names a provider.

@@ -81,9 +81,13 @@ func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	stepUp, err := p.stepUpUser(r)
+	if err != nil {
+		return err
+	}
 	request := federation.StartRequest{Provider: r.PathValue("provider"), ReturnTo: p.returnTo(r),
 		Page: r.URL.Query().Has("page"), Replaces: p.cookies.replaced(r, ""), Challenge: challenge,
-		Remembered: watchword.Secret(p.cookies.remembered.Value(r))}
+		Remembered: watchword.Secret(p.cookies.remembered.Value(r)), StepUp: stepUp}
 	started, err := p.federation.Start(r.Context(), request)
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
 		return err

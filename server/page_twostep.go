@@ -355,6 +355,11 @@ func (p *pages) stepUpView(r *http.Request, who watchword.Identity, recovery boo
 	data := v.proofOf(pathStepUp, recovery)
 	// An account without a password and factors becomes fresh by another sign-in.
 	data.External = who.User.PasswordHash == "" && who.User.Factors == 0
+	if data.External && p.federation != nil {
+		if err := p.offerConnected(r, v, who); err != nil {
+			return nil, err
+		}
+	}
 	data.Password, data.Email, data.Cancel = who.User.Factors == 0, who.User.Email, p.cancelOf(v.ReturnTo)
 	if !data.Password {
 		overview, err := p.factors.List(r.Context(), who.User.ID)
