@@ -101,13 +101,19 @@ func unavailable(p Provider, cause error) error {
 	return &Failure{Refusal: providerUnavailable(p.Info().Name), Provider: p.Info().ID, Cause: cause}
 }
 
-// A Failure is a provider that could not be reached, or whose response is not valid. errors.As finds
-// its refusal.
+// A Failure is a provider that could not be reached, or whose response is not valid or not enough. errors.As
+// finds its refusal.
 type Failure struct {
 	Refusal  *watchword.Error
 	Provider string
-	Cause    error // for the log
+	Reason   string // more than the code of the refusal, for the text of a page; or ""
+	Cause    error  // for the log
 }
+
+// Reasons are the values of Failure.Reason.
+const (
+	ReasonNoAddress = "NO_ADDRESS" // CodeProviderRefused: a sign-up needs an address
+)
 
 func (f *Failure) Error() string { return fmt.Sprintf("provider %s: %v", f.Provider, f.Cause) }
 

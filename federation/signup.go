@@ -3,6 +3,7 @@ package federation
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -22,8 +23,10 @@ type waitingIdentity struct {
 // waitForProof stores the sign-up, or mails the owner of the address if it has an account.
 func (m *Manager) waitForProof(ctx context.Context, s settlement, res *Result) error {
 	if s.wanted.Email == "" {
-		return refuse(watchword.CodeProviderRefused,
-			s.info.Name+" did not say which email address is yours. Allow it there, or sign up with a password.")
+		return &Failure{Provider: s.info.ID, Reason: ReasonNoAddress,
+			Refusal: refuse(watchword.CodeProviderRefused, s.info.Name+" reported no email address that can be used here. "+
+				"Confirm your address there and allow access to it, or sign in in another way."),
+			Cause: errors.New("it reports no address that an account can have: see its scopes")}
 	}
 	plain, err := json.Marshal(waitingIdentity{s.info.ID, s.claims.Issuer, s.claims.Subject})
 	if err != nil {

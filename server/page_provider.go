@@ -253,8 +253,13 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 		p.leave(w, withError(target, refusal.Code))
 		return nil
 	}
+	code := string(refusal.Code)
+	var failure *federation.Failure
+	if errors.As(err, &failure) && failure.Reason != "" {
+		code = failure.Reason
+	}
 	// An unknown provider has no name. The page checks both values again.
-	query := url.Values{"why": {"provider"}, "code": {string(refusal.Code)}, "with": {a.Provider}}
+	query := url.Values{"why": {"provider"}, "code": {code}, "with": {a.Provider}}
 	// A link began on the account page, whose user is still signed in.
 	path := pathLogin
 	if a.Links() {

@@ -302,7 +302,7 @@ func TestGitHubIsKnownByTheNumberOfTheAccount(t *testing.T) {
 			p.endpoint["/api/user"] = func(w http.ResponseWriter, _ *http.Request) { reply(w, map[string]any{"id": 7}) }
 		})
 		b = newBrowser(t)
-		b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeProviderRefused)
+		b.get(b.toCallback(s, "acme", "")).fails(t, federation.ReasonNoAddress)
 		s.acme.set(func(p *scripted) {
 			p.endpoint["/api/user"] = func(w http.ResponseWriter, _ *http.Request) {
 				reply(w, map[string]any{"login": "ada"})

@@ -1,10 +1,13 @@
 package providers_test
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
 )
 
 // The mailed link of a sign-up that waits for the proof of its address.
@@ -106,4 +109,32 @@ func TestMailedLinkSaysThatTheSignUpBeganInAnotherWay(t *testing.T) {
 			t.Errorf("the right password: %d %s", p.StatusCode, p.text)
 		}
 	})
+}
+
+// Without an address there is no sign-up. The page says so, because another try ends in the same way. The log tells the
+// operator: a scope may be missing.
+func TestSignUpWithoutAnAddressSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, withApp())
+	s.acme.set(func(s *scripted) { s.user = map[string]any{"sub": "bob"} })
+	for language, want := range map[string]string{
+		"en": "Acme reported no email address that can be used here.",
+		"de": "Acme hat keine E-Mail-Adresse genannt, die hier verwendet werden kann.",
+	} {
+		b := newBrowser(t)
+		to := b.get(b.toCallback(s, "acme", "?page=login"))
+		to.fails(t, federation.ReasonNoAddress)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+to.location(), nil)
+		must(t, err)
+		r.Header.Set("Accept-Language", language)
+		if shown := b.send(r); !strings.Contains(shown.text, want) {
+			t.Errorf("%s: the page does not say %q: %s", language, want, shown.text)
+		}
+	}
+	if !strings.Contains(s.log.String(), `provider=acme error="it reports no address`) {
+		t.Errorf("the log has no reason: %s", s.log)
+	}
+	// Front-ends get the code.
+	b := newBrowser(t)
+	b.get(b.toCallback(s, "acme", "?"+url.Values{"return_to": {app}}.Encode())).goes(t, app+"#error=PROVIDER_REFUSED")
 }
