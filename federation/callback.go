@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -95,9 +96,15 @@ const settleTries = 5
 // errChanged means that a condition of the verdict no longer holds.
 var errChanged = errors.New("the account changed meanwhile")
 
-// unavailable returns the refusal for a failure of a provider. The error stays in the chain for the
-// log; it contains no code and no token.
+// maxCause bounds the text of a cause in bytes.
+const maxCause = 500
+
+// unavailable returns the refusal for a failure of a provider. The cause is for the log. It contains no
+// code and no token. It is cut, because libraries quote what a provider sends.
 func unavailable(p Provider, cause error) error {
+	if text := cause.Error(); len(text) > maxCause {
+		cause = errors.New(strings.ToValidUTF8(text[:maxCause], "") + "…")
+	}
 	return &Failure{Refusal: providerUnavailable(p.Info().Name), Provider: p.Info().ID, Cause: cause}
 }
 

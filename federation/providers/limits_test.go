@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/federation"
@@ -184,4 +185,30 @@ type asHTML struct{ http.ResponseWriter }
 func (w asHTML) Write(p []byte) (int, error) {
 	w.Header().Set("Content-Type", "text/html")
 	return w.ResponseWriter.Write(p)
+}
+
+// Libraries quote what a provider sends. The log of a failure stays short, and names the provider.
+func TestLogOfAFailedProviderIsShort(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("é", 1<<19-100)
+	for path, handle := range map[string]http.HandlerFunc{
+		"/jwks": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(500)
+			_, _ = fmt.Fprint(w, large)
+		},
+		"/token": func(w http.ResponseWriter, _ *http.Request) {
+			reply(w, map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": large})
+		},
+		"/.well-known/openid-configuration": func(w http.ResponseWriter, _ *http.Request) {
+			reply(w, map[string]any{"issuer": large})
+		},
+	} {
+		s := onSQLite(t, withScripted())
+		s.acme.set(func(p *scripted) { p.endpoint[path] = handle })
+		_, at := newBrowser(t).follow(s.url+"/sign-in/acme?page=login", s.url+"/login")
+		if log := s.log.String(); len(log) > 8<<10 || !strings.Contains(log, "a provider failed") ||
+			!strings.Contains(log, "provider=acme") || !utf8.ValidString(log) || strings.Contains(log, `\x`) {
+			t.Errorf("%s: the browser is at %s, and the log has %d bytes: %.3000s", path, at, len(log), log)
+		}
+	}
 }
