@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/federation"
@@ -38,18 +39,16 @@ func (p *pages) codeChallenge(r *http.Request) (string, error) {
 // leaveToServer redirects to the application of an attempt with a code. The code or the error is in the
 // query, because a fragment does not reach a server. The code is useless without its verifier.
 func (p *pages) leaveToServer(w http.ResponseWriter, a federation.Attempt, code watchword.Secret, err error) error {
-	target, parseErr := url.Parse(a.ReturnTo)
 	var refusal *watchword.Error
-	switch {
-	case parseErr != nil:
-		return parseErr
-	case err != nil && !errors.As(err, &refusal):
+	if err != nil && !errors.As(err, &refusal) {
 		return err
 	}
+	// url.Parse would reject some URLs that browsers accept, and the account may exist by now. The target was
+	// checked, and it has no fragment.
+	target, parameters, _ := strings.Cut(a.ReturnTo, "?")
 	// The application's own parameters stay, because it may need them. Those named code or error are deleted,
 	// because the application would take them for a result.
-	target.Fragment = ""
-	query := target.Query()
+	query, _ := url.ParseQuery(parameters) // without those that are malformed
 	query.Del("code")
 	query.Del("error")
 	if refusal != nil {
@@ -57,8 +56,7 @@ func (p *pages) leaveToServer(w http.ResponseWriter, a federation.Attempt, code 
 	} else {
 		query.Set("code", string(code))
 	}
-	target.RawQuery = query.Encode()
-	p.leave(w, target.String())
+	p.leave(w, target+"?"+query.Encode())
 	return nil
 }
 

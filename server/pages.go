@@ -117,11 +117,11 @@ func (v *view) NoPasskeys() bool { return v.side.isAdmin }
 // BackHost names the site of Back, so that the reader knows where the link leads. The name of the
 // product would not say it: several front-ends can share one server.
 func (v *view) BackHost() string {
-	back, err := url.Parse(string(v.Back))
-	if err != nil { // it was checked
-		return ""
-	}
-	return back.Host
+	// Not by url.Parse, which rejects some URLs that browsers accept.
+	_, rest, _ := strings.Cut(string(v.Back), "://")
+	host, _, _ := strings.Cut(rest, "/")
+	host, _, _ = strings.Cut(host, "?")
+	return host
 }
 
 // newEnglishView returns a view in the default language. Pages for developers are not translated.

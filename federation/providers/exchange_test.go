@@ -305,6 +305,37 @@ func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
 	})
 }
 
+// Browsers accept URLs that Go does not parse. The account exists by now, so nothing may fail.
+func TestCodeLeadsToAPageThatGoDoesNotParse(t *testing.T) {
+	onBothStores(t, withApp(), func(t *testing.T, s *site) {
+		page := "http://localhost:5173/100%25/%zz?of=100%&code=old&x=1"
+		b := newBrowser(t)
+		callback := b.toCallback(s, "acme", "?"+url.Values{"return_to": {page},
+			"code_challenge": {challengeOf(verifier)}, "code_challenge_method": {"S256"}}.Encode())
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, callback, nil)
+		must(t, err)
+		for _, cookie := range b.Jar.Cookies(r.URL) {
+			r.AddCookie(cookie)
+		}
+		response, err := b.Transport.RoundTrip(r) // http.Client would parse the target
+		must(t, err)
+		defer response.Body.Close()
+		to := response.Header.Get("Location")
+		code, isPage := strings.CutPrefix(to, "http://localhost:5173/100%25/%zz?code=")
+		code, hasOthers := strings.CutSuffix(code, "&x=1")
+		if response.StatusCode != http.StatusSeeOther || !isPage || !hasOthers {
+			t.Fatalf("got %d to %s", response.StatusCode, to)
+		}
+		if p := newBrowser(t).redeem(s, code, verifier); p.StatusCode != 200 {
+			t.Errorf("the exchange: %d %s", p.StatusCode, p.text)
+		}
+		login := b.get(s.url + "/login?" + url.Values{"return_to": {page}}.Encode())
+		if !strings.Contains(login.text, "Back to localhost:5173<") {
+			t.Errorf("the page does not name the application: %s", login.text)
+		}
+	})
+}
+
 // A wrong start is rejected: a session of the hosted pages is not what the application asked for.
 func TestStartWithAWrongChallengeIsRejected(t *testing.T) {
 	t.Parallel()
