@@ -84,7 +84,7 @@ func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 		Client: a.clients.of(w, r), Replaces: a.cookies.replaced(r, body.Delivery)})
 	// Without cookies, the user connects the provider on the account page.
 	if done.Link != "" && body.Delivery != deliveryBody {
-		a.cookies.link.Set(w, string(done.Link), watchword.ChallengeLife)
+		a.cookies.link.ForSignIn(r).Set(w, string(done.Link), watchword.ChallengeLife)
 	}
 	if err != nil {
 		return a.challenged(w, r, err, body.Delivery) // the second step is the one after a password

@@ -103,7 +103,8 @@ func (a *api) startLink(w http.ResponseWriter, r *http.Request, who watchword.Id
 	if err != nil {
 		return a.withoutCause(w, err)
 	}
-	// The response sets a cookie of this host, which a front-end on another site can't use.
+	// The response sets a cookie of this host. A browser that blocks third-party cookies does not keep it for a
+	// front-end on another site.
 	a.setAttempt(w, r, started)
 	// The URL has the state, which is useless without the cookie of this browser.
 	return respond.JSON(w, http.StatusOK, startedAnswer{started.URL})
@@ -141,7 +142,7 @@ func (e edge) finishLink(w http.ResponseWriter, r *http.Request, in *watchword.S
 	// The cookie is for one sign-in. If it occurs twice, another host set one of them, and neither
 	// is used.
 	e.cookies.link.Clear(w)
-	handle := watchword.Secret(e.cookies.link.Value(r))
+	handle := watchword.Secret(e.cookies.link.Presented(r).Value(r))
 	if _, err := e.federation.FinishLink(r.Context(), handle, in, e.clients.of(w, r)); err != nil {
 		e.errors.logUnavailable(w, r, err)
 	}

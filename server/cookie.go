@@ -33,9 +33,11 @@ type cookies struct {
 	// for csrf, because another site could otherwise add its own factor to a waiting sign-in.
 	step tokencookie.Cookie
 	// attempt holds a sealed sign-in attempt at a provider. Its full name ends with a part of the state
-	// (attemptCookie). It is Lax, because the provider is another site. link holds the handle of an identity
-	// that waits for a sign-in.
-	attempt, link tokencookie.Cookie
+	// (attemptCookie). It is Lax, because the provider is another site.
+	attempt tokencookie.Cookie
+	// link holds the handle of an identity that waits for a sign-in, on a page or in a front-end. It has the attributes
+	// of the refresh cookie, so each request that can sign in can complete the link.
+	link tokencookie.Pair
 	// onSignIn is called with the cookies of each new session.
 	onSignIn func(http.ResponseWriter, *http.Request, *watchword.SignIn)
 	// remembered lets a browser skip the second factor. It is always SameSite=Strict. The dialects never read it, so they open no session of an account with a factor.
@@ -70,7 +72,7 @@ func newCookies(o Options, https bool, d dialects, box tokencookie.Box) *cookies
 		device:   tokencookie.KnownDevice(https, o.CookieSameSite),
 		step:     cookie("step", o.CookieSameSite),
 		attempt:  cookie("with-", http.SameSiteLaxMode),
-		link:     cookie("link", http.SameSiteLaxMode),
+		link:     tokencookie.Pair{Usual: cookie("link", o.CookieSameSite)},
 		onSignIn: func(http.ResponseWriter, *http.Request, *watchword.SignIn) {},
 		dialects: d.cookieNames(),
 
@@ -200,7 +202,7 @@ func (c *cookies) presentedToPage(r *http.Request) []watchword.Secret {
 // Browsers attach cookies by themselves, so such a request may be forged by another site. The value doesn't
 // matter. An invalid cookie may come from a sign-in that this process can't verify at the moment.
 func (c *cookies) hasCredentials(r *http.Request) bool {
-	names := append(c.refresh.Names(), c.page.Name, c.step.Name, c.remembered.Name, c.link.Name)
+	names := slices.Concat(c.refresh.Names(), c.link.Names(), []string{c.page.Name, c.step.Name, c.remembered.Name})
 	return slices.ContainsFunc(r.Cookies(), func(cookie *http.Cookie) bool {
 		return slices.Contains(names, cookie.Name) || slices.Contains(c.dialects, cookie.Name) ||
 			strings.HasPrefix(cookie.Name, c.attempt.Name)

@@ -190,7 +190,7 @@ func (p *pages) isVerifyWith(link linkPage, form url.Values) bool {
 // expectLink fills in the address of the account to which a stopped sign-in will be connected. The
 // reader enters the password on the same page, without a detour through the account page.
 func (p *pages) expectLink(r *http.Request, v *view) {
-	handle := p.cookies.link.Value(r)
+	handle := p.cookies.link.Presented(r).Value(r)
 	if p.federation == nil || handle == "" {
 		return
 	}

@@ -31,6 +31,16 @@ func (c *cookies) attemptCookie(state string) tokencookie.Cookie {
 	return cookie
 }
 
+// forScript returns an attempt's cookie with the attributes that a browser accepts in the response to a request. A
+// script of another site can set a cookie with SameSite=None only. It is not partitioned: the provider's response
+// leads to a page of this site, which does not get the cookies of another site's partition.
+func (c *cookies) forScript(attempt tokencookie.Cookie, r *http.Request) tokencookie.Cookie {
+	if c.refresh.Usual.SameSite == http.SameSiteNoneMode && tokencookie.IsEmbedded(r) {
+		attempt.SameSite = http.SameSiteNoneMode
+	}
+	return attempt
+}
+
 // setAttempt stores a new attempt in a cookie of its own. It deletes the oldest ones until there is room for it.
 // Otherwise a page that opens many attempts would fill the browser's request headers.
 func (e edge) setAttempt(w http.ResponseWriter, r *http.Request, started federation.Started) {
@@ -51,10 +61,11 @@ func (e edge) setAttempt(w http.ResponseWriter, r *http.Request, started federat
 	for i := range len(all) - maxAttempts + 1 {
 		cookie := e.cookies.attempt
 		cookie.Name = all[i].name
-		cookie.Clear(w)
+		e.cookies.forScript(cookie, r).Clear(w)
 	}
 	// The state is in the URL of the provider, and the secrets of the attempt are only in the cookie.
-	e.cookies.attemptCookie(started.State).Set(w, string(started.Sealed), federation.AttemptLife)
+	cookie := e.cookies.forScript(e.cookies.attemptCookie(started.State), r)
+	cookie.Set(w, string(started.Sealed), federation.AttemptLife)
 }
 
 // updateAttempts tells the attempts of other tabs which session this browser has now. The sign-in that
@@ -135,7 +146,7 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 		return failure
 	}
 	if result.Link != "" {
-		p.cookies.link.Set(w, string(result.Link), watchword.ChallengeLife)
+		p.cookies.link.ForSignIn(r).Set(w, string(result.Link), watchword.ChallengeLife)
 	}
 	switch {
 	case watchword.CodeOf(err) == watchword.CodeNotFound:

@@ -1,0 +1,95 @@
+package providers_test
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/browsertest"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// A front-end on another site than the server, with cookie-same-site=none, in a real Chromium.
+
+// twoSites is a server at id.two.test with a front-end at app.one.test.
+func twoSites(t *testing.T) (s *site, app string) {
+	t.Helper()
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<!doctype html><title>app</title>The application")
+	}))
+	web.Config.ErrorLog = log.New(io.Discard, "", 0) // browsers abort requests when the user leaves a page
+	web.StartTLS()
+	t.Cleanup(web.Close)
+	app = strings.Replace(web.URL, "127.0.0.1", "app.one.test", 1)
+	with := withScripted()
+	with.host = "id.two.test"
+	with.edge = func(o *server.Options) {
+		o.AllowedOrigins, o.CookieSameSite = []string{app}, http.SameSiteNoneMode
+	}
+	return onSQLite(t, with), app
+}
+
+// fetch sends a request as the script of the front-end does, and returns a member of the response.
+func (b *tab) fetch(s *site, method, path, access, member string, body map[string]string) string {
+	b.t.Helper()
+	return see[string](b, `async (method, url, access, member, body) => {
+    const response = await fetch(url, { method, credentials: "include", body: JSON.stringify(body),
+      headers: { "Content-Type": "application/json", ...(access && { Authorization: "Bearer " + access }) } });
+    const answer = await response.json();
+    return answer[member] ?? response.status + " " + answer.code;
+  }`, method, s.url+"/api/auth"+path, access, member, body)
+}
+
+// connects signs up in the front-end and connects a provider by its script, which ends on a page with a text. Then it
+// connects another account at the provider by a sign-in after LINK_REQUIRED.
+func (b *tab) connects(s *site, app, text string) {
+	b.t.Helper()
+	ada := map[string]string{"email": "ada@example.com", "password": password}
+	b.visit(app)
+	b.shows("The application")
+	access := b.fetch(s, "POST", "/register", "", "accessToken", ada)
+	token := string(s.mail(b.t, watchword.MailVerify).Token)
+	b.fetch(s, "POST", "/email/verify", access, "user", map[string]string{"token": token})
+	s.acme.as("elsewhere", "elsewhere@example.com", true)
+	b.visit(b.fetch(s, "POST", "/identities/acme", access, "url", map[string]string{"returnTo": app + "/settings"}))
+	b.shows(text)
+
+	s.acme.as("ada", "ada@example.com", true)
+	b.visit(s.url + "/sign-in/acme?return_to=" + app + "/start")
+	b.shows("The application")
+	if got := see[string](b, `() => location.hash`); got != "#error=LINK_REQUIRED" {
+		b.t.Fatalf("the front-end gets %q", got)
+	}
+	if got := b.fetch(s, "POST", "/login", "", "accessToken", ada); strings.Contains(got, " ") {
+		b.t.Fatalf("the sign-in after LINK_REQUIRED: %s", got)
+	}
+}
+
+// CK-8
+func TestChromiumFrontEndOnAnotherSiteConnectsAProvider(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, preferences, ends string
+		connected               int
+	}{
+		{"third-party cookies allowed", browsertest.ThirdPartyCookiesAllowed, "The application", 2},
+		// The browser keeps the cookies of the front-end apart from those of the callback (docs/operations.md).
+		{"third-party cookies blocked", browsertest.ThirdPartyCookiesBlocked, "took too long, or began in another", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, app := twoSites(t)
+			browser := &browsertest.Chromium{Preferences: c.preferences}
+			t.Cleanup(browser.Stop)
+			trusting(t, browser.Open(t)).connects(s, app, c.ends)
+			if all := s.identities(t, "ada@example.com"); len(all) != c.connected {
+				t.Errorf("%d accounts are connected, want %d", len(all), c.connected)
+			}
+		})
+	}
+}
