@@ -102,14 +102,18 @@ const maxCause = 500
 // unavailable returns the refusal for a failure of a provider. The cause is for the log. It contains no
 // code and no token. It is cut, because libraries quote what a provider sends.
 func unavailable(p Provider, cause error) error {
-	if text := cause.Error(); len(text) > maxCause {
-		cause = errors.New(strings.ToValidUTF8(text[:maxCause], "") + "…")
+	f := &Failure{Refusal: providerUnavailable(p.Info().Name), Provider: p.Info().ID, Cause: cause}
+	if errors.Is(cause, ErrNotAllowed) {
+		f.Refusal, f.Reason = providerRefused(p.Info().Name), ReasonNotAllowed
 	}
-	return &Failure{Refusal: providerUnavailable(p.Info().Name), Provider: p.Info().ID, Cause: cause}
+	if text := cause.Error(); len(text) > maxCause {
+		f.Cause = errors.New(strings.ToValidUTF8(text[:maxCause], "") + "…")
+	}
+	return f
 }
 
-// A Failure is a provider that could not be reached, or whose response is not valid or not enough. errors.As
-// finds its refusal.
+// A Failure is a provider that could not be reached, or whose response is not valid or not enough for a
+// sign-in. errors.As finds its refusal.
 type Failure struct {
 	Refusal  *watchword.Error
 	Provider string
@@ -119,7 +123,8 @@ type Failure struct {
 
 // Reasons are the values of Failure.Reason.
 const (
-	ReasonNoAddress = "NO_ADDRESS" // CodeProviderRefused: a sign-up needs an address
+	ReasonNoAddress  = "NO_ADDRESS"  // CodeProviderRefused: a sign-up needs an address
+	ReasonNotAllowed = "NOT_ALLOWED" // CodeProviderRefused: ErrNotAllowed
 )
 
 func (f *Failure) Error() string { return fmt.Sprintf("provider %s: %v", f.Provider, f.Cause) }

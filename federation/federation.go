@@ -3,6 +3,7 @@ package federation
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"regexp"
 
@@ -23,9 +24,12 @@ type Provider interface {
 
 	// Exchange redeems the code of a response and returns what the provider says about the user. It
 	// checks everything that the provider has signed, and the nonce of the attempt. After an error, the
-	// response is no proof.
+	// response is no proof. ErrNotAllowed means that the settings exclude the user.
 	Exchange(context.Context, Attempt, Response) (Claims, error)
 }
+
+// ErrNotAllowed means that the settings of a provider exclude a user. The provider works.
+var ErrNotAllowed = errors.New("the user is not allowed")
 
 // Info describes a provider. It is public.
 type Info struct {

@@ -102,6 +102,16 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 				if (p.location() == "/account") != c.works {
 					t.Fatalf("got %d to %s\n%s", p.StatusCode, p.location(), s.log)
 				}
+				if !c.works {
+					p.fails(t, federation.ReasonNotAllowed)
+					shown := b.get(s.url + p.location())
+					if !strings.Contains(shown.text, "Your account at Microsoft can&#39;t be used here.") {
+						t.Errorf("the page does not say why: %s", shown.text)
+					}
+					if !strings.Contains(s.log.String(), "the tenant "+c.from+" is not one of the setting") {
+						t.Errorf("the log does not say why: %s", s.log)
+					}
+				}
 				if all := s.identities(t, "ada@example.com"); c.works && !strings.Contains(all[0].Issuer, c.from) {
 					t.Errorf("the issuer is %s", all[0].Issuer)
 				}
@@ -348,6 +358,12 @@ func TestOptionsOfOneKindAreRefusedForOthers(t *testing.T) {
 		}, false},
 		"microsoft, group and id": {func(o *providers.Options) {
 			o.Kind, o.Issuer, o.Tenants = federation.KindMicrosoft, "", []string{"common", tenantA}
+		}, false},
+		"microsoft, personal accounts": {func(o *providers.Options) {
+			o.Kind, o.Issuer, o.Tenants = federation.KindMicrosoft, "", []string{personal}
+		}, true},
+		"microsoft, personal accounts in a list": {func(o *providers.Options) {
+			o.Kind, o.Issuer, o.Tenants = federation.KindMicrosoft, "", []string{tenantA, personal}
 		}, false},
 		"microsoft": {func(o *providers.Options) {
 			o.Kind, o.Issuer, o.Tenants = federation.KindMicrosoft, "", []string{tenantB, tenantA}

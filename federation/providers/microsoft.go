@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/watchword-auth/watchword/federation"
 )
 
 // Microsoft has one issuer for each tenant, and documents for groups of tenants whose issuer is a
@@ -33,6 +35,10 @@ func (c *client) prepareMicrosoft() error {
 		if !tenantID.MatchString(tenant) && (len(all) > 1 || !slices.Contains(tenantGroups, tenant)) {
 			return fmt.Errorf("the tenant %q is not valid: write ids of tenants in lower case, or one of %s", tenant,
 				strings.Join(tenantGroups, ", "))
+		}
+		// The issuer of a list is that of all organizations.
+		if tenant == tenantPersonal && len(all) > 1 {
+			return fmt.Errorf("the tenant %q of personal accounts can't be in a list: write consumers or common", tenant)
 		}
 	}
 	switch len(all) {
@@ -85,7 +91,7 @@ func checkTenant(c *client, claims idClaims) error {
 		allowed = claims.Tenant != tenantPersonal && (len(c.opts.Tenants) == 1 || allowed)
 	}
 	if !allowed {
-		return errors.New("the tenant of the user is not one of the setting")
+		return fmt.Errorf("%w: the tenant %s is not one of the setting", federation.ErrNotAllowed, claims.Tenant)
 	}
 	return nil
 }

@@ -206,6 +206,9 @@ func (c *client) Exchange(
 // withoutSecrets returns an error whose text is safe to log. Errors of libraries may quote what they
 // sent or received.
 func withoutSecrets(err error, secrets ...string) error {
+	if errors.Is(err, federation.ErrNotAllowed) { // its text is of this package
+		return err
+	}
 	var refused *oauth2.RetrieveError
 	if errors.As(err, &refused) { // its text has the whole body of the response
 		return fmt.Errorf("the token endpoint responds with status %d and the error %q",
