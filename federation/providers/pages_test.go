@@ -115,3 +115,27 @@ func TestMessageAboutAMailHasAnAddressOfItsOwn(t *testing.T) {
 		b.get(s.url+"/login?why=mailed").goes(t, "/account")
 	})
 }
+
+// The owner of an account can take a previous address back. Until then, a provider creates no account with it.
+//
+// ID-12
+func TestAddressThatItsOwnerCanTakeBackIsTaken(t *testing.T) {
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		owner, access := s.proven(t, "ada@example.com")
+		change := map[string]any{"newEmail": "ada@example.net", "password": password}
+		if p := owner.call(s, "POST", "/email/change", change, access); p.StatusCode != http.StatusAccepted {
+			t.Fatalf("%d %s", p.StatusCode, p.text)
+		}
+		proof := map[string]any{"token": string(s.mail(t, watchword.MailConfirmAddress).Token)}
+		if p := owner.call(s, "POST", "/email/change/confirm", proof, access); p.StatusCode != 200 {
+			t.Fatalf("%d %s", p.StatusCode, p.text)
+		}
+		b := newBrowser(t)
+		to := b.get(b.toCallback(s, "acme", "?page=login"))
+		to.fails(t, watchword.CodeEmailTaken)
+		shown := b.get(s.url + to.location())
+		if !strings.Contains(shown.text, "An account with this address already exists.") {
+			t.Errorf("the page shows no reason: %s", shown.text)
+		}
+	})
+}

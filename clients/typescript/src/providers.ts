@@ -209,10 +209,12 @@ const messages: { [code in Code]?: string } = {
   PROVIDER_UNAVAILABLE: "The provider does not respond correctly. Try again later, or sign in another way.",
   LINK_REQUIRED: "You have an account with this email address. Sign in to it once to connect the provider.",
   IDENTITY_TAKEN: "This account at the provider is connected to another account here.",
-  CHALLENGE_INVALID: "The sign-in took too long. Start again.",
+  CHALLENGE_INVALID: "The sign-in took too long, or began in another browser. Start again.",
   SIGNUP_CLOSED: "New accounts can't be created here.",
   ACCOUNT_DISABLED: "This account is disabled.",
   EMAIL_NOT_VERIFIED: "Check your inbox. We emailed you a link to confirm your address.",
+  EMAIL_TAKEN: "An account with this address already exists. Sign in, or use another address.",
+  FACTOR_LIMIT: "This account has too many connected accounts. Disconnect one first.",
   RATE_LIMITED: "Too many attempts. Try again later.",
   TRY_LATER: "The sign-in service is busy. Try again in a moment.",
 }

@@ -155,6 +155,14 @@ test("a redirect that failed says why, once", async () => {
   expect(again.providers.takeError()).toMatchObject({ code: "INTERNAL" })
 })
 
+test.each([
+  "PROVIDER_REFUSED", "PROVIDER_UNAVAILABLE", "LINK_REQUIRED", "IDENTITY_TAKEN", "CHALLENGE_INVALID", "SIGNUP_CLOSED",
+  "ACCOUNT_DISABLED", "EMAIL_NOT_VERIFIED", "EMAIL_TAKEN", "FACTOR_LIMIT", "RATE_LIMITED", "TRY_LATER",
+])("a redirect can end with %s", (code) => {
+  go(`${app}/#error=${code}`)
+  expect(createProviders(createClient({ baseUrl: server.url })).takeError()).toMatchObject({ code })
+})
+
 test("a popup signs in, reports and closes", async () => {
   await atProvider({ sub: "two", email: "two@example.com", email_verified: true, name: "Two" })
   for (const behaves of ["well", "looks closed"] as const) {
