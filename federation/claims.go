@@ -35,6 +35,7 @@ type Claims struct {
 	Name    string
 	Locale  string
 	Methods []string // amr
+	Class   string   // acr
 }
 
 // vouches decides whether a provider guarantees that the user owns the address. Anyone can create an
@@ -63,10 +64,15 @@ func vouches(p Info, c Claims) bool {
 // proofExternal is the `amr` of a sign-in with a provider.
 const proofExternal = "ext"
 
-// proofs returns what a sign-in with a provider proves. The methods of the provider count only if the
-// operator trusts them: any provider can claim any method.
+// mfaClasses are the values of acr that mean several factors at every provider: the REFEDS MFA profile, and the policy
+// of OpenID PAPE 1.0. The meaning of other values depends on the provider.
+var mfaClasses = []string{
+	"https://refeds.org/profile/mfa", "http://schemas.openid.net/pape/policies/2007/06/multi-factor"}
+
+// proofs returns what a sign-in with a provider proves. The methods and the class of the provider count only if the
+// operator trusts them: any provider can claim any of them.
 func proofs(p Info, c Claims) []string {
-	if p.Kind == KindOIDC && p.TrustMFA && slices.Contains(c.Methods, amr.MFA) {
+	if p.Kind == KindOIDC && p.TrustMFA && (slices.Contains(c.Methods, amr.MFA) || slices.Contains(mfaClasses, c.Class)) {
 		return []string{proofExternal, amr.MFA}
 	}
 	return []string{proofExternal}

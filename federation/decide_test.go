@@ -180,3 +180,33 @@ func TestMethodsOfAProviderCountOnlyIfTrusted(t *testing.T) {
 		}
 	}
 }
+
+// Only values that every provider defines as several factors count. Each provider has values of its own.
+func TestClassOfAProviderCountsOnlyIfItsMeaningIsFixed(t *testing.T) {
+	t.Parallel()
+	const refeds = "https://refeds.org/profile/mfa"
+	const pape = "http://schemas.openid.net/pape/policies/2007/06/multi-factor"
+	trusted := federation.Info{Kind: federation.KindOIDC, TrustMFA: true}
+	for _, c := range []struct {
+		info  federation.Info
+		class string
+		want  string
+	}{
+		{trusted, refeds, "ext mfa"},
+		{trusted, pape, "ext mfa"},
+		{federation.Info{Kind: federation.KindOIDC}, refeds, "ext"},
+		{federation.Info{Kind: federation.KindMicrosoft, TrustMFA: true}, refeds, "ext"},
+		{trusted, "", "ext"},
+		{trusted, "mfa", "ext"},
+		{trusted, "2", "ext"},
+		{trusted, "aal2", "ext"},
+		{trusted, "phr", "ext"},
+		{trusted, refeds + "/", "ext"},
+		{trusted, "https://refeds.org/profile/sfa", "ext"},
+		{trusted, refeds + " " + pape, "ext"},
+	} {
+		if got := strings.Join(federation.Proofs(c.info, federation.Claims{Class: c.class}), " "); got != c.want {
+			t.Errorf("%+v %q: %s", c.info, c.class, got)
+		}
+	}
+}

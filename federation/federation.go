@@ -41,7 +41,7 @@ type Info struct {
 
 	NoSignUp   bool // no accounts are created by this provider
 	TrustEmail bool // email_verified of a KindOIDC provider counts
-	TrustMFA   bool // amr of a KindOIDC provider counts
+	TrustMFA   bool // amr and acr of a KindOIDC provider count
 	FormPost   bool // the provider sends its response as a form from its own page
 }
 

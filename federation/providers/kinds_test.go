@@ -388,3 +388,29 @@ func TestOptionsOfOneKindAreRefusedForOthers(t *testing.T) {
 		t.Errorf("it expires at %s, %t", at, ok)
 	}
 }
+
+// With trust-mfa, several factors at the provider are several factors here. A claim of another type is ignored.
+func TestFactorsAtATrustedProviderReachTheSession(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, withApp(func(o *providers.Options) { o.TrustMFA = true }))
+	for _, c := range []struct {
+		amr, acr any
+		want     string
+	}{
+		{[]string{"pwd", "mfa"}, nil, "ext mfa"},
+		{nil, "https://refeds.org/profile/mfa", "ext mfa"},
+		{[]string{"pwd"}, "urn:example:bronze", "ext"},
+		{"mfa", []string{"https://refeds.org/profile/mfa"}, "ext"},
+	} {
+		s.acme.as("ada", "ada@example.com", true)
+		s.acme.set(func(p *scripted) { p.user["amr"], p.user["acr"] = c.amr, c.acr })
+		b := newBrowser(t)
+		p := b.redeem(s, b.returned(s, "code"), verifier)
+		who, err := s.engine.Authenticate(t.Context(),
+			watchword.Secret(parse[struct{ AccessToken string }](t, p.text).AccessToken))
+		must(t, err)
+		if got := strings.Join(who.Session.Methods, " "); got != c.want {
+			t.Errorf("amr %v, acr %v: %q, want %q", c.amr, c.acr, got, c.want)
+		}
+	}
+}

@@ -45,6 +45,7 @@ type idClaims struct {
 	Name          string          `json:"name"`
 	Locale        json.RawMessage `json:"locale"`
 	Methods       json.RawMessage `json:"amr"`
+	Class         json.RawMessage `json:"acr"`
 }
 
 // exchangeOpenID redeems a code at the token endpoint and verifies the ID token.
@@ -144,7 +145,7 @@ func readClaims(payload []byte) (claims idClaims, err error) {
 
 // claimNames are the claims of which no other spelling is accepted: encoding/json ignores letter case.
 var claimNames = []string{"iss", "sub", "aud", "azp", "nonce", "iat", "exp", "nbf", "tid", "email", "email_verified",
-	"hd", "xms_edov", "name", "locale", "amr"}
+	"hd", "xms_edov", "name", "locale", "amr", "acr"}
 
 // addUserInfo adds the claims that the provider returns only from its userinfo endpoint. They must be
 // of the same subject (OpenID Connect Core, section 5.3.2).
@@ -184,6 +185,7 @@ func (c *client) claims(m *metadata, from idClaims) federation.Claims {
 	// Members of another type than usual are ignored: they grant no access.
 	_ = json.Unmarshal(from.Locale, &claims.Locale)
 	_ = json.Unmarshal(from.Methods, &claims.Methods)
+	_ = json.Unmarshal(from.Class, &claims.Class)
 	return claims
 }
 
