@@ -239,8 +239,8 @@ func (i Inside) ChargeFactor(ctx context.Context, tx Tx, t FactorTry) (Charge, e
 	return charge, err
 }
 
-// Reauthenticate checks the password of a signed-in user. An account without one needs a fresh session instead, and
-// nothing is checked. The caller refunds the charge.
+// Reauthenticate checks the password of a signed-in user. For an account without one it only checks that the
+// session is fresh. The caller refunds the charge.
 func (i Inside) Reauthenticate(
 	ctx context.Context, who Identity, given Secret, c Client, now time.Time,
 ) (Charge, error) {

@@ -37,12 +37,14 @@ const (
 	MailPasskeyRemoved                      MailKind = "passkey_removed"
 	MailFactorsReset                        MailKind = "factors_reset" // an operator removed all
 	MailRecoveryUsed                        MailKind = "recovery_used" // a recovery code
+	MailTwoStepOn                           MailKind = "two_step_on"   // an upgraded passkey became the first factor
 	MailIdentityLinked, MailIdentityRemoved MailKind = "identity_linked", "identity_unlinked"
 )
 
 // boundNotices are the kinds that go only to proven addresses, within the budget of the account.
 var boundNotices = []MailKind{MailPasswordChanged, MailReuseDetected, MailTOTPAdded, MailTOTPRemoved,
-	MailPasskeyAdded, MailPasskeyRemoved, MailFactorsReset, MailRecoveryUsed, MailIdentityLinked, MailIdentityRemoved}
+	MailPasskeyAdded, MailPasskeyRemoved, MailFactorsReset, MailRecoveryUsed, MailTwoStepOn, MailIdentityLinked,
+	MailIdentityRemoved}
 
 // mailedTokens are the kinds of mail that contain a token. A first proof keeps invitations,
 // although they no longer work: AcceptInvite then says why.

@@ -131,15 +131,15 @@ func (m *Manager) ended(err error) error {
 	return err
 }
 
-// A Confirmation is a new factor. Codes are the recovery codes of the first one, shown once.
+// A Confirmation is a new factor. Codes are new recovery codes, shown once, if the account had none.
 type Confirmation struct {
 	Factor Factor
 	Codes  []watchword.Secret
 }
 
 // ConfirmTOTP adds the TOTP of an enrolment if code is right. It claims the time step of the code,
-// so the same code can't also sign in. The first factor ends the user's other sessions and creates
-// recovery codes. Codes: CodeChallengeInvalid, CodeFactorWrong and those of BeginTOTP.
+// so the same code can't also sign in. The first factor ends the user's other sessions. An account
+// without recovery codes gets new ones. Codes: CodeChallengeInvalid, CodeFactorWrong and those of BeginTOTP.
 func (m *Manager) ConfirmTOTP(
 	ctx context.Context, who watchword.Identity, id string, code watchword.Secret, c watchword.Client,
 ) (Confirmation, error) {
@@ -291,7 +291,8 @@ type addition struct {
 }
 
 // insert takes the challenge of an enrolment and adds its factor. It posts the notice. The first factor ends the other
-// sessions, because they were opened without it, and creates the recovery codes.
+// sessions, because they were opened without it. An account without recovery codes gets new ones. That is also the case
+// after the first use of an upgraded passkey, because no page could show codes then.
 func (m *Manager) insert(
 	ctx context.Context, tx Tx, c watchword.Challenge, f Factor, to addition,
 ) (codes []watchword.Secret, err error) {
@@ -312,10 +313,15 @@ func (m *Manager) insert(
 	if err == nil {
 		err = m.engine.Notify(ctx, tx, to.user, to.event, notice(f, "added", 0))
 	}
-	if err != nil || to.user.Factors > 0 || f.Unproven {
+	if err != nil || f.Unproven {
 		return nil, err
 	}
-	if _, err := tx.EndSessions(ctx, f.UserID, to.session, watchword.EndedFactor, f.CreatedAt); err != nil {
+	if to.user.Factors == 0 {
+		_, err = tx.EndSessions(ctx, f.UserID, to.session, watchword.EndedFactor, f.CreatedAt)
+	} else if stored, failed := tx.RecoveryCodes(ctx, f.UserID); failed != nil || stored.Left > 0 {
+		return nil, failed
+	}
+	if err != nil {
 		return nil, err
 	}
 	return m.replaceCodes(ctx, tx, f.UserID, f.CreatedAt)

@@ -172,13 +172,39 @@ func (c claim) use(ctx context.Context, tx Tx, u watchword.User, now time.Time) 
 // errUsed rolls back a transaction whose proof another request has used.
 var errUsed = errors.New("the proof was used already")
 
-// recordUse adds the event and the notice of a used recovery code, with the number of codes that are left.
+// recordUse adds the events and notices of a claimed proof. u is the account before the claim. Most proofs have none.
 func (m *Manager) recordUse(
 	ctx context.Context, tx Tx, u watchword.User, c claim, event watchword.Event,
 ) ([]watchword.Event, error) {
-	if c.method != amr.Recovery {
-		return nil, nil
+	switch {
+	case c.method == amr.Recovery:
+		return m.recordCode(ctx, tx, u, event)
+	case c.factor.Unproven && c.verified && u.Factors == 0:
+		return m.recordFirst(ctx, tx, u, c.factor, event)
 	}
+	return nil, nil
+}
+
+// recordFirst records that an upgraded passkey has become the first factor. As with every first factor, the other
+// sessions end, because they were opened without it.
+func (m *Manager) recordFirst(
+	ctx context.Context, tx Tx, u watchword.User, f Factor, event watchword.Event,
+) ([]watchword.Event, error) {
+	if _, err := tx.EndSessions(ctx, u.ID, event.SessionID, watchword.EndedFactor, event.At); err != nil {
+		return nil, err
+	}
+	event.Kind, event.Detail = watchword.EventFactorAdded, "passkey, first use"
+	n := watchword.Mail{Kind: watchword.MailTwoStepOn, Facts: watchword.MailFacts{Factor: f.Name}}
+	if err := m.engine.Notify(ctx, tx, u, event, n); err != nil {
+		return nil, err
+	}
+	return []watchword.Event{event}, tx.InsertEvent(ctx, event)
+}
+
+// recordCode records a used recovery code, with the number of codes that are left.
+func (m *Manager) recordCode(
+	ctx context.Context, tx Tx, u watchword.User, event watchword.Event,
+) ([]watchword.Event, error) {
 	codes, err := tx.RecoveryCodes(ctx, event.UserID)
 	if err != nil {
 		return nil, err

@@ -141,8 +141,8 @@ func TestEnrolmentEndsWithTheProofOfTheAddress(t *testing.T) {
 	})
 }
 
-// An account without a password and factors has no proof that a step-up could check. Only another sign-in renews its
-// session.
+// An account without a password and factors has no proof that a step-up could check. Only another sign-in renews
+// its session.
 func TestStepUpAcceptsNoPasswordOfAnAccountWithoutOne(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withoutPassword(t, "ada@example.com")

@@ -250,7 +250,7 @@ func (m *Manager) matchPasskey(all []Factor, p Proof) (claim, error) {
 }
 
 // usePasskey claims the counter. The first verified use of an upgraded passkey makes it a factor
-// that sign-ins ask for.
+// that sign-ins ask for (recordFirst).
 func (c claim) usePasskey(ctx context.Context, tx Tx, now time.Time) (bool, error) {
 	f := c.factor
 	f.Unproven = f.Unproven && !c.verified

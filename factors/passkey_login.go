@@ -137,13 +137,14 @@ func (m *Manager) PasskeyLogin(ctx context.Context, r PasskeyLoginRequest) (*wat
 	if err != nil {
 		return nil, err
 	}
-	admitted, err := m.admitAlone(ctx, ceremony, started, proven)
+	admitted, used, err := m.admitAlone(ctx, ceremony, started, proven)
 	if errors.Is(err, errUsed) {
 		return nil, m.engine.Failed(ctx, try, unknownPasskey(), reasonCounter)
 	}
 	if err != nil {
 		return nil, err
 	}
+	m.engine.Announce(used...)
 	return m.engine.Enter(admitted)
 }
 
@@ -199,7 +200,7 @@ func (m *Manager) verifyAlone(c signInCeremony, f Factor, r passkey.Response) (c
 // admitAlone spends the ceremony and opens the session in one transaction.
 func (m *Manager) admitAlone(
 	ctx context.Context, c signInCeremony, r watchword.Resumed, proven claim,
-) (admitted watchword.Admitted, err error) {
+) (admitted watchword.Admitted, used []watchword.Event, err error) {
 	spent := watchword.Challenge{ID: c.ID, Purpose: challengeSignIn, UserID: r.User().ID, Sealed: []byte{},
 		CreatedAt: c.At, ExpiresAt: c.At.Add(ceremonyLife)}
 	err = m.store.Update(ctx, func(tx Tx) error {
@@ -213,13 +214,18 @@ func (m *Manager) admitAlone(
 		if admitted, err = m.engine.Admit(ctx, tx, r); err != nil {
 			return err
 		}
-		used, err := proven.use(ctx, tx, r.User(), r.At())
-		if err == nil && !used {
+		claimed, err := proven.use(ctx, tx, r.User(), r.At())
+		if err == nil && !claimed {
 			err = errUsed
 		}
+		if err != nil {
+			return err
+		}
+		event := m.engine.Event("", r.User(), admitted.Session(), r.Client(), r.At())
+		used, err = m.recordUse(ctx, tx, r.User(), proven, event)
 		return err
 	})
-	return admitted, err
+	return admitted, used, err
 }
 
 // StepUpOptions begins a step-up with a passkey. Codes: CodeNotFound (the account has no

@@ -61,6 +61,48 @@ func TestUpgradedPasskeyIsAskedForAfterItsFirstVerifiedUse(t *testing.T) {
 	})
 }
 
+// The first verified use of an upgraded passkey is the addition of a first factor. The response to a sign-in has no
+// recovery codes, so the next addition shows them. MFA-3
+func TestFirstUseOfAnUpgradedPasskeyTurnsTwoStepSignInOn(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		for _, use := range []string{"sign-in", "step-up"} {
+			a, d := r.signUp(t, use+"@example.com"), newDevice()
+			r.upgrade(t, a, d)
+			other, err := r.Engine.Login(t.Context(), watchword.LoginRequest{
+				Email: a.email, Password: password, Client: phone})
+			must(t, err)
+			d.auth.Options.UserNotVerified = false
+			if use == "sign-in" {
+				a.in, err = r.alone(t, d)
+				must(t, err)
+			} else {
+				begun, err := r.StepUpOptions(t.Context(), a.who)
+				must(t, err)
+				_, _, err = r.StepUp(t.Context(), a.who,
+					factors.StepUpRequest{Proof: factors.Proof{Passkey: d.use(t, begun.Options)}, Client: laptop})
+				must(t, err)
+			}
+			_, err = r.Refresh(t.Context(), other.RefreshToken, phone)
+			wantCode(t, err, watchword.CodeSessionEnded)
+			r.mail(t, watchword.MailTwoStepOn)
+			events, err := r.Operator().UserEvents(t.Context(), a.who.User.ID, 100)
+			must(t, err)
+			if !slices.ContainsFunc(events, func(e watchword.Event) bool {
+				return e.Kind == watchword.EventFactorAdded && e.Detail == "passkey, first use"
+			}) {
+				t.Errorf("%s: no event says that the passkey is a factor now", use)
+			}
+			a.who = r.identity(t, a.in)
+			if r.enrol(t, a); len(a.codes) != 10 {
+				t.Errorf("%s: %d recovery codes with the next factor", use, len(a.codes))
+			}
+			if next := r.addPasskey(t, a, newDevice()); len(next.Codes) != 0 {
+				t.Errorf("%s: %d more codes", use, len(next.Codes))
+			}
+		}
+	})
+}
+
 // MFA-5
 func TestUnverifiedPasskeyIsOnlyASecondFactor(t *testing.T) {
 	onSQLite(t, func(t *testing.T, r *rig) {

@@ -47,7 +47,7 @@ func (w *walk) stepUp(p *person) {
 		}
 		return
 	}
-	proof, g := w.proof(p, func() []byte {
+	proof, g := w.proof(p, s, func() []byte {
 		ceremony, err := w.StepUpOptions(w.Context(), who)
 		if err != nil {
 			return nil
@@ -122,8 +122,8 @@ func (w *walk) enrolApp(p *person) {
 		step, _ := (&app{secret: b.secret}).accepts(code, w.clock())
 		if p.due() == 0 {
 			p.end(s)
-			p.codes = done.Codes
 		}
+		p.gets(w.T, done.Codes)
 		p.changed()
 		p.apps = append(p.apps, &app{id: done.Factor.ID, secret: b.secret, used: step})
 		s.add(given{method: "otp"}, w.clock())
@@ -154,8 +154,8 @@ func (w *walk) enrolPasskey(p *person) {
 	}
 	if first {
 		p.end(s)
-		p.codes = done.Codes
 	}
+	p.gets(w.T, done.Codes)
 	s.add(given{method: "key", verified: verified}, w.clock())
 }
 
@@ -219,6 +219,15 @@ func (s *opened) weaken() {
 		first = s.proofs[:1]
 	}
 	s.proofs, s.verified, s.ever = first, false, false
+}
+
+// gets stores the recovery codes of an added factor. An account that has codes keeps them.
+func (p *person) gets(t *testing.T, codes []watchword.Secret) {
+	t.Helper()
+	if (len(p.codes) == 0) != (len(codes) == 10) {
+		t.Fatalf("%d codes for an account that has %d", len(codes), len(p.codes))
+	}
+	p.codes = append(p.codes, codes...)
 }
 
 // lost forgets the recovery codes.

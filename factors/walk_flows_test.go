@@ -304,7 +304,7 @@ func (w *walk) alone(p *person) {
 		return
 	}
 	w.settle(p, signIn{flow: "passkey alone", proofs: []string{"key"}, verified: true}, in, err)
-	w.accepted(p, k, true)
+	w.accepted(p, k, true, p.live[in.Session.ID])
 	_, err = w.PasskeyLogin(w.Context(), request)
 	w.allowed("passkey alone, again", err, false)
 }
@@ -326,7 +326,7 @@ func (w *walk) factor(p *person) {
 	if s == nil {
 		return
 	}
-	proof, g := w.proof(p, func() []byte { return s.passkey })
+	proof, g := w.proof(p, nil, func() []byte { return s.passkey })
 	remember := w.rnd.IntN(3) == 0 && !slices.ContainsFunc(p.keys, func(k *key) bool { return k.unproven })
 	usable := s.usable(p, w.clock()) && !p.disabled &&
 		rank(append(slices.Clone(s.proofs), g.method), g.verified, g.verified) >= levelTwo

@@ -26,20 +26,24 @@ func (k *key) counts() bool {
 	return c > k.counter || c == 0 && k.counter == 0
 }
 
-// accepted records the use of a passkey.
-func (w *walk) accepted(p *person, k *key, verified bool) {
+// accepted records the use of a passkey in a session. For a second step, it is nil: the account has a factor already.
+func (w *walk) accepted(p *person, k *key, verified bool, in *opened) {
 	k.counter = k.device.key.Counter
 	if verified {
 		k.known = true
 		if k.unproven {
+			if p.due() == 0 {
+				p.end(in)
+			}
 			k.unproven = false
 			p.changed()
 		}
 	}
 }
 
-// proof chooses a second factor, right or wrong. options are those of a passkey's ceremony.
-func (w *walk) proof(p *person, options func() []byte) (factors.Proof, given) {
+// proof chooses a second factor for a session, or for a second step (nil), right or wrong. options are those of a
+// passkey's ceremony.
+func (w *walk) proof(p *person, in *opened, options func() []byte) (factors.Proof, given) {
 	other := one(w, w.people)
 	switch w.rnd.IntN(10) {
 	case 0, 1: // somebody else's code, or one that was used
@@ -69,7 +73,8 @@ func (w *walk) proof(p *person, options func() []byte) (factors.Proof, given) {
 		}
 		if raw := options(); k != nil && raw != nil {
 			verified := w.touch(k)
-			g := given{name: "passkey", method: "key", verified: verified, spend: func() { w.accepted(p, k, verified) }}
+			g := given{name: "passkey", method: "key", verified: verified}
+			g.spend = func() { w.accepted(p, k, verified, in) }
 			g.right = owner == p && k.counts() && (!k.unproven || verified)
 			return factors.Proof{Passkey: k.use(w.T, raw)}, g
 		}

@@ -67,6 +67,7 @@ var pages = map[watchword.MailKind]page{
 	watchword.MailIdentityRemoved: {pathForgot, false},
 	watchword.MailFactorsReset:    {pathLogin, false},
 	watchword.MailRecoveryUsed:    {pathAccount, false},
+	watchword.MailTwoStepOn:       {pathAccount, false},
 	watchword.MailSignupExisting:  {pathLogin, false},
 }
 

@@ -74,6 +74,8 @@ func message(kind watchword.MailKind) watchword.Message {
 		m.Factor = "Google"
 	case watchword.MailRecoveryUsed:
 		m.Left = 3
+	case watchword.MailTwoStepOn:
+		m.Factor = "iCloud Keychain (Managed)"
 	}
 	return m
 }
@@ -84,6 +86,7 @@ var kinds = []watchword.MailKind{
 	watchword.MailReuseDetected, watchword.MailMoreHappened, watchword.MailSignupExisting,
 	watchword.MailTOTPAdded, watchword.MailTOTPRemoved, watchword.MailPasskeyAdded, watchword.MailPasskeyRemoved,
 	watchword.MailFactorsReset, watchword.MailRecoveryUsed, watchword.MailIdentityLinked, watchword.MailIdentityRemoved,
+	watchword.MailTwoStepOn,
 }
 
 func TestEveryKindMatchesItsGoldenFile(t *testing.T) {
@@ -168,6 +171,7 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 		watchword.MailIdentityRemoved: "https://auth.example.com/forgot",
 		watchword.MailFactorsReset:    "https://auth.example.com/login",
 		watchword.MailRecoveryUsed:    "https://auth.example.com/account",
+		watchword.MailTwoStepOn:       "https://auth.example.com/account",
 	} {
 		got, err := renderer(t).Render(message(kind))
 		if err != nil {
@@ -218,7 +222,7 @@ func TestNoticesNameTimeDeviceAddressAndNextStep(t *testing.T) {
 		watchword.MailReuseDetected: "password?", watchword.MailMoreHappened: "password?",
 		watchword.MailTOTPAdded: "remove the app on", watchword.MailTOTPRemoved: "reset your password now",
 		watchword.MailPasskeyAdded: "remove the passkey on", watchword.MailPasskeyRemoved: "reset your password now",
-		watchword.MailRecoveryUsed: "Create new codes",
+		watchword.MailRecoveryUsed: "Create new codes", watchword.MailTwoStepOn: "Create them on your account page",
 	} {
 		m := message(kind)
 		m.At = m.At.In(time.FixedZone("elsewhere", 2*60*60))

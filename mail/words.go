@@ -104,6 +104,7 @@ var bodies = map[string]string{
 	"identity_linked":       "text facts after else button",
 	"identity_unlinked":     "text facts after else button",
 	"factors_reset":         "text facts after else button",
+	"two_step_on":           "text codes facts after button small",
 	"recovery_used":         "text left few facts after button small",
 }
 
