@@ -8,6 +8,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/rememberedtoken"
+	"github.com/watchword-auth/watchword/internal/storable"
 )
 
 // Remembered devices. A browser in which a second factor was proven may skip it at later sign-ins.
@@ -107,7 +108,10 @@ func forget(ctx context.Context, tx Tx, id watchword.UserID, device string) erro
 	if device == "" {
 		return tx.ForgetDevices(ctx, id)
 	}
-	deleted, err := tx.DeleteDevice(ctx, id, device)
+	deleted, err := false, error(nil)
+	if storable.ID(device) {
+		deleted, err = tx.DeleteDevice(ctx, id, device)
+	}
 	if err == nil && !deleted {
 		err = refuse(watchword.CodeNotFound, "This device is not remembered. It may have been forgotten already.")
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/amr"
 	"github.com/watchword-auth/watchword/internal/recoverycode"
+	"github.com/watchword-auth/watchword/internal/storable"
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
@@ -183,6 +184,9 @@ func (m *Manager) confirmed(
 func (m *Manager) challenge(
 	ctx context.Context, tx Tx, id string, p watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
+	if !storable.ID(id) {
+		return watchword.Challenge{}, challengeInvalid()
+	}
 	c, err := tx.Challenge(ctx, id, p, now)
 	if errors.Is(err, watchword.ErrNotFound) {
 		err = challengeInvalid()
@@ -194,6 +198,9 @@ func (m *Manager) challenge(
 func (m *Manager) claimed(
 	ctx context.Context, tx Tx, id string, p watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
+	if !storable.ID(id) {
+		return watchword.Challenge{}, challengeInvalid()
+	}
 	c, err := tx.ClaimChallenge(ctx, id, p, now)
 	return c, m.gone(err)
 }

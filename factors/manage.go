@@ -7,6 +7,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/amr"
+	"github.com/watchword-auth/watchword/internal/storable"
 )
 
 // An Overview lists the factors of an account.
@@ -46,6 +47,9 @@ const maxName = 100 // code points
 func (m *Manager) Rename(ctx context.Context, who watchword.Identity, factor, name string) error {
 	if err := checkName(name); err != nil {
 		return err
+	}
+	if !storable.ID(factor) {
+		return noFactor()
 	}
 	return m.store.Update(ctx, func(tx Tx) error {
 		renamed, err := tx.RenameFactor(ctx, who.User.ID, factor, name)
@@ -339,6 +343,9 @@ func (m *Manager) Reset(ctx context.Context, operator string, id watchword.UserI
 //
 // Unstable: for the program watchword.
 func (m *Manager) ResetKind(ctx context.Context, operator string, id watchword.UserID, k Kind) error {
+	if !storable.ID(string(id)) {
+		return noAccount()
+	}
 	now := m.engine.Now()
 	event := m.engine.Event(watchword.EventFactorsReset, watchword.User{ID: id}, "", watchword.Client{}, now)
 	event.Operator, event.Detail = operator, string(k)
@@ -363,13 +370,15 @@ func (m *Manager) ResetKind(ctx context.Context, operator string, id watchword.U
 		return tx.InsertEvent(ctx, event)
 	})
 	if errors.Is(err, watchword.ErrNotFound) {
-		return refuse(watchword.CodeNotFound, "No account has this id.")
+		return noAccount()
 	}
 	if err == nil {
 		m.engine.Announce(event)
 	}
 	return err
 }
+
+func noAccount() error { return refuse(watchword.CodeNotFound, "No account has this id.") }
 
 // deleteKind deletes the factors of a kind, or all ("") with the recovery codes. Every change also
 // ends the remembered devices. When the last factor goes, the recovery codes go too, because they

@@ -226,6 +226,25 @@ func TestEnrolmentBelongsToItsSession(t *testing.T) {
 	})
 }
 
+// PostgreSQL returns an error for a text with NUL or invalid UTF-8.
+func TestUnstorableIDsAreNotFound(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		for _, id := range []string{"\x00", "\xff", "x", a.factor.ID + "\x00"} {
+			_, err := r.ConfirmTOTP(t.Context(), a.who, id, "123456", laptop)
+			wantCode(t, err, watchword.CodeChallengeInvalid)
+			_, err = r.ConfirmPasskey(t.Context(), a.who, factors.NewPasskey{Ceremony: watchword.Secret(id)}, laptop)
+			wantCode(t, err, watchword.CodeChallengeInvalid)
+			_, err = r.Pending(t.Context(), a.who, id)
+			wantCode(t, err, watchword.CodeChallengeInvalid)
+			wantCode(t, r.Rename(t.Context(), a.who, id, "x"), watchword.CodeNotFound)
+			wantCode(t, r.Remove(t.Context(), a.who, id, laptop), watchword.CodeNotFound)
+			wantCode(t, r.ForgetDevice(t.Context(), a.who, id, laptop), watchword.CodeNotFound)
+			wantCode(t, r.Reset(t.Context(), "ops", watchword.UserID(id)), watchword.CodeNotFound)
+		}
+	})
+}
+
 func TestOperatorResetsFactors(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)

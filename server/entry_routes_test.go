@@ -3,10 +3,12 @@ package server_test
 import (
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -195,4 +197,39 @@ func (w *world) attack(r server.Entrance, name, secret string) {
 			}
 		}
 	}
+}
+
+var pathParameter = regexp.MustCompile(`\{[a-z]+\}`)
+
+// PostgreSQL returns an error for a text with NUL or invalid UTF-8, which a path can have.
+func TestNoRouteFailsForAnUnstorablePath(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, store realStore) {
+		w := newWorld(t, store)
+		_, err := w.engine.Operator().SetRoles(t.Context(), w.ada.id, []string{watchword.RoleAdmin})
+		must(t, err)
+		v := w.visitor()
+		v.json("POST", "/api/auth/login", members{"email": "ada@example.com", "password": goodPassword}).want(403)
+		in := v.json("POST", "/api/auth/login/factor", members{"totp": w.code(w.ada)}).want(200)
+		v.bearer = in.text("accessToken")
+		for _, r := range w.routes {
+			for _, id := range []string{"%00", "%ff"} {
+				path := pathParameter.ReplaceAllString(r.Path, id)
+				if path == r.Path {
+					continue
+				}
+				body := bodies(r, "x")[0]
+				if len(body) == 0 {
+					body = nil
+				}
+				got := v.json(r.Method, path, body)
+				if r.Method == "POST" && !strings.HasPrefix(path, "/api/") {
+					got = v.form(path, body)
+				}
+				if got.Code >= 500 {
+					t.Errorf("%s %s: %d", r.Method, path, got.Code)
+				}
+			}
+		}
+	})
 }
