@@ -185,8 +185,8 @@ func (e *Engine) UpdateProfile(ctx context.Context, who Identity, change Profile
 	return who.User, err
 }
 
-// DeleteAccount removes the account and ends its sessions. Codes: CodeValidationFailed (password missing),
-// CodeStepUpRequired, CodePasswordWrong, CodeRateLimited, CodeTryLater.
+// DeleteAccount removes the account and ends its sessions. The last administrator stays. Codes: CodeValidationFailed
+// (password missing), CodeStepUpRequired, CodePasswordWrong, CodeLastAdmin, CodeRateLimited, CodeTryLater.
 func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secret, c Client) error {
 	if password == "" && who.User.PasswordHash != "" {
 		return required("password")
@@ -200,7 +200,14 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 		if err := e.holdPassword(ctx, tx, who.User); err != nil {
 			return err
 		}
-		if err := deleteUser(ctx, tx, event); err != nil {
+		user, err := tx.User(ctx, who.User.ID) // as it is under the lock
+		if err == nil {
+			err = deleteUser(ctx, tx, event)
+		}
+		if err == nil && user.HasRole(RoleAdmin) {
+			err = keepAdmin(ctx, tx)
+		}
+		if err != nil {
 			return err
 		}
 		kept := event
@@ -209,6 +216,16 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 	})
 	if err == nil {
 		e.announce(event)
+	}
+	return err
+}
+
+// keepAdmin refuses a transaction that leaves no enabled administrator. It does not look at the changed account as
+// it was read before, because a concurrent change may have made it an administrator.
+func keepAdmin(ctx context.Context, tx Tx) error {
+	remains, err := tx.HasAdmin(ctx)
+	if err == nil && !remains {
+		err = refuse(CodeLastAdmin, "This is the last administrator. Make another account an administrator first.")
 	}
 	return err
 }

@@ -144,6 +144,27 @@ func TestDeletingAnAccountEndsItsSessions(t *testing.T) {
 	}
 }
 
+func TestLastAdministratorCannotDeleteTheOwnAccount(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	bob := r.signUp(t, "bob@example.com") // without any administrator, others delete their accounts
+	must(t, r.DeleteAccount(t.Context(), r.identity(t, bob), goodPassword, laptop))
+	ada := r.signUp(t, "ada@example.com")
+	who := r.identity(t, ada)
+	_, err := r.Operator().SetRoles(t.Context(), ada.User.ID, []string{watchword.RoleAdmin})
+	must(t, err)
+	// The identity is from before the change of the roles.
+	wantCode(t, r.DeleteAccount(t.Context(), who, goodPassword, laptop), watchword.CodeLastAdmin)
+	ada, err = r.Refresh(t.Context(), ada.RefreshToken, laptop)
+	must(t, err)
+	eve := r.signUp(t, "eve@example.com")
+	must(t, r.DeleteAccount(t.Context(), r.identity(t, eve), goodPassword, laptop))
+	_, err = r.Operator().CreateUser(t.Context(),
+		watchword.NewUser{Email: "grace@example.com", Roles: []string{watchword.RoleAdmin}})
+	must(t, err)
+	must(t, r.DeleteAccount(t.Context(), r.identity(t, ada), goodPassword, laptop))
+}
+
 // RL-11, RT-11
 func TestDisablingAnAccountRejectsItsTokensAtOnce(t *testing.T) {
 	t.Parallel()

@@ -247,6 +247,9 @@ func (i Inside) Reauthenticate(
 	return i.engine.reauthenticate(ctx, who, given, c, now)
 }
 
+// KeepAdmin refuses a transaction that leaves no enabled administrator. Codes: CodeLastAdmin.
+func (i Inside) KeepAdmin(ctx context.Context, tx Tx) error { return keepAdmin(ctx, tx) }
+
 // CheckToken refuses a change of roles or metadata after which an access token of the account could be too long, unless
 // it makes the token shorter. before was read after the lock of the account was taken. Codes: CodeValidationFailed.
 func (i Inside) CheckToken(before, after User) error { return i.engine.opts.checkToken(before, after) }

@@ -121,6 +121,11 @@ type UserTx interface {
 	// DeleteUser deletes the user with its events, its mails, its CallbackSignup and the
 	// sign-ups that wait for its address. Its sessions stay until they are swept: end them first.
 	DeleteUser(context.Context, UserID) (bool, error)
+	// HasAdmin reports whether an enabled account holds the role admin. It locks the decision until the transaction
+	// ends: of two transactions that each remove one of two administrators, the second sees what the first has done.
+	// The lock is the row of the key KeyService. Without that row, HasAdmin fails, but not with
+	// ErrNotFound.
+	HasAdmin(context.Context) (bool, error)
 }
 
 // CredentialTx changes the password, the address and the factors of an account.

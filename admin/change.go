@@ -13,18 +13,7 @@ import (
 // administrator. This file adds two rules that the command line does not have: a caller can't
 // change the caller's own roles, and at least one enabled administrator remains.
 
-// keepAdmin refuses a transaction that leaves no enabled administrator. It does not look at the changed account as
-// it was read before, because a concurrent change may have made it an administrator.
-func keepAdmin(ctx context.Context, tx watchword.Tx) error {
-	remains, err := tx.(Tx).HasAdmin(ctx)
-	if err == nil && !remains {
-		err = refuse(watchword.CodeLastAdmin,
-			"This is the last administrator. Make another account an administrator first.")
-	}
-	return err
-}
-
-// Operator returns the engine's operations in the name of a caller, without the check of keepAdmin:
+// Operator returns the engine's operations in the name of a caller, without the check of Inside.KeepAdmin:
 // mails and keys need none.
 func (m *Manager) Operator(by Caller) watchword.Operator {
 	return m.engine.Operator(by.Name(), func(context.Context, watchword.Tx) error { return nil })
@@ -120,7 +109,7 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 			err = m.checkToken(ctx, tx, before)
 		}
 		if err == nil && (c.Roles != nil || c.Disabled != nil) {
-			err = keepAdmin(ctx, tx) // once, after the last part, because its lock delays changes of all accounts
+			err = m.engine.KeepAdmin(ctx, tx) // once, after the last part, because its lock delays changes of all accounts
 		}
 		if err != nil {
 			return err
@@ -192,9 +181,9 @@ func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) er
 		return err
 	}
 	if id == by.User.ID { // the record is deleted with the account
-		return m.engine.Operator(by.Name(), keepAdmin).DeleteUser(ctx, id)
+		return m.engine.Operator(by.Name(), m.engine.KeepAdmin).DeleteUser(ctx, id)
 	}
-	return m.finishing(by, statusOK, keepAdmin).DeleteUser(ctx, id)
+	return m.finishing(by, statusOK, m.engine.KeepAdmin).DeleteUser(ctx, id)
 }
 
 // SendMail mails a link to choose a password (watchword.MailReset) or to verify the address

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -81,6 +82,46 @@ func TestParallelChangesLeaveAnAdministrator(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Administrators delete their own accounts without package admin, and the last one still stays: beside another
+// deletion, and beside a demotion.
+func TestDeletionsOfOwnAccountsLeaveAnAdministrator(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, store database, _ string) {
+		m, others := newManager(t, store)
+		engine, operator := m.Engine(), m.Engine().Operator()
+		for _, by := range others {
+			wantCode(t, operator.DisableUser(t.Context(), by.User.ID), "")
+		}
+		for round := range 20 {
+			var pair [2]watchword.Identity
+			for i := range pair {
+				user, err := operator.CreateUser(t.Context(), watchword.NewUser{
+					Email: fmt.Sprintf("admin%d-%d@example.com", round, i), Roles: []string{"admin"}})
+				wantCode(t, err, "")
+				wantCode(t, operator.MarkVerified(t.Context(), user.ID), "")
+				in, err := operator.AdmitUser(t.Context(),
+					watchword.AdmitRequest{User: user.ID, Methods: []string{"pwd"}})
+				wantCode(t, err, "")
+				pair[i], err = engine.Authenticate(t.Context(), in.AccessToken)
+				wantCode(t, err, "")
+			}
+			oneRemains(t, func(i int) error {
+				if i == 1 && round%2 == 1 {
+					_, err := m.Change(t.Context(), others[0], pair[i].User.ID, admin.Change{Roles: &[]string{}})
+					return err
+				}
+				return engine.DeleteAccount(t.Context(), pair[i], "", watchword.Client{})
+			})
+			for i := range pair {
+				err := operator.DeleteUser(t.Context(), pair[i].User.ID)
+				if watchword.CodeOf(err) != watchword.CodeNotFound {
+					wantCode(t, err, "")
+				}
+			}
+		}
+	})
 }
 
 // oneRemains runs both changes at the same time. Exactly one of them is refused.

@@ -42,11 +42,6 @@ type AccountTx interface {
 	// LastWithRole returns the last id of the first n accounts that hold a role, after an id, and their number.
 	LastWithRole(ctx context.Context, role string, after watchword.UserID, n int) (
 		last watchword.UserID, found int, err error)
-	// HasAdmin reports whether an enabled account holds the role admin. It locks the decision until the transaction
-	// ends: of two transactions that each remove one of two administrators, the second sees what the first has done.
-	// The lock is the row of the key KeyService. Without that row, HasAdmin fails, but not with
-	// ErrNotFound.
-	HasAdmin(context.Context) (bool, error)
 	// Account returns the account of an id, or watchword.ErrNotFound.
 	Account(ctx context.Context, id watchword.UserID) (Account, error)
 }

@@ -309,6 +309,7 @@ func TestAdminChangesAccounts(t *testing.T) {
 	want(t, b.do("PATCH", own, `{"roles":["admin","staff"]}`, header...), 403, watchword.CodeOwnRoles)
 	want(t, b.do("PATCH", own, `{"disabled":true}`, header...), 409, watchword.CodeLastAdmin)
 	want(t, b.do("DELETE", own, "", header...), 409, watchword.CodeLastAdmin)
+	want(t, b.do("DELETE", "/api/auth/me", `{"password":"`+goodPassword+`"}`, header...), 409, watchword.CodeLastAdmin)
 	s.signInAdmin(t, "second@example.com")
 	want(t, b.do("DELETE", own, "", header...), 200, "")
 }

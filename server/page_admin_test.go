@@ -485,3 +485,12 @@ func TestAdminEventsPageFindsEvents(t *testing.T) {
 	wantPage(t, b.visit("/admin/events?after=x"), 400, "not valid any more", `href="/admin/events"`)
 	wantPage(t, b.visit("/admin"), 200, "Wrong passwords in 24 hours", "Live sessions")
 }
+
+func TestAccountPageKeepsTheLastAdministrator(t *testing.T) {
+	t.Parallel()
+	s, b := withAdminPages(t)
+	remove := map[string]string{"currentPassword": goodPassword}
+	wantPage(t, b.submit("/account/delete", remove), 409, "This is the last administrator.", "Delete account")
+	s.signInAdmin(t, "second@example.com")
+	wantPage(t, b.submit("/account/delete", remove), 303, "why=deleted")
+}

@@ -139,7 +139,7 @@ func (a *api) routes() []route {
 		{"PATCH", pathAPI + "/me", a.signedIn(a.updateMe), bearer, "Change your name or language",
 			updateMeBody{}, 200, meAnswer{}, invalid},
 		{"DELETE", pathAPI + "/me", a.signedIn(a.deleteMe), bearer, "Delete your account",
-			passwordBody{}, 200, messageBody{}, join(invalid, owner)},
+			passwordBody{}, 200, messageBody{}, join(invalid, owner, watchword.CodeLastAdmin)},
 		{"GET", pathUsers + "{id}", a.signedIn(a.user), bearer, "Read your account, or with the role admin any account",
 			nil, 200, userAnswer{}, join(nil, nil, watchword.CodeNotFound)},
 

@@ -207,7 +207,7 @@ var administration = map[string]func(suite){
 	"HasAdminFailsWithoutItsLock": func(s suite) {
 		s.addUser(1)
 		err := s.Update(s.Context(), func(tx watchword.Tx) error {
-			_, err := tx.(admin.Tx).HasAdmin(s.Context())
+			_, err := tx.HasAdmin(s.Context())
 			return err
 		})
 		if err == nil || errors.Is(err, watchword.ErrNotFound) || !strings.Contains(err.Error(), "service") {
@@ -289,7 +289,7 @@ func (s suite) removeAdmin(id watchword.UserID, way int, both func()) error {
 		if err != nil {
 			return err
 		}
-		remains, err := tx.(admin.Tx).HasAdmin(s.Context())
+		remains, err := tx.HasAdmin(s.Context())
 		both()
 		if err == nil && !remains {
 			err = errLastAdmin
@@ -319,4 +319,4 @@ func (s suite) wantRole(role string, after watchword.UserID, limit int, want ...
 	})
 }
 
-func hasAdmin(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.(admin.Tx).HasAdmin(ctx) }
+func hasAdmin(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.HasAdmin(ctx) }
