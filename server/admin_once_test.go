@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -59,6 +60,30 @@ func TestAdminRepeatedRequestGetsTheFirstResult(t *testing.T) {
 	want(t, b.do("DELETE", path, "", four...), 200, "")
 	want(t, b.do("DELETE", path, "", four...), 200, "")
 	want(t, b.do("DELETE", path, "", header...), 404, watchword.CodeNotFound)
+}
+
+// A request whose form is refused has made no change, so its key is free for the corrected one.
+func TestAdminRequestWithAWrongFormGivesItsKeyBack(t *testing.T) {
+	t.Parallel()
+	s, header := withAdmin(t)
+	b := s.browser(t)
+	const right = `{"email":"%d@example.com"}`
+	for i, c := range []struct {
+		body, kind string
+		status     int
+		code       watchword.Code
+	}{
+		{`{"email":`, "application/json", 400, watchword.CodeBodyInvalid},
+		{`{"mail":"x@example.com"}`, "application/json", 400, watchword.CodeBodyInvalid},
+		{`{"email":"` + strings.Repeat("x", 17<<10) + `"}`, "application/json", 413, watchword.CodeBodyTooLarge},
+		{fmt.Sprintf(right, 3), "text/plain", 415, watchword.CodeContentType},
+	} {
+		with := append([]string{"Idempotency-Key", uuid.NewString()}, header...)
+		for range 2 { // the same fault again gets the same response, without a wait
+			want(t, b.do("POST", "/api/admin/users", c.body, append(with, "Content-Type", c.kind)...), c.status, c.code)
+		}
+		want(t, b.do("POST", "/api/admin/users", fmt.Sprintf(right, i), with...), 201, "")
+	}
 }
 
 func TestAdminListsEventsMailsAndKeys(t *testing.T) {

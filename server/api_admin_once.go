@@ -51,9 +51,11 @@ func (a *api) once(w http.ResponseWriter, r *http.Request, by admin.Caller, next
 	// The status of the first response is stored with the record, for the operator who reads the table.
 	held := &heldResponse{ResponseWriter: w, status: http.StatusOK}
 	if err := next(held, r, by); err != nil {
-		// A refused request made no change, so it can be repeated under the same key. After another error,
-		// the claim ends by itself after a minute.
-		_ = a.admin.GiveUp(r.Context(), by, err)
+		// A refused request can be repeated under the same key. After another error, the claim ends by
+		// itself after a minute.
+		if refusal := refusalOf(err); refusal != nil {
+			_ = a.admin.GiveUp(r.Context(), by, refusal)
+		}
 		return err
 	}
 	// The change is made. If its record can't be stored, the client still gets the result.

@@ -97,17 +97,23 @@ func (e *errorResponder) serve(h handler) http.Handler {
 	})
 }
 
-// fail responds with an error, in the format of the API, a page or a dialect. It shows the
-// text of a *watchword.Error and of an *apirequest.Error. Any other error is logged with
-// the request id and not shown.
-func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error) {
+// refusalOf returns the refusal that an error is, or nil. A refused request has made no change. After any
+// other error, the outcome is unknown.
+func refusalOf(err error) *watchword.Error {
 	var refusal *watchword.Error
 	var unread *apirequest.Error
-	switch {
-	case errors.As(err, &refusal):
-		e.logRefusal(w, r, refusal)
-	case errors.As(err, &unread):
+	if !errors.As(err, &refusal) && errors.As(err, &unread) {
 		refusal = &watchword.Error{Code: watchword.Code(unread.Code), Detail: unread.Detail}
+	}
+	return refusal
+}
+
+// fail responds with an error, in the format of the API, a page or a dialect. It shows the text of a
+// refusal. Any other error is logged with the request id and not shown.
+func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error) {
+	refusal := refusalOf(err)
+	switch {
+	case refusal != nil:
 		e.logRefusal(w, r, refusal)
 	// The text says that the user is still signed in, and the status is never 401: a client that
 	// took an outage for a sign-out would discard a valid session.
