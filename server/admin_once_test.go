@@ -213,8 +213,9 @@ func TestAdminRequestWithALostResponseIsRepeated(t *testing.T) {
 	changed := lost("PATCH", path, `{"name":"Ada","disabled":true,"metadata":{"public":{"plan":"pro"}}}`,
 		append([]string{"If-Match", `"0"`}, header...)...)
 	want(t, changed, 200, "")
-	if !strings.Contains(string(changed.raw), `"name":"Ada"`) {
-		t.Errorf("%s", changed.raw)
+	if !strings.Contains(string(changed.raw), `"name":"Ada"`) || changed.Header.Get("ETag") != `"1"` ||
+		!strings.Contains(string(changed.raw), `"metadata":{"version":1,"public":{"plan":"pro"},"private":{}}`) {
+		t.Errorf("ETag %s, %s", changed.Header.Get("ETag"), changed.raw)
 	}
 	key := lost("POST", "/api/admin/service-keys", `{"name":"billing","scopes":["users:read"]}`, header...)
 	want(t, key, 201, "")

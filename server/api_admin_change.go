@@ -232,7 +232,12 @@ func (a *api) adminChange(w http.ResponseWriter, r *http.Request, by admin.Calle
 		return err
 	}
 	answer := adminUserAnswer{User: newAdminUserBody(account)}
-	if _, repeated := by.Repeated(); change.With != nil && !repeated {
+	if _, repeated := by.Repeated(); change.With != nil && repeated { // With has not run
+		if written, err = a.metadata.Get(r.Context(), account.ID); err != nil {
+			return err
+		}
+	}
+	if change.With != nil {
 		answer.Metadata = newMetadataAnswer(w, written)
 	}
 	return respond.JSON(w, http.StatusOK, answer)
