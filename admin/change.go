@@ -191,6 +191,9 @@ func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) er
 // user only. Codes: CodeNotFound, CodeValidationFailed (email: it is verified already, or the user was not
 // invited).
 func (m *Manager) SendMail(ctx context.Context, by Caller, id watchword.UserID, kind watchword.MailKind) error {
+	if _, repeated := by.Repeated(); repeated {
+		return nil
+	}
 	if !storable.ID(string(id)) {
 		return refuse(watchword.CodeNotFound, "No account has this id.")
 	}
@@ -202,9 +205,6 @@ func (m *Manager) SendMail(ctx context.Context, by Caller, id watchword.UserID, 
 		if account.PasswordHash != "" || account.Verified() {
 			return notInvited()
 		}
-	}
-	if _, repeated := by.Repeated(); repeated {
-		return nil
 	}
 	operator := m.finishing(by, statusAccepted, nil)
 	if kind == watchword.MailVerify {

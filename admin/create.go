@@ -3,7 +3,10 @@ package admin
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/mailtoken"
@@ -31,11 +34,10 @@ func (m *Manager) Create(ctx context.Context, by Caller, n NewAccount) (watchwor
 	if refusal := decideCreate(by, n); refusal != nil {
 		return watchword.User{}, refusal
 	}
-	if id, repeated := by.Repeated(); repeated {
-		account, err := m.User(ctx, watchword.UserID(id))
-		return account.User, err
-	}
 	values := watchword.NewUser{Email: n.Email, Name: n.Name, Locale: n.Locale, Roles: n.Roles}
+	if id, repeated := by.Repeated(); repeated {
+		return m.createdBefore(ctx, watchword.UserID(id), values, n.Verified)
+	}
 	if n.Invite {
 		return m.createInvited(ctx, by, values)
 	}
@@ -45,6 +47,26 @@ func (m *Manager) Create(ctx context.Context, by Caller, n NewAccount) (watchwor
 // Invite is Create with an invitation, for the pages.
 func (m *Manager) Invite(ctx context.Context, by Caller, n watchword.NewUser) (watchword.User, error) {
 	return m.Create(ctx, by, NewAccount{Email: n.Email, Name: n.Name, Locale: n.Locale, Roles: n.Roles, Invite: true})
+}
+
+// createdBefore returns the account that an earlier request has created. If it was deleted meanwhile, the values of
+// the request are those of the first response, and the id has the time.
+func (m *Manager) createdBefore(
+	ctx context.Context, id watchword.UserID, n watchword.NewUser, verified bool,
+) (watchword.User, error) {
+	account, err := m.User(ctx, id)
+	if watchword.CodeOf(err) != watchword.CodeNotFound {
+		return account.User, err
+	}
+	parsed, err := uuid.Parse(string(id))
+	if err != nil {
+		return watchword.User{}, fmt.Errorf("id of a created account: %w", err)
+	}
+	user, _ := m.engine.ParseUser(n, time.Unix(parsed.Time().UnixTime()).UTC().Truncate(time.Millisecond))
+	if user.ID = id; verified {
+		user.VerifiedAt = user.CreatedAt
+	}
+	return user, nil
 }
 
 // decideCreate decides whether a caller may create such an account.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,53 @@ func TestAdminRequestWithAWrongFormGivesItsKeyBack(t *testing.T) {
 			want(t, b.do("POST", "/api/admin/users", c.body, append(with, "Content-Type", c.kind)...), c.status, c.code)
 		}
 		want(t, b.do("POST", "/api/admin/users", fmt.Sprintf(right, i), with...), 201, "")
+	}
+}
+
+// The account is accepted, promoted or deleted between a request and its repetition. The result stays.
+func TestAdminRepetitionGetsTheFirstResultAfterOtherChanges(t *testing.T) {
+	t.Parallel()
+	s, header := withAdmin(t)
+	b, operator := s.browser(t), s.engine.Operator()
+	_, key := s.createKey(t, header, admin.ScopeUsersWrite)
+	with := func(headers []string) []string {
+		return append([]string{"Idempotency-Key", uuid.NewString()}, headers...)
+	}
+	one, two, three := with(header), with(key), with(key)
+	const create = `{"email":"ada@example.com","name":"Ada","invite":true}`
+	created := b.do("POST", "/api/admin/users", create, one...)
+	want(t, created, 201, "")
+	id := watchword.UserID(created.body["user"].(map[string]any)["id"].(string))
+	path := "/api/admin/users/" + string(id)
+	want(t, b.do("POST", path+"/invite", "", two...), 202, "")
+	want(t, b.do("POST", path+"/reset-factors", "", three...), 200, "")
+	repeat := func() {
+		t.Helper()
+		want(t, b.do("POST", path+"/invite", "", two...), 202, "")
+		want(t, b.do("POST", path+"/reset-factors", "", three...), 200, "")
+	}
+	must(t, operator.MarkVerified(t.Context(), id))
+	_, err := operator.SetRoles(t.Context(), id, []string{"admin"})
+	must(t, err)
+	repeat()
+	want(t, b.do("DELETE", path, "", header...), 200, "")
+	repeat()
+	again := b.do("POST", "/api/admin/users", create, one...)
+	want(t, again, 201, "")
+	// The time is that of the id, which can be a millisecond later.
+	before, after := created.body["user"].(map[string]any), again.body["user"].(map[string]any)
+	var at [2]time.Time
+	for i, body := range []map[string]any{before, after} {
+		at[i], err = time.Parse(time.RFC3339, body["createdAt"].(string))
+		must(t, err)
+	}
+	if at[1].Sub(at[0]).Abs() > time.Second {
+		t.Errorf("created at %s, then %s", at[0], at[1])
+	}
+	delete(before, "createdAt")
+	delete(after, "createdAt")
+	if !reflect.DeepEqual(before, after) {
+		t.Errorf("%s\n%s", created.raw, again.raw)
 	}
 }
 

@@ -283,20 +283,22 @@ func (a *api) adminMail(w http.ResponseWriter, r *http.Request, by admin.Caller,
 // because the finder of a lost phone may be signed in there. It calls package factors itself, because
 // package admin can't import it.
 func (a *api) adminResetFactors(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
-	id := watchword.UserID(r.PathValue("id"))
-	if err := a.admin.MayResetFactors(r.Context(), by, id); err != nil {
+	if _, repeated := by.Repeated(); !repeated {
+		if err := a.resetFactors(r.Context(), by, watchword.UserID(r.PathValue("id"))); err != nil {
+			return err
+		}
+	}
+	return respond.JSON(w, http.StatusOK, messageBody{"The second factors are removed. All sessions have ended."})
+}
+
+func (a *api) resetFactors(ctx context.Context, by admin.Caller, id watchword.UserID) error {
+	if err := a.admin.MayResetFactors(ctx, by, id); err != nil {
 		return err
 	}
 	if a.factors == nil {
 		return &watchword.Error{Code: watchword.CodeNotFound, Detail: "This server has no second factors."}
 	}
-	if _, repeated := by.Repeated(); repeated {
-		return respond.JSON(w, http.StatusOK, messageBody{"The second factors are removed. All sessions have ended."})
-	}
-	if err := a.factors.Reset(r.Context(), by.Name(), id); err != nil {
-		return err
-	}
-	return respond.JSON(w, http.StatusOK, messageBody{"The second factors are removed. All sessions have ended."})
+	return a.factors.Reset(ctx, by.Name(), id)
 }
 
 // An adminEndedAnswer has the number, so that a page can say that no session was live. The feed tells
