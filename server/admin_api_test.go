@@ -345,6 +345,8 @@ func TestAdminWritesMetadataByVersions(t *testing.T) {
 	}
 	for body, code := range map[string]watchword.Code{
 		`{"metadata":{"publik":{}}}`:            watchword.CodeBodyInvalid,
+		`{"metadata":{"PUBLIC":{}}}`:            watchword.CodeBodyInvalid,
+		`{"metadata":{"public":{},"Public":1}}`: watchword.CodeBodyInvalid,
 		`{"metadata":[]}`:                       watchword.CodeBodyInvalid,
 		`{"metadata":null}`:                     watchword.CodeBodyInvalid,
 		`{"name":null}`:                         watchword.CodeBodyInvalid,
@@ -358,6 +360,10 @@ func TestAdminWritesMetadataByVersions(t *testing.T) {
 			status = 422
 		}
 		want(t, b.do("PATCH", path, body, header...), status, code)
+	}
+	a = b.do("PATCH", path, `{"metadata":{"publik":{}}}`, header...)
+	if !strings.Contains(a.text("detail"), "publik") {
+		t.Errorf("an unknown member: %s", a.raw)
 	}
 	a = b.do("PATCH", path, `{"metadata":{"public":{"plan":null,"org":null},"private":null}}`,
 		append([]string{"Content-Type", "application/merge-patch+json"}, header...)...)

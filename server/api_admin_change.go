@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -178,15 +177,6 @@ type adminChangeBody struct {
 type adminMetadataBody struct {
 	Public  json.RawMessage `json:"public,omitempty" doc:"An object; a member with null is removed"`
 	Private json.RawMessage `json:"private,omitempty" doc:"An object; a member with null is removed"`
-}
-
-// UnmarshalJSON rejects unknown members. Without it, a misspelt member would be ignored silently, because
-// apirequest checks only the first level of a body.
-func (b *adminMetadataBody) UnmarshalJSON(data []byte) error {
-	type plain adminMetadataBody
-	strict := json.NewDecoder(bytes.NewReader(data))
-	strict.DisallowUnknownFields()
-	return strict.Decode((*plain)(b))
 }
 
 // metadataChange returns a function that changes the metadata in the transaction of a change, or nil if the

@@ -1,4 +1,4 @@
-// Package strictjson decodes request bodies into flat structs and rejects ambiguous JSON.
+// Package strictjson decodes request bodies into structs and rejects ambiguous JSON.
 // encoding/json alone matches names in any letter case, uses the last of duplicate members,
 // replaces invalid Unicode, and ignores data after the first value.
 //
@@ -51,11 +51,11 @@ func unknown(name string) error {
 }
 
 // Decode reads one JSON object of at most limit bytes into v, a pointer to a struct. It
-// rejects members that v does not have by exactly that name, duplicate members, and
-// nulls. The body must be UTF-8 without NUL and lone surrogates, and at most 8 levels
+// rejects members that v and the structs in it do not have by exactly that name, duplicate
+// members, and nulls. The body must be UTF-8 without NUL and lone surrogates, and at most 8 levels
 // deep. Errors are *Error, ErrTooLarge, and those of r.
 func Decode(r io.Reader, limit int64, v any) error {
-	data, err := read(r, limit, rules{known: names(v)})
+	data, err := read(r, limit, rulesOf(reflect.TypeOf(v)))
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,9 @@ func Decode(r io.Reader, limit int64, v any) error {
 // DecodePatch is like Decode, but allows nulls and any depth below the first level: there, a JSON merge
 // patch (RFC 7396) removes members with null. The reader of the patch bounds its depth.
 func DecodePatch(r io.Reader, limit int64, v any) error {
-	data, err := read(r, limit, rules{known: names(v), patches: true})
+	s := rulesOf(reflect.TypeOf(v))
+	s.patches = true
+	data, err := read(r, limit, s)
 	if err != nil {
 		return err
 	}
@@ -84,7 +86,7 @@ func DecodeLenient(r io.Reader, limit int64, v any) error {
 		return err
 	}
 	known := map[string]json.RawMessage{} // by exact name, because encoding/json would accept Email for email
-	for _, name := range names(v) {
+	for _, name := range rulesOf(reflect.TypeOf(v)).known {
 		if value, found := all[name]; found && name != "" {
 			known[name] = value
 		}
@@ -139,14 +141,26 @@ func unmarshal(data []byte, v any) error {
 	return nil
 }
 
-// names returns the JSON names of the fields of the struct that v points to.
-func names(v any) []string {
-	t := reflect.TypeOf(v).Elem()
-	all := make([]string, t.NumField())
-	for i := range all {
-		all[i], _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
+// rulesOf returns the members of a struct, which may be behind pointers and in lists. The zero rules are those of a
+// value of any other type.
+func rulesOf(t reflect.Type) (s rules) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
 	}
-	return all
+	if t.Kind() != reflect.Struct {
+		return rules{}
+	}
+	s.known = make([]string, t.NumField())
+	for i := range s.known {
+		s.known[i], _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if inner := rulesOf(t.Field(i).Type); inner.known != nil {
+			if s.within == nil {
+				s.within = map[string]rules{}
+			}
+			s.within[s.known[i]] = inner
+		}
+	}
+	return s
 }
 
 // checkText rejects invalid UTF-8, NUL and lone surrogates, which encoding/json would
@@ -193,10 +207,19 @@ func escaped(data []byte) int64 {
 
 // rules say what an object may contain.
 type rules struct {
-	known    []string // allowed members
-	lenient  bool     // allow unknown members and nulls
+	known    []string // allowed members; nil: all
+	lenient  bool     // allow nulls
 	anyDepth bool     // do not limit the depth
 	patches  bool     // allow nulls and any depth below the first level
+
+	within map[string]rules // known and within of members that are structs
+}
+
+// of returns the rules of the values in a member.
+func (s rules) of(name string) rules {
+	inner := s.within[name]
+	s.known, s.within = inner.known, inner.within
+	return s
 }
 
 // check checks that data is exactly one JSON object that follows the rules.
@@ -303,11 +326,11 @@ func (s rules) checkObject(decoder *json.Decoder, depth int) error {
 			return invalid("the body has a duplicate member")
 		}
 		seen[name] = true
-		isKnown := depth == 1 && isOneOf(name, s.known)
-		if depth == 1 && !isKnown && !s.lenient {
+		isKnown := isOneOf(name, s.known)
+		if s.known != nil && !isKnown {
 			return unknown(name)
 		}
-		if err := s.checkValue(decoder, depth); err != nil {
+		if err := s.of(name).checkValue(decoder, depth); err != nil {
 			if isKnown && errors.Is(err, errNull) {
 				return &Error{name, "is null: omit it instead"}
 			}

@@ -90,6 +90,38 @@ func TestDecodeRejectsAmbiguousBodies(t *testing.T) {
 	}
 }
 
+// The names of a member that is a struct are as exact as those of the body, also in a patch.
+//
+// IN-1
+func TestDecodeRejectsUnknownMembersOfStructs(t *testing.T) {
+	t.Parallel()
+	type nested struct {
+		Name string `json:"name"`
+		Data *struct {
+			Public json.RawMessage `json:"public"`
+			Tags   []struct {
+				Text string `json:"text"`
+			} `json:"tags"`
+		} `json:"data"`
+	}
+	for text, want := range map[string]string{
+		`{"data":{"public":{"any":1,"PUBLIC":[{"x":null}]},"tags":[{"text":"a"}]}}`: "",
+		`{"data":{"PUBLIC":{}}}`:                  "PUBLIC",
+		`{"data":{"public":1,"Public":2}}`:        "Public",
+		`{"data":{"publik":{}}}`:                  "publik",
+		`{"data":{"tags":[{"text":"a","b":""}]}}`: "b",
+		`{"data":{"name":"a"}}`:                   "name",
+		`{"name":{"data":1}}`:                     "name",
+	} {
+		var got nested
+		err := strictjson.DecodePatch(strings.NewReader(text), 1<<10, &got)
+		var fault *strictjson.Error
+		if want == "" && err != nil || want != "" && (!errors.As(err, &fault) || fault.Field != want) {
+			t.Errorf("%s: %v, want the field %q", text, err, want)
+		}
+	}
+}
+
 func TestErrorNamesTheMemberButNotTheValue(t *testing.T) {
 	t.Parallel()
 	_, err := decode(`{"email":["s3cret"]}`)
