@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/address"
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
@@ -30,7 +31,7 @@ const (
 
 // A Filter selects accounts. The zero value selects all.
 type Filter struct {
-	Email  string // a prefix of the address, in any case
+	Email  string // a prefix of the address, in any case; a label of another script is complete
 	ID     string
 	Role   string
 	State  string // StateActive, StateUnverified or StateDisabled
@@ -92,7 +93,7 @@ func (f Filter) selects(a Account) bool {
 		"": true, FactorNone: !a.TOTP && !a.Passkey, FactorAny: a.TOTP || a.Passkey,
 		FactorTOTP: a.TOTP, FactorPasskey: a.Passkey,
 	}
-	return strings.HasPrefix(string(a.Email), strings.ToLower(f.Email)) &&
+	return strings.HasPrefix(string(a.Email), f.Email) &&
 		(f.ID == "" || string(a.ID) == f.ID) && (f.Role == "" || a.HasRole(f.Role)) &&
 		(f.State == "" || a.State() == f.State) && factor[f.Factor]
 }
@@ -115,9 +116,14 @@ func (m *Manager) FindUsers(ctx context.Context, f Filter, cursor string, limit 
 	if err := f.check(); err != nil {
 		return Page{}, err
 	}
+	var possible bool
+	f.Email, possible = address.Prefix(f.Email)
 	after, err := m.position(f.list(), cursor)
 	if err != nil {
 		return Page{}, err
+	}
+	if !possible {
+		return Page{}, nil
 	}
 	if f.ID != "" {
 		return m.findByID(ctx, f)
@@ -203,14 +209,14 @@ func (s search) readAddresses(
 ) (items []Account, last string, found int, err error) {
 	// Addresses are printable ASCII, so next follows an address directly, and end is above all addresses of a prefix.
 	const next, end = "\x01", "\x7f"
-	prefix := watchword.Address(strings.ToLower(s.Email))
+	prefix := watchword.Address(s.Email)
 	from, below := max(prefix, watchword.Address(s.after)+next), prefix+end
-	address, found, err := tx.LastAccount(ctx, from, below, scan)
+	reached, found, err := tx.LastAccount(ctx, from, below, scan)
 	if err != nil || found == 0 {
 		return nil, "", 0, err
 	}
-	items, err = tx.Accounts(ctx, from, address+next, s.Filter, s.limit)
-	return items, string(address), found, err
+	items, err = tx.Accounts(ctx, from, reached+next, s.Filter, s.limit)
+	return items, string(reached), found, err
 }
 
 // readRole does the same with the accounts that hold the role.

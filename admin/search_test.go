@@ -39,7 +39,7 @@ func searched(t *testing.T) map[string]*admin.Manager {
 		all[name] = admin.New(engine, store.Admin(), admin.Options{})
 		for n := range 2 {
 			_, err := engine.Operator().CreateUser(t.Context(),
-				watchword.NewUser{Email: fmt.Sprintf("root%d@example.com", n), Roles: []string{"admin"}})
+				watchword.NewUser{Email: fmt.Sprintf("root%d@bücher.example", n), Roles: []string{"admin"}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,6 +91,9 @@ func TestSearchFindsEachAccountOnce(t *testing.T) {
 			"a prefix":                       {admin.Filter{Email: "USER01"}, 10},
 			"an address":                     {admin.Filter{Email: "user119@example.com"}, 1},
 			"more than an address":           {admin.Filter{Email: "user119@example.comm"}, 0},
+			"an international address":       {admin.Filter{Email: "Root0@Bücher.example"}, 1},
+			"an international domain begun":  {admin.Filter{Email: "root1@bücher.ex", Role: "admin"}, 1},
+			"another international domain":   {admin.Filter{Email: "root1@bucher.example"}, 0},
 			"a large role":                   {admin.Filter{Role: "member"}, 300},
 			"a large role and a prefix":      {admin.Filter{Role: "member", Email: "user1"}, 50},
 			"a large role and an address":    {admin.Filter{Role: "member", Email: "user118@"}, 1},

@@ -9,12 +9,13 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/address"
 )
 
 // A Filter selects accounts. The zero value selects all. Prefix is a range of an index. The other
 // fields read every account of that range.
 type Filter struct {
-	Prefix   string // of the address, in any case
+	Prefix   string // of the address, in any case; a label of another script is complete
 	Contains string // a part of the address or of the name, in any case
 	Role     string
 	State    string // as State returns it
@@ -58,7 +59,11 @@ func Find(
 	ctx context.Context, users Lister, f Filter, after watchword.Address, limit int,
 ) (found []watchword.User, err error) {
 	size := min(max(limit, smallestPage), largestPage)
-	prefix := watchword.Address(strings.ToLower(f.Prefix))
+	begin, possible := address.Prefix(f.Prefix)
+	if !possible {
+		return nil, nil
+	}
+	prefix := watchword.Address(begin)
 	// Addresses are printable ASCII: no address lies between a and a + next, and those with a
 	// prefix are below prefix + last.
 	const next, last = "\x01", "\x7f"

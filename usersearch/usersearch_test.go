@@ -63,6 +63,15 @@ func (l *list) UsersBetween(
 	return page, l.err
 }
 
+func TestFindAcceptsAnInternationalDomain(t *testing.T) {
+	t.Parallel()
+	all := &list{users: []watchword.User{{Email: "ada@xn--bcher-kva.example"}}}
+	found, err := usersearch.Find(t.Context(), all, usersearch.Filter{Prefix: "Ada@Bücher.ex"}, "", 10)
+	if err != nil || len(found) != 1 {
+		t.Errorf("%v, %v", found, err)
+	}
+}
+
 func TestFindReadsARangeInPages(t *testing.T) {
 	t.Parallel()
 	all := &list{}
@@ -85,6 +94,7 @@ func TestFindReadsARangeInPages(t *testing.T) {
 		"a limit between pages":    {usersearch.Filter{}, "", 1500, 1500, []int{1000, 1000}},
 		"a prefix in another case": {usersearch.Filter{Prefix: "USER12"}, "", 1000, 100, []int{100}},
 		"a whole address":          {usersearch.Filter{Prefix: "user1200@example.com"}, "", 1000, 1, []int{1}},
+		"no possible address":      {usersearch.Filter{Prefix: "üser"}, "", 1000, 0, nil},
 		"an unknown prefix":        {usersearch.Filter{Prefix: "w"}, "", 1000, 0, []int{0}},
 		"after the prefix begins":  {usersearch.Filter{Prefix: "user12"}, "user1249@example.com", 1000, 50, []int{50}},
 		"after the prefix ends":    {usersearch.Filter{Prefix: "user12"}, "user2000@example.com", 1000, 0, []int{0}},

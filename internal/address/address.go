@@ -62,6 +62,29 @@ func ParseExisting(raw string) (string, error) {
 	return canonical, nil
 }
 
+// Prefix returns the canonical form of the beginning of an address, for a search among canonical addresses. ASCII
+// may end anywhere. A label of another script counts as complete, because the punycode of its beginning is no
+// beginning of its punycode. Prefix reports false if no address begins with the text.
+func Prefix(raw string) (string, bool) {
+	local, domain, _ := strings.Cut(raw, "@")
+	if len(raw) > maxRaw || !utf8.ValidString(raw) || !isASCII(local) {
+		return "", false
+	}
+	if isASCII(domain) {
+		return strings.ToLower(raw), true
+	}
+	complete, last := domain, ""
+	if dot := strings.LastIndex(domain, "."); isASCII(domain[dot+1:]) {
+		complete, last = domain[:dot+1], domain[dot+1:]
+	}
+	ascii, err := lookup.ToASCII(complete)
+	return strings.ToLower(local) + "@" + ascii + strings.ToLower(last), err == nil
+}
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })
+}
+
 func isDotAtom(local string) bool {
 	if len(local) == 0 || len(local) > maxLocal {
 		return false

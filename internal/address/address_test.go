@@ -57,6 +57,35 @@ func TestParseRejectsInvalidAddresses(t *testing.T) {
 	}
 }
 
+func TestPrefixIsTheBeginningOfCanonicalAddresses(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"": "", "A": "a", "Ada@": "ada@", "ada@EXAM": "ada@exam", "ada@exam-": "ada@exam-", "%": "%",
+		"Ada@Bücher.Example": "ada@xn--bcher-kva.example",
+		"ada@bücher.ex":      "ada@xn--bcher-kva.ex",
+		"ada@bücher.ex-":     "ada@xn--bcher-kva.ex-",
+		"ada@bücher.":        "ada@xn--bcher-kva.",
+		"ada@bücher":         "ada@xn--bcher-kva",
+		"ada@xn--bcher-k":    "ada@xn--bcher-k",
+		"ada@bücher。ex":      "ada@xn--bcher-kva.ex",
+		"ada@example.рф":     "ada@example.xn--p1ai",
+		"ada@mail.bücher.рф": "ada@mail.xn--bcher-kva.xn--p1ai",
+	} {
+		if got, ok := address.Prefix(raw); !ok || got != want {
+			t.Errorf("%q: %q, %v, want %q", raw, got, ok, want)
+		}
+	}
+	for _, raw := range []string{
+		"ädä", "ädä@example.com", "\u212Aim@example.com", "ada＠example.com", "ada@a\u200db.example",
+		"ada@b@bücher.example", "ada@ex\xffample.com", "ada@bücher..", "ada@.bücher", "ada@bü cher.example",
+		strings.Repeat("ü", 1<<20), "ada@" + strings.Repeat("ü", 1<<20),
+	} {
+		if got, ok := address.Prefix(raw); ok {
+			t.Errorf("%.40q: %q", raw, got)
+		}
+	}
+}
+
 // IN-10
 func TestRoutingCharactersAreRejectedExceptForExistingAccounts(t *testing.T) {
 	t.Parallel()
