@@ -271,8 +271,8 @@ func cors(o *origins, d dialects) middleware {
 				// A function compares exactly. AllowedOrigins would accept wildcards.
 				AllowOriginFunc:  func(origin string) bool { return slices.Contains(o.allowed, origin) },
 				AllowedMethods:   []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
-				AllowedHeaders:   append(requested, "Authorization", "Content-Type"),
-				ExposedHeaders:   append(exposed, "WWW-Authenticate", "Retry-After", requestIDHeader),
+				AllowedHeaders:   append(requested, "Authorization", "Content-Type", idempotencyHeader, "If-Match"),
+				ExposedHeaders:   append(exposed, "WWW-Authenticate", "Retry-After", requestIDHeader, "ETag"),
 				AllowCredentials: true,
 				MaxAge:           int((10 * time.Minute).Seconds()),
 			}).Handler(next)

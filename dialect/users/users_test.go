@@ -54,7 +54,7 @@ func TestResponsesMatchTheContract(t *testing.T) {
 		exchange{Request: "POST /api/users/signup", Body: adaSignup, Status: 201, Answer: adaAnswer, Want: headers{
 			"Content-Type": jsonUTF8, "Set-Cookie": cookieSet + " | " + knownSet, "WWW-Authenticate": "",
 			"Access-Control-Allow-Origin": dialecttest.FrontEnd, "Access-Control-Allow-Credentials": "true",
-			"Access-Control-Expose-Headers": "Www-Authenticate, Retry-After, X-Request-Id",
+			"Access-Control-Expose-Headers": "Www-Authenticate, Retry-After, X-Request-Id, Etag",
 		}},
 		exchange{Request: "GET /api/users/me", Headers: []string{"Authorization", "Bearer {access}"}, Status: 200,
 			Answer: `{"success":true,"user":{"id":"{id}","_id":"{id}","firstName":"Ada Maria","lastName":"de la Cruz","email":"ada@example.com"}}`},
