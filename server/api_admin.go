@@ -200,9 +200,12 @@ func adminParameters(r route) (all []*huma.Param) {
 			Schema: &huma.Schema{Type: "string", Enum: values}})
 	}
 	if r.method != http.MethodGet {
-		all = append(all, &huma.Param{Name: idempotencyHeader, In: "header",
-			Description: "A repeated request with the same key is not run again and gets the first status and id, for 24 hours",
-			Schema:      &huma.Schema{Type: "string", Format: "uuid"}})
+		all = append(all, requestHeader(idempotencyHeader,
+			"A repeated request with the same key is not run again and gets the first status and id, for 24 hours", "uuid"))
+	}
+	if r.method == http.MethodPatch {
+		all = append(all, requestHeader("If-Match",
+			"The ETag that the metadata must have. Otherwise nothing changes (VERSION_CHANGED)", ""))
 	}
 	if r.path == pathAdmin+"/events" {
 		text("user", "The id of an account, also of a deleted one")

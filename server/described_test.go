@@ -19,10 +19,20 @@ type document struct {
 }
 
 type operation struct {
-	Responses map[string]struct {
+	Parameters  []struct{ Name, In string }
+	RequestBody struct{ Content map[string]any }
+	Responses   map[string]struct {
 		Description string
+		Headers     map[string]any
 		Content     map[string]struct{ Schema schema }
 	}
+}
+
+// hasHeader reports whether a header of requests is described.
+func (o operation) hasHeader(name string) bool {
+	return slices.ContainsFunc(o.Parameters, func(p struct{ Name, In string }) bool {
+		return p.In == "header" && p.Name == name
+	})
 }
 
 type schema struct {
@@ -65,6 +75,12 @@ func (d *document) check(t *testing.T, a answer) {
 		t.Errorf("%s, which is not described", name)
 		return
 	}
+	if _, described := response.Headers["ETag"]; !described && a.Header.Get("ETag") != "" {
+		t.Errorf("%s with an ETag, which is not described", name)
+	}
+	if a.StatusCode < 400 {
+		d.checkRequest(t, name, operation, a.Request)
+	}
 	kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
 	content, described := response.Content[kind]
 	switch {
@@ -76,6 +92,21 @@ func (d *document) check(t *testing.T, a answer) {
 		t.Errorf("%s, and only these are described: %s", name, response.Description)
 	case strings.HasSuffix(kind, "json"):
 		d.match(t, name, content.Schema, a.body)
+	}
+}
+
+// checkRequest compares the headers of an accepted request with its description.
+func (d *document) checkRequest(t *testing.T, name string, o operation, r *http.Request) {
+	t.Helper()
+	for _, header := range []string{"Idempotency-Key", "If-Match", "If-None-Match"} {
+		if r.Header.Get(header) != "" && !o.hasHeader(header) {
+			t.Errorf("%s to the header %s, which is not described", name, header)
+		}
+	}
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	all := o.RequestBody.Content // empty: the route ignores a body
+	if _, described := all[kind]; !described && len(all) > 0 && r.ContentLength > 0 {
+		t.Errorf("%s to a body as %q, which is not described", name, kind)
 	}
 }
 

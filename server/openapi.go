@@ -159,6 +159,11 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 			Required: r.guard != refresh && r.guard != either && len(requiredOf(r.body)) > 0,
 			Content:  content(registry, "application/json", "", r.body).Content,
 		}
+		// The bodies of PATCH are merge patches (RFC 7396), under either type.
+		if r.method == http.MethodPatch {
+			operation.RequestBody.Content["application/merge-patch+json"] =
+				operation.RequestBody.Content["application/json"]
+		}
 	}
 	switch {
 	case r.guard.isAdmin():
@@ -201,7 +206,13 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 			"id: number, event: set or heartbeat, data: a Security Event Token", r.answer)
 	}
 	if r.path == pathJWKS || r.path == pathRevocations {
-		operation.Responses["304"] = &huma.Response{Description: "Unchanged"}
+		operation.Parameters = append(operation.Parameters, requestHeader("If-None-Match",
+			"An ETag. If it is still that of the response, the status is 304", ""))
+		operation.Responses["200"].Headers = etag("For If-None-Match")
+		operation.Responses["304"] = &huma.Response{Description: "Unchanged", Headers: etag("As in the request")}
+	}
+	if r.path == pathAdmin+"/users/{id}" && r.method != http.MethodDelete {
+		operation.Responses["200"].Headers = etag("The version of the metadata, for If-Match")
 	}
 	for status, codes := range refusalsOf(r) {
 		slices.Sort(codes)
@@ -209,6 +220,16 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 			"application/problem+json", strings.Join(codes, ", "), problem{})
 	}
 	return operation
+}
+
+// requestHeader describes an optional header of a request. The format may be empty.
+func requestHeader(name, doc, format string) *huma.Param {
+	return &huma.Param{Name: name, In: "header", Description: doc, Schema: &huma.Schema{Type: "string", Format: format}}
+}
+
+// etag describes the header ETag of a response.
+func etag(doc string) map[string]*huma.Param {
+	return map[string]*huma.Param{"ETag": {Description: doc, Schema: &huma.Schema{Type: "string"}}}
 }
 
 // adminSecurity names the scope of a service key. OpenAPI 3.1 has a place for it in every scheme. A
