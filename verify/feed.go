@@ -26,7 +26,7 @@ import (
 // heartbeat proves that the feed is up to date, because it can't be forged.
 
 const (
-	streamSilence = 7 * time.Second // three missing heartbeats
+	streamSilence = 7 * time.Second // three missing heartbeats, and no new event
 	streamTries   = 3               // failures in a row before polling replaces the stream for streamRest
 	streamRest    = 30 * time.Second
 	pollEvery     = 2 * time.Second
@@ -54,9 +54,10 @@ type follower struct {
 	lastCleanup time.Time
 }
 
-// run follows the stream, and polls while it is unavailable, until ctx ends.
+// run follows the stream, and polls while it is unavailable, until ctx ends. It also polls after
+// a stream without a heartbeat, because a poll makes progress page by page.
 func (f *follower) run(ctx context.Context) {
-	var failed, short, silent int // in a row: failed rounds, streams cut early, streams without events
+	var failed, short, silent int // in a row: failed rounds, streams cut early, streams without a heartbeat
 	var streamAt time.Time        // no stream before then
 	f.lastCleanup = time.Now()
 	for ctx.Err() == nil {
@@ -64,8 +65,8 @@ func (f *follower) run(ctx context.Context) {
 		about, err := f.issuer.metadata(ctx)
 		f.signer = about.Issuer
 		if err == nil && about.RevocationStream != "" && began.After(streamAt) {
-			var received bool
-			if received, err = f.stream(ctx, about.RevocationStream); received {
+			var current bool
+			if current, err = f.stream(ctx, about.RevocationStream); current {
 				if short++; time.Since(began) > streamSilence {
 					short = 0
 				}
@@ -107,8 +108,8 @@ func pause(ctx context.Context, times int) {
 	_ = sleep.For(ctx, longest/2+time.Duration(time.Now().UnixNano())%(longest/2))
 }
 
-// stream reads the stream until it ends. received reports whether an event arrived.
-func (f *follower) stream(ctx context.Context, address string) (received bool, err error) {
+// stream reads the stream until it ends. current reports whether a heartbeat arrived.
+func (f *follower) stream(ctx context.Context, address string) (current bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	silence := time.AfterFunc(streamSilence, cancel)
@@ -130,6 +131,7 @@ func (f *follower) stream(ctx context.Context, address string) (received bool, e
 	}
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, maxFeedLine)
+	var newest int64 // the largest number in this stream
 	for lines.Scan() {
 		token, isData := strings.CutPrefix(lines.Text(), "data:")
 		if !isData {
@@ -140,14 +142,18 @@ func (f *follower) stream(ctx context.Context, address string) (received bool, e
 			err = f.take(event)
 		}
 		if err != nil {
-			return received, err
+			return current, err
 		}
-		received = true
-		if event.Kind == secevent.Heartbeat { // f.take checked that it is recent; other events may be replayed
+		// f.take checked that a heartbeat is recent. Another event may be replayed, so only a new
+		// number counts. After a mass end of sessions, many pages of them precede the heartbeat.
+		isHeartbeat := event.Kind == secevent.Heartbeat
+		if isHeartbeat || event.Number > newest {
+			newest = max(newest, event.Number)
 			silence.Reset(streamSilence)
 		}
+		current = current || isHeartbeat
 	}
-	return received, lines.Err()
+	return current, lines.Err()
 }
 
 // poll reads the feed page by page to its end.

@@ -298,6 +298,44 @@ func TestAnEventIsRejectedAsAnAccessToken(t *testing.T) {
 	})
 }
 
+// After many sessions end at once, pages without a heartbeat arrive for longer than a silent
+// stream stays open.
+func TestAStreamOfNewEventsWithoutAHeartbeatStaysOpen(t *testing.T) {
+	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+		s := f.next(t)
+		for n := range int64(30) {
+			s.send(f.sessionEnd(t, n+1, fmt.Sprint("s", n+1)))
+			time.Sleep(time.Second)
+		}
+		s.send(f.heartbeat(t, 30))
+		if len(f.opened) != 0 {
+			t.Error("the verifier closed a stream that sent new events")
+		}
+		wantError(t, v, f.token(t, "s30"), verify.ErrRevoked)
+		wantError(t, v, f.token(t, "s31"), nil)
+	})
+}
+
+// Repeated events must not keep a stream open. A reader that receives no heartbeat polls.
+func TestAStreamWithoutAHeartbeatIsReplacedByPolling(t *testing.T) {
+	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+		f.setPolling(false, func(after string) *feedPage {
+			if after == "0" {
+				return &feedPage{sets: []string{f.sessionEnd(t, 1, "s1")}, more: true, next: 1}
+			}
+			return &feedPage{sets: []string{f.sessionEnd(t, 2, "s2"), f.heartbeat(t, 2)}}
+		})
+		s := f.next(t)
+		for range 9 {
+			s.send(f.sessionEnd(t, 1, "s1"))
+			time.Sleep(time.Second)
+		}
+		wantError(t, v, f.token(t, "s2"), verify.ErrRevoked)
+		wantError(t, v, f.token(t, "s3"), nil)
+		wantAfter(t, f.next(t), "2")
+	})
+}
+
 // An attacker on the network may replay old heartbeats to hide a revocation.
 func TestAReplayedHeartbeatDoesNotCount(t *testing.T) {
 	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {

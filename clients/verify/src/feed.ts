@@ -9,7 +9,7 @@ import type { Keys } from "./keys.js"
 import type { Revocations } from "./revocations.js"
 import { monotonic, sleep } from "./sleep.js"
 
-const streamSilence = 7_000 // ms: three missing heartbeats
+const streamSilence = 7_000 // ms: three missing heartbeats, and no new event
 const streamTries = 3 // failures in a row before polling replaces the stream for streamRest
 const streamRest = 30_000
 const pollEvery = 2_000
@@ -40,12 +40,15 @@ export class Feed {
 
   private failed = 0 // rounds in a row
   private cut = 0 // streams in a row that were cut early
-  private silent = 0 // streams in a row without an event
+  private silent = 0 // streams in a row without a heartbeat
   private streamAt = -Infinity // no stream before then
 
   constructor(private readonly options: FeedOptions) {}
 
-  /** Follows the stream, and polls while it is unavailable, until the verifier is closed. */
+  /**
+   * Follows the stream, and polls while it is unavailable, until the verifier is closed. It also polls after a
+   * stream without a heartbeat, because a poll makes progress page by page.
+   */
   async run(): Promise<void> {
     while (!this.options.closed.aborted) {
       const errors: unknown[] = []
@@ -65,8 +68,8 @@ export class Feed {
   private async tryStream({ stream }: Metadata, errors: unknown[]): Promise<boolean> {
     if (!stream || monotonic() < this.streamAt) return false
     const began = monotonic()
-    const { received, error } = await this.stream(stream)
-    if (!received) {
+    const { current, error } = await this.stream(stream)
+    if (!current) {
       if (error) errors.push(error)
       if (++this.silent >= streamTries) this.streamAt = monotonic() + streamRest
       return false
@@ -105,13 +108,14 @@ export class Feed {
     return sleep(longest * (0.5 + Math.random() / 2), this.options.closed)
   }
 
-  /** Reads the stream until it ends. received reports whether an event arrived. */
-  private async stream(address: string): Promise<{ received: boolean; error?: unknown }> {
+  /** Reads the stream until it ends. current reports whether a heartbeat arrived. */
+  private async stream(address: string): Promise<{ current: boolean; error?: unknown }> {
     const silence = new AbortController()
     const end = (): void => silence.abort(new Error("the stream is silent"))
     const restart = (): NodeJS.Timeout => setTimeout(end, streamSilence)
     let timer = restart()
-    let received = false
+    let newest = 0 // the largest number in this stream
+    let current = false
     try {
       const signal = AbortSignal.any([this.options.closed, silence.signal])
       const headers = { Accept: "text/event-stream", "Last-Event-ID": String(this.cursor) }
@@ -124,15 +128,17 @@ export class Feed {
         if (!line.startsWith("data:")) continue // the token contains the other fields, too
         const event = await this.verify(line.slice("data:".length).trim())
         this.take(event)
-        received = true
-        if (event.kind === "heartbeat") {
-          clearTimeout(timer) // take has checked that the heartbeat is recent; other events may be replayed
-          timer = restart()
-        }
+        // take has checked that a heartbeat is recent. Another event may be replayed, so only a new number
+        // counts. After a mass end of sessions, many pages of them precede the heartbeat.
+        if (event.kind === "heartbeat") current = true
+        else if (event.number > newest) newest = event.number
+        else continue
+        clearTimeout(timer)
+        timer = restart()
       }
-      return { received }
+      return { current }
     } catch (error) {
-      return { received, error }
+      return { current, error }
     } finally {
       clearTimeout(timer)
       silence.abort() // closes the connection after an event that can't be verified

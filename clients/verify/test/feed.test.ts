@@ -133,6 +133,36 @@ test("a replayed heartbeat does not count", async () => {
   expect(await code("s1")).toBe("TRY_LATER")
 }, 20_000)
 
+test("a stream of new events without a heartbeat stays open", async () => {
+  const { issuer, code } = await followed({ onStale: "closed" })
+  const stream = await issuer.stream(1)
+  for (let number = 1; number <= 20; number++) {
+    if (!stream.ended) stream.send(await issuer.sessionEnd(number, `s${number}`))
+    await settle()
+    await advance(1_000)
+  }
+  expect(stream.ended).toBe(false)
+  stream.send(await issuer.heartbeat(20))
+  await settle()
+  expect([await code("s20"), await code("s21")]).toEqual(["SESSION_ENDED", ""])
+}, 20_000)
+
+test("a stream that repeats old events without a heartbeat is replaced by polling", async () => {
+  const { issuer, code } = await followed({ onStale: "closed" })
+  const pages = [[await issuer.sessionEnd(1, "s1")], [await issuer.sessionEnd(2, "s2")]]
+  const stream = await issuer.stream(1)
+  for (let second = 0; second < 9; second++) {
+    if (!stream.ended) stream.send(await issuer.sessionEnd(1, "s1"))
+    const heartbeat = await issuer.heartbeat(2)
+    issuer.page = (after) =>
+      after === "0" ? { sets: pages[0]!, more: true, next: 1 } : { sets: [...pages[1]!, heartbeat] }
+    await settle()
+    await advance(1_000)
+  }
+  expect([await code("s2"), await code("s3")]).toEqual(["SESSION_ENDED", ""])
+  expect((await issuer.stream(2)).after).toBe("2")
+}, 20_000)
+
 test("while there is no stream, the feed is polled page by page", async () => {
   useFakeClock()
   const issuer = new FakeIssuer(key)
