@@ -65,8 +65,8 @@ func (e *Engine) rotateRequest(t refreshtoken.Token, c Client, now time.Time) Ro
 		Cutoffs:    e.opts.Sessions.Cutoffs(now),
 		RefreshKey: e.keys.refreshNumber(now),
 		Address:    c.address(),
-		Charges: charges(e.opts.Limits.RefreshPerSession.charge(limitRefreshPerSession, string(id), now),
-			e.opts.Limits.RefreshPerClient.charge(limitRefreshPerClient, c.key(), now)),
+		Charges: charges(e.opts.Limits.RefreshPerClient.charge(limitRefreshPerClient, c.key(), now),
+			e.opts.Limits.RefreshPerSession.charge(limitRefreshPerSession, string(id), now)),
 	}
 }
 

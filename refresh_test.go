@@ -249,3 +249,38 @@ func TestRefreshIsLimitedPerSession(t *testing.T) {
 		t.Errorf("the limit ended the session: %v", err)
 	}
 }
+
+// RL-2, RL-3: refused refreshes of one session leave the limit of its network unchanged. Above the
+// limit of the network, a refresh adds no counter of its session.
+func TestRefusedRefreshCostsNothingElse(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, func(o *watchword.Options) {
+			o.Limits.RefreshPerSession = watchword.Limit{Count: 2, Per: time.Hour}
+			o.Limits.RefreshPerClient = watchword.Limit{Count: 4, Per: time.Hour}
+		})
+		var all []*watchword.SignIn
+		for _, email := range []string{"ada@example.com", "bob@example.com", "eve@example.com"} {
+			all = append(all, r.signUp(t, email))
+		}
+		r.countLimits(t)
+		for n, one := range all[:2] {
+			for range 2 {
+				next, err := r.Refresh(t.Context(), one.RefreshToken, phone)
+				if err != nil {
+					t.Fatalf("session %d: %v", n, err)
+				}
+				one = next
+			}
+			for range 5 {
+				_, err := r.Refresh(t.Context(), one.RefreshToken, phone)
+				wantCode(t, err, watchword.CodeRateLimited)
+			}
+		}
+		_, err := r.Refresh(t.Context(), all[2].RefreshToken, phone)
+		wantCode(t, err, watchword.CodeRateLimited)
+		if n := r.countLimits(t); n != 3 {
+			t.Errorf("%d counters, want 3: the client and two sessions", n)
+		}
+	})
+}

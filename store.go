@@ -20,8 +20,9 @@ type Store interface {
 	// than once, so it must act only on the Tx.
 	Update(ctx context.Context, fn func(Tx) error) error
 
-	// Rotate charges r.Charges. In the same transaction, it then rotates the session if its newest token is presented and
-	// it is alive: rules 1 and 2 of docs/rotation.md in one conditional statement. Otherwise it changes only the charges.
+	// Rotate counts r.Charges, or none of them if one is refused. In the same transaction, it then rotates the session if
+	// its newest token is presented and it is alive: rules 1 and 2 of docs/rotation.md in one conditional statement.
+	// Otherwise it changes only the charges.
 	// It rotates an active session if and only if Judge returns VerdictRotate.
 	Rotate(ctx context.Context, r RotateRequest) (RotateResult, error)
 

@@ -70,8 +70,8 @@ func (f *filledStore) rotate(ctx context.Context, plan Plan, n int) error {
 	}
 	if plan.Limits == BothLimits {
 		r.Charges = []watchword.Charge{
-			{Key: ratelimit.Key("refresh", string(r.Session)), Cost: time.Second, Span: time.Minute, At: at},
 			{Key: ratelimit.Key("refresh_client", strconv.Itoa(n)), Cost: time.Second, Span: time.Minute, At: at},
+			{Key: ratelimit.Key("refresh", string(r.Session)), Cost: time.Second, Span: time.Minute, At: at},
 		}
 	}
 	got, err := f.store.Rotate(ctx, r)

@@ -18,7 +18,7 @@ func (s *Store) RotateTogether(requests []watchword.RotateRequest) ([]watchword.
 	results, errs := make([]watchword.RotateResult, len(calls)), make([]error, len(calls))
 	for i, call := range calls {
 		results[i], errs[i] = call.Answer.Result, call.Err
-		if errs[i] == nil && call.Answer.Counted < len(requests[i].Charges) {
+		if errs[i] == nil && call.Answer.Counted != sqlstore.AllCounted(requests[i]) {
 			results[i].Wait = 1
 		}
 	}

@@ -69,18 +69,25 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 	if err != nil {
 		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(err))
 	}
-	if got.Counted == len(r.Charges) {
+	if got.Counted == sqlstore.AllCounted(r) {
 		return got.Result, nil
 	}
-	return s.waitTime(ctx, r)
+	return s.refuse(ctx, r, got.Counted)
 }
 
-// waitTime returns how long a rate-limited request must wait. It is a transaction of its
-// own, after the charges were committed.
-func (s *Store) waitTime(ctx context.Context, r watchword.RotateRequest) (result watchword.RotateResult, err error) {
-	result.Wait = time.Millisecond
-	err = s.View(ctx, func(tx watchword.Tx) error {
-		for _, c := range r.Charges {
+// refuse returns how long a rate-limited request must wait. It refunds the charges that were
+// counted because another request took the last place of a limit at the same time.
+func (s *Store) refuse(
+	ctx context.Context, r watchword.RotateRequest, counted int,
+) (result watchword.RotateResult, err error) {
+	err = s.Update(ctx, func(tx watchword.Tx) error {
+		for n, c := range r.Charges {
+			if counted>>n&1 == 1 {
+				if err := tx.Refund(ctx, c); err != nil {
+					return err
+				}
+				continue
+			}
 			wait, err := tx.(sqlstore.Tx).Wait(ctx, c)
 			if err != nil {
 				return err

@@ -173,6 +173,33 @@ func TestBatchSeesWhatChangedWhileItWaited(t *testing.T) {
 	}
 }
 
+// RL-2: two requests take the last place of a session's limit at the same time. The refused one
+// does not charge its client.
+func TestChargeOfTheClientIsRefundedIfTheOtherLimitFillsMeanwhile(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	store := open(t, url+patient)
+	r := addSessions(t, store, 1)[0]
+	client := watchword.Charge{Key: "client", Cost: time.Hour, Span: time.Hour, At: r.At}
+	own := client
+	own.Key = "own"
+	exec(t, url, "INSERT INTO limits (key, tat, sweep_from) VALUES ('own', 0, 0)")
+	end := begin(t, url, "UPDATE limits SET tat = $1 WHERE key = 'own'", r.At.Add(time.Hour).UnixNano())
+	var rotating sync.WaitGroup
+	rotating.Go(func() {
+		limited := r
+		limited.Charges = []watchword.Charge{client, own}
+		if got, err := store.Rotate(t.Context(), limited); err != nil || got.Rotated || got.Wait != time.Hour {
+			t.Errorf("got %+v, %v; want a wait of an hour", got, err)
+		}
+	})
+	waitForLock(t, url)
+	end("COMMIT")
+	rotating.Wait()
+	r.Charges = []watchword.Charge{client}
+	wantRotated(t, store, r)
+}
+
 // waitForLock returns when a statement waits for a lock.
 func waitForLock(t *testing.T, url string) {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -34,12 +35,37 @@ var batches = map[string]func(suite){
 	},
 
 	// RL-2
+	"ConcurrentRotationsOfOneSessionChargeTheirClientExactly": func(s suite) {
+		const many, allowed = 40, 15
+		one := s.addSession(Session(s.addUser(1).ID, 1))
+		client, own := chargeOf("client", many, time.Hour), chargeOf("own", allowed, time.Hour)
+		all := slices.Repeat([]watchword.Session{one}, many)
+		results, errs := s.rotateAtOnce(all, func(_ int, r *watchword.RotateRequest) {
+			r.Charges = []watchword.Charge{client, own}
+		})
+		refused := 0
+		for n, got := range results {
+			if errs[n] != nil {
+				s.Errorf("request %d: %v", n, errs[n])
+			}
+			if got.Wait > 0 {
+				refused++
+			}
+		}
+		same(s, "refused", refused, many-allowed)
+		for n := range many - allowed {
+			same(s, fmt.Sprintf("wait for place %d of the client", n), s.charge(client), 0)
+		}
+		same(s, "wait of the next one", s.charge(client), client.Cost)
+	},
+
+	// RL-2
 	"ConcurrentRotationsChargeOneLimitExactly": func(s suite) {
 		const many, allowed = 40, 15
 		all := s.addSessions(many, func(int, *watchword.Session) {})
 		client := chargeOf("client", allowed, time.Hour)
 		results, errs := s.rotateAtOnce(all, func(n int, r *watchword.RotateRequest) {
-			r.Charges = []watchword.Charge{chargeOf(fmt.Sprint("own", n), 1, time.Hour), client}
+			r.Charges = []watchword.Charge{client, chargeOf(fmt.Sprint("own", n), 1, time.Hour)}
 		})
 		rotated := 0
 		for n, got := range results {
@@ -50,7 +76,7 @@ var batches = map[string]func(suite){
 				rotated++
 			}
 			same(s, "the session rotated", s.session(all[n].ID).Generation == 1, got.Rotated)
-			same(s, "its own limit is used up", s.charge(chargeOf(fmt.Sprint("own", n), 1, time.Hour)) > 0, true)
+			same(s, "its own limit is used up", s.charge(chargeOf(fmt.Sprint("own", n), 1, time.Hour)) > 0, got.Rotated)
 		}
 		same(s, "rotations", rotated, allowed)
 		same(s, "wait of the next one", s.charge(client), client.Cost)

@@ -57,8 +57,8 @@ func RotateMany(b *testing.B, store watchword.Store, generations []int64, client
 				one.Generation = generations[n]
 				r := Rotate(one, Start.Add(time.Duration(i)*time.Millisecond))
 				r.Charges = []watchword.Charge{
-					{Key: ratelimit.Key("refresh", string(one.ID)), Cost: 1, Span: time.Minute, At: r.At},
 					{Key: ratelimit.Key("refresh_client", strconv.Itoa(n)), Cost: 1, Span: time.Minute, At: r.At},
+					{Key: ratelimit.Key("refresh", string(one.ID)), Cost: 1, Span: time.Minute, At: r.At},
 				}
 				got, err := store.Rotate(b.Context(), r)
 				if err != nil || !got.Rotated {

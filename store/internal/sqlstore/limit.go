@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -32,7 +33,8 @@ const (
 	charge = `INSERT INTO limits (key, tat, sweep_from) VALUES ($1, $2, $3)
 		ON CONFLICT (key) DO UPDATE SET tat = CASE
 			WHEN limits.tat < $4 THEN $2 WHEN limits.tat > $5 THEN $3 ELSE limits.tat + $6 END
-		WHERE limits.tat <= $7 OR limits.tat > $5`
+		WHERE ` + hasRoom
+	hasRoom     = `(limits.tat <= $7 OR limits.tat > $5)`
 	selectLimit = `SELECT tat FROM limits WHERE key = $1`
 
 	// refund takes one use back, but never below now: a counter in the past would allow
@@ -61,11 +63,11 @@ func chargeArgs(c watchword.Charge) []any {
 }
 
 // Wait returns how long a refused charge has to wait: at least a millisecond. The counter
-// is read after the refusal, so it may have room again by then. The result is above 0
-// even then, because 0 means that the charge was counted.
+// is read after the refusal, so it may have room again by then, or be swept. The result is
+// above 0 even then, because 0 means that the charge was counted.
 func (t Tx) Wait(ctx context.Context, c watchword.Charge) (time.Duration, error) {
 	tat, err := row(ctx, t, func(s scanner) (n int64, err error) { return n, s.Scan(&n) }, selectLimit, c.Key)
-	if err != nil {
+	if err != nil && !errors.Is(err, watchword.ErrNotFound) {
 		return 0, err
 	}
 	_, wait := ratelimit.Decide(time.Unix(0, tat), c.At, c.Cost, c.Span)

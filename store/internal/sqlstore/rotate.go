@@ -19,27 +19,41 @@ import (
 // of a statement each, but alone it is a little slower.
 
 // RotateStatement returns the statement for a number of charges. Its result is one row:
-// the number 1, how many charges were counted, whether the session was rotated, the columns
-// of the session and the columns of the user. The latter two are NULL if it was not rotated.
+// the number 1, which charges were counted (Rotated.Counted), whether the session was rotated,
+// the columns of the session and the columns of the user. The latter two are NULL if it was not
+// rotated.
 //
-// The rotation has the condition that each charge was counted. A part of the statement
-// sees the RETURNING rows of the others, but not their changes to tables.
+// The first charge has the condition that no other limit is full, so a refusal changes no row
+// and adds none. Each later charge, and the rotation, has the condition that the charge before it
+// was counted. A part of the statement sees the RETURNING rows of the others, but not their
+// changes to tables. If a limit becomes full after the first condition was checked, the caller
+// refunds the earlier charges.
 func RotateStatement(charges int) string {
 	var with, taken strings.Builder
-	condition := "" // on each charge, in front of RETURNING
+	condition := noneFull(1, charges) // of the next part
 	taken.WriteString("0")
 	for i := range charges {
-		fmt.Fprintf(&with, "charge%d AS (%s RETURNING 1), ", i, shifted(charge, i*chargeArgCount))
-		fmt.Fprintf(&taken, " + (SELECT COUNT(*) FROM charge%d)", i)
-		condition += fmt.Sprintf(" AND (SELECT COUNT(*) FROM charge%d) = 1", i)
+		one := strings.Replace(charge, "VALUES ($1, $2, $3)", "SELECT $1, $2, $3 WHERE "+condition, 1)
+		fmt.Fprintf(&with, "charge%d AS (%s RETURNING 1), ", i, shifted(one, i*chargeArgCount))
+		fmt.Fprintf(&taken, " + %d * (SELECT COUNT(*) FROM charge%d)", 1<<i, i)
+		condition = fmt.Sprintf("(SELECT COUNT(*) FROM charge%d) = 1", i)
 	}
 	rotate := shifted(rotateSession, charges*chargeArgCount)
-	rotate = strings.Replace(rotate, "RETURNING", condition+" RETURNING", 1)
+	rotate = strings.Replace(rotate, "RETURNING", "AND "+condition+" RETURNING", 1)
 	// The LEFT JOIN on one constant row gives a result even without a rotation.
 	columns := strings.ReplaceAll(sessionColumns, "sessions.", "rotated.")
 	return "WITH " + with.String() + "rotated AS (" + rotate + ") SELECT 1, " + taken.String() +
 		", rotated.id IS NOT NULL, " + columns + ", " + userColumns +
 		" FROM (VALUES (1)) AS always LEFT JOIN rotated ON TRUE LEFT JOIN users ON users.id = rotated.user_id"
+}
+
+// noneFull is the condition that the limits of the charges first to end-1 have room.
+func noneFull(first, end int) string {
+	condition := "TRUE"
+	for i := first; i < end; i++ {
+		condition += shifted(" AND NOT EXISTS (SELECT 1 FROM limits WHERE key = $1 AND NOT "+hasRoom+")", i*chargeArgCount)
+	}
+	return condition
 }
 
 var parameter = regexp.MustCompile(`\$(\d+)`)
@@ -68,10 +82,13 @@ func RotateArgs(r watchword.RotateRequest) []any {
 // A Rotated is one row of RotateStatement or RotateManyStatement.
 type Rotated struct {
 	Position int // in the list of requests, from 1
-	Counted  int // charges
+	Counted  int // bit n is set if charge n was counted
 	Result   watchword.RotateResult
 	Err      error // the row holds a value that can't be read, for example a list that is not JSON
 }
+
+// AllCounted returns the value of Rotated.Counted if every charge was counted.
+func AllCounted(r watchword.RotateRequest) int { return 1<<len(r.Charges) - 1 }
 
 // ScanRotated reads one row. A value that can't be read is not an error of the whole result,
 // because the other rows are committed, too.

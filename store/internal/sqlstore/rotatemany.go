@@ -12,11 +12,12 @@ import (
 
 // RotateManyStatement returns the statement for any number of requests. Its arguments are
 // arrays (RotateManyArgs). Its result is one row for each request, in any order: the position
-// of the request, how many of its charges were counted, whether its session was rotated,
-// the columns of the session and the columns of the user. The latter two are NULL if it
+// of the request, which of its charges were counted (Rotated.Counted), whether its session was
+// rotated, the columns of the session and the columns of the user. The latter two are NULL if it
 // was not rotated.
 //
-// A request rotates on the condition that each of its charges was counted. A part of the
+// A request is charged on the condition that none of its limits is full, and rotates on the
+// condition that each of its charges was counted, both as in RotateStatement. A part of the
 // statement sees the RETURNING rows of the others, but not their changes to tables.
 //
 // A row that another transaction changed in the meantime is checked again after the wait
@@ -26,10 +27,13 @@ func RotateManyStatement() string {
 			$12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::int[])
 			WITH ORDINALITY AS given (p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, charges, position)`
 	// The LEFT JOIN gives a row for a request that did not rotate, too.
-	return `WITH charged AS (` + chargeAll() + ` RETURNING key),
-		counted AS (SELECT owners.position, COUNT(*) AS charges
-			FROM charged JOIN unnest($1::text[], $5::bigint[]) AS owners (key, position) ON owners.key = charged.key
-			GROUP BY owners.position),
+	return `WITH due AS (SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $5::bigint[], $17::int[])
+			AS due (key, tat, sweep_from, position, bit)),
+		refused AS (SELECT due.position FROM due JOIN limits ON limits.key = due.key
+			WHERE NOT ` + chargeOf("due", hasRoom) + `),
+		charged AS (` + chargeAll() + ` RETURNING key),
+		counted AS (SELECT due.position, SUM(due.bit) AS charges
+			FROM charged JOIN due ON due.key = charged.key GROUP BY due.position),
 		requests AS (SELECT given.*, COALESCE(counted.charges, 0) AS counted
 			FROM ` + requests + ` LEFT JOIN counted ON counted.position = given.position),
 		rotated AS (` + rotateAll() + `)
@@ -47,22 +51,28 @@ func rotateAll() string {
 	return strings.Replace(text, "RETURNING", "RETURNING requests.position,", 1)
 }
 
-// chargeAll is charge for arrays. After ON CONFLICT, only the inserted columns (excluded) are
-// visible. The cost is tat minus now, and the span is sweep_from minus now. $4 has the time now of
-// each key.
+// chargeAll is charge for the rows of due. After ON CONFLICT, only the inserted columns (excluded)
+// are visible.
 func chargeAll() string {
 	_, conflict, _ := strings.Cut(charge, "ON CONFLICT")
-	const now = "($4::jsonb ->> excluded.key)::bigint"
+	return `INSERT INTO limits (key, tat, sweep_from) SELECT key, tat, sweep_from FROM due
+		WHERE position NOT IN (SELECT position FROM refused) ON CONFLICT` + chargeOf("excluded", conflict)
+}
+
+// chargeOf replaces the parameters of charge by expressions on the columns of a row. The cost is
+// tat minus now, and the span is sweep_from minus now. $4 has the time now of each key.
+func chargeOf(row, text string) string {
+	now := "($4::jsonb ->> " + row + ".key)::bigint"
+	tat, full := row+".tat", row+".sweep_from"
 	expressions := map[string]string{
-		"$2": "excluded.tat",
-		"$3": "excluded.sweep_from",
+		"$2": tat,
+		"$3": full,
 		"$4": now,
-		"$5": "2 * excluded.sweep_from - excluded.tat",
-		"$6": "excluded.tat - " + now,
-		"$7": now + " + excluded.sweep_from - excluded.tat",
+		"$5": "2 * " + full + " - " + tat,
+		"$6": tat + " - " + now,
+		"$7": now + " + " + full + " - " + tat,
 	}
-	return `INSERT INTO limits (key, tat, sweep_from) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[])
-		ON CONFLICT` + parameter.ReplaceAllStringFunc(conflict, func(p string) string { return expressions[p] })
+	return parameter.ReplaceAllStringFunc(text, func(p string) string { return expressions[p] })
 }
 
 // RotateRounds splits calls into rounds, each for one RotateManyStatement. Calls whose requests
@@ -98,20 +108,23 @@ func RotateRounds[C any](calls []C, request func(C) watchword.RotateRequest) (ro
 
 // RotateManyArgs returns the arguments of RotateManyStatement for one round.
 func RotateManyArgs(round []watchword.RotateRequest) []any {
-	return append(chargeArrays(round), rotateArrays(round)...)
+	charges, bits := chargeArrays(round)
+	return append(append(charges, rotateArrays(round)...), bits)
 }
 
 // chargeArrays returns $1 to $5: the first three arguments of charge, the time of each key,
-// and the position of the request. They are sorted by key, as a round is by session.
-func chargeArrays(round []watchword.RotateRequest) []any {
+// and the position of the request. $17 is the bit of the charge. They are sorted by key, as a
+// round is by session.
+func chargeArrays(round []watchword.RotateRequest) (args []any, bits []int32) {
 	type owned struct {
 		watchword.Charge
 		position int64
+		bit      int32
 	}
 	var charges []owned
 	for i, r := range round {
-		for _, c := range r.Charges {
-			charges = append(charges, owned{c, int64(i) + 1})
+		for n, c := range r.Charges {
+			charges = append(charges, owned{c, int64(i) + 1, 1 << n})
 		}
 	}
 	slices.SortFunc(charges, func(a, b owned) int { return strings.Compare(a.Key, b.Key) })
@@ -122,11 +135,12 @@ func chargeArrays(round []watchword.RotateRequest) []any {
 		now := c.At.UnixNano()
 		keys[i], tats[i], fulls[i], positions[i] = c.Key, now+int64(c.Cost), now+int64(c.Span), c.position
 		times[c.Key] = now
+		bits = append(bits, c.bit)
 	}
-	return []any{keys, tats, fulls, times, positions}
+	return []any{keys, tats, fulls, times, positions}, bits
 }
 
-// rotateArrays returns the arguments of rotateSession as arrays, and the numbers of charges.
+// rotateArrays returns the arguments of rotateSession as arrays, and the bits of all charges.
 func rotateArrays(round []watchword.RotateRequest) []any {
 	n := len(round)
 	at, generations := make([]int64, n), make([]int64, n)
@@ -136,7 +150,7 @@ func rotateArrays(round []watchword.RotateRequest) []any {
 	for i, r := range round {
 		at[i], generations[i] = millis(r.At), r.Generation
 		agents[i], addresses[i], sessions[i] = string(r.Agent), r.Address, string(r.Session)
-		keys[i], charges[i] = int32(r.RefreshKey), int32(len(r.Charges))
+		keys[i], charges[i] = int32(r.RefreshKey), int32(AllCounted(r))
 		for j, cutoff := range aliveArgs(r.Cutoffs) {
 			cutoffs[j] = append(cutoffs[j], cutoff.(int64))
 		}

@@ -181,7 +181,7 @@ func rotateArgs(r watchword.RotateRequest) []any {
 }
 
 // Rotate implements watchword.Store.Rotate inside a transaction of the caller. A refused
-// charge is a result and not an error, because the caller commits the other charges.
+// charge is a result and not an error, because the caller commits the refunds.
 // The user is read after the rotation, in the same transaction.
 func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watchword.RotateResult, err error) {
 	if result.Wait, err = t.chargeAll(ctx, r.Charges); err != nil || result.Wait > 0 {
@@ -224,16 +224,27 @@ func (t Tx) RotateKnown(
 	return result, nil
 }
 
-// chargeAll returns the longest wait of the charges, or 0 if all were counted.
-func (t Tx) chargeAll(ctx context.Context, charges []watchword.Charge) (longest time.Duration, err error) {
-	for _, c := range charges {
-		wait, err := t.Charge(ctx, c)
-		if err != nil {
+// chargeAll counts all charges and returns 0, or it counts none and returns the wait of the first
+// refused one.
+func (t Tx) chargeAll(ctx context.Context, charges []watchword.Charge) (wait time.Duration, err error) {
+	for i, c := range charges {
+		if wait, err = t.Charge(ctx, c); err != nil {
 			return 0, err
 		}
-		longest = max(longest, wait)
+		if wait > 0 {
+			return wait, t.refundAll(ctx, charges[:i])
+		}
 	}
-	return longest, nil
+	return 0, nil
+}
+
+func (t Tx) refundAll(ctx context.Context, charges []watchword.Charge) error {
+	for _, c := range charges {
+		if err := t.Refund(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Forgive reports false if the generation is no longer the newest.
