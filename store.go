@@ -20,7 +20,7 @@ type Store interface {
 	// than once, so it must act only on the Tx.
 	Update(ctx context.Context, fn func(Tx) error) error
 
-	// Rotate counts r.Charges, or none of them if one is refused. In the same transaction, it then rotates the session if
+	// Rotate counts r.Charges. If one of them is refused, it counts no charge. In the same transaction, it then rotates the session if
 	// its newest token is presented and it is alive: rules 1 and 2 of docs/rotation.md in one conditional statement.
 	// Otherwise it changes only the charges.
 	// It rotates an active session if and only if Judge returns VerdictRotate.
@@ -124,8 +124,7 @@ type UserTx interface {
 	DeleteUser(context.Context, UserID) (bool, error)
 	// HasAdmin reports whether an enabled account holds the role admin. It locks the decision until the transaction
 	// ends: of two transactions that each remove one of two administrators, the second sees what the first has done.
-	// The lock is the row of the key KeyService. Without that row, HasAdmin fails, but not with
-	// ErrNotFound.
+	// The lock is the row of the key KeyService. Without that row, HasAdmin fails, but not with ErrNotFound.
 	HasAdmin(context.Context) (bool, error)
 }
 
@@ -159,8 +158,7 @@ type SignupTx interface {
 	// InsertSignup replaces the oldest sign-up of the address if it has five already. Of
 	// two calls at the same time, the later may replace the other's sign-up instead.
 	InsertSignup(context.Context, Signup) error
-	// Signups lists the sign-ups of an address that were created after a moment, newest
-	// first.
+	// Signups lists the sign-ups of an address that were created after a moment, newest first.
 	Signups(ctx context.Context, email Address, after time.Time) ([]Signup, error)
 	TakeSignup(ctx context.Context, email Address, id string) (bool, error)
 	// NextSignups lists up to limit of all sign-ups after the given one (the zero Signup:
@@ -176,15 +174,13 @@ type SignupTx interface {
 // Unstable: stores implement it.
 type SessionTx interface {
 	InsertSession(context.Context, Session) error
-	// Session returns a session, alive or ended, with its user. The session of a deleted
-	// user is not found.
+	// Session returns a session, alive or ended, with its user. The session of a deleted user is not found.
 	Session(context.Context, SessionID) (Session, User, error)
 	// SessionAlone returns a session, also of a deleted user.
 	SessionAlone(context.Context, SessionID) (Session, error)
 	// Sessions lists the user's live sessions, the last used first.
 	Sessions(context.Context, UserID, Cutoffs) ([]Session, error)
-	// Forgive sets Forgiven to generation if the session has not ended and generation is
-	// still its newest.
+	// Forgive sets Forgiven to generation if the session has not ended and generation is still its newest.
 	Forgive(ctx context.Context, id SessionID, generation int64) (bool, error)
 	EndSession(context.Context, SessionID, EndReason, time.Time) (bool, error)
 	// EndSessions ends the user's sessions except one ("": none) and returns their number.
@@ -204,9 +200,8 @@ type FactorTx interface {
 	// InsertLoginChallenge inserts a challenge and returns all factors of its user, oldest first. A
 	// user without factors gets an empty list, not nil.
 	InsertLoginChallenge(context.Context, Challenge) ([]OfferedFactor, error)
-	// DeleteFactors deletes the user's factors, recovery codes and remembered devices that were
-	// created at or after since (zero: all), and all challenges. It sets Factors and
-	// FactorsChangedAt.
+	// DeleteFactors deletes the user's factors, recovery codes and remembered devices that were created at or after
+	// since (zero: all), and all challenges. It sets Factors and FactorsChangedAt.
 	DeleteFactors(ctx context.Context, id UserID, since, changed time.Time) error
 	// DeleteIdentities deletes the user's identities that were linked at or after since (zero: all).
 	DeleteIdentities(ctx context.Context, id UserID, since time.Time) error
@@ -223,9 +218,8 @@ type FactorTx interface {
 //
 // Unstable: stores implement it.
 type FeedTx interface {
-	// NumberFeed numbers up to limit ended sessions, and up to limit users whose roles
-	// changed. It uses numbers above the given one and returns how many it used. A reader
-	// that sees a number sees, or has seen, every smaller one.
+	// NumberFeed numbers up to limit ended sessions, and up to limit users whose roles changed. It uses numbers above
+	// the given one and returns how many it used. A reader that sees a number sees, or has seen, every smaller one.
 	NumberFeed(ctx context.Context, above int64, limit int) (int, error)
 	FeedState(context.Context) (FeedState, error)
 	// Feed lists up to limit items with a number after the given one, of changes after a
@@ -248,11 +242,9 @@ type MailTokenTx interface {
 	DeleteMailTokens(context.Context, UserID, ...MailKind) error
 	// DeleteMailTokensAfter deletes the tokens of a kind that expire after a moment.
 	DeleteMailTokensAfter(ctx context.Context, id UserID, kind MailKind, expires time.Time) error
-	// DeleteSentTokens deletes the tokens of a kind that were mailed to an address,
-	// whether or not it has an account.
+	// DeleteSentTokens deletes the tokens of a kind that were mailed to an address, whether or not it has an account.
 	DeleteSentTokens(context.Context, Address, MailKind) error
-	// SentTokenWorks reports whether one of the tokens that DeleteSentTokens would delete has not
-	// expired.
+	// SentTokenWorks reports whether one of the tokens that DeleteSentTokens would delete has not expired.
 	SentTokenWorks(ctx context.Context, email Address, kind MailKind, now time.Time) (bool, error)
 	// LastMailToken returns when the last of the user's tokens of a kind expires, or the zero time.
 	LastMailToken(ctx context.Context, id UserID, kind MailKind, now time.Time) (time.Time, error)

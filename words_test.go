@@ -23,7 +23,9 @@ var wordMeasures = []struct {
 }{
 	{"sentences that begin with What, Who, Whoever, Whatever", 8, matching(`^(What|Who|Whoever|Whatever)\b[^?]*$`)},
 	{"sentences with nobody, nothing, none, no one", 80, func(s string) bool {
-		// "none" alone is a value in a table, and "Default: none." that of an option.
+		// "none" alone is a value in a table, and "Default: none." that of an option. SameSite=None and
+		// If-None-Match are names.
+		s = strings.NewReplacer("SameSite=None", "", "If-None-Match", "").Replace(s)
 		return s != "Default: none." &&
 			matching(`(?i)\b(nobody|nothing|none|no one)\b.*\s|\s.*\b(nobody|nothing|none|no one)\b`)(s)
 	}},

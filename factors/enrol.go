@@ -132,7 +132,7 @@ func (m *Manager) ended(err error) error {
 	return err
 }
 
-// A Confirmation is a new factor. Codes are new recovery codes, shown once, if the account had none.
+// A Confirmation is a new factor. Codes are new recovery codes, shown once, if the account lacked them.
 type Confirmation struct {
 	Factor Factor
 	Codes  []watchword.Secret

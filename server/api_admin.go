@@ -205,7 +205,7 @@ func adminParameters(r route) (all []*huma.Param) {
 	}
 	if r.method == http.MethodPatch {
 		all = append(all, requestHeader("If-Match",
-			"The ETag that the metadata must have. Otherwise nothing changes (VERSION_CHANGED)", ""))
+			"The ETag that the metadata must have. Otherwise the patch is refused (VERSION_CHANGED)", ""))
 	}
 	if r.path == pathAdmin+"/events" {
 		text("user", "The id of an account, also of a deleted one")

@@ -40,7 +40,8 @@ type cookies struct {
 	link tokencookie.Pair
 	// onSignIn is called with the cookies of each new session.
 	onSignIn func(http.ResponseWriter, *http.Request, *watchword.SignIn)
-	// remembered lets a browser skip the second factor. It is always SameSite=Strict. The dialects never read it, so they open no session of an account with a factor.
+	// remembered lets a browser skip the second factor. It is always SameSite=Strict. The dialects never read it,
+	// so they open no session of an account with a factor.
 	remembered tokencookie.Cookie
 
 	dialects []string // names of the dialects' session cookies

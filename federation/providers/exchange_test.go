@@ -305,7 +305,7 @@ func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
 	})
 }
 
-// Browsers accept URLs that Go does not parse. The account exists by now, so nothing may fail.
+// Browsers accept URLs that Go does not parse. The account exists by now, so the redirect must not fail.
 func TestCodeLeadsToAPageThatGoDoesNotParse(t *testing.T) {
 	onBothStores(t, withApp(), func(t *testing.T, s *site) {
 		page := "http://localhost:5173/100%25/%zz?of=100%&code=old&x=1"

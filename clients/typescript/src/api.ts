@@ -114,7 +114,7 @@ export interface TOTPEnrolment {
 
 export interface FactorAnswer {
   factor: Factor
-  /** Only if the account had none. The server shows them once. */
+  /** Only if the account lacked them. The server shows them once. */
   recoveryCodes?: string[]
 }
 

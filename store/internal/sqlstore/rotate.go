@@ -24,7 +24,7 @@ import (
 // rotated.
 //
 // The first charge has the condition that no other limit is full, so a refusal changes no row
-// and adds none. Each later charge, and the rotation, has the condition that the charge before it
+// and adds no row. Each later charge, and the rotation, has the condition that the charge before it
 // was counted. A part of the statement sees the RETURNING rows of the others, but not their
 // changes to tables. If a limit becomes full after the first condition was checked, the caller
 // refunds the earlier charges.

@@ -16,7 +16,7 @@ import (
 // rotated, the columns of the session and the columns of the user. The latter two are NULL if it
 // was not rotated.
 //
-// A request is charged on the condition that none of its limits is full, and rotates on the
+// A request is charged on the condition that all its limits have room, and rotates on the
 // condition that each of its charges was counted, both as in RotateStatement. A part of the
 // statement sees the RETURNING rows of the others, but not their changes to tables.
 //

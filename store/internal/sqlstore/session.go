@@ -224,8 +224,8 @@ func (t Tx) RotateKnown(
 	return result, nil
 }
 
-// chargeAll counts all charges and returns 0, or it counts none and returns the wait of the first
-// refused one.
+// chargeAll counts all charges and returns 0. If one is refused, it counts no charge and returns
+// the wait of the first refused one.
 func (t Tx) chargeAll(ctx context.Context, charges []watchword.Charge) (wait time.Duration, err error) {
 	for i, c := range charges {
 		if wait, err = t.Charge(ctx, c); err != nil {
