@@ -212,11 +212,12 @@ func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
 }
 
 // SendReset mails the user a link to choose a new password, or another invitation if the
-// user has never had a password.
+// user has never had a password. Codes: CodeNotFound, CodeValidationFailed (email; the account is disabled).
 func (o Operator) SendReset(ctx context.Context, id UserID) error { return o.send(ctx, id, MailReset) }
 
 // SendVerification mails the user a link to verify the address, or another invitation as SendReset. Above the
-// limit of mails to the address (Limits.MailPerAddress), it is dropped. Codes: CodeValidationFailed (email; verified).
+// limit of mails to the address (Limits.MailPerAddress), it is dropped. Codes: those of SendReset,
+// CodeValidationFailed (email; verified).
 func (o Operator) SendVerification(ctx context.Context, id UserID) error {
 	return o.send(ctx, id, MailVerify)
 }
@@ -228,6 +229,8 @@ func (o Operator) send(ctx context.Context, id UserID, kind MailKind) error {
 		switch {
 		case err != nil:
 			return err
+		case user.Disabled(): // mailOwner would drop the mail
+			return unacceptable(FieldError{"email", FieldInvalid, "This account is disabled. Enable it first."})
 		case kind == MailVerify && user.Verified():
 			return unacceptable(FieldError{"email", FieldInvalid, "This address is already verified."})
 		}

@@ -127,6 +127,23 @@ func TestOperatorChangesAnAddress(t *testing.T) {
 	wantCode(t, r.Operator().SendVerification(t.Context(), id), watchword.CodeValidationFailed)
 }
 
+func TestLinkForADisabledAccountIsRefused(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	user := r.signUp(t, "ada@example.com").User
+	r.deliver(t)
+	must(t, r.Operator().DisableUser(t.Context(), user.ID))
+	wantCode(t, r.Operator().SendReset(t.Context(), user.ID), watchword.CodeValidationFailed)
+	wantCode(t, r.Operator().SendVerification(t.Context(), user.ID), watchword.CodeValidationFailed)
+	mails, err := r.Operator().Mails(t.Context(), 10)
+	must(t, err)
+	if len(mails) != 0 {
+		t.Errorf("a refused mail is in the outbox: %+v", mails)
+	}
+	must(t, r.Operator().EnableUser(t.Context(), user.ID))
+	must(t, r.Operator().SendReset(t.Context(), user.ID))
+}
+
 func TestClearLimitsLetsTheOwnerInAtOnce(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

@@ -270,6 +270,7 @@ func TestAdminChangesAccounts(t *testing.T) {
 	if changed["name"] != "Ada L." || changed["state"] != "disabled" || changed["disabledAt"] == nil {
 		t.Errorf("%s", a.raw)
 	}
+	want(t, b.do("POST", path+"/reset-mail", "", header...), 422, watchword.CodeValidationFailed)
 	want(t, b.do("PATCH", path, `{"disabled":false}`, header...), 200, "")
 	want(t, b.do("PATCH", path, `{"roles":["Not a role"]}`, header...), 422, watchword.CodeValidationFailed)
 	want(t, b.do("PATCH", path, `{"verified":true}`, header...), 400, watchword.CodeBodyInvalid)
