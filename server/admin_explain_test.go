@@ -68,7 +68,8 @@ func TestAdminExplainShowsAddressesOnlyToAdmins(t *testing.T) {
 	if gone.text("reason") != "account_deleted" || !strings.Contains(gone.text("sentence"), "by an operator") {
 		t.Errorf("of a deleted account: %s", gone.raw)
 	}
-	for _, query := range []string{"?at=yesterday", "?when=now", "?at=2026-05-03T10:02:00Z&at=2026-05-03T10:02:00Z"} {
+	for _, query := range []string{"?at=yesterday", "?language=fr", "?language=DE", "?when=now",
+		"?at=2026-05-03T10:02:00Z&at=2026-05-03T10:02:00Z"} {
 		want(t, b.do("GET", path+query, "", header...), 400, watchword.CodeParameterInvalid)
 	}
 	nobody := b.do("GET", "/api/admin/users/x/explain", "", header...)

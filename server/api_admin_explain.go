@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -64,6 +65,9 @@ func (a *api) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.Calle
 	// The id is only compared, so a malformed one counts as unknown. The path never has an email
 	// address, because proxies log paths.
 	q := admin.Question{Account: r.PathValue("id"), Language: given["language"]}
+	if !slices.Contains([]string{"", "en", "de"}, q.Language) {
+		return parameterInvalid("The parameter language is not one of en and de.")
+	}
 	if at := given["at"]; at != "" {
 		if q.At, err = time.Parse(time.RFC3339, at); err != nil {
 			return parameterInvalid("The parameter at is not a time such as 2026-05-03T10:02:00Z.")
