@@ -172,11 +172,11 @@ func (s Sessions) List(ctx context.Context, user string) ([]Session, error) {
 	return detail.Sessions, err
 }
 
-// End ends one session and returns whether it was live.
-func (s Sessions) End(ctx context.Context, user, session string) (bool, error) {
-	answer, err := call[AdminEndedAnswer](ctx, s.c, deleteAdminUsersByIDSessionsBySID,
+// End ends one session. The error has CodeNotFound if it is not live.
+func (s Sessions) End(ctx context.Context, user, session string) error {
+	_, err := call[AdminEndedAnswer](ctx, s.c, deleteAdminUsersByIDSessionsBySID,
 		request{ids: []string{user, session}})
-	return answer.Ended > 0, err
+	return err
 }
 
 // EndAll signs an account out everywhere and returns how many sessions were live.

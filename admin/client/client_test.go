@@ -287,12 +287,11 @@ func TestIDCannotChangeThePath(t *testing.T) {
 	s := serve(t, answer(200, `{"ended":1}`))
 	c := s.client(t)
 	for _, id := range []string{"", ".", ".."} {
-		if _, err := c.Sessions.End(t.Context(), user, id); err == nil {
+		if err := c.Sessions.End(t.Context(), user, id); err == nil {
 			t.Errorf("%q is accepted", id)
 		}
 	}
-	_, err := c.Sessions.End(t.Context(), "../x?y#{sid}", "a/b")
-	must(t, err)
+	must(t, c.Sessions.End(t.Context(), "../x?y#{sid}", "a/b"))
 	want := []string{"DELETE /api/admin/users/..%2Fx%3Fy%23%7Bsid%7D/sessions/a%2Fb"}
 	if got := s.lines(); !slices.Equal(got, want) {
 		t.Errorf("%q", got)

@@ -187,10 +187,8 @@ func callSessions(t *testing.T, admin *client.Client, s *server) {
 	if wantCode(t, err, ""); len(sessions) != 2 {
 		t.Fatalf("%+v", sessions)
 	}
-	ended, err := admin.Sessions.End(ctx, id, sessions[0].ID)
-	if wantCode(t, err, ""); !ended {
-		t.Error("the session was not live")
-	}
+	wantCode(t, admin.Sessions.End(ctx, id, sessions[0].ID), "")
+	wantCode(t, admin.Sessions.End(ctx, id, sessions[0].ID), client.CodeNotFound)
 	n, err := admin.Sessions.EndAll(ctx, id)
 	if wantCode(t, err, ""); n != 1 {
 		t.Errorf("%d sessions ended", n)

@@ -132,7 +132,7 @@ export class Sessions {
     return (await this.#users.get(user, options)).sessions
   }
 
-  /** Ends one session. `ended` is 0 if it was not live. */
+  /** Ends one session. Throws NOT_FOUND if it is not live. */
   end(user: string, session: string, options?: CallOptions): Promise<api.AdminEndedAnswer> {
     return this.#call(api.deleteAdminUsersByIdSessionsBySid, { ids: [user, session] }, options)
   }

@@ -70,6 +70,7 @@ test("one session of an account ends, and then all of them", async () => {
   expect(sessions).toHaveLength(3)
   const one = sessions[0]?.id ?? ""
   expect(await admin.sessions.end(id, one)).toEqual({ ended: 1 })
+  await expect(admin.sessions.end(id, one)).rejects.toMatchObject({ code: "NOT_FOUND" })
   expect((await admin.sessions.list(id)).map((session) => session.id)).not.toContain(one)
   expect(await admin.sessions.endAll(id)).toEqual({ ended: 2 })
   const explained = await admin.users.explain(id)
