@@ -148,7 +148,8 @@ func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcom
 		}
 		events = append(events, replaced...)
 	}
-	if _, err := tx.EndOldestSessions(ctx, n.user.ID, e.opts.MaxSessions-1, EndedTooMany, n.at); err != nil {
+	cutoffs := e.opts.Sessions.Cutoffs(n.at)
+	if _, err := tx.EndOldestSessions(ctx, n.user.ID, e.opts.MaxSessions-1, EndedTooMany, cutoffs); err != nil {
 		return outcome{}, err
 	}
 	if err := tx.InsertSession(ctx, session); err != nil {

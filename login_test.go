@@ -365,6 +365,36 @@ func TestSignInAboveMaxSessionsEndsTheOldest(t *testing.T) {
 	wantCode(t, err, watchword.CodeSessionEnded)
 }
 
+// RT-12: an idle session does not count, and keeps its own reason.
+func TestMaxSessionsCountsLiveSessions(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, func(o *watchword.Options) { o.MaxSessions = 2 })
+		kept := r.signUp(t, "ada@example.com")
+		r.clock.advance(time.Hour)
+		idle, err := r.Login(t.Context(), watchword.LoginRequest{
+			Email: "ada@example.com", Password: goodPassword, Client: phone})
+		must(t, err)
+		r.clock.advance(25 * time.Hour)
+		kept, err = r.Refresh(t.Context(), kept.RefreshToken, laptop)
+		must(t, err)
+		last := r.login(t, "ada@example.com", phone)
+		_, err = r.Refresh(t.Context(), idle.RefreshToken, phone)
+		wantCode(t, err, watchword.CodeSessionEnded)
+		var refusal *watchword.Error
+		if !errors.As(err, &refusal) || refusal.Ended != watchword.EndedIdle {
+			t.Errorf("the idle session: %v", err)
+		}
+		if _, err = r.Refresh(t.Context(), kept.RefreshToken, laptop); err != nil {
+			t.Errorf("signed out with one of two sessions: %v", err)
+		}
+		ended, err := r.LogoutAll(t.Context(), r.identity(t, last), "", phone)
+		if err != nil || ended != 2 {
+			t.Errorf("LogoutAll returned %d, %v; want 2 live sessions", ended, err)
+		}
+	})
+}
+
 // ID-2
 func TestFailedSignInsWaitAsLongAsImportedHashesTake(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package watchword
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -69,20 +70,25 @@ func endSessionIn(
 }
 
 // LogoutAll ends the user's sessions except one ("": ends all), forgets the remembered devices and returns the number
-// of ended sessions.
+// of sessions that were live.
 func (e *Engine) LogoutAll(ctx context.Context, who Identity, except SessionID, c Client) (ended int, err error) {
 	event := e.event(EventLogoutAll, c, e.now()).of(who.User.ID).on(who.Session.ID)
 	return e.endSessions(ctx, except, EndedLogoutAll, event)
 }
 
-// endSessions ends the sessions of the event's user except one ("": ends all).
+// endSessions ends the sessions of the event's user except one ("": ends all). It returns the number of live ones.
 func (e *Engine) endSessions(ctx context.Context, except SessionID, why EndReason, event Event) (ended int, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
 		// Devices come first, as in a sign-in, so that the two do not deadlock.
 		if err := tx.ForgetDevices(ctx, event.UserID); err != nil {
 			return err
 		}
-		if ended, err = tx.EndSessions(ctx, event.UserID, except, why, event.At); err != nil {
+		live, err := tx.Sessions(ctx, event.UserID, e.opts.Sessions.Cutoffs(event.At))
+		if err != nil {
+			return err
+		}
+		ended = len(slices.DeleteFunc(live, func(s Session) bool { return s.ID == except }))
+		if _, err := tx.EndSessions(ctx, event.UserID, except, why, event.At); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, event)

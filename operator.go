@@ -356,7 +356,7 @@ func (o Operator) EndUserSession(ctx context.Context, id UserID, s SessionID) er
 	return o.engine.endOwnSession(ctx, s, EndedOperator, o.event(EventSessionEnded, id))
 }
 
-// EndUserSessions ends all of the user's sessions and returns their number.
+// EndUserSessions ends all of the user's sessions and returns the number of live ones.
 func (o Operator) EndUserSessions(ctx context.Context, id UserID) (int, error) {
 	return o.engine.endSessions(ctx, "", EndedOperator, o.event(EventLogoutAll, id).because("by an operator"))
 }
@@ -365,7 +365,7 @@ func (o Operator) EndUserSessions(ctx context.Context, id UserID) (int, error) {
 const endBatch = 1000
 
 // EndEverySession ends the sessions of all users and returns their number. It also
-// ends sessions that begin while it runs. If it fails, run it again.
+// ends sessions that begin while it runs, and expired and idle ones. If it fails, run it again.
 func (o Operator) EndEverySession(ctx context.Context) (ended int, err error) {
 	now := o.engine.now()
 	var last SessionID

@@ -183,10 +183,11 @@ type SessionTx interface {
 	// Forgive sets Forgiven to generation if the session has not ended and generation is still its newest.
 	Forgive(ctx context.Context, id SessionID, generation int64) (bool, error)
 	EndSession(context.Context, SessionID, EndReason, time.Time) (bool, error)
-	// EndSessions ends the user's sessions except one ("": none) and returns their number.
+	// EndSessions ends the user's sessions except one ("": none) and returns their number. It also ends expired and
+	// idle ones, which a longer limit would revive.
 	EndSessions(ctx context.Context, id UserID, except SessionID, why EndReason, at time.Time) (int, error)
-	// EndOldestSessions ends all but the keep newest (by sign-in) of the user's sessions.
-	EndOldestSessions(ctx context.Context, id UserID, keep int, why EndReason, at time.Time) (int, error)
+	// EndOldestSessions ends all but the keep newest (by sign-in) of the user's live sessions, at Cutoffs.Now.
+	EndOldestSessions(ctx context.Context, id UserID, keep int, why EndReason, c Cutoffs) (int, error)
 	// EndNextSessions ends up to limit sessions of all users with an id after the given
 	// one, in the order of ids. It returns the last id and their number.
 	EndNextSessions(ctx context.Context, after SessionID, limit int, why EndReason, at time.Time) (SessionID, int, error)

@@ -75,7 +75,7 @@ var writes = []struct {
 	})},
 	{"end the oldest sessions", inUpdate(func(
 		ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
-		_, err := tx.EndOldestSessions(ctx, u, 1, watchword.EndedTooMany, at)
+		_, err := tx.EndOldestSessions(ctx, u, 1, watchword.EndedTooMany, storetest.Policy().Cutoffs(at))
 		return err
 	})},
 	{"end every session", inUpdate(func(

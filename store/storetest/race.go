@@ -228,7 +228,7 @@ var races = map[string]func(suite){
 					if err != nil {
 						return false, err
 					}
-					_, err = tx.EndOldestSessions(ctx, u.ID, keep-1, watchword.EndedTooMany, Start)
+					_, err = tx.EndOldestSessions(ctx, u.ID, keep-1, watchword.EndedTooMany, Policy().Cutoffs(Start))
 					return locked, firstError(err, tx.InsertSession(ctx, one))
 				}))
 			}

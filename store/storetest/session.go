@@ -141,9 +141,12 @@ var sessions = map[string]func(suite){
 		}
 		foreign := s.addSession(Session(other.ID, 9))
 		s.wantHeld(true, "end one", endSession(own[5], watchword.EndedLogout, Start))
+		idle := Session(u.ID, 6) // the newest sign-in
+		idle.CreatedAt, idle.RotatedAt = after(time.Hour), after(-Policy().Idle)
+		s.addSession(idle)
 		endOldest := func(keep int) (n int) {
 			s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
-				n, err = tx.EndOldestSessions(ctx, u.ID, keep, watchword.EndedTooMany, after(2*time.Hour))
+				n, err = tx.EndOldestSessions(ctx, u.ID, keep, watchword.EndedTooMany, Policy().Cutoffs(after(2*time.Hour)))
 				return err
 			})
 			return n
@@ -156,6 +159,7 @@ var sessions = map[string]func(suite){
 		same(s, "ended as too many", ended, []bool{true, true, true, false, false, false})
 		same(s, "ended when two are kept again", endOldest(2), 0)
 		same(s, "ended when none is kept", endOldest(0), 2)
+		same(s, "idle session", s.session(idle.ID), idle)
 		same(s, "session of another", s.session(foreign.ID), foreign)
 	},
 

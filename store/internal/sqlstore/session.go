@@ -55,12 +55,6 @@ const (
 	endSessions = `UPDATE sessions SET ended_at = $1, ended_why = $2
 		WHERE user_id = $3 AND id <> $4 AND ended_at = 0`
 
-	// endOldest keeps the newest sign-ins, not the last used sessions. The caller holds the
-	// lock of a sign-in, so no other sign-in adds a session meanwhile.
-	endOldest = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ended_at = 0
-		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ended_at = 0
-			ORDER BY created_at DESC, id DESC LIMIT $4)`
-
 	// endNext ends one batch of all sessions. Small batches keep the row locks short.
 	endNext = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE ended_at = 0
 		AND id IN (SELECT id FROM sessions WHERE id > $3 AND ended_at = 0 ORDER BY id LIMIT $4) RETURNING id`
@@ -70,6 +64,12 @@ const (
 var (
 	selectSessions = `SELECT ` + sessionColumns + ` FROM sessions
 		WHERE user_id = $1 AND ` + alive(2) + ` ORDER BY rotated_at DESC, id DESC`
+
+	// endOldest keeps the newest sign-ins, not the last used sessions. The caller holds the
+	// lock of a sign-in, so no other sign-in adds a session meanwhile.
+	endOldest = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ` + alive(5) + `
+		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ` + alive(5) + `
+			ORDER BY created_at DESC, id DESC LIMIT $4)`
 
 	// rotation is rules 1 and 2. It settles the race between two requests with the
 	// same token: the condition on generation holds for the first one only. The second
@@ -268,9 +268,9 @@ func (t Tx) EndSessions(
 }
 
 func (t Tx) EndOldestSessions(
-	ctx context.Context, id watchword.UserID, keep int, why watchword.EndReason, at time.Time,
+	ctx context.Context, id watchword.UserID, keep int, why watchword.EndReason, c watchword.Cutoffs,
 ) (int, error) {
-	return t.exec(ctx, endOldest, millis(at), why, id, keep)
+	return t.exec(ctx, endOldest, append([]any{millis(c.Now), why, id, keep}, aliveArgs(c)...)...)
 }
 
 // EndNextSessions returns after itself and 0 when no session is left.
