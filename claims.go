@@ -141,10 +141,8 @@ func (o Options) checkToken(before, after User) error {
 // Unstable: for the program watchword.
 func (o Options) CheckTokens() error {
 	o = o.withDefaults()
-	if !slices.Contains(
-		[]string{accesstoken.ES256, accesstoken.Ed25519, accesstoken.RS256, accesstoken.HS256},
-		o.SigningAlg,
-	) {
+	known := []string{accesstoken.ES256, accesstoken.Ed25519, accesstoken.RS256, accesstoken.HS256}
+	if !slices.Contains(known, o.SigningAlg) {
 		return fmt.Errorf("signing algorithm %q is not known: write ES256, Ed25519, RS256 or HS256", o.SigningAlg)
 	}
 	if err := accesstoken.CheckIssuer(o.Issuer, o.PublicURL, o.SigningAlg); err != nil {
@@ -164,11 +162,8 @@ func (o Options) CheckTokens() error {
 		return err
 	}
 	if size > accesstoken.MaxSize {
-		return fmt.Errorf(
-			"an access token could have %d bytes, the limit is %d: write shorter claims, or a shorter audience or public URL",
-			size,
-			accesstoken.MaxSize,
-		)
+		return fmt.Errorf("an access token could have %d bytes, the limit is %d: "+
+			"write shorter claims, or a shorter audience or public URL", size, accesstoken.MaxSize)
 	}
 	return nil
 }

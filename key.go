@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -64,26 +63,18 @@ func LoadOrCreateMasterKey(path string) ([]byte, error) {
 	return key, err
 }
 
-// FinishReseal returns the master key that opens the store. This is master, as read from
-// the file at path, or its successor, if a replacement was interrupted after the store
-// was resealed. In that case FinishReseal renames the file of the successor to path.
+// FinishReseal returns the master key that opens the store: master, as read from the file at path, or its
+// successor, if a replacement was interrupted after the store was resealed (seal.Finish).
 //
 // Unstable: for the program watchword.
 func FinishReseal(ctx context.Context, store Store, path string, master []byte) ([]byte, error) {
-	next, err := seal.LoadNext(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return master, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := CheckKeys(ctx, store, master); !errors.Is(err, ErrMasterKey) {
-		return master, err
-	}
-	if err := CheckKeys(ctx, store, next); err != nil {
-		return master, nil //nolint:nilerr // neither opens the store: New names the reason
-	}
-	return next, seal.Promote(path)
+	return seal.Finish(path, master, func(key []byte) (bool, error) {
+		err := CheckKeys(ctx, store, key)
+		if errors.Is(err, ErrMasterKey) {
+			return false, nil
+		}
+		return err == nil, err
+	})
 }
 
 // Secrets of long-lived MACs, and the replacement of the master key.

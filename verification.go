@@ -295,17 +295,16 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 	if box.account.ID == "" {
 		return owner, nil // a new account has no factors
 	}
-	if _, err := tx.EndSessions(ctx, owner.ID, "", EndedFirstProof, now); err != nil {
-		return User{}, err
+	_, err := tx.EndSessions(ctx, owner.ID, "", EndedFirstProof, now)
+	if err == nil { // User.Factors is no condition: it does not count the passkeys of automatic upgrades
+		err = tx.DeleteFactors(ctx, owner.ID, time.Time{}, now)
 	}
-	// User.Factors is no condition: it does not count the passkeys of automatic upgrades.
-	if err := tx.DeleteFactors(ctx, owner.ID, time.Time{}, now); err != nil {
-		return User{}, err
+	if err == nil {
+		err = tx.DeleteIdentities(ctx, owner.ID, time.Time{})
 	}
-	if err := tx.DeleteIdentities(ctx, owner.ID, time.Time{}); err != nil {
-		return User{}, err
+	if err == nil {
+		err = tx.DeleteMailTokens(ctx, owner.ID, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged)
 	}
-	err := tx.DeleteMailTokens(ctx, owner.ID, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged)
 	if err != nil {
 		return User{}, err
 	}

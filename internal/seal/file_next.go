@@ -57,3 +57,22 @@ func Promote(path string) error {
 	}
 	return syncFolder(filepath.Dir(path))
 }
+
+// Finish completes an interrupted replacement of the key in a file, and returns the key that is valid now. opens
+// reports whether a key opens the sealed values. If neither does, Finish returns master: its use names the reason.
+func Finish(path string, master []byte, opens func(key []byte) (bool, error)) ([]byte, error) {
+	next, err := LoadNext(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return master, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if ok, err := opens(master); err != nil || ok {
+		return master, err
+	}
+	if ok, err := opens(next); err != nil || !ok {
+		return master, nil //nolint:nilerr // see above
+	}
+	return next, Promote(path)
+}
