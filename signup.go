@@ -8,11 +8,11 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/watchword-auth/watchword/internal/knowndevice"
 	"github.com/watchword-auth/watchword/internal/locale"
+	"github.com/watchword-auth/watchword/internal/storable"
 )
 
 // Sign-up, in the order of its checks:
@@ -271,9 +271,7 @@ func parseName(field, raw string) (string, *FieldError) {
 	if len(raw) > 4*maxName || utf8.RuneCountInString(name) > maxName {
 		return "", &FieldError{field, FieldTooLong, "Use at most 200 characters."}
 	}
-	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool {
-		return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
-	}) {
+	if !storable.Label(name) {
 		return "", &FieldError{field, FieldInvalid, "A name can't contain control characters."}
 	}
 	return name, nil

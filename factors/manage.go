@@ -45,7 +45,8 @@ const maxName = 100 // code points
 //
 // Unstable: package server calls it.
 func (m *Manager) Rename(ctx context.Context, who watchword.Identity, factor, name string) error {
-	if err := checkName(name); err != nil {
+	name, err := parseName(name)
+	if err != nil {
 		return err
 	}
 	if !storable.ID(factor) {

@@ -221,7 +221,17 @@ func TestEnrolmentBelongsToItsSession(t *testing.T) {
 		f := overview.Factors[0]
 		wantCode(t, r.Manager.Rename(t.Context(), b.who, f.ID, "mine"), watchword.CodeNotFound)
 		wantCode(t, r.Manager.Rename(t.Context(), a.who, f.ID, ""), watchword.CodeValidationFailed)
-		must(t, r.Manager.Rename(t.Context(), a.who, f.ID, "my phone"))
+		for _, name := range []string{" ", "a\x00b", "a\xffb", "a\nb", "a\x1b[2Jb", "a\u2028b", "a\u202eb"} {
+			wantCode(t, r.Manager.Rename(t.Context(), a.who, f.ID, name), watchword.CodeValidationFailed)
+			_, err := r.ConfirmPasskey(t.Context(), a.who, factors.NewPasskey{Name: name}, laptop)
+			wantCode(t, err, watchword.CodeValidationFailed)
+		}
+		must(t, r.Manager.Rename(t.Context(), a.who, f.ID, " my phone "))
+		overview, err = r.List(t.Context(), a.who.User.ID)
+		must(t, err)
+		if got := overview.Factors[0].Name; got != "my phone" {
+			t.Errorf("the name is %q", got)
+		}
 		wantCode(t, r.Remove(t.Context(), b.who, f.ID, laptop), watchword.CodeNotFound)
 	})
 }

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/amr"
 	"github.com/watchword-auth/watchword/internal/passkey"
+	"github.com/watchword-auth/watchword/internal/storable"
 )
 
 // A Ceremony has the data that a browser needs to create or use a passkey.
@@ -143,10 +145,9 @@ func (m *Manager) created(
 	if m.passkeys == nil {
 		return enrolled{}, passkeysOff()
 	}
-	if n.Name != "" {
-		if err := checkName(n.Name); err != nil {
-			return enrolled{}, err
-		}
+	name, err := parseName(n.Name)
+	if n.Name != "" && err != nil {
+		return enrolled{}, err
 	}
 	var pending pendingPasskey
 	challenge, err := m.claimOwn(ctx, attempt{string(n.Ceremony), challengeCreate, now}, &pending,
@@ -163,7 +164,7 @@ func (m *Manager) created(
 	if err != nil {
 		return enrolled{}, err
 	}
-	f := Factor{ID: newID(), UserID: owner.ID, Kind: KindPasskey, Name: n.Name, Sealed: []byte{}, CreatedAt: now}
+	f := Factor{ID: newID(), UserID: owner.ID, Kind: KindPasskey, Name: name, Sealed: []byte{}, CreatedAt: now}
 	f, f.Unproven = f.with(made), pending.Upgrade
 	if f.Name == "" {
 		f.Name = defaultName(made, device)
@@ -193,14 +194,17 @@ func defaultName(c passkey.Credential, device string) string {
 	return "Passkey"
 }
 
-func checkName(name string) error {
-	if name != "" && utf8.RuneCountInString(name) <= maxName && utf8.ValidString(name) {
-		return nil
+// parseName trims the name of a factor, and refuses one that is empty, too long, or no label.
+func parseName(raw string) (string, error) {
+	name := strings.TrimSpace(raw)
+	if name != "" && utf8.RuneCountInString(name) <= maxName && storable.Label(name) {
+		return name, nil
 	}
 	problem := watchword.FieldError{
-		Field: "name", Code: watchword.FieldInvalid, Message: "Enter a name of 1 to 100 characters.",
+		Field: "name", Code: watchword.FieldInvalid,
+		Message: "Enter a name of 1 to 100 characters, without control characters.",
 	}
-	return &watchword.Error{
+	return "", &watchword.Error{
 		Code: watchword.CodeValidationFailed, Detail: problem.Message, Fields: []watchword.FieldError{problem},
 	}
 }

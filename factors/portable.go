@@ -145,9 +145,11 @@ func (m *Manager) adopt(
 		} else {
 			problem = m.adoptPasskey(&f, from)
 		}
-		if f.Name != "" && checkName(f.Name) != nil {
-			problem = "The name of a second factor has more than 100 characters."
+		name, err := parseName(f.Name)
+		if problem == "" && err != nil {
+			problem = "The name of a second factor is empty, has more than 100 characters or a control character."
 		}
+		f.Name = name
 		if problem != "" {
 			return nil, problem
 		}

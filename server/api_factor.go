@@ -353,7 +353,7 @@ func revealed(codes []watchword.Secret) (texts []string) {
 
 // A factorNameBody is checked by package factors.
 type factorNameBody struct {
-	Name string `json:"name" doc:"1 to 100 characters"`
+	Name string `json:"name" doc:"1 to 100 characters, without control characters"`
 }
 
 // renameFactor needs no fresh session, because a name is only a label. The engine compares no name, and mails and

@@ -293,7 +293,7 @@ func (p *pages) newCodesForm(w http.ResponseWriter, r *http.Request, who watchwo
 func (p *pages) renameForm(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	rename := func(r *http.Request, who watchword.Identity, form url.Values, _ watchword.Client) error {
-		return p.factors.Rename(r.Context(), who, id, strings.TrimSpace(form.Get("factorName")))
+		return p.factors.Rename(r.Context(), who, id, form.Get("factorName"))
 	}
 	return p.change("rename-"+id, rename, func(w http.ResponseWriter, r *http.Request) { p.done(w, r, "name") })(w, r)
 }

@@ -89,9 +89,9 @@ func (d *checkup) print(p *program, asJSON bool) error {
 	}
 	for _, f := range d.findings {
 		// Errors can quote a database or a response, so they are made printable.
-		p.say("%-4s  %-10s  %s", f.Result, f.Check, printable(f.Found))
+		p.say("%-4s  %-10s  %s", f.Result, f.Check, f.Found)
 		if f.Do != "" {
-			p.say("%18s%s", "", printable(f.Do))
+			p.say("%18s%s", "", f.Do)
 		}
 	}
 	p.say("\nOk: %d. Warnings: %d. Failures: %d.", count["ok"], count["warn"], count["fail"])

@@ -40,7 +40,7 @@ func (c *mailTest) Run(ctx context.Context, p *program) error {
 	if c.JSON {
 		return p.printJSON(map[string]any{"accepted": true, "reply": reply})
 	}
-	p.say("The mail server accepted the mail: %s", printable(reply))
+	p.say("The mail server accepted the mail: %s", reply)
 	p.say("Check the inbox and the spam folder of %s.", c.Address)
 	return nil
 }

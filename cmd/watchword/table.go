@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 // Output of results: a table for operators, JSON for scripts. The columns of a table
@@ -38,11 +39,11 @@ func (p *program) printTable(t *table) error {
 	return w.Flush()
 }
 
-// printable replaces control characters with U+FFFD, so that a text can't contain an escape
+// printable replaces control characters and bidirectional controls with U+FFFD, so that a text can't contain an escape
 // sequence (LOG-2). It leaves other scripts and emoji alone, which are common in names.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || (r >= 0x7f && r < 0xa0) {
+		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
 			return '\ufffd'
 		}
 		return r
@@ -59,9 +60,15 @@ func (p *program) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
-// say prints one line of the result. A failed write, such as a closed pipe, is ignored: the change
-// itself was made, and the exit code must say so.
+// say prints one line of the result. It makes texts among args printable, because strangers have chosen some of them.
+// A failed write, such as a closed pipe, is ignored: the change itself was made, and the exit code must say so. Line
+// breaks are part of format, never of an argument.
 func (p *program) say(format string, args ...any) {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = printable(text)
+		}
+	}
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 

@@ -7,12 +7,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// lostFactors are an app, an unused passkey of 1Password, and a recovery code.
+// lostFactors are an app, an unused passkey of 1Password, and a recovery code. The name of the passkey would forge the
+// output.
 var lostFactors = []string{
 	`INSERT INTO factors (id, user_id, kind, name, sealed, credential_id, record, counter, created_at, last_used_at,
 		unproven) SELECT 'one', id, 'totp', 'phone', '', '', '', 0, 1795521600123, 0, 0 FROM users`,
 	`INSERT INTO factors (id, user_id, kind, name, sealed, credential_id, record, counter, created_at, last_used_at,
-		unproven) SELECT 'two', id, 'passkey', 'work', '', 'c', '{"aaguid":"utpVZqeqQB+9lkVhmlUSDQ==","flags":4}',
+		unproven) SELECT 'two', id, 'passkey', 'work` + "\x1b[2J\nFactors: 0.\u202e" + `', '', 'c', '{"aaguid":"utpVZqeqQB+9lkVhmlUSDQ==","flags":4}',
 		0, 1795521600124, 0, 1 FROM users`,
 	`INSERT INTO recovery_codes SELECT id, 'hash', 1795521600123 FROM users`,
 }
@@ -44,7 +45,8 @@ func TestResetFactorsRemovesThem(t *testing.T) {
 			got := watchword("users", "factors", ada)
 			for _, line := range []string{
 				"totp  phone  added 2026-11-24, never used\n",
-				"passkey  work (1Password)  added 2026-11-24, not asked for before its first use\n",
+				"passkey  work\ufffd[2J\ufffdFactors: 0.\ufffd (1Password)  " +
+					"added 2026-11-24, not asked for before its first use\n",
 				"Factors: 2. Recovery codes left: 1.\n",
 			} {
 				if !strings.Contains(got.out, line) {

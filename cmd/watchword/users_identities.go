@@ -51,9 +51,8 @@ func (c *userIdentities) Run(ctx context.Context, p *program) error {
 		return p.printJSON(map[string]any{"identities": views})
 	}
 	for _, v := range views {
-		// The provider chooses subject and address, so they are made printable.
-		p.say("%s  %s  %s  connected %s", v.Provider, printable(v.Subject), printable(v.Email),
-			v.LinkedAt.Format(time.DateOnly))
+		// The provider chooses subject and address, so they need the care of say.
+		p.say("%s  %s  %s  connected %s", v.Provider, v.Subject, v.Email, v.LinkedAt.Format(time.DateOnly))
 	}
 	// An account without one gets the line too, so that the output is never empty.
 	p.say("Connected accounts: %d.", len(views))

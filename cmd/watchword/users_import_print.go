@@ -53,7 +53,7 @@ func (w *importPrinter) Problem(at userfile.Place, p userimport.Problem) {
 		w.problemJSON(at, p)
 		return
 	}
-	w.program.say("%s: %s", at, printable(p.String()))
+	w.program.say("%s: %s", at, p.String())
 }
 
 // problemJSON writes one problem at once, because the whole list may be too long to keep in memory.
@@ -129,7 +129,7 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 		{"Columns that look like password hashes and are not read", r.ColumnsWithHashes},
 	} {
 		if list.names != nil {
-			p.say("%s: %s", list.title, printable(strings.Join(list.names, ", ")))
+			p.say("%s: %s", list.title, strings.Join(list.names, ", "))
 		}
 	}
 	w.advise(r)
@@ -165,7 +165,7 @@ func (w *importPrinter) section(r *userimport.Report, title string, counts map[s
 // line prints a count, aligned with the largest one. The number of accounts in the file is the
 // largest possible count.
 func (w *importPrinter) line(r *userimport.Report, n int, what string) {
-	w.program.say("  %*d  %s", len(fmt.Sprint(r.Accounts)), n, printable(what))
+	w.program.say("  %*d  %s", len(fmt.Sprint(r.Accounts)), n, what)
 }
 
 // advise prints what the operator can do next. Each hint depends on what this file contained. A

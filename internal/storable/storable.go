@@ -3,6 +3,7 @@ package storable
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -19,6 +20,14 @@ func Text(text string, size int) string {
 		text = text[:end]
 	}
 	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
+}
+
+// Label reports whether a text is a label that people read: valid UTF-8 on one line, without control characters and
+// bidirectional controls, which could forge the text around it.
+func Label(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
+		return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
+	})
 }
 
 // ID reports whether a text has the form of an id: a UUID in lower case. PostgreSQL

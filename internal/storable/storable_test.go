@@ -25,3 +25,16 @@ func TestStorableTextIsValidAndBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestLabelIsOnOneLineAndMovesNoText(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"": true, "Ada’s iPhone 📱": true, "مفتاح": true, "a\u200db": true,
+		"a\x00": false, "a\xff": false, "a\nb": false, "a\tb": false, "a\x1bb": false, "a\u009bb": false,
+		"a\u2028b": false, "a\u2029b": false, "a\u202eb": false, "a\u200fb": false,
+	} {
+		if got := storable.Label(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
