@@ -149,8 +149,12 @@ func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcom
 		events = append(events, replaced...)
 	}
 	cutoffs := e.opts.Sessions.Cutoffs(n.at)
-	if _, err := tx.EndOldestSessions(ctx, n.user.ID, e.opts.MaxSessions-1, EndedTooMany, cutoffs); err != nil {
+	oldest, err := tx.EndOldestSessions(ctx, n.user.ID, e.opts.MaxSessions-1, EndedTooMany, cutoffs)
+	if err != nil {
 		return outcome{}, err
+	}
+	for _, id := range oldest {
+		events = append(events, events[0].ending(EndedTooMany).on(id))
 	}
 	if err := tx.InsertSession(ctx, session); err != nil {
 		return outcome{}, err
@@ -205,8 +209,8 @@ func (e *Engine) newSession(n entry, methods []string) Session {
 // endReplaced ends the session whose cookie a sign-in overwrites, unless it has ended. event is the
 // event of the sign-in, which has the client and the time.
 func (e *Engine) endReplaced(ctx context.Context, tx Tx, id SessionID, event Event) ([]Event, error) {
-	event.ID, event.Kind, event.UserID = newID(), EventSessionEnded, "" // another user may own the old session
-	event, ended, err := endSessionIn(ctx, tx, id, EndedReplaced, event.because(string(EndedReplaced)))
+	event, ended, err := endSessionIn(ctx, tx, id, EndedReplaced,
+		event.ending(EndedReplaced).of("")) // another user may own the old session
 	if err != nil || !ended {
 		return nil, err
 	}

@@ -102,6 +102,12 @@ func (ev Event) of(id UserID) Event       { ev.UserID = id; return ev }
 func (ev Event) on(id SessionID) Event    { ev.SessionID = id; return ev }
 func (ev Event) because(why string) Event { ev.Detail = why; return ev }
 
+// ending returns the event of a session that ev, a sign-in, ends. It has the client and the time of ev.
+func (ev Event) ending(why EndReason) Event {
+	ev.ID, ev.Kind, ev.Detail = newID(), EventSessionEnded, string(why)
+	return ev
+}
+
 // endsTokens reports whether the event may have revoked access tokens. The feed finds
 // other revocations at its next poll.
 func (ev Event) endsTokens() bool {

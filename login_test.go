@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -363,6 +364,16 @@ func TestSignInAboveMaxSessionsEndsTheOldest(t *testing.T) {
 	r.login(t, "ada@example.com", phone)
 	_, err := r.Refresh(t.Context(), first.RefreshToken, laptop)
 	wantCode(t, err, watchword.CodeSessionEnded)
+	if want := "too many newer sign-ins"; !strings.Contains(err.Error(), want) {
+		t.Errorf("got %q, want %q in it", err, want)
+	}
+	events, err := r.Operator().UserEvents(t.Context(), first.User.ID, 100)
+	must(t, err)
+	ended := slices.DeleteFunc(events, func(ev watchword.Event) bool { return ev.Kind != watchword.EventSessionEnded })
+	if len(ended) != 1 || ended[0].SessionID != first.Session.ID ||
+		ended[0].Detail != string(watchword.EndedTooMany) || ended[0].Device != "Safari on iPhone" {
+		t.Errorf("got the events %+v, want one of the first session", ended)
+	}
 }
 
 // RT-12: an idle session does not count, and keeps its own reason.

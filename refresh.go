@@ -257,6 +257,8 @@ func sessionEnded(id SessionID, why EndReason) *Error {
 		detail = "Your session has expired. Sign in again."
 	case EndedReplaced:
 		detail = "A newer sign-in in this browser replaced this session. Sign in again if you are not signed in."
+	case EndedTooMany:
+		detail = "You were signed out because your account has too many newer sign-ins. Sign in again."
 	case EndedByUser, EndedLogoutAll:
 		detail = "You signed out from another device. Sign in again."
 	}

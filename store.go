@@ -186,8 +186,9 @@ type SessionTx interface {
 	// EndSessions ends the user's sessions except one ("": none) and returns their number. It also ends expired and
 	// idle ones, which a longer limit would revive.
 	EndSessions(ctx context.Context, id UserID, except SessionID, why EndReason, at time.Time) (int, error)
-	// EndOldestSessions ends all but the keep newest (by sign-in) of the user's live sessions, at Cutoffs.Now.
-	EndOldestSessions(ctx context.Context, id UserID, keep int, why EndReason, c Cutoffs) (int, error)
+	// EndOldestSessions ends all but the keep newest (by sign-in) of the user's live sessions, at Cutoffs.Now. It returns
+	// the ended ones in any order.
+	EndOldestSessions(ctx context.Context, id UserID, keep int, why EndReason, c Cutoffs) ([]SessionID, error)
 	// EndNextSessions ends up to limit sessions of all users with an id after the given
 	// one, in the order of ids. It returns the last id and their number.
 	EndNextSessions(ctx context.Context, after SessionID, limit int, why EndReason, at time.Time) (SessionID, int, error)

@@ -77,7 +77,7 @@ var causes = map[Reason][]watchword.EventKind{
 	watchword.EndedOperator:   {watchword.EventSessionEnded, watchword.EventLogoutAll},
 	watchword.EndedDisabled:   {watchword.EventDisabled},
 	watchword.EndedDeleted:    {watchword.EventDeleted},
-	watchword.EndedTooMany:    {watchword.EventLogin, watchword.EventSignup, watchword.EventPasswordReset},
+	watchword.EndedTooMany:    {watchword.EventSessionEnded},
 	watchword.EndedReplaced:   {watchword.EventSessionEnded},
 	watchword.EndedFactor:     {watchword.EventFactorAdded},
 	watchword.EndedFactorGone: {watchword.EventFactorRemoved},

@@ -69,7 +69,7 @@ var (
 	// lock of a sign-in, so no other sign-in adds a session meanwhile.
 	endOldest = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ` + alive(5) + `
 		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ` + alive(5) + `
-			ORDER BY created_at DESC, id DESC LIMIT $4)`
+			ORDER BY created_at DESC, id DESC LIMIT $4) RETURNING id`
 
 	// rotation is rules 1 and 2. It settles the race between two requests with the
 	// same token: the condition on generation holds for the first one only. The second
@@ -143,6 +143,8 @@ func (s supersededColumn) Scan(src any) error {
 func scanSession(row scanner) (s watchword.Session, err error) {
 	return s, row.Scan(fields(sessionRow(&s))...)
 }
+
+func scanSessionID(row scanner) (id watchword.SessionID, err error) { return id, row.Scan(&id) }
 
 type sessionAndUser struct {
 	watchword.Session
@@ -269,16 +271,15 @@ func (t Tx) EndSessions(
 
 func (t Tx) EndOldestSessions(
 	ctx context.Context, id watchword.UserID, keep int, why watchword.EndReason, c watchword.Cutoffs,
-) (int, error) {
-	return t.exec(ctx, endOldest, append([]any{millis(c.Now), why, id, keep}, aliveArgs(c)...)...)
+) ([]watchword.SessionID, error) {
+	return rows(ctx, t, scanSessionID, endOldest, append([]any{millis(c.Now), why, id, keep}, aliveArgs(c)...)...)
 }
 
 // EndNextSessions returns after itself and 0 when no session is left.
 func (t Tx) EndNextSessions(
 	ctx context.Context, after watchword.SessionID, limit int, why watchword.EndReason, at time.Time,
 ) (watchword.SessionID, int, error) {
-	ids, err := rows(ctx, t, func(s scanner) (id watchword.SessionID, err error) { return id, s.Scan(&id) },
-		endNext, millis(at), why, after, limit)
+	ids, err := rows(ctx, t, scanSessionID, endNext, millis(at), why, after, limit)
 	if err != nil || len(ids) == 0 {
 		return after, 0, err
 	}
