@@ -197,7 +197,7 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 	}
 	event := e.event(EventDeleted, c, now).of(who.User.ID)
 	err := e.store.Update(ctx, func(tx Tx) error {
-		if err := e.holdPassword(ctx, tx, who.User); err != nil {
+		if err := holdPassword(ctx, tx, who.User, who.User.PasswordHash); err != nil {
 			return err
 		}
 		user, err := tx.User(ctx, who.User.ID) // as it is under the lock
@@ -230,13 +230,18 @@ func keepAdmin(ctx context.Context, tx Tx) error {
 	return err
 }
 
-// holdPassword locks the account. It returns CodePasswordWrong if its password or factors changed since u was read.
-func (e *Engine) holdPassword(ctx context.Context, tx Tx, u User) error {
-	unchanged, err := tx.ReplacePassword(ctx, u, u.PasswordHash)
+// holdPassword locks the account and stores a hash, which can be the current one. It returns CodeTryLater if password,
+// factors or state changed since u was read: a sign-in may have upgraded the hash, so the password can still be right.
+func holdPassword(ctx context.Context, tx Tx, u User, to Secret) error {
+	unchanged, err := tx.ReplacePassword(ctx, u, to)
 	if err == nil && !unchanged {
-		err = passwordWrong()
+		err = accountChanged()
 	}
 	return err
+}
+
+func accountChanged() *Error {
+	return &Error{Code: CodeTryLater, Detail: "The account has just changed. Try again.", RetryAfter: time.Second}
 }
 
 // deleteUser deletes the account of the event. The caller stores the event, without network address and device.

@@ -250,6 +250,11 @@ func (i Inside) Reauthenticate(
 // KeepAdmin refuses a transaction that leaves no enabled administrator. Codes: CodeLastAdmin.
 func (i Inside) KeepAdmin(ctx context.Context, tx Tx) error { return keepAdmin(ctx, tx) }
 
+// HoldPassword locks the account. Codes: CodeTryLater (password, factors or state changed since u was read).
+func (i Inside) HoldPassword(ctx context.Context, tx Tx, u User) error {
+	return holdPassword(ctx, tx, u, u.PasswordHash)
+}
+
 // CheckToken refuses a change of roles or metadata after which an access token of the account could be too long, unless
 // it makes the token shorter. before was read after the lock of the account was taken. Codes: CodeValidationFailed.
 func (i Inside) CheckToken(before, after User) error { return i.engine.opts.checkToken(before, after) }

@@ -53,7 +53,7 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 		mail.Facts.UndoUntil = now.Add(e.opts.VerifyTTL).Add(UndoLife)
 	}
 	err = e.store.Update(ctx, func(tx Tx) error {
-		if err := e.holdPassword(ctx, tx, who.User); err != nil {
+		if err := holdPassword(ctx, tx, who.User, who.User.PasswordHash); err != nil {
 			return err
 		}
 		if err := refund(ctx, tx, charge); err != nil {
@@ -119,7 +119,7 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil 
 	}
 	event := e.event(EventEmailChanged, r.Client, now).of(user.ID)
 	err = e.record(ctx, &event, func(tx Tx) error {
-		if err := e.holdPassword(ctx, tx, user); err != nil {
+		if err := holdPassword(ctx, tx, user, user.PasswordHash); err != nil {
 			return err
 		}
 		if err := refund(ctx, tx, failure...); err != nil {

@@ -253,7 +253,7 @@ func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error
 	err = e.store.Update(ctx, func(tx Tx) error {
 		locked, err := tx.LockUser(ctx, user.ID, user.Email)
 		if err == nil && !locked {
-			err = &Error{Code: CodeTryLater, Detail: "The account has just changed. Try again.", RetryAfter: time.Second}
+			err = accountChanged()
 		}
 		if err != nil {
 			return err

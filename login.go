@@ -20,8 +20,10 @@ import (
 //     leaves the same rows.
 //  4. The state of the account (disabled, not verified) is revealed only after the
 //     right password.
-//  5. The session is inserted in the transaction that locks the verified password. A
-//     concurrent change of password or a concurrent disabling wins.
+//  5. The session is inserted in the transaction that locks the verified password. If the
+//     account has changed since it was read, the password is checked again. A concurrent
+//     change of password or a concurrent disabling thus wins, and a concurrent sign-in that
+//     upgrades the hash does no harm.
 
 // A LoginRequest asks for a session.
 type LoginRequest struct {
@@ -48,25 +50,38 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := e.knownPassword(a.user, a.waiting)
-	ok, err := e.passwordMatches(ctx, r.Client, known, r.Password)
-	if err != nil {
-		return nil, err
-	}
-	if refusal := mayLogin(a.user, ok, e.opts); refusal != nil {
-		if !ok {
-			a.failure = nil // stays charged
+	for {
+		known := e.knownPassword(a.user, a.waiting)
+		ok, err := e.passwordMatches(ctx, r.Client, known, r.Password)
+		if err != nil {
+			return nil, err
 		}
-		return nil, e.loginFailed(ctx, a, refusal)
+		if refusal := mayLogin(a.user, ok, e.opts); refusal != nil {
+			if !ok {
+				a.failure = nil // stays charged
+			}
+			return nil, e.loginFailed(ctx, a, refusal)
+		}
+		in, held, err := e.loginRight(ctx, a, r)
+		if err != nil || held {
+			return in, err
+		}
+		err = e.store.View(ctx, func(tx Tx) (err error) {
+			a.user, a.waiting, err = e.ownersOf(ctx, tx, email, now)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	return e.loginRight(ctx, a, r)
 }
 
-// loginRight opens a session after the right password.
-func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*SignIn, error) {
+// loginRight opens a session after the right password. It reports false if the password, the factors or the state of
+// the account have changed since a.user was read.
+func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (_ *SignIn, held bool, _ error) {
 	hash, err := e.upgradedHash(ctx, r.Client, a.user.PasswordHash, r.Password)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	user := a.user
 	user.PasswordHash = hash
@@ -74,16 +89,16 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*Si
 		entry{user: user, proofs: []proof{proofPassword}, persistent: r.Persistent, client: r.Client, at: a.at},
 		r.Replaces)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	// An account with a factor gets a challenge, unless the device is remembered. The challenge is bound to this hash
 	// and these factors, so the lock can wait for Inside.Admit.
 	_, remembered := e.remembered(a.user, r.Client)
 	challenged := a.user.Factors > 0 && hash == a.user.PasswordHash && !remembered
 	var out outcome
-	err = e.store.Update(ctx, func(tx Tx) error {
-		if !challenged {
-			if entry.user, err = holdSignIn(ctx, tx, a.user, hash); err != nil {
+	err = e.store.Update(ctx, func(tx Tx) (err error) {
+		if held = challenged; !held {
+			if held, err = tx.ReplacePassword(ctx, a.user, hash); err != nil || !held {
 				return err
 			}
 		}
@@ -93,35 +108,11 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*Si
 		out, err = e.admit(ctx, tx, entry, e.event(EventLogin, r.Client, a.at))
 		return err
 	})
-	if err != nil {
-		return nil, err
+	if err != nil || !held {
+		return nil, false, err
 	}
-	return e.enter(a.device, out)
-}
-
-// holdSignIn locks the account for a sign-in and stores its new hash, unless the account has changed
-// since u was read. A change of factors alone is not refused: the result then has the current
-// factors, so that admit asks for them. Codes: CodeInvalidCredentials.
-func holdSignIn(ctx context.Context, tx Tx, u User, to Secret) (User, error) {
-	for range 2 {
-		unchanged, err := tx.ReplacePassword(ctx, u, to)
-		if err != nil {
-			return User{}, err
-		}
-		if unchanged {
-			u.PasswordHash = to
-			return u, nil
-		}
-		current, err := tx.User(ctx, u.ID)
-		if errors.Is(err, ErrNotFound) {
-			break
-		}
-		if err != nil {
-			return User{}, err
-		}
-		u.Factors, u.FactorsChangedAt = current.Factors, current.FactorsChangedAt
-	}
-	return User{}, invalidCredentials()
+	in, err := e.enter(a.device, out)
+	return in, true, err
 }
 
 // loginFields returns the canonical address, or a refusal that lists missing fields.

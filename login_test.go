@@ -300,6 +300,101 @@ func TestLoginUpgradesTheHash(t *testing.T) {
 	now.login(t, "ada@example.com", laptop)
 }
 
+// A racedStore runs rival once, after the next transaction that writes.
+type racedStore struct {
+	watchword.Store
+	rival *func()
+}
+
+func (s racedStore) Update(ctx context.Context, fn func(watchword.Tx) error) error {
+	err := s.Store.Update(ctx, fn)
+	if rival := *s.rival; rival != nil {
+		*s.rival = nil
+		rival()
+	}
+	return err
+}
+
+// Each flow has read the account when another sign-in upgrades the hash.
+func TestRightPasswordIsNotWrongWhileAnotherSignInUpgradesItsHash(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		store := clockless(start(t, nil).store)
+		old := startWith(t, store, func(o *watchword.Options) { o.HashAlg = "bcrypt" })
+		other := startWith(t, store, nil)
+		var rival func()
+		r := startWith(t, racedStore{store, &rival}, nil)
+		for name, c := range map[string]struct {
+			want watchword.Code // of the first try; the second one succeeds
+			flow func(email string, who watchword.Identity) error
+		}{
+			"sign-in": {"", func(email string, _ watchword.Identity) error {
+				return r.tryOn(t, email, goodPassword, phone)
+			}},
+			"verification": {watchword.CodeTryLater, func(string, watchword.Identity) error {
+				_, err := r.open(t, old.post.last(t, watchword.MailVerify).Token, goodPassword)
+				return err
+			}},
+			"confirmation": {watchword.CodeTryLater, func(string, watchword.Identity) error {
+				return r.confirm(t, old.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop)
+			}},
+			"change of password": {watchword.CodeTryLater, func(_ string, who watchword.Identity) error {
+				return r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop)
+			}},
+			"change of address": {watchword.CodeTryLater, func(email string, who watchword.Identity) error {
+				return r.ChangeEmail(t.Context(), who, "new-"+email, goodPassword, laptop)
+			}},
+			"deletion": {watchword.CodeTryLater, func(_ string, who watchword.Identity) error {
+				return r.DeleteAccount(t.Context(), who, goodPassword, laptop)
+			}},
+		} {
+			email := strings.ReplaceAll(name, " ", "-") + "@example.com"
+			in := old.signUp(t, email)
+			who := old.identity(t, in)
+			must(t, old.ChangeEmail(t.Context(), who, "moved-"+email, goodPassword, laptop))
+			old.deliver(t)
+			rival = func() { other.login(t, email, phone) }
+			err := c.flow(email, who)
+			if rival != nil {
+				t.Errorf("%s: no sign-in came in between", name)
+			}
+			if c.want != "" {
+				wantCode(t, err, c.want)
+				err = c.flow(email, old.identity(t, in))
+			}
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+// The password was right when it was checked first.
+func TestChangeOfTheAccountDuringASignInWins(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		other := start(t, nil)
+		var rival func()
+		r := startWith(t, racedStore{other.store, &rival}, nil)
+		for want, change := range map[watchword.Code]func(watchword.Identity) error{
+			watchword.CodeInvalidCredentials: func(who watchword.Identity) error {
+				return other.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop)
+			},
+			watchword.CodeAccountDisabled: func(who watchword.Identity) error {
+				return other.Operator().DisableUser(t.Context(), who.User.ID)
+			},
+		} {
+			email := strings.ToLower(string(want)) + "@example.com"
+			who := other.identity(t, other.signUp(t, email))
+			rival = func() { must(t, change(who)) }
+			wantCode(t, r.tryOn(t, email, goodPassword, phone), want)
+			if kinds := r.events(t, who.User.ID); !slices.Contains(kinds, watchword.EventLoginFailed) {
+				t.Errorf("%s: no event of the refusal in %v", want, kinds)
+			}
+		}
+	})
+}
+
 func TestImportedPasswordSignsInAndIsRehashed(t *testing.T) {
 	t.Parallel()
 	const composed, decomposed = "caf\u00e9 au lait", "cafe\u0301 au lait"

@@ -255,7 +255,7 @@ func hold(ctx context.Context, tx Tx, id UserID) (User, error) {
 	}
 	user, err = lockedUser(ctx, tx, id, user.Email)
 	if errors.Is(err, ErrNotFound) {
-		err = &Error{Code: CodeTryLater, Detail: "The account has just changed. Try again.", RetryAfter: time.Second}
+		err = accountChanged()
 	}
 	return user, err
 }

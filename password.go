@@ -148,12 +148,8 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 	}
 	event := e.event(EventPasswordChanged, c, now).of(who.User.ID).on(who.Session.ID)
 	return e.record(ctx, &event, func(tx Tx) error {
-		unchanged, err := tx.ReplacePassword(ctx, who.User, hash)
-		if err != nil {
+		if err := holdPassword(ctx, tx, who.User, hash); err != nil {
 			return err
-		}
-		if !unchanged {
-			return passwordWrong() // another request changed it first
 		}
 		if err := refund(ctx, tx, charge); err != nil {
 			return err

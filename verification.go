@@ -273,7 +273,7 @@ func ownerAfter(account User, winner candidate, email Address, now time.Time) Us
 // account, the sign-up and the token. It returns the account after that.
 func (e *Engine) settle(ctx context.Context, tx Tx, box mailbox, winner candidate, owner User) (User, error) {
 	if winner.SignupID == "" { // the account's own password
-		if err := stillValid(tx.ReplacePassword(ctx, owner, owner.PasswordHash)); err != nil {
+		if err := holdPassword(ctx, tx, owner, owner.PasswordHash); err != nil {
 			return User{}, err
 		}
 		return owner, e.markVerified(ctx, tx, box, owner.VerifiedAt)

@@ -228,7 +228,7 @@ type StepUpRequest struct {
 
 // StepUp makes a session fresh. The session keeps its generation and does not rotate. It returns a
 // new access token and its life. Codes: CodeValidationFailed, CodeFactorWrong, CodePasswordWrong,
-// CodeStepUpRequired (a password, although the account has a factor or no password), CodeRateLimited.
+// CodeStepUpRequired (a password, although the account has a factor or no password), CodeRateLimited, CodeTryLater.
 //
 // Unstable: package server calls it.
 func (m *Manager) StepUp(
@@ -299,14 +299,14 @@ func (m *Manager) stepUp(
 		if user, session, err = m.lock(ctx, tx, who); err != nil {
 			return err
 		}
-		if proven.method == "" && (user.Factors > 0 || user.PasswordHash != who.User.PasswordHash) {
-			return errUsed
-		}
-		if proven.method != "" {
-			if err := m.useInSession(ctx, tx, user, session, proven); err != nil {
-				return err
-			}
+		if proven.method == "" {
+			err = m.engine.HoldPassword(ctx, tx, who.User)
+		} else {
+			err = m.useInSession(ctx, tx, user, session, proven)
 			session.Methods = amr.Add(session.Methods, proven.proofs()...)
+		}
+		if err != nil {
+			return err
 		}
 		session.AuthenticatedAt = now
 		if err := m.proven(ctx, tx, session, now); err != nil {

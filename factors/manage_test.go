@@ -80,6 +80,22 @@ func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
 	})
 }
 
+// Another sign-in has upgraded the hash since the request was authenticated.
+func TestPasswordOfAStepUpIsNotWrongAfterAnUpgradeOfItsHash(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.signUp(t, "ada@example.com")
+		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+			_, err := tx.ReplacePassword(t.Context(), a.who.User, "another hash")
+			return err
+		}))
+		_, _, err := r.StepUp(t.Context(), a.who, factors.StepUpRequest{Password: password, Client: laptop})
+		wantCode(t, err, watchword.CodeTryLater)
+		if session := r.identity(t, a.in).Session; !session.AuthenticatedAt.Equal(a.who.Session.AuthenticatedAt) {
+			t.Error("the session is fresh")
+		}
+	})
+}
+
 // 18
 func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
