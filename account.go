@@ -220,8 +220,7 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 	return err
 }
 
-// keepAdmin refuses a transaction that leaves no enabled administrator. It does not look at the changed account as
-// it was read before, because a concurrent change may have made it an administrator.
+// keepAdmin refuses a transaction that leaves no enabled administrator.
 func keepAdmin(ctx context.Context, tx Tx) error {
 	remains, err := tx.HasAdmin(ctx)
 	if err == nil && !remains {

@@ -74,15 +74,14 @@ func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
 		return User{}, unacceptable(problems...)
 	}
 	kind := MailInvite
+	var err error
 	if normal != "" {
 		kind = MailVerify
-		hash, err := o.engine.hash(ctx, Client{}, normal)
-		if err != nil {
+		if user.PasswordHash, err = o.engine.hash(ctx, Client{}, normal); err != nil {
 			return User{}, err
 		}
-		user.PasswordHash = hash
 	}
-	err := o.operate(ctx, EventSignup, user.ID, func(tx Tx, ev *Event) error {
+	err = o.operate(ctx, EventSignup, user.ID, func(tx Tx, ev *Event) error {
 		ev.Detail = "by an operator"
 		inserted, err := tx.InsertUser(ctx, user, now)
 		if err == nil && !inserted {
@@ -93,10 +92,7 @@ func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
 		}
 		return tx.InsertMail(ctx, mailTo(kind, user, *ev))
 	})
-	if err != nil {
-		return User{}, err
-	}
-	return user, nil
+	return user, err
 }
 
 // FindUser returns the account of an address in any spelling. Codes:
