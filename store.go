@@ -20,10 +20,10 @@ type Store interface {
 	// than once, so it must act only on the Tx.
 	Update(ctx context.Context, fn func(Tx) error) error
 
-	// Rotate counts r.Charges. If one of them is refused, it counts no charge. In the same transaction, it then rotates the session if
-	// its newest token is presented and it is alive: rules 1 and 2 of docs/rotation.md in one conditional statement.
-	// Otherwise it changes only the charges.
-	// It rotates an active session if and only if Judge returns VerdictRotate.
+	// Rotate counts r.Charges. If one of them is refused, it counts no charge. In the same transaction, it then
+	// rotates the session if its newest token is presented and it is alive: rules 1 and 2 of docs/rotation.md in
+	// one conditional statement. Otherwise it changes only the charges. It rotates an active session if and only
+	// if Judge returns VerdictRotate.
 	Rotate(ctx context.Context, r RotateRequest) (RotateResult, error)
 
 	// Live returns a session, alive or ended, with its user, as SessionTx.Session does. It is one statement without a

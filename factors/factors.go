@@ -172,7 +172,8 @@ func (c claim) use(ctx context.Context, tx Tx, u watchword.User, now time.Time) 
 // errUsed rolls back a transaction whose proof another request has used.
 var errUsed = errors.New("the proof was used already")
 
-// recordUse adds the events and notices of a claimed proof. u is the account before the claim. Most proofs add no event and no notice.
+// recordUse adds the events and notices of a claimed proof. u is the account before the claim. Most proofs add no
+// event and no notice.
 func (m *Manager) recordUse(
 	ctx context.Context, tx Tx, u watchword.User, c claim, event watchword.Event,
 ) ([]watchword.Event, error) {

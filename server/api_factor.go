@@ -265,7 +265,7 @@ type codeBody struct {
 	Handle string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// A confirmedAnswer has recovery codes only if the account lacked them. It has tokens if the factor completes a sign-in.
+// A confirmedAnswer has recovery codes only if the account lacked them, and tokens if the factor completes a sign-in.
 // Its members are those of a sign-in, so that one function of a client reads both responses. An embedded struct would
 // print an empty user where no sign-in waits.
 type confirmedAnswer struct {
