@@ -239,6 +239,22 @@ func TestAdminDemotionCountsAtTheNextRequest(t *testing.T) {
 	want(t, b.do("GET", "/api/admin/users", "", header...), 403, watchword.CodeInsufficientScope)
 }
 
+func TestAdminReadsTheIdentitiesOfAnAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, openSQLite(t))
+	header := w.signInAdmin(t, "root@example.com")
+	a := w.browser(t).do("GET", "/api/admin/users/"+string(w.ada.id), "", header...)
+	want(t, a, 200, "")
+	all, _ := a.body["identities"].([]any)
+	if len(all) != 1 {
+		t.Fatalf("%s", a.raw)
+	}
+	one := all[0].(map[string]any)
+	if one["provider"] != "campus" || one["email"] != w.ada.email || one["linkedAt"] == nil || one["subject"] != nil {
+		t.Errorf("%v", one)
+	}
+}
+
 func TestAdminChangesAccounts(t *testing.T) {
 	t.Parallel()
 	s, header := withAdmin(t)
@@ -285,7 +301,8 @@ func TestAdminChangesAccounts(t *testing.T) {
 	a = b.do("GET", path, "", header...)
 	want(t, a, 200, "")
 	sessions := a.body["sessions"].([]any)
-	if len(sessions) != 2 || !strings.Contains(string(a.raw), `"operator":"root@example.com"`) {
+	if len(sessions) != 2 || !strings.Contains(string(a.raw), `"operator":"root@example.com"`) ||
+		!strings.Contains(string(a.raw), `"identities":[]`) { // without providers
 		t.Errorf("%s", a.raw)
 	}
 	one := sessions[0].(map[string]any)["id"].(string)

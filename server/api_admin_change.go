@@ -55,10 +55,12 @@ type adminUserDetailAnswer struct {
 
 	Ended []endedSessionAnswer `json:"endedSessions" nullable:"false" doc:"Sessions that ended in the last 7 days, the last used first"`
 	Mails []outboxMailAnswer   `json:"mails" nullable:"false" doc:"Mails to this user that wait or were given up"`
+
+	Identities []identityAnswer `json:"identities" nullable:"false" doc:"Accounts at providers, the oldest first"`
 }
 
-// An endedSessionAnswer has the reason as a word for programs. The route explain has it as a sentence, and
-// also finds ends that the server did not record, such as an idle timeout.
+// An endedSessionAnswer has the reason as a word for programs, also of an end that the server did not
+// record, such as an idle timeout. The route explain has it as a sentence.
 type endedSessionAnswer struct {
 	ID         watchword.SessionID `json:"id" format:"uuid"`
 	Device     string              `json:"device"`
@@ -109,6 +111,9 @@ func (a *api) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller)
 	}
 	answer := adminUserDetailAnswer{User: newAdminUserBody(account), Sessions: []sessionBody{},
 		Events: []adminEventAnswer{}, Ended: []endedSessionAnswer{}, Mails: []outboxMailAnswer{}}
+	if answer.Identities, err = a.identitiesOf(r.Context(), id); err != nil {
+		return err
+	}
 	for _, one := range ended {
 		answer.Ended = append(answer.Ended, endedSessionAnswer{
 			one.ID, one.Device, one.CreatedAt, one.RotatedAt, one.EndedAt, one.EndedWhy})

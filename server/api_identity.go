@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -53,27 +54,36 @@ type identityAnswer struct {
 	Provider   string     `json:"provider" doc:"Its id in /providers"`
 	Email      string     `json:"email,omitempty" doc:"At the provider"`
 	LinkedAt   time.Time  `json:"linkedAt"`
-	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
+	LastUsedAt *time.Time `json:"lastUsedAt,omitempty" doc:"Time of its last use"`
 }
 
-// listIdentities does not show the subject: it is a number of the provider, and users know their
-// address there. The list needs no fresh session, because it has no secret.
+// listIdentities needs no fresh session, because the list has no secret.
 func (a *api) listIdentities(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	// The engine bounds the list, so the response needs no cursor.
-	all, err := a.federation.List(r.Context(), who.User.ID)
+	all, err := a.identitiesOf(r.Context(), who.User.ID)
 	if err != nil {
 		return err
 	}
-	answer := identitiesAnswer{Identities: []identityAnswer{}}
+	// The engine bounds the list, so the response needs no cursor.
+	return respond.JSON(w, http.StatusOK, identitiesAnswer{all})
+}
+
+// identitiesOf returns no identity on a server without providers. It does not show the subject: it is a
+// number of the provider, and users know their address there.
+func (a *api) identitiesOf(ctx context.Context, id watchword.UserID) ([]identityAnswer, error) {
+	rows := []identityAnswer{}
+	if a.federation == nil {
+		return rows, nil
+	}
+	all, err := a.federation.List(ctx, id)
 	for _, one := range all {
 		row := identityAnswer{ID: one.ID, Provider: one.Provider, Email: one.Email, LinkedAt: one.LinkedAt}
 		// An identity that was only linked has no last use.
 		if !one.LastUsedAt.IsZero() {
 			row.LastUsedAt = &one.LastUsedAt
 		}
-		answer.Identities = append(answer.Identities, row)
+		rows = append(rows, row)
 	}
-	return respond.JSON(w, http.StatusOK, answer)
+	return rows, err
 }
 
 // A linkBody is optional. Without it, the browser comes back to the account page.

@@ -270,8 +270,10 @@ type AdminUserDetailAnswer struct {
 	// Sessions that ended in the last 7 days, the last used first.
 	EndedSessions []EndedSessionAnswer `json:"endedSessions"`
 	// Mails to this user that wait or were given up.
-	Mails    []OutboxMailAnswer   `json:"mails"`
-	Metadata *AdminMetadataAnswer `json:"metadata,omitempty"`
+	Mails []OutboxMailAnswer `json:"mails"`
+	// Accounts at providers, the oldest first.
+	Identities []IdentityAnswer     `json:"identities"`
+	Metadata   *AdminMetadataAnswer `json:"metadata,omitempty"`
 }
 
 // AdminUsersAnswer is the schema of that name in the OpenAPI document.
@@ -376,6 +378,19 @@ type HourStatsAnswer struct {
 	LateForgiven int64 `json:"lateForgiven"`
 	// Sessions that ended because a refresh token was copied.
 	Reuses int64 `json:"reuses"`
+}
+
+// IdentityAnswer is the schema of that name in the OpenAPI document.
+type IdentityAnswer struct {
+	// Its UUID.
+	ID string `json:"id"`
+	// Its id in /providers.
+	Provider string    `json:"provider"`
+	LinkedAt time.Time `json:"linkedAt"`
+	// At the provider.
+	Email string `json:"email,omitzero"`
+	// Time of its last use.
+	LastUsedAt time.Time `json:"lastUsedAt,omitzero"`
 }
 
 // KeyStateAnswer is the schema of that name in the OpenAPI document.

@@ -238,6 +238,8 @@ export interface AdminUserDetailAnswer {
   endedSessions: EndedSessionAnswer[]
   /** Mails to this user that wait or were given up. */
   mails: OutboxMailAnswer[]
+  /** Accounts at providers, the oldest first. */
+  identities: IdentityAnswer[]
   metadata?: AdminMetadataAnswer | undefined
 }
 
@@ -334,6 +336,18 @@ export interface HourStatsAnswer {
   lateForgiven: number
   /** Sessions that ended because a refresh token was copied. */
   reuses: number
+}
+
+export interface IdentityAnswer {
+  /** Its UUID. */
+  id: string
+  /** Its id in /providers. */
+  provider: string
+  linkedAt: string
+  /** At the provider. */
+  email?: string | undefined
+  /** Time of its last use. */
+  lastUsedAt?: string | undefined
 }
 
 export interface KeyStateAnswer {
