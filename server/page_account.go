@@ -96,10 +96,7 @@ func (p *pages) accountPage(w http.ResponseWriter, r *http.Request, who watchwor
 	if err != nil {
 		return err
 	}
-	// A link to a provider that failed comes back here.
-	if p.federation != nil && p.flash(w, r, "why") == "provider" {
-		v.Problem = v.providerProblem(r, v.offered)
-	}
+	p.flashProvider(w, r, v)
 	if done := "done." + p.flash(w, r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)
 	}

@@ -105,7 +105,7 @@ func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		at := federation.Attempt{Provider: request.Provider, ReturnTo: request.ReturnTo, Page: request.Page,
-			Challenge: challenge}
+			Challenge: challenge, User: stepUp}
 		if done, failure := p.codeFromCallback(w, r, federation.Result{Attempt: at}, err); done {
 			return failure
 		}
@@ -250,8 +250,8 @@ func (p *pages) responseOf(w http.ResponseWriter, r *http.Request) (request fede
 	return request, request.State != "" && (request.Code == "") != (request.Error == "")
 }
 
-// providerFailed says what went wrong and what to do next: on the sign-in page, or with a code in the
-// fragment on the front-end that began the attempt.
+// providerFailed says what went wrong and what to do next: on the page of this server or, with a code in the
+// fragment, on the front-end that began the attempt.
 func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federation.Attempt, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -271,10 +271,14 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 	}
 	// An unknown provider has no name. The page checks both values again.
 	query := url.Values{"why": {"provider"}, "code": {code}, "with": {a.Provider}}
-	// A link began on the account page, whose user is still signed in.
+	// A user who is signed in returns to the page that began the attempt. The sign-in page would open another account
+	// for an identity that is not connected.
 	path := pathLogin
-	if a.Links() {
+	switch {
+	case a.Links():
 		path = pathAccount
+	case a.User != "":
+		path = pathStepUp
 	}
 	p.redirect(w, path, p.withReturn(r, query))
 	return nil
@@ -286,6 +290,13 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 func withError(target string, code watchword.Code) string {
 	target, _, _ = strings.Cut(target, "#")
 	return target + "#error=" + string(code)
+}
+
+// flashProvider shows once why an attempt that began on the page failed.
+func (p *pages) flashProvider(w http.ResponseWriter, r *http.Request, v *view) {
+	if p.federation != nil && p.flash(w, r, "why") == "provider" {
+		v.Problem = v.providerProblem(r, p.federation.Providers())
+	}
 }
 
 // providerProblem returns the message of a failed attempt: the text of its code, with the name of the

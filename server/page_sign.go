@@ -25,7 +25,7 @@ func (p *pages) signupPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 // signPage shows the form to sign in or up. A user who is already signed in is redirected, except after an attempt at a
-// provider that failed: a step-up and a second account begin with a session.
+// provider that failed: it can begin with a session and sign in to another account.
 func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) error {
 	if p.isCrossSiteVisit(r) {
 		return p.reload(w, r)

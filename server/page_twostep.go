@@ -405,6 +405,7 @@ func (p *pages) stepUpPage(w http.ResponseWriter, r *http.Request, who watchword
 	if err != nil {
 		return err
 	}
+	p.flashProvider(w, r, v)
 	return p.show(w, http.StatusOK, v)
 }
 

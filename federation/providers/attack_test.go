@@ -83,12 +83,14 @@ func (p page) goes(t *testing.T, to string) {
 }
 
 // fails checks that a response leads to the sign-in page with a code.
-func (p page) fails(t *testing.T, code watchword.Code) {
+func (p page) fails(t *testing.T, code watchword.Code) { t.Helper(); p.failsOn(t, "/login", code) }
+
+func (p page) failsOn(t *testing.T, path string, code watchword.Code) {
 	t.Helper()
 	to, err := url.Parse(p.location())
 	must(t, err)
-	if p.StatusCode != http.StatusSeeOther || to.Path != "/login" || to.Query().Get("code") != string(code) {
-		t.Fatalf("got %d to %q, want 303 to /login with %s", p.StatusCode, p.location(), code)
+	if p.StatusCode != http.StatusSeeOther || to.Path != path || to.Query().Get("code") != string(code) {
+		t.Fatalf("got %d to %q, want 303 to %s with %s", p.StatusCode, p.location(), path, code)
 	}
 }
 

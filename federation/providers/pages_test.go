@@ -12,7 +12,7 @@ import (
 
 // The messages of the hosted pages after an attempt, and the cookies of attempts.
 
-// A step-up and a second account begin with a session. Its user learns why the attempt failed, too.
+// A sign-in to a second account begins with a session. Its user learns why the attempt failed, too.
 func TestProblemOfAnAttemptIsShownToASignedInUser(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		b := newBrowser(t)
@@ -21,7 +21,7 @@ func TestProblemOfAnAttemptIsShownToASignedInUser(t *testing.T) {
 			a.query = func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }
 		})
 		codes := s.url + "/account/recovery-codes"
-		to := b.get(b.toCallback(s, "acme", "?page=step-up&return_to="+url.QueryEscape(codes)))
+		to := b.get(b.toCallback(s, "acme", "?page=login&return_to="+url.QueryEscape(codes)))
 		to.fails(t, watchword.CodeProviderRefused)
 		shown := b.get(s.url + to.location())
 		for _, text := range []string{"Acme did not complete the sign-in.", "ada@example.com", `href="/account?return_to=`,

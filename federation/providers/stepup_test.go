@@ -1,6 +1,7 @@
 package providers_test
 
 import (
+	"html/template"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -16,11 +17,14 @@ import (
 func withTwo() setup {
 	return setup{offers: func(t *testing.T, s *site) []federation.Provider {
 		s.acme, s.evil = newScripted(t), newScripted(t)
-		other := func(o *providers.Options) {
-			o.ID, o.Name, o.RedirectURI = "other", "Other", federation.RedirectURI(s.url, "other")
-		}
-		return []federation.Provider{client(t, s.url, s.acme.URL), client(t, s.url, s.evil.URL, other)}
+		return []federation.Provider{client(t, s.url, s.acme.URL), client(t, s.url, s.evil.URL, isOther(s))}
 	}}
+}
+
+func isOther(s *site) func(*providers.Options) {
+	return func(o *providers.Options) {
+		o.ID, o.Name, o.RedirectURI = "other", "Other", federation.RedirectURI(s.url, "other")
+	}
 }
 
 // A user without a password and factors confirms a change by a provider. It must be one of the account: another
@@ -52,7 +56,9 @@ func TestStepUpByAProviderStaysInTheAccount(t *testing.T) {
 			for sub, provider := range map[string]string{"bob": "other", "zed": "other", "zoe": "acme"} {
 				s.acme.as(sub, sub+"@example.com", true)
 				s.evil.as(sub, sub+"@example.com", true)
-				b.get(b.toCallback(s, provider, query)).fails(t, watchword.CodeStepUpRequired)
+				failed := b.get(b.toCallback(s, provider, query))
+				failed.failsOn(t, "/step-up", watchword.CodeStepUpRequired)
+				b.confirms(t, s, failed, remove, " is not connected to the account that you are signed in to.")
 			}
 			if u, _ := b.me(s); u["id"] != before["id"] || s.living(t) != 2 {
 				t.Errorf("the browser is signed in as %v, not %v; %d sessions", u, before, s.living(t))
@@ -75,4 +81,38 @@ func TestStepUpByAProviderStaysInTheAccount(t *testing.T) {
 			other.get(other.toCallback(s, "acme", "?page=step-up")).goes(t, "/account")
 		})
 	}
+}
+
+// confirms opens the page of a step-up after an attempt that failed. It shows why, once, and its buttons confirm again.
+func (b *browser) confirms(t *testing.T, s *site, failed page, returnTo, why string) {
+	t.Helper()
+	at := s.url + failed.location()
+	p, again := b.get(at), b.get(at)
+	query := url.Values{"page": {"step-up"}, "return_to": {returnTo}}.Encode()
+	button := template.HTMLEscapeString("/sign-in/acme?" + query)
+	if !strings.Contains(p.text, why) || !strings.Contains(p.text, button) || strings.Contains(again.text, why) {
+		t.Errorf("%s does not show %q once and %s: %s", at, why, button, p.text)
+	}
+}
+
+// The page of the sign-in would open another account with an identity that is not connected.
+func TestStepUpThatFailsAtTheProviderCanBeRepeated(t *testing.T) {
+	with := setup{offers: func(t *testing.T, s *site) []federation.Provider {
+		s.acme = newScripted(t)
+		return []federation.Provider{client(t, s.url, s.acme.URL), client(t, s.url, "http://127.0.0.1:1", isOther(s))}
+	}}
+	onBothStores(t, with, func(t *testing.T, s *site) {
+		b, account := newBrowser(t), s.url+"/account"
+		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+		query := "?" + url.Values{"page": {"step-up"}, "return_to": {account}}.Encode()
+		cancelled, err := url.Parse(b.toCallback(s, "acme", query))
+		must(t, err)
+		cancelled.RawQuery = url.Values{"state": {cancelled.Query().Get("state")}, "error": {"access_denied"}}.Encode()
+		failed := b.get(cancelled.String())
+		failed.failsOn(t, "/step-up", watchword.CodeProviderRefused)
+		b.confirms(t, s, failed, account, "Acme did not complete the sign-in.")
+		failed = b.get(s.url + "/sign-in/other" + query)
+		failed.failsOn(t, "/step-up", watchword.CodeProviderUnavailable)
+		b.confirms(t, s, failed, account, "Other is not available right now.")
+	})
 }
