@@ -135,7 +135,7 @@ func nextProvider(t *testing.T, a *application, provider process) {
 	b.fits(a.name + "-sign-in-providers")
 	provider.put(t, "/test/user", `{"deny": true}`)
 	b.press(button)
-	b.until("The sign-in was cancelled.", button)
+	b.until("The sign-in with the provider was not completed.", button)
 	provider.put(t, "/test/user",
 		`{"sub": "new", "email": "new.user@example.com", "email_verified": true, "name": "Ada"}`)
 	b.press(button)

@@ -30,7 +30,7 @@ func TestChromiumSignsInByThePopupOfAProvider(t *testing.T) {
 	provider.put(t, "/test/user", `{"deny": true, "wait": 3}`)
 	b.visit(a.url + "/?page=1#/sign-in")
 	b.click("Continue with Acme")
-	b.until("The sign-in was cancelled at the provider.")
+	b.until("The sign-in with the provider was not completed.")
 	b.hasTabs(1)
 
 	provider.put(t, "/test/user", `{"sub": "ada", "email": "ada@example.com", "email_verified": true, "name": "Ada"}`)

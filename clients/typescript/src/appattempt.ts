@@ -48,7 +48,7 @@ export function takeAttempt(
 
 /** A stranger can write any URL. Only these codes count, and their texts are ours. */
 const messages: Record<string, string> = {
-  PROVIDER_REFUSED: "The sign-in was cancelled. Try again, or sign in in another way.",
+  PROVIDER_REFUSED: "The sign-in with the provider was not completed. Try again, or sign in in another way.",
   PROVIDER_UNAVAILABLE: "The provider did not respond as expected. Try again shortly, or sign in in another way.",
   CHALLENGE_INVALID: "This sign-in took too long, or began in another browser. Start again.",
   SIGNUP_CLOSED: "Sign-up is closed.",

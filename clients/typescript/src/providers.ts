@@ -205,7 +205,7 @@ function takeError(): WatchwordError | undefined {
 
 /** The server's codes at the end of a redirect, which has no message. */
 const messages: { [code in Code]?: string } = {
-  PROVIDER_REFUSED: "The sign-in was cancelled at the provider. Try again, or sign in another way.",
+  PROVIDER_REFUSED: "The sign-in with the provider was not completed. Try again, or sign in another way.",
   PROVIDER_UNAVAILABLE: "The provider does not respond correctly. Try again later, or sign in another way.",
   LINK_REQUIRED: "You have an account with this email address. Sign in to it once to connect the provider.",
   IDENTITY_TAKEN: "This account at the provider is connected to another account here.",

@@ -141,6 +141,9 @@ test("a redirect to a provider signs in a new user", async () => {
   expect(client.getSnapshot().status).toBe("unknown")
 })
 
+// The code also stands for a missing address and for a tenant that may not sign in.
+const refusedThere = { code: "PROVIDER_REFUSED", message: expect.stringContaining("was not completed") as string }
+
 test("a redirect that failed says why, once", async () => {
   await atProvider({ deny: true })
   const browser = new Browser()
@@ -148,7 +151,7 @@ test("a redirect that failed says why, once", async () => {
   const back = await browser.visit(await leaving(() => providers.signInWith("acme", { returnTo: "/other" })))
   expect(back).toBe(`${app}/other#error=PROVIDER_REFUSED`)
   const again = browser.page(back)
-  expect(again.providers.takeError()).toMatchObject({ code: "PROVIDER_REFUSED", message: expect.stringContaining("cancelled") as string })
+  expect(again.providers.takeError()).toMatchObject(refusedThere)
   expect(location.href).toBe(`${app}/other`)
   expect(again.providers.takeError()).toBeUndefined()
   go(`${app}/#error=BUY_NOW`) // a link of a stranger shows no text of its own
@@ -337,7 +340,7 @@ test("a code of another browser is refused and destroyed", async () => {
   }
   await atProvider({ deny: true })
   const denied = await new Browser().visit(await victim.request().signInWith("acme", "/back"))
-  await expect(victim.request().finishSignInWith(denied)).rejects.toMatchObject({ code: "PROVIDER_REFUSED" })
+  await expect(victim.request().finishSignInWith(denied)).rejects.toMatchObject(refusedThere)
 })
 
 test("a server that renders connects a provider after a sign-in, and asks for the second factor", async () => {

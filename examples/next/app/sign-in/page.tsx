@@ -7,7 +7,7 @@ import { Providers } from "./providers"
 /** The next step after an error of a provider, by its code. */
 const messages: Record<string, string> = {
   LINK_REQUIRED: "You have an account here. Sign in to it once to connect this provider.",
-  PROVIDER_REFUSED: "The sign-in was cancelled. Try again, or sign in in another way.",
+  PROVIDER_REFUSED: "The sign-in with the provider was not completed. Try again, or sign in in another way.",
   EMAIL_NOT_VERIFIED: "Check your inbox. We emailed you the next step.",
   ACCOUNT_DISABLED: "This account is disabled.",
   SIGNUP_CLOSED: "Sign-up is closed.",
