@@ -192,7 +192,7 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 		return required("password")
 	}
 	now := e.now()
-	if _, err := e.reauthenticate(ctx, who, password, c, now); err != nil {
+	if err := e.reauthenticate(ctx, who, password, c, now); err != nil {
 		return err
 	}
 	event := e.event(EventDeleted, c, now).of(who.User.ID)

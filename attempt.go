@@ -20,7 +20,8 @@ import (
 //     use up the limits of unknown devices, but never those of a known device.
 //
 // All charges are committed before the password is checked, so each of several
-// concurrent guesses is charged. A right password refunds only its own charges.
+// concurrent guesses is charged. A right password refunds only its own charges, and so
+// does one that the busy pool left unchecked.
 
 // An attempt is one check of a password.
 type attempt struct {

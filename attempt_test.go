@@ -230,6 +230,35 @@ func TestDeviceStaysKnownWhenItsSignInRehashesThePassword(t *testing.T) {
 	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, holding(laptop, before)))
 }
 
+// The limits count failed passwords. A busy pool refuses right passwords as well.
+//
+// PW-8
+func TestPasswordThatTheBusyPoolLeftUncheckedIsNotCharged(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		who := r.identity(t, r.signUp(t, "ada@example.com"))
+		r.deliver(t)
+		link := r.post.last(t, watchword.MailVerify).Token
+		busy := startWith(t, r.store, func(o *watchword.Options) {
+			o.HashWorkers, o.HashQueue = 1, time.Millisecond
+		})
+		release := busy.Occupy()
+		defer release()
+		for range 12 {
+			wantCode(t, busy.tryOn(t, "ada@example.com", goodPassword, phone), watchword.CodeTryLater)
+			_, err := busy.open(t, link, goodPassword)
+			wantCode(t, err, watchword.CodeTryLater)
+			err = busy.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop)
+			wantCode(t, err, watchword.CodeTryLater)
+		}
+		must(t, r.tryOn(t, "ada@example.com", goodPassword, phone))
+		must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
+		_, err := r.open(t, link, goodPassword)
+		must(t, err)
+	})
+}
+
 // RL-13
 func TestStrangersCannotKeepALiveSessionFromReauthenticating(t *testing.T) {
 	t.Parallel()

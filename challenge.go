@@ -240,10 +240,8 @@ func (i Inside) ChargeFactor(ctx context.Context, tx Tx, t FactorTry) (Charge, e
 }
 
 // Reauthenticate checks the password of a signed-in user. For an account without one it only checks that the
-// session is fresh. The caller refunds the charge.
-func (i Inside) Reauthenticate(
-	ctx context.Context, who Identity, given Secret, c Client, now time.Time,
-) (Charge, error) {
+// session is fresh.
+func (i Inside) Reauthenticate(ctx context.Context, who Identity, given Secret, c Client, now time.Time) error {
 	return i.engine.reauthenticate(ctx, who, given, c, now)
 }
 

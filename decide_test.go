@@ -46,6 +46,26 @@ func TestFailedSignInTakesAsLongAsTheSlowestHash(t *testing.T) {
 	})
 }
 
+// PW-7
+func TestSignInKeepsItsHashWhileThePoolIsBusy(t *testing.T) {
+	t.Parallel()
+	old, err := passhash.ParseParams("bcrypt", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := passhash.Hash(old, "right")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := passhash.NewPool(1, time.Millisecond)
+	defer pool.Close()
+	defer occupy(pool)()
+	e := &Engine{hashing: hashing{pool: pool, params: passhash.LowestParams()}}
+	if got, err := e.upgradedHash(t.Context(), Client{}, Secret(hash), "right"); err != nil || got != Secret(hash) {
+		t.Errorf("got %q, %v", string(got), err)
+	}
+}
+
 // ID-10, ID-11
 func TestALinkWorksForTheAccountOfItsAddressOnly(t *testing.T) {
 	t.Parallel()

@@ -43,8 +43,7 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 	if err := e.charge(ctx, e.opts.Limits.MailPerClient.charge(limitMailPerClient, c.key(), now)); err != nil {
 		return err
 	}
-	charge, err := e.reauthenticate(ctx, who, password, c, now)
-	if err != nil {
+	if err := e.reauthenticate(ctx, who, password, c, now); err != nil {
 		return err
 	}
 	mail := mailTo(MailConfirmAddress, who.User, e.event("", c, now))
@@ -52,11 +51,8 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 	if who.User.Verified() {
 		mail.Facts.UndoUntil = now.Add(e.opts.VerifyTTL).Add(UndoLife)
 	}
-	err = e.store.Update(ctx, func(tx Tx) error {
+	err := e.store.Update(ctx, func(tx Tx) error {
 		if err := holdPassword(ctx, tx, who.User, who.User.PasswordHash); err != nil {
-			return err
-		}
-		if err := refund(ctx, tx, charge); err != nil {
 			return err
 		}
 		return e.askForConfirmation(ctx, tx, mail, now)
@@ -113,8 +109,7 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil 
 	if err != nil {
 		return time.Time{}, err
 	}
-	failure, err := e.ownsAccount(ctx, mailbox{link: granted, account: user}, r, now)
-	if err != nil {
+	if err := e.ownsAccount(ctx, mailbox{link: granted, account: user}, r, now); err != nil {
 		return time.Time{}, err
 	}
 	event := e.event(EventEmailChanged, r.Client, now).of(user.ID)
@@ -122,30 +117,24 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil 
 		if err := holdPassword(ctx, tx, user, user.PasswordHash); err != nil {
 			return err
 		}
-		if err := refund(ctx, tx, failure...); err != nil {
-			return err
-		}
 		undoUntil, err = e.moveAccount(ctx, tx, mailbox{link: granted, account: user}, event, r.Client.ReturnTo)
 		return err
 	})
-	if err != nil {
-		return time.Time{}, err
-	}
-	return undoUntil, nil
+	return undoUntil, err
 }
 
-// ownsAccount requires an active session of the account, or its password. It returns the charges to refund.
-func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r ConfirmRequest, now time.Time) ([]Charge, error) {
+// ownsAccount requires an active session of the account, or its password.
+func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r ConfirmRequest, now time.Time) error {
 	signedIn, err := e.presents(ctx, r.Presented, box.account.ID)
 	if err != nil || signedIn {
-		return nil, err
+		return err
 	}
 	if r.Password == "" {
-		return nil, passwordRequired()
+		return passwordRequired()
 	}
 	own := []candidate{{"", signupDetails{PasswordHash: box.account.PasswordHash}}}
-	_, a, err := e.tryPassword(ctx, box, passwordTry{own, r.Password, r.Client, now})
-	return a.failure, err
+	_, _, err = e.tryPassword(ctx, box, passwordTry{own, r.Password, r.Client, now})
+	return err
 }
 
 // moveAccount gives the account its new address in the caller's transaction. It returns

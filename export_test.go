@@ -2,6 +2,7 @@ package watchword
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/passhash"
@@ -21,6 +22,16 @@ func NewForTest(ctx context.Context, store Store, opts Options) (*Engine, error)
 
 // Level returns how long a failed sign-in waits if verifying the password took no time.
 func (e *Engine) Level() time.Duration { return e.hashing.level.Wait(0, false) }
+
+// Occupy keeps the only worker of the hash pool busy until release is called.
+func (e *Engine) Occupy() (release func()) { return occupy(e.hashing.pool) }
+
+func occupy(pool *passhash.Pool) (release func()) {
+	started, done := make(chan struct{}), make(chan struct{})
+	go func() { _ = pool.Do(context.Background(), "", func() { close(started); <-done }) }()
+	<-started
+	return sync.OnceFunc(func() { close(done) })
+}
 
 // WhyReuse returns the cause of a reuse.
 func WhyReuse(r Rotation, p Presentation) string { return string(whyReuse(r, p)) }

@@ -3,6 +3,7 @@ package watchword
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -161,6 +162,20 @@ func refund(ctx context.Context, tx Tx, charges ...Charge) error {
 		}
 	}
 	return nil
+}
+
+// refund commits refunds of its own.
+func (e *Engine) refund(ctx context.Context, charges ...Charge) error {
+	return e.store.Update(ctx, func(tx Tx) error { return refund(ctx, tx, charges...) })
+}
+
+// unchecked refunds the charges of a password that the busy pool left unchecked, and returns err. After any other error
+// they stay: a client can cancel its request as soon as a wrong password takes longer than a right one.
+func (e *Engine) unchecked(ctx context.Context, err error, charges ...Charge) error {
+	if CodeOf(err) == CodeTryLater {
+		err = errors.Join(err, e.refund(ctx, charges...))
+	}
+	return err
 }
 
 func limited(wait time.Duration) *Error {

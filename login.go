@@ -54,7 +54,7 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 		known := e.knownPassword(a.user, a.waiting)
 		ok, err := e.passwordMatches(ctx, r.Client, known, r.Password)
 		if err != nil {
-			return nil, err
+			return nil, e.unchecked(ctx, err, a.failure...)
 		}
 		if refusal := mayLogin(a.user, ok, e.opts); refusal != nil {
 			if !ok {
@@ -201,17 +201,18 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 }
 
 // upgradedHash returns the hash that the account gets at this sign-in: a new one if the hash has other parameters or
-// was imported. If the password is too long for bcrypt, the account keeps its hash.
+// was imported. The account keeps its hash if the password is too long for bcrypt, and, until its next sign-in, while
+// the pool is busy.
 func (e *Engine) upgradedHash(ctx context.Context, c Client, hash, given Secret) (Secret, error) {
 	if !passhash.NeedsRehash(string(hash), e.hashing.params) {
 		return hash, nil
 	}
 	normal, err := password.Normalize(string(given))
-	if err != nil {
-		return "", err
+	if err != nil || !e.hashing.params.Fits(normal) {
+		return hash, err
 	}
 	upgraded, err := e.hash(ctx, c, normal)
-	if CodeOf(err) == CodeValidationFailed {
+	if CodeOf(err) == CodeTryLater {
 		return hash, nil
 	}
 	return upgraded, err

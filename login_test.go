@@ -395,6 +395,20 @@ func TestChangeOfTheAccountDuringASignInWins(t *testing.T) {
 	})
 }
 
+// PW-10
+func TestPasswordTooLongForBcryptIsRefusedBeforeAnyCharge(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.HashAlg = "bcrypt" })
+	who := r.identity(t, r.signUp(t, "ada@example.com"))
+	long := watchword.Secret(strings.Repeat("a long one ", 7))
+	for range 12 {
+		err := r.ChangePassword(t.Context(), who, goodPassword, long, laptop)
+		wantField(t, err, "newPassword", watchword.FieldPasswordLong)
+	}
+	must(t, r.ChangePassword(t.Context(), who, goodPassword, long[:72], laptop))
+	wantField(t, r.CheckPassword(long), "password", watchword.FieldPasswordLong)
+}
+
 func TestImportedPasswordSignsInAndIsRehashed(t *testing.T) {
 	t.Parallel()
 	const composed, decomposed = "caf\u00e9 au lait", "cafe\u0301 au lait"

@@ -34,6 +34,9 @@ func (e *Engine) acceptable(field string, raw Secret, email Address, name string
 	words := append(slices.Clone(e.opts.PasswordWords), host)
 	switch problem := password.Check(normal, e.opts.PasswordMin, words, string(email), name); problem {
 	case "":
+		if !e.hashing.params.Fits(normal) {
+			return "", &FieldError{field, FieldPasswordLong, "Use at most 72 bytes."}
+		}
 		return normal, nil
 	case password.TooShort:
 		return "", &FieldError{field, FieldPasswordShort,
@@ -61,7 +64,7 @@ func tooLong(field string) *FieldError {
 	return &FieldError{field, FieldPasswordLong, "Use at most 256 characters."}
 }
 
-// hash creates a new hash in the pool. Codes: CodeValidationFailed (password too long for bcrypt), CodeTryLater.
+// hash creates a new hash of an acceptable password in the pool. Codes: CodeTryLater.
 func (e *Engine) hash(ctx context.Context, c Client, normal string) (hash Secret, err error) {
 	var failed error
 	err = e.hashing.do(ctx, c, func() {
@@ -69,9 +72,6 @@ func (e *Engine) hash(ctx context.Context, c Client, normal string) (hash Secret
 		encoded, failed = passhash.Hash(e.hashing.params, normal)
 		hash = Secret(encoded)
 	})
-	if errors.Is(failed, passhash.ErrTooLong) {
-		return "", unacceptable(FieldError{"password", FieldPasswordLong, "Use at most 72 bytes."})
-	}
 	return hash, errors.Join(err, failed)
 }
 
@@ -92,30 +92,28 @@ func required(field string) error {
 }
 
 // reauthenticate checks the password of a signed-in user. An account with a factor also needs a fresh session. Failures
-// count per session, so other clients can't use up its attempts. The caller refunds the returned charge in its own
-// transaction. Codes: CodeStepUpRequired, CodePasswordWrong, CodeRateLimited, CodeTryLater.
-func (e *Engine) reauthenticate(
-	ctx context.Context, who Identity, given Secret, c Client, now time.Time,
-) (Charge, error) {
+// count per session, so other clients can't use up its attempts. A right password is refunded at once, whatever the
+// caller refuses later. Codes: CodeStepUpRequired, CodePasswordWrong, CodeRateLimited, CodeTryLater.
+func (e *Engine) reauthenticate(ctx context.Context, who Identity, given Secret, c Client, now time.Time) error {
 	passwordless := who.User.PasswordHash == "" // a fresh sign-in with a provider or a passkey is enough
 	switch stale := decideFresh(who.User, who.Session, e.opts.StepUpAge, now); {
 	case stale != nil && (who.User.Factors > 0 || passwordless):
-		return Charge{}, stale
+		return stale
 	case passwordless:
-		return Charge{}, nil
+		return nil
 	}
 	failure := e.opts.Limits.Reauthentication.charge(limitReauthentication, string(who.Session.ID), now)
 	if err := e.charge(ctx, failure); err != nil {
-		return Charge{}, err
+		return err
 	}
 	ok, err := e.passwordMatches(ctx, c, who.User.PasswordHash, given)
-	if err != nil {
-		return Charge{}, err
+	switch {
+	case err != nil:
+		return e.unchecked(ctx, err, failure)
+	case !ok:
+		return e.loginFailed(ctx, attempt{at: now, client: c, user: who.User}, passwordWrong())
 	}
-	if !ok {
-		return Charge{}, e.loginFailed(ctx, attempt{at: now, client: c, user: who.User}, passwordWrong())
-	}
-	return failure, nil
+	return e.refund(ctx, failure)
 }
 
 func passwordWrong() *Error {
@@ -138,8 +136,7 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 	if err := e.charge(ctx, e.opts.Limits.LoginPerClient.charge(limitLoginPerClient, c.key(), now)); err != nil {
 		return err
 	}
-	charge, err := e.reauthenticate(ctx, who, current, c, now)
-	if err != nil {
+	if err := e.reauthenticate(ctx, who, current, c, now); err != nil {
 		return err
 	}
 	hash, err := e.hash(ctx, c, normal)
@@ -149,9 +146,6 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 	event := e.event(EventPasswordChanged, c, now).of(who.User.ID).on(who.Session.ID)
 	return e.record(ctx, &event, func(tx Tx) error {
 		if err := holdPassword(ctx, tx, who.User, hash); err != nil {
-			return err
-		}
-		if err := refund(ctx, tx, charge); err != nil {
 			return err
 		}
 		return e.passwordChanged(ctx, tx, who.User, who.Session.ID, event)

@@ -145,18 +145,14 @@ func (e *Engine) markVerified(ctx context.Context, tx Tx, box mailbox, now time.
 
 // verifyByPassword opens a session for the password of the account or of a waiting sign-up.
 func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequest, now time.Time) (*SignIn, error) {
-	winner, a, err := e.tryPassword(ctx, box, passwordTry{e.candidates(box), r.Password, r.Client, now})
+	winner, device, err := e.tryPassword(ctx, box, passwordTry{e.candidates(box), r.Password, r.Client, now})
 	if err != nil {
 		return nil, err
 	}
 	owner := ownerAfter(box.account, winner, box.link.Email, now)
 	n := entry{user: owner, persistent: r.Persistent, client: r.Client, at: now}
-	return e.signInByLink(ctx, n, r.Replaces, a.device, func(tx Tx) (User, error) {
-		proven, err := e.settle(ctx, tx, box, winner, owner)
-		if err != nil {
-			return User{}, err
-		}
-		return proven, refund(ctx, tx, a.failure...)
+	return e.signInByLink(ctx, n, r.Replaces, device, func(tx Tx) (User, error) {
+		return e.settle(ctx, tx, box, winner, owner)
 	})
 }
 
@@ -217,39 +213,45 @@ type passwordTry struct {
 	at         time.Time
 }
 
-// tryPassword returns the candidate with the given password, and the attempt, whose
-// charges the caller refunds in its own transaction. It charges and records like a login.
-// Codes: CodePasswordWrong, CodeAccountDisabled, CodeRateLimited, CodeTryLater.
-func (e *Engine) tryPassword(ctx context.Context, box mailbox, t passwordTry) (winner candidate, a attempt, err error) {
+// tryPassword returns the candidate with the given password, and the known device, if any. It charges and records like
+// a login. A right password is refunded at once, whatever the caller refuses later. Codes: CodePasswordWrong,
+// CodeAccountDisabled, CodeRateLimited, CodeTryLater.
+func (e *Engine) tryPassword(
+	ctx context.Context, box mailbox, t passwordTry,
+) (winner candidate, device knowndevice.ID, err error) {
 	email := box.link.Email
 	if box.account.ID != "" {
 		email = box.account.Email
 	}
-	if a, err = e.attempt(ctx, email, t.client, t.at); err != nil {
-		return candidate{}, attempt{}, err
+	a, err := e.attempt(ctx, email, t.client, t.at)
+	if err != nil {
+		return candidate{}, device, err
 	}
 	a.user = box.account // the owner of the candidates
 	if len(t.candidates) == 0 {
 		t.candidates = []candidate{{}} // costs a hash and matches no password
 	}
 	var right bool
-	for _, winner = range t.candidates {
+	var i int
+	for i, winner = range t.candidates {
 		right, err = e.passwordMatches(ctx, t.client, winner.PasswordHash, t.given)
 		if err != nil || right {
 			break
 		}
 	}
 	switch {
+	case err != nil && i == 0:
+		return candidate{}, device, e.unchecked(ctx, err, a.failure...)
 	case err != nil:
-		return candidate{}, attempt{}, err
+		return candidate{}, device, err
 	case !right:
 		a.failure = nil // stays charged
-		return candidate{}, attempt{}, e.loginFailed(ctx, a,
+		return candidate{}, device, e.loginFailed(ctx, a,
 			refuse(CodePasswordWrong, "Wrong password. Try again, or reset your password."))
 	case box.account.Disabled():
-		return candidate{}, attempt{}, e.loginFailed(ctx, a, accountDisabled())
+		return candidate{}, device, e.loginFailed(ctx, a, accountDisabled())
 	}
-	return winner, a, nil
+	return winner, a.device, e.refund(ctx, a.failure...)
 }
 
 // ownerAfter returns the account after the winner has proven the address. A sign-up that

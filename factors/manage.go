@@ -239,11 +239,10 @@ func (m *Manager) StepUp(
 		if who.User.Factors > 0 || who.User.PasswordHash == "" { // Reauthenticate needs no password of a fresh session
 			return "", 0, m.engine.Fresh(who.User, watchword.Session{}, now)
 		}
-		charge, err := m.engine.Reauthenticate(ctx, who, r.Password, r.Client, now)
-		if err != nil {
+		if err := m.engine.Reauthenticate(ctx, who, r.Password, r.Client, now); err != nil {
 			return "", 0, err
 		}
-		return m.stepUp(ctx, who, reproven{charge: charge, client: r.Client, at: now})
+		return m.stepUp(ctx, who, reproven{client: r.Client, at: now})
 	}
 	kind, err := r.kind()
 	if err != nil {

@@ -24,6 +24,9 @@ type stored interface {
 	verify(password string) (bool, error)
 }
 
+// Fits reports whether Hash accepts the length of a normalized password.
+func (p Params) Fits(normal string) bool { return p.alg != algBcrypt || len(normal) <= bcryptBytes }
+
 // Hash returns the hash of a normalized password with a new random salt. It returns
 // ErrTooLong for more than 72 bytes with bcrypt.
 func Hash(p Params, normal string) (string, error) {
@@ -36,7 +39,7 @@ func Hash(p Params, normal string) (string, error) {
 		}
 		return h.String(), nil
 	case algBcrypt:
-		if len(normal) > bcryptBytes {
+		if !p.Fits(normal) {
 			return "", ErrTooLong
 		}
 		encoded, err := bcrypt.GenerateFromPassword([]byte(normal), p.log2)
