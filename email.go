@@ -21,10 +21,8 @@ import (
 // a new password. The undo link survives later changes of password and address by a thief. The old address stays
 // reserved while the link is valid (UserTx.InsertUser).
 
-// UndoLife is how long the previous address can restore an account after a change.
-//
-// Unstable: for the pages of the server.
-const UndoLife = 7 * 24 * time.Hour
+// undoLife is how long the previous address can restore an account after a change.
+const undoLife = 7 * 24 * time.Hour
 
 // ChangeEmail mails a confirmation to the new address. Codes: CodePasswordWrong, CodeStepUpRequired,
 // CodeValidationFailed (newEmail, password missing), CodeRateLimited, CodeTryLater.
@@ -49,7 +47,7 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 	mail := mailTo(MailConfirmAddress, who.User, e.event("", c, now))
 	mail.To, mail.Facts.ReturnTo = to, c.ReturnTo
 	if who.User.Verified() {
-		mail.Facts.UndoUntil = now.Add(e.opts.VerifyTTL).Add(UndoLife)
+		mail.Facts.UndoUntil = now.Add(e.opts.VerifyTTL).Add(undoLife)
 	}
 	err := e.store.Update(ctx, func(tx Tx) error {
 		if err := holdPassword(ctx, tx, who.User, who.User.PasswordHash); err != nil {
@@ -160,7 +158,7 @@ func (e *Engine) moveAccount(
 	if !u.Verified() {
 		return undoUntil, nil // unproven addresses get no notice and can't undo
 	}
-	undoUntil = event.At.Add(UndoLife)
+	undoUntil = event.At.Add(undoLife)
 	if err := e.grantToken(ctx, tx, notice, u.Email, undoUntil); err != nil {
 		return undoUntil, err
 	}
@@ -192,10 +190,10 @@ func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 			return err
 		}
 		// The person who changed the address may have added factors and identities since. Older ones are the owner's.
-		if err := tx.DeleteFactors(ctx, user.ID, granted.ExpiresAt.Add(-UndoLife), now); err != nil {
+		if err := tx.DeleteFactors(ctx, user.ID, granted.ExpiresAt.Add(-undoLife), now); err != nil {
 			return err
 		}
-		if err := tx.DeleteIdentities(ctx, user.ID, granted.ExpiresAt.Add(-UndoLife)); err != nil {
+		if err := tx.DeleteIdentities(ctx, user.ID, granted.ExpiresAt.Add(-undoLife)); err != nil {
 			return err
 		}
 		if _, err := tx.EndSessions(ctx, user.ID, "", EndedEmail, now); err != nil {

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -60,15 +59,14 @@ var linkPages = []linkPage{
 // linkData is the data of the template. Operators' templates use its fields.
 type linkData struct {
 	Name, Path string
-	Text       string    // key of the text
-	Button     string    // key of the text
-	Password   string    // autocomplete attribute; "": no password field
-	Undo       time.Time // until when the previous address can undo the change; zero: not shown
-	Disown     bool      // offers "This wasn't me"
-	Welcome    bool      // asks for a name, and offers "stay signed in"
-	Choose     bool      // offers "I don't know the password" and "stay signed in"
-	Chosen     bool      // the form sets a new password instead of the unknown one
-	Again      bool      // the script loads the page again, with cookies
+	Text       string // key of the text
+	Button     string // key of the text
+	Password   string // autocomplete attribute; "": no password field
+	Disown     bool   // offers "This wasn't me"
+	Welcome    bool   // asks for a name, and offers "stay signed in"
+	Choose     bool   // offers "I don't know the password" and "stay signed in"
+	Chosen     bool   // the form sets a new password instead of the unknown one
+	Again      bool   // the script loads the page again, with cookies
 	SignedIn   watchword.Address
 
 	// A link that no longer works leads on: to the path Next, with a button of the text NextButton.
@@ -85,14 +83,9 @@ func (p *pages) linkView(r *http.Request, link linkPage, signedIn watchword.Addr
 	if link.Password == "current-password" && signedIn != "" {
 		data.Password = ""
 	}
-	switch link.kind {
-	case watchword.MailVerify:
-		data.Choose = data.Password != ""
-		if data.Choose {
-			title, data.Text, data.Button = "verify.password.title", "verify.password.text", "verify.password.button"
-		}
-	case watchword.MailConfirmAddress:
-		data.Undo = time.Now().Add(watchword.UndoLife)
+	if link.kind == watchword.MailVerify && data.Password != "" {
+		data.Choose = true
+		title, data.Text, data.Button = "verify.password.title", "verify.password.text", "verify.password.button"
 	}
 	v.Title, v.Data = v.T(title), data
 	return v

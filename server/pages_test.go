@@ -50,6 +50,28 @@ func wantPage(t *testing.T, a answer, status int, words ...string) {
 	}
 }
 
+// An account whose address was never proven has no undo. The address of a link is known only after its token is read.
+func TestPageOfANewAddressPromisesAnUndoOnlyIfThereIsOne(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	const until = "can take this account back until"
+	wantPage(t, b.submit("/signup", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303,
+		"/account")
+	wantPage(t, b.submit("/account/email",
+		map[string]string{"newEmail": "ada@example.org", "currentPassword": goodPassword}), 303, "done=address")
+	form := b.visit("/email/confirm")
+	wantPage(t, form, 200, "If the previous address is confirmed, we will notify it")
+	done := b.submit("/email/confirm",
+		map[string]string{"token": string(s.post.wait(t, watchword.MailConfirmAddress).Token)})
+	wantPage(t, done, 200, "new address")
+	for _, page := range []answer{form, done} {
+		if strings.Contains(string(page.raw), until) {
+			t.Errorf("%s promises an undo", page.Request.URL.Path)
+		}
+	}
+}
+
 // PW-12
 func TestPasswordManagersKnowTheFields(t *testing.T) {
 	t.Parallel()
