@@ -3,11 +3,13 @@ package admin
 import (
 	"cmp"
 	"context"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/clientip"
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
@@ -18,7 +20,7 @@ import (
 type EventFilter struct {
 	User    watchword.UserID
 	Kind    string
-	Address string    // exact
+	Address string    // client IP in any form
 	From    time.Time // inclusive; zero: the beginning
 	To      time.Time // exclusive; zero: the end
 }
@@ -54,6 +56,13 @@ func (f EventFilter) selects(e watchword.Event) bool {
 func (m *Manager) FindEvents(ctx context.Context, f EventFilter, cursor string, limit int) (page EventPage, err error) {
 	if f.User != "" && !storable.ID(string(f.User)) {
 		return EventPage{}, nil
+	}
+	if f.Address != "" {
+		address, err := netip.ParseAddr(f.Address)
+		if err != nil {
+			return EventPage{}, nil
+		}
+		f.Address = clientip.Text(address) // as events have it
 	}
 	cursor, err = m.position(f.list(), cursor)
 	if err != nil {

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -119,17 +120,28 @@ func TestEventsAreFoundInPages(t *testing.T) {
 			wantCode(t, err, "")
 		}
 		grace := both[1].User.ID
+		for i, address := range []string{"2001:db8::7", "192.0.2.7"} {
+			wantCode(t, store.Update(ctx, func(tx watchword.Tx) error {
+				return tx.InsertEvent(ctx, watchword.Event{ID: fmt.Sprintf("00000000-0000-7000-8000-%012d", i),
+					Kind: watchword.EventLoginFailed, At: both[0].User.CreatedAt.Add(-time.Hour), Address: address})
+			}), "")
+		}
 		for name, c := range map[string]struct {
 			filter admin.EventFilter
 			want   int
 		}{
-			"all":             {admin.EventFilter{}, 6},
+			"all":             {admin.EventFilter{}, 8},
 			"of a user":       {admin.EventFilter{User: grace}, 5},
 			"of a kind":       {admin.EventFilter{Kind: "account_disabled"}, 2},
 			"of both":         {admin.EventFilter{User: grace, Kind: "account_enabled"}, 2},
 			"of nobody":       {admin.EventFilter{User: "x"}, 0},
-			"of an address":   {admin.EventFilter{Address: "192.0.2.1"}, 0},
-			"until the first": {admin.EventFilter{To: both[0].User.CreatedAt}, 0},
+			"of no address":   {admin.EventFilter{Address: "192.0.2.1"}, 0},
+			"of no IP":        {admin.EventFilter{Address: "localhost"}, 0},
+			"of an address":   {admin.EventFilter{Address: "2001:db8::7"}, 1},
+			"in another form": {admin.EventFilter{Address: "2001:DB8:0:0:0:0:0:0007"}, 1},
+			"with a zone":     {admin.EventFilter{Address: "2001:db8::7%eth0"}, 1},
+			"mapped":          {admin.EventFilter{Address: "::ffff:192.0.2.7"}, 1},
+			"until the first": {admin.EventFilter{To: both[0].User.CreatedAt}, 2},
 			"from the first":  {admin.EventFilter{From: both[0].User.CreatedAt}, 6},
 		} {
 			var found []watchword.Event

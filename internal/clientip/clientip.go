@@ -108,11 +108,11 @@ func Key(addr netip.Addr) string {
 	return prefix.String()
 }
 
-// Text returns an address as text, or "" for the zero Addr. It omits the zone, into which
-// clients may put any text.
+// Text returns an address as text, or "" for the zero Addr. An IPv4-mapped address is written
+// as IPv4, so each address has one form. Text omits the zone, into which clients may put any text.
 func Text(addr netip.Addr) string {
 	if !addr.IsValid() {
 		return ""
 	}
-	return addr.WithZone("").String()
+	return addr.Unmap().WithZone("").String()
 }

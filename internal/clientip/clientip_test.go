@@ -96,3 +96,21 @@ func FuzzClient(f *testing.F) {
 		}
 	})
 }
+
+func TestTextOfAnAddressHasOneForm(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"192.0.2.7":            "192.0.2.7",
+		"::ffff:192.0.2.7":     "192.0.2.7",
+		"2001:DB8:0:0:0:0:0:7": "2001:db8::7",
+		"fe80::1%eth0":         "fe80::1",
+		"::ffff:192.0.2.7%2":   "192.0.2.7",
+	} {
+		if got := clientip.Text(netip.MustParseAddr(text)); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+	if got := clientip.Text(netip.Addr{}); got != "" {
+		t.Errorf("no address: %q", got)
+	}
+}
