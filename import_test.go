@@ -106,8 +106,21 @@ func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 	id := r.imports(t, user).User.ID
 	must(t, r.Operator().DisableUser(t.Context(), id))
 	must(t, r.Operator().EnableUser(t.Context(), id))
-	if again := r.imports(t, user); !again.There || again.User.ID != id {
-		t.Errorf("got %+v", again)
+	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+		for range 1000 {
+			event := watchword.Event{ID: uuid.Must(uuid.NewV7()).String(), UserID: id,
+				Kind: watchword.EventLoginFailed, At: r.clock.Now().Add(time.Minute)}
+			if err := tx.InsertEvent(t.Context(), event); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	// The id of the other file is another one, so only the event tells.
+	for _, one := range []accountimport.Account{user, {Email: someEmail}} {
+		if again := r.imports(t, one); !again.There || again.User.ID != id {
+			t.Errorf("got %+v", again)
+		}
 	}
 }
 

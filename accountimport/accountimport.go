@@ -7,7 +7,6 @@ package accountimport
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -380,20 +379,29 @@ func (wanted importing) findOccupants(
 	return there, err
 }
 
-// wasDeleted reports whether the account was deleted here. It reads the newest events
-// only: after a deletion, at most a few concurrent requests add events.
-func wasDeleted(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool, error) {
-	const few = 20
-	events, err := tx.Events(ctx, id, few)
-	return slices.ContainsFunc(events, func(ev watchword.Event) bool { return ev.Kind == watchword.EventDeleted }), err
+// lastEvent finds the newest event of a kind among any number of others. It returns the zero Event if there
+// is none.
+func lastEvent(
+	ctx context.Context, tx watchword.Tx, id watchword.UserID, kind watchword.EventKind,
+) (watchword.Event, error) {
+	event, err := tx.LastEvent(ctx, id, kind)
+	if errors.Is(err, watchword.ErrNotFound) {
+		return watchword.Event{}, nil
+	}
+	return event, err
 }
 
+// wasDeleted reports whether the account was deleted here.
+func wasDeleted(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool, error) {
+	event, err := lastEvent(ctx, tx, id, watchword.EventDeleted)
+	return event.Kind != "", err
+}
+
+// wasImported reports whether an import created the account. A later sign-up event of an account comes with
+// a proof of the address, which counts as well.
 func wasImported(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool, error) {
-	const enough = 1000 // older ones are soon swept
-	events, err := tx.Events(ctx, id, enough)
-	return slices.ContainsFunc(events, func(ev watchword.Event) bool {
-		return ev.Kind == watchword.EventSignup && ev.Detail == imported
-	}), err
+	event, err := lastEvent(ctx, tx, id, watchword.EventSignup)
+	return event.Detail == imported, err
 }
 
 // judge decides whether an account is imported, exists already, or is refused.
