@@ -1,6 +1,7 @@
 package providers_test
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
@@ -29,6 +30,30 @@ func TestIdentityOfARemovedProviderIsNoWayIn(t *testing.T) {
 		}
 		if p := b.call(s, "DELETE", "/identities/"+removed.ID, nil, access); p.StatusCode != 200 {
 			t.Errorf("the identity of the removed provider: %d %s", p.StatusCode, p.text)
+		}
+	})
+}
+
+// SW-26
+func TestStepUpOfAUserWithoutAWayLeadsToAPassword(t *testing.T) {
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		b := newBrowser(t)
+		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+		query := "?" + url.Values{"return_to": {s.url + "/account"}}.Encode()
+		const none, ask = "Your account has no password.", "Sign in once more"
+		if p := b.get(s.url + "/step-up" + query); !strings.Contains(p.text, ask) || strings.Contains(p.text, none) {
+			t.Errorf("with the provider: %s", p.text)
+		}
+		removed := s.identities(t, "ada@example.com")[0]
+		removed.Provider = "acm"
+		must(t, s.store.Federation().Update(t.Context(), func(tx federation.Tx) error {
+			_, err := tx.UseIdentity(t.Context(), removed)
+			return err
+		}))
+		p := b.get(s.url + "/step-up" + query)
+		if !strings.Contains(p.text, none) || strings.Contains(p.text, ask) ||
+			!strings.Contains(p.text, `href="/forgot`+query+`"`) {
+			t.Errorf("without a provider: %s", p.text)
 		}
 	})
 }
