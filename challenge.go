@@ -91,10 +91,10 @@ type ChallengeOffer struct {
 
 // A pending is the part of an unfinished sign-in that its challenge seals.
 type pending struct {
-	Proofs     []proof   `json:"proofs"`
-	Persistent bool      `json:"persistent"`
-	Replaces   SessionID `json:"replaces"`
-	Password   []byte    `json:"password"` // SHA-256 of the hash: a new password makes the challenge invalid
+	Proofs     []proof     `json:"proofs"`
+	Persistent bool        `json:"persistent"`
+	Replaces   []SessionID `json:"replaced"`
+	Password   []byte      `json:"password"` // SHA-256 of the hash: a new password makes the challenge invalid
 }
 
 func passwordSum(u User) []byte {
@@ -340,8 +340,8 @@ func (i Inside) Begin(ctx context.Context, u User, r AdmitRequest, now time.Time
 	return Resumed{entry: started, password: passwordSum(u)}, err
 }
 
-// Resume continues the sign-in of a challenge with the proofs of a second factor.
-func (i Inside) Resume(c Challenge, u User, second []string, client Client, now time.Time) (Resumed, error) {
+// Resume continues the sign-in of a challenge with a second factor. Of r, it uses Methods, Client and Replaces.
+func (i Inside) Resume(ctx context.Context, c Challenge, u User, r AdmitRequest, now time.Time) (Resumed, error) {
 	plain, err := i.OpenChallenge(c)
 	if err != nil {
 		return Resumed{}, err
@@ -351,8 +351,10 @@ func (i Inside) Resume(c Challenge, u User, second []string, client Client, now 
 		return Resumed{}, fmt.Errorf("challenge of a sign-in: %w", err)
 	}
 	u.FactorsChangedAt = c.FactorsChangedAt // a change of factors makes the challenge invalid
-	return Resumed{password: p.Password, entry: entry{user: u, proofs: append(p.Proofs, second...),
-		persistent: p.Persistent, client: client, at: now, id: SessionID(newID()), replaces: p.Replaces}}, nil
+	n := entry{user: u, proofs: append(p.Proofs, r.Methods...), persistent: p.Persistent, client: r.Client, at: now}
+	n.replaces = p.Replaces
+	started, err := i.engine.newEntry(ctx, n, r.Replaces)
+	return Resumed{entry: started, password: p.Password}, err
 }
 
 // As continues the sign-in as an account that was read in the same transaction. The event gets detail.

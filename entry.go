@@ -27,7 +27,7 @@ const (
 	proofDevice   proof = amr.Device // the browser has proven a factor before
 )
 
-// An entry asks for a session. Only newEntry and Inside.Resume set its id.
+// An entry asks for a session. Only newEntry sets its id.
 type entry struct {
 	user       User // as the flow leaves it; the flow has locked its row, unless a challenge follows
 	proofs     []proof
@@ -35,20 +35,20 @@ type entry struct {
 	client     Client
 	at         time.Time
 
-	id       SessionID // of the new session
-	replaces SessionID // the session whose cookie the new one overwrites, or empty
+	id       SessionID   // of the new session
+	replaces []SessionID // the sessions whose cookie this sign-in overwrites
 }
 
-// newEntry gives the session its id and finds the session that it replaces: that of the
-// refresh token, if the token is genuine. The token is not judged.
+// newEntry gives the session its id and adds the session of the refresh token to those that it
+// replaces, if the token is genuine. The token is not judged.
 func (e *Engine) newEntry(ctx context.Context, n entry, replaces Secret) (entry, error) {
 	n.id = SessionID(newID())
 	presented, err := e.keys.parseRefresh(ctx, replaces)
-	switch {
-	case err == nil:
-		n.replaces = SessionID(uuid.UUID(presented.Session).String())
-	case CodeOf(err) == CodeInternal:
+	if err != nil && CodeOf(err) == CodeInternal {
 		return entry{}, err
+	}
+	if id := SessionID(uuid.UUID(presented.Session).String()); err == nil && !slices.Contains(n.replaces, id) {
+		n.replaces = append(n.replaces, id)
 	}
 	return n, nil
 }
@@ -118,7 +118,7 @@ type outcome struct {
 }
 
 // admit opens the session of an entry in the flow's transaction, stores a challenge if a second factor is due, or
-// returns the refusal of decideEntry. It ends the replaced session, makes room and inserts, in this order: after a
+// returns the refusal of decideEntry. It ends the replaced sessions, makes room and inserts, in this order: after a
 // clock was set back, the new session must not count as the oldest. event is the flow's own. The flow commits and then
 // calls enter.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
@@ -141,12 +141,15 @@ func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcom
 	}
 	session := e.newSession(n, decided.methods)
 	events := []Event{event.of(n.user.ID).on(n.id)}
-	if n.replaces != "" {
-		replaced, err := e.endReplaced(ctx, tx, n.replaces, events[0])
+	for _, id := range n.replaces {
+		end := events[0].ending(EndedReplaced).of("") // another user may own the old session
+		end, ended, err := endSessionIn(ctx, tx, id, EndedReplaced, end)
 		if err != nil {
 			return outcome{}, err
 		}
-		events = append(events, replaced...)
+		if ended {
+			events = append(events, end)
+		}
 	}
 	cutoffs := e.opts.Sessions.Cutoffs(n.at)
 	oldest, err := tx.EndOldestSessions(ctx, n.user.ID, e.opts.MaxSessions-1, EndedTooMany, cutoffs)
@@ -204,17 +207,6 @@ func (e *Engine) newSession(n entry, methods []string) Session {
 		CreatedAt:       n.at,
 		ExpiresAt:       n.at.Add(e.opts.Sessions.Max),
 	}
-}
-
-// endReplaced ends the session whose cookie a sign-in overwrites, unless it has ended. event is the
-// event of the sign-in, which has the client and the time.
-func (e *Engine) endReplaced(ctx context.Context, tx Tx, id SessionID, event Event) ([]Event, error) {
-	event, ended, err := endSessionIn(ctx, tx, id, EndedReplaced,
-		event.ending(EndedReplaced).of("")) // another user may own the old session
-	if err != nil || !ended {
-		return nil, err
-	}
-	return []Event{event}, nil
 }
 
 // An AdmitRequest asks for a session without a password.

@@ -21,7 +21,9 @@ import (
 
 // A LoginRequest completes the sign-in of a challenge.
 type LoginRequest struct {
-	Handle watchword.Secret // ChallengeOffer.Handle
+	// Handle is ChallengeOffer.Handle. Replaces is as in watchword.LoginRequest. The session of the cookie at the first
+	// step ends, too.
+	Handle, Replaces watchword.Secret
 	Proof
 	Client watchword.Client
 
@@ -71,7 +73,8 @@ func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn,
 	if err != nil {
 		return nil, err
 	}
-	resumed, err := m.engine.Resume(challenge, user, proven.proofs(), r.Client, now)
+	resumed, err := m.engine.Resume(ctx, challenge, user,
+		watchword.AdmitRequest{Methods: proven.proofs(), Client: r.Client, Replaces: r.Replaces}, now)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package factors_test
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -280,4 +281,61 @@ func TestStoreRevealsNoSecretOfAFactor(t *testing.T) {
 			return nil
 		}))
 	})
+}
+
+// Between the two steps, another tab may have signed in.
+//
+// RT-16
+func TestSecondStepEndsTheSessionsOfBothCookies(t *testing.T) {
+	type second func(t *testing.T, r *rig, a *account, handle, replaces watchword.Secret) error
+	code := func(t *testing.T, r *rig, a *account, handle, replaces watchword.Secret) error {
+		_, err := r.Manager.Login(t.Context(), factors.LoginRequest{
+			Handle: handle, Replaces: replaces, Proof: factors.Proof{TOTP: r.code(t, a, 0)}, Client: phone})
+		return err
+	}
+	firstCode := func(t *testing.T, r *rig, a *account, handle, replaces watchword.Secret) error {
+		begun, err := r.BeginRequired(t.Context(), handle, "")
+		must(t, err)
+		a.secret = secretOf(t, begun)
+		_, _, err = r.ConfirmRequired(t.Context(), factors.RequiredRequest{
+			Handle: handle, ID: begun.ID, Code: r.code(t, a, 0), Client: phone, Replaces: replaces})
+		return err
+	}
+	firstPasskey := func(t *testing.T, r *rig, _ *account, handle, replaces watchword.Secret) error {
+		begun, err := r.BeginRequiredPasskey(t.Context(), handle)
+		must(t, err)
+		_, _, err = r.ConfirmRequiredPasskey(t.Context(), factors.RequiredPasskey{Handle: handle, Client: phone,
+			NewPasskey: factors.NewPasskey{Ceremony: begun.ID, Credential: newDevice().create(t, begun.Options)},
+			Replaces:   replaces})
+		return err
+	}
+	for name, finish := range map[string]second{"code": code, "first code": firstCode, "first passkey": firstPasskey} {
+		t.Run(name, func(t *testing.T) {
+			onBothStores(t, func(t *testing.T, r *rig) {
+				bob, cleo := r.signUp(t, "bob@example.com"), r.signUp(t, "cleo@example.com")
+				dora := r.signUp(t, "dora@example.com")
+				a := &account{email: "ada@example.com"}
+				if name == "code" {
+					a = r.withTOTP(t)
+				} else {
+					r.newUser(t, a.email, "staff")
+				}
+				_, err := r.Engine.Login(t.Context(), watchword.LoginRequest{
+					Email: a.email, Password: password, Client: phone, Replaces: bob.in.RefreshToken})
+				var refusal *watchword.Error
+				if !errors.As(err, &refusal) || refusal.Challenge == nil {
+					t.Fatalf("got error %v, want a challenge", err)
+				}
+				must(t, finish(t, r, a, refusal.Challenge.Handle, cleo.in.RefreshToken))
+				for _, replaced := range []*account{bob, cleo} {
+					_, err = r.Refresh(t.Context(), replaced.in.RefreshToken, phone)
+					wantCode(t, err, watchword.CodeSessionEnded)
+				}
+				_, err = r.Refresh(t.Context(), dora.in.RefreshToken, phone)
+				must(t, err)
+			}, func(o *watchword.Options) {
+				o.SecondFactor = watchword.FactorPolicy{Required: true, Roles: []string{"staff"}}
+			})
+		})
+	}
 }

@@ -72,10 +72,11 @@ func (m *Manager) BeginRequiredPasskey(ctx context.Context, handle watchword.Sec
 //
 // Unstable: package server calls it.
 type RequiredRequest struct {
-	Handle watchword.Secret // of CodeEnrolmentRequired
-	ID     string           // Enrolment.ID
-	Code   watchword.Secret
-	Client watchword.Client
+	Handle   watchword.Secret // of CodeEnrolmentRequired
+	ID       string           // Enrolment.ID
+	Code     watchword.Secret
+	Client   watchword.Client
+	Replaces watchword.Secret // as in LoginRequest
 }
 
 // ConfirmRequired adds the first factor and opens the session of the sign-in, in one transaction. Codes:
@@ -94,7 +95,8 @@ func (m *Manager) ConfirmRequired(ctx context.Context, r RequiredRequest) (Confi
 	if err != nil {
 		return refused(err)
 	}
-	return m.addFirst(ctx, entry, enrolled{challenge, f, []string{"otp"}}, r.Client)
+	return m.addFirst(ctx, entry, enrolled{challenge, f, []string{"otp"}},
+		watchword.AdmitRequest{Client: r.Client, Replaces: r.Replaces})
 }
 
 // A RequiredPasskey adds a passkey as first factor and completes the sign-in.
@@ -103,7 +105,8 @@ func (m *Manager) ConfirmRequired(ctx context.Context, r RequiredRequest) (Confi
 type RequiredPasskey struct {
 	Handle watchword.Secret // of CodeEnrolmentRequired
 	NewPasskey
-	Client watchword.Client
+	Client   watchword.Client
+	Replaces watchword.Secret // as in LoginRequest
 }
 
 // ConfirmRequiredPasskey adds the passkey of a creation and opens the session of the sign-in, in one transaction.
@@ -122,14 +125,16 @@ func (m *Manager) ConfirmRequiredPasskey(
 	if err != nil {
 		return Confirmation{}, nil, err
 	}
-	return m.addFirst(ctx, entry, made, r.Client)
+	return m.addFirst(ctx, entry, made, watchword.AdmitRequest{Client: r.Client, Replaces: r.Replaces})
 }
 
-// addFirst adds the first factor and opens the session of the sign-in that waits for it.
+// addFirst adds the first factor and opens the session of the sign-in that waits for it. Of r, it uses Client and
+// Replaces.
 func (m *Manager) addFirst(
-	ctx context.Context, entry string, e enrolled, client watchword.Client,
+	ctx context.Context, entry string, e enrolled, r watchword.AdmitRequest,
 ) (Confirmation, *watchword.SignIn, error) {
 	challenge, f, now := e.challenge, e.factor, e.factor.CreatedAt
+	r.Methods = e.proofs
 	done := Confirmation{Factor: f}
 	var admitted watchword.Admitted
 	var added watchword.Event
@@ -142,7 +147,7 @@ func (m *Manager) addFirst(
 		if err != nil {
 			return m.gone(err)
 		}
-		resumed, err := m.engine.Resume(waits, user, e.proofs, client, now)
+		resumed, err := m.engine.Resume(ctx, waits, user, r, now)
 		if err != nil {
 			return err
 		}
@@ -156,7 +161,7 @@ func (m *Manager) addFirst(
 		if err != nil {
 			return err
 		}
-		added = m.engine.Event(watchword.EventFactorAdded, user, admitted.Session(), client, now)
+		added = m.engine.Event(watchword.EventFactorAdded, user, admitted.Session(), r.Client, now)
 		added.Detail = string(f.Kind)
 		if done.Codes, err = m.insert(ctx, tx, challenge, f, addition{user, admitted.Session(), added}); err != nil {
 			return err

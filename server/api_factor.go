@@ -96,7 +96,7 @@ func (a *api) loginFactor(w http.ResponseWriter, r *http.Request) error {
 		return unacceptable("rememberDevice", watchword.FieldInvalid, "Only browsers with the step cookie are remembered.")
 	}
 	in, err := a.factors.Login(r.Context(), factors.LoginRequest{
-		Handle: handle, Client: a.clients.of(w, r), Remember: body.RememberDevice,
+		Handle: handle, Replaces: a.cookies.replaced(r, delivery), Client: a.clients.of(w, r), Remember: body.RememberDevice,
 		Proof: factors.Proof{TOTP: watchword.Secret(body.TOTP), RecoveryCode: watchword.Secret(body.RecoveryCode),
 			Passkey: body.Passkey},
 	})
@@ -123,6 +123,14 @@ func (a *api) handleOf(r *http.Request, body string) (handle watchword.Secret, d
 		return watchword.Secret(body), deliveryBody, nil
 	}
 	return watchword.Secret(cookie), "", nil
+}
+
+// deliveryOf returns how the tokens of a sign-in return, for a handle in the body or "".
+func deliveryOf(handle string) string {
+	if handle == "" {
+		return ""
+	}
+	return deliveryBody
 }
 
 // endStep deletes the step cookie when its challenge can't be used again. Clients without cookies see the code of the
@@ -311,6 +319,7 @@ func (a *api) confirmTOTP(w http.ResponseWriter, r *http.Request) error {
 func (a *api) confirmRequired(w http.ResponseWriter, r *http.Request, given codeBody, handle watchword.Secret) error {
 	done, in, err := a.factors.ConfirmRequired(r.Context(), factors.RequiredRequest{
 		Handle: handle, ID: r.PathValue("id"), Code: watchword.Secret(given.Code), Client: a.clients.of(w, r),
+		Replaces: a.cookies.replaced(r, deliveryOf(given.Handle)),
 	})
 	return a.firstFactor(w, r, http.StatusOK, given.Handle, completed{done, in, err})
 }
@@ -327,10 +336,7 @@ type completed struct {
 func (a *api) firstFactor(
 	w http.ResponseWriter, r *http.Request, status int, handle string, done completed,
 ) error {
-	delivery := ""
-	if handle != "" {
-		delivery = deliveryBody
-	}
+	delivery := deliveryOf(handle)
 	a.endStep(w, delivery, done.err)
 	if done.err != nil {
 		return done.err

@@ -90,7 +90,8 @@ func (a *api) addPasskey(w http.ResponseWriter, r *http.Request) error {
 		Ceremony: watchword.Secret(body.Ceremony), Credential: body.Credential, Name: body.Name}
 	if waits {
 		done, in, err := a.factors.ConfirmRequiredPasskey(r.Context(), factors.RequiredPasskey{
-			Handle: handle, NewPasskey: made, Client: a.clients.of(w, r)})
+			Handle: handle, NewPasskey: made, Client: a.clients.of(w, r),
+			Replaces: a.cookies.replaced(r, deliveryOf(body.Handle))})
 		return a.firstFactor(w, r, http.StatusCreated, body.Handle, completed{done, in, err})
 	}
 	who, err := authenticate(a.engine, r, nil)

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/base32"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -262,4 +263,48 @@ func requiring(t *testing.T, s *service) *service {
 	must(t, err)
 	s.document = readDocument(t, s.server, s.url)
 	return s
+}
+
+// Another tab signs in between the two steps, so the second step overwrites the cookie of that session.
+//
+// RT-16
+func TestSecondStepEndsTheSessionOfItsCookie(t *testing.T) {
+	t.Parallel()
+	s := requiring(t, start(t, func(o *watchword.Options) {
+		o.SecondFactor = watchword.FactorPolicy{Required: true, Roles: []string{"staff"}}
+	}, nil))
+	for name, send := range map[string]func(b *browser, api, page string, form map[string]string) answer{
+		"api": func(b *browser, api, _ string, form map[string]string) answer {
+			if code, ok := form["totp"]; ok {
+				return b.post(api, map[string]any{"code": code})
+			}
+			return b.post(api, map[string]any{"recoveryCode": form["recoveryCode"]})
+		},
+		"page": func(b *browser, _, page string, form map[string]string) answer { return b.submit(page, form) },
+	} {
+		b, email := s.browser(t), watchword.Address(name+"@example.com")
+		_, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{
+			Email: string(email), Password: goodPassword, Roles: []string{"staff"}})
+		must(t, err)
+		s.prove(t, email)
+		between := func(other string, code watchword.Code, finish func()) {
+			t.Helper()
+			want(t, b.post("/login", map[string]any{"email": email, "password": goodPassword}), 403, code)
+			token := b.register(other + "-" + string(email))
+			finish()
+			want(t, b.do("GET", "/api/auth/me", "", authorized(token)...), 401, watchword.CodeSessionEnded)
+			want(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
+		}
+		var recovery string
+		between("first", watchword.CodeEnrolmentRequired, func() {
+			begun := b.do("POST", "/api/auth/factors/totp", "")
+			want(t, begun, 201, "")
+			id, code := begun.text("id"), codeAt(t, secretIn(t, begun.text("secret")), 0)
+			a := send(b, "/factors/totp/"+id+"/confirm", "/login/setup/"+id, map[string]string{"totp": code})
+			recovery = regexp.MustCompile(`[0-9A-Z]{5}-[0-9A-Z]{5}`).FindString(string(a.raw))
+		})
+		between("second", watchword.CodeSecondFactorRequired, func() {
+			send(b, "/login/factor", "/login/factor", map[string]string{"recoveryCode": recovery})
+		})
+	}
 }

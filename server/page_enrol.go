@@ -90,7 +90,7 @@ func (p *pages) enrolForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	done, in, err := p.factors.ConfirmRequired(r.Context(), factors.RequiredRequest{
 		Handle: watchword.Secret(p.cookies.step.Value(r)), ID: r.PathValue("id"),
-		Code: watchword.Secret(form.Get("totp")), Client: p.clients.of(w, r),
+		Code: watchword.Secret(form.Get("totp")), Client: p.clients.of(w, r), Replaces: p.cookies.replaced(r, ""),
 	})
 	// After a wrong code the app of the user has the secret already, so the picture stays.
 	return p.enrolled(w, r, form, enrolment{done, in, err})
@@ -141,7 +141,7 @@ func (p *pages) enrolPasskeyForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	done, in, err := p.factors.ConfirmRequiredPasskey(r.Context(), factors.RequiredPasskey{
-		Handle: watchword.Secret(p.cookies.step.Value(r)), Client: p.clients.of(w, r),
+		Handle: watchword.Secret(p.cookies.step.Value(r)), Client: p.clients.of(w, r), Replaces: p.cookies.replaced(r, ""),
 		NewPasskey: factors.NewPasskey{Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form)},
 	})
 	return p.enrolled(w, r, form, enrolment{done, in, err})

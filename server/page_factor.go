@@ -170,7 +170,7 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	in, err := p.factors.Login(r.Context(), factors.LoginRequest{
 		Handle: watchword.Secret(p.cookies.step.Value(r)), Proof: proofIn(form), Client: p.clients.of(w, r),
-		Remember: form.Get("rememberDevice") != "",
+		Remember: form.Get("rememberDevice") != "", Replaces: p.cookies.replaced(r, ""),
 	})
 	switch watchword.CodeOf(err) {
 	case watchword.CodeChallengeInvalid:
