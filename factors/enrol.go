@@ -116,12 +116,25 @@ func (m *Manager) begin(
 			return err
 		}
 		challenge, _ = m.engine.NewChallenge(watchword.ChallengeTOTP, user, session, plain, now)
-		return tx.InsertChallenge(ctx, challenge)
+		return insertPending(ctx, tx, challenge)
 	})
 	if err != nil {
 		return Enrolment{}, err
 	}
 	return m.enrolment(user, challenge.ID, p.Secret), nil
+}
+
+// maxPending is how many enrolments or step-ups of one purpose a session can have open, for several tabs. The next one
+// replaces the oldest.
+const maxPending = 5
+
+// insertPending inserts the challenge of an enrolment. A sign-in that waits for its first factor has no session: the
+// attempts of its own challenge limit its enrolments.
+func insertPending(ctx context.Context, tx Tx, c watchword.Challenge) error {
+	if c.SessionID == "" {
+		return tx.InsertChallenge(ctx, c)
+	}
+	return tx.InsertSessionChallenge(ctx, c, maxPending)
 }
 
 // ended maps ErrNotFound of a session to the refusal of an ended session.

@@ -82,7 +82,7 @@ func (m *Manager) beginPasskey(
 			return err
 		}
 		challenge, handle = m.engine.NewChallenge(challengeCreate, c.user, c.session, plain, now)
-		return tx.InsertChallenge(ctx, challenge)
+		return insertPending(ctx, tx, challenge)
 	})
 	if err != nil {
 		return Ceremony{}, err

@@ -247,7 +247,7 @@ func (m *Manager) StepUpOptions(ctx context.Context, who watchword.Identity) (Ce
 		if options == nil {
 			return refuse(watchword.CodeNotFound, "This account has no passkey that works here.")
 		}
-		return tx.InsertChallenge(ctx, challenge)
+		return tx.InsertSessionChallenge(ctx, challenge, maxPending)
 	})
 	return Ceremony{Options: options}, err
 }

@@ -27,10 +27,13 @@ type Tx interface {
 	DeviceTx
 }
 
-// ChallengeTx reads and consumes challenges.
+// ChallengeTx creates, reads and consumes challenges.
 //
 // Unstable: stores implement it.
 type ChallengeTx interface {
+	// InsertSessionChallenge inserts c. Before, it deletes the challenges of the same user, session and purpose except
+	// the newest: with c, keep of them stay.
+	InsertSessionChallenge(ctx context.Context, c watchword.Challenge, keep int) error
 	// Challenge returns a challenge that has that purpose and has not expired.
 	Challenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
 	// ClaimChallenge counts an attempt and returns the challenge. It returns watchword.ErrNotFound if

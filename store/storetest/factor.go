@@ -237,6 +237,42 @@ var secondFactors = map[string]func(suite){
 		same(s, "user without factors", s.user(u.ID), u)
 	},
 
+	"SessionKeepsTheNewestChallengesOfAPurpose": func(s suite) {
+		u := s.addUser(1)
+		one := challengeOf(u, 1)
+		of := func(n int, change func(*watchword.Challenge)) watchword.Challenge {
+			c := one
+			c.ID, c.CreatedAt = uuidOf("000b", n), after(time.Duration(n)*time.Second)
+			change(&c)
+			return c
+		}
+		others := []watchword.Challenge{
+			of(2, func(c *watchword.Challenge) { c.Purpose = watchword.ChallengeTOTP }),
+			of(3, func(c *watchword.Challenge) { c.SessionID = Session(u.ID, 3).ID }),
+			of(4, func(c *watchword.Challenge) { c.UserID = User(2).ID }),
+		}
+		second, third := of(5, func(*watchword.Challenge) {}), of(6, func(*watchword.Challenge) {})
+		// The clock was set back.
+		earlier := of(7, func(c *watchword.Challenge) { c.CreatedAt = one.CreatedAt.Add(-time.Hour) })
+		for _, c := range append(others, one, second, third, earlier) {
+			s.factors(func(ctx context.Context, tx factors.Tx) error { return tx.InsertSessionChallenge(ctx, c, 2) })
+		}
+		left := func(c watchword.Challenge) bool {
+			var err error
+			s.update(func(ctx context.Context, tx watchword.Tx) error {
+				_, err = tx.(factors.Tx).Challenge(ctx, c.ID, c.Purpose, Start)
+				return nil
+			})
+			return err == nil
+		}
+		for n, c := range append(others, third, earlier) {
+			same(s, fmt.Sprint("kept ", n), left(c), true)
+		}
+		for n, c := range []watchword.Challenge{one, second} {
+			same(s, fmt.Sprint("deleted ", n), left(c), false)
+		}
+	},
+
 	"DeviceIsUsedUntilItsEndOrAChangeOfFactors": func(s suite) {
 		u, other := s.addUser(1), s.addUser(2)
 		d := factors.Device{ID: uuidOf("000c", 1), UserID: u.ID, Name: "Firefox on Linux", CreatedAt: after(time.Hour),

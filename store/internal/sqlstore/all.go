@@ -133,6 +133,7 @@ func factorStatements() []Statement {
 		{"claimChallenge", claimChallenge, ByFactor},
 		{"takeChallenge", takeChallenge, ByFactor},
 		{"deleteChallenges", deleteChallenges, ByUser},
+		{"deleteOldChallenges", deleteOldChallenges, ByUser},
 		{"insertDevice", insertDevice, ByFactor},
 		{"selectDevices", selectDevices, ByUser},
 		{"useDevice", useDevice, ByFactor},

@@ -92,6 +92,11 @@ const (
 	// condition on attempts, because the fifth attempt may be the right one.
 	takeChallenge    = `DELETE FROM challenges WHERE id = $1 AND purpose = $2 AND expires_at > $3`
 	deleteChallenges = `DELETE FROM challenges WHERE user_id = $1`
+	// deleteOldChallenges keeps the newest $4 challenges. Without it, a session could fill the table: its enrolments
+	// and step-ups have no other limit.
+	deleteOldChallenges = `DELETE FROM challenges WHERE user_id = $1 AND session_id = $2 AND purpose = $3 AND id NOT IN
+		(SELECT id FROM challenges WHERE user_id = $1 AND session_id = $2 AND purpose = $3
+			ORDER BY created_at DESC, id DESC LIMIT $4)`
 
 	// claimStep settles the race of two requests with one code: the counter only grows, so the
 	// second one changes no row. This also holds across challenges and processes.
@@ -128,6 +133,14 @@ const (
 func (t Tx) InsertChallenge(ctx context.Context, c watchword.Challenge) error {
 	_, err := t.exec(ctx, insertChallenge, values(challengeRow(&c))...)
 	return err
+}
+
+// InsertSessionChallenge makes room first: after a clock was set back, the new challenge must not count as the oldest.
+func (t Tx) InsertSessionChallenge(ctx context.Context, c watchword.Challenge, keep int) error {
+	if _, err := t.exec(ctx, deleteOldChallenges, c.UserID, c.SessionID, string(c.Purpose), keep-1); err != nil {
+		return err
+	}
+	return t.InsertChallenge(ctx, c)
 }
 
 func (t Tx) InsertLoginChallenge(ctx context.Context, c watchword.Challenge) ([]watchword.OfferedFactor, error) {
