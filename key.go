@@ -63,8 +63,8 @@ func LoadOrCreateMasterKey(path string) ([]byte, error) {
 	return key, err
 }
 
-// FinishReseal returns the master key that opens the store: master, as read from the file at path, or its
-// successor, if a replacement was interrupted after the store was resealed (seal.Finish).
+// FinishReseal returns the master key that opens the store. This is master, as read from the file at path. If a
+// replacement was interrupted after the store was resealed, it is the successor (seal.Finish).
 //
 // Unstable: for the program watchword.
 func FinishReseal(ctx context.Context, store Store, path string, master []byte) ([]byte, error) {

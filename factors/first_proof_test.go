@@ -97,26 +97,3 @@ func TestInvitationThatDeletesFactorsWaitsForANewOne(t *testing.T) {
 		r.enrolRequired(t, a, refusal.Challenge.Handle)
 	}, requireFactors)
 }
-
-// The creator of an unproven account adds a factor while the owner of the address waits for the hash of a new password.
-func TestFirstProofDeletesAFactorOfTheLastMoment(t *testing.T) {
-	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.signUp(t, "ada@example.com")
-		add := r.preparedAddition(t, a)
-		must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, "olive@example.com"))
-		a.who = r.identity(t, a.in)
-		link := r.mail(t, watchword.MailVerify).Token
-		store := &hookedStore{Store: unclocked{r.store}, at: beforeTransaction, change: func() { add(r.Manager) }}
-		engine, err := watchword.New(t.Context(), store, r.opts)
-		must(t, err)
-		t.Cleanup(engine.Close)
-		store.updates = 1 // the next one is that of the reset
-		_, err = engine.ResetPassword(t.Context(), link, "the horse of the owner", phone)
-		must(t, err)
-		user, err := r.Operator().FindUserByID(t.Context(), a.who.User.ID)
-		must(t, err)
-		if user.Factors != 0 || !user.Verified() || store.updates < 2 {
-			t.Errorf("the owner is %+v", user)
-		}
-	})
-}
