@@ -67,9 +67,9 @@ var (
 
 	// endOldest keeps the newest sign-ins, not the last used sessions. The caller holds the
 	// lock of a sign-in, so no other sign-in adds a session meanwhile.
-	endOldest = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ` + alive(5) + `
-		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ` + alive(5) + `
-			ORDER BY created_at DESC, id DESC LIMIT $4) RETURNING id`
+	endOldest = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ` + alive(4) + `
+		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ` + alive(4) + `
+			ORDER BY created_at DESC, id DESC LIMIT $8) RETURNING id`
 
 	// rotation is rules 1 and 2. It settles the race between two requests with the
 	// same token: the condition on generation holds for the first one only. The second
@@ -272,7 +272,7 @@ func (t Tx) EndSessions(
 func (t Tx) EndOldestSessions(
 	ctx context.Context, id watchword.UserID, keep int, why watchword.EndReason, c watchword.Cutoffs,
 ) ([]watchword.SessionID, error) {
-	return rows(ctx, t, scanSessionID, endOldest, append([]any{millis(c.Now), why, id, keep}, aliveArgs(c)...)...)
+	return rows(ctx, t, scanSessionID, endOldest, slices.Concat([]any{millis(c.Now), why, id}, aliveArgs(c), []any{keep})...)
 }
 
 // EndNextSessions returns after itself and 0 when no session is left.
