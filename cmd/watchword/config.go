@@ -92,7 +92,7 @@ type Settings struct {
 	PasskeyRPID     string        `name:"passkey-rp-id" group:"accounts" help:"Domain that passkeys are bound to: the host of the public URL, or a parent domain. A later change makes all passkeys unusable. Empty: the host of the public URL."`
 	LinkProven      string        `name:"link-proven" default:"ask" oneof:"ask,auto" group:"accounts" help:"auto: a sign-in with a provider opens the proven account with the same address at once, if the provider vouches for the address. ask: the user signs in to that account first."`
 	VerifyTTL       time.Duration `name:"verify-ttl" default:"24h" min:"1s" max:"720h" group:"accounts" help:"Lifetime of a mailed link that verifies an address."`
-	ResetTTL        time.Duration `name:"reset-ttl" default:"15m" min:"1s" max:"24h" group:"accounts" help:"Lifetime of a mailed link that resets a password."`
+	ResetTTL        time.Duration `name:"reset-ttl" default:"15m" min:"1s" max:"30m" group:"accounts" help:"Lifetime of a mailed link that resets a password."`
 
 	// The development mailbox shows every mail without a sign-in. It needs a loopback public URL
 	// for this reason.

@@ -201,6 +201,7 @@ var refusals = []struct {
 		want: []string{"session-idle…48h is longer than session-max, 24h…"}},
 	{name: "sessions too short", args: "--session-idle=1s --session-max=1s",
 		want: []string{"session-idle…is too short…", "session-max…is too short…"}},
+	{name: "reset links too long", args: "--reset-ttl=31m", want: []string{"reset-ttl…31m is too long. Write 30m or less…"}},
 	{name: "no sessions", args: "--max-sessions=0", want: []string{"max-sessions…is not a number from 1 to 10000…"}},
 	{name: "always forgiving", args: "--rotation-clean=0",
 		want: []string{"rotation-clean…is not a number from 1 to 1000…"}},

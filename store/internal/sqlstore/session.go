@@ -272,7 +272,8 @@ func (t Tx) EndSessions(
 func (t Tx) EndOldestSessions(
 	ctx context.Context, id watchword.UserID, keep int, why watchword.EndReason, c watchword.Cutoffs,
 ) ([]watchword.SessionID, error) {
-	return rows(ctx, t, scanSessionID, endOldest, slices.Concat([]any{millis(c.Now), why, id}, aliveArgs(c), []any{keep})...)
+	args := slices.Concat([]any{millis(c.Now), why, id}, aliveArgs(c), []any{keep})
+	return rows(ctx, t, scanSessionID, endOldest, args...)
 }
 
 // EndNextSessions returns after itself and 0 when no session is left.
