@@ -1,5 +1,6 @@
 """Follows Watchword's revocation feed, so that tokens of ended sessions are rejected within a second."""
 
+import sys
 import threading
 import time
 import urllib.request
@@ -27,7 +28,7 @@ class Feed:
                         if line.startswith(b"data:"):
                             self.take(line[5:].strip().decode())
             except Exception as error:  # of any kind: without this thread, tokens of ended sessions are accepted
-                print(f"can't read the revocation feed: {error}", flush=True)
+                print(f"can't read the revocation feed: {error}", file=sys.stderr)
             time.sleep(0.2)
 
     def take(self, token):
