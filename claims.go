@@ -31,7 +31,7 @@ type Claims struct {
 }
 
 // A ClaimValue says from which data a claim is computed, at each sign-in and refresh. Besides these constants,
-// "@public.plan" is the member plan of User.Metadata, and "@public.a.b" is a member of a member.
+// "@public.plan" is the value of "plan" in User.Metadata, and "@public.a.b" is a nested value.
 type ClaimValue string
 
 const (

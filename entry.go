@@ -39,8 +39,8 @@ type entry struct {
 	replaces []SessionID // the sessions whose cookie this sign-in overwrites
 }
 
-// newEntry gives the session its id and adds the session of the refresh token to those that it
-// replaces, if the token is genuine. The token is not judged.
+// newEntry sets the id. If the token replaces is genuine, even an old one, it adds the token's
+// session to those that the entry replaces.
 func (e *Engine) newEntry(ctx context.Context, n entry, replaces Secret) (entry, error) {
 	n.id = SessionID(newID())
 	presented, err := e.keys.parseRefresh(ctx, replaces)
@@ -118,9 +118,9 @@ type outcome struct {
 }
 
 // admit opens the session of an entry in the flow's transaction, stores a challenge if a second factor is due, or
-// returns the refusal of decideEntry. It ends the replaced sessions, makes room and inserts, in this order: after a
-// clock was set back, the new session must not count as the oldest. event is the flow's own. The flow commits and then
-// calls enter.
+// returns the refusal of decideEntry. It ends the replaced sessions and those above the limit before it inserts:
+// after a clock was set back, the new session could count as the oldest. event is that of the flow. The flow
+// commits and then calls enter.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
 	decided := decideEntry(n.user, e.opts, n.proofs)
 	if device, ok := e.remembered(n.user, n.client); ok && decided.challenge == ChallengeLogin {

@@ -131,8 +131,9 @@ func loginFields(r LoginRequest) (Address, error) {
 	return email, nil
 }
 
-// knownPassword returns the hash that a login is compared with: of the account, or else of the newest waiting sign-up,
-// or "". A login is always compared with one hash, so that its duration does not depend on the number of sign-ups.
+// knownPassword returns the hash that a login is compared with: that of the account, else of the newest sign-up,
+// else "". A login is always compared with one hash, so that its duration does not depend on the number of
+// sign-ups.
 func (e *Engine) knownPassword(u User, waiting []Signup) Secret {
 	if u.ID != "" || len(waiting) == 0 {
 		return u.PasswordHash
@@ -200,9 +201,9 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	return ok, err
 }
 
-// upgradedHash returns the hash that the account gets at this sign-in: a new one if the hash has other parameters or
-// was imported. The account keeps its hash if the password is too long for bcrypt, and, until its next sign-in, while
-// the pool is busy.
+// upgradedHash returns the hash that the account gets at this sign-in: a new one if the hash has other parameters
+// or was imported. The account keeps its hash if the password is too long for bcrypt. If the pool is busy, the next
+// sign-in tries again.
 func (e *Engine) upgradedHash(ctx context.Context, c Client, hash, given Secret) (Secret, error) {
 	if !passhash.NeedsRehash(string(hash), e.hashing.params) {
 		return hash, nil

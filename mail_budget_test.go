@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// worksAsReset reports whether a link would set a password. It does not consume it.
+// worksAsReset reports whether a link would set a password, without consuming the link.
 func (r *rig) worksAsReset(t *testing.T, token watchword.Secret) bool {
 	t.Helper()
 	err := r.ResetPassword(t.Context(), token, "short", laptop)

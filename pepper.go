@@ -11,9 +11,9 @@ import (
 // config.pepper). The hash of an imported account contains the id of its pepper. The pepper itself is a key
 // (KeyPepper), sealed under the master key:
 //
-//   - The hash does not contain it, so a copy of the database does not reveal it.
-//   - Every server on the store finds it. There is no setting to forget, and Reseal
-//     includes it.
+//   - Without the master key, a copy of the database does not reveal it.
+//   - Every server reads it from the store, so it needs no setting. Reseal encrypts
+//     it again.
 //   - Its id is a MAC of the pepper with the secret of KeyImport, so each pepper is
 //     stored once.
 //

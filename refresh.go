@@ -21,8 +21,8 @@ import (
 //     statement of the store.
 //  3. For any other token, the session is read and judged (rotation.go). A repeat
 //     writes no row. A late parent and a reuse are written by a conditional
-//     statement, and committed before the response. So is a token that is newer than
-//     its session, which proves that the store lost commits.
+//     statement, and committed before the response. The same holds for a token newer
+//     than its session: the store has lost commits.
 //  4. The successor is computed, not stored. Two requests for one generation get
 //     the same token, so a session can't fork.
 

@@ -111,7 +111,7 @@ func Judge(r Rotation, policy RotationPolicy, p Presentation) (Verdict, Rotation
 	}
 	switch {
 	case p.Generation > r.Generation:
-		// The MAC is valid but the session is older: the store was restored from a backup.
+		// A genuine token is newer than its session: the store was restored from a backup.
 		return VerdictEnded, r
 	case p.Generation == r.Generation:
 		return VerdictRotate, r.next(p.Agent, now)

@@ -176,7 +176,7 @@ type SessionTx interface {
 	InsertSession(context.Context, Session) error
 	// Session returns a session, alive or ended, with its user. The session of a deleted user is not found.
 	Session(context.Context, SessionID) (Session, User, error)
-	// SessionAlone returns a session, also of a deleted user.
+	// SessionAlone returns a session, even of a deleted user.
 	SessionAlone(context.Context, SessionID) (Session, error)
 	// Sessions lists the user's live sessions, the last used first.
 	Sessions(context.Context, UserID, Cutoffs) ([]Session, error)

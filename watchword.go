@@ -81,8 +81,8 @@ type Options struct {
 	// NoVerifyMail sends no mail at sign-up. It applies to SignupOpen only. Default: false.
 	NoVerifyMail bool
 
-	// SecondFactor selects the accounts that must have a second factor. With SignupOpen, it excludes NoVerifyMail,
-	// because only a proven address may add a factor. Default: none.
+	// SecondFactor selects the accounts that must have a second factor. With SignupOpen, NoVerifyMail must be
+	// false, because only a proven address may add a factor. Default: none.
 	SecondFactor FactorPolicy
 	// StepUpAge is how long after a proof a session may change factors. An account with a factor also needs such a
 	// session to change its address or password, or to be deleted. Default: 5 min.
@@ -321,7 +321,8 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 // PublicURL returns the URL at which clients reach the server.
 func (e *Engine) PublicURL() string { return e.opts.PublicURL }
 
-// Signup returns who may create an account, and whether a mail follows that verifies the address.
+// Signup returns who may create an account, and whether sign-up mails a link to verify the
+// address.
 func (e *Engine) Signup() (mode SignupMode, mails bool) { return e.opts.Signup, !e.opts.NoVerifyMail }
 
 // now returns the current time in the precision of a store (milliseconds). A flow

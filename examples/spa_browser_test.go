@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// The browser client in a real Chromium, with its locks, channels and cookies, over two
-// origins, with the built server. Access tokens live for 10 s. Without a grace period, a
-// mistake of the client signs the user out.
+// These tests run the browser client in a real Chromium, on another origin than the
+// built server. Access tokens live for 10 s. Without a grace period, a mistake of the
+// client signs the user out.
 
 // Not parallel, because building the client reloads the open pages of other tests.
 func TestFrontEndOfTheSinglePageApplicationStaysSignedIn(t *testing.T) {

@@ -175,7 +175,7 @@ func TestStoreLostDuringASignInOpensNothingByHalf(t *testing.T) {
 					t.Errorf("%d sessions after the fault", got)
 				}
 				r.wantNoWeakSession(t, a)
-				// The same request again succeeds unless it was committed.
+				// A retry succeeds unless the first attempt was committed.
 				if _, err = r.Manager.Login(t.Context(), request); committed == 1 {
 					wantCode(t, err, watchword.CodeChallengeInvalid)
 				} else {

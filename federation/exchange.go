@@ -58,7 +58,7 @@ type pendingExchange struct {
 	Link string `json:"link,omitempty"` // the handle of CodeLinkRequired: the code opens no session
 }
 
-// insertCode stores the challenge of a code, for the account that the identity opens or may be linked to.
+// insertCode creates a code and stores its challenge. u is the account to sign in to, or to link to.
 func (m *Manager) insertCode(
 	ctx context.Context, tx Tx, s settlement, u watchword.User, p pendingExchange,
 ) (watchword.Secret, error) {

@@ -28,7 +28,7 @@ type Tx interface {
 type ObjectTx interface {
 	// Metadata returns the zero Metadata for an account without any.
 	Metadata(context.Context, watchword.UserID) (Metadata, error)
-	// PrivateMetadata returns the private objects, without empty ones, of the accounts from one address to another.
+	// PrivateMetadata returns the non-empty private objects of the accounts with addresses from first to last.
 	PrivateMetadata(ctx context.Context, first, last watchword.Address) (map[watchword.UserID]string, error)
 	// SetMetadata stores both objects and Version, if the stored version still equals was (0: no
 	// row).

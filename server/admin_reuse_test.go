@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The whole way: a browser refreshes, another one presents the copy of an old token, and support asks why. The answer
+// End to end: a browser refreshes, another one presents a copy of an old token, and support asks why. The answer
 // names both devices.
 //
 // AZ-2

@@ -168,7 +168,8 @@ func recoverPanics(log *slog.Logger, fail failFunc) middleware {
 				if cause == http.ErrAbortHandler {
 					panic(cause)
 				}
-				// Not at a bounded rate: each panic is a bug, and its stack is the only trace.
+				// There is no rate limit, because each panic is a bug and its stack is the only
+				// trace.
 				log.Error("a request panicked", slog.String("request_id", w.Header().Get(requestIDHeader)),
 					slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
 				if recorded, ok := w.(*recorder); ok && recorded.status == 0 {
@@ -217,7 +218,7 @@ type closingBody struct {
 }
 
 // Read marks the connection for closing after a failed read: the rest of the body could be taken
-// for the next request. A body that is too large is closed by net/http itself.
+// for the next request. If a body is too large, net/http itself closes the connection.
 func (b *closingBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	var tooLarge *http.MaxBytesError

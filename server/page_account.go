@@ -135,7 +135,7 @@ func (p *pages) change(name string, do accountForm, then func(http.ResponseWrite
 		if p.stepUpFirst(w, r, pathAccount, refused) {
 			return nil
 		}
-		// The account is read again: the form may have failed because something else changed it.
+		// The account is read again, because another request may have changed it.
 		v, err := p.accountView(r, who)
 		if err != nil {
 			return err

@@ -149,8 +149,8 @@ func (p *pages) showClosed(w http.ResponseWriter, r *http.Request) error {
 }
 
 // messagePage is the data of a page that only shows a message. String returns the text, for
-// templates of operators that print the data as a whole. A page of its own is needed where a
-// redirect would lose the message or reveal it in the URL.
+// custom templates that print the data itself. A separate page is needed where a redirect
+// would lose the message or reveal it in the URL.
 type messagePage struct {
 	Title, Text string    // keys of texts; in the template, the texts
 	Undo        time.Time // until when the previous address can take the account back; zero: it can't

@@ -16,8 +16,8 @@ const (
 	pathAPI     = "/api/auth"
 	pathRefresh = pathAPI + "/refresh"
 
-	// A request for the account or the session of another user is logged by its route, so the
-	// paths have names (isLogged).
+	// isLogged needs these paths: it logs refused requests for the accounts and sessions of
+	// other users.
 	pathUsers    = pathAPI + "/users/"    // followed by an id
 	pathSessions = pathAPI + "/sessions/" // followed by an id
 
@@ -41,7 +41,7 @@ const (
 func isAPI(path string) bool { return strings.HasPrefix(path, "/api/") }
 
 // isOpen reports whether a path is a public document, which scripts of every origin may read. The
-// list is short on purpose: these paths get no check of the host and no limit of origins.
+// list is short on purpose: the server does not check the host and the origin of these requests.
 func isOpen(path string) bool {
 	switch path {
 	case pathJWKS, pathOpenIDConfiguration, pathServerMetadata, pathRevocations, pathStream, pathRelatedOrigins:
@@ -50,8 +50,8 @@ func isOpen(path string) bool {
 	return false
 }
 
-// A handler writes a response, or returns an error before it writes. The rule makes error
-// handling one function, errorResponder.fail. A handler that has begun a response, such as a
+// A handler writes a response, or returns an error before it writes. With this rule,
+// errorResponder.fail handles all errors. A handler that has begun a response, such as a
 // stream, returns nil even if the client is gone.
 type handler func(http.ResponseWriter, *http.Request) error
 
@@ -191,8 +191,8 @@ func (a *api) routes() []route {
 	return a.side.filter(all)
 }
 
-// An adminRoute is a route whose guard is checked before its handler runs. Its handler has another
-// type than that of a route, so no row of one table fits into the other by mistake.
+// An adminRoute is a route whose guard is checked before its handler runs. Its handler has a
+// different type, so that a row can't be put into the wrong table.
 type adminRoute struct {
 	method, path string
 	handle       adminHandler

@@ -52,9 +52,9 @@ type Lister interface {
 	UsersBetween(ctx context.Context, from, below watchword.Address, limit int) ([]watchword.User, error)
 }
 
-// Find lists up to limit accounts that the filter selects, with addresses after the given one ("" starts at the
-// first), in the order of addresses. It reads pages, each in a transaction of its own, so a running server can write
-// in between.
+// Find returns at most limit accounts that match the filter, ordered by address. The list begins after the given
+// address ("": with the first). Find reads each page in a separate transaction, so a running server can write in
+// between.
 func Find(
 	ctx context.Context, users Lister, f Filter, after watchword.Address, limit int,
 ) (found []watchword.User, err error) {

@@ -85,7 +85,7 @@ working directory is read as environment, below the real one. A secret can also 
 An unknown name, a value that can't be read, or a dangerous combination stops the start (exit code 2) with one message for
 each fault that says what to write instead. ` + "`watchword config`" + ` prints what is in effect and where it comes from.
 `)
-	// An empty Settings has the tags, and no value of this machine gets into the document.
+	// Settings is empty, so that the document contains no value of this machine.
 	settings := (&Settings{}).list()
 	for _, group := range settingGroups {
 		fmt.Fprintf(&b, "\n## %s\n\n| setting | default | meaning |\n| --- | --- | --- |\n", group.title)

@@ -19,7 +19,7 @@ type explainCmd struct {
 
 // Run prints the answer. An account without a session is an answer and no error: exit code 0.
 func (c *explainCmd) Run(ctx context.Context, p *program) error {
-	// The time is read before the store is opened: a typing error costs no connection.
+	// --at is parsed before the store is opened, so a typo costs no connection.
 	at, err := parseMoment(c.At, time.Now())
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// A Row is the result of one list.
+// A Row holds the measurements of one list.
 type Row struct {
 	Name   string
 	Items  int           // of all measured pages together

@@ -5,7 +5,7 @@ const retryPause = 200 // ms before the second attempt, if the server names no t
 const maxRetryAfter = 10 // s; a longer wait is left to the program
 
 export interface AdminOptions {
-  /** The URL of the server, such as https://id.example.com. Without TLS only on the loopback. */
+  /** The URL of the server, such as https://id.example.com. http is allowed only on loopback. */
   url: string
   /**
    * A service key, or the access token of an administrator. A function is called for each attempt, because an

@@ -28,8 +28,8 @@ const (
 	hasTOTP    = `(SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id AND factors.kind = 'totp') > 0`
 	hasPasskey = `(SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id AND factors.kind = 'passkey') > 0`
 
-	// isSelected takes state and factor of a filter as $3 and $4. The store filters, because a list of few among many
-	// accounts would otherwise carry thousands of rows to the caller. The state is that of admin.Account.State.
+	// isSelected takes state and factor of a filter as $3 and $4. The query filters, because the caller would
+	// otherwise receive thousands of rows to find a few accounts. States are those of admin.Account.State.
 	isSelected = `($3 = '' OR $3 = CASE WHEN users.disabled_at <> 0 THEN 'disabled'
 			WHEN users.verified_at = 0 THEN 'unverified' ELSE 'active' END)
 		AND ($4 = '' OR ($4 <> 'none') = ((SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id
@@ -116,8 +116,8 @@ func (t Tx) LastWithRole(
 	return last, found, err
 }
 
-// HasAdmin locks a row first that all such transactions share, so the query reads a snapshot from after the wait. The
-// engine creates this row when it starts. Without it there is no lock, so HasAdmin then fails.
+// HasAdmin first locks a row that all such transactions lock, so its query sees their commits. The engine creates
+// this row when it starts. Without it there is no lock, so HasAdmin then fails.
 func (t Tx) HasAdmin(ctx context.Context) (bool, error) {
 	_, err := t.HoldKey(ctx, watchword.KeyService)
 	switch {

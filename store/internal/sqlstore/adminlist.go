@@ -18,7 +18,7 @@ var (
 	selectEventsBefore = `SELECT ` + eventColumns + ` FROM events WHERE ` + older + ` ORDER BY at DESC, id DESC LIMIT $4`
 	selectUserEvents   = `SELECT ` + eventColumns + ` FROM events WHERE ` + older + ` AND user_id = $4
 		ORDER BY at DESC, id DESC LIMIT $5`
-	// As selectLastEvent, it may read many events of other kinds. Its range is some days.
+	// Like selectLastEvent, it may read many events of other kinds. Its range is a few days.
 	selectSystemEvents = `SELECT ` + eventColumns + ` FROM events WHERE user_id = '' AND kind = $1
 		AND at >= $2 AND at <= $3 ORDER BY at DESC, id DESC LIMIT $4`
 

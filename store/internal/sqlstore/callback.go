@@ -30,7 +30,7 @@ const (
 				WHERE ended_at = 0 AND expires_at > feed.queued_expired AND expires_at <= $2
 				ORDER BY expires_at LIMIT $1) AS expired), queued_expired)
 		FROM feed WHERE id = 1`
-	// advanceQueued settles the race of two processes that queue the same batch.
+	// advanceQueued settles the race between two processes that queue the same batch.
 	advanceQueued = `UPDATE feed SET queued_ended = $1, queued_expired = $2
 		WHERE id = 1 AND queued_ended = $3 AND queued_expired = $4`
 	// queueEnded has no condition on the user, because a deleted account has ended sessions too.

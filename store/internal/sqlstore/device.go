@@ -22,8 +22,8 @@ func deviceRow(d *factors.Device) []column {
 	}
 }
 
-// unchanged makes every change of a user's factors end the user's devices, even in the same
-// millisecond. Flows that change factors need not delete the rows. They are swept when they expire.
+// unchanged excludes devices that are not newer than the last change of the user's factors. Flows
+// that change factors need not delete the rows. They are swept when they expire.
 const unchanged = `created_at > (SELECT factors_changed_at FROM users WHERE users.id = devices.user_id)`
 
 var (
@@ -33,7 +33,7 @@ var (
 )
 
 const (
-	// useDevice settles the race of a sign-in with the end of its device: a row that was deleted
+	// useDevice settles the race between a sign-in and the end of its device: a row that was deleted
 	// first is not changed. The caller holds the user's row, so the sub-select is current.
 	useDevice = `UPDATE devices SET last_used_at = $1
 		WHERE id = $2 AND user_id = $3 AND created_at > $4 AND expires_at > $1 AND ` + unchanged

@@ -64,7 +64,7 @@ var (
 	selectChallenge = `SELECT ` + names("challenges", challengeRow(new(watchword.Challenge))) + ` FROM challenges
 		WHERE id = $1 AND purpose = $2 AND expires_at > $3`
 
-	// claimChallenge settles the race of parallel guesses: each one is counted before its code is
+	// claimChallenge settles the race between parallel guesses: each one is counted before its code is
 	// looked at, and the sixth changes no row. 5 is watchword.ChallengeAttempts.
 	claimChallenge = `UPDATE challenges SET attempts = attempts + 1
 		WHERE id = $1 AND purpose = $2 AND expires_at > $3 AND attempts < 5
@@ -75,7 +75,7 @@ var (
 		names("factors", factorRow(new(factors.Factor))) + ` FROM users JOIN factors ON factors.user_id = users.id
 		WHERE users.id = $1 ORDER BY factors.created_at, factors.id`
 
-	// insertFactor settles the race of two confirmations, and the race of two accounts for one
+	// insertFactor settles the race between two confirmations, and between two accounts for one
 	// passkey: the ids are unique.
 	insertFactor = insertInto("factors", factorRow(new(factors.Factor)), "VALUES (%s) ON CONFLICT DO NOTHING")
 
@@ -83,12 +83,12 @@ var (
 	selectFactors = `SELECT ` + names("factors", factorRow(new(factors.Factor))) + ` FROM factors
 		WHERE user_id = $1 ORDER BY created_at, id`
 
-	// proveSession settles the race of a step-up with the end of the session.
+	// proveSession settles the race between a step-up and the end of the session.
 	proveSession = `UPDATE sessions SET methods = $1, authenticated_at = $2 WHERE id = $3 AND ` + alive(4)
 )
 
 const (
-	// takeChallenge settles the race of two right codes: the deletion succeeds once. It has no
+	// takeChallenge settles the race between two right codes: the deletion succeeds once. It has no
 	// condition on attempts, because the fifth attempt may be the right one.
 	takeChallenge    = `DELETE FROM challenges WHERE id = $1 AND purpose = $2 AND expires_at > $3`
 	deleteChallenges = `DELETE FROM challenges WHERE user_id = $1`
@@ -98,7 +98,7 @@ const (
 		(SELECT id FROM challenges WHERE user_id = $1 AND session_id = $2 AND purpose = $3
 			ORDER BY created_at DESC, id DESC LIMIT $4)`
 
-	// claimStep settles the race of two requests with one code: the counter only grows, so the
+	// claimStep settles the race between two requests and one code: the counter only grows, so the
 	// second one changes no row. This also holds across challenges and processes.
 	claimStep    = `UPDATE factors SET counter = $1, last_used_at = $2 WHERE id = $3 AND user_id = $4 AND counter < $1`
 	renameFactor = `UPDATE factors SET name = $1 WHERE id = $2 AND user_id = $3`
@@ -107,7 +107,7 @@ const (
 	deleteFactor  = `DELETE FROM factors WHERE id = $1 AND user_id = $2 AND (kind <> 'passkey' OR ` + anotherWayIn + `)`
 	deleteFactors = `DELETE FROM factors WHERE user_id = $1`
 
-	// The statements of DeleteFactors. Those of DeleteUser have no time.
+	// DeleteFactors uses these. DeleteUser uses those without a time.
 	deleteFactorsSince = `DELETE FROM factors WHERE user_id = $1 AND created_at >= $2`
 	deleteCodesSince   = `DELETE FROM recovery_codes WHERE user_id = $1 AND created_at >= $2`
 	deleteDevicesSince = `DELETE FROM devices WHERE user_id = $1 AND created_at >= $2`
@@ -124,7 +124,7 @@ const (
 
 	insertRecoveryCode  = `INSERT INTO recovery_codes (user_id, hash, created_at) VALUES ($1, $2, $3)`
 	selectRecoveryCodes = `SELECT COUNT(*), COALESCE(MAX(created_at), 0) FROM recovery_codes WHERE user_id = $1`
-	// takeRecoveryCode settles the race of two uses of one code: the deletion succeeds once.
+	// takeRecoveryCode settles the race between two uses of one code: the deletion succeeds once.
 	takeRecoveryCode    = `DELETE FROM recovery_codes WHERE user_id = $1 AND hash = $2`
 	deleteRecoveryCodes = `DELETE FROM recovery_codes WHERE user_id = $1`
 )
@@ -165,7 +165,7 @@ func (t Tx) Challenge(
 }
 
 // ClaimChallenge must be committed before the code is looked at, see claimChallenge. The row that
-// it returns has the attempt already: RETURNING shows the new values on both engines.
+// it returns counts the attempt: RETURNING shows the new values on both databases.
 func (t Tx) ClaimChallenge(
 	ctx context.Context, id string, purpose watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
@@ -226,14 +226,14 @@ func (t Tx) DeleteFactor(
 	return t.change(ctx, deleteFactor, factor, id, spare, idList(offered))
 }
 
-// CountFactors is a statement of its own after the caller's lock, so that its sub-select sees what
-// a transaction has committed that held the lock before.
+// CountFactors is a separate statement after the caller's lock, so that its sub-select sees the
+// commit of the previous lock holder.
 func (t Tx) CountFactors(ctx context.Context, id watchword.UserID, changed time.Time) error {
 	return t.changeRow(ctx, countFactors, id, millis(changed))
 }
 
 // DeleteFactors changes the user's row first. It thereby waits for a concurrent enrolment, and
-// deletes what that has inserted.
+// deletes its factor as well.
 func (t Tx) DeleteFactors(ctx context.Context, id watchword.UserID, since, changed time.Time) error {
 	if err := t.changeRow(ctx, lockFactors, id); err != nil {
 		return err

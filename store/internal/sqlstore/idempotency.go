@@ -23,7 +23,7 @@ func recordRow(r *admin.Record) []column {
 }
 
 var (
-	// claimRecord settles the race of two requests with one key: one of them inserts the row. A row that has
+	// claimRecord settles the race between two requests and one key: one of them inserts the row. A row that has
 	// expired is taken over, and the sweep may delete it at any time.
 	claimRecord = insertInto("idempotency", recordRow(new(admin.Record)), `VALUES (%s)
 		ON CONFLICT (owner, key) DO UPDATE SET request_hash = excluded.request_hash, status = 0, result_id = '',
@@ -33,8 +33,8 @@ var (
 )
 
 const (
-	// Both require that the request still has its claim, which expires_at identifies. A request that took longer must
-	// not change the record of the one that took over, which is mostly a repetition with the same hash.
+	// Both require that the request still holds its claim, which expires_at identifies. After the claim has
+	// expired, another request may hold it, usually a retry with the same hash.
 	finishRecord = `UPDATE idempotency SET status = $1, result_id = $2, expires_at = $3
 		WHERE owner = $4 AND key = $5 AND status = 0 AND expires_at = $6`
 	dropRecord = `DELETE FROM idempotency WHERE owner = $1 AND key = $2 AND status = 0 AND expires_at = $3`

@@ -28,7 +28,7 @@ func identityRow(i *federation.Identity) []column {
 }
 
 var (
-	// insertIdentity settles the race of two first sign-ins of one identity: the index on issuer and
+	// insertIdentity settles the race between two first sign-ins of one identity: the index on issuer and
 	// subject is unique. The second one inserts no row, and its account is rolled back.
 	insertIdentity = insertInto("identities", identityRow(new(federation.Identity)),
 		"VALUES (%s) ON CONFLICT DO NOTHING")
@@ -53,7 +53,7 @@ var (
 )
 
 const (
-	// useIdentity settles the race of a sign-in with the end of the link: the row must still belong
+	// useIdentity settles the race between a sign-in and the end of the link: the row must still belong
 	// to the account that the sign-in opens.
 	useIdentity = `UPDATE identities SET provider = $1, email = $2, last_used_at = $3 WHERE id = $4 AND user_id = $5`
 

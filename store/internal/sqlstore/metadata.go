@@ -21,7 +21,7 @@ const (
 		FROM users JOIN user_metadata ON user_metadata.user_id = users.id
 		WHERE users.email COLLATE "binary" >= $1 AND users.email COLLATE "binary" <= $2 AND user_metadata.private <> ''`
 
-	// setMetadata settles the race of two writers: only the one that has read the current version
+	// setMetadata settles the race between two writers: only the one that has read the current version
 	// changes the row.
 	setMetadata = `INSERT INTO user_metadata (user_id, version, public, private) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (user_id) DO UPDATE

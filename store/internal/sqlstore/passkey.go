@@ -15,12 +15,12 @@ var (
 	selectByCredential = `SELECT ` + names("factors", factorRow(new(factors.Factor))) + ` FROM factors
 		WHERE credential_id = $1 AND credential_id <> ''`
 
-	// spendChallenge settles the race of two uses of one passwordless ceremony: the id is unique.
+	// spendChallenge settles the race between two uses of one passwordless ceremony: the id is unique.
 	spendChallenge = insertInto("challenges", challengeRow(new(watchword.Challenge)),
 		"VALUES (%s) ON CONFLICT DO NOTHING")
 )
 
-// claimCount settles the race of two uses of a passkey and of its copy: a counter only grows. Many
+// claimCount settles the race between a passkey and its copy: a counter only grows. Many
 // authenticators keep it at zero, and then a ceremony's challenge alone prevents a second use.
 const claimCount = `UPDATE factors SET counter = $1, record = $2, unproven = $3, last_used_at = $4
 	WHERE id = $5 AND user_id = $6 AND (counter < $1 OR (counter = 0 AND $1 = 0))`

@@ -34,7 +34,7 @@ var (
 )
 
 const (
-	// revokeServiceKey settles the race of two revocations: one of them changes the row.
+	// revokeServiceKey settles the race between two revocations: one of them changes the row.
 	revokeServiceKey = `UPDATE service_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0`
 
 	// touchServiceKey has the age of the last use in its condition, because many requests of one key

@@ -45,7 +45,7 @@ var (
 )
 
 const (
-	// forgive settles the race of a late parent token with a rotation: once the session has
+	// forgive settles the race between a late parent token and a rotation: once the session has
 	// a newer generation, or has ended, no earlier generation is forgiven.
 	forgive = `UPDATE sessions SET forgiven = $1 WHERE id = $2 AND generation = $1 AND ended_at = 0`
 

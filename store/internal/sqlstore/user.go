@@ -74,13 +74,13 @@ const (
 	updateDisabled = `UPDATE users SET disabled_at = $1 WHERE id = $2`
 	updatePassword = `UPDATE users SET password_hash = $1 WHERE id = $2`
 
-	// replacePassword settles the race of a sign-in with a change of password or of factors,
+	// replacePassword settles the race between a sign-in and a change of password or of factors,
 	// and with disabling the account. The hash that was verified must still be the current one,
 	// because hashing happens outside the transaction and takes long.
 	replacePassword = `UPDATE users SET password_hash = $1
 		WHERE id = $2 AND password_hash = $3 AND factors_changed_at = $4 AND disabled_at = 0`
 
-	// updateEmail settles the race of two changes of one address by email = $4. Its
+	// updateEmail settles the race between two changes of one address by email = $4. Its
 	// sub-selects only refuse early: the unique index on email settles the race for a free
 	// address, and SetEmail checks reservations again.
 	updateEmail = `UPDATE users SET email = $1, verified_at = $2 WHERE id = $3 AND email = $4
@@ -95,7 +95,7 @@ const (
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed'
 			AND mail_tokens.expires_at > $2 AND mail_tokens.user_id <> $3)`
 
-	// updateVerified settles the race of a confirmation with a change of the address: the
+	// updateVerified settles the race between a confirmation and a change of address: the
 	// link proves only the address that it was mailed to.
 	updateVerified = `UPDATE users SET verified_at = $1 WHERE id = $2 AND email = $3`
 
