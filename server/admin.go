@@ -71,7 +71,8 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 		w.Header().Set("X-Frame-Options", "DENY")
 		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
 		// The check comes after the headers, because a refusal needs them as well.
-		if status, why := o.refuses(r); why != "" {
+		isPublished := s.administration != nil && s.administration.origins.isPublicHost(r.Host)
+		if status, why := o.refuses(r, isPublished); why != "" {
 			s.logAdminRefusal(r, status)
 			http.Error(w, why, status)
 			return
@@ -93,13 +94,19 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 
 // refuses returns the reason to reject a request and its status, or "". Browsers send
 // Sec-Fetch-Site or Origin from pages; a person who types the address sends "none".
-func (o AdminOptions) refuses(r *http.Request) (status int, why string) {
+//
+// isPublished reports whether the host is that of Options.AdminURL. Monitoring has no sign-in, so a
+// proxy that publishes administration must not publish monitoring as well.
+func (o AdminOptions) refuses(r *http.Request, isPublished bool) (status int, why string) {
 	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
 	switch {
 	// The Host is checked first: after DNS rebinding, the browser itself reports same-origin.
 	case !o.AnyHost && !weborigin.IsLoopback(r.Host):
 		return http.StatusMisdirectedRequest,
 			"The admin listener is on the loopback. Use localhost or 127.0.0.1 as the host."
+	case isPublished && !weborigin.IsLoopback(r.Host):
+		return http.StatusMisdirectedRequest,
+			"Monitoring is not served under the URL of administration. Use the address of the admin listener."
 	// Monitoring systems send neither header. They have no cookies that a page could abuse.
 	case site != "" && site != "same-origin" && site != "none",
 		origin != "" && origin != "http://"+r.Host:

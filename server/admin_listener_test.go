@@ -128,6 +128,27 @@ func TestEachRouteIsOnItsListener(t *testing.T) {
 	wantPage(t, b.visit("/readyz"), 200, `"mails"`)
 }
 
+// A proxy that publishes administration does not publish monitoring, even if the listener accepts every host.
+//
+// CFG-4
+func TestMonitoringIsNotServedUnderThePublishedAdminURL(t *testing.T) {
+	t.Parallel()
+	s, _, _ := withAdminListener(t, nil, func(o *server.Options) { o.AdminURL = "https://admin.example.com" })
+	listens := s.server.Admin(server.AdminOptions{AnyHost: true, Profiling: true})
+	for host, want := range map[string]int{"admin.example.com": 421, "ADMIN.example.com:443": 421,
+		"admin.example.com:9090": 200, "10.0.0.7:9090": 200, "localhost:9090": 200} {
+		for _, path := range []string{"/metrics", "/readyz", "/debug/pprof/"} {
+			r := httptest.NewRequestWithContext(t.Context(), "GET", path, nil)
+			r.Host = host
+			w := httptest.NewRecorder()
+			listens.ServeHTTP(w, r)
+			if w.Code != want {
+				t.Errorf("%s%s: %d, want %d", host, path, w.Code, want)
+			}
+		}
+	}
+}
+
 func withoutAdminURL(o server.Options) server.Options {
 	o.AdminURL = ""
 	return o
