@@ -1,5 +1,5 @@
-// Package accountimport creates accounts of another system. It decides what is imported. The engine checks fields,
-// claims addresses and keeps secrets.
+// Package accountimport creates accounts of another system. It decides which accounts are imported. The engine
+// checks fields, claims addresses and seals secrets.
 //
 // Unstable: only the program watchword uses it.
 package accountimport
@@ -20,28 +20,30 @@ import (
 // The rules of an import:
 //
 //  1. Each account is checked separately, and all its problems are reported.
-//  2. The address is claimed by the statement that sign-up uses. Of a concurrent import
-//     and sign-up, one wins.
+//  2. Import and sign-up claim an address with the same statement. If both run
+//     concurrently, one of them gets the address.
 //  3. An account gets the same id in every import: its kept id, or one computed from its
 //     id or address in the other system. Importing a file again therefore does not undo
-//     the changes of its users. An account that was deleted here does not return while
-//     its events are stored. An account whose address was changed here gets no duplicate.
-//  4. An existing account is never changed. It counts as imported, so that an import can
-//     be repeated, if it is certainly the same account. Then it has the same id or, if no
-//     id is kept, it was imported or has proven the address. Otherwise an attacker may
-//     have signed up with the address before the import.
+//     the changes of its users. An account that was deleted here is not imported again
+//     while its events are stored. An account whose address was changed here gets no
+//     duplicate.
+//  4. An import never changes an existing account. So that an import can be repeated, an
+//     existing account counts as imported if it is certainly the same account. It must
+//     have the same id. If no id is kept, it must have been imported, or have proven the
+//     address. Otherwise an attacker may have signed up with the address before the
+//     import.
 
 // An Account is an account of another system.
 type Account struct {
 	ID           string // see KeptID; empty: the other system identifies accounts by address
 	System       string // name of the other system; needed if several systems may use the same IDs
 	Email        string
-	VerifiedAt   time.Time // when Email was verified; zero: not yet
+	VerifiedAt   time.Time // when Email was verified; zero: unverified
 	Name         string
-	Locale       string // as in watchword.User; a text that is no language tag is ignored
+	Locale       string // as in watchword.User; ignored if it is not a language tag
 	Roles        []string
 	PasswordHash watchword.Secret // in a form that docs/import.md lists; empty: the user has no password
-	Prehash      string           // what was hashed instead of the password (docs/import.md); empty: the password
+	Prehash      string           // form of the password that was hashed (docs/import.md); empty: the password itself
 	Pepper       watchword.Secret // the secret that Prehash needs; it is stored sealed, and only once
 	CreatedAt    time.Time        // zero: now
 	DisabledAt   time.Time        // zero: enabled
@@ -134,8 +136,9 @@ func (i Importer) Check(ctx context.Context, accounts []Account) (results []Resu
 	return results, err
 }
 
-// Import creates accounts in one transaction; batches of some hundred are best. It skips accounts with problems.
-// It sends no mail, and does not check the strength of passwords, because it has only their hashes.
+// Import creates accounts in one transaction, which is fastest with a few hundred accounts. It skips accounts
+// with problems. It sends no mail, and does not check the strength of passwords, because it has only their
+// hashes.
 func (i Importer) Import(ctx context.Context, accounts []Account) (results []Result, err error) {
 	now := i.engine.Now()
 	var events []watchword.Event
@@ -219,7 +222,7 @@ const imported = "imported"
 type importing struct {
 	user     watchword.User
 	keptID   bool
-	called   string // what identifies it in the other system: "id" or "email"
+	called   string // its identifier in the other system: "id" or "email"
 	from     Account
 	problems []watchword.FieldError
 }
@@ -257,7 +260,8 @@ func (i Importer) parse(ctx context.Context, tx watchword.Tx, from Account, now 
 	return wanted, err
 }
 
-// belongings checks the factors and the metadata of an account. An account that exists keeps its own.
+// belongings checks the factors and the metadata of an account. An existing account keeps its factors
+// and metadata.
 func (i Importer) belongings(
 	ctx context.Context, tx watchword.Tx, u watchword.User, from Account,
 ) (problems []watchword.FieldError, err error) {
@@ -379,8 +383,8 @@ func (wanted importing) findOccupants(
 	return there, err
 }
 
-// lastEvent finds the newest event of a kind among any number of others. It returns the zero Event if there
-// is none.
+// lastEvent returns the newest event of a kind, or the zero Event. It finds the event among any number of
+// others.
 func lastEvent(
 	ctx context.Context, tx watchword.Tx, id watchword.UserID, kind watchword.EventKind,
 ) (watchword.Event, error) {
@@ -397,8 +401,8 @@ func wasDeleted(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool
 	return event.Kind != "", err
 }
 
-// wasImported reports whether an import created the account. A later sign-up event of an account comes with
-// a proof of the address, which counts as well.
+// wasImported reports whether an import created the account. A later sign-up event hides the import, but it
+// also means that the account has proven the address.
 func wasImported(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool, error) {
 	event, err := lastEvent(ctx, tx, id, watchword.EventSignup)
 	return event.Detail == imported, err

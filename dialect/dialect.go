@@ -19,8 +19,8 @@ type Dialect struct {
 	// not written a response. The server then calls Refuse.
 	Routes map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error
 
-	// Refuse writes the response for an error. status, and the headers that are already set,
-	// are those of the API. A dialect may change them.
+	// Refuse writes the response for an error. status, and the headers that are already
+	// set, are the same as in the API. A dialect may change them.
 	Refuse func(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error)
 
 	// Cookies are the names of the cookies that can identify a user. The CSRF check

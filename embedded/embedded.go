@@ -28,17 +28,17 @@ import (
 // Options configure Open. Only Engine.PublicURL is required.
 type Options struct {
 	// Engine configures the engine. Open fills in two empty options. MasterKey comes from
-	// the file master.key in the directory, which Open creates with mode 0600. Mailer
-	// becomes the development mailbox in the folder mail of the directory.
+	// the file master.key in the directory, which Open creates with mode 0600. Mailer is
+	// the development mailbox in the directory's folder mail.
 	Engine watchword.Options
 
 	// Server configures the HTTP handler. With the development mailbox, Open shows it
 	// at /dev/mail. Open fills in Factors if it is nil, and Federation from Providers.
 	Server server.Options
 
-	// Providers are external providers for the sign-in, as providers.New of package
-	// federation/providers returns them. Default: none. A factors.Manager of Options.Server needs
-	// their ids in its own options.
+	// Providers are external providers for sign-in, as returned by providers.New of package
+	// federation/providers. Default: none. If Options.Server has a factors.Manager, its options
+	// need the ids of the providers.
 	Providers []federation.Provider
 }
 
@@ -51,10 +51,10 @@ type Accounts struct {
 	stop   func() // ends the background work and waits for it
 }
 
-// Open opens the store, migrates it, starts the engine's background work and returns
-// the handler. The place is a directory, which holds an SQLite database, or a URL
+// Open opens the store, migrates it, starts the engine's background work and returns the
+// handler. The place is a directory, which holds an SQLite database, or a URL
 // postgres://user:password@host/database. With a URL, the options must contain the master
-// key and the mailer, because there is no directory to keep them in.
+// key and the mailer, because there is no directory for them.
 //
 // The background work (mail, sweeping, keys, the revocation feed) ends with ctx or
 // with Close. Open returns an error if an option is missing or unusable, or if the
@@ -66,7 +66,7 @@ func Open(ctx context.Context, place string, o Options) (*Accounts, error) {
 	}
 	a, err := start(ctx, store, o)
 	if err != nil {
-		store.Close() //nolint:errcheck // the other error says more
+		store.Close() //nolint:errcheck // the other error is more useful
 		return nil, err
 	}
 	return a, nil
@@ -106,7 +106,7 @@ func openStore(ctx context.Context, place string, o *Options) (database, error) 
 	}
 	o.Engine.MasterKey, err = watchword.FinishReseal(ctx, store, filepath.Join(place, masterKeyFile), o.Engine.MasterKey)
 	if err != nil {
-		store.Close() //nolint:errcheck // the other error says more
+		store.Close() //nolint:errcheck // the other error is more useful
 		return nil, fmt.Errorf("embedded: %w", err)
 	}
 	return store, nil
@@ -171,14 +171,16 @@ func start(ctx context.Context, store database, o Options) (*Accounts, error) {
 	return &Accounts{Server: handler, engine: engine, store: store, stop: stop}, nil
 }
 
-// spare finds a passkey that signs in alone: its owner can disconnect the last provider.
+// spare returns a function that finds a passkey that can sign in without a password. A user
+// with such a passkey can disconnect the last provider.
 func spare(m *factors.Manager) func(context.Context, federation.Tx, watchword.UserID) (string, error) {
 	return func(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
 		return m.Spare(ctx, tx.(factors.Tx), id)
 	}
 }
 
-// ids returns the ids of providers. An identity of one of them is a way in beside the last passkey.
+// ids returns the ids of providers. A user with an identity of one of them can delete the last
+// passkey.
 func ids(all []federation.Provider) (ids []string) {
 	for _, p := range all {
 		ids = append(ids, p.Info().ID)
@@ -192,7 +194,7 @@ var _ http.Handler = (*Accounts)(nil)
 func (a *Accounts) Engine() *watchword.Engine { return a.engine }
 
 // Close ends the background work, waits for it, and closes the store. Shut the HTTP
-// server down before.
+// server down first.
 func (a *Accounts) Close() error {
 	a.stop()
 	a.EndStreams()

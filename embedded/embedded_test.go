@@ -169,7 +169,7 @@ func ExampleOpen() {
 	if err != nil {
 		panic(err)
 	}
-	defer accounts.Close() //nolint:errcheck // nothing was written after the last request
+	defer accounts.Close() //nolint:errcheck // there was no write after the last request
 
 	mux := http.NewServeMux()
 	mux.Handle("/", accounts)

@@ -10,10 +10,11 @@ import (
 	"strings"
 )
 
-// Mail programs apply few rules of a style sheet, so a mail has its colours in each element. The
-// colours come from variables such as --accent in the style of the pages and of the operator.
+// Mail programs support few rules of a style sheet, so each element of a mail has its own
+// colours. The colours are variables such as --accent from the style sheets of the pages and of
+// the operator.
 
-// A look is the colours and the logo of the mails.
+// A look contains the colours and the logo of the mails.
 type look struct {
 	light, dark colours
 	logo        []byte // PNG, or nil
@@ -38,9 +39,9 @@ func (o overlay) read(name string) ([]byte, error) {
 	return fs.ReadFile(o.builtin, name)
 }
 
-// readLook reads the colours and the logo. Mail programs show no SVG, so the logo of mails is
-// assets/mark.png. An operator who replaces only assets/mark.svg gets mails without a logo, and
-// never with the wrong one.
+// readLook reads the colours and the logo. Mail programs do not show SVG, so the logo of mails
+// is assets/mark.png. If an operator replaces only assets/mark.svg, mails have no logo instead
+// of the wrong one.
 func readLook(files overlay) (l look, err error) {
 	style, err := files.read("assets/style.css")
 	if err != nil {
@@ -82,8 +83,8 @@ var (
 )
 
 // variables returns the hexadecimal colours of the rules for :root, in light and in dark mode.
-// Later rules win, as in a browser. Colours in another form, such as oklch(…), are left out,
-// because many mail programs do not know them. The earlier value then stays.
+// Later rules win, as in a browser. Colours in another form, such as oklch(…), are skipped,
+// because many mail programs do not support them. The earlier value then applies.
 func variables(style string) (light, dark map[string]string) {
 	style = comment.ReplaceAllString(style, "")
 	light, dark = map[string]string{}, map[string]string{}

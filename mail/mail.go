@@ -1,6 +1,6 @@
-// Package mail renders emails: subject, plain text and HTML. It knows the pages that links
-// lead to, and it decides which text from users may appear in a mail. Packages mail/smtp and
-// mail/devbox deliver mails, and the engine decides when.
+// Package mail renders emails: subject, plain text and HTML. It chooses the pages to which
+// links point, and it decides which text from users may appear in a mail. Packages mail/smtp
+// and mail/devbox deliver mails, and the engine decides when.
 //
 // A mail loads no remote content and contains no tracking. Its colours, logo and texts come from
 // the files of the pages (package web), so that a mail looks like the page that its link opens.
@@ -24,8 +24,8 @@ import (
 	"github.com/watchword-auth/watchword/web"
 )
 
-// The pages that links in mails lead to, below the public URL. A front-end may have a page of
-// its own (watchword.MailFacts.Page). The token is in the fragment, as in /verify#token=…,
+// The pages to which links in mails point, below the public URL. A front-end may have its own
+// page (watchword.MailFacts.Page). The token is in the fragment, as in /verify#token=…,
 // because browsers do not send the fragment to a server. The page posts it after a click
 // (RST-6).
 const (
@@ -36,17 +36,17 @@ const (
 	pathUndoEmail    = "/email/undo"
 )
 
-// The pages that a notice leads to. These links have no token.
+// The pages to which links in notices point. These links have no token.
 const (
 	pathLogin   = "/login"
 	pathForgot  = "/forgot"
 	pathAccount = "/account"
 )
 
-// A page is where the button of a mail leads to.
+// A page is the target of the button of a mail.
 type page struct {
 	path  string
-	token bool // the link has the token of the mail
+	token bool // the link contains the token of the mail
 }
 
 var pages = map[watchword.MailKind]page{
@@ -98,7 +98,7 @@ type Rendered struct {
 	Logo    []byte // a PNG picture that the mail must include with the Content-ID "logo", or nil
 }
 
-// Document returns the HTML with the logo inside, for a program that shows the HTML alone.
+// Document returns the HTML with the logo embedded, for a program that shows only the HTML.
 //
 // Unstable: only mail/devbox uses it.
 func (r Rendered) Document() string {
@@ -137,7 +137,7 @@ func NewRenderer(o Options) (*Renderer, error) {
 }
 
 // readTemplates parses both templates and renders one mail of each kind with them. An operator
-// thus sees a mistake at the start, and not in a mail that never arrives.
+// thus sees a mistake when the server starts, and not because a mail is missing.
 func (r *Renderer) readTemplates(files overlay) error {
 	text, err := files.read("mail/message.txt")
 	if err == nil {
@@ -166,7 +166,7 @@ type view struct {
 	Lang, Kind     string
 	Product        string
 	Subject, Title string
-	Preview        string // the first sentence, which mail programs show beside the subject
+	Preview        string // the first sentence, which mail programs show next to the subject
 	Hello          string
 	Footer         string
 	Logo           bool // the picture "cid:logo" exists
@@ -194,7 +194,7 @@ func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 		return Rendered{}, fmt.Errorf("render mail: no such kind %q", m.Kind)
 	}
 	w := words{texts: r.texts.Texts[r.texts.Match(m.Locale)], kind: string(m.Kind), message: m}
-	if m.Kind != watchword.MailVerify { // before that, a stranger may have chosen the name
+	if m.Kind != watchword.MailVerify { // before the verification, a stranger may have chosen the name
 		w.name = personName(m.Name)
 	}
 	link := ""
@@ -204,7 +204,7 @@ func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 		link = r.base + page.path
 	case m.Token != "":
 		link = r.base + page.path
-		if m.ReturnTo != "" { // before the fragment, and checked again by the page
+		if m.ReturnTo != "" { // goes before the fragment; the page checks it again
 			link += "?return_to=" + url.QueryEscape(m.ReturnTo)
 		}
 		link += "#token=" + url.QueryEscape(string(m.Token))

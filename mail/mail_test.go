@@ -186,7 +186,7 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 		if strings.Count(got.HTML, "href=") > 1 {
 			t.Errorf("%s links elsewhere:\n%s", kind, got.HTML)
 		}
-		html := strings.ReplaceAll(got.HTML, `<img src="cid:logo"`, "") // a part of the mail itself
+		html := strings.ReplaceAll(got.HTML, `<img src="cid:logo"`, "") // the logo is a part of the mail
 		for _, fetched := range []string{"<img", "src=", "url(", "@import", "<link", "<script"} {
 			if strings.Contains(html, fetched) {
 				t.Errorf("%s has %s, which loads a resource", kind, fetched)
@@ -241,7 +241,7 @@ func TestNoticesNameTimeDeviceAddressAndNextStep(t *testing.T) {
 	}
 }
 
-// With 3 recovery codes or less, the mail asks for new ones.
+// With 3 recovery codes or fewer, the mail asks the user to create new ones.
 func TestNoticesSayWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	const few, off = "Create new codes on your account page", "Two-step sign-in is now off."

@@ -15,16 +15,15 @@ import (
 
 // A stranger can sign up with another person's address, choose any name and send any user
 // agent. A mail contains such text only if it can't be a message or a link: mail programs turn
-// "evil.example" and telephone numbers into links. Text that is rejected is left out and not
-// repaired.
+// "evil.example" and telephone numbers into links. Rejected text is left out, not repaired.
 
 const (
 	maxName   = 60 // code points
 	maxDevice = 64
 	maxFactor = 60
-	maxDigits = 4 // in the name of a factor: no telephone number
+	maxDigits = 4 // in the name of a factor, to exclude telephone numbers
 
-	fewCodes = 3 // recovery codes that are left, before the mail asks for new ones
+	fewCodes = 3 // with so few recovery codes, the mail asks for new ones
 )
 
 // personName returns name if it consists of letters, spaces, hyphens, apostrophes, and dots at
@@ -81,10 +80,10 @@ type words struct {
 	lasts   string // how long the link works
 }
 
-// bodies are the parts of each mail in their order: "facts", "button" (with the expiry of its
-// link), or the name of a text. The text "small" is less important. The text "undo" of
-// confirm_address exists only if the previous address can take the account back. A mail with a
-// token ends with its link as text. Texts about a number ("left", "few", "last") depend on it.
+// bodies lists the parts of each kind of mail, in order: "facts", "button" (with the expiry of
+// its link), or the name of a text. The text "small" is less important. The text "undo" of
+// confirm_address appears only if the previous address can take the account back. A mail with
+// a token ends with its link as text. The texts "left", "few" and "last" depend on a number.
 var bodies = map[string]string{
 	"verify":                "text button small",
 	"reset":                 "text button after small",
@@ -113,7 +112,7 @@ func (w words) blocks(link string) (all []block) {
 	kind := strings.TrimSuffix(w.kind, "_final")
 	for part := range strings.FieldsSeq(bodies[w.kind]) {
 		text := w.say("mail." + kind + "." + part)
-		if part == "text" && w.message.Kind == watchword.MailFactorsReset { // one kind of factor, or all
+		if part == "text" && w.message.Kind == watchword.MailFactorsReset { // one kind of factor was reset, or all
 			text = cmp.Or(w.say("mail."+kind+"."+w.message.Factor), text)
 		}
 		switch {
@@ -143,7 +142,8 @@ func (w words) blocks(link string) (all []block) {
 	return all
 }
 
-// facts says what happened when and where. Facts that are unknown are left out.
+// facts returns the rows of the table of facts, such as time and device. It leaves unknown
+// facts out.
 func (w words) facts() (rows []fact) {
 	widest := 0
 	for _, one := range []struct{ key, value string }{
@@ -174,7 +174,8 @@ func (w words) device() string {
 	return device.Translate(name, func(key string, args ...any) string { return fmt.Sprintf(w.texts[key], args...) })
 }
 
-// factor returns the name of a factor. A summary is about several changes, so it names no factor. A reset has a kind.
+// factor returns the name of a factor. It returns "" for a summary, which reports several changes, and for a reset,
+// which is about a kind of factor.
 func (w words) factor() string {
 	if w.message.Kind == watchword.MailMoreHappened || w.message.Kind == watchword.MailFactorsReset {
 		return ""
@@ -189,8 +190,8 @@ func (w words) hello() string {
 	return w.say("mail.hello.name")
 }
 
-// say returns a text with its values. The values are inserted in one pass, so a name that looks
-// like a placeholder stays as it is.
+// say returns a text with its values. It inserts all values in one pass, so it does not replace
+// a placeholder inside a name.
 func (w words) say(key string) string {
 	return strings.NewReplacer(
 		"{product}", w.texts["brand"], "{to}", string(w.message.To), "{name}", w.name,

@@ -1,5 +1,5 @@
-// Package metadata stores data of an application with an account: two JSON objects that operators
-// write. The user reads Public and never writes it. Private is for operators only.
+// Package metadata stores application data with an account: two JSON objects that operators
+// write. The user can read Public but not write it. Only operators can read Private.
 //
 // Access tokens can carry values of Public (watchword.Claims, "@public.PATH").
 //
@@ -14,7 +14,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/metadata"
 )
 
-// Metadata are the objects of an account, as JSON without blanks. An empty object is "".
+// Metadata contains both JSON objects of an account, without whitespace. An empty object is
+// "".
 //
 // Unstable: for packages of this module.
 type Metadata struct {
@@ -55,13 +56,14 @@ type Patch struct {
 	Public  string // "": unchanged; "null": emptied
 	Private string
 
-	// IfMatch is the ETag that the metadata must have: the value of the header If-Match. Empty or "*": any.
+	// IfMatch is the ETag that the metadata must have (the header If-Match). "" and "*" accept any version.
 	IfMatch string
 
-	// Now outdates the access tokens of the user. Otherwise a token has the new values at its next refresh.
+	// Now invalidates the user's access tokens. Otherwise, tokens contain the new values after the next
+	// refresh.
 	Now bool
 
-	Operator string // name of the operator, or empty; the event has it
+	Operator string // name of the operator for the event, or empty
 	Client   watchword.Client
 }
 
@@ -85,16 +87,16 @@ func (m *Manager) Patch(ctx context.Context, id watchword.UserID, p Patch) (chan
 	return changed, err
 }
 
-// PatchIn is Patch in a transaction of the caller, which must be one of the store of this package. The caller announces
-// the events after its commit, and calls watchword.Inside.CheckToken after its last change. A patch that changes no
-// value has no event.
+// PatchIn is like Patch, but runs in a transaction of the caller, which must be from the store of this package.
+// After its last change, the caller calls watchword.Inside.CheckToken. After the commit, it announces the events. A
+// patch that changes no value has no event.
 //
 // Unstable: for packages of this module.
 func (m *Manager) PatchIn(
 	ctx context.Context, in watchword.Tx, id watchword.UserID, p Patch,
 ) (changed Metadata, events []watchword.Event, err error) {
 	now, tx := m.engine.Now(), in.(Tx)
-	// The lock lets patches follow each other, and a deleted account gets no row.
+	// The lock serializes patches, and prevents a row for a deleted account.
 	user, err := m.engine.Hold(ctx, tx, id)
 	if err != nil {
 		return Metadata{}, nil, err
@@ -125,7 +127,7 @@ func (m *Manager) PatchIn(
 	return changed, []watchword.Event{event}, err
 }
 
-// checkToken refuses a public object with which an access token of the user could be too long.
+// checkToken refuses a public object that could make an access token of the user too long.
 func (m *Manager) checkToken(user watchword.User, public string) error {
 	after := user
 	after.Metadata = public

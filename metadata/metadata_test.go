@@ -211,7 +211,7 @@ func TestIfMatchPreventsLostUpdates(t *testing.T) {
 		if got[""] != 1 || got[watchword.CodeVersionChanged] != 11 {
 			t.Errorf("%v", got)
 		}
-		// Without a condition, parallel patches of different members all stay.
+		// Without a condition, parallel patches of different members all succeed.
 		for i := range 8 {
 			wg.Go(func() {
 				if _, err := r.Patch(context.Background(), r.user.ID,
@@ -261,7 +261,7 @@ func TestClaimsHavePublicMetadataFromTheNextRefresh(t *testing.T) {
 	})
 }
 
-// A patch that waits for a demotion must not write the roles of before.
+// A patch that waits for a demotion must not restore the old roles.
 func TestPatchBesideADemotionKeepsTheNewRoles(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		setRoles := func(tx watchword.Tx, roles ...string) error {
@@ -290,7 +290,7 @@ func TestPatchBesideADemotionKeepsTheNewRoles(t *testing.T) {
 }
 
 // waitForLock returns when a transaction waits for a lock, or when done has a result. On SQLite, it returns at
-// once, because there the second transaction begins after the first.
+// once, because the second transaction begins only after the first one has ended.
 func (r *rig) waitForLock(t *testing.T, done chan error) {
 	t.Helper()
 	if r.url == "" {
@@ -310,14 +310,14 @@ func TestTokenAboveFourKibibytesIsRefusedAtWriteTime(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		_, err := r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: `{"text":"` + strings.Repeat("x", 3500) + `"}`})
 		wantCode(t, err, watchword.CodeValidationFailed)
-		// The same text in a member that is no claim.
+		// The same text is accepted in a member that is not a claim.
 		r.patch(t, metadata.Patch{Public: `{"other":"` + strings.Repeat("x", 3500) + `"}`})
 		r.patch(t, metadata.Patch{Public: `{"other":null,"text":"` + strings.Repeat("x", 1400) + `"}`})
 		r.refresh(t)
 		if n := len(r.in.AccessToken); n < 1900 || n > accesstoken.MaxSize {
 			t.Errorf("a token of %d bytes", n)
 		}
-		// An escape in the token may be longer than in the object.
+		// The token may escape a character with more bytes than the object.
 		_, err = r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: `{"text":"` + strings.Repeat("<", 1500) + `"}`})
 		if err == nil {
 			r.refresh(t)
@@ -328,8 +328,8 @@ func TestTokenAboveFourKibibytesIsRefusedAtWriteTime(t *testing.T) {
 	})
 }
 
-// Roles and metadata share the room. The name and the address count with their maximum length, because the user
-// changes them without this check.
+// Roles and metadata share the maximum size of a token. The name and the address count with their maximum
+// length, because the user changes them without this check.
 //
 // JWT-17, JWT-21
 func TestRolesAndMetadataTogetherFitIntoAToken(t *testing.T) {
@@ -355,7 +355,8 @@ func TestRolesAndMetadataTogetherFitIntoAToken(t *testing.T) {
 	})
 }
 
-// An account of before this check, or of other claims, can have too much. A change that makes it less is accepted.
+// An account that is older than this check, or than a change of the configured claims, can have too much data
+// for a token. A change that reduces the data is accepted.
 func TestAccountWithTooMuchForATokenCanGetLess(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		text := func(n int) string { return `{"text":"` + strings.Repeat("x", n) + `"}` }

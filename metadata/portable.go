@@ -10,10 +10,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/metadata"
 )
 
-// Metadata in files of accounts. The public object comes with the account, so an export reads only the private one.
+// Metadata in account files. An export already has the public object from the account, so it reads only the private
+// object.
 
-// Private returns the private objects of accounts that are in the order of addresses, without those that are empty.
-// One query reads all of them.
+// Private returns the non-empty private objects of accounts, which must be sorted by address. One query reads all
+// objects.
 //
 // Unstable: for the export of accounts.
 func (m *Manager) Private(ctx context.Context, users []watchword.User) (of map[watchword.UserID]string, err error) {
@@ -27,17 +28,18 @@ func (m *Manager) Private(ctx context.Context, users []watchword.User) (of map[w
 	return of, err
 }
 
-// Imports adds metadata of files to accounts that an import creates.
+// Imports adds metadata from a file to accounts that an import creates.
 //
 // Unstable: for the import of accounts.
 type Imports struct{ manager *Manager }
 
-// Imports returns the import of metadata.
+// Imports returns an Imports of this Manager.
 //
 // Unstable: for the import of accounts.
 func (m *Manager) Imports() Imports { return Imports{m} }
 
-// Problem returns why an account can't have this metadata, or "": the rules are those of Patch. It has no effect.
+// Problem returns why an account can't have this metadata, or "". It applies the rules of Patch and changes no
+// data.
 func (i Imports) Problem(u watchword.User, public, private string) (string, error) {
 	added, err := merge(Metadata{}, Patch{Public: cmp.Or(public, "{}"), Private: cmp.Or(private, "{}")})
 	if err == nil {

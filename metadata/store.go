@@ -6,7 +6,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A Store runs transactions on the engine's tables and on those of this package.
+// A Store runs transactions on the tables of the engine and of this package.
 //
 // Unstable: stores implement it.
 type Store interface {

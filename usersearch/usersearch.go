@@ -1,5 +1,5 @@
 // Package usersearch finds accounts for the people who run the service. It is a wing: it uses the engine's list of
-// accounts and has no rule about them.
+// accounts and has no rules about accounts.
 //
 // Unstable: only the program watchword uses it.
 package usersearch
@@ -12,13 +12,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/address"
 )
 
-// A Filter selects accounts. The zero value selects all. Prefix is a range of an index. The other
-// fields read every account of that range.
+// A Filter selects accounts. The zero value selects all. Prefix selects a range of an index. A
+// filter with other fields reads every account of that range.
 type Filter struct {
-	Prefix   string // of the address, in any case; a label of another script is complete
-	Contains string // a part of the address or of the name, in any case
+	Prefix   string // of the address, ignoring case; a non-ASCII label must be complete
+	Contains string // part of the address or the name, ignoring case
 	Role     string
-	State    string // as State returns it
+	State    string // a result of State
 }
 
 // Matches reports whether the filter selects an account. It ignores Prefix, which the query applies.
@@ -40,8 +40,8 @@ func State(u watchword.User) string {
 	return "active"
 }
 
-// The number of accounts that Find reads in one transaction. A small page is enough for a small limit. A filter that
-// selects few accounts must not read tiny pages.
+// These constants bound the number of accounts that Find reads in one transaction. A small limit needs only a small
+// page. Tiny pages would be slow if the filter selects few accounts.
 const (
 	smallestPage = 100
 	largestPage  = 1000

@@ -23,8 +23,8 @@ import (
 )
 
 // BenchmarkVerifyWithoutCache compares Verify with a bare signature check by the standard
-// library, on the same token and key (docs/performance.md). The two alternate, so that
-// other load on the machine affects both.
+// library, on the same token and key (docs/performance.md). Both alternate, so that other
+// load on the machine affects them equally.
 func BenchmarkVerifyWithoutCache(b *testing.B) {
 	for _, alg := range []string{accesstoken.ES256, accesstoken.Ed25519, accesstoken.RS256} {
 		b.Run(alg, func(b *testing.B) {

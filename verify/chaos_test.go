@@ -64,7 +64,7 @@ type unreliableStream struct {
 
 func (s *unreliableStream) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-// Write receives complete events, with a heartbeat last.
+// Write receives complete events. The last event is a heartbeat.
 func (s *unreliableStream) Write(text []byte) (int, error) {
 	events := strings.SplitAfter(strings.TrimSuffix(string(text), "\n\n")+"\n\n", "\n\n")
 	events = events[:len(events)-1]
@@ -171,8 +171,8 @@ func wantRevoked(t testing.TB, v *verify.Verifier, sessions []watchword.Session)
 	}
 }
 
-// An unreliable network and restarts of the server neither hide a revocation nor invent
-// one.
+// On an unreliable network and after restarts of the server, every revocation arrives,
+// and no valid token is rejected.
 func TestRevocationsArriveOverAnUnreliableNetwork(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

@@ -1,5 +1,6 @@
 // Package verify verifies Watchword's access tokens inside your services, without a
-// request to the server for each, and learns within a second when a session ends.
+// request to the server for each token. It learns within a second when a session
+// ends.
 //
 //	verifier, err := verify.New("https://id.example.com", verify.Options{})
 //	if err != nil {
@@ -13,8 +14,8 @@
 // A handler gets the caller's identity from [FromContext]. Code without HTTP (gRPC,
 // queues) calls [Verifier.Verify] with the token.
 //
-// The package knows one issuer and its keys. It knows neither users nor a store, and
-// links no server code: only net/http and a JOSE library.
+// The package knows one issuer and its keys. It has no access to users or a store.
+// It links no server code, only net/http and a JOSE library.
 //
 // # In the background
 //
@@ -26,8 +27,8 @@
 //
 // # Accepted tokens
 //
-// The profile of RFC 9068 and RFC 8725 applies strictly: compact serialization, `typ`
-// at+jwt, the algorithm of the key that `kid` names, exactly the configured issuer and
-// audience, times in whole seconds, and a lifetime of at most an hour. No option
-// relaxes it.
+// The verifier strictly enforces the profile of RFC 9068 and RFC 8725: compact
+// serialization, `typ` at+jwt, the algorithm of the key that `kid` names, exactly the
+// configured issuer and audience, times in whole seconds, and a lifetime of at most an
+// hour. No option relaxes it.
 package verify

@@ -48,17 +48,19 @@ type follower struct {
 	signer  string // the `iss` that events must carry: the issuer in the metadata
 
 	// Events may arrive in any order, so receiving a number does not imply that all
-	// smaller ones have arrived. A heartbeat does imply it: then largest becomes cursor.
+	// smaller ones have arrived. A heartbeat does imply it, so cursor then becomes
+	// largest.
 	largest     int64 // the largest number received
-	cursor      int64 // all events up to it were received; reading resumes after it
+	cursor      int64 // all events up to this number were received; reading resumes after it
 	lastCleanup time.Time
 }
 
 // run follows the stream, and polls while it is unavailable, until ctx ends. It also polls after
-// a stream without a heartbeat, because a poll makes progress page by page.
+// a stream without a heartbeat, because a poll makes progress even on such a network, page by
+// page.
 func (f *follower) run(ctx context.Context) {
 	var failed, short, silent int // in a row: failed rounds, streams cut early, streams without a heartbeat
-	var streamAt time.Time        // no stream before then
+	var streamAt time.Time        // no stream before this time
 	f.lastCleanup = time.Now()
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -144,8 +146,9 @@ func (f *follower) stream(ctx context.Context, address string) (current bool, er
 		if err != nil {
 			return current, err
 		}
-		// f.take checked that a heartbeat is recent. Another event may be replayed, so only a new
-		// number counts. After a mass end of sessions, many pages of them precede the heartbeat.
+		// f.take checked that a heartbeat is recent. Other events may be replayed, so only a new
+		// number counts. If many sessions end at once, many pages of events precede the
+		// heartbeat.
 		isHeartbeat := event.Kind == secevent.Heartbeat
 		if isHeartbeat || event.Number > newest {
 			newest = max(newest, event.Number)
@@ -181,8 +184,9 @@ func (f *follower) poll(ctx context.Context, feed string) error {
 	}
 }
 
-// takePage processes a response to a poll, its heartbeat last. It returns the cursor of
-// the next page, or 0 after the last one. A restarted feed returns a smaller cursor.
+// takePage processes a response to a poll: first its events, then its heartbeat. It
+// returns the cursor of the next page, or 0 after the last one. A restarted feed
+// returns a smaller cursor.
 func (f *follower) takePage(ctx context.Context, document []byte) (next int64, err error) {
 	var page struct {
 		SETs map[string]string `json:"sets"`
@@ -261,7 +265,7 @@ func (f *follower) take(event secevent.Event) error {
 		return nil
 	}
 	issued := time.Unix(event.IssuedAt, 0)
-	late := f.opts.Now().Sub(issued) - f.opts.Leeway - time.Second // `iat` has no fractions
+	late := f.opts.Now().Sub(issued) - f.opts.Leeway - time.Second // `iat` is in whole seconds
 	if late > streamSilence || -late > 2*f.opts.Leeway+time.Second {
 		return fmt.Errorf("the revocation feed: the heartbeat of %s is replayed, or a clock is wrong",
 			issued.UTC().Format(time.RFC3339))

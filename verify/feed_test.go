@@ -298,8 +298,8 @@ func TestAnEventIsRejectedAsAnAccessToken(t *testing.T) {
 	})
 }
 
-// After many sessions end at once, pages without a heartbeat arrive for longer than a silent
-// stream stays open.
+// After many sessions end at once, events without a heartbeat arrive for longer than the
+// timeout of a silent stream.
 func TestAStreamOfNewEventsWithoutAHeartbeatStaysOpen(t *testing.T) {
 	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		s := f.next(t)
@@ -450,7 +450,7 @@ func TestPollingReadsARestartedFeedToItsEnd(t *testing.T) {
 	})
 }
 
-// After the issuer's store was restored from a backup, it assigns numbers again.
+// After the issuer's store was restored from a backup, it assigns the same numbers again.
 func TestARestartedFeedIsReadFromItsNewHead(t *testing.T) {
 	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		s := f.next(t)

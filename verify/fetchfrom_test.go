@@ -66,7 +66,7 @@ func TestFetchFromMustServeTheConfiguredIssuer(t *testing.T) {
 	}
 }
 
-// The metadata contributes paths only, because its host may be unreachable.
+// The verifier uses only the paths of the metadata, because the host may be unreachable.
 func TestFetchFromKeepsThePathsOfTheMetadata(t *testing.T) {
 	t.Parallel()
 	i := newFakeIssuer(newKey(t, accesstoken.ES256))

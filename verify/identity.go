@@ -27,7 +27,7 @@ func (i *Identity) TokenID() string { return i.claims.ID }
 // Roles are the user's roles at the time the token was issued.
 func (i *Identity) Roles() []string { return slices.Clone(i.claims.Roles) }
 
-// HasRole reports whether the user has a role. Letter case counts.
+// HasRole reports whether the user has a role. It is case-sensitive.
 func (i *Identity) HasRole(role string) bool { return slices.Contains(i.claims.Roles, role) }
 
 // AuthTime is when the user last authenticated (`auth_time`).
@@ -47,7 +47,7 @@ func (i *Identity) ExpiresAt() time.Time { return time.Unix(i.claims.Expires, 0)
 
 // Claim decodes another claim of the token, such as "email", into a pointer, as
 // json.Unmarshal does. It reports whether the token has a claim of exactly this name
-// that can be decoded. Claims with a method of their own are not found here.
+// that can be decoded. It does not find claims that have their own method.
 func (i *Identity) Claim(name string, into any) bool {
 	text, ok := i.claims.Extra[name].(json.RawMessage)
 	return ok && json.Unmarshal(text, into) == nil

@@ -23,9 +23,10 @@ const (
 
 // An issuer reads documents from the issuer's server. Its metadata comes only from the
 // configured address, and must name the configured issuer (RFC 8414, section 3.3). A
-// token therefore can't direct the verifier to another server. A named issuer has another
-// `iss` in its access tokens than in its metadata. The operator then vouches for the
-// address, and the shared secret authenticates the tokens and the feed.
+// token therefore can't direct the verifier to another server. A named issuer has a
+// different `iss` in its access tokens from the one in its metadata. The operator then
+// trusts the address in Options.FetchFrom, and the shared secret authenticates the
+// tokens and the feed.
 type issuer struct {
 	name   string // exactly as configured
 	named  bool   // the metadata may name another issuer
@@ -92,7 +93,7 @@ func (i *issuer) metadata(ctx context.Context) (metadata, error) {
 		}
 		var refused *statusError
 		if !errors.As(err, &refused) {
-			break // the server is unreachable, and the next address has the same host
+			break // the server is unreachable, and so is the next address, which has the same host
 		}
 	}
 	return metadata{}, fmt.Errorf("read metadata: %w", err)
@@ -133,8 +134,8 @@ func (i *issuer) readMetadata(ctx context.Context, address string) (metadata, er
 	return found, nil
 }
 
-// locate returns where an address of the issuer is fetched: at Options.FetchFrom, if
-// there is one, under the same path and query.
+// locate returns the URL to fetch instead of an address of the issuer: the same path
+// and query at Options.FetchFrom, if it is set.
 func (i *issuer) locate(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || i.from == "" {
@@ -192,9 +193,9 @@ func (i *issuer) get(ctx context.Context, address string, limit int64) ([]byte, 
 	return body, response.Header, nil
 }
 
-// metadataURLs returns the addresses of an issuer's metadata: that of OpenID Connect
-// Discovery 1.0, section 4, and that of RFC 8414, section 3. A named issuer has no
-// address of its own, so Options.FetchFrom stands for it.
+// metadataURLs returns the addresses of an issuer's metadata, by OpenID Connect
+// Discovery 1.0, section 4, and by RFC 8414, section 3. A named issuer is not a URL,
+// so Options.FetchFrom replaces it.
 func (i *issuer) metadataURLs() []string {
 	base := i.name
 	if i.named {
@@ -232,7 +233,7 @@ func isOrigin(address string) bool {
 		u.Scheme+"://"+u.Host == address
 }
 
-// withoutUser hides what may be a password in an address.
+// withoutUser hides the user part of an address, which may contain a password.
 func withoutUser(address string) string {
 	if at := strings.LastIndexByte(address, '@'); at >= 0 {
 		return "…" + address[at:]

@@ -40,7 +40,7 @@ func newIssuer(t testing.TB, keys ...accesstoken.Key) *issuer {
 }
 
 // newFakeIssuer returns an issuer without a network: it is the http.RoundTripper of its
-// clients. It serves tests in synthetic time.
+// clients. It is for tests in synthetic time.
 func newFakeIssuer(keys ...accesstoken.Key) *issuer {
 	return &issuer{url: "https://id.example.com", clock: newClock(), keys: keys,
 		answers: map[string]func(http.ResponseWriter){}, asked: map[string]int{}}
@@ -89,7 +89,7 @@ func (i *issuer) answer(path string, status int, body string) {
 	}
 }
 
-// restore brings the default responses back.
+// restore restores the default responses.
 func (i *issuer) restore() {
 	i.mu.Lock()
 	defer i.mu.Unlock()

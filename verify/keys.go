@@ -19,14 +19,14 @@ import (
 const (
 	maxJWKS = 256 << 10 // bytes
 
-	// A JWKS stays fresh as long as its Cache-Control says, within these bounds.
+	// A JWKS stays fresh for the time in its Cache-Control, within these bounds.
 	defaultFreshness = 5 * time.Minute
 	minFreshness     = time.Minute
 	maxFreshness     = time.Hour
 
 	// A flood of tokens with unknown keys must not cause a flood of requests. After a
-	// success the JWKS is read again after rereadInterval at the earliest, and after a
-	// failure after a backoff that doubles from firstBackoff to lastBackoff.
+	// successful read, the next read is at least rereadInterval later. After a
+	// failure, it waits for a backoff that doubles from firstBackoff to lastBackoff.
 	rereadInterval = 10 * time.Second
 	firstBackoff   = time.Second
 	lastBackoff    = 30 * time.Second
@@ -38,8 +38,8 @@ const (
 )
 
 // keys holds the verification keys of one issuer. One goroutine (run) reads the JWKS
-// before it becomes stale, so that Verify does not wait. It also reads it when a token
-// names an unknown key, at most once in rereadInterval for all callers.
+// before it becomes stale, so that Verify does not wait. It also reads the JWKS when a
+// token names an unknown key, at most once in rereadInterval for all callers.
 //
 // Intervals use the monotonic clock, not Options.Now.
 type keys struct {
@@ -57,8 +57,9 @@ type keys struct {
 	backoff time.Duration
 }
 
-// A keySet holds the keys of one JWKS. While the document stays the same, so does the
-// pointer to its keySet: the token cache compares the pointers.
+// A keySet holds the keys of one JWKS. While the document does not change, the
+// pointer to its keySet stays the same, because the token cache compares the
+// pointers.
 type keySet struct {
 	keys     map[string]accesstoken.Key // by kid
 	document []byte
@@ -85,9 +86,9 @@ func (k *keys) current(ctx context.Context) (*keySet, error) {
 	return k.reread(ctx)
 }
 
-// reread returns the keys after another read of the JWKS, which it skips if the last one
-// is recent. It returns an error if the last read failed, because a missing key may then
-// exist at the issuer.
+// reread reads the JWKS again, unless the last read is recent, and returns the keys. It
+// returns an error if the last read failed, because a missing key may then exist at the
+// issuer.
 func (k *keys) reread(ctx context.Context) (*keySet, error) {
 	if k.shared {
 		return k.set.Load(), nil

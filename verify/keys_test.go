@@ -84,7 +84,7 @@ func TestKeysAreReadBeforeTheyAreStaleAndRetiredKeysAreDropped(t *testing.T) {
 		i.publish(k)
 		time.Sleep(149 * time.Second)
 		wantError(t, v, token, nil)
-		time.Sleep(2 * time.Second) // three quarters have passed
+		time.Sleep(2 * time.Second) // three quarters of the freshness have passed
 		synctest.Wait()
 		if n := i.count("/jwks"); n != 2 {
 			t.Fatalf("the JWKS was read %d times", n)
@@ -115,7 +115,7 @@ func TestKeysStayInUseForADayWhileTheIssuerIsDown(t *testing.T) {
 		time.Sleep(23 * time.Hour)
 		wantError(t, v, token, nil)
 		wantError(t, v, i.sign(t, k, func(c *accesstoken.Claims) { c.ID = "t2" }), nil)
-		// The key may exist, but the JWKS can't be read.
+		// The JWKS can't be read, so it is unknown whether the key exists.
 		wantError(t, v, i.sign(t, newKey(t, accesstoken.ES256), nil), verify.ErrUnavailable)
 		time.Sleep(2 * time.Hour)
 		wantError(t, v, token, verify.ErrUnavailable)
@@ -149,7 +149,7 @@ func TestWaitingForTheKeysEndsWithTheContextAndWithClose(t *testing.T) {
 	})
 }
 
-// silent is a network without responses.
+// silent is a network that never responds.
 type silent struct{}
 
 func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -285,7 +285,7 @@ func TestKeyRotationRejectsNoValidToken(t *testing.T) {
 		s.clock.advance(11 * time.Minute) // the next key has been published for long enough
 		must(t, v.Ready(t.Context()))
 		must(t, v.ReadKeys(
-			t.Context())) // as the background work does in these minutes
+			t.Context())) // as the background work would do meanwhile
 		_, err := s.engine.Operator().RotateKeys(t.Context(), watchword.KeySign) // the published key now signs
 		must(t, err)
 		in, err = s.engine.Refresh(t.Context(), in.RefreshToken, watchword.Client{})

@@ -11,7 +11,7 @@ import (
 )
 
 // Require calls next only for requests with a valid access token; FromContext then
-// returns the identity. It rejects every other request as RFC 6750 says.
+// returns the identity. It rejects every other request as RFC 6750 specifies.
 //
 // Its signature is func(http.Handler) http.Handler, the middleware of net/http, chi and
 // most routers. CORS preflights carry no token, so put a CORS middleware in front.
@@ -51,8 +51,8 @@ func (v *Verifier) RequireRecent(maxAge time.Duration) func(http.Handler) http.H
 	})
 }
 
-// Optional is Require, but also passes requests without a token; these have no identity. It rejects
-// an invalid token, because the client assumes that the user is signed in.
+// Optional is like Require, but also calls next for requests without a token; these have no
+// identity. It rejects an invalid token, because the client assumes that the user is signed in.
 func (v *Verifier) Optional(next http.Handler) http.Handler {
 	required := v.Require(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -100,8 +100,8 @@ func (v *Verifier) protect(check rule, next http.Handler) http.Handler {
 	})
 }
 
-// DefaultStripHeaders are the headers in which gateways and frameworks pass on the
-// user's identity. Behind this middleware only the token proves the identity.
+// DefaultStripHeaders returns the headers in which gateways and frameworks pass on
+// the user's identity. Behind this middleware only the token proves the identity.
 func DefaultStripHeaders() []string {
 	return []string{
 		"X-User", "X-User-*", "X-Username", "X-Userid", "X-Roles", "X-Role", "X-Groups", "X-Email",

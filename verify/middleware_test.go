@@ -123,7 +123,7 @@ func TestAMissingRoleOrAuthenticationIsNamedInTheChallenge(t *testing.T) {
 	}
 }
 
-// RFC 9470: a passkey that verified the user is an aal2.
+// RFC 9470: the level of a passkey that verified the user includes aal2.
 func TestRequireACRAcceptsTheLevelsAbove(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)

@@ -40,7 +40,7 @@ func TestNamedIssuerWithTheRealServer(t *testing.T) {
 		v := newVerifier(t, name, named(s.url))
 		within, stop := context.WithTimeout(t.Context(), 20*time.Second)
 		defer stop()
-		must(t, v.Ready(within)) // the feed was read
+		must(t, v.Ready(within)) // the verifier has read the feed
 		identity, err := v.Verify(within, string(in.AccessToken))
 		must(t, err)
 		if identity.Subject() != string(in.User.ID) {
@@ -97,7 +97,8 @@ func TestNamedIssuerNeedsSecretAudienceAndAddress(t *testing.T) {
 	}
 }
 
-// A name without the secret must not weaken the check of the metadata.
+// Without the secret, the verifier rejects an issuer that differs from the issuer in the
+// metadata.
 func TestURLWithoutTheSecretMustBeTheIssuerOfTheMetadata(t *testing.T) {
 	t.Parallel()
 	other := newIssuer(t, newKey(t, accesstoken.ES256))

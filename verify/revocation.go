@@ -7,27 +7,27 @@ import (
 
 const (
 	// retention is how long a revocation is kept after it was received. All tokens
-	// from before it have expired by then. Wrong clocks don't matter, because the
-	// interval is measured with the monotonic clock.
+	// that were issued before have expired by then. Wrong clocks don't matter,
+	// because the interval is measured with the monotonic clock.
 	retention = maxTokenLife + 5*time.Minute
 
 	// maxRevocations bounds the memory. A revocation takes about a hundred bytes. Once the bound is
-	// reached, revocations may be missing, so the feed counts as silent.
+	// reached, revocations may be missing, and the verifier behaves as if the feed were silent.
 	maxRevocations = 500_000
 
 	neverCurrent = time.Duration(1<<63 - 1)
 )
 
 // revocations holds the contents of the feed: which sessions have ended, and which
-// tokens are older than their user's roles. It does no network; feed.go fills it. Its
-// times come from time.Now, not from Options.Now.
+// tokens are older than their user's roles. It does not use the network; feed.go
+// fills it. Its times come from time.Now, not from Options.Now.
 type revocations struct {
 	limit int
 
 	mu        sync.RWMutex
 	sessions  map[string]time.Time   // sid → when its revocation was received
 	users     map[string]staleClaims // by sub
-	currentAt time.Time              // all revocations up to then are stored; zero: never
+	currentAt time.Time              // all revocations up to this time are stored; zero: never
 	overflow  bool                   // a revocation was dropped because the memory was full
 }
 

@@ -73,7 +73,7 @@ func (f *front) count(path string) int {
 	return f.asked[path]
 }
 
-// start starts a server with its own keys. change may be nil, or adjusts the options.
+// start starts a server with its own keys. change adjusts the options and may be nil.
 func start(t testing.TB, change func(*watchword.Options)) *service {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -21,8 +21,8 @@ var (
 	// changed. The client should refresh.
 	ErrExpired = errors.New("access token has expired")
 
-	// ErrInvalid: the text is no access token that this issuer signed for this
-	// audience, or the token is not valid yet.
+	// ErrInvalid: the text is not an access token that this issuer signed for
+	// this audience, or the token is not valid yet.
 	ErrInvalid = errors.New("not a valid access token")
 
 	// ErrRevoked: the session of the token has ended. The user must sign in again.
@@ -58,8 +58,8 @@ type Options struct {
 	Leeway time.Duration
 
 	// FailClosed rejects tokens with ErrUnavailable while the revocation feed can't be
-	// read. By default they are accepted, because their short lifetime bounds the risk.
-	// StaleAfter is how long the feed may be silent. Default: 10 s.
+	// read. By default tokens are accepted, because their short lifetime bounds the
+	// risk. StaleAfter is how long the feed may be silent. Default: 10 s.
 	FailClosed bool
 	StaleAfter time.Duration
 
@@ -68,21 +68,20 @@ type Options struct {
 	Realm string
 
 	// StripHeaders are request headers that a handler could mistake for the caller's
-	// identity; the middleware removes them. Names match in any letter case and with
-	// _ for -. A name that ends in * is a prefix. Default: DefaultStripHeaders. An
-	// empty list that is not nil strips no header.
+	// identity; the middleware removes them. Names match in any letter case, and _
+	// matches -. A name that ends in * is a prefix. Default: DefaultStripHeaders. A
+	// non-nil empty list strips no header.
 	StripHeaders []string
 
 	// CacheSize is how many verified tokens are cached, at about 1.5 kB each.
 	// Negative: no cache. Default: 8192.
 	CacheSize int
 
-	// FetchFrom is another address of the issuer's server, such as
-	// "http://watchword:8080": scheme and host. Metadata, and the JWKS and the feed at
-	// the paths that the metadata names, are fetched from there. The metadata must still
-	// name the issuer, except with SigningSecret and Audience (see New). With http, anybody
-	// on that network can forge keys, and with them tokens: the network must be trusted.
-	// Default: the issuer.
+	// FetchFrom is another address of the issuer's server, such as "http://watchword:8080":
+	// scheme and host. The verifier fetches the metadata from this address, and the JWKS
+	// and the feed at the paths in the metadata. The metadata must still name the issuer,
+	// except with SigningSecret and Audience (see New). Use http only on a trusted network,
+	// because anybody on the network could forge keys and tokens. Default: the issuer.
 	FetchFrom string
 
 	// HTTPClient sends the requests to the issuer. It never follows redirects.
@@ -115,14 +114,15 @@ type Verifier struct {
 	background sync.WaitGroup
 }
 
-// New creates a Verifier for the tokens of issuer, such as "https://id.example.com":
-// exactly the `iss` of its tokens. It returns an error only for invalid options, and
-// sends no request. The first Verify or Ready fetches keys and revocations; background
-// work then keeps them up to date until Close.
+// New creates a Verifier for the tokens of issuer, such as "https://id.example.com".
+// issuer must equal the `iss` of its tokens. New returns an error only for invalid
+// options, and sends no request. The first Verify or Ready fetches keys and
+// revocations; background work then keeps them up to date until Close.
 //
-// A server with HS256 can write another `iss` into its tokens (its setting issuer), such
-// as "your-app". Such an issuer needs SigningSecret, Audience and FetchFrom. The metadata
-// at FetchFrom then names the server's URL, and the events of the feed must carry it.
+// A server with HS256 can write a different `iss` into its tokens (its setting issuer),
+// such as "your-app". For such an issuer, SigningSecret, Audience and FetchFrom are
+// required. The metadata at FetchFrom then names the server's URL, which must be the
+// `iss` of the feed's events.
 func New(issuer string, opts Options) (*Verifier, error) {
 	named := opts.SigningSecret != nil && opts.FetchFrom != "" && opts.Audience != ""
 	host, err := checkIssuer(issuer)
@@ -189,10 +189,10 @@ func (o Options) check() error {
 	return nil
 }
 
-// Ready returns nil once tokens can be verified. Until ctx ends, it waits for the keys
-// and, with FailClosed, for the revocations; then it returns ErrUnavailable with the
-// cause. Calling it is optional: it serves readiness probes, and programs that should
-// not start without keys.
+// Ready returns nil once tokens can be verified. It waits for the keys and, with
+// FailClosed, for the revocations. If ctx ends first, it returns ErrUnavailable with
+// the cause. Calling Ready is optional. It is for readiness probes, and for programs
+// that should not start without keys.
 func (v *Verifier) Ready(ctx context.Context) error {
 	if err := v.start(); err != nil {
 		return err
@@ -242,8 +242,8 @@ func (v *Verifier) start() error {
 // ErrExpired, ErrInvalid, ErrRevoked or ErrUnavailable.
 //
 // Only two kinds of tokens wait for the network: the first one, and one whose key is
-// unknown. For the latter the JWKS is read again, at most once in ten seconds for all
-// tokens together. ctx bounds the wait.
+// unknown. For an unknown key, the verifier reads the JWKS again, at most once in ten
+// seconds for all tokens together. ctx bounds the wait.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) {
 	if err := v.start(); err != nil {
 		return nil, err

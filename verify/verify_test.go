@@ -64,7 +64,7 @@ func TestVerifyReturnsTheIdentityOfAServersToken(t *testing.T) {
 	}
 }
 
-// All requests with one token share the identity.
+// All requests with the same token share one identity.
 func TestAnIdentityIsImmutable(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)

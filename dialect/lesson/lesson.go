@@ -1,6 +1,6 @@
 // Package lesson implements the API of an introductory lesson on JWT with Express, so that
-// front-ends written for it work unchanged (docs/dialects.md). The base path is /. The refresh
-// token is in bodies, the access token is a bearer token or in the cookie jwt, and errors are
+// front-ends written for it work unchanged (docs/dialects.md). The base path is /. Bodies
+// contain the refresh token. The access token is a bearer token or the cookie jwt. Errors are
 // plain text.
 //
 // The package keeps the paths, statuses and names of the lesson. The engine makes all
@@ -138,8 +138,8 @@ type tokenBody struct {
 	Token string `json:"token"`
 }
 
-// signIn responds with both tokens. The cookie outlives the access token in it, because an
-// expired access token can still sign out.
+// signIn responds with both tokens. The cookie expires later than the access token in it,
+// because an expired access token can still sign out.
 func (d *handlers) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
 	d.cookie.SignIn(w, r, string(in.AccessToken), in.RefreshLife())
 	d.known.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
@@ -195,8 +195,9 @@ func (d *handlers) renew(w http.ResponseWriter, r *http.Request, c watchword.Cli
 	return respond.JSON(w, http.StatusOK, renewedAnswer{string(in.AccessToken), string(in.RefreshToken)})
 }
 
-// logout ends the session of each credential in the request and ignores unreadable ones: the
-// lesson's client deletes its refresh token before it sends it.
+// logout ends the session of each credential in the request. It ignores unreadable
+// credentials, because the lesson's client deletes its refresh token before it sends the
+// request.
 func (d *handlers) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	body, _ := apirequest.LenientBody[tokenBody](r)
 	bearer, _ := apirequest.BearerToken(r)

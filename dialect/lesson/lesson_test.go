@@ -29,7 +29,8 @@ const (
 	wrong      = "Wrong email or password."
 )
 
-// Every row of the contract: status, body, cookie, challenge.
+// The test compares every row of the contract: status, body, cookie, challenge.
+//
 // W-35
 func TestResponsesMatchTheContract(t *testing.T) {
 	t.Parallel()

@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
 )
 
-// docs/migrate.md says what happens to a page that sends an old refresh token. The page of
-// the lesson's first version sends its first token again and again.
+// docs/migrate.md describes the effect of an old refresh token. The page of the lesson's
+// first version keeps sending its first token.
 func TestOldRefreshTokenWorksWhileItsSuccessorIsUnused(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -38,7 +38,7 @@ func TestOldRefreshTokenWorksWhileItsSuccessorIsUnused(t *testing.T) {
 	c.Run(again) // within the grace period: the same successor
 	for range 3 {
 		advance(16 * time.Minute)
-		c.Run(again) // later: the same, because the successor was never used
+		c.Run(again) // later: the same successor, because it was never used
 	}
 	send(c, "the successor", c.Vars["second"], 200)
 	advance(9 * time.Second)

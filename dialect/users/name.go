@@ -4,7 +4,7 @@ import "strings"
 
 // An account has one name (`name` in OpenID Connect). The tutorial has a first and a last name.
 // JoinName joins them with a space and replaces spaces within the last name with no-break
-// spaces. The name is readable everywhere, and SplitName can split it again.
+// spaces. The result is a readable name that SplitName can split again.
 
 const noBreakSpace = "\u00a0"
 
@@ -16,8 +16,8 @@ func JoinName(first, last string) string {
 	return strings.TrimSpace(strings.Join(strings.Fields(first), " ") + " " + last)
 }
 
-// SplitName is the inverse of JoinName. A name that was entered as one is split at its last
-// space. A single word is a first name.
+// SplitName is the inverse of JoinName. A name that was entered in one field is split at
+// its last space. A single word is a first name.
 //
 // Unstable: for the program watchword.
 func SplitName(name string) (first, last string) {

@@ -189,8 +189,8 @@ type messageAnswer struct {
 	Success  bool   `json:"success"`
 }
 
-// waitingAnswer tells that a sign-up waits for the verification of its address. It has the form
-// of an error, because the front-ends show the feedback of errors only.
+// waitingAnswer reports that a sign-up waits for the verification of its address. It has the
+// form of an error, because the front-ends show the feedback of errors only.
 type waitingAnswer struct {
 	Success  bool   `json:"success"`
 	Error    string `json:"error"`
@@ -235,8 +235,8 @@ func (d *handlers) signup(w http.ResponseWriter, r *http.Request, c watchword.Cl
 		Persistent: true,
 		Client:     c,
 		Replaces:   watchword.Secret(d.cookie.Presented(r).Value(r)),
-		// The engine knows one name. It adds the problems of the other members, so that
-		// a form shows all of its faults at once.
+		// The engine has only one name field. It adds these problems to its own, so
+		// that a form shows all problems at once.
 		Problems: missing(member{"firstName", strings.TrimSpace(body.FirstName)},
 			member{"lastName", strings.TrimSpace(body.LastName)}),
 	})
@@ -250,7 +250,7 @@ func (d *handlers) signup(w http.ResponseWriter, r *http.Request, c watchword.Cl
 	return d.signIn(w, r, http.StatusCreated, in)
 }
 
-// renew exchanges the cookie.
+// renew exchanges the refresh cookie for a new pair of tokens.
 func (d *handlers) renew(r *http.Request, c watchword.Client) (*watchword.SignIn, error) {
 	token, err := apirequest.CookieToken(r, d.cookie.Presented(r).Name)
 	if err != nil {
@@ -268,8 +268,8 @@ func (d *handlers) renew(r *http.Request, c watchword.Client) (*watchword.SignIn
 	return in, err
 }
 
-// reauth exchanges the cookie. It ignores the access token, because the front-end sends the
-// expired one.
+// reauth exchanges the refresh cookie. It ignores the access token, because the front-end
+// sends an expired one.
 func (d *handlers) reauth(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	in, err := d.renew(r, c)
 	if err != nil {
@@ -279,10 +279,10 @@ func (d *handlers) reauth(w http.ResponseWriter, r *http.Request, c watchword.Cl
 	return respond.JSON(w, http.StatusCreated, renewedAnswer{true, string(in.AccessToken)})
 }
 
-// logout ends the sessions of the access token and of the cookies. It does not read the body: one
-// version of the tutorial's client sends its options there by mistake, and sends no credential.
-// The response is then 401, because no session ended. The client renews its access token and
-// repeats the request.
+// logout ends the sessions of the access token and of the cookies. It does not read the body. One
+// version of the tutorial's client sends its options in the body by mistake, without a
+// credential. It gets a 401, because no session ended, renews its access token and repeats the
+// request.
 func (d *handlers) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	access, err := apirequest.BearerToken(r)
 	if err != nil {
@@ -312,8 +312,8 @@ func (d *handlers) masterLogout(w http.ResponseWriter, r *http.Request, c watchw
 	if _, err := d.engine.LogoutAll(r.Context(), who, "", c); err != nil {
 		return err
 	}
-	// The cookie that this request did not use may belong to another user, so it is deleted as
-	// well.
+	// The cookie that this request did not use may belong to another user. gone deletes this
+	// cookie, so its session ends too.
 	for _, token := range d.cookie.Unused(r) {
 		if err := d.engine.Logout(r.Context(), watchword.Secret(token), "", c); err != nil {
 			return err
@@ -354,7 +354,7 @@ func (d *handlers) bearer(r *http.Request) (watchword.Identity, error) {
 	return d.engine.Authenticate(r.Context(), watchword.Secret(token))
 }
 
-// forgotpass requests a mail with a link to the front-end's own page: the page in X-reset-base,
+// forgotpass requests a mail with a link to a page of the front-end: the page in X-reset-base,
 // or else /resetpass on the front-end's origin. The engine decides whether a mail may link to
 // that page.
 func (d *handlers) forgotpass(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
@@ -394,15 +394,15 @@ func (d *handlers) resetpass(w http.ResponseWriter, r *http.Request, c watchword
 	return respond.JSON(w, http.StatusOK, messageAnswer{Message: "Password reset successful", Success: true})
 }
 
-// checkReset refuses a reset whose two passwords differ. It also reports whether the first one is bad,
-// because the engine would report that only for a valid link.
+// checkReset refuses a reset whose two passwords differ. With the same error it reports a bad first
+// password, because the engine would report it only for a valid link.
 func (d *handlers) checkReset(body resetBody) error {
 	err := d.engine.CheckPassword(watchword.Secret(body.Password))
 	if body.Password == body.PasswordConfirm {
 		if body.Password == "" {
 			return err
 		}
-		return nil // the engine checks it, after the link
+		return nil // the engine checks the password, after the link
 	}
 	var faults []watchword.FieldError
 	var refusal *watchword.Error

@@ -44,7 +44,8 @@ func forget(c *dialecttest.Client, names ...string) {
 	}
 }
 
-// Every row of the contract: status, body, cookie, challenge.
+// The test compares every row of the contract: status, body, cookie, challenge.
+//
 // W-36, W-37
 func TestResponsesMatchTheContract(t *testing.T) {
 	t.Parallel()

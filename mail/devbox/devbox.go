@@ -109,7 +109,7 @@ func (b *Box) Mail(id string) (watchword.StoredMail, error) {
 
 func (b *Box) path(id string) string { return filepath.Join(b.dir, id+suffix) }
 
-// isID reports whether id is safe as a file name: it can't lead out of the folder.
+// isID reports whether id is safe as a file name, so that no path leads out of the folder.
 func isID(id string) bool {
 	return id != "" && len(id) <= 64 && strings.Trim(id, "0123456789abcdefghijklmnopqrstuvwxyz-") == ""
 }

@@ -14,7 +14,7 @@ import (
 
 // explain converts an error to one line for the operator: whether a retry can help (RFC 5321,
 // section 4.2.1), and the reply of the server. It removes the password, because a server may
-// repeat what it received.
+// quote it.
 func (s *Sender) explain(err error) error {
 	if err == nil {
 		return nil
@@ -47,8 +47,8 @@ func replyCode(err error) int {
 	return 0
 }
 
-// withoutPassword removes the password, also in the encodings of PLAIN and LOGIN and as
-// net/textproto quotes it.
+// withoutPassword removes the password, including its encodings for PLAIN and LOGIN and
+// its quoted form from net/textproto.
 func (r relay) withoutPassword(text string) string {
 	const gone = "[redacted]"
 	quoted := strconv.Quote(r.password)

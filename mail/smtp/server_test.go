@@ -39,7 +39,7 @@ type server struct {
 	stalls chan struct{}
 }
 
-// answers configure a server. The zero value accepts every mail and has no TLS.
+// answers configures a server. The zero value accepts every mail and has no TLS.
 type answers struct {
 	certificate *tls.Certificate
 	implicitTLS bool   // from the first byte
@@ -48,7 +48,7 @@ type answers struct {
 
 	auth, mail, rcpt, data error
 
-	hangUp bool          // closes the connection after it accepted a mail
+	hangUp bool          // closes the connection after accepting a mail
 	stall  chan struct{} // the server accepts a mail only after this is closed
 }
 

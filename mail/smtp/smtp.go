@@ -28,9 +28,9 @@ const timeout = 30 * time.Second
 
 // Options configure a Sender.
 type Options struct {
-	// URL is smtp://user:password@host:587 or smtps://user:password@host:465;
-	// required. Without user and password, the sender does not authenticate. With smtp,
-	// STARTTLS is required unless the host is loopback. On loopback, it is used if the
+	// URL is smtp://user:password@host:587 or smtps://user:password@host:465; required.
+	// Without user and password, the sender does not authenticate. With smtp, STARTTLS
+	// is required unless the host is loopback. On loopback, STARTTLS is used if the
 	// server offers it and a password is sent.
 	URL watchword.Secret
 
@@ -45,7 +45,7 @@ type Sender struct {
 	relay    relay
 	client   []gomail.Option
 	tls      *tls.Config
-	from     string // as the header shows it
+	from     string // in the form of the header
 	domain   string // of from
 	renderer *mail.Renderer
 	dial     func(ctx context.Context, network, address string) (net.Conn, error)
@@ -91,8 +91,8 @@ func New(o Options) (*Sender, error) {
 	return s, nil
 }
 
-// policy returns the STARTTLS policy. On loopback, TLS protects little, and the certificate of
-// a local relay is rarely valid.
+// policy returns the STARTTLS policy. On loopback, TLS adds little protection, and the
+// certificate of a local relay is rarely valid.
 func (r relay) policy() gomail.TLSPolicy {
 	switch {
 	case r.tls: // TLS is already active
@@ -157,8 +157,8 @@ func (s *Sender) compose(m watchword.Message) (*gomail.Msg, error) {
 	return message, message.EmbedReader("logo.png", bytes.NewReader(words.Logo), gomail.WithFileContentID("<logo>"))
 }
 
-// converse connects, authenticates, calls talk and quits. The connection ends with ctx at the
-// latest.
+// converse connects, authenticates, calls talk and quits. The connection ends when ctx ends,
+// or earlier.
 func (s *Sender) converse(ctx context.Context, talk func(*gomail.Client, *smtp.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -181,8 +181,8 @@ func (s *Sender) converse(ctx context.Context, talk func(*gomail.Client, *smtp.C
 	return s.explain(err)
 }
 
-// ended returns ctx.Err(), or context.DeadlineExceeded once the deadline of ctx has passed. A connection has its own
-// timer for the deadline, which may fire a moment before that of ctx.
+// ended returns ctx.Err(), or context.DeadlineExceeded once the deadline of ctx has passed. A connection has its
+// own timer for the deadline, which may fire a moment before the timer of ctx.
 func ended(ctx context.Context) error {
 	if at, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(at) {
 		return context.DeadlineExceeded

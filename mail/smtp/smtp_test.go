@@ -324,7 +324,8 @@ func TestSendReturnsWhenTheContextEndsDuringAStall(t *testing.T) {
 	}
 }
 
-// The dialer has a timer of its own for the deadline. A mail may be sent in time on a fast machine.
+// The dialer has a separate timer for the deadline. On a fast machine, the mail may be sent in
+// time.
 func TestDeadlineIsTheErrorOfADialThatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	server := start(t, answers{})

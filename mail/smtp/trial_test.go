@@ -41,7 +41,8 @@ func TestTrialMailReturnsTheReplyOfTheServer(t *testing.T) {
 	}
 }
 
-// doctor only signs in. A server that refuses the sender or the recipient shows it only here.
+// doctor only signs in to the mail server. Only a trial mail shows that the server refuses the
+// sender or the recipient.
 func TestTrialMailReturnsTheRefusalOfTheServer(t *testing.T) {
 	t.Parallel()
 	refusal := &gosmtp.SMTPError{

@@ -17,8 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// The whole suite runs behind a proxy that pools by transaction. cmd/watchword has a shorter
-// test with servers behind the proxy.
+// The whole suite runs behind a proxy in transaction pooling mode. cmd/watchword has a
+// shorter test with servers behind the proxy.
 func TestStoreSuiteBehindTransactionPooler(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("SOAK_ROUNDS") == "" {

@@ -12,8 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// The usual collations ignore punctuation at first. In such a database, addresses that begin alike are not adjacent in
-// the index of the column.
+// Most collations compare letters first and punctuation last. With such a collation, addresses with the same prefix
+// are not adjacent in the index of the column.
 func TestPrefixIsARangeInADatabaseWithALanguage(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")

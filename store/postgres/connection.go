@@ -14,16 +14,17 @@ import (
 //
 // pgx sends one when the caller's context ends. If the statement is a commit that waits for
 // the synchronous standby, PostgreSQL then stops waiting and makes the commit visible. The
-// standby may never receive it, so a response that was based on it would be lost in a
-// failover. Without the cancel request, the commit stays invisible until the standby has it.
+// standby may never receive it, so a failover could lose a change that a client already
+// knows of. Without the cancel request, the commit stays invisible until the standby has it.
 // statement_timeout ends a statement that takes too long; it does not apply to commits.
 //
 // A cancel request is the only case in which pgx dials for a connection that is already
-// established. An abandoned attempt to connect also sends a cancel request. That one is let
-// through, because such a connection has no transaction yet.
+// established. An abandoned attempt to connect also sends a cancel request. neverCancel
+// allows that request, because the connection has no transaction yet.
 func neverCancel(_ context.Context, config *pgx.ConnConfig) error {
 	var established atomic.Pointer[pgconn.PgConn]
-	// pgx calls neverCancel for each new connection, so each one has an established of its own.
+	// pgx calls neverCancel for each new connection, so established belongs to one
+	// connection.
 	dial := config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if c := established.Load(); c != nil && (network == "unix" || address == c.Conn().RemoteAddr().String()) {

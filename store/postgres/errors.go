@@ -54,17 +54,17 @@ func isUnprepared(err error) bool {
 	return errors.As(err, &answer) && (answer.Code == "26000" || answer.Code == "42P05")
 }
 
-// isOutdatedPlan reports whether a prepared statement would return other columns than when
-// it was prepared, because a migration changed the table. It checks the routine, because
-// other errors share the code, and the message is translated.
+// isOutdatedPlan reports whether a prepared statement would return different columns than
+// when it was prepared, because a migration changed the table. It checks the routine,
+// because other errors share the code, and the message is translated.
 func isOutdatedPlan(err error) bool {
 	var answer *pgconn.PgError
 	return errors.As(err, &answer) && answer.Code == "0A000" && answer.Routine == "RevalidateCachedQuery"
 }
 
 // isSharedPlan reports whether a statement was outdated while it was being prepared. A new
-// connection has no old statements, so a proxy shares those of its own connections, as PgBouncer
-// does by default since 1.24.
+// connection has no old statements. The cause is therefore a proxy that shares prepared
+// statements between clients, as PgBouncer does by default since 1.24.
 func isSharedPlan(err error) bool {
 	var preparing *pgconn.PrepareError
 	return isOutdatedPlan(err) && errors.As(err, &preparing)

@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// factorStore gives package factors its transactions. They are those of the engine, so both
-// change their rows together or not at all.
+// factorStore runs transactions for package factors. Each one is also a transaction of the
+// engine, so changes of both commit together or not at all.
 type factorStore struct{ *Store }
 
 // Factors returns the store of package factors.

@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// federationStore gives package federation its transactions. They are those of the engine, so both
-// change their rows together or not at all.
+// federationStore runs transactions for package federation. Each one is also a transaction of the
+// engine, so changes of both commit together or not at all.
 type federationStore struct{ *Store }
 
 // Federation returns the store of package federation.

@@ -20,8 +20,8 @@ import (
 func TestRotationsChangeNoIndex(t *testing.T) {
 	t.Parallel()
 	const sessions, rounds = 50, 10
-	// A cluster of its own: PostgreSQL makes room in a page only for rows that no transaction of the cluster
-	// can still see, and other tests have long transactions.
+	// The test uses a separate cluster, because other tests have long transactions. PostgreSQL frees space
+	// in a page only if no transaction of the cluster can still see the old rows.
 	url := pgtest.New(t, "fsync = off").Database(t)
 	store, err := postgres.Open(t.Context(), url)
 	if err != nil {

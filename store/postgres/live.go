@@ -34,12 +34,12 @@ func (s *Store) Live(
 type liveCall = gather.Call[watchword.SessionID, sqlstore.Live]
 
 // readBatch answers the calls. A read changes nothing, so it is retried after every temporary
-// error. After any other one, each session is read alone.
+// error. After any other error, it reads each session alone.
 func (s *Store) readBatch(calls []*liveCall) {
 	if len(calls) == 0 {
 		return
 	}
-	// No caller's context: one caller must not cancel the reads of the others.
+	// This is not a caller's context: one caller must not cancel the reads of the others.
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
 	temporary := func(err error) bool { return errors.Is(unavailable(err), watchword.ErrUnavailable) }
@@ -60,8 +60,7 @@ func (s *Store) readBatch(calls []*liveCall) {
 	}
 }
 
-// readOnce is one attempt. A call whose session is missing gets ErrNotFound; the others are not
-// affected by it.
+// readOnce makes one attempt. Only calls whose session is missing get ErrNotFound.
 func (s *Store) readOnce(ctx context.Context, calls []*liveCall) (err error) {
 	if len(calls) == 1 {
 		live := &calls[0].Answer

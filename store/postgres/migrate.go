@@ -95,7 +95,7 @@ func versions(ctx context.Context, config *pgx.ConnConfig) ([]int64, error) {
 }
 
 // migrate applies pending migrations, in one process at a time. The lock is a row with a
-// lease. An advisory lock would need a session of its own, which a proxy does not provide.
+// lease. An advisory lock would need a dedicated session, which a proxy does not provide.
 func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err error) {
 	config = config.Copy()
 	config.DefaultQueryExecMode = unprepared

@@ -1,8 +1,8 @@
 // Package postgres is a store in a PostgreSQL database, for any number of servers.
 //
-// It retries a transaction that failed because of a concurrent one, and an operation that
-// met a failover before anything was done. Every operation ends after the statement timeout
-// at the latest (15 seconds by default).
+// It retries a transaction that failed because of a concurrent one. It also retries after a
+// failover if the operation has made no change yet. No operation takes longer than the
+// statement timeout (15 seconds by default).
 //
 // An embedding program needs only Open and Store. The remaining identifiers are marked as
 // unstable, because only the program watchword uses them.
@@ -32,7 +32,7 @@ import (
 )
 
 // maxAttempts bounds the attempts of one transaction. With the backoff, they take about a quarter
-// of a second. Longer conflicts are an overload.
+// of a second. Longer conflicts mean overload.
 const maxAttempts = 8
 
 // A Store is a pool of connections. It is safe for concurrent use and implements watchword.Store.
@@ -99,9 +99,9 @@ func CheckURL(url string) error {
 	return err
 }
 
-// parse adds defaults that the URL does not give: the timeouts, application_name, a pool of
-// 4 connections per CPU (at least 8) and 5 seconds to connect. Its error omits the cause,
-// because that may contain the password.
+// parse adds defaults for parameters that the URL omits: the timeouts, application_name, a
+// pool of 4 connections per CPU (at least 8) and 5 seconds to connect. Its error omits the
+// cause, because that may contain the password.
 func parse(url string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -127,7 +127,7 @@ func parse(url string) (*pgxpool.Config, error) {
 
 // operationTimeout returns how long one operation may take in total: the statement timeout, or 15
 // seconds. The client needs its own limit, because a database that hangs or is cut off does not
-// report a timeout. A deadline of the caller that is earlier counts first.
+// report a timeout. An earlier deadline of the caller takes precedence.
 func operationTimeout(config *pgxpool.Config) time.Duration {
 	ms, err := strconv.Atoi(config.ConnConfig.RuntimeParams["statement_timeout"])
 	if err != nil || ms <= 0 {
@@ -154,7 +154,8 @@ func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
 	return s, nil
 }
 
-// beforeConnect applies what replan has found out about a proxy.
+// beforeConnect disables named prepared statements if replan has detected a proxy that does not
+// support them.
 func (s *Store) beforeConnect(ctx context.Context, config *pgx.ConnConfig) error {
 	if s.proxied.Load() {
 		config.DefaultQueryExecMode = unprepared
@@ -170,8 +171,8 @@ func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 }
 
 // Update runs fn in a transaction and commits. It runs fn again after a conflict with another
-// transaction. The isolation level is READ COMMITTED, whatever the database's default is: a
-// statement after a lock must see what was committed while the lock waited.
+// transaction. The isolation level is always READ COMMITTED, because a statement after a lock
+// must see the commits that happened during the wait.
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
@@ -182,7 +183,7 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 // the pool finds its broken connections one at a time.
 var errNotBegun = errors.New("transaction not begun")
 
-// run retries fn until it succeeds, fails for good, or the time is up.
+// run calls fn until it succeeds, fails permanently, or the time is up.
 func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -190,8 +191,8 @@ func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 	return s.retry(ctx, notBegun, func() error { return s.try(ctx, options, fn) })
 }
 
-// retry calls fn until it succeeds, fails for good, or the time is up. It retries after the
-// errors that undo a transaction, and after those of which safe reports true.
+// retry calls fn until it succeeds, fails permanently, or the time is up. It retries after
+// errors that roll a transaction back, and after errors for which safe reports true.
 func (s *Store) retry(ctx context.Context, safe func(error) bool, fn func() error) error {
 	var err error
 	for attempt := range maxAttempts {
@@ -218,15 +219,16 @@ func (s *Store) resetIfStandby(err error) bool {
 }
 
 // unprepared is the execution mode without named prepared statements. It works through a
-// proxy that uses another server connection for each transaction.
+// proxy that changes the server connection between transactions.
 const unprepared = pgx.QueryExecModeCacheDescribe
 
 // replan reports whether err means that a prepared statement could not run. No change was made, so
 // a retry is safe. There are two causes:
 //
 //   - A proxy pools by transaction, and the statement was prepared on another server
-//     connection, or the proxy keeps an outdated one. From then on, new connections plan
-//     statements at each use. Planning takes four fifths of the time of a lone rotation.
+//     connection, or the proxy keeps an outdated statement. From then on, new
+//     connections plan statements at each use. Planning takes four fifths of the time of
+//     a single rotation.
 //   - A newer program migrated the tables, and the plans of all connections are outdated.
 //
 // In both cases, the store closes its connections.
@@ -242,14 +244,14 @@ func (s *Store) replan(err error) bool {
 }
 
 // backoff returns the time to wait before the next attempt. It doubles with each attempt and
-// is random between half and all of it, so that transactions that conflicted do not meet
+// is random between half and all of it, so that conflicting transactions do not conflict
 // again. The nanoseconds of the clock are random enough.
 func backoff(attempt int) time.Duration {
 	longest := time.Millisecond << attempt
 	return longest/2 + time.Duration(time.Now().UnixNano())%(longest/2)
 }
 
-// try is one attempt of run.
+// try makes one attempt of run.
 func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
 	tx, err := s.pool.BeginTx(ctx, options)
 	if err != nil {
@@ -340,8 +342,8 @@ type conn struct {
 	deadline time.Time
 }
 
-// Exec returns the number of changed rows, with which conditional statements report whether they
-// held.
+// Exec returns the number of changed rows, which tells whether the condition of a statement was
+// true.
 func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
 	ctx, cancel := context.WithDeadline(ctx, c.deadline)
 	defer cancel()

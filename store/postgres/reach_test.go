@@ -55,7 +55,7 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 // mail that was not sent yet.
 var handful = []string{"keys", "feed", "mails", "service_keys"}
 
-// holdTable fails unless the document contains the table. With -update it writes the table.
+// holdTable fails if the document does not contain the table. With -update it writes the table.
 func holdTable(t *testing.T, path, table string) {
 	t.Helper()
 	const begin, end = "<!-- statements -->\n\n", "\n<!-- end of statements -->\n"
@@ -79,8 +79,8 @@ func holdTable(t *testing.T, path, table string) {
 	}
 }
 
-// migrated returns a connection to a database with all tables. The planner prefers any index to
-// a scan, as it does with large tables, and plans for unknown parameters.
+// migrated returns a connection to a database with all tables. As with large tables, the
+// planner prefers any index to a scan. It plans for unknown parameters.
 func migrated(t *testing.T, server *pgtest.Server) *pgx.Conn {
 	t.Helper()
 	url := server.Database(t)

@@ -36,8 +36,8 @@ func TestReadinessFollowsADatabaseThatHangs(t *testing.T) {
 	storetest.WantReady(t, engine, true)
 }
 
-// One table can't grow, but the probing write to another table succeeds. The refused write
-// decides.
+// One table can't grow, but the probe can still write to another table. The refused write
+// decides the readiness.
 //
 // OPS-1
 func TestReadinessFollowsTheLastRefusedWrite(t *testing.T) {

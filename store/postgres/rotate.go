@@ -17,22 +17,22 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// Rotations that arrive together are one statement, one round trip and one commit. Usually
-// one batch is under way, and the next one gathers meanwhile. A rotation that arrives alone
-// is sent at once.
+// Concurrent rotations form a batch: one statement, one round trip and one commit. Usually
+// one batch is running while the next batch collects requests. A rotation that arrives
+// alone is sent at once.
 
 const (
 	// maxBatch bounds the memory of a statement, and how many callers a slow one delays.
 	maxBatch = 64
 
-	// patience is how long a batch keeps the next one waiting. The next one then overtakes it,
-	// because the slow one may wait for a standby, or for a row that another transaction has
-	// locked.
+	// patience is how long the next batch waits for the running one. Then it runs
+	// concurrently, because the slow batch may wait for a standby, or for a row that another
+	// transaction has locked.
 	patience = 5 * time.Millisecond
 
 	// lockPatience is how long a batch waits for the lock of a row. Afterwards, each request
-	// runs alone, so that only those of the locked row go on waiting. It is also shorter than
-	// deadlock_timeout (a second by default).
+	// runs alone, so that only requests for the locked row go on waiting. It is also shorter
+	// than deadlock_timeout (a second by default).
 	lockPatience = 200 * time.Millisecond
 )
 
@@ -54,9 +54,9 @@ func newQueue[Q, A any](most int, run func([]*gather.Call[Q, A])) *gather.Queue[
 }
 
 // Rotate charges and rotates in one statement and one round trip, which it shares with the
-// rotations that arrive at the same time. If ctx ends after it was sent, the rotation may or
-// may not take place. A client recovers from both: it presents the same token again, which is
-// then a repeat or a first use.
+// rotations that arrive at the same time. If ctx ends after the statement was sent, the
+// rotation may or may not take place. In both cases, the client recovers by presenting the
+// same token again, as a repeat or a first use.
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchword.RotateResult, error) {
@@ -76,7 +76,7 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 }
 
 // refuse returns how long a rate-limited request must wait. It refunds the charges that were
-// counted because another request took the last place of a limit at the same time.
+// counted because another request used up one of the limits at the same time.
 func (s *Store) refuse(
 	ctx context.Context, r watchword.RotateRequest, counted int,
 ) (result watchword.RotateResult, err error) {
@@ -102,10 +102,10 @@ func (s *Store) refuse(
 // A rotateCall is one call of Rotate that waits for the answer of a batch.
 type rotateCall = gather.Call[watchword.RotateRequest, sqlstore.Rotated]
 
-// rotateBatch answers the calls. If a statement failed or waited too long for a lock, the
-// batch was rolled back. Each request then runs alone, so that one of them can't fail or delay the
-// others. If the database failed, all calls get the error, because a commit whose response
-// was lost may nevertheless have taken place.
+// rotateBatch answers the calls. If a statement failed or waited too long for a lock, the batch
+// was rolled back. Each request then runs alone, so that no request can delay the others or make
+// them fail. If the database failed, all calls get the error, because a commit whose response was
+// lost may nevertheless have taken place.
 func (s *Store) rotateBatch(calls []*rotateCall) {
 	if len(calls) == 0 {
 		return
@@ -130,8 +130,8 @@ func (s *Store) rotateBatch(calls []*rotateCall) {
 	}
 }
 
-// rotateOnce is one attempt. A single request is one statement. Several are a pipeline: one
-// round trip, and one transaction that commits at its end.
+// rotateOnce makes one attempt. It sends a single request as one statement, and several
+// requests as a pipeline: one round trip and one transaction.
 func (s *Store) rotateOnce(ctx context.Context, calls []*rotateCall) error {
 	if len(calls) > 1 {
 		return s.rotateMany(ctx, calls)
@@ -188,8 +188,8 @@ func requestsOf(calls []*rotateCall) []watchword.RotateRequest {
 	return requests
 }
 
-// readRotated sets the answers of one statement and closes its rows. A statement outside of a
-// pipeline has been committed by then.
+// readRotated sets the answers of one statement and closes its rows. After that, a statement
+// outside of a pipeline is committed.
 func readRotated(answer pgx.Rows, calls []*rotateCall) error {
 	defer answer.Close()
 	seen := 0

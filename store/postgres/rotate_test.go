@@ -77,8 +77,8 @@ func begin(t *testing.T, url, text string, args ...any) (end func(string)) {
 // patient sets long timeouts, for tests that hold a lock until other operations have ended.
 const patient = "&lock_timeout=60000&statement_timeout=60000"
 
-// A transaction holds the row of one session, or of its limit. The rotations of all other
-// sessions take place while it does, also those in one batch with the locked session.
+// A transaction locks the row of one session, or of its limit. Meanwhile all other
+// sessions rotate, even those in the same batch as the locked session.
 func TestLockedRowDelaysNoOtherRotation(t *testing.T) {
 	t.Parallel()
 	const many, waves = 24, 4
@@ -173,7 +173,7 @@ func TestBatchSeesWhatChangedWhileItWaited(t *testing.T) {
 	}
 }
 
-// RL-2: two requests take the last place of a session's limit at the same time. The refused one
+// RL-2: two requests take the last use of a session's limit at the same time. The refused one
 // does not charge its client.
 func TestChargeOfTheClientIsRefundedIfTheOtherLimitFillsMeanwhile(t *testing.T) {
 	t.Parallel()

@@ -19,7 +19,7 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// The server requires TLS for one user. The client must be given the certificate authority.
+// The server requires TLS for one user. The client needs the certificate of the authority.
 func TestTLSSettingsAreApplied(t *testing.T) {
 	t.Parallel()
 	const secret = "correct-horse"

@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// adminStore gives package admin its transactions. They are those of the engine, so both
-// change their rows together or not at all.
+// adminStore runs transactions for package admin. Each one is also a transaction of the
+// engine, so changes of both commit together or not at all.
 type adminStore struct{ *Store }
 
 // Admin returns the store of package admin.

@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// The log must be long enough that rotations of a million sessions share a checkpoint. It must be
-// bounded, because it is read at a start after a crash, and a reader searches it for each page.
+// The log must be long enough for many rotations to share a checkpoint, even with a million
+// sessions. It must be bounded, because SQLite reads the log after a crash, and each reader
+// searches it for pages.
 func TestWriteAheadLogIsCheckpointedAtSixteenMebibytes(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

@@ -74,8 +74,8 @@ func (c *connection) statement(ctx context.Context, text string) (statement, err
 	return s, nil
 }
 
-// Exec returns the number of changed rows, with which conditional statements report whether
-// they held.
+// Exec returns the number of changed rows, which tells whether the condition of a statement
+// was true.
 func (c *connection) Exec(ctx context.Context, text string, args ...any) (int, error) {
 	s, err := c.statement(ctx, text)
 	if err != nil {
@@ -120,7 +120,7 @@ func (c *connection) queryRow(ctx context.Context, text string, into ...any) err
 }
 
 // rollback fails if there is no transaction, for example because BEGIN failed, or because
-// SQLite has rolled back after an error of the disk.
+// SQLite has rolled back after a disk error.
 func (c *connection) rollback() { _, _ = c.Exec(context.Background(), "ROLLBACK") }
 
 func (c *connection) bind(args []any) []driver.NamedValue {
@@ -131,9 +131,9 @@ func (c *connection) bind(args []any) []driver.NamedValue {
 	return c.args
 }
 
-// version looks at the file and returns noticed. It changes whenever this or another
-// connection, of this or another process, has committed a change. It is called for each
-// signed-in request: a read transaction without rows is the cheapest way to look.
+// version reads the header of the file and returns noticed. The number changes whenever
+// any connection of any process has committed a change. Each signed-in request calls
+// version, so it uses the cheapest way: a read transaction without rows.
 func (c *connection) version() int64 {
 	if _, err := c.Exec(context.Background(), "PRAGMA data_version"); err != nil {
 		return unknownVersion
@@ -141,8 +141,9 @@ func (c *connection) version() int64 {
 	return c.noticed()
 }
 
-// noticed is version without a look at the file. A connection also looks at the beginning of
-// each transaction. The numbers of two connections are not comparable.
+// noticed returns the version of the last time when this connection read the file, which it
+// also does at the beginning of each transaction. The numbers of two connections are not
+// comparable.
 func (c *connection) noticed() int64 {
 	n, err := c.conn.(sqlite.FileControl).FileControlDataVersion("main")
 	if err != nil {
@@ -184,7 +185,7 @@ func (r *rows) Scan(into ...any) error {
 	return nil
 }
 
-// writing is the connection in a transaction that writes. It notes the rows that the
+// writing is a connection in a write transaction. It records the rows that the
 // statements change.
 type writing struct {
 	*connection

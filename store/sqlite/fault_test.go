@@ -35,7 +35,7 @@ func TestFullDiskReturnsErrUnavailableAndLosesNothing(t *testing.T) {
 	}
 	wantUsers(t, store, users)
 
-	// A charge of a new limit needs room, too.
+	// The first charge of a limit needs disk space, too.
 	var err error
 	for n := 0; err == nil && n < 1000; n++ {
 		_, err = store.Rotate(t.Context(), watchword.RotateRequest{Charges: []watchword.Charge{

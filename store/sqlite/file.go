@@ -36,19 +36,19 @@ func prepareFile(path string) error {
 	return errors.Join(err, file.Close())
 }
 
-// durable are the pragmas of a connection that serves requests. synchronous(FULL) means that
-// each commit is on disk before it returns.
+// durable returns the pragmas of a connection that serves requests. synchronous(FULL) means
+// that each commit is on disk before it returns.
 func durable(more ...string) []string {
 	return append([]string{"journal_mode(WAL)", "synchronous(FULL)"}, more...)
 }
 
-// openPool opens a pool of one connection for migrations, and connects. Its transactions take
-// the write lock at their beginning, so they can't fail in the middle.
+// openPool opens a pool of one connection for migrations, and connects. Each transaction
+// takes the write lock when it begins, so it can't fail later because of the lock.
 func openPool(ctx context.Context, path string) (*sql.DB, error) {
 	return openWith(ctx, path, "immediate", durable())
 }
 
-// openWith is openPool with all pragmas given by the caller.
+// openWith is like openPool, but the caller chooses all pragmas.
 func openWith(ctx context.Context, path, txlock string, pragmas []string) (*sql.DB, error) {
 	pool, err := sql.Open("sqlite", sourceName(path, txlock, pragmas))
 	if err != nil {

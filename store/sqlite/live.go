@@ -12,33 +12,33 @@ import (
 
 // Live keeps rows in memory, because reading them takes ten times as long as a check that they are
 // current. The check is exact: a call that begins after a commit has returned sees it, whichever
-// process committed. This is why:
+// process committed. The reasons are:
 //
 //  1. Each call reads the version of one connection, the checker. The number changes with
 //     every commit of another connection, so an equal number means that the file has not
 //     changed since the rows were current (liveRows.version). If it differs and this
 //     process is not committing, all rows are dropped.
-//  2. The commits of this process change the number, too. Dropping all rows for each of
-//     them would make the memory useless beside refreshes. After its commit, a writer
-//     therefore reads (a) the version of the checker and then (b) that of its own
-//     connection. It holds writeLock until then, so this process commits nothing else in
-//     between. The version of the writer shows commits of other processes. If one came before the
-//     transaction, the version at its beginning is not that of the previous (b) (isCurrent).
-//     If one came after it, the version changes between the commit and (b). Without one, the
-//     checker's number at (a) stands for the previous state and this one commit. The writer
-//     drops the rows that its commit changed, or replaces them by what it knows. The others
-//     are current at (a). Otherwise it drops all rows.
-//  3. Between a commit and (b), calls see a number that they can't explain. They read the
-//     row from the file and don't keep it.
-//  4. A row that was read from the file is kept only if version is still what it was
-//     before the read. Otherwise a commit may have dropped the row during the read, and a
-//     late put would bring back its old state.
+//  2. The commits of this process change the number, too. Dropping all rows for each of them
+//     would make the memory useless on a server with refreshes. After its commit, a writer
+//     therefore reads (a) the version of the checker and then (b) that of its own connection. It
+//     holds writeLock until then, so this process commits nothing else in between. The version of
+//     the writer shows commits of other processes. If another process committed before the
+//     transaction, the version at its beginning differs from the previous (b) (isCurrent). If
+//     another process committed after it, the version changes between the commit and (b). In both
+//     cases, the writer drops all rows. Otherwise, only this commit has changed the file until
+//     (a). The writer drops or replaces the rows that its commit changed, and all other rows are
+//     current at (a).
+//  3. Between a commit and (b), calls see a new number without knowing which rows
+//     changed. They read the row from the file and don't keep it in memory.
+//  4. A row that was read from the file is kept only if version has not changed since
+//     before the read. Otherwise a commit may have dropped the row during the read, and
+//     put would restore the old state.
 //  5. A rotation uses a row without reading it again. It runs inside a write transaction, so
 //     no process commits before it ends. If isCurrent was true at the beginning, no process has
 //     committed since the previous (b) either, so all rows are current.
 //
-// A number that can't be read is never equal, so a failure of the check costs a read of
-// the file and nothing else.
+// A number that can't be read counts as different, so a failed check only causes a read
+// of the file.
 
 // maxLiveRows bounds the sessions and the users in memory, at about 1 kB for both.
 const maxLiveRows = 8192
@@ -144,13 +144,13 @@ func (l *liveRows) find(id watchword.SessionID) *liveRow {
 }
 
 // isCurrent reports whether all rows in memory are current. The writer has begun a transaction,
-// which looked at the file.
+// which read the version from the file.
 func (l *liveRows) isCurrent(writer *connection) bool {
 	now := writer.noticed()
 	return now != unknownVersion && now == l.settled
 }
 
-// row returns the row of a session as it is in the transaction, if that is known without a read.
+// row returns the row of a session as the transaction sees it, if the row is in memory, or nil.
 func (l *liveRows) row(id watchword.SessionID, changed *changes) *liveRow {
 	if row := changed.kept[id]; row != nil || !changed.current {
 		return row
@@ -160,7 +160,7 @@ func (l *liveRows) row(id watchword.SessionID, changed *changes) *liveRow {
 	return l.find(id)
 }
 
-// put keeps a row that was read after get returned version.
+// put stores a row in memory that was read after get returned version.
 func (l *liveRows) put(session watchword.Session, user watchword.User, version int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -169,7 +169,7 @@ func (l *liveRows) put(session watchword.Session, user watchword.User, version i
 	}
 }
 
-// add shares the user with the other sessions of the user. The caller holds mu.
+// add stores a row, which shares the user with other rows. The caller holds mu.
 func (l *liveRows) add(row *liveRow) {
 	if owner := l.users[row.user.ID]; owner == nil {
 		addTo(l.users, row.user.ID, row.user)
@@ -179,8 +179,8 @@ func (l *liveRows) add(row *liveRow) {
 	addTo(l.sessions, row.session.ID, row)
 }
 
-// addTo deletes one row, in no particular order, if the map is full. A better choice would need
-// a list in the order of use, and the bound is rarely reached.
+// addTo adds a row. If the map is full, it first deletes an arbitrary row, because the bound is
+// rarely reached and a better choice would need a list in the order of use.
 func addTo[K comparable, V any](rows map[K]V, id K, row V) {
 	if _, replaces := rows[id]; !replaces && len(rows) >= maxLiveRows {
 		for other := range rows {
@@ -213,7 +213,7 @@ func (s *Store) commit(changed *changes) error {
 	defer s.live.mu.Unlock()
 	if len(s.live.sessions)+len(changed.kept) == 0 { // no rows in memory, so no check
 		s.live.dropAll(unknownVersion)
-		// Rows that are put from now on are at least as new as this commit.
+		// Rows that put stores from now on are at least as new as this commit.
 		s.live.settled = s.writer.noticed()
 	} else {
 		s.settle(changed)
@@ -222,8 +222,8 @@ func (s *Store) commit(changed *changes) error {
 	return err
 }
 
-// settle brings the rows up to date after a commit of this process. It is step 2 of the
-// explanation at the top of this file. The caller holds writeLock and live.mu.
+// settle updates the rows in memory after a commit of this process. It implements point
+// 2 of the explanation at the top of this file. The caller holds writeLock and live.mu.
 func (s *Store) settle(changed *changes) {
 	l := &s.live
 	committed := s.writer.noticed()
@@ -243,8 +243,8 @@ func (s *Store) settle(changed *changes) {
 	for _, id := range changed.sessions {
 		delete(l.sessions, id)
 	}
-	// The rows of the transaction are current even if others are not: it read them itself, and no
-	// other process has committed between it and (b).
+	// The rows in changed.kept are current even if others are not: the transaction read them, and
+	// no other process has committed between the transaction and (b).
 	if alone {
 		for _, row := range changed.kept {
 			l.add(row)
@@ -252,18 +252,18 @@ func (s *Store) settle(changed *changes) {
 	}
 }
 
-// changes are the rows that a transaction may have changed.
+// changes records the rows that a transaction may have changed.
 type changes struct {
 	everywhere bool
 	users      []watchword.UserID
 	sessions   []watchword.SessionID
 
-	current bool                             // the rows in memory are those of the transaction
+	current bool                             // the rows in memory are as the transaction sees them
 	kept    map[watchword.SessionID]*liveRow // as they are after the transaction
 }
 
-// keep notes the row of a session after the last change of the transaction. The transaction
-// must not change the user.
+// keep records the row of a session after the last change of the transaction. The
+// transaction must not change the user.
 func (c *changes) keep(session watchword.Session, user watchword.User) {
 	if c.kept == nil {
 		c.kept = map[watchword.SessionID]*liveRow{}

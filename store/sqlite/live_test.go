@@ -54,7 +54,8 @@ func TestLiveMatchesAReadOfTheFileAfterEveryWriteOfTwoStores(t *testing.T) {
 
 const testUsers = 3
 
-// writes are the kinds of changes of a session and its user, and some that change neither.
+// writes are all kinds of changes of a session or its user, and some writes that change
+// neither.
 var writes = []struct {
 	name string
 	run  func(context.Context, *sqlite.Store, watchword.UserID, watchword.SessionID, time.Time) error
@@ -222,8 +223,8 @@ func addUserWithSessions(t testing.TB, s *sqlite.Store, n, sessions int) {
 	}
 }
 
-// Reads run beside writers of two stores. A read that begins after a write returned must
-// see it, or a later one.
+// Reads run concurrently with writers of two stores. A read that begins after a write
+// has returned must see that write or a later one.
 //
 // RT-11
 func TestLiveBesideWritersNeverReturnsAStateFromBeforeACommit(t *testing.T) {
@@ -236,7 +237,7 @@ func TestLiveBesideWritersNeverReturnsAStateFromBeforeACommit(t *testing.T) {
 		rotations = 20
 	}
 	addUserWithSessions(t, stores[0], 0, sessions)
-	var committed [sessions]atomic.Int64 // the newest generation of which a rotation has returned
+	var committed [sessions]atomic.Int64 // the newest generation that a rotation has returned
 	var writing, reading sync.WaitGroup
 	for session := range sessions {
 		writing.Go(func() {
@@ -248,7 +249,7 @@ func TestLiveBesideWritersNeverReturnsAStateFromBeforeACommit(t *testing.T) {
 					return
 				}
 				committed[session].Store(int64(n) + 1)
-				if n%10 == 0 { // the other path of a commit
+				if n%10 == 0 { // a commit that is not a rotation
 					err = stores[n/10%2].Update(t.Context(), func(tx watchword.Tx) error {
 						return tx.SetName(t.Context(), storetest.User(0).ID, fmt.Sprint(n))
 					})
@@ -283,7 +284,7 @@ func TestLiveBesideWritersNeverReturnsAStateFromBeforeACommit(t *testing.T) {
 	reading.Wait()
 }
 
-// The memory is useful only if the writes of a busy server leave other rows in it.
+// The memory is useful only if writes of a busy server do not drop other rows.
 func TestOwnWritesDropOnlyTheRowsThatTheyChange(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

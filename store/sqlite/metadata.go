@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-// metadataStore gives package metadata its transactions. They are those of the engine, so both
-// change their rows together or not at all.
+// metadataStore runs transactions for package metadata. Each one is also a transaction of the
+// engine, so changes of both commit together or not at all.
 type metadataStore struct{ *Store }
 
 // Metadata returns the store of package metadata.

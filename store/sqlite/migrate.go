@@ -13,8 +13,8 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// The migrations have the numbers of store/postgres, so that `watchword move` finds the same tables on both
-// sides.
+// The migrations have the same numbers as in store/postgres, so that `watchword move` can copy between
+// equal tables.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -58,8 +58,8 @@ func Status(ctx context.Context, file string) (pending []string, err error) {
 	return pending, err
 }
 
-// withPool runs fn on a pool that writes, and closes it. It does not open a Store, which would
-// migrate.
+// withPool runs fn on a pool that can write, and closes the pool. It does not open a Store,
+// because Open would migrate.
 func withPool(ctx context.Context, file string, fn func(*sql.DB) error) error {
 	pool, err := openPool(ctx, file)
 	if err != nil {
@@ -72,8 +72,8 @@ func withPool(ctx context.Context, file string, fn func(*sql.DB) error) error {
 }
 
 func migrate(ctx context.Context, pool *sql.DB) (applied []string, err error) {
-	// The provider is created once: it keeps the version that the program supports, and every
-	// round compares with the file.
+	// The provider is created once. It knows the version that the program supports, and each
+	// round compares it with the version of the file.
 	provider, err := newProvider(ctx, pool)
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func migrate(ctx context.Context, pool *sql.DB) (applied []string, err error) {
 }
 
 // newProvider returns an error if a newer program has migrated the tables. An older program could
-// write rows that the newer one takes for complete.
+// write incomplete rows that the newer program assumes to be complete.
 func newProvider(ctx context.Context, pool *sql.DB) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 )
 
 // An operator finds accounts and requests among millions of rows. The statements read a range of an index and
-// don't sort. The test of package postgres checks the same there. Each statement of administration has a row.
+// don't sort. A test of package postgres checks the same on PostgreSQL. Each statement of administration has
+// a row in this test.
 func TestOperatorsFindByIndex(t *testing.T) {
 	t.Parallel()
 	store := open(t, newPath(t))

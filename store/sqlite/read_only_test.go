@@ -15,8 +15,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// readOnlyFile is set in the half of the test that runs as another user than root. File
-// modes don't restrict root, and tests in containers run as root.
+// readOnlyFile is set in the half of the test that does not run as root. File modes
+// don't restrict root, and tests in containers run as root.
 const readOnlyFile = "WATCHWORD_TEST_READ_ONLY_FILE"
 
 func TestUnwritableFileReturnsErrUnavailable(t *testing.T) {

@@ -34,8 +34,8 @@ func (s *Store) newRotations() *rotateQueue {
 }
 
 // Rotate queues the request and waits for its commit. If ctx ends during the commit, the
-// rotation may or may not take place. A client recovers from both: it presents the same
-// token again, which is then a repeat or a first use.
+// rotation may or may not take place. In both cases, the client recovers by presenting
+// the same token again, as a repeat or a first use.
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchword.RotateResult, error) {
@@ -82,8 +82,8 @@ func (s *Store) commitBatch(calls []*rotateCall) error {
 	})
 }
 
-// rotate rotates without a read if the row is in memory. The row after a rotation is known, so
-// it is in memory for the next one.
+// rotate needs no read if the row is in memory. It keeps the rotated row in memory for the
+// next rotation.
 func (s *Store) rotate(
 	ctx context.Context, tx sqlstore.Tx, changed *changes, r watchword.RotateRequest,
 ) (result watchword.RotateResult, err error) {

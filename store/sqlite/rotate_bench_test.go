@@ -10,8 +10,9 @@ import (
 )
 
 // BenchmarkRotate rotates random sessions with the two charges of a refresh: one at a time, and 64
-// at once. The store has 10,000 sessions, and then WATCHWORD_BENCH_SESSIONS if that is set. The
-// benchmark reports the rate, and its share of the rate with 10,000 sessions.
+// at once. The store has 10,000 sessions. If WATCHWORD_BENCH_SESSIONS is set, the benchmark also
+// runs with that number of sessions. It reports the rate, and the ratio to the rate with 10,000
+// sessions.
 func BenchmarkRotate(b *testing.B) {
 	sizes := []int{10_000}
 	if more, err := strconv.Atoi(os.Getenv("WATCHWORD_BENCH_SESSIONS")); err == nil {

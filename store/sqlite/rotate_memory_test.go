@@ -14,8 +14,8 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// A rotation computes its result from the row in memory, and Live returns that row. Both must be what
-// the file holds, also after writes of another process.
+// A rotation computes its result from the row in memory, and Live returns that row. Both must match
+// the file, even after writes of another process.
 //
 // RT-11
 func TestRowsInMemoryMatchTheFileBesideWritesOfTwoStores(t *testing.T) {

@@ -71,7 +71,7 @@ func TestFailedRotationDoesNotFailItsBatch(t *testing.T) {
 				}
 			})
 		}
-		waitUntil(func() bool { return store.Queued() == many-1 }) // one has been taken
+		waitUntil(func() bool { return store.Queued() == many-1 }) // the batch has taken one of them
 	})
 	all.Wait()
 	if err := store.Exec(t.Context(), "UPDATE sessions SET methods = '[]' WHERE id = $1", broken); err != nil {
@@ -161,8 +161,8 @@ func generations(ctx context.Context, tx watchword.Tx) (all []int64, err error) 
 func TestNoStatementScansAWholeTable(t *testing.T) {
 	t.Parallel()
 	store := open(t, newPath(t))
-	// These scans are allowed: keys and service_keys have few rows, operators list the outbox (mails), the results of
-	// subqueries are limited, and there are constants.
+	// These scans are allowed: keys and service_keys have few rows, operators list the outbox (mails), and
+	// subqueries return a limited number of rows or constants.
 	small := regexp.MustCompile(`^SCAN (keys|service_keys|mails|waiting|given_up|due|slots|found|counted|newest|CONSTANT ROW|\(subquery)\b`)
 	for _, text := range sqlstore.All() {
 		steps, err := store.Plan(t.Context(), text)

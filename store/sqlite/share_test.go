@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// Races between two processes (a server and a command) are settled by conditional statements
-// in the file, and not by locks in the memory of one process.
+// Conditional statements settle races between two processes (a server and a command). Locks
+// in the memory of one process could not.
 //
 // RT-3
 func TestTwoProcessesShareOneFile(t *testing.T) {

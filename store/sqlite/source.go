@@ -33,9 +33,10 @@ var ErrInUse = errors.New("another program has it open")
 func OpenSource(ctx context.Context, path string) (*Source, error) {
 	// In WAL mode, each open connection holds a shared lock, even when idle. With
 	// locking_mode(EXCLUSIVE), the first access therefore fails if another connection
-	// exists. Setting journal_mode again would end the exclusive lock.
+	// exists. Setting journal_mode again would release the exclusive lock.
 	pool, err := openWith(ctx, path, "deferred", []string{"locking_mode(EXCLUSIVE)", "synchronous(FULL)"})
-	// Busy means another program here, because this process has no other connection to the file.
+	// Here, busy means that another program has the file open, because this process has no other
+	// connection to it.
 	if code(err) == sqlite3.SQLITE_BUSY {
 		err = ErrInUse
 	}
@@ -58,7 +59,7 @@ func (s *Source) Count(ctx context.Context) (rows int, err error) {
 }
 
 // Columns returns the names of the columns of a table. It reads them from the file, so a column
-// that the target lacks is an error and is not left out.
+// that the target lacks causes an error instead of being left out.
 func (s *Source) Columns(ctx context.Context, table string) (columns []string, err error) {
 	rows, err := s.pool.QueryContext(ctx, "SELECT name FROM pragma_table_info($1)", table)
 	if err != nil {
@@ -83,8 +84,8 @@ func (s *Source) Rows(ctx context.Context, table string, columns []string) (*sql
 }
 
 // MarkMoved marks the file as moved to another database. From then on, Open refuses it. If
-// two servers continued with copies of the same sessions, each would see the refresh tokens
-// of the other as reused, and end the sessions.
+// two servers used copies of the same sessions, each would treat refresh tokens from the
+// other as reuse and end the sessions.
 func (s *Source) MarkMoved(ctx context.Context) error {
 	if _, err := s.pool.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", movedVersion)); err != nil {
 		return fmt.Errorf("mark %s as moved: %w", s.path, unavailable(ctx, err))

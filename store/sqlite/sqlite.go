@@ -8,7 +8,7 @@
 // unstable, because only the program watchword uses them.
 //
 // The files with the endings -wal and -shm belong to the database. A copy of the main file alone
-// can lack the last commits (docs/operations.md says how to back up). The folder must be on a
+// can lack the last commits (docs/operations.md describes backups). The folder must be on a
 // local disk, because the processes that share a WAL need shared memory.
 package sqlite
 
@@ -23,29 +23,30 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// maxReaders is the number of connections that read.
+// maxReaders is the maximum number of reading connections.
 const maxReaders = 4
 
-// checkpointPages is the length of the write-ahead log, in pages of 4 KiB, from which the writer
+// checkpointPages is the length of the write-ahead log, in pages of 4 KiB, at which the writer
 // copies it into the file: 16 MiB, four times SQLite's default. Each checkpoint waits twice for
-// the disk. With a million sessions nearly every rotation changes another page, so the default
-// checkpoints every thousand rotations. Longer logs than this gain nothing (docs/performance.md).
+// the disk. With a million sessions, nearly every rotation changes a different page, so the
+// default would checkpoint every thousand rotations. Longer logs do not help
+// (docs/performance.md).
 const checkpointPages = 4000
 
 // A Store is an open database file. It is safe for concurrent use and implements watchword.Store.
 type Store struct {
-	// writer belongs to the holder of writeLock. It must be the only connection with which this
-	// process commits: live.go relies on that.
+	// Only the holder of writeLock may use writer. It must be the only connection with which
+	// this process commits, because live.go relies on that.
 	writer *connection
 
-	// readers are the connections that are free. A nil one is not open yet: most programs need
-	// one or two.
+	// readers are the free connections for reads. A nil connection is not open yet, because
+	// most programs need only one or two.
 	readers chan *connection
 	source  string // of the readers
 	driver  driver.Driver
 
-	// writeLock is the right to write. An Update first takes updateLock, so that at most one
-	// Update waits for writeLock. A batch of rotations therefore waits for one Update at
+	// The holder of writeLock may write. An Update first takes updateLock, so that at most
+	// one Update waits for writeLock. A batch of rotations therefore waits for one Update at
 	// most, however many are queued. The locks are channels, because senders to a channel
 	// are served in order.
 	updateLock, writeLock chan struct{}
@@ -160,8 +161,8 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	return unavailable(ctx, s.write(ctx, func(tx sqlstore.Tx, _ *changes) error { return fn(tx) }))
 }
 
-// write runs fn in a transaction and commits it. fn may use and note rows in memory. The
-// caller holds writeLock.
+// write runs fn in a transaction and commits it. fn may use and record rows in memory.
+// The caller holds writeLock.
 func (s *Store) write(ctx context.Context, fn func(sqlstore.Tx, *changes) error) error {
 	committed := false
 	defer func() {
@@ -169,7 +170,7 @@ func (s *Store) write(ctx context.Context, fn func(sqlstore.Tx, *changes) error)
 			s.writer.rollback()
 		}
 	}()
-	// The transaction takes the lock of the file now, so it can't fail in the middle.
+	// The transaction locks the file now, so it can't fail later because of the lock.
 	if _, err := s.writer.Exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin write transaction: %w", err)
 	}
@@ -177,7 +178,8 @@ func (s *Store) write(ctx context.Context, fn func(sqlstore.Tx, *changes) error)
 	if err := fn(sqlstore.NewTx(writing{s.writer, &changed}), &changed); err != nil {
 		return err
 	}
-	// From here on, ctx can't stop the commit: its outcome would be unknown.
+	// From here on, ctx can't stop the commit, because the outcome of a cancelled commit would
+	// be unknown.
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -194,12 +196,12 @@ func (s *Store) write(ctx context.Context, fn func(sqlstore.Tx, *changes) error)
 // Unstable: for the program watchword.
 func (s *Store) Check(ctx context.Context) error { return s.check(ctx, "PRAGMA integrity_check(1)") }
 
-// CheckQuickly is Check without the comparison of indexes with tables (PRAGMA quick_check).
+// CheckQuickly is like Check, but does not compare indexes with tables (PRAGMA quick_check).
 //
 // Unstable: for the program watchword.
 func (s *Store) CheckQuickly(ctx context.Context) error { return s.check(ctx, "PRAGMA quick_check(1)") }
 
-// check runs on a reader, so that writes continue during the seconds it may take.
+// check runs on a reader, so that writes continue meanwhile. It may take seconds.
 func (s *Store) check(ctx context.Context, pragma string) error {
 	if err := s.begin(); err != nil {
 		return err
@@ -247,8 +249,8 @@ func (s *Store) Close() error {
 	return s.closeConnections()
 }
 
-// closeConnections also closes what a failed Open left behind. The writer is the last one: the
-// last connection checkpoints.
+// closeConnections closes all open connections, even after a failed Open. It closes the writer
+// last, because the last connection checkpoints.
 func (s *Store) closeConnections() error {
 	errs := []error{s.live.checker.close()}
 	for range maxReaders {

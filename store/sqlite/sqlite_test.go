@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// No goroutine outlives the store that started it.
+// No goroutine may outlive the store that started it.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStoreSuite(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A sign-in of the API runs as many statements as on PostgreSQL, where the test of package factors reads the server's
-// log. docs/factors.md lists them.
+// A sign-in over the API runs as many statements as on PostgreSQL, where a test of package factors counts them in
+// the server's log. docs/factors.md lists the statements.
 func TestSignInWithAFactorRunsEightStatementsMore(t *testing.T) {
 	t.Parallel()
 	const plainStatements, moreStatements = 11, 8

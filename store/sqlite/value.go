@@ -7,8 +7,8 @@ import (
 	"reflect"
 )
 
-// argument returns the value of the driver for an argument of a statement: a string, a number,
-// bytes or nil. The driver refuses any other type.
+// argument converts an argument of a statement to a type that the driver accepts: a string, a
+// number, bytes or nil. The driver refuses any other type.
 func argument(arg any) driver.Value {
 	switch arg.(type) {
 	case nil, int64, string, []byte:

@@ -37,7 +37,7 @@ var administration = map[string]func(suite){
 		})
 	},
 
-	// The order is that of bytes on every store, whatever the collation of the database is.
+	// Every store orders by bytes, whatever the collation of the database is.
 	"AccountsAreARangeOfAddresses": func(s suite) {
 		all := []watchword.Address{"a-b@example.com", "a.b@example.com", "a_b@example.com", "ab@example.com", "b@example.com"}
 		for n, email := range slices.Backward(all) {
@@ -166,8 +166,8 @@ var administration = map[string]func(suite){
 		s.wantHeld(false, "with another role", hasAdmin)
 	},
 
-	// Neither transaction commits before both have asked, if the store allows it. Without a common lock, neither would
-	// see what the other has done.
+	// If the store allows it, both transactions call HasAdmin before one of them commits. Without a common lock,
+	// neither transaction would see the change of the other.
 	"OneAdminRemainsOfTwo": func(s suite) {
 		s.wantHeld(true, "insert the key", insertKey(keyOf(watchword.KeyService, 1)))
 		for way := range 3 {
@@ -175,7 +175,7 @@ var administration = map[string]func(suite){
 			asked := make(chan struct{}, 4) // a store may run a transaction again
 			both := func() {
 				asked <- struct{}{}
-				// With the lock, only one of them gets here. Its wait then ends by itself.
+				// With the lock, only one transaction gets here, and its wait times out.
 				for wait := time.After(200 * time.Millisecond); len(asked) < 2; {
 					select {
 					case <-wait:
@@ -203,7 +203,8 @@ var administration = map[string]func(suite){
 		}
 	},
 
-	// The row of the service secret is the lock. Without it, two transactions could both remove an administrator.
+	// The row of the service secret is the lock. Without this row, two transactions could both remove an
+	// administrator.
 	"HasAdminFailsWithoutItsLock": func(s suite) {
 		s.addUser(1)
 		err := s.Update(s.Context(), func(tx watchword.Tx) error {
@@ -274,8 +275,8 @@ func selects(f admin.Filter, a admin.Account) bool {
 	return factor && (f.State == "" || f.State == a.State()) && (f.Role == "" || a.HasRole(f.Role))
 }
 
-// removeAdmin disables, demotes or deletes an administrator, and asks whether one remains. It then calls both, and is
-// rolled back with errLastAdmin if it was the last one.
+// removeAdmin disables, demotes or deletes an administrator, and queries whether another one remains. It then calls
+// both. If no administrator remains, it rolls back and returns errLastAdmin.
 func (s suite) removeAdmin(id watchword.UserID, way int, both func()) error {
 	return s.Update(s.Context(), func(tx watchword.Tx) (err error) {
 		switch way {

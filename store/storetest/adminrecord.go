@@ -11,7 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// The rows of administration itself: service keys, results of requests, and lists of all accounts.
+// adminRecords tests the rows of package admin: service keys, results of requests, and lists of
+// all accounts.
 var adminRecords = map[string]func(suite){
 	"ServiceKeyKeepsEveryField": func(s suite) {
 		want := serviceKeyOf(1)
@@ -261,7 +262,7 @@ func (s suite) serviceKey(id string) (k admin.ServiceKey) {
 	return k
 }
 
-// recordOf returns the record of a request that runs.
+// recordOf returns the record of a running request.
 func recordOf(n int) admin.Record {
 	return admin.Record{Owner: uuidOf("0001", 1), Key: uuidOf("000c", n), Hash: "a request",
 		ExpiresAt: after(24 * time.Hour)}

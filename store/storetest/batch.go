@@ -16,13 +16,13 @@ import (
 )
 
 // Rotations that arrive at the same time may share a statement or a commit. The result of
-// each must be the same as alone.
+// each rotation must be the same as without the others.
 var batches = map[string]func(suite){
 	"FailedRotationDoesNotFailConcurrentOnes": func(s suite) {
 		const many, broken = 32, 7
 		all := s.addSessions(many, func(n int, one *watchword.Session) {
 			if n == broken {
-				one.Generation = math.MaxInt64 // there is no next one
+				one.Generation = math.MaxInt64 // there is no next generation
 			}
 		})
 		results, errs := s.rotateAtOnce(all, func(int, *watchword.RotateRequest) {})
@@ -122,7 +122,7 @@ func (s suite) addSessions(many int, fn func(n int, one *watchword.Session)) (al
 	return all
 }
 
-// rotateAtOnce rotates all sessions at the same time, at Start.
+// rotateAtOnce rotates all sessions concurrently, with the time Start.
 func (s suite) rotateAtOnce(
 	all []watchword.Session, fn func(n int, r *watchword.RotateRequest),
 ) (results []watchword.RotateResult, errs []error) {
@@ -143,9 +143,9 @@ func (s suite) rotateAtOnce(
 }
 
 // CheckBatches compares batches with sequences, for a store that rotates several sessions in one
-// statement. batch rotates on one store; the Wait of a refused request may be any time above 0. The
-// same requests, one after the other, must have the same results on the other store and leave the
-// same rows. Both stores must be empty.
+// statement. batch rotates several requests on one store; the Wait of a refused request may be any
+// time above 0. The same requests, one after the other on the other store, must return the same
+// results and store the same rows. Both stores must be empty.
 func CheckBatches(
 	t *testing.T, one, other watchword.Store,
 	batch func([]watchword.RotateRequest) ([]watchword.RotateResult, []error),
@@ -178,7 +178,7 @@ func CheckBatches(
 }
 
 // drawBatch inserts the sessions from first to before end into both stores, and draws
-// requests. Either some share sessions and limits, or one of them fails.
+// requests. Either some requests share sessions and limits, or one request fails.
 func drawBatch(a, b suite, t *rapid.T, first, end int) (requests []watchword.RotateRequest) {
 	fails := rapid.IntRange(0, 9).Draw(t, "one fails") == 0
 	for n := first; n < end; n++ {
@@ -209,8 +209,8 @@ func (s suite) insertDrawn(c *drawnRotation) {
 	})
 }
 
-// drawCharged draws a request with up to two charges, of a few limits with a few uses. Limits
-// differ between batches.
+// drawCharged draws a request with up to two charges. There are few limits with few uses, and
+// they differ between batches.
 func drawCharged(t *rapid.T, one watchword.Session, batch int) watchword.RotateRequest {
 	r := drawRequest(t, one)
 	for i := range rapid.IntRange(0, 2).Draw(t, "charges") {

@@ -41,7 +41,7 @@ func fillSession(ctx context.Context, tx watchword.Tx, n, perUser int) error {
 }
 
 // RotateMany rotates b.N times, with the two charges of a refresh. Each client rotates
-// sessions of its own, spread over the table. It returns the rotations per second.
+// separate sessions, spread over the table. It returns the rotations per second.
 // generations holds the generation of each session of FillSessions.
 func RotateMany(b *testing.B, store watchword.Store, generations []int64, clients int) (rate float64) {
 	b.ReportAllocs()

@@ -9,7 +9,7 @@ import (
 )
 
 // Many returns how many rows the tests of bounds insert: 300,000. Under the race detector and
-// with -short it is 30,000, which tests the counts more than the times.
+// with -short it returns 30,000, which is enough to test counts but not times.
 func Many() int {
 	if RaceDetector() || testing.Short() {
 		return 30_000

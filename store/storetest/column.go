@@ -16,7 +16,7 @@ var columns = map[string]func(suite){
 	"UserKeepsEveryField": func(s suite) {
 		want := fullUser()
 		s.wantHeld(true, "insert", insertUser(want, Start))
-		want.Metadata = `{"plan":"pro"}` // has a table of its own
+		want.Metadata = `{"plan":"pro"}` // stored in a separate table
 		completeFixture(s, want)
 		s.wantHeld(true, "metadata", setMetadata(want.ID, metadata.Metadata{Version: 1, Public: want.Metadata}, 0))
 		same(s, "user", s.user(want.ID), want)
@@ -74,8 +74,7 @@ func fullUser() watchword.User {
 	return u
 }
 
-// fullSession returns an ended session that was rotated more often than Superseded has
-// room for.
+// fullSession returns an ended session with more rotations than Superseded can store.
 func fullSession(owner watchword.UserID) watchword.Session {
 	one := Session(owner, 1)
 	one.Generation, one.Forgiven = 99, 98
@@ -99,12 +98,12 @@ func fullMail() watchword.Mail {
 }
 
 // emptyFields lists the fields that a fixture may leave at their zero value, each with
-// the reason. No field needs this today.
+// the reason. Currently it is empty.
 var emptyFields = map[string]string{}
 
 // completeFixture fails for each field of row that has its zero value, unless
-// emptyFields names the field. A fixture with such a field can't show that its column is
-// stored.
+// emptyFields names the field. With a zero value, the test could not show that the
+// column is stored.
 func completeFixture(s suite, row any) {
 	s.Helper()
 	wantFilled(s, reflect.TypeOf(row).Name(), reflect.ValueOf(row))

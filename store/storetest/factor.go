@@ -252,7 +252,7 @@ var secondFactors = map[string]func(suite){
 			of(4, func(c *watchword.Challenge) { c.UserID = User(2).ID }),
 		}
 		second, third := of(5, func(*watchword.Challenge) {}), of(6, func(*watchword.Challenge) {})
-		// The clock was set back.
+		// This challenge was created after the clock was set back.
 		earlier := of(7, func(c *watchword.Challenge) { c.CreatedAt = one.CreatedAt.Add(-time.Hour) })
 		for _, c := range append(others, one, second, third, earlier) {
 			s.factors(func(ctx context.Context, tx factors.Tx) error { return tx.InsertSessionChallenge(ctx, c, 2) })
@@ -388,7 +388,7 @@ func (s suite) factors(fn func(context.Context, factors.Tx) error) {
 }
 
 // inParallel runs a conditional statement in n concurrent transactions and returns how often its
-// condition held.
+// condition was true.
 func (s suite) inParallel(n int, fn func(context.Context, factors.Tx) (bool, error)) int {
 	s.Helper()
 	var held atomic.Int32

@@ -145,7 +145,7 @@ var feeds = map[string]func(suite){
 			working.Go(func() {
 				last := int64(0)
 				for over := false; !over; {
-					over = ended.Load() && s.number(7) == 0 // the last read comes after the last number
+					over = ended.Load() && s.number(7) == 0 // the last read is after the last number was assigned
 					if !over {
 						s.number(7)
 					}

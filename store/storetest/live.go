@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Each change in this file is made after Live has read the session, so a store that
-// keeps rows in memory is tested, too.
+// These tests make each change after Live has read the session, so they also test
+// stores that keep rows in memory.
 var lives = map[string]func(suite){
 	"LiveReturnsSessionAndUser": func(s suite) {
 		u := s.addUser(1)

@@ -244,7 +244,8 @@ var mails = map[string]func(suite){
 	},
 }
 
-// mailOf returns a mail to the user that is due when it is created. A larger n is later.
+// mailOf returns a mail to the user that is due when it is created. A larger n gives a later
+// mail.
 func mailOf(u watchword.User, n int) watchword.Mail {
 	at := after(time.Duration(n) * time.Second)
 	return watchword.Mail{
@@ -269,7 +270,7 @@ func (s suite) addMailToken(m watchword.MailToken) watchword.MailToken {
 	return m
 }
 
-// mailTokens returns those of the given tokens that exist.
+// mailTokens returns the given tokens that exist in the store.
 func (s suite) mailTokens(all ...watchword.MailToken) (there []watchword.MailToken) {
 	s.Helper()
 	for _, m := range all {

@@ -91,7 +91,8 @@ var passkeys = map[string]func(suite){
 			s.wantHeld(false, name, remove(one, spare))
 		}
 		s.wantHeld(true, "an app", remove(app, ""))
-		// Each of the two relies on the other one.
+		// Two transactions delete one passkey each, and each names the other passkey as the
+		// remaining one.
 		ids := map[int]factors.Factor{0: one, 1: other}
 		var started atomic.Int32
 		same(s, "removed in parallel", s.inParallel(2, func(ctx context.Context, tx factors.Tx) (bool, error) {

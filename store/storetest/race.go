@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// rounds is how often a test repeats its race: 200 times, with -short 40 times.
+// rounds returns how often a test repeats its race: 200 times, or 40 times with -short.
 func rounds() int {
 	if testing.Short() {
 		return 40
@@ -264,8 +264,8 @@ var races = map[string]func(suite){
 	},
 }
 
-// wantWinners starts the contenders at the same time and fails unless want of them report
-// true.
+// wantWinners starts the contenders at the same time. It fails unless exactly want of
+// them report true.
 func (s suite) wantWinners(want int32, contenders ...func() bool) {
 	s.Helper()
 	var all sync.WaitGroup

@@ -29,7 +29,7 @@ func ReadyEngine(t *testing.T, store watchword.Store) *watchword.Engine {
 }
 
 // WantReady waits until readiness and statistics report that the store accepts writes, or does not.
-// It fails after a minute, so that a busy machine has time enough.
+// It fails after a minute, which is enough on a busy machine.
 func WantReady(t *testing.T, engine *watchword.Engine, want bool) {
 	t.Helper()
 	begun := time.Now()

@@ -137,14 +137,14 @@ func checkOften(s suite, hundreds int, property func(*rapid.T)) {
 }
 
 // holdRotation compares Rotate with the pure rules, on session number n in a random state. It
-// also checks what Forgive and EndSession store.
+// also checks the rows that Forgive and EndSession store.
 func holdRotation(s suite, t *rapid.T, n int) {
 	c := s.drawRotation(t, n)
 	c.got, c.err = s.Rotate(s.Context(), c.request)
 	s.wantVerdict(t, c)
 }
 
-// holdRotations is holdRotation for several sessions that rotate at the same time.
+// holdRotations is like holdRotation, for several sessions that rotate concurrently.
 func holdRotations(s suite, t *rapid.T, first, many int) {
 	all := make([]*drawnRotation, many)
 	for i := range all {
@@ -160,7 +160,7 @@ func holdRotations(s suite, t *rapid.T, first, many int) {
 	}
 }
 
-// A drawnRotation is a session in a random state, and what Rotate returned for a request.
+// A drawnRotation is a session in a random state, a request, and the result of Rotate.
 type drawnRotation struct {
 	user    watchword.User
 	session watchword.Session

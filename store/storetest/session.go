@@ -31,7 +31,7 @@ var sessions = map[string]func(suite){
 		}
 	},
 
-	// Package admin explains ended sessions too, also those of a deleted account.
+	// Package admin also explains ended sessions, including those of a deleted account.
 	"SessionsOfListsEndedSessionsOfADeletedUser": func(s suite) {
 		u, other := s.addUser(1), s.addUser(2)
 		first, second := Session(u.ID, 1), Session(u.ID, 2)
@@ -64,7 +64,7 @@ var sessions = map[string]func(suite){
 		s.wantHeld(false, "forgive it", forgive(nothing, 0))
 	},
 
-	// RT-10: only the user's own sessions that are alive
+	// RT-10: the list has only the user's active sessions
 	"SessionsListsLiveSessionsLastUsedFirst": func(s suite) {
 		now := after(10 * 24 * time.Hour)
 		c := Policy().Cutoffs(now)

@@ -63,8 +63,8 @@ func (s suite) view(fn func(context.Context, watchword.Tx) error) {
 	}
 }
 
-// settled runs one conditional statement in a transaction of its own, and reports whether its
-// condition held.
+// settled runs one conditional statement in a separate transaction, and reports whether its
+// condition was true.
 func (s suite) settled(fn func(context.Context, watchword.Tx) (bool, error)) (held bool) {
 	s.Helper()
 	s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
@@ -163,7 +163,7 @@ func User(n int) watchword.User {
 	}
 }
 
-// Session returns a session of the user as it is after a sign-in at Start. Each n gives
+// Session returns a session of the user, as created by a sign-in at Start. Each n gives
 // another session.
 func Session(of watchword.UserID, n int) watchword.Session {
 	return watchword.Session{
@@ -185,7 +185,7 @@ func Session(of watchword.UserID, n int) watchword.Session {
 	}
 }
 
-// Policy returns the session policy that the fixtures assume.
+// Policy returns the session policy of the fixtures.
 func Policy() watchword.SessionPolicy {
 	return watchword.SessionPolicy{Idle: 7 * 24 * time.Hour, ShortIdle: 12 * time.Hour, Max: 30 * 24 * time.Hour}
 }

@@ -77,7 +77,7 @@ var sweeping = map[string]func(suite){
 
 	"SweepLimitsVisitsEveryCounter": func(s suite) {
 		now := after(time.Hour)
-		for n := range 10 { // every third has run out
+		for n := range 10 { // every third counter has run out
 			one := chargeOf(fmt.Sprint("key", n), 2, time.Minute)
 			s.charge(one)
 			if one.At = now; n%3 > 0 {

@@ -100,7 +100,7 @@ func (s *Service) Prove(t *testing.T, email watchword.Address) {
 	}))
 }
 
-// A Client is a front-end in a browser of its own.
+// A Client is a front-end in a separate browser.
 type Client struct {
 	http.Client
 	t       *testing.T
@@ -140,7 +140,7 @@ type Exchange struct {
 	Body    string   // JSON
 
 	Status int
-	Answer string            // the whole body; * stands for anything
+	Answer string            // the whole body; * matches any text
 	Want   map[string]string // complete values of headers; "" means absent
 }
 
@@ -203,7 +203,7 @@ func (c *Client) Run(exchanges ...Exchange) {
 
 var secret = regexp.MustCompile(`(wwr_|wwm_|wwd_|eyJ)[A-Za-z0-9._-]+`)
 
-// unsaid removes tokens from the output of a test.
+// unsaid redacts tokens in the output of a test.
 func unsaid(text string) string { return secret.ReplaceAllString(text, "$1…") }
 
 var (
@@ -253,7 +253,7 @@ func (p *Postbox) Send(_ context.Context, m watchword.Message) error {
 	return nil
 }
 
-// Wait returns the newest mail of a kind to an address, once there are as many.
+// Wait waits for count mails of a kind to an address, and returns the newest one.
 func (p *Postbox) Wait(t *testing.T, kind watchword.MailKind, to string, count int) watchword.Message {
 	t.Helper()
 	for range 2000 {

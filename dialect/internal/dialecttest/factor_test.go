@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// Neither dialect has a second step, so neither opens a session for the password alone.
+// The dialects have no second step, so they do not open a session for the password alone.
 func TestAccountWithASecondFactorGetsNoSessionFromADialect(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)

@@ -18,7 +18,7 @@ import (
 )
 
 // Each test is named after a fault of the tutorials, by its number in testdata/tutorials.txt.
-// The dialects keep the contracts of the tutorials without these faults.
+// The dialects implement the contracts of the tutorials without these faults.
 
 type (
 	exchange = dialecttest.Exchange

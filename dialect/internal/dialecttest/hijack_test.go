@@ -23,7 +23,7 @@ func form(path string, fields ...string) exchange {
 		"Content-Type", "application/x-www-form-urlencoded", "Origin", "{url}", "Sec-Fetch-Site", "same-origin"}}
 }
 
-// status returns x with the wanted status and any body.
+// status returns x with the expected status and any body.
 func status(x exchange, want int) exchange {
 	x.Status, x.Answer = want, "*"
 	return x
@@ -47,7 +47,7 @@ func entrances() map[string]entrance {
 		}, 201, 202, exchange{Request: "POST /api/auth/refresh"}, 200, 401},
 		"pages": {func(p string) exchange {
 			return form("/signup", "email", "ada@example.com", "name", "Mallory", "password", p)
-		}, 200, 200, exchange{Request: "POST /api/auth/refresh"}, 200, 401}, // the client follows to the account
+		}, 200, 200, exchange{Request: "POST /api/auth/refresh"}, 200, 401}, // the client follows the redirect
 		"users": {func(p string) exchange {
 			return exchange{Request: "POST /api/users/signup", Body: body(`{"firstName":"M","lastName":"Allory","email":"ada@example.com","password":"`, p, `"}`)}
 		}, 201, 403, exchange{Request: "POST /api/users/reauth"}, 201, 401},
@@ -143,7 +143,7 @@ func TestLinkProvesTheOwnersSignUpDespiteAnAttackersSignUp(t *testing.T) {
 						s.Client(t).Run(status(entry.signUp(chosen), entry.waits))
 						s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", i+1)
 					}
-					// The address is unproven.
+					// The account has not proven its address.
 					for _, x := range append(logins(password)[401], logins(password)[400]...) {
 						if got := s.Client(t).Do(x).StatusCode; got < 400 {
 							t.Errorf("%s: %d before the address is proven", x.Request, got)

@@ -9,8 +9,9 @@ import (
 	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
 )
 
-// Lock-out by strangers, and sign-ins over a session, through every entry point: the
-// API, the pages and both dialects.
+// These tests use every entry point (the API, the pages and both dialects).
+// Strangers must not lock users out, and a sign-in must end the session that it
+// replaces.
 
 // loginsBy returns the sign-in requests, by entry point.
 func loginsBy(password string) map[string]exchange {
@@ -23,8 +24,8 @@ func loginsBy(password string) map[string]exchange {
 	}
 }
 
-// fewUnknown allows all unknown devices together four failures. It disables the limits per
-// address, because all clients of a test share one.
+// fewUnknown allows four failures in total for all unknown devices. It disables the limits
+// per IP address, because all clients of a test share one address.
 func fewUnknown(o *watchword.Options) {
 	hour, none := watchword.Limit{Count: 4, Per: time.Hour}, watchword.Limit{Count: -1}
 	o.Limits = watchword.Limits{
@@ -98,9 +99,9 @@ func TestSignInOverASessionEndsItInEveryAPI(t *testing.T) {
 	}
 }
 
-// A sign-in ends the session whose refresh cookie it overwrites. These sign-ins overwrite none:
-// with delivery "body" and in the dialect lesson, no refresh cookie is set, and the cookie of the
-// dialect users is new.
+// A sign-in ends the session whose refresh cookie it overwrites. These sign-ins do not overwrite
+// one: delivery "body" and the dialect lesson set no refresh cookie, and the dialect users has no
+// earlier one.
 //
 // RT-16
 func TestSignInWithoutACookieEndsNoSession(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
 )
 
-// Mails requested by strangers through every entry point: the API, the pages and both
-// dialects.
+// These tests request mails as strangers do, through every entry point: the API, the
+// pages and both dialects.
 
 // forgots returns the requests for a reset mail, by entry point.
 func forgots() map[string]exchange {
@@ -91,7 +91,7 @@ func TestPasswordChangeSendsNoMailToAnUnprovenAddress(t *testing.T) {
 		}, 200},
 		"pages": {func(from, to string) exchange {
 			return form("/account/password", "currentPassword", from, "newPassword", to)
-		}, 200}, // the client follows to the account
+		}, 200}, // the client follows the redirect
 	} {
 		t.Run(entry, func(t *testing.T) {
 			t.Parallel()

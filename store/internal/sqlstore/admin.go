@@ -13,7 +13,7 @@ import (
 var _ admin.Tx = Tx{}
 
 const (
-	// A role is inserted for a user whose row the transaction holds, or has just inserted.
+	// The transaction that inserts a role has locked or inserted the user's row.
 	insertRole  = `INSERT INTO user_roles (user_id, role) VALUES ($1, $2) ON CONFLICT DO NOTHING`
 	deleteRoles = `DELETE FROM user_roles WHERE user_id = $1`
 
@@ -53,14 +53,14 @@ var (
 		AND ($5 = '' OR (SELECT COUNT(*) FROM user_roles WHERE role = $5 AND user_id = users.id) > 0)
 		ORDER BY email COLLATE "binary" LIMIT $6`
 
-	// selectRoleAccounts follows the primary key of user_roles. Its order is that of the ids, so that a role that every
-	// account holds costs no sort.
+	// selectRoleAccounts follows the primary key of user_roles. It orders by id, so that even a role that every
+	// account has needs no sort.
 	selectRoleAccounts = `SELECT ` + accountColumns + `
 		FROM user_roles JOIN users ON users.id = user_roles.user_id
 		WHERE user_roles.role = $1 AND user_roles.user_id > $2 AND ` + isSelected + `
 		AND user_roles.user_id <= $5 ORDER BY user_roles.user_id LIMIT $6`
 
-	// selectSessionsOf needs no user, so the sessions of a deleted account are found.
+	// selectSessionsOf does not join users, so it also finds the sessions of a deleted account.
 	selectSessionsOf = `SELECT ` + sessionColumns + ` FROM sessions WHERE user_id = $1
 		ORDER BY rotated_at DESC, id DESC LIMIT $2`
 
@@ -81,15 +81,15 @@ func (t Tx) insertRoles(ctx context.Context, id watchword.UserID, roles []string
 	return nil
 }
 
-// Accounts continues at an address, as Users does.
+// Accounts continues at an address, like Users.
 func (t Tx) Accounts(
 	ctx context.Context, from, below watchword.Address, f admin.Filter, limit int,
 ) ([]admin.Account, error) {
 	return rows(ctx, t, scanAccount, selectAccounts, from, below, f.State, f.Factor, f.Role, limit)
 }
 
-// LastAccount bounds the rows that Accounts reads. The LIMIT of Accounts does not, because it counts only selected
-// accounts: a filter without a match would read the whole range.
+// LastAccount bounds the rows that Accounts reads. LIMIT alone does not bound them, because it counts only
+// selected accounts: a filter without a match would read the whole range.
 func (t Tx) LastAccount(
 	ctx context.Context, from, below watchword.Address, n int,
 ) (last watchword.Address, found int, err error) {
@@ -106,7 +106,7 @@ func (t Tx) AccountsWithRole(
 	return rows(ctx, t, scanAccount, selectRoleAccounts, f.Role, after, f.State, f.Factor, upTo, limit)
 }
 
-// LastWithRole bounds AccountsWithRole in the same way.
+// LastWithRole bounds the rows that AccountsWithRole reads.
 func (t Tx) LastWithRole(
 	ctx context.Context, role string, after watchword.UserID, n int,
 ) (last watchword.UserID, found int, err error) {
@@ -117,7 +117,7 @@ func (t Tx) LastWithRole(
 }
 
 // HasAdmin first locks a row that all such transactions lock, so its query sees their commits. The engine creates
-// this row when it starts. Without it there is no lock, so HasAdmin then fails.
+// this row when it starts. If the row is missing, HasAdmin fails, because it can't lock.
 func (t Tx) HasAdmin(ctx context.Context) (bool, error) {
 	_, err := t.HoldKey(ctx, watchword.KeyService)
 	switch {
@@ -134,8 +134,8 @@ func (t Tx) Account(ctx context.Context, id watchword.UserID) (admin.Account, er
 	return row(ctx, t, scanAccount, selectAccount, id)
 }
 
-// SessionsOf sorts the sessions of one user. An account has few: max-sessions alive ones, and those that ended in the
-// last days.
+// SessionsOf sorts the sessions of one user. An account has few sessions: at most max-sessions active ones, and
+// those that ended in the last days.
 func (t Tx) SessionsOf(ctx context.Context, id watchword.UserID, limit int) ([]watchword.Session, error) {
 	return rows(ctx, t, scanSession, selectSessionsOf, id, limit)
 }

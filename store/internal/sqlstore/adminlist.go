@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// Lists of all accounts for administrators, and figures. Each list continues after a position, so a deep
-// page costs the same as the first. The figures stop counting at a limit.
+// Lists of all accounts, and counts, for administrators. Each list continues after a position, so a deep
+// page costs the same as the first. Each count stops at a limit.
 
 // older orders events by time and id. The index has only the time, and few events share a millisecond.
 const older = `at >= $1 AND at <= $2 AND (at < $2 OR id < $3)`
@@ -28,10 +28,10 @@ var (
 	selectUserMails = `SELECT ` + mailColumns + ` FROM mails WHERE (created_at, id) > ($1, $2) AND user_id = $3
 		ORDER BY created_at, id LIMIT $4`
 
-	// countLive also stops at the limit. It counts by the same rule as a refresh (alive), so its figure agrees
-	// with the lists of sessions.
+	// countLive also stops at the limit. It uses the rule of a refresh (alive), so its count agrees with the
+	// lists of sessions.
 	//
-	// It reads the sessions that have not reached their absolute end.
+	// It reads the sessions that have not reached their absolute expiry.
 	countLive = `SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE ` + alive(1) + ` LIMIT $5) AS counted`
 )
 
@@ -45,8 +45,8 @@ const (
 		WHERE at >= $1 ORDER BY at DESC LIMIT $2) AS newest GROUP BY kind, hour`
 )
 
-// EventsBefore reads the index of the user, or that of the times. It filters by neither kind nor address:
-// a rare kind among millions of events would make one statement slow. The caller reads further batches.
+// EventsBefore reads the index by user or the index by time. The caller filters by kind and address and
+// reads further batches. Otherwise, a rare kind among millions of events would make one statement slow.
 func (t Tx) EventsBefore(
 	ctx context.Context, user watchword.UserID, from time.Time, before admin.EventPosition, limit int,
 ) ([]watchword.Event, error) {
@@ -56,16 +56,16 @@ func (t Tx) EventsBefore(
 	return rows(ctx, t, scanEvent, selectUserEvents, millis(from), millis(before.At), before.ID, user, limit)
 }
 
-// SystemEvents filters by kind, unlike EventsBefore: failed sign-ins of unknown addresses and waiting sign-ups
-// are also without an account, and the caller needs the rare event among them.
+// SystemEvents filters by kind, unlike EventsBefore, because its caller needs a rare kind. Failed sign-ins
+// with unknown addresses and waiting sign-ups have no account either, and there may be many of them.
 func (t Tx) SystemEvents(
 	ctx context.Context, kind watchword.EventKind, from, upTo time.Time, limit int,
 ) ([]watchword.Event, error) {
 	return rows(ctx, t, scanEvent, selectSystemEvents, kind, millis(from), millis(upTo), limit)
 }
 
-// MailsAfter sorts the whole outbox for each page. An outbox of 10,000 mails means that no mail is
-// sent, and then the first page is enough. It lists mails that are being sent: only success removes one.
+// MailsAfter sorts the whole outbox for each page. If the outbox contains 10,000 mails, sending fails,
+// and the first page is enough. It lists each mail until it was sent.
 func (t Tx) MailsAfter(
 	ctx context.Context, user watchword.UserID, after admin.EventPosition, limit int,
 ) ([]watchword.Mail, error) {
@@ -75,7 +75,7 @@ func (t Tx) MailsAfter(
 	return rows(ctx, t, scanMail, selectUserMails, millis(after.At), after.ID, user, limit)
 }
 
-// CountAccounts has one statement for each figure.
+// CountAccounts runs one statement for each count.
 func (t Tx) CountAccounts(
 	ctx context.Context, alive watchword.Cutoffs, limit int,
 ) (accounts, sessions int, err error) {

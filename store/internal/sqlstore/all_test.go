@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// A statement that is missing in the list is not prepared and not seen by the other tests.
+// A statement that is missing from the list is neither prepared nor checked by other tests.
 func TestEveryStatementIsListedUnderItsName(t *testing.T) {
 	t.Parallel()
 	var written, listed []string

@@ -8,20 +8,20 @@ import (
 )
 
 // The table callbacks is a queue like mails: a claim moves next_at into the future, and the
-// row is deleted after the call. A row has no personal data and no reason. Both are read
-// when the call is made.
+// row is deleted after the call. A row contains neither personal data nor the reason why a
+// session ended. The call reads both.
 const (
-	// queueSignup is part of InsertUser, so no flow can create an account without it. It adds
-	// the row even if no program sets OnSignup, because the command line can't know that.
-	// The sweep deletes rows that are never claimed.
+	// InsertUser runs queueSignup, so each flow that creates an account adds a row. It adds
+	// the row even without OnSignup, because the command line can't know whether the server
+	// sets OnSignup. The sweep deletes rows that are never claimed.
 	queueSignup = `INSERT INTO callbacks (kind, id, created_at, next_at, attempts)
 		VALUES ('signup', $1, $2, $2, 0)`
 	deleteSignupCallback = `DELETE FROM callbacks WHERE kind = 'signup' AND id = $1`
 
 	// selectQueued returns how far sessions have been queued, and how far the next batch
-	// goes. Numbers of the feed become visible in their order (NumberFeed), so no smaller
-	// one appears later. No session appears before the mark of expiry either, because a
-	// session is inserted long before it expires.
+	// goes. Feed numbers become visible in ascending order (NumberFeed), so no smaller
+	// number appears later. The same is true for expired sessions, because a session is
+	// inserted long before it expires.
 	selectQueued = `SELECT queued_ended, queued_expired,
 			COALESCE((SELECT MAX(feed_number) FROM (SELECT feed_number FROM sessions
 				WHERE ended_at > 0 AND feed_number > feed.queued_ended
@@ -56,7 +56,8 @@ const (
 	deleteCallback   = `DELETE FROM callbacks WHERE kind = $1 AND id = $2`
 )
 
-// QueueEnded advances the marks before it inserts, so of two processes only one inserts.
+// QueueEnded advances the marks before it inserts, so that only one of two concurrent processes
+// inserts.
 func (t Tx) QueueEnded(ctx context.Context, now time.Time, limit int) error {
 	type marks struct{ ended, expired, toEnded, toExpired int64 }
 	m, err := row(ctx, t, func(s scanner) (m marks, err error) {
@@ -77,7 +78,7 @@ func (t Tx) QueueEnded(ctx context.Context, now time.Time, limit int) error {
 }
 
 // ClaimCallbacks returns fewer callbacks than are due if another process claims at the same
-// time: a row that it waited for is no longer due. The caller asks again later.
+// time: a row that it waited for is no longer due. The caller tries again later.
 func (t Tx) ClaimCallbacks(
 	ctx context.Context, kind watchword.CallbackKind, now, until time.Time, limit int,
 ) ([]watchword.Callback, error) {

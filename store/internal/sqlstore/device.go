@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// Remembered devices. The cookie of a browser has only the id under a MAC, and the row decides
-// whether the browser may skip the second factor.
+// Remembered devices. The cookie contains only an id with a MAC. The row decides whether the
+// browser may skip the second factor.
 
 func deviceRow(d *factors.Device) []column {
 	return []column{
@@ -34,7 +34,7 @@ var (
 
 const (
 	// useDevice settles the race between a sign-in and the end of its device: a row that was deleted
-	// first is not changed. The caller holds the user's row, so the sub-select is current.
+	// first is not changed. The caller has locked the user's row, so the sub-select is current.
 	useDevice = `UPDATE devices SET last_used_at = $1
 		WHERE id = $2 AND user_id = $3 AND created_at > $4 AND expires_at > $1 AND ` + unchanged
 
@@ -47,7 +47,7 @@ const (
 		(SELECT id FROM devices WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2)`
 )
 
-// UseDevice settles the race with the end of the device, see useDevice.
+// UseDevice reports false if the device is no longer valid, see useDevice.
 func (t Tx) UseDevice(
 	ctx context.Context, id watchword.UserID, device string, since, now time.Time,
 ) (bool, error) {
@@ -59,7 +59,8 @@ func (t Tx) ForgetDevices(ctx context.Context, id watchword.UserID) error {
 	return err
 }
 
-// InsertDevice makes room afterwards. The id is random, so there is no conflict.
+// InsertDevice also deletes the user's oldest devices beyond keep. The id is random, so it
+// can't conflict.
 func (t Tx) InsertDevice(ctx context.Context, d factors.Device, keep int) error {
 	if _, err := t.exec(ctx, insertDevice, values(deviceRow(&d))...); err != nil {
 		return err
@@ -75,7 +76,7 @@ func (t Tx) Devices(ctx context.Context, id watchword.UserID, since, now time.Ti
 	}, selectDevices, id, millis(since), millis(now))
 }
 
-// DeleteDevice has the owner in its condition, as DeleteFactor has.
+// DeleteDevice requires the owner too, like DeleteFactor.
 func (t Tx) DeleteDevice(ctx context.Context, id watchword.UserID, device string) (bool, error) {
 	return t.change(ctx, deleteDevice, device, id)
 }

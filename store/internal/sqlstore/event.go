@@ -27,8 +27,8 @@ var (
 	eventColumns = names("events", eventRow(new(watchword.Event)))
 
 	// insertEvent counts repetitions in one row: repeated failed sign-ins have the same id, so
-	// concurrent inserts add up. The later time wins, because the transactions may commit in
-	// another order than their events happened.
+	// concurrent inserts add up. The later time wins, because transactions may commit in a
+	// different order from their events.
 	insertEvent = insertInto("events", eventRow(new(watchword.Event)), `VALUES (%s)
 		ON CONFLICT (id) DO UPDATE SET times = events.times + excluded.times,
 			at = CASE WHEN events.at > excluded.at THEN events.at ELSE excluded.at END,
@@ -40,8 +40,8 @@ var (
 	// operators run it.
 	selectLastEvent = `SELECT ` + eventColumns + ` FROM events WHERE user_id = $1 AND kind = $2
 		ORDER BY at DESC, id DESC LIMIT 1`
-	// The condition that an id exists is that of the partial index. Both databases use the index
-	// only if the query repeats it.
+	// request_id <> '' is the condition of the partial index. Both databases use the index only
+	// if the query repeats the condition.
 	selectRequestEvents = `SELECT ` + eventColumns + ` FROM events WHERE request_id = $1 AND request_id <> ''
 		ORDER BY at DESC, id DESC LIMIT $2`
 )

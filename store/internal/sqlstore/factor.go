@@ -54,8 +54,8 @@ var (
 	// insertLoginChallenge also returns the factors that the response offers, so a sign-in needs no
 	// second statement for them. The insert waits for no row, because its id is random and the table
 	// has no foreign key. The sub-select therefore sees every change that was committed before the
-	// statement. A later change makes the challenge invalid, see factors_changed_at. RETURNING has one
-	// row, so there is a line for each factor. A record is JSON, which has no line break.
+	// statement. A later change makes the challenge invalid, see factors_changed_at. RETURNING returns
+	// one row, so its text has one line for each factor. A record is JSON without line breaks.
 	insertLoginChallenge = insertInto("challenges", challengeRow(new(watchword.Challenge)),
 		`VALUES (%s) RETURNING (SELECT COALESCE(string_agg(kind || ' ' || credential_id || ' ' || record, '`+"\n"+`'
 			ORDER BY created_at, id), '') FROM factors
@@ -64,8 +64,8 @@ var (
 	selectChallenge = `SELECT ` + names("challenges", challengeRow(new(watchword.Challenge))) + ` FROM challenges
 		WHERE id = $1 AND purpose = $2 AND expires_at > $3`
 
-	// claimChallenge settles the race between parallel guesses: each one is counted before its code is
-	// looked at, and the sixth changes no row. 5 is watchword.ChallengeAttempts.
+	// claimChallenge settles the race between parallel guesses: each guess is counted before its code
+	// is checked, and the sixth changes no row. 5 is watchword.ChallengeAttempts.
 	claimChallenge = `UPDATE challenges SET attempts = attempts + 1
 		WHERE id = $1 AND purpose = $2 AND expires_at > $3 AND attempts < 5
 		RETURNING ` + names("challenges", challengeRow(new(watchword.Challenge)))
@@ -98,12 +98,13 @@ const (
 		(SELECT id FROM challenges WHERE user_id = $1 AND session_id = $2 AND purpose = $3
 			ORDER BY created_at DESC, id DESC LIMIT $4)`
 
-	// claimStep settles the race between two requests and one code: the counter only grows, so the
-	// second one changes no row. This also holds across challenges and processes.
+	// claimStep settles the race between two requests with one code, even across challenges and
+	// processes: the counter only grows, so the second request changes no row.
 	claimStep    = `UPDATE factors SET counter = $1, last_used_at = $2 WHERE id = $3 AND user_id = $4 AND counter < $1`
 	renameFactor = `UPDATE factors SET name = $1 WHERE id = $2 AND user_id = $3`
 
-	// deleteFactor keeps the last way in. An authenticator app alone can't sign in, so it is always deleted.
+	// deleteFactor does not delete the last way to sign in. It always deletes an authenticator app, which
+	// alone can't sign in.
 	deleteFactor  = `DELETE FROM factors WHERE id = $1 AND user_id = $2 AND (kind <> 'passkey' OR ` + anotherWayIn + `)`
 	deleteFactors = `DELETE FROM factors WHERE user_id = $1`
 
@@ -112,8 +113,8 @@ const (
 	deleteCodesSince   = `DELETE FROM recovery_codes WHERE user_id = $1 AND created_at >= $2`
 	deleteDevicesSince = `DELETE FROM devices WHERE user_id = $1 AND created_at >= $2`
 
-	// countFactors moves factors_changed_at at least by a millisecond, so that two
-	// changes at one time differ. The sub-select is current because the caller holds the row.
+	// countFactors advances factors_changed_at by at least a millisecond, so that two changes
+	// at the same time differ. The caller's row lock keeps the sub-select current.
 	countFactors = `UPDATE users SET factors = (SELECT COUNT(*) FROM factors WHERE user_id = $1 AND unproven = 0),
 			factors_changed_at = CASE WHEN factors_changed_at < $2 THEN $2 ELSE factors_changed_at + 1 END WHERE id = $1`
 	// lockFactors takes the row lock and keeps the values.
@@ -129,13 +130,14 @@ const (
 	deleteRecoveryCodes = `DELETE FROM recovery_codes WHERE user_id = $1`
 )
 
-// InsertChallenge has no conflict: the id is random.
+// InsertChallenge can't conflict, because the id is random.
 func (t Tx) InsertChallenge(ctx context.Context, c watchword.Challenge) error {
 	_, err := t.exec(ctx, insertChallenge, values(challengeRow(&c))...)
 	return err
 }
 
-// InsertSessionChallenge makes room first: after a clock was set back, the new challenge must not count as the oldest.
+// InsertSessionChallenge deletes old challenges before it inserts. Otherwise, after a clock was set back, the new
+// challenge could count as the oldest.
 func (t Tx) InsertSessionChallenge(ctx context.Context, c watchword.Challenge, keep int) error {
 	if _, err := t.exec(ctx, deleteOldChallenges, c.UserID, c.SessionID, string(c.Purpose), keep-1); err != nil {
 		return err
@@ -164,8 +166,8 @@ func (t Tx) Challenge(
 	}, selectChallenge, id, string(purpose), millis(now))
 }
 
-// ClaimChallenge must be committed before the code is looked at, see claimChallenge. The row that
-// it returns counts the attempt: RETURNING shows the new values on both databases.
+// ClaimChallenge must be committed before the code is checked, see claimChallenge. The returned
+// row includes the attempt, because RETURNING shows the new values on both databases.
 func (t Tx) ClaimChallenge(
 	ctx context.Context, id string, purpose watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
@@ -174,9 +176,9 @@ func (t Tx) ClaimChallenge(
 	}, claimChallenge, id, string(purpose), millis(now))
 }
 
-// UserWithFactors reads both in one round trip, because each sign-in with a factor needs both. An
-// account without a factor has no row here: its factors were removed after the password was
-// checked, so the challenge is invalid anyway.
+// UserWithFactors reads a user and the factors in one round trip, because each sign-in with a
+// factor needs both. For an account without a factor it returns ErrNotFound: the factors were
+// removed after the password was checked, so the challenge is invalid anyway.
 func (t Tx) UserWithFactors(
 	ctx context.Context, id watchword.UserID,
 ) (u watchword.User, all []factors.Factor, err error) {
@@ -214,7 +216,7 @@ func (t Tx) ClaimStep(ctx context.Context, f factors.Factor, step int64, at time
 	return t.change(ctx, claimStep, step, millis(at), f.ID, f.UserID)
 }
 
-// RenameFactor has the owner in its condition, as DeleteFactor has.
+// RenameFactor requires the owner too, like DeleteFactor.
 func (t Tx) RenameFactor(ctx context.Context, id watchword.UserID, factor, name string) (bool, error) {
 	return t.change(ctx, renameFactor, name, factor, id)
 }

@@ -13,8 +13,8 @@ import (
 // numbers appear in order. Users' requests never lock the row: ending a session only
 // leaves feed_number at 0, and a background task assigns the number later.
 const (
-	// lockFeed keeps the values. It locks the row and returns the last number as the
-	// previous lock holder committed it.
+	// lockFeed keeps the values. It locks the row and returns the number that the
+	// previous lock holder committed.
 	lockFeed    = `UPDATE feed SET last = last WHERE id = 1 RETURNING last`
 	advanceFeed = `UPDATE feed SET last = $1 WHERE id = 1`
 
@@ -27,7 +27,7 @@ const (
 		WHERE sessions.id = due.id AND sessions.feed_number = 0
 		RETURNING feed_number`
 	// numberUsers does the same for users whose roles changed. SetRoles sets feed_number
-	// back to 0, so each change gets a number of its own.
+	// back to 0, so each change gets a new number.
 	numberUsers = `UPDATE users SET feed_number = CAST($1 AS BIGINT) + due.n
 		FROM (SELECT id, row_number() OVER (ORDER BY roles_changed_at, id) AS n
 			FROM users WHERE roles_changed_at > 0 AND feed_number = 0 ORDER BY roles_changed_at, id LIMIT $2) AS due

@@ -23,8 +23,8 @@ func recordRow(r *admin.Record) []column {
 }
 
 var (
-	// claimRecord settles the race between two requests and one key: one of them inserts the row. A row that has
-	// expired is taken over, and the sweep may delete it at any time.
+	// claimRecord settles the race between two requests with one key: one of them inserts the row. A request
+	// takes over an expired row, which the sweep may delete at any time.
 	claimRecord = insertInto("idempotency", recordRow(new(admin.Record)), `VALUES (%s)
 		ON CONFLICT (owner, key) DO UPDATE SET request_hash = excluded.request_hash, status = 0, result_id = '',
 			expires_at = excluded.expires_at WHERE idempotency.expires_at <= $7`)
@@ -49,7 +49,7 @@ func (t Tx) ClaimRecord(ctx context.Context, r admin.Record, now time.Time) (boo
 	return t.change(ctx, claimRecord, append(values(recordRow(&r)), millis(now))...)
 }
 
-// Record returns ErrNotFound if the request with the claim has dropped it meanwhile.
+// Record returns ErrNotFound if the request with the claim has dropped the record.
 func (t Tx) Record(ctx context.Context, owner, key string) (admin.Record, error) {
 	return row(ctx, t, func(s scanner) (r admin.Record, err error) {
 		return r, s.Scan(fields(recordRow(&r))...)
@@ -61,7 +61,7 @@ func (t Tx) FinishRecord(ctx context.Context, r admin.Record, claimed time.Time)
 	return t.change(ctx, finishRecord, r.Status, r.Result, millis(r.ExpiresAt), r.Owner, r.Key, millis(claimed))
 }
 
-// DropRecord has no error for a claim that was taken over.
+// DropRecord returns no error for a claim that was taken over.
 func (t Tx) DropRecord(ctx context.Context, r admin.Record) error {
 	_, err := t.exec(ctx, dropRecord, r.Owner, r.Key, millis(r.ExpiresAt))
 	return err

@@ -29,7 +29,7 @@ func identityRow(i *federation.Identity) []column {
 
 var (
 	// insertIdentity settles the race between two first sign-ins of one identity: the index on issuer and
-	// subject is unique. The second one inserts no row, and its account is rolled back.
+	// subject is unique. The second sign-in inserts no row, and its account is rolled back.
 	insertIdentity = insertInto("identities", identityRow(new(federation.Identity)),
 		"VALUES (%s) ON CONFLICT DO NOTHING")
 
@@ -40,9 +40,9 @@ var (
 	selectIdentities = `SELECT ` + names("identities", identityRow(new(federation.Identity))) + ` FROM identities
 		WHERE user_id = $1 ORDER BY linked_at, id`
 
-	// selectStranded continues after a user, and reads the identities in the order of their index. A user is
-	// stranded if no provider of the list in $2, see idList, has one of the identities.
-	// Sub-selects look up each user, where PostgreSQL would read all users for a join.
+	// selectStranded continues after a user, and reads the identities in the order of their index. It
+	// selects users without a password whose identities all belong to providers that are not in the list $2
+	// (idList). Sub-selects look up each user; for a join, PostgreSQL would read all users.
 	selectStranded = `SELECT DISTINCT user_id, (SELECT verified_at FROM users WHERE users.id = identities.user_id),
 			(SELECT COUNT(*) FROM factors WHERE factors.user_id = identities.user_id AND kind = 'passkey')
 		FROM identities WHERE user_id > $1
@@ -54,10 +54,10 @@ var (
 
 const (
 	// useIdentity settles the race between a sign-in and the end of the link: the row must still belong
-	// to the account that the sign-in opens.
+	// to the account that signs in.
 	useIdentity = `UPDATE identities SET provider = $1, email = $2, last_used_at = $3 WHERE id = $4 AND user_id = $5`
 
-	// deleteIdentity keeps the last way in, see anotherWayIn.
+	// deleteIdentity does not delete the last way to sign in, see anotherWayIn.
 	deleteIdentity = `DELETE FROM identities WHERE id = $1 AND user_id = $2 AND ` + anotherWayIn
 
 	deleteIdentities      = `DELETE FROM identities WHERE user_id = $1`
@@ -83,7 +83,7 @@ func (t Tx) Identities(ctx context.Context, id watchword.UserID) ([]federation.I
 	return rows(ctx, t, scanIdentity, selectIdentities, id)
 }
 
-// Stranded continues after a user, as Users does after an address.
+// Stranded continues after a user id, as Users continues at an address.
 func (t Tx) Stranded(
 	ctx context.Context, after watchword.UserID, offered []string, limit int,
 ) ([]watchword.User, error) {
@@ -92,12 +92,12 @@ func (t Tx) Stranded(
 	}, selectStranded, after, idList(offered), limit)
 }
 
-// UseIdentity has the owner in its condition, see useIdentity.
+// UseIdentity requires the owner too, see useIdentity.
 func (t Tx) UseIdentity(ctx context.Context, i federation.Identity) (bool, error) {
 	return t.change(ctx, useIdentity, i.Provider, i.Email, millis(i.LastUsedAt), i.ID, i.UserID)
 }
 
-// DeleteIdentity has the owner in its condition: an id that a user has guessed deletes no row of another account.
+// DeleteIdentity requires the owner too, so that a guessed id deletes no row of another account.
 func (t Tx) DeleteIdentity(
 	ctx context.Context, id watchword.UserID, identity, spare string, offered []string,
 ) (bool, error) {

@@ -31,13 +31,14 @@ var (
 	selectKeys = `SELECT ` + keyColumns + ` FROM keys ORDER BY purpose, active_from, id`
 
 	// holdKey keeps the values. Its row lock serializes processes that replace the sealed
-	// secret of a use: the second one waits, and RETURNING shows what the first one wrote.
+	// secret of a use: the second process waits, and RETURNING shows the secret that the
+	// first process wrote.
 	holdKey = `UPDATE keys SET number = number WHERE purpose = $1 AND number = 1 RETURNING ` + keyColumns
 )
 
 const (
-	// The secret of a key changes only when the master key does (sealKey). Its times change with
-	// the schedule.
+	// Only a new master key changes the sealed secret of a key (sealKey). The schedule changes
+	// its times.
 	updateKey = `UPDATE keys SET active_from = $1, drop_at = $2 WHERE id = $3`
 	deleteKey = `DELETE FROM keys WHERE id = $1`
 	sealKey   = `UPDATE keys SET sealed = $1 WHERE id = $2`
@@ -61,8 +62,7 @@ func (t Tx) HoldKey(ctx context.Context, use watchword.KeyUse) (watchword.Key, e
 	return row(ctx, t, scanKey, holdKey, use)
 }
 
-// SetSealedKey replaces only the encryption of a secret. The key itself stays, and so do its
-// tokens.
+// SetSealedKey replaces only the encryption of a secret. The key and its tokens stay valid.
 func (t Tx) SetSealedKey(ctx context.Context, id string, sealed []byte) error {
 	return t.changeRow(ctx, sealKey, sealed, id)
 }

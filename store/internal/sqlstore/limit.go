@@ -14,7 +14,7 @@ import (
 // costs less than one millisecond.
 const (
 	// charge is ratelimit.Decide in SQL. One statement decides and counts, so concurrent
-	// requests can't all see the same free place. Parameters:
+	// requests can't all take the last free use. Parameters:
 	//
 	//	$2  now + one use     the new tat of an unused counter
 	//	$3  now + span        also the initial sweep_from
@@ -26,8 +26,8 @@ const (
 	//	                      up to here there is room for one more use
 	//
 	// A counter too far ahead would lock somebody out for longer than the span. Only a
-	// clock that was set back leaves such a counter. It counts as having room for one use
-	// more. The bound $5 tolerates clocks that differ by up to a span minus one use.
+	// clock that was set back leaves such a counter. The statement allows one more use in
+	// this case. The bound $5 tolerates clocks that differ by up to a span minus one use.
 	//
 	// sweep_from never changes, so that a use updates no index.
 	charge = `INSERT INTO limits (key, tat, sweep_from) VALUES ($1, $2, $3)
@@ -53,8 +53,8 @@ func (t Tx) Charge(ctx context.Context, c watchword.Charge) (time.Duration, erro
 	return t.Wait(ctx, c)
 }
 
-// chargeArgCount is the number of parameters of charge. RotateStatement numbers the
-// statements that follow from there.
+// chargeArgCount is the number of parameters of charge. RotateStatement numbers
+// its other parameters from there.
 const chargeArgCount = 7
 
 func chargeArgs(c watchword.Charge) []any {
@@ -64,7 +64,7 @@ func chargeArgs(c watchword.Charge) []any {
 
 // Wait returns how long a refused charge has to wait: at least a millisecond. The counter
 // is read after the refusal, so it may have room again by then, or be swept. The result is
-// above 0 even then, because 0 means that the charge was counted.
+// above 0 even in that case, because 0 means that the charge was counted.
 func (t Tx) Wait(ctx context.Context, c watchword.Charge) (time.Duration, error) {
 	tat, err := row(ctx, t, func(s scanner) (n int64, err error) { return n, s.Scan(&n) }, selectLimit, c.Key)
 	if err != nil && !errors.Is(err, watchword.ErrNotFound) {

@@ -2,8 +2,8 @@ package sqlstore
 
 import "regexp"
 
-// An Effect says which users and sessions a statement can change. A store that keeps such
-// rows in memory, for Store.Live, drops them accordingly.
+// An Effect describes which users and sessions a statement can change. A store that keeps
+// such rows in memory, for Store.Live, drops them accordingly.
 type Effect int
 
 const (

@@ -23,8 +23,8 @@ const (
 	extendMailToken = `UPDATE mail_tokens SET expires_at = $1 WHERE hash = $2`
 
 	// takeMailToken settles the race between two requests with the same token: the
-	// deletion succeeds once. It also checks kind and expiry, so no query before it is
-	// needed.
+	// deletion succeeds once. It also checks kind and expiry, so the caller needs no
+	// earlier query.
 	takeMailToken    = `DELETE FROM mail_tokens WHERE hash = $1 AND kind = $2 AND expires_at > $3`
 	deleteMailTokens = `DELETE FROM mail_tokens WHERE user_id = $1 AND kind = $2`
 	deleteLaterMails = `DELETE FROM mail_tokens WHERE user_id = $1 AND kind = $2 AND expires_at > $3`
@@ -41,7 +41,7 @@ const (
 
 	// claimMail settles the race between processes that send mail. The sub-selects of two processes
 	// may choose the same mail. The outer condition is checked again after waiting for the row, and
-	// next_at then lies in the future, so the second process has no claim and tries again. A claim
+	// next_at then lies in the future, so the second process gets no mail and tries again. A claim
 	// expires by itself if its process ends.
 	claimMail = `UPDATE mails SET next_at = $1, attempts = attempts + 1
 		WHERE next_at <= $2 AND given_up_at = 0
@@ -56,7 +56,7 @@ const (
 	retryMail  = `UPDATE mails SET next_at = $1, attempts = 0, given_up_at = 0 WHERE id = $2`
 	retryMails = `UPDATE mails SET next_at = $1, attempts = 0, given_up_at = 0`
 
-	// outbox stops counting at $1: a long outbox costs no more than a full one.
+	// outbox stops counting at $1, which bounds its cost.
 	outbox = `SELECT
 		(SELECT COUNT(*) FROM (SELECT 1 FROM mails WHERE given_up_at = 0 ORDER BY created_at LIMIT $1) AS waiting),
 		(SELECT COUNT(*) FROM (SELECT 1 FROM mails WHERE given_up_at > 0 ORDER BY given_up_at LIMIT $1) AS given_up),
@@ -141,8 +141,8 @@ func scanMail(s scanner) (m watchword.Mail, err error) {
 		timeColumn{&m.CreatedAt}, timeColumn{&m.NextAt}, &m.Attempts, &m.LastError, timeColumn{&m.GivenUpAt})
 }
 
-// InsertMail stores the facts as JSON: each kind of mail has other facts, and no statement
-// searches for them.
+// InsertMail stores the facts as JSON: each kind of mail has different facts, and no
+// statement searches them.
 func (t Tx) InsertMail(ctx context.Context, m watchword.Mail) error {
 	facts, err := json.Marshal(m.Facts)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-// The metadata of accounts has a table of its own. Queries of an account read the public object
-// with it (userRow).
+// The metadata of accounts has a separate table. Queries for accounts also read the public
+// object (userRow).
 
 var _ metadata.Tx = Tx{}
 
@@ -21,8 +21,8 @@ const (
 		FROM users JOIN user_metadata ON user_metadata.user_id = users.id
 		WHERE users.email COLLATE "binary" >= $1 AND users.email COLLATE "binary" <= $2 AND user_metadata.private <> ''`
 
-	// setMetadata settles the race between two writers: only the one that has read the current version
-	// changes the row.
+	// setMetadata settles the race between two writers: only the writer that has read the current
+	// version changes the row.
 	setMetadata = `INSERT INTO user_metadata (user_id, version, public, private) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (user_id) DO UPDATE
 		SET version = excluded.version, public = excluded.public, private = excluded.private
@@ -31,7 +31,7 @@ const (
 	deleteMetadata = `DELETE FROM user_metadata WHERE user_id = $1`
 )
 
-// Metadata returns the zero Metadata for an account without a row, as most accounts are.
+// Metadata returns the zero Metadata for an account without a row, which is the usual case.
 func (t Tx) Metadata(ctx context.Context, id watchword.UserID) (metadata.Metadata, error) {
 	m, err := row(ctx, t, func(s scanner) (m metadata.Metadata, err error) {
 		return m, s.Scan(&m.Version, &m.Public, &m.Private)

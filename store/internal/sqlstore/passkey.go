@@ -11,7 +11,8 @@ import (
 // Passkeys. They are rows of factors, found by their credential id.
 
 var (
-	// selectByCredential uses the partial index of credential ids, so it repeats its condition.
+	// selectByCredential repeats the condition of the partial index on credential ids, so that
+	// databases use this index.
 	selectByCredential = `SELECT ` + names("factors", factorRow(new(factors.Factor))) + ` FROM factors
 		WHERE credential_id = $1 AND credential_id <> ''`
 
@@ -21,7 +22,8 @@ var (
 )
 
 // claimCount settles the race between a passkey and its copy: a counter only grows. Many
-// authenticators keep it at zero, and then a ceremony's challenge alone prevents a second use.
+// authenticators keep the counter at zero. For these, only the challenge of a ceremony
+// prevents a second use.
 const claimCount = `UPDATE factors SET counter = $1, record = $2, unproven = $3, last_used_at = $4
 	WHERE id = $5 AND user_id = $6 AND (counter < $1 OR (counter = 0 AND $1 = 0))`
 

@@ -15,8 +15,8 @@ import (
 // statements that Tx.Rotate runs one after the other on SQLite, so both databases decide
 // alike.
 //
-// RotateStatement is for a lone refresh. RotateManyStatement is for several: it costs a fifth
-// of a statement each, but alone it is a little slower.
+// RotateStatement is for a single refresh. RotateManyStatement is for several: per refresh,
+// it costs a fifth of a separate statement. For a single refresh it is a little slower.
 
 // RotateStatement returns the statement for a number of charges. Its result is one row:
 // the number 1, which charges were counted (Rotated.Counted), whether the session was rotated,
@@ -102,7 +102,7 @@ func ScanRotated(row scanner) (r Rotated, err error) {
 	return r, row.Scan(append([]any{nil, nil, nil}, into...)...)
 }
 
-// tolerantFields is fields, with scanners that store their error in err.
+// tolerantFields is like fields, but its scanners store their error in err.
 func tolerantFields(columns []column, err *error) []any {
 	into := fields(columns)
 	for i, field := range into {
@@ -113,8 +113,8 @@ func tolerantFields(columns []column, err *error) []any {
 	return into
 }
 
-// A tolerant scanner keeps the error of a column instead of returning it. The driver would
-// end the whole result.
+// A tolerant scanner stores the error of a column. If it returned the error, the driver
+// would end the whole result.
 type tolerant struct {
 	sql.Scanner
 	err *error

@@ -20,8 +20,8 @@ import (
 // condition that each of its charges was counted, both as in RotateStatement. A part of the
 // statement sees the RETURNING rows of the others, but not their changes to tables.
 //
-// A row that another transaction changed in the meantime is checked again after the wait
-// for its lock: the new version of the session, against the same request.
+// If another transaction changed a session in the meantime, PostgreSQL waits for its
+// lock and checks the same request against the new version.
 func RotateManyStatement() string {
 	const requests = `unnest($6::bigint[], $7::text[], $8::int[], $9::text[], $10::text[], $11::bigint[],
 			$12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::int[])

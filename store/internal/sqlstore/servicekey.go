@@ -7,10 +7,10 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// Service keys. A row has no secret. It decides at each request whether the key of its id still works.
+// Service keys. A row has no secret. At each request, the row decides whether the key is still valid.
 //
-// Rows are never changed except for the two times: another scope is another key. The state is
-// not a column, because a key expires without a write.
+// Only last_used_at and revoked_at of a row change: a different scope needs a new key. The
+// state is not a column, because a key expires without a write.
 
 // serviceKeyRow lists the columns of a service key.
 func serviceKeyRow(k *admin.ServiceKey) []column {

@@ -60,7 +60,7 @@ const (
 		AND id IN (SELECT id FROM sessions WHERE id > $3 AND ended_at = 0 ORDER BY id LIMIT $4) RETURNING id`
 )
 
-// The statements that contain rule 1 of docs/rotation.md: which sessions are alive.
+// These statements contain rule 1 of docs/rotation.md: which sessions are alive.
 var (
 	selectSessions = `SELECT ` + sessionColumns + ` FROM sessions
 		WHERE user_id = $1 AND ` + alive(2) + ` ORDER BY rotated_at DESC, id DESC`
@@ -71,9 +71,9 @@ var (
 		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ` + alive(4) + `
 			ORDER BY created_at DESC, id DESC LIMIT $8) RETURNING id`
 
-	// rotation is rules 1 and 2. It settles the race between two requests with the
-	// same token: the condition on generation holds for the first one only. The second
-	// one waits for the row and then sees the next generation.
+	// rotation implements rules 1 and 2. It settles the race between two requests with
+	// the same token: the condition on generation is true for the first request only.
+	// The second request waits for the row and then sees the next generation.
 	//
 	// If the clock went back, the time of the last rotation counts, as in Judge. The
 	// column superseded is a queue: substr drops the oldest time, and the new one is
@@ -167,7 +167,7 @@ func (t Tx) Session(ctx context.Context, id watchword.SessionID) (watchword.Sess
 	return both.Session, both.User, err
 }
 
-// SessionAlone needs no user, so a callback learns of the sessions of a deleted account too.
+// SessionAlone does not join the user, so callbacks can read the sessions of a deleted account.
 func (t Tx) SessionAlone(ctx context.Context, id watchword.SessionID) (watchword.Session, error) {
 	return row(ctx, t, scanSession, selectSessionAlone, id)
 }
@@ -202,8 +202,8 @@ func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watch
 }
 
 // RotateKnown is Rotate for a caller that knows the rows of the session and the user as they are
-// in this transaction. It does not read them, because the columns after the rotation follow from
-// those before. The statement still decides whether the session is rotated.
+// in this transaction. It does not read the rows again, because it can compute the new columns
+// from the old ones. The statement still decides whether the session is rotated.
 func (t Tx) RotateKnown(
 	ctx context.Context, r watchword.RotateRequest, session watchword.Session, user watchword.User,
 ) (result watchword.RotateResult, err error) {
@@ -276,7 +276,7 @@ func (t Tx) EndOldestSessions(
 	return rows(ctx, t, scanSessionID, endOldest, args...)
 }
 
-// EndNextSessions returns after itself and 0 when no session is left.
+// EndNextSessions returns its argument after, and 0, when no session is left.
 func (t Tx) EndNextSessions(
 	ctx context.Context, after watchword.SessionID, limit int, why watchword.EndReason, at time.Time,
 ) (watchword.SessionID, int, error) {

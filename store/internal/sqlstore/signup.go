@@ -9,9 +9,10 @@ import (
 
 const (
 	// insertSignup uses a free slot of the address, or else the slot of the oldest
-	// sign-up. The unique (email, slot) bounds the sign-ups of an address to five. Two
-	// concurrent inserts may choose the same slot. The later one then replaces the other,
-	// so the bound holds on every isolation level, and neither insert fails.
+	// sign-up. The unique key (email, slot) limits the sign-ups of an address to five.
+	// Two concurrent inserts may choose the same slot. The later insert then replaces
+	// the earlier sign-up, so the limit applies at every isolation level, and both
+	// inserts succeed.
 	insertSignup = `INSERT INTO signups (id, email, slot, created_at, sealed)
 		VALUES ($1, $2, (SELECT slots.n
 			FROM (SELECT 0 AS n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4) AS slots
@@ -53,8 +54,8 @@ func (t Tx) NextSignups(ctx context.Context, after watchword.Signup, limit int) 
 	return rows(ctx, t, scanSignup, nextSignups, after.Email, after.ID, limit)
 }
 
-// SetSealedSignup changes no row if the sign-up has been taken, and reports no error then:
-// the secret that it replaces is gone with the sign-up.
+// SetSealedSignup returns no error if the sign-up has been taken, because the old secret
+// was deleted with the sign-up.
 func (t Tx) SetSealedSignup(ctx context.Context, email watchword.Address, id string, sealed []byte) error {
 	_, err := t.exec(ctx, sealSignup, sealed, email, id)
 	return err

@@ -15,8 +15,8 @@
 // two concurrent transactions, only one changes a row. The comment at a statement names
 // the race. On PostgreSQL, a statement that waited for a row lock checks its WHERE
 // clause against the new version of that row. Its sub-selects, however, still read the
-// snapshot from before the wait. Where a sub-select matters, a second statement repeats
-// the check.
+// snapshot taken before the wait. Where a sub-select matters, a second statement
+// repeats the check.
 package sqlstore
 
 import (

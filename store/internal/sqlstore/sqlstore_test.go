@@ -43,7 +43,8 @@ func TestStatementsUseOnlySharedSQL(t *testing.T) {
 	foreign := regexp.MustCompile(`(?i)\b(OR REPLACE|OR IGNORE|ROWID|PRAGMA|GLOB|IFNULL|STRFTIME|ILIKE|` +
 		`ANY|UNNEST|FOR UPDATE|SKIP LOCKED|NOW)\b|::|\?|"`)
 	for _, text := range sqlstore.All() {
-		// Both databases have a collation of this name: SQLite its own, PostgreSQL one of the migrations.
+		// Both databases have a collation of this name. It is built into SQLite, and a migration creates
+		// it on PostgreSQL.
 		shared := strings.ReplaceAll(text, `COLLATE "binary"`, "")
 		if found := foreign.FindString(shared); found != "" {
 			t.Errorf("%q in:\n%s", found, text)

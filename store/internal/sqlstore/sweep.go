@@ -10,7 +10,7 @@ import (
 )
 
 // Each statement deletes one batch of at most $2 rows, so that it holds its locks for
-// milliseconds and requests get in between. PostgreSQL has no DELETE … LIMIT, so a
+// milliseconds and requests can run in between. PostgreSQL has no DELETE … LIMIT, so a
 // sub-select chooses the rows. Two processes that sweep at the same time may choose the same
 // rows; each row is deleted once.
 const (
@@ -35,7 +35,7 @@ const (
 // in use keeps its place, and a sweep passes many such counters. Each batch therefore covers
 // a range of the order. Its cost does not depend on how many counters have run out.
 const (
-	// selectLimitMark returns the last counter of the batch: the one at offset $4.
+	// selectLimitMark returns the last counter of the batch, at offset $4.
 	selectLimitMark = `SELECT sweep_from, key FROM limits WHERE sweep_from < $1 AND (sweep_from, key) > ($2, $3)
 		ORDER BY sweep_from, key LIMIT 1 OFFSET $4`
 	// sweepLimits checks tat in the DELETE itself, so a counter that was used again in the
@@ -44,8 +44,9 @@ const (
 		WHERE (sweep_from, key) > ($1, $2) AND (sweep_from, key) <= ($3, $4) AND tat < $5`
 )
 
-// SweepLimits looks at limit counters. If fewer remain, the batch ends at before, and the
-// returned mark is zero: the next sweep starts from the beginning.
+// SweepLimits examines a batch of limit counters (the argument limit). If fewer remain,
+// the batch ends at before. The returned mark is then zero, so the next sweep starts from
+// the beginning.
 func (t Tx) SweepLimits(
 	ctx context.Context, after watchword.LimitMark, before time.Time, limit int,
 ) (watchword.LimitMark, int, error) {

@@ -101,7 +101,7 @@ func NewReader(rows Rows, columns []string, done func(rows int)) *Reader {
 
 const doneEvery = 1000
 
-// Next reads a row. After it returns false, Err returns nil if that was the end.
+// Next reads a row. After it returns false, Err returns nil if there are no more rows.
 func (r *Reader) Next() bool {
 	if r.err != nil {
 		return false

@@ -74,15 +74,15 @@ const (
 	updateDisabled = `UPDATE users SET disabled_at = $1 WHERE id = $2`
 	updatePassword = `UPDATE users SET password_hash = $1 WHERE id = $2`
 
-	// replacePassword settles the race between a sign-in and a change of password or of factors,
-	// and with disabling the account. The hash that was verified must still be the current one,
-	// because hashing happens outside the transaction and takes long.
+	// replacePassword settles the race between a sign-in and a concurrent change: a new
+	// password, changed factors or a disabled account. The hash that was verified must still be
+	// the current one, because hashing happens outside the transaction and takes long.
 	replacePassword = `UPDATE users SET password_hash = $1
 		WHERE id = $2 AND password_hash = $3 AND factors_changed_at = $4 AND disabled_at = 0`
 
-	// updateEmail settles the race between two changes of one address by email = $4. Its
-	// sub-selects only refuse early: the unique index on email settles the race for a free
-	// address, and SetEmail checks reservations again.
+	// With email = $4, updateEmail settles the race between two changes of one address.
+	// Its sub-selects only reject early: the unique index on email settles the race for a
+	// free address, and SetEmail checks reservations again.
 	updateEmail = `UPDATE users SET email = $1, verified_at = $2 WHERE id = $3 AND email = $4
 		AND NOT EXISTS (SELECT 1 FROM users AS other WHERE other.email = $1 AND other.id <> $3)
 		AND NOT EXISTS (SELECT 1 FROM mail_tokens
@@ -123,12 +123,12 @@ func scanUser(s scanner) (u watchword.User, err error) {
 	return u, s.Scan(fields(userRow(&u))...)
 }
 
-// InsertUser checks twice whether the address is reserved. The race is with a transaction
-// that moves the previous owner to another address and creates the token that reserves the
-// old one. The insert waits for that transaction, because both write the unique index. The
-// condition in insertUser, however, may have read the snapshot from before the wait. The
-// second check is a statement of its own and sees the commit (READ COMMITTED). If it finds
-// a token, the new row is deleted in the same transaction.
+// InsertUser checks twice whether the address is reserved. A concurrent transaction may
+// move the previous owner to another address and create the token that reserves the old
+// address. The insert waits for that transaction, because both write the unique index. The
+// condition in insertUser, however, may have read a snapshot taken before the wait. The
+// second check is a separate statement, so it sees the commit (READ COMMITTED). If it
+// finds a token, the new row is deleted in the same transaction.
 func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bool, error) {
 	if u.ID == "" {
 		return false, errors.New("the account has no id")
@@ -158,14 +158,14 @@ func (t Tx) User(ctx context.Context, id watchword.UserID) (watchword.User, erro
 	return row(ctx, t, scanUser, selectUser, id)
 }
 
-// UserByEmail expects the address in its stored form, which address.Parse returns. Other spellings
-// have no index: a lookup is one read of the unique index.
+// UserByEmail expects the address in its stored form, which address.Parse returns. A lookup is one
+// read of the unique index, which does not contain other spellings.
 func (t Tx) UserByEmail(ctx context.Context, email watchword.Address) (watchword.User, error) {
 	return row(ctx, t, scanUser, selectUserByEmail, email)
 }
 
-// Users continues at an address instead of at an offset: a page costs the same wherever it
-// is, and accounts that are created or deleted in the meantime do not shift the pages.
+// Users continues at an address instead of at an offset: each page costs the same, and
+// accounts that are created or deleted in the meantime do not shift the pages.
 func (t Tx) Users(ctx context.Context, from, below watchword.Address, limit int) ([]watchword.User, error) {
 	return rows(ctx, t, scanUser, selectUsers, from, below, limit)
 }
@@ -208,10 +208,11 @@ func (t Tx) LockUser(ctx context.Context, id watchword.UserID, email watchword.A
 	return t.change(ctx, lockUser, id, email)
 }
 
-// SetEmail locks the row first, so that the sub-selects of updateEmail read a snapshot from
-// after the wait for the lock. It checks a second time whether the new address is reserved,
-// for the reason given at InsertUser. A reservation that appeared in between is
-// ErrUnavailable, which rolls the transaction back; a retry then reports false.
+// SetEmail locks the row first, so that the sub-selects of updateEmail read a snapshot
+// taken after the wait for the lock. It checks a second time whether the new address is
+// reserved, for the reason given at InsertUser. If a reservation appeared in between,
+// SetEmail returns ErrUnavailable, which rolls the transaction back. A retry then reports
+// false.
 func (t Tx) SetEmail(
 	ctx context.Context, id watchword.UserID, from, to watchword.Address, verified time.Time,
 ) (bool, error) {
