@@ -1,8 +1,8 @@
 // Package embedded opens a complete Watchword server inside another Go program: the
 // store, the keys, the mail and the HTTP handler, in one call.
 //
-// It replaces the wiring that cmd/watchword does from settings. It has no rules and
-// no settings of its own.
+// It replaces the wiring that cmd/watchword does from settings. It adds no rules
+// and no settings.
 package embedded
 
 import (

@@ -106,8 +106,8 @@ func (r Rendered) Document() string {
 		`"data:image/png;base64,`+base64.StdEncoding.EncodeToString(r.Logo)+`"`)
 }
 
-// NewRenderer returns a Renderer. It fails if PublicURL is not an http or https URL without
-// user, query and fragment, if Product has more than one line, or if one of Files is faulty.
+// NewRenderer returns a Renderer. It fails if Product has more than one line, or if one of
+// Files is invalid. PublicURL must be an http or https URL without user, query and fragment.
 func NewRenderer(o Options) (*Renderer, error) {
 	u, err := url.Parse(o.PublicURL)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" ||
@@ -204,7 +204,7 @@ func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 		link = r.base + page.path
 	case m.Token != "":
 		link = r.base + page.path
-		if m.ReturnTo != "" { // goes before the fragment; the page checks it again
+		if m.ReturnTo != "" { // must be before the fragment; the page checks it again
 			link += "?return_to=" + url.QueryEscape(m.ReturnTo)
 		}
 		link += "#token=" + url.QueryEscape(string(m.Token))

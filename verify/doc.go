@@ -19,11 +19,11 @@
 //
 // # In the background
 //
-// The verifier finds the keys through the issuer's metadata, reads them before they
-// become stale, keeps them during an outage, and drops a key when the issuer drops it
+// The verifier finds the keys through the issuer's metadata and reads them again before they
+// become stale. It keeps them during an outage, and drops a key when the issuer drops it
 // (keys.go). It caches verified tokens in bounded memory (internal/tokencache). The issuer's
-// revocation feed reports ended sessions (feed.go, revocation.go). Only the first
-// request waits for the network.
+// revocation feed reports ended sessions (feed.go, revocation.go). Only the first request
+// waits for the network.
 //
 // # Accepted tokens
 //

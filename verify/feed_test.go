@@ -188,8 +188,8 @@ func wantAfter(t testing.TB, s *fakeStream, want string) {
 	}
 }
 
-// Only a heartbeat moves the cursor, because an event with a larger number may have
-// overtaken others.
+// Only a heartbeat moves the cursor, because events with smaller numbers may still
+// be missing.
 func TestRepeatedAndReorderedEventsAreProcessed(t *testing.T) {
 	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		s := f.next(t)

@@ -17,8 +17,7 @@ import (
 // most routers. CORS preflights carry no token, so put a CORS middleware in front.
 func (v *Verifier) Require(next http.Handler) http.Handler { return v.protect(allowAll, next) }
 
-// RequireRole is Require for users who have at least one of the roles; others get 403. It includes
-// Require.
+// RequireRole is like Require, and also requires at least one of the roles. Other users get 403.
 func (v *Verifier) RequireRole(roles ...string) func(http.Handler) http.Handler {
 	return v.middleware(func(identity *Identity, _ time.Time) *refusal {
 		if slices.ContainsFunc(roles, identity.HasRole) {
@@ -28,9 +27,10 @@ func (v *Verifier) RequireRole(roles ...string) func(http.Handler) http.Handler 
 	})
 }
 
-// RequireACR is Require for tokens whose `acr` is one of values, or above one of them. The level
-// "phr" (a passkey that verified the user) is above "aal2" (two proofs), and "aal2" is above "aal1".
-// For other tokens it responds 401 with a challenge that lists the values (RFC 9470).
+// RequireACR is like Require, and also requires that the token's `acr` is one of values, or above
+// one of them. The level "phr" (a passkey that verified the user) is above "aal2" (two proofs), and
+// "aal2" is above "aal1". For other tokens it responds with 401 and a challenge that lists the
+// values (RFC 9470).
 func (v *Verifier) RequireACR(values ...string) func(http.Handler) http.Handler {
 	return v.middleware(func(identity *Identity, _ time.Time) *refusal {
 		if amr.Reaches(identity.ACR(), values...) {
@@ -40,8 +40,8 @@ func (v *Verifier) RequireACR(values ...string) func(http.Handler) http.Handler 
 	})
 }
 
-// RequireRecent is Require for users who authenticated at most maxAge ago (`auth_time`). For others
-// it responds 401 with a challenge that names max_age (RFC 9470).
+// RequireRecent is like Require, and also requires that the user authenticated at most maxAge ago
+// (`auth_time`). Otherwise it responds with 401 and a challenge that names max_age (RFC 9470).
 func (v *Verifier) RequireRecent(maxAge time.Duration) func(http.Handler) http.Handler {
 	return v.middleware(func(identity *Identity, now time.Time) *refusal {
 		if now.Sub(identity.AuthTime()) <= maxAge {

@@ -13,10 +13,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// unavailable wraps err in watchword.ErrUnavailable if a retry may succeed without a change
-// of the program: the database did not respond, or it responded with an error class that is
-// temporary (PostgreSQL documentation, appendix A). A database that accepts no writes is
-// watchword.ErrNotWritable. A cancellation by the caller is returned unchanged.
+// unavailable wraps err in watchword.ErrUnavailable if a retry may succeed: the database
+// did not respond, or returned a temporary error class (PostgreSQL documentation, appendix
+// A). A database that accepts no writes is watchword.ErrNotWritable. A cancellation by the
+// caller is returned unchanged.
 func unavailable(err error) error {
 	if err == nil || errors.Is(err, watchword.ErrUnavailable) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, pgx.ErrNoRows) {
@@ -70,9 +70,9 @@ func isSharedPlan(err error) bool {
 	return isOutdatedPlan(err) && errors.As(err, &preparing)
 }
 
-// isConflict reports whether the transaction failed because of a concurrent one, so that a
-// retry may succeed: a serialization failure, a deadlock, or a unique value that the other
-// transaction inserted. A lock timeout is not a conflict: the caller has waited long enough.
+// isConflict reports whether a concurrent transaction caused the error, so that a retry may
+// succeed: a serialization failure, a deadlock, or a duplicate of a unique value. A lock
+// timeout is not a conflict: the caller has waited long enough.
 func isConflict(err error) bool {
 	var answer *pgconn.PgError
 	if !errors.As(err, &answer) {

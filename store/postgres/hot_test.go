@@ -14,9 +14,9 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// A rotation changes no index (a HOT update: the new row version is on the same page). An
-// index on a column that a rotation or a charge changes would make each of them write all
-// indexes of the table, and would leave more work for vacuum.
+// A rotation changes no index (a HOT update: the new row version is on the same page).
+// With an index on a column that changes, each rotation or charge would write all indexes
+// of the table and cause more work for vacuum.
 func TestRotationsChangeNoIndex(t *testing.T) {
 	t.Parallel()
 	const sessions, rounds = 50, 10

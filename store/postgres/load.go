@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// ErrNotEmpty means that the database contains rows already.
+// ErrNotEmpty means that the database already contains rows.
 //
 // Unstable: for the program watchword.
 var ErrNotEmpty = errors.New("the database is not empty")

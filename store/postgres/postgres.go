@@ -66,7 +66,7 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	return open(ctx, config)
 }
 
-// probe connects once, so that a mistake in the URL gives a short error before any other
+// probe connects once, so that a mistake in the URL causes a short error before any other
 // work. A proxy that pools by transaction (PgBouncer) rejects session parameters. probe then
 // removes the timeouts from config; Store.TimeoutsOff reports that they are missing.
 func probe(ctx context.Context, config *pgx.ConnConfig) error {
@@ -208,7 +208,7 @@ func (s *Store) retry(ctx context.Context, safe func(error) bool, fn func() erro
 }
 
 // resetIfStandby reports whether err means that the server is no longer the primary. No change was
-// made there, so a retry is safe. It closes all connections, so that the next ones look for the
+// made there, so a retry is safe. It closes all connections, so that new connections look for the
 // primary among the hosts of the URL.
 func (s *Store) resetIfStandby(err error) bool {
 	if !isReadOnly(err) {

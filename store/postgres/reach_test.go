@@ -21,9 +21,9 @@ import (
 
 var update = flag.Bool("update", false, "write the table of docs/scale.md again")
 
-// With a hundred million users, no statement may scan a table. The rows of a request must be
-// found by a key that also gives the shard. The table in docs/scale.md shows the key of each
-// statement and the indexes that PostgreSQL uses.
+// With a hundred million users, no statement may scan a table. Each statement must find its
+// rows by a key that also determines the shard. The table in docs/scale.md shows the key of
+// each statement and the indexes that PostgreSQL uses.
 func TestEveryStatementUsesAnIndex(t *testing.T) {
 	t.Parallel()
 	conn := migrated(t, pgtest.New(t, "fsync = off"))

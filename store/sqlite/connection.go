@@ -16,8 +16,8 @@ import (
 // A connection is one connection to the file, with its prepared statements. It implements
 // sqlstore.Conn. Only one goroutine may use it at a time.
 //
-// It uses the driver without database/sql, which would take more of the processor time of a
-// refresh than the statements do: contexts, locks, goroutines and conversions of values
+// It uses the driver without database/sql. In a refresh, the contexts, locks, goroutines
+// and conversions of database/sql would take more processor time than the statements
 // (docs/performance.md).
 type connection struct {
 	conn     driver.Conn

@@ -19,8 +19,8 @@ import (
 // Unstable: for the program watchword.
 var ErrDamaged = errors.New("the database is damaged")
 
-// unavailable wraps err in watchword.ErrUnavailable if a retry may succeed without a change of the
-// program: the file is busy, full, read-only, damaged or missing, or the caller's deadline passed.
+// unavailable wraps err in watchword.ErrUnavailable if a retry may succeed, at least after a
+// repair: the file is busy, full, read-only, damaged or missing, or the caller's deadline passed.
 // A full or read-only file is watchword.ErrNotWritable. A cancellation by the caller is returned
 // as context.Canceled. The engine responds to ErrUnavailable with 503 and keeps sessions. Any
 // other error is a bug and a 500.

@@ -19,8 +19,8 @@ import (
 const busyTimeout = 5 * time.Second
 
 // prepareFile creates the file if it is missing, and removes access for group and others. SQLite
-// gives the files next to it (-wal, -shm) the same mode. It runs before SQLite opens the file,
-// which would create it with the mode of the umask.
+// creates the files next to it (-wal, -shm) with the same mode. prepareFile runs before SQLite
+// opens the file, because SQLite would create it with the mode of the umask.
 func prepareFile(path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {

@@ -53,14 +53,14 @@ type liveRows struct {
 	mu         sync.Mutex
 	checker    *connection
 	version    int64 // of the checker, at which all rows are current
-	committing bool  // from before a commit of this process until (b)
+	committing bool  // set before a commit of this process, until (b)
 	sessions   map[watchword.SessionID]*liveRow
 	users      map[watchword.UserID]*watchword.User
 
 	settled int64 // version of the writer at the last (b), or at a commit without (b); guarded by Store.writeLock
 }
 
-// A liveRow is immutable. It is current while its user is the one in liveRows.users.
+// A liveRow is immutable. It is current while liveRows.users contains its user.
 // Dropping a user therefore drops all sessions of the user.
 type liveRow struct {
 	session watchword.Session
@@ -179,8 +179,8 @@ func (l *liveRows) add(row *liveRow) {
 	addTo(l.sessions, row.session.ID, row)
 }
 
-// addTo adds a row. If the map is full, it first deletes an arbitrary row, because the bound is
-// rarely reached and a better choice would need a list in the order of use.
+// addTo adds a row. If the map is full, it first deletes an arbitrary row. The bound is rarely
+// reached, and a better choice would need a list in the order of use.
 func addTo[K comparable, V any](rows map[K]V, id K, row V) {
 	if _, replaces := rows[id]; !replaces && len(rows) >= maxLiveRows {
 		for other := range rows {

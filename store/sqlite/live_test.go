@@ -19,8 +19,8 @@ import (
 )
 
 // Live keeps rows in memory, and other processes write to the same file. A second Store in
-// this process is like one in another process: both see the other's commits only through
-// the file.
+// this process acts like a Store in another process: each sees commits of the other only
+// through the file.
 
 // RT-11
 func TestLiveMatchesAReadOfTheFileAfterEveryWriteOfTwoStores(t *testing.T) {
@@ -322,7 +322,7 @@ func TestOwnWritesDropOnlyTheRowsThatTheyChange(t *testing.T) {
 		}), 4},
 		{"a write of another store", update(other, func(tx watchword.Tx) error {
 			return tx.SetName(ctx, storetest.User(1).ID, "Eva")
-		}), 1}, // the one that was read since
+		}), 1}, // the session that was read since
 	} {
 		readAll()
 		if err := c.write(); err != nil {

@@ -103,7 +103,7 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 }
 
 // takeReader returns a connection for reads. It waits if four reads are running. The caller
-// gives it back with s.readers <- c.
+// returns it with s.readers <- c.
 func (s *Store) takeReader(ctx context.Context) (c *connection, err error) {
 	select {
 	case c = <-s.readers:

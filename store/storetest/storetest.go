@@ -145,7 +145,7 @@ var Start = time.UnixMilli(start).UTC()
 // after returns the time d after Start.
 func after(d time.Duration) time.Time { return Start.Add(d) }
 
-// User returns a verified user. Each n gives another user.
+// User returns a verified user. Each n gives a different user.
 func User(n int) watchword.User {
 	return watchword.User{
 		ID:             watchword.UserID(uuidOf("0001", n)),
@@ -164,7 +164,7 @@ func User(n int) watchword.User {
 }
 
 // Session returns a session of the user, as created by a sign-in at Start. Each n gives
-// another session.
+// a different session.
 func Session(of watchword.UserID, n int) watchword.Session {
 	return watchword.Session{
 		ID:     watchword.SessionID(uuidOf("0002", n)),
@@ -201,7 +201,7 @@ func Rotate(one watchword.Session, at time.Time) watchword.RotateRequest {
 	}
 }
 
-// uuidOf returns a UUID of version 7. Each kind and n gives another one.
+// uuidOf returns a UUID of version 7. Each pair of kind and n gives a different UUID.
 func uuidOf(kind string, n int) string {
 	return fmt.Sprintf("019355c1-%s-7000-8000-%012x", kind, n)
 }

@@ -8,10 +8,10 @@ import (
 )
 
 // A column is one column of a table and the struct field that it stores. A list of
-// columns (userRow, sessionRow, …) is the only place that names them: the columns of a
-// query, the parameters of an insert and the destinations of a scan all follow from the
-// list. A new field needs one line in the list, and a migration. The suite storetest
-// fails if the line is missing.
+// columns (userRow, sessionRow, …) is the only place that names the columns. The
+// columns of a query, the parameters of an insert and the destinations of a scan are
+// derived from the list. A new field needs one line in the list, and a migration. The
+// suite storetest fails if the line is missing.
 type column struct {
 	name  string // or an expression in parentheses, which is only read
 	field any    // a pointer to the field, or a scanner around one: timeColumn, boolColumn, listColumn, supersededColumn

@@ -41,7 +41,7 @@ const (
 	deleteDevice  = `DELETE FROM devices WHERE id = $1 AND user_id = $2`
 	deleteDevices = `DELETE FROM devices WHERE user_id = $1`
 
-	// deleteOldDevices keeps the newest $2 devices. Without it, a script that remembers a device
+	// deleteOldDevices keeps the newest $2 devices. Otherwise, a script that remembers a device
 	// at each sign-in would fill the table.
 	deleteOldDevices = `DELETE FROM devices WHERE user_id = $1 AND id NOT IN
 		(SELECT id FROM devices WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2)`

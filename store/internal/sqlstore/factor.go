@@ -15,8 +15,8 @@ import (
 
 var _ factors.Tx = Tx{}
 
-// factorRow lists the columns of a factor. sealed has the secret of an authenticator app, and record
-// the public half of a passkey, so each kind leaves the column of the other empty.
+// factorRow lists the columns of a factor. sealed contains the secret of an authenticator app, and
+// record contains the public half of a passkey. The other column is empty.
 func factorRow(f *factors.Factor) []column {
 	return []column{
 		{"id", &f.ID},
@@ -92,8 +92,8 @@ const (
 	// condition on attempts, because the fifth attempt may be the right one.
 	takeChallenge    = `DELETE FROM challenges WHERE id = $1 AND purpose = $2 AND expires_at > $3`
 	deleteChallenges = `DELETE FROM challenges WHERE user_id = $1`
-	// deleteOldChallenges keeps the newest $4 challenges. Without it, a session could fill the table: its enrolments
-	// and step-ups have no other limit.
+	// deleteOldChallenges keeps the newest $4 challenges. Otherwise, a session could fill the table, because its
+	// enrolments and step-ups have no other limit.
 	deleteOldChallenges = `DELETE FROM challenges WHERE user_id = $1 AND session_id = $2 AND purpose = $3 AND id NOT IN
 		(SELECT id FROM challenges WHERE user_id = $1 AND session_id = $2 AND purpose = $3
 			ORDER BY created_at DESC, id DESC LIMIT $4)`
@@ -117,7 +117,7 @@ const (
 	// at the same time differ. The caller's row lock keeps the sub-select current.
 	countFactors = `UPDATE users SET factors = (SELECT COUNT(*) FROM factors WHERE user_id = $1 AND unproven = 0),
 			factors_changed_at = CASE WHEN factors_changed_at < $2 THEN $2 ELSE factors_changed_at + 1 END WHERE id = $1`
-	// lockFactors takes the row lock and keeps the values.
+	// lockFactors locks the row without a change.
 	lockFactors = `UPDATE users SET factors = factors WHERE id = $1`
 
 	selectSealedFactors = `SELECT id, sealed FROM factors WHERE id > $1 AND kind = 'totp' ORDER BY id LIMIT $2`

@@ -13,7 +13,7 @@ import (
 // numbers appear in order. Users' requests never lock the row: ending a session only
 // leaves feed_number at 0, and a background task assigns the number later.
 const (
-	// lockFeed keeps the values. It locks the row and returns the number that the
+	// lockFeed locks the row without a change. It returns the number that the
 	// previous lock holder committed.
 	lockFeed    = `UPDATE feed SET last = last WHERE id = 1 RETURNING last`
 	advanceFeed = `UPDATE feed SET last = $1 WHERE id = 1`
@@ -41,8 +41,8 @@ const (
 			(SELECT roles_changed_at FROM users WHERE roles_changed_at > 0 AND feed_number = 0
 				ORDER BY roles_changed_at LIMIT 1)
 		FROM feed WHERE id = 1`
-	// selectFeed repeats ended_at > 0 and roles_changed_at > 0, because the indexes are
-	// partial and the databases use them only if the query has their condition.
+	// selectFeed repeats ended_at > 0 and roles_changed_at > 0, because databases use a
+	// partial index only if the query repeats its condition.
 	selectFeed = `SELECT feed_number, id, '', ended_at, ended_why FROM sessions
 			WHERE ended_at > 0 AND feed_number > $1 AND ended_at > $2
 		UNION ALL

@@ -25,14 +25,14 @@ var (
 	keyColumns = names("keys", keyRow(new(watchword.Key)))
 
 	// insertKey settles the race between processes that create the same key at the same
-	// time: the key with the same id, or the same use and number, is created once. The
-	// loser reads the winner's key.
+	// time: only one key with an id, or with a use and number, is inserted. The loser
+	// reads the winner's key.
 	insertKey  = insertInto("keys", keyRow(new(watchword.Key)), "VALUES (%s) ON CONFLICT DO NOTHING")
 	selectKeys = `SELECT ` + keyColumns + ` FROM keys ORDER BY purpose, active_from, id`
 
-	// holdKey keeps the values. Its row lock serializes processes that replace the sealed
-	// secret of a use: the second process waits, and RETURNING shows the secret that the
-	// first process wrote.
+	// holdKey locks a row without a change. This serializes processes that replace the
+	// sealed secret of a use: the second process waits, and RETURNING shows the secret
+	// that the first process wrote.
 	holdKey = `UPDATE keys SET number = number WHERE purpose = $1 AND number = 1 RETURNING ` + keyColumns
 )
 

@@ -74,7 +74,7 @@ func (t Tx) Wait(ctx context.Context, c watchword.Charge) (time.Duration, error)
 	return max(wait, time.Millisecond), nil
 }
 
-// Refund has no error for an unknown key: Sweep may have deleted the counter.
+// Refund returns no error for an unknown key, because Sweep may have deleted the counter.
 func (t Tx) Refund(ctx context.Context, c watchword.Charge) error {
 	_, err := t.exec(ctx, refund, int64(c.Cost), c.At.UnixNano(), c.Key)
 	return err

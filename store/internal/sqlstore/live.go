@@ -17,8 +17,8 @@ var changesRows = regexp.MustCompile(`^(UPDATE|DELETE FROM) (users|sessions) `)
 // Effects returns the effect of each statement, by its text. A statement that finds its
 // rows by an id (Statement.By) receives the id as a watchword.UserID or SessionID.
 //
-// An INSERT changes no row that exists. numberSessions and numberUsers set only
-// feed_number, which neither a Session nor a User contains.
+// An INSERT does not change existing rows. numberSessions and numberUsers set
+// only feed_number, which neither a Session nor a User contains.
 func Effects() map[string]Effect {
 	all := map[string]Effect{}
 	for _, s := range Statements() {

@@ -40,9 +40,9 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 
 	// claimMail settles the race between processes that send mail. The sub-selects of two processes
-	// may choose the same mail. The outer condition is checked again after waiting for the row, and
-	// next_at then lies in the future, so the second process gets no mail and tries again. A claim
-	// expires by itself if its process ends.
+	// may choose the same mail. After the wait for the row, the database checks the outer condition
+	// again. By then next_at is in the future, so the second process gets no mail and tries again.
+	// A claim expires by itself if its process ends.
 	claimMail = `UPDATE mails SET next_at = $1, attempts = attempts + 1
 		WHERE next_at <= $2 AND given_up_at = 0
 			AND id = (SELECT id FROM mails WHERE given_up_at = 0 AND next_at <= $2 ORDER BY next_at, id LIMIT 1)
@@ -85,7 +85,7 @@ func (t Tx) MailTokens(
 }
 
 // ExtendMailToken reports false if the token was taken in the meantime: an extension never
-// brings a token back.
+// restores a token.
 func (t Tx) ExtendMailToken(ctx context.Context, hash string, expires time.Time) (bool, error) {
 	return t.change(ctx, extendMailToken, millis(expires), hash)
 }

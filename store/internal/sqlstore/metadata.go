@@ -60,8 +60,8 @@ func (t Tx) PrivateMetadata(
 	return of, err
 }
 
-// SetMetadata also inserts the row of an account that has none. The caller holds the user's row, so
-// the account exists.
+// SetMetadata also inserts the row of an account that has none. The caller has locked the user's
+// row, so the account exists.
 func (t Tx) SetMetadata(
 	ctx context.Context, id watchword.UserID, m metadata.Metadata, was int64,
 ) (bool, error) {

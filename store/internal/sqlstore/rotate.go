@@ -18,10 +18,10 @@ import (
 // RotateStatement is for a single refresh. RotateManyStatement is for several: per refresh,
 // it costs a fifth of a separate statement. For a single refresh it is a little slower.
 
-// RotateStatement returns the statement for a number of charges. Its result is one row:
-// the number 1, which charges were counted (Rotated.Counted), whether the session was rotated,
-// the columns of the session and the columns of the user. The latter two are NULL if it was not
-// rotated.
+// RotateStatement returns the statement for a number of charges. Its result is one row: the
+// number 1, which charges were counted (Rotated.Counted), whether the session was rotated, the
+// columns of the session and the columns of the user. The columns of session and user are NULL
+// without a rotation.
 //
 // The first charge has the condition that no other limit is full, so a refusal changes no row
 // and adds no row. Each later charge, and the rotation, has the condition that the charge before it
@@ -40,7 +40,7 @@ func RotateStatement(charges int) string {
 	}
 	rotate := shifted(rotateSession, charges*chargeArgCount)
 	rotate = strings.Replace(rotate, "RETURNING", "AND "+condition+" RETURNING", 1)
-	// The LEFT JOIN on one constant row gives a result even without a rotation.
+	// The LEFT JOIN on one constant row returns a row even without a rotation.
 	columns := strings.ReplaceAll(sessionColumns, "sessions.", "rotated.")
 	return "WITH " + with.String() + "rotated AS (" + rotate + ") SELECT 1, " + taken.String() +
 		", rotated.id IS NOT NULL, " + columns + ", " + userColumns +

@@ -10,15 +10,15 @@ import (
 // A statement can't change one row twice, so no two requests of RotateManyStatement may share
 // a session or the key of a limit. RotateRounds separates them.
 
-// RotateManyStatement returns the statement for any number of requests. Its arguments are
-// arrays (RotateManyArgs). Its result is one row for each request, in any order: the position
-// of the request, which of its charges were counted (Rotated.Counted), whether its session was
-// rotated, the columns of the session and the columns of the user. The latter two are NULL if it
-// was not rotated.
+// RotateManyStatement returns the statement for any number of requests. Its arguments are arrays
+// (RotateManyArgs). Its result is one row for each request, in any order: the position of the
+// request, which of its charges were counted (Rotated.Counted), whether its session was rotated,
+// the columns of the session and the columns of the user. The columns of session and user are
+// NULL without a rotation.
 //
-// A request is charged on the condition that all its limits have room, and rotates on the
-// condition that each of its charges was counted, both as in RotateStatement. A part of the
-// statement sees the RETURNING rows of the others, but not their changes to tables.
+// As in RotateStatement, a request is charged only if all its limits have room, and rotates
+// only if all its charges were counted. A part of the statement sees the RETURNING rows of
+// the others, but not their changes to tables.
 //
 // If another transaction changed a session in the meantime, PostgreSQL waits for its
 // lock and checks the same request against the new version.
@@ -26,7 +26,7 @@ func RotateManyStatement() string {
 	const requests = `unnest($6::bigint[], $7::text[], $8::int[], $9::text[], $10::text[], $11::bigint[],
 			$12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::int[])
 			WITH ORDINALITY AS given (p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, charges, position)`
-	// The LEFT JOIN gives a row for a request that did not rotate, too.
+	// The LEFT JOIN also returns a row for a request that did not rotate.
 	return `WITH due AS (SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $5::bigint[], $17::int[])
 			AS due (key, tat, sweep_from, position, bit)),
 		refused AS (SELECT due.position FROM due JOIN limits ON limits.key = due.key

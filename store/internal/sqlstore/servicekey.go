@@ -37,8 +37,8 @@ const (
 	// revokeServiceKey settles the race between two revocations: one of them changes the row.
 	revokeServiceKey = `UPDATE service_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0`
 
-	// touchServiceKey has the age of the last use in its condition, because many requests of one key
-	// may read the row before the first of them has written it.
+	// touchServiceKey has the age of the last use in its condition, because many requests with one
+	// key may read the row before the first request has updated it.
 	touchServiceKey = `UPDATE service_keys SET last_used_at = $1 WHERE id = $2 AND last_used_at <= $3`
 
 	// sweepServiceKeys reads the whole table, which has few rows.
@@ -71,7 +71,8 @@ func (t Tx) RevokeServiceKey(ctx context.Context, id string, now time.Time) (boo
 	return t.change(ctx, revokeServiceKey, millis(now), id)
 }
 
-// TouchServiceKey has no error if it changes no row: another request was faster.
+// TouchServiceKey returns no error if it changes no row, because another request may have been
+// faster.
 func (t Tx) TouchServiceKey(ctx context.Context, id string, now, since time.Time) error {
 	_, err := t.exec(ctx, touchServiceKey, millis(now), id, millis(since))
 	return err

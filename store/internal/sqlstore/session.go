@@ -107,7 +107,7 @@ func aliveArgs(c watchword.Cutoffs) []any {
 }
 
 // supersededColumn stores Rotation.Superseded as text of a fixed width, oldest first, so
-// that rotateSession can move it in SQL without a read before.
+// that rotateSession can shift it in SQL without an earlier read.
 type supersededColumn struct {
 	times *[watchword.SupersededKept]time.Time
 }
@@ -138,8 +138,8 @@ func (s supersededColumn) Scan(src any) error {
 	return nil
 }
 
-// scanSession takes the columns from sessionRow, which also makes the statements. A new column is
-// therefore never scanned into the wrong field.
+// scanSession uses the columns of sessionRow, like the statements. A new column is therefore
+// never scanned into the wrong field.
 func scanSession(row scanner) (s watchword.Session, err error) {
 	return s, row.Scan(fields(sessionRow(&s))...)
 }
@@ -215,7 +215,7 @@ func (t Tx) RotateKnown(
 		return result, err
 	}
 	p := r.Presentation
-	p.At = time.UnixMilli(millis(r.At)).UTC() // as a column holds it
+	p.At = time.UnixMilli(millis(r.At)).UTC() // as the column stores it
 	verdict, rotation := watchword.Judge(session.Rotation, watchword.RotationPolicy{}, p)
 	// The statement and Judge decide by the same rule, so the caller passed an outdated row.
 	if verdict != watchword.VerdictRotate {

@@ -142,7 +142,7 @@ func (m timeColumn) Scan(src any) error {
 	return nil
 }
 
-// boolColumn scans a column that holds 0 or 1. Neither database has a type that both
+// boolColumn scans a column that holds 0 or 1. There is no column type that both
 // drivers return as bool.
 type boolColumn struct{ into *bool }
 

@@ -65,7 +65,7 @@ func (t Tx) SweepLimits(
 	return next, n, err
 }
 
-// Sweep deletes one batch. A result below limit means that no more rows are left.
+// Sweep deletes one batch. A result below limit means that no such rows remain.
 func (t Tx) Sweep(ctx context.Context, what watchword.Sweep, before time.Time, limit int) (int, error) {
 	switch what {
 	case watchword.SweepSessions:

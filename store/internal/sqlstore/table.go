@@ -50,8 +50,8 @@ func (s Sum) String() string {
 	return hex.EncodeToString(bytes)
 }
 
-// add adds one row: the SHA-256 of its values, each with its type and length, so that moving
-// a byte from one value to the next changes the hash.
+// add adds the SHA-256 of one row. It hashes each value with its type and length, so that
+// moving a byte from one value to the next changes the hash.
 func (s *Sum) add(row []any) error {
 	var text []byte
 	for _, value := range row {

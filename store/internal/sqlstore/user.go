@@ -10,8 +10,8 @@ import (
 )
 
 // userRow lists what a query reads of an account: its columns, and its public metadata. The
-// sub-select reads the primary key of a table with few rows, so a refresh needs no further statement,
-// and the row that a rotation reads stays small.
+// sub-select reads the primary key of a table with few rows. A refresh therefore needs no further
+// statement, and the rows of accounts stay small.
 func userRow(u *watchword.User) []column {
 	return append(storedUser(u), column{publicMetadata, &u.Metadata})
 }
@@ -54,13 +54,13 @@ var (
 
 const (
 	// selectReserved finds the token with which the previous owner of an address can take
-	// it back. The address counts as taken until the token expires.
+	// the address back. The address counts as taken until the token expires.
 	selectReserved = `SELECT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed' AND mail_tokens.expires_at > $2)`
 
-	// lockUser takes the row lock and keeps the values. Other transactions that change the
-	// row wait for this one. If another transaction holds the lock, lockUser waits, and
-	// its condition is then checked against the row that was committed.
+	// lockUser locks the row without a change. Other transactions that change the row wait
+	// for this one. If another transaction holds the lock, lockUser waits, and its
+	// condition is then checked against the row that was committed.
 	lockUser = `UPDATE users SET name = name WHERE id = $1 AND email = $2`
 
 	updateName   = `UPDATE users SET name = $1 WHERE id = $2`

@@ -5,7 +5,7 @@ import "strings"
 // anotherWayIn is the condition under which a user, $2, can sign in without the row $1. $3 is the id of another
 // passkey of the user that signs in alone, as factors.Manager.Spare returns it, or empty. $4 lists the providers
 // that are offered, as idList returns them: an identity of any other provider can't sign in. Each statement that
-// removes a way to sign in has this condition, so a user can't remove the last way.
+// removes a way to sign in has this condition, so a user can't remove the last way to sign in.
 //
 // The caller holds the lock of the user's row. Otherwise, two transactions on PostgreSQL could each remove one row
 // and still see the row that the other one removes.
