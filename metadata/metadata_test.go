@@ -262,7 +262,7 @@ func TestClaimsHavePublicMetadataFromTheNextRefresh(t *testing.T) {
 }
 
 // A patch that waits for a demotion must not restore the old roles.
-func TestPatchBesideADemotionKeepsTheNewRoles(t *testing.T) {
+func TestPatchDuringADemotionKeepsTheNewRoles(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		setRoles := func(tx watchword.Tx, roles ...string) error {
 			return tx.SetRoles(t.Context(), r.user.ID, roles, time.Now())
@@ -357,7 +357,7 @@ func TestRolesAndMetadataTogetherFitIntoAToken(t *testing.T) {
 
 // An account that is older than this check, or than a change of the configured claims, can have too much data
 // for a token. A change that reduces the data is accepted.
-func TestAccountWithTooMuchForATokenCanGetLess(t *testing.T) {
+func TestAccountWithTooMuchDataForATokenCanBeReduced(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		text := func(n int) string { return `{"text":"` + strings.Repeat("x", n) + `"}` }
 		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {

@@ -14,7 +14,7 @@ import (
 
 // Most collations compare letters first and punctuation last. With such a collation, addresses with the same prefix
 // are not adjacent in the index of the column.
-func TestPrefixIsARangeInADatabaseWithALanguage(t *testing.T) {
+func TestPrefixIsARangeInADatabaseWithALanguageCollation(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")
 	conn, err := pgx.Connect(t.Context(), server.URL("postgres"))

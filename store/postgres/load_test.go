@@ -23,11 +23,11 @@ func TestLoad(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
-		"every table and column is moved":                      everyColumnIsMoved,
-		"what is loaded is what the source holds":              whatIsLoadedIsWhatTheSourceHolds,
-		"a load that fails leaves nothing and can be repeated": aFailureLeavesNothing,
-		"a load that is disturbed says so":                     aDisturbanceIsNamed,
-		"only an empty database is loaded":                     onlyAnEmptyDatabase,
+		"every table and column is copied":                everyColumnIsCopied,
+		"the copy equals the source":                      copyEqualsSource,
+		"a failed load copies no row and can be repeated": failedLoadCopiesNoRow,
+		"a conflicting writer is named in the error":      conflictingWriterIsNamed,
+		"load requires an empty database":                 loadRequiresEmptyDatabase,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -38,7 +38,7 @@ func TestLoad(t *testing.T) {
 
 // Both databases have the tables of sqlstore.Tables, with the same columns. The test fails if
 // a migration adds a table or a column to one database only, or not to the list.
-func everyColumnIsMoved(t *testing.T, server *pgtest.Server) {
+func everyColumnIsCopied(t *testing.T, server *pgtest.Server) {
 	path, url := newFile(t), server.Database(t)
 	if _, err := postgres.Migrate(t.Context(), url); err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func everyColumnIsMoved(t *testing.T, server *pgtest.Server) {
 }
 
 // Every column of every table is copied, with values that are difficult to transfer.
-func whatIsLoadedIsWhatTheSourceHolds(t *testing.T, server *pgtest.Server) {
+func copyEqualsSource(t *testing.T, server *pgtest.Server) {
 	path, url := newFile(t), server.Database(t)
 	const each = 1500 // more rows than one call of done reports
 	fill(t, path, each)
@@ -102,7 +102,7 @@ func whatIsLoadedIsWhatTheSourceHolds(t *testing.T, server *pgtest.Server) {
 }
 
 // A failed Load leaves an empty database, and another attempt fills it.
-func aFailureLeavesNothing(t *testing.T, server *pgtest.Server) {
+func failedLoadCopiesNoRow(t *testing.T, server *pgtest.Server) {
 	for name, c := range map[string]struct{ breakIt, mendIt, want string }{
 		"a row is changed on its way": {
 			`CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.device := 'x'; RETURN NEW; END $$;
@@ -138,7 +138,7 @@ func aFailureLeavesNothing(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-func onlyAnEmptyDatabase(t *testing.T, server *pgtest.Server) {
+func loadRequiresEmptyDatabase(t *testing.T, server *pgtest.Server) {
 	path, url := newFile(t), server.Database(t)
 	source := openSource(t, path)
 	if _, err := postgres.Migrate(t.Context(), url); err != nil {
@@ -166,7 +166,7 @@ func onlyAnEmptyDatabase(t *testing.T, server *pgtest.Server) {
 }
 
 // The error names the cause if another program wrote to the database during Load.
-func aDisturbanceIsNamed(t *testing.T, server *pgtest.Server) {
+func conflictingWriterIsNamed(t *testing.T, server *pgtest.Server) {
 	path, url := newFile(t), server.Database(t)
 	fill(t, path, 20)
 	disturb := func(doing string, _ int) {
