@@ -77,9 +77,18 @@ func (s *Store) InMemory() (n int) {
 // MaxLiveRows is the largest number of sessions in memory.
 const MaxLiveRows = maxLiveRows
 
+// ForgetWALIndex lets the store read the version of the file at each call, as on systems without the mapping.
+func (s *Store) ForgetWALIndex() { s.live.index = nil }
+
 // Statements starts to record the statements of an idle store. The returned function lists those since its last
 // call, without those that begin or end a transaction.
-func (s *Store) Statements(t testing.TB) (since func() []string) {
+func (s *Store) Statements(t testing.TB) (since func() []string) { return s.record(t).since }
+
+// VersionReads starts to count how often an idle store reads the version of the file. The returned function
+// returns the number since its last call.
+func (s *Store) VersionReads(t testing.TB) (since func() int) { return s.record(t).versionsSince }
+
+func (s *Store) record(t testing.TB) *statementLog {
 	t.Helper()
 	log := &statementLog{}
 	s.driver = loggingDriver{s.driver, log}
@@ -101,17 +110,21 @@ func (s *Store) Statements(t testing.TB) (since func() []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return log.since
+	return log
 }
 
 type statementLog struct {
-	mu  sync.Mutex
-	all []string
+	mu       sync.Mutex
+	all      []string
+	versions int
 }
 
 func (l *statementLog) note(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if text == "PRAGMA data_version" {
+		l.versions++
+	}
 	if word, _, _ := strings.Cut(text, " "); !slices.Contains([]string{"BEGIN", "COMMIT", "ROLLBACK", "PRAGMA"}, word) {
 		l.all = append(l.all, text)
 	}
@@ -122,6 +135,13 @@ func (l *statementLog) since() (all []string) {
 	defer l.mu.Unlock()
 	all, l.all = l.all, nil
 	return all
+}
+
+func (l *statementLog) versionsSince() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, l.versions = l.versions, 0
+	return n
 }
 
 type loggingDriver struct {

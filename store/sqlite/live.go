@@ -17,7 +17,8 @@ import (
 //  1. Each call reads the version of one connection, the checker. The number changes with
 //     every commit of another connection, so an equal number means that the file has not
 //     changed since the rows were current (liveRows.version). If it differs and this
-//     process is not committing, all rows are dropped.
+//     process is not committing, all rows are dropped. The version is read again only if
+//     the header of the WAL-index has changed (number).
 //  2. The commits of this process change the number, too. Dropping all rows for each of them
 //     would make the memory useless on a server with refreshes. After its commit, a writer
 //     therefore reads (a) the version of the checker and then (b) that of its own connection. It
@@ -46,14 +47,21 @@ const maxLiveRows = 8192
 // unknownVersion equals no data_version.
 const unknownVersion = -1
 
+// walIndexHeader is the size of the header of the WAL-index in bytes: two copies of 48 bytes
+// (SQLite, *WAL-mode File Format*, section 2.1).
+const walIndexHeader = 96
+
 var effects = sqlstore.Effects()
 
 // liveRows are the sessions and users in memory.
 type liveRows struct {
 	mu         sync.Mutex
 	checker    *connection
-	version    int64 // of the checker, at which all rows are current
-	committing bool  // set before a commit of this process, until (b)
+	index      *[walIndexHeader]byte // in memory that all processes share; nil: not found
+	header     [walIndexHeader]byte  // index before the checker last read its version
+	read       int64                 // that version
+	version    int64                 // of the checker, at which all rows are current
+	committing bool                  // set before a commit of this process, until (b)
 	sessions   map[watchword.SessionID]*liveRow
 	users      map[watchword.UserID]*watchword.User
 
@@ -70,11 +78,32 @@ type liveRow struct {
 // openLive opens the checker. It has query_only, because it must never change the number itself.
 func (s *Store) openLive(ctx context.Context) (err error) {
 	l := &s.live
-	l.version, l.settled = unknownVersion, unknownVersion
+	l.version, l.settled, l.read = unknownVersion, unknownVersion, unknownVersion
 	l.sessions = map[watchword.SessionID]*liveRow{}
 	l.users = map[watchword.UserID]*watchword.User{}
-	l.checker, err = dial(ctx, s.driver, s.source)
-	return err
+	if l.checker, err = dial(ctx, s.driver, s.source); err != nil {
+		return err
+	}
+	l.checker.version() // maps the WAL-index
+	l.index = findWALIndex(s.path)
+	return nil
+}
+
+// number returns the version of the checker. Each commit rewrites the header of the WAL-index before
+// it returns. SQLite compares the header with its last copy at the beginning of each read
+// transaction, and then counts the version. An equal header therefore means an equal version, and
+// saves this transaction: a third of the time of a signed-in request.
+//
+// The copy is older than the transaction. If a commit comes in between, the header differs from
+// the copy, and the next call reads the version again. The caller holds mu.
+func (l *liveRows) number() int64 {
+	if l.index == nil {
+		return l.checker.version()
+	}
+	if header := *l.index; l.read == unknownVersion || header != l.header {
+		l.header, l.read = header, l.checker.version()
+	}
+	return l.read
 }
 
 // Live returns the row in memory if it is current, and otherwise reads the file. A
@@ -125,7 +154,7 @@ func (s *Store) readSession(
 func (l *liveRows) get(id watchword.SessionID) (row *liveRow, version int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.checker.version()
+	now := l.number()
 	if now == unknownVersion || now != l.version && l.committing {
 		return nil, unknownVersion
 	}
@@ -227,7 +256,7 @@ func (s *Store) commit(changed *changes) error {
 func (s *Store) settle(changed *changes) {
 	l := &s.live
 	committed := s.writer.noticed()
-	now := l.checker.version() // (a)
+	now := l.number() // (a)
 	// Calls need not wait for the writing connection, because committing is still set.
 	l.mu.Unlock()
 	l.settled = s.writer.version() // (b)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,8 +26,27 @@ import (
 // RT-11
 func TestLiveMatchesAReadOfTheFileAfterEveryWriteOfTwoStores(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	stores := []*sqlite.Store{open(t, path), open(t, path)}
+	withAndWithoutWALIndex(t, testLiveMatchesAReadOfTheFile)
+}
+
+// withAndWithoutWALIndex runs a test with two stores of one file. Its second run reads the version of the file at
+// each call, as on systems where the mapping of the WAL-index is not found.
+func withAndWithoutWALIndex(t *testing.T, test func(*testing.T, []*sqlite.Store)) {
+	for _, name := range []string{"with the WAL-index", "without the WAL-index"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := newPath(t)
+			stores := []*sqlite.Store{open(t, path), open(t, path)}
+			if name == "without the WAL-index" {
+				stores[0].ForgetWALIndex()
+				stores[1].ForgetWALIndex()
+			}
+			test(t, stores)
+		})
+	}
+}
+
+func testLiveMatchesAReadOfTheFile(t *testing.T, stores []*sqlite.Store) {
 	const each = 3
 	for n := range testUsers {
 		addUserWithSessions(t, stores[0], n, each)
@@ -190,7 +210,7 @@ func readFile(
 	return session, user, err
 }
 
-func wantLiveAsStored(t *rapid.T, s *sqlite.Store, id watchword.SessionID, after string) {
+func wantLiveAsStored(t rapid.TB, s *sqlite.Store, id watchword.SessionID, after string) {
 	t.Helper()
 	ctx := context.Background()
 	session, user, err := s.Live(ctx, id)
@@ -229,12 +249,14 @@ func addUserWithSessions(t testing.TB, s *sqlite.Store, n, sessions int) {
 // RT-11
 func TestLiveBesideWritersNeverReturnsAStateFromBeforeACommit(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	stores := []*sqlite.Store{open(t, path), open(t, path)}
+	withAndWithoutWALIndex(t, testLiveBesideWriters)
+}
+
+func testLiveBesideWriters(t *testing.T, stores []*sqlite.Store) {
 	const sessions = 8
-	rotations := 100
+	rotations := 50
 	if testing.Short() {
-		rotations = 20
+		rotations = 10
 	}
 	addUserWithSessions(t, stores[0], 0, sessions)
 	var committed [sessions]atomic.Int64 // the newest generation that a rotation has returned
@@ -336,6 +358,60 @@ func TestOwnWritesDropOnlyTheRowsThatTheyChange(t *testing.T) {
 		if got := store.InMemory(); got != c.kept {
 			t.Errorf("after %s, %d of 4 sessions are in memory, want %d", c.name, got, c.kept)
 		}
+	}
+}
+
+// A signed-in request looks at the file only after a commit, of this process or another one.
+func TestLiveReadsTheVersionOncePerCommit(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("the mapping of the WAL-index is found on Linux only")
+	}
+	path := newPath(t)
+	store, other := open(t, path), open(t, path)
+	ctx := t.Context()
+	addUserWithSessions(t, store, 0, 1)
+	since := store.VersionReads(t)
+	read := func() {
+		for range 100 {
+			if _, _, err := store.Live(ctx, storetest.Session("", 0).ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	read()
+	since()
+	if read(); since() != 0 {
+		t.Error("the version was read without a commit")
+	}
+	for n := range 5 {
+		must(t, other.Update(ctx, func(tx watchword.Tx) error {
+			return tx.SetName(ctx, storetest.User(0).ID, fmt.Sprint(n))
+		}))
+		if read(); since() != 1 {
+			t.Error("the version was not read once after a commit")
+		}
+	}
+}
+
+// SQLite's mapping of the WAL-index lives until its last connection closes.
+func TestLiveIsExactAfterAnotherStoreOfTheFileWasClosed(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	first, second, third := open(t, path), open(t, path), open(t, path)
+	ctx := t.Context()
+	addUserWithSessions(t, first, 0, 1)
+	id := storetest.Session("", 0).ID
+	for n, closing := range []*sqlite.Store{first, third} {
+		wantLiveAsStored(t, second, id, "before")
+		must(t, closing.Close())
+		if _, _, err := closing.Live(ctx, id); err == nil {
+			t.Error("a closed store returns a session")
+		}
+		must(t, second.Update(ctx, func(tx watchword.Tx) error {
+			return tx.SetName(ctx, storetest.User(0).ID, fmt.Sprint(n))
+		}))
+		wantLiveAsStored(t, second, id, "after")
 	}
 }
 

@@ -42,6 +42,7 @@ type Store struct {
 	// readers are the free connections for reads. A nil connection is not open yet, because
 	// most programs need only one or two.
 	readers chan *connection
+	path    string
 	source  string // of the readers
 	driver  driver.Driver
 
@@ -93,7 +94,7 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if _, err = migrate(ctx, pool); err != nil {
 		return err
 	}
-	s.driver = pool.Driver()
+	s.driver, s.path = pool.Driver(), path
 	s.source = sourceName(path, "", durable("query_only(1)"))
 	checkpoints := fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages)
 	if s.writer, err = dial(ctx, s.driver, sourceName(path, "", durable(checkpoints))); err != nil {
