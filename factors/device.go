@@ -11,18 +11,21 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// Remembered devices. A browser in which a second factor was proven may skip it at later sign-ins.
-// It has a cookie with the id of the device under a MAC, and the row of the device decides. The
-// password is still needed, and the session has the lowest level, so a step-up asks for the factor.
+// Remembered devices. After a sign-in with the second factor, a browser can skip the factor at
+// later sign-ins. Its cookie has the id of the device under a MAC, and the row of the device
+// decides whether the cookie is valid. The password is still needed. The session has the lowest
+// level, so a step-up still requires the factor.
 //
-// The engine accepts the device (Engine.Login) and forgets it when the password changes or the user
-// signs out everywhere. A change of factors ends it too: the store compares the times.
+// The engine accepts the device (Engine.Login). It forgets the device when the password changes or
+// the user signs out everywhere. A change of factors also makes the device invalid, because the
+// store compares the times.
 
-// maxDevices is how many devices of an account are remembered. The next one replaces the oldest.
+// maxDevices is the limit of remembered devices per account. The next device replaces the
+// oldest.
 const maxDevices = 20
 
-// remember adds the device of a sign-in. It changes event, which is that of the sign-in, into the
-// event of the device.
+// remember adds the device of a sign-in. It turns event, the event of the sign-in, into the event
+// of the device.
 func (m *Manager) remember(ctx context.Context, tx Tx, event *watchword.Event) (Device, error) {
 	event.ID, event.Kind, event.Detail = newID(), watchword.EventRemembered, ""
 	device := Device{ID: newID(), UserID: event.UserID, Name: event.Device, CreatedAt: event.At,
@@ -33,7 +36,7 @@ func (m *Manager) remember(ctx context.Context, tx Tx, event *watchword.Event) (
 	return device, tx.InsertEvent(ctx, *event)
 }
 
-// deviceToken returns the token that the browser stores. The row does not contain it.
+// deviceToken returns the token that the browser stores. The row does not contain the token.
 func (m *Manager) deviceToken(d Device) watchword.Secret {
 	secret := m.engine.MACSecret(watchword.KeyRemember)
 	return watchword.Secret(rememberedtoken.Sign(secret, string(d.UserID), uuid.MustParse(d.ID)))
@@ -74,8 +77,8 @@ func (m *Manager) Devices(ctx context.Context, who watchword.Identity) (list []D
 	return list, err
 }
 
-// ForgetDevice forgets a remembered browser, or all of them (""). The next sign-in there needs the
-// factor again. Codes: CodeStepUpRequired, CodeNotFound.
+// ForgetDevice forgets a remembered browser, or all of them (""). The next sign-in in such a
+// browser needs the factor again. Codes: CodeStepUpRequired, CodeNotFound.
 //
 // Unstable: package server calls it.
 func (m *Manager) ForgetDevice(

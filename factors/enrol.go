@@ -14,11 +14,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// Enrolment has the same conditions as removal: a thief with a session could otherwise replace
-// the owner's authenticator by another. The account needs a proven address, because an
-// attacker could otherwise plant a factor in an account with another person's address.
+// Enrolment has the same conditions as removal. Otherwise a thief with a session could replace
+// the owner's authenticator. The account needs a proven address, because an attacker could
+// otherwise plant a factor in an account with another person's address.
 
-// How many factors of a kind an account can have.
+// Limits for the factors of one kind in an account.
 //
 // Unstable: more kinds may follow.
 const (
@@ -72,7 +72,7 @@ type Enrolment struct {
 type pendingTOTP struct {
 	Secret []byte `json:"secret"`
 	Name   string `json:"name"`
-	Entry  string `json:"entry"` // challenge of the sign-in that waits for it; empty: a signed-in user enrols
+	Entry  string `json:"entry"` // challenge of the waiting sign-in; empty: a signed-in user enrols
 }
 
 // BeginTOTP creates a secret for the authenticator of a signed-in user. Codes: CodeNotFound (enrolment is off),
@@ -95,7 +95,8 @@ func (m *Manager) BeginTOTP(ctx context.Context, who watchword.Identity, name st
 	return m.begin(ctx, pendingTOTP{Name: name}, may)
 }
 
-// begin stores the challenge of a new secret, for the account and session that may returns.
+// begin stores a challenge with a new secret. The function may checks the permission, and
+// returns the account and its session.
 func (m *Manager) begin(
 	ctx context.Context, p pendingTOTP, may func(Tx, time.Time) (watchword.User, watchword.SessionID, error),
 ) (Enrolment, error) {
@@ -124,12 +125,12 @@ func (m *Manager) begin(
 	return m.enrolment(user, challenge.ID, p.Secret), nil
 }
 
-// maxPending is how many enrolments or step-ups of one purpose a session can have open, for several tabs. The next one
-// replaces the oldest.
+// maxPending is the limit of open challenges of one purpose in a session. It allows enrolments and step-ups in
+// several tabs. The next challenge replaces the oldest.
 const maxPending = 5
 
-// insertPending inserts the challenge of an enrolment. A sign-in that waits for its first factor has no session: the
-// attempts of its own challenge limit its enrolments.
+// insertPending inserts the challenge of an enrolment. A sign-in that waits for its first factor has no session.
+// Its enrolments are limited by the attempts of its challenge.
 func insertPending(ctx context.Context, tx Tx, c watchword.Challenge) error {
 	if c.SessionID == "" {
 		return tx.InsertChallenge(ctx, c)
@@ -137,7 +138,7 @@ func insertPending(ctx context.Context, tx Tx, c watchword.Challenge) error {
 	return tx.InsertSessionChallenge(ctx, c, maxPending)
 }
 
-// ended maps ErrNotFound of a session to the refusal of an ended session.
+// ended turns ErrNotFound for a session into the error of an ended session.
 func (m *Manager) ended(err error) error {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return m.engine.SessionEnded()
@@ -145,7 +146,8 @@ func (m *Manager) ended(err error) error {
 	return err
 }
 
-// A Confirmation is a new factor. Codes are new recovery codes, shown once, if the account lacked them.
+// A Confirmation is a new factor. Codes has new recovery codes if the account had no codes. They are
+// shown once.
 type Confirmation struct {
 	Factor Factor
 	Codes  []watchword.Secret
@@ -167,8 +169,8 @@ func (m *Manager) ConfirmTOTP(
 	return m.add(ctx, who, enrolled{challenge, f, []string{"otp"}}, c)
 }
 
-// confirmed counts an attempt on an enrolment, commits it, and returns the factor if code is right. ours says whether
-// the enrolment belongs to the request.
+// confirmed counts and commits an attempt on an enrolment, and returns the factor if code is right. ours reports
+// whether the enrolment belongs to the request.
 func (m *Manager) confirmed(
 	ctx context.Context, id string, code watchword.Secret, now time.Time,
 	ours func(watchword.Challenge, pendingTOTP) bool,
@@ -207,7 +209,8 @@ func (m *Manager) challenge(
 	return c, err
 }
 
-// claimed counts one of the attempts of a challenge and returns it. Codes: CodeChallengeInvalid.
+// claimed counts an attempt on a challenge and returns the challenge. Codes:
+// CodeChallengeInvalid.
 func (m *Manager) claimed(
 	ctx context.Context, tx Tx, id string, p watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
@@ -218,14 +221,14 @@ func (m *Manager) claimed(
 	return c, m.gone(err)
 }
 
-// An attempt names a challenge at a time.
+// An attempt identifies a challenge, and has the time of the attempt.
 type attempt struct {
 	id      string
 	purpose watchword.ChallengePurpose
 	at      time.Time
 }
 
-// claimOwn counts an attempt on an enrolment and commits it. It decodes the sealed data of the
+// claimOwn counts and commits an attempt on an enrolment. It decodes the sealed data of the
 // challenge into pending. If ours reports false, the attempt is not counted: the request could
 // otherwise use up the attempts of another user.
 func (m *Manager) claimOwn(
@@ -247,11 +250,11 @@ func (m *Manager) claimOwn(
 	return c, err
 }
 
-// An enrolled factor is confirmed, but not stored yet.
+// An enrolled is a factor that is confirmed, but not stored yet.
 type enrolled struct {
 	challenge watchword.Challenge
 	factor    Factor
-	proofs    []string // that the confirmation adds to the session; empty for an upgrade
+	proofs    []string // methods that the confirmation adds to the session; empty for an upgrade
 }
 
 // add inserts a confirmed factor in one transaction. A TOTP needs a session that is still fresh.
@@ -303,16 +306,17 @@ func (m *Manager) add(
 	return done, nil
 }
 
-// An addition says to whom insert adds a factor, and in which session.
+// An addition has the account and the session for which insert adds a factor.
 type addition struct {
 	user    watchword.User // before the addition
 	session watchword.SessionID
 	event   watchword.Event // EventFactorAdded
 }
 
-// insert takes the challenge of an enrolment and adds its factor. It posts the notice. The first factor ends the other
-// sessions, because they were opened without it. An account without recovery codes gets new ones. That is also the case
-// after the first use of an upgraded passkey, because no page could show codes then.
+// insert consumes the challenge of an enrolment, adds the factor and queues the notice. The first factor ends the
+// other sessions, because they were opened without it. An account without recovery codes gets new codes. This
+// includes an account whose first factor is an upgraded passkey: its first use created no codes, because no page
+// could show them.
 func (m *Manager) insert(
 	ctx context.Context, tx Tx, c watchword.Challenge, f Factor, to addition,
 ) (codes []watchword.Secret, err error) {
@@ -347,14 +351,14 @@ func (m *Manager) insert(
 	return m.replaceCodes(ctx, tx, f.UserID, f.CreatedAt)
 }
 
-// lock takes the lock of the account and returns its state and that of the session. Every change
-// of factors takes it first, so that changes follow each other.
+// lock locks the account, and returns the account and the session. Every change of factors takes
+// this lock first, so changes run one after the other.
 func (m *Manager) lock(
 	ctx context.Context, tx Tx, who watchword.Identity,
 ) (watchword.User, watchword.Session, error) {
 	locked, err := tx.LockUser(ctx, who.User.ID, who.User.Email)
 	if err == nil && !locked {
-		err = m.engine.SessionEnded() // deleted, or the address has just changed
+		err = m.engine.SessionEnded() // account deleted, or its address has just changed
 	}
 	if err != nil {
 		return watchword.User{}, watchword.Session{}, err
@@ -366,7 +370,8 @@ func (m *Manager) lock(
 	return user, session, err
 }
 
-// proven stores the methods of a session and the time of its last proof, if it is alive at now.
+// proven stores the methods of a session and the time of its last proof, if the session is
+// alive at now.
 func (m *Manager) proven(ctx context.Context, tx Tx, s watchword.Session, now time.Time) error {
 	alive, err := tx.ProveSession(ctx, s.ID, s.Methods, s.AuthenticatedAt, m.engine.Cutoffs(now))
 	if err == nil && !alive {

@@ -17,24 +17,27 @@ import (
 
 // Options configure a Manager. The zero value of every field means its default.
 type Options struct {
-	// EnrolmentOff lets no user add a factor. Accounts that have one are still asked for it. Default: false.
+	// EnrolmentOff prevents users from adding factors. Accounts with a factor still need it to sign in.
+	// Default: false.
 	EnrolmentOff bool
 
 	// Issuer is the name of the service in an authenticator. Default: the host of the public URL.
 	Issuer string
 
-	// NoPasskeys switches passkeys off. Those that exist stay in the list of an account.
+	// NoPasskeys disables passkeys. Existing passkeys stay in the list of an account.
 	NoPasskeys bool
 
 	// RPID is the domain that passkeys are bound to: the host of the public URL or a parent domain.
-	// Another value later makes all passkeys unusable. Default: the host of the public URL.
+	// A later change makes all existing passkeys unusable. Default: the host of the public URL.
 	RPID string
 
-	// Origins are those of other front-ends that may use passkeys. Only origins under RPID count.
+	// Origins are the origins of other front-ends that can use passkeys. Origins outside RPID are
+	// ignored.
 	Origins []string
 
 	// Providers are the ids of the providers that sign users in (package federation). An account without a
-	// password keeps its last passkey, unless it has an identity of one of them. Default: none.
+	// password keeps its last passkey, unless it has an identity of a provider in this list. Default:
+	// none.
 	Providers []string
 }
 
@@ -55,17 +58,17 @@ func New(e *watchword.Engine, store Store, opts Options) *Manager {
 	return &Manager{engine: e.Inside(), store: store, opts: opts, passkeys: party(e.PublicURL(), opts)}
 }
 
-// A Proof is one second factor, as a client sends it: one field is set.
+// A Proof is one second factor, as a client sends it. Exactly one exported field is set.
 type Proof struct {
 	TOTP         watchword.Secret
 	RecoveryCode watchword.Secret
 	Passkey      []byte // AuthenticationResponseJSON of the browser
 
-	ceremony watchword.Secret // that Passkey must answer
+	ceremony watchword.Secret // the ceremony that Passkey responds to
 }
 
-// kind names the counter of failures and is part of the stored key. Recovery codes have their own,
-// so wrong codes of an authenticator do not block them.
+// kind returns the name of the failure counter, which is part of the stored key. Recovery codes
+// have a separate counter, so wrong codes of an authenticator do not block them.
 func (p Proof) kind() (kind string, err error) {
 	var given []string
 	if p.TOTP != "" {
@@ -87,11 +90,12 @@ func (p Proof) kind() (kind string, err error) {
 	}
 }
 
-// A claim is a proof that looks right. It counts only once its step, counter or hash is claimed.
+// A claim is a proof that looks right. It takes effect only after its step, counter or hash is
+// claimed.
 type claim struct {
 	method   string // `amr`
 	verified bool   // a passkey whose authenticator has verified the user
-	factor   Factor // of a TOTP, or a passkey with its new counter
+	factor   Factor // the TOTP, or the passkey with its new counter
 	step     int64
 	hash     string // of a recovery code
 }
@@ -104,7 +108,8 @@ func (c claim) proofs() []string {
 	return []string{c.method}
 }
 
-// check compares a proof with the factors of a user, and records a wrong one.
+// check compares a proof with the factors of a user, and records a failure if the proof is
+// wrong.
 func (m *Manager) check(ctx context.Context, t watchword.FactorTry, all []Factor, p Proof) (claim, error) {
 	if len(p.Passkey) > 0 {
 		return m.checkPasskey(ctx, t, all, p)
@@ -120,7 +125,8 @@ func codeWrong() *watchword.Error {
 	return refuse(watchword.CodeFactorWrong, "This code is wrong or was used already. Enter the current code.")
 }
 
-// usedBefore records a proof that another request has used, and returns the refusal.
+// usedBefore records a failure because another request has used the proof, and returns the
+// error.
 func (m *Manager) usedBefore(ctx context.Context, t watchword.FactorTry, c claim) error {
 	if c.factor.Kind == KindPasskey {
 		return m.engine.Failed(ctx, t, passkeyWrong(), reasonCounter)
@@ -128,8 +134,8 @@ func (m *Manager) usedBefore(ctx context.Context, t watchword.FactorTry, c claim
 	return m.engine.Failed(ctx, t, codeWrong(), "")
 }
 
-// match compares a code with the factors of a user. It reports false if the proof is wrong. It only
-// parses a recovery code: the claim compares it with the stored ones.
+// match compares a code with the factors of a user. It reports false if the code is wrong. A
+// recovery code is only parsed here: claim.use compares it with the stored codes.
 func (m *Manager) match(u watchword.User, all []Factor, p Proof, now time.Time) (claim, bool, error) {
 	if p.RecoveryCode != "" {
 		normal, ok := recoverycode.Normalize(string(p.RecoveryCode))
@@ -144,7 +150,7 @@ func (m *Manager) match(u watchword.User, all []Factor, p Proof, now time.Time) 
 		}
 		secret, err := m.engine.Open(watchword.FactorContext(f.ID), f.Sealed)
 		if err != nil {
-			return claim{}, false, err // another master key: only an operator's reset helps
+			return claim{}, false, err // sealed under another master key: only an operator's reset helps
 		}
 		step, right, err := totp.Match(secret, totp.Normalize(string(p.TOTP)), now, f.Counter)
 		if err != nil {
@@ -157,8 +163,8 @@ func (m *Manager) match(u watchword.User, all []Factor, p Proof, now time.Time) 
 	return found, ok, nil
 }
 
-// use claims a proof in the transaction that acts on it. It reports false if another request has
-// used the proof first.
+// use claims the proof in the transaction of the action that needs it. It reports false if
+// another request has already used the proof.
 func (c claim) use(ctx context.Context, tx Tx, u watchword.User, now time.Time) (bool, error) {
 	switch {
 	case c.method == amr.Recovery:
@@ -218,14 +224,14 @@ func (m *Manager) recordCode(
 	return []watchword.Event{event}, tx.InsertEvent(ctx, event)
 }
 
-// notice returns the mail about a factor that was "added" or "removed", for Notify. left counts the factors that a
-// sign-in asks for after a removal.
+// notice returns the mail about a factor that was "added" or "removed", for Notify. left is the number of factors
+// that a sign-in still asks for after a removal.
 func notice(f Factor, change string, left int) watchword.Mail {
 	kind := watchword.MailKind(string(f.Kind) + "_" + change)
 	return watchword.Mail{Kind: kind, Facts: watchword.MailFacts{Factor: f.Name, Left: left}}
 }
 
-// newID returns a UUID of version 7, as the engine's ids are.
+// newID returns a UUID of version 7, like the ids of the engine.
 func newID() string { return uuid.Must(uuid.NewV7FromReader(rand.Reader)).String() }
 
 func refuse(code watchword.Code, detail string) *watchword.Error {

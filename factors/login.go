@@ -13,16 +13,16 @@ import (
 //
 //  1. The MAC of the handle is checked, so an invented handle costs no query.
 //  2. The attempt is counted on the challenge, and the failure is charged to the account. Both are
-//     committed before the code is looked at, so each of several parallel guesses is counted.
+//     committed before the code is compared, so parallel guesses are all counted.
 //  3. The code is compared.
-//  4. One transaction takes the challenge, claims the code, refunds the charge and opens the
-//     session, if password, factors and account are still those of the challenge. Only a right
-//     factor refunds the charge.
+//  4. One transaction consumes the challenge, claims the code, refunds the charge and opens
+//     the session. It fails if the password, the factors or the account have changed since the
+//     challenge was created. A wrong factor gets no refund.
 
 // A LoginRequest completes the sign-in of a challenge.
 type LoginRequest struct {
-	// Handle is ChallengeOffer.Handle. Replaces is as in watchword.LoginRequest. The session of the cookie at the first
-	// step ends, too.
+	// Handle is ChallengeOffer.Handle. Replaces is as in watchword.LoginRequest. If the first step had a refresh
+	// cookie, the session of that cookie ends, too.
 	Handle, Replaces watchword.Secret
 	Proof
 	Client watchword.Client
@@ -57,7 +57,7 @@ func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn,
 		if err != nil {
 			return err
 		}
-		// A challenge of an account whose factors were removed is invalid.
+		// If all factors of the account were removed, its challenges are invalid.
 		if user, all, err = tx.UserWithFactors(ctx, challenge.UserID); err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn,
 	return m.enter(ctx, entrance{challenge, resumed, proven, charge, r.Remember})
 }
 
-// An entrance is a sign-in whose second factor looks right.
+// An entrance is a sign-in whose second factor is right, but not claimed yet.
 type entrance struct {
 	challenge watchword.Challenge
 	resumed   watchword.Resumed
@@ -97,7 +97,7 @@ func (m *Manager) enter(ctx context.Context, n entrance) (*watchword.SignIn, err
 	var used []watchword.Event
 	var device Device
 	err := m.store.Update(ctx, func(tx Tx) (err error) {
-		if admitted, err = m.engine.Admit(ctx, tx, r); err != nil { // locks the account, as all flows do first
+		if admitted, err = m.engine.Admit(ctx, tx, r); err != nil { // like every flow, locks the account first
 			return err
 		}
 		taken, err := tx.TakeChallenge(ctx, c.ID, c.Purpose, r.At())

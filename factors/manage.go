@@ -16,7 +16,7 @@ import (
 type Overview struct {
 	Factors []Factor // oldest first, without Sealed
 	Codes   RecoveryCodes
-	Devices []Device // that skip the factors, newest first
+	Devices []Device // remembered devices, newest first
 }
 
 // List returns the factors of an account.
@@ -75,9 +75,10 @@ func noFactor() error {
 	return refuse(watchword.CodeNotFound, "This factor does not exist. It may have been removed.")
 }
 
-// Remove deletes a factor. It ends the user's other sessions and outdates all access tokens. With
-// the last factor, it deletes the recovery codes, and the session loses its level. Codes:
-// CodeStepUpRequired, CodeNotFound, CodeLastWayIn (also for the last factor of an account that must have one).
+// Remove deletes a factor. It ends the user's other sessions and outdates all access tokens. If the factor is
+// the last one, Remove also deletes the recovery codes and lowers the level of the session. Codes:
+// CodeStepUpRequired, CodeNotFound, CodeLastWayIn (including the last factor of an account that must have
+// one).
 //
 // Unstable: package server calls it.
 func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor string, c watchword.Client) error {
@@ -128,8 +129,8 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 	return nil
 }
 
-// remove deletes a factor, unless it is the last way to sign in. It returns the factor, and how
-// many factors that a sign-in asks for are left.
+// remove deletes a factor, unless it is the last way to sign in. It returns the factor, and the
+// number of remaining factors that sign-ins ask for.
 func (m *Manager) remove(
 	ctx context.Context, tx Tx, id watchword.UserID, factor string,
 ) (gone Factor, left int, err error) {
@@ -154,8 +155,8 @@ func (m *Manager) remove(
 	return gone, left, err
 }
 
-// Spare returns the id of a passkey of the user that signs in alone, or "". If the transaction
-// holds the lock of the account, the answer stays true until the transaction ends.
+// Spare returns the id of a passkey that can sign the user in alone, or "". If the transaction
+// has locked the account, the result stays true until the transaction ends.
 //
 // Unstable: for packages of this module.
 func (m *Manager) Spare(ctx context.Context, tx Tx, id watchword.UserID) (string, error) {
@@ -163,8 +164,8 @@ func (m *Manager) Spare(ctx context.Context, tx Tx, id watchword.UserID) (string
 	return m.aloneBeside(all, ""), err
 }
 
-// aloneBeside returns the id of a passkey that signs in alone, other than a factor that is to be
-// removed. Without one, or where passkeys are off, it returns "".
+// aloneBeside returns the id of a passkey that can sign the user in alone and is not the factor
+// removed. It returns "" if there is no such passkey, or if passkeys are off.
 func (m *Manager) aloneBeside(all []Factor, removed string) string {
 	if m.passkeys == nil {
 		return ""
@@ -217,7 +218,8 @@ func (m *Manager) NewRecoveryCodes(
 	return codes, nil
 }
 
-// A StepUpRequest proves a signed-in user again. Password is for accounts without factors only.
+// A StepUpRequest has a new proof of a signed-in user. Password is only for accounts without
+// factors.
 //
 // Unstable: package server calls it.
 type StepUpRequest struct {
@@ -226,9 +228,9 @@ type StepUpRequest struct {
 	Client   watchword.Client
 }
 
-// StepUp makes a session fresh. The session keeps its generation and does not rotate. It returns a
-// new access token and its life. Codes: CodeValidationFailed, CodeFactorWrong, CodePasswordWrong,
-// CodeStepUpRequired (a password, although the account has a factor or no password), CodeRateLimited, CodeTryLater.
+// StepUp makes a session fresh. The session keeps its generation and does not rotate. StepUp returns a new access
+// token and its lifetime. Codes: CodeValidationFailed, CodeFactorWrong, CodePasswordWrong, CodeStepUpRequired (a
+// password, although the account has a factor or no password), CodeRateLimited, CodeTryLater.
 //
 // Unstable: package server calls it.
 func (m *Manager) StepUp(
@@ -236,7 +238,7 @@ func (m *Manager) StepUp(
 ) (access watchword.Secret, life time.Duration, err error) {
 	now := m.engine.Now()
 	if r.Password != "" {
-		if who.User.Factors > 0 || who.User.PasswordHash == "" { // Reauthenticate needs no password of a fresh session
+		if who.User.Factors > 0 || who.User.PasswordHash == "" { // a fresh session needs no password
 			return "", 0, m.engine.Fresh(who.User, watchword.Session{}, now)
 		}
 		if err := m.engine.Reauthenticate(ctx, who, r.Password, r.Client, now); err != nil {
@@ -275,7 +277,7 @@ func (m *Manager) StepUp(
 	return m.stepUp(ctx, who, proven)
 }
 
-// A reproven user has given a right proof. The zero claim stands for a password.
+// A reproven is a right proof for a step-up. The zero claim means a password.
 type reproven struct {
 	claim
 	ceremony string // id of the challenge that a passkey has answered
@@ -330,8 +332,8 @@ func (m *Manager) stepUp(
 	return m.engine.AccessToken(user, session, now)
 }
 
-// Reset removes all factors, recovery codes and remembered devices of an account. The event names the operator who asks
-// for it. It ends every session and outdates all access tokens. Codes: CodeNotFound.
+// Reset removes all factors, recovery codes and remembered devices of an account. Reset ends every session and
+// outdates all access tokens. The event names the operator. Codes: CodeNotFound.
 //
 // Unstable: package server and the program watchword call it.
 func (m *Manager) Reset(ctx context.Context, operator string, id watchword.UserID) error {
@@ -381,8 +383,8 @@ func (m *Manager) ResetKind(ctx context.Context, operator string, id watchword.U
 func noAccount() error { return refuse(watchword.CodeNotFound, "No account has this id.") }
 
 // deleteKind deletes the factors of a kind, or all ("") with the recovery codes. Every change also
-// ends the remembered devices. When the last factor goes, the recovery codes go too, because they
-// only replace a factor.
+// ends the remembered devices. When the last factor is deleted, the recovery codes are deleted
+// too, because they only replace a factor.
 func (m *Manager) deleteKind(ctx context.Context, tx Tx, id watchword.UserID, k Kind, now time.Time) error {
 	if k == "" {
 		return tx.DeleteFactors(ctx, id, time.Time{}, now)

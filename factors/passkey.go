@@ -18,23 +18,24 @@ import (
 
 // Passkeys (WebAuthn). Each ceremony answers a challenge that is used once:
 //
-//   - As second factor, the challenge of the sign-in itself. Its id and a MAC are the WebAuthn
-//     challenge, so no further row is needed.
-//   - To create a passkey or to step up, a row of its own, bound to the session.
-//   - Without a password, a sealed value: a page requests one at each view, and a row is written
-//     only when the ceremony is used.
+//   - Second factor: the challenge of the sign-in itself. Its id and a MAC form the WebAuthn
+//     challenge, so no other row is needed.
+//   - Creation of a passkey, or step-up: a separate row, bound to the session.
+//   - Sign-in without a password: a sealed value. A page requests a value at each view, and a
+//     row is written only when the ceremony is used.
 //
-// A passkey proves possession. If its authenticator has verified the user, by PIN or biometry, it
-// proves two things and completes a sign-in alone.
+// A passkey proves possession. If its authenticator has verified the user, by PIN or biometrics,
+// the passkey proves two factors and is enough to sign in.
 
-// The purposes of the challenges of passkeys.
+// Purposes of passkey challenges.
 const (
 	challengeCreate watchword.ChallengePurpose = "passkey-add"
 	challengeSignIn watchword.ChallengePurpose = "passkey-login"
 	challengeStepUp watchword.ChallengePurpose = "step-up"
 
-	// loginCeremony is the purpose of the WebAuthn challenge for a watchword.ChallengeLogin. Rows
-	// do not have it. Scripts see the WebAuthn challenge, so it must not be the handle of the row.
+	// loginCeremony is the purpose of the WebAuthn challenge for a watchword.ChallengeLogin. No
+	// row has this purpose. Scripts see the WebAuthn challenge, so it must differ from the handle
+	// of the row.
 	loginCeremony watchword.ChallengePurpose = "login-passkey"
 )
 
@@ -101,7 +102,7 @@ func hostname(raw string) string {
 // Unstable: package server calls it.
 func (m *Manager) Passkeys() bool { return m.passkeys != nil }
 
-// Origins returns where passkeys may be used, or nil if they are off.
+// Origins returns the origins that can use passkeys, or nil if passkeys are off.
 //
 // Unstable: package server calls it.
 func (m *Manager) Origins() []string {
@@ -119,7 +120,7 @@ func passkeyWrong() *watchword.Error {
 	return refuse(watchword.CodeFactorWrong, "This passkey was not accepted. Try again, or use another way to sign in.")
 }
 
-// userHandle returns the WebAuthn user handle of an account. It does not reveal the id.
+// userHandle returns the WebAuthn user handle of an account. The handle does not reveal the id.
 func (m *Manager) userHandle(id watchword.UserID) []byte {
 	mac := hmac.New(sha256.New, m.engine.MACSecret(watchword.KeyPasskey))
 	mac.Write([]byte(id))
@@ -218,8 +219,8 @@ func (m *Manager) checkPasskey(ctx context.Context, t watchword.FactorTry, all [
 	return proven, err
 }
 
-// matchPasskey finds the passkey among the factors of the user and verifies its response. It has no
-// effect.
+// matchPasskey finds the passkey among the factors of the user and verifies its response. It stores
+// no data.
 func (m *Manager) matchPasskey(all []Factor, p Proof) (claim, error) {
 	if m.passkeys == nil {
 		return claim{}, passkey.ErrRejected
@@ -261,9 +262,9 @@ func (c claim) usePasskey(ctx context.Context, tx Tx, now time.Time) (bool, erro
 	return true, tx.CountFactors(ctx, f.UserID, now)
 }
 
-// Offer completes a refusal with CodeSecondFactorRequired: it adds the kinds of factors that the
-// account has and the options of a ceremony with its passkeys. To CodeEnrolmentRequired, it adds the
-// kinds that the account can begin with. It returns every other error as it is.
+// Offer completes an error with CodeSecondFactorRequired: it adds the account's kinds of factors,
+// and the options of a ceremony with its passkeys. To an error with CodeEnrolmentRequired, it adds
+// the kinds that can be the first factor. It returns all other errors unchanged.
 //
 // Unstable: package server calls it.
 func (m *Manager) Offer(ctx context.Context, refused error) error {
@@ -303,9 +304,10 @@ func (m *Manager) Offer(ctx context.Context, refused error) error {
 	return &completed
 }
 
-// offered returns the factors of the account of a challenge. A refusal of this request has read
-// them already. Only the page of the second step reads them here, because it knows only the handle.
-// A change that is committed at the same time may be missing, but it makes the challenge invalid.
+// offered returns the factors of the account of a challenge. If this request created the challenge,
+// the error already contains the factors. The page of the second step has only the handle, so the
+// factors are read here. A concurrent change can be missing in the result, but it makes the
+// challenge invalid.
 func (m *Manager) offered(ctx context.Context, o *watchword.ChallengeOffer, id string) (all []Factor, err error) {
 	if offered := m.engine.Offered(o); offered != nil {
 		for _, f := range offered {
@@ -327,7 +329,7 @@ func (m *Manager) offered(ctx context.Context, o *watchword.ChallengeOffer, id s
 	return all, err
 }
 
-// offerFirst adds the kinds of factors that an account can begin with.
+// offerFirst adds the kinds of factors that can be the first factor of an account.
 func (m *Manager) offerFirst(refusal *watchword.Error) error {
 	completed, offer := *refusal, *refusal.Challenge
 	if m.passkeys != nil {
@@ -338,7 +340,7 @@ func (m *Manager) offerFirst(refusal *watchword.Error) error {
 }
 
 // requestOptions returns the options of a ceremony with the passkeys among factors. It returns nil
-// unless one of them works here.
+// if no passkey has the current RP ID.
 func (m *Manager) requestOptions(all []Factor, ceremony watchword.Secret) (json.RawMessage, error) {
 	if m.passkeys == nil {
 		return nil, nil

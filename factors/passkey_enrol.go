@@ -32,7 +32,7 @@ type pendingPasskey struct {
 	Entry   string `json:"entry"` // as in pendingTOTP
 }
 
-// BeginPasskey begins the creation of a passkey for a signed-in user. upgrade asks for a creation
+// BeginPasskey begins the creation of a passkey for a signed-in user. upgrade requests a creation
 // without a dialog, after a sign-in with a password. Codes: CodeNotFound (passkeys are off),
 // CodeEmailNotVerified, CodeStepUpRequired, CodeFactorLimit.
 //
@@ -62,7 +62,8 @@ type creator struct {
 	factors []Factor
 }
 
-// beginPasskey stores the challenge of a creation, for the account and session that may returns.
+// beginPasskey stores the challenge of a creation. The function may checks the permission, and
+// returns the account and session.
 func (m *Manager) beginPasskey(
 	ctx context.Context, p pendingPasskey, may func(Tx, time.Time) (creator, error),
 ) (Ceremony, error) {
@@ -137,8 +138,8 @@ func (m *Manager) ConfirmPasskey(
 	return m.add(ctx, who, made, c)
 }
 
-// created counts an attempt on a creation, commits it, and returns the passkey if the response is right. device names
-// the browser and its system. ours says whether the creation belongs to the request.
+// created counts and commits an attempt on a creation, and returns the passkey if the response is right. device
+// names the browser and its system. ours reports whether the creation belongs to the request.
 func (m *Manager) created(
 	ctx context.Context, n NewPasskey, device string, now time.Time, ours func(watchword.Challenge, pendingPasskey) bool,
 ) (enrolled, error) {
@@ -182,8 +183,8 @@ func (m *Manager) created(
 // unknownDevice is the name that package server gives to an unknown user agent.
 const unknownDevice = "Unknown device"
 
-// defaultName names a passkey that the user has not named: by the product, or by the browser and system of a device
-// with its own authenticator. The list of factors is also read on other devices, so the name must fit there.
+// defaultName returns a name for a passkey that the user has not named: the product, or the browser and system if
+// the authenticator is part of the device. Other devices show the name too, so it must make sense there.
 func defaultName(c passkey.Credential, device string) string {
 	if name := passkey.ProductName(c.Record.AAGUID); name != "" {
 		return name
@@ -194,7 +195,8 @@ func defaultName(c passkey.Credential, device string) string {
 	return "Passkey"
 }
 
-// parseName trims the name of a factor, and refuses one that is empty, too long, or no label.
+// parseName trims the name of a factor. It refuses a name that is empty, too long, or not a
+// label (storable.Label).
 func parseName(raw string) (string, error) {
 	name := strings.TrimSpace(raw)
 	if name != "" && utf8.RuneCountInString(name) <= maxName && storable.Label(name) {

@@ -15,14 +15,15 @@ import (
 
 // The sign-in with a passkey alone:
 //
-//  1. The options name no account. They are the same for everybody, so they reveal no account.
-//  2. The ceremony is opened. A forged one, an old one or one of another RP ID costs no query.
+//  1. The options are the same for all users, so they reveal no account.
+//  2. The ceremony is decrypted. A ceremony that is forged, expired or of another RP ID costs
+//     no query.
 //  3. The client's limit is charged, and the passkey is found by its id.
-//  4. The response is verified. Its user handle must be that of the account, and the
-//     authenticator must have verified the user. Somebody who has found a security key
-//     therefore can't sign in with it.
-//  5. One transaction spends the ceremony, opens the session through the one door and claims the
-//     counter. A copy of a passkey has a counter that is too low.
+//  4. The response is verified. Its user handle must belong to the account. The
+//     authenticator must have verified the user, so a security key that was lost is
+//     not enough to sign in.
+//  5. One transaction marks the ceremony as used, opens the session and claims the counter. The
+//     counter of a copied passkey is too low.
 
 // ceremonyLife is how long a passwordless ceremony can be used.
 const ceremonyLife = passkey.Timeout
@@ -62,7 +63,7 @@ func (m *Manager) signInRequest(c signInCeremony) passkey.Assertion {
 	return passkey.Assertion{Challenge: []byte(m.engine.Handle(challengeSignIn, c.ID)), MustVerify: true}
 }
 
-// openCeremony returns a passwordless ceremony that can still be used at now.
+// openCeremony decrypts a passwordless ceremony, and checks that it can still be used at now.
 func (m *Manager) openCeremony(sealed watchword.Secret, now time.Time) (c signInCeremony, err error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(string(sealed))
 	if err != nil {
@@ -92,8 +93,8 @@ type PasskeyLoginRequest struct {
 	Replaces   watchword.Secret // as in watchword.LoginRequest
 }
 
-// ErrPasskeyUnknown is wrapped by the refusal of a passkey that no account has. The browser may then
-// forget it. A passkey that was refused for another reason still belongs to an account.
+// ErrPasskeyUnknown is wrapped by the error for a passkey that no account has. The browser can then
+// forget the passkey. A passkey that was refused for another reason still belongs to an account.
 //
 // Unstable: package server calls it.
 var ErrPasskeyUnknown = errors.New("no account has this passkey")
@@ -148,7 +149,7 @@ func (m *Manager) PasskeyLogin(ctx context.Context, r PasskeyLoginRequest) (*wat
 	return m.engine.Enter(admitted)
 }
 
-// findPasskey charges the client and finds the passkey of a response, with its owner.
+// findPasskey charges the client's limit, and returns the passkey of a response and its owner.
 func (m *Manager) findPasskey(
 	ctx context.Context, r passkey.Response, c watchword.Client, now time.Time,
 ) (f Factor, u watchword.User, err error) {
@@ -169,8 +170,8 @@ func (m *Manager) findPasskey(
 }
 
 // signsInAlone reports whether a verified use of a factor is enough to sign in. If the
-// authenticator did not verify the user when it created the passkey, a thief may have set its PIN
-// since. Such a passkey counts alone only after a verified use beside the password. An upgrade was
+// authenticator did not verify the user at the creation, a thief could set its PIN later. Such a
+// passkey is enough only after a verified use together with the password. An upgraded passkey was
 // created without a dialog, in the account's own password manager, so its first verified use
 // counts.
 func (f Factor) signsInAlone() bool {
@@ -197,7 +198,7 @@ func (m *Manager) verifyAlone(c signInCeremony, f Factor, r passkey.Response) (c
 	return claim{method: credential.Record.Method(), verified: true, factor: f.with(use.Authorized())}, nil
 }
 
-// admitAlone spends the ceremony and opens the session in one transaction.
+// admitAlone marks the ceremony as used and opens the session, in one transaction.
 func (m *Manager) admitAlone(
 	ctx context.Context, c signInCeremony, r watchword.Resumed, proven claim,
 ) (admitted watchword.Admitted, used []watchword.Event, err error) {
@@ -263,8 +264,8 @@ func (m *Manager) stepUpCeremony(given []byte) (id string, handle watchword.Secr
 	return id, handle, err
 }
 
-// ownCeremony counts an attempt on a step-up ceremony. It must be that of the session. An empty id
-// stands for a step-up without a passkey.
+// ownCeremony counts an attempt on a step-up ceremony, which must belong to the session. An empty
+// id means a step-up without a passkey.
 func (m *Manager) ownCeremony(
 	ctx context.Context, tx Tx, id string, who watchword.Identity, now time.Time,
 ) error {
@@ -278,8 +279,8 @@ func (m *Manager) ownCeremony(
 	return err
 }
 
-// useInSession claims the proof of a step-up. A session that a passkey alone has opened needs a
-// passkey that verifies the user again.
+// useInSession claims the proof of a step-up. If a passkey alone has opened the session, a
+// passkey must verify the user again.
 func (m *Manager) useInSession(
 	ctx context.Context, tx Tx, u watchword.User, s watchword.Session, proven reproven,
 ) error {

@@ -8,11 +8,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// The hosted pages have a step between BeginTOTP and ConfirmTOTP that a user may load again. The
-// secret is then read from the challenge, under the conditions of the enrolment.
+// Between BeginTOTP and ConfirmTOTP, the hosted pages show the secret. If the user reloads that
+// page, the secret is read from the challenge, under the conditions of the enrolment.
 
-// Pending returns an enrolment that waits for its first code, to the session that began it. It does
-// not count as an attempt. Codes: CodeChallengeInvalid and those of BeginTOTP.
+// Pending returns an enrolment that waits for its first code. who must be the session that began
+// it. The call does not count as an attempt. Codes: CodeChallengeInvalid and those of BeginTOTP.
 //
 // Unstable: for the hosted pages.
 func (m *Manager) Pending(ctx context.Context, who watchword.Identity, id string) (Enrolment, error) {
@@ -56,7 +56,7 @@ func (m *Manager) PendingRequired(ctx context.Context, handle watchword.Secret, 
 	return m.enrolment(u, id, p.Secret), nil
 }
 
-// pending reads an enrolment and its account. It calls also for further reads in the same
+// pending reads an enrolment and its account. The function also can read more in the same
 // transaction.
 func (m *Manager) pending(
 	ctx context.Context, id string, also func(Tx) error,

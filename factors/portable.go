@@ -13,10 +13,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// Factors in files of accounts. A file has no recovery codes: only their MACs are stored, under a key of this
-// installation. The user of an imported account creates new codes.
+// Factors in files of exported accounts. A file has no recovery codes, because the store has only their MACs
+// under a key of this installation. After an import, the user creates new codes.
 
-// Portable returns the factors of accounts as a file holds them: a list in JSON, oldest first.
+// Portable returns the factors of accounts in the format of a file: a JSON list, oldest first.
 // Accounts that never had a factor cost no query.
 //
 // Unstable: for the export of accounts.
@@ -67,17 +67,17 @@ func (m *Manager) portable(f Factor) (factorfile.Factor, error) {
 	return out, err
 }
 
-// Imports adds factors of files to accounts that an import creates.
+// Imports adds the factors in a file to the accounts that an import creates.
 //
 // Unstable: for the import of accounts.
 type Imports struct{ manager *Manager }
 
-// Imports returns the import of factors.
+// Imports returns the importer of factors.
 //
 // Unstable: for the import of accounts.
 func (m *Manager) Imports() Imports { return Imports{m} }
 
-// Problem returns why an account can't have these factors, or "". It has no effect.
+// Problem returns why an account can't have these factors, or "". It stores no data.
 func (i Imports) Problem(ctx context.Context, tx watchword.Tx, list watchword.Secret) (string, error) {
 	all, err := factorfile.Parse(string(list))
 	if err != nil {
@@ -91,7 +91,7 @@ func (i Imports) Problem(ctx context.Context, tx watchword.Tx, list watchword.Se
 		if f.Credential == "" {
 			continue
 		}
-		_, err := tx.(Tx).FactorByCredential(ctx, f.Credential) //nolint:forcetypeassert // each store's Tx is one
+		_, err := tx.(Tx).FactorByCredential(ctx, f.Credential) //nolint:forcetypeassert // each store's Tx is a factors.Tx
 		if err == nil {
 			return "A passkey of this account belongs to another account here.", nil
 		}
@@ -114,7 +114,7 @@ func (i Imports) Add(
 	if problem != "" {
 		return errors.New(problem)
 	}
-	into := tx.(Tx) //nolint:forcetypeassert // each store's Tx is one
+	into := tx.(Tx) //nolint:forcetypeassert // each store's Tx is a factors.Tx
 	for _, f := range list {
 		inserted, err := into.InsertFactor(ctx, f)
 		if err == nil && !inserted {
@@ -127,7 +127,7 @@ func (i Imports) Add(
 	return into.CountFactors(ctx, id, now)
 }
 
-// adopt converts the factors of a file for an account, and returns why it can't.
+// adopt converts the factors in a file for an account. problem says why it can't.
 func (m *Manager) adopt(
 	id watchword.UserID, all []factorfile.Factor, now time.Time,
 ) (list []Factor, problem string) {
@@ -168,8 +168,9 @@ func (m *Manager) adoptTOTP(f *Factor, from factorfile.Factor) (problem string) 
 	return ""
 }
 
-// adoptPasskey keeps the user handle of the file, because the passkey returns it. Another
-// installation may have computed that handle with its own key.
+// adoptPasskey keeps the user handle in the file, because the passkey returns it at a
+// sign-in. The installation that exported the passkey may compute handles with a
+// different key.
 func (m *Manager) adoptPasskey(f *Factor, from factorfile.Factor) (problem string) {
 	const unusable = "A passkey of this account can't be used: its record, id or user handle is damaged."
 	record, err := passkey.Parse(from.Record)

@@ -8,12 +8,12 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The first factor of an account that must have one (Options.SecondFactor of the engine). The right password opens a
-// challenge instead of a session, and the confirmed factor completes that sign-in. The user can't skip it.
+// The first factor of an account that must have one (Options.SecondFactor of the engine). The right password opens
+// a challenge instead of a session, and the confirmed factor completes that sign-in. The user can't skip this step.
 
-// BeginRequired creates a secret for a sign-in that waits for its first factor. handle is that of
-// the refusal CodeEnrolmentRequired. The call counts as one of the attempts of its challenge.
-// Codes: CodeNotFound (enrolment is off), CodeChallengeInvalid.
+// BeginRequired creates a secret for a sign-in that waits for its first factor. handle is the
+// handle in the error with CodeEnrolmentRequired. The call counts as an attempt on that
+// challenge. Codes: CodeNotFound (enrolment is off), CodeChallengeInvalid.
 //
 // Unstable: package server calls it.
 func (m *Manager) BeginRequired(ctx context.Context, handle watchword.Secret, name string) (Enrolment, error) {
@@ -128,8 +128,8 @@ func (m *Manager) ConfirmRequiredPasskey(
 	return m.addFirst(ctx, entry, made, watchword.AdmitRequest{Client: r.Client, Replaces: r.Replaces})
 }
 
-// addFirst adds the first factor and opens the session of the sign-in that waits for it. Of r, it uses Client and
-// Replaces.
+// addFirst adds the first factor and opens the session of the sign-in that waits for it. It uses only Client and
+// Replaces of r.
 func (m *Manager) addFirst(
 	ctx context.Context, entry string, e enrolled, r watchword.AdmitRequest,
 ) (Confirmation, *watchword.SignIn, error) {
@@ -151,7 +151,7 @@ func (m *Manager) addFirst(
 		if err != nil {
 			return err
 		}
-		if admitted, err = m.engine.Admit(ctx, tx, resumed); err != nil { // locks the account, as all flows do first
+		if admitted, err = m.engine.Admit(ctx, tx, resumed); err != nil { // like every flow, locks the account first
 			return err
 		}
 		taken, err := tx.TakeChallenge(ctx, entry, watchword.ChallengeEnrol, now)
@@ -176,7 +176,8 @@ func (m *Manager) addFirst(
 	return done, in, err
 }
 
-// gone maps an account that was deleted meanwhile to the refusal of its challenge.
+// gone turns ErrNotFound, for an account or challenge that was deleted meanwhile, into
+// CodeChallengeInvalid.
 func (m *Manager) gone(err error) error {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return challengeInvalid()

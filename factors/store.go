@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A Store runs transactions on the engine's tables and on those of this package.
+// A Store runs transactions on the tables of the engine and of this package.
 //
 // Unstable: stores implement it.
 type Store interface {
@@ -31,8 +31,8 @@ type Tx interface {
 //
 // Unstable: stores implement it.
 type ChallengeTx interface {
-	// InsertSessionChallenge inserts c. Before, it deletes the challenges of the same user, session and purpose except
-	// the newest: with c, keep of them stay.
+	// InsertSessionChallenge first deletes the oldest challenges of the same user, session and purpose, and then
+	// inserts c. At most keep challenges remain, including c.
 	InsertSessionChallenge(ctx context.Context, c watchword.Challenge, keep int) error
 	// Challenge returns a challenge that has that purpose and has not expired.
 	Challenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
@@ -50,7 +50,7 @@ type ChallengeTx interface {
 //
 // Unstable: stores implement it.
 type FactorTx interface {
-	// InsertFactor reports false if the factor, or its credential, exists.
+	// InsertFactor reports false if the factor or its credential exists already.
 	InsertFactor(context.Context, Factor) (bool, error)
 	Factors(context.Context, watchword.UserID) ([]Factor, error) // oldest first
 	// UserWithFactors returns a user and all factors, oldest first, or watchword.ErrNotFound for a
@@ -59,12 +59,12 @@ type FactorTx interface {
 	// ClaimStep sets Counter and LastUsedAt if the stored counter is below step.
 	ClaimStep(ctx context.Context, f Factor, step int64, at time.Time) (bool, error)
 	RenameFactor(ctx context.Context, id watchword.UserID, factor, name string) (bool, error)
-	// DeleteFactor reports false if the factor does not exist, or is the last way to sign in. spare is another passkey
-	// that signs in alone, or empty. Identities of the offered providers count as ways in, those of others do not. The
-	// caller holds the lock of the user's row.
+	// DeleteFactor reports false if the factor does not exist or is the last way to sign in. spare is another
+	// passkey that can sign the user in alone, or empty. An identity counts as a way to sign in only if its
+	// provider is in offered. The caller has locked the user's row.
 	DeleteFactor(ctx context.Context, id watchword.UserID, factor, spare string, offered []string) (bool, error)
-	// CountFactors sets User.Factors to the number of factors that are not Unproven, and FactorsChangedAt to changed, or
-	// to a millisecond after its last value. The caller holds the lock of the user's row.
+	// CountFactors sets User.Factors to the number of factors that are not Unproven. It sets FactorsChangedAt to
+	// changed, or to a millisecond after the previous value. The caller has locked the user's row.
 	CountFactors(ctx context.Context, id watchword.UserID, changed time.Time) error
 	// ProveSession sets AuthenticatedAt and Methods of a session that is alive.
 	ProveSession(
@@ -92,15 +92,16 @@ type PasskeyTx interface {
 	// ClaimCount stores Counter, Record and Unproven of f and sets LastUsedAt. It reports false if
 	// the stored counter is not below f.Counter, unless both are zero.
 	ClaimCount(ctx context.Context, f Factor, at time.Time) (bool, error)
-	// SpendChallenge inserts a used challenge. It reports false if it was used already.
+	// SpendChallenge inserts a used challenge. It reports false if the challenge was used
+	// already.
 	SpendChallenge(context.Context, watchword.Challenge) (bool, error)
 }
 
-// DeviceTx stores remembered devices. watchword.FactorTx has the methods for a sign-in with one.
+// DeviceTx stores remembered devices. watchword.FactorTx has the methods that sign-ins use.
 //
 // Unstable: stores implement it.
 type DeviceTx interface {
-	// InsertDevice inserts d, and deletes the user's devices except the newest: keep of them stay.
+	// InsertDevice inserts d, and deletes the user's oldest devices, so that at most keep remain.
 	InsertDevice(ctx context.Context, d Device, keep int) error
 	// Devices lists the user's devices that UseDevice accepts, newest first.
 	Devices(ctx context.Context, id watchword.UserID, since, now time.Time) ([]Device, error)
@@ -128,7 +129,7 @@ const (
 	KindPasskey Kind = "passkey" // a WebAuthn credential
 )
 
-// KindRecovery stands for the recovery codes in ResetKind. No Factor has it.
+// KindRecovery means the recovery codes in a call of ResetKind. No Factor has this kind.
 //
 // Unstable: for the program watchword.
 const KindRecovery Kind = "recovery"
@@ -145,11 +146,11 @@ type Factor struct {
 	Record       string // the public half of a passkey; empty for a TOTP
 
 	// Counter is the time step of the last accepted code, or the signature counter of a passkey.
-	// Lower ones are refused.
+	// Lower values are refused.
 	Counter int64
 
-	// Unproven marks a passkey from an automatic upgrade, before its first use with verification. A
-	// sign-in does not ask for it.
+	// Unproven marks a passkey from an automatic upgrade, before its first use with verification.
+	// Sign-ins do not ask for such a passkey.
 	Unproven bool
 
 	CreatedAt  time.Time
