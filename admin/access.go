@@ -68,8 +68,8 @@ func (m *Manager) Authorize(ctx context.Context, bearer watchword.Secret, need N
 	return m.AuthorizeUser(who, need)
 }
 
-// AuthorizeUser decides for a signed-in user. who must come from a fresh read of the store. Codes:
-// CodeInsufficientScope, CodeStepUpRequired.
+// AuthorizeUser decides whether a signed-in user meets the need. who must have just been read from
+// the store. Codes: CodeInsufficientScope, CodeStepUpRequired.
 func (m *Manager) AuthorizeUser(who watchword.Identity, need Need) (Caller, error) {
 	age := m.opts.ReadAge
 	if need.Write {

@@ -9,12 +9,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// Changes of accounts. The engine makes them (watchword.Operator), and its events name the
-// administrator. This file adds two rules that the command line does not have: a caller can't
-// change the caller's own roles, and at least one enabled administrator remains.
+// Changes of accounts. The engine carries them out (watchword.Operator), and its events name
+// the administrator. This file adds two rules that the command line does not have: a caller
+// can't change the caller's own roles, and at least one enabled administrator remains.
 
-// Operator returns the engine's operations in the name of a caller, without the check of Inside.KeepAdmin:
-// mails and keys need none.
+// Operator returns the engine's operations in the name of a caller. It omits the check of
+// Inside.KeepAdmin, which operations on mails and keys do not need.
 func (m *Manager) Operator(by Caller) watchword.Operator {
 	return m.engine.Operator(by.Name(), func(context.Context, watchword.Tx) error { return nil })
 }
@@ -37,14 +37,14 @@ type Change struct {
 	Roles    *[]string
 	Disabled *bool
 
-	// With makes a change of another package in the same transaction, before all others, and returns its events.
-	// It may run more than once, and may be nil.
+	// With, if it is not nil, makes a change of another package in the same transaction, before all other
+	// changes. It returns the events of the change, and may run more than once.
 	With func(context.Context, watchword.Tx) ([]watchword.Event, error)
 }
 
 // decideRoles decides whether a caller may replace the roles of an account. A service key needs a scope
-// for roles, and writes no roles of an administrator: a leaked key must not create administrators.
-// It may not even repeat the role admin of an account that has it, because that account may be
+// for roles. It can't change the roles of an administrator, because a leaked key must not create
+// administrators. It can't even repeat the role admin of an administrator, because the account may be
 // demoted meanwhile.
 func decideRoles(by Caller, id watchword.UserID, before, wanted []string) *watchword.Error {
 	isAdmin := func(roles []string) bool { return slices.Contains(roles, watchword.RoleAdmin) }
@@ -71,9 +71,9 @@ func (m *Manager) MayResetFactors(ctx context.Context, by Caller, id watchword.U
 	return err
 }
 
-// Change changes an account in one transaction: With, then the roles, the state and the name. After an
-// error, the account is as it was. Values that the account has already are no change and leave no event. A change
-// of roles can first wait up to five seconds (watchword.Operator.AwaitRoles). Codes: CodeNotFound, CodeOwnRoles,
+// Change changes an account in one transaction: With, then the roles, the state and the name. After an error, the
+// account is as it was. Values that the account already has cause no change and no event. A change of roles can
+// first wait up to five seconds (watchword.Operator.AwaitRoles). Codes: CodeNotFound, CodeOwnRoles,
 // CodeLastAdmin, CodeValidationFailed (name, roles), CodeInsufficientScope (a service key, and roles),
 // CodeTryLater (the address has just changed), and those of With.
 func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c Change) (Account, error) {
@@ -81,7 +81,7 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 	if _, repeated := by.Repeated(); repeated || err != nil {
 		return before, err
 	}
-	// The wait is outside of the transaction, so that it keeps no lock. A refusal comes without a wait.
+	// The wait is outside of the transaction, so that no lock is held. A refusal does not wait.
 	if err := c.decide(by, before.User); err != nil {
 		return Account{}, err
 	}
@@ -92,8 +92,8 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 	}
 	var events []watchword.Event
 	err = m.store.Update(ctx, func(tx Tx) (err error) {
-		events = nil // of an attempt before this one
-		// Concurrent changes of the account follow each other.
+		events = nil // drop the events of an earlier attempt
+		// Hold locks the account, so concurrent changes run one after the other.
 		before, err := m.engine.Hold(ctx, tx, id)
 		if err == nil && c.With != nil {
 			events, err = c.With(ctx, tx)
@@ -123,7 +123,7 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 	return m.User(ctx, id)
 }
 
-// checkToken refuses a whole change after which an access token could be too long: roles and metadata share the room.
+// checkToken refuses a change after which an access token could be too long. Roles and metadata share the space.
 func (m *Manager) checkToken(ctx context.Context, tx Tx, before watchword.User) error {
 	after, err := tx.User(ctx, before.ID)
 	if err == nil {
@@ -150,7 +150,7 @@ func (c Change) decide(by Caller, before watchword.User) error {
 	return nil
 }
 
-// apply makes the changes of an account, without With.
+// apply makes all changes of an account except With.
 func (c Change) apply(ctx context.Context, operator watchword.Operator, before watchword.User) error {
 	if c.changesRoles(before) {
 		if _, err := operator.SetRoles(ctx, before.ID, c.wantedRoles()); err != nil {
@@ -187,9 +187,9 @@ func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) er
 }
 
 // SendMail mails a link to choose a password (watchword.MailReset) or to verify the address
-// (watchword.MailVerify). An invited user gets another invitation instead, and MailInvite is for such a
-// user only. Codes: CodeNotFound, CodeValidationFailed (email: it is verified already, or the user was not
-// invited).
+// (watchword.MailVerify). An invited user gets another invitation instead, and MailInvite is only for
+// invited users. Codes: CodeNotFound, CodeValidationFailed (email: it is verified already, or the user was
+// not invited).
 func (m *Manager) SendMail(ctx context.Context, by Caller, id watchword.UserID, kind watchword.MailKind) error {
 	if _, repeated := by.Repeated(); repeated {
 		return nil
@@ -213,7 +213,8 @@ func (m *Manager) SendMail(ctx context.Context, by Caller, id watchword.UserID, 
 	return operator.SendReset(ctx, id)
 }
 
-// notInvited refuses an invitation for an account in use: its holder could replace the password.
+// notInvited refuses an invitation for an account in use, because the invited person could
+// replace the password.
 func notInvited() error {
 	refusal := refuse(watchword.CodeValidationFailed,
 		"This account has a password or a verified address. Send a mail to choose a new password instead.")
@@ -258,7 +259,7 @@ func (m *Manager) RetryMail(ctx context.Context, by Caller, id string) error {
 	return err
 }
 
-// RotateKeys lets the next key of a use take over and returns all keys. Codes: CodeNotFound,
+// RotateKeys activates the next key of a use and returns all keys. Codes: CodeNotFound,
 // CodeRateLimited.
 func (m *Manager) RotateKeys(ctx context.Context, by Caller, use watchword.KeyUse) ([]watchword.KeyInfo, error) {
 	if _, repeated := by.Repeated(); repeated {

@@ -49,8 +49,8 @@ func (m *Manager) Invite(ctx context.Context, by Caller, n watchword.NewUser) (w
 	return m.Create(ctx, by, NewAccount{Email: n.Email, Name: n.Name, Locale: n.Locale, Roles: n.Roles, Invite: true})
 }
 
-// createdBefore returns the account that an earlier request has created. If it was deleted meanwhile, the values of
-// the request are those of the first response, and the id has the time.
+// createdBefore returns the account that an earlier request has created. If the account was deleted meanwhile, it
+// is rebuilt from the values of the request and the time in the id, as in the first response.
 func (m *Manager) createdBefore(
 	ctx context.Context, id watchword.UserID, n watchword.NewUser, verified bool,
 ) (watchword.User, error) {
@@ -69,7 +69,7 @@ func (m *Manager) createdBefore(
 	return user, nil
 }
 
-// decideCreate decides whether a caller may create such an account.
+// decideCreate decides whether a caller may create the account.
 func decideCreate(by Caller, n NewAccount) *watchword.Error {
 	switch {
 	case n.Invite && n.Verified:
@@ -85,7 +85,7 @@ func decideCreate(by Caller, n NewAccount) *watchword.Error {
 
 // createInvited creates an account and mails an invitation.
 func (m *Manager) createInvited(ctx context.Context, by Caller, n watchword.NewUser) (watchword.User, error) {
-	// The engine refuses a wrong address before the transaction.
+	// The engine refuses an invalid address before the transaction.
 	wanted, _ := m.engine.ParseUser(n, m.engine.Now())
 	return m.engine.Operator(by.Name(), func(ctx context.Context, tx watchword.Tx) error {
 		user, err := tx.UserByEmail(ctx, wanted.Email)
@@ -96,7 +96,7 @@ func (m *Manager) createInvited(ctx context.Context, by Caller, n watchword.NewU
 	}).CreateUser(ctx, n)
 }
 
-// createUnmailed creates an account that gets no mail. The user signs in with a provider, or asks for a
+// createUnmailed creates an account that gets no mail. The user signs in with a provider, or requests a
 // mail to choose a password.
 func (m *Manager) createUnmailed(
 	ctx context.Context, by Caller, n watchword.NewUser, verified bool,
@@ -134,8 +134,9 @@ func (m *Manager) createUnmailed(
 }
 
 // InviteToken returns the token of an invitation of an account, for a link that an operator hands over.
-// If the mail of the invitation still waits, its first attempt has the same token: both links work until
-// one of them is used. Codes: CodeNotFound, CodeValidationFailed (the user was not invited).
+// If the mail of the invitation is still in the outbox, its first attempt contains the same token. Both
+// links then work until one of them is used. Codes: CodeNotFound, CodeValidationFailed (the user was not
+// invited).
 func (m *Manager) InviteToken(ctx context.Context, id watchword.UserID) (token watchword.Secret, err error) {
 	now := m.engine.Now()
 	random := "wwm_" + rand.Text() + rand.Text() // 260 bits

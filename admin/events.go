@@ -39,20 +39,22 @@ type EventPosition struct {
 	ID string
 }
 
-// list names the list of a filter, for its cursors.
+// list returns the name of the list of a filter. The MAC of a cursor includes it.
 func (f EventFilter) list() string {
 	return strings.Join([]string{"events", string(f.User), f.Kind, f.Address, strconv.FormatInt(f.From.UnixMilli(), 10),
 		strconv.FormatInt(f.To.UnixMilli(), 10)}, "\x00")
 }
 
-// selects reports whether the filter selects an event of its range.
+// selects reports whether an event in the range of the filter also matches its kind and
+// address.
 func (f EventFilter) selects(e watchword.Event) bool {
 	return (f.Kind == "" || string(e.Kind) == f.Kind) && (f.Address == "" || e.Address == f.Address)
 }
 
-// FindEvents returns the page after a cursor ("": the first), the newest events first. The range is of
-// one user or of a time. Kind and address filter it, and one request reads at most maxScanned events. A
-// limit of 0 means DefaultLimit. Codes: CodeParameterInvalid.
+// FindEvents returns the page after a cursor ("": the first page), the newest events first. It reads
+// the events of a user, or of all, in a range of time, and filters them by kind and address. One
+// request reads at most maxScanned events. A limit of 0 means DefaultLimit. Codes:
+// CodeParameterInvalid.
 func (m *Manager) FindEvents(ctx context.Context, f EventFilter, cursor string, limit int) (page EventPage, err error) {
 	if f.User != "" && !storable.ID(string(f.User)) {
 		return EventPage{}, nil
@@ -62,7 +64,7 @@ func (m *Manager) FindEvents(ctx context.Context, f EventFilter, cursor string, 
 		if err != nil {
 			return EventPage{}, nil
 		}
-		f.Address = clientip.Text(address) // as events have it
+		f.Address = clientip.Text(address) // the form in events
 	}
 	cursor, err = m.position(f.list(), cursor)
 	if err != nil {
@@ -101,10 +103,11 @@ func (m *Manager) FindEvents(ctx context.Context, f EventFilter, cursor string, 
 	return page, nil
 }
 
-// farFuture is after every event. Milliseconds of it fit into the column.
+// farFuture is after every event. Its milliseconds fit into the column.
 var farFuture = time.UnixMilli(1 << 50)
 
-// eventPosition reads a position that text wrote. The cursor has a MAC, so its form is right.
+// eventPosition parses a position that text has formatted. The MAC of the cursor guarantees the
+// format.
 func eventPosition(cursor string, to time.Time) EventPosition {
 	if cursor == "" {
 		if to.IsZero() {
@@ -149,8 +152,8 @@ func (m *Manager) FindMails(
 const historyKept = 7 * 24 * time.Hour
 
 // History returns the sessions of an account that ended in the last 7 days, the last used first, and its mails in
-// the outbox. EndedAt and EndedWhy of a session are those that Explain gives, also of an end that was not recorded,
-// such as EndedIdle. Codes: CodeNotFound.
+// the outbox. EndedAt and EndedWhy of a session are computed as in Explain, so they are set even if the end was not
+// recorded, such as EndedIdle. Codes: CodeNotFound.
 func (m *Manager) History(
 	ctx context.Context, id watchword.UserID,
 ) (ended []watchword.Session, mails []watchword.Mail, err error) {
@@ -176,7 +179,7 @@ func (m *Manager) History(
 	return ended, mails, err
 }
 
-// StatsCounted is where Stats stops counting. A larger service has its figures from the metrics.
+// StatsCounted is where Stats stops counting. A larger service can use the metrics.
 const StatsCounted = 100_000
 
 // Stats are figures for an overview.
@@ -203,8 +206,8 @@ type KindCount struct {
 	Times int
 }
 
-// Stats counts accounts, live sessions and the events of the last 24 hours, this one included. Of more
-// than StatsCounted events, it counts the newest.
+// Stats counts accounts, live sessions and the events of the last 24 hours, including the current
+// hour. If there are more than StatsCounted events, it counts only the newest.
 func (m *Manager) Stats(ctx context.Context) (s Stats, err error) {
 	const hours = 24
 	now := m.engine.Now()

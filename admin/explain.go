@@ -9,20 +9,20 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Explain answers why somebody was signed out. Everything it knows is in a Case, so it is a pure
-// function, and each answer has a row in a table test.
+// Explain returns why a user was signed out. Its only input is a Case. It is a pure function, so
+// each answer has a row in a table test.
 //
-// A session that ends by itself leaves no record. Its end is computed from the last use and the
-// settings of today. If the computed end is before the recorded one, the session had ended already:
-// a change of password, for example, also ends sessions that have been idle for days.
+// If a session ends by a time limit, the end is not recorded. It is computed from the last use and
+// the current settings. If the computed end is before the recorded end, the computed end is right.
+// For example, a change of password also ends sessions that have been idle for days.
 
-// A Case is what the store and the settings say about one account.
+// A Case has the data of one account in the store, and the settings.
 type Case struct {
-	Asked    string              // the address or the id of the question
+	Asked    string              // the address or the id in the question
 	User     *watchword.User     // nil: there is no such account now
 	Sessions []watchword.Session // every row of the account, alive and ended
 	Events   []watchword.Event   // of the account, the newest first
-	System   []watchword.Event   // of no account, each kind the newest first: ends of all sessions, restores
+	System   []watchword.Event   // without an account: ends of all sessions, restores; each kind the newest first
 
 	Policy watchword.SessionPolicy
 
@@ -34,14 +34,15 @@ type Case struct {
 	Language string // of the sentences: "de", else English
 }
 
-// A Reason is an EndReason, or one of the following. They are answers without the end of a session.
+// A Reason is an EndReason, or one of the following constants, for answers without the end of a
+// session.
 type Reason = watchword.EndReason
 
 const (
 	ReasonSignedIn  Reason = "signed_in"     // the session is alive
 	ReasonRoles     Reason = "roles_changed" // the session is alive, but its access tokens were outdated
 	ReasonNoSession Reason = "no_session"    // no session in the last 7 days
-	ReasonNotYet    Reason = "not_yet"       // every session began after the time of the question
+	ReasonNotYet    Reason = "not_yet"       // every session began after the time in the question
 	ReasonNoAccount Reason = "no_account"    // no account and no trace of one
 )
 
@@ -53,30 +54,30 @@ type Explanation struct {
 	Certainty string // begins with Certain, Computed, Likely or Unknown
 	Evidence  []watchword.Event
 
-	Notes   []string           // what else helps: a later sign-in, wrong passwords, what to tell the user
+	Notes   []string           // more hints: a later sign-in, wrong passwords, advice for the user
 	Session *watchword.Session // nil: the explanation concerns no single session
 	Others  []Explanation      // of the other sessions, the last first; without evidence
 }
 
 const (
-	// late is how much later than the time of the question a session may have ended, because users
+	// late is how long after the time in the question a session may have ended, because users
 	// round times.
 	late = 15 * time.Minute
 
-	// outdated is how long after a change of roles its effect is a likely answer.
+	// outdated is how long a change of roles remains a likely answer.
 	outdated = time.Hour
 
-	// afterRestore is how long after a restored backup its effect is a likely answer.
+	// afterRestore is how long a restored backup remains a likely answer.
 	afterRestore = 7 * 24 * time.Hour
 
-	// skew is how far a clock may be ahead before the answer says so.
+	// skew is how far a clock may be ahead before the answer mentions it.
 	skew = time.Minute
 
 	maxEvidence = 20
 )
 
-// Explain explains the end that the user noticed: the last one up to Case.At, or else why no end
-// explains it.
+// Explain explains the end that the user noticed, which is the last end up to Case.At. If there
+// is no such end, it explains the state of the account.
 func Explain(c Case) Explanation {
 	if c.At.IsZero() {
 		c.At = c.Now
@@ -108,8 +109,8 @@ func Explain(c Case) Explanation {
 	return x
 }
 
-// lastFirst orders ends, the last one first. Of several at one moment, the session that caused the
-// others comes first, such as the copied one if a reuse ends all.
+// lastFirst sorts ends, the latest first. If several sessions ended at one moment, the session
+// that caused the other ends is first, such as the copied session after a reuse.
 func (c Case) lastFirst(a, b ending) int {
 	own := func(e ending) int {
 		if cause, ok := c.causeOf(e); ok && cause.SessionID == e.session.ID {
@@ -120,13 +121,13 @@ func (c Case) lastFirst(a, b ending) int {
 	return cmp.Or(b.at.Compare(a.at), cmp.Compare(own(a), own(b)), b.session.RotatedAt.Compare(a.session.RotatedAt))
 }
 
-// noticed reports whether an end may be the one of the question. If the question is about now, an
-// end in the future also counts, because a clock was ahead when the end was recorded.
+// noticed reports whether the question may be about this end. If the question is about now, a
+// recorded end in the future also counts, because a clock was ahead when it was recorded.
 func (c Case) noticed(e ending) bool {
 	return !e.at.After(c.At.Add(late)) || !c.At.Before(c.Now) && !e.computed
 }
 
-// others explains the remaining sessions in short, so that the answer for each device is on one page.
+// others explains the other sessions briefly, so that one page has the answers for all devices.
 func (c Case) others(w words, all []ending, except watchword.SessionID) (list []Explanation) {
 	for _, e := range all {
 		if e.session.ID == except {
@@ -141,7 +142,7 @@ func (c Case) others(w words, all []ending, except watchword.SessionID) (list []
 	return list
 }
 
-// unended answers without an end: the session is alive, or there is no session.
+// unended returns the answer if no end was found: a session is alive, or there is no session.
 func (c Case) unended(w words, alive, ended []ending) (x Explanation) {
 	before := slices.DeleteFunc(slices.Clone(alive), func(e ending) bool { return e.session.CreatedAt.After(c.At) })
 	switch {
@@ -167,7 +168,8 @@ func (c Case) unended(w words, alive, ended []ending) (x Explanation) {
 	return x
 }
 
-// unknownAccount answers for an account that does not exist. Its last event stays after a deletion.
+// unknownAccount returns the answer for an account that does not exist. The last event of a deleted
+// account is still stored.
 func (c Case) unknownAccount(w words) Explanation {
 	if e, ok := first(c.Events, func(e watchword.Event) bool { return e.Kind == watchword.EventDeleted }); ok {
 		return Explanation{
@@ -184,7 +186,7 @@ func (c Case) unknownAccount(w words) Explanation {
 	return x
 }
 
-// disabled answers for a disabled account whose sessions are not kept any more.
+// disabled returns the answer for a disabled account whose sessions are no longer stored.
 func (c Case) disabled(w words) Explanation {
 	x := Explanation{
 		Sentence: w.say("disabled.gone", "when", w.when(c.User.DisabledAt), "by", c.disabledBy(w)),
@@ -193,8 +195,8 @@ func (c Case) disabled(w words) Explanation {
 	return x
 }
 
-// stillSignedIn answers with the session that was used last. Two things look like a sign-out and
-// are not: outdated access tokens, and a browser that has dropped its cookie.
+// stillSignedIn returns the answer for the live session that was used last. Outdated access
+// tokens, or a browser that has lost its cookie, can look like a sign-out.
 func (c Case) stillSignedIn(w words, alive []ending) Explanation {
 	last := alive[0]
 	x := c.signedIn(w, last)
@@ -213,7 +215,8 @@ func (c Case) stillSignedIn(w words, alive []ending) Explanation {
 	return x
 }
 
-// signedIn says that a session is alive, until when, and which setting ends it.
+// signedIn returns the answer for a live session: until when it is alive, and which setting
+// will end it.
 func (c Case) signedIn(w words, e ending) Explanation {
 	s := e.session
 	x := Explanation{

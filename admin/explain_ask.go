@@ -20,16 +20,16 @@ type Question struct {
 	Language string              // of the answer: "de", else English
 }
 
-// The rows that an explanation reads. An account has more only under an attack; the newest decide. The events of
-// an end are found however many came later.
+// Limits for the rows that an explanation reads. Only an account under attack has more, and the newest rows are
+// read. The events of an end are found even if many events followed.
 const (
 	explainedSessions = 500
 	explainedEvents   = 500
 	systemEvents      = 200
 )
 
-// Explain answers from one consistent state of the store, without the caches of a server: a command
-// beside a running server gives the same answer.
+// Explain reads one consistent state of the store, without the caches of a server. A command
+// therefore returns the same answer as a running server.
 func (m *Manager) Explain(ctx context.Context, q Question) (Explanation, error) {
 	c := m.newCase()
 	c.Asked, c.At, c.Session, c.Language = q.Account, q.At, q.Session, q.Language
@@ -50,7 +50,7 @@ func (m *Manager) Explain(ctx context.Context, q Question) (Explanation, error) 
 	return Explain(c), err
 }
 
-// newCase has the time and the settings.
+// newCase returns a Case with the time and the settings.
 func (m *Manager) newCase() Case {
 	now := m.engine.Now()
 	cutoffs := m.engine.Cutoffs(now)
@@ -59,8 +59,8 @@ func (m *Manager) newCase() Case {
 	}}
 }
 
-// eventsOf returns the newest events of an account and the older ones of the moments when its sessions ended. A flood
-// of failed sign-ins would otherwise hide why a session ended.
+// eventsOf returns the newest events of an account, and older events from the moments when its sessions ended. A
+// flood of failed sign-ins would otherwise hide why a session ended.
 func eventsOf(
 	ctx context.Context, tx Tx, id watchword.UserID, sessions []watchword.Session,
 ) ([]watchword.Event, error) {
@@ -90,8 +90,8 @@ func eventsOf(
 	return events, nil
 }
 
-// systemEvents returns the ends of every session that may have ended one of this account, and the last
-// restore that may explain the question.
+// systemEvents returns the events that ended all sessions, if they may have ended a session of this
+// account. It also returns the last restore that may be the reason.
 func (c Case) systemEvents(ctx context.Context, tx Tx) ([]watchword.Event, error) {
 	at := cmp.Or(c.At, c.Now)
 	events, err := tx.SystemEvents(ctx, watchword.EventRestoreDetected, at.Add(-afterRestore), at.Add(late), 1)
@@ -117,8 +117,8 @@ func (c Case) systemEvents(ctx context.Context, tx Tx) ([]watchword.Event, error
 	return append(events, ends...), err
 }
 
-// accountOf finds the account of a question and returns its id, or "" for an address without an
-// account. An address always has an @, and an id never.
+// accountOf finds the account in a question and returns its id, or "" for an address without an
+// account. Every address contains an @, and ids never do.
 func (m *Manager) accountOf(ctx context.Context, c *Case) (watchword.UserID, error) {
 	operator := m.auth.Operator()
 	if !strings.Contains(c.Asked, "@") {
@@ -135,7 +135,7 @@ func (m *Manager) accountOf(ctx context.Context, c *Case) (watchword.UserID, err
 	user, err := operator.FindUser(ctx, c.Asked)
 	var refused *watchword.Error
 	if errors.As(err, &refused) {
-		return "", nil // no account, or no address
+		return "", nil // no such account, or not an address
 	}
 	c.User = &user
 	return user.ID, err

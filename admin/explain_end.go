@@ -18,15 +18,15 @@ type ending struct {
 	recorded Reason
 }
 
-// endOf returns the end of a session. EndedBy of the engine decides what a session may still do;
-// this function finds the moment.
+// endOf returns when and why a session ended. Session.EndedBy of the engine decides only whether
+// it has ended.
 func (c Case) endOf(s watchword.Session) ending {
 	byItself := c.computedEnd(s)
 	if s.EndedAt.IsZero() {
 		switch {
 		case c.User == nil:
-			// A deletion ends all sessions in its transaction. A row without an end is of a sign-in that
-			// committed at the same time; no token of it is accepted.
+			// A deletion ends all sessions in its transaction. A row without an end is from a sign-in
+			// that committed at the same time. Its tokens are not accepted.
 			return ending{session: s, at: s.RotatedAt, why: watchword.EndedDeleted, computed: true}
 		case c.User.Disabled() && c.User.DisabledAt.Before(byItself.at):
 			return ending{session: s, at: c.User.DisabledAt, why: watchword.EndedDisabled}
@@ -35,8 +35,8 @@ func (c Case) endOf(s watchword.Session) ending {
 		}
 		return byItself
 	}
-	// A reuse is found only in a live session. It proves that the limits of sessions were longer
-	// then.
+	// A reuse is detected only in a live session, so it proves that the limits of sessions were
+	// longer.
 	if byItself.at.Before(s.EndedAt) && s.EndedWhy != watchword.EndedReuse {
 		byItself.recorded = s.EndedWhy
 		return byItself
@@ -44,8 +44,8 @@ func (c Case) endOf(s watchword.Session) ending {
 	return ending{session: s, at: s.EndedAt, why: s.EndedWhy}
 }
 
-// computedEnd returns when a session ends by itself: the earlier of the two limits, with the
-// settings of today.
+// computedEnd returns when a session ends by a time limit: the earlier of the two limits,
+// with the current settings.
 func (c Case) computedEnd(s watchword.Session) ending {
 	end := ending{session: s, at: s.RotatedAt.Add(c.idle(s)), why: watchword.EndedIdle, computed: true}
 	for _, limit := range []time.Time{s.ExpiresAt, s.CreatedAt.Add(c.Policy.Max)} {
@@ -64,8 +64,8 @@ func (c Case) idle(s watchword.Session) time.Duration {
 	return c.Policy.ShortIdle
 }
 
-// causes are the kinds of events that end sessions for a reason. The event has the time of the end,
-// because a flow has one time.
+// causes has the kinds of events that can end a session, by reason. The event has the same time as
+// the end, because a flow uses one time.
 var causes = map[Reason][]watchword.EventKind{
 	watchword.EndedLogout:     {watchword.EventLogout},
 	watchword.EndedByUser:     {watchword.EventSessionEnded},
@@ -84,8 +84,8 @@ var causes = map[Reason][]watchword.EventKind{
 	watchword.EndedFactors:    {watchword.EventFactorsReset},
 }
 
-// causeOf returns the event that ended a session. Of several at that moment, the event of the
-// session itself comes first.
+// causeOf returns the event that ended a session. If several events have that time, it
+// prefers an event of this session.
 func (c Case) causeOf(e ending) (watchword.Event, bool) {
 	kinds := causes[e.why]
 	if e.computed {
@@ -97,8 +97,8 @@ func (c Case) causeOf(e ending) (watchword.Event, bool) {
 	if own, ok := first(same, func(one watchword.Event) bool { return one.SessionID == e.session.ID }); ok {
 		return own, true
 	}
-	// The end of a single session has its own event. The event of another session does not explain
-	// it.
+	// The end of a single session has its own event, so such an event of another session is not
+	// the cause.
 	single := func(one watchword.Event) bool { return one.Kind != watchword.EventSessionEnded }
 	if shared, ok := first(same, single); ok {
 		return shared, true
@@ -110,7 +110,7 @@ func (c Case) causeOf(e ending) (watchword.Event, bool) {
 const endBatches = 10 * time.Minute
 
 // endOfAll returns the event of an operator who ended every session of every account. The event
-// follows after the last batch.
+// is recorded after the last batch.
 func (c Case) endOfAll(e ending) (watchword.Event, bool) {
 	if e.why != watchword.EndedOperator {
 		return watchword.Event{}, false
@@ -125,8 +125,8 @@ func (c Case) endOfAll(e ending) (watchword.Event, bool) {
 	return all[len(all)-1], true // the first one after the end
 }
 
-// evidence returns the events that an operator would look up: the cause, those of the session, and
-// those of the same moment.
+// evidence returns the events that an operator would look up: the cause, the events of the
+// session, and the events at the same moment.
 func (c Case) evidence(e ending) (list []watchword.Event) {
 	if cause, ok := c.causeOf(e); ok {
 		list = append(list, cause)
@@ -137,7 +137,7 @@ func (c Case) evidence(e ending) (list []watchword.Event) {
 	return newestFirst(list)
 }
 
-// lately returns the last sign-in and the failed ones since.
+// lately returns the last sign-in and the events after it, at most maxEvidence.
 func (c Case) lately() (list []watchword.Event) {
 	for _, e := range c.Events {
 		list = append(list, e)
@@ -158,7 +158,7 @@ func (c Case) eventsOf(id watchword.SessionID) []watchword.Event {
 	return matching(c.Events, func(one watchword.Event) bool { return one.SessionID == id })
 }
 
-// newestFirst sorts events, without repetitions, and keeps the first maxEvidence.
+// newestFirst sorts events, removes duplicates, and keeps the first maxEvidence.
 func newestFirst(list []watchword.Event) []watchword.Event {
 	slices.SortStableFunc(list, func(a, b watchword.Event) int { return b.At.Compare(a.At) })
 	seen := map[string]bool{}

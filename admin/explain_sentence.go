@@ -44,9 +44,9 @@ func (c Case) sureOf(e ending, known bool) string {
 	switch {
 	case known:
 		return "sure.both"
-	case e.computed: // a row without an end, of a deleted account
+	case e.computed: // a deleted account: the row has no end
 		return "likely.deleted"
-	case e.session.EndedAt.IsZero(): // of a disabled account
+	case e.session.EndedAt.IsZero(): // a disabled account
 		return "sure.account"
 	case c.User == nil && e.why != watchword.EndedDeleted:
 		return "sure.row.deleted"
@@ -63,7 +63,8 @@ func (c Case) idleSentence(w words, e ending) string {
 		"span", w.span(c.idle(e.session)), "used", w.when(e.session.RotatedAt))
 }
 
-// expiredSentence compares the limit that the session got at its sign-in with that of today.
+// expiredSentence compares the limit that the session got at its sign-in with the current
+// limit.
 func (c Case) expiredSentence(w words, e ending) (sentence, certainty string) {
 	s := e.session
 	certainty = "sure.expired"
@@ -74,8 +75,8 @@ func (c Case) expiredSentence(w words, e ending) (sentence, certainty string) {
 		"span", w.span(e.at.Sub(s.CreatedAt)), "since", w.when(s.CreatedAt)), w.say(certainty)
 }
 
-// pastNote says that an idle limit was longer in the past: the session continued after a longer
-// pause. The session then ended at the change of the setting or later.
+// pastNote says that the idle limit was longer in the past, because the session continued after
+// a longer pause. Such a session ended when the setting changed, or later.
 func (c Case) pastNote(w words, e ending) string {
 	if e.why != watchword.EndedIdle || !e.computed {
 		return ""
@@ -120,7 +121,7 @@ func (c Case) why(w words, e ending, cause watchword.Event, known bool) string {
 		sameUser := slices.ContainsFunc(c.Events, func(one watchword.Event) bool {
 			return one.At.Equal(e.at) && one.SessionID != s.ID && one.Kind != watchword.EventSessionEnded
 		})
-		if known && !sameUser { // the other account is not named
+		if known && !sameUser { // do not name the other account
 			return w.say("replaced.other", args...)
 		}
 	}
@@ -134,8 +135,8 @@ func (c Case) why(w words, e ending, cause watchword.Event, known bool) string {
 	return w.say(key, args...)
 }
 
-// reuse names both devices. If the reuse was of another session, this one ended because of the
-// setting reuse-ends.
+// reuse names both devices. If the reuse was in another session, this session ended because of
+// the setting reuse-ends.
 func (c Case) reuse(w words, e ending, cause watchword.Event, known bool) string {
 	d, parsed := reusedetail.Parse(cause.Detail)
 	if !known || !parsed {
@@ -171,7 +172,7 @@ func (c Case) reuseNotes(w words, cause watchword.Event) []string {
 }
 
 // clockNote says that a clock was set back: a time of the row is in the future, or the session ended
-// before its last use. Times of different events can then not be compared.
+// before its last use. After that, times of different events can't be compared.
 func (c Case) clockNote(w words, s watchword.Session) string {
 	var ahead time.Duration
 	for _, at := range []time.Time{s.CreatedAt, s.RotatedAt, s.EndedAt} {
@@ -186,7 +187,7 @@ func (c Case) clockNote(w words, s watchword.Session) string {
 	return w.say("note.clock", "span", w.span(ahead))
 }
 
-// notesAfter tells what happened to the account since the end.
+// notesAfter returns notes about changes of the account since the end.
 func (c Case) notesAfter(w words, main ending, ended []ending) (notes []string) {
 	together := 0
 	for _, e := range ended {
@@ -206,8 +207,8 @@ func (c Case) notesAfter(w words, main ending, ended []ending) (notes []string) 
 	return append(notes, c.signInNotes(w, main.at)...)
 }
 
-// signInNotes tells of the first sign-in after a moment, or of wrong passwords since. Without a
-// moment, it tells of the last sign-in.
+// signInNotes returns notes about the first sign-in after a moment, and about wrong passwords
+// since the last sign-in. With a zero time, it describes the last sign-in instead of the first.
 func (c Case) signInNotes(w words, after time.Time) (notes []string) {
 	var in *watchword.Event
 	wrong, lastWrong := 0, time.Time{}
@@ -243,8 +244,8 @@ func (c Case) signInNotes(w words, after time.Time) (notes []string) {
 	return notes
 }
 
-// restoreNotes says that the store lost changes in the week before the question. The token of a browser can then be
-// newer than its session, or belong to a session that is gone.
+// restoreNotes says that the store lost changes in the week before the question. Because of this, the token of a
+// browser can be newer than its session, or belong to a session that is lost.
 func (c Case) restoreNotes(w words) []string {
 	e, ok := first(c.System, func(e watchword.Event) bool {
 		since := c.At.Sub(e.At)
@@ -256,7 +257,8 @@ func (c Case) restoreNotes(w words) []string {
 	return []string{w.say("note.restore", "when", w.when(e.At))}
 }
 
-// disabledBy names the operator who disabled the account, as "by the operator NAME", or an operator.
+// disabledBy returns "the operator NAME" for the operator who disabled the account, or "an
+// operator" if the name is unknown.
 func (c Case) disabledBy(w words) string {
 	e, _ := first(c.Events, func(e watchword.Event) bool { return e.Kind == watchword.EventDisabled })
 	return w.operator(e.Operator)

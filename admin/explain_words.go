@@ -14,7 +14,7 @@ import (
 )
 
 // The sentences of explanations. They are here and not in web/texts because the API and the command
-// line say them, too. A name in braces is replaced.
+// line use them, too. A name in braces is a placeholder.
 
 //go:embed texts
 var textFiles embed.FS
@@ -42,7 +42,8 @@ type words struct {
 	layout string // of a time
 }
 
-// wordsIn returns the words of a language, such as "de" or "de-AT"; English for every other one.
+// wordsIn returns the words of a language, such as "de" or "de-AT". Every other language gets
+// English.
 func wordsIn(language string) words {
 	if base, _, _ := strings.Cut(language, "-"); base == "de" {
 		return words{texts()["de"], "02.01.2006, 15:04 UTC"}
@@ -60,7 +61,8 @@ func (w words) say(key string, pairs ...string) string {
 	return strings.NewReplacer(pairs...).Replace(w.texts[key])
 }
 
-// count is say for a number: {n} in the text of the plural, or the text of the key with ".one".
+// count returns a text with a number: for 1, the text of the key with ".one", else the text of
+// the key, in which {n} is the number.
 func (w words) count(key string, n int, pairs ...string) string {
 	if n == 1 {
 		key += ".one"
@@ -68,7 +70,8 @@ func (w words) count(key string, n int, pairs ...string) string {
 	return w.say(key, append(pairs, "n", strconv.Itoa(n))...)
 }
 
-// when returns a time with its zone. Minutes are enough to find it in the log; When is exact.
+// when returns a time with its zone. Minutes are enough to find an entry in the log.
+// Explanation.When is exact.
 func (w words) when(t time.Time) string { return t.UTC().Format(w.layout) }
 
 // span returns a duration in the largest unit that divides it, rounded to minutes.

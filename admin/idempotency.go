@@ -17,19 +17,20 @@ import (
 // Idempotency keys. A client that got no response repeats its request under the same key, and the server
 // makes the change once.
 //
-// A request first claims its key, in a transaction of its own. One conditional statement settles the race
-// of two requests. The second one waits for the result of the first, and responds with the same status
-// and id. A refused request gives its claim back: the next request under this key is tried again.
+// A request first claims its key, in a separate transaction. One conditional statement settles the race
+// between two requests. The second request waits for the result of the first, and returns the same status
+// and id. A refused request releases its claim, so the next request under this key runs.
 //
-// The transaction of a change also stores its result (finishIn), so if the response to its commit
-// is lost, both are stored or neither is. A request that has lost its claim meanwhile is rolled
-// back, and the other one runs.
+// The transaction of a change also stores its result (finishIn). Even if the response to the
+// commit is lost, the change and the result are stored together or not at all. If another request
+// has taken over the claim, the transaction is rolled back, and the other request runs.
 //
 // Some writes have no such transaction: ending sessions, resetting factors, retrying mails and rotating keys. Their
-// result is stored after the change. If the process ends in between, a repetition runs again.
+// result is stored after the change. If the process ends in between, a repeated request makes the change again.
 //
-// A claim lasts a minute. It stays if the process ends before the result, or if the store does not say
-// whether it has committed. A repeated request then waits for the end of that minute.
+// A claim lasts a minute. It is not released if the process ends before the result is stored, or if
+// the outcome of the commit is unknown. Repeated requests are then refused with CodeTryLater until the
+// minute is over.
 
 const (
 	claimLife  = time.Minute
@@ -39,7 +40,7 @@ const (
 	claimWait = 10 * time.Second // for the result of a request that runs at the same time
 )
 
-// The status of a response, as in net/http, which this package doesn't import.
+// HTTP status codes, because this package does not import net/http.
 const (
 	statusOK       = 200
 	statusCreated  = 201
@@ -57,7 +58,7 @@ type Record struct {
 	ExpiresAt  time.Time
 }
 
-// A claim is the record of a request that runs, or the result of an earlier one.
+// A claim is the record of the running request, or of an earlier request with its result.
 type claim struct {
 	Record
 	repeated bool
@@ -73,23 +74,23 @@ func (c Caller) Repeated() (result string, ok bool) {
 	return c.claim.Result, true
 }
 
-// created notes what the request created, for a later repetition.
+// created stores the id of the new object in the claim, for repeated requests.
 func (c Caller) created(result string) {
 	if c.claim != nil {
 		c.claim.Result = result
 	}
 }
 
-// RequestHash returns the hash of a request. The parts are those that change its meaning.
+// RequestHash returns the hash of a request. The parts are all values that change its meaning.
 func RequestHash(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:])
 }
 
-// Begin claims an idempotency key for a request. The returned caller knows whether the request is a
-// repetition (Repeated). Otherwise, call Finish after the change, or GiveUp after a refusal. Codes:
-// CodeParameterInvalid (not a UUID), CodeValidationFailed (another request), CodeTryLater (the first
-// request still runs).
+// Begin claims an idempotency key for a request. Caller.Repeated reports whether the request is a
+// repetition. If it is not, call Finish after the change, or GiveUp after an error. Codes:
+// CodeParameterInvalid (not a UUID), CodeValidationFailed (the key of another request), CodeTryLater
+// (the first request still runs).
 func (m *Manager) Begin(ctx context.Context, by Caller, key, hash string) (Caller, error) {
 	id, err := uuid.Parse(key)
 	if err != nil || len(key) != 36 {
@@ -125,7 +126,8 @@ func (m *Manager) Begin(ctx context.Context, by Caller, key, hash string) (Calle
 	}
 }
 
-// claim takes the key and returns its record, or returns that of the request that has it.
+// claim claims the key and returns its record, or returns the record of the request that has
+// the key.
 func (m *Manager) claim(ctx context.Context, own Record) (stored Record, claimed bool, err error) {
 	now := m.engine.Now()
 	own.ExpiresAt = now.Add(claimLife)
@@ -138,17 +140,17 @@ func (m *Manager) claim(ctx context.Context, own Record) (stored Record, claimed
 		return err
 	})
 	if errors.Is(err, watchword.ErrNotFound) {
-		return own, false, nil // given back meanwhile: ask again
+		return own, false, nil // released meanwhile: try again
 	}
 	return stored, claimed, err
 }
 
-// Finish records the result of a request, for repetitions of the next 24 hours, unless its change has done it.
+// Finish records the result of a request for 24 hours, unless the transaction of the change has recorded it.
 func (m *Manager) Finish(ctx context.Context, by Caller, status int) error {
 	if by.claim == nil || by.claim.repeated || by.claim.finished {
 		return nil
 	}
-	// The change has been committed. A client that hangs up now must not lose the record.
+	// The change has been committed. The record must be stored even if the client disconnects.
 	ctx = context.WithoutCancel(ctx)
 	return m.store.Update(ctx, func(tx Tx) error {
 		_, err := m.finish(ctx, tx, by, status)
@@ -156,15 +158,15 @@ func (m *Manager) Finish(ctx context.Context, by Caller, status int) error {
 	})
 }
 
-// finish stores the result of a request. It reports false if another request has taken the claim over.
+// finish stores the result of a request. It reports false if another request has taken over the claim.
 func (m *Manager) finish(ctx context.Context, tx Tx, by Caller, status int) (bool, error) {
 	done := by.claim.Record
 	done.Status, done.ExpiresAt = status, m.engine.Now().Add(recordLife)
 	return tx.FinishRecord(ctx, done, by.claim.ExpiresAt)
 }
 
-// finishIn is Finish in the transaction of the change, after it. Its refusal rolls the change back. The status
-// is that of the response. Codes: CodeTryLater (the claim was taken over).
+// finishIn is Finish at the end of the transaction of the change. An error rolls back the change. status is
+// the status of the response. Codes: CodeTryLater (the claim was taken over).
 func (m *Manager) finishIn(ctx context.Context, tx watchword.Tx, by Caller, status int, result string) error {
 	if by.claim == nil || by.claim.repeated {
 		return nil
@@ -179,7 +181,7 @@ func (m *Manager) finishIn(ctx context.Context, tx watchword.Tx, by Caller, stat
 	return err
 }
 
-// finishing returns the engine's operations in the name of a caller. The transaction of the change first runs
+// finishing returns the engine's operations in the name of a caller. The transaction of the change also runs
 // check, which may be nil, and stores the result of the request.
 func (m *Manager) finishing(
 	by Caller, status int, check func(context.Context, watchword.Tx) error,
@@ -196,7 +198,7 @@ func (m *Manager) finishing(
 
 // GiveUp releases the claim of a request that failed with why, if why is a refusal. After any other
 // error, such as a lost response of the database, the change may have been made. The claim then
-// blocks repetitions until the claim ends.
+// blocks repeated requests until it expires.
 func (m *Manager) GiveUp(ctx context.Context, by Caller, why error) error {
 	var refusal *watchword.Error
 	if by.claim == nil || by.claim.repeated || !errors.As(why, &refusal) {

@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The overview of a server: what needs the care of an administrator, the most urgent first. The rules
-// are one pure function, so that each has a row in a table test.
+// The overview of a server: the problems that an administrator must solve, the most urgent first. The
+// rules are one pure function, so each rule has a row in a table test.
 
 // A ProblemKind names a problem.
 type ProblemKind string
@@ -18,7 +18,8 @@ const (
 	ProblemStore ProblemKind = "store"
 	// ProblemKeys: no key is active for a use, so that tokens can't be issued.
 	ProblemKeys ProblemKind = "keys"
-	// ProblemRestore: the database went back to an earlier state, and old sessions were not ended since.
+	// ProblemRestore: the database went back to an earlier state, and the old sessions have not been
+	// ended since.
 	ProblemRestore ProblemKind = "restore"
 	// ProblemFeed: ended sessions have waited for their number for more than a minute.
 	ProblemFeed ProblemKind = "feed"
@@ -33,13 +34,14 @@ const (
 )
 
 const (
-	// mailLate is longer than a deployment or a restart of a mail server. `watchword doctor` uses it, too.
+	// mailLate is longer than a deployment or a restart of a mail server. `watchword doctor` uses the same
+	// limit.
 	mailLate = 10 * time.Minute
 	// feedLate is several times longer than the numbering takes.
 	feedLate = time.Minute
 )
 
-// A Problem needs the care of an administrator.
+// A Problem needs the attention of an administrator.
 type Problem struct {
 	Kind  ProblemKind
 	Count int       // of mails or accounts; 0 for other kinds
@@ -49,8 +51,8 @@ type Problem struct {
 // A Situation is the input of FindProblems.
 type Situation struct {
 	Stats    watchword.Stats
-	Restored time.Time // when a restore was noticed that EndEverySession has not settled; zero: no such restore
-	Admins   []Account // that hold the role admin, enabled or not
+	Restored time.Time // the last restore that was detected and not followed by EndEverySession, or zero
+	Admins   []Account // with the role admin, enabled or not
 	Now      time.Time
 }
 
@@ -96,8 +98,8 @@ func (s Situation) enabled() (all []Account) {
 	return all
 }
 
-// FindProblems returns the problems of a situation, the most urgent first. Those before ProblemMailLate
-// concern all users.
+// FindProblems returns the problems of a situation, the most urgent first. Problems before
+// ProblemMailLate affect all users.
 func FindProblems(s Situation) (all []Problem) {
 	add := func(found bool, p Problem) {
 		if found {

@@ -12,12 +12,11 @@ import (
 )
 
 // A search reads a range of one index: of addresses, or of the accounts with a role. The store applies the
-// other filters to the accounts of that range. One request looks at most at maxScanned of them, so a
-// filter that selects few accounts among millions costs a page with few items, and never a long
-// query.
+// other filters to the accounts of that range. One request reads at most maxScanned of these accounts. If
+// a filter selects few accounts among millions, the page has few items, but the query is never long.
 //
-// A search for an address and a role reads the range of the role if few accounts hold it, and otherwise that
-// of the address. The cursor says which.
+// A search for an address and a role reads the range of the role if few accounts have it, and otherwise the
+// range of the address. The cursor contains the choice.
 
 const (
 	// DefaultLimit and MaxLimit bound the items of a page.
@@ -25,13 +24,13 @@ const (
 	MaxLimit     = 200
 
 	maxScanned = 1000
-	scanned    = 500 // events that one statement reads, if some may not be selected
+	scanned    = 500 // events that one statement reads, if the filter can drop some
 	smallRole  = 200 // accounts of a role that a search for an address reads
 )
 
 // A Filter selects accounts. The zero value selects all.
 type Filter struct {
-	Email  string // a prefix of the address, in any case; a label of another script is complete
+	Email  string // a prefix of the address, in any letter case; a non-ASCII label must be complete
 	ID     string
 	Role   string
 	State  string // StateActive, StateUnverified or StateDisabled
@@ -50,8 +49,8 @@ const (
 	FactorPasskey = "passkey"
 )
 
-// State returns the state of an account. A disabled account is disabled even if its address is
-// unverified, too.
+// State returns the state of an account. A disabled account has StateDisabled, even if its
+// address is unverified.
 func (a Account) State() string {
 	switch {
 	case a.Disabled():
@@ -74,7 +73,7 @@ func (a Account) Kinds() []string {
 	return kinds
 }
 
-// check refuses values that no account can have, because a typing error would look like an empty list.
+// check refuses values that no account can have. Otherwise a typing error would return an empty list.
 func (f Filter) check() error {
 	states := map[string]bool{"": true, StateActive: true, StateUnverified: true, StateDisabled: true}
 	kinds := map[string]bool{"": true, FactorNone: true, FactorAny: true, FactorTOTP: true, FactorPasskey: true}
@@ -98,7 +97,7 @@ func (f Filter) selects(a Account) bool {
 		(f.State == "" || a.State() == f.State) && factor[f.Factor]
 }
 
-// list names the list of a filter, for its cursors.
+// list returns the name of the list of a filter. The MAC of a cursor includes it.
 func (f Filter) list() string {
 	return strings.Join([]string{"users", f.Email, f.ID, f.Role, f.State, f.Factor}, "\x00")
 }
@@ -160,7 +159,7 @@ func (s search) page(ctx context.Context, tx Tx) (items []Account, next string, 
 			return nil, "", err
 		}
 	}
-	// One account more than the page has shows whether there is a next page.
+	// The additional account shows whether there is a next page.
 	scan := s.limit + 1
 	switch {
 	case s.kind == byRole && s.Email != "":
@@ -181,7 +180,7 @@ func (s search) page(ctx context.Context, tx Tx) (items []Account, next string, 
 	return items, next, err
 }
 
-// The ranges of a search, as they begin a cursor.
+// The ranges of a search. A position begins with its range.
 const (
 	byAddress = "address"
 	byRole    = "role"
@@ -202,8 +201,8 @@ func rangeOf(ctx context.Context, tx Tx, f Filter) (string, error) {
 	return byAddress, err
 }
 
-// readAddresses returns up to s.limit accounts that the filter selects among the next scan accounts with the prefix. It
-// also returns the last address of these accounts, and their number.
+// readAddresses reads the next scan accounts with the prefix, and returns the accounts that the filter selects, at
+// most s.limit. It also returns the last address that it read, and the number of accounts that it read.
 func (s search) readAddresses(
 	ctx context.Context, tx Tx, scan int,
 ) (items []Account, last string, found int, err error) {
@@ -219,7 +218,7 @@ func (s search) readAddresses(
 	return items, string(reached), found, err
 }
 
-// readRole does the same with the accounts that hold the role.
+// readRole is like readAddresses, for the accounts with the role. last is an id.
 func (s search) readRole(
 	ctx context.Context, tx Tx, scan int,
 ) (items []Account, last string, found int, err error) {

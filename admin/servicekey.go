@@ -34,7 +34,7 @@ const (
 	touchEvery = time.Minute
 )
 
-// The security events of service keys. They have no account.
+// The security events of service keys. These events have no account.
 const (
 	EventKeyCreated watchword.EventKind = "service_key_created"
 	EventKeyRevoked watchword.EventKind = "service_key_revoked"
@@ -46,7 +46,7 @@ func Scopes() []Scope {
 		ScopeKeys}
 }
 
-// A ServiceKey is a row of the store: all about a key but the key itself.
+// A ServiceKey is a row of the store: all data about a key, except the key itself.
 type ServiceKey struct {
 	ID         string // UUID version 7
 	Name       string
@@ -104,7 +104,7 @@ func (n NewServiceKey) check() (scopes []string, problems []watchword.FieldError
 	switch {
 	case len(n.Scopes) == 0:
 		field("scopes", watchword.FieldRequired, "Give the key at least one scope.")
-	case len(scopes) != len(n.Scopes): // an unknown one, or one twice
+	case len(scopes) != len(n.Scopes): // an unknown scope, or a duplicate
 		field("scopes", watchword.FieldInvalid, "The scopes are users:read, users:write, roles:write, sessions:end, "+
 			"events:read, mail and keys, each at most once.")
 	}
@@ -117,8 +117,9 @@ func (n NewServiceKey) check() (scopes []string, problems []watchword.FieldError
 // isInvisible reports whether a terminal or a page would not show a character, such as a line break.
 func isInvisible(r rune) bool { return !unicode.IsGraphic(r) }
 
-// CreateServiceKey creates a key. The secret is returned here only. Codes: CodeValidationFailed (name,
-// scopes, expiresIn), CodeInsufficientScope (by a service key). A repeated request gets no secret.
+// CreateServiceKey creates a key. Only this call returns the secret. Codes: CodeValidationFailed
+// (name, scopes, expiresIn), CodeInsufficientScope (by a service key). A repeated request gets no
+// secret.
 func (m *Manager) CreateServiceKey(
 	ctx context.Context, by Caller, n NewServiceKey,
 ) (ServiceKey, watchword.Secret, error) {
@@ -170,8 +171,8 @@ func (m *Manager) repeatedKey(ctx context.Context, id string) (key ServiceKey, n
 	return key, "", err
 }
 
-// ServiceKeys lists keys, also expired and revoked ones, the newest first. A limit of 0 means
-// DefaultLimit. Codes: CodeParameterInvalid.
+// ServiceKeys lists keys, including expired and revoked keys, the newest first. A limit of 0
+// means DefaultLimit. Codes: CodeParameterInvalid.
 func (m *Manager) ServiceKeys(
 	ctx context.Context, cursor string, limit int,
 ) (keys []ServiceKey, next string, err error) {
@@ -192,7 +193,7 @@ func (m *Manager) ServiceKeys(
 	return keys, next, err
 }
 
-// RevokeServiceKey makes a key invalid at once. Codes: CodeNotFound (also if it was revoked before),
+// RevokeServiceKey makes a key invalid at once. Codes: CodeNotFound (even if it was revoked before),
 // CodeInsufficientScope (by a service key).
 func (m *Manager) RevokeServiceKey(ctx context.Context, by Caller, id string) error {
 	if by.Key.ID != "" {
@@ -237,16 +238,16 @@ func noServiceKey() error {
 	return refuse(watchword.CodeNotFound, "No service key that can be revoked has this id.")
 }
 
-// keyEvent names the key by its name and its id. The scopes are in the row, which is kept as long as
-// the event.
+// keyEvent returns an event that contains the name and id of the key. The scopes are in the row of
+// the key, which is kept as long as the event.
 func (m *Manager) keyEvent(kind watchword.EventKind, by Caller, k ServiceKey, now time.Time) watchword.Event {
 	event := m.engine.Event(kind, watchword.User{}, "", watchword.Client{}, now)
 	event.Operator, event.Detail = by.Name(), k.Name+" ("+k.ID+")"
 	return event
 }
 
-// authorizeKey decides for a service key. A forged key costs no query. A request of a live key counts
-// against its limit, also if its scope is refused.
+// authorizeKey authorizes a request with a service key. A forged key costs no query. A request of a
+// live key counts against its limit, even if its scope is refused.
 func (m *Manager) authorizeKey(ctx context.Context, given watchword.Secret, need Need) (Caller, error) {
 	id, ok := servicekey.Parse(string(given), m.engine.MACSecret(watchword.KeyService))
 	if !ok {
@@ -260,7 +261,7 @@ func (m *Manager) authorizeKey(ctx context.Context, given watchword.Secret, need
 	})
 	switch {
 	case errors.Is(err, watchword.ErrNotFound):
-		return Caller{}, keyInvalid() // swept, or of a backup that is older than the key
+		return Caller{}, keyInvalid() // swept, or lost by restoring a backup that is older than the key
 	case err != nil:
 		return Caller{}, err
 	case key.State(now) != KeyActive:
@@ -297,8 +298,8 @@ func (m *Manager) useKey(ctx context.Context, key ServiceKey, now time.Time) err
 	return err
 }
 
-// decideKey decides whether an active key may do what need says. A key has no roles and no session,
-// so neither a level nor the age of a proof counts.
+// decideKey decides whether an active key meets a need. A key has no roles and no session, so the
+// level and the age of a proof are not checked.
 func decideKey(key ServiceKey, need Need) *watchword.Error {
 	switch {
 	case need.Scope == "":

@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A Store runs transactions on the engine's tables and on those of this package.
+// A Store runs transactions on the tables of the engine and of this package.
 //
 // Unstable: stores implement it.
 type Store interface {
@@ -31,15 +31,17 @@ type Tx interface {
 //
 // Unstable: stores implement it.
 type AccountTx interface {
-	// Accounts lists up to limit accounts that a filter selects, in the order of the bytes of their addresses, from one
-	// address and below another. Only Role, State and Factor of the filter count.
+	// Accounts lists the accounts with addresses in the range [from, below), in byte order, at most limit. It
+	// applies only Role, State and Factor of the filter.
 	Accounts(ctx context.Context, from, below watchword.Address, f Filter, limit int) ([]Account, error)
-	// LastAccount returns the last address of the first n accounts in such a range, and their number.
+	// LastAccount returns the last address of the first n accounts in the range [from, below), and
+	// their number.
 	LastAccount(ctx context.Context, from, below watchword.Address, n int) (last watchword.Address, found int, err error)
-	// AccountsWithRole lists up to limit accounts that a filter selects among those that hold its role, after one id and
-	// up to another, in the order of ids. Only Role, State and Factor of the filter count.
+	// AccountsWithRole lists the accounts with the role of the filter and ids in the range (after, upTo], in the
+	// order of ids, at most limit. It applies only Role, State and Factor of the filter.
 	AccountsWithRole(ctx context.Context, after, upTo watchword.UserID, f Filter, limit int) ([]Account, error)
-	// LastWithRole returns the last id of the first n accounts that hold a role, after an id, and their number.
+	// LastWithRole returns the last id of the first n accounts with a role and an id greater than after, and
+	// their number.
 	LastWithRole(ctx context.Context, role string, after watchword.UserID, n int) (
 		last watchword.UserID, found int, err error)
 	// Account returns the account of an id, or watchword.ErrNotFound.
@@ -53,16 +55,16 @@ type Account struct {
 	Passkey bool
 }
 
-// EndedTx reads ended sessions, too.
+// EndedTx reads sessions, including ended sessions.
 //
 // Unstable: stores implement it.
 type EndedTx interface {
-	// SessionsOf lists up to limit sessions of a user, alive and ended, the last used first. Those of a deleted user are
-	// found until they are swept.
+	// SessionsOf lists up to limit sessions of a user, alive and ended, the last used first. Sessions of a deleted
+	// user are found until they are swept.
 	SessionsOf(ctx context.Context, id watchword.UserID, limit int) ([]watchword.Session, error)
 }
 
-// ServiceKeyTx keeps service keys.
+// ServiceKeyTx stores service keys.
 //
 // Unstable: stores implement it.
 type ServiceKeyTx interface {
@@ -81,8 +83,8 @@ type ServiceKeyTx interface {
 //
 // Unstable: stores implement it.
 type ListTx interface {
-	// EventsBefore lists up to limit events before a position and not before from, the newest first: of a user, or
-	// of all ("").
+	// EventsBefore lists events of a user, or of all (""), the newest first, at most limit. They are before a
+	// position and not before from.
 	EventsBefore(
 		ctx context.Context, user watchword.UserID, from time.Time, before EventPosition, limit int,
 	) ([]watchword.Event, error)
@@ -91,25 +93,27 @@ type ListTx interface {
 	SystemEvents(
 		ctx context.Context, kind watchword.EventKind, from, upTo time.Time, limit int,
 	) ([]watchword.Event, error)
-	// MailsAfter lists up to limit mails of the outbox after a position, the oldest first: of a user, or of all ("").
+	// MailsAfter lists mails in the outbox to a user, or to all (""), after a position, the oldest first, at most
+	// limit.
 	MailsAfter(ctx context.Context, user watchword.UserID, after EventPosition, limit int) ([]watchword.Mail, error)
 	// CountAccounts counts accounts and live sessions, each up to limit.
 	CountAccounts(ctx context.Context, alive watchword.Cutoffs, limit int) (accounts, sessions int, err error)
-	// CountEvents counts the newest limit events since a moment by kind and hour.
+	// CountEvents counts events since a moment, by kind and hour. It counts at most the newest
+	// limit events.
 	CountEvents(ctx context.Context, since time.Time, limit int) ([]KindCount, error)
 }
 
-// RecordTx keeps the results of requests with an idempotency key.
+// RecordTx stores the results of requests with an idempotency key.
 //
 // Unstable: stores implement it.
 type RecordTx interface {
-	// ClaimRecord inserts a record without a result, or takes one over that expired before now. It reports false if
-	// another request has the key.
+	// ClaimRecord inserts a record without a result, or takes over a record that expired before now. It reports
+	// false if another request has the key.
 	ClaimRecord(ctx context.Context, r Record, now time.Time) (bool, error)
 	// Record returns the record of a key, or watchword.ErrNotFound.
 	Record(ctx context.Context, owner, key string) (Record, error)
 	// FinishRecord sets the result and the end of a record whose claim ends at claimed. It reports false if another
-	// request has taken the claim over.
+	// request has taken over the claim.
 	FinishRecord(ctx context.Context, r Record, claimed time.Time) (bool, error)
 	// DropRecord deletes a record without a result whose claim ends at its ExpiresAt.
 	DropRecord(context.Context, Record) error

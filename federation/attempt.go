@@ -14,8 +14,8 @@ import (
 // AttemptLife is how long a user may take at the provider.
 const AttemptLife = 10 * time.Minute
 
-// An Attempt is one way to a provider and back. The browser keeps it sealed in a cookie of its own,
-// so several tabs work at once, and the start does not write to the store.
+// An Attempt is one round trip to a provider. The browser keeps each attempt sealed in a separate
+// cookie. Several tabs can therefore sign in at once, and the start does not write to the store.
 type Attempt struct {
 	State    string `json:"state"`
 	Nonce    string `json:"nonce"`
@@ -27,12 +27,13 @@ type Attempt struct {
 	User    watchword.UserID    `json:"user,omitempty"`    // of purposeStepUp
 	Mailed  string              `json:"mailed,omitempty"`  // token of purposeVerify
 
-	ReturnTo string `json:"returnTo,omitempty"` // the caller has checked its site
+	ReturnTo string `json:"returnTo,omitempty"` // already checked by the caller
 	Page     bool   `json:"page,omitempty"`     // a hosted page began it, and shows its errors
 	Replaces string `json:"replaces,omitempty"` // refresh token in the cookie that a sign-in overwrites, see Replacing
 	Device   string `json:"device,omitempty"`   // watchword.Client.Remembered at the start
 
-	// Challenge is the code_challenge of an application that exchanges a code. Its response sets no cookie.
+	// Challenge is the code_challenge of an application that exchanges a code. The callback then sets no
+	// cookie.
 	Challenge string `json:"challenge,omitempty"`
 
 	At time.Time `json:"at"`
@@ -59,11 +60,11 @@ type StartRequest struct {
 	// with the response, which comes from another site.
 	Remembered watchword.Secret
 
-	// StepUp is the account whose user confirms to be there. A sign-in to another account is refused. Empty: any account.
+	// StepUp is the account of a step-up. A sign-in to a different account is refused. Empty: any account.
 	StepUp watchword.UserID
 
-	// Challenge asks for a code in place of a session (RFC 7636, S256). Then Replaces, Remembered and StepUp don't
-	// count: they belong to the hosted pages.
+	// Challenge requests a code instead of a session (RFC 7636, S256). Replaces, Remembered and StepUp are then
+	// ignored, because only the hosted pages use them.
 	Challenge string
 }
 
@@ -112,10 +113,10 @@ func (m *Manager) seal(a Attempt) (watchword.Secret, error) {
 	return watchword.Secret(base64.RawURLEncoding.EncodeToString(m.engine.Seal(attemptContext, plain))), nil
 }
 
-// Replacing returns the attempt of a browser that has meanwhile signed in to another session, in another tab. The
-// attempt then replaces that session, whose token is refresh. The browser does not send a Strict refresh cookie with
-// the response of a provider, so the session would otherwise stay open without a client. left is the rest of the
-// attempt's life. Replacing reports false for an attempt that leaves the browser's cookie as it is.
+// Replacing returns a copy of the attempt that replaces the session of the token refresh. It is for a browser that
+// has meanwhile signed in in another tab. The browser does not send a Strict refresh cookie with the response of a
+// provider, so that session would otherwise stay open without a client. left is the remaining life of the attempt.
+// Replacing reports false for an attempt that is invalid, has expired, or does not change the browser's cookie.
 func (m *Manager) Replacing(sealed, refresh watchword.Secret) (again watchword.Secret, left time.Duration, ok bool) {
 	a, err := m.OpenAttempt(sealed)
 	left = AttemptLife - m.engine.Now().Sub(a.At)
@@ -127,7 +128,8 @@ func (m *Manager) Replacing(sealed, refresh watchword.Secret) (again watchword.S
 	return again, left, err == nil
 }
 
-// OpenAttempt returns the attempt in a cookie, also an expired one. Codes: CodeChallengeInvalid.
+// OpenAttempt returns the attempt in a cookie, even if the attempt has expired. Codes:
+// CodeChallengeInvalid.
 func (m *Manager) OpenAttempt(sealed watchword.Secret) (a Attempt, err error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(string(sealed))
 	if err != nil {
@@ -143,7 +145,7 @@ func (m *Manager) OpenAttempt(sealed watchword.Secret) (a Attempt, err error) {
 // Links reports whether the attempt links an identity to the account of a session.
 func (a Attempt) Links() bool { return a.Purpose == purposeLink }
 
-// LinkAttempt is the attempt of a link that could not begin.
+// LinkAttempt returns an attempt for a link that could not begin.
 func LinkAttempt(provider string) Attempt {
 	return Attempt{Provider: provider, Purpose: purposeLink, Page: true}
 }

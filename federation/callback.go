@@ -10,18 +10,19 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The way back from a provider, in the order of its checks:
+// The response of a provider is checked in this order:
 //
-//  1. The attempt is opened. It must be of this state and this provider, and recent. This prevents
-//     login CSRF (a response of another browser) and mix-up (a response of another provider).
+//  1. The attempt is opened. It must match the state and the provider, and be recent. This
+//     prevents login CSRF (a response of another browser) and mix-up (a response of another
+//     provider).
 //  2. The client's limit is charged, because the next step sends requests.
-//  3. The provider redeems the code with the verifier of PKCE, and its answer is verified
-//     (federation/providers).
-//  4. The pure decideIdentity says what the identity opens.
-//  5. One transaction settles the verdict with conditional statements, and opens the session through
-//     the one door. If a condition no longer holds, the decision is made again.
+//  3. The provider redeems the code with the verifier of PKCE, and its response is
+//     verified (federation/providers).
+//  4. The pure function decideIdentity decides which account the identity opens, if any.
+//  5. One transaction carries out the verdict with conditional statements, and opens the session. If
+//     a condition is no longer true, the decision is repeated.
 
-// A CallbackRequest is the response of a provider, as the browser brings it.
+// A CallbackRequest is the response of a provider, as the browser sends it.
 type CallbackRequest struct {
 	Provider string
 	Sealed   watchword.Secret // the cookie of State, or ""
@@ -38,7 +39,7 @@ type Result struct {
 	Info    Info    // of the provider
 
 	SignIn  *watchword.SignIn
-	Code    watchword.Secret // of an attempt with a Challenge: Exchange redeems it
+	Code    watchword.Secret // if the attempt has a Challenge: Exchange redeems the code
 	Linked  bool             // purposeLink: the identity is linked
 	Waiting bool             // the address has to be proven first: a mail was sent
 	Link    watchword.Secret // with CodeLinkRequired: completes the link after a sign-in
@@ -90,17 +91,17 @@ func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, 
 		Detail: "The account has just changed. Try again."}
 }
 
-// settleTries is how often a decision is made again after a concurrent change.
+// settleTries limits how often a decision is made if the account changes at the same time.
 const settleTries = 5
 
-// errChanged means that a condition of the verdict no longer holds.
+// errChanged means that a condition of the verdict is no longer true.
 var errChanged = errors.New("the account changed meanwhile")
 
 // maxCause bounds the text of a cause in bytes.
 const maxCause = 500
 
-// unavailable returns the refusal for a failure of a provider. The cause is for the log. It contains no
-// code and no token. It is cut, because libraries quote what a provider sends.
+// unavailable returns the error for a failure of a provider. The cause is for the log, and contains no
+// code and no token. Its text is truncated, because libraries quote the responses of providers.
 func unavailable(p Provider, cause error) error {
 	f := &Failure{Refusal: providerUnavailable(p.Info().Name), Provider: p.Info().ID, Cause: cause}
 	if errors.Is(cause, ErrNotAllowed) {
@@ -112,12 +113,12 @@ func unavailable(p Provider, cause error) error {
 	return f
 }
 
-// A Failure is a provider that could not be reached, or whose response is not valid or not enough for a
-// sign-in. errors.As finds its refusal.
+// A Failure means that a provider could not be reached, or that its response is invalid or not enough
+// for a sign-in. errors.As finds the Refusal.
 type Failure struct {
 	Refusal  *watchword.Error
 	Provider string
-	Reason   string // more than the code of the refusal, for the text of a page; or ""
+	Reason   string // details for the text of a page; or ""
 	Cause    error  // for the log
 }
 
@@ -129,10 +130,10 @@ const (
 
 func (f *Failure) Error() string { return fmt.Sprintf("provider %s: %v", f.Provider, f.Cause) }
 
-// Unwrap returns the refusal, which is what a client sees.
+// Unwrap returns the refusal, which clients see.
 func (f *Failure) Unwrap() error { return f.Refusal }
 
-// A settlement is a verified response that is being settled.
+// A settlement is a verified response, with the data for the decision about it.
 type settlement struct {
 	attempt Attempt
 	info    Info
@@ -146,7 +147,8 @@ type settlement struct {
 	mailed watchword.MailToken // purposeVerify
 }
 
-// settle decides and acts once. It returns errChanged if a concurrent request was faster.
+// settle makes one decision and carries it out. It returns errChanged if a concurrent request
+// was faster.
 func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
 	if err := m.read(ctx, &s); err != nil {
 		return err
@@ -183,7 +185,7 @@ func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
 			" is not connected to the account that you are signed in to. Use one that is.")
 	case other:
 		return refuse(watchword.CodeInvalidCredentials, "This sign-up did not begin with this account at "+s.info.Name+
-			". Open the link again, and use the password or the account that it began with.")
+			". Open the link again, and use the password or account that you signed up with.")
 	case closed:
 		return refuse(watchword.CodeSignupClosed, "Sign-up is closed. Contact the people who run this service.")
 	}
@@ -223,7 +225,7 @@ func (m *Manager) read(ctx context.Context, s *settlement) error {
 	})
 }
 
-// ifFound returns err unless it says that a row does not exist.
+// ifFound returns nil for ErrNotFound, and every other error unchanged.
 func ifFound(err error) error {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return nil
@@ -293,15 +295,16 @@ func (m *Manager) signIn(ctx context.Context, s settlement, v verdict) (*watchwo
 	return m.engine.Enter(admitted)
 }
 
-// claim makes the account of a verdict ready for its session, in the transaction of the sign-in, and
-// returns its id and the events to announce. It returns errChanged if a condition does not hold.
+// claim prepares the account of a verdict for its session, in the transaction of the sign-in. It
+// returns the id of the account and the events to announce. It returns errChanged if a condition is
+// no longer true.
 func (m *Manager) claim(
 	ctx context.Context, tx Tx, s settlement, v verdict,
 ) (id watchword.UserID, events []watchword.Event, err error) {
 	owner, kind := s.facts.local, watchword.EventIdentityLinked
 	switch v {
 	case enter:
-		// The account is locked first, as everywhere else, so that two requests can't wait for each other.
+		// The account is locked first, as everywhere else, to prevent deadlocks.
 		known := s.facts.owner
 		if err := held(tx.LockUser(ctx, known.ID, known.Email)); err != nil {
 			return "", nil, err
@@ -337,7 +340,7 @@ func (m *Manager) insert(
 	return event, tx.InsertEvent(ctx, event)
 }
 
-// held returns errChanged if the condition of a statement did not hold.
+// held returns errChanged if the condition of a statement was false.
 func held(ok bool, err error) error {
 	if err == nil && !ok {
 		return errChanged

@@ -22,13 +22,13 @@ const (
 	KindOIDC      Kind = "oidc" // any OpenID provider
 )
 
-// Claims are what a provider says about a user, after all signatures were checked.
+// Claims are the data of a provider about a user. All signatures have been checked.
 type Claims struct {
 	Issuer  string
 	Subject string // exact: spaces and letter case count
 
 	Email         string
-	EmailVerified bool   // of a missing or unknown value: false
+	EmailVerified bool   // false if the value is missing or unknown
 	HostedDomain  string // hd of Google
 	DomainOwned   bool   // xms_edov of Microsoft: the tenant owns the domain of the address
 
@@ -46,12 +46,12 @@ func vouches(p Info, c Claims) bool {
 	}
 	switch p.Kind {
 	case KindGoogle:
-		// Google vouches for Gmail, and for domains of its customers. Other addresses were verified once
-		// and may have another owner since.
+		// Google vouches for Gmail, and for domains of its customers. Other addresses were verified only
+		// once, and may have a new owner since.
 		_, domain, _ := strings.Cut(strings.ToLower(c.Email), "@")
 		return c.EmailVerified && (c.HostedDomain != "" || domain == "gmail.com" || domain == "googlemail.com")
 	case KindMicrosoft:
-		// The claim email may contain any address that an administrator of any tenant has typed.
+		// An administrator of any tenant can write any address into the claim email.
 		return c.DomainOwned
 	case KindApple, KindGitHub:
 		return c.EmailVerified
@@ -69,8 +69,8 @@ const proofExternal = "ext"
 var mfaClasses = []string{
 	"https://refeds.org/profile/mfa", "http://schemas.openid.net/pape/policies/2007/06/multi-factor"}
 
-// proofs returns what a sign-in with a provider proves. The methods and the class of the provider count only if the
-// operator trusts them: any provider can claim any of them.
+// proofs returns the methods that a sign-in with a provider proves. The claims amr and acr count only if the
+// operator trusts them, because a provider can claim any value.
 func proofs(p Info, c Claims) []string {
 	if p.Kind == KindOIDC && p.TrustMFA && (slices.Contains(c.Methods, amr.MFA) || slices.Contains(mfaClasses, c.Class)) {
 		return []string{proofExternal, amr.MFA}
@@ -89,7 +89,7 @@ func isSubject(subject string) bool {
 		!strings.ContainsFunc(subject, unicode.IsControl)
 }
 
-// account returns a new account with the claims. A name that a sign-up would refuse is dropped. It
+// account returns a new account with the claims. It drops a name that a sign-up would refuse. It
 // reports false for an address that a sign-up would refuse.
 func (m *Manager) account(c Claims) (u watchword.User, ok bool) {
 	wanted := watchword.NewUser{Email: c.Email, Name: c.Name, Locale: c.Locale}

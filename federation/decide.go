@@ -2,8 +2,8 @@ package federation
 
 import "github.com/watchword-auth/watchword"
 
-// A purpose says why the user went to the provider. It is sealed in the attempt, so the response of
-// a sign-in can't link an identity, and that of a link can't sign in.
+// A purpose says why the user went to the provider. It is sealed in the attempt, so the response to
+// a sign-in can't link an identity, and the response to a link can't sign in.
 type purpose string
 
 const (
@@ -17,10 +17,10 @@ const (
 type facts struct {
 	purpose purpose
 	owner   watchword.User // of the known identity
-	vouched bool           // the provider guarantees the address; verify: that of the mailed link
+	vouched bool           // the provider guarantees the address; verify: the address of the mailed link
 	local   watchword.User // the account with the address
 
-	self watchword.User // link: the user of the live session; empty: the session has ended. step-up: only the id
+	self watchword.User // link: the user of the live session, or empty if it has ended; step-up: only the id
 
 	signUp     bool // the provider may create accounts, and sign-up is open
 	linkProven bool
@@ -42,14 +42,14 @@ const (
 	disabled     verdict = "disabled"      // the account with the address is disabled
 	wait         verdict = "wait"          // mail the address: it has to be proven first
 	closed       verdict = "closed"        // no account is created
-	unconnected  verdict = "unconnected"   // step-up: the identity is not one of the account
+	unconnected  verdict = "unconnected"   // step-up: the identity is not linked to the account
 	other        verdict = "other"         // the mailed link is for a sign-up that began in another way
 	invalid      verdict = "invalid"       // the attempt can't be completed
 )
 
-// decideIdentity decides what an identity opens. An address alone never opens a proven account: most
-// published takeovers by external sign-in were a link by an unverified address, or to an account that a
-// stranger had created with the address of the victim.
+// decideIdentity decides which account an identity opens, if any. An address alone never opens a proven
+// account. In most published takeovers by external sign-in, the address was not verified, or a stranger
+// had created the account with the address of the victim.
 func decideIdentity(f facts) verdict {
 	known := f.owner.ID != ""
 	switch {
@@ -85,8 +85,9 @@ func decideIdentity(f facts) verdict {
 	return create
 }
 
-// decideVerify decides for the mailed link of a sign-up that waits with an identity. The mailbox and
-// the same identity together are a proof. An address that the provider vouches for needs no link.
+// decideVerify decides about the mailed link of a sign-up that waits with an identity. Access to the
+// mailbox and the same identity are together enough proof. An address that the provider vouches for
+// needs no link.
 func decideVerify(f facts) verdict {
 	switch {
 	case f.local.Verified():

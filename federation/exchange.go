@@ -14,31 +14,32 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// An application that renders on its server keeps the tokens in cookies of its own, which a callback
-// can't set. Its callback gets a code, and the application exchanges it for a session:
+// An application that renders on its server keeps the tokens in its own cookies, which this server
+// can't set. The application therefore receives a code and exchanges it for a session:
 //
-//  1. The application's server keeps a verifier in a cookie of the browser. The attempt has its hash
-//     (RFC 7636, S256).
-//  2. The callback settles the identity as for every browser. It opens no session: it stores a challenge,
-//     whose handle is the code. The code is in a URL, so it can get into a log or a Referer header.
-//  3. The first exchange uses the code up, and this is committed before the verifier is looked at. So a
-//     client has one guess at the verifier, and an application can destroy a code that it did not ask for.
-//  4. The session is opened by the one door, so a second factor is asked for. The account must still
-//     have the identity, the password and the factors of the callback.
+//  1. The application's server keeps a verifier in a cookie of the browser. The attempt has the hash
+//     of the verifier (RFC 7636, S256).
+//  2. The callback decides about the identity as usual. Instead of a session, it stores a challenge,
+//     whose handle is the code. The code is in a URL, so it can leak into a log or a Referer header.
+//  3. The first exchange uses up the code. This is committed before the verifier is checked, so a client
+//     has one guess at the verifier. An application can also use up a code that it did not request.
+//  4. The exchange opens the session like every sign-in, so it requires the second factor. The
+//     identity, the password and the factors of the account must not have changed since the
+//     callback.
 //
-// A thief of the code has no verifier. Somebody who began the attempt and made another person complete
-// it has the verifier, but the code goes to that person's browser.
+// A thief of the code has no verifier. An attacker who made another person complete the attacker's
+// attempt has the verifier, but that person's browser receives the code.
 
-// challengeExchange is a settled response that waits for its application.
+// challengeExchange is the purpose of a code that waits for its exchange.
 const challengeExchange watchword.ChallengePurpose = "exchange"
 
-// CodeLife is how long an application may take to exchange a code. Applications do so at once.
+// CodeLife is how long a code is valid. Applications normally exchange it at once.
 const CodeLife = time.Minute
 
 // challengePattern matches a code_challenge: 32 bytes in base64url.
 var challengePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 
-// verifierPattern is that of RFC 7636, section 4.1.
+// verifierPattern matches a code_verifier (RFC 7636, section 4.1).
 var verifierPattern = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
 
 // IsCodeChallenge reports whether a text can be the code_challenge of a verifier, by the method S256.
@@ -72,7 +73,7 @@ func (m *Manager) insertCode(
 	return code, tx.InsertChallenge(ctx, challenge)
 }
 
-// issueCode makes the account of a verdict ready, as signIn does, and returns a code in place of a session.
+// issueCode prepares the account of a verdict, as signIn does, and returns a code instead of a session.
 func (m *Manager) issueCode(ctx context.Context, s settlement, v verdict) (code watchword.Secret, err error) {
 	var events []watchword.Event
 	err = m.store.Update(ctx, func(tx Tx) error {
@@ -109,8 +110,8 @@ type ExchangeRequest struct {
 	Replaces watchword.Secret // as in watchword.LoginRequest
 }
 
-// An Exchanged code has led to a sign-in. With CodeLinkRequired, Link completes the link after a sign-in to the
-// account.
+// An Exchanged is the result of an exchange. With CodeLinkRequired, Link completes the link after a sign-in to
+// the account.
 type Exchanged struct {
 	SignIn *watchword.SignIn
 	Link   watchword.Secret
@@ -162,8 +163,8 @@ func (m *Manager) Exchange(ctx context.Context, r ExchangeRequest) (done Exchang
 }
 
 // decideExchange returns why a code is refused, or "". uses includes this use. A second use does
-// not end the session of the first: without the verifier it gives no access, and an honest browser
-// repeats a use when it reloads.
+// not end the session of the first use. A thief gets no access without the verifier, and an honest
+// browser repeats the request when it reloads.
 func decideExchange(uses int, challenge, verifier string) (why string) {
 	sum := sha256.Sum256([]byte(verifier))
 	expected := base64.RawURLEncoding.EncodeToString(sum[:])
@@ -188,7 +189,8 @@ func (m *Manager) enterByCode(
 	var admitted watchword.Admitted
 	var user watchword.User
 	err = m.store.Update(ctx, func(tx Tx) error {
-		// The lock comes first, as everywhere else. A deleted account and a new address make the code invalid.
+		// The account is locked first, as everywhere else. If it was deleted or has a new address, the code is
+		// invalid.
 		if err := held(tx.LockUser(ctx, c.UserID, p.Address)); err != nil {
 			return err
 		}
@@ -202,7 +204,7 @@ func (m *Manager) enterByCode(
 		if subtle.ConstantTimeCompare(m.engine.PasswordSum(user), p.Password) != 1 {
 			return errChanged
 		}
-		// Admit compares the factors with those of the store.
+		// Admit refuses if the factors have changed since the callback.
 		user.FactorsChangedAt = c.FactorsChangedAt
 		admitted, err = m.engine.Admit(ctx, tx, begun.As(user, p.Provider))
 		return err

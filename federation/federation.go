@@ -23,8 +23,8 @@ type Provider interface {
 	AuthURL(context.Context, Attempt) (string, error)
 
 	// Exchange redeems the code of a response and returns what the provider says about the user. It
-	// checks everything that the provider has signed, and the nonce of the attempt. After an error, the
-	// response is no proof. ErrNotAllowed means that the settings exclude the user.
+	// checks everything that the provider has signed, and the nonce of the attempt. If it returns an
+	// error, the response proves no identity. ErrNotAllowed means that the settings exclude the user.
 	Exchange(context.Context, Attempt, Response) (Claims, error)
 }
 
@@ -39,13 +39,13 @@ type Info struct {
 
 	Issuer string // of its identities; empty: the issuer depends on the user (Microsoft)
 
-	NoSignUp   bool // no accounts are created by this provider
+	NoSignUp   bool // a sign-in with this provider creates no account
 	TrustEmail bool // email_verified of a KindOIDC provider counts
 	TrustMFA   bool // amr and acr of a KindOIDC provider count
 	FormPost   bool // the provider sends its response as a form from its own page
 }
 
-// A Response is what the browser brings back from a provider.
+// A Response has the parameters that the browser brings back from a provider.
 type Response struct {
 	Code   watchword.Secret
 	Issuer string // the parameter iss (RFC 9207), or ""
@@ -54,15 +54,16 @@ type Response struct {
 
 // Options configure a Manager.
 type Options struct {
-	// Providers are offered in this order. Their ids differ.
+	// Providers are offered in this order. Their ids must be unique.
 	Providers []Provider
 
-	// LinkProven links an identity to the proven account with the same address without a sign-in to
-	// that account, if the provider vouches for the address. Default: false.
+	// LinkProven links an identity to the proven account with the same address, if the provider
+	// vouches for the address. The user then does not have to sign in to that account first.
+	// Default: false.
 	LinkProven bool
 
-	// Spare returns the id of a passkey of the user that signs in alone, or "". The last way to sign in
-	// can't be removed. Default: no passkeys.
+	// Spare returns the id of a passkey that can sign the user in alone, or "". It is needed because
+	// the last way to sign in can't be removed. Default: no passkeys.
 	Spare func(context.Context, Tx, watchword.UserID) (string, error)
 }
 
@@ -119,7 +120,7 @@ func (m *Manager) provider(id string) (Provider, error) {
 	return nil, refuse(watchword.CodeNotFound, "This provider is not offered here.")
 }
 
-// newID returns a UUID of version 7, as the engine's ids are.
+// newID returns a UUID of version 7, like the ids of the engine.
 func newID() string { return uuid.Must(uuid.NewV7FromReader(rand.Reader)).String() }
 
 func refuse(code watchword.Code, detail string) *watchword.Error {

@@ -8,11 +8,12 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Linking: an identity is connected to an account only by somebody who has signed in to that account.
-// Either a live session asked for it, or a sign-in was stopped (CodeLinkRequired) and the user has
-// signed in to the account in the same browser since.
+// Linking connects an identity to an account. Only a user who is signed in to the account can do
+// this. The user begins with a live session, or signs in to the account in the same browser after
+// CodeLinkRequired.
 
-// challengeLink is an identity that waits for a sign-in to the account with its address.
+// challengeLink is the purpose of an identity that waits for a sign-in to the account with its
+// address.
 const challengeLink watchword.ChallengePurpose = "link"
 
 // maxIdentities bounds the identities of an account.
@@ -26,9 +27,9 @@ type pendingLink struct {
 	Email    string `json:"email"`
 }
 
-// requireLink keeps the identity for a later sign-in. The result has the handle. For an attempt
-// with a code challenge it has a code instead, because it is put into a URL, and Exchange returns
-// the handle.
+// requireLink stores the identity until a later sign-in, and puts the handle into res. For an
+// attempt with a code challenge, res gets a code instead, because res is put into a URL. Exchange
+// then returns the handle.
 func (m *Manager) requireLink(ctx context.Context, s settlement, res *Result) error {
 	plain, err := json.Marshal(pendingLink{s.info.ID, s.claims.Issuer, s.claims.Subject, string(s.wanted.Email)})
 	if err != nil {
@@ -49,7 +50,7 @@ func (m *Manager) requireLink(ctx context.Context, s settlement, res *Result) er
 	return linkIsRequired(s.info.Name)
 }
 
-// A Pending link waits for a sign-in.
+// A Pending is a link that waits for a sign-in.
 type Pending struct {
 	Info  Info
 	Email watchword.Address // of the account
@@ -80,7 +81,7 @@ func (m *Manager) PendingLink(ctx context.Context, handle watchword.Secret) (p P
 	return p, err
 }
 
-// pending reads a link that waits. Without one, it returns watchword.ErrNotFound.
+// pending reads a waiting link. It returns watchword.ErrNotFound if there is no such link.
 func (m *Manager) pending(ctx context.Context, tx Tx, id string) (c watchword.Challenge, p pendingLink, err error) {
 	if c, err = tx.Challenge(ctx, id, challengeLink, m.engine.Now()); err != nil {
 		return c, p, err
@@ -96,7 +97,7 @@ func (m *Manager) pending(ctx context.Context, tx Tx, id string) (c watchword.Ch
 }
 
 // FinishLink links the identity of a handle to the account that the browser has just signed in to. It
-// reports false for another account, a used handle, or an identity that has an account meanwhile.
+// reports false for another account, a used handle, or an identity that was linked meanwhile.
 func (m *Manager) FinishLink(
 	ctx context.Context, handle watchword.Secret, in *watchword.SignIn, c watchword.Client,
 ) (done bool, err error) {
@@ -152,8 +153,8 @@ func (m *Manager) linkToSession(ctx context.Context, s settlement) error {
 	return err
 }
 
-// link links an identity to a proven account. The lock excludes a concurrent link, so maxIdentities
-// holds.
+// link links an identity to a proven account. The lock excludes concurrent links, so they can't
+// exceed maxIdentities.
 func (m *Manager) link(ctx context.Context, tx Tx, s settlement, u watchword.User) (watchword.Event, error) {
 	if err := held(tx.LockUser(ctx, u.ID, u.Email)); err != nil {
 		return watchword.Event{}, err
@@ -172,8 +173,8 @@ func (m *Manager) link(ctx context.Context, tx Tx, s settlement, u watchword.Use
 	return event, err
 }
 
-// notice returns the mail about a change. The owner must learn of a link that a stranger has made,
-// because it opens the account.
+// notice returns the mail about a change. The owner must learn of a link that a stranger has
+// added, because the link gives access to the account.
 func notice(kind watchword.MailKind, name string) watchword.Mail {
 	return watchword.Mail{Kind: kind, Facts: watchword.MailFacts{Factor: name}}
 }

@@ -17,8 +17,8 @@ type LinkRequest struct {
 	Page     bool
 }
 
-// StartLink begins a link. Codes: CodeNotFound, CodeStepUpRequired, CodeEmailNotVerified (the account
-// could still be taken back by the owner of its address), CodeFactorLimit, CodeProviderUnavailable.
+// StartLink begins a link. Codes: CodeNotFound, CodeStepUpRequired, CodeEmailNotVerified (the owner
+// of the address could still take over the account), CodeFactorLimit, CodeProviderUnavailable.
 func (m *Manager) StartLink(ctx context.Context, r LinkRequest) (Started, error) {
 	if err := m.Fresh(r.Who); err != nil {
 		return Started{}, err
@@ -55,14 +55,14 @@ func (m *Manager) List(ctx context.Context, id watchword.UserID) (all []Identity
 	return all, err
 }
 
-// A StrandedCount counts the users who could sign in with a removed provider only.
+// A StrandedCount counts the users whose only way to sign in is a removed provider.
 type StrandedCount struct {
 	Proven   int // a password reset lets them in again
 	Unproven int // they need the provider
 }
 
-// Stranded counts the users who can't sign in when only the providers with these ids are offered. A passkey that
-// Options.Spare returns is a way in.
+// Stranded counts the users who can't sign in when only the providers with these ids are offered. A passkey from
+// Options.Spare counts as a way to sign in.
 func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCount, err error) {
 	const batch = 500
 	for after := watchword.UserID(""); ; {
@@ -90,7 +90,8 @@ func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCou
 	}
 }
 
-// add counts a user without a spare passkey. Most users have no passkey, so few of them cost a statement.
+// add counts a user, unless spare returns a passkey. It calls spare only for users with passkeys, because
+// each call costs a statement.
 func (n *StrandedCount) add(
 	ctx context.Context, tx Tx, u watchword.User, spare func(context.Context, Tx, watchword.UserID) (string, error),
 ) error {
@@ -136,8 +137,8 @@ func (m *Manager) Unlink(ctx context.Context, who watchword.Identity, id string,
 	return err
 }
 
-// remove deletes an identity, unless it is the last way to sign in. The caller holds the lock of the
-// account, so of two concurrent removals of the last two, one is refused.
+// remove deletes an identity, unless it is the last way to sign in. The caller has locked the
+// account. If two requests concurrently remove the last two ways to sign in, one of them is refused.
 func (m *Manager) remove(ctx context.Context, tx Tx, u watchword.User, id string, event *watchword.Event) error {
 	all, err := tx.Identities(ctx, u.ID)
 	if err != nil {
@@ -172,7 +173,8 @@ func (m *Manager) remove(ctx context.Context, tx Tx, u watchword.User, id string
 	return tx.InsertEvent(ctx, *event)
 }
 
-// offered returns the ids of the providers. Identities of others are no way in.
+// offered returns the ids of the providers. Identities of other providers are not a way to sign
+// in.
 func (m *Manager) offered() []string { return slices.Collect(maps.Keys(m.byID)) }
 
 // nameOf returns the name of a provider, or its id if the operator has removed it.

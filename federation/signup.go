@@ -9,11 +9,11 @@ import (
 )
 
 // A sign-in with an address that the provider does not vouch for. The browser gets the same page
-// whether or not the address has an account. A sign-up waits with the identity instead of a password,
-// and a mail goes to the address. Its link offers to continue with the provider: the mailbox and the
-// same identity, shown again, create the account.
+// whether or not the address has an account. A sign-up is stored with the identity instead of a
+// password, and a link is mailed to the address. The page of the link offers to continue with the
+// provider. A second sign-in with the same identity then creates the account.
 
-// A waitingIdentity is sealed in a waiting sign-up, beside the name.
+// A waitingIdentity is sealed in a waiting sign-up, next to the name.
 type waitingIdentity struct {
 	Provider string `json:"provider"`
 	Issuer   string `json:"issuer"`
@@ -42,7 +42,7 @@ func (m *Manager) waitForProof(ctx context.Context, s settlement, res *Result) e
 }
 
 // readMailed reads the mailed link of a purposeVerify attempt. It uses the address of the link,
-// also if the provider reports another one now, or no address.
+// even if the provider now reports a different address or no address.
 func (m *Manager) readMailed(ctx context.Context, s *settlement) error {
 	link, waiting, err := m.engine.OpenVerifyLink(ctx, watchword.Secret(s.attempt.Mailed), s.at)
 	if err != nil {
@@ -65,7 +65,8 @@ func (m *Manager) readMailed(ctx context.Context, s *settlement) error {
 	return nil
 }
 
-// waitingIdentity returns the identity of a waiting sign-up, or the zero value for one with a password.
+// waitingIdentity returns the identity of a waiting sign-up, or the zero value if the sign-up has a
+// password.
 func (m *Manager) waitingIdentity(s watchword.Signup) (w waitingIdentity, err error) {
 	plain, err := m.engine.SignupIdentity(s)
 	if err != nil || len(plain) == 0 {

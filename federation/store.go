@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A Store runs transactions on the engine's tables and on those of this package.
+// A Store runs transactions on the tables of the engine and of this package.
 //
 // Unstable: stores implement it.
 type Store interface {
@@ -22,7 +22,7 @@ type Tx interface {
 	watchword.Tx
 	IdentityTx
 
-	// Challenge, ClaimChallenge and TakeChallenge are those of package factors.
+	// Challenge, ClaimChallenge and TakeChallenge are as in factors.ChallengeTx.
 	Challenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
 	ClaimChallenge(
 		ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
@@ -38,15 +38,16 @@ type IdentityTx interface {
 	// Identity returns an identity by issuer and subject. Both are compared exactly.
 	Identity(ctx context.Context, issuer, subject string) (Identity, error)
 	Identities(context.Context, watchword.UserID) ([]Identity, error) // oldest first
-	// Stranded lists users after the given id, in the order of ids. They have no password, and all their
-	// identities are of providers that are not offered. Only ID, VerifiedAt and Factors are set. Factors counts the
-	// passkeys, also those that are second factors only.
+	// Stranded lists users who have no password and only identities of providers that are not offered. It lists
+	// users after the given id, in the order of ids. Only ID, VerifiedAt and Factors are set. Factors counts all
+	// passkeys, including those that are only second factors.
 	Stranded(ctx context.Context, after watchword.UserID, offered []string, limit int) ([]watchword.User, error)
 	// UseIdentity stores Provider, Email and LastUsedAt, if the account still has the identity.
 	UseIdentity(context.Context, Identity) (bool, error)
 	// DeleteIdentity reports false if the account does not have the identity, or could not sign in
-	// without it. spare is the id of a passkey that signs in alone, or "". Identities of the offered
-	// providers count as ways in, those of others do not. The caller holds the lock of the user's row.
+	// without it. spare is the id of a passkey that can sign the user in alone, or "". Another
+	// identity counts as a way to sign in only if its provider is in offered. The caller has locked
+	// the user's row.
 	DeleteIdentity(ctx context.Context, id watchword.UserID, identity, spare string, offered []string) (bool, error)
 }
 

@@ -17,9 +17,10 @@ import (
 )
 
 const (
-	// retryPause is before the second attempt, if the server names no time.
+	// retryPause is the wait before the second attempt, if the server sends no Retry-After.
 	retryPause = 200 * time.Millisecond
-	// maxRetryAfter bounds the wait for the server. A longer one is left to the program.
+	// maxRetryAfter bounds the wait before the second attempt. If the server requires more, the
+	// program gets the error.
 	maxRetryAfter = 10 * time.Second
 	// maxAnswer bounds the memory of a response. A page of 200 accounts has about 100 kB.
 	maxAnswer = 32 << 20
@@ -48,12 +49,12 @@ type request struct {
 type idempotencyKey struct{}
 
 // WithIdempotencyKey makes the next write with the context use this key, a UUID, instead of a random one. Use
-// it for one write only. A program that starts again within a day and repeats the write gets the first result.
+// it for one write only. A program that restarts within a day and repeats the write gets the first result.
 func WithIdempotencyKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, idempotencyKey{}, key)
 }
 
-// call sends a request, and sends it once more if that can help.
+// call sends a request, with one retry if that can help.
 func call[T any](ctx context.Context, c *caller, o operation, r request) (answer T, err error) {
 	address, err := c.address(o, r)
 	if err != nil {
@@ -135,7 +136,7 @@ func (c *caller) send(ctx context.Context, method, address string, header http.H
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
-		return nil, errors.New("client: the request is malformed") // the error would have the address
+		return nil, errors.New("client: the request is malformed") // the original error would contain the address
 	}
 	r.Header = header.Clone()
 	r.Header.Set("Authorization", "Bearer "+key)
@@ -154,8 +155,8 @@ func (c *caller) send(ctx context.Context, method, address string, header http.H
 	return raw, nil
 }
 
-// address fills in the ids. An empty id would address another resource, such as all sessions instead of
-// one, and so would the segments . and .., which proxies resolve.
+// address fills in the ids. It refuses an empty id, which would address a different resource, such as
+// all sessions instead of one. It also refuses the segments . and .., because proxies resolve them.
 func (c *caller) address(o operation, r request) (string, error) {
 	path := o.path
 	for _, id := range r.ids {
@@ -211,7 +212,7 @@ func set[T string | int64 | bool](v url.Values, name string, value T) {
 	}
 }
 
-// sleep reports whether the time has passed before the context ended.
+// sleep waits for a time. It reports false if the context ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -54,7 +54,7 @@ func New(o Options) (*Client, error) {
 	}
 	chosen := *cmp.Or(o.HTTP, http.DefaultClient)
 	chosen.Timeout = 0
-	// Another address must not get the key, not even one below the same domain.
+	// A redirect must not send the key to another address, not even in the same domain.
 	chosen.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &caller{base: base, key: key, http: &chosen, timeout: cmp.Or(o.Timeout, 10*time.Second), pause: retryPause}
 	return &Client{Users{c}, Sessions{c}, Metadata{c}, ServiceKeys{c}, Events{c}, Mails{c}, Keys{c}, c}, nil
@@ -83,7 +83,8 @@ func isLoopback(host string) bool {
 
 var keyShape = regexp.MustCompile(`^[!-~]+$`)
 
-// checkKey refuses a key that no header can carry, such as one with the newline of its file.
+// checkKey refuses a key that is invalid in a header, such as a key with the newline at the end
+// of a file.
 func checkKey(key string) error {
 	if !keyShape.MatchString(key) {
 		return errors.New("client: the key is empty, or has a blank, a newline or a letter that is not ASCII")
@@ -94,7 +95,8 @@ func checkKey(key string) error {
 // Users finds and changes accounts.
 type Users struct{ c *caller }
 
-// List returns the accounts of all pages. It stops after the first error. q.After is where it begins.
+// List returns the accounts of all pages. It begins at the cursor q.After and stops at the first
+// error.
 func (u Users) List(ctx context.Context, q AdminUsersQuery) iter.Seq2[AdminUser, error] {
 	return pages(func(after string) ([]AdminUser, string, error) {
 		q.After = cmp.Or(after, q.After)
@@ -103,12 +105,14 @@ func (u Users) List(ctx context.Context, q AdminUsersQuery) iter.Seq2[AdminUser,
 	})
 }
 
-// Page returns one page. It may have fewer items than the limit, even zero, and still have Next.
+// Page returns one page. A page with Next can have fewer items than the limit, or even zero
+// items.
 func (u Users) Page(ctx context.Context, q AdminUsersQuery) (AdminUsersAnswer, error) {
 	return call[AdminUsersAnswer](ctx, u.c, getAdminUsers, request{query: q.values()})
 }
 
-// Get returns an account with its metadata, live sessions and last events. An unknown id gives CodeNotFound.
+// Get returns an account with its metadata, live sessions and last events. For an unknown id, the error has
+// CodeNotFound.
 func (u Users) Get(ctx context.Context, id string) (AdminUserDetailAnswer, error) {
 	return call[AdminUserDetailAnswer](ctx, u.c, getAdminUsersByID, request{ids: []string{id}})
 }
@@ -118,7 +122,7 @@ func (u Users) Create(ctx context.Context, body AdminInvite) (AdminUserAnswer, e
 	return call[AdminUserAnswer](ctx, u.c, postAdminUsers, request{body: body})
 }
 
-// Invite is Create for an address that gets an invitation.
+// Invite creates an account and mails an invitation to its address.
 func (u Users) Invite(ctx context.Context, email string, roles ...string) (AdminUserAnswer, error) {
 	return u.Create(ctx, AdminInvite{Email: email, Roles: roles, Invite: true})
 }
@@ -146,7 +150,8 @@ func (u Users) ResetMail(ctx context.Context, id string) error {
 	return err
 }
 
-// VerifyMail mails a link to verify the address. CodeValidationFailed: it is verified.
+// VerifyMail mails a link to verify the address. If the address is verified already, the error
+// has CodeValidationFailed.
 func (u Users) VerifyMail(ctx context.Context, id string) error {
 	_, err := call[Message](ctx, u.c, postAdminUsersByIDVerifyMail, request{ids: []string{id}})
 	return err
@@ -158,7 +163,7 @@ func (u Users) ResetFactors(ctx context.Context, id string) error {
 	return err
 }
 
-// Explain says why an account was signed out. The id may be that of a deleted account.
+// Explain says why an account was signed out. The account may have been deleted.
 func (u Users) Explain(ctx context.Context, id string, q AdminUsersExplainQuery) (AdminExplainAnswer, error) {
 	return call[AdminExplainAnswer](ctx, u.c, getAdminUsersByIDExplain, request{ids: []string{id}, query: q.values()})
 }
@@ -172,7 +177,7 @@ func (s Sessions) List(ctx context.Context, user string) ([]Session, error) {
 	return detail.Sessions, err
 }
 
-// End ends one session. The error has CodeNotFound if it is not live.
+// End ends one session. If the session is not live, the error has CodeNotFound.
 func (s Sessions) End(ctx context.Context, user, session string) error {
 	_, err := call[AdminEndedAnswer](ctx, s.c, deleteAdminUsersByIDSessionsBySID,
 		request{ids: []string{user, session}})

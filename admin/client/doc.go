@@ -7,16 +7,16 @@
 //		…
 //	}
 //
-// It is below package admin, which has the server's rules, and imports no other package of the module. So a
-// program that uses it links neither the engine nor a store.
+// It imports no other package of the module, so a program that uses it links neither the engine nor a
+// store. Package admin, above it, has the rules of the server.
 //
 // The types of bodies and queries are generated from the OpenAPI document. They have the names of its schemas.
 //
 // # Retries
 //
-// A request is sent once more if its response was lost, or if the server asks for it with 503 or 429 and a
+// A request is retried once if its response was lost, or if the server responds with 503 or 429 and a
 // Retry-After of at most 10 seconds. Every write has an Idempotency-Key, which both attempts share, so the
-// server makes the change once. WithIdempotencyKey sets a key of your own, for a job that may start again.
+// server makes the change once. WithIdempotencyKey sets your own key, for a job that may be restarted.
 //
 // # Secrets
 //

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// A Code says why a request failed. Programs compare it. schema.go lists those of the server.
+// A Code is the reason why a request failed, for programs. schema.go lists the codes of the
+// server.
 type Code string
 
 // Codes of this package, for requests without a complete response.
@@ -24,8 +25,8 @@ const (
 	CodeTimeout Code = "TIMEOUT"
 )
 
-// An Error is a refusal of the server (RFC 9457), or the lack of a response. All methods return it, except for
-// mistakes in their arguments.
+// An Error is an error response of the server (RFC 9457), or a missing response. All methods return an Error,
+// except for invalid arguments.
 type Error struct {
 	Code       Code
 	Status     int    // of HTTP; 0: no response
@@ -68,7 +69,7 @@ func CodeOf(err error) Code {
 
 // unreachable describes a request without a complete response.
 func unreachable(err error) *Error {
-	// The text of a url.Error has the query, which may be an address of a person.
+	// The text of a url.Error has the query, which may contain the address of a person.
 	var of *url.Error
 	if errors.As(err, &of) {
 		err = of.Err
@@ -88,7 +89,7 @@ func refusalOf(r *http.Response, key string) *Error {
 		Errors    []FieldError
 	}
 	const maxProblem = 64 << 10
-	// A proxy writes no JSON, and the body may be cut off. Then the status says enough.
+	// A proxy writes no JSON, and the body may be cut off. In both cases, the status is enough.
 	raw, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem))
 	_ = json.Unmarshal(bytes.ReplaceAll(raw, []byte(key), []byte("…")), &problem)
 	e := &Error{Code: problem.Code, Status: r.StatusCode, Detail: problem.Detail, RequestID: problem.RequestID,
@@ -115,7 +116,7 @@ var (
 	maxAge    = regexp.MustCompile(`max_age="?([0-9]{1,9})`)
 )
 
-// codeOfStatus returns the code of a response without one, such as that of a proxy.
+// codeOfStatus returns a code for a response that has no code, such as the response of a proxy.
 func codeOfStatus(status int) Code {
 	switch status {
 	case http.StatusUnauthorized:

@@ -15,8 +15,9 @@ type Metadata struct{ c *caller }
 type MetadataPatch struct {
 	Public, Private any
 
-	// Version is that of the metadata which the patch relies on, or nil: any. If another version is stored,
-	// the metadata stays as it is and the error has CodeVersionChanged. An account without metadata has version 0.
+	// Version is the version of the metadata that the patch relies on, or nil for any version. If the stored
+	// version differs, the metadata does not change and the error has CodeVersionChanged. An account without
+	// metadata has version 0.
 	Version *int64
 }
 
@@ -34,7 +35,7 @@ func (m Metadata) Get(ctx context.Context, user string) (AdminMetadataAnswer, er
 	return *detail.Metadata, nil
 }
 
-// Patch changes one object or both, and returns them as they are afterwards.
+// Patch changes one object or both, and returns both objects after the change.
 func (m Metadata) Patch(ctx context.Context, user string, p MetadataPatch) (AdminMetadataAnswer, error) {
 	body := AdminMetadata{}
 	for _, part := range []struct {

@@ -6,7 +6,7 @@ import (
 	"iter"
 )
 
-// Events finds security events, also those of deleted accounts.
+// Events finds security events, including the events of deleted accounts.
 type Events struct{ c *caller }
 
 // List returns the events of all pages, the newest first.
@@ -18,7 +18,8 @@ func (e Events) List(ctx context.Context, q AdminEventsQuery) iter.Seq2[EventAns
 	})
 }
 
-// Page returns one page. It may have fewer items than the limit, even zero, and still have Next.
+// Page returns one page. A page with Next can have fewer items than the limit, or even zero
+// items.
 func (e Events) Page(ctx context.Context, q AdminEventsQuery) (EventsAnswer, error) {
 	return call[EventsAnswer](ctx, e.c, getAdminEvents, request{query: q.values()})
 }
@@ -40,7 +41,8 @@ func (m Mails) Page(ctx context.Context, q AdminMailsQuery) (MailsAnswer, error)
 	return call[MailsAnswer](ctx, m.c, getAdminMails, request{query: q.values()})
 }
 
-// Retry sends a mail now, also one that was given up. CodeNotFound: it was sent meanwhile.
+// Retry sends a mail now, even if it was abandoned. If it was sent meanwhile, the error has
+// CodeNotFound.
 func (m Mails) Retry(ctx context.Context, id string) error {
 	_, err := call[Message](ctx, m.c, postAdminMailsByIDRetry, request{ids: []string{id}})
 	return err
@@ -55,7 +57,7 @@ func (k Keys) List(ctx context.Context) ([]KeyStateAnswer, error) {
 	return answer.Items, err
 }
 
-// Rotate lets the next key of a use take over: "sign" or "refresh". Tokens of the old key stay valid until they
+// Rotate activates the next key of a use: "sign" or "refresh". Tokens of the old key stay valid until they
 // expire.
 func (k Keys) Rotate(ctx context.Context, use string) ([]KeyStateAnswer, error) {
 	answer, err := call[KeyStatesAnswer](ctx, k.c, postAdminKeysRotate, request{body: RotateKeys{Use: use}})

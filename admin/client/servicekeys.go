@@ -10,7 +10,7 @@ import (
 // key may create or revoke keys.
 type ServiceKeys struct{ c *caller }
 
-// List returns all keys, also expired and revoked ones, the newest first.
+// List returns all keys, including expired and revoked keys, the newest first.
 func (s ServiceKeys) List(ctx context.Context, q AdminServiceKeysQuery) iter.Seq2[ServiceKeyAnswer, error] {
 	return pages(func(after string) ([]ServiceKeyAnswer, string, error) {
 		q.After = cmp.Or(after, q.After)
@@ -24,13 +24,14 @@ func (s ServiceKeys) Page(ctx context.Context, q AdminServiceKeysQuery) (Service
 	return call[ServiceKeysAnswer](ctx, s.c, getAdminServiceKeys, request{query: q.values()})
 }
 
-// Create creates a key, which only this answer contains. Key is empty if the answer to an earlier attempt with
-// the same Idempotency-Key was lost: revoke the id, and create another.
+// Create creates a key. Only this response contains the key. Key is empty if the response to an earlier
+// attempt with the same Idempotency-Key was lost. Then revoke the id, and create another key.
 func (s ServiceKeys) Create(ctx context.Context, body CreateServiceKey) (CreatedServiceKeyAnswer, error) {
 	return call[CreatedServiceKeyAnswer](ctx, s.c, postAdminServiceKeys, request{body: body})
 }
 
-// Revoke makes a key invalid at its next request. A revoked key gives CodeNotFound.
+// Revoke makes a key invalid at its next request. If the key was revoked before, the error has
+// CodeNotFound.
 func (s ServiceKeys) Revoke(ctx context.Context, id string) error {
 	_, err := call[Message](ctx, s.c, deleteAdminServiceKeysByID, request{ids: []string{id}})
 	return err

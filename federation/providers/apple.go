@@ -13,7 +13,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Apple takes a JWT as client secret. It is signed with a key that Apple shows once, as a file.
+// The client secret for Apple is a JWT. It is signed with a key that Apple offers once, as a
+// file.
 
 const (
 	apple = "https://appleid.apple.com"
@@ -21,7 +22,8 @@ const (
 	appleSecretLife = 5 * time.Minute // Apple accepts up to six months
 )
 
-// appleSecret returns a client secret. Without a key id, the setting has a finished one.
+// appleSecret returns a client secret. Without a key id and a team id, the setting already is a
+// signed secret.
 func (c *client) appleSecret(now time.Time) (string, error) {
 	secret := string(c.opts.ClientSecret)
 	if c.opts.KeyID == "" && c.opts.TeamID == "" {
@@ -59,7 +61,7 @@ func (c *client) appleSecret(now time.Time) (string, error) {
 	return signed.CompactSerialize()
 }
 
-// SecretExpiry returns when a finished client secret of Apple expires. It reports false for a key file,
+// SecretExpiry returns when a signed client secret for Apple expires. It reports false for a key file,
 // which does not expire.
 func SecretExpiry(o Options) (time.Time, bool) {
 	if o.KeyID != "" {

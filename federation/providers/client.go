@@ -1,5 +1,6 @@
 // Package providers talks to external providers: OpenID Connect providers, and GitHub. It redeems
-// codes and verifies what providers sign. Package federation decides what an identity opens.
+// codes and verifies what providers sign. Package federation decides which account an identity
+// opens.
 //
 // Unstable: the program watchword uses it.
 package providers
@@ -25,8 +26,8 @@ const (
 	maxBody         = 1 << 20          // bytes of a response
 )
 
-// newHTTPClient returns a client for requests to providers. It follows no redirects, because an
-// endpoint that redirects could lead the client secret to another host.
+// newHTTPClient returns a client for requests to providers. It follows no redirects, because a
+// redirect could send the client secret to another host.
 func newHTTPClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxResponseHeaderBytes = 64 << 10
@@ -39,7 +40,7 @@ func newHTTPClient() *http.Client {
 	}
 }
 
-// limited bounds the bodies of all responses, also those that libraries read.
+// limited bounds the bodies of all responses, including the bodies that libraries read.
 type limited struct{ next http.RoundTripper }
 
 func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {

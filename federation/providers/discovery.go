@@ -30,9 +30,9 @@ const (
 	failureLife  = 2 * time.Second // how long a failure is repeated without another request
 )
 
-// discover returns the metadata. It reads them at the first use, so that a provider that is down does
-// not delay the start. Later it reads them again from time to time, and keeps the old ones if that
-// fails.
+// discover returns the metadata. It fetches the document at the first use, so that a provider that is
+// down does not delay the start of the server. After metadataLife, it fetches the document again, and
+// keeps the old metadata if that fails.
 func (c *client) discover(ctx context.Context) (*metadata, error) {
 	if c.kind.fixed != nil {
 		return c.kind.fixed(c), nil
@@ -48,9 +48,10 @@ func (c *client) discover(ctx context.Context) (*metadata, error) {
 	}
 	meta, err := c.fetchMetadata(ctx)
 	if ctx.Err() != nil {
-		return nil, ctx.Err() // the client has gone: the provider may work
+		return nil, ctx.Err() // the client disconnected; the provider may work
 	}
-	// The time is that after the request: a hanging provider would otherwise let each user wait in turn.
+	// This is the time after the request. Otherwise each user would wait in turn for a provider that
+	// hangs.
 	c.read, c.failed = time.Now(), nil
 	if err == nil {
 		c.meta = meta
@@ -84,12 +85,13 @@ func (c *client) fetchMetadata(ctx context.Context) (*metadata, error) {
 			return nil, fmt.Errorf("discovery: %w", err)
 		}
 	}
-	// The key set reads the keys at the first token and again for an unknown key. It outlives this request.
+	// The key set fetches the keys for the first token, and again for an unknown key. It outlives this
+	// request.
 	meta.keys = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), c.http), meta.JWKSURL)
 	return &meta, nil
 }
 
-// sameIssuer is the check of all kinds but Microsoft.
+// sameIssuer checks the issuer for all kinds except Microsoft.
 func sameIssuer(c *client, issuer string) error {
 	if issuer != c.issuer {
 		return fmt.Errorf("the document names the issuer %q, and not %q", issuer, c.issuer)

@@ -11,22 +11,22 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// GitHub has no ID token. The access token of a code that this server has redeemed says who the user is.
-// It is used for two requests and then forgotten.
+// GitHub has no ID token. This server redeems the code for an access token, which identifies the user.
+// It makes two requests with the token and then forgets it.
 
 const (
 	github    = "https://github.com"
 	githubAPI = "https://api.github.com"
 )
 
-// githubMetadata is fixed: GitHub has no document.
+// githubMetadata returns fixed URLs, because GitHub has no discovery document.
 func (c *client) githubMetadata() *metadata {
 	return &metadata{Issuer: github, AuthURL: c.issuer + "/login/oauth/authorize",
 		TokenURL: c.issuer + "/login/oauth/access_token", TokenAuth: []string{"client_secret_post"}}
 }
 
-// exchangeGitHub redeems a code and reads the user. The subject is the number of the account: names can
-// change their owner.
+// exchangeGitHub redeems a code and reads the user. The subject is the number of the account, because
+// names can change owners.
 func (c *client) exchangeGitHub(
 	ctx context.Context, a federation.Attempt, r federation.Response,
 ) (claims federation.Claims, err error) {

@@ -10,9 +10,10 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// Microsoft has one issuer for each tenant, and documents for groups of tenants whose issuer is a
-// template. Anyone can create a tenant, and its administrator can write any address into the claim
-// email. The tenant therefore counts, and the address does not.
+// Microsoft has one issuer for each tenant. The discovery documents for groups of tenants have a
+// template as issuer. Anyone can create a tenant, and its administrator can write any address into
+// the claim email. This server therefore checks the tenant, and does not trust the address by
+// itself.
 
 const (
 	microsoft      = "https://login.microsoftonline.com"
@@ -36,7 +37,7 @@ func (c *client) prepareMicrosoft() error {
 			return fmt.Errorf("the tenant %q is not valid: write ids of tenants in lower case, or one of %s", tenant,
 				strings.Join(tenantGroups, ", "))
 		}
-		// The issuer of a list is that of all organizations.
+		// A list uses the issuer of all organizations, which excludes personal accounts.
 		if tenant == tenantPersonal && len(all) > 1 {
 			return fmt.Errorf("the tenant %q of personal accounts can't be in a list: write consumers or common", tenant)
 		}
@@ -52,7 +53,8 @@ func (c *client) prepareMicrosoft() error {
 	return nil
 }
 
-// tenantIssuer accepts the template of the groups. consumers has the issuer of its only tenant.
+// tenantIssuer checks the issuer of a discovery document. It is the template for groups of
+// tenants. consumers has the issuer of its only tenant.
 func tenantIssuer(c *client, issuer string) error {
 	template := strings.Replace(c.issuer, c.authority(), tenantTemplate, 1)
 	personal := strings.Replace(c.issuer, "consumers", tenantPersonal, 1)
@@ -72,8 +74,8 @@ func (c *client) authority() string {
 
 func (c *client) isOneTenant() bool { return tenantID.MatchString(c.authority()) }
 
-// checkTenant checks the issuer of an ID token: the template with the tenant of the user, which must be
-// one of the setting.
+// checkTenant checks the issuer of an ID token. It must be the template with the tenant of the user,
+// and the setting must allow this tenant.
 func checkTenant(c *client, claims idClaims) error {
 	if !tenantID.MatchString(claims.Tenant) {
 		return errors.New("it names no tenant (tid)")

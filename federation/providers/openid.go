@@ -19,16 +19,16 @@ import (
 	"github.com/watchword-auth/watchword/internal/strictjson"
 )
 
-// algorithms are those of ID tokens. A signature is required, and MACs are missing: the client secret
-// would be their key, and any copy of the secret could sign.
+// algorithms are the accepted signatures of ID tokens. MACs are excluded, because their key is the
+// client secret: any copy of the secret could sign.
 var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256,
 	oidc.PS384, oidc.PS512, oidc.EdDSA}
 
 // clockSkew is how far the clock of a provider may be ahead.
 const clockSkew = 5 * time.Minute
 
-// idClaims are the claims of an ID token or of the userinfo endpoint that count here. They are read by
-// their exact names, each once.
+// idClaims are the claims of an ID token or of the userinfo endpoint that count here. Their names must
+// match exactly, and must not occur twice.
 type idClaims struct {
 	Issuer   string          `json:"iss"`
 	Subject  string          `json:"sub"`
@@ -56,7 +56,8 @@ func (c *client) exchangeOpenID(
 	if err != nil {
 		return federation.Claims{}, err
 	}
-	// A response of another provider (mix-up) must not lead this server to send its code here.
+	// In a mix-up attack, the response has the code of another provider. That code must not be
+	// sent to this provider.
 	if r.Issuer != m.Issuer && (r.Issuer != "" || m.SendsIssuer) {
 		return federation.Claims{}, fmt.Errorf("the response names the issuer %.100q, and not %q", r.Issuer, m.Issuer)
 	}
@@ -88,7 +89,7 @@ func (c *client) exchangeOpenID(
 }
 
 // verify checks an ID token (OpenID Connect Core, section 3.1.3.7). The library checks the signature,
-// the issuer, the audience and the expiry. The rest is here.
+// the issuer, the audience and the expiry. This function does the other checks.
 func (c *client) verify(ctx context.Context, m *metadata, raw, nonce string) (claims idClaims, err error) {
 	verifier := oidc.NewVerifier(m.Issuer, m.keys, &oidc.Config{
 		ClientID: c.opts.ClientID, SupportedSigningAlgs: algorithms, Now: c.opts.Now,
@@ -125,7 +126,7 @@ func (c *client) verify(ctx context.Context, m *metadata, raw, nonce string) (cl
 	return claims, nil
 }
 
-// readClaims rejects duplicate members: two parsers could read different claims.
+// readClaims rejects duplicate members, because two parsers could read different claims.
 func readClaims(payload []byte) (claims idClaims, err error) {
 	if err := strictjson.Check(payload); err != nil {
 		return claims, err
@@ -143,12 +144,12 @@ func readClaims(payload []byte) (claims idClaims, err error) {
 	return claims, decoder.Decode(&claims)
 }
 
-// claimNames are the claims of which no other spelling is accepted: encoding/json ignores letter case.
+// claimNames are refused in any other letter case, because encoding/json ignores letter case.
 var claimNames = []string{"iss", "sub", "aud", "azp", "nonce", "iat", "exp", "nbf", "tid", "email", "email_verified",
 	"hd", "xms_edov", "name", "locale", "amr", "acr"}
 
-// addUserInfo adds the claims that the provider returns only from its userinfo endpoint. They must be
-// of the same subject (OpenID Connect Core, section 5.3.2).
+// addUserInfo adds the claims that the provider returns only from its userinfo endpoint. They must
+// have the same subject as the ID token (OpenID Connect Core, section 5.3.2).
 func (c *client) addUserInfo(ctx context.Context, m *metadata, bearer string, claims *idClaims) error {
 	var document json.RawMessage
 	if err := getJSON(ctx, c.http, m.UserInfoURL, bearer, &document); err != nil {
@@ -171,18 +172,18 @@ func (c *client) addUserInfo(ctx context.Context, m *metadata, bearer string, cl
 	return nil
 }
 
-// claims returns what package federation looks at.
+// claims returns the claims that package federation uses.
 func (c *client) claims(m *metadata, from idClaims) federation.Claims {
 	claims := federation.Claims{Issuer: m.Issuer, Subject: from.Subject, Email: from.Email,
 		EmailVerified: isTrue(from.EmailVerified), HostedDomain: from.HostedDomain, Name: from.Name,
 		DomainOwned: isTrue(from.DomainOwned)}
 	switch c.opts.Kind {
-	case federation.KindApple: // Apple writes it as text, too
+	case federation.KindApple: // Apple may send a string
 		claims.EmailVerified = claims.EmailVerified || string(from.EmailVerified) == `"true"`
-	case federation.KindMicrosoft: // each tenant is an issuer of its own
+	case federation.KindMicrosoft: // each tenant is a separate issuer
 		claims.Issuer = from.Issuer
 	}
-	// Members of another type than usual are ignored: they grant no access.
+	// Claims of an unexpected type are ignored, because they grant no access.
 	_ = json.Unmarshal(from.Locale, &claims.Locale)
 	_ = json.Unmarshal(from.Methods, &claims.Methods)
 	_ = json.Unmarshal(from.Class, &claims.Class)

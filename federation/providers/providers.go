@@ -20,23 +20,23 @@ import (
 type Options struct {
 	ID           string
 	Kind         federation.Kind
-	Name         string // default: that of the kind, or the id
+	Name         string // default: the name of the kind, or the id
 	ClientID     string
 	ClientSecret watchword.Secret
 	RedirectURI  string // federation.RedirectURI
 
 	Issuer string   // of federation.KindOIDC
-	Scopes []string // in addition to those of the kind
+	Scopes []string // in addition to the scopes of the kind
 
-	// Tenants are those of federation.KindMicrosoft that may sign in: ids, or one of common,
-	// organizations and consumers.
+	// Tenants are the tenants that can sign in with federation.KindMicrosoft: ids, or one of
+	// common, organizations and consumers.
 	Tenants []string
 
-	// TeamID and KeyID belong to the key of federation.KindApple: ClientSecret is the key file (.p8).
+	// TeamID and KeyID are for federation.KindApple. With them, ClientSecret is the key file (.p8).
 	// Without them, ClientSecret is a signed client secret, which expires.
 	TeamID, KeyID string
 
-	// Host replaces the hosts of a kind with fixed ones, such as "http://127.0.0.1:8000". It is for tests.
+	// Host replaces the fixed hosts of a kind, for tests, for example by "http://127.0.0.1:8000".
 	Host string
 
 	NoSignUp, TrustEmail, TrustMFA bool // as in federation.Info
@@ -54,9 +54,9 @@ type kind struct {
 	// fixed returns the metadata of a kind without discovery.
 	fixed       func(*client) *metadata
 	checkIssuer func(*client, string) error
-	checkToken  func(*client, idClaims) error // beside the checks of all ID tokens; nil: no more
+	checkToken  func(*client, idClaims) error // additional checks of ID tokens, or nil
 	noUserInfo  bool                          // the ID token has every claim that counts
-	formPost    bool                          // the response is a form, from the browser
+	formPost    bool                          // the browser sends the response as a form
 
 	// exchange redeems a code.
 	exchange func(*client, context.Context, federation.Attempt, federation.Response) (federation.Claims, error)
@@ -130,7 +130,7 @@ func New(o Options) (federation.Provider, error) {
 	return c, nil
 }
 
-// prepare checks the options of single kinds.
+// prepare checks the options that only some kinds have.
 func (c *client) prepare() error {
 	switch c.opts.Kind {
 	case federation.KindMicrosoft:
@@ -142,8 +142,8 @@ func (c *client) prepare() error {
 	return nil
 }
 
-// Check reads the discovery document of a provider that New has returned, and compares its issuer. GitHub
-// has no document.
+// Check fetches the discovery document of a provider that New has returned, and checks the issuer. GitHub
+// has no document, so Check returns nil.
 func Check(ctx context.Context, p federation.Provider) error {
 	c, ours := p.(*client)
 	if !ours {
@@ -168,7 +168,7 @@ func (c *client) config(m *metadata) *oauth2.Config {
 	}
 }
 
-// AuthURL has the challenge of PKCE, so that a code that was stolen on its way can't be redeemed.
+// AuthURL returns a URL with a PKCE challenge, so that a thief of the code can't redeem it.
 func (c *client) AuthURL(ctx context.Context, a federation.Attempt) (string, error) {
 	m, err := c.discover(ctx)
 	if err != nil {
@@ -206,11 +206,11 @@ func (c *client) Exchange(
 // withoutSecrets returns an error whose text is safe to log. Errors of libraries may quote what they
 // sent or received.
 func withoutSecrets(err error, secrets ...string) error {
-	if errors.Is(err, federation.ErrNotAllowed) { // its text is of this package
+	if errors.Is(err, federation.ErrNotAllowed) { // this package wrote its text
 		return err
 	}
 	var refused *oauth2.RetrieveError
-	if errors.As(err, &refused) { // its text has the whole body of the response
+	if errors.As(err, &refused) { // its text contains the whole response body
 		return fmt.Errorf("the token endpoint responds with status %d and the error %q",
 			refused.Response.StatusCode, printable(refused.ErrorCode))
 	}
@@ -223,7 +223,8 @@ func withoutSecrets(err error, secrets ...string) error {
 	return errors.New(text)
 }
 
-// printable returns an error code of OAuth, or "unknown": another text could be anything.
+// printable returns an OAuth error code, or "unknown" for any other text, which could contain
+// secrets.
 func printable(code string) string {
 	if len(code) > 64 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" || code == "" {
 		return "unknown"

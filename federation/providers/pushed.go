@@ -12,8 +12,8 @@ import (
 )
 
 // Pushed authorization requests (RFC 9126). The server sends the parameters to the provider, and the
-// browser gets a reference to them. It is done only for providers that require it: every other start of
-// a sign-in sends no request, so strangers can't make this server send any.
+// browser gets a reference to them. Only providers that require it get such requests. For all others,
+// the start of a sign-in sends no request, so strangers can't make this server send requests.
 
 // maxPushes bounds the concurrent requests to one provider that strangers can cause.
 const maxPushes = 8
@@ -40,7 +40,8 @@ func (c *client) push(ctx context.Context, m *metadata, full string) (string, er
 	return at.String(), nil
 }
 
-// sendPushed authenticates as at the token endpoint (RFC 9126, section 2).
+// sendPushed sends the parameters, with the same authentication as for the token endpoint (RFC
+// 9126, section 2).
 func (c *client) sendPushed(ctx context.Context, m *metadata, form url.Values) (string, error) {
 	if m.postsSecret() {
 		form.Set("client_secret", string(c.opts.ClientSecret))
