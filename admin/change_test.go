@@ -23,7 +23,7 @@ type database interface {
 	Admin() admin.Store
 }
 
-// newManager returns a manager on a store, and two administrators.
+// newManager returns a Manager with a store, and two administrators.
 func newManager(t *testing.T, store database, opts ...admin.Options) (*admin.Manager, []admin.Caller) {
 	t.Helper()
 	t.Cleanup(func() { _ = store.Close() })
@@ -84,8 +84,8 @@ func TestParallelChangesLeaveAnAdministrator(t *testing.T) {
 	}
 }
 
-// Administrators delete their own accounts without package admin, and the last one still stays: beside another
-// deletion, and beside a demotion.
+// Administrators delete their own accounts without package admin. The last administrator must remain, even
+// during a concurrent deletion or demotion.
 func TestDeletionsOfOwnAccountsLeaveAnAdministrator(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
@@ -124,7 +124,7 @@ func TestDeletionsOfOwnAccountsLeaveAnAdministrator(t *testing.T) {
 	})
 }
 
-// oneRemains runs both changes at the same time. Exactly one of them is refused.
+// oneRemains runs two changes at the same time, and checks that exactly one is refused.
 func oneRemains(t *testing.T, change func(i int) error) {
 	t.Helper()
 	var errs [2]error

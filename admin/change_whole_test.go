@@ -18,7 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// A whole change has every part: metadata, roles, state and name.
+// These tests use a change with all parts: metadata, roles, state and name.
 
 type metadataDatabase interface {
 	database
@@ -59,7 +59,7 @@ func (r wholeRig) whole(p metadata.Patch, c admin.Change) admin.Change {
 	return c
 }
 
-// state returns all that a whole change can touch.
+// state returns all values that such a change can modify.
 func (r wholeRig) state(t *testing.T) string {
 	t.Helper()
 	account, err := r.User(t.Context(), r.id)
@@ -124,7 +124,8 @@ func TestRefusedPartOfAChangeLeavesNothingOfTheOthers(t *testing.T) {
 			}
 		}
 
-		// Bob is the last administrator, so the check at the end of the transaction refuses.
+		// Bob is the last administrator, so the check at the end of the transaction refuses the
+		// change.
 		operator := r.Engine().Operator()
 		_, err := operator.SetRoles(ctx, r.id, []string{"admin"})
 		wantCode(t, err, "")
@@ -148,7 +149,8 @@ func TestRefusedPartOfAChangeLeavesNothingOfTheOthers(t *testing.T) {
 	})
 }
 
-// Only the whole change counts for the size of a token: either part can make room for the other.
+// The size of a token is checked after the whole change, because shorter roles can compensate
+// for longer metadata, and the other way round.
 //
 // JWT-17, JWT-21
 func TestWholeChangeFitsIntoAToken(t *testing.T) {
@@ -182,7 +184,7 @@ func TestWholeChangeFitsIntoAToken(t *testing.T) {
 	})
 }
 
-// The store is lost at each write of the transaction in turn, and at last after the commit.
+// The store fails at each write of the transaction in turn, and finally after the commit.
 func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
@@ -193,7 +195,7 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 			cut.writes = 0
 			_, err := r.Change(ctx, r.both[0], r.id, r.whole(proPlan(), everyPart()))
 			got := r.state(t)
-			if cut.writes < cut.at { // the transaction has fewer writes, so its commit was lost
+			if cut.writes < cut.at { // the transaction has fewer writes, so the response to its commit was lost
 				if !errors.Is(err, watchword.ErrUnavailable) || got != bobAfter {
 					t.Errorf("lost commit: %v, %s", err, got)
 				}
@@ -206,7 +208,8 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 		if cut.writes < 10 {
 			t.Errorf("the transaction has only %d writes", cut.writes)
 		}
-		// The same values again are no change, and the version of the metadata is now another.
+		// The same values again cause no change. The version of the metadata has changed, so
+		// the whole change is refused.
 		cut.at = 0
 		_, err := r.Change(ctx, r.both[0], r.id, everyPart())
 		wantCode(t, err, "")
@@ -218,7 +221,7 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 	})
 }
 
-// PostgreSQL ends the connection itself, between the metadata and the other parts.
+// PostgreSQL ends the connection between the metadata and the other parts.
 func TestConnectionLostWithinAChangeLeavesNothing(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Migrated(t, postgres.Migrate)
@@ -254,7 +257,7 @@ func TestConnectionLostWithinAChangeLeavesNothing(t *testing.T) {
 	}
 }
 
-// A cutDatabase is a real store that is lost for package admin at one write of a transaction.
+// A cutDatabase is a real store that fails at a chosen write of a transaction of package admin.
 type cutDatabase struct {
 	database
 	at     int // number of the write, from 1; 0: never; above the last: the response to the commit is lost
@@ -284,7 +287,7 @@ type cutTx struct {
 	cut *cutDatabase
 }
 
-// write counts a write and fails at the chosen one.
+// write counts a write and fails at the chosen write.
 func (t cutTx) write() error {
 	if t.cut.writes++; t.cut.writes == t.cut.at {
 		return errCut()

@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// A clocked is two processes on one store, with a clock that only the test moves.
+// A clocked has two processes on one store, with a clock that only the test advances.
 type clocked struct {
 	one, two *admin.Manager
 	root     admin.Caller
@@ -72,13 +72,14 @@ func (s askedStore) Update(ctx context.Context, fn func(admin.Tx) error) error {
 	return err
 }
 
-// A begun request of the second process has a caller or an error.
+// A begun is the result of Begin in the second process.
 type begun struct {
 	by  admin.Caller
 	err error
 }
 
-// begin starts a request in the second process, and returns when it has found the claim of the first.
+// begin starts a request in the second process, and returns when this process has found the claim of
+// the first process.
 func (c *clocked) begin(t *testing.T, key string) chan begun {
 	t.Helper()
 	for len(c.asked) > 0 {
@@ -101,7 +102,7 @@ func TestSecondRequestWaitsForARunningFirst(t *testing.T) {
 		first, err := c.one.Begin(ctx, c.root, key, "hash")
 		wantCode(t, err, "")
 		second := c.begin(t, key)
-		<-c.asked // it has asked again, and still waits
+		<-c.asked // the second process has tried again, and still waits
 		if len(second) > 0 {
 			t.Fatalf("the second request did not wait: %+v", <-second)
 		}
@@ -119,7 +120,7 @@ func TestSecondRequestWaitsForARunningFirst(t *testing.T) {
 			t.Errorf("got %s, want %s", again.ID, user.ID)
 		}
 
-		// A first request that is refused lets the second one run.
+		// After the first request is refused, the second runs.
 		key = uuid.NewString()
 		first, err = c.one.Begin(ctx, c.root, key, "hash")
 		wantCode(t, err, "")
@@ -133,7 +134,7 @@ func TestSecondRequestWaitsForARunningFirst(t *testing.T) {
 			t.Error("a refused request counts as made")
 		}
 
-		// A first request that takes long keeps its claim, and the second one gives up.
+		// If the first request takes long, it keeps its claim, and the second gives up.
 		key = uuid.NewString()
 		_, err = c.one.Begin(ctx, c.root, key, "hash")
 		wantCode(t, err, "")
@@ -162,7 +163,7 @@ func TestClaimOfADeadProcessIsTakenOver(t *testing.T) {
 		if _, repeated := got.by.Repeated(); repeated {
 			t.Error("a request without a result counts as made")
 		}
-		// The first process was only slow. Its change comes too late and is rolled back, so the request runs once.
+		// The first process was only slow. Its late change is rolled back, so the request runs once.
 		bob := admin.NewAccount{Email: "bob@example.com", Invite: true}
 		_, err = c.one.Create(ctx, dead, bob)
 		wantCode(t, err, watchword.CodeTryLater)
@@ -183,7 +184,8 @@ func TestClaimOfADeadProcessIsTakenOver(t *testing.T) {
 	})
 }
 
-// A store can commit and lose the response. The request gets TRY_LATER, and its repetition the result.
+// If the response to a commit is lost, the request gets TRY_LATER, and a repeated request gets the
+// result.
 func TestLostResponseToACommitIsMadeUpByItsRepetition(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {

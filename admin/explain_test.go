@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/reusedetail"
 )
 
-// The time line of the tests: the sign-in, the last refresh, the end, and the question.
+// The timeline of the tests: the sign-in, the last refresh, the end, and the question.
 var (
 	signedIn = time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC)
 	used     = signedIn.Add(26 * time.Hour)
@@ -33,7 +33,7 @@ func iphone() watchword.Session {
 	}
 }
 
-// endedAs is iphone after an end at the usual moment.
+// endedAs is the session iphone after it ended for a reason, at the time ended.
 func endedAs(why watchword.EndReason) watchword.Session {
 	s := iphone()
 	s.EndedAt, s.EndedWhy = ended, why
@@ -55,7 +55,7 @@ func byOperator(e watchword.Event) watchword.Event {
 
 func because(e watchword.Event, detail string) watchword.Event { e.Detail = detail; return e }
 
-// question is the case of an account that was signed in once.
+// question is the Case of an account with one sign-in.
 func question(change func(*admin.Case)) admin.Case {
 	c := admin.Case{
 		Asked: "ada@example.com", User: &watchword.User{ID: "u1", Email: "ada@example.com"},
@@ -155,7 +155,7 @@ func recordedEnds() map[string]answer {
 	}
 }
 
-// computedEnds are ends without a record, and times without an end.
+// computedEnds are ends that are not recorded, and questions without an end.
 func computedEnds() map[string]answer {
 	idleAt := used.Add(7 * day)
 	later := func(s watchword.Session, by time.Duration) admin.Case {
@@ -167,7 +167,7 @@ func computedEnds() map[string]answer {
 	short.Persistent = false
 	shorter := of(iphone())
 	shorter.Policy.Idle = day
-	paused := iphone() // continued after 9 days, so the setting was longer
+	paused := iphone() // continued after 9 days, so the idle limit was longer
 	paused.CreatedAt, paused.RotatedAt = used.Add(-20*day), used
 	paused.Superseded[2], paused.Superseded[3] = used.Add(-9*day), used
 	busy := iphone()
@@ -292,7 +292,7 @@ func TestExplainHasASentenceForEachEnd(t *testing.T) {
 	}
 }
 
-// Each answer of the table also has its evidence.
+// Each answer in the table must have the right evidence.
 func TestExplainReturnsTheEventsOfTheEnd(t *testing.T) {
 	t.Parallel()
 	in := own(event(watchword.EventLogin))
@@ -336,7 +336,7 @@ func TestExplainTellsWhatHappenedSince(t *testing.T) {
 	}
 }
 
-// An import and an operator also record the sign-up of an account.
+// An import and an operator also record a sign-up, but without a session.
 func TestExplainCountsNoSignUpWithoutASession(t *testing.T) {
 	t.Parallel()
 	created, old := byOperator(event(watchword.EventSignup)), event(watchword.EventDisabled)
@@ -385,7 +385,8 @@ func TestExplainNamesARestoreAsAPossibleCause(t *testing.T) {
 	}
 }
 
-// Failed sign-ins and waiting sign-ups are events, too, and a stranger can cause thousands.
+// Failed sign-ins and waiting sign-ups are also events, and a stranger can cause thousands of
+// them.
 func TestExplainFindsTheEventsOfAnEndAmongManyOthers(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
@@ -454,7 +455,8 @@ func TestExplainComparesTheDevicesOfAReuse(t *testing.T) {
 	}
 }
 
-// endReasons reads the reasons of the engine from its source, so that a new one needs a case.
+// endReasons reads the reasons of the engine from its source, so that a new reason needs a
+// case.
 func endReasons(t *testing.T) (all []watchword.EndReason) {
 	t.Helper()
 	source, err := os.ReadFile("../session.go")

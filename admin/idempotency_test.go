@@ -92,14 +92,14 @@ func TestIdempotencyKeyBelongsToOneRequestOfOneCaller(t *testing.T) {
 		if _, repeated := other.Repeated(); repeated {
 			t.Error("another administrator got the result")
 		}
-		// The store has lost the response to a commit: the change may have been made.
+		// The response to a commit was lost, so the change may have been made.
 		wantCode(t, m.GiveUp(ctx, other, watchword.ErrUnavailable), "")
 		soon, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		defer cancel()
 		if again, err := m.Begin(soon, both[1], key, "one"); err == nil {
 			t.Errorf("a request with an unknown outcome was repeated at once: %+v", again)
 		}
-		// A refused request gives its key back.
+		// A refused request releases its key.
 		wantCode(t, m.GiveUp(ctx, other, &watchword.Error{Code: watchword.CodeLastAdmin}), "")
 		third, err := m.Begin(ctx, both[1], key, "three")
 		wantCode(t, err, "")

@@ -15,8 +15,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// searched returns a manager on each store, with 600 accounts beside two administrators. One of two is a member, one of
-// 20 is staff.
+// searched returns a manager for each store, with 600 accounts and two administrators. Every second account is a
+// member, every 20th is staff.
 func searched(t *testing.T) map[string]*admin.Manager {
 	t.Helper()
 	onSQLite, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
@@ -44,7 +44,7 @@ func searched(t *testing.T) map[string]*admin.Manager {
 				t.Fatal(err)
 			}
 		}
-		for n := 0; n < 600; n += 50 { // one transaction for all would need long on a busy machine, and time out
+		for n := 0; n < 600; n += 50 { // on a busy machine, one transaction for all would time out
 			err = store.Update(t.Context(), func(tx watchword.Tx) error {
 				for one := n; one < n+50; one++ {
 					if _, err := tx.InsertUser(t.Context(), accountOf(one), time.Now()); err != nil {
@@ -79,7 +79,7 @@ func accountOf(n int) watchword.User {
 	return u
 }
 
-// Each list has each account once, whichever range it reads and however long its pages are.
+// Each list has each account once, for every range and page size.
 func TestSearchFindsEachAccountOnce(t *testing.T) {
 	t.Parallel()
 	for store, m := range searched(t) {

@@ -157,7 +157,7 @@ func TestForgedServiceKeyCostsNoQuery(t *testing.T) {
 	}
 }
 
-// The database has neither the key nor a part of it that works.
+// The database contains neither the key nor a usable part of it.
 func TestDatabaseHasNoUsableServiceKey(t *testing.T) {
 	t.Parallel()
 	path := sqlitetest.Path(t, sqlite.Migrate)
@@ -171,7 +171,7 @@ func TestDatabaseHasNoUsableServiceKey(t *testing.T) {
 	wantCode(t, err, "")
 	_, err = m.Authorize(t.Context(), secret, admin.Need{Scope: admin.ScopeUsersRead})
 	wantCode(t, err, "")
-	files, err := filepath.Glob(path + "*") // with the write-ahead log
+	files, err := filepath.Glob(path + "*") // including the write-ahead log
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestDatabaseHasNoUsableServiceKey(t *testing.T) {
 	if !strings.Contains(all.String(), "name of the key") {
 		t.Fatal("the files don't contain the row")
 	}
-	mac := string(secret[len(secret)-51:]) // without the id, which begins the key
+	mac := string(secret[len(secret)-51:]) // without the id at the beginning of the key
 	if strings.Contains(all.String(), "wwk_") || strings.Contains(all.String(), mac) {
 		t.Error("the database contains a service key")
 	}

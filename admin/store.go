@@ -83,8 +83,8 @@ type ServiceKeyTx interface {
 //
 // Unstable: stores implement it.
 type ListTx interface {
-	// EventsBefore lists events of a user, or of all (""), the newest first, at most limit. They are before a
-	// position and not before from.
+	// EventsBefore lists the events of a user, or of all (""), that are not before the time from and that are
+	// before a position. It lists the newest first, at most limit.
 	EventsBefore(
 		ctx context.Context, user watchword.UserID, from time.Time, before EventPosition, limit int,
 	) ([]watchword.Event, error)

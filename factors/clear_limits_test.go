@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// An operator helps a user who mistyped too many codes. Each kind of proof has counters for known and for unknown
-// devices.
+// An operator can help a user who mistyped too many codes. Each kind of proof has separate counters for known and
+// for unknown devices.
 func TestClearLimitsResetsWrongFactors(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)

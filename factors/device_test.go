@@ -36,7 +36,7 @@ func (r *rig) remember(t *testing.T, a *account, c watchword.Client) watchword.C
 	return c
 }
 
-// skips reports whether the password alone opens a session.
+// skips returns the sign-in if the password alone opens a session, or nil.
 func (r *rig) skips(t *testing.T, email string, given watchword.Secret, c watchword.Client) *watchword.SignIn {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: email, Password: given, Client: c})
@@ -64,7 +64,7 @@ func TestRememberedDeviceSkipsTheFactorAndNotTheLevel(t *testing.T) {
 		if got := who.Session.Methods; !slices.Equal(got, []string{"pwd", "device"}) || amr.Level(got) != amr.LevelOne {
 			t.Errorf("methods %q", got)
 		}
-		// A step-up asks for the factor, and the device doesn't count for it.
+		// A step-up requires the factor, even on a remembered device.
 		wantCode(t, r.Remove(t.Context(), who, a.factor.ID, browser), watchword.CodeStepUpRequired)
 		_, _, err := r.StepUp(t.Context(), who, factors.StepUpRequest{Password: password, Client: browser})
 		wantCode(t, err, watchword.CodeStepUpRequired)
@@ -76,14 +76,14 @@ func TestRememberedDeviceSkipsTheFactorAndNotTheLevel(t *testing.T) {
 		if got := amr.Level(who.Session.Methods); got != amr.LevelTwo {
 			t.Errorf("level %s after the step-up", got)
 		}
-		// The application's own proof is one proof, too.
+		// A proof that the application has checked counts as one of the two proofs.
 		_, err = r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
 			User: a.who.User.ID, Methods: []string{"pwd"}, Client: browser})
 		must(t, err)
 		_, err = r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
 			User: a.who.User.ID, Methods: []string{"otp"}, Client: laptop})
 		r.advance(totp.Period)
-		_, err = r.withCode(wantChallenge(t, nil, err), r.code(t, a, 0)) // two proofs of one kind
+		_, err = r.withCode(wantChallenge(t, nil, err), r.code(t, a, 0)) // the same kind of proof twice
 		wantCode(t, err, watchword.CodeFactorWrong)
 		if r.skips(t, a.email, password, laptop) != nil {
 			t.Error("another browser skips the factor")
@@ -124,7 +124,8 @@ func TestRememberedDeviceIsOfOneAccount(t *testing.T) {
 				t.Errorf("%q skips the factor", text)
 			}
 		}
-		// The other account takes over the browser. Its device has no effect on the first one.
+		// The second account is now remembered in this browser. Its device has no effect on the
+		// first account.
 		both := r.remember(t, b, browser)
 		if r.skips(t, a.email, password, both) != nil || r.skips(t, b.email, password, both) == nil {
 			t.Error("the browser is not the device of the account that was remembered last")
@@ -223,7 +224,7 @@ func TestRememberedDevicesAreListedBoundedAndForgottenByTheirOwner(t *testing.T)
 		r.enrol(t, b)
 		first := r.remember(t, a, watchword.Client{Device: "Firefox on Linux"})
 		r.advance(time.Minute)
-		must(t, r.ForgetDevice(t.Context(), r.remembered(t, b).who, "", laptop)) // only those of the other account
+		must(t, r.ForgetDevice(t.Context(), r.remembered(t, b).who, "", laptop)) // only of b
 		a.who = r.fresh(t, a)
 		if r.skips(t, a.email, password, first) == nil {
 			t.Fatal("another account has forgotten the device")
@@ -234,7 +235,7 @@ func TestRememberedDevicesAreListedBoundedAndForgottenByTheirOwner(t *testing.T)
 			t.Errorf("listed: %+v", list)
 		}
 		wantCode(t, r.ForgetDevice(t.Context(), r.remembered(t, b).who, list[0].ID, laptop), watchword.CodeNotFound)
-		// Twenty more: the first one makes room.
+		// Twenty more devices replace the first device.
 		for range 20 {
 			r.remember(t, a, laptop)
 		}
@@ -248,7 +249,7 @@ func TestRememberedDevicesAreListedBoundedAndForgottenByTheirOwner(t *testing.T)
 	}, remembering)
 }
 
-// remembered signs in to an account in a browser that is remembered.
+// remembered signs in to an account in a remembered browser.
 func (r *rig) remembered(t *testing.T, a *account) *account {
 	t.Helper()
 	r.remember(t, a, phone)
@@ -324,7 +325,7 @@ func TestStoreRevealsNoTokenOfARememberedDevice(t *testing.T) {
 				t.Errorf("%q skips the factor", made)
 			}
 		}
-		// The master key is replaced, and the secret stays.
+		// The master key is replaced. The secret of the devices does not change.
 		next := []byte("another master key for the tests")
 		must(t, r.Operator().Reseal(t.Context(), next))
 		r.opts.MasterKey = next
@@ -338,7 +339,7 @@ func TestStoreRevealsNoTokenOfARememberedDevice(t *testing.T) {
 	}, remembering)
 }
 
-// A sign-in that waits for the end of the device opens no session afterwards.
+// If a sign-in waits while the device is deleted, it opens no session.
 func TestSignInsRaceTheEndOfTheirDevice(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)
@@ -354,7 +355,8 @@ func TestSignInsRaceTheEndOfTheirDevice(t *testing.T) {
 		if got[""] < 1 || got[watchword.CodeSecondFactorRequired] > 0 {
 			t.Errorf("%v", got)
 		}
-		// Only the session of the change is left: the change has ended all earlier sessions.
+		// Only the session that made the change is left, because the change ended all earlier
+		// sessions.
 		if n := r.sessions(t, a); n != 1 {
 			t.Errorf("%d sessions are alive", n)
 		}

@@ -20,7 +20,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// 32: a copy of the whole store has no secret of a second factor, in any spelling.
+// 32: a copy of the whole store has no secret of a second factor, in any encoding.
 //
 // MFA-12
 func TestDumpOfTheStoreHasNoSecretOfAFactor(t *testing.T) {
@@ -32,7 +32,7 @@ func TestDumpOfTheStoreHasNoSecretOfAFactor(t *testing.T) {
 		must(t, err)
 		r := newRig(t, store, remembering)
 		secrets := r.everySecret(t)
-		files, err := filepath.Glob(path + "*") // with the journal, which has deleted rows too
+		files, err := filepath.Glob(path + "*") // including the journal, which also has deleted rows
 		must(t, err)
 		var dump []byte
 		for _, name := range files {
@@ -68,7 +68,8 @@ func TestDumpOfTheStoreHasNoSecretOfAFactor(t *testing.T) {
 	})
 }
 
-// everySecret gives an account every factor and every secret, and returns them. Some are used, some are not.
+// everySecret gives an account every kind of factor and secret, and returns the secrets. Some are used and
+// some are not.
 func (r *rig) everySecret(t *testing.T) map[string]watchword.Secret {
 	t.Helper()
 	a, d := r.withTOTP(t), newDevice()
@@ -99,7 +100,8 @@ func (r *rig) everySecret(t *testing.T) map[string]watchword.Secret {
 	return all
 }
 
-// wantNone fails if a dump has a secret: as it is, in base32, in base64, in hexadecimal digits, or a part of it.
+// wantNone fails if a dump contains a secret or a part of it, in plain text, base32, base64 or hexadecimal
+// digits.
 func wantNone(t *testing.T, dump []byte, secrets map[string]watchword.Secret) {
 	t.Helper()
 	if !bytes.Contains(dump, []byte("ada@example.com")) {

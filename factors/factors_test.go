@@ -35,7 +35,7 @@ type rig struct {
 	opts  watchword.Options
 	store watchword.Store
 	mails chan watchword.Message
-	relay watchword.Mailer // instead of mails, if it is set before the engine runs
+	relay watchword.Mailer // replaces mails if it is set before the engine runs
 
 	mu  sync.Mutex
 	now time.Time

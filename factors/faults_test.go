@@ -15,18 +15,19 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// A fault is where the store becomes unavailable. A flow counts its attempt in one transaction and settles in the next.
+// A fault is where the store becomes unavailable. A flow counts its attempt in the first transaction and makes the
+// change in the second.
 type fault string
 
 const (
 	noFault      fault = ""
 	beforeClaim  fault = "before the claim"       // no transaction begins
-	afterClaim   fault = "after the claim"        // the second one does not begin
-	beforeCommit fault = "before the commit"      // the second one is rolled back
-	lostAnswer   fault = "answer to the commit"   // the second one is committed, and its answer is lost
-	atChallenge  fault = "at the challenge"       // the second one stops before a statement
-	atProof      fault = "at the proof"           // the same, one statement later
-	lostClaim    fault = "answer to the claim"    // the first one is committed, and its answer is lost
+	afterClaim   fault = "after the claim"        // the second does not begin
+	beforeCommit fault = "before the commit"      // the second is rolled back
+	lostAnswer   fault = "answer to the commit"   // the second is committed, but the response is lost
+	atChallenge  fault = "at the challenge"       // the second stops before a statement
+	atProof      fault = "at the proof"           // the second stops one statement later
+	lostClaim    fault = "answer to the claim"    // the first is committed, but the response is lost
 	atSession    fault = "at the changed session" // of a step-up
 )
 
@@ -120,20 +121,20 @@ func (t cutTx) ProveSession(
 	return t.Tx.ProveSession(ctx, id, methods, at, c)
 }
 
-// cutting replaces the store of the Manager by one whose calls a test can make fail.
+// cutting replaces the store of the Manager. A test can make the calls of the new store fail.
 func (r *rig) cutting() *cutStore {
 	s := &cutStore{Store: r.store.(realStore).Factors()}
 	r.Manager = factors.New(r.Engine, s, factors.Options{})
 	return s
 }
 
-// A provenWay is a kind of second factor, for a test of each. proof answers the options of a passkey, if it needs them.
+// A provenWay is a kind of second factor. proof returns a proof, and uses the options only for a passkey.
 type provenWay struct {
 	name  string
 	proof func(options []byte) factors.Proof
 }
 
-// ways returns one proof of each kind. Each works once.
+// ways returns one way for each kind of factor. Each proof works once.
 func (r *rig) ways(t *testing.T, a *account, d *device) []provenWay {
 	t.Helper()
 	r.advance(2 * totp.Period)
@@ -146,7 +147,8 @@ func (r *rig) ways(t *testing.T, a *account, d *device) []provenWay {
 	}
 }
 
-// A sign-in that loses its store has opened at most one session. Its proof works once, and the user can try again.
+// If the store fails during a sign-in, the sign-in opens at most one session. Its proof works once, and the user
+// can try again.
 //
 // MFA-10
 func TestStoreLostDuringASignInOpensNothingByHalf(t *testing.T) {
@@ -181,7 +183,7 @@ func TestStoreLostDuringASignInOpensNothingByHalf(t *testing.T) {
 				} else {
 					must(t, err)
 				}
-				// The proof does not work again, in another sign-in either.
+				// The proof does not work in another sign-in.
 				offer = r.offer(t, a)
 				request.Handle = offer.Handle
 				_, err = r.Manager.Login(t.Context(), request)
@@ -197,7 +199,7 @@ func TestStoreLostDuringASignInOpensNothingByHalf(t *testing.T) {
 	}, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 }
 
-// A step-up that loses its store has made the session fresh, or not. Its proof works once.
+// If the store fails during a step-up, the session is fresh or unchanged. The proof works once.
 //
 // MFA-10
 func TestStoreLostDuringAStepUpRaisesNothingByHalf(t *testing.T) {
@@ -246,7 +248,8 @@ func TestStoreLostDuringAStepUpRaisesNothingByHalf(t *testing.T) {
 	}, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 }
 
-// The first factor of an account that must have one is there with its session, or neither is.
+// If an account must have a factor, its first factor and the session are stored together or not
+// at all.
 //
 // MFA-10
 func TestStoreLostDuringARequiredEnrolmentLeavesNothingByHalf(t *testing.T) {
@@ -276,7 +279,7 @@ func TestStoreLostDuringARequiredEnrolmentLeavesNothingByHalf(t *testing.T) {
 			}
 			_, _, err = r.ConfirmRequired(t.Context(), request)
 			wantCode(t, err, watchword.CodeChallengeInvalid)
-			// The enrolment has used its code. The next one signs in.
+			// The enrolment has used this code, so the next code is needed.
 			_, err = r.withCode(r.challenge(t, a, phone), request.Code)
 			wantCode(t, err, watchword.CodeFactorWrong)
 			r.advance(totp.Period)

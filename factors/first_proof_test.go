@@ -9,7 +9,7 @@ import (
 )
 
 // An operator gives an account an address that a sign-up waits for. The first proof of the address deletes the
-// factors, so the sign-in of its owner asks for none.
+// factors, so the owner can sign in without a factor.
 func TestFirstProofAsksForNoDeletedFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		const email, owners = "olive@example.com", "the horse of the owner"
@@ -29,7 +29,7 @@ func TestFirstProofAsksForNoDeletedFactor(t *testing.T) {
 	}, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
 }
 
-// The same with the invitation of an account without a password.
+// The first proof is an invitation of an account without a password.
 func TestInvitationAsksForNoDeletedFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)
@@ -81,7 +81,7 @@ func TestFirstProofDeletesTheUpgradedPasskeyOfThePreviousHolder(t *testing.T) {
 	})
 }
 
-// The deletion of factors makes older challenges invalid, but not the one of the sign-in that has deleted them.
+// A sign-in that deletes factors makes older challenges invalid, but its own challenge stays valid.
 func TestInvitationThatDeletesFactorsWaitsForANewOne(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := &account{email: "ada@example.com"}

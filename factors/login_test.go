@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// The numbers are those of the tests in the specification of second factors.
+// The numbers refer to the tests in the specification of second factors.
 
 // 1, 2, 3
 func TestPasswordAloneOpensNoSessionOfAnAccountWithAFactor(t *testing.T) {
@@ -23,7 +23,7 @@ func TestPasswordAloneOpensNoSessionOfAnAccountWithAFactor(t *testing.T) {
 		if got := r.sessions(t, a); got != before {
 			t.Errorf("%d sessions, want %d", got, before)
 		}
-		// The handle is neither an access token nor a refresh token nor a link.
+		// The handle does not work as an access token, a refresh token or a link.
 		_, err := r.Authenticate(t.Context(), handle)
 		wantCode(t, err, watchword.CodeTokenInvalid)
 		_, err = r.Refresh(t.Context(), handle, phone)
@@ -32,7 +32,8 @@ func TestPasswordAloneOpensNoSessionOfAnAccountWithAFactor(t *testing.T) {
 		wantCode(t, err, watchword.CodeMailTokenInvalid)
 		_, err = r.ConfirmTOTP(t.Context(), a.who, string(handle), r.code(t, a, 0), phone)
 		wantCode(t, err, watchword.CodeChallengeInvalid)
-		// A challenge of another purpose completes no sign-in, and an invented handle neither.
+		// An invented handle completes no sign-in, and neither does a challenge with another
+		// purpose.
 		for _, other := range []watchword.Secret{"", "wwc_", handle[:len(handle)-1], "wwc_B" + handle[5:]} {
 			_, err = r.withCode(other, r.code(t, a, 0))
 			wantCode(t, err, watchword.CodeChallengeInvalid)
@@ -84,10 +85,10 @@ func TestParallelGuessesAreCountedBeforeTheyAreLookedAt(t *testing.T) {
 		if got[watchword.CodeFactorWrong] != 5 {
 			t.Errorf("second challenge: %v", got)
 		}
-		// The account has had its ten failures. The right password refunds no attempt.
+		// The account has reached ten failures. The right password does not refund an attempt.
 		_, err := r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
 		wantCode(t, err, watchword.CodeRateLimited)
-		// 13: a recovery code has a counter of its own.
+		// 13: recovery codes have a separate counter.
 		_, err = r.withRecovery(r.challenge(t, a, phone), a.codes[0])
 		must(t, err)
 	})
@@ -239,7 +240,7 @@ func TestResetPasswordKeepsTheFactor(t *testing.T) {
 	})
 }
 
-// AdmitUser, the way in for embedding programs, asks for the factor too.
+// Programs that embed the engine sign users in with AdmitUser, which also requires the factor.
 func TestAdmitUserAsksForTheFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)
@@ -283,7 +284,7 @@ func TestStoreRevealsNoSecretOfAFactor(t *testing.T) {
 	})
 }
 
-// Between the two steps, another tab may have signed in.
+// Another tab may sign in between the two steps.
 //
 // RT-16
 func TestSecondStepEndsTheSessionsOfBothCookies(t *testing.T) {

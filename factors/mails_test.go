@@ -167,7 +167,7 @@ func TestNoticesOfFactorsCostTheBudgetOfTheAccount(t *testing.T) {
 				server.want(t, "More changes to your Otter Post account", "see your account")
 			}
 		}
-		for len(r.outbox(t)) > 0 { // a mail leaves the outbox shortly after the server has it
+		for len(r.outbox(t)) > 0 { // the outbox still has a mail for a moment after the server accepted it
 			time.Sleep(5 * time.Millisecond)
 		}
 		if more := len(server.accepted); more > 0 {
@@ -176,7 +176,7 @@ func TestNoticesOfFactorsCostTheBudgetOfTheAccount(t *testing.T) {
 	})
 }
 
-// A change that fails is not mailed, and its mail is not lost with a process: both commit together.
+// A change and its mail are committed together. A failed change therefore sends no mail.
 func TestRefusedChangeIsNotMailed(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)

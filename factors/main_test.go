@@ -7,6 +7,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	passhash.LowestParamsByDefault() // hashing took a third of the time
+	passhash.LowestParamsByDefault() // with the default, a third of the time was hashing
 	m.Run()
 }

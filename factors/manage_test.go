@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// mail runs the engine until a mail of a kind has been sent.
+// mail runs the engine until a mail of a kind was sent, and returns it.
 func (r *rig) mail(t *testing.T, kind watchword.MailKind) watchword.Message {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -68,7 +68,7 @@ func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
 		a := r.signUp(t, "ada@example.com")
 		stale := a.who.User
 		r.enrol(t, a)
-		// The lock of a sign-in that has read the account before the enrolment.
+		// This is the lock of a sign-in that read the account before the enrolment.
 		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 			held, err := tx.ReplacePassword(t.Context(), stale, stale.PasswordHash)
 			if held {
@@ -80,7 +80,7 @@ func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
 	})
 }
 
-// Another sign-in has upgraded the hash since the request was authenticated.
+// After the request was authenticated, another sign-in has upgraded the hash.
 func TestPasswordOfAStepUpIsNotWrongAfterAnUpgradeOfItsHash(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.signUp(t, "ada@example.com")
@@ -109,7 +109,7 @@ func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
 		must(t, err)
 		r.enrol(t, a)
 
-		// A session whose level is lower, although it is fresh.
+		// A fresh session can have a lower level.
 		weak := a.who
 		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 			_, err := tx.(factors.Tx).ProveSession(t.Context(), weak.Session.ID, []string{"pwd"}, r.clock(),
@@ -137,8 +137,8 @@ func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
 	})
 }
 
-// An operator changes the address between the beginning and the end of an enrolment. The new owner of the account would
-// else get a factor of its previous holder.
+// An operator changes the address between the beginning and the end of an enrolment. Otherwise the new owner of the
+// account would get a factor of the previous holder.
 func TestEnrolmentEndsWithTheProofOfTheAddress(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.signUp(t, "ada@example.com")
@@ -229,7 +229,7 @@ func TestEnrolmentBelongsToItsSession(t *testing.T) {
 		if got[""] != 1 {
 			t.Errorf("confirmed twice: %v", got)
 		}
-		// The code of the enrolment is no sign-in code.
+		// The code that confirmed the enrolment does not sign in.
 		_, err = r.withCode(r.challenge(t, a, phone), code)
 		wantCode(t, err, watchword.CodeFactorWrong)
 		overview, err := r.List(t.Context(), a.who.User.ID)
@@ -290,7 +290,7 @@ func TestOperatorResetsFactors(t *testing.T) {
 	})
 }
 
-// A reset of one kind keeps the others, and ends sessions like a whole reset.
+// A reset of one kind keeps the other kinds, and ends sessions like a reset of all kinds.
 func TestOperatorResetsOneKind(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)

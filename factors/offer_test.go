@@ -27,7 +27,7 @@ type hookedStore struct {
 	watchword.Store
 	at      moment
 	change  func()
-	updates int // of the sign-in: the first one counts the attempt, and the second one inserts the challenge
+	updates int // of the sign-in: the first counts the attempt, and the second inserts the challenge
 }
 
 func (s *hookedStore) Update(ctx context.Context, fn func(watchword.Tx) error) error {
@@ -72,8 +72,8 @@ func (s lateStore) Update(ctx context.Context, fn func(factors.Tx) error) error 
 }
 
 // The statement that inserts a challenge also returns the factors. It does not wait for a
-// concurrent change, so it offers the factors that were committed before. A later sign-in with the
-// challenge is refused, because the change has outdated it.
+// concurrent change, so it offers the factors that were committed earlier. A sign-in with this
+// challenge is then refused, because the change makes it invalid.
 func TestChallengeOfFactorsThatChangeAtTheSameTimeIsInvalid(t *testing.T) {
 	changes := map[string]func(*rig, *testing.T, *account) func(*factors.Manager){
 		"added":   (*rig).preparedAddition,
@@ -119,7 +119,8 @@ func (r *rig) preparedRemoval(t *testing.T, a *account) func(*factors.Manager) {
 	return func(m *factors.Manager) { must(t, m.Remove(t.Context(), a.who, key.ID, laptop)) }
 }
 
-// challengeDuring sends the password while a change of factors is committed, and then the right code.
+// challengeDuring sends the password while a change of factors is committed. Then it sends the right
+// code.
 func (r *rig) challengeDuring(t *testing.T, a *account, at moment, change func(*factors.Manager)) {
 	t.Helper()
 	before := r.methods(t, r.Engine, a)
@@ -158,7 +159,7 @@ func (r *rig) challengeDuring(t *testing.T, a *account, at moment, change func(*
 	must(t, err)
 }
 
-// methods returns the completed challenge of a sign-in on an engine.
+// methods signs in with the password on an engine, and returns the completed challenge.
 func (r *rig) methods(t *testing.T, engine *watchword.Engine, a *account) *watchword.ChallengeOffer {
 	t.Helper()
 	_, err := engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: phone})

@@ -16,11 +16,11 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// Hostile responses of browsers and authenticators. The numbers are those of the tests in the
+// Hostile responses of browsers and authenticators. The numbers refer to the tests in the
 // specification of second factors.
 
-// signed returns a copy of an assertion whose client data and authenticator data were edited, with
-// a right signature of the device.
+// signed returns an edited copy of an assertion, with a right signature of the device. edit
+// changes the client data and the authenticator data.
 func (d *device) signed(t *testing.T, response []byte, edit func(client map[string]any, auth []byte)) []byte {
 	t.Helper()
 	var whole map[string]any
@@ -201,7 +201,7 @@ func TestCeremonyWorksOnceAndForItsPurpose(t *testing.T) {
 			t.Errorf("in parallel: %v, %d sessions", got, r.sessions(t, a)-before)
 		}
 
-		// Responses to other ceremonies, and ceremonies with the response to another.
+		// Responses to a different ceremony are refused.
 		offer := r.offer(t, a)
 		stepUp, err := r.StepUpOptions(t.Context(), a.who)
 		must(t, err)
@@ -302,7 +302,7 @@ func TestPasskeyOfAnotherAccountOpensNoSession(t *testing.T) {
 		_, err = r.withPasskey(t, offer.Handle, theirs.use(t, offer.Passkey))
 		wantCode(t, err, watchword.CodeFactorWrong)
 
-		// The credential id of the victim is taken, also in another account.
+		// The credential id of the victim can't be added to another account.
 		copied := *theirs
 		copied.key.ID = own.key.ID
 		begun, err := r.BeginPasskey(t.Context(), attacker.who, false)

@@ -61,8 +61,8 @@ func TestUpgradedPasskeyIsAskedForAfterItsFirstVerifiedUse(t *testing.T) {
 	})
 }
 
-// The first verified use of an upgraded passkey is the addition of a first factor. The response to a sign-in has no
-// recovery codes, so the next addition shows them. MFA-3
+// The first verified use of an upgraded passkey turns it into the first factor. The response to a sign-in has no
+// recovery codes, so the next added factor creates them. MFA-3
 func TestFirstUseOfAnUpgradedPasskeyTurnsTwoStepSignInOn(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		for _, use := range []string{"sign-in", "step-up"} {
@@ -117,11 +117,11 @@ func TestUnverifiedPasskeyIsOnlyASecondFactor(t *testing.T) {
 		must(t, err)
 		wantMethods(t, in, "pwd", "hwk", "mfa")
 
-		// A thief sets a PIN on the security key. The passkey does not count alone yet.
+		// A thief sets a PIN on the security key. The passkey alone is not enough yet.
 		d.auth.Options.UserNotVerified = false
 		_, err = r.alone(t, d)
 		wantCode(t, err, watchword.CodeInvalidCredentials)
-		// Its owner uses the PIN beside the password first.
+		// First the owner signs in with the password and the PIN.
 		offer = r.offer(t, a)
 		_, err = r.withPasskey(t, offer.Handle, d.use(t, offer.Passkey))
 		must(t, err)
@@ -157,7 +157,8 @@ func TestPasskeyStepsUp(t *testing.T) {
 		proof.Passkey = d.use(t, begun.Options)
 		_, _, err = r.StepUp(t.Context(), r.identity(t, in), proof)
 		wantCode(t, err, watchword.CodeChallengeInvalid)
-		// A session that a passkey alone has opened is not renewed by possession alone.
+		// If a passkey alone opened the session, a step-up needs a passkey that verifies the
+		// user.
 		d.auth.Options.UserNotVerified = true
 		begun, err = r.StepUpOptions(t.Context(), r.identity(t, in))
 		must(t, err)
@@ -244,7 +245,8 @@ func TestPasskeysAreNamedLimitedAndRemoved(t *testing.T) {
 	})
 }
 
-// removeAll removes factors. A removal outdates the access token, so it signs in again by a refresh.
+// removeAll removes factors. A removal outdates the access token, so removeAll refreshes the
+// session.
 func (r *rig) removeAll(t *testing.T, a *account, all []factors.Factor) watchword.Identity {
 	t.Helper()
 	for _, f := range all {

@@ -22,8 +22,8 @@ type device struct {
 	key   virtualwebauthn.Credential
 }
 
-// fullKey returns a P-256 passkey. The virtual authenticator drops leading zeros of coordinates, and
-// the encoding of about one key in a hundred is then invalid.
+// fullKey returns a P-256 passkey. The virtual authenticator drops leading zeros of coordinates,
+// which makes the encoding of about one key in a hundred invalid.
 func fullKey() virtualwebauthn.Credential {
 	for {
 		key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
@@ -134,7 +134,7 @@ func TestPasskeyCompletesASignIn(t *testing.T) {
 		wantMethods(t, in, "pwd", "hwk", "uv", "mfa")
 		r.identity(t, in)
 
-		// A recovery code works beside it.
+		// A recovery code works instead of the passkey.
 		_, err = r.withRecovery(r.offer(t, a).Handle, a.codes[0])
 		must(t, err)
 	})

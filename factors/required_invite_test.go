@@ -26,7 +26,7 @@ func (r *rig) invite(t *testing.T, email string) (handle, token watchword.Secret
 	return refusal.Challenge.Handle, token
 }
 
-// confirmRequired adds an app to a waiting sign-in.
+// enrolRequired adds an app to a waiting sign-in.
 func (r *rig) enrolRequired(t *testing.T, a *account, handle watchword.Secret) {
 	t.Helper()
 	begun, err := r.BeginRequired(t.Context(), handle, "")
@@ -40,7 +40,8 @@ func (r *rig) enrolRequired(t *testing.T, a *account, handle watchword.Secret) {
 	r.advance(totp.Period)
 }
 
-// The invitation commits its password and its proof, and it is used up, before the session waits for the factor.
+// The invitation is used up, and its password and proof of the address are committed, before the sign-in waits
+// for the factor.
 //
 // MFA-3
 func TestInvitationWaitsForItsFactor(t *testing.T) {
@@ -66,7 +67,7 @@ func TestInvitationWaitsForItsFactor(t *testing.T) {
 	}, requireFactors)
 }
 
-// A user who leaves the enrolment of an invitation continues with the password.
+// A user who abandons the enrolment after an invitation can continue with the password.
 func TestAbandonedEnrolmentOfAnInvitationContinuesAtTheSignIn(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := &account{email: "ada@example.com"}
@@ -108,7 +109,7 @@ func TestLastRequiredFactorCanNotBeRemoved(t *testing.T) {
 	}, requireFactors)
 }
 
-// signInAgain signs in with password and app, for an access token from after a removal.
+// signInAgain signs in with password and app, because a removal has outdated the access token.
 func (r *rig) signInAgain(t *testing.T, a *account) *watchword.SignIn {
 	t.Helper()
 	in, err := r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))

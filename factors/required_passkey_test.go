@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// confirmRequired answers the options of a creation with the passkey of a device.
+// confirmRequired creates a passkey on a device for the options, and confirms the enrolment.
 func (r *rig) confirmRequired(
 	t *testing.T, handle watchword.Secret, begun factors.Ceremony, d *device,
 ) (factors.Confirmation, *watchword.SignIn, error) {
@@ -59,7 +59,8 @@ func TestRequiredFactorCanBeAPasskey(t *testing.T) {
 	}, requireFactors)
 }
 
-// A creation belongs to one sign-in, or to one session. No other handle, and no session, completes it.
+// A creation belongs to one sign-in or to one session. Other handles and other sessions can't complete
+// it.
 func TestRequiredPasskeyIsBoundToItsSignIn(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		ada, bob, d := &account{email: "ada@example.com"}, &account{email: "bob@example.com"}, newDevice()
@@ -73,7 +74,7 @@ func TestRequiredPasskeyIsBoundToItsSignIn(t *testing.T) {
 			_, _, err = r.confirmRequired(t, handle, begun, d)
 			wantCode(t, err, watchword.CodeChallengeInvalid)
 		}
-		// The two kinds of enrolment are two purposes.
+		// The two kinds of enrolment have different purposes.
 		_, _, err = r.ConfirmRequired(t.Context(), factors.RequiredRequest{
 			Handle: first, ID: string(begun.ID), Code: "123456", Client: laptop})
 		wantCode(t, err, watchword.CodeChallengeInvalid)

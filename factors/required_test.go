@@ -76,7 +76,7 @@ func TestRequiredFactorIsEnrolledBeforeTheFirstSession(t *testing.T) {
 			t.Errorf("%+v, %+v", a.who, done.Factor)
 		}
 		_, err = r.withCode(r.challenge(t, a, phone), right)
-		wantCode(t, err, watchword.CodeFactorWrong) // the enrolment has used this code
+		wantCode(t, err, watchword.CodeFactorWrong) // the enrolment has used this code already
 	}, requireFactors)
 }
 
@@ -149,7 +149,7 @@ func TestSignUpWaitsForItsFactor(t *testing.T) {
 	}, requireFactors)
 }
 
-// An account with another role, or with a factor from before, is not asked to enrol.
+// An account without the role, or with an earlier factor, does not have to enrol.
 func TestRequiredFactorCanDependOnARole(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		r.newUser(t, "staff@example.com", "staff")
@@ -175,8 +175,8 @@ func TestRequiredFactorNeedsMailedProofs(t *testing.T) {
 	}
 }
 
-// An account with a factor changes its password, its address and deletes itself only in a fresh
-// session of both factors. A password alone never makes such a session fresh.
+// If an account has a factor, only a fresh session with both factors can change its password or
+// address, or delete it. A password alone never makes such a session fresh.
 func TestChangesOfAnAccountWithAFactorNeedAFreshSession(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)

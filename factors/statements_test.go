@@ -23,13 +23,13 @@ import (
 
 // The statements that a sign-in runs, as PostgreSQL logs them. docs/factors.md lists them.
 
-// A sign-in with a factor may run this many statements more than one without.
+// The number of additional statements that a sign-in with a factor may run.
 const moreStatements = 8
 
-// The statements of a sign-in without a factor. There were as many before factors existed.
+// The number of statements of a sign-in without a factor. Factors did not increase it.
 const plainStatements = 11
 
-// The statements are those of requests to the API. They include what the server reads for the methods in the response.
+// The test counts the statements of API requests, including the reads for the methods in the response.
 func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.New(t, "fsync = off", "log_statement = all", "logging_collector = on", "log_filename = 'all.log'",
@@ -68,7 +68,7 @@ func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 	}
 }
 
-// The public metadata is part of the statement that rotates.
+// The statement that rotates also reads the public metadata.
 func (r *rig) wantOneStatementOfARefresh(t *testing.T, log *statementLog, a *account) {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: laptop})
@@ -86,8 +86,8 @@ func (r *rig) wantOneStatementOfARefresh(t *testing.T, log *statementLog, a *acc
 	}
 }
 
-// passkeyStatements returns the statements of the password of an account with a passkey, of the second step with it,
-// and of a sign-in with a passkey alone.
+// passkeyStatements returns the statements of three requests: the password of an account with a passkey, the second
+// step with the passkey, and a sign-in with the passkey alone.
 func (r *rig) passkeyStatements(t *testing.T, log *statementLog, api *apiClient) (first, second, alone []string) {
 	t.Helper()
 	a, d := r.signUp(t, "bob@example.com"), newDevice()
@@ -181,7 +181,7 @@ func newStatementLog(t *testing.T, url string) *statementLog {
 	return &statementLog{conn: conn}
 }
 
-// mark forgets the statements until now.
+// mark drops the statements so far.
 func (l *statementLog) mark(t *testing.T) { _ = l.since(t) }
 
 var statement = regexp.MustCompile(`~~LOG:  (?:execute [^:]*|statement): ([^~]*)`)
@@ -208,8 +208,8 @@ func (l *statementLog) since(t *testing.T) (all []string) {
 	return all
 }
 
-// fewest runs a flow several times, and returns the shortest list of its statements: the others
-// have statements of the background.
+// fewest runs a flow several times and returns the shortest list of statements, because longer
+// lists include statements of background work.
 func (l *statementLog) fewest(t *testing.T, flow func()) (least []string) {
 	t.Helper()
 	for i := range 5 {

@@ -165,7 +165,7 @@ func (w *walk) addKey(p *person, k *key, done factors.Confirmation, verified boo
 	p.keys = append(p.keys, k)
 }
 
-// remove removes a factor, perhaps of somebody else.
+// remove removes a factor, perhaps of another account.
 func (w *walk) remove(p *person) {
 	s, who := w.who(p)
 	if s == nil {
@@ -195,7 +195,7 @@ func (w *walk) remove(p *person) {
 	may := owner == p && p.fresh(s, w.clock()) && !last && (way || !alone)
 	err := w.Remove(w.Context(), who, id, laptop)
 	if !way && !alone {
-		may = err == nil // an app is no way in; the store may refuse it all the same
+		may = err == nil // an app is not a way to sign in, but the store may still refuse
 	}
 	if !w.allowed("remove", err, may) {
 		return
@@ -208,11 +208,10 @@ func (w *walk) remove(p *person) {
 		p.lost()
 		s.weaken()
 	}
-	w.renew(p, s) // its access token was outdated
+	w.renew(p, s) // the removal outdated its access token
 }
 
-// weaken removes what a session has proven with factors that are gone. The session keeps its first
-// proof.
+// weaken drops all proofs of a session except the first, because the factors were removed.
 func (s *opened) weaken() {
 	first := slices.DeleteFunc(slices.Clone(s.proofs), func(m string) bool { return m != "pwd" && m != "ext" })
 	if len(first) == 0 {
@@ -221,7 +220,8 @@ func (s *opened) weaken() {
 	s.proofs, s.verified, s.ever = first, false, false
 }
 
-// gets stores the recovery codes of an added factor. An account that has codes keeps them.
+// gets stores the recovery codes of an added factor. An account that already has codes gets no
+// new codes.
 func (p *person) gets(t *testing.T, codes []watchword.Secret) {
 	t.Helper()
 	if (len(p.codes) == 0) != (len(codes) == 10) {
@@ -363,7 +363,8 @@ func (w *walk) resetDone(p *person) {
 	w.count("operator's reset", nil)
 }
 
-// address changes the address. The old one undoes it, after factors may have changed.
+// address changes the address. Perhaps the link to the old address then undoes the change,
+// after factors were added.
 func (w *walk) address(p *person) {
 	s, who := w.who(p)
 	if s == nil || p.password == "" || !p.verified || p.external {
@@ -392,7 +393,7 @@ func (w *walk) address(p *person) {
 	w.count("undo", nil)
 	p.email, p.apps, p.keys = old, apps, keys
 	if !slices.Equal(codes, p.codes) {
-		p.lost() // they came with a first factor after the change
+		p.lost() // a first factor after the change created these codes
 	}
 	p.changed()
 	p.end(nil)

@@ -18,7 +18,7 @@ import (
 
 // The flows of a walk that open sessions, and those that use them.
 
-// claimOf returns a claim of a token, unverified.
+// claimOf returns a claim of a token, without verifying the token.
 func claimOf(t *testing.T, token watchword.Secret, name string) string {
 	t.Helper()
 	part := strings.Split(string(token), ".")
@@ -67,7 +67,7 @@ func (w *walk) flow() (string, func()) {
 		if at -= c.weight; at < 0 {
 			return c.name + " of " + p.email, func() {
 				if strings.HasPrefix(c.name, "enrol") || c.name == "remove" || c.name == "recovery codes" {
-					w.stepUp(p) // these need a fresh session
+					w.stepUp(p) // the flows below need a fresh session
 				}
 				c.flow(p)
 			}
@@ -76,7 +76,7 @@ func (w *walk) flow() (string, func()) {
 	panic("no flow")
 }
 
-// newPerson creates an account in one of the ways that exist.
+// newPerson creates an account in one of the possible ways.
 func (w *walk) newPerson() {
 	p := &person{email: fmt.Sprintf("u%d.%d@example.com", w.n, w.did["all"]), password: password,
 		live: map[watchword.SessionID]*opened{}}
@@ -182,7 +182,7 @@ func (w *walk) renew(p *person, s *opened) {
 func (w *walk) password(p *person) {
 	client, device := laptop, one(w, p.devices)
 	owner := p
-	if w.rnd.IntN(5) == 0 { // the browser of somebody else
+	if w.rnd.IntN(5) == 0 { // another user's browser
 		owner = one(w, w.people)
 		device = one(w, owner.devices)
 	}
@@ -286,7 +286,7 @@ func (w *walk) allowed(flow string, err error, may bool) bool {
 	return err == nil && may
 }
 
-// alone signs in with a passkey, perhaps with a response that was used.
+// alone signs in with a passkey, perhaps with a used response.
 func (w *walk) alone(p *person) {
 	k := one(w, p.keys)
 	if k == nil {
@@ -309,7 +309,7 @@ func (w *walk) alone(p *person) {
 	w.allowed("passkey alone, again", err, false)
 }
 
-// waits returns a sign-in that waits, most of the time one that can go on.
+// waits returns a waiting sign-in, which most of the time can be completed.
 func (w *walk) waits(p *person, enrols bool) *step {
 	last := p.waiting[max(0, len(p.waiting)-4):]
 	if w.rnd.IntN(5) == 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// The model of a random walk. It knows what every session has proven and what opens the next one. It shares no rule
-// with the engine: levels are numbers here, and each flow says which sessions it ends.
+// The model of a random walk. It knows the proofs of every session and which proofs open the next session. It
+// shares no rule with the engine: levels are numbers here, and each flow states which sessions it ends.
 
 // A person is an account as the model knows it.
 type person struct {
@@ -30,7 +30,7 @@ type person struct {
 	gone    []*opened
 	waiting []*step
 	devices []*browser
-	epoch   int // grows with each change of factors: challenges and remembered browsers from before are invalid
+	epoch   int // grows with each change of factors, which makes earlier challenges and remembered browsers invalid
 	secrets int // grows with each change of the password, which has the same effect
 }
 
@@ -50,17 +50,17 @@ type key struct {
 	unproven bool   // from an automatic upgrade, and not used yet
 }
 
-// An opened session, with the proofs that its user has given.
+// An opened is a session, with the proofs that its user has given.
 type opened struct {
 	in       *watchword.SignIn
 	access   watchword.Secret
 	proofs   []string // pwd, ext, mfa (of the application), otp, key, recovery, device
 	verified bool     // the last proof was a passkey that has verified its user
-	ever     bool     // one of the proofs was
+	ever     bool     // one of the proofs was a passkey that has verified its user
 	at       time.Time
 }
 
-// A step is a sign-in that waits for a factor, or for the first one.
+// A step is a sign-in that waits for a factor, or for the enrolment of the first factor.
 type step struct {
 	handle  watchword.Secret
 	passkey []byte
@@ -74,7 +74,7 @@ type step struct {
 	begun   []*begun
 }
 
-// A begun enrolment of an app.
+// A begun is an enrolment of an app that has begun.
 type begun struct {
 	id     string
 	secret []byte
@@ -83,7 +83,7 @@ type begun struct {
 	done   bool
 }
 
-// A browser that was remembered.
+// A browser is a remembered browser.
 type browser struct {
 	token   watchword.Secret
 	epoch   int
@@ -92,7 +92,7 @@ type browser struct {
 	gone    bool
 }
 
-// A given proof, and what the model knows about it.
+// A given is a presented proof, with the knowledge of the model about it.
 type given struct {
 	name     string
 	right    bool
@@ -166,7 +166,7 @@ func (p *person) end(except *opened) {
 	}
 }
 
-// changed records a change of factors, and setPassword one of the password.
+// changed records a change of factors. setPassword records a change of the password.
 func (p *person) changed() { p.epoch++ }
 
 func (p *person) setPassword(next watchword.Secret) { p.password, p.secrets = next, p.secrets+1 }
@@ -192,8 +192,8 @@ func (p *person) expect(required bool, proofs []string, verified, device bool) w
 	return ""
 }
 
-// accepts reports whether an app accepts a code at now, and for which step: the highest one that was not used. Digits
-// that were used at most two steps before are refused, because steps can share them.
+// accepts reports whether an app accepts a code at now, and for which step: the highest one that was not used.
+// Digits that were used at most two steps before are refused, because two steps can have the same digits.
 func (a *app) accepts(code watchword.Secret, now time.Time) (int64, bool) {
 	for s := totp.Step(now) + 1; s >= totp.Step(now)-1; s-- {
 		own, err := totp.Code(a.secret, s)

@@ -8,9 +8,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// The second factors that a walk presents: right, wrong, used, and those of somebody else.
+// The second factors that a walk presents: right, wrong, used, or of another user.
 
-// touch lets the authenticator count, and perhaps not verify its user, for the next response.
+// touch usually increases the counter of the authenticator, and chooses whether the next
+// response verifies the user.
 func (w *walk) touch(k *key) (verified bool) {
 	if w.rnd.IntN(8) > 0 {
 		k.device.key.Counter++
@@ -26,7 +27,8 @@ func (k *key) counts() bool {
 	return c > k.counter || c == 0 && k.counter == 0
 }
 
-// accepted records the use of a passkey in a session. For a second step, it is nil: the account has a factor already.
+// accepted records the use of a passkey in a session. For a second step, in is nil, because the account already has
+// a factor.
 func (w *walk) accepted(p *person, k *key, verified bool, in *opened) {
 	k.counter = k.device.key.Counter
 	if verified {
@@ -41,18 +43,18 @@ func (w *walk) accepted(p *person, k *key, verified bool, in *opened) {
 	}
 }
 
-// proof chooses a second factor for a session, or for a second step (nil), right or wrong. options are those of a
-// passkey's ceremony.
+// proof chooses a right or wrong second factor, for a session or for a second step (nil). options returns the
+// options of a passkey's ceremony.
 func (w *walk) proof(p *person, in *opened, options func() []byte) (factors.Proof, given) {
 	other := one(w, w.people)
 	switch w.rnd.IntN(10) {
-	case 0, 1: // somebody else's code, or one that was used
+	case 0, 1: // a code of another user, or a used code
 		if a := one(w, other.apps); a != nil && other != p {
 			code, _ := totp.Code(a.secret, totp.Step(w.clock()))
 			return w.code(p, watchword.Secret(code))
 		}
 		return w.code(p, one(w, p.spent))
-	case 2, 3: // a recovery code, perhaps of somebody else
+	case 2, 3: // a recovery code, perhaps of another user
 		code, owner := one(w, p.codes), p
 		if w.rnd.IntN(4) == 0 {
 			code, owner = one(w, other.codes), other

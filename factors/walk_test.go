@@ -25,9 +25,9 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// A walk is a random sequence of flows on one service, with right, wrong and used proofs. After each flow, the sessions
-// in the store are compared with the model (walk_model_test.go). Each session has the factor that was due, and no
-// level above its proofs. Sessions that a flow ends are gone.
+// A walk is a random sequence of flows on one service, with right, wrong and used proofs. After each flow, the
+// sessions in the store are compared with the model (walk_model_test.go). Each session must have the required
+// factor, and no level above its proofs. Sessions that a flow ended must not exist.
 
 // walkSteps is the length of a walk.
 const walkSteps = 150
@@ -219,7 +219,7 @@ func (w *walk) note(format string, args ...any) {
 	w.log[len(w.log)-1] += fmt.Sprintf(" "+format, args...)
 }
 
-// count counts outcomes, to show that a walk reaches what it should.
+// count counts outcomes, to show which flows a walk has covered.
 func (w *walk) count(name string, err error) {
 	if err != nil {
 		name += " " + string(watchword.CodeOf(err))
@@ -228,7 +228,7 @@ func (w *walk) count(name string, err error) {
 	w.note("→ %s", name)
 }
 
-// want compares a refusal with that of the model.
+// want compares a refusal with the refusal that the model expects.
 func (w *walk) want(flow string, err error, want watchword.Code) bool {
 	w.Helper()
 	w.count(flow, err)
@@ -307,7 +307,7 @@ func (w *walk) open(p *person, in *watchword.SignIn, proofs []string, verified b
 	return s
 }
 
-// token checks that the access token of a session says no more than its user has proven.
+// token checks that the access token of a session does not claim more than its user has proven.
 func (w *walk) token(p *person, s *opened) {
 	w.Helper()
 	acr := claimOf(w.T, s.access, "acr")

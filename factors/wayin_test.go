@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// withoutPassword returns a signed-in account that has no password, as one that a company's directory signs in.
+// withoutPassword returns a signed-in account without a password, like the accounts of a company's directory.
 func (r *rig) withoutPassword(t *testing.T, email string) *account {
 	t.Helper()
 	user, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email})
@@ -31,7 +31,7 @@ func TestLastWayInIsNotRemoved(t *testing.T) {
 		first := r.addPasskey(t, a, d).Factor
 		wantCode(t, r.Remove(t.Context(), a.who, first.ID, laptop), watchword.CodeLastWayIn)
 
-		// A security key that verifies no user is only a second factor.
+		// A security key that does not verify the user is only a second factor.
 		plain := newDevice()
 		plain.auth.Options.UserNotVerified = true
 		key := r.addPasskey(t, a, plain).Factor
@@ -65,7 +65,7 @@ func TestOneOfTwoParallelRemovalsKeepsTheLastWayIn(t *testing.T) {
 	})
 }
 
-// With a password, every factor can go.
+// If the account has a password, every factor can be removed.
 func TestPasswordIsAWayInBesideThePasskey(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.signUp(t, "ada@example.com")
@@ -74,8 +74,8 @@ func TestPasswordIsAWayInBesideThePasskey(t *testing.T) {
 	})
 }
 
-// A provider that is no longer offered has no button, so its identity can't take the place of the
-// last passkey.
+// A provider that is no longer offered has no button, so its identity can't replace the last
+// passkey.
 func TestPasskeyIsKeptBesideAnIdentityOfARemovedProvider(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withoutPassword(t, "ada@example.com")

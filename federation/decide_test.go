@@ -24,7 +24,8 @@ var (
 // F shortens the rows of the table.
 type F = federation.Given
 
-// The table of the specification, and every combination that it leaves open.
+// The test has the table of the specification, and every combination that the table does not
+// list.
 func TestDecideIdentityFollowsTheTable(t *testing.T) {
 	t.Parallel()
 	const signIn, link, verify, stepUp = "signin", "link", "verify", "stepup"
@@ -96,8 +97,8 @@ func TestDecideIdentityFollowsTheTable(t *testing.T) {
 	}
 }
 
-// No combination of facts lets an address alone open or change a proven account, unless the operator
-// has chosen so and the provider vouches for the address.
+// In no combination does an address alone open or change a proven account, except if the operator
+// allows it and the provider vouches for the address.
 func TestAnAddressAloneOpensNoProvenAccount(t *testing.T) {
 	t.Parallel()
 	yes := []bool{false, true}
@@ -181,7 +182,8 @@ func TestMethodsOfAProviderCountOnlyIfTrusted(t *testing.T) {
 	}
 }
 
-// Only values that every provider defines as several factors count. Each provider has values of its own.
+// A class counts only if every provider defines it as several factors. Providers also have their own
+// values.
 func TestClassOfAProviderCountsOnlyIfItsMeaningIsFixed(t *testing.T) {
 	t.Parallel()
 	const refeds = "https://refeds.org/profile/mfa"

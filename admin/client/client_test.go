@@ -23,11 +23,11 @@ const (
 	user    = "0197f0c8-0000-7000-8000-000000000001"
 )
 
-// A stub gives each request the next response, and repeats the last one.
+// A stub sends the next response to each request, and repeats the last response.
 type stub struct {
 	url   string
 	mu    sync.Mutex
-	asked []*http.Request // with a read body
+	asked []*http.Request // their bodies have been read
 	body  []string
 }
 
@@ -86,7 +86,8 @@ func answer(status int, body string, header ...string) http.HandlerFunc {
 	}
 }
 
-// cut ends the connection without a response, half within one, and never holds the request.
+// cut closes the connection without a response. half closes it within the response. never sends
+// no response.
 func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 func half(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Length", "100")
@@ -96,7 +97,7 @@ func half(w http.ResponseWriter, _ *http.Request) {
 }
 func never(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// counting counts the attempts. A server sees fewer requests if one ends before it arrives.
+// counting counts the attempts, because an aborted request may not arrive at the server.
 type counting struct{ atomic.Int32 }
 
 func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {

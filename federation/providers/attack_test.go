@@ -82,7 +82,7 @@ func (p page) goes(t *testing.T, to string) {
 	}
 }
 
-// fails checks that a response leads to the sign-in page with a code.
+// fails checks that a response redirects to the sign-in page with an error code.
 func (p page) fails(t *testing.T, code watchword.Code) { t.Helper(); p.failsOn(t, "/login", code) }
 
 func (p page) failsOn(t *testing.T, path string, code watchword.Code) {
@@ -94,7 +94,8 @@ func (p page) failsOn(t *testing.T, path string, code watchword.Code) {
 	}
 }
 
-// Somebody signs up with the address of the victim and waits. The victim comes by a provider.
+// A squatter signs up with the address of the victim and waits. Later the victim signs in with
+// a provider.
 //
 // SW-1, SW-2
 func TestSquatterLosesEverythingAtTheFirstProof(t *testing.T) {
@@ -102,7 +103,8 @@ func TestSquatterLosesEverythingAtTheFirstProof(t *testing.T) {
 		squatter := newBrowser(t)
 		access := squatter.register(s, "ada@example.com")
 		link := string(s.mail(t, watchword.MailVerify).Token)
-		// An identity can't be connected to an address that is not proven. A row from elsewhere has to go.
+		// An identity can't be linked to an account with an unproven address. If there is such a row
+		// anyway, the first proof must delete it.
 		if p := squatter.call(s, "POST", "/identities/acme", nil, access); p.StatusCode != 403 {
 			t.Errorf("link to an unproven account: %d %s", p.StatusCode, p.text)
 		}
@@ -166,7 +168,8 @@ func TestUnvouchedAddressRevealsNoAccount(t *testing.T) {
 		}
 		s.mail(t, watchword.MailSignupExisting)
 
-		// The owner of the free address completes it with the link and the same identity.
+		// The owner of the free address completes the sign-up with the link and the same
+		// identity.
 		token := string(s.mail(t, watchword.MailVerify).Token)
 		s.acme.as("mallory", "bob@example.com", false)
 		other := newBrowser(t)
@@ -192,7 +195,7 @@ func (b *browser) through(s *site, token string) string {
 	return b.leave(s, b.post(s.url+"/verify", url.Values{"token": {token}, "action": {"provider:acme"}}))
 }
 
-// leave follows the page that leads to the provider.
+// leave follows the button to the provider.
 func (b *browser) leave(s *site, p page) string {
 	b.t.Helper()
 	_, after, found := strings.Cut(p.text, `class="button" href="`)
@@ -220,13 +223,13 @@ func TestProvenAccountIsLinkedAfterASignInToIt(t *testing.T) {
 			}
 			return b
 		}
-		// Another user signs in in this browser.
+		// A different user signs in in this browser.
 		b := begin()
 		b.post(s.url+"/login", url.Values{"email": {"bob@example.com"}, "password": {password}}).goes(t, "/account")
 		if len(s.identities(t, "ada@example.com"))+len(s.identities(t, "bob@example.com")) != 0 {
 			t.Fatal("the identity was linked to an account of another user")
 		}
-		// A wrong password does not link it. The right one does.
+		// A wrong password does not link the identity. The right password does.
 		b = begin()
 		wrong := url.Values{"email": {"ada@example.com"}, "password": {"wrong"}}
 		if p := b.post(s.url+"/login", wrong); p.StatusCode != 401 {
@@ -271,7 +274,7 @@ func TestFrontEndCompletesALinkByItsOwnSignIn(t *testing.T) {
 		}
 		b = newBrowser(t)
 		b.get(b.toCallback(s, "acme", query)).goes(t, app)
-		// A foreign target is dropped at the start.
+		// The start ignores a return_to at another site.
 		b = newBrowser(t)
 		b.get(b.toCallback(s, "acme", "?return_to=https%3A%2F%2Fevil.example%2F")).goes(t, "/account")
 	})
@@ -293,7 +296,7 @@ func TestLinkFromTheAccountPage(t *testing.T) {
 		if all := s.identities(t, "ada@example.com"); len(all) != 1 || all[0].Email != "else@example.net" {
 			t.Fatalf("identities: %+v", all)
 		}
-		// The identity of another account is not moved.
+		// An identity that is linked to another account is not moved.
 		other, _ := s.proven(t, "bob@example.com")
 		other.post(s.url+"/login", url.Values{"email": {"bob@example.com"}, "password": {password}})
 		if p := other.get(connect(other)); !strings.Contains(p.location(), "code=IDENTITY_TAKEN") {
@@ -348,7 +351,8 @@ func TestOnlyWayToSignInIsNotDisconnected(t *testing.T) {
 		if sum := <-codes + <-codes; sum != 200+409 {
 			t.Errorf("the sum of the statuses is %d", sum)
 		}
-		// An account without a password can be deleted, after a fresh sign-in. Its identity is free again.
+		// After a fresh sign-in, an account without a password can be deleted. Its identity can then be
+		// linked again.
 		old, _ := b.me(s)
 		if p := b.call(s, "DELETE", "/me", map[string]any{"password": ""}, access); p.StatusCode != 200 {
 			t.Fatalf("delete: %d %s", p.StatusCode, p.text)
@@ -362,7 +366,8 @@ func TestOnlyWayToSignInIsNotDisconnected(t *testing.T) {
 	})
 }
 
-// A session that was proven long ago, such as one on a borrowed computer, changes no way to sign in.
+// A session whose last proof is old, such as a forgotten session on a borrowed computer, can't
+// change the ways to sign in.
 func TestConnectingAndDisconnectingNeedAFreshSession(t *testing.T) {
 	var forward [2]atomic.Int64
 	for i, store := range stores {

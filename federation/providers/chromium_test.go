@@ -25,13 +25,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
-// The way to a provider and back in a real Chromium. The provider is another site: 127.0.0.1 instead of
-// localhost or a name. `make browsers` runs these tests; short forms without a browser are in the other
-// files.
+// Sign-ins with a provider in a real Chromium. The provider is a different site: 127.0.0.1 instead of
+// localhost or a name. `make browsers` runs these tests. The other files have shorter tests without a
+// browser.
 
 var theChromium browsertest.Chromium
 
-// A tab acts as a user does.
+// A tab is a browser tab that acts like a user.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
@@ -192,7 +192,7 @@ func TestChromiumCancelAndBackLeadToAnotherTry(t *testing.T) {
 	b.shows("Acme did not complete the sign-in.")
 	b.press("Continue with Acme")
 	b.shows("Allow")
-	// The back button leads to the sign-in page, which still works.
+	// The back button returns to the sign-in page, which still works.
 	b.back()
 	b.shows("Continue with Acme")
 	b.press("Continue with Acme")
@@ -204,7 +204,8 @@ func TestChromiumCancelAndBackLeadToAnotherTry(t *testing.T) {
 			t.Errorf("the history has %s", address)
 		}
 	}
-	// After the sign-in, back leads to the page of the provider, whose form is used up.
+	// After the sign-in, the back button returns to the page of the provider, whose form was
+	// already used.
 	b.back()
 	b.shows("Allow")
 	b.press("Allow")
@@ -235,14 +236,14 @@ func TestChromiumAttemptExpiresAfterTenMinutes(t *testing.T) {
 		all[0].SameSite != network.CookieSameSiteLax {
 		t.Errorf("the cookie lives %s: %+v", life, all[0])
 	}
-	// The clock of the server is ahead, as if the browser had kept the cookie.
+	// The clock of the server is advanced, as if the browser had kept the cookie too long.
 	forward.Store(int64(11 * time.Minute))
 	const expired = "The sign-in with Acme took too long, or began in another browser. Start again."
 	b.press("Allow")
 	b.shows(expired)
 	// The browser has deleted the cookie.
 	forward.Store(0)
-	browsertest.Command(t, b.ctx, network.ClearBrowserCookies, struct{}{}) // also of the provider
+	browsertest.Command(t, b.ctx, network.ClearBrowserCookies, struct{}{}) // including the provider's
 	b.toAcme(s)
 	browsertest.Command(t, b.ctx, network.DeleteCookies, network.DeleteCookiesParams{
 		Name: b.attempts(s)[0].Name, URL: s.url})
@@ -252,7 +253,7 @@ func TestChromiumAttemptExpiresAfterTenMinutes(t *testing.T) {
 	b.shows(signedInAs) // the provider remembers the user
 }
 
-// arrivals collects the cookies of requests to the callback, by method.
+// arrivals collects the methods and cookies of requests to the callback.
 type arrivals struct {
 	mu  sync.Mutex
 	all []string
@@ -279,11 +280,11 @@ func (a *arrivals) take() (all []string) {
 	return all
 }
 
-// appleSecret has the form of a finished client secret of Apple. It expires in the year 2100.
+// appleSecret has the form of a signed client secret for Apple. It expires in the year 2100.
 const appleSecret = "e30.eyJleHAiOjQxMDI0NDQ4MDB9.c2lnbmF0dXJl"
 
-// asApple makes npm's oidc-provider one that answers as Apple does: by a form from its own page, and
-// with all claims in the ID token. The client secret is a finished one.
+// asApple lets npm's oidc-provider respond like Apple: with a form from its page, and with all
+// claims in the ID token. The client secret is already signed.
 func asApple() setup {
 	return setup{host: "auth.one.test", offers: func(t *testing.T, s *site) []federation.Provider {
 		s.op = startHonest(t, appleSecret, federation.RedirectURI(s.url, "acme"),
@@ -295,8 +296,8 @@ func asApple() setup {
 	}}
 }
 
-// A form of another site carries no cookie. The request after it carries the cookie of the attempt, which
-// is Lax, and not the refresh cookie, which is Strict.
+// A form from another site is sent without cookies. The next request has the cookie of the attempt, which
+// is Lax, but not the refresh cookie, which is Strict.
 func TestChromiumFormOfAnotherSiteSignsIn(t *testing.T) {
 	t.Parallel()
 	var seen arrivals
@@ -315,7 +316,7 @@ func TestChromiumFormOfAnotherSiteSignsIn(t *testing.T) {
 	if got := seen.take(); !slices.Equal(got, want) {
 		t.Errorf("the requests have the cookies %q, want %q", got, want)
 	}
-	// A second sign-in has a refresh cookie beside it.
+	// At a second sign-in, the browser also has a refresh cookie.
 	b.visit(s.url + "/sign-in/acme")
 	b.shows(signedInAs)
 	if got := seen.take(); !slices.Equal(got, want) {
@@ -323,7 +324,8 @@ func TestChromiumFormOfAnotherSiteSignsIn(t *testing.T) {
 	}
 }
 
-// Another site sends the form of its own attempt, in a browser that has not begun one (login CSRF).
+// Another site sends the form of the attacker's attempt, in a browser that has not begun an attempt
+// (login CSRF).
 //
 // SW-21
 func TestChromiumForgedFormSignsNobodyIn(t *testing.T) {
@@ -354,7 +356,8 @@ func TestChromiumForgedFormSignsNobodyIn(t *testing.T) {
 
 func isSession(name string) bool { return strings.Contains(name, "refresh") }
 
-// The buttons of all kinds fit on the pages, with the marks of the providers. The pictures show them.
+// The buttons of all kinds fit on the pages, with the logos of the providers. The test also takes
+// pictures.
 func TestChromiumButtonsOfAllKindsFit(t *testing.T) {
 	t.Parallel()
 	kinds := []federation.Kind{federation.KindGoogle, federation.KindMicrosoft, federation.KindApple,

@@ -43,7 +43,7 @@ func startOf(challenge string) string {
 		"return_to": {app}, "code_challenge": {challenge}, "code_challenge_method": {"S256"}}.Encode()
 }
 
-// returned goes through the provider to the application and returns the parameter of the result there.
+// returned signs in at the provider, and returns a parameter of the redirect to the application.
 func (b *browser) returned(s *site, parameter string) string {
 	b.t.Helper()
 	p := b.get(b.toCallback(s, "acme", startOf(challengeOf(verifier))))
@@ -98,7 +98,7 @@ func TestApplicationExchangesACodeOnce(t *testing.T) {
 		if who.User.Email != "ada@example.com" || strings.Join(who.Session.Methods, " ") != "ext" {
 			t.Errorf("the session is of %s by %q", who.User.Email, who.Session.Methods)
 		}
-		// A reload repeats the code. It is refused, and the session continues.
+		// A reload sends the code again. The second use is refused, and the session continues.
 		backend.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
 		if _, err := s.engine.Authenticate(t.Context(), watchword.Secret(in.AccessToken)); err != nil {
 			t.Error(err)
@@ -112,7 +112,7 @@ func TestApplicationExchangesACodeOnce(t *testing.T) {
 	})
 }
 
-// A thief of the code has no verifier, and the first try uses the code up.
+// A thief of the code has no verifier, and the first attempt uses up the code.
 //
 // SW-28
 func TestCodeWithoutItsVerifierIsUsedUp(t *testing.T) {
@@ -123,7 +123,7 @@ func TestCodeWithoutItsVerifierIsUsedUp(t *testing.T) {
 			b.redeem(s, code, wrong).refused(t, 401, watchword.CodeChallengeInvalid)
 			b.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
 		}
-		// A verifier that is short could be guessed. Its hash does not show that.
+		// A short verifier could be guessed, but its hash does not show the length.
 		b := newBrowser(t)
 		to, err := url.Parse(b.get(b.toCallback(s, "acme", startOf(challengeOf("short")))).location())
 		must(t, err)
@@ -132,7 +132,7 @@ func TestCodeWithoutItsVerifierIsUsedUp(t *testing.T) {
 		for _, invented := range []string{"", "x", code + "x", code[:len(code)-1], "wwc_" + strings.Repeat("A", 60)} {
 			b.redeem(s, invented, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
 		}
-		// The handle of a code continues no other unfinished sign-in.
+		// A code does not complete another kind of sign-in.
 		b.call(s, "POST", "/login/factor", map[string]any{"handle": code, "totp": "123456"}, "").
 			refused(t, 401, watchword.CodeChallengeInvalid)
 		if p := b.redeem(s, code, verifier); p.StatusCode != 200 {
@@ -156,7 +156,7 @@ func (b *browser) reset(s *site, u watchword.User, password string) {
 	}
 }
 
-// Between the callback and the exchange, the account is changed.
+// The account changes between the callback and the exchange.
 //
 // SW-28
 func TestCodeOfAChangedAccountOpensNothing(t *testing.T) {
@@ -200,7 +200,7 @@ func TestCodeOfAChangedAccountOpensNothing(t *testing.T) {
 	})
 }
 
-// The exchange overwrites the cookie of the session before.
+// The exchange overwrites the cookie of the previous session.
 func TestExchangeReplacesTheSessionOfTheCookie(t *testing.T) {
 	onBothStores(t, withApp(), func(t *testing.T, s *site) {
 		b := newBrowser(t)
@@ -248,7 +248,7 @@ func TestCodeExpiresAfterAMinute(t *testing.T) {
 	}
 }
 
-// Of many exchanges at once, one opens a session.
+// Only one of many concurrent exchanges opens a session.
 //
 // SW-28
 func TestTwentyExchangesAtOnceOpenOneSession(t *testing.T) {
@@ -271,7 +271,8 @@ func TestTwentyExchangesAtOnceOpenOneSession(t *testing.T) {
 	})
 }
 
-// The errors of an attempt lead to the application's server, which sees no fragment.
+// The errors of an attempt are sent in the query, because the application's server does not
+// receive a fragment.
 func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
 	onBothStores(t, withApp(), func(t *testing.T, s *site) {
 		s.proven(t, "ada@example.com")
@@ -305,7 +306,8 @@ func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
 	})
 }
 
-// Browsers accept URLs that Go does not parse. The account exists by now, so the redirect must not fail.
+// Browsers accept URLs that Go does not parse. At that point the account has been created, so the
+// redirect must not fail.
 func TestCodeLeadsToAPageThatGoDoesNotParse(t *testing.T) {
 	onBothStores(t, withApp(), func(t *testing.T, s *site) {
 		page := "http://localhost:5173/100%25/%zz?of=100%&code=old&x=1"
@@ -336,7 +338,8 @@ func TestCodeLeadsToAPageThatGoDoesNotParse(t *testing.T) {
 	})
 }
 
-// A wrong start is rejected: a session of the hosted pages is not what the application asked for.
+// A wrong start is rejected. Otherwise the application would get a session of the hosted pages
+// instead of a code.
 func TestStartWithAWrongChallengeIsRejected(t *testing.T) {
 	t.Parallel()
 	s := onSQLite(t, withApp())

@@ -45,7 +45,7 @@ func TestFirstSignInWithAProviderCreatesAProvenAccount(t *testing.T) {
 			t.Errorf("the account is %v", user)
 		}
 
-		// The second sign-in, in another browser, is to the same account.
+		// The second sign-in, in another browser, opens the same account.
 		other := newBrowser(t)
 		other.get(other.toCallback(s, "acme", ""))
 		again, _ := other.me(s)
@@ -106,7 +106,7 @@ func TestPushedRequestsAreSentWhereTheyAreRequired(t *testing.T) {
 	}
 }
 
-// A provider is a first factor. An account with a second one is asked for it.
+// A provider is a first factor. If the account has a second factor, the sign-in requires it.
 //
 // SW-15
 func TestSecondFactorIsAskedForAfterTheProvider(t *testing.T) {
@@ -138,7 +138,8 @@ func TestSecondFactorIsAskedForAfterTheProvider(t *testing.T) {
 		if u, _ := other.me(s); u["email"] != "ada@example.com" {
 			t.Errorf("the account is %v", u)
 		}
-		// The browser is remembered. It does not send that cookie with the response, as it is Strict.
+		// The browser is remembered. It does not send the cookie of the device with the response,
+		// because the cookie is Strict.
 		at := other.toCallback(s, "acme", "?page=login")
 		home, err := url.Parse(s.url)
 		must(t, err)

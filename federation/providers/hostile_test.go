@@ -159,7 +159,7 @@ func TestStateBelongsToOneBrowserAndOneAttempt(t *testing.T) {
 			"no code":        with(func(q url.Values) { q.Del("code") }),
 			"code and error": with(func(q url.Values) { q.Set("error", "access_denied") }),
 		} {
-			// The cookie is deleted in every case, so each response has a copy of the browser.
+			// The cookie is deleted in every case, so each response uses a copy of the browser.
 			copied := newBrowser(t)
 			copied.Jar.SetCookies(at, b.Jar.Cookies(at))
 			if p := copied.get(address); !strings.Contains(p.location(), "code=CHALLENGE_INVALID") {
@@ -185,7 +185,7 @@ func TestTabsFinishInAnyOrder(t *testing.T) {
 		for i := len(tabs) - 1; i >= 0; i-- {
 			b.get(tabs[i]).goes(t, "/account")
 		}
-		// Of many, the oldest are dropped.
+		// If there are many attempts, the oldest are dropped.
 		other := newBrowser(t)
 		for range 8 {
 			tabs = append(tabs, other.toCallback(s, "acme", ""))
@@ -200,8 +200,8 @@ func TestTabsFinishInAnyOrder(t *testing.T) {
 	})
 }
 
-// Each sign-in overwrites the refresh cookie of the one before, which comes from another tab and does not come
-// with the response of the provider. The session of the lost cookie ends.
+// Each sign-in overwrites the refresh cookie of a previous sign-in in another tab. The browser does not send
+// this cookie with the response of the provider. The session of the overwritten cookie must end.
 func TestSessionOfAnotherTabIsReplaced(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		sessions := func(b *browser) (n int) {
@@ -216,7 +216,7 @@ func TestSessionOfAnotherTabIsReplaced(t *testing.T) {
 				t.Errorf("%d sessions", n)
 			}
 		}
-		// A completed attempt does not come back.
+		// A completed attempt can't be used again.
 		b.get(tabs[0]).fails(t, watchword.CodeChallengeInvalid)
 		site, err := url.Parse(s.url)
 		must(t, err)
@@ -225,7 +225,7 @@ func TestSessionOfAnotherTabIsReplaced(t *testing.T) {
 				t.Errorf("the browser has the cookie %s", cookie.Name)
 			}
 		}
-		// A sign-in with a password takes place while another tab is at the provider.
+		// The user signs in with a password while another tab is at the provider.
 		bob, _ := s.proven(t, "bob@example.com")
 		callback := b.toCallback(s, "acme", "")
 		b.post(s.url+"/login", url.Values{"email": {"bob@example.com"}, "password": {password}})
@@ -251,7 +251,8 @@ func TestKeysReplacedDuringASignInAreRead(t *testing.T) {
 	})
 }
 
-// An attacker puts the code of another attempt into the response of the victim. PKCE makes it useless.
+// An attacker puts the code of another attempt into the response of the victim. With PKCE, that code
+// is useless.
 //
 // SW-9
 func TestCodeOfAnotherAttemptIsRefused(t *testing.T) {
@@ -281,7 +282,8 @@ func TestResponseOfAnotherProviderIsRefused(t *testing.T) {
 		b := newBrowser(t)
 		at := b.toCallback(s, "acme", "")
 		b.get(strings.Replace(at, "/acme/", "/evil/", 1)).fails(t, watchword.CodeChallengeInvalid)
-		// The evil provider does not say that it sends iss. One that it sends must still be its own.
+		// The metadata of the evil provider does not announce the parameter iss. If it sends iss,
+		// the value must still be its own issuer.
 		for iss, works := range map[string]bool{"": true, s.evil.URL: true, s.acme.URL: false} {
 			s.evil.names(iss)
 			b := newBrowser(t)
@@ -327,7 +329,7 @@ func (s *scripted) names(iss string) {
 	})
 }
 
-// A provider that does not work shows an error, and the form to sign in still works.
+// If a provider does not work, the page shows an error, and the sign-in form still works.
 //
 // SW-16
 func TestBrokenProviderIsNamed(t *testing.T) {
@@ -367,7 +369,7 @@ func TestBrokenProviderIsNamed(t *testing.T) {
 		if strings.Contains(s.log.String(), "private text") {
 			t.Error("the log has the body of a response")
 		}
-		// Only the notice of this server shows such a text.
+		// The page shows such a text only after a redirect of this server.
 		const forged = "/login?why=provider&code=PROVIDER_UNAVAILABLE&with=acme"
 		if p := newBrowser(t).get(s.url + forged); strings.Contains(p.text, "not available") {
 			t.Error("a link can show an error of a provider")
@@ -402,7 +404,8 @@ func TestUserWhoCancelsCanTryAgain(t *testing.T) {
 	})
 }
 
-// The subject is compared exactly, and the address of the account stays when the provider reports another.
+// The subject is compared exactly, and the address of the account does not change when the provider
+// reports a different address.
 //
 // SW-23, SW-27
 func TestSubjectIsExactAndTheAddressStays(t *testing.T) {
@@ -434,7 +437,7 @@ func TestSignUpClosedAndDisabledAccountsStayClosed(t *testing.T) {
 			b := newBrowser(t)
 			b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeSignupClosed)
 		}
-		// An account that an operator has created without a password is for the owner of the address.
+		// An account that an operator created without a password belongs to the owner of the address.
 		user, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com"})
 		must(t, err)
 		s.acme.as("ada", "ada@example.com", true)
@@ -467,7 +470,7 @@ func TestAttemptOfElevenMinutesIsRefused(t *testing.T) {
 			if !strings.Contains(shown.text, "The sign-in with Acme took too long") {
 				t.Errorf("the page does not name the provider: %s", shown.text)
 			}
-			// The clock of the server goes back: the attempt is of the future.
+			// The clock of the server is set back, so the attempt is in the future.
 			early := newBrowser(t)
 			future := early.toCallback(s, "acme", "")
 			forward[i].Store(0)
@@ -483,7 +486,7 @@ func TestSignInLinksNothingToTheSessionOfTheBrowser(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		b, _ := s.proven(t, "bob@example.com")
 		b.post(s.url+"/login", url.Values{"email": {"bob@example.com"}, "password": {password}}).goes(t, "/account")
-		// A callback ignores a target: that of the attempt is sealed.
+		// A callback ignores return_to, because the attempt has a sealed return_to.
 		b.get(b.toCallback(s, "acme", "")+"&return_to=https%3A%2F%2Fevil.example%2F").goes(t, "/account")
 		if u, _ := b.me(s); u["email"] != "ada@example.com" || len(s.identities(t, "bob@example.com")) != 0 {
 			t.Errorf("the account is %v, and bob has %+v", u, s.identities(t, "bob@example.com"))

@@ -75,7 +75,7 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		tenants string
-		from    string // tid, of the issuer too
+		from    string // tid, also in the issuer
 		works   bool
 	}{
 		{"common", tenantA, true}, {"common", personal, true},
@@ -128,7 +128,7 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 						t.Errorf("tid %v: got %d to %s", tid, p.StatusCode, p.location())
 					}
 				}
-				// A tid that is not the id of a tenant, with the issuer to match.
+				// A tid that is not the id of a tenant, with an issuer that matches.
 				s.acme.set(func(p *scripted) { p.user["tid"], p.user["iss"] = "evil", p.URL+"/evil/v2.0" })
 				evil := newBrowser(t)
 				p = evil.get(evil.toCallback(s, "acme", ""))
@@ -167,7 +167,7 @@ func TestMicrosoftAddressOfAVictimOpensNoAccount(t *testing.T) {
 // ofApple is a setup with a scripted Apple. Its site has a key for client secrets.
 func ofApple(t *testing.T) setup {
 	t.Helper()
-	// The key of the client secret is not that of the ID tokens.
+	// The client secret and the ID tokens have different keys.
 	keys := newScripted(t)
 	der, err := x509.MarshalPKCS8PrivateKey(keys.key)
 	must(t, err)
@@ -210,7 +210,7 @@ func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
 		}
 		values := at.Query()
 		values.Set("user", `{"name":{"firstName":"<b>Ada","lastName":"L"},"email":"victim@example.com"}`)
-		// A form of another site arrives without the cookies of the browser.
+		// A form from another site arrives without the cookies of the browser.
 		bare := newBrowser(t)
 		to := form(bare, values)
 		if to.StatusCode != 303 || len(to.Cookies()) != 0 ||
@@ -247,7 +247,7 @@ func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
 		if p := newBrowser(t).send(r); p.StatusCode != 403 {
 			t.Errorf("another kind: %d", p.StatusCode)
 		}
-		// They sign the name, so one in the query is of a stranger.
+		// They sign the name, so a name in the query may be forged.
 		other.acme.as("ada", "ada@example.com", true)
 		b = newBrowser(t)
 		b.get(b.toCallback(other, "acme", "")+"&name=Mallory").goes(t, "/account")
@@ -305,7 +305,7 @@ func TestGitHubIsKnownByTheNumberOfTheAccount(t *testing.T) {
 		if u["name"] != "Ada" || len(all) != 1 || all[0].Subject != "583231" || all[0].Issuer != "https://github.com" {
 			t.Errorf("the account is %v, the identities %+v", u, all)
 		}
-		// Neither a verified address that is not the primary one nor an unverified one counts.
+		// Only an address that is both primary and verified counts.
 		s.acme.set(func(p *scripted) {
 			emails = `[{"email":"bob@example.com","primary":true,"verified":false},
 			{"email":"ada@example.com","primary":false,"verified":true}]`
@@ -389,7 +389,8 @@ func TestOptionsOfOneKindAreRefusedForOthers(t *testing.T) {
 	}
 }
 
-// With trust-mfa, several factors at the provider are several factors here. A claim of another type is ignored.
+// With trust-mfa, several factors at the provider count as several factors here. A claim with an unexpected
+// type is ignored.
 func TestFactorsAtATrustedProviderReachTheSession(t *testing.T) {
 	t.Parallel()
 	s := onSQLite(t, withApp(func(o *providers.Options) { o.TrustMFA = true }))

@@ -24,7 +24,7 @@ func TestHangingProviderDelaysNobodyElse(t *testing.T) {
 	var asked atomic.Int64
 	hang := func(_ http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
-		_ = r.FormValue("code") // the server notices the end of a client after the body
+		_ = r.FormValue("code") // the server notices a disconnect only after the body
 		<-r.Context().Done()
 	}
 	s := onSQLite(t, setup{offers: func(t *testing.T, s *site) []federation.Provider {
@@ -42,7 +42,7 @@ func TestHangingProviderDelaysNobodyElse(t *testing.T) {
 		p.endpoint["/token"] = func(w http.ResponseWriter, r *http.Request) {
 			_ = r.ParseForm()
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = fmt.Fprint(w, "{") // the response begins, and never ends
+			_, _ = fmt.Fprint(w, "{") // the response begins but never ends
 			_ = http.NewResponseController(w).Flush()
 			hang(w, r)
 		}
@@ -57,14 +57,14 @@ func TestHangingProviderDelaysNobodyElse(t *testing.T) {
 		t.Errorf("the sign-in page: %d", p.StatusCode)
 	}
 	waiting.Wait()
-	// Users who waited in turn would each have sent a request.
+	// If users waited in turn, each of them would send a request.
 	if n := asked.Load(); n != 2 {
 		t.Errorf("the provider got %d requests, want one for each endpoint", n)
 	}
 }
 
-// Each endpoint of a provider is read with the same bounds. A redirect would send the client secret, the
-// code or an access token to another host.
+// Responses of all endpoints of a provider have the same limits. A redirect would send the client
+// secret, the code or an access token to another host.
 //
 // SW-16
 func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
@@ -91,7 +91,7 @@ func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
 	for _, path := range []string{"/.well-known/openid-configuration", "/push", "/token", "/jwks", "/userinfo"} {
 		for name, handle := range broken {
 			if path == "/jwks" && name == "2 MiB" {
-				continue // the code below sees that the keys are missing, with or without the bound
+				continue // the keys are missing with or without the limit
 			}
 			acme := newScripted(t)
 			acme.metadata = map[string]any{"userinfo_endpoint": acme.URL + "/userinfo"}
@@ -122,7 +122,7 @@ func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
 	}
 }
 
-// code goes to an authorization URL and returns the code of the response.
+// code requests an authorization URL and returns the code in the response.
 func (s *scripted) code(t *testing.T, address string) watchword.Secret {
 	t.Helper()
 	to := newBrowser(t).get(address)
@@ -131,7 +131,8 @@ func (s *scripted) code(t *testing.T, address string) watchword.Secret {
 	return watchword.Secret(at.Query().Get("code"))
 }
 
-// The claims of a user come from the issuer of the settings, and from the user of the ID token.
+// Claims must have the issuer in the settings, and userinfo must have the subject of the ID
+// token.
 //
 // SW-10
 func TestDocumentsOfAnotherIssuerOrUserAreRefused(t *testing.T) {

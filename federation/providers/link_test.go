@@ -8,9 +8,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// link-proven=auto: a provider that vouches for the address of a proven account is connected without a sign-in to it.
+// link-proven=auto: a provider that vouches for the address of a proven account is linked without a sign-in to that
+// account.
 
-// The owner learns of each connection, and there are at most 20.
+// The owner gets a mail about each link, and an account has at most 20 links.
 func TestConnectionWithoutASignInIsMailedAndLimited(t *testing.T) {
 	with := withApp()
 	with.link = true
@@ -38,7 +39,7 @@ func TestConnectionWithoutASignInIsMailedAndLimited(t *testing.T) {
 	})
 }
 
-// The operator has disabled the account with the address. Its owner learns that, whether or not the address was proven.
+// The operator has disabled the account with the address. The owner is told, whether or not the address was proven.
 //
 // SW-15
 func TestProviderOpensNoDisabledAccount(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 
 // The messages of the hosted pages after an attempt, and the cookies of attempts.
 
-// A sign-in to a second account begins with a session. Its user learns why the attempt failed, too.
+// A signed-in user can begin a sign-in to a second account. The page tells this user, too, why the
+// attempt failed.
 func TestProblemOfAnAttemptIsShownToASignedInUser(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		b := newBrowser(t)
@@ -50,7 +51,7 @@ func TestProblemOfAnAttemptIsShownToASignedInUser(t *testing.T) {
 	})
 }
 
-// A browser keeps five attempts, whichever way began them. The newest one works.
+// A browser keeps five attempts, however they began. The newest attempt works.
 //
 // SW-25
 func TestBrowserKeepsFiveAttempts(t *testing.T) {
@@ -90,7 +91,7 @@ func TestBrowserKeepsFiveAttempts(t *testing.T) {
 	}
 }
 
-// mailed goes through the provider and returns the page that says that a mail is on its way.
+// mailed signs in at the provider, and returns the page about the mail that was sent.
 func (b *browser) mailed(s *site, query string) page {
 	b.t.Helper()
 	to := b.get(b.toCallback(s, "acme", query))
@@ -101,7 +102,8 @@ func (b *browser) mailed(s *site, query string) page {
 	return shown
 }
 
-// The code of the provider is not in the history, and a reload of the page does not repeat it.
+// The URL of the provider's response is not in the history, and a reload does not send the code
+// again.
 func TestMessageAboutAMailHasAnAddressOfItsOwn(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		b := newBrowser(t)
@@ -116,7 +118,8 @@ func TestMessageAboutAMailHasAnAddressOfItsOwn(t *testing.T) {
 	})
 }
 
-// The owner of an account can take a previous address back. Until then, a provider creates no account with it.
+// The owner of an account can restore the previous address for some time. Until this time is over, a provider
+// creates no account with that address.
 //
 // ID-12
 func TestAddressThatItsOwnerCanTakeBackIsTaken(t *testing.T) {

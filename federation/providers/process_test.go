@@ -21,12 +21,13 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A second process on the store of a site, as behind a load balancer. The test program runs itself again.
+// These tests start a second process on the store of a site, as behind a load balancer. The test program
+// starts itself again.
 
-// processVariable has the process as JSON.
+// processVariable is the environment variable with a process as JSON.
 const processVariable = "WATCHWORD_TEST_SECOND_PROCESS"
 
-// A process has what a second process needs to know.
+// A process has the settings of a second process.
 type process struct{ SQLite, Postgres, PublicURL, Issuer string }
 
 // TestMain also runs as the second process.
@@ -128,7 +129,7 @@ func TestFiftyFirstSignInsInTwoProcessesCreateOneAccount(t *testing.T) {
 			b.Transport = transports[i%2]
 			all = append(all, arrival{b, b.toCallback(s, "acme", "")})
 		}
-		// Each browser comes back to the other process.
+		// Each browser returns to the process that did not begin its attempt.
 		done := make(chan string, len(all))
 		for i, one := range all {
 			one.b.Transport = transports[(i+1)%2]

@@ -18,7 +18,7 @@ import (
 // A race is a store that runs a function between two statements of a flow, once.
 type race struct {
 	federation.Store
-	decided atomic.Pointer[func()] // after the decision, before the transaction that acts on it
+	decided atomic.Pointer[func()] // after the decision, before the transaction that carries it out
 	read    atomic.Pointer[func()] // in that transaction, before TakeChallenge
 }
 
@@ -128,8 +128,8 @@ func TestSessionThatEndsDuringALinkLinksNothing(t *testing.T) {
 	})
 }
 
-// Two sign-ins complete one link, and the user disconnects the provider in between. The second one must not connect it
-// again. SQLite runs one such transaction at a time.
+// Two sign-ins complete one link, and the user disconnects the provider in between. The second sign-in must not
+// connect the provider again. SQLite runs one such transaction at a time.
 //
 // SW-14
 func TestLinkIsCompletedOnce(t *testing.T) {

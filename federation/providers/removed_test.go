@@ -9,7 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// The operator has removed a provider from the configuration. Its button is gone, so the only other identity stays.
+// The operator has removed a provider from the configuration. Its button is gone, so the user's only identity of
+// another provider can't be removed.
 //
 // SW-18, SW-26
 func TestIdentityOfARemovedProviderIsNoWayIn(t *testing.T) {

@@ -201,7 +201,7 @@ func (p place) rows(t *testing.T, query string) (all [][]string) {
 	return all
 }
 
-// living returns the number of sessions of all users that have not ended.
+// living returns the number of live sessions of all users.
 func (p place) living(t *testing.T) int {
 	t.Helper()
 	n, err := strconv.Atoi(p.rows(t, "SELECT COUNT(*) FROM sessions WHERE ended_at = 0")[0][0])
@@ -215,7 +215,7 @@ func newSite(t *testing.T, store realStore, at place, with setup) *site {
 	must(t, err)
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	must(t, err)
-	// Cookies are shared by all ports of a host, so the site has another host than the providers.
+	// All ports of a host share cookies, so the site and the providers have different hosts.
 	origin := "http://localhost:"
 	if with.host != "" {
 		origin = "https://" + with.host + ":"
@@ -271,7 +271,7 @@ func newSite(t *testing.T, store realStore, at place, with setup) *site {
 	return s
 }
 
-// engineOptions are those of all processes of a site.
+// engineOptions returns the options for all processes of a site.
 func engineOptions(url string) watchword.Options {
 	return watchword.Options{PublicURL: url, Mailer: noMail{},
 		MasterKey: []byte("a master key for tests, 32 bytes"), Limits: watchword.Unlimited(), HashWorkers: 2,
@@ -293,14 +293,15 @@ func newBrowser(t *testing.T) *browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	must(t, err)
-	// The end of a server of httptest breaks connections of http.DefaultTransport, also those of other tests.
+	// When an httptest server closes, it also closes connections of http.DefaultTransport, including
+	// connections of other tests.
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &browser{t: t, Client: &http.Client{Jar: jar, Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
-// A page is a response that was read.
+// A page is a response with its body.
 type page struct {
 	*http.Response
 	text string
@@ -336,7 +337,8 @@ func (b *browser) post(address string, form url.Values) page {
 	return b.send(r)
 }
 
-// follow follows redirects until a page or a URL with the prefix until, which is not opened.
+// follow follows redirects to a page, or until a URL has the prefix until. It does not open
+// that URL.
 func (b *browser) follow(address, until string) (page, string) {
 	b.t.Helper()
 	for range 20 {
@@ -357,7 +359,8 @@ func (b *browser) follow(address, until string) (page, string) {
 	return page{}, ""
 }
 
-// toCallback goes to the provider and returns the URL of the response, which is not opened.
+// toCallback signs in at the provider and returns the URL of the response. It does not open
+// that URL.
 func (b *browser) toCallback(s *site, provider, query string) string {
 	b.t.Helper()
 	p, at := b.follow(s.url+"/sign-in/"+provider+query, federation.RedirectURI(s.url, provider))
@@ -367,7 +370,7 @@ func (b *browser) toCallback(s *site, provider, query string) string {
 	return at
 }
 
-// me returns the account of the browser's session, by the API as a front-end reads it.
+// me returns the account of the browser's session. It uses the API like a front-end.
 func (b *browser) me(s *site) (user map[string]any, access string) {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, s.url+"/api/auth/refresh", nil)
@@ -384,7 +387,7 @@ func (b *browser) me(s *site) (user map[string]any, access string) {
 	return body.User, body.AccessToken
 }
 
-// An honest provider is npm's oidc-provider in a process of its own.
+// An honest is npm's oidc-provider in a separate process.
 type honest struct{ issuer string }
 
 var install = sync.OnceValue(func() error {

@@ -22,15 +22,15 @@ import (
 	"github.com/watchword-auth/watchword/federation/providers"
 )
 
-// A scripted provider does what honest providers never do. By default it is honest. It checks PKCE, so
-// a code of another attempt fails.
+// A scripted is a provider that can do what honest providers never do. By default it is honest. It
+// checks PKCE, so the code of a different attempt fails.
 type scripted struct {
 	*httptest.Server
 
 	mu       sync.Mutex
 	key      *ecdsa.PrivateKey
 	codes    map[string]url.Values // query of the authorization request, by code
-	handed   []string              // secrets that were handed out
+	handed   []string              // secrets that the provider sent
 	user     map[string]any        // claims of the current user
 	metadata map[string]any        // overrides of the discovery document
 	query    func(url.Values)      // changes the response in the browser

@@ -9,7 +9,7 @@ import (
 
 // Secrets of a sign-in with a provider must not stay in the store or in the log.
 
-// The store contains no code, token or verifier of a sign-in, also not in its events. The log contains
+// The store contains no code, token or verifier of a sign-in, not even in its events. The log contains
 // no query of a callback.
 //
 // SW-24
@@ -56,7 +56,8 @@ func TestSecretsOfAProviderAreNotStored(t *testing.T) {
 	})
 }
 
-// The start of a sign-in writes no row, so a flood of them fills neither the store nor a limit.
+// The start of a sign-in writes no row, so a flood of starts fills neither the store nor a
+// limit.
 //
 // SW-25
 func TestStartWritesNoRow(t *testing.T) {
@@ -72,8 +73,8 @@ func TestStartWritesNoRow(t *testing.T) {
 	})
 }
 
-// secrets returns the texts that must not be kept: what the provider handed out, the states of callbacks, and the
-// client secret.
+// secrets returns the texts that must not be stored: the secrets that the provider sent, the states of callbacks,
+// and the client secret.
 func (s *site) secrets(t *testing.T, callbacks ...string) []string {
 	t.Helper()
 	secrets := []string{clientSecret}

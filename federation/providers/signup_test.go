@@ -48,7 +48,8 @@ func TestMailedLinkCreatesACompleteAccountWithoutAnAddressOfTheProvider(t *testi
 	})
 }
 
-// acme vouches for the address of the link, as it does in a sign-in. A sign-up of somebody else is gone afterwards.
+// acme vouches for the address of the link, as in a sign-in. When the account is created, another person's
+// waiting sign-up is deleted.
 func TestMailedLinkAcceptsAProviderThatVouchesForItsAddress(t *testing.T) {
 	for _, mode := range []watchword.SignupMode{watchword.SignupOpen, watchword.SignupVerified} {
 		with := withScripted()
@@ -111,8 +112,8 @@ func TestMailedLinkSaysThatTheSignUpBeganInAnotherWay(t *testing.T) {
 	})
 }
 
-// Without an address there is no sign-up. The page says so, because another try ends in the same way. The log tells the
-// operator: a scope may be missing.
+// Without an address there is no sign-up. The page says so, because another attempt would fail, too. The log tells
+// the operator that a scope may be missing.
 func TestSignUpWithoutAnAddressSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	s := onSQLite(t, withApp())

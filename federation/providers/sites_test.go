@@ -13,7 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// A front-end on another site than the server, with cookie-same-site=none, in a real Chromium.
+// The front-end and the server are on different sites, with cookie-same-site=none, in a real
+// Chromium.
 
 // twoSites is a server at id.two.test with a front-end at app.one.test.
 func twoSites(t *testing.T) (s *site, app string) {
@@ -45,8 +46,8 @@ func (b *tab) fetch(s *site, method, path, access, member string, body map[strin
   }`, method, s.url+"/api/auth"+path, access, member, body)
 }
 
-// connects signs up in the front-end and connects a provider by its script, which ends on a page with a text. Then it
-// connects another account at the provider by a sign-in after LINK_REQUIRED.
+// connects signs up in the front-end and connects a provider, and expects a page with the text. Then it connects
+// another account at the provider, by a sign-in after LINK_REQUIRED.
 func (b *tab) connects(s *site, app, text string) {
 	b.t.Helper()
 	ada := map[string]string{"email": "ada@example.com", "password": password}
@@ -78,7 +79,8 @@ func TestChromiumFrontEndOnAnotherSiteConnectsAProvider(t *testing.T) {
 		connected               int
 	}{
 		{"third-party cookies allowed", browsertest.ThirdPartyCookiesAllowed, "The application", 2},
-		// The browser keeps the cookies of the front-end apart from those of the callback (docs/operations.md).
+		// The browser separates the cookies that the front-end uses from the cookies of the callback
+		// (docs/operations.md).
 		{"third-party cookies blocked", browsertest.ThirdPartyCookiesBlocked, "took too long, or began in another", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

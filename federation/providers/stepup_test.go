@@ -27,8 +27,8 @@ func isOther(s *site) func(*providers.Options) {
 	}
 }
 
-// A user without a password and factors confirms a change by a provider. It must be one of the account: another
-// identity would end the session and sign in to another account, or create one.
+// A user without a password and factors confirms a change with a provider. The identity must be linked to the
+// account. Otherwise the sign-in would end the session and open or create a different account.
 func TestStepUpByAProviderStaysInTheAccount(t *testing.T) {
 	for _, store := range stores {
 		var forward atomic.Int64
@@ -66,7 +66,7 @@ func TestStepUpByAProviderStaysInTheAccount(t *testing.T) {
 			if n := s.place.rows(t, "SELECT COUNT(*) FROM users")[0][0]; n != "2" {
 				t.Errorf("%s accounts, want 2", n)
 			}
-			// Two tabs confirm. The first one replaces the session of the second.
+			// Two tabs confirm. The first tab replaces the session of the second tab.
 			s.acme.as("ada", "changed@example.com", true)
 			first, second := b.toCallback(s, "acme", query), b.toCallback(s, "acme", query)
 			for _, tab := range []string{first, second} {
@@ -75,7 +75,7 @@ func TestStepUpByAProviderStaysInTheAccount(t *testing.T) {
 					t.Errorf("after the step-up: %d to %s, %d sessions", p.StatusCode, p.location(), s.living(t))
 				}
 			}
-			// Without a session, it is a sign-in.
+			// Without a session, the step-up is a sign-in.
 			s.acme.as("new", "new@example.com", true)
 			other := newBrowser(t)
 			other.get(other.toCallback(s, "acme", "?page=step-up")).goes(t, "/account")
@@ -83,7 +83,8 @@ func TestStepUpByAProviderStaysInTheAccount(t *testing.T) {
 	}
 }
 
-// confirms opens the page of a step-up after an attempt that failed. It shows why, once, and its buttons confirm again.
+// confirms opens the page of a step-up after a failed attempt. The page must show the reason once, and its buttons
+// must start a new attempt.
 func (b *browser) confirms(t *testing.T, s *site, failed page, returnTo, why string) {
 	t.Helper()
 	at := s.url + failed.location()
@@ -95,7 +96,8 @@ func (b *browser) confirms(t *testing.T, s *site, failed page, returnTo, why str
 	}
 }
 
-// The page of the sign-in would open another account with an identity that is not connected.
+// A failed step-up must not continue on the sign-in page, where an unconnected identity would
+// open a different account.
 func TestStepUpThatFailsAtTheProviderCanBeRepeated(t *testing.T) {
 	with := setup{offers: func(t *testing.T, s *site) []federation.Provider {
 		s.acme = newScripted(t)
