@@ -10,8 +10,8 @@ import (
 )
 
 // Changes of accounts. The engine carries them out (watchword.Operator), and its events name
-// the administrator. This file adds two rules that the command line does not have: a caller
-// can't change the caller's own roles, and at least one enabled administrator remains.
+// the administrator. This file adds two rules that the command line does not have: callers
+// can't change their own roles, and at least one enabled administrator remains.
 
 // Operator returns the engine's operations in the name of a caller. It omits the check of
 // Inside.KeepAdmin, which operations on mails and keys do not need.
@@ -222,8 +222,8 @@ func notInvited() error {
 	return refusal
 }
 
-// EndSessions ends one session of an account, or all ("" as session), and returns their number.
-// Codes: CodeNotFound.
+// EndSessions ends one session of an account, or all ("" as session), and returns the number of
+// ended sessions. Codes: CodeNotFound.
 func (m *Manager) EndSessions(
 	ctx context.Context, by Caller, id watchword.UserID, session watchword.SessionID,
 ) (int, error) {

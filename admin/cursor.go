@@ -17,8 +17,8 @@ func (m *Manager) seal(list, position string) string {
 	return base64.RawURLEncoding.EncodeToString(append(m.cursorMAC(list, position), position...))
 }
 
-// position returns the position in a cursor of this list; "" for an empty cursor. Codes:
-// CodeParameterInvalid.
+// position returns the position in a cursor of this list, or "" for an empty cursor.
+// Codes: CodeParameterInvalid.
 func (m *Manager) position(list, cursor string) (string, error) {
 	if cursor == "" {
 		return "", nil

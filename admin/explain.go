@@ -29,7 +29,7 @@ type Case struct {
 	Now time.Time
 	At  time.Time // when the user noticed; zero: now
 
-	Session watchword.SessionID // the session to explain; empty or unknown: the one that ended last
+	Session watchword.SessionID // the session to explain; empty or unknown: the session that ended last
 
 	Language string // of the sentences: "de", else English
 }

@@ -16,7 +16,7 @@ import (
 type Question struct {
 	Account  string              // its address, or its id. A deleted account has only its id
 	At       time.Time           // when the user noticed; zero: now
-	Session  watchword.SessionID // the session to explain; empty: the one that ended last
+	Session  watchword.SessionID // the session to explain; empty: the session that ended last
 	Language string              // of the answer: "de", else English
 }
 

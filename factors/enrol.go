@@ -153,9 +153,9 @@ type Confirmation struct {
 	Codes  []watchword.Secret
 }
 
-// ConfirmTOTP adds the TOTP of an enrolment if code is right. It claims the time step of the code,
-// so the same code can't also sign in. The first factor ends the user's other sessions. An account
-// without recovery codes gets new ones. Codes: CodeChallengeInvalid, CodeFactorWrong and those of BeginTOTP.
+// ConfirmTOTP adds the TOTP of an enrolment if code is right. It claims the time step of the code, so the
+// same code can't also sign in. The first factor ends the user's other sessions. An account without recovery
+// codes gets new codes. Codes: CodeChallengeInvalid, CodeFactorWrong and those of BeginTOTP.
 func (m *Manager) ConfirmTOTP(
 	ctx context.Context, who watchword.Identity, id string, code watchword.Secret, c watchword.Client,
 ) (Confirmation, error) {

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// An operator gives an account an address that a sign-up waits for. The first proof of the address deletes the
-// factors, so the owner can sign in without a factor.
+// An operator changes the address of an account to the address of a waiting sign-up. The first proof of the
+// address deletes the factors, so the owner can sign in without a factor.
 func TestFirstProofAsksForNoDeletedFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		const email, owners = "olive@example.com", "the horse of the owner"
@@ -53,7 +53,8 @@ func (r *rig) takePassword(t *testing.T, a *account) {
 	}))
 }
 
-// Sign-ins do not ask for a passkey of an automatic upgrade, but it signs in alone. ID-8
+// Sign-ins do not ask for a passkey of an automatic upgrade, but such a passkey is enough to
+// sign in. ID-8
 func TestFirstProofDeletesTheUpgradedPasskeyOfThePreviousHolder(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		for _, invited := range []bool{false, true} {

@@ -13,7 +13,7 @@ import (
 //
 //  1. The MAC of the handle is checked, so an invented handle costs no query.
 //  2. The attempt is counted on the challenge, and the failure is charged to the account. Both are
-//     committed before the code is compared, so parallel guesses are all counted.
+//     committed before the code is compared, so all parallel guesses are counted.
 //  3. The code is compared.
 //  4. One transaction consumes the challenge, claims the code, refunds the charge and opens
 //     the session. It fails if the password, the factors or the account have changed since the

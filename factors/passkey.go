@@ -45,8 +45,8 @@ const (
 	reasonPasskey = "PASSKEY_REJECTED"
 )
 
-// CheckRPID returns an error if passkeys can't work under an RP ID. It must be the host of the
-// public URL or a parent domain.
+// CheckRPID returns an error if passkeys can't work under an RP ID. The RP ID must be the host
+// of the public URL or a parent domain.
 //
 // Unstable: package server calls it.
 func CheckRPID(rpID, publicURL string) error {

@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// Nothing else limits these challenges, so one session could fill the table.
+// Without this limit, one session could fill the table of challenges.
 func TestSessionHasFewPendingEnrolmentsAndStepUps(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a, d := r.signUp(t, "ada@example.com"), newDevice()

@@ -45,7 +45,7 @@ func TestRequiredFactorIsEnrolledBeforeTheFirstSession(t *testing.T) {
 		a.who.User = r.newUser(t, a.email)
 		handle := r.enrolment(t, a.email)
 		_, err := r.withCode(handle, "000000")
-		wantCode(t, err, watchword.CodeChallengeInvalid) // a handle works for its purpose only
+		wantCode(t, err, watchword.CodeChallengeInvalid) // a handle works only for its purpose
 		begun, err := r.BeginRequired(t.Context(), handle, "my phone")
 		must(t, err)
 		a.secret = secretOf(t, begun)
@@ -96,7 +96,8 @@ func TestEnrolmentOfASignInIsBoundToIt(t *testing.T) {
 		_, _, err = r.ConfirmRequired(t.Context(), factors.RequiredRequest{
 			Handle: first, ID: begun.ID, Code: r.code(t, ada, 0), Client: laptop})
 		must(t, err)
-		// The other sign-in began when the account had no factor. It must not add another one.
+		// The other sign-in began when the account had no factor. It must not add a second
+		// factor.
 		_, err = r.BeginRequired(t.Context(), second, "")
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 		for range watchword.ChallengeAttempts {
@@ -131,7 +132,7 @@ func TestEnrolmentEndsWithTheAccountAndItsPassword(t *testing.T) {
 	}, requireFactors)
 }
 
-// A sign-up of an account that must have a factor proves its address first, also with SignupOpen.
+// A sign-up of an account that must have a factor proves its address first, even with SignupOpen.
 func TestSignUpWaitsForItsFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		in, err := r.SignUp(t.Context(), watchword.SignUpRequest{

@@ -236,7 +236,7 @@ func (w *walk) dialect(p *person) {
 	w.token(p, s)
 }
 
-// callback signs in with the provider, as the user with this address.
+// callback signs in with the provider, as the user with this subject.
 func (w *walk) callback(t *testing.T, subject string) (federation.Result, error) {
 	t.Helper()
 	started, err := w.external.Start(t.Context(), federation.StartRequest{Provider: "campus"})
@@ -350,7 +350,8 @@ func (w *walk) factor(p *person) {
 	}
 }
 
-// beginFirst begins the first factor of a sign-in that waits for it, and confirmFirst confirms it.
+// beginFirst begins the enrolment of a first factor in a waiting sign-in, and confirmFirst
+// confirms the factor.
 func (w *walk) beginFirst(p *person) {
 	s := w.waits(p, true)
 	if s == nil {

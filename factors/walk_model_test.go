@@ -31,7 +31,7 @@ type person struct {
 	waiting []*step
 	devices []*browser
 	epoch   int // grows with each change of factors, which makes earlier challenges and remembered browsers invalid
-	secrets int // grows with each change of the password, which has the same effect
+	secrets int // grows with each change of the password, with the same effect as epoch
 }
 
 // An app is a TOTP. used is the last step that was accepted.

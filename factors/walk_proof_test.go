@@ -21,7 +21,7 @@ func (w *walk) touch(k *key) (verified bool) {
 	return verified
 }
 
-// counts reports whether the counter of the last response is higher than the one that was accepted.
+// counts reports whether the counter of the last response is higher than the last accepted counter.
 func (k *key) counts() bool {
 	c := k.device.key.Counter
 	return c > k.counter || c == 0 && k.counter == 0

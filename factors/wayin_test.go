@@ -45,7 +45,7 @@ func TestLastWayInIsNotRemoved(t *testing.T) {
 	})
 }
 
-// Each of two removals in two processes relies on the passkey that the other one removes.
+// Two processes each remove one of two passkeys. Each removal relies on the other passkey.
 func TestOneOfTwoParallelRemovalsKeepsTheLastWayIn(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withoutPassword(t, "ada@example.com")

@@ -22,13 +22,14 @@ type Provider interface {
 	// that the provider can't be reached.
 	AuthURL(context.Context, Attempt) (string, error)
 
-	// Exchange redeems the code of a response and returns what the provider says about the user. It
+	// Exchange redeems the code of a response and returns the provider's claims about the user. It
 	// checks everything that the provider has signed, and the nonce of the attempt. If it returns an
 	// error, the response proves no identity. ErrNotAllowed means that the settings exclude the user.
 	Exchange(context.Context, Attempt, Response) (Claims, error)
 }
 
-// ErrNotAllowed means that the settings of a provider exclude a user. The provider works.
+// ErrNotAllowed means that the settings of a provider exclude a user. The provider itself
+// works.
 var ErrNotAllowed = errors.New("the user is not allowed")
 
 // Info describes a provider. It is public.

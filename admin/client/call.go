@@ -212,7 +212,7 @@ func set[T string | int64 | bool](v url.Values, name string, value T) {
 	}
 }
 
-// sleep waits for a time. It reports false if the context ended first.
+// sleep waits for d. It reports false if the context ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

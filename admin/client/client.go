@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Options say which server a Client calls, and as whom.
+// Options have the server that a Client calls, and its credentials.
 type Options struct {
 	URL string // of the server, such as https://id.example.com; with admin-on=admin, of its admin listener
 
@@ -138,7 +138,7 @@ func (u Users) Delete(ctx context.Context, id string) error {
 	return err
 }
 
-// InviteMail mails another invitation. The earlier one then no longer works.
+// InviteMail mails another invitation. The earlier invitation stops working.
 func (u Users) InviteMail(ctx context.Context, id string) error {
 	_, err := call[Message](ctx, u.c, postAdminUsersByIDInvite, request{ids: []string{id}})
 	return err

@@ -214,7 +214,7 @@ func TestChromiumCancelAndBackLeadToAnotherTry(t *testing.T) {
 	b.shows(signedInAs)
 }
 
-// The cookie of an attempt lives 10 minutes, and so does the attempt inside it.
+// The cookie of an attempt and the attempt in it expire after 10 minutes.
 //
 // SW-7
 func TestChromiumAttemptExpiresAfterTenMinutes(t *testing.T) {

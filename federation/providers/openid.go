@@ -148,8 +148,8 @@ func readClaims(payload []byte) (claims idClaims, err error) {
 var claimNames = []string{"iss", "sub", "aud", "azp", "nonce", "iat", "exp", "nbf", "tid", "email", "email_verified",
 	"hd", "xms_edov", "name", "locale", "amr", "acr"}
 
-// addUserInfo adds the claims that the provider returns only from its userinfo endpoint. They must
-// have the same subject as the ID token (OpenID Connect Core, section 5.3.2).
+// addUserInfo adds the claims that the provider returns only from its userinfo endpoint. The
+// response must have the subject of the ID token (OpenID Connect Core, section 5.3.2).
 func (c *client) addUserInfo(ctx context.Context, m *metadata, bearer string, claims *idClaims) error {
 	var document json.RawMessage
 	if err := getJSON(ctx, c.http, m.UserInfoURL, bearer, &document); err != nil {
