@@ -164,7 +164,7 @@ func TestNoticesOfFactorsCostTheBudgetOfTheAccount(t *testing.T) {
 			case n < 4:
 				server.want(t, "A recovery code of your Otter Post account was used", "")
 			case n == 4:
-				server.want(t, "More changes to your Otter Post account", "see your account")
+				server.want(t, "More changes to your Otter Post account", "There were more changes")
 			}
 		}
 		for len(r.outbox(t)) > 0 { // the outbox still has a mail for a moment after the server accepted it
