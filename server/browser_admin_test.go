@@ -130,8 +130,8 @@ func adminSights(ada watchword.User) []sight {
 // No text is cut off, and axe-core reports no fault.
 func TestAdminPagesFitAndAreAccessible(t *testing.T) {
 	t.Parallel()
-	s, header, ada := adminScene(t)
 	check := accessible(t)
+	s, header, ada := adminScene(t)
 	for _, language := range []string{"en", "de"} {
 		b := s.tab(t).asPageOf(header)
 		b.speaking(language, see[string](b, `() => navigator.userAgent`))

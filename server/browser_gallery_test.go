@@ -213,9 +213,11 @@ func installAxe(t *testing.T) string {
 	return string(script)
 }
 
-// installPackages installs the packages of a folder, or skips the test without Node.js.
+// installPackages installs the packages of a folder for a browser, or skips the test without one or
+// without Node.js.
 func installPackages(t *testing.T, dir string) {
 	t.Helper()
+	browsertest.Require(t)
 	if os.Getenv("WATCHWORD_TEST_NODE") == "skip" {
 		t.Skip("WATCHWORD_TEST_NODE=skip: this test needs packages of npm")
 	}

@@ -97,8 +97,8 @@ func (b *tab) signedOut() { b.t.Helper(); command(b, network.ClearBrowserCookies
 // No text of the pages with passkeys is cut off, and axe-core reports no fault.
 func TestPagesWithPasskeysFitAndAreAccessible(t *testing.T) {
 	t.Parallel()
-	s, _ := startNamed(t)
 	check := accessible(t)
+	s, _ := startNamed(t)
 	b := s.tab(t)
 	device := b.withAuthenticator()
 	b.withoutAutofill()
@@ -261,11 +261,11 @@ func TestChromiumIsRememberedAfterAPasskey(t *testing.T) {
 // second-factor=required: the first factor is a passkey, and no app is set up.
 func TestChromiumSetsUpARequiredPasskeyBeforeTheFirstSession(t *testing.T) {
 	t.Parallel()
+	check := accessible(t)
 	s, _ := startFactors(t, func(o *watchword.Options) {
 		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
 		o.SecondFactor.Required = true
 	}, nil)
-	check := accessible(t)
 	b := s.tab(t)
 	device := b.withAuthenticator()
 	b.withoutAutofill()

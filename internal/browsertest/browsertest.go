@@ -55,9 +55,9 @@ const (
 	ThirdPartyCookiesBlocked = `{"profile": {"cookie_controls_mode": 1}}`
 )
 
-// Open opens a tab in a new, empty browser context and returns its context. Pass it to
-// Tab for further tabs of the same user. Open skips the test in short mode.
-func (c *Chromium) Open(t testing.TB, options ...chromedp.CreateBrowserContextOption) context.Context {
+// Require skips a test that needs a browser in short mode, and where Skip says so. A test that prepares
+// more than a server calls it first: installing packages for a test that is then skipped takes seconds.
+func Require(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("-short: browser tests are skipped")
@@ -65,6 +65,13 @@ func (c *Chromium) Open(t testing.TB, options ...chromedp.CreateBrowserContextOp
 	if os.Getenv(Skip) == "skip" {
 		t.Skip(Skip + "=skip: browser tests are skipped")
 	}
+}
+
+// Open opens a tab in a new, empty browser context and returns its context. Pass it to
+// Tab for further tabs of the same user. Open calls Require.
+func (c *Chromium) Open(t testing.TB, options ...chromedp.CreateBrowserContextOption) context.Context {
+	t.Helper()
+	Require(t)
 	program, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Fatalf("chromium is missing: install the Debian package chromium, or set %s=skip", Skip)
