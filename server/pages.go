@@ -37,8 +37,8 @@ type pages struct {
 	openapi func() ([]byte, error) // document of the API
 }
 
-// newPages reads all templates and texts, so that a faulty file stops the server at its
-// start.
+// newPages reads the texts and all files of an operator, so that a faulty file stops the server at
+// its start.
 func newPages(shared edge, opts Options, api []route) (*pages, error) {
 	theme, err := newTheme(opts.Pages, opts.Product)
 	if err != nil {
@@ -133,9 +133,13 @@ func (p *pages) newEnglishView(page, title string, data any) *view {
 // with the nonce (CSP, level 3), so injected markup has no effect. An error is returned before the
 // response begins.
 func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
-	found, known := v.templates[v.Page]
+	templates, known := v.templates[v.Page]
 	if !known {
 		return fmt.Errorf("there is no page %q", v.Page)
+	}
+	found, err := templates()
+	if err != nil {
+		return err
 	}
 	v.Title = cmp.Or(v.Title, v.T(v.Page+".title"))
 	// The page is completed before the first byte is sent. An error in a template can still become

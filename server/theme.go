@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/watchword-auth/watchword/internal/catalog"
 	"github.com/watchword-auth/watchword/web"
@@ -18,23 +19,23 @@ import (
 // those of package web (docs/pages.md). It never changes after New, so requests read it without a
 // lock. New files need a restart.
 type theme struct {
-	overrides fs.FS // nil: only the built-in files
-	templates map[string]*template.Template
+	overrides fs.FS                                         // nil: only the built-in files
+	templates map[string]func() (*template.Template, error) // sets by the name of the page
 	catalog   *catalog.Catalog
 	style     []byte
 	script    template.JS
 	icon      template.URL
 }
 
-// newTheme reads all files. A faulty file is an error now, and not when a page is shown. An
-// operator thus sees the mistake at the start, and users never do. The pages call the service
+// newTheme reads all files of an operator. A faulty one is an error now, and not when a page is shown.
+// The operator thus sees the mistake at the start, and users never do. The pages call the service
 // product, unless the operator's texts have a brand.
 func newTheme(overrides fs.FS, product string) (*theme, error) {
 	texts, err := catalog.Read(web.Files, overrides, map[string]string{"brand": product})
 	if err != nil {
 		return nil, err
 	}
-	t := &theme{overrides: overrides, templates: map[string]*template.Template{}, catalog: texts}
+	t := &theme{overrides: overrides, templates: map[string]func() (*template.Template, error){}, catalog: texts}
 	if err := t.readTemplates(); err != nil {
 		return nil, err
 	}
@@ -72,9 +73,10 @@ func (t *theme) read(name string) ([]byte, error) {
 	return fs.ReadFile(web.Files, name)
 }
 
-// readTemplates parses each page together with the layout. An operator's file that replaces no
-// template is an error, because its name is probably misspelt. Each page has its own set, because
-// all pages define a template of the same name for the layout.
+// readTemplates prepares a set for each page. An operator's file that replaces no template is an error,
+// because its name is probably misspelt. Each page has its own set, because all pages define a
+// template of the same name for the layout. A set of built-in files only is parsed when its page is
+// first shown, because most servers never show most pages.
 //
 // The buttons for passkeys and providers are files of their own and no part of the layout: an operator
 // may have replaced the layout before they existed, and the pages must not fail then.
@@ -96,37 +98,33 @@ func (t *theme) readTemplates() error {
 	}
 	parts := []string{"templates/layout.html", "templates/passkey.html", "templates/providers.html",
 		"templates/admin.html"}
-	shared := template.New("")
-	for _, part := range parts {
-		if err := t.parse(shared, part); err != nil {
-			return err
-		}
-	}
 	for _, name := range names {
 		if slices.Contains(parts, name) {
 			continue
 		}
-		page, err := shared.Clone()
-		if err != nil {
-			return err
-		}
-		if err := t.parse(page, name); err != nil {
-			return err
+		page := sync.OnceValues(func() (*template.Template, error) { return t.parse(append(slices.Clip(parts), name)) })
+		if t.overrides != nil {
+			if _, err := page(); err != nil {
+				return err
+			}
 		}
 		t.templates[strings.TrimSuffix(path.Base(name), ".html")] = page
 	}
 	return nil
 }
 
-// parse adds a template to a set. Its errors name the file: the operator who replaced it reads them
-// in the log of a start that failed.
-func (t *theme) parse(set *template.Template, name string) error {
-	text, err := t.read(name)
-	if err != nil {
-		return err
+// parse returns a set of files. Its errors name the file: the operator who replaced it reads them in the
+// log of a start that failed.
+func (t *theme) parse(names []string) (*template.Template, error) {
+	set := template.New("")
+	for _, name := range names {
+		text, err := t.read(name)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := set.New(path.Base(name)).Parse(string(text)); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
 	}
-	if _, err := set.New(path.Base(name)).Parse(string(text)); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
+	return set, nil
 }
