@@ -8,7 +8,10 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/watchword-auth/watchword/server"
 )
 
 // A document is the parsed /openapi.json. Each response in these tests is compared with it, so
@@ -43,12 +46,26 @@ type schema struct {
 	Items      *schema
 }
 
+// documents holds parsed documents by the result of Described: to write and to parse one takes longer
+// than most tests.
+var documents sync.Map
+
 func readDocument(t testing.TB, h http.Handler, publicURL string) *document {
 	t.Helper()
+	var described string
+	if s, isServer := h.(*server.Server); isServer {
+		described = s.Described()
+	}
+	if known, isKnown := documents.Load(described); isKnown {
+		return known.(*document)
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", publicURL+"/openapi.json", nil))
 	var d document
 	must(t, json.Unmarshal(w.Body.Bytes(), &d))
+	if described != "" {
+		documents.Store(described, &d)
+	}
 	return &d
 }
 

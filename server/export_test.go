@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -136,6 +137,19 @@ func (s *Server) AllRoutes(o Options) (all []Route, err error) {
 		all = append(all, Route{r.method, r.path, r.body})
 	}
 	return all, nil
+}
+
+// Described returns what /openapi.json follows from. Servers with the same result have the same document,
+// but for the URL and the name of the cookie. It is "" with dialects, which add operations.
+func (s *Server) Described() string {
+	var all strings.Builder
+	for _, r := range s.api.routes() {
+		r.handle = nil
+		if len(s.errors.dialects) == 0 {
+			fmt.Fprintf(&all, "%#v\n", r)
+		}
+	}
+	return all.String()
 }
 
 // Sides returns the tables of the two listeners. o are the options of the public one.
