@@ -105,7 +105,7 @@ func newRig(t *testing.T, store realStore, changes ...func(*watchword.Options)) 
 		engine, err := watchword.New(t.Context(), unclocked{store}, r.opts)
 		must(t, err)
 		t.Cleanup(engine.Close)
-		return engine, factors.New(engine, store.Factors(), factors.Options{})
+		return engine, factors.New(engine, store.Factors(), factors.Options{Providers: []string{"campus"}})
 	}
 	r.Engine, r.Manager = start()
 	_, r.other = start()
