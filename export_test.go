@@ -28,7 +28,11 @@ func (e *Engine) Occupy() (release func()) { return occupy(e.hashing.pool) }
 
 func occupy(pool *passhash.Pool) (release func()) {
 	started, done := make(chan struct{}), make(chan struct{})
-	go func() { _ = pool.Do(context.Background(), "", func() { close(started); <-done }) }()
+	go func() {
+		// On a busy machine, the pool can refuse it: the worker may start later than the deadline.
+		for pool.Do(context.Background(), "", func() { close(started); <-done }) != nil {
+		}
+	}()
 	<-started
 	return sync.OnceFunc(func() { close(done) })
 }
