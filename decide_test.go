@@ -60,7 +60,7 @@ func TestSignInKeepsItsHashWhileThePoolIsBusy(t *testing.T) {
 	pool := passhash.NewPool(1, time.Millisecond)
 	defer pool.Close()
 	defer occupy(pool)()
-	e := &Engine{hashing: hashing{pool: pool, params: passhash.LowestParams()}}
+	e := &Engine{hashing: hashing{pool: pool, params: passhash.LowestParams("")}}
 	if got, err := e.upgradedHash(t.Context(), Client{}, Secret(hash), "right"); err != nil || got != Secret(hash) {
 		t.Errorf("got %q, %v", string(got), err)
 	}

@@ -424,7 +424,7 @@ func TestImportedPasswordSignsInAndIsRehashed(t *testing.T) {
 			decomposed, composed, "$argon2id$"},
 		{"PBKDF2 of Node.js, replaced by bcrypt", "bcrypt",
 			"$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$NO0HMKAh6zy+bNsiQzuqZ64exUDvjRK2s8uhd6/+zVA",
-			decomposed, composed, "$2a$10$"},
+			decomposed, composed, "$2a$04$"},
 		{"Argon2id of passlib with a lower cost", "argon2id",
 			"$argon2id$v=19$m=256,t=2,p=4$oVTKWUvpnRMiBGAM4XxvLQ$7i+D+u23bEk565dns1IUj6RZlKW8cBpmuQVO0PeKgRk",
 			decomposed, composed, "$argon2id$v=19$m=19456"},

@@ -12,10 +12,14 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/verify"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	passhash.LowestParamsByDefault()
+	goleak.VerifyTestMain(m)
+}
 
 func TestVerifyReturnsTheIdentityOfAServersToken(t *testing.T) {
 	t.Parallel()

@@ -16,6 +16,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/federation/providers"
+	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/server"
 	"github.com/watchword-auth/watchword/store/postgres"
 	"github.com/watchword-auth/watchword/store/sqlite"
@@ -32,6 +33,7 @@ type process struct{ SQLite, Postgres, PublicURL, Issuer string }
 
 // TestMain also runs as the second process.
 func TestMain(m *testing.M) {
+	passhash.LowestParamsByDefault()
 	if text := os.Getenv(processVariable); text != "" {
 		if err := serveSecond(text); err != nil {
 			fmt.Fprintln(os.Stderr, err)

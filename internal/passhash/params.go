@@ -3,6 +3,8 @@ package passhash
 import (
 	"fmt"
 	"strconv"
+
+	"golang.org/x/crypto/bcrypt"
 )
 
 const (
@@ -89,16 +91,19 @@ func parseBcryptParams(cost string) (Params, error) {
 	return Params{alg: algBcrypt, log2: n}, nil
 }
 
-// LowestParams returns the lowest cost that Argon2id has (RFC 9106, section 3.1). Such hashes
-// protect no password. Only tests call it, because they create thousands of hashes: a rule in
+// LowestParams returns the lowest cost that bcrypt has, or else Argon2id (RFC 9106, section 3.1). Such
+// hashes protect no password. Only tests call it, because they create thousands of hashes: a rule in
 // house_test.go checks this.
-func LowestParams() Params {
+func LowestParams(alg string) Params {
+	if alg == algBcrypt {
+		return Params{alg: algBcrypt, log2: bcrypt.MinCost}
+	}
 	return Params{alg: algArgon2id, cost: argonCost{memory: 8, time: 1, lanes: 1}}
 }
 
 // LowestParamsByDefault makes ParseParams return LowestParams for an empty cost, for the rest of
 // the process. It is for TestMain of packages that start many servers.
-func LowestParamsByDefault() { defaultParams = LowestParams() }
+func LowestParamsByDefault() { defaultParams = LowestParams(algArgon2id) }
 
 // parseArgonCost parses exactly "m=19456,t=2,p=1", in this order.
 func parseArgonCost(text string) (argonCost, bool) {

@@ -3,12 +3,19 @@ package timing_test
 import (
 	"math"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/lab/timing"
 )
+
+func TestMain(m *testing.M) {
+	passhash.LowestParamsByDefault() // no test compares times of hashes
+	os.Exit(m.Run())
+}
 
 // This test checks only that both kinds of calls run and return the same code. Comparing
 // the times needs an idle machine (make timing).

@@ -225,7 +225,8 @@ func TestExportIsImportedWithoutProblems(t *testing.T) {
 
 func TestTrialNamesTheVariantThatFits(t *testing.T) {
 	t.Parallel()
-	const file = "email,password\nada@example.com," + bcryptHash + "\n"
+	// The lowest cost: a wrong password is tried in every variant.
+	file := "email,password\nada@example.com," + strings.Replace(bcryptHash, "$10$", "$04$", 1) + "\n"
 	trial, err := userimport.NewTrial(openText(t, "users.csv", file), userimport.Options{}, "ada@example.com")
 	if err != nil {
 		t.Fatal(err)
