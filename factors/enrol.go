@@ -276,15 +276,7 @@ func (m *Manager) add(
 		if !user.FactorsChangedAt.Equal(c.FactorsChangedAt) {
 			return challengeInvalid()
 		}
-		all, err := tx.Factors(ctx, user.ID)
-		if err != nil {
-			return err
-		}
-		refusal := decideAddition(user, all, f.Kind)
-		if refusal == nil && f.Kind == KindTOTP {
-			refusal = m.engine.Fresh(user, session, now)
-		}
-		if refusal != nil {
+		if refusal := m.engine.Fresh(user, session, now); f.Kind == KindTOTP && refusal != nil {
 			return refusal
 		}
 		if done.Codes, err = m.insert(ctx, tx, c, f, addition{user, session.ID, event}); err != nil {
@@ -308,18 +300,25 @@ func (m *Manager) add(
 
 // An addition has the account and the session for which insert adds a factor.
 type addition struct {
-	user    watchword.User // before the addition
+	user    watchword.User // before the addition, read after the lock of the account was taken
 	session watchword.SessionID
 	event   watchword.Event // EventFactorAdded
 }
 
-// insert consumes the challenge of an enrolment, adds the factor and queues the notice. The first factor ends the
-// other sessions, because they were opened without it. An account without recovery codes gets new codes. This
+// insert consumes the challenge of an enrolment, adds the factor if the account may still get one, and queues the
+// notice. The first factor ends the other sessions, because they were opened without it. An account without recovery codes gets new codes. This
 // includes an account whose first factor is an upgraded passkey: its first use created no codes, because no page
 // could show them.
 func (m *Manager) insert(
 	ctx context.Context, tx Tx, c watchword.Challenge, f Factor, to addition,
 ) (codes []watchword.Secret, err error) {
+	all, err := tx.Factors(ctx, f.UserID)
+	if err != nil {
+		return nil, err
+	}
+	if refusal := decideAddition(to.user, all, f.Kind); refusal != nil {
+		return nil, refusal
+	}
 	taken, err := tx.TakeChallenge(ctx, c.ID, c.Purpose, f.CreatedAt)
 	if err == nil && !taken {
 		err = challengeInvalid()

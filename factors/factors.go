@@ -187,16 +187,20 @@ func (m *Manager) recordUse(
 	case c.method == amr.Recovery:
 		return m.recordCode(ctx, tx, u, event)
 	case c.factor.Unproven && c.verified && u.Factors == 0:
-		return m.recordFirst(ctx, tx, u, c.factor, event)
+		return m.recordFirst(ctx, tx, c.factor, event)
 	}
 	return nil, nil
 }
 
-// recordFirst records that an upgraded passkey has become the first factor. As with every first factor, the other
-// sessions end, because they were opened without it.
+// recordFirst records that an upgraded passkey has become the first factor, unless the address is unproven. As with
+// every first factor, the other sessions end, because they were opened without it.
 func (m *Manager) recordFirst(
-	ctx context.Context, tx Tx, u watchword.User, f Factor, event watchword.Event,
+	ctx context.Context, tx Tx, f Factor, event watchword.Event,
 ) ([]watchword.Event, error) {
+	u, err := tx.User(ctx, f.UserID)
+	if err != nil || u.Factors == 0 {
+		return nil, err
+	}
 	if _, err := tx.EndSessions(ctx, u.ID, event.SessionID, watchword.EndedFactor, event.At); err != nil {
 		return nil, err
 	}

@@ -250,11 +250,17 @@ func (m *Manager) matchPasskey(all []Factor, p Proof) (claim, error) {
 	return claim{method: c.Record.Method(), verified: use.Verified, factor: factor}, nil
 }
 
-// usePasskey claims the counter. The first verified use of an upgraded passkey makes it a factor
-// that sign-ins ask for (recordFirst).
+// usePasskey claims the counter. The first verified use of an upgraded passkey makes it a factor that sign-ins ask for
+// (recordFirst), if the address is proven. The caller has locked the account.
 func (c claim) usePasskey(ctx context.Context, tx Tx, now time.Time) (bool, error) {
 	f := c.factor
-	f.Unproven = f.Unproven && !c.verified
+	if f.Unproven && c.verified {
+		owner, err := tx.User(ctx, f.UserID)
+		if err != nil {
+			return false, err
+		}
+		f.Unproven = !owner.Verified()
+	}
 	used, err := tx.ClaimCount(ctx, f, now)
 	if err != nil || !used || f.Unproven == c.factor.Unproven {
 		return used, err

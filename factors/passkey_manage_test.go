@@ -103,6 +103,42 @@ func TestFirstUseOfAnUpgradedPasskeyTurnsTwoStepSignInOn(t *testing.T) {
 	})
 }
 
+// An operator gives the account another address. Sign-ins of its new owner must not ask for a passkey of the previous
+// holder.
+func TestUpgradedPasskeyOfAnUnprovenAddressBecomesNoFactor(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a, d := r.signUp(t, "ada@example.com"), newDevice()
+		r.upgrade(t, a, d)
+		other, err := r.Engine.Login(t.Context(), watchword.LoginRequest{
+			Email: a.email, Password: password, Client: phone})
+		must(t, err)
+		d.auth.Options.UserNotVerified = false
+		must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, "olive@example.com"))
+		a.in, err = r.alone(t, d)
+		must(t, err)
+		a.who = r.identity(t, a.in)
+		begun, err := r.StepUpOptions(t.Context(), a.who)
+		must(t, err)
+		_, _, err = r.StepUp(t.Context(), a.who,
+			factors.StepUpRequest{Proof: factors.Proof{Passkey: d.use(t, begun.Options)}, Client: laptop})
+		must(t, err)
+		list, err := r.List(t.Context(), a.who.User.ID)
+		must(t, err)
+		if n := r.identity(t, a.in).User.Factors; n != 0 || !list.Factors[0].Unproven {
+			t.Errorf("%d factors: %+v", n, list.Factors)
+		}
+		_, err = r.Refresh(t.Context(), other.RefreshToken, phone)
+		must(t, err) // no first factor, so the other sessions stay
+
+		must(t, r.Operator().MarkVerified(t.Context(), a.who.User.ID))
+		a.in, err = r.alone(t, d)
+		must(t, err)
+		if n := r.identity(t, a.in).User.Factors; n != 1 {
+			t.Errorf("%d factors after the proof", n)
+		}
+	})
+}
+
 // MFA-5
 func TestUnverifiedPasskeyIsOnlyASecondFactor(t *testing.T) {
 	onSQLite(t, func(t *testing.T, r *rig) {

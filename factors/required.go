@@ -13,7 +13,7 @@ import (
 
 // BeginRequired creates a secret for a sign-in that waits for its first factor. handle is the
 // handle in the error with CodeEnrolmentRequired. The call counts as an attempt on that
-// challenge. Codes: CodeNotFound (enrolment is off), CodeChallengeInvalid.
+// challenge. Codes: CodeNotFound (enrolment is off), CodeChallengeInvalid, CodeEmailNotVerified.
 //
 // Unstable: package server calls it.
 func (m *Manager) BeginRequired(ctx context.Context, handle watchword.Secret, name string) (Enrolment, error) {
@@ -22,30 +22,37 @@ func (m *Manager) BeginRequired(ctx context.Context, handle watchword.Secret, na
 		return Enrolment{}, err
 	}
 	may := func(tx Tx, now time.Time) (u watchword.User, id watchword.SessionID, err error) {
-		u, err = m.waiting(ctx, tx, entry, now)
-		return u, "", err
+		c, err := m.waiting(ctx, tx, entry, KindTOTP, now)
+		return c.user, "", err
 	}
 	return m.begin(ctx, pendingTOTP{Name: name, Entry: entry}, may)
 }
 
-// waiting counts an attempt on a sign-in that waits for its first factor, and returns the account. Codes:
-// CodeChallengeInvalid.
-func (m *Manager) waiting(ctx context.Context, tx Tx, entry string, now time.Time) (u watchword.User, err error) {
-	c, err := m.claimed(ctx, tx, entry, watchword.ChallengeEnrol, now)
+// waiting counts an attempt on a sign-in that waits for its first factor, and returns the account and its factors. It
+// may have passkeys from automatic upgrades. Codes: CodeChallengeInvalid, CodeEmailNotVerified, CodeFactorLimit.
+func (m *Manager) waiting(ctx context.Context, tx Tx, entry string, k Kind, now time.Time) (c creator, err error) {
+	claimed, err := m.claimed(ctx, tx, entry, watchword.ChallengeEnrol, now)
 	if err != nil {
-		return u, err
+		return c, err
 	}
-	if u, err = tx.User(ctx, c.UserID); err != nil {
-		return u, m.gone(err)
+	if c.user, err = tx.User(ctx, claimed.UserID); err != nil {
+		return c, m.gone(err)
 	}
-	if !u.FactorsChangedAt.Equal(c.FactorsChangedAt) {
-		return u, challengeInvalid() // another sign-in has added the first factor
+	if !c.user.FactorsChangedAt.Equal(claimed.FactorsChangedAt) {
+		return c, challengeInvalid() // another sign-in has added the first factor
 	}
-	return u, nil
+	if c.factors, err = tx.Factors(ctx, c.user.ID); err != nil {
+		return c, err
+	}
+	if refusal := decideAddition(c.user, c.factors, k); refusal != nil {
+		return c, refusal
+	}
+	return c, nil
 }
 
 // BeginRequiredPasskey begins the creation of a passkey for a sign-in that waits for its first factor, as BeginRequired
-// does for an app. Codes: CodeNotFound (passkeys are off), CodeChallengeInvalid, CodeFactorLimit.
+// does for an app. Codes: CodeNotFound (passkeys are off), CodeChallengeInvalid, CodeEmailNotVerified,
+// CodeFactorLimit.
 //
 // Unstable: package server calls it.
 func (m *Manager) BeginRequiredPasskey(ctx context.Context, handle watchword.Secret) (Ceremony, error) {
@@ -54,16 +61,7 @@ func (m *Manager) BeginRequiredPasskey(ctx context.Context, handle watchword.Sec
 		return Ceremony{}, err
 	}
 	may := func(tx Tx, now time.Time) (c creator, err error) {
-		if c.user, err = m.waiting(ctx, tx, entry, now); err != nil {
-			return c, err
-		}
-		if c.factors, err = tx.Factors(ctx, c.user.ID); err != nil {
-			return c, err
-		}
-		if refusal := decideRoom(c.factors, KindPasskey); refusal != nil {
-			return c, refusal // the account has passkeys from automatic upgrades
-		}
-		return c, nil
+		return m.waiting(ctx, tx, entry, KindPasskey, now)
 	}
 	return m.beginPasskey(ctx, pendingPasskey{Entry: entry}, may)
 }
@@ -157,6 +155,9 @@ func (m *Manager) addFirst(
 		taken, err := tx.TakeChallenge(ctx, entry, watchword.ChallengeEnrol, now)
 		if err == nil && !taken {
 			err = challengeInvalid()
+		}
+		if err == nil {
+			user, err = tx.User(ctx, user.ID) // again: a change of the address may have held the lock
 		}
 		if err != nil {
 			return err

@@ -136,3 +136,34 @@ func TestRequiredPasskeyEndsWithTheAccountAndItsPassword(t *testing.T) {
 		}
 	}, requireFactors)
 }
+
+// An operator changes the address after the right password. The new owner of the account would else get a factor of its
+// previous holder, and that holder a session.
+func TestRequiredFactorEndsWithTheProofOfTheAddress(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a, d := &account{email: "ada@example.com"}, newDevice()
+		a.who.User = r.newUser(t, a.email)
+		handle := r.enrolment(t, a.email)
+		app, err := r.BeginRequired(t.Context(), handle, "")
+		must(t, err)
+		a.secret = secretOf(t, app)
+		key, err := r.BeginRequiredPasskey(t.Context(), handle)
+		must(t, err)
+		must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, "olive@example.com"))
+
+		_, err = r.BeginRequired(t.Context(), handle, "")
+		wantCode(t, err, watchword.CodeEmailNotVerified)
+		_, err = r.BeginRequiredPasskey(t.Context(), handle)
+		wantCode(t, err, watchword.CodeEmailNotVerified)
+		_, _, err = r.confirmRequired(t, handle, key, d)
+		wantCode(t, err, watchword.CodeEmailNotVerified)
+		_, _, err = r.ConfirmRequired(t.Context(), factors.RequiredRequest{
+			Handle: handle, ID: app.ID, Code: r.code(t, a, 0), Client: laptop})
+		wantCode(t, err, watchword.CodeEmailNotVerified)
+		user, err := r.Operator().FindUserByID(t.Context(), a.who.User.ID)
+		must(t, err)
+		if n := r.sessions(t, a); n != 0 || user.Factors != 0 {
+			t.Errorf("%d sessions, %d factors", n, user.Factors)
+		}
+	}, requireFactors)
+}
