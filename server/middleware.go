@@ -351,19 +351,30 @@ func isSameSite(r *http.Request, o *origins, d dialects, c *cookies) bool {
 	return site != "" || !c.hasCredentials(r)
 }
 
+// hidesOrigin reports whether a request does not say which site sent it. A browser without Sec-Fetch-Site sends null
+// from this server's pages, because of Referrer-Policy: no-referrer.
+func hidesOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	return (origin == "" || origin == "null") && r.Header.Get("Sec-Fetch-Site") == ""
+}
+
 // maxCookies is the most cookies of a request. This server sets about a dozen, and other applications of the
 // host may add theirs.
 const maxCookies = 64
+
+func hasManyCookies(r *http.Request) bool {
+	count := 0
+	for _, line := range r.Header["Cookie"] {
+		count += 1 + strings.Count(line, ";")
+	}
+	return count > maxCookies
+}
 
 // rejectManyCookies rejects requests with more than maxCookies cookies, because the checks after it read all of them.
 func rejectManyCookies(fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			count := 0
-			for _, line := range r.Header["Cookie"] {
-				count += 1 + strings.Count(line, ";")
-			}
-			if count > maxCookies {
+			if hasManyCookies(r) {
 				fail(w, r, &watchword.Error{Code: watchword.CodeParameterInvalid,
 					Detail: "The request has more than 64 cookies. Delete the cookies of this site in the browser."})
 				return

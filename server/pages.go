@@ -372,12 +372,14 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 // is no fault of the server, so it shows no id.
 func (p *pages) showError(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) error {
 	v := p.newView(r, "error")
-	v.Problem = v.problemOf(refusal)
-	switch refusal.Code {
-	case watchword.CodeNotFound, watchword.CodeMethodNotAllowed:
+	v.Problem, v.Data = v.problemOf(refusal), w.Header().Get(requestIDHeader)
+	switch {
+	case refusal.Code == watchword.CodeNotFound || refusal.Code == watchword.CodeMethodNotAllowed:
 		v.Title, v.Problem, v.Data = v.T("error.missing"), "", ""
-	default:
-		v.Data = w.Header().Get(requestIDHeader)
+	case hasManyCookies(r): // the text of the code is about the address
+		v.Problem = v.T("error.cookies")
+	case refusal.Code == watchword.CodeCrossOrigin && hidesOrigin(r):
+		v.Problem = v.T("error.origin")
 	}
 	return p.show(w, statusOf(refusal.Code), v)
 }

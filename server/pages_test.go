@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
 	"io/fs"
 	"maps"
@@ -271,6 +272,68 @@ func TestCrossSiteFormIsRejected(t *testing.T) {
 	if a.StatusCode != 403 {
 		t.Errorf("a form of a front-end: %d", a.StatusCode)
 	}
+}
+
+// Error pages have one text for each code. Refusals whose reason that text does not fit have a text of their own.
+func TestErrorPageFitsTheReasonOfTheRefusal(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	b.Jar = nil
+	cookies := strings.TrimSuffix(strings.Repeat("a=b; ", 65), "; ")
+	for language, text := range map[string]string{
+		"en": "This browser sends too many cookies. Delete the cookies of this site, then open the page again.",
+		"de": "Dieser Browser sendet zu viele Cookies. Löschen Sie die Cookies dieser Website",
+	} {
+		wantPage(t, b.visit("/login", "Cookie", cookies, "Accept-Language", language), 400, text)
+	}
+	for language, text := range map[string]string{
+		"en": "Your browser did not say whether another site sent this request.",
+		"de": "Ihr Browser hat nicht angegeben, ob eine andere Website diese Anfrage gesendet hat.",
+	} {
+		for _, origin := range []string{"", "null"} {
+			wantPage(t, b.submit("/logout", nil, "Cookie", "watchword=x", "Sec-Fetch-Site", "", "Origin", origin,
+				"Accept-Language", language), 403, text)
+		}
+	}
+	wantPage(t, b.submit("/logout", nil, "Sec-Fetch-Site", "cross-site"), 403, "This request came from another site.")
+}
+
+// A racingStore runs a concurrent change before its next transaction.
+type racingStore struct {
+	realStore
+	change chan func()
+}
+
+func (s racingStore) Update(ctx context.Context, fn func(watchword.Tx) error) error {
+	select {
+	case change := <-s.change:
+		change()
+	default:
+	}
+	return s.realStore.Update(ctx, fn)
+}
+
+// The service is available: only this request lost a race.
+func TestPageOfALostRaceReportsNoOutage(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, real realStore) {
+		store := racingStore{real, make(chan func(), 1)}
+		s := startOn(t, store, nil, nil)
+		b := s.browser(t)
+		b.register("ada@example.com")
+		user, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com")
+		must(t, err)
+		wantPage(t, b.visit("/account"), 200)
+		store.change <- func() {
+			must(t, real.Update(t.Context(), func(tx watchword.Tx) error {
+				return tx.SetPassword(t.Context(), user.ID, "another hash")
+			}))
+		}
+		a := b.submit("/account/password", map[string]string{
+			"currentPassword": goodPassword, "newPassword": "another good one"})
+		wantPage(t, a, 503, "This is not possible right now. Try again in a moment.")
+	})
 }
 
 // Users of a shared machine must not stay signed in.
