@@ -73,8 +73,9 @@ func (m *Manager) MayResetFactors(ctx context.Context, by Caller, id watchword.U
 
 // Change changes an account in one transaction: With, then the roles, the state and the name. After an error, the
 // account is as it was. Values that the account already has cause no change and no event. A change of roles can
-// first wait up to five seconds (watchword.Operator.AwaitRoles). Codes: CodeNotFound, CodeOwnRoles,
-// CodeLastAdmin, CodeValidationFailed (name, roles), CodeInsufficientScope (a service key, and roles),
+// first wait up to five seconds (watchword.Operator.AwaitRoles). A repetition returns the account as it is now.
+// Codes: CodeNotFound (even for a repetition, after a deletion), CodeOwnRoles, CodeLastAdmin,
+// CodeValidationFailed (name, roles), CodeInsufficientScope (a service key, and roles),
 // CodeTryLater (the address has just changed), and those of With.
 func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c Change) (Account, error) {
 	before, err := m.User(ctx, id)

@@ -87,7 +87,8 @@ func TestAdminRequestWithAWrongFormGivesItsKeyBack(t *testing.T) {
 	}
 }
 
-// The account is accepted, promoted or deleted between a request and its repetition. The result stays.
+// The account is accepted, promoted or deleted between a request and its repetition. The result stays. The record has
+// no account, so the repetition of a change shows the current one, or none.
 func TestAdminRepetitionGetsTheFirstResultAfterOtherChanges(t *testing.T) {
 	t.Parallel()
 	s, header := withAdmin(t)
@@ -96,7 +97,7 @@ func TestAdminRepetitionGetsTheFirstResultAfterOtherChanges(t *testing.T) {
 	with := func(headers []string) []string {
 		return append([]string{"Idempotency-Key", uuid.NewString()}, headers...)
 	}
-	one, two, three := with(header), with(key), with(key)
+	one, two, three, four := with(header), with(key), with(key), with(header)
 	const create = `{"email":"ada@example.com","name":"Ada","invite":true}`
 	created := b.do("POST", "/api/admin/users", create, one...)
 	want(t, created, 201, "")
@@ -104,6 +105,7 @@ func TestAdminRepetitionGetsTheFirstResultAfterOtherChanges(t *testing.T) {
 	path := "/api/admin/users/" + string(id)
 	want(t, b.do("POST", path+"/invite", "", two...), 202, "")
 	want(t, b.do("POST", path+"/reset-factors", "", three...), 200, "")
+	want(t, b.do("PATCH", path, `{"name":"Grace"}`, four...), 200, "")
 	repeat := func() {
 		t.Helper()
 		want(t, b.do("POST", path+"/invite", "", two...), 202, "")
@@ -113,8 +115,13 @@ func TestAdminRepetitionGetsTheFirstResultAfterOtherChanges(t *testing.T) {
 	_, err := operator.SetRoles(t.Context(), id, []string{"admin"})
 	must(t, err)
 	repeat()
+	want(t, b.do("PATCH", path, `{"name":"Ada"}`, header...), 200, "")
+	if a := b.do("PATCH", path, `{"name":"Grace"}`, four...); !strings.Contains(string(a.raw), `"name":"Ada"`) {
+		t.Errorf("the repetition of a change: %s", a.raw)
+	}
 	want(t, b.do("DELETE", path, "", header...), 200, "")
 	repeat()
+	want(t, b.do("PATCH", path, `{"name":"Grace"}`, four...), 404, watchword.CodeNotFound)
 	again := b.do("POST", "/api/admin/users", create, one...)
 	want(t, again, 201, "")
 	// The time is that of the id, which can be a millisecond later.
