@@ -1,7 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/gather"
@@ -17,10 +20,20 @@ func (s *Store) RotateTogether(requests []watchword.RotateRequest) ([]watchword.
 	s.rotateBatch(calls)
 	results, errs := make([]watchword.RotateResult, len(calls)), make([]error, len(calls))
 	for i, call := range calls {
-		results[i], errs[i] = call.Answer.Result, call.Err
+		results[i], errs[i] = call.Answer.Result, cmp.Or(call.Err, call.Answer.Err)
 		if errs[i] == nil && call.Answer.Counted != sqlstore.AllCounted(requests[i]) {
 			results[i].Wait = 1
 		}
 	}
 	return results, errs
+}
+
+// OpenTraced is Open with a tracer that sees each statement.
+func OpenTraced(ctx context.Context, url string, tracer pgx.QueryTracer) (*Store, error) {
+	config, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	config.ConnConfig.Tracer = tracer
+	return open(ctx, config)
 }

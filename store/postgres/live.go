@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,8 @@ func (s *Store) Live(
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	got, err := s.reads.Do(ctx, id)
-	if err != nil {
-		return session, user, fmt.Errorf("read session: %w", unavailable(err))
+	if err = cmp.Or(unavailable(err), got.Err); err != nil {
+		return session, user, fmt.Errorf("read session: %w", err)
 	}
 	return got.Session, got.User, nil
 }
@@ -34,7 +35,8 @@ func (s *Store) Live(
 type liveCall = gather.Call[watchword.SessionID, sqlstore.Live]
 
 // readBatch answers the calls. A read changes nothing, so it is retried after every temporary
-// error. After any other error, it reads each session alone.
+// error. After any other error, it reads each session alone. Each call gets its error in Answer.Err,
+// which Live returns unchanged, because a missing session or an unreadable row is not an outage.
 func (s *Store) readBatch(calls []*liveCall) {
 	if len(calls) == 0 {
 		return
@@ -42,7 +44,7 @@ func (s *Store) readBatch(calls []*liveCall) {
 	// This is not a caller's context: one caller must not cancel the reads of the others.
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
-	temporary := func(err error) bool { return errors.Is(unavailable(err), watchword.ErrUnavailable) }
+	temporary := func(err error) bool { return errors.Is(err, watchword.ErrUnavailable) }
 	err := s.retry(ctx, temporary, func() error { return s.readOnce(ctx, calls) })
 	if err != nil && !temporary(err) && len(calls) > 1 {
 		var alone sync.WaitGroup
@@ -53,9 +55,7 @@ func (s *Store) readBatch(calls []*liveCall) {
 		return
 	}
 	for _, call := range calls {
-		if err != nil {
-			call.Err = err
-		}
+		call.Answer.Err = cmp.Or(err, call.Answer.Err)
 		call.End()
 	}
 }
@@ -69,11 +69,11 @@ func (s *Store) readOnce(ctx context.Context, calls []*liveCall) (err error) {
 	}
 	ids := make([]string, len(calls))
 	for i, call := range calls {
-		ids[i], call.Err = string(call.Request), watchword.ErrNotFound
+		ids[i], call.Answer.Err = string(call.Request), watchword.ErrNotFound
 	}
 	answer, err := s.pool.Query(ctx, liveStatement, ids)
 	if err != nil {
-		return err
+		return unavailable(err)
 	}
 	defer answer.Close()
 	for answer.Next() {
@@ -81,10 +81,9 @@ func (s *Store) readOnce(ctx context.Context, calls []*liveCall) (err error) {
 		if err != nil {
 			return err
 		}
-		call := calls[live.Position-1]
-		call.Answer, call.Err = live, live.Err
+		calls[live.Position-1].Answer = live
 	}
-	return answer.Err()
+	return unavailable(answer.Err())
 }
 
 var liveStatement = sqlstore.LiveStatement()

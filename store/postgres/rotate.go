@@ -66,8 +66,8 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 	limited, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	got, err := s.rotations.Do(limited, r)
-	if err != nil {
-		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(err))
+	if err = cmp.Or(unavailable(err), got.Err); err != nil { // an unreadable row is not an outage
+		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", err)
 	}
 	if got.Counted == sqlstore.AllCounted(r) {
 		return got.Result, nil
@@ -125,7 +125,7 @@ func (s *Store) rotateBatch(calls []*rotateCall) {
 		return
 	}
 	for _, call := range calls {
-		call.Err = cmp.Or(err, call.Answer.Err)
+		call.Err = err
 		call.End()
 	}
 }

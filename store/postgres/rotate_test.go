@@ -287,6 +287,10 @@ func TestUnreadableRowDoesNotFailItsBatch(t *testing.T) {
 			t.Errorf("session %d: rotated %t, %v", n, results[n].Rotated, errs[n])
 		}
 	}
+	requests[5].Generation++ // the rotation was committed
+	if _, err := store.Rotate(t.Context(), requests[5]); err == nil || errors.Is(err, watchword.ErrUnavailable) {
+		t.Errorf("got %v, want an error that is no outage", err)
+	}
 }
 
 func TestCloseWaitsForRotations(t *testing.T) {

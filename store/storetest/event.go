@@ -41,9 +41,7 @@ var events = map[string]func(suite){
 			last, err := tx.LastEvent(ctx, "", kind)
 			same(s, "the last event without an account", last, newer)
 			_, none := tx.LastEvent(ctx, User(1).ID, other.Kind)
-			if !errors.Is(none, watchword.ErrNotFound) {
-				s.Errorf("an event that does not exist: %v", none)
-			}
+			s.wantNotFound("an event that does not exist", none)
 			return err
 		})
 	},

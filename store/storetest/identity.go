@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -22,10 +21,10 @@ var identities = map[string]func(suite){
 			same(s, "identity", got, one)
 			for _, subject := range []string{"", " " + one.Subject, one.Subject + " ", strings.ToUpper(one.Subject)} {
 				_, missing := tx.Identity(ctx, one.Issuer, subject)
-				same(s, "subject "+subject, errors.Is(missing, watchword.ErrNotFound), true)
+				s.wantNotFound("subject "+subject, missing)
 			}
 			_, missing := tx.Identity(ctx, one.Issuer+"/", one.Subject)
-			same(s, "another issuer", errors.Is(missing, watchword.ErrNotFound), true)
+			s.wantNotFound("another issuer", missing)
 			return err
 		})
 	},

@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +19,7 @@ var passkeys = map[string]func(suite){
 			same(s, "factor", got, one)
 			for _, unknown := range []string{"", "another"} {
 				_, missing := tx.FactorByCredential(ctx, unknown)
-				same(s, "credential "+unknown, errors.Is(missing, watchword.ErrNotFound), true)
+				s.wantNotFound("credential "+unknown, missing)
 			}
 			return err
 		})

@@ -55,11 +55,15 @@ var sessions = map[string]func(suite){
 
 	"UnknownSessionReturnsErrNotFound": func(s suite) {
 		nothing := Session(User(1).ID, 1)
-		s.view(func(ctx context.Context, tx watchword.Tx) error {
-			_, _, err := tx.Session(ctx, nothing.ID)
-			s.wantNotFound("session", err)
-			return nil
-		})
+		for name, run := range map[string]func(context.Context, func(watchword.Tx) error) error{
+			"view": s.View, "update": s.Update,
+		} {
+			s.wantNotFound(name, run(s.Context(), func(tx watchword.Tx) error {
+				_, _, err := tx.Session(s.Context(), nothing.ID)
+				s.wantNotFound("session", err)
+				return err
+			}))
+		}
 		s.wantHeld(false, "end it", endSession(nothing, watchword.EndedLogout, Start))
 		s.wantHeld(false, "forgive it", forgive(nothing, 0))
 	},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
 )
 
 var users = map[string]func(suite){
@@ -34,6 +35,8 @@ var users = map[string]func(suite){
 			s.wantNotFound("set roles", tx.SetRoles(ctx, nobody.ID, nil, Start))
 			s.wantNotFound("set disabled", tx.SetDisabled(ctx, nobody.ID, Start))
 			s.wantNotFound("set password", tx.SetPassword(ctx, nobody.ID, "x"))
+			s.wantNotFound("delete factors", tx.DeleteFactors(ctx, nobody.ID, time.Time{}, Start))
+			s.wantNotFound("count factors", tx.(factors.Tx).CountFactors(ctx, nobody.ID, Start))
 			return nil
 		})
 		s.wantHeld(false, "replace the password of nobody", func(ctx context.Context, tx watchword.Tx) (bool, error) {

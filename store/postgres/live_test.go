@@ -1,0 +1,57 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/postgres"
+	"github.com/watchword-auth/watchword/store/storetest"
+)
+
+// A counter counts the statements of a store.
+type counter struct{ atomic.Int64 }
+
+func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	c.Add(1)
+	return ctx
+}
+
+func (*counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// A retry would not find the session either. It would occupy the connection and delay other reads.
+func TestReadOfASessionIsRetriedAfterAnOutageOnly(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	var statements counter
+	store, err := postgres.OpenTraced(t.Context(), url, &statements)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	unreadable, missing := addSessions(t, store, 1)[0].Session, storetest.Session("", 9).ID
+	exec(t, url, fmt.Sprintf("UPDATE sessions SET methods = 'no JSON' WHERE id = '%s'", unreadable))
+	for name, c := range map[string]struct {
+		id       watchword.SessionID
+		notFound bool
+	}{
+		"missing":    {missing, true},
+		"unreadable": {unreadable, false},
+	} {
+		statements.Store(0)
+		_, _, err := store.Live(t.Context(), c.id)
+		notFound, outage := errors.Is(err, watchword.ErrNotFound), errors.Is(err, watchword.ErrUnavailable)
+		if err == nil || notFound != c.notFound || outage {
+			t.Errorf("%s: got error %v", name, err)
+		}
+		if n := statements.Load(); n != 1 {
+			t.Errorf("%s: %d statements, want 1", name, n)
+		}
+	}
+}
