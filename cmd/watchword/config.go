@@ -82,7 +82,7 @@ type Settings struct {
 	PasswordProfile string        `name:"password-profile" default:"default" oneof:"default,nist" group:"accounts" help:"nist sets password-min to 15."`
 	HashAlg         string        `name:"hash-alg" default:"argon2id" oneof:"argon2id,bcrypt" group:"accounts" help:"How new passwords are hashed."`
 	HashCost        string        `name:"hash-cost" group:"accounts" help:"Cost of a hash: m=KiB,t=passes,p=threads for argon2id, 10 to 15 for bcrypt; empty: m=19456,t=2,p=1 or 10."`
-	HashWorkers     int           `name:"hash-workers" default:"0" min:"0" max:"256" group:"accounts" help:"Passwords hashed at the same time; 0: number of cores minus 1, at least 1. At most the number of cores."`
+	HashWorkers     int           `name:"hash-workers" default:"0" min:"0" max:"256" group:"accounts" help:"Passwords hashed at the same time; 0: number of cores minus 1, at least 1. At most the number of cores; under a CPU quota or with GOMAXPROCS, one less."`
 	HashQueue       time.Duration `name:"hash-queue" default:"2s" min:"100ms" max:"30s" group:"accounts" help:"Longest wait for hashing before the server responds with 503."`
 	VerifyMail      string        `name:"verify-mail" default:"on" oneof:"on,off" group:"accounts" help:"off: sign-up sends no mail that verifies the address; only with signup open."`
 	SecondFactor    string        `name:"second-factor" default:"optional" group:"accounts" help:"off: no account can add a second factor. optional: each user decides. required: all accounts; required:admin,staff: accounts with one of these roles."`

@@ -427,17 +427,6 @@ func hashCostProblem(s *Settings) string {
 	return ""
 }
 
-// hashWorkersProblem refuses more workers than cores. They would hash no more passwords a second,
-// but delay every other request. A container can have fewer cores than its machine, so the same
-// setting can be refused in one place and accepted in another.
-func hashWorkersProblem(s *Settings) string {
-	if s.HashWorkers <= cores {
-		return ""
-	}
-	return fmt.Sprintf("%d is more than this process has processors. Write 1 to %d, or 0 for the default.",
-		s.HashWorkers, cores)
-}
-
 // mailURLProblem requires a mail server in production. Without one, no user could verify an address
 // or reset a password. In development, mails go to a mailbox in the browser. The mail server is not
 // contacted: a server must be able to start while it is down, because mails wait in the outbox.

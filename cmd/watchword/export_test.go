@@ -2,20 +2,24 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// TuningFor returns the three values of tuningFor.
-func TuningFor(workers, cores, machine int, getenv func(string) string) (processors, collectAt int, limit int64) {
-	t := tuningFor(workers, cores, machine, getenv)
-	return t.processors, t.collectAt, t.memoryLimit
+// TuningFor returns the three values of tuningFor, and how many hash workers are allowed.
+func TuningFor(workers, machine, scheduled int, quota float64, getenv func(string) string) (
+	raised, collectAt int, limit int64, most int,
+) {
+	on := processors{machine, scheduled, quota, getenv("GOMAXPROCS") != ""}
+	t := tuningFor(workers, on, getenv)
+	return t.processors, t.collectAt, t.memoryLimit, on.mostWorkers()
 }
 
-// Cores is the number of usable processors.
-func Cores() int { return cores }
+// MostWorkers is how many hash workers this process allows.
+func MostWorkers() int { return usable(os.Getenv).mostWorkers() }
 
 // HashWorkersProblem says why that number of hash workers is refused.
 func HashWorkersProblem(workers int) string {

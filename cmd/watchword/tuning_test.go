@@ -15,36 +15,48 @@ type tuning struct {
 func TestRuntimeIsTunedForItsWorkersAndRespectsTheEnvironment(t *testing.T) {
 	t.Parallel()
 	const mebibyte = 1 << 20
+	set := map[string]string{"GOMAXPROCS": "set"}
 	for _, c := range []struct {
-		name                    string
-		workers, cores, machine int
-		env                     map[string]string
-		want                    tuning
+		name                        string
+		workers, machine, scheduled int
+		quota                       float64
+		env                         map[string]string
+		want                        tuning
+		most                        int
 	}{
-		{"one core", 1, 1, 1, nil, tuning{2, 200, 90 * mebibyte}},
-		{"two cores", 1, 2, 2, nil, tuning{3, 200, 90 * mebibyte}},
-		{"a worker for each of two cores", 2, 2, 2, nil, tuning{4, 200, 120 * mebibyte}},
-		{"sixteen cores", 15, 16, 16, nil, tuning{31, 200, 510 * mebibyte}},
-		{"a quota", 1, 2, 16, nil, tuning{0, 200, 90 * mebibyte}},
-		{"GOMAXPROCS", 1, 2, 2, map[string]string{"GOMAXPROCS": "2"}, tuning{0, 200, 90 * mebibyte}},
-		{"GOGC", 1, 2, 2, map[string]string{"GOGC": "off"}, tuning{3, 0, 90 * mebibyte}},
-		{"GOMEMLIMIT", 1, 2, 2, map[string]string{"GOMEMLIMIT": "1GiB"}, tuning{3, 200, 0}},
+		{"one core", 1, 1, 1, 0, nil, tuning{2, 200, 90 * mebibyte}, 1},
+		{"two cores", 1, 2, 2, 0, nil, tuning{3, 200, 90 * mebibyte}, 2},
+		{"a worker for each of two cores", 2, 2, 2, 0, nil, tuning{4, 200, 120 * mebibyte}, 2},
+		{"sixteen cores", 15, 16, 16, 0, nil, tuning{31, 200, 510 * mebibyte}, 16},
+		{"a quota below the cores", 1, 16, 3, 2.5, nil, tuning{0, 200, 90 * mebibyte}, 2},
+		{"a quota for which Go uses two", 1, 16, 2, 0.5, nil, tuning{0, 200, 90 * mebibyte}, 1},
+		{"a quota on two cores", 1, 2, 2, 1.5, nil, tuning{0, 200, 90 * mebibyte}, 1},
+		{"a quota on one core", 1, 1, 1, 0.5, nil, tuning{0, 200, 90 * mebibyte}, 1},
+		{"a quota of all cores", 1, 2, 2, 2, nil, tuning{0, 200, 90 * mebibyte}, 1},
+		{"a quota above the cores", 1, 2, 2, 4, nil, tuning{3, 200, 90 * mebibyte}, 2},
+		{"GOMAXPROCS", 1, 2, 2, 0, set, tuning{0, 200, 90 * mebibyte}, 1},
+		{"GOMAXPROCS of one", 1, 2, 1, 0, set, tuning{0, 200, 90 * mebibyte}, 1},
+		{"GOMAXPROCS above the cores", 2, 2, 3, 0, set, tuning{0, 200, 120 * mebibyte}, 2},
+		{"GOGC", 1, 2, 2, 0, map[string]string{"GOGC": "off"}, tuning{3, 0, 90 * mebibyte}, 2},
+		{"GOMEMLIMIT", 1, 2, 2, 0, map[string]string{"GOMEMLIMIT": "1GiB"}, tuning{3, 200, 0}, 2},
 	} {
 		var got tuning
+		var most int
 		getenv := func(name string) string { return c.env[name] }
-		got.processors, got.collectAt, got.memoryLimit = main.TuningFor(c.workers, c.cores, c.machine, getenv)
-		if got != c.want {
-			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
+		got.processors, got.collectAt, got.memoryLimit, most =
+			main.TuningFor(c.workers, c.machine, c.scheduled, c.quota, getenv)
+		if got != c.want || most != c.most {
+			t.Errorf("%s: got %+v and up to %d workers, want %+v and %d", c.name, got, most, c.want, c.most)
 		}
 	}
 }
 
-func TestHashWorkersAreBoundedByTheCores(t *testing.T) {
+func TestHashWorkersAreBounded(t *testing.T) {
 	t.Parallel()
-	cores := main.Cores()
-	for workers, refused := range map[int]bool{0: false, 1: false, cores: false, cores + 1: true} {
+	most := main.MostWorkers()
+	for workers, refused := range map[int]bool{0: false, 1: false, most: false, most + 1: true} {
 		if problem := main.HashWorkersProblem(workers); (problem != "") != refused {
-			t.Errorf("%d workers on %d cores: got %q", workers, cores, problem)
+			t.Errorf("%d workers, up to %d allowed: got %q", workers, most, problem)
 		}
 	}
 }

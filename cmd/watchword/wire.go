@@ -260,7 +260,7 @@ func (s *Settings) hashWorkers() int {
 	if s.HashWorkers > 0 {
 		return s.HashWorkers
 	}
-	return max(cores-1, 1)
+	return max(usable(os.Getenv).cores()-1, 1)
 }
 
 // claims translates the setting claims; claimProblem has checked its form. The engine says which

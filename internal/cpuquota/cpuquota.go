@@ -1,0 +1,109 @@
+// Package cpuquota reads the CPU quota of the control group of this process (man 7 cgroups,
+// CFS bandwidth control). It does not know what a caller does with it.
+package cpuquota
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Read returns the CPU time that the control group may use in each second, in seconds. It returns
+// 0 if there is no quota, or if it can't be read. A group can't use more than its parents, so
+// the lowest quota counts. root is the root of the file system.
+func Read(root fs.FS) (lowest float64) {
+	group, kind := groupOf(root)
+	mount, dir := find(root, group, kind)
+	for ; dir != ""; dir = parent(dir, mount) {
+		if quota := kind.quota(root, dir); quota > 0 && (lowest == 0 || quota < lowest) {
+			lowest = quota
+		}
+	}
+	return lowest
+}
+
+// A version is a version of control groups. Both can be mounted at the same time, but only
+// one of them controls processors.
+type version int
+
+const (
+	second version = iota // one hierarchy for all controllers
+	first                 // one hierarchy for each controller
+)
+
+// groupOf returns the group of this process that controls processors, as a path in its hierarchy.
+// Each line of the file is hierarchy:controllers:path.
+func groupOf(root fs.FS) (group string, kind version) {
+	for line := range strings.Lines(read(root, "/proc/self/cgroup")) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		switch {
+		case len(parts) < 3:
+		case slices.Contains(strings.Split(parts[1], ","), "cpu"):
+			return parts[2], first
+		case parts[0] == "0":
+			group = parts[2]
+		}
+	}
+	return group, second
+}
+
+// find returns where the hierarchy of a group is mounted, and the directory of the group. Both are
+// empty if the group is not below a mount, as in a container that does not see its own group.
+func find(root fs.FS, group string, kind version) (mount, dir string) {
+	for line := range strings.Lines(read(root, "/proc/self/mountinfo")) {
+		before, after, _ := strings.Cut(line, " - ")
+		place, system := strings.Fields(before), strings.Fields(after)
+		if len(place) < 5 || len(system) < 3 || !kind.mountedAs(system[0], system[2]) {
+			continue
+		}
+		// The part of the hierarchy that is mounted, and where.
+		top, at := unescape.Replace(place[3]), unescape.Replace(place[4])
+		below, inside := strings.CutPrefix(group+"/", strings.TrimSuffix(top, "/")+"/")
+		if inside && !slices.Contains(strings.Split(below, "/"), "..") {
+			return at, path.Join(at, below)
+		}
+	}
+	return "", ""
+}
+
+// unescape undoes the escapes of mountinfo.
+var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+
+func (v version) mountedAs(system, options string) bool {
+	if v == second {
+		return system == "cgroup2"
+	}
+	return system == "cgroup" && slices.Contains(strings.Split(options, ","), "cpu")
+}
+
+// parent returns the directory of the parent group, or "" above the mount.
+func parent(dir, mount string) string {
+	if dir == mount {
+		return ""
+	}
+	return path.Dir(dir)
+}
+
+// quota returns the quota of one group. Without a quota, its number is "max" or negative.
+func (v version) quota(root fs.FS, dir string) float64 {
+	text := read(root, dir+"/cpu.max")
+	if v == first {
+		text = read(root, dir+"/cpu.cfs_quota_us") + read(root, dir+"/cpu.cfs_period_us")
+	}
+	var used, period int // microseconds
+	if n, _ := fmt.Sscan(text, &used, &period); n < 2 || used <= 0 || period <= 0 {
+		return 0
+	}
+	return float64(used) / float64(period)
+}
+
+// read returns the text of a file, or "" if it can't be read.
+func read(root fs.FS, name string) string {
+	text, err := fs.ReadFile(root, strings.TrimPrefix(name, "/"))
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
