@@ -38,7 +38,7 @@ func Scenarios() (names []string) {
 const (
 	stormLogins   = 64  // connections that sign in during a storm
 	stormRate     = 100 // refreshes, and profiles, per second during a storm
-	stormClients  = 16  // connections of each of these
+	stormClients  = 16  // at most: connections of each of these
 	crowd         = 60  // connections of the client beside the lone one
 	crowdClient   = "10.9.9.9"
 	besideClient  = "10.8.8.8"
@@ -88,7 +88,7 @@ func profiles(ctx context.Context, t *trial, into map[string]Figures) (err error
 // storm measures refreshes and profiles at a low fixed rate while 64 connections sign in
 // continuously.
 func storm(ctx context.Context, t *trial, into map[string]Figures) error {
-	clients := min(stormClients, t.plan.Connections)
+	clients := min(stormClients, t.plan.Connections/2) // one half refreshes, the other reads profiles
 	beside := load{connections: clients, duration: t.plan.For, rate: stormRate}
 	return together(ctx, into, map[string]func(context.Context) (Figures, error){
 		"storm login": func(ctx context.Context) (Figures, error) {
