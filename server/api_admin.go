@@ -87,29 +87,20 @@ func (g guard) isAdmin() bool {
 // An adminUserBody is an account as administrators see it: the members of a watchword.Profile, its
 // state and its factors. It never contains the password hash. The address is personal data.
 // Administrators find people by it, but it is not in the log, which has the route without the query.
-// The members of a Profile are repeated, because an embedded one would have no documentation of its
-// members.
 type adminUserBody struct {
-	ID            watchword.UserID  `json:"id" format:"uuid"`
-	Email         watchword.Address `json:"email" format:"email"`
-	EmailVerified bool              `json:"emailVerified"`
-	Name          string            `json:"name"`
-	Roles         []string          `json:"roles" nullable:"false"`
-	Locale        string            `json:"locale"`
-	CreatedAt     time.Time         `json:"createdAt"`
-	State         string            `json:"state" enum:"active,unverified,disabled"`
-	DisabledAt    *time.Time        `json:"disabledAt,omitempty"`
-	HasPassword   bool              `json:"hasPassword"`
-	Factors       []string          `json:"factors" nullable:"false" doc:"The kinds of second factors: totp, passkey"`
+	watchword.Profile
+	State       string     `json:"state" enum:"active,unverified,disabled"`
+	DisabledAt  *time.Time `json:"disabledAt,omitempty"`
+	HasPassword bool       `json:"hasPassword"`
+	Factors     []string   `json:"factors" nullable:"false" doc:"The kinds of second factors: totp, passkey"`
 }
 
 // newAdminUserBody converts an account. Lists are never nil, so that clients can iterate over them.
 // A zero time would be a date in the year 1, so disabledAt is left out instead.
 func newAdminUserBody(account admin.Account) adminUserBody {
-	p := account.Profile()
 	body := adminUserBody{
-		ID: p.ID, Email: p.Email, EmailVerified: p.EmailVerified, Name: p.Name, Roles: p.Roles, Locale: p.Locale,
-		CreatedAt: p.CreatedAt, State: account.State(), HasPassword: account.PasswordHash != "", Factors: account.Kinds(),
+		Profile: account.Profile(), State: account.State(), HasPassword: account.PasswordHash != "",
+		Factors: account.Kinds(),
 	}
 	if account.Disabled() {
 		body.DisabledAt = &account.DisabledAt

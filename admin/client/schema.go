@@ -232,6 +232,10 @@ type AdminMetadataAnswer struct {
 
 // AdminUser is the schema of that name in the OpenAPI document.
 type AdminUser struct {
+	State       string `json:"state"`
+	HasPassword bool   `json:"hasPassword"`
+	// The kinds of second factors: totp, passkey.
+	Factors []string `json:"factors"`
 	// Its UUID.
 	ID string `json:"id"`
 	// Email address of the account.
@@ -241,14 +245,11 @@ type AdminUser struct {
 	// Display name; may be empty.
 	Name string `json:"name"`
 	// Roles of the account, set by an operator.
-	Roles  []string `json:"roles"`
-	Locale string   `json:"locale"`
+	Roles []string `json:"roles"`
+	// BCP 47, from the sign-up's Accept-Language; empty: unknown.
+	Locale string `json:"locale"`
 	// When it was created.
-	CreatedAt   time.Time `json:"createdAt"`
-	State       string    `json:"state"`
-	HasPassword bool      `json:"hasPassword"`
-	// The kinds of second factors: totp, passkey.
-	Factors    []string  `json:"factors"`
+	CreatedAt  time.Time `json:"createdAt"`
 	DisabledAt time.Time `json:"disabledAt,omitzero"`
 }
 

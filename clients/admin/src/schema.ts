@@ -201,6 +201,10 @@ export interface AdminMetadataAnswer {
 }
 
 export interface AdminUser {
+  state: "active" | "unverified" | "disabled"
+  hasPassword: boolean
+  /** The kinds of second factors: totp, passkey. */
+  factors: string[]
   /** Its UUID. */
   id: string
   /** Email address of the account. */
@@ -211,13 +215,10 @@ export interface AdminUser {
   name: string
   /** Roles of the account, set by an operator. */
   roles: string[]
+  /** BCP 47, from the sign-up's Accept-Language; empty: unknown. */
   locale: string
   /** When it was created. */
   createdAt: string
-  state: "active" | "unverified" | "disabled"
-  hasPassword: boolean
-  /** The kinds of second factors: totp, passkey. */
-  factors: string[]
   disabledAt?: string | undefined
 }
 
