@@ -306,9 +306,9 @@ type addition struct {
 }
 
 // insert consumes the challenge of an enrolment, adds the factor if the account may still get one, and queues the
-// notice. The first factor ends the other sessions, because they were opened without it. An account without recovery codes gets new codes. This
-// includes an account whose first factor is an upgraded passkey: its first use created no codes, because no page
-// could show them.
+// notice. The first factor ends the other sessions, because they were opened without it. An account without recovery
+// codes gets new codes. This includes an account whose first factor is an upgraded passkey: its first use created no
+// codes, because no page could show them.
 func (m *Manager) insert(
 	ctx context.Context, tx Tx, c watchword.Challenge, f Factor, to addition,
 ) (codes []watchword.Secret, err error) {
