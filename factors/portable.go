@@ -5,11 +5,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/factorfile"
 	"github.com/watchword-auth/watchword/internal/passkey"
+	"github.com/watchword-auth/watchword/internal/storable"
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
@@ -135,7 +137,7 @@ func (m *Manager) adopt(
 		if refusal := decideRoom(list, Kind(from.Kind)); refusal != nil {
 			return nil, "The account has more than 2 authenticator apps or more than 10 passkeys."
 		}
-		f := Factor{ID: newID(), UserID: id, Kind: Kind(from.Kind), Name: from.Name, Counter: from.Counter,
+		f := Factor{ID: newID(), UserID: id, Kind: Kind(from.Kind), Name: toName(from.Name), Counter: from.Counter,
 			Unproven: from.Unproven, CreatedAt: from.CreatedAt, LastUsedAt: from.LastUsedAt}
 		if f.CreatedAt.IsZero() || f.CreatedAt.After(now) {
 			f.CreatedAt = now
@@ -145,17 +147,19 @@ func (m *Manager) adopt(
 		} else {
 			problem = m.adoptPasskey(&f, from)
 		}
-		name, err := parseName(f.Name)
-		if problem == "" && err != nil {
-			problem = "The name of a second factor is empty, has more than 100 characters or a control character."
-		}
-		f.Name = name
 		if problem != "" {
 			return nil, problem
 		}
 		list = append(list, f)
 	}
 	return list, ""
+}
+
+// toName returns the label of a file as a name of a factor, or "". Other systems store any label, and an odd one must
+// not leave out the account.
+func toName(label string) string {
+	characters := []rune(strings.TrimSpace(storable.ToLabel(label)))
+	return strings.TrimSpace(string(characters[:min(len(characters), maxName)]))
 }
 
 func (m *Manager) adoptTOTP(f *Factor, from factorfile.Factor) (problem string) {

@@ -25,9 +25,24 @@ func Text(text string, size int) string {
 // Label reports whether a text is a label that people read: valid UTF-8 on one line, without control characters and
 // bidirectional controls, which could forge the text around it.
 func Label(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
-		return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
-	})
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, isForbidden)
+}
+
+// ToLabel returns a text without the bytes and characters that Label refuses. A line break or tab becomes a space.
+func ToLabel(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case !isForbidden(r):
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		}
+		return -1
+	}, strings.ToValidUTF8(text, ""))
+}
+
+func isForbidden(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }
 
 // ID reports whether a text has the form of an id: a UUID in lower case. PostgreSQL

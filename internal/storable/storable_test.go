@@ -36,5 +36,8 @@ func TestLabelIsOnOneLineAndMovesNoText(t *testing.T) {
 		if got := storable.Label(text); got != want {
 			t.Errorf("%q: %v", text, got)
 		}
+		if clean := storable.ToLabel(text); !storable.Label(clean) || want && clean != text {
+			t.Errorf("%q becomes %q", text, clean)
+		}
 	}
 }

@@ -284,6 +284,35 @@ func TestSecretsOfOtherSystemsAreImported(t *testing.T) {
 	}
 }
 
+// Other systems store any label. An odd one is no reason to leave out the account.
+func TestLabelsOfFactorsNeverPreventAnImport(t *testing.T) {
+	t.Parallel()
+	for label, want := range map[string]string{
+		"Pixel": "Pixel", " \t ": "Authenticator app", "": "Authenticator app", "\u202e": "Authenticator app",
+		" my\tphone\r\n": "my phone", "my\u202ephone\u001b[31m": "myphone[31m",
+		strings.Repeat("é", 99) + " and more": strings.Repeat("é", 99),
+		strings.Repeat("é", 101):              strings.Repeat("é", 100),
+	} {
+		list, err := json.Marshal([]factorfile.Factor{
+			{Kind: factorfile.TOTP, Name: label, Secret: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}})
+		must(t, err)
+		to, shown := install(t, 1), &recorder{}
+		_, err = userimport.New(to.importer(), openText(t, "all",
+			`{"email":"ada@example.com","secondFactors":`+string(list)+`}`), userimport.Options{}, shown).Import(t.Context())
+		if err != nil {
+			t.Errorf("%q: %v, %q", label, err, shown.problems)
+			continue
+		}
+		ada, err := to.Operator().FindUser(t.Context(), "ada@example.com")
+		must(t, err)
+		overview, err := to.factors.List(t.Context(), ada.ID)
+		must(t, err)
+		if got := overview.Factors[0].Name; got != want {
+			t.Errorf("%q: the name is %q, want %q", label, got, want)
+		}
+	}
+}
+
 // An importer without package factors refuses accounts with factors, because dropping them would weaken the accounts.
 func TestFactorsAreNeverLostInSilence(t *testing.T) {
 	t.Parallel()
