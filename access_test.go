@@ -88,11 +88,7 @@ func TestFieldsOfUsersHaveAccessRules(t *testing.T) {
 			t.Errorf("%s: changed by %s", row[0], row[3])
 		}
 	}
-	var profile []string
-	for field := range reflect.TypeFor[watchword.Profile]().Fields() {
-		profile = append(profile, jsonName(reflect.StructTag(field.Tag)))
-	}
-	bodies := bodiesOf(t, "server/api_*.go")
+	profile, bodies := profileMembers(), bodiesOf(t, "server/api_*.go")
 	for name, c := range map[string]struct{ documented, code []string }{
 		"the profile": {members["users"], profile},
 		// current is computed, and belongs to no column.
@@ -105,6 +101,60 @@ func TestFieldsOfUsersHaveAccessRules(t *testing.T) {
 		slices.Sort(c.code)
 		if !slices.Equal(c.documented, c.code) {
 			t.Errorf("%s: docs/data.md has %q, the code has %q", name, c.documented, c.code)
+		}
+	}
+}
+
+// A field that users see has the same name in the API, in the API of administrators, in an export and in the type of
+// the browser client.
+func TestMembersOfAProfileAreInEveryShapeOfAnAccount(t *testing.T) {
+	t.Parallel()
+	export := readText(t, "cmd/internal/userimport/export.go")
+	_, columns, _ := strings.Cut(export, "var exportedColumns = []string{")
+	columns, _, _ = strings.Cut(columns, "\n}")
+	_, client, _ := strings.Cut(readText(t, "clients/typescript/src/api.ts"), "export interface User {\n")
+	client, _, _ = strings.Cut(client, "\n}")
+	var typed, cells []string
+	for _, member := range regexp.MustCompile(`(?m)^  (\w+): `).FindAllStringSubmatch(client, -1) {
+		typed = append(typed, member[1])
+	}
+	for _, cell := range regexp.MustCompile(`"(\w+)"`).FindAllStringSubmatch(columns, -1) {
+		cells = append(cells, cell[1])
+	}
+	for shape, members := range map[string][]string{
+		"adminUserBody":                         bodiesOf(t, "server/api_admin.go")["adminUserBody"],
+		"exportedUser":                          bodiesOf(t, "cmd/internal/userimport/export.go")["exportedUser"],
+		"exportedColumns":                       cells,
+		"User of clients/typescript/src/api.ts": typed,
+	} {
+		for _, name := range profileMembers() {
+			if !slices.Contains(members, name) {
+				t.Errorf("%s lacks the member %s of a Profile: it has %q", shape, name, members)
+			}
+		}
+	}
+}
+
+func TestProfileCopiesEveryMember(t *testing.T) {
+	t.Parallel()
+	var user watchword.User
+	for _, field := range reflect.ValueOf(&user).Elem().Fields() {
+		switch field.Interface().(type) {
+		case time.Time:
+			field.Set(reflect.ValueOf(time.Now()))
+		case []string:
+			field.Set(reflect.ValueOf([]string{"admin"}))
+		case int:
+			field.SetInt(1)
+		case bool:
+			field.SetBool(true)
+		default:
+			field.SetString("a text")
+		}
+	}
+	for field, value := range reflect.ValueOf(user.Profile()).Fields() {
+		if value.IsZero() {
+			t.Errorf("User.Profile leaves %s empty", field.Name)
 		}
 	}
 }
@@ -337,6 +387,13 @@ func jsonName(tag reflect.StructTag) string {
 	return name
 }
 
+func profileMembers() (names []string) {
+	for field := range reflect.TypeFor[watchword.Profile]().Fields() {
+		names = append(names, jsonName(reflect.StructTag(field.Tag)))
+	}
+	return names
+}
+
 // bodiesOf returns the JSON members of the structs in the files of a pattern, by type.
 func bodiesOf(t *testing.T, pattern string) map[string][]string {
 	t.Helper()
@@ -356,6 +413,10 @@ func bodiesOf(t *testing.T, pattern string) map[string][]string {
 				return true
 			}
 			for _, field := range shape.Fields.List {
+				if embedded, _ := field.Type.(*ast.SelectorExpr); len(field.Names) == 0 && embedded != nil &&
+					embedded.Sel.Name == "Profile" {
+					bodies[spec.Name.Name] = append(bodies[spec.Name.Name], profileMembers()...)
+				}
 				if field.Tag == nil {
 					continue
 				}

@@ -67,10 +67,24 @@ var columns = map[string]func(suite){
 	},
 }
 
-// fullUser returns a disabled user, because only such a user has every field.
+// fullUser returns a disabled user, because only such a user has every field. Fields that User leaves empty get
+// a value of their type, so the suite tests a new field without a change here.
 func fullUser() watchword.User {
 	u := User(1)
 	u.DisabledAt = after(time.Hour)
+	for _, field := range reflect.ValueOf(&u).Elem().Fields() {
+		switch _, isTime := field.Interface().(time.Time); {
+		case !field.IsZero():
+		case isTime:
+			field.Set(reflect.ValueOf(after(time.Minute)))
+		case field.Kind() == reflect.String:
+			field.SetString("a text")
+		case field.CanInt():
+			field.SetInt(1)
+		case field.Kind() == reflect.Bool:
+			field.SetBool(true)
+		}
+	}
 	return u
 }
 

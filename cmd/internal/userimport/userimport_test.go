@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -220,6 +222,57 @@ func TestExportIsImportedWithoutProblems(t *testing.T) {
 	if _, err := userimport.Export(t.Context(), from.Operator(), &protected,
 		options); err != nil || !strings.Contains(protected.String(), ",'=Ada,") {
 		t.Errorf("with NoFormulas: %s, %v", protected.String(), err)
+	}
+}
+
+// A forgotten member would lose a fact of every account.
+func TestExportLeavesNoMemberOfAnAccountEmpty(t *testing.T) {
+	t.Parallel()
+	var user watchword.User
+	fill(reflect.ValueOf(&user).Elem())
+	user.PasswordHash, user.Metadata = bcryptHash, "{}"
+	for _, asCSV := range []bool{false, true} {
+		var out strings.Builder
+		_, err := userimport.Export(t.Context(), oneAccount(user), &out, userimport.ExportOptions{
+			CSV: asCSV, Progress: func(int) {},
+			Factors: func(context.Context, []watchword.User) (map[watchword.UserID]watchword.Secret, error) {
+				return map[watchword.UserID]watchword.Secret{user.ID: "{}"}, nil
+			},
+			Private: func(context.Context, []watchword.User) (map[watchword.UserID]string, error) {
+				return map[watchword.UserID]string{user.ID: "{}"}, nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if empty := regexp.MustCompile(`":(null|""|0|false|\[\])|,,|,\n`).FindString(out.String()); empty != "" {
+			t.Errorf("%q is empty in\n%s", empty, out.String())
+		}
+	}
+}
+
+// oneAccount lists one account.
+type oneAccount watchword.User
+
+func (a oneAccount) Users(context.Context, watchword.Address, int) ([]watchword.User, error) {
+	return []watchword.User{watchword.User(a)}, nil
+}
+
+// fill gives every field of a struct a value.
+func fill(of reflect.Value) {
+	for _, field := range of.Fields() {
+		switch field.Interface().(type) {
+		case time.Time:
+			field.Set(reflect.ValueOf(time.Unix(1, 0)))
+		case []string:
+			field.Set(reflect.ValueOf([]string{"x"}))
+		case bool:
+			field.SetBool(true)
+		case int:
+			field.SetInt(1)
+		default:
+			field.SetString("x")
+		}
 	}
 }
 
