@@ -82,8 +82,8 @@ func (c *crowd) round(t *testing.T, fault func()) {
 	c.over(c.untilAnswered(hit))
 }
 
-// check compares the acknowledged changes of each user with the servers. The token of one user
-// was stolen.
+// check compares the acknowledged changes of each user with the state on the servers. A thief
+// has a copy of one user's token.
 func (c *crowd) check(ctx context.Context) {
 	c.actors[rand.IntN(len(c.actors))].targeted = true
 	var checking sync.WaitGroup
@@ -93,8 +93,8 @@ func (c *crowd) check(ctx context.Context) {
 	checking.Wait()
 }
 
-// An actor is a user with one device. It records the acknowledged changes, and those in doubt
-// because no response came.
+// An actor is a user with one device. It records the acknowledged changes, and the changes in
+// doubt, for which it received no response.
 type actor struct {
 	*fault
 	device    *device
@@ -115,7 +115,7 @@ type actor struct {
 	answeredAt atomic.Int64 // when the last request with a response was sent
 }
 
-// act runs one step. It returns an error if no response came, or a 503.
+// act runs one step. It returns an error if it receives no response, or a 503.
 func (a *actor) act(ctx context.Context) error {
 	if a.email == "" {
 		return a.signUp(ctx)
@@ -139,8 +139,8 @@ func (a *actor) act(ctx context.Context) error {
 	return a.refresh(ctx)
 }
 
-// post sends a request and expects one of the statuses. It also accepts a 503 with Retry-After,
-// and, where servers are killed, no response.
+// post sends a request and expects one of the statuses. It also accepts a 503 with Retry-After
+// and, in tests that kill servers, a missing response.
 func (a *actor) post(ctx context.Context, path string, b body, wanted ...int) (*answer, error) {
 	begun := time.Now()
 	got, err := a.device.send(ctx, http.MethodPost, path, b)
@@ -204,7 +204,8 @@ func (a *actor) refresh(ctx context.Context) error {
 	return err
 }
 
-// logOut leaves the session in doubt if no response comes. It is then not checked again.
+// logOut ends the session. Without a response, the end is in doubt, and check skips the
+// session.
 func (a *actor) logOut(ctx context.Context) error {
 	token := a.token
 	a.token = ""
@@ -217,7 +218,7 @@ func (a *actor) logOut(ctx context.Context) error {
 
 func (a *actor) changePassword(ctx context.Context) error {
 	if a.doubted != "" {
-		a.token = "" // the next login finds out
+		a.token = "" // the next login finds out which password is valid
 		return nil
 	}
 	next := fmt.Sprintf("purple otters no. %d", rand.Uint64())
@@ -233,7 +234,8 @@ func (a *actor) changePassword(ctx context.Context) error {
 // (docs/rotation.md, rule 3).
 const tooOld = 35
 
-// lureThief refreshes until the first token is too old to be a repeat. Then a thief presents it.
+// lureThief refreshes until the first token is too old for a repeat. Afterwards, a thief
+// presents the first token.
 func (a *actor) lureThief(ctx context.Context) error {
 	if !a.stolen && generationOf(a.t, a.token) < tooOld {
 		return a.refresh(ctx)
@@ -242,7 +244,7 @@ func (a *actor) lureThief(ctx context.Context) error {
 }
 
 // detectThief checks that the server detects the thief and ends the session for both. The server
-// may detect the thief although no response came.
+// may have detected the thief even if the response was lost.
 func (a *actor) detectThief(ctx context.Context) error {
 	again := a.stolen
 	a.stolen = true
@@ -263,7 +265,8 @@ func (a *actor) detectThief(ctx context.Context) error {
 	return nil
 }
 
-// check compares the acknowledged changes with working servers, and starts another session.
+// check compares the acknowledged changes with the state on working servers, and starts another
+// session.
 func (a *actor) check(ctx context.Context) {
 	if a.email == "" {
 		a.must(ctx, a.signUp)

@@ -19,7 +19,7 @@ import (
 
 var pathID = regexp.MustCompile(`\{\w+\}`)
 
-// calledOperations passes requests on, and notes them.
+// calledOperations forwards requests and records their operations.
 type calledOperations struct {
 	mu  sync.Mutex
 	all []string
@@ -253,7 +253,7 @@ func callOperations(t *testing.T, admin *client.Client) {
 	}
 }
 
-// losing passes a request on and drops the response, if it is the next.
+// losing forwards requests. If next is set, it drops the response to the next request.
 type losing struct{ next bool }
 
 func (l *losing) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -22,7 +22,8 @@ func twoAddresses(t *testing.T) (one, other string) {
 	return freeAddress(t), freeAddress(t)
 }
 
-// Administration is on no other listener, and the admin listener has a sign-in of its own.
+// With admin-on=admin, only the admin listener has administration, and it has a separate
+// sign-in.
 //
 // CFG-4
 func TestAdministrationMovesToTheAdminListener(t *testing.T) {
@@ -42,7 +43,7 @@ func TestAdministrationMovesToTheAdminListener(t *testing.T) {
 		}
 		watchword("users", "set-roles", root, "admin")
 		at := newPageReader(t, "http://"+there)
-		// As a browser would: the page leads to the sign-in and back.
+		// The requests are those of a browser: the page redirects to the sign-in and back.
 		at.want(t, "GET", "/admin/users", nil, 303, "/login?return_to=")
 		login := "/login?" + url.Values{"return_to": {at.url + "/admin/users"}}.Encode()
 		form := url.Values{"email": {root}, "password": {firstSecret}}
@@ -57,7 +58,7 @@ func TestAdministrationMovesToTheAdminListener(t *testing.T) {
 			t.Error(shown)
 		}
 
-		// The public listener has no administration, also not for the same session.
+		// The public listener has no administration, even with the cookies of this session.
 		here := newPageReader(t, s.url())
 		here.client.Jar = at.client.Jar
 		for _, method := range []string{"GET", "POST"} {
@@ -85,8 +86,8 @@ func TestAdministrationMovesToTheAdminListener(t *testing.T) {
 	})
 }
 
-// adminToken returns an access token of the API with two factors. The code is the one after that of the pages,
-// because each works once.
+// adminToken returns an access token of the API with two factors. It uses the code after the one for the
+// pages, because each code works once.
 func adminToken(t *testing.T, s *server, email string) string {
 	t.Helper()
 	d := newDevice(t, s.address)
@@ -94,7 +95,7 @@ func adminToken(t *testing.T, s *server, email string) string {
 	return got.AccessToken
 }
 
-// A pageReader is a browser without a script.
+// A pageReader is a browser without JavaScript.
 type pageReader struct {
 	url    string
 	client *http.Client
@@ -121,7 +122,7 @@ func (p *pageReader) want(t *testing.T, method, path string, form url.Values, st
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	if method == http.MethodPost {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Header.Set("Origin", "null") // because of Referrer-Policy: no-referrer
+		r.Header.Set("Origin", "null") // as browsers send with Referrer-Policy: no-referrer
 	}
 	response, err := p.client.Do(r)
 	if err != nil {
@@ -160,7 +161,7 @@ func TestDoctorFindsAdministrationOnTheWrongListener(t *testing.T) {
 	}
 }
 
-// The sign-in of the admin listener has no passkeys.
+// The sign-in on the admin listener does not accept passkeys.
 func TestDoctorWantsAnAppForTheAdminListener(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -179,7 +180,7 @@ func TestDoctorWantsAnAppForTheAdminListener(t *testing.T) {
 		{"admin", "warn", []string{"--admin-on=admin"}},
 		{"admin, without pages", "ok", []string{"--admin-on=admin", "--admin-pages=off"}},
 	} {
-		// The listeners are addresses where no server runs.
+		// No server runs at these addresses.
 		public, there := twoAddresses(t)
 		args := []string{"doctor", "--json", "--listen=" + public, "--public-url=http://" + public,
 			"--admin-listen=" + there}
@@ -221,7 +222,7 @@ func TestAdminURLFollowsTheListener(t *testing.T) {
 	}
 }
 
-// Two parsers could read this request differently. The first of them may be the proxy that restricts administration.
+// Two parsers could interpret this request differently. One of them may be the proxy that restricts administration.
 func TestAdminListenerRejectsAmbiguousLengths(t *testing.T) {
 	t.Parallel()
 	public, there := twoAddresses(t)

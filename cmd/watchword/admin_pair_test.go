@@ -57,7 +57,7 @@ func (r reply) user(t *testing.T) string {
 	return b.User.ID
 }
 
-// ask sends a request to one of the processes, with a new key for idempotency if key is empty. It repeats a request
+// ask sends a request to one of the processes, with a new idempotency key if key is empty. It repeats a request
 // that a slow machine could not serve in time, which the key makes safe.
 func (p *pair) ask(process int, token, method, path, body, key string) reply {
 	if key == "" {
@@ -127,7 +127,8 @@ func wantOneRefused(t *testing.T, all [2]reply, codes ...string) (made int) {
 	return made
 }
 
-// Two processes each take away one of two administrators. The database settles it, because no process knows the other.
+// Two processes each remove one of two administrators at the same time. The database must refuse one, because the
+// processes do not know each other.
 func TestTwoServersLeaveAnAdministrator(t *testing.T) {
 	t.Parallel()
 	onPairs(t, func(t *testing.T, p *pair) {
@@ -144,8 +145,8 @@ func TestTwoServersLeaveAnAdministrator(t *testing.T) {
 			}
 			users[i] = list.Items[0].ID
 		}
-		// Each administrator demotes the other, through another process. The access of the second may end before its
-		// request begins.
+		// Each administrator demotes the other, through another process. The second administrator may lose access
+		// before the request begins.
 		made := wantOneRefused(t, both(func(i int) reply {
 			return p.ask(i, tokens[i], "PATCH", "/users/"+users[1-i], `{"name":"Demoted","roles":[]}`, "")
 		}), "LAST_ADMIN", "TOKEN_EXPIRED", "INSUFFICIENT_SCOPE")
@@ -187,7 +188,7 @@ func TestTwoServersRunOneIdempotencyKeyOnce(t *testing.T) {
 			if n := strings.Count(one.body, `"link_requested"`); n != 1 {
 				t.Errorf("%d invitations: %s", n, one.body)
 			}
-			// Another request under the same key is refused by both.
+			// Both processes refuse a different request with the same key.
 			other := both(func(i int) reply { return p.ask(i, key, "DELETE", user, "", once) })
 			for _, got := range other {
 				if got.status != 422 {

@@ -104,7 +104,7 @@ func readAPIDocument(t *testing.T, s *server) (d *apiDocument) {
 	return d
 }
 
-// operations returns those of the tag administration, in the order of their ids.
+// operations returns the operations with the tag administration, in the order of their ids.
 func (d *apiDocument) operations() (all []*apiOperation) {
 	for path, methods := range d.Paths {
 		for method, o := range methods {
@@ -187,8 +187,8 @@ func (s *apiSchema) kind() string {
 	return text
 }
 
-// members returns the names of an object: the required ones in the order of the server's type, then the
-// others in the order of the alphabet.
+// members returns the member names of an object: the required ones in the order of the server's type,
+// then the others in alphabetical order.
 func (s *apiSchema) members() []string {
 	var others []string
 	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
@@ -199,7 +199,7 @@ func (s *apiSchema) members() []string {
 	return slices.Concat(s.Required, others)
 }
 
-// values returns the schema of the values of a map, or nil for another object.
+// values returns the schema of the values of a map, or nil for any other object.
 func (s *apiSchema) values() (all *apiSchema) {
 	if strings.HasPrefix(string(s.AdditionalProperties), "{") {
 		_ = json.Unmarshal(s.AdditionalProperties, &all)

@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Questions to the operator. They go to standard error, so that standard output holds
-// only results.
+// Questions to the operator are written to standard error, so that standard output
+// holds only results.
 
 // confirmation adds --yes to a command that can't be undone. Commands embed it, so the flag has
 // the same name and meaning everywhere.
@@ -90,11 +90,11 @@ func (p *program) askPassword() (watchword.Secret, error) {
 	return watchword.Secret(answers[0]), nil
 }
 
-// isTerminal reports whether a person is at the other end. A script gets no questions.
+// isTerminal reports whether f is a terminal, so that scripts get no questions.
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// onTerminal is isTerminal for an output, which in tests is no file. A buffer or a pipe counts as
-// no terminal, so tests see what scripts see.
+// onTerminal is isTerminal for an output, which is not a file in some tests. A buffer or a pipe
+// is not a terminal, so tests see the same output as scripts.
 func onTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	return ok && isTerminal(file)

@@ -7,7 +7,7 @@ import (
 )
 
 // printBanner prints the first screen of serve. It fits into 80 columns and 24 lines, the smallest
-// usual terminal; a test measures it. It is printed after "ready", and only at a terminal. Write
+// usual terminal; a test checks this. It is printed after "ready", and only at a terminal. Write
 // errors are ignored, because the server runs without a screen.
 func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string) {
 	fmt.Fprintf(w, "\n  Watchword %s is ready after %s.\n\n", thisBuild().Version, took.Round(10*time.Millisecond))
@@ -25,7 +25,7 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 			"lesson": "/register, /login, /token …"}[name])
 	}
 	if s.AdminListen != "" {
-		// Always http: the admin listener has no TLS, and belongs on the loopback.
+		// The scheme is always http, because the admin listener has no TLS and belongs on the loopback.
 		// The address is on the screen because an operator can't guess the port. The pages of the public
 		// listener need no line: they are below the public URL.
 		if s.AdminOn == "admin" {
@@ -60,18 +60,19 @@ func firstSteps(w io.Writer, s *Settings) {
 	fmt.Fprintf(w, "  curl -X POST %s/refresh -b jar.txt -c jar.txt \\\n    -H 'Origin: %s'\n", api, s.PublicURL)
 }
 
-// warnings returns settings that are allowed and still risky. Unlike a fault, a warning does not
-// stop the start. A text may have several lines; each further one begins with two spaces. Each one
-// names the risk and the change that removes it. serve logs them, the doctor repeats them.
+// warnings returns a text for each setting that is allowed but risky. Unlike a fault, a warning
+// does not stop the start. A text may have several lines; each line after the first begins with
+// two spaces. Each text names the risk and the change that removes it. serve logs them, the doctor
+// repeats them.
 func (s *Settings) warnings() []string {
 	var all []string
-	// HS256 is allowed, because some frameworks verify only that.
+	// HS256 is allowed, because some frameworks verify only this algorithm.
 	if s.SigningAlg == "HS256" {
 		all = append(all, "HS256: every service that can verify a token can also forge one,\n  and there is no public key "+
 			"to publish. Prefer ES256.")
 	}
-	// devMailProblem refuses this for loopback names unless dev-mail is any. The warning then
-	// stays, so that the choice is not forgotten.
+	// devMailProblem refuses this unless dev-mail is any. With dev-mail=any, the warning
+	// remains, so that the choice is not forgotten.
 	if s.MailURL == "" && listensBeyond(s.Listen) {
 		all = append(all, "other machines can reach "+s.Listen+", and with it every mail at /dev/mail.\n  Write "+
 			"listen=127.0.0.1:8080 unless a container needs it.")
@@ -80,12 +81,13 @@ func (s *Settings) warnings() []string {
 		all = append(all, "other machines can reach metrics at "+s.AdminListen+".\n  Write admin-listen=127.0.0.1:9090 "+
 			"unless a firewall stands before it.")
 	}
-	// It is no fault: a private network, such as that of Docker Compose, has no certificates.
+	// This is not a fault, because a private network, such as that of Docker Compose, has no
+	// certificates.
 	if host := unverifiedDatabase(string(s.Store)); host != "" {
 		all = append(all, "the connection to PostgreSQL at "+host+" is not verified. A machine on the way can read and "+
 			"change all data.\n  Write sslmode=verify-full in store, unless the network is yours alone.")
 	}
-	// It works with a front-end on the same origin, so it is no fault.
+	// This is not a fault, because dialects work with a front-end on the same origin.
 	if len(s.Dialects) > 0 && len(s.frontEnds()) == 0 {
 		all = append(all, "front-ends on other origins can't call the dialects.\n  Write their origins, such as "+
 			"allowed-origins=http://localhost:3000.")

@@ -29,14 +29,14 @@ func (c *completionCmd) Run(p *program) error {
 	return err
 }
 
-// completeWordsCmd is for the scripts only. The words are those after the name of the program, up
-// to the cursor; the last one may be empty.
+// completeWordsCmd is for the scripts only. Its arguments are the words after the program name,
+// up to the cursor. The last word may be empty.
 type completeWordsCmd struct {
 	Words []string `arg:"" optional:""`
 }
 
-// Run prints one candidate a line, followed by a tab and its help. A line ":files" asks the shell
-// for the names of files instead. Neither candidates nor help contain a tab.
+// Run prints one candidate a line, followed by a tab and its help. The line ":files" instead
+// tells the shell to complete file names. Neither candidates nor help contain a tab.
 func (c *completeWordsCmd) Run(p *program, ctx *kong.Context) error {
 	candidates, files := complete(ctx.Model.Node, p.settings.list(), c.Words)
 	for _, each := range candidates {
@@ -91,7 +91,7 @@ func complete(root *kong.Node, settings []setting, words []string) (found []cand
 // cursor is the position in the commands after the words that were read.
 type cursor struct {
 	node          *kong.Node
-	flag          *kong.Flag // it waits for its value
+	flag          *kong.Flag // the next word is its value
 	arguments     int        // of node, read so far
 	onlyArguments bool       // after "--"
 }
@@ -158,8 +158,8 @@ func (c *cursor) flags(prefix string) []candidate {
 	return own
 }
 
-// commands returns the subcommands that begin with the prefix. Hidden ones are for scripts only.
-// The order is that of the help, and not of the alphabet.
+// commands returns the subcommands that begin with the prefix. Hidden commands are for scripts
+// only. The order is that of the help, not alphabetical.
 func (c *cursor) commands(prefix string) (found []candidate) {
 	for _, child := range c.node.Children {
 		if !child.Hidden && strings.HasPrefix(child.Name, prefix) {
@@ -169,9 +169,9 @@ func (c *cursor) commands(prefix string) (found []candidate) {
 	return found
 }
 
-// values returns the allowed words of a flag or an argument. The words of a setting are in its own
-// tag. Without allowed words, an argument is a file only if its name says so. The value of a flag
-// always counts as a file, because no tag says what it is.
+// values returns the allowed words of a flag or an argument. The allowed words of a setting are in
+// its oneof tag. Without allowed words, an argument counts as a file only if it has the name
+// "file". The value of a flag always counts as a file, because no tag declares its kind.
 func values(value *kong.Value, settings []setting, before, prefix string) (found []candidate, files bool) {
 	words := strings.Split(value.Enum, ",")
 	for _, each := range settings {

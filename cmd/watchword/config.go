@@ -21,8 +21,8 @@ import (
 // Rules between settings are in config_rules.go, defaults that depend on other settings
 // in config_faults.go.
 type Settings struct {
-	// Only this machine can reach the listeners by default. A forgotten setting then leaves a
-	// server that is out of reach, and not one that is open to all.
+	// Only this machine can reach the listeners by default. With a forgotten setting, the
+	// server is then unreachable, and not open to everyone.
 	Listen      string `name:"listen" default:"127.0.0.1:8080" group:"network" help:"Address of the public listener."`
 	AdminListen string `name:"admin-listen" default:"127.0.0.1:9090" group:"network" help:"Address of metrics, profiling and readiness detail; empty switches it off."`
 	Pprof       string `name:"pprof" default:"off" oneof:"on,off" group:"network" help:"Profiling on the admin listener, at /debug/pprof/."`
@@ -63,7 +63,7 @@ type Settings struct {
 	Claims        []string         `name:"claims" group:"tokens" help:"Optional claims of access tokens, comma separated: email, name, fixed ones as key=value, and computed ones as key=@id, @role, @roles, @email, @name, @sid or @public.PATH (public metadata of the user)."`
 
 	// The grace period and the clean generations are the two parameters of docs/rotation.md, which
-	// says what changing them costs. The longest bounds keep detection of theft meaningful.
+	// explains the cost of changing them. The upper bounds keep the detection of theft effective.
 	RefreshGrace   time.Duration `name:"refresh-grace" default:"10s" min:"0s" max:"60s" group:"sessions" help:"How long a superseded refresh token is still accepted."`
 	RotationClean  int           `name:"rotation-clean" default:"1" min:"1" max:"1000" group:"sessions" help:"Generations that must follow a forgiven one before another is forgiven."`
 	ReuseEnds      string        `name:"reuse-ends" default:"session" oneof:"session,all" group:"sessions" help:"What a reused refresh token ends: its session, or all of the user's."`
@@ -115,8 +115,8 @@ type Settings struct {
 	LogFormat string `name:"log-format" default:"auto" oneof:"auto,text,json" group:"logs" help:"auto: text on a terminal, else json."`
 	LogLevel  string `name:"log-level" default:"info" oneof:"debug,info,warn,error" group:"logs" help:"Lowest level that is logged."`
 
-	// Providers is the list sign-in-with of the file (config_providers.go). It is no flag, because
-	// entries with several keys have no readable form on a command line.
+	// Providers is the list sign-in-with of the file (config_providers.go). It is not a flag,
+	// because entries with several keys have no readable form on a command line.
 	Providers []providerSetting `kong:"-"`
 }
 
@@ -152,7 +152,7 @@ func (s *Settings) list() []setting {
 	for i := range fields.NumField() {
 		tag := fields.Type().Field(i).Tag
 		if tag.Get("name") == "" {
-			continue // Providers has no name, because it is no flag
+			continue // Providers has no name, because it is not a flag
 		}
 		one := setting{
 			Name:    tag.Get("name"),

@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// Settings about the accounts of an application: which front-end the pages lead to, whether a
-// sign-up sends a mail, and who must have a second factor.
+// Settings for the accounts of an application: to which front-end the pages redirect, whether
+// a sign-up sends a mail, and who must have a second factor.
 
 // frontEnds returns the origins that may call the API with credentials: those of allowed-origins,
 // and the one of app-url.
@@ -36,8 +36,8 @@ func appURLProblem(s *Settings) string {
 	return ""
 }
 
-// verifyMailProblem keeps signup=verified and invitations working: there, the mail is the only way
-// to get the account.
+// verifyMailProblem refuses verify-mail=off for signup=verified and for invitations, where the
+// mail is the only way to get the account.
 func verifyMailProblem(s *Settings) string {
 	if s.VerifyMail == "off" && s.Signup != "open" {
 		return fmt.Sprintf("off is only for signup=open, but signup is %s. Write verify-mail=on, or signup=open.", s.Signup)
@@ -45,9 +45,9 @@ func verifyMailProblem(s *Settings) string {
 	return ""
 }
 
-// secondFactor translates the setting. Without roles, "required" means every account. "off" differs from "optional" in
-// package factors only. The engine asks for factors that exist in every case. An operator who switches enrolment off
-// does not weaken the accounts that have one.
+// secondFactor translates the setting. Without roles, "required" means every account. "off" differs from "optional"
+// in package factors only. In every case, the engine asks for factors that exist, so an operator who switches
+// enrolment off does not weaken accounts with a factor.
 func (s *Settings) secondFactor() watchword.FactorPolicy {
 	word, roles, some := strings.Cut(s.SecondFactor, ":")
 	policy := watchword.FactorPolicy{Required: word == "required"}

@@ -5,17 +5,18 @@ import (
 	"strings"
 )
 
-// configCmd prints the effective settings and the source of each value. It prints them
-// also when they are faulty, because an operator who fixes a fault needs to see where a
-// value comes from. The exit code then says that there are faults.
+// configCmd prints the effective settings and the source of each value. It prints even
+// faulty settings, because an operator who fixes a fault needs to see the source of a
+// value. The exit code then reports the faults.
 type configCmd struct {
 	JSON     bool `name:"json"     xor:"form" help:"Print JSON."`
 	Markdown bool `name:"markdown" xor:"form" help:"Print the documentation of the settings (docs/settings.md)."`
 }
 
-// Run prints before it checks, see configCmd. It opens no store, so it works while a server is
-// running. The exit code is 0 only if serve would accept the settings. Deployment scripts can call
-// it as a check. Ports, certificates in use and the database are not tried; the doctor does that.
+// Run prints the settings before it checks them (see configCmd). It opens no store, so it works
+// while a server is running. The exit code is 0 only if serve would accept the settings.
+// Deployment scripts can call it as a check. Ports, certificates in use and the database are not
+// checked; the doctor checks them.
 func (c *configCmd) Run(p *program) error {
 	if c.Markdown {
 		_, err := fmt.Fprint(p.out, settingsDocument())

@@ -16,12 +16,12 @@ type fault struct {
 }
 
 // faults is an error of wrong use: report prints each fault on its own line and exits
-// with exitMisuse. All faults are found in one run, so that an operator does not start
-// the program once for each.
+// with exitMisuse. All faults are found in one run, so that an operator does not have
+// to start the program once for each fault.
 type faults []fault
 
-// It is for logs and tests. At the command line, report prints each fault with the name of the
-// program.
+// Error returns one line for each fault, for logs and tests. At the command line, report
+// prints each fault after the name of the program.
 func (f faults) Error() string {
 	lines := make([]string, len(f))
 	for i, each := range f {

@@ -15,9 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/federation/providers"
 )
 
-// The list sign-in-with of the YAML file: external providers. It is the only setting that is no flag,
-// because a list of entries has no readable form on a command line. The secrets of its entries can
-// come from the environment or from files, as all secrets.
+// This file reads the list sign-in-with of the YAML file: external providers. It is the only setting
+// that is not a flag, because a list of entries has no readable form on a command line. The secrets
+// of its entries can come from the environment or from files, like all secrets.
 
 // signInWith is the key of the list, and providerPrefix begins the variables of its secrets.
 const (
@@ -103,7 +103,8 @@ func (s *sources) entries(path string, list *yaml.Node) {
 			where := fmt.Sprintf("%s:%d", path, key.Line)
 			read, known := providerKeys[key.Value]
 			switch {
-			// The list of keys is short enough to print, and no nearest name has to be guessed.
+			// The list of keys is short enough to print, so the message does not guess the
+			// nearest name.
 			case !known:
 				s.fault(where, fmt.Sprintf("%q is not a key of sign-in-with. Write one of %s.", key.Value,
 					strings.Join(sortedKeys(providerKeys), ", ")))

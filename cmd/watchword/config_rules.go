@@ -88,8 +88,8 @@ func pagesDirProblem(s *Settings) string {
 }
 
 // listenProblem checks the form of a listener address. Port 0 is allowed: tests and containers let
-// the system choose. Whether the address belongs to this machine and is free shows when the
-// listener opens. A host name is allowed, and the system resolves it once, when the listener opens.
+// the system choose. Opening the listener shows whether the address belongs to this machine and is
+// free. A host name is allowed; the system resolves it once, when the listener opens.
 func listenProblem(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err == nil && (port == "0" || isPort(port)) && (host == "" || isHostName(host)) {
@@ -113,8 +113,8 @@ func adminListenProblem(s *Settings) string {
 	return listenProblem(s.AdminListen)
 }
 
-// adminOnProblem requires the listener that administration is to be on. Without it, a typing error
-// would leave a server without administration.
+// adminOnProblem requires the admin listener if admin-on names it. Without this rule, a typing
+// error would result in a server without administration.
 func adminOnProblem(s *Settings) string {
 	switch {
 	case s.AdminOn != "admin":
@@ -129,12 +129,12 @@ func adminOnProblem(s *Settings) string {
 }
 
 // adminURLProblem checks the address of the sign-in on the admin listener, by the rules of
-// public-url. The two can't be the same: one of them would never get its requests.
+// public-url. The two URLs can't be the same, because one listener would get no requests.
 func adminURLProblem(s *Settings) string {
 	switch {
 	case s.AdminURL == "":
 		return ""
-	// A forgotten admin-on would leave administration public, and the operator would not notice.
+	// A forgotten admin-on would leave administration on the public listener unnoticed.
 	case s.AdminOn != "admin":
 		return "is for administration on the admin listener. Write admin-on=admin, or remove admin-url."
 	case s.AdminURL == s.PublicURL:
@@ -192,7 +192,7 @@ func publicURLProblem(s *Settings) string {
 
 // allowedOriginProblem checks one front-end origin. A script of that origin can use the refresh
 // cookie of the user. The origin must therefore be exact. Plain http is refused beyond the
-// loopback, because an attacker on the network could write its pages. Wildcards and null are
+// loopback, because an attacker on the network could forge its pages. Wildcards and null are
 // refused before the general check, which would only call them malformed.
 func allowedOriginProblem(origin string) string {
 	switch {
@@ -261,7 +261,7 @@ func dataDirProblem(s *Settings) string {
 // masterKeyProblem checks the key that encrypts all other keys. On SQLite, the program creates it
 // in the data directory. On PostgreSQL it must be given: every server needs the same one, and
 // servers do not share a directory. The message never quotes the key. A text that is not base64 may
-// still be most of a real one.
+// still contain most of a real key.
 func masterKeyProblem(s *Settings) string {
 	if s.MasterKey == "" && s.onPostgres() {
 		return "is missing: with PostgreSQL it is not created, because every server needs the same one. Write what " +
@@ -278,7 +278,7 @@ func masterKeyProblem(s *Settings) string {
 
 // signingSecretProblem requires the shared secret for HS256 and refuses it for the other
 // algorithms, where it would have no effect. RFC 7518, section 3.2, requires at least 32 bytes. The
-// length counts in bytes of the text as written. The secret is not decoded, so a secret in base64
+// length is that of the text as written, in bytes. The secret is not decoded, so a secret in base64
 // or hexadecimal has less entropy than bytes.
 func signingSecretProblem(s *Settings) string {
 	hs256 := s.SigningAlg == "HS256"
@@ -374,7 +374,7 @@ func claimProblem(claim string) string {
 }
 
 // sessionProblem refuses an idle timeout that can never take effect. It is not dangerous, but the
-// operator has probably confused the two.
+// operator has probably confused it with the absolute timeout.
 func sessionProblem(s *Settings) string {
 	if s.SessionIdle > s.SessionMax {
 		return fmt.Sprintf("%s is longer than session-max, %s. Write session-idle=%s or less.",
@@ -393,8 +393,8 @@ func productNameProblem(s *Settings) string {
 	return ""
 }
 
-// passwordMinProblem keeps password-profile=nist true to its name (NIST SP 800-63B:
-// 15 characters without a second factor).
+// passwordMinProblem requires for password-profile=nist the minimum of NIST SP
+// 800-63B: 15 characters without a second factor.
 func passwordMinProblem(s *Settings) string {
 	if s.PasswordProfile == "nist" && s.PasswordMin < 15 {
 		return fmt.Sprintf("%d is less than the 15 of password-profile nist. Remove it, or write 15 or more.", s.PasswordMin)
@@ -466,7 +466,7 @@ func mailFromProblem(s *Settings) string {
 	return "is missing. " + write
 }
 
-// senderProblem lets the SMTP package judge the address, because that package will send. It opens
+// senderProblem checks the address with the SMTP package, because that package will send. It opens
 // no connection. The caller passes a placeholder for the part that it does not check. The error of
 // the package names the setting first, and faults name it too, so the name is removed.
 func senderProblem(url watchword.Secret, from, write string) string {
@@ -479,8 +479,8 @@ func senderProblem(url watchword.Secret, from, write string) string {
 }
 
 // limitsProblem refuses to turn the limits off in production. A load test runs on a loopback URL.
-// It is a setting of its own and not a limit of 0, so that it can't be turned off by a typing
-// error.
+// The switch is a separate setting and not a limit of 0, so that a typing error can't turn a
+// limit off.
 func limitsProblem(s *Settings) string {
 	if s.Limits == "off" && !s.local() {
 		return "off is for load tests on a loopback public URL: without limits passwords can be guessed. Write on."

@@ -46,9 +46,9 @@ type layer map[string]entry
 // An entry keeps the text as it was written. Only the setting knows how to read it.
 type entry struct{ text, origin string }
 
-// newSources reads environment and .env. The YAML file comes later, because a flag may name it. Of
-// two faults in the same source, the one with the alphabetically first name is reported first.
-// Reading the environment here, and not where it is used, keeps tests independent of the machine.
+// newSources reads environment and .env. The YAML file comes later, because a flag may name it.
+// Within a source, faults are reported in the alphabetical order of their names. Reading the
+// environment here, and not where it is used, keeps tests independent of the machine.
 func newSources(settings []setting, environ []string) *sources {
 	s := &sources{known: map[string]setting{}, origins: map[string]string{}, providerSecrets: map[string]string{}}
 	for _, each := range settings {
@@ -95,10 +95,10 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 			if s.configFile == "" {
 				s.configFile = values[name]
 			}
-		// Whether the provider exists is known only after the YAML file was read.
+		// The YAML file, which lists the providers, is read later.
 		case strings.HasPrefix(name, providerPrefix):
-			// The environment was read before .env. An empty variable counts as missing, because
-			// deployments often set one without a value.
+			// The environment is read before .env and wins. An empty variable counts as missing,
+			// because deployments often set one without a value.
 			if s.providerSecrets[name] == "" && values[name] != "" {
 				s.providerSecrets[name] = values[name]
 			}
@@ -118,7 +118,7 @@ func (s *sources) isKnown(name string) bool { _, ok := s.known[name]; return ok 
 
 // add sets a value and records a fault if the source gives the setting twice, for example as a
 // variable and as a _FILE variable. Which one wins would otherwise depend on their order. The later
-// one is kept, but the fault stops the program before it has an effect.
+// value is kept, but the fault stops the program before the value has an effect.
 func (l layer) add(s *sources, name string, e entry) {
 	if other, twice := l[name]; twice {
 		s.fault(name, fmt.Sprintf("is given twice, by %s and by %s. Keep one of them.", other.origin, e.origin))
@@ -126,10 +126,10 @@ func (l layer) add(s *sources, name string, e entry) {
 	l[name] = e
 }
 
-// secretFile reads a secret from the file that a _FILE variable names. One line end at the end of
-// the file is not part of the secret, because most editors add one. Docker and Kubernetes mount
-// secrets as files. Neither the path nor the origin reveals the content, so both may appear in
-// messages. The mode of the file is not checked, because orchestrators choose it.
+// secretFile reads a secret from the file that a _FILE variable names. One line break at the end
+// of the file is not part of the secret, because most editors add one. Docker and Kubernetes
+// mount secrets as files. Neither the path nor the origin reveals the content, so both may appear
+// in messages. The mode of the file is not checked, because orchestrators choose it.
 func (s *sources) secretFile(found layer, name, from, path string) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -144,11 +144,12 @@ func (s *sources) secretFile(found layer, name, from, path string) {
 	found.add(s, name, entry{text, "file " + path + " (" + from + ")"})
 }
 
-// unknownVariable says what to do about a variable with our prefix that is not a setting. The value
-// decides too, because Kubernetes writes an address there and an operator would not.
+// unknownVariable says what to do about a variable with our prefix that is not a setting. The
+// answer also depends on the value, because Kubernetes sets such variables to an address and an
+// operator would not.
 func (s *sources) unknownVariable(name, value string) string {
-	// Kubernetes sets variables for every Service of the namespace. A Service named
-	// watchword gives them our prefix.
+	// Kubernetes sets variables for every Service of the namespace. For a Service
+	// named watchword, these variables have our prefix.
 	kubernetes := strings.HasPrefix(value, "tcp://") || strings.Contains(name, "_SERVICE_") || strings.Contains(name,
 		"_PORT")
 	if kubernetes {
@@ -205,7 +206,7 @@ func (s *sources) configPath(ctx *kong.Context) string {
 
 // file reads the YAML file at path, which is one mapping of names to values. It is parsed as a tree
 // of nodes and not into a struct: nodes have line numbers for the messages. A missing file is a
-// fault, even if every setting has a default: the operator named it.
+// fault, even if every setting has a default, because the operator named the file.
 func (s *sources) file(path string) layer {
 	if path == "" {
 		return nil
@@ -236,7 +237,7 @@ func (s *sources) file(path string) layer {
 }
 
 // line adds one key of the file. The place is path:line, as compilers print it, so that editors
-// jump to it.
+// can jump to it.
 func (s *sources) line(found layer, path string, key, value *yaml.Node) {
 	where := fmt.Sprintf("%s:%d", path, key.Line)
 	if key.Value == signInWith {
@@ -262,14 +263,14 @@ func (s *sources) line(found layer, path string, key, value *yaml.Node) {
 }
 
 // scalar returns the text as written, so that 0x10 or 1e3 is read by the setting and not by YAML. A
-// key without a value (null) is no text. It would otherwise be read as the empty setting, which
-// turns some features off.
+// key without a value (null) is not a text. It would otherwise count as an empty value, which turns
+// some features off.
 func scalar(node *yaml.Node) (string, bool) {
 	return node.Value, node.Kind == yaml.ScalarNode && node.Tag != "!!null"
 }
 
-// sequence joins a YAML list with commas, which is how flags and variables write lists. A list in a
-// list has no such form and is refused by the caller.
+// sequence joins a YAML list with commas, which is how flags and variables write lists. A nested
+// list can't be written in this form, and the caller refuses it.
 func sequence(node *yaml.Node) (string, bool) {
 	var parts []string
 	for _, item := range node.Content {

@@ -48,8 +48,9 @@ func originProblem(text string) string {
 	return ""
 }
 
-// withoutPassword hides everything before the last @ in a text that is no URL, because it may
-// contain a password. The message goes to a log that more people can read than the settings.
+// withoutPassword hides everything before the last @ in a text that is not a URL, because it
+// may contain a password. The message goes to a log that more people can read than the
+// settings.
 func withoutPassword(text string) string {
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		return "…" + text[at:]
@@ -70,8 +71,8 @@ func plainHost(u *url.URL) string {
 	return host
 }
 
-// isPort accepts 1 to 65535 in decimal, without a sign or leading zeros. Port 0 is not one here:
-// it means any port and can't be in a URL.
+// isPort accepts 1 to 65535 in decimal, without a sign or leading zeros. It refuses port 0,
+// which means any port and can't be in a URL.
 func isPort(text string) bool {
 	n, err := strconv.Atoi(text)
 	return err == nil && n >= 1 && n <= 65535 && strconv.Itoa(n) == text
@@ -118,7 +119,7 @@ func (s *Settings) publicHost() string {
 // the public URL, because TLS often ends at a proxy.
 func (s *Settings) https() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
-// local reports whether the public URL is a loopback name: a server in development. An
+// local reports whether the public URL has a loopback name, as in development. An
 // invalid URL counts as local, so that the operator gets one fault for it and not a
 // second one about https.
 func (s *Settings) local() bool {
@@ -126,9 +127,9 @@ func (s *Settings) local() bool {
 }
 
 // adminURL returns the address under which browsers reach administration on the admin listener, or ""
-// if it is on the public one. The sign-in there has to know its host: cookies and redirects belong to
-// it. A listener beyond the loopback is usually that of a container, with a port published on the
-// loopback of its machine.
+// if it is on the public one. The sign-in on the admin listener has to know its host, because cookies
+// and redirects depend on it. A listener beyond the loopback is usually in a container whose port is
+// published on the loopback of the machine.
 func (s *Settings) adminURL() string {
 	if s.AdminOn != "admin" || s.AdminURL != "" {
 		return s.AdminURL
@@ -145,8 +146,8 @@ func (s *Settings) adminURL() string {
 
 // siteOf returns what browsers treat as one site: scheme and registrable domain. This is the site
 // of SameSite: cookies of one site are sent between its hosts. An IP address or a name such as
-// localhost has no registrable domain, and is its own site. The list is that of the build, and
-// browsers may have a newer one.
+// localhost has no registrable domain, and is its own site. The list of public suffixes is part
+// of the build, and browsers may have a newer one.
 func siteOf(u *url.URL) string {
 	domain, err := publicsuffix.EffectiveTLDPlusOne(u.Hostname())
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Conversion between the text and the value of a setting. An invalid value is recorded
-// as a fault and replaced by the default, so that one run finds all faults.
+// This file converts between the text and the value of a setting. An invalid value is
+// recorded as a fault and replaced by the default, so that one run finds all faults.
 
 // reader decodes one setting for kong. Kong has one decoder for each field, so a decoder can know
 // its setting.
@@ -58,8 +58,7 @@ func (s setting) read(text string, target reflect.Value) (problem string) {
 		*v, problem = s.duration(text)
 	case *watchword.Limit:
 		*v, problem = s.limit(text)
-	// A type without a case is a mistake of the programmer, and every start of the program finds
-	// it.
+	// A type without a case is a programming error, which every start of the program finds.
 	default:
 		panic("setting " + s.Name + " has a type without a parser")
 	}
@@ -67,8 +66,8 @@ func (s setting) read(text string, target reflect.Value) (problem string) {
 }
 
 // word checks a text against oneof. A setting without oneof accepts any text; its rule in
-// settingRules checks it. The comparison is exact: a setting in capitals in one file and not in the
-// other would look like two values.
+// settingRules checks it. The comparison is exact, because a word in capitals in only one of two
+// files would look like a different value.
 func (s setting) word(text string) string {
 	if s.OneOf == nil || slices.Contains(s.OneOf, text) {
 		return ""
@@ -78,7 +77,7 @@ func (s setting) word(text string) string {
 
 // number parses a whole number within min and max. Both bounds are in the tag of the setting, and
 // the message repeats them. Underscores and hexadecimal digits are refused, because the tools that
-// write such files differ about them.
+// write such files interpret them differently.
 func (s setting) number(text string) (int, string) {
 	least, most := s.Min, s.Max
 	n, err := strconv.Atoi(text)
@@ -147,8 +146,8 @@ func (s setting) text() string {
 }
 
 // redacted hides a secret. Of a URL it hides only the password. It hides the whole text if it can't
-// be sure where the password is. The default of a secret is public and is shown, so that an
-// operator sees that it was not set.
+// tell where the password is. The default of a secret is public and is shown, so that an operator
+// sees that it was not set.
 func (s setting) redacted(text string) string {
 	if text == "" || text == s.Default {
 		return text

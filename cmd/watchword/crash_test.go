@@ -89,7 +89,7 @@ func startFleet(t *testing.T, n int, arguments []string) (servers []*fleetServer
 	return servers
 }
 
-// explain logs the end of the output of a server if the test failed.
+// explain logs how a server ended and the last part of its output, if the test failed.
 func (s *fleetServer) explain(t *testing.T) {
 	if !t.Failed() {
 		return

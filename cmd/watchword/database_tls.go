@@ -8,11 +8,11 @@ import (
 )
 
 // unverifiedDatabase returns the host of a PostgreSQL server whose identity a connection does not check, or "". The
-// default of the driver (sslmode=prefer) encrypts if the server offers it, and accepts any certificate and plain text.
-// A machine on the way can then read and change everything, password hashes and keys included.
+// default of the driver (sslmode=prefer) encrypts if the server offers it, and accepts any certificate and plain
+// text. A machine on the network path can then read and change everything, including password hashes and keys.
 //
 // It reads the configuration as the driver does, so it also sees PGSSLMODE and service files. sslmode=verify-ca is
-// reported too: any certificate of that authority would do.
+// reported too, because it accepts any certificate of that authority.
 func unverifiedDatabase(url string) string {
 	if !strings.HasPrefix(url, "postgres") {
 		return ""

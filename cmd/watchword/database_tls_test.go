@@ -6,7 +6,7 @@ import (
 	main "github.com/watchword-auth/watchword/cmd/watchword"
 )
 
-// The default of the driver accepts every certificate, and plain text.
+// By default, the driver accepts any certificate and unencrypted connections.
 func TestUnverifiedConnectionsToPostgreSQLAreWarnedAbout(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{

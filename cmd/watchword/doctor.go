@@ -12,7 +12,7 @@ import (
 )
 
 // The doctor answers one question: why does this installation not work, or not safely? It runs the
-// checks in the order in which a request meets their subjects, from the settings to the mail
+// checks in the order in which a request depends on the parts, from the settings to the mail
 // server. Each finding says what to do, because an operator runs the doctor when something is
 // broken.
 
@@ -56,12 +56,12 @@ type finding struct {
 	Do     string `json:"do,omitempty"`
 }
 
-// A checkup collects findings in the order of the checks. A check that can't go on
-// adds a failure and returns; the others still run, so that one run shows every
-// problem.
+// A checkup collects findings in the order of the checks. A check that can't
+// continue adds a failure and returns. The other checks still run, so that one run
+// shows every problem.
 type checkup struct{ findings []finding }
 
-// ok records what was checked as well, so that the operator sees that it was.
+// ok records a check without a problem, so that the operator sees what was checked.
 func (d *checkup) ok(check, found string) { d.add(finding{check, "ok", found, ""}) }
 
 // warn adds a finding that can become a problem, or is a problem only in some installations.
@@ -125,7 +125,7 @@ func (d *checkup) settings(p *program) {
 		d.warn("settings", "access tokens live longer than an idle session: a client would lose its session before it "+
 			"refreshes.", "Write session-idle larger than access-ttl.")
 	}
-	// https without a certificate of our own means that something in front terminates TLS.
+	// With https but without tls-cert, a proxy must terminate TLS.
 	behindProxy := p.settings.https() && p.settings.TLSCert == ""
 	if behindProxy && len(p.settings.TrustedProxies) == 0 {
 		d.warn("settings", "the proxy that terminates https is not trusted: all clients have its IP and share its limits.",
@@ -138,8 +138,9 @@ func (d *checkup) settings(p *program) {
 // problem here. The check of the store reports it. A directory that others may only enter also
 // fails, because the names in it are known.
 //
-// Its group may use the directory, because volumes of Kubernetes belong to a group of the pod. The
-// server removes the group's access to the database, and refuses a master key with it.
+// The group of the data directory may use it, because volumes of Kubernetes belong to a group of
+// the pod. The server removes the group's access to the database, and refuses a master key with
+// it.
 func (d *checkup) files(s *Settings) {
 	open := 0
 	for _, path := range []string{s.DataDir, s.databasePath(), s.masterKeyPath()} {
@@ -161,7 +162,7 @@ func (d *checkup) files(s *Settings) {
 }
 
 // store checks the database, and then the keys and the outbox in it. Operators run the doctor
-// beside the server, so it opens the database as another server would, and not exclusively. A
+// while the server runs, so it opens the database as another server would, and not exclusively. A
 // database of an older release is only a warning: the old servers work, and a new one migrates at
 // its start.
 func (d *checkup) store(ctx context.Context, p *program) {
@@ -208,8 +209,8 @@ func (d *checkup) store(ctx context.Context, p *program) {
 // startServer is the advice for missing keys. The doctor itself only reads.
 const startServer = "Start the server, which creates keys. Then run the doctor again."
 
-// manyKeys is more than any schedule creates for one use. At 255 keys of one use, no
-// further key has a number.
+// manyKeys is more than any schedule creates for one use. After 255 keys of one use,
+// no number is left for another key.
 const manyKeys = 100
 
 // keys checks that each use has an active key, and that the clock was not set back. A server with a

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// unusedAfter is how long a service key may be unused before the doctor reports it. Scripts that run
-	// every quarter still count as users.
+	// unusedAfter is how long a service key may be unused before the doctor reports it. A key that a
+	// script uses once a quarter still counts as used.
 	unusedAfter = 100 * 24 * time.Hour
 
 	// endsSoon is how long before its end the doctor reports a service key that is in use.
@@ -18,11 +18,11 @@ const (
 )
 
 // administration checks who can use the administration API. An administrator without a second factor
-// can't, and would notice only when it is needed. A forgotten service key is a credential without an
-// owner.
+// can't, and would notice only when access is needed. A forgotten service key is a credential
+// without an owner.
 func (d *checkup) administration(ctx context.Context, s *stack, settings *Settings) {
 	m := settings.admin(s)
-	// One page of each is enough: the doctor asks whether there is one, and not how many there are.
+	// One account of each kind is enough, because the doctor checks only whether one exists.
 	all, err := m.FindUsers(ctx, admin.Filter{Role: "admin", State: admin.StateActive}, "", 1)
 	if err != nil {
 		d.fail("admin", oneLine(err.Error()), "Check the database.")
@@ -57,9 +57,9 @@ func (d *checkup) administration(ctx context.Context, s *stack, settings *Settin
 	d.serviceKeys(ctx, m, time.Now())
 }
 
-// adminReachable requests the administration API at both listeners, without credentials. It has to be at
-// the one of admin-on only. With admin-on=public, there is nothing to compare. A server that does not run is
-// a warning, as for the public URL.
+// adminReachable requests the administration API at both listeners, without credentials. Only the admin
+// listener may have the API. With admin-on=public, the function returns at once. A server that does not run
+// is a warning, as for the public URL.
 func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
 	at := s.adminURL()
 	if at == "" {
@@ -67,7 +67,8 @@ func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	// A path of the API, because its errors have codes: a page would only redirect to some sign-in.
+	// This is a path of the API, because its errors have codes. A page would only redirect to some
+	// sign-in.
 	const path = "/api/admin/users"
 	there, err := request(ctx, at+path)
 	if err != nil {
@@ -87,21 +88,22 @@ func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
 }
 
 // diagnoseAdmin returns what is wrong with the responses of the admin listener (there) and of the public one
-// (here) to a request for accounts without credentials. It returns "" for correct ones. The zero probe is a
-// public URL that does not respond.
+// (here) to a request for accounts without credentials. It returns "" for correct ones. A zero probe means
+// that the public URL does not respond.
 func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
 	switch {
 	case there.code == "MISDIRECTED_REQUEST":
 		return at + " leads to this server, but under another Host: a proxy changes the Host header.",
 			"Let the proxy pass the Host header on, or set admin-url."
-	// Also a server that was not restarted since the setting was changed.
+	// This includes a server that was not restarted after a change of the setting.
 	case there.code != "TOKEN_MISSING":
 		return fmt.Sprintf("%s responds with %d, and has no administration.", at, there.status),
 			"Let the proxy pass all paths on to the address in admin-listen; then restart the server with these settings."
 	case here.code == "TOKEN_MISSING":
 		return public + " also has the administration: the server runs with other settings.",
 			"Restart the server with admin-on=admin."
-	// The proxy of the public URL leads to the admin listener. Only the check of the Host header protects it.
+	// The proxy of the public URL forwards to the admin listener, which only the check of the Host header
+	// protects.
 	case here.code == "MISDIRECTED_REQUEST":
 		return "the proxy at " + public + " passes /api/admin on to a server with another host.",
 			"Let it pass all paths on to the address in listen."
@@ -110,7 +112,7 @@ func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
 }
 
 // serviceKeys reports keys that are no longer used, and keys whose end would surprise a program. Each key
-// has a line of its own, because the advice names it.
+// has a separate line, because the advice names the key.
 //
 // An installation without service keys gets no line. The check has two parts, so that the decision about a
 // key is tested with a table, without a store and its clock.

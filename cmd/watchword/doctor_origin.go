@@ -11,8 +11,8 @@ import (
 // origins checks, for each front-end, whether a browser sends the refresh cookie and shows the
 // responses to its scripts (CORS; RFC 6265bis, section 5.2 on same-site requests). given is the
 // origin of --origin, or "". With --origin, an operator can try a front-end before it is allowed.
-// The findings then say everything that would have to change. A malformed origin gives one failure
-// and no further findings: its site can't be determined.
+// The findings then list every necessary change. A malformed origin gives one failure and no
+// further findings, because its site can't be determined.
 func (d *checkup) origins(s *Settings, given string) {
 	origins := s.frontEnds()
 	if given != "" && !slices.Contains(origins, given) {
@@ -28,9 +28,9 @@ func (d *checkup) origins(s *Settings, given string) {
 }
 
 // origin checks one front-end. The same origin as the public URL always works. The same site gets
-// the cookie, and needs CORS. Another site gets a cookie only with SameSite=None over https. Scheme
-// and registrable domain make a site; the port does not matter. An origin that is not allowed is
-// still examined, so that the operator sees all changes at once.
+// the cookie, and needs CORS. Another site gets a cookie only with SameSite=None over https. A site
+// consists of scheme and registrable domain; the port does not matter. An origin that is not
+// allowed is still examined, so that the operator sees all changes at once.
 func (d *checkup) origin(s *Settings, origin string) {
 	if origin == s.PublicURL {
 		d.ok("origin", origin+" is the public URL: browsers send the cookie, and CORS is not needed")
@@ -65,7 +65,7 @@ const oneSite = "Serve both on one site, such as app.example.com and auth.exampl
 	"from the front-end's server"
 
 // crossSite checks a front-end on another site. It needs https and SameSite=None. Browsers that
-// block third-party cookies then keep the partitioned cookie, if they know it
+// block third-party cookies still keep the partitioned cookie if they support it
 // (docs/operations.md has the versions).
 func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
 	origin := front.Scheme + "://" + front.Host
@@ -82,7 +82,7 @@ func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
 		d.fail("origin", fmt.Sprintf("%s is on another site: with SameSite=%s browsers do not send the cookie.", origin,
 			s.CookieSameSite),
 			oneSite+" (best). Or write cookie-same-site=none.")
-	// It works in current browsers, with limits that the operator should know.
+	// The front-end works in current browsers, with limits that the operator should know.
 	default:
 		d.warn("origin", origin+" is on another site, where a sign-in gets a partitioned cookie. Chrome and Edge "+
 			"(since 114), Firefox (since 141) and Safari (since 26.2) keep it. Safari 18.5 to 26.1 blocks it, "+

@@ -38,7 +38,8 @@ func (d *checkup) providers(ctx context.Context, s *Settings) {
 		} else {
 			d.ok("provider", o.ID+": register the redirect URI "+o.RedirectURI)
 		}
-		// Also for a provider that is down: the end of a secret is in the settings.
+		// This check includes a provider that is down, because the expiry of the secret is in
+		// the settings.
 		d.secretOf(o)
 	}
 }
@@ -47,8 +48,8 @@ func (d *checkup) providers(ctx context.Context, s *Settings) {
 // nor a passkey that signs in alone. The settings are compared by the id of the entry, because the
 // sign-in stores it with each identity. After a change of the id, users count as stranded until their next sign-in.
 func (d *checkup) stranded(ctx context.Context, s *stack, settings *Settings) {
-	// As in `users identities`, the manager needs no provider: the comparison is one of ids, and a provider
-	// that is down has its users all the same.
+	// As in `users identities`, the manager needs no provider. Only ids are compared, so users of a
+	// provider that is down are not counted.
 	manager, err := federation.New(s.engine, s.store.Federation(),
 		federation.Options{Spare: settings.sparePasskey(s)})
 	var n federation.StrandedCount
@@ -70,7 +71,8 @@ func (d *checkup) stranded(ctx context.Context, s *stack, settings *Settings) {
 	}
 }
 
-// secretOf warns before a client secret expires. Only Apple's finished secrets have an end.
+// secretOf warns before a client secret expires. Only client secrets for Apple that the
+// operator created beforehand expire.
 func (d *checkup) secretOf(o providers.Options) {
 	until, expires := providers.SecretExpiry(o)
 	left := time.Until(until)

@@ -36,7 +36,7 @@ func TestDoctorCountsTheUsersOfARemovedProvider(t *testing.T) {
 			update(`INSERT INTO identities (id, user_id, provider, issuer, subject, email, linked_at, last_used_at)
 				SELECT id, id, 'gone', 'https://gone.example', id, '', 1795521600123, 0 FROM users`)
 			update(`UPDATE users SET verified_at = 1795521600123 WHERE email IN ('` + ada + `', 'key@example.com')`)
-			// A security key that has verified no user is a second factor only. A passkey signs in alone.
+			// A security key without user verification is only a second factor. A passkey signs in alone.
 			update(`INSERT INTO factors (id, user_id, kind, name, sealed, credential_id, record, counter, created_at,
 					last_used_at, unproven)
 				SELECT id, id, 'passkey', 'x', ` + empty + `, id,

@@ -11,10 +11,10 @@ import (
 
 // reachable requests two routes at the public URL, as a client does, through DNS, proxy and
 // certificate. A server that does not run is a warning, because the doctor is often used before the
-// first start. A wrong answer is a failure. It requests two, because proxies are often configured
-// for one prefix only. Both are GET without credentials, so the check can't change anything, even at a
-// foreign server. The ten seconds are for both requests together, so that the doctor ends soon when
-// a firewall drops packets.
+// first start. A wrong answer is a failure. It requests two routes, because proxies are often
+// configured for one prefix only. Both requests are GET without credentials, so the check can't change
+// anything, even at a foreign server. The ten seconds are for both requests together, so that the
+// doctor ends soon when a firewall drops packets.
 func (d *checkup) reachable(ctx context.Context, s *Settings) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -46,14 +46,14 @@ func (d *checkup) reachable(ctx context.Context, s *Settings) {
 type probe struct {
 	status   int
 	location string
-	date     time.Time // of the server; zero if it does not say
+	date     time.Time // of the server; zero if the header is missing
 	issuer   string    // of metadata
 	code     string    // of an error
 }
 
 // request sends one GET without credentials. It does not follow redirects, because a redirect is
-// one of the faults to find, and reads at most 1 MiB. A public URL that leads to another program
-// may send a page of any size.
+// one of the faults to find, and reads at most 1 MiB. Another program at the public URL may send
+// a page of any size.
 func request(ctx context.Context, address string) (probe, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

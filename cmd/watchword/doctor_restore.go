@@ -11,8 +11,9 @@ import (
 // presents a refresh token that is newer than its session. An operator may not know of it: a failover
 // can lose commits, and a hosting company can restore a backup.
 //
-// Ending every session afterwards settles the warning. The event stays in the store for 90 days, so
-// the finding then says what was noticed. A store without the event gets no line.
+// After the operator has ended every session, the warning becomes an ok finding. The event stays in
+// the store for 90 days, so this finding still reports the restore. A store without the event gets
+// no line.
 func (d *checkup) restore(ctx context.Context, operator watchword.Operator) {
 	noticed, settled, err := operator.LastRestore(ctx)
 	switch {

@@ -37,8 +37,8 @@ func TestSIGTERMLosesNoRequest(t *testing.T) {
 }
 
 // stopUnderLoad stops a server while 64 connections have one request each to send.
-// Half of them were open before. Like a load balancer, it sends until it has seen that
-// the server is not ready.
+// Half of the connections are opened before the stop. Like a load balancer, the
+// function opens new connections until /readyz reports that the server is not ready.
 func stopUnderLoad(t *testing.T, s *server) (lost []error) {
 	t.Helper()
 	const connections = 64

@@ -15,8 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// The HTTP edge: which handlers are on which listener, with which options. Settings become options
-// here, so that package server knows no settings and a library user can do the same by hand.
+// This file builds the HTTP edge: which handlers are on which listener, with which options. It
+// translates settings into options, so that package server does not depend on settings and users
+// of the library can set the same options.
 
 // install builds the HTTP edge from the settings and puts it on the listeners. It does not serve
 // yet. The listener is wrapped so that the server sees every Content-Length and Transfer-Encoding
@@ -31,7 +32,7 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		CookieSameSite: sameSite[settings.CookieSameSite],
 		CookieDomain:   settings.CookieDomain,
 		PasswordMin:    settings.engine().PasswordMin,
-		Factors:        settings.factors(s), // also with second-factor=off, for accounts that have one
+		Factors:        settings.factors(s), // even with second-factor=off, for accounts that have one
 		Admin:          settings.admin(s),
 		AdminPages:     settings.AdminPages == "on",
 		AdminURL:       settings.adminURL(),
@@ -47,11 +48,12 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	}
 	var err error
 	// Without entries in sign-in-with, the manager has no providers, and the server no routes for them.
-	// Its start sends no request to a provider, because one that is down must not stop the server.
+	// It sends no request to a provider at the start, because a provider that is down must not stop the
+	// server.
 	if options.Federation, err = settings.federation(s); err != nil {
 		return err
 	}
-	// A failure here ends serve before a request was accepted, with exit code 1.
+	// A failure here ends serve with exit code 1 before it accepts requests.
 	if options.Dialects, err = settings.dialects(s.engine); err != nil {
 		return err
 	}
@@ -63,7 +65,8 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	// Streams of the revocation feed never end by themselves. Without this, each stop would wait
 	// for the whole drainTime.
 	public.RegisterOnShutdown(edge.EndStreams)
-	// It carries what the wrapped listener saw from the connection to its requests.
+	// WithLengths passes the lengths that the wrapped listener saw to the requests of the
+	// connection.
 	public.ConnContext = server.WithLengths
 	// Both listeners see the bytes before net/http: WatchTLS after decryption, WatchLengths
 	// without TLS.
@@ -81,8 +84,9 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	if d.admin != nil {
 		admin := newServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyond(settings.AdminListen),
 			Profiling: settings.Pprof == "on"}), log)
-		admin.WriteTimeout = 5 * time.Minute // a CPU profile takes as long as its query says
-		// A proxy before the admin listener may read the lengths of a request in another way.
+		admin.WriteTimeout = 5 * time.Minute // a CPU profile takes as long as its query requests
+		// A proxy in front of the admin listener may interpret the lengths of a request
+		// differently.
 		if options.AdminURL != "" {
 			admin.ConnContext, d.admin = server.WithLengths, server.WatchLengths(d.admin)
 		}
@@ -91,9 +95,9 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	return nil
 }
 
-// dialects builds the dialects that the settings name. The server does not know them; it gets them
-// from here. The order of the setting is kept. An unknown name can't occur here, because
-// dialectsProblem has refused it.
+// dialects builds the dialects that the settings name. Package server does not import dialects; it
+// receives them from here, in the order of the setting. An unknown name can't occur here, because
+// dialectsProblem refuses it.
 func (s *Settings) dialects(engine *watchword.Engine) (all []dialect.Dialect, err error) {
 	secure, site := strings.HasPrefix(s.PublicURL, "https:"), sameSite[s.CookieSameSite]
 	for _, name := range s.Dialects {

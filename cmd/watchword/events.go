@@ -9,16 +9,16 @@ import (
 )
 
 // eventsCmd shows the security log of the store. It is for questions that no single account
-// answers: who replaced the master key, or ended every session? `users show` lists the sessions of
-// an account beside its events.
+// answers: who replaced the master key, or ended every session? `users show` lists the events of
+// an account together with its sessions.
 type eventsCmd struct {
 	Email string `arg:"" optional:"" help:"Address or id of an account; without it, the events that concern no single account."`
 	Max   int    `name:"max" default:"100" help:"Most events to list, the newest first."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// Run lists at least one event, because 0 in --max is more likely a mistake than a wish. Events of
-// no account are changes by operators, and failed sign-ins at addresses without an account.
+// Run lists at least one event, because --max=0 is most likely a mistake. Events without an
+// account are changes by operators, and failed sign-ins with an address that has no account.
 func (c *eventsCmd) Run(ctx context.Context, p *program) error {
 	s, err := p.openToRead(ctx)
 	if err != nil {

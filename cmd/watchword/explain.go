@@ -8,23 +8,25 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// explainCmd tells an operator why a user was signed out. It reads the store, so it works beside a
-// running server and while no server runs. An end by an idle timeout is computed from the settings
-// of this command, so give it the settings of the server.
+// explainCmd tells an operator why a user was signed out. It reads the store, so it works with and
+// without a running server. The command computes an end by idle timeout from its own settings, so
+// give it the settings of the server.
 type explainCmd struct {
 	Email string `arg:"" help:"Address or id of an account. A deleted account is found by its id."`
 	At    string `name:"at" help:"When the user noticed: 2026-05-03T10:02Z, \"2026-05-03 10:02\" (UTC), or 90m for so long ago. Default: now."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// Run prints the answer. An account without a session is an answer and no error: exit code 0.
+// Run prints the answer. An account without a session is a valid answer and not an error, so
+// the exit code is 0.
 func (c *explainCmd) Run(ctx context.Context, p *program) error {
 	// --at is parsed before the store is opened, so a typo costs no connection.
 	at, err := parseMoment(c.At, time.Now())
 	if err != nil {
 		return err
 	}
-	// Only a read: beside a server of another release, the command does not migrate the store.
+	// The command only reads. It does not migrate the store, because a server of another
+	// release may be using it.
 	s, err := p.openToRead(ctx)
 	if err != nil {
 		return err
@@ -43,8 +45,8 @@ func (c *explainCmd) Run(ctx context.Context, p *program) error {
 	return p.printExplanation(x)
 }
 
-// parseMoment reads the forms in which people tell a time. Without a zone it is UTC, as every time
-// that the command prints.
+// parseMoment parses the forms in which people write a time. A time without a zone is in UTC, like
+// every time that the command prints.
 func parseMoment(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -66,9 +68,9 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 }
 
 // printExplanation prints the answer first. The evidence and the other sessions follow for a reader
-// who doubts it.
+// who wants to check the answer.
 func (p *program) printExplanation(x admin.Explanation) error {
-	// The sentence and its certainty can be read to the user as they are.
+	// A support team can read the sentence and its certainty to the user verbatim.
 	p.say("%s", x.Sentence)
 	p.say("%s", x.Certainty)
 	for _, note := range x.Notes {
@@ -81,7 +83,8 @@ func (p *program) printExplanation(x admin.Explanation) error {
 			return err
 		}
 	}
-	// The other sessions get one sentence each. --at with the time of one shows its events.
+	// Each of the other sessions gets one sentence. To see the events of a session, pass its
+	// time in --at.
 	if len(x.Others) > 0 {
 		p.say("\nOther sessions: %d", len(x.Others))
 		for _, other := range x.Others {
@@ -104,8 +107,8 @@ type explainView struct {
 	Others    []explainView       `json:"others"`
 }
 
-// newExplainView has empty lists instead of null, so a script can iterate without a check. The other
-// sessions have the same shape, and no others of their own.
+// newExplainView writes empty lists instead of null, so a script can iterate without a check. The
+// other sessions have the same shape, but their own list of others is empty.
 func newExplainView(x admin.Explanation) explainView {
 	view := explainView{Sentence: x.Sentence, When: stamp(x.When), Reason: x.Reason, Certainty: x.Certainty,
 		Notes: append([]string{}, x.Notes...), Evidence: eventsJSON(x.Evidence), Others: []explainView{}}

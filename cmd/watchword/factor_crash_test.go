@@ -16,7 +16,7 @@ import (
 )
 
 // A server is killed during the second step of a sign-in: after the attempt was counted, in the transaction of the
-// session, or after its commit. The code opens one session in all, and the next code opens another.
+// session, or after its commit. Including the retry, the code opens one session, and the next code opens another.
 
 // factorSecret is the secret of every app in these tests.
 const factorSecret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -69,7 +69,8 @@ func (d *device) factor(t *testing.T, handle, code string) *answer {
 	return d.must(t, http.MethodPost, "/login/factor", body{"handle": handle, "totp": code})
 }
 
-// killed runs one round: it sends the second step, waits for die to return, and kills the server.
+// killed runs one round: it sends the second step, calls die, and kills the server. It then
+// restarts the server by calling again.
 func killed(t *testing.T, s *server, email string, again func(), die func()) (opened bool) {
 	t.Helper()
 	d, step := newDevice(t, s.address), stepOf()
@@ -129,7 +130,8 @@ func TestKilledServerOpensNoSessionByHalf(t *testing.T) {
 	t.Run("postgres", killedBetweenStatements)
 }
 
-// killedBetweenStatements kills the server at five points, each after one certain statement or its commit.
+// killedBetweenStatements kills the server at five points, each after a particular statement or its
+// commit.
 func killedBetweenStatements(t *testing.T) {
 	t.Parallel()
 	database, err := url.Parse(pgtest.Database(t))

@@ -7,9 +7,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// A primary, a synchronous standby, and three servers that know both. In each round the
-// primary is lost and the standby is promoted, and the servers find it. The lost machine
-// then returns as the next standby.
+// The tests run a primary, a synchronous standby, and three servers that know both. In
+// each round, the primary fails, the standby is promoted, and the servers switch to the
+// new primary. The failed machine then returns as the next standby.
 
 // All processes of the primary are killed at once.
 func TestFailoverLosesNoAcknowledgedChange(t *testing.T) {
@@ -21,7 +21,7 @@ func TestFailoverLosesNoAcknowledgedChange(t *testing.T) {
 	})
 }
 
-// The primary accepts connections and never responds. It is fenced, as it must be, long
+// The primary accepts connections but never responds. It is shut off (fenced) only long
 // after the servers have switched to the new primary.
 func TestFailoverFromAHangingPrimaryLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
@@ -32,7 +32,7 @@ func TestFailoverFromAHangingPrimaryLosesNoAcknowledgedChange(t *testing.T) {
 }
 
 func failOver(t *testing.T, f *fault, lose func(primary, standby *pgtest.Server)) {
-	primary := pgtest.New(t, "fsync = off") // processes die, no machine does
+	primary := pgtest.New(t, "fsync = off") // only processes are killed, so the page cache survives
 	database := primary.Database(t)
 	standby := primary.Standby(t)
 	servers := startFleet(t, 3, onPostgres(onBoth(t, database, standby)))

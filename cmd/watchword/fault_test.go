@@ -13,7 +13,8 @@ import (
 )
 
 // The database file can't grow, as on a full disk. Writes are refused with 503, reads work,
-// and users stay signed in. When there is space again, all acknowledged changes are there.
+// and users stay signed in. Once the disk has space again, all acknowledged changes are
+// present.
 //
 // CFG-8, OPS-1
 func TestFullDiskKeepsUsersSignedIn(t *testing.T) {

@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// Real gateways in front of a real server, with the configurations of docs/gateways.md. The
-// tests check which requests reach the service behind them.
+// These tests run real gateways in front of a real server, with the configurations of
+// docs/gateways.md. They check which requests reach the service behind the gateway.
 
 // A gateway runs an example of examples/gateways.
 type gateway struct {

@@ -15,15 +15,17 @@ import (
 
 // healthCmd asks the running server on this machine whether it is ready. It is the HEALTHCHECK of
 // the image, which has no shell and no curl. It reads the same settings as serve, so it finds the
-// listener without arguments. Settings that are flags of serve have to be repeated.
+// listener without arguments. Settings that serve gets as flags have to be repeated.
 type healthCmd struct{}
 
-// healthTimeout is below the five seconds of the HEALTHCHECK in the Dockerfile, after which the engine
-// kills the check. The engine's log of checks then has the reason, and not only "timeout".
+// healthTimeout is below the five seconds of the HEALTHCHECK in the Dockerfile, after which the
+// container engine kills the check. The container engine's log then has the reason, and not only
+// "timeout".
 const healthTimeout = 4 * time.Second
 
-// Run prints one line, because engines show the output of a check in one field. Faults of settings
-// give exit code 1 here, and not 2 as in other commands: Docker reserves every code above 1.
+// Run prints one line, because container engines show the output of a check in one field. Faults
+// of settings give exit code 1 here, and not 2 as in other commands: Docker reserves every code
+// above 1.
 func (c *healthCmd) Run(p *program) error {
 	if err := p.sources.faults(p.settings); err != nil {
 		var wrong faults
@@ -41,8 +43,8 @@ func (c *healthCmd) Run(p *program) error {
 	return nil
 }
 
-// askReady requests /readyz from the public listener, because clients use that one: an admin
-// listener that responds does not show that sign-ins work. It returns nil only for an answer of
+// askReady requests /readyz from the public listener, because clients use it: an admin listener
+// that responds does not prove that sign-ins work. It returns nil only for a response of
 // Watchword itself, so another program on the port does not count as ready.
 func askReady(ctx context.Context, s *Settings) error {
 	scheme := "http"
@@ -62,7 +64,7 @@ func askReady(ctx context.Context, s *Settings) error {
 	}
 	defer response.Body.Close() //nolint:errcheck // it was only read
 	var body struct {
-		Status       any // a word in the answer, and a number in a refusal
+		Status       any // a word from /readyz, a number in an error response
 		Code, Detail string
 	}
 	// The body of another program may be of any form and size.
@@ -76,9 +78,10 @@ func askReady(ctx context.Context, s *Settings) error {
 	return fmt.Errorf("%s responds with %d, but not as Watchword does", s.Listen, response.StatusCode)
 }
 
-// readyTransport connects to the address of the listener whatever the URL says. Package net
-// connects to this machine if the address has no host, as in :8080, or an unspecified one. A
-// proxy of the environment is not used, because it can't reach this listener.
+// readyTransport connects to the address of the listener and ignores the host of the URL.
+// Package net connects to this machine if the address has no host, as in :8080, or an
+// unspecified one, as in 0.0.0.0:8080. A proxy from the environment is ignored, because it
+// can't reach this listener.
 func readyTransport(listen string) *http.Transport {
 	return &http.Transport{
 		DisableKeepAlives: true,

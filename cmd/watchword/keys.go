@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// keysCmd shows and rotates keys, and replaces the master key. Running servers pick a rotation up
+// keysCmd shows and rotates keys, and replaces the master key. Running servers notice a rotation
 // by themselves, but not a new master key. No command shows a secret or a private key, not even
 // for a backup: the database is the backup.
 type keysCmd struct {
@@ -73,9 +73,9 @@ type keyReseal struct {
 	confirmation
 }
 
-// Run writes the new master key to disk before the store is sealed under it: after a crash one of
-// the two opens the store. The question comes after the checks, so that a confirmed command does
-// not fail for a reason that was known before.
+// Run writes the new master key to disk before the store is sealed under it: after a crash, one
+// of the two keys opens the store. The question comes after the checks, so that a confirmed
+// command does not fail for a reason that a check could find.
 func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	inFile := p.settings.MasterKey == ""
 	switch {
@@ -104,7 +104,7 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 		return c.resealTo(ctx, p, s)
 	}
 	path := p.settings.masterKeyPath()
-	// The copy comes first: without it, backups of the database made before would be lost.
+	// The old key is copied first, because existing backups of the database need it.
 	kept, err := seal.KeepOld(path, time.Now())
 	if err != nil {
 		return err
@@ -145,8 +145,8 @@ func (p *program) refuseInUse(ctx context.Context) error {
 }
 
 // resealTo is for a master key in a setting, which this program can't change. The operator sets the
-// new one. The file is created before the store changes, and stays after a failure. If the reseal
-// failed, the key in the file opens no store, and the file can be deleted.
+// new key, which is in a file. The file is created before the store changes, and stays after a
+// failure. If the reseal failed, the key in the file opens no store, and the file can be deleted.
 func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	master, err := seal.Create(c.To)
 	if err != nil {

@@ -13,11 +13,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// GET /api/auth/me is exact: a request that begins after a session has ended is refused by
-// every server, although servers keep verified tokens and rows in memory. Clients refresh
-// and read at several servers, and a command line ends the session beside them. The
-// history of one session must have an order that the model explains. In every second round the command disables the
-// account instead, while refreshes are under way.
+// GET /api/auth/me is exact: every server refuses a request that begins after the session has ended, although
+// servers cache verified tokens and rows. Clients refresh and read at several servers while a command ends the
+// session. The model must explain the history of the session in some sequential order. In every second round, the
+// command disables the account instead, while refreshes are in progress.
 
 // identified is a GET /me, and endedOutside the command `sessions end` or `users disable`.
 type (
@@ -86,8 +85,8 @@ func checkReads(t *testing.T, policy watchword.RotationPolicy, arguments, where 
 	}
 }
 
-// readUntil reads and refreshes until the command has returned, and then a few times more,
-// when each server must refuse.
+// readUntil reads and refreshes until the command has returned. It then sends a few more
+// requests, which each server must refuse.
 func (h *history) readUntil(outside <-chan struct{}, client int, random *rand.Rand) {
 	devices := make([]*device, len(h.addresses))
 	for i, address := range h.addresses {
@@ -99,7 +98,7 @@ func (h *history) readUntil(outside <-chan struct{}, client int, random *rand.Ra
 		case <-outside:
 			after++
 		default:
-			// The checker's time grows with the number of operations at the same time.
+			// The checker's time grows with the number of concurrent operations.
 			time.Sleep(time.Duration(random.IntN(8)) * time.Millisecond)
 		}
 		if random.IntN(8) == 0 {

@@ -136,7 +136,7 @@ func (h *history) present(client int, random *rand.Rand) {
 	h.operations = append(h.operations, op)
 }
 
-// generationOf reads it from the token (docs/rotation.md).
+// generationOf returns the generation of a token, which the token contains (docs/rotation.md).
 func generationOf(t *testing.T, token string) int64 {
 	return int64(binary.BigEndian.Uint64(tokenBytes(t, token)[18:]))
 }
@@ -197,7 +197,7 @@ func present(s judged, policy watchword.RotationPolicy, g int64, at time.Time) (
 	case watchword.VerdictEnded:
 		return s, outcome{code: "SESSION_ENDED"}
 	}
-	for i, superseded := range after.Superseded { // the last rotation is the epoch again
+	for i, superseded := range after.Superseded { // set the last rotation to the epoch again
 		if !superseded.IsZero() && !superseded.Equal(after.RotatedAt) {
 			after.Superseded[i] = epoch.Add(-time.Hour)
 		} else if !superseded.IsZero() {

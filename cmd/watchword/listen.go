@@ -40,8 +40,8 @@ func listen(s *Settings) (*listeners, error) {
 }
 
 // listenAt opens one listener. Its errors name the setting and say what to write. The system's own
-// messages name neither the setting nor a remedy. Only these three causes occur in practice.
-// Another one is shown with the system's text.
+// messages name neither the setting nor a remedy. Only these three causes occur in practice. Any
+// other cause is shown with the system's text.
 func listenAt(setting, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	switch {
@@ -60,8 +60,8 @@ func listenAt(setting, address string) (net.Listener, error) {
 	return nil, fmt.Errorf("%s: %w", setting, err)
 }
 
-// close closes the listeners if serve was never called. Afterwards it has no effect. Close of a
-// listener that a server has already closed returns an error, which is ignored.
+// close closes the listeners if serve was never called. After serve, it has no effect: closing
+// a listener that a server has already closed returns an error, which is ignored.
 func (d *listeners) close() {
 	for _, l := range []net.Listener{d.public, d.admin} {
 		if l != nil {
@@ -70,32 +70,33 @@ func (d *listeners) close() {
 	}
 }
 
-// newServer returns a server with timeouts for requests of strangers: a slow or endless request
-// holds one connection, for a bounded time. The revocation feed replaces the deadlines for its own
-// connections (package server). Headers of 16 KiB are enough for the cookies of a whole domain.
+// newServer returns a server with timeouts against hostile clients: a slow or endless request
+// occupies one connection for a bounded time. The revocation feed replaces the deadlines for its
+// own connections (package server). Headers of 16 KiB are enough for the cookies of a whole
+// domain.
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: handler,
-		// Five seconds are enough for headers on a slow mobile network. They are sent in one piece,
-		// so a slower client is broken or hostile.
+		// Five seconds are enough for headers on a slow mobile network. Clients send headers in one
+		// piece, so a slower client is broken or hostile.
 		ReadHeaderTimeout: 5 * time.Second,
 		// The largest body of the API is 16 KiB. The limit counts from the first byte of a
 		// request.
 		ReadTimeout:  15 * time.Second,
 		WriteTimeout: 60 * time.Second, // the longest hash-queue and the work after it
 		// It is longer than the 60 seconds for which common proxies keep idle connections. The
-		// proxy then closes first, and no request meets a closing connection.
+		// proxy therefore closes first, and sends no request on a connection that the server
+		// is closing.
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 16 << 10,
-		// net/http logs broken handshakes and panics here. They are warnings, because strangers can
-		// cause them.
+		// net/http logs broken handshakes and panics here. Both are logged as warnings, because
+		// strangers can cause them.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }
 
-// serve starts to handle requests, until drain. The channel receives an error if a listener fails
-// before. Clients that connected since listen are served first. Exit code 1 follows from an error
-// in the channel.
+// serve handles requests until drain. If a listener fails before drain, the channel receives an
+// error, and the exit code is 1. Clients that have connected since listen are served first.
 func (d *listeners) serve() <-chan error {
 	// The buffer holds the error of each server, so that no goroutine waits forever.
 	failed := make(chan error, len(d.servers))
@@ -111,8 +112,8 @@ func (d *listeners) serve() <-chan error {
 }
 
 // announce reports "not ready" and keeps serving for the delay, so that load balancers send their
-// requests elsewhere before the listener closes. Each response of that time closes its connection.
-// If a listener fails meanwhile, it returns at once.
+// requests elsewhere before the listener closes. Each response during the delay closes its
+// connection. If a listener fails meanwhile, it returns at once.
 func (d *listeners) announce(delay time.Duration, failed <-chan error) error {
 	d.draining.Store(true)
 	select {

@@ -22,7 +22,8 @@ func (p *program) logger() *slog.Logger {
 		case slog.KindDuration:
 			a.Value = slog.StringValue(a.Value.Duration().String())
 		case slog.KindTime:
-			// The handlers write the zone of the value, which is that of the machine.
+			// The handlers write a time in the zone of its value, which is the zone of the
+			// machine.
 			a.Value = slog.TimeValue(a.Value.Time().UTC())
 		}
 		return a
@@ -54,9 +55,9 @@ func plain(err error) string {
 	return text
 }
 
-// oneLine makes a text fit for a line at a terminal: an error may quote a file or a database. A
-// line break in an error would look like a second message. printable replaces escape sequences,
-// with which a stranger's text could change the terminal.
+// oneLine makes a text safe to print as one line at a terminal, because an error may quote a
+// file or a database. A line break in an error would look like a second message. printable
+// replaces escape sequences, with which a stranger's text could control the terminal.
 func oneLine(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
 
 // noUser replaces a "not found" of the engine by an error that names the address. The engine does

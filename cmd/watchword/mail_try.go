@@ -32,7 +32,7 @@ func (c *mailTest) Run(ctx context.Context, p *program) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, mailTestTimeout)
 	defer cancel()
-	// The public URL in the text tells two installations with one mail server apart.
+	// The public URL in the text distinguishes installations that share a mail server.
 	reply, err := sender.SendTrial(ctx, c.Address, p.settings.PublicURL)
 	if err != nil {
 		return err

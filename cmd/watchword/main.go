@@ -10,10 +10,10 @@
 //  4. The command makes one call of the engine and prints the result as a table or as JSON. `serve`
 //     instead opens the listeners, installs the HTTP edge and runs until a signal (serve.go).
 //
-// This package knows every other package and has no rule about accounts: rules belong
-// to the engine. Results go to standard output; questions, errors and logs go to
-// standard error. Texts of strangers, such as names and user agents, are printed
-// without control characters (printable).
+// This package connects all other packages and has no rules about accounts, because
+// those belong to the engine. Results go to standard output; questions, errors and
+// logs go to standard error. Texts of strangers, such as names and user agents, are
+// printed without control characters (printable).
 package main
 
 //go:generate sh -c "go run . config --markdown >settings.tmp && mv settings.tmp ../../docs/settings.md"
@@ -66,7 +66,7 @@ type program struct {
 	out, err io.Writer
 }
 
-// Exit codes. Scripts rely on them: misuse never changed anything, and repeating the
+// Exit codes. Scripts rely on them: a misuse has made no change, and repeating the
 // same call can't succeed.
 const (
 	exitDone   = 0
@@ -94,7 +94,7 @@ func run(args []string) int {
 	if err == nil {
 		p.as = command.As
 		p.sources.flags(parsed)
-		// Only now are all sources read, including the file that a flag names.
+		// All sources are read at this point, including the file that a flag names.
 		p.sources.deriveDefaults(p.settings)
 		err = parsed.Run(p)
 	}
@@ -102,7 +102,7 @@ func run(args []string) int {
 }
 
 // parser builds the command line. Every setting is decoded by our own reader, which records faults
-// instead of stopping at the first. It panics for a mistake in a struct tag, which every test of a
+// instead of stopping at the first. It panics if a struct tag has a mistake, which every test of a
 // command would find. Each setting has its own decoder, so faults name the setting and not only its
 // type.
 func (p *program) parser(command *cli) *kong.Kong {
@@ -186,8 +186,8 @@ var (
 	errMisuse   = errors.New("reported as wrong use")
 )
 
-// helpFor names the help of the command that was being parsed. A typing error in the name of a
-// command leads to the general help.
+// helpFor returns the call that prints the help of the command that was being parsed. For an
+// unknown command, this is the general help.
 func helpFor(ctx *kong.Context) string {
 	if ctx != nil && ctx.Selected() != nil {
 		return "watchword " + ctx.Selected().Path() + " --help"

@@ -69,8 +69,8 @@ func (r *roff) section(title string, lines ...string) {
 	}
 }
 
-// text writes one paragraph. A line that begins with a dot or an apostrophe would be a request, so
-// it gets a character of no width in front.
+// text writes one paragraph. A line that begins with a dot or an apostrophe would be a roff
+// request, so a zero-width character precedes it.
 func (r *roff) text(text string) {
 	for line := range strings.Lines(text) {
 		line = escape(strings.TrimSuffix(line, "\n"))
@@ -118,7 +118,7 @@ func (r *roff) settings(settings []setting) {
 			if each.Group != group.key {
 				continue
 			}
-			// The text is for a table in Markdown.
+			// The text is written for a Markdown table, so its markup is removed.
 			help := strings.NewReplacer("`", "", `\|`, "|").Replace(each.meaning())
 			if each.Default != "" {
 				help += " Default: " + each.Default + "."

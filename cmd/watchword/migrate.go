@@ -3,14 +3,14 @@ package main
 import "context"
 
 // migrateCmd upgrades the database. Servers do it at their start; the command is for operators who
-// want to do it first, with the rights of another database user. It is safe beside running
-// servers: migrations are additive, and servers of the previous release work on the new schema.
-// Several processes may migrate at the same time; one does the work.
+// want to do it first, with the rights of another database user. It is safe while servers run,
+// because migrations are additive, and servers of the previous release work on the new schema.
+// Several processes may migrate at the same time; only one does the work.
 type migrateCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// It exits with 0 if there was no pending migration, so a deployment can always run it. On a full
+// Run succeeds if no migration is pending, so a deployment can always run the command. On a full
 // disk, the exit code is 1, and the command can be repeated.
 func (c *migrateCmd) Run(ctx context.Context, p *program) error {
 	if err := p.sources.faults(p.settings); err != nil {

@@ -90,8 +90,8 @@ func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
 
 // checkSource refuses a database that needs a migration first, and one whose keys the master key
 // does not open. Both would otherwise show up on the new servers, when users are already waiting.
-// The store is closed again before the copy, because OpenSource needs the file alone. A server that
-// starts in between makes OpenSource fail.
+// The store is closed again before the copy, because OpenSource needs exclusive access to the file.
+// If a server starts in between, OpenSource fails.
 func (s *Settings) checkSource(ctx context.Context) error {
 	path := s.databasePath()
 	if missing(path) {
@@ -113,7 +113,7 @@ func (s *Settings) checkSource(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Not New, which would create keys and start to write. A source is read only.
+	// New would create keys and start to write, but a source is only read.
 	return errors.Join(watchword.CheckKeys(ctx, store, master), store.Close())
 }
 

@@ -17,13 +17,13 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A factorStore is a store of this module.
+// A factorStore is a store with second factors, which both stores of this module are.
 type factorStore interface {
 	watchword.Store
 	Factors() factors.Store
 }
 
-// A protected account has every second factor. engine and factors run it on a store.
+// A protected account has every second factor. engine and factors work on the current store.
 type protected struct {
 	*testing.T
 	engine  *watchword.Engine
@@ -129,7 +129,8 @@ func (p *protected) protect() {
 	p.must(err)
 }
 
-// A move to PostgreSQL keeps every second factor: each signs in afterwards, and what was used stays used.
+// A move to PostgreSQL keeps every second factor: each factor signs in afterwards, and used codes stay
+// used.
 //
 // MFA-8
 func TestMoveKeepsEverySecondFactor(t *testing.T) {

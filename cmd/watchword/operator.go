@@ -8,15 +8,15 @@ import (
 )
 
 // operatorName returns the name that events of this command carry: --as, else the system
-// user. Under sudo it is the user who called sudo, because "root" does not name a
-// person. The name is a note and no proof: a person who may run the command can write any
-// name.
+// user. Under sudo it is the user who called sudo, because "root" does not name a person.
+// The name is a note and not a proof, because a person who may run the command can choose
+// any name.
 func (p *program) operatorName() string {
 	return cmp.Or(p.as, os.Getenv("SUDO_USER"), systemUser())
 }
 
 // systemUser returns the name of the user of this process. A container often has no entry
-// for its user. The number then still tells it apart.
+// for its user, so the name is then the user's number.
 func systemUser() string {
 	if current, err := user.Current(); err == nil && current.Username != "" {
 		return current.Username

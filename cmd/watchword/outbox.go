@@ -9,8 +9,8 @@ import (
 )
 
 // mailCmd shows and retries the mails of the outbox. A sent mail is no longer in it. The running
-// server sends the mails, with the mail server that it is configured for. The commands only change
-// the outbox, except test, which sends a mail itself.
+// server sends the mails through its configured mail server. The commands only change the outbox,
+// except test, which sends a mail itself.
 type mailCmd struct {
 	List  mailList  `cmd:"" help:"List mails that are waiting or were abandoned."`
 	Retry mailRetry `cmd:"" help:"Retry one mail now, or all of them."`
@@ -36,7 +36,7 @@ type mailView struct {
 	NextAt    *time.Time         `json:"nextAt"`
 }
 
-// Run lists at least one mail, because 0 in --max is more likely a mistake than a wish.
+// Run lists at least one mail, because --max=0 is most likely a mistake.
 func (c *mailList) Run(ctx context.Context, p *program) error {
 	s, err := p.openToRead(ctx)
 	if err != nil {
@@ -80,15 +80,15 @@ func nextAttempt(m watchword.Mail) time.Time {
 	return m.NextAt
 }
 
-// mailRetry makes mails due now: one that waits for its next attempt, or one that
-// was abandoned after its last.
+// mailRetry makes one mail or all mails due now, including mails that were
+// abandoned after the last attempt.
 type mailRetry struct {
 	ID   string `arg:"" optional:"" help:"Id of the mail; without it, all."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
-// Run fails for an unknown id. For all mails, zero is a normal result. The count is that of the
-// mails whose due time changed. The command does not wait until they are sent.
+// Run fails for an unknown id. For all mails, zero is a normal result. The count includes only
+// mails whose due time has changed. The command does not wait until they are sent.
 func (c *mailRetry) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {

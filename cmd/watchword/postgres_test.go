@@ -27,7 +27,7 @@ func TestCrashOfPostgresLosesNoAcknowledgedChange(t *testing.T) {
 	}
 }
 
-// The name of the folder would contain the password.
+// A folder named after the URL would have the password in its name.
 func TestPostgresURLCreatesNoFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

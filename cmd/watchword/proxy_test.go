@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// Real proxies in front of a real server, with the configurations that
+// These tests run real proxies in front of a real server, with the configurations that
 // docs/operations.md shows. The clients have the address 127.0.0.1, and an application that
-// renders for its users has 127.0.0.2.
+// renders pages for its users has 127.0.0.2.
 
 // HTTP-14
 func TestBehindNginxThePublicURLResponds(t *testing.T) {

@@ -39,7 +39,8 @@ type readme struct {
 }
 
 // Every command of README.md runs as it is written, with three differences. The server listens on
-// a free port. Targets of make are only planned, because some take minutes. Docker isn't run.
+// a free port. make only prints its plan (make -n), because some targets take minutes. Docker
+// isn't run.
 func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
@@ -94,7 +95,7 @@ func commandsOf(text string) []string {
 	return all
 }
 
-// serve starts the built program, which all ways to start have in common.
+// serve starts the built program, whichever way of starting README.md shows.
 func (r *readme) serve(string) {
 	r.Helper()
 	r.ran["serve"] = true
@@ -136,7 +137,7 @@ func (r *readme) simulate(command string) {
 	}
 }
 
-// plan lets make check that the target and everything before it exist.
+// plan runs make -n, which checks that the target and its prerequisites exist.
 func (r *readme) plan(command string) {
 	r.Helper()
 	r.ran["make"] = true

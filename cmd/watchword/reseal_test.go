@@ -51,7 +51,7 @@ func TestResealReplacesTheMasterKeyAndKeepsSessions(t *testing.T) {
 		t.Errorf("the old master key is not kept: %v", err)
 	}
 
-	// A crash after the store was sealed again and before the new key had its name.
+	// A crash after the store was sealed again and before the file of the new key was renamed.
 	must(t, os.Rename(path, path+".new"))
 	must(t, os.WriteFile(path, before, 0o600))
 	must(t, s.start(dir, []string{"HOME=" + dir}, nil))

@@ -75,7 +75,7 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
 }
 
-// untilRevoked asks until the token is refused, for at most a minute.
+// untilRevoked verifies the token until it is refused, for at most a minute.
 func untilRevoked(t *testing.T, v *verify.Verifier, token string) time.Time {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

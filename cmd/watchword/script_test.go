@@ -20,9 +20,9 @@ import (
 	"rsc.io/script/scripttest"
 )
 
-// Each script of testdata/script is a session at the command line with the built
-// program as `watchword`, in a new folder. $LISTEN is a free address and
-// $URL the public URL of a server there. $ADMIN is another free address. Commands beside those of rsc.io/script:
+// Each script of testdata/script is a session at the command line with the built program as `watchword`, in a
+// new folder. $LISTEN is a free address and $URL the public URL of a server there. $ADMIN is another free
+// address. Commands in addition to those of rsc.io/script:
 //
 //	exits N ARGS…   runs watchword and wants exit code N
 //	get N URL       sends a GET and wants status N; stdout is the head and the body
@@ -97,7 +97,7 @@ func exits(binary string) script.Cmd {
 	})
 }
 
-// getCommand sends a request as a browser does that opens an address.
+// getCommand sends a GET request, as a browser does when it opens an address.
 func getCommand(s *server) script.Cmd {
 	return script.Command(script.CmdUsage{Summary: "send a GET and want a status", Args: "status url"},
 		func(state *script.State, args ...string) (script.WaitFunc, error) {
@@ -124,7 +124,7 @@ func getCommand(s *server) script.Cmd {
 		})
 }
 
-// startCommand starts the one server of a script.
+// startCommand starts the server of a script, which has only one.
 func startCommand(s *server, onTerminal bool) script.Cmd {
 	return script.Command(script.CmdUsage{Summary: "start the server", Args: "[args...]"},
 		func(state *script.State, args ...string) (script.WaitFunc, error) {

@@ -26,7 +26,7 @@ type serveCmd struct{}
 // client.
 const drainTime = 10 * time.Second
 
-// Run returns nil after a signal, also if requests were cut off, because a service manager would
+// Run returns nil after a signal, even if requests were cut off, because a service manager would
 // otherwise report each stop as a failure. An error before "ready" gives exit code 1, and the
 // service manager may try again.
 func (c *serveCmd) Run(p *program) error {
@@ -52,14 +52,14 @@ func (c *serveCmd) Run(p *program) error {
 	if err := listeners.install(p.settings, s, log); err != nil {
 		return err
 	}
-	// They are logged at each start, because the operator of today may not be the one who wrote
-	// the settings.
+	// Warnings are logged at each start, because the current operator may not be the person who
+	// wrote the settings.
 	warnings := append(p.settings.warnings(), storeWarnings(ctx, s.store)...)
 	for _, warning := range warnings {
 		log.Warn(strings.ReplaceAll(warning, "\n ", ""))
 	}
-	// Not derived from ctx: the background work continues while requests drain, because they may
-	// write mails and end sessions.
+	// background is not derived from ctx, because the background work must continue while
+	// requests drain: these requests may write mails and end sessions.
 	background, stopBackground := context.WithCancel(context.Background())
 	backgroundDone := make(chan struct{})
 	go func() { defer close(backgroundDone); s.engine.Run(background) }()
@@ -68,7 +68,7 @@ func (c *serveCmd) Run(p *program) error {
 	took := time.Since(started)
 	log.Info("ready", slog.String("version", thisBuild().Version), slog.String("public_url", p.settings.PublicURL),
 		slog.String("listen", p.settings.Listen), slog.String("took", took.String()))
-	// A service manager gets the log only.
+	// Without a terminal, as under a service manager, the log is the only output.
 	if onTerminal(p.out) {
 		printBanner(p.out, p.settings, took, warnings)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/porttest"
 )
 
-// A server is one run of `watchword serve` after the other on one address.
+// A server runs `watchword serve` on one address, once or several times in succession.
 type server struct {
 	binary, address string
 	https           bool

@@ -19,7 +19,7 @@ type serviceKeysCmd struct {
 	Revoke serviceKeyRevoke `cmd:"" help:"Revoke a service key. Every server refuses it at the next request."`
 }
 
-// serviceKeyCreate prints the key on a line of its own, so that a script can store it without parsing:
+// serviceKeyCreate prints the key on a separate line, so that a script can store it without parsing:
 //
 //	watchword service-keys create billing --scope users:read >billing.key
 //
@@ -31,11 +31,11 @@ type serviceKeyCreate struct {
 	JSON    bool     `name:"json" help:"Print JSON."`
 }
 
-// Run prints the key to standard output and the rest to standard error. A redirect to a file then has
-// the key alone. The life is checked before the store is opened, because a typing error should cost no
-// connection.
+// Run prints the key to standard output and the rest to standard error. A redirect to a file then
+// stores only the key. The lifetime is checked before the store is opened, because a typing error
+// should not cost a connection.
 //
-// The manager checks name and scopes, as it does for the API. Its refusal names the member.
+// The manager checks name and scopes, as it does for the API. Its error names the faulty one.
 func (c *serviceKeyCreate) Run(ctx context.Context, p *program) error {
 	life, err := parseLife(c.Expires)
 	if err != nil {
@@ -51,7 +51,7 @@ func (c *serviceKeyCreate) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	// The JSON has the key beside its id: a script that stores both can revoke the key later.
+	// The JSON has the key and its id, because a script needs the id to revoke the key later.
 	if c.JSON {
 		view := newServiceKeyView(key, time.Now())
 		view.Key = string(secret)
@@ -62,14 +62,15 @@ func (c *serviceKeyCreate) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// parseLife reads days, too, because a year has many hours. The store keeps the end as a time, so that
-// another default of a later release changes no key.
+// parseLife also accepts days, because a year in hours is hard to read. The store keeps the expiry as
+// a point in time, so a different default in a later release does not change existing keys.
 func parseLife(text string) (time.Duration, error) {
 	hours := text
 	if days, found := strings.CutSuffix(text, "d"); found {
 		hours = days + "h"
 	}
-	// A day has 24 hours here: the end of a key need not be at the same time of day.
+	// A day has 24 hours here, because a key need not expire at the time of day of its
+	// creation.
 	life, err := time.ParseDuration(hours)
 	if hours != text {
 		life *= 24
@@ -80,8 +81,9 @@ func parseLife(text string) (time.Duration, error) {
 	return life, nil
 }
 
-// caller is the person at the shell. Events name them. The operating system has authenticated this
-// person, who can read the store and the master key anyway. Roles and scopes therefore don't count.
+// caller returns the person at the shell, whom events name. The operating system has authenticated
+// this person, who can read the store and the master key anyway. Roles and scopes therefore don't
+// count.
 func (p *program) caller() admin.Caller { return admin.Caller{Shell: p.operatorName()} }
 
 // serviceKeyList shows which keys exist and which are no longer used. LAST USED is exact to the minute,
@@ -90,7 +92,8 @@ type serviceKeyList struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Run reads all pages: an installation has few keys. The list has no secret, so its output may be kept.
+// Run reads all pages: an installation has few keys. The list has no secret, so its output may be
+// stored.
 func (c *serviceKeyList) Run(ctx context.Context, p *program) error {
 	s, err := p.openToRead(ctx)
 	if err != nil {
@@ -101,8 +104,8 @@ func (c *serviceKeyList) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	// All rows have their state at the same moment. A key that expires during the command has
-	// one state.
+	// All rows show the state at the same moment, even if a key expires while the command
+	// runs.
 	now := time.Now()
 	if c.JSON {
 		views := make([]serviceKeyView, len(keys))
@@ -132,21 +135,21 @@ func serviceKeys(ctx context.Context, m *admin.Manager) (all []admin.ServiceKey,
 	}
 }
 
-// serviceKeyRevoke takes the id, because two keys may have one name. A program that gets a new key keeps
-// its name, and works with both keys until the old one is revoked.
+// serviceKeyRevoke takes the id, because two keys may have the same name. When a program gets a new key
+// under the same name, both keys work until the old one is revoked.
 type serviceKeyRevoke struct {
 	ID string `arg:"" help:"Id of the key, from the list."`
 }
 
 // Run does not ask: a leaked key should end at once, and another can be created. A revoked key stays
-// revoked, also if the program that used it has to wait for its new one.
+// revoked, even if the program that used it must wait for a new key.
 func (c *serviceKeyRevoke) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	// A key that was revoked before is an error, because the operator may have written a wrong id.
+	// A key that is already revoked is an error, because the operator may have written a wrong id.
 	err = p.settings.admin(s).RevokeServiceKey(ctx, p.caller(), c.ID)
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
 		return fmt.Errorf("no service key that can be revoked has this id. List them with `watchword service-keys list`")
@@ -170,8 +173,8 @@ type serviceKeyView struct {
 	RevokedAt  *time.Time `json:"revokedAt"`
 }
 
-// newServiceKeyView has null for a zero time, as the other commands. A script can then compare the
-// members without knowing the zero time of Go.
+// newServiceKeyView writes null for a zero time, like the other commands. A script can then
+// compare the members without knowing the zero time of Go.
 func newServiceKeyView(k admin.ServiceKey, now time.Time) serviceKeyView {
 	return serviceKeyView{ID: k.ID, Name: k.Name, Scopes: k.Scopes, State: k.State(now), CreatedAt: stamp(k.CreatedAt),
 		ExpiresAt: stamp(k.ExpiresAt), LastUsedAt: stamp(k.LastUsedAt), RevokedAt: stamp(k.RevokedAt)}

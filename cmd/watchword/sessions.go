@@ -46,8 +46,8 @@ type sessionEnd struct {
 	confirmation
 }
 
-// Run prints the number, so that a script sees whether there was anything to end. Exit code 0 with
-// a count of 0 means that the account exists and was signed in nowhere.
+// Run prints the number, so that a script sees whether any session was ended. Exit code 0 with a
+// count of 0 means that the account exists but was not signed in.
 func (c *sessionEnd) Run(ctx context.Context, p *program) error {
 	ended, err := c.end(ctx, p)
 	if err != nil {
@@ -60,10 +60,10 @@ func (c *sessionEnd) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// end ends what the arguments select. One session is ended without a question; all sessions of an
-// account, or of everyone, need a confirmation. The question names the account as stored, so that
-// the operator notices a wrong address. The store stays open meanwhile, which does not block a
-// server.
+// end ends the sessions that the arguments select. One session is ended without a question; all
+// sessions of an account, or of everyone, need a confirmation. The question names the account as
+// stored, so that the operator notices a wrong address. The store stays open meanwhile, which
+// does not block a server.
 func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error) {
 	switch {
 	case c.All && c.Email != "":
@@ -91,9 +91,9 @@ func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error)
 	return s.operator.EndUserSessions(ctx, user.ID)
 }
 
-// endEvery is for an incident, or for a backup that was restored: it revives refresh tokens that
-// had been replaced or ended since. All sessions end in the store before it returns, so a server
-// that starts afterwards accepts no old token.
+// endEvery is for an incident, or for a restored backup, in which refresh tokens that were
+// replaced or ended since the backup are valid again. All sessions have ended in the store
+// when endEvery returns, so a server that starts afterwards accepts no old token.
 func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -108,7 +108,8 @@ func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 }
 
 // sessionTable prints sessions. ENDS is the earlier of the idle and the absolute expiry. The times
-// of use are those of the last refresh: requests with an access token do not touch the session.
+// of use are those of the last refresh, because requests with an access token do not update the
+// session.
 func sessionTable(engine *watchword.Engine, sessions []watchword.Session) *table {
 	t := newTable("ID", "DEVICE", "FROM", "SIGNED IN", "LAST USED", "ENDS")
 	for _, s := range sessions {

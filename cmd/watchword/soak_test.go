@@ -19,13 +19,13 @@ import (
 // The soak runs a constant mixed load against the built server and samples what the server
 // uses. SOAK_DURATION makes it longer: `make soak DURATION=1h`.
 //
-// The first quarter warms up: it has the restarts, and caches and pools grow to their bounds.
-// From then on the same process runs to the end. Signing keys rotate, and the sweeper deletes
-// expired mail tokens, throughout.
+// The first quarter is the warm-up: the server restarts, and caches and pools grow to their
+// bounds. After the warm-up, the same process runs to the end. During the whole soak, signing
+// keys rotate, and the sweeper deletes expired mail tokens.
 
-// A trend is one column of the table of samples. The slack is growth that is noise: for the
-// resident memory two buffers of Argon2, for the write-ahead log the size at which SQLite
-// checkpoints it.
+// A trend is one column of the table of samples. The slack is the growth that counts as
+// noise: for the resident memory two buffers of Argon2, for the write-ahead log the size at
+// which SQLite checkpoints it.
 type trend struct {
 	name  string
 	slack float64
@@ -45,7 +45,8 @@ var trends = []trend{
 	{"p99 ms", 5, true, func(s *sample) float64 { return s.percentile(99) }},
 }
 
-// A sample is what the server uses at the end of an interval, and the latencies in it.
+// A sample has the server's use of resources at the end of an interval, and the latencies
+// during the interval.
 type sample struct {
 	metrics map[string]float64 // by name, without labels
 	wal     float64            // bytes of SQLite's write-ahead log; 0 on PostgreSQL
@@ -102,7 +103,7 @@ func TestIsFlatFindsALeakAndIgnoresPeaks(t *testing.T) {
 }
 
 // Memory, goroutines, handles and the write-ahead log stay flat under a constant load. The short
-// form ignores latencies. With SOAK_DURATION, the test checks them too.
+// run ignores latencies. With SOAK_DURATION, the test checks latencies too.
 func TestMixedLoadKeepsResourcesFlat(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
@@ -141,7 +142,8 @@ type soak struct {
 	samples  []*sample
 }
 
-// run keeps the load up for a duration. It takes 60 samples, or one a second if that is less.
+// run applies the load for a duration. It takes 60 samples, or one a second in a run of less
+// than a minute.
 func (s *soak) run(duration time.Duration) {
 	s.answered = map[string]int{}
 	s.restart(false)
@@ -196,9 +198,9 @@ func (s *soak) rotateKeys() {
 	}
 }
 
-// use is one user with one device. It sends 50 requests a second at any speed of the machine, so that
-// the load is the same from the first minute to the last. Users are at different places in the
-// same cycle of 400 requests, so that their sign-ups do not arrive together.
+// use is one user with one device. It sends 50 requests a second regardless of the machine's speed,
+// so that the load is the same from the first minute to the last. Users are at different places in
+// the same cycle of 400 requests, so that their sign-ups do not arrive together.
 func (s *soak) use(ctx context.Context, n int) {
 	d, accounts, email := newDevice(s.t, s.server.address), 0, ""
 	refreshToken, signedIn := "", false
@@ -242,7 +244,7 @@ func (s *soak) use(ctx context.Context, n int) {
 }
 
 // request repeats a request that the server has no room for (503 TRY_LATER), as clients do. It
-// returns nil if the soak has ended. Any other status fails it.
+// returns nil if the soak has ended. Any other status fails the test.
 func (s *soak) request(ctx context.Context, d *device, method, path string, b body, want int) *answer {
 	for ctx.Err() == nil {
 		got, took, err := s.send(ctx, d, method, path, b)
@@ -286,8 +288,8 @@ func (s *soak) count(what string, took time.Duration) {
 	}
 }
 
-// sample waits for running requests and lets the server collect garbage. The heap is then what
-// outlives requests, without buffers of Argon2.
+// sample waits for running requests and lets the server collect garbage. Afterwards, the heap
+// holds only data that outlives requests, and no buffers of Argon2.
 func (s *soak) sample() *sample {
 	s.pause.Lock()
 	defer s.pause.Unlock()

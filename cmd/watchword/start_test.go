@@ -47,7 +47,8 @@ func damage(t *testing.T, dir string, choose func(pages int) []int) {
 func TestServeNamesDamagedPagesAsDoctorDoes(t *testing.T) {
 	t.Parallel()
 	dir := newData(t)
-	// These pages have challenges and devices. A page of the schema would already stop the opening.
+	// These pages have challenges and devices. With a damaged page of the schema, opening would
+	// already fail.
 	damage(t, dir, func(int) []int { return []int{43, 44, 45, 46} })
 	if got := run(t, call{dir: dir, args: []string{"doctor"}}); !strings.Contains(got.out, "the database is damaged") {
 		t.Errorf("doctor: %s", got.out)

@@ -17,9 +17,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A database is a store that can check its own integrity. Both stores are. The interface is here,
-// because only the operator's program needs the check. Check may read the whole database and take
-// minutes.
+// A database is a store that can check its own integrity. Both stores implement it. The interface
+// is here, because only the operator's program needs the check. Check may read the whole database
+// and take minutes.
 type database interface {
 	watchword.Store
 	Factors() factors.Store
@@ -59,7 +59,7 @@ func (s *Settings) databaseName() string {
 }
 
 // openDatabase opens the store and migrates it to this release. The engine needs the current
-// schema, so every command that opens the store migrates it. It is safe beside running servers,
+// schema, so every command that opens the store migrates it. This is safe while servers run,
 // because migrations are additive. Commands that only read call refuseOlder first.
 func (s *Settings) openDatabase(ctx context.Context) (database, error) {
 	if s.onPostgres() {
@@ -69,8 +69,8 @@ func (s *Settings) openDatabase(ctx context.Context) (database, error) {
 }
 
 // storeWarnings returns risks of the database's configuration, as Settings.warnings does for the
-// settings. It runs after the start, because only the open connection shows what a proxy has
-// dropped.
+// settings. It runs after the start, because only an open connection shows which timeouts a
+// proxy has dropped.
 func storeWarnings(ctx context.Context, db database) []string {
 	store, ok := db.(*postgres.Store)
 	if !ok {
@@ -88,10 +88,10 @@ func storeWarnings(ctx context.Context, db database) []string {
 // restoreBackup says what to do about a damaged database.
 const restoreBackup = "Stop the server, keep a copy of the files, and restore the last backup."
 
-// logDamage checks an SQLite file once and logs damage with the words of the doctor. It runs beside
-// the server, because reading a large file takes longer than a start may take. The server keeps
-// running: most requests don't touch the damaged pages, and the operator decides. It ends with ctx
-// at shutdown. PostgreSQL has its own tools for damage (checksums, amcheck).
+// logDamage checks an SQLite file once and logs damage in the words of the doctor. It runs while
+// the server works, because reading a large file takes longer than a start may take. The server
+// keeps running: most requests don't touch the damaged pages, and the operator decides. It ends
+// with ctx at shutdown. PostgreSQL has its own tools for damage (checksums, amcheck).
 func logDamage(ctx context.Context, db database, log *slog.Logger) {
 	store, ok := db.(*sqlite.Store)
 	if !ok {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// The effect of each fault on clients, as one table at the end of the run
-// (docs/faults.md). `make faults` prints it.
+// This file prints the effect of each fault on clients, as one table at
+// the end of the run (docs/faults.md). `make faults` runs these tests.
 
 // tableVariable names the file to which the tests append their lines.
 const tableVariable = "TEST_FAULT_TABLE"
@@ -49,7 +49,7 @@ func soakRounds(short int) int {
 	return short
 }
 
-// count counts one request, with this outcome unless it is nil.
+// count counts one request, and increments the counter of its outcome unless requests is nil.
 func (f *fault) count(requests *int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -59,7 +59,7 @@ func (f *fault) count(requests *int) {
 	}
 }
 
-// broke reports a broken promise and returns it as an error.
+// broke counts a broken promise and returns it as an error.
 func (f *fault) broke(format string, args ...any) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

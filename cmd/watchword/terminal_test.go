@@ -13,7 +13,7 @@ import (
 // reads what a person would see.
 type terminal struct {
 	program *os.File
-	seen    chan []byte // all of it, when the program has ended
+	seen    chan []byte // the whole output, once the program has ended
 }
 
 func newTerminal() (*terminal, error) {

@@ -43,8 +43,8 @@ func (c *certificate) config() *tls.Config {
 }
 
 // modernSuites returns the suites of TLS 1.2 with authenticated encryption and forward secrecy. The
-// default list of the standard library also has suites with CBC and SHA-1, for clients from before
-// 2014. Browsers that old can't use the pages anyway.
+// default list of the standard library also has suites with CBC and SHA-1, for clients released
+// before 2014. Browsers that old can't use the pages anyway.
 //
 // The list is computed, so that a suite that the standard library removes is removed here too.
 // Suites without ECDHE have no forward secrecy: with a stolen key of the certificate, recorded
@@ -68,7 +68,8 @@ func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
 	if c.pair != nil && now.Sub(c.checked) < checkInterval {
 		return c.pair, nil
 	}
-	// Set before reading: a broken pair is tried once a second, and not in each handshake.
+	// checked is set before reading, so that a broken pair is tried once a second and not in
+	// each handshake.
 	c.checked = now
 	changed := c.lastChange()
 	if c.pair != nil && changed.Equal(c.changed) {
@@ -79,13 +80,13 @@ func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
 		if c.pair == nil {
 			return nil, err
 		}
-		// The line repeats once a second until the files are repaired. An expired certificate would
-		// stop all clients, so it may be loud.
+		// The line repeats once a second until the files are repaired. This is intended, because an
+		// expired certificate would stop all clients.
 		c.log.Error("the changed certificate is unusable, the old one stays in use", "error", err)
 		return c.pair, nil
 	}
 	if c.pair != nil {
-		// The end of its validity shows at once whether the renewal had the wanted effect.
+		// The logged expiry shows at once whether the renewal was successful.
 		c.log.Info("certificate reloaded", "until", pair.Leaf.NotAfter)
 	}
 	c.pair, c.changed = &pair, changed

@@ -35,7 +35,8 @@ func TestMigrationTutorialsWorkAsWritten(t *testing.T) {
 
 var block = regexp.MustCompile("(?s)```(json|csv|sh)\n(.*?)```")
 
-// follow does what a section says. A command that serves runs until the end.
+// follow executes the steps of a section. A command that serves runs until another one replaces it,
+// or until the section ends.
 func follow(t *testing.T, section string) {
 	dir, port := t.TempDir(), unusedPort(t)
 	bin := filepath.Join(dir, "bin")
@@ -46,7 +47,7 @@ func follow(t *testing.T, section string) {
 		t.Fatal(err)
 	}
 	env := []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "WATCHWORD_ADMIN_LISTEN=",
-		"WATCHWORD_HASH_QUEUE=30s"} // other tests want the cores, too
+		"WATCHWORD_HASH_QUEUE=30s"} // other tests use the cores, too
 	var running *exec.Cmd
 	for _, found := range block.FindAllStringSubmatch(section, -1) {
 		kind, content := found[1], strings.ReplaceAll(found[2], ":8000", ":"+port)

@@ -15,9 +15,9 @@ import (
 // operator who lists accounts with a new binary did not decide to upgrade. The commands refuse a
 // database of an older release instead, because their statements don't fit it.
 //
-// The doctor and a dry run promise more: they only read. An engine that starts would
-// create missing keys, rotate due ones and finish an interrupted reseal. openUnchanged prevents
-// all of that.
+// The doctor and a dry run promise even more: they change no row, no key and no file. An engine
+// that starts would create missing keys, rotate due ones and finish an interrupted reseal.
+// openUnchanged prevents all of that.
 
 // An olderError is a database of an older release. The program could only read it after a
 // migration.
@@ -86,7 +86,7 @@ func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 	guard := &startGuard{database: db}
 	s := &stack{store: db, mailer: options.Mailer}
 	if s.engine, err = watchword.New(ctx, guard.store(), options); err != nil {
-		db.Close() //nolint:errcheck // the first error says more
+		db.Close() //nolint:errcheck // the first error is more useful
 		if errors.Is(err, errNeedsStart) {
 			err = errNeedsStart // without the steps of the engine, which an operator does not know
 		}
@@ -98,8 +98,8 @@ func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 }
 
 // currentMasterKey returns the master key that opens the store: master, or its successor after an
-// interrupted reseal. Unlike watchword.FinishReseal it renames no file. The next server does. If
-// neither opens the store, New reports the reason.
+// interrupted reseal. Unlike watchword.FinishReseal, it renames no file. The next server finishes
+// the reseal. If neither opens the store, New reports the reason.
 func (s *Settings) currentMasterKey(ctx context.Context, db database, master []byte) []byte {
 	if s.MasterKey != "" || !errors.Is(watchword.CheckKeys(ctx, db, master), watchword.ErrMasterKey) {
 		return master

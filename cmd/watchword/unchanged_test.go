@@ -50,7 +50,7 @@ func TestReadingCommandsDoNotMigrate(t *testing.T) {
 				t.Errorf("%v: exit code %d\n%s%s", args, got.code, got.out, got.errors)
 			}
 		}
-		// It fails if the table exists.
+		// The statement fails if a command has migrated and created the table.
 		execute("CREATE TABLE callbacks (kind TEXT)")
 	})
 }
@@ -69,7 +69,7 @@ func TestDoctorCreatesNoKeysAndNoFiles(t *testing.T) {
 		if after := namesIn(t, dir); !slices.Equal(before, after) {
 			t.Errorf("files before %q, after %q", before, after)
 		}
-		// It fails if a key exists.
+		// The statement fails if the doctor has created a key.
 		execute("INSERT INTO keys SELECT * FROM keys")
 	})
 }

@@ -9,8 +9,9 @@ import (
 )
 
 // An earlier revision and this one serve the same data during an upgrade. This revision opens the data of the
-// earlier one and migrates it. The earlier server continues on the new tables beside the new server, and a client
-// changes between them. `make upgrade` runs the test, because it builds the earlier revision.
+// earlier one and migrates it. The earlier server keeps running on the new tables together with the new server,
+// and a client switches between the two servers. `make upgrade` runs the test, because it builds the earlier
+// revision.
 func TestEarlierRevisionRunsBesideThisOne(t *testing.T) {
 	t.Parallel()
 	revision := os.Getenv("WATCHWORD_TEST_UPGRADE")
@@ -64,7 +65,8 @@ func upgradeFrom(t *testing.T, binary string, arguments []string) {
 		}
 	}
 
-	// Accounts, sign-ins, sign-outs and failed passwords of either server hold on the other.
+	// Accounts, sign-ins, sign-outs and failed passwords at one server take effect at the
+	// other.
 	grace := body{"email": "grace@example.com", "password": firstSecret}
 	tablet.post(t, "/register", grace, 201)
 	tablet.moveTo(later.address)
@@ -78,7 +80,8 @@ func upgradeFrom(t *testing.T, binary string, arguments []string) {
 	phone.moveTo(earlier.address)
 	phone.post(t, "/refresh", nil, 401)
 
-	// Commands of this revision work beside both, and the earlier server obeys.
+	// Commands of this revision work while both servers run, and the earlier server applies
+	// their changes.
 	command := func(args ...string) string {
 		t.Helper()
 		got := run(t, call{dir: dir, args: append(args, arguments...)})

@@ -84,7 +84,7 @@ type userCreate struct {
 }
 
 // Run reads the password before it opens the store, so that no database is created for a command
-// that fails. A database that does not exist yet is created: the first account often comes before
+// that fails. A missing database is created, because the first account is often created before
 // the first start. The command needs no running server. A mail that it queues waits in the outbox
 // until a server runs.
 func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
@@ -133,8 +133,9 @@ func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 	return nil
 }
 
-// create creates the account. Without a mail, package admin does it, because the engine always mails. Both
-// check address, name and roles in the same way, and both store the event with the operator's name.
+// create creates the account. Without a mail, package admin creates the account, because the engine always
+// sends a mail. Both packages check address, name and roles in the same way and store the event with the
+// operator's name.
 func (c *userCreate) create(
 	ctx context.Context, p *program, s *stack, account watchword.NewUser,
 ) (watchword.User, error) {
@@ -145,9 +146,8 @@ func (c *userCreate) create(
 		admin.NewAccount{Email: c.Email, Name: c.Name, Locale: c.Locale, Roles: c.Roles})
 }
 
-// link returns the link of an invitation, or "" without --invite. It is a secret as the mailed one, so it
-// is printed only if the operator asks for it. This is how the first administrator gets in before mail
-// works.
+// link returns the link of an invitation, or "" without --invite. The link is as secret as a mailed one,
+// so it is printed only on request. With it, the first administrator can sign in before mail works.
 func (c *userCreate) link(ctx context.Context, p *program, s *stack, user watchword.User) (string, error) {
 	if !c.Invite {
 		return "", nil
@@ -208,8 +208,9 @@ func (c *userShow) Run(ctx context.Context, p *program) error {
 	return p.printTable(eventTable(events))
 }
 
-// eventTable prints events. The JSON of a reuse becomes a text, because a table is for people, and a
-// script reads --json. BY is the operator, or empty for the user and for strangers.
+// eventTable prints events. The JSON of a reuse event is shown as text, because a table is for
+// people, and a script reads --json. BY is the operator, or empty if the user or a stranger caused
+// the event.
 func eventTable(events []watchword.Event) *table {
 	t := newTable("TIME", "EVENT", "FROM", "DEVICE", "DETAIL", "BY", "SESSION")
 	for _, e := range events {
@@ -251,7 +252,7 @@ func (c *userDisable) Run(ctx context.Context, p *program) error {
 }
 
 // userEnable lets a disabled account sign in again. Its sessions stay ended. It needs no
-// confirmation: to disable the account again is as easy.
+// confirmation, because the account can be disabled again.
 type userEnable struct{ accountFlags }
 
 // Run succeeds for an account that is not disabled, so a script can repeat it.
@@ -267,9 +268,9 @@ func (c *userEnable) Run(ctx context.Context, p *program) error {
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Enabled"})
 }
 
-// userRoles replaces all roles at once, so that the command shows the result and not
-// a change. Sessions stay, but access tokens with the old roles are out of date at
-// once.
+// userRoles replaces all roles at once, so that the command line states the result
+// and not a change. Sessions stay, but access tokens with the old roles are out of
+// date at once.
 type userRoles struct {
 	accountFlags
 	Roles []string `arg:"" optional:"" name:"role" help:"The roles."`
@@ -342,8 +343,8 @@ func (c *userDelete) Run(ctx context.Context, p *program) error {
 // userReset mails a reset link. The operator never learns the new password.
 type userReset struct{ accountFlags }
 
-// Run only queues the mail: the server sends it, so that one place knows the mail server. The
-// address in the result is that of the account, which is where the link goes.
+// Run only queues the mail. The server sends it, so that only the server needs access to the
+// mail server. The result has the stored address of the account, to which the link is sent.
 func (c *userReset) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -360,15 +361,15 @@ func (c *userReset) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// userView is a user in JSON: the shape of the API plus disabledAt. Scripts can treat users of the
-// command line and of the API alike.
+// userView is a user in JSON: the shape of the API plus disabledAt. Scripts can therefore process
+// users from the command line and from the API alike.
 type userView struct {
 	watchword.Profile
 	DisabledAt *time.Time `json:"disabledAt"`
 }
 
-// userJSON is the only way from a user to output. A new field of watchword.User, such as a hash, is
-// therefore not printed by accident.
+// userJSON is the only function that converts a user for output. A new field of watchword.User,
+// such as a hash, is therefore not printed by accident.
 func userJSON(u watchword.User) userView { return userView{u.Profile(), stamp(u.DisabledAt)} }
 
 // eventView is an event in JSON. Times is the number of equal events that were merged into this

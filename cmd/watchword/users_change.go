@@ -7,7 +7,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Corrections that support needs for one account. They neither show nor set a password.
+// These commands are corrections that a support team makes to one account. They neither show
+// nor set a password.
 
 // userRename corrects a display name. Access tokens carry the old name until the next
 // refresh.
@@ -24,8 +25,8 @@ func (c *userRename) Run(ctx context.Context, p *program) error {
 }
 
 // userEmail moves an account to another address, for a user who can't read the old mailbox
-// any more. The owner of the new mailbox can reset the password. Therefore it asks: make
-// sure that the new address belongs to the user.
+// any more. The command asks first, because the owner of the new mailbox can reset the
+// password. Make sure that the new address belongs to the user.
 type userEmail struct {
 	accountFlags
 	NewEmail string `arg:"" name:"new-email" help:"The new address."`
@@ -33,7 +34,8 @@ type userEmail struct {
 }
 
 // Run names both addresses in its question. The new address is unverified, and sessions
-// stay. The old address gets a notice if it was verified, and can't undo the change.
+// stay. If the old address was verified, it gets a notice, which can't be used to undo
+// the change.
 func (c *userEmail) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -48,8 +50,8 @@ func (c *userEmail) Run(ctx context.Context, p *program) error {
 	if err := s.operator.ChangeEmail(ctx, user.ID, c.NewEmail); err != nil {
 		return err
 	}
-	// The stored address can be spelled in another way than the argument: show what is
-	// stored.
+	// The stored address can be spelled differently from the argument, so the stored
+	// one is shown.
 	changed, err := s.operator.FindUserByID(ctx, user.ID)
 	if err != nil {
 		return err
@@ -61,8 +63,9 @@ func (c *userEmail) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// userVerify is for an address that the operator knows to be the user's. A wrong one lets
-// the reader of that mailbox reset the password, as with every verified address.
+// userVerify is for an address that the operator knows to be the user's. If the address
+// is wrong, the owner of that mailbox can reset the password, as with every verified
+// address.
 type userVerify struct{ accountFlags }
 
 // Run succeeds for a verified address, so a script can repeat it.
@@ -72,8 +75,7 @@ func (c *userVerify) Run(ctx context.Context, p *program) error {
 	})
 }
 
-// userResend mails another link. The link that was sent before works until the new one is
-// sent.
+// userResend mails another link. The previous link works until the new one is sent.
 type userResend struct{ accountFlags }
 
 // Run only queues the mail, as reset-password does. A verified address is refused by the
@@ -98,8 +100,8 @@ func (c *userResend) Run(ctx context.Context, p *program) error {
 // limits.
 type userClear struct{ accountFlags }
 
-// Run does not ask: the limits fill up again by themselves. Limits of a client network
-// stay, because they don't belong to the account.
+// Run does not ask, because limits refill by themselves anyway. Limits of a client
+// network stay, because they don't belong to the account.
 func (c *userClear) Run(ctx context.Context, p *program) error {
 	return c.change(ctx, p, "Cleared the limits of", func(o watchword.Operator, u watchword.User) error {
 		return o.ClearLimits(ctx, u.ID)
@@ -107,7 +109,7 @@ func (c *userClear) Run(ctx context.Context, p *program) error {
 }
 
 // change finds the account, runs one operation on it and prints the result. It is for
-// corrections that need no question, because the operator can take them back.
+// corrections that need no question, because the operator can undo them.
 func (f accountFlags) change(
 	ctx context.Context, p *program, done string, operation func(watchword.Operator, watchword.User) error,
 ) error {

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// The commands on second factors. A person who has lost both the authenticator and the recovery
-// codes can only be helped here, so the operator must first make sure who asks.
+// These commands show and remove second factors. A person who has lost both the authenticator
+// and the recovery codes depends on an operator, who must first verify the person's identity.
 
 // userFactors shows the second factors of an account. A support team compares them with what the
 // person on the phone says (describe). The command only reads, so it works while the server
@@ -26,7 +26,8 @@ type factorView struct {
 	Product    string    `json:"product,omitempty"`
 	CreatedAt  time.Time `json:"createdAt"`
 	LastUsedAt time.Time `json:"lastUsedAt,omitzero"`
-	// Unproven: a browser created it without a dialog, and sign-ins do not ask for it before its first use.
+	// Unproven means that a browser created the passkey without a dialog. Sign-ins do not ask for it before
+	// its first use.
 	Unproven bool `json:"unproven,omitempty"`
 }
 
@@ -49,9 +50,9 @@ func (f factorView) describe() string {
 	return line + ", last used " + f.LastUsedAt.Format(time.DateOnly)
 }
 
-// Run prints the factors, the oldest first, and how many recovery codes are left. It reads only, so it can run beside
-// the server and with a backup. An operator who is asked for help sees here whether the person still has a way in: a
-// second app, or recovery codes.
+// Run prints the factors, the oldest first, and how many recovery codes are left. It only reads, so it works while
+// the server runs, and on a backup. An operator who is asked for help sees here whether the person still has a way
+// in: a second app, or recovery codes.
 func (c *userFactors) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openToRead)
 	if err != nil {
@@ -85,8 +86,8 @@ type userResetFactors struct {
 	Kind string `enum:"all,totp,passkey,recovery" default:"all" help:"What to remove: totp, passkey, recovery or all."`
 }
 
-// removals are the kinds in questions and results. The words are those of the mail that the user gets, so that both
-// talk about the same thing.
+// removals has the words for each kind in questions and results. The mail to the user has the same words, so that
+// the user and the operator speak of the same thing.
 var removals = map[string]string{"all": "second factors", "totp": "authenticator apps", "passkey": "passkeys",
 	"recovery": "recovery codes"}
 
@@ -105,7 +106,8 @@ func (c *userResetFactors) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	kind := factors.Kind(c.Kind)
-	// A reset of everything also deletes what has no kind, such as sign-ins that wait for a factor.
+	// A reset of everything also deletes records without a kind, such as sign-ins that wait for a
+	// factor.
 	if c.Kind == "all" {
 		kind = ""
 	}

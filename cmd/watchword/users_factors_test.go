@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// lostFactors are an app, an unused passkey of 1Password, and a recovery code. The name of the passkey would forge the
-// output.
+// lostFactors are an app, an unused passkey of 1Password, and a recovery code. The name of the passkey contains
+// control characters that would forge the output.
 var lostFactors = []string{
 	`INSERT INTO factors (id, user_id, kind, name, sealed, credential_id, record, counter, created_at, last_used_at,
 		unproven) SELECT 'one', id, 'totp', 'phone', '', '', '', 0, 1795521600123, 0, 0 FROM users`,

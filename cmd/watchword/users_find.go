@@ -10,10 +10,10 @@ import (
 )
 
 // userList lists accounts in the order of addresses. The last address of a page, given to
-// --after, continues the list. A list of all accounts could be too long for memory, so it
-// comes in pages. A prefix is a range of an index. --contains, --role and --state read all
-// accounts of that range. A session and a request identify accounts exactly, so they
-// exclude the other filters.
+// --after, continues the list. The list is paged, because a list of all accounts could
+// exceed the memory. A prefix selects a range of an index. --contains, --role and --state
+// read all accounts of that range. A session and a request identify accounts exactly, so
+// they exclude the other filters.
 type userList struct {
 	Prefix   string `arg:"" optional:"" help:"Begin of the address."`
 	Contains string `name:"contains" help:"A part of the address or of the name. Reads all accounts."`
@@ -27,11 +27,11 @@ type userList struct {
 }
 
 // Addresses are stored in lower case, so --after is compared in lower case. At least one
-// account is listed, because 0 in --max is more likely a mistake than a wish.
+// account is listed, because --max=0 is most likely a mistake.
 func (c *userList) Run(ctx context.Context, p *program) error {
 	filter := usersearch.Filter{Prefix: c.Prefix, Contains: c.Contains, Role: c.Role, State: c.State}
-	// Both name the account exactly. A second filter could only hide it, which looks like a
-	// result.
+	// A session or a request identifies the account. A second filter could only hide the
+	// account, and the empty list would look like a result.
 	if c.Session+c.Request != "" && filter != (usersearch.Filter{}) {
 		return faults{{"users list", "has --session or --request and another filter. Write only one of them."}}
 	}
@@ -54,8 +54,8 @@ func (c *userList) Run(ctx context.Context, p *program) error {
 	return p.printUsers(users, c.JSON, nil)
 }
 
-// ofSession prints one account. A session is found until it is swept, some days after its
-// end.
+// ofSession prints the account of a session. It finds an ended session until the sweeper
+// deletes the session, some days after its end.
 func (c *userList) ofSession(ctx context.Context, p *program, s *stack) error {
 	user, err := s.operator.UserOfSession(ctx, watchword.SessionID(c.Session))
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
@@ -67,9 +67,9 @@ func (c *userList) ofSession(ctx context.Context, p *program, s *stack) error {
 	return p.printUsers([]watchword.User{user}, c.JSON, nil)
 }
 
-// ofRequest prints the accounts of the events of a request, and the events. A refresh that
-// succeeds leaves no event. An account that was deleted is missing, and its last event
-// remains.
+// ofRequest prints the events of a request and the accounts in them. A successful refresh
+// stores no event. A deleted account is missing from the accounts, but its last event is
+// listed.
 func (c *userList) ofRequest(ctx context.Context, p *program, s *stack) error {
 	events, err := s.operator.RequestEvents(ctx, c.Request, max(c.Max, 1))
 	if err != nil {
@@ -78,8 +78,8 @@ func (c *userList) ofRequest(ctx context.Context, p *program, s *stack) error {
 	if len(events) == 0 {
 		return fmt.Errorf("no event has the request id %s. Search the log for it", c.Request)
 	}
-	// One request can concern two accounts, such as a sign-in in place of another one. The
-	// events are few, so each account is read by itself.
+	// One request can affect two accounts, such as a sign-in that replaces another user's
+	// session. A request has few events, so each account is read separately.
 	var users []watchword.User
 	seen := map[watchword.UserID]bool{}
 	for _, event := range events {
@@ -115,7 +115,7 @@ func (p *program) printUsers(users []watchword.User, json bool, events []watchwo
 		t.row(string(user.Email), user.Name, strings.Join(user.Roles, ","), usersearch.State(user), clock(user.CreatedAt),
 			string(user.ID))
 	}
-	// Without a request there are no events, and not an empty table of events.
+	// Without --request, events is nil, and the output has no table of events.
 	if err := p.printTable(t); err != nil || events == nil {
 		return err
 	}

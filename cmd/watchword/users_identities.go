@@ -7,13 +7,13 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// userIdentities shows how an account can sign in beside its password. An operator who removes a
-// provider sees here whether an account used it. The command only reads, so it works while the server
-// runs.
+// userIdentities shows the external identities with which an account can sign in. An operator who
+// removes a provider sees here whether an account used it. The command only reads, so it works while
+// the server runs.
 type userIdentities struct{ accountFlags }
 
-// identityView is an identity in JSON. It has no token, because tokens are not stored. The provider's
-// support asks for the subject.
+// identityView is an identity in JSON. It has no token, because tokens are not stored. It has the
+// subject, because the provider's support asks for it.
 type identityView struct {
 	ID         string    `json:"id"`
 	Provider   string    `json:"provider"`
@@ -24,8 +24,8 @@ type identityView struct {
 	LastUsedAt time.Time `json:"lastUsedAt,omitzero"`
 }
 
-// Run prints the identities, the oldest first. It reads only, and needs no entry in sign-in-with: an
-// identity stays when its provider is removed from the settings.
+// Run prints the identities, the oldest first. It only reads, and needs no entry in sign-in-with,
+// because an identity stays when its provider is removed from the settings.
 func (c *userIdentities) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openToRead)
 	if err != nil {
@@ -51,10 +51,10 @@ func (c *userIdentities) Run(ctx context.Context, p *program) error {
 		return p.printJSON(map[string]any{"identities": views})
 	}
 	for _, v := range views {
-		// The provider chooses subject and address, so they need the care of say.
+		// The provider chooses subject and address, so say must make them printable.
 		p.say("%s  %s  %s  connected %s", v.Provider, v.Subject, v.Email, v.LinkedAt.Format(time.DateOnly))
 	}
-	// An account without one gets the line too, so that the output is never empty.
+	// An account without identities gets this line too, so that the output is never empty.
 	p.say("Connected accounts: %d.", len(views))
 	return nil
 }

@@ -74,8 +74,8 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 		options.IDMap = ids
 	}
 	printer := &importPrinter{program: p, command: c, size: input.Size}
-	// Package accountimport knows neither factors nor metadata, so this command connects them. An importer without
-	// them refuses an account that has some.
+	// Package accountimport does not import factors and metadata itself, so this command connects the packages.
+	// Without them, the importer refuses an account that has factors or metadata.
 	accounts := accountimport.New(s.engine).As(p.operatorName()).With(p.settings.factors(s).Imports()).
 		WithMetadata(metadata.New(s.engine, s.store.Metadata()).Imports())
 	importer := userimport.New(accounts, input, options, printer)
@@ -83,7 +83,7 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 		report, err := importer.Check(ctx)
 		printer.summary(report, err)
 		// The exit code says whether an import of this file would succeed, so that a script can
-		// decide.
+		// rely on it.
 		if err == nil && (report.IsIncomplete() || report.Bad > 0 && !c.SkipBad || report.IsEmpty()) {
 			err = errReported
 		}

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// The password behind the hashes in testdata/import. The files are as other systems
-// write them, and made up.
+// The password behind the hashes in testdata/import. The files have the form that
+// other systems write, with made-up accounts.
 const casePassword = "violet Kettle 93 harbour"
 
 // An importCase is a file and the expected state of its accounts.

@@ -16,8 +16,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// importHashing says how the other system made its hashes, where the file does not say it. Most
-// files say it in the hash itself. These flags are for bare digests and for additional secrets.
+// importHashing describes how the other system created its hashes, if the file does not. In
+// most files, the hash itself contains this information. These flags are for bare digests and
+// for additional secrets.
 type importHashing struct {
 	Prehash      string `name:"prehash" placeholder:"METHOD" help:"What the other system hashed instead of the password: ${prehashes}; with --pepper-file also ${keyedPrehashes}."`
 	PepperFile   string `name:"pepper-file" placeholder:"FILE" help:"File with the pepper that was added to each password (Devise: config.pepper). It is stored encrypted."`
@@ -25,8 +26,8 @@ type importHashing struct {
 }
 
 // importColumns name columns of the file. Without them, the import looks for well-known names. A
-// flag with an unknown column is an error, because the operator means that column and the import
-// would silently lack it.
+// flag with an unknown column is an error, because the import would otherwise silently lack the
+// column that the operator wants.
 type importColumns struct {
 	Email         string   `name:"email" placeholder:"COLUMN" help:"Column with the address. Write MEMBER.MEMBER for a nested member in JSON, - for no column."`
 	PasswordHash  string   `name:"password-hash" placeholder:"COLUMN" help:"Column with the hash of the password."`
@@ -111,8 +112,8 @@ func (h importHashing) readPepper() (watchword.Secret, error) {
 	return watchword.Secret(pepper), nil
 }
 
-// misuse checks the flags before the file is opened. It returns all faults at once. An import may
-// read for an hour before it would meet a wrong combination.
+// misuse checks the flags before the file is opened. It returns all faults at once. Otherwise, an
+// import could read for an hour before it reports a wrong combination.
 func (c *userImport) misuse() error {
 	var wrong faults
 	if c.DryRun && c.IDMap != "" {

@@ -15,7 +15,7 @@ type idMap struct {
 	csv  *csv.Writer
 }
 
-// newIDMap fails at once if the path is taken, before an hour of import.
+// newIDMap fails at once if the path is taken, because an import can take an hour.
 func newIDMap(path string) (*idMap, error) {
 	file, err := createFile(path)
 	if err != nil {
@@ -31,9 +31,9 @@ func (m *idMap) Add(oldID string, u watchword.User) error {
 	return m.csv.Write([]string{oldID, string(u.ID), string(u.Email)})
 }
 
-// Keep makes the file visible. Before, it has a temporary name. Errors of earlier rows, such as a
-// full disk, appear here at the latest, because csv.Writer buffers. The accounts are imported by
-// then. Running the import again writes the table.
+// Keep gives the file its final name, which replaces a temporary one. Errors of earlier rows,
+// such as a full disk, appear here at the latest, because csv.Writer buffers. The accounts are
+// imported by then. Running the import again writes the table.
 func (m *idMap) Keep() error {
 	m.csv.Flush()
 	if err := m.csv.Error(); err != nil {

@@ -16,8 +16,8 @@ import (
 )
 
 // importPrinter prints an import: each problem when it is found, and a summary at the end. It
-// shows addresses and never a hash. It implements userimport.Observer. Package userimport knows no
-// terminal and no format; this type knows no rule of the import.
+// shows addresses and never a hash. It implements userimport.Observer. Package userimport does not
+// depend on terminals or output formats. This type contains no rules of the import.
 type importPrinter struct {
 	program *program
 	command *userImport
@@ -45,8 +45,8 @@ func (w *importPrinter) Begin(phase userimport.Phase) {
 func (w *importPrinter) Progress(bytes int64, accounts int) { w.progress.update(bytes, accounts) }
 func (w *importPrinter) End()                               { w.progress.clear() }
 
-// Problem prints the place first, as compilers do: editors jump to it. The text may quote the file,
-// so it is made printable. A problem never quotes a hash or a password.
+// Problem prints the place first, as compilers do, so that editors can jump to it. The text may
+// quote the file, so it is made printable. A problem never quotes a hash or a password.
 func (w *importPrinter) Problem(at userfile.Place, p userimport.Problem) {
 	w.progress.clear()
 	if w.command.JSON {
@@ -58,8 +58,8 @@ func (w *importPrinter) Problem(at userfile.Place, p userimport.Problem) {
 
 // problemJSON writes one problem at once, because the whole list may be too long to keep in memory.
 // The list is the first member of the document. If the program is killed, the document is
-// incomplete and no JSON parser accepts it. A script therefore never takes half a list for the
-// whole.
+// incomplete and no JSON parser accepts it. A script therefore never mistakes half a list for the
+// whole list.
 func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
 	line, err := json.Marshal(struct {
 		Line    int    `json:"line"`
@@ -79,8 +79,8 @@ func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
 }
 
 // summary prints the counts. failed is the error that ended the run, or nil; the caller prints it.
-// A run that failed early has no counts worth showing. The error alone is clearer. The order is
-// that of the operator's questions: how many, what is wrong, who can sign in, and which columns
+// A run that failed early has no useful counts, so only the error is printed. The order follows
+// the operator's questions: how many accounts, which problems, who can sign in, and which columns
 // were misunderstood.
 func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	if w.command.JSON {
@@ -135,8 +135,9 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	w.advise(r)
 }
 
-// outcome names Report.Done, also as a member of the JSON document. A dry run must not say that
-// anything was imported. Scripts can tell a dry run from an import by the name of the member.
+// outcome returns the name of Report.Done, which is also the member in the JSON document. A dry
+// run must not claim that accounts were imported. Scripts can tell a dry run from an import by
+// the name of the member.
 func outcome(r *userimport.Report) string {
 	if r.Imported {
 		return "imported"
@@ -168,16 +169,16 @@ func (w *importPrinter) line(r *userimport.Report, n int, what string) {
 	w.program.say("  %*d  %s", len(fmt.Sprint(r.Accounts)), n, what)
 }
 
-// advise prints what the operator can do next. Each hint depends on what this file contained. A
-// fixed list would be skipped by readers after the second run. Every hint names the flag to write,
-// so that the operator does not have to search the help.
+// advise prints what the operator can do next. Each hint depends on what this file contained.
+// Readers would ignore a fixed list after the second run. Every hint names the flag to write, so
+// that the operator does not have to search the help.
 func (w *importPrinter) advise(r *userimport.Report) {
 	p, c := w.program, w.command
 	if r.System != "" && c.From == "" {
 		p.say("Read as a file of %s. If another system wrote it, name it with --from.", r.System)
 	}
 	// A wrong prehash or pepper is not visible in the file. Without this hint, the operator would
-	// learn it from users after the import.
+	// learn of the mistake from users after the import.
 	if r.Done > r.NoPassword && !r.Imported {
 		p.say("No password was tried. Try one that you know with --try EMAIL.")
 	}
@@ -197,13 +198,14 @@ func (w *importPrinter) advise(r *userimport.Report) {
 	if r.NoPassword > 0 {
 		p.say("Without a password: %d. These users choose one with \"forgot password\". No mail is sent now.", r.NoPassword)
 	}
-	// The operator can still get the secrets from the other system, before accounts have only a password.
+	// The operator can still export the secrets from the other system, so that these accounts keep their
+	// second factor.
 	if r.LostFactors > 0 {
 		p.say("Two-step sign-in without a secret in the file: %d. These users sign in with the password alone, until they "+
 			"set it up again.", r.LostFactors)
 	}
-	// Recovery codes can't be moved. A user who then loses the app needs an operator, unless the user
-	// has created new codes.
+	// Recovery codes can't be moved. A user who loses the app needs an operator, unless the user has
+	// created new codes.
 	if len(r.Factors) > 0 {
 		p.say("Imported second factors have no recovery codes. Their users create them on the account page.")
 	}
@@ -232,7 +234,7 @@ func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
 	if failed != nil {
 		reason = plain(failed)
 	}
-	// Scripts iterate over the lists, and null would stop some of them.
+	// Scripts iterate over the lists, and some scripts would fail at null.
 	notNull := func(names []string) []string { return append([]string{}, names...) }
 	if w.listed == 0 {
 		io.WriteString(out, "{\n  \"problems\": [") //nolint:errcheck // as everywhere in this program
@@ -255,7 +257,7 @@ func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
 	} {
 		var text bytes.Buffer
 		enc := json.NewEncoder(&text)
-		// Names of columns with & or < stay readable.
+		// Column names with & or < stay readable.
 		enc.SetEscapeHTML(false)
 		enc.SetIndent("  ", "  ")
 		if err := enc.Encode(member.value); err != nil {

@@ -46,7 +46,7 @@ func newWorker(t *testing.T, dir string, args ...string) *worker {
 	return w
 }
 
-// eventually waits until the condition holds, and fails if the program ends before.
+// eventually waits until the condition is true, and fails if the program ends first.
 func (w *worker) eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	for begun := time.Now(); !so(); time.Sleep(5 * time.Millisecond) {
@@ -61,7 +61,8 @@ func (w *worker) eventually(t *testing.T, what string, so func() bool) {
 	}
 }
 
-// begins waits for the temporary file, which is created after the signals are handled.
+// begins waits for the temporary file, which the program creates after it has installed its
+// signal handlers.
 func (w *worker) begins(t *testing.T, name string) {
 	t.Helper()
 	w.eventually(t, "it began to write "+name, func() bool { return len(w.hidden(t)) > 0 })
@@ -124,7 +125,7 @@ func TestStoppedImportKeepsCompleteAccounts(t *testing.T) {
 		}
 		const users = 9_600 // over 1 MiB, from which the format is detected
 		count := func() int { return ask(t, dir, arguments, "SELECT count(*) FROM users") }
-		for patience := 500 * time.Millisecond; count() < users; patience *= 2 { // until it was long enough
+		for patience := 500 * time.Millisecond; count() < users; patience *= 2 { // until it is long enough
 			if patience > 20*time.Second {
 				t.Fatalf("%d accounts, and not those of the last batch", count())
 			}
@@ -204,7 +205,7 @@ func lockUsers(t *testing.T, database, mode string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) }) //nolint:errcheck // nothing is to be committed
+	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) }) //nolint:errcheck // it has no changes
 	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE users IN "+mode+" MODE"); err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +222,7 @@ func openFile(t *testing.T, dir string) *sql.DB {
 	return db
 }
 
-// A batch is counted as committed, although one of its accounts turned out to be taken
+// A committed batch is counted completely, even if an address of the batch was taken
 // during the commit.
 func TestCommittedBatchIsCountedCompletely(t *testing.T) {
 	t.Parallel()

@@ -204,10 +204,10 @@ func importInPieces(t *testing.T, arguments []string) {
 	}
 }
 
-// pour creates a named pipe that delivers a text and then blocks without an end.
+// pour creates a named pipe that delivers a text and then stays open, so a reader blocks.
 func pour(t *testing.T, path, text string) {
 	t.Helper()
-	os.Remove(path) //nolint:errcheck // it may not be there
+	os.Remove(path) //nolint:errcheck // it may not exist
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -240,14 +240,15 @@ func ask(t *testing.T, dir string, arguments []string, question string) (n int) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // it was only asked
+	defer conn.Close(t.Context()) //nolint:errcheck // it was only queried
 	if err := conn.QueryRow(t.Context(), question).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
 
-// Memory grows only by the 16 bytes that find a duplicate address, and 16 bytes for an id.
+// For each account, memory grows only by the 16 bytes that detect a duplicate address, and 16
+// bytes for an id.
 func TestImportOfManyAccountsUsesLittleMemory(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

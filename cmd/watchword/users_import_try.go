@@ -15,11 +15,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it against
-// the hash in the file. If the password does not fit, it names the flags with which the password
-// would fit. It opens no database. One known password proves that all parameters are right, which no
-// check of the file can. Otherwise the operator learns of a wrong one from users who can't sign in.
-// Exit code 0 means that the password fits with exactly the given flags, so a script can check it.
+// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it against the
+// hash in the file. If the password does not fit, it names the flags with which the password would
+// fit. It opens no database. One known password proves that all parameters are right, which no check
+// of the file can. Otherwise the operator would learn of a wrong parameter from users who can't sign
+// in. Exit code 0 means that the password fits with exactly the given flags, so a script can check
+// it.
 func (c *userImport) try(p *program, options userimport.Options) error {
 	email, err := address.Parse(c.Try)
 	if err != nil {
@@ -82,8 +83,8 @@ func (p *program) askKnownPassword(email string) (watchword.Secret, error) {
 }
 
 // variantFlags returns the flags to write for a variant that differs from the given ones. The
-// operator can copy the text into the next command. A flag that has to go is named too. An operator
-// would otherwise add the right flag beside the wrong one.
+// operator can copy the text into the next command. The text also names a flag to remove, because
+// an operator would otherwise add the right flag and keep the wrong one.
 func (c *userImport) variantFlags(v userimport.Variant) string {
 	var flags []string
 	switch {

@@ -27,7 +27,7 @@ func (c *userSet) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	// Reading needs no lock, so it also works with a backup and beside the server.
+	// Reading needs no lock, so it also works on a backup and while the server runs.
 	open := p.openExisting
 	if len(c.Values) == 0 {
 		open = p.openToRead
@@ -45,7 +45,8 @@ func (c *userSet) Run(ctx context.Context, p *program) error {
 		}
 		return p.printMetadata(found)
 	}
-	// There is no condition on the version. Members that this command does not name stay as another writer left them.
+	// The change does not depend on the version. Members that this command does not name keep the values of other
+	// writers.
 	change := metadata.Patch{Public: patch, Now: c.Now, Operator: p.operatorName()}
 	if c.Private {
 		change.Public, change.Private = "", patch

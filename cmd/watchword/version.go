@@ -8,8 +8,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// version is that of the last release or, before its tag, of the next one. The npm packages have
-// the same version; `make dist` refuses another one.
+// version is the version of the last release or, before its tag, of the next one. The npm
+// packages have the same version; `make dist` refuses a different one.
 const version = "0.1.0"
 
 // commit and date are set by the linker in a release (tools/dist). They are the only variables that
@@ -21,7 +21,7 @@ type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// One line has all that a report of a fault needs.
+// Run prints one line, which has everything that a bug report needs.
 func (c *versionCmd) Run(p *program) error {
 	b := thisBuild()
 	if c.JSON {

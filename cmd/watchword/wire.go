@@ -21,9 +21,9 @@ import (
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// From settings to a running engine. This is the only place that chooses the
-// implementations of the engine's interfaces: the store (SQLite or PostgreSQL) and the
-// mailer (SMTP or the development mailbox).
+// This file creates a running engine from the settings. It is the only place that
+// chooses the implementations of the engine's interfaces: the store (SQLite or
+// PostgreSQL) and the mailer (SMTP or the development mailbox).
 
 // A stack is an open store with its engine and mailer.
 type stack struct {
@@ -41,7 +41,7 @@ func (s *stack) close() {
 	s.store.Close() //nolint:errcheck // every transaction has been committed
 }
 
-// open is openWith for commands. They print their results and do not log.
+// open is openWith without a log, for commands, which print their results instead.
 func (p *program) open(ctx context.Context) (*stack, error) {
 	return p.openWith(ctx, slog.New(slog.DiscardHandler))
 }
@@ -69,10 +69,10 @@ func (p *program) requireDatabase() error {
 }
 
 // openWith checks the settings, creates what is missing (directory, master key, database), migrates
-// and returns an engine. The caller closes the stack. Each step that fails closes what the steps
-// before it opened. The master key comes before the database: a crash in between leaves a key
-// without a database, which the next start uses. The other order would leave tables whose key is
-// missing.
+// and returns an engine. The caller closes the stack. If a step fails, openWith closes everything
+// that earlier steps opened. The master key is created before the database: after a crash in
+// between, the next start uses the key. In the other order, a crash would leave tables without
+// their key.
 func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return nil, err
@@ -88,17 +88,18 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	if s.store, err = p.settings.openDatabase(ctx); err != nil {
 		return nil, err
 	}
-	// Only the operator can replace a master key in a setting. An interrupted reseal can leave a second key file.
+	// Only the operator can replace a master key in a setting. For a key in a file, an interrupted reseal can
+	// leave a second file.
 	if p.settings.MasterKey == "" {
 		if master, err = watchword.FinishReseal(ctx, s.store, p.settings.masterKeyPath(), master); err != nil {
-			s.store.Close() //nolint:errcheck // the first error says more
+			s.store.Close() //nolint:errcheck // the first error is more useful
 			return nil, err
 		}
 	}
 	options := p.settings.engine()
 	options.MasterKey, options.Mailer, options.Log = master, s.mailer, log
 	if s.engine, err = watchword.New(ctx, s.store, options); err != nil {
-		s.store.Close() //nolint:errcheck // the first error says more
+		s.store.Close() //nolint:errcheck // the first error is more useful
 		return nil, err
 	}
 	s.operator = s.engine.Operator().As(p.operatorName())
@@ -109,8 +110,8 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 // key only if there is no database. A new key can't decrypt the keys of an existing database, and
 // the missing key may still be in a backup. Directories get the mode 0700, because the files in them
 // are secrets. Existing directories keep their mode, because an operator may have chosen it. The
-// doctor reports one that others can read. Two processes that start at the same time agree on one
-// key: the file is created exclusively.
+// doctor reports a directory that other users can read. Two processes that start at the same time
+// use the same key, because the file is created exclusively.
 func (s *Settings) prepare() (master []byte, err error) {
 	for _, dir := range s.directories() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -147,17 +148,17 @@ func (s *Settings) masterKeyMissing() error {
 		"write --master-key", s.masterKeyPath(), s.databaseName())
 }
 
-// missing reports whether path does not exist. Any other error counts as existing; opening it will
-// report the error. A directory without permission is such an error. Treating it as missing would
-// create a second database elsewhere.
+// missing reports whether path does not exist. After any other error, such as a missing
+// permission, the path counts as existing, and opening it reports the error. If such a path
+// counted as missing, the program would create a second database elsewhere.
 func missing(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }
 
 // openMail sets the mailer: SMTP if mail-url is set, otherwise the development mailbox in the data
-// directory. A mailer is always set, so a server without mail-url works at once. mailURLProblem has
-// refused that outside of development.
+// directory. A mailer is always set, so a server without mail-url works at once. Outside of
+// development, mailURLProblem refuses a missing mail-url.
 func (s *stack) openMail(settings *Settings) (err error) {
 	renderer, err := settings.renderer()
 	if err != nil {
@@ -172,7 +173,7 @@ func (s *stack) openMail(settings *Settings) (err error) {
 	return err
 }
 
-// renderer returns the renderer of mails. It looks like the pages: the same name, files and colours.
+// renderer returns the mail renderer. Mails use the same name, files and colours as the pages.
 func (s *Settings) renderer() (*mail.Renderer, error) {
 	return mail.NewRenderer(mail.Options{PublicURL: s.PublicURL, Product: s.ProductName, Files: s.ownFiles()})
 }
@@ -185,8 +186,8 @@ func (s *Settings) ownFiles() fs.FS {
 	return os.DirFS(s.PagesDir)
 }
 
-// smtp returns the sender for mail-url. It opens no connection; the doctor does, and
-// so does the first mail.
+// smtp returns the sender for mail-url. It opens no connection. The doctor and the
+// first mail open one.
 func (s *Settings) smtp() (*smtp.Sender, error) {
 	renderer, err := s.renderer()
 	if err != nil {
@@ -195,13 +196,13 @@ func (s *Settings) smtp() (*smtp.Sender, error) {
 	return smtp.New(smtp.Options{URL: s.MailURL, From: s.MailFrom, Renderer: renderer})
 }
 
-// masterKeyPath returns the file of a master key that the program created. A reseal uses the same
-// path with endings, so all keys of an installation are in one directory.
+// masterKeyPath returns the file of a master key that the program created. A reseal appends a
+// suffix to this path, so all keys of an installation are in one directory.
 func (s *Settings) masterKeyPath() string { return filepath.Join(s.DataDir, "master.key") }
 
 // engine translates settings into options of the engine, without the keys and the mailer. It sets
-// every option that has a setting, so the engine's own defaults don't count here. A test compares
-// the two.
+// every option that has a setting, so the engine's own defaults have no effect here. A test
+// compares the two sets of defaults.
 func (s *Settings) engine() watchword.Options {
 	return watchword.Options{
 		PublicURL:      s.PublicURL,
@@ -233,9 +234,9 @@ func (s *Settings) engine() watchword.Options {
 	}
 }
 
-// factors returns the flows of second factors on an open store. An authenticator app shows the name of the product, or
-// without a name the host of the public URL. The name is part of the QR code only: a later change of it leaves the
-// entries in the apps as they are, and their codes stay valid.
+// factors returns the flows of second factors on an open store. An authenticator app shows the product name or,
+// without one, the host of the public URL. Only the QR code contains the name, so a later change affects neither
+// existing entries in apps nor their codes.
 func (s *Settings) factors(on *stack) *factors.Manager {
 	return factors.New(on.engine, on.store.Factors(), factors.Options{
 		EnrolmentOff: s.SecondFactor == "off",
@@ -254,7 +255,7 @@ func (s *Settings) admin(on *stack) *admin.Manager {
 }
 
 // hashWorkers leaves one core free, so that refreshes and verifications stay fast while passwords
-// are hashed. On one core there is still one worker, and hashing then delays other requests.
+// are hashed. A machine with one core has one worker, and hashing there delays other requests.
 // HashWorkers 0 means this default; the rule hashWorkersProblem bounds larger values.
 func (s *Settings) hashWorkers() int {
 	if s.HashWorkers > 0 {
@@ -263,8 +264,9 @@ func (s *Settings) hashWorkers() int {
 	return max(usable(os.Getenv).cores()-1, 1)
 }
 
-// claims translates the setting claims; claimProblem has checked its form. The engine says which
-// computed values exist. The order of the setting has no meaning in a token, so a map is enough.
+// claims translates the setting claims; claimProblem has checked its form. The engine defines
+// which computed values exist. The order of claims has no meaning in a token, so a map is
+// enough.
 func (s *Settings) claims() watchword.Claims {
 	claims := watchword.Claims{Static: map[string]string{}, Computed: map[string]watchword.ClaimValue{}}
 	for _, claim := range s.Claims {
@@ -283,7 +285,7 @@ func (s *Settings) claims() watchword.Claims {
 	return claims
 }
 
-// limits translates the limits. Each one is a setting of its own, so that an operator can change
+// limits translates the limits. Each limit is a separate setting, so that an operator can change
 // one and keep the others. A limit without a setting keeps the engine's default. A zero Limit means
 // the default of the engine and never "unlimited", so a forgotten setting is safe.
 func (s *Settings) limits() watchword.Limits {

@@ -56,7 +56,7 @@ func (w *wire) serve() {
 	}
 }
 
-// cut closes all connections, also in the middle of a message.
+// cut closes all connections, even in the middle of a message.
 func (w *wire) cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -104,7 +104,8 @@ func (c *proxied) forwardRequests() {
 	}
 }
 
-// forwardResponses forwards responses. When the lost one begins to arrive, the commit is done.
+// forwardResponses forwards responses. When the response to be lost begins to arrive, the
+// commit is done.
 func (c *proxied) forwardResponses() {
 	defer c.near.Close() //nolint:errcheck // the other half follows
 	buffer := make([]byte, 64<<10)

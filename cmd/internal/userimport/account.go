@@ -24,7 +24,7 @@ type account struct {
 // isReadable reports whether the row could be read at all.
 func (a *account) isReadable() bool { return len(a.problems) == 0 || a.problems[0].Field != "" }
 
-// account converts a row. Its problems are those that the row shows by itself. The caller adds the
+// account converts a row. It finds the problems that the row alone shows. The caller adds the
 // problems that need other accounts or the engine. A row that could not be read keeps its problems
 // without a field.
 func (i *Importer) account(row userfile.Row) account {
@@ -67,8 +67,8 @@ func (i *Importer) name(row userfile.Row) string {
 }
 
 // timeOf returns the time of a mark: zero if the mark is not set, and now if the file gives no
-// time. The begin of the run is now for all accounts, so a repeated check gives equal results
-// within a run.
+// time. The caller passes the start of the run as now for all accounts, so a repeated check
+// gives equal results within a run.
 func timeOf(m userfile.Mark, now time.Time) time.Time {
 	if m.Set && m.At.IsZero() {
 		return now
@@ -77,8 +77,8 @@ func timeOf(m userfile.Mark, now time.Time) time.Time {
 }
 
 // objectIDTime returns the creation time in the first four bytes of a MongoDB ObjectId.
-// It returns the zero time if the id is no ObjectId, or if the time is before the first
-// MongoDB (2009) or after now.
+// It returns the zero time if the id is not an ObjectId, or if the time is before the
+// first MongoDB (2009) or after now.
 func objectIDTime(id string, now time.Time) time.Time {
 	raw, err := hex.DecodeString(id)
 	if err != nil || len(raw) != 12 {

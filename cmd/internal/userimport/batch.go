@@ -11,8 +11,8 @@ import (
 )
 
 // flush checks a batch, imports it in the second pass, and then reports every account
-// of it in the order of the file. It reports the whole batch also when one account of
-// it failed, because the others were committed.
+// of it in the order of the file. It reports the whole batch even when one of its
+// accounts failed, because the others were committed.
 func (i *Importer) flush(ctx context.Context) error {
 	if err := i.examine(ctx); err != nil {
 		return err
@@ -71,7 +71,8 @@ func (i *Importer) examine(ctx context.Context) error {
 
 // askEngine adds the problems that the engine finds. After a check, it asks only about
 // accounts that had a problem then, because commit checks the others. These accounts must
-// have their problems here: an account with a problem claims no address (duplicates).
+// get their problems here, because an account with a problem claims no address
+// (duplicates).
 func (i *Importer) askEngine(ctx context.Context) error {
 	checked := i.report.Imported && i.input.rereadable
 	var users []accountimport.Account
@@ -144,9 +145,9 @@ func (i *Importer) settle(a *account) error {
 	return i.options.IDMap.Add(a.row.ID, a.result.User)
 }
 
-// checkColumns looks at the first batch for a mistake in the choice of columns, which would
-// otherwise be reported once for every account. With SkipBad it does not check: many accounts at
-// the beginning may have no address.
+// checkColumns checks in the first batch for a wrong choice of columns, which would otherwise be
+// reported once for every account. With SkipBad it does not check, because many accounts at the
+// beginning may have no address.
 func (i *Importer) checkColumns() error {
 	if i.options.SkipBad || !slices.ContainsFunc(i.batch, func(a account) bool { return a.isReadable() }) {
 		return nil
@@ -164,7 +165,7 @@ func (i *Importer) checkColumns() error {
 			emails = append(emails, a.row.Email)
 		}
 	}
-	const enough = 10 // so many without an @ are a wrong column, not a few wrong addresses
+	const enough = 10 // this many without an @ mean a wrong column, not wrong addresses
 	hasAt := func(email string) bool { return strings.Contains(email, "@") }
 	if len(emails) >= enough && !slices.ContainsFunc(emails, hasAt) {
 		return fmt.Errorf("the values of the email column contain no @ (columns: %s). Name the right one with --email COLUMN",

@@ -23,9 +23,10 @@ func newDuplicates() duplicates { return duplicates{maphash.MakeSeed(), map[uint
 // reset forgets the accounts before the next pass, and keeps the allocated memory.
 func (d duplicates) reset() { clear(d.seen) }
 
-// problems says where an earlier account has the same address or id. An account without problems
-// claims both. An account with problems claims neither, because it is skipped and a later one may
-// have them. Two ids that become the same UUID count as equal, because KeptID normalizes them.
+// problems reports the place of an earlier account with the same address or id. An account
+// without problems claims both. An account with problems claims neither, because it is skipped
+// and a later one may have them. Two ids that become the same UUID count as equal, because KeptID
+// normalizes them.
 func (d duplicates) problems(a *account) (found []Problem) {
 	if !a.isReadable() {
 		return nil

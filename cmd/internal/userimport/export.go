@@ -139,7 +139,8 @@ func newExportedUser(u belongings) exportedUser {
 	}
 }
 
-// JSON has null for a missing time, because the zero time of Go looks like a date.
+// utcOrNil returns nil for a missing time, because the zero time of Go looks like a date in
+// JSON.
 func utcOrNil(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

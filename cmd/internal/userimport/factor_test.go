@@ -23,7 +23,7 @@ import (
 
 const passphrase = "correct horse battery"
 
-// An installation is an engine with second factors on a store of its own.
+// An installation is an engine with second factors on a separate store.
 type installation struct {
 	*watchword.Engine
 	factors *factors.Manager
@@ -101,7 +101,7 @@ func (i *installation) enrol(t *testing.T) (secret []byte, key *authenticator) {
 	return secret, key
 }
 
-// An authenticator is a virtual one with a passkey.
+// An authenticator is a virtual authenticator with a passkey.
 type authenticator struct {
 	party virtualwebauthn.RelyingParty
 	auth  virtualwebauthn.Authenticator
@@ -201,7 +201,7 @@ func (i *installation) withCode(
 		Handle: handle, Proof: factors.Proof{TOTP: watchword.Secret(code)}})
 }
 
-// A passkey belongs to one account, also if a file says otherwise.
+// A passkey belongs to one account, even if a file says otherwise.
 func TestImportedPasskeyTakesNoOtherAccount(t *testing.T) {
 	t.Parallel()
 	from := install(t, 1)

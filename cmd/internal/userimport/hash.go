@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// Hashing says how the other system made its hashes, where the file does not say it.
+// Hashing describes how the other system created its hashes, if the file does not.
 type Hashing struct {
 	Prehash      string           // one of passhash.Methods; empty: what the row says
 	Pepper       watchword.Secret // mixed into every password

@@ -15,7 +15,7 @@ type Input struct {
 	pipe       *interruptible // for an input that is not rereadable
 }
 
-// Stdin returns the input that reads in, once.
+// Stdin returns an input that reads in. It can be read only once.
 func Stdin(in *os.File) *Input { return &Input{File: in, Name: "standard input", Size: -1} }
 
 // Open opens a file or a named pipe, such as <(zcat users.csv.gz). Its errors are those of os.Open,

@@ -12,7 +12,7 @@ import (
 type Report struct {
 	Imported bool // the accounts were imported; otherwise only checked
 	Stopped  bool // a check ended early, so the counts are incomplete
-	Unlisted bool // the problems were counted, and not given to the Observer
+	Unlisted bool // the problems were counted but not passed to the Observer
 
 	Accounts int // read from the file: Done + Existing + Bad
 	Done     int // imported, or ready to be
@@ -40,7 +40,7 @@ type Report struct {
 	ColumnsWithHashes          []string // unread, and the values look like password hashes
 	System                     string   // that wrote the file, if it was recognised or given
 
-	begun time.Time // stands in for times that the file does not give
+	begun time.Time // used for times that the file does not give
 }
 
 // maxRoles bounds the memory for a column with a different value in each account.
@@ -60,8 +60,8 @@ func newReport() *Report {
 	}
 }
 
-// IsIncomplete reports whether the operator must choose a column before an import. Then a named
-// column is missing, or a column that was not named may hold states or hashes.
+// IsIncomplete reports whether the operator must choose a column before an import. It is true
+// if a named column is missing, or if a column that was not named may hold states or hashes.
 func (r *Report) IsIncomplete() bool {
 	return r.ColumnsMissing != nil || r.ColumnsUnsettled != nil || r.ColumnsWithHashes != nil
 }
@@ -139,7 +139,7 @@ func (r *Report) addGood(a *account) {
 	}
 }
 
-// addColumns takes over what the reader knows after the last account.
+// addColumns copies the reader's findings about columns, after the last account.
 func (r *Report) addColumns(file *userfile.Reader) {
 	r.ColumnsUsed, r.ColumnsUnused = file.Columns()
 	r.ColumnsMissing = file.Missing()

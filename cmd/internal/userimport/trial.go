@@ -14,8 +14,8 @@ import (
 )
 
 // A Trial verifies a known password against the hash that the file has for one account.
-// It shows whether the options say correctly how the hashes were made, and if not,
-// which options would. It opens no database.
+// It shows whether the options describe correctly how the hashes were created and, if
+// not, which options would. It opens no database.
 type Trial struct {
 	email   string
 	row     userfile.Row
@@ -101,7 +101,7 @@ func (t *Trial) Try(given watchword.Secret) (Verdict, error) {
 	return verdict, nil
 }
 
-// placeholderKeyID stands for the id that the engine will give to the pepper.
+// placeholderKeyID replaces the id that the engine will give to the pepper.
 const placeholderKeyID = "00000000-0000-8000-8000-000000000000"
 
 // fits verifies as a sign-in does: the normalized password first, then the password as

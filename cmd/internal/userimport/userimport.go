@@ -32,8 +32,8 @@ import (
 )
 
 // batchSize is the number of accounts in a transaction. It is large enough that the
-// cost of a commit is small for each account, and small enough that other writers do
-// not notice the wait.
+// cost of a commit is small for each account, and small enough that other writers
+// wait only for a short time.
 const batchSize = 500
 
 // batchPause separates two batches. SQLite gives its write lock to the first process
@@ -81,7 +81,7 @@ type Observer interface {
 	Begin(Phase)                          // a pass begins
 	Progress(bytes int64, accounts int)   // after each batch; bytes is the offset in the file
 	Problem(at userfile.Place, p Problem) // a problem of an account that is skipped, in the order of the file
-	End()                                 // the pass is over, also after an error
+	End()                                 // the pass is over, even after an error
 }
 
 // ErrStopped reports that the context ended before the end of the file.
@@ -148,8 +148,8 @@ func (i *Importer) Import(ctx context.Context) (*Report, error) {
 	return i.report, err
 }
 
-// checkFirst is the pass before an import. It leaves an empty report if the import may
-// begin.
+// checkFirst is the pass before an import. If the import may begin, it resets the
+// report.
 func (i *Importer) checkFirst(ctx context.Context) error {
 	i.report.Unlisted = i.options.SkipBad // the import lists the problems when it skips the accounts
 	err := i.pass(ctx, Checking)
@@ -176,7 +176,7 @@ func (i *Importer) checkFirst(ctx context.Context) error {
 	return nil
 }
 
-// pass reads the file once. Every batch that was begun is finished, also when ctx ends
+// pass reads the file once. Every batch that was begun is finished, even when ctx ends
 // meanwhile.
 func (i *Importer) pass(ctx context.Context, phase Phase) (err error) {
 	i.input.stopAt(ctx.Done())
