@@ -90,7 +90,7 @@ func signInAdminAs(t *testing.T, s *server, root, dir string, arguments []string
 	return token // the server reads the level of the session, not that of the token
 }
 
-// postAs calls the API of users with an access token.
+// postAs calls the API for signed-in users with an access token.
 func postAs(t *testing.T, s *server, token, path string, b body) (begun struct{ ID, Secret string }) {
 	t.Helper()
 	raw, err := json.Marshal(b)
@@ -117,7 +117,7 @@ func postAs(t *testing.T, s *server, token, path string, b body) (begun struct{ 
 	return begun
 }
 
-// wantCode fails unless err is that refusal; "" means no error.
+// wantCode fails unless err has the wanted code; "" means no error.
 func wantCode(t *testing.T, err error, want client.Code) {
 	t.Helper()
 	if client.CodeOf(err) != want || (err == nil) != (want == "") {

@@ -47,7 +47,7 @@ type reply struct {
 
 func (r reply) has(code string) bool { return strings.Contains(r.body, `"`+code+`"`) }
 
-// user returns the id in a response that has one account.
+// user returns the id of the account in the response.
 func (r reply) user(t *testing.T) string {
 	t.Helper()
 	var b struct{ User struct{ ID string } }
@@ -88,7 +88,7 @@ func (p *pair) ask(process int, token, method, path, body, key string) reply {
 	}
 }
 
-// both runs a request of each process at the same time.
+// both sends a request to each process at the same time.
 func both(request func(process int) reply) (all [2]reply) {
 	var running sync.WaitGroup
 	for i := range all {

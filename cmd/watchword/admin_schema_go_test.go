@@ -61,7 +61,7 @@ func goSchema(t *testing.T, d *apiDocument) string {
 	return string(formatted)
 }
 
-// goQuery writes the type of a query. The zero value of a field leaves the parameter out.
+// goQuery writes the type of a query. A field with the zero value omits the parameter.
 func goQuery(line func(string, ...any), o *apiOperation) {
 	line("\n// %s has the parameters of: %s. Zero values are left out.\ntype %s struct {",
 		o.queryOf(), o.Summary, o.queryOf())

@@ -23,9 +23,9 @@ type confirmation struct {
 }
 
 // confirm asks before something that can't be undone. Without a terminal it refuses unless --yes is
-// given: a script must say explicitly that it means the command. It returns errReported if the
-// operator declines. It asks before the change and outside of a transaction, so an operator who
-// hesitates does not block a server.
+// given, because a script must confirm explicitly. It returns errReported if the operator declines.
+// It asks before the change and outside of a transaction, so an operator who hesitates does not
+// block a server.
 func (p *program) confirm(c confirmation, question string) error {
 	if c.Yes {
 		return nil

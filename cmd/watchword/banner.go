@@ -50,7 +50,8 @@ func firstSteps(w io.Writer, s *Settings) {
 	const account = `--json '{"email":"ada@example.com","password":"seven purple otters"}'`
 	api := s.PublicURL + "/api/auth"
 	fmt.Fprintf(w, "\n  Try it: create an account, sign in, refresh.\n\n")
-	// A closed sign-up refuses the first command. The operator's command works in every mode.
+	// With signup=closed, the server refuses the first command. The operator's command works in
+	// every mode.
 	if s.Signup == "closed" {
 		fmt.Fprintf(w, "  echo 'seven purple otters' |\n    watchword users create ada@example.com --password-stdin\n")
 	} else {

@@ -15,8 +15,8 @@ import (
 //go:embed completion
 var completionScripts embed.FS
 
-// completionCmd prints a script, so that a package or a user can put it where the shell looks. It
-// never changes the user's files.
+// completionCmd prints a completion script, so that a package or a user can put it where the
+// shell looks. It never changes the user's files.
 type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
 }
@@ -136,8 +136,8 @@ func (c *cursor) find(word string) *kong.Flag {
 }
 
 // flags returns the flags that begin with the prefix. Settings are valid everywhere, but 60 of them
-// would hide the command's own flags. As in the help, they come only after serve, or if no
-// other flag matches.
+// would hide the command's own flags. As in the help, settings are offered only after serve, or if
+// no other flag matches.
 func (c *cursor) flags(prefix string) []candidate {
 	var own, settings []candidate
 	for node := c.node; node != nil; node = node.Parent {

@@ -31,7 +31,7 @@ type Settings struct {
 	PublicURL   string `name:"public-url" default:"http://localhost:8080" group:"network" help:"Address under which clients reach the server: issuer, links, security of cookies. Plain http only on a loopback name; without it, localhost with the port of listen."`
 
 	// A load balancer must have time for a probe that sees "not ready". Set the delay to more than
-	// its interval.
+	// the interval of its probes.
 	DrainDelay time.Duration `name:"drain-delay" default:"5s" min:"0s" max:"5m" group:"network" help:"On SIGTERM, how long the server reports not ready and still serves before it closes the listener; 0s with a loopback public URL."`
 
 	// allowed-origins and app-url let front-ends send credentials. trusted-proxies lets proxies state a
@@ -47,8 +47,8 @@ type Settings struct {
 	ProductName    string   `name:"product-name" group:"network" help:"What pages and mails call the service; empty: the host of the public URL."`
 	Dialects       []string `name:"dialects" group:"network" help:"Dialects: additional APIs in the form of other servers, comma separated: users, lesson (docs/dialects.md)."`
 
-	// With the defaults, everything is in one folder: it is the unit to back up. The store and the
-	// master key are secrets, because a URL has a password and the key decrypts all others.
+	// With the defaults, everything is in one folder, which is the unit to back up. The store and
+	// the master key are secrets, because a URL has a password and the key decrypts all others.
 	DataDir   string           `name:"data-dir" default:"./watchword-data" group:"data" help:"Folder of the embedded database, the master key and the development mailbox."`
 	Store     watchword.Secret `name:"store" default:"sqlite:" secret:"password" group:"data" help:"sqlite:PATH, without a path in the data directory; or postgres://user:password@host/database."`
 	MasterKey watchword.Secret `name:"master-key" secret:"all" group:"data" help:"32 bytes in base64 that encrypt keys at rest; empty: created in the data directory."`
@@ -74,8 +74,8 @@ type Settings struct {
 	CookieSameSite string        `name:"cookie-same-site" default:"strict" oneof:"strict,lax,none" group:"sessions" help:"SameSite of the refresh cookie. none is for front-ends on other sites; it needs https and adds a partitioned cookie."`
 	CookieDomain   string        `name:"cookie-domain" group:"sessions" help:"Domain of the refresh cookie; empty: the public host alone."`
 
-	// The hash costs follow OWASP's minimum for argon2id. Links that reset a password live shorter
-	// than links that verify an address, because they are worth more to a thief.
+	// The hash costs follow OWASP's minimum for argon2id. Links that reset a password expire
+	// sooner than links that verify an address, because they are worth more to a thief.
 	Signup          string        `name:"signup" default:"open" oneof:"open,verified,closed" group:"accounts" help:"Who can create an account: anyone, anyone who verifies the address first, or only operators."`
 	PasswordMin     int           `name:"password-min" default:"8" min:"8" max:"128" group:"accounts" help:"Least number of characters of a password."`
 	PasswordWords   []string      `name:"password-words" group:"accounts" help:"Words that no password may consist of, comma separated, in addition to the user's address and name, product-name and the host of public-url."`
@@ -111,7 +111,7 @@ type Settings struct {
 	LimitRefreshSession watchword.Limit `name:"limit-refresh-session" default:"60/1m" group:"limits" help:"Refreshes of one session."`
 	LimitRefreshClient  watchword.Limit `name:"limit-refresh-client" default:"1200/1m" group:"limits" help:"Refreshes of one client."`
 
-	// Durations and times have the same form in both formats.
+	// Durations and times have the same form in text and in JSON.
 	LogFormat string `name:"log-format" default:"auto" oneof:"auto,text,json" group:"logs" help:"auto: text on a terminal, else json."`
 	LogLevel  string `name:"log-level" default:"info" oneof:"debug,info,warn,error" group:"logs" help:"Lowest level that is logged."`
 
@@ -178,7 +178,7 @@ func variable(name string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// envPrefix keeps our variables apart from those of other programs. A variable with it and an
-// unknown name is a fault. An old variable therefore stops the program after an upgrade that
-// removed its setting, instead of being ignored.
+// envPrefix keeps our variables apart from those of other programs. A variable with this
+// prefix and an unknown name is a fault. An old variable therefore stops the program after an
+// upgrade that removed its setting, instead of being ignored.
 const envPrefix = "WATCHWORD_"

@@ -59,7 +59,7 @@ func (s *Settings) secondFactor() watchword.FactorPolicy {
 
 // secondFactorProblem refuses required factors without mails: only a proven address may add a factor, so no account
 // could sign in. A role that no account has is accepted, because roles are free names and are given later. Only the
-// first colon separates: roles may contain colons, and they contain no comma.
+// first colon separates: roles may contain colons, but no commas.
 func secondFactorProblem(s *Settings) string {
 	word, roles, some := strings.Cut(s.SecondFactor, ":")
 	known := []string{"off", "optional", "required"}

@@ -57,7 +57,7 @@ func cookieDomainProblem(s *Settings) string {
 	domain, host := s.CookieDomain, s.publicHost()
 	_, notIP := netip.ParseAddr(domain)
 	switch {
-	// No domain is the safest choice: the browser sends the cookie only to this host.
+	// An empty domain is the safest choice: the browser sends the cookie only to this host.
 	case domain == "":
 		return ""
 	case notIP == nil || strings.HasPrefix(domain, ".") || !isHostName(domain) || domain != strings.ToLower(domain):

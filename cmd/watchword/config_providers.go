@@ -19,7 +19,8 @@ import (
 // that is not a flag, because a list of entries has no readable form on a command line. The secrets
 // of its entries can come from the environment or from files, like all secrets.
 
-// signInWith is the key of the list, and providerPrefix begins the variables of its secrets.
+// signInWith is the key of the list, and providerPrefix is the prefix of the variables of its
+// secrets.
 const (
 	signInWith     = "sign-in-with"
 	providerPrefix = envPrefix + "SIGN_IN_WITH_"
@@ -47,7 +48,8 @@ var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
 	"scopes":             func(p *providerSetting, n *yaml.Node) bool { return readTexts(n, &p.options.Scopes) },
 	"trust-email":        func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustEmail) },
 	"trust-mfa":          func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustMFA) },
-	// The key is positive, as signup is, and the option is negative, because its zero value is the default.
+	// The key is positive, like the setting signup. The option is negative, because its zero value is the
+	// default.
 	"sign-up": func(p *providerSetting, n *yaml.Node) bool {
 		signUp := true
 		ok := readSwitch(n, &signUp)
@@ -82,7 +84,8 @@ func readSwitch(n *yaml.Node, into *bool) bool {
 	return ok && (text == "true" || text == "false")
 }
 
-// entries reads the list. A fault in an entry is recorded with its line, and the others are read.
+// entries reads the list. A fault in an entry is recorded with its line, and the other entries
+// are still read.
 func (s *sources) entries(path string, list *yaml.Node) {
 	if list.Kind != yaml.SequenceNode {
 		s.fault(fmt.Sprintf("%s:%d", path, list.Line),
@@ -91,7 +94,7 @@ func (s *sources) entries(path string, list *yaml.Node) {
 	}
 	// An entry with a fault is kept, so that its other faults are found in the same run.
 	for _, node := range list.Content {
-		// The place is that of the first key, where an editor shows the entry.
+		// The place is the line of the first key, where an editor shows the entry.
 		entry := providerSetting{place: fmt.Sprintf("%s:%d", path, node.Line)}
 		if node.Kind != yaml.MappingNode {
 			s.fault(entry.place, "is not an entry of sign-in-with. Write lines of key: value below a hyphen.")
@@ -202,7 +205,7 @@ func (s *Settings) offered() (ids []string) {
 // federation returns the flows of external providers on an open store. It sends no request, so the
 // start does not wait for a provider.
 func (s *Settings) federation(on *stack) (*federation.Manager, error) {
-	// The order of the file is that of the buttons.
+	// The sign-in page shows the buttons in the order of the file.
 	options := federation.Options{LinkProven: s.LinkProven == "auto", Spare: s.sparePasskey(on)}
 	for _, entry := range s.Providers {
 		provider, err := providers.New(entry.options)

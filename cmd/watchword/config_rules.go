@@ -121,7 +121,7 @@ func adminOnProblem(s *Settings) string {
 		return ""
 	case s.AdminListen == "":
 		return "admin needs the admin listener, which is off. Write admin-listen=127.0.0.1:9090, or admin-on=public."
-	// The system chooses port 0 when the listener opens, which is after the URL is needed.
+	// For port 0, the system chooses a port when the listener opens. The URL is needed earlier.
 	case s.AdminURL == "" && strings.HasSuffix(s.AdminListen, ":0"):
 		return "admin needs to know the port of the admin listener. Write a port in admin-listen, such as 127.0.0.1:9090."
 	}

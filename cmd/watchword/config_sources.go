@@ -117,8 +117,8 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 func (s *sources) isKnown(name string) bool { _, ok := s.known[name]; return ok }
 
 // add sets a value and records a fault if the source gives the setting twice, for example as a
-// variable and as a _FILE variable. Which one wins would otherwise depend on their order. The later
-// value is kept, but the fault stops the program before the value has an effect.
+// variable and as a _FILE variable. Otherwise, the winning value would depend on the order of the
+// two. The later value is kept, but the fault stops the program before the value has an effect.
 func (l layer) add(s *sources, name string, e entry) {
 	if other, twice := l[name]; twice {
 		s.fault(name, fmt.Sprintf("is given twice, by %s and by %s. Keep one of them.", other.origin, e.origin))
@@ -161,8 +161,8 @@ func (s *sources) unknownVariable(name, value string) string {
 }
 
 // suggestion says what to write instead of an unknown name. Most unknown names are typing errors,
-// so the nearest name is usually the wanted one. The spelling is that of the source, so that the
-// operator can copy it.
+// so the nearest name is usually the wanted one. The suggestion is spelled as in the source, so
+// that the operator can copy it.
 func (s *sources) suggestion(name string, spell func(string) string) string {
 	if near := nearest(name, sortedKeys(s.known)); near != "" {
 		return fmt.Sprintf("Write %s, or remove it.", spell(near))
@@ -188,8 +188,8 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any
 	return nil, nil
 }
 
-// Validate implements kong.Resolver. Faults are reported together by faults. It must not return an
-// error, because kong would then print its usage instead of the faults.
+// Validate implements kong.Resolver. The method faults reports all faults together. Validate must
+// not return an error, because kong would then print its usage instead of the faults.
 func (s *sources) Validate(*kong.Application) error { return nil }
 
 // configPath returns the path of the YAML file: the flag --config, else WATCHWORD_CONFIG, else "".
@@ -269,8 +269,8 @@ func scalar(node *yaml.Node) (string, bool) {
 	return node.Value, node.Kind == yaml.ScalarNode && node.Tag != "!!null"
 }
 
-// sequence joins a YAML list with commas, which is how flags and variables write lists. A nested
-// list can't be written in this form, and the caller refuses it.
+// sequence joins a YAML list with commas, as in flags and variables. A nested list can't be
+// written in this form, and the caller refuses it.
 func sequence(node *yaml.Node) (string, bool) {
 	var parts []string
 	for _, item := range node.Content {
@@ -298,8 +298,8 @@ func (s setting) example() string {
 	return "…"
 }
 
-// flags records which settings were on the command line. Kong does not ask Resolve for them. It
-// runs after parsing, and overwrites the origin that a lower layer may have set.
+// flags records which settings were on the command line. Kong does not ask Resolve for them.
+// flags runs after parsing, and overwrites the origin that a lower layer may have set.
 func (s *sources) flags(ctx *kong.Context) {
 	for _, path := range ctx.Path {
 		if path.Flag != nil && !path.Resolved && s.isKnown(path.Flag.Name) {

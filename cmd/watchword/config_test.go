@@ -359,7 +359,7 @@ func TestDangerousSettingStopsTheStart(t *testing.T) {
 	}
 }
 
-// wantLines checks the lines in any order. … stands for any text.
+// wantLines checks the lines in any order. … matches any text.
 func wantLines(t *testing.T, text string, want []string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")

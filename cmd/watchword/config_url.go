@@ -99,7 +99,7 @@ func isHostName(host string) bool {
 
 // listensBeyond reports whether a listener's address can be reached from other machines. An empty
 // host means all addresses of the machine, so it counts as reachable. An address that can't be
-// parsed does not, because listenProblem reports it.
+// parsed does not count, because listenProblem reports it.
 func listensBeyond(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	return err == nil && !weborigin.IsLoopback(host)

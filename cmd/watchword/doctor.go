@@ -25,9 +25,9 @@ type doctorCmd struct {
 	JSON   bool   `name:"json" help:"Print JSON."`
 }
 
-// Run stops after faulty settings: every later check would fail because of them and hide the cause.
-// The exit code then is the one for misuse. The other checks run even after a failure, because
-// their findings are independent. A hanging database ends with the timeout of the store.
+// Run stops after faulty settings, with the exit code for misuse: every later check would fail
+// because of them and hide the cause. The other checks run even after a failure, because their
+// findings are independent. A hanging database ends with the timeout of the store.
 func (c *doctorCmd) Run(ctx context.Context, p *program) error {
 	d := &checkup{}
 	if wrong := p.sources.faults(p.settings); wrong != nil {
@@ -70,11 +70,12 @@ func (d *checkup) warn(check, found, do string) { d.add(finding{check, "warn", f
 // fail adds a finding that is a problem now. It makes the exit code 1.
 func (d *checkup) fail(check, found, do string) { d.add(finding{check, "fail", found, do}) }
 
-// add keeps the order, which is that of the checks. A checkup is not for concurrent use.
+// add appends a finding, so the findings have the order of the checks. A checkup is not safe
+// for concurrent use.
 func (d *checkup) add(f finding) { d.findings = append(d.findings, f) }
 
-// print shows the findings and returns errReported if one is a failure. Exit code 1 follows from
-// failures only, so a deployment can require success and still show warnings.
+// print shows the findings and returns errReported if one is a failure. Only failures cause exit
+// code 1, so a deployment can require success and still show warnings.
 func (d *checkup) print(p *program, asJSON bool) error {
 	count := map[string]int{}
 	for _, f := range d.findings {
@@ -88,7 +89,7 @@ func (d *checkup) print(p *program, asJSON bool) error {
 		return errors.Join(p.printJSON(map[string]any{"ok": result == nil, "findings": d.findings}), result)
 	}
 	for _, f := range d.findings {
-		// Errors can quote a database or a response, so they are made printable.
+		// Errors can quote a database or a response, so say makes them printable.
 		p.say("%-4s  %-10s  %s", f.Result, f.Check, f.Found)
 		if f.Do != "" {
 			p.say("%18s%s", "", f.Do)
@@ -100,8 +101,8 @@ func (d *checkup) print(p *program, asJSON bool) error {
 
 // settings counts the settings and repeats the warnings of the start. It also warns about secrets
 // on the command line, which other users of the machine can read, and about combinations that work
-// but surprise. A secret in the environment or in a file is not reported: other users can't read
-// those.
+// but are surprising. A secret in the environment or in a file is not reported: other users can't
+// read those.
 func (d *checkup) settings(p *program) {
 	set := 0
 	for _, each := range p.settings.list() {

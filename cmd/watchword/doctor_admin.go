@@ -13,7 +13,7 @@ const (
 	// script uses once a quarter still counts as used.
 	unusedAfter = 100 * 24 * time.Hour
 
-	// endsSoon is how long before its end the doctor reports a service key that is in use.
+	// endsSoon is how long before its expiry the doctor reports a service key that is in use.
 	endsSoon = 14 * 24 * time.Hour
 )
 

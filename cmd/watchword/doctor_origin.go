@@ -59,8 +59,8 @@ func (d *checkup) origin(s *Settings, origin string) {
 	d.crossSite(s, front, ours)
 }
 
-// oneSite is the advice for each front-end on another site. No browser then treats the cookie
-// as a third-party cookie.
+// oneSite is the advice for each front-end on another site. On one site, no browser treats
+// the cookie as a third-party cookie.
 const oneSite = "Serve both on one site, such as app.example.com and auth.example.com, or forward /api/auth/ " +
 	"from the front-end's server"
 

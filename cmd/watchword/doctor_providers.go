@@ -12,8 +12,8 @@ import (
 // providerTimeout bounds the check of one provider. The server itself waits less.
 const providerTimeout = 15 * time.Second
 
-// secretWarning is how long before its end the doctor warns about a client secret of Apple. A new one
-// has to be created by hand.
+// secretWarning is how long before its expiry the doctor warns about a client secret for Apple. A new
+// secret has to be created by hand.
 const secretWarning = 30 * 24 * time.Hour
 
 // providers checks each entry of sign-in-with: it reads the discovery document and compares its issuer,
@@ -22,7 +22,8 @@ const secretWarning = 30 * 24 * time.Hour
 func (d *checkup) providers(ctx context.Context, s *Settings) {
 	for _, entry := range s.Providers {
 		o := entry.options
-		// The settings were checked before, so a failure here is one of the network or of the provider.
+		// The settings were checked before, so the cause of a failure here is the network or the
+		// provider.
 		err := func() error {
 			ctx, cancel := context.WithTimeout(ctx, providerTimeout)
 			defer cancel()

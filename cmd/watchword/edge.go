@@ -42,7 +42,8 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	}
 	// Without a name, pages, mails and authenticator apps show the host, so that a new installation needs no setting.
 	options.Product, options.Pages = settings.ProductName, settings.ownFiles()
-	// A nil *devbox.Box in the interface would not be nil, and the server would register the route.
+	// A nil *devbox.Box in the interface would not equal nil, so the server would register the
+	// route.
 	if s.box != nil {
 		options.DevMail = s.box
 	}
@@ -68,7 +69,7 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	// WithLengths passes the lengths that the wrapped listener saw to the requests of the
 	// connection.
 	public.ConnContext = server.WithLengths
-	// Both listeners see the bytes before net/http: WatchTLS after decryption, WatchLengths
+	// Both wrappers see the bytes before net/http: WatchTLS after decryption, WatchLengths
 	// without TLS.
 	if settings.TLSCert != "" {
 		// The pair is read again in handshakes, so settings hold paths and not the content.

@@ -21,7 +21,7 @@ func TuningFor(workers, machine, scheduled int, quota float64, getenv func(strin
 // MostWorkers is how many hash workers this process allows.
 func MostWorkers() int { return usable(os.Getenv).mostWorkers() }
 
-// HashWorkersProblem says why that number of hash workers is refused.
+// HashWorkersProblem says why a number of hash workers is refused.
 func HashWorkersProblem(workers int) string {
 	return hashWorkersProblem(&Settings{HashWorkers: workers})
 }

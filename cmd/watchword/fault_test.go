@@ -83,7 +83,7 @@ func TestFullDiskKeepsUsersSignedIn(t *testing.T) {
 	}
 }
 
-// wantReady waits until /readyz responds with that status. It fails after a minute.
+// wantReady waits until /readyz responds with the wanted status. It fails after a minute.
 func (s *server) wantReady(t *testing.T, want int) {
 	t.Helper()
 	begun := time.Now()

@@ -43,7 +43,7 @@ func (c *keyList) Run(ctx context.Context, p *program) error {
 }
 
 // keyRotate lets the next key sign as soon as verifiers have had time to fetch it, usually at once
-// because it was published in advance. It then publishes another one. No token is signed with a
+// because it was published in advance. It then publishes another key. No token is signed with a
 // key that verifiers do not know. Servers rotate by themselves at the end of a period. The command
 // is for a key that may have leaked.
 type keyRotate struct {

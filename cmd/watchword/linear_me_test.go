@@ -127,7 +127,7 @@ func (h *history) deviceOf(address string) *device {
 	return d
 }
 
-// endOutside runs a command that ends the session as another process.
+// endOutside runs a command, in another process, that ends the session.
 func (h *history) endOutside(client int, args []string) {
 	called := time.Now().UnixNano()
 	got := run(h.t, call{args: args})

@@ -19,7 +19,7 @@ func (c *manCmd) Run(p *program, ctx *kong.Context) error {
 }
 
 // manualPage depends only on the commands and on the build, never on the settings of the machine
-// or on the day, because `make dist` must produce the same bytes again.
+// or on the date, because `make dist` must produce the same bytes again.
 func manualPage(app *kong.Application, settings []setting, b build) string {
 	var page roff
 	day, _, _ := strings.Cut(b.Date, "T")

@@ -24,9 +24,9 @@ type moveCmd struct {
 
 // Run marks the source only after the target has committed. If it stops in between, both databases
 // are complete and only the mark is missing; the error says so. The target commits in one
-// transaction. A failure before that leaves it empty, so the command can be repeated. The source is
-// locked from OpenSource to the end, because a server on it would accept changes that are not
-// copied.
+// transaction. A failure before the commit leaves the target empty, so the command can be repeated.
+// The source is locked from OpenSource to the end, because a server on it would accept changes that
+// are not copied.
 func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	if err := p.sources.faults(p.settings); err != nil {
 		return err
@@ -66,8 +66,8 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 }
 
 // endpoints returns the settings of a server on the source and on the target. Both are copies of
-// the given settings, which stay unchanged for messages. Both faults are reported together. Misuse
-// is found before a file is opened.
+// the given settings, which stay unchanged for messages. The faults of both are reported together.
+// Misuse is found before a file is opened.
 func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
 	from, to = *settings, *settings
 	from.Store = watchword.Secret(c.From)

@@ -31,14 +31,14 @@ func createFile(path string) (*newFile, error) {
 	return &newFile{file, path}, nil
 }
 
-// fileTaken says that the path exists.
+// fileTaken returns the error for a path that exists.
 func fileTaken(path string) error {
 	return fmt.Errorf("%s already exists and is not overwritten. Write another name, or remove it", path)
 }
 
 // keep syncs the file and links it to its path. It fails if the path exists by now. A hard link
 // fails for an existing name, which a rename would replace. After an error, the temporary file is
-// removed and the path is unchanged. A full disk shows at the latest in Sync. The directory is not
+// removed and the path is unchanged. Sync reports a full disk at the latest. The directory is not
 // synced: a crash right after keep can lose the name, and the command can be repeated.
 func (f *newFile) keep() error {
 	defer f.drop()

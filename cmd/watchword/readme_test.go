@@ -16,8 +16,8 @@ import (
 
 const root = "../.." // the checkout
 
-// readmeCommands says how the test runs each kind of command in README.md. A command of no
-// kind fails the test.
+// readmeCommands says how the test runs each kind of command in README.md. A command of an
+// unknown kind fails the test.
 var readmeCommands = []struct {
 	form *regexp.Regexp
 	run  func(*readme, string)
@@ -129,7 +129,8 @@ func (r *readme) curl(command string) {
 	}
 }
 
-// simulate runs the command on fewer refreshes, because the tables take longer than a test.
+// simulate runs the command on fewer refreshes, because the full tables take too long for a
+// test.
 func (r *readme) simulate(command string) {
 	r.Helper()
 	if !bytes.Contains(r.shell(root, command+" -refreshes 20000 -thieves 100"), []byte("bounded forgiveness")) {

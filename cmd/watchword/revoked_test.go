@@ -95,7 +95,7 @@ func untilRevoked(t *testing.T, v *verify.Verifier, token string) time.Time {
 	}
 }
 
-// through returns a client that connects to one server, for any address.
+// through returns a client that connects to one server, whatever address a request has.
 func through(t *testing.T, address string) *http.Client {
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)

@@ -167,7 +167,8 @@ func TestSIGTERMLetsAnOpenRequestFinish(t *testing.T) {
 	}
 }
 
-// waitUntilRead sends another request, so that the server has started to read the earlier one.
+// waitUntilRead sends further requests. When they have responses, the server has started to
+// read the earlier request.
 func waitUntilRead(t *testing.T, s *server) {
 	t.Helper()
 	for range 5 {

@@ -37,7 +37,7 @@ func (c *sessionList) Run(ctx context.Context, p *program) error {
 }
 
 // sessionEnd ends sessions at once for this server and, through the revocation feed, for services
-// that follow it. Others accept the access tokens until they expire.
+// that follow it. Other services accept the access tokens until the tokens expire.
 type sessionEnd struct {
 	Email string `arg:"" optional:"" help:"Address of the account."`
 	ID    string `arg:"" optional:"" help:"Id of the session; without it, all sessions of the account end."`

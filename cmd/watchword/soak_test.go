@@ -64,7 +64,7 @@ func (s *sample) percentile(n int) float64 {
 
 // isFlat compares the medians of the second and the last quarter. A trend is flat if the last
 // median is above the second by at most a fifth plus the slack. Medians ignore single peaks. A leak
-// rises all the time, so it also raises the median.
+// grows all the time, so it also raises the median.
 func isFlat(values []float64, slack float64) (second, last float64, flat bool) {
 	n := len(values)
 	second, last = medianOf(values[n/4:n/2]), medianOf(values[n-n/4:])

@@ -111,8 +111,8 @@ func (s *Settings) migrateDatabase(ctx context.Context) (applied []string, err e
 	return sqlite.Migrate(ctx, s.databasePath())
 }
 
-// storeProblem is the rule of the setting store. It opens no connection. A path of SQLite is not
-// checked: the file or its directory may not exist yet.
+// storeProblem checks the setting store. It opens no connection. It does not check the path of
+// an SQLite file, because the file or its directory may be created later.
 func storeProblem(s *Settings) string {
 	switch {
 	case strings.HasPrefix(string(s.Store), "sqlite:"):

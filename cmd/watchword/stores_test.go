@@ -6,8 +6,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// onEachStore runs a test on SQLite and on PostgreSQL, because both make the same promises.
-// arguments select the store for `serve`.
+// onEachStore runs a test on SQLite and on PostgreSQL, because both stores must behave the
+// same. arguments select the store for `serve`.
 func onEachStore(t *testing.T, test func(t *testing.T, arguments []string)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()

@@ -9,8 +9,8 @@ import (
 	"unicode"
 )
 
-// Output of results: a table for operators, JSON for scripts. The columns of a table
-// may change; the members of the JSON are an interface and only grow.
+// This file prints results: a table for operators, JSON for scripts. The columns of
+// a table may change; the members of the JSON are an interface and only grow.
 
 // A table collects rows, of which the first is the header.
 type table struct{ rows [][]string }

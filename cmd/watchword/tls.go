@@ -13,7 +13,7 @@ import (
 // certificate is a key pair on disk that is reloaded when its files change, so that a renewal
 // needs no restart. If the new pair can't be read, the old one stays in use: during a renewal, the
 // two files may not match for a moment. Programs that renew certificates can't signal every
-// server, so the server looks by itself.
+// server, so the server checks the files itself.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger

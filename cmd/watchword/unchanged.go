@@ -19,8 +19,8 @@ import (
 // that starts would create missing keys, rotate due ones and finish an interrupted reseal.
 // openUnchanged prevents all of that.
 
-// An olderError is a database of an older release. The program could only read it after a
-// migration.
+// An olderError reports a database of an older release. The program can read such a
+// database only after a migration.
 type olderError struct{ database string }
 
 // The name of the database has no password, so the text may go to a log.
@@ -56,8 +56,8 @@ func (p *program) refuseOlder(ctx context.Context) error {
 	return err
 }
 
-// pendingMigrations returns the file names in the order of their numbers. The SQLite file must
-// exist.
+// pendingMigrations returns the file names of pending migrations in the order of their
+// numbers. The SQLite file must exist.
 func (s *Settings) pendingMigrations(ctx context.Context) ([]string, error) {
 	if s.onPostgres() {
 		return postgres.Status(ctx, string(s.Store))
@@ -111,8 +111,9 @@ func (s *Settings) currentMasterKey(ctx context.Context, db database, master []b
 	return next
 }
 
-// A startGuard refuses the writes of an engine that starts. Later writes pass: the doctor probes
-// whether the store accepts writes, with a row that is deleted in the same transaction.
+// A startGuard refuses the writes of an engine during its start. Later writes are allowed: the
+// doctor probes whether the store accepts writes, with a row that is deleted in the same
+// transaction.
 type startGuard struct {
 	database
 	started bool // set once, before the engine is used
@@ -126,8 +127,8 @@ func (g *startGuard) Update(ctx context.Context, fn func(watchword.Tx) error) er
 	return g.database.Update(ctx, fn)
 }
 
-// store keeps the clock of a store that has one. The engine looks for it by a type assertion, and
-// an embedded interface would hide it.
+// store returns the guarded store, with the clock of the database if it has one. The engine finds
+// a clock by a type assertion, and the embedded interface would hide the clock.
 func (g *startGuard) store() watchword.Store {
 	if clock, ok := g.database.(watchword.Clocked); ok {
 		return struct {

@@ -11,7 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// undone undoes the migrations from 00007, as if an older release had created the database.
+// undone has the statements that revert the migrations from 00007 on, as if an older release
+// had created the database.
 var undone = []string{
 	"DROP TABLE callbacks",
 	"DROP TABLE factors",

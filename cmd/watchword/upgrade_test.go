@@ -101,7 +101,7 @@ func upgradeFrom(t *testing.T, binary string, arguments []string) {
 	command("users", "disable", "grace@example.com", "--yes")
 	tablet.post(t, "/refresh", nil, 401)
 
-	// The earlier server stops and does not start again. The later one goes on alone.
+	// The earlier server stops and does not start again. The later server continues alone.
 	if err := earlier.terminate(); err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func (f accountFlags) find(
 	if err != nil {
 		return nil, watchword.User{}, err
 	}
-	// An id never contains @, and an address always does.
+	// An id never contains @, but an address always does.
 	look := func() (watchword.User, error) { return s.operator.FindUser(ctx, f.Email) }
 	if !strings.Contains(f.Email, "@") {
 		look = func() (watchword.User, error) { return s.operator.FindUserByID(ctx, watchword.UserID(f.Email)) }
@@ -159,12 +159,12 @@ func (c *userCreate) link(ctx context.Context, p *program, s *stack, user watchw
 	// The link is not stored, so this output is the only place that has it. If it is lost,
 	// POST /api/admin/users/{id}/invite mails a new one.
 	//
-	// The token is behind the #, as in mails: browsers don't send it, so no access log has it.
+	// The token is after the #, as in mails: browsers don't send it, so no access log has it.
 	return strings.TrimSuffix(p.settings.PublicURL, "/") + "/invite#token=" + string(token), nil
 }
 
 // userShow prints one account for support: its state, its live sessions and its last events. It
-// shows no password hash, and events only as long as they are kept.
+// shows no password hash, and only those events that are still kept.
 type userShow struct {
 	accountFlags
 	Events int `name:"events" default:"20" help:"How many of the last events to show."`
@@ -276,7 +276,7 @@ type userRoles struct {
 	Roles []string `arg:"" optional:"" name:"role" help:"The roles."`
 }
 
-// Run with no role removes all of them. It does not ask, because the old roles can be set again.
+// Run without a role removes all roles. It does not ask, because the old roles can be set again.
 func (c *userRoles) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {

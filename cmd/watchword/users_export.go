@@ -48,7 +48,7 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	progress := p.fileProgress("Exporting", -1)
 	n, err := userimport.Export(ctx, s.operator, out, userimport.ExportOptions{
 		CSV: c.csv(), NoFormulas: c.NoFormulas,
-		// Without the factors, an import elsewhere would leave accounts with their password alone.
+		// Without the factors, accounts would have only a password after an import elsewhere.
 		Factors:  p.settings.factors(s).Portable,
 		Private:  metadata.New(s.engine, s.store.Metadata()).Private,
 		Progress: func(accounts int) { progress.update(int64(accounts), accounts) },
@@ -73,7 +73,8 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 				n.Peppered)
 		}
 		if n.Factors > 0 {
-			// The database has these secrets sealed, so the file is worth more to a thief than a copy of the database.
+			// In the database, these secrets are sealed, so the file is worth more to a thief than a copy of the
+			// database.
 			fmt.Fprintf(p.err, "Accounts with second factors: %d. The file contains the readable secrets of authenticator "+
 				"apps, and no recovery codes.\n", n.Factors)
 		}

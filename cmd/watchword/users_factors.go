@@ -31,7 +31,8 @@ type factorView struct {
 	Unproven bool `json:"unproven,omitempty"`
 }
 
-// describe returns the line of a factor. The product is left out if the user has not changed the name.
+// describe returns the output line of a factor. The product is left out if the user has not changed
+// the name.
 //
 // A support team compares these lines with what the person on the phone says: which device, added when, and used last
 // when. A factor that was added an hour before the call and never used is a warning.

@@ -97,7 +97,7 @@ func (c *userList) ofRequest(ctx context.Context, p *program, s *stack) error {
 	return p.printUsers(users, c.JSON, events)
 }
 
-// printUsers prints accounts, and the events that led to them, if any.
+// printUsers prints accounts and the events by which they were found, if any.
 func (p *program) printUsers(users []watchword.User, json bool, events []watchword.Event) error {
 	if json {
 		list := make([]userView, len(users))

@@ -35,9 +35,9 @@ type userImport struct {
 }
 
 // Run opens the file before the store: a wrong path must not create a database. Import and dry run
-// differ in one call, so that a dry run finds what the import would find. The id map is created
-// before the first account, so that a path without write permission stops the import before the first
-// change.
+// differ in only one call, so that a dry run finds every problem that the import would find. The id
+// map is created before the first account, so that a path without write permission stops the import
+// before the first change.
 func (c *userImport) Run(ctx context.Context, p *program) error {
 	if err := c.misuse(); err != nil {
 		return err
@@ -61,8 +61,8 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 	// Deferred calls run in reverse order: the store closes after the import has returned and the
 	// signals have their default action again.
 	defer closeStack()
-	// A signal stops after the current batch. Running the same command again continues, because
-	// accounts that exist already are left unchanged.
+	// A signal stops the import after the current batch. Running the same command again
+	// continues, because accounts that exist already are left unchanged.
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	if c.IDMap != "" {

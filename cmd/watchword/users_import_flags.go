@@ -163,9 +163,9 @@ func (f importFirebase) project() passhash.Firebase {
 	}
 }
 
-// options translates the flags. It reads the pepper file. Names are joined as the dialect users
-// splits them, so a front-end of that dialect shows both parts. The pepper stays in memory for the
-// run. The import stores it sealed, once.
+// options translates the flags. It reads the pepper file. Names are joined in the way that the
+// dialect users splits them, so a front-end of that dialect shows both parts. The pepper stays in
+// memory for the run. The import stores it sealed, once.
 func (c *userImport) options() (userimport.Options, error) {
 	pepper, err := c.readPepper()
 	return userimport.Options{

@@ -31,8 +31,8 @@ type importPrinter struct {
 // account would otherwise push the rest off the screen.
 const maxLines = 20
 
-// Begin starts a bar for each phase, because each reads the whole file. The two words have the same
-// width, so the bar does not jump.
+// Begin starts a bar for each phase, because each reads the whole file. The words for the two
+// phases have the same width, so the bar does not jump.
 func (w *importPrinter) Begin(phase userimport.Phase) {
 	doing := "Checking "
 	if phase == userimport.Importing {
@@ -225,9 +225,9 @@ func (w *importPrinter) advise(r *userimport.Report) {
 }
 
 // summaryJSON ends the document that problemJSON began. The document is written in pieces, because
-// the list of problems was written as they were found. The order of the members is fixed, so that
-// two runs can be compared. A failed run also gets a complete document, with the member error. Its
-// counts are those up to the failure.
+// each problem was written when it was found. The order of the members is fixed, so that two runs
+// can be compared. A failed run also gets a complete document, with the member error. Its counts
+// are those up to the failure.
 func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
 	out := w.program.out
 	reason := ""

@@ -20,8 +20,9 @@ type userSet struct {
 // Run does not ask, because a member can be set again. All values are one change, which is written or refused as a
 // whole.
 //
-// The dry run of an access token uses the claims of this command's settings. They should be those of the server.
-// Otherwise a value that is too large for a token is accepted here, and the server then leaves out all computed claims.
+// The dry run of an access token uses the claims of this command's settings. The command needs the same settings as
+// the server. Otherwise it accepts a value that is too large for a token, and the server then leaves out all
+// computed claims.
 func (c *userSet) Run(ctx context.Context, p *program) error {
 	patch, err := objects.Assign(c.Values)
 	if err != nil {
@@ -62,7 +63,7 @@ func (c *userSet) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// printMetadata prints both objects. The support of a service may need the private one, and only operators run this.
+// printMetadata prints both objects. A support team may need the private one, and only operators run this command.
 func (p *program) printMetadata(m metadata.Metadata) error {
 	// An object that was never written is {}, so that scripts need no special case.
 	object := func(text string) json.RawMessage {

@@ -66,7 +66,8 @@ func (w *wire) cut() {
 	w.open = nil
 }
 
-// lose arranges a loss. The channel is closed after the response was lost and its connection cut.
+// lose arranges a loss. The channel is closed once the response is lost and its connection is
+// cut.
 func (w *wire) lose(after, to string) <-chan struct{} {
 	l := &loss{after: []byte(after), to: []byte(to), done: make(chan struct{})}
 	w.loss.Store(l)
@@ -81,7 +82,7 @@ type proxied struct {
 }
 
 func (c *proxied) forwardRequests() {
-	defer c.far.Close() //nolint:errcheck // the other half follows
+	defer c.far.Close() //nolint:errcheck // the other direction ends, too
 	buffer := make([]byte, 64<<10)
 	var seen []byte // since the last loss was set up, because a text may arrive in pieces
 	var current *loss
@@ -107,13 +108,13 @@ func (c *proxied) forwardRequests() {
 // forwardResponses forwards responses. When the response to be lost begins to arrive, the
 // commit is done.
 func (c *proxied) forwardResponses() {
-	defer c.near.Close() //nolint:errcheck // the other half follows
+	defer c.near.Close() //nolint:errcheck // the other direction ends, too
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := c.far.Read(buffer)
 		if l := c.lost.Load(); l != nil && n > 0 {
 			close(l.done)
-			c.far.Close() //nolint:errcheck // the other half follows
+			c.far.Close() //nolint:errcheck // the other direction ends, too
 			return
 		}
 		if _, failed := c.near.Write(buffer[:n]); err != nil || failed != nil {

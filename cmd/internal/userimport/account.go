@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// An account is a row of the file on its way through the import.
+// An account is a row of the file while the import handles it.
 type account struct {
 	row         userfile.Row
 	user        accountimport.Account

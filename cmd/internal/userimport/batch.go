@@ -43,8 +43,8 @@ func (i *Importer) examine(ctx context.Context) error {
 			return err
 		}
 	}
-	// Normally the check has refused these columns already. An input that can be read only once has
-	// no check, and a file may have changed since.
+	// Usually, the check has already refused these columns. But an input that can be read only once
+	// has no check, and a file may have changed after its check.
 	if names := i.reader.Unsettled(); names != nil && i.report.Imported {
 		return unsettledError(names)
 	}
@@ -96,8 +96,8 @@ func (i *Importer) askEngine(ctx context.Context) error {
 }
 
 // commit imports the accounts of a batch that are not skipped, in one transaction. The engine
-// checks again in the transaction, because an account may have been created since examine. Its
-// problems replace those of the check.
+// checks again in the transaction, because an account may have been created since examine. The
+// problems that it finds replace those of the check.
 func (i *Importer) commit(ctx context.Context) error {
 	var users []accountimport.Account
 	for _, a := range i.batch {

@@ -27,7 +27,8 @@ type ExportOptions struct {
 	// Factors returns the second factors of accounts. Nil: leave them out.
 	Factors func(context.Context, []watchword.User) (map[watchword.UserID]watchword.Secret, error)
 
-	// Private returns the private metadata of accounts, which are in the order of addresses. Nil: leave it out.
+	// Private returns the private metadata of accounts. The accounts are in the order of addresses. Nil: leave
+	// it out.
 	Private func(context.Context, []watchword.User) (map[watchword.UserID]string, error)
 }
 
@@ -166,7 +167,7 @@ func (o ExportOptions) values(u belongings) []string {
 }
 
 // cell returns a text that a user chose, protected from evaluation by a spreadsheet if NoFormulas
-// is set. OWASP names these first characters as those that start a formula (CSV Injection).
+// is set. OWASP lists these characters as those with which a formula can begin (CSV Injection).
 func (o ExportOptions) cell(text string) string {
 	if o.NoFormulas && text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
 		return "'" + text

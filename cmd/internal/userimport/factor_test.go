@@ -30,7 +30,7 @@ type installation struct {
 	store   *sqlite.Store
 }
 
-// install starts an installation whose master key begins with a byte.
+// install starts an installation whose master key begins with the byte key.
 func install(t *testing.T, key byte) *installation {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
@@ -167,7 +167,7 @@ func TestExportAndImportCarrySecondFactors(t *testing.T) {
 		if in != nil {
 			t.Fatal("the password alone signs in")
 		}
-		// The step of the enrolment is used, and the later ones are not.
+		// The code of the enrolment's time step is used, and later codes are not.
 		for offset, works := range map[int64]bool{-1: false} {
 			if _, err := to.withCode(t, handle, secret, offset); (err == nil) != works {
 				t.Errorf("the code of step %d: %v", offset, err)
@@ -223,7 +223,8 @@ func TestImportedPasskeyTakesNoOtherAccount(t *testing.T) {
 	}
 }
 
-// Secrets of other systems: base32 or otpauth, on or off, and what can't be read is a problem.
+// The import reads secrets of other systems: in base32 or as otpauth URIs, on or off. A secret
+// that can't be read is a problem.
 func TestSecretsOfOtherSystemsAreImported(t *testing.T) {
 	t.Parallel()
 	const text, secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "12345678901234567890"
@@ -314,7 +315,7 @@ func TestLabelsOfFactorsNeverPreventAnImport(t *testing.T) {
 }
 
 // An importer without package factors refuses accounts with factors, because dropping them would weaken the accounts.
-func TestFactorsAreNeverLostInSilence(t *testing.T) {
+func TestImporterWithoutFactorsRefusesAccountsWithFactors(t *testing.T) {
 	t.Parallel()
 	shown := &recorder{}
 	_, err := userimport.New(accountimport.New(newEngine(t)), openText(t, "all",

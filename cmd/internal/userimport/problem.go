@@ -23,8 +23,8 @@ type Problem struct {
 
 const sameInFile = "duplicate of another account in the file"
 
-// Detail returns the reason, with the value of the file where it is safe to show. It is for the
-// list of problems. Kind is for counting, where values would make each problem unique.
+// Detail returns the reason, with the value of the file where it is safe to show. The list of
+// problems shows Detail. Kind is for counting, where values would make each problem unique.
 func (p Problem) Detail() string { return cmp.Or(p.detail, p.Kind) }
 
 // String returns the field and the detail.
@@ -108,13 +108,15 @@ func shorten(text string) string {
 	return text
 }
 
-// unreadHashesError says what to do about columns that look like password hashes.
+// unreadHashesError returns an error that says what to do about columns that look like password
+// hashes.
 func unreadHashesError(names []string) error {
 	return fmt.Errorf("a column looks like password hashes and is not read: %s. Name it with --password-hash COLUMN, "+
 		"or leave passwords out with --password-hash=-", strings.Join(names, ", "))
 }
 
-// unsettledError says what to do about columns whose names suggest a state.
+// unsettledError returns an error that says what to do about columns whose names suggest a
+// state.
 func unsettledError(names []string) error {
 	return fmt.Errorf("the name of a column suggests a state that the import does not know: %s. "+
 		"Name it with --disabled COLUMN (or --verified COLUMN), or exclude it with --ignore %s",

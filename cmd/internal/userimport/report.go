@@ -20,7 +20,7 @@ type Report struct {
 	Bad      int // have problems
 
 	BadHashes    int // problems with a hash
-	IDsElsewhere int // ids that are not kept and whose account has another address here, or was deleted
+	IDsElsewhere int // ids that are not kept, and whose account was deleted or has a different address here
 
 	// Of the accounts in Done:
 	Verified, Unverified, Disabled int
@@ -35,7 +35,7 @@ type Report struct {
 	Kinds map[string]int // problems by field and kind
 
 	ColumnsUsed, ColumnsUnused []string
-	ColumnsMissing             []string // named by an option, and in no account
+	ColumnsMissing             []string // named by an option, but missing in every account
 	ColumnsUnsettled           []string // unread, and the name suggests that an account may be disabled or verified
 	ColumnsWithHashes          []string // unread, and the values look like password hashes
 	System                     string   // that wrote the file, if it was recognised or given

@@ -24,7 +24,7 @@ type Trial struct {
 	refused error // why the engine would not import the hash
 }
 
-// A Variant is a way in which the other system may have made a hash.
+// A Variant is a way in which the other system may have created a hash.
 type Variant struct {
 	Prehash      string // as in Hashing; passhash.Pepper for the pepper
 	SaltEncoding string
@@ -33,7 +33,7 @@ type Variant struct {
 // A Verdict is the result of a Trial.
 type Verdict struct {
 	Fits        bool     // with the given options
-	Description string   // how the given options say that the hash was made
+	Description string   // how the hash was created according to the given options
 	Other       *Variant // if it does not fit: a variant that does, or nil
 }
 
@@ -145,7 +145,7 @@ func (t *Trial) describe(method string) string {
 }
 
 // variants lists every combination, except those that need a pepper that is not given.
-// The likelier ones come first.
+// The likelier variants are first.
 func (t *Trial) variants() (all []Variant) {
 	salts := []string{"", passhash.SaltText, passhash.SaltHex, passhash.SaltBase64}
 	methods := append([]string{t.row.Prehash, ""}, passhash.Methods(false)...)

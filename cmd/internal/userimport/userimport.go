@@ -1,8 +1,7 @@
 // Package userimport imports accounts from a file of another system, and exports
-// accounts in the form that the import reads. It is the work behind `watchword users
-// import` and `watchword users export`. The command owns the flags, the questions at
-// the terminal and the printed text; package accountimport owns the rules of an
-// import.
+// accounts in the form that the import reads. It implements `watchword users import`
+// and `watchword users export`. The command owns the flags, the questions at the
+// terminal and the printed text; package accountimport owns the rules of an import.
 //
 // An import reads a file twice:
 //
