@@ -12,10 +12,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// The admin listener is for the operator and for monitoring. It has a port of its own, so that a
-// proxy that publishes the API by mistake doesn't publish the metrics as well.
+// The admin listener is for the operator and for monitoring. It has a separate port, so that a
+// proxy that publishes the API doesn't publish the metrics by mistake.
 
-// readyAnswer is the body of /readyz on the admin listener. It has details that the public
+// readyAnswer is the body of /readyz on the admin listener, with details that the public
 // listener does not show.
 type readyAnswer struct {
 	Status string         `json:"status"`
@@ -24,7 +24,7 @@ type readyAnswer struct {
 	Keys   []keyAnswer    `json:"keys"`
 }
 
-// A keyAnswer describes one key without its secret. An alert can watch for a use without an active
+// A keyAnswer describes one key without its secret. A monitor can alert if a use has no active
 // key.
 type keyAnswer struct {
 	ID    string `json:"id"`
@@ -36,9 +36,9 @@ type keyAnswer struct {
 // AdminOptions configure the handler of the admin listener. The zero value is for a
 // listener on the loopback.
 type AdminOptions struct {
-	// AnyHost accepts requests for every host. It is for a listener that other machines
-	// reach by name. Without it, only loopback hosts are accepted, which stops DNS rebinding:
-	// a page of another site whose name resolves to 127.0.0.1. Default: loopback hosts only.
+	// AnyHost accepts requests for every host. Set it if other machines reach the listener by
+	// name. Without it, only loopback hosts are accepted, which stops DNS rebinding: a page
+	// of another site whose name resolves to 127.0.0.1. Default: loopback hosts only.
 	AnyHost bool
 
 	// Profiling serves the profiles of net/http/pprof at /debug/pprof/, except the
@@ -46,16 +46,16 @@ type AdminOptions struct {
 	Profiling bool
 }
 
-// Admin returns the handler of the admin listener: metrics, detailed readiness, and
-// profiles. They have no authentication, so bind it to the loopback. It rejects requests from
-// pages of other sites.
+// Admin returns the handler of the admin listener: metrics, detailed readiness, and profiles.
+// They have no authentication, so bind the listener to the loopback address. The handler
+// rejects requests from pages of other sites.
 //
-// With Options.AdminURL, it also has administration, which accepts only the host of that URL and
-// needs a sign-in. The http.Server of that handler then needs WithLengths, as the one of the public
-// listener does.
+// With Options.AdminURL, the handler also serves administration, which accepts only the host of
+// that URL and requires a sign-in. Its http.Server then needs WithLengths, like that of the public
+// listener.
 func (s *Server) Admin(o AdminOptions) http.Handler {
-	// A mux of its own: the default one gets the routes of net/http/pprof as soon as a package
-	// imports it, even with Profiling off.
+	// A separate mux: http.DefaultServeMux gets the routes of net/http/pprof as soon as any
+	// package imports it, even with Profiling off.
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", s.serveMetrics)
 	mux.HandleFunc("GET /readyz", s.readyDetail)
@@ -82,7 +82,7 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 	if s.administration == nil {
 		return own
 	}
-	// Monitoring has no cookies and may use other hosts, so it keeps its own checks.
+	// Monitoring has no cookies and may use other hosts, so its routes have their own checks.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern != "" {
 			own.ServeHTTP(w, r)

@@ -10,23 +10,23 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// The account of the caller, and of other users for administrators. Every response has the same
-// shape of a user, watchword.Profile. It never contains the password hash.
+// The account of the caller, and of other users for administrators. Every response describes a
+// user as a watchword.Profile, which never contains the password hash.
 
-// A userAnswer wraps the account in a member, so that later versions can add members beside it
-// without a conflict with the names of an account.
+// A userAnswer wraps the account in a member, so that later versions can add members next to
+// it without a conflict with the names of an account.
 type userAnswer struct {
 	User watchword.Profile `json:"user"`
 }
 
-// A meAnswer has the public metadata beside the account, so that its members never collide with those
-// of an account. Operators write it, and the user can't.
+// A meAnswer has the public metadata in a separate member, because its names could collide with those
+// of an account. Operators write the metadata; the user can't.
 type meAnswer struct {
 	User     watchword.Profile `json:"user"`
 	Metadata json.RawMessage   `json:"metadata" doc:"The public metadata of the account: an object, {} if there is none"`
 }
 
-// newMeAnswer reads no row: the engine reads the metadata with the account.
+// newMeAnswer needs no query, because the engine has read the metadata with the account.
 func newMeAnswer(u watchword.User) meAnswer {
 	return meAnswer{u.Profile(), json.RawMessage(cmp.Or(u.Metadata, "{}"))}
 }
@@ -55,8 +55,8 @@ func (a *api) me(w http.ResponseWriter, _ *http.Request, who watchword.Identity)
 	return respond.JSON(w, http.StatusOK, newMeAnswer(who.User))
 }
 
-// updateMe changes the name, the locale, or both. A body with neither is an error, because it
-// would change nothing. An empty text is valid and removes the value.
+// updateMe changes the name, the locale, or both. A body without a name and a locale is an
+// error, because it would change nothing. An empty text is valid and removes the value.
 func (a *api) updateMe(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[updateMeBody](r)
 	if err != nil {
@@ -72,7 +72,7 @@ func (a *api) updateMe(w http.ResponseWriter, r *http.Request, who watchword.Ide
 	return respond.JSON(w, http.StatusOK, newMeAnswer(user))
 }
 
-// deleteMe deletes the account and signs the browser out. It asks for the password, because
+// deleteMe deletes the account and signs the browser out. It requires the password, because
 // a stolen access token must not be enough.
 func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[passwordBody](r)

@@ -19,19 +19,19 @@ import (
 // The administration API. Its routes are in adminRoutes; package admin has its rules.
 //
 // The order for each request: read the token, identify the caller in the store, decide by the guard
-// of the route, and only then read the query or the body. A caller without access does not learn
-// about the form of a request, and costs at most one statement.
+// of the route, and only then read the query or the body. A caller without access learns nothing
+// about the format of a request, and costs at most one statement.
 //
 // A bearer token is the only credential: an access token of an administrator or a service key. Cookies
-// don't count, so pages of other sites can't use these routes, and the pages of administrators have
-// handlers of their own.
+// don't count, so pages of other sites can't use these routes. The pages of administrators have
+// separate handlers.
 
-// An adminHandler handles a request whose caller may do what the guard of its route says.
+// An adminHandler handles a request whose caller has passed the guard of the route.
 type adminHandler func(http.ResponseWriter, *http.Request, admin.Caller) error
 
-// administered calls next if the caller passes the guard. The guard is checked here and in no
-// handler, so a route can't forget it. A guard that is not one of administration panics at the
-// start of the server.
+// administered calls next if the caller passes the guard. Handlers don't check the guard
+// themselves, so a route can't forget it. If g is not a guard of administration, administered
+// panics when the server starts.
 func (a *api) administered(g guard, next adminHandler) handler {
 	need, known := g.need()
 	if !known {
@@ -50,7 +50,8 @@ func (a *api) administered(g guard, next adminHandler) handler {
 	}
 }
 
-// need returns what an administrative guard requires, and whether the guard is one.
+// need returns the scope and access that a guard of administration requires, and false for
+// other guards.
 func (g guard) need() (admin.Need, bool) {
 	switch g {
 	case readUsers:
@@ -77,7 +78,7 @@ func (g guard) need() (admin.Need, bool) {
 	return admin.Need{}, false
 }
 
-// isAdmin reports whether a guard is one of administration. The OpenAPI document and the page /docs
+// isAdmin reports whether g is a guard of administration. The OpenAPI document and the page /docs
 // describe such routes differently.
 func (g guard) isAdmin() bool {
 	_, known := g.need()
@@ -86,7 +87,8 @@ func (g guard) isAdmin() bool {
 
 // An adminUserBody is an account as administrators see it: the members of a watchword.Profile, its
 // state and its factors. It never contains the password hash. The address is personal data.
-// Administrators find people by it, but it is not in the log, which has the route without the query.
+// Administrators search by address, but no address is logged, because the log has the route without
+// the query.
 type adminUserBody struct {
 	watchword.Profile
 	State       string     `json:"state" enum:"active,unverified,disabled"`
@@ -96,7 +98,7 @@ type adminUserBody struct {
 }
 
 // newAdminUserBody converts an account. Lists are never nil, so that clients can iterate over them.
-// A zero time would be a date in the year 1, so disabledAt is left out instead.
+// A zero time would appear as a date in the year 1, so disabledAt is then omitted.
 func newAdminUserBody(account admin.Account) adminUserBody {
 	body := adminUserBody{
 		Profile: account.Profile(), State: account.State(), HasPassword: account.PasswordHash != "",
@@ -115,8 +117,8 @@ type adminUsersAnswer struct {
 	Next  string          `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
 }
 
-// adminUsers lists accounts in the order of addresses, or with role in the order of ids. The store
-// reads only a range of an index, so the first page and a deep one cost the same.
+// adminUsers lists accounts in the order of addresses, or in the order of ids if role is set. The
+// store reads only a range of an index, so a late page costs as little as the first.
 func (a *api) adminUsers(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parameters(r, "email", "id", "role", "state", "factor", "after", "limit")
 	if err != nil {
@@ -132,8 +134,8 @@ func (a *api) adminUsers(w http.ResponseWriter, r *http.Request, _ admin.Caller)
 	if err != nil {
 		return err
 	}
-	// The cursor contains its filter and is rejected with another one. A client that changes the
-	// filter therefore begins at the first page.
+	// The cursor contains its filter and is rejected with a different filter. A client that
+	// changes the filter therefore restarts at the first page.
 	answer := adminUsersAnswer{Items: []adminUserBody{}, Next: page.Next}
 	for _, account := range page.Items {
 		answer.Items = append(answer.Items, newAdminUserBody(account))
@@ -141,8 +143,8 @@ func (a *api) adminUsers(w http.ResponseWriter, r *http.Request, _ admin.Caller)
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// query holds the parameters of a request by name. A missing one is empty, as is one without a
-// value: a form sends the fields that its user left empty.
+// query holds the parameters of a request by name. A missing parameter and an empty one are
+// the same, because a form also sends the fields that its user left empty.
 type query map[string]string
 
 // parameters reads the query of a request. It rejects unknown and repeated names: a misspelt filter
@@ -166,7 +168,7 @@ func parameters(r *http.Request, names ...string) (query, error) {
 }
 
 // limit returns the parameter limit, or 0 if it is missing. A number that is too large is an error.
-// With a silently lowered limit, a client could take a short page for the last one.
+// If the server lowered the limit silently, a client could take a short page for the last page.
 func (q query) limit() (int, error) {
 	text, found := q["limit"]
 	if !found {

@@ -14,16 +14,16 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-// Changes of accounts by administrators, and what they read about one account. The events of these
+// Changes of accounts by administrators, and the details of one account. The events of these
 // changes name the administrator by the address of the account.
 //
 // An administrator never sets a password, and no response has a token: the user gets a mail.
 //
-// Handlers pass the caller on and make no decision. Package admin refuses changes of the caller's own
-// roles and of the last administrator. The engine refuses values that the command line would refuse,
-// because both call the same function.
+// Handlers pass the caller to package admin and make no decision. Package admin refuses changes of
+// the caller's own roles and of the last administrator. The engine refuses values that the command
+// line would refuse, because both call the same function.
 
-// An adminUserAnswer wraps the account, so that later versions can add members beside it.
+// An adminUserAnswer wraps the account, so that later versions can add members next to it.
 type adminUserAnswer struct {
 	User     adminUserBody        `json:"user"`
 	Metadata *adminMetadataAnswer `json:"metadata,omitempty"`
@@ -37,8 +37,8 @@ type adminMetadataAnswer struct {
 	Private json.RawMessage `json:"private" doc:"Only administrators and the command line read it"`
 }
 
-// newMetadataAnswer sets the ETag. It writes {} for an object that is empty, so that clients need not
-// check for null.
+// newMetadataAnswer converts m and sets the ETag. It writes {} for an empty object, so that clients
+// need not check for null.
 func newMetadataAnswer(w http.ResponseWriter, m metadata.Metadata) *adminMetadataAnswer {
 	w.Header().Set("ETag", m.ETag())
 	return &adminMetadataAnswer{m.Version, json.RawMessage(cmp.Or(m.Public, "{}")),
@@ -59,8 +59,8 @@ type adminUserDetailAnswer struct {
 	Identities []identityAnswer `json:"identities" nullable:"false" doc:"Accounts at providers, the oldest first"`
 }
 
-// An endedSessionAnswer has the reason as a word for programs, also of an end that the server did not
-// record, such as an idle timeout. The route explain has it as a sentence.
+// An endedSessionAnswer has the reason as a word for programs, even for an end that the server did
+// not record, such as an idle timeout. The route explain returns the reason as a sentence.
 type endedSessionAnswer struct {
 	ID         watchword.SessionID `json:"id" format:"uuid"`
 	Device     string              `json:"device"`
@@ -70,8 +70,8 @@ type endedSessionAnswer struct {
 	Reason     watchword.EndReason `json:"reason" doc:"Why it ended"`
 }
 
-// An adminEventAnswer is one security event. Empty members are left out, because most kinds have
-// few of them. The id is unique. An entry that counts several events keeps its id, so a client that
+// An adminEventAnswer is one security event. Empty members are omitted, because most kinds have few
+// members. The id is unique. An entry that counts several events keeps its id, so a client that
 // polls replaces its copy.
 type adminEventAnswer struct {
 	ID        string    `json:"id" format:"uuid"`
@@ -86,8 +86,8 @@ type adminEventAnswer struct {
 	Operator  string    `json:"operator,omitempty" doc:"Operator who changed the account"`
 }
 
-// adminUser responds with one account. A wrong id is 404, also if it is no UUID. Each read is a
-// transaction of its own. A session that ends between two reads can be in the lists of live and of
+// adminUser responds with one account. A wrong id gets 404, even if it is not a UUID. Each read is
+// a separate transaction. A session that ends between two reads can be in both lists, live and
 // ended sessions.
 func (a *api) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	id := watchword.UserID(r.PathValue("id"))
@@ -141,9 +141,9 @@ func (a *api) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller)
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// An adminInviteBody has no password: the user chooses one. With invite, the address gets a link for that.
-// Without it, the user signs in with a provider or asks for a mail to choose a password. The type keeps
-// its name, because generated clients contain it.
+// An adminInviteBody has no password: the user chooses one. With invite, the address gets a link to do so.
+// Without it, the user signs in with a provider or requests a password reset. The type keeps its name,
+// because generated clients contain it.
 type adminInviteBody struct {
 	Email    string   `json:"email" format:"email"`
 	Name     string   `json:"name,omitempty" doc:"At most 200 characters"`
@@ -168,7 +168,7 @@ func (a *api) adminCreate(w http.ResponseWriter, r *http.Request, by admin.Calle
 }
 
 // An adminChangeBody has pointers, because a missing member and an empty one differ. Roles are
-// the whole list, as in the command line: the last of two concurrent changes counts.
+// the complete list, as on the command line: the later of two concurrent changes wins.
 type adminChangeBody struct {
 	Name     *string   `json:"name,omitempty" nullable:"false" doc:"At most 200 characters; may be empty"`
 	Roles    *[]string `json:"roles,omitempty" nullable:"false" doc:"All roles of the account. Not your own"`
@@ -177,16 +177,16 @@ type adminChangeBody struct {
 	Metadata *adminMetadataBody `json:"metadata,omitempty" nullable:"false" doc:"JSON merge patches (RFC 7396)"`
 }
 
-// An adminMetadataBody has a patch for each object. The text stays as it is, because a decoder would
-// round numbers beyond 2^53.
+// An adminMetadataBody has a patch for each object. The patches stay undecoded, because a decoder
+// would round numbers beyond 2^53.
 type adminMetadataBody struct {
 	Public  json.RawMessage `json:"public,omitempty" doc:"An object; a member with null is removed"`
 	Private json.RawMessage `json:"private,omitempty" doc:"An object; a member with null is removed"`
 }
 
 // metadataChange returns a function that changes the metadata in the transaction of a change, or nil if the
-// request has no metadata. The function writes its result to written. The version counts the changes of
-// metadata only: name, roles and state have no version.
+// request has no metadata. The function writes its result to written. The version covers only the metadata:
+// name, roles and state have no version.
 func (a *api) metadataChange(
 	w http.ResponseWriter, r *http.Request, by admin.Caller, body *adminMetadataBody, written *metadata.Metadata,
 ) (func(context.Context, watchword.Tx) ([]watchword.Event, error), error) {
@@ -209,8 +209,8 @@ func (a *api) metadataChange(
 }
 
 // adminChange changes the given members in one transaction, so a refusal changes no member. The response has
-// the account as it is afterwards, so that a client shows what other administrators have changed meanwhile. A
-// change of roles can wait up to five seconds after an earlier one, because access tokens carry their time in
+// the account after the change, so that a client also shows the changes of other administrators. A change of
+// roles can wait up to five seconds after an earlier one, because the issue time of access tokens is in
 // seconds.
 func (a *api) adminChange(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.PatchBody[adminChangeBody](r)
@@ -238,8 +238,9 @@ func (a *api) adminChange(w http.ResponseWriter, r *http.Request, by admin.Calle
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// adminDelete deletes at once and for good. Only the event of the deletion stays. A client that
-// repeats the request after a lost response gets 404, which says the same.
+// adminDelete deletes an account at once and permanently. Only the event of the deletion is
+// kept. A client that repeats the request after a lost response gets 404, which means that the
+// account is deleted.
 func (a *api) adminDelete(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	if err := a.admin.Delete(r.Context(), by, watchword.UserID(r.PathValue("id"))); err != nil {
 		return err
@@ -253,20 +254,21 @@ func (a *api) adminResetMail(w http.ResponseWriter, r *http.Request, by admin.Ca
 	return a.adminMail(w, r, by, watchword.MailReset)
 }
 
-// adminVerifyMail is refused if the address is verified, because the mail would be dropped.
+// adminVerifyMail sends a verification mail. It fails if the address is already verified,
+// because the mail would be dropped.
 func (a *api) adminVerifyMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	return a.adminMail(w, r, by, watchword.MailVerify)
 }
 
-// adminInviteMail sends another invitation, which invalidates the previous one. It is refused for an
+// adminInviteMail sends another invitation, which invalidates the previous one. It fails for an
 // account that has a password or a verified address: an invitation that somebody finds in a mailbox
 // must not replace a password.
 func (a *api) adminInviteMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	return a.adminMail(w, r, by, watchword.MailInvite)
 }
 
-// adminMail has no limit of its own. Administrators send few mails, and too many verification mails
-// to one address are dropped by the limit of that address.
+// adminMail has no separate limit. Administrators send few mails, and the limit of an address drops
+// excess verification mails to it.
 func (a *api) adminMail(w http.ResponseWriter, r *http.Request, by admin.Caller, kind watchword.MailKind) error {
 	if err := a.admin.SendMail(r.Context(), by, watchword.UserID(r.PathValue("id")), kind); err != nil {
 		return err
@@ -296,13 +298,14 @@ func (a *api) resetFactors(ctx context.Context, by admin.Caller, id watchword.Us
 	return a.factors.Reset(ctx, by.Name(), id)
 }
 
-// An adminEndedAnswer has the number, so that a page can say that no session was live. The feed tells
-// services of each end within a second.
+// An adminEndedAnswer has the number of ended sessions, so that a page can say that no session was
+// live. The feed publishes each end within a second.
 type adminEndedAnswer struct {
 	Ended int `json:"ended" doc:"Number of sessions that ended"`
 }
 
-// adminEndSessions ends all sessions of an account, or the one in the path.
+// adminEndSessions ends the session in the path, or all sessions of the account if the path has
+// no session.
 func (a *api) adminEndSessions(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	ended, err := a.admin.EndSessions(r.Context(), by,
 		watchword.UserID(r.PathValue("id")), watchword.SessionID(r.PathValue("sid")))

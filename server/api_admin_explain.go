@@ -10,10 +10,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// The question "why was I signed out?" over HTTP. Package admin answers it; the page and the command
-// `watchword explain` give the same answer. The texts are in English unless the query asks for
-// another language. Accept-Language does not count: a program that stores the sentence wants the same
-// one each time.
+// The question "why was I signed out?" over HTTP. Package admin computes the answer for this API, the
+// page and the command `watchword explain`. The texts are in English unless the query asks for
+// another language. Accept-Language is ignored, because a program that stores the sentence needs the
+// same language each time.
 
 // An explanationAnswer says why one session ended. The members are those of admin.Explanation.
 type explanationAnswer struct {
@@ -25,8 +25,8 @@ type explanationAnswer struct {
 	Session   watchword.SessionID `json:"session,omitempty" doc:"The session that the answer is about"`
 }
 
-// An adminExplainAnswer has the answer for the session that ended last, and its events. A user with
-// several devices may ask about another one, so each other session has a short answer.
+// An adminExplainAnswer explains the session that ended last, with its events. A user with several
+// devices may mean a different session, so each other session has a short answer.
 type adminExplainAnswer struct {
 	Sentence  string              `json:"sentence" doc:"The answer, with its time in UTC"`
 	When      *time.Time          `json:"when,omitempty" doc:"When the session ended; missing: there is no end"`
@@ -39,7 +39,7 @@ type adminExplainAnswer struct {
 	Others   []explanationAnswer `json:"others" nullable:"false" doc:"The other sessions"`
 }
 
-// An eventAnswer is a security event as administrators see it: with network address and device, also
+// An eventAnswer is a security event as administrators see it: with network address and device, even
 // those of a stranger who used a copied token.
 type eventAnswer struct {
 	ID        string              `json:"id"`
@@ -55,8 +55,8 @@ type eventAnswer struct {
 	Times     int                 `json:"times"`
 }
 
-// adminExplain responds 200 also for an id without an account: its ended sessions may still be kept,
-// and otherwise "no account" is the answer.
+// adminExplain responds with 200 even if no account has the id: ended sessions of a deleted account
+// may still be kept, and otherwise "no account" is the answer.
 func (a *api) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parameters(r, "at", "language")
 	if err != nil {
@@ -82,8 +82,8 @@ func (a *api) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.Calle
 	main := newExplanation(x)
 	answer := adminExplainAnswer{main.Sentence, main.When, main.Reason, main.Certainty, main.Notes, main.Session,
 		[]eventAnswer{}, []explanationAnswer{}}
-	// The events keep their detail as stored. The detail of a reuse is JSON, and the sentence says
-	// the same in words.
+	// The events keep their detail as stored. The detail of a reuse is JSON; the sentence has the
+	// same facts in words.
 	for _, e := range x.Evidence {
 		answer.Evidence = append(answer.Evidence, newEventAnswer(e))
 	}
@@ -95,7 +95,8 @@ func (a *api) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.Calle
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// newExplanation leaves a zero time out, because it would be a date in the year 1. Notes are never nil.
+// newExplanation omits a zero time, because it would appear as a date in the year 1. Notes are never
+// nil.
 func newExplanation(x admin.Explanation) explanationAnswer {
 	body := explanationAnswer{Sentence: x.Sentence, Reason: x.Reason, Certainty: x.Certainty,
 		Notes: append([]string{}, x.Notes...)}
@@ -109,7 +110,7 @@ func newExplanation(x admin.Explanation) explanationAnswer {
 	return body
 }
 
-// newEventAnswer shows the id of the request, which finds the event in the log.
+// newEventAnswer includes the id of the request, which also identifies its lines in the log.
 func newEventAnswer(e watchword.Event) eventAnswer {
 	return eventAnswer{e.ID, e.Kind, e.At, e.UserID, e.SessionID, e.Address, e.Device, e.RequestID, e.Detail,
 		e.Operator, e.Times}

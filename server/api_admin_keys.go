@@ -12,11 +12,11 @@ import (
 // Service keys over HTTP. Only a signed-in administrator creates, lists and revokes them. A key that
 // could create keys would outlive its own revocation.
 //
-// The command `watchword service-keys` does the same at the shell, for the first key of an installation
-// that is set up by a script.
+// The command `watchword service-keys` does the same, so that a script that installs the server can
+// create the first key.
 
-// A serviceKeyAnswer describes a key. It has no member for the key itself, which only the response to its
-// creation contains.
+// A serviceKeyAnswer describes a key. It does not contain the key itself, which is only in the response
+// to its creation.
 type serviceKeyAnswer struct {
 	ID         string     `json:"id" format:"uuid"`
 	Name       string     `json:"name" doc:"The program that uses the key"`
@@ -34,12 +34,12 @@ type serviceKeysAnswer struct {
 	Next  string             `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
 }
 
-// newServiceKeyAnswer computes the state, because the store keeps times only. It leaves zero
-// times out, because they would be a date in the year 1.
+// newServiceKeyAnswer computes the state, because the store has only times. It omits zero
+// times, because they would appear as dates in the year 1.
 func newServiceKeyAnswer(k admin.ServiceKey, now time.Time) serviceKeyAnswer {
 	body := serviceKeyAnswer{ID: k.ID, Name: k.Name, Scopes: k.Scopes, State: k.State(now), CreatedAt: k.CreatedAt,
 		ExpiresAt: k.ExpiresAt}
-	// "Never used" differs from a time long ago: the program may not have its key yet.
+	// A missing time means "never used": the program may not have received its key yet.
 	if !k.LastUsedAt.IsZero() {
 		body.LastUsedAt = &k.LastUsedAt
 	}
@@ -60,12 +60,12 @@ func (a *api) adminServiceKeys(w http.ResponseWriter, r *http.Request, _ admin.C
 	if err != nil {
 		return err
 	}
-	// There is no filter: an installation has few keys, and most of them have a name that people know.
+	// There is no filter, because an installation has few keys and people know most of them by name.
 	keys, next, err := a.admin.ServiceKeys(r.Context(), given["after"], limit)
 	if err != nil {
 		return err
 	}
-	// Keys have no secret here, so the list may be shown on a screen that others see.
+	// The list contains no secrets, so it may be shown on a shared screen.
 	answer := serviceKeysAnswer{Items: []serviceKeyAnswer{}, Next: next}
 	for _, key := range keys {
 		answer.Items = append(answer.Items, newServiceKeyAnswer(key, time.Now()))
@@ -73,8 +73,8 @@ func (a *api) adminServiceKeys(w http.ResponseWriter, r *http.Request, _ admin.C
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// A createServiceKeyBody has the life in seconds, as all durations of the API. Every key expires, so
-// that a forgotten one does not stay valid forever.
+// A createServiceKeyBody has the lifetime in seconds, like all durations of the API. Every key
+// expires, so that a forgotten one does not stay valid forever.
 type createServiceKeyBody struct {
 	Name      string   `json:"name" doc:"The program that will use the key. At most 64 bytes"`
 	Scopes    []string `json:"scopes" nullable:"false" doc:"users:read, users:write, roles:write, sessions:end, events:read, mail, keys"`
@@ -95,7 +95,7 @@ func (a *api) adminCreateServiceKey(w http.ResponseWriter, r *http.Request, by a
 	}
 	// A negative number stays negative, so that package admin refuses it.
 	seconds := min(max(body.ExpiresIn, -1), int64(2*admin.MaxKeyLife/time.Second))
-	// The scopes are checked by package admin, as at the shell: both have the same list.
+	// Package admin checks the scopes, for this API and for the command line.
 	key, secret, err := a.admin.CreateServiceKey(r.Context(), by,
 		admin.NewServiceKey{Name: body.Name, Scopes: body.Scopes, Life: time.Duration(seconds) * time.Second})
 	if err != nil {
@@ -106,10 +106,10 @@ func (a *api) adminCreateServiceKey(w http.ResponseWriter, r *http.Request, by a
 	return respond.JSON(w, http.StatusCreated, createdServiceKeyAnswer{key.ID, string(secret)})
 }
 
-// adminRevokeServiceKey makes a key invalid for every process at its next request. A second request for
-// the same key gets 404, because the key is already revoked: the list shows when it happened.
+// adminRevokeServiceKey revokes a key. Every process rejects the key from its next request on. A second
+// revocation gets 404; the list shows when the key was revoked.
 func (a *api) adminRevokeServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
-	// Requests of the key that are running at this moment still finish.
+	// Requests with the key that are already running still finish.
 	if err := a.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id")); err != nil {
 		return err
 	}

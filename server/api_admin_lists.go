@@ -13,18 +13,18 @@ import (
 // Lists of events and mails, the signing and refresh keys, and statistics. The responses have no secret:
 // no token of a mail, no private key, and no text of a mail.
 //
-// Each page is a transaction of its own. A row that changes between two pages can therefore be missing
-// from both or be in both.
+// Each page is read in a separate transaction. A row that changes between two pages can therefore be
+// missing from both or be in both.
 
-// An eventsAnswer can have fewer items than the limit and still have a next page, as the list of
-// accounts.
+// An eventsAnswer can have fewer items than the limit and still have a next page, like the list
+// of accounts.
 type eventsAnswer struct {
 	Items []eventAnswer `json:"items" nullable:"false" doc:"The newest first"`
 	Next  string        `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
 }
 
-// adminEvents lists security events, also those of deleted accounts and those without an account. The user
-// is not looked up, because the events of a deleted account are kept for 90 days.
+// adminEvents lists security events, including those of deleted accounts and those without an account. The
+// user is not looked up, because the events of a deleted account are kept for 90 days.
 func (a *api) adminEvents(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parameters(r, "user", "kind", "address", "from", "to", "after", "limit")
 	if err != nil {
@@ -34,7 +34,8 @@ func (a *api) adminEvents(w http.ResponseWriter, r *http.Request, _ admin.Caller
 	if err != nil {
 		return err
 	}
-	// A kind that does not exist selects no event. A later version may have kinds that this one lacks.
+	// An unknown kind selects no event and is not an error, because a later version may have more
+	// kinds.
 	filter := admin.EventFilter{User: watchword.UserID(given["user"]), Kind: given["kind"], Address: given["address"]}
 	if filter.From, err = given.time("from"); err != nil {
 		return err
@@ -46,7 +47,8 @@ func (a *api) adminEvents(w http.ResponseWriter, r *http.Request, _ admin.Caller
 	if err != nil {
 		return err
 	}
-	// Events have addresses and devices of users. The scope events:read is therefore separate from users:read.
+	// Events contain network addresses and devices of users, so the scope events:read is separate from
+	// users:read.
 	answer := eventsAnswer{Items: []eventAnswer{}, Next: page.Next}
 	for _, event := range page.Items {
 		answer.Items = append(answer.Items, newEventAnswer(event))
@@ -54,8 +56,8 @@ func (a *api) adminEvents(w http.ResponseWriter, r *http.Request, _ admin.Caller
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// time returns a parameter as a time, or the zero time if it is missing. It is cut to milliseconds, the
-// precision of the store.
+// time returns a parameter as a time, or the zero time if it is missing. The time is truncated to
+// milliseconds, the precision of the store.
 func (q query) time(name string) (time.Time, error) {
 	text := q[name]
 	if text == "" {
@@ -68,8 +70,8 @@ func (q query) time(name string) (time.Time, error) {
 	return at.Truncate(time.Millisecond), nil
 }
 
-// An outboxMailAnswer is a mail that was not sent yet. Sent mails are deleted, so a mail that is missing
-// here may have been sent.
+// An outboxMailAnswer describes a mail that has not been sent yet. Sent mails are deleted, so a mail
+// that is missing here may have been sent.
 type outboxMailAnswer struct {
 	ID        string             `json:"id" format:"uuid"`
 	Kind      watchword.MailKind `json:"kind"`
@@ -82,7 +84,7 @@ type outboxMailAnswer struct {
 	NextAt    *time.Time         `json:"nextAt,omitempty" doc:"The next attempt; missing: the mail was given up"`
 }
 
-// newOutboxMail leaves out Mail.Facts, because they can contain a new address of the user.
+// newOutboxMail omits Mail.Facts, because they can contain a new address of the user.
 func newOutboxMail(m watchword.Mail) outboxMailAnswer {
 	answer := outboxMailAnswer{ID: m.ID, Kind: m.Kind, To: m.To, User: m.UserID, State: "waiting", Attempts: m.Attempts,
 		LastError: m.LastError, CreatedAt: m.CreatedAt}
@@ -94,13 +96,14 @@ func newOutboxMail(m watchword.Mail) outboxMailAnswer {
 	return answer
 }
 
-// A mailsAnswer is one page of the outbox. A mail that is sent meanwhile is missing from the next page.
+// A mailsAnswer is one page of the outbox. A mail that is sent between two requests is missing from the
+// next page.
 type mailsAnswer struct {
 	Items []outboxMailAnswer `json:"items" nullable:"false" doc:"The oldest first"`
 	Next  string             `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
 }
 
-// adminMails lists waiting and abandoned mails. The last error says why a mail is late.
+// adminMails lists waiting and abandoned mails. The last error tells why a mail is late.
 func (a *api) adminMails(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parameters(r, "user", "after", "limit")
 	if err != nil {
@@ -122,11 +125,11 @@ func (a *api) adminMails(w http.ResponseWriter, r *http.Request, _ admin.Caller)
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// adminRetryMail makes a mail due now, also one that was given up. Its count of attempts restarts at
-// zero. A mail that was sent meanwhile gets 404, because it is no longer in the outbox.
+// adminRetryMail makes a mail due now, even an abandoned one. Its count of attempts restarts at
+// zero. The response is 404 if the mail has been sent, because it is no longer in the outbox.
 //
-// There is no route that retries all mails. After a fault of the mail server the operator runs `watchword
-// mail retry`, and the server sends them at the rate of the outbox.
+// There is no route that retries all mails. After a failure of the mail server, the operator runs
+// `watchword mail retry`, and the server sends all mails at the rate of the outbox.
 func (a *api) adminRetryMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	if err := a.admin.RetryMail(r.Context(), by, r.PathValue("id")); err != nil {
 		return err
@@ -146,14 +149,14 @@ type keyStateAnswer struct {
 	DropAt      *time.Time `json:"dropAt,omitempty" doc:"Everything that it signed has expired by then; missing: it has no successor"`
 }
 
-// A keyStatesAnswer has all keys: they are few, so it has no pages. The member items is the same as in
-// the lists with pages, so that a client reads all lists in one way.
+// A keyStatesAnswer has all keys on one page, because they are few. Its member is named items, as in
+// the lists with pages, so that a client can read all lists in the same way.
 type keyStatesAnswer struct {
 	Items []keyStateAnswer `json:"items" nullable:"false"`
 }
 
 // newKeyStates converts the keys in the order of the engine: by use, then by the time of activation. The
-// ids of signing keys are public, because each token has one in its header.
+// ids of signing keys are public, because each token has the id of its key in the header.
 func newKeyStates(keys []watchword.KeyInfo) keyStatesAnswer {
 	answer := keyStatesAnswer{Items: []keyStateAnswer{}}
 	for _, k := range keys {
@@ -166,8 +169,8 @@ func newKeyStates(keys []watchword.KeyInfo) keyStatesAnswer {
 	return answer
 }
 
-// adminKeys lists the states of the keys, as `watchword keys list` does. A monitor can warn if a use has
-// no next key.
+// adminKeys lists the states of the keys, as `watchword keys list` does. A monitor can alert if a use
+// has no next key.
 func (a *api) adminKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	keys, err := a.admin.Operator(by).Keys(r.Context())
 	if err != nil {
@@ -176,8 +179,8 @@ func (a *api) adminKeys(w http.ResponseWriter, r *http.Request, by admin.Caller)
 	return respond.JSON(w, http.StatusOK, newKeyStates(keys))
 }
 
-// A rotateKeysBody names a use, because a rotation of refresh keys and one of signing keys have
-// different reasons.
+// A rotateKeysBody names a use, because signing keys and refresh keys are rotated for different
+// reasons.
 type rotateKeysBody struct {
 	Use string `json:"use" enum:"sign,refresh" doc:"sign: access tokens; refresh: refresh tokens"`
 }
@@ -192,7 +195,8 @@ func (a *api) adminRotateKeys(w http.ResponseWriter, r *http.Request, by admin.C
 	if body.Use != string(watchword.KeySign) && body.Use != string(watchword.KeyRefresh) {
 		return unacceptable("use", watchword.FieldInvalid, "The use is sign or refresh.")
 	}
-	// A rotation is refused if the store has too many keys, so a script in a loop can't use up their numbers.
+	// The engine refuses a rotation if the store has too many keys, so a script in a loop can't use up the
+	// key numbers.
 	keys, err := a.admin.RotateKeys(r.Context(), by, watchword.KeyUse(body.Use))
 	if err != nil {
 		return err
@@ -201,7 +205,7 @@ func (a *api) adminRotateKeys(w http.ResponseWriter, r *http.Request, by admin.C
 }
 
 // A statsAnswer has figures for an overview. Large services get exact figures from the metrics. The
-// bounds are part of the response, so that a page can write "more than 100,000".
+// bounds are part of the response, so that a page can show "more than 100,000".
 type statsAnswer struct {
 	Accounts     int               `json:"accounts" doc:"At most countedTo"`
 	Sessions     int               `json:"sessions" doc:"Live sessions. At most countedTo"`
@@ -211,8 +215,8 @@ type statsAnswer struct {
 	Hours        []hourStatsAnswer `json:"hours" nullable:"false" doc:"The last 24 hours, the oldest first. The last one is not over"`
 }
 
-// An hourStatsAnswer counts security events. The events are kept for 90 days, so they are also there
-// after a restart.
+// An hourStatsAnswer counts security events. The events are kept for 90 days, so a restart does not
+// reset the counts.
 type hourStatsAnswer struct {
 	Hour          time.Time `json:"hour" doc:"Its beginning, in UTC"`
 	SignIns       int       `json:"signIns"`
@@ -222,7 +226,7 @@ type hourStatsAnswer struct {
 }
 
 // adminStats counts in the store, so every process responds with the same figures. The metrics of a process
-// count since its start and can't be added up after a restart.
+// start at zero, so after a restart they can't be added up.
 func (a *api) adminStats(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	stats, err := a.admin.Stats(r.Context())
 	if err != nil {
@@ -230,7 +234,7 @@ func (a *api) adminStats(w http.ResponseWriter, r *http.Request, _ admin.Caller)
 	}
 	answer := statsAnswer{Accounts: stats.Accounts, Sessions: stats.Sessions, CountedTo: admin.StatsCounted,
 		MailsWaiting: stats.MailWaiting, MailsGivenUp: stats.MailGivenUp, Hours: []hourStatsAnswer{}}
-	// An hour without events has zeros, so a chart needs no check for gaps.
+	// An hour without events has zeros, so a chart has no gaps.
 	for _, h := range stats.Hours {
 		answer.Hours = append(answer.Hours, hourStatsAnswer{h.Hour, h.SignIns, h.FailedSignIns, h.Forgiven, h.Reuses})
 	}

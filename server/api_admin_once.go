@@ -9,19 +9,19 @@ import (
 	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
-// Idempotency keys of administration. Every write accepts the header Idempotency-Key, and a client that
-// lost a response repeats the request with it. Package admin has the rules; this file reads the request
-// and holds the response back until its result is stored.
+// Idempotency keys of administration. Every write accepts the header Idempotency-Key, so that a client
+// can safely repeat a request after a lost response. Package admin has the rules. This file reads the
+// request and holds the response back until its record is stored.
 
 // idempotencyHeader has the name of the IETF draft httpapi-idempotency-key-header.
 const idempotencyHeader = "Idempotency-Key"
 
-// once calls next at most once for an idempotency key. Without the header it only calls next.
+// once calls next at most once for an idempotency key. Without the header, it just calls next.
 //
-// The response is sent after its record is stored. Otherwise a client could have the response, repeat
-// the request, and make the change twice.
+// The response is sent after its record is stored. Otherwise a client could receive the response,
+// repeat the request, and make the change twice.
 func (a *api) once(w http.ResponseWriter, r *http.Request, by admin.Caller, next adminHandler) error {
-	// A read changes no row, so the header has no meaning there, and clients may send it always.
+	// For a read, the header has no effect, so clients may send it with every request.
 	key := r.Header.Get(idempotencyHeader)
 	if key == "" || r.Method == http.MethodGet {
 		return next(w, r, by)
@@ -39,9 +39,10 @@ func (a *api) once(w http.ResponseWriter, r *http.Request, by admin.Caller, next
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(body), rest), rest}
-	// The caller is not in the hash, because the store keeps the records of each caller apart.
+	// The hash does not include the caller, because the store has separate records for each
+	// caller.
 	//
-	// The media type and the version change what a body means, so they belong to the request.
+	// The hash includes the media type and If-Match, because they change the meaning of a body.
 	hash := admin.RequestHash(r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Get("Content-Type"),
 		r.Header.Get("If-Match"), string(body))
 	by, err = a.admin.Begin(r.Context(), by, key, hash)
@@ -51,8 +52,8 @@ func (a *api) once(w http.ResponseWriter, r *http.Request, by admin.Caller, next
 	// The status of the first response is stored with the record, for the operator who reads the table.
 	held := &heldResponse{ResponseWriter: w, status: http.StatusOK}
 	if err := next(held, r, by); err != nil {
-		// A refused request can be repeated under the same key. After another error, the claim ends by
-		// itself after a minute.
+		// A refused request can be repeated with the same key. After any other error, the claim on the
+		// key expires after a minute.
 		if refusal := refusalOf(err); refusal != nil {
 			_ = a.admin.GiveUp(r.Context(), by, refusal)
 		}

@@ -22,8 +22,8 @@ type deviceBody struct {
 	ExpiresAt  time.Time  `json:"expiresAt"`
 }
 
-// A devicesAnswer does not mark the device of the caller: a session does not know in which browser it
-// was opened.
+// A devicesAnswer does not mark the device of the caller, because a session does not record which
+// browser opened it.
 type devicesAnswer struct {
 	Devices []deviceBody `json:"devices" nullable:"false" doc:"Newest first"`
 }
@@ -43,8 +43,8 @@ func (a *api) listDevices(w http.ResponseWriter, r *http.Request, who watchword.
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// newDeviceBody leaves lastUsedAt out for a device that has not skipped a factor yet, as newFactorBody
-// does.
+// newDeviceBody omits lastUsedAt for a device that has not skipped a factor yet, as newFactorBody does
+// for an unused factor.
 func newDeviceBody(d factors.Device) deviceBody {
 	body := deviceBody{ID: d.ID, Name: d.Name, CreatedAt: d.CreatedAt, ExpiresAt: d.ExpiresAt}
 	if !d.LastUsedAt.IsZero() {
@@ -53,8 +53,8 @@ func newDeviceBody(d factors.Device) deviceBody {
 	return body
 }
 
-// forgetDevice leaves the cookie in the browser. Without its row in the store, the cookie has no
-// effect.
+// forgetDevice deletes the row in the store and leaves the cookie in the browser. Without the
+// row, the cookie has no effect.
 func (a *api) forgetDevice(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := a.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), a.clients.of(w, r)); err != nil {
 		return err
@@ -62,8 +62,8 @@ func (a *api) forgetDevice(w http.ResponseWriter, r *http.Request, who watchword
 	return respond.JSON(w, http.StatusOK, messageBody{"The device is forgotten. Its next sign-in needs a code again."})
 }
 
-// forgetDevices is for a user who can't tell which device was lost. It also succeeds without a
-// remembered device, so that a front-end need not check first.
+// forgetDevices is for a user who can't tell which device was lost. It succeeds even if there
+// is no remembered device, so that a front-end need not check first.
 func (a *api) forgetDevices(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := a.factors.ForgetDevice(r.Context(), who, "", a.clients.of(w, r)); err != nil {
 		return err
@@ -71,17 +71,18 @@ func (a *api) forgetDevices(w http.ResponseWriter, r *http.Request, who watchwor
 	return respond.JSON(w, http.StatusOK, messageBody{"All devices are forgotten. Their next sign-in needs a code again."})
 }
 
-// deviceRoutes returns the table of remembered devices. The routes exist even while the setting is
-// off, because a setting must not remove a path that clients call.
+// deviceRoutes returns the routes of remembered devices. The routes exist even while the setting
+// is off, because a setting must not remove a path that clients call.
 func (a *api) deviceRoutes() []route {
 	if a.factors == nil {
 		return nil
 	}
-	// "devices" are remembered devices only. Sessions have paths of their own, although a session names its device, too.
+	// "devices" are remembered devices only. Sessions have a separate path, although each session also names a
+	// device.
 	const path = pathAPI + "/devices"
 	stepUp := watchword.CodeStepUpRequired
-	// Ending a session needs no fresh proof, and forgetting a device does: a thief with a stolen session
-	// could otherwise make the owner type codes into a false page.
+	// Unlike the end of a session, forgetting a device needs a fresh proof: with a stolen session, a
+	// thief could otherwise make the owner enter a code on a fake page.
 	return []route{
 		{"GET", path, a.signedIn(a.listDevices), bearer, "List the devices that skip your second factor",
 			nil, 200, devicesAnswer{}, join(nil, nil, stepUp)},

@@ -8,11 +8,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Verification and change of the address. Each step that a mailed link completes also needs a live
-// session or the password of the account, except an undo, which must work for a user who has lost
-// the account.
+// Verification and change of the address. A mailed link alone completes no step: it also needs a
+// live session or the password of the account. The exception is an undo, which must work for a
+// user who has lost the account.
 
-// A tokenBody has the token in the body and never in the query. URLs are kept in logs, histories
+// A tokenBody has the token in the body and never in the query. URLs end up in logs, histories
 // and Referer headers.
 type tokenBody struct {
 	Token string `json:"token" doc:"From the link in the mail"`
@@ -27,15 +27,15 @@ type verifyBody struct {
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
 }
 
-// A confirmBody asks for proof for the same reason as a verifyBody: a click alone must not change
-// an address.
+// A confirmBody needs a password or a live session for the same reason as a verifyBody: a click
+// alone must not change an address.
 type confirmBody struct {
 	Token    string `json:"token" doc:"From the link in the mail"`
 	Password string `json:"password,omitempty" doc:"The account's. Not needed with a live session of the account"`
 }
 
-// verifiedAnswer describes the two possible responses: a message, or a sign-in. It is used
-// only for the documentation.
+// verifiedAnswer describes the two possible responses: a message, or a sign-in. The type
+// is used only for the documentation.
 type verifiedAnswer struct {
 	Message      string             `json:"message,omitempty" doc:"With a live session: the only member"`
 	User         *watchword.Profile `json:"user,omitempty" doc:"With a password: this and the following members"`
@@ -66,8 +66,8 @@ func (a *api) resendVerification(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusAccepted, mailOnItsWay)
 }
 
-// changeEmail sends a link to the new address. The address changes in confirmEmail. Until then,
-// the old address stays in effect. A mistyped address therefore does no harm.
+// changeEmail sends a link to the new address. The old address stays in effect until
+// confirmEmail, so a mistyped address does no harm.
 func (a *api) changeEmail(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[changeEmailBody](r)
 	if err != nil {
@@ -82,8 +82,8 @@ func (a *api) changeEmail(w http.ResponseWriter, r *http.Request, who watchword.
 }
 
 // verifyEmail confirms the address of an account. With a password it also signs in. The delivery is
-// checked before the token is consumed, so that a client can correct it and send the same token
-// again.
+// checked before the engine consumes the token, so that a client can correct the delivery and send
+// the same token again.
 func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[verifyBody](r)
 	if err != nil {
@@ -100,7 +100,7 @@ func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return a.challenged(w, r, err, body.Delivery)
 	}
-	// A live session of the account was proof enough. The client has its tokens already.
+	// The request had a live session of the account, so the client already has its tokens.
 	if in == nil {
 		return respond.JSON(w, http.StatusOK, messageBody{"Your address is confirmed."})
 	}
@@ -108,8 +108,8 @@ func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 }
 
 // confirmEmail completes changeEmail with the token from the new mailbox. The engine also returns
-// until when the change can be undone. Only the page shows it, because the mail to the previous
-// address states the time.
+// the end of the undo period. Only the page shows it, because the mail to the previous address
+// states it.
 func (a *api) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[confirmBody](r)
 	if err != nil {

@@ -11,13 +11,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
-// The exchange of a code, for an application that renders on its server and keeps the tokens in cookies
-// of its own. Package federation has the rules (federation/exchange.go).
+// The exchange of a code, for an application that renders on its server and keeps the tokens in its own
+// cookies. Package federation has the rules (federation/exchange.go).
 
-// codeChallenge returns the code_challenge of a start, or "" if the caller did not ask for a code. A
+// codeChallenge returns the code_challenge of a start, or "" if the caller did not request a code. A
 // malformed request is rejected. If it were ignored, the sign-in would succeed here, but the
-// application would get no code. It must name S256, because the default of RFC 7636 is plain, which
-// protects no code.
+// application would get no code. The method must be S256, because plain, the default of RFC 7636,
+// does not protect a code.
 func (p *pages) codeChallenge(r *http.Request) (string, error) {
 	query := r.URL.Query()
 	if !query.Has("code_challenge") && !query.Has("code_challenge_method") {
@@ -28,7 +28,7 @@ func (p *pages) codeChallenge(r *http.Request) (string, error) {
 		return "", unacceptable("code_challenge", watchword.FieldInvalid,
 			"Send one code_challenge, and code_challenge_method=S256.")
 	}
-	// The code goes to this page only.
+	// The code is sent only to the page return_to.
 	if p.returnTo(r) == "" {
 		return "", unacceptable("return_to", watchword.FieldInvalid,
 			"Name a page of the application, on an allowed origin.")
@@ -36,19 +36,20 @@ func (p *pages) codeChallenge(r *http.Request) (string, error) {
 	return challenge[0], nil
 }
 
-// leaveToServer redirects to the application of an attempt with a code. The code or the error is in the
-// query, because a fragment does not reach a server. The code is useless without its verifier.
+// leaveToServer redirects to the application that started an attempt with a code. The code or the error
+// is in the query, because a fragment does not reach a server. The code is useless without its
+// verifier.
 func (p *pages) leaveToServer(w http.ResponseWriter, a federation.Attempt, code watchword.Secret, err error) error {
 	var refusal *watchword.Error
 	if err != nil && !errors.As(err, &refusal) {
 		return err
 	}
-	// url.Parse would reject some URLs that browsers accept, and the account may exist by now. The target was
-	// checked, and it has no fragment.
+	// url.Parse rejects some URLs that browsers accept, and it is too late for an error: the account may
+	// exist by now. The target was checked, and it has no fragment.
 	target, parameters, _ := strings.Cut(a.ReturnTo, "?")
-	// The application's own parameters stay, because it may need them. Those named code or error are deleted,
-	// because the application would take them for a result.
-	query, _ := url.ParseQuery(parameters) // without those that are malformed
+	// The application's own parameters stay, because it may need them. Parameters named code or error are
+	// deleted, because the application would take them for a result.
+	query, _ := url.ParseQuery(parameters) // drops malformed ones
 	query.Del("code")
 	query.Del("error")
 	if refusal != nil {
@@ -60,15 +61,16 @@ func (p *pages) leaveToServer(w http.ResponseWriter, a federation.Attempt, code 
 	return nil
 }
 
-// An exchangeBody redeems a code. The verifier is the one whose hash began the attempt.
+// An exchangeBody redeems a code. The hash of the verifier is the code_challenge that started
+// the attempt.
 type exchangeBody struct {
 	Code     string `json:"code" doc:"From the query of the return"`
 	Verifier string `json:"verifier" doc:"Its SHA-256 was the code_challenge (RFC 7636)"`
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
 }
 
-// exchange responds as a sign-in with a password does. After LINK_REQUIRED, the link cookie connects the
-// account at the provider, when the user signs in with the cookie.
+// exchange responds like a sign-in with a password. After LINK_REQUIRED, it sets the link cookie. The
+// next sign-in with this cookie connects the account at the provider.
 func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[exchangeBody](r)
 	if err != nil {
@@ -82,26 +84,27 @@ func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 	done, err := a.federation.Exchange(r.Context(), federation.ExchangeRequest{
 		Code: watchword.Secret(body.Code), Verifier: watchword.Secret(body.Verifier),
 		Client: a.clients.of(w, r), Replaces: a.cookies.replaced(r, body.Delivery)})
-	// Without cookies, the user connects the provider on the account page.
+	// A client with delivery body has no cookies. Its user connects the provider on the account
+	// page.
 	if done.Link != "" && body.Delivery != deliveryBody {
 		a.cookies.link.ForSignIn(r).Set(w, string(done.Link), watchword.ChallengeLife)
 	}
 	if err != nil {
-		return a.challenged(w, r, err, body.Delivery) // the second step is the one after a password
+		return a.challenged(w, r, err, body.Delivery) // the same second step as after a password
 	}
 	return a.signIn(w, r, http.StatusOK, done.SignIn, body.Delivery)
 }
 
-// exchangeCodes are the refusals of an exchange: those of a sign-in with a password, except a wrong
-// password, and those of a code. A code that was used, has expired or has another verifier is refused
-// with one code, so that a thief does not learn which it was.
+// exchangeCodes returns the error codes of an exchange: those of a sign-in with a password, except a
+// wrong password, and those of a code. Used codes, expired codes and wrong verifiers get the same
+// error code, so that a thief does not learn the reason.
 func exchangeCodes() []watchword.Code {
 	return []watchword.Code{watchword.CodeValidationFailed, watchword.CodeRateLimited, watchword.CodeTryLater,
 		watchword.CodeChallengeInvalid, watchword.CodeLinkRequired, watchword.CodeEmailNotVerified,
 		watchword.CodeAccountDisabled, watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired}
 }
 
-// codeFromCallback leads an attempt with a code back to its application. It reports false for other
+// codeFromCallback redirects an attempt with a code to its application. It returns false for other
 // attempts.
 func (p *pages) codeFromCallback(
 	w http.ResponseWriter, r *http.Request, result federation.Result, err error,
@@ -109,8 +112,8 @@ func (p *pages) codeFromCallback(
 	if result.Attempt.Challenge == "" {
 		return false, nil
 	}
-	// The mail leads to the hosted pages, which complete the sign-up. Afterwards the user signs in to
-	// the application again.
+	// The link in the mail opens the hosted pages, which complete the sign-up. The user then starts
+	// the sign-in to the application again.
 	if result.Waiting {
 		err = &watchword.Error{Code: watchword.CodeEmailNotVerified}
 	}

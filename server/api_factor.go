@@ -16,9 +16,9 @@ import (
 
 // Second factors: the second step of a sign-in, the factors of an account, and step-up.
 //
-// The rules are in the engine and in package factors. These handlers decide only where the handle
-// of a challenge travels. A browser gets it in a cookie that scripts can't read. Other clients ask
-// for it in the body, as for the refresh token.
+// The rules are in the engine and in package factors. These handlers decide only how the handle of
+// a challenge is sent. A browser gets it in a cookie that scripts can't read. Other clients
+// request it in the body, like the refresh token.
 
 // A challengeBody is the member `challenge` of SECOND_FACTOR_REQUIRED and ENROLMENT_REQUIRED.
 type challengeBody struct {
@@ -31,7 +31,7 @@ type challengeBody struct {
 }
 
 // challengeOf returns the challenge of a refusal, or nil if the refusal has no challenge. The
-// handle is empty unless the client asked for it in the body, see challenged.
+// handle is empty unless the client requested it in the body, see challenged.
 func challengeOf(refusal *watchword.Error) *challengeBody {
 	if refusal.Challenge == nil {
 		return nil
@@ -50,9 +50,9 @@ func challengeOf(refusal *watchword.Error) *challengeBody {
 }
 
 // challenged moves the handle of a challenge into the step cookie, unless delivery asks for it in
-// the body. Every handler that signs in by a password passes its errors through it, so a script
-// never sees the handle of a browser. Package factors adds the kinds of factors and the options of
-// a ceremony with a passkey.
+// the body. Every handler that signs in by a password passes its errors through challenged, so
+// that scripts in a browser never see the handle. Package factors adds the kinds of factors and
+// the options of a ceremony with a passkey.
 func (a *api) challenged(w http.ResponseWriter, r *http.Request, err error, delivery string) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) || refusal.Challenge == nil {
@@ -72,7 +72,8 @@ func (a *api) challenged(w http.ResponseWriter, r *http.Request, err error, deli
 	return &shown
 }
 
-// A factorLoginBody has one proof. A handle in it asks for the tokens in the body.
+// A factorLoginBody has one proof. If it contains a handle, the response has the tokens in the
+// body.
 type factorLoginBody struct {
 	TOTP         string          `json:"totp,omitempty" doc:"Six digits"`
 	RecoveryCode string          `json:"recoveryCode,omitempty"`
@@ -107,15 +108,15 @@ func (a *api) loginFactor(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, in, delivery)
 }
 
-// handleOf returns the handle of an unfinished sign-in, in the step cookie or in the body. Tokens return the way the
-// handle came, as for refresh tokens. A script that moved the handle from the cookie to the body would have to read
-// the cookie first, which it can't.
+// handleOf returns the handle of an unfinished sign-in, from the step cookie or the body. The tokens are returned
+// in the same place, as for refresh tokens. A script that moved the handle from the cookie to the body would have
+// to read the cookie first, which it can't.
 func (a *api) handleOf(r *http.Request, body string) (handle watchword.Secret, delivery string, err error) {
 	cookie, err := apirequest.CookieToken(r, a.cookies.step.Name)
 	switch {
 	case err != nil:
 		return "", "", err
-	// Two handles can belong to two accounts. The client has to decide which sign-in it completes.
+	// Two handles can belong to two accounts. The client has to choose one of the two sign-ins.
 	case cookie != "" && body != "":
 		return "", "", &watchword.Error{Code: watchword.CodeAmbiguousCredentials,
 			Detail: "There is a handle in the cookie and one in the body. Send one of them."}
@@ -125,7 +126,8 @@ func (a *api) handleOf(r *http.Request, body string) (handle watchword.Secret, d
 	return watchword.Secret(cookie), "", nil
 }
 
-// deliveryOf returns how the tokens of a sign-in return, for a handle in the body or "".
+// deliveryOf returns the delivery of the tokens of a sign-in. handle is the handle in the body,
+// or "".
 func deliveryOf(handle string) string {
 	if handle == "" {
 		return ""
@@ -133,11 +135,11 @@ func deliveryOf(handle string) string {
 	return deliveryBody
 }
 
-// endStep deletes the step cookie when its challenge can't be used again. Clients without cookies see the code of the
-// refusal and drop the handle themselves.
+// endStep deletes the step cookie when its challenge can't be used again. Clients without cookies drop the handle
+// themselves, by the error code.
 //
-// After a wrong code the cookie stays, because the challenge has more attempts. An attempt that a limit has refused was
-// not counted, so the cookie stays then, too.
+// After a wrong code the cookie stays, because the challenge has more attempts. The cookie also stays after a rate
+// limit, because the challenge does not count that attempt.
 func (a *api) endStep(w http.ResponseWriter, delivery string, err error) {
 	if delivery == "" && (err == nil || watchword.CodeOf(err) == watchword.CodeChallengeInvalid) {
 		a.cookies.step.Clear(w)
@@ -154,8 +156,8 @@ type factorBody struct {
 	BackedUp   *bool      `json:"backedUp,omitempty" doc:"Of a passkey: it was synchronized at its last use"`
 }
 
-// newFactorBody leaves lastUsedAt out for a factor that was only confirmed, so that a page can say "never used". A zero
-// time would be a date in the year 1.
+// newFactorBody omits lastUsedAt for a factor that was only confirmed, so that a page can say "never used". A zero
+// time would appear as a date in the year 1.
 func newFactorBody(f factors.Factor) factorBody {
 	body := factorBody{ID: f.ID, Kind: string(f.Kind), Name: f.Name, CreatedAt: f.CreatedAt}
 	if !f.LastUsedAt.IsZero() {
@@ -168,7 +170,7 @@ func newFactorBody(f factors.Factor) factorBody {
 	return body
 }
 
-// A codesLeftBody has the number only, because codes are shown once.
+// A codesLeftBody has only the number of unused codes, because each code is shown once.
 type codesLeftBody struct {
 	Left      int        `json:"left"`
 	CreatedAt *time.Time `json:"createdAt,omitempty"`
@@ -183,7 +185,7 @@ type factorsAnswer struct {
 	Signal        *signalBody   `json:"signal,omitempty"`
 }
 
-// listFactors serves account pages, which load it first. It costs one transaction of two
+// listFactors is the first request of account pages. It costs one transaction of two
 // statements.
 //
 // It needs no fresh session, because it shows no secret.
@@ -205,7 +207,7 @@ func (a *api) listFactors(w http.ResponseWriter, r *http.Request, who watchword.
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// An enrolmentAnswer has the secret once. No later response repeats it.
+// An enrolmentAnswer has the secret of the app. No later response repeats it.
 type enrolmentAnswer struct {
 	ID     string `json:"id" format:"uuid"`
 	Secret string `json:"secret" doc:"Base32, to type into the app"`
@@ -213,8 +215,8 @@ type enrolmentAnswer struct {
 	QR     string `json:"qr" doc:"The URI as an inline SVG without styles or scripts"`
 }
 
-// A beginBody is empty, except for a client that received the handle of ENROLMENT_REQUIRED in a body. Such a client has
-// no cookies, so the handle is the only sign of the waiting sign-in.
+// A beginBody is empty, except for a client that received the handle of ENROLMENT_REQUIRED in a body. Such a client
+// has no cookies, so only the handle identifies the waiting sign-in.
 type beginBody struct {
 	Handle string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
@@ -226,7 +228,7 @@ func (a *api) beginTOTP(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// The factor gets a name when it is confirmed, and PATCH changes it.
+	// The name is empty: the factor gets one when it is confirmed, and PATCH changes it.
 	var begun factors.Enrolment
 	handle, waits, err := a.waitingSignIn(r, body.Handle)
 	if err != nil {
@@ -243,8 +245,8 @@ func (a *api) beginTOTP(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// A front-end needs no library for the picture. The engine has written the URI, so the picture
-	// holds no text of a client.
+	// The server draws the QR code, so that a front-end needs no library. The engine has built the
+	// URI, so the picture contains no text of a client.
 	picture, err := qr.SVG(string(begun.URI))
 	if err != nil {
 		return err
@@ -253,11 +255,11 @@ func (a *api) beginTOTP(w http.ResponseWriter, r *http.Request) error {
 		enrolmentAnswer{begun.ID, string(begun.Secret), string(begun.URI), picture})
 }
 
-// A sign-in that waits has no session, so its requests carry no access token. Pages of other sites can't use it either:
-// the step cookie counts as a credential in csrf.
+// A sign-in that waits for its first factor has no session, so its requests have no access token. Pages of other
+// sites can't continue it, because csrf treats the step cookie as a credential.
 
-// waitingSignIn returns the handle of a sign-in that waits for its first factor. An access token goes first: a browser
-// may still have the cookie of an abandoned sign-in.
+// waitingSignIn returns the handle of a sign-in that waits for its first factor. A request with an access token
+// ignores the handle, because a browser may still have the cookie of an abandoned sign-in.
 func (a *api) waitingSignIn(r *http.Request, body string) (handle watchword.Secret, waits bool, err error) {
 	if r.Header.Get("Authorization") != "" {
 		return "", false, nil
@@ -273,9 +275,9 @@ type codeBody struct {
 	Handle string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// A confirmedAnswer has recovery codes only if the account lacked them, and tokens if the factor completes a sign-in.
-// Its members are those of a sign-in, so that one function of a client reads both responses. An embedded struct would
-// print an empty user where no sign-in waits.
+// A confirmedAnswer has recovery codes only if the account lacked them, and tokens if the factor completes a
+// sign-in. Its members have the names of a sign-in, so that a client can read both responses with one function.
+// They are not an embedded struct, which would print an empty user if no sign-in waits.
 type confirmedAnswer struct {
 	Factor        factorBody         `json:"factor"`
 	RecoveryCodes []string           `json:"recoveryCodes,omitempty" nullable:"false"`
@@ -287,8 +289,8 @@ type confirmedAnswer struct {
 	DeviceToken   string             `json:"deviceToken,omitempty"`
 }
 
-// confirmTOTP does not rotate the session. Its next access token has the higher level. The first factor of a waiting
-// sign-in opens its session instead.
+// confirmTOTP adds the app. It does not rotate the session, whose next access token has the higher level. For a
+// waiting sign-in, it opens the session instead.
 func (a *api) confirmTOTP(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[codeBody](r)
 	if err != nil {
@@ -314,7 +316,7 @@ func (a *api) confirmTOTP(w http.ResponseWriter, r *http.Request) error {
 		Factor: newFactorBody(done.Factor), RecoveryCodes: revealed(done.Codes)})
 }
 
-// confirmRequired responds as a sign-in does, and shows the recovery codes, because no other response will. If this
+// confirmRequired responds like a sign-in, and shows the recovery codes, because no later response does. If this
 // response is lost, the factor and the session exist: the user signs in with the app and creates new codes.
 func (a *api) confirmRequired(w http.ResponseWriter, r *http.Request, given codeBody, handle watchword.Secret) error {
 	done, in, err := a.factors.ConfirmRequired(r.Context(), factors.RequiredRequest{
@@ -324,15 +326,16 @@ func (a *api) confirmRequired(w http.ResponseWriter, r *http.Request, given code
 	return a.firstFactor(w, r, http.StatusOK, given.Handle, completed{done, in, err})
 }
 
-// A completed enrolment has added the first factor and opened a session, unless it has an error.
+// completed is the result of the enrolment of a waiting sign-in: the first factor and the
+// session, or an error.
 type completed struct {
 	factors.Confirmation
 	in  *watchword.SignIn
 	err error
 }
 
-// firstFactor responds to the confirmation of the first factor of a waiting sign-in. Tokens return the way the handle
-// came.
+// firstFactor responds to the confirmation of the first factor of a waiting sign-in. The tokens are returned where
+// the handle was sent: in the body or in cookies.
 func (a *api) firstFactor(
 	w http.ResponseWriter, r *http.Request, status int, handle string, done completed,
 ) error {
@@ -349,7 +352,7 @@ func (a *api) firstFactor(
 	})
 }
 
-// revealed returns recovery codes as text, for the one response that shows them.
+// revealed converts recovery codes to text, for the only response that shows them.
 func revealed(codes []watchword.Secret) (texts []string) {
 	for _, code := range codes {
 		texts = append(texts, string(code))
@@ -357,7 +360,7 @@ func revealed(codes []watchword.Secret) (texts []string) {
 	return texts
 }
 
-// A factorNameBody is checked by package factors.
+// A factorNameBody has a new name, which package factors checks.
 type factorNameBody struct {
 	Name string `json:"name" doc:"1 to 100 characters, without control characters"`
 }
@@ -375,8 +378,8 @@ func (a *api) renameFactor(w http.ResponseWriter, r *http.Request, who watchword
 	return respond.JSON(w, http.StatusOK, messageBody{"The name is changed."})
 }
 
-// removeFactor makes the access token of the request outdated, so the client has to refresh
-// afterwards.
+// removeFactor deletes a factor. The access token of the request is outdated afterwards, so
+// the client has to refresh.
 func (a *api) removeFactor(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := a.factors.Remove(r.Context(), who, r.PathValue("id"), a.clients.of(w, r)); err != nil {
 		return err
@@ -384,14 +387,13 @@ func (a *api) removeFactor(w http.ResponseWriter, r *http.Request, who watchword
 	return respond.JSON(w, http.StatusOK, messageBody{"The factor is removed. Your other sessions have ended."})
 }
 
-// A codesAnswer shows each code for the only time: the store has hashes, so a lost list is replaced and never shown
-// again.
+// A codesAnswer is the only response with these codes. The store has only hashes, so a lost list must be replaced.
 type codesAnswer struct {
 	Codes []string `json:"codes" nullable:"false" doc:"Shown once. The old codes are invalid"`
 }
 
-// newRecoveryCodes needs a fresh session of both factors: a thief with the codes would have a way in that
-// stays. The old codes can't be shown again, because the store has only hashes.
+// newRecoveryCodes needs a session with a fresh proof of both factors, because the codes would give a
+// thief permanent access. The old codes can't be shown again, because the store has only hashes.
 func (a *api) newRecoveryCodes(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	codes, err := a.factors.NewRecoveryCodes(r.Context(), who, a.clients.of(w, r))
 	if err != nil {
@@ -401,8 +403,8 @@ func (a *api) newRecoveryCodes(w http.ResponseWriter, r *http.Request, who watch
 }
 
 // A stepUpBody has one proof. An account with a factor must use it, because a stolen session and the password
-// must not be enough for a step-up. The response says which level is missing, so that a front-end asks for a
-// code the next time.
+// must not be enough for a step-up. The error response contains the missing level, so that a front-end asks
+// for a code the next time.
 type stepUpBody struct {
 	TOTP         string          `json:"totp,omitempty"`
 	RecoveryCode string          `json:"recoveryCode,omitempty"`
@@ -417,16 +419,16 @@ type steppedUpAnswer struct {
 	ExpiresIn   int64  `json:"expiresIn" doc:"Seconds until the access token expires"`
 }
 
-// stepUp returns only an access token. Older ones of the session stay valid until they expire, and so does the
-// refresh token: a lost response to a step-up therefore does not sign the user out. The client asks again with
-// another code, because this one was used.
+// stepUp returns only an access token. Older access tokens of the session and the refresh token stay valid, so
+// a lost response to a step-up does not sign the user out. The client then repeats the step-up with another
+// code, because the first one was used.
 func (a *api) stepUp(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[stepUpBody](r)
 	if err != nil {
 		return err
 	}
-	// The engine decides which proof the account needs. A password of an account with a factor is
-	// refused there, and not here.
+	// The engine decides which proof the account needs. It also refuses the password of an
+	// account with a factor.
 	access, life, err := a.factors.StepUp(r.Context(), who, factors.StepUpRequest{
 		Proof: factors.Proof{TOTP: watchword.Secret(body.TOTP), RecoveryCode: watchword.Secret(body.RecoveryCode),
 			Passkey: body.Passkey},
@@ -439,11 +441,11 @@ func (a *api) stepUp(w http.ResponseWriter, r *http.Request, who watchword.Ident
 }
 
 // stepUpChallenge returns the parameters of WWW-Authenticate that RFC 9470 defines. max_age is in
-// seconds. A client that does not know the error shows the text and does not renew its token,
-// because the error is not invalid_token.
+// seconds. A client that does not know the error does not renew its token, because the error is
+// not invalid_token.
 func stepUpChallenge(s *watchword.StepUp) string {
 	challenge := `, error="insufficient_user_authentication"`
-	// A gateway may require only one of both.
+	// A gateway may require only the level or only the age.
 	if s.ACR != "" {
 		challenge += fmt.Sprintf(`, acr_values=%q`, s.ACR)
 	}
@@ -459,7 +461,7 @@ func enrolCodes() []watchword.Code {
 		watchword.CodeSessionEnded, watchword.CodeAmbiguousCredentials}
 }
 
-// factorRoutes returns the table of second factors. Without Options.Factors, it is empty.
+// factorRoutes returns the routes of second factors: none without Options.Factors.
 func (a *api) factorRoutes() []route {
 	if a.factors == nil {
 		return nil
@@ -471,8 +473,8 @@ func (a *api) factorRoutes() []route {
 	stepUp, gone := watchword.CodeStepUpRequired, watchword.CodeNotFound
 	late, unproven := watchword.CodeChallengeInvalid, watchword.CodeEmailNotVerified
 	invalid, tokens := []watchword.Code{watchword.CodeValidationFailed}, enrolCodes()
-	// The sign-in is public, because its handle is the credential. All other rows need a bearer token,
-	// and the engine checks in its transaction that the session is fresh enough.
+	// The route of the sign-in is public, because its handle is the credential. All other rows need a
+	// bearer token, and the engine checks in its transaction that the session is fresh enough.
 	return []route{
 		{"POST", pathAPI + "/login/factor", a.loginFactor, public, "Complete a sign-in with a second factor",
 			factorLoginBody{}, 200, signedInBody{}, join(invalid, nil, late, wrong, limit, unproven,

@@ -25,16 +25,17 @@ const (
 	streamWriteTimeout = 10 * time.Second
 )
 
-// feedAnswer is the response to a poll in the format of RFC 8936, section 2.3, and the
-// position of the next poll.
+// feedAnswer is the response to a poll: events in the format of RFC 8936, section 2.3,
+// and the position for the next poll.
 type feedAnswer struct {
 	SETs          map[string]string `json:"sets" nullable:"false" doc:"Security Event Tokens (RFC 8417) by their jti"`
 	MoreAvailable bool              `json:"moreAvailable" doc:"More events are available: poll again at once"`
 	Next          int64             `json:"next" doc:"The parameter after of the next poll"`
 }
 
-// revocations responds to a poll. The ETag covers the events, so that a poll without news is a
-// 304. Caches may keep the response for one second, which bounds the load of many readers.
+// revocations responds to a poll. The ETag covers the events, so that a poll without new
+// events gets a 304. Caches may keep the response for one second, which bounds the load of
+// many readers.
 func (a *api) revocations(w http.ResponseWriter, r *http.Request) error {
 	after, err := parseAfter(queryAfter(r))
 	if err != nil {
@@ -50,15 +51,15 @@ func (a *api) revocations(w http.ResponseWriter, r *http.Request) error {
 		answer.SETs[event.ID] = event.Token
 		fmt.Fprintln(tag, event.Token)
 	}
-	// A heartbeat tells that the list is complete up to its time. A reader that misses it for too
-	// long treats its state as stale. With more events to come, the list is not complete.
+	// A heartbeat means that the list is complete up to its time. A reader without a recent
+	// heartbeat treats its state as stale. If there are more events, the list is not complete.
 	if !page.More {
 		answer.SETs[page.Heartbeat.ID] = page.Heartbeat.Token
 		fmt.Fprintln(tag, page.Heartbeat.Token)
 	}
 	etag := `"` + hex.EncodeToString(tag.Sum(nil)[:8]) + `"`
-	// The headers are set before a 304 as well, because it updates the stored response (RFC 9111,
-	// section 4.3.4).
+	// A 304 has the headers, too, because it updates the stored response (RFC 9111, section
+	// 4.3.4).
 	w.Header().Set("Cache-Control", "public, max-age=1")
 	w.Header().Set("ETag", etag)
 	if matches(r.Header.Get("If-None-Match"), etag) {
@@ -69,8 +70,7 @@ func (a *api) revocations(w http.ResponseWriter, r *http.Request) error {
 }
 
 // queryAfter returns the parameter after. For a malformed query it returns text that parseAfter
-// rejects, because a reader must not silently start again at 0. That would give it every event
-// once more.
+// rejects. Otherwise a reader would silently restart at 0 and get every event again.
 func queryAfter(r *http.Request) string {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -79,9 +79,8 @@ func queryAfter(r *http.Request) string {
 	return values.Get("after")
 }
 
-// parseAfter parses the number of an event. An empty text is 0: all events that still matter. A
-// reader that starts without a position gets every event that can still affect a valid access
-// token.
+// parseAfter parses the number of an event. An empty text is 0. A reader that starts at 0 gets
+// every event that can still affect a valid access token.
 func parseAfter(text string) (int64, error) {
 	if text == "" {
 		return 0, nil
@@ -95,10 +94,10 @@ func parseAfter(text string) (int64, error) {
 
 // revocationStream sends events as they happen, as server-sent events (HTML, section 9.2). It
 // ends when the reader disconnects or is too slow, or when the server stops. The reader then
-// reconnects with Last-Event-ID. HEAD requests take no stream.
+// reconnects with Last-Event-ID. HEAD requests open no stream.
 func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
-	// Browsers send the header when they reconnect. It wins over the query, which still has the
-	// position of the first connection.
+	// Browsers send the header when they reconnect. It takes precedence over the query, which
+	// still has the position of the first connection.
 	from := r.Header.Get("Last-Event-ID")
 	if from == "" {
 		from = queryAfter(r)
@@ -107,7 +106,8 @@ func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// A HEAD request passes the same checks and gets the headers, but it must not hold a place.
+	// A HEAD request passes the same checks and gets the headers, but does not count as a
+	// stream.
 	var stream *openStream
 	if r.Method != http.MethodHead {
 		if stream = a.streams.open(networkOf(a.clients.of(w, r).Address)); stream == nil {
@@ -116,8 +116,8 @@ func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
 		}
 		defer a.streams.close(stream)
 	}
-	// The first read happens before the headers are sent: an unavailable store is a 503 and not an
-	// empty stream.
+	// The first read happens before the headers are sent, so that an unavailable store is a 503
+	// and not an empty stream.
 	page, err := a.engine.Revocations(r.Context(), after, streamPage)
 	if err != nil {
 		return err
@@ -134,8 +134,8 @@ func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
 
 // stream writes events until the stream ends. It removes the read deadline of the server and sets
 // a write deadline for each write, because the server's deadlines limit the whole request. A
-// reader that can't follow is cut off after streamWriteTimeout, so its goroutine and its place are
-// bounded.
+// reader that is too slow is disconnected after streamWriteTimeout, so that it does not hold a
+// goroutine and a stream forever.
 func (a *api) stream(w http.ResponseWriter, r *http.Request, stream *openStream, page watchword.FeedPage) {
 	conn := http.NewResponseController(w)
 	_ = conn.SetReadDeadline(time.Time{})
@@ -147,8 +147,8 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request, stream *openStream,
 		}
 		if !page.More {
 			lastHeartbeat = page.Heartbeat.ID
-			// Changed belongs to the same state of the feed as the page. An event between the read
-			// and the wait is not missed.
+			// Changed belongs to the same state of the feed as the page, so an event between the
+			// read and the wait is not missed.
 			if !a.streams.wait(r, stream, page.Changed) {
 				return
 			}

@@ -17,22 +17,21 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Forward authentication: a gateway sends a subrequest for each request that it receives,
-// to learn whether to pass it on, and for which user (docs/gateways.md: nginx, Caddy, Traefik,
-// Envoy).
+// Forward authentication: for each request, a gateway sends a subrequest to learn whether to
+// pass the request on, and who the user is (docs/gateways.md: nginx, Caddy, Traefik, Envoy).
 //
 //  1. The server checks the parameters, which come from the gateway's configuration. It rejects
 //     unknown ones, because a misspelt requirement would otherwise let everyone in.
 //  2. It verifies the access token and requires a live session, as for all of /api/auth. The
-//     refresh cookie does not count: with it, a page of another site could act through the
+//     refresh cookie does not count: otherwise a page of another site could act through the
 //     gateway, and each request would rotate the token.
 //  3. It compares the required roles with those of the account now, and the required level and age
-//     with the last proof of the session now. A token from before a step-up therefore passes.
+//     with the last proof of the session now. A token issued before a step-up therefore passes.
 //  4. It always sets all identity headers. The gateway copies them over headers that the client
 //     sent, and an empty header removes the client's value.
 //
 // Only the access token is trusted. Callers learn only about their own account, so everyone may
-// call this. The Host header may be that of the service behind the gateway. The body is not read.
+// call this route. The Host header may name the service behind the gateway. The body is not read.
 
 // The headers that identify the user. The values are printable ASCII.
 const (
@@ -47,8 +46,9 @@ func isForward(path string) bool {
 	return path == pathForward || strings.HasPrefix(path, pathForward+"/") || strings.HasPrefix(path, pathPrefix)
 }
 
-// forward handles subrequests whose path and query the gateway's configuration sets. The query
-// has the requirements. A browser that opens a page is redirected to login instead of 401.
+// forward handles subrequests with a path and a query from the gateway's configuration. The
+// query has the requirements. A browser that opens a page is redirected to login instead of
+// 401.
 func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
 	required, err := a.parseForward(r.URL.RawQuery)
 	if err != nil {
@@ -58,11 +58,11 @@ func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		err = factors.RequireProof(who.Session, required.acr, required.maxAge, a.engine.Inside().Now())
 	}
-	// A user who has to step up is signed in. The login page would send the browser back at once.
+	// A user who has to step up is signed in, so the login page would redirect back at once.
 	isSignedOut := statusOf(watchword.CodeOf(err)) == http.StatusUnauthorized &&
 		watchword.CodeOf(err) != watchword.CodeStepUpRequired
 	if required.login != "" && isSignedOut && isNavigation(r) {
-		// Usually fail logs a refusal, but a redirect does not reach it.
+		// A redirect does not call fail, which logs other refusals.
 		a.errors.logRefused(w, r, err)
 		w.Header().Set("Location", required.login)
 		w.WriteHeader(http.StatusFound)
@@ -86,17 +86,18 @@ func (a *api) forwardBelow(w http.ResponseWriter, r *http.Request) error {
 }
 
 // forwardMoved rejects all paths below /api/auth/forward/. A query there looks like a
-// requirement, but a handler that ignores it would let everyone in.
+// requirement; a handler that ignored it would let everyone in.
 func forwardMoved(_ http.ResponseWriter, r *http.Request) error {
 	r.Pattern = pathForward + "/"
 	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "Set the requirements in the query of " + pathForward +
 		", without a slash at the end. A gateway that appends the client's path uses the prefix " + pathPrefix + "."}
 }
 
-// identify sets the identity headers and responds with 200. The body is for people who try the
-// route by hand; gateways ignore it.
+// identify sets the identity headers and responds with 200. Gateways ignore the body, which is
+// for manual tests of the route.
 func identify(w http.ResponseWriter, who watchword.Identity) error {
-	// A service that grants rights by address must not trust an address that is not proven.
+	// The header is empty for an unverified address, because a service may grant rights by
+	// address.
 	email := ""
 	if who.User.Verified() {
 		email = string(who.User.Email)
@@ -109,8 +110,8 @@ func identify(w http.ResponseWriter, who watchword.Identity) error {
 	return respond.JSON(w, http.StatusOK, messageBody{"The request is authenticated."})
 }
 
-// A forwardRule holds the requirements of a gateway. It is built for each request, so a change of
-// the gateway's configuration takes effect at once.
+// A forwardRule holds the requirements of a gateway. It is parsed for each request, so a change
+// of the gateway's configuration takes effect at once.
 type forwardRule struct {
 	roles []string // the user must have all of them
 	login string   // redirect target for browsers instead of 401; empty: no redirect
@@ -130,7 +131,7 @@ func (a *api) parseForward(query string) (rule forwardRule, err error) {
 		switch name {
 		case "role":
 			rule.roles, err = given, checkRoles(given)
-		// With two targets, it would depend on the parser which one is used.
+		// With two targets, parsers would differ in which one they use.
 		case "login":
 			if len(given) != 1 || !a.origins.mayRedirectTo(given[0]) {
 				return rule, parameterInvalid(
@@ -162,7 +163,7 @@ func checkRoles(given []string) error {
 }
 
 // parseLevel rejects a level that no session can have: a misspelt one would lock everyone out. Two
-// levels would be ambiguous, because acr_values of OpenID Connect means "one of these".
+// levels are ambiguous, because acr_values of OpenID Connect means "one of these".
 func parseLevel(given []string) (string, error) {
 	if len(given) != 1 || !amr.IsLevel(given[0]) {
 		return "", parameterInvalid("The parameter acr is not one of aal1, aal2 and phr.")
@@ -191,18 +192,19 @@ func parameterInvalid(detail string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeParameterInvalid, Detail: detail}
 }
 
-// isNavigation reports whether a browser opens a page. A script must get the 401, because it
-// would mistake the login page for its response.
+// isNavigation reports whether the request opens a page in a browser. A script must get the
+// 401, because it would mistake the login page for its response.
 func isNavigation(r *http.Request) bool {
-	// X-Forwarded-Method is the client's method for gateways that always send GET. Older browsers
-	// send no Sec-Fetch-Mode; the Accept header decides for them.
+	// X-Forwarded-Method is the client's method, from gateways that always send GET. Older
+	// browsers send no Sec-Fetch-Mode; the Accept header decides for them.
 	return r.Method == http.MethodGet &&
 		cmp.Or(r.Header.Get("X-Forwarded-Method"), http.MethodGet) == http.MethodGet &&
 		cmp.Or(r.Header.Get("Sec-Fetch-Mode"), "navigate") == "navigate" &&
 		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// forwardCodes are the refusals of a gateway's configuration and requirements, for the table of routes.
+// forwardCodes returns the error codes for a gateway's configuration and requirements, for the table of
+// routes.
 func forwardCodes() []watchword.Code {
 	return join(nil, nil,
 		watchword.CodeParameterInvalid, watchword.CodeInsufficientScope, watchword.CodeStepUpRequired)

@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// External providers in the API. The way to a provider is a page of this server, because the browser
-// has to leave the front-end anyway (page_provider.go).
+// External providers in the API. A page of this server starts the sign-in, because the browser has
+// to leave the front-end anyway (page_provider.go).
 
 // A providersAnswer has the providers in the order of the configuration, for the buttons of a
 // front-end.
@@ -22,7 +22,7 @@ type providersAnswer struct {
 	Providers []providerAnswer `json:"providers" nullable:"false"`
 }
 
-// A providerAnswer describes a provider. kind is for the picture on a button.
+// A providerAnswer describes a provider. kind selects the icon of a button.
 type providerAnswer struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
@@ -30,11 +30,11 @@ type providerAnswer struct {
 	URL  string `json:"url" format:"uri" doc:"Open it in the browser, with return_to"`
 }
 
-// listProviders responds without a sign-in, because a sign-in page needs the list. It asks no provider:
-// the list is that of the configuration, so a provider that is down slows no page.
+// listProviders responds without a sign-in, because a sign-in page needs the list. The list comes from
+// the configuration, so a provider that is down does not slow the page.
 func (a *api) listProviders(w http.ResponseWriter, _ *http.Request) error {
 	answer := providersAnswer{Providers: []providerAnswer{}}
-	// The order of the settings is that of the buttons.
+	// The buttons have the order of the settings.
 	for _, info := range a.federation.Providers() {
 		answer.Providers = append(answer.Providers, providerAnswer{
 			info.ID, info.Name, string(info.Kind), a.origins.publicURL + pathSignInWith + info.ID})
@@ -47,8 +47,8 @@ type identitiesAnswer struct {
 	Identities []identityAnswer `json:"identities" nullable:"false"`
 }
 
-// An identityAnswer describes an account at a provider. The address is that of the last use, and may
-// differ from the address of the account here.
+// An identityAnswer describes an account at a provider. Its address was updated at the last use, and
+// may differ from the address of the account here.
 type identityAnswer struct {
 	ID         string     `json:"id" format:"uuid"`
 	Provider   string     `json:"provider" doc:"Its id in /providers"`
@@ -67,8 +67,8 @@ func (a *api) listIdentities(w http.ResponseWriter, r *http.Request, who watchwo
 	return respond.JSON(w, http.StatusOK, identitiesAnswer{all})
 }
 
-// identitiesOf returns no identity on a server without providers. It does not show the subject: it is a
-// number of the provider, and users know their address there.
+// identitiesOf returns an empty list on a server without providers. It omits the subject, an id of the
+// provider that users don't know; they recognize the address.
 func (a *api) identitiesOf(ctx context.Context, id watchword.UserID) ([]identityAnswer, error) {
 	rows := []identityAnswer{}
 	if a.federation == nil {
@@ -77,7 +77,7 @@ func (a *api) identitiesOf(ctx context.Context, id watchword.UserID) ([]identity
 	all, err := a.federation.List(ctx, id)
 	for _, one := range all {
 		row := identityAnswer{ID: one.ID, Provider: one.Provider, Email: one.Email, LinkedAt: one.LinkedAt}
-		// An identity that was only linked has no last use.
+		// An identity that was linked but never used has no last use.
 		if !one.LastUsedAt.IsZero() {
 			row.LastUsedAt = &one.LastUsedAt
 		}
@@ -86,25 +86,26 @@ func (a *api) identitiesOf(ctx context.Context, id watchword.UserID) ([]identity
 	return rows, err
 }
 
-// A linkBody is optional. Without it, the browser comes back to the account page.
+// A linkBody is optional. Without it, the browser returns to the account page.
 type linkBody struct {
 	ReturnTo string `json:"returnTo,omitempty" doc:"A page on the public URL or on an allowed origin"`
 }
 
-// A startedAnswer has the page of the provider. The front-end opens it in the same browser: the state is
-// in a cookie.
+// A startedAnswer has the URL of the provider's page. The front-end must open it in the same browser,
+// because the cookie of the attempt is there.
 type startedAnswer struct {
 	URL string `json:"url" format:"uri"`
 }
 
-// startLink begins a link. The front-end sends it with credentials, so that the browser stores the
-// cookie of the attempt.
+// startLink begins a link. The front-end must send the request with credentials, so that the
+// browser stores the cookie of the attempt.
 func (a *api) startLink(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.OptionalBody[linkBody](r)
 	if err != nil {
 		return err
 	}
-	// A page ignores a forged target. A program gets an error, so that its author sees the mistake.
+	// Pages ignore a forged target. The API returns an error, so that the author of a client sees
+	// the mistake.
 	if body.ReturnTo != "" && (len(body.ReturnTo) > maxReturnTo || !a.origins.mayRedirectTo(body.ReturnTo)) {
 		return unacceptable("returnTo", watchword.FieldInvalid, "Name a page on the public URL or on an allowed origin.")
 	}
@@ -120,8 +121,9 @@ func (a *api) startLink(w http.ResponseWriter, r *http.Request, who watchword.Id
 	return respond.JSON(w, http.StatusOK, startedAnswer{started.URL})
 }
 
-// unlink disconnects a provider. The engine refuses the last way to sign in. Other sessions continue,
-// also those that the provider opened: they belong to the account, and its owner can end them.
+// unlink disconnects a provider. The engine refuses to remove the last way to sign in. Other sessions
+// continue, even those that began at the provider: they belong to the account, and its owner can end
+// them.
 func (a *api) unlink(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := a.federation.Unlink(r.Context(), who, r.PathValue("id"), a.clients.of(w, r)); err != nil {
 		return err
@@ -129,7 +131,7 @@ func (a *api) unlink(w http.ResponseWriter, r *http.Request, who watchword.Ident
 	return respond.JSON(w, http.StatusOK, messageBody{"The account is disconnected."})
 }
 
-// The refusals of a provider have two readers: users see that it failed, and operators see why.
+// If a provider fails, users see only that it failed, and operators find the cause in the log.
 
 // withoutCause logs why a provider failed, and returns the refusal that clients see.
 func (e edge) withoutCause(w http.ResponseWriter, err error) error {
@@ -142,15 +144,15 @@ func (e edge) withoutCause(w http.ResponseWriter, err error) error {
 	return err
 }
 
-// finishLink connects the identity of a sign-in that was stopped before (LINK_REQUIRED) to the account
-// that this browser has just signed in to. A failure does not end the sign-in: the user can connect
-// the provider again.
+// finishLink connects the identity of an earlier, stopped sign-in (LINK_REQUIRED) to the account that
+// this browser has just signed in to. A failure does not end the sign-in: the user can connect the
+// provider again.
 func (e edge) finishLink(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	if len(e.cookies.link.Values(r)) == 0 {
 		return
 	}
-	// The cookie is for one sign-in. If it occurs twice, another host set one of them, and neither
-	// is used.
+	// The cookie is for one sign-in. If it occurs twice, another host set one of the two, so the
+	// server ignores both.
 	e.cookies.link.Clear(w)
 	handle := watchword.Secret(e.cookies.link.Presented(r).Value(r))
 	if _, err := e.federation.FinishLink(r.Context(), handle, in, e.clients.of(w, r)); err != nil {
@@ -158,12 +160,12 @@ func (e edge) finishLink(w http.ResponseWriter, r *http.Request, in *watchword.S
 	}
 }
 
-// identityRoutes returns the table of external providers. Without Options.Federation, it is empty.
+// identityRoutes returns the routes of external providers: none without Options.Federation.
 func (a *api) identityRoutes() []route {
 	if a.federation == nil {
 		return nil
 	}
-	// The list is public: everybody sees the buttons on the sign-in page.
+	// The list is public, because the sign-in page shows it anyway.
 	return []route{
 		{"GET", pathAPI + "/providers", a.listProviders, public, "List the providers for a sign-in with others",
 			nil, 200, providersAnswer{}, nil},

@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
-// An inviteBody has the token in the body, as a tokenBody. The name is optional, because the
-// operator may have chosen one.
+// An inviteBody has the token in the body, like a tokenBody. The name is optional, because
+// the operator may have set one.
 type inviteBody struct {
 	Token    string `json:"token" doc:"From the link in the mail"`
 	Password string `json:"password"`

@@ -13,34 +13,33 @@ import (
 
 // Passkeys: creation, the sign-in with a passkey alone, and the options of a step-up.
 //
-// The handlers pass the JSON of the browser on as it is. Package factors verifies it. The options
-// of a passwordless sign-in are the same for each visitor, but for the challenge. They therefore do
-// not reveal whether an account exists or has a passkey.
+// The handlers pass the JSON of the browser on as it is. Package factors verifies it. Except for
+// the challenge, the options of a passwordless sign-in are the same for each visitor. They
+// therefore do not reveal whether an account exists or has a passkey.
 
-// A ceremonyAnswer has the options as the engine wrote them. A client passes them on without a look
-// inside. It is for PublicKeyCredential.parseCreationOptionsFromJSON, or
-// parseRequestOptionsFromJSON.
+// A ceremonyAnswer has the options as the engine wrote them. A client passes them unchanged to
+// PublicKeyCredential.parseCreationOptionsFromJSON or parseRequestOptionsFromJSON.
 type ceremonyAnswer struct {
 	Ceremony  string          `json:"ceremony,omitempty" doc:"Send it back with the credential"`
 	PublicKey json.RawMessage `json:"publicKey" doc:"The options, as WebAuthn Level 3 writes them in JSON"`
 	Mediation string          `json:"mediation,omitempty" doc:"conditional: the browser may create it without a dialog"`
 }
 
-// newCeremonyAnswer leaves out the members that a ceremony does not have.
+// newCeremonyAnswer omits the members that a ceremony does not have.
 func newCeremonyAnswer(c factors.Ceremony) ceremonyAnswer {
 	return ceremonyAnswer{string(c.ID), c.Options, c.Mediation}
 }
 
-// A beginPasskeyBody may be empty. A sign-in that waits for its first factor has a handle and is no
-// upgrade: its user has to answer a dialog.
+// A beginPasskeyBody may be empty. A sign-in that waits for its first factor sends its handle. It
+// can't be an upgrade, because its user has to answer a dialog.
 type beginPasskeyBody struct {
 	Upgrade bool   `json:"upgrade,omitempty" doc:"Create it without a dialog, after a sign-in with a password"`
 	Handle  string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// beginPasskey marks an upgrade in the sealed ceremony. The later response can't set the mark, so
-// a client can't switch the check of user presence off. A request without an access token continues
-// a sign-in that waits for its first factor.
+// beginPasskey marks an upgrade in the sealed ceremony. The later response can't set the mark, so a
+// client can't disable the check of user presence. A request without an access token continues a
+// sign-in that waits for its first factor.
 func (a *api) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[beginPasskeyBody](r)
 	if err != nil {
@@ -67,7 +66,7 @@ func (a *api) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 }
 
 // A newPasskeyBody has the response of navigator.credentials.create. The credential stays raw JSON,
-// because the signature covers bytes inside it that a decoder must not change.
+// because the signature covers bytes of it that a decoder could change.
 type newPasskeyBody struct {
 	Ceremony   string          `json:"ceremony"`
 	Credential json.RawMessage `json:"credential" doc:"RegistrationResponseJSON"`
@@ -75,8 +74,8 @@ type newPasskeyBody struct {
 	Handle     string          `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// addPasskey needs no fresh session: the session was fresh when the ceremony began, and a user may
-// search for a security key for minutes. The first factor of a waiting sign-in opens its session.
+// addPasskey needs no fresh session: the session was fresh when the ceremony began, and finding a
+// security key can take minutes. For a waiting sign-in, the passkey also opens the session.
 func (a *api) addPasskey(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[newPasskeyBody](r)
 	if err != nil {
@@ -107,11 +106,11 @@ func (a *api) addPasskey(w http.ResponseWriter, r *http.Request) error {
 		Factor: newFactorBody(done.Factor), RecoveryCodes: revealed(done.Codes)})
 }
 
-// passkeyOptions needs no token, because the visitor is not known yet. It writes no row but the counter
-// of the client: pages call it at each view, for the suggestions of the browser.
+// passkeyOptions needs no token, because the visitor is not known yet. It writes only the rate-limit
+// counter of the client, because pages call it at each view, for the suggestions of the browser.
 func (a *api) passkeyOptions(w http.ResponseWriter, r *http.Request) error {
-	// The ceremony is sealed and sent to the client. Rows for visitors who never sign in would be a
-	// way to fill the store.
+	// The ceremony is sealed and sent to the client. If it were a row, visitors who never sign in
+	// could fill the store.
 	begun, err := a.factors.PasskeyOptions(r.Context(), a.clients.of(w, r))
 	if err != nil {
 		return err
@@ -119,8 +118,8 @@ func (a *api) passkeyOptions(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusOK, newCeremonyAnswer(begun))
 }
 
-// A passkeyLoginBody has the response of navigator.credentials.get. There is no member for an address:
-// the passkey names its account.
+// A passkeyLoginBody has the response of navigator.credentials.get. It has no address, because the
+// passkey identifies the account.
 type passkeyLoginBody struct {
 	Ceremony   string          `json:"ceremony"`
 	Credential json.RawMessage `json:"credential" doc:"AuthenticationResponseJSON"`
@@ -131,8 +130,9 @@ type passkeyLoginBody struct {
 // fieldUnknown is the code of the field "credential" if no account has the passkey.
 const fieldUnknown = "UNKNOWN"
 
-// passkeyLogin responds as login. INVALID_CREDENTIALS names the field "credential" only if no account has the
-// passkey. A client then lets the browser forget it. The ids of passkeys are random, so this reveals no account.
+// passkeyLogin responds like login. INVALID_CREDENTIALS names the field "credential" only if no account has the
+// passkey. A client then tells the browser to forget the passkey. The ids of passkeys are random, so the
+// response reveals no account.
 func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[passkeyLoginBody](r)
 	if err != nil {
@@ -147,9 +147,10 @@ func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
 		Persistent: body.Remember == nil || *body.Remember, Client: a.clients.of(w, r),
 		Replaces: a.cookies.replaced(r, body.Delivery),
 	})
-	// An account with a second factor needs no further step: a verified passkey proves two things, and
-	// the engine refuses one that was not verified.
-	// A copy, because the engine's error may be logged or compared elsewhere.
+	// An account with a second factor needs no further step: a passkey with user verification counts
+	// as two factors, and the engine refuses others.
+	//
+	// The error is copied, because the engine's error may be logged or compared elsewhere.
 	var refusal *watchword.Error
 	if errors.Is(err, factors.ErrPasskeyUnknown) && errors.As(err, &refusal) {
 		unknown := *refusal
@@ -163,7 +164,7 @@ func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
 }
 
 // stepUpOptions responds with 404 to an account without a passkey. A client then asks for a code.
-// It has no ceremony member: the challenge in the credential names its ceremony.
+// The response has no member ceremony, because the challenge in the credential identifies it.
 func (a *api) stepUpOptions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	// The ceremony is a row in the store and works once. Otherwise a signature could be sent again,
 	// because many passkeys have no counter.
@@ -197,14 +198,15 @@ type signalBody struct {
 
 // newSignalBody returns nil while passkeys are off.
 func newSignalBody(s *factors.Signal) *signalBody {
-	// The list is [] and never null: the browser then forgets all passkeys of the account.
+	// An empty list must be [] and not null, so that the browser forgets all passkeys of the
+	// account.
 	if s == nil {
 		return nil
 	}
 	return &signalBody{s.RPID, s.UserHandle, append([]string{}, s.Credentials...)}
 }
 
-// passkeyRoutes returns the table of passkeys. It is empty while they are off. Passkeys that exist
+// passkeyRoutes returns the routes of passkeys: none while passkeys are off. Existing passkeys
 // then stay in the list of an account, and their owner can still remove them.
 func (a *api) passkeyRoutes() []route {
 	if a.factors == nil || !a.factors.Passkeys() {

@@ -8,26 +8,26 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Forgotten, reset and changed passwords. A reset needs only the token of a mail, because its user
-// may be signed in nowhere. A change needs the current password and ends the other sessions.
+// Forgotten, reset and changed passwords. A reset needs only the token from a mail, because the
+// user may have no session. A change needs the current password and ends the other sessions.
 // Requests for mails respond the same way for all addresses.
 
-// An emailBody has an address and no proof of it. Every response to it is the same for all
-// addresses.
+// An emailBody has an address without a proof of ownership. Every response to it is the
+// same for all addresses.
 type emailBody struct {
 	Email string `json:"email" format:"email"`
 }
 
-// A resetBody has a delivery, although a reset returns no refresh token. It decides where the
-// device token goes.
+// A resetBody has a delivery, although a reset returns no refresh token. The delivery decides
+// where the device token goes.
 type resetBody struct {
 	Token    string `json:"token" doc:"From the link in the mail"`
 	Password string `json:"password"`
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"body: set no cookie. Default: cookie"`
 }
 
-// A resetAnswer makes the next login from this device count as known, so that an attack on the
-// account can't lock its owner out.
+// A resetAnswer has a device token, which makes this device known at the next login. An attack
+// on the account then can't lock its owner out.
 type resetAnswer struct {
 	Message     string `json:"message"`
 	DeviceToken string `json:"deviceToken" doc:"Identifies a known device in the next login. It grants no access"`
@@ -44,7 +44,7 @@ type changePasswordBody struct {
 var mailOnItsWay = messageBody{"If there is an account with this address, we emailed a link to it."}
 
 // forgotPassword sends a link to choose a new password, if the account exists. The engine writes
-// the mail to the outbox. A slow mail server doesn't delay the response.
+// the mail to the outbox, so a slow mail server doesn't delay the response.
 func (a *api) forgotPassword(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[emailBody](r)
 	if err != nil {
@@ -57,13 +57,14 @@ func (a *api) forgotPassword(w http.ResponseWriter, r *http.Request) error {
 }
 
 // resetPassword sets a new password with the token from a mail. It does not sign in: the user
-// proves the new password at the next login.
+// enters the new password at the next login.
 func (a *api) resetPassword(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[resetBody](r)
 	if err != nil {
 		return err
 	}
-	// This comes before the engine consumes the token, which works only once.
+	// The delivery is checked first, because the engine consumes the token, which works only
+	// once.
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}

@@ -11,12 +11,12 @@ import (
 )
 
 // Sign-up, sign-in, refresh, sign-out, and the list of sessions. The rules are in the engine
-// (signup.go, login.go, refresh.go, logout.go). These handlers decide only where tokens travel: a
-// browser gets the refresh token in a cookie that scripts can't read, and other clients ask for it
+// (signup.go, login.go, refresh.go, logout.go). These handlers decide only how tokens are sent: a
+// browser gets the refresh token in a cookie that scripts can't read, and other clients request it
 // in the body (`delivery`). The access token is always in the body.
 
 // A registerBody has the fields of a sign-up. Unknown members are an error in every body, so that
-// a misspelt name is not ignored. Forms of the tutorials repeat the password, and they call
+// a misspelt name is not ignored. The forms of tutorials repeat the password and name the member
 // remember rememberMe.
 type registerBody struct {
 	Email    string `json:"email" format:"email"`
@@ -44,13 +44,13 @@ type loginBody struct {
 	RememberMe      *bool   `json:"rememberMe,omitempty" doc:"Another name of remember. Send one of them"`
 }
 
-// A refreshBody is optional: browsers send the token in the cookie. The engine never sees which of
-// the two ways the client used.
+// A refreshBody is optional: browsers send the token in the cookie. The engine does not know
+// whether the token was in the cookie or in the body.
 type refreshBody struct {
 	RefreshToken string `json:"refreshToken,omitempty" doc:"For clients that received it in a body"`
 }
 
-// A logoutAllBody is optional. Without it, this session ends too.
+// A logoutAllBody is optional. Without it, the caller's session ends too.
 type logoutAllBody struct {
 	KeepCurrent bool `json:"keepCurrent,omitempty" doc:"Do not end this session"`
 }
@@ -65,7 +65,8 @@ type signedInBody struct {
 	DeviceToken  string            `json:"deviceToken,omitempty" doc:"Only with delivery: body. Send it with the next login"`
 }
 
-// A logoutAllAnswer has the number, so that a front-end can say that this was the only session.
+// A logoutAllAnswer has the number of ended sessions, so that a front-end can say that this
+// was the only session.
 type logoutAllAnswer struct {
 	Message string `json:"message"`
 	Ended   int    `json:"ended" doc:"Number of sessions that ended"`
@@ -89,9 +90,9 @@ type sessionBody struct {
 }
 
 // signIn responds with tokens. The refresh token goes into the cookie, or with delivery body
-// into the body. A sign-in by cookie replaces the session that the pages show.
+// into the body. With a cookie, the sign-in also replaces the session of the pages.
 //
-// With delivery body, it sets no cookie at all. Otherwise a native client that shares a cookie jar
+// With delivery body, signIn sets no cookie. Otherwise a native client that shares a cookie jar
 // with a web view would sign the web view in.
 func (a *api) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn, delivery string) error {
 	return respond.JSON(w, status, a.signInBody(w, r, in, delivery))
@@ -119,8 +120,8 @@ func (a *api) signInBody(w http.ResponseWriter, r *http.Request, in *watchword.S
 	return body
 }
 
-// checkDelivery rejects unknown values, because a typing error would put the token where the
-// client does not look for it.
+// checkDelivery rejects unknown values, because a misspelt delivery would put the token
+// where the client does not look for it.
 func checkDelivery(delivery string) error {
 	if delivery == "" || delivery == "cookie" || delivery == deliveryBody {
 		return nil
@@ -147,8 +148,8 @@ func isPersistent(remember, rememberMe *bool) (bool, error) {
 }
 
 // register creates an account. It signs in, unless signup=verified: then it responds with 202, the
-// same for new and existing addresses. The response time does not differ either: the engine hashes
-// the password in both cases.
+// same for new and existing addresses. The response time is the same, too, because the engine
+// hashes the password in both cases.
 func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[registerBody](r)
 	if err != nil {
@@ -196,7 +197,8 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// A token in the body wins over the cookie, because the client sent it on purpose.
+	// A token in the body takes precedence over the cookie, because the client sent it on
+	// purpose.
 	client := a.clients.of(w, r)
 	if body.DeviceToken != "" {
 		client.DeviceToken = watchword.Secret(body.DeviceToken)
@@ -212,12 +214,12 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
-// refresh returns the new refresh token in the same way in which the old one came. A client that
-// repeats a refresh after a lost response gets the same successor (docs/rotation.md). It need not
-// remember that it has tried before.
+// refresh returns the new refresh token in the same place as the old one, cookie or body. A
+// client that repeats a refresh after a lost response gets the same successor (docs/rotation.md).
+// The client need not remember that it is a retry.
 //
-// With ?optional=true, a request without a token gets 204: a page asks whether a visitor is signed
-// in, and browsers print a 401 as an error.
+// With ?optional=true, a request without a token gets 204. A page can thus check whether a visitor
+// is signed in, without the error that browsers print for a 401.
 func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[refreshBody](r)
 	if err != nil {
@@ -244,7 +246,7 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, in, deliveryBody)
 }
 
-// logout also succeeds if the tokens are invalid or missing, and clears the cookies. A client that
+// logout succeeds even if the tokens are invalid or missing, and clears the cookies. A client that
 // signs out must not be left with an error that it can't resolve.
 func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[refreshBody](r)
@@ -270,8 +272,8 @@ func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusOK, messageBody{"You are signed out."})
 }
 
-// logoutAll ends all sessions, or with keepCurrent all others. The cookies are kept only in the
-// second case. Other devices notice at their next request, because each request checks that its
+// logoutAll ends all sessions, or with keepCurrent all others. The cookies are kept only with
+// keepCurrent. Other devices notice at their next request, because each request checks that its
 // session is live.
 func (a *api) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.OptionalBody[logoutAllBody](r)
@@ -315,7 +317,7 @@ func (a *api) sessions(w http.ResponseWriter, r *http.Request, who watchword.Ide
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// endSession ends one session of the caller. Sessions of other users are not found.
+// endSession ends one session of the caller. A session of another user is 404.
 func (a *api) endSession(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	id := watchword.SessionID(r.PathValue("id"))
 	if err := a.engine.EndSession(r.Context(), who, id, a.clients.of(w, r)); err != nil {

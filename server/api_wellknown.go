@@ -33,16 +33,16 @@ type metadataAnswer struct {
 	RevocationStream       string   `json:"revocation_stream_endpoint" doc:"The revocation feed, as server-sent events"`
 }
 
-// A healthAnswer does not give the cause. The public listener must not reveal how the store
-// fails.
+// A healthAnswer does not contain the cause. The public listener must not reveal how the
+// store fails.
 type healthAnswer struct {
 	Status string `json:"status"`
 }
 
 // jwks responds with the public keys. Services may cache them for watchword.JWKSMaxAge. The engine
-// publishes a new key for longer than that before it signs. Retired keys stay in the document until
-// the last token that they signed has expired. A service therefore needs no key in its
-// configuration.
+// publishes a new key for longer than that before it signs with the key. Retired keys stay in the
+// document until the last token that they signed has expired. A service therefore needs no key in
+// its configuration.
 func (a *api) jwks(w http.ResponseWriter, r *http.Request) error {
 	document := a.engine.JWKS()
 	sum := sha256.Sum256(document)
@@ -68,9 +68,9 @@ func matches(header, tag string) bool {
 	return false
 }
 
-// issuerMetadata responds in the same way at both well-known paths. Some libraries look for RFC 8414 and
-// others for OpenID Connect. Both documents have the same members. They change only with a
-// release, so an hour in caches is short enough.
+// issuerMetadata serves the same document at both well-known paths, because some libraries look for RFC
+// 8414 and others for OpenID Connect. The document changes only with a release, so an hour in caches is
+// short enough.
 func (a *api) issuerMetadata(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=3600")
 	return respond.JSON(w, http.StatusOK, metadataAnswer{
@@ -91,8 +91,8 @@ func (a *api) health(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // ready reports whether the server should receive traffic: the store accepts writes, and the
-// server is not stopping. It asks the store for a write, and not only for a read. A database that
-// became a standby still answers reads, and every sign-in and refresh on it would fail.
+// server is not stopping. It tests a write, because a database that became a standby still
+// answers reads, while every sign-in and refresh would fail.
 func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	if a.draining() {

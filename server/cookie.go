@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// Browsers keep the refresh token in a cookie that scripts can't read. A token that came in
-// a cookie is returned in a cookie, and one that came in a body is returned in a body.
+// Browsers keep the refresh token in a cookie that scripts can't read. A token from a
+// cookie is replaced in the cookie, and a token from a body is replaced in the body.
 // Otherwise a script could read the token by moving it from the cookie to the body.
 
 // deliveryBody is the value of `delivery` that requests the refresh token in the body.
@@ -21,39 +21,40 @@ const deliveryBody = "body"
 type cookies struct {
 	refresh tokencookie.Pair
 	// page holds the access token of the session for pages, which saves a rotation on each
-	// click. It is always SameSite=Strict and valid for one host. The API never reads it.
+	// click. The cookie is always SameSite=Strict and valid for one host. The API never
+	// reads it.
 	page tokencookie.Cookie
 	// notice holds the message that a redirect shows on the next page, such as "why.reused".
-	// Only this server can set it. A link from elsewhere can't raise a false alarm.
+	// Only this server can set it, so a link from elsewhere can't raise a false alarm.
 	notice tokencookie.Cookie
 	// device identifies a browser that has signed in before. It is not a credential, so a
-	// request with it alone need not have an Origin.
+	// request with only this cookie needs no Origin.
 	device tokencookie.Pair
 	// step holds the handle of an unfinished sign-in. It is useless without a second factor. It is a credential
 	// for csrf, because another site could otherwise add its own factor to a waiting sign-in.
 	step tokencookie.Cookie
 	// attempt holds a sealed sign-in attempt at a provider. Its full name ends with a part of the state
-	// (attemptCookie). It is Lax, because the provider is another site.
+	// (attemptCookie). It is SameSite=Lax, because the browser returns from the provider, another site.
 	attempt tokencookie.Cookie
 	// link holds the handle of an identity that waits for a sign-in, on a page or in a front-end. It has the attributes
 	// of the refresh cookie, so each request that can sign in can complete the link.
 	link tokencookie.Pair
 	// onSignIn is called with the cookies of each new session.
 	onSignIn func(http.ResponseWriter, *http.Request, *watchword.SignIn)
-	// remembered lets a browser skip the second factor. It is always SameSite=Strict. The dialects never read it,
-	// so they open no session of an account with a factor.
+	// remembered lets a browser skip the second factor. It is always SameSite=Strict. Dialects ignore it, so they
+	// never sign in to an account with a factor.
 	remembered tokencookie.Cookie
 
 	dialects []string // names of the dialects' session cookies
 }
 
-// The prefix __Host- makes the browser check Secure, Path and Domain (RFC 6265bis). A subdomain
-// then can't set a cookie with the name. Browsers accept the prefix only from https, so a
-// development server on http omits it.
+// newCookies returns the cookies of a listener. The prefix __Host- makes the browser check
+// Secure, Path and Domain (RFC 6265bis), so a subdomain can't set a cookie with such a name.
+// Browsers accept the prefix only from https, so a development server on http omits it.
 //
-// The cookies of the admin listener have a box and names of their own. Browsers send cookies to every
-// port of a host, so the two listeners of one host see each other's cookies. The box seals the
-// values, so that a token of one listener can't be used at the other.
+// The cookies of the admin listener have separate names and a box. Browsers send cookies to every
+// port of a host, so two listeners on one host see each other's cookies. The box seals the values, so
+// that a token of one listener can't be used at the other.
 func newCookies(o Options, https bool, d dialects, box tokencookie.Box) *cookies {
 	prefix := "watchword-"
 	if box != nil {
@@ -85,9 +86,9 @@ func newCookies(o Options, https bool, d dialects, box tokencookie.Box) *cookies
 	return c
 }
 
-// refreshToken returns the refresh token of a request, and whether it came in the cookie.
-// An empty cookie still counts as a cookie. It rejects a request with two tokens. A usual and
-// a partitioned cookie are not two: the request uses one of them (tokencookie.Pair).
+// refreshToken returns the refresh token of a request, and whether it was in the cookie, even
+// an empty one. It rejects a request with two tokens. A normal and a partitioned cookie do
+// not count as two, because the request uses only one of them (tokencookie.Pair).
 func (c *cookies) refreshToken(r *http.Request, body string) (token watchword.Secret, byCookie bool, err error) {
 	used := c.refresh.Presented(r)
 	_, err = apirequest.CookieToken(r, used.Name)
@@ -105,8 +106,8 @@ func (c *cookies) refreshToken(r *http.Request, body string) (token watchword.Se
 	return watchword.Secret(body), false, nil
 }
 
-// endOthers ends the sessions of the refresh cookie that the request does not use. Each way to
-// sign out calls it: the other cookie would otherwise sign the user in again.
+// endOthers ends the sessions of the refresh cookie that the request does not use. Every
+// sign-out calls it, because that cookie would otherwise sign the user in again.
 func (c *cookies) endOthers(e *watchword.Engine, r *http.Request, by watchword.Client) error {
 	for _, token := range c.refresh.Unused(r) {
 		if err := e.Logout(r.Context(), watchword.Secret(token), "", by); err != nil {
@@ -116,8 +117,8 @@ func (c *cookies) endOthers(e *watchword.Engine, r *http.Request, by watchword.C
 	return nil
 }
 
-// setSignIn sets the cookies of a new session. The life of the refresh cookie is the session's, so
-// a browser does not send tokens that can't work any more.
+// setSignIn sets the cookies of a new session. The refresh cookie expires with the session, so
+// that browsers do not send expired tokens.
 func (c *cookies) setSignIn(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	c.refresh.SignIn(w, r, string(in.RefreshToken), in.RefreshLife())
 	c.rememberDevice(w, r, in.DeviceToken)
@@ -132,9 +133,10 @@ func (c *cookies) setRotated(w http.ResponseWriter, r *http.Request, in *watchwo
 	c.refresh.Rotate(w, r, string(in.RefreshToken), in.RefreshLife())
 }
 
-// setPage sets the page cookie. It ends with the browser unless the session is persistent. With
-// SameSite=None there is no page cookie: a sign-in from another site changes the refresh cookie
-// but can't change this Strict cookie, and the two would belong to different users.
+// setPage sets the page cookie. The browser deletes the cookie on exit, unless the session is
+// persistent. With SameSite=None there is no page cookie: a sign-in from another site changes
+// the refresh cookie but can't change this Strict cookie, and the two would belong to different
+// users.
 func (c *cookies) setPage(w http.ResponseWriter, in *watchword.SignIn) {
 	if c.refresh.Usual.SameSite == http.SameSiteNoneMode {
 		return
@@ -164,9 +166,8 @@ func (c *cookies) rememberDevice(w http.ResponseWriter, r *http.Request, token w
 	c.device.Renew(w, r, string(token), tokencookie.KnownDeviceLife)
 }
 
-// replaced returns the refresh token that a sign-in replaces in the browser, or "". It is the
-// token that a request of the same kind would present. The engine ends its session, because no
-// client holds the token any more.
+// replaced returns the refresh token that a sign-in replaces in the browser, or "". The engine
+// ends the session of that token, because no client holds the token any more.
 func (c *cookies) replaced(r *http.Request, delivery string) watchword.Secret {
 	if delivery == deliveryBody {
 		return ""
@@ -176,7 +177,7 @@ func (c *cookies) replaced(r *http.Request, delivery string) watchword.Secret {
 
 // presented returns all tokens of a request that can identify a session: the bearer token, the
 // refresh cookies and the dialects' cookies. It skips a cookie that occurs twice. The engine
-// decides which token is valid. A verification link uses them: the link counts if any of the
+// decides which token is valid. Verification links use it: a link is accepted if any of the
 // tokens belongs to a live session of the account.
 func (c *cookies) presented(r *http.Request) (tokens []watchword.Secret) {
 	if bearer, err := apirequest.BearerToken(r); err == nil && bearer != "" {
@@ -190,7 +191,7 @@ func (c *cookies) presented(r *http.Request) (tokens []watchword.Secret) {
 	return tokens
 }
 
-// presentedToPage is presented, and the page cookie.
+// presentedToPage returns the tokens of presented and the page cookie.
 func (c *cookies) presentedToPage(r *http.Request) []watchword.Secret {
 	tokens := c.presented(r)
 	if values := c.page.Values(r); len(values) == 1 {
@@ -201,7 +202,7 @@ func (c *cookies) presentedToPage(r *http.Request) []watchword.Secret {
 
 // hasCredentials reports whether a request has a cookie that identifies a user or continues a sign-in.
 // Browsers attach cookies by themselves, so such a request may be forged by another site. The value doesn't
-// matter. An invalid cookie may come from a sign-in that this process can't verify at the moment.
+// matter, because this process may be unable to verify a valid cookie at the moment.
 func (c *cookies) hasCredentials(r *http.Request) bool {
 	names := slices.Concat(c.refresh.Names(), c.link.Names(), []string{c.page.Name, c.step.Name, c.remembered.Name})
 	return slices.ContainsFunc(r.Cookies(), func(cookie *http.Cookie) bool {

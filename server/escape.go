@@ -4,9 +4,9 @@ import (
 	"bytes"
 )
 
-// net/http itself responds to a path such as "/a/%ZZ", with plain text, and closes the
-// connection. Front-ends expect JSON, and people expect a page. Therefore a watched connection
-// escapes the stray percent sign before net/http reads it, and marks the request. The middleware
+// net/http itself rejects a path such as "/a/%ZZ", with plain text, and closes the connection.
+// Front-ends expect JSON, and people expect a page. Therefore a watchedConn escapes the stray
+// percent sign before net/http reads it, and marks the request. The middleware
 // rejectMalformedPath then rejects it in the right format.
 
 // A target is the position in a request line: method, target and protocol, with one space between
@@ -19,8 +19,8 @@ type target struct {
 	bad     bool   // the path had a malformed escape
 }
 
-// follow advances over part, which does not contain the end of the line. It is called with parts
-// of any size, down to one byte, as the network delivers them.
+// follow advances over part, which does not contain the end of the line. Parts have any size,
+// down to one byte.
 func (t *target) follow(part []byte) {
 	if t.spaces == 1 && !t.query {
 		path, _, ended := bytes.Cut(part, []byte(" "))
@@ -32,19 +32,20 @@ func (t *target) follow(part []byte) {
 	t.spaces += bytes.Count(part, []byte(" "))
 }
 
-// inPath is false in the query: net/http accepts malformed escapes there.
+// inPath reports whether the position is in the path. The query is excluded, because net/http
+// accepts malformed escapes there.
 func (t *target) inPath() bool { return t.spaces == 1 && !t.query }
 
 // pass processes bytes from the network and returns the bytes for net/http: the same ones, but
 // each malformed escape in a path has its percent sign escaped ("%25ZZ"). It may hold back the
 // beginning of an escape until the next call. The result may share memory with p.
 func (f *framing) pass(p []byte) []byte {
-	// Nearly all reads take this way. They cost one scan and no copy.
+	// Nearly all reads return here, after one scan and without a copy.
 	if len(f.target.pending) == 0 && bytes.IndexByte(p, '%') < 0 {
 		f.feed(p)
 		return p
 	}
-	// Eight more bytes are room for a few escapes. append grows it for more.
+	// Eight more bytes are enough for a few escapes. append grows the slice for more.
 	out := make([]byte, 0, len(p)+8)
 	emit := func(b []byte) {
 		f.feed(b)
@@ -75,9 +76,9 @@ func (f *framing) pass(p []byte) []byte {
 	return out
 }
 
-// stretch returns how many bytes of p can be processed together: those before which the state
-// can't change to inRequestLine. In a request line it is one byte, because the line may leave the
-// path at any byte. Bodies can be large and are processed at once.
+// stretch returns how many bytes of p can be processed together, because the state can't change
+// to inRequestLine within them. In a request line it is one byte, because the path may end at any
+// byte. Bodies can be large and are processed at once.
 func (f *framing) stretch(p []byte) int {
 	switch f.state {
 	case lost:

@@ -10,7 +10,7 @@ import (
 // head begins. It must agree with net/http, which rejects most malformed requests and closes the
 // connection. If it can't parse a request, it marks the request as unclear. It never guesses.
 //
-// It keeps no header except the two that determine the length. Its memory per connection is
+// It stores no header except the two that determine the length. Its memory per connection is
 // bounded: one line of maxLine bytes and the heads that no handler has taken yet. With pipelining,
 // net/http reads ahead at most one buffer, which bounds the heads.
 type framing struct {
@@ -32,7 +32,7 @@ type head struct {
 	badPath bool // the path had a percent sign without two hexadecimal digits
 }
 
-// A frameState is the part of a request that comes next.
+// A frameState is the part of a request to which the next byte belongs.
 type frameState int
 
 // After lost, the rest of the connection is unknown.
@@ -52,8 +52,8 @@ const maxLine = 1 << 10
 // feed parses the next bytes of the connection. They may end anywhere.
 func (f *framing) feed(p []byte) {
 	for len(p) > 0 && f.state != lost {
-		// Bytes of a body are only counted. A body that looks like a request line must not start a
-		// head.
+		// Bytes of a body are only counted. A body may look like a request line, but it must not
+		// start a head.
 		if f.state == inBody || f.state == inChunk {
 			n := min(f.left, int64(len(p)))
 			p, f.left = p[n:], f.left-n
@@ -67,7 +67,7 @@ func (f *framing) feed(p []byte) {
 			continue
 		}
 		part, rest, ended := bytes.Cut(p, []byte("\n"))
-		// The target needs every byte of the line, also beyond maxLine.
+		// The target needs every byte of the line, even beyond maxLine.
 		if f.state == inRequestLine {
 			f.target.follow(part)
 		}
@@ -115,10 +115,10 @@ func (f *framing) endLine(line []byte) {
 
 // field parses one header line. Equal Content-Length fields are accepted, as in net/http. Names are
 // compared as ASCII and without trimming, because net/http rejects a space before the colon.
-// HTTP/1.0 has no Transfer-Encoding, so the length is unclear then.
+// HTTP/1.0 has no Transfer-Encoding, so a request with this header is unclear.
 func (h *head) field(line []byte) {
 	if line[0] == ' ' || line[0] == '\t' {
-		// A folded line continues the previous one, which may be a length.
+		// A folded line continues the previous field, which may determine the length.
 		h.unclear = h.unclear || h.chunked || h.length >= 0
 		return
 	}
@@ -134,7 +134,7 @@ func (h *head) field(line []byte) {
 	}
 }
 
-// endHead decides how long the body is, after the last header line. The order of the cases is that
+// endHead determines the length of the body, after the last header line. The cases have the order
 // of RFC 9112, section 6.3.
 func (f *framing) endHead() {
 	h := &f.current
@@ -153,9 +153,9 @@ func (f *framing) endHead() {
 }
 
 // take removes the heads up to the one with this request line, and returns that one. net/http
-// rejects some requests without calling a handler, so earlier heads may be left over. The request
-// line identifies the head. Two requests with the same line on one connection are taken in their
-// order.
+// rejects some requests without calling a handler, so heads of such requests may precede it. The
+// request line identifies the head. Two requests with the same line on one connection are taken
+// in their order.
 func (f *framing) take(line string) (h head, found bool) {
 	line = line[:min(len(line), maxLine)]
 	for i, h := range f.heads {

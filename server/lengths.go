@@ -8,9 +8,9 @@ import (
 )
 
 // Attackers smuggle a request past a proxy by sending both Content-Length and
-// Transfer-Encoding, if proxy and server use different ones (RFC 9112, section 6.3). net/http
-// uses Transfer-Encoding and drops the other field before a handler runs. Therefore the server
-// parses the heads of requests as they arrive from the network.
+// Transfer-Encoding, if the proxy uses one header and the server the other (RFC 9112, section
+// 6.3). net/http uses Transfer-Encoding and drops Content-Length before a handler runs.
+// Therefore the server parses the heads of requests as they arrive from the network.
 //
 // Serve plain HTTP through WatchLengths, TLS through WatchTLS, and set WithLengths for both.
 // HTTP/2 is not affected: each frame has one length, and net/http compares it with
@@ -36,10 +36,10 @@ func WithLengths(ctx context.Context, conn net.Conn) context.Context {
 // set it.
 type watchedKey struct{}
 
-// A watchedListener wraps connections and leaves everything else to the listener below.
+// A watchedListener wraps the connections of another listener.
 type watchedListener struct{ net.Listener }
 
-// Accept reads no byte, so a slow client does not delay the next connection.
+// Accept does not read from the connection, so a slow client does not delay the next one.
 func (l watchedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
@@ -58,8 +58,8 @@ type watchedConn struct {
 }
 
 // Read returns the bytes of the connection as pass changes them. Only one goroutine may call it at
-// a time. It returns 0 bytes only together with an error: a read that was held back completely
-// continues.
+// a time. It returns 0 bytes only together with an error: if pass holds back all bytes, Read reads
+// again.
 func (c *watchedConn) Read(p []byte) (n int, err error) {
 	for len(c.unread) == 0 && err == nil && len(p) > 0 {
 		n, err = c.Conn.Read(p)
@@ -75,8 +75,8 @@ func (c *watchedConn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// CloseWrite closes the writing side, if the connection can. net/http uses it to deliver its
-// last response to a client that is still sending.
+// CloseWrite closes the writing side, if the connection supports that. net/http uses it to
+// deliver its last response to a client that is still sending.
 func (c *watchedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

@@ -36,17 +36,17 @@ func WatchTLS(l net.Listener, config *tls.Config, log *slog.Logger) net.Listener
 	return w
 }
 
-// A tlsListener completes the handshake before Accept returns a connection. Only then is the
-// protocol known: net/http serves HTTP/2 only on a *tls.Conn, but HTTP/1.1 must be read through
-// a watchedConn.
+// A tlsListener completes the handshake before Accept returns a connection. The handshake
+// decides the protocol: net/http serves HTTP/2 only on a *tls.Conn, but HTTP/1.1 must be read
+// through a watchedConn.
 type tlsListener struct {
 	net.Listener
 	config *tls.Config
 	log    *slog.Logger
 	lines  *lograte.Gate
 
-	// Both channels have no buffer: each connection is handed over or closed, also when the
-	// listener closes.
+	// The channels are unbuffered, so that each connection is handed over or closed, even
+	// when the listener closes.
 	ready  chan net.Conn
 	failed chan error
 	closed context.Context //nolint:containedctx // the life of the listener
@@ -81,7 +81,7 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close also ends the handshakes that are running, because their context ends.
+// Close also ends the running handshakes, by canceling their context.
 func (l *tlsListener) Close() error {
 	err := l.Listener.Close()
 	l.cancel()
@@ -89,7 +89,7 @@ func (l *tlsListener) Close() error {
 }
 
 // negotiate completes the handshake and hands the connection to Accept. If the listener closes
-// meanwhile, it closes the connection.
+// first, negotiate closes the connection.
 func (l *tlsListener) negotiate(raw net.Conn) {
 	ctx, cancel := context.WithTimeout(l.closed, handshakeTime)
 	defer cancel()
@@ -126,7 +126,7 @@ func (l *tlsListener) fail(raw net.Conn, err error) {
 	}
 }
 
-// A watchedTLSConn is a watchedConn that tells net/http about TLS.
+// A watchedTLSConn is a watchedConn that also reports the state of TLS to net/http.
 type watchedTLSConn struct {
 	*watchedConn
 	tls *tls.Conn

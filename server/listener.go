@@ -13,22 +13,23 @@ import (
 )
 
 // Administration can be on the admin listener instead of the public one (Options.AdminURL). Both
-// listeners then have the same handlers and middlewares. A side selects the routes of the tables in
-// routes.go, and the test TestEachRouteIsOnItsListener lists every row.
+// listeners then use the same handlers and middlewares. A side selects their routes from the tables
+// in routes.go, and the test TestEachRouteIsOnItsListener lists every row.
 //
-// The admin listener has a sign-in of its own: another host, other cookies, and no credentials of the
-// public listener except bearer tokens of the API.
+// The admin listener has a separate sign-in: a different host, different cookies, and no credentials
+// of the public listener except bearer tokens of the API.
 
 // adminCookie is the name of the refresh cookie on the admin listener. The names of its other cookies
 // begin with it.
 const adminCookie = "watchword-admin"
 
-// A side says which routes a listener has. The zero value is a listener with all of them.
+// A side selects the routes of a listener. The zero value selects all routes.
 type side struct {
 	isSplit bool // administration is on the admin listener
 	isAdmin bool // this is the admin listener
-	noPages bool // the admin listener has the API only, and so no sign-in
-	// publicURL is the public listener, as seen from the admin listener. The account pages are there.
+	noPages bool // the admin listener has only the API, without a sign-in
+	// publicURL is the URL of the public listener, which has the account pages. It is set only on the
+	// admin listener.
 	publicURL string
 }
 
@@ -37,8 +38,8 @@ func isAdministration(path string) bool {
 	return strings.HasPrefix(path, pathAdmin+"/") || path == pathAdminPages || strings.HasPrefix(path, pathAdminPages+"/")
 }
 
-// has reports whether the listener has the route of a path. The paths that both listeners have are
-// those of a sign-in with a password and a code, and the files and documents of the pages.
+// has reports whether the listener has the route of a path. Both listeners have a sign-in with a
+// password and a code, and the files and documents of the pages.
 func (s side) has(path string) bool {
 	switch {
 	case !s.isSplit:
@@ -60,7 +61,7 @@ func (s side) filter(all []route) []route {
 	return slices.DeleteFunc(all, func(r route) bool { return !s.has(r.path) })
 }
 
-// home returns the path that a sign-in without a return target leads to.
+// home returns the path to which a sign-in without return_to redirects.
 func (s side) home() string {
 	if s.isAdmin {
 		return pathAdminPages
@@ -68,8 +69,8 @@ func (s side) home() string {
 	return pathAccount
 }
 
-// box returns the engine's box on the admin listener, where it seals the cookies, and nil on the
-// public listener.
+// box returns the engine's box for the cookies of the admin listener, and nil on the public
+// listener.
 func (s side) box(engine *watchword.Engine) tokencookie.Box {
 	if s.isAdmin {
 		return engine.Inside()
@@ -77,7 +78,8 @@ func (s side) box(engine *watchword.Engine) tokencookie.Box {
 	return nil
 }
 
-// newServers returns the Server of the public listener, with that of the admin listener in it.
+// newServers returns the Server of the public listener, which contains the Server of the admin
+// listener.
 func newServers(engine *watchword.Engine, opts Options, o *origins) (*Server, error) {
 	if opts.Admin == nil {
 		return nil, errors.New("server: Options.AdminURL needs Options.Admin")
@@ -106,8 +108,8 @@ func newServers(engine *watchword.Engine, opts Options, o *origins) (*Server, er
 	return public, err
 }
 
-// ofAdminListener returns the options of the admin listener. No front-end, dialect or provider uses
-// it. Its cookies are always Strict and of one host.
+// ofAdminListener returns the options of the admin listener. They exclude front-ends, dialects and
+// providers. Cookies are always SameSite=Strict and valid for one host.
 func (o Options) ofAdminListener() Options {
 	return Options{
 		PublicURL: o.AdminURL, TrustedProxies: o.TrustedProxies, PasswordMin: o.PasswordMin, Product: o.Product,
@@ -125,8 +127,8 @@ func adminCookieName(adminURL string) string {
 }
 
 // oneHost redirects browsers on the admin listener to the host of its URL. With a loopback URL,
-// checkHost accepts all loopback names, but cookies belong to one of them. The pages redirect to
-// absolute URLs, so an operator who opened another name would have to sign in twice.
+// checkHost accepts all loopback names, but a cookie is valid for only one name. The pages
+// redirect to absolute URLs, so an operator who opened another name would have to sign in twice.
 func oneHost(o *origins, on side) middleware {
 	return func(next http.Handler) http.Handler {
 		if !on.isAdmin {

@@ -22,7 +22,7 @@ import (
 // httpMetrics are the metrics of requests. Labels are routes and never users or paths, so that
 // their number is bounded.
 type httpMetrics struct {
-	counters, histograms *metrics.Set // they are described separately
+	counters, histograms *metrics.Set // written separately, each after its HELP line
 
 	mu       sync.RWMutex
 	requests map[routeStatus]*metrics.Counter
@@ -36,8 +36,8 @@ type routeStatus struct {
 	status int
 }
 
-// newHTTPMetrics uses sets of its own, because the global set of the library would mix the metrics
-// of two servers in one process.
+// newHTTPMetrics creates separate sets, because the global set of the library would mix the
+// metrics of two servers in one process.
 func newHTTPMetrics() *httpMetrics {
 	return &httpMetrics{
 		counters: metrics.NewSet(), histograms: metrics.NewSet(),
@@ -45,8 +45,8 @@ func newHTTPMetrics() *httpMetrics {
 	}
 }
 
-// observe counts a response. A status of 0 means that the handler wrote no response. An open stream
-// counts when it ends, with the time for which it was open.
+// observe counts a response. A status of 0 means that the handler wrote no response. A stream is
+// counted when it ends, with its whole duration.
 func (m *httpMetrics) observe(r *http.Request, status int, took time.Duration) {
 	requests, seconds := m.of(routeStatus{routeOf(r), status})
 	requests.Inc()
@@ -70,11 +70,11 @@ func (m *httpMetrics) of(key routeStatus) (*metrics.Counter, *metrics.Prometheus
 	return m.requests[key], m.seconds[key.route]
 }
 
-// secondBounds are the upper bounds of the buckets in seconds. They begin at half a millisecond,
-// because a refresh takes about one, and end at the five seconds after which clients give up.
+// secondBounds are the upper bounds of the buckets in seconds. They begin at 0.5 ms, because a
+// refresh takes about 1 ms, and end at 5 s, when clients give up.
 var secondBounds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
 
-// labelled returns a metric's name with labels: names and values in turn.
+// labelled returns a metric's name with labels, which alternate between name and value.
 func labelled(name string, labels ...string) string {
 	for i := 0; i+1 < len(labels); i += 2 {
 		name += []string{"{", ","}[min(i, 1)] + labels[i] + "=" + strconv.Quote(labels[i+1])
@@ -100,27 +100,28 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(page.Bytes())
 }
 
-// writeHead writes the comments in front of a metric, which dashboards show.
+// writeHead writes the HELP and TYPE lines of a metric, which dashboards show.
 func writeHead(w io.Writer, kind, name, help string) {
 	_, _ = fmt.Fprintf(w, "# HELP %s %s\n# TYPE %[1]s %s\n", name, help, kind)
 }
 
-// gauge and counter write a value that is known only now, at the scrape. A failed write means that
-// the scraper is gone.
+// gauge and counter write a value that is read at each scrape. They ignore a failed write, because
+// the scraper is gone then.
 func gauge(w io.Writer, name, help string, value float64) {
 	writeHead(w, "gauge", name, help)
 	metrics.WriteGaugeFloat64(w, name, value)
 }
 
-// counter is for totals of this process. They begin at 0 with each start, as Prometheus expects.
+// counter writes a total of this process. Totals begin at 0 with each start, as Prometheus
+// expects.
 func counter(w io.Writer, name, help string, value float64) {
 	writeHead(w, "counter", name, help)
 	metrics.WriteCounterFloat64(w, name, value)
 }
 
-// writeEngine adds the engine's statistics, which a library user can read from Engine.Stats. It
-// waits up to 5 s for the store. If the store is unavailable, its metrics are omitted and
-// store_up is 0. The counts of this process need no store, so they are always written.
+// writeEngine writes the engine's statistics (Engine.Stats). It waits up to 5 s for the store.
+// If the store is unavailable, its metrics are omitted and store_up is 0. The counts of this
+// process are always written, because they do not come from the store.
 func writeEngine(ctx context.Context, w io.Writer, engine *watchword.Engine) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -161,7 +162,7 @@ func writeEngine(ctx context.Context, w io.Writer, engine *watchword.Engine) {
 	gauge(w, "watchword_outbox_oldest_seconds", "Age of the oldest waiting mail.", secondsSince(stats.MailOldest))
 }
 
-// byLabel writes one counter per key, which is the value of the label.
+// byLabel writes one counter per key of counts. The key is the value of the label.
 func byLabel[K ~string, N int | int64 | uint64](w io.Writer, name, help, label string, counts map[K]N) {
 	writeHead(w, "counter", name, help)
 	for key, n := range counts {
@@ -169,8 +170,8 @@ func byLabel[K ~string, N int | int64 | uint64](w io.Writer, name, help, label s
 	}
 }
 
-// secondsSince returns the seconds since t, or 0 for the zero time. An alert on an age then stays
-// silent while there is no such mail, key or session.
+// secondsSince returns the seconds since t, or 0 for the zero time. An alert on an age then does
+// not fire while there is no such mail, key or session.
 func secondsSince(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

@@ -17,17 +17,19 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// requestIDHeader is in each response, and in each line of the log about the request.
+// requestIDHeader is the header with the request id, in each response. Log lines about the
+// request have the same id.
 const requestIDHeader = "X-Request-Id"
 
-// A middleware wraps a handler. Each one below does one thing. New lists them in the order in
-// which they see a request. The order is part of the security; server.go has the reasons.
+// A middleware wraps a handler. Each one below does one thing. newServer lists them in the
+// order in which they receive a request. The order matters for security; server.go has the
+// reasons.
 type middleware func(http.Handler) http.Handler
 
 // A failFunc responds to a request that a middleware rejects (errorResponder.fail).
 type failFunc func(http.ResponseWriter, *http.Request, error)
 
-// chain wraps h in the middlewares. The first one sees a request first.
+// chain wraps h in the middlewares. The first one receives a request first.
 func chain(h http.Handler, all ...middleware) http.Handler {
 	for _, m := range slices.Backward(all) {
 		h = m(h)
@@ -35,15 +37,15 @@ func chain(h http.Handler, all ...middleware) http.Handler {
 	return h
 }
 
-// headKey is the context key of the request's head as it was on the wire.
+// headKey is the context key of the request's head as the client sent it.
 type headKey struct{}
 
 // readHead stores in the context how the client wrote the head of the request. The
-// connection must come from WatchLengths or WatchTLS. Without one, and under HTTP/2, the
-// later checks of the head accept every request.
+// connection must come from WatchLengths or WatchTLS. With other connections and with
+// HTTP/2, the later checks of the head accept every request.
 //
-// It is the outermost middleware: it copies the request, and the router sets
-// Request.Pattern in the copy, where observe reads it.
+// It is the outermost middleware, because it copies the request: the router
+// sets Request.Pattern in the copy, and observe must see the same copy.
 func readHead(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if conn, isWatched := r.Context().Value(watchedKey{}).(*watchedConn); isWatched {
@@ -60,9 +62,8 @@ func headOf(r *http.Request) head {
 }
 
 // requestID gives the response a new random id. An id that the client sends is ignored, because a
-// client could use it to forge lines in the log. The id is in the response header from the first
-// middleware on. Later middlewares and error responses read it there, so it needs no place in the
-// context.
+// client could use it to forge lines in the log. Later middlewares and error responses read the
+// id from the response header, so it is not in the context.
 func requestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(requestIDHeader, uuid.NewString())
@@ -81,8 +82,8 @@ func securityHeaders(https bool) middleware {
 }
 
 // Values of headers that do not depend on the request. Responses share these slices, which
-// saves an allocation for each header: Set replaces a slice and Add copies it, because none
-// has spare capacity. The elements must stay unchanged.
+// saves an allocation for each header. Sharing is safe: Set replaces a slice, and Add
+// copies it, because the slices have no spare capacity. No code may change the elements.
 var (
 	nosniff       = []string{"nosniff"}
 	noReferrer    = []string{"no-referrer"}
@@ -96,9 +97,9 @@ var (
 	varyOrigin    = []string{"Origin, Sec-Fetch-Site"}
 )
 
-// setSecurityHeaders sets the strictest value of each header. Handlers that need more
-// replace it: pages set their own Content-Security-Policy (see pages.show), and cacheable
-// documents set Cache-Control. The names are in their canonical form.
+// setSecurityHeaders sets the strictest value of each header. Handlers replace values
+// that are too strict: pages set their own Content-Security-Policy (see pages.show), and
+// cacheable documents set Cache-Control. The names must be in canonical form.
 func setSecurityHeaders(h http.Header, https bool, path string) {
 	h["X-Content-Type-Options"] = nosniff
 	h["Referrer-Policy"] = noReferrer
@@ -114,13 +115,14 @@ func setSecurityHeaders(h http.Header, https bool, path string) {
 	}
 	h["Cache-Control"] = noStore
 	// The policy also covers documents that browsers show as a page, such as JSON opened in a tab.
-	// object-src follows default-src, but audits look for it by name. base-uri does not follow it.
+	// object-src would default to default-src, but security scanners look for it. base-uri has no
+	// such default.
 	h["Content-Security-Policy"] = strictPolicy
 }
 
 // closeWhileDraining closes each connection after its response while the server is about to stop.
-// The client's next request then reaches another server. HTTP/2 connections get a GOAWAY frame for
-// the same header.
+// The client's next request then reaches another server. On HTTP/2 connections, the same header
+// sends a GOAWAY frame.
 func closeWhileDraining(draining func() bool) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -133,7 +135,7 @@ func closeWhileDraining(draining func() bool) middleware {
 }
 
 // observe counts and times each request, and writes the access log at level debug. The log has the
-// route instead of the path, because paths and queries can hold tokens. It is outside of
+// route instead of the path, because paths and queries can hold tokens. observe wraps
 // recoverPanics, so that a panic is counted as the 500 that the client gets.
 func observe(m *httpMetrics, log *slog.Logger) middleware {
 	return func(next http.Handler) http.Handler {
@@ -168,8 +170,8 @@ func recoverPanics(log *slog.Logger, fail failFunc) middleware {
 				if cause == http.ErrAbortHandler {
 					panic(cause)
 				}
-				// There is no rate limit, because each panic is a bug and its stack is the only
-				// trace.
+				// This line has no rate limit, because each panic is a bug and only the stack
+				// shows its cause.
 				log.Error("a request panicked", slog.String("request_id", w.Header().Get(requestIDHeader)),
 					slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
 				if recorded, ok := w.(*recorder); ok && recorded.status == 0 {
@@ -183,7 +185,7 @@ func recoverPanics(log *slog.Logger, fail failFunc) middleware {
 
 // rejectAmbiguousLength rejects a request whose length two parsers could read differently,
 // such as one with both Content-Length and Transfer-Encoding (RFC 9112, section 6.3). It
-// closes the connection, because the following bytes may be a smuggled request.
+// closes the connection, because the next bytes may be a smuggled request.
 func rejectAmbiguousLength(fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -209,16 +211,17 @@ func closeAfterBodyError(next http.Handler) http.Handler {
 }
 
 // A closingBody sets "Connection: close" if reading fails: at a malformed chunk, or when
-// fewer bytes than Content-Length arrive. HTTP/2 sends a GOAWAY frame instead. A canceled
-// request and a body over the size limit are not framing errors.
+// fewer bytes than Content-Length arrive. HTTP/2 sends a GOAWAY frame instead. A
+// closingBody ignores canceled requests and bodies over the size limit, which are not
+// framing errors.
 type closingBody struct {
 	io.ReadCloser
 	request *http.Request
 	header  http.Header
 }
 
-// Read marks the connection for closing after a failed read: the rest of the body could be taken
-// for the next request. If a body is too large, net/http itself closes the connection.
+// Read marks the connection for closing after a failed read, because the rest of the body could
+// be taken for the next request. If a body is too large, net/http itself closes the connection.
 func (b *closingBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	var tooLarge *http.MaxBytesError
@@ -229,7 +232,7 @@ func (b *closingBody) Read(p []byte) (int, error) {
 }
 
 // checkHost rejects requests for another host (RFC 9110, section 15.5.20). This stops DNS
-// rebinding, and requests that a proxy sent to the wrong server.
+// rebinding and requests that a proxy routed to the wrong server.
 //
 // Some paths accept every host: load balancers probe by address, gateways pass on the host
 // of the service behind them, and services fetch public documents by an internal name.
@@ -237,8 +240,8 @@ func checkHost(o *origins, fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			path := r.URL.Path
-			// These paths read no cookie and create no link, so a foreign Host can do no
-			// harm there.
+			// These paths read no cookie and create no link, so a foreign Host is
+			// harmless there.
 			anyHost := path == pathHealth || path == pathReady || isOpen(path) || isForward(path)
 			if !anyHost && !o.isPublicHost(r.Host) {
 				url := "its public URL"
@@ -256,20 +259,21 @@ func checkHost(o *origins, fail failFunc) middleware {
 }
 
 // cors adds CORS headers (Fetch, section 3.2): for the allowed origins to the API and the
-// dialects, and for every origin to public documents. Pages get no headers. A request from
-// another origin is still served, but its browser does not show the response to the script.
+// dialects, and for every origin to public documents. Pages get no CORS headers. The server
+// still handles a request from another origin, but the browser hides the response from the
+// script.
 //
-// CORS is no protection by itself. It only lets front-ends read responses. The csrf middleware
-// protects against requests that change something.
+// CORS only lets front-ends read responses and does not stop requests. The csrf middleware
+// rejects forged requests that change something.
 func cors(o *origins, d dialects) middleware {
 	return func(next http.Handler) http.Handler {
 		frontEnds := next
-		// Without allowed origins, no handler answers preflights, and browsers block all requests
-		// from other origins that need one.
+		// Without allowed origins, no handler responds to preflights, so browsers block all
+		// cross-origin requests that need a preflight.
 		requested, exposed := d.headers()
 		if len(o.allowed) > 0 {
 			frontEnds = rscors.New(rscors.Options{
-				// A function compares exactly. AllowedOrigins would accept wildcards.
+				// The function compares exactly; AllowedOrigins would accept wildcards.
 				AllowOriginFunc:  func(origin string) bool { return slices.Contains(o.allowed, origin) },
 				AllowedMethods:   []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
 				AllowedHeaders:   append(requested, "Authorization", "Content-Type", idempotencyHeader, "If-Match"),
@@ -286,7 +290,7 @@ func cors(o *origins, d dialects) middleware {
 			case isOpen(r.URL.Path):
 				everyOrigin.ServeHTTP(w, r)
 			case isForward(r.URL.Path) && r.Method == http.MethodOptions:
-				// This is the preflight of the service behind a gateway. That service decides it.
+				// This preflight is for the service behind the gateway, which decides about it.
 				next.ServeHTTP(w, r)
 			case d.isForFrontEnds(r):
 				frontEnds.ServeHTTP(w, r)
@@ -330,9 +334,9 @@ func isSafe(method string) bool {
 }
 
 // isSameSite reports whether a request comes from this server's pages, from a front-end of
-// an allowed origin, or from a program. The standard library decides by Sec-Fetch-Site,
-// else by Origin. This adds two rules: an Origin must be known, including its scheme; and a
-// request with a cookie of a user must have Origin or Sec-Fetch-Site.
+// an allowed origin, or from a program. The standard library checks Sec-Fetch-Site, or else
+// Origin. isSameSite adds two rules: an Origin must be known, including its scheme; and a
+// request with a user's cookie must have Origin or Sec-Fetch-Site.
 func isSameSite(r *http.Request, o *origins, d dialects, c *cookies) bool {
 	origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
 	if o.crossOrigin.Check(r) != nil {
@@ -347,7 +351,7 @@ func isSameSite(r *http.Request, o *origins, d dialects, c *cookies) bool {
 			(d.isForFrontEnds(r) || origin == o.publicURL || !slices.Contains(o.allowed, origin))
 	}
 	// Without either header, the request comes from a program, or from a browser older than both.
-	// With a cookie it may come from such a browser, so it is rejected.
+	// With a cookie, it may come from such a browser and is rejected.
 	return site != "" || !c.hasCredentials(r)
 }
 
@@ -358,8 +362,8 @@ func hidesOrigin(r *http.Request) bool {
 	return (origin == "" || origin == "null") && r.Header.Get("Sec-Fetch-Site") == ""
 }
 
-// maxCookies is the most cookies of a request. This server sets about a dozen, and other applications of the
-// host may add theirs.
+// maxCookies is the maximum number of cookies of a request. This server sets about a dozen, and other
+// applications on the host may set more.
 const maxCookies = 64
 
 func hasManyCookies(r *http.Request) bool {
@@ -384,9 +388,9 @@ func rejectManyCookies(fail failFunc) middleware {
 	}
 }
 
-// rejectMalformedPath rejects a path with a percent sign that begins no escape. escape.go explains
-// why net/http does not reject it. It comes last, so that a response to a front-end has the CORS
-// headers it needs to read the error.
+// rejectMalformedPath rejects a path with a malformed percent escape. escape.go explains why
+// net/http does not reject it. It is the last middleware, so that the response has the CORS
+// headers that a front-end needs to read the error.
 func rejectMalformedPath(fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -400,14 +404,14 @@ func rejectMalformedPath(fail failFunc) middleware {
 	}
 }
 
-// A recorder records the status of a response, 0 before it begins. Unwrap gives
-// http.ResponseController access to the connection.
+// A recorder records the status of a response: 0 until the response begins.
+// Unwrap gives http.ResponseController access to the connection.
 type recorder struct {
 	http.ResponseWriter
 	status int
 }
 
-// WriteHeader keeps the first status, which is the one that the client gets.
+// WriteHeader records the first status, which the client gets.
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status

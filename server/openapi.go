@@ -20,14 +20,14 @@ import (
 )
 
 // The OpenAPI document follows from the table in routes.go and from the types of bodies by
-// reflection. It is not written by hand, because the two would drift apart. Tags of the members
-// give formats, enumerations and descriptions.
+// reflection. It is not written by hand, because it would drift away from the routes. Tags of
+// the members give formats, enumerations and descriptions.
 
 // describe returns the OpenAPI 3.1 document of the API and of the dialects' routes.
 //
 // The first request for the document creates it (pages.openapi), which keeps the start of the
-// server fast. A mistake in a route, such as a type without a schema, therefore shows only at that
-// request. Tests make it.
+// server fast. A mistake in a route, such as a type without a schema, therefore appears only at
+// that request. Tests send it.
 func describe(opts Options, routes []route) ([]byte, error) {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	paths := map[string]*huma.PathItem{}
@@ -44,13 +44,13 @@ func describe(opts Options, routes []route) ([]byte, error) {
 		}
 	}
 	schemes := map[string]*huma.SecurityScheme{
-		// The names of the schemes are part of generated clients. They must not change.
+		// Generated clients contain the names of the schemes, so they must not change.
 		"accessToken": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
 		"serviceKey": {Type: "http", Scheme: "bearer", BearerFormat: "wwk_1…",
 			Description: "With the scope of the operation"},
 		"refreshToken": {Type: "apiKey", In: "cookie", Name: opts.CookieName, Description: "Or refreshToken in the body"},
 	}
-	// The other listener may have administration. This document then doesn't show that it exists.
+	// If administration is on the other listener, this document does not reveal that it exists.
 	if !slices.ContainsFunc(routes, func(r route) bool { return r.guard.isAdmin() }) {
 		delete(schemes, "serviceKey")
 	}
@@ -69,8 +69,8 @@ func describe(opts Options, routes []route) ([]byte, error) {
 	return document, nil
 }
 
-// put adds an operation. A route for every method is documented as GET. OpenAPI has no operation
-// for all methods.
+// put adds an operation. A route for every method is documented as GET, because OpenAPI has no
+// operation for all methods.
 func put(paths map[string]*huma.PathItem, method, path string, operation *huma.Operation) {
 	item := paths[path]
 	if item == nil {
@@ -90,8 +90,8 @@ func put(paths map[string]*huma.PathItem, method, path string, operation *huma.O
 }
 
 // schemaName names the schema of a Go type: without the suffix Body, and with the name of the
-// dialect as a prefix, because dialects have types of the same name. Names must be unique, and
-// stable between releases: code generators turn them into type names.
+// dialect as a prefix, because dialects have types of the same name. Names must be unique and
+// must not change between releases, because code generators turn them into type names.
 func schemaName(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -104,8 +104,8 @@ func schemaName(t reflect.Type, hint string) string {
 	return dialect + strings.ToUpper(name[:1]) + name[1:]
 }
 
-// describeOperation describes a route of a dialect. Its default response describes all errors,
-// because each dialect has one format for them.
+// describeOperation describes a route of a dialect. The default response describes all errors,
+// because each dialect has one format for errors.
 func describeOperation(registry huma.Registry, o dialect.Operation) *huma.Operation {
 	refusal := "application/json"
 	// A dialect that describes its errors with a string responds with plain text.
@@ -140,9 +140,9 @@ func describeOperation(registry huma.Registry, o dialect.Operation) *huma.Operat
 	return operation
 }
 
-// describeRoute describes a route of the API. Most of it follows from the row of the table. The
-// cases by path at the end are those that a row can't express: parameters, a second success, and
-// media types other than JSON.
+// describeRoute describes a route of the API. Most of the description follows from the row of
+// the table. The cases by path at the end are for details that a row can't express: parameters,
+// a second success response, and media types other than JSON.
 func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	operation := &huma.Operation{
 		Summary:     r.summary,
@@ -159,7 +159,7 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 			Required: r.guard != refresh && r.guard != either && len(requiredOf(r.body)) > 0,
 			Content:  content(registry, "application/json", "", r.body).Content,
 		}
-		// The bodies of PATCH are merge patches (RFC 7396), under either type.
+		// The bodies of PATCH are merge patches (RFC 7396), with both media types.
 		if r.method == http.MethodPatch {
 			operation.RequestBody.Content["application/merge-patch+json"] =
 				operation.RequestBody.Content["application/json"]
@@ -232,8 +232,9 @@ func etag(doc string) map[string]*huma.Param {
 	return map[string]*huma.Param{"ETag": {Description: doc, Schema: &huma.Schema{Type: "string"}}}
 }
 
-// adminSecurity names the scope of a service key. OpenAPI 3.1 has a place for it in every scheme. A
-// route without a scope is for administrators only.
+// adminSecurity returns the security requirement of an administrative route, with the scope of a
+// service key, which OpenAPI 3.1 allows in every scheme. A route without a scope is for
+// administrators only.
 func adminSecurity(g guard) []map[string][]string {
 	all := []map[string][]string{{"accessToken": {}}}
 	if need, _ := g.need(); need.Scope != "" {
@@ -243,8 +244,8 @@ func adminSecurity(g guard) []map[string][]string {
 }
 
 // refusalsOf groups the error codes of a route by status. It adds the codes that follow from the
-// route's path, method, body and guard. The rows of the table list only what is special to a
-// route, so they stay short.
+// route's path, method, body and guard. The rows of the table stay short: they list only the
+// codes that are specific to a route.
 func refusalsOf(r route) map[int][]string {
 	// Every route rejects a malformed path and too many cookies with PARAMETER_INVALID.
 	codes := slices.Concat(r.refusals, []watchword.Code{watchword.CodeInternal, watchword.CodeMisdirected,
@@ -294,11 +295,12 @@ func requiredOf(body any) (required []string) {
 	return required
 }
 
-// dialectPrefix keeps the ids of dialects apart from the API's: both may have POST /login.
+// dialectPrefix distinguishes the operation ids of dialects from those of the API: both may
+// have POST /login.
 const dialectPrefix = "dialect-"
 
-// operationID returns method and path in one word. Generated clients use it as a function name. It
-// must be unique in the document and must not change.
+// operationID joins method and path into one word. It must be unique in the document and must not
+// change, because generated clients use it as a function name.
 func operationID(r route) string {
 	path := strings.NewReplacer("/api/auth", "", "/api/admin", "/admin",
 		"/.well-known", "", ".json", "", "{", "by-", "}", "").Replace(r.path)

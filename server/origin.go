@@ -14,25 +14,25 @@ import (
 // origins holds the public URL and the allow-list, and decides which hosts and origins
 // belong to this server.
 //
-// All decisions about hosts and origins are here, because they must agree: the CSRF check, CORS,
-// redirects and links would otherwise trust different sets.
+// All decisions about hosts and origins are here, so that the CSRF check, CORS, redirects and
+// links trust the same set.
 type origins struct {
 	public      *url.URL
-	publicURL   string   // public as it was configured
+	publicURL   string   // public, as configured
 	allowed     []string // front-ends on other origins
 	appURL      string   // the front-end that pages lead back to, or ""
 	isAdmin     bool     // public is the URL of the admin listener, for messages
 	crossOrigin *http.CrossOriginProtection
 
 	// formPosts are the paths to which a provider sends the browser with a form. Their handler only
-	// redirects, so a form of any site may come.
+	// redirects, so they accept forms of every site.
 	formPosts []string
 }
 
-// newOrigins returns an error for an origin that would match no request, or too many.
+// newOrigins returns an error for an origin that would match no request or too many requests.
 //
-// Operators often write a path, a trailing slash or a wildcard. Each of them would silently match
-// no request, so it stops the server at its start.
+// Operators often add a path, a trailing slash or a wildcard. Such an origin would silently match
+// no request, so the server does not start with it.
 func newOrigins(publicURL string, allowed []string, appURL string) (*origins, error) {
 	public, err := parsePublic(publicURL)
 	if err != nil {
@@ -60,8 +60,8 @@ func newOrigins(publicURL string, allowed []string, appURL string) (*origins, er
 	return o, nil
 }
 
-// parsePublic parses the public URL. It rejects plain http except on the loopback, because anyone
-// on the network could read the cookies. The loopback is safe, and development needs it.
+// parsePublic parses the public URL. It rejects plain http, because anyone on the network could
+// read the cookies. The exception is a loopback host, which is safe and needed for development.
 func parsePublic(text string) (*url.URL, error) {
 	if err := weborigin.Check(text); err != nil {
 		return nil, err
@@ -74,14 +74,14 @@ func parsePublic(text string) (*url.URL, error) {
 }
 
 // isHTTPS reports whether browsers reach the server by https, so that cookies can be Secure. It
-// uses the public URL, because TLS often ends at a proxy in front.
+// uses the public URL, because a proxy often terminates TLS.
 func (o *origins) isHTTPS() bool { return o.public.Scheme == "https" }
 
 // isPublicHost reports whether a Host header names the public URL. If the public URL is a
 // loopback address, every loopback name with the same port counts.
 //
-// Developers use localhost and 127.0.0.1 alternately. The exception is safe, because DNS can't
-// make a page of another site have a loopback name as its host.
+// Developers use localhost and 127.0.0.1 alternately. This is safe, because DNS can't give a
+// page of another site a loopback name as its host.
 func (o *origins) isPublicHost(host string) bool {
 	if strings.EqualFold(host, o.public.Host) {
 		return true
@@ -90,7 +90,7 @@ func (o *origins) isPublicHost(host string) bool {
 	if err != nil {
 		name, port = host, ""
 	}
-	// Some clients and proxies write the default port into Host. It names the same origin.
+	// Some clients and proxies add the default port to Host, which is the same origin.
 	if name == "" || port != o.public.Port() {
 		return strings.EqualFold(name, o.public.Hostname()) && isDefaultPort(o.public.Scheme, port) && o.public.Port() == ""
 	}
@@ -102,8 +102,8 @@ func isDefaultPort(scheme, port string) bool {
 	return scheme == "https" && port == "443" || scheme == "http" && port == "80"
 }
 
-// mayRedirectTo reports whether target is a URL on the public URL or on an allowed origin.
-// Any other target would make the server an open redirector.
+// mayRedirectTo reports whether target is a URL of the public or of an allowed origin. Any
+// other target would make the server an open redirector.
 //
 // It compares text instead of parsed URLs. Only a slash or a question mark may follow
 // the origin, so "https://app.example.com.evil.com" does not pass.

@@ -11,7 +11,7 @@ import (
 // The account page shows and changes name, address, password and sessions, shows recent events,
 // and deletes the account. Each form has its own path and redirects back to the page.
 
-// recentEvents is how many security events the page shows, before equal ones are merged.
+// recentEvents is the number of security events on the page, before equal events are merged.
 const recentEvents = 40
 
 // accountData is the data of the template. Operators' templates use its fields. A field must
@@ -22,7 +22,7 @@ type accountData struct {
 	Events               []accountEvent   // all
 	Devices, MoreDevices []accountDevice  // Sessions by device
 	Newest, Older        []accountEvent   // Events without repetitions
-	Undo                 time.Time        // until when the previous address can undo the change; zero: it can't
+	Undo                 time.Time        // end of the undo period of the previous address; zero: none
 	Mailed               bool             // the sign-up mailed a link that proves the address
 	TwoStep              *twoStep         // nil: the server has no second factors
 	Connected            *connected       // nil: the server has no external providers
@@ -47,8 +47,8 @@ type accountEvent struct {
 }
 
 // accountView reads the data of the account page. It reads sessions and events in separate
-// transactions. A session that ends in between can be in the list and in the events, and the next
-// load corrects it.
+// transactions, so a session that ends in between can be in the list and in the events until the
+// next load.
 func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, error) {
 	sessions, err := p.engine.Sessions(r.Context(), who)
 	if err != nil {
@@ -89,8 +89,8 @@ func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, err
 	return v, nil
 }
 
-// accountPage shows the account, and once the notice of a redirect. A done value without a text
-// is ignored.
+// accountPage shows the account, with the notice of a redirect. An unknown value of done is
+// ignored.
 func (p *pages) accountPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	v, err := p.accountView(r, who)
 	if err != nil {
@@ -103,8 +103,8 @@ func (p *pages) accountPage(w http.ResponseWriter, r *http.Request, who watchwor
 	return p.show(w, http.StatusOK, v)
 }
 
-// passwordSection leads to the form of the password. It has a path of its own because a fragment does
-// not survive the sign-in: browsers send it to no server.
+// passwordSection redirects to the password form. It has a separate path, because a fragment is lost
+// at the sign-in: browsers don't send fragments to servers.
 func (p *pages) passwordSection(w http.ResponseWriter, r *http.Request, _ watchword.Identity) error {
 	target := pathAccount
 	if query := p.withReturn(r, url.Values{}).Encode(); query != "" {
@@ -114,13 +114,13 @@ func (p *pages) passwordSection(w http.ResponseWriter, r *http.Request, _ watchw
 	return nil
 }
 
-// An accountForm carries out a form, or returns the error to show with it.
+// An accountForm makes the change of a form, or returns the error to show with it.
 type accountForm func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error
 
-// change returns the handler of a form. After a success it calls then, which redirects. After an
-// error it shows the page again with the values that the user entered. The redirect after a
-// success keeps the reload button from sending the form again. After an error the response is the
-// page itself, because a redirect would lose the values.
+// change returns the handler of a form. After a success it calls then, which redirects, so that
+// the reload button does not send the form again. After an error it shows the page with the
+// values that the user entered. It does not redirect then, because a redirect would lose the
+// values.
 func (p *pages) change(name string, do accountForm, then func(http.ResponseWriter, *http.Request)) handler {
 	return p.requireSignIn(func(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 		form, err := readForm(w, r)
@@ -145,8 +145,8 @@ func (p *pages) change(name string, do accountForm, then func(http.ResponseWrite
 }
 
 // accountForms returns the routes of the forms. They are a table, because they differ only in the
-// engine call and in the notice. name is the form in the template that shows an error, done is the
-// notice of a success.
+// engine call and the notice. name is the template's form that shows an error, and done is the
+// notice after a success.
 func (p *pages) accountForms() []route {
 	e := p.engine
 	type identity = watchword.Identity
@@ -177,7 +177,7 @@ func (p *pages) accountForms() []route {
 			return err
 		}},
 	}
-	// After a deletion there is no account to show.
+	// After a deletion, the account page no longer exists, so the user is signed out.
 	signOut := func(w http.ResponseWriter, r *http.Request) { p.redirectSignedOut(w, r, "deleted") }
 	routes := []route{
 		{method: "POST", path: pathAccount + "/delete", handle: p.change("delete", p.deleteAccount, signOut)},
@@ -191,7 +191,7 @@ func (p *pages) accountForms() []route {
 	return routes
 }
 
-// deleteAccount asks for the password, as the API does.
+// deleteAccount requires the password, as the API does.
 func (p *pages) deleteAccount(
 	r *http.Request, who watchword.Identity, form url.Values, c watchword.Client,
 ) error {

@@ -15,24 +15,25 @@ import (
 // The pages of administration. They make the same calls of package admin as the API, and contain no
 // rules. Their credential is the cookie of the account page, never a bearer token.
 //
-// The order for each request: the session, then the need of the route, and only then the query or
-// the form. A signed-in user without the role gets the response of a path that does not exist.
+// Each request first checks the session, then the need of the route, and only then reads the
+// query or the form. A signed-in user without the role gets the response of a path that does not
+// exist.
 //
-// Errors offer a next step. A missing proof leads to the step-up and back. A missing account leads to the
-// search. A refused change shows its form again, with the reason.
+// Errors offer a next step: a missing proof redirects to the step-up and back, a missing account links to
+// the search, and a refused change shows its form again with the reason.
 //
-// Each change has a page of its own. A GET asks in a sentence that names the account, and a POST to
-// the same path makes the change. A step-up can therefore lead back to the question, and the change
-// needs one more click. The csrf middleware rejects forms of other sites.
+// Each change has a separate page. A GET asks for confirmation and names the account. A POST to the
+// same path makes the change. A step-up can therefore return to the question, and the change needs
+// one more click. The csrf middleware rejects forms of other sites.
 
 // pathAdminPages is the overview. The paths of all pages of administration begin with it.
 const pathAdminPages = "/admin"
 
-// An adminPage handles a page whose reader meets the need of its route.
+// An adminPage handles a page after adminRoute has checked the need of its route.
 type adminPage func(http.ResponseWriter, *http.Request, admin.Caller) error
 
-// Readers need the role and a proof of the last hours, and for a change a fresh one. The scopes of the
-// API are for service keys, which never reach a page.
+// Readers need the role admin and a proof of the last hours. A change needs a fresh proof. The scopes
+// of the API are for service keys, which never reach a page.
 var (
 	adminRead  = admin.Need{}
 	adminWrite = admin.Need{Write: true}
@@ -41,7 +42,8 @@ var (
 // adminRoute returns a route that calls next if the reader meets the need.
 func (p *pages) adminRoute(method, path string, need admin.Need, next adminPage) route {
 	handle := func(w http.ResponseWriter, r *http.Request) error {
-		// A link from a ticket system arrives without cookies. The page loads itself again with them.
+		// After a link from another site, such as a ticket system, the browser omits the cookies. The
+		// reload sends them.
 		if p.isCrossSiteVisit(r) {
 			return p.reload(w, r)
 		}
@@ -63,8 +65,8 @@ func (p *pages) adminRoute(method, path string, need admin.Need, next adminPage)
 	return route{method: method, path: path, handle: handle}
 }
 
-// adminURL returns the page to which a sign-in or a step-up leads back. A search keeps its filters. A
-// form leads back to its question, which has the same path.
+// adminURL returns the page to which a sign-in or a step-up returns. A search keeps its filters. A
+// form returns to its question, which has the same path.
 func (p *pages) adminURL(r *http.Request) string {
 	if r.Method != http.MethodGet {
 		return p.origins.publicURL + r.URL.EscapedPath()
@@ -73,7 +75,7 @@ func (p *pages) adminURL(r *http.Request) string {
 }
 
 // refuseReader responds to a user who may not see a page. An account without a factor can't reach the
-// level of administration by a step-up, so its owner is led to the account page first.
+// level of administration by a step-up, so the response sends its owner to the account page first.
 func (p *pages) refuseReader(w http.ResponseWriter, r *http.Request, who watchword.Identity, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -81,7 +83,7 @@ func (p *pages) refuseReader(w http.ResponseWriter, r *http.Request, who watchwo
 	}
 	p.errors.logRefusal(w, r, refusal)
 	// The log has the code and the route. The reader sees the same page as for a mistyped path, so the
-	// response does not tell that there is a page for others.
+	// response does not reveal that the page exists.
 	switch {
 	case refusal.Code == watchword.CodeInsufficientScope:
 		return notFound(w, r)
@@ -95,7 +97,7 @@ func (p *pages) refuseReader(w http.ResponseWriter, r *http.Request, who watchwo
 }
 
 // adminData is the data of every page of administration. The template admin.html shows the address, so
-// that a reader with several accounts sees which one acts.
+// that a reader with several accounts sees which one is in use.
 type adminData struct {
 	Email   watchword.Address // of the reader
 	Section string            // of the navigation: "overview", or the segment of the path after /admin
@@ -104,7 +106,8 @@ type adminData struct {
 
 // adminView completes the view of a page. Its title is the text PAGE.title, unless title is given.
 func (p *pages) adminView(v *view, r *http.Request, by admin.Caller, title string, item any) *view {
-	// The navigation marks the section of a form as well, so its name comes from the path.
+	// The section comes from the path, because the navigation marks it on the pages of forms as
+	// well.
 	section, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, pathAdminPages+"/"), "/")
 	if r.URL.Path == pathAdminPages {
 		section = "overview"
@@ -113,8 +116,8 @@ func (p *pages) adminView(v *view, r *http.Request, by admin.Caller, title strin
 	return v
 }
 
-// showAdmin shows a page with the notice of a redirect. A done value without a text is ignored, and one
-// that this server has not set has no effect (flash).
+// showAdmin shows a page with the notice of a redirect. It ignores an unknown value of done, and one
+// that this server has not set (flash).
 func (p *pages) showAdmin(w http.ResponseWriter, r *http.Request, v *view) error {
 	if done := "done." + p.flash(w, r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)
@@ -122,8 +125,8 @@ func (p *pages) showAdmin(w http.ResponseWriter, r *http.Request, v *view) error
 	return p.show(w, http.StatusOK, v)
 }
 
-// adminDone redirects after a change. A reload of the page then repeats no change. The notice is the name
-// of a text, so a link can't put words of its own on the page.
+// adminDone redirects after a change, so that a reload does not repeat the change. The notice is the name
+// of a text, so a link can't put arbitrary words on the page.
 func (p *pages) adminDone(w http.ResponseWriter, path, notice string) {
 	p.redirect(w, cmp.Or(path, pathAdminPages), url.Values{"done": {notice}})
 }
@@ -144,8 +147,8 @@ func (p *pages) adminPageRoutes() (all []route) {
 		p.adminRoute("GET", users, adminRead, p.adminUsersPage),
 		p.adminRoute("GET", users+"/{id}", adminRead, p.adminUserPage),
 	}
-	// A question and its change have the same need. The question reads an account only for a reader who
-	// may change it.
+	// A question and its change have the same need. The question thus shows an account only to a reader
+	// who may change it.
 	for _, c := range p.allChanges() {
 		all = append(all, p.adminRoute("GET", c.path, adminWrite, p.changePage(c)),
 			p.adminRoute("POST", c.path, adminWrite, p.changeForm(c)))

@@ -16,8 +16,8 @@ import (
 // The changes of administration. Every change is a row of one table with the same three steps: a form,
 // if the change has values; a question that names the account; and the change itself.
 //
-// The question protects against a slip of the hand, and against the wrong one of several open tabs. The
-// rules are in package admin and in the engine, which check a forged form in the same way.
+// The question protects against a wrong click and against the wrong browser tab. The rules are in
+// package admin and in the engine, which check every form, even a forged one.
 
 // An adminChange is one row. Its texts begin with "admin." and the name: the title, the text (the
 // question) and the button. The text of the notice begins with "done.admin-".
@@ -27,21 +27,21 @@ type adminChange struct {
 	fields []string // names of the inputs; empty: the first page is the question
 	danger bool     // the button warns
 
-	// subject reads what the question is about. The change reads it again.
+	// subject reads the object of the question. The change reads it again.
 	subject func(*http.Request) (adminSubject, error)
 	// more returns a second sentence of the question, or "". It may be nil.
 	more func(v *view, s adminSubject, form url.Values) string
 	do   makeChange
 	// show makes the change and returns the page of the response, instead of do. It is for a secret that
-	// only this response may have: a redirect would have to store it.
+	// only this response shows, because a redirect would have to store it.
 	show func(r *http.Request, by admin.Caller, form url.Values) (*view, error)
-	// args returns the values of the question, if they are not those of the inputs. It may be nil.
+	// args returns the values of the question, if they differ from the inputs. It may be nil.
 	args func(v *view, form url.Values) []any
 }
 
 // An adminSubject is the object of a change.
 type adminSubject struct {
-	Name   string            // how the question calls it, such as the address of an account; may be empty
+	Name   string            // its name in the question, such as the address of an account; may be empty
 	Device string            // of a session; empty for other objects
 	Values map[string]string // of the fields, before the change
 	Back   string            // path of the page that shows it
@@ -60,8 +60,8 @@ type adminFormData struct {
 // An adminInput is one value of a form. Its label and its hint are texts by its name (view.Field).
 type adminInput struct{ Name, Value string }
 
-// Scope returns the scope of a check mark, or "" for other inputs. The form of a service key is the only
-// one with check marks, so they need no kind of their own.
+// Scope returns the scope of a checkbox, or "" for other inputs. The prefix scopeField identifies a
+// checkbox, and only the form of a service key has checkboxes.
 func (i adminInput) Scope() string {
 	scope, isScope := strings.CutPrefix(i.Name, scopeField)
 	if !isScope {
@@ -71,7 +71,7 @@ func (i adminInput) Scope() string {
 }
 
 // changePage shows the form of a change, or its question if it has no values. It has the same need
-// as the change, so that a step-up comes before the reader types and not after.
+// as the change, so that a step-up happens before the reader fills in the form.
 func (p *pages) changePage(c adminChange) adminPage {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 		subject, err := c.subject(r)
@@ -82,8 +82,8 @@ func (p *pages) changePage(c adminChange) adminPage {
 	}
 }
 
-// changeForm makes a change that the reader has confirmed. A form that is not confirmed yet leads to
-// the question.
+// changeForm makes a change that the reader has confirmed. For an unconfirmed form, it shows the
+// question.
 func (p *pages) changeForm(c adminChange) adminPage {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 		form, err := readForm(w, r)
@@ -94,8 +94,8 @@ func (p *pages) changeForm(c adminChange) adminPage {
 		if err != nil {
 			return p.adminMissing(w, r, by, err)
 		}
-		// A reader who has opened the form and sends it has not seen the question yet. Somebody who writes
-		// the hidden field by hand has confirmed: the question protects the reader, and no rule depends on it.
+		// Without the hidden field "confirmed", the reader has not seen the question yet. A forged field does
+		// no harm: the question protects only the reader, and no rule depends on it.
 		if len(c.fields) > 0 && !form.Has("confirmed") {
 			return p.show(w, http.StatusOK, p.changeView(r, adminStep{c, by, subject, form, true}))
 		}
@@ -105,8 +105,8 @@ func (p *pages) changeForm(c adminChange) adminPage {
 		if watchword.CodeOf(err) == watchword.CodeNotFound {
 			return p.adminMissing(w, r, by, err)
 		}
-		// A refusal concerns the values, if there are any. The form has them again, with its faults.
-		// A change without values shows its question again, with the reason above it.
+		// A change with values shows its form again, with the values and their errors. A change
+		// without values shows its question again, with the reason above it.
 		v := p.changeView(r, adminStep{c, by, subject, form, len(c.fields) == 0})
 		return p.refill(w, r, v.filled("admin", form), err)
 	}
@@ -135,11 +135,11 @@ type adminStep struct {
 	by      admin.Caller
 	subject adminSubject
 	form    url.Values // what the reader typed; nil for the first page
-	ask     bool       // the question, and not the form
+	ask     bool       // shows the question instead of the form
 }
 
 // args returns the values of the question: the object first, and then the fields in the order of the
-// form. An empty value would leave a gap in the sentence, so a word stands in for it.
+// form. An empty value is replaced by a word, because it would leave a gap in the sentence.
 func (s adminStep) args(v *view) (args []any) {
 	if s.change.args != nil {
 		return s.change.args(v, s.form)
@@ -156,7 +156,8 @@ func (s adminStep) args(v *view) (args []any) {
 	return args
 }
 
-// inputs returns the fields with the typed values, or else the present ones.
+// inputs returns the fields with the typed values, or with the current values before a form was
+// sent.
 func (s adminStep) inputs() (all []adminInput) {
 	for _, name := range s.change.fields {
 		value := s.subject.Values[name]
@@ -168,8 +169,8 @@ func (s adminStep) inputs() (all []adminInput) {
 	return all
 }
 
-// changeView returns the form of a change, or its question. The form explains itself by its title. The
-// question names the values as well, because the reader typed them on another page.
+// changeView returns the form of a change, or its question. The form needs only a title. The question
+// repeats the values, because the reader typed them on the previous page.
 func (p *pages) changeView(r *http.Request, s adminStep) *view {
 	v, prefix := p.newView(r, "admin-change"), "admin."+s.change.name
 	data := adminFormData{Subject: s.subject.Name, Path: r.URL.Path, Back: s.subject.Back, Ask: s.ask,
@@ -183,16 +184,17 @@ func (p *pages) changeView(r *http.Request, s adminStep) *view {
 	return p.adminView(v, r, s.by, v.T(prefix+".title"), data)
 }
 
-// fill returns a text with as many of the values as it takes. A sentence about an invitation names the
-// address only, and one about roles names both the account and the roles. An operator's own text may
-// also name fewer values.
+// fill returns a text with as many of the values as it has placeholders. The question of an invitation
+// names only the address; the question of a change of roles names the account and the roles. An
+// operator's own text may have fewer placeholders.
 func (v *view) fill(key string, args []any) string {
 	n := strings.Count(v.T(key), "%s")
 	return v.T(key, args[:min(n, len(args))]...)
 }
 
-// adminMissing responds for an account or a session that does not exist any more: another
-// administrator was faster, or the link is old. The page leads to the search. Other errors are returned.
+// adminMissing responds for an account or a session that does not exist any more: another administrator
+// deleted or ended it first, or the link is old. The page links to the search. Other errors are
+// returned.
 func (p *pages) adminMissing(w http.ResponseWriter, r *http.Request, by admin.Caller, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) || refusal.Code != watchword.CodeNotFound {
@@ -205,7 +207,7 @@ func (p *pages) adminMissing(w http.ResponseWriter, r *http.Request, by admin.Ca
 type makeChange func(r *http.Request, by admin.Caller, form url.Values) (next string, err error)
 
 // adminChanges returns the table of changes. An administrator never sets a password or an address here:
-// the user gets a mail, and the command line is for the rest.
+// the user gets a mail, and other changes need the command line.
 func (p *pages) adminChanges() []adminChange {
 	users := pathAdminPages + "/users"
 	account := users + "/{id}/"
@@ -216,7 +218,8 @@ func (p *pages) adminChanges() []adminChange {
 			subject: p.accountOf, do: p.changeAccount(newName)},
 		{path: account + "roles", name: "roles", fields: []string{"roles"},
 			subject: p.accountOf, more: warnOfAdmin, do: p.changeAccount(newRoles)},
-		// Disabling ends the sessions, so the button warns. After enabling, the user has to sign in again.
+		// Disabling ends the sessions, so the button is marked as dangerous. After enabling, the user has
+		// to sign in again.
 		{path: account + "disable", name: "disable", danger: true,
 			subject: p.accountOf, do: p.changeAccount(newState(true))},
 		{path: account + "enable", name: "enable",
@@ -236,8 +239,8 @@ func (p *pages) adminChanges() []adminChange {
 	}
 }
 
-// allChanges returns the tables of accounts, of the server and of service keys. Each is beside the pages
-// that lead to its changes.
+// allChanges joins the tables of accounts, of the server and of service keys. Each table is in the file
+// of the pages that link to its changes.
 func (p *pages) allChanges() []adminChange {
 	return slices.Concat(p.adminChanges(), p.systemChanges(), p.serviceChanges())
 }
@@ -259,7 +262,7 @@ func (p *pages) accountOf(r *http.Request) (adminSubject, error) {
 }
 
 // sessionOf reads the live session in the path. The question names its device, so that the reader does
-// not end another one.
+// not end the wrong session.
 func (p *pages) sessionOf(r *http.Request) (adminSubject, error) {
 	subject, err := p.accountOf(r)
 	if err != nil {
@@ -279,12 +282,14 @@ func (p *pages) sessionOf(r *http.Request) (adminSubject, error) {
 	return adminSubject{}, &watchword.Error{Code: watchword.CodeNotFound, Detail: "This session has ended."}
 }
 
-// rolesIn reads the roles of a form. People separate them by spaces or commas, and no role has either.
+// rolesIn reads the roles of a form, separated by spaces or commas. No role contains a space or a
+// comma.
 func rolesIn(form url.Values) []string {
 	return strings.FieldsFunc(form.Get("roles"), func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// warnOfAdmin says what the role admin means, because its holder can do what the reader can do.
+// warnOfAdmin returns a warning if a change adds or removes the role admin, whose holders can
+// do everything that the reader can do.
 func warnOfAdmin(v *view, s adminSubject, form url.Values) string {
 	had := slices.Contains(strings.Fields(s.Values["roles"]), watchword.RoleAdmin)
 	switch has := slices.Contains(rolesIn(form), watchword.RoleAdmin); {
@@ -296,8 +301,8 @@ func warnOfAdmin(v *view, s adminSubject, form url.Values) string {
 	return ""
 }
 
-// invite creates an account and mails an invitation. The next page is that of the account, where the
-// reader can give it roles or correct the name.
+// invite creates an account and mails an invitation. It returns the page of the account, where the
+// reader can add roles or correct the name.
 func (p *pages) invite(r *http.Request, by admin.Caller, form url.Values) (string, error) {
 	user, err := p.admin.Invite(r.Context(), by,
 		watchword.NewUser{Email: form.Get("email"), Name: strings.TrimSpace(form.Get("name")), Roles: rolesIn(form)})
@@ -305,7 +310,7 @@ func (p *pages) invite(r *http.Request, by admin.Caller, form url.Values) (strin
 }
 
 // changeAccount returns the change of an account that a form describes. Package admin refuses changes of
-// the reader's own roles and of the last administrator. Both messages say what to do instead.
+// the reader's own roles and of the last administrator. The error messages say what to do instead.
 func (p *pages) changeAccount(of func(url.Values) admin.Change) makeChange {
 	return func(r *http.Request, by admin.Caller, form url.Values) (string, error) {
 		id := watchword.UserID(r.PathValue("id"))
@@ -314,28 +319,30 @@ func (p *pages) changeAccount(of func(url.Values) admin.Change) makeChange {
 	}
 }
 
-// newName, newRoles and newState return the changes for changeAccount. Each sets one part, so two
+// newName, newRoles and newState return the changes for changeAccount. Each changes one part, so
 // administrators who change different parts of one account don't undo each other's change.
 func newName(form url.Values) admin.Change {
 	return admin.Change{Name: new(strings.TrimSpace(form.Get("name")))}
 }
 
-// newRoles sets all roles. A role that another administrator has added meanwhile is lost, as in the API.
+// newRoles sets all roles. A role that another administrator has added since the form was shown is lost,
+// as in the API.
 func newRoles(form url.Values) admin.Change { return admin.Change{Roles: new(rolesIn(form))} }
 
-// newState needs no form: the path says whether the account is disabled afterwards.
+// newState ignores the form, because the path determines whether the account is disabled
+// afterwards.
 func newState(disabled bool) func(url.Values) admin.Change {
 	return func(url.Values) admin.Change { return admin.Change{Disabled: &disabled} }
 }
 
-// deleteUser leads to the list, because the account has no page any more. Its explanation stays at the old
-// address for some days.
+// deleteUser deletes an account and returns the page of the list, because the account has no page any
+// more. The old page still explains the end of its sessions for some days.
 func (p *pages) deleteUser(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	return pathAdminPages + "/users", p.admin.Delete(r.Context(), by, watchword.UserID(r.PathValue("id")))
 }
 
-// mailUser returns the change that mails a link of a kind. The link is never on the page, because it
-// would sign the administrator in as the user.
+// mailUser returns the change that mails a link of a kind. The page never shows the link, because
+// the administrator could use it to sign in as the user.
 func (p *pages) mailUser(kind watchword.MailKind) makeChange {
 	return func(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 		id := watchword.UserID(r.PathValue("id"))
@@ -350,15 +357,15 @@ func (p *pages) resetFactors(r *http.Request, by admin.Caller, _ url.Values) (st
 	if p.factors == nil {
 		return "", &watchword.Error{Code: watchword.CodeNotFound, Detail: "This server has no second factors."}
 	}
-	// Package factors is called here, because package admin can't import it.
+	// Package factors is called here, because package admin can't import package factors.
 	if err := p.admin.MayResetFactors(r.Context(), by, id); err != nil {
 		return "", err
 	}
 	return adminUserPath(id), p.factors.Reset(r.Context(), by.Name(), id)
 }
 
-// endSessions ends all sessions of an account, or the one in the path. After the reader's own session, the
-// redirect leads to the sign-in and then back to the account.
+// endSessions ends the session in the path, or all sessions of the account without one. If the reader's
+// own session ends, the redirect leads to the sign-in and then back to the account.
 func (p *pages) endSessions(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	id := watchword.UserID(r.PathValue("id"))
 	_, err := p.admin.EndSessions(r.Context(), by, id, watchword.SessionID(r.PathValue("sid")))

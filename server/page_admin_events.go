@@ -16,10 +16,10 @@ import (
 )
 
 // The list of security events, of all accounts and of the server itself. Like the list of accounts, it is
-// a plain form with GET, and its pages cost the same at every depth.
+// a plain form with GET, and a late page costs as little as the first.
 //
 // An event has network addresses and devices, and the search can contain an email address. The log of this
-// server has the route of a request and not its query.
+// server has only the route of a request, without the query.
 
 const pathAdminEvents = pathAdminPages + "/events"
 
@@ -32,7 +32,8 @@ type adminEventsData struct {
 	Filtered                       bool
 }
 
-// An adminKind is a kind of event with its text. People choose by the text, and the URL has the kind.
+// An adminKind is a kind of event with its text. The form shows the text, and the URL contains the
+// kind.
 type adminKind struct{ Kind, Text string }
 
 // eventKinds returns the kinds that have a text, in the order of the texts. A kind without a text can't be
@@ -44,14 +45,15 @@ func (v *view) eventKinds() (all []adminKind) {
 			all = append(all, adminKind{kind, text})
 		}
 	}
-	// Two kinds can have one text in a language. Their order must not differ between two requests.
+	// Two kinds can have the same text in a language. Their order must still be the same in every
+	// request.
 	slices.SortFunc(all, func(a, b adminKind) int {
 		return cmp.Or(cmp.Compare(a.Text, b.Text), cmp.Compare(a.Kind, b.Kind))
 	})
 	return all
 }
 
-// day reads a date of the form, in UTC. Anything else counts as an empty field.
+// day reads a date of the form, in UTC. Any other text counts as an empty field.
 func day(text string) time.Time {
 	t, err := time.Parse(time.DateOnly, text)
 	if err != nil {
@@ -60,7 +62,7 @@ func day(text string) time.Time {
 	return t
 }
 
-// eventSearch reads the search. The last day is included, because people mean it so.
+// eventSearch reads the search. The last day is included, as people expect.
 func eventSearch(query url.Values) (f admin.EventFilter, data adminEventsData) {
 	data = adminEventsData{Typed: strings.TrimSpace(query.Get("q")), Kind: query.Get("kind"),
 		Address: strings.TrimSpace(query.Get("address")), From: query.Get("from"), To: query.Get("to")}
@@ -68,13 +70,13 @@ func eventSearch(query url.Values) (f admin.EventFilter, data adminEventsData) {
 	if !f.To.IsZero() {
 		f.To = f.To.AddDate(0, 0, 1)
 	}
-	// The title of the list says whether it is everything or a selection.
+	// The title tells whether the list is filtered.
 	data.Filtered = data.Typed != "" || f != admin.EventFilter{}
 	return f, data
 }
 
-// findEvents returns a page of events. The field takes the address of an account, its id, or the id of a
-// request from the log. Both ids are UUIDs, so an account is tried first.
+// findEvents returns a page of events. The field accepts the address of an account, its id, or the id of
+// a request from the log. Both ids are UUIDs, so findEvents tries the account first.
 func (p *pages) findEvents(r *http.Request, f admin.EventFilter, typed, after string) (admin.EventPage, error) {
 	switch {
 	case strings.Contains(typed, "@"):
@@ -92,7 +94,8 @@ func (p *pages) findEvents(r *http.Request, f admin.EventFilter, typed, after st
 	default:
 		f.User = watchword.UserID(strings.ToLower(typed))
 	}
-	// A deleted account has no row any more, and its last event is found by its id.
+	// The account is not looked up, because the last event of a deleted account still has
+	// its id.
 	page, err := p.admin.FindEvents(r.Context(), f, after, 0)
 	if err == nil && typed != "" && after == "" && len(page.Items) == 0 && page.Next == "" {
 		page.Items, err = p.engine.Operator().RequestEvents(r.Context(), strings.ToLower(typed), admin.DefaultLimit)
@@ -100,7 +103,7 @@ func (p *pages) findEvents(r *http.Request, f admin.EventFilter, typed, after st
 	return page, err
 }
 
-// adminEventsPage lists events, the newest first. Each leads to its account, also to that of a deleted one.
+// adminEventsPage lists events, the newest first. Each links to its account, even to a deleted one.
 func (p *pages) adminEventsPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	query, v := r.URL.Query(), p.newView(r, "admin-events")
 	filter, data := eventSearch(query)
@@ -111,7 +114,7 @@ func (p *pages) adminEventsPage(w http.ResponseWriter, r *http.Request, by admin
 		query.Del("after")
 		data.First = withQuery(r.URL.Path, query)
 	}
-	// The cursor belongs to another search. The page then offers the first page of the list.
+	// The cursor belongs to another search, so this page links to the first page of the list.
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
 		data.First = r.URL.Path

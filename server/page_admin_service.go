@@ -11,15 +11,16 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// The pages of service keys. A key is in one response only, because the store does not have it.
+// The pages of service keys. A key is shown in one response only, because the store does not
+// contain the key itself.
 //
-// Only a person manages keys, with a fresh proof. A service key that could create another would outlive its
-// own revocation.
+// Only an administrator with a fresh proof manages keys. A service key that could create another would
+// outlive its own revocation.
 
 const pathAdminServices = pathAdminPages + "/service-keys"
 
-// An adminServiceRow is a service key in the list. It has no secret, so the list may be on a screen that
-// others see.
+// An adminServiceRow is a service key in the list. It contains no secret, so the list may be shown on a
+// shared screen.
 type adminServiceRow struct {
 	admin.ServiceKey
 	State string
@@ -31,15 +32,16 @@ type adminServicesData struct {
 	Next, First string // paths of pages; empty on the last or the first one
 }
 
-// adminServicesPage lists service keys, also expired and revoked ones. The state is only for display:
-// each request with a key is checked anew.
+// adminServicesPage lists service keys, including expired and revoked ones. The state is only for
+// display: each request with a key is checked anew.
 func (p *pages) adminServicesPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	after := r.URL.Query().Get("after")
 	keys, next, err := p.admin.ServiceKeys(r.Context(), after, 0)
 	if err != nil {
 		return err
 	}
-	// A wrong cursor is an error page with the code of the API. The list is short, so few links have one.
+	// A wrong cursor gets an error page with the code of the API. The list is short, so few links have a
+	// cursor.
 	var data adminServicesData
 	for _, key := range keys {
 		data.Keys = append(data.Keys, adminServiceRow{key, key.State(time.Now())})
@@ -53,11 +55,12 @@ func (p *pages) adminServicesPage(w http.ResponseWriter, r *http.Request, by adm
 	return p.showAdmin(w, r, p.adminView(p.newView(r, "admin-service-keys"), r, by, "", data))
 }
 
-// scopeField begins the name of the check mark of a scope. Each scope has a field of its own, because
-// readForm refuses a form with the same name twice.
+// scopeField is the prefix of the name of a scope's checkbox. Each scope has a separate field,
+// because readForm rejects a form with the same name twice.
 const scopeField = "scope-"
 
-// serviceFields are the fields of a new key. The name comes first, because a person revokes a key by it.
+// serviceFields are the fields of a new key. The name comes first, because people identify a key by its
+// name.
 func serviceFields() []string {
 	fields := []string{"keyName", "life"}
 	for _, scope := range admin.Scopes() {
@@ -66,27 +69,28 @@ func serviceFields() []string {
 	return fields
 }
 
-// Days returns the lives that the form offers, the shortest first. Every key expires, so that a forgotten
-// one does not stay valid forever.
+// Days returns the lifetimes that the form offers, the shortest first. Every key expires, so that a
+// forgotten one does not stay valid forever.
 func (v *view) Days() []string { return []string{"30", "90", "365"} }
 
-// newServiceKey reads the form. A life that is no number is 0, which is the default.
+// newServiceKey reads the form. A lifetime that is not a number becomes 0, the default.
 func newServiceKey(form url.Values) admin.NewServiceKey {
-	// A browser sends only the check marks that are set. The question repeats the others with an empty value.
+	// A browser sends only checked boxes. The question repeats the other boxes with an empty value.
 	n := admin.NewServiceKey{Name: strings.TrimSpace(form.Get("keyName"))}
 	for _, scope := range admin.Scopes() {
 		if form.Get(scopeField+string(scope)) != "" {
 			n.Scopes = append(n.Scopes, string(scope))
 		}
 	}
-	// The bound keeps the product below the largest duration. Package admin refuses what is too long.
+	// The bound keeps the product below the largest duration. Package admin refuses a lifetime that
+	// is too long.
 	if days, err := strconv.Atoi(form.Get("life")); err == nil && days > 0 && days < 10_000 {
 		n.Life = time.Duration(days) * 24 * time.Hour
 	}
 	return n
 }
 
-// serviceArgs are the values of the question: the name, the days, and what the key may do.
+// serviceArgs returns the values of the question: the name, the days and the scopes of the key.
 func serviceArgs(v *view, form url.Values) []any {
 	n := newServiceKey(form)
 	scopes := strings.Join(n.Scopes, ", ")
@@ -107,8 +111,8 @@ func (p *pages) showServiceKey(r *http.Request, by admin.Caller, form url.Values
 	return p.adminView(v, r, by, "", struct{ Name, Key string }{key.Name, string(secret)}), nil
 }
 
-// serviceOf finds the key in the path, page by page: there are few of them. A revoked key is missing, as
-// in the API.
+// serviceOf finds the key in the path by reading all pages of the list, which is short. A revoked key is
+// not found, as in the API.
 func (p *pages) serviceOf(r *http.Request) (adminSubject, error) {
 	for after := ""; ; {
 		keys, next, err := p.admin.ServiceKeys(r.Context(), after, admin.MaxLimit)
@@ -126,8 +130,8 @@ func (p *pages) serviceOf(r *http.Request) (adminSubject, error) {
 	}
 }
 
-// revokeService makes a key invalid at its next request, in every process. The row stays in the list, so
-// that the reader sees when it happened.
+// revokeService revokes a key. Every process rejects the key from its next request on. The row stays in
+// the list and shows the time of the revocation.
 func (p *pages) revokeService(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	return pathAdminServices, p.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id"))
 }

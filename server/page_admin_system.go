@@ -11,15 +11,15 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// The pages about the server: the overview, the outbox and the keys. Each has what its command shows
-// (doctor, mail list, keys list). No page shows a token, the body of a mail or a secret.
+// The pages about the server: the overview, the outbox and the keys. Each shows the same as a
+// command (doctor, mail list, keys list). No page shows a token, the body of a mail or a secret.
 
 const (
 	pathAdminMail = pathAdminPages + "/mail"
 	pathAdminKeys = pathAdminPages + "/keys"
 )
 
-// adminProblem is a problem of the overview with the page that helps.
+// adminProblem is a problem of the overview with the page that helps to solve it.
 type adminProblem struct {
 	admin.Problem
 	Text, More string
@@ -34,8 +34,8 @@ type adminOverviewData struct {
 	Day           admin.HourStats // sums of the last 24 hours
 }
 
-// problemPaths leads to the page on which a problem can be seen or solved. Problems of the machine have
-// no entry: their text says what to look at there.
+// problemPaths maps a problem to the page on which it can be seen or solved. Problems of the machine
+// have no entry: their text names the cause to check.
 var problemPaths = map[admin.ProblemKind]string{
 	admin.ProblemKeys: pathAdminKeys, admin.ProblemMailLate: pathAdminMail, admin.ProblemMailGivenUp: pathAdminMail,
 	admin.ProblemRestore:  pathAdminEvents + "?kind=restore_detected",
@@ -43,8 +43,8 @@ var problemPaths = map[admin.ProblemKind]string{
 	admin.ProblemOneAdmin: pathAdminPages + "/users?role=admin",
 }
 
-// adminOverviewPage shows the problems first, because a page without problems needs no reading. The figures
-// are those of the whole installation, and not of this process.
+// adminOverviewPage shows the problems first, because without problems there is little to read. The figures
+// cover the whole installation, not only this process.
 func (p *pages) adminOverviewPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	found, err := p.admin.Overview(r.Context())
 	if err != nil {
@@ -55,14 +55,14 @@ func (p *pages) adminOverviewPage(w http.ResponseWriter, r *http.Request, by adm
 	if data.Stats, err = p.admin.Stats(r.Context()); err != nil {
 		return err
 	}
-	// The page shows sums, which a glance can take in. The API has the figures of each hour.
+	// The page shows only sums. The API has the figures of each hour.
 	for _, hour := range data.Stats.Hours {
 		data.Day.SignIns += hour.SignIns
 		data.Day.FailedSignIns += hour.FailedSignIns
 		data.Day.Forgiven += hour.Forgiven
 		data.Day.Reuses += hour.Reuses
 	}
-	// The order is the one of package admin: problems of all users come before those of a few.
+	// Package admin sorts them: problems of all users come before problems of a few.
 	for _, one := range found.Problems {
 		text := "admin.problem." + string(one.Kind)
 		data.Problems = append(data.Problems, adminProblem{one,
@@ -71,7 +71,7 @@ func (p *pages) adminOverviewPage(w http.ResponseWriter, r *http.Request, by adm
 	return p.showAdmin(w, r, p.adminView(v, r, by, "", data))
 }
 
-// Counted formats a figure that the store has counted up to a bound. Larger services get exact figures
+// Counted formats a number that the store counts only up to a bound. Larger services get exact numbers
 // from the metrics.
 func (v *view) Counted(n int) string {
 	if n >= admin.StatsCounted {
@@ -87,16 +87,17 @@ type adminMailRow struct {
 	User  string // path of the account; empty if the mail names only an address
 }
 
-// adminMailData is the data of the page. Its rows are the oldest first: they show the cause of a long
-// outbox.
+// adminMailData is the data of the page. The oldest rows come first, because they show why mails
+// wait.
 type adminMailData struct {
 	Mails       []adminMailRow
 	Next, First string // paths of pages; empty on the last or the first one
 }
 
-// newMailRow names a mail by its title, because its kind is a word of the program.
+// newMailRow names a mail by its title, because its kind is an internal name.
 func newMailRow(v *view, m watchword.Mail) adminMailRow {
-	// Titles of mails name the service by a placeholder, unlike the texts of pages.
+	// Titles of mails have a placeholder for the name of the service, unlike the texts of
+	// pages.
 	title := strings.ReplaceAll(v.T("mail."+string(m.Kind)+".title"), "{product}", v.T("brand"))
 	row := adminMailRow{Mail: m, Title: title}
 	if m.UserID != "" {
@@ -126,8 +127,8 @@ func (p *pages) adminMailPage(w http.ResponseWriter, r *http.Request, by admin.C
 	return p.showAdmin(w, r, p.adminView(v, r, by, "", data))
 }
 
-// mailOf reads the mail in the path, page by page. A mail that was sent meanwhile is missing, which is good
-// news.
+// mailOf finds the mail in the path by reading all pages of the outbox. A mail that has been sent is not
+// found.
 func (p *pages) mailOf(r *http.Request) (adminSubject, error) {
 	for after := ""; ; {
 		mails, next, err := p.admin.FindMails(r.Context(), "", after, admin.MaxLimit)
@@ -145,34 +146,35 @@ func (p *pages) mailOf(r *http.Request) (adminSubject, error) {
 	}
 }
 
-// retryMail makes one mail due, or all of them. The worker of the outbox sends it within moments, so the next
-// page may still show it.
+// retryMail makes one mail due now, or all mails. The worker of the outbox sends it within moments, so the
+// next page may still show it.
 func (p *pages) retryMail(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	_, err := p.admin.Operator(by).RetryMail(r.Context(), r.PathValue("id"))
 	return pathAdminMail, err
 }
 
-// An adminKeyRow is a key without its secret. The engine does not give the secret to anyone.
+// An adminKeyRow is a key without its secret. The engine never returns the secret.
 type adminKeyRow struct {
 	watchword.KeyInfo
 	Until time.Time // when a retired key is dropped; zero for others
 }
 
-// adminKeysData is the data of the page. HS256 has no signing keys, so a server with it has no button
-// to rotate them.
+// adminKeysData is the data of the page. With HS256 there are no signing keys, so the page has no
+// button to rotate them.
 type adminKeysData struct {
 	Keys          []adminKeyRow
 	Sign, Refresh bool
 }
 
-// adminKeysPage lists the keys of this process. It applies the schedule first, as the command does.
+// adminKeysPage lists the keys of this process. It first applies the schedule of rotations, as the
+// command does.
 func (p *pages) adminKeysPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	keys, err := p.admin.Operator(by).Keys(r.Context())
 	if err != nil {
 		return err
 	}
 	var data adminKeysData
-	// Only a retired key has an end that is certain. That of the active one moves with each rotation.
+	// Only a retired key has a fixed end. The end of the active key depends on the next rotation.
 	for _, key := range keys {
 		row := adminKeyRow{KeyInfo: key}
 		if key.State == "retired" {
@@ -193,8 +195,8 @@ func (p *pages) rotateKeys(use watchword.KeyUse) makeChange {
 	}
 }
 
-// thingAt returns a subject without a name. The text of the question then names the object, such as the
-// key of access tokens.
+// thingAt returns a subject without a name, for questions whose text names the object, such as the key
+// of access tokens.
 func thingAt(back string) func(*http.Request) (adminSubject, error) {
 	return func(*http.Request) (adminSubject, error) { return adminSubject{Back: back}, nil }
 }

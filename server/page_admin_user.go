@@ -15,12 +15,12 @@ import (
 )
 
 // The page of one account has everything that support needs while a user is on the phone. The answer to
-// "why was I signed out?" comes first, because most calls ask it.
+// "why was I signed out?" comes first, because most callers ask this.
 //
-// The page shows network addresses and devices, also those of a stranger who used a copied token. Only
-// administrators get it, and it never has a token, a password hash or a secret of a factor.
+// The page shows network addresses and devices, even those of a stranger who used a copied token. Only
+// administrators can open it. It never contains a token, a password hash or the secret of a factor.
 
-// adminUserData is the data of the page. The lists are bounded, so they need no pages of their own.
+// adminUserData is the data of the page. The lists are bounded, so they have no further pages.
 type adminUserData struct {
 	User        *adminUserRow // nil: the account does not exist any more
 	ID          watchword.UserID
@@ -30,20 +30,21 @@ type adminUserData struct {
 	Own         bool // the reader's own account
 	Why         adminWhy
 
-	// Sessions are the live ones. Those that have ended are in Why, with the reason.
+	// Sessions are the live sessions. Ended sessions are in Why, with the reason.
 	Sessions, MoreSessions []adminSession
 	Events, MoreEvents     []adminEvent
 
 	Mails []adminMailRow // that wait or were abandoned, the oldest first
 
-	// Of the factors, the page shows names, kinds and times. Sealed secrets are not even read.
+	// The page shows the names, kinds and times of factors. Their sealed secrets are not read
+	// from the store.
 	Factors      []factors.Factor
 	CodesLeft    int
 	Devices      []factors.Device
 	HasFactors   bool // the server has second factors
 	Identities   []connectedAccount
 	HasProviders bool   // the server has external providers
-	Public       string // metadata; empty if the object is
+	Public       string // metadata; "" if the object is empty
 	Private      string
 }
 
@@ -53,7 +54,8 @@ type adminSession struct {
 	End string
 }
 
-// An adminEvent is a security event as administrators see it. The request id finds the lines of the log.
+// An adminEvent is a security event as administrators see it. The request id identifies the lines of the
+// log.
 type adminEvent struct {
 	watchword.Event
 	Reuse *reusedetail.Detail // of a reuse, which the page shows in words
@@ -63,7 +65,7 @@ type adminEvent struct {
 }
 
 // IconOf returns the icon of a device, for templates. Sessions of an explanation are rows of the store,
-// which have no icon of their own.
+// which have no icon.
 func (v *view) IconOf(device string) string { return deviceIcon(device) }
 
 // Replaced returns when the presented token of a reuse was replaced, or the zero time if it is unknown.
@@ -79,12 +81,12 @@ func (w adminWhy) Replaced() time.Time {
 // Icon returns the icon of the device.
 func (e adminEvent) Icon() string { return deviceIcon(e.Device) }
 
-// newAdminEvent converts a stored event. The caller decides whether the row is a link. Details other than
-// that of a reuse are codes and numbers, which the page shows as they are. A reuse has its detail in JSON.
+// newAdminEvent converts a stored event. The caller decides whether the row is a link. The detail of a
+// reuse is JSON. Other details are codes and numbers, which the page shows unchanged.
 func newAdminEvent(e watchword.Event) adminEvent {
 	row := adminEvent{Event: e}
 	if detail, ok := reusedetail.Parse(e.Detail); ok && e.Kind == watchword.EventRefreshReused {
-		// Earlier versions stored the client in the event only.
+		// Earlier versions stored the client only in the event, and not in the detail.
 		if detail.From == (reusedetail.Party{}) {
 			detail.From = reusedetail.Party{Device: e.Device, Address: e.Address}
 		}
@@ -94,7 +96,7 @@ func newAdminEvent(e watchword.Event) adminEvent {
 }
 
 // adminWhy is the answer to "why was I signed out?", with the question. Sentences come from package
-// admin in the language of the page, so that the API and the command line say the same.
+// admin in the language of the page, so the API and the command line give the same answer.
 type adminWhy struct {
 	admin.Explanation
 	At, Zone string // as in the query, for the form
@@ -103,8 +105,8 @@ type adminWhy struct {
 	Reuse    *reusedetail.Detail // both devices; nil for other ends
 }
 
-// askedTime reads when the user noticed the end: the query has a time, and how many minutes its time
-// zone is behind UTC. The script fills in the zone. Without it, the time is in UTC.
+// askedTime reads from the query when the user noticed the end: a time, and the number of minutes
+// that its time zone is behind UTC. The script fills in the zone. Without it, the time is in UTC.
 func askedTime(query url.Values) (at time.Time, text, zone string) {
 	text = query.Get("at")
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
@@ -114,7 +116,7 @@ func askedTime(query url.Values) (at time.Time, text, zone string) {
 	if err != nil {
 		return time.Time{}, "", ""
 	}
-	// A zone out of range was written by hand. UTC is as good a guess as any.
+	// A zone out of range was written by hand and is ignored.
 	minutes, err := strconv.Atoi(query.Get("zone"))
 	if err != nil || minutes < -15*60 || minutes > 15*60 {
 		minutes = 0
@@ -122,8 +124,8 @@ func askedTime(query url.Values) (at time.Time, text, zone string) {
 	return at.Add(time.Duration(minutes) * time.Minute), text, strconv.Itoa(minutes)
 }
 
-// explain asks package admin. A time in a wrong form counts as "now", as in an empty form. The query can
-// also name a session: each other session on the page links to its own explanation.
+// explain returns the answer of package admin. A malformed time counts as "now", like an empty one. The
+// query can also name a session: each other session on the page links to its own explanation.
 func (p *pages) explain(r *http.Request, v *view, id watchword.UserID) (why adminWhy, err error) {
 	query := r.URL.Query()
 	at, text, zone := askedTime(query)
@@ -133,7 +135,7 @@ func (p *pages) explain(r *http.Request, v *view, id watchword.UserID) (why admi
 	if err != nil {
 		return adminWhy{}, err
 	}
-	// The devices of a reuse are in the detail of its event. The newest one explains the end.
+	// The devices of a reuse are in the detail of its event. The newest reuse explains the end.
 	why = adminWhy{Explanation: x, At: text, Zone: zone, Asked: text != "" || session != ""}
 	for _, e := range x.Evidence {
 		event := newAdminEvent(e)
@@ -145,11 +147,11 @@ func (p *pages) explain(r *http.Request, v *view, id watchword.UserID) (why admi
 	return why, nil
 }
 
-// adminUserPage shows one account. Each part is read in a transaction of its own. A session that ends in
-// between is missing from the list, and the next load corrects the rest.
+// adminUserPage shows one account. Each part is read in a separate transaction. A session that ends in
+// between is missing from the list and unexplained until the next load.
 //
-// An id without an account shows the explanation alone, with status 404: its ended sessions may be
-// kept, and its last event is.
+// For an id without an account, the page shows only the explanation, with status 404: ended
+// sessions of a deleted account may be kept, and its last event is kept.
 func (p *pages) adminUserPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	v, id := p.newView(r, "admin-user"), watchword.UserID(r.PathValue("id"))
 	data := adminUserData{ID: id, Path: adminUserPath(id), Own: id == by.User.ID}
@@ -164,7 +166,7 @@ func (p *pages) adminUserPage(w http.ResponseWriter, r *http.Request, by admin.C
 	if err != nil {
 		return err
 	}
-	// The sentences above are from a moment before. A reload shows both as they are now.
+	// The explanation was read a moment earlier and may differ; a reload corrects it.
 	data.User = &adminUserRow{account.Profile(), account.State(), account.Kinds()}
 	data.DisabledAt, data.HasPassword = account.DisabledAt, account.PasswordHash != ""
 	if err := p.addHistory(r, v, by, &data); err != nil {
@@ -176,8 +178,8 @@ func (p *pages) adminUserPage(w http.ResponseWriter, r *http.Request, by admin.C
 	return p.showAdmin(w, r, p.adminView(v, r, by, string(account.Email), data))
 }
 
-// addHistory adds the live sessions, waiting mails and the last events. Unlike the account page, it does not fold equal
-// rows: each has a session or a request id of its own, which support may have to quote.
+// addHistory adds the live sessions, waiting mails and the last events. Unlike the account page, it does not merge
+// equal rows, because each has a different session or request id, which support may have to quote.
 func (p *pages) addHistory(r *http.Request, v *view, by admin.Caller, data *adminUserData) error {
 	id := data.ID
 	operator := p.admin.Operator(by)
@@ -192,8 +194,8 @@ func (p *pages) addHistory(r *http.Request, v *view, by admin.Caller, data *admi
 			data.Path + "/sessions/" + url.PathEscape(string(one.ID)) + "/end"})
 	}
 	data.Sessions, data.MoreSessions = split(rows)
-	// A user who waits for a mail asks support for it. Those beyond the first page are on the page of the
-	// outbox.
+	// The page lists waiting mails, because users ask support about them. Only the first ones are listed;
+	// the page of the outbox has the rest.
 	mails, _, err := p.admin.FindMails(r.Context(), id, "", 0)
 	if err != nil {
 		return err
@@ -214,11 +216,12 @@ func (p *pages) addHistory(r *http.Request, v *view, by admin.Caller, data *admi
 	return nil
 }
 
-// addWaysIn adds factors, identities and metadata, as far as the server has them. A part that the server
-// lacks has no section: an empty one would look like a missing setting of the account.
+// addWaysIn adds factors, identities and metadata, as far as the server has them. A feature that the
+// server lacks has no section, because an empty section would look like a missing setting of the
+// account.
 func (p *pages) addWaysIn(r *http.Request, id watchword.UserID, data *adminUserData) error {
-	// Each of these packages has its own store and its own call. An error of one fails the page, because
-	// a missing list would look like an account without factors.
+	// Each of these packages has its own store. An error in one fails the page, because a missing list
+	// would look like an account without factors.
 	if data.HasFactors = p.factors != nil; data.HasFactors {
 		overview, err := p.factors.List(r.Context(), id)
 		if err != nil {
@@ -241,8 +244,8 @@ func (p *pages) addWaysIn(r *http.Request, id watchword.UserID, data *adminUserD
 	return err
 }
 
-// shownJSON returns an object of metadata for people, or "" for an empty one. It only adds spaces,
-// because a decoder would round large numbers.
+// shownJSON returns an object of metadata for people, or "" for an empty one. It only indents the
+// text, because a decoder would round large numbers.
 func shownJSON(text string) string {
 	var out bytes.Buffer
 	if text == "{}" || json.Indent(&out, []byte(text), "", "  ") != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // The list of accounts. It is a plain form with GET: a search can be bookmarked, and works without the
-// script. The address that somebody searches for is in the query, which the log of this server omits.
+// script. The query contains the searched address. The log of this server omits queries.
 
 // adminUsersData is the data of the list. It repeats the search, so that the form shows it and the next
 // page keeps it.
@@ -32,8 +32,8 @@ type adminUserRow struct {
 	Factors []string
 }
 
-// adminSearch reads the search of the list. The field takes an address or an id, because support has
-// either. A UUID counts as an id, because hardly any address begins with one.
+// adminSearch reads the search of the list. The field accepts an address or an id, because support
+// may have only one of them. A UUID counts as an id, because hardly any address begins with one.
 func adminSearch(query url.Values) (f admin.Filter, data adminUsersData) {
 	data = adminUsersData{Typed: strings.TrimSpace(query.Get("q")), Role: strings.TrimSpace(query.Get("role")),
 		State: query.Get("state"), Factor: query.Get("factor")}
@@ -52,7 +52,7 @@ func adminSearch(query url.Values) (f admin.Filter, data adminUsersData) {
 func (p *pages) adminUsersPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	query := r.URL.Query()
 	filter, data := adminSearch(query)
-	// Limit 0 is the default of the API. More rows would not fit a screen anyway.
+	// Limit 0 selects the default of the API. More rows would not fit on a screen anyway.
 	page, err := p.admin.FindUsers(r.Context(), filter, query.Get("after"), 0)
 	for _, name := range []string{"after", "done"} {
 		if query.Has(name) {
@@ -60,8 +60,8 @@ func (p *pages) adminUsersPage(w http.ResponseWriter, r *http.Request, by admin.
 			data.First = withQuery(r.URL.Path, query)
 		}
 	}
-	// The search was changed by hand, or the secret of the cursor has changed. The page then offers the
-	// first page of the list.
+	// The search was changed by hand, or the secret of the cursor has changed. This page then links to
+	// the first page of the list.
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
 		data.First = r.URL.Path
@@ -73,19 +73,22 @@ func (p *pages) adminUsersPage(w http.ResponseWriter, r *http.Request, by admin.
 	for _, account := range page.Items {
 		data.Users = append(data.Users, adminUserRow{account.Profile(), account.State(), account.Kinds()})
 	}
-	// A page can be empty and still have a next one: one request reads a bounded part of the accounts.
+	// A page can be empty and still have a next page, because one request reads a bounded part of the
+	// accounts.
 	if page.Next != "" {
 		query.Set("after", page.Next)
 		data.Next = withQuery(r.URL.Path, query)
 	}
-	// The list has only accounts that exist. A deleted one still has an explanation for some days.
+	// The list has only existing accounts. A deleted account still has a page with an explanation
+	// for some days.
 	if filter.ID != "" && len(data.Users) == 0 {
 		data.Gone = adminUserPath(watchword.UserID(filter.ID))
 	}
 	return p.showAdmin(w, r, p.adminView(p.newView(r, "admin-users"), r, by, "", data))
 }
 
-// withQuery returns a path of this server with a query, without a lonely question mark.
+// withQuery returns a path of this server with a query. It adds no question mark if the query
+// is empty.
 func withQuery(path string, query url.Values) string {
 	if text := query.Encode(); text != "" {
 		return path + "?" + text

@@ -9,14 +9,14 @@ import (
 )
 
 // Remembered devices on the account page: the browsers that skip the second step. The page lists them without a
-// step-up, as it lists the sessions, which name the same browsers. Only forgetting one needs a fresh proof.
+// step-up, as it lists the sessions, which name the same browsers. Forgetting one needs a fresh proof.
 
-// pathDevices is followed by the id of a device. The section of the account page is absent without a
-// remembered browser. While the setting is off, it is absent too, because stored devices have no effect then.
+// pathDevices is followed by the id of a device. The account page has no section for devices if the account
+// has none, or if the setting is off: stored devices have no effect then.
 const pathDevices = pathAccount + "/devices/"
 
-// forgetPage asks before a browser is forgotten. The device of another account gets the same 404 as one that
-// never existed.
+// forgetPage asks before a browser is forgotten. The device of another account gets the same 404 as an
+// unknown device.
 func (p *pages) forgetPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
@@ -27,19 +27,21 @@ func (p *pages) forgetPage(w http.ResponseWriter, r *http.Request, who watchword
 		return notFound(w, r)
 	}
 	device := overview.Devices[i]
-	// The name is that of the browser at the time. A browser that was updated since keeps its old name here.
+	// The name is the browser's name when it was remembered. It does not change with an update of the
+	// browser.
 	return p.showConfirm(w, r, who, "forget", confirmData{Path: pathDevices + device.ID + "/forget",
 		Name: p.newView(r, "account").Device(device.Name),
 		Text: "forget.text", Button: "remembered.forget"})
 }
 
-// forgetForm does not end the sessions of the browser: the list of sessions has buttons for that.
+// forgetForm forgets a device. It does not end the sessions of the browser, because the list of
+// sessions has buttons for that.
 func (p *pages) forgetForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := p.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
 		return p.refuseFactor(w, r, who, err)
 	}
-	// The cookie of the browser stays, because this request may come from another one. Without the row it has no
-	// effect, and the browser deletes it when its time is over.
+	// The cookie is not deleted, because this request may come from another browser. Without the row it has no
+	// effect, and the browser deletes it when it expires.
 	p.done(w, r, "forgotten")
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 // The documentation page /docs comes from the same table of routes as the OpenAPI document. Members
 // and examples come from the types of the bodies, so they can't differ from the responses. Only the
-// chapters on authentication and errors are written by hand, in the template and in package
+// chapters about authentication and errors are written by hand, in the template and in package
 // apiexample.
 
 // docGroup is a section of the page with routes of one subject.
@@ -25,8 +25,8 @@ type docGroup struct {
 	Routes             []docRoute
 }
 
-// docRoute is the data of one route for the template. It has text only, so that the template needs
-// no functions.
+// docRoute is the data of one route for the template. It contains only text, so that the template
+// needs no functions.
 type docRoute struct {
 	ID, Method, Path, Summary, Guard string
 	Parameters, Members, Answer      []apiexample.Member
@@ -36,15 +36,15 @@ type docRoute struct {
 	Refusals                         []docRefusal
 }
 
-// docRefusal is one status of error responses, with its codes. Readers look for the status first,
-// because their client shows it.
+// docRefusal is one status of error responses, with its codes. The status comes first, because
+// the reader's client shows it.
 type docRefusal struct {
 	Status int
 	Codes  []string
 }
 
-// docCode is one row of the table of error codes. The advice is for the author of a client, and
-// the detail of a response is for its user.
+// docCode is one row of the table of error codes. The advice is for the author of a client; the
+// detail of a response is for the client's user.
 type docCode struct {
 	Code   watchword.Code
 	Status int
@@ -58,8 +58,8 @@ type docData struct {
 	URL, Cookie string
 }
 
-// document describes the API for readers. It takes some milliseconds, so the first reader waits for
-// it and each later one gets the same value.
+// document describes the API for readers. It takes a few milliseconds, so it runs at the first
+// request and later requests share its result.
 func document(shared edge, routes []route, all dialects) docData {
 	return docData{groupsOf(shared.origins.publicURL, routes, all), codesOf(routes), shared.origins.publicURL,
 		shared.cookies.refresh.Usual.Name}
@@ -103,7 +103,7 @@ func groupsOf(url string, routes []route, all dialects) []docGroup {
 func documentRoute(url string, r route) docRoute {
 	// The schemas in the registry are not used.
 	operation := describeRoute(huma.NewMapRegistry("#/", schemaName), r)
-	// A gateway sends the method of its own request. A reader tries the endpoint with GET.
+	// Gateways use the method of the original request. The example uses GET.
 	method := r.method
 	if method == anyMethod {
 		method = http.MethodGet
@@ -159,9 +159,9 @@ func documentOperation(url string, o dialect.Operation, withCookies bool) docRou
 }
 
 // codesOf lists the error codes of the API by status, and within a status by name. They come from
-// the routes, so the table has no code that no endpoint returns.
+// the routes, so the table has only codes that an endpoint returns.
 func codesOf(routes []route) (codes []docCode) {
-	// These three are always in the table: the router or a missing role causes them, also on routes
+	// These three are always in the table: the router or a missing role causes them, even on routes
 	// that don't list them.
 	found := map[watchword.Code]bool{
 		watchword.CodeMethodNotAllowed: true, watchword.CodeNotFound: true, watchword.CodeInsufficientScope: true,

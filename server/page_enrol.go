@@ -10,16 +10,18 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// The first authenticator app or passkey of an account that must have one (second-factor=required). The
-// right password leads here instead of to a session, and the first code from the app or the new passkey
-// completes the sign-in. The handle of the waiting sign-in is in the step cookie, as for a second step.
+// The first authenticator app or passkey of an account that must have one (second-factor=required).
+// After the right password, the user comes here instead of being signed in. The first code from the app
+// or the new passkey completes the sign-in. The handle of the waiting sign-in is in the step cookie, as
+// for a second step.
 
 // pathEnrol is followed by the id of the enrolment, so that a reload shows the same picture.
 const pathEnrol = pathLogin + "/setup"
 
 // enrolPage begins the enrolment of a waiting sign-in.
 func (p *pages) enrolPage(w http.ResponseWriter, r *http.Request) error {
-	// SameSite=Strict leaves the cookie out after a link of another site. The second load has it.
+	// Because of SameSite=Strict, the browser omits the cookie after a link from another site.
+	// The reload sends it.
 	if len(p.cookies.step.Values(r)) == 0 && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 		return p.reload(w, r)
 	}
@@ -32,8 +34,8 @@ func (p *pages) enrolPage(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// refuseEnrol leads back to the sign-in if the waiting sign-in has ended. The account may also have
-// changed since the password was right. The sign-in page then says why.
+// refuseEnrol redirects to the sign-in if the waiting sign-in has ended. If the account has changed
+// since the password was checked, it shows the sign-in page with the reason.
 func (p *pages) refuseEnrol(w http.ResponseWriter, r *http.Request, err error) error {
 	switch watchword.CodeOf(err) {
 	case watchword.CodeChallengeInvalid:
@@ -47,7 +49,8 @@ func (p *pages) refuseEnrol(w http.ResponseWriter, r *http.Request, err error) e
 	return err
 }
 
-// enrolView returns the page with the picture. It says why the user sees it.
+// enrolView returns the page with the QR code. Its text explains why the user has to set up a
+// factor.
 func (p *pages) enrolView(r *http.Request) (*view, error) {
 	handle := watchword.Secret(p.cookies.step.Value(r))
 	pending, err := p.factors.PendingRequired(r.Context(), handle, r.PathValue("id"))
@@ -60,8 +63,8 @@ func (p *pages) enrolView(r *http.Request) (*view, error) {
 	}
 	data := v.Data.(authenticatorData)
 	data.Cancel, data.Text = pathLogin, v.T("enrol.text")
-	// The script gets the options when the button is pressed. Getting them counts as an attempt of the
-	// waiting sign-in, and a view of the page must not.
+	// The script fetches the options only when the button is pressed, because a fetch counts as an
+	// attempt of the waiting sign-in. A view of the page must not count.
 	if p.hasPasskeys() {
 		path := pathEnrol + "/" + pending.ID + "/passkey"
 		if data.Passkey = v.passkeyForm(path, "create", "enrol.passkey", factors.Ceremony{}); data.Passkey != nil {
@@ -72,7 +75,7 @@ func (p *pages) enrolView(r *http.Request) (*view, error) {
 	return v, nil
 }
 
-// enrolSetupPage shows the picture and the field for the first code.
+// enrolSetupPage shows the QR code and the field for the first code.
 func (p *pages) enrolSetupPage(w http.ResponseWriter, r *http.Request) error {
 	v, err := p.enrolView(r)
 	if err != nil {
@@ -81,8 +84,8 @@ func (p *pages) enrolSetupPage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, v)
 }
 
-// enrolForm adds the app and signs in. The response shows the recovery codes, and its button leads
-// where a sign-in leads.
+// enrolForm adds the app and signs in. The response shows the recovery codes, with a link to the
+// target of a sign-in.
 func (p *pages) enrolForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -92,7 +95,8 @@ func (p *pages) enrolForm(w http.ResponseWriter, r *http.Request) error {
 		Handle: watchword.Secret(p.cookies.step.Value(r)), ID: r.PathValue("id"),
 		Code: watchword.Secret(form.Get("totp")), Client: p.clients.of(w, r), Replaces: p.cookies.replaced(r, ""),
 	})
-	// After a wrong code the app of the user has the secret already, so the picture stays.
+	// After a wrong code, the page shows the same QR code, because the user's app already has
+	// its secret.
 	return p.enrolled(w, r, form, enrolment{done, in, err})
 }
 
@@ -103,7 +107,7 @@ type enrolment struct {
 	err  error
 }
 
-// enrolled responds to the form of the app and to that of the passkey.
+// enrolled responds to both forms, for an app and for a passkey.
 func (p *pages) enrolled(w http.ResponseWriter, r *http.Request, form url.Values, e enrolment) error {
 	if watchword.CodeOf(e.err) == watchword.CodeFactorWrong {
 		v, gone := p.enrolView(r)
@@ -122,9 +126,9 @@ func (p *pages) enrolled(w http.ResponseWriter, r *http.Request, form url.Values
 		Next: template.URL(p.afterSignIn(r))}, true)
 }
 
-// enrolPasskeyOptions begins the creation of a passkey for a waiting sign-in. The script of the page calls it when the
-// button is pressed, because the page may stay open for longer than the options are valid. A request needs the step
-// cookie, so another site can't use up the attempts of a user.
+// enrolPasskeyOptions begins the creation of a passkey for a waiting sign-in. The script of the page calls it when
+// the button is pressed, because the page may stay open for longer than the options are valid. It requires the step
+// cookie, so that another site can't use up a user's attempts.
 func (p *pages) enrolPasskeyOptions(w http.ResponseWriter, r *http.Request) error {
 	begun, err := p.factors.BeginRequiredPasskey(r.Context(), watchword.Secret(p.cookies.step.Value(r)))
 	if err != nil {
@@ -133,8 +137,8 @@ func (p *pages) enrolPasskeyOptions(w http.ResponseWriter, r *http.Request) erro
 	return respond.JSON(w, http.StatusOK, newCeremonyAnswer(begun))
 }
 
-// enrolPasskeyForm adds the passkey that the browser has created and signs in. The id in the path is that of the app,
-// which the page offers again after an error.
+// enrolPasskeyForm adds the passkey that the browser has created and signs in. The id in the path belongs to the
+// enrolment of the app, which the page offers again after an error.
 func (p *pages) enrolPasskeyForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {

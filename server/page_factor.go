@@ -11,19 +11,19 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// The second step of a sign-in. The pages that check a password end here if the account has a
+// The second step of a sign-in. The pages that check a password redirect here if the account has a
 // second factor. The handle of the challenge is in the step cookie, and return_to is in the query.
 
-// Both forms post to one path, so the second step has one place in logs and metrics.
+// Both forms post to the same path, so the second step is a single route in logs and metrics.
 const (
 	pathFactor = pathLogin + "/factor"
-	// withRecovery is the value of the parameter "with" that asks for a recovery code. It is part of
-	// the URL and not of a script, so the page works without one.
+	// withRecovery is the value of the parameter "with" that selects the form for a recovery code.
+	// It is in the URL, so that the page works without a script.
 	withRecovery = "recovery"
 )
 
-// secondStep leads a browser to the second step if err is the challenge of a right password, and
-// reports whether it did. Every page that signs in passes its error through it.
+// secondStep redirects to the second step if err is the challenge after a right password, and
+// reports whether it did. Every page that signs in calls it with its error.
 func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bool {
 	var refusal *watchword.Error
 	if p.factors == nil || !errors.As(err, &refusal) || refusal.Challenge == nil {
@@ -32,7 +32,8 @@ func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bo
 	p.errors.logRefusal(w, r, refusal)
 	path := pathFactor
 	if refusal.Code == watchword.CodeEnrolmentRequired {
-		// The first factor is added on the public listener. A form can't redirect to it (form-action).
+		// The first factor must be added on the public listener. A form can't redirect to that
+		// listener (form-action).
 		if p.side.isAdmin {
 			if err := p.show(w, http.StatusForbidden, p.newView(r, "admin-factor")); err != nil {
 				p.errors.fail(w, r, err)
@@ -41,7 +42,7 @@ func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bo
 		}
 		path = pathEnrol
 	}
-	// The handle is never in a URL: URLs are in histories and logs.
+	// The handle must not be in a URL, because URLs end up in histories and logs.
 	p.cookies.step.Set(w, string(refusal.Challenge.Handle), refusal.Challenge.ExpiresIn)
 	p.redirect(w, path, p.withReturn(r, url.Values{}))
 	return true
@@ -72,7 +73,7 @@ func (v *view) proofOf(path string, recovery bool) proofData {
 	if !recovery {
 		other.Set("with", withRecovery)
 	}
-	// The other form is a link and not a script, and it keeps the way back.
+	// The other form is a plain link, which keeps return_to.
 	data := proofData{Path: path, Recovery: recovery, Other: path}
 	if len(other) > 0 {
 		data.Other += "?" + other.Encode()
@@ -80,10 +81,11 @@ func (v *view) proofOf(path string, recovery bool) proofData {
 	return data
 }
 
-// withKinds returns the data for an account with certain factors. Without a passkey and an app that works, only a
-// recovery code is left.
+// withKinds returns the data for an account with certain factors. Without a usable passkey and without an app,
+// only a recovery code is left.
 func (d proofData) withKinds(hasApp bool, passkey *passkeyForm) proofData {
-	// The link to the other kind of code would lead back to the same page, so it is left out then.
+	// Without an app, the link to the other kind of code is omitted, because it would lead to the
+	// same page.
 	d.NoApp = !hasApp
 	switch {
 	case passkey != nil && !d.Recovery:
@@ -94,24 +96,24 @@ func (d proofData) withKinds(hasApp bool, passkey *passkeyForm) proofData {
 	return d
 }
 
-// factorView returns the page of the second step. It shows one field: a page with two would make users of password
-// managers fill in the wrong one. A challenge that has ended gives the page without passkeys. The engine refuses its
-// form.
+// factorView returns the page of the second step. It shows one field, because password managers could fill in the
+// wrong one of two fields. If the challenge has ended, the page has no passkeys, and the engine refuses its form.
 func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 	v := p.newView(r, "factor")
 	data := v.proofOf(pathFactor, recovery)
-	// Administration needs a proof of the last hours, which a remembered browser can't give.
+	// Administration needs a proof of the last hours, which a remembered browser does not have.
 	data.Remembers = p.factors.RememberFor() > 0 && !p.side.isAdmin
 	v.Data = data
-	// A code and a passkey are two forms. The button of the passkey sends no code that was half typed.
+	// The code and the passkey have separate forms, so the button of the passkey does not send a
+	// half-typed code.
 	err := p.factors.Offer(r.Context(), &watchword.Error{Code: watchword.CodeSecondFactorRequired,
 		Challenge: &watchword.ChallengeOffer{Handle: watchword.Secret(p.cookies.step.Value(r))}})
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
 		return nil, err
 	}
-	// Offer knows the factors of the challenge's account. The page reveals their kinds only after the
-	// right password, as the API does.
+	// Offer adds the factors of the challenge's account. The challenge exists only after the right
+	// password, so the page reveals their kinds only then, as the API does.
 	if refusal.Challenge != nil {
 		var passkey *passkeyForm
 		if options := refusal.Challenge.Passkey; options != nil {
@@ -119,8 +121,8 @@ func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 		}
 		hasApp := slices.Contains(refusal.Challenge.Methods, string(factors.KindTOTP))
 		data = data.withKinds(hasApp, passkey)
-		// If the page has no form for codes, the form of the passkey has the box. Otherwise the script reads
-		// the box in the form for codes.
+		// If the page has no form for codes, the checkbox is in the form of the passkey. Otherwise the
+		// script reads the checkbox in the form for codes.
 		if data.Remembers && data.NoApp && data.Passkey != nil {
 			data.Passkey.RememberDevice = v.T("factor.remember")
 		}
@@ -129,11 +131,12 @@ func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 	return v, nil
 }
 
-// factorPage shows the field for the code. Without a step cookie it leads to the sign-in: a bookmark
-// of this page is as good as one of the sign-in page.
+// factorPage shows the field for the code. Without a step cookie it redirects to the sign-in, so a
+// bookmark of this page works.
 func (p *pages) factorPage(w http.ResponseWriter, r *http.Request) error {
 	if len(p.cookies.step.Values(r)) == 0 {
-		// A link of another site may have left the cookie out. The second load has it.
+		// After a link from another site, the browser may have omitted the cookie. The reload
+		// sends it.
 		if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 			return p.reload(w, r)
 		}
@@ -147,22 +150,22 @@ func (p *pages) factorPage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, v)
 }
 
-// startAgain leads back to the sign-in, which says that the step has ended.
+// startAgain redirects to the sign-in, which says that the step has ended.
 func (p *pages) startAgain(w http.ResponseWriter, r *http.Request) {
 	p.cookies.step.Clear(w)
 	p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {"step"}}))
 }
 
-// proofIn returns the second factor in a form. Package factors removes spaces and hyphens from codes, because
-// the API accepts them, too.
+// proofIn returns the second factor in a form. It keeps spaces and hyphens, which package factors removes for
+// the pages and the API.
 func proofIn(form url.Values) factors.Proof {
 	return factors.Proof{TOTP: watchword.Secret(form.Get("totp")),
 		RecoveryCode: watchword.Secret(form.Get("recoveryCode")), Passkey: passkeyIn(form)}
 }
 
-// factorForm completes the sign-in. After a wrong code, it shows the field again, empty: a code that was wrong once is
-// never right later. A limit is shown on the page, and the step cookie stays for the next attempt. When the challenge
-// has ended, the user starts again at the password, and the page says why.
+// factorForm completes the sign-in. After a wrong code, it shows an empty field, because a wrong code can't become
+// right. After a rate limit, the page says so, and the step cookie stays for the next attempt. After the end of the
+// challenge, the user starts again with the password, and the page says why.
 func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -177,27 +180,28 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 		p.errors.logRefused(w, r, err)
 		p.startAgain(w, r)
 		return nil
-	// The account has changed since the password was right. The user has to start again.
+	// The account has changed since the password was checked. The user has to start again.
 	case watchword.CodeAccountDisabled, watchword.CodeEmailNotVerified:
 		p.cookies.step.Clear(w)
 		return p.refill(w, r, p.signView(r, "login"), err)
 	}
-	// The cookie stays, because the challenge has more attempts. A limit refuses before it counts one.
+	// The cookie stays, because the challenge has more attempts. A rate limit refuses before it counts
+	// an attempt.
 	if err != nil {
 		v, gone := p.factorView(r, form.Has("recoveryCode"))
 		if gone != nil {
 			return gone
 		}
 		data := v.Data.(proofData)
-		data.Remember = form.Get("rememberDevice") != "" // a mistyped code does not undo the choice
-		// The same is true of a passkey that was refused.
+		data.Remember = form.Get("rememberDevice") != "" // a wrong code keeps the choice
+		// A refused passkey keeps the choice, too.
 		if data.Passkey != nil {
 			data.Passkey.Remembered = data.Remember
 		}
 		v.Data, v.byPasskey = data, passkeyIn(form) != nil
 		return p.refill(w, r, v.filled("factor", form), err)
 	}
-	// The handle was used. Deleting it keeps a later visit from a misleading error.
+	// The handle was used. Without it, a later visit does not show a misleading error.
 	p.cookies.step.Clear(w)
 	p.cookies.setSession(w, r, in)
 	p.redirect(w, p.afterSignIn(r), nil)

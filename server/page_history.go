@@ -7,16 +7,16 @@ import (
 	"github.com/watchword-auth/watchword/internal/device"
 )
 
-// The lists of devices and events of the account page. Equal entries become one, and only the first
-// are visible at once. The rest is in a <details>, and each session can be
-// ended alone.
+// The lists of devices and events of the account page. Equal entries are merged, and only the first
+// entries are visible at once. The rest is in a <details> element. Each session can be ended
+// separately.
 
 // visibleRows is how many entries of a list are visible before "show more". A list of this length
 // fits a phone without much scrolling.
 const visibleRows = 5
 
 // An accountDevice is a row of the list of devices: the sessions of one device name and address.
-// A session from another address stays separate, because it may be a stranger's.
+// A session from another address is a separate row, because it may be a stranger's.
 type accountDevice struct {
 	Name, Icon, Address string
 	Used                time.Time // the latest use
@@ -24,7 +24,7 @@ type accountDevice struct {
 	Sessions            []accountSession
 }
 
-// Only returns the first session. The template calls it for rows with exactly one.
+// Only returns the only session of a row. The template calls it for rows with exactly one.
 func (d accountDevice) Only() accountSession { return d.Sessions[0] }
 
 // Folded returns the sessions of a row that has several, or nil.
@@ -60,9 +60,9 @@ func devicesOf(sessions []accountSession) (rows []accountDevice) {
 	return rows
 }
 
-// foldEvents merges equal events in a row. The events are the newest first, and the merged one has
-// the newest time. Only neighbours are merged, because the order of different events tells a story:
-// wrong passwords before a sign-in are not the same as after it.
+// foldEvents merges consecutive equal events. The newest events come first, and a merged event has
+// the newest time. Only neighbors are merged, because the order of different events matters: wrong
+// passwords before a sign-in differ from wrong passwords after it.
 func foldEvents(events []accountEvent) (rows []accountEvent) {
 	for _, one := range events {
 		one.Times = max(one.Times, 1)
@@ -88,7 +88,7 @@ func (v *view) Device(name string) string { return device.Translate(name, v.T) }
 func (v *view) Factor(name string) string { return device.TranslateChosen(name, v.T) }
 
 // deviceIcon returns the name of the icon for a device name of package device, such as
-// "Chrome on Windows". A name without a system is a program, such as curl.
+// "Chrome on Windows". A name without an operating system is a program, such as curl.
 func deviceIcon(name string) string {
 	_, system, found := device.Parts(name)
 	if !found {
@@ -109,7 +109,8 @@ func deviceIcon(name string) string {
 	return "program"
 }
 
-// split returns the visible entries and the others. A single entry is not worth a click.
+// split returns the visible entries and the others. A single further entry is visible, too,
+// because it is not worth a click.
 func split[T any](all []T) (visible, more []T) {
 	if len(all) <= visibleRows+1 {
 		return all, nil

@@ -12,7 +12,7 @@ import (
 )
 
 // Connected accounts: the identities of a user on the account page, and the mailed link of a sign-up
-// that waits with an identity.
+// with a provider.
 
 // pathIdentities is followed by the id of a provider, or by the id of an identity and /remove.
 const pathIdentities = pathAccount + "/identities/"
@@ -37,23 +37,26 @@ type connectedAccount struct {
 // Marked reports whether the provider has a mark, as the big ones do.
 func (c connectedAccount) Marked() bool { return c.Kind != "" && c.Kind != string(federation.KindOIDC) }
 
-// connectedOf returns the section of the account page, or nil without providers. An identity of a
-// provider that the operator has removed is still listed, so that its owner can disconnect it.
+// connectedOf returns the section of the account page, or nil without providers. It lists even
+// identities of a provider that the operator has removed, so that their owner can disconnect
+// them.
 func (p *pages) connectedOf(r *http.Request, who watchword.Identity) (*connected, error) {
 	if p.federation == nil {
 		return nil, nil
 	}
-	// The list is read in a transaction of its own, like the rest of the page.
+	// The list is read in a separate transaction, like the other parts of the page.
 	all, err := p.federation.List(r.Context(), who.User.ID)
 	if err != nil {
 		return nil, err
 	}
-	// Only a proven address can connect: the account could still be taken back by the owner of the address.
+	// Only an account with a proven address can connect a provider, because the owner of an unproven
+	// address could still take the account back.
 	section := &connected{Unproven: !who.User.Verified()}
 	section.Accounts = p.connectedAccounts(all)
-	// The order of the buttons is that of the settings.
+	// The buttons have the order of the settings.
 	for _, info := range p.federation.Providers() {
-		// The API can connect a second account of a provider. The page keeps the usual case simple.
+		// The API can connect a second account of a provider. The page offers only one, to stay
+		// simple.
 		if !hasProvider(all, info) && !section.Unproven {
 			section.Addable = append(section.Addable, info)
 		}
@@ -66,8 +69,8 @@ func hasProvider(all []federation.Identity, info federation.Info) bool {
 	return slices.ContainsFunc(all, func(i federation.Identity) bool { return i.Provider == info.ID })
 }
 
-// connectedAccounts returns the rows of identities, for the page of their owner and that of an
-// administrator.
+// connectedAccounts returns the rows of identities, for the account page and for the page of
+// an administrator.
 func (p *pages) connectedAccounts(all []federation.Identity) (rows []connectedAccount) {
 	kinds := map[string]string{}
 	for _, info := range p.federation.Providers() {
@@ -80,8 +83,8 @@ func (p *pages) connectedAccounts(all []federation.Identity) (rows []connectedAc
 	return rows
 }
 
-// leaveFor shows a page that leads to a provider. A redirect is not possible here: browsers apply
-// form-action of the Content-Security-Policy to the redirects of a form.
+// leaveFor shows a page that forwards to a provider. A redirect is not possible, because browsers
+// apply form-action of the Content-Security-Policy to the redirects of a form.
 func (p *pages) leaveFor(w http.ResponseWriter, r *http.Request, started federation.Started) error {
 	p.setAttempt(w, r, started)
 	// The page has a link as well, for browsers that don't follow the refresh.
@@ -90,8 +93,8 @@ func (p *pages) leaveFor(w http.ResponseWriter, r *http.Request, started federat
 	return p.show(w, http.StatusOK, v)
 }
 
-// connectForm begins a link. It is a form and not a link, because another site must not connect an
-// identity of its own choice: the csrf middleware rejects its forms.
+// connectForm begins a link. It is a form and not a link, because the csrf middleware rejects
+// forms of other sites: another site must not connect an identity of its choice.
 func (p *pages) connectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	started, err := p.federation.StartLink(r.Context(), federation.LinkRequest{
 		Provider: r.PathValue("provider"), Who: who, ReturnTo: p.returnTo(r), Page: true})
@@ -108,7 +111,7 @@ func (p *pages) connectForm(w http.ResponseWriter, r *http.Request, who watchwor
 func (p *pages) refuseConnected(
 	w http.ResponseWriter, r *http.Request, who watchword.Identity, provider string, err error,
 ) error {
-	// The message names the provider, so it takes the way of a failed response.
+	// The message names the provider, so it is shown like a failed response of the provider.
 	if watchword.CodeOf(err) == watchword.CodeProviderUnavailable {
 		return p.providerFailed(w, r, federation.LinkAttempt(provider), err)
 	}
@@ -138,17 +141,18 @@ func (p *pages) disconnectPage(w http.ResponseWriter, r *http.Request, who watch
 
 // disconnectForm removes an identity. The engine refuses to remove the last way to sign in.
 func (p *pages) disconnectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	// The form checks the freshness again: the page may have been open for an hour.
+	// The form checks again that the session is fresh, because the page may have been open for
+	// an hour.
 	if err := p.federation.Unlink(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
 		return p.refuseFactor(w, r, who, err)
 	}
-	// The account page shows the list without it.
+	// The account page no longer lists the identity.
 	p.done(w, r, "unlinked")
 	return nil
 }
 
-// verifyWith continues a mailed link with a provider. The sign-up has an identity instead of a
-// password, and the same identity completes it.
+// verifyWith continues a mailed link with a provider. A sign-up that began with an identity
+// has no password, and the same identity completes it.
 func (p *pages) verifyWith(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	// The token stays valid until the account exists, so the user can come back and use another way.
 	provider, _ := strings.CutPrefix(in.form.Get("action"), actionProvider)
@@ -160,8 +164,8 @@ func (p *pages) verifyWith(w http.ResponseWriter, r *http.Request, in linkInput)
 	return p.leaveFor(w, r, started)
 }
 
-// offerConnected leaves the buttons of the account's own providers on the page of a step-up. The identities of
-// others are refused (stepUpUser).
+// offerConnected shows only the buttons of the account's own providers on the page of a step-up. Identities of
+// other accounts are refused (stepUpUser).
 func (p *pages) offerConnected(r *http.Request, v *view, who watchword.Identity) error {
 	all, err := p.federation.List(r.Context(), who.User.ID)
 	v.offered = slices.DeleteFunc(v.offered, func(info federation.Info) bool { return !hasProvider(all, info) })
@@ -178,7 +182,7 @@ func (p *pages) stepUpUser(r *http.Request) (watchword.UserID, error) {
 	if err != nil || len(live) == 0 {
 		return "", err
 	}
-	return live[len(live)-1].User.ID, nil // pages prefer the page cookie, which is the last one
+	return live[len(live)-1].User.ID, nil // the page cookie is the last one, and pages prefer it
 }
 
 // isVerifyWith reports whether a form of a link names a provider.
@@ -188,13 +192,13 @@ func (p *pages) isVerifyWith(link linkPage, form url.Values) bool {
 }
 
 // expectLink fills in the address of the account to which a stopped sign-in will be connected. The
-// reader enters the password on the same page, without a detour through the account page.
+// reader can thus enter the password on the same page.
 func (p *pages) expectLink(r *http.Request, v *view) {
 	handle := p.cookies.link.Presented(r).Value(r)
 	if p.federation == nil || handle == "" {
 		return
 	}
-	// If the link has expired, the page is the usual one.
+	// If the link has expired, the page stays unchanged.
 	if pending, err := p.federation.PendingLink(r.Context(), watchword.Secret(handle)); err == nil {
 		v.filled("login", url.Values{"email": {string(pending.Email)}})
 	}

@@ -9,8 +9,8 @@ import (
 )
 
 // The pages behind the links in mails. The token is in the fragment of the link, which browsers
-// don't send. A script moves it into the form; without the script the user pastes it. Opening the
-// page does not consume the token, because mail scanners open every link.
+// don't send. A script moves the token into the form; without the script, the user pastes the
+// token. Opening the page does not consume the token, because mail scanners open every link.
 //
 // The pages that verify an address ask for a password unless the browser has a session. A link
 // from a mail is a cross-site navigation, for which browsers omit SameSite=Strict cookies. The
@@ -19,8 +19,8 @@ import (
 
 // A linkPage describes the page of one kind of mail.
 //
-// The pages differ in their texts, in the password field and in the engine call. The rest is
-// shared, so that a fix of the token handling reaches all of them.
+// The pages differ in their texts, in the password field and in the engine call. They share
+// everything else, such as the handling of tokens.
 type linkPage struct {
 	path, name string
 	kind       watchword.MailKind // of the token; set only for pages that offer "This wasn't me"
@@ -29,8 +29,8 @@ type linkPage struct {
 	consume    func(*pages, http.ResponseWriter, *http.Request, linkInput) error
 }
 
-// linkInput holds the values that the form sends. It is decoded once, so that each button gets the
-// same token, whatever the user pasted.
+// linkInput holds the values that the form sends. It is decoded once, so that all buttons get the
+// same token from the pasted text.
 type linkInput struct {
 	form      url.Values
 	token     watchword.Secret
@@ -45,7 +45,7 @@ const (
 	actionDisown = "disown" // this wasn't me
 )
 
-// linkPages are the pages by their paths. The mails link to the same paths (package mail).
+// linkPages are the pages behind links. The mails link to the same paths (package mail).
 var linkPages = []linkPage{
 	{path: "/verify", name: "verify", kind: watchword.MailVerify, Password: "current-password",
 		consume: (*pages).verifyLink},
@@ -69,8 +69,8 @@ type linkData struct {
 	Again      bool   // the script loads the page again, with cookies
 	SignedIn   watchword.Address
 
-	// A link that no longer works leads on: to the path Next, with a button of the text NextButton.
-	// The form is then folded, for users who have another link.
+	// Next and NextButton are the path and the text of a button. A page whose link no longer works
+	// shows it, and folds the form for users who have another link.
 	Next, NextButton string
 }
 
@@ -107,8 +107,8 @@ func (p *pages) linkPage(link linkPage) handler {
 }
 
 // signedInAs returns the address of the user whose session the browser has, or "". It does not
-// rotate the refresh token. The page only shows the address, so that a user with two accounts sees
-// which one is meant.
+// rotate the refresh token. The page shows the address, so that a user with two accounts sees
+// which account is signed in.
 func (p *pages) signedInAs(r *http.Request) (watchword.Address, error) {
 	live, err := p.engine.LiveSessions(r.Context(), p.cookies.presentedToPage(r))
 	if err != nil || len(live) == 0 {
@@ -117,7 +117,8 @@ func (p *pages) signedInAs(r *http.Request) (watchword.Address, error) {
 	return live[0].User.Email, nil
 }
 
-// linkForm returns the handler of the form: one of the secondary buttons, or the page's consume.
+// linkForm returns the handler of the form, which handles a secondary button or calls the page's
+// consume.
 func (p *pages) linkForm(link linkPage) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		form, err := readForm(w, r)
@@ -126,8 +127,7 @@ func (p *pages) linkForm(link linkPage) handler {
 		}
 		in := linkInput{form: form, token: tokenOf(form.Get("token")), password: watchword.Secret(form.Get("password")),
 			presented: p.cookies.presentedToPage(r), client: p.client(w, r)}
-		// A refused form shows the token in its short form, also if the user pasted the whole
-		// link.
+		// A refused form shows only the token, even if the user pasted the whole link.
 		form.Set("token", string(in.token))
 		if p.isVerifyWith(link, form) {
 			link.consume = (*pages).verifyWith
@@ -142,7 +142,7 @@ func (p *pages) linkForm(link linkPage) handler {
 				return p.disownLink(w, r, link, in)
 			}
 		}
-		// A link that signs in has proven the address by now, and that is committed.
+		// If a second factor is due, the proof of the address is already committed.
 		if err := link.consume(p, w, r, in); err != nil && !p.secondStep(w, r, err) {
 			return p.refuseLink(w, r, link, in, err)
 		}
@@ -150,12 +150,12 @@ func (p *pages) linkForm(link linkPage) handler {
 	}
 }
 
-// refuseLink shows the form again with the error. If the password was the reason, the form asks
-// for it even when the user is signed in: the session belongs to another account. The password
-// field is never filled in again, whatever the reason was.
+// refuseLink shows the form again with the error. If the password was missing or wrong, the
+// form asks for it even if the user is signed in, because the session belongs to another
+// account. It never repeats the password.
 func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput, why error) error {
 	if watchword.CodeOf(why) == watchword.CodeMailTokenInvalid {
-		in.form.Del("token") // the user must enter another token
+		in.form.Del("token") // the user needs another token
 	}
 	signedIn, err := p.signedInAs(r)
 	if err != nil {
@@ -174,8 +174,8 @@ func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link linkPage
 	return p.refill(w, r, v, why)
 }
 
-// expiredView changes the page of a link that no longer works. The usual reason is that the user
-// opened it before, so the next step is rarely another link.
+// expiredView changes the page of a link that no longer works. Usually the user has already used
+// the link, so the next step is rarely another link.
 func expiredView(v *view) {
 	data := v.Data.(linkData)
 	data.Next, data.NextButton = pathLogin, "login.button"
@@ -190,8 +190,8 @@ func expiredView(v *view) {
 }
 
 // choosePassword shows the form of a password reset with the token of a verification link, which that
-// form also accepts. It is for the owner of an address that a stranger signed up with: the owner does not
-// know the password of the sign-up. Showing the form does not consume the token.
+// form also accepts. It is for the owner of an address with which a stranger signed up, because the owner
+// does not know the stranger's password. Showing the form does not consume the token.
 func (p *pages) choosePassword(w http.ResponseWriter, r *http.Request, form url.Values) error {
 	v := p.linkView(r, linkPages[1], "").filled("link", form)
 	p.chosenView(v)
@@ -205,8 +205,7 @@ func (p *pages) chosenView(v *view) {
 	v.Data = data
 }
 
-// disownLink handles "This wasn't me". It invalidates the link. The owner of the mailbox need not
-// have an account here to do so.
+// disownLink handles "This wasn't me". It invalidates the link and requires no account.
 func (p *pages) disownLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput) error {
 	if err := p.engine.DisownLink(r.Context(), link.kind, in.token, in.client); err != nil {
 		return p.refuseLink(w, r, link, in, err)
@@ -232,8 +231,8 @@ func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput)
 	return nil
 }
 
-// signedInBy signs in after a link and redirects as a sign-in does. The front-end shows that the
-// user is signed in; done is a notice for the account page only.
+// signedInBy signs in after a link and redirects as a sign-in does. done is a notice for the
+// account page only, because a front-end shows that the user is signed in.
 func (p *pages) signedInBy(w http.ResponseWriter, r *http.Request, session *watchword.SignIn, done string) {
 	p.cookies.setSession(w, r, session)
 	if target := p.afterSignIn(r); target != pathAccount {
@@ -243,8 +242,8 @@ func (p *pages) signedInBy(w http.ResponseWriter, r *http.Request, session *watc
 	p.redirect(w, pathAccount, url.Values{"done": {done}})
 }
 
-// resetLink sets the new password and does not sign in, like the API. A user who signs in
-// afterwards has typed the new password once more and knows it.
+// resetLink sets the new password and does not sign in, like the API. The sign-in makes
+// the user type the new password once more.
 func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	device, err := p.engine.ResetPassword(r.Context(), in.token, in.password, in.client)
 	if err != nil {
@@ -271,7 +270,7 @@ func (p *pages) inviteLink(w http.ResponseWriter, r *http.Request, in linkInput)
 	return nil
 }
 
-// confirmLink completes a change of the address, and shows until when it can be undone.
+// confirmLink completes a change of the address, and shows the end of the undo period.
 func (p *pages) confirmLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	until, err := p.engine.ConfirmEmail(r.Context(), watchword.ConfirmRequest{
 		Token: in.token, Presented: in.presented, Password: in.password, Client: in.client,
@@ -292,8 +291,8 @@ func (p *pages) undoLink(w http.ResponseWriter, r *http.Request, in linkInput) e
 }
 
 // tokenOf returns the token from pasted text, which is the token or the whole link. Users without
-// the script copy the link from the mail. It has the token after "#token=", and mail programs may
-// add text after an ampersand.
+// the script copy the link from the mail. The link has the token after "#token=", and mail
+// programs may add text after an ampersand.
 func tokenOf(pasted string) watchword.Secret {
 	if _, after, found := strings.Cut(pasted, "token="); found {
 		pasted, _, _ = strings.Cut(after, "&")

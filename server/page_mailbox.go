@@ -9,18 +9,18 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// A Mailbox stores mails during development instead of sending them. Mail returns an error that
-// wraps fs.ErrNotExist for an unknown id.
+// A Mailbox stores mails during development instead of sending them. Its method Mail returns an
+// error that wraps fs.ErrNotExist for an unknown id.
 //
-// Package mail/devbox has one. It is an interface, because the server must not import how mail is
-// stored.
+// Package mail/devbox implements it. It is an interface, because the server must not import the
+// storage of mails.
 type Mailbox interface {
 	Mails() ([]watchword.StoredMail, error) // newest first
 	Mail(id string) (watchword.StoredMail, error)
 }
 
-// mailboxPage lists the mails. Developers' pages are in English only. They exist only with a
-// loopback public URL, because each mail has a working link.
+// mailboxPage lists the mails. Pages for developers are in English only. They exist only
+// with a loopback public URL, because the mails contain working links.
 func (p *pages) mailboxPage(w http.ResponseWriter, _ *http.Request) error {
 	mails, err := p.devMail.Mails()
 	if err != nil {
@@ -39,8 +39,8 @@ func (p *pages) mailPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 // mailHTML shows the HTML of a mail as a mail program does: without scripts and external content.
-// Links must work, because a developer clicks them to test. They open in the whole window, which
-// the sandbox allows for this reason.
+// Links must work, because a developer clicks them to test. They open in the whole window, so the
+// sandbox must allow that.
 func (p *pages) mailHTML(w http.ResponseWriter, r *http.Request) error {
 	mail, err := p.mail(r)
 	if err != nil {
@@ -53,7 +53,7 @@ func (p *pages) mailHTML(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// mail returns the mail of the path, or the error for 404.
+// mail returns the mail in the path, or an error with status 404.
 func (p *pages) mail(r *http.Request) (watchword.StoredMail, error) {
 	mail, err := p.devMail.Mail(r.PathValue("id"))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -13,14 +13,15 @@ import (
 )
 
 // Passkeys on the pages. A script asks the browser for a passkey and sends the response as a form.
-// The forms are hidden without that script, and each page has another way that needs none.
+// Without the script the forms are hidden, and each page has an alternative that needs no script.
 //
-// A form and not a request of the script sends the response. The server then answers with a page or a
-// redirect, as for a password, and the page needs no further right in its Content-Security-Policy.
+// A form sends the response instead of a request of the script. The server then responds with a page
+// or a redirect, as for a password, and the Content-Security-Policy of the page need not allow
+// requests.
 //
 // The pages of the second step, the step-up and a new passkey contain the options of the ceremony.
 // The pages of the sign-in, the enrolment and the account fetch them when they are needed: such a
-// page may be open for longer than the options are valid.
+// page may stay open for longer than the options are valid.
 
 const (
 	pathPasskeyLogin = pathLogin + "/passkey"
@@ -28,7 +29,7 @@ const (
 	pathNewPasskey   = pathPasskeys + "/new"
 	pathUpgrade      = pathPasskeys + "/upgrade"
 
-	// passkeyScript is the only script that is a file. The others are part of the pages.
+	// passkeyScript is the only script in a file. The other scripts are part of the pages.
 	passkeyScript = "passkey.js"
 )
 
@@ -37,7 +38,7 @@ type passkeyForm struct {
 	Action   string // with return_to
 	Does     string // create or get, a function of navigator.credentials
 	Ceremony string
-	Options  string // JSON, or "" if the script gets them at From
+	Options  string // JSON, or "" if the script fetches them from From
 	From     string
 	Button   string
 	Main     bool // the main button of the page
@@ -46,27 +47,27 @@ type passkeyForm struct {
 	Unknown  string // id of a passkey that the server does not know; the browser then forgets it
 	Upgrade  bool   // without a button
 
-	// The box to remember the browser is in this form only if the page has no form for codes. The box needs no
-	// script then.
-	RememberDevice string // the label of the check box, if the page has none yet; "" otherwise
-	Remembered     bool   // the box is checked
+	// The checkbox to remember the browser is in this form only if the page has no form for codes. It works
+	// without the script there.
+	RememberDevice string // label of the checkbox; "": the form has no checkbox
+	Remembered     bool   // the checkbox is checked
 
 	Cancelled, Exists, Unsupported, Failed string // what the script says after an error
 }
 
 // passkeyForm returns a form of this page whose script uses or creates a passkey.
 func (v *view) passkeyForm(path, does, button string, c factors.Ceremony) *passkeyForm {
-	// A passkey belongs to the public URL. The browser would not find it at another one.
+	// A passkey belongs to the public URL. The browser does not offer it on the admin listener.
 	if v.side.isAdmin {
 		return nil
 	}
-	// The script has no texts of its own, because the reader's language is decided here.
+	// The script contains no texts, because the server chooses the reader's language.
 	return &passkeyForm{Action: v.To(path), Does: does, Button: v.T(button), Ceremony: string(c.ID),
 		Options: string(c.Options), Cancelled: v.T("passkey.cancelled"), Exists: v.T("passkey.exists"),
 		Unsupported: v.T("passkey.unsupported"), Failed: v.T("passkey.failed")}
 }
 
-// hasPasskeys reports whether this server has passkeys. The manager turns them off if its public URL
+// hasPasskeys reports whether this server has passkeys. The manager disables them if its public URL
 // has no domain, because browsers refuse them there.
 func (p *pages) hasPasskeys() bool { return p.factors != nil && p.factors.Passkeys() }
 
@@ -75,8 +76,8 @@ func (p *pages) signInPasskey(v *view) *passkeyForm {
 	if !p.hasPasskeys() || p.side.isAdmin {
 		return nil
 	}
-	// The options are the same for everybody. To embed them would charge the limit of the client for
-	// every view, also in browsers without passkeys.
+	// The script fetches the options. If the page contained them, every view would count for the
+	// client's rate limit, even in browsers without passkeys.
 	form := v.passkeyForm(pathPasskeyLogin, "get", "passkey.login", factors.Ceremony{})
 	form.From, form.Autofill, v.fetches = pathAPI+"/passkey/options", true, true
 	return form
@@ -84,7 +85,7 @@ func (p *pages) signInPasskey(v *view) *passkeyForm {
 
 // passkeyIn returns the response of the browser in a form, or nil.
 func passkeyIn(form url.Values) []byte {
-	// The forms of codes have no such field.
+	// Forms for codes have no field "credential".
 	if given := form.Get("credential"); given != "" {
 		return []byte(given)
 	}
@@ -92,7 +93,7 @@ func passkeyIn(form url.Values) []byte {
 }
 
 // passkeyLoginForm signs in with a passkey alone. After an error, the sign-in page says what to do.
-// A browser that has offered a passkey of a removed account forgets it.
+// A browser that has offered an unknown passkey, such as that of a deleted account, forgets it.
 func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -103,7 +104,8 @@ func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
 		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form),
 		Persistent: form.Get("remember") != "", Client: p.clients.of(w, r), Replaces: p.cookies.replaced(r, ""),
 	})
-	// The browser forgets only an unknown passkey. A refused one may be valid, such as after a limit.
+	// The browser forgets only an unknown passkey. A refused one may be valid, for example after a
+	// rate limit.
 	if err != nil {
 		v := p.signView(r, "login")
 		v.byPasskey = true
@@ -120,8 +122,8 @@ func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
 // credentialID returns the id of the passkey in a response, or "". It is only repeated to the
 // browser that has sent it.
 func credentialID(response []byte) string {
-	// The response was refused, so nothing else of it is trusted. A browser that sends a wrong id harms
-	// only its own list.
+	// The response was refused, so only the id is read. A browser that sends a wrong id changes only
+	// its own list.
 	var credential struct {
 		ID string `json:"id"`
 	}
@@ -139,7 +141,7 @@ type passkeySection struct {
 	Full     bool         // the account has as many as it can have
 	Unproven bool         // the address must be proven first
 	Signal   string       // JSON for the browser, or "" while passkeys are off
-	Upgrade  *passkeyForm // nil: the browser is not asked for an upgrade
+	Upgrade  *passkeyForm // nil: the page does not ask for an upgrade
 }
 
 // A browserSignal has the arguments of signalAllAcceptedCredentials and signalCurrentUserDetails of
@@ -153,18 +155,18 @@ type browserSignal struct {
 // passkeysOf returns the section of the account page, or nil if it would be empty. While
 // passkeys are off, a user can still remove those that exist.
 func (p *pages) passkeysOf(v *view, who watchword.Identity, all []factors.Factor) (*passkeySection, error) {
-	// A server that had passkeys before may still have some in its store.
+	// If passkeys were on earlier, the store may still have some.
 	list := ofKind(all, factors.KindPasskey)
 	if p.factors == nil || len(list) == 0 && (!p.hasPasskeys() || !p.factors.Offered()) {
 		return nil, nil
 	}
 	offered, proven := p.hasPasskeys() && p.factors.Offered(), who.User.Verified()
-	// The engine decides again when the page of a new passkey is opened. The section only avoids a
-	// button that would lead to a refusal.
+	// This check only hides a button that would lead to a refusal. The engine checks again when
+	// the page of a new passkey is opened.
 	section := &passkeySection{List: list, Full: len(list) >= factors.MaxPasskeys, Unproven: offered && !proven}
 	section.Addable = offered && proven && !section.Full
-	// Every view of the page sends the signal, and not only the one after a removal: the passkey may have
-	// been removed on another device, or by an operator.
+	// Every view of the page sends the signal, because a passkey may have been removed on another device
+	// or by an operator.
 	if signal := newSignalBody(p.factors.Signal(who.User.ID, all)); signal != nil {
 		// The names are the same as in the options for a new passkey.
 		details := browserSignal{signal, string(who.User.Email), who.User.Name}
@@ -177,7 +179,8 @@ func (p *pages) passkeysOf(v *view, who watchword.Identity, all []factors.Factor
 		}
 		section.Signal = string(text)
 	}
-	// The browser creates one without a dialog only shortly after it has filled in the password.
+	// The browser creates a passkey without a dialog only shortly after it has filled in the
+	// password.
 	if section.Addable && len(list) == 0 && p.factors.Fresh(who) == nil {
 		section.Upgrade = v.passkeyForm(pathPasskeys, "create", "passkeys.add", factors.Ceremony{})
 		section.Upgrade.From, section.Upgrade.Upgrade, v.fetches = pathUpgrade, true, true
@@ -190,15 +193,15 @@ func ofKind(all []factors.Factor, kind factors.Kind) []factors.Factor {
 	return slices.DeleteFunc(slices.Clone(all), func(f factors.Factor) bool { return f.Kind != kind })
 }
 
-// newPasskeyPage begins the creation of a passkey. A reload begins another one.
+// newPasskeyPage begins the creation of a passkey. A reload begins another creation.
 func (p *pages) newPasskeyPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	begun, err := p.factors.BeginPasskey(r.Context(), who, false)
 	if err != nil {
 		return p.refuseFactor(w, r, who, err)
 	}
 	v := p.newView(r, "passkey-new")
-	// The form has no field for a name: the product of the authenticator names the passkey, and the
-	// account page can rename it.
+	// The form has no field for a name: the passkey gets the name of the authenticator's product,
+	// and the account page can rename it.
 	form := v.passkeyForm(pathPasskeys, "create", "passkey-new.button", begun)
 	form.Main, v.Data = true, form
 	return p.show(w, http.StatusOK, v)
@@ -207,7 +210,8 @@ func (p *pages) newPasskeyPage(w http.ResponseWriter, r *http.Request, who watch
 // upgradeOptions begins a creation without a dialog. The script of the account page calls it only if
 // the browser can do that.
 func (p *pages) upgradeOptions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	// The mark of an upgrade is sealed in the ceremony. The form of newPasskeyForm can't set it.
+	// The mark of an upgrade is sealed in the ceremony, so the form of newPasskeyForm can't set
+	// it.
 	begun, err := p.factors.BeginPasskey(r.Context(), who, true)
 	if err != nil {
 		return err
@@ -215,8 +219,9 @@ func (p *pages) upgradeOptions(w http.ResponseWriter, r *http.Request, who watch
 	return respond.JSON(w, http.StatusOK, newCeremonyAnswer(begun))
 }
 
-// newPasskeyForm adds the passkey that the browser has created. The first factor brings recovery
-// codes. An upgrade brings none, because sign-ins do not ask for it yet.
+// newPasskeyForm adds the passkey that the browser has created. With the first factor, the
+// account gets recovery codes, but not with an upgrade, because sign-ins do not ask for that
+// passkey yet.
 func (p *pages) newPasskeyForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -224,7 +229,8 @@ func (p *pages) newPasskeyForm(w http.ResponseWriter, r *http.Request, who watch
 	}
 	done, err := p.factors.ConfirmPasskey(r.Context(), who, factors.NewPasskey{
 		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form)}, p.client(w, r))
-	// A ceremony that took too long is refused on the account page, where the user can begin again.
+	// If the ceremony has expired, the account page shows the error, where the user can begin
+	// again.
 	switch {
 	case err != nil:
 		return p.refuseFactor(w, r, who, err)
@@ -243,7 +249,7 @@ func (p *pages) passkeyPages() []route {
 	if !p.hasPasskeys() {
 		return nil
 	}
-	// The pages that rename and remove a passkey are those of every factor (twoStepRoutes).
+	// Passkeys are renamed and removed with the pages of every factor (twoStepRoutes).
 	return []route{
 		{method: "POST", path: pathPasskeyLogin, handle: p.passkeyLoginForm},
 		{method: "GET", path: pathNewPasskey, handle: p.requireSignIn(p.newPasskeyPage)},

@@ -13,27 +13,29 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// Sign-in with external providers: the way to a provider and back. Package federation decides.
+// Sign-in with external providers: the redirects to a provider and back. Package federation
+// decides the outcome.
 //
-// Each attempt has a cookie of its own, so several tabs work at once. It is SameSite=Lax, because the
-// browser comes back from the provider, which is another site. Its value is sealed.
+// Each attempt has a separate cookie, so several tabs work at the same time. It is SameSite=Lax,
+// because the browser returns from the provider, which is another site. Its value is sealed.
 
 const (
 	pathSignInWith = "/sign-in/" // followed by the id of a provider
-	maxAttempts    = 5           // cookies of a browser
+	maxAttempts    = 5           // per browser
 )
 
-// attemptCookie returns the cookie of an attempt. Its name has a part of the state, so the response
-// finds its own cookie among those of other tabs.
+// attemptCookie returns the cookie of an attempt. Its name contains a part of the state, which
+// distinguishes it from the cookies of other tabs.
 func (c *cookies) attemptCookie(state string) tokencookie.Cookie {
 	cookie := c.attempt
 	cookie.Name += state[:min(len(state), 8)]
 	return cookie
 }
 
-// forScript returns an attempt's cookie with the attributes that a browser accepts in the response to a request. A
-// script of another site can set a cookie with SameSite=None only. It is not partitioned: the provider's response
-// leads to a page of this site, which does not get the cookies of another site's partition.
+// forScript returns an attempt's cookie with the attributes that a browser accepts in the response to a request.
+// For the request of another site's script, browsers accept only SameSite=None. The cookie is not partitioned,
+// because the provider redirects to a page of this site, which does not get the cookies of another site's
+// partition.
 func (c *cookies) forScript(attempt tokencookie.Cookie, r *http.Request) tokencookie.Cookie {
 	if c.refresh.Usual.SameSite == http.SameSiteNoneMode && tokencookie.IsEmbedded(r) {
 		attempt.SameSite = http.SameSiteNoneMode
@@ -41,10 +43,11 @@ func (c *cookies) forScript(attempt tokencookie.Cookie, r *http.Request) tokenco
 	return attempt
 }
 
-// setAttempt stores a new attempt in a cookie of its own. It deletes the oldest ones until there is room for it.
+// setAttempt stores a new attempt in a separate cookie. It first deletes the oldest attempts beyond maxAttempts.
 // Otherwise a page that opens many attempts would fill the browser's request headers.
 func (e edge) setAttempt(w http.ResponseWriter, r *http.Request, started federation.Started) {
-	// The time is inside the cookie. The order of cookies in a header does not say which is older.
+	// The time of an attempt is inside its cookie, because the order of cookies in a header does
+	// not tell their age.
 	type old struct {
 		name    string
 		attempt federation.Attempt
@@ -57,23 +60,24 @@ func (e edge) setAttempt(w http.ResponseWriter, r *http.Request, started federat
 		}
 	}
 	slices.SortFunc(all, func(a, b old) int { return a.attempt.At.Compare(b.attempt.At) })
-	// A negative number of rounds means that there is room.
+	// If there is room, the number is not positive and the loop does not run.
 	for i := range len(all) - maxAttempts + 1 {
 		cookie := e.cookies.attempt
 		cookie.Name = all[i].name
 		e.cookies.forScript(cookie, r).Clear(w)
 	}
-	// The state is in the URL of the provider, and the secrets of the attempt are only in the cookie.
+	// The state is in the URL of the provider; the secrets of the attempt are only in the cookie.
 	cookie := e.cookies.forScript(e.cookies.attemptCookie(started.State), r)
 	cookie.Set(w, string(started.Sealed), federation.AttemptLife)
 }
 
-// updateAttempts tells the attempts of other tabs which session this browser has now. The sign-in that
-// completes one of them ends that session, as a sign-in without a provider does.
+// updateAttempts stores the browser's new session in the attempts of other tabs. A sign-in that
+// completes one of these attempts ends that session, as a sign-in without a provider does.
 func (e edge) updateAttempts(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	for _, old := range r.Cookies() {
 		cookie := e.cookies.attempt
-		// The attempt that has just been completed is deleted, and a second header would bring it back.
+		// The attempt that has just been completed is skipped: its cookie is deleted, and a second
+		// header would restore it.
 		sets := func(header string) bool { return strings.HasPrefix(header, old.Name+"=") }
 		if !strings.HasPrefix(old.Name, cookie.Name) || slices.ContainsFunc(w.Header()["Set-Cookie"], sets) {
 			continue
@@ -86,7 +90,7 @@ func (e edge) updateAttempts(w http.ResponseWriter, r *http.Request, in *watchwo
 }
 
 // startProvider redirects to the provider. It does not write to the store, so any page may link here.
-// A link of another site starts a sign-in as well, which the user sees at the provider.
+// Even a link on another site starts a sign-in, but the user sees the page of the provider.
 func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 	challenge, err := p.codeChallenge(r)
 	if err != nil {
@@ -116,17 +120,17 @@ func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// leave redirects without a page of this server in between. The response has no document to protect from a
-// page that opened it in a popup. The usual header would cut the popup off, and that page could not see
-// whether the user has closed it.
+// leave redirects without a page of this server in between. If the redirect is in a popup, the default
+// Cross-Origin-Opener-Policy would disconnect it from the page that opened it, which could not see whether
+// the user has closed the popup. The response has no document to protect.
 func (p *pages) leave(w http.ResponseWriter, target string) {
 	w.Header().Set("Cross-Origin-Opener-Policy", "unsafe-none")
 	p.redirect(w, target, nil)
 }
 
-// finishProvider completes an attempt. It ends with a redirect, so the code in the URL is not in
-// the history and a reload does not repeat the request. The status is 303: a 307 would repeat a form (RFC 9700,
-// section 4.12).
+// finishProvider completes an attempt. It ends with a redirect, so that the history does not contain the code
+// in the URL and a reload does not repeat the request. The status is 303, because a 307 would repeat a form
+// (RFC 9700, section 4.12).
 func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	request, ok := p.responseOf(w, r)
 	if !ok {
@@ -135,8 +139,8 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 			Code: watchword.CodeChallengeInvalid, Detail: "The response of the provider is not complete. Start again."})
 	}
 	result, err := p.federation.Callback(r.Context(), request)
-	// From here on, the request has the query of the start. The code is not needed any more and
-	// can't get into a log.
+	// The remaining code needs only return_to in the query. Without the code of the provider,
+	// the query is safe to log.
 	r = r.Clone(r.Context())
 	r.URL.RawQuery = ""
 	if result.Attempt.ReturnTo != "" {
@@ -151,11 +155,11 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case watchword.CodeOf(err) == watchword.CodeNotFound:
 		return err
-	// A second factor is due, as after a password. Its page asks for it.
+	// A second factor is due, as after a password. Its page asks for the proof.
 	case p.secondStep(w, r, err):
 		return nil
 	case err != nil:
-		// Without its cookie, the attempt is unknown, and the path still names the provider.
+		// Without its cookie, the attempt is unknown, but the path still names the provider.
 		result.Attempt.Provider = request.Provider
 		return p.providerFailed(w, r, result.Attempt, err)
 	case result.Waiting && (result.Attempt.Page || p.returnTo(r) == ""):
@@ -173,9 +177,9 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// postProvider redirects the form of a provider to a GET of the same path. Browsers send no Lax cookie
-// with the form of another site, but they send it with the GET. The GET makes all checks. A form for a
-// provider that does not send forms is rejected.
+// postProvider redirects the form of a provider to a GET of the same path. Browsers omit a Lax cookie
+// with the form of another site, but send it with the GET, which makes all checks. For a provider that
+// does not send forms, the form is rejected.
 func (p *pages) postProvider(w http.ResponseWriter, r *http.Request) error {
 	sends := func(i federation.Info) bool { return i.FormPost && i.ID == r.PathValue("provider") }
 	if !slices.ContainsFunc(p.federation.Providers(), sends) {
@@ -185,14 +189,15 @@ func (p *pages) postProvider(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// The shape is checked by the GET. Here each member occurs at most once, as readForm requires.
+	// The handler of the GET checks the values. readForm has checked that each field occurs at
+	// most once.
 	query := url.Values{}
 	for _, name := range []string{"state", "code", "error", "iss"} {
 		if form.Has(name) {
 			query.Set(name, form.Get(name))
 		}
 	}
-	// The name is not signed, and the address in the same member is ignored.
+	// The name is unsigned but harmless. The address in the same field is ignored.
 	if name := nameIn(form.Get("user")); name != "" {
 		query.Set("name", name)
 	}
@@ -200,20 +205,21 @@ func (p *pages) postProvider(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// nameIn returns the name in the member user of Apple's form, which it sends at the first sign-in only.
+// nameIn returns the name in the field user of Apple's form, which Apple sends only at the first
+// sign-in.
 func nameIn(user string) string {
 	var body struct {
 		Name struct{ FirstName, LastName string }
 	}
-	// A member that can't be read has no name. The sign-in does not depend on it.
+	// A malformed field counts as no name, because the sign-in does not depend on it.
 	if json.Unmarshal([]byte(user), &body) != nil {
 		return ""
 	}
 	return strings.TrimSpace(body.Name.FirstName + " " + body.Name.LastName)
 }
 
-// afterLink leads back to where the link began: the front-end, or the account page, which says that the
-// provider is connected.
+// afterLink redirects to the page that began the link: the front-end, or the account page, which says
+// that the provider is connected.
 func (p *pages) afterLink(w http.ResponseWriter, r *http.Request, result federation.Result) {
 	if target := p.returnTo(r); target != "" && !result.Attempt.Page {
 		p.leave(w, target)
@@ -222,16 +228,17 @@ func (p *pages) afterLink(w http.ResponseWriter, r *http.Request, result federat
 	p.done(w, r, "linked")
 }
 
-// responseOf reads the response of a provider and deletes the cookie of its attempt. It reports false
-// for a response of another shape: two values of one parameter could be read differently by a filter
-// in front of the server.
+// responseOf reads the response of a provider and deletes the cookie of its attempt. It returns false
+// for a malformed response, such as one with two values of a parameter, which a filter in front of
+// the server could read differently.
 func (p *pages) responseOf(w http.ResponseWriter, r *http.Request) (request federation.CallbackRequest, ok bool) {
 	query := r.URL.Query()
 	request = federation.CallbackRequest{Provider: r.PathValue("provider"), State: query.Get("state"),
 		Error: query.Get("error"), Client: p.clients.of(w, r),
 		Response: federation.Response{Code: watchword.Secret(query.Get("code")), Issuer: query.Get("iss")}}
 	for _, info := range p.federation.Providers() {
-		// Only a provider that sends forms has an unsigned name.
+		// Only providers that send forms have an unsigned name, and the query of others must
+		// not set one.
 		if info.ID == request.Provider && info.FormPost {
 			request.Name = query.Get("name")
 		}
@@ -241,7 +248,8 @@ func (p *pages) responseOf(w http.ResponseWriter, r *http.Request) (request fede
 	if len(cookie.Values(r)) > 0 {
 		cookie.Clear(w)
 	}
-	// error_description and other parameters are ignored: a stranger can write any text there.
+	// error_description and other parameters are ignored, because a stranger can write any text
+	// there.
 	for _, name := range []string{"state", "code", "error", "iss", "name"} {
 		if len(query[name]) > 1 {
 			return request, false
@@ -250,14 +258,14 @@ func (p *pages) responseOf(w http.ResponseWriter, r *http.Request) (request fede
 	return request, request.State != "" && (request.Code == "") != (request.Error == "")
 }
 
-// providerFailed says what went wrong and what to do next: on the page of this server or, with a code in the
-// fragment, on the front-end that began the attempt.
+// providerFailed redirects with the error to the page that began the attempt. A front-end gets the code in
+// the fragment; a page of this server shows what to do next.
 func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federation.Attempt, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
 		return err
 	}
-	// The cause is for the operator. Users see only which provider failed.
+	// The cause is logged for the operator. Users see only which provider failed.
 	_ = p.withoutCause(w, err)
 	p.errors.logRefusal(w, r, refusal)
 	if target := p.returnTo(r); target != "" && !a.Page {
@@ -269,10 +277,10 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 	if errors.As(err, &failure) && failure.Reason != "" {
 		code = failure.Reason
 	}
-	// An unknown provider has no name. The page checks both values again.
+	// The page checks the code and the provider again, because they are in the URL.
 	query := url.Values{"why": {"provider"}, "code": {code}, "with": {a.Provider}}
-	// A user who is signed in returns to the page that began the attempt. The sign-in page would open another account
-	// for an identity that is not connected.
+	// A user who is signed in returns to the page that began the attempt. On the sign-in page, an identity that is
+	// not connected would create another account.
 	path := pathLogin
 	switch {
 	case a.Links():
@@ -284,7 +292,7 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 	return nil
 }
 
-// A front-end reads the code in a script and removes the fragment.
+// A script of the front-end reads the code and removes the fragment.
 
 // withError adds an error code to the fragment of a front-end's URL. Fragments are not sent to servers.
 func withError(target string, code watchword.Code) string {
@@ -303,7 +311,7 @@ func (p *pages) flashProvider(w http.ResponseWriter, r *http.Request, v *view) {
 // provider. The notice cookie proves that this server made the redirect.
 func (v *view) providerProblem(r *http.Request, offered []federation.Info) string {
 	code, id := r.URL.Query().Get("code"), r.URL.Query().Get("with")
-	// Only known codes and ids count, so a link can't put a text of its own on the page.
+	// Only known codes and ids are shown, so a link can't put its own text on the page.
 	name := v.T("provider.unnamed")
 	for _, info := range offered {
 		if info.ID == id {
@@ -326,7 +334,7 @@ type providerButton struct {
 
 // Providers returns the buttons of the sign-in and sign-up pages.
 func (v *view) Providers() (all []providerButton) {
-	// With the parameter page, errors of the attempt come back to this page and not to the
+	// With the parameter page, errors of the attempt return to this page and not to the
 	// front-end.
 	for _, info := range v.offered {
 		query := url.Values{"page": {v.Page}}
@@ -339,14 +347,15 @@ func (v *view) Providers() (all []providerButton) {
 	return all
 }
 
-// providerRoutes returns the table of the ways to providers and back. Without Options.Federation, it is
-// empty. The paths are part of what operators register at providers, so they don't change.
+// providerRoutes returns the routes to providers and back: none without Options.Federation. Operators
+// register these paths at providers, so they must not change.
 func (p *pages) providerRoutes() []route {
 	if p.federation == nil {
 		return nil
 	}
-	// A provider sends the browser back by GET, or by a form that postProvider redirects to the
-	// GET. The state in the query protects it, as the origin protects the forms of other pages.
+	// A provider returns the browser with a GET, or with a form that postProvider redirects to
+	// the GET. The state in the query protects against forged requests, as the origin does for
+	// other forms.
 	return append(p.identityRoutes(), []route{
 		{method: "GET", path: pathSignInWith + "{provider}", handle: p.startProvider},
 		{method: "GET", path: pathSignInWith + "{provider}/callback", handle: p.finishProvider},

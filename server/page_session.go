@@ -21,17 +21,17 @@ const (
 	pathForgot  = "/forgot"
 )
 
-// redirectSignedOut clears the cookies and the browser's cache, so that the back button shows no
-// page of the account. It redirects to the login page, which shows why. Only the cache is cleared:
-// clearing all cookies would sign the user out of front-ends on the domain.
+// redirectSignedOut clears the cookies and the browser's cache, so that the back button does not
+// show the account. It redirects to the login page, which shows why. Clear-Site-Data clears only
+// the cache, because clearing all cookies would sign the user out of front-ends on the domain.
 func (p *pages) redirectSignedOut(w http.ResponseWriter, r *http.Request, why string) {
 	p.cookies.clearSession(w)
 	w.Header().Set("Clear-Site-Data", `"cache"`)
 	p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {why}}))
 }
 
-// A visitor is the user of a page, signed in or not. A visitor without a session is not an error:
-// the login page is for exactly these.
+// A visitor is the user of a page, signed in or not. A visitor without a session is not an error,
+// because the login page is for them.
 type visitor struct {
 	watchword.Identity
 	signedIn bool
@@ -41,7 +41,8 @@ type visitor struct {
 // visitor identifies the user by the page cookie, falling back to the refresh cookie, which it
 // rotates. Two tabs that do so at the same time get the same successor.
 func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error) {
-	// Two page cookies mean that another host of the domain set one. Neither is trusted then.
+	// If there are two page cookies, another host of the domain set one of them, so the server
+	// ignores both.
 	if cookies := p.cookies.page.Values(r); len(cookies) == 1 {
 		who, err := p.engine.Authenticate(r.Context(), watchword.Secret(cookies[0]))
 		var refusal *watchword.Error
@@ -69,8 +70,8 @@ func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error)
 	if err != nil {
 		return visitor{}, err
 	}
-	// A refresh returns no Identity. Authenticate also checks that the account was not disabled
-	// meanwhile.
+	// Refresh does not return an Identity. Authenticate also checks that the account has not
+	// been disabled in between.
 	who, err := p.engine.Authenticate(r.Context(), in.AccessToken)
 	if isReplaced(err) {
 		return visitor{}, nil
@@ -87,8 +88,8 @@ func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error)
 	return visitor{Identity: who, signedIn: true}, nil
 }
 
-// signOutReason returns why err signs the user out, or "". After a reuse both holders of the
-// session see "reused", because the server can't know which of them is the owner.
+// signOutReason returns why err signs the user out, or "". After a reuse, both holders of
+// the session see "reused", because the server can't know which one is the owner.
 func signOutReason(err error) string {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -107,15 +108,16 @@ func signOutReason(err error) string {
 	return ""
 }
 
-// isReplaced reports whether a later sign-in in the same browser ended the session. This is no
-// reason to show an alarm or to delete the cookies, because they belong to the later sign-in.
+// isReplaced reports whether a later sign-in in the same browser ended the session. Callers
+// then show no warning and keep the cookies, which belong to the later sign-in.
 func isReplaced(err error) bool {
 	var refusal *watchword.Error
 	return errors.As(err, &refusal) && refusal.Ended == watchword.EndedReplaced
 }
 
-// requireSignIn calls next for a signed-in user, and redirects others to the login page. It checks
-// for a visit from another site first: the missing cookies would otherwise look like a sign-out.
+// requireSignIn calls next for a signed-in user, and redirects others to the login page. It first
+// checks for a visit from another site, because the missing cookies would otherwise look like a
+// sign-out.
 func (p *pages) requireSignIn(next identityHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if p.isCrossSiteVisit(r) {
@@ -133,9 +135,9 @@ func (p *pages) requireSignIn(next identityHandler) handler {
 	}
 }
 
-// signInFirst returns the query of the login page for a visitor of the account. The sign-in leads
-// back to the page that the visitor opened, and after a form to the account page. Without a
-// front-end a sign-in leads to the account page anyway.
+// signInFirst returns the query for the login page, with return_to: the page that the visitor
+// opened, or the account page after a form. It omits return_to if a sign-in leads to the account
+// page anyway.
 func (p *pages) signInFirst(r *http.Request, why string) url.Values {
 	query, path := url.Values{"why": {why}}, p.side.home()
 	if r.Method == http.MethodGet {
@@ -154,19 +156,20 @@ func (p *pages) signInFirst(r *http.Request, why string) url.Values {
 }
 
 // isCrossSiteVisit reports whether the user followed a link from another site. The browser then
-// omits this server's SameSite=Strict cookies, so the user may be signed in. Other cookies of the
-// domain don't matter.
+// omits this server's SameSite=Strict cookies, so the user may still be signed in. Other cookies
+// of the domain are irrelevant.
 func (p *pages) isCrossSiteVisit(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" && !p.cookies.hasSession(r)
 }
 
 // reload shows a page that loads the same URL again. That request comes from this server's page,
-// so the browser adds the cookies. It drops done and why, which a foreign link could have set. The
-// page has a link as well, for browsers that don't follow the refresh.
+// so the browser sends the cookies. reload drops done and why, which a link on another site could
+// have set. The page also has a link, for browsers that don't follow the refresh.
 func (p *pages) reload(w http.ResponseWriter, r *http.Request) error {
 	v := p.newView(r, "again")
 	again, query := *r.URL, r.URL.Query()
-	// A notice of this server stays: the provider of a failed sign-in is another site.
+	// A notice that this server has set is kept, because a failed sign-in at a provider returns
+	// from another site.
 	for _, name := range []string{"done", "why"} {
 		if said := query.Get(name); said == "" || p.cookies.notice.Value(r) != name+"."+said {
 			query.Del(name)
@@ -177,7 +180,7 @@ func (p *pages) reload(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, v)
 }
 
-// noticeLife is how long a browser may take to follow a redirect. An older notice would show up on
+// noticeLife is how long a browser may take to follow a redirect. An older notice would appear on
 // an unrelated page.
 const noticeLife = time.Minute
 
@@ -190,16 +193,16 @@ func (p *pages) flash(w http.ResponseWriter, r *http.Request, name string) strin
 		return ""
 	}
 	cookie.Clear(w)
-	// The notice belongs to a redirect in another tab.
+	// The notice is for a redirect in another tab.
 	if said != r.URL.Query().Get(name) {
 		return ""
 	}
 	return said
 }
 
-// redirect redirects to target with GET (303, RFC 9110, section 15.4.4). It repeats why and done
-// of the query in the notice cookie, which flash compares. The cookie proves that this server set
-// the text of the notice, and not the author of a link.
+// redirect redirects to target with GET (303, RFC 9110, section 15.4.4). It copies why and done
+// from the query into the notice cookie, for flash. The cookie proves that this server chose the
+// notice, and not the author of a link.
 func (p *pages) redirect(w http.ResponseWriter, target string, query url.Values) {
 	if query.Get("why") == "" {
 		query.Del("why")
@@ -222,7 +225,7 @@ const maxReturnTo = 1000
 
 // returnTo returns the parameter return_to of a form or a URL if it is an allowed target, else "".
 // A forged target is ignored instead of rejected: the sign-in itself is valid. Each page checks it
-// again, because a link in a mail is open to changes, and allowed-origins may have changed.
+// again, because users can edit a link in a mail, and allowed-origins may have changed.
 func (p *pages) returnTo(r *http.Request) string {
 	target := cmp.Or(r.PostForm.Get("return_to"), r.URL.Query().Get("return_to"))
 	if len(target) > maxReturnTo || !p.origins.mayRedirectTo(target) {
@@ -231,13 +234,14 @@ func (p *pages) returnTo(r *http.Request) string {
 	return target
 }
 
-// afterSignIn returns where a sign-in leads: return_to, the front-end, or the account page. On the
-// admin listener, it is the overview of administration.
+// afterSignIn returns the target of a sign-in: return_to, the front-end, or the account page. On
+// the admin listener, the default is the overview of administration.
 func (p *pages) afterSignIn(r *http.Request) string {
 	return cmp.Or(p.returnTo(r), p.origins.appURL, p.side.home())
 }
 
-// client describes the client of a form. Mails that the form causes lead back to return_to.
+// client describes the client of a form. Links in mails that the form sends lead back to
+// return_to.
 func (p *pages) client(w http.ResponseWriter, r *http.Request) watchword.Client {
 	c := p.clients.of(w, r)
 	c.ReturnTo = p.returnTo(r)

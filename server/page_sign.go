@@ -16,7 +16,7 @@ func (p *pages) loginPage(w http.ResponseWriter, r *http.Request) error {
 	return p.signPage(w, r, "login")
 }
 
-// signupPage shows the form, or that sign-up is closed.
+// signupPage shows the form to sign up, or a message that sign-up is closed.
 func (p *pages) signupPage(w http.ResponseWriter, r *http.Request) error {
 	if mode, _ := p.engine.Signup(); mode == watchword.SignupClosed {
 		return p.showClosed(w, r)
@@ -24,8 +24,8 @@ func (p *pages) signupPage(w http.ResponseWriter, r *http.Request) error {
 	return p.signPage(w, r, "signup")
 }
 
-// signPage shows the form to sign in or up. A user who is already signed in is redirected, except after an attempt at a
-// provider that failed: it can begin with a session and sign in to another account.
+// signPage shows the form to sign in or up. A user who is already signed in is redirected, except after a failed
+// attempt at a provider, because such an attempt can start while a session exists.
 func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) error {
 	if p.isCrossSiteVisit(r) {
 		return p.reload(w, r)
@@ -34,8 +34,8 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 	if err != nil {
 		return err
 	}
-	// A reason of this request wins over a notice. The values are compared one by one, so the URL
-	// can't make the page show another text.
+	// A reason from this request takes precedence over a notice. Only known values select a text,
+	// so the URL can't make the page show another text.
 	why := cmp.Or(who.why, p.flash(w, r, "why"))
 	if why == "mailed" {
 		return p.showMailed(w, r)
@@ -60,12 +60,12 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 	return p.show(w, http.StatusOK, v)
 }
 
-// loginData is the data of the forms to sign in and up. ReturnTo is for operators' templates that
-// were written for earlier releases.
+// loginData is the data of the forms to sign in and up. ReturnTo is kept for operators' templates
+// that were written for earlier releases.
 type loginData struct {
 	ReturnTo string
 	Passkey  *passkeyForm      // nil: passkeys are off, or the page is not the sign-in
-	SignedIn watchword.Address // of the session that continues after a failed attempt at a provider; "": no session
+	SignedIn watchword.Address // the user whose session continues after a failed attempt at a provider; "": no session
 }
 
 // signView returns the view of a form. The script of the passkey form makes the browser suggest passkeys
@@ -80,8 +80,8 @@ func (p *pages) signView(r *http.Request, page string) *view {
 	return v
 }
 
-// loginForm signs in and redirects to return_to. After an error it shows the form again with the
-// address, and without the password.
+// loginForm signs in and redirects to return_to. After an error it shows the form again, with
+// the address but without the password.
 func (p *pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -140,7 +140,7 @@ func (p *pages) showMailed(w http.ResponseWriter, r *http.Request) error {
 }
 
 // showClosed says that sign-up is closed, with the status of the API. It shows no form, because the
-// form could not work. It is not a 404 either: a user who followed an old link learns why.
+// form could not work. It is not a 404, so that a user who followed an old link learns the reason.
 func (p *pages) showClosed(w http.ResponseWriter, r *http.Request) error {
 	v := p.newView(r, "message")
 	v.Title = v.T("signup.title")
@@ -148,14 +148,14 @@ func (p *pages) showClosed(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, statusOf(watchword.CodeSignupClosed), v)
 }
 
-// messagePage is the data of a page that only shows a message. String returns the text, for
-// custom templates that print the data itself. A separate page is needed where a redirect
-// would lose the message or reveal it in the URL.
+// messagePage is the data of a page that only shows a message. It is used where a redirect
+// would lose the message or reveal it in the URL. String returns the text, for custom
+// templates that print the data itself.
 type messagePage struct {
 	Title, Text string    // keys of texts; in the template, the texts
-	Undo        time.Time // until when the previous address can take the account back; zero: it can't
+	Undo        time.Time // end of the undo period of the previous address; zero: none
 	SignedIn    bool      // the page links to the account instead of the sign-in
-	SignInNext  bool      // the next step is to sign in, and not to go back to the front-end
+	SignInNext  bool      // the next step is to sign in, not to return to the front-end
 	Mailed      bool      // the next step is in the reader's inbox
 	Again       string    // path of the form that sends the mail again, or ""
 }
@@ -176,8 +176,9 @@ func (p *pages) showMessage(w http.ResponseWriter, r *http.Request, m messagePag
 	return p.show(w, http.StatusOK, v)
 }
 
-// logoutForm ends the sessions of all cookies. The page cookie alone is enough. The refresh
-// cookie may have been deleted or replaced in another tab. The account's button sends no body.
+// logoutForm ends the sessions of all cookies. The page cookie alone is enough, because the
+// refresh cookie may have been deleted or replaced in another tab. The account's button sends
+// no body.
 func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength != 0 {
 		if _, err := readForm(w, r); err != nil {
@@ -227,7 +228,8 @@ func (p *pages) logoutPage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, v)
 }
 
-// forgotPage asks for an address. It does not fill one in: the URL would hold it otherwise.
+// forgotPage asks for an address. It can't fill the field in, because the URL must not contain
+// an address.
 func (p *pages) forgotPage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, p.newView(r, "forgot"))
 }

@@ -10,9 +10,9 @@ import (
 
 // The small files that browsers, crawlers and password managers look for at fixed paths.
 
-// favicon serves the logo. Browsers request this path for responses that are not pages of this
-// server, such as /openapi.json. The pages themselves have the icon in their head and do not load
-// it. An operator's logo replaces it here as well.
+// favicon serves the logo. Browsers request this path for responses without an icon, such as
+// /openapi.json. The pages contain the icon and do not request it. An operator's logo replaces it
+// here as well.
 func (p *pages) favicon(w http.ResponseWriter, _ *http.Request) error {
 	content, err := p.theme.read("assets/mark.svg")
 	if err != nil {
@@ -23,8 +23,8 @@ func (p *pages) favicon(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// robots asks crawlers to stay away. No page here is worth a search result, and links in mails must
-// not be indexed.
+// robots asks crawlers to stay away. The pages are useless as search results, and links in mails
+// must not be indexed.
 func (p *pages) robots(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=86400")
 	respond.Write(w, http.StatusOK, "text/plain", []byte("User-agent: *\nDisallow: /\n"))
@@ -32,16 +32,15 @@ func (p *pages) robots(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // changePassword redirects password managers to the form (W3C, A Well-Known URL for Changing
-// Passwords). Users who are not signed in reach it after the sign-in.
+// Passwords). Users who are not signed in have to sign in first.
 func (p *pages) changePassword(w http.ResponseWriter, _ *http.Request) error {
 	p.redirect(w, pathAccount+"/password", nil)
 	return nil
 }
 
-// securityContact serves the operator's contact for reports of faults (RFC 9116), a file of the
-// pages folder. There is no built-in one: it must name the operator's contact and expire. An
-// expired contact is useless. The file is read on each request, so that the operator can renew it
-// without a restart.
+// securityContact serves the operator's contact for security reports (RFC 9116), a file of the
+// pages folder. There is no built-in file, because it must contain the operator's contact and an
+// expiry date. It is read on each request, so that the operator can renew it without a restart.
 func (p *pages) securityContact(w http.ResponseWriter, r *http.Request) error {
 	content, err := p.theme.read("security.txt")
 	if errors.Is(err, fs.ErrNotExist) {

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Times on pages. Each is a <time> element. The server does not know the reader's time zone, so it
-// writes UTC, and the script replaces it (page.js).
+// Times on pages are <time> elements. The server does not know the reader's time zone, so it
+// writes UTC, and the script converts the time (page.js).
 
-// When formats a time in UTC. The script replaces it by the reader's time zone.
+// When formats a time in UTC. The script converts it to the reader's time zone.
 func (v *view) When(t time.Time) template.HTML {
 	t = t.UTC()
 	text := template.HTMLEscapeString(t.Format(v.T("time")))
@@ -22,7 +22,8 @@ func (v *view) When(t time.Time) template.HTML {
 const relativeUntil = 30 * 24 * time.Hour
 
 // Ago formats a past time relative to now, such as "5 minutes ago", with the exact time as its
-// tooltip. A time in the future counts as now: the clock of the store may be ahead of this one.
+// tooltip. A time in the future counts as now, because the clock of the store may be ahead of
+// this process's clock.
 func (v *view) Ago(t time.Time) template.HTML { return v.ago(t, time.Now()) }
 
 func (v *view) ago(t, now time.Time) template.HTML {
@@ -36,7 +37,7 @@ func (v *view) ago(t, now time.Time) template.HTML {
 		text = v.T("ago."+unit+"s", n)
 	}
 	t = t.UTC()
-	// The script counts on from the age, because the reader's clock may be wrong.
+	// The script starts from this age, because the reader's clock may be wrong.
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s" data-age="%d">%s</time>`, t.Format(time.RFC3339),
 		template.HTMLEscapeString(t.Format(v.T("time"))), int(age/time.Second), template.HTMLEscapeString(text)))
 }
@@ -57,7 +58,7 @@ func ageIn(age time.Duration) (unit string, n int) {
 }
 
 // Say returns a text whose %s is replaced by a time (When). The text is escaped first, because its
-// translation may contain characters of HTML.
+// translation may contain special characters of HTML.
 func (v *view) Say(key string, t time.Time) template.HTML {
 	return template.HTML(strings.Replace(template.HTMLEscapeString(v.T(key)), "%s", string(v.When(t)), 1))
 }

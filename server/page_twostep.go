@@ -17,8 +17,9 @@ import (
 
 // Two-step sign-in on the account page: the authenticator apps and the recovery codes of a user.
 //
-// Each change has a page of its own, opened by GET. The page asks for a step-up first, so that the
-// step-up can lead back to it. A form of the account page could not be repeated after a redirect.
+// Each change has a separate page, which is opened by GET and first requires a step-up. The
+// step-up can return to this page. It could not return to a form of the account page, because a
+// redirect does not repeat a POST.
 
 const (
 	pathStepUp        = "/step-up"
@@ -28,10 +29,10 @@ const (
 	pathFactors = pathAccount + "/factors/"
 )
 
-// The pages keep no state of their own. The engine has the enrolment in a challenge, and the browser
-// has its id in the URL. Any process behind a load balancer can therefore answer the next request.
+// The pages keep no state in the process. The engine stores the enrolment in a challenge, whose id
+// is in the URL. Any process behind a load balancer can therefore handle the next request.
 
-// fewCodes is the number of recovery codes from which the page asks to create new ones.
+// fewCodes is the number of recovery codes at which the page suggests new ones.
 const fewCodes = 3
 
 // twoStep is the data of the account page about second factors. Operators' templates use its
@@ -49,8 +50,8 @@ type twoStep struct {
 }
 
 // addFactors adds the sections of second factors and passkeys to the data of the account page. It
-// reads the factors in a transaction of its own, like the rest of the page. A factor that another tab
-// removes in between is still listed. Its buttons then say that it is gone.
+// reads the factors in a separate transaction, like the other parts of the page. A factor that
+// another tab removes at the same time may still be listed; its buttons then show an error.
 func (p *pages) addFactors(r *http.Request, v *view, who watchword.Identity, data *accountData) error {
 	if p.factors == nil {
 		return nil
@@ -68,8 +69,8 @@ func (p *pages) addFactors(r *http.Request, v *view, who watchword.Identity, dat
 func (p *pages) twoStepOf(who watchword.Identity, overview factors.Overview) *twoStep {
 	apps := ofKind(overview.Factors, factors.KindTOTP)
 	counted := slices.DeleteFunc(slices.Clone(overview.Factors), func(f factors.Factor) bool { return f.Unproven })
-	// While no factor can be added, only accounts that have one need the section. A passkey that a
-	// browser has created without a dialog does not count yet: sign-ins do not ask for it.
+	// If factors can't be added, only accounts with a factor need the section. A passkey that a
+	// browser has created without a dialog does not count yet, because sign-ins do not ask for it.
 	offered, proven := p.factors.Offered(), who.User.Verified()
 	if !offered && len(counted) == 0 {
 		return nil
@@ -82,9 +83,9 @@ func (p *pages) twoStepOf(who watchword.Identity, overview factors.Overview) *tw
 	}
 }
 
-// stepUpFirst leads to the step-up page if err asks for it, and reports whether it did. The step-up
-// leads back to target, a path of this server. The nested return_to survives in the query of target,
-// so that the user still returns to the front-end at the end.
+// stepUpFirst redirects to the step-up page if err requires a step-up, and reports whether it did.
+// The step-up returns to target, a path of this server. The query of target keeps the original
+// return_to, so that the user still returns to the front-end at the end.
 func (p *pages) stepUpFirst(w http.ResponseWriter, r *http.Request, target string, err error) bool {
 	if p.factors == nil || watchword.CodeOf(err) != watchword.CodeStepUpRequired {
 		return false
@@ -97,8 +98,7 @@ func (p *pages) stepUpFirst(w http.ResponseWriter, r *http.Request, target strin
 	return true
 }
 
-// refuseFactor shows why a change of factors was refused. The account page shows what can be
-// changed now.
+// refuseFactor shows the account page with the reason why a change of factors was refused.
 func (p *pages) refuseFactor(w http.ResponseWriter, r *http.Request, who watchword.Identity, err error) error {
 	if p.stepUpFirst(w, r, r.URL.Path, err) {
 		return nil
@@ -115,13 +115,15 @@ func (p *pages) refuseFactor(w http.ResponseWriter, r *http.Request, who watchwo
 	return p.refill(w, r, v, refusal)
 }
 
-// done redirects to the account page with a notice. A reload of the page then repeats no change.
+// done redirects to the account page with a notice. A reload of the page then does not repeat
+// the change.
 func (p *pages) done(w http.ResponseWriter, r *http.Request, notice string) {
 	p.redirect(w, pathAccount, p.withReturn(r, url.Values{"done": {notice}}))
 }
 
-// newAuthenticator begins an enrolment. The enrolment gets a URL of its own, so that a reload shows
-// the same picture: the user may have scanned it already. Opening the page changes no account.
+// newAuthenticator begins an enrolment. The enrolment has its own URL, so that a reload shows the
+// same QR code, which the user may already have scanned. Opening the page does not change the
+// account.
 func (p *pages) newAuthenticator(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	// The name is in the reader's language. The user can change it later.
 	begun, err := p.factors.BeginTOTP(r.Context(), who, p.newView(r, "account").T("twostep.app"))
@@ -134,7 +136,7 @@ func (p *pages) newAuthenticator(w http.ResponseWriter, r *http.Request, who wat
 
 // authenticatorData is the data of the page. Operators' templates use its fields.
 type authenticatorData struct {
-	Text    string        // why the user has to set it up, or ""
+	Text    string        // why the user has to set up the app, or ""
 	Cancel  string        // path of a page
 	Path    string        // of the form
 	Picture template.HTML // an SVG, because the Content-Security-Policy allows it without a source
@@ -152,22 +154,23 @@ func (p *pages) authenticatorView(r *http.Request, who watchword.Identity) (*vie
 	return p.setupView(r, pathAuthenticator, pending)
 }
 
-// setupView returns the page with the picture of an enrolment, whose form is at path and its id.
+// setupView returns the page with the QR code of an enrolment. Its form posts to path and the id
+// of the enrolment.
 func (p *pages) setupView(r *http.Request, path string, pending factors.Enrolment) (*view, error) {
-	// The server draws the picture, because a script could not do so in a browser without scripts.
+	// The server draws the QR code, so that the page works without scripts.
 	svg, err := qr.SVG(string(pending.URI))
 	if err != nil {
 		return nil, err
 	}
 	v := p.newView(r, "authenticator")
-	// The picture has only figures in it, and the engine has written the URI.
+	// Both values are safe: the picture contains only shapes, and the engine has built the URI.
 	v.Data = authenticatorData{Path: path + "/" + pending.ID, Cancel: pathAccount, Picture: template.HTML(svg),
 		URI: template.URL(pending.URI), Key: inGroups(string(pending.Secret))}
 	return v, nil
 }
 
-// inGroups separates groups of four characters, so that a person does not lose the place. Apps
-// ignore the spaces.
+// inGroups separates groups of four characters, so that it is easier to type. Apps ignore the
+// spaces.
 func inGroups(key string) string {
 	var groups []string
 	// The secret is base32, so a byte is a character.
@@ -177,8 +180,8 @@ func inGroups(key string) string {
 	return strings.Join(groups, " ")
 }
 
-// authenticatorPage shows the picture and the field for the first code. Both are on one page, because
-// the phone is in the user's hand only once.
+// authenticatorPage shows the QR code and the field for the first code. They are on one page, because
+// the user needs the phone for both.
 func (p *pages) authenticatorPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	v, err := p.authenticatorView(r, who)
 	if err != nil {
@@ -187,9 +190,9 @@ func (p *pages) authenticatorPage(w http.ResponseWriter, r *http.Request, who wa
 	return p.show(w, http.StatusOK, v)
 }
 
-// authenticatorForm adds the app. The first one brings recovery codes. After a wrong code the page has
-// the same picture, because the app of the user has it already. The engine counts the attempts, and
-// after the last one a new picture is due.
+// authenticatorForm adds the app. With the first app, the account gets recovery codes. After a wrong
+// code, the page shows the same QR code, because the user's app already has its secret. The engine
+// limits the attempts; after the last one, the user needs a new QR code.
 func (p *pages) authenticatorForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -197,7 +200,7 @@ func (p *pages) authenticatorForm(w http.ResponseWriter, r *http.Request, who wa
 	}
 	done, err := p.factors.ConfirmTOTP(r.Context(), who, r.PathValue("id"), watchword.Secret(form.Get("totp")),
 		p.client(w, r))
-	// A wrong code is a mistake of this form. Any other refusal concerns the account.
+	// A wrong code is an error of this form. Any other refusal is shown on the account page.
 	if watchword.CodeOf(err) == watchword.CodeFactorWrong {
 		v, gone := p.authenticatorView(r, who)
 		if gone != nil {
@@ -208,7 +211,7 @@ func (p *pages) authenticatorForm(w http.ResponseWriter, r *http.Request, who wa
 	if err != nil {
 		return p.refuseFactor(w, r, who, err)
 	}
-	// A second app brings no codes. The old ones stay valid.
+	// With a second app, the old codes stay valid and there are no new ones.
 	if len(done.Codes) == 0 {
 		p.done(w, r, "factor")
 		return nil
@@ -224,13 +227,13 @@ type codesData struct {
 }
 
 // showCodes responds with recovery codes. A redirect would have to store them, so the response to
-// the form shows them. With first, the page says that two-step sign-in is now on.
+// the form shows them. If first is set, the page says that two-step sign-in is now on.
 func (p *pages) showCodes(w http.ResponseWriter, r *http.Request, data codesData, first bool) error {
 	v := p.newView(r, "codes")
-	// This is the only response with these codes. It is not cached, like every page, and the browser
+	// This is the only response with these codes. Like every page, it is not cached, and the browser
 	// asks before it sends the form again.
 	//
-	// A reader who only replaced codes had two-step sign-in before.
+	// A user who only replaced codes had two-step sign-in before.
 	if first {
 		v.Notice = v.T("codes.on")
 	}
@@ -248,8 +251,8 @@ type confirmData struct {
 	Danger                   bool
 }
 
-// showConfirm asks before a change, or asks for a step-up first. The form checks the freshness again:
-// the page may have been open for an hour.
+// showConfirm shows a page that asks before a change, after a step-up if needed. The form checks
+// again that the session is fresh, because the page may have been open for an hour.
 func (p *pages) showConfirm(
 	w http.ResponseWriter, r *http.Request, who watchword.Identity, name string, data confirmData,
 ) error {
@@ -263,8 +266,7 @@ func (p *pages) showConfirm(
 	return p.show(w, http.StatusOK, v)
 }
 
-// textOr returns the text of a part that only some pages have. Without the part, the key and the
-// text are "".
+// textOr returns the text of key, or "" if key is "", for a part that only some pages have.
 func (v *view) textOr(key string) string {
 	if key == "" {
 		return ""
@@ -272,15 +274,15 @@ func (v *view) textOr(key string) string {
 	return v.T(key)
 }
 
-// newCodesPage asks before the old recovery codes stop working. A user who has them on paper would
-// otherwise find out only when the phone is lost.
+// newCodesPage asks before the old recovery codes stop working. Otherwise a user with printed
+// codes could learn that they are invalid only after losing the phone.
 func (p *pages) newCodesPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	return p.showConfirm(w, r, who, "recovery-new",
 		confirmData{Path: pathCodes, Text: "recovery-new.text", Button: "recovery.new"})
 }
 
-// newCodesForm replaces the codes. A second submission of the same form makes the codes on the first
-// response invalid, and the page of the second one shows those that count.
+// newCodesForm replaces the codes. A second submission of the same form invalidates the codes of the
+// first response, and its response shows the valid codes.
 func (p *pages) newCodesForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	codes, err := p.factors.NewRecoveryCodes(r.Context(), who, p.client(w, r))
 	if err != nil {
@@ -289,7 +291,8 @@ func (p *pages) newCodesForm(w http.ResponseWriter, r *http.Request, who watchwo
 	return p.showCodes(w, r, codesData{Codes: revealed(codes), Email: who.User.Email}, false)
 }
 
-// renameForm is a form of the account page. Each app has one, so the name of the form has its id.
+// renameForm is a form of the account page. Each factor has such a form, so the name of the form
+// contains the id.
 func (p *pages) renameForm(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	rename := func(r *http.Request, who watchword.Identity, form url.Values, _ watchword.Client) error {
@@ -298,14 +301,14 @@ func (p *pages) renameForm(w http.ResponseWriter, r *http.Request) error {
 	return p.change("rename-"+id, rename, func(w http.ResponseWriter, r *http.Request) { p.done(w, r, "name") })(w, r)
 }
 
-// removePage asks before a factor is removed. For the last factor, it says that only the password protects
-// the account then. A user who changes phones can so add the new app first.
+// removePage asks before a factor is removed. For the last factor, it warns that only the password
+// protects the account afterwards. A user who changes phones can then add the new app first.
 func (p *pages) removePage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
 		return err
 	}
-	// The factor of another account gets the same 404 as one that never existed.
+	// The factor of another account gets the same 404 as an unknown factor.
 	i := slices.IndexFunc(overview.Factors, func(f factors.Factor) bool { return f.ID == r.PathValue("id") })
 	if i < 0 {
 		return notFound(w, r)
@@ -320,21 +323,21 @@ func (p *pages) removePage(w http.ResponseWriter, r *http.Request, who watchword
 	others := slices.ContainsFunc(overview.Factors, func(f factors.Factor) bool {
 		return f.ID != factor.ID && !f.Unproven
 	})
-	// With the last factor, the account is protected by the password alone.
+	// After the removal of the last factor, only the password protects the account.
 	if !others && !factor.Unproven {
 		data.More = name + ".last"
 	}
 	return p.showConfirm(w, r, who, name, data)
 }
 
-// removeForm removes a factor. The session stays. Its access token is outdated by the removal, so the
-// next page rotates the refresh token and sets a new page cookie.
+// removeForm removes a factor. The session continues, but the removal makes its access token
+// outdated, so the next page rotates the refresh token and sets a new page cookie.
 func (p *pages) removeForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
 		return err
 	}
-	// The kind decides the notice, and is known only before the removal.
+	// The notice depends on the kind of factor, which is known only before the removal.
 	notice := "removed"
 	for _, f := range ofKind(overview.Factors, factors.KindPasskey) {
 		if f.ID == r.PathValue("id") {
@@ -349,11 +352,12 @@ func (p *pages) removeForm(w http.ResponseWriter, r *http.Request, who watchword
 }
 
 // stepUpView returns the page that asks for a proof. The engine decides which proof it accepts; the
-// page shows the field for it. A passkey works once, so each page has a ceremony of its own.
+// page shows the field for it. A ceremony works once, so each view of the page begins a new one.
 func (p *pages) stepUpView(r *http.Request, who watchword.Identity, recovery bool) (*view, error) {
 	v := p.newView(r, "step-up")
 	data := v.proofOf(pathStepUp, recovery)
-	// An account without a password and factors becomes fresh by another sign-in.
+	// An account without a password and factors proves itself with another sign-in at a
+	// provider.
 	data.External = who.User.PasswordHash == "" && who.User.Factors == 0
 	if data.External && p.federation != nil {
 		if err := p.offerConnected(r, v, who); err != nil {
@@ -366,7 +370,7 @@ func (p *pages) stepUpView(r *http.Request, who watchword.Identity, recovery boo
 		if err != nil {
 			return nil, err
 		}
-		// The account may have had a factor when it was read and none now. The engine then refuses the
+		// The factor may have been removed since the account was read. The engine then refuses the
 		// form, and the next page asks for the password.
 		var passkey *passkeyForm
 		if len(ofKind(overview.Factors, factors.KindPasskey)) > 0 {
@@ -383,8 +387,9 @@ func (p *pages) stepUpView(r *http.Request, who watchword.Identity, recovery boo
 	return v, nil
 }
 
-// cancelOf returns where a user goes who does not confirm: back to the front-end that asked, or to
-// the account. It does not lead to the page of this server that asked, which would ask again.
+// cancelOf returns the target for a user who cancels a step-up: the front-end that required it, or
+// the account page. It never returns the page of this server that required it, because that page
+// would ask again.
 func (p *pages) cancelOf(returnTo string) template.URL {
 	asked, isOwn := strings.CutPrefix(returnTo, p.origins.publicURL+"/")
 	if returnTo != "" && !isOwn {
@@ -398,8 +403,8 @@ func (p *pages) cancelOf(returnTo string) template.URL {
 	return template.URL(p.side.home())
 }
 
-// stepUpPage shows the field even if the session is fresh: a front-end may ask for a proof that is
-// newer than the pages need.
+// stepUpPage asks for a proof even if the session is fresh, because a front-end may require a
+// newer proof than the pages.
 func (p *pages) stepUpPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	v, err := p.stepUpView(r, who, r.URL.Query().Get("with") == withRecovery)
 	if err != nil {
@@ -416,11 +421,11 @@ func (p *pages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword
 	if err != nil {
 		return err
 	}
-	// The new access token is not needed here: pages read the session from the store.
+	// The pages don't need the new access token, because they read the session from the store.
 	_, _, err = p.factors.StepUp(r.Context(), who, factors.StepUpRequest{Proof: proofIn(form),
 		Password: watchword.Secret(form.Get("currentPassword")), Client: p.client(w, r)})
-	// The first factor may have come from another tab, after this page asked for the password. The
-	// identity was read for this request, so the page then has the field for the code.
+	// Another tab may have added the first factor after this page asked for the password. The
+	// identity was read for this request, so the page then shows the field for the code.
 	if err != nil {
 		v, failed := p.stepUpView(r, who, form.Has("recoveryCode"))
 		if failed != nil {
@@ -429,7 +434,7 @@ func (p *pages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword
 		v.byPasskey = passkeyIn(form) != nil
 		return p.refill(w, r, v.filled("step-up", form), err)
 	}
-	// Pages other than the account page continue by themselves after the redirect.
+	// Other pages than the account page continue automatically after the redirect.
 	target, own := cmp.Or(p.returnTo(r), p.side.home()), p.origins.publicURL+pathAccount
 	if path, query, _ := strings.Cut(target, "?"); path == own {
 		// The user pressed a button of the account page and has to press it again.
@@ -451,7 +456,8 @@ func (p *pages) twoStepRoutes() []route {
 	if p.factors == nil {
 		return nil
 	}
-	// All but the second step and the enrolment of a waiting sign-in require a signed-in user.
+	// All pages require a signed-in user, except the second step and the enrolment of a waiting
+	// sign-in.
 	signedIn := func(method, path string, do identityHandler) route {
 		return route{method: method, path: path, handle: p.requireSignIn(do)}
 	}

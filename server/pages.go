@@ -31,8 +31,8 @@ type pages struct {
 	devMail     Mailbox // nil: there is no /dev/mail
 	adminPages  bool    // there is /admin
 
-	// The first request creates these two. Most servers never get such a request, and the start does
-	// not wait for it.
+	// The first request creates these two, because most servers never get such a request and the
+	// start must be fast.
 	docs    func() docData         // for /docs
 	openapi func() ([]byte, error) // document of the API
 }
@@ -51,8 +51,8 @@ func newPages(shared edge, opts Options, api []route) (*pages, error) {
 }
 
 // A view is one page for one reader: the data of the layout template and its methods. Operators'
-// templates use the exported names. A view is used for one response only: the nonce must not be
-// repeated.
+// templates use the exported names. A view is used for one response only, because the nonce must
+// not be repeated.
 type view struct {
 	*theme
 	lang int // index in the catalog
@@ -64,19 +64,19 @@ type view struct {
 	Notice  string // success message
 	Data    any
 
-	ReturnTo string       // page of a front-end that the browser came from, or ""; it was checked
-	Back     template.URL // where the reader goes afterwards: ReturnTo, or the front-end; "": nowhere
+	ReturnTo string       // checked return_to: the front-end's page that the browser came from, or ""
+	Back     template.URL // target after the last step: ReturnTo, or the front-end; "": none
 	Signup   bool         // anyone can create an account
 	offered  []federation.Info
 
 	Form   string            // the form that had an error
 	typed  url.Values        // values that the user entered
 	faults map[string]string // error messages by field
-	blamed []string          // fields of which one is wrong, without saying which
+	blamed []string          // fields of which one is wrong; the page does not tell which
 	min    int               // minimum length of a password in characters
 
 	side      side // of the listener
-	byPasskey bool // errors concern a passkey, and no field
+	byPasskey bool // errors concern a passkey instead of a field
 	fetches   bool // the script of the page sends requests to this server
 }
 
@@ -95,12 +95,12 @@ func (p *pages) newView(r *http.Request, page string) *view {
 	return v
 }
 
-// To returns a path of this server that keeps return_to. Forms use it as well: the query of their
-// action survives an error, and works without the script. A template that links to a page without
-// To loses the way back.
+// To returns a path of this server with the current return_to. Forms use it for their action, so
+// that return_to survives an error without a script. A template that links to a page without To
+// loses return_to.
 //
-// On the admin listener, a path that only the public listener has becomes a URL of the public
-// listener.
+// On the admin listener, it returns a URL of the public listener for a path that only the
+// public listener has.
 func (v *view) To(path string) string {
 	if !v.side.has(path) {
 		return v.side.publicURL + path
@@ -111,13 +111,13 @@ func (v *view) To(path string) string {
 	return path + "?" + url.Values{"return_to": {v.ReturnTo}}.Encode()
 }
 
-// NoPasskeys reports whether passkeys can't be used because of the address of the page.
+// NoPasskeys reports whether passkeys can't be used on this listener.
 func (v *view) NoPasskeys() bool { return v.side.isAdmin }
 
-// BackHost names the site of Back, so that the reader knows where the link leads. The name of the
-// product would not say it: several front-ends can share one server.
+// BackHost names the site of Back, so that the reader knows where the link leads. The product
+// name is not enough, because several front-ends can share one server.
 func (v *view) BackHost() string {
-	// Not by url.Parse, which rejects some URLs that browsers accept.
+	// Parsed by hand, because url.Parse rejects some URLs that browsers accept.
 	_, rest, _ := strings.Cut(string(v.Back), "://")
 	host, _, _ := strings.Cut(rest, "/")
 	host, _, _ = strings.Cut(host, "?")
@@ -130,8 +130,8 @@ func (p *pages) newEnglishView(page, title string, data any) *view {
 }
 
 // show responds with a page. The page is not cached and can't be framed. It runs only the script
-// with the nonce (CSP, level 3), so injected markup has no effect. An error is returned before the
-// response begins.
+// with the nonce (CSP, level 3), so injected markup has no effect. If it returns an error, the
+// response has not begun.
 func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 	templates, known := v.templates[v.Page]
 	if !known {
@@ -142,8 +142,8 @@ func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 		return err
 	}
 	v.Title = cmp.Or(v.Title, v.T(v.Page+".title"))
-	// The page is completed before the first byte is sent. An error in a template can still become
-	// a 500.
+	// The page is rendered before the first byte is sent, so that an error in a template can still
+	// become a 500.
 	var text bytes.Buffer
 	if err := found.ExecuteTemplate(&text, "layout.html", v); err != nil {
 		return fmt.Errorf("fill in page: %w", err)
@@ -152,13 +152,14 @@ func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Language", v.Lang())
 	h.Add("Vary", "Accept-Language")
-	// Browsers apply form-action to redirects, too. A form may redirect to a front-end (return_to).
+	// Browsers also apply form-action to redirects, and a form may redirect to a front-end
+	// (return_to).
 	formTargets := strings.Join(append([]string{"'self'"}, p.origins.allowed...), " ")
 	policy := "default-src 'none'; style-src 'nonce-" + v.Nonce + "'; script-src 'nonce-" + v.Nonce + "'; " +
 		"img-src 'self' data:; font-src 'self'; form-action " + formTargets +
 		"; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
-	// Only pages whose script fetches options of a passkey may send requests. On the others,
-	// injected markup can't send any.
+	// Only pages whose script fetches options of a passkey may send requests. On other
+	// pages, even injected markup can't send requests.
 	if v.fetches {
 		policy += "; connect-src 'self'"
 	}
@@ -167,9 +168,9 @@ func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 	return nil
 }
 
-// T returns a text in the reader's language, or the key if there is no such text. An operator's
-// template may name a text that does not exist. The key on the page then shows the mistake,
-// without an error for users.
+// T returns a text in the reader's language, or the key if there is no such text. If an
+// operator's template has a wrong key, the key on the page shows the mistake, without an error
+// for users.
 func (v *view) T(key string, args ...any) string {
 	text, known := v.catalog.Texts[v.lang][key]
 	if !known {
@@ -181,8 +182,8 @@ func (v *view) T(key string, args ...any) string {
 	return text
 }
 
-// Lang returns the language tag of the page (RFC 5646). It is the language of the texts, and not
-// the one that the reader prefers most.
+// Lang returns the language tag of the page (RFC 5646). It is the language of the texts, which
+// may differ from the reader's first choice.
 func (v *view) Lang() string { return v.catalog.Languages[v.lang].String() }
 
 // Script and Icon return trusted content of the theme.
@@ -195,21 +196,21 @@ type field struct {
 	ID, Name, Type, Autocomplete string
 	Label, Hint, Value, Fault    string
 	Min                          int
-	Rule, Caps                   string // the minimum length, which the script ticks off; the caps lock warning
+	Rule, Caps                   string // the minimum length, which the script checks off; the caps lock warning
 	Mode                         string // attribute inputmode
 	Show, Hide                   string
 	Optional, Blamed, Focus      bool
 }
 
 // Field returns an input of a form. It repeats the value that the user entered, except for passwords,
-// and sets the focus to the first fault.
+// and sets the focus to the first field with an error.
 func (v *view) Field(form, name, kind, autocomplete string) field {
 	optional := name == "name" || name == "roles"
 	f := field{ID: form + "-" + name, Name: name, Type: kind, Autocomplete: autocomplete,
 		Label: v.T("field." + name), Show: v.T("show"), Hide: v.T("hide"), Caps: v.T("capsLock"), Optional: optional}
 	hint := "hint." + name
-	// The attribute decides the label: password managers offer to create a password for this
-	// value, so the field is for a new one.
+	// The attribute selects the label: password managers offer to create a password for this
+	// value, so the field is for a new password.
 	if autocomplete == "new-password" {
 		f.Label, f.Min = v.T("field.newPassword"), v.min
 		f.Rule, f.Hint = v.T("hint.newPassword", v.min), v.T("hint.passphrase")
@@ -219,7 +220,7 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 	} else if _, hinted := v.catalog.Texts[v.lang][hint]; hinted {
 		f.Hint = v.T(hint)
 	}
-	// Codes are not repeated: a wrong one is useless, and a right one was used.
+	// Codes are not repeated, because a wrong code is useless and a right code was used.
 	code := name == "totp" || name == "recoveryCode"
 	if name == "totp" {
 		f.Mode = "numeric"
@@ -236,10 +237,12 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 	return f
 }
 
-// Fault returns the message of a field that is no input of its own, such as a group of check marks.
+// Fault returns the error message of a field that is not a single input, such as a group of
+// checkboxes.
 func (v *view) Fault(name string) string { return v.faults[name] }
 
-// With returns the field with a default value. A value that the user has entered wins.
+// With returns the field with a default value. A value that the user has entered takes
+// precedence.
 func (f field) With(value string) field {
 	f.Value = cmp.Or(f.Value, value)
 	return f
@@ -261,11 +264,11 @@ func (v *view) refuse(refusal *watchword.Error) {
 			text = v.T("fault." + fault.Code)
 		}
 		v.faults[fault.Field] = text
-		if fault.Field == "password" { // the forms of the account call it currentPassword
+		if fault.Field == "password" { // its name in the forms of the account is currentPassword
 			v.faults["currentPassword"] = text
 		}
 	}
-	// The form of a passkey has no field to mark, so the text is the problem of the page.
+	// The form of a passkey has no field to mark, so the page shows the text as its problem.
 	if text, known := v.catalog.Texts[v.lang]["passkey."+string(refusal.Code)]; v.byPasskey && known {
 		v.Problem = text
 		return
@@ -281,29 +284,30 @@ func (v *view) refuse(refusal *watchword.Error) {
 		v.faults["factorName"], v.faults["keyName"] = fault, v.T("fault.keyName")
 	}
 	wantsPassword := refusal.Code == watchword.CodePasswordWrong || refusal.Code == watchword.CodePasswordRequired
-	// On the pages of links, a missing password is the normal first step and not a mistake. The
-	// text says whose password is meant.
+	// On the pages behind links, a missing password is the normal first step and not a mistake.
+	// The text tells which account's password is meant.
 	if v.Page == "link" && wantsPassword {
 		v.faults["password"] = v.T("fault.link." + string(refusal.Code))
 		v.Problem = v.T("error." + string(watchword.CodeValidationFailed))
 	}
-	// The message must not say which of the two is wrong, so both fields are marked.
+	// The message must not reveal whether the address or the password is wrong, so both fields
+	// are marked.
 	if refusal.Code == watchword.CodeInvalidCredentials {
 		v.blamed = []string{"email", "password"}
 	}
 	field, ofField := map[watchword.Code]string{
 		watchword.CodePasswordWrong: "currentPassword", watchword.CodeEmailTaken: "email",
 	}[refusal.Code]
-	// The forms of links have no field for the address.
+	// The forms behind links have no field for the address.
 	if ofField && v.Page != "link" {
 		v.faults[field], v.Problem = v.Problem, v.T("error."+string(watchword.CodeValidationFailed))
 	}
 }
 
-// problemOf returns the message of an error. After a limit it says when to try again.
+// problemOf returns the message of an error. After a rate limit, it tells when to try again.
 func (v *view) problemOf(refusal *watchword.Error) string {
 	text := v.T("error." + string(refusal.Code))
-	// Some messages address the owner of an account, and the reader is an administrator.
+	// Some messages address the owner of an account, but the reader is an administrator.
 	if own, known := v.catalog.Texts[v.lang]["admin.error."+string(refusal.Code)]; known &&
 		strings.HasPrefix(v.Page, "admin-") {
 		text = own
@@ -312,7 +316,7 @@ func (v *view) problemOf(refusal *watchword.Error) string {
 }
 
 // duration formats a waiting time in words, rounded up to seconds below a minute and to minutes
-// above. It rounds up, because a user who tries again too early is refused again.
+// above. It rounds up, because an early retry would be refused again.
 func (v *view) duration(d time.Duration) string {
 	n, unit := max(int((d+time.Second-1)/time.Second), 1), "second"
 	if n >= 60 {
@@ -325,8 +329,8 @@ func (v *view) duration(d time.Duration) string {
 }
 
 // refill shows a page again after an error in its form. It returns any error that is not a
-// *watchword.Error, which users must not see. The status is the one of the API. Browsers show the
-// page all the same, and monitoring sees the refusal.
+// *watchword.Error, which users must not see. The status is the same as in the API. Browsers show
+// the page with any status, and monitoring counts the refusal.
 func (p *pages) refill(w http.ResponseWriter, r *http.Request, v *view, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -342,7 +346,7 @@ func (p *pages) refill(w http.ResponseWriter, r *http.Request, v *view, err erro
 // a link must not fill in a form.
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	// A page of another site can send text/plain and multipart forms without a preflight. This
-	// server needs neither, so it reads neither.
+	// server needs no such forms, so it rejects them.
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	if kind != "application/x-www-form-urlencoded" {
 		return nil, &watchword.Error{Code: watchword.CodeContentType,
@@ -357,8 +361,9 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	case err != nil:
 		return nil, bodyInvalid("The form could not be read.")
 	}
-	// Get returns the first value, and a filter in front of the server may look at the last one. Our
-	// forms name each field once: of two buttons with one name, browsers send only the pressed one.
+	// Get returns the first value, but a filter in front of the server may check the last one. The
+	// server's forms send each field once: of two buttons with the same name, browsers send only the
+	// pressed button.
 	for _, values := range r.PostForm {
 		if len(values) > 1 {
 			return nil, bodyInvalid("The form has a field twice.")
@@ -367,9 +372,9 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return r.PostForm, nil
 }
 
-// showError responds with an error page. It shows the request id, under which the log has details.
-// Users can send the id to the operator without knowing what it means. A page that does not exist
-// is no fault of the server, so it shows no id.
+// showError responds with an error page. It shows the request id, which users can send to the
+// operator to find the details in the log. The page for 404 shows no id, because the server has no
+// fault.
 func (p *pages) showError(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) error {
 	v := p.newView(r, "error")
 	v.Problem, v.Data = v.problemOf(refusal), w.Header().Get(requestIDHeader)
@@ -390,8 +395,8 @@ func wantsPage(r *http.Request) bool {
 	return !isAPI(r.URL.Path) && !isOpen(r.URL.Path) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// homePage leads users to the front-end, or else to the sign-in. With a loopback public URL it shows
-// links for developers instead, and in development the mailbox.
+// homePage redirects to the front-end, or else to the sign-in. With a loopback public URL, it shows
+// links for developers instead, including the development mailbox if there is one.
 func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
 	if p.side.isAdmin {
 		p.redirect(w, p.side.home(), nil)
@@ -411,27 +416,28 @@ func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, v)
 }
 
-// asset serves a file of the folder assets. The media type depends only on the extension, so that an
-// operator's file is never run as a script, except one that replaces the script of passkeys.
+// asset serves a file of the folder assets. The media type depends only on the extension, so that
+// browsers never run an operator's file as a script, except one that replaces the script of
+// passkeys.
 func (p *pages) asset(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	kinds := map[string]string{".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2"}
 	content, err := p.theme.read("assets/" + name)
 	kind := kinds[path.Ext(name)]
-	// The script is recognized by its whole name, so an operator's file of another name is never
-	// served as a script.
+	// Only this exact name is served as a script.
 	if name == passkeyScript {
 		kind = "text/javascript"
 	}
-	// An unknown extension is not found. To guess a media type could turn a file into a script.
+	// An unknown extension gets 404, because guessing a media type could turn a file into a
+	// script.
 	if err != nil || kind == "" {
 		return notFound(w, r)
 	}
 	if name == "style.css" {
 		content = p.theme.style
 	}
-	// Names have no version. After an upgrade, browsers use the old style for five minutes at
-	// most.
+	// File names have no version, so after an upgrade browsers use the old style for up to
+	// five minutes.
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	respond.Write(w, http.StatusOK, kind, content)
 	return nil

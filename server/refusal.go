@@ -13,10 +13,11 @@ import (
 )
 
 // Refused requests are logged at level info, one line each. The rate is bounded, because
-// anyone can cause such lines. A line says how many were skipped before it.
+// anyone can cause such lines. Each line has the number of lines skipped before it.
 //
-// Refusals that occur in normal use are only counted, such as an expired access token or a
-// form with a mistake. Failed passwords are security events (watchword.EventLoginFailed).
+// Refusals in normal use, such as an expired access token or a form with a mistake, are
+// only counted in the metrics. Failed passwords are security events
+// (watchword.EventLoginFailed).
 
 // A refusalLog limits the rate of the lines about refused requests.
 type refusalLog struct {
@@ -36,39 +37,40 @@ func newRefusalLog() refusalLog {
 }
 
 // isLogged reports whether a refusal can be a sign of an attack, of a faulty client, or of a wrong
-// setting. A wrong password is not in the list, because it is a security event of its own. An
-// expired token is not either: every client has one every few minutes.
+// setting. The list excludes a wrong password, which is a security event, and an expired token,
+// which every client has every few minutes.
 func isLogged(code watchword.Code, route string) bool {
 	switch code {
 	case watchword.CodeRateLimited, watchword.CodeTryLater,
 		watchword.CodeCrossOrigin, watchword.CodeMisdirected, watchword.CodeAmbiguousCredentials,
-		// Our pages and clients send no such body. A field with a mistake has another code, which
-		// is not logged.
+		// This server's pages and clients never send such a body. A wrong value of a field has
+		// another code, which is not logged.
 		watchword.CodeBodyInvalid, watchword.CodeBodyTooLarge,
 		watchword.CodeInsufficientScope, watchword.CodeTokenInvalid, watchword.CodeRefreshInvalid,
 		watchword.CodeMailTokenInvalid, watchword.CodeSessionEnded:
 		return true
 	case watchword.CodeNotFound:
-		// A signed-in user asked for the account or the session of somebody else. Ids are random, so
-		// this is no typing error. The response stays 404, which does not say whether the id exists.
+		// A signed-in user requested the account or the session of another user. Ids are random, so
+		// this is not a typing error. The response is still 404, which does not reveal whether the
+		// id exists.
 		return strings.HasPrefix(route, "GET "+pathUsers) || strings.HasPrefix(route, "DELETE "+pathSessions) ||
 			strings.HasPrefix(route, "POST "+pathAccount+"/sessions/")
 	}
 	return false
 }
 
-// logRefusal logs a refused request, if isLogged. It logs the route instead of the path,
-// because paths can hold tokens.
+// logRefusal logs a refused request if isLogged selects it. It logs the route instead of
+// the path, because paths can hold tokens.
 func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
-	// The pattern has {id} instead of the id: it groups the attempts of a client, and the line
-	// holds no data of the other user.
+	// The pattern has {id} instead of the id, which groups the attempts of a client and
+	// keeps data of the other user out of the log.
 	route := e.routePattern(r)
 	if !isLogged(refusal.Code, route) {
 		return
 	}
 	client := e.clients.of(w, r)
-	// The key has the client's network and not its address: an IPv6 client has any number of
-	// addresses.
+	// The key has the client's network instead of its address, because an IPv6 client has
+	// any number of addresses.
 	gate, key := e.lines.requests, strings.Join([]string{string(refusal.Code), route, clientip.Key(client.Address)}, " ")
 	attrs := []slog.Attr{
 		slog.String("code", string(refusal.Code)), slog.Int("status", statusOf(refusal.Code)),
@@ -85,7 +87,8 @@ func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refu
 		attrs = append(attrs, slog.String("host", shortened(r.Host)), slog.String("public_url", e.origins.publicURL),
 			slog.String("hint", "configure the proxy to pass on the Host of "+url+", or set "+setting))
 	case watchword.CodeSessionEnded:
-		// The client notices the end of its session here. The reason has no event if the session expired.
+		// The client learns here that its session has ended. The log needs the reason, because expiry has
+		// no event.
 		attrs = append(attrs, slog.String("session", string(refusal.Session)), slog.String("ended", string(refusal.Ended)))
 	case watchword.CodeCrossOrigin:
 		attrs = append(attrs, slog.String("origin", shortened(r.Header.Get("Origin"))),
@@ -110,8 +113,8 @@ func (e *errorResponder) logRefused(w http.ResponseWriter, r *http.Request, err 
 	}
 }
 
-// logUnavailable logs that a request failed because of the store. Its own limit keeps these
-// lines in the log while an attack fills the other one.
+// logUnavailable logs that a request failed because of the store. It has a separate limit,
+// so that an attack that reaches the other limit does not suppress these lines.
 func (e *errorResponder) logUnavailable(w http.ResponseWriter, r *http.Request, err error) {
 	skipped, ok := e.lines.unavailable.Allow("", time.Now())
 	if !ok {

@@ -9,18 +9,19 @@ import (
 	"github.com/watchword-auth/watchword/internal/device"
 )
 
-// clients describes the client of a request for the engine.
+// clients describes the client of a request for the engine: address, device, language and
+// cookies.
 //
-// This is the last place that sees an address or a header of the request. The engine gets the
-// plain values of a watchword.Client.
+// The engine gets only these values (watchword.Client) and never sees the request or its
+// headers.
 type clients struct {
 	proxies clientip.Trusted
 	devices *device.Namer
 	cookies *cookies
 }
 
-// of returns the client of a request. X-Forwarded-For counts only from a trusted proxy.
-// The request id comes from the response header that requestID set.
+// of returns the client of a request. X-Forwarded-For is used only if it comes from a
+// trusted proxy. The request id comes from the response header that requestID set.
 func (c *clients) of(w http.ResponseWriter, r *http.Request) watchword.Client {
 	return watchword.Client{
 		Address:   c.proxies.Client(r.RemoteAddr, r.Header.Values("X-Forwarded-For")),
@@ -41,16 +42,16 @@ func bodyInvalid(detail string) *watchword.Error {
 }
 
 // unacceptable returns the error for one member of a body. code is a Field constant of the root
-// package. Handlers use it for what the engine can't see, such as a missing member.
+// package. Handlers use it for errors that the engine can't detect, such as a missing member.
 func unacceptable(field, code, message string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeValidationFailed, Detail: message,
 		Fields: []watchword.FieldError{{Field: field, Code: code, Message: message}}}
 }
 
 // authenticate identifies the caller. It requires a valid access token in the Authorization
-// header, a live session, and all the roles. Cookies don't count. Browsers attach cookies without
-// being asked, but only a script of the front-end can set the header. Routes behind it therefore
-// need no protection against CSRF.
+// header, a live session, and all the roles. Cookies don't count. Browsers attach cookies
+// automatically, but only a script of the front-end can set the header. Routes that use
+// authenticate therefore need no protection against CSRF.
 func authenticate(engine *watchword.Engine, r *http.Request, roles []string) (watchword.Identity, error) {
 	token, err := apirequest.BearerToken(r)
 	if err != nil {
@@ -63,12 +64,12 @@ func authenticate(engine *watchword.Engine, r *http.Request, roles []string) (wa
 	return who, who.RequireRoles(roles...)
 }
 
-// An identityHandler handles a request whose caller is known. The type makes it impossible to call
-// it without a check of the caller.
+// An identityHandler handles a request whose caller was authenticated. Because of its type, it
+// can't be registered without a check of the caller.
 type identityHandler func(http.ResponseWriter, *http.Request, watchword.Identity) error
 
-// signedIn calls next if the request has a valid access token (authenticate). A route without it
-// is public, as the table of routes shows.
+// signedIn calls next if the request has a valid access token (authenticate). A route without
+// signedIn is public, as the table of routes shows.
 func (a *api) signedIn(next identityHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		who, err := authenticate(a.engine, r, nil)

@@ -10,10 +10,11 @@ import (
 )
 
 // Programs that embed the server protect their own routes with Require, which makes the
-// same check as the API. After a check of their own, AdmitUser signs a browser in.
+// same check as the API. After the program's own check of a user, AdmitUser signs the
+// browser in.
 
-// identityKey is a type of its own, so no other package can set or replace the identity in a
-// context.
+// identityKey is a private type, so that no other package can set or replace the identity in
+// a context.
 type identityKey struct{}
 
 // Require returns a middleware that passes requests on if the access token is valid, the
@@ -22,14 +23,14 @@ type identityKey struct{}
 // It responds to other requests as the API does: 401 or 403 as problem+json with
 // WWW-Authenticate (RFC 6750, section 3), and 503 if the store is unavailable.
 //
-// Only the Authorization header counts, never the refresh cookie. Pages of other sites
-// therefore can't use these routes.
+// Only the Authorization header counts, never the refresh cookie, so pages of other
+// sites can't use these routes.
 func (s *Server) Require(roles ...string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			who, err := authenticate(s.engine, r, roles)
 			if err != nil {
-				// The request has not passed the server's own middlewares.
+				// The server's own middlewares, which set the id, have not run.
 				w.Header().Set(requestIDHeader, uuid.NewString())
 				setSecurityHeaders(w.Header(), s.origins.isHTTPS(), pathAPI)
 				s.errors.fail(w, r, err)
@@ -42,8 +43,9 @@ func (s *Server) Require(roles ...string) func(http.Handler) http.Handler {
 
 // AdmitUser signs the browser of a request in, after the application's own check of the user
 // (watchword.Operator.AdmitUser). It fills in Client and Replaces and sets the same cookies as
-// the sign-in page. Before it, check that the request doesn't come from another site, as
-// http.CrossOriginProtection does: otherwise a stranger's page can sign a visitor in.
+// the sign-in page. Before the call, check that the request doesn't come from another site,
+// for example with http.CrossOriginProtection. Otherwise a stranger's page can sign a visitor
+// in.
 //
 // On an error it writes nothing. The codes are those of Operator.AdmitUser.
 func (s *Server) AdmitUser(w http.ResponseWriter, r *http.Request, admit watchword.AdmitRequest) (
@@ -57,8 +59,8 @@ func (s *Server) AdmitUser(w http.ResponseWriter, r *http.Request, admit watchwo
 	return in, err
 }
 
-// FromContext returns the caller of a request that passed Require. It returns false for ok
-// outside of Require.
+// FromContext returns the caller of a request that passed Require. Without Require, ok is
+// false.
 func FromContext(ctx context.Context) (who watchword.Identity, ok bool) {
 	who, ok = ctx.Value(identityKey{}).(watchword.Identity)
 	return who, ok

@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// statusOf returns the HTTP status of an error code. Codes that it does not list are 500. This is
-// the only place that maps codes to statuses. OpenAPI, pages and dialects use it too.
+// statusOf returns the HTTP status of an error code. Unlisted codes are 500. This is the only
+// place that maps codes to statuses. OpenAPI, pages and dialects use it too.
 func statusOf(code watchword.Code) int {
 	switch code {
 	case watchword.CodeBodyInvalid, watchword.CodeAmbiguousCredentials, watchword.CodeParameterInvalid,
@@ -55,7 +55,7 @@ func statusOf(code watchword.Code) int {
 }
 
 // A problem is the body of an error response (RFC 9457). Clients program against Code. Error
-// repeats the detail for clients that were written for the APIs of other servers.
+// repeats Detail for clients that were written for the APIs of other servers.
 type problem struct {
 	Type      string                 `json:"type" doc:"Always about:blank. Program against code"`
 	Title     string                 `json:"title" doc:"The text of the status"`
@@ -68,7 +68,7 @@ type problem struct {
 	Challenge *challengeBody         `json:"challenge,omitempty" doc:"With SECOND_FACTOR_REQUIRED and ENROLMENT_REQUIRED"`
 }
 
-// detailInternal does not say what went wrong. The log does, under the request id.
+// detailInternal does not reveal the cause, which is in the log under the request id.
 const detailInternal = "Something went wrong here. Try again. If the error persists, send us the request id."
 
 // An errorResponder writes and logs error responses, for the API, the pages and the
@@ -87,8 +87,8 @@ type errorResponder struct {
 	patternOf func(*http.Request) string
 }
 
-// serve converts a handler that returns its error. A handler returns an error before it writes, so
-// the response is still free.
+// serve converts a handler that returns its error. A handler returns an error only before it
+// writes, so serve can still write the response.
 func (e *errorResponder) serve(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
@@ -97,8 +97,8 @@ func (e *errorResponder) serve(h handler) http.Handler {
 	})
 }
 
-// refusalOf returns the refusal that an error is, or nil. A refused request has made no change. After any
-// other error, the outcome is unknown.
+// refusalOf returns err as a refusal, or nil. A refused request has made no change. After any other
+// error, the outcome is unknown.
 func refusalOf(err error) *watchword.Error {
 	var refusal *watchword.Error
 	var unread *apirequest.Error
@@ -115,15 +115,15 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 	switch {
 	case refusal != nil:
 		e.logRefusal(w, r, refusal)
-	// The text says that the user is still signed in, and the status is never 401: a client that
-	// took an outage for a sign-out would discard a valid session.
+	// The text says that the user is still signed in, and the status is never 401, because a
+	// client that mistakes an outage for a sign-out discards a valid session.
 	case errors.Is(err, watchword.ErrUnavailable):
 		e.logUnavailable(w, r, err)
 		refusal = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: 2 * time.Second,
 			Detail: "The service is not available at this moment. Try again shortly; you are still signed in."}
 	case r.Context().Err() != nil:
-		// The client has usually disconnected. A client behind a proxy may still read the
-		// response, and must not believe that the request succeeded.
+		// The client has usually disconnected. Behind a proxy it may still read the
+		// response, which must not look like a success.
 		refusal = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: time.Second,
 			Detail: "The request was interrupted. Try again; you are still signed in."}
 	default:
@@ -135,7 +135,8 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 	e.failHeaders(w, r, refusal)
 	if d := e.dialects.of(r); d != nil {
 		status := statusOf(refusal.Code)
-		// The clients of a dialect know no second step. They get a text that says where to sign in.
+		// The clients of a dialect don't support a second step. They get a text that tells where to
+		// sign in.
 		if refusal.Challenge != nil {
 			status, refusal = http.StatusBadRequest, &watchword.Error{Code: refusal.Code,
 				Detail: "This account needs a second factor. Sign in at " + e.origins.public.String() + pathLogin + "."}
@@ -164,7 +165,8 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
 	h, status := w.Header(), statusOf(refusal.Code)
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-		// Whole seconds, rounded up and at least one. With 0, clients would try again at once.
+		// Whole seconds, rounded up and at least one, because with 0 clients would retry at
+		// once.
 		seconds := (refusal.RetryAfter + time.Second - 1) / time.Second
 		h.Set("Retry-After", strconv.FormatInt(max(int64(seconds), 1), 10))
 	}
@@ -172,7 +174,7 @@ func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, ref
 	switch refusal.Code {
 	case watchword.CodeTokenExpired, watchword.CodeTokenInvalid:
 		challenge += `, error="invalid_token"`
-	// A refresh has no bearer token that could be invalid.
+	// A refresh has no bearer token, so invalid_token would be wrong.
 	case watchword.CodeSessionEnded:
 		if r.Header.Get("Authorization") != "" {
 			challenge += `, error="invalid_token"`
@@ -192,8 +194,9 @@ func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, ref
 		if r.URL.Path == pathRefresh && len(used.Values(r)) > 0 && refusal.Ended != watchword.EndedReplaced {
 			used.Clear(w)
 		}
-	// With two cookies of one name, no request can succeed. Deleting this host's one lets the
-	// next sign-in work, even if another host of the domain has set the other.
+	// With two cookies of the same name, no request can succeed. Deleting this host's cookie
+	// lets the next sign-in work, even if another host of the domain has set the other
+	// cookie.
 	case watchword.CodeAmbiguousCredentials:
 		e.cookies.refresh.ClearRepeated(w, r)
 	}

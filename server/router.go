@@ -10,11 +10,11 @@ import (
 )
 
 // A router finds the handler of a request in the tables of routes. It never redirects. A
-// path that path.Clean would change is not found, so that proxies and the server agree on
-// the path.
+// path that path.Clean would change gets 404, so that proxies and the server agree on the
+// path.
 //
-// Each dialect has a mux of its own, because the patterns of two dialects may conflict.
-// http.ServeMux panics for conflicting patterns.
+// Each dialect has a separate mux, because the patterns of two dialects may conflict,
+// and http.ServeMux panics for conflicting patterns.
 type router struct {
 	ownMux   *http.ServeMux
 	dialects dialects
@@ -23,8 +23,8 @@ type router struct {
 	forwardBelow, forwardMoved, unclean http.Handler
 }
 
-// newRouter registers all routes once. A conflict between two patterns panics here and not in a
-// request.
+// newRouter registers all routes once. A conflict between two patterns panics here instead of
+// in a request.
 func newRouter(a *api, p *pages, all dialects) *router {
 	serve := a.errors.serve
 	rt := &router{
@@ -41,16 +41,16 @@ func newRouter(a *api, p *pages, all dialects) *router {
 	return rt
 }
 
-// ServeHTTP looks at the prefixes for gateways first, because the path below them is that of
-// another service and may be unclean.
+// ServeHTTP handles the prefixes for gateways first, because the path after the prefix
+// belongs to another service and may be unclean.
 func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.URL.Path, pathPrefix):
 		rt.forwardBelow.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, pathForward+"/"):
 		rt.forwardMoved.ServeHTTP(w, r)
-	// http.ServeMux would redirect. A proxy that checked the unclean path has checked another
-	// path.
+	// http.ServeMux would redirect to the clean path, but a proxy in front has checked the
+	// unclean path.
 	case path.Clean(r.URL.Path) != r.URL.Path:
 		rt.unclean.ServeHTTP(w, r)
 	default:
@@ -58,8 +58,8 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// muxOf returns the mux of the dialect that takes a request, or the server's own. A dialect is
-// asked first. It may serve a path below /api/ that this server does not have.
+// muxOf returns the mux of the dialect that takes a request, or the server's own. Dialects
+// take precedence: they may serve a path below /api/ that this server does not have.
 func (rt *router) muxOf(r *http.Request) *http.ServeMux {
 	if i := rt.dialects.indexOf(r); i >= 0 {
 		return rt.muxes[i]
@@ -82,9 +82,9 @@ func (rt *router) patternOf(r *http.Request) string {
 	return pattern
 }
 
-// newMux returns a mux for one table. A path that exists responds with 405 to methods that it does
-// not have. http.ServeMux has its own 405 and 404 in plain text. The catch-all route replaces both
-// with errors in the format of the API.
+// newMux returns a mux for one table. An existing path responds with 405 to other methods. The 405
+// and 404 of http.ServeMux are plain text. The catch-all route replaces them with errors in the
+// format of the API.
 func newMux(routes []route, serve func(handler) http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, r := range routes {
@@ -119,6 +119,6 @@ func notFound(http.ResponseWriter, *http.Request) error {
 	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "Not found. The API is described at /docs."}
 }
 
-// routeOf returns the route that served a request, or "none". It has no ids and tokens of the path,
+// routeOf returns the route that served a request, or "none". A route contains no ids and tokens,
 // so logs and metrics may show it.
 func routeOf(r *http.Request) string { return cmp.Or(r.Pattern, "none") }

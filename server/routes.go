@@ -21,7 +21,7 @@ const (
 	pathUsers    = pathAPI + "/users/"    // followed by an id
 	pathSessions = pathAPI + "/sessions/" // followed by an id
 
-	// pathAdmin is not below pathAPI, so that a proxy can publish the one without the other.
+	// pathAdmin is not below pathAPI, so that a proxy can publish only one of them.
 	pathAdmin = "/api/admin"
 
 	pathForward = pathAPI + "/forward"
@@ -50,7 +50,7 @@ func isOpen(path string) bool {
 	return false
 }
 
-// A handler writes a response, or returns an error before it writes. With this rule,
+// A handler writes a response, or returns an error without writing. With this rule,
 // errorResponder.fail handles all errors. A handler that has begun a response, such as a
 // stream, returns nil even if the client is gone.
 type handler func(http.ResponseWriter, *http.Request) error
@@ -61,16 +61,16 @@ type guard string
 const (
 	public  guard = ""              // nothing
 	bearer  guard = "access token"  // Authorization: Bearer
-	refresh guard = "refresh token" // in the cookie or the body
+	refresh guard = "refresh token" // in a cookie or in the body
 	mailed  guard = "mailed token"  // in the body
-	either  guard = "any token"     // refresh or access token, or neither
+	either  guard = "any token"     // refresh token, access token, or no token
 	enrol   guard = "access token, or a sign-in that waits for its first factor"
 )
 
 // The guards of administration name the scope of a service key. The page /docs and the table of access
 // in docs/data.md show them.
 //
-// Unlike the guards above, they are checked (administered). An administrator has the role admin and a
+// Unlike the guards above, they are enforced (administered). An administrator has the role admin and a
 // session of the level admin-acr. The session's last proof is at most 12 hours old for reading, and at
 // most as old as step-up-age for writing.
 const (
@@ -204,7 +204,7 @@ type adminRoute struct {
 	refusals     []watchword.Code
 }
 
-// adminRoutes returns the table of administration. Without Options.Admin, it is empty. The test
+// adminRoutes returns the routes of administration: none without Options.Admin. The test
 // TestAdminRoutesCheckTheirGuard calls every row as every kind of caller.
 func (a *api) adminRoutes() (all []route) {
 	if a.admin == nil {
@@ -263,8 +263,8 @@ func (a *api) adminRoutes() (all []route) {
 	return all
 }
 
-// routes returns the table of the pages. They are not in the OpenAPI document. Browsers use them,
-// and their forms are not a contract for programs.
+// routes returns the table of the pages. They are not in the OpenAPI document, because their
+// forms are for browsers and not a contract for programs.
 func (p *pages) routes() []route {
 	all := []route{
 		{method: "GET", path: "/{$}", handle: p.homePage},

@@ -57,11 +57,12 @@ type Options struct {
 	// "__Host-" then. Default: only this host.
 	CookieDomain string
 
-	// PasswordMin is the minimum length of a new password that the forms state. The engine
-	// has its own limit. Default: 8 characters.
+	// PasswordMin is the minimum length of a new password in the texts of the forms. The
+	// engine enforces its own limit. Default: 8 characters.
 	PasswordMin int
 
-	// Product is what the pages call the service. Default: the host of PublicURL, without the port.
+	// Product is the name of the service on the pages. Default: the host of PublicURL, without the
+	// port.
 	Product string
 
 	// Pages holds files that replace those of package web: templates, texts, style,
@@ -102,12 +103,13 @@ type Options struct {
 	// and each response closes its connection. Default: never.
 	Draining func() bool
 
-	// Log receives refused requests and errors, with the request id. Default: discards.
+	// Log receives refused requests and errors, with the request id. Default: a logger that
+	// discards.
 	Log *slog.Logger
 }
 
-// A Server is the handler of the public listener. Create one with New. It connects the
-// parts: api and pages have the handlers, and newServer lists the middlewares.
+// A Server is the handler of the public listener. Create one with New. The types api
+// and pages have the handlers, and newServer lists the middlewares.
 type Server struct {
 	edge
 	administration *Server // for the admin listener; nil without Options.AdminURL
@@ -118,8 +120,8 @@ type Server struct {
 	handler        http.Handler
 }
 
-// edge holds what the handlers of the API and of the pages share. It is built once and never
-// changed, so handlers use it from all goroutines without a lock.
+// edge holds the values that the handlers of the API and of the pages share. It is never
+// changed after its creation, so handlers use it from all goroutines without a lock.
 type edge struct {
 	engine  *watchword.Engine
 	factors *factors.Manager // nil: no endpoints
@@ -140,8 +142,8 @@ type edge struct {
 // reject, for origins that match no request or too many, and for faulty files in
 // Options.Pages.
 //
-// It starts no work: the caller serves the handler and runs the engine's background work
-// (Engine.Run). One engine may have several servers.
+// It starts no goroutine: the caller serves the handler and runs the engine's background
+// work (Engine.Run). An engine may have several servers.
 func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	opts.PublicURL = cmp.Or(opts.PublicURL, engine.PublicURL())
 	o, err := newOrigins(opts.PublicURL, opts.AllowedOrigins, opts.AppURL)
@@ -177,13 +179,14 @@ func newServer(engine *watchword.Engine, opts Options, o *origins, on side, metr
 		return nil, err
 	}
 	router := newRouter(a, p, all)
-	// The error responder and the pages need each other, so one of the two is set afterwards.
+	// The error responder and the pages refer to each other, so these fields are set
+	// afterwards.
 	shared.errors.page, shared.errors.patternOf = p.showError, router.patternOf
 	s := &Server{edge: shared, api: a, metrics: metrics, draining: opts.Draining, log: opts.Log}
 	fail := shared.errors.fail
-	// The order matters. The id comes first, because each refusal needs it. observe comes before
-	// every middleware that can reject a request, so that it counts each rejection. The host is
-	// checked before the origin, because an origin is compared with the host.
+	// The order matters. requestID comes before all refusals, which need the id. observe comes
+	// before every middleware that can reject a request, so that it counts each rejection. The
+	// host is checked before the origin, because an origin is compared with the host.
 	s.handler = chain(router,
 		readHead,
 		requestID,
@@ -203,7 +206,7 @@ func newServer(engine *watchword.Engine, opts Options, o *origins, on side, metr
 	return s, nil
 }
 
-// newEdge parses the options that are text, so that handlers read plain values only.
+// newEdge parses the options that are text, so that handlers need not parse them.
 func newEdge(engine *watchword.Engine, opts Options, o *origins, on side) (edge, error) {
 	proxies, err := clientip.ParseTrusted(opts.TrustedProxies)
 	if err != nil {
@@ -219,7 +222,7 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins, on side) (edge,
 	}
 	shared := edge{engine: engine, factors: opts.Factors, admin: opts.Admin, metadata: opts.Metadata,
 		side: on, origins: o, cookies: c, clients: who, errors: e}
-	// A sign-in completes a link that waits in this browser, so every handler that signs in needs the function.
+	// Every sign-in completes a link that waits in this browser.
 	if opts.Federation != nil && len(opts.Federation.Providers()) > 0 {
 		shared.federation = opts.Federation
 		c.onSignIn = func(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
@@ -236,7 +239,7 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins, on side) (edge,
 }
 
 // withDefaults fills in the names and bounds that are empty. A cookie with a domain can't have the
-// prefix __Host-, so it gets the next stricter one.
+// prefix __Host-, so its name begins with the next strictest prefix.
 func (o Options) withDefaults(https bool) Options {
 	if o.CookieName == "" {
 		o.CookieName = "watchword"
@@ -266,6 +269,7 @@ func (o Options) withDefaults(https bool) Options {
 // server, at the root of the host only: cookies, links and pages have absolute paths.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// EndStreams ends all streams of the revocation feed, which have no end of their own. Pass
-// it to http.Server.RegisterOnShutdown. The readers reconnect to another server process.
+// EndStreams ends all streams of the revocation feed, which otherwise run until the client
+// disconnects. Pass it to http.Server.RegisterOnShutdown. The readers reconnect to another
+// server process.
 func (s *Server) EndStreams() { s.api.streams.end() }

@@ -9,13 +9,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/clientip"
 )
 
-// maxStreams is the maximum number of open streams of a server process. Each holds a goroutine and
-// a socket. Services beyond the maximum can poll.
+// maxStreams is the maximum number of open streams of a server process. Each stream holds a
+// goroutine and a socket. Further services can poll.
 const maxStreams = 1000
 
 // streams are the open streams of the revocation feed. Below the maximum, a network may have
-// any number of them. At the maximum, a network with few streams takes one over from the
-// network with the most. An attacker with many connections thus can't shut out others.
+// any number of them. At the maximum, a new stream of a network with few streams replaces
+// one of the network with the most streams. An attacker with many connections thus can't
+// shut out others.
 type streams struct {
 	mu    sync.Mutex
 	total int
@@ -29,7 +30,7 @@ type openStream struct {
 	ended   chan struct{} // closed when another network takes its place
 }
 
-// isReplaced reports whether another network has taken the place of the stream.
+// isReplaced reports whether a stream of another network has replaced this stream.
 func (o *openStream) isReplaced() bool {
 	select {
 	case <-o.ended:
@@ -44,8 +45,8 @@ func newStreams() *streams {
 	return &streams{of: map[string][]*openStream{}, ended: make(chan struct{})}
 }
 
-// networkOf returns the network of a client, whose streams are counted together: an IPv4
-// address, or an IPv6 /48, which is the size that providers assign to one site.
+// networkOf returns the network of a client, by which streams are counted: an IPv4
+// address, or an IPv6 /48, the size that providers assign to one site.
 func networkOf(addr netip.Addr) string {
 	if addr.Is6() && !addr.Is4In6() {
 		if prefix, err := addr.WithZone("").Prefix(48); err == nil {
@@ -55,7 +56,7 @@ func networkOf(addr netip.Addr) string {
 	return clientip.Key(addr)
 }
 
-// open registers a stream of a network. It returns nil if the network has its share already
+// open registers a stream of a network. It returns nil if the network already has its share
 // or the server is stopping. The caller must call close.
 func (s *streams) open(network string) *openStream {
 	s.mu.Lock()
@@ -65,8 +66,8 @@ func (s *streams) open(network string) *openStream {
 		return nil
 	default:
 	}
-	// A network takes a place over only if it then has no more streams than the largest one. Two
-	// equal networks would otherwise replace each other's streams forever.
+	// A network replaces a stream only if it then has no more streams than the largest network.
+	// Two equal networks would otherwise replace each other's streams forever.
 	if s.total >= maxStreams {
 		most := s.largest()
 		if len(s.of[network])+1 >= len(s.of[most]) {
@@ -82,8 +83,8 @@ func (s *streams) open(network string) *openStream {
 	return stream
 }
 
-// largest returns the network with the most streams. The caller holds s.mu. It looks at all
-// networks, which are at most maxStreams. It runs only at the maximum.
+// largest returns the network with the most streams. The caller holds s.mu. It checks all
+// networks, at most maxStreams, and runs only when the maximum is reached.
 func (s *streams) largest() (most string) {
 	for network, open := range s.of {
 		if len(open) > len(s.of[most]) {
@@ -93,8 +94,7 @@ func (s *streams) largest() (most string) {
 	return most
 }
 
-// close removes a stream. It may have been replaced already. Each open needs exactly one close,
-// also after a replacement.
+// close removes a stream. Each open needs exactly one close, even if the stream was replaced.
 func (s *streams) close(o *openStream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,7 +124,8 @@ func (s *streams) count() int {
 }
 
 // wait waits until the feed changes and returns true, or until the stream ends and returns false.
-// A heartbeat is a change, too, so a stream is written to regularly and a dead client is noticed.
+// A heartbeat is also a change, so each stream is written to regularly, which detects dead
+// clients.
 func (s *streams) wait(r *http.Request, stream *openStream, changed <-chan struct{}) bool {
 	select {
 	case <-changed:
@@ -137,7 +138,7 @@ func (s *streams) wait(r *http.Request, stream *openStream, changed <-chan struc
 }
 
 // end ends all streams and makes open return nil from now on. It may be called twice. Without it,
-// a shutdown would wait for streams until its timeout.
+// a shutdown would wait for open streams until its timeout.
 func (s *streams) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 
 // A theme holds the templates, texts, style and script of the pages. An operator's files replace
 // those of package web (docs/pages.md). It never changes after New, so requests read it without a
-// lock. New files need a restart.
+// lock. Changed files need a restart.
 type theme struct {
 	overrides fs.FS                                         // nil: only the built-in files
 	templates map[string]func() (*template.Template, error) // sets by the name of the page
@@ -27,9 +27,9 @@ type theme struct {
 	icon      template.URL
 }
 
-// newTheme reads all files of an operator. A faulty one is an error now, and not when a page is shown.
-// The operator thus sees the mistake at the start, and users never do. The pages call the service
-// product, unless the operator's texts have a brand.
+// newTheme reads all files of an operator. It returns an error for a faulty file, so that the operator
+// sees the mistake at the start and users never do. product is the name of the service on the
+// pages, unless the operator's texts have a brand.
 func newTheme(overrides fs.FS, product string) (*theme, error) {
 	texts, err := catalog.Read(web.Files, overrides, map[string]string{"brand": product})
 	if err != nil {
@@ -46,7 +46,7 @@ func newTheme(overrides fs.FS, product string) (*theme, error) {
 	if t.style, err = t.read("assets/style.css"); err != nil {
 		return nil, err
 	}
-	// The operator's own style comes last, so its rules win over others of the same specificity.
+	// The operator's own style comes last, so its rules override others of the same specificity.
 	t.style = append(t.style, extra...)
 	script, err := t.read("assets/page.js")
 	if err != nil {
@@ -61,8 +61,8 @@ func newTheme(overrides fs.FS, product string) (*theme, error) {
 	return t, nil
 }
 
-// read returns the operator's file, or else the one of package web. An unreadable file is an error
-// and does not fall back: the operator would not notice the mistake.
+// read returns the operator's file, or else the file of package web. An unreadable file is an
+// error without a fallback, because the operator would not notice the mistake.
 func (t *theme) read(name string) ([]byte, error) {
 	if t.overrides != nil {
 		content, err := fs.ReadFile(t.overrides, name)
@@ -78,8 +78,8 @@ func (t *theme) read(name string) ([]byte, error) {
 // template of the same name for the layout. A set of built-in files only is parsed when its page is
 // first shown, because most servers never show most pages.
 //
-// The buttons for passkeys and providers are files of their own and no part of the layout: an operator
-// may have replaced the layout before they existed, and the pages must not fail then.
+// The buttons for passkeys and providers are in separate files and not in the layout. An operator's
+// layout may be older than these buttons, and the pages must work with it.
 func (t *theme) readTemplates() error {
 	names, err := fs.Glob(web.Files, "templates/*.html")
 	if err != nil {
@@ -113,8 +113,8 @@ func (t *theme) readTemplates() error {
 	return nil
 }
 
-// parse returns a set of files. Its errors name the file: the operator who replaced it reads them in the
-// log of a start that failed.
+// parse returns a set of templates. Its errors name the file, because the operator reads them in the
+// log of a failed start.
 func (t *theme) parse(names []string) (*template.Template, error) {
 	set := template.New("")
 	for _, name := range names {
