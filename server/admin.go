@@ -107,7 +107,7 @@ func (o AdminOptions) refuses(r *http.Request, isPublished bool) (status int, wh
 	case isPublished && !weborigin.IsLoopback(r.Host):
 		return http.StatusMisdirectedRequest,
 			"Monitoring is not served under the URL of administration. Use the address of the admin listener."
-	// Monitoring systems send neither header. They have no cookies that a page could abuse.
+	// Monitoring systems send neither header, and they have no cookies that a page could abuse.
 	case site != "" && site != "same-origin" && site != "none",
 		origin != "" && origin != "http://"+r.Host:
 		return http.StatusForbidden, "Pages of other sites may not use the admin listener."

@@ -43,14 +43,14 @@ type updateMeBody struct {
 	Locale *string `json:"locale,omitempty" nullable:"false" doc:"BCP 47, such as pt-BR; may be empty"`
 }
 
-// A passwordBody repeats the password before an action that can't be undone.
+// A passwordBody confirms an action that can't be undone.
 type passwordBody struct {
 	Password string `json:"password"`
 }
 
-// me responds with the account as it is now, not as it was when the token was issued. Roles and
-// address may have changed since. The engine reads the account for every request anyway, to check
-// that the session is live.
+// me responds with the account as it is now, not as it was when the token was issued. Its roles
+// and address may have changed since. The engine reads the account for every request anyway, to
+// check that the session is live.
 func (a *api) me(w http.ResponseWriter, _ *http.Request, who watchword.Identity) error {
 	return respond.JSON(w, http.StatusOK, newMeAnswer(who.User))
 }

@@ -18,9 +18,9 @@ import (
 
 // The administration API. Its routes are in adminRoutes; package admin has its rules.
 //
-// The order for each request: read the token, identify the caller in the store, decide by the guard
-// of the route, and only then read the query or the body. A caller without access learns nothing
-// about the format of a request, and costs at most one statement.
+// For each request, the server reads the token, identifies the caller in the store, checks the
+// guard of the route, and only then reads the query or the body. A caller without access learns
+// nothing about the format of a request, and costs at most one statement.
 //
 // A bearer token is the only credential: an access token of an administrator or a service key. Cookies
 // don't count, so pages of other sites can't use these routes. The pages of administrators have

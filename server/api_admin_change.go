@@ -72,7 +72,7 @@ type endedSessionAnswer struct {
 
 // An adminEventAnswer is one security event. Empty members are omitted, because most kinds have few
 // members. The id is unique. An entry that counts several events keeps its id, so a client that
-// polls replaces its copy.
+// polls can replace its copy.
 type adminEventAnswer struct {
 	ID        string    `json:"id" format:"uuid"`
 	Kind      string    `json:"kind"`
@@ -141,9 +141,9 @@ func (a *api) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller)
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// An adminInviteBody has no password: the user chooses one. With invite, the address gets a link to do so.
-// Without it, the user signs in with a provider or requests a password reset. The type keeps its name,
-// because generated clients contain it.
+// An adminInviteBody has no password: the user chooses one. With invite, the address gets a link to choose
+// a password. Without it, the user signs in with a provider or requests a password reset. The type keeps
+// its name, because generated clients contain it.
 type adminInviteBody struct {
 	Email    string   `json:"email" format:"email"`
 	Name     string   `json:"name,omitempty" doc:"At most 200 characters"`
@@ -278,7 +278,7 @@ func (a *api) adminMail(w http.ResponseWriter, r *http.Request, by admin.Caller,
 
 // adminResetFactors removes the factors of a user who has lost them. It ends the sessions too,
 // because the finder of a lost phone may be signed in there. It calls package factors itself, because
-// package admin can't import it.
+// package admin can't import package factors.
 func (a *api) adminResetFactors(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	if _, repeated := by.Repeated(); !repeated {
 		if err := a.resetFactors(r.Context(), by, watchword.UserID(r.PathValue("id"))); err != nil {

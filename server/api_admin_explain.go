@@ -103,7 +103,7 @@ func newExplanation(x admin.Explanation) explanationAnswer {
 	if !x.When.IsZero() {
 		body.When = &x.When
 	}
-	// Only the id: GET /users/{id} has the rest of the session.
+	// The response has only the id, because GET /users/{id} has the rest of the session.
 	if x.Session != nil {
 		body.Session = x.Session.ID
 	}

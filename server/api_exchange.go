@@ -84,8 +84,8 @@ func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 	done, err := a.federation.Exchange(r.Context(), federation.ExchangeRequest{
 		Code: watchword.Secret(body.Code), Verifier: watchword.Secret(body.Verifier),
 		Client: a.clients.of(w, r), Replaces: a.cookies.replaced(r, body.Delivery)})
-	// A client with delivery body has no cookies. Its user connects the provider on the account
-	// page.
+	// A client with delivery body has no cookies, so its user connects the provider on the
+	// account page.
 	if done.Link != "" && body.Delivery != deliveryBody {
 		a.cookies.link.ForSignIn(r).Set(w, string(done.Link), watchword.ChallengeLife)
 	}

@@ -36,7 +36,7 @@ func challengeOf(refusal *watchword.Error) *challengeBody {
 	if refusal.Challenge == nil {
 		return nil
 	}
-	// The life is in whole seconds, as expiresIn of tokens is.
+	// The lifetime is in whole seconds, like expiresIn of tokens.
 	offer := refusal.Challenge
 	body := &challengeBody{Methods: offer.Methods, ExpiresIn: int64(offer.ExpiresIn / time.Second),
 		Handle: string(offer.Handle)}
@@ -68,7 +68,7 @@ func (a *api) challenged(w http.ResponseWriter, r *http.Request, err error, deli
 	shown, offer := *refusal, *refusal.Challenge
 	offer.Handle = ""
 	shown.Challenge = &offer
-	// A copy, because the engine's error may be logged or compared elsewhere.
+	// The error is copied, because the engine's error may be logged or compared elsewhere.
 	return &shown
 }
 
@@ -185,8 +185,8 @@ type factorsAnswer struct {
 	Signal        *signalBody   `json:"signal,omitempty"`
 }
 
-// listFactors is the first request of account pages. It costs one transaction of two
-// statements.
+// listFactors is the first request of account pages. The list costs one transaction
+// of two statements.
 //
 // It needs no fresh session, because it shows no secret.
 func (a *api) listFactors(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
@@ -194,7 +194,7 @@ func (a *api) listFactors(w http.ResponseWriter, r *http.Request, who watchword.
 	if err != nil {
 		return err
 	}
-	// Clients iterate over the list, so it is [] and never null.
+	// An empty list must be [] and not null, because clients iterate over the list.
 	answer := factorsAnswer{Factors: []factorBody{}, RecoveryCodes: codesLeftBody{Left: overview.Codes.Left},
 		Required: a.factors.Required(who.User)}
 	for _, f := range overview.Factors {
@@ -365,8 +365,8 @@ type factorNameBody struct {
 	Name string `json:"name" doc:"1 to 100 characters, without control characters"`
 }
 
-// renameFactor needs no fresh session, because a name is only a label. The engine compares no name, and mails and
-// events don't repeat it.
+// renameFactor needs no fresh session, because a name is only a label. The engine never compares names, and mails
+// and events don't contain them.
 func (a *api) renameFactor(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[factorNameBody](r)
 	if err != nil {

@@ -145,8 +145,8 @@ func (e edge) withoutCause(w http.ResponseWriter, err error) error {
 }
 
 // finishLink connects the identity of an earlier, stopped sign-in (LINK_REQUIRED) to the account that
-// this browser has just signed in to. A failure does not end the sign-in: the user can connect the
-// provider again.
+// this browser has just signed in to. A failure does not end the sign-in, because the user can
+// connect the provider again.
 func (e edge) finishLink(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	if len(e.cookies.link.Values(r)) == 0 {
 		return

@@ -37,9 +37,9 @@ type beginPasskeyBody struct {
 	Handle  string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// beginPasskey marks an upgrade in the sealed ceremony. The later response can't set the mark, so a
-// client can't disable the check of user presence. A request without an access token continues a
-// sign-in that waits for its first factor.
+// beginPasskey marks an upgrade in the sealed ceremony. The response of the browser can't set the
+// mark, so a client can't disable the check of user presence. A request without an access token
+// continues a sign-in that waits for its first factor.
 func (a *api) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[beginPasskeyBody](r)
 	if err != nil {
@@ -181,8 +181,8 @@ type relatedOrigins struct {
 	Origins []string `json:"origins" nullable:"false"`
 }
 
-// webauthnOrigins is read by browsers, without credentials. A front-end under another domain needs
-// it. An hour in caches is short enough, because only an operator changes the list.
+// webauthnOrigins responds to browsers, which send no credentials. A front-end on another domain
+// needs it. An hour in caches is short enough, because only an operator changes the list.
 func (a *api) webauthnOrigins(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=3600")
 	return respond.JSON(w, http.StatusOK, relatedOrigins{a.factors.Origins()})

@@ -33,7 +33,7 @@ type resetAnswer struct {
 	DeviceToken string `json:"deviceToken" doc:"Identifies a known device in the next login. It grants no access"`
 }
 
-// A changePasswordBody proves that the caller is the owner, and not a thief with an access token.
+// A changePasswordBody proves that the caller is the owner and not a thief with an access token.
 type changePasswordBody struct {
 	CurrentPassword string `json:"currentPassword"`
 	NewPassword     string `json:"newPassword"`

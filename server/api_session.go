@@ -37,7 +37,7 @@ type loginBody struct {
 	Remember *bool  `json:"remember,omitempty" doc:"false: a shorter session that ends with the browser. Default: true"`
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
 
-	// A known device has its own limit of failed passwords.
+	// A known device has a separate limit for failed passwords.
 	DeviceToken string `json:"deviceToken,omitempty" doc:"From an earlier sign-in or reset"`
 
 	ConfirmPassword *string `json:"confirmPassword,omitempty" doc:"If sent, it must equal the password"`
@@ -247,7 +247,7 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 }
 
 // logout succeeds even if the tokens are invalid or missing, and clears the cookies. A client that
-// signs out must not be left with an error that it can't resolve.
+// signs out must not get an error that it can't resolve.
 func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[refreshBody](r)
 	if err != nil {
@@ -317,7 +317,8 @@ func (a *api) sessions(w http.ResponseWriter, r *http.Request, who watchword.Ide
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// endSession ends one session of the caller. A session of another user is 404.
+// endSession ends one session of the caller. For a session of another user, it responds with
+// 404.
 func (a *api) endSession(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	id := watchword.SessionID(r.PathValue("id"))
 	if err := a.engine.EndSession(r.Context(), who, id, a.clients.of(w, r)); err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Public documents: keys, issuer metadata, health and readiness. They need no credentials and
-// respond under every host, because they contain no secrets. Scripts of every origin may read keys
-// and metadata.
+// Public documents: keys, issuer metadata, health and readiness. They need no credentials and are
+// available under every host, because they contain no secrets. Scripts of every origin may read
+// keys and metadata.
 
 // A jwksAnswer describes the document for OpenAPI. The engine builds the document itself, once per
 // change of the keys.

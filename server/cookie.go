@@ -30,8 +30,8 @@ type cookies struct {
 	// device identifies a browser that has signed in before. It is not a credential, so a
 	// request with only this cookie needs no Origin.
 	device tokencookie.Pair
-	// step holds the handle of an unfinished sign-in. It is useless without a second factor. It is a credential
-	// for csrf, because another site could otherwise add its own factor to a waiting sign-in.
+	// step holds the handle of an unfinished sign-in. It is useless without a second factor. csrf treats it as
+	// a credential, because another site could otherwise add its own factor to a waiting sign-in.
 	step tokencookie.Cookie
 	// attempt holds a sealed sign-in attempt at a provider. Its full name ends with a part of the state
 	// (attemptCookie). It is SameSite=Lax, because the browser returns from the provider, another site.
@@ -155,7 +155,7 @@ func (c *cookies) setSession(w http.ResponseWriter, r *http.Request, in *watchwo
 }
 
 // clearSession deletes the cookies that setSession sets, except the known-device cookie. The
-// device is still known after a sign-out. Its token grants no access.
+// device remains known after a sign-out, because its token grants no access.
 func (c *cookies) clearSession(w http.ResponseWriter) {
 	c.refresh.Clear(w)
 	c.page.Clear(w)
@@ -177,8 +177,8 @@ func (c *cookies) replaced(r *http.Request, delivery string) watchword.Secret {
 
 // presented returns all tokens of a request that can identify a session: the bearer token, the
 // refresh cookies and the dialects' cookies. It skips a cookie that occurs twice. The engine
-// decides which token is valid. Verification links use it: a link is accepted if any of the
-// tokens belongs to a live session of the account.
+// decides which token is valid. Verification links are accepted if any of these tokens belongs
+// to a live session of the account.
 func (c *cookies) presented(r *http.Request) (tokens []watchword.Secret) {
 	if bearer, err := apirequest.BearerToken(r); err == nil && bearer != "" {
 		tokens = append(tokens, watchword.Secret(bearer))
@@ -201,7 +201,7 @@ func (c *cookies) presentedToPage(r *http.Request) []watchword.Secret {
 }
 
 // hasCredentials reports whether a request has a cookie that identifies a user or continues a sign-in.
-// Browsers attach cookies by themselves, so such a request may be forged by another site. The value doesn't
+// Browsers attach cookies automatically, so another site may have forged such a request. The value doesn't
 // matter, because this process may be unable to verify a valid cookie at the moment.
 func (c *cookies) hasCredentials(r *http.Request) bool {
 	names := slices.Concat(c.refresh.Names(), c.link.Names(), []string{c.page.Name, c.step.Name, c.remembered.Name})

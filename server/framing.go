@@ -12,7 +12,7 @@ import (
 //
 // It stores no header except the two that determine the length. Its memory per connection is
 // bounded: one line of maxLine bytes and the heads that no handler has taken yet. With pipelining,
-// net/http reads ahead at most one buffer, which bounds the heads.
+// net/http reads ahead at most one buffer, which bounds the number of heads.
 type framing struct {
 	heads []head // parsed, and not yet taken by a request
 

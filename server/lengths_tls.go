@@ -13,7 +13,7 @@ import (
 )
 
 // handshakeTime is the timeout of a TLS handshake. Without it, a client that connects and stays
-// silent would hold its goroutine and socket forever.
+// silent would hold a goroutine and a socket forever.
 const handshakeTime = 5 * time.Second
 
 // WatchTLS returns a listener that serves TLS and records the heads of requests, as

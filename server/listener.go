@@ -135,7 +135,7 @@ func oneHost(o *origins, on side) middleware {
 			return next
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// A proxy may add the default port, so only the names are compared.
+			// Only the names are compared, because a proxy may add the default port.
 			name := (&url.URL{Host: r.Host}).Hostname()
 			if r.Method != http.MethodGet || isAPI(r.URL.Path) || strings.EqualFold(name, o.public.Hostname()) {
 				next.ServeHTTP(w, r)

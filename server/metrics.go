@@ -16,8 +16,8 @@ import (
 )
 
 // Metrics are for alerts and for capacity: requests by route, decisions about refresh tokens, the
-// queue of hashes, the outbox, keys and the feed. docs/operations.md lists them and says which
-// values need attention.
+// queue of hashes, the outbox, keys and the feed. docs/operations.md lists them, with the values
+// that need attention.
 
 // httpMetrics are the metrics of requests. Labels are routes and never users or paths, so that
 // their number is bounded.

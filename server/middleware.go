@@ -200,7 +200,7 @@ func rejectAmbiguousLength(fail failFunc) middleware {
 }
 
 // closeAfterBodyError closes the connection after the response if the body can't be read
-// to its end. The position of the next request is unknown then.
+// to its end, because the start of the next request is unknown then.
 func closeAfterBodyError(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body != nil && r.Body != http.NoBody {
@@ -290,7 +290,8 @@ func cors(o *origins, d dialects) middleware {
 			case isOpen(r.URL.Path):
 				everyOrigin.ServeHTTP(w, r)
 			case isForward(r.URL.Path) && r.Method == http.MethodOptions:
-				// This preflight is for the service behind the gateway, which decides about it.
+				// This preflight is for the service behind the gateway, which decides whether
+				// to allow it.
 				next.ServeHTTP(w, r)
 			case d.isForFrontEnds(r):
 				frontEnds.ServeHTTP(w, r)

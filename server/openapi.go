@@ -20,14 +20,14 @@ import (
 )
 
 // The OpenAPI document follows from the table in routes.go and from the types of bodies by
-// reflection. It is not written by hand, because it would drift away from the routes. Tags of
-// the members give formats, enumerations and descriptions.
+// reflection. It is not written by hand, because it would drift away from the routes. Struct
+// tags contain formats, enumerations and descriptions.
 
 // describe returns the OpenAPI 3.1 document of the API and of the dialects' routes.
 //
 // The first request for the document creates it (pages.openapi), which keeps the start of the
 // server fast. A mistake in a route, such as a type without a schema, therefore appears only at
-// that request. Tests send it.
+// that request. Tests request the document.
 func describe(opts Options, routes []route) ([]byte, error) {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	paths := map[string]*huma.PathItem{}

@@ -13,7 +13,7 @@ import (
 )
 
 // The pages of administration. They make the same calls of package admin as the API, and contain no
-// rules. Their credential is the cookie of the account page, never a bearer token.
+// rules. Their credentials are the cookies of the account page, never a bearer token.
 //
 // Each request first checks the session, then the need of the route, and only then reads the
 // query or the form. A signed-in user without the role gets the response of a path that does not
@@ -97,7 +97,7 @@ func (p *pages) refuseReader(w http.ResponseWriter, r *http.Request, who watchwo
 }
 
 // adminData is the data of every page of administration. The template admin.html shows the address, so
-// that a reader with several accounts sees which one is in use.
+// that a reader with several accounts sees which account is in use.
 type adminData struct {
 	Email   watchword.Address // of the reader
 	Section string            // of the navigation: "overview", or the segment of the path after /admin
@@ -116,8 +116,8 @@ func (p *pages) adminView(v *view, r *http.Request, by admin.Caller, title strin
 	return v
 }
 
-// showAdmin shows a page with the notice of a redirect. It ignores an unknown value of done, and one
-// that this server has not set (flash).
+// showAdmin shows a page with the notice of a redirect. It ignores an unknown value of done, and a
+// value that this server has not set (flash).
 func (p *pages) showAdmin(w http.ResponseWriter, r *http.Request, v *view) error {
 	if done := "done." + p.flash(w, r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)

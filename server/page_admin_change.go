@@ -19,8 +19,8 @@ import (
 // The question protects against a wrong click and against the wrong browser tab. The rules are in
 // package admin and in the engine, which check every form, even a forged one.
 
-// An adminChange is one row. Its texts begin with "admin." and the name: the title, the text (the
-// question) and the button. The text of the notice begins with "done.admin-".
+// An adminChange is one row. The keys of its texts begin with "admin." and the name: the title,
+// the text (the question) and the button. The key of the notice begins with "done.admin-".
 type adminChange struct {
 	path   string // pattern of the route
 	name   string
@@ -57,7 +57,8 @@ type adminFormData struct {
 	Danger, Ask         bool
 }
 
-// An adminInput is one value of a form. Its label and its hint are texts by its name (view.Field).
+// An adminInput is one value of a form. Its name selects the texts of its label and hint
+// (view.Field).
 type adminInput struct{ Name, Value string }
 
 // Scope returns the scope of a checkbox, or "" for other inputs. The prefix scopeField identifies a
@@ -268,7 +269,7 @@ func (p *pages) sessionOf(r *http.Request) (adminSubject, error) {
 	if err != nil {
 		return adminSubject{}, err
 	}
-	// An ended session can't be ended again, so only the live ones are searched.
+	// An ended session can't be ended again, so only live sessions are searched.
 	live, err := p.engine.Operator().UserSessions(r.Context(), watchword.UserID(r.PathValue("id")))
 	if err != nil {
 		return adminSubject{}, err

@@ -14,8 +14,8 @@ import (
 // The pages of service keys. A key is shown in one response only, because the store does not
 // contain the key itself.
 //
-// Only an administrator with a fresh proof manages keys. A service key that could create another would
-// outlive its own revocation.
+// Only an administrator with a fresh proof manages keys. A service key that could create other keys
+// would outlive its own revocation.
 
 const pathAdminServices = pathAdminPages + "/service-keys"
 

@@ -26,7 +26,8 @@ type adminProblem struct {
 	Path       string // empty: it can only be solved on the machine
 }
 
-// adminOverviewData is the data of the overview. Administrators and mails are links to their lists.
+// adminOverviewData is the data of the overview. The numbers of administrators and mails are links
+// to their lists.
 type adminOverviewData struct {
 	Problems      []adminProblem
 	Admins, Mails int

@@ -69,7 +69,7 @@ type adminEvent struct {
 func (v *view) IconOf(device string) string { return deviceIcon(device) }
 
 // Replaced returns when the presented token of a reuse was replaced, or the zero time if it is unknown.
-// Events store the age in the notation of Go.
+// Events store the age in the format of time.Duration.
 func (w adminWhy) Replaced() time.Time {
 	age, err := time.ParseDuration(w.Reuse.Superseded)
 	if err != nil {
@@ -81,8 +81,8 @@ func (w adminWhy) Replaced() time.Time {
 // Icon returns the icon of the device.
 func (e adminEvent) Icon() string { return deviceIcon(e.Device) }
 
-// newAdminEvent converts a stored event. The caller decides whether the row is a link. The detail of a
-// reuse is JSON. Other details are codes and numbers, which the page shows unchanged.
+// newAdminEvent converts a stored event. The caller sets Linked. The detail of a reuse is JSON. Other
+// details are codes and numbers, which the page shows unchanged.
 func newAdminEvent(e watchword.Event) adminEvent {
 	row := adminEvent{Event: e}
 	if detail, ok := reusedetail.Parse(e.Detail); ok && e.Kind == watchword.EventRefreshReused {

@@ -33,7 +33,8 @@ type adminUserRow struct {
 }
 
 // adminSearch reads the search of the list. The field accepts an address or an id, because support
-// may have only one of them. A UUID counts as an id, because hardly any address begins with one.
+// may have only one of them. A UUID is taken for an id, because hardly any address begins with a
+// UUID.
 func adminSearch(query url.Values) (f admin.Filter, data adminUsersData) {
 	data = adminUsersData{Typed: strings.TrimSpace(query.Get("q")), Role: strings.TrimSpace(query.Get("role")),
 		State: query.Get("state"), Factor: query.Get("factor")}

@@ -9,7 +9,7 @@ import (
 )
 
 // Remembered devices on the account page: the browsers that skip the second step. The page lists them without a
-// step-up, as it lists the sessions, which name the same browsers. Forgetting one needs a fresh proof.
+// step-up, as it lists the sessions, which name the same browsers. Forgetting a device needs a fresh proof.
 
 // pathDevices is followed by the id of a device. The account page has no section for devices if the account
 // has none, or if the setting is off: stored devices have no effect then.
@@ -40,8 +40,8 @@ func (p *pages) forgetForm(w http.ResponseWriter, r *http.Request, who watchword
 	if err := p.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
 		return p.refuseFactor(w, r, who, err)
 	}
-	// The cookie is not deleted, because this request may come from another browser. Without the row it has no
-	// effect, and the browser deletes it when it expires.
+	// The cookie is not deleted, because this request may come from another browser. Without the row the
+	// cookie has no effect, and the browser deletes it on expiry.
 	p.done(w, r, "forgotten")
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 // or the new passkey completes the sign-in. The handle of the waiting sign-in is in the step cookie, as
 // for a second step.
 
-// pathEnrol is followed by the id of the enrolment, so that a reload shows the same picture.
+// pathEnrol is followed by the id of the enrolment, so that a reload shows the same QR code.
 const pathEnrol = pathLogin + "/setup"
 
 // enrolPage begins the enrolment of a waiting sign-in.
@@ -64,7 +64,7 @@ func (p *pages) enrolView(r *http.Request) (*view, error) {
 	data := v.Data.(authenticatorData)
 	data.Cancel, data.Text = pathLogin, v.T("enrol.text")
 	// The script fetches the options only when the button is pressed, because a fetch counts as an
-	// attempt of the waiting sign-in. A view of the page must not count.
+	// attempt of the waiting sign-in. A view of the page must not count as an attempt.
 	if p.hasPasskeys() {
 		path := pathEnrol + "/" + pending.ID + "/passkey"
 		if data.Passkey = v.passkeyForm(path, "create", "enrol.passkey", factors.Ceremony{}); data.Passkey != nil {
@@ -100,7 +100,7 @@ func (p *pages) enrolForm(w http.ResponseWriter, r *http.Request) error {
 	return p.enrolled(w, r, form, enrolment{done, in, err})
 }
 
-// An enrolment has the results of the engine for the first factor of a waiting sign-in.
+// An enrolment has the result of the engine for the first factor of a waiting sign-in.
 type enrolment struct {
 	done factors.Confirmation
 	in   *watchword.SignIn

@@ -23,7 +23,7 @@ const (
 )
 
 // secondStep redirects to the second step if err is the challenge after a right password, and
-// reports whether it did. Every page that signs in calls it with its error.
+// reports whether it did. Every page that signs in passes its error to secondStep.
 func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bool {
 	var refusal *watchword.Error
 	if p.factors == nil || !errors.As(err, &refusal) || refusal.Challenge == nil {
@@ -201,7 +201,7 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 		v.Data, v.byPasskey = data, passkeyIn(form) != nil
 		return p.refill(w, r, v.filled("factor", form), err)
 	}
-	// The handle was used. Without it, a later visit does not show a misleading error.
+	// The handle was used. Without the cookie, a later visit does not show a misleading error.
 	p.cookies.step.Clear(w)
 	p.cookies.setSession(w, r, in)
 	p.redirect(w, p.afterSignIn(r), nil)

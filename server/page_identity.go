@@ -34,7 +34,7 @@ type connectedAccount struct {
 	Since, Used     time.Time
 }
 
-// Marked reports whether the provider has a mark, as the big ones do.
+// Marked reports whether the page has a logo of the provider, as for the big providers.
 func (c connectedAccount) Marked() bool { return c.Kind != "" && c.Kind != string(federation.KindOIDC) }
 
 // connectedOf returns the section of the account page, or nil without providers. It lists even
@@ -93,8 +93,8 @@ func (p *pages) leaveFor(w http.ResponseWriter, r *http.Request, started federat
 	return p.show(w, http.StatusOK, v)
 }
 
-// connectForm begins a link. It is a form and not a link, because the csrf middleware rejects
-// forms of other sites: another site must not connect an identity of its choice.
+// connectForm begins a link. It is a form and not a link, because another site must not
+// connect an identity of its choice. The csrf middleware rejects forms of other sites.
 func (p *pages) connectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	started, err := p.federation.StartLink(r.Context(), federation.LinkRequest{
 		Provider: r.PathValue("provider"), Who: who, ReturnTo: p.returnTo(r), Page: true})
@@ -127,7 +127,7 @@ func (p *pages) disconnectPage(w http.ResponseWriter, r *http.Request, who watch
 	if err != nil {
 		return err
 	}
-	// The identity of another account gets the same 404 as one that never existed.
+	// The identity of another account gets the same 404 as an unknown identity.
 	i := slices.IndexFunc(all, func(one federation.Identity) bool { return one.ID == r.PathValue("id") })
 	if i < 0 {
 		return notFound(w, r)
@@ -154,7 +154,8 @@ func (p *pages) disconnectForm(w http.ResponseWriter, r *http.Request, who watch
 // verifyWith continues a mailed link with a provider. A sign-up that began with an identity
 // has no password, and the same identity completes it.
 func (p *pages) verifyWith(w http.ResponseWriter, r *http.Request, in linkInput) error {
-	// The token stays valid until the account exists, so the user can come back and use another way.
+	// The token stays valid until the account exists, so the user can return and choose another way
+	// to continue.
 	provider, _ := strings.CutPrefix(in.form.Get("action"), actionProvider)
 	started, err := p.federation.StartVerify(r.Context(), federation.StartRequest{Provider: provider,
 		ReturnTo: p.returnTo(r), Page: true, Replaces: p.cookies.replaced(r, ""), Remembered: in.client.Remembered}, in.token)
@@ -185,7 +186,7 @@ func (p *pages) stepUpUser(r *http.Request) (watchword.UserID, error) {
 	return live[len(live)-1].User.ID, nil // the page cookie is the last one, and pages prefer it
 }
 
-// isVerifyWith reports whether a form of a link names a provider.
+// isVerifyWith reports whether the form behind a link continues with a provider.
 func (p *pages) isVerifyWith(link linkPage, form url.Values) bool {
 	return p.federation != nil && link.kind == watchword.MailVerify &&
 		strings.HasPrefix(form.Get("action"), actionProvider)

@@ -135,8 +135,8 @@ func (p *pages) linkForm(link linkPage) handler {
 		switch form.Get("action") {
 		case actionChoose:
 			return p.choosePassword(w, r, form)
-		// Only pages with a kind show the button. Others treat a forged action as a normal
-		// submission.
+		// Only pages with a kind show the button. Other pages treat a forged action as a
+		// normal submission.
 		case actionDisown:
 			if link.kind != "" {
 				return p.disownLink(w, r, link, in)
@@ -152,7 +152,7 @@ func (p *pages) linkForm(link linkPage) handler {
 
 // refuseLink shows the form again with the error. If the password was missing or wrong, the
 // form asks for it even if the user is signed in, because the session belongs to another
-// account. It never repeats the password.
+// account. The form never repeats the password.
 func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput, why error) error {
 	if watchword.CodeOf(why) == watchword.CodeMailTokenInvalid {
 		in.form.Del("token") // the user needs another token
@@ -198,7 +198,7 @@ func (p *pages) choosePassword(w http.ResponseWriter, r *http.Request, form url.
 	return p.show(w, http.StatusOK, v)
 }
 
-// chosenView changes a reset page so that it explains that a new password replaces the unknown one.
+// chosenView changes a reset page to explain that a new password replaces the unknown one.
 func (p *pages) chosenView(v *view) {
 	data := v.Data.(linkData)
 	data.Text, data.Chosen = "verify.choose.text", true
@@ -214,7 +214,7 @@ func (p *pages) disownLink(w http.ResponseWriter, r *http.Request, link linkPage
 }
 
 // verifyLink verifies the address. With a password it also signs in. Without a password, the
-// session that proved the account continues unchanged.
+// existing session of the account continues unchanged.
 func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	session, err := p.engine.VerifyEmail(r.Context(), watchword.VerifyRequest{
 		Token: in.token, Presented: in.presented, Password: in.password,

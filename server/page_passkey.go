@@ -119,8 +119,8 @@ func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// credentialID returns the id of the passkey in a response, or "". It is only repeated to the
-// browser that has sent it.
+// credentialID returns the id of the passkey in a response, or "". The server sends the id
+// back only to the browser that has sent it.
 func credentialID(response []byte) string {
 	// The response was refused, so only the id is read. A browser that sends a wrong id changes only
 	// its own list.
@@ -155,7 +155,7 @@ type browserSignal struct {
 // passkeysOf returns the section of the account page, or nil if it would be empty. While
 // passkeys are off, a user can still remove those that exist.
 func (p *pages) passkeysOf(v *view, who watchword.Identity, all []factors.Factor) (*passkeySection, error) {
-	// If passkeys were on earlier, the store may still have some.
+	// If passkeys were enabled earlier, the store may still have some.
 	list := ofKind(all, factors.KindPasskey)
 	if p.factors == nil || len(list) == 0 && (!p.hasPasskeys() || !p.factors.Offered()) {
 		return nil, nil
@@ -168,7 +168,7 @@ func (p *pages) passkeysOf(v *view, who watchword.Identity, all []factors.Factor
 	// Every view of the page sends the signal, because a passkey may have been removed on another device
 	// or by an operator.
 	if signal := newSignalBody(p.factors.Signal(who.User.ID, all)); signal != nil {
-		// The names are the same as in the options for a new passkey.
+		// The names must be the same as in the options for a new passkey.
 		details := browserSignal{signal, string(who.User.Email), who.User.Name}
 		if details.DisplayName == "" {
 			details.DisplayName = details.Name
@@ -229,8 +229,8 @@ func (p *pages) newPasskeyForm(w http.ResponseWriter, r *http.Request, who watch
 	}
 	done, err := p.factors.ConfirmPasskey(r.Context(), who, factors.NewPasskey{
 		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form)}, p.client(w, r))
-	// If the ceremony has expired, the account page shows the error, where the user can begin
-	// again.
+	// If the ceremony has expired, the account page shows the error, and the user can begin
+	// again there.
 	switch {
 	case err != nil:
 		return p.refuseFactor(w, r, who, err)

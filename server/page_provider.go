@@ -279,8 +279,8 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 	}
 	// The page checks the code and the provider again, because they are in the URL.
 	query := url.Values{"why": {"provider"}, "code": {code}, "with": {a.Provider}}
-	// A user who is signed in returns to the page that began the attempt. On the sign-in page, an identity that is
-	// not connected would create another account.
+	// A signed-in user returns to the page that began the attempt. On the sign-in page, an identity that is not
+	// connected would create another account.
 	path := pathLogin
 	switch {
 	case a.Links():
@@ -300,7 +300,7 @@ func withError(target string, code watchword.Code) string {
 	return target + "#error=" + string(code)
 }
 
-// flashProvider shows once why an attempt that began on the page failed.
+// flashProvider shows, once, why an attempt that began on the page has failed.
 func (p *pages) flashProvider(w http.ResponseWriter, r *http.Request, v *view) {
 	if p.federation != nil && p.flash(w, r, "why") == "provider" {
 		v.Problem = v.providerProblem(r, p.federation.Providers())

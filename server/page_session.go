@@ -12,8 +12,8 @@ import (
 )
 
 // Sessions on pages. Pages identify the session by the refresh cookie, as the API does, and by the
-// page cookie (cookies.page), which holds an access token and expires with it. The page cookie
-// saves a rotation of the refresh token on each click (docs/pages.md).
+// page cookie (cookies.page), which holds an access token and expires with it. With the page
+// cookie, a click does not rotate the refresh token (docs/pages.md).
 
 const (
 	pathAccount = "/account"

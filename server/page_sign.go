@@ -160,7 +160,7 @@ type messagePage struct {
 	Again       string    // path of the form that sends the mail again, or ""
 }
 
-// String keeps older templates working, which print the data itself.
+// String returns the text, for older templates that print the data itself.
 func (m messagePage) String() string { return m.Text }
 
 // showText shows the message page with the texts key.title and key.text.
@@ -211,7 +211,7 @@ func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 // logoutPage shows a button that signs out. Opening it does not sign out, because any site can
-// link to it. A browser without a session sees that it is signed out.
+// link to it. Without a session, the page says that the browser is signed out.
 func (p *pages) logoutPage(w http.ResponseWriter, r *http.Request) error {
 	if p.isCrossSiteVisit(r) {
 		return p.reload(w, r)

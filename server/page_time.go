@@ -17,8 +17,8 @@ func (v *view) When(t time.Time) template.HTML {
 	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), text))
 }
 
-// relativeUntil is the age from which Ago shows the date. Users remember a date better than
-// "40 days ago".
+// relativeUntil is the age from which Ago shows a date, because users understand a date
+// better than "40 days ago".
 const relativeUntil = 30 * 24 * time.Hour
 
 // Ago formats a past time relative to now, such as "5 minutes ago", with the exact time as its

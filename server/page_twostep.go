@@ -25,7 +25,7 @@ const (
 	pathStepUp        = "/step-up"
 	pathAuthenticator = pathAccount + "/authenticator"
 	pathCodes         = pathAccount + "/recovery-codes"
-	// The id of a factor follows.
+	// pathFactors is followed by the id of a factor.
 	pathFactors = pathAccount + "/factors/"
 )
 
@@ -169,8 +169,8 @@ func (p *pages) setupView(r *http.Request, path string, pending factors.Enrolmen
 	return v, nil
 }
 
-// inGroups separates groups of four characters, so that it is easier to type. Apps ignore the
-// spaces.
+// inGroups separates groups of four characters, so that it is easier to type. Authenticator
+// apps ignore the spaces.
 func inGroups(key string) string {
 	var groups []string
 	// The secret is base32, so a byte is a character.
@@ -388,8 +388,8 @@ func (p *pages) stepUpView(r *http.Request, who watchword.Identity, recovery boo
 }
 
 // cancelOf returns the target for a user who cancels a step-up: the front-end that required it, or
-// the account page. It never returns the page of this server that required it, because that page
-// would ask again.
+// the account page. It never returns the page of this server that required the step-up, because
+// that page would ask again.
 func (p *pages) cancelOf(returnTo string) template.URL {
 	asked, isOwn := strings.CutPrefix(returnTo, p.origins.publicURL+"/")
 	if returnTo != "" && !isOwn {
@@ -434,7 +434,7 @@ func (p *pages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword
 		v.byPasskey = passkeyIn(form) != nil
 		return p.refill(w, r, v.filled("step-up", form), err)
 	}
-	// Other pages than the account page continue automatically after the redirect.
+	// All pages except the account page continue automatically after the redirect.
 	target, own := cmp.Or(p.returnTo(r), p.side.home()), p.origins.publicURL+pathAccount
 	if path, query, _ := strings.Cut(target, "?"); path == own {
 		// The user pressed a button of the account page and has to press it again.

@@ -23,7 +23,7 @@ import (
 )
 
 // pages has the handlers of the HTML pages, in the files page*.go. They make the same engine calls
-// as the API. A new page is a template in package web, a handler here, and a row in routes.go.
+// as the API. A new page needs a template in package web, a handler here, and a row in routes.go.
 type pages struct {
 	edge
 	theme       *theme
@@ -96,8 +96,8 @@ func (p *pages) newView(r *http.Request, page string) *view {
 }
 
 // To returns a path of this server with the current return_to. Forms use it for their action, so
-// that return_to survives an error without a script. A template that links to a page without To
-// loses return_to.
+// that return_to survives an error without a script. A template that links to a page without
+// calling To loses return_to.
 //
 // On the admin listener, it returns a URL of the public listener for a path that only the
 // public listener has.

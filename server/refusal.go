@@ -87,8 +87,8 @@ func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refu
 		attrs = append(attrs, slog.String("host", shortened(r.Host)), slog.String("public_url", e.origins.publicURL),
 			slog.String("hint", "configure the proxy to pass on the Host of "+url+", or set "+setting))
 	case watchword.CodeSessionEnded:
-		// The client learns here that its session has ended. The log needs the reason, because expiry has
-		// no event.
+		// The client learns here that its session has ended. The line has the reason, because an expiry
+		// has no security event.
 		attrs = append(attrs, slog.String("session", string(refusal.Session)), slog.String("ended", string(refusal.Ended)))
 	case watchword.CodeCrossOrigin:
 		attrs = append(attrs, slog.String("origin", shortened(r.Header.Get("Origin"))),
@@ -135,7 +135,7 @@ func addressOf(c watchword.Client) string {
 	return c.Address.String()
 }
 
-// shortened cuts text that a client controls to 200 bytes, to bound the length of a line.
+// shortened cuts text that a client controls to 200 bytes, to bound the length of a log line.
 func shortened(text string) string { return text[:min(len(text), 200)] }
 
 // routePattern returns the route of a request, or "none". It also works for requests that a

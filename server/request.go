@@ -35,8 +35,8 @@ func (c *clients) of(w http.ResponseWriter, r *http.Request) watchword.Client {
 	}
 }
 
-// bodyInvalid returns the error for a body that can't be read, as opposed to one with a wrong
-// value.
+// bodyInvalid returns the error for a body that can't be read, as opposed to a body with a
+// wrong value.
 func bodyInvalid(detail string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeBodyInvalid, Detail: detail}
 }

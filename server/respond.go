@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// statusOf returns the HTTP status of an error code. Unlisted codes are 500. This is the only
-// place that maps codes to statuses. OpenAPI, pages and dialects use it too.
+// statusOf returns the HTTP status of an error code. The status of unlisted codes is 500.
+// This is the only place that maps codes to statuses. OpenAPI, pages and dialects use it too.
 func statusOf(code watchword.Code) int {
 	switch code {
 	case watchword.CodeBodyInvalid, watchword.CodeAmbiguousCredentials, watchword.CodeParameterInvalid,
@@ -81,7 +81,7 @@ type errorResponder struct {
 	clients  *clients
 	dialects dialects
 
-	// page writes an error as an HTML page. If it fails, the response is JSON.
+	// page writes an error as an HTML page. If page fails, the response is JSON.
 	page func(http.ResponseWriter, *http.Request, *watchword.Error) error
 	// patternOf returns the route that a request would reach.
 	patternOf func(*http.Request) string

@@ -113,8 +113,8 @@ func unrouted(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error 
 	return &watchword.Error{Code: watchword.CodeMethodNotAllowed, Detail: "This path answers " + allow + "."}
 }
 
-// notFound is the handler of unknown paths. The pages use it too, and the error responder turns it
-// into a page for browsers.
+// notFound is the handler of unknown paths. The pages return its error too, which the error
+// responder shows to browsers as a page.
 func notFound(http.ResponseWriter, *http.Request) error {
 	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "Not found. The API is described at /docs."}
 }

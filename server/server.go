@@ -33,11 +33,11 @@ type Options struct {
 	PublicURL string
 
 	// AllowedOrigins are the origins of front-ends that may call the API with credentials,
-	// such as "https://app.example.com". They match exactly. Default: none.
+	// such as "https://app.example.com". Origins must match exactly. Default: none.
 	AllowedOrigins []string
 
 	// AppURL is the front-end that the pages lead back to, such as
-	// "https://app.example.com/inbox". Its origin counts as allowed. Default: the
+	// "https://app.example.com/inbox". Its origin is allowed, too. Default: the
 	// account page.
 	AppURL string
 
@@ -65,7 +65,7 @@ type Options struct {
 	// port.
 	Product string
 
-	// Pages holds files that replace those of package web: templates, texts, style,
+	// Pages holds files that replace files of package web: templates, texts, style,
 	// logo (docs/pages.md). Default: none.
 	Pages fs.FS
 

@@ -16,8 +16,8 @@ import (
 )
 
 // A theme holds the templates, texts, style and script of the pages. An operator's files replace
-// those of package web (docs/pages.md). It never changes after New, so requests read it without a
-// lock. Changed files need a restart.
+// the files of package web (docs/pages.md). It never changes after New, so requests read it
+// without a lock. Changed files need a restart.
 type theme struct {
 	overrides fs.FS                                         // nil: only the built-in files
 	templates map[string]func() (*template.Template, error) // sets by the name of the page
