@@ -6,6 +6,8 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,4 +71,46 @@ func constants(t *testing.T, kind string) (values []string) {
 		t.Fatalf("errors.go has no constants of type %s", kind)
 	}
 	return values
+}
+
+// The way back from a provider has only a code. The clients have a text for each code of Manager.Callback that can be
+// there, and report any other as an error of the attempt.
+func TestClientsHaveATextForEachCodeOfACallback(t *testing.T) {
+	t.Parallel()
+	values, constant := map[string]string{}, regexp.MustCompile(`(Code\w+) +Code = "([A-Z_]+)"`)
+	for _, match := range constant.FindAllStringSubmatch(readText(t, "errors.go"), -1) {
+		values[match[1]] = match[2]
+	}
+	_, doc, _ := strings.Cut(readText(t, "federation/callback.go"), "\n// Callback completes an attempt.")
+	doc, _, _ = strings.Cut(doc, "\nfunc")
+	names := regexp.MustCompile(`\bCode[A-Z]\w+`).FindAllString(doc, -1)
+	if len(names) < 10 {
+		t.Fatalf("the documentation of Callback has only the codes %q", names)
+	}
+	// Without an attempt there is no way back. The others belong to attempts of hosted pages.
+	elsewhere := []string{"NOT_FOUND", "INVALID_CREDENTIALS", "STEP_UP_REQUIRED"}
+	for file, without := range map[string][]string{
+		// A second factor is asked for on the sign-in page.
+		"providers.ts": {"SECOND_FACTOR_REQUIRED", "ENROLMENT_REQUIRED"},
+		// A server can't connect a provider, and the exchange of its code has the rest.
+		"appattempt.ts": {"IDENTITY_TAKEN", "LINK_REQUIRED", "SECOND_FACTOR_REQUIRED", "ENROLMENT_REQUIRED"},
+	} {
+		text := readText(t, "clients/typescript/src/"+file)
+		_, table, _ := strings.Cut(text, "\nconst messages")
+		table, _, _ = strings.Cut(table, "\n}")
+		var have, want []string
+		for _, match := range regexp.MustCompile(`(?m)^  ([A-Z_]+): "`).FindAllStringSubmatch(table, -1) {
+			have = append(have, match[1])
+		}
+		for _, name := range names {
+			if value := values[name]; !slices.Contains(elsewhere, value) && !slices.Contains(without, value) {
+				want = append(want, value)
+			}
+		}
+		slices.Sort(have)
+		slices.Sort(want)
+		if !slices.Equal(have, slices.Compact(want)) {
+			t.Errorf("%s has %q, want %q", file, have, want)
+		}
+	}
 }

@@ -55,6 +55,7 @@ const messages: Record<string, string> = {
   EMAIL_NOT_VERIFIED: "Check your inbox. We emailed you the next step.",
   EMAIL_TAKEN: "This address has an account. Sign in to it first.",
   ACCOUNT_DISABLED: "This account is disabled.",
+  FACTOR_LIMIT: "This account has too many connected accounts. Disconnect one first.",
   RATE_LIMITED: "Too many attempts. Try again in a moment.",
   TRY_LATER: "Try again in a moment.",
 }
