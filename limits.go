@@ -83,7 +83,7 @@ const (
 	limitPasskeyPerClient  limitPurpose = "passkey_"         // client network; followed by the step
 	limitSignupPerClient   limitPurpose = "signup"           // client network
 	limitMailPerClient     limitPurpose = "mail_client"      // client network
-	limitMailPerAddress    limitPurpose = "mail_"            // address; followed by the kind of mail
+	limitMailPerAddress    limitPurpose = "mail_address_"    // address; followed by the kind of mail
 	limitNotices           limitPurpose = "notice"           // user
 	limitReuseNotice       limitPurpose = "notice_reuse"     // user
 	limitSummaryNotice     limitPurpose = "notice_summary"   // user

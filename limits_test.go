@@ -1,0 +1,46 @@
+package watchword_test
+
+import (
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Two limits with one purpose would share their counters. A purpose that ends with "_" is continued by a
+// kind, so no other purpose may begin with it.
+func TestPurposesOfLimitsAreUnique(t *testing.T) {
+	t.Parallel()
+	found := regexp.MustCompile(`(?m)^\t(limit\w+) +limitPurpose = "(\w+)"`).FindAllStringSubmatch(
+		readText(t, "limits.go"), -1)
+	if len(found) < 15 {
+		t.Fatalf("the test found only %d purposes", len(found))
+	}
+	for i, a := range found {
+		for j, b := range found {
+			if i != j && (a[2] == b[2] || strings.HasSuffix(a[2], "_") && strings.HasPrefix(b[2], a[2])) {
+				t.Errorf("%s (%q) and %s (%q) can share a counter", a[1], a[2], b[1], b[2])
+			}
+		}
+	}
+}
+
+// The rows of the table are in the order of the fields of Limits.
+func TestTableOfLimitsStatesTheDefaults(t *testing.T) {
+	t.Parallel()
+	text, _, _ := strings.Cut(section(t, "docs/operations.md", "## Limits"), "\n\nA client is")
+	rows := tableRows(text)
+	limits := reflect.ValueOf(watchword.DefaultsOf(watchword.Options{PublicURL: "https://id.example.com"}).Limits)
+	if len(rows) != limits.NumField() {
+		t.Fatalf("docs/operations.md, Limits: %d rows for %d limits", len(rows), limits.NumField())
+	}
+	digits := strings.NewReplacer(",", "", "in a ", "in 1 ", "in an ", "in 1 ")
+	for i, row := range rows {
+		limit := limits.Type().Field(i).Name
+		if !isDefault(limits, limit, digits.Replace(row[1])) {
+			t.Errorf("docs/operations.md, Limits: %q has the default %q, but %s is %v", row[0], row[1], limit, limits.Field(i))
+		}
+	}
+}
