@@ -73,10 +73,10 @@ func (t *theme) read(name string) ([]byte, error) {
 	return fs.ReadFile(web.Files, name)
 }
 
-// readTemplates prepares a set for each page. An operator's file that replaces no template is an error,
-// because its name is probably misspelt. Each page has its own set, because all pages define a
-// template of the same name for the layout. A set of built-in files only is parsed when its page is
-// first shown, because most servers never show most pages.
+// readTemplates prepares a set for each page. An operator's file with the name of no template is an
+// error, because the name is probably misspelt. Each page has its own set, because all pages define a
+// template of the same name for the layout. A set that has only built-in files is parsed when its page
+// is first shown, because most servers never show most pages.
 //
 // The buttons for passkeys and providers are in separate files and not in the layout. An operator's
 // layout may be older than these buttons, and the pages must work with it.
