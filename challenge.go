@@ -285,6 +285,11 @@ func (i Inside) ChargePasskey(ctx context.Context, step string, c Client, now ti
 	return i.engine.charge(ctx, i.engine.opts.Limits.PasskeyPerClient.charge(purpose, c.key(), now))
 }
 
+// ChargeServiceKey takes one use of the limit l by a key. If it is refused, it returns the time to wait.
+func (i Inside) ChargeServiceKey(ctx context.Context, tx Tx, l Limit, id string, at time.Time) (time.Duration, error) {
+	return take(ctx, tx, charges(l.charge(limitServiceKey, id, at)))
+}
+
 // Failed records a failed sign-in and returns the refusal. why is the reason in the event; empty: the code.
 func (i Inside) Failed(ctx context.Context, t FactorTry, refusal *Error, why string) error {
 	return i.engine.loginFailed(ctx, attempt{at: t.At, client: t.Client, user: t.User, why: why}, refusal)

@@ -89,6 +89,7 @@ const (
 	limitSummaryNotice     limitPurpose = "notice_summary"   // user
 	limitRefreshPerSession limitPurpose = "refresh"          // session
 	limitRefreshPerClient  limitPurpose = "refresh_client"   // client network
+	limitServiceKey        limitPurpose = "service_key"      // service key
 	limitRestoreDetected   limitPurpose = "restore_detected" // no subject: the store
 )
 

@@ -1,6 +1,7 @@
 package watchword_test
 
 import (
+	"go/ast"
 	"reflect"
 	"regexp"
 	"strings"
@@ -18,6 +19,16 @@ func TestPurposesOfLimitsAreUnique(t *testing.T) {
 	if len(found) < 15 {
 		t.Fatalf("the test found only %d purposes", len(found))
 	}
+	productFiles(t, func(path string, file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			selector, _ := n.(*ast.SelectorExpr)
+			if from, name := selected(selector); from == "ratelimit" && name == "Key" && path != "limits.go" &&
+				!strings.HasPrefix(path, "store/storetest/") {
+				t.Errorf("%s computes the key of a counter: add a limitPurpose to limits.go", path)
+			}
+			return true
+		})
+	})
 	for i, a := range found {
 		for j, b := range found {
 			if i != j && (a[2] == b[2] || strings.HasSuffix(a[2], "_") && strings.HasPrefix(b[2], a[2])) {
@@ -40,7 +51,7 @@ func TestTableOfLimitsStatesTheDefaults(t *testing.T) {
 	for i, row := range rows {
 		limit := limits.Type().Field(i).Name
 		if !isDefault(limits, limit, digits.Replace(row[1])) {
-			t.Errorf("docs/operations.md, Limits: %q has the default %q, but %s is %v", row[0], row[1], limit, limits.Field(i))
+			t.Errorf("docs/operations.md: %q has the default %q, but %s is %v", row[0], row[1], limit, limits.Field(i))
 		}
 	}
 }

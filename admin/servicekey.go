@@ -278,12 +278,9 @@ func (m *Manager) authorizeKey(ctx context.Context, given watchword.Secret, need
 
 // useKey charges the limit of a key and writes the time of its use.
 func (m *Manager) useKey(ctx context.Context, key ServiceKey, now time.Time) error {
-	limit := m.opts.KeyLimit
-	charge := watchword.Charge{Key: ratelimit.Key("service_key", key.ID), Cost: limit.Per / time.Duration(limit.Count),
-		Span: limit.Per, At: now}
 	var wait time.Duration
 	err := m.store.Update(ctx, func(tx Tx) (err error) {
-		wait, err = tx.Charge(ctx, charge)
+		wait, err = m.engine.ChargeServiceKey(ctx, tx, m.opts.KeyLimit, key.ID, now)
 		if err != nil || wait > 0 || now.Sub(key.LastUsedAt) < touchEvery {
 			return err
 		}

@@ -215,6 +215,20 @@ func TestServiceKeyHasItsOwnLimit(t *testing.T) {
 	})
 }
 
+func TestNegativeLimitOfServiceKeysMeansUnlimited(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, store database, _ string) {
+		m, both := newManager(t, store, admin.Options{KeyLimit: watchword.Limit{Count: -1, Per: time.Hour}})
+		_, secret, err := m.CreateServiceKey(t.Context(), both[0], admin.NewServiceKey{
+			Name: "billing", Scopes: []string{"users:read"}})
+		wantCode(t, err, "")
+		for range 5 {
+			_, err = m.Authorize(t.Context(), secret, admin.Need{Scope: admin.ScopeUsersRead})
+			wantCode(t, err, "")
+		}
+	})
+}
+
 func TestNewServiceKeyIsChecked(t *testing.T) {
 	t.Parallel()
 	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
