@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 )
@@ -29,8 +28,8 @@ const (
 )
 
 // A Pool runs work on a fixed number of threads, with slightly lower priority where the
-// system supports a priority for each thread. It serves clients in turn, one job of each, so
-// that a flood of one client does not delay the others.
+// system supports a priority for each thread. It serves clients in turn, one job of each (see turns),
+// so that a flood of one client does not delay the others.
 //
 // Goroutines that the work starts run on other threads, with normal priority. Argon2 of
 // golang.org/x/crypto starts one for each lane and quarter of a pass, so most of
@@ -41,17 +40,10 @@ type Pool struct {
 
 	mu     sync.Mutex
 	ready  *sync.Cond // a job was queued, or the pool closed
-	queues map[string]*queue
-	turns  []*queue // queues with jobs, in the order of service
+	turns  turns
 	mean   time.Duration
 	closed bool
 	stats  Stats
-}
-
-// A queue holds the waiting jobs of one client, oldest first. It is never empty.
-type queue struct {
-	client string
-	jobs   []*job
 }
 
 type job struct {
@@ -87,7 +79,7 @@ func (p *Panicked) Unwrap() error {
 // NewPool starts a pool with the given number of workers, at least one. It refuses work
 // that would wait for more than longest. The caller closes the pool.
 func NewPool(workers int, longest time.Duration) *Pool {
-	p := &Pool{longest: longest, queues: map[string]*queue{}}
+	p := &Pool{longest: longest, turns: turns{queues: map[string]*queue{}}}
 	p.ready = sync.NewCond(&p.mu)
 	p.stats.Workers = max(workers, 1)
 	for range p.stats.Workers {
@@ -133,39 +125,25 @@ func (p *Pool) enqueue(ctx context.Context, client string, j *job) error {
 	if p.closed {
 		return ErrClosed
 	}
-	q := p.queues[client]
-	if q == nil {
-		q = &queue{client: client}
-	}
-	wait := p.estimate(q)
-	if wait > p.longest || p.stats.Queued >= maxQueued || len(q.jobs) >= maxQueuedPerClient {
+	waiting, ahead := p.turns.ahead(client)
+	wait := p.estimate(ahead)
+	if wait > p.longest || p.stats.Queued >= maxQueued || waiting >= maxQueuedPerClient {
 		p.stats.Shed++
 		return &BusyError{retryAfter(wait)}
 	}
-	if len(q.jobs) == 0 {
-		p.queues[client] = q
-		p.turns = append(p.turns, q)
-	}
-	q.jobs = append(q.jobs, j)
+	p.turns.add(client, j)
 	p.stats.Queued++
 	p.ready.Signal()
 	return nil
 }
 
-// estimate returns the expected wait of a new job of q. Before each job of q that waits
-// already, one job of every other client runs. The estimate is 0 until a first job has been
-// timed.
-func (p *Pool) estimate(q *queue) time.Duration {
+// estimate returns the expected wait of a job that runs after that many waiting ones. The estimate is 0
+// until a first job has been timed.
+func (p *Pool) estimate(ahead int) time.Duration {
 	if p.stats.Queued+p.stats.Running < p.stats.Workers {
 		return 0
 	}
-	ahead := 1 + len(q.jobs) // the running job counts as one
-	for _, other := range p.turns {
-		if other != q {
-			ahead += min(len(other.jobs), len(q.jobs)+1)
-		}
-	}
-	return p.mean * time.Duration(ahead) / time.Duration(p.stats.Workers)
+	return p.mean * time.Duration(1+ahead) / time.Duration(p.stats.Workers) // the running job counts as one
 }
 
 func retryAfter(wait time.Duration) time.Duration {
@@ -177,18 +155,8 @@ func retryAfter(wait time.Duration) time.Duration {
 func (p *Pool) withdraw(client string, j *job, reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	q := p.queues[client]
-	if q == nil {
+	if !p.turns.withdraw(client, j) {
 		return
-	}
-	i := slices.Index(q.jobs, j)
-	if i < 0 {
-		return
-	}
-	q.jobs = slices.Delete(q.jobs, i, i+1)
-	if len(q.jobs) == 0 {
-		delete(p.queues, client)
-		p.turns = slices.DeleteFunc(p.turns, func(other *queue) bool { return other == q })
 	}
 	p.stats.Queued--
 	if _, busy := reason.(*BusyError); busy {
@@ -215,20 +183,12 @@ func (p *Pool) serve() {
 func (p *Pool) next() *job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.turns) == 0 {
+	j := p.turns.next()
+	for ; j == nil; j = p.turns.next() {
 		if p.closed {
 			return nil
 		}
 		p.ready.Wait()
-	}
-	q := p.turns[0]
-	p.turns = slices.Delete(p.turns, 0, 1)
-	j := q.jobs[0]
-	q.jobs = slices.Delete(q.jobs, 0, 1)
-	if len(q.jobs) == 0 {
-		delete(p.queues, q.client)
-	} else {
-		p.turns = append(p.turns, q)
 	}
 	p.stats.Queued--
 	p.stats.Running++
@@ -269,13 +229,10 @@ func (p *Pool) Stats() Stats {
 func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true
-	for _, q := range p.turns {
-		for _, j := range q.jobs {
-			j.err = ErrClosed
-			close(j.done)
-		}
+	for j := p.turns.next(); j != nil; j = p.turns.next() {
+		j.err = ErrClosed
+		close(j.done)
 	}
-	p.turns, p.queues = nil, nil
 	p.stats.Queued = 0
 	p.ready.Broadcast()
 	p.mu.Unlock()

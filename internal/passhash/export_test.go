@@ -1,0 +1,29 @@
+package passhash
+
+// A Schedule is the order of service without the workers.
+type Schedule struct {
+	turns  turns
+	client map[*job]string
+	last   map[string]*job
+}
+
+// NewSchedule returns a schedule without clients.
+func NewSchedule() *Schedule {
+	return &Schedule{turns{queues: map[string]*queue{}}, map[*job]string{}, map[string]*job{}}
+}
+
+// Add queues a job of the client.
+func (s *Schedule) Add(client string) {
+	j := new(job)
+	s.client[j], s.last[client] = client, j
+	s.turns.add(client, j)
+}
+
+// Withdraw withdraws the newest job of the client and reports whether it waited.
+func (s *Schedule) Withdraw(client string) bool { return s.turns.withdraw(client, s.last[client]) }
+
+// Next serves a job and returns its client, or "".
+func (s *Schedule) Next() string { return s.client[s.turns.next()] }
+
+// Known returns how many clients have a place.
+func (s *Schedule) Known() int { return len(s.turns.queues) }

@@ -1,0 +1,102 @@
+package passhash
+
+import "slices"
+
+// turns decides which client is served next. It is not safe for concurrent use.
+//
+// Clients take turns, one job each. A client that was served goes to the end of the round and keeps
+// this place without a job, until its turn comes. While a job of a client waits, every other client
+// is therefore served at most once, however it distributes its jobs over time.
+//
+// A client without a place goes before those that were served already, as new flows do in FQ-CoDel
+// (RFC 8290). It then waits for one job of a crowd and not for two. Between two jobs of
+// clients that were served already, only one group of new clients goes first. New clients
+// can therefore not stop the round.
+type turns struct {
+	queues    map[string]*queue
+	round     []*queue // in the order of service
+	fresh     []*queue // clients without a place in the round, oldest first
+	overtaken bool     // fresh clients went before the first client of the round that was served already
+}
+
+// A queue holds the waiting jobs of one client, oldest first.
+type queue struct {
+	client string
+	jobs   []*job
+	served bool // it has a place in the round since its last job
+}
+
+// add queues a job.
+func (t *turns) add(client string, j *job) {
+	q := t.queues[client]
+	if q == nil {
+		q = &queue{client: client}
+		t.queues[client] = q
+		t.fresh = append(t.fresh, q)
+	}
+	q.jobs = append(q.jobs, j)
+}
+
+// ahead returns how many jobs of the client wait, and how many of all clients would run before
+// another one of it: one of each other client before each of its own.
+func (t *turns) ahead(client string) (waiting, ahead int) {
+	own := t.queues[client]
+	if own != nil {
+		waiting = len(own.jobs)
+	}
+	ahead = waiting
+	for _, q := range t.queues {
+		before := waiting + 1
+		if q.served && (own == nil || !own.served) {
+			before-- // the first job of a fresh client goes before those of q
+		}
+		if q != own {
+			ahead += min(len(q.jobs), before)
+		}
+	}
+	return waiting, ahead
+}
+
+// next removes and returns the job that is due, or nil.
+func (t *turns) next() *job {
+	for len(t.round) > 0 && len(t.round[0].jobs) == 0 {
+		delete(t.queues, t.round[0].client)
+		t.round = slices.Delete(t.round, 0, 1)
+	}
+	if len(t.round) == 0 || t.round[0].served && !t.overtaken {
+		t.overtaken = len(t.round) > 0 && len(t.fresh) > 0
+		t.round, t.fresh = append(t.fresh, t.round...), nil
+	}
+	if len(t.round) == 0 {
+		return nil
+	}
+	q := t.round[0]
+	if q.served {
+		t.overtaken = false
+	}
+	q.served = true
+	t.round = append(slices.Delete(t.round, 0, 1), q)
+	j := q.jobs[0]
+	q.jobs = slices.Delete(q.jobs, 0, 1)
+	return j
+}
+
+// withdraw removes a job and reports whether it still waited. A client that was served keeps its place:
+// otherwise it could withdraw a job to become a fresh client.
+func (t *turns) withdraw(client string, j *job) bool {
+	q := t.queues[client]
+	if q == nil {
+		return false
+	}
+	i := slices.Index(q.jobs, j)
+	if i < 0 {
+		return false
+	}
+	q.jobs = slices.Delete(q.jobs, i, i+1)
+	if len(q.jobs) == 0 && !q.served {
+		delete(t.queues, client)
+		isLeft := func(other *queue) bool { return other == q }
+		t.round, t.fresh = slices.DeleteFunc(t.round, isLeft), slices.DeleteFunc(t.fresh, isLeft)
+	}
+	return true
+}
