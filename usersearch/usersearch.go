@@ -64,8 +64,8 @@ func Find(
 		return nil, nil
 	}
 	prefix := watchword.Address(begin)
-	// Addresses are printable ASCII: no address lies between a and a + next, and those with a
-	// prefix are below prefix + last.
+	// Addresses are printable ASCII. No address is between a and a + next, and every address
+	// with a prefix is below prefix + last.
 	const next, last = "\x01", "\x7f"
 	from := max(prefix, after+next)
 	for page := make([]watchword.User, size); len(page) == size && len(found) < limit; {

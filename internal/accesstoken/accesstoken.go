@@ -114,8 +114,8 @@ func isOneOf(names []string, name string) bool {
 }
 
 // IsIssuerName reports whether an issuer that is not the server's URL is well formed: 1 to
-// 128 characters of printable ASCII, without quotes, backslashes and outer spaces. Such a
-// name is also safe in WWW-Authenticate.
+// 128 characters of printable ASCII, without quotes, backslashes, and spaces at either
+// end. Such a name is also safe in WWW-Authenticate.
 func IsIssuerName(name string) bool {
 	return name != "" && len(name) <= 128 && strings.TrimSpace(name) == name &&
 		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
@@ -318,8 +318,8 @@ func (jws compact) key(want string, find func(kid string) (Key, bool)) (Key, boo
 }
 
 // IsInTime reports whether the times of a verified token allow its use at now. A cached
-// token needs this check at each use, of all three times: the clock may have been set back
-// since the token was verified.
+// token needs this check at each use. The check covers all three times, because the clock
+// may have been set back since the token was verified.
 func (c *Claims) IsInTime(now time.Time, leeway time.Duration) bool {
 	latest := now.Add(leeway).Unix()
 	return now.Unix() < c.Expires && c.IssuedAt <= latest && c.NotBefore <= latest

@@ -7,11 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// A JSON reader that is stricter than encoding/json. When it decodes into a struct,
-// encoding/json ignores the case of names and uses the last of two duplicates. Decoding into
-// a map costs more than verifying an RS256 signature. Therefore encoding/json only checks
-// the syntax. The functions below scan text that passed this check: every string and
-// bracket is closed.
+// This JSON reader is stricter than encoding/json, which ignores the case of a struct's
+// names and uses the last of two duplicates. Decoding into a map costs more than verifying
+// an RS256 signature. Therefore encoding/json only checks the syntax. The functions below
+// scan text that passed this check: every string and bracket is closed.
 
 // members calls visit with each member of an object, in order. It reports whether
 // data is one object in UTF-8 without duplicate names, and every visit returned true.

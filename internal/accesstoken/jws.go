@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Other texts that the same keys sign (internal/secevent). Their `typ` differs, so neither
-// they nor access tokens are accepted in place of the other.
+// The same keys sign other texts, too (internal/secevent). Their `typ` differs from that
+// of access tokens, so a verifier never mistakes one for the other.
 
 // SignAs signs a payload as a compact JWS with that `typ`.
 func SignAs(k Key, typ string, payload []byte) (string, error) {

@@ -40,8 +40,8 @@ const (
 	sharedID   = "shared"
 )
 
-// A Key verifies, and also signs unless it came from a JWKS. The algorithm belongs to the
-// key, so a token can't choose one.
+// A Key verifies signatures. It can also sign, unless it came from a JWKS. The algorithm
+// belongs to the key, so a token can't choose one.
 type Key struct {
 	id, alg string
 	public  crypto.PublicKey // nil for HS256
@@ -169,8 +169,8 @@ func (k Key) sign(input []byte) ([]byte, error) {
 	switch private := k.private.(type) {
 	case *ecdsa.PrivateKey:
 		// Without a source of randomness, Sign is deterministic (RFC 6979). That is faster,
-		// because it derives the nonce with SHA-256 instead of SHA-512. The text of every
-		// token is new: it contains a random or a unique `jti`.
+		// because it derives the nonce with SHA-256 instead of SHA-512. Two tokens still
+		// never have the same signature, because each has its own `jti`.
 		digest := sha256.Sum256(input)
 		der, err := private.Sign(nil, digest[:], crypto.SHA256)
 		if err != nil {
@@ -206,8 +206,8 @@ func fixedLength(der []byte) ([]byte, error) {
 	return signature, nil
 }
 
-// verifies reports whether this key made the signature. ES256 has two valid signatures for
-// one text, so callers must not use the text of a token as a key.
+// verifies reports whether this key created the signature. ES256 has two valid signatures
+// for one text, so callers must not use the text of a token as a key.
 func (k Key) verifies(input, signature []byte) bool {
 	switch public := k.public.(type) {
 	case *ecdsa.PublicKey:

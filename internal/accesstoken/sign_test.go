@@ -79,7 +79,7 @@ func verifiedByJose(t *testing.T, token string, alg jose.SignatureAlgorithm, key
 	}
 }
 
-// r and s have leading zeros in one signature of 128. This test makes them shorter still,
+// r and s have leading zeros in one signature of 128. This test uses even shorter values,
 // and reads the result as a verifier does.
 func TestES256SignatureHasFixedLength(t *testing.T) {
 	t.Parallel()
@@ -114,7 +114,7 @@ func TestES256SignatureHasFixedLength(t *testing.T) {
 	}
 }
 
-// The signature is that of RFC 6979, which the vectors of its section A.2.5 fix.
+// The expected signature is a test vector of RFC 6979, section A.2.5.
 func TestES256SignatureFollowsRFC6979(t *testing.T) {
 	t.Parallel()
 	d, _ := new(big.Int).SetString("C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721", 16)

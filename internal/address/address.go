@@ -1,5 +1,5 @@
 // Package address decides which email addresses are valid and when two are equal. It accepts
-// less than RFC 5321: every mail server can send to the accepted addresses, and each has one
+// fewer addresses than RFC 5321: every mail server can send to them, and each has one
 // canonical form.
 package address
 
@@ -41,8 +41,8 @@ func Parse(raw string) (string, error) {
 	return canonical, nil
 }
 
-// ParseExisting is Parse for looking up an account. It accepts routing characters, because
-// accounts from before that rule may have them.
+// ParseExisting is like Parse, but accepts routing characters. It is for looking up
+// accounts, because accounts that are older than that rule may have such addresses.
 func ParseExisting(raw string) (string, error) {
 	if len(raw) > maxRaw || !utf8.ValidString(raw) {
 		return "", ErrInvalid
@@ -63,8 +63,8 @@ func ParseExisting(raw string) (string, error) {
 }
 
 // Prefix returns the canonical form of the beginning of an address, for a search among canonical addresses. ASCII
-// may end anywhere. A label of another script counts as complete, because the punycode of its beginning is no
-// beginning of its punycode. Prefix reports false if no address begins with the text.
+// may end anywhere. A label of another script counts as complete, because the punycode of its first letters is
+// not a prefix of the punycode of the whole label. Prefix reports false if no address begins with the text.
 func Prefix(raw string) (string, bool) {
 	local, domain, _ := strings.Cut(raw, "@")
 	if len(raw) > maxRaw || !utf8.ValidString(raw) || !isASCII(local) {

@@ -1,7 +1,7 @@
 // Package amr completes lists of authentication methods (RFC 8176) and computes their level.
 //
-// A list is in the order of the proofs. Verified follows the passkey whose ceremony verified the
-// user, and is no claim: it only raises the level.
+// The methods of a list are in the order of the proofs. Verified follows the passkey whose
+// ceremony verified the user. It only raises the level; tokens do not contain it.
 package amr
 
 import (
@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	// MFA says that two kinds of proof were given.
+	// MFA means that the user gave two kinds of proof.
 	MFA = "mfa"
 
 	// Recovery is a recovery code. RFC 8176 has no name for it.
 	Recovery = "recovery"
 
-	// Device is a remembered device. It skips the second factor and raises no level, and RFC 8176 has
-	// no name for it.
+	// Device is a remembered device. It replaces the second factor and does not raise the level. RFC
+	// 8176 has no name for it.
 	Device = "device"
 
-	// Verified says that the passkey before it has verified the user, by PIN or biometry. It is a
-	// proof of another kind, so a verified passkey alone has two.
+	// Verified means that the passkey before it in the list verified the user, by PIN or
+	// biometrics. This is another kind of proof, so a verified passkey alone gives two kinds.
 	Verified = "uv"
 
 	LevelOne     = "aal1" // one proof
@@ -29,7 +29,8 @@ const (
 	LevelPasskey = "phr"  // LevelTwo, and the last proof was a verified passkey (OpenID EAP)
 )
 
-// seconds are the methods that count as a second factor. Two of them without another proof are one kind of proof.
+// seconds are the methods that count as a second factor. Two second factors without another proof are only one
+// kind of proof.
 var seconds = []string{"otp", "hwk", "swk", Recovery}
 
 // Complete returns methods without duplicates, and adds MFA if they contain a second factor and
@@ -54,8 +55,8 @@ func Complete(methods []string) (all []string) {
 	return all
 }
 
-// Add returns completed methods after another proof. The proof moves to the end if it was given
-// before, because the last one decides between LevelTwo and LevelPasskey.
+// Add appends proofs to completed methods. A proof that is already in methods moves to the end,
+// because the last proof decides between LevelTwo and LevelPasskey.
 func Add(methods []string, proofs ...string) []string {
 	kept := slices.DeleteFunc(slices.Clone(methods), func(m string) bool {
 		return m == Verified || slices.Contains(proofs, m)
@@ -76,7 +77,7 @@ func First(methods []string) []string {
 	return first
 }
 
-// HasFirst reports whether methods contain another proof than second factors.
+// HasFirst reports whether methods contain a proof that is not a second factor.
 func HasFirst(methods []string) bool {
 	return slices.ContainsFunc(methods, func(m string) bool {
 		return m != MFA && m != Verified && m != Device && !slices.Contains(seconds, m)
@@ -103,7 +104,8 @@ func Level(methods []string) string {
 	return LevelTwo
 }
 
-// methodName matches the names that RFC 8176 registers. The size of tokens relies on it.
+// methodName matches the names that RFC 8176 registers. The short names bound the size of
+// tokens.
 var methodName = regexp.MustCompile(`^[a-z]{2,4}$`)
 
 // Problem returns what is wrong with methods that an application has checked, or "".

@@ -1,6 +1,6 @@
 // Package apiexample documents JSON bodies: a description and an example of each member, and
-// curl commands. Everything follows from the types of the bodies by reflection, so it can't
-// differ from them. Members of the same name have the same meaning in the whole API.
+// curl commands. It uses reflection on the types of the bodies, so the documentation can't
+// differ from the types. Members of the same name have the same meaning in the whole API.
 //
 // It doesn't know the routes. The server passes the bodies of its table of routes.
 package apiexample
@@ -25,8 +25,8 @@ type Member struct {
 	Optional bool
 }
 
-// Members lists the members of a body in the order of its type. A body that is no struct, such
-// as a stream, has no members.
+// Members lists the members of a body in the order of its type. A body that is not a struct,
+// such as a stream, has no members.
 func Members(body any) []Member {
 	t := reflect.TypeOf(body)
 	if t == nil || t.Kind() != reflect.Struct {
@@ -90,7 +90,7 @@ func typeName(t reflect.Type) string {
 	return "text"
 }
 
-// Doc returns the description of members that have a name, or "".
+// Doc returns the description of the members with that name, or "".
 func Doc(name string) string { return notes[name].doc }
 
 // Response returns an example of a response body as indented JSON. A text URL in an example
@@ -106,7 +106,7 @@ func Response(body any, url, message string, without ...string) string {
 	return text
 }
 
-// encode leaves <, > and & as they are, because the page escapes them.
+// encode does not escape <, > and &, because the page escapes them.
 func encode(v any, indent string) (string, error) {
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
@@ -127,7 +127,8 @@ type filler struct {
 // needed.
 var sent = map[string]bool{"name": true, "delivery": true, "refreshToken": true, "keepCurrent": true, "password": true}
 
-// once lists the members of a response that appear instead of others.
+// once lists optional members of responses that examples omit, because only some responses have
+// them.
 var once = map[string]bool{"message": true, "feedback": true}
 
 func (f *filler) fill(v reflect.Value) {

@@ -15,7 +15,7 @@ type note struct {
 
 var exampleTime = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// The tokens are cut, so that a page with many of them stays readable.
+// The tokens are shortened, so that a page with many of them stays readable.
 const (
 	accessToken = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9…"
 	eventToken  = "eyJhbGciOiJFUzI1NiIsInR5cCI6InNlY2V2ZW50K2p3dCJ9…"

@@ -1,6 +1,6 @@
 package apiexample
 
-// Advice returns what a client does about an error code, or "".
+// Advice returns what a client should do about an error code, or "".
 func Advice(code string) string { return advice[code] }
 
 // Message returns the sentence with which a route of the API responds, or "".
@@ -28,8 +28,8 @@ var messages = map[string]string{
 	"GET /readyz":  "ready",
 }
 
-// advice says what a client does about each error code. A test of package server
-// fails if a code is missing.
+// advice says what a client should do about each error code. A test of package
+// server fails if a code is missing.
 var advice = map[string]string{
 	"BODY_INVALID":             "Correct the JSON, or the name of the member that the detail names.",
 	"BODY_TOO_LARGE":           "Send at most 16 KiB.",

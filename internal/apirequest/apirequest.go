@@ -83,8 +83,8 @@ func decode[T any](r *http.Request, read func(io.Reader, int64, any) error) (bod
 	return body, &Error{"BODY_INVALID", "The body could not be read completely."}
 }
 
-// isJSON reports whether the body is declared as JSON in UTF-8 without a content
-// encoding. A PATCH may also declare a JSON merge patch (RFC 7396), because a missing member is unchanged.
+// isJSON reports whether the body is declared as JSON in UTF-8 without a content encoding. A PATCH may
+// also declare a JSON merge patch (RFC 7396), because it changes only the members that it contains.
 func isJSON(r *http.Request) bool {
 	values := r.Header.Values("Content-Type")
 	if len(values) != 1 || r.Header.Get("Content-Encoding") != "" {

@@ -48,15 +48,16 @@ type Chromium struct {
 	log  bytes.Buffer // standard output and standard error
 }
 
-// Preferences about third-party cookies. In a new profile, they depend on the version and
-// on the kind of browser context, so a test about them needs one of these.
+// Preferences about third-party cookies. The defaults of a new profile depend on the
+// version and on the kind of browser context, so a test of third-party cookies must set
+// one of these.
 const (
 	ThirdPartyCookiesAllowed = `{"profile": {"cookie_controls_mode": 0}}`
 	ThirdPartyCookiesBlocked = `{"profile": {"cookie_controls_mode": 1}}`
 )
 
-// Require skips a test that needs a browser in short mode, and where Skip says so. A test that prepares
-// more than a server calls it first: installing packages for a test that is then skipped takes seconds.
+// Require skips a test that needs a browser, in short mode or if the variable Skip says so. Tests with
+// slow preparation, such as installing packages, call it first.
 func Require(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
@@ -119,7 +120,8 @@ func (c *Chromium) writeProfile() (dir string, err error) {
 	return dir, errors.Join(os.Mkdir(filepath.Dir(settings), 0o700), os.WriteFile(settings, []byte(c.Preferences), 0o600))
 }
 
-// Tab opens a tab in the browser context of beside. The tab closes when the test ends.
+// Tab opens a tab in the browser context of the tab beside. The new tab closes when the test
+// ends.
 func Tab(t testing.TB, beside context.Context, options ...chromedp.ContextOption) context.Context {
 	t.Helper()
 	ctx, end := chromedp.NewContext(beside, options...)

@@ -1,5 +1,5 @@
-// Package catalog reads the texts of pages and mails in all languages. It knows files and
-// languages, and not what a text is for.
+// Package catalog reads the texts of pages and mails in all languages. It handles files
+// and languages and does not know what a text is for.
 package catalog
 
 import (
@@ -25,10 +25,10 @@ type Catalog struct {
 	matcher   language.Matcher
 }
 
-// Read reads texts/*.json from the built-in files and from the operator's own, which may be nil.
-// A text that a language lacks is in the default language. A translation can thus be incomplete,
+// Read reads texts/*.json from builtin and from own, the operator's files, which may be nil. A
+// text that a language lacks is in the default language. A translation can thus be incomplete,
 // and an operator's file may change a single text. defaults replace built-in texts in all
-// languages; the operator's own texts take precedence over them.
+// languages; the operator's texts take precedence over defaults.
 func Read(builtin, own fs.FS, defaults map[string]string) (*Catalog, error) {
 	names, err := fs.Glob(builtin, "texts/*.json")
 	if err != nil {
@@ -41,8 +41,8 @@ func Read(builtin, own fs.FS, defaults map[string]string) (*Catalog, error) {
 		}
 		names = append(names, more...)
 	}
-	// The default language comes first: the others are copies of it, and it is the fallback of the
-	// matcher.
+	// The default language comes first: the other languages start as copies of it, and the matcher
+	// falls back to it.
 	first := "texts/" + Default + ".json"
 	slices.Sort(names)
 	names = slices.Compact(names)
@@ -72,8 +72,8 @@ func Read(builtin, own fs.FS, defaults map[string]string) (*Catalog, error) {
 	return c, nil
 }
 
-// Match returns the index of the best language for an Accept-Language header or a language tag. An
-// unsupported, invalid or empty one gives the default language.
+// Match returns the index of the best language for an Accept-Language header or a language tag.
+// For an unsupported, invalid or empty value, it returns the default language.
 func (c *Catalog) Match(languages string) int {
 	_, index := language.MatchStrings(c.matcher, languages)
 	return index

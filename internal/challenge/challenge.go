@@ -4,7 +4,7 @@
 //	challenge id (16 bytes) | HMAC-SHA-256 (32)
 //
 // The MAC covers the purpose and the id. A handle therefore works for one purpose, and an
-// invented one is refused without a query.
+// invented handle is rejected without a query.
 package challenge
 
 import (
@@ -24,7 +24,8 @@ func Sign(secret []byte, purpose string, id [idSize]byte) string {
 	return prefix + base64.RawURLEncoding.EncodeToString(append(id[:], mac(secret, purpose, id)...))
 }
 
-// Parse returns the id in a handle that Sign created for that purpose, and whether there is one.
+// Parse returns the id of a handle. It reports false unless Sign created the handle for that
+// purpose.
 func Parse(handle string, secret []byte, purpose string) (id [idSize]byte, ok bool) {
 	if len(handle) != len(prefix)+base64.RawURLEncoding.EncodedLen(size) || handle[:len(prefix)] != prefix {
 		return id, false

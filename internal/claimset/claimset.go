@@ -24,8 +24,9 @@ func isPublic(value string) bool {
 	return ok && !slices.Contains(strings.Split(path, "."), "") && utf8.ValidString(path) && len(path) <= 256
 }
 
-// Check refuses reserved names, constants that look computed, and unknown computed values.
-// A constant such as role=admin is the same for every user; role=role is a mistake for role=@role.
+// Check refuses reserved names, constants that look computed, and unknown computed values. A
+// constant such as role=admin is the same for every user; role=role is probably meant as
+// role=@role.
 func Check[V ~string](static map[string]string, computed map[string]V) error {
 	known := strings.Split(Values, ", ")
 	for name, value := range static {
@@ -47,7 +48,7 @@ func Check[V ~string](static map[string]string, computed map[string]V) error {
 	return accesstoken.CheckExtra(slices.AppendSeq(slices.Collect(maps.Keys(static)), maps.Keys(computed)))
 }
 
-// MainRole returns the role for services that know only one, and mostly ask for admin.
+// MainRole returns one role, for services that support only one and usually check for admin.
 func MainRole(roles []string) string {
 	if slices.Contains(roles, "admin") {
 		return "admin"

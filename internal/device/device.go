@@ -1,6 +1,6 @@
-// Package device derives a readable device name from a User-Agent header, such as
-// "Chrome on Windows". The name is a label only; clients can forge the header. Names are stored
-// in English, and Translate says them in the reader's language.
+// Package device derives a readable device name from a User-Agent header, such as "Chrome on
+// Windows". The name is a label only; clients can forge the header. Names are stored in
+// English, and Translate translates them into the reader's language.
 package device
 
 import (
@@ -11,7 +11,7 @@ import (
 	useragent "github.com/medama-io/go-useragent"
 )
 
-// Unknown is the name if a user agent says nothing.
+// Unknown is the name if a user agent does not identify a device.
 const Unknown = "Unknown device"
 
 const (
@@ -21,7 +21,7 @@ const (
 	maxTool      = 32  // bytes of a tool's name
 )
 
-// systems are those that Name returns for the devices that create passkeys.
+// systems lists the systems, as Name returns them, of devices that can create passkeys.
 var systems = []string{"Windows", "macOS", "Linux", "ChromeOS", "Android", "iPhone", "iPad"}
 
 // A Namer derives device names. Create it with New. It is safe for concurrent use. The
@@ -101,7 +101,7 @@ func tool(userAgent string) string {
 func Parts(name string) (browser, system string, found bool) { return strings.Cut(name, on) }
 
 // Translate returns a name in the reader's language. say formats the text of web/texts with the
-// key. A name that Name never returns, such as one of an import, stays as it is.
+// key. A name that Name never returns, such as an imported name, is returned unchanged.
 func Translate(name string, say func(key string, args ...any) string) string {
 	if name == "" || name == Unknown {
 		return say("sessions.unknown")

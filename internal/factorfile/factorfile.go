@@ -1,5 +1,6 @@
-// Package factorfile is the form of second factors in a file of accounts: `users export` writes it, and `users import`
-// reads it. The secret of an authenticator app is readable in it, because another installation has another master key.
+// Package factorfile defines the format of second factors in an account file: `users export` writes it, and `users
+// import` reads it. The secret of an authenticator app is not encrypted in the file, because another installation
+// has a different master key.
 package factorfile
 
 import (
@@ -26,7 +27,7 @@ type Factor struct {
 
 	Credential string `json:"credential,omitempty"` // id of a passkey, in base64url
 	Record     string `json:"record,omitempty"`     // its public half
-	UserHandle []byte `json:"userHandle,omitempty"` // that it returns at a sign-in
+	UserHandle []byte `json:"userHandle,omitempty"` // handle that the passkey returns at a sign-in
 	Unproven   bool   `json:"unproven,omitempty"`   // see factors.Factor
 
 	// Counter is the step of the last used code, or the signature counter of a passkey.
@@ -38,8 +39,8 @@ type Factor struct {
 
 var errForm = errors.New("not a list of second factors as users export writes it")
 
-// Parse reads the list that Text writes. An unknown member is an error: the list is of another system then, and a
-// factor would be lost silently. Errors contain no part of the text.
+// Parse reads the list that Text writes. An unknown member is an error: the list may come from another system,
+// and a factor would be lost silently. Errors contain no part of the text.
 func Parse(text string) (all []Factor, err error) {
 	in := json.NewDecoder(bytes.NewReader([]byte(text)))
 	in.DisallowUnknownFields()

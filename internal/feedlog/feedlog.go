@@ -1,5 +1,5 @@
-// Package feedlog is the memory of the revocation feed in one process: the newest items, each signed once, and some
-// pages of older items.
+// Package feedlog caches the revocation feed in one process: the newest items, each signed once, and some pages of
+// older items.
 package feedlog
 
 import (
@@ -28,7 +28,7 @@ type Item[I comparable, E any] struct {
 // A Progress is how far a process has read the feed.
 type Progress struct {
 	Last       int64     // the largest number
-	Unnumbered time.Time // since when the oldest item has waited for a number; zero: all have one
+	Unnumbered time.Time // since when the oldest item has waited for a number; zero: no item waits
 }
 
 // A Log holds items with values I, whose signed events are E. It is safe for concurrent use.
@@ -110,7 +110,8 @@ func (l *Log[I, E]) wakeReaders() {
 	l.changed = make(chan struct{})
 }
 
-// Beat replaces the heartbeat by what issue returns, unless the last one is younger than every.
+// Beat replaces the heartbeat with the result of issue, unless the current heartbeat is younger
+// than every.
 func (l *Log[I, E]) Beat(every time.Duration, issue func() (E, error)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -147,9 +148,9 @@ func (l *Log[I, E]) Wait(ctx context.Context, after int64, patience time.Duratio
 	}
 }
 
-// A Page says what follows a number.
+// A Page contains the items after a number.
 type Page[I comparable, E any] struct {
-	After     int64        // 0 if the number asked for is above the last one
+	After     int64        // the requested number; 0 if it is above the last one
 	Items     []Item[I, E] // for Events
 	Older     bool         // the next items are no longer in memory: see Older
 	More      bool         // there are items after these
@@ -157,7 +158,8 @@ type Page[I comparable, E any] struct {
 	Changed   <-chan struct{} // closed when there is a new item or a new heartbeat
 }
 
-// Page returns up to limit items after a number. It returns false until the feed was read completely once.
+// Page returns up to limit items after a number. It returns false until the feed has been read completely
+// once.
 func (l *Log[I, E]) Page(after int64, limit int) (Page[I, E], bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -238,7 +240,7 @@ func (l *Log[I, E]) keep(items []Item[I, E]) {
 }
 
 // Older returns the events of a page that is no longer in memory. One reader at a time reads and signs such a page.
-// A pause as long as that took follows, so readers that start at 0 use at most half a core.
+// It then pauses for as long as that took, so readers that start at 0 use at most half a core.
 func (l *Log[I, E]) Older(
 	ctx context.Context, after int64, limit int, key string, read func() ([]E, error),
 ) ([]E, error) {
@@ -284,7 +286,8 @@ func (l *Log[I, E]) kept(after int64, limit int, key string) ([]E, bool) {
 	return nil, false
 }
 
-// Memory counts the items, and calls held for each event in memory, also in the spare capacity of the list.
+// Memory returns the number of items. It calls held for each event in memory, even in the spare capacity of
+// the list.
 func (l *Log[I, E]) Memory(held func(E)) (items int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -21,7 +21,7 @@ var start = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 
 const window = time.Hour
 
-// itemsOf returns the items with these numbers, one a second. The value is the number.
+// itemsOf returns the items with these numbers, one per second. The value is the number.
 func itemsOf(first, last int64) (all []item) {
 	for n := first; n <= last; n++ {
 		all = append(all, item{Number: n, At: start.Add(time.Duration(n) * time.Second), Value: n})
@@ -65,7 +65,7 @@ func TestPageReturnsWhatFollowsANumber(t *testing.T) {
 		{7, 2, []int64{8, 9}, false, 7},
 		{7, 10, []int64{8, 9}, false, 7},
 		{9, 10, nil, false, 9},
-		{10, 2, []int64{3, 4}, true, 0}, // of another feed: from its beginning
+		{10, 2, []int64{3, 4}, true, 0}, // 10 is from another feed, so reading starts at the beginning
 	} {
 		p, ready := l.Page(c.after, c.limit)
 		if !ready || p.After != c.wantAfter || p.More != c.more || p.Older || p.Heartbeat != "beat" ||
@@ -79,7 +79,8 @@ func TestPageReturnsWhatFollowsANumber(t *testing.T) {
 	}
 }
 
-// Readers that follow After see each item once and in order, in whichever portions items are added.
+// Readers that follow After see each item once and in order, whatever the size of the added
+// batches.
 func TestReadersSeeEachItemOnceAndInOrder(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(30) {

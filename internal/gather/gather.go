@@ -13,7 +13,7 @@ import (
 // ErrClosed means that the queue was closed before the call.
 var ErrClosed = errors.New("the store is closed")
 
-// maxQueue bounds the calls that wait. Further callers wait for a place.
+// maxQueue bounds the queue. If it is full, further callers wait until it has room.
 const maxQueue = 1024
 
 // A Call is one request of a caller. A batch sets Answer or Err, and then calls End.
@@ -43,16 +43,16 @@ type Queue[Q, A any] struct {
 	turn func()
 	run  func([]*Call[Q, A])
 
-	mu      sync.RWMutex // guards closed, and sends to waiting against its close
+	mu      sync.RWMutex // guards closed, and prevents a send to waiting after its close
 	closed  bool
 	waiting chan *Call[Q, A]
 	running sync.WaitGroup // the goroutine that gathers, and the batches
 }
 
-// New returns a queue of batches of up to max calls. turn returns when the next batch may
-// start. Calls that arrive until then join the batch. run then runs in a goroutine of its
-// own. run must end each call, and must allow the next turn. A batch is empty if all its
-// callers have left.
+// New returns a queue of batches of up to max calls. turn blocks until the next batch may
+// start. Calls that arrive until then join the batch. run then runs in a separate
+// goroutine. run must end each call, and must allow the next turn. A batch is empty if
+// all its callers have left.
 //
 // run has no caller's context, because one caller must not cancel the calls of others.
 func New[Q, A any](max int, turn func(), run func([]*Call[Q, A])) *Queue[Q, A] {
@@ -84,7 +84,7 @@ func (q *Queue[Q, A]) send(call *Call[Q, A]) error {
 		return ErrClosed
 	}
 	if err := call.ctx.Err(); err != nil {
-		return err // select picks at random if the queue has room, too
+		return err // if the queue has room, select chooses at random
 	}
 	select {
 	case q.waiting <- call:

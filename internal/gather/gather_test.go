@@ -50,7 +50,7 @@ func (g *gate) do(t *testing.T, all *sync.WaitGroup, request int) {
 	})
 }
 
-// await returns when n calls wait besides the one that waits for its turn.
+// await returns when n calls wait, not counting the call that waits for its turn.
 func (g *gate) await(n int) {
 	for g.Len() != n {
 		runtime.Gosched()

@@ -114,7 +114,7 @@ func At(keys []Key, now time.Time, p Policy) Plan {
 }
 
 // successor returns the time at which the key after k became active. Of several keys that
-// become active at the same time, one signs; for the others it returns that time.
+// become active at the same time, one signs; for the others, successor returns that time.
 func successor(keys []Key, k Key) time.Time {
 	at := k.ActiveFrom
 	for _, other := range keys {
@@ -149,8 +149,8 @@ func Rotate(keys []Key, now time.Time, p Policy) Plan {
 }
 
 // TakeOver extends a plan after a change of the signing algorithm. isOurs reports whether a key has
-// the new algorithm. Future keys of the old one are dropped. Unless a key of the new algorithm signs
-// or is next, one becomes active as soon as it was published for overlap.
+// the new algorithm. Future keys of the old algorithm are dropped. Unless a key of the new algorithm
+// signs or is next, a new key becomes active as soon as it has been published for overlap.
 func (p Plan) TakeOver(keys []Key, now time.Time, overlap time.Duration, isOurs func(i int) bool) Plan {
 	takesOver := false
 	for i, state := range States(keys, now) {

@@ -4,8 +4,9 @@
 //	device id (16 bytes) | HMAC-SHA-256 (32)
 //
 // The MAC covers the device id, the account and the account's password hash. A token is
-// therefore valid for one account, until its password changes. The token reveals neither.
-// It is not a credential: it selects another limit and grants no access.
+// therefore valid for one account, until its password changes. The token does not reveal
+// the account or the hash. It is not a credential: it selects a separate limit and grants
+// no access.
 package knowndevice
 
 import (

@@ -31,7 +31,7 @@ func First(header string) string {
 		return ""
 	}
 	for _, tag := range tags {
-		if base, _ := tag.Base(); base.String() == "mul" { // how the parser reads the wildcard
+		if base, _ := tag.Base(); base.String() == "mul" { // the parser returns mul for the wildcard
 			continue
 		}
 		if text, ok := Parse(tag.String()); ok {

@@ -1,5 +1,5 @@
-// Package mailretry decides when a mail is sent again, and whether a mail with a link is still needed. It knows no
-// accounts: callers pass the facts.
+// Package mailretry decides when a mail is sent again, and whether a mail with a link is still needed. It does not
+// read accounts: callers pass the facts.
 package mailretry
 
 import "time"
@@ -21,11 +21,11 @@ func After(attempts int) (time.Duration, bool) {
 // unsent is how long a link works at most before its mail is known to be sent.
 const unsent = 5 * time.Minute
 
-// UnsentLife returns how long a link is valid until its mail was sent.
+// UnsentLife returns how long a link is valid while its mail is not yet sent.
 func UnsentLife(life time.Duration) time.Duration { return min(unsent, life/3) }
 
-// SentSince returns the expiry above which an earlier link makes a mail unnecessary: that link was sent and remains
-// valid for some minutes. For a retry, the earlier link must also be newer than the request.
+// SentSince returns a time. An earlier link that expires after it makes a mail unnecessary: the link was sent and
+// remains valid for some minutes. For a retry, the earlier link must also be newer than the request.
 func SentSince(attempts int, requested time.Time, life time.Duration, now time.Time) time.Time {
 	since := now.Add(UnsentLife(life))
 	if renewed := requested.Add(life); attempts > 1 && renewed.After(since) {

@@ -1,8 +1,8 @@
 // Package mailtoken computes the tokens in mails and their stored hashes.
 //
 // A token is a MAC of the mail and the attempt to send it, so a copy of the outbox does not reveal it.
-// Each attempt has its own token: if an attempt arrived although it was reported as failed, the next mail
-// differs.
+// Each attempt has its own token. If a mail arrived although its attempt was reported as failed, the next
+// mail has a different token.
 package mailtoken
 
 import (

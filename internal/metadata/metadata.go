@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// MaxSize is the size of both objects of an account together, in bytes without blanks.
+	// MaxSize is the maximum size of both objects of an account together, in bytes without
+	// blanks.
 	MaxSize = 8 << 10
 	// maxDepth is how deep objects and arrays may be nested, the outermost object included.
 	maxDepth = 8
@@ -75,7 +76,8 @@ func merge(target, patch any) any {
 	return result
 }
 
-// decode refuses what two parsers could read differently: duplicate members, lone surrogates, NUL.
+// decode rejects texts that two parsers could read differently: duplicate members, lone
+// surrogates, NUL.
 func decode(text string) (value any, err error) {
 	if !json.Valid([]byte(text)) {
 		return nil, invalid("this is not JSON")
@@ -93,7 +95,7 @@ func decode(text string) (value any, err error) {
 	return value, nil
 }
 
-// encode keeps <, > and & as they are, because the text is no HTML.
+// encode does not escape <, > and &, because the text is not HTML.
 func encode(value any) (string, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -130,7 +132,7 @@ func CheckSize(public, private string) error {
 }
 
 // Value returns the value at a path of an object, such as "billing.plan". It returns false if the
-// object has no such member, or null there.
+// object has no such member, or the member is null.
 func Value(object, path string) (any, bool) {
 	if object == "" {
 		return nil, false

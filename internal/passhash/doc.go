@@ -7,6 +7,6 @@
 // AdoptKeycloak, Firebase and Source convert the texts of other systems into the one
 // form of each kind that Verify reads.
 //
-// The package does not know whose password it is and does not judge it. A password is
-// the bytes to hash; internal/password normalizes it.
+// The package does not know accounts and does not check the strength of passwords. It
+// hashes the bytes that it receives; internal/password normalizes passwords.
 package passhash

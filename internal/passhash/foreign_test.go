@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// brought lists hashes of other systems. Those with a version were created with it; the others
-// are published.
+// brought lists hashes of other systems. Hashes with a version were created with that version;
+// the others were published.
 var brought = []struct {
 	source   string
 	text     string
@@ -304,7 +304,8 @@ func FuzzAdopt(f *testing.F) {
 	})
 }
 
-// The cost of a sign-in with a hash of another system, with its usual parameters.
+// BenchmarkVerify measures a sign-in with the hash of another system, with the usual parameters
+// of that system.
 func BenchmarkVerify(b *testing.B) {
 	const salt, tag = "c29tZXNhbHRzb21lc2FsdA", "bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8"
 	for _, function := range []string{

@@ -43,7 +43,7 @@ func (f scryptFunc) String() string {
 	return fmt.Sprintf("$scrypt$ln=%d,r=%d,p=%d", f.log2, f.block, f.lanes)
 }
 
-// affordable bounds the work, r N p, and with it the memory, which is 128 r N bytes.
+// affordable bounds the work, r N p, and thereby the memory, which is 128 r N bytes.
 func (f scryptFunc) affordable() bool {
 	if f.log2 < 1 || f.log2 > 31 || f.block < 1 || f.block > maxBlock || f.lanes < 1 || f.lanes > maxLanes {
 		return false

@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	// ErrTooLong refuses a password of which bcrypt would ignore the end.
+	// ErrTooLong means that bcrypt would ignore the end of the password.
 	ErrTooLong = errors.New("password is longer than the 72 bytes that bcrypt can hash")
 
 	// errUnreadable contains no part of the hash.
@@ -63,10 +63,11 @@ func Verify(encoded, password string) (bool, error) {
 }
 
 // NeedsRehash reports whether a password that has just been verified should be hashed
-// again with p. If p is argon2id, it replaces every other kind, and Argon2id hashes with
-// less memory, work, salt or tag. If p is bcrypt, it replaces bcrypt hashes of a lower
-// cost, scrypt and PBKDF2. It also replaces a hash that can't be read. It never replaces
-// an Argon2 hash with bcrypt, or a hash with a weaker one of the same kind.
+// again with p. With argon2id, it selects every other kind, and Argon2id hashes with
+// less memory, work, salt or tag. With bcrypt, it selects all kinds but Argon2, and
+// bcrypt hashes only if their cost is lower. Both select a hash that can't be read.
+// NeedsRehash never replaces Argon2 with bcrypt, or a hash with a weaker one of the same
+// kind.
 func NeedsRehash(encoded string, p Params) bool {
 	h, ok := parse(encoded)
 	if !ok {

@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// A Level makes failed sign-ins take the same time although hashes do not. A hash of another system
-// takes more or less time than one of this server, and the difference would reveal that an account
-// exists. Failures wait until they took as long as the slowest check of a foreign hash and as the
-// longest recent check. Without foreign hashes there is no wait.
+// A Level makes failed sign-ins take the same time although checks of their hashes do not. A hash
+// of another system takes more or less time than one of this server, and the difference would
+// reveal that an account exists. Each failure waits until it has taken as long as the longest
+// recent check, and at least as long as the slowest recent check of a foreign hash. Without
+// foreign hashes there is no wait.
 type Level struct {
 	mu      sync.Mutex
 	foreign [2]time.Duration // longest check of a foreign hash in this and the last period, or 0

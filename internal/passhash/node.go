@@ -11,9 +11,9 @@ import (
 
 // scrypt hashes of Node.js programs: two hexadecimal texts. The salt is used as text
 // and not decoded. Better Auth and Lucia write salt:hash with r=16. Programs that
-// follow the documentation of Node.js write the same with its default, r=8. The text
-// does not say which, so verify tries both. Only the second kind of program writes
-// hash.salt.
+// follow the documentation of Node.js write salt:hash with the default, r=8. The
+// text does not contain r, so verify tries both. Only programs of the second kind
+// write hash.salt.
 
 const (
 	nodeLog2       = 14

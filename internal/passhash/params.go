@@ -29,8 +29,8 @@ type argonCost struct {
 }
 
 // Bounds of the cost. New hashes have at least the cost of the OWASP Password Storage Cheat
-// Sheet. New and imported hashes have at most the cost that a server can spend on a request
-// of a stranger. An imported hash may come from an untrusted database.
+// Sheet. New and imported hashes have at most the cost that a server can afford for an
+// anonymous request. An imported hash may come from an untrusted database.
 const (
 	defaultLog2 = 10
 	maxLog2     = 15
@@ -91,9 +91,9 @@ func parseBcryptParams(cost string) (Params, error) {
 	return Params{alg: algBcrypt, log2: n}, nil
 }
 
-// LowestParams returns the lowest cost that bcrypt has, or else Argon2id (RFC 9106, section 3.1). Such
-// hashes protect no password. Only tests call it, because they create thousands of hashes: a rule in
-// house_test.go checks this.
+// LowestParams returns the lowest cost of bcrypt if alg is bcrypt, or else of Argon2id (RFC 9106,
+// section 3.1). Such hashes protect no password. Only tests call it, because they create thousands of
+// hashes: a rule in house_test.go checks this.
 func LowestParams(alg string) Params {
 	if alg == algBcrypt {
 		return Params{alg: algBcrypt, log2: bcrypt.MinCost}
@@ -134,7 +134,7 @@ func (c argonCost) affordable() bool {
 }
 
 // weakerThan reports whether a guess costs less memory or less work than with want.
-// Lanes are not compared, because they change neither cost.
+// Lanes are not compared, because they do not change these costs.
 func (c argonCost) weakerThan(want argonCost) bool {
 	return c.memory < want.memory || c.memory*c.time < want.memory*want.time
 }

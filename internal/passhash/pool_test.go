@@ -126,7 +126,7 @@ func TestPoolRefusesAtOnceIfTheWaitWouldBeTooLong(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 2, 2200*time.Millisecond, func(t *testing.T, pool *passhash.Pool) {
 		if err := pool.Do(t.Context(), "first", takes(time.Second)); err != nil {
-			t.Fatal(err) // teaches the pool what work takes
+			t.Fatal(err) // tells the pool how long work takes
 		}
 		var accepted []<-chan error
 		for range 6 { // two run, the others wait for 1, 1, 2 and 2 seconds
@@ -362,7 +362,8 @@ func TestPoolHasAtLeastOneWorker(t *testing.T) {
 	})
 }
 
-// The overhead of the pool for empty work, with more clients than workers.
+// BenchmarkPoolUnderContention measures the overhead of the pool for empty work, with more
+// clients than workers.
 func BenchmarkPoolUnderContention(b *testing.B) {
 	pool := passhash.NewPool(1, time.Hour)
 	defer pool.Close()
@@ -378,7 +379,7 @@ func BenchmarkPoolUnderContention(b *testing.B) {
 	})
 }
 
-// The cost of the change to another thread, for a single login.
+// BenchmarkPoolAlone measures the switch to another thread, for a single login.
 func BenchmarkPoolAlone(b *testing.B) {
 	pool := passhash.NewPool(1, time.Hour)
 	defer pool.Close()

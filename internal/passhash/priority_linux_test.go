@@ -13,7 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// Not parallel, because it counts the threads of the process, and other pools would add some.
+// The test is not parallel: it counts the threads of the process, and other pools would add
+// threads.
 func TestOnlyPoolThreadsHaveLowerPriority(t *testing.T) {
 	before := lowThreads(t, nil) // of pools that other tests have closed
 	const workers = 2
@@ -46,8 +47,8 @@ func TestOnlyPoolThreadsHaveLowerPriority(t *testing.T) {
 	ended.Wait()
 	pool.Close()
 
-	// The runtime ends a thread a moment after its goroutine, but parks the
-	// first of the process for good.
+	// The runtime ends a thread a moment after its goroutine, but it never
+	// ends the first thread of the process.
 	but := append(before, os.Getpid())
 	for deadline := time.Now().Add(10 * time.Second); len(lowThreads(t, but)) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {

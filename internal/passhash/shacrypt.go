@@ -26,7 +26,8 @@ const (
 	maxCryptSalt  = 16
 
 	// maxCryptPassword bounds the work, which grows with the length of the password, unlike
-	// with other functions. A longer password takes as long as this, and never matches.
+	// with other functions. A longer password takes as long as one of this length, and
+	// never matches.
 	maxCryptPassword = 256
 )
 
@@ -85,7 +86,8 @@ func isCryptText(text string) bool {
 	})
 }
 
-// isSalt accepts every salt that crypt(3) accepts, which is more than its own alphabet.
+// isSalt accepts every salt that crypt(3) accepts, including characters that crypt(3) never
+// generates.
 func isSalt(text string) bool {
 	return !strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == ':' })
 }

@@ -143,7 +143,7 @@ func (s Source) readDiscourse(algorithm string) (stored, error) {
 var digestName = regexp.MustCompile(`sha-?(1|256|512)`)
 
 // readPBKDF2 reads salt and hash in base64, as FusionAuth, Okta and Casdoor write them. The
-// iterations come from the file, or are those of Casdoor.
+// file contains the iterations, except in the form of Casdoor.
 func (s Source) readPBKDF2(algorithm string) (stored, error) {
 	const casdoorIterations = 27500
 	digest := "sha256"

@@ -25,8 +25,8 @@ const (
 		"05f77717afe30275da735e5c7590337dc9b46645821609123e4b4d97502ba10"
 )
 
-// Other systems store the parts of a hash in separate columns. The hashes are made
-// with Node.js and crypt(3) of glibc.
+// Other systems store the parts of a hash in separate columns. The hashes were
+// created with Node.js and crypt(3) of glibc.
 func TestPasswordsInSeveralColumnsVerify(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -104,8 +104,8 @@ func TestRefusalNamesTheAlgorithmColumn(t *testing.T) {
 
 const keyID = "8c1f54a0-90d3-8da0-aa35-15a253f16202"
 
-// Meteor hashes the SHA-256 of a password, Devise appends a pepper. The hashes are made
-// with crypt(3) of glibc, which reads 72 bytes.
+// Meteor hashes the SHA-256 of a password, Devise appends a pepper. The hashes were
+// created with crypt(3) of glibc, which reads 72 bytes.
 func TestPrehashedPasswordVerifies(t *testing.T) {
 	t.Parallel()
 	pepper := []byte(strings.Repeat("pepper", 20))

@@ -115,8 +115,8 @@ func (p *Party) Verify(r Assertion, handle []byte, c Credential, response Respon
 	return Use{Credential: c, Verified: data.Flags.HasUserVerified()}, nil
 }
 
-// Authorized returns the passkey with the mark that its user verification counts. The caller
-// decides so after another proof of the same user.
+// Authorized returns the passkey with a mark that its user verification counts. The caller
+// must first have another proof of the same user.
 func (u Use) Authorized() Credential {
 	c := u.Credential
 	if u.Verified {

@@ -18,14 +18,15 @@ type Creation struct {
 	Upgrade bool
 }
 
-// CreationOptions returns PublicKeyCredentialCreationOptionsJSON. It excludes the passkeys that
-// the owner has, so that an authenticator gets one only.
+// CreationOptions returns PublicKeyCredentialCreationOptionsJSON. It excludes the owner's
+// passkeys, so that each authenticator has at most one.
 func (p *Party) CreationOptions(c Creation) (json.RawMessage, error) {
 	options, _, err := p.lib.BeginMediatedRegistration(c.Owner, c.mediation(),
 		webauthn.WithCredentialParameters(webauthn.CredentialParametersRecommendedL3()),
 		webauthn.WithExclusions(p.descriptors(c.Owner.Credentials)),
 		webauthn.WithConveyancePreference(protocol.PreferNoAttestation),
-		// Preferred: a security key without room or PIN still works as second factor.
+		// Preferred: a security key without free storage or a PIN still works as a second
+		// factor.
 		webauthn.WithAuthenticatorSelection(protocol.AuthenticatorSelection{
 			ResidentKey: protocol.ResidentKeyRequirementPreferred, UserVerification: protocol.VerificationPreferred,
 		}),
@@ -80,8 +81,8 @@ func (p *Party) Created(c Creation, response []byte) (Credential, error) {
 	return Credential{ID: made.ID, Count: made.Authenticator.SignCount, Record: record}, nil
 }
 
-// known reports whether a transport is one that the specification names. Others are not stored:
-// the response may contain any text.
+// known reports whether the specification names a transport. Other transports are not stored,
+// because the response may contain any text.
 func known(t protocol.AuthenticatorTransport) bool {
 	switch t {
 	case protocol.USB, protocol.NFC, protocol.BLE, protocol.SmartCard, protocol.Hybrid, protocol.Internal:

@@ -1,7 +1,7 @@
 // Package passkey runs the WebAuthn ceremonies of one relying party. It writes the options of a
 // creation or a sign-in, and verifies the response of the browser (WebAuthn Level 3, sections 7.1
-// and 7.2). It knows no accounts and has no store. The caller creates challenges, uses each one
-// once, and decides how long it is valid.
+// and 7.2). It does not know accounts and has no store. The caller creates challenges, uses each
+// one once, and decides how long it is valid.
 package passkey
 
 import (
@@ -43,8 +43,8 @@ type Party struct {
 	origins []string
 }
 
-// New returns the Party of o. It fails if the RP ID is no domain. Browsers create no passkeys for
-// IP addresses.
+// New returns the Party of o. It fails if the RP ID is not a domain. Browsers create no passkeys
+// for IP addresses.
 func New(o Options) (*Party, error) {
 	if _, err := netip.ParseAddr(o.RPID); err == nil || o.RPID == "" {
 		return nil, fmt.Errorf("%q is no domain: browsers create no passkeys for IP addresses", o.RPID)
@@ -54,7 +54,8 @@ func New(o Options) (*Party, error) {
 		RPID: o.RPID, RPDisplayName: o.Name, RPOrigins: o.Origins,
 		AttestationPreference: protocol.PreferNoAttestation,
 		Timeouts:              webauthn.TimeoutsConfig{Login: verified, Registration: verified},
-		// Password managers return outputs without a request. We do not read them.
+		// Password managers return extension outputs that were not requested. We do not read
+		// them.
 		ExtensionsUnsolicitedOutputPolicy: protocol.UnsolicitedOutputPolicyIgnore,
 	})
 	if err != nil {
@@ -92,7 +93,8 @@ type Record struct {
 	Format     string   `json:"format,omitempty"` // of the attestation
 	RPID       string   `json:"rpId"`
 
-	// Handle is the user handle of an imported passkey, which another installation has chosen. Empty: that of the account.
+	// Handle is the user handle of an imported passkey, which another installation has chosen. Empty: the handle of
+	// the account.
 	Handle []byte `json:"handle,omitempty"`
 }
 
@@ -104,7 +106,7 @@ func Parse(text string) (r Record, err error) {
 	return r, nil
 }
 
-// Text returns what Parse reads.
+// Text returns the record as JSON, which Parse reads.
 func (r Record) Text() string {
 	text, _ := json.Marshal(r) //nolint:errchkjson // strings and bytes only
 	return string(text)
@@ -186,7 +188,7 @@ func (p *Party) checkOrigin(origin string) error {
 	return nil
 }
 
-// rejected wraps an error of the library. Each of them is the fault of the response.
+// rejected wraps an error of the library. The response is the cause of every such error.
 func rejected(err error) error {
 	var detailed *protocol.Error
 	if errors.As(err, &detailed) {
@@ -202,8 +204,8 @@ func checkSize(response []byte) error {
 	return nil
 }
 
-// session returns what the library compares a response with. Its expiry stays zero, because the
-// caller's challenge decides.
+// session returns the data that the library compares a response with. Its expiry stays zero,
+// because the caller's challenge decides.
 func (p *Party) session(challenge []byte) webauthn.SessionData {
 	return webauthn.SessionData{Challenge: EncodeID(challenge), RelyingPartyID: p.RPID()}
 }

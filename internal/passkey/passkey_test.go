@@ -227,7 +227,7 @@ func TestProductNamesAreKnown(t *testing.T) {
 	}
 }
 
-// seeds are whole responses, and parts of them.
+// seeds adds complete responses, and parts of them, to the corpus.
 func seeds(f *testing.F, response []byte) {
 	f.Add(response)
 	for _, part := range []string{"", "null", "{}", "[]", `{"id":"AA","rawId":"AA","type":"public-key","response":{}}`,

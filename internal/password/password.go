@@ -54,9 +54,9 @@ const (
 	Personal Problem = "personal"  // only words of the user's address or name
 )
 
-// Check checks a normalized password. min is in code points. context contains the
-// operator's words, personal the user's email address and names, all in any spelling.
-// Check does not require particular kinds of characters (NIST SP 800-63B-4, section 3.1.1.2).
+// Check checks a normalized password. min is in code points. context contains words of the
+// operator, personal the user's email address and names. Letter case does not matter. Check
+// does not require particular kinds of characters (NIST SP 800-63B-4, section 3.1.1.2).
 func Check(normal string, min int, context []string, personal ...string) Problem {
 	points := utf8.RuneCountInString(normal)
 	if points < min {

@@ -83,7 +83,7 @@ func Database(t testing.TB) string {
 	return sharedServer(t).Database(t)
 }
 
-// Migrated is Database with a migrated database (see Server.Migrated).
+// Migrated is like Database, but the database is migrated (see Server.Migrated).
 func Migrated(t testing.TB, migrate func(ctx context.Context, url string) ([]string, error)) string {
 	t.Helper()
 	return sharedServer(t).Migrated(t, migrate)
@@ -108,7 +108,7 @@ func sharedServer(t testing.TB) *Server {
 }
 
 // removeAfterUs starts a shell that removes a folder after this process has ended, even if it was
-// killed. PostgreSQL ends then too (see launch) and may still write for a moment.
+// killed. PostgreSQL ends at the same time (see launch) but may still write for a moment.
 func removeAfterUs(folder string) (alive *os.File, err error) {
 	read, alive, err := os.Pipe()
 	if err != nil {
@@ -118,7 +118,7 @@ func removeAfterUs(folder string) (alive *os.File, err error) {
 	shell := exec.Command("sh", "-c", `read _; for i in 1 2 3 4 5 6 7 8 9; do rm -rf "$0" && exit; sleep 0.2; done`,
 		folder)
 	shell.Stdin = read
-	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C ends the tests, not this
+	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C ends the tests, not the shell
 	return alive, shell.Start()
 }
 
@@ -139,8 +139,9 @@ func Launch(ctx context.Context, dir string, settings ...string) (*Server, error
 	return s, nil
 }
 
-// Remove ends the cluster and deletes its files. A cluster that is killed leaves a segment of shared
-// memory behind, of which a system has few. So Remove asks it to end at once, without a checkpoint.
+// Remove ends the cluster, without a checkpoint, and deletes its files. It does not kill the
+// cluster, because a killed cluster leaves a shared-memory segment behind, and a system has few of
+// these.
 func (s *Server) Remove() {
 	if s.cmd != nil && len(s.frozen) == 0 {
 		_ = syscall.Kill(s.cmd.Process.Pid, syscall.SIGQUIT)
@@ -303,7 +304,7 @@ func (s *Server) Database(t testing.TB) string {
 }
 
 // Migrated creates a migrated database and returns its URL. Only the first call of a cluster runs
-// migrate. The others copy its database, which takes a third of the time.
+// migrate. Later calls copy the first database, which takes a third of the time.
 func (s *Server) Migrated(t testing.TB, migrate func(ctx context.Context, url string) ([]string, error)) string {
 	t.Helper()
 	s.mu.Lock()
@@ -372,8 +373,9 @@ func Missing() (names []string) {
 	return names
 }
 
-// find returns the path of a program: the newest one in Debian's folders or, without
-// one, in the PATH. If the variable Skip names a folder, find searches only that folder.
+// find returns the path of a program: the newest version in Debian's folders, or else
+// the first on the PATH. If the variable Skip names a folder, find searches only that
+// folder.
 func find(program string) (string, error) {
 	places := []string{"/usr/lib/postgresql/*/bin", "/usr/sbin"}
 	if only := os.Getenv(Skip); only != "" {

@@ -10,13 +10,13 @@ import (
 	"sync"
 )
 
-// Kernels give the ports above last to connections and to listeners on port 0. A port from there can
-// be taken between the moment a test chooses it and the moment its server listens.
+// Kernels assign ports above last to outgoing connections and to listeners on port 0. Such a port
+// could be taken after a test has chosen it and before its server listens.
 const first, last = 11_000, 32_000
 
-// claims keeps a UDP port for each returned port open until the process ends. So two processes
-// never get the same port, and a server can also stop and start again on it. The UDP ports are above
-// last, because a server with HTTP/3 needs the UDP port of its own number.
+// claims keeps a UDP port for each returned port open until the process ends. Two processes
+// therefore never get the same port, and a server can restart on its port. The UDP ports are above
+// last, because a server with HTTP/3 needs the UDP port with the number of its TCP port.
 var claims struct {
 	sync.Mutex
 	open []net.PacketConn

@@ -32,7 +32,7 @@ type run struct {
 	err   error
 }
 
-// Suspect makes the next probe come earlier.
+// Suspect records a failed operation, so the next probe is due earlier.
 func (p *Probe) Suspect() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -46,8 +46,8 @@ func (p *Probe) Refuse(err error) {
 	p.refused, p.refusal = time.Now(), err
 }
 
-// Result returns the last result if it still counts, or else that of a new probe. Concurrent
-// callers share one probe. It returns the error of ctx if ctx ends first.
+// Result returns the last result if it still counts, or else the result of a new probe.
+// Concurrent callers share one probe. It returns the error of ctx if ctx ends first.
 func (p *Probe) Result(ctx context.Context, try func(context.Context) error) error {
 	p.mu.Lock()
 	now := time.Now()

@@ -11,9 +11,9 @@ import (
 // border is the quiet zone in modules (ISO/IEC 18004 requires 4). Readers need it to find the code.
 const border = 4
 
-// SVG returns text as a QR code of error correction level M. The colours are attributes and not a
-// style, and they are dark on white in every theme: many readers refuse an inverted code. The
-// element has no size; the page sets it.
+// SVG returns text as a QR code of error correction level M. The colours are attributes, because
+// the policy forbids inline styles. They are black on white in every theme, because many readers
+// reject an inverted code. The element has no size; the page sets it.
 func SVG(text string) (string, error) {
 	code, err := goqr.EncodeText(text, goqr.Medium)
 	if err != nil {
@@ -22,7 +22,8 @@ func SVG(text string) (string, error) {
 	var path strings.Builder
 	for y := range code.Size() {
 		for x := 0; x < code.Size(); x++ {
-			// Neighbours of a row are one rectangle, so a reader sees no hairlines between them.
+			// Adjacent modules in a row are drawn as one rectangle, without hairlines between
+			// them.
 			wide := 0
 			for x+wide < code.Size() && code.Module(x+wide, y) {
 				wide++

@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/qr"
 )
 
-// The picture is drawn from the SVG, and then read.
+// The test renders the SVG as a picture and reads the QR code in the picture.
 func TestSVGIsReadAsItsText(t *testing.T) {
 	t.Parallel()
 	long := "otpauth://totp/id.example.com:" + strings.Repeat("long.address", 20) + "@example.com" +

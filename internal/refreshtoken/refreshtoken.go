@@ -3,8 +3,8 @@
 //
 //	version (1 byte) | key number (1) | session id (16) | generation (8, big endian) | HMAC-SHA-256 (32)
 //
-// A generation of a session always has the same bytes. The package knows no sessions:
-// the engine decides whether a genuine token is still accepted.
+// The token of a generation always has the same bytes. The package does not know
+// sessions: the engine decides whether a genuine token is still accepted.
 package refreshtoken
 
 import (

@@ -3,8 +3,9 @@
 //
 //	device id (16 bytes) | HMAC-SHA-256 (32)
 //
-// The MAC covers the device id and the account. A token of another account and an invented one
-// are therefore refused without a query. The row of the device decides about all others.
+// The MAC covers the device id and the account. A token of another account and an invented
+// token are therefore rejected without a query. For any other token, the stored device
+// decides.
 package rememberedtoken
 
 import (
@@ -24,7 +25,8 @@ func Sign(secret []byte, account string, id [idSize]byte) string {
 	return prefix + base64.RawURLEncoding.EncodeToString(append(id[:], mac(secret, account, id)...))
 }
 
-// Parse returns the device of a token that Sign created for that account, and whether there is one.
+// Parse returns the device id in a token. It reports false unless Sign created the token for that
+// account.
 func Parse(token string, secret []byte, account string) (id [idSize]byte, ok bool) {
 	if len(token) != len(prefix)+base64.RawURLEncoding.EncodedLen(size) || token[:len(prefix)] != prefix {
 		return id, false

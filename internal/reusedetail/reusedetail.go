@@ -1,5 +1,5 @@
-// Package reusedetail formats the detail of the event refresh_reused: JSON that names both devices. It knows no rule
-// about sessions.
+// Package reusedetail formats the detail of the event refresh_reused: JSON that names both devices. It does not
+// know the rules for sessions.
 package reusedetail
 
 import (
@@ -10,14 +10,13 @@ import (
 	"time"
 )
 
-// A Detail describes a reuse for support staff. The presented token was old. The session is the one that it
-// belonged to.
+// A Detail describes a reuse for support staff: the old token that was presented, and its session.
 type Detail struct {
 	Presented  int64  `json:"presented"`            // generation of the presented token
 	Newest     int64  `json:"newest"`               // newest generation of the session
-	Rule       string `json:"rule"`                 // why it was not forgiven
+	Rule       string `json:"rule"`                 // why the token was not forgiven
 	Superseded string `json:"superseded,omitempty"` // how long ago the token was replaced, such as 2h5m; empty: unknown
-	From       Party  `json:"from"`                 // the client that presented it
+	From       Party  `json:"from"`                 // the client that presented the token
 	Session    Party  `json:"session"`              // the device of the session, at its last refresh
 }
 
@@ -53,8 +52,8 @@ func (d Detail) Words() string {
 	return text + ", " + d.Rule + "; session of " + d.Session.Device + " (" + d.Session.Address + ")"
 }
 
-// Parse reads a stored detail. ok is false if text is of neither form. Earlier versions stored a text without the
-// client, which is in the event.
+// Parse reads a stored detail. It also reads the text of earlier versions, which lacks the client; the event has
+// the client. ok is false for any other text.
 func Parse(text string) (d Detail, ok bool) {
 	if strings.HasPrefix(text, "{") {
 		return d, json.Unmarshal([]byte(text), &d) == nil && d.Newest > 0

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 )
 
-// maxFile is the number of bytes to read from a key file, more than a valid one has.
+// maxFile is the number of bytes to read from a key file. A valid file is shorter.
 const maxFile = 1 << 10
 
 // LoadOrCreate reads the master key from the file, or creates the file (mode 0600) with
@@ -39,7 +39,7 @@ func load(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
 	defer file.Close()       //nolint:errcheck // only read
-	info, err := file.Stat() // of the open file, because the name may refer to another one
+	info, err := file.Stat() // of the open file, because the name may now refer to another file
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
@@ -65,7 +65,7 @@ func create(path string, key []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) //nolint:errcheck // the key is complete without it
+	defer os.Remove(file.Name()) //nolint:errcheck // the key is complete even if this fails
 	_, err = file.WriteString(base64.StdEncoding.EncodeToString(key) + "\n")
 	if err == nil {
 		err = file.Sync()

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// The replacement of a master key in a file. The new key waits beside the old one until
-// everything is sealed under it. Then it takes the name of the old one. After a crash in between,
-// one of the two opens the sealed values.
+// The functions of this file replace the master key in a file. The new key is in a second file
+// until everything is sealed under it. That file is then renamed over the first. After a crash in
+// between, one of the two keys opens the sealed values.
 
 func nextOf(path string) string { return path + ".new" }
 
@@ -59,7 +59,8 @@ func Promote(path string) error {
 }
 
 // Finish completes an interrupted replacement of the key in a file, and returns the key that is valid now. opens
-// reports whether a key opens the sealed values. If neither does, Finish returns master: its use names the reason.
+// reports whether a key opens the sealed values. If neither key opens them, Finish returns master, and using
+// master returns an error with the reason.
 func Finish(path string, master []byte, opens func(key []byte) (bool, error)) ([]byte, error) {
 	next, err := LoadNext(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -11,7 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/seal"
 )
 
-// Root runs commands for a server that has its own user. Only root can see the difference.
+// Root may run commands for a server that has its own user. The owners can differ only if root
+// runs the test.
 func TestSuccessorOfAMasterKeyHasTheSameOwner(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "master.key")

@@ -57,8 +57,8 @@ type Event struct {
 	Head int64 // of a Heartbeat
 }
 
-// Initiator returns who ended a session for a reason, in the terms of CAEP 1.0, section 2. A reason
-// that it does not know is the system's.
+// Initiator returns who ended a session for a reason, in the terms of CAEP 1.0, section 2. For
+// any other reason, it returns system.
 func Initiator(reason string) string {
 	switch reason {
 	case "logout", "ended_by_user", "logout_all", "password_changed", "email_changed", "first_proof", "replaced",

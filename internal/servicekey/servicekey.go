@@ -2,11 +2,11 @@
 //
 //	key id (16 bytes) | HMAC-SHA-256 (32)
 //
-// A key is computed from its id, so the database has neither the key nor a hash of
-// it. The MAC also serves as a checksum. A changed or an invented key is refused without a query.
+// A key is computed from its id, so the database contains neither the key nor a hash of it. The
+// MAC also serves as a checksum. A changed or invented key is rejected without a query.
 //
-// The text has letters and digits only, a fixed length and a prefix of its own. Scanners for leaked
-// secrets find it with Pattern, and a double click selects all of it.
+// The text has only letters, digits and an underscore, a fixed length and a unique prefix. Scanners
+// for leaked secrets find it with Pattern, and a double click selects all of it.
 package servicekey
 
 import (
@@ -39,7 +39,7 @@ func Sign(secret []byte, id [idSize]byte) string {
 	return prefix + version + encoding.EncodeToString(h.Sum(id[:]))
 }
 
-// Parse returns the id in a key that Sign created, and whether there is one.
+// Parse returns the id in a key. It reports false unless Sign created the key.
 func Parse(key string, secret []byte) (id [idSize]byte, ok bool) {
 	encoded, found := strings.CutPrefix(key, prefix+version)
 	if !found || len(encoded) != encoding.EncodedLen(size) {

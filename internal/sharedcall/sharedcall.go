@@ -23,7 +23,7 @@ type Call struct {
 	failure error
 }
 
-// Succeeded notes that the work was done by other means.
+// Succeeded records that the work was done by other means.
 func (c *Call) Succeeded() { c.succeeded.Store(time.Now().UnixNano()) }
 
 // Do calls work for at most limit, unless a result of the last second exists. The work continues
@@ -36,7 +36,7 @@ func (c *Call) Do(ctx context.Context, limit time.Duration, work func(context.Co
 		if time.Since(c.failed) < kept {
 			return nil, c.failure
 		}
-		if c.isFresh() { // since this caller looked
+		if c.isFresh() { // another call has just succeeded
 			return nil, nil
 		}
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)

@@ -1,4 +1,4 @@
-// Package sleep waits with a context.
+// Package sleep waits for a duration, or until a context ends.
 package sleep
 
 import (
@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// For waits for d. It returns the error of ctx if ctx ends before, or had ended when
-// For was called. If d is not positive, it returns nil at once.
+// For waits for d. It returns the error of ctx if ctx ends during the wait, or had
+// already ended. If d is not positive, For returns nil at once.
 func For(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil

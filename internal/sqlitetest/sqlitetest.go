@@ -1,5 +1,5 @@
-// Package sqlitetest creates database files for tests. A new file needs fifty milliseconds,
-// because SQLite syncs each migration. A copy of one that was created before needs three.
+// Package sqlitetest creates database files for tests. A new file takes fifty milliseconds,
+// because SQLite syncs each migration. A copy of an earlier file takes three.
 package sqlitetest
 
 import (
@@ -17,7 +17,8 @@ var template struct {
 }
 
 // Path returns the path of a new database in a folder of t, without users. migrate is
-// sqlite.Migrate, which this package may not import. Each process calls it once.
+// sqlite.Migrate, which this package must not import. Each process calls migrate
+// once.
 func Path(t testing.TB, migrate func(ctx context.Context, path string) (applied []string, err error)) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "watchword.db")

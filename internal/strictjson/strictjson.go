@@ -41,7 +41,7 @@ func (e *Error) Error() string {
 func invalid(reason string) error { return &Error{Reason: reason} }
 
 // unknown names a member only if its name looks like one. Any other text could be a value
-// that a broken client put there.
+// that a broken client sent as a name.
 func unknown(name string) error {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 	if len(name) > 40 || strings.Trim(name, letters) != "" || name == "" {
@@ -62,8 +62,8 @@ func Decode(r io.Reader, limit int64, v any) error {
 	return unmarshal(data, v)
 }
 
-// DecodePatch is like Decode, but allows nulls and any depth below the first level: there, a JSON merge
-// patch (RFC 7396) removes members with null. The reader of the patch bounds its depth.
+// DecodePatch is like Decode, but allows nulls and any depth below the first level, for members that
+// are JSON merge patches (RFC 7396). The caller must bound the depth of a patch.
 func DecodePatch(r io.Reader, limit int64, v any) error {
 	s := rulesOf(reflect.TypeOf(v))
 	s.patches = true
@@ -141,8 +141,8 @@ func unmarshal(data []byte, v any) error {
 	return nil
 }
 
-// rulesOf returns the members of a struct, which may be behind pointers and in lists. The zero rules are those of a
-// value of any other type.
+// rulesOf returns the rules for a struct, which may be behind pointers and in lists. For a value of any other type,
+// it returns the zero rules.
 func rulesOf(t reflect.Type) (s rules) {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
@@ -288,8 +288,8 @@ func blanks(data []byte, i int) int {
 	return i
 }
 
-// index returns the index of a member's name in known, or -1. Fields that JSON can't set
-// have an empty name there.
+// index returns the index of a member's name in known, or -1. In known, fields that JSON
+// can't set have an empty name.
 func index(known []string, name []byte) int {
 	if len(name) == 0 {
 		return -1
@@ -297,7 +297,8 @@ func index(known []string, name []byte) int {
 	return slices.IndexFunc(known, func(k string) bool { return k == string(name) })
 }
 
-// checkTokens is check for every object. It finds the reason of a refusal.
+// checkTokens checks any object, including those that are not flat, and returns the reason for
+// a rejection.
 func (s rules) checkTokens(data []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()

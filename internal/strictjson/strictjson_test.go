@@ -90,7 +90,7 @@ func TestDecodeRejectsAmbiguousBodies(t *testing.T) {
 	}
 }
 
-// The names of a member that is a struct are as exact as those of the body, also in a patch.
+// Names in a nested struct are checked as strictly as names of the body, even in a patch.
 //
 // IN-1
 func TestDecodeRejectsUnknownMembersOfStructs(t *testing.T) {

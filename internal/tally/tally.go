@@ -1,6 +1,6 @@
 // Package tally counts things by a key, from several goroutines.
 //
-// Callers know what the keys mean. Counts begin with the process.
+// Callers know what the keys mean. Counts are not stored: they begin at 0 in each process.
 package tally
 
 import (
@@ -14,7 +14,7 @@ type Counts[K comparable] struct {
 	numbers map[K]uint64
 }
 
-// Add counts one more of key.
+// Add adds 1 to the count of key.
 func (c *Counts[K]) Add(key K) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

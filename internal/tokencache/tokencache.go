@@ -31,8 +31,8 @@ type entry[K comparable, V any] struct {
 	expires int64 // Unix seconds
 }
 
-// New returns a cache for at least size tokens. A negative size gives nil, which stores no
-// tokens.
+// New returns a cache for at least size tokens. For a negative size, New returns nil, a
+// cache that stores no tokens.
 func New[K comparable, V any](size int) *Cache[K, V] {
 	if size < 0 {
 		return nil
@@ -47,8 +47,8 @@ func (c *Cache[K, V]) bucket(token string) []atomic.Pointer[entry[K, V]] {
 	return c.slots[i : i+ways]
 }
 
-// Get returns the value of a token that was verified with these keys. Other keys
-// invalidate all entries, so that the tokens of a removed key are checked again.
+// Get returns the value of a token that was verified with these keys. It ignores
+// entries of other key sets, so the tokens of a removed key are checked again.
 func (c *Cache[K, V]) Get(token string, keys K) (value V, ok bool) {
 	if c == nil {
 		return value, false
@@ -62,8 +62,8 @@ func (c *Cache[K, V]) Get(token string, keys K) (value V, ok bool) {
 	return value, false
 }
 
-// Put stores a token. keys are those that verified it, or older ones. If two calls choose
-// the same slot, one token is not stored.
+// Put stores a token. keys are the keys that verified it, or older keys. If two calls
+// choose the same slot, one token is not stored.
 func (c *Cache[K, V]) Put(token string, keys K, value V, expires int64, now time.Time) {
 	if c == nil {
 		return
@@ -80,6 +80,6 @@ func (c *Cache[K, V]) Put(token string, keys K, value V, expires int64, now time
 			victim, soonest = i, e.expires
 		}
 	}
-	// Clone: the token is part of the request's header, which would stay in memory.
+	// Without Clone, the whole header of the request would stay in memory.
 	bucket[victim].Store(&entry[K, V]{strings.Clone(token), keys, value, expires})
 }

@@ -53,7 +53,7 @@ func TestSealedCookieOpensUnderItsNameOnly(t *testing.T) {
 			t.Error("the token of one cookie opens in another one")
 		}
 	}
-	// Two cookies of one name are deleted, also if one of them does not open.
+	// Two cookies of one name are deleted, even if the Box can't open one of them.
 	w = httptest.NewRecorder()
 	tokencookie.Pair{Usual: c}.ClearRepeated(w, request([]string{"admin", "x", "admin", value}))
 	if got := w.Header().Values("Set-Cookie"); len(got) != 1 || !strings.Contains(got[0], "Max-Age=0") {

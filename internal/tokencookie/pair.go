@@ -8,34 +8,34 @@ import (
 	"time"
 )
 
-// partitionedSuffix follows the usual name in the name of the partitioned cookie. The two
-// need different names: a browser may hold both and sends no attributes, so the server
+// partitionedSuffix is appended to the usual name for the partitioned cookie. The names
+// must differ: a browser may hold both cookies and sends no attributes, so the server
 // could not tell them apart.
 const partitionedSuffix = "-partitioned"
 
 // A Pair is a cookie for front-ends on this site and on other sites. Browsers that block
 // third-party cookies still accept cookies with the attribute Partitioned, and keep such a
-// cookie separately for each site that the user visits (CHIPS). Requests from other sites
-// therefore set a partitioned cookie under a name of its own.
+// cookie separately for each site that the user visits (CHIPS). Responses to requests from
+// other sites therefore set a partitioned cookie, under a separate name.
 //
 // With a SameSite attribute other than None, other sites can't use the cookie anyway. The
-// pair then is the usual cookie alone.
+// pair is then only the usual cookie.
 type Pair struct {
 	Usual Cookie
 }
 
-// IsEmbedded reports whether a page of another site made the request in the background,
-// such as by fetch. A browser may treat the cookies of such a request as third-party cookies.
-// A navigation leads to a page of this site, so its cookies are this site's own. A browser
-// that does not send these headers is older than partitioned cookies.
+// IsEmbedded reports whether a page of another site made the request in the background, such
+// as by fetch. A browser may treat the cookies of such a request as third-party cookies. A
+// navigation opens a page of this site, so its cookies are first-party. Browsers that do not
+// send the Sec-Fetch headers are older than partitioned cookies.
 func IsEmbedded(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate"
 }
 
 // usesPartitioned decides which cookie of a pair a request uses: an embedded request
-// prefers the partitioned cookie, and any other request the usual one. A cookie that comes
-// alone is used in both cases. Users who signed in before there were partitioned cookies
-// thus stay signed in.
+// prefers the partitioned cookie, and any other request the usual one. If the request has
+// only one of the cookies, that cookie is used. Users who signed in with an earlier
+// release thus stay signed in.
 func usesPartitioned(embedded, usual, partitioned bool) bool {
 	return partitioned && (embedded || !usual)
 }
@@ -138,7 +138,7 @@ func (p Pair) Clear(w http.ResponseWriter) {
 // ClearRepeated deletes each cookie that the request has more than once.
 func (p Pair) ClearRepeated(w http.ResponseWriter, r *http.Request) {
 	for _, c := range p.Cookies() {
-		if len(r.CookiesNamed(c.Name)) > 1 { // also those that a Box does not open
+		if len(r.CookiesNamed(c.Name)) > 1 { // including cookies that a Box can't open
 			c.Clear(w)
 		}
 	}
@@ -162,7 +162,7 @@ func (p Pair) Values(r *http.Request) (tokens []string) {
 	return tokens
 }
 
-// reserved lists how the names of the server's other cookies end.
+// reserved lists the suffixes in the names of the server's other cookies.
 var reserved = []string{partitionedSuffix, "-known", "-step", "-device", "-page", "-notice", "-link"}
 
 // CheckName returns an error if a refresh cookie of this name could have the name of

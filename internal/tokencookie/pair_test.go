@@ -20,7 +20,7 @@ func TestEmbeddedRequestPrefersThePartitionedCookie(t *testing.T) {
 		{false, true, true, false},
 		{false, false, true, true}, // the only one that the browser sends
 		{true, false, false, false},
-		{true, true, false, false}, // from a sign-in before there were partitioned cookies
+		{true, true, false, false}, // from a sign-in with an earlier release
 		{true, false, true, true},
 		{true, true, true, true},
 	} {
@@ -41,7 +41,7 @@ func TestOnlyBackgroundRequestsOfAnotherSiteAreEmbedded(t *testing.T) {
 		{"cross-site", "cors", true},
 		{"cross-site", "no-cors", true},
 		{"cross-site", "", true},
-		{"cross-site", "navigate", false}, // a link or a form that leads to a page of the server
+		{"cross-site", "navigate", false}, // a link or a form that opens a page of the server
 		{"same-site", "cors", false},
 		{"same-origin", "cors", false},
 		{"none", "navigate", false},

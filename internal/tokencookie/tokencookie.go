@@ -58,7 +58,8 @@ func (c Cookie) Check() error {
 	return c.with("").Valid()
 }
 
-// maxSize is the most bytes of name and value that browsers keep (RFC 6265bis, section 5.6).
+// maxSize is the maximum size in bytes of name and value that browsers keep (RFC 6265bis,
+// section 5.6).
 const maxSize = 4096
 
 // Set stores a token for the time life, or until the browser closes if life is 0. Sealing makes a token a
@@ -86,8 +87,8 @@ func (c Cookie) Clear(w http.ResponseWriter) {
 	http.SetCookie(w, cookie)
 }
 
-// Values returns the tokens in a request. There can be more than one if another host of
-// the domain has set a cookie of the same name. With a Box, a value that does not open is left out.
+// Values returns the tokens in a request. There can be more than one if another host of the domain
+// has set a cookie of the same name. With a Box, Values omits values that the Box can't open.
 func (c Cookie) Values(r *http.Request) (tokens []string) {
 	for _, cookie := range r.CookiesNamed(c.Name) {
 		token := cookie.Value

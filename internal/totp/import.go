@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Secrets of other systems: base32 as people type it, or an otpauth URI as in a QR code.
+// This file reads secrets of other systems: base32 as people type it, or an otpauth URI as in a
+// QR code.
 
 // The lengths of imported secrets, in bytes. Many systems use 10 bytes, RFC 4226 requires 16.
 const (
@@ -43,8 +44,8 @@ func Parse(text string) (secret []byte, label string, err error) {
 	return secret, label, nil
 }
 
-// fromURI returns the secret of an otpauth URI in base32, and its label. All other parameters than the usual ones are
-// refused: the codes would never match.
+// fromURI returns the secret of an otpauth URI in base32, and its label. It rejects a URI with unusual parameters,
+// because the codes would never match.
 func fromURI(text string) (secret, label string, err error) {
 	u, err := url.Parse(text)
 	if err != nil {

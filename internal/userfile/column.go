@@ -36,7 +36,7 @@ type use struct {
 	field    Field // empty: the name is not well known
 	at       int   // index of the field in wellKnown
 	rank     int
-	state    meaning // how the column says who is disabled; 0: it is not a known one
+	state    meaning // how the column says who is disabled; 0: not a known column
 	suggests bool    // the name suggests a state
 	verified bool    // the name suggests a verified address
 }
@@ -44,7 +44,7 @@ type use struct {
 // maxNames bounds the memory for names: JSON may have new ones in each account.
 const maxNames = 1000
 
-// rowsToRecognise is the number of accounts in which the system may be recognised.
+// rowsToRecognise is the number of accounts at the start that may reveal the system.
 const rowsToRecognise = 100
 
 func newColumns(o Options) *columns {
@@ -140,8 +140,8 @@ func (c *columns) picks(values map[string]any) (found picks) {
 	return found
 }
 
-// better reports whether a column is preferred to the one found before. A column with a value is
-// better than one without. Otherwise, the lower rank is better.
+// better reports whether a column is preferred to the column found earlier. A column with a
+// value is better than one without. Otherwise, the lower rank is better.
 func (c *columns) better(u use, value any, than *pick) bool {
 	least := 0 // names from this rank on count only if no lower rank is present
 	switch u.field {

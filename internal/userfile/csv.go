@@ -12,15 +12,16 @@ import (
 )
 
 // CSV (RFC 4180). encoding/csv parses one record at a time. csvSource decides which lines
-// belong to a record, so that a missing closing quotation mark costs one line and not the
-// rest of the file.
+// belong to a record, so that a missing closing quotation mark invalidates one line and
+// not the rest of the file.
 //
 // A record over several lines is invalid if its quotation mark is not closed, or if the
-// number of values is wrong. Then only its first line is a problem, and the other lines are
-// read as records. If it is valid and a value contains lines that look like rows, the
-// record and each of these lines is a problem. These lines are not read as records. The
-// file may lack a quotation mark, or a user may have written "eve@example.com,admin" into
-// a text about themselves. That text must not become an account.
+// number of values is wrong. For an invalid record, only the first line is reported as a
+// problem, and the other lines are read as records. If a value of a valid record contains
+// lines that look like rows, the record and each of these lines are reported as problems.
+// These lines are not read as records. The file may lack a quotation mark, or a user may
+// have written "eve@example.com,admin" into a text about themselves. That text must not
+// become an account.
 
 type csvSource struct {
 	lines  lines
@@ -127,8 +128,8 @@ func separator(header string) rune {
 	return ','
 }
 
-// checkHeader refuses a first line that is an account, without showing it, and duplicate
-// names.
+// checkHeader rejects duplicate names, and a first line that is an account. Its error
+// does not show the account.
 func checkHeader(header []string, line int) error {
 	seen := map[string]bool{}
 	for _, name := range header {

@@ -7,9 +7,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// Second factors. A factor that is lost silently would leave an account with its password alone. A secret that the
-// user has never confirmed would lock the account. Therefore a secret that can't be read is a problem. A secret is left
-// out if a column says that its factor is off.
+// Second factors. If a factor were lost silently, only the password would protect the account. A secret that the
+// user has never confirmed would lock the account. Therefore a secret that can't be read is a problem. A secret is
+// left out if a column says that its factor is off.
 
 const (
 	leaveOut  = ". If it is encrypted, decrypt it first. --totp=- leaves these factors out"

@@ -15,7 +15,7 @@ type format int
 
 const (
 	formatCSV    format = iota
-	formatLines         // JSON: one account a line
+	formatLines         // JSON: one account per line
 	formatValues        // JSON: one account after the other, over several lines
 	formatArray         // JSON: [ account, … ]
 	formatObject        // JSON: { …, "users": [ account, … ], … }
@@ -64,8 +64,8 @@ func recognise(head []byte, o Options) (format, error) {
 }
 
 // recogniseObject returns the format of JSON that begins with an object. The object is the first
-// account, or it contains the array of accounts. If it is cut off or invalid before that is clear,
-// the following lines decide.
+// account, or it contains the array of accounts. If the text is cut off or invalid before that is
+// clear, the following lines decide.
 func recogniseObject(text []byte, o Options) (f format, known bool) {
 	if o.List != "" {
 		return formatObject, true

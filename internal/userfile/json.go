@@ -15,13 +15,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/strictjson"
 )
 
-// JSON lines, arrays and objects with an array. In JSON lines, an invalid account costs one
-// line. In an array or an object, a syntax error ends the reading, because the start of
-// the next account is unknown.
+// JSON lines, arrays and objects with an array. In JSON lines, an invalid account affects
+// only its line. In an array or an object, a syntax error ends the reading, because the
+// start of the next account is unknown.
 
 const notObject = "not a JSON object"
 
-// jsonLines reads one account a line.
+// jsonLines reads one account per line.
 type jsonLines struct{ lines lines }
 
 func (j *jsonLines) next() (raw, error) {
@@ -266,8 +266,8 @@ func (j *jsonSource) broken(err error) error {
 	return err
 }
 
-// maxValue bounds the memory for one value. An account between MaxAccount and maxValue is
-// read, and is a problem of that account only.
+// maxValue bounds the memory for one value. If an account is longer than MaxAccount but
+// not than maxValue, only that account has a problem.
 const maxValue = 16 * MaxAccount
 
 var errHuge = errors.New("an account or value is longer than 16 MiB. The rest of the file can't be read")

@@ -9,7 +9,8 @@ import (
 // Metadata are two JSON objects of an application. Their members are not columns: {"disabled": true} in them says
 // nothing about the account.
 
-// objectsAsText replaces the objects of metadata by their text, so that no rule for columns applies to their members.
+// objectsAsText replaces the objects of metadata with their text, so that no rule for columns applies to their
+// members.
 func (c *columns) objectsAsText(values map[string]any) {
 	for name, value := range values {
 		_, object := value.(map[string]any)
@@ -24,7 +25,8 @@ func textOfObject(value any) string {
 	return string(raw)
 }
 
-// metadata reads both objects. A value that is no object is a problem, because it would be lost silently.
+// metadata reads both objects. A value that is not an object is a problem, because it would be lost
+// silently.
 func (r *reading) metadata() {
 	for field, into := range map[Field]*string{PublicMetadata: &r.row.Public, PrivateMetadata: &r.row.Private} {
 		pick, ok := r.pick(field)
@@ -33,7 +35,7 @@ func (r *reading) metadata() {
 		}
 		text, isText := pick.value.(string)
 		if !isText {
-			text = textOfObject(pick.value) // of a column with dots in its name
+			text = textOfObject(pick.value) // for a column with dots in its name
 		}
 		object, err := metadata.Merge("", text)
 		if err != nil {
@@ -44,5 +46,5 @@ func (r *reading) metadata() {
 	}
 }
 
-// flags are the flags of the command that name the columns.
+// flags contains the command-line flag that names the column of each field.
 var flags = map[Field]string{PublicMetadata: "public-metadata", PrivateMetadata: "private-metadata"}

@@ -15,8 +15,8 @@ import (
 //   - Every known column about the state counts, and one is enough.
 //   - An unknown column whose name suggests a state is unsettled, until the operator names
 //     or ignores it (Reader.Unsettled).
-//   - A value that can't be read is a problem. So is an empty value where "true" means
-//     enabled.
+//   - A value that can't be read is a problem. An empty value is also a problem where
+//     "true" means enabled.
 
 // A meaning says how to read the values of a column.
 type meaning int
@@ -328,19 +328,19 @@ var (
 	otherStems = strings.Fields("token password notif newsletter subscri session twofactor activation activity payment")
 )
 
-// A column with one of detailWords does not add to another column with the same stem: deleted_by
-// says no more than deleted_at. A column with one of changeWords does not add to a column about the
-// state.
+// A column with one of detailWords does not add to another column with the same stem: for example,
+// deleted_by adds no information to deleted_at. A column with one of changeWords does not add to a
+// column about the state.
 var (
 	detailWords = strings.Fields("by reason comment note message")
 	changeWords = strings.Fields("changed updated modified")
 )
 
-// anyStem stands for a column about the state without a stem, such as status.
+// anyStem represents a column about the state without a stem, such as status.
 const anyStem = "*"
 
 // suggestsState reports whether a column may say who is disabled. stemsRead are the stems
-// of the columns that are read for it.
+// of the columns that are already read for the state.
 func suggestsState(name string, stemsRead []string) bool {
 	words := wordsOf(name)
 	has := func(list []string) bool {

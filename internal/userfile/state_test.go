@@ -192,7 +192,7 @@ func TestVerifiedColumnsOfOtherSystemsAreRead(t *testing.T) {
 	}
 }
 
-// A password that must be changed can't be used to sign in.
+// A password is temporary if the user must change it at the next sign-in.
 func TestTemporaryPasswordIsMarked(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -211,7 +211,7 @@ func TestTemporaryPasswordIsMarked(t *testing.T) {
 	}
 }
 
-// One rule for every field.
+// The rule for nulls is the same in every field.
 func TestNullIsEmptyInEveryField(t *testing.T) {
 	t.Parallel()
 	for _, null := range []string{"NULL", "null", `\N`, "(null)", "<null>", "[NULL]"} {

@@ -66,10 +66,10 @@ type Options struct {
 	// empty name is skipped. Default: the first line is the header.
 	Columns []string
 
-	// Names says which column a field is read from. In JSON it is the name of a
-	// member, with dots for a nested one. "-" means that the field is not read.
-	// Disabled and EmailVerified take several columns, one a line, each in the form
-	// of parseRules. Default: the well-known names in names.go and state.go.
+	// Names contains the column of each field. In JSON, this is the name of a
+	// member, with dots if it is nested. "-" means that the field is not read.
+	// Disabled and EmailVerified take several columns, one per line, each in the
+	// form of parseRules. Default: the well-known names in names.go and state.go.
 	Names map[Field]string
 
 	// Ignore names columns that are not read and do not describe the account's state.
@@ -78,8 +78,8 @@ type Options struct {
 	// From is one of Systems. Default: recognised by the columns of the file.
 	From string
 
-	// List is the name of the array of accounts in a JSON object, with dots for a
-	// nested one. Default: users, or another usual name.
+	// List is the name of the array of accounts in a JSON object, with dots if it
+	// is nested. Default: users, or another usual name.
 	List string
 
 	// Now decides whether a temporary ban is over. Default: time.Now.
@@ -107,7 +107,7 @@ type Row struct {
 	Problems           []Problem
 }
 
-// A Mark is a boolean with the time since when it is true; At is zero if unknown.
+// A Mark is a boolean, and the time at which it became true; At is zero if unknown.
 type Mark struct {
 	Set bool
 	At  time.Time

@@ -510,7 +510,7 @@ func TestRoleAndBooleanSpellings(t *testing.T) {
 	}
 }
 
-// Excel for the Mac ends lines with a carriage return alone.
+// Excel for the Mac ends lines with only a carriage return.
 func TestEveryLineEndIsRead(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{
@@ -541,7 +541,7 @@ func TestEveryLineEndIsRead(t *testing.T) {
 	}
 }
 
-// placed returns the accounts of a file with their lines, and the end.
+// placed returns the accounts of a file with their lines, and the error at the end.
 func placed(file string) (all []string) {
 	reader, err := userfile.New(strings.NewReader(file), userfile.Options{})
 	for err == nil {

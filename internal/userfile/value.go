@@ -129,8 +129,8 @@ func boolOf(value any) (is, ok bool) {
 	return false, false
 }
 
-// markOf reads a boolean, or the time since when it is true. The numbers 0 and 1, also 0.0
-// and 1.0, are booleans and not times.
+// markOf reads a boolean, or the time at which it became true. The numbers 0 and 1, even
+// as 0.0 and 1.0, are booleans and not times.
 func markOf(value any) (Mark, bool) {
 	if is, ok := boolOf(value); ok {
 		return Mark{Set: is}, true
@@ -185,10 +185,10 @@ func zeroDate(text string) bool {
 	return strings.HasPrefix(text, "0000-00-00") || strings.HasPrefix(text, "0001-01-01")
 }
 
-// nulls are spellings of null in database clients. They are the same for every field.
+// nulls are spellings of null in database clients. They mean null in every field.
 var nulls = []string{"NULL", "null", `\N`, "(null)", "<null>", "[NULL]"}
 
-// withoutNull replaces nulls with nil, also in nested values.
+// withoutNull replaces nulls with nil, even in nested values.
 func withoutNull(value any) any {
 	switch v := value.(type) {
 	case string:
@@ -207,12 +207,12 @@ func withoutNull(value any) any {
 	return value
 }
 
-// leastMillis separates seconds from milliseconds since 1970: as milliseconds it is in the
-// year 1973, as seconds in the year 5138.
+// leastMillis separates seconds from milliseconds since 1970. As milliseconds it is a date
+// in 1973, as seconds a date in the year 5138.
 const leastMillis = 100_000_000_000
 
-// Numbers outside these years are not dates: 2 is not two seconds after 1970, and 2021 is
-// not half an hour after it.
+// Numbers outside these years are not dates: 2 and 2021 do not mean seconds after the
+// start of 1970.
 var (
 	firstYear = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
 	lastYear  = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)

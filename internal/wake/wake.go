@@ -1,5 +1,6 @@
-// Package wake runs background workers that follow a queue. A worker works while there is
-// more, and then waits for a signal of its own process, or polls for changes of others.
+// Package wake runs background workers that follow a queue. A worker runs while it finds
+// work. It then waits for a signal from its own process, and polls for changes by other
+// processes.
 package wake
 
 import (
@@ -8,7 +9,7 @@ import (
 )
 
 // A Signal wakes one worker. Signals that come while it works count as one, so Set never
-// blocks. Set has no effect on the nil Signal, which stands for a worker that does not run.
+// blocks. Set has no effect on the nil Signal, which belongs to a worker that does not run.
 type Signal chan struct{}
 
 // New returns a Signal that is not set.
@@ -22,9 +23,9 @@ func (s Signal) Set() {
 	}
 }
 
-// Loop calls work until ctx ends: again at once if it reports more, and else after Set or
-// at the next poll. failed receives the first of consecutive errors, so that an outage
-// leaves one line in the log. Errors after the end of ctx are dropped.
+// Loop calls work until ctx ends: again at once if work reports more, otherwise after Set
+// or at the next poll. failed receives the first of consecutive errors, so that an outage
+// writes one line to the log. Errors after the end of ctx are dropped.
 func (s Signal) Loop(
 	ctx context.Context, poll time.Duration, work func(context.Context) (more bool, err error), failed func(error),
 ) {

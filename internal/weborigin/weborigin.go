@@ -63,9 +63,9 @@ func OfPage(page string) (string, error) {
 
 var appOrigin = regexp.MustCompile(`^((capacitor|tauri)://[a-z0-9.-]+|chrome-extension://[a-p]{32})$`)
 
-// IsApp reports whether origin is that of an app or extension that contains its front-end:
-// Capacitor and Tauri apps, and extensions of Chromium. Its pages have no site, so they
-// receive the refresh token in the body. No link in a mail can lead to it.
+// IsApp reports whether origin belongs to an app or extension that contains its front-end:
+// Capacitor and Tauri apps, and extensions of Chromium. Such pages have no site, so they
+// receive the refresh token in the body. A link in a mail can't open them.
 func IsApp(origin string) bool { return appOrigin.MatchString(origin) }
 
 // IsLoopback reports whether traffic to host stays on this machine: an address of
@@ -73,8 +73,8 @@ func IsApp(origin string) bool { return appOrigin.MatchString(origin) }
 // host may have a port, IPv6 brackets and, after a name, one trailing dot. Letter case
 // does not matter.
 //
-// The whole module decides with this function: an issuer that the server accepts over
-// plain http must be an issuer that package verify accepts.
+// The whole module uses this function, so package verify accepts every issuer that
+// the server accepts over plain http.
 func IsLoopback(host string) bool {
 	name, bracketed := withoutPort(host)
 	if addr, err := netip.ParseAddr(name); err == nil {
@@ -85,7 +85,7 @@ func IsLoopback(host string) bool {
 }
 
 // isHostName reports whether name consists of labels of letters, digits and hyphens, so
-// that text such as user@evil.example/.localhost is no name.
+// that text such as user@evil.example/.localhost is not a host name.
 func isHostName(name string) bool {
 	isPlain := strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == ""
 	return isPlain && !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, ".") && !strings.Contains(name, "..")

@@ -1,5 +1,5 @@
-// Package accounts measures how long an administrator waits for a list of accounts, when there are many. It fills a
-// database through SQL and calls admin.Manager.FindUsers as the administration API does.
+// Package accounts measures how long an administrator waits for a list from a database with many accounts. It fills
+// a database through SQL and calls admin.Manager.FindUsers as the administration API does.
 //
 // The figures are in docs/performance.md. `make accounts` repeats them.
 package accounts
@@ -60,7 +60,7 @@ var lists = []list{
 	{"one account by id", admin.Filter{ID: idOf(4711)}, false},
 }
 
-// Measure lists accounts and returns a row for each list. limit is the number of accounts of a page.
+// Measure lists accounts and returns a row for each list. limit is the number of accounts per page.
 func Measure(ctx context.Context, m *admin.Manager, limit int) (rows []Row, err error) {
 	for _, l := range lists {
 		row, err := l.measure(ctx, m, limit)

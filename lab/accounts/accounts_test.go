@@ -29,7 +29,7 @@ type noMails struct{}
 
 func (noMails) Send(context.Context, watchword.Message) error { return nil }
 
-// Without WATCHWORD_TEST_ACCOUNTS, the test only shows that the lists find the accounts that were filled in. With a
+// Without WATCHWORD_TEST_ACCOUNTS, the test only shows that the lists find the accounts that Fill inserted. With a
 // number of accounts, it also fails if the median of a list is above 20 ms (make accounts).
 func TestListsOfManyAccountsAreFast(t *testing.T) {
 	t.Parallel()

@@ -83,8 +83,9 @@ type runner struct {
 }
 
 // Run builds all targets and measures them in turn in each round. It skips a target whose
-// program is missing and tells warn. An error of one target does not end the others: its
-// Result has the error. Run stops all servers and removes all files before it returns.
+// program is missing and calls warn. An error of one target does not stop the others. The
+// Result of that target contains the error. Run stops all servers and removes all files
+// before it returns.
 func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results []Result, err error) {
 	r := &runner{plan: plan, progress: progress}
 	if r.dir, err = os.MkdirTemp(plan.Dir, "watchword-bench-"); err != nil {

@@ -52,7 +52,7 @@ func (b *builder) watchword(revision string) (binary string, err error) {
 }
 
 // inWorktree calls fn with a temporary worktree of a revision. It removes the worktree
-// afterwards, also after Ctrl-C.
+// afterwards, even after Ctrl-C.
 func (b *builder) inWorktree(revision string, fn func(tree string) error) (err error) {
 	dir, err := os.MkdirTemp(b.dir, "source-")
 	if err != nil {
@@ -70,7 +70,7 @@ func (b *builder) inWorktree(revision string, fn func(tree string) error) (err e
 	return fn(tree)
 }
 
-// git runs to its end also after Ctrl-C, so that no worktree stays behind.
+// git runs to completion even after Ctrl-C, so that no worktree remains.
 func (b *builder) git(args ...string) error {
 	cmd := exec.CommandContext(context.WithoutCancel(b.ctx), "git", append([]string{"-C", b.root}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

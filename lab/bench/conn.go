@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// A conn is a kept-alive HTTP/1.1 connection to a server on loopback. It shares the
-// processors with the server that it measures. net/http's client would take more processor
-// time for each request than a fast server does, so this one does only what is necessary.
+// A conn is a kept-alive HTTP/1.1 connection to a server on loopback. The client shares
+// the processors with the server that it measures. net/http's client would take more
+// processor time for each request than a fast server does, so conn does only the necessary
+// work.
 type conn struct {
 	address string
 	net     net.Conn
@@ -88,8 +89,8 @@ func (c *conn) do(ctx context.Context, r request, client string) (got response, 
 }
 
 func (c *conn) encode(r request, client string) {
-	// The buffer is reused: a request then allocates nothing, and the generator's collector does
-	// not compete with the server for the processors.
+	// The buffer is reused, so a request allocates no memory, and the garbage collector does not
+	// compete with the server for the processors.
 	out := append(c.out[:0], r.method...)
 	out = append(append(append(out, ' '), r.path...), " HTTP/1.1\r\nHost: "...)
 	out = append(append(out, c.address...), "\r\nAccept: application/json\r\nX-Forwarded-For: "...)
@@ -195,7 +196,7 @@ func (c *conn) append(n int) error {
 	return err
 }
 
-// line reads a line without its end. It is valid until the next read.
+// line reads a line without its end. The result is valid until the next read.
 func (c *conn) line() ([]byte, error) {
 	line, err := c.in.ReadSlice('\n')
 	if err != nil {

@@ -89,11 +89,12 @@ func (d *database) backends() (pids []int) {
 	return pids
 }
 
-// extraConnections are allowed beside the pool, for a listener or a lock.
+// extraConnections is how many connections a server may have in addition to the pool, for a
+// listener or a lock.
 const extraConnections = 2
 
-// checkPool returns an error if a server has more connections than the pool that all targets
-// get.
+// checkPool returns an error if a server has more connections than poolSize and
+// extraConnections.
 func (t *trial) checkPool(context.Context) error {
 	if t.database == nil {
 		return nil

@@ -23,7 +23,7 @@ import (
 //   - The folder is on a disk, not in memory.
 //   - The settings that a server or PostgreSQL reports are the durable ones.
 //   - While accounts are created, the server, or its backend in PostgreSQL, is seen inside
-//     fsync or fdatasync. This holds also for servers that report no settings.
+//     fsync or fdatasync. This check works even for servers that report no settings.
 
 // required has the settings that a store must report.
 var required = map[store]map[string]string{
@@ -90,11 +90,11 @@ func (t *trial) watchSyncs(ctx context.Context) *syncWatch {
 	go func() {
 		var pids []int
 		for n := 0; ctx.Err() == nil && !w.seen.Load(); n++ {
-			if n%500 == 0 { // listing the processes takes longer than looking at them
+			if n%500 == 0 { // listing the processes takes longer than checking them
 				pids = t.committing()
 			}
 			w.seen.Store(anySyncing(pids))
-			time.Sleep(50 * time.Microsecond) // it shares the processors with the server
+			time.Sleep(50 * time.Microsecond) // the watch shares the processors with the server
 		}
 	}()
 	return w

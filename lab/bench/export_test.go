@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// ErrRefused is what an operation of RunLoad returns for a refusal.
+// ErrRefused is the error that an operation of RunLoad returns for a refusal.
 var ErrRefused = errRefused
 
 // A LoadResult is the outcome of RunLoad.

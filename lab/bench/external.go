@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// This file describes servers that the runner cannot build. They take part only if their
-// programs are on the PATH. Both use PostgreSQL with a pool of poolSize connections.
+// This file describes servers that the runner cannot build. They are measured only if
+// their programs are on the PATH. Both servers use PostgreSQL with a pool of poolSize
+// connections.
 
 // onPath returns the first program on the PATH, or "".
 func onPath(names ...string) string {

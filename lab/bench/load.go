@@ -16,7 +16,8 @@ type load struct {
 	rate        float64 // operations per second of all connections together; 0 means a closed loop
 	limit       int     // most operations; 0 means no limit
 
-	// operation runs on one connection. n is its number in the order of the starts.
+	// operation runs on one connection. Operations are numbered (n) in the order in which they
+	// start.
 	operation func(ctx context.Context, connection, n int) error
 }
 
@@ -33,9 +34,9 @@ var errRefused = errors.New("refused")
 // run runs the load and returns the first error other than errRefused.
 //
 // In a closed loop each connection starts its next operation when the last one has ended.
-// At a fixed rate, operation n is due at n/rate, and its latency counts from then, also if
-// no connection was free. A server that stalls is therefore charged for all operations
-// that the stall delays (coordinated omission).
+// At a fixed rate, operation n is due at n/rate, and its latency counts from that time,
+// even if no connection was free. A server that stalls is therefore charged for all
+// operations that the stall delays (coordinated omission).
 func (l load) run(ctx context.Context) (sum outcome, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -59,7 +60,7 @@ func (l load) run(ctx context.Context) (sum outcome, err error) {
 		})
 	}
 	group.Wait()
-	// The cause is the first error. The others follow from the cancellation.
+	// The cause is the first error. The cancellation caused the other errors.
 	return sum, context.Cause(ctx)
 }
 
@@ -94,7 +95,7 @@ func (l load) loop(ctx context.Context, connection int, start time.Time, next *a
 	return one, nil
 }
 
-// sleepUntil returns false if ctx ended before.
+// sleepUntil returns false if ctx ends before due.
 func sleepUntil(ctx context.Context, due time.Time) bool {
 	wait := time.Until(due)
 	if wait <= 0 {

@@ -10,8 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/lab/bench"
 )
 
-// One of 100 operations stalls for half a second. At a fixed rate the 49 that are due
-// meanwhile are late too, and their latency must count from when they were due.
+// One of 100 operations stalls for half a second. At a fixed rate, the 49 operations
+// that become due during the stall are late, too. Their latency must count from the
+// time when they were due.
 func TestFixedRateCountsLatencyFromTheIntendedStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

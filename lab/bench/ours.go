@@ -56,7 +56,7 @@ func ours(on store) kind {
 	return k
 }
 
-// secretFor returns the secret of HS256. The server refuses one for other algorithms.
+// secretFor returns the secret of HS256. For other algorithms, the server rejects a secret.
 func secretFor(settings []string) string {
 	for _, s := range settings {
 		if s == "signing-alg=HS256" {
@@ -66,7 +66,7 @@ func secretFor(settings []string) string {
 	return ""
 }
 
-// bare describes the fixed response of net/http, the ceiling.
+// bare describes the fixed response of net/http, the upper bound.
 func bare() kind {
 	s := &session{}
 	return kind{

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// express describes npm/express.mjs, the design that tutorials show.
+// express describes npm/express.mjs, the design of common tutorials.
 func express(on store) kind {
 	k := kind{
 		about: "the tutorials' design on Express (lab/bench/npm/express.mjs), one process, HS256",

@@ -22,8 +22,8 @@ type process struct {
 	ended chan struct{}
 }
 
-// launch starts a server whose output goes to the file log. The server has a process group
-// of its own, so that Ctrl-C reaches only this program, which then stops the server. If
+// launch starts a server whose output goes to the file log. The server has a separate
+// process group, so that Ctrl-C reaches only this program, which then stops the server. If
 // this program is killed, the kernel kills the server.
 func launch(cmd *exec.Cmd, log string) (*process, error) {
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -54,7 +54,7 @@ func (p *process) stop() {
 	case <-p.ended:
 	case <-time.After(10 * time.Second):
 	}
-	// Also after a clean exit: a child process could still hold the port.
+	// This is necessary even after a clean exit: a child process could still hold the port.
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.ended
 }

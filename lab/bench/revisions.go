@@ -17,7 +17,7 @@ const benchstat = "golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c
 
 // Revisions describes a comparison of the Go benchmarks of two revisions.
 type Revisions struct {
-	Base     string   // a revision of git; the other one is the files of this folder
+	Base     string   // a git revision to compare with the files of this folder
 	Pattern  string   // which benchmarks, as in go test -bench
 	Packages []string // as in go list, such as ./store/...
 	Runs     int      // of each benchmark and revision; benchstat needs 6 for an interval
@@ -50,7 +50,7 @@ func CompareRevisions(ctx context.Context, r Revisions, out io.Writer, progress 
 }
 
 // RunRevisions runs the benchmarks of r.Base and of the files in root in turn. It returns the
-// files with the output of both, and a function that deletes them, also after an error. The
+// files with the output of both, and a function that deletes them, even after an error. The
 // order changes with each run, so that a slow phase of the machine affects both.
 func RunRevisions(ctx context.Context, root string, r Revisions, progress func(string)) (
 	files [2]string, clean func() error, err error) {
@@ -106,7 +106,8 @@ func (b *builder) compile(module, side string, r Revisions) (all []benchmark, er
 			return nil, err
 		}
 		one := benchmark{name, filepath.Join(b.dir, side+"-"+strings.ReplaceAll(name, "/", "-")+".test"), dir}
-		// Compiled once: `go test -bench` would compile, or check its cache, between the runs.
+		// Tests are compiled in advance, because `go test -bench` would compile, or check its
+		// cache, between the runs.
 		cmd := exec.CommandContext(b.ctx, "go", "test", "-c", "-o", one.binary, ".")
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -137,7 +138,7 @@ func runBenchmarks(ctx context.Context, all []benchmark, file string, r Revision
 	if err != nil {
 		return err
 	}
-	defer out.Close() //nolint:errcheck // the next reader would see that lines are missing
+	defer out.Close() //nolint:errcheck // the next reader detects missing lines
 	for _, one := range all {
 		cmd := exec.CommandContext(ctx, one.binary, "-test.run=^$", "-test.bench="+r.Pattern, "-test.benchmem",
 			"-test.benchtime="+r.Time, "-test.count=1")

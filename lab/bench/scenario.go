@@ -14,8 +14,8 @@ type scenario struct {
 	run       func(ctx context.Context, t *trial, into map[string]Figures) error
 }
 
-// scenarios are in the order of a trial: first without other load, and last logout, which
-// ends the sessions of the scenarios before.
+// scenarios are in the order of a trial. The first runs without other load. The last is
+// logout, which ends the sessions of the earlier scenarios.
 var scenarios = []scenario{
 	{"lone", false, lone},
 	{"signup", true, signUps},
@@ -38,8 +38,8 @@ func Scenarios() (names []string) {
 const (
 	stormLogins   = 64  // connections that sign in during a storm
 	stormRate     = 100 // refreshes, and profiles, per second during a storm
-	stormClients  = 16  // at most: connections of each of these
-	crowd         = 60  // connections of the client beside the lone one
+	stormClients  = 16  // maximum number of connections for refreshes, and for profiles
+	crowd         = 60  // connections of the busy client
 	crowdClient   = "10.9.9.9"
 	besideClient  = "10.8.8.8"
 	logoutClients = 16
@@ -73,8 +73,8 @@ func logins(ctx context.Context, t *trial, into map[string]Figures) (err error) 
 	return err
 }
 
-// refreshes measures chains: each connection has one session and sends the token that the
-// last response gave it.
+// refreshes measures chains: each connection has one session and sends the token of the
+// previous response.
 func refreshes(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	into["refresh"], err = t.warm(ctx, t.load(t.plan.Connections), t.refreshOwn)
 	return err
@@ -97,15 +97,16 @@ func storm(ctx context.Context, t *trial, into map[string]Figures) error {
 		"storm refresh": func(ctx context.Context) (Figures, error) { return t.measure(ctx, beside, t.refreshOwn) },
 		"storm me": func(ctx context.Context) (Figures, error) {
 			return t.measure(ctx, beside, func(ctx context.Context, c *conn, connection, n int) error {
-				// The sessions from the end, because refreshes of the storm use those from the start.
+				// Profiles use the sessions from the end, because the refreshes of the storm use
+				// those from the start.
 				return t.readProfile(ctx, c, len(t.sessions)-1-connection, n)
 			})
 		},
 	})
 }
 
-// fairness measures the logins of one client alone, and then beside another client that
-// signs in on 60 connections.
+// fairness measures the logins of one client alone, and then while another client signs
+// in on 60 connections.
 func fairness(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	one := t.loginAs(func(int) string { return besideClient })
 	into["fairness alone"], err = t.measure(ctx, load{connections: 1, duration: t.plan.For / 2}, one)
@@ -123,8 +124,8 @@ func fairness(ctx context.Context, t *trial, into map[string]Figures) (err error
 	})
 }
 
-// logouts ends the sessions of the scenarios before, each once. Without such a scenario it
-// signs in first.
+// logouts ends the sessions of earlier scenarios, each once. If they created no
+// sessions, it signs in first.
 func logouts(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	if t.target.kind.api.logout == nil {
 		return nil
@@ -148,8 +149,9 @@ func (t *trial) load(connections int) load {
 	return load{connections: connections, duration: t.plan.For, rate: t.plan.Rate}
 }
 
-// warm runs a load for half of its time without measuring, so that just-in-time
-// compilers and caches reach their usual state, and then measures it.
+// warm runs a load for half of its time without measuring, and then measures
+// the load. Just-in-time compilers and caches thus reach their usual state
+// first.
 func (t *trial) warm(ctx context.Context, l load,
 	call func(ctx context.Context, c *conn, connection, n int) error) (Figures, error) {
 	short := l

@@ -9,8 +9,8 @@ import (
 )
 
 // summarize computes the median of each figure, and the median of its ratio to the first
-// target in the same round. A ratio over 1 always means that the first target is better: it
-// has the higher rate, or the lower time or cost.
+// target in the same round. A ratio over 1 always means that the first target is better,
+// with a higher rate, or a lower time or cost.
 func summarize(results []Result) {
 	for i := range results {
 		rounds, first := results[i].Rounds, results[0].Rounds
@@ -38,8 +38,8 @@ func combine(rounds, base []Round) Round {
 			}
 			values = append(values, v)
 		}
-		// The median of ratios, not the ratio of medians: the two targets of a ratio ran within
-		// the same minute, and the medians could come from different rounds.
+		// This is the median of ratios, not the ratio of medians. The two targets of a ratio
+		// ran within the same minute, but medians could be from different rounds.
 		return median(values)
 	}
 	rate := func(perSecond float64) float64 {
@@ -81,7 +81,7 @@ func median(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// A column is one figure of the tables. The text of its cell is "" if it was not measured.
+// A column is one figure of the tables. Its cell is "" if the figure was not measured.
 type column struct {
 	title string
 	value func(Round) []float64 // several values share a cell, separated by " / "

@@ -69,7 +69,7 @@ type place struct {
 	database  string // URL of an empty PostgreSQL database, for targets that use one
 }
 
-// An api says how to call a target. A nil function means that the target has no such call.
+// An api describes how to call a target. A nil function means that the target has no such call.
 type api struct {
 	signUp, login       func(u user) request
 	refresh, me, logout func(s *session) request
@@ -82,7 +82,7 @@ type api struct {
 	signUpSignsIn bool
 }
 
-// flow is an id that some targets want in a sign-up or login.
+// flow is an id that some targets require in a sign-up or login.
 type user struct{ email, password, flow string }
 
 type session struct {
@@ -99,7 +99,7 @@ var DefaultTargets = []string{
 	"supabase-auth", "kratos", "bare",
 }
 
-// kinds returns all targets that need no build of another revision.
+// kinds returns all targets by name, without revisions and settings.
 func kinds() map[string]kind {
 	return map[string]kind{
 		"bare":             bare(),

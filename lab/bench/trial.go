@@ -102,7 +102,7 @@ func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
 func (t *trial) start(ctx context.Context) (ready float64, err error) {
 	argv, env := t.program.arguments(t.at)
 	argv = slices.Concat(t.program.argv, argv)
-	cmd := exec.Command(argv[0], argv[1:]...) // without ctx: stop ends it, in order
+	cmd := exec.Command(argv[0], argv[1:]...) // without ctx, because stop ends the process
 	cmd.Dir = t.at.dir
 	cmd.Env = slices.Concat(os.Environ(), t.program.env, env, t.target.env)
 	began := time.Now()
@@ -144,7 +144,7 @@ func (t *trial) createSessions(ctx context.Context) error {
 	watch := t.watchSyncs(ctx)
 	defer watch.stop()
 	conns := make([]conn, min(len(t.sessions), t.plan.Logins))
-	// Few connections at once, because more would only wait for the hashes.
+	// Few connections sign up at once, because more would only wait for the hashes.
 	l := load{connections: len(conns), duration: time.Hour, limit: len(t.sessions)}
 	l.operation = func(ctx context.Context, connection, n int) (err error) {
 		for {
@@ -169,7 +169,7 @@ func (t *trial) createSessions(ctx context.Context) error {
 }
 
 // moreSignUps is how many further users sign up until the server is seen waiting for the
-// disk. A commit is short, so one can be missed.
+// disk. A commit is short, so the watch can miss it.
 const moreSignUps = 200
 
 // connect sets the address of connections, which open at their first request. It returns
@@ -185,7 +185,7 @@ func (t *trial) connect(conns []conn) (closeAll func()) {
 	}
 }
 
-// measure runs a load whose operations are calls on connections of their own.
+// measure runs a load with a separate network connection for each of its connections.
 func (t *trial) measure(ctx context.Context, l load,
 	call func(ctx context.Context, c *conn, connection, n int) error) (f Figures, err error) {
 	conns := make([]conn, l.connections)
@@ -197,8 +197,8 @@ func (t *trial) measure(ctx context.Context, l load,
 		}
 		return err
 	}
-	// The connections open within the load, so the first request of each also pays for that, as
-	// with real clients.
+	// The connections open during the load, so the time of their first requests includes that,
+	// as with real clients.
 	before, err := t.process.cpu()
 	if err != nil {
 		return f, err
@@ -299,6 +299,6 @@ func (t *trial) keep(s *session) {
 	t.spare = append(t.spare, s)
 }
 
-// clientOf returns an address for X-Forwarded-For. Each connection is a client of its own,
+// clientOf returns an address for X-Forwarded-For. Each connection is a separate client,
 // unless a scenario says otherwise.
 func clientOf(n int) string { return "10.1." + strconv.Itoa(n>>8&255) + "." + strconv.Itoa(n&255) }

@@ -13,7 +13,7 @@ import (
 const MaxAnswered = 1000
 
 // A Thief copies the user's newest refresh token and refreshes the session
-// independently. Zero fields mean the same behaviour as the user's.
+// independently. A zero field means that the thief behaves like the user.
 type Thief struct {
 	Name string
 
@@ -42,8 +42,8 @@ func Thieves() []Thief {
 	}
 }
 
-// ThiefResult says how many thieves were detected, and how many refreshes of each the
-// server answered before.
+// ThiefResult contains how many thieves were detected, and how many refreshes of each
+// thief the server answered before that.
 type ThiefResult struct {
 	Thieves int
 	answers []int // one per thief, ascending; MaxAnswered for a thief never detected
@@ -76,9 +76,9 @@ func SimulateThieves(p Policy, kind Thief, thieves int, seed uint64) ThiefResult
 	return f
 }
 
-// simulateThief simulates one theft. The user's next refresh comes one interval after
-// the copy. The thief's first refresh comes a random part of an interval later, or
-// after the copy if the user is away.
+// simulateThief simulates one theft. The user's next refresh is one interval after
+// the copy. The thief's first refresh is a random part of an interval later, or that
+// long after the copy if the user is away.
 func simulateThief(p Policy, kind Thief, random *rand.Rand) (answered int, found bool) {
 	if kind.Interval == 0 {
 		kind.Interval = interval

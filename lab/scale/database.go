@@ -30,7 +30,7 @@ type database struct {
 	cleanups    []func(context.Context) error // run in reverse order
 }
 
-// remove removes everything that create created, also after a failed create.
+// remove removes everything that create created, even after a failed create.
 func (d *database) remove(ctx context.Context) (err error) {
 	for _, cleanup := range slices.Backward(d.cleanups) {
 		err = errors.Join(err, cleanup(ctx))

@@ -63,8 +63,8 @@ type Phase struct {
 	ratios   []float64
 }
 
-// Run fills all databases, measures them in turn, and drops them, after errors too. It
-// reports each step to progress.
+// Run fills all databases, measures them in turn, and drops them, even after errors.
+// It reports each step to progress.
 func Run(ctx context.Context, plan Plan, progress func(string)) (rows []Row, err error) {
 	var stores []*filledStore
 	defer func() {

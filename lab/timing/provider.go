@@ -55,7 +55,7 @@ func serveCallbacks(
 		if err != nil {
 			return err
 		}
-		// The page that says that a mail is on its way.
+		// The callback must redirect to the page that says that a mail was sent.
 		if to := response.Header.Get("Location"); to != "/login?why=mailed" || size != 0 {
 			return fmt.Errorf("the callback responds with %s to %q and %d bytes", response.Status, to, size)
 		}
@@ -95,7 +95,8 @@ func toCallback(ctx context.Context, browser *http.Client, site, email string) (
 	return callback, nil
 }
 
-// request returns a request for the public URL of the engine, whose port is not that of the server.
+// request returns a request for the public URL of the engine, whose port differs from the port of
+// the server.
 func request(ctx context.Context, site, path string) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, site+path, nil)
 	if err == nil {
@@ -116,7 +117,7 @@ func send(browser *http.Client, r *http.Request) (*http.Response, int64, error) 
 	return response, size, errors.Join(err, response.Body.Close())
 }
 
-// A listening server has a URL and an end.
+// A listening server has a URL and a function that stops it.
 type listening struct {
 	url  string
 	stop func()
@@ -133,7 +134,7 @@ func listen(handler http.Handler) (listening, error) {
 	return listening{"http://" + listener.Addr().String(), func() { _ = web.Close(); running.Wait() }}, nil
 }
 
-// serveWith starts the server of an engine. Each request has the client address that X-Forwarded-For says, so that
+// serveWith starts the server of an engine. The client address of a request is the one in X-Forwarded-For, so that
 // no call reaches a limit.
 func serveWith(e *watchword.Engine, store *sqlite.Store, issuer string) (listening, error) {
 	campus, err := providers.New(providers.Options{ID: "campus", Kind: federation.KindOIDC, ClientID: clientID,

@@ -29,14 +29,14 @@ import (
 // A Trial is a call that a stranger can make with an address.
 type Trial struct {
 	Name string
-	Hash watchword.Secret // password hash of all accounts; empty for a new hash of this engine
+	Hash watchword.Secret // password hash of all accounts; empty: a new hash of this engine
 	App  bool             // the accounts have an authenticator app
 	Base bool             // the calls without an app have an account, too
 	Code watchword.Code   // expected error code with and without an account; empty for success
 	Try  Try
 
-	// Serve starts a server for calls over HTTP, and returns Try and the end of the server. The steps before the
-	// measured call are made here, for each address.
+	// Serve starts a server for calls over HTTP, and returns Try and a function that stops the server. Serve
+	// also makes the calls before the measured call, for each address.
 	Serve func(ctx context.Context, e *watchword.Engine, store *sqlite.Store, emails []string) (Try, func(), error)
 }
 
@@ -90,8 +90,8 @@ func signIn(with watchword.Secret) Try {
 }
 
 // Run creates a database in dir and runs the trial samples times with an account and
-// samples times without, in an order derived from seed. Some warm-up calls before do
-// not count. Run removes the database at the end.
+// samples times without, in an order derived from seed. Some earlier warm-up calls
+// do not count. Run removes the database at the end.
 func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64) (row Row, err error) {
 	dir, err = os.MkdirTemp(dir, "watchword_timing_")
 	if err != nil {

@@ -34,7 +34,7 @@ func TestReleaseIsReproducible(t *testing.T) {
 	command(t, full, nil, "git", "checkout", "-q", "--detach")
 	command(t, "", nil, "git", "clone", "-q", "--depth=1", "--no-tags", "file://"+full, shallow)
 
-	// Neither the build nor its environment may change the bytes.
+	// Uncommitted files and the environment of the build must not change the bytes.
 	if err := os.WriteFile(filepath.Join(shallow, "cmd/watchword/changed.go"), []byte("broken"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func release(t *testing.T, before, builder, source, out string, environment, arg
 	return files
 }
 
-// checkArchives looks into each archive: its files, its binary, its SBOM and its licences.
+// checkArchives checks each archive: its files, its binary, its SBOM and its licences.
 func checkArchives(t *testing.T, files map[string][]byte, commit string, at time.Time) {
 	t.Helper()
 	checked := 0
@@ -172,7 +172,7 @@ func checkVersion(t *testing.T, binary []byte, commit string, at time.Time) {
 	}
 }
 
-// readTar also checks that the headers don't depend on the machine.
+// readTar returns the files of a tar archive. It fails if headers depend on the machine.
 func readTar(t *testing.T, data []byte, at time.Time) map[string][]byte {
 	t.Helper()
 	compressed, err := gzip.NewReader(bytes.NewReader(data))

@@ -109,8 +109,9 @@ var phrases = []struct {
 	{"BSD-2-Clause", []string{"Redistributions of source code must retain"}},
 }
 
-// identify returns the SPDX identifiers of the licence of a module: of its file LICENSE or COPYING.
-// Other files, such as LICENSE-GO, are the licences of parts. The texts have them too.
+// identify returns the SPDX identifiers of a module's licence, from its file LICENSE or COPYING.
+// Other files, such as LICENSE-GO, are licences of parts of the module; a release contains their
+// texts, too.
 func identify(texts []file) []string {
 	var ids []string
 	for _, text := range texts {
@@ -130,7 +131,7 @@ func identify(texts []file) []string {
 	return ids
 }
 
-// licenceFile returns the licences of all modules as one text. The notice is that of the lists of
+// licenceFile returns the licences of all modules as one text. notice belongs to the lists of
 // common passwords, which are data in the binary.
 func licenceFile(modules []linked, notice []byte) []byte {
 	var b strings.Builder

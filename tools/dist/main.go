@@ -3,13 +3,13 @@
 //
 //	go -C tools run ./dist [-source DIR] [-out DIR] [-platforms linux/amd64,…]
 //
-// The release is reproducible: its bytes depend only on the commit and on the version of Go. So the
-// program exports the commit from git and builds the export. Files that are not committed, the
-// folder, the time zone, the user and the build cache have no influence. Every time in the archives
-// is the time of the commit.
+// The release is reproducible: its bytes depend only on the commit and on the version of Go. The
+// program therefore exports the commit from git and builds the export. Files that are not
+// committed, the folder, the time zone, the user and the build cache have no influence. Every time
+// in the archives is the time of the commit.
 //
-// It lives in the tools module, because its library for SBOMs must not become a dependency of
-// programs that import Watchword.
+// The command is in the tools module, because its library for SBOMs must not become a
+// dependency of programs that import Watchword.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 	"strings"
 )
 
-// platforms are those of a release. The tests of Watchword run on linux only.
+// platforms lists the platforms of a release. The tests of Watchword run only on linux.
 var platforms = []string{
 	"darwin/amd64", "darwin/arm64", "linux/amd64", "linux/arm64", "windows/amd64", "windows/arm64",
 }
@@ -76,8 +76,8 @@ func run(repository, out string, wanted []string) error {
 	return writeChecksums(out)
 }
 
-// prepareOut creates the folder of the results. Files of another release there would get into
-// SHA256SUMS, so the folder must be empty.
+// prepareOut creates the folder of the results. The folder must be empty, because SHA256SUMS
+// would list files of another release.
 func prepareOut(out string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err

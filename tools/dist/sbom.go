@@ -53,8 +53,8 @@ type lock struct {
 	} `json:"packages"`
 }
 
-// writeNpmSBOM describes an npm package and what npm installs with it, as its lock file says. A
-// package for development is not part of it. The package has the version of the program, because
+// writeNpmSBOM describes an npm package and what npm installs with it, as its lock file says.
+// Packages for development are not included. The package has the version of the program, because
 // both are released together.
 func (r *release) writeNpmSBOM(dir string) error {
 	var all lock
@@ -134,8 +134,8 @@ func (r *release) writeSBOM(name string, bom *cdx.BOM) error {
 	return os.WriteFile(filepath.Join(r.out, name+".cdx.json"), b.Bytes(), 0o644)
 }
 
-// purl returns a package URL, the identifier by which scanners look up vulnerabilities. The name of
-// a Go module is in lower case there, as its specification demands.
+// purl returns a package URL, the identifier by which scanners look up vulnerabilities. In a
+// package URL, the name of a Go module is in lower case, as the specification demands.
 func purl(kind, name, version string) string {
 	if kind == "golang" {
 		name = strings.ToLower(name)

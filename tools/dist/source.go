@@ -47,8 +47,8 @@ func export(repository, dir string) (commit, error) {
 	return c, unpack(bytes.NewReader(archive), dir)
 }
 
-// unpack writes the files of a tar archive to dir. It follows no links, and git keeps none that
-// the build needs. os.Root refuses names outside of dir.
+// unpack writes the files of a tar archive to dir. It skips links, because the build needs none
+// of the links in git. os.Root refuses names outside of dir.
 func unpack(archive io.Reader, dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
@@ -152,8 +152,9 @@ func (r *release) runBinary(binary string, arguments ...string) ([]byte, error) 
 	return output(r.work, environment, binary, arguments...)
 }
 
-// output runs a program and returns its standard output. Its standard error goes to that of this
-// program. A nil environment is that of this program.
+// output runs a program and returns its standard output. The standard error of the program goes
+// to that of this process. If environment is nil, the program gets the environment of this
+// process.
 func output(dir string, environment []string, program string, arguments ...string) ([]byte, error) {
 	cmd := exec.Command(program, arguments...)
 	cmd.Dir, cmd.Env, cmd.Stderr = dir, environment, os.Stderr

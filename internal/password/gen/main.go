@@ -92,7 +92,7 @@ func run(lists, out string) error {
 	return nil
 }
 
-// isBase reports whether a short password is a word, to which people add a suffix.
+// isBase reports whether a short password is a word to which people add a suffix.
 func isBase(s string) bool {
 	notLetter := func(r rune) bool { return !unicode.IsLetter(r) }
 	return utf8.RuneCountInString(s) >= minBase && !strings.ContainsFunc(s, notLetter)

@@ -1,5 +1,6 @@
-// Command bare is the ceiling of lab/bench: a net/http server that reads each request and
-// responds with a fixed document of the size of a refresh. It stores and signs nothing.
+// Command bare shows the upper bound for lab/bench: a net/http server that reads each
+// request and responds with a fixed document of the size of a refresh. It stores and
+// signs nothing.
 package main
 
 import (

@@ -1,7 +1,7 @@
 // Command pocketbase is PocketBase with durable commits, for lab/bench. By default PocketBase
 // opens SQLite with synchronous=NORMAL, which can lose the last commits in a power failure.
-// Everything else is as in its releases. It is a module of its own, because PocketBase and
-// Watchword need different versions of the same packages.
+// Everything else is as in the releases of PocketBase. The command is a separate module,
+// because PocketBase and Watchword need different versions of the same packages.
 package main
 
 import (

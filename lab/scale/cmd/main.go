@@ -5,7 +5,7 @@
 //	go run ./lab/scale/cmd -store 'postgres://localhost/postgres?pool_max_conns=32' \
 //		-sessions 100000 -fill-factors 100,90,70,50
 //
-// It creates databases called watchword_scale_… and drops them at the end, also after
+// It creates databases called watchword_scale_… and drops them at the end, even after
 // Ctrl-C. A million sessions need 1 GB of disk.
 package main
 
