@@ -430,7 +430,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		if link.To != "bob@example.com" {
 			t.Fatalf("the link was mailed to %s", link.To)
 		}
-		verified, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+		verified, err := r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 			Token: link.Token, Password: goodPassword, Client: laptop, Replaces: bob.RefreshToken})
 		must(t, err)
 		wantEnded(bob.RefreshToken)

@@ -131,7 +131,7 @@ func TestOnSignupIsCalledAfterTheProofOfAWaitingSignUp(t *testing.T) {
 	if len(c.users) != 0 {
 		t.Fatal("called before the proof")
 	}
-	in, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+	in, err := r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 		Token: r.post.last(t, watchword.MailVerify).Token, Password: goodPassword, Client: laptop})
 	must(t, err)
 	c.await(t, r, func() bool { return len(c.users) > 0 })

@@ -116,7 +116,7 @@ func (e *Engine) challengeEntry(
 	if err != nil {
 		return outcome{}, err
 	}
-	event.Kind = EventLoginChallenged
+	event.Kind = eventLoginChallenged
 	event = event.of(n.user.ID)
 	refusal := &Error{
 		Code:   CodeSecondFactorRequired,
@@ -175,7 +175,15 @@ func (i Inside) Fresh(u User, s Session, now time.Time) *Error {
 }
 
 // Requires reports whether an account must have a second factor.
-func (i Inside) Requires(u User) bool { return i.engine.opts.SecondFactor.Requires(u) }
+func (i Inside) Requires(u User) bool { return i.engine.opts.SecondFactor.requires(u) }
+
+// Signup returns who may create an account, and whether a mail follows that verifies the address.
+func (i Inside) Signup() (mode SignupMode, mails bool) {
+	return i.engine.opts.Signup, !i.engine.opts.NoVerifyMail
+}
+
+// PasswordMin returns Options.PasswordMin.
+func (i Inside) PasswordMin() int { return i.engine.opts.PasswordMin }
 
 // RememberFor returns how long a browser may skip the second factor, or 0.
 func (i Inside) RememberFor() time.Duration { return i.engine.opts.RememberDevice }

@@ -25,23 +25,21 @@ type Claims struct {
 	Name   bool              // `name`
 	Static map[string]string // constant claims of every token; see Options.CheckTokens
 
-	// Computed are data of the user or the session under other names, for services that
-	// read the names of another system: {"_id": ClaimID}.
-	Computed map[string]ClaimValue
+	// Computed are data of the user or the session under other names, for services that read the names of
+	// another system: {"_id": "@id"}. They are read at each sign-in and refresh. The values:
+	//
+	//   - "@id": the user's id, as in `sub`
+	//   - "@role": admin if the user has this role, else the first, `user` without any
+	//   - "@roles": all roles, as in `roles`
+	//   - "@email": the address; absent while it is unproven
+	//   - "@name": chosen by the user, not unique: never decide by it who a caller is
+	//   - "@sid": the session's id, as in `sid`
+	//   - "@public.plan": the member plan of User.Metadata; "@public.a.b" is a member of a member
+	Computed map[string]string
 }
 
-// A ClaimValue says from which data a claim is computed, at each sign-in and refresh. Besides these constants,
-// "@public.plan" is the value of "plan" in User.Metadata, and "@public.a.b" is a nested value.
-type ClaimValue string
-
-const (
-	ClaimID    ClaimValue = "@id"    // the user's id, as in `sub`
-	ClaimRole  ClaimValue = "@role"  // admin if the user has this role, else the first, `user` without any
-	ClaimRoles ClaimValue = "@roles" // all roles, as in `roles`
-	ClaimEmail ClaimValue = "@email" // the address; absent while it is unproven
-	ClaimName  ClaimValue = "@name"  // chosen by the user, not unique: never decide by it who a caller is
-	ClaimSID   ClaimValue = "@sid"   // the session's id, as in `sid`
-)
+// claimEmail is the computed value that an account can lack.
+const claimEmail = "@email"
 
 // of returns the optional claims for a user and a session. A computed claim omits an unproven
 // address, because services would take it for proven.
@@ -49,20 +47,20 @@ func (c Claims) of(u User, s Session) map[string]any {
 	if !c.Email && !c.Name && len(c.Static) == 0 && len(c.Computed) == 0 {
 		return nil
 	}
-	values := map[ClaimValue]any{
-		ClaimID: u.ID, ClaimRole: claimset.MainRole(u.Roles), ClaimRoles: append([]string{}, u.Roles...), // never null
-		ClaimEmail: u.Email, ClaimName: u.Name, ClaimSID: s.ID,
+	values := map[string]any{
+		"@id": u.ID, "@role": claimset.MainRole(u.Roles), "@roles": append([]string{}, u.Roles...), // never null
+		claimEmail: u.Email, "@name": u.Name, "@sid": s.ID,
 	}
 	extra := make(map[string]any, len(c.Static)+len(c.Computed)+3)
 	for name, value := range c.Static {
 		extra[name] = value
 	}
 	for name, value := range c.Computed {
-		if path, isPublic := strings.CutPrefix(string(value), claimset.Public); isPublic {
+		if path, isPublic := strings.CutPrefix(value, claimset.Public); isPublic {
 			if found, ok := metadata.Value(u.Metadata, path); ok {
 				extra[name] = found
 			}
-		} else if value != ClaimEmail || u.Verified() {
+		} else if value != claimEmail || u.Verified() {
 			extra[name] = values[value]
 		}
 	}
@@ -104,7 +102,7 @@ func (o Options) tokenSize(roles []string, public string) (int, error) {
 		Name:  strings.Repeat("\U0001F9A6", maxName), // four bytes each, the maximum of UTF-8
 		Roles: roles, Metadata: public,
 	}
-	if slices.Contains(slices.Collect(maps.Values(o.Claims.Computed)), ClaimEmail) {
+	if slices.Contains(slices.Collect(maps.Values(o.Claims.Computed)), claimEmail) {
 		user.VerifiedAt = time.Unix(1, 0) // the token of an unproven address lacks the claim
 	}
 	const latest = 9_999_999_999 // the largest time with ten digits

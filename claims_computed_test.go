@@ -14,10 +14,10 @@ import (
 )
 
 // everyValue has a claim of each computed value, under the names that tutorials use.
-var everyValue = map[string]watchword.ClaimValue{
-	"_id": watchword.ClaimID, "userId": watchword.ClaimID, "role": watchword.ClaimRole,
-	"authorities": watchword.ClaimRoles, "mail": watchword.ClaimEmail, "username": watchword.ClaimName,
-	"session": watchword.ClaimSID,
+var everyValue = map[string]string{
+	"_id": "@id", "userId": "@id", "role": "@role",
+	"authorities": "@roles", "mail": "@email", "username": "@name",
+	"session": "@sid",
 }
 
 // payloadOf returns the claims of a token.
@@ -95,7 +95,7 @@ func TestComputedEmailIsAbsentWhileUnproven(t *testing.T) {
 func TestClaimsThatAreNotComputedAsWrittenAreRefused(t *testing.T) {
 	t.Parallel()
 	computed := func(name, value string) watchword.Claims {
-		return watchword.Claims{Computed: map[string]watchword.ClaimValue{name: watchword.ClaimValue(value)}}
+		return watchword.Claims{Computed: map[string]string{name: value}}
 	}
 	static := func(name, value string) watchword.Claims {
 		return watchword.Claims{Static: map[string]string{name: value}}
@@ -120,12 +120,12 @@ func TestClaimsThatAreNotComputedAsWrittenAreRefused(t *testing.T) {
 		"a computed value as a constant": {static("userId", "@id"), "write userId=@id"},
 		"a constant with @":              {static("handle", "@ada"), "begins with @"},
 		"one claim of two kinds": {watchword.Claims{Static: map[string]string{"role": "x"},
-			Computed: map[string]watchword.ClaimValue{"role": "@role"}}, "appears twice: write each claim once"},
+			Computed: map[string]string{"role": "@role"}}, "appears twice: write each claim once"},
 		"one claim in two cases": {watchword.Claims{Static: map[string]string{"Role": "x"},
-			Computed: map[string]watchword.ClaimValue{"role": "@role"}}, "twice with different case"},
-		"names that are too long": {watchword.Claims{Computed: map[string]watchword.ClaimValue{
+			Computed: map[string]string{"role": "@role"}}, "twice with different case"},
+		"names that are too long": {watchword.Claims{Computed: map[string]string{
 			"a": "@name", "b": "@name", "c": "@name", "d": "@name"}}, "the limit is 4000"},
-		"roles that are too long": {watchword.Claims{Computed: map[string]watchword.ClaimValue{
+		"roles that are too long": {watchword.Claims{Computed: map[string]string{
 			"a": "@roles", "b": "@roles", "c": "@roles", "d": "@roles"}}, "the limit is 4000"},
 	} {
 		err := watchword.Options{PublicURL: "https://id.example.com", Claims: c.claims}.CheckTokens()
@@ -139,7 +139,7 @@ func TestClaimsThatAreNotComputedAsWrittenAreRefused(t *testing.T) {
 func TestComputedClaimsCountForTheSizeOfATokens(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) {
-		o.Claims.Computed = map[string]watchword.ClaimValue{
+		o.Claims.Computed = map[string]string{
 			"_id": "@id", "role": "@role", "authorities": "@roles", "mail": "@email", "username": "@name"}
 	})
 	in := r.signUp(t, "ada@example.com")

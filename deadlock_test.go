@@ -63,7 +63,7 @@ func (r *rig) raceForAccount(t *testing.T, email string) {
 	in, err := r.open(t, r.waits(t, email, "Eve", goodPassword), goodPassword)
 	must(t, err)
 	who := r.identity(t, in)
-	must(t, r.ForgotPassword(t.Context(), email, laptop))
+	must(t, r.ForgotPassword(t.Context(), email, "", laptop))
 	r.deliver(t)
 	link := r.post.last(t, watchword.MailReset).Token
 	running, stop := context.WithCancel(t.Context())
@@ -72,8 +72,8 @@ func (r *rig) raceForAccount(t *testing.T, email string) {
 	login := func() error { return r.tryLogin(t, email, goodPassword) }
 	r.concurrently(t, []func() error{
 		login, login,
-		func() error { return r.ForgotPassword(t.Context(), email, laptop) },
-		func() error { return r.ForgotPassword(t.Context(), email, phone) },
+		func() error { return r.ForgotPassword(t.Context(), email, "", laptop) },
+		func() error { return r.ForgotPassword(t.Context(), email, "", phone) },
 		func() error { return r.ResetPassword(t.Context(), link, otherPassword, laptop) },
 		func() error { return r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop) },
 		func() error { return r.Operator().SendReset(t.Context(), who.User.ID) },

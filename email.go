@@ -90,18 +90,10 @@ func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now t
 	return e.post(ctx, tx, mail)
 }
 
-// A ConfirmRequest consumes the link that was mailed to a new address.
-type ConfirmRequest struct {
-	Token     Secret
-	Presented []Secret // access and refresh tokens that the request carries; may be expired or garbage
-	Password  Secret   // the account's; may be empty
-	Client    Client
-}
-
-// ConfirmEmail gives the account its new address. It returns until when the previous address can restore the account,
-// or the zero time if it can't. Codes: CodeMailTokenInvalid, CodePasswordRequired (the token stays valid),
-// CodePasswordWrong, CodeAccountDisabled, CodeEmailTaken, CodeRateLimited, CodeTryLater.
-func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil time.Time, err error) {
+// ConfirmEmail gives the account the address to which the link was mailed. It returns until when the previous address
+// can restore the account, or the zero time if it can't. Codes: CodeMailTokenInvalid, CodePasswordRequired (the token
+// stays valid), CodePasswordWrong, CodeAccountDisabled, CodeEmailTaken, CodeRateLimited, CodeTryLater.
+func (e *Engine) ConfirmEmail(ctx context.Context, r MailLinkRequest) (undoUntil time.Time, err error) {
 	now := e.now()
 	granted, user, err := e.mailTokenOf(ctx, r.Token, MailConfirmAddress, now)
 	if err != nil {
@@ -110,7 +102,7 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil 
 	if err := e.ownsAccount(ctx, mailbox{link: granted, account: user}, r, now); err != nil {
 		return time.Time{}, err
 	}
-	event := e.event(EventEmailChanged, r.Client, now).of(user.ID)
+	event := e.event(eventEmailChanged, r.Client, now).of(user.ID)
 	err = e.record(ctx, &event, func(tx Tx) error {
 		if err := holdPassword(ctx, tx, user, user.PasswordHash); err != nil {
 			return err
@@ -122,7 +114,7 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil 
 }
 
 // ownsAccount requires an active session of the account, or its password.
-func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r ConfirmRequest, now time.Time) error {
+func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r MailLinkRequest, now time.Time) error {
 	signedIn, err := e.presents(ctx, r.Presented, box.account.ID)
 	if err != nil || signedIn {
 		return err
@@ -166,9 +158,9 @@ func (e *Engine) moveAccount(
 }
 
 // UndoUntil returns until when a previous address can restore the account, or the zero time.
-func (e *Engine) UndoUntil(ctx context.Context, who Identity) (time.Time, error) {
-	return view(ctx, e.store, func(tx Tx) (time.Time, error) {
-		return tx.LastMailToken(ctx, who.User.ID, MailAddressChanged, e.now())
+func (i Inside) UndoUntil(ctx context.Context, who Identity) (time.Time, error) {
+	return view(ctx, i.engine.store, func(tx Tx) (time.Time, error) {
+		return tx.LastMailToken(ctx, who.User.ID, MailAddressChanged, i.engine.now())
 	})
 }
 

@@ -146,7 +146,7 @@ func (r *rig) login(t *testing.T, email string, c watchword.Client) *watchword.S
 // verify proves an address with the session of a sign-in.
 func (r *rig) verify(t *testing.T, token watchword.Secret, in *watchword.SignIn) error {
 	t.Helper()
-	opened, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+	opened, err := r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 		Token: token, Presented: []watchword.Secret{in.AccessToken}, Client: laptop})
 	if opened != nil {
 		t.Error("a second session was opened although a live one was presented")
@@ -157,7 +157,7 @@ func (r *rig) verify(t *testing.T, token watchword.Secret, in *watchword.SignIn)
 // confirm confirms a new address with the password of the account.
 func (r *rig) confirm(t *testing.T, token, password watchword.Secret, c watchword.Client) error {
 	t.Helper()
-	_, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{
+	_, err := r.ConfirmEmail(t.Context(), watchword.MailLinkRequest{
 		Token: token, Password: password, Client: c})
 	return err
 }

@@ -59,8 +59,7 @@ type FactorPolicy struct {
 	Roles    []string // only accounts with one of these roles; empty: all
 }
 
-// Requires reports whether an account must have a second factor.
-func (p FactorPolicy) Requires(u User) bool {
+func (p FactorPolicy) requires(u User) bool {
 	return p.Required && (len(p.Roles) == 0 || slices.ContainsFunc(p.Roles, u.HasRole))
 }
 
@@ -76,7 +75,7 @@ type decision struct {
 // address could plant one.
 func decideEntry(u User, o Options, proofs []proof) decision {
 	methods := amr.Complete(proofs)
-	enrol := u.Factors == 0 && o.SecondFactor.Requires(u) && amr.Level(methods) == amr.LevelOne
+	enrol := u.Factors == 0 && o.SecondFactor.requires(u) && amr.Level(methods) == amr.LevelOne
 	switch {
 	case u.Disabled():
 		return decision{refusal: accountDisabled()}

@@ -9,20 +9,12 @@ import (
 // A Code identifies a refusal. Codes are stable, because clients depend on them.
 type Code string
 
-// All refusals that a client can receive. server/respond.go maps each to an HTTP
-// status, and the union type in clients/typescript is generated from this list.
+// The refusals of the engine. A wing's own are in the wing, and internal/apirequest has those of requests that no rule
+// sees. server/respond.go maps each to an HTTP status, and the union type in clients/typescript is generated from them.
 const (
 	// The request itself.
-	CodeBodyInvalid          Code = "BODY_INVALID"
-	CodeBodyTooLarge         Code = "BODY_TOO_LARGE"
-	CodeContentType          Code = "CONTENT_TYPE_UNSUPPORTED"
-	CodeMethodNotAllowed     Code = "METHOD_NOT_ALLOWED"
-	CodeNotFound             Code = "NOT_FOUND"
-	CodeCrossOrigin          Code = "CROSS_ORIGIN"
-	CodeMisdirected          Code = "MISDIRECTED_REQUEST"
-	CodeAmbiguousCredentials Code = "AMBIGUOUS_CREDENTIALS"
-	CodeParameterInvalid     Code = "PARAMETER_INVALID"
-	CodeValidationFailed     Code = "VALIDATION_FAILED"
+	CodeNotFound         Code = "NOT_FOUND"
+	CodeValidationFailed Code = "VALIDATION_FAILED"
 
 	// Authentication.
 	CodeInvalidCredentials Code = "INVALID_CREDENTIALS"
@@ -42,13 +34,6 @@ const (
 	CodeFactorWrong          Code = "FACTOR_WRONG"
 	CodeStepUpRequired       Code = "STEP_UP_REQUIRED"
 	CodeFactorLimit          Code = "FACTOR_LIMIT"
-	CodeLastWayIn            Code = "LAST_WAY_IN"
-
-	// Sign-in with an external provider.
-	CodeProviderRefused     Code = "PROVIDER_REFUSED"
-	CodeProviderUnavailable Code = "PROVIDER_UNAVAILABLE"
-	CodeLinkRequired        Code = "LINK_REQUIRED"
-	CodeIdentityTaken       Code = "IDENTITY_TAKEN"
 
 	// The session.
 	CodeRefreshMissing Code = "REFRESH_MISSING"
@@ -60,14 +45,20 @@ const (
 	CodeEmailTaken       Code = "EMAIL_TAKEN"
 	CodeSignupClosed     Code = "SIGNUP_CLOSED"
 	CodeMailTokenInvalid Code = "MAIL_TOKEN_INVALID"
-	CodeVersionChanged   Code = "VERSION_CHANGED"
 	CodeLastAdmin        Code = "LAST_ADMIN"
-	CodeOwnRoles         Code = "OWN_ROLES"
 
 	// Not now.
 	CodeRateLimited Code = "RATE_LIMITED"
 	CodeTryLater    Code = "TRY_LATER"
 	CodeInternal    Code = "INTERNAL"
+)
+
+// Refusals of several packages around the engine.
+//
+// Unstable: for packages of this module.
+const (
+	CodeParameterInvalid Code = "PARAMETER_INVALID" // of a query
+	CodeLastWayIn        Code = "LAST_WAY_IN"       // the account would have no way to sign in
 )
 
 // Field codes are the values of FieldError.Code (with CodeValidationFailed).
@@ -79,7 +70,6 @@ const (
 	FieldPasswordLong     = "PASSWORD_TOO_LONG"
 	FieldPasswordCommon   = "PASSWORD_COMMON"
 	FieldPasswordPersonal = "PASSWORD_PERSONAL"
-	FieldTaken            = "TAKEN" // belongs to another account (imports only)
 )
 
 // An Error is a refusal: the engine rejects the request. Clients may see its text. Every other error is internal.

@@ -3,7 +3,6 @@ package watchword_test
 import (
 	"fmt"
 	"go/ast"
-	"go/parser"
 	"go/token"
 	"os"
 	"regexp"
@@ -17,11 +16,11 @@ import (
 
 const clientCodes = "clients/typescript/src/codes.ts"
 
-// The union of codes that the browser client throws is generated from errors.go, so the client
+// The union of codes that the browser client throws is generated from the constants, so the client
 // knows every new code.
 func TestTheBrowserClientKnowsEveryCode(t *testing.T) {
 	t.Parallel()
-	want := clientCodesIntro + union("Code", constants(t, "Code"))
+	want := clientCodesIntro + union("Code", codes(t))
 	if *update {
 		must(t, os.WriteFile(clientCodes, []byte(want), 0o644))
 		return
@@ -33,7 +32,7 @@ func TestTheBrowserClientKnowsEveryCode(t *testing.T) {
 	}
 }
 
-const clientCodesIntro = `// Code generated from errors.go by errors_test.go. DO NOT EDIT.
+const clientCodesIntro = `// Code generated from the error codes by errors_test.go. DO NOT EDIT.
 
 `
 
@@ -47,28 +46,41 @@ func union(name string, members []string) string {
 	return text.String()
 }
 
-// constants returns the values of a type in errors.go, in their order.
-func constants(t *testing.T, kind string) (values []string) {
+// codeFiles declare the error codes of the server, in the order of the generated list.
+var codeFiles = []string{"internal/apirequest/apirequest.go", "errors.go", "federation/federation.go",
+	"metadata/metadata.go", "admin/change.go"}
+
+// codes returns the values of the constants of the code files whose names begin with Code, in their order. It fails
+// for one that another file of the server declares.
+func codes(t *testing.T) (values []string) {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "errors.go", nil, 0)
-	must(t, err)
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok {
+	found := map[string][]string{} // by file
+	for _, f := range readHouse(t, os.DirFS(".")) {
+		if f.test || covers("admin/client lab/*", f.pkg) {
+			continue
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || !strings.HasPrefix(spec.Names[0].Name, "Code") || len(spec.Values) == 0 {
+				return true
+			}
+			if value, ok := spec.Values[0].(*ast.BasicLit); ok && value.Kind == token.STRING {
+				text, err := strconv.Unquote(value.Value)
+				must(t, err)
+				found[f.path] = append(found[f.path], text)
+			}
 			return true
+		})
+	}
+	for _, path := range codeFiles {
+		if len(found[path]) == 0 {
+			t.Errorf("%s declares no error code", path)
 		}
-		if named, ok := spec.Type.(*ast.Ident); !ok || named.Name != kind {
-			return true
-		}
-		for _, value := range spec.Values {
-			text, err := strconv.Unquote(value.(*ast.BasicLit).Value)
-			must(t, err)
-			values = append(values, text)
-		}
-		return true
-	})
-	if len(values) == 0 {
-		t.Fatalf("errors.go has no constants of type %s", kind)
+		values = append(values, found[path]...)
+		delete(found, path)
+	}
+	for path := range found {
+		t.Errorf("%s declares error codes, but codeFiles does not list it", path)
 	}
 	return values
 }

@@ -12,48 +12,48 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// An EventKind is the kind of a security event.
+// An EventKind is the kind of a security event. docs/logs.md lists the kinds; their values are stable.
 type EventKind string
 
+// The kinds of this package. Those that code outside of the engine acts on have exported names. Each kind of a wing has
+// its name there.
 const (
 	EventSignup          EventKind = "signup"
 	EventLogin           EventKind = "login"
 	EventLoginFailed     EventKind = "login_failed"
-	EventLoginChallenged EventKind = "login_challenged" // the password was right, a second factor is due
+	eventLoginChallenged EventKind = "login_challenged" // the password was right, a second factor is due
 	EventFactorAdded     EventKind = "factor_added"
 	EventFactorRemoved   EventKind = "factor_removed"
-	EventFactorsReset    EventKind = "factors_reset" // by an operator
-	EventRecoveryUsed    EventKind = "recovery_code_used"
-	EventRecoveryCodes   EventKind = "recovery_codes_created"
-	EventStepUp          EventKind = "step_up"
-	EventIdentityLinked  EventKind = "identity_linked" // an account at a provider
-	EventIdentityRemoved EventKind = "identity_unlinked"
-	EventRemembered      EventKind = "device_remembered" // this browser skips the second factor from now on
-	EventForgotten       EventKind = "device_forgotten"  // by its owner
 	EventLogout          EventKind = "logout"
 	EventLogoutAll       EventKind = "logout_all"
 	EventSessionEnded    EventKind = "session_ended"
 	EventRefreshReused   EventKind = "refresh_reused"
-	EventLateForgiven    EventKind = "late_forgiven"
-	EventRestoreDetected EventKind = "restore_detected" // without an account, at most one an hour
 	EventPasswordChanged EventKind = "password_changed"
 	EventPasswordReset   EventKind = "password_reset"
-	EventResetRequested  EventKind = "password_reset_requested"
+	eventResetRequested  EventKind = "password_reset_requested"
 	EventEmailVerified   EventKind = "email_verified"
-	EventLinkDisowned    EventKind = "link_disowned" // "this wasn't me"
-	EventEmailChanged    EventKind = "email_changed"
-	EventEmailUndone     EventKind = "email_change_undone"
-	EventMetadataChanged EventKind = "metadata_changed" // by an operator
+	eventLinkDisowned    EventKind = "link_disowned" // "this wasn't me"
+	eventEmailChanged    EventKind = "email_changed"
 	EventRolesChanged    EventKind = "roles_changed"
 	EventDisabled        EventKind = "account_disabled"
-	EventEnabled         EventKind = "account_enabled"
+	eventEnabled         EventKind = "account_enabled"
 	EventDeleted         EventKind = "account_deleted"
-	EventRenamed         EventKind = "renamed"        // by an operator
-	EventLimitsCleared   EventKind = "limits_cleared" // by an operator
-	EventLinkRequested   EventKind = "link_requested" // by an operator
-	EventKeysRotated     EventKind = "keys_rotated"   // by an operator, as are the next two; without an account
-	EventMasterReplaced  EventKind = "master_key_replaced"
-	EventMailRetried     EventKind = "mail_retried"
+	eventRenamed         EventKind = "renamed"        // by an operator
+	eventLimitsCleared   EventKind = "limits_cleared" // by an operator
+	eventLinkRequested   EventKind = "link_requested" // by an operator
+	eventKeysRotated     EventKind = "keys_rotated"   // by an operator, as are the next two; no account
+	eventMasterReplaced  EventKind = "master_key_replaced"
+	eventMailRetried     EventKind = "mail_retried"
+)
+
+// Kinds that package admin counts or explains.
+//
+// Unstable: for packages of this module.
+const (
+	EventFactorsReset    EventKind = "factors_reset" // by an operator
+	EventLateForgiven    EventKind = "late_forgiven"
+	EventRestoreDetected EventKind = "restore_detected" // without an account, at most one an hour
+	EventEmailUndone     EventKind = "email_change_undone"
 )
 
 // An Event is one entry of an account's security log. It is stored in the transaction of

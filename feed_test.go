@@ -359,5 +359,5 @@ func (r *rig) enrol(t *testing.T, in, by *watchword.SignIn) factors.Factor {
 	must(t, err)
 	done, err := r.factors().ConfirmTOTP(t.Context(), who, begun.ID, watchword.Secret(code), laptop)
 	must(t, err)
-	return done.Factor
+	return done.Factor()
 }

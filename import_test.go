@@ -195,7 +195,7 @@ func TestProblemsOfAnImportedAccountAreReported(t *testing.T) {
 	type account = accountimport.Account
 	const (
 		required, invalid = watchword.FieldRequired, watchword.FieldInvalid
-		taken, tooLong    = watchword.FieldTaken, watchword.FieldTooLong
+		taken, tooLong    = accountimport.FieldTaken, watchword.FieldTooLong
 	)
 	for _, c := range []struct {
 		name        string
@@ -349,7 +349,7 @@ func (r *rig) refuses(t *testing.T, user accountimport.Account, field, why strin
 	done, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{user})
 	must(t, err)
 	p := done[0].Problems
-	if len(p) != 1 || p[0].Field != field || p[0].Code != watchword.FieldTaken ||
+	if len(p) != 1 || p[0].Field != field || p[0].Code != accountimport.FieldTaken ||
 		!strings.Contains(p[0].Message, why) {
 		t.Errorf("got %+v", done[0])
 	}

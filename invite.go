@@ -18,22 +18,10 @@ import (
 // inviteLife is how long an invitation can be accepted.
 const inviteLife = 7 * 24 * time.Hour
 
-// An InviteRequest accepts an invitation.
-type InviteRequest struct {
-	Token      Secret
-	Password   Secret
-	Name       string // empty: the name that the operator chose
-	Persistent bool
-	Client     Client
-
-	// Replaces is as in LoginRequest.
-	Replaces Secret
-}
-
 // AcceptInvite sets the password of an invited account and opens its first session. Codes:
 // CodeMailTokenInvalid, CodeEmailTaken (the account has a password or a proven address),
 // CodeValidationFailed (password, name), CodeEnrolmentRequired, CodeTryLater.
-func (e *Engine) AcceptInvite(ctx context.Context, r InviteRequest) (*SignIn, error) {
+func (e *Engine) AcceptInvite(ctx context.Context, r MailLinkRequest) (*SignIn, error) {
 	now := e.now()
 	box, err := e.openLink(ctx, r.Token, now, MailInvite)
 	if err != nil {

@@ -23,7 +23,7 @@ func (r *rig) invite(t *testing.T) (watchword.User, watchword.Secret) {
 
 func (r *rig) accept(t *testing.T, token, password watchword.Secret, name string) (*watchword.SignIn, error) {
 	t.Helper()
-	return r.AcceptInvite(t.Context(), watchword.InviteRequest{
+	return r.AcceptInvite(t.Context(), watchword.MailLinkRequest{
 		Token: token, Password: password, Name: name, Persistent: true, Client: laptop})
 }
 
@@ -104,7 +104,7 @@ func TestInvitationOfAnAccountWithAPasswordIsRefusedAndDeleted(t *testing.T) {
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)
 		_, token := r.invite(t)
-		must(t, r.ForgotPassword(t.Context(), victim, laptop))
+		must(t, r.ForgotPassword(t.Context(), victim, "", laptop))
 		r.deliver(t)
 		must(t, r.ResetPassword(t.Context(), r.post.last(t, watchword.MailReset).Token, goodPassword, laptop))
 		_, err := r.accept(t, token, otherPassword, "")

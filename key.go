@@ -178,7 +178,7 @@ func (o Operator) Reseal(ctx context.Context, master []byte) error {
 	if err := o.engine.keys.storeSecrets(ctx); err != nil {
 		return err
 	}
-	err = o.operate(ctx, EventMasterReplaced, "", func(tx Tx, _ *Event) error {
+	err = o.operate(ctx, eventMasterReplaced, "", func(tx Tx, _ *Event) error {
 		if err := o.engine.keys.holdMaster(ctx, tx); err != nil {
 			return err
 		}

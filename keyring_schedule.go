@@ -168,7 +168,7 @@ func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error)
 		return nil, tooManyKeys(set.rows[use], use, now)
 	}
 	plan := keyschedule.Rotate(set.times[use], now, o.engine.keys.policy(use))
-	event := o.event(EventKeysRotated, "").because(string(use))
+	event := o.event(eventKeysRotated, "").because(string(use))
 	if err := o.engine.keys.carryOut(ctx, use, set, plan, event); err != nil {
 		return nil, err
 	}

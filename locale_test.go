@@ -59,7 +59,7 @@ func TestMailsHaveTheLanguageOfTheSignUp(t *testing.T) {
 		if signedIn.User.Locale != "fr" {
 			t.Errorf("the account has the locale %q, want that of its sign-up", signedIn.User.Locale)
 		}
-		must(t, r.ForgotPassword(t.Context(), victim, in("it")))
+		must(t, r.ForgotPassword(t.Context(), victim, "", in("it")))
 		r.deliver(t)
 		if m := r.post.last(t, watchword.MailReset); m.Locale != "fr" {
 			t.Errorf("the reset is in %q: a stranger can request it", m.Locale)

@@ -62,7 +62,7 @@ func TestAPasswordIsRefusedOnEveryPathThatSetsOne(t *testing.T) {
 	r := start(t, func(o *watchword.Options) { o.PasswordWords = []string{"Globex Corp"} })
 	in := r.signUp(t, "ada.lovelace@example.com")
 	who := r.identity(t, in)
-	if err := r.ForgotPassword(t.Context(), "ada.lovelace@example.com", laptop); err != nil {
+	if err := r.ForgotPassword(t.Context(), "ada.lovelace@example.com", "", laptop); err != nil {
 		t.Fatal(err)
 	}
 	r.deliver(t)
@@ -265,7 +265,7 @@ func TestLogLinesNameTheEventAndContainNoSecret(t *testing.T) {
 // mailed requests a reset whose first mail fails, sends it again and returns its token.
 func (r *rig) mailed(t *testing.T) string {
 	t.Helper()
-	must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
+	must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop))
 	r.deliver(t)
 	r.post.refuse(nil)
 	_, err := r.Operator().RetryMail(t.Context(), "")

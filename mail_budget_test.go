@@ -40,7 +40,7 @@ func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 			}
 			for n := range int(day / step) {
 				for again := range 4 {
-					must(t, r.ForgotPassword(t.Context(), "Ada@example.com", stranger(4*n+again)))
+					must(t, r.ForgotPassword(t.Context(), "Ada@example.com", "", stranger(4*n+again)))
 					must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(4*n+again)))
 				}
 				if n%6 == 0 { // these requests compute a hash
@@ -50,7 +50,7 @@ func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 				}
 				if n%3 == 0 {
 					r.deliver(t)
-					must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
+					must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop))
 					r.deliver(t)
 					token := r.post.last(t, watchword.MailReset).Token
 					if !r.worksAsReset(t, token) {
@@ -92,7 +92,7 @@ func TestStrangersCannotSuppressTheLinkOfAWaitingSignUp(t *testing.T) {
 			must(t, err)
 		}
 		for again := range 4 {
-			must(t, r.ForgotPassword(t.Context(), "ada@example.com", stranger(4*n+again)))
+			must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", stranger(4*n+again)))
 			must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(4*n+again)))
 		}
 		r.deliver(t)
@@ -118,7 +118,7 @@ func TestEachKindOfMailHasABudgetOfItsOwn(t *testing.T) {
 	r := start(t, nil)
 	r.signUp(t, "ada@example.com")
 	for n := range 8 {
-		must(t, r.ForgotPassword(t.Context(), "ada@example.com", stranger(n)))
+		must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", stranger(n)))
 		must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(n)))
 		r.deliver(t)
 	}
@@ -136,7 +136,7 @@ func TestMailRequestForAnUnknownAddressIsNotCharged(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	for n := range 8 {
-		must(t, r.ForgotPassword(t.Context(), "ada@example.com", stranger(n)))
+		must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", stranger(n)))
 		must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(n)))
 	}
 	r.deliver(t)
@@ -178,7 +178,7 @@ func TestFailedMailKeepsTheEarlierLinkValid(t *testing.T) {
 	inbox := r.forgotten(t, "ada@example.com")
 	r.post.refuse(fmt.Errorf("the mail server is unavailable"))
 	for n := range 6 { // the first two are within the budget
-		must(t, r.ForgotPassword(t.Context(), "ada@example.com", stranger(n)))
+		must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", stranger(n)))
 		r.deliver(t)
 	}
 	if !r.worksAsReset(t, inbox) {
@@ -187,7 +187,7 @@ func TestFailedMailKeepsTheEarlierLinkValid(t *testing.T) {
 	r.clock.advance(11 * time.Minute)
 	r.post.refuse(nil)
 	// The owner's request is over the budget, but the link in the inbox expires in less than 5 minutes.
-	must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
+	must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop))
 	r.deliver(t)
 	if token := r.post.last(t, watchword.MailReset).Token; token == inbox || !r.worksAsReset(t, token) {
 		t.Error("the owner has no new link")

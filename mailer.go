@@ -14,23 +14,24 @@ type Mailer interface {
 // A MailKind is the purpose of a mail.
 type MailKind string
 
+// The mails with a token (Message.Token), for which a front-end can have a page of its own.
 const (
-	MailVerify          MailKind = "verify"           // prove that this address is yours
-	MailReset           MailKind = "reset"            // choose a new password
-	MailInvite          MailKind = "invite"           // choose the first password of an account
-	MailConfirmAddress  MailKind = "confirm_address"  // to the new address: confirm the change
-	MailAddressChanged  MailKind = "address_changed"  // to the old address: it was changed; undo
-	MailAddressReplaced MailKind = "address_replaced" // to the old address: an operator changed it; notice
-	MailPasswordChanged MailKind = "password_changed" // notice
-	MailReuseDetected   MailKind = "reuse_detected"   // notice: a copied session was ended
-	MailMoreHappened    MailKind = "more_happened"    // summary: the account had more notices than the limit allows
-	MailSignupExisting  MailKind = "signup_existing"  // somebody signed up with your address
+	MailVerify         MailKind = "verify"          // prove that this address is yours
+	MailReset          MailKind = "reset"           // choose a new password
+	MailInvite         MailKind = "invite"          // choose the first password of an account
+	MailConfirmAddress MailKind = "confirm_address" // to the new address: confirm the change
+	MailAddressChanged MailKind = "address_changed" // to the old address: it was changed; undo
 )
 
-// Notices about second factors and providers.
+// Notices.
 //
-// Unstable: other factors bring other notices.
+// Unstable: package mail uses the names. Other factors bring other notices.
 const (
+	MailAddressReplaced                     MailKind = "address_replaced" // to the old address: an operator changed it
+	MailPasswordChanged                     MailKind = "password_changed"
+	MailReuseDetected                       MailKind = "reuse_detected"  // a copied session was ended
+	MailMoreHappened                        MailKind = "more_happened"   // summary: more notices than the limit allows
+	MailSignupExisting                      MailKind = "signup_existing" // somebody signed up with your address
 	MailTOTPAdded                           MailKind = "totp_added"
 	MailTOTPRemoved                         MailKind = "totp_removed"
 	MailPasskeyAdded                        MailKind = "passkey_added"
@@ -74,17 +75,23 @@ type MailFacts struct {
 	Device   string    `json:"device,omitempty"`   // on which device
 	Address  string    `json:"address,omitempty"`  // from which network address
 	NewEmail Address   `json:"newEmail,omitempty"` // the address it was changed to
-	Request  string    `json:"request,omitempty"`  // id of the request that caused the mail; not for its text
 	Page     string    `json:"page,omitempty"`     // page of a front-end that the link opens; empty: the server's page
 	ReturnTo string    `json:"returnTo,omitempty"` // where the server's page leads back to; empty: its default
-	Operator string    `json:"operator,omitempty"` // name of the operator who caused the mail; not for its text
-	SignupID string    `json:"signupId,omitempty"` // the waiting sign-up that the mail belongs to, or empty
 	Factor   string    `json:"factor,omitempty"`   // name of an added or removed factor; kind of a reset
 	Left     int       `json:"left,omitempty"`     // factors, or recovery codes (MailRecoveryUsed), that are left
 
 	// UndoUntil is until when the previous address can restore the account after a
 	// confirmation (MailConfirmAddress only). Zero: it can't.
 	UndoUntil time.Time `json:"undoUntil,omitzero"`
+}
+
+// A MailCause is stored beside the facts of a mail. It is not for its text.
+//
+// Unstable: only stores use it.
+type MailCause struct {
+	Request  string `json:"request,omitempty"`  // id of the request that caused the mail
+	Operator string `json:"operator,omitempty"` // name of the operator who caused it
+	SignupID string `json:"signupId,omitempty"` // the waiting sign-up that the mail belongs to, or empty
 }
 
 // A Mail is one row of the outbox. It is inserted in the transaction of the change that it reports, and sent after
@@ -98,6 +105,7 @@ type Mail struct {
 	To     Address // for MailReset and MailVerify, the outbox looks up the current owner of the address
 	UserID UserID  // empty: the outbox looks up the owner of To
 	Facts  MailFacts
+	Cause  MailCause
 
 	CreatedAt time.Time
 	NextAt    time.Time // earliest next attempt; while it is being sent, the end of the sender's claim

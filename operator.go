@@ -114,6 +114,8 @@ func (o Operator) FindUserByID(ctx context.Context, id UserID) (User, error) {
 }
 
 // UserOfSession returns the account of a session, also after its end. Codes: CodeNotFound.
+//
+// Unstable: for the program watchword.
 func (o Operator) UserOfSession(ctx context.Context, id SessionID) (User, error) {
 	if !storable.ID(string(id)) {
 		return User{}, notFound()
@@ -132,6 +134,8 @@ func (o Operator) Users(ctx context.Context, after Address, limit int) ([]User, 
 
 // UsersBetween lists up to limit accounts, from one address and below another, in the order of their bytes. Package
 // usersearch finds by other fields.
+//
+// Unstable: for package usersearch.
 func (o Operator) UsersBetween(ctx context.Context, from, below Address, limit int) ([]User, error) {
 	return view(ctx, o.engine.store, func(tx Tx) ([]User, error) { return tx.Users(ctx, from, below, limit) })
 }
@@ -151,7 +155,7 @@ func (o Operator) DisableUser(ctx context.Context, id UserID) error {
 
 // EnableUser enables a disabled account. Its sessions stay ended.
 func (o Operator) EnableUser(ctx context.Context, id UserID) error {
-	return o.operate(ctx, EventEnabled, id, func(tx Tx, _ *Event) error { return tx.SetDisabled(ctx, id, time.Time{}) })
+	return o.operate(ctx, eventEnabled, id, func(tx Tx, _ *Event) error { return tx.SetDisabled(ctx, id, time.Time{}) })
 }
 
 // SetRoles replaces the roles. It ends no session, but earlier access tokens are outdated at once
@@ -220,7 +224,7 @@ func (o Operator) SendVerification(ctx context.Context, id UserID) error {
 
 // send posts a mail with a link. For an account that was invited, it posts an invitation.
 func (o Operator) send(ctx context.Context, id UserID, kind MailKind) error {
-	return o.operate(ctx, EventLinkRequested, id, func(tx Tx, ev *Event) error {
+	return o.operate(ctx, eventLinkRequested, id, func(tx Tx, ev *Event) error {
 		user, err := tx.User(ctx, id)
 		switch {
 		case err != nil:
@@ -257,7 +261,7 @@ func (o Operator) Rename(ctx context.Context, id UserID, name string) error {
 	if problem != nil {
 		return unacceptable(*problem)
 	}
-	return o.operate(ctx, EventRenamed, id, func(tx Tx, _ *Event) error { return tx.SetName(ctx, id, parsed) })
+	return o.operate(ctx, eventRenamed, id, func(tx Tx, _ *Event) error { return tx.SetName(ctx, id, parsed) })
 }
 
 // ChangeEmail gives the account another address, which is unverified, and mails a link to verify it. Mailed links
@@ -269,7 +273,7 @@ func (o Operator) ChangeEmail(ctx context.Context, id UserID, email string) erro
 	if problem != nil {
 		return unacceptable(*problem)
 	}
-	return o.operate(ctx, EventEmailChanged, id, func(tx Tx, ev *Event) error {
+	return o.operate(ctx, eventEmailChanged, id, func(tx Tx, ev *Event) error {
 		user, err := hold(ctx, tx, id)
 		if err == nil && user.Email == to {
 			err = unacceptable(FieldError{"email", FieldInvalid, "The account already has this address."})
@@ -316,7 +320,7 @@ func (o Operator) MarkVerified(ctx context.Context, id UserID) error {
 // refreshes and mails. It finds client networks in the last events of the account. The counters of single known
 // devices and of client networks for all accounts stay.
 func (o Operator) ClearLimits(ctx context.Context, id UserID) error {
-	return o.operate(ctx, EventLimitsCleared, id, func(tx Tx, ev *Event) error {
+	return o.operate(ctx, eventLimitsCleared, id, func(tx Tx, ev *Event) error {
 		const lastEvents = 200
 		user, err := tx.User(ctx, id)
 		if err != nil {
@@ -410,6 +414,8 @@ func (o Operator) lastSystemEvent(ctx context.Context, kind EventKind) (time.Tim
 }
 
 // RequestEvents lists up to limit events of the request with this id, the newest first.
+//
+// Unstable: for the program watchword and package server.
 func (o Operator) RequestEvents(ctx context.Context, request string, limit int) ([]Event, error) {
 	request = storable.Text(request, maxRequestID)
 	return view(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.RequestEvents(ctx, request, limit) })

@@ -32,10 +32,10 @@ func TestEventsOfOperatorsCarryTheirName(t *testing.T) {
 	must(t, grace.DisableUser(t.Context(), id))
 	must(t, grace.EnableUser(t.Context(), id))
 	for _, kind := range []watchword.EventKind{
-		watchword.EventLinkRequested, watchword.EventRenamed, watchword.EventEmailVerified,
-		watchword.EventLimitsCleared, watchword.EventResetRequested, watchword.EventRolesChanged,
-		watchword.EventSessionEnded, watchword.EventLogoutAll, watchword.EventEmailChanged,
-		watchword.EventDisabled, watchword.EventEnabled,
+		"link_requested", "renamed", watchword.EventEmailVerified,
+		"limits_cleared", "password_reset_requested", watchword.EventRolesChanged,
+		watchword.EventSessionEnded, watchword.EventLogoutAll, "email_changed",
+		watchword.EventDisabled, "account_enabled",
 	} {
 		if event := eventOf(t, r, id, kind); event.Operator != "grace" || event.Address != "" {
 			t.Errorf("%s is by %q from %q", kind, event.Operator, event.Address)
@@ -74,8 +74,8 @@ func TestOperationsWithoutAnAccountAreEvents(t *testing.T) {
 	must(t, err)
 	must(t, grace.Reseal(t.Context(), bytes.Repeat([]byte{7}, 32)))
 	for kind, detail := range map[watchword.EventKind]string{
-		watchword.EventMailRetried: fmt.Sprintf("mails: %d", n), watchword.EventKeysRotated: "refresh",
-		watchword.EventLogoutAll: "every user, by an operator: 1", watchword.EventMasterReplaced: "",
+		"mail_retried": fmt.Sprintf("mails: %d", n), "keys_rotated": "refresh",
+		watchword.EventLogoutAll: "every user, by an operator: 1", "master_key_replaced": "",
 	} {
 		if event := eventOf(t, r, "", kind); event.Operator != "grace" || event.Detail != detail {
 			t.Errorf("%s is by %q: %q, want %q", kind, event.Operator, event.Detail, detail)

@@ -37,8 +37,9 @@ const (
 
 // mailTo returns a mail to a user about an event.
 func mailTo(kind MailKind, u User, ev Event) Mail {
-	facts := MailFacts{At: ev.At, Device: ev.Device, Address: ev.Address, Operator: ev.Operator}
-	return Mail{ID: newID(), Kind: kind, To: u.Email, UserID: u.ID, Facts: facts, CreatedAt: ev.At, NextAt: ev.At}
+	facts := MailFacts{At: ev.At, Device: ev.Device, Address: ev.Address}
+	return Mail{ID: newID(), Kind: kind, To: u.Email, UserID: u.ID, Facts: facts, Cause: MailCause{Operator: ev.Operator},
+		CreatedAt: ev.At, NextAt: ev.At}
 }
 
 // post inserts a mail into the outbox. It drops a bound notice if the address is not proven or the budget of the
@@ -163,16 +164,17 @@ func (e *Engine) postpone(ctx context.Context, m Mail, why error, now time.Time)
 type delivery struct {
 	owner    UserID
 	message  Message
+	signup   string      // the waiting sign-up that the mail belongs to, or empty
 	due      bool        // false: it is dropped
 	fresh    bool        // message.Token was created for this attempt
 	replaced []MailToken // earlier tokens, which end after the message was sent
-	asked    Event       // EventResetRequested, or the zero Event
+	asked    Event       // eventResetRequested, or the zero Event
 }
 
 // prepareMail creates the message and activates its token. A mail with due false is dropped.
 func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d delivery, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
-		d = delivery{message: Message{ID: m.ID, Kind: m.Kind, To: m.To, MailFacts: m.Facts}}
+		d = delivery{message: Message{ID: m.ID, Kind: m.Kind, To: m.To, MailFacts: m.Facts}, signup: m.Cause.SignupID}
 		owner, err := mailOwner(ctx, tx, m)
 		if errors.Is(err, ErrNotFound) {
 			return e.prepareSignupMail(ctx, tx, m, &d, now)
@@ -285,14 +287,14 @@ func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now
 	if err != nil {
 		return err
 	}
-	needed := kind != MailVerify || d.message.SignupID != ""
+	needed := kind != MailVerify || d.signup != ""
 	if d.due = mailretry.LinkDue(m.Attempts, within, needed, works); !d.due {
 		return nil
 	}
 	d.fresh = true
 	d.message.Token, d.message.Expires = e.mailToken(m.ID, m.Attempts), now.Add(life)
 	hash := hashMailToken(d.message.Token)
-	if d.message.SignupID == "" {
+	if d.signup == "" {
 		if d.replaced, err = tx.MailTokens(ctx, d.owner, kind, now); err != nil {
 			return err
 		}
@@ -300,7 +302,7 @@ func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now
 		d.replaced = slices.DeleteFunc(d.replaced, func(t MailToken) bool { return t.Hash == hash })
 	}
 	return tx.InsertMailToken(ctx, MailToken{Hash: hash, Kind: kind, UserID: d.owner, Email: m.To,
-		ExpiresAt: now.Add(mailretry.UnsentLife(life)), SignupID: d.message.SignupID})
+		ExpiresAt: now.Add(mailretry.UnsentLife(life)), SignupID: d.signup})
 }
 
 // sent deletes a mail that was sent or dropped. A new link gets its full life, unless it
@@ -357,7 +359,7 @@ func (o Operator) RetryMail(ctx context.Context, id string) (n int, err error) {
 	if id != "" && !storable.ID(id) {
 		return 0, nil
 	}
-	err = o.operate(ctx, EventMailRetried, "", func(tx Tx, ev *Event) error {
+	err = o.operate(ctx, eventMailRetried, "", func(tx Tx, ev *Event) error {
 		n, err = tx.RetryMail(ctx, id, ev.At)
 		if ev.Detail = fmt.Sprintf("mails: %d", n); err == nil && n == 0 {
 			err = ErrNotFound // and no event

@@ -51,7 +51,7 @@ func TestFailedMailIsRetriedAndFinallyAbandoned(t *testing.T) {
 	}
 	r.deliver(t)
 	// The access token of the sign-up has expired meanwhile, so the password proves the account.
-	if in, err = r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+	if in, err = r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 		Token: r.post.last(t, watchword.MailVerify).Token, Presented: []watchword.Secret{in.AccessToken},
 		Password: goodPassword, Client: laptop,
 	}); err != nil || in == nil {
@@ -78,7 +78,7 @@ func TestMailForADeletedAccountIsNotSent(t *testing.T) {
 	r := start(t, nil)
 	user := r.signUp(t, "ada@example.com").User
 	must(t, r.Operator().DeleteUser(t.Context(), user.ID))
-	must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
+	must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop))
 	r.deliver(t)
 	if n := r.post.count(watchword.MailVerify) + r.post.count(watchword.MailReset); n != 0 {
 		t.Errorf("%d mails were sent", n)

@@ -75,7 +75,7 @@ func TestInvalidTextOfAClientDoesNotFailAFlow(t *testing.T) {
 	_, err = r.Refresh(t.Context(), in.RefreshToken, odd)
 	must(t, err)
 	r.login(t, "ada@example.com", odd)
-	must(t, r.ForgotPassword(t.Context(), "ada@example.com", odd))
+	must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", odd))
 	r.deliver(t)
 	r.post.last(t, watchword.MailReset)
 	if kinds := r.events(t, in.User.ID); !slices.Contains(kinds, watchword.EventLogin) {
@@ -140,7 +140,7 @@ func TestLinkThatIsBeingActivatedIsRevokedByAConcurrentEvent(t *testing.T) {
 				go func() { done <- revoke(t, r, who) }()
 				waitUntilBlocked(t, url, done)
 			})
-			must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
+			must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop))
 			r.deliver(t)
 			must(t, <-done)
 			if r.post.count(watchword.MailReset) > 0 && r.worksAsReset(t, r.post.last(t, watchword.MailReset).Token) {

@@ -20,15 +20,10 @@ import (
 // the changed password. A verification link also works here until its address is proven, because its reader may not
 // know the password of the sign-up.
 
-// ForgotPassword mails a reset link to the owner of an address, if any. Codes:
-// CodeValidationFailed (email), CodeRateLimited.
-func (e *Engine) ForgotPassword(ctx context.Context, email string, c Client) error {
-	return e.mailOwnerOf(ctx, MailReset, email, "", c)
-}
-
-// ForgotPasswordAt is ForgotPassword for a front-end with its own reset page: the link is page, "/" and the token. If
-// the origin of page is not one of Options.LinkOrigins, page is ignored and the link opens the server's page.
-func (e *Engine) ForgotPasswordAt(ctx context.Context, email, page string, c Client) error {
+// ForgotPassword mails a reset link to the owner of an address, if any. page is the reset page of a front-end: the link
+// is page, "/" and the token. If page is empty, or its origin is not one of Options.LinkOrigins, the link opens the
+// server's page. Codes: CodeValidationFailed (email), CodeRateLimited.
+func (e *Engine) ForgotPassword(ctx context.Context, email, page string, c Client) error {
 	return e.mailOwnerOf(ctx, MailReset, email, weborigin.Page(page, e.opts.LinkOrigins), c)
 }
 
@@ -41,7 +36,7 @@ func (e *Engine) mailOwnerOf(ctx context.Context, kind MailKind, email, page str
 	now := e.now()
 	cause := e.event("", c, now)
 	mail := mailTo(kind, User{Email: to}, cause)
-	mail.Facts.Page, mail.Facts.Request, mail.Facts.ReturnTo = page, cause.RequestID, c.ReturnTo
+	mail.Facts.Page, mail.Cause.Request, mail.Facts.ReturnTo = page, cause.RequestID, c.ReturnTo
 	limit := charges(e.opts.Limits.MailPerClient.charge(limitMailPerClient, c.key(), now))
 	var wait time.Duration
 	err := e.store.Update(ctx, func(tx Tx) (err error) {
@@ -67,8 +62,8 @@ func recordReset(ctx context.Context, tx Tx, m Mail, owner User) (Event, error) 
 	if m.Attempts > 1 {
 		return Event{}, nil
 	}
-	event := Event{ID: newID(), Kind: EventResetRequested, At: m.CreatedAt, UserID: owner.ID,
-		Address: m.Facts.Address, Device: m.Facts.Device, RequestID: m.Facts.Request, Operator: m.Facts.Operator}
+	event := Event{ID: newID(), Kind: eventResetRequested, At: m.CreatedAt, UserID: owner.ID,
+		Address: m.Facts.Address, Device: m.Facts.Device, RequestID: m.Cause.Request, Operator: m.Cause.Operator}
 	switch {
 	case m.UserID == "":
 	case m.Facts.Address == "": // an operator's event has no network address

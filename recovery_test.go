@@ -11,7 +11,7 @@ import (
 
 func (r *rig) forgotten(t *testing.T, email string) watchword.Secret {
 	t.Helper()
-	if err := r.ForgotPassword(t.Context(), email, laptop); err != nil {
+	if err := r.ForgotPassword(t.Context(), email, "", laptop); err != nil {
 		t.Fatal(err)
 	}
 	r.deliver(t)
@@ -177,8 +177,8 @@ func TestMailRequestsRevealNoAccountAndAreLimited(t *testing.T) {
 	r := start(t, nil)
 	user := r.signUp(t, "ada@example.com").User
 	for range 5 {
-		must(t, r.ForgotPassword(t.Context(), "ada@example.com", phone))
-		must(t, r.ForgotPassword(t.Context(), "nobody@example.com", phone))
+		must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", phone))
+		must(t, r.ForgotPassword(t.Context(), "nobody@example.com", "", phone))
 		must(t, r.ResendVerification(t.Context(), "ada@example.com", phone))
 	}
 	r.deliver(t)
@@ -192,9 +192,9 @@ func TestMailRequestsRevealNoAccountAndAreLimited(t *testing.T) {
 		t.Errorf("the outbox still contains %v, error %v", mails, err)
 	}
 	for range 30 {
-		_ = r.ForgotPassword(t.Context(), "nobody@example.com", phone)
+		_ = r.ForgotPassword(t.Context(), "nobody@example.com", "", phone)
 	}
-	wantCode(t, r.ForgotPassword(t.Context(), "nobody@example.com", phone), watchword.CodeRateLimited)
+	wantCode(t, r.ForgotPassword(t.Context(), "nobody@example.com", "", phone), watchword.CodeRateLimited)
 }
 
 func verified(t *testing.T, r *rig, email string) watchword.Identity {
@@ -270,7 +270,7 @@ func TestUndoOfAnAddressReturnsTheAccountToItsOwner(t *testing.T) {
 	if reset.To != "ada@example.com" {
 		t.Errorf("the reset link was mailed to %s", reset.To)
 	}
-	if event := eventOf(t, r, who.User.ID, watchword.EventResetRequested); event.Detail != "address change undone" {
+	if event := eventOf(t, r, who.User.ID, "password_reset_requested"); event.Detail != "address change undone" {
 		t.Errorf("the event of the link is %+v", event)
 	}
 	must(t, r.ResetPassword(t.Context(), reset.Token, goodPassword, laptop))

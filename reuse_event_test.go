@@ -89,18 +89,18 @@ func TestAResetRequestIsAnEventOfTheOwner(t *testing.T) {
 	in := r.signUp(t, "ada@example.com")
 	r.deliver(t)
 	asked := r.clock.Now().UTC().Truncate(time.Millisecond)
-	must(t, r.ForgotPassword(t.Context(), "ada@example.com", phone))
-	must(t, r.ForgotPassword(t.Context(), "nobody@example.com", phone))
+	must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", phone))
+	must(t, r.ForgotPassword(t.Context(), "nobody@example.com", "", phone))
 	r.clock.advance(time.Second)
 	r.deliver(t)
-	event := eventOf(t, r, in.User.ID, watchword.EventResetRequested)
+	event := eventOf(t, r, in.User.ID, "password_reset_requested")
 	if event.At != asked || event.Address != phone.Address.String() || event.RequestID != phone.RequestID ||
 		event.Device == "" || event.Detail != "" {
 		t.Errorf("the event is %+v", event)
 	}
 	must(t, r.Operator().SendReset(t.Context(), in.User.ID))
 	r.deliver(t)
-	if event = eventOf(t, r, in.User.ID, watchword.EventResetRequested); event.Detail != "by an operator" {
+	if event = eventOf(t, r, in.User.ID, "password_reset_requested"); event.Detail != "by an operator" {
 		t.Errorf("the event of an operator is %+v", event)
 	}
 	if lines := strings.Count(log.String(), "event=password_reset_requested"); lines != 2 {

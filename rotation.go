@@ -15,6 +15,8 @@ import (
 // refused.
 
 // SupersededKept is the number of generations whose supersession times a session stores.
+//
+// Unstable: stores use it.
 const SupersededKept = 8
 
 // burst is how many generations back a token may be if even the oldest stored

@@ -53,7 +53,7 @@ func TestTokensStayValidAfterAReseal(t *testing.T) {
 		in := r.signUp(t, "ada@example.com")
 		r.deliver(t)
 		link := r.post.last(t, watchword.MailVerify)
-		must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop)) // sent after the reseal
+		must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop)) // sent after the reseal
 		imported, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{
 			{ID: "7", Email: "bob@example.com"},
 			{ID: "8", Email: "eve@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
@@ -70,7 +70,7 @@ func TestTokensStayValidAfterAReseal(t *testing.T) {
 		if back := r.login(t, "ada@example.com", known); back.DeviceToken != in.DeviceToken {
 			t.Error("the known device is not recognised")
 		}
-		_, err = r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+		_, err = r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 			Token: link.Token, Password: goodPassword, Client: laptop})
 		must(t, err)
 		r.deliver(t)
@@ -111,7 +111,7 @@ func TestWaitingSignUpSurvivesAReseal(t *testing.T) {
 		r.deliver(t)
 		link := r.post.last(t, watchword.MailVerify)
 		r = r.resealed(t)
-		in, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+		in, err := r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 			Token: link.Token, Password: goodPassword, Client: laptop})
 		must(t, err)
 		if in == nil || in.User.Name != "Ada" {

@@ -34,27 +34,33 @@ type Session struct {
 	EndedWhy EndReason
 }
 
-// An EndReason says why a session ended.
+// An EndReason says why a session ended. The values are stable.
 type EndReason string
 
 const (
-	EndedLogout     EndReason = "logout"           // by its own device
-	EndedByUser     EndReason = "ended_by_user"    // from another device of the user
-	EndedLogoutAll  EndReason = "logout_all"       // signed out everywhere
-	EndedReuse      EndReason = "refresh_reused"   // an old refresh token was presented
-	EndedPassword   EndReason = "password_changed" // the password was changed or reset
-	EndedEmail      EndReason = "email_changed"    // an address change was undone
-	EndedFirstProof EndReason = "first_proof"      // the mailbox owner took over the account
-	EndedOperator   EndReason = "ended_by_operator"
-	EndedDisabled   EndReason = "account_disabled"
-	EndedDeleted    EndReason = "account_deleted"
+	EndedLogout    EndReason = "logout"           // by its own device
+	EndedByUser    EndReason = "ended_by_user"    // from another device of the user
+	EndedLogoutAll EndReason = "logout_all"       // signed out everywhere
+	EndedReuse     EndReason = "refresh_reused"   // an old refresh token was presented
+	EndedPassword  EndReason = "password_changed" // the password was changed or reset
+	EndedOperator  EndReason = "ended_by_operator"
+	EndedDisabled  EndReason = "account_disabled"
+	EndedDeleted   EndReason = "account_deleted"
+	EndedReplaced  EndReason = "replaced" // a sign-in overwrote its refresh cookie
+	EndedIdle      EndReason = "idle"     // computed, never stored
+	EndedExpired   EndReason = "expired"  // computed, never stored
+)
+
+// The other reasons are effects of a change or of a limit.
+//
+// Unstable: package admin explains them.
+const (
+	EndedEmail      EndReason = "email_changed" // an address change was undone
+	EndedFirstProof EndReason = "first_proof"   // the mailbox owner took over the account
 	EndedTooMany    EndReason = "too_many_sessions"
-	EndedReplaced   EndReason = "replaced" // a sign-in overwrote its refresh cookie
 	EndedFactor     EndReason = "factor_added"
 	EndedFactorGone EndReason = "factor_removed"
 	EndedFactors    EndReason = "factors_reset" // by an operator
-	EndedIdle       EndReason = "idle"          // computed, never stored
-	EndedExpired    EndReason = "expired"       // computed, never stored
 )
 
 // A SessionPolicy limits the life of sessions. It is applied at each use, so a

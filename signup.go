@@ -144,7 +144,7 @@ func (e *Engine) waitForProof(ctx context.Context, user User, d signupDetails, c
 			event = event.because("address taken")
 		}
 		mail := mailTo(MailVerify, User{Email: user.Email}, event)
-		mail.Facts.SignupID, mail.Facts.ReturnTo = waiting.ID, c.ReturnTo
+		mail.Cause.SignupID, mail.Facts.ReturnTo = waiting.ID, c.ReturnTo
 		if taken {
 			err = e.post(ctx, tx, mailTo(MailSignupExisting, User{Email: user.Email}, event))
 		} else if err = tx.InsertSignup(ctx, waiting); err == nil {
@@ -223,10 +223,10 @@ func (e *Engine) prepareSignupMail(ctx context.Context, tx Tx, m Mail, d *delive
 		return err
 	}
 	d.message.Kind, d.message.Page = MailVerify, ""
-	if d.message.SignupID == "" {
-		d.message.SignupID = waiting[0].ID
+	if d.signup == "" {
+		d.signup = waiting[0].ID
 	}
-	d.message.Locale = e.localeOfSignup(waiting, d.message.SignupID)
+	d.message.Locale = e.localeOfSignup(waiting, d.signup)
 	return e.freshToken(ctx, tx, m, d, now)
 }
 

@@ -22,8 +22,9 @@ type SignIn struct {
 	ExpiresIn    time.Duration // life of AccessToken
 	RefreshToken Secret
 
-	// RefreshExpires is when the session expires unless it is refreshed before.
-	RefreshExpires time.Time
+	// RefreshLife is how long a browser should keep the refresh token: until the session expires unless it is
+	// refreshed before (Engine.SessionExpires), or 0 (until the browser closes) if the session is not persistent.
+	RefreshLife time.Duration
 
 	// DeviceToken makes the client a known device of the account until the password changes (Client.DeviceToken). A
 	// client that is known already stays the same device. The token grants no access. Empty after a refresh.
@@ -32,15 +33,6 @@ type SignIn struct {
 	// Remembered lets the browser skip the second factor (Client.Remembered) for RememberedFor. Empty: ask again.
 	Remembered    Secret
 	RememberedFor time.Duration
-}
-
-// RefreshLife returns how long a browser should keep the refresh token: until
-// RefreshExpires, or 0 (until the browser closes) if the session is not persistent.
-func (in *SignIn) RefreshLife() time.Duration {
-	if !in.Session.Persistent {
-		return 0
-	}
-	return max(in.RefreshExpires.Sub(in.Session.RotatedAt), time.Second)
 }
 
 // signIn creates both tokens for the current state of a session. The refresh token
@@ -59,14 +51,12 @@ func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 		return nil, fmt.Errorf("session id: %w", err)
 	}
 	refresh := refreshtoken.Token{KeyNumber: s.RefreshKey, Session: id, Generation: uint64(s.Generation)}
-	return &SignIn{
-		User:           u,
-		Session:        s,
-		AccessToken:    Secret(access),
-		ExpiresIn:      life,
-		RefreshToken:   Secret(refresh.Sign(secret)),
-		RefreshExpires: s.idleUntil(e.opts.Sessions),
-	}, nil
+	in := &SignIn{User: u, Session: s,
+		AccessToken: Secret(access), ExpiresIn: life, RefreshToken: Secret(refresh.Sign(secret))}
+	if s.Persistent {
+		in.RefreshLife = max(s.idleUntil(e.opts.Sessions).Sub(s.RotatedAt), time.Second)
+	}
+	return in, nil
 }
 
 // notBeforeLead is the number of seconds by which `nbf` precedes `iat`. Verifiers of

@@ -24,12 +24,20 @@ import (
 // someone other than the account's creator, this is the first proof: the account keeps its id and roles, and loses its
 // previous password, sessions and mailed tokens.
 
-// A VerifyRequest consumes a mailed verification link.
-type VerifyRequest struct {
-	Token      Secret
-	Presented  []Secret // access and refresh tokens that the request carries; may be expired or garbage
-	Password   Secret   // of a sign-up for the address; may be empty
-	Persistent bool     // of the session that the password opens
+// A MailLinkRequest consumes a mailed link.
+type MailLinkRequest struct {
+	Token Secret
+
+	// Presented are the access and refresh tokens that the request carries. They may be expired or garbage. A live
+	// session of the account can replace the password (VerifyEmail, ConfirmEmail).
+	Presented []Secret
+
+	// Password is that of a waiting sign-up or of the account (VerifyEmail), of the account (ConfirmEmail), or its
+	// first one (AcceptInvite).
+	Password Secret
+
+	Name       string // AcceptInvite; empty: the name that the operator chose
+	Persistent bool   // of the session that the request opens (VerifyEmail, AcceptInvite)
 	Client     Client
 
 	// Replaces is as in LoginRequest.
@@ -40,7 +48,7 @@ type VerifyRequest struct {
 // the session that the password opened. Codes: CodeMailTokenInvalid, CodePasswordRequired (the token stays valid),
 // CodePasswordWrong, CodeAccountDisabled, CodeSignupClosed, CodeEmailTaken, CodeSecondFactorRequired,
 // CodeEnrolmentRequired, CodeRateLimited, CodeTryLater.
-func (e *Engine) VerifyEmail(ctx context.Context, r VerifyRequest) (*SignIn, error) {
+func (e *Engine) VerifyEmail(ctx context.Context, r MailLinkRequest) (*SignIn, error) {
 	now := e.now()
 	box, err := e.openLink(ctx, r.Token, now, MailVerify)
 	if err != nil {
@@ -144,7 +152,7 @@ func (e *Engine) markVerified(ctx context.Context, tx Tx, box mailbox, now time.
 }
 
 // verifyByPassword opens a session for the password of the account or of a waiting sign-up.
-func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequest, now time.Time) (*SignIn, error) {
+func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r MailLinkRequest, now time.Time) (*SignIn, error) {
 	winner, device, err := e.tryPassword(ctx, box, passwordTry{e.candidates(box), r.Password, r.Client, now})
 	if err != nil {
 		return nil, err
@@ -380,7 +388,7 @@ func (e *Engine) DisownLink(ctx context.Context, kind MailKind, token Secret, c 
 		if _, err := tx.TakeMailToken(ctx, link.Hash, link.Kind, now); err != nil {
 			return err
 		}
-		event = e.event(EventLinkDisowned, c, now).of(link.UserID).because(string(kind))
+		event = e.event(eventLinkDisowned, c, now).of(link.UserID).because(string(kind))
 		return nil
 	})
 }

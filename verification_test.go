@@ -36,7 +36,7 @@ func (r *rig) waits(t *testing.T, email, name string, password watchword.Secret)
 // open presents a link with a password, from a browser without a session.
 func (r *rig) open(t *testing.T, link, password watchword.Secret) (*watchword.SignIn, error) {
 	t.Helper()
-	return r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+	return r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 		Token: link, Password: password, Persistent: true, Client: laptop})
 }
 
@@ -143,7 +143,7 @@ func TestTheOwnersPasswordWinsAmongWaitingSignUps(t *testing.T) {
 			"owner first, the attacker's link":    {false, true, nil},
 			"owner first, the owner's link":       {false, false, nil},
 			"the link of a forgotten password": {true, true,
-				func(r *rig) error { return r.ForgotPassword(t.Context(), victim, laptop) }},
+				func(r *rig) error { return r.ForgotPassword(t.Context(), victim, "", laptop) }},
 			"a link that was sent again": {false, true,
 				func(r *rig) error { return r.ResendVerification(t.Context(), victim, laptop) }},
 		} {
@@ -287,7 +287,7 @@ func TestAnotherAccountsSessionVerifiesNothing(t *testing.T) {
 		"ended":              attacker.AccessToken, "ended, by refresh token": attacker.RefreshToken,
 		"garbage": "garbage", "garbage with dots": "a.b.c", "garbage of our shape": "wwr_AQEBog",
 	} {
-		_, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+		_, err := r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 			Token: link, Presented: []watchword.Secret{"", token}, Client: laptop})
 		if watchword.CodeOf(err) != watchword.CodePasswordRequired {
 			t.Errorf("%s: got %v", name, err)
@@ -310,7 +310,8 @@ func TestRefreshTokenBesideALinkIsNotRotated(t *testing.T) {
 			tokens = append([]watchword.Secret{next.RefreshToken}, tokens...)
 			r.clock.advance(time.Minute)
 		}
-		_, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{Token: r.post.last(t, watchword.MailVerify).Token,
+		_, err := r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
+			Token:     r.post.last(t, watchword.MailVerify).Token,
 			Presented: tokens[back : back+1], Client: laptop})
 		if want != "" {
 			wantCode(t, err, want)
@@ -341,7 +342,7 @@ func TestStrangersClickDoesNotMoveTheAccount(t *testing.T) {
 		wantCode(t, r.confirm(t, link.Token, "", laptop), watchword.CodePasswordRequired)
 		wantCode(t, r.confirm(t, link.Token, otherPassword, laptop), watchword.CodePasswordWrong)
 		own := r.signUp(t, victim)
-		_, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{
+		_, err := r.ConfirmEmail(t.Context(), watchword.MailLinkRequest{
 			Token: link.Token, Presented: []watchword.Secret{own.AccessToken}, Client: laptop})
 		wantCode(t, err, watchword.CodePasswordRequired)
 
@@ -361,7 +362,7 @@ func TestANewAddressIsConfirmedWithASessionOfTheAccount(t *testing.T) {
 	must(t, r.ChangeEmail(t.Context(), r.identity(t, in), "ada@example.org", goodPassword, laptop))
 	r.deliver(t)
 	mail := r.post.last(t, watchword.MailConfirmAddress)
-	until, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{
+	until, err := r.ConfirmEmail(t.Context(), watchword.MailLinkRequest{
 		Token: mail.Token, Presented: []watchword.Secret{in.RefreshToken}, Client: laptop})
 	must(t, err)
 	if !until.IsZero() || !mail.UndoUntil.IsZero() {
@@ -382,13 +383,13 @@ func TestTheUndoOfAnAddressSurvivesAResetByTheNewOne(t *testing.T) {
 	if want := mail.Expires.Add(7 * 24 * time.Hour); !mail.UndoUntil.Equal(want) {
 		t.Errorf("the mail shows the undo until %s, want %s", mail.UndoUntil, want)
 	}
-	until, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{
+	until, err := r.ConfirmEmail(t.Context(), watchword.MailLinkRequest{
 		Token: mail.Token, Password: goodPassword, Client: phone})
 	must(t, err)
 	if want := r.clock.Now().Add(7 * 24 * time.Hour); !until.Equal(want) {
 		t.Errorf("the change can be undone until %s, want %s", until, want)
 	}
-	if shown, err := r.UndoUntil(t.Context(), who); err != nil || !shown.Equal(until) {
+	if shown, err := r.Inside().UndoUntil(t.Context(), who); err != nil || !shown.Equal(until) {
 		t.Errorf("the account shows the undo until %s, error %v", shown, err)
 	}
 	r.deliver(t)
@@ -399,7 +400,7 @@ func TestTheUndoOfAnAddressSurvivesAResetByTheNewOne(t *testing.T) {
 	if user, err := r.Operator().FindUser(t.Context(), "ada@example.com"); err != nil || user.ID != who.User.ID {
 		t.Errorf("the undo did not restore the address: %v", err)
 	}
-	if shown, err := r.UndoUntil(t.Context(), who); err != nil || !shown.IsZero() {
+	if shown, err := r.Inside().UndoUntil(t.Context(), who); err != nil || !shown.IsZero() {
 		t.Errorf("after the undo, the account still shows it until %s, error %v", shown, err)
 	}
 }

@@ -321,10 +321,6 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 // PublicURL returns the URL at which clients reach the server.
 func (e *Engine) PublicURL() string { return e.opts.PublicURL }
 
-// Signup returns who may create an account, and whether sign-up mails a link to verify the
-// address.
-func (e *Engine) Signup() (mode SignupMode, mails bool) { return e.opts.Signup, !e.opts.NoVerifyMail }
-
 // now returns the current time in the precision of a store (milliseconds). A flow
 // calls it once and passes the result on.
 func (e *Engine) now() time.Time { return e.clock.Now().UTC().Truncate(time.Millisecond) }

@@ -79,6 +79,9 @@ func (u Account) KeptID() (id watchword.UserID, ok bool) {
 	return watchword.UserID(text), storable.ID(text)
 }
 
+// FieldTaken is the FieldError.Code of an address or id that belongs to another account.
+const FieldTaken = "TAKEN"
+
 // A Result is the result of importing, or of checking, an Account.
 type Result struct {
 	User     watchword.User         // the stored account; the zero User if there are problems
@@ -411,7 +414,7 @@ func wasImported(ctx context.Context, tx watchword.Tx, id watchword.UserID) (boo
 // judge decides whether an account is imported, exists already, or is refused.
 func judge(wanted importing, there occupants) Result {
 	refused := func(field, why string) Result {
-		return Result{Problems: []watchword.FieldError{{Field: field, Code: watchword.FieldTaken, Message: why}}}
+		return Result{Problems: []watchword.FieldError{{Field: field, Code: FieldTaken, Message: why}}}
 	}
 	account := "The account with this id"
 	if wanted.called == "email" {

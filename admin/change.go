@@ -13,6 +13,9 @@ import (
 // the administrator. This file adds two rules that the command line does not have: callers
 // can't change their own roles, and at least one enabled administrator remains.
 
+// CodeOwnRoles refuses a change of the caller's own roles.
+const CodeOwnRoles watchword.Code = "OWN_ROLES"
+
 // Operator returns the engine's operations in the name of a caller. It omits the check of
 // Inside.KeepAdmin, which operations on mails and keys do not need.
 func (m *Manager) Operator(by Caller) watchword.Operator {
@@ -50,7 +53,7 @@ func decideRoles(by Caller, id watchword.UserID, before, wanted []string) *watch
 	isAdmin := func(roles []string) bool { return slices.Contains(roles, watchword.RoleAdmin) }
 	switch {
 	case by.Key.ID == "" && id != "" && id == by.User.ID:
-		return refuse(watchword.CodeOwnRoles, "You can't change your own roles. Ask another administrator.")
+		return refuse(CodeOwnRoles, "You can't change your own roles. Ask another administrator.")
 	case by.Key.ID == "" || (id == "" && len(wanted) == 0):
 		return nil
 	case !by.Key.Has(ScopeRolesWrite):

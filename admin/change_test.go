@@ -29,7 +29,7 @@ func newManager(t *testing.T, store database, opts ...admin.Options) (*admin.Man
 	t.Cleanup(func() { _ = store.Close() })
 	engine, err := watchword.New(t.Context(), store, watchword.Options{
 		PublicURL: "http://localhost:8080", MasterKey: []byte("a master key for tests, 32 bytes"), Mailer: post{},
-		Claims: watchword.Claims{Computed: map[string]watchword.ClaimValue{"plan": "@public.plan"}}})
+		Claims: watchword.Claims{Computed: map[string]string{"plan": "@public.plan"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

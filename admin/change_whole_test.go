@@ -111,7 +111,7 @@ func TestRefusedPartOfAChangeLeavesNothingOfTheOthers(t *testing.T) {
 			"the roles": {r.both[0], proPlan(), admin.Change{Name: new("Bobby"), Roles: &[]string{"Not a role"}},
 				watchword.CodeValidationFailed},
 			"the version": {r.both[0], metadata.Patch{Public: `{"plan":"pro"}`, IfMatch: `"7"`}, everyPart(),
-				watchword.CodeVersionChanged},
+				metadata.CodeVersionChanged},
 			"the metadata": {r.both[0], metadata.Patch{Public: `[]`}, everyPart(), watchword.CodeValidationFailed},
 			"the scope":    {key, proPlan(), everyPart(), watchword.CodeInsufficientScope},
 		} {
@@ -214,7 +214,7 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 		_, err := r.Change(ctx, r.both[0], r.id, everyPart())
 		wantCode(t, err, "")
 		_, err = r.Change(ctx, r.both[0], r.id, r.whole(proPlan(), everyPart()))
-		wantCode(t, err, watchword.CodeVersionChanged)
+		wantCode(t, err, metadata.CodeVersionChanged)
 		if got := r.state(t); got != bobAfter {
 			t.Errorf("repeated: %s", got)
 		}

@@ -297,7 +297,7 @@ func TestExplainReturnsTheEventsOfTheEnd(t *testing.T) {
 	t.Parallel()
 	in := own(event(watchword.EventLogin))
 	in.At, in.ID = signedIn, "in"
-	unrelated := event(watchword.EventStepUp)
+	unrelated := event("step_up")
 	unrelated.At = ended.Add(-time.Hour)
 	cause := event(watchword.EventPasswordChanged)
 	got := admin.Explain(of(endedAs(watchword.EndedPassword), cause, unrelated, in))
@@ -372,7 +372,7 @@ func TestExplainNamesARestoreAsAPossibleCause(t *testing.T) {
 		"noticed soon":      {alive, watchword.EventRestoreDetected, ended.Add(-10 * time.Minute), true},
 		"noticed later":     {alive, watchword.EventRestoreDetected, ended.Add(-time.Hour), false},
 		"a week before":     {alive, watchword.EventRestoreDetected, ended.Add(8 * day), false},
-		"another event":     {alive, watchword.EventKeysRotated, asked, false},
+		"another event":     {alive, "keys_rotated", asked, false},
 		"the end was found": {of(endedAs(watchword.EndedLogout)), watchword.EventRestoreDetected, asked, false},
 	} {
 		noticed := event(c.kind)

@@ -20,7 +20,8 @@ type Dialect struct {
 	Routes map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error
 
 	// Refuse writes the response for an error. status, and the headers that are already
-	// set, are the same as in the API. A dialect may change them.
+	// set, are the same as in the API. A dialect may change them. The code can be any code of the
+	// OpenAPI document; package watchword has constants only for those of the engine.
 	Refuse func(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error)
 
 	// Cookies are the names of the cookies that can identify a user. The CSRF check

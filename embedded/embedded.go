@@ -139,7 +139,7 @@ func completeFromDirectory(dir string, o *Options) error {
 	if err != nil {
 		return err
 	}
-	o.Engine.Mailer, o.Server.DevMail = box, box
+	o.Engine.Mailer, o.Server.DevMail = box, box.Mails
 	return nil
 }
 

@@ -145,7 +145,7 @@ func (s *subdomain) account(t *testing.T, email string) {
 	in, err := s.engine.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: password})
 	must(t, err)
 	link := s.post.wait(t, watchword.MailVerify)
-	_, err = s.engine.VerifyEmail(t.Context(), watchword.VerifyRequest{
+	_, err = s.engine.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 		Token: link.Token, Presented: []watchword.Secret{in.AccessToken}})
 	must(t, err)
 	must(t, s.engine.Logout(t.Context(), in.RefreshToken, "", watchword.Client{}))

@@ -27,7 +27,7 @@ const maxDevices = 20
 // remember adds the device of a sign-in. It turns event, the event of the sign-in, into the event
 // of the device.
 func (m *Manager) remember(ctx context.Context, tx Tx, event *watchword.Event) (Device, error) {
-	event.ID, event.Kind, event.Detail = newID(), watchword.EventRemembered, ""
+	event.ID, event.Kind, event.Detail = newID(), eventRemembered, ""
 	device := Device{ID: newID(), UserID: event.UserID, Name: event.Device, CreatedAt: event.At,
 		ExpiresAt: event.At.Add(m.engine.RememberFor())}
 	if err := tx.InsertDevice(ctx, device, maxDevices); err != nil {
@@ -85,7 +85,7 @@ func (m *Manager) ForgetDevice(
 	ctx context.Context, who watchword.Identity, device string, c watchword.Client,
 ) error {
 	now := m.engine.Now()
-	event := m.engine.Event(watchword.EventForgotten, who.User, who.Session.ID, c, now)
+	event := m.engine.Event(eventForgotten, who.User, who.Session.ID, c, now)
 	err := m.store.Update(ctx, func(tx Tx) error {
 		user, session, err := m.lock(ctx, tx, who)
 		if err != nil {

@@ -149,9 +149,14 @@ func (m *Manager) ended(err error) error {
 // A Confirmation is a new factor. Codes has new recovery codes if the account had no codes. They are
 // shown once.
 type Confirmation struct {
-	Factor Factor
 	Codes  []watchword.Secret
+	factor Factor
 }
+
+// Factor returns the record of the new factor.
+//
+// Unstable: for package server.
+func (c Confirmation) Factor() Factor { return c.factor }
 
 // ConfirmTOTP adds the TOTP of an enrolment if code is right. It claims the time step of the code, so the
 // same code can't also sign in. The first factor ends the user's other sessions. An account without recovery
@@ -264,7 +269,7 @@ func (m *Manager) add(
 	ctx context.Context, who watchword.Identity, e enrolled, client watchword.Client,
 ) (Confirmation, error) {
 	c, f, now := e.challenge, e.factor, e.factor.CreatedAt
-	done := Confirmation{Factor: f}
+	done := Confirmation{factor: f}
 	event := m.engine.Event(watchword.EventFactorAdded, who.User, who.Session.ID, client, now)
 	event.Detail = string(f.Kind)
 	err := m.store.Update(ctx, func(tx Tx) error {

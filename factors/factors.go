@@ -175,6 +175,15 @@ func (c claim) use(ctx context.Context, tx Tx, u watchword.User, now time.Time) 
 	return tx.ClaimStep(ctx, c.factor, c.step, now)
 }
 
+// The kinds of the events that only this package records. docs/logs.md lists all kinds.
+const (
+	eventRecoveryUsed  watchword.EventKind = "recovery_code_used"
+	eventRecoveryCodes watchword.EventKind = "recovery_codes_created"
+	eventStepUp        watchword.EventKind = "step_up"
+	eventRemembered    watchword.EventKind = "device_remembered" // this browser skips the second factor from now on
+	eventForgotten     watchword.EventKind = "device_forgotten"  // by its owner
+)
+
 // errUsed rolls back a transaction whose proof another request has used.
 var errUsed = errors.New("the proof was used already")
 
@@ -220,7 +229,7 @@ func (m *Manager) recordCode(
 	if err != nil {
 		return nil, err
 	}
-	event.Kind, event.Detail = watchword.EventRecoveryUsed, leftOver(codes.Left)
+	event.Kind, event.Detail = eventRecoveryUsed, leftOver(codes.Left)
 	n := watchword.Mail{Kind: watchword.MailRecoveryUsed, Facts: watchword.MailFacts{Left: codes.Left}}
 	if err := m.engine.Notify(ctx, tx, u, event, n); err != nil {
 		return nil, err

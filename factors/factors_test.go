@@ -153,7 +153,7 @@ func (r *rig) enrol(t *testing.T, a *account) {
 	a.secret = secretOf(t, begun)
 	done, err := r.ConfirmTOTP(t.Context(), a.who, begun.ID, r.code(t, a, 0), laptop)
 	must(t, err)
-	a.factor = done.Factor
+	a.factor = done.Factor()
 	if len(done.Codes) > 0 {
 		a.codes = done.Codes
 	}

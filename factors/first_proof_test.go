@@ -21,7 +21,7 @@ func TestFirstProofAsksForNoDeletedFactor(t *testing.T) {
 		r.mail(t, watchword.MailVerify)
 		must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, email))
 		link := r.mail(t, watchword.MailVerify).Token
-		in, err = r.VerifyEmail(t.Context(), watchword.VerifyRequest{Token: link, Password: owners, Client: phone})
+		in, err = r.VerifyEmail(t.Context(), watchword.MailLinkRequest{Token: link, Password: owners, Client: phone})
 		must(t, err)
 		if who := r.identity(t, in); in.User.Factors+who.User.Factors != 0 || who.User.ID != a.who.User.ID {
 			t.Errorf("the owner is %+v", who.User)
@@ -35,7 +35,7 @@ func TestInvitationAsksForNoDeletedFactor(t *testing.T) {
 		a := r.withTOTP(t)
 		r.takePassword(t, a)
 		must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, "olive@example.com"))
-		in, err := r.AcceptInvite(t.Context(), watchword.InviteRequest{
+		in, err := r.AcceptInvite(t.Context(), watchword.MailLinkRequest{
 			Token: r.mail(t, watchword.MailInvite).Token, Password: password, Client: phone})
 		must(t, err)
 		if who := r.identity(t, in); in.User.Factors+who.User.Factors != 0 {
@@ -67,11 +67,11 @@ func TestFirstProofDeletesTheUpgradedPasskeyOfThePreviousHolder(t *testing.T) {
 			}
 			must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, email))
 			if invited {
-				_, err := r.AcceptInvite(t.Context(), watchword.InviteRequest{
+				_, err := r.AcceptInvite(t.Context(), watchword.MailLinkRequest{
 					Token: r.mail(t, watchword.MailInvite).Token, Password: password, Client: phone})
 				must(t, err)
 			} else {
-				must(t, r.ForgotPassword(t.Context(), email, phone))
+				must(t, r.ForgotPassword(t.Context(), email, "", phone))
 				_, err := r.ResetPassword(t.Context(), r.mail(t, watchword.MailReset).Token, password, phone)
 				must(t, err)
 			}
@@ -90,7 +90,7 @@ func TestInvitationThatDeletesFactorsWaitsForANewOne(t *testing.T) {
 		r.enrolRequired(t, a, handle)
 		r.takePassword(t, a)
 		must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, "olive@example.com"))
-		_, err := r.AcceptInvite(t.Context(), watchword.InviteRequest{
+		_, err := r.AcceptInvite(t.Context(), watchword.MailLinkRequest{
 			Token: r.mail(t, watchword.MailInvite).Token, Password: password, Client: laptop})
 		wantCode(t, err, watchword.CodeEnrolmentRequired)
 		var refusal *watchword.Error

@@ -194,7 +194,7 @@ func (m *Manager) NewRecoveryCodes(
 	ctx context.Context, who watchword.Identity, c watchword.Client,
 ) (codes []watchword.Secret, err error) {
 	now := m.engine.Now()
-	event := m.engine.Event(watchword.EventRecoveryCodes, who.User, who.Session.ID, c, now)
+	event := m.engine.Event(eventRecoveryCodes, who.User, who.Session.ID, c, now)
 	err = m.store.Update(ctx, func(tx Tx) error {
 		user, session, err := m.lock(ctx, tx, who)
 		if err != nil {
@@ -291,7 +291,7 @@ func (m *Manager) stepUp(
 	ctx context.Context, who watchword.Identity, proven reproven,
 ) (watchword.Secret, time.Duration, error) {
 	now, c := proven.at, proven.client
-	event := m.engine.Event(watchword.EventStepUp, who.User, who.Session.ID, c, now)
+	event := m.engine.Event(eventStepUp, who.User, who.Session.ID, c, now)
 	event.Detail = proven.method
 	var user watchword.User
 	var session watchword.Session

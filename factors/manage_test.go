@@ -362,7 +362,7 @@ func TestUndoneAddressRemovesTheFactorsFromSinceTheChange(t *testing.T) {
 		own := a.secret
 		must(t, r.ChangeEmail(t.Context(), a.who, "thief@example.org", password, laptop))
 		confirm := r.mail(t, watchword.MailConfirmAddress)
-		_, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{
+		_, err := r.ConfirmEmail(t.Context(), watchword.MailLinkRequest{
 			Token: confirm.Token, Password: password, Client: laptop})
 		must(t, err)
 		undo := r.mail(t, watchword.MailAddressChanged)

@@ -38,7 +38,7 @@ func TestUpgradedPasskeyIsAskedForAfterItsFirstVerifiedUse(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a, d := r.signUp(t, "ada@example.com"), newDevice()
 		done := r.upgrade(t, a, d)
-		if !done.Factor.Unproven || len(done.Codes) != 0 || a.who.User.Factors != 0 {
+		if !done.Factor().Unproven || len(done.Codes) != 0 || a.who.User.Factors != 0 {
 			t.Errorf("%+v, %d factors", done, a.who.User.Factors)
 		}
 		if got := a.who.Session.Methods; !slices.Equal(got, []string{"pwd"}) {
@@ -224,8 +224,8 @@ func TestPasskeyIsNamedAfterItsDevice(t *testing.T) {
 			done, err := r.ConfirmPasskey(t.Context(), a.who,
 				factors.NewPasskey{Ceremony: begun.ID, Credential: []byte(response)}, client)
 			must(t, err)
-			if done.Factor.Name != c.want {
-				t.Errorf("%s, %q: the name is %q, want %q", c.transports, c.device, done.Factor.Name, c.want)
+			if done.Factor().Name != c.want {
+				t.Errorf("%s, %q: the name is %q, want %q", c.transports, c.device, done.Factor().Name, c.want)
 			}
 		}
 	})
@@ -237,18 +237,18 @@ func TestPasskeysAreNamedLimitedAndRemoved(t *testing.T) {
 		d.auth.Aaguid = uuid.MustParse("d548826e-79b4-db40-a3d8-11116f7e8349")
 		totp := a.factor
 		done := r.addPasskey(t, a, d)
-		if done.Factor.Name != "Bitwarden" || len(done.Codes) != 0 {
+		if done.Factor().Name != "Bitwarden" || len(done.Codes) != 0 {
 			t.Errorf("%+v", done)
 		}
 		begun, err := r.BeginPasskey(t.Context(), a.who, false)
 		must(t, err)
-		if !strings.Contains(string(begun.Options), `"id":"`+done.Factor.CredentialID+`"`) {
+		if !strings.Contains(string(begun.Options), `"id":"`+done.Factor().CredentialID+`"`) {
 			t.Errorf("the passkey is not excluded: %s", begun.Options)
 		}
 		_, err = r.ConfirmPasskey(t.Context(), a.who, factors.NewPasskey{
 			Ceremony: begun.ID, Credential: d.create(t, begun.Options), Name: strings.Repeat("x", 101)}, laptop)
 		wantCode(t, err, watchword.CodeValidationFailed)
-		must(t, r.Rename(t.Context(), a.who, done.Factor.ID, "laptop"))
+		must(t, r.Rename(t.Context(), a.who, done.Factor().ID, "laptop"))
 		for range factors.MaxPasskeys - 1 {
 			r.addPasskey(t, a, newDevice())
 		}
@@ -270,7 +270,7 @@ func TestPasskeysAreNamedLimitedAndRemoved(t *testing.T) {
 			t.Errorf("%+v", overview)
 		}
 		upgraded := r.upgrade(t, a, newDevice())
-		a.who = r.removeAll(t, a, []factors.Factor{upgraded.Factor})
+		a.who = r.removeAll(t, a, []factors.Factor{upgraded.Factor()})
 		if overview, err = r.List(t.Context(), a.who.User.ID); err != nil || overview.Codes.Left != 10 {
 			t.Errorf("after an unproven passkey: %+v, %v", overview, err)
 		}

@@ -66,7 +66,7 @@ func (r *rig) addPasskey(t *testing.T, a *account, d *device) factors.Confirmati
 	done, err := r.ConfirmPasskey(t.Context(), a.who,
 		factors.NewPasskey{Ceremony: begun.ID, Credential: d.create(t, begun.Options)}, laptop)
 	must(t, err)
-	a.factor = done.Factor
+	a.factor = done.Factor()
 	if len(done.Codes) > 0 {
 		a.codes = done.Codes
 	}
@@ -115,7 +115,7 @@ func TestPasskeyCompletesASignIn(t *testing.T) {
 			watchword.LoginRequest{Email: a.email, Password: password, Client: phone})
 		must(t, err)
 		done := r.addPasskey(t, a, d)
-		if len(done.Codes) != 10 || done.Factor.Kind != factors.KindPasskey || done.Factor.Name != "Passkey" {
+		if len(done.Codes) != 10 || done.Factor().Kind != factors.KindPasskey || done.Factor().Name != "Passkey" {
 			t.Errorf("got %+v", done)
 		}
 		if got := a.who.Session.Methods; !slices.Equal(got, []string{"pwd", "hwk", "uv", "mfa"}) {

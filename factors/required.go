@@ -133,7 +133,7 @@ func (m *Manager) addFirst(
 ) (Confirmation, *watchword.SignIn, error) {
 	challenge, f, now := e.challenge, e.factor, e.factor.CreatedAt
 	r.Methods = e.proofs
-	done := Confirmation{Factor: f}
+	done := Confirmation{factor: f}
 	var admitted watchword.Admitted
 	var added watchword.Event
 	err := m.store.Update(ctx, func(tx Tx) error {

@@ -17,7 +17,7 @@ func (r *rig) invite(t *testing.T, email string) (handle, token watchword.Secret
 	_, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email, Name: "Ada"})
 	must(t, err)
 	token = r.mail(t, watchword.MailInvite).Token
-	in, err := r.AcceptInvite(t.Context(), watchword.InviteRequest{Token: token, Password: password, Client: laptop})
+	in, err := r.AcceptInvite(t.Context(), watchword.MailLinkRequest{Token: token, Password: password, Client: laptop})
 	wantCode(t, err, watchword.CodeEnrolmentRequired)
 	var refusal *watchword.Error
 	if in != nil || !errors.As(err, &refusal) || refusal.Challenge == nil {
@@ -35,7 +35,7 @@ func (r *rig) enrolRequired(t *testing.T, a *account, handle watchword.Secret) {
 	done, in, err := r.ConfirmRequired(t.Context(), factors.RequiredRequest{
 		Handle: handle, ID: begun.ID, Code: r.code(t, a, 0), Client: laptop})
 	must(t, err)
-	a.in, a.factor, a.codes = in, done.Factor, done.Codes
+	a.in, a.factor, a.codes = in, done.Factor(), done.Codes
 	a.who = r.identity(t, in)
 	r.advance(totp.Period)
 }
@@ -53,7 +53,7 @@ func TestInvitationWaitsForItsFactor(t *testing.T) {
 		if a.who.User = user; !user.Verified() || user.Factors != 0 || r.sessions(t, a) != 0 {
 			t.Fatalf("%d sessions of %+v", r.sessions(t, a), user)
 		}
-		_, err = r.AcceptInvite(t.Context(), watchword.InviteRequest{Token: token, Password: password, Client: phone})
+		_, err = r.AcceptInvite(t.Context(), watchword.MailLinkRequest{Token: token, Password: password, Client: phone})
 		wantCode(t, err, watchword.CodeMailTokenInvalid)
 		_, err = r.withCode(handle, "000000")
 		wantCode(t, err, watchword.CodeChallengeInvalid)

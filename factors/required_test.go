@@ -72,8 +72,8 @@ func TestRequiredFactorIsEnrolledBeforeTheFirstSession(t *testing.T) {
 		}
 		a.who = r.identity(t, a.in)
 		if !slices.Equal(a.who.Session.Methods, []string{"pwd", "otp", "mfa"}) || len(done.Codes) != 10 ||
-			done.Factor.Name != "my phone" || a.who.User.Factors != 1 {
-			t.Errorf("%+v, %+v", a.who, done.Factor)
+			done.Factor().Name != "my phone" || a.who.User.Factors != 1 {
+			t.Errorf("%+v, %+v", a.who, done.Factor())
 		}
 		_, err = r.withCode(r.challenge(t, a, phone), right)
 		wantCode(t, err, watchword.CodeFactorWrong) // the enrolment has used this code already
@@ -143,7 +143,7 @@ func TestSignUpWaitsForItsFactor(t *testing.T) {
 		login := watchword.LoginRequest{Email: "ada@example.com", Password: password, Client: laptop}
 		_, err = r.Engine.Login(t.Context(), login)
 		wantCode(t, err, watchword.CodeEmailNotVerified)
-		_, err = r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+		_, err = r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 			Token: r.mail(t, watchword.MailVerify).Token, Password: password, Client: laptop})
 		wantCode(t, err, watchword.CodeEnrolmentRequired)
 		r.enrolment(t, "ada@example.com") // the proof was committed

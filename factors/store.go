@@ -122,6 +122,8 @@ type Device struct {
 }
 
 // A Kind is the kind of a factor.
+//
+// Unstable: stores and package server use it.
 type Kind string
 
 const (
@@ -135,6 +137,8 @@ const (
 const KindRecovery Kind = "recovery"
 
 // A Factor is a confirmed second factor of an account.
+//
+// Unstable: stores and package server use it.
 type Factor struct {
 	ID     string
 	UserID watchword.UserID

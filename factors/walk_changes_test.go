@@ -125,7 +125,7 @@ func (w *walk) enrolApp(p *person) {
 		}
 		p.gets(w.T, done.Codes)
 		p.changed()
-		p.apps = append(p.apps, &app{id: done.Factor.ID, secret: b.secret, used: step})
+		p.apps = append(p.apps, &app{id: done.Factor().ID, secret: b.secret, used: step})
 		s.add(given{method: "otp"}, w.clock())
 	}
 }
@@ -160,7 +160,7 @@ func (w *walk) enrolPasskey(p *person) {
 }
 
 func (w *walk) addKey(p *person, k *key, done factors.Confirmation, verified bool) {
-	k.id, k.known, k.counter = done.Factor.ID, verified, k.device.key.Counter
+	k.id, k.known, k.counter = done.Factor().ID, verified, k.device.key.Counter
 	k.auth.Options.UserNotVerified = false
 	p.keys = append(p.keys, k)
 }
@@ -267,7 +267,7 @@ func (w *walk) reset(p *person) {
 	if p.disabled || !p.verified {
 		return
 	}
-	must(w.T, w.ForgotPassword(w.Context(), p.email, phone))
+	must(w.T, w.ForgotPassword(w.Context(), p.email, "", phone))
 	token := w.mailboxes.token(w.T, watchword.MailReset, p.email)
 	next := watchword.Secret(fmt.Sprintf("a rainbow over the sea %d", w.did["all"]))
 	_, err := w.Engine.ResetPassword(w.Context(), token, next, phone)
@@ -376,7 +376,7 @@ func (w *walk) address(p *person) {
 		return
 	}
 	token := w.mailboxes.token(w.T, watchword.MailConfirmAddress, next)
-	_, err := w.ConfirmEmail(w.Context(), watchword.ConfirmRequest{Token: token, Password: p.password, Client: laptop})
+	_, err := w.ConfirmEmail(w.Context(), watchword.MailLinkRequest{Token: token, Password: p.password, Client: laptop})
 	must(w.T, err)
 	old := p.email
 	p.email = next

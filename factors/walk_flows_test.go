@@ -105,7 +105,7 @@ func (w *walk) newPerson() {
 		token := w.mailboxes.token(w.T, watchword.MailInvite, p.email)
 		p.password, p.verified, first.flow = password, true, "invitation"
 		in, err := w.AcceptInvite(w.Context(),
-			watchword.InviteRequest{Token: token, Password: password, Client: laptop})
+			watchword.MailLinkRequest{Token: token, Password: password, Client: laptop})
 		w.settle(p, first, in, err)
 	case 2: // provider
 		p.password, p.verified, p.external = "", true, true
@@ -129,7 +129,7 @@ func (w *walk) find(p *person) {
 // verify opens the verification link, with a session or with the password.
 func (w *walk) verify(p *person) {
 	token := w.mailboxes.token(w.T, watchword.MailVerify, p.email)
-	request := watchword.VerifyRequest{Token: token, Client: laptop}
+	request := watchword.MailLinkRequest{Token: token, Client: laptop}
 	if s := w.anyLive(p); s != nil && w.rnd.IntN(2) == 0 && s.in != nil {
 		request.Presented = []watchword.Secret{s.in.RefreshToken}
 		_, err := w.VerifyEmail(w.Context(), request)
@@ -254,7 +254,7 @@ func (w *walk) signInExternal(p *person) {
 	}
 	res, err := w.callback(w.T, p.subject())
 	if !p.external {
-		w.want("provider, not linked", err, watchword.CodeLinkRequired)
+		w.want("provider, not linked", err, federation.CodeLinkRequired)
 		return
 	}
 	w.settle(p, signIn{flow: "provider", proofs: []string{"ext"}}, res.SignIn, err)
@@ -406,7 +406,7 @@ func (w *walk) confirmFirst(p *person) {
 	if w.allowed("confirm first factor", err, may) {
 		b.done = true
 		step, _ := (&app{secret: b.secret}).accepts(code, w.clock())
-		p.apps = append(p.apps, &app{id: done.Factor.ID, secret: b.secret, used: step})
+		p.apps = append(p.apps, &app{id: done.Factor().ID, secret: b.secret, used: step})
 		w.first(p, s, in, given{method: "otp"}, done)
 	}
 }

@@ -151,9 +151,9 @@ func startService(t *testing.T, r *rig) *service {
 	s.external, err = federation.New(r.Engine, r.store.(interface{ Federation() federation.Store }).Federation(),
 		federation.Options{Providers: []federation.Provider{s.provider}})
 	must(t, err)
-	one, err := users.New(r.Engine, users.Options{Secure: true})
+	one, err := users.New(r.Engine, users.Options{})
 	must(t, err)
-	other, err := lesson.New(r.Engine, lesson.Options{Secure: true})
+	other, err := lesson.New(r.Engine, lesson.Options{})
 	must(t, err)
 	s.handler, err = server.New(r.Engine, server.Options{
 		PublicURL: r.opts.PublicURL, Dialects: []dialect.Dialect{one, other}, Factors: r.Manager})

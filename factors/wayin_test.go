@@ -28,13 +28,13 @@ func (r *rig) withoutPassword(t *testing.T, email string) *account {
 func TestLastWayInIsNotRemoved(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a, d := r.withoutPassword(t, "ada@example.com"), newDevice()
-		first := r.addPasskey(t, a, d).Factor
+		first := r.addPasskey(t, a, d).Factor()
 		wantCode(t, r.Remove(t.Context(), a.who, first.ID, laptop), watchword.CodeLastWayIn)
 
 		// A security key that does not verify the user is only a second factor.
 		plain := newDevice()
 		plain.auth.Options.UserNotVerified = true
-		key := r.addPasskey(t, a, plain).Factor
+		key := r.addPasskey(t, a, plain).Factor()
 		wantCode(t, r.Remove(t.Context(), a.who, first.ID, laptop), watchword.CodeLastWayIn)
 		r.enrol(t, a)
 		wantCode(t, r.Remove(t.Context(), a.who, first.ID, laptop), watchword.CodeLastWayIn)
@@ -49,7 +49,7 @@ func TestLastWayInIsNotRemoved(t *testing.T) {
 func TestOneOfTwoParallelRemovalsKeepsTheLastWayIn(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withoutPassword(t, "ada@example.com")
-		ids := []string{r.addPasskey(t, a, newDevice()).Factor.ID, r.addPasskey(t, a, newDevice()).Factor.ID}
+		ids := []string{r.addPasskey(t, a, newDevice()).Factor().ID, r.addPasskey(t, a, newDevice()).Factor().ID}
 		got := inParallel(2, func(i int) error {
 			manager := []*factors.Manager{r.Manager, r.other}[i]
 			return manager.Remove(t.Context(), a.who, ids[i], laptop)
@@ -70,7 +70,7 @@ func TestPasswordIsAWayInBesideThePasskey(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.signUp(t, "ada@example.com")
 		done := r.addPasskey(t, a, newDevice())
-		must(t, r.Remove(t.Context(), a.who, done.Factor.ID, laptop))
+		must(t, r.Remove(t.Context(), a.who, done.Factor().ID, laptop))
 	})
 }
 
@@ -79,7 +79,7 @@ func TestPasswordIsAWayInBesideThePasskey(t *testing.T) {
 func TestPasskeyIsKeptBesideAnIdentityOfARemovedProvider(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withoutPassword(t, "ada@example.com")
-		one := r.addPasskey(t, a, newDevice()).Factor
+		one := r.addPasskey(t, a, newDevice()).Factor()
 		external := r.store.(interface{ Federation() federation.Store }).Federation()
 		must(t, external.Update(t.Context(), func(tx federation.Tx) error {
 			_, err := tx.InsertIdentity(t.Context(), federation.Identity{ID: "00000000-0000-7000-8000-000000000001",
@@ -102,7 +102,7 @@ func TestPasskeyIsKeptBesideAnIdentityOfARemovedProvider(t *testing.T) {
 func TestPasskeyIsSpareOnlyWherePasskeysAreOn(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withoutPassword(t, "ada@example.com")
-		one := r.addPasskey(t, a, newDevice()).Factor
+		one := r.addPasskey(t, a, newDevice()).Factor()
 		spare := func(o factors.Options) (id string) {
 			m := factors.New(r.Engine, r.store.(realStore).Factors(), o)
 			must(t, r.store.(realStore).Factors().Update(t.Context(), func(tx factors.Tx) (err error) {

@@ -171,7 +171,7 @@ func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
 		res.Linked = true
 		return nil
 	case taken:
-		return refuse(watchword.CodeIdentityTaken,
+		return refuse(CodeIdentityTaken,
 			"This "+s.info.Name+" account is connected to another account here. Disconnect it there first.")
 	case linkRequired:
 		return m.requireLink(ctx, s, res)
@@ -301,7 +301,7 @@ func (m *Manager) signIn(ctx context.Context, s settlement, v verdict) (*watchwo
 func (m *Manager) claim(
 	ctx context.Context, tx Tx, s settlement, v verdict,
 ) (id watchword.UserID, events []watchword.Event, err error) {
-	owner, kind := s.facts.local, watchword.EventIdentityLinked
+	owner, kind := s.facts.local, eventIdentityLinked
 	switch v {
 	case enter:
 		// The account is locked first, as everywhere else, to prevent deadlocks.

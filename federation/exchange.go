@@ -227,5 +227,5 @@ func codeInvalid() *watchword.Error {
 }
 
 func linkIsRequired(name string) *watchword.Error {
-	return refuse(watchword.CodeLinkRequired, "You have an account here. Sign in to it once to connect "+name+".")
+	return refuse(CodeLinkRequired, "You have an account here. Sign in to it once to connect "+name+".")
 }

@@ -89,7 +89,7 @@ func New(e *watchword.Engine, store Store, opts Options) (*Manager, error) {
 	if opts.Spare == nil {
 		opts.Spare = func(context.Context, Tx, watchword.UserID) (string, error) { return "", nil }
 	}
-	mode, _ := e.Signup()
+	mode, _ := e.Inside().Signup()
 	m := &Manager{engine: e.Inside(), publicURL: e.PublicURL(), signUp: mode != watchword.SignupClosed,
 		store: store, opts: opts, byID: map[string]Provider{}}
 	for _, p := range opts.Providers {
@@ -121,6 +121,22 @@ func (m *Manager) provider(id string) (Provider, error) {
 	return nil, refuse(watchword.CodeNotFound, "This provider is not offered here.")
 }
 
+// The codes of this package's own refusals.
+//
+// Unstable: for packages of this module.
+const (
+	CodeProviderRefused     watchword.Code = "PROVIDER_REFUSED"
+	CodeProviderUnavailable watchword.Code = "PROVIDER_UNAVAILABLE"
+	CodeLinkRequired        watchword.Code = "LINK_REQUIRED"
+	CodeIdentityTaken       watchword.Code = "IDENTITY_TAKEN"
+)
+
+// The kinds of the events of an account at a provider. docs/logs.md lists all kinds.
+const (
+	eventIdentityLinked  watchword.EventKind = "identity_linked"
+	eventIdentityRemoved watchword.EventKind = "identity_unlinked"
+)
+
 // newID returns a UUID of version 7, like the ids of the engine.
 func newID() string { return uuid.Must(uuid.NewV7FromReader(rand.Reader)).String() }
 
@@ -133,11 +149,11 @@ func attemptInvalid() *watchword.Error {
 }
 
 func providerUnavailable(name string) *watchword.Error {
-	return refuse(watchword.CodeProviderUnavailable,
+	return refuse(CodeProviderUnavailable,
 		name+" did not respond as expected. Try again shortly, or sign in in another way.")
 }
 
 func providerRefused(name string) *watchword.Error {
-	return refuse(watchword.CodeProviderRefused,
+	return refuse(CodeProviderRefused,
 		name+" did not complete the sign-in. Try again, or sign in in another way.")
 }

@@ -166,7 +166,7 @@ func (m *Manager) link(ctx context.Context, tx Tx, s settlement, u watchword.Use
 	if err != nil {
 		return watchword.Event{}, err
 	}
-	event, err := m.insert(ctx, tx, s, u, watchword.EventIdentityLinked)
+	event, err := m.insert(ctx, tx, s, u, eventIdentityLinked)
 	if err == nil {
 		err = m.engine.Notify(ctx, tx, u, event, notice(watchword.MailIdentityLinked, s.info.Name))
 	}

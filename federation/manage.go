@@ -111,7 +111,7 @@ func (n *StrandedCount) add(
 // Unlink removes an identity from the account. Codes: CodeStepUpRequired, CodeNotFound, CodeLastWayIn.
 func (m *Manager) Unlink(ctx context.Context, who watchword.Identity, id string, c watchword.Client) error {
 	now := m.engine.Now()
-	event := m.engine.Event(watchword.EventIdentityRemoved, who.User, who.Session.ID, c, now)
+	event := m.engine.Event(eventIdentityRemoved, who.User, who.Session.ID, c, now)
 	err := m.store.Update(ctx, func(tx Tx) error {
 		if err := held(tx.LockUser(ctx, who.User.ID, who.User.Email)); err != nil {
 			return err

@@ -24,7 +24,7 @@ type waitingIdentity struct {
 func (m *Manager) waitForProof(ctx context.Context, s settlement, res *Result) error {
 	if s.wanted.Email == "" {
 		return &Failure{Provider: s.info.ID, Reason: ReasonNoAddress,
-			Refusal: refuse(watchword.CodeProviderRefused, s.info.Name+" reported no email address that can be used here. "+
+			Refusal: refuse(CodeProviderRefused, s.info.Name+" reported no email address that can be used here. "+
 				"Confirm your address there and allow access to it, or sign in in another way."),
 			Cause: errors.New("it reports no address that an account can have: see its scopes")}
 	}

@@ -27,6 +27,14 @@ type Metadata struct {
 // ETag returns the version as an entity tag (RFC 9110).
 func (m Metadata) ETag() string { return strconv.Quote(strconv.FormatInt(m.Version, 10)) }
 
+// CodeVersionChanged refuses a change of metadata that the caller has not read.
+//
+// Unstable: for packages of this module.
+const CodeVersionChanged watchword.Code = "VERSION_CHANGED"
+
+// eventChanged reports a change by an operator.
+const eventChanged watchword.EventKind = "metadata_changed"
+
 // A Manager reads and writes metadata. It is safe for concurrent use.
 //
 // Unstable: for packages of this module.
@@ -119,7 +127,7 @@ func (m *Manager) PatchIn(
 	if err == nil && p.Now {
 		err = m.engine.OutdateTokens(ctx, tx, user, now)
 	}
-	event := m.engine.Event(watchword.EventMetadataChanged, watchword.User{ID: id}, "", p.Client, now)
+	event := m.engine.Event(eventChanged, watchword.User{ID: id}, "", p.Client, now)
 	event.Operator = p.Operator
 	if err == nil {
 		err = tx.InsertEvent(ctx, event)
@@ -162,6 +170,6 @@ func refused(field string, err error) error {
 }
 
 func versionChanged() error {
-	return &watchword.Error{Code: watchword.CodeVersionChanged,
+	return &watchword.Error{Code: CodeVersionChanged,
 		Detail: "The metadata has changed since you read it. Read it again, and repeat your change."}
 }

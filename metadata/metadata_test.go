@@ -68,7 +68,7 @@ func newRig(t *testing.T, store realStore) *rig {
 	engine, err := watchword.New(t.Context(), store, watchword.Options{
 		PublicURL: "https://id.example.com", MasterKey: []byte("a master key for tests, 32 bytes"), Mailer: noMails{},
 		HashQueue: time.Minute, Rotation: watchword.RotationPolicy{Grace: time.Second},
-		Claims: watchword.Claims{Computed: map[string]watchword.ClaimValue{
+		Claims: watchword.Claims{Computed: map[string]string{
 			"plan": "@public.plan", "https://example.com/org": "@public.org.id", "text": "@public.text",
 			"called": "@name"}},
 	})
@@ -147,7 +147,7 @@ func TestMetadataIsPatchedAndRead(t *testing.T) {
 		must(t, err)
 		changes := 0
 		for _, e := range events {
-			if e.Kind == watchword.EventMetadataChanged {
+			if e.Kind == "metadata_changed" {
 				changes++
 			}
 		}
@@ -186,7 +186,7 @@ func TestIfMatchPreventsLostUpdates(t *testing.T) {
 		r.patch(t, metadata.Patch{Public: `{"n":1}`, IfMatch: first.ETag()})
 		for _, old := range []string{first.ETag(), `"0"`, `"7"`, `2`, `W/"2"`} {
 			_, err := r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: `{"n":9}`, IfMatch: old})
-			wantCode(t, err, watchword.CodeVersionChanged)
+			wantCode(t, err, metadata.CodeVersionChanged)
 		}
 		r.patch(t, metadata.Patch{Public: `{"n":2}`, IfMatch: "*"})
 		current, err := r.Get(t.Context(), r.user.ID)
@@ -208,7 +208,7 @@ func TestIfMatchPreventsLostUpdates(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if got[""] != 1 || got[watchword.CodeVersionChanged] != 11 {
+		if got[""] != 1 || got[metadata.CodeVersionChanged] != 11 {
 			t.Errorf("%v", got)
 		}
 		// Without a condition, parallel patches of different members all succeed.

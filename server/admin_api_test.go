@@ -10,6 +10,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/admin"
 	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/metadata"
 	"github.com/watchword-auth/watchword/server"
 )
@@ -278,7 +279,7 @@ func TestAdminChangesAccounts(t *testing.T) {
 	}
 	want(t, b.do("POST", "/api/admin/users", `{"email":"c@example.com"}`, header...), 409, watchword.CodeEmailTaken)
 	want(t, b.do("POST", "/api/admin/users", `{"email":"b@example.com","invite":true,"password":"x"}`, header...), 400,
-		watchword.CodeBodyInvalid)
+		apirequest.CodeBodyInvalid)
 
 	a = b.do("PATCH", path, `{"name":"Ada L.","disabled":true}`, header...)
 	want(t, a, 200, "")
@@ -289,7 +290,7 @@ func TestAdminChangesAccounts(t *testing.T) {
 	want(t, b.do("POST", path+"/reset-mail", "", header...), 422, watchword.CodeValidationFailed)
 	want(t, b.do("PATCH", path, `{"disabled":false}`, header...), 200, "")
 	want(t, b.do("PATCH", path, `{"roles":["Not a role"]}`, header...), 422, watchword.CodeValidationFailed)
-	want(t, b.do("PATCH", path, `{"verified":true}`, header...), 400, watchword.CodeBodyInvalid)
+	want(t, b.do("PATCH", path, `{"verified":true}`, header...), 400, apirequest.CodeBodyInvalid)
 	want(t, b.do("POST", path+"/reset-mail", "", header...), 202, "")
 	want(t, b.do("POST", path+"/verify-mail", "", header...), 202, "")
 	want(t, b.do("POST", path+"/reset-factors", "", header...), 200, "")
@@ -324,7 +325,7 @@ func TestAdminChangesAccounts(t *testing.T) {
 	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
 	must(t, err)
 	own := "/api/admin/users/" + string(root.ID)
-	want(t, b.do("PATCH", own, `{"roles":["admin","staff"]}`, header...), 403, watchword.CodeOwnRoles)
+	want(t, b.do("PATCH", own, `{"roles":["admin","staff"]}`, header...), 403, admin.CodeOwnRoles)
 	want(t, b.do("PATCH", own, `{"disabled":true}`, header...), 409, watchword.CodeLastAdmin)
 	want(t, b.do("DELETE", own, "", header...), 409, watchword.CodeLastAdmin)
 	want(t, b.do("DELETE", "/api/auth/me", `{"password":"`+goodPassword+`"}`, header...), 409, watchword.CodeLastAdmin)
@@ -356,19 +357,19 @@ func TestAdminWritesMetadataByVersions(t *testing.T) {
 	}
 	// A wrong version leaves metadata and name as they are.
 	want(t, b.do("PATCH", path, `{"name":"Eve","metadata":{"public":{"plan":null}}}`, match(`"0"`)...), 412,
-		watchword.CodeVersionChanged)
+		metadata.CodeVersionChanged)
 	a = b.do("GET", path, "", header...)
 	if !strings.Contains(string(a.raw), stored) || !strings.Contains(string(a.raw), `"name":"Ada"`) {
 		t.Errorf("after a refused version: %s", a.raw)
 	}
 	for body, code := range map[string]watchword.Code{
-		`{"metadata":{"publik":{}}}`:            watchword.CodeBodyInvalid,
-		`{"metadata":{"PUBLIC":{}}}`:            watchword.CodeBodyInvalid,
-		`{"metadata":{"public":{},"Public":1}}`: watchword.CodeBodyInvalid,
-		`{"metadata":[]}`:                       watchword.CodeBodyInvalid,
-		`{"metadata":null}`:                     watchword.CodeBodyInvalid,
-		`{"name":null}`:                         watchword.CodeBodyInvalid,
-		`{"metadata":{"public":{"a":1,"a":2}}}`: watchword.CodeBodyInvalid,
+		`{"metadata":{"publik":{}}}`:            apirequest.CodeBodyInvalid,
+		`{"metadata":{"PUBLIC":{}}}`:            apirequest.CodeBodyInvalid,
+		`{"metadata":{"public":{},"Public":1}}`: apirequest.CodeBodyInvalid,
+		`{"metadata":[]}`:                       apirequest.CodeBodyInvalid,
+		`{"metadata":null}`:                     apirequest.CodeBodyInvalid,
+		`{"name":null}`:                         apirequest.CodeBodyInvalid,
+		`{"metadata":{"public":{"a":1,"a":2}}}`: apirequest.CodeBodyInvalid,
 		`{"metadata":{"public":[1]}}`:           watchword.CodeValidationFailed,
 		`{"metadata":{"public":` + strings.Repeat(`{"a":`, 9) + `1` + strings.Repeat("}", 10) + `}`: watchword.CodeValidationFailed,
 		`{"metadata":{"private":{"a":"` + strings.Repeat("x", 9000) + `"}}}`:                        watchword.CodeValidationFailed,

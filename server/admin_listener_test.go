@@ -33,7 +33,7 @@ func withAdminListener(t *testing.T, engine func(*watchword.Options), edge func(
 		Factors:    factors.New(s.engine, s.store.Factors(), factors.Options{}),
 		Admin:      admin.New(s.engine, s.store.Admin(), admin.Options{}),
 		Metadata:   metadata.New(s.engine, s.store.Metadata()),
-		AdminPages: true, AdminURL: "http://" + second.Listener.Addr().String(), DevMail: emptyMailbox{},
+		AdminPages: true, AdminURL: "http://" + second.Listener.Addr().String(), DevMail: emptyMailbox,
 	}
 	if edge != nil {
 		edge(&o)
@@ -56,13 +56,7 @@ func named(o *watchword.Options) {
 
 // emptyMailbox is a development mailbox without mails. It adds the routes of the mailbox to the
 // table.
-type emptyMailbox struct{}
-
-func (emptyMailbox) Mails() ([]watchword.StoredMail, error) { return nil, nil }
-
-func (emptyMailbox) Mail(string) (watchword.StoredMail, error) {
-	return watchword.StoredMail{}, watchword.ErrNotFound
-}
+func emptyMailbox() ([]watchword.StoredMail, error) { return nil, nil }
 
 // onBoth has the routes of both listeners. Each other route is on one of them.
 var onBoth = []string{"GET /{$}", "GET /login", "POST /login", "GET /login/factor", "POST /login/factor",

@@ -13,6 +13,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -74,10 +75,10 @@ func TestAdminRequestWithAWrongFormGivesItsKeyBack(t *testing.T) {
 		status     int
 		code       watchword.Code
 	}{
-		{`{"email":`, "application/json", 400, watchword.CodeBodyInvalid},
-		{`{"mail":"x@example.com"}`, "application/json", 400, watchword.CodeBodyInvalid},
-		{`{"email":"` + strings.Repeat("x", 17<<10) + `"}`, "application/json", 413, watchword.CodeBodyTooLarge},
-		{fmt.Sprintf(right, 3), "text/plain", 415, watchword.CodeContentType},
+		{`{"email":`, "application/json", 400, apirequest.CodeBodyInvalid},
+		{`{"mail":"x@example.com"}`, "application/json", 400, apirequest.CodeBodyInvalid},
+		{`{"email":"` + strings.Repeat("x", 17<<10) + `"}`, "application/json", 413, apirequest.CodeBodyTooLarge},
+		{fmt.Sprintf(right, 3), "text/plain", 415, apirequest.CodeContentType},
 	} {
 		with := append([]string{"Idempotency-Key", uuid.NewString()}, header...)
 		for range 2 { // the same fault again gets the same response, without a wait

@@ -92,7 +92,7 @@ func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
-	in, err := a.engine.VerifyEmail(r.Context(), watchword.VerifyRequest{
+	in, err := a.engine.VerifyEmail(r.Context(), watchword.MailLinkRequest{
 		Token: watchword.Secret(body.Token), Presented: a.cookies.presented(r), Password: watchword.Secret(body.Password),
 		Persistent: body.Remember == nil || *body.Remember, Client: a.clients.of(w, r),
 		Replaces: a.cookies.replaced(r, body.Delivery),
@@ -115,7 +115,7 @@ func (a *api) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.engine.ConfirmEmail(r.Context(), watchword.ConfirmRequest{
+	_, err = a.engine.ConfirmEmail(r.Context(), watchword.MailLinkRequest{
 		Token: watchword.Secret(body.Token), Presented: a.cookies.presented(r),
 		Password: watchword.Secret(body.Password), Client: a.clients.of(w, r),
 	})

@@ -100,7 +100,7 @@ func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 // error code, so that a thief does not learn the reason.
 func exchangeCodes() []watchword.Code {
 	return []watchword.Code{watchword.CodeValidationFailed, watchword.CodeRateLimited, watchword.CodeTryLater,
-		watchword.CodeChallengeInvalid, watchword.CodeLinkRequired, watchword.CodeEmailNotVerified,
+		watchword.CodeChallengeInvalid, federation.CodeLinkRequired, watchword.CodeEmailNotVerified,
 		watchword.CodeAccountDisabled, watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired}
 }
 

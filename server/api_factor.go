@@ -118,7 +118,7 @@ func (a *api) handleOf(r *http.Request, body string) (handle watchword.Secret, d
 		return "", "", err
 	// Two handles can belong to two accounts. The client has to choose one of the two sign-ins.
 	case cookie != "" && body != "":
-		return "", "", &watchword.Error{Code: watchword.CodeAmbiguousCredentials,
+		return "", "", &watchword.Error{Code: apirequest.CodeAmbiguousCredentials,
 			Detail: "There is a handle in the cookie and one in the body. Send one of them."}
 	case body != "":
 		return watchword.Secret(body), deliveryBody, nil
@@ -313,7 +313,7 @@ func (a *api) confirmTOTP(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return respond.JSON(w, http.StatusOK, confirmedAnswer{
-		Factor: newFactorBody(done.Factor), RecoveryCodes: revealed(done.Codes)})
+		Factor: newFactorBody(done.Factor()), RecoveryCodes: revealed(done.Codes)})
 }
 
 // confirmRequired responds like a sign-in, and shows the recovery codes, because no later response does. If this
@@ -346,7 +346,7 @@ func (a *api) firstFactor(
 	}
 	body := a.signInBody(w, r, done.in, delivery)
 	return respond.JSON(w, status, confirmedAnswer{
-		Factor: newFactorBody(done.Factor), RecoveryCodes: revealed(done.Codes),
+		Factor: newFactorBody(done.Factor()), RecoveryCodes: revealed(done.Codes),
 		User: &body.User, AccessToken: body.AccessToken, TokenType: body.TokenType, ExpiresIn: body.ExpiresIn,
 		RefreshToken: body.RefreshToken, DeviceToken: body.DeviceToken,
 	})
@@ -458,7 +458,7 @@ func stepUpChallenge(s *watchword.StepUp) string {
 // enrolCodes returns the codes of routes that also work without an access token, for a waiting sign-in.
 func enrolCodes() []watchword.Code {
 	return []watchword.Code{watchword.CodeTokenMissing, watchword.CodeTokenExpired, watchword.CodeTokenInvalid,
-		watchword.CodeSessionEnded, watchword.CodeAmbiguousCredentials}
+		watchword.CodeSessionEnded, apirequest.CodeAmbiguousCredentials}
 }
 
 // factorRoutes returns the routes of second factors: none without Options.Factors.
@@ -478,7 +478,7 @@ func (a *api) factorRoutes() []route {
 	return []route{
 		{"POST", pathAPI + "/login/factor", a.loginFactor, public, "Complete a sign-in with a second factor",
 			factorLoginBody{}, 200, signedInBody{}, join(invalid, nil, late, wrong, limit, unproven,
-				watchword.CodeAccountDisabled, watchword.CodeAmbiguousCredentials)},
+				watchword.CodeAccountDisabled, apirequest.CodeAmbiguousCredentials)},
 		{"GET", path, a.signedIn(a.listFactors), bearer, "List your second factors", nil, 200, factorsAnswer{}, nil},
 		{"POST", path + "/totp", a.beginTOTP, enrol, "Create a secret for an authenticator app",
 			beginBody{}, 201, enrolmentAnswer{}, join(tokens, nil, stepUp, unproven, gone, late,

@@ -177,7 +177,7 @@ func (a *api) identityRoutes() []route {
 		{"POST", pathAPI + "/identities/{provider}", a.signedIn(a.startLink), bearer,
 			"Begin to connect an account at a provider", linkBody{}, 200, startedAnswer{},
 			[]watchword.Code{watchword.CodeValidationFailed, watchword.CodeNotFound, watchword.CodeStepUpRequired,
-				watchword.CodeEmailNotVerified, watchword.CodeFactorLimit, watchword.CodeProviderUnavailable}},
+				watchword.CodeEmailNotVerified, watchword.CodeFactorLimit, federation.CodeProviderUnavailable}},
 		{"DELETE", pathAPI + "/identities/{id}", a.signedIn(a.unlink), bearer, "Disconnect an account at a provider",
 			nil, 200, messageBody{}, []watchword.Code{watchword.CodeStepUpRequired, watchword.CodeNotFound,
 				watchword.CodeLastWayIn}},

@@ -27,7 +27,7 @@ func (a *api) acceptInvite(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
-	in, err := a.engine.AcceptInvite(r.Context(), watchword.InviteRequest{
+	in, err := a.engine.AcceptInvite(r.Context(), watchword.MailLinkRequest{
 		Token: watchword.Secret(body.Token), Password: watchword.Secret(body.Password), Name: body.Name,
 		Persistent: body.Remember == nil || *body.Remember, Client: a.clients.of(w, r),
 		Replaces: a.cookies.replaced(r, body.Delivery),

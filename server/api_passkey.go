@@ -103,7 +103,7 @@ func (a *api) addPasskey(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return respond.JSON(w, http.StatusCreated, confirmedAnswer{
-		Factor: newFactorBody(done.Factor), RecoveryCodes: revealed(done.Codes)})
+		Factor: newFactorBody(done.Factor()), RecoveryCodes: revealed(done.Codes)})
 }
 
 // passkeyOptions needs no token, because the visitor is not known yet. It writes only the rate-limit

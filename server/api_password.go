@@ -50,7 +50,7 @@ func (a *api) forgotPassword(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.engine.ForgotPassword(r.Context(), body.Email, a.clients.of(w, r)); err != nil {
+	if err := a.engine.ForgotPassword(r.Context(), body.Email, "", a.clients.of(w, r)); err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusAccepted, mailOnItsWay)

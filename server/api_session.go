@@ -141,7 +141,7 @@ func checkRepeated(password string, repeated *string) error {
 func isPersistent(remember, rememberMe *bool) (bool, error) {
 	if remember != nil && rememberMe != nil {
 		const detail = "Send remember or rememberMe, not both."
-		return false, &apirequest.Error{Code: string(watchword.CodeBodyInvalid), Detail: detail}
+		return false, &apirequest.Error{Code: apirequest.CodeBodyInvalid, Detail: detail}
 	}
 	choice := cmp.Or(remember, rememberMe)
 	return choice == nil || *choice, nil

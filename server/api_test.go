@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -157,7 +158,7 @@ func TestRegisterAndLoginAcceptTheMembersOfTheTutorials(t *testing.T) {
 	for _, path := range []string{"/register", "/login"} {
 		want(t, b.post(path, ada("confirmPassword", "another one")), 422, watchword.CodeValidationFailed)
 		want(t, b.post(path, ada("confirmPassword", "")), 422, watchword.CodeValidationFailed)
-		want(t, b.post(path, ada("remember", true, "rememberMe", true)), 400, watchword.CodeBodyInvalid)
+		want(t, b.post(path, ada("remember", true, "rememberMe", true)), 400, apirequest.CodeBodyInvalid)
 	}
 	want(t, b.post("/register", ada("confirmPassword", goodPassword)), 201, "")
 	want(t, b.post("/login", ada("confirmPassword", goodPassword)), 200, "")
@@ -173,7 +174,7 @@ func TestRegisterAndLoginAcceptTheMembersOfTheTutorials(t *testing.T) {
 		}
 	}
 	unknown := b.post("/login", ada("username", "ada"))
-	want(t, unknown, 400, watchword.CodeBodyInvalid)
+	want(t, unknown, 400, apirequest.CodeBodyInvalid)
 	if !strings.Contains(unknown.text("detail"), "username") {
 		t.Errorf("the detail does not name the member: %s", unknown.raw)
 	}
@@ -211,7 +212,7 @@ func TestRefreshTokenIsReturnedInTheWayItCame(t *testing.T) {
 		t.Errorf("refresh in the body: %s", next.raw)
 	}
 	both := b.post("/refresh", map[string]any{"refreshToken": next.text("refreshToken")})
-	want(t, both, 400, watchword.CodeAmbiguousCredentials)
+	want(t, both, 400, apirequest.CodeAmbiguousCredentials)
 	want(t, native.post("/refresh", map[string]any{"refreshToken": next.text("refreshToken")}), 200, "")
 
 	session := native.post("/login", map[string]any{
@@ -261,7 +262,7 @@ func TestTwoRefreshCookiesAreRejectedAndCleared(t *testing.T) {
 	s := start(t, nil, nil)
 	b := s.browser(t)
 	a := b.do("POST", "/api/auth/refresh", "", "Cookie", "watchword=a; watchword=b")
-	want(t, a, 400, watchword.CodeAmbiguousCredentials)
+	want(t, a, 400, apirequest.CodeAmbiguousCredentials)
 	if !cleared(a, "watchword") {
 		t.Error("not cleared")
 	}
@@ -324,7 +325,7 @@ func TestAccessTokenIsAcceptedOnlyAsBearer(t *testing.T) {
 	r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/api/auth/me", nil)
 	must(t, err)
 	r.Header["Authorization"] = []string{"Bearer " + access, "Bearer " + access}
-	want(t, b.send(r), 400, watchword.CodeAmbiguousCredentials)
+	want(t, b.send(r), 400, apirequest.CodeAmbiguousCredentials)
 }
 
 // JWT-9

@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -139,28 +138,19 @@ func sights(s *service) []sight {
 	}
 }
 
-// A letterbox is a development mailbox with one mail.
-type letterbox struct{}
-
-func (letterbox) Mails() ([]watchword.StoredMail, error) {
-	m, err := letterbox{}.Mail("1")
-	return []watchword.StoredMail{m, m}, err
-}
-
-func (letterbox) Mail(id string) (watchword.StoredMail, error) {
-	if id != "1" {
-		return watchword.StoredMail{}, fs.ErrNotExist
-	}
+// letterbox is a development mailbox with one mail, listed twice.
+func letterbox() ([]watchword.StoredMail, error) {
 	const link = "http://127.0.0.1/verify#token=wwm_q7XUGv1yZk9m0b3aYw5n2c8r4t6e1s0dLfPjHhKkQxA"
-	return watchword.StoredMail{ID: "1", To: "ada@example.com", Kind: "verify", Subject: "Confirm your address",
+	m := watchword.StoredMail{ID: "1", To: "ada@example.com", Kind: "verify", Subject: "Confirm your address",
 		Text: "Hello Ada,\n\nconfirm that this address is yours:\n\n" + link + "\n", HTML: "<p>Hello</p>", Link: link,
-		At: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}, nil
+		At: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
+	return []watchword.StoredMail{m, m}, nil
 }
 
 // everyPage visits all states with an account that has two devices.
 func everyPage(t *testing.T, look func(b *tab, name string)) {
 	t.Helper()
-	s, phone := startFactors(t, nil, func(o *server.Options) { o.DevMail = letterbox{} })
+	s, phone := startFactors(t, nil, func(o *server.Options) { o.DevMail = letterbox })
 	b := s.tab(t)
 	s.browser(t).do("POST", "/api/auth/register",
 		`{"email":"ada@example.com","password":"`+goodPassword+`","name":"Ada"}`, "User-Agent", aPhone)

@@ -50,7 +50,7 @@ func openFrontEnd(t *testing.T, preferences, apiHost string, sameSite http.SameS
 	app, serveApp := secureSite(t, "app.one.test")
 	api, serveAPI := secureSite(t, apiHost)
 	s := start(t, func(o *watchword.Options) { o.PublicURL = api }, nil)
-	tutorial, err := users.New(s.engine, users.Options{Secure: true, CookieSameSite: sameSite})
+	tutorial, err := users.New(s.engine, users.Options{CookieSameSite: sameSite})
 	must(t, err)
 	edge, err := server.New(s.engine, server.Options{PublicURL: api, AllowedOrigins: []string{app},
 		CookieSameSite: sameSite, Dialects: []dialect.Dialect{tutorial}})
@@ -261,7 +261,7 @@ func TestFrontEndOnTheSameSiteNeedsNoThirdPartyCookies(t *testing.T) {
 
 	app, serveApp := secureSite(t, "app.one.test")
 	s := start(t, func(o *watchword.Options) { o.PublicURL = app }, nil)
-	tutorial, err := users.New(s.engine, users.Options{Secure: true})
+	tutorial, err := users.New(s.engine, users.Options{})
 	must(t, err)
 	edge, err := server.New(s.engine, server.Options{PublicURL: app, Dialects: []dialect.Dialect{tutorial}})
 	must(t, err)

@@ -3,15 +3,18 @@ package server_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/transcript"
 	"github.com/watchword-auth/watchword/server"
 )
@@ -39,14 +42,14 @@ func TestMalformedBodyIsRejected(t *testing.T) {
 			}
 		}
 	}
-	want(t, b.do("POST", "/api/auth/login", "", "Content-Type", "application/json"), 400, watchword.CodeBodyInvalid)
+	want(t, b.do("POST", "/api/auth/login", "", "Content-Type", "application/json"), 400, apirequest.CodeBodyInvalid)
 	for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded",
 		"application/json; charset=utf-16", "application/json, text/plain"} {
-		want(t, b.do("POST", "/api/auth/login", good, "Content-Type", kind), 415, watchword.CodeContentType)
+		want(t, b.do("POST", "/api/auth/login", good, "Content-Type", kind), 415, apirequest.CodeContentType)
 	}
 	want(t, b.do("POST", "/api/auth/login", good, "Content-Type", "application/JSON; charset=UTF-8"), 401,
 		watchword.CodeInvalidCredentials)
-	want(t, b.do("POST", "/api/auth/login", good, "Content-Encoding", "gzip"), 415, watchword.CodeContentType)
+	want(t, b.do("POST", "/api/auth/login", good, "Content-Encoding", "gzip"), 415, apirequest.CodeContentType)
 }
 
 // IN-4, HTTP-7
@@ -59,7 +62,7 @@ func TestLargeBodyReturns413(t *testing.T) {
 		return strings.Replace(frame, `""`, `"`+strings.Repeat("x", size-len(frame))+`"`, 1)
 	}
 	want(t, b.do("POST", "/api/auth/login", body(16<<10)), 401, watchword.CodeInvalidCredentials)
-	want(t, b.do("POST", "/api/auth/login", body(16<<10+1)), 413, watchword.CodeBodyTooLarge)
+	want(t, b.do("POST", "/api/auth/login", body(16<<10+1)), 413, apirequest.CodeBodyTooLarge)
 }
 
 func TestValidationErrorNamesTheMissingFields(t *testing.T) {
@@ -106,10 +109,10 @@ func TestPasswordResetNeedsAValidToken(t *testing.T) {
 		want(t, b.do("POST", "/api/auth/password/reset", body), 400, watchword.CodeMailTokenInvalid)
 	}
 	for _, body := range []string{`{"token":null,"password":"x"}`, `{"token":[],"password":"x"}`, `{"token":{},"password":"x"}`} {
-		want(t, b.do("POST", "/api/auth/password/reset", body), 400, watchword.CodeBodyInvalid)
+		want(t, b.do("POST", "/api/auth/password/reset", body), 400, apirequest.CodeBodyInvalid)
 	}
 	for _, body := range []string{`{"name":"x","emailVerified":true}`, `{"name":"x","email_verified":true}`, `{"name":"x","roles":["admin"]}`} {
-		want(t, b.do("PATCH", "/api/auth/me", body, authorized(access)...), 400, watchword.CodeBodyInvalid)
+		want(t, b.do("PATCH", "/api/auth/me", body, authorized(access)...), 400, apirequest.CodeBodyInvalid)
 	}
 }
 
@@ -126,12 +129,12 @@ func TestUnknownPathsReturn404AndOtherMethods405(t *testing.T) {
 		{"OPTIONS", "/api/auth/login", "POST"}, {"TRACE", "/api/auth/login", "POST"},
 	} {
 		a := b.do(c.method, c.path, "")
-		want(t, a, 405, watchword.CodeMethodNotAllowed)
+		want(t, a, 405, apirequest.CodeMethodNotAllowed)
 		if a.Header.Get("Allow") != c.allow {
 			t.Errorf("%s %s: Allow: %s", c.method, c.path, a.Header.Get("Allow"))
 		}
 	}
-	want(t, b.do("POST", "/api/auth/me", `{}`, "X-HTTP-Method-Override", "DELETE"), 405, watchword.CodeMethodNotAllowed)
+	want(t, b.do("POST", "/api/auth/me", `{}`, "X-HTTP-Method-Override", "DELETE"), 405, apirequest.CodeMethodNotAllowed)
 	for _, path := range []string{"//api/auth/login", "/api//auth/login", "/api/auth/login/", "/api/auth/./login",
 		"/api/auth/x/../login", "/API/auth/login", "/api/auth", "/api/auth/users/", "/nothing"} {
 		a := b.do("POST", path, `{}`)
@@ -423,18 +426,18 @@ func TestLogLinesOfTheServerHaveNoSecrets(t *testing.T) {
 	}
 }
 
-// A brokenMailbox panics in Mails and fails in Mail.
-type brokenMailbox struct{}
-
-func (brokenMailbox) Mails() ([]watchword.StoredMail, error) { panic("a bug") }
-func (brokenMailbox) Mail(string) (watchword.StoredMail, error) {
-	return watchword.StoredMail{}, fmt.Errorf("secret detail")
-}
-
 // HTTP-11, LOG-4
 func TestPanicReturns500AndTheServerContinues(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil, func(o *server.Options) { o.DevMail = brokenMailbox{} })
+	var asked atomic.Bool
+	s := start(t, nil, func(o *server.Options) {
+		o.DevMail = func() ([]watchword.StoredMail, error) {
+			if !asked.Swap(true) {
+				panic("a bug")
+			}
+			return nil, errors.New("secret detail")
+		}
+	})
 	b := s.browser(t)
 	for _, path := range []string{"/dev/mail", "/dev/mail/x"} {
 		a := b.do("GET", path, "")

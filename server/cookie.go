@@ -98,7 +98,7 @@ func (c *cookies) refreshToken(r *http.Request, body string) (token watchword.Se
 	case err != nil:
 		return "", false, err
 	case byCookie && body != "":
-		return "", false, &watchword.Error{Code: watchword.CodeAmbiguousCredentials,
+		return "", false, &watchword.Error{Code: apirequest.CodeAmbiguousCredentials,
 			Detail: "There is a refresh token in the cookie and one in the body. Send one of them."}
 	case byCookie:
 		return watchword.Secret(cookie), true, nil
@@ -120,7 +120,7 @@ func (c *cookies) endOthers(e *watchword.Engine, r *http.Request, by watchword.C
 // setSignIn sets the cookies of a new session. The refresh cookie expires with the session, so
 // that browsers do not send expired tokens.
 func (c *cookies) setSignIn(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
-	c.refresh.SignIn(w, r, string(in.RefreshToken), in.RefreshLife())
+	c.refresh.SignIn(w, r, string(in.RefreshToken), in.RefreshLife)
 	c.rememberDevice(w, r, in.DeviceToken)
 	c.onSignIn(w, r, in)
 	if in.Remembered != "" {
@@ -130,7 +130,7 @@ func (c *cookies) setSignIn(w http.ResponseWriter, r *http.Request, in *watchwor
 
 // setRotated sets the successor of the refresh token that the request presented.
 func (c *cookies) setRotated(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
-	c.refresh.Rotate(w, r, string(in.RefreshToken), in.RefreshLife())
+	c.refresh.Rotate(w, r, string(in.RefreshToken), in.RefreshLife)
 }
 
 // setPage sets the page cookie. The browser deletes the cookie on exit, unless the session is

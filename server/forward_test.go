@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -98,7 +99,7 @@ func TestForwardWithoutALiveAccessTokenReturns401(t *testing.T) {
 			"POST")
 		want(t, preflight, 401, watchword.CodeTokenMissing)
 		want(t, b.do("POST", path, "", "Origin", "https://evil.example", access[0], access[1]), 403,
-			watchword.CodeCrossOrigin)
+			apirequest.CodeCrossOrigin)
 	}
 	want(t, b.do("POST", "/api/auth/logout", ""), 200, "")
 	ended := b.do("GET", "/api/auth/forward", "", access...)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
 // invite creates an account without a password and returns its mail.
@@ -30,7 +31,7 @@ func TestAcceptInviteRespondsAsALogin(t *testing.T) {
 	want(t, accept(map[string]any{"token": "wwm_x"}), 400, watchword.CodeMailTokenInvalid)
 	want(t, accept(map[string]any{"password": "short"}), 422, watchword.CodeValidationFailed)
 	want(t, accept(map[string]any{"delivery": "mail"}), 422, watchword.CodeValidationFailed)
-	want(t, accept(map[string]any{"extra": true}), 400, watchword.CodeBodyInvalid)
+	want(t, accept(map[string]any{"extra": true}), 400, apirequest.CodeBodyInvalid)
 	accepted := accept(map[string]any{"name": "Ada", "delivery": "body"})
 	want(t, accepted, 200, "")
 	user, _ := accepted.body["user"].(map[string]any)

@@ -112,7 +112,7 @@ func newServers(engine *watchword.Engine, opts Options, o *origins) (*Server, er
 // providers. Cookies are always SameSite=Strict and valid for one host.
 func (o Options) ofAdminListener() Options {
 	return Options{
-		PublicURL: o.AdminURL, TrustedProxies: o.TrustedProxies, PasswordMin: o.PasswordMin, Product: o.Product,
+		PublicURL: o.AdminURL, TrustedProxies: o.TrustedProxies, Product: o.Product,
 		Pages: o.Pages, Factors: o.Factors, Admin: o.Admin, AdminPages: o.AdminPages, Metadata: o.Metadata,
 		Draining: o.Draining, Log: o.Log, CookieSameSite: http.SameSiteStrictMode, CookieName: adminCookieName(o.AdminURL),
 	}

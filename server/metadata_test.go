@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/metadata"
 	"github.com/watchword-auth/watchword/verify"
 )
@@ -16,7 +18,7 @@ import (
 func TestMetadataIsAtMeAndInClaims(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) {
-		o.Claims.Computed = map[string]watchword.ClaimValue{"plan": "@public.plan", "org": "@public.org.id"}
+		o.Claims.Computed = map[string]string{"plan": "@public.plan", "org": "@public.org.id"}
 	}, nil)
 	b := s.browser(t)
 	a := b.do("POST", "/api/auth/register", `{"email":"ada@example.com","password":"correct horse battery","name":"Ada"}`)
@@ -41,7 +43,7 @@ func TestMetadataIsAtMeAndInClaims(t *testing.T) {
 	}
 	// Users can't write it.
 	for _, body := range []string{`{"metadata":{"plan":"x"}}`, `{"name":"Ada","metadata":{}}`, `{"public":{"plan":"x"}}`} {
-		want(t, b.do("PATCH", "/api/auth/me", body, bearer...), 400, watchword.CodeBodyInvalid)
+		want(t, b.do("PATCH", "/api/auth/me", body, bearer...), 400, apirequest.CodeBodyInvalid)
 	}
 
 	refreshed := b.do("POST", "/api/auth/refresh", "")
@@ -68,7 +70,7 @@ func TestRefusedAdminChangeWritesNoMetadata(t *testing.T) {
 	path := "/api/admin/users/" + string(root.ID)
 	plan := func(rest string) string { return `{"metadata":{"public":{"plan":"pro"}},"name":"Root",` + rest + `}` }
 	first := append([]string{"If-Match", `"0"`}, header...)
-	want(t, b.do("PATCH", path, plan(`"roles":[]`), first...), 403, watchword.CodeOwnRoles)
+	want(t, b.do("PATCH", path, plan(`"roles":[]`), first...), 403, admin.CodeOwnRoles)
 	want(t, b.do("PATCH", path, plan(`"disabled":true`), first...), 409, watchword.CodeLastAdmin)
 	a := b.do("GET", path, "", header...)
 	if got := a.Header.Get("ETag"); got != `"0"` || strings.Contains(string(a.raw), `"Root"`) {
@@ -79,7 +81,7 @@ func TestRefusedAdminChangeWritesNoMetadata(t *testing.T) {
 	if got := a.Header.Get("ETag"); got != `"1"` || !strings.Contains(string(a.raw), `"public":{"plan":"pro"}`) {
 		t.Errorf("version %s: %s", got, a.raw)
 	}
-	want(t, b.do("PATCH", path, `{"name":"Eve"}`, first...), 412, watchword.CodeVersionChanged)
+	want(t, b.do("PATCH", path, `{"name":"Eve"}`, first...), 412, metadata.CodeVersionChanged)
 	want(t, b.do("PATCH", path, `{"name":"Eve","metadata":{"private":[]}}`, header...), 422, watchword.CodeValidationFailed)
 	if a = b.do("GET", path, "", header...); strings.Contains(string(a.raw), `"Eve"`) {
 		t.Errorf("%s", a.raw)

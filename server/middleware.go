@@ -15,6 +15,7 @@ import (
 	rscors "github.com/rs/cors"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
 // requestIDHeader is the header with the request id, in each response. Log lines about the
@@ -248,7 +249,7 @@ func checkHost(o *origins, fail failFunc) middleware {
 				if o.isAdmin {
 					url = "the admin URL here"
 				}
-				fail(w, r, &watchword.Error{Code: watchword.CodeMisdirected,
+				fail(w, r, &watchword.Error{Code: apirequest.CodeMisdirected,
 					Detail: "This server responds only under the host of " + url +
 						". A proxy in front must pass the Host header on."})
 				return
@@ -321,7 +322,7 @@ func csrf(o *origins, d dialects, c *cookies, fail failFunc) middleware {
 					detail = "A request with cookies needs the header Origin or Sec-Fetch-Site. " +
 						"Browsers send them. A program sends the origin of the public URL, or no cookies."
 				}
-				fail(w, r, &watchword.Error{Code: watchword.CodeCrossOrigin, Detail: detail})
+				fail(w, r, &watchword.Error{Code: apirequest.CodeCrossOrigin, Detail: detail})
 				return
 			}
 			next.ServeHTTP(w, r)

@@ -16,6 +16,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/internal/apiexample"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
@@ -248,16 +249,16 @@ func adminSecurity(g guard) []map[string][]string {
 // codes that are specific to a route.
 func refusalsOf(r route) map[int][]string {
 	// Every route rejects a malformed path and too many cookies with PARAMETER_INVALID.
-	codes := slices.Concat(r.refusals, []watchword.Code{watchword.CodeInternal, watchword.CodeMisdirected,
+	codes := slices.Concat(r.refusals, []watchword.Code{watchword.CodeInternal, apirequest.CodeMisdirected,
 		watchword.CodeParameterInvalid})
 	if isAPI(r.path) {
 		codes = append(codes, watchword.CodeTryLater)
 	}
 	if r.method != http.MethodGet {
-		codes = append(codes, watchword.CodeCrossOrigin)
+		codes = append(codes, apirequest.CodeCrossOrigin)
 	}
 	if r.body != nil {
-		codes = append(codes, watchword.CodeBodyInvalid, watchword.CodeBodyTooLarge, watchword.CodeContentType)
+		codes = append(codes, apirequest.CodeBodyInvalid, apirequest.CodeBodyTooLarge, apirequest.CodeContentType)
 	}
 	if r.guard.isAdmin() {
 		codes = append(codes, watchword.CodeInsufficientScope, watchword.CodeStepUpRequired, watchword.CodeRateLimited)
@@ -267,7 +268,7 @@ func refusalsOf(r route) map[int][]string {
 	}
 	if r.guard == bearer || r.guard.isAdmin() {
 		codes = append(codes, watchword.CodeTokenMissing, watchword.CodeTokenInvalid, watchword.CodeTokenExpired,
-			watchword.CodeSessionEnded, watchword.CodeAmbiguousCredentials)
+			watchword.CodeSessionEnded, apirequest.CodeAmbiguousCredentials)
 	}
 	slices.Sort(codes)
 	byStatus := map[int][]string{}

@@ -221,7 +221,7 @@ func TestRequestForAnotherHostReturns421(t *testing.T) {
 // HTTP-9, HTTP-14
 func TestOnlyPublicDocumentsProbesAndForwardAcceptAnyHost(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil, func(o *server.Options) { o.DevMail = letterbox{} })
+	s := start(t, nil, func(o *server.Options) { o.DevMail = letterbox })
 	b := s.browser(t)
 	access := authorized(b.register("ada@example.com"))
 	ask := func(method, path string, headers ...string) answer {

@@ -58,12 +58,12 @@ func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, err
 	if err != nil {
 		return nil, err
 	}
-	undo, err := p.engine.UndoUntil(r.Context(), who)
+	undo, err := p.engine.Inside().UndoUntil(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}
 	v, data := p.newView(r, "account"), accountData{User: who.User.Profile(), Undo: undo}
-	_, data.Mailed = p.engine.Signup()
+	_, data.Mailed = p.engine.Inside().Signup()
 	for _, one := range sessions {
 		data.Sessions = append(data.Sessions, accountSession{
 			ID: string(one.ID), Device: one.Device, Address: one.Address,

@@ -12,6 +12,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/internal/apiexample"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
 // The documentation page /docs comes from the same table of routes as the OpenAPI document. Members
@@ -164,7 +165,7 @@ func codesOf(routes []route) (codes []docCode) {
 	// These three are always in the table: the router or a missing role causes them, even on routes
 	// that don't list them.
 	found := map[watchword.Code]bool{
-		watchword.CodeMethodNotAllowed: true, watchword.CodeNotFound: true, watchword.CodeInsufficientScope: true,
+		apirequest.CodeMethodNotAllowed: true, watchword.CodeNotFound: true, watchword.CodeInsufficientScope: true,
 	}
 	for _, r := range routes {
 		for _, listed := range refusalsOf(r) {

@@ -112,7 +112,7 @@ func (p *pages) refuseConnected(
 	w http.ResponseWriter, r *http.Request, who watchword.Identity, provider string, err error,
 ) error {
 	// The message names the provider, so it is shown like a failed response of the provider.
-	if watchword.CodeOf(err) == watchword.CodeProviderUnavailable {
+	if watchword.CodeOf(err) == federation.CodeProviderUnavailable {
 		return p.providerFailed(w, r, federation.LinkAttempt(provider), err)
 	}
 	return p.refuseFactor(w, r, who, err)

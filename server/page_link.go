@@ -216,7 +216,7 @@ func (p *pages) disownLink(w http.ResponseWriter, r *http.Request, link linkPage
 // verifyLink verifies the address. With a password it also signs in. Without a password, the
 // existing session of the account continues unchanged.
 func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
-	session, err := p.engine.VerifyEmail(r.Context(), watchword.VerifyRequest{
+	session, err := p.engine.VerifyEmail(r.Context(), watchword.MailLinkRequest{
 		Token: in.token, Presented: in.presented, Password: in.password,
 		Persistent: in.form.Get("remember") != "", Client: in.client,
 		Replaces: p.cookies.replaced(r, ""),
@@ -259,7 +259,7 @@ func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) 
 // inviteLink sets the first password of an invited account, and signs in. The user has just chosen
 // the password.
 func (p *pages) inviteLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
-	session, err := p.engine.AcceptInvite(r.Context(), watchword.InviteRequest{
+	session, err := p.engine.AcceptInvite(r.Context(), watchword.MailLinkRequest{
 		Token: in.token, Password: in.password, Name: in.form.Get("name"),
 		Persistent: in.form.Get("remember") != "", Client: in.client, Replaces: p.cookies.replaced(r, ""),
 	})
@@ -272,7 +272,7 @@ func (p *pages) inviteLink(w http.ResponseWriter, r *http.Request, in linkInput)
 
 // confirmLink completes a change of the address, and shows the end of the undo period.
 func (p *pages) confirmLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
-	until, err := p.engine.ConfirmEmail(r.Context(), watchword.ConfirmRequest{
+	until, err := p.engine.ConfirmEmail(r.Context(), watchword.MailLinkRequest{
 		Token: in.token, Presented: in.presented, Password: in.password, Client: in.client,
 	})
 	if err != nil {

@@ -1,28 +1,17 @@
 package server
 
 import (
-	"errors"
-	"io/fs"
 	"net/http"
+	"slices"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// A Mailbox stores mails during development instead of sending them. Its method Mail returns an
-// error that wraps fs.ErrNotExist for an unknown id.
-//
-// Package mail/devbox implements it. It is an interface, because the server must not import the
-// storage of mails.
-type Mailbox interface {
-	Mails() ([]watchword.StoredMail, error) // newest first
-	Mail(id string) (watchword.StoredMail, error)
-}
-
 // mailboxPage lists the mails. Pages for developers are in English only. They exist only
 // with a loopback public URL, because the mails contain working links.
 func (p *pages) mailboxPage(w http.ResponseWriter, _ *http.Request) error {
-	mails, err := p.devMail.Mails()
+	mails, err := p.devMail()
 	if err != nil {
 		return err
 	}
@@ -55,9 +44,14 @@ func (p *pages) mailHTML(w http.ResponseWriter, r *http.Request) error {
 
 // mail returns the mail in the path, or an error with status 404.
 func (p *pages) mail(r *http.Request) (watchword.StoredMail, error) {
-	mail, err := p.devMail.Mail(r.PathValue("id"))
-	if errors.Is(err, fs.ErrNotExist) {
+	mails, err := p.devMail()
+	if err != nil {
+		return watchword.StoredMail{}, err
+	}
+	id := r.PathValue("id")
+	i := slices.IndexFunc(mails, func(m watchword.StoredMail) bool { return m.ID == id })
+	if i < 0 {
 		return watchword.StoredMail{}, notFound(nil, r)
 	}
-	return mail, err
+	return mails[i], nil
 }

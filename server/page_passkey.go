@@ -236,7 +236,7 @@ func (p *pages) newPasskeyForm(w http.ResponseWriter, r *http.Request, who watch
 		return p.refuseFactor(w, r, who, err)
 	case len(done.Codes) > 0:
 		return p.showCodes(w, r, codesData{Codes: revealed(done.Codes), Email: who.User.Email}, true)
-	case done.Factor.Unproven:
+	case done.Factor().Unproven:
 		p.done(w, r, "upgrade")
 	default:
 		p.done(w, r, "passkey")

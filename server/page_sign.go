@@ -18,7 +18,7 @@ func (p *pages) loginPage(w http.ResponseWriter, r *http.Request) error {
 
 // signupPage shows the form to sign up, or a message that sign-up is closed.
 func (p *pages) signupPage(w http.ResponseWriter, r *http.Request) error {
-	if mode, _ := p.engine.Signup(); mode == watchword.SignupClosed {
+	if mode, _ := p.engine.Inside().Signup(); mode == watchword.SignupClosed {
 		return p.showClosed(w, r)
 	}
 	return p.signPage(w, r, "signup")
@@ -240,7 +240,7 @@ func (p *pages) forgotForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := p.engine.ForgotPassword(r.Context(), form.Get("email"), p.client(w, r)); err != nil {
+	if err := p.engine.ForgotPassword(r.Context(), form.Get("email"), "", p.client(w, r)); err != nil {
 		return p.refill(w, r, p.newView(r, "forgot").filled("forgot", form), err)
 	}
 	return p.showMessage(w, r, messagePage{

@@ -27,9 +27,9 @@ import (
 type pages struct {
 	edge
 	theme       *theme
-	passwordMin int     // characters, for the hint of the forms
-	devMail     Mailbox // nil: there is no /dev/mail
-	adminPages  bool    // there is /admin
+	passwordMin int                                    // characters, for the hint of the forms
+	devMail     func() ([]watchword.StoredMail, error) // nil: there is no /dev/mail
+	adminPages  bool                                   // there is /admin
 
 	// The first request creates these two, because most servers never get such a request and the
 	// start must be fast.
@@ -44,7 +44,7 @@ func newPages(shared edge, opts Options, api []route) (*pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server: Options.Pages: %w", err)
 	}
-	return &pages{edge: shared, theme: theme, passwordMin: opts.PasswordMin, devMail: opts.DevMail,
+	return &pages{edge: shared, theme: theme, passwordMin: shared.engine.Inside().PasswordMin(), devMail: opts.DevMail,
 		adminPages: opts.AdminPages,
 		docs:       sync.OnceValue(func() docData { return document(shared, api, opts.Dialects) }),
 		openapi:    sync.OnceValues(func() ([]byte, error) { return describe(opts, api) })}, nil
@@ -87,7 +87,7 @@ func (p *pages) newView(r *http.Request, page string) *view {
 	v := &view{theme: p.theme, lang: lang, Page: page, Nonce: rand.Text(), min: p.passwordMin, side: p.side}
 	v.ReturnTo = p.returnTo(r)
 	v.Back = template.URL(cmp.Or(v.ReturnTo, p.origins.appURL)) // both are checked: no script can be in them
-	mode, _ := p.engine.Signup()
+	mode, _ := p.engine.Inside().Signup()
 	v.Signup = mode != watchword.SignupClosed && !p.side.isAdmin
 	if p.federation != nil {
 		v.offered = p.federation.Providers()
@@ -349,7 +349,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	// server needs no such forms, so it rejects them.
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	if kind != "application/x-www-form-urlencoded" {
-		return nil, &watchword.Error{Code: watchword.CodeContentType,
+		return nil, &watchword.Error{Code: apirequest.CodeContentType,
 			Detail: "Send the form as application/x-www-form-urlencoded."}
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, apirequest.MaxBody)
@@ -357,7 +357,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, &watchword.Error{Code: watchword.CodeBodyTooLarge, Detail: "The form is larger than 16 KiB."}
+		return nil, &watchword.Error{Code: apirequest.CodeBodyTooLarge, Detail: "The form is larger than 16 KiB."}
 	case err != nil:
 		return nil, bodyInvalid("The form could not be read.")
 	}
@@ -379,11 +379,11 @@ func (p *pages) showError(w http.ResponseWriter, r *http.Request, refusal *watch
 	v := p.newView(r, "error")
 	v.Problem, v.Data = v.problemOf(refusal), w.Header().Get(requestIDHeader)
 	switch {
-	case refusal.Code == watchword.CodeNotFound || refusal.Code == watchword.CodeMethodNotAllowed:
+	case refusal.Code == watchword.CodeNotFound || refusal.Code == apirequest.CodeMethodNotAllowed:
 		v.Title, v.Problem, v.Data = v.T("error.missing"), "", ""
 	case hasManyCookies(r): // the text of the code is about the address
 		v.Problem = v.T("error.cookies")
-	case refusal.Code == watchword.CodeCrossOrigin && hidesOrigin(r):
+	case refusal.Code == apirequest.CodeCrossOrigin && hidesOrigin(r):
 		v.Problem = v.T("error.origin")
 	}
 	return p.show(w, statusOf(refusal.Code), v)

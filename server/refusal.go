@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/clientip"
 	"github.com/watchword-auth/watchword/internal/lograte"
 )
@@ -42,10 +43,10 @@ func newRefusalLog() refusalLog {
 func isLogged(code watchword.Code, route string) bool {
 	switch code {
 	case watchword.CodeRateLimited, watchword.CodeTryLater,
-		watchword.CodeCrossOrigin, watchword.CodeMisdirected, watchword.CodeAmbiguousCredentials,
+		apirequest.CodeCrossOrigin, apirequest.CodeMisdirected, apirequest.CodeAmbiguousCredentials,
 		// This server's pages and clients never send such a body. A wrong value of a field has
 		// another code, which is not logged.
-		watchword.CodeBodyInvalid, watchword.CodeBodyTooLarge,
+		apirequest.CodeBodyInvalid, apirequest.CodeBodyTooLarge,
 		watchword.CodeInsufficientScope, watchword.CodeTokenInvalid, watchword.CodeRefreshInvalid,
 		watchword.CodeMailTokenInvalid, watchword.CodeSessionEnded:
 		return true
@@ -77,7 +78,7 @@ func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refu
 		slog.String("route", route), slog.String("client", addressOf(client)), slog.String("request_id", client.RequestID),
 	}
 	switch refusal.Code {
-	case watchword.CodeMisdirected:
+	case apirequest.CodeMisdirected:
 		// A wrong setting of a proxy affects each request. One line per host is enough to find it.
 		gate, key = e.lines.misdirected, r.Host
 		url, setting := "the public URL", "public-url"
@@ -90,7 +91,7 @@ func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refu
 		// The client learns here that its session has ended. The line has the reason, because an expiry
 		// has no security event.
 		attrs = append(attrs, slog.String("session", string(refusal.Session)), slog.String("ended", string(refusal.Ended)))
-	case watchword.CodeCrossOrigin:
+	case apirequest.CodeCrossOrigin:
 		attrs = append(attrs, slog.String("origin", shortened(r.Header.Get("Origin"))),
 			slog.String("sec_fetch_site", shortened(r.Header.Get("Sec-Fetch-Site"))))
 	}

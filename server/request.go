@@ -38,7 +38,7 @@ func (c *clients) of(w http.ResponseWriter, r *http.Request) watchword.Client {
 // bodyInvalid returns the error for a body that can't be read, as opposed to a body with a
 // wrong value.
 func bodyInvalid(detail string) *watchword.Error {
-	return &watchword.Error{Code: watchword.CodeBodyInvalid, Detail: detail}
+	return &watchword.Error{Code: apirequest.CodeBodyInvalid, Detail: detail}
 }
 
 // unacceptable returns the error for one member of a body. code is a Field constant of the root

@@ -9,15 +9,18 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
+	"github.com/watchword-auth/watchword/metadata"
 )
 
 // statusOf returns the HTTP status of an error code. The status of unlisted codes is 500.
 // This is the only place that maps codes to statuses. OpenAPI, pages and dialects use it too.
 func statusOf(code watchword.Code) int {
 	switch code {
-	case watchword.CodeBodyInvalid, watchword.CodeAmbiguousCredentials, watchword.CodeParameterInvalid,
+	case apirequest.CodeBodyInvalid, apirequest.CodeAmbiguousCredentials, watchword.CodeParameterInvalid,
 		watchword.CodeMailTokenInvalid:
 		return http.StatusBadRequest
 	case watchword.CodeInvalidCredentials, watchword.CodeTokenMissing, watchword.CodeTokenExpired,
@@ -27,28 +30,28 @@ func statusOf(code watchword.Code) int {
 		return http.StatusUnauthorized
 	case watchword.CodeEmailNotVerified, watchword.CodeAccountDisabled, watchword.CodePasswordWrong,
 		watchword.CodePasswordRequired, watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired,
-		watchword.CodeFactorWrong, watchword.CodeProviderRefused, watchword.CodeLinkRequired,
-		watchword.CodeInsufficientScope, watchword.CodeOwnRoles, watchword.CodeSignupClosed, watchword.CodeCrossOrigin:
+		watchword.CodeFactorWrong, federation.CodeProviderRefused, federation.CodeLinkRequired,
+		watchword.CodeInsufficientScope, admin.CodeOwnRoles, watchword.CodeSignupClosed, apirequest.CodeCrossOrigin:
 		return http.StatusForbidden
 	case watchword.CodeNotFound:
 		return http.StatusNotFound
-	case watchword.CodeMethodNotAllowed:
+	case apirequest.CodeMethodNotAllowed:
 		return http.StatusMethodNotAllowed
-	case watchword.CodeEmailTaken, watchword.CodeLastAdmin, watchword.CodeLastWayIn, watchword.CodeIdentityTaken:
+	case watchword.CodeEmailTaken, watchword.CodeLastAdmin, watchword.CodeLastWayIn, federation.CodeIdentityTaken:
 		return http.StatusConflict
-	case watchword.CodeVersionChanged:
+	case metadata.CodeVersionChanged:
 		return http.StatusPreconditionFailed
-	case watchword.CodeBodyTooLarge:
+	case apirequest.CodeBodyTooLarge:
 		return http.StatusRequestEntityTooLarge
-	case watchword.CodeContentType:
+	case apirequest.CodeContentType:
 		return http.StatusUnsupportedMediaType
-	case watchword.CodeMisdirected:
+	case apirequest.CodeMisdirected:
 		return http.StatusMisdirectedRequest
 	case watchword.CodeValidationFailed, watchword.CodeFactorLimit:
 		return http.StatusUnprocessableEntity
 	case watchword.CodeRateLimited:
 		return http.StatusTooManyRequests
-	case watchword.CodeTryLater, watchword.CodeProviderUnavailable:
+	case watchword.CodeTryLater, federation.CodeProviderUnavailable:
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
@@ -197,7 +200,7 @@ func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, ref
 	// With two cookies of the same name, no request can succeed. Deleting this host's cookie
 	// lets the next sign-in work, even if another host of the domain has set the other
 	// cookie.
-	case watchword.CodeAmbiguousCredentials:
+	case apirequest.CodeAmbiguousCredentials:
 		e.cookies.refresh.ClearRepeated(w, r)
 	}
 }

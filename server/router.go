@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
 // A router finds the handler of a request in the tables of routes. It never redirects. A
@@ -110,7 +111,7 @@ func unrouted(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error 
 	}
 	allow := strings.Join(allowed, ", ")
 	w.Header().Set("Allow", allow)
-	return &watchword.Error{Code: watchword.CodeMethodNotAllowed, Detail: "This path answers " + allow + "."}
+	return &watchword.Error{Code: apirequest.CodeMethodNotAllowed, Detail: "This path answers " + allow + "."}
 }
 
 // notFound is the handler of unknown paths. The pages return its error too, which the error

@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/metadata"
 )
 
 // This file has all routes. The router and the OpenAPI document use the same table, so that the
@@ -129,9 +132,9 @@ func (a *api) routes() []route {
 		{"POST", pathRefresh, a.refresh, refresh, "Exchange the refresh token for a new one and an access token",
 			refreshBody{}, 200, signedInBody{},
 			join(again, nil, watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeSessionEnded,
-				watchword.CodeRefreshReused, watchword.CodeAmbiguousCredentials)},
+				watchword.CodeRefreshReused, apirequest.CodeAmbiguousCredentials)},
 		{"POST", pathAPI + "/logout", a.logout, either, "End this session", refreshBody{}, 200, messageBody{},
-			join(nil, nil, watchword.CodeAmbiguousCredentials, watchword.CodeTryLater)},
+			join(nil, nil, apirequest.CodeAmbiguousCredentials, watchword.CodeTryLater)},
 		{"POST", pathAPI + "/logout-all", a.signedIn(a.logoutAll), bearer, "End all sessions",
 			logoutAllBody{}, 200, logoutAllAnswer{}, nil},
 
@@ -224,7 +227,7 @@ func (a *api) adminRoutes() (all []route) {
 			nil, 200, adminUserDetailAnswer{}, gone},
 		{"PATCH", pathAdmin + "/users/{id}", a.adminChange, writeUsers,
 			"Change name, roles, state and metadata of an account", adminChangeBody{}, 200, adminUserAnswer{},
-			join(invalid, nil, watchword.CodeLastAdmin, watchword.CodeOwnRoles, watchword.CodeVersionChanged)},
+			join(invalid, nil, watchword.CodeLastAdmin, admin.CodeOwnRoles, metadata.CodeVersionChanged)},
 		{"DELETE", pathAdmin + "/users/{id}", a.adminDelete, writeUsers, "Delete an account", nil, 200, messageBody{},
 			join(gone, nil, watchword.CodeLastAdmin)},
 		{"POST", pathAdmin + "/users/{id}/reset-mail", a.adminResetMail, writeUsers, "Mail a link to choose a password",

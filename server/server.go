@@ -57,10 +57,6 @@ type Options struct {
 	// "__Host-" then. Default: only this host.
 	CookieDomain string
 
-	// PasswordMin is the minimum length of a new password in the texts of the forms. The
-	// engine enforces its own limit. Default: 8 characters.
-	PasswordMin int
-
 	// Product is the name of the service on the pages. Default: the host of PublicURL, without the
 	// port.
 	Product string
@@ -95,9 +91,9 @@ type Options struct {
 	// Metadata lets administrators read and write the metadata of accounts at /api/admin. Default: off.
 	Metadata *metadata.Manager
 
-	// DevMail shows the development mailbox at /dev/mail, to everyone who can reach the
-	// server. It needs a loopback PublicURL. Default: none.
-	DevMail Mailbox
+	// DevMail lists the mails of a development mailbox, the newest first (devbox.Box.Mails). /dev/mail shows them
+	// to everyone who can reach the server. It needs a loopback PublicURL. Default: none.
+	DevMail func() ([]watchword.StoredMail, error)
 
 	// Draining reports whether the server is about to stop. /readyz then responds with 503,
 	// and each response closes its connection. Default: never.
@@ -252,9 +248,6 @@ func (o Options) withDefaults(https bool) Options {
 	}
 	if o.CookieSameSite == 0 {
 		o.CookieSameSite = http.SameSiteStrictMode
-	}
-	if o.PasswordMin == 0 {
-		o.PasswordMin = 8
 	}
 	if o.Draining == nil {
 		o.Draining = func() bool { return false }

@@ -13,6 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/dialect/lesson"
 	"github.com/watchword-auth/watchword/dialect/users"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -38,9 +39,9 @@ func startTwoSites(t *testing.T) twoSites {
 	t.Helper()
 	s := start(t, func(o *watchword.Options) { o.PublicURL = apiOnOwnSite }, nil)
 	none := http.SameSiteNoneMode
-	tutorial, err := users.New(s.engine, users.Options{Secure: true, CookieSameSite: none})
+	tutorial, err := users.New(s.engine, users.Options{CookieSameSite: none})
 	must(t, err)
-	introduction, err := lesson.New(s.engine, lesson.Options{Secure: true, CookieSameSite: none})
+	introduction, err := lesson.New(s.engine, lesson.Options{CookieSameSite: none})
 	must(t, err)
 	s.server, err = server.New(s.engine, server.Options{
 		PublicURL: apiOnOwnSite, AllowedOrigins: []string{appOnOtherSite},
@@ -295,7 +296,7 @@ func TestRefusalsClearTheCookieOfTheRequest(t *testing.T) {
 		t.Errorf("%d, then %q", a.StatusCode, names(after))
 	}
 	a, after = s.send(true, "/api/auth/refresh", "", cookies, "Cookie", partitionedName+"=a; "+partitionedName+"=b")
-	want(t, a, 400, watchword.CodeAmbiguousCredentials)
+	want(t, a, 400, apirequest.CodeAmbiguousCredentials)
 	if _, left := after[partitionedName]; left || after[usualName] == "" {
 		t.Errorf("%q are left", names(after))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/accesstoken"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/verify"
 )
 
@@ -44,8 +45,8 @@ func TestRequireRespondsAsRFC6750Says(t *testing.T) {
 		"an expired token":       {[]string{"Authorization", "Bearer " + expired}, 401, watchword.CodeTokenExpired, `Bearer realm="notes", error="invalid_token"`},
 		"of an ended session":    {[]string{"Authorization", "Bearer " + ended}, 401, watchword.CodeSessionEnded, `Bearer realm="notes", error="invalid_token"`},
 		"before a role change":   {[]string{"Authorization", "Bearer " + outdated}, 401, watchword.CodeTokenExpired, `Bearer realm="notes", error="invalid_token"`},
-		"two good tokens":        {[]string{"Authorization", "Bearer " + good, "Authorization", "Bearer " + good}, 400, watchword.CodeAmbiguousCredentials, `Bearer realm="notes", error="invalid_request"`},
-		"Basic and a good token": {[]string{"Authorization", "Basic YTpi", "Authorization", "Bearer " + good}, 400, watchword.CodeAmbiguousCredentials, `Bearer realm="notes", error="invalid_request"`},
+		"two good tokens":        {[]string{"Authorization", "Bearer " + good, "Authorization", "Bearer " + good}, 400, apirequest.CodeAmbiguousCredentials, `Bearer realm="notes", error="invalid_request"`},
+		"Basic and a good token": {[]string{"Authorization", "Basic YTpi", "Authorization", "Bearer " + good}, 400, apirequest.CodeAmbiguousCredentials, `Bearer realm="notes", error="invalid_request"`},
 	} {
 		a := get(t, v.Require(http.HandlerFunc(notes)), c.headers...)
 		if a.StatusCode != c.status || a.problem != string(c.code) || a.Header.Get("WWW-Authenticate") != c.challenge {

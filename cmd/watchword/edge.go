@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -31,7 +30,6 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		CookieName:     settings.CookieName,
 		CookieSameSite: sameSite[settings.CookieSameSite],
 		CookieDomain:   settings.CookieDomain,
-		PasswordMin:    settings.engine().PasswordMin,
 		Factors:        settings.factors(s), // even with second-factor=off, for accounts that have one
 		Admin:          settings.admin(s),
 		AdminPages:     settings.AdminPages == "on",
@@ -45,7 +43,7 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	// A nil *devbox.Box in the interface would not equal nil, so the server would register the
 	// route.
 	if s.box != nil {
-		options.DevMail = s.box
+		options.DevMail = s.box.Mails
 	}
 	var err error
 	// Without entries in sign-in-with, the manager has no providers, and the server no routes for them.
@@ -100,14 +98,14 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 // receives them from here, in the order of the setting. An unknown name can't occur here, because
 // dialectsProblem refuses it.
 func (s *Settings) dialects(engine *watchword.Engine) (all []dialect.Dialect, err error) {
-	secure, site := strings.HasPrefix(s.PublicURL, "https:"), sameSite[s.CookieSameSite]
+	site := sameSite[s.CookieSameSite]
 	for _, name := range s.Dialects {
 		var one dialect.Dialect
 		switch name {
 		case "users":
-			one, err = users.New(engine, users.Options{Secure: secure, CookieSameSite: site, CookieDomain: s.CookieDomain})
+			one, err = users.New(engine, users.Options{CookieSameSite: site, CookieDomain: s.CookieDomain})
 		case "lesson":
-			one, err = lesson.New(engine, lesson.Options{Secure: secure, CookieSameSite: site})
+			one, err = lesson.New(engine, lesson.Options{CookieSameSite: site})
 		}
 		if err != nil {
 			return nil, fmt.Errorf("dialect %s: %w", name, err)

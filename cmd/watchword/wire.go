@@ -268,7 +268,7 @@ func (s *Settings) hashWorkers() int {
 // which computed values exist. The order of claims has no meaning in a token, so a map is
 // enough.
 func (s *Settings) claims() watchword.Claims {
-	claims := watchword.Claims{Static: map[string]string{}, Computed: map[string]watchword.ClaimValue{}}
+	claims := watchword.Claims{Static: map[string]string{}, Computed: map[string]string{}}
 	for _, claim := range s.Claims {
 		key, value, _ := strings.Cut(claim, "=")
 		switch {
@@ -277,7 +277,7 @@ func (s *Settings) claims() watchword.Claims {
 		case claim == "name":
 			claims.Name = true
 		case strings.HasPrefix(value, "@"):
-			claims.Computed[key] = watchword.ClaimValue(value)
+			claims.Computed[key] = value
 		default:
 			claims.Static[key] = value
 		}

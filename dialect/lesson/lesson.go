@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"mime"
 	"net/http"
+	"strings"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/dialect"
@@ -19,9 +20,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// Options configure the dialect. The zero value works with plain http.
+// Options configure the dialect. Its cookies are Secure if the public URL of the engine is https.
 type Options struct {
-	Secure         bool          // clients reach the server by https
 	CookieSameSite http.SameSite // of the cookie jwt, which is for this host only. Default: Strict
 }
 
@@ -34,9 +34,9 @@ type handlers struct {
 
 // New returns the dialect. It fails if browsers would reject its cookies.
 func New(engine *watchword.Engine, o Options) (dialect.Dialect, error) {
-	sameSite := cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)
-	cookie := tokencookie.Pair{Usual: tokencookie.Cookie{Name: "jwt", Secure: o.Secure, SameSite: sameSite}}
-	d := &handlers{engine, cookie, tokencookie.KnownDevice(o.Secure, sameSite)}
+	secure, sameSite := strings.HasPrefix(engine.PublicURL(), "https:"), cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)
+	cookie := tokencookie.Pair{Usual: tokencookie.Cookie{Name: "jwt", Secure: secure, SameSite: sameSite}}
+	d := &handlers{engine, cookie, tokencookie.KnownDevice(secure, sameSite)}
 	return dialect.Dialect{
 		Takes: takes, Routes: d.routes(), Refuse: d.refuse, Operations: operations(), Cookies: cookie.Names(),
 	}, cookie.Check()
@@ -141,7 +141,7 @@ type tokenBody struct {
 // signIn responds with both tokens. The cookie expires later than the access token in it,
 // because an expired access token can still sign out.
 func (d *handlers) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
-	d.cookie.SignIn(w, r, string(in.AccessToken), in.RefreshLife())
+	d.cookie.SignIn(w, r, string(in.AccessToken), in.RefreshLife)
 	d.known.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
 	access := string(in.AccessToken)
 	return respond.JSON(w, status, signedInAnswer{access, access, string(in.RefreshToken)})
@@ -234,7 +234,7 @@ func (d *handlers) profile(w http.ResponseWriter, r *http.Request, _ watchword.C
 
 // refuse responds with plain text.
 func (d *handlers) refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
-	if why.Code == watchword.CodeAmbiguousCredentials {
+	if why.Code == apirequest.CodeAmbiguousCredentials {
 		d.cookie.ClearRepeated(w, r)
 	}
 	status, text := wordsOf(status, why)

@@ -121,7 +121,8 @@ func TestSignUpByMail(t *testing.T) {
 
 func TestSameSiteNoneOverHTTPIsRejected(t *testing.T) {
 	t.Parallel()
-	if _, err := lesson.New(nil, lesson.Options{CookieSameSite: http.SameSiteNoneMode}); err == nil {
+	engine := dialecttest.Start(t, nil).Engine
+	if _, err := lesson.New(engine, lesson.Options{CookieSameSite: http.SameSiteNoneMode}); err == nil {
 		t.Error("SameSite=None over http was accepted")
 	}
 }

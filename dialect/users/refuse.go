@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
@@ -33,7 +34,7 @@ func (d *handlers) refuse(w http.ResponseWriter, r *http.Request, status int, wh
 		if used := d.cookie.Presented(r); len(used.Values(r)) > 0 && why.Ended != watchword.EndedReplaced {
 			used.Clear(w)
 		}
-	case watchword.CodeAmbiguousCredentials:
+	case apirequest.CodeAmbiguousCredentials:
 		d.cookie.ClearRepeated(w, r)
 	}
 	w.Header().Del("WWW-Authenticate")
@@ -60,7 +61,7 @@ func wordsOf(status int, why *watchword.Error) (int, errorAnswer) {
 		return http.StatusBadRequest, errorAnswer{"Wrong credentials!", "Email or password is wrong!"}
 	case watchword.CodeMailTokenInvalid:
 		return http.StatusBadRequest, errorAnswer{Error: "The reset link is invalid"}
-	case watchword.CodeNotFound, watchword.CodeMethodNotAllowed:
+	case watchword.CodeNotFound, apirequest.CodeMethodNotAllowed:
 		return http.StatusNotFound, errorAnswer{Error: "Resource not found"}
 	case watchword.CodeTokenExpired:
 		return status, errorAnswer{"Authentication Error", "Token lifetime exceeded!"}

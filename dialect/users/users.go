@@ -22,9 +22,8 @@ import (
 
 const base = "/api/users"
 
-// Options configure the dialect. The zero value works with plain http.
+// Options configure the dialect. Its cookies are Secure if the public URL of the engine is https.
 type Options struct {
-	Secure         bool          // clients reach the server by https
 	CookieSameSite http.SameSite // of the refresh cookie. Default: Strict
 	CookieDomain   string        // Default: this host only
 }
@@ -38,10 +37,10 @@ type handlers struct {
 
 // New returns the dialect. It fails if browsers would reject its cookies.
 func New(engine *watchword.Engine, o Options) (dialect.Dialect, error) {
-	sameSite := cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)
+	secure, sameSite := strings.HasPrefix(engine.PublicURL(), "https:"), cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)
 	cookie := tokencookie.Pair{Usual: tokencookie.Cookie{
-		Name: "refreshTkn", Domain: o.CookieDomain, Secure: o.Secure, SameSite: sameSite}}
-	d := &handlers{engine, cookie, tokencookie.KnownDevice(o.Secure, sameSite)}
+		Name: "refreshTkn", Domain: o.CookieDomain, Secure: secure, SameSite: sameSite}}
+	d := &handlers{engine, cookie, tokencookie.KnownDevice(secure, sameSite)}
 	return dialect.Dialect{
 		Takes: takes, Routes: d.routes(), Refuse: d.refuse, Operations: operations(), Cookies: cookie.Names(),
 		RequestHeaders: []string{"X-Reset-Base"}, // the tutorial's front-end names its reset page
@@ -203,7 +202,7 @@ func userOf(u watchword.User) userBody {
 }
 
 func (d *handlers) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
-	d.cookie.SignIn(w, r, string(in.RefreshToken), in.RefreshLife())
+	d.cookie.SignIn(w, r, string(in.RefreshToken), in.RefreshLife)
 	d.known.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
 	return respond.JSON(w, status, signedInAnswer{true, userOf(in.User), string(in.AccessToken)})
 }
@@ -275,7 +274,7 @@ func (d *handlers) reauth(w http.ResponseWriter, r *http.Request, c watchword.Cl
 	if err != nil {
 		return err
 	}
-	d.cookie.Rotate(w, r, string(in.RefreshToken), in.RefreshLife())
+	d.cookie.Rotate(w, r, string(in.RefreshToken), in.RefreshLife)
 	return respond.JSON(w, http.StatusCreated, renewedAnswer{true, string(in.AccessToken)})
 }
 
@@ -366,7 +365,7 @@ func (d *handlers) forgotpass(w http.ResponseWriter, r *http.Request, c watchwor
 	if origin := r.Header.Get("Origin"); page == "" && origin != "" {
 		page = origin + "/resetpass"
 	}
-	if err := d.engine.ForgotPasswordAt(r.Context(), body.Email, page, c); err != nil {
+	if err := d.engine.ForgotPassword(r.Context(), body.Email, page, c); err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusOK, messageAnswer{"Reset link sent",

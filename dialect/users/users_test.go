@@ -248,8 +248,8 @@ func TestMalformedEscapeIsRejectedInTheFormatOfTheDialect(t *testing.T) {
 
 func TestCookieIsSecureOverHTTPS(t *testing.T) {
 	t.Parallel()
-	tutorial, err := users.New(nil, users.Options{
-		Secure: true, CookieSameSite: http.SameSiteNoneMode, CookieDomain: "example.com"})
+	tutorial, err := users.New(overHTTPS(t), users.Options{
+		CookieSameSite: http.SameSiteNoneMode, CookieDomain: "example.com"})
 	must(t, err)
 	w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "POST", "/api/users/reauth", nil)
 	r.AddCookie(&http.Cookie{Name: "refreshTkn", Value: "x"})
@@ -274,13 +274,19 @@ func TestSignUpByMailAndClosed(t *testing.T) {
 
 func TestSameSiteNoneOverHTTPIsRejected(t *testing.T) {
 	t.Parallel()
-	if _, err := users.New(nil, users.Options{CookieSameSite: http.SameSiteNoneMode}); err == nil {
+	none := users.Options{CookieSameSite: http.SameSiteNoneMode}
+	if _, err := users.New(dialecttest.Start(t, nil).Engine, none); err == nil {
 		t.Error("SameSite=None over http was accepted")
 	}
-	if _, err := users.New(nil, users.Options{
-		CookieSameSite: http.SameSiteNoneMode, Secure: true, CookieDomain: "example.com"}); err != nil {
+	if _, err := users.New(overHTTPS(t), none); err != nil {
 		t.Error(err)
 	}
+}
+
+// overHTTPS returns an engine that clients reach by https.
+func overHTTPS(t *testing.T) *watchword.Engine {
+	t.Helper()
+	return dialecttest.Start(t, func(o *watchword.Options) { o.PublicURL = "https://id.example.com" }).Engine
 }
 
 func must(t *testing.T, err error) {

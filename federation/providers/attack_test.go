@@ -215,7 +215,7 @@ func TestProvenAccountIsLinkedAfterASignInToIt(t *testing.T) {
 		begin := func() *browser {
 			b := newBrowser(t)
 			to := b.get(b.toCallback(s, "acme", "?page=login"))
-			to.fails(t, watchword.CodeLinkRequired)
+			to.fails(t, federation.CodeLinkRequired)
 			shown := b.get(s.url + to.location())
 			if !strings.Contains(shown.text, "You already have an account here.") ||
 				!strings.Contains(shown.text, `value="ada@example.com"`) || !strings.Contains(shown.text, "Acme is connected") {

@@ -292,7 +292,7 @@ func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
 		s.acme.as("ada", "ada@example.com", true)
 		code := b.returned(s, "code")
 		b.call(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier}, "").
-			refused(t, 403, watchword.CodeLinkRequired)
+			refused(t, 403, federation.CodeLinkRequired)
 		if len(s.identities(t, "ada@example.com")) != 0 {
 			t.Fatal("the exchange has linked the identity")
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/federation/providers"
 	"github.com/watchword-auth/watchword/internal/totp"
 )
@@ -75,7 +76,7 @@ func TestRotatedKeysOfAProviderAreRead(t *testing.T) {
 		// The user denies the access at the provider.
 		s.op.put(t, "/test/user", `{"sub":"ada","deny":true}`)
 		b := newBrowser(t)
-		b.get(b.toCallback(s, "acme", "?page=login")).fails(t, watchword.CodeProviderRefused)
+		b.get(b.toCallback(s, "acme", "?page=login")).fails(t, federation.CodeProviderRefused)
 	})
 }
 
@@ -100,7 +101,7 @@ func TestPushedRequestsAreSentWhereTheyAreRequired(t *testing.T) {
 	s := onSQLite(t, withBehaviour(`{"pushed":"required","post":true}`, func(o *providers.Options) {
 		o.ClientSecret = "another secret"
 	}))
-	newBrowser(t).get(s.url+"/sign-in/acme?page=login").fails(t, watchword.CodeProviderUnavailable)
+	newBrowser(t).get(s.url+"/sign-in/acme?page=login").fails(t, federation.CodeProviderUnavailable)
 	if !strings.Contains(s.log.String(), "status 401") || strings.Contains(s.log.String(), "another secret") {
 		t.Errorf("the log does not have the reason: %s", s.log)
 	}

@@ -133,7 +133,7 @@ func TestOnlyTheJSONValueTrueVerifiesAnAddress(t *testing.T) {
 		}
 		s.acme.as("ada", "ada@example.com", true)
 		b := newBrowser(t)
-		b.get(b.toCallback(s, "acme", "?page=login")).fails(t, watchword.CodeLinkRequired)
+		b.get(b.toCallback(s, "acme", "?page=login")).fails(t, federation.CodeLinkRequired)
 	})
 }
 
@@ -171,7 +171,7 @@ func TestStateBelongsToOneBrowserAndOneAttempt(t *testing.T) {
 		stolen.Jar.SetCookies(at, b.Jar.Cookies(at))
 		b.get(at.String()).goes(t, "/account")
 		b.get(at.String()).fails(t, watchword.CodeChallengeInvalid)
-		stolen.get(at.String()).fails(t, watchword.CodeProviderUnavailable) // the provider has redeemed the code before
+		stolen.get(at.String()).fails(t, federation.CodeProviderUnavailable) // the provider has redeemed the code
 	})
 }
 
@@ -265,7 +265,7 @@ func TestCodeOfAnotherAttemptIsRefused(t *testing.T) {
 		q := at.Query()
 		q.Set("code", stolen.Query().Get("code"))
 		at.RawQuery = q.Encode()
-		victim.get(at.String()).fails(t, watchword.CodeProviderUnavailable)
+		victim.get(at.String()).fails(t, federation.CodeProviderUnavailable)
 	})
 }
 
@@ -358,7 +358,7 @@ func TestBrokenProviderIsNamed(t *testing.T) {
 			b := newBrowser(t)
 			at := b.toCallback(s, "acme", "?page=login")
 			to := b.get(at)
-			to.fails(t, watchword.CodeProviderUnavailable)
+			to.fails(t, federation.CodeProviderUnavailable)
 			shown := b.get(s.url + to.location())
 			if !strings.Contains(shown.text, "Acme is not available right now.") || !strings.Contains(shown.text, `name="password"`) {
 				t.Errorf("%s: %s", name, shown.text)
@@ -377,7 +377,7 @@ func TestBrokenProviderIsNamed(t *testing.T) {
 		down := onSQLite(t, setup{offers: func(t *testing.T, x *site) []federation.Provider {
 			return []federation.Provider{client(t, x.url, "http://127.0.0.1:1")}
 		}})
-		newBrowser(t).get(down.url+"/sign-in/acme").fails(t, watchword.CodeProviderUnavailable)
+		newBrowser(t).get(down.url+"/sign-in/acme").fails(t, federation.CodeProviderUnavailable)
 		if p := newBrowser(t).get(down.url + "/sign-in/other"); p.StatusCode != 404 {
 			t.Errorf("an unknown provider: %d", p.StatusCode)
 		}
@@ -395,7 +395,7 @@ func TestUserWhoCancelsCanTryAgain(t *testing.T) {
 		})
 		b := newBrowser(t)
 		to := b.get(b.toCallback(s, "acme", "?page=login"))
-		to.fails(t, watchword.CodeProviderRefused)
+		to.fails(t, federation.CodeProviderRefused)
 		if shown := b.get(s.url + to.location()); !strings.Contains(shown.text, "Acme did not complete the sign-in.") {
 			t.Errorf("%s", shown.text)
 		}
@@ -415,7 +415,7 @@ func TestSubjectIsExactAndTheAddressStays(t *testing.T) {
 		for _, subject := range []string{"ADA", "ada ", " ada"} {
 			s.acme.as(subject, "ada@example.com", true)
 			other := newBrowser(t)
-			other.get(other.toCallback(s, "acme", "")).fails(t, watchword.CodeLinkRequired)
+			other.get(other.toCallback(s, "acme", "")).fails(t, federation.CodeLinkRequired)
 		}
 		s.acme.as("ada", "new@example.org", true)
 		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")

@@ -319,7 +319,7 @@ func TestGitHubIsKnownByTheNumberOfTheAccount(t *testing.T) {
 			}
 		})
 		b = newBrowser(t)
-		b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeProviderUnavailable)
+		b.get(b.toCallback(s, "acme", "")).fails(t, federation.CodeProviderUnavailable)
 		if strings.Contains(s.log.String(), "gho_secret") {
 			t.Error("the log has the access token")
 		}

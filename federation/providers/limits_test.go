@@ -50,9 +50,9 @@ func TestHangingProviderDelaysNobodyElse(t *testing.T) {
 
 	var waiting sync.WaitGroup
 	for range 10 {
-		waiting.Go(func() { newBrowser(t).get(s.url+"/sign-in/acme").fails(t, watchword.CodeProviderUnavailable) })
+		waiting.Go(func() { newBrowser(t).get(s.url+"/sign-in/acme").fails(t, federation.CodeProviderUnavailable) })
 	}
-	waiting.Go(func() { b.get(at).fails(t, watchword.CodeProviderUnavailable) })
+	waiting.Go(func() { b.get(at).fails(t, federation.CodeProviderUnavailable) })
 	if p := newBrowser(t).get(s.url + "/login"); p.StatusCode != 200 {
 		t.Errorf("the sign-in page: %d", p.StatusCode)
 	}

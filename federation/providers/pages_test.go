@@ -23,7 +23,7 @@ func TestProblemOfAnAttemptIsShownToASignedInUser(t *testing.T) {
 		})
 		codes := s.url + "/account/recovery-codes"
 		to := b.get(b.toCallback(s, "acme", "?page=login&return_to="+url.QueryEscape(codes)))
-		to.fails(t, watchword.CodeProviderRefused)
+		to.fails(t, federation.CodeProviderRefused)
 		shown := b.get(s.url + to.location())
 		for _, text := range []string{"Acme did not complete the sign-in.", "ada@example.com", `href="/account?return_to=`,
 			`href="/sign-in/acme?page=login&amp;return_to=` + url.QueryEscape(codes)} {
@@ -38,7 +38,7 @@ func TestProblemOfAnAttemptIsShownToASignedInUser(t *testing.T) {
 		s.acme.set(func(a *scripted) { a.query = nil })
 		s.acme.as("bob", "bob@example.com", true)
 		to = b.get(b.toCallback(s, "acme", "?page=login"))
-		to.fails(t, watchword.CodeLinkRequired)
+		to.fails(t, federation.CodeLinkRequired)
 		shown = b.get(s.url + to.location())
 		if !strings.Contains(shown.text, "You already have an account here.") ||
 			!strings.Contains(shown.text, `value="bob@example.com"`) {

@@ -79,7 +79,7 @@ func TestIdentityDisconnectedDuringASignInOpensNothing(t *testing.T) {
 		at := b.toCallback(s, "acme", "")
 		disconnect := func() { owner.disconnect(s, access) }
 		s.race.decided.Store(&disconnect)
-		b.get(at).fails(t, watchword.CodeLinkRequired)
+		b.get(at).fails(t, federation.CodeLinkRequired)
 		if u, _ := b.me(s); u != nil {
 			t.Errorf("the browser is signed in as %v", u)
 		}
@@ -137,7 +137,7 @@ func TestLinkIsCompletedOnce(t *testing.T) {
 	s := on(t, "postgres", withRaces())
 	s.proven(t, "ada@example.com")
 	b := newBrowser(t)
-	b.get(b.toCallback(s, "acme", "?page=login")).fails(t, watchword.CodeLinkRequired)
+	b.get(b.toCallback(s, "acme", "?page=login")).fails(t, federation.CodeLinkRequired)
 	site, err := url.Parse(s.url)
 	must(t, err)
 	faster := newBrowser(t)

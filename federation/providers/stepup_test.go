@@ -111,10 +111,10 @@ func TestStepUpThatFailsAtTheProviderCanBeRepeated(t *testing.T) {
 		must(t, err)
 		cancelled.RawQuery = url.Values{"state": {cancelled.Query().Get("state")}, "error": {"access_denied"}}.Encode()
 		failed := b.get(cancelled.String())
-		failed.failsOn(t, "/step-up", watchword.CodeProviderRefused)
+		failed.failsOn(t, "/step-up", federation.CodeProviderRefused)
 		b.confirms(t, s, failed, account, "Acme did not complete the sign-in.")
 		failed = b.get(s.url + "/sign-in/other" + query)
-		failed.failsOn(t, "/step-up", watchword.CodeProviderUnavailable)
+		failed.failsOn(t, "/step-up", federation.CodeProviderUnavailable)
 		b.confirms(t, s, failed, account, "Other is not available right now.")
 	})
 }

@@ -18,9 +18,20 @@ import (
 // MaxBody is the maximum size of a body in bytes.
 const MaxBody = 16 << 10
 
+// The error codes of requests that don't reach a rule. The root package has the other codes (errors.go).
+const (
+	CodeBodyInvalid          = "BODY_INVALID"
+	CodeBodyTooLarge         = "BODY_TOO_LARGE"
+	CodeContentType          = "CONTENT_TYPE_UNSUPPORTED"
+	CodeMethodNotAllowed     = "METHOD_NOT_ALLOWED"
+	CodeCrossOrigin          = "CROSS_ORIGIN"
+	CodeMisdirected          = "MISDIRECTED_REQUEST"
+	CodeAmbiguousCredentials = "AMBIGUOUS_CREDENTIALS"
+)
+
 // An Error says why a request was rejected. It never contains data from the request.
 type Error struct {
-	Code   string // an error code of the root package (errors.go)
+	Code   string // CodeBodyInvalid, CodeBodyTooLarge, CodeContentType or CodeAmbiguousCredentials
 	Detail string // one plain sentence
 }
 
@@ -66,7 +77,7 @@ func hasBody(r *http.Request) bool {
 
 func decode[T any](r *http.Request, read func(io.Reader, int64, any) error) (body T, err error) {
 	if !isJSON(r) {
-		return body, &Error{"CONTENT_TYPE_UNSUPPORTED", "Send the body as Content-Type: application/json."}
+		return body, &Error{CodeContentType, "Send the body as Content-Type: application/json."}
 	}
 	err = read(r.Body, MaxBody, &body)
 	var fault *strictjson.Error
@@ -74,13 +85,13 @@ func decode[T any](r *http.Request, read func(io.Reader, int64, any) error) (bod
 	case err == nil:
 		return body, nil
 	case errors.Is(err, strictjson.ErrTooLarge):
-		return body, &Error{"BODY_TOO_LARGE", "The body is larger than 16 KiB."}
+		return body, &Error{CodeBodyTooLarge, "The body is larger than 16 KiB."}
 	case errors.As(err, &fault) && fault.Field != "":
-		return body, &Error{"BODY_INVALID", "The member " + fault.Field + " " + fault.Reason + "."}
+		return body, &Error{CodeBodyInvalid, "The member " + fault.Field + " " + fault.Reason + "."}
 	case errors.As(err, &fault):
-		return body, &Error{"BODY_INVALID", strings.ToUpper(fault.Reason[:1]) + fault.Reason[1:] + "."}
+		return body, &Error{CodeBodyInvalid, strings.ToUpper(fault.Reason[:1]) + fault.Reason[1:] + "."}
 	}
-	return body, &Error{"BODY_INVALID", "The body could not be read completely."}
+	return body, &Error{CodeBodyInvalid, "The body could not be read completely."}
 }
 
 // isJSON reports whether the body is declared as JSON in UTF-8 without a content encoding. A PATCH may
@@ -109,7 +120,7 @@ func CookieToken(r *http.Request, name string) (string, error) {
 	case 1:
 		return cookies[0].Value, nil
 	}
-	return "", &Error{"AMBIGUOUS_CREDENTIALS", "The request has two session cookies. They were cleared. Sign in again."}
+	return "", &Error{CodeAmbiguousCredentials, "The request has two session cookies. They were cleared. Sign in again."}
 }
 
 // BearerToken returns the access token in the Authorization header (RFC 6750, section 2.1), or ""
@@ -117,7 +128,7 @@ func CookieToken(r *http.Request, name string) (string, error) {
 func BearerToken(r *http.Request) (string, error) {
 	values := r.Header["Authorization"]
 	if len(values) > 1 {
-		return "", &Error{"AMBIGUOUS_CREDENTIALS", "Send one Authorization header."}
+		return "", &Error{CodeAmbiguousCredentials, "Send one Authorization header."}
 	}
 	if len(values) == 0 {
 		return "", nil

@@ -72,7 +72,7 @@ func Trials() ([]Trial, error) {
 		{
 			Name: "request a password reset",
 			Try: func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error {
-				return e.ForgotPassword(ctx, email, c)
+				return e.ForgotPassword(ctx, email, "", c)
 			},
 		},
 		{Name: "callback of a provider that does not vouch for the address", Serve: serveCallbacks},

@@ -79,7 +79,7 @@ func (b *Box) Mails() ([]watchword.StoredMail, error) {
 	}
 	mails := make([]watchword.StoredMail, 0, len(ids))
 	for _, id := range slices.Backward(ids) {
-		m, err := b.Mail(id)
+		m, err := b.mail(id)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // another process has just deleted it
 		}
@@ -91,11 +91,8 @@ func (b *Box) Mails() ([]watchword.StoredMail, error) {
 	return mails, nil
 }
 
-// Mail returns one mail, or an error that wraps fs.ErrNotExist. id may be untrusted input.
-func (b *Box) Mail(id string) (watchword.StoredMail, error) {
-	if !isID(id) {
-		return watchword.StoredMail{}, fmt.Errorf("read mail: %w", fs.ErrNotExist)
-	}
+// mail returns one mail, or an error that wraps fs.ErrNotExist.
+func (b *Box) mail(id string) (watchword.StoredMail, error) {
 	content, err := os.ReadFile(b.path(id))
 	if err != nil {
 		return watchword.StoredMail{}, fmt.Errorf("read mail: %w", err)
@@ -122,7 +119,7 @@ func (b *Box) ids() ([]string, error) {
 	}
 	var ids []string
 	for _, f := range files {
-		if id, ours := strings.CutSuffix(f.Name(), suffix); ours {
+		if id, ours := strings.CutSuffix(f.Name(), suffix); ours && isID(id) {
 			ids = append(ids, id)
 		}
 	}

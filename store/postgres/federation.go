@@ -12,6 +12,8 @@ import (
 type federationStore struct{ *Store }
 
 // Federation returns the store of package federation.
+//
+// Unstable: as package federation is.
 func (s *Store) Federation() federation.Store { return federationStore{s} }
 
 func (s federationStore) View(ctx context.Context, fn func(federation.Tx) error) error {

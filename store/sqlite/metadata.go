@@ -12,6 +12,8 @@ import (
 type metadataStore struct{ *Store }
 
 // Metadata returns the store of package metadata.
+//
+// Unstable: as package metadata is.
 func (s *Store) Metadata() metadata.Store { return metadataStore{s} }
 
 func (s metadataStore) View(ctx context.Context, fn func(metadata.Tx) error) error {

@@ -105,7 +105,7 @@ func fullMail() watchword.Mail {
 	m := mailOf(User(1), 1)
 	m.Attempts, m.LastError, m.GivenUpAt = 9, "550 no such mailbox", after(time.Hour)
 	m.Facts.NewEmail, m.Facts.UndoUntil = "new@example.com", after(2*time.Hour)
-	m.Facts.Request, m.Facts.SignupID, m.Facts.Operator = "r-1", uuidOf("0009", 1), "ada"
+	m.Cause.Request, m.Cause.SignupID, m.Cause.Operator = "r-1", uuidOf("0009", 1), "ada"
 	m.Facts.Factor, m.Facts.Left = "Phone", 3
 	m.Facts.Page, m.Facts.ReturnTo = "https://app.example.com/reset", "https://app.example.com/basket"
 	return m

@@ -1,4 +1,4 @@
-// Code generated from errors.go by errors_test.go. DO NOT EDIT.
+// Code generated from the error codes by errors_test.go. DO NOT EDIT.
 
 /** Every refusal of the server that a client can meet. It is stable: program against it. */
 export type Code =
@@ -6,11 +6,10 @@ export type Code =
   | "BODY_TOO_LARGE"
   | "CONTENT_TYPE_UNSUPPORTED"
   | "METHOD_NOT_ALLOWED"
-  | "NOT_FOUND"
   | "CROSS_ORIGIN"
   | "MISDIRECTED_REQUEST"
   | "AMBIGUOUS_CREDENTIALS"
-  | "PARAMETER_INVALID"
+  | "NOT_FOUND"
   | "VALIDATION_FAILED"
   | "INVALID_CREDENTIALS"
   | "EMAIL_NOT_VERIFIED"
@@ -27,11 +26,6 @@ export type Code =
   | "FACTOR_WRONG"
   | "STEP_UP_REQUIRED"
   | "FACTOR_LIMIT"
-  | "LAST_WAY_IN"
-  | "PROVIDER_REFUSED"
-  | "PROVIDER_UNAVAILABLE"
-  | "LINK_REQUIRED"
-  | "IDENTITY_TAKEN"
   | "REFRESH_MISSING"
   | "REFRESH_INVALID"
   | "REFRESH_REUSED"
@@ -39,9 +33,15 @@ export type Code =
   | "EMAIL_TAKEN"
   | "SIGNUP_CLOSED"
   | "MAIL_TOKEN_INVALID"
-  | "VERSION_CHANGED"
   | "LAST_ADMIN"
-  | "OWN_ROLES"
   | "RATE_LIMITED"
   | "TRY_LATER"
   | "INTERNAL"
+  | "PARAMETER_INVALID"
+  | "LAST_WAY_IN"
+  | "PROVIDER_REFUSED"
+  | "PROVIDER_UNAVAILABLE"
+  | "LINK_REQUIRED"
+  | "IDENTITY_TAKEN"
+  | "VERSION_CHANGED"
+  | "OWN_ROLES"

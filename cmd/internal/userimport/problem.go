@@ -55,7 +55,7 @@ func engineProblems(fields []watchword.FieldError, u accountimport.Account) (pro
 		case f.Field == "email" && f.Code == watchword.FieldInvalid:
 			p.Kind = "not an e-mail address"
 			p.detail = p.Kind + shownEmail(u.Email)
-		case f.Field == "email" && f.Code == watchword.FieldTaken: // so the address is valid
+		case f.Field == "email" && f.Code == accountimport.FieldTaken: // so the address is valid
 			p.detail = shorten(u.Email) + ": " + p.Kind
 		case f.Field == "roles":
 			p.detail = p.Kind + shownRoles(u.Roles)

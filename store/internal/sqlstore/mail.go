@@ -137,14 +137,22 @@ func (t Tx) LastMailToken(
 
 // scanMail reads the columns in the order of mailColumns.
 func scanMail(s scanner) (m watchword.Mail, err error) {
-	return m, s.Scan(&m.ID, &m.Kind, &m.To, &m.UserID, jsonColumn{&m.Facts},
+	return m, s.Scan(&m.ID, &m.Kind, &m.To, &m.UserID, jsonColumn{factsOf(&m)},
 		timeColumn{&m.CreatedAt}, timeColumn{&m.NextAt}, &m.Attempts, &m.LastError, timeColumn{&m.GivenUpAt})
+}
+
+// factsOf returns the members of the column facts.
+func factsOf(m *watchword.Mail) any {
+	return &struct {
+		*watchword.MailFacts
+		*watchword.MailCause
+	}{&m.Facts, &m.Cause}
 }
 
 // InsertMail stores the facts as JSON: each kind of mail has different facts, and no
 // statement searches them.
 func (t Tx) InsertMail(ctx context.Context, m watchword.Mail) error {
-	facts, err := json.Marshal(m.Facts)
+	facts, err := json.Marshal(factsOf(&m))
 	if err != nil {
 		return fmt.Errorf("encode facts of mail: %w", err)
 	}
