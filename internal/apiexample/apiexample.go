@@ -93,9 +93,9 @@ func typeName(t reflect.Type) string {
 // Doc returns the description of the members with that name, or "".
 func Doc(name string) string { return notes[name].doc }
 
-// Response returns an example of a response body as indented JSON. A text URL in an example
-// becomes the given URL. message is the example of the member message or status. without
-// names optional members that this response lacks.
+// Response returns an example of a response body as indented JSON. The text URL in an
+// example is replaced by url. message is the example of the member message or status.
+// without contains the names of optional members that this response lacks.
 func Response(body any, url, message string, without ...string) string {
 	v := reflect.New(reflect.TypeOf(body)).Elem()
 	(&filler{url: url, message: message, without: without}).fill(v)

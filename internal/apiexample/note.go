@@ -5,7 +5,7 @@ import "time"
 // A note describes all members that have the same name.
 type note struct {
 	doc      string
-	text     string // example of a text; URL stands for the public URL
+	text     string // example of a text; URL is replaced by the public URL
 	variable string // of the shell, for the example of a request
 	number   int64
 	yes      bool

@@ -38,7 +38,7 @@ const Timeout = 30 * time.Second
 // it.
 type Chromium struct {
 	// Preferences are settings of the user in the JSON of Chromium's profile, such as
-	// ThirdPartyCookiesBlocked. Default: those of a new profile.
+	// ThirdPartyCookiesBlocked. Default: the settings of a new profile.
 	Preferences string
 
 	once sync.Once

@@ -79,8 +79,8 @@ func (c *Catalog) Match(languages string) int {
 	return index
 }
 
-// addTexts replaces texts by those of a file, if it exists. Only the first file may add keys. An
-// unknown key in another file is a typing error.
+// addTexts replaces texts with those of a file, if the file exists. Only the first file may add
+// keys. An unknown key in another file is a typing error.
 func addTexts(texts map[string]string, from fs.FS, name string) error {
 	if from == nil {
 		return nil

@@ -1,5 +1,5 @@
 // Package cpuquota reads the CPU quota of the control group of this process (man 7 cgroups,
-// CFS bandwidth control). It does not know what a caller does with it.
+// CFS bandwidth control). It does not know what a caller does with the quota.
 package cpuquota
 
 import (
@@ -58,7 +58,7 @@ func find(root fs.FS, group string, kind version) (mount, dir string) {
 		if len(place) < 5 || len(system) < 3 || !kind.mountedAs(system[0], system[2]) {
 			continue
 		}
-		// The part of the hierarchy that is mounted, and where.
+		// top is the mounted part of the hierarchy, and at is its mount point.
 		top, at := unescape.Replace(place[3]), unescape.Replace(place[4])
 		below, inside := strings.CutPrefix(group+"/", strings.TrimSuffix(top, "/")+"/")
 		if inside && !slices.Contains(strings.Split(below, "/"), "..") {
@@ -86,7 +86,8 @@ func parent(dir, mount string) string {
 	return path.Dir(dir)
 }
 
-// quota returns the quota of one group. Without a quota, its number is "max" or negative.
+// quota returns the quota of one group. Without a quota, the file contains "max" or a negative
+// number.
 func (v version) quota(root fs.FS, dir string) float64 {
 	text := read(root, dir+"/cpu.max")
 	if v == first {

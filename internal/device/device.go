@@ -59,7 +59,7 @@ func (n *Namer) Name(userAgent string) string {
 	if len(n.names) >= maxNames {
 		clear(n.names)
 	}
-	n.names[strings.Clone(userAgent)] = name // not the longer header around it
+	n.names[strings.Clone(userAgent)] = name // a clone, because the longer header would stay in memory
 	return name
 }
 

@@ -151,7 +151,7 @@ func TestEventsAreSignedOnceForEachKey(t *testing.T) {
 	l.Add(itemsOf(1, 50), feedlog.Progress{Last: 50}, start)
 	var mu sync.Mutex
 	signed := map[string]int{}
-	early, _ := l.Page(0, 50) // a page from before the first signature
+	early, _ := l.Page(0, 50) // a page that was read before the first signature
 	read := func(p feedlog.Page[int64, string], key string) error {
 		events, err := l.Events(p.Items, key, func(n int64) (string, error) {
 			mu.Lock()

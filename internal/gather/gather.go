@@ -62,8 +62,8 @@ func New[Q, A any](max int, turn func(), run func([]*Call[Q, A])) *Queue[Q, A] {
 }
 
 // Do adds the request to a batch that has not started, and waits for its answer. If ctx ends
-// first, Do returns ctx.Err() at once. The request is then skipped, or if its batch runs
-// already, it may or may not take effect.
+// first, Do returns ctx.Err() at once. The request is then skipped. If its batch is already
+// running, the request may still take effect.
 func (q *Queue[Q, A]) Do(ctx context.Context, request Q) (answer A, err error) {
 	call := NewCall[Q, A](ctx, request)
 	if err := q.send(call); err != nil {
@@ -117,7 +117,8 @@ func (q *Queue[Q, A]) serve() {
 	}
 }
 
-// gather adds the calls that wait to the first one. It skips those whose callers have left.
+// gather returns first and waiting calls, up to max calls in total. It skips calls whose
+// callers have left.
 func (q *Queue[Q, A]) gather(first *Call[Q, A]) (batch []*Call[Q, A]) {
 	for call := first; call != nil; call = q.next() {
 		if !call.Left() {

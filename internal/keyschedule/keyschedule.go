@@ -22,7 +22,7 @@ type Key struct {
 	Number      int       // only NextNumber uses it
 }
 
-// A Policy says how keys of one use are rotated.
+// A Policy configures the rotation of keys with the same purpose.
 type Policy struct {
 	Period   time.Duration // how long a key signs
 	Overlap  time.Duration // how long it is published before it signs
@@ -38,8 +38,8 @@ const (
 	Retired State = "retired" // does not sign; its tokens are still accepted
 )
 
-// ActiveAt returns the index of the key that signs at now: the one that became active
-// last. The earliest key also signs before its ActiveFrom, so there is a signing key after a
+// ActiveAt returns the index of the key that signs at now: the one that became active last.
+// The earliest key also signs before its ActiveFrom, so there is a signing key even after a
 // clock was set back. ActiveAt returns -1 only if keys is empty.
 func ActiveAt(keys []Key, now time.Time) int {
 	active, first := -1, -1
@@ -74,7 +74,8 @@ func States(keys []Key, now time.Time) []State {
 	return states
 }
 
-// A Plan lists changes of the keys. Applying it twice has the same effect as once.
+// A Plan lists changes of the keys. Applying a plan twice has the same effect as applying it
+// once.
 type Plan struct {
 	Publish *Key        // a new key with these times; nil: no new key
 	Change  map[int]Key // new times of existing keys, by index

@@ -130,7 +130,7 @@ func TestNextNumberFollowsTheNewestKeyAndReusesDroppedNumbers(t *testing.T) {
 }
 
 // The clock moves at random, and several processes apply plans any number of times. Exactly
-// one key signs, it was published for the overlap before, and a key is dropped only after
+// one key signs, after it was published for the overlap. A key is dropped only after
 // everything that it signed has expired.
 func TestKeysAreDroppedOnlyAfterTheirTokensExpire(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,6 @@
 // Package lograte limits how many log lines requests can cause.
 //
-// It sees only keys and times, not the lines.
+// It receives only keys and times, not the lines.
 package lograte
 
 import (

@@ -18,7 +18,7 @@ func After(attempts int) (time.Duration, bool) {
 	return waits[attempts-1], true
 }
 
-// unsent is how long a link works at most before its mail is known to be sent.
+// unsent is the maximum time for which a link works before its mail is known to be sent.
 const unsent = 5 * time.Minute
 
 // UnsentLife returns how long a link is valid while its mail is not yet sent.

@@ -20,7 +20,7 @@ type Level struct {
 const maxLevel = time.Second
 
 // Wait returns how much longer a failure must take. took is the time of the check; foreign
-// says that the hash came from another system.
+// means that the hash came from another system.
 func (l *Level) Wait(took time.Duration, foreign bool) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -13,8 +13,8 @@ const (
 	algBcrypt   = "bcrypt"
 )
 
-// Params say how to create a hash. They come from ParseParams and can be compared with ==.
-// With the zero value, Hash returns an error.
+// Params are the algorithm and the cost of new hashes. They come from ParseParams and can
+// be compared with ==. With the zero value, Hash returns an error.
 type Params struct {
 	alg  string
 	cost argonCost // for argon2id

@@ -8,7 +8,8 @@ import (
 )
 
 // passlibBcrypt is passlib's bcrypt_sha256: bcrypt of a digest in base64. The digest is the
-// HMAC-SHA256 of the password with the salt as key (version 2), or its SHA-256 (version 1).
+// HMAC-SHA256 of the password with the salt as key (version 2), or the SHA-256 of the
+// password (version 1).
 type passlibBcrypt struct {
 	version int
 	bcrypt  bcryptHash

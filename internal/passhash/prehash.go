@@ -113,7 +113,8 @@ func (h prehashed) verify(password string) (bool, error) {
 }
 
 // verifyKeyed truncates the text to the 72 bytes that bcrypt reads, as the other
-// systems do. With a pepper, a password that is itself longer never matches.
+// systems do. With a pepper, a password that exceeds 72 bytes even without the
+// pepper never matches.
 func (h prehashed) verifyKeyed(password string, key []byte) (bool, error) {
 	text := h.method.apply(password, key)
 	_, isBcrypt := h.inner.(bcryptHash)

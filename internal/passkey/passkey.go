@@ -27,7 +27,7 @@ const Timeout = 5 * time.Minute
 // thousand.
 const maxResponse = 32 << 10
 
-// ErrRejected says that a response does not prove what the ceremony requires.
+// ErrRejected means that a response does not prove what the ceremony requires.
 var ErrRejected = errors.New("passkey rejected")
 
 // Options describe a relying party.

@@ -279,8 +279,8 @@ func launch(cmd *exec.Cmd) (ended chan struct{}, err error) {
 }
 
 // Kill kills the cluster with SIGKILL, like a crash, and waits until it has exited. Its
-// child processes exit by themselves a moment later. Frozen child processes cannot, so
-// Kill kills them too, like a power failure.
+// child processes exit by themselves a moment later. Frozen child processes can't exit,
+// so Kill kills them, too, like a power failure.
 func (s *Server) Kill() {
 	if s.cmd == nil {
 		return

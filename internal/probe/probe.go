@@ -39,7 +39,7 @@ func (p *Probe) Suspect() {
 	p.suspect = true
 }
 
-// Refuse makes err the result for some seconds, even if a probe succeeds meanwhile.
+// Refuse sets err as the result for some seconds, even if a probe succeeds in this time.
 func (p *Probe) Refuse(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -37,8 +37,9 @@ func New() []string {
 
 var typed = strings.NewReplacer(" ", "", "-", "", "O", "0", "I", "1", "L", "1")
 
-// Normalize returns the form of a typed code that is hashed, and whether it can be a code. It
-// ignores case, spaces and hyphens. The letters O, I and L count as the digits 0, 1 and 1.
+// Normalize returns the form of a typed code that Hash expects. It reports false if the text
+// can't be a code. It ignores case, spaces and hyphens. The letters O, I and L count as the
+// digits 0, 1 and 1.
 func Normalize(code string) (normal string, ok bool) {
 	if len(code) > 4*length {
 		return "", false

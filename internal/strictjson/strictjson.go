@@ -24,8 +24,8 @@ const maxDepth = 8
 // ErrTooLarge means that the body has more bytes than the limit.
 var ErrTooLarge = errors.New("body is too large")
 
-// An Error says what is wrong with a body. The only data from the body is the name of an
-// unknown member.
+// An Error describes what is wrong with a body. The only data from the body is the name
+// of an unknown member.
 type Error struct {
 	Field  string // name of the invalid member; empty if the fault is not in one member
 	Reason string
@@ -205,7 +205,7 @@ func escaped(data []byte) int64 {
 	return int64(unit)
 }
 
-// rules say what an object may contain.
+// rules define what an object may contain.
 type rules struct {
 	known    []string // allowed members; nil: all
 	lenient  bool     // allow nulls

@@ -156,7 +156,8 @@ func (c *columns) better(u use, value any, than *pick) bool {
 	return absent(than.value) && !absent(value) || absent(than.value) == absent(value) && u.rank < than.rank
 }
 
-// choose replaces picks by the columns in the options, and then by those of the system.
+// choose replaces picks with the columns in the options, and then with the columns of the
+// system.
 func (c *columns) choose(found *picks, all, values map[string]any) {
 	for field, name := range c.wanted {
 		if field == Disabled || field == EmailVerified {

@@ -160,7 +160,8 @@ func (r *reading) verifiedBy(from rule, value any) Mark {
 	return mark
 }
 
-// disabled reads whether the account is disabled. Every column that says so counts.
+// disabled reads whether the account is disabled. One column that marks it as disabled is
+// enough.
 func (r *reading) disabled() {
 	c := r.columns
 	if c.wanted[Disabled] == "-" {

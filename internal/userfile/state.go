@@ -18,7 +18,7 @@ import (
 //   - A value that can't be read is a problem. An empty value is also a problem where
 //     "true" means enabled.
 
-// A meaning says how to read the values of a column.
+// A meaning defines how to read the values of a column.
 type meaning int
 
 const (
@@ -30,7 +30,7 @@ const (
 	accountControl                    // userAccountControl of Active Directory
 )
 
-// A rule says how to read one column.
+// A rule defines how to read one column.
 type rule struct {
 	column  string
 	meaning meaning

@@ -57,7 +57,7 @@ const (
 	JSON = "json"
 )
 
-// Options say how to read a file.
+// Options configure how to read a file.
 type Options struct {
 	// Format is CSV or JSON. Default: detected from the content.
 	Format string
@@ -119,7 +119,7 @@ type Keycloak struct {
 	Plain                      bool // the file holds the password itself
 }
 
-// A Problem says what could not be read. It contains no value of the file.
+// A Problem describes what could not be read. It contains no value of the file.
 type Problem struct {
 	Field Field // empty: the whole account
 	Text  string

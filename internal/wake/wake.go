@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// A Signal wakes one worker. Signals that come while it works count as one, so Set never
-// blocks. Set has no effect on the nil Signal, which belongs to a worker that does not run.
+// A Signal wakes one worker. Signals that arrive while the worker works count as one, so
+// Set never blocks. Set has no effect on the nil Signal, which belongs to a worker that
+// does not run.
 type Signal chan struct{}
 
 // New returns a Signal that is not set.

@@ -111,7 +111,8 @@ func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results [
 			}
 			step := fmt.Sprintf("round %d of %d, %s: ", round+1, plan.Rounds, t.spec)
 			got, err := r.trial(ctx, i, round, func(s string) { progress(step + s) })
-			// After Ctrl-C the error of the target only says that its connections were closed.
+			// After Ctrl-C, the error of the target only reports that its connections were
+			// closed.
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
@@ -196,7 +197,7 @@ func freePort() (string, error) {
 	return strconv.Itoa(port), err
 }
 
-// A Machine describes where the figures come from.
+// A Machine describes the machine and the revision of the measurement.
 type Machine struct {
 	CPUs     int    `json:"cpus"`
 	Model    string `json:"model"`

@@ -27,7 +27,8 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// goBuild builds a package in the way of `make build` and returns the path of the binary.
+// goBuild builds a package like `make build`, without the commit and date, and returns the path
+// of the binary.
 func (b *builder) goBuild(module, pkg, name string) (string, error) {
 	binary := filepath.Join(b.dir, name)
 	cmd := exec.CommandContext(b.ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, pkg)

@@ -75,7 +75,7 @@ func (d *database) drop(ctx context.Context) error {
 }
 
 // backends returns the processes of the cluster that serve connections to this database.
-// The title of such a process has the name of the database.
+// The title of each of these processes contains the name of the database.
 func (d *database) backends() (pids []int) {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {

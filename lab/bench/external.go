@@ -33,7 +33,7 @@ func missingFromPath(names ...string) func() string {
 }
 
 // supabaseAuth describes supabase/auth with refresh tokens of version 2. Without an idle
-// pool of the same size it would open a connection for each transaction.
+// pool of the same size, the server would open a connection for each transaction.
 func supabaseAuth() kind {
 	env := func(at place) []string {
 		pool := fmt.Sprint(poolSize)

@@ -11,8 +11,8 @@ const poolSize = 16
 // signingSecret is used by the targets that sign with HS256.
 const signingSecret = "a secret of thirty-two bytes or more"
 
-// ours describes Watchword. The API delivers the refresh token in the body, as the other
-// targets do.
+// ours describes Watchword. Its API delivers the refresh token in the body, as the APIs
+// of other targets do.
 func ours(on store) kind {
 	k := kind{
 		about: "Watchword, cmd/watchword, limits off",

@@ -26,7 +26,7 @@ type Plan struct {
 	Seed        uint64 // selects the sessions to rotate
 }
 
-// Limits says which limits a rotation charges.
+// Limits selects the limits that a rotation charges.
 type Limits string
 
 const (

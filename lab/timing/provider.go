@@ -25,7 +25,7 @@ import (
 )
 
 // serveCallbacks starts a server and a provider on loopback. For each address, it goes to the provider and back.
-// Its Try makes only the last request, which is the callback.
+// The returned Try makes only the last request, which is the callback.
 func serveCallbacks(
 	ctx context.Context, e *watchword.Engine, store *sqlite.Store, emails []string,
 ) (Try, func(), error) {

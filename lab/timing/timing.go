@@ -1,7 +1,7 @@
 // Package timing measures whether response times reveal which addresses have an
 // account. It calls the engine, on a real SQLite file, with addresses that have an
-// account and with others, and compares the times with Welch's t-test. Callbacks of a
-// provider are requests to a server.
+// account and with others, and compares the times with Welch's t-test. For the
+// callbacks of a provider, it sends requests to a server.
 //
 // The trials are the calls that a stranger can make. The output is the table of
 // lab/timing/README.md.
