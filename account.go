@@ -264,7 +264,7 @@ func (e *Engine) Sessions(ctx context.Context, who Identity) ([]Session, error) 
 // SessionExpires returns when a session expires unless it is refreshed before.
 func (e *Engine) SessionExpires(s Session) time.Time { return s.idleUntil(e.opts.Sessions) }
 
-// EndSession ends one of the caller's sessions. Codes: CodeNotFound (not the caller's, or already ended).
+// EndSession ends one of the caller's live sessions. Codes: CodeNotFound (not the caller's, or already ended).
 func (e *Engine) EndSession(ctx context.Context, who Identity, id SessionID, c Client) error {
 	if !storable.ID(string(id)) {
 		return notFound()
@@ -273,12 +273,19 @@ func (e *Engine) EndSession(ctx context.Context, who Identity, id SessionID, c C
 	return e.endOwnSession(ctx, id, EndedByUser, event)
 }
 
-// endOwnSession ends a session of the event's user. Codes: CodeNotFound (not a session
-// of this user, or already ended).
+// endOwnSession ends a live session of the event's user. Codes: CodeNotFound (not a session of this user, or already
+// ended, also by itself: lists have live sessions only).
 func (e *Engine) endOwnSession(ctx context.Context, id SessionID, why EndReason, event Event) error {
-	ended, err := e.endSession(ctx, id, why, event.because(string(why)))
-	if err == nil && !ended {
-		return notFound()
-	}
-	return err
+	event = event.because(string(why)).on(id)
+	return e.record(ctx, &event, func(tx Tx) error {
+		session, _, err := tx.Session(ctx, id)
+		ended := session.UserID == event.UserID && session.EndedBy(e.opts.Sessions.Cutoffs(event.At)) == ""
+		if err == nil && ended {
+			ended, err = tx.EndSession(ctx, id, why, event.At)
+		}
+		if err == nil && !ended {
+			err = notFound()
+		}
+		return orNotFound(err)
+	})
 }

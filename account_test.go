@@ -1,6 +1,7 @@
 package watchword_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -47,6 +48,29 @@ func TestTheUserSeesAndEndsOwnSessionsOnly(t *testing.T) {
 	wantCode(t, r.EndSession(t.Context(), who, there.Session.ID, laptop), watchword.CodeNotFound)
 	_, err = r.Refresh(t.Context(), there.RefreshToken, phone)
 	wantCode(t, err, watchword.CodeSessionEnded)
+}
+
+// An idle session is in no list of live sessions. Its end keeps the reason, and has no event of another one. RT-10
+func TestIdleSessionIsNotFoundWhenItIsEnded(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		idle := r.signUp(t, "ada@example.com")
+		r.clock.advance(8 * 24 * time.Hour)
+		who := r.identity(t, r.login(t, "ada@example.com", phone))
+		wantCode(t, r.EndSession(t.Context(), who, idle.Session.ID, phone), watchword.CodeNotFound)
+		wantCode(t, r.Operator().EndUserSession(t.Context(), who.User.ID, idle.Session.ID), watchword.CodeNotFound)
+		_, err := r.Refresh(t.Context(), idle.RefreshToken, laptop)
+		var refusal *watchword.Error
+		if !errors.As(err, &refusal) || refusal.Ended != watchword.EndedIdle {
+			t.Errorf("the idle session: %v", err)
+		}
+		events, err := r.Operator().UserEvents(t.Context(), who.User.ID, 100)
+		must(t, err)
+		if slices.ContainsFunc(events, func(e watchword.Event) bool { return e.Kind == watchword.EventSessionEnded }) {
+			t.Errorf("an event says that the session ended: %+v", events)
+		}
+	})
 }
 
 func TestLogoutAllCanKeepThisSession(t *testing.T) {

@@ -141,8 +141,8 @@ func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcom
 	session := e.newSession(n, decided.methods)
 	events := []Event{event.of(n.user.ID).on(n.id)}
 	for _, id := range n.replaces {
-		end := events[0].ending(EndedReplaced).of("") // another user may own the old session
-		end, ended, err := endSessionIn(ctx, tx, id, EndedReplaced, end)
+		// Another user may own the old session.
+		end, ended, err := endSessionIn(ctx, tx, id, EndedReplaced, events[0].ending(EndedReplaced))
 		if err != nil {
 			return outcome{}, err
 		}

@@ -348,7 +348,7 @@ func (o Operator) UserSessions(ctx context.Context, id UserID) ([]Session, error
 	return view(ctx, o.engine.store, func(tx Tx) ([]Session, error) { return tx.Sessions(ctx, id, cutoffs) })
 }
 
-// EndUserSession ends one session of the user. Codes: CodeNotFound (not a session of this user, or already ended).
+// EndUserSession ends one live session of the user. Codes: CodeNotFound (not a session of this user, or already ended).
 func (o Operator) EndUserSession(ctx context.Context, id UserID, s SessionID) error {
 	if !storable.ID(string(s)) {
 		return notFound()
