@@ -89,8 +89,9 @@ func codes(t *testing.T) (values []string) {
 // there, and report any other as an error of the attempt.
 func TestClientsHaveATextForEachCodeOfACallback(t *testing.T) {
 	t.Parallel()
-	values, constant := map[string]string{}, regexp.MustCompile(`(Code\w+) +Code = "([A-Z_]+)"`)
-	for _, match := range constant.FindAllStringSubmatch(readText(t, "errors.go"), -1) {
+	values, constant := map[string]string{}, regexp.MustCompile(`(Code\w+) +(?:watchword\.)?Code = "([A-Z_]+)"`)
+	declared := readText(t, "errors.go") + readText(t, "federation/federation.go")
+	for _, match := range constant.FindAllStringSubmatch(declared, -1) {
 		values[match[1]] = match[2]
 	}
 	_, doc, _ := strings.Cut(readText(t, "federation/callback.go"), "\n// Callback completes an attempt.")

@@ -18,7 +18,6 @@ import (
 // MaxBody is the maximum size of a body in bytes.
 const MaxBody = 16 << 10
 
-<<<<<<< HEAD
 // The error codes of requests that don't reach a rule. The root package has the other codes (errors.go).
 const (
 	CodeBodyInvalid          = "BODY_INVALID"
@@ -30,10 +29,7 @@ const (
 	CodeAmbiguousCredentials = "AMBIGUOUS_CREDENTIALS"
 )
 
-// An Error says why a request was rejected. It never contains data from the request.
-=======
 // An Error is the reason why a request was rejected. It never contains data from the request.
->>>>>>> b4e99d4 (words: second reading of internal and lab)
 type Error struct {
 	Code   string // CodeBodyInvalid, CodeBodyTooLarge, CodeContentType or CodeAmbiguousCredentials
 	Detail string // one plain sentence
