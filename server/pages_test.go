@@ -89,6 +89,12 @@ func TestPasswordManagersKnowTheFields(t *testing.T) {
 	}
 }
 
+func TestFormsStateTheMinimumLengthOfTheEngine(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *watchword.Options) { o.PasswordMin = 15 }, nil)
+	wantPage(t, s.browser(t).visit("/signup"), 200, `minlength="15"`, "At least 15 characters")
+}
+
 func TestForeignLinkShowsNoNotice(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
