@@ -48,7 +48,7 @@ var importTable = []row{
 	{"root", "internal/*", edges},
 	{"accountimport", "root internal/*", edges},
 	{"admin", "root internal/*", edges},
-	{"admin/client", "", ""}, // for other programs
+	{"admin/client", "internal/*", ""}, // for other programs
 	{"factors", "root internal/*", edges},
 	{"federation", "root internal/*", edges},
 	{"metadata", "root internal/*", edges},

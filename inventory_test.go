@@ -258,6 +258,23 @@ func TestDangerousPackagesAreNotImported(t *testing.T) {
 	})
 }
 
+// sleep.For is the only wait that has nothing but a time and a context. The other timers wait for more.
+func TestWaitsEndWithTheirContext(t *testing.T) {
+	t.Parallel()
+	timers := []string{"internal/sleep/sleep.go", "internal/passhash/pool.go", "internal/feedlog/feedlog.go"}
+	productFiles(t, func(path string, file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			selector, _ := n.(*ast.SelectorExpr)
+			from, name := selected(selector)
+			if from == "time" && (name == "Sleep" || name == "NewTimer" && !slices.Contains(timers, path)) &&
+				path != "store/storetest/ready.go" && path != "internal/pgtest/standby.go" {
+				t.Errorf("%s calls time.%s: use sleep.For", path, name)
+			}
+			return true
+		})
+	})
+}
+
 func TestRegularExpressionsAreConstant(t *testing.T) {
 	t.Parallel()
 	seen := 0

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
 const (
@@ -82,7 +84,7 @@ func call[T any](ctx context.Context, c *caller, o operation, r request) (answer
 	}
 	wait, again := time.Duration(0), false
 	for attempt := range 2 {
-		if attempt > 0 && !sleep(ctx, wait) {
+		if attempt > 0 && sleep.For(ctx, wait) != nil {
 			break // the error of the first attempt says more
 		}
 		var raw []byte
@@ -209,18 +211,6 @@ func set[T string | int64 | bool](v url.Values, name string, value T) {
 		v.Set(name, strconv.FormatInt(value, 10))
 	case bool:
 		v.Set(name, strconv.FormatBool(value))
-	}
-}
-
-// sleep waits for d. It reports false if the context ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

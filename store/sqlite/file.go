@@ -12,6 +12,8 @@ import (
 	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
 // busyTimeout is how long a write waits for the lock of another process. It is the only wait for
@@ -79,9 +81,9 @@ func retryBusy(ctx context.Context, open func() error) error {
 	deadline := time.Now().Add(busyTimeout)
 	for {
 		err := open()
-		if code(err) != sqlite3.SQLITE_BUSY || time.Now().After(deadline) || ctx.Err() != nil {
+		if code(err) != sqlite3.SQLITE_BUSY || time.Now().After(deadline) ||
+			sleep.For(ctx, 10*time.Millisecond) != nil {
 			return err
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }

@@ -27,6 +27,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/accountimport"
+	"github.com/watchword-auth/watchword/internal/sleep"
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
@@ -200,7 +201,7 @@ func (i *Importer) pass(ctx context.Context, phase Phase) (err error) {
 			}
 			i.observer.Progress(i.reader.Offset(), i.report.Accounts)
 			if i.report.Imported {
-				time.Sleep(batchPause)
+				_ = sleep.For(ctx, batchPause) // the end of ctx is seen below
 			}
 		}
 		switch {
