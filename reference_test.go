@@ -215,3 +215,78 @@ func (k references) missingFiles(in, text string) (missing []string) {
 	}
 	return missing
 }
+
+// The table of ARCHITECTURE.md names every package of the import table, and what each may import. It calls the wings
+// "a wing" and "wings".
+func TestArchitectureHasTheImportTable(t *testing.T) {
+	t.Parallel()
+	text, _, _ := strings.Cut(readText(t, "ARCHITECTURE.md"), "\n## Where things are")
+	rows := tableRows(text)
+	for _, r := range importTable {
+		for _, pkg := range strings.Fields(r.packages) {
+			at := slices.IndexFunc(rows, func(cells []string) bool {
+				return strings.Contains(" "+strings.ReplaceAll(cells[0], ",", "")+" ", " "+inTable(pkg, "a wing")+" ")
+			})
+			if at < 0 {
+				t.Errorf("ARCHITECTURE.md has no row for %s", pkg)
+				continue
+			}
+			for _, may := range strings.Fields(strings.TrimSuffix(r.may, wings)) {
+				if !strings.Contains(rows[at][1], inTable(may, may)) {
+					t.Errorf("ARCHITECTURE.md: %s may import %s, and its row does not say so: %s", pkg, may, rows[at][1])
+				}
+			}
+			if strings.HasSuffix(r.may, wings) && !strings.Contains(rows[at][1], "wings") {
+				t.Errorf("ARCHITECTURE.md: %s may import wings, and its row does not say so", pkg)
+			}
+		}
+	}
+}
+
+var (
+	// camelName matches a name with a capital inside, such as refreshOld.
+	camelName = regexp.MustCompile(`\b[a-z][a-z0-9]*[A-Z]\w*`)
+
+	// codeOfPage matches indented lines, and words in backticks.
+	codeOfPage = regexp.MustCompile("(?m)^ {4}.*$|`[\\w.]+`")
+)
+
+func TestArchitectureNamesExistingFunctionsAndEveryFileOfTheEngine(t *testing.T) {
+	t.Parallel()
+	text, known := readText(t, "ARCHITECTURE.md"), readReferences(t, os.DirFS("."))
+	declared := map[string]bool{}
+	for _, sets := range []map[string]map[string]bool{known.packages, known.members} {
+		for _, names := range sets {
+			for name := range names {
+				declared[name] = true
+			}
+		}
+	}
+	for _, code := range codeOfPage.FindAllString(text, -1) {
+		for _, name := range camelName.FindAllString(code, -1) {
+			if !declared[name] {
+				t.Errorf("ARCHITECTURE.md names %s, which is not declared", name)
+			}
+		}
+	}
+	places := section(t, "ARCHITECTURE.md", "## Where things are")
+	for name := range known.files {
+		if path.Ext(name) == ".go" && path.Dir(name) == "." && !strings.HasSuffix(name, "_test.go") &&
+			!regexp.MustCompile(`[ (`+"`"+`]`+regexp.QuoteMeta(name)).MatchString(places) {
+			t.Errorf("ARCHITECTURE.md, Where things are: no place for %s", name)
+		}
+	}
+}
+
+// inTable returns the name of a package in the table: wing for a wing at the left of it.
+func inTable(pkg, wing string) string {
+	switch {
+	case pkg == "root":
+		return pkg
+	case pkg == "*":
+		return "everything"
+	case covers(wings, pkg) && wing == "a wing":
+		return wing
+	}
+	return "`" + pkg + "`"
+}
