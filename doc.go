@@ -1,8 +1,8 @@
 // Package watchword is an authentication engine: accounts, sessions that can be
 // revoked, and refresh tokens that rotate without signing honest users out.
 //
-// This package holds the types and all rules. It contains no HTTP, SQL or
-// templates. Other packages (server, store, mail) provide these.
+// This package holds the types and all rules. It contains no HTTP, SQL or templates. Other packages (server, store,
+// mail) provide these. Package embedded does the following in one call, and opens the store:
 //
 //	engine, err := watchword.New(ctx, store, watchword.Options{
 //		PublicURL: "https://id.example.com",
@@ -10,7 +10,8 @@
 //		Mailer:    mailer,
 //	})
 //	go engine.Run(ctx) // sends mail, deletes expired rows, rotates keys
-//	http.Handle("/", server.New(engine, server.Options{…}))
+//	handler, err := server.New(engine, server.Options{})
+//	mux.Handle("/", handler)
 //
 // # Where to read on
 //

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"testing"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/mail"
@@ -41,6 +42,27 @@ func Example() {
 	mux.ServeHTTP(response, signUp)
 	fmt.Println(response.Code)
 	// Output: 201
+}
+
+// The code in the package comment is that of Example, which compiles.
+func TestCodeOfThePackageCommentCompiles(t *testing.T) {
+	t.Parallel()
+	example, code := readText(t, "example_test.go"), 0
+	for line := range strings.Lines(readText(t, "doc.go")) {
+		statement, isCode := strings.CutPrefix(line, "//\t")
+		statement, _, _ = strings.Cut(strings.TrimSpace(statement), " // ")
+		if !isCode || strings.HasPrefix(statement, "engine, err := watchword.New(") ||
+			strings.HasSuffix(statement, ",") || statement == "})" {
+			continue
+		}
+		code++
+		if !strings.Contains(example, "\t"+statement) {
+			t.Errorf("doc.go: %q is not in Example", statement)
+		}
+	}
+	if code < 3 {
+		t.Errorf("the test found only %d statements", code)
+	}
 }
 
 // Sign-up and sign-in without HTTP. A refusal has a code that programs compare.
