@@ -56,8 +56,8 @@ func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, err
 	return who, nil
 }
 
-// LiveSessions returns the active sessions of access and refresh tokens. It only reads: refresh tokens are neither
-// rotated nor judged, and must be of the newest generation or its predecessor. Other tokens are ignored.
+// LiveSessions returns the active sessions of access and refresh tokens. It neither rotates nor judges refresh
+// tokens, and accepts those of the two newest generations. It ignores other tokens.
 //
 // Unstable: only the server uses it.
 func (e *Engine) LiveSessions(ctx context.Context, tokens []Secret) (live []Identity, err error) {
@@ -152,7 +152,7 @@ func view[T any](ctx context.Context, s Store, query func(Tx) (T, error)) (resul
 	return result, err
 }
 
-// A ProfileChange changes what users say about themselves. A nil member stays as it is.
+// A ProfileChange changes the fields that users choose themselves. A nil field stays unchanged.
 type ProfileChange struct {
 	Name   *string // as in SignUpRequest
 	Locale *string // BCP 47; empty: unknown
@@ -185,7 +185,7 @@ func (e *Engine) UpdateProfile(ctx context.Context, who Identity, change Profile
 	return who.User, err
 }
 
-// DeleteAccount removes the account and ends its sessions. The last administrator stays. Codes: CodeValidationFailed
+// DeleteAccount deletes the account, except the last administrator, and ends its sessions. Codes: CodeValidationFailed
 // (password missing), CodeStepUpRequired, CodePasswordWrong, CodeLastAdmin, CodeRateLimited, CodeTryLater.
 func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secret, c Client) error {
 	if password == "" && who.User.PasswordHash != "" {
@@ -200,7 +200,7 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 		if err := holdPassword(ctx, tx, who.User, who.User.PasswordHash); err != nil {
 			return err
 		}
-		user, err := tx.User(ctx, who.User.ID) // as it is under the lock
+		user, err := tx.User(ctx, who.User.ID) // its roles may have changed before the lock
 		if err == nil {
 			err = deleteUser(ctx, tx, event)
 		}
@@ -220,7 +220,7 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 	return err
 }
 
-// keepAdmin refuses a transaction that leaves no enabled administrator.
+// keepAdmin returns a refusal if no enabled administrator would remain after the transaction.
 func keepAdmin(ctx context.Context, tx Tx) error {
 	remains, err := tx.HasAdmin(ctx)
 	if err == nil && !remains {
@@ -230,7 +230,7 @@ func keepAdmin(ctx context.Context, tx Tx) error {
 }
 
 // holdPassword locks the account and stores a hash, which can be the current one. It returns CodeTryLater if password,
-// factors or state changed since u was read: a sign-in may have upgraded the hash, so the password can still be right.
+// factors or state changed since u was read. The password can still be right, because a sign-in may upgrade the hash.
 func holdPassword(ctx context.Context, tx Tx, u User, to Secret) error {
 	unchanged, err := tx.ReplacePassword(ctx, u, to)
 	if err == nil && !unchanged {
@@ -261,7 +261,7 @@ func (e *Engine) Sessions(ctx context.Context, who Identity) ([]Session, error) 
 	return e.Operator().UserSessions(ctx, who.User.ID)
 }
 
-// SessionExpires returns when a session expires unless it is refreshed before.
+// SessionExpires returns when a session expires if it is not refreshed.
 func (e *Engine) SessionExpires(s Session) time.Time { return s.idleUntil(e.opts.Sessions) }
 
 // EndSession ends one of the caller's live sessions. Codes: CodeNotFound (not the caller's, or already ended).

@@ -8,27 +8,27 @@ import (
 	"github.com/watchword-auth/watchword/internal/knowndevice"
 )
 
-// An attempt at an account's password, in the order of its checks:
+// An attempt checks the password of an account, in this order:
 //
-//  1. The client's own limit is charged. If it refuses, the account is not charged and
-//     no row is added, so one client can't use up the attempts of others.
+//  1. The client's own limit is charged. If the limit is used up, the account is not
+//     charged and no row is added, so one client can't use up the attempts of others.
 //  2. The account is read. The device is known if it presents the token of an earlier
 //     sign-in to this account with this password. An address without an account takes
-//     the same statements, so that the time does not reveal it.
+//     the same statements, so the response time does not reveal accounts.
 //  3. The limit of all known or all unknown devices is charged, then the device's own
 //     limit. An unknown device shares the limit of its client network. Strangers can
 //     use up the limits of unknown devices, but never those of a known device.
 //
 // All charges are committed before the password is checked, so each of several
-// concurrent guesses is charged. A right password refunds only its own charges, and so
-// does one that the busy pool left unchecked.
+// concurrent guesses is charged. A right password refunds only its own charges. So
+// does a password that was not checked because the hash pool was busy.
 
 // An attempt is one check of a password.
 type attempt struct {
 	at      time.Time
 	client  Client
 	user    User     // the zero User, without a password, if there is no account
-	waiting []Signup // sign-ups with the address, which wait for its proof
+	waiting []Signup // sign-ups that wait until the address is proven
 
 	device  knowndevice.ID // the zero ID: the device is not known
 	failure []Charge       // refunded unless the password is wrong

@@ -15,15 +15,15 @@ import (
 
 // Callbacks (Options.OnSignup, Options.OnSessionEnded) are a queue in the store. A sign-up
 // is queued by the statement that inserts the account. Ended sessions are queued from their
-// rows, in the order of the feed, so no flow and no other program can forget one.
+// rows, in the order of the feed, so every flow and program is covered.
 //
-// Each process with a callback claims what is due, calls, and then deletes the row. A crash
-// in between leaves the row, and another process calls again. A failure delays only its row.
+// Each process with a callback claims due rows, makes the calls, and then deletes the rows. After a crash in
+// between, another process repeats the call. A failed call delays only its own row.
 
 const (
 	callbackPoll    = time.Second      // how soon a process sees a row of another process
 	callbackBatch   = 16               // concurrent calls of one kind in one process
-	callbackTimeout = 30 * time.Second // life of the context of a call
+	callbackTimeout = 30 * time.Second // timeout of the context of a call
 	callbackLease   = time.Minute      // how long a claimed row belongs to the process that calls
 	callbackSettle  = 5 * time.Second  // how long a shutdown waits for the store
 	callbackMaxWait = time.Hour        // longest wait after a failure
@@ -93,7 +93,7 @@ func (e *Engine) callDue(ctx context.Context, kind CallbackKind) (bool, error) {
 
 // settleCallback deletes a callback after a successful call, and otherwise postpones it. It
 // works during a shutdown too, so another process need not repeat the call. A call that the
-// shutdown cut off is due at once; one that failed by itself waits.
+// shutdown canceled is due at once. Any other failed call waits.
 func (e *Engine) settleCallback(ctx context.Context, c Callback, failed error) {
 	settle, stop := context.WithTimeout(context.WithoutCancel(ctx), callbackSettle)
 	defer stop()
@@ -152,7 +152,7 @@ func (e *Engine) makeCallback(ctx context.Context, c Callback) (err error) {
 	return e.opts.OnSessionEnded(ctx, session.withEnd(e.opts.Sessions))
 }
 
-// withEnd returns the session with its end. The store lacks the end of an idle or expired session, so it is computed.
+// withEnd returns the session with its end. It computes the end of an idle or expired session, which is not stored.
 func (s Session) withEnd(p SessionPolicy) Session {
 	if s.EndedAt.IsZero() {
 		at := s.idleUntil(p)

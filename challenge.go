@@ -16,9 +16,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// A sign-in that needs a second factor stops at a challenge: a row with what the sign-in has
-// proven, and a handle for the client. There is no session and no token until package factors
-// has verified the factor and continues the sign-in with Inside.Resume and Inside.Admit.
+// A sign-in that needs a second factor stops at a challenge: a row with the proofs of the sign-in, and a handle for
+// the client. There is no session and no token until package factors has verified the factor and continues the
+// sign-in with Inside.Resume and Inside.Admit.
 
 // A ChallengePurpose says what a challenge is for. A challenge works for its purpose only.
 //
@@ -45,7 +45,7 @@ type Challenge struct {
 	UserID           UserID
 	SessionID        SessionID // the session that adds a factor; empty for a sign-in
 	FactorsChangedAt time.Time // of the user, when the challenge was created
-	Sealed           []byte    // what the purpose needs, sealed under the master key
+	Sealed           []byte    // data for the purpose, sealed under the master key
 	Attempts         int
 	CreatedAt        time.Time
 	ExpiresAt        time.Time
@@ -102,8 +102,8 @@ func passwordSum(u User) []byte {
 	return sum[:]
 }
 
-// challengeEntry stores the challenge of a sign-in. It returns the refusal that carries the
-// handle: the flow commits first, and then returns it.
+// challengeEntry stores the challenge of a sign-in. The outcome has the refusal with the
+// handle. The flow commits, and then returns this refusal.
 func (e *Engine) challengeEntry(
 	ctx context.Context, tx Tx, n entry, purpose ChallengePurpose, event Event,
 ) (outcome, error) {
@@ -158,7 +158,7 @@ func (i Inside) Now() time.Time                            { return i.engine.now
 func (i Inside) Store() Store                              { return i.engine.store }
 func (i Inside) Offered(o *ChallengeOffer) []OfferedFactor { return o.factors }
 
-// PasswordSum identifies the current password. Values that a new password must make invalid are sealed with it.
+// PasswordSum identifies the current password. A sealed value that contains it becomes invalid with a new password.
 func (i Inside) PasswordSum(u User) []byte { return passwordSum(u) }
 
 // ParseUser returns a new account with these fields, and its problems.
@@ -193,14 +193,14 @@ func (i Inside) Event(kind EventKind, u User, s SessionID, c Client, now time.Ti
 	return i.engine.event(kind, c, now).of(u.ID).on(s)
 }
 
-// Notify posts the notice of an event to its user. Of m, it uses Kind, Facts.Factor and Facts.Left.
+// Notify posts the notice of an event to its user. It uses only Kind, Facts.Factor and Facts.Left of m.
 func (i Inside) Notify(ctx context.Context, tx Tx, u User, ev Event, m Mail) error {
 	m, facts := mailTo(m.Kind, u, ev), m.Facts
 	m.Facts.Factor, m.Facts.Left = facts.Factor, facts.Left
 	return i.engine.post(ctx, tx, m)
 }
 
-// Announce logs and counts committed events. It also wakes the outbox, because their notices may wait there.
+// Announce logs and counts committed events. It also wakes the outbox, which may have notices of these events.
 func (i Inside) Announce(events ...Event) {
 	i.engine.announce(events...)
 	i.engine.mailPosted.Set()
@@ -233,7 +233,7 @@ type FactorTry struct {
 }
 
 // ChargeFactor takes one use of the limit on wrong factors of an account and returns the charge for Refund. Known
-// devices have a counter of their own, so that a person who has the password cannot lock the owner out.
+// devices have a separate counter, so a stranger who has the password can't lock the owner out.
 func (i Inside) ChargeFactor(ctx context.Context, tx Tx, t FactorTry) (Charge, error) {
 	purpose := limitFailedFactors + limitPurpose(t.Kind)
 	if i.engine.knownDevice(t.User, t.Client.DeviceToken) != (knowndevice.ID{}) {
@@ -262,10 +262,10 @@ func (i Inside) HoldPassword(ctx context.Context, tx Tx, u User) error {
 }
 
 // CheckToken refuses a change of roles or metadata after which an access token of the account could be too long, unless
-// it makes the token shorter. before was read after the lock of the account was taken. Codes: CodeValidationFailed.
+// the change makes the token shorter. before must be read after the account is locked. Codes: CodeValidationFailed.
 func (i Inside) CheckToken(before, after User) error { return i.engine.opts.checkToken(before, after) }
 
-// Hold locks the account of an id and reads it afterwards. Codes: CodeNotFound, CodeTryLater (its address has just
+// Hold locks the account with an id and then reads it. Codes: CodeNotFound, CodeTryLater (its address has just
 // changed).
 func (i Inside) Hold(ctx context.Context, tx Tx, id UserID) (User, error) { return hold(ctx, tx, id) }
 
@@ -313,13 +313,13 @@ func (i Inside) NewChallenge(
 	return c, i.Handle(p, c.ID)
 }
 
-// Handle returns the handle of a challenge. WebAuthn ceremonies use it as their challenge, so the response has the id.
+// Handle returns the handle of a challenge. WebAuthn ceremonies use it as challenge, so the response has the id.
 func (i Inside) Handle(p ChallengePurpose, id string) Secret {
 	return Secret(challenge.Sign(i.engine.keys.box.Derive("challenge"), string(p), uuid.MustParse(id)))
 }
 
-// ChallengeID returns the id in a handle. An invented handle, or one of another purpose, costs no
-// query. Codes: CodeChallengeInvalid.
+// ChallengeID returns the id in a handle. It refuses an invented handle, or one for a different
+// purpose, without a query. Codes: CodeChallengeInvalid.
 func (i Inside) ChallengeID(handle Secret, p ChallengePurpose) (string, error) {
 	id, ok := challenge.Parse(string(handle), i.engine.keys.box.Derive("challenge"), string(p))
 	if !ok {
@@ -343,7 +343,7 @@ func (i Inside) OpenChallenge(c Challenge) ([]byte, error) {
 type Resumed struct {
 	entry    entry
 	password []byte
-	detail   string // of the event; not empty: a second factor can still be due (As)
+	detail   string // of the event; set by As, after which a second factor can be due
 }
 
 // Begin starts a sign-in of u with the proofs in r.Methods. It ignores r.User.
@@ -353,7 +353,7 @@ func (i Inside) Begin(ctx context.Context, u User, r AdmitRequest, now time.Time
 	return Resumed{entry: started, password: passwordSum(u)}, err
 }
 
-// Resume continues the sign-in of a challenge with a second factor. Of r, it uses Methods, Client and Replaces.
+// Resume continues the sign-in of a challenge with a second factor. It uses only Methods, Client and Replaces of r.
 func (i Inside) Resume(ctx context.Context, c Challenge, u User, r AdmitRequest, now time.Time) (Resumed, error) {
 	plain, err := i.OpenChallenge(c)
 	if err != nil {
@@ -392,8 +392,8 @@ type Admitted struct {
 // Session returns the id of the new session.
 func (a Admitted) Session() SessionID { return a.out.session.ID }
 
-// Admit opens the session of a resumed sign-in, if password, factors and account are still those
-// of the challenge. Codes: CodeChallengeInvalid, CodeFactorWrong, CodeAccountDisabled, CodeEmailNotVerified.
+// Admit opens the session of a resumed sign-in, if password, factors and state have not changed since the
+// challenge. Codes: CodeChallengeInvalid, CodeFactorWrong, CodeAccountDisabled, CodeEmailNotVerified.
 func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	u := r.entry.user
 	if u.Disabled() {
@@ -417,8 +417,8 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	return Admitted{out, i.engine.knownDevice(u, r.entry.client.DeviceToken)}, err
 }
 
-// ProveFirst makes owner the account of its proven address: a new account, or one that a stranger created.
-// Without a link, a provider has proven the address. Codes: CodeMailTokenInvalid (a concurrent change), CodeEmailTaken.
+// ProveFirst makes owner the account of its proven address: a new account, or one that a stranger created. If link
+// is zero, a provider has proven the address. Codes: CodeMailTokenInvalid (a concurrent change), CodeEmailTaken.
 func (i Inside) ProveFirst(ctx context.Context, tx Tx, account User, link MailToken, owner User) error {
 	link.Email = owner.Email
 	_, err := i.engine.proveFirst(ctx, tx, mailbox{link: link, account: account}, owner)

@@ -29,12 +29,12 @@ type Claims struct {
 	// another system: {"_id": "@id"}. They are read at each sign-in and refresh. The values:
 	//
 	//   - "@id": the user's id, as in `sub`
-	//   - "@role": admin if the user has this role, else the first, `user` without any
+	//   - "@role": admin if the user has this role, else the first role, else `user`
 	//   - "@roles": all roles, as in `roles`
 	//   - "@email": the address; absent while it is unproven
-	//   - "@name": chosen by the user, not unique: never decide by it who a caller is
+	//   - "@name": chosen by the user, not unique: do not identify callers by it
 	//   - "@sid": the session's id, as in `sid`
-	//   - "@public.plan": the member plan of User.Metadata; "@public.a.b" is a member of a member
+	//   - "@public.plan": the value of "plan" in User.Metadata; "@public.a.b" is a nested value
 	Computed map[string]string
 }
 
@@ -93,8 +93,8 @@ func (o Options) claims(u User, s Session) accesstoken.Claims {
 	}
 }
 
-// tokenSize returns the length, in bytes, of an access token with these roles and this public metadata, if all other
-// parts have their maximum length: users change their name and address themselves.
+// tokenSize returns the length, in bytes, of an access token with these roles and this public metadata, if all
+// other parts have their maximum length, because users can change their own name and address.
 func (o Options) tokenSize(roles []string, public string) (int, error) {
 	user := User{
 		ID:    UserID(newID()),
@@ -112,8 +112,8 @@ func (o Options) tokenSize(roles []string, public string) (int, error) {
 	return accesstoken.Size(o.SigningAlg, claims)
 }
 
-// checkToken refuses a change of roles or metadata after which an access token could be too long. A change that makes
-// it shorter is accepted: an account may have too much from before, or from a time with other claims.
+// checkToken refuses a change of roles or metadata after which an access token could be too long. A change that
+// makes it shorter is accepted, because it may already be too long: from an earlier release or other claims.
 func (o Options) checkToken(before, after User) error {
 	size, err := o.tokenSize(after.Roles, after.Metadata)
 	if err != nil || size <= accesstoken.MaxSize {
@@ -176,7 +176,7 @@ func (o Options) parseRoles(raw []string) ([]string, *FieldError) {
 	case problem != "":
 		return nil, &FieldError{"roles", FieldInvalid, problem}
 	}
-	if length <= minRolesRoom*claimset.MaxRoleName { // CheckTokens found room for that
+	if length <= minRolesRoom*claimset.MaxRoleName { // CheckTokens requires room for these
 		return roles, nil
 	}
 	if size, err := o.tokenSize(roles, ""); err != nil || size > accesstoken.MaxSize {

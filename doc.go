@@ -27,17 +27,17 @@
 // # Callbacks
 //
 // Run calls Options.OnSignup and Options.OnSessionEnded after the change was committed, usually within a
-// second. The client may have its response before. Each account and each session is delivered at least once, by
-// one of the processes that set the callback.
+// second. The client may receive its response earlier. Each account and each session is delivered at least
+// once, by one of the processes that set the callback.
 //
 // Calls are concurrent, in no order, and may repeat. Make them idempotent with User.ID or Session.ID as the
 // key. The arguments have the state at the time of the call.
 //
 // A callback that returns an error or panics is called again after 1 s, then after twice as long, up to an
-// hour. It must return when its context ends: after 30 s, or with Run. A call that does not return delays the
-// others of its kind in this process.
+// hour. It must return when its context ends: after 30 s, or when the context of Run ends. A call that does
+// not return delays the others of its kind in this process.
 //
-// A change waits up to 7 days for its delivery, also while no process runs. The first process that sets a callback
+// A change waits up to 7 days for its delivery, even while no process runs. The first process that sets a callback
 // therefore receives the changes of the last 7 days. OnSignup is not called for a deleted account.
 //
 // # How the rules are kept

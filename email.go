@@ -8,18 +8,18 @@ import (
 
 // A change of address, in three steps, because the owner of an address can reset the password of its account.
 //
-// Change: the user requests it with the password. The account does not change yet. The
-// response does not reveal whether another account has the new address.
+// Change: the user requests a new address with the password. The account does not change yet. The response does not
+// reveal whether another account has the new address.
 //
 // Confirm: the mail to the new address proves that mailbox. The request must also carry a session of the account or
 // its password. Otherwise an attacker could move an account to a stranger's mailbox when the stranger clicks, and
-// restore it later. A mail informs the old address if it was proven. For a week, its link can restore the account, even
-// if the address changes again.
+// take it back later. If the old address was proven, it gets a mail. For a week, the link in this mail can restore
+// the account, even if the address changes again.
 //
-// Undo: it restores the old address and ends every session. It removes the password, because the person who made the
-// change knew it. It also removes factors and identities that were added since the change. A mail lets the owner choose
-// a new password. The undo link survives later changes of password and address by a thief. The old address stays
-// reserved while the link is valid (UserTx.InsertUser).
+// Undo: the link restores the old address and ends every session. It removes the password, because the person who
+// made the change knew it. It also removes factors and identities that were added since the change. A mail lets the
+// owner choose a new password. The undo link survives later changes of password and address by a thief. The old
+// address stays reserved while the link is valid (UserTx.InsertUser).
 
 // undoLife is how long the previous address can restore an account after a change.
 const undoLife = 7 * 24 * time.Hour
@@ -61,9 +61,9 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 	return err
 }
 
-// askForConfirmation posts a confirmation mail to a new address. Its token replaces any
-// earlier token. If the mail budget of the address is used up, no mail is sent: the
-// earlier link to this address stays valid, and links to other addresses are deleted.
+// askForConfirmation posts a confirmation mail to a new address. Its token replaces any earlier token. If the mail
+// budget of the address is used up, no mail is sent. The earlier link to this address then stays valid, and links
+// to other addresses are deleted.
 func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now time.Time) error {
 	wait, err := take(ctx, tx, e.mailBudget(mail.Kind, mail.To, now))
 	if err != nil {
@@ -128,7 +128,7 @@ func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r MailLinkRequest
 }
 
 // moveAccount gives the account its new address in the caller's transaction. It returns
-// until when the previous address can restore the account.
+// the same time as ConfirmEmail.
 func (e *Engine) moveAccount(
 	ctx context.Context, tx Tx, box mailbox, event Event, returnTo string,
 ) (undoUntil time.Time, err error) {

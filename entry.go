@@ -12,14 +12,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/rememberedtoken"
 )
 
-// Every flow that opens a session ends in admit, and admit is the only
-// caller of InsertSession. Most published bypasses of second factors were a flow that
-// opened a session by itself (Kratos CVE-2024-45042, Zitadel CVE-2025-64103).
+// Every flow that opens a session ends in admit, and admit is the only caller of
+// InsertSession. Most published bypasses of second factors came from a flow that
+// opened its own session (Kratos CVE-2024-45042, Zitadel CVE-2025-64103).
 //
 // A flow first verifies a proof: a password, a passkey or a sign-in at a provider. The pure
 // decideEntry then says whether the proofs are enough for this account.
 
-// A proof is one thing that a flow has verified, as `amr` names it (RFC 8176).
+// A proof is the `amr` name of something that a flow has verified (RFC 8176).
 type proof = string
 
 const (
@@ -27,9 +27,9 @@ const (
 	proofDevice   proof = amr.Device // the browser has proven a factor before
 )
 
-// An entry asks for a session. Only newEntry sets its id.
+// An entry is a request for a session. Only newEntry sets its id.
 type entry struct {
-	user       User // as the flow leaves it; the flow has locked its row, unless a challenge follows
+	user       User // after the flow's changes; its row is locked, unless a challenge follows
 	proofs     []proof
 	persistent bool
 	client     Client
@@ -39,8 +39,8 @@ type entry struct {
 	replaces []SessionID // the sessions whose cookie this sign-in overwrites
 }
 
-// newEntry sets the id. If the token replaces is genuine, even an old one, it adds the token's
-// session to those that the entry replaces.
+// newEntry sets the id. If replaces is a genuine token, even an old one, the entry also
+// replaces the session of this token.
 func (e *Engine) newEntry(ctx context.Context, n entry, replaces Secret) (entry, error) {
 	n.id = SessionID(newID())
 	presented, err := e.keys.parseRefresh(ctx, replaces)
@@ -53,7 +53,7 @@ func (e *Engine) newEntry(ctx context.Context, n entry, replaces Secret) (entry,
 	return n, nil
 }
 
-// A FactorPolicy says who must have a second factor. Accounts that have one are always asked for it.
+// A FactorPolicy says who must have a second factor. Accounts that have a factor need it under every policy.
 type FactorPolicy struct {
 	Required bool
 	Roles    []string // only accounts with one of these roles; empty: all
@@ -70,9 +70,9 @@ type decision struct {
 	refusal   *Error           // nil: the proofs are right
 }
 
-// decideEntry decides whether proofs open a session of an account. An account with a factor needs a second proof,
-// whichever flow asks. Only a proven address may add the first factor: otherwise a stranger who signed up with the
-// address could plant one.
+// decideEntry decides whether proofs open a session of an account. An account with a factor needs a second proof
+// in every flow. The first factor needs a proven address: otherwise a stranger who signed up with the address
+// could add one.
 func decideEntry(u User, o Options, proofs []proof) decision {
 	methods := amr.Complete(proofs)
 	enrol := u.Factors == 0 && o.SecondFactor.requires(u) && amr.Level(methods) == amr.LevelOne
@@ -91,8 +91,8 @@ func decideEntry(u User, o Options, proofs []proof) decision {
 	return decision{methods: methods}
 }
 
-// decideFresh decides at now whether a session may make a change that needs a fresh proof, at most age old. A session
-// of an account with a factor must have proven the factor: a password alone never makes it fresh.
+// decideFresh decides at now whether a session may make a change that needs a proof no older than age. If the
+// account has a factor, the session must have proven it: a password alone is not enough.
 func decideFresh(u User, s Session, age time.Duration, now time.Time) *Error {
 	needs := amr.LevelOne
 	if u.Factors > 0 {
@@ -118,7 +118,7 @@ type outcome struct {
 
 // admit opens the session of an entry in the flow's transaction, stores a challenge if a second factor is due, or
 // returns the refusal of decideEntry. It ends the replaced sessions and those above the limit before it inserts:
-// after a clock was set back, the new session could count as the oldest. event is that of the flow. The flow
+// after a clock was set back, the new session could count as the oldest. event is the event of the flow. The flow
 // commits and then calls enter.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
 	decided := decideEntry(n.user, e.opts, n.proofs)
@@ -169,8 +169,8 @@ func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcom
 	return outcome{user: n.user, session: session, events: events}, nil
 }
 
-// remembered returns the remembered device of a client, if its token is for this account. The row of the device
-// decides whether it still works (UseDevice).
+// remembered returns the remembered device of a client, if its token is for this account. UseDevice then checks
+// whether the device still works.
 func (e *Engine) remembered(u User, c Client) (device string, ok bool) {
 	id, ok := rememberedtoken.Parse(string(c.Remembered), e.keys.secret(KeyRemember), string(u.ID))
 	return uuid.UUID(id).String(), ok && e.opts.RememberDevice > 0
@@ -208,12 +208,12 @@ func (e *Engine) newSession(n entry, methods []string) Session {
 	}
 }
 
-// An AdmitRequest asks for a session without a password.
+// An AdmitRequest is a request for a session without a password.
 type AdmitRequest struct {
 	User UserID
 
-	// Methods says what the application has checked: 1 to 3 names of RFC 8176, such as
-	// "otp" or "hwk". They become the `amr` of access tokens.
+	// Methods are the proofs that the application has checked: 1 to 3 names of RFC
+	// 8176, such as "otp" or "hwk". They become the `amr` of access tokens.
 	Methods []string
 
 	Persistent bool   // as in LoginRequest
@@ -223,7 +223,7 @@ type AdmitRequest struct {
 
 // AdmitUser opens a session of an account that the application has authenticated itself, for example by a company's
 // directory. It checks no password and charges no limit. A disabled or unproven account is refused, as in Login. An
-// account with a factor needs "mfa", or "otp", "hwk" or "swk" beside another method. Codes: CodeSecondFactorRequired,
+// account with a factor needs "mfa", or "otp", "hwk" or "swk" with another method. Codes: CodeSecondFactorRequired,
 // CodeEnrolmentRequired, CodeValidationFailed (methods), CodeNotFound, CodeAccountDisabled, CodeEmailNotVerified,
 // CodeTryLater (the address changed meanwhile).
 func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error) {

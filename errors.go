@@ -94,7 +94,7 @@ type Error struct {
 	StepUp *StepUp
 }
 
-// A StepUp is a demand for a newer or stronger proof (RFC 9470).
+// A StepUp describes the newer or stronger proof that a session needs (RFC 9470).
 type StepUp struct {
 	ACR    string        // "aal1" or "aal2"
 	MaxAge time.Duration // of the proof

@@ -59,21 +59,21 @@ const (
 // An Event is one entry of an account's security log. It is stored in the transaction of
 // the change that it reports, and logged after the commit.
 type Event struct {
-	ID        string // UUID version 7, or 8 if one row counts several
+	ID        string // UUID version 7, or 8 if one row counts several events
 	Kind      EventKind
 	At        time.Time
 	UserID    UserID
-	SessionID SessionID // empty: the event concerns no single session
+	SessionID SessionID // empty: the event is not about one session
 	Address   string    // network address of the client; empty for an operator
 	Device    string    // name of the client's device
 	RequestID string
 	Detail    string // a reason or a number, never a secret
-	Times     int    // above 1 if one row counts several (EventLoginFailed)
+	Times     int    // above 1 if one row counts several events (EventLoginFailed)
 	Operator  string // name of the operator (Operator.As); else empty
 }
 
 // The maximum stored length, in bytes, of texts that an embedding program may choose. The
-// server's own request ids have 36, its device names at most 64.
+// server's own request ids have 36 bytes, and its device names at most 64.
 const (
 	maxRequestID = 128
 	maxDevice    = 128
@@ -90,8 +90,8 @@ func (e *Engine) event(kind EventKind, c Client, now time.Time) Event {
 // failuresPer is the period in which failed sign-ins of one account and client network share one row.
 const failuresPer = time.Hour
 
-// counted gives the event the same id as others of its kind, reason, account and client network in the same hour. The
-// store counts them in one row, so a flood leaves few rows and an exact count.
+// counted gives the same id to all events of one kind, reason, account and client network in the same hour. The
+// store counts them in one row, so a flood of events leaves few rows and an exact count.
 func (ev Event) counted(c Client) Event {
 	what := fmt.Sprint(ev.Kind, "\n", ev.Detail, "\n", ev.UserID, "\n", c.key(), "\n", ev.At.Truncate(failuresPer).Unix())
 	ev.ID = uuid.NewHash(sha256.New(), uuid.Nil, []byte(what), 8).String()
@@ -102,7 +102,7 @@ func (ev Event) of(id UserID) Event       { ev.UserID = id; return ev }
 func (ev Event) on(id SessionID) Event    { ev.SessionID = id; return ev }
 func (ev Event) because(why string) Event { ev.Detail = why; return ev }
 
-// ending returns the event of a session that ev, a sign-in, ends. It has the client and the time of ev.
+// ending returns the event of a session that the sign-in ev ends, with the client and the time of ev.
 func (ev Event) ending(why EndReason) Event {
 	ev.ID, ev.Kind, ev.Detail = newID(), EventSessionEnded, string(why)
 	return ev
@@ -121,7 +121,7 @@ func (ev Event) endsTokens() bool {
 }
 
 // record makes a change and stores its event in one transaction. Then it announces the event
-// and wakes the outbox. The change may complete the event.
+// and wakes the outbox. The change may fill in fields of the event.
 func (e *Engine) record(ctx context.Context, event *Event, change func(Tx) error) error {
 	err := e.store.Update(ctx, func(tx Tx) error {
 		if err := change(tx); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // The revocation feed (docs/revocation.md) informs services that verify access tokens themselves. It lists ended
-// sessions and users whose roles changed, until all access tokens from before the change have expired.
+// sessions and users whose roles changed, until all access tokens issued before the change have expired.
 //
 // Its source is the rows of sessions and users, so a flow can't forget to publish: an ended session
 // without a number is a new item. All processes compete to number new items. An item never becomes
@@ -75,8 +75,8 @@ func (e *Engine) runFeed(ctx context.Context) {
 	})
 }
 
-// readFeed numbers new items, reads numbered ones, and reports whether there may be more at once. After the last batch
-// it issues a heartbeat: all changes from before this call are then in the feed.
+// readFeed numbers new items, reads numbered ones, and reports whether more may be available now. After the last
+// batch it issues a heartbeat: all changes made before this call are then in the feed.
 func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 	now := e.now()
 	more, err = e.numberFeed(ctx, now)
@@ -151,9 +151,9 @@ func (e *Engine) issueHeartbeat(now time.Time, state FeedState) error {
 	})
 }
 
-// Revocations returns up to limit events (at most 1000) after a number. A number above the last one comes from before
-// a backup was restored: the feed then starts again at its beginning. It returns ErrUnavailable until Run has read
-// the feed once.
+// Revocations returns up to limit events (at most 1000) after a number. A number above the last one was issued
+// before a backup was restored: the feed then restarts at its beginning. It returns ErrUnavailable until Run has
+// read the feed once.
 //
 // Unstable: only the server uses it.
 func (e *Engine) Revocations(ctx context.Context, after int64, limit int) (FeedPage, error) {

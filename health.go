@@ -19,10 +19,10 @@ import (
 //     (ErrNotWritable). It counts for a few seconds even if a probe succeeds, because a
 //     probe can succeed where a sign-in fails.
 //
-// After a write that failed for another reason, such as contention, the next probe only comes earlier. A stranger who
+// A write that failed for another reason, such as contention, only makes the next probe earlier. A stranger who
 // causes contention therefore can't make the server unready.
 
-const probeSize = 8 << 10 // bytes; larger than a page of both stores, so a probe needs free space
+const probeSize = 8 << 10 // bytes; larger than a page of either database, so a probe needs free space
 
 // health records whether the store accepted the writes of this process.
 type health struct {

@@ -25,7 +25,7 @@ const (
 	KeyPepper KeyUse = "pepper"
 
 	// The secrets of MACs that outlive every rotation. Each use has one key, with number
-	// 1. It is never rotated, because another secret would invalidate existing MACs.
+	// 1. It is never rotated, because a new secret would invalidate existing MACs.
 	KeyMail   KeyUse = "mail"   // computes the tokens in mails
 	KeyImport KeyUse = "import" // computes the ids of imported accounts and of peppers
 	KeyDevice KeyUse = "device" // computes the tokens of known devices
@@ -63,8 +63,8 @@ func LoadOrCreateMasterKey(path string) ([]byte, error) {
 	return key, err
 }
 
-// FinishReseal returns the master key that opens the store. This is master, as read from the file at path. If a
-// replacement was interrupted after the store was resealed, it is the successor (seal.Finish).
+// FinishReseal returns the master key that opens the store. Usually this is master, which was read from the file at
+// path. It is the successor if a replacement was interrupted after the store was resealed (seal.Finish).
 //
 // Unstable: for the program watchword.
 func FinishReseal(ctx context.Context, store Store, path string, master []byte) ([]byte, error) {
@@ -87,10 +87,10 @@ func FinishReseal(ctx context.Context, store Store, path string, master []byte) 
 // transaction that adds a sealed key first locks the key of KeyMail and checks that its master key still opens it.
 // Reseal takes the same lock, so no concurrent transaction adds a key under the old master key.
 
-// macUses are the uses with such a secret. Their order avoids deadlocks in storeSecrets.
+// macUses are the uses of long-lived MACs. Their fixed order avoids deadlocks in storeSecrets.
 var macUses = []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember, KeyService}
 
-// derivedFrom has the label from which earlier releases derived the secret of each use.
+// derivedFrom maps each use to the label from which earlier releases derived its secret.
 var derivedFrom = map[KeyUse]string{
 	KeyMail: "mail token", KeyImport: "import id", KeyDevice: "known device", KeyRecovery: "recovery code",
 	KeyPasskey: "passkey user handle", KeyRemember: "remembered device", KeyService: "service key",
@@ -105,8 +105,8 @@ func (k *keyring) secret(use KeyUse) []byte {
 	return k.box.Derive(derivedFrom[use])
 }
 
-// storeSecrets stores missing secrets. If several processes do so at the same time, the
-// unique number lets one win, and all have the same secret.
+// storeSecrets stores missing secrets. If several processes do so at the same time,
+// only one succeeds, because numbers are unique, and all use its secret.
 func (k *keyring) storeSecrets(ctx context.Context) error {
 	var missing []Key
 	for _, use := range macUses {
@@ -147,7 +147,7 @@ var ErrMasterKey = errors.New("this is not the master key that the keys were sea
 func (k *keyring) holdMaster(ctx context.Context, tx Tx) error {
 	held, err := tx.HoldKey(ctx, KeyMail)
 	if errors.Is(err, ErrNotFound) {
-		return nil // the first start of this release has not stored it yet
+		return nil // the first start of this release has not stored the key yet
 	}
 	if err != nil {
 		return err
@@ -161,10 +161,10 @@ func (k *keyring) holdMaster(ctx context.Context, tx Tx) error {
 // resealBatch is how many waiting sign-ups or factors are read at a time.
 const resealBatch = 500
 
-// Reseal replaces the master key: it seals every sealed value under another one, in one transaction. Tokens, mailed
-// links, ids of imports and known devices stay valid, because no secret changes. Stop the servers first: with the old
-// master key they are no longer ready, and continue with the keys in memory. Close this engine afterwards, because it
-// has the old master key.
+// Reseal replaces the master key: it seals every sealed value under the new key, in one transaction. Tokens, mailed
+// links, ids of imports and known devices stay valid, because no secret changes. Stop the servers first: with the
+// old master key, a server is no longer ready and continues with the keys in memory. Close this engine afterwards,
+// because it has the old master key.
 //
 // Unstable: for the program watchword.
 func (o Operator) Reseal(ctx context.Context, master []byte) error {
@@ -234,8 +234,8 @@ func (e *Engine) resealSignups(ctx context.Context, tx Tx, box *seal.Box) error 
 	}
 }
 
-// resealFactors reseals the secrets of second factors. It keeps all: a secret that can't be
-// opened still asks its owner for a second factor, and an operator's reset removes it.
+// resealFactors reseals the secrets of second factors. It keeps a factor whose secret can't
+// be opened: the account still needs a second factor, until an operator resets its factors.
 func (e *Engine) resealFactors(ctx context.Context, tx Tx, box *seal.Box) error {
 	for last := (SealedFactor{}); ; {
 		batch, err := tx.SealedFactors(ctx, last.ID, resealBatch)

@@ -58,8 +58,8 @@ type keyset struct {
 	jwks    []byte
 }
 
-// signingKeys are all keys that verify access tokens, by kid. The pointer stays the same
-// while the keys do, because it identifies them in the cache of verified tokens.
+// signingKeys are all keys that verify access tokens, by kid. The pointer changes only
+// with the keys, because the cache of verified tokens compares it.
 type signingKeys struct{ byID map[string]accesstoken.Key }
 
 // cachedTokens bounds the cache of verified tokens, at about 1.5 kB each.
@@ -123,8 +123,8 @@ func (k *keyring) parseRefresh(ctx context.Context, token Secret) (refreshtoken.
 
 // verify returns the claims of an access token that is valid at now. Codes: CodeTokenExpired, CodeTokenInvalid.
 //
-// It checks the signature of a token once while the signing keys stay the same. A token is cached under the keys from
-// before its check, so it is never found under newer keys that did not verify it.
+// It checks the signature of a token once while the signing keys stay the same. A token is cached under the keys
+// that were loaded before its check, so it is never found under newer keys that did not verify it.
 func (k *keyring) verify(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
 	keys := k.current.Load().signing
 	claims, ok := k.verified.Get(string(token), keys)
@@ -270,7 +270,7 @@ func CheckKeys(ctx context.Context, store Store, master []byte) error {
 	return (&keyring{store: store, box: box}).reload(ctx)
 }
 
-// sealContext binds a sealed secret to its row, so that it can't be moved to another.
+// sealContext binds a sealed secret to its row, so that it can't be moved to another row.
 func sealContext(row Key) string { return string(row.Use) + " " + row.Alg + " " + row.ID }
 
 func (row Key) times() keyschedule.Key {
@@ -278,7 +278,7 @@ func (row Key) times() keyschedule.Key {
 		PublishedAt: row.PublishedAt, ActiveFrom: row.ActiveFrom, DropAt: row.DropAt, Number: row.Number}
 }
 
-// newKey generates and seals a key of that use.
+// newKey generates and seals a key for a use.
 func (k *keyring) newKey(use KeyUse, number int, published, active time.Time) (Key, error) {
 	row := Key{Use: use, Number: number, PublishedAt: published, ActiveFrom: active}
 	var secret []byte
@@ -310,8 +310,7 @@ type KeyInfo struct {
 	PublishedAt, ActiveFrom, DropAt time.Time
 }
 
-// Keys applies the schedule and lists the keys by use and ActiveFrom. It also lists them if no number is free for the
-// next key.
+// Keys applies the schedule and lists the keys by use and ActiveFrom, even if no number is free for the next key.
 //
 // Unstable: for the program watchword.
 func (o Operator) Keys(ctx context.Context) ([]KeyInfo, error) {

@@ -32,9 +32,9 @@ func (k *keyring) policy(use KeyUse) keyschedule.Policy {
 var errRingFull = errors.New("no number is free for another key")
 
 // carryOut applies a plan to the keys of a use. It generates a key outside the transaction. If several processes
-// publish one at the same time, the unique number lets one win. Expired keys are deleted first, which frees their
-// numbers. Without a free number it applies the rest of the plan and returns errRingFull.
-// It stores the events in the same transaction.
+// publish a key at the same time, only one succeeds, because numbers are unique. Expired keys are deleted first,
+// which frees their numbers. Without a free number it applies the rest of the plan and returns errRingFull. It
+// stores the events in the same transaction.
 func (k *keyring) carryOut(
 	ctx context.Context, use KeyUse, set *keyset, plan keyschedule.Plan, because ...Event,
 ) error {
@@ -104,7 +104,7 @@ func (e *Engine) prepareKeys(ctx context.Context) error {
 }
 
 // usable returns nil if keys are active at now for both kinds of token, and the master
-// key is still the one of the store.
+// key still opens the keys of the store.
 func (k *keyring) usable(now time.Time) error {
 	if k.replaced.Load() {
 		return fmt.Errorf("%w: restart with the right one", ErrMasterKey)

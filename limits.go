@@ -29,10 +29,10 @@ type Limits struct {
 	KnownDevices     Limit // of all known devices together. Default: 50 in 15 minutes
 	Reauthentication Limit // of one session. Default: FailedPasswords
 
-	FailedFactors Limit // of one account; each kind, and known devices, count apart. Default: 10 in 15 minutes
+	FailedFactors Limit // of one account, per kind and separate for known devices. Default: 10 in 15 minutes
 
 	LoginPerClient    Limit // Default: 100 in 15 minutes
-	PasskeyPerClient  Limit // passwordless sign-ins; their options are counted apart. Default: 60 in 1 minute
+	PasskeyPerClient  Limit // passwordless sign-ins; their options are counted separately. Default: 60 in 1 minute
 	SignupPerClient   Limit // Default: 20 in 15 minutes
 	MailPerClient     Limit // Default: 30 in 15 minutes
 	MailPerAddress    Limit // per address and kind of mail; mails above it are dropped silently. Default: 3 in 1 hour
@@ -93,13 +93,13 @@ const (
 	limitRestoreDetected   limitPurpose = "restore_detected" // no subject: the store
 )
 
-// onKnownDevice ends the purpose of wrong factors on known devices.
+// onKnownDevice is the suffix of the purpose of wrong factors on known devices.
 const onKnownDevice limitPurpose = "_known"
 
-// factorKinds are the kinds of proofs of package factors. Each has counters of its own.
+// factorKinds are the kinds of proofs of package factors. Each has separate counters.
 var factorKinds = []limitPurpose{"totp", amr.Recovery, "passkey"}
 
-// charge returns one use of the limit by a subject, or the zero Charge if unlimited.
+// charge returns the Charge for one use of the limit by a subject, or the zero Charge if unlimited.
 func (l Limit) charge(purpose limitPurpose, subject string, at time.Time) Charge {
 	if l.Count < 0 {
 		return Charge{}
@@ -165,13 +165,13 @@ func refund(ctx context.Context, tx Tx, charges ...Charge) error {
 	return nil
 }
 
-// refund commits refunds of its own.
+// refund refunds charges in a separate transaction.
 func (e *Engine) refund(ctx context.Context, charges ...Charge) error {
 	return e.store.Update(ctx, func(tx Tx) error { return refund(ctx, tx, charges...) })
 }
 
-// unchecked refunds the charges of a password that the busy pool left unchecked, and returns err. After any other error
-// they stay: a client can cancel its request as soon as a wrong password takes longer than a right one.
+// unchecked refunds the charges if the pool was too busy to check the password, and returns err. After other errors
+// the charges stay: a client could cancel its request once a wrong password takes longer than a right one.
 func (e *Engine) unchecked(ctx context.Context, err error, charges ...Charge) error {
 	if CodeOf(err) == CodeTryLater {
 		err = errors.Join(err, e.refund(ctx, charges...))

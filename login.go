@@ -25,7 +25,7 @@ import (
 //     change of password or a concurrent disabling thus wins, and a concurrent sign-in that
 //     upgrades the hash does no harm.
 
-// A LoginRequest asks for a session.
+// A LoginRequest is a request to sign in with a password.
 type LoginRequest struct {
 	Email      string
 	Password   Secret
@@ -91,8 +91,8 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (_ *
 	if err != nil {
 		return nil, false, err
 	}
-	// An account with a factor gets a challenge, unless the device is remembered. The challenge is bound to this hash
-	// and these factors, so the lock can wait for Inside.Admit.
+	// An account with a factor gets a challenge, unless the device is remembered. The challenge is bound to this
+	// hash and these factors, so it needs no lock. Inside.Admit locks the account later.
 	_, remembered := e.remembered(a.user, r.Client)
 	challenged := a.user.Factors > 0 && hash == a.user.PasswordHash && !remembered
 	var out outcome

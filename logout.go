@@ -11,8 +11,8 @@ import (
 // Sign-out accepts every genuine refresh token, however old, and expired access tokens. It is never refused, and
 // signing out twice is not an error. Invalid tokens are ignored.
 
-// Logout ends the sessions of a refresh token and an access token. Either may be
-// empty, expired or invalid. Errors come only from the store.
+// Logout ends the sessions of a refresh token and an access token. Each may be
+// empty, expired or invalid. Only errors of the store are returned.
 func (e *Engine) Logout(ctx context.Context, refresh, access Secret, c Client) error {
 	now := e.now()
 	var named []SessionID
@@ -79,7 +79,7 @@ func (e *Engine) LogoutAll(ctx context.Context, who Identity, except SessionID, 
 // endSessions ends the sessions of the event's user except one ("": ends all). It returns the number of live ones.
 func (e *Engine) endSessions(ctx context.Context, except SessionID, why EndReason, event Event) (ended int, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
-		// Devices come first, as in a sign-in, so that the two do not deadlock.
+		// Devices are changed before sessions, as in a sign-in, so that the two can't deadlock.
 		if err := tx.ForgetDevices(ctx, event.UserID); err != nil {
 			return err
 		}

@@ -48,7 +48,7 @@ var boundNotices = []MailKind{MailPasswordChanged, MailReuseDetected, MailTOTPAd
 	MailIdentityRemoved}
 
 // mailedTokens are the kinds of mail that contain a token. A first proof keeps invitations,
-// although they no longer work: AcceptInvite then says why.
+// although they no longer work, so that AcceptInvite can return the reason.
 var mailedTokens = []MailKind{MailInvite, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged}
 
 // A Message is the content of one mail for a Mailer.
@@ -58,11 +58,11 @@ type Message struct {
 	To   Address
 	Name string // of the user; may be empty
 
-	// Locale is User.Locale, or that of the waiting sign-up. It may be empty.
+	// Locale is User.Locale, or the locale of the waiting sign-up. It may be empty.
 	Locale string
 
-	// Token belongs into the fragment of the link, or after Page. It is empty for kinds
-	// without a link, and valid until Expires.
+	// Token must be put into the fragment of the link, or after Page. It is empty for
+	// kinds without a link, and valid until Expires.
 	Token   Secret
 	Expires time.Time
 

@@ -15,8 +15,8 @@ import (
 // operating system), so these methods take no identity, and their events have no network address. For a user that
 // does not exist, they return CodeNotFound.
 
-// An Operator does what the people who run the service may do. It checks no
-// permission: give it only to code that they run.
+// An Operator has the operations of the people who run the service. It
+// checks no permissions: pass it only to code that they run.
 type Operator struct {
 	engine *Engine
 	name   string
@@ -30,7 +30,7 @@ func (e *Engine) Operator() Operator {
 	return Operator{engine: e, check: func(context.Context, Tx) error { return nil }}
 }
 
-// As returns the operations under the name of the person who runs them. Events carry it, cut to 128 bytes.
+// As returns an Operator that records name, cut to 128 bytes, in its events.
 func (o Operator) As(name string) Operator { return o.engine.Inside().Operator(name, o.check) }
 
 // In returns an Operator whose DisableUser, EnableUser, SetRoles and Rename use the caller's transaction. They append
@@ -126,8 +126,8 @@ func (o Operator) UserOfSession(ctx context.Context, id SessionID) (User, error)
 	})
 }
 
-// Users lists up to limit accounts with addresses after the given one ("" starts at the first), in the order of
-// addresses.
+// Users lists accounts in the order of their addresses: up to limit accounts whose address is after the given
+// one ("": all).
 func (o Operator) Users(ctx context.Context, after Address, limit int) ([]User, error) {
 	return o.UsersBetween(ctx, after+"\x01", "\x7f", limit) // addresses are printable ASCII
 }
@@ -215,8 +215,8 @@ func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
 // user has never had a password. Codes: CodeNotFound, CodeValidationFailed (email; the account is disabled).
 func (o Operator) SendReset(ctx context.Context, id UserID) error { return o.send(ctx, id, MailReset) }
 
-// SendVerification mails the user a link to verify the address, or another invitation as SendReset. Above the
-// limit of mails to the address (Limits.MailPerAddress), it is dropped. Codes: those of SendReset,
+// SendVerification mails the user a link to verify the address, or another invitation like SendReset. Above
+// the limit of mails to the address (Limits.MailPerAddress), the mail is dropped. Codes: those of SendReset,
 // CodeValidationFailed (email; verified).
 func (o Operator) SendVerification(ctx context.Context, id UserID) error {
 	return o.send(ctx, id, MailVerify)
@@ -264,10 +264,10 @@ func (o Operator) Rename(ctx context.Context, id UserID, name string) error {
 	return o.operate(ctx, eventRenamed, id, func(tx Tx, _ *Event) error { return tx.SetName(ctx, id, parsed) })
 }
 
-// ChangeEmail gives the account another address, which is unverified, and mails a link to verify it. Mailed links
-// end, also those that undo an earlier change. Sessions and the password stay. A previous address gets a notice if it
-// was verified. The notice has no link and does not name the new address: someone else may have taken over the mailbox.
-// Codes: CodeValidationFailed (email), CodeEmailTaken.
+// ChangeEmail gives the account a new, unverified address and mails a link to verify it. Earlier mailed links
+// become invalid, including links that undo a change. Sessions and the password stay. If the previous address was
+// verified, it gets a notice. The notice has no link and does not name the new address: someone else may have taken
+// over the mailbox. Codes: CodeValidationFailed (email), CodeEmailTaken.
 func (o Operator) ChangeEmail(ctx context.Context, id UserID, email string) error {
 	to, problem := parseEmail("email", email)
 	if problem != nil {
@@ -361,7 +361,7 @@ func (o Operator) EndUserSessions(ctx context.Context, id UserID) (int, error) {
 	return o.engine.endSessions(ctx, "", EndedOperator, o.event(EventLogoutAll, id).because("by an operator"))
 }
 
-// endBatch is how many sessions EndEverySession ends per transaction. A running server can write between two of them.
+// endBatch is how many sessions EndEverySession ends per transaction. A running server can write in between.
 const endBatch = 1000
 
 // EndEverySession ends the sessions of all users and returns their number. It also
@@ -389,8 +389,8 @@ func (o Operator) UserEvents(ctx context.Context, id UserID, limit int) ([]Event
 	return view(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.Events(ctx, id, limit) })
 }
 
-// LastRestore returns when a restore was noticed last (EventRestoreDetected), and when EndEverySession
-// settled it. Zero times: not noticed, not settled. The event stays for 90 days.
+// LastRestore returns when a restore was last noticed (EventRestoreDetected), and when EndEverySession
+// ran after it. A time is zero if this has not happened. The event is kept for 90 days.
 //
 // Unstable: only package admin and the program watchword use it.
 func (o Operator) LastRestore(ctx context.Context) (noticed, settled time.Time, err error) {

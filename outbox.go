@@ -22,8 +22,8 @@ import (
 // stranger must stay the same. A request for an address without an account is not charged.
 //
 // A stranger can't prevent the owner's reset. A reset above the budget is still sent unless an earlier link remains
-// valid for some minutes. A new link is valid for only these minutes until its mail is sent. Then its full life
-// begins, and older links end. A mail that fails therefore removes no working link.
+// valid for some minutes. A new link is valid for only a few minutes until its mail is sent. Then its full life
+// begins, and older links end. A mail that fails therefore invalidates no working link.
 
 const (
 	outboxPoll  = 2 * time.Second  // how soon a process sees mail that another process posted
@@ -63,7 +63,7 @@ func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
 	return tx.InsertMail(ctx, m)
 }
 
-// noticeKind charges a notice and returns the kind to send: its own kind, the summary once a day if the budget of the
+// noticeKind charges a notice and returns the kind to send: m.Kind, the summary once a day if the budget of the
 // account is used up, or "". The first detected reuse of a day is always sent and is not charged to that budget.
 func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error) {
 	daily := Limit{1, 24 * time.Hour}
@@ -93,7 +93,7 @@ func (e *Engine) mailBudget(kind MailKind, to Address, now time.Time) []Charge {
 	return charges(e.opts.Limits.MailPerAddress.charge(limitMailPerAddress+limitPurpose(kind), string(to), now))
 }
 
-// runOutbox sends what is due until ctx ends.
+// runOutbox sends due mails until ctx ends.
 func (e *Engine) runOutbox(ctx context.Context) {
 	var senders errgroup.Group
 	senders.SetLimit(sendAtOnce)
@@ -248,8 +248,8 @@ func lockedUser(ctx context.Context, tx Tx, id UserID, email Address) (User, err
 	return tx.User(ctx, id)
 }
 
-// hold locks the account of an id and reads it afterwards: a change that held the lock may have replaced every value.
-// Codes: CodeNotFound, CodeTryLater (the address changed between the two).
+// hold locks the account with an id and then reads it, because every value may have changed before the lock. Codes:
+// CodeNotFound, CodeTryLater (the address changed before the lock).
 func hold(ctx context.Context, tx Tx, id UserID) (User, error) {
 	user, err := tx.User(ctx, id)
 	if err != nil {

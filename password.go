@@ -195,8 +195,8 @@ const (
 	levelKinds  = 8    // of hashes
 )
 
-// runLevel measures the cost of the stored kinds of hashes, at the start and every hour. Responses then take the same
-// time from the first attempt on, also for imported accounts, whose hashes can cost more than ours.
+// runLevel measures the cost of the stored kinds of hashes, at the start and every hour. Responses then take the
+// same time from the first attempt on, even for imported accounts, whose hashes can cost more.
 func (e *Engine) runLevel(ctx context.Context) {
 	for ctx.Err() == nil {
 		e.hashing.level.Renew()

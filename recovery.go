@@ -14,11 +14,11 @@ import (
 // Forgot: every request writes one row and gets the same response. The outbox worker looks up the owner of the address
 // later. Therefore neither the text nor the time of a response reveals an account.
 //
-// Reset: the token is looked up, and the password is checked and hashed. Only then is the token consumed, so a refused
-// password does not consume it. One transaction consumes the token, stores the hash, ends every session and deletes
-// the other mailed tokens. A reset does not sign in: an intruder with brief access to a mailbox then leaves a trace,
-// the changed password. A verification link also works here until its address is proven, because its reader may not
-// know the password of the sign-up.
+// Reset: the token is looked up, and the password is checked and hashed. A refused password does not consume the
+// token. One transaction consumes the token, stores the hash, ends every session and deletes the other mailed
+// tokens. A reset does not sign in, so an intruder with brief access to a mailbox leaves a trace: the changed
+// password. A verification link also works here until its address is proven, because its reader might not know
+// the password of the sign-up.
 
 // ForgotPassword mails a reset link to the owner of an address, if any. page is the reset page of a front-end: the link
 // is page, "/" and the token. If page is empty, or its origin is not one of Options.LinkOrigins, the link opens the
@@ -82,9 +82,9 @@ func (e *Engine) ResendVerification(ctx context.Context, email string, c Client)
 
 // ResetPassword sets a password with the token of a reset link, or of a verification link while its address is not
 // proven. The token proves the address. If this is the first proof, the creator of the account loses access. An
-// address with waiting sign-ups and no account gets an account. ResetPassword returns a SignIn.DeviceToken: the client
-// signs in next, and strangers may have used up the limits of unknown devices. Codes: CodeMailTokenInvalid,
-// CodeValidationFailed (password), CodeSignupClosed, CodeEmailTaken, CodeTryLater.
+// address with waiting sign-ups and no account gets an account. ResetPassword returns a SignIn.DeviceToken for the
+// sign-in that follows, because strangers may have used up the limits of unknown devices. Codes:
+// CodeMailTokenInvalid, CodeValidationFailed (password), CodeSignupClosed, CodeEmailTaken, CodeTryLater.
 func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Client) (deviceToken Secret, err error) {
 	now := e.now()
 	box, err := e.openLink(ctx, token, now, MailReset, MailVerify)

@@ -21,8 +21,8 @@ import (
 //     statement of the store.
 //  3. For any other token, the session is read and judged (rotation.go). A repeat
 //     writes no row. A late parent and a reuse are written by a conditional
-//     statement, and committed before the response. The same holds for a token newer
-//     than its session: the store has lost commits.
+//     statement, and committed before the response. So is a token that is newer than
+//     its session (the store has lost commits).
 //  4. The successor is computed, not stored. Two requests for one generation get
 //     the same token, so a session can't fork.
 
@@ -99,11 +99,11 @@ func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*Si
 
 const (
 	restoresPer  = time.Hour   // at most one EventRestoreDetected in this time
-	restoreQuiet = time.Minute // how long a process then doesn't try to add another
+	restoreQuiet = time.Minute // how long a process does not try to add another
 )
 
-// restoreDetected records that a token is newer than its session: a restored backup or a failover lost commits. That
-// concerns every session, so one event without an account stands for all. A session whose end is stored is not at
+// restoreDetected records that a token is newer than its session: a restored backup or a failover lost commits.
+// This affects every session, so it records one event without an account. A session whose end is stored is not at
 // risk. An idle session counts, because every session looks idle in a backup that is older than the idle limit.
 func (e *Engine) restoreDetected(ctx context.Context, r RotateRequest, c Client, newest int64) error {
 	e.log.Error("a refresh token is newer than its session: was the store restored from a backup?",

@@ -28,7 +28,7 @@ import (
 // the owner of the mailbox chooses one (verification.go). If the address is taken, the response and the work are the
 // same, and a mail informs the owner.
 
-// A SignUpRequest asks for an account.
+// A SignUpRequest is a request to create an account.
 type SignUpRequest struct {
 	Email, Name string // the name may be empty; at most 200 code points
 	Password    Secret
@@ -38,8 +38,8 @@ type SignUpRequest struct {
 	// Replaces is as in LoginRequest.
 	Replaces Secret
 
-	// Problems are those of members that only the caller knows, such as a missing last
-	// name. With any, SignUp creates nothing, and its refusal lists them before its own.
+	// Problems are found by the caller in fields that only it knows, such as a missing last name. If there are any,
+	// SignUp creates no account, and its refusal lists them first.
 	Problems []FieldError
 }
 
@@ -123,7 +123,7 @@ type Signup struct {
 	Sealed    []byte    // name, locale and password hash, encrypted with the master key
 }
 
-// signUpByMail stores the sign-up, or mails the owner of the address if it is taken.
+// signUpByMail stores the sign-up, or mails the owner if the address is taken.
 func (e *Engine) signUpByMail(ctx context.Context, user User, c Client, now time.Time) error {
 	return e.waitForProof(ctx, user, signupDetails{user.Name, user.Locale, user.PasswordHash, nil}, c, now)
 }

@@ -36,8 +36,8 @@ type Store interface {
 	Close() error
 }
 
-// A Clocked store has a clock that all processes on it share. That clock decides: servers whose own clocks differ
-// agree on the age of a token, and no server refuses a token that another has just signed.
+// A Clocked store has a clock that all processes on it share. The engine uses that clock, so servers whose own
+// clocks differ agree on the age of a token, and no server refuses a token that another has just signed.
 //
 // Unstable: stores implement it.
 type Clocked interface {
@@ -100,13 +100,13 @@ type Tx interface {
 //
 // Unstable: stores implement it.
 type UserTx interface {
-	// InsertUser reports false if an account has the address, or if the previous owner of the address can still take it
-	// back (an unexpired MailAddressChanged token). With the account, it adds a callback of the kind CallbackSignup.
-	// An account without an id is an error: all such accounts would be one.
+	// InsertUser reports false if an account has the address, or if the previous owner of the address can still
+	// take it back (an unexpired MailAddressChanged token). With the account, it adds a callback of the kind
+	// CallbackSignup. An account without an id is an error: all such accounts would be the same.
 	InsertUser(context.Context, User, time.Time) (bool, error)
 	User(context.Context, UserID) (User, error)
 	UserByEmail(context.Context, Address) (User, error)
-	// Users lists up to limit users in the order of the bytes of their addresses, from one address and below another.
+	// Users lists up to limit users with from <= address < below, in byte order of their addresses.
 	Users(ctx context.Context, from, below Address, limit int) ([]User, error)
 	// LockUser locks the user's row until the transaction ends, if its address is still
 	// email. Changes of the account wait, and later queries see its current state.
@@ -122,9 +122,9 @@ type UserTx interface {
 	// DeleteUser deletes the user with its events, its mails, its CallbackSignup and the
 	// sign-ups that wait for its address. Its sessions stay until they are swept: end them first.
 	DeleteUser(context.Context, UserID) (bool, error)
-	// HasAdmin reports whether an enabled account holds the role admin. It locks the decision until the transaction
-	// ends: of two transactions that each remove one of two administrators, the second sees what the first has done.
-	// The lock is the row of the key KeyService. Without that row, HasAdmin fails, but not with ErrNotFound.
+	// HasAdmin reports whether an enabled account holds the role admin. It takes a lock until the transaction ends:
+	// if two transactions each remove one of two administrators, the second sees the change of the first. The lock
+	// is the row of the key KeyService. Without that row, HasAdmin returns an error other than ErrNotFound.
 	HasAdmin(context.Context) (bool, error)
 }
 
@@ -161,8 +161,8 @@ type SignupTx interface {
 	// Signups lists the sign-ups of an address that were created after a moment, newest first.
 	Signups(ctx context.Context, email Address, after time.Time) ([]Signup, error)
 	TakeSignup(ctx context.Context, email Address, id string) (bool, error)
-	// NextSignups lists up to limit of all sign-ups after the given one (the zero Signup:
-	// from the first), in the order of address and id.
+	// NextSignups lists up to limit sign-ups of all addresses after the given one (the
+	// zero Signup: from the first), in the order of address and id.
 	NextSignups(ctx context.Context, after Signup, limit int) ([]Signup, error)
 	// SetSealedSignup has no effect if the sign-up has been taken.
 	SetSealedSignup(ctx context.Context, email Address, id string, sealed []byte) error
@@ -186,15 +186,15 @@ type SessionTx interface {
 	// EndSessions ends the user's sessions except one ("": none) and returns their number. It also ends expired and
 	// idle ones, which a longer limit would revive.
 	EndSessions(ctx context.Context, id UserID, except SessionID, why EndReason, at time.Time) (int, error)
-	// EndOldestSessions ends all but the keep newest (by sign-in) of the user's live sessions, at Cutoffs.Now. It returns
-	// the ended ones in any order.
+	// EndOldestSessions ends the user's live sessions at Cutoffs.Now, except as many of the newest (by sign-in) as
+	// keep says. It returns the ended ones in any order.
 	EndOldestSessions(ctx context.Context, id UserID, keep int, why EndReason, c Cutoffs) ([]SessionID, error)
 	// EndNextSessions ends up to limit sessions of all users with an id after the given
 	// one, in the order of ids. It returns the last id and their number.
 	EndNextSessions(ctx context.Context, after SessionID, limit int, why EndReason, at time.Time) (SessionID, int, error)
 }
 
-// FactorTx is the engine's share of second factors. Package factors has the rest.
+// FactorTx stores second factors as far as the engine needs them. Package factors has the rest.
 //
 // Unstable: stores implement it.
 type FactorTx interface {
@@ -224,8 +224,8 @@ type FeedTx interface {
 	// the given one and returns how many it used. A reader that sees a number sees, or has seen, every smaller one.
 	NumberFeed(ctx context.Context, above int64, limit int) (int, error)
 	FeedState(context.Context) (FeedState, error)
-	// Feed lists up to limit items with a number after the given one, of changes after a
-	// moment, in the order of their numbers.
+	// Feed lists up to limit items with a number above after, of changes later than
+	// since, in the order of their numbers.
 	Feed(ctx context.Context, after int64, since time.Time, limit int) ([]FeedItem, error)
 }
 
@@ -275,13 +275,13 @@ type MailTx interface {
 //
 // Unstable: stores implement it.
 type EventTx interface {
-	// InsertEvent adds to the event with the same id, if one exists, and keeps time,
-	// address, device and request of the later.
+	// InsertEvent adds to the count of an event with the same id, if one
+	// exists, and updates its time, address, device and request.
 	InsertEvent(context.Context, Event) error
 	Events(ctx context.Context, id UserID, limit int) ([]Event, error) // newest first
-	// LastEvent returns the newest event of a kind. An empty id selects those without an account.
+	// LastEvent returns the newest event of a kind. An empty id selects events without an account.
 	LastEvent(ctx context.Context, id UserID, kind EventKind) (Event, error)
-	// RequestEvents lists the events with a request id, newest first. An empty id has none.
+	// RequestEvents lists the events with a request id, newest first. For an empty id, the list is empty.
 	RequestEvents(ctx context.Context, request string, limit int) ([]Event, error)
 }
 
@@ -330,9 +330,9 @@ type LimitTx interface {
 type SweepTx interface {
 	// Sweep deletes up to limit rows and returns their number.
 	Sweep(ctx context.Context, what Sweep, before time.Time, limit int) (int, error)
-	// SweepLimits looks at up to limit counters that may have run out before a moment, in
-	// a fixed order after a mark, and deletes those that have. It returns the mark to
-	// continue from (the zero mark at the end) and how many it deleted.
+	// SweepLimits reads up to limit counters that may have expired before a moment, in a
+	// fixed order after a mark, and deletes those that have expired. It returns the mark
+	// to continue from (the zero mark at the end) and how many it deleted.
 	SweepLimits(ctx context.Context, after LimitMark, before time.Time, limit int) (LimitMark, int, error)
 }
 

@@ -27,10 +27,10 @@ type SignIn struct {
 	RefreshLife time.Duration
 
 	// DeviceToken makes the client a known device of the account until the password changes (Client.DeviceToken). A
-	// client that is known already stays the same device. The token grants no access. Empty after a refresh.
+	// client that is already known keeps its device. The token grants no access. Empty after a refresh.
 	DeviceToken Secret
 
-	// Remembered lets the browser skip the second factor (Client.Remembered) for RememberedFor. Empty: ask again.
+	// Remembered lets the browser skip the second factor (Client.Remembered) for RememberedFor. May be empty.
 	Remembered    Secret
 	RememberedFor time.Duration
 }

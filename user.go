@@ -57,7 +57,7 @@ func (u User) HasRole(role string) bool { return slices.Contains(u.Roles, role) 
 // A Profile is the public part of an account, in the JSON form of the API and of the
 // command line. It has no password hash.
 //
-// Unstable: for the server and the program watchword. A User has the same facts.
+// Unstable: for the server and the program watchword. A User has the same data.
 type Profile struct {
 	ID            UserID    `json:"id" format:"uuid"`
 	Email         Address   `json:"email" format:"email"`

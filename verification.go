@@ -164,7 +164,7 @@ func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r MailLinkRe
 	})
 }
 
-// signInByLink opens a session for the owner that prove returns, in the transaction that has given the address to it.
+// signInByLink opens a session for the owner that prove returns. prove assigns the address in the same transaction.
 func (e *Engine) signInByLink(
 	ctx context.Context, n entry, replaces Secret, device knowndevice.ID, prove func(Tx) (User, error),
 ) (*SignIn, error) {
@@ -192,7 +192,7 @@ func (e *Engine) signInByLink(
 	return e.enter(device, out)
 }
 
-// A candidate is a password that may come with a link: of the account (SignupID empty) or of a waiting sign-up.
+// A candidate is a password that is accepted with a link: of the account (SignupID empty) or of a waiting sign-up.
 type candidate struct {
 	SignupID string
 	signupDetails
@@ -262,8 +262,8 @@ func (e *Engine) tryPassword(
 	return winner, a.device, e.refund(ctx, a.failure...)
 }
 
-// ownerAfter returns the account after the winner has proven the address. A sign-up that
-// creates the account gives it a new id. One that takes it over keeps the id and roles.
+// ownerAfter returns the account after the winner has proven the address. A new account
+// gets a new id. A sign-up that takes over an existing account keeps its id and roles.
 func ownerAfter(account User, winner candidate, email Address, now time.Time) User {
 	owner := account
 	if owner.ID == "" {
@@ -280,7 +280,7 @@ func ownerAfter(account User, winner candidate, email Address, now time.Time) Us
 }
 
 // settle gives the address to the winner, with one conditional statement each for the
-// account, the sign-up and the token. It returns the account after that.
+// account, the sign-up and the token. It returns the resulting account.
 func (e *Engine) settle(ctx context.Context, tx Tx, box mailbox, winner candidate, owner User) (User, error) {
 	if winner.SignupID == "" { // the account's own password
 		if err := holdPassword(ctx, tx, owner, owner.PasswordHash); err != nil {
@@ -292,8 +292,8 @@ func (e *Engine) settle(ctx context.Context, tx Tx, box mailbox, winner candidat
 	return e.proveFirst(ctx, tx, box, owner)
 }
 
-// proveFirst records the first proof of an address. It creates the account, or takes an existing account from a creator
-// who never proved the address. It returns the account after that.
+// proveFirst records the first proof of an address. It creates the account, or takes an existing account from a
+// creator who never proved the address. It returns the resulting account.
 func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User) (User, error) {
 	now := owner.VerifiedAt
 	if err := claimAddress(ctx, tx, box, owner); err != nil {

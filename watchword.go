@@ -121,14 +121,14 @@ type Options struct {
 	// KeyPeriod is how long a key signs before its successor replaces it. Default: 90 days.
 	KeyPeriod time.Duration
 
-	// OnSignup is called, perhaps more than once, after an account was created: by a sign-up (with
-	// SignupVerified, by the first proof of its address), by an operator or by an import. See
-	// Callbacks in the documentation of the package. Default: none.
+	// OnSignup is called, perhaps more than once, after an account was created by a sign-up (with
+	// SignupVerified, by the first proof of its address), an operator or an import. See Callbacks
+	// in the documentation of the package. Default: none.
 	OnSignup func(context.Context, User) error
 
-	// OnSessionEnded is called after a session has ended for any reason (EndedWhy), also
-	// by the command line. A session that expired or became idle is delivered after its
-	// ExpiresAt. The section Callbacks says what delivery means. Default: none.
+	// OnSessionEnded is called after a session has ended for any reason (EndedWhy), even if another program ended
+	// it. A session that expired or became idle is delivered after its ExpiresAt. See Callbacks in the
+	// documentation of the package. Default: none.
 	OnSessionEnded func(context.Context, Session) error
 
 	// Log receives security events and errors. Default: discards them.
@@ -154,7 +154,7 @@ type Client struct {
 	UserAgent string
 	Device    string // display name, such as "Firefox on Linux"; at most 64 characters; empty: unknown
 	RequestID string
-	ReturnTo  string // where the page of a mailed link leads back to; the caller has checked its site
+	ReturnTo  string // where the page of a mailed link returns to; the caller has checked its site
 
 	// Languages is the Accept-Language header (RFC 9110, section 12.5.4). A sign-up
 	// stores its first language as User.Locale. It may be empty or invalid.
