@@ -24,7 +24,7 @@ import (
 // docs/data.md has the rules of fields and routes, and docs/session-limits.md the ways to a session.
 // These tests compare both with the code.
 
-// The guards of server/routes.go, in the words of the table of access.
+// guards maps the guards of server/routes.go to their texts in the access table.
 var guards = map[string]string{
 	"public": "no credential", "bearer": "access token", "refresh": "refresh token", "mailed": "mailed token",
 	"either": "any token", "enrol": "access token, or a waiting sign-in",
@@ -39,7 +39,7 @@ var guards = map[string]string{
 func TestEveryRouteIsListedInTheAccessTable(t *testing.T) {
 	t.Parallel()
 	code, _, _ := strings.Cut(readText(t, "server/routes.go"), "\nfunc (p *pages) routes()")
-	// Each optional feature lists its routes, with constant paths, in a function (a *api) …Routes.
+	// Each optional feature has a function (a *api) …Routes, which lists its routes with constant paths.
 	files, err := filepath.Glob("server/api_*.go")
 	must(t, err)
 	for _, file := range files {
@@ -91,7 +91,7 @@ func TestFieldsOfUsersHaveAccessRules(t *testing.T) {
 	profile, bodies := profileMembers(), bodiesOf(t, "server/api_*.go")
 	for name, c := range map[string]struct{ documented, code []string }{
 		"the profile": {members["users"], profile},
-		// current is computed, and belongs to no column.
+		// current is computed. It has no column.
 		"a session":           {append(members["sessions"], "current"), bodies["sessionBody"]},
 		"a factor":            {members["factors"], bodies["factorBody"]},
 		"a remembered device": {members["devices"], bodies["deviceBody"]},
@@ -185,7 +185,7 @@ func TestEveryMemberOfABodyIsListedWithItsRule(t *testing.T) {
 	}
 }
 
-// Front-ends of the guide may send only these members.
+// Front-ends that follow the guide send only these members.
 func TestDialectsPageListsTheMembersOfTheCompleteGuide(t *testing.T) {
 	t.Parallel()
 	listed := map[string][]string{}

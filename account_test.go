@@ -115,7 +115,7 @@ func TestRoleChangeOutdatesAccessTokensAndEndsNoSession(t *testing.T) {
 
 func TestConcurrentRoleChangesOutdateNoLaterToken(t *testing.T) {
 	t.Parallel()
-	// The engine waits until the next second of real time.
+	// SetRoles waits for the next second, so this test needs the real clock.
 	r := start(t, func(o *watchword.Options) { o.Now = time.Now })
 	in := r.signUp(t, "ada@example.com")
 	for _, role := range []string{"reader", "writer", "editor", "owner"} {
@@ -171,13 +171,13 @@ func TestDeletingAnAccountEndsItsSessions(t *testing.T) {
 func TestLastAdministratorCannotDeleteTheOwnAccount(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
-	bob := r.signUp(t, "bob@example.com") // without any administrator, others delete their accounts
+	bob := r.signUp(t, "bob@example.com") // without any administrator, users can delete their accounts
 	must(t, r.DeleteAccount(t.Context(), r.identity(t, bob), goodPassword, laptop))
 	ada := r.signUp(t, "ada@example.com")
 	who := r.identity(t, ada)
 	_, err := r.Operator().SetRoles(t.Context(), ada.User.ID, []string{watchword.RoleAdmin})
 	must(t, err)
-	// The identity is from before the change of the roles.
+	// This identity was read before the roles changed.
 	wantCode(t, r.DeleteAccount(t.Context(), who, goodPassword, laptop), watchword.CodeLastAdmin)
 	ada, err = r.Refresh(t.Context(), ada.RefreshToken, laptop)
 	must(t, err)

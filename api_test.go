@@ -22,8 +22,8 @@ import (
 //go:generate go test -run ^TestTheExportedAPIIsListed$ . -update
 
 // The exported API is listed in two files, without its comments, so that a review shows each
-// change. Semantic versioning covers the first file. The second file has what is marked with
-// a paragraph "Unstable: …" in its doc comment.
+// change. Semantic versioning covers the first file. The second file has the declarations
+// whose doc comments have a paragraph "Unstable: …".
 const (
 	stableFile   = "api/watchword.txt"
 	unstableFile = "api/unstable.txt"
@@ -297,7 +297,7 @@ func listPackage(t *testing.T, tree fs.FS, importPath string, names []string) ma
 	exported, err := doc.NewFromFiles(files, parsed, importPath)
 	must(t, err)
 	lists := map[bool]string{}
-	// A mark covers everything below it: a package's covers its types, a type's its methods.
+	// A mark of a package covers all its types, and a mark of a type covers its methods.
 	add := func(decl ast.Decl, comments ...string) {
 		unstable := slices.ContainsFunc(comments, func(c string) bool {
 			return strings.Contains("\n"+c, "\n"+unstableMark)

@@ -79,7 +79,7 @@ type asvsRow struct {
 // The states of an answer, in the order of the summary.
 var asvsStates = []string{"met", "partly", "not met", "not applicable"}
 
-// asvsEvidence knows what can be named as evidence.
+// asvsEvidence has the tests and paths that can be named as evidence.
 type asvsEvidence struct {
 	tests  map[string][]string // name of a test → its packages
 	exists func(path string) bool
@@ -202,7 +202,7 @@ func testsOfModule(t *testing.T) map[string][]string {
 	return tests
 }
 
-// existsInModule reports whether a path exists. Behind a "#" is the anchor of a heading.
+// existsInModule reports whether a path exists. The part after "#" is the anchor of a heading.
 func existsInModule(path string) bool {
 	path, anchor, _ := strings.Cut(path, "#")
 	text, err := os.ReadFile(path)

@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// stranger returns client n of many. Each has its own network.
+// stranger returns the client with number n. Each client has its own network.
 func stranger(n int) watchword.Client {
 	return watchword.Client{Address: netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}), UserAgent: "curl/8.10.1"}
 }
@@ -42,8 +42,8 @@ func (r *rig) countLimits(t *testing.T) (n int) {
 	return n
 }
 
-// countEvents returns the number of event rows and of the events in them. The id "" stands for
-// unknown addresses.
+// countEvents returns the number of event rows and of the events in them. The id "" selects
+// the events of unknown addresses.
 func (r *rig) countEvents(t *testing.T, ids ...watchword.UserID) (rows, events int) {
 	t.Helper()
 	for _, id := range ids {
@@ -86,7 +86,7 @@ func TestClientOverItsLimitChargesNoAccountAndAddsNoRow(t *testing.T) {
 		if after, _ := r.countEvents(t, ada.User.ID, ""); after != rows {
 			t.Errorf("200 refusals added %d events", after-rows)
 		}
-		// The counter of the client, and the two counters of the one address that was tried.
+		// One counter of the client, and two counters of the only address that was tried.
 		if n := r.countLimits(t); n != 3 {
 			t.Errorf("%d counters, want 3", n)
 		}
@@ -121,7 +121,7 @@ func TestFailedPasswordsAreLimitedPerClientNetworkAndForAllUnknownDevices(t *tes
 			for range 10 {
 				wantCode(t, r.tryOn(t, email, "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
 			}
-			if n == 0 { // only the first network is over its limit
+			if n == 0 { // only the first network has used up its limit
 				waitOf(t, r.tryOn(t, email, goodPassword, stranger(n)))
 			}
 		}
@@ -282,8 +282,8 @@ func TestStrangersCannotKeepALiveSessionFromReauthenticating(t *testing.T) {
 
 // RL-13
 //
-// The test simulates ten guesses a second from 200 addresses for ten minutes, with -short for two.
-// docs/operations.md states the figures of ten minutes.
+// The test simulates ten guesses a second from 200 addresses for ten minutes (two minutes with
+// -short). docs/operations.md states the figures for ten minutes.
 func TestOwnerGetsInDuringAnAttack(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
@@ -407,7 +407,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		}
 		first := r.signUp(t, "ada@example.com")
 		old := first.RefreshToken
-		for range 3 { // presenting old now would be reuse
+		for range 3 { // afterwards, a refresh with old would be a reuse
 			in, err := r.Refresh(t.Context(), first.RefreshToken, laptop)
 			must(t, err)
 			first = in
@@ -434,7 +434,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 			Token: link.Token, Password: goodPassword, Client: laptop, Replaces: bob.RefreshToken})
 		must(t, err)
 		wantEnded(bob.RefreshToken)
-		// A failed sign-in and garbage end no session.
+		// A failed sign-in does not end the session, and neither does an invalid token.
 		_, err = r.Login(t.Context(), watchword.LoginRequest{
 			Email: "bob@example.com", Password: "a wrong guess", Client: laptop, Replaces: verified.RefreshToken})
 		wantCode(t, err, watchword.CodeInvalidCredentials)

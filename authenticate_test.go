@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The engine checks the signature of an access token once and caches the result. It remembers no other
+// The engine checks the signature of an access token once and caches the result. It caches no other
 // fact about the token or its session.
 
 // JWT-11
@@ -62,8 +62,8 @@ func TestAnAlteredCopyOfACachedAccessTokenIsRejected(t *testing.T) {
 	r.identity(t, in)
 }
 
-// Counts of allocations are stable, times are not. The bound has a small reserve. A row that
-// is not in memory costs 120 more allocations.
+// The number of allocations is stable, unlike times. The bound has a small reserve. Reading
+// a row that is not cached takes 120 more allocations.
 func TestAuthenticateAllocatesLittle(t *testing.T) { // not parallel, because it counts allocations
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")

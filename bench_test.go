@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// Benchmarks of the frequent operations of the engine, on a real SQLite file with
-// synchronous=FULL.
+// Benchmarks of the most frequent operations of the engine, on a real SQLite file
+// with synchronous=FULL.
 
 func benchEngine(b *testing.B, change func(*watchword.Options)) (*watchword.Engine, *watchword.SignIn) {
 	b.Helper()
@@ -94,7 +94,7 @@ func BenchmarkRefreshTogether(b *testing.B) {
 	})
 }
 
-// Measures a refresh while 64 clients sign in continuously.
+// The benchmark measures a refresh while 64 clients sign in continuously.
 func BenchmarkRefreshInAStorm(b *testing.B) {
 	for _, c := range []struct {
 		name  string

@@ -236,7 +236,7 @@ func TestFailedCallbackIsRepeatedLaterAndDelaysNoOther(t *testing.T) {
 	}
 }
 
-// A process that dies during a call leaves the row, and another process calls again.
+// A process that dies during a call leaves the row, and another process repeats the call.
 func TestCallbackOfADeadProcessIsRepeatedAfterItsLease(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
@@ -255,7 +255,7 @@ func TestCallbackOfADeadProcessIsRepeatedAfterItsLease(t *testing.T) {
 	}
 }
 
-// A callback that hangs returns when Run stops, and is due at once for the next process.
+// A callback that hangs is canceled when Run stops. It is due at once for the next process.
 func TestHangingCallbackEndsWithRunAndIsRepeatedAtOnce(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())

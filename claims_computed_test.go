@@ -74,7 +74,7 @@ func TestComputedClaimsHoldTheDataOfUserAndSession(t *testing.T) {
 	}
 }
 
-// Services trust an address in a token, so an unproven one must not be there.
+// Services trust an address in a token, so a token must not contain an unproven address.
 // JWT-19
 func TestComputedEmailIsAbsentWhileUnproven(t *testing.T) {
 	t.Parallel()
@@ -157,7 +157,7 @@ func TestComputedClaimsCountForTheSizeOfATokens(t *testing.T) {
 	if len(roles) < 8 || len(roles) == 32 {
 		t.Errorf("%d of the longest roles are accepted", len(roles))
 	}
-	// An account of an earlier release can be too long for computed claims. It signs in without them.
+	// The data of an old account can be too long for computed claims. Its token then has no computed claims.
 	user := longest(in.User.PasswordHash, r.clock.Now())
 	user.VerifiedAt = r.clock.Now()
 	r.insert(t, user)

@@ -18,7 +18,7 @@ import (
 
 const sharedSecret = "a secret that resource servers share"
 
-// startOnPostgres creates an engine on a database of its own.
+// startOnPostgres creates an engine on a separate database.
 func startOnPostgres(t *testing.T, change func(*watchword.Options)) *watchword.Engine {
 	t.Helper()
 	store, err := postgres.Open(t.Context(), pgtest.Migrated(t, postgres.Migrate))
@@ -135,7 +135,7 @@ func (r *rig) insert(t testing.TB, u watchword.User) {
 var everyClaim = watchword.Claims{Email: true, Name: true, Static: map[string]string{"https://example.com/tenant": "7"}}
 
 // shortAndLongSignatures returns the algorithms with the shortest and the longest signature.
-// The short form leaves out RS256, because each engine creates two RSA keys.
+// With -short, it omits RS256, because each engine would create two RSA keys.
 func shortAndLongSignatures() []string {
 	if testing.Short() {
 		return []string{"ES256"}
@@ -253,7 +253,7 @@ func TestNewRefusesOptionsThatCannotMakeATokenForEveryUser(t *testing.T) {
 	}
 }
 
-// With any options that New accepts, everybody can sign in, and the token verifies.
+// With all options that New accepts, every user can sign in, and the token is valid.
 // JWT-17
 func FuzzOptionsThatStartLetEverybodySignIn(f *testing.F) {
 	f.Add("https://id.example.com", "", "ES256", "", "tenant=7", true, true, int64(900), int64(604800))
@@ -270,7 +270,7 @@ func FuzzOptionsThatStartLetEverybodySignIn(f *testing.F) {
 	var last *watchword.SignIn
 	f.Fuzz(func(t *testing.T, url, audience, alg, secret, claims string, email, name bool, ttl, idle int64) {
 		if alg == "RS256" {
-			alg = "ES256" // its keys take a second to make; their size has a test of its own
+			alg = "ES256" // creating its keys takes a second; a separate test covers their size
 		}
 		opts := r.opts
 		opts.PublicURL, opts.Audience = url, audience

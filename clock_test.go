@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// If the store has a clock, every server uses it, so servers with different clocks act as one
-// service. A store without a clock serves one process; promise_test.go sets its clock back.
+// If the store has a clock, every server uses it, so servers with different clocks act as one service. A store
+// without a clock serves one process. promise_test.go tests that its clock can be set back.
 
 // clocked is a store with a clock.
 type clocked struct {
@@ -24,7 +24,7 @@ type clocked struct {
 
 func (c clocked) Clock(context.Context) (time.Time, error) { return c.clock.Now(), nil }
 
-// A fleet is three engines on one store. Each has a clock that is wrong by another amount.
+// A fleet is three engines on one store. The clock of each engine is wrong by a different amount.
 type fleet struct {
 	store   watchword.Store
 	opts    watchword.Options
@@ -32,7 +32,7 @@ type fleet struct {
 	engines [3]*watchword.Engine
 }
 
-// restart replaces engine i with one whose clock is wrong by off.
+// restart replaces engine i with an engine whose clock is wrong by off.
 func (f *fleet) restart(ctx context.Context, i int, off time.Duration) error {
 	opts := f.opts
 	opts.Now = func() time.Time { return f.now().Add(off) }

@@ -15,7 +15,7 @@ import (
 )
 
 // Every flow locks the account first, then sign-ups, then tokens. PostgreSQL notices a deadlock
-// only after a second, so a few of them in a row are a timeout for the client.
+// only after a second, so a request with several deadlocks would time out.
 func TestConcurrentFlowsOfOneAccountDoNotDeadlock(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t, "fsync = off", "deadlock_timeout = '20ms'").Database(t)
@@ -33,7 +33,7 @@ func TestConcurrentFlowsOfOneAccountDoNotDeadlock(t *testing.T) {
 	defer conn.Close(t.Context())
 	r.Engine.Close()
 	must(t, store.Close())
-	var deadlocks int // a connection reports its own when it closes
+	var deadlocks int // each connection reports its deadlocks when it closes
 	must(t, conn.QueryRow(t.Context(), "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").
 		Scan(&deadlocks))
 	if deadlocks != 0 {
@@ -41,7 +41,7 @@ func TestConcurrentFlowsOfOneAccountDoNotDeadlock(t *testing.T) {
 	}
 }
 
-// raceForAddress lets links of two waiting sign-ups be opened, disowned and used for a reset.
+// raceForAddress opens the links of two waiting sign-ups, disowns them and uses them for a reset, all concurrently.
 func (r *rig) raceForAddress(t *testing.T, email string) {
 	t.Helper()
 	links := []watchword.Secret{r.waits(t, email, "One", goodPassword), r.waits(t, email, "Two", otherPassword)}
@@ -57,7 +57,7 @@ func (r *rig) raceForAddress(t *testing.T, email string) {
 	r.concurrently(t, flows)
 }
 
-// raceForAccount deletes an account while its links are mailed and used, and while it signs in.
+// raceForAccount deletes an account while its links are mailed and used, and while its user signs in.
 func (r *rig) raceForAccount(t *testing.T, email string) {
 	t.Helper()
 	in, err := r.open(t, r.waits(t, email, "Eve", goodPassword), goodPassword)
@@ -84,7 +84,7 @@ func (r *rig) raceForAccount(t *testing.T, email string) {
 	worker.Wait()
 }
 
-// concurrently runs flows that may refuse, because only one of them can win.
+// concurrently runs flows at the same time. Refusals are allowed, because only one flow can succeed.
 func (r *rig) concurrently(t *testing.T, flows []func() error) {
 	t.Helper()
 	var all sync.WaitGroup

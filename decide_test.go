@@ -184,8 +184,8 @@ func TestSessionNeedsAProofAndAnEnabledAccount(t *testing.T) {
 	}
 }
 
-// Every combination of account, mode, policy and proofs. A session of an account that has or must have a factor needs
-// two kinds of proof. No proof makes up for a disabled or unverified account.
+// The test tries every combination of account, mode, policy and proofs. A session of an account that has or must
+// have a factor needs two kinds of proof. A disabled or unverified account is refused with any proofs.
 func TestDecideEntryAsksForEveryDueFactor(t *testing.T) {
 	t.Parallel()
 	all := []proof{"pwd", "ext", "otp", "hwk", "swk", "recovery", "mfa"}

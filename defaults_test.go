@@ -19,7 +19,7 @@ import (
 // defaultText finds "Default: …" in a comment, up to a full stop that ends a sentence.
 var defaultText = regexp.MustCompile(`(?s)Default: (.*?)\.?(\s*$|\.\s)`)
 
-// unchecked has the defaults that are functions or loggers, as their comments state them.
+// unchecked has the texts of defaults that the test can't compare with values.
 var unchecked = map[string]string{"SecondFactor": "none", "Log": "discards them", "Now": "time.Now"}
 
 func TestCommentsOfOptionsStateTheDefaults(t *testing.T) {
@@ -35,7 +35,7 @@ func TestCommentsOfOptionsStateTheDefaults(t *testing.T) {
 
 // The defaults of the engine are the reference. A setting whose default differs would make
 // the program and a library user behave differently. The test finds the option of a setting
-// in the source of wire.go, which translates them.
+// in the source of wire.go, which converts settings to options.
 func TestDefaultsOfSettingsAreTheDefaultsOfTheEngine(t *testing.T) {
 	t.Parallel()
 	tags := settingDefaults(t)
@@ -45,7 +45,7 @@ func TestDefaultsOfSettingsAreTheDefaultsOfTheEngine(t *testing.T) {
 		tag, given := tags[field]
 		if !given || option == "PublicURL" || option == "Limits" || option == "NoVerifyMail" ||
 			option == "ReuseEndsAll" && tag == "session" {
-			continue // the URL is required; the others are settings of another type than their options
+			continue // the URL is required; the other settings differ in type from their options
 		}
 		value := defaults
 		for name := range strings.SplitSeq(option, ".") {

@@ -16,7 +16,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// The engine under test runs on a real SQLite file. Its clock stands still unless a test
+// The engine under test runs on a real SQLite file. Its clock changes only when a test
 // advances it, and a postbox keeps its mails.
 
 const (
@@ -220,7 +220,7 @@ var (
 	}
 )
 
-// A clock stands still until advance is called.
+// A clock changes its time only in advance.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time

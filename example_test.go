@@ -115,7 +115,7 @@ func ExampleEngine_Refresh() {
 	// Output: true
 }
 
-// The operator's methods need no identity: the program has authenticated its operator.
+// The operator's methods need no identity, because the program has authenticated its operator.
 func ExampleEngine_Operator() {
 	engine, stop := exampleEngine()
 	defer stop()

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// NewForTest is New with the lowest hash cost, unless opts choose the cost or name Argon2id.
+// NewForTest is New with the lowest hash cost, unless opts set a cost or select argon2id.
 // The tests compute thousands of hashes. With the real cost, hashing took 33 of the 57 CPU
 // seconds of the package's short tests.
 func NewForTest(ctx context.Context, store Store, opts Options) (*Engine, error) {
@@ -20,7 +20,7 @@ func NewForTest(ctx context.Context, store Store, opts Options) (*Engine, error)
 	return e, err
 }
 
-// Level returns how long a failed sign-in waits if verifying the password took no time.
+// Level returns how long a failed sign-in waits if the verification of the password took no time.
 func (e *Engine) Level() time.Duration { return e.hashing.level.Wait(0, false) }
 
 // Occupy keeps the only worker of the hash pool busy until release is called.
@@ -29,7 +29,7 @@ func (e *Engine) Occupy() (release func()) { return occupy(e.hashing.pool) }
 func occupy(pool *passhash.Pool) (release func()) {
 	started, done := make(chan struct{}), make(chan struct{})
 	go func() {
-		// On a busy machine, the pool can refuse it: the worker may start later than the deadline.
+		// On a busy machine, the pool can refuse this work, because the worker may start after the deadline.
 		for pool.Do(context.Background(), "", func() { close(started); <-done }) != nil {
 		}
 	}()

@@ -31,8 +31,8 @@ func readFeed(t *testing.T, r *rig) (events []watchword.FeedEvent) {
 	}
 }
 
-// Readers begin at number 0 after sixty thousand sessions have ended. The short form has
-// fewer sessions, but still more than the feed keeps in memory.
+// Readers begin at number 0 after sixty thousand sessions have ended. With -short there
+// are fewer sessions, but still more than the feed keeps in memory.
 //
 // MEM-1
 func TestTheFeedOfManyEndedSessionsIsBounded(t *testing.T) {

@@ -241,7 +241,7 @@ func (r *rig) issued(t *testing.T, in *watchword.SignIn) int64 {
 	return claims.IssuedAt
 }
 
-// Two processes on one database serve the same events and take turns in numbering them.
+// Two processes on one database serve the same events. Either process may number them.
 func TestAllProcessesServeTheSameFeed(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -325,7 +325,7 @@ func TestFeedContinuesAfterTheNumberOfTheReader(t *testing.T) {
 	if err != nil || len(page.Events) != 0 || page.Next != last || page.More {
 		t.Errorf("after the last event: %+v, %v", page, err)
 	}
-	// The store was restored from a backup, and the reader has a number from before.
+	// The store was restored from a backup, and the reader has a number that was issued before the restore.
 	page, err = r.Revocations(t.Context(), last+99, 10)
 	if err != nil || len(page.Events) != 3 || page.Next != last {
 		t.Errorf("after a number that the feed has not reached: %+v, %v", page, err)

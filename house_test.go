@@ -17,9 +17,9 @@ import (
 	"unicode/utf8"
 )
 
-// The rules of ARCHITECTURE.md, checked by reading the source files: which packages a package
-// may import, which names and calls are forbidden, and how long files and functions may be.
-// A row may name a package that does not exist yet. A package without a row is a fault.
+// The rules of ARCHITECTURE.md, checked by reading the source files: which packages a package may import, which
+// names and calls are forbidden, and how long files and functions may be. The import table may name a package that
+// does not exist yet. A package that is not in the table is a fault.
 
 const module = "github.com/watchword-auth/watchword"
 
@@ -32,7 +32,7 @@ type row struct {
 }
 
 const (
-	// edges are the packages that rules never see.
+	// edges are the packages that rules must not import.
 	edges = "net/http net/http/* database/sql database/sql/* html/template"
 
 	// wings use accounts and sessions and belong to ring 2. They import the engine, and
@@ -69,8 +69,8 @@ var importTable = []row{
 	{"cmd/internal/userimport", "root accountimport internal/*", edges},
 	{"cmd/*", "*", "web"},
 	{"embedded", "root factors federation server mail mail/* store/*", ""},
-	// Its trials need accounts with factors, and a server with a provider. The lab is outside of the rings: no package
-	// imports it.
+	// The trials of lab/timing need accounts with factors, and a server with a provider. The lab is outside of the
+	// rings: no package imports it.
 	{"lab/timing", "root accountimport factors federation federation/providers server internal/* store/*", ""},
 	{"lab lab/*", "root accountimport admin internal/* store/* lab/*", ""},
 	{"examples examples/*", "root admin/client embedded verify server dialect/* store/* mail mail/*", ""},
@@ -79,7 +79,7 @@ var importTable = []row{
 const (
 	unwantedNames = "util utils common helper helpers types models"
 
-	// The standard library lets a pattern switch its cross-origin check off.
+	// This method switches off the cross-origin check of the standard library for a pattern.
 	unwantedCall = "AddInsecureBypassPattern"
 
 	// Only tests create hashes that protect no password.
@@ -94,7 +94,7 @@ const (
 	maxRootFiles    = 36
 	maxRootLines    = 7500
 	maxFileLines    = 500
-	maxFuncLines    = 80 // 60 is the aim; from there to 80 a comment says why
+	maxFuncLines    = 80 // the goal is 60; a comment says why a function is longer
 	maxFuncParams   = 5
 	maxColumns      = 120 // outside of raw strings; a tab counts 4 columns in tests, otherwise 1
 	maxTxMethods    = 12  // of each interface that Tx is composed of
@@ -102,8 +102,8 @@ const (
 	orChangeThePlan = "or change ARCHITECTURE.md and the table in house_test.go together"
 )
 
-// commentedPackages are those whose code has rules, races and limits that it can't show by
-// itself. One line in five says why.
+// commentedPackages are the packages whose code has rules, races and limits that only a
+// comment can explain. At least one line in five is a comment.
 const commentedPackages = "server store/internal/sqlstore store/sqlite store/postgres cmd/watchword"
 
 func TestPackagesImportOnlyAllowedPackages(t *testing.T) {
@@ -117,13 +117,13 @@ func TestUnwantedNamesImportsAndCallsAreAbsent(t *testing.T) {
 	reportFaults(t, unwantedFaults(readHouse(t, os.DirFS("."))))
 }
 
-// Only admit inserts a session, so no flow can leave out a check.
+// Only admit inserts a session, so a flow can't skip a check.
 func TestOnlyAdmitInsertsASession(t *testing.T) {
 	t.Parallel()
 	reportFaults(t, doorFaults(readHouse(t, os.DirFS("."))))
 }
 
-// The code of these packages says why, and what callers may rely on.
+// The comments of these packages say why, and state the guarantees for callers.
 func TestCommentsExplainTheCode(t *testing.T) {
 	t.Parallel()
 	reportFaults(t, commentFaults(readHouse(t, os.DirFS("."))))
@@ -319,12 +319,12 @@ type file struct {
 	path     string // with slashes, from the root of the module
 	pkg      string // its folder; "root" for the engine's
 	test     bool
-	syntax   *ast.File // the part that parses
+	syntax   *ast.File // of the part without syntax errors
 	broken   error     // of the parser
 	lines    int
 	filled   int      // lines that are not blank
 	comments int      // lines that begin with //
-	wide     []string // the place and the width of each line over maxColumns
+	wide     []string // position and width of each line over maxColumns
 	fset     *token.FileSet
 }
 

@@ -98,7 +98,7 @@ func TestRepeatedImportChangesNoAccount(t *testing.T) {
 	}
 }
 
-// The import recognizes an account by the event of its first import, also after many later events.
+// The import recognizes an account by the event of its first import, even after many later events.
 func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
@@ -116,7 +116,7 @@ func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 		}
 		return nil
 	}))
-	// The id of the other file is another one, so only the event tells.
+	// The second account has no id, so only the event shows that it was imported.
 	for _, one := range []accountimport.Account{user, {Email: someEmail}} {
 		if again := r.imports(t, one); !again.There || again.User.ID != id {
 			t.Errorf("got %+v", again)
@@ -125,7 +125,7 @@ func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 }
 
 // A repeated import does not restore a deleted account. If a user has changed the address, the
-// import creates no duplicate with the old one.
+// import creates no second account with the old address.
 //
 // IMP-3
 func TestRepeatedImportRevertsNoChangeOfItsUsers(t *testing.T) {
@@ -171,7 +171,7 @@ func TestRepeatedImportRevertsNoChangeOfItsUsers(t *testing.T) {
 	}
 }
 
-// Two systems may both number their users from 1. The computed ids do not reveal the numbers.
+// Two systems can both number their users from 1. The computed ids do not reveal the numbers.
 func TestSameIDFromAnotherSystemIsAnotherAccount(t *testing.T) {
 	t.Parallel()
 	r, other := start(t, nil),

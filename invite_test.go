@@ -98,7 +98,7 @@ func TestInvitationExpiresAfterSevenDays(t *testing.T) {
 	}
 }
 
-// An old invitation must not reset a password. Only its first use gets the reason of the refusal.
+// An old invitation must not reset a password. Only the first attempt to use it gets the reason of the refusal.
 func TestInvitationOfAnAccountWithAPasswordIsRefusedAndDeleted(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
@@ -130,8 +130,8 @@ func TestInvitationOfADisabledOrDeletedAccountIsInvalid(t *testing.T) {
 	}
 }
 
-// A stranger who signs up with an invited address doesn't get the account. The completion of a sign-up by
-// link and password is the first proof of the invited account.
+// A stranger who signs up with an invited address doesn't get the account. Completing a sign-up with link
+// and password is the first proof of the invited account.
 func TestSignUpWithAnInvitedAddress(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {

@@ -51,7 +51,7 @@ func TestStartWithFullRingDropsDueKeysFirst(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.fillRing(t, r.clock.Now().Add(-time.Minute))
-	r.clock.advance(91 * 24 * time.Hour) // the next key signs, and another one has to be published
+	r.clock.advance(91 * 24 * time.Hour) // the next key signs, and another key has to be published
 	in := r.signUp(t, "ada@example.com")
 	engine := reopen(t, r, func(*watchword.Options) {})
 	if _, err := engine.Refresh(t.Context(), in.RefreshToken, laptop); err != nil {
@@ -69,7 +69,7 @@ func TestStartWithFullRingAndNothingDueServes(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.fillRing(t, r.clock.Now().AddDate(1, 0, 0))
-	r.clock.advance(91 * 24 * time.Hour) // the next key signs, and there is no number for another
+	r.clock.advance(91 * 24 * time.Hour) // the next key signs, and no number is free for another key
 	in := r.signUp(t, "ada@example.com")
 	var log bytes.Buffer
 	engine := reopen(t, r, func(o *watchword.Options) {

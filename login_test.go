@@ -107,7 +107,7 @@ func TestAPasswordIsRefusedOnEveryPathThatSetsOne(t *testing.T) {
 			t.Run(name, func(t *testing.T) { wantField(t, err, f, code) })
 		}
 	}
-	// A refused password keeps the token.
+	// A refused password does not consume the token.
 	if err := r.ResetPassword(t.Context(), reset, otherPassword, laptop); err != nil {
 		t.Errorf("after refusals: %v", err)
 	}
@@ -315,7 +315,7 @@ func (s racedStore) Update(ctx context.Context, fn func(watchword.Tx) error) err
 	return err
 }
 
-// Each flow has read the account when another sign-in upgrades the hash.
+// Another sign-in upgrades the hash after each flow has read the account.
 func TestRightPasswordIsNotWrongWhileAnotherSignInUpgradesItsHash(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
@@ -325,7 +325,7 @@ func TestRightPasswordIsNotWrongWhileAnotherSignInUpgradesItsHash(t *testing.T) 
 		var rival func()
 		r := startWith(t, racedStore{store, &rival}, nil)
 		for name, c := range map[string]struct {
-			want watchword.Code // of the first try; the second one succeeds
+			want watchword.Code // of the first attempt; the second attempt succeeds
 			flow func(email string, who watchword.Identity) error
 		}{
 			"sign-in": {"", func(email string, _ watchword.Identity) error {
@@ -369,7 +369,7 @@ func TestRightPasswordIsNotWrongWhileAnotherSignInUpgradesItsHash(t *testing.T) 
 	})
 }
 
-// The password was right when it was checked first.
+// The password was right when the sign-in checked it, and then the account changes.
 func TestChangeOfTheAccountDuringASignInWins(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
@@ -485,7 +485,7 @@ func TestSignInAboveMaxSessionsEndsTheOldest(t *testing.T) {
 	}
 }
 
-// RT-12: an idle session does not count, and keeps its own reason.
+// RT-12: an idle session does not count, and keeps EndedIdle as its reason.
 func TestMaxSessionsCountsLiveSessions(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {

@@ -15,8 +15,8 @@ func (r *rig) worksAsReset(t *testing.T, token watchword.Secret) bool {
 	return watchword.CodeOf(err) == watchword.CodeValidationFailed
 }
 
-// For a day, strangers request every mail that they can request for an address. Whenever the
-// owner requests a reset, the newest link in the inbox works, and still works 4 minutes later.
+// For a day, strangers request every possible mail to an address. Whenever the owner requests
+// a reset, the newest link in the inbox works, and still works 4 minutes later.
 //
 // RL-14, RL-7
 func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
@@ -271,7 +271,7 @@ func TestNoticesOfAnAccountAreBounded(t *testing.T) {
 	if got := counts(); got != [3]int{5, 0, 1} {
 		t.Errorf("14 changes: %v notices, want 5 and one summary", got)
 	}
-	r.reuse(t, r.login(t, "ada@example.com", laptop)) // the first of the day
+	r.reuse(t, r.login(t, "ada@example.com", laptop)) // the first reuse of the day
 	r.reuse(t, r.login(t, "ada@example.com", laptop))
 	if got := counts(); got != [3]int{5, 1, 1} {
 		t.Errorf("two detected reuses: %v, want one notice", got)

@@ -53,7 +53,7 @@ func TestEventsOfOperatorsCarryTheirName(t *testing.T) {
 	}
 }
 
-// These changes concern no single account. Their events have no user.
+// These changes are not about one account, so their events have no user.
 func TestOperationsWithoutAnAccountAreEvents(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
@@ -86,7 +86,7 @@ func TestOperationsWithoutAnAccountAreEvents(t *testing.T) {
 	}
 }
 
-// The new address is not proven yet, and the reader of the old one keeps no link.
+// The new address is not proven yet, and earlier mailed links no longer work.
 func TestOperatorChangesAnAddress(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
@@ -116,7 +116,7 @@ func TestOperatorChangesAnAddress(t *testing.T) {
 	if notice.To != "ada@example.com" || notice.Token != "" || notice.NewEmail != "" {
 		t.Errorf("the notice to the previous address is %+v", notice)
 	}
-	// An address that was never verified may be a stranger's, so it gets no notice.
+	// An address that was never verified may belong to a stranger, so it gets no notice.
 	must(t, r.Operator().ChangeEmail(t.Context(), id, "ada@example.net"))
 	r.deliver(t)
 	if again := r.post.last(t, watchword.MailAddressReplaced); again.ID != notice.ID {
@@ -159,7 +159,7 @@ func TestClearLimitsLetsTheOwnerInAtOnce(t *testing.T) {
 	limit()
 	must(t, r.Operator().ClearLimits(t.Context(), in.User.ID))
 	must(t, r.tryOn(t, "ada@example.com", goodPassword, stranger))
-	limit() // the counter is empty, and not negative
+	limit() // the counter is zero, not negative
 	for range 4 {
 		must(t, r.Operator().ClearLimits(t.Context(), in.User.ID))
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// After a backup is restored, superseded refresh tokens count as the newest ones again. The operator
-// therefore ends every session.
+// After a backup is restored, superseded refresh tokens can count as the newest tokens again. The
+// operator therefore ends every session.
 func TestEndEverySessionEndsTheSessionsOfAllUsers(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })

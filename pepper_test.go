@@ -33,7 +33,7 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 			{ID: "1", Email: "a@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
 			{ID: "2", Email: "b@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
 			{ID: "3", Email: "c@example.com", PasswordHash: peppered(t, "other"), Pepper: "other"},
-			// The last account has the pepper of another one.
+			// The last account names the pepper of a different account.
 			{ID: "4", Email: "d@example.com", PasswordHash: peppered(t, "other"), Pepper: somePepper},
 		}
 		for range 2 {
@@ -78,7 +78,7 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 	})
 }
 
-// A hash that names a pepper is refused without the pepper.
+// A hash that names a pepper is refused if the store does not have the pepper.
 //
 // IMP-2
 func TestHashWithAnUnknownPepperIsRefused(t *testing.T) {

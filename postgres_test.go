@@ -20,7 +20,7 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// Flows whose outcome depends on how PostgreSQL runs concurrent transactions.
+// These tests cover flows whose outcome depends on how PostgreSQL runs concurrent transactions.
 
 // startOnURL starts an engine on an empty database of PostgreSQL.
 func startOnURL(t *testing.T, url string, wrap func(watchword.Store) watchword.Store) *rig {
@@ -83,7 +83,7 @@ func TestInvalidTextOfAClientDoesNotFailAFlow(t *testing.T) {
 	}
 }
 
-// A pausedStore calls before whenever the worker is about to activate a reset link.
+// A pausedStore calls its function before each time that the worker is about to activate a reset link.
 type pausedStore struct {
 	watchword.Store
 	before *func()
@@ -105,8 +105,8 @@ func (p pausedTx) InsertMailToken(ctx context.Context, m watchword.MailToken) er
 	return p.Tx.InsertMailToken(ctx, m)
 }
 
-// The worker has read the account and is about to activate the link when an event revokes the
-// account's links. Whichever commits first, the link must not work afterwards.
+// An event revokes the links of an account after the worker has read the account, and before
+// it activates a link. The link must not work afterwards, in either order of the commits.
 //
 // PW-13
 func TestLinkThatIsBeingActivatedIsRevokedByAConcurrentEvent(t *testing.T) {
@@ -169,7 +169,7 @@ func waitUntilBlocked(t *testing.T, url string, done chan error) {
 	}
 }
 
-// Imports and sign-ups run beside the confirmation, but do not get the address. The owner's
+// Imports and sign-ups run during the confirmation, but do not get the address. The owner's
 // undo therefore works with each default isolation of the database.
 //
 // ID-12

@@ -25,9 +25,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// The promise of docs/rotation.md, tested on the real engine and a real file: the network never
-// signs out an honest client, and two parties that both refresh one session are detected.
-// rotation_promise_test.go tests Judge alone, with many more runs.
+// These tests check the guarantees of docs/rotation.md on the real engine and a real file: the
+// network never signs out an honest client, and two parties that both refresh one session are
+// detected. rotation_promise_test.go tests Judge alone, with many more runs.
 
 // A world is an engine that can be restarted.
 type world struct {
@@ -62,7 +62,7 @@ func (w *world) restart(t *rapid.T) {
 type honest struct {
 	w     *world
 	jar   watchword.Secret
-	clean int // rotations whose response arrived since the last lost one
+	clean int // rotations since the last lost response, all with responses that arrived
 	lost  bool
 }
 
@@ -83,8 +83,8 @@ func (h *honest) responseArrives(t *rapid.T) {
 	h.clean++
 }
 
-// mayLose reports whether docs/rotation.md covers another lost response: the same one again, or
-// a new one after two responses that arrived.
+// mayLose reports whether docs/rotation.md covers another lost response: the same response
+// again, or a new response after two that arrived.
 func (h *honest) mayLose() bool { return h.lost || h.clean > 1 }
 
 // RT-5, RT-6

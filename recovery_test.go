@@ -249,7 +249,7 @@ func TestUndoOfAnAddressReturnsTheAccountToItsOwner(t *testing.T) {
 	r.clock.advance(time.Minute)
 	thiefMail := change("thief2@example.org", otherPassword)
 
-	// The address stays reserved meanwhile.
+	// The owner's address stays reserved while the undo link works.
 	_, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 		Email: "ada@example.com", Password: goodPassword, Client: phone})
 	wantCode(t, err, watchword.CodeEmailTaken)

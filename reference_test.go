@@ -13,9 +13,9 @@ import (
 	"testing/fstest"
 )
 
-// A comment that names a file, a type's member or a package's symbol sends its reader
-// there, so the test fails when the named thing does not exist. It reads the
-// comments of every Go file, and file names in Markdown as well.
+// A comment can name a file, a type's member or a package's symbol. The test fails if
+// the named thing does not exist. It reads the comments of every Go file, and file
+// names in Markdown as well.
 
 var (
 	// fileName matches the name of a file of the project, with or without its folder.

@@ -61,7 +61,7 @@ func TestLostResponseIsForgivenADayLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the same response is lost twice
+	for range 2 { // the response for one generation is lost twice
 		r.clock.advance(26 * time.Hour)
 		back, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
 		if err != nil {
@@ -250,8 +250,8 @@ func TestRefreshIsLimitedPerSession(t *testing.T) {
 	}
 }
 
-// RL-2, RL-3: refused refreshes of one session leave the limit of its network unchanged. Above the
-// limit of the network, a refresh adds no counter of its session.
+// RL-2, RL-3: refused refreshes of one session do not charge the limit of its network. If the
+// limit of the network is used up, a refresh does not charge its session.
 func TestRefusedRefreshCostsNothingElse(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {

@@ -15,8 +15,8 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// onRestored runs a test on both stores. open starts an engine on the store, and backup copies the store of
-// engines that are closed. It returns a function that starts an engine on the copy.
+// onRestored runs a test on both stores. open starts an engine on the store. backup copies the store after
+// its engines were closed, and returns a function that starts an engine on the copy.
 func onRestored(t *testing.T, test func(t *testing.T, open func() *rig, backup func() (restored func() *rig))) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
@@ -38,7 +38,8 @@ func onRestored(t *testing.T, test func(t *testing.T, open func() *rig, backup f
 	})
 }
 
-// lost returns engines on a backup from before the last refresh, and the tokens of that refresh and of the backup.
+// lost returns engines on a backup without the last refresh, the token of this refresh, and the token of the
+// backup.
 func lost(t *testing.T, open func() *rig, backup func() func() *rig, n int) (all []*rig, newer, old watchword.Secret) {
 	t.Helper()
 	r := open()
@@ -58,7 +59,7 @@ func lost(t *testing.T, open func() *rig, backup func() func() *rig, n int) (all
 	return all, next.RefreshToken, old
 }
 
-// restores returns the events of detected restores.
+// restores returns the events of kind EventRestoreDetected.
 func (r *rig) restores(t *testing.T) (found []watchword.Event) {
 	t.Helper()
 	events, err := r.Operator().UserEvents(t.Context(), "", 100)
@@ -133,7 +134,7 @@ func TestRestoredBackupIsRecordedOnceAnHour(t *testing.T) {
 	})
 }
 
-// An old backup has only sessions that have expired since. EndEverySession settles the restore.
+// All sessions of an old backup are idle. After EndEverySession, no further restore is recorded.
 func TestRestoreIsDetectedByAnIdleSessionUntilAllEnded(t *testing.T) {
 	t.Parallel()
 	onRestored(t, func(t *testing.T, open func() *rig, backup func() func() *rig) {
@@ -182,7 +183,7 @@ func (s *refusingStore) Update(ctx context.Context, fn func(watchword.Tx) error)
 	})
 }
 
-// A refused client drops its token, which is the proof of the restore.
+// A client deletes its token when it is refused, and this token is the only sign of the restore.
 //
 // OPS-4
 func TestRestoreIsRecordedBeforeTheRefusal(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The two halves of the promise of docs/rotation.md, as property tests of Judge alone. rapid
-// draws the next event and shrinks a failing sequence.
+// These property tests check both guarantees of docs/rotation.md on Judge alone. Package
+// rapid draws the next event and shortens a failing sequence.
 
 // browsing is an honest user: several tabs share one cookie, and the network loses responses.
 type browsing struct {
@@ -119,8 +119,8 @@ func (b *browsing) present(t *rapid.T, g int64) {
 	b.session = next
 }
 
-// aRequestIsLost drops a request in flight. This also stands for a server that crashes before
-// the commit. A crash after the commit is a lost response.
+// aRequestIsLost drops a request in flight. A server that crashes before the commit has the
+// same effect. A crash after the commit is a lost response.
 func (b *browsing) aRequestIsLost(t *rapid.T) {
 	if len(b.sent) == 0 {
 		t.Skip("no request is in flight")

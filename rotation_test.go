@@ -18,8 +18,7 @@ const (
 // rotatedAt is the time at which the newest generation was created in the tests of Judge.
 var rotatedAt = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// rotated returns a session at generation n. Each generation was created apart after the
-// previous one.
+// rotated returns a session at generation n. The parameter apart is the time between two generations.
 func rotated(n int64, apart time.Duration, forgiven int64) watchword.Rotation {
 	r := watchword.Rotation{Generation: n, Forgiven: forgiven, RotatedAt: rotatedAt, RotatedBy: sameAgent}
 	for back := range min(n, watchword.SupersededKept) {

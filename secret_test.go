@@ -26,7 +26,7 @@ func (r *rig) keysOf(t *testing.T) (keys []watchword.Key) {
 	return keys
 }
 
-// under returns an engine with another master key on the same store.
+// under returns an engine with the given master key on the same store.
 func (r *rig) under(t *testing.T, master []byte) *rig {
 	t.Helper()
 	again := *r
@@ -212,8 +212,8 @@ func TestFirstStartStoresTheSecretsThatEarlierReleasesDerived(t *testing.T) {
 	}
 }
 
-// A rotation under the old master key and a reseal are serialized: the second one sees the
-// result of the first.
+// A rotation under the old master key and a reseal are serialized: the second transaction
+// sees the result of the first.
 //
 // KEY-4
 func TestNoKeyIsAddedUnderTheOldMasterKeyDuringAReseal(t *testing.T) {

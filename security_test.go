@@ -145,7 +145,7 @@ func testAt(file *ast.File, at token.Pos) string {
 		}
 		name := function.Name.Name
 		isTest := strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Fuzz")
-		isSuite := strings.HasSuffix(file.Name.Name, "test") // its tests are steps of functions
+		isSuite := strings.HasSuffix(file.Name.Name, "test") // the functions of a suite count as tests
 		if isTest || isSuite {
 			return name
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A watchedStore knows whether a transaction is open.
+// A watchedStore records whether a transaction is open.
 type watchedStore struct {
 	watchword.Store
 	open atomic.Int32
@@ -33,7 +33,7 @@ func (s *watchedStore) watched(fn func(watchword.Tx) error) func(watchword.Tx) e
 	}
 }
 
-// A watchedLog keeps its lines, and separately those written during a transaction.
+// A watchedLog keeps all log lines, and a separate list of the lines written during a transaction.
 type watchedLog struct {
 	slog.Handler
 	store         *watchedStore

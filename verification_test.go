@@ -9,9 +9,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Pre-hijacking: an attacker signs up with another person's address and waits for that
-// person's click. In each test the owner of the mailbox gets the account, and the attacker's
-// sessions and password stop working.
+// These tests are about pre-hijacking: an attacker signs up with another person's address
+// and waits for that person's click. In each test the owner of the mailbox gets the account,
+// and the attacker's sessions and password stop working.
 
 const (
 	attackersPassword = "the attacker's own secret"
@@ -82,7 +82,7 @@ func TestALinkWithoutPasswordOrSessionProvesNothing(t *testing.T) {
 			t.Errorf("the click alone verified the address: %v", err)
 		}
 
-		// The owner signs up as well, and is refused; then chooses a password by the link.
+		// The owner's own sign-up is refused. Then the owner chooses a password with the link.
 		_, err = r.SignUp(t.Context(), watchword.SignUpRequest{Email: victim, Password: goodPassword, Client: laptop})
 		wantCode(t, err, watchword.CodeEmailTaken)
 		must(t, r.ResetPassword(t.Context(), link, goodPassword, laptop))
@@ -221,7 +221,7 @@ func TestSignUpsOfOthersNeverKeepALinkFromTheOwner(t *testing.T) {
 		t.Errorf("%d mails in an hour", n)
 	}
 	r.clock.advance(23 * time.Hour)
-	for range 10 { // again over the budget
+	for range 10 { // more than the budget again
 		r.waits(t, victim, "Mallory", attackersPassword)
 	}
 	before := r.post.count(watchword.MailVerify)
@@ -236,8 +236,8 @@ func TestSignUpsOfOthersNeverKeepALinkFromTheOwner(t *testing.T) {
 	}
 }
 
-// ID-8: an unproven account competes with the waiting sign-ups for its address. An operator,
-// an import or the mode SignupOpen created it.
+// ID-8: an unproven account, created by an operator, an import or in the mode SignupOpen,
+// competes with waiting sign-ups for its address.
 func TestAnUnprovenAccountKeepsItsIDAndRolesWhenAWaitingSignUpWins(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
@@ -295,7 +295,7 @@ func TestAnotherAccountsSessionVerifiesNothing(t *testing.T) {
 	}
 }
 
-// The newest refresh token proves a session. So does the one before it, because another tab may
+// The newest refresh token proves a session. So does its predecessor, because another tab may
 // just have rotated. Neither token is judged.
 func TestRefreshTokenBesideALinkIsNotRotated(t *testing.T) {
 	t.Parallel()
@@ -326,8 +326,8 @@ func TestRefreshTokenBesideALinkIsNotRotated(t *testing.T) {
 	}
 }
 
-// ID-13: an attacker moves his own account to a stranger's mailbox, hopes for the
-// stranger's click, and undoes the change once the stranger uses the account.
+// ID-13: an attacker changes the address of their own account to a stranger's, hopes for the stranger's click, and
+// undoes the change once the stranger uses the account.
 func TestStrangersClickDoesNotMoveTheAccount(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
@@ -371,8 +371,8 @@ func TestANewAddressIsConfirmedWithASessionOfTheAccount(t *testing.T) {
 	r.login(t, "ada@example.org", laptop)
 }
 
-// The previous address can restore the account after any action of the new one, and
-// the users are informed.
+// The previous address can restore the account even after a reset by the new
+// address. The mail and the account show until when.
 func TestTheUndoOfAnAddressSurvivesAResetByTheNewOne(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

@@ -12,10 +12,10 @@ import (
 	"testing"
 )
 
-// The measures of plain language, over the comments of Go and TypeScript and over
-// Markdown. A number above its bound means that a change added sentences that a reader has
-// to decipher. `go test -run TestSentencesStayPlain -v .` prints the numbers. The bounds
-// only go down.
+// wordMeasures measure plain language in the comments of Go and TypeScript and in
+// Markdown. If a number is above its bound, a change added sentences that are hard to
+// read. `go test -run TestSentencesStayPlain -v .` prints the numbers. The bounds only go
+// down.
 var wordMeasures = []struct {
 	name  string
 	bound int
@@ -23,8 +23,8 @@ var wordMeasures = []struct {
 }{
 	{"sentences that begin with What, Who, Whoever, Whatever", 8, matching(`^(What|Who|Whoever|Whatever)\b[^?]*$`)},
 	{"sentences with nobody, nothing, none, no one", 80, func(s string) bool {
-		// "none" alone is a value in a table, and "Default: none." that of an option. SameSite=None and
-		// If-None-Match are names.
+		// "none" alone is a value in a table, and "Default: none." is the value of an option.
+		// SameSite=None and If-None-Match are names.
 		s = strings.NewReplacer("SameSite=None", "", "If-None-Match", "").Replace(s)
 		return s != "Default: none." &&
 			matching(`(?i)\b(nobody|nothing|none|no one)\b.*\s|\s.*\b(nobody|nothing|none|no one)\b`)(s)
@@ -80,7 +80,7 @@ func TestSentencesStayPlain(t *testing.T) {
 	}
 }
 
-// goSentences returns the sentences of a file's comments, directives left out.
+// goSentences returns the sentences of a file's comments, without directives.
 func goSentences(t *testing.T, path string) (all []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
@@ -115,8 +115,8 @@ var (
 	sentenceEnd = regexp.MustCompile(`[.!?]["')*_` + "`" + `]*\s+`)
 )
 
-// proseSentences splits text into sentences. Code blocks are left out; a table's
-// cell and a list's item end a sentence.
+// proseSentences splits text into sentences. It omits code blocks. The end of a
+// table cell or list item ends a sentence.
 func proseSentences(text string) (all []string) {
 	text = fencedCode.ReplaceAllString(text, "\n")
 	for _, block := range blockBreak.Split("\n"+text, -1) {
