@@ -243,8 +243,8 @@ func accountChanged() *Error {
 	return &Error{Code: CodeTryLater, Detail: "The account has just changed. Try again.", RetryAfter: time.Second}
 }
 
-// deleteUser deletes the account of the event. The caller stores the event, without network address and device.
-// Ended sessions stay until they are swept, so that their tokens get CodeSessionEnded.
+// deleteUser deletes the account that the event names. The caller stores the event, without network address and
+// device. Ended sessions stay until they are swept, so that their tokens get CodeSessionEnded.
 func deleteUser(ctx context.Context, tx Tx, event Event) error {
 	if _, err := tx.EndSessions(ctx, event.UserID, "", EndedDeleted, event.At); err != nil {
 		return err

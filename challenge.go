@@ -332,7 +332,7 @@ func (i Inside) ChallengeID(handle Secret, p ChallengePurpose) (string, error) {
 func (i Inside) OpenChallenge(c Challenge) ([]byte, error) {
 	plain, err := i.Open(challengeContext(c), c.Sealed)
 	if err != nil {
-		return nil, challengeInvalid() // the master key was replaced meanwhile
+		return nil, challengeInvalid() // the master key was replaced after the challenge was stored
 	}
 	return plain, nil
 }

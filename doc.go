@@ -13,7 +13,7 @@
 //	handler, err := server.New(engine, server.Options{})
 //	mux.Handle("/", handler)
 //
-// # Where to read on
+// # Where to start reading
 //
 // The main types are [User], [Session] (one sign-in on one device), [Key] (signs tokens) and [Event] (an entry of the
 // security log). The engine needs a [Store] and a [Mailer].

@@ -132,7 +132,7 @@ func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r MailLinkRequest
 func (e *Engine) moveAccount(
 	ctx context.Context, tx Tx, box mailbox, event Event, returnTo string,
 ) (undoUntil time.Time, err error) {
-	u, err := tx.User(ctx, box.account.ID) // the address may have been proven meanwhile
+	u, err := tx.User(ctx, box.account.ID) // the address may have been proven since the link was read
 	if err != nil {
 		return undoUntil, err
 	}

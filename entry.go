@@ -117,9 +117,9 @@ type outcome struct {
 }
 
 // admit opens the session of an entry in the flow's transaction, stores a challenge if a second factor is due, or
-// returns the refusal of decideEntry. It ends the replaced sessions and those above the limit before it inserts:
-// after a clock was set back, the new session could count as the oldest. event is the event of the flow. The flow
-// commits and then calls enter.
+// returns the refusal of decideEntry. It ends the replaced sessions and the oldest ones above the limit before it
+// inserts: after a clock was set back, the new session could count as the oldest. event is the event of the flow.
+// The flow commits and then calls enter.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
 	decided := decideEntry(n.user, e.opts, n.proofs)
 	if device, ok := e.remembered(n.user, n.client); ok && decided.challenge == ChallengeLogin {

@@ -47,7 +47,7 @@ const (
 	CodeMailTokenInvalid Code = "MAIL_TOKEN_INVALID"
 	CodeLastAdmin        Code = "LAST_ADMIN"
 
-	// Not now.
+	// // Try again later.
 	CodeRateLimited Code = "RATE_LIMITED"
 	CodeTryLater    Code = "TRY_LATER"
 	CodeInternal    Code = "INTERNAL"
@@ -77,7 +77,7 @@ type Error struct {
 	Code   Code
 	Detail string // what is wrong and what to do next; never contains a submitted value
 
-	// Fields lists the invalid members of the request (CodeValidationFailed only).
+	// Fields lists the invalid fields of the request (CodeValidationFailed only).
 	Fields []FieldError
 
 	// Ended is why Session ended. Both are empty if unknown (CodeSessionEnded only).
@@ -100,7 +100,7 @@ type StepUp struct {
 	MaxAge time.Duration // of the proof
 }
 
-// A FieldError describes one missing or invalid member of a request.
+// A FieldError describes one missing or invalid field of a request.
 type FieldError struct {
 	Field   string `json:"field"`
 	Code    string `json:"code"`

@@ -213,7 +213,7 @@ func (k *keyring) reseal(ctx context.Context, tx Tx, box *seal.Box) error {
 	return nil
 }
 
-// resealSignups reseals the waiting sign-ups. It deletes those that can't be opened, because they are unusable.
+// resealSignups reseals the waiting sign-ups. It deletes sign-ups that can't be opened, because they are unusable.
 func (e *Engine) resealSignups(ctx context.Context, tx Tx, box *seal.Box) error {
 	for last := (Signup{}); ; {
 		waiting, err := tx.NextSignups(ctx, last, resealBatch)

@@ -131,7 +131,7 @@ func loginFields(r LoginRequest) (Address, error) {
 	return email, nil
 }
 
-// knownPassword returns the hash that a login is compared with: that of the account, else of the newest sign-up,
+// knownPassword returns the hash to compare with a login: the hash of the account, else of the newest sign-up,
 // else "". A login is always compared with one hash, so that its duration does not depend on the number of
 // sign-ups.
 func (e *Engine) knownPassword(u User, waiting []Signup) Secret {

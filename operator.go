@@ -185,7 +185,7 @@ func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User
 	return user, err
 }
 
-// AwaitRoles waits up to 5 s if the user's roles have just changed (accesstoken.RolesWait says why). In a transaction
+// AwaitRoles waits up to 5 s if the user's roles have just changed (see accesstoken.RolesWait). In a transaction
 // (In), it does not wait.
 //
 // Unstable: for packages of this module.

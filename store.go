@@ -26,10 +26,10 @@ type Store interface {
 	// if Judge returns VerdictRotate.
 	Rotate(ctx context.Context, r RotateRequest) (RotateResult, error)
 
-	// Live returns a session, alive or ended, with its user, as SessionTx.Session does. It is one statement without a
-	// transaction, because every signed-in request calls it. It returns ErrNotFound if the session or its user does not
-	// exist. A call that begins after a change was committed sees the change, whichever process made it. The caller owns
-	// the slices of the result.
+	// Live returns a session, alive or ended, with its user, as SessionTx.Session does. It is one statement without
+	// a transaction, because every signed-in request calls it. It returns ErrNotFound if the session or its user
+	// does not exist. A call that begins after a change was committed sees the change, even if another process made
+	// it. The caller owns the slices of the result.
 	Live(ctx context.Context, id SessionID) (Session, User, error)
 
 	// Close waits for running operations.
@@ -155,8 +155,8 @@ type CredentialTx interface {
 //
 // Unstable: stores implement it.
 type SignupTx interface {
-	// InsertSignup replaces the oldest sign-up of the address if it has five already. Of
-	// two calls at the same time, the later may replace the other's sign-up instead.
+	// InsertSignup replaces the oldest sign-up of the address if it has five already. If two calls run at the same
+	// time, the later may replace the sign-up of the other instead.
 	InsertSignup(context.Context, Signup) error
 	// Signups lists the sign-ups of an address that were created after a moment, newest first.
 	Signups(ctx context.Context, email Address, after time.Time) ([]Signup, error)
@@ -164,7 +164,7 @@ type SignupTx interface {
 	// NextSignups lists up to limit sign-ups of all addresses after the given one (the
 	// zero Signup: from the first), in the order of address and id.
 	NextSignups(ctx context.Context, after Signup, limit int) ([]Signup, error)
-	// SetSealedSignup has no effect if the sign-up has been taken.
+	// SetSealedSignup has no effect if the sign-up no longer exists.
 	SetSealedSignup(ctx context.Context, email Address, id string, sealed []byte) error
 	DeleteSignups(context.Context, Address) error
 }
@@ -239,7 +239,7 @@ type MailTokenTx interface {
 	TakeMailToken(ctx context.Context, hash string, kind MailKind, now time.Time) (bool, error)
 	// MailTokens lists the user's tokens of a kind that have not expired.
 	MailTokens(ctx context.Context, id UserID, kind MailKind, now time.Time) ([]MailToken, error)
-	// ExtendMailToken changes the expiry of a token, unless it was taken or deleted.
+	// ExtendMailToken changes the expiry of a token, if the token still exists.
 	ExtendMailToken(ctx context.Context, hash string, expires time.Time) (bool, error)
 	DeleteMailTokens(context.Context, UserID, ...MailKind) error
 	// DeleteMailTokensAfter deletes the tokens of a kind that expire after a moment.

@@ -198,7 +198,7 @@ type candidate struct {
 	signupDetails
 }
 
-// candidates lists the password of the account, then those of sign-ups, newest first.
+// candidates lists the password of the account, then the passwords of sign-ups, newest first.
 func (e *Engine) candidates(box mailbox) (all []candidate) {
 	if box.account.PasswordHash != "" {
 		all = append(all, candidate{"", signupDetails{PasswordHash: box.account.PasswordHash}})
@@ -221,9 +221,9 @@ type passwordTry struct {
 	at         time.Time
 }
 
-// tryPassword returns the candidate with the given password, and the known device, if any. It charges and records like
-// a login. A right password is refunded at once, whatever the caller refuses later. Codes: CodePasswordWrong,
-// CodeAccountDisabled, CodeRateLimited, CodeTryLater.
+// tryPassword returns the candidate with the given password, and the known device, if any. It charges and records
+// like a login. A right password is refunded at once, even if the caller refuses the request later. Codes:
+// CodePasswordWrong, CodeAccountDisabled, CodeRateLimited, CodeTryLater.
 func (e *Engine) tryPassword(
 	ctx context.Context, box mailbox, t passwordTry,
 ) (winner candidate, device knowndevice.ID, err error) {

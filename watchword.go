@@ -65,7 +65,7 @@ type Options struct {
 	// Rotation limits which superseded refresh tokens are accepted. Default: Grace 10 s, Clean 1.
 	Rotation RotationPolicy
 
-	// ReuseEndsAll makes a detected reuse end every session of the user, not only that of the token. Default: false.
+	// ReuseEndsAll makes a detected reuse end every session of the user, not only the reused one. Default: false.
 	ReuseEndsAll bool
 
 	// Sessions limits the life of sessions. Default: Idle 7 days, ShortIdle 24 h
@@ -300,8 +300,8 @@ type HashingStats struct {
 	Waited                   time.Duration // total time in the queue of the requests that ran
 }
 
-// Stats reads the outbox and checks that the store accepts writes. An error means that the outbox could not be read.
-// The other figures are valid even then.
+// Stats reads the outbox and checks that the store accepts writes. An error means that the outbox could not be
+// read. The other figures are valid even after an error.
 //
 // Unstable: only the server's metrics and the program watchword use it.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
