@@ -2,7 +2,7 @@ import { caller, type AdminOptions, type Call, type CallOptions } from "./call.j
 import { AdminError } from "./error.js"
 import * as api from "./schema.js"
 
-/** Creates a client of the administration API, and sends no request yet. */
+/** Creates a client of the administration API. It sends no request until a method is called. */
 export function createAdmin(options: AdminOptions): Admin {
   return new Admin(caller(options))
 }
@@ -91,17 +91,17 @@ export class Users {
     return this.#call(api.deleteAdminUsersById, { ids: [id] }, options)
   }
 
-  /** Mails another invitation. The earlier one then no longer works. */
+  /** Mails a new invitation, which replaces the earlier one. */
   inviteMail(id: string, options?: CallOptions): Promise<api.Message> {
     return this.#call(api.postAdminUsersByIdInvite, { ids: [id] }, options)
   }
 
-  /** Mails a link to choose a password. An invited user without a password gets another invitation. */
+  /** Mails a link to choose a password. An invited user without a password gets a new invitation. */
   resetMail(id: string, options?: CallOptions): Promise<api.Message> {
     return this.#call(api.postAdminUsersByIdResetMail, { ids: [id] }, options)
   }
 
-  /** Mails a link to verify the address. VALIDATION_FAILED: it is verified. */
+  /** Mails a link to verify the address. VALIDATION_FAILED: it is already verified. */
   verifyMail(id: string, options?: CallOptions): Promise<api.Message> {
     return this.#call(api.postAdminUsersByIdVerifyMail, { ids: [id] }, options)
   }
@@ -111,7 +111,7 @@ export class Users {
     return this.#call(api.postAdminUsersByIdResetFactors, { ids: [id] }, options)
   }
 
-  /** Says why an account was signed out. The id may be that of a deleted account. */
+  /** Explains why an account was signed out. It accepts the id of a deleted account, too. */
   explain(id: string, query: api.AdminUsersExplainQuery = {}, options?: CallOptions): Promise<api.AdminExplainAnswer> {
     return this.#call(api.getAdminUsersByIdExplain, { ids: [id], query }, options)
   }
@@ -127,7 +127,7 @@ export class Sessions {
     this.#users = users
   }
 
-  /** Returns the live sessions of an account, the last used first. */
+  /** Returns the live sessions of an account, the most recently used first. */
   async list(user: string, options?: CallOptions): Promise<api.Session[]> {
     return (await this.#users.get(user, options)).sessions
   }
@@ -145,8 +145,8 @@ export class Sessions {
 
 export interface MetadataOptions extends CallOptions {
   /**
-   * The version of the metadata that the patch relies on. If another one is stored, the call throws
-   * VERSION_CHANGED and the metadata stays as it is. An account without metadata has version 0.
+   * The version of the metadata that the patch relies on. If the stored version differs, the call
+   * throws VERSION_CHANGED and changes nothing. An account without metadata has version 0.
    */
   version?: number | undefined
 }
@@ -167,8 +167,8 @@ export class Metadata {
   }
 
   /**
-   * Changes one object or both with a JSON merge patch (RFC 7396), in which `null` removes a member. Returns them
-   * as they are afterwards.
+   * Changes one object or both with a JSON merge patch (RFC 7396), in which `null` removes a member. Returns
+   * both objects after the change.
    */
   async patch(
     user: string,
@@ -187,8 +187,8 @@ function existing(metadata: api.AdminMetadataAnswer | undefined): api.AdminMetad
 }
 
 /**
- * Manages the credentials of programs. It needs the access token of an administrator: no service key may create
- * or revoke keys.
+ * Manages the credentials of programs. It needs the access token of an administrator, because a service key
+ * must not create or revoke keys.
  */
 export class ServiceKeys {
   readonly #call: Call
@@ -197,7 +197,7 @@ export class ServiceKeys {
     this.#call = call
   }
 
-  /** Returns all keys, also expired and revoked ones, the newest first. */
+  /** Returns all keys, including expired and revoked ones, the newest first. */
   list(
     query: api.AdminServiceKeysQuery = {},
     options?: CallOptions,
@@ -211,20 +211,20 @@ export class ServiceKeys {
   }
 
   /**
-   * Creates a key, which only this answer contains. `key` is missing if the answer to an earlier attempt with the
-   * same Idempotency-Key was lost: revoke the id, and create another.
+   * Creates a key. Only this response contains it. `key` is missing if the response to an earlier attempt with
+   * the same Idempotency-Key was lost: revoke the key by its id, and create another.
    */
   create(body: api.CreateServiceKey, options?: CallOptions): Promise<api.CreatedServiceKeyAnswer> {
     return this.#call(api.postAdminServiceKeys, { body }, options)
   }
 
-  /** Makes a key invalid at its next request. A revoked key throws NOT_FOUND. */
+  /** Revokes a key, from its next request on. NOT_FOUND: it is already revoked. */
   revoke(id: string, options?: CallOptions): Promise<api.Message> {
     return this.#call(api.deleteAdminServiceKeysById, { ids: [id] }, options)
   }
 }
 
-/** Finds security events, also those of deleted accounts. */
+/** Finds security events, including those of deleted accounts. */
 export class Events {
   readonly #call: Call
 
@@ -243,7 +243,7 @@ export class Events {
   }
 }
 
-/** Lists the mails that were not sent yet, and retries them. */
+/** Lists and retries the mails that were not sent yet. */
 export class Mails {
   readonly #call: Call
 
@@ -261,7 +261,7 @@ export class Mails {
     return this.#call(api.getAdminMails, { query }, options)
   }
 
-  /** Sends a mail now, also one that was given up. NOT_FOUND: it was sent meanwhile. */
+  /** Sends a mail now, even an abandoned one. NOT_FOUND: it was sent in the meantime. */
   retry(id: string, options?: CallOptions): Promise<api.Message> {
     return this.#call(api.postAdminMailsByIdRetry, { ids: [id] }, options)
   }
@@ -280,7 +280,7 @@ export class Keys {
     return (await this.#call<api.KeyStatesAnswer>(api.getAdminKeys, {}, options)).items
   }
 
-  /** Lets the next key of a use take over. Tokens of the old key stay valid until they expire. */
+  /** Activates the next key for a use. Tokens of the old key stay valid until they expire. */
   async rotate(use: api.RotateKeys["use"], options?: CallOptions): Promise<api.KeyStateAnswer[]> {
     return (await this.#call<api.KeyStatesAnswer>(api.postAdminKeysRotate, { body: { use } }, options)).items
   }

@@ -1,8 +1,8 @@
 import { AdminError, refusal } from "./error.js"
 
 const defaultTimeout = 10_000 // ms
-const retryPause = 200 // ms before the second attempt, if the server names no time
-const maxRetryAfter = 10 // s; a longer wait is left to the program
+const retryPause = 200 // ms before the second attempt after a lost response
+const maxRetryAfter = 10 // s; with a longer Retry-After, the call throws
 
 export interface AdminOptions {
   /** The URL of the server, such as https://id.example.com. http is allowed only on loopback. */
@@ -22,7 +22,7 @@ export interface CallOptions {
   /** Aborts the request and its retry. The call then throws the reason of the signal. */
   signal?: AbortSignal | undefined
   /**
-   * A UUID that identifies this write, instead of a random one. A job that starts again within a day and
+   * A UUID that identifies this write, instead of a random one. A job that restarts within a day and
    * repeats the write gets the first result.
    */
   idempotencyKey?: string | undefined
@@ -41,10 +41,10 @@ export interface Given {
   ifMatch?: string | undefined
 }
 
-/** Sends a request and returns the body of the response. It retries once if a retry can help. */
+/** Sends a request and returns the body of the response. It retries once where a retry can help. */
 export type Call = <T>(operation: Operation, given: Given, options?: CallOptions) => Promise<T>
 
-/** Returns the function that sends all requests of one client. The key stays inside, where no log finds it. */
+/** Returns the function that sends all requests of one client. It hides the key, so that logs can't contain it. */
 export function caller(options: AdminOptions): Call {
   const base = checkURL(options.url)
   const { key, timeout = defaultTimeout } = options
@@ -53,7 +53,7 @@ export function caller(options: AdminOptions): Call {
   const sendRequest = options.fetch ?? ((input, init) => fetch(input, init))
 
   async function attempt<T>(address: string, init: RequestInit, key: string): Promise<T> {
-    // Another address must not get the key, so redirects are not followed.
+    // Redirects are not followed, because another address must not get the key.
     const response = await sendRequest(address, { ...init, redirect: "manual" })
     if (!response.ok) throw await refusal(response, key)
     return (response.status === 204 ? undefined : await response.json()) as T
@@ -90,7 +90,7 @@ function headersOf(method: string, given: Given, idempotencyKey: string | undefi
   const headers = new Headers({ Accept: "application/json" })
   if (given.body) headers.set("Content-Type", "application/json")
   if (given.ifMatch !== undefined) headers.set("If-Match", given.ifMatch)
-  // Both attempts have the same key, so the server makes the change once.
+  // Both attempts have the same key, so the server makes the change only once.
   if (method !== "GET") headers.set("Idempotency-Key", idempotencyKey ?? crypto.randomUUID())
   return headers
 }
@@ -101,7 +101,7 @@ function unreachable(cause: unknown, isLate: boolean): AdminError {
   return new AdminError("NETWORK", message, { cause })
 }
 
-/** Returns the milliseconds before a second attempt, or undefined if it would not help. */
+/** Returns the milliseconds before a second attempt, or undefined if a retry would not help. */
 function waitOf({ status, retryAfter }: AdminError): number | undefined {
   if (status === 0 || status === 502 || status === 504) return retryPause // the response was lost
   const isBusy = status === 503 || status === 429
@@ -121,8 +121,8 @@ function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
 }
 
 /**
- * Fills in the ids. An empty id would address another resource, such as all sessions instead of one, and so
- * would the segments . and .., which fetch resolves.
+ * Fills in the ids. It rejects an empty id, and the ids . and .., which fetch resolves: they would address
+ * another resource, such as all sessions instead of one.
  */
 function pathOf(path: string, ids: string[]): string {
   let index = 0
@@ -139,7 +139,7 @@ function queryOf(query: object = {}): string {
   return given.size > 0 ? `?${given.toString()}` : ""
 }
 
-/** Refuses a key that no header can carry: the error of fetch would contain it. */
+/** Rejects a key that is not a valid header value, because the error of fetch would contain it. */
 function checkKey(key: unknown): string {
   if (typeof key === "string" && /^[!-~]+$/.test(key)) return key
   throw new TypeError("the key is empty, or has a blank, a newline or a letter that is not ASCII")

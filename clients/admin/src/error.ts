@@ -8,11 +8,11 @@ type Details = Partial<
 >
 
 /**
- * Why a request failed. Programs compare `code`. It never contains the key, the address of the request or
- * its query, so it can be logged.
+ * Why a request failed. Programs compare `code`. The error never contains the key, or the address or
+ * query of the request, so it can be logged.
  */
 export class AdminError extends Error {
-  /** Also accepts errors of another copy of this package: bundlers may include two. */
+  /** Also accepts errors of another copy of this package, because bundlers may include two. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return value instanceof Error && value.name === "AdminError"
   }
@@ -27,9 +27,9 @@ export class AdminError extends Error {
   readonly requestId: string | undefined
   /** Seconds to wait before another attempt, if the server says so. */
   readonly retryAfter: number | undefined
-  /** With STEP_UP_REQUIRED: the levels, one of which the session of the access token needs. */
+  /** With STEP_UP_REQUIRED: the accepted levels. The session of the access token needs one of them. */
   readonly acrValues: string[] | undefined
-  /** With STEP_UP_REQUIRED: how many seconds old its last proof may be. */
+  /** With STEP_UP_REQUIRED: the maximum age in seconds of the session's last proof. */
   readonly maxAge: number | undefined
 
   constructor(code: AdminErrorCode, message: string, details: Details = {}) {
@@ -44,7 +44,7 @@ export class AdminError extends Error {
   }
 }
 
-/** The code of a response without one, such as that of a proxy. */
+/** Returns the code for a response that has none, such as a proxy's. */
 function codeOf(status: number): AdminErrorCode {
   if (status === 401) return "TOKEN_INVALID"
   if (status === 404) return "NOT_FOUND"

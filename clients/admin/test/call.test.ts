@@ -1,4 +1,4 @@
-// How requests are sent, against a server on the loopback whose responses the test chooses.
+// These tests send requests to a server on loopback, whose responses each test chooses.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { inspect } from "node:util"
@@ -52,7 +52,7 @@ const never: Answer = () => {}
 const busy = (after: string): Answer => json({ code: "TRY_LATER", detail: "Try again." }, 503, { "Retry-After": after })
 const done = json({ ended: 2 })
 
-/** A fetch that counts. A server sees fewer requests if one ends before it arrives. */
+/** A fetch that counts its calls. The server would miss a request that is aborted before it arrives. */
 function counted(): [() => number, typeof fetch] {
   let sent = 0
   return [() => sent, (input, init) => (sent++, fetch(input, init))]

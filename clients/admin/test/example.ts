@@ -12,7 +12,7 @@ const scopes = "users:read,users:write,sessions:end"
 
 export interface Example {
   url: string
-  /** Everything that it has printed. */
+  /** Everything that the application has printed. */
   output(): string
   stop(): Promise<void>
 }

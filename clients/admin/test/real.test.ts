@@ -9,7 +9,7 @@ let token = ""
 let admin: Admin
 const called = new Set<string>()
 
-/** Sends the request, and notes which operation it is. */
+/** Sends the request, and records its operation. */
 const noting: typeof fetch = (input, init) => {
   called.add(`${init?.method} ${new URL(String(input)).pathname}`)
   return fetch(input, init)
@@ -129,7 +129,7 @@ test("a write whose response is lost happens once", async () => {
 
   lost = 0
   const created = await unlucky.serviceKeys.create({ name: "lost", scopes: ["mail"] })
-  expect(created).toEqual({ id: expect.any(String) as unknown }) // a key is shown once
+  expect(created).toEqual({ id: expect.any(String) as unknown }) // without the key, which is shown once
   await admin.serviceKeys.revoke(created.id)
 
   const idempotencyKey = crypto.randomUUID()
@@ -175,7 +175,7 @@ test("the example creates a profile, sets its plan and signs the user out", asyn
   expect(example.output()).not.toContain("wwk_")
 }, 30_000)
 
-// This is the last test, because it counts what the others have called.
+// This is the last test, because it checks which operations the others have called.
 test("every operation of the document is called by a method", async () => {
   const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as {
     paths: Record<string, Record<string, { tags?: string[] }>>

@@ -14,7 +14,7 @@ export const password = "seven purple otters"
 
 export interface Watchword {
   url: string
-  /** Runs a command of the program beside the server. */
+  /** Runs a command of the program while the server runs. */
   command(args: string[], input?: string): Promise<string>
   stop(): Promise<void>
 }
@@ -62,7 +62,7 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** Calls the API of users. */
+/** Sends a request to the API for users. */
 export async function post(server: Watchword, path: string, body: object, token?: string): Promise<Record<string, string>> {
   const authorization = token ? { Authorization: `Bearer ${token}` } : undefined
   const headers = { "Content-Type": "application/json", ...authorization }
@@ -82,7 +82,7 @@ export async function signInAdmin(server: Watchword, email: string): Promise<str
   const { accessToken = "" } = await post(server, "/api/auth/login", { email, password, delivery: "body" })
   const { id = "", secret = "" } = await post(server, "/api/auth/factors/totp", {}, accessToken)
   await post(server, `/api/auth/factors/totp/${id}/confirm`, { code: codeOf(secret) }, accessToken)
-  return accessToken // the server reads the level of the session, not that of the token
+  return accessToken // its level is old, but the server reads the session's level
 }
 
 /** The code of an authenticator app (RFC 6238). */

@@ -42,7 +42,7 @@ export function createAccountMethods<M extends object>(parts: Parts): AccountMet
   }
 }
 
-/** Signs out here after the server has ended the session. */
+/** Signs out in this browser after the server has ended the session. */
 async function endLocally(parts: Parts): Promise<void> {
   signOutTabs(parts)
   await parts.stored.removeRefreshToken()

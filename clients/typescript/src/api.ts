@@ -70,9 +70,9 @@ export interface Factor {
   kind: string
   name: string
   createdAt: string
-  /** Absent: never used to sign in. */
+  /** Absent if it was never used to sign in. */
   lastUsedAt?: string
-  /** Of a passkey: whether it was synchronized at its last use. */
+  /** Only of a passkey: whether it was backed up at its last use. */
   backedUp?: boolean
 }
 
@@ -91,7 +91,7 @@ export interface RememberedDevice {
   /** Browser and system. */
   name: string
   createdAt: string
-  /** Absent: it has not skipped the factor yet. */
+  /** Absent if it has not skipped the factor yet. */
   lastUsedAt?: string
   expiresAt: string
 }
@@ -114,7 +114,7 @@ export interface TOTPEnrolment {
 
 export interface FactorAnswer {
   factor: Factor
-  /** Only if the account lacked them. The server shows them once. */
+  /** Only if the account had none. The server shows them once. */
   recoveryCodes?: string[]
 }
 
@@ -126,7 +126,7 @@ export interface RecoveryCodesAnswer {
 export interface Verification {
   /** The token in the link of the mail. */
   token: string
-  /** Required if that account is not signed in here (PASSWORD_REQUIRED). It signs in. */
+  /** Required if that account is not signed in here (PASSWORD_REQUIRED). A correct password signs in. */
   password?: string
   /** As in Credentials. */
   remember?: boolean
@@ -142,7 +142,7 @@ export interface Invitation {
   remember?: boolean
 }
 
-/** A provider for a sign-in with others. */
+/** An external provider, such as Google. */
 export interface Provider {
   id: string
   name: string
@@ -161,10 +161,10 @@ export interface Identity {
   id: string
   /** The id of the provider. */
   provider: string
-  /** Its address at the provider, when it was used last. */
+  /** Its email address at the provider, as of its last use. */
   email?: string
   linkedAt: string
-  /** Absent: never used to sign in. */
+  /** Absent if it was never used to sign in. */
   lastUsedAt?: string
 }
 
@@ -201,7 +201,7 @@ export interface DeviceSession {
   address: string
   createdAt: string
   lastUsedAt: string
-  /** When the session expires, if it is not used before. */
+  /** When the session expires, unless it is used before that time. */
   expiresAt: string
   /** Whether this session sent the request. */
   current: boolean

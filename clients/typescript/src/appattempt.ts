@@ -1,18 +1,19 @@
 // Sign-in with an external provider, for an application that renders on its server.
 //
-//  1. The application's server keeps a verifier in a cookie, and its hash goes with the browser
-//     (RFC 7636, S256).
-//  2. Watchword leads back with a code in the URL. It is useless without the verifier.
-//  3. The application's server exchanges both for the session.
-//  4. Five cookies allow five tabs at once. The URL of the way back has the number of its cookie.
+//  1. The application's server keeps a verifier in a cookie. The browser takes the verifier's
+//     hash to Watchword (RFC 7636, S256).
+//  2. Watchword redirects back with a code in the URL. The code is useless without the
+//     verifier.
+//  3. The application's server exchanges the code and the verifier for the session.
+//  4. Five cookies allow five tabs at once. The return URL has the number of its cookie.
 
 import type { AppCookies } from "./cookies.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
 
-/** The query parameter of the way back with the number of the cookie. */
+/** The query parameter of the return URL with the number of the cookie. */
 const parameter = "attempt"
 
-/** Keeps a new verifier, and returns the page of Watchword that leads to the provider. */
+/** Stores a new verifier, and returns the URL of Watchword that redirects to the provider. */
 export async function startAttempt(
   cookies: AppCookies,
   { root, provider, returnTo }: { root: string; provider: string; returnTo: URL },
@@ -31,8 +32,8 @@ export async function startAttempt(
 }
 
 /**
- * Returns the code and the verifier of a way back, and deletes the cookie. Without the cookie, it
- * returns a random verifier. Watchword then destroys the code, which a stranger may know.
+ * Returns the code and the verifier for a return URL, and deletes the cookie. Without the cookie,
+ * it returns a random verifier. Watchword then destroys the code, which a stranger may know.
  */
 export function takeAttempt(
   cookies: AppCookies,
@@ -46,7 +47,7 @@ export function takeAttempt(
   throw attemptError(isKnown ? refused : "CHALLENGE_INVALID")
 }
 
-/** A stranger can write any URL. Only these codes count, and their texts are ours. */
+/** The accepted codes. Their texts are fixed, because a stranger can write any URL. */
 const messages: Record<string, string> = {
   PROVIDER_REFUSED: "The sign-in with the provider was not completed. Try again, or sign in in another way.",
   PROVIDER_UNAVAILABLE: "The provider did not respond as expected. Try again shortly, or sign in in another way.",

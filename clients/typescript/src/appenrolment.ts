@@ -1,5 +1,5 @@
-// The first factor of an account that must have one, for an application that renders on its server.
-// A sign-in has thrown ENROLMENT_REQUIRED, and the first code of the new app completes it.
+// Adds the first factor to an account that must have one, for an application that renders on its
+// server. The first code of the new app completes the sign-in that threw ENROLMENT_REQUIRED.
 
 import type { FactorAnswer, SignIn, TOTPEnrolment, UserAnswer } from "./api.js"
 import { attemptError } from "./appattempt.js"
@@ -12,7 +12,7 @@ export function createAppEnrolment(
 ): Pick<RequestAuth<never>, "enrolment" | "beginTOTP" | "confirmTOTP"> {
   const enrolment = (): ReturnType<AppCookies["challenge"]> => cookies.challenge("ENROLMENT_REQUIRED")
 
-  /** Without a waiting sign-in, Watchword would ask for an access token. */
+  /** Throws without a waiting sign-in, because Watchword would then require an access token. */
   async function send<T extends object>(path: string, body: object): Promise<T> {
     if (!enrolment()) throw attemptError("CHALLENGE_INVALID")
     return signIn<T>(path, body)

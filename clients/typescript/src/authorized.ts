@@ -1,12 +1,12 @@
 // A request with the access token, in the order of its steps:
 //
 //  1. The token is sent to listed origins only.
-//  2. A stale token is renewed first.
-//  3. A 401 about the token means that the server did not act. The token is renewed and the
-//     request repeated, if its body can be sent again.
+//  2. A stale token is renewed before the request.
+//  3. After a 401 about the token, the server has not processed the request. The token is
+//     renewed, and the request is repeated if its body can be sent again.
 //  4. After a network failure only GET, HEAD and OPTIONS are repeated, because the server
 //     may have processed the request.
-//  5. A 401 that asks for a step-up (RFC 9470) calls the handler, if there is one. After a proof,
+//  5. A 401 that requires a step-up (RFC 9470) calls the handler, if there is one. After a proof,
 //     the request is sent once more.
 //  6. A request is sent at most twice, and once more after a step-up.
 
@@ -18,7 +18,7 @@ import { stepUpChallenge, type StepUpChallenge, type StepUps } from "./stepup.js
 import type { Token } from "./token.js"
 import { send, signalOf, type Handler, type Transport } from "./transport.js"
 
-/** Milliseconds between renewals forced by a 401, in case the server rejects each new token. */
+/** Minimum milliseconds between renewals forced by a 401, in case the server rejects each new token. */
 const forcedInterval = 5000
 
 /** Sends a request with the access token, and returns the handler's result. `canStepUp` is true by default. */
@@ -42,9 +42,9 @@ export interface AuthorizedOptions {
 
 export function createAuthorized({ session, renewal, stepUps, origins }: AuthorizedOptions): SendAuthorized {
   let forcedAt = -Infinity // the last renewal forced by a 401
-  let forcedFor: Token | undefined // its token: several requests may have carried it
+  let forcedFor: Token | undefined // the token that it replaced: several requests may have used it
 
-  /** Throws the error if the current token is refused within forcedInterval of the last one. */
+  /** Throws the error if the last forced renewal was less than forcedInterval ago. */
   function limitForced(token: Token, error: WatchwordError): void {
     if (token !== session.token || token === forcedFor || error.code === "SESSION_ENDED") return
     if (now() - forcedAt < forcedInterval) throw error
@@ -96,7 +96,7 @@ interface AuthorizedRequest {
 
 /**
  * `refused` is the error if the server rejected the token. With `stepUp`, finish handles the 401.
- * The body of the 401 has arrived, so finish can be called later.
+ * It can be called later, because the body of the 401 has arrived.
  */
 type Outcome<T> =
   | { refused: WatchwordError; stepUp?: undefined }

@@ -1,19 +1,19 @@
-// Suggestions of passkeys in the field for the address (conditional mediation). They are offered until
-// the user chooses one or signs in another way.
+// Suggests passkeys in the field for the address (conditional mediation), until the user chooses one
+// or signs in another way.
 
 import { ask, type Ceremony } from "./ceremony.js"
 import { WatchwordError } from "./error.js"
 import type { Session } from "./session.js"
 
-/** Milliseconds after which the suggestions get new options. The server accepts them for 5 minutes. */
+/** Milliseconds after which the suggestions get new options. The server accepts options for 5 minutes. */
 const life = 240_000
-/** Seconds between failed requests for options, if the server names no other time. */
+/** Seconds to wait after a failed request for options, without a Retry-After of the server. */
 const pause = 60
 
-/** Requests with a dialog, from the first request to the server to the last. Suggestions wait for them. */
+/** Passkey requests with a dialog, including their requests to the server. Suggestions wait for them. */
 const running = new Set<Promise<unknown>>()
 
-/** Marks work as a request with a dialog. */
+/** Runs work as a passkey request with a dialog. */
 export function inForeground<T>(work: () => Promise<T>): Promise<T> {
   const promise = work()
   const remove = (): void => void running.delete(promise)
@@ -37,7 +37,7 @@ let latest: AbortController | undefined
 
 /**
  * Returns the passkey that the user has chosen. undefined: the signal was aborted, the user is signed
- * in, the server has no passkeys, or the page has called it again.
+ * in, the server has no passkeys, or the page has called suggest again.
  */
 export async function suggest({ session, begin, signal }: Suggestions): Promise<Chosen | undefined> {
   latest?.abort()
@@ -63,7 +63,7 @@ export async function suggest({ session, begin, signal }: Suggestions): Promise<
   }
 }
 
-/** Gets options. A failure is not shown, because the user has not asked for a passkey. */
+/** Gets options, and retries after a failure. It hides failures, because the user did not start this request. */
 async function loadOptions(begin: () => Promise<Ceremony>, over: AbortSignal): Promise<Ceremony | undefined> {
   while (!over.aborted) {
     try {
@@ -79,7 +79,7 @@ async function loadOptions(begin: () => Promise<Ceremony>, over: AbortSignal): P
   return undefined
 }
 
-/** Suggests until the options are old and the page is visible, another request comes, or `over` is aborted. */
+/** Suggests until the options are old and the page is visible, another request starts, or `over` is aborted. */
 async function suggestOnce({ publicKey }: Ceremony, over: AbortSignal): Promise<object | "again" | "ended"> {
   const turn = new AbortController()
   const { signal } = turn
@@ -95,7 +95,7 @@ async function suggestOnce({ publicKey }: Ceremony, over: AbortSignal): Promise<
     if (answer.credential) return answer.credential
     return !over.aborted && (answer.replaced || signal.aborted) ? "again" : "ended"
   } catch {
-    return "ended" // an error of the browser, which the user has not asked for
+    return "ended" // the user did not start this request, so the error is hidden
   } finally {
     clearTimeout(timer)
     end()

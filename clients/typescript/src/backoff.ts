@@ -9,7 +9,7 @@ export interface Backoff {
   readonly waitUntil: number
   /** Throws the last error again, with the remaining `retryAfter`, until the wait is over. */
   check(): void
-  /** Starts a wait: as long as the server says, else twice as long each time, up to a minute. */
+  /** Starts a wait: as long as the server says, or else doubled each time, up to a minute. */
   recordFailure(error: unknown): void
   recordSuccess(): void
   /** Ends the wait: the network is back, or a user signed in. */

@@ -1,7 +1,7 @@
 // The browser's side of a passkey: navigator.credentials, and the conversion from and to JSON.
 //
-// A browser has one request for a passkey at a time. A new request of this page replaces the last
-// one, whose caller then gets "replaced".
+// A browser allows one request for a passkey at a time. A new request of this page aborts the
+// last one, whose caller then gets `replaced: true`.
 
 import { within } from "./clock.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
@@ -9,12 +9,12 @@ import { WatchwordError, type WatchwordErrorCode } from "./error.js"
 /** The options of a ceremony, as the server sends them. */
 export interface Ceremony {
   ceremony?: string
-  /** As WebAuthn Level 3 writes them in JSON. */
+  /** In the JSON format of WebAuthn Level 3. */
   publicKey: object & { rpId?: string; rp?: { id?: string } }
   mediation?: "conditional"
 }
 
-/** The response of an authenticator as JSON. Without one: whether another request replaced it. */
+/** The response of an authenticator as JSON, or whether another request replaced this one. */
 export type Answer = { credential: object } | { credential?: undefined; replaced: boolean }
 
 export interface AskOptions {
@@ -24,7 +24,7 @@ export interface AskOptions {
 
 type Static = Omit<typeof PublicKeyCredential, "prototype">
 
-/** Returns the browser's PublicKeyCredential. Older browsers have a part of its functions. */
+/** Returns the browser's PublicKeyCredential. Older browsers lack some of its functions. */
 export function browserPasskeys(): Partial<Static> | undefined {
   return (globalThis as { PublicKeyCredential?: Partial<Static> }).PublicKeyCredential
 }
@@ -52,7 +52,7 @@ export async function ask(action: "create" | "get", publicKey: object, options: 
     if (credential) return { credential: encoded(credential) }
   } catch (cause) {
     const name = String((cause as Partial<Error> | undefined)?.name)
-    // Browsers do not tell a user who cancels from one who does not respond in time.
+    // A cancellation and a timeout have the same error in browsers.
     if (!own.signal.aborted && name !== "NotAllowedError" && name !== "AbortError") {
       throw failure(codes[name] ?? "PASSKEY_FAILED", cause)
     }
@@ -122,8 +122,8 @@ const byteFields = ["clientDataJSON", "attestationObject", "authenticatorData", 
 type Response = Record<string, ArrayBuffer | null | undefined> & { getTransports?(): string[] }
 
 /**
- * Returns the credential as JSON. Credentials of some password managers have a toJSON that throws,
- * because they are no objects of the browser.
+ * Returns the credential as JSON. The toJSON of some password managers throws, because their
+ * credentials are not the browser's own objects.
  */
 function encoded(credential: PublicKeyCredential): object {
   try {

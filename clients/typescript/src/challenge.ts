@@ -1,16 +1,16 @@
-// The cookie with the challenge of a sign-in that waits: for a second factor, or for its first one.
+// The cookie with the challenge of a sign-in that waits for a second factor, or for the account's first factor.
 
 import type { Challenge } from "./api.js"
 import type { Jar } from "./cookiejar.js"
 
-const maxLength = 3_000 // because browsers drop a cookie of 4 KB
+const maxLength = 3_000 // browsers drop cookies of more than 4 KB
 
 /** Why a sign-in waits. */
 export type ChallengeCode = "SECOND_FACTOR_REQUIRED" | "ENROLMENT_REQUIRED"
 
 interface Kept extends Challenge {
   code: ChallengeCode
-  /** The token of the waiting sign-in. Absent: it lies in Watchword's own cookie. */
+  /** The token of the waiting sign-in. Absent if it is in Watchword's own cookie. */
   handle?: string | undefined
 }
 
@@ -35,7 +35,7 @@ export function createChallengeCookie(jar: Jar): ChallengeCookie {
   }
 }
 
-/** Returns the value of the challenge's cookie: the time of its end, and JSON in base64url. */
+/** Returns the value of the challenge's cookie: its expiry time, and JSON in base64url. */
 function encodeChallenge({ expiresIn, ...kept }: Kept): string {
   const until = Math.floor(Date.now() / 1000) + expiresIn
   const textOf = (value: object): string => `${until}.${toBase64(JSON.stringify(value))}`

@@ -2,7 +2,7 @@
 // each tab then works alone.
 
 export interface Channel<Message> {
-  /** Starts to listen. It has no effect if the channel is open, and reopens a closed one. */
+  /** Starts to listen. It reopens a closed channel, and has no effect on an open one. */
   open(): void
   close(): void
   post(message: Message): void
@@ -27,7 +27,7 @@ export function createChannel<Message>(
         // In Node.js an open channel would keep the process alive.
         ;(channel as { unref?: () => void }).unref?.()
       } catch {
-        // Pages with an opaque origin may not open channels.
+        // Pages with an opaque origin can't open channels.
       }
     },
     close() {

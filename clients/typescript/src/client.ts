@@ -35,16 +35,16 @@ export interface Client<M extends object = Metadata> {
   /** Returns a valid access token, for requests that can't use `fetch`, such as a WebSocket. */
   getAccessToken(): Promise<string>
   /**
-   * The global fetch with the access token. It throws if no user is signed in, and if the
+   * The global fetch with the access token. It throws if no user is signed in, or if the
    * server rejects a fresh token. It returns every other response.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>
-  /** Renews the access token now, whatever its age. */
+  /** Renews the access token now, even if it is fresh. */
   refresh(): Promise<Snapshot>
-  /** Removes timers, listeners and channels: for tests, and before another client replaces this one. */
+  /** Removes timers, listeners and channels. Call it in tests, and before another client replaces this one. */
   close(): void
 
-  /** Creates an account and signs in. If the server verifies addresses first, it only sends a mail. */
+  /** Creates an account and signs in. If the server verifies addresses first, this only sends a mail. */
   register(body: Registration): Promise<UserAnswer | Message>
   /**
    * Signs in. If the account has a second factor, it throws SECOND_FACTOR_REQUIRED with a
@@ -57,8 +57,8 @@ export interface Client<M extends object = Metadata> {
    */
   loginFactor(body: FactorLogin): Promise<UserAnswer>
   /**
-   * Signs out here and in all tabs at once. If it throws, the server was not reached, and the
-   * session is still active there: call logout again.
+   * Signs out here and in all tabs at once. If it throws, the server was not reached, and its
+   * session is still active: call logout again.
    */
   logout(): Promise<void>
   /** Ends all sessions of the user, or all but this one. */
@@ -74,29 +74,29 @@ export interface Client<M extends object = Metadata> {
   changePassword(body: { currentPassword: string; newPassword: string }): Promise<Message>
   /**
    * Confirms the address, with the access token if there is one. Without a token of that account it
-   * throws PASSWORD_REQUIRED: ask for the password, and call verifyEmail again with that password.
-   * A password also signs in, and the result is then the user.
+   * throws PASSWORD_REQUIRED: ask for the password, and call verifyEmail again with it. With a
+   * password, it also signs in and returns the user.
    */
   verifyEmail(body: Verification): Promise<UserAnswer | Message>
   /** Sets the first password of an invited account, and signs in. */
   acceptInvite(body: Invitation): Promise<UserAnswer>
   resendVerification(body: { email: string }): Promise<Message>
   changeEmail(body: { newEmail: string; password: string }): Promise<Message>
-  /** Confirms a new address as verifyEmail does. The password does not sign in. */
+  /** Confirms a new address as verifyEmail does. With a password, it does not sign in. */
   confirmEmail(body: { token: string; password?: string }): Promise<Message>
   undoEmail(body: { token: string }): Promise<Message>
-  /** Proves again who the user is. A password is accepted only for an account without a factor. */
+  /** Sends a new proof of the user's identity. A password is accepted only for an account without a factor. */
   stepUp(body: FactorProof | { password: string }): Promise<void>
   /**
    * Calls the handler when a request needs a newer or stronger proof, once for all requests that
-   * wait. It replaces the last handler. Returns a function that removes it.
+   * wait. A new handler replaces the last one. Returns a function that removes the handler.
    */
   onStepUp(handler: StepUpHandler): () => void
 }
 
 /**
- * The key of a client's parts, for the other entries of this package. It is registered, because each
- * bundle may have its own copy.
+ * The key of a client's parts, for the other entry points of this package. It is a registered
+ * symbol, because each bundle may have its own copy of this module.
  */
 export const partsKey = Symbol.for("@watchword/client")
 
@@ -111,7 +111,7 @@ export interface Parts {
   callAsUser: CallAsUser
   sendAuthorized: SendAuthorized
   stepUps: StepUps
-  /** The handle of the last challenge. Empty: it is in a cookie. undefined: there was no challenge. */
+  /** The handle of the last challenge. Empty: the handle is in a cookie. undefined: there was no challenge. */
   handle: string | undefined
   /** Starts channel and schedule, unless the client is closed. */
   start(): void
@@ -125,7 +125,7 @@ export interface Parts {
 export function createClient<M extends object = Metadata>(options: ClientOptions): Client<M> {
   const parts = createParts(resolveOptions(options))
   const client = { ...createSessionMethods(parts), ...createSignInMethods(parts), ...createAccountMethods<M>(parts) }
-  return Object.defineProperty(client, partsKey, { value: parts }) // not enumerable: a log of the client shows no token
+  return Object.defineProperty(client, partsKey, { value: parts }) // not enumerable, so a log of it has no token
 }
 
 function createParts(settings: Settings): Parts {

@@ -4,8 +4,8 @@
 export interface CookieContext {
   getCookie(name: string): string | undefined
   /**
-   * Sets a cookie in the response. Leave it out where that is impossible, such as in a server
-   * component: no token is refreshed there. An empty value with `maxAge` 0 deletes a cookie.
+   * Sets a cookie in the response. Omit it where that is impossible, such as in a server
+   * component. No token is refreshed without it. An empty value with `maxAge` 0 deletes a cookie.
    */
   setCookie?: ((name: string, value: string, options: CookieOptions) => void) | undefined
 }
@@ -17,7 +17,7 @@ export interface CookieOptions {
   sameSite: "lax" | "strict" | "none"
   /** Seconds. Absent: the cookie ends with the browser. */
   maxAge?: number
-  /** Set for a cookie that is deleted, because Next.js loses a `maxAge` of 0. */
+  /** Set to delete a cookie, because Next.js drops a `maxAge` of 0. */
   expires?: Date
   domain?: string
   partitioned?: boolean
@@ -25,25 +25,25 @@ export interface CookieOptions {
 
 export interface Jar {
   readonly canSet: boolean
-  /** Whether the tokens lie in cookies of the application. Otherwise they stay in Watchword's. */
+  /** Whether the tokens are in cookies of the application. Otherwise they stay in Watchword's. */
   readonly isOwn: boolean
   /** Reads a cookie of the application by its short name, such as "access". */
   get(name: string): string | undefined
   /**
-   * Sets a cookie of the application. Without `maxAge`, it ends with the browser. It is SameSite=Lax:
-   * browsers leave a Strict cookie out on the way back from a provider, which is another site.
+   * Sets a cookie of the application. Without `maxAge`, it ends with the browser. It is SameSite=Lax,
+   * because browsers do not send a Strict cookie with a redirect from a provider, which is another site.
    */
   set(name: string, value: string, options?: { maxAge?: number | undefined }): void
   /** Deletes a cookie of the application, if there is one. */
   remove(name: string): void
   /** Reads a cookie of Watchword, by its full name. */
   shared(name: string): string | undefined
-  /** Passes Watchword's cookies on to the browser, unless the tokens lie in cookies of the application. */
+  /** Passes Watchword's cookies on to the browser, unless the tokens are in cookies of the application. */
   pass(setCookies: readonly string[]): void
 }
 
 export function createJar({ getCookie, setCookie }: CookieContext, secure: boolean, isOwn: boolean): Jar {
-  // A cookie that was set in this request is not in the request: read the new value.
+  // Cookies that this request has set. Their values replace those that the browser sent.
   const changed = new Map<string, string>()
   const read = (name: string): string | undefined => (changed.get(name) ?? getCookie(name)) || undefined
   const write = (name: string, value: string, options: CookieOptions): void => {

@@ -14,8 +14,8 @@ export interface AppCookies
   readonly canSet: boolean
   /** The Cookie header of a sign-in or sign-out, with the names that Watchword gives its cookies. */
   forwarded(): string
-  // Each `setCookies` below are the Set-Cookie headers of Watchword's response.
-  /** Stores the tokens of a response. A refresh keeps whether the cookies survive the browser. */
+  // Each `setCookies` below contains the Set-Cookie headers of Watchword's response.
+  /** Stores the tokens of a response. A refresh does not change whether the cookies end with the browser. */
   save(response: SignIn, setCookies: readonly string[]): void
   clear(setCookies: readonly string[]): void
   /** Stores the challenge of a sign-in that waits for a factor. */
@@ -25,7 +25,7 @@ export interface AppCookies
   keepLink(setCookies: readonly string[]): void
 }
 
-/** @param refreshCookie "own", or the name of Watchword's cookie that the browser also sends here */
+/** @param refreshCookie "own", or the name of Watchword's cookie if the browser sends it to the application */
 export function createCookies(context: CookieContext, secure: boolean, refreshCookie: string): AppCookies {
   const jar = createJar(context, secure, refreshCookie === "own")
   const session = createSessionCookies(jar, refreshCookie)
@@ -70,7 +70,7 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
 
 type Pair = readonly [name: string, value: string | undefined]
 
-/** The names of Watchword's cookies. Without https they have no prefix, and it ignores the other name. */
+/** The names of a Watchword cookie. Without https it has no prefix. Watchword ignores the other name. */
 const namesOf = (name: string): string[] => [`__Host-watchword-${name}`, `watchword-${name}`]
 
 function renamed(own: Record<string, string | undefined>): Pair[] {

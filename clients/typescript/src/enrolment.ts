@@ -1,15 +1,15 @@
-// A new factor: of a signed-in user, or of a sign-in that waits for its first factor.
+// Adds a factor for a signed-in user, or for a sign-in that waits for the account's first factor.
 
 import type { FactorAnswer, SignIn } from "./api.js"
 import type { Client, Parts } from "./client.js"
 import { handleOf, signIn } from "./signin.js"
 
-/** Whether a sign-in has thrown ENROLMENT_REQUIRED. Its challenge replaces the access token. */
+/** Reports whether a sign-in has thrown ENROLMENT_REQUIRED. Its challenge then replaces the access token. */
 function isWaiting({ handle, session }: Parts): boolean {
   return handle !== undefined && !session.snapshot.user
 }
 
-/** Asks the server for what a new factor needs. */
+/** Requests the data for a new factor, such as a secret. */
 export function beginFactor<T>(parts: Parts, path: string): Promise<T> {
   return isWaiting(parts) ? parts.post(path, handleOf(parts)) : parts.callAsUser("POST", path)
 }
@@ -27,7 +27,7 @@ export async function confirmFactor(
   return { factor, ...(recoveryCodes && { recoveryCodes }) }
 }
 
-/** Renews the access token, whose level has changed. A failure must not hide codes that are shown once. */
+/** Renews the access token, whose level has changed. It ignores a failure, because the response may have codes. */
 export async function renewed<T>(client: Client<object>, response: T): Promise<T> {
   await client.refresh().catch(() => {})
   return response

@@ -10,12 +10,12 @@ export interface FieldError {
   message: string
 }
 
-/** The server's codes, two for requests without a response, and those of passkeys in a browser. */
+/** The server's codes, two for requests without a response, and the browser's codes for passkeys. */
 export type WatchwordErrorCode =
   | Code
   | "NETWORK"
   | "TIMEOUT"
-  /** The browser or the device can't do it. */
+  /** The browser or the device does not support the passkey. */
   | "PASSKEY_UNSUPPORTED"
   /** The device already has a passkey of the account. */
   | "PASSKEY_EXISTS"
@@ -33,7 +33,7 @@ type ErrorDetails = Partial<
  * to show to the user.
  */
 export class WatchwordError extends Error {
-  /** Also accepts errors of another copy of this package: frameworks put a copy into each of their bundles. */
+  /** Also accepts errors of another copy of this package, because frameworks put a copy into each bundle. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return value instanceof Error && value.name === "WatchwordError"
   }
@@ -62,7 +62,7 @@ export class WatchwordError extends Error {
   }
 }
 
-/** The code of a refusal without a code, such as one of a proxy. */
+/** Returns the code for an error response that has none, such as a proxy's. */
 function codeOf(status: number): Code {
   if (status === 401) return "TOKEN_INVALID"
   if (status === 404) return "NOT_FOUND"
@@ -79,7 +79,7 @@ interface Problem {
   requestId?: string
 }
 
-/** Reads a refusal (RFC 9457). It reads a clone, so that the caller can still read the body. */
+/** Reads an error response (RFC 9457). It reads a clone, so that the caller can still read the body. */
 export async function refusal(response: Response): Promise<WatchwordError> {
   let problem: Problem = {}
   try {

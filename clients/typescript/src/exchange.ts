@@ -5,13 +5,13 @@ import { now, pause } from "./clock.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
 import { jsonRequest, readJSON, send, type Transport } from "./transport.js"
 
-/** A refresh succeeded, or the server ended the session. Any other error is thrown. */
+/** The result of a refresh that succeeded or ended the session. Other errors are thrown. */
 export type Outcome = { response: SignIn; setCookies: string[] } | { ended: WatchwordErrorCode; setCookies: string[] }
 
 /** Exchanges a refresh token. Calls with the same token share one request and its outcome. */
 export type Exchange = (refreshToken: string, headers: Record<string, string>) => Promise<Outcome>
 
-/** Milliseconds for which an outcome is kept for requests that still carry the old token. */
+/** Milliseconds for which an outcome is kept, for requests that still have the old token. */
 const keep = 5_000
 const maxKept = 10_000 // outcomes: about 2 kB each
 
@@ -48,7 +48,7 @@ export function createExchange({ apiUrl, transport, refreshCookie }: ExchangeOpt
     })
   }
 
-  /** If the response is lost, the refresh is sent once more, and the server repeats the response. */
+  /** Sends the refresh, and sends it again if the response is lost. The server then repeats the response. */
   async function exchange(refreshToken: string, headers: Record<string, string>): Promise<Outcome> {
     try {
       return await attempt(refreshToken, headers)
@@ -64,7 +64,7 @@ export function createExchange({ apiUrl, transport, refreshCookie }: ExchangeOpt
     if (known && known.until > now()) return known.outcome
     const outcome = exchange(refreshToken, headers)
     for (const [token, { until }] of outcomes) {
-      if (until > now() && outcomes.size < maxKept) break // the oldest come first
+      if (until > now() && outcomes.size < maxKept) break // the map has the oldest first
       outcomes.delete(token)
     }
     const entry = { outcome, until: Infinity }

@@ -1,4 +1,4 @@
-// Second factors and passkeys. It is an entry of its own, because most pages don't need it.
+// Second factors and passkeys. This is a separate entry point, because most pages don't need it.
 
 import type {
   FactorAnswer,
@@ -58,7 +58,7 @@ export interface Factors {
   newRecoveryCodes(): Promise<RecoveryCodesAnswer>
   /** Lists the browsers that skip the second factor. */
   devices(): Promise<RememberedDevicesAnswer>
-  /** Makes a browser ask for the second factor again. */
+  /** Makes a remembered browser require the second factor again. */
   forgetDevice(id: string): Promise<Message>
   forgetDevices(): Promise<Message>
 }

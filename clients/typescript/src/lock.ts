@@ -26,7 +26,7 @@ export function withLock<T>(
       if (started) return
       started = true
       clearTimeout(timer)
-      // After a wait for another tab, let its messages arrive before the work.
+      // After a wait for another tab, the messages of that tab arrive before the work starts.
       if (now() - requestedAt > 5) await pause(0)
       await work().then(resolve, reject)
       await beforeRelease()
@@ -36,7 +36,7 @@ export function withLock<T>(
       giveUp.abort()
       void start()
     }, timeout)
-    // Pages with an opaque origin may not use locks: request throws or rejects.
+    // In pages with an opaque origin, locks.request throws or rejects.
     Promise.resolve()
       .then(() => locks.request(name, { signal: giveUp.signal }, start))
       .catch(start)

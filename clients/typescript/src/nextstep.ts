@@ -7,12 +7,12 @@ import { WatchwordError, type WatchwordErrorCode } from "./error.js"
  *  - "wait": the same call again, after `retryAfter` seconds
  *  - "restart": the first call of the flow again. For a second step that is `login`
  *  - "otherWay": a password, a code of an app or a recovery code
- *  - "none": nothing to do, because the device already has the passkey
+ *  - "none": no step is needed, because the device already has the passkey
  *  - "verifyEmail": the address must be proven first
  *  - "stepUp": `stepUp`, then the same call again
  *  - "secondFactor": `completeSignIn` or `client.loginFactor`
  *  - "addFactor": `passkeys.add` or `factors.beginTOTP`, which then sign in
- *  - "removeFactor": the account has as many as it can have
+ *  - "removeFactor": the account has the maximum number of factors
  *  - "addOtherWay": this is the last way to sign in; add another one first
  *  - "report": the operator of the site has to help; `requestId` finds the request
  */

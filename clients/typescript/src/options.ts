@@ -1,6 +1,6 @@
 import type { Fetch, Transport } from "./transport.js"
 
-/** Stores the refresh token of a program that is not a browser page. The token is a secret. */
+/** Stores the refresh token of a program outside a browser page. The token is a secret. */
 export interface TokenStorage {
   get(): string | undefined | null | Promise<string | undefined | null>
   set(refreshToken: string): void | Promise<void>
@@ -21,11 +21,11 @@ export interface ClientOptions {
    * bodies. Without it, the browser stores it in a cookie that scripts can't read.
    */
   storage?: TokenStorage
-  /** Further origins that `fetch` may send the access token to. Default: those of baseUrl and of the page. */
+  /** Origins that receive the access token from `fetch`, in addition to those of baseUrl and the page. */
   origins?: readonly string[]
   /**
-   * A name that the tabs of one session share. Default: baseUrl with the cookie. Clients with a
-   * storage share only with this option, because one process may hold many sessions.
+   * A name that the tabs of one session share. Default: baseUrl, for clients that use the
+   * cookie. Clients with a storage share only if this is set, because one process may have many sessions.
    */
   shareAs?: string
   /** Milliseconds until a request to Watchword fails with TIMEOUT. Default: 10 000. */
@@ -54,7 +54,7 @@ export interface Settings {
   transport: Transport
   /** For requests of `fetch`. */
   fetchTransport: Transport
-  /** The `credentials` of requests to Watchword: the cookie is sent only if the client uses it. */
+  /** The `credentials` of requests to Watchword. Cookies are sent only if the client has no storage. */
   credentials: Pick<RequestInit, "credentials">
 }
 
@@ -73,7 +73,7 @@ export function resolveOptions(options: ClientOptions): Settings {
     lockTimeout: options.lockTimeout ?? 5000,
     transport: { fetch, timeout: options.timeout ?? 10_000 },
     fetchTransport: { fetch, timeout: options.fetchTimeout ?? 60_000 },
-    // Some edge runtimes reject "omit", so it is set in pages only.
+    // "omit" is set in pages only, because some edge runtimes reject it.
     credentials: storage ? (page ? { credentials: "omit" } : {}) : { credentials: "include" },
   }
 }

@@ -1,4 +1,4 @@
-// Passkeys in a page: create one, sign in, and prove again.
+// Passkeys in a page: creation, sign-in and step-up.
 
 import type { Challenge, FactorAnswer, SignIn, UserAnswer } from "./api.js"
 import { inForeground, suggest, type Chosen } from "./autofill.js"
@@ -12,13 +12,13 @@ import { signIn } from "./signin.js"
 /** The result of a request that its user can cancel. Browsers report a timeout as a cancellation. */
 export type Outcome<T extends object> = ({ cancelled: false } & T) | { cancelled: true }
 
-/** The abilities of this browser. */
+/** The passkey features of this browser. */
 export interface PasskeyCapabilities {
-  /** Whether it can create and use passkeys. Hide the buttons otherwise. */
+  /** Whether it can create and use passkeys. If not, hide the buttons. */
   passkeys: boolean
   /** Whether it suggests passkeys in the field for the address (conditional mediation). */
   autofill: boolean
-  /** Whether it can create one without a dialog. */
+  /** Whether it can create a passkey without a dialog. */
   upgrade: boolean
 }
 
@@ -38,14 +38,14 @@ export interface PasskeySecondStepOptions extends PasskeyOptions {
 }
 
 export interface PasskeyCreateOptions extends PasskeyOptions {
-  /** The name in the list of factors. Default: that of the product, if the server knows it. */
+  /** The name in the list of factors. Default: the authenticator's product name, if the server knows it. */
   name?: string
 }
 
 /**
  * A method returns `{ cancelled: true }` if the user closes the dialog of the browser, does not
- * respond in time, or starts another request. All other failures throw a WatchwordError; `nextStep`
- * says what to offer then.
+ * respond in time, or starts another request. All other failures throw a WatchwordError, and
+ * `nextStep` returns the step to offer.
  */
 export interface Passkeys {
   capabilities(): Promise<PasskeyCapabilities>
@@ -54,13 +54,14 @@ export interface Passkeys {
   /**
    * Signs in with a passkey that the browser suggests in a field with
    * `autocomplete="username webauthn"`. Call it when the sign-in page opens, and abort the signal when
-   * the page closes. It waits until the user chooses a passkey or signs in another way, also while
-   * other requests for passkeys run. An error comes after a choice: show it, and call autofill again.
+   * the page closes. It waits until the user chooses a passkey or signs in another way, even while
+   * other requests for passkeys run. It throws only after a choice: show the error, and call autofill
+   * again.
    */
   autofill(options?: PasskeySignInOptions): Promise<Outcome<UserAnswer>>
   /**
    * Completes a sign-in that threw SECOND_FACTOR_REQUIRED with `passkey` in the methods of its
-   * `challenge`. After a cancellation, call it again with the same challenge.
+   * `challenge`. After a cancellation, it can be called again with the same challenge.
    */
   completeSignIn(challenge: Challenge, options?: PasskeySecondStepOptions): Promise<Outcome<UserAnswer>>
   /**
@@ -75,8 +76,8 @@ export interface Passkeys {
    */
   upgrade(options?: PasskeyCreateOptions): Promise<Outcome<FactorAnswer>>
   /**
-   * Proves again with a passkey, as client.stepUp does with a code. An account without a passkey gets
-   * NOT_FOUND: ask for another proof.
+   * Sends a passkey as a new proof, as client.stepUp does with a code. It throws NOT_FOUND for an
+   * account without a passkey: ask for another proof.
    */
   stepUp(options?: PasskeyOptions): Promise<Outcome<object>>
 }
@@ -84,7 +85,7 @@ export interface Passkeys {
 const cancelled = { cancelled: true } as const
 const done = <T extends object>(value: T): { cancelled: false } & T => ({ cancelled: false, ...value })
 
-/** Returns the calls for passkeys. They work in pages only. */
+/** Returns the methods for passkeys. They work in pages only. */
 export function createPasskeys(client: Client<object>): Passkeys {
   const parts = (client as Client & { [partsKey]: Parts })[partsKey]
   return {
@@ -139,7 +140,7 @@ async function finishSignIn(parts: Parts, chosen: Chosen, options: PasskeySignIn
     const { user } = await signIn<SignIn>(parts, "passkey/login", body)
     return { user }
   } catch (error) {
-    // Other refused passkeys may still belong to an account, and must not be forgotten.
+    // The browser may forget only an unknown passkey. Others may still belong to an account.
     const fields = error instanceof WatchwordError ? error.fields : []
     if (fields.some(({ field, code }) => field === "credential" && code === "UNKNOWN")) {
       signalUnknown(begun.publicKey.rpId, credential)
@@ -162,14 +163,14 @@ async function create(
   try {
     return done(await confirmFactor(client, parts, path, { ceremony, credential, ...(name && { name }) }))
   } catch (error) {
-    // The server has not stored it, so it must not be suggested. After a lost response it may exist.
+    // The server has not stored the passkey, so browsers must not suggest it. After a lost response it may exist.
     const { status = 0 } = error as Partial<WatchwordError>
     if (status >= 400 && status < 500) signalUnknown(publicKey.rp?.id, credential)
     throw error
   }
 }
 
-/** Reasons why the server allows no upgrade now. They are not shown, because the user has not asked for an upgrade. */
+/** Errors with which the server refuses an upgrade. They are hidden, because the user did not start it. */
 const noUpgrade: readonly WatchwordErrorCode[] = [
   "STEP_UP_REQUIRED", "FACTOR_LIMIT", "EMAIL_NOT_VERIFIED", "NOT_FOUND", "PASSKEY_EXISTS",
 ]

@@ -1,4 +1,4 @@
-// The cookies of a way to an external provider.
+// The cookies of a sign-in with an external provider.
 
 import { parseSetCookie, type Jar } from "./cookiejar.js"
 
@@ -13,13 +13,13 @@ export interface ProviderCookies {
   endLink(): void
 }
 
-const maxAge = 10 * 60 // Watchword gives the user as long at the provider
+const maxAge = 10 * 60 // seconds; Watchword allows the user the same time at the provider
 const numbers = ["0", "1", "2", "3", "4"] // one cookie for each tab
 
 export function createProviderCookies(jar: Jar): ProviderCookies {
   return {
     keepVerifier(verifier) {
-      // Of six tabs, one has to start again.
+      // The sixth tab overwrites the verifier of another tab, which then has to start again.
       const number = numbers.find((one) => !jar.get(`verifier-${one}`)) ?? `${Date.now() % numbers.length}`
       jar.set(`verifier-${number}`, verifier, { maxAge })
       return number

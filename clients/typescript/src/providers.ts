@@ -1,11 +1,13 @@
-// Sign-in with Google, GitHub and other providers. It is an entry of its own, because many
-// applications don't offer it.
+// Sign-in with Google, GitHub and other providers. This is a separate entry point, because
+// many applications don't offer it.
 //
 //  1. The browser goes to the provider and comes back to a page of the application, `returnTo`.
 //  2. In a popup, that page loads in the popup. createProviders reports from there and closes it.
 //  3. The report goes over a BroadcastChannel, which browsers limit to pages of one origin. A
-//     reference to the opening window would not do: servers cut it (Cross-Origin-Opener-Policy).
-//  4. A popup whose reference was cut looks closed. It counts as closed when the user is back here.
+//     reference to the opening window is not reliable, because servers cut it
+//     (Cross-Origin-Opener-Policy).
+//  4. A popup whose reference was cut looks closed. It counts as closed only when this page has the
+//     focus again.
 
 import type { IdentitiesAnswer, Message, ProvidersAnswer, UserAnswer } from "./api.js"
 import { partsKey, type Client, type Parts } from "./client.js"
@@ -16,7 +18,7 @@ import { readJSON, send } from "./transport.js"
 export type { IdentitiesAnswer, Identity, Message, Provider, ProvidersAnswer, UserAnswer } from "./api.js"
 
 export interface ProviderOptions {
-  /** "redirect" (default): this page goes to the provider. "popup": a window opens. Call it in a click. */
+  /** "redirect" (default): this page goes to the provider. "popup": a window opens. Call it in a click handler. */
   mode?: "redirect" | "popup"
   /**
    * The page of the application to come back to: a complete URL or a path. It has to call
@@ -25,12 +27,15 @@ export interface ProviderOptions {
   returnTo?: string
 }
 
-/** A popup without a result. "blocked": the browser opened no window; offer a redirect. "closed": by the user. */
+/**
+ * A popup without a result. "blocked": the browser opened no window; offer a redirect. "closed": the user
+ * closed it.
+ */
 export interface Cancelled {
   cancelled: "blocked" | "closed"
 }
 
-/** `if (!outcome.cancelled)` leads to the result. */
+/** The result, or Cancelled. Check `outcome.cancelled` first. */
 export type ProviderOutcome<T> = (T & { cancelled?: undefined }) | Cancelled
 
 export interface Providers {
@@ -63,7 +68,7 @@ export function createProviders(client: Client<object>): Providers {
     if (settings.storage) throw new TypeError("a provider needs cookies: create the client without storage")
     if (options.mode === "popup") return popup(returnURL(options), addressOf)
     location.assign(await addressOf(returnURL(options).href))
-    return new Promise(() => {}) // the page is left
+    return new Promise(() => {}) // the browser leaves the page
   }
   return {
     list: () => list(parts),
@@ -75,7 +80,7 @@ export function createProviders(client: Client<object>): Providers {
         if (cancelled) return client.getSnapshot()
         throw error
       })
-      // A popup may also end after a sign-in without a report, such as when its last page did not load.
+      // A popup may complete the sign-in without a report, for example if its last page did not load.
       if (cancelled && (!user || user.id === before)) return cancelled
       if (user) return { user }
       const message = "The browser does not send the cookie of the sign-in. It may block cookies of other sites."
@@ -98,12 +103,12 @@ async function list({ settings }: Parts): Promise<ProvidersAnswer> {
   try {
     return await send(settings.transport, `${settings.apiUrl}/providers`, {}, readJSON<ProvidersAnswer>)
   } catch (error) {
-    if (error instanceof WatchwordError && error.code === "NOT_FOUND") return { providers: [] } // there is no such path
+    if (error instanceof WatchwordError && error.code === "NOT_FOUND") return { providers: [] } // none configured
     throw error
   }
 }
 
-/** Returns where the browser goes, for the page to come back to. */
+/** Returns the URL to open for a sign-in that ends at `returnTo`. */
 type AddressOf = (returnTo: string) => string | Promise<string>
 
 /** The parameter of `returnTo` in a popup. Its value names the channel. */
@@ -120,7 +125,7 @@ function returnURL({ returnTo = location.href }: ProviderOptions): URL {
 
 /** Returns undefined after a success, and throws the error that the popup reports. */
 async function popup(returnTo: URL, addressOf: AddressOf): Promise<undefined | Cancelled> {
-  // Opened before the first await: browsers block windows that no click opens.
+  // The window opens before the first await, because browsers block windows outside of a click.
   const opened = open("about:blank", "_blank", features())
   if (!opened || opened.closed) return { cancelled: "blocked" }
   const attempt = crypto.randomUUID()
@@ -169,7 +174,7 @@ function report(opened: Window, channel: BroadcastChannel): Promise<Report | "cl
 
 /**
  * Reports the result if this page is in a popup of signInWith, and closes the popup. If the page that
- * opened it is gone, the popup stays: the user goes on in it.
+ * opened it is gone, the popup stays open, and the user continues in it.
  */
 function reportFromPopup(): void {
   const url = URL.canParse(globalThis.location?.href) ? new URL(location.href) : undefined
@@ -186,7 +191,7 @@ function reportFromPopup(): void {
   channel.postMessage({ ...(code && { code }) } satisfies Report)
 }
 
-/** A window in the middle of this one. */
+/** Returns the features of a popup that is centred over this window. */
 function features(): string {
   const [width, height] = [480, 680]
   const left = Math.max(0, Math.round(screenX + (outerWidth - width) / 2))
@@ -203,7 +208,7 @@ function takeError(): WatchwordError | undefined {
   return errorOf(code)
 }
 
-/** The server's codes at the end of a redirect, which has no message. */
+/** The texts for the codes of a failed redirect, which has no message. */
 const messages: { [code in Code]?: string } = {
   PROVIDER_REFUSED: "The sign-in with the provider was not completed. Try again, or sign in another way.",
   PROVIDER_UNAVAILABLE: "The provider does not respond correctly. Try again later, or sign in another way.",
@@ -219,7 +224,7 @@ const messages: { [code in Code]?: string } = {
   TRY_LATER: "The sign-in service is busy. Try again in a moment.",
 }
 
-/** Any link can have a code in its fragment, so unknown codes get a general message. */
+/** Unknown codes get a general message, because a stranger's link can have any code in its fragment. */
 function errorOf(code: string): WatchwordError {
   const message = messages[code as Code]
   return message

@@ -20,7 +20,7 @@ export interface StepUpPrompt {
   readonly challenge: StepUpChallenge | undefined
   /**
    * Sends the proof. If it is right, the waiting requests are sent again. It throws as client.stepUp
-   * does. `prove(passkeys.stepUp)` asks for a passkey; the dialog stays if the user cancels that.
+   * does. `prove(passkeys.stepUp)` asks for a passkey. The dialog stays open if the user cancels it.
    */
   prove(proof: FactorProof | { password: string } | (() => Promise<{ cancelled: boolean }>)): Promise<void>
   /** Lets the waiting requests end with their 401. */
@@ -29,7 +29,7 @@ export interface StepUpPrompt {
 
 /**
  * Handles step-up (`client.onStepUp`) while the component is mounted. Use it in one component that
- * is always there. Several components with one client share one prompt.
+ * is always mounted. Several components with one client share one prompt.
  */
 export function useStepUp(client: Pick<Client, "onStepUp" | "stepUp">): StepUpPrompt {
   const known = prompts.get(client)
@@ -67,7 +67,7 @@ function createPrompt(client: Pick<Client, "onStepUp" | "stepUp">): Prompt {
     const removeHandler = client.onStepUp(ask)
     return () => {
       removeHandler()
-      finish() // no dialog is left that could answer
+      finish() // because no mounted component shows the dialog
     }
   })
   return state

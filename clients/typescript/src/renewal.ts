@@ -2,8 +2,8 @@
 //
 //  1. One refresh at a time in this tab: callers share its result.
 //  2. While a backoff lasts, the last error is thrown again without a request.
-//  3. One refresh at a time over all tabs. After a wait it is skipped if another tab has
-//     sent a fresh token, or the user has signed in or out.
+//  3. One refresh at a time over all tabs. After a wait for another tab, the refresh is
+//     skipped if that tab has sent a fresh token, or the user has signed in or out.
 //  4. If the response is lost, the refresh is sent once more, and the server repeats the response.
 //  5. A response that arrives after a sign-in or sign-out is dropped.
 //  6. Four refusals of the server end the session. No other error does.
@@ -25,8 +25,8 @@ export interface Renewal {
   renew(): Promise<void>
   /**
    * Returns a token for a request, and renews it first if it is stale. `refused` is a token
-   * that the server rejected: another one is returned. With `user`, it throws if another
-   * user has signed in.
+   * that the server rejected, so it returns a different one. With `user`, it throws if
+   * another user has signed in.
    */
   validToken(user?: User, refused?: Token): Promise<Token>
   readonly backoff: Backoff
@@ -96,7 +96,7 @@ async function exchange(options: RenewalOptions, backoff: Backoff, signal: Abort
 async function endSession(options: RenewalOptions, reason: WatchwordErrorCode): Promise<void> {
   const { session, tabs, removeRefreshToken } = options
   const sid = session.token?.sid
-  // A visitor without a refresh token was not signed out: there is no reason to show.
+  // A visitor without a refresh token was not signed out, so there is no reason to show.
   const shown = reason === "REFRESH_MISSING" && session.snapshot.status === "unknown" ? undefined : reason
   session.signedOut(shown)
   tabs.broadcastSignOut(sid, shown)
@@ -122,7 +122,8 @@ async function validToken(session: Session, renew: () => Promise<void>, user?: U
   if (user && user.id !== snapshot.user?.id) {
     throw new WatchwordError("SESSION_ENDED", "Another user has signed in. Reload the page.", { status: 401 })
   }
-  // A new token is used even if it expires soon: the last one of a session lives for seconds.
+  // A new token is used even if it expires soon, because the last token of a session may live
+  // for seconds only.
   if (token && token !== refused && (token !== before || has("expiresAt"))) return token
   throw new WatchwordError("TOKEN_MISSING", "The session changed during the request. Try again.", { status: 401 })
 }

@@ -1,5 +1,5 @@
-// Renews the token of a page before it expires while the page is visible, and when it
-// becomes visible again. Without a page (Node.js, a worker) there is no schedule: the next request renews the token.
+// Renews the token of a visible page before it expires. A hidden page renews it when it becomes visible. Without a
+// page (Node.js, a worker) there is no schedule: the next request renews the token.
 
 import { now } from "./clock.js"
 import type { Renewal } from "./renewal.js"
@@ -29,14 +29,14 @@ export function createSchedule({ session, renewal, tabs }: ScheduleOptions): Sch
   function nextRenewal(): number | undefined {
     if (!watching || document.visibilityState === "hidden") return undefined
     if (session.token) return Math.max(session.token.dueAt, backoff.waitUntil)
-    // The page was loaded, and could not find out whether a user is signed in.
+    // The first refresh of the page has failed, so it is unknown whether a user is signed in.
     return session.snapshot.status === "unknown" && backoff.failing ? backoff.waitUntil : undefined
   }
 
   function reschedule(): void {
     clearTimeout(timer)
     const at = nextRenewal()
-    // At most once a second, because tokens at the end of a session live for seconds.
+    // At most once a second, because the last tokens of a session live for seconds only.
     if (at !== undefined) timer = setTimeout(renewIfDue, Math.max(at - now(), 1000))
   }
 
@@ -62,8 +62,9 @@ export function createSchedule({ session, renewal, tabs }: ScheduleOptions): Sch
         backoff.reset()
         renewIfDue()
       }, { signal })
-      // A browser may not keep a page with an open channel in its back-forward cache. A page
-      // from that cache shows an old state, so it renews at once.
+      // The channel is closed, because some browsers do not keep a page with an open channel
+      // in the back-forward cache. A page from that cache shows an old state, so it renews
+      // its token at once.
       addEventListener("pagehide", () => tabs.close(), { signal })
       addEventListener("pageshow", ({ persisted }) => {
         tabs.open()

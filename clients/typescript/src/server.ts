@@ -1,13 +1,13 @@
 // Sessions in programs that render pages on a server (Next.js, SvelteKit, Nuxt, Express).
 //
-//  1. A short-lived access token lies in an HttpOnly cookie of the application. It is verified
-//     locally, so a page of a signed-in user needs no request to Watchword.
+//  1. A short-lived access token is in an HttpOnly cookie of the application. The application
+//     verifies it locally, so a page of a signed-in user needs no request to Watchword.
 //  2. A stale token is refreshed only where cookies can be set. A component that can't set cookies
-//     would lose the new refresh token, and the user would look like a thief.
-//  3. Requests with one refresh token share one refresh, also while its response is on its way to
+//     would lose the new refresh token. The old one would then look stolen.
+//  3. Requests with one refresh token share one refresh, even while its response is on its way to
 //     the browser.
-//  4. User agent and address of the browser are forwarded: Watchword compares the first when a
-//     response was lost, and counts limits by the second.
+//  4. User agent and address of the browser are forwarded: Watchword compares the user agent
+//     after a lost response, and counts limits by address.
 //  5. Four refusals of the server end the session. No other error clears a cookie.
 
 import type {
@@ -55,7 +55,7 @@ export interface TokenVerifier<I extends TokenIdentity = TokenIdentity> {
   verify(token: string): Promise<I>
 }
 
-/** What a verified token says. Times are in Unix seconds. */
+/** The claims of a verified token that are used here. Times are in Unix seconds. */
 export interface TokenIdentity {
   readonly subject: string
   readonly sessionId: string
@@ -65,18 +65,18 @@ export interface TokenIdentity {
 }
 
 export interface ServerAuthOptions<I extends TokenIdentity> {
-  /** The public URL of Watchword: it refuses requests with another Host. */
+  /** The public URL of Watchword, which rejects requests with a different Host. */
   baseUrl: string
   /** The public origin of the application, such as "https://app.example.com". */
   origin: string
   verifier: TokenVerifier<I>
   /**
-   * Where the refresh token lies. "own" (default): in a cookie of the application. A name: in
-   * Watchword's own cookie of that name, which the browser also sends to the application, because
+   * The cookie with the refresh token. "own" (default): a cookie of the application. A name:
+   * Watchword's own cookie of that name. The browser must send it to the application too, because
    * both have one origin or share `cookie-domain`.
    */
   refreshCookie?: "own" | (string & {})
-  /** Further origins that `fetch` may send the access token to. Default: that of baseUrl. */
+  /** Origins that receive the access token from `fetch`, in addition to that of baseUrl. */
   origins?: readonly string[]
   /** Milliseconds until a request fails with TIMEOUT. Default: 10 000. */
   timeout?: number
@@ -89,7 +89,7 @@ export interface ServerAuthOptions<I extends TokenIdentity> {
 export interface RequestContext extends CookieContext {
   /** The browser's User-Agent header. */
   userAgent?: string | null | undefined
-  /** The client IP of the browser. It counts if this program is in Watchword's `trusted-proxies`. */
+  /** The client IP of the browser. Watchword uses it if this program is in its `trusted-proxies`. */
   address?: string | null | undefined
 }
 
@@ -97,8 +97,8 @@ export interface RequestContext extends CookieContext {
 export interface RequestAuth<I extends TokenIdentity> {
   /**
    * Returns the signed-in identity, or undefined for a visitor. Where cookies can be set, it
-   * refreshes a stale token first. It throws NETWORK, TIMEOUT or TRY_LATER if it can't tell:
-   * respond with 503, because the user may still be signed in.
+   * refreshes a stale token first. It throws NETWORK, TIMEOUT or TRY_LATER if it can't check
+   * the session: respond with 503, because the user may still be signed in.
    */
   session(): Promise<I | undefined>
   /** Returns the identity. Throws TOKEN_MISSING for a visitor, TOKEN_EXPIRED if no refresh is possible here. */
@@ -112,17 +112,17 @@ export interface RequestAuth<I extends TokenIdentity> {
   me<M extends object = Metadata>(): Promise<User & { metadata: M }>
   /**
    * Signs in. If the account has a second factor, it throws SECOND_FACTOR_REQUIRED, and a cookie
-   * keeps the `challenge`. Lead to a page that asks for a proof, and call loginFactor there. If the
-   * account must have a factor and lacks it, it throws ENROLMENT_REQUIRED: see `enrolment`. It
-   * needs cookies that can be set, as every other sign-in and logout do.
+   * keeps the `challenge`. Redirect to a page that asks for a proof, and call loginFactor there. If
+   * the account must have a factor and lacks it, it throws ENROLMENT_REQUIRED: see `enrolment`.
+   * Like every other sign-in and logout, it needs cookies that can be set.
    */
   login(body: Credentials): Promise<UserAnswer>
   /** Returns how to continue the sign-in that waits for a second factor in this browser, if there is one. */
   challenge(): Challenge | undefined
   /**
    * Completes that sign-in. After FACTOR_WRONG or RATE_LIMITED, ask again. After CHALLENGE_INVALID,
-   * start with login. `rememberDevice` skips the factor in this browser from now on, if the
-   * challenge has `rememberFor`.
+   * start with login. If the challenge has `rememberFor`, `rememberDevice` skips the factor at
+   * later sign-ins in this browser.
    */
   loginFactor(body: FactorLogin): Promise<UserAnswer>
   /**
@@ -131,13 +131,13 @@ export interface RequestAuth<I extends TokenIdentity> {
    */
   enrolment(): Challenge | undefined
   /**
-   * Creates a secret for an authenticator app. Call it in an action and show its result: a sign-in
-   * allows five calls, so it is not for a page that can be loaded again.
+   * Creates a secret for an authenticator app. Call it in an action, not while a page renders,
+   * because a sign-in allows only five calls and a page can be reloaded.
    */
   beginTOTP(): Promise<TOTPEnrolment>
   /**
    * Adds the app with the code that it shows, and completes the sign-in. Show `recoveryCodes`,
-   * because the server does not return them again. Its errors are those of loginFactor.
+   * because the server does not return them again. It throws as loginFactor does.
    */
   confirmTOTP(id: string, body: { code: string }): Promise<UserAnswer & FactorAnswer>
   register(body: Registration): Promise<UserAnswer | Message>
@@ -145,22 +145,22 @@ export interface RequestAuth<I extends TokenIdentity> {
   providers(): Promise<Provider[]>
   /**
    * Begins a sign-in with an external provider, and returns the URL to redirect the browser to.
-   * `returnTo` is the path of the application that calls finishSignInWith; its origin must be in
-   * Watchword's `allowed-origins`. It needs cookies that can be set, as finishSignInWith does.
+   * `returnTo` is the path of the application that calls finishSignInWith. The application's
+   * origin must be in Watchword's `allowed-origins`. Like finishSignInWith, it needs cookies that can be set.
    */
   signInWith(provider: string, returnTo: string): Promise<string>
   /**
-   * Completes a sign-in with an external provider. `url` is that of the request to `returnTo`. It
+   * Completes a sign-in with an external provider. `url` is the URL of the request to `returnTo`. It
    * throws SECOND_FACTOR_REQUIRED and ENROLMENT_REQUIRED as login does. After LINK_REQUIRED, let the
-   * user sign in to the account as usual in this browser, which connects the provider. Redirect in
-   * each case, so that the code does not stay in the history.
+   * user sign in to the account as usual in this browser, which connects the provider. Always
+   * redirect afterwards, so that the code does not stay in the history.
    */
   finishSignInWith(url: string | URL): Promise<UserAnswer>
   /** Ends the session, or with `everywhere` all sessions of the user. */
   logout(options?: { everywhere?: boolean }): Promise<void>
 }
 
-/** Creates the sessions of an application. Create one, and call the result for each request. */
+/** Returns a function that creates the session of a request. Call createServerAuth once per application. */
 export function createServerAuth<I extends TokenIdentity>(
   options: ServerAuthOptions<I>,
 ): (request: RequestContext) => RequestAuth<I> {
@@ -207,8 +207,9 @@ function createShared<I extends TokenIdentity>(options: ServerAuthOptions<I>): S
 }
 
 /**
- * Milliseconds before its end from which a token is refreshed where cookies can be set. A fifth
- * of a short lifetime: with a fixed margin, each request would refresh a token of 30 seconds.
+ * Returns how many milliseconds before its expiry a token is refreshed, where cookies can be
+ * set. For a short lifetime it is a fifth: with a fixed margin, each request would refresh a
+ * token of 30 seconds.
  */
 function marginOf({ issuedAt, expiresAt }: TokenIdentity): number {
   return issuedAt === undefined ? 30_000 : Math.min(30_000, (expiresAt - issuedAt) * 200)
@@ -258,7 +259,7 @@ function createLookup<I extends TokenIdentity>(
       return { token, identity }
     } catch (error) {
       if ((error as { code?: unknown }).code === "SESSION_ENDED") {
-        cookies.clear([]) // it ended after a refresh whose outcome this request shares
+        cookies.clear([]) // the session ended after the shared refresh
         return {}
       }
       cookies.save(outcome.response, outcome.setCookies) // the old refresh token is superseded
@@ -324,8 +325,8 @@ function createRequestAuth<I extends TokenIdentity>(shared: Shared<I>, request: 
 export type SignInRequest = <T extends object>(path: string, body: object) => Promise<T>
 
 /**
- * Watchword returns the tokens in cookies, as to a browser, because only browsers are remembered.
- * They become cookies of the application.
+ * Requests the tokens in cookies, because Watchword remembers only browsers. The tokens become
+ * cookies of the application.
  */
 function createSignIn<I extends TokenIdentity>(
   shared: Shared<I>,
@@ -367,8 +368,8 @@ function createSignIn<I extends TokenIdentity>(
 
 /**
  * Ends the session that a sign-in replaces in the browser, because no client holds its token any
- * more. Watchword does so itself for the token in its own cookie. After a failure the session stays
- * in the user's list, and the new one is valid.
+ * more. Watchword does so itself for the token in its own cookie. After a failure the old session
+ * stays in the user's list, and the new session is valid.
  */
 async function endReplaced<I extends TokenIdentity>(
   { transport, apiUrl, headersOf, isOwn }: Shared<I>,
@@ -381,7 +382,7 @@ async function endReplaced<I extends TokenIdentity>(
   await send(transport, `${apiUrl}/logout`, { ...init, headers }, readJSON).catch(() => {})
 }
 
-/** The sign-in with external providers, see appattempt.ts. */
+/** Creates the methods for external providers: see appattempt.ts. */
 function createSignInWith<I extends TokenIdentity>(
   { transport, apiUrl, origin, headersOf }: Shared<I>,
   request: RequestContext,
@@ -395,7 +396,7 @@ function createSignInWith<I extends TokenIdentity>(
       try {
         return (await send(transport, `${apiUrl}/providers`, init, readJSON<ProvidersAnswer>)).providers
       } catch (error) {
-        if (error instanceof WatchwordError && error.code === "NOT_FOUND") return [] // there is no such path
+        if (error instanceof WatchwordError && error.code === "NOT_FOUND") return [] // none configured
         throw error
       }
     },
@@ -417,7 +418,7 @@ function createSignInWith<I extends TokenIdentity>(
   }
 }
 
-/** Signing out twice is not an error, and an access token is not needed to end one session. */
+/** Ends the session. Only `everywhere` needs a valid access token. Signing out twice is not an error. */
 async function logout<I extends TokenIdentity>(
   { transport, apiUrl, headersOf, isOwn }: Shared<I>,
   request: RequestContext,
@@ -451,11 +452,11 @@ async function logout<I extends TokenIdentity>(
 interface Found<I> {
   token?: string
   identity?: I
-  /** There is a refresh token, but no valid access token and no way to store a new one. */
+  /** Whether there is a refresh token, but neither a valid access token nor a way to store a new one. */
   isStale?: boolean
 }
 
-/** Returns undefined for a token that is not valid any more, and throws if that can't be checked. */
+/** Verifies a token. Returns undefined if it is not valid, and throws if it can't be checked. */
 async function verified<I extends TokenIdentity>(verifier: TokenVerifier<I>, token: string): Promise<I | undefined> {
   try {
     return await verifier.verify(token)

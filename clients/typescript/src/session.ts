@@ -1,11 +1,11 @@
-// The session as one tab knows it. It is kept in memory only.
+// The state of the session in one tab. It is in memory only.
 
 import type { User } from "./api.js"
 import { now } from "./clock.js"
 import type { WatchwordErrorCode } from "./error.js"
 import type { Token } from "./token.js"
 
-/** The state for an application to show. It is a new object if, and only if, a value changed. */
+/** The state for an application to show. Each change, and only a change, creates a new object. */
 export type Snapshot =
   | { readonly status: "unknown"; readonly user: undefined }
   | { readonly status: "signedIn"; readonly user: User }
@@ -18,17 +18,17 @@ export interface Session {
   readonly snapshot: Snapshot
   readonly token: Token | undefined
   /**
-   * Aborted at the next sign-in or sign-out. A caller that waits for a response takes the
-   * signal before the request, and drops the response if the signal was aborted.
+   * Aborted at the next sign-in or sign-out. A caller reads the signal before its
+   * request, and drops the response if the signal was aborted.
    */
   readonly signal: AbortSignal
   /** Starts a session, and aborts the signal. */
   signedIn(token: Token, user: User): void
   /** Ends the session, and aborts the signal. */
   signedOut(reason?: WatchwordErrorCode): void
-  /** Replaces token and user. It aborts the signal only if the token is of another session. */
+  /** Replaces token and user. It aborts the signal only if the token belongs to another session. */
   renewed(token: Token, user: User): void
-  /** Takes a token from another tab, unless it has expired or its session ended here. */
+  /** Takes a token from another tab, unless it has expired or its session has ended in this tab. */
   adopt(token: Token, user: User): void
   onChange(listener: Listener): () => void
 }
@@ -77,7 +77,7 @@ export function createSession(): Session {
       if (next.expiresAt > now() && (!next.sid || next.sid !== endedSid)) session.renewed(next, user)
     },
     onChange(listener) {
-      // A wrapper, because a function that is added twice is called twice.
+      // The wrapper is a new function, so that a listener that is added twice is called twice.
       const added: Listener = (next) => listener(next)
       listeners.add(added)
       return () => listeners.delete(added)

@@ -1,4 +1,4 @@
-// The cookies of a session: its two tokens, and the tokens by which Watchword knows the browser.
+// The cookies of a session: its two tokens, and the tokens by which Watchword recognizes the browser.
 
 import type { SignIn } from "./api.js"
 import { parseSetCookie, type Jar, type ParsedCookie } from "./cookiejar.js"
@@ -10,18 +10,18 @@ export interface SessionCookies {
   device(): string | undefined
   /** The token of a browser that skips the second factor. */
   remembered(): string | undefined
-  /** Stores the tokens of a response. A refresh keeps whether the cookies survive the browser. */
+  /** Stores the tokens of a response. A refresh does not change whether the cookies end with the browser. */
   keep(response: SignIn, setCookies: readonly string[]): void
   clear(): void
 }
 
-/** Marks the refresh token of a session that ends with the browser, so that a refresh keeps that. */
+/** Prefix of the refresh token in a cookie that ends with the browser, so that a refresh does not change that. */
 const temporary = "temporary."
 
-/** The longest that browsers keep a cookie, in seconds. The server decides how long a token is valid. */
+/** The longest time that browsers keep a cookie, in seconds. The server decides how long a token is valid. */
 const longest = 400 * 24 * 60 * 60
 
-/** @param refreshCookie the name of Watchword's cookie, if the browser sends that here */
+/** @param refreshCookie the name of Watchword's cookie, if the browser sends it to the application */
 export function createSessionCookies(jar: Jar, refreshCookie: string): SessionCookies {
   const keepRefresh = (token: string, isTemporary: boolean): void =>
     isTemporary ? jar.set("session", temporary + token) : jar.set("session", token, { maxAge: longest })
@@ -46,7 +46,7 @@ export function createSessionCookies(jar: Jar, refreshCookie: string): SessionCo
   }
 }
 
-/** How the tokens in Watchword's cookies begin. The names of the cookies depend on its settings. */
+/** Prefixes of the tokens in Watchword's cookies. The names of the cookies depend on its settings. */
 const beginnings = { refresh: "wwr_", device: "wwd_", step: "wwc_", remembered: "wwb_" }
 
 /** Finds the tokens in the Set-Cookie headers of Watchword. */

@@ -6,13 +6,16 @@ export interface SharedState<T> {
   set(changes: Partial<T>): void
 }
 
-/** Creates a state. `start` runs with the first component, and the function that it returns after the last. */
+/**
+ * Creates a state. `start` runs when the first component mounts. The function that it returns runs after
+ * the last one unmounts.
+ */
 export function createSharedState<T extends object>(state: T, start: () => () => void): SharedState<T> {
   const listeners = new Set<() => void>()
   let stop = (): void => {}
   return {
     subscribe(change) {
-      const listener = (): void => change() // a wrapper, because a function may be added twice
+      const listener = (): void => change() // a new function, because one may be added twice
       listeners.add(listener)
       if (listeners.size === 1) stop = start()
       return () => {

@@ -1,5 +1,5 @@
 // Signals (WebAuthn Level 3, section 5.1.10): the browser stops offering passkeys that the account
-// no longer has. Browsers without them, and signals that fail, have no effect.
+// no longer has. Browsers without signals, and failures, are ignored.
 
 import type { FactorsAnswer, User } from "./api.js"
 import { browserPasskeys } from "./ceremony.js"
@@ -11,7 +11,7 @@ export function signalAccepted({ signal }: FactorsAnswer, user: User | undefined
   attempt(() => browser.signalAllAcceptedCredentials?.(signal))
   const { rpId, userId } = signal
   if (!user) return
-  // The names are those of the server's options of a creation.
+  // The names must be those in the server's options for a new passkey.
   const details = { rpId, userId, name: user.email, displayName: user.name || user.email }
   attempt(() => browser.signalCurrentUserDetails?.(details))
 }

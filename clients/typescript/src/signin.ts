@@ -41,8 +41,8 @@ export function createSignInMethods(parts: Parts): SignInMethods {
 }
 
 /**
- * Sends a request that may sign in, and starts the session. It waits for a refresh that
- * is running, whose cookie would otherwise replace the new one.
+ * Sends a request that may sign in, and starts the session. It waits for a running
+ * refresh, whose cookie would otherwise replace the new one.
  */
 export function signIn<T extends SignIn | Message>(
   parts: Parts,
@@ -83,8 +83,8 @@ export function handleOf({ stored, handle }: Parts): { handle?: string } {
 }
 
 /**
- * Proves, and replaces the access token. It waits for a refresh that is running, because that may
- * bring a token from before the proof.
+ * Sends a proof, and replaces the access token. It waits for a running refresh, whose token may
+ * have been issued before the proof.
  */
 async function stepUp({ session, tabs, callAsUser, stepUps, start }: Parts, body: object): Promise<void> {
   start()
@@ -92,7 +92,7 @@ async function stepUp({ session, tabs, callAsUser, stepUps, start }: Parts, body
   const { signal } = session
   const response = await callAsUser<Pick<SignIn, "accessToken" | "expiresIn">>("POST", "step-up", body, false)
   await tabs.runExclusive(async () => {
-    if (signal.aborted) return // signed out meanwhile: the next request says so
+    if (signal.aborted) return // signed out in the meantime: the next request throws
     session.renewed(tokenOf(response, sent), session.snapshot.user as User)
     stepUps.proven()
     tabs.broadcastToken()
@@ -103,7 +103,7 @@ function withoutTokens(response: SignIn | Message): UserAnswer | Message {
   return "user" in response ? { user: response.user } : response
 }
 
-/** Returns the access token if there is one. Without it, the server says what is missing. */
+/** Returns the access token if there is one. Without it, the server responds that a password is required. */
 async function accessTokenIfAny({ session, stored, renewal, start }: Parts): Promise<string | undefined> {
   start()
   if (!session.token && !stored.inBody) return undefined // the browser sends the cookie instead
@@ -131,6 +131,6 @@ async function logout(parts: Parts): Promise<void> {
     if (!(error instanceof WatchwordError) || error.code !== "NETWORK") throw error
     await send()
   }
-  // A sign-in meanwhile may have stored another token.
+  // A concurrent sign-in may have stored another token.
   if (refreshToken === (await stored.refreshToken())) await stored.removeRefreshToken()
 }

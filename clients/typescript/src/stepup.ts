@@ -1,4 +1,4 @@
-// Step-up (RFC 9470): a 401 that asks the user for a stronger or a newer proof.
+// Step-up (RFC 9470): a 401 that requires a stronger or newer proof from the user.
 
 import type { WatchwordError } from "./error.js"
 
@@ -6,25 +6,24 @@ import type { WatchwordError } from "./error.js"
 export interface StepUpChallenge {
   /** The levels that the server accepts, such as ["aal2"]. Empty: any. */
   readonly acrValues: readonly string[]
-  /** How many seconds ago the proof may be. Infinity: any time. */
+  /** The maximum age of the proof in seconds. Infinity: any age. */
   readonly maxAge: number
 }
 
 /**
  * Asks the user for a proof, and calls `stepUp` with it. When it returns, the request is sent once
- * more if the user has proven, and otherwise ends with its 401. An error that it throws is the
- * error of the request.
+ * more if `stepUp` succeeded, and otherwise ends with its 401. If it throws, the request throws the same error.
  */
 export type StepUpHandler = (challenge: StepUpChallenge) => void | Promise<void>
 
 export interface StepUps {
-  /** How often the user has proven. A request compares it, because its token may be older than the last proof. */
+  /** The number of successful proofs. A request compares it, because its token may be older than the last proof. */
   readonly count: number
   proven(): void
   onStepUp(handler: StepUpHandler): () => void
   /**
-   * Calls the handler, once for all requests that wait, unless the user has proven since `count`.
-   * It reports whether the user has. It throws the reason of the signal.
+   * Calls the handler, once for all requests that wait, unless there was a proof since `count`.
+   * It reports whether there was a proof. It throws the reason of the signal.
    */
   ask(challenge: StepUpChallenge, count: number, signal: AbortSignal | null | undefined): Promise<boolean>
 }
@@ -60,8 +59,8 @@ function aborted(signal: AbortSignal | null | undefined): Promise<never> {
 }
 
 /**
- * Returns the challenge of a 401 with this WWW-Authenticate. The code counts too, because a script
- * can't read a header that a service on another origin does not expose.
+ * Returns the challenge of a 401 from its WWW-Authenticate header. It also checks the code,
+ * because a script can't read a header that a service on another origin does not expose.
  */
 export function stepUpChallenge({ code }: WatchwordError, header: string): StepUpChallenge | undefined {
   if (!/insufficient_user_authentication|STEP_UP_REQUIRED/i.test(code + header)) return undefined

@@ -3,14 +3,14 @@ import type { TokenStorage } from "./options.js"
 import type { Post } from "./requests.js"
 
 /**
- * The refresh token and the device token of a program. Without a storage both are cookies, and the browser stores them.
+ * The refresh token and the device token of a program. Without a storage, the browser stores both as cookies.
  */
 export interface StoredTokens {
-  /** Whether tokens travel in bodies instead of cookies. */
+  /** Whether tokens are sent in bodies instead of cookies. */
   readonly inBody: boolean
   refreshToken(): Promise<string | undefined>
   deviceToken(): Promise<string | undefined>
-  /** Stores the tokens of a response, if it has any. */
+  /** Stores the tokens that a response contains. */
   save(response: Pick<SignIn, "refreshToken" | "deviceToken">): Promise<void>
   removeRefreshToken(): Promise<void>
   /**
@@ -42,7 +42,8 @@ export function createStoredTokens(storage: TokenStorage | undefined): StoredTok
     async refresh(post, signal) {
       const token = await refreshToken()
       if (storage && !token) return undefined
-      // A browser prints a 401 in red. With optional=true a visitor without a cookie gets 204.
+      // Browsers log a 401 as an error. With optional=true, the server responds 204 to a
+      // visitor without a cookie.
       const path = storage ? "refresh" : "refresh?optional=true"
       const response = await post<SignIn | undefined>(path, storage && { refreshToken: token }, { signal })
       if (response && !signal.aborted) await save(response)

@@ -1,6 +1,6 @@
 // The tabs of one origin share one session: they refresh one at a time, and sign in and
 // out together. This only saves requests and keeps the tabs consistent. Without channels
-// and locks each tab works alone, which the server's rotation makes safe.
+// and locks each tab works alone, which is safe because of the server's rotation.
 
 import type { User } from "./api.js"
 import { createChannel } from "./channel.js"
@@ -15,11 +15,11 @@ type Message =
   | { kind: "token"; accessToken: string; left: number; user: User }
   | { kind: "signedOut"; sid: string | undefined; reason: WatchwordErrorCode | undefined }
 
-/** Milliseconds until a message has reached the other tabs. The lock is held as long. */
+/** Milliseconds until a message has reached the other tabs. The lock is held during this time. */
 const deliveryTime = 50
 
 export interface Tabs {
-  /** Starts to listen to the other tabs, also after a close. */
+  /** Starts to listen to the other tabs, even after a close. */
   open(): void
   close(): void
   /** Sends the session's token and user to the other tabs. */
@@ -27,8 +27,8 @@ export interface Tabs {
   /** Signs the other tabs out of the session `sid`. */
   broadcastSignOut(sid: string | undefined, reason?: WatchwordErrorCode): void
   /**
-   * Runs work when no other work runs, in this tab or another. Work that waited longer
-   * than the lock timeout runs anyway.
+   * Runs work alone: it waits for the work of this tab and the others. Work that
+   * waited longer than the lock timeout runs anyway.
    */
   runExclusive<T>(work: () => Promise<T>): Promise<T>
 }
@@ -75,7 +75,7 @@ export function createTabs({ name, lockTimeout, session }: TabsOptions): Tabs {
   }
 }
 
-/** Applies a message of another tab. It ignores a sign-out of another session. */
+/** Applies a message of another tab. It ignores the sign-out of a different session. */
 function receive(session: Session, message: Message | undefined): void {
   if (message?.kind === "token") {
     const { accessToken, left, user } = message

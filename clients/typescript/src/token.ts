@@ -7,15 +7,15 @@ export interface Token {
   /** The id of its session (claim `sid`). */
   readonly sid: string | undefined
   readonly expiresAt: number
-  /** The time of the renewal in the background. It is random, so that tabs don't renew at once. */
+  /** The time of the renewal in the background. It is random, so that tabs don't renew at the same time. */
   readonly dueAt: number
-  /** From then on, requests wait for a renewal. */
+  /** The time from which requests wait for a renewal. */
   readonly staleAt: number
 }
 
 /**
  * Reads the token of a response. Its lifetime is counted from `sent`, the time of the
- * request, so that the client never expects a token to live longer than it does.
+ * request, so that the client never uses a token after its expiry.
  */
 export function tokenOf(response: Pick<SignIn, "accessToken" | "expiresIn">, sent: number): Token {
   const lifetime = response.expiresIn * 1000
@@ -29,7 +29,7 @@ export function tokenOf(response: Pick<SignIn, "accessToken" | "expiresIn">, sen
   }
 }
 
-/** Reports whether a token is there and has not reached the given time. */
+/** Reports whether there is a token that has not reached the given time. */
 export function isBefore(token: Token | undefined, limit: "staleAt" | "expiresAt"): token is Token {
   return token !== undefined && now() < token[limit]
 }

@@ -11,10 +11,9 @@ export interface Transport {
 export type Handler<T> = (response: Response) => T | Promise<T>
 
 /**
- * Sends one request and returns the handler's result, whatever the status. It throws
- * TIMEOUT if the handler has not finished in time, and NETWORK if the connection fails. If
- * the caller's own signal aborts the request, it throws the reason of that signal, as
- * fetch does.
+ * Sends one request and returns the handler's result for every status. It throws TIMEOUT
+ * if the handler has not finished in time, and NETWORK if the connection fails. If the
+ * caller's own signal aborts the request, it throws the reason of that signal, as fetch does.
  */
 export async function send<T>(
   transport: Transport,
@@ -48,13 +47,13 @@ export function signalOf(input: RequestInfo | URL, init: RequestInit): AbortSign
 /** Returns a signal that is aborted as soon as either signal is. */
 function anySignal(callerSignal: AbortSignal, timeout: AbortController): AbortSignal {
   if (AbortSignal.any) return AbortSignal.any([callerSignal, timeout.signal])
-  // Browsers before 2024. The listener stays as long as the caller's signal.
+  // For browsers released before 2024. The listener lives as long as the caller's signal.
   if (callerSignal.aborted) timeout.abort()
   callerSignal.addEventListener("abort", () => timeout.abort(), { once: true })
   return timeout.signal
 }
 
-/** Decodes a response of Watchword's API, or throws its refusal. A 204 gives undefined. */
+/** Decodes a response of Watchword's API. It throws an error response, and returns undefined for a 204. */
 export async function readJSON<T>(response: Response): Promise<T> {
   if (!response.ok) throw await refusal(response)
   if (response.status === 204) return undefined as T

@@ -8,7 +8,7 @@ import { createSharedState } from "./sharedstate.js"
 
 /** The factors of the signed-in user, for the page of an account. The functions throw as those of createFactors do. */
 export interface FactorsView {
-  /** undefined: it has not arrived, or no user is signed in. */
+  /** undefined: the list is not loaded yet, or no user is signed in. */
   readonly list: FactorsAnswer | undefined
   /** Why the list could not be loaded. Call reload. */
   readonly error: WatchwordError | undefined
@@ -42,7 +42,7 @@ const views = new WeakMap<object, View>()
 function createView(client: Client<object>): View {
   const factors = createFactors(client)
   const passkeys = createPasskeys(client)
-  let loads = 0 // a response that a later request has overtaken is dropped
+  let loads = 0 // only the response to the last request is shown
 
   async function reload(): Promise<void> {
     const load = ++loads
@@ -52,7 +52,7 @@ function createView(client: Client<object>): View {
     )
     if (load === loads) state.set(changes)
   }
-  /** Runs a change and loads the list again, also after an error: the response may have been lost. */
+  /** Runs a change and reloads the list, even after an error, because only the response may have been lost. */
   async function change<T>(work: Promise<T>): Promise<T> {
     state.set({ busy: true })
     try {

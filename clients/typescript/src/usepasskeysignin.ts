@@ -11,13 +11,13 @@ import {
 } from "./passkeys.js"
 import { createSharedState } from "./sharedstate.js"
 
-/** The sign-in with passkeys. Its functions return whether the user is signed in; `error` says why not. */
+/** The sign-in with passkeys. Its functions return whether the user is signed in. If not, `error` has the reason. */
 export interface PasskeySignIn {
   /** undefined: not known yet. */
   readonly capabilities: PasskeyCapabilities | undefined
   /** Whether a dialog of the browser is open, or the server checks a passkey. */
   readonly busy: boolean
-  /** The last error, also of a suggestion. undefined after a cancellation. `nextStep` says what to offer. */
+  /** The last error, even of a suggestion. undefined after a cancellation. `nextStep` returns the step to offer. */
   readonly error: WatchwordError | undefined
   signIn(): Promise<boolean>
   /** Completes a sign-in that threw SECOND_FACTOR_REQUIRED. */
@@ -25,7 +25,7 @@ export interface PasskeySignIn {
 }
 
 /**
- * Suggests passkeys while the component is mounted, in its field with
+ * While the component is mounted, it suggests passkeys in the field with
  * `autocomplete="username webauthn"`. Use it in the component of the sign-in page.
  */
 export function usePasskeySignIn(client: Client<object>, options: { remember?: boolean } = {}): PasskeySignIn {
@@ -46,7 +46,7 @@ const pages = new WeakMap<object, Page>()
 
 function createPage(client: Client<object>): Page {
   const passkeys = createPasskeys(client)
-  /** `remember` is read when the passkey is sent, because the user may change it until then. */
+  /** `remember` is read only when the passkey is sent, because the user may change it before. */
   const optionsOf = (signal?: AbortSignal): PasskeySignInOptions => ({
     get remember() { return page.remember ?? true },
     ...(signal && { signal }),

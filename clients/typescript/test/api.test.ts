@@ -94,7 +94,7 @@ test("with a cookie, bodies have no token and the cookie is sent to Watchword on
   expect(server.asked.map((one) => [one.path, one.body, Boolean(one.headers.cookie)])).toEqual([
     ["/api/auth/login", JSON.stringify(ada), false],
     ["/api/auth/refresh", "", true],
-    ["/api/auth/refresh", "", true], // the service rejects the token
+    ["/api/auth/refresh", "", true], // the server rejects the token
     ["/api/auth/logout", "", true],
   ])
   expect(service.asked.every((one) => one.headers.cookie === undefined)).toBe(true)
@@ -127,7 +127,7 @@ test("a program keeps its device token after a sign-out and sends it at login", 
   await client.login(ada)
   expect(await client.reset({ token: "t", password: "p" })).toEqual({ message: "Done." })
   await client.logout()
-  await client.login(ada) // it comes from memory, because this storage has no setDevice
+  await client.login(ada) // the device token is in memory, because this storage has no setDevice
   const later = opened(createClient({ baseUrl: server.url, storage: keeping }))
   await later.login(ada)
   expect(kept.device).toBe("wwd_login")

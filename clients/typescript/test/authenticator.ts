@@ -1,5 +1,5 @@
-// navigator.credentials of a browser with one authenticator: real keys and signatures (ES256), CBOR and
-// flags as WebAuthn Level 3 defines them. The user is played by the test.
+// Simulates navigator.credentials of a browser with one authenticator: real keys and signatures
+// (ES256), CBOR and flags as WebAuthn Level 3 defines them. The test acts as the user.
 import { createHash, generateKeyPairSync, randomBytes, sign, type KeyObject } from "node:crypto"
 import { vi } from "vitest"
 
@@ -33,7 +33,7 @@ interface Options {
 export class Authenticator {
   readonly passkeys: Passkey[] = []
   user: User = "accepts"
-  /** Chooses a suggestion of autofill. */
+  /** Chooses a passkey that autofill suggests. */
   choose: (passkey?: Passkey) => void = () => {}
   /** The calls of PublicKeyCredential.signal…, by name. */
   readonly signals: [string, unknown][] = []
@@ -110,7 +110,7 @@ export class Authenticator {
     return id ?? hostname
   }
 
-  /** Opens a dialog. As in Chromium, a second one is refused while the first one is open. */
+  /** Opens a dialog. As in Chromium, a second dialog is refused while the first one is open. */
   private async dialog(signal: AbortSignal): Promise<undefined> {
     if (this.open > 0) throw new DOMException("A request is already pending.", "OperationError")
     if (signal.aborted) throw signal.reason
@@ -191,7 +191,7 @@ function bytesOf(source: BufferSource | undefined): Buffer {
 
 const textOf = (source: BufferSource): string => bytesOf(source).toString("base64url")
 
-/** The native function: it decodes each member that has bytes. */
+/** Simulates the native function, which decodes each member that has bytes. */
 function parsed(options: Record<string, unknown>): object {
   const bytes = (text: unknown): ArrayBuffer => new Uint8Array(Buffer.from(text as string, "base64url")).buffer
   const ids = (list: unknown): object[] => ((list ?? []) as { id: string }[]).map((one) => ({ ...one, id: bytes(one.id) }))

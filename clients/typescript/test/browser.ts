@@ -1,5 +1,5 @@
 // The parts of a browser that the client uses: one cookie jar and one lock manager for all
-// tabs of an origin. Channels are those of Node.js.
+// tabs of an origin. BroadcastChannel is that of Node.js.
 import { onTestFinished, vi } from "vitest"
 import { createClient, type Client, type ClientOptions } from "../src/index.js"
 
@@ -63,7 +63,7 @@ export function withLocks(): Locks {
   return locks
 }
 
-/** Moves the client's clock ahead of the real one. */
+/** Returns a clock for the client that can be advanced beyond the real one. */
 export function clock(): { advance(seconds: number): void } {
   const real = performance.now.bind(performance)
   let ahead = 0

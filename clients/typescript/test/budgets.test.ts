@@ -8,7 +8,8 @@ const maxLineLength = 120
 
 /**
  * Returns the long functions and lines of a file. It relies on the indentation: a function
- * ends at the first line that is indented as its first line and begins with a brace.
+ * ends at the first line that begins with a brace and has the indentation of the
+ * function's first line.
  */
 function faultsIn(name: string, source: string): string[] {
   const lines = source.split("\n")

@@ -9,7 +9,7 @@ import { promisify } from "node:util"
 const variable = "WATCHWORD_CLIENT_BUILD"
 const root = fileURLToPath(new URL("../../..", import.meta.url))
 
-/** Runs before all tests, in the parent of their processes. */
+/** Runs before all tests, in the parent process. */
 export default async function setup(): Promise<() => Promise<void>> {
   const dir = await mkdtemp(join(tmpdir(), "watchword-build-"))
   process.env[variable] = dir

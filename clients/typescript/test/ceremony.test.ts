@@ -78,7 +78,7 @@ test("suggestions end when the user signs in another way, and when the page clos
   const stop = new AbortController()
   const byClosing = passkeys.autofill({ signal: stop.signal })
   await until(() => authenticator.open === 1)
-  const again = passkeys.autofill() // as React does in its strict mode
+  const again = passkeys.autofill() // as React's strict mode does
   expect(await byClosing).toEqual({ cancelled: true })
   stop.abort()
   await until(() => authenticator.open === 1)
@@ -98,16 +98,16 @@ test("suggestions get new options before the old ones expire, if the page is vis
     await vi.waitFor(() => expect(authenticator.open).toBe(1))
     expect(options("passkey/options")).toBe(1)
     await vi.advanceTimersByTimeAsync(600_000)
-    expect(options("passkey/options")).toBe(1) // the page is hidden
+    expect(options("passkey/options")).toBe(1) // no new options while the page is hidden
     document.visibilityState = "visible"
     document.dispatchEvent(new Event("visibilitychange"))
     await vi.waitFor(() => expect(options("passkey/options")).toBe(2))
     await vi.advanceTimersByTimeAsync(240_000)
     await vi.waitFor(() => expect(options("passkey/options")).toBe(3))
-    vi.stubGlobal("document", undefined) // the client's own schedule needs more of a page
+    vi.stubGlobal("document", undefined) // the schedule would use more of a document than this one has
     authenticator.choose()
     expect(await suggested).toMatchObject({ cancelled: false })
-    expect(vi.getTimerCount()).toBeLessThan(2) // the renewal of the session is left
+    expect(vi.getTimerCount()).toBeLessThan(2) // only the timer of the session's renewal remains
   } finally {
     vi.useRealTimers()
   }
@@ -127,7 +127,7 @@ test("suggestions wait for a server that does not respond, and end without passk
     answers["passkey/login"] = [401, { code: "INVALID_CREDENTIALS" }]
     authenticator.choose()
     await expect(suggested).rejects.toMatchObject({ code: "INVALID_CREDENTIALS" })
-    expect(authenticator.signals.map(([name]) => name)).not.toContain("unknown") // it may belong to an account
+    expect(authenticator.signals.map(([name]) => name)).not.toContain("unknown") // the passkey may belong to an account
   } finally {
     vi.useRealTimers()
   }

@@ -6,7 +6,7 @@ import { createClient, type Registration } from "../src/index.js"
 import { opened } from "./browser.js"
 import type { Watchword } from "./watchword.js"
 
-/** Returns the code of the app (RFC 6238) that many steps ahead. */
+/** Returns the code of the app (RFC 6238), `ahead` time steps from now. */
 export function codeOf(secret: string, ahead = 0): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
   const bits = [...secret].map((letter) => alphabet.indexOf(letter).toString(2).padStart(5, "0")).join("")
@@ -20,7 +20,7 @@ export function codeOf(secret: string, ahead = 0): string {
 
 export interface Enrolled {
   email: string
-  /** Of the authenticator app. */
+  /** The secret of the authenticator app. */
   secret: string
   /** The recovery codes. */
   codes: string[]

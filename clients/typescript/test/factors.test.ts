@@ -16,7 +16,7 @@ afterAll(() => server.stop())
 
 const password = "seven purple otters"
 
-/** The code of an authenticator app (RFC 6238) that many steps ahead. */
+/** Returns the code of an authenticator app (RFC 6238), `ahead` time steps from now. */
 function codeOf(secret: string, ahead = 0): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
   const bits = [...secret].map((letter) => alphabet.indexOf(letter).toString(2).padStart(5, "0")).join("")
@@ -28,7 +28,7 @@ function codeOf(secret: string, ahead = 0): string {
   return String(number % 1_000_000).padStart(6, "0")
 }
 
-/** A client with a storage: the handle of a sign-in travels in bodies. */
+/** A client with a storage, which sends the handle of a sign-in in bodies. */
 function program(url = server.url): Client {
   const kept: { token?: string } = {}
   const storage = {
@@ -39,7 +39,7 @@ function program(url = server.url): Client {
   return opened(createClient({ baseUrl: url, storage }))
 }
 
-/** A client of a page: refresh token and handle are in cookies, which Node.js does not keep. */
+/** A client of a page, with refresh token and handle in cookies, which Node.js does not store itself. */
 function page(url = server.url): { client: Client; cookies: Map<string, string> } {
   const cookies = new Map<string, string>()
   const keeping: typeof fetch = async (input, init) => {
@@ -154,7 +154,7 @@ test("a gateway's challenge is met by a proof", async () => {
   await plain.register({ email: "tim@example.com", password })
   plain.onStepUp(() => plain.stepUp({ password }))
   expect((await plain.fetch(`${server.url}/api/auth/forward?max_age=300`)).status).toBe(200)
-  expect((await plain.fetch(gateway)).status).toBe(401) // a password is no second factor
+  expect((await plain.fetch(gateway)).status).toBe(401) // a password is not a second factor
 }, 60_000)
 
 test("an account that must have a factor enrols before its first session", async () => {

@@ -1,4 +1,4 @@
-// The hooks for passkeys and factors. React itself is replaced by its store.
+// The hooks for passkeys and factors, with a fake useSyncExternalStore instead of React.
 import { beforeEach, expect, test, vi } from "vitest"
 import type { FactorsAnswer } from "../src/factors.js"
 import { useFactors, usePasskeySignIn, useStepUp } from "../src/react.js"
@@ -13,7 +13,7 @@ vi.mock("react", () => ({
 }))
 let mounted: (change: () => void) => () => void
 
-/** Mounts a component that uses a hook. `now` returns what the hook returns in the last render. */
+/** Mounts a component that uses a hook. `now` returns the hook's result of the last render. */
 function mount<T>(hook: () => T): { now(): T; renders: number; unmount(): void } {
   let shown = hook()
   const component = { now: () => shown, renders: 0, unmount: () => {} }

@@ -174,7 +174,7 @@ test("the background renewal respects Retry-After", async () => {
   answers = undefined
   const timers = vi.spyOn(globalThis, "setTimeout")
   await seconds(20)
-  expect(timers).not.toHaveBeenCalled() // no timer before the wait is over
+  expect(timers).not.toHaveBeenCalled() // no timer is set before the wait is over
   page.see("hidden")
   page.see("visible")
   expect(refreshes).toBe(1)

@@ -1,4 +1,4 @@
-// A page with an authenticator, and a server that answers each path as the test says.
+// A page with an authenticator, and a server whose response for each path the test sets.
 import { createPasskeys, type Passkeys } from "../src/factors.js"
 import { createClient, type Client } from "../src/index.js"
 import { Authenticator } from "./authenticator.js"
@@ -32,7 +32,7 @@ export interface PasskeyPage {
   answers: Record<string, Answer | Promise<Answer>>
   signedIn: Answer
   challenged: Answer
-  /** Gives the user a passkey. The next dialogs end as `then` says. */
+  /** Gives the user a passkey. `then` sets how the next dialogs end. */
   hasPasskey(then?: Authenticator["user"]): Promise<void>
 }
 

@@ -1,5 +1,5 @@
-// Passkeys with the real server, built from this repository. @simplewebauthn/server gives a second
-// opinion on each response that the client has sent.
+// Passkeys with the real server, built from this repository. @simplewebauthn/server also verifies
+// each response that the client has sent.
 import { verifyAuthenticationResponse, verifyRegistrationResponse, type WebAuthnCredential } from "@simplewebauthn/server"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { createFactors, createPasskeys, type Factors, type Outcome, type Passkeys } from "../src/factors.js"
@@ -93,7 +93,7 @@ function finished<T extends object>(outcome: Outcome<T>): T {
 
 type PublicKey = { challenge: string; userVerification?: string; authenticatorSelection?: { userVerification: string } }
 
-/** Verifies the creation that the page has sent, with the other library, and returns the passkey. */
+/** Verifies with the other library the new passkey that the page has sent, and returns it. */
 async function registrationOf(page: Page): Promise<WebAuthnCredential> {
   const { publicKey } = page.last("factors/passkeys/options").response as { publicKey: PublicKey }
   const { verified, registrationInfo } = await verifyRegistrationResponse({
@@ -108,7 +108,7 @@ async function registrationOf(page: Page): Promise<WebAuthnCredential> {
   return registrationInfo?.credential as WebAuthnCredential
 }
 
-/** Verifies a use of the passkey, and that it is right for its own challenge only. */
+/** Verifies an assertion of the passkey, and that it is valid only for its own challenge. */
 async function verifyUse(credential: WebAuthnCredential, publicKey: PublicKey, response: unknown): Promise<void> {
   const expected = {
     response: response as never,
@@ -170,14 +170,14 @@ test("passkeys are listed, renamed and removed, and the browser is told", async 
   await expect(factors.remove(id)).rejects.toMatchObject({ code: "LAST_WAY_IN", status: 409 })
   await expect(passkeys.add()).rejects.toMatchObject({ code: "PASSKEY_EXISTS" })
 
-  // Another authenticator of the same user. The list of the browser keeps only what the account has.
+  // Another authenticator of the same user. The browser removes passkeys that the account does not list.
   const other = new Authenticator(server.url, true)
   finished(await passkeys.add({ name: "phone" }))
   await factors.remove(id)
   expect((await factors.list()).factors.map((one) => one.name)).toEqual(["phone"])
   expect(other.signals.filter(([name]) => name === "accepted").at(-1)?.[1]).toMatchObject({ allAcceptedCredentialIds: [other.passkeys[0]?.id] })
 
-  // The removed passkey no longer signs in, and its browser forgets it.
+  // The removed passkey can no longer sign in, and its browser forgets it.
   await client.logout()
   other.passkeys.push(...authenticator.passkeys)
   await expect(passkeys.signIn()).rejects.toMatchObject({ code: "INVALID_CREDENTIALS", status: 401 })
@@ -223,6 +223,6 @@ test("a suggestion of the browser signs in, and an upgrade is no proof", async (
   expect(other.requests).toEqual(["create conditional"])
   expect(factor).toMatchObject({ kind: "passkey", name: "created without a dialog" })
   expect(recoveryCodes).toBeUndefined()
-  expect(await passkeys.upgrade()).toEqual({ cancelled: true }) // this browser has one now
+  expect(await passkeys.upgrade()).toEqual({ cancelled: true }) // this browser already has a passkey
   expect((await factors.list()).factors).toHaveLength(2)
 }, 60_000)

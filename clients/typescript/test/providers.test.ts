@@ -1,5 +1,5 @@
-// Sign-in with an external provider: the real server and npm's oidc-provider. The test plays the
-// browser: it follows redirects, keeps cookies, and opens the page of a popup.
+// Sign-in with an external provider: the real server and npm's oidc-provider. The test acts as
+// the browser: it follows redirects, stores cookies, and opens the page of a popup.
 import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
@@ -95,7 +95,7 @@ class Browser {
   }
 }
 
-/** Returns where a call makes the page go, whose promise then stays pending. */
+/** Returns the URL that a call navigates the page to. The promise of the call stays pending. */
 function leaving(call: () => Promise<unknown>): Promise<string> {
   return new Promise((assign, reject) => {
     vi.stubGlobal("location", Object.assign(new URL(location.href), { assign }))
@@ -103,7 +103,7 @@ function leaving(call: () => Promise<unknown>): Promise<string> {
   })
 }
 
-/** Windows that the page opens. The last page of a window loads as in a popup. */
+/** Simulates the windows that the page opens. The last page of a window loads as in a popup. */
 function popups(browser: Browser, behaves: "well" | "is blocked" | "is closed" | "looks closed" = "well") {
   const windows: { closed: boolean; visited: string }[] = []
   vi.stubGlobal("open", () => {
@@ -112,7 +112,7 @@ function popups(browser: Browser, behaves: "well" | "is blocked" | "is closed" |
     async function visit(url: string): Promise<void> {
       popup.closed = behaves !== "well"
       if (behaves === "is closed") return
-      hasFocus = false // the popup has it
+      hasFocus = false // the popup has the focus
       popup.visited = await browser.visit(url)
       const before = location.href
       vi.stubGlobal("close", popup.close)
@@ -141,7 +141,7 @@ test("a redirect to a provider signs in a new user", async () => {
   expect(client.getSnapshot().status).toBe("unknown")
 })
 
-// The code also stands for a missing address and for a tenant that may not sign in.
+// PROVIDER_REFUSED also covers a missing address, and a tenant that is not allowed to sign in.
 const refusedThere = { code: "PROVIDER_REFUSED", message: expect.stringContaining("was not completed") as string }
 
 test("a redirect that failed says why, once", async () => {
@@ -154,7 +154,7 @@ test("a redirect that failed says why, once", async () => {
   expect(again.providers.takeError()).toMatchObject(refusedThere)
   expect(location.href).toBe(`${app}/other`)
   expect(again.providers.takeError()).toBeUndefined()
-  go(`${app}/#error=BUY_NOW`) // a link of a stranger shows no text of its own
+  go(`${app}/#error=BUY_NOW`) // the link of a stranger can't show its own text
   expect(again.providers.takeError()).toMatchObject({ code: "INTERNAL" })
 })
 
@@ -291,7 +291,7 @@ async function mailedToken(to: string): Promise<string> {
   return vi.waitFor(find, { timeout: 20_000, interval: 50 })
 }
 
-/** An application that renders on its server, and the cookies that it has set in a browser. */
+/** Simulates an application that renders on its server, and the cookies that it sets in a browser. */
 function rendering(baseUrl = server.url) {
   const verifier = new Verifier(baseUrl)
   onTestFinished(() => verifier.close())
@@ -313,7 +313,7 @@ test("a server that renders exchanges the code of a provider once", async () => 
   expect(await request().providers()).toMatchObject([{ id: "acme", name: "Acme", kind: "oidc" }])
   const [first, second] = [await request().signInWith("acme", "/back?to=/inbox"), await request().signInWith("acme", "/back")]
   expect([...jar.keys()]).toEqual(["watchword-verifier-0", "watchword-verifier-1"])
-  // The tabs end in reverse order. The URL has a code and no token.
+  // The tabs finish in reverse order. The URL has a code but no token.
   for (const [started, names] of [[second, ["watchword-verifier-0"]], [first, []]] as const) {
     const back = await browser.visit(started)
     expect([...new URL(back).searchParams.keys()].filter((name) => name !== "to").sort()).toEqual(["attempt", "code"])
@@ -329,12 +329,13 @@ test("a server that renders exchanges the code of a provider once", async () => 
 test("a code of another browser is refused and destroyed", async () => {
   await atProvider({ sub: "stolen", email: "stolen@example.com", email_verified: true, name: "Ada" })
   const [thief, victim] = [rendering(), rendering()]
-  // The thief begins, and the victim follows the link. The victim's application gets the code, and not the cookie.
+  // The thief starts a sign-in, and the victim follows its link. The victim's request has the code but not the
+  // cookie.
   const back = await new Browser().visit(await thief.request().signInWith("acme", "/back"))
   await expect(victim.request().finishSignInWith(back)).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
   expect([...victim.jar.keys()]).toEqual([])
   await expect(thief.request().finishSignInWith(back)).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
-  // Errors of a URL count only in the browser that began, and only known ones.
+  // An error in a URL is accepted only in the browser that started the sign-in, and only if its code is known.
   for (const query of ["error=PROVIDER_REFUSED", "attempt=0&error=PROVIDER_REFUSED", "attempt=__proto__&error=x", ""]) {
     await expect(victim.request().finishSignInWith(`/back?${query}`)).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
   }
@@ -357,7 +358,7 @@ test("a server that renders connects a provider after a sign-in, and asks for th
   await request().loginFactor({ recoveryCode: codes[0] as string })
   expect(jar.has("watchword-connect")).toBe(false)
   await request().logout()
-  // It is connected now. The provider is a first factor.
+  // The provider is connected now. It counts as the first factor only.
   await expect(request().finishSignInWith(await through())).rejects.toMatchObject({ code: "SECOND_FACTOR_REQUIRED" })
   expect(await request().session()).toBeUndefined()
   expect(await request().loginFactor({ totp: codeOf(secret, 1) })).toMatchObject({ user: { email } })

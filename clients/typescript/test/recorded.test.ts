@@ -1,5 +1,5 @@
-// A second opinion on responses of Chromium's authenticator, which TestChromiumUsesPasskeysThroughTheClient in package
-// server has recorded, and on the shape of the server's options.
+// Verifies recorded responses of Chromium's authenticator with another library, and the shape of the server's
+// options. TestChromiumUsesPasskeysThroughTheClient in package server has recorded them.
 import {
   generateAuthenticationOptions,
   generateRegistrationOptions,
@@ -58,7 +58,7 @@ test("each use in Chromium is valid, and a changed one is not", async () => {
   expect(sent.uses[1]?.options.userVerification).toBe("required") // a passkey alone
 })
 
-/** The names and types of the members, without those of their values that differ by account. */
+/** Returns the names and types of the members, without their values, which differ by account. */
 function shapeOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.slice(0, 1).map(shapeOf)
   if (typeof value !== "object" || value === null) return typeof value

@@ -1,4 +1,4 @@
-// A small server that rotates refresh tokens as Watchword does, and fails on request.
+// A small server that rotates refresh tokens as Watchword does, and simulates faults.
 import { randomUUID } from "node:crypto"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -13,7 +13,7 @@ interface StoredSession {
   proven: boolean
 }
 
-/** A fault instead of a response. "cut" closes the connection, "cutAfterwards" after the rotation. */
+/** A fault instead of a response. "cut" closes the connection before the rotation, "cutAfterwards" after it. */
 export type Fault = { status: number; code: string; retryAfter?: number } | "cut" | "cutAfterwards" | undefined
 
 export interface Asked {
@@ -33,7 +33,7 @@ export class TestServer {
   readonly asked: Asked[] = []
   onRefresh: (count: number) => Fault | Promise<Fault> = () => undefined
   onThing: (count: number) => Fault | Promise<Fault> = () => undefined
-  /** Runs before a proof is accepted. */
+  /** Called before the server accepts a proof. */
   onStepUp: () => Fault | Promise<Fault> = () => undefined
   onLogout: () => Fault | Promise<Fault> = () => undefined
   readonly sessions = new Map<string, StoredSession>()

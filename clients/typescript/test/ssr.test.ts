@@ -1,4 +1,4 @@
-// Sessions of an application that renders on its server, with the real server and verifier.
+// Sessions of an application that renders on its server, with the real Watchword and verifier.
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest"
@@ -21,7 +21,7 @@ class Browser {
   readonly options = new Map<string, CookieOptions>()
   userAgent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
-  /** One request. The cookies that the application sets arrive unless the response is lost. */
+  /** One request. The browser gets the cookies of the application unless the response is lost. */
   request({ isLost = false, canSet = true } = {}) {
     const sent = new Map(this.jar)
     const setCookie = (name: string, value: string, options: CookieOptions): void => {
@@ -54,7 +54,7 @@ function application(options: Partial<ServerAuthOptions<Awaited<ReturnType<Verif
   return { auth, network }
 }
 
-/** As if the access token had expired. */
+/** Deletes the access token, as the browser does when it expires. */
 const expire = (browser: Browser): void => void browser.jar.delete("watchword-access")
 
 test("a sign-in sets HttpOnly cookies, and later pages need no request to Watchword", async () => {
@@ -125,7 +125,7 @@ test("a network failure keeps the cookies and is an error, not a sign-out", asyn
 
 /** Loses the response of a refresh, and returns whether the browser is still signed in later. */
 async function survivesALostResponse(browser: Browser): Promise<boolean> {
-  // Each application stands for another process, which has not seen the outcomes of the others.
+  // Each application simulates another process, which has not seen the outcomes of the others.
   expire(browser)
   expect(await application().auth(browser.request()).session()).toBeDefined()
   expire(browser)
@@ -172,7 +172,7 @@ test("a session that ended after a shared refresh is not restored by its outcome
   await auth(browser.request()).register(body)
   await auth(other.request()).login(body)
   expire(browser)
-  const late = browser.request() // its refresh token is superseded before it is answered
+  const late = browser.request() // another request rotates its refresh token first
   expect(await auth(browser.request()).session()).toBeDefined()
   const current = auth(browser.request({ canSet: false }))
   await current.requireSession()
@@ -214,7 +214,7 @@ test("without remember, the cookies end with the browser, also after a refresh",
 
 test("the server's settings decide how long a session lasts, not a cookie of the application", async () => {
   const { auth } = application()
-  const [browser, longest] = [new Browser(), 400 * 24 * 3600] // that browsers keep a cookie
+  const [browser, longest] = [new Browser(), 400 * 24 * 3600] // seconds: browsers keep no cookie longer
   await auth(browser.request()).register(person())
   expect(browser.options.get("watchword-session")?.maxAge).toBe(longest)
   browser.options.clear()
@@ -326,7 +326,7 @@ test("errors are recognized over several copies of the packages, as bundles have
   expect(Object.assign(new Error("other"), { name: "TokenError", code: "ETOKEN" }) instanceof TokenError).toBe(false)
 })
 
-/** The places of the session, and the name of its cookie. */
+/** The layouts for the session's tokens, with the name of the session cookie. */
 const layouts = [
   { name: "its own cookies", refreshCookie: "own", session: "watchword-session" },
   { name: "Watchword's cookies", refreshCookie: "watchword", session: "watchword" },
@@ -360,7 +360,7 @@ test.each(layouts)("a second factor completes a sign-in over several requests, w
   expire(browser)
   expect(await auth(browser.request()).session()).toBeDefined()
 
-  const copy = new Browser() // the challenge is used up
+  const copy = new Browser() // for a second use of the challenge
   for (const [name, value] of before) copy.jar.set(name, value)
   const again = auth(copy.request()).loginFactor({ recoveryCode: codes[1] ?? "" })
   await expect(again).rejects.toMatchObject({ code: "CHALLENGE_INVALID", status: 401 })
@@ -481,7 +481,7 @@ test.each(layouts)("a sign-in waits for the first factor over several requests, 
   expect([...browser.jar.keys()].filter((name) => /step|challenge/.test(name))).toEqual([])
   expect(browser.options.get(layout.session)?.maxAge).toBeUndefined() // remember: false
 
-  const copy = new Browser() // the challenge is used up
+  const copy = new Browser() // for a second use of the challenge
   for (const [name, value] of before) copy.jar.set(name, value)
   await expect(auth(copy.request()).beginTOTP()).rejects.toMatchObject({ code: "CHALLENGE_INVALID", status: 401 })
   expect(auth(copy.request()).enrolment()).toBeUndefined()

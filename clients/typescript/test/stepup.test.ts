@@ -1,4 +1,4 @@
-// Step-up (RFC 9470) with a small server. real.test.ts has the same with the real one.
+// Step-up (RFC 9470) with a small server. factors.test.ts tests it with the real server.
 import { expect, test, vi } from "vitest"
 import { WatchwordError, type StepUpChallenge } from "../src/index.js"
 import { createFactors } from "../src/factors.js"
@@ -168,7 +168,7 @@ test("a proof during a refresh wins over the token of the refresh", async () => 
     await slow.opened
   }
   const refresh = tab.refresh()
-  await until(() => refreshed) // its token is from before the proof
+  await until(() => refreshed) // its token was issued before the proof
   const proven = tab.stepUp(right)
   await until(() => server.count("/api/auth/step-up") === 1)
   slow.open()
@@ -259,7 +259,7 @@ function unmountOf(hook: () => StepUpPrompt): () => void {
   return unmount
 }
 
-/** Returns what a component would show now. */
+/** Returns the prompt that a component would show now. */
 function current(hook: () => StepUpPrompt): StepUpPrompt {
   const now = hook()
   unmount()

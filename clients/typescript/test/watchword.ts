@@ -21,7 +21,7 @@ export function startWatchword(...flags: string[]): Promise<Watchword> {
   return startWatchwordAt("127.0.0.1", ...flags)
 }
 
-/** Starts the server under a host name. Passkeys need one. */
+/** Starts the server under a host name, because passkeys need one. */
 export async function startWatchwordAt(host: string, ...flags: string[]): Promise<Watchword> {
   const dir = await mkdtemp(join(tmpdir(), "watchword-client-"))
   const mailbox = join(dir, "data", "mail")

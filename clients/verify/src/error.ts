@@ -16,9 +16,9 @@ const messages: Record<TokenErrorCode, string> = {
   TRY_LATER: "Access tokens can't be verified right now.",
 }
 
-/** The only error of `verify` and `ready`. It never contains the token. */
+/** The only error that `verify` and `ready` throw. It never contains the token. */
 export class TokenError extends Error {
-  /** Also accepts errors of another copy of this package: frameworks put a copy into each of their bundles. */
+  /** Also accepts errors of another copy of this package, because frameworks put a copy into each bundle. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return value instanceof Error && value.name === "TokenError" && String((value as TokenError).code) in messages
   }
@@ -33,7 +33,7 @@ export class TokenError extends Error {
   }
 }
 
-/** Returns the error of a verifier that can't check tokens. */
+/** Returns a TRY_LATER error, for a verifier that can't check tokens. */
 export function unavailable(cause: unknown): TokenError {
   return cause instanceof TokenError ? cause : new TokenError("TRY_LATER", cause)
 }

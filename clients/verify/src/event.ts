@@ -10,8 +10,8 @@ const kinds = {
 }
 
 /**
- * An event of the revocation feed. `number` is its position. A newer server may send kinds that
- * this version does not know ("other"): only their number counts.
+ * An event of the revocation feed. `number` is its position. Kinds of a newer server that this
+ * version does not know are "other", and only their number is used.
  */
 export type FeedEvent =
   | { kind: "ended"; number: number; session: string }
@@ -19,14 +19,14 @@ export type FeedEvent =
   | { kind: "heartbeat"; head: number; issuedAt: number }
   | { kind: "other"; number: number }
 
-/** Returns the event in a signed payload, or undefined if its issuer or audience is another. */
+/** Returns the event in a signed payload, or undefined if it has a different issuer or audience. */
 export function readEvent(payload: string, issuer: string, audience: string): FeedEvent | undefined {
   const claims = members(payload)
   if (!claims) return undefined
   const audiences = [text(claims.get("aud")) ?? texts(claims.get("aud")) ?? []].flat()
   const issuedAt = seconds(claims.get("iat"))
   const named = text(claims.get("iss")) === issuer && audiences.includes(audience) && !!text(claims.get("jti"))
-  // Access tokens have a `sub`; SSF 1.0 forbids it in events.
+  // Rejects access tokens, which have a `sub`. SSF 1.0 forbids it in events.
   if (!named || issuedAt === undefined || claims.has("sub")) return undefined
   const number = claims.has("number") ? position(claims.get("number") ?? "") : 0
   const events = members(claims.get("events") ?? "")
@@ -63,7 +63,7 @@ function readKind(kind: string, number: number, issuedAt: number, body: Body): F
   return { kind: "other", number }
 }
 
-/** Positions stay exact up to 2^53. */
+/** Returns the position in the feed, or undefined if the text is not a number of at most 16 digits. */
 function position(digits: string): number | undefined {
   return /^(0|[1-9][0-9]{0,15})$/.test(digits) ? Number(digits) : undefined
 }
@@ -72,7 +72,7 @@ function isFormat(subject: string | undefined, format: string): boolean {
   return text(members(subject ?? "")?.get("format")) === format
 }
 
-/** Returns the member of a subject identifier (RFC 9493), or undefined if its format is another. */
+/** Returns the member of a subject identifier (RFC 9493), or undefined if it has a different format. */
 function idOf(subject: string | undefined, format: string, member: string): string | undefined {
   return isFormat(subject, format) ? text(members(subject ?? "")?.get(member)) : undefined
 }

@@ -26,14 +26,14 @@ export function protect(verifier: Verifier): Guards<Middleware> {
   })
 }
 
-/** Returns the identity of a request behind `require`. It throws where that middleware is missing. */
+/** Returns the identity of a request behind `require`. It throws if that middleware is missing. */
 export function identityOf(request: object): Identity {
   const { identity } = request as WithIdentity
   if (!identity) throw new Error("no middleware of @watchword/verify ran for this request, or it is anonymous")
   return identity
 }
 
-/** Node.js keeps only the first of several Authorization headers in `headers`. */
+/** Returns all Authorization headers. The property `headers` of Node.js has only the first one. */
 export function authorizationOf(request: IncomingMessage): readonly string[] {
   return request.headersDistinct.authorization ?? []
 }

@@ -9,7 +9,7 @@ import type { Keys } from "./keys.js"
 import type { Revocations } from "./revocations.js"
 import { monotonic, sleep } from "./sleep.js"
 
-const streamSilence = 7_000 // ms: three missing heartbeats, and no new event
+const streamSilence = 7_000 // ms: three missing heartbeats, without another new event
 const streamTries = 3 // failures in a row before polling replaces the stream for streamRest
 const streamRest = 30_000
 const pollEvery = 2_000
@@ -32,7 +32,7 @@ export interface FeedOptions {
 
 export class Feed {
   // Events may arrive in any order, so receiving a number does not imply that all smaller ones
-  // have arrived. A heartbeat does imply it: then largest becomes cursor.
+  // have arrived. A heartbeat implies it, so cursor then becomes largest.
   private largest = 0 // the largest number received
   private cursor = 0 // all events up to it were received; reading resumes after it
   private lastCleanup = monotonic()
@@ -41,7 +41,7 @@ export class Feed {
   private failed = 0 // rounds in a row
   private cut = 0 // streams in a row that were cut early
   private silent = 0 // streams in a row without a heartbeat
-  private streamAt = -Infinity // no stream before then
+  private streamAt = -Infinity // the earliest time of the next stream
 
   constructor(private readonly options: FeedOptions) {}
 
@@ -97,7 +97,7 @@ export class Feed {
       issuer.invalidate() // the endpoints may have moved
     else errors.push(new Error("the issuer's metadata names no revocation feed"))
     if (this.failed === 0 && !closed.aborted) warn("can't read the revocation feed", errors.at(-1))
-    this.streamAt = -Infinity // the stream is not the cause: try it again
+    this.streamAt = -Infinity // polling failed too, so try the stream again
     this.silent = 0
     await this.pause(++this.failed)
   }
@@ -125,11 +125,11 @@ export class Feed {
         throw new StatusError(`${address} responds without a stream`)
       }
       for await (const line of linesOf(response)) {
-        if (!line.startsWith("data:")) continue // the token contains the other fields, too
+        if (!line.startsWith("data:")) continue // the other fields are in the token, too
         const event = await this.verify(line.slice("data:".length).trim())
         this.take(event)
-        // take has checked that a heartbeat is recent. Another event may be replayed, so only a new number
-        // counts. After a mass end of sessions, many pages of them precede the heartbeat.
+        // take has checked that a heartbeat is recent. Other events may be replayed, so only a new number
+        // resets the timer. If many sessions end at once, many pages of events precede the heartbeat.
         if (event.kind === "heartbeat") current = true
         else if (event.number > newest) newest = event.number
         else continue

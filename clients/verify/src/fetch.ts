@@ -34,7 +34,7 @@ export function protect(verifier: Verifier): Guards<Wrapper> {
   return guards<Wrapper>((rule) => (handler) => wrap(rule, handler))
 }
 
-/** Two Authorization headers arrive joined by a comma, which is in no token. */
+/** Returns the Authorization header. Two headers are joined by a comma, which is not valid in a token. */
 export function authorizationOf(request: Request): string[] {
   const value = request.headers.get("authorization")
   return value === null ? [] : value.split(",")

@@ -1,5 +1,5 @@
-// The decisions of the middleware, without any framework. Responses have the format and the codes
-// of the server's error responses (RFC 9457, RFC 6750, RFC 9470).
+// The decisions of the middleware, independent of the framework. Responses have the format and
+// the codes of the server's error responses (RFC 9457, RFC 6750, RFC 9470).
 import { TokenError, type TokenErrorCode } from "./error.js"
 import type { Identity } from "./identity.js"
 import type { Verifier } from "./verifier.js"
@@ -12,14 +12,14 @@ export interface Refusal {
 }
 
 /**
- * Which identities may pass: with one of the roles, at one of the levels or above, authenticated at
- * most maxAge seconds ago.
+ * The conditions for a request: one of the roles, one of the levels or a higher one, and an
+ * authentication at most maxAge seconds ago.
  */
 export interface Rule {
   roles?: readonly string[]
   acr?: readonly string[]
   maxAge?: number
-  /** Also passes requests without a token; these have no identity. An invalid token is still rejected. */
+  /** Also accepts requests without a token, which have no identity. An invalid token is still rejected. */
   optional?: boolean
 }
 
@@ -31,9 +31,9 @@ const details: Record<TokenErrorCode, string> = {
 }
 
 /**
- * Decides about a request. authorization are the values of its Authorization headers; the token is
- * never read from the query, the body or cookies. Returns the identity, a refusal, or undefined if
- * the request has no token and may pass.
+ * Checks a request by the values of its Authorization headers. The token is never read from the
+ * query, the body or cookies. Returns the identity, a refusal, or undefined if the request has no
+ * token and needs none.
  */
 export async function authorize(
   verifier: Verifier,
@@ -85,7 +85,7 @@ function refusalOf(verifier: Verifier, rule: Rule, identity: Identity): Refusal 
 /** The levels, lowest first: one proof, two proofs, a passkey that verified the user. */
 const ascending = ["aal1", "aal2", "phr"]
 
-/** Reports whether a level is one of accepted, or above one of them. */
+/** Reports whether acr is one of the accepted levels, or above one of them. */
 function reaches(acr: string, accepted: readonly string[]): boolean {
   const level = ascending.indexOf(acr)
   return accepted.some((one) => one === acr || (ascending.includes(one) && level > ascending.indexOf(one)))
@@ -118,8 +118,8 @@ function quotable(value: string): string {
 }
 
 /**
- * Request headers in which gateways and frameworks pass on the user's identity. The middleware
- * removes them, because behind it only the token proves the identity. `-` also matches `_`.
+ * Reports whether gateways and frameworks use this request header for the user's identity. The
+ * middleware removes such headers, because only the token proves the identity. `-` also matches `_`.
  */
 export function isIdentityHeader(name: string): boolean {
   return identityHeaders.test(name.toLowerCase().replaceAll("_", "-"))
@@ -131,19 +131,22 @@ const identityHeaders = new RegExp(
     "|forwarded-(user.*|email|preferred-username|groups|roles))|remote-.*)$",
 )
 
-/** The checks that every framework offers. T is its kind of middleware. */
+/** The checks for every framework. T is the framework's type of middleware. */
 export interface Guards<T> {
-  /** A valid token, or 401. */
+  /** Requires a valid token. Otherwise it responds 401. */
   require(): T
-  /** One of these roles, or 403. */
+  /** Requires one of these roles. Otherwise it responds 403. */
   requireRole(...roles: string[]): T
-  /** One of these levels or one above ("aal1" < "aal2" < "phr"), or a step-up challenge (RFC 9470). */
+  /**
+   * Requires one of these levels or a higher one ("aal1" < "aal2" < "phr"), or sends a step-up challenge
+   * (RFC 9470).
+   */
   requireAcr(...values: string[]): T
-  /** Authenticated at most this many seconds ago, or a step-up challenge. */
+  /** Requires an authentication at most this many seconds ago, or sends a step-up challenge. */
   requireRecent(seconds: number): T
-  /** A request without a token is anonymous. An invalid token is still rejected. */
+  /** Accepts requests without a token as anonymous. An invalid token is still rejected. */
   optional(): T
-  /** Several conditions at once. */
+  /** Requires several conditions at once. */
   rule(rule: Rule): T
 }
 

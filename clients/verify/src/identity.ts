@@ -44,7 +44,7 @@ export class Identity {
   }
 }
 
-/** What a token must contain. */
+/** The values that a token must contain. */
 export interface Expected {
   issuer: string
   audience: string
@@ -52,13 +52,13 @@ export interface Expected {
   leeway: number
 }
 
-/** Reports whether the times of a token allow its use at now, in Unix seconds. */
+/** Reports whether the times of a token allow its use at `now` (Unix seconds). */
 export function isTimely(claims: Readonly<Record<string, unknown>>, now: number, leeway: number): boolean {
   const latest = now + leeway
   return (claims.iat as number) <= latest && ((claims.nbf as number | undefined) ?? 0) <= latest
 }
 
-/** Returns the identity in a signed payload, or undefined unless all claims are present and right. */
+/** Returns the identity in a signed payload, or undefined if a claim is missing or wrong. */
 export function readIdentity(payload: string, expected: Expected, now: number): Identity | undefined {
   const raw = members(payload)
   if (!raw || !hasTypes(raw)) return undefined
@@ -69,7 +69,7 @@ export function readIdentity(payload: string, expected: Expected, now: number): 
   return fits && isTimely(claims, now, expected.leeway) ? new Identity(claims) : undefined
 }
 
-/** Only `nbf` is optional (RFC 9068, section 2.2). */
+/** Reports whether all claims have the right types. Only `nbf` is optional (RFC 9068, section 2.2). */
 function hasTypes(raw: Map<string, string>): boolean {
   const filled = (name: string): boolean => !!text(raw.get(name))
   const dated = (name: string): boolean => seconds(raw.get(name)) !== undefined

@@ -20,16 +20,16 @@ export class StatusError extends Error {
 
 /**
  * Reads documents from the issuer's server. Its metadata comes from the configured address only
- * and must name the configured issuer, so a token can't direct the verifier to another server.
- * A named issuer has another `iss` in its access tokens than in its metadata: there the operator
- * vouches for the address, and the shared secret for the tokens and the feed.
+ * and must name the configured issuer, so a token can't direct the verifier to another server. A
+ * named issuer has a different `iss` in its access tokens than in its metadata. Then the
+ * operator vouches for the address, and the shared secret proves the tokens and the feed.
  */
 export class Issuer {
   private cached: { metadata: Metadata; at: number } | undefined
 
   constructor(
     readonly name: string,
-    private readonly isNamed: boolean, // the metadata may name another issuer
+    private readonly isNamed: boolean, // the metadata may name a different issuer
     private readonly from: string | undefined,
     private readonly send: typeof fetch,
     private readonly closed: AbortSignal,
@@ -46,7 +46,7 @@ export class Issuer {
         return metadata
       } catch (error) {
         failure = error
-        if (!(error instanceof StatusError)) break // unreachable: the next address has the same host
+        if (!(error instanceof StatusError)) break // the host is unreachable, and the next address has the same host
       }
     }
     throw failure
@@ -74,14 +74,14 @@ export class Issuer {
     return { issuer, jwks, feed, stream }
   }
 
-  /** Returns where an address is fetched: at `fetchFrom`, if it is set, under the same path and query. */
+  /** Returns the URL to fetch for an address: at `fetchFrom`, if it is set, with the same path and query. */
   private locate(address: string): string {
     if (!this.from) return address
     const { pathname, search } = new URL(address)
     return this.from + pathname + search
   }
 
-  /** Sends a GET without redirects. The returned signal ends with the response. */
+  /** Sends a GET without redirects. Aborting the signal ends the response. */
   async open(address: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
     const response = await this.send(address, { headers, redirect: "manual", signal })
     if (response.status === 200) return response
@@ -130,12 +130,12 @@ export function parseObject(body: string, address: string): Record<string, unkno
     const value: unknown = JSON.parse(body)
     if (typeof value === "object" && value !== null) return value as Record<string, unknown>
   } catch {
-    // Not JSON: the error below says so.
+    // The text is not JSON: throw the error below.
   }
   throw new Error(`the response of ${address} is not a JSON object`)
 }
 
-/** The address of OpenID Connect Discovery 1.0, section 4, and that of RFC 8414, section 3. */
+/** Returns the addresses of OpenID Connect Discovery 1.0 (section 4) and of RFC 8414 (section 3). */
 function metadataUrls(issuer: string): string[] {
   const { origin, pathname } = new URL(issuer)
   const path = pathname.replace(/\/$/, "")
@@ -143,7 +143,7 @@ function metadataUrls(issuer: string): string[] {
   return [`${origin}${path}/.well-known/openid-configuration`, known]
 }
 
-/** Throws unless name is an issuer URL with TLS; plain http is allowed on the loopback only. */
+/** Throws unless name is an issuer URL with TLS. Plain http is allowed only on loopback. */
 export function checkIssuer(name: string): void {
   const url = URL.canParse(name) ? new URL(name) : undefined
   if (!url || !/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "" || /[?#]/.test(name)) {
@@ -158,12 +158,12 @@ export function checkIssuer(name: string): void {
   }
 }
 
-/** Reports whether an issuer that is not the server's URL is well formed: printable ASCII, without quotes. */
+/** Reports whether an issuer name that is not the server's URL is valid: printable ASCII, without quotes. */
 export function isIssuerName(name: string): boolean {
   return /^[ -~]{1,128}$/.test(name) && name.trim() === name && !/["\\]/.test(name)
 }
 
-/** Reports whether address is only scheme and host. */
+/** Reports whether address has only a scheme and a host. */
 export function isOrigin(address: string): boolean {
   return /^https?:\/\//.test(address) && URL.canParse(address) && new URL(address).origin === address
 }

@@ -1,9 +1,9 @@
-// JSON.parse takes the last of two members with one name, and another reader may take the
-// first. A signed text with duplicates could therefore mean two things, so it is rejected.
+// Rejects duplicate names in JSON. JSON.parse uses the last of two members with one name,
+// and another parser may use the first, so a signed text could have two meanings.
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-/** Returns the members of a JSON object with their raw values, or undefined. Names occur once. */
+/** Returns the members of a JSON object with their raw values, or undefined. Duplicate names are rejected. */
 export function members(json: string): Map<string, string> | undefined {
   if (!isObject(json)) return undefined
   const found = new Map<string, string>()
@@ -75,7 +75,7 @@ export function seconds(raw: string | undefined): number | undefined {
   return raw !== undefined && /^[1-9][0-9]{0,11}$/.test(raw) ? Number(raw) : undefined
 }
 
-/** Decodes base64url. It accepts the one canonical encoding only, and the text must be UTF-8. */
+/** Decodes base64url. It accepts only the canonical encoding of valid UTF-8. */
 export function decodeText(segment: string): string | undefined {
   const bytes = decode(segment)
   try {
@@ -85,7 +85,7 @@ export function decodeText(segment: string): string | undefined {
   }
 }
 
-/** Decodes canonical, unpadded base64url (RFC 7515, section 2). Empty text gives undefined. */
+/** Decodes canonical, unpadded base64url (RFC 7515, section 2). Returns undefined for empty text. */
 export function decode(segment: string): Buffer | undefined {
   const bytes = Buffer.from(segment, "base64url")
   return bytes.length > 0 && bytes.toString("base64url") === segment ? bytes : undefined

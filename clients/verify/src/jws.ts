@@ -28,7 +28,7 @@ export function parse(token: string, typ: string): Parsed | undefined {
   return { token, kid, alg, payload }
 }
 
-/** Reports whether the signature is valid. The key decides on the algorithm, never the token. */
+/** Reports whether the signature is valid. The key determines the algorithm, never the token. */
 export async function hasValidSignature(parsed: Parsed, key: Key): Promise<boolean> {
   if (parsed.alg !== key.alg) return false
   try {

@@ -12,25 +12,25 @@ const defaultFreshness = 5 * 60_000
 const minFreshness = 60_000
 const maxFreshness = 60 * 60_000
 
-// A flood of tokens with unknown keys must not cause a flood of requests. After a success the
-// JWKS is read again after rereadInterval at the earliest, after a failure after a backoff.
+// A flood of tokens with unknown keys must not cause a flood of requests. The JWKS is read
+// again rereadInterval after a success at the earliest, and after a backoff if a read fails.
 const rereadInterval = 10_000
 const firstBackoff = 1_000
 const lastBackoff = 30_000
 
-/** How long the last keys stay in use without the issuer. Blocking the network can't keep a retired key for longer. */
+/** How long the last keys stay in use without the issuer. Blocking the network can't keep a retired key longer. */
 const maxOutage = 24 * 60 * 60_000
 
-/** A key with the only algorithm that is accepted with it. */
+/** A key, and the only algorithm that is accepted for it. */
 export interface Key {
   alg: string
   key: CryptoKey | Uint8Array
 }
 
-/** The keys of one JWKS, by `kid`. The object stays the same while the document does. */
+/** The keys of one JWKS, by `kid`. A new object means that the document has changed. */
 export type KeySet = ReadonlyMap<string, Key>
 
-/** Holds the issuer's keys, and reads them again before they become stale and for unknown key ids. */
+/** Caches the issuer's keys. It reads them again before they become stale, and for unknown key ids. */
 export class Keys {
   private set: KeySet | undefined
   private document = ""
@@ -62,14 +62,14 @@ export class Keys {
     return this.set ?? this.reread()
   }
 
-  /** Returns the keys after another read, which it skips if the last one is recent. It throws if that one failed. */
+  /** Reads the keys again, unless the last read is recent, and returns them. It throws if the last read failed. */
   async reread(): Promise<KeySet> {
     if (!this.shared && monotonic() >= this.allowedAt) await this.read()
     if (this.failure !== undefined || !this.set) throw unavailable(this.failure)
     return this.set
   }
 
-  /** Reads the JWKS once for all callers, and plans the next read. It never rejects. */
+  /** Reads the JWKS once for all callers, and schedules the next read. It never rejects. */
   private read(): Promise<void> {
     clearTimeout(this.timer)
     this.reading ??= this.readOnce().finally(() => (this.reading = undefined))
@@ -134,7 +134,7 @@ async function parseJwks(document: string, address: string): Promise<KeySet> {
   return found
 }
 
-/** Returns the only `alg` that is accepted with a public key, or undefined. */
+/** Returns the only `alg` that is accepted for a public key, or undefined. */
 function algorithmOf({ kty, crv, alg, d, n }: JWK): string | undefined {
   const bits = 8 * Buffer.from(n ?? "", "base64url").length
   const found =

@@ -1,10 +1,10 @@
 import { TokenError } from "./error.js"
 import type { Identity } from "./identity.js"
 
-/** Revocations are kept until all tokens from before them have expired, whatever the clocks say. */
+/** Revocations are kept until all earlier tokens have expired, even with wrong clocks. */
 const retention = 65 * 60_000 // ms
 
-/** Bounds the memory. Once it is reached, revocations may be missing: the feed counts as silent. */
+/** Limits the memory. At the limit, revocations may be missing, so the feed counts as silent. */
 const maxRevocations = 500_000
 
 /** The contents of the feed: ended sessions, and users whose older tokens are out of date. */
@@ -20,7 +20,7 @@ export class Revocations {
     if (!this.sessions.has(session) && this.hasRoom()) this.sessions.set(session, now)
   }
 
-  /** Tokens of the user that were issued before a Unix second are out of date. */
+  /** Marks the user's tokens that were issued before a Unix time in seconds as out of date. */
   changeClaims(user: string, before: number, now: number): void {
     const known = this.users.get(user)
     if (before > (known?.before ?? 0) && (known || this.hasRoom())) this.users.set(user, { before, received: now })
@@ -42,7 +42,7 @@ export class Revocations {
     if (!this.overflow) this.currentAt = Math.max(this.currentAt, now)
   }
 
-  /** Reports, once per overflow and when there is room again, that the feed must be read from its beginning. */
+  /** Reports whether the feed must be read from its start: once per overflow, when there is room again. */
   takeOverflow(): boolean {
     if (!this.overflow || this.sessions.size + this.users.size >= this.limit) return false
     this.overflow = false

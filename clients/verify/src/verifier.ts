@@ -9,7 +9,7 @@ import { monotonic, sleep } from "./sleep.js"
 
 const tokenType = "at+jwt"
 
-/** Options of a Verifier. All are optional, and the defaults are safe. */
+/** The options of a Verifier. All are optional, and the defaults are safe. */
 export interface VerifierOptions {
   /** The `aud` that tokens must name: the setting `audience` of the server. Default: the issuer. */
   audience?: string
@@ -27,8 +27,8 @@ export interface VerifierOptions {
   cacheSize?: number
   /**
    * Another address of the server, such as "http://watchword:8080". Metadata, keys and feed are
-   * fetched from there; the metadata must still name the issuer, except with `signingSecret` and
-   * `audience`. With http, that network must be trusted.
+   * fetched from it. The metadata must still name the issuer, except with `signingSecret` and
+   * `audience`. With http, the network must be trusted.
    */
   fetchFrom?: string
   /** The protection space in WWW-Authenticate. Default: the host of the issuer. */
@@ -59,9 +59,9 @@ export class Verifier {
 
   /**
    * @param issuer exactly the `iss` of the tokens, such as "https://id.example.com". A server with HS256 can
-   *   write another name (its setting issuer), such as "your-app": that needs `signingSecret`, `fetchFrom` and
-   *   `audience`. The metadata then names the server's URL, and the events of the feed must carry it.
-   * @throws TypeError or RangeError for an option that can't work. The network is not touched.
+   *   use a name (its setting issuer), such as "your-app". It needs `signingSecret`, `fetchFrom` and `audience`.
+   *   The metadata then has the server's URL, which must be the `iss` of the events.
+   * @throws TypeError or RangeError for an invalid option. The constructor sends no request.
    */
   constructor(issuer: string, options: VerifierOptions = {}) {
     const isNamed = options.signingSecret !== undefined && !!options.fetchFrom && !!options.audience
@@ -82,7 +82,8 @@ export class Verifier {
 
   /**
    * Returns the identity that a token proves. It waits for the network only for the first token
-   * and for an unknown key; the keys are then read again, at most once in ten seconds.
+   * and for an unknown key. For an unknown key, it reads the keys again, at most once in ten
+   * seconds.
    * @throws TokenError
    */
   async verify(token: string): Promise<Identity> {
@@ -97,8 +98,8 @@ export class Verifier {
   }
 
   /**
-   * Returns once tokens can be verified: for a readiness probe, or before a program starts to
-   * listen. With `onStale: "closed"` it also waits for the revocations.
+   * Waits until tokens can be verified. Use it in a readiness probe, or before a program
+   * starts to listen. With `onStale: "closed"` it also waits for the revocations.
    * @throws TokenError `TRY_LATER` after the timeout (ms)
    */
   async ready(timeout = 10_000): Promise<void> {
@@ -123,7 +124,7 @@ export class Verifier {
     await this.running
   }
 
-  /** Returns how many seconds ago a time of a token was. */
+  /** Returns the seconds since a time in a token. */
   age(time: number): number {
     return this.now() / 1000 - time
   }
@@ -161,7 +162,7 @@ export class Verifier {
     return identity
   }
 
-  /** Only valid tokens are stored, so forged tokens can't evict entries. The oldest entry makes room. */
+  /** Caches a valid token, in place of the oldest one. Forged tokens are not cached, so they can't evict entries. */
   private store(token: string, set: KeySet, identity: Identity): void {
     const { cacheSize = 8192 } = this.options
     this.cache.delete(token)
@@ -170,7 +171,7 @@ export class Verifier {
   }
 }
 
-/** Returns the host of an issuer URL. An issuer that is only a name stands for itself. */
+/** Returns the host of an issuer URL. It returns an issuer that is only a name unchanged. */
 function hostOf(issuer: string): string {
   return (URL.canParse(issuer) && new URL(issuer).host) || issuer
 }

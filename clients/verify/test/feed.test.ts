@@ -1,4 +1,4 @@
-// The network may cut the feed, and repeat, reorder or forge events.
+// Tests of a network that cuts the feed, and repeats, reorders or forges events.
 import { expect, test } from "vitest"
 import { Revocations } from "../src/revocations.js"
 import { Identity, type VerifierOptions } from "../src/index.js"
@@ -32,7 +32,7 @@ test("repeated and reordered events are processed, and only a heartbeat moves th
 
   const third = await issuer.stream(3)
   expect(third.after).toBe("3")
-  third.send(await issuer.sessionEnd(5, "s5"), await issuer.heartbeat(4)) // the heartbeat is older than event 5
+  third.send(await issuer.sessionEnd(5, "s5"), await issuer.heartbeat(4)) // the heartbeat does not cover event 5
   await settle()
   third.cut()
   expect((await issuer.stream(4)).after).toBe("5")
@@ -100,7 +100,7 @@ test("with onStale closed, tokens are rejected until a heartbeat arrives and aft
   expect(await code("s1")).toBe("TRY_LATER")
   const ready = verifier.ready()
   ;(await issuer.stream(1)).send(await issuer.heartbeat(0))
-  await settle() // before the clock moves: ready looks every 20 ms, and its clock stands still afterwards
+  await settle() // before the clock moves: ready polls every 20 ms, and its clock stands still afterwards
   await advance(100)
   await expect(ready).resolves.toBeUndefined()
   expect(await code("s1")).toBe("")
@@ -218,7 +218,7 @@ test("revocations are bounded, and an overflow makes the feed count as silent", 
   revocations.markCurrent(1)
   revocations.endSession("c", 2)
   revocations.markCurrent(3)
-  expect(revocations.age(4)).toBe(3) // current at 1 only
+  expect(revocations.age(4)).toBe(3) // it was current only at 1
   expect(() => revocations.check(ofSession("a"))).toThrow("ended")
   expect(revocations.takeOverflow()).toBe(false)
   revocations.deleteExpired(65 * 60_000 + 1)

@@ -1,5 +1,5 @@
-// A fake issuer with a revocation feed whose events the test sends. It answers a verifier's
-// requests without a network, and runs on Vitest's fake clock.
+// A fake issuer with a revocation feed whose events the test sends. It responds to a
+// verifier's requests without a network, and uses Vitest's fake clock.
 import { CompactSign, exportJWK, generateKeyPair, type CryptoKey, type JWK } from "jose"
 import { onTestFinished, vi } from "vitest"
 import { Verifier, type TokenError, type VerifierOptions } from "../src/index.js"
@@ -20,7 +20,7 @@ export const nowSeconds = (): number => Math.floor(Date.now() / 1000)
 
 type Json = Record<string, unknown>
 
-/** Signs any text, so a rejection is due to the content. */
+/** Signs any text, so that only the content can cause a rejection. */
 export function signText(key: SigningKey, header: Json, payload: string): Promise<string> {
   return new CompactSign(new TextEncoder().encode(payload))
     .setProtectedHeader({ alg: key.alg, kid: key.kid, ...header })
@@ -182,7 +182,7 @@ export class FakeIssuer {
   }
 }
 
-/** Replaces timers and clocks. Signatures are verified on threads, for which `settle` waits. */
+/** Replaces timers and clocks. Threads verify the signatures, and `settle` waits for them. */
 export function useFakeClock(): void {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance", "Date"], now: 1_795_000_000_000 })
   onTestFinished(() => void vi.useRealTimers())
@@ -203,14 +203,14 @@ for (const name of ["verify", "sign", "importKey", "digest"] as const) {
   Object.defineProperty(crypto.subtle, name, { value: counted, configurable: true })
 }
 
-/** Waits until everything that is ready has been done, however slow the threads are. */
+/** Waits until all pending work is done, even on slow threads. */
 export async function settle(): Promise<void> {
   for (let idle = 0; idle < 20; idle = onThreads > 0 ? 0 : idle + 1) {
     await new Promise((resolve) => setImmediate(resolve))
   }
 }
 
-/** Advances the fake clock in steps that leave room for signatures. */
+/** Advances the fake clock in steps, and waits for signatures after each step. */
 export async function advance(ms: number, step = 250): Promise<void> {
   for (let done = 0; done < ms; done += step) {
     await vi.advanceTimersByTimeAsync(Math.min(step, ms - done))

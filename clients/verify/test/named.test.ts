@@ -1,4 +1,4 @@
-// A server with HS256 whose access tokens have another `iss` than its URL (its setting issuer).
+// A server with HS256 whose access tokens have an `iss` that is not its URL (its setting issuer).
 import { expect, test } from "vitest"
 import { Verifier, type VerifierOptions } from "../src/index.js"
 import { codeOf, FakeIssuer, settle, useFakeClock, type SigningKey } from "./issuer.js"
@@ -16,7 +16,7 @@ test("a named issuer's tokens are verified, and its feed is that of the metadata
   expect(verifier.realm).toBe("your-app")
   const code = async (sid: string) => codeOf(verifier, await issuer.token({ iss: "your-app", sid }))
   expect(await code("s1")).toBe("")
-  expect(await codeOf(verifier, await issuer.token())).toBe("TOKEN_INVALID") // the URL is not the name
+  expect(await codeOf(verifier, await issuer.token())).toBe("TOKEN_INVALID") // its `iss` is the URL, not the name
   const stream = await issuer.stream(1)
   stream.send(
     await issuer.sessionEnd(1, "s1"),

@@ -31,7 +31,7 @@ test("a shared secret accepts HS256 only", async () => {
   expect(issuer.requests).not.toContain("/jwks")
   const other = new FakeIssuer(key)
   expect(await codeOf(other.verifier({ signingSecret: secret }), await other.token())).toBe("TOKEN_INVALID")
-  // RFC 8725, section 2.1: the public key as an HMAC secret.
+  // RFC 8725, section 2.1: an attacker uses the public key as an HMAC secret.
   const confused = { ...shared, kid: key.kid, privateKey: Buffer.from(JSON.stringify(key.jwk)) }
   const forged = await signText(confused, { typ: "at+jwt" }, JSON.stringify(other.claims()))
   expect(await codeOf(other.verifier(), forged)).toBe("TOKEN_INVALID")
@@ -310,8 +310,8 @@ interface Vectors {
   }[]
 }
 
-// Project Wycheproof's vectors for JWS, which the Go package also runs. Their tokens are no access
-// tokens; here the signature and the encoding count.
+// Project Wycheproof's vectors for JWS, which the Go package also uses. Their tokens are not
+// access tokens, so this tests only the signature and the encoding.
 test("the vectors of Wycheproof with supported keys are decided as labelled", async () => {
   const file = new URL(
     "../../../internal/accesstoken/testdata/wycheproof/json_web_signature_test.json",
