@@ -27,13 +27,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
-// Helpers of the tests that run the example applications in a real Chromium.
+// Helpers for the tests that run the example applications in a real Chromium.
 
 // An application is a page and its server, as `npm start` starts them.
 type application struct {
 	name        string // of the example
 	url, server string
-	data        string // folder of the server, and of its program
+	data        string // folder with the server's data and its program
 	chromium    browsertest.Chromium
 }
 
@@ -93,7 +93,7 @@ func newWire(t *testing.T, server string) *wire {
 	}
 	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
 		if "http://"+r.URL.Host != server {
-			answer.WriteHeader(http.StatusForbidden) // a request of the browser itself
+			answer.WriteHeader(http.StatusForbidden) // a request that the browser itself sends
 			return
 		}
 		if isRefresh(r) {
@@ -105,7 +105,7 @@ func newWire(t *testing.T, server string) *wire {
 			proxy.ServeHTTP(answer, r)
 		}
 	}))
-	// Without keep-alive, because a browser retries requests on reused connections.
+	// Keep-alive is off, because browsers retry requests on reused connections.
 	listener.Config.SetKeepAlivesEnabled(false)
 	listener.Start()
 	t.Cleanup(listener.Close)
@@ -188,7 +188,7 @@ func (b *tab) another() *tab {
 	return &tab{t: b.t, app: b.app, ctx: browsertest.Tab(b.t, b.ctx)}
 }
 
-// hide moves the tab into the background.
+// hide moves the tab to the background.
 func (b *tab) hide() {
 	b.t.Helper()
 	browsertest.Command(b.t, b.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{})
@@ -297,7 +297,7 @@ func (b *tab) steal(from *tab) {
 	}
 }
 
-// cookies returns the cookies of a refresh, also that of a known device.
+// cookies returns the cookies that a refresh sends, including the cookie of a known device.
 func (b *tab) cookies() []*network.Cookie {
 	b.t.Helper()
 	urls := []string{b.app.server + "/api/auth/refresh"}

@@ -1,4 +1,4 @@
-// Package examples_test runs the examples as a reader would, against a real server, with valid
+// Package examples_test runs the examples as users would, against a real server, with valid
 // and invalid tokens.
 package examples_test
 
@@ -59,7 +59,7 @@ func TestPythonVerifiesWithPyJWT(t *testing.T) {
 	}
 }
 
-// verifies starts an example that knows only the URL of the issuer, and returns both.
+// verifies starts an example that knows only the issuer's URL, and returns the example and the issuer.
 func verifies(
 	t *testing.T, example string, command func(t *testing.T, dir string) (program string, args []string),
 ) (process, *issuer) {
@@ -74,8 +74,9 @@ func verifies(
 	return p, i
 }
 
-// runBehind starts an example on a machine whose clock is 2 s behind. It asks
-// faketime for the variables that do so: its own process would not pass a signal on.
+// runBehind starts an example with a clock that is 2 s behind. It gets the
+// environment variables from faketime, because the process faketime would not
+// forward signals to the example.
 func runBehind(t *testing.T, dir string, env []string, program string, args ...string) process {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "faketime", "-f", "-2s", "env").Output()
@@ -189,7 +190,7 @@ func (p process) post(t *testing.T, path, token, body string, answer any) {
 	}
 }
 
-// copyOf copies an example, so that its packages are installed outside of the tree.
+// copyOf copies an example, so that its packages are installed outside of the repository.
 func copyOf(t *testing.T, example string) string {
 	t.Helper()
 	long(t)
@@ -199,7 +200,8 @@ func copyOf(t *testing.T, example string) string {
 	return dir
 }
 
-// installs has the one install of each folder: npm ci removes the packages that another test uses.
+// installs has one install per folder, because a second npm ci would remove the packages that
+// another test uses.
 var installs sync.Map
 
 // node installs the packages of package-lock.json, once for each folder.
@@ -226,8 +228,7 @@ func node(t *testing.T, dir string) (program string, args []string) {
 	return "node", []string{"server.js"}
 }
 
-// python finds an interpreter with the libraries. The first one in PATH may differ from the
-// system's.
+// python finds an interpreter with the libraries. The first interpreter in PATH may not be the system's.
 func python(t *testing.T, _ string) (program string, args []string) {
 	t.Helper()
 	if os.Getenv("WATCHWORD_TEST_PYTHON") == "skip" {
@@ -242,7 +243,7 @@ func python(t *testing.T, _ string) (program string, args []string) {
 	return "", nil
 }
 
-// A lock file that names a registry does not work with another registry.
+// A lock file with the URL of one registry does not work with another registry.
 func TestLocksNameNoRegistry(t *testing.T) {
 	t.Parallel()
 	var locks []string

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// The client of a guide to JWT authentication, in a real Chromium, over two origins, with the
-// built server. A test changes the user's roles to make a token expire: the API then responds
-// TOKEN_EXPIRED at once.
+// These tests run the client of a guide to JWT authentication in a real Chromium, over two
+// origins, with the built server. A test changes the user's roles to expire a token: the API
+// then responds TOKEN_EXPIRED.
 
 // W-71
 func TestFrontEndOfTheGuideStaysSignedIn(t *testing.T) {
@@ -78,8 +78,8 @@ func guideLife(t *testing.T, a *application) {
 	other.keepsNothing()
 }
 
-// Without its cache Chromium sends requests for one URL in parallel. Four requests get 401
-// together, and the fifth when the others already have a new token.
+// Without its cache, Chromium sends requests for one URL in parallel. Four requests get a
+// 401 at the same time. The fifth gets it when the others already have a new token.
 func guideFive(t *testing.T, a *application) {
 	const email = "five@example.com"
 	b, wire := a.open(t)
@@ -170,7 +170,7 @@ func guideAway(t *testing.T, a *application) {
 		b.until("Your account", email, "Sessions\n1")
 	}
 
-	// The response of a rotation is lost: the server repeats it at the next request.
+	// The response of a rotation is lost, and the server repeats it at the next request.
 	wire.lose(1)
 	b.reload()
 	b.until("The server can't be reached.", "Loading…")
@@ -178,7 +178,7 @@ func guideAway(t *testing.T, a *application) {
 	b.until("Your account", email, "Sessions\n1")
 	a.happened(t, email, "refresh_reused", 0)
 
-	// Only a 401 of the refresh signs out.
+	// Only a 401 of the refresh signs the user out.
 	wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/api/auth/me" {
 			a.refuse(w, 401, "TOKEN_INVALID", "Not this one.")
@@ -249,7 +249,7 @@ func guideStream(t *testing.T, a *application) {
 	}
 }
 
-// A refresh that ends after a sign-out does not sign in again.
+// A refresh that ends after a sign-out does not sign the user in again.
 func guideLate(t *testing.T, a *application) {
 	b, wire := a.open(t)
 	b.signUp("late@example.com")
@@ -265,7 +265,7 @@ func guideLate(t *testing.T, a *application) {
 	see[bool](b, `() => import("/src/main.ts").then(({ auth }) => { window.late = auth.refresh(); return true })`)
 	<-arrived
 	b.press("Sign out")
-	// A sign-out that did not wait for the refresh would have a response by now, and be undone.
+	// A sign-out that does not wait for the refresh would be complete by now, and the refresh would undo it.
 	see[bool](b, `() => import("/src/main.ts").then(async ({ auth }) => {
 	  for (let left = 10; left > 0 && (await auth.fetch("/api/auth/me")).ok; left--);
 	  return true
@@ -278,7 +278,7 @@ func guideLate(t *testing.T, a *application) {
 	b.until("New here?")
 }
 
-// refuse responds as the server does.
+// refuse sends an error response like the server's.
 func (a *application) refuse(w http.ResponseWriter, status int, code, text string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", a.url)

@@ -57,7 +57,7 @@ func newIssuer(t *testing.T, changes ...func(*watchword.Options)) *issuer {
 	return i
 }
 
-// cutFirstStream cuts the first stream of the revocation feed in the middle of an event and of a chunk.
+// cutFirstStream cuts the first stream of the revocation feed in the middle of an event and a chunk.
 func (i *issuer) cutFirstStream(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/revocations/stream" || i.cut.Swap(true) {
@@ -82,7 +82,7 @@ func (i *issuer) engine(t *testing.T, store *sqlite.Store, options watchword.Opt
 	return engine
 }
 
-// signIn creates a token with changed options and the same keys.
+// signIn returns a token of an engine with changed options and the same keys.
 func (i *issuer) signIn(t *testing.T, change func(*watchword.Options)) string {
 	t.Helper()
 	options := i.options
@@ -93,7 +93,7 @@ func (i *issuer) signIn(t *testing.T, change func(*watchword.Options)) string {
 	return string(in.AccessToken)
 }
 
-// badTokens returns tokens that a service must reject, by their fault.
+// badTokens returns tokens that a service must reject, keyed by their fault.
 func (i *issuer) badTokens(t *testing.T) map[string]string {
 	t.Helper()
 	good := string(i.session.AccessToken)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The page for the dialect lesson, in a real Chromium, over two origins, with the built server.
-// A test changes the user's roles to make a token expire.
+// These tests run the page for the dialect lesson in a real Chromium, over two origins, with
+// the built server. A test changes the user's roles to expire a token.
 
 // W-73
 func TestFrontEndOfLessonStaysSignedIn(t *testing.T) {
@@ -204,7 +204,7 @@ func (b *tab) lessonLoadsAgain() {
 	b.await("the profile", `() => !document.body.ariaBusy && !document.getElementById("error").innerText && document.getElementById("profile").checkVisibility()`, func() {})
 }
 
-// lessonKeepsNothing fails if anything would survive a reload, also a cookie.
+// lessonKeepsNothing fails if the page stored anything that survives a reload, including cookies.
 func (b *tab) lessonKeepsNothing() {
 	b.t.Helper()
 	b.keepsNothing()
@@ -213,7 +213,7 @@ func (b *tab) lessonKeepsNothing() {
 	}
 }
 
-// lessonRefuse responds as the server does.
+// lessonRefuse sends an error response like the server's.
 func (a *application) lessonRefuse(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Access-Control-Allow-Origin", a.url)
 	w.Header().Set("Content-Type", "text/plain")

@@ -17,8 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// The Next.js application in a real Chromium, built and started as in production, with the
-// built server. Access tokens live for 10 s.
+// These tests run the Next.js application in a real Chromium, built and started as in
+// production, with the built server. Access tokens live for 10 s.
 
 func TestNextApplicationKeepsUsersSignedIn(t *testing.T) {
 	provider, settings := startProvider(t)
@@ -100,7 +100,7 @@ func nextSecondStep(t *testing.T, a *application) {
 	if got := b.appCookies(); !slices.Equal(got, []string{"watchword-challenge"}) {
 		t.Errorf("cookies between the two steps: %q", got)
 	}
-	b.reload() // the cookie keeps the challenge
+	b.reload() // the challenge is in a cookie
 	b.fill(label, "000000x")
 	b.press("Continue")
 	b.until("This code is wrong or was used already. Enter the current code.")
@@ -117,7 +117,7 @@ func nextSecondStep(t *testing.T, a *application) {
 	b.until("You are a visitor.")
 	b.visit(a.url + "/sign-in/second-step") // without a challenge
 	b.until("Stay signed in")
-	b.signInNext(email, password) // the browser is remembered
+	b.signInNext(email, password) // without a second step, because the browser is remembered
 	b.until("Your account", email)
 }
 
@@ -125,7 +125,7 @@ func nextSecondStep(t *testing.T, a *application) {
 func nextProvider(t *testing.T, a *application, provider process) {
 	const email, button = "provider@example.com", "Continue with Acme"
 	visitor := func() *tab {
-		b := &tab{t: t, app: a, ctx: a.chromium.Open(t)} // without the proxy, which does not reach the provider
+		b := &tab{t: t, app: a, ctx: a.chromium.Open(t)} // without the wire, which can't reach the provider
 		noScript := emulation.SetScriptExecutionDisabledParams{Value: true}
 		browsertest.Command(t, b.ctx, emulation.SetScriptExecutionDisabled, noScript)
 		b.visit(a.url + "/sign-in?to=/admin")
@@ -151,7 +151,7 @@ func nextProvider(t *testing.T, a *application, provider process) {
 	b.visit(a.url + "/account")
 	b.until("Your account", "new.user@example.com")
 
-	// A proven account with a second factor: connected by a complete sign-in to it.
+	// A proven account with a second factor. A complete sign-in to the account connects the provider.
 	codes := a.enrol(t, email)
 	provider.put(t, "/test/user", `{"sub": "own", "email": "`+email+`", "email_verified": true, "name": "Ada"}`)
 	b = visitor()
@@ -162,12 +162,12 @@ func nextProvider(t *testing.T, a *application, provider process) {
 	b.fill("Code of your authenticator app, or a recovery code", codes[1])
 	b.press("Continue")
 	b.until("Your account does not have the role admin.")
-	// A page of the provider leads back, as after a click there, so the way back is a request of another site.
+	// A page of the provider redirects back, as after a click, so that the return is a cross-site request.
 	provider.put(t, "/test/user",
 		`{"sub": "own", "email": "`+email+`", "email_verified": true, "name": "Ada", "wait": 1}`)
 	b = visitor()
 	b.press(button)
-	b.until("Enter a code") // the provider is the first factor
+	b.until("Enter a code") // the provider counts as the first factor only
 	b.fill("Code of your authenticator app, or a recovery code", codes[2])
 	see[bool](b, `() => { document.querySelector("input[name=remember]").click(); return true }`)
 	b.press("Continue")
@@ -177,7 +177,7 @@ func nextProvider(t *testing.T, a *application, provider process) {
 	b.until("You are a visitor.")
 	b.visit(a.url + "/sign-in?to=/admin")
 	b.press(button)
-	b.until("Your account does not have the role admin.") // the browser is remembered
+	b.until("Your account does not have the role admin.") // without a second step, because the browser is remembered
 }
 
 // enrol creates an account with an authenticator app, and returns its recovery codes.
@@ -268,7 +268,7 @@ func nextEverywhere(t *testing.T, a *application) {
 	a.happened(t, email, "refresh_reused", 0)
 }
 
-// The proxy sets fresh cookies and the action deletes them: the deletion must win.
+// proxy.ts sets fresh cookies, and the action deletes them. The deletion must win.
 func nextExpiredSignOut(t *testing.T, a *application) {
 	for i, button := range []string{"Sign out", "Sign out everywhere"} {
 		email := fmt.Sprintf("expired%d@example.com", i)
@@ -297,8 +297,8 @@ func nextForwards(t *testing.T, a *application) {
 	}
 }
 
-// nextPages are requested at the same time by scripts of the page. The values are what a
-// signed-in user sees.
+// nextPages are the pages that scripts request at the same time. The values are texts
+// that a signed-in user sees.
 var nextPages = map[string]string{
 	"/account": "this device", "/": "Go to your account", "/admin": "does not have the role", "/api/me": `"subject"`,
 }

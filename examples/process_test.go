@@ -16,7 +16,7 @@ import (
 // A process is a running example.
 type process struct{ url string }
 
-// long skips a test that builds or starts an example in the short form.
+// long skips a test that builds or starts an example if `go test` runs with -short.
 func long(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -24,7 +24,7 @@ func long(t *testing.T) {
 	}
 }
 
-// run starts an example and returns when it has printed its address.
+// run starts an example, and returns when the example has printed its address.
 func run(t *testing.T, dir string, env []string, program string, args ...string) process {
 	t.Helper()
 	long(t)
@@ -67,9 +67,9 @@ func run(t *testing.T, dir string, env []string, program string, args ...string)
 	return process{}
 }
 
-// environment returns the test's environment without WATCHWORD_ variables: WATCHWORD_TEST_…
-// would be unknown settings, and others would change the server. The long hash queue allows
-// for a busy machine.
+// environment returns the test's environment without WATCHWORD_ variables. WATCHWORD_TEST_…
+// would be unknown settings, and others would change the server. A long hash queue avoids
+// failures on a busy machine.
 func environment() []string {
 	others := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WATCHWORD_") })
 	return append(others, "WATCHWORD_HASH_QUEUE=30s")

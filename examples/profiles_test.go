@@ -11,8 +11,8 @@ import (
 	_ "github.com/watchword-auth/watchword/embedded" // registers the driver of SQLite
 )
 
-// The example creates a row for accounts of the server and of the command line, also for
-// those that the command line created while the example did not run.
+// The example creates a row for each account of the server and the command line, even if
+// the command line created the account while the example did not run.
 func TestProfilesExampleCreatesARowAtSignUp(t *testing.T) {
 	t.Parallel()
 	long(t)
@@ -57,7 +57,7 @@ func TestProfilesExampleCreatesARowAtSignUp(t *testing.T) {
 	})
 }
 
-// await asks until done, for at most 20 s.
+// await polls done for at most 20 s.
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {

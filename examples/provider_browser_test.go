@@ -16,17 +16,17 @@ import (
 	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
-// Sign-in with a provider in a popup, in a real Chromium: the single-page application, the built
-// server and npm's oidc-provider, which signs its user in without asking.
+// This test signs in with a provider in a popup, in a real Chromium. It runs the single-page
+// application, the built server and npm's oidc-provider, which signs its user in without a prompt.
 
-// Not parallel, as the other test of this application.
+// Not parallel, like the other test of this application.
 func TestChromiumSignsInByThePopupOfAProvider(t *testing.T) {
 	provider, settings := startProvider(t)
 	a := startApplication(t, "spa", settings...)
 	provider.put(t, "/test/redirect", a.server+"/sign-in/acme/callback")
 
 	b := &tab{t: t, app: a, ctx: a.chromium.Open(t)}
-	// The user takes longer than the page waits for the report of a popup that looks closed.
+	// The user takes longer than the time that the page waits for a popup that looks closed.
 	provider.put(t, "/test/user", `{"deny": true, "wait": 3}`)
 	b.visit(a.url + "/?page=1#/sign-in")
 	b.click("Continue with Acme")
@@ -40,7 +40,7 @@ func TestChromiumSignsInByThePopupOfAProvider(t *testing.T) {
 	b.press("Sign out")
 	b.until("New here?")
 
-	// A click of a script opens no window, so the page itself goes to the provider.
+	// Browsers open no window for a script's click, so the page itself goes to the provider.
 	b.press("Continue with Acme")
 	b.until("Your account", "ada@example.com")
 	if at := see[string](b, `() => location.href`); at != a.url+"/?page=1#/account" {
@@ -73,7 +73,7 @@ func (p process) put(t *testing.T, path, body string) {
 	}
 }
 
-// click clicks the button with the mouse, as a user does. Browsers open a popup only then.
+// click clicks the button with the mouse, because browsers open a popup only for a user's click.
 func (b *tab) click(words string) {
 	b.t.Helper()
 	b.until(words)

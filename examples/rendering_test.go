@@ -24,8 +24,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
-// Tests of applications that render on their server, while responses are lost between the
-// browser and the application.
+// Helpers for tests of applications that render on their server, while responses to the
+// browser are lost.
 
 // A cutter is a proxy between one browser and an application. It can cut connections before a
 // request arrives, instead of the response, and in the middle of the response.
@@ -51,7 +51,7 @@ func newCutter(t *testing.T, app string) *cutter {
 	forward := c.forward(func(*httputil.ProxyRequest) {}) // the request already has the complete URL
 	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if "http://"+r.URL.Host != app {
-			w.WriteHeader(http.StatusForbidden) // a request of the browser itself
+			w.WriteHeader(http.StatusForbidden) // a request that the browser itself sends
 			return
 		}
 		forward.ServeHTTP(w, r)
@@ -87,8 +87,8 @@ func (c *cutter) forward(rewrite func(*httputil.ProxyRequest)) http.Handler {
 }
 
 // way decides how a request is cut: 0 before it arrives, 1 instead of the response, 2 in the
-// middle of the response, and otherwise not at all. Scripts and styles always arrive, and
-// the API's requests except refreshes.
+// middle of the response, and otherwise not at all. It never cuts scripts, styles, or
+// requests to the API other than refreshes.
 func (c *cutter) way(r *http.Request) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -98,7 +98,7 @@ func (c *cutter) way(r *http.Request) int {
 	}
 	c.cuts++
 	if c.share == 1 {
-		return 1 // an outage: the application does everything, and the browser sees nothing
+		return 1 // an outage: the application processes the request, and the browser gets no response
 	}
 	return c.random.IntN(cutters)
 }
@@ -194,13 +194,13 @@ func (b *tab) sessionToken() string {
 	return ""
 }
 
-// A tally counts the responses that scripts of a page saw.
+// A tally counts the responses that scripts of a page received.
 type tally struct {
 	Shown, Lost int
 	Wrong       []string
 }
 
-// load requests all pages at the same time, again and again, and checks what each shows.
+// load repeatedly requests all pages at the same time, and checks the text of each.
 const load = `async (pages, milliseconds) => {
   const tally = { shown: 0, lost: 0, wrong: [] };
   const end = performance.now() + milliseconds;
@@ -221,7 +221,7 @@ const load = `async (pages, milliseconds) => {
 
 // staysSignedIn loses responses at random, then all of them for longer than the grace period,
 // then at random again. SOAK_DURATION repeats this. The user's address is proven, so that a
-// suspected theft would send a mail.
+// suspected theft would cause a mail.
 func staysSignedIn(t *testing.T, a *application, pages map[string]string) {
 	const email = "lossy@example.com"
 	b, c := a.openCut(t)
@@ -289,7 +289,7 @@ func underLoad(tabs []*tab, pages map[string]string, duration time.Duration, exp
 	return sum
 }
 
-// navigate opens a page, and tries again while the connection is cut.
+// navigate opens a page, and retries while the connection is cut.
 func (b *tab) navigate(where string) {
 	b.t.Helper()
 	var err error
@@ -304,7 +304,7 @@ func (b *tab) navigate(where string) {
 	b.t.Fatalf("%s: %v", where, err)
 }
 
-// prove confirms the address of an account with the link of its mail.
+// prove confirms the address of an account with the mailed link.
 func (a *application) prove(t *testing.T, email string) {
 	t.Helper()
 	row := regexp.MustCompile(`href="(/dev/mail/[^"]+)">Confirm[^<]*</a></td><td>` + regexp.QuoteMeta(email))
@@ -322,7 +322,7 @@ func (a *application) prove(t *testing.T, email string) {
 	process{a.server}.post(t, "/api/auth/email/verify", "", body, nil)
 }
 
-// theftMails returns how many mails say that a copied session was ended.
+// theftMails returns the number of mails about the end of a copied session.
 func (a *application) theftMails(t *testing.T, email string) int {
 	t.Helper()
 	row := regexp.MustCompile(`>We signed you out [^<]*</a></td><td>` + regexp.QuoteMeta(email))
@@ -338,8 +338,8 @@ func (a *application) text(t *testing.T, path string) string {
 	return body
 }
 
-// theftIsNoticed presents an old token. The theft mail and the sign-out show that the test
-// before could have seen them.
+// theftIsNoticed presents an old token. The theft mail and the sign-out prove that
+// staysSignedIn would have noticed a suspected theft.
 func (a *application) theftIsNoticed(t *testing.T, b *tab, old, email string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "POST", a.server+"/api/auth/refresh",

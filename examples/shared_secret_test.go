@@ -23,8 +23,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A tutorial's service with jsonwebtoken and a secret that it shares with the issuer, and its
-// move to public keys.
+// These tests run a tutorial's service with jsonwebtoken and a secret that it shares with the
+// issuer, and move it to public keys.
 
 const sharedSecret = "a-secret-that-services-share-and-nobody-else"
 
@@ -104,7 +104,7 @@ func withPublicKeys(t *testing.T, start starter) {
 	})
 }
 
-// Without a key a token can't be checked. A 401 would sign the user out.
+// Without a key a token can't be checked. The service must not respond 401, which would sign the user out.
 func withoutKeys(t *testing.T, start starter) {
 	i := newIssuer(t)
 	nowhere := "ISSUER=http://127.0.0.1:" + freePort(t)
@@ -155,7 +155,7 @@ func mintWith(algorithm func() hash.Hash, header, claims string, secret watchwor
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// publicKey returns the issuer's key as PEM, the form in which jwks-rsa passes it to jsonwebtoken.
+// publicKey returns the issuer's key as PEM, as jwks-rsa passes it to jsonwebtoken.
 func (i *issuer) publicKey(t *testing.T) watchword.Secret {
 	t.Helper()
 	var jwks struct{ Keys []struct{ X, Y string } }

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// These tests run the browser client in a real Chromium, on another origin than the
-// built server. Access tokens live for 10 s. Without a grace period, a mistake of the
-// client signs the user out.
+// These tests run the browser client in a real Chromium, on a different origin from
+// the built server's. Access tokens live for 10 s. There is no grace period, so a
+// mistake of the client signs the user out.
 
 // Not parallel, because building the client reloads the open pages of other tests.
 func TestFrontEndOfTheSinglePageApplicationStaysSignedIn(t *testing.T) {
@@ -162,7 +162,7 @@ func lostAnswer(t *testing.T, a *application) {
 	b.until("Your account", email)
 
 	gone := wire.lost()
-	wire.lose(2) // the second response is lost, too: the page retries by itself
+	wire.lose(2) // the second response is lost, too, and the page retries by itself
 	next := b.another()
 	next.visit(a.url)
 	next.until("Your account", email)

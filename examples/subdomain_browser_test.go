@@ -32,8 +32,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// The Next.js application on app.example.test, over https. Its users sign in on the hosted pages
-// of auth.example.test, and `cookie-domain` sends the refresh cookie to both hosts.
+// These tests run the Next.js application on app.example.test, over https. Its users sign in on
+// the hosted pages of auth.example.test. With `cookie-domain`, browsers send the refresh cookie to both hosts.
 
 const (
 	sharedCookie = "__Secure-watchword"
@@ -51,7 +51,7 @@ type subdomain struct {
 }
 
 // startSubdomain serves the hosted pages and the application, which must be built. Both fronts
-// end TLS, and cut connections of browsers and of the application.
+// terminate TLS, and cut connections of browsers and the application.
 func startSubdomain(t *testing.T) *subdomain {
 	s := &subdomain{post: &postbox{}, cutter: cutting(sharedCookie)}
 	certificate, authority := certificateFor(t, "auth.example.test", "app.example.test")
@@ -75,7 +75,7 @@ dns.lookup = (host, ...more) => lookup(host.endsWith(".test") ? "127.0.0.1" : ho
 	return s
 }
 
-// watchword starts the engine and its edge, and returns the address behind the front.
+// watchword starts the engine and its HTTP server, and returns the address behind the front.
 func (s *subdomain) watchword(t *testing.T) (address string) {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
@@ -103,7 +103,7 @@ func (s *subdomain) watchword(t *testing.T) (address string) {
 	return web.URL
 }
 
-// front serves a host over https. It forwards requests with their Host.
+// front serves a host over https. It forwards requests with the same Host header.
 func (s *subdomain) front(t *testing.T, host string, c tls.Certificate) (origin string, serve func(behind string)) {
 	t.Helper()
 	site := httptest.NewUnstartedServer(nil)
@@ -116,7 +116,8 @@ func (s *subdomain) front(t *testing.T, host string, c tls.Certificate) (origin 
 		site.Config.Handler = s.cutter.forward(func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host
-			// Appended to, as the documented proxies do for the server of an application.
+			// SetXForwarded then appends the client, as the documented proxies do for an
+			// application's server.
 			r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 			r.SetXForwarded()
 		})
@@ -139,7 +140,7 @@ func certificateFor(t *testing.T, hosts ...string) (c tls.Certificate, file stri
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
 }
 
-// account creates an account whose address is proven, so that a suspected theft would send a mail.
+// account creates an account whose address is proven, so that a suspected theft would cause a mail.
 func (s *subdomain) account(t *testing.T, email string) {
 	t.Helper()
 	in, err := s.engine.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: password})
@@ -165,7 +166,7 @@ func (b *tab) trust() {
 	browsertest.Command(b.t, b.ctx, security.SetIgnoreCertificateErrors, ignore)
 }
 
-// signInHosted signs in on the hosted page, which leads back to the application.
+// signInHosted signs in on the hosted page, which redirects back to the application.
 func (s *subdomain) signInHosted(b *tab, email string) {
 	b.t.Helper()
 	b.visit(s.auth + "/login?return_to=" + url.QueryEscape(s.app.url+"/account"))
@@ -211,7 +212,7 @@ func nextOnSubdomain(t *testing.T, _ *application) {
 	s.staysSignedIn(t, b, email)
 	s.post.none(t, watchword.MailReuseDetected)
 
-	// A sign-out in the application, and one on the hosted pages, end the session for both.
+	// A sign-out in the application, or on the hosted pages, ends the session for both.
 	b.press("Sign out")
 	b.until("You are a visitor.")
 	if got := b.appCookies(); len(got) > 0 {
@@ -273,7 +274,7 @@ func (s *subdomain) staysSignedIn(t *testing.T, b *tab, email string) {
 		}
 	}
 	s.cutter.cut(0)
-	// The application responds with 503 if its own request to Watchword was lost twice.
+	// The application may respond 503, because its own request to Watchword can be lost twice.
 	wrong := slices.DeleteFunc(sum.Wrong, func(one string) bool { return strings.HasPrefix(one, "503 "+s.app.url) })
 	t.Logf("%d pages shown, %d requests lost, %d responses 503, %d cuts, %d lost refresh tokens, %d rotations",
 		sum.Shown, sum.Lost, len(sum.Wrong)-len(wrong), s.cutter.cuts, s.cutter.lost, len(s.cutter.tokens))
@@ -289,7 +290,7 @@ func (s *subdomain) staysSignedIn(t *testing.T, b *tab, email string) {
 	b.until("Your account", email)
 }
 
-// refreshing refreshes again and again, as a script of the application does with the client.
+// refreshing repeatedly refreshes, as a script of the application does with the client.
 const refreshing = `async (url, milliseconds) => {
   const tally = { shown: 0, lost: 0, wrong: [] };
   for (const end = performance.now() + milliseconds; performance.now() < end;) {
@@ -304,8 +305,8 @@ const refreshing = `async (url, milliseconds) => {
   return tally;
 }`
 
-// noticesTheft presents an old token from another program. The mail and the sign-out show that
-// the test before could have seen them.
+// noticesTheft presents an old token from another program. The mail and the sign-out prove
+// that staysSignedIn would have noticed a suspected theft.
 func (s *subdomain) noticesTheft(t *testing.T, b *tab, email, first string) {
 	t.Helper()
 	s.signInHosted(b, email)
@@ -327,7 +328,7 @@ func (s *subdomain) noticesTheft(t *testing.T, b *tab, email, first string) {
 	b.await("the browser is signed out", `() => !document.body.innerText.includes("Sign out")`, b.reload)
 }
 
-// A postbox keeps mails.
+// A postbox stores the mails that the engine sends.
 type postbox struct {
 	mu    sync.Mutex
 	mails []watchword.Message

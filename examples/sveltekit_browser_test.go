@@ -2,9 +2,9 @@ package examples_test
 
 import "testing"
 
-// The SvelteKit application in a real Chromium, built and started as in production, with the
-// built server. Its pages have the texts of the Next.js application, so tests of both share
-// helpers. Access tokens live for 10 s.
+// These tests run the SvelteKit application in a real Chromium, built and started as in
+// production, with the built server. Its pages have the texts of the Next.js application, so
+// tests of both share helpers. Access tokens live for 10 s.
 
 func TestSvelteKitApplicationKeepsUsersSignedIn(t *testing.T) {
 	provider, settings := startProvider(t)
@@ -34,7 +34,8 @@ func TestSvelteKitApplicationKeepsUsersSignedIn(t *testing.T) {
 	})
 }
 
-// With JavaScript, a link loads only the data of the next page. The hook refreshes for it, too.
+// With JavaScript, a link loads only the data of the next page. The hook also refreshes the
+// token for such a request.
 func svelteClientRoute(t *testing.T, a *application) {
 	const email = "route@example.com"
 	b, _ := a.open(t)
@@ -76,8 +77,8 @@ func svelteSecondStep(t *testing.T, a *application) {
 	}
 }
 
-// sveltePages are requested at the same time by scripts of the page: pages, and the data that
-// a link loads. The values are what a signed-in user sees.
+// sveltePages are the pages, and the data of links, that scripts request at the same time.
+// The values are texts that a signed-in user sees.
 var sveltePages = map[string]string{
 	"/account": "this device", "/account/__data.json": "lossy@example.com", "/": "Go to your account",
 	"/admin": "does not have the role", "/api/me": `"subject"`,

@@ -31,8 +31,8 @@ func packClients(t *testing.T) (files []string) {
 	return files
 }
 
-// nextTranscript creates the files of docs/server-rendering-transcript.md in a fresh directory,
-// with the versions that the transcript installs, and runs its commands.
+// nextTranscript creates the files of docs/server-rendering-transcript.md in a new directory,
+// installs the versions that the transcript names, and runs its commands.
 func nextTranscript(t *testing.T, packages []string) {
 	if os.Getenv("WATCHWORD_TEST_TRANSCRIPT") == "" {
 		t.Skip("it builds a second application: run make transcript")
@@ -83,7 +83,7 @@ func nextTranscript(t *testing.T, packages []string) {
 	nextOnOneOrigin(t, folder)
 }
 
-// nextOnOneOrigin changes the application of the transcript as docs/server-rendering.md says for
+// nextOnOneOrigin changes the transcript's application as docs/server-rendering.md describes for
 // one origin, and checks that pages and scripts share one session.
 func nextOnOneOrigin(t *testing.T, folder string) {
 	t.Helper()
@@ -170,7 +170,7 @@ func serveTranscript(t *testing.T, folder string, oneOrigin bool) *application {
 	return a
 }
 
-// serve starts a program that prints no address, and returns when it responds at the URL.
+// serve starts a program that prints no address, and returns when the program responds at the URL.
 func serve(t *testing.T, dir, url string, env []string, program string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
@@ -192,7 +192,7 @@ func serve(t *testing.T, dir, url string, env []string, program string, args ...
 	}
 }
 
-// shell runs a command of the transcript against the application's own ports.
+// shell runs a command of the transcript with the application's ports instead of the documented ones.
 func (a *application) shell(t *testing.T, folder, command string) string {
 	t.Helper()
 	command = strings.ReplaceAll(command, "http://localhost:3000", a.url)

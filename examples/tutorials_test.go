@@ -17,8 +17,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The back-ends of the three tutorials, as they are, behind Watchword with the settings of
-// docs/migrate.md, "Your own routes".
+// These tests run the unchanged back-ends of the three tutorials behind Watchword, with
+// the settings of docs/migrate.md, "Your own routes".
 
 // A tutorial is one section of docs/migrate.md.
 type tutorial struct {
@@ -105,13 +105,13 @@ func (x tutorial) goesOn(t *testing.T, backEnd process, binary string) {
 	}
 }
 
-// A documentedServer runs a command of docs/migrate.md.
+// A documentedServer is a server that a command of docs/migrate.md has started.
 type documentedServer struct{ url, dir string }
 
 var ownRoutes = regexp.MustCompile("(?s)\\*\\*6\\. Your own routes\\.\\*\\*.*?```js\n(.*?)\n```.*?```sh\n(.*?)```")
 
-// serve starts the server of the section's step "Your own routes". The middleware of that step
-// must be the one that the test runs.
+// serve starts the server of the section's step "Your own routes". The documented middleware
+// must be the middleware that the test runs.
 func (x tutorial) serve(t *testing.T, binary string) documentedServer {
 	t.Helper()
 	text, err := os.ReadFile("../docs/migrate.md")
@@ -168,7 +168,8 @@ func (w documentedServer) signIn(t *testing.T, path, form string) map[string]any
 
 var viteProxy = regexp.MustCompile("(?s)```js\n(  server: \\{ proxy: \\{\n.*?)\n```")
 
-// The four lines for Vite bring sign-in and own routes under the front-end's address.
+// The four documented lines for Vite serve sign-in and the tutorial's own routes under the
+// front-end's address.
 func TestViteProxyOfTheDocumentServesBoth(t *testing.T) {
 	t.Parallel()
 	dir := copyOf(t, "guide")

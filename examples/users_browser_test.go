@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// The front-end for the dialect users, with React and axios, in a real Chromium, over two
-// origins, with the built server. A test changes the user's roles to make a token expire: the
-// server then responds expired_access_token at once.
+// These tests run the front-end for the dialect users, with React and axios, in a real
+// Chromium, over two origins, with the built server. A test changes the user's roles to
+// expire a token: the server then responds expired_access_token.
 
 // W-70, W-72
 func TestFrontEndOfUsersStaysSignedIn(t *testing.T) {
@@ -35,11 +35,12 @@ func TestFrontEndOfUsersStaysSignedIn(t *testing.T) {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
 		}
 	})
-	// Two servers of Vite would prepare the packages of one folder at the same time.
+	// Not parallel, because two Vite servers would prepare the packages of one folder at the same time.
 	t.Run("tells to confirm the address", usersConfirm)
 }
 
-// The front-end shows the feedback of errors only, so a sign-up that waits for its mail is one.
+// The front-end shows feedback only for errors, so the server responds with an error to a
+// sign-up that must be confirmed by mail.
 func usersConfirm(t *testing.T) {
 	a := startApplication(t, "users", "WATCHWORD_SIGNUP=verified")
 	b, _ := a.open(t)
@@ -228,7 +229,7 @@ func usersReset(t *testing.T, a *application) {
 }
 
 // The URLs differ, because requests for one URL wait for each other in the browser's cache.
-// Four requests get 401 together, and the fifth when the others already have a new token.
+// Four requests get a 401 at the same time. The fifth gets it when the others already have a new token.
 func usersFive(t *testing.T, a *application) {
 	const email = "five@example.com"
 	b, wire := a.open(t)
@@ -325,7 +326,7 @@ func usersLost(t *testing.T, a *application) {
 	b.visit(a.url)
 	b.usersSignUp(email, "Your profile", email)
 
-	// The response of a rotation is lost: the server repeats it at the next request.
+	// The response of a rotation is lost, and the server repeats it at the next request.
 	a.command(t, "users", "set-roles", email, "editor")
 	wire.lose(1)
 	b.press("Reload")
@@ -379,7 +380,7 @@ func usersEverywhere(t *testing.T, a *application) {
 	}
 }
 
-// A re-authentication that ends after a logout does not log in again.
+// A re-authentication that ends after a logout does not log the user in again.
 func usersLate(t *testing.T, a *application) {
 	const email = "late@example.com"
 	b, wire := a.open(t)
@@ -422,7 +423,7 @@ func (b *tab) usersSignUp(email string, until ...string) {
 	b.until(until...)
 }
 
-// hasLoadedTwice waits for both requests of a new profile: React's strict mode sends two.
+// hasLoadedTwice waits for both requests of a new profile page, because React's strict mode sends two.
 func (b *tab) hasLoadedTwice() {
 	b.t.Helper()
 	b.await("both answers", `() => performance.getEntriesByType("resource").filter((e) => e.name.endsWith("/api/users/me")).length === 2`, func() {})
@@ -454,7 +455,7 @@ func (b *tab) keepsTheCookie() {
 	}
 }
 
-// usersRefuse responds as the server does.
+// usersRefuse sends an error response like the server's.
 func (a *application) usersRefuse(w http.ResponseWriter, status int, challenge, text string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", a.url)

@@ -108,8 +108,8 @@ func builtServer(t *testing.T) string {
 	return binary
 }
 
-// checkSettings runs `watchword config` with the settings on top of the image's. Each setting that
-// names a secret's file gets a file of this test. secrets is how many there must be.
+// checkSettings runs `watchword config` with the settings added to the image's. For each setting
+// that names a secret's file, the test creates a file. secrets is the expected number of such settings.
 func checkSettings(t *testing.T, binary string, settings map[string]string, secrets int) {
 	t.Helper()
 	secret := map[string]string{
@@ -159,7 +159,7 @@ func objects(t *testing.T, name string) map[string]any {
 		if object == nil {
 			t.Fatalf("%s: unknown object %+v", name, head)
 		}
-		// Kubernetes compares names with their case, which package encoding/json does not.
+		// Kubernetes compares field names with their case. Package encoding/json does not.
 		text, err := yaml.YAMLToJSONStrict(document)
 		must(t, err)
 		if faults, err := json.UnmarshalStrict(text, object); err != nil || len(faults) > 0 {
@@ -251,8 +251,8 @@ func TestWorkflowsSayThatTheyAreUntested(t *testing.T) {
 	}
 }
 
-// checkWorkflow checks that every action is pinned to a version, that only jobs with named
-// permissions exist, and that containers have Debian 13: its Node.js is the first that .ci/setup
+// checkWorkflow checks that every action is pinned to a version, that the workflow names
+// its permissions, and that containers have Debian 13, the first Debian whose Node.js .ci/setup
 // accepts.
 func checkWorkflow(t *testing.T, name string, content []byte) {
 	t.Helper()

@@ -19,7 +19,7 @@ func Fiber(v *verify.Verifier) *fiber.App {
 }
 
 // fiberGuard does two things that adaptor.HTTPMiddleware does not: it removes the headers that
-// the guard removed, and passes several Authorization headers on as several.
+// the guard removed, and does not join several Authorization headers.
 func fiberGuard(guard func(http.Handler) http.Handler) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		var passed *http.Request

@@ -50,7 +50,7 @@ func TestEveryRouterAcceptsSignedInUsersOnly(t *testing.T) {
 			path    string
 			headers []string
 			status  int
-			says    string // the body, or its beginning for a refusal
+			says    string // the body, or the beginning of an error response
 		}{
 			"no sign-in needed": {"/", nil, 200, "hello"},
 			"a good token":      {"/notes", []string{"Authorization", good}, 200, in.user + " "},

@@ -3,6 +3,7 @@ import type { NextConfig } from "next"
 
 export default {
   poweredByHeader: false,
-  // Only in this repository: the client and the verifier are in folders beside the application.
+  // Only needed in this repository, where the client and the verifier are outside of the
+  // application's folder.
   turbopack: { root: join(import.meta.dirname, "../..") },
 } satisfies NextConfig

@@ -1,5 +1,5 @@
-// Runs before each page, action and route handler. Cookies can be set here, so a stale token is
-// refreshed here, and the render reads the fresh cookie.
+// Runs before each page, action and route handler. It can set cookies, so it refreshes a stale
+// token, and the render reads the fresh cookie.
 import { NextResponse, type NextRequest } from "next/server"
 import type { CookieOptions } from "@watchword/client/server"
 import { authFor, browserOf } from "./lib/watchword"

@@ -1,5 +1,5 @@
 // Command profiles runs Watchword in the same process as an application that has its own
-// database. It creates a row for each new account, and notes the end of each session.
+// database. It creates a row for each new account, and records the end of each session.
 package main
 
 import (
@@ -82,7 +82,7 @@ func open(ctx context.Context, dir string) (application, error) {
 	return application{db}, err
 }
 
-// createProfile is called at least once for each account, so it must not fail for a row that
+// createProfile is called at least once for each account, so it must not fail if the row
 // exists. If it returns an error, it is called again later.
 func (a application) createProfile(ctx context.Context, u watchword.User) error {
 	_, err := a.db.ExecContext(ctx, `INSERT INTO profiles (user_id, name, greeting) VALUES ($1, $2, 'Welcome')
@@ -96,8 +96,8 @@ func (a application) noteEnding(ctx context.Context, s watchword.Session) error 
 	return err
 }
 
-// profile shows the caller's row. The first request can come before createProfile was called,
-// so it responds with 404 and the front-end asks again.
+// profile shows the caller's row. The first request can arrive before createProfile was
+// called. It then gets a 404, and the front-end tries again.
 func (a application) profile(w http.ResponseWriter, r *http.Request) {
 	who, _ := server.FromContext(r.Context())
 	var body struct{ Name, Greeting string }

@@ -8,7 +8,7 @@ import urllib.request
 import jwt
 
 CAEP = "https://schemas.openid.net/secevent/caep/event-type/"
-RETENTION = 65 * 60  # seconds: every token from before an event has expired by then
+RETENTION = 65 * 60  # seconds: tokens issued before an event have expired by then
 
 
 class Feed:
@@ -21,13 +21,13 @@ class Feed:
 
     def follow(self):
         while True:
-            try:  # the heartbeat comes every 2 s, so 7 s of silence mean a broken connection
+            try:  # the server sends a heartbeat every 2 s, so 7 s of silence mean a broken connection
                 request = urllib.request.Request(self.stream, headers={"Last-Event-ID": str(self.cursor)})
                 with urllib.request.urlopen(request, timeout=7) as lines:
                     for line in lines:
                         if line.startswith(b"data:"):
                             self.take(line[5:].strip().decode())
-            except Exception as error:  # of any kind: without this thread, tokens of ended sessions are accepted
+            except Exception as error:  # any error: without this thread, tokens of ended sessions are accepted
                 print(f"can't read the revocation feed: {error}", file=sys.stderr)
             time.sleep(0.2)
 

@@ -15,7 +15,7 @@ audience = os.environ.get("AUDIENCE", issuer)
 
 with urllib.request.urlopen(issuer + "/.well-known/openid-configuration", timeout=5) as response:
     metadata = json.load(response)
-keys = jwt.PyJWKClient(metadata["jwks_uri"])  # cached, and fetched again for an unknown key
+keys = jwt.PyJWKClient(metadata["jwks_uri"])  # caches the keys, and fetches them again for an unknown key
 feed = Feed(metadata["revocation_stream_endpoint"], keys, issuer, audience)
 
 

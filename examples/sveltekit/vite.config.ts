@@ -3,6 +3,7 @@ import { defineConfig } from 'vite'
 
 export default defineConfig({
   plugins: [sveltekit()],
-  // Only in this repository: the client and the verifier are in folders beside the application.
+  // Only needed in this repository, where the client and the verifier are outside of the
+  // application's folder.
   ssr: { noExternal: ['@watchword/client', '@watchword/verify', 'jose'] },
 })

@@ -103,7 +103,7 @@ async function list({ settings }: Parts): Promise<ProvidersAnswer> {
   try {
     return await send(settings.transport, `${settings.apiUrl}/providers`, {}, readJSON<ProvidersAnswer>)
   } catch (error) {
-    if (error instanceof WatchwordError && error.code === "NOT_FOUND") return { providers: [] } // none configured
+    if (error instanceof WatchwordError && error.code === "NOT_FOUND") return { providers: [] } // not configured
     throw error
   }
 }

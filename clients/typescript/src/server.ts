@@ -396,7 +396,7 @@ function createSignInWith<I extends TokenIdentity>(
       try {
         return (await send(transport, `${apiUrl}/providers`, init, readJSON<ProvidersAnswer>)).providers
       } catch (error) {
-        if (error instanceof WatchwordError && error.code === "NOT_FOUND") return [] // none configured
+        if (error instanceof WatchwordError && error.code === "NOT_FOUND") return [] // not configured
         throw error
       }
     },

@@ -1,5 +1,5 @@
-// The client of a guide to JWT authentication, for Watchword's API. The access token is in memory
-// only. The refresh token is in a cookie that scripts can't read.
+// The client class of a guide to JWT authentication, for Watchword's API. The access token is in
+// memory only. The refresh token is in a cookie that scripts can't read.
 
 export type User = { id: string; email: string; name: string; roles: string[] }
 
@@ -26,7 +26,7 @@ export class AuthClient {
 
   constructor(readonly server: string, readonly onChange: (user?: User) => void) {}
 
-  /** Restores the session by the cookie when the page loads. Throws if the server can't be reached. */
+  /** Restores the session from the cookie when the page loads. Throws if the server can't be reached. */
   restore(): Promise<void> {
     return this.refresh().catch((error) => {
       if (!isRefused(error)) throw error // 401: no user is signed in
@@ -51,16 +51,19 @@ export class AuthClient {
     return this.#exclusive(async () => this.#update(await response.json()))
   }
 
-  /** Sends a request with the access token. If the token has expired, it renews it and repeats the request once. */
+  /**
+   * Sends a request with the access token. If the token has expired, it renews the token and repeats the
+   * request once.
+   */
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
     const [token, userID] = [this.#accessToken, this.user?.id]
     const response = await this.#send(path, init)
     const isExpired = response.status === 401 && (await bodyOf(response.clone())).code === 'TOKEN_EXPIRED'
-    if (!isExpired) return response // any other 401 goes to the caller, and does not sign out
-    if (token === this.#accessToken) await this.refresh() // else another request has renewed it
-    if (init.body instanceof ReadableStream) return response // it is consumed: only the caller can create another
+    if (!isExpired) return response // any other 401 is for the caller, and does not sign out
+    if (token === this.#accessToken) await this.refresh() // otherwise another request has renewed it
+    if (init.body instanceof ReadableStream) return response // it is consumed, and only the caller can create another
     if (userID !== this.user?.id) throw new AuthError('Another user has signed in. Try again.', 401)
-    return this.#send(path, init) // whatever the response: a request is sent at most twice
+    return this.#send(path, init) // returns any response: a request is sent at most twice
   }
 
   /**
@@ -75,12 +78,12 @@ export class AuthClient {
     try {
       this.#update(await this.#post('refresh'))
     } catch (error) {
-      if (isRefused(error)) this.#update({}) // only this ends the session without a sign-out
+      if (isRefused(error)) this.#update({}) // only a 401 ends the session without a sign-out
       throw error // no network, 429 or 503: still signed in, and the next request tries again
     }
   }
 
-  /** Runs steps that sign in or out one after another, so that a late response does not undo a newer one. */
+  /** Runs sign-ins and sign-outs one after another, so that a late response does not undo a newer one. */
   #exclusive<T>(step: () => Promise<T>): Promise<T> {
     const done = this.#last.then(step)
     this.#last = done.catch(() => {})
@@ -94,7 +97,7 @@ export class AuthClient {
     return message
   }
 
-  /** Sends no Content-Type without a body. */
+  /** Sends a POST request. Without a body, it has no Content-Type. */
   async #post(step: string, body?: object): Promise<SignIn> {
     const json = body && { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
     const init = { method: 'POST', credentials: 'include', signal: AbortSignal.timeout(30_000), ...json } as const

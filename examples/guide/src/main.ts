@@ -25,7 +25,7 @@ async function act(name: string, form?: HTMLFormElement): Promise<void> {
     write('said', (await actions[name]!((field) => String(entered.get(field) ?? ''))) ?? '')
   } catch (error) {
     write('error', error instanceof AuthError ? error.message : "The server can't be reached. Try again.")
-    // If the refresh is refused, too, the client signs out and the form is shown.
+    // If the server refuses the refresh, too, the client signs out and the page shows the form.
     if (error instanceof AuthError && error.code === 'SESSION_ENDED') await auth.refresh().catch(() => {})
   }
   document.body.ariaBusy = null
@@ -33,7 +33,7 @@ async function act(name: string, form?: HTMLFormElement): Promise<void> {
 
 /** Shows the account of the user, or the form to sign in. */
 function show(user?: User): void {
-  const isNew = element('account').hidden // false after a mere renewal of the token
+  const isNew = element('account').hidden // false if only the token was renewed
   open(user ? 'account' : 'sign-in')
   if (!user) return
   write('email', user.email)
@@ -47,7 +47,7 @@ function open(section: string): void {
   for (const form of document.querySelectorAll('form')) form.reset()
 }
 
-/** Sends two requests at once: if the token has expired, one refresh serves both. */
+/** Sends two requests at the same time. If the token has expired, both share one refresh. */
 async function profile(): Promise<void> {
   const [{ user }, { sessions }] = await Promise.all([
     getJSON<{ user: User }>('/api/auth/me'),

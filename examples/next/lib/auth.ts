@@ -5,13 +5,13 @@ import { redirect } from "next/navigation"
 import { cache } from "react"
 import { authFor, browserOf } from "./watchword"
 
-/** For server components. They can't set cookies, so proxy.ts refreshes the token before they render. */
+/** The session for server components. They can't set cookies, so proxy.ts refreshes the token before the render. */
 export const auth = cache(async () => {
   const jar = await cookies()
   return authFor({ ...browserOf(await headers()), getCookie: (name) => jar.get(name)?.value })
 })
 
-/** For server actions and route handlers, which can set cookies. */
+/** The session for server actions and route handlers, which can set cookies. */
 export async function writableAuth() {
   const jar = await cookies()
   return authFor({
@@ -21,7 +21,7 @@ export async function writableAuth() {
   })
 }
 
-/** Returns the identity, or sends a visitor to the sign-in page, which leads back to the path. */
+/** Returns the identity, or redirects a visitor to the sign-in page, which redirects back to the path. */
 export async function requireSession(path: string) {
   try {
     return await (await auth()).requireSession()
@@ -29,6 +29,6 @@ export async function requireSession(path: string) {
     if (error instanceof WatchwordError && error.code === "TOKEN_MISSING") {
       redirect(`/sign-in?to=${encodeURIComponent(path)}`)
     }
-    throw error // it is unknown who this is: error.tsx offers to try again
+    throw error // the session can't be checked: error.tsx offers to try again
   }
 }

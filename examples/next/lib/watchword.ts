@@ -13,16 +13,16 @@ const create = () =>
     verifier: new Verifier(watchwordUrl),
   })
 
-// Next.js bundles the proxy and the pages separately. They share a global, so requests with one
+// Next.js bundles the proxy and the pages separately. Both use a global, so requests with one
 // refresh token share one refresh, and one verifier follows the revocation feed.
 const shared = globalThis as { watchword?: ReturnType<typeof create> }
 
 export const authFor = (context: RequestContext) => (shared.watchword ??= create())(context)
 
-/** Returns what Watchword must know about the browser. */
+/** Returns the data about the browser that Watchword needs. */
 export const browserOf = (headers: Headers) => ({
   userAgent: headers.get("user-agent"),
   // The last entry is from the reverse proxy in front of this application, or from Next.js itself.
-  // The entries before it are what the browser claims.
+  // The browser can forge the earlier entries.
   address: headers.get("x-forwarded-for")?.split(",").at(-1)?.trim(),
 })

@@ -28,7 +28,7 @@ interface Seen {
   expires: Date
 }
 
-/** Sends a request as an application does to its own API, and shows the claims of its token. */
+/** Sends a request, as an application does to its own API, and shows the claims of the access token. */
 function Request() {
   const [seen, setSeen] = useState<Seen>()
   const [error, setError] = useState('')
@@ -62,7 +62,7 @@ function Request() {
   )
 }
 
-/** Decodes a token to show it. A program that relies on a token must verify it, on a server. */
+/** Decodes a token to show it. A program that trusts a token must verify it, on a server. */
 function claimsOf(token: string): { sid: string; exp: number } {
   const [, body = ''] = token.split('.')
   return JSON.parse(atob(body.replaceAll('-', '+').replaceAll('_', '/')))

@@ -3,7 +3,8 @@ import { useEffect, useState } from 'react'
 import { providers } from './client'
 import { sentence } from './form'
 
-// After a redirect that failed, the URL has a code. A module runs once when the page loads.
+// After a failed redirect, the URL has an error code. It is read here, because a module runs
+// once per page load.
 const redirectError = providers.takeError()
 
 /** A button for each provider that the server offers. */
@@ -12,7 +13,7 @@ export function Providers() {
   const [message, setMessage] = useState(redirectError?.message ?? '')
 
   useEffect(() => {
-    providers.list().then((answer) => setList(answer.providers), () => {}) // the form still works
+    providers.list().then((answer) => setList(answer.providers), () => {}) // the form works without providers
   }, [])
 
   async function signIn({ id, name }: Provider) {

@@ -11,7 +11,7 @@ function signOutNotice(reason: WatchwordErrorCode | undefined): string {
     case 'REFRESH_INVALID':
       return 'Your session has ended. Sign in again.'
   }
-  return '' // no user was signed in, or the user signed out
+  return '' // there was no session, or the user signed out
 }
 
 export function SignInPage({ reason }: { reason: WatchwordErrorCode | undefined }) {

@@ -8,7 +8,7 @@ export function sentence(error: unknown): string {
 
 interface FormProps {
   button: string
-  /** Receives the values by field name. */
+  /** Called with the values by field name. */
   onSubmit(entered: FormData): Promise<unknown>
   /** Replaces the form after success. */
   done?: ReactNode

@@ -1,5 +1,5 @@
-// Runs before each page, action and endpoint. A stale token is refreshed here, because cookies can
-// be set until the response starts. Promises that a load function streams come after that.
+// Runs before each page, action and endpoint. A stale token is refreshed here, because cookies
+// can't be set after the response has started. Promises that a load function streams resolve later.
 import type { Handle } from '@sveltejs/kit'
 import { authFor } from '$lib/server/watchword'
 
@@ -9,7 +9,7 @@ export const handle: Handle = async ({ event, resolve }) => {
     getCookie: (name) => cookies.get(name),
     setCookie: (name, value, options) => cookies.set(name, value, options),
     userAgent: request.headers.get('user-agent'),
-    address: event.getClientAddress(), // of the connection, or as ADDRESS_HEADER and XFF_DEPTH say
+    address: event.getClientAddress(), // from the connection, or from ADDRESS_HEADER and XFF_DEPTH
   })
   try {
     await event.locals.auth.session()

@@ -15,7 +15,7 @@ export function App() {
   const path = usePath()
   const isDone = session.status === 'loggedIn' && path !== '/' && path !== '/resetpass'
   useEffect(() => {
-    if (isDone) go('/', 'replaceState') // replace, so that the back button skips the form
+    if (isDone) go('/', 'replaceState') // not pushState, so that the back button skips the form
   }, [isDone])
   if (path === '/resetpass') return <Page title="Choose a new password"><ResetPage /></Page>
   switch (session.status) {
@@ -46,7 +46,7 @@ function Page({ title, children }: { title: string; children: ReactNode }) {
   )
 }
 
-/** After a reload the memory is empty, so the server is asked by the cookie who is logged in. */
+/** Shown after a reload, while the page asks the server with the cookie who is logged in. */
 function Asking() {
   const [error, setError] = useState('')
   function ask() {

@@ -1,4 +1,4 @@
-// The calls of the server's API. A promise of a string resolves to a text to show.
+// The calls of the server's API. If a promise resolves to a string, the page shows it.
 import { api } from './api'
 import { change } from './session'
 
@@ -18,7 +18,7 @@ export const logIn = (entered: Entered) => signIn('/login', entered)
 async function signIn(path: string, entered: Entered): Promise<string | undefined> {
   const { data } = await api.post(path, entered)
   if (data.accessToken) change({ status: 'loggedIn', accessToken: data.accessToken })
-  return data.feedback // without a token: the address must be confirmed by mail first
+  return data.feedback // without a token, because the user must confirm the address first
 }
 
 export async function profile(): Promise<User> {
@@ -33,7 +33,7 @@ async function end(path: string): Promise<void> {
   change({ status: 'loggedOut' })
 }
 
-/** The link in the mail is this page, followed by / and a token. */
+/** The mailed link is the URL of this page, followed by / and a token. */
 export async function forgotPassword(entered: Entered): Promise<string> {
   const { data } = await api.post('/forgotpass', entered, { headers: { 'X-reset-base': `${location.origin}/resetpass` } })
   return data.feedback

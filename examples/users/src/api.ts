@@ -1,5 +1,5 @@
 // Every request goes through `api`, with the access token. If the server rejects the token, the
-// page gets a new one for its cookie, and repeats the request once.
+// page gets a new one with its cookie, and repeats the request once.
 import axios, { isAxiosError, type AxiosError } from 'axios'
 import { change, session } from './session'
 
@@ -27,7 +27,7 @@ api.interceptors.request.use((config) => {
 api.interceptors.response.use(null, async (error: AxiosError) => {
   const { config } = error
   if (!config || config.isRetry || !challengeOf(error)) throw error
-  if (config.headers.Authorization === bearer()) await reauthenticate() // else another request has renewed it
+  if (config.headers.Authorization === bearer()) await reauthenticate() // otherwise another request has renewed it
   return api.request({ ...config, isRetry: true })
 })
 
@@ -44,7 +44,7 @@ async function renew(): Promise<void> {
   const before = session()
   try {
     const { data } = await axios.post('/reauth', undefined, { ...settings, headers: { Authorization: bearer() } })
-    if (session() === before) change({ status: 'loggedIn', accessToken: data.accessToken }) // not after a logout meanwhile
+    if (session() === before) change({ status: 'loggedIn', accessToken: data.accessToken }) // unless the user has logged out
   } catch (error) {
     const challenge = challengeOf(error)
     if (challenge && session() === before) change({ status: 'loggedOut', notice: challenge.includes('"no_rft"') ? '' : ended })

@@ -2,7 +2,7 @@ import { isAxiosError } from 'axios'
 import { useId, useState, type FormEvent, type InputHTMLAttributes, type ReactNode } from 'react'
 import type { Entered } from './account'
 
-/** Returns an error message to show, from the server if it sent one. */
+/** Returns an error message to show: the server's message, if there is one. */
 export function textOf(error: unknown): string {
   if (!isAxiosError(error)) return error instanceof Error ? error.message : String(error)
   if (!error.response) return "The server can't be reached. Try again."
@@ -18,7 +18,7 @@ function faultsOf(error: unknown): { msg: string; path: string }[] {
 
 interface FormProps {
   button: string
-  /** Receives the values. A text that it returns replaces the form. */
+  /** Called with the values. A returned text replaces the form. */
   onSubmit(entered: Entered): Promise<string | void>
   children(wrong: (field: string) => boolean): ReactNode
 }

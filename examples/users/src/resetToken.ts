@@ -1,5 +1,5 @@
-// The link in the mail is /resetpass/<token>. The token is removed from the URL bar first, so that it is not
-// read from the screen or shared with a copied URL.
+// The mailed link is /resetpass/<token>. This module removes the token from the URL bar first, so that
+// others can't read it on the screen, and a copied URL does not contain it.
 const [, token] = /^\/resetpass\/([^/]+)\/?$/.exec(location.pathname) ?? []
 if (token) history.replaceState(null, '', '/resetpass')
 

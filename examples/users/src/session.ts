@@ -1,4 +1,4 @@
-// The page's session. It is in memory only; a reload restores it by the cookie.
+// The page's session. It is in memory only. A reload restores it with the cookie.
 import { useSyncExternalStore } from 'react'
 
 export type Session =

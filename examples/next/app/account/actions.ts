@@ -6,7 +6,7 @@ import { requireSession, writableAuth } from "../../lib/auth"
 import { watchwordUrl } from "../../lib/watchword"
 
 export async function rename(form: FormData) {
-  await requireSession("/account") // it may have ended since the page was shown
+  await requireSession("/account") // the session may have ended since the page was shown
   const auth = await writableAuth()
   const response = await auth.fetch(`${watchwordUrl}/api/auth/me`, {
     method: "PATCH",

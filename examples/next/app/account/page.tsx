@@ -3,7 +3,7 @@ import { rename, signOut, signOutEverywhere } from "./actions"
 import { Profile } from "./profile"
 import { Sessions } from "./sessions"
 
-// Without Suspense: the browser needs JavaScript to show parts that arrive later.
+// This page has no Suspense, because the browser needs JavaScript to show parts that arrive later.
 export default async function AccountPage() {
   await requireSession("/account")
   return (

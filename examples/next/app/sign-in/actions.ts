@@ -12,7 +12,7 @@ export interface FormState {
   fields?: Record<string, string>
 }
 
-/** Leads to an external provider, which leads back to app/sign-in/return. */
+/** Redirects to an external provider, which redirects back to app/sign-in/return. */
 export async function signInWith(form: FormData): Promise<void> {
   const to = encodeURIComponent(pathOf(form.get("to")))
   redirect(await (await writableAuth()).signInWith(String(form.get("provider")), `/sign-in/return?to=${to}`))
@@ -26,7 +26,7 @@ export async function signIn(_: FormState, form: FormData): Promise<FormState> {
     const auth = await writableAuth()
     if (form.get("intent") === "register") {
       const result = await auth.register({ email, password })
-      if ("message" in result) return { email, message: result.message } // confirm the address first
+      if ("message" in result) return { email, message: result.message } // the user must confirm the address first
     } else {
       await auth.login({ email, password, remember: form.get("remember") === "on" })
     }
@@ -36,5 +36,5 @@ export async function signIn(_: FormState, form: FormData): Promise<FormState> {
     const fields = Object.fromEntries(error.fields.map(({ field, message }) => [field, message]))
     return { email, fields, message: error.message }
   }
-  redirect(to) // it throws, so it is outside of try
+  redirect(to) // outside of try, because it throws
 }

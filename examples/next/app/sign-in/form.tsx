@@ -3,7 +3,7 @@
 import { useActionState } from "react"
 import { signIn } from "./actions"
 
-/** Works without JavaScript, too: Next.js then handles the form as a plain POST. */
+/** The form works without JavaScript, too: Next.js then handles it as a plain POST. */
 export function SignInForm({ to }: { to: string }) {
   const [{ email, message, fields = {} }, action, isPending] = useActionState(signIn, {})
   return (

@@ -4,7 +4,7 @@ import { SignInForm } from "./form"
 import { pathOf } from "./path"
 import { Providers } from "./providers"
 
-/** The next step after an error of a provider, by its code. */
+/** The next step after a provider's error, by code. */
 const messages: Record<string, string> = {
   LINK_REQUIRED: "You have an account here. Sign in to it once to connect this provider.",
   PROVIDER_REFUSED: "The sign-in with the provider was not completed. Try again, or sign in in another way.",
@@ -20,7 +20,7 @@ export default async function SignInPage({ searchParams }: { searchParams: Query
   const to = pathOf(wanted)
   const request = await auth()
   if (await request.session()) redirect(to)
-  const providers = await request.providers().catch(() => []) // the form works without them
+  const providers = await request.providers().catch(() => []) // the form works without providers
   const message = typeof error === "string" ? (messages[error] ?? "This did not work. Try again.") : undefined
   return (
     <>

@@ -1,6 +1,6 @@
 import { origin } from "../../lib/watchword"
 
-/** Returns the path if it belongs to this application, so that no link leads from here to another site. */
+/** Returns the path if it belongs to this application, so that a link can't redirect to another site. */
 export function pathOf(to: unknown): string {
   if (typeof to !== "string" || !URL.canParse(to, origin)) return "/account"
   const url = new URL(to, origin)

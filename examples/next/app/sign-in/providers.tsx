@@ -1,7 +1,7 @@
 import type { Provider } from "@watchword/client/server"
 import { signInWith } from "./actions"
 
-/** A button for each external provider. Works without JavaScript, too. */
+/** A button for each external provider. The buttons work without JavaScript, too. */
 export function Providers({ to, providers }: { to: string; providers: Provider[] }) {
   if (providers.length === 0) return null
   return (

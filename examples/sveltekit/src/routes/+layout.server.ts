@@ -1,6 +1,6 @@
 import type { LayoutServerLoad } from './$types'
 
-/** Only for the links of the header. Each page checks the session itself. */
+/** The session for the links in the header. Each page checks the session itself. */
 export const load: LayoutServerLoad = async ({ locals }) => {
   const session = await locals.auth.session()
   return { isSignedIn: session !== undefined, isAdmin: session?.roles.includes('admin') ?? false }

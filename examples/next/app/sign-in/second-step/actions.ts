@@ -5,7 +5,7 @@ import { redirect } from "next/navigation"
 import { writableAuth } from "../../../lib/auth"
 import { pathOf } from "../path"
 
-/** Completes the sign-in with a code of the app, which has six digits, or with a recovery code. */
+/** Completes the sign-in with a six-digit code of the app, or with a recovery code. */
 export async function secondStep(_: { message?: string }, form: FormData): Promise<{ message?: string }> {
   const [to, code] = [pathOf(form.get("to")), String(form.get("code")).replace(/\s/g, "")]
   const proof = /^\d{6}$/.test(code) ? { totp: code } : { recoveryCode: code }
@@ -14,7 +14,7 @@ export async function secondStep(_: { message?: string }, form: FormData): Promi
     await auth.loginFactor({ ...proof, rememberDevice: form.get("remember") === "on" })
   } catch (error) {
     if (!(error instanceof WatchwordError)) throw error
-    // It was too late, or there were too many wrong codes.
+    // The sign-in took too long, or there were too many wrong codes.
     if (error.code === "CHALLENGE_INVALID") redirect(`/sign-in?to=${encodeURIComponent(to)}`)
     return { message: error.message }
   }

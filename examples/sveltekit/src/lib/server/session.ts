@@ -1,14 +1,14 @@
 import { redirect, type RequestEvent } from '@sveltejs/kit'
 import { origin } from './watchword'
 
-/** Returns the identity, or sends a visitor to the sign-in page, which leads back to the path. */
+/** Returns the identity, or redirects a visitor to the sign-in page, which redirects back to the path. */
 export async function requireSession({ locals, url }: Pick<RequestEvent, 'locals' | 'url'>) {
   const session = await locals.auth.session()
   if (!session) redirect(303, `/sign-in?to=${encodeURIComponent(url.pathname)}`)
   return session
 }
 
-/** Returns the path if it belongs to this application, so that no link leads from here to another site. */
+/** Returns the path if it belongs to this application, so that a link can't redirect to another site. */
 export function pathOf(to: unknown): string {
   if (typeof to !== 'string' || !URL.canParse(to, origin)) return '/account'
   const url = new URL(to, origin)

@@ -4,7 +4,7 @@ import { Verifier } from '@watchword/verify'
 import { env } from '$env/dynamic/private'
 
 export const watchwordUrl = env.WATCHWORD_URL ?? 'http://localhost:8080'
-/** ORIGIN is also the variable from which adapter-node takes the application's address. */
+/** adapter-node also reads the application's address from ORIGIN. */
 export const origin = env.ORIGIN ?? 'http://localhost:3000'
 
 export const authFor = createServerAuth({ baseUrl: watchwordUrl, origin, verifier: new Verifier(watchwordUrl) })

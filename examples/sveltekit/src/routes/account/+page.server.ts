@@ -25,7 +25,7 @@ export const load: PageServerLoad = async (event) => {
 
 export const actions: Actions = {
   async rename(event) {
-    await requireSession(event) // it may have ended since the page was shown
+    await requireSession(event) // the session may have ended since the page was shown
     const form = await event.request.formData()
     const response = await event.locals.auth.fetch(`${watchwordUrl}/api/auth/me`, {
       method: 'PATCH',

@@ -3,7 +3,7 @@ import { WatchwordError } from '@watchword/client/server'
 import { pathOf } from '$lib/server/session'
 import type { Actions, PageServerLoad } from './$types'
 
-/** The next step after an error of a provider, by its code. */
+/** The next step after a provider's error, by code. */
 const messages: Record<string, string> = {
   LINK_REQUIRED: 'You have an account here. Sign in to it once to connect this provider.',
   PROVIDER_REFUSED: 'The sign-in with the provider was not completed. Try again, or sign in in another way.',
@@ -15,7 +15,7 @@ const messages: Record<string, string> = {
 export const load: PageServerLoad = async ({ locals, url }) => {
   const to = pathOf(url.searchParams.get('to'))
   if (await locals.auth.session()) redirect(303, to)
-  const providers = await locals.auth.providers().catch(() => []) // the form works without them
+  const providers = await locals.auth.providers().catch(() => []) // the form works without providers
   const error = url.searchParams.get('error')
   return {
     to,
@@ -32,9 +32,9 @@ export const actions: Actions = {
   register: (event) =>
     handleForm(event, async (credentials) => {
       const result = await event.locals.auth.register(credentials)
-      return 'message' in result ? result.message : undefined // confirm the address first
+      return 'message' in result ? result.message : undefined // the user must confirm the address first
     }),
-  /** Leads to an external provider, which leads back to routes/sign-in/return. */
+  /** Redirects to an external provider, which redirects back to routes/sign-in/return. */
   async signInWith({ request, locals }) {
     const form = await request.formData()
     const to = encodeURIComponent(pathOf(form.get('to')))
@@ -44,7 +44,7 @@ export const actions: Actions = {
 
 type SignIn = (credentials: { email: string; password: string }, form: FormData) => Promise<string | void>
 
-/** Redirects after a sign-in. Returns what the form shows otherwise, never the password. */
+/** Redirects after a sign-in. Otherwise it returns the data for the form, without the password. */
 async function handleForm({ request }: RequestEvent, signIn: SignIn) {
   const form = await request.formData()
   const [email, password] = [String(form.get('email')), String(form.get('password'))]
@@ -58,5 +58,5 @@ async function handleForm({ request }: RequestEvent, signIn: SignIn) {
     const fields = Object.fromEntries(error.fields.map(({ field, message }) => [field, message]))
     return fail(error.status || 503, { email, to, message: error.message, fields })
   }
-  redirect(303, to) // it throws, so it is outside of try
+  redirect(303, to) // outside of try, because it throws
 }

@@ -15,7 +15,7 @@ export const load: PageServerLoad = ({ locals, url }) => {
 }
 
 export const actions: Actions = {
-  /** Completes the sign-in with a code of the app, which has six digits, or with a recovery code. */
+  /** Completes the sign-in with a six-digit code of the app, or with a recovery code. */
   async default({ request, locals }) {
     const form = await request.formData()
     const [to, code] = [pathOf(form.get('to')), String(form.get('code')).replace(/\s/g, '')]
@@ -24,7 +24,7 @@ export const actions: Actions = {
       await locals.auth.loginFactor({ ...proof, rememberDevice: form.get('remember') === 'on' })
     } catch (error) {
       if (!(error instanceof WatchwordError)) throw error
-      // It was too late, or there were too many wrong codes.
+      // The sign-in took too long, or there were too many wrong codes.
       if (error.code === 'CHALLENGE_INVALID') redirect(303, signInPath(to))
       return fail(error.status || 503, { to, message: error.message })
     }
