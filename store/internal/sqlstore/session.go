@@ -178,7 +178,8 @@ func (t Tx) Sessions(ctx context.Context, id watchword.UserID, c watchword.Cutof
 
 // rotateArgs returns the arguments of rotateSession.
 func rotateArgs(r watchword.RotateRequest) []any {
-	args := []any{millis(r.At), r.Agent, r.RefreshKey, r.Address, r.Session, r.Generation}
+	args := make([]any, 0, 6+4) // with room for aliveArgs
+	args = append(args, millis(r.At), r.Agent, r.RefreshKey, r.Address, r.Session, r.Generation)
 	return append(args, aliveArgs(r.Cutoffs)...)
 }
 
