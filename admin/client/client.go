@@ -5,12 +5,13 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
 // Options have the server that a Client calls, and its credentials.
@@ -69,16 +70,10 @@ func checkURL(text string) (string, error) {
 		return "", errors.New("client: URL is not an address such as https://id.example.com")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return "", errors.New("client: URL has a user, a query or a fragment")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !weborigin.IsLoopback(u.Host):
 		return "", errors.New("client: URL has no TLS, so the key could be read on the network: write https")
 	}
 	return strings.TrimRight(text, "/"), nil
-}
-
-func isLoopback(host string) bool {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	ip := net.ParseIP(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
 var keyShape = regexp.MustCompile(`^[!-~]+$`)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -301,14 +302,16 @@ func TestIDCannotChangeThePath(t *testing.T) {
 
 func TestNewRefusesAddressesWithoutTLS(t *testing.T) {
 	t.Parallel()
-	for address, ok := range map[string]bool{
-		"https://id.example.com": true, "https://example.com/id/": true, "http://localhost:8080": true,
-		"http://[::1]:1": true, "http://127.9.9.9": true, "http://app.localhost": true,
-		"http://id.example.com": false, "http://10.0.0.1": false, "http://localhost.example.com": false,
-		"http://127.0.0.1.example.com": false, "": false, "id.example.com": false, "ftp://id.example.com": false,
+	addresses := map[string]bool{
+		"https://id.example.com": true, "https://example.com/id/": true,
+		"": false, "id.example.com": false, "ftp://id.example.com": false,
 		"https://u:secret-of-url@id.example.com": false, "https://id.example.com?a=secret-of-url": false,
 		"https://id.example.com:secret-of-url": false,
-	} {
+	}
+	text, err := os.ReadFile("../../internal/weborigin/testdata/loopback.json")
+	must(t, err)
+	must(t, json.Unmarshal(text, &addresses)) // adds to the map
+	for address, ok := range addresses {
 		_, err := client.New(client.Options{URL: address, Key: testKey})
 		if (err == nil) != ok || strings.Contains(fmt.Sprint(err), "secret-of-url") {
 			t.Errorf("%s: %v", address, err)

@@ -36,6 +36,7 @@ func unverifiedDatabase(url string) string {
 }
 
 // isRemote reports whether a host of a PostgreSQL URL may be another machine. A path is a Unix socket.
+// A name below localhost counts as remote, because the resolver of the system may send it elsewhere.
 func isRemote(host string) bool {
 	if strings.HasPrefix(host, "/") || host == "localhost" {
 		return false

@@ -1,6 +1,9 @@
 package weborigin_test
 
 import (
+	"encoding/json"
+	"net/url"
+	"os"
 	"testing"
 
 	"github.com/watchword-auth/watchword/internal/weborigin"
@@ -24,6 +27,26 @@ func TestIsLoopbackAcceptsOnlyNamesAndAddressesOfThisMachine(t *testing.T) {
 	} {
 		if got := weborigin.IsLoopback(host); got != want {
 			t.Errorf("IsLoopback(%q) = %t", host, got)
+		}
+	}
+}
+
+// The clients of the API and the verifiers accept http for the same hosts as the server. Their tests read the same
+// file.
+func TestLoopbackURLsOfTheClientsAreThoseOfTheServer(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/loopback.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var urls map[string]bool
+	if err := json.Unmarshal(text, &urls); err != nil || len(urls) < 10 {
+		t.Fatalf("%d URLs, %v", len(urls), err)
+	}
+	for text, want := range urls {
+		u, err := url.Parse(text)
+		if err != nil || weborigin.IsLoopback(u.Host) != want {
+			t.Errorf("%s: want %t (%v)", text, want, err)
 		}
 	}
 }

@@ -170,5 +170,5 @@ export function isOrigin(address: string): boolean {
 
 function isLoopback(host: string): boolean {
   const name = host.replace(/\.$/, "")
-  return name === "localhost" || name.endsWith(".localhost") || /^127\.\d+\.\d+\.\d+$/.test(name) || name === "[::1]"
+  return /^([a-z0-9-]+\.)*localhost$|^127\.\d+\.\d+\.\d+$|^\[::(1|ffff:7f[0-9a-f]{2}:[0-9a-f]+)\]$/.test(name)
 }
