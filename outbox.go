@@ -272,8 +272,8 @@ func (e *Engine) withinBudget(ctx context.Context, tx Tx, m Mail, kind MailKind,
 	return err == nil && wait == 0, err
 }
 
-// freshToken activates a token for this attempt, or drops the mail. An invitation, and a reset that was posted for an
-// account (by an operator, or an undo), has no budget. A link for a waiting sign-up replaces no other link.
+// freshToken activates a token for this attempt, or drops the mail. Invitations, and resets that an operator or an
+// undo link caused, are not limited. A link for a waiting sign-up replaces no other link.
 func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
 	kind, within, err := d.message.Kind, true, error(nil)
 	life := map[MailKind]time.Duration{

@@ -83,7 +83,7 @@ type begun struct {
 	done   bool
 }
 
-// A browser is a remembered browser.
+// A browser is a remembered device.
 type browser struct {
 	token   watchword.Secret
 	epoch   int

@@ -199,7 +199,7 @@ func TestAdminRoutesCheckTheirGuard(t *testing.T) {
 				t.Errorf("%s %s as %s: WWW-Authenticate %s", r.Method, r.Path, caller, challenge)
 			}
 		}
-		// Reading needs a proof of the last 12 hours, and writing one of the last minutes.
+		// Reading accepts a proof up to 12 hours old; writing needs a more recent one.
 		a := b.do(r.Method, path, "", aged...)
 		if needs := a.text("code") == string(watchword.CodeStepUpRequired); needs != (r.Method != "GET") {
 			t.Errorf("%s %s with a proof of 11 hours: %d %s", r.Method, r.Path, a.StatusCode, a.raw)

@@ -8,7 +8,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// version is the version of the last release or, before its tag, of the next one. The npm
+// version is the version of the last release, or of the untagged next one. The npm
 // packages have the same version; `make dist` refuses a different one.
 const version = "0.1.0"
 

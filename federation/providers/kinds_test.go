@@ -20,7 +20,7 @@ import (
 
 // Small servers with the peculiarities of Google, Microsoft, Apple and GitHub.
 
-// ofKind is a setup with the provider "acme" of a kind with fixed hosts.
+// ofKind is a setup whose provider "acme" has a kind with fixed hosts.
 func ofKind(kind federation.Kind, change ...func(*providers.Options)) setup {
 	return setup{offers: func(t *testing.T, s *site) []federation.Provider {
 		s.acme = newScripted(t)

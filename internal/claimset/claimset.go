@@ -63,8 +63,8 @@ const MaxRoleName = 64
 
 const maxRoles = 32
 
-// Roles sorts roles and drops duplicates. length is their size in a token. It refuses more than 32
-// roles (tooMany) and invalid names.
+// Roles sorts roles and drops duplicates. It refuses more than 32 roles (tooMany) and invalid
+// names. length is their size in a token.
 func Roles(raw []string) (roles []string, length int, tooMany bool, problem string) {
 	roles = slices.Compact(slices.Sorted(slices.Values(raw)))
 	if len(roles) > maxRoles {

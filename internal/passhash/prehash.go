@@ -14,11 +14,11 @@ import (
 	"strings"
 )
 
-// Some systems do not hash the password itself: Meteor hashes its SHA-256, and Devise
-// appends a pepper. The stored form then begins with a label that names the method:
-// {sha256-hex}$2b$10$…. For a method with a secret key, the label has the id of the
-// key: {pepper:ID}$2a$10$…. A hash never contains the key itself; the caller stores it
-// (VerifyKeyed).
+// Some systems do not hash the password alone: Meteor hashes a SHA-256 of it, and
+// Devise adds a pepper. The stored form then begins with a label that names the
+// method: {sha256-hex}$2b$10$…. For a method with a secret key, the label has the id
+// of the key: {pepper:ID}$2a$10$…. A hash never contains the key itself; the caller
+// stores it (VerifyKeyed).
 
 // Pepper is the method of Devise: the key is appended to the password.
 const Pepper = "pepper"

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// A step is a client that adds a job, the name of one that withdraws its newest job after "-", or "." for a service.
+// Steps: "a" adds a job of client a, "-a" withdraws the newest job of a, and "." serves the next job.
 func TestTurnsServeNewClientsFirstAndAllInTurn(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, steps, want string }{

@@ -158,7 +158,7 @@ func checkMail(t *testing.T, raw string) {
 	}
 }
 
-// partsOf returns the parts of a body with this content type.
+// partsOf returns the parts; the content type must be want.
 func partsOf(t *testing.T, body io.Reader, contentType, want string) *multipart.Reader {
 	t.Helper()
 	kind, params, err := mime.ParseMediaType(contentType)
