@@ -171,7 +171,9 @@ test.concurrent("an id can't change the path", async () => {
 // The server accepts http for the same hosts (internal/weborigin).
 const loopback = readFileSync(new URL("../../../internal/weborigin/testdata/loopback.json", import.meta.url), "utf8")
 
-test.concurrent.each(Object.entries(JSON.parse(loopback) as Record<string, boolean>))("http is accepted for %s: %s", (url, accepted) => {
+const hosts = Object.entries(JSON.parse(loopback) as Record<string, boolean>)
+
+test.concurrent.each(hosts)("http is accepted for %s: %s", (url, accepted) => {
   const create = expect(() => createAdmin({ url, key }))
   if (accepted) create.not.toThrow()
   else create.toThrow()

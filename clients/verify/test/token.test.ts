@@ -282,7 +282,9 @@ test("the issuer https://id.example.com/tenant is accepted", () => {
 // The server accepts http for the same hosts (internal/weborigin).
 const loopback = readFileSync(new URL("../../../internal/weborigin/testdata/loopback.json", import.meta.url), "utf8")
 
-test.each(Object.entries(JSON.parse(loopback) as Record<string, boolean>))("http is accepted for %s: %s", (issuer, accepted) => {
+const hosts = Object.entries(JSON.parse(loopback) as Record<string, boolean>)
+
+test.each(hosts)("http is accepted for %s: %s", (issuer, accepted) => {
   const create = expect(() => new Verifier(issuer))
   if (accepted) create.not.toThrow()
   else create.toThrow()
