@@ -254,7 +254,11 @@ func (w *walk) signInExternal(p *person) {
 	}
 	res, err := w.callback(w.T, p.subject())
 	if !p.external {
-		w.want("provider, not linked", err, federation.CodeLinkRequired)
+		want := federation.CodeLinkRequired
+		if p.disabled {
+			want = watchword.CodeAccountDisabled
+		}
+		w.want("provider, not linked", err, want)
 		return
 	}
 	w.settle(p, signIn{flow: "provider", proofs: []string{"ext"}}, res.SignIn, err)
