@@ -38,8 +38,8 @@ const (
 // mailTo returns a mail to a user about an event.
 func mailTo(kind MailKind, u User, ev Event) Mail {
 	facts := MailFacts{At: ev.At, Device: ev.Device, Address: ev.Address}
-	return Mail{ID: newID(), Kind: kind, To: u.Email, UserID: u.ID, Facts: facts, Cause: MailCause{Operator: ev.Operator},
-		CreatedAt: ev.At, NextAt: ev.At}
+	return Mail{ID: newID(), Kind: kind, To: u.Email, UserID: u.ID, Facts: facts,
+		Cause: MailCause{Operator: ev.Operator}, CreatedAt: ev.At, NextAt: ev.At}
 }
 
 // post inserts a mail into the outbox. It drops a bound notice if the address is not proven or the budget of the

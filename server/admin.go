@@ -36,8 +36,8 @@ type keyAnswer struct {
 // AdminOptions configure the handler of the admin listener. The zero value is for a
 // listener on the loopback.
 type AdminOptions struct {
-	// AnyHost accepts requests for every host. Set it if other machines reach the listener by
-	// name. Without it, only loopback hosts are accepted, which stops DNS rebinding: a page
+	// AnyHost accepts every host except that of Options.AdminURL. Set it if other machines reach
+	// the listener by name. Without it, only loopback hosts are accepted, which stops DNS rebinding: a page
 	// of another site whose name resolves to 127.0.0.1. Default: loopback hosts only.
 	AnyHost bool
 

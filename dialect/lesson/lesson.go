@@ -34,7 +34,8 @@ type handlers struct {
 
 // New returns the dialect. It fails if browsers would reject its cookies.
 func New(engine *watchword.Engine, o Options) (dialect.Dialect, error) {
-	secure, sameSite := strings.HasPrefix(engine.PublicURL(), "https:"), cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)
+	secure := strings.HasPrefix(engine.PublicURL(), "https:")
+	sameSite := cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)
 	cookie := tokencookie.Pair{Usual: tokencookie.Cookie{Name: "jwt", Secure: secure, SameSite: sameSite}}
 	d := &handlers{engine, cookie, tokencookie.KnownDevice(secure, sameSite)}
 	return dialect.Dialect{
