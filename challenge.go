@@ -444,5 +444,7 @@ func (i Inside) OpenVerifyLink(ctx context.Context, token Secret, now time.Time)
 	return box.link, box.waiting, err
 }
 
-// Enter returns the tokens of a committed sign-in.
-func (i Inside) Enter(a Admitted) (*SignIn, error) { return i.engine.enter(a.device, a.out) }
+// IssueTokens returns the tokens of a committed sign-in.
+func (i Inside) IssueTokens(a Admitted) (*SignIn, error) {
+	return i.engine.issueTokens(a.device, a.out)
+}

@@ -119,7 +119,7 @@ type outcome struct {
 // admit opens the session of an entry in the flow's transaction, stores a challenge if a second factor is due, or
 // returns the refusal of decideEntry. It ends the replaced sessions and the oldest ones above the limit before it
 // inserts: after a clock was set back, the new session could count as the oldest. event is the event of the flow.
-// The flow commits and then calls enter.
+// The flow commits and then calls issueTokens.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
 	decided := decideEntry(n.user, e.opts, n.proofs)
 	if device, ok := e.remembered(n.user, n.client); ok && decided.challenge == ChallengeLogin {
@@ -176,9 +176,9 @@ func (e *Engine) remembered(u User, c Client) (device string, ok bool) {
 	return uuid.UUID(id).String(), ok && e.opts.RememberDevice > 0
 }
 
-// enter announces a committed outcome. It returns the tokens of the new session and the device
+// issueTokens announces a committed outcome. It returns the tokens of the new session and the device
 // token, or the challenge.
-func (e *Engine) enter(device knowndevice.ID, o outcome) (*SignIn, error) {
+func (e *Engine) issueTokens(device knowndevice.ID, o outcome) (*SignIn, error) {
 	e.announce(o.events...)
 	if o.challenge != nil {
 		return nil, o.challenge
@@ -259,7 +259,7 @@ func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error
 	if err != nil {
 		return nil, err
 	}
-	return e.enter(e.knownDevice(wanted.user, r.Client.DeviceToken), out)
+	return e.issueTokens(e.knownDevice(wanted.user, r.Client.DeviceToken), out)
 }
 
 func accountDisabled() *Error {

@@ -137,7 +137,7 @@ func (e *Engine) numberFeed(ctx context.Context, now time.Time) (more bool, err 
 
 // issueHeartbeat signs a heartbeat: all changes before now are in the feed. It issues at most one per feedHeartbeat.
 func (e *Engine) issueHeartbeat(now time.Time, state FeedState) error {
-	return e.feed.Beat(feedHeartbeat, func() (FeedEvent, error) {
+	return e.feed.SetHeartbeat(feedHeartbeat, func() (FeedEvent, error) {
 		key, err := e.keys.signer(now)
 		if err != nil {
 			return FeedEvent{}, err

@@ -111,7 +111,7 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (_ *
 	if err != nil || !held {
 		return nil, false, err
 	}
-	in, err := e.enter(a.device, out)
+	in, err := e.issueTokens(a.device, out)
 	return in, true, err
 }
 

@@ -110,7 +110,7 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 		e.announce(out.events...)
 		return nil, nil
 	}
-	return e.enter(knowndevice.ID{}, out)
+	return e.issueTokens(knowndevice.ID{}, out)
 }
 
 // A Signup waits until its address is proven (SignupVerified). It is not an account.

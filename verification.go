@@ -189,7 +189,7 @@ func (e *Engine) signInByLink(
 		return nil, err
 	}
 	e.announce(verified)
-	return e.enter(device, out)
+	return e.issueTokens(device, out)
 }
 
 // A candidate is a password that is accepted with a link: of the account (SignupID empty) or of a waiting sign-up.

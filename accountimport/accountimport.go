@@ -186,7 +186,7 @@ func (i Importer) importAccount(
 	ctx context.Context, tx watchword.Tx, wanted importing, event watchword.Event,
 ) (Result, error) {
 	if wanted.problems != nil {
-		return judge(wanted, occupants{}), nil
+		return judge(wanted, existingAccounts{}), nil
 	}
 	deleted, err := wasDeleted(ctx, tx, wanted.user.ID)
 	if err != nil {
@@ -212,7 +212,7 @@ func (i Importer) importAccount(
 		}
 	}
 	there, err := wanted.findOccupants(ctx, tx, event.At)
-	if there == (occupants{}) {
+	if there == (existingAccounts{}) {
 		there.lastOwner = true // or an account that was deleted concurrently
 	}
 	return judge(wanted, there), err
@@ -341,8 +341,8 @@ func parseDate(field string, from, now time.Time, into *time.Time) *watchword.Fi
 	return nil
 }
 
-// occupants describes who already has the address or the id, or can restore it.
-type occupants struct {
+// existingAccounts describes who already has the address or the id, or can restore it.
+type existingAccounts struct {
 	byEmail   watchword.UserID // the account with the address, or empty
 	user      *watchword.User  // the account byEmail
 	trusted   bool             // byEmail was imported, or has proven the address
@@ -353,7 +353,7 @@ type occupants struct {
 
 func (wanted importing) findOccupants(
 	ctx context.Context, tx watchword.Tx, now time.Time,
-) (there occupants, err error) {
+) (there existingAccounts, err error) {
 	if wanted.problems != nil {
 		return there, nil
 	}
@@ -412,7 +412,7 @@ func wasImported(ctx context.Context, tx watchword.Tx, id watchword.UserID) (boo
 }
 
 // judge decides whether an account is imported, exists already, or is refused.
-func judge(wanted importing, there occupants) Result {
+func judge(wanted importing, there existingAccounts) Result {
 	refused := func(field, why string) Result {
 		return Result{Problems: []watchword.FieldError{{Field: field, Code: FieldTaken, Message: why}}}
 	}

@@ -162,7 +162,7 @@ func (c Case) unended(w words, alive, ended []ending) (x Explanation) {
 		x = Explanation{Reason: ReasonNoSession, Certainty: w.say("sure.kept"),
 			Sentence: w.say("none", "asked", c.Asked)}
 	}
-	x.Evidence = c.lately()
+	x.Evidence = c.laterEvents()
 	x.Notes = append(append(x.Notes, c.restoreNotes(w)...), c.signInNotes(w, time.Time{})...)
 	x.Others = c.others(w, slices.Concat(alive, ended), "")
 	return x

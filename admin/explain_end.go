@@ -137,8 +137,8 @@ func (c Case) evidence(e ending) (list []watchword.Event) {
 	return newestFirst(list)
 }
 
-// lately returns the last sign-in and the events after it, at most maxEvidence.
-func (c Case) lately() (list []watchword.Event) {
+// laterEvents returns the last sign-in and the events after it, at most maxEvidence.
+func (c Case) laterEvents() (list []watchword.Event) {
 	for _, e := range c.Events {
 		list = append(list, e)
 		if signsIn(e) || len(list) == maxEvidence {

@@ -21,7 +21,7 @@ func (c Case) explainEnd(w words, e ending) Explanation {
 		x.Sentence, x.Certainty = c.expiredSentence(w, e)
 	default:
 		x.Sentence = w.say("signed.out", "when", w.when(e.at), "why", c.why(w, e, cause, known))
-		x.Certainty = w.say(c.sureOf(e, known))
+		x.Certainty = w.say(c.certainty(e, known))
 	}
 	if note := c.pastNote(w, e); note != "" {
 		x.Notes = append(x.Notes, note)
@@ -39,8 +39,8 @@ func (c Case) explainEnd(w words, e ending) Explanation {
 	return x
 }
 
-// sureOf returns the text of the certainty of a recorded end.
-func (c Case) sureOf(e ending, known bool) string {
+// certainty returns the text of the certainty of a recorded end.
+func (c Case) certainty(e ending, known bool) string {
 	switch {
 	case known:
 		return "sure.both"

@@ -78,7 +78,7 @@ func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn,
 	if err != nil {
 		return nil, err
 	}
-	return m.enter(ctx, entrance{challenge, resumed, proven, charge, r.Remember})
+	return m.openSession(ctx, entrance{challenge, resumed, proven, charge, r.Remember})
 }
 
 // An entrance is a sign-in whose second factor is right, but not claimed yet.
@@ -90,8 +90,8 @@ type entrance struct {
 	remember  bool
 }
 
-// enter opens the session in one transaction.
-func (m *Manager) enter(ctx context.Context, n entrance) (*watchword.SignIn, error) {
+// openSession opens the session in one transaction.
+func (m *Manager) openSession(ctx context.Context, n entrance) (*watchword.SignIn, error) {
 	c, r, proven := n.challenge, n.resumed, n.proven
 	var admitted watchword.Admitted
 	var used []watchword.Event
@@ -133,7 +133,7 @@ func (m *Manager) enter(ctx context.Context, n entrance) (*watchword.SignIn, err
 		return nil, err
 	}
 	m.engine.Announce(used...)
-	in, err := m.engine.Enter(admitted)
+	in, err := m.engine.IssueTokens(admitted)
 	if err == nil && n.remember {
 		in.Remembered, in.RememberedFor = m.deviceToken(device), m.engine.RememberFor()
 	}

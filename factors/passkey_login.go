@@ -146,7 +146,7 @@ func (m *Manager) PasskeyLogin(ctx context.Context, r PasskeyLoginRequest) (*wat
 		return nil, err
 	}
 	m.engine.Announce(used...)
-	return m.engine.Enter(admitted)
+	return m.engine.IssueTokens(admitted)
 }
 
 // findPasskey charges the client's limit, and returns the passkey of a response and its owner.
@@ -205,7 +205,7 @@ func (m *Manager) admitAlone(
 	spent := watchword.Challenge{ID: c.ID, Purpose: challengeSignIn, UserID: r.User().ID, Sealed: []byte{},
 		CreatedAt: c.At, ExpiresAt: c.At.Add(ceremonyLife)}
 	err = m.store.Update(ctx, func(tx Tx) error {
-		fresh, err := tx.SpendChallenge(ctx, spent)
+		fresh, err := tx.ConsumeChallenge(ctx, spent)
 		if err == nil && !fresh {
 			err = challengeInvalid()
 		}

@@ -173,7 +173,7 @@ func (m *Manager) addFirst(
 		return Confirmation{}, nil, err
 	}
 	m.engine.Announce(added)
-	in, err := m.engine.Enter(admitted)
+	in, err := m.engine.IssueTokens(admitted)
 	return done, in, err
 }
 

@@ -92,9 +92,9 @@ type PasskeyTx interface {
 	// ClaimCount stores Counter, Record and Unproven of f and sets LastUsedAt. It reports false if
 	// the stored counter is not below f.Counter, unless both are zero.
 	ClaimCount(ctx context.Context, f Factor, at time.Time) (bool, error)
-	// SpendChallenge inserts a used challenge. It reports false if the challenge was used
+	// ConsumeChallenge inserts a used challenge. It reports false if the challenge was used
 	// already.
-	SpendChallenge(context.Context, watchword.Challenge) (bool, error)
+	ConsumeChallenge(context.Context, watchword.Challenge) (bool, error)
 }
 
 // DeviceTx stores remembered devices. watchword.FactorTx has the methods that sign-ins use.

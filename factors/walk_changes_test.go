@@ -58,7 +58,7 @@ func (w *walk) stepUp(p *person) {
 	may := g.right && (g.method != "key" || g.verified || first)
 	access, _, err := w.StepUp(w.Context(), who, factors.StepUpRequest{Proof: proof, Client: laptop})
 	if w.allowed("step-up with "+g.name, err, may) {
-		g.spend()
+		g.consume()
 		s.access = access
 		s.add(g, w.clock())
 		w.token(p, s)

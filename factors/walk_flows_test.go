@@ -343,7 +343,7 @@ func (w *walk) factor(p *person) {
 		return
 	}
 	s.done = true
-	g.spend()
+	g.consume()
 	o := &opened{in: in, access: in.AccessToken, proofs: slices.Clone(s.proofs)}
 	o.add(g, w.clock())
 	p.live[in.Session.ID] = o

@@ -98,7 +98,7 @@ type given struct {
 	right    bool
 	method   string // otp, key, recovery
 	verified bool
-	spend    func()
+	consume  func()
 }
 
 const (

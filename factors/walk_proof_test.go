@@ -63,7 +63,7 @@ func (w *walk) proof(p *person, in *opened, options func() []byte) (factors.Proo
 			return w.code(p, "000000")
 		}
 		g := given{name: "recovery", right: owner == p, method: "recovery"}
-		g.spend = func() {
+		g.consume = func() {
 			p.codes = slices.DeleteFunc(p.codes, func(c watchword.Secret) bool { return c == code })
 			p.spent = append(p.spent, code)
 		}
@@ -76,7 +76,7 @@ func (w *walk) proof(p *person, in *opened, options func() []byte) (factors.Proo
 		if raw := options(); k != nil && raw != nil {
 			verified := w.touch(k)
 			g := given{name: "passkey", method: "key", verified: verified}
-			g.spend = func() { w.accepted(p, k, verified, in) }
+			g.consume = func() { w.accepted(p, k, verified, in) }
 			g.right = owner == p && k.counts() && (!k.unproven || verified)
 			return factors.Proof{Passkey: k.use(w.T, raw)}, g
 		}
@@ -100,7 +100,7 @@ func (w *walk) code(p *person, code watchword.Secret) (factors.Proof, given) {
 	g := given{name: "code", method: "otp"}
 	for _, a := range p.apps { // the engine takes the last app that accepts a code
 		if s, ok := a.accepts(code, w.clock()); ok {
-			g.right, g.spend = true, func() { a.used = s; p.spent = append(p.spent, code) }
+			g.right, g.consume = true, func() { a.used = s; p.spent = append(p.spent, code) }
 		}
 	}
 	return factors.Proof{TOTP: code}, g

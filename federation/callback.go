@@ -155,7 +155,7 @@ func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
 	}
 	verdict := decideIdentity(s.facts)
 	switch verdict {
-	case enter, create, adopt, firstProof:
+	case signIn, create, adopt, firstProof:
 		if s.attempt.Challenge != "" {
 			code, err := m.issueCode(ctx, s, verdict)
 			res.Code = code
@@ -292,7 +292,7 @@ func (m *Manager) signIn(ctx context.Context, s settlement, v verdict) (*watchwo
 		return nil, err
 	}
 	m.engine.Announce(events...)
-	return m.engine.Enter(admitted)
+	return m.engine.IssueTokens(admitted)
 }
 
 // claim prepares the account of a verdict for its session, in the transaction of the sign-in. It
@@ -303,7 +303,7 @@ func (m *Manager) claim(
 ) (id watchword.UserID, events []watchword.Event, err error) {
 	owner, kind := s.facts.local, eventIdentityLinked
 	switch v {
-	case enter:
+	case signIn:
 		// The account is locked first, as everywhere else, to prevent deadlocks.
 		known := s.facts.owner
 		if err := held(tx.LockUser(ctx, known.ID, known.Email)); err != nil {

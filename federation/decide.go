@@ -31,7 +31,7 @@ type facts struct {
 type verdict string
 
 const (
-	enter        verdict = "enter"         // sign in to the owner's account
+	signIn       verdict = "sign-in"       // sign in to the owner's account
 	link         verdict = "link"          // link to the account of the session
 	linked       verdict = "linked"        // it is linked to that account already
 	taken        verdict = "taken"         // it belongs to another account
@@ -64,7 +64,7 @@ func decideIdentity(f facts) verdict {
 	case f.purpose == purposeStepUp && (!known || f.owner.ID != f.self.ID):
 		return unconnected
 	case known:
-		return enter
+		return signIn
 	case f.purpose == purposeVerify && !f.vouched:
 		return decideVerify(f)
 	case !f.vouched && !f.signUp:

@@ -34,9 +34,9 @@ func TestDecideIdentityFollowsTheTable(t *testing.T) {
 		F
 		want string
 	}{
-		{"known", F{Purpose: signIn, Owner: ada}, "enter"},
-		{"known, sign-up closed, not vouched", F{Purpose: signIn, Owner: ada, Local: bob}, "enter"},
-		{"known, at a mailed link", F{Purpose: verify, Owner: ada}, "enter"},
+		{"known", F{Purpose: signIn, Owner: ada}, "sign-in"},
+		{"known, sign-up closed, not vouched", F{Purpose: signIn, Owner: ada, Local: bob}, "sign-in"},
+		{"known, at a mailed link", F{Purpose: verify, Owner: ada}, "sign-in"},
 		{"known of another user, to link", F{Purpose: link, Owner: bob, Self: ada, Vouched: true}, "taken"},
 		{"known of this user, to link", F{Purpose: link, Owner: ada, Self: ada}, "linked"},
 		{"unknown, to link", F{Purpose: link, Self: ada}, "link"},
@@ -44,7 +44,7 @@ func TestDecideIdentityFollowsTheTable(t *testing.T) {
 		{"to link, the session has ended", F{Purpose: link}, "invalid"},
 		{"known, to link, the session has ended", F{Purpose: link, Owner: ada}, "invalid"},
 
-		{"known of this user, step-up", F{Purpose: stepUp, Owner: ada, Self: ada}, "enter"},
+		{"known of this user, step-up", F{Purpose: stepUp, Owner: ada, Self: ada}, "sign-in"},
 		{"known of another user, step-up", F{Purpose: stepUp, Owner: bob, Self: ada}, "unconnected"},
 		{"unknown, step-up", F{Purpose: stepUp, Self: ada, SignUp: true}, "unconnected"},
 		{"unknown, step-up, vouched", F{Purpose: stepUp, Self: ada, Local: ada, Vouched: true, SignUp: true,

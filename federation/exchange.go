@@ -219,7 +219,7 @@ func (m *Manager) enterByCode(
 	case err != nil:
 		return nil, err
 	}
-	return m.engine.Enter(admitted)
+	return m.engine.IssueTokens(admitted)
 }
 
 func codeInvalid() *watchword.Error {

@@ -36,10 +36,12 @@ func (p *pages) codeChallenge(r *http.Request) (string, error) {
 	return challenge[0], nil
 }
 
-// leaveToServer redirects to the application that started an attempt with a code. The code or the error
+// redirectToApplication redirects to the application that started an attempt with a code. The code or the error
 // is in the query, because a fragment does not reach a server. The code is useless without its
 // verifier.
-func (p *pages) leaveToServer(w http.ResponseWriter, a federation.Attempt, code watchword.Secret, err error) error {
+func (p *pages) redirectToApplication(
+	w http.ResponseWriter, a federation.Attempt, code watchword.Secret, err error,
+) error {
 	var refusal *watchword.Error
 	if err != nil && !errors.As(err, &refusal) {
 		return err
@@ -57,7 +59,7 @@ func (p *pages) leaveToServer(w http.ResponseWriter, a federation.Attempt, code 
 	} else {
 		query.Set("code", string(code))
 	}
-	p.leave(w, target+"?"+query.Encode())
+	p.redirectAway(w, target+"?"+query.Encode())
 	return nil
 }
 
@@ -122,5 +124,5 @@ func (p *pages) codeFromCallback(
 		_ = p.withoutCause(w, err) // the cause is for the operator
 		p.errors.logRefusal(w, r, refusal)
 	}
-	return true, p.leaveToServer(w, result.Attempt, result.Code, err)
+	return true, p.redirectToApplication(w, result.Attempt, result.Code, err)
 }

@@ -60,8 +60,8 @@ func TestStolenCookieIsDetectedAndBothUsersSeeIt(t *testing.T) {
 			if c.first {
 				both = []*tab{thief, owner}
 			}
-			told := map[*tab]bool{}
-			for round := 0; len(told) < 2; round++ {
+			seen := map[*tab]bool{}
+			for round := 0; len(seen) < 2; round++ {
 				if round == 5 {
 					t.Fatalf("the owner reads\n%s\nthe thief reads\n%s", owner.text(), thief.text())
 				}
@@ -70,7 +70,7 @@ func TestStolenCookieIsDetectedAndBothUsersSeeIt(t *testing.T) {
 					who.forgetPage()
 					who.visit("/account")
 					if strings.Contains(who.text(), reused) {
-						told[who] = true
+						seen[who] = true
 					}
 				}
 			}

@@ -48,7 +48,7 @@ func TestCrossSiteRequestChangesNothing(t *testing.T) {
 	} {
 		for _, path := range []string{"/login", "/register", "/refresh", "/logout", "/password/forgot"} {
 			a := b.do("POST", "/api/auth"+path, body, "Sec-Fetch-Site", c.site, "Origin", c.origin, "Cookie", c.cookie)
-			if crossed := a.text("code") == "CROSS_ORIGIN"; crossed == c.passes {
+			if rejected := a.text("code") == "CROSS_ORIGIN"; rejected == c.passes {
 				t.Errorf("%s, %s: %d %s", c.name, path, a.StatusCode, a.raw)
 			}
 			if !c.passes && (a.StatusCode != 403 || len(a.Cookies()) != 0) {

@@ -140,7 +140,7 @@ func (p *pages) revokeService(r *http.Request, by admin.Caller, _ url.Values) (s
 func (p *pages) serviceChanges() []adminChange {
 	return []adminChange{
 		{path: pathAdminServices + "/new", name: "service-key", fields: serviceFields(), args: serviceArgs,
-			subject: thingAt(pathAdminServices), show: p.showServiceKey},
+			subject: unnamed(pathAdminServices), show: p.showServiceKey},
 		{path: pathAdminServices + "/{id}/revoke", name: "revoke", danger: true, subject: p.serviceOf,
 			do: p.revokeService},
 	}

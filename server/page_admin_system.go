@@ -196,20 +196,20 @@ func (p *pages) rotateKeys(use watchword.KeyUse) makeChange {
 	}
 }
 
-// thingAt returns a subject without a name, for questions whose text names the object, such as the key
+// unnamed returns a subject without a name, for questions whose text names the object, such as the key
 // of access tokens.
-func thingAt(back string) func(*http.Request) (adminSubject, error) {
+func unnamed(back string) func(*http.Request) (adminSubject, error) {
 	return func(*http.Request) (adminSubject, error) { return adminSubject{Back: back}, nil }
 }
 
 // systemChanges are the rows of the table of changes that concern no account.
 func (p *pages) systemChanges() []adminChange {
 	return []adminChange{
-		{path: pathAdminMail + "/retry", name: "retry-all", subject: thingAt(pathAdminMail), do: p.retryMail},
+		{path: pathAdminMail + "/retry", name: "retry-all", subject: unnamed(pathAdminMail), do: p.retryMail},
 		{path: pathAdminMail + "/{id}/retry", name: "retry", subject: p.mailOf, do: p.retryMail},
-		{path: pathAdminKeys + "/sign/rotate", name: "rotate-sign", subject: thingAt(pathAdminKeys),
+		{path: pathAdminKeys + "/sign/rotate", name: "rotate-sign", subject: unnamed(pathAdminKeys),
 			do: p.rotateKeys(watchword.KeySign)},
-		{path: pathAdminKeys + "/refresh/rotate", name: "rotate-refresh", subject: thingAt(pathAdminKeys),
+		{path: pathAdminKeys + "/refresh/rotate", name: "rotate-refresh", subject: unnamed(pathAdminKeys),
 			do: p.rotateKeys(watchword.KeyRefresh)},
 	}
 }

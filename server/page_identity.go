@@ -83,9 +83,9 @@ func (p *pages) connectedAccounts(all []federation.Identity) (rows []connectedAc
 	return rows
 }
 
-// leaveFor shows a page that forwards to a provider. A redirect is not possible, because browsers
+// forwardToProvider shows a page that forwards to a provider. A redirect is not possible, because browsers
 // apply form-action of the Content-Security-Policy to the redirects of a form.
-func (p *pages) leaveFor(w http.ResponseWriter, r *http.Request, started federation.Started) error {
+func (p *pages) forwardToProvider(w http.ResponseWriter, r *http.Request, started federation.Started) error {
 	p.setAttempt(w, r, started)
 	// The page has a link as well, for browsers that don't follow the refresh.
 	v := p.newView(r, "again")
@@ -104,7 +104,7 @@ func (p *pages) connectForm(w http.ResponseWriter, r *http.Request, who watchwor
 	if err != nil {
 		return p.refuseConnected(w, r, who, r.PathValue("provider"), err)
 	}
-	return p.leaveFor(w, r, started)
+	return p.forwardToProvider(w, r, started)
 }
 
 // refuseConnected shows the account page with the reason.
@@ -162,7 +162,7 @@ func (p *pages) verifyWith(w http.ResponseWriter, r *http.Request, in linkInput)
 	if err != nil {
 		return err
 	}
-	return p.leaveFor(w, r, started)
+	return p.forwardToProvider(w, r, started)
 }
 
 // offerConnected shows only the buttons of the account's own providers on the page of a step-up. Identities of

@@ -116,14 +116,14 @@ func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 		return p.providerFailed(w, r, at, err)
 	}
 	p.setAttempt(w, r, started)
-	p.leave(w, started.URL)
+	p.redirectAway(w, started.URL)
 	return nil
 }
 
-// leave redirects without a page of this server in between. If the redirect is in a popup, the default
+// redirectAway redirects without a page of this server in between. If the redirect is in a popup, the default
 // Cross-Origin-Opener-Policy would disconnect it from the page that opened it, which could not see whether
 // the user has closed the popup. The response has no document to protect.
-func (p *pages) leave(w http.ResponseWriter, target string) {
+func (p *pages) redirectAway(w http.ResponseWriter, target string) {
 	w.Header().Set("Cross-Origin-Opener-Policy", "unsafe-none")
 	p.redirect(w, target, nil)
 }
@@ -166,14 +166,14 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 		p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {"mailed"}}))
 		return nil
 	case result.Waiting:
-		p.leave(w, withError(p.returnTo(r), watchword.CodeEmailNotVerified))
+		p.redirectAway(w, withError(p.returnTo(r), watchword.CodeEmailNotVerified))
 		return nil
 	case result.Linked:
 		p.afterLink(w, r, result)
 		return nil
 	}
 	p.cookies.setSession(w, r, result.SignIn)
-	p.leave(w, p.afterSignIn(r))
+	p.redirectAway(w, p.afterSignIn(r))
 	return nil
 }
 
@@ -222,7 +222,7 @@ func nameIn(user string) string {
 // that the provider is connected.
 func (p *pages) afterLink(w http.ResponseWriter, r *http.Request, result federation.Result) {
 	if target := p.returnTo(r); target != "" && !result.Attempt.Page {
-		p.leave(w, target)
+		p.redirectAway(w, target)
 		return
 	}
 	p.done(w, r, "linked")
@@ -269,7 +269,7 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 	_ = p.withoutCause(w, err)
 	p.errors.logRefusal(w, r, refusal)
 	if target := p.returnTo(r); target != "" && !a.Page {
-		p.leave(w, withError(target, refusal.Code))
+		p.redirectAway(w, withError(target, refusal.Code))
 		return nil
 	}
 	code := string(refusal.Code)

@@ -274,8 +274,8 @@ func TestSilentTLSClientDelaysNoOtherClient(t *testing.T) {
 	t.Cleanup(func() { _ = plain.Close() })
 	_, err = io.WriteString(plain, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
 	must(t, err)
-	if told := readResponse(t, bufio.NewReader(plain)); told.StatusCode != 400 {
-		t.Errorf("plain HTTP: %d", told.StatusCode)
+	if response := readResponse(t, bufio.NewReader(plain)); response.StatusCode != 400 {
+		t.Errorf("plain HTTP: %d", response.StatusCode)
 	}
 	for _, protocol := range []string{"h2", "http/1.1"} {
 		transport := &http.Transport{

@@ -51,11 +51,11 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 	if !strings.Contains(before, `"id": 9007199254740993`) || !strings.Contains(before, `"note": "é"`) {
 		t.Errorf("without metadata:\n%s", before)
 	}
-	told := move(t, dir, 0, "", "--to="+target).out
+	output := move(t, dir, 0, "", "--to="+target).out
 	for _, want := range []string{"PostgreSQL at ", masterKeyFile,
 		"Servers refuse to start on watchword-data/watchword.db"} {
-		if !strings.Contains(told, want) {
-			t.Errorf("%q is not in\n%s", want, told)
+		if !strings.Contains(output, want) {
+			t.Errorf("%q is not in\n%s", want, output)
 		}
 	}
 	if after := operatorOutput(t, dir, "--store="+target); after != before {
@@ -105,8 +105,8 @@ func TestInterruptedMoveCanBeRepeated(t *testing.T) {
 	cmd := exec.Command(os.Getenv(binaryVariable), "move", "--to="+target)
 	interrupt(t, target, cmd, dir, func() { _ = cmd.Process.Kill() })
 	cmd = exec.Command(os.Getenv(binaryVariable), "move", "--to="+cuttable.String())
-	if told := interrupt(t, target, cmd, dir, wire.cut); !strings.Contains(told, "nothing was moved") {
-		t.Errorf("a move that was cut said\n%s", told)
+	if output := interrupt(t, target, cmd, dir, wire.cut); !strings.Contains(output, "nothing was moved") {
+		t.Errorf("a move that was cut said\n%s", output)
 	}
 
 	var moved struct {

@@ -110,9 +110,9 @@ func (l *Log[I, E]) wakeReaders() {
 	l.changed = make(chan struct{})
 }
 
-// Beat replaces the heartbeat with the result of issue, unless the current heartbeat is younger
+// SetHeartbeat replaces the heartbeat with the result of issue, unless the current heartbeat is younger
 // than every.
-func (l *Log[I, E]) Beat(every time.Duration, issue func() (E, error)) error {
+func (l *Log[I, E]) SetHeartbeat(every time.Duration, issue func() (E, error)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.issued.IsZero() && time.Since(l.issued) < every {

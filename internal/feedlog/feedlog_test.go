@@ -36,7 +36,7 @@ func begun(t *testing.T) *feed {
 	if _, ready := l.Page(0, 10); ready {
 		t.Error("a log without a heartbeat is ready")
 	}
-	if err := l.Beat(time.Minute, func() (string, error) { return "beat", nil }); err != nil {
+	if err := l.SetHeartbeat(time.Minute, func() (string, error) { return "beat", nil }); err != nil {
 		t.Fatal(err)
 	}
 	return l

@@ -296,7 +296,7 @@ func TestProblemSkipsOneAccount(t *testing.T) {
 
 // told summarizes a file in one line: the address of each account, or the line and text of its
 // problem.
-func told(rows []userfile.Row) (all []string) {
+func summaries(rows []userfile.Row) (all []string) {
 	for _, row := range rows {
 		if row.Problems == nil {
 			all = append(all, row.Email)
@@ -361,7 +361,7 @@ func TestUnclosedQuotationMarkSkipsOneLine(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			rows, _ := readAll(t, c.file, userfile.Options{})
-			if diff := cmp.Diff(c.want, told(rows)); diff != "" {
+			if diff := cmp.Diff(c.want, summaries(rows)); diff != "" {
 				t.Errorf("want, got:\n%s", diff)
 			}
 		})
@@ -401,7 +401,7 @@ func TestEmptyRowsAreSkipped(t *testing.T) {
 		{"ada@example.com,A\n,\nsix@example.com,S\n", named, two},
 	} {
 		rows, _ := readAll(t, c.file, c.options)
-		if diff := cmp.Diff(c.want, told(rows)); diff != "" {
+		if diff := cmp.Diff(c.want, summaries(rows)); diff != "" {
 			t.Errorf("%q: want, got:\n%s", c.file, diff)
 		}
 	}

@@ -112,7 +112,7 @@ func (s *Sender) Send(ctx context.Context, m watchword.Message) error {
 	if err != nil {
 		return fmt.Errorf("send mail: %w", err)
 	}
-	err = s.converse(ctx, func(client *gomail.Client, server *smtp.Client) error {
+	err = s.runSession(ctx, func(client *gomail.Client, server *smtp.Client) error {
 		return client.SendWithSMTPClient(server, message)
 	})
 	if err != nil && !message.IsDelivered() {
@@ -125,7 +125,7 @@ func (s *Sender) Send(ctx context.Context, m watchword.Message) error {
 //
 // Unstable: for the program watchword.
 func (s *Sender) Check(ctx context.Context) error {
-	err := s.converse(ctx, func(_ *gomail.Client, server *smtp.Client) error { return server.Noop() })
+	err := s.runSession(ctx, func(_ *gomail.Client, server *smtp.Client) error { return server.Noop() })
 	if err != nil {
 		return fmt.Errorf("check mail server %s: %w", s.relay.name(), err)
 	}
@@ -157,9 +157,9 @@ func (s *Sender) compose(m watchword.Message) (*gomail.Msg, error) {
 	return message, message.EmbedReader("logo.png", bytes.NewReader(words.Logo), gomail.WithFileContentID("<logo>"))
 }
 
-// converse connects, authenticates, calls talk and quits. The connection ends when ctx ends,
+// runSession connects, authenticates, calls talk and quits. The connection ends when ctx ends,
 // or earlier.
-func (s *Sender) converse(ctx context.Context, talk func(*gomail.Client, *smtp.Client) error) error {
+func (s *Sender) runSession(ctx context.Context, talk func(*gomail.Client, *smtp.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	connect := func(context.Context, string, string) (net.Conn, error) { return s.connect(ctx) }

@@ -32,7 +32,7 @@ func (s *Sender) SendTrial(ctx context.Context, to, publicURL string) (reply str
 	message.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834, section 5: no automatic replies
 	message.SetBodyString(gomail.TypeTextPlain, "This is a test mail from the Watchword server at "+publicURL+".\n\n"+
 		"An operator sent it with `watchword mail test`. If you can read it, users receive their mails, too.\n")
-	err = s.converse(ctx, func(client *gomail.Client, server *smtp.Client) error {
+	err = s.runSession(ctx, func(client *gomail.Client, server *smtp.Client) error {
 		return client.SendWithSMTPClient(server, message)
 	})
 	if err != nil && !message.IsDelivered() {

@@ -107,14 +107,14 @@ var keys = map[string]func(suite){
 
 	"KeyNumberIsUniqueWithinItsUse": func(s suite) {
 		k := keyOf(watchword.KeyRefresh, 1)
-		twin := k
-		twin.ID = "another"
+		duplicate := k
+		duplicate.ID = "another"
 		s.wantHeld(true, "insert", insertKey(k))
-		s.wantHeld(false, "insert its twin", insertKey(twin))
+		s.wantHeld(false, "insert its duplicate", insertKey(duplicate))
 		s.wantHeld(true, "insert one of another use", insertKey(keyOf(watchword.KeySign, 1)))
 		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.DeleteKey(ctx, k.ID) })
-		s.wantHeld(true, "insert its twin when it is gone", insertKey(twin))
-		same(s, "keys", s.keys(), []watchword.Key{twin, keyOf(watchword.KeySign, 1)})
+		s.wantHeld(true, "insert its duplicate when it is gone", insertKey(duplicate))
+		same(s, "keys", s.keys(), []watchword.Key{duplicate, keyOf(watchword.KeySign, 1)})
 	},
 
 	"SealedKeyIsReplacedUnderHoldKey": func(s suite) {

@@ -108,7 +108,7 @@ var passkeys = map[string]func(suite){
 	"PasswordlessCeremonyIsSpentOnce": func(s suite) {
 		c := challengeOf(User(1), 1)
 		same(s, "winners", s.inParallel(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
-			return tx.SpendChallenge(ctx, c)
+			return tx.ConsumeChallenge(ctx, c)
 		}), 1)
 	},
 }

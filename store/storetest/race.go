@@ -143,12 +143,12 @@ var races = map[string]func(suite){
 
 	"ConcurrentSignUpsWithOneAddressSucceedOnce": func(s suite) {
 		for n := range rounds() {
-			u, twin, mover := User(3*n), User(3*n+1), s.addUser(3*n+2)
-			twin.Email = u.Email
+			u, duplicate, mover := User(3*n), User(3*n+1), s.addUser(3*n+2)
+			duplicate.Email = u.Email
 			s.wantWinners(
 				1,
 				s.wins(insertUser(u, Start)),
-				s.wins(insertUser(twin, Start)),
+				s.wins(insertUser(duplicate, Start)),
 				s.wins(setEmail(mover, u.Email, Start)),
 			)
 		}
@@ -250,9 +250,9 @@ var races = map[string]func(suite){
 
 	"ConcurrentInsertKeySucceedsOnce": func(s suite) {
 		for n := range rounds() {
-			k, twin := keyOf(watchword.KeySign, n), keyOf(watchword.KeySign, n)
-			twin.ID += "twin"
-			s.wantWinners(1, s.wins(insertKey(k)), s.wins(insertKey(twin)))
+			k, duplicate := keyOf(watchword.KeySign, n), keyOf(watchword.KeySign, n)
+			duplicate.ID += "duplicate"
+			s.wantWinners(1, s.wins(insertKey(k)), s.wins(insertKey(duplicate)))
 		}
 	},
 

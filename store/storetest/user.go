@@ -168,9 +168,9 @@ var users = map[string]func(suite){
 	},
 
 	"AddressIsUnique": func(s suite) {
-		u, twin := s.addUser(1), User(2)
-		twin.Email = u.Email
-		s.wantHeld(false, "insert", insertUser(twin, Start))
+		u, duplicate := s.addUser(1), User(2)
+		duplicate.Email = u.Email
+		s.wantHeld(false, "insert", insertUser(duplicate, Start))
 		other := s.addUser(3)
 		s.wantHeld(false, "change to a taken address", setEmail(other, u.Email, Start))
 		same(s, "other", s.user(other.ID), other)

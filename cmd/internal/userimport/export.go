@@ -95,7 +95,7 @@ func Export(ctx context.Context, engine Lister, out io.Writer, o ExportOptions) 
 			if passhash.KeyID(string(user.PasswordHash)) != "" {
 				n.Peppered++
 			}
-			if err := write(belongings{user, factors[user.ID], private[user.ID]}); err != nil {
+			if err := write(accountExport{user, factors[user.ID], private[user.ID]}); err != nil {
 				return n, err
 			}
 		}
@@ -108,8 +108,8 @@ func Export(ctx context.Context, engine Lister, out io.Writer, o ExportOptions) 
 	}
 }
 
-// belongings are an account and what an export writes with it. The public metadata is part of the account.
-type belongings struct {
+// An accountExport is an account with its factors and private metadata. The account has the public metadata.
+type accountExport struct {
 	watchword.User
 	factors watchword.Secret
 	private string
@@ -117,20 +117,20 @@ type belongings struct {
 
 // writer returns a function that writes one account, and one that ends the file. Errors of the
 // output, such as a full disk, may appear only at flush, because both writers buffer.
-func (o ExportOptions) writer(out io.Writer) (write func(belongings) error, flush func() error) {
+func (o ExportOptions) writer(out io.Writer) (write func(accountExport) error, flush func() error) {
 	buffer := bufio.NewWriterSize(out, 1<<16)
 	if o.CSV {
 		lines := csv.NewWriter(buffer)
 		lines.Write(exportedColumns) //nolint:errcheck // the writer keeps its error, and flush returns it
-		return func(b belongings) error { return lines.Write(o.values(b)) },
+		return func(b accountExport) error { return lines.Write(o.values(b)) },
 			func() error { lines.Flush(); return errors.Join(lines.Error(), buffer.Flush()) }
 	}
 	lines := json.NewEncoder(buffer)
 	lines.SetEscapeHTML(false)
-	return func(b belongings) error { return lines.Encode(newExportedUser(b)) }, buffer.Flush
+	return func(b accountExport) error { return lines.Encode(newExportedUser(b)) }, buffer.Flush
 }
 
-func newExportedUser(u belongings) exportedUser {
+func newExportedUser(u accountExport) exportedUser {
 	return exportedUser{
 		ID: u.ID, Email: u.Email, EmailVerified: u.Verified(), EmailVerifiedAt: utcOrNil(u.VerifiedAt), Name: u.Name,
 		Locale: u.Locale, Roles: append([]string{}, u.Roles...), CreatedAt: utcOrNil(u.CreatedAt),
@@ -152,7 +152,7 @@ func utcOrNil(t time.Time) *time.Time {
 
 // values returns the cells of an account, in the order of exportedColumns. Times are in RFC 3339 with
 // fractions of a second, which the import reads back without a loss.
-func (o ExportOptions) values(u belongings) []string {
+func (o ExportOptions) values(u accountExport) []string {
 	at := func(t time.Time) string {
 		if t.IsZero() {
 			return ""

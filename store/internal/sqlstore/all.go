@@ -158,7 +158,7 @@ func factorStatements() []Statement {
 
 		{"selectByCredential", selectByCredential, ByFactor},
 		{"claimCount", claimCount, ByFactor},
-		{"spendChallenge", spendChallenge, ByFactor},
+		{"consumeChallenge", consumeChallenge, ByFactor},
 
 		{"insertIdentity", insertIdentity, ByUserAndSubject},
 		{"selectIdentity", selectIdentity, BySubject},

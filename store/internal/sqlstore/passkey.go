@@ -16,8 +16,8 @@ var (
 	selectByCredential = `SELECT ` + names("factors", factorRow(new(factors.Factor))) + ` FROM factors
 		WHERE credential_id = $1 AND credential_id <> ''`
 
-	// spendChallenge settles the race between two uses of one passwordless ceremony: the id is unique.
-	spendChallenge = insertInto("challenges", challengeRow(new(watchword.Challenge)),
+	// consumeChallenge settles the race between two uses of one passwordless ceremony: the id is unique.
+	consumeChallenge = insertInto("challenges", challengeRow(new(watchword.Challenge)),
 		"VALUES (%s) ON CONFLICT DO NOTHING")
 )
 
@@ -39,7 +39,7 @@ func (t Tx) ClaimCount(ctx context.Context, f factors.Factor, at time.Time) (boo
 	return t.change(ctx, claimCount, f.Counter, f.Record, value(boolColumn{&f.Unproven}), millis(at), f.ID, f.UserID)
 }
 
-// SpendChallenge leaves a row until the ceremony has expired. Sweep deletes it then.
-func (t Tx) SpendChallenge(ctx context.Context, c watchword.Challenge) (bool, error) {
-	return t.change(ctx, spendChallenge, values(challengeRow(&c))...)
+// ConsumeChallenge leaves a row until the ceremony has expired. Sweep deletes it then.
+func (t Tx) ConsumeChallenge(ctx context.Context, c watchword.Challenge) (bool, error) {
+	return t.change(ctx, consumeChallenge, values(challengeRow(&c))...)
 }
