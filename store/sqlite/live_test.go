@@ -32,7 +32,11 @@ func TestLiveMatchesAReadOfTheFileAfterEveryWriteOfTwoStores(t *testing.T) {
 // withAndWithoutWALIndex runs a test with two stores of one file. Its second run reads the version of the file at
 // each call, as on systems where the mapping of the WAL-index is not found.
 func withAndWithoutWALIndex(t *testing.T, test func(*testing.T, []*sqlite.Store)) {
-	for _, name := range []string{"with the WAL-index", "without the WAL-index"} {
+	runs := []string{"with the WAL-index", "without the WAL-index"}
+	if testing.Short() {
+		runs = runs[:1]
+	}
+	for _, name := range runs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := newPath(t)
