@@ -137,7 +137,7 @@ func TestLinkThatIsBeingActivatedIsRevokedByAConcurrentEvent(t *testing.T) {
 
 			done := make(chan error, 1)
 			before = sync.OnceFunc(func() {
-				go func() { done <- revoke(t, r, who) }()
+				go func() { defer close(done); done <- revoke(t, r, who) }()
 				waitUntilBlocked(t, url, done)
 			})
 			must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop))

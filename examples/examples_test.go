@@ -4,7 +4,6 @@ package examples_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/npmtest"
 	"github.com/watchword-auth/watchword/internal/porttest"
 )
 
@@ -208,22 +208,8 @@ var installs sync.Map
 func node(t *testing.T, dir string) (program string, args []string) {
 	t.Helper()
 	long(t)
-	if os.Getenv("WATCHWORD_TEST_NODE") == "skip" {
-		t.Skip("WATCHWORD_TEST_NODE=skip: nothing is known about the examples for Node.js")
-	}
-	for _, program := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("%s is missing: install Node.js 20 or newer with npm, or set WATCHWORD_TEST_NODE=skip", program)
-		}
-	}
-	install, _ := installs.LoadOrStore(dir, sync.OnceValue(func() error {
-		install := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-		install.Dir = dir
-		if out, err := install.CombinedOutput(); err != nil {
-			return fmt.Errorf("npm ci: %w\n%s", err, out)
-		}
-		return nil
-	}))
+	npmtest.Require(t)
+	install, _ := installs.LoadOrStore(dir, sync.OnceValue(func() error { return npmtest.Install(dir) }))
 	must(t, install.(func() error)())
 	return "node", []string{"server.js"}
 }

@@ -2,16 +2,15 @@ package server_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/chromedp"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/browsertest"
+	"github.com/watchword-auth/watchword/internal/npmtest"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -179,7 +178,8 @@ func TestEveryPageFitsAndIsAccessible(t *testing.T) {
 func accessible(t *testing.T) func(b *tab, name string) {
 	axe := installAxe(t)
 	return func(b *tab, name string) {
-		must(t, chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](axe+"; undefined")))
+		_, err := browsertest.Evaluate[bool](b.ctx, "() => {"+axe+"; return true }")
+		must(t, err)
 		browsertest.InEachView(t, b.ctx, name, func(view string) {
 			if view == "phone-dark" {
 				return // its layout and its colours are each checked in another view
@@ -208,16 +208,6 @@ func installAxe(t *testing.T) string {
 func installPackages(t *testing.T, dir string) {
 	t.Helper()
 	browsertest.Require(t)
-	if os.Getenv("WATCHWORD_TEST_NODE") == "skip" {
-		t.Skip("WATCHWORD_TEST_NODE=skip: this test needs packages of npm")
-	}
-	if _, err := exec.LookPath("npm"); err != nil {
-		t.Fatal("npm is missing: install Node.js 20 or newer with npm, or set WATCHWORD_TEST_NODE=skip")
-	}
-	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund",
-		"--prefer-offline")
-	install.Dir = dir
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
-	}
+	npmtest.Require(t)
+	must(t, npmtest.Install(dir))
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -344,12 +345,14 @@ func TestOnlyWayToSignInIsNotDisconnected(t *testing.T) {
 		if len(all) != 2 {
 			t.Fatalf("identities: %+v", all)
 		}
-		codes := make(chan int, 2)
+		var sum atomic.Int64
+		var both sync.WaitGroup
 		for _, one := range all {
-			go func() { codes <- b.call(s, "DELETE", "/identities/"+one.ID, nil, access).StatusCode }()
+			both.Go(func() { sum.Add(int64(b.call(s, "DELETE", "/identities/"+one.ID, nil, access).StatusCode)) })
 		}
-		if sum := <-codes + <-codes; sum != 200+409 {
-			t.Errorf("the sum of the statuses is %d", sum)
+		both.Wait()
+		if sum.Load() != 200+409 {
+			t.Errorf("the sum of the statuses is %d", sum.Load())
 		}
 		// After a fresh sign-in, an account without a password can be deleted. Its identity can then be
 		// linked again.
@@ -411,15 +414,11 @@ func TestFiftyFirstSignInsAtOnceCreateOneAccount(t *testing.T) {
 			b := newBrowser(t)
 			all = append(all, arrival{b, b.toCallback(s, "acme", "")})
 		}
-		done := make(chan string, len(all))
+		var running sync.WaitGroup
 		for _, one := range all {
-			go func() { done <- one.b.get(one.at).location() }()
+			running.Go(func() { one.b.get(one.at).goes(t, "/account") })
 		}
-		for range all {
-			if to := <-done; to != "/account" {
-				t.Errorf("a sign-in ends at %s", to)
-			}
-		}
+		running.Wait()
 		ids := map[any]bool{}
 		for _, one := range all[:5] {
 			u, _ := one.b.me(s)

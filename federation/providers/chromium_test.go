@@ -95,7 +95,9 @@ func (b *tab) press(words string) {
 	if len(point) != 2 {
 		b.t.Fatalf("there is no button %q:\n%s", words, see[string](b, `() => document.body.innerText`))
 	}
-	must(b.t, chromedp.Do(b.ctx, chromedp.MouseClickXY(point[0], point[1])))
+	ctx, cancel := context.WithTimeout(b.ctx, browsertest.Timeout)
+	defer cancel()
+	must(b.t, chromedp.Do(ctx, chromedp.MouseClickXY(point[0], point[1])))
 }
 
 // back presses the back button.

@@ -13,7 +13,6 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -29,6 +28,7 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/federation/providers"
+	"github.com/watchword-auth/watchword/internal/npmtest"
 	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/internal/sqlitetest"
 	"github.com/watchword-auth/watchword/server"
@@ -297,7 +297,7 @@ func newBrowser(t *testing.T) *browser {
 	// connections of other tests.
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &browser{t: t, Client: &http.Client{Jar: jar, Transport: transport,
+	return &browser{t: t, Client: &http.Client{Jar: jar, Transport: transport, Timeout: time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
@@ -390,14 +390,7 @@ func (b *browser) me(s *site) (user map[string]any, access string) {
 // An honest is npm's oidc-provider in a separate process.
 type honest struct{ issuer string }
 
-var install = sync.OnceValue(func() error {
-	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-	cmd.Dir = "testdata/op"
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("npm ci: %w\n%s", err, out)
-	}
-	return nil
-})
+var install = sync.OnceValue(func() error { return npmtest.Install("testdata/op") })
 
 // newHonest starts the provider. behaviour is JSON, as provider.mjs describes it.
 func newHonest(t *testing.T, redirectURI, behaviour string) *honest {
@@ -410,19 +403,24 @@ func startHonest(t *testing.T, secret, redirectURI, behaviour string) *honest {
 	if testing.Short() {
 		t.Skip("-short: the provider of npm is not run")
 	}
-	if os.Getenv("WATCHWORD_TEST_NODE") == "skip" {
-		t.Skip("WATCHWORD_TEST_NODE=skip: nothing is known about a real provider")
-	}
+	npmtest.Require(t)
 	must(t, install())
 	cmd := exec.Command("node", "provider.mjs", clientID, secret, redirectURI, behaviour)
-	cmd.Dir = filepath.Join("testdata", "op")
+	cmd.Dir, cmd.Stderr = filepath.Join("testdata", "op"), t.Output()
+	return &honest{firstLine(t, cmd)}
+}
+
+// firstLine starts a program and returns the first line of its output. The program ends with the test.
+func firstLine(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	defer time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }).Stop()
 	line, err := bufio.NewReader(out).ReadString('\n')
 	must(t, err)
-	return &honest{strings.TrimSpace(line)}
+	return strings.TrimSpace(line)
 }
 
 // withHonest is a setup with the provider "acme".

@@ -108,7 +108,14 @@ func (c *Chromium) start(program string) {
 		chromedp.Env("TZ=UTC", "LANG=en_US.UTF-8", "LANGUAGE=en"))...)
 	ctx, cancel := chromedp.NewContext(ctx)
 	c.ctx, c.stop = ctx, func() { cancel(); end(); _ = os.RemoveAll(profile) }
-	c.err = chromedp.Do(ctx)
+	c.err = attach(ctx, c.stop)
+}
+
+// attach starts the browser or the tab of ctx, and calls end if that takes longer than Timeout. ctx itself has no
+// deadline, because the browser and the tab live until ctx ends.
+func attach(ctx context.Context, end func()) error {
+	defer time.AfterFunc(Timeout, end).Stop()
+	return chromedp.Do(ctx)
 }
 
 // writeProfile creates the folder of the browser's profile, with the preferences.
@@ -126,7 +133,7 @@ func Tab(t testing.TB, beside context.Context, options ...chromedp.ContextOption
 	t.Helper()
 	ctx, end := chromedp.NewContext(beside, options...)
 	t.Cleanup(end)
-	if err := chromedp.Do(ctx); err != nil { // the first run ties the lifetime of the tab to ctx
+	if err := attach(ctx, end); err != nil {
 		t.Fatal(err)
 	}
 	Command(t, ctx, network.Enable, network.EnableParams{})

@@ -1,0 +1,44 @@
+// Package npmtest installs npm packages for tests.
+package npmtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// Skip names the environment variable that skips tests with Node.js when its value is "skip".
+// CI never sets it.
+const Skip = "WATCHWORD_TEST_NODE"
+
+// longest is the maximum time for the installation of a folder. Without a limit, a stalled download is reported
+// only when the time of the whole test program ends.
+const longest = 4 * time.Minute
+
+// Require skips a test that needs Node.js if the variable Skip says so. It stops the test if Node.js is missing.
+func Require(t testing.TB) {
+	t.Helper()
+	if os.Getenv(Skip) == "skip" {
+		t.Skip(Skip + "=skip: tests with Node.js are skipped")
+	}
+	for _, program := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("%s is missing: install Node.js 20 or newer with npm, or set %s=skip", program, Skip)
+		}
+	}
+}
+
+// Install installs the packages in the package-lock.json of a folder. The error has the output of npm.
+func Install(dir string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+	cmd.Dir, cmd.WaitDelay = dir, time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("npm ci in %s: %w\n%s", dir, err, out)
+	}
+	return nil
+}
