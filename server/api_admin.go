@@ -26,13 +26,16 @@ import (
 // don't count, so pages of other sites can't use these routes. The pages of administrators have
 // separate handlers.
 
+// adminAPI has the handlers of the API of administration, in the files api_admin*.go.
+type adminAPI struct{ edge }
+
 // An adminHandler handles a request whose caller has passed the guard of the route.
 type adminHandler func(http.ResponseWriter, *http.Request, admin.Caller) error
 
 // administered calls next if the caller passes the guard. Handlers don't check the guard
 // themselves, so a route can't forget it. If g is not a guard of administration, administered
 // panics when the server starts.
-func (a *api) administered(g guard, next adminHandler) handler {
+func (a *adminAPI) administered(g guard, next adminHandler) handler {
 	need, known := g.need()
 	if !known {
 		panic("server: a route of administration has the guard " + string(g))
@@ -119,7 +122,7 @@ type adminUsersAnswer struct {
 
 // adminUsers lists accounts in the order of addresses, or in the order of ids if role is set. The
 // store reads only a range of an index, so a late page costs as little as the first.
-func (a *api) adminUsers(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+func (a *adminAPI) adminUsers(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parameters(r, "email", "id", "role", "state", "factor", "after", "limit")
 	if err != nil {
 		return err

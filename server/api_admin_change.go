@@ -89,7 +89,7 @@ type adminEventAnswer struct {
 // adminUser responds with one account. A wrong id gets 404, even if it is not a UUID. Each read is
 // a separate transaction. A session that ends between two reads can be in both lists, live and
 // ended sessions.
-func (a *api) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	id := watchword.UserID(r.PathValue("id"))
 	account, err := a.admin.User(r.Context(), id)
 	if err != nil {
@@ -154,7 +154,7 @@ type adminInviteBody struct {
 
 // adminCreate creates an account. A repeated request gets EMAIL_TAKEN and creates no second account,
 // unless it has the same Idempotency-Key.
-func (a *api) adminCreate(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) adminCreate(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.Body[adminInviteBody](r)
 	if err != nil {
 		return err
@@ -187,7 +187,7 @@ type adminMetadataBody struct {
 // metadataChange returns a function that changes the metadata in the transaction of a change, or nil if the
 // request has no metadata. The function writes its result to written. The version covers only the metadata:
 // name, roles and state have no version.
-func (a *api) metadataChange(
+func (a *adminAPI) metadataChange(
 	w http.ResponseWriter, r *http.Request, by admin.Caller, body *adminMetadataBody, written *metadata.Metadata,
 ) (func(context.Context, watchword.Tx) ([]watchword.Event, error), error) {
 	ifMatch := r.Header.Get("If-Match")
@@ -212,7 +212,7 @@ func (a *api) metadataChange(
 // the account after the change, so that a client also shows the changes of other administrators. A change of
 // roles can wait up to five seconds after an earlier one, because the issue time of access tokens is in
 // seconds.
-func (a *api) adminChange(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) adminChange(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.PatchBody[adminChangeBody](r)
 	if err != nil {
 		return err
@@ -241,7 +241,7 @@ func (a *api) adminChange(w http.ResponseWriter, r *http.Request, by admin.Calle
 // adminDelete deletes an account at once and permanently. Only the event of the deletion is
 // kept. A client that repeats the request after a lost response gets 404, which means that the
 // account is deleted.
-func (a *api) adminDelete(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) adminDelete(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	if err := a.admin.Delete(r.Context(), by, watchword.UserID(r.PathValue("id"))); err != nil {
 		return err
 	}
@@ -250,26 +250,26 @@ func (a *api) adminDelete(w http.ResponseWriter, r *http.Request, by admin.Calle
 
 // adminResetMail puts a mail into the outbox, which sends it after the response (202). An account
 // that was invited and has no password gets another invitation instead.
-func (a *api) adminResetMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) adminResetMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	return a.adminMail(w, r, by, watchword.MailReset)
 }
 
 // adminVerifyMail sends a verification mail. It fails if the address is already verified,
 // because the mail would be dropped.
-func (a *api) adminVerifyMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) adminVerifyMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	return a.adminMail(w, r, by, watchword.MailVerify)
 }
 
 // adminInviteMail sends another invitation, which invalidates the previous one. It fails for an
 // account that has a password or a verified address: an invitation that somebody finds in a mailbox
 // must not replace a password.
-func (a *api) adminInviteMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) adminInviteMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	return a.adminMail(w, r, by, watchword.MailInvite)
 }
 
 // adminMail has no separate limit. Administrators send few mails, and the limit of an address drops
 // excess verification mails to it.
-func (a *api) adminMail(w http.ResponseWriter, r *http.Request, by admin.Caller, kind watchword.MailKind) error {
+func (a *adminAPI) adminMail(w http.ResponseWriter, r *http.Request, by admin.Caller, kind watchword.MailKind) error {
 	if err := a.admin.SendMail(r.Context(), by, watchword.UserID(r.PathValue("id")), kind); err != nil {
 		return err
 	}
@@ -279,7 +279,7 @@ func (a *api) adminMail(w http.ResponseWriter, r *http.Request, by admin.Caller,
 // adminResetFactors removes the factors of a user who has lost them. It ends the sessions too,
 // because the finder of a lost phone may be signed in there. It calls package factors itself, because
 // package admin can't import package factors.
-func (a *api) adminResetFactors(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) adminResetFactors(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	if _, repeated := by.Repeated(); !repeated {
 		if err := a.resetFactors(r.Context(), by, watchword.UserID(r.PathValue("id"))); err != nil {
 			return err
@@ -288,7 +288,7 @@ func (a *api) adminResetFactors(w http.ResponseWriter, r *http.Request, by admin
 	return respond.JSON(w, http.StatusOK, messageBody{"The second factors are removed. All sessions have ended."})
 }
 
-func (a *api) resetFactors(ctx context.Context, by admin.Caller, id watchword.UserID) error {
+func (a *adminAPI) resetFactors(ctx context.Context, by admin.Caller, id watchword.UserID) error {
 	if err := a.admin.MayResetFactors(ctx, by, id); err != nil {
 		return err
 	}
@@ -306,7 +306,7 @@ type adminEndedAnswer struct {
 
 // adminEndSessions ends the session in the path, or all sessions of the account if the path has
 // no session.
-func (a *api) adminEndSessions(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) adminEndSessions(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	ended, err := a.admin.EndSessions(r.Context(), by,
 		watchword.UserID(r.PathValue("id")), watchword.SessionID(r.PathValue("sid")))
 	if err != nil {

@@ -57,7 +57,7 @@ type eventAnswer struct {
 
 // adminExplain responds with 200 even if no account has the id: ended sessions of a deleted account
 // may still be kept, and otherwise "no account" is the answer.
-func (a *api) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+func (a *adminAPI) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parameters(r, "at", "language")
 	if err != nil {
 		return err

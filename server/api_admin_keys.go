@@ -51,7 +51,7 @@ func newServiceKeyAnswer(k admin.ServiceKey, now time.Time) serviceKeyAnswer {
 
 // adminServiceKeys lists keys in pages. The state is only for display: each request with a key is
 // checked anew.
-func (a *api) adminServiceKeys(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+func (a *adminAPI) adminServiceKeys(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parameters(r, "after", "limit")
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ type createdServiceKeyAnswer struct {
 }
 
 // adminCreateServiceKey bounds the seconds before the conversion, which would overflow.
-func (a *api) adminCreateServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) adminCreateServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.Body[createServiceKeyBody](r)
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (a *api) adminCreateServiceKey(w http.ResponseWriter, r *http.Request, by a
 
 // adminRevokeServiceKey revokes a key. Every process rejects the key from its next request on. A second
 // revocation gets 404; the list shows when the key was revoked.
-func (a *api) adminRevokeServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) adminRevokeServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	// Requests with the key that are already running still finish.
 	if err := a.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id")); err != nil {
 		return err

@@ -25,7 +25,7 @@ type eventsAnswer struct {
 
 // adminEvents lists security events, including those of deleted accounts and those without an account. The
 // user is not looked up, because the events of a deleted account are kept for 90 days.
-func (a *api) adminEvents(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+func (a *adminAPI) adminEvents(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parameters(r, "user", "kind", "address", "from", "to", "after", "limit")
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ type mailsAnswer struct {
 }
 
 // adminMails lists waiting and abandoned mails. The last error tells why a mail is late.
-func (a *api) adminMails(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+func (a *adminAPI) adminMails(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parameters(r, "user", "after", "limit")
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func (a *api) adminMails(w http.ResponseWriter, r *http.Request, _ admin.Caller)
 //
 // There is no route that retries all mails. After a failure of the mail server, the operator runs
 // `watchword mail retry`, and the server sends all mails at the rate of the outbox.
-func (a *api) adminRetryMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) adminRetryMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	if err := a.admin.RetryMail(r.Context(), by, r.PathValue("id")); err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func newKeyStates(keys []watchword.KeyInfo) keyStatesAnswer {
 
 // adminKeys lists the states of the keys, as `watchword keys list` does. A monitor can alert if a use
 // has no next key.
-func (a *api) adminKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) adminKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	keys, err := a.admin.Operator(by).Keys(r.Context())
 	if err != nil {
 		return err
@@ -187,7 +187,7 @@ type rotateKeysBody struct {
 
 // adminRotateKeys lets the next key take over, as `watchword keys rotate` does. Tokens of the old key stay
 // valid until they expire.
-func (a *api) adminRotateKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (a *adminAPI) adminRotateKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.Body[rotateKeysBody](r)
 	if err != nil {
 		return err
@@ -227,7 +227,7 @@ type hourStatsAnswer struct {
 
 // adminStats counts in the store, so every process responds with the same figures. The metrics of a process
 // start at zero, so after a restart they can't be added up.
-func (a *api) adminStats(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+func (a *adminAPI) adminStats(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	stats, err := a.admin.Stats(r.Context())
 	if err != nil {
 		return err

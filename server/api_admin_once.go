@@ -20,7 +20,7 @@ const idempotencyHeader = "Idempotency-Key"
 //
 // The response is sent after its record is stored. Otherwise a client could receive the response,
 // repeat the request, and make the change twice.
-func (a *api) once(w http.ResponseWriter, r *http.Request, by admin.Caller, next adminHandler) error {
+func (a *adminAPI) once(w http.ResponseWriter, r *http.Request, by admin.Caller, next adminHandler) error {
 	// For a read, the header has no effect, so clients may send it with every request.
 	key := r.Header.Get(idempotencyHeader)
 	if key == "" || r.Method == http.MethodGet {

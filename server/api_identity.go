@@ -69,12 +69,12 @@ func (a *api) listIdentities(w http.ResponseWriter, r *http.Request, who watchwo
 
 // identitiesOf returns an empty list on a server without providers. It omits the subject, an id of the
 // provider that users don't know; they recognize the address.
-func (a *api) identitiesOf(ctx context.Context, id watchword.UserID) ([]identityAnswer, error) {
+func (e edge) identitiesOf(ctx context.Context, id watchword.UserID) ([]identityAnswer, error) {
 	rows := []identityAnswer{}
-	if a.federation == nil {
+	if e.federation == nil {
 		return rows, nil
 	}
-	all, err := a.federation.List(ctx, id)
+	all, err := e.federation.List(ctx, id)
 	for _, one := range all {
 		row := identityAnswer{ID: one.ID, Provider: one.Provider, Email: one.Email, LinkedAt: one.LinkedAt}
 		// An identity that was linked but never used has no last use.

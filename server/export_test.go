@@ -97,7 +97,7 @@ type AdminRoute struct{ Method, Path string }
 
 // AdminRoutes returns the table of administration.
 func (s *Server) AdminRoutes() (all []AdminRoute) {
-	for _, r := range s.api.adminRoutes() {
+	for _, r := range (&adminAPI{s.edge}).routes() {
 		all = append(all, AdminRoute{r.method, r.path})
 	}
 	return all
@@ -105,8 +105,8 @@ func (s *Server) AdminRoutes() (all []AdminRoute) {
 
 // AdminPageRoutes returns the table of the pages of administration.
 func (s *Server) AdminPageRoutes() (all []AdminRoute) {
-	p := &pages{edge: s.edge, adminPages: true}
-	for _, r := range p.adminPageRoutes() {
+	p := &adminPages{&pages{edge: s.edge, hasAdmin: true}}
+	for _, r := range p.routes() {
 		all = append(all, AdminRoute{r.method, r.path})
 	}
 	return all
@@ -114,7 +114,7 @@ func (s *Server) AdminPageRoutes() (all []AdminRoute) {
 
 // AdminChangePaths returns the paths of the pages that change something.
 func (s *Server) AdminChangePaths() (all []string) {
-	p := &pages{edge: s.edge, adminPages: true}
+	p := &adminPages{&pages{edge: s.edge}}
 	for _, c := range p.allChanges() {
 		all = append(all, c.path)
 	}

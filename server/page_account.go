@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -10,6 +11,20 @@ import (
 
 // The account page shows and changes name, address, password and sessions, shows recent events,
 // and deletes the account. Each form has its own path and redirects back to the page.
+
+// accountPages has the handlers of the account page and of the pages that belong to it: two-step
+// verification, passkeys, connected accounts. All of them but the setup during a sign-in need a
+// signed-in user.
+type accountPages struct{ *pages }
+
+// routes returns the routes of a signed-in user, and the setup during a sign-in.
+func (p *accountPages) routes() []route {
+	all := []route{
+		{method: "GET", path: pathAccount, handle: p.requireSignIn(p.accountPage)},
+		{method: "GET", path: pathAccount + "/password", handle: p.requireSignIn(p.passwordSection)},
+	}
+	return slices.Concat(all, p.forms(), p.identityRoutes(), p.twoStepRoutes())
+}
 
 // recentEvents is the number of security events on the page, before equal events are merged.
 const recentEvents = 40
@@ -49,7 +64,7 @@ type accountEvent struct {
 // accountView reads the data of the account page. It reads sessions and events in separate
 // transactions, so a session that ends in between can be in the list and in the events until the
 // next load.
-func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, error) {
+func (p *accountPages) accountView(r *http.Request, who watchword.Identity) (*view, error) {
 	sessions, err := p.engine.Sessions(r.Context(), who)
 	if err != nil {
 		return nil, err
@@ -91,7 +106,7 @@ func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, err
 
 // accountPage shows the account, with the notice of a redirect. An unknown value of done is
 // ignored.
-func (p *pages) accountPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) accountPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	v, err := p.accountView(r, who)
 	if err != nil {
 		return err
@@ -105,7 +120,7 @@ func (p *pages) accountPage(w http.ResponseWriter, r *http.Request, who watchwor
 
 // passwordSection redirects to the password form. It has a separate path, because a fragment is lost
 // at the sign-in: browsers don't send fragments to servers.
-func (p *pages) passwordSection(w http.ResponseWriter, r *http.Request, _ watchword.Identity) error {
+func (p *accountPages) passwordSection(w http.ResponseWriter, r *http.Request, _ watchword.Identity) error {
 	target := pathAccount
 	if query := p.withReturn(r, url.Values{}).Encode(); query != "" {
 		target += "?" + query
@@ -121,7 +136,7 @@ type accountForm func(r *http.Request, who watchword.Identity, form url.Values, 
 // the reload button does not send the form again. After an error it shows the page with the
 // values that the user entered. It does not redirect then, because a redirect would lose the
 // values.
-func (p *pages) change(name string, do accountForm, then func(http.ResponseWriter, *http.Request)) handler {
+func (p *accountPages) change(name string, do accountForm, then func(http.ResponseWriter, *http.Request)) handler {
 	return p.requireSignIn(func(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 		form, err := readForm(w, r)
 		if err != nil {
@@ -144,10 +159,10 @@ func (p *pages) change(name string, do accountForm, then func(http.ResponseWrite
 	})
 }
 
-// accountForms returns the routes of the forms. They are a table, because they differ only in the
+// forms returns the routes of the forms of the account page. They are a table, because they differ only in the
 // engine call and the notice. name is the template's form that shows an error, and done is the
 // notice after a success.
-func (p *pages) accountForms() []route {
+func (p *accountPages) forms() []route {
 	e := p.engine
 	type identity = watchword.Identity
 	type client = watchword.Client
@@ -192,7 +207,7 @@ func (p *pages) accountForms() []route {
 }
 
 // deleteAccount requires the password, as the API does.
-func (p *pages) deleteAccount(
+func (p *accountPages) deleteAccount(
 	r *http.Request, who watchword.Identity, form url.Values, c watchword.Client,
 ) error {
 	return p.engine.DeleteAccount(r.Context(), who, watchword.Secret(form.Get("currentPassword")), c)

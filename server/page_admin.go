@@ -26,6 +26,9 @@ import (
 // same path makes the change. A step-up can therefore return to the question, and the change needs
 // one more click. The csrf middleware rejects forms of other sites.
 
+// adminPages has the handlers of the pages of administration, in the files page_admin*.go.
+type adminPages struct{ *pages }
+
 // pathAdminPages is the overview. The paths of all pages of administration begin with it.
 const pathAdminPages = "/admin"
 
@@ -40,7 +43,7 @@ var (
 )
 
 // adminRoute returns a route that calls next if the reader meets the need.
-func (p *pages) adminRoute(method, path string, need admin.Need, next adminPage) route {
+func (p *adminPages) adminRoute(method, path string, need admin.Need, next adminPage) route {
 	handle := func(w http.ResponseWriter, r *http.Request) error {
 		// After a link from another site, such as a ticket system, the browser omits the cookies. The
 		// reload sends them.
@@ -67,7 +70,7 @@ func (p *pages) adminRoute(method, path string, need admin.Need, next adminPage)
 
 // adminURL returns the page to which a sign-in or a step-up returns. A search keeps its filters. A
 // form returns to its question, which has the same path.
-func (p *pages) adminURL(r *http.Request) string {
+func (p *adminPages) adminURL(r *http.Request) string {
 	if r.Method != http.MethodGet {
 		return p.origins.publicURL + r.URL.EscapedPath()
 	}
@@ -76,7 +79,7 @@ func (p *pages) adminURL(r *http.Request) string {
 
 // refuseReader responds to a user who may not see a page. An account without a factor can't reach the
 // level of administration by a step-up, so the response sends its owner to the account page first.
-func (p *pages) refuseReader(w http.ResponseWriter, r *http.Request, who watchword.Identity, err error) error {
+func (p *adminPages) refuseReader(w http.ResponseWriter, r *http.Request, who watchword.Identity, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
 		return err
@@ -105,7 +108,7 @@ type adminData struct {
 }
 
 // adminView completes the view of a page. Its title is the text PAGE.title, unless title is given.
-func (p *pages) adminView(v *view, r *http.Request, by admin.Caller, title string, item any) *view {
+func (p *adminPages) adminView(v *view, r *http.Request, by admin.Caller, title string, item any) *view {
 	// The section comes from the path, because the navigation marks it on the pages of forms as
 	// well.
 	section, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, pathAdminPages+"/"), "/")
@@ -118,7 +121,7 @@ func (p *pages) adminView(v *view, r *http.Request, by admin.Caller, title strin
 
 // showAdmin shows a page with the notice of a redirect. It ignores an unknown value of done, and a
 // value that this server has not set (flash).
-func (p *pages) showAdmin(w http.ResponseWriter, r *http.Request, v *view) error {
+func (p *adminPages) showAdmin(w http.ResponseWriter, r *http.Request, v *view) error {
 	if done := "done." + p.flash(w, r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)
 	}
@@ -127,14 +130,14 @@ func (p *pages) showAdmin(w http.ResponseWriter, r *http.Request, v *view) error
 
 // adminDone redirects after a change, so that a reload does not repeat the change. The notice is the name
 // of a text, so a link can't put arbitrary words on the page.
-func (p *pages) adminDone(w http.ResponseWriter, path, notice string) {
+func (p *adminPages) adminDone(w http.ResponseWriter, path, notice string) {
 	p.redirect(w, cmp.Or(path, pathAdminPages), url.Values{"done": {notice}})
 }
 
-// adminPageRoutes returns the pages of administration. They exist only with Options.AdminPages. The test
+// routes returns the pages of administration. They exist only with Options.AdminPages. The test
 // TestAdminPagesCheckTheirReader calls every row as every kind of reader.
-func (p *pages) adminPageRoutes() (all []route) {
-	if p.admin == nil || !p.adminPages {
+func (p *adminPages) routes() (all []route) {
+	if p.admin == nil || !p.hasAdmin {
 		return nil
 	}
 	users := pathAdminPages + "/users"

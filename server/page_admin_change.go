@@ -73,7 +73,7 @@ func (i adminInput) Scope() string {
 
 // changePage shows the form of a change, or its question if it has no values. It has the same need
 // as the change, so that a step-up happens before the reader fills in the form.
-func (p *pages) changePage(c adminChange) adminPage {
+func (p *adminPages) changePage(c adminChange) adminPage {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 		subject, err := c.subject(r)
 		if err != nil {
@@ -85,7 +85,7 @@ func (p *pages) changePage(c adminChange) adminPage {
 
 // changeForm makes a change that the reader has confirmed. For an unconfirmed form, it shows the
 // question.
-func (p *pages) changeForm(c adminChange) adminPage {
+func (p *adminPages) changeForm(c adminChange) adminPage {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 		form, err := readForm(w, r)
 		if err != nil {
@@ -115,7 +115,7 @@ func (p *pages) changeForm(c adminChange) adminPage {
 
 // carryOut makes a change and responds. After an error it has not begun a response, so the caller can
 // still show the form.
-func (p *pages) carryOut(w http.ResponseWriter, r *http.Request, s adminStep) error {
+func (p *adminPages) carryOut(w http.ResponseWriter, r *http.Request, s adminStep) error {
 	if s.change.show != nil {
 		v, err := s.change.show(r, s.by, s.form)
 		if err != nil {
@@ -172,7 +172,7 @@ func (s adminStep) inputs() (all []adminInput) {
 
 // changeView returns the form of a change, or its question. The form needs only a title. The question
 // repeats the values, because the reader typed them on the previous page.
-func (p *pages) changeView(r *http.Request, s adminStep) *view {
+func (p *adminPages) changeView(r *http.Request, s adminStep) *view {
 	v, prefix := p.newView(r, "admin-change"), "admin."+s.change.name
 	data := adminFormData{Subject: s.subject.Name, Path: r.URL.Path, Back: s.subject.Back, Ask: s.ask,
 		Danger: s.change.danger, Button: v.T(prefix + ".button"), Fields: s.inputs()}
@@ -196,7 +196,7 @@ func (v *view) fill(key string, args []any) string {
 // adminMissing responds for an account or a session that does not exist any more: another administrator
 // deleted or ended it first, or the link is old. The page links to the search. Other errors are
 // returned.
-func (p *pages) adminMissing(w http.ResponseWriter, r *http.Request, by admin.Caller, err error) error {
+func (p *adminPages) adminMissing(w http.ResponseWriter, r *http.Request, by admin.Caller, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) || refusal.Code != watchword.CodeNotFound {
 		return err
@@ -209,7 +209,7 @@ type makeChange func(r *http.Request, by admin.Caller, form url.Values) (next st
 
 // adminChanges returns the table of changes. An administrator never sets a password or an address here:
 // the user gets a mail, and other changes need the command line.
-func (p *pages) adminChanges() []adminChange {
+func (p *adminPages) adminChanges() []adminChange {
 	users := pathAdminPages + "/users"
 	account := users + "/{id}/"
 	return []adminChange{
@@ -242,7 +242,7 @@ func (p *pages) adminChanges() []adminChange {
 
 // allChanges joins the tables of accounts, of the server and of service keys. Each table is in the file
 // of the pages that link to its changes.
-func (p *pages) allChanges() []adminChange {
+func (p *adminPages) allChanges() []adminChange {
 	return slices.Concat(p.adminChanges(), p.systemChanges(), p.serviceChanges())
 }
 
@@ -253,7 +253,7 @@ func newAccount(*http.Request) (adminSubject, error) {
 }
 
 // accountOf reads the account in the path.
-func (p *pages) accountOf(r *http.Request) (adminSubject, error) {
+func (p *adminPages) accountOf(r *http.Request) (adminSubject, error) {
 	account, err := p.admin.User(r.Context(), watchword.UserID(r.PathValue("id")))
 	if err != nil {
 		return adminSubject{}, err
@@ -264,7 +264,7 @@ func (p *pages) accountOf(r *http.Request) (adminSubject, error) {
 
 // sessionOf reads the live session in the path. The question names its device, so that the reader does
 // not end the wrong session.
-func (p *pages) sessionOf(r *http.Request) (adminSubject, error) {
+func (p *adminPages) sessionOf(r *http.Request) (adminSubject, error) {
 	subject, err := p.accountOf(r)
 	if err != nil {
 		return adminSubject{}, err
@@ -304,7 +304,7 @@ func warnOfAdmin(v *view, s adminSubject, form url.Values) string {
 
 // invite creates an account and mails an invitation. It returns the page of the account, where the
 // reader can add roles or correct the name.
-func (p *pages) invite(r *http.Request, by admin.Caller, form url.Values) (string, error) {
+func (p *adminPages) invite(r *http.Request, by admin.Caller, form url.Values) (string, error) {
 	user, err := p.admin.Invite(r.Context(), by,
 		watchword.NewUser{Email: form.Get("email"), Name: strings.TrimSpace(form.Get("name")), Roles: rolesIn(form)})
 	return adminUserPath(user.ID), err
@@ -312,7 +312,7 @@ func (p *pages) invite(r *http.Request, by admin.Caller, form url.Values) (strin
 
 // changeAccount returns the change of an account that a form describes. Package admin refuses changes of
 // the reader's own roles and of the last administrator. The error messages say what to do instead.
-func (p *pages) changeAccount(of func(url.Values) admin.Change) makeChange {
+func (p *adminPages) changeAccount(of func(url.Values) admin.Change) makeChange {
 	return func(r *http.Request, by admin.Caller, form url.Values) (string, error) {
 		id := watchword.UserID(r.PathValue("id"))
 		_, err := p.admin.Change(r.Context(), by, id, of(form))
@@ -338,13 +338,13 @@ func newState(disabled bool) func(url.Values) admin.Change {
 
 // deleteUser deletes an account and returns the page of the list, because the account has no page any
 // more. The old page still explains the end of its sessions for some days.
-func (p *pages) deleteUser(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
+func (p *adminPages) deleteUser(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	return pathAdminPages + "/users", p.admin.Delete(r.Context(), by, watchword.UserID(r.PathValue("id")))
 }
 
 // mailUser returns the change that mails a link of a kind. The page never shows the link, because
 // the administrator could use it to sign in as the user.
-func (p *pages) mailUser(kind watchword.MailKind) makeChange {
+func (p *adminPages) mailUser(kind watchword.MailKind) makeChange {
 	return func(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 		id := watchword.UserID(r.PathValue("id"))
 		return adminUserPath(id), p.admin.SendMail(r.Context(), by, id, kind)
@@ -353,7 +353,7 @@ func (p *pages) mailUser(kind watchword.MailKind) makeChange {
 
 // resetFactors removes the factors of a user who has lost them, and ends the sessions: the finder of a
 // lost phone may be signed in there.
-func (p *pages) resetFactors(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
+func (p *adminPages) resetFactors(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	id := watchword.UserID(r.PathValue("id"))
 	if p.factors == nil {
 		return "", &watchword.Error{Code: watchword.CodeNotFound, Detail: "This server has no second factors."}
@@ -367,7 +367,7 @@ func (p *pages) resetFactors(r *http.Request, by admin.Caller, _ url.Values) (st
 
 // endSessions ends the session in the path, or all sessions of the account without one. If the reader's
 // own session ends, the redirect leads to the sign-in and then back to the account.
-func (p *pages) endSessions(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
+func (p *adminPages) endSessions(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	id := watchword.UserID(r.PathValue("id"))
 	_, err := p.admin.EndSessions(r.Context(), by, id, watchword.SessionID(r.PathValue("sid")))
 	return adminUserPath(id), err

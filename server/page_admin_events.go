@@ -77,7 +77,7 @@ func eventSearch(query url.Values) (f admin.EventFilter, data adminEventsData) {
 
 // findEvents returns a page of events. The field accepts the address of an account, its id, or the id of
 // a request from the log. Both ids are UUIDs, so findEvents tries the account first.
-func (p *pages) findEvents(r *http.Request, f admin.EventFilter, typed, after string) (admin.EventPage, error) {
+func (p *adminPages) findEvents(r *http.Request, f admin.EventFilter, typed, after string) (admin.EventPage, error) {
 	switch {
 	case strings.Contains(typed, "@"):
 		user, err := p.engine.Operator().FindUser(r.Context(), typed)
@@ -104,7 +104,7 @@ func (p *pages) findEvents(r *http.Request, f admin.EventFilter, typed, after st
 }
 
 // adminEventsPage lists events, the newest first. Each links to its account, even to a deleted one.
-func (p *pages) adminEventsPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (p *adminPages) adminEventsPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	query, v := r.URL.Query(), p.newView(r, "admin-events")
 	filter, data := eventSearch(query)
 	data.Kinds = v.eventKinds()

@@ -34,7 +34,7 @@ type adminServicesData struct {
 
 // adminServicesPage lists service keys, including expired and revoked ones. The state is only for
 // display: each request with a key is checked anew.
-func (p *pages) adminServicesPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (p *adminPages) adminServicesPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	after := r.URL.Query().Get("after")
 	keys, next, err := p.admin.ServiceKeys(r.Context(), after, 0)
 	if err != nil {
@@ -102,7 +102,7 @@ func serviceArgs(v *view, form url.Values) []any {
 
 // showServiceKey creates a key and shows it, once. If the response is lost, so is the key. The
 // administrator then revokes it by its name and creates another.
-func (p *pages) showServiceKey(r *http.Request, by admin.Caller, form url.Values) (*view, error) {
+func (p *adminPages) showServiceKey(r *http.Request, by admin.Caller, form url.Values) (*view, error) {
 	key, secret, err := p.admin.CreateServiceKey(r.Context(), by, newServiceKey(form))
 	if err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func (p *pages) showServiceKey(r *http.Request, by admin.Caller, form url.Values
 
 // serviceOf finds the key in the path by reading all pages of the list, which is short. A revoked key is
 // not found, as in the API.
-func (p *pages) serviceOf(r *http.Request) (adminSubject, error) {
+func (p *adminPages) serviceOf(r *http.Request) (adminSubject, error) {
 	for after := ""; ; {
 		keys, next, err := p.admin.ServiceKeys(r.Context(), after, admin.MaxLimit)
 		if err != nil {
@@ -132,12 +132,12 @@ func (p *pages) serviceOf(r *http.Request) (adminSubject, error) {
 
 // revokeService revokes a key. Every process rejects the key from its next request on. The row stays in
 // the list and shows the time of the revocation.
-func (p *pages) revokeService(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
+func (p *adminPages) revokeService(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	return pathAdminServices, p.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id"))
 }
 
 // serviceChanges are the rows of the table of changes for service keys.
-func (p *pages) serviceChanges() []adminChange {
+func (p *adminPages) serviceChanges() []adminChange {
 	return []adminChange{
 		{path: pathAdminServices + "/new", name: "service-key", fields: serviceFields(), args: serviceArgs,
 			subject: unnamed(pathAdminServices), show: p.showServiceKey},

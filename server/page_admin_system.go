@@ -46,7 +46,7 @@ var problemPaths = map[admin.ProblemKind]string{
 
 // adminOverviewPage shows the problems first, because without problems there is little to read. The figures
 // cover the whole installation, not only this process.
-func (p *pages) adminOverviewPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (p *adminPages) adminOverviewPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	found, err := p.admin.Overview(r.Context())
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func newMailRow(v *view, m watchword.Mail) adminMailRow {
 }
 
 // adminMailPage lists the mails that wait or were abandoned, with the last error of the mail server.
-func (p *pages) adminMailPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (p *adminPages) adminMailPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	after := r.URL.Query().Get("after")
 	mails, next, err := p.admin.FindMails(r.Context(), "", after, 0)
 	if err != nil {
@@ -130,7 +130,7 @@ func (p *pages) adminMailPage(w http.ResponseWriter, r *http.Request, by admin.C
 
 // mailOf finds the mail in the path by reading all pages of the outbox. A mail that has been sent is not
 // found.
-func (p *pages) mailOf(r *http.Request) (adminSubject, error) {
+func (p *adminPages) mailOf(r *http.Request) (adminSubject, error) {
 	for after := ""; ; {
 		mails, next, err := p.admin.FindMails(r.Context(), "", after, admin.MaxLimit)
 		if err != nil {
@@ -149,7 +149,7 @@ func (p *pages) mailOf(r *http.Request) (adminSubject, error) {
 
 // retryMail makes one mail due now, or all mails. The worker of the outbox sends it within moments, so the
 // next page may still show it.
-func (p *pages) retryMail(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
+func (p *adminPages) retryMail(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	_, err := p.admin.Operator(by).RetryMail(r.Context(), r.PathValue("id"))
 	return pathAdminMail, err
 }
@@ -169,7 +169,7 @@ type adminKeysData struct {
 
 // adminKeysPage lists the keys of this process. It first applies the schedule of rotations, as the
 // command does.
-func (p *pages) adminKeysPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (p *adminPages) adminKeysPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	keys, err := p.admin.Operator(by).Keys(r.Context())
 	if err != nil {
 		return err
@@ -189,7 +189,7 @@ func (p *pages) adminKeysPage(w http.ResponseWriter, r *http.Request, by admin.C
 
 // rotateKeys returns the change that lets the next key of a use take over. Tokens of the old key stay
 // valid until they expire, and sessions continue.
-func (p *pages) rotateKeys(use watchword.KeyUse) makeChange {
+func (p *adminPages) rotateKeys(use watchword.KeyUse) makeChange {
 	return func(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 		_, err := p.admin.Operator(by).RotateKeys(r.Context(), use)
 		return pathAdminKeys, err
@@ -203,7 +203,7 @@ func unnamed(back string) func(*http.Request) (adminSubject, error) {
 }
 
 // systemChanges are the rows of the table of changes that concern no account.
-func (p *pages) systemChanges() []adminChange {
+func (p *adminPages) systemChanges() []adminChange {
 	return []adminChange{
 		{path: pathAdminMail + "/retry", name: "retry-all", subject: unnamed(pathAdminMail), do: p.retryMail},
 		{path: pathAdminMail + "/{id}/retry", name: "retry", subject: p.mailOf, do: p.retryMail},

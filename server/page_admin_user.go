@@ -126,7 +126,7 @@ func askedTime(query url.Values) (at time.Time, text, zone string) {
 
 // explain returns the answer of package admin. A malformed time counts as "now", like an empty one. The
 // query can also name a session: each other session on the page links to its own explanation.
-func (p *pages) explain(r *http.Request, v *view, id watchword.UserID) (why adminWhy, err error) {
+func (p *adminPages) explain(r *http.Request, v *view, id watchword.UserID) (why adminWhy, err error) {
 	query := r.URL.Query()
 	at, text, zone := askedTime(query)
 	session := watchword.SessionID(query.Get("session"))
@@ -152,7 +152,7 @@ func (p *pages) explain(r *http.Request, v *view, id watchword.UserID) (why admi
 //
 // For an id without an account, the page shows only the explanation, with status 404: ended
 // sessions of a deleted account may be kept, and its last event is kept.
-func (p *pages) adminUserPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (p *adminPages) adminUserPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	v, id := p.newView(r, "admin-user"), watchword.UserID(r.PathValue("id"))
 	data := adminUserData{ID: id, Path: adminUserPath(id), Own: id == by.User.ID}
 	var err error
@@ -180,7 +180,7 @@ func (p *pages) adminUserPage(w http.ResponseWriter, r *http.Request, by admin.C
 
 // addHistory adds the live sessions, waiting mails and the last events. Unlike the account page, it does not merge
 // equal rows, because each has a different session or request id, which support may have to quote.
-func (p *pages) addHistory(r *http.Request, v *view, by admin.Caller, data *adminUserData) error {
+func (p *adminPages) addHistory(r *http.Request, v *view, by admin.Caller, data *adminUserData) error {
 	id := data.ID
 	operator := p.admin.Operator(by)
 	sessions, err := operator.UserSessions(r.Context(), id)
@@ -219,7 +219,7 @@ func (p *pages) addHistory(r *http.Request, v *view, by admin.Caller, data *admi
 // addWaysIn adds factors, identities and metadata, as far as the server has them. A feature that the
 // server lacks has no section, because an empty section would look like a missing setting of the
 // account.
-func (p *pages) addWaysIn(r *http.Request, id watchword.UserID, data *adminUserData) error {
+func (p *adminPages) addWaysIn(r *http.Request, id watchword.UserID, data *adminUserData) error {
 	// Each of these packages has its own store. An error in one fails the page, because a missing list
 	// would look like an account without factors.
 	if data.HasFactors = p.factors != nil; data.HasFactors {

@@ -50,7 +50,7 @@ func adminSearch(query url.Values) (f admin.Filter, data adminUsersData) {
 
 // adminUsersPage lists accounts. The search is in the URL, so that it can be bookmarked and the back
 // button works. A link to a later page works only with its search.
-func (p *pages) adminUsersPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+func (p *adminPages) adminUsersPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	query := r.URL.Query()
 	filter, data := adminSearch(query)
 	// Limit 0 selects the default of the API. More rows would not fit on a screen anyway.

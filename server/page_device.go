@@ -17,7 +17,7 @@ const pathDevices = pathAccount + "/devices/"
 
 // forgetPage asks before a browser is forgotten. The device of another account gets the same 404 as an
 // unknown device.
-func (p *pages) forgetPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) forgetPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (p *pages) forgetPage(w http.ResponseWriter, r *http.Request, who watchword
 
 // forgetForm forgets a device. It does not end the sessions of the browser, because the list of
 // sessions has buttons for that.
-func (p *pages) forgetForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) forgetForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := p.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
 		return p.refuseFactor(w, r, who, err)
 	}

@@ -19,7 +19,7 @@ import (
 const pathEnrol = pathLogin + "/setup"
 
 // enrolPage begins the enrolment of a waiting sign-in.
-func (p *pages) enrolPage(w http.ResponseWriter, r *http.Request) error {
+func (p *accountPages) enrolPage(w http.ResponseWriter, r *http.Request) error {
 	// Because of SameSite=Strict, the browser omits the cookie after a link from another site.
 	// The reload sends it.
 	if len(p.cookies.step.Values(r)) == 0 && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
@@ -36,7 +36,7 @@ func (p *pages) enrolPage(w http.ResponseWriter, r *http.Request) error {
 
 // refuseEnrol redirects to the sign-in if the waiting sign-in has ended. If the account has changed
 // since the password was checked, it shows the sign-in page with the reason.
-func (p *pages) refuseEnrol(w http.ResponseWriter, r *http.Request, err error) error {
+func (p *accountPages) refuseEnrol(w http.ResponseWriter, r *http.Request, err error) error {
 	switch watchword.CodeOf(err) {
 	case watchword.CodeChallengeInvalid:
 		p.errors.logRefused(w, r, err)
@@ -51,7 +51,7 @@ func (p *pages) refuseEnrol(w http.ResponseWriter, r *http.Request, err error) e
 
 // enrolView returns the page with the QR code. Its text explains why the user has to set up a
 // factor.
-func (p *pages) enrolView(r *http.Request) (*view, error) {
+func (p *accountPages) enrolView(r *http.Request) (*view, error) {
 	handle := watchword.Secret(p.cookies.step.Value(r))
 	pending, err := p.factors.PendingRequired(r.Context(), handle, r.PathValue("id"))
 	if err != nil {
@@ -76,7 +76,7 @@ func (p *pages) enrolView(r *http.Request) (*view, error) {
 }
 
 // enrolSetupPage shows the QR code and the field for the first code.
-func (p *pages) enrolSetupPage(w http.ResponseWriter, r *http.Request) error {
+func (p *accountPages) enrolSetupPage(w http.ResponseWriter, r *http.Request) error {
 	v, err := p.enrolView(r)
 	if err != nil {
 		return p.refuseEnrol(w, r, err)
@@ -86,7 +86,7 @@ func (p *pages) enrolSetupPage(w http.ResponseWriter, r *http.Request) error {
 
 // enrolForm adds the app and signs in. The response shows the recovery codes, with a link to the
 // target of a sign-in.
-func (p *pages) enrolForm(w http.ResponseWriter, r *http.Request) error {
+func (p *accountPages) enrolForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ type enrolment struct {
 }
 
 // enrolled responds to both forms, for an app and for a passkey.
-func (p *pages) enrolled(w http.ResponseWriter, r *http.Request, form url.Values, e enrolment) error {
+func (p *accountPages) enrolled(w http.ResponseWriter, r *http.Request, form url.Values, e enrolment) error {
 	if watchword.CodeOf(e.err) == watchword.CodeFactorWrong {
 		v, gone := p.enrolView(r)
 		if gone != nil {
@@ -129,7 +129,7 @@ func (p *pages) enrolled(w http.ResponseWriter, r *http.Request, form url.Values
 // enrolPasskeyOptions begins the creation of a passkey for a waiting sign-in. The script of the page calls it when
 // the button is pressed, because the page may stay open for longer than the options are valid. It requires the step
 // cookie, so that another site can't use up a user's attempts.
-func (p *pages) enrolPasskeyOptions(w http.ResponseWriter, r *http.Request) error {
+func (p *accountPages) enrolPasskeyOptions(w http.ResponseWriter, r *http.Request) error {
 	begun, err := p.factors.BeginRequiredPasskey(r.Context(), watchword.Secret(p.cookies.step.Value(r)))
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func (p *pages) enrolPasskeyOptions(w http.ResponseWriter, r *http.Request) erro
 
 // enrolPasskeyForm adds the passkey that the browser has created and signs in. The id in the path belongs to the
 // enrolment of the app, which the page offers again after an error.
-func (p *pages) enrolPasskeyForm(w http.ResponseWriter, r *http.Request) error {
+func (p *accountPages) enrolPasskeyForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
 		return err

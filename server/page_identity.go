@@ -40,7 +40,7 @@ func (c connectedAccount) Marked() bool { return c.Kind != "" && c.Kind != strin
 // connectedOf returns the section of the account page, or nil without providers. It lists even
 // identities of a provider that the operator has removed, so that their owner can disconnect
 // them.
-func (p *pages) connectedOf(r *http.Request, who watchword.Identity) (*connected, error) {
+func (p *accountPages) connectedOf(r *http.Request, who watchword.Identity) (*connected, error) {
 	if p.federation == nil {
 		return nil, nil
 	}
@@ -95,7 +95,7 @@ func (p *pages) forwardToProvider(w http.ResponseWriter, r *http.Request, starte
 
 // connectForm begins a link. It is a form and not a link, because another site must not
 // connect an identity of its choice. The csrf middleware rejects forms of other sites.
-func (p *pages) connectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) connectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	started, err := p.federation.StartLink(r.Context(), federation.LinkRequest{
 		Provider: r.PathValue("provider"), Who: who, ReturnTo: p.returnTo(r), Page: true})
 	if p.stepUpFirst(w, r, pathAccount, err) {
@@ -108,7 +108,7 @@ func (p *pages) connectForm(w http.ResponseWriter, r *http.Request, who watchwor
 }
 
 // refuseConnected shows the account page with the reason.
-func (p *pages) refuseConnected(
+func (p *accountPages) refuseConnected(
 	w http.ResponseWriter, r *http.Request, who watchword.Identity, provider string, err error,
 ) error {
 	// The message names the provider, so it is shown like a failed response of the provider.
@@ -119,7 +119,7 @@ func (p *pages) refuseConnected(
 }
 
 // disconnectPage asks before an identity is removed.
-func (p *pages) disconnectPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) disconnectPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := p.federation.Fresh(who); err != nil {
 		return p.refuseFactor(w, r, who, err)
 	}
@@ -140,7 +140,7 @@ func (p *pages) disconnectPage(w http.ResponseWriter, r *http.Request, who watch
 }
 
 // disconnectForm removes an identity. The engine refuses to remove the last way to sign in.
-func (p *pages) disconnectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) disconnectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	// The form checks again that the session is fresh, because the page may have been open for
 	// an hour.
 	if err := p.federation.Unlink(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
@@ -167,7 +167,7 @@ func (p *pages) verifyWith(w http.ResponseWriter, r *http.Request, in linkInput)
 
 // offerConnected shows only the buttons of the account's own providers on the page of a step-up. Identities of
 // other accounts are refused (stepUpUser).
-func (p *pages) offerConnected(r *http.Request, v *view, who watchword.Identity) error {
+func (p *accountPages) offerConnected(r *http.Request, v *view, who watchword.Identity) error {
 	all, err := p.federation.List(r.Context(), who.User.ID)
 	v.offered = slices.DeleteFunc(v.offered, func(info federation.Info) bool { return !hasProvider(all, info) })
 	return err
@@ -205,8 +205,11 @@ func (p *pages) expectLink(r *http.Request, v *view) {
 	}
 }
 
-// identityRoutes returns the forms of the account page. They are part of providerRoutes.
-func (p *pages) identityRoutes() []route {
+// identityRoutes returns the forms of connected accounts: none without Options.Federation.
+func (p *accountPages) identityRoutes() []route {
+	if p.federation == nil {
+		return nil
+	}
 	return []route{
 		{method: "POST", path: pathIdentities + "{provider}", handle: p.requireSignIn(p.connectForm)},
 		{method: "GET", path: pathIdentities + "{id}/remove", handle: p.requireSignIn(p.disconnectPage)},

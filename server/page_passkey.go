@@ -154,7 +154,7 @@ type browserSignal struct {
 
 // passkeysOf returns the section of the account page, or nil if it would be empty. While
 // passkeys are off, a user can still remove those that exist.
-func (p *pages) passkeysOf(v *view, who watchword.Identity, all []factors.Factor) (*passkeySection, error) {
+func (p *accountPages) passkeysOf(v *view, who watchword.Identity, all []factors.Factor) (*passkeySection, error) {
 	// If passkeys were enabled earlier, the store may still have some.
 	list := ofKind(all, factors.KindPasskey)
 	if p.factors == nil || len(list) == 0 && (!p.hasPasskeys() || !p.factors.Offered()) {
@@ -194,7 +194,7 @@ func ofKind(all []factors.Factor, kind factors.Kind) []factors.Factor {
 }
 
 // newPasskeyPage begins the creation of a passkey. A reload begins another creation.
-func (p *pages) newPasskeyPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) newPasskeyPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	begun, err := p.factors.BeginPasskey(r.Context(), who, false)
 	if err != nil {
 		return p.refuseFactor(w, r, who, err)
@@ -209,7 +209,7 @@ func (p *pages) newPasskeyPage(w http.ResponseWriter, r *http.Request, who watch
 
 // upgradeOptions begins a creation without a dialog. The script of the account page calls it only if
 // the browser can do that.
-func (p *pages) upgradeOptions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) upgradeOptions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	// The mark of an upgrade is sealed in the ceremony, so the form of newPasskeyForm can't set
 	// it.
 	begun, err := p.factors.BeginPasskey(r.Context(), who, true)
@@ -222,7 +222,7 @@ func (p *pages) upgradeOptions(w http.ResponseWriter, r *http.Request, who watch
 // newPasskeyForm adds the passkey that the browser has created. With the first factor, the
 // account gets recovery codes, but not with an upgrade, because sign-ins do not ask for that
 // passkey yet.
-func (p *pages) newPasskeyForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) newPasskeyForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	form, err := readForm(w, r)
 	if err != nil {
 		return err
@@ -245,7 +245,7 @@ func (p *pages) newPasskeyForm(w http.ResponseWriter, r *http.Request, who watch
 }
 
 // passkeyPages returns the pages of passkeys. They are part of the pages of second factors.
-func (p *pages) passkeyPages() []route {
+func (p *accountPages) passkeyPages() []route {
 	if !p.hasPasskeys() {
 		return nil
 	}

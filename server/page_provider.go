@@ -356,9 +356,9 @@ func (p *pages) providerRoutes() []route {
 	// A provider returns the browser with a GET, or with a form that postProvider redirects to
 	// the GET. The state in the query protects against forged requests, as the origin does for
 	// other forms.
-	return append(p.identityRoutes(), []route{
+	return []route{
 		{method: "GET", path: pathSignInWith + "{provider}", handle: p.startProvider},
 		{method: "GET", path: pathSignInWith + "{provider}/callback", handle: p.finishProvider},
 		{method: "POST", path: pathSignInWith + "{provider}/callback", handle: p.postProvider},
-	}...)
+	}
 }

@@ -52,7 +52,7 @@ type twoStep struct {
 // addFactors adds the sections of second factors and passkeys to the data of the account page. It
 // reads the factors in a separate transaction, like the other parts of the page. A factor that
 // another tab removes at the same time may still be listed; its buttons then show an error.
-func (p *pages) addFactors(r *http.Request, v *view, who watchword.Identity, data *accountData) error {
+func (p *accountPages) addFactors(r *http.Request, v *view, who watchword.Identity, data *accountData) error {
 	if p.factors == nil {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (p *pages) addFactors(r *http.Request, v *view, who watchword.Identity, dat
 }
 
 // twoStepOf returns the section of the account page, or nil if it would be empty.
-func (p *pages) twoStepOf(who watchword.Identity, overview factors.Overview) *twoStep {
+func (p *accountPages) twoStepOf(who watchword.Identity, overview factors.Overview) *twoStep {
 	apps := ofKind(overview.Factors, factors.KindTOTP)
 	counted := slices.DeleteFunc(slices.Clone(overview.Factors), func(f factors.Factor) bool { return f.Unproven })
 	// If factors can't be added, only accounts with a factor need the section. A passkey that a
@@ -86,7 +86,7 @@ func (p *pages) twoStepOf(who watchword.Identity, overview factors.Overview) *tw
 // stepUpFirst redirects to the step-up page if err requires a step-up, and reports whether it did.
 // The step-up returns to target, a path of this server. The query of target keeps the original
 // return_to, so that the user still returns to the front-end at the end.
-func (p *pages) stepUpFirst(w http.ResponseWriter, r *http.Request, target string, err error) bool {
+func (p *accountPages) stepUpFirst(w http.ResponseWriter, r *http.Request, target string, err error) bool {
 	if p.factors == nil || watchword.CodeOf(err) != watchword.CodeStepUpRequired {
 		return false
 	}
@@ -99,7 +99,7 @@ func (p *pages) stepUpFirst(w http.ResponseWriter, r *http.Request, target strin
 }
 
 // refuseFactor shows the account page with the reason why a change of factors was refused.
-func (p *pages) refuseFactor(w http.ResponseWriter, r *http.Request, who watchword.Identity, err error) error {
+func (p *accountPages) refuseFactor(w http.ResponseWriter, r *http.Request, who watchword.Identity, err error) error {
 	if p.stepUpFirst(w, r, r.URL.Path, err) {
 		return nil
 	}
@@ -124,7 +124,7 @@ func (p *pages) done(w http.ResponseWriter, r *http.Request, notice string) {
 // newAuthenticator begins an enrolment. The enrolment has its own URL, so that a reload shows the
 // same QR code, which the user may already have scanned. Opening the page does not change the
 // account.
-func (p *pages) newAuthenticator(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) newAuthenticator(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	// The name is in the reader's language. The user can change it later.
 	begun, err := p.factors.BeginTOTP(r.Context(), who, p.newView(r, "account").T("twostep.app"))
 	if err != nil {
@@ -146,7 +146,7 @@ type authenticatorData struct {
 }
 
 // authenticatorView returns the page of an enrolment.
-func (p *pages) authenticatorView(r *http.Request, who watchword.Identity) (*view, error) {
+func (p *accountPages) authenticatorView(r *http.Request, who watchword.Identity) (*view, error) {
 	pending, err := p.factors.Pending(r.Context(), who, r.PathValue("id"))
 	if err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (p *pages) authenticatorView(r *http.Request, who watchword.Identity) (*vie
 
 // setupView returns the page with the QR code of an enrolment. Its form posts to path and the id
 // of the enrolment.
-func (p *pages) setupView(r *http.Request, path string, pending factors.Enrolment) (*view, error) {
+func (p *accountPages) setupView(r *http.Request, path string, pending factors.Enrolment) (*view, error) {
 	// The server draws the QR code, so that the page works without scripts.
 	svg, err := qr.SVG(string(pending.URI))
 	if err != nil {
@@ -182,7 +182,7 @@ func inGroups(key string) string {
 
 // authenticatorPage shows the QR code and the field for the first code. They are on one page, because
 // the user needs the phone for both.
-func (p *pages) authenticatorPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) authenticatorPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	v, err := p.authenticatorView(r, who)
 	if err != nil {
 		return p.refuseFactor(w, r, who, err)
@@ -193,7 +193,7 @@ func (p *pages) authenticatorPage(w http.ResponseWriter, r *http.Request, who wa
 // authenticatorForm adds the app. With the first app, the account gets recovery codes. After a wrong
 // code, the page shows the same QR code, because the user's app already has its secret. The engine
 // limits the attempts; after the last one, the user needs a new QR code.
-func (p *pages) authenticatorForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) authenticatorForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	form, err := readForm(w, r)
 	if err != nil {
 		return err
@@ -228,7 +228,7 @@ type codesData struct {
 
 // showCodes responds with recovery codes. A redirect would have to store them, so the response to
 // the form shows them. If first is set, the page says that two-step sign-in is now on.
-func (p *pages) showCodes(w http.ResponseWriter, r *http.Request, data codesData, first bool) error {
+func (p *accountPages) showCodes(w http.ResponseWriter, r *http.Request, data codesData, first bool) error {
 	v := p.newView(r, "codes")
 	// This is the only response with these codes. Like every page, it is not cached, and the browser
 	// asks before it sends the form again.
@@ -253,7 +253,7 @@ type confirmData struct {
 
 // showConfirm shows a page that asks before a change, after a step-up if needed. The form checks
 // again that the session is fresh, because the page may have been open for an hour.
-func (p *pages) showConfirm(
+func (p *accountPages) showConfirm(
 	w http.ResponseWriter, r *http.Request, who watchword.Identity, name string, data confirmData,
 ) error {
 	if err := p.factors.Fresh(who); err != nil {
@@ -276,14 +276,14 @@ func (v *view) textOr(key string) string {
 
 // newCodesPage asks before the old recovery codes stop working. Otherwise a user with printed
 // codes could learn that they are invalid only after losing the phone.
-func (p *pages) newCodesPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) newCodesPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	return p.showConfirm(w, r, who, "recovery-new",
 		confirmData{Path: pathCodes, Text: "recovery-new.text", Button: "recovery.new"})
 }
 
 // newCodesForm replaces the codes. A second submission of the same form invalidates the codes of the
 // first response, and its response shows the valid codes.
-func (p *pages) newCodesForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) newCodesForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	codes, err := p.factors.NewRecoveryCodes(r.Context(), who, p.client(w, r))
 	if err != nil {
 		return p.refuseFactor(w, r, who, err)
@@ -293,7 +293,7 @@ func (p *pages) newCodesForm(w http.ResponseWriter, r *http.Request, who watchwo
 
 // renameForm is a form of the account page. Each factor has such a form, so the name of the form
 // contains the id.
-func (p *pages) renameForm(w http.ResponseWriter, r *http.Request) error {
+func (p *accountPages) renameForm(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	rename := func(r *http.Request, who watchword.Identity, form url.Values, _ watchword.Client) error {
 		return p.factors.Rename(r.Context(), who, id, form.Get("factorName"))
@@ -303,7 +303,7 @@ func (p *pages) renameForm(w http.ResponseWriter, r *http.Request) error {
 
 // removePage asks before a factor is removed. For the last factor, it warns that only the password
 // protects the account afterwards. A user who changes phones can then add the new app first.
-func (p *pages) removePage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) removePage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
 		return err
@@ -332,7 +332,7 @@ func (p *pages) removePage(w http.ResponseWriter, r *http.Request, who watchword
 
 // removeForm removes a factor. The session continues, but the removal makes its access token
 // outdated, so the next page rotates the refresh token and sets a new page cookie.
-func (p *pages) removeForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) removeForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
 		return err
@@ -353,7 +353,7 @@ func (p *pages) removeForm(w http.ResponseWriter, r *http.Request, who watchword
 
 // stepUpView returns the page that asks for a proof. The engine decides which proof it accepts; the
 // page shows the field for it. A ceremony works once, so each view of the page begins a new one.
-func (p *pages) stepUpView(r *http.Request, who watchword.Identity, recovery bool) (*view, error) {
+func (p *accountPages) stepUpView(r *http.Request, who watchword.Identity, recovery bool) (*view, error) {
 	v := p.newView(r, "step-up")
 	data := v.proofOf(pathStepUp, recovery)
 	// An account without a password and factors proves itself with another sign-in at a
@@ -390,7 +390,7 @@ func (p *pages) stepUpView(r *http.Request, who watchword.Identity, recovery boo
 // cancelOf returns the target for a user who cancels a step-up: the front-end that required it, or
 // the account page. It never returns the page of this server that required the step-up, because
 // that page would ask again.
-func (p *pages) cancelOf(returnTo string) template.URL {
+func (p *accountPages) cancelOf(returnTo string) template.URL {
 	asked, isOwn := strings.CutPrefix(returnTo, p.origins.publicURL+"/")
 	if returnTo != "" && !isOwn {
 		return template.URL(returnTo)
@@ -405,7 +405,7 @@ func (p *pages) cancelOf(returnTo string) template.URL {
 
 // stepUpPage asks for a proof even if the session is fresh, because a front-end may require a
 // newer proof than the pages.
-func (p *pages) stepUpPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) stepUpPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	v, err := p.stepUpView(r, who, r.URL.Query().Get("with") == withRecovery)
 	if err != nil {
 		return err
@@ -416,7 +416,7 @@ func (p *pages) stepUpPage(w http.ResponseWriter, r *http.Request, who watchword
 
 // stepUpForm makes the session fresh and returns to the page that asked for it. A front-end gets
 // its new access token by a refresh, which reads the session.
-func (p *pages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *accountPages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	form, err := readForm(w, r)
 	if err != nil {
 		return err
@@ -452,7 +452,7 @@ func (p *pages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword
 
 // twoStepRoutes returns the pages of second factors. They exist only with Options.Factors, because
 // a server without it could not check a factor at the next sign-in.
-func (p *pages) twoStepRoutes() []route {
+func (p *accountPages) twoStepRoutes() []route {
 	if p.factors == nil {
 		return nil
 	}

@@ -22,14 +22,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// pages has the handlers of the HTML pages, in the files page*.go. They make the same engine calls
-// as the API. A new page needs a template in package web, a handler here, and a row in routes.go.
+// pages has the handlers of the HTML pages, in the files page*.go, and what they share. accountPages and
+// adminPages add the pages of signed-in users and of administrators. The handlers make the same engine
+// calls as the API. A new page needs a template in package web, a handler, and a row in a table of routes.
 type pages struct {
 	edge
 	theme       *theme
 	passwordMin int                                    // characters, for the hint of the forms
 	devMail     func() ([]watchword.StoredMail, error) // nil: there is no /dev/mail
-	adminPages  bool                                   // there is /admin
+	hasAdmin    bool                                   // there is /admin
 
 	// The first request creates these two, because most servers never get such a request and the
 	// start must be fast.
@@ -45,9 +46,9 @@ func newPages(shared edge, opts Options, api []route) (*pages, error) {
 		return nil, fmt.Errorf("server: Options.Pages: %w", err)
 	}
 	return &pages{edge: shared, theme: theme, passwordMin: shared.engine.Inside().PasswordMin(), devMail: opts.DevMail,
-		adminPages: opts.AdminPages,
-		docs:       sync.OnceValue(func() docData { return document(shared, api, opts.Dialects) }),
-		openapi:    sync.OnceValues(func() ([]byte, error) { return describe(opts, api) })}, nil
+		hasAdmin: opts.AdminPages,
+		docs:     sync.OnceValue(func() docData { return document(shared, api, opts.Dialects) }),
+		openapi:  sync.OnceValues(func() ([]byte, error) { return describe(opts, api) })}, nil
 }
 
 // A view is one page for one reader: the data of the layout template and its methods. Operators'

@@ -190,7 +190,8 @@ func (a *api) routes() []route {
 		{"GET", pathReady, a.ready, public, "Whether the store accepts writes", nil, 200, healthAnswer{},
 			join(nil, nil, watchword.CodeTryLater)},
 	}
-	all = slices.Concat(all, a.factorRoutes(), a.passkeyRoutes(), a.deviceRoutes(), a.identityRoutes(), a.adminRoutes())
+	all = slices.Concat(all, a.factorRoutes(), a.passkeyRoutes(), a.deviceRoutes(), a.identityRoutes(),
+		(&adminAPI{a.edge}).routes())
 	return a.side.filter(all)
 }
 
@@ -207,9 +208,9 @@ type adminRoute struct {
 	refusals     []watchword.Code
 }
 
-// adminRoutes returns the routes of administration: none without Options.Admin. The test
+// routes returns the routes of administration: none without Options.Admin. The test
 // TestAdminRoutesCheckTheirGuard calls every row as every kind of caller.
-func (a *api) adminRoutes() (all []route) {
+func (a *adminAPI) routes() (all []route) {
 	if a.admin == nil {
 		return nil
 	}
@@ -279,8 +280,6 @@ func (p *pages) routes() []route {
 		{method: "POST", path: "/forgot", handle: p.forgotForm},
 		{method: "GET", path: "/logout", handle: p.logoutPage},
 		{method: "POST", path: "/logout", handle: p.logoutForm},
-		{method: "GET", path: pathAccount, handle: p.requireSignIn(p.accountPage)},
-		{method: "GET", path: pathAccount + "/password", handle: p.requireSignIn(p.passwordSection)},
 		{method: "GET", path: "/openapi.json", handle: p.openAPI},
 		{method: "GET", path: "/docs", handle: p.docsPage},
 		{method: "GET", path: "/assets/{name}", handle: p.asset},
@@ -293,10 +292,7 @@ func (p *pages) routes() []route {
 		all = append(all, route{method: "GET", path: page.path, handle: p.linkPage(page)},
 			route{method: "POST", path: page.path, handle: p.linkForm(page)})
 	}
-	all = append(all, p.accountForms()...)
-	all = append(all, p.twoStepRoutes()...)
-	all = append(all, p.providerRoutes()...)
-	all = append(all, p.adminPageRoutes()...)
+	all = slices.Concat(all, (&accountPages{p}).routes(), p.providerRoutes(), (&adminPages{p}).routes())
 	if p.devMail != nil {
 		all = append(all,
 			route{method: "GET", path: "/dev/mail", handle: p.mailboxPage},

@@ -104,8 +104,8 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// A Server is the handler of the public listener. Create one with New. The types api
-// and pages have the handlers, and newServer lists the middlewares.
+// A Server is the handler of the public listener. Create one with New. The types api, adminAPI, pages,
+// accountPages and adminPages have the handlers, and newServer lists the middlewares.
 type Server struct {
 	edge
 	administration *Server // for the admin listener; nil without Options.AdminURL
