@@ -190,9 +190,8 @@ func (a *api) routes() []route {
 		{"GET", pathReady, a.ready, public, "Whether the store accepts writes", nil, 200, healthAnswer{},
 			join(nil, nil, watchword.CodeTryLater)},
 	}
-	all = slices.Concat(all, a.factorRoutes(), a.passkeyRoutes(), a.deviceRoutes(), a.identityRoutes(),
-		(&adminAPI{a.edge}).routes())
-	return a.side.filter(all)
+	return a.side.filter(slices.Concat(all, a.factorRoutes(), a.passkeyRoutes(), a.deviceRoutes(), a.identityRoutes(),
+		(&adminAPI{a.edge}).routes()))
 }
 
 // An adminRoute is a route whose guard is checked before its handler runs. Its handler has a
