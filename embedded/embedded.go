@@ -39,6 +39,8 @@ type Options struct {
 	// Providers are external providers for sign-in, as returned by providers.New of package
 	// federation/providers. Default: none. If Options.Server has a factors.Manager, its options
 	// need the ids of the providers.
+	//
+	// Unstable: package federation may change in every release.
 	Providers []federation.Provider
 }
 

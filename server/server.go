@@ -74,10 +74,14 @@ type Options struct {
 	Factors *factors.Manager
 
 	// Federation runs the sign-in with external providers, on the engine and its store. Default: none.
+	//
+	// Unstable: package federation may change in every release.
 	Federation *federation.Manager
 
 	// Admin is the administration of accounts at /api/admin, for users with the role admin whose
 	// session has a second factor. Default: off.
+	//
+	// Unstable: package admin may change in every release.
 	Admin *admin.Manager
 
 	// AdminPages serves the pages of administration at /admin. They need Admin. Default: off.
@@ -89,6 +93,8 @@ type Options struct {
 	AdminURL string
 
 	// Metadata lets administrators read and write the metadata of accounts at /api/admin. Default: off.
+	//
+	// Unstable: package metadata may change in every release.
 	Metadata *metadata.Manager
 
 	// DevMail lists the mails of a development mailbox, the newest first (devbox.Box.Mails). /dev/mail shows them
