@@ -1,8 +1,7 @@
-// Package accesstoken signs and verifies a narrow profile of JWT access tokens
-// (RFC 9068, with RFC 8725): one shape, one type, the algorithm bound to the key.
+// Package accesstoken signs and verifies JWT access tokens in a narrow profile of RFC 9068 and RFC 8725. All tokens
+// have the same form and the same type, and each key has one fixed algorithm.
 //
-// It does not know sessions. Callers check whether the session of a valid token (`sid`)
-// is still live.
+// The package does not know sessions. Callers check whether the session of a valid token (`sid`) has ended.
 package accesstoken
 
 import (
@@ -19,7 +18,7 @@ import (
 )
 
 const (
-	maxLife   = 24 * time.Hour // between iat and exp; the server signs for an hour at most
+	maxLife   = 24 * time.Hour // from iat to exp; this server signs for an hour at most
 	tokenType = "at+jwt"
 )
 
@@ -72,8 +71,8 @@ func (a Audience) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]string(a))
 }
 
-// standard lists the claims that Sign sets. reserved lists claims with a registered
-// meaning (RFC 7519, section 10.1), which a configured claim must not imitate.
+// standard lists the claims that Sign sets. reserved lists other names that have a meaning in JWTs (RFC 7519, section
+// 10.1). A configured claim must not have any of these names.
 var (
 	standard = []string{"iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "auth_time", "roles", "amr", "acr"}
 	reserved = []string{
@@ -83,8 +82,8 @@ var (
 	}
 )
 
-// CheckExtra returns an error if a name of a configured claim is standard or reserved,
-// is not 1 to 128 bytes of UTF-8, or appears twice. It ignores the case of letters.
+// CheckExtra checks the names of the configured claims. A name must have 1 to 128 bytes of UTF-8, appear once, and be
+// neither standard nor reserved. CheckExtra ignores the case of letters.
 func CheckExtra(names []string) error {
 	for i, name := range names {
 		if slices.Contains(names[:i], name) {
@@ -113,16 +112,16 @@ func isOneOf(names []string, name string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
-// IsIssuerName reports whether an issuer that is not the server's URL is well formed: 1 to
-// 128 characters of printable ASCII, without quotes, backslashes, and spaces at either
-// end. Such a name is also safe in WWW-Authenticate.
+// IsIssuerName reports whether an issuer that is not the server's URL is well formed. It must have 1 to 128
+// characters of printable ASCII, without quotes and backslashes, and without a space at either end. Such a name is
+// also safe in WWW-Authenticate.
 func IsIssuerName(name string) bool {
 	return name != "" && len(name) <= 128 && strings.TrimSpace(name) == name &&
 		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
-// CheckIssuer refuses an issuer other than the public URL unless alg is HS256: services find public
-// keys by the issuer. It also returns an error if IsIssuerName refuses the name.
+// CheckIssuer always accepts the public URL as issuer. It accepts other names only with HS256, because services find
+// public keys at the issuer's URL. IsIssuerName must accept such a name.
 func CheckIssuer(name, publicURL, alg string) error {
 	if name == publicURL {
 		return nil
@@ -152,8 +151,8 @@ func (c Claims) payload() ([]byte, error) {
 	return withExtra(payload, c.Extra)
 }
 
-// Size returns the length in bytes of the token that Sign creates from the claims with a
-// key of that algorithm. With HS256 it is at most 60 bytes too large.
+// Size returns the length in bytes of the token that Sign creates from the claims with a key of algorithm alg. The
+// result can be too large: by up to 60 bytes with HS256, and by up to 2 bytes with Ed25519.
 func Size(alg string, c Claims) (int, error) {
 	payload, err := c.payload()
 	if err != nil {
@@ -212,7 +211,7 @@ func withExtra(payload []byte, extra map[string]any) ([]byte, error) {
 	}
 	var more bytes.Buffer
 	encoder := json.NewEncoder(&more)
-	encoder.SetEscapeHTML(false) // an escaped `<` takes six bytes
+	encoder.SetEscapeHTML(false) // otherwise a `<` takes six bytes
 	if err := encoder.Encode(extra); err != nil {
 		return nil, err
 	}
@@ -230,12 +229,11 @@ type Expect struct {
 	Leeway time.Duration
 }
 
-// Verify returns the claims of a valid token. For a token that is valid except that it has
-// expired, it returns the claims and ErrExpired. For any other token it returns ErrInvalid.
-// find returns the key of a `kid`.
+// Verify returns the claims of a valid token. For a token that is valid except that it has expired, it returns the
+// claims and ErrExpired. For any other token it returns ErrInvalid. find returns the key of a `kid`.
 //
-// The order is shape, key, signature, claims (RFC 8725). Before the signature is verified,
-// only the header of a token is used.
+// Verify checks the form, the key, the signature and then the claims (RFC 8725). Before it has verified the
+// signature, it uses only the header of the token.
 func Verify(token string, find func(kid string) (Key, bool), want Expect) (Claims, error) {
 	jws, ok := split(token)
 	if !ok {
@@ -255,7 +253,7 @@ func Verify(token string, find func(kid string) (Key, bool), want Expect) (Claim
 	return claims, nil
 }
 
-// canonical is unpadded base64url that rejects non-zero trailing bits.
+// canonical decodes unpadded base64url and rejects non-zero trailing bits.
 var canonical = base64.RawURLEncoding.Strict()
 
 // A compact is a parsed compact JWS (RFC 7515, section 7.1).
@@ -287,9 +285,9 @@ func split(token string) (jws compact, ok bool) {
 	return jws, len(jws.header) > 0 && len(jws.payload) > 0 && len(jws.signature) > 0
 }
 
-// key returns the key that the header names. It reports false unless the header has the
-// type want, the key's algorithm and no other member. A header exactly as Sign writes it
-// is recognised without parsing JSON, which is faster.
+// key returns the key that the header names. It reports false if the type is not want, if the algorithm is not that
+// of the key, or if the header has any other member. For a header exactly as Sign writes it, key parses no JSON,
+// which is faster.
 func (jws compact) key(want string, find func(kid string) (Key, bool)) (Key, bool) {
 	_, rest, _ := bytes.Cut(jws.header, []byte(`","kid":"`))
 	if kid, ok := bytes.CutSuffix(rest, []byte(`","typ":"`+tokenType+`"}`)); ok && want == tokenType {
@@ -317,9 +315,8 @@ func (jws compact) key(want string, find func(kid string) (Key, bool)) (Key, boo
 	return key, ok && key.alg == alg
 }
 
-// IsInTime reports whether the times of a verified token allow its use at now. A cached
-// token needs this check at each use. The check covers all three times, because the clock
-// may have been set back since the token was verified.
+// IsInTime reports whether a verified token is valid at now. Callers check a cached token at each use. IsInTime
+// checks `iat` and `nbf` too, because the clock may have been set back after the verification.
 func (c *Claims) IsInTime(now time.Time, leeway time.Duration) bool {
 	latest := now.Add(leeway).Unix()
 	return now.Unix() < c.Expires && c.IssuedAt <= latest && c.NotBefore <= latest

@@ -66,7 +66,7 @@ func sign(t testing.TB, k accesstoken.Key, c accesstoken.Claims) string {
 	return token
 }
 
-// signed signs any text with the private key, so a refusal is due to the content.
+// signed signs any header and payload with k, so that Verify can reject the token only because of its content.
 func signed(t testing.TB, k accesstoken.Key, header, payload string) string {
 	t.Helper()
 	der, err := accesstoken.MarshalKey(k)
@@ -281,7 +281,7 @@ func TestVerifyRejectsOtherEncodingsOfAToken(t *testing.T) {
 			t.Errorf("%s: the error holds the signature", name)
 		}
 	}
-	// Other last characters that decode to the same bytes.
+	// Verify must reject a different last character, even if it decodes to the same bytes.
 	for _, last := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" {
 		other := token[:len(token)-1] + string(last)
 		if _, err := accesstoken.Verify(other, finder(k), want); err == nil && other != token {
@@ -290,7 +290,7 @@ func TestVerifyRejectsOtherEncodingsOfAToken(t *testing.T) {
 	}
 }
 
-// ES256 has two valid signatures for one text, so no cache, list or log may identify a
+// A text has two valid ES256 signatures, and Verify must accept both. Therefore a list or a log must not identify a
 // token by its text.
 //
 // JWT-10
@@ -340,7 +340,7 @@ func TestATokenExpiresOnTheSecond(t *testing.T) {
 func TestExtraClaimsCannotReplaceStandardClaims(t *testing.T) {
 	t.Parallel()
 	k := key(t, accesstoken.ES256)
-	// Go's JSON decoder folds a long s to s and a Kelvin sign to k.
+	// Go's JSON decoder reads a long s as s, and a Kelvin sign as k, when it compares names.
 	for _, name := range []string{"sub", "Sub", "SID", "roles", "exp", "iss", "\u017fub", "\u017fID", "role\u017f",
 		"i\u017fs"} {
 		c := goodClaims()

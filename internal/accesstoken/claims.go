@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// parseClaims parses a payload. It reports false unless every standard claim is present with
-// its type; only nbf is optional. Other claims are stored in Extra unparsed.
+// parseClaims parses a payload. It reports false if a standard claim other than nbf is missing, or if any standard
+// claim has the wrong type. It stores all other claims in Extra, unparsed.
 func parseClaims(payload []byte) (Claims, bool) {
 	var c Claims
 	found := 0
@@ -47,7 +47,7 @@ func parseClaims(payload []byte) (Claims, bool) {
 		}
 		return ok
 	})
-	if c.NotBefore == 0 { // absent: seconds rejects 0
+	if c.NotBefore == 0 { // nbf is absent: seconds rejects 0
 		found++
 	}
 	if !ok || found != len(standard) {

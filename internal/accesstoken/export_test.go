@@ -1,7 +1,7 @@
 package accesstoken
 
-// Signed reports whether a compact JWS is encoded canonically and signed by the key with its
-// algorithm, whatever its content. It does only the signature check of Verify.
+// Signed reports whether a compact JWS has the canonical encoding and a valid signature by k. Unlike Verify, it does
+// not check the claims.
 func Signed(token string, k Key) bool {
 	jws, ok := split(token)
 	if !ok {

@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// This JSON reader is stricter than encoding/json, which ignores the case of a struct's
-// names and uses the last of two duplicates. Decoding into a map costs more than verifying
-// an RS256 signature. Therefore encoding/json only checks the syntax. The functions below
-// scan text that passed this check: every string and bracket is closed.
+// encoding/json is not strict enough for tokens: it ignores the case of field names, and uses the last of two
+// duplicate members. Decoding into a map would take longer than verifying an RS256 signature. Therefore encoding/json
+// only checks the syntax, and the functions below scan the text. They rely on this check: every string and every
+// bracket is closed.
 
 // members calls visit with each member of an object, in order. It reports whether
 // data is one object in UTF-8 without duplicate names, and every visit returned true.
@@ -73,7 +73,7 @@ func text(value string) (string, bool) {
 	return s, err == nil
 }
 
-// blanks returns the index after the white space, if any, at i.
+// blanks returns the index of the first character at or after i that is not white space.
 func blanks(s string, i int) int {
 	for i < len(s) && (s[i] == ' ' || s[i] == '\t' || s[i] == '\n' || s[i] == '\r') {
 		i++

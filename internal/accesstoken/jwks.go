@@ -8,7 +8,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-const maxKeys = 64 // in a JWKS; an issuer has three
+const maxKeys = 64 // in one JWKS; an issuer usually has three
 
 // JWKS returns the JWK Set of the public keys (RFC 7517, section 5), in the order given. It
 // omits HS256 keys, because they are secret.

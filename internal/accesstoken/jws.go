@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// The same keys sign other texts, too (internal/secevent). Their `typ` differs from that
-// of access tokens, so a verifier never mistakes one for the other.
+// The keys of access tokens also sign other texts (internal/secevent). These texts have another `typ`, so a verifier
+// never accepts them as access tokens.
 
 // SignAs signs a payload as a compact JWS with that `typ`.
 func SignAs(k Key, typ string, payload []byte) (string, error) {

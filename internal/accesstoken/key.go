@@ -34,20 +34,20 @@ const (
 
 const (
 	rsaBits    = 3072 // of new keys: 128 bits of security (NIST SP 800-57 part 1, table 2)
-	minRSABits = 2048 // of keys of earlier releases, which sign until they retire
+	minRSABits = 2048 // for keys of earlier releases, which sign until they retire
 	maxRSABits = 8192 // verifying with a longer key is too slow
 	minSecret  = 32   // RFC 7518, section 3.2
 	sharedID   = "shared"
 )
 
-// A Key verifies signatures. It can also sign, unless it came from a JWKS. The algorithm
-// belongs to the key, so a token can't choose one.
+// A Key verifies signatures. It can also sign, unless it came from a JWKS. A key has one algorithm, so a token can't
+// choose the algorithm.
 type Key struct {
 	id, alg string
 	public  crypto.PublicKey // nil for HS256
 	private crypto.Signer    // nil for HS256, and for a key of a JWKS
 	secret  []byte           // of HS256
-	header  string           // the first segment of its tokens, ready to use
+	header  string           // encoded header of the access tokens of this key
 }
 
 // ID returns the `kid`: the thumbprint of an asymmetric key (RFC 7638). For HS256 it is a
@@ -102,7 +102,7 @@ func MarshalKey(k Key) ([]byte, error) {
 	return x509.MarshalPKCS8PrivateKey(k.private)
 }
 
-// UnmarshalKey reads what MarshalKey returned.
+// UnmarshalKey parses a private key that MarshalKey returned.
 func UnmarshalKey(alg string, der []byte) (Key, error) {
 	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
@@ -131,7 +131,7 @@ func newKey(alg string, private crypto.Signer) (Key, error) {
 	return k, nil
 }
 
-// wireOf returns the only `alg` that is accepted with a public key.
+// wireOf returns the `alg` of the tokens that a public key verifies. It reports false for an unsupported key.
 func wireOf(public crypto.PublicKey) (wire string, fits bool) {
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:
@@ -144,7 +144,7 @@ func wireOf(public crypto.PublicKey) (wire string, fits bool) {
 	return "", false
 }
 
-// nameOf returns the name of an `alg` in the settings.
+// nameOf returns the name that the settings use for an `alg`.
 func nameOf(wire string) string {
 	if wire == edDSA {
 		return Ed25519
@@ -168,9 +168,9 @@ func headerOf(k Key, typ string) string {
 func (k Key) sign(input []byte) ([]byte, error) {
 	switch private := k.private.(type) {
 	case *ecdsa.PrivateKey:
-		// Without a source of randomness, Sign is deterministic (RFC 6979). That is faster,
-		// because it derives the nonce with SHA-256 instead of SHA-512. Two tokens still
-		// never have the same signature, because each has its own `jti`.
+		// Without a source of randomness, Sign is deterministic (RFC 6979). This is faster, because it derives the
+		// nonce with SHA-256 instead of SHA-512. Two tokens have different signatures even so, because each token has
+		// its own `jti`.
 		digest := sha256.Sum256(input)
 		der, err := private.Sign(nil, digest[:], crypto.SHA256)
 		if err != nil {
@@ -206,8 +206,8 @@ func fixedLength(der []byte) ([]byte, error) {
 	return signature, nil
 }
 
-// verifies reports whether this key created the signature. ES256 has two valid signatures
-// for one text, so callers must not use the text of a token as a key.
+// verifies reports whether this key created the signature. ES256 has two valid signatures for one text, so the same
+// token can have two texts.
 func (k Key) verifies(input, signature []byte) bool {
 	switch public := k.public.(type) {
 	case *ecdsa.PublicKey:

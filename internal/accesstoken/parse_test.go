@@ -123,7 +123,7 @@ func TestVerifyRejectsPayloadsThatAreNotStrictJSON(t *testing.T) {
 	}
 }
 
-// FuzzSignedText checks that Verify rejects a signed text or reads it as encoding/json does.
+// FuzzSignedText checks that Verify either rejects a signed text, or reads the same values as encoding/json.
 func FuzzSignedText(f *testing.F) {
 	k, err := accesstoken.NewHS256([]byte(sharedSecret))
 	if err != nil {

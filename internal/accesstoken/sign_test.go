@@ -27,8 +27,8 @@ func published(t *testing.T, k accesstoken.Key) any {
 	return set.Keys[0].Key
 }
 
-// Another library accepts the signatures of each algorithm, from many keys. Of 600 ES256
-// signatures, about five have an r or s with a leading zero byte.
+// Another library must accept the signatures of many keys of each algorithm. Among 600 ES256 signatures, about five
+// have an r or s with a leading zero byte.
 func TestOtherLibraryVerifiesSignatures(t *testing.T) {
 	t.Parallel()
 	for alg, c := range map[string]struct {
@@ -79,8 +79,8 @@ func verifiedByJose(t *testing.T, token string, alg jose.SignatureAlgorithm, key
 	}
 }
 
-// r and s have leading zeros in one signature of 128. This test uses even shorter values,
-// and reads the result as a verifier does.
+// r and s must have 32 bytes each, even if they begin with zeros. Only one random signature in 128 has such an r or
+// s, so the test uses small numbers.
 func TestES256SignatureHasFixedLength(t *testing.T) {
 	t.Parallel()
 	order := elliptic.P256().Params().N

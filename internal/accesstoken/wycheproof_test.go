@@ -25,7 +25,7 @@ type vectors struct {
 	}
 }
 
-// differs reports whether the expected result differs from the label of a vector.
+// differs reports whether the correct result for this package is the opposite of the vector's label.
 func differs(file string, id int) bool {
 	if file != "json_web_signature_test.json" {
 		return false

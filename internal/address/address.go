@@ -1,6 +1,6 @@
-// Package address decides which email addresses are valid and when two are equal. It accepts
-// fewer addresses than RFC 5321: every mail server can send to them, and each has one
-// canonical form.
+// Package address decides which email addresses are valid, and whether two addresses are equal. It accepts fewer
+// addresses than RFC 5321. Every mail server can send to an accepted address, and each address has one canonical
+// form.
 package address
 
 import (
@@ -17,18 +17,16 @@ var ErrInvalid = errors.New("not an e-mail address")
 const (
 	maxAddress = 254 // RFC 5321, section 4.5.3.1.3, as corrected by erratum 1690
 	maxLocal   = 64
-	maxRaw     = 1024 // before conversion: a domain may become shorter as punycode
+	maxRaw     = 1024 // before conversion: a domain can become shorter as punycode
 )
 
-// Parse returns the canonical form: lower case, ASCII, an international domain as
-// punycode. It removes surrounding white space. The address has at most 254 bytes. The local
-// part is a dot-atom (RFC 5322 section 3.2.3) of at most 64 bytes. The domain has at least two
-// labels of letters, digits and hyphens. Quoted parts, comments, literals and a trailing dot
-// are rejected.
+// Parse returns the canonical form: lower case, ASCII, an international domain as punycode. It removes surrounding
+// white space. The address has at most 254 bytes. The local part is a dot-atom (RFC 5322 section 3.2.3) of at most 64
+// bytes. The domain has at least two labels of letters, digits and hyphens. Quoted parts, comments, literals and a
+// trailing dot are rejected.
 //
-// Parse also rejects routing characters in the local part: `%` and `!`, by which
-// a relay may forward to another host, and `=?`, which begins an encoded word
-// (RFC 2047, section 2).
+// Parse also rejects routing characters in the local part: `%`, `!` and `=?`. With `%` or `!`, a sender can make a
+// relay forward the mail to another host. `=?` begins an encoded word (RFC 2047, section 2).
 func Parse(raw string) (string, error) {
 	canonical, err := ParseExisting(raw)
 	if err != nil {
@@ -41,8 +39,8 @@ func Parse(raw string) (string, error) {
 	return canonical, nil
 }
 
-// ParseExisting is like Parse, but accepts routing characters. It is for looking up
-// accounts, because accounts that are older than that rule may have such addresses.
+// ParseExisting is like Parse, but accepts routing characters. It is for looking up accounts: an account that was
+// created before Parse rejected these characters can have such an address.
 func ParseExisting(raw string) (string, error) {
 	if len(raw) > maxRaw || !utf8.ValidString(raw) {
 		return "", ErrInvalid
@@ -62,9 +60,10 @@ func ParseExisting(raw string) (string, error) {
 	return canonical, nil
 }
 
-// Prefix returns the canonical form of the beginning of an address, for a search among canonical addresses. ASCII
-// may end anywhere. A label of another script counts as complete, because the punycode of its first letters is
-// not a prefix of the punycode of the whole label. Prefix reports false if no address begins with the text.
+// Prefix returns the canonical form of the beginning of an address, for a search among canonical addresses. The text
+// may end within an ASCII label. A label of another script is treated as complete, because the punycode of its first
+// letters is not a prefix of the punycode of the whole label. Prefix reports false if no address begins with the
+// text.
 func Prefix(raw string) (string, bool) {
 	local, domain, _ := strings.Cut(raw, "@")
 	if len(raw) > maxRaw || !utf8.ValidString(raw) || !isASCII(local) {

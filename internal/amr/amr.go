@@ -1,7 +1,7 @@
-// Package amr completes lists of authentication methods (RFC 8176) and computes their level.
+// Package amr completes lists of authentication methods (RFC 8176) and computes their authentication level.
 //
-// The methods of a list are in the order of the proofs. Verified follows the passkey whose
-// ceremony verified the user. It only raises the level; tokens do not contain it.
+// A list has its methods in the order in which the user proved them. The entry Verified follows the passkey that
+// verified the user. It raises the level, but access tokens do not contain it.
 package amr
 
 import (
@@ -20,8 +20,8 @@ const (
 	// 8176 has no name for it.
 	Device = "device"
 
-	// Verified means that the passkey before it in the list verified the user, by PIN or
-	// biometrics. This is another kind of proof, so a verified passkey alone gives two kinds.
+	// Verified means that the passkey before it in the list verified the user, by PIN or biometrics. The passkey and
+	// the PIN or biometrics are two kinds of proof.
 	Verified = "uv"
 
 	LevelOne     = "aal1" // one proof
@@ -33,8 +33,8 @@ const (
 // kind of proof.
 var seconds = []string{"otp", "hwk", "swk", Recovery}
 
-// Complete returns methods without duplicates, and adds MFA if they contain a second factor and
-// another proof, or a verified passkey.
+// Complete returns methods without duplicates. It adds MFA if they contain a second factor and another kind of proof.
+// Verified counts as another kind of proof.
 func Complete(methods []string) (all []string) {
 	first, second := false, false
 	for _, method := range methods {
@@ -64,8 +64,8 @@ func Add(methods []string, proofs ...string) []string {
 	return Complete(append(kept, proofs...))
 }
 
-// First returns the methods that are neither a second factor nor MFA. For a session that a passkey
-// alone has opened, it returns the second factors.
+// First returns the methods that are not second factors, without MFA, Verified and Device. If only second factors
+// remain, as after a sign-in with a passkey alone, it returns these.
 func First(methods []string) []string {
 	proofs := slices.DeleteFunc(slices.Clone(methods), func(m string) bool {
 		return m == MFA || m == Verified || m == Device
@@ -84,7 +84,7 @@ func HasFirst(methods []string) bool {
 	})
 }
 
-// Claim returns methods as access tokens name them (`amr`).
+// Claim returns the `amr` claim of an access token: methods without Verified.
 func Claim(methods []string) []string {
 	if !slices.Contains(methods, Verified) {
 		return methods
@@ -104,11 +104,11 @@ func Level(methods []string) string {
 	return LevelTwo
 }
 
-// methodName matches the names that RFC 8176 registers. The short names bound the size of
-// tokens.
+// methodName matches names of the same form as those that RFC 8176 registers. Short names keep tokens small.
 var methodName = regexp.MustCompile(`^[a-z]{2,4}$`)
 
-// Problem returns what is wrong with methods that an application has checked, or "".
+// Problem checks the methods by which an application authenticated a user. It returns a sentence about the first
+// fault, or "".
 func Problem(methods []string) string {
 	if slices.ContainsFunc(methods, func(m string) bool { return !methodName.MatchString(m) }) {
 		return "Name methods as RFC 8176 does, such as otp."

@@ -2,8 +2,7 @@ package amr
 
 import "slices"
 
-// ascending lists the levels, lowest first. The last is aal2 reached with a passkey (OpenID
-// EAP).
+// ascending lists the levels, lowest first. The level phr is aal2, reached with a passkey (OpenID EAP).
 var ascending = []string{LevelOne, LevelTwo, "phr"}
 
 // IsLevel reports whether a session can have this level.

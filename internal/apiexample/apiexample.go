@@ -19,7 +19,7 @@ import (
 
 // A Member is one member of a JSON body.
 type Member struct {
-	Name     string // with the names of the members that contain it: sessions[].id
+	Name     string // path in the body, such as sessions[].id
 	Type     string
 	Doc      string
 	Optional bool
@@ -93,20 +93,20 @@ func typeName(t reflect.Type) string {
 // Doc returns the description of the members with that name, or "".
 func Doc(name string) string { return notes[name].doc }
 
-// Response returns an example of a response body as indented JSON. The text URL in an
-// example is replaced by url. message is the example of the member message or status.
-// without contains the names of optional members that this response lacks.
+// Response returns an example of a response body as indented JSON. It replaces the text URL in an example by url.
+// message is the example of a member named message or status. without contains the names of optional members that
+// this response lacks.
 func Response(body any, url, message string, without ...string) string {
 	v := reflect.New(reflect.TypeOf(body)).Elem()
 	(&filler{url: url, message: message, without: without}).fill(v)
 	text, err := encode(v.Interface(), "  ")
 	if err != nil {
-		return "" // no body of the API contains what JSON can't express
+		return "" // can't happen: JSON can express every body of the API
 	}
 	return text
 }
 
-// encode does not escape <, > and &, because the page escapes them.
+// encode does not escape <, > and &, because the documentation page escapes them.
 func encode(v any, indent string) (string, error) {
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
@@ -123,8 +123,7 @@ type filler struct {
 	without      []string
 }
 
-// sent lists the optional members that an example of a request has. The others are seldom
-// needed.
+// sent lists the optional members that examples of requests contain. Requests seldom need the other optional members.
 var sent = map[string]bool{"name": true, "delivery": true, "refreshToken": true, "keepCurrent": true, "password": true}
 
 // once lists optional members of responses that examples omit, because only some responses have
@@ -194,10 +193,10 @@ func (f *filler) text(name string, n note) string {
 type Command struct {
 	Method, URL string
 	Bearer      bool   // send the access token
-	Body        any    // nil: none
+	Body        any    // nil: no body
 	Jar         string // file that keeps cookies; empty: no file
 	Stream      bool   // the response does not end
-	Token       string // variable for the member token; empty: MAIL_TOKEN
+	Token       string // shell variable with the value of the member token; empty: MAIL_TOKEN
 }
 
 var (
@@ -228,7 +227,7 @@ func Curl(r Command) string {
 	if r.Bearer {
 		lines = append(lines, `-H "Authorization: Bearer $ACCESS_TOKEN"`)
 	}
-	if r.Jar != "" { // a request with cookies must say that it does not come from another site
+	if r.Jar != "" { // a request with cookies must have an Origin header of this site
 		origin := regexp.MustCompile(`^https?://[^/]+`).FindString(r.URL)
 		lines = append(lines, fmt.Sprintf("-b %s -c %s -H 'Origin: %s'", r.Jar, r.Jar, origin))
 	}

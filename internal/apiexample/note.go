@@ -6,11 +6,11 @@ import "time"
 type note struct {
 	doc      string
 	text     string // example of a text; URL is replaced by the public URL
-	variable string // of the shell, for the example of a request
+	variable string // shell variable in examples of requests
 	number   int64
 	yes      bool
-	none     bool        // an empty list
-	pairs    [][2]string // of an object
+	none     bool        // the example is an empty list
+	pairs    [][2]string // names and values of an example object
 }
 
 var exampleTime = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -68,7 +68,7 @@ var notes = map[string]note{
 	"current":    {doc: "Whether the request belongs to it", yes: true},
 	"ended":      {doc: "Number of sessions that ended", number: 2},
 
-	// Answers.
+	// Messages and states in responses.
 	"message":  {doc: "One sentence for people", text: "Done."},
 	"status":   {doc: "State of the server", text: "up"},
 	"success":  {doc: "Always true in a success", yes: true},

@@ -6,8 +6,8 @@ func Advice(code string) string { return advice[code] }
 // Message returns the sentence with which a route of the API responds, or "".
 func Message(method, path string) string { return messages[method+" "+path] }
 
-// messages has the sentence with which a route responds, by method and path below /api/auth. A test
-// of package server compares it with the responses.
+// messages contains the sentence in the response of a route, by method and path below /api/auth. A test of package
+// server compares it with the responses.
 var messages = map[string]string{
 	"POST /logout":              "You are signed out.",
 	"POST /logout-all":          "Your other sessions have ended.",

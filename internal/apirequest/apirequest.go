@@ -18,7 +18,7 @@ import (
 // MaxBody is the maximum size of a body in bytes.
 const MaxBody = 16 << 10
 
-// The error codes of requests that don't reach a rule. The root package has the other codes (errors.go).
+// Error codes of requests that are rejected because of their form. The root package has all other codes (errors.go).
 const (
 	CodeBodyInvalid          = "BODY_INVALID"
 	CodeBodyTooLarge         = "BODY_TOO_LARGE"

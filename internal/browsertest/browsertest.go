@@ -37,7 +37,7 @@ const Timeout = 30 * time.Second
 // A Chromium is one browser process. The first call of Open starts it, and Stop ends
 // it.
 type Chromium struct {
-	// Preferences are settings of the user in the JSON of Chromium's profile, such as
+	// Preferences are settings of the user in the JSON format of a Chromium profile, such as
 	// ThirdPartyCookiesBlocked. Default: the settings of a new profile.
 	Preferences string
 
@@ -56,8 +56,8 @@ const (
 	ThirdPartyCookiesBlocked = `{"profile": {"cookie_controls_mode": 1}}`
 )
 
-// Require skips a test that needs a browser, in short mode or if the variable Skip says so. Tests with
-// slow preparation, such as installing packages, call it first.
+// Require skips the test in short mode, or if the variable Skip is "skip". A test with slow preparation, such as
+// installing packages, calls Require first.
 func Require(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
@@ -68,8 +68,8 @@ func Require(t testing.TB) {
 	}
 }
 
-// Open opens a tab in a new, empty browser context and returns its context. Pass it to
-// Tab for further tabs of the same user. Open calls Require.
+// Open opens a tab in a new, empty browser context and returns the context.Context of the tab. Pass it to Tab to open
+// further tabs of the same user. Open calls Require.
 func (c *Chromium) Open(t testing.TB, options ...chromedp.CreateBrowserContextOption) context.Context {
 	t.Helper()
 	Require(t)
@@ -127,8 +127,8 @@ func (c *Chromium) writeProfile() (dir string, err error) {
 	return dir, errors.Join(os.Mkdir(filepath.Dir(settings), 0o700), os.WriteFile(settings, []byte(c.Preferences), 0o600))
 }
 
-// Tab opens a tab in the browser context of the tab beside. The new tab closes when the test
-// ends.
+// Tab opens a tab in the browser context of another tab, whose context.Context is beside. The new tab closes when the
+// test ends.
 func Tab(t testing.TB, beside context.Context, options ...chromedp.ContextOption) context.Context {
 	t.Helper()
 	ctx, end := chromedp.NewContext(beside, options...)
@@ -153,8 +153,8 @@ func Command[P, R any](t testing.TB, tab context.Context, c cdp.Command[P, R], p
 	return result
 }
 
-// Evaluate calls a JavaScript function in the page with args, encoded as JSON. It waits
-// for a returned promise.
+// Evaluate calls a JavaScript function in the page with args, encoded as JSON. If the function returns a promise,
+// Evaluate waits for its result.
 func Evaluate[T any](tab context.Context, function string, args ...any) (T, error) {
 	ctx, cancel := context.WithTimeout(tab, Timeout)
 	defer cancel()

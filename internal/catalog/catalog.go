@@ -25,10 +25,10 @@ type Catalog struct {
 	matcher   language.Matcher
 }
 
-// Read reads texts/*.json from builtin and from own, the operator's files, which may be nil. A
-// text that a language lacks is in the default language. A translation can thus be incomplete,
-// and an operator's file may change a single text. defaults replace built-in texts in all
-// languages; the operator's texts take precedence over defaults.
+// Read reads texts/*.json from builtin and from own, the operator's files, which may be nil. If a language lacks a
+// text, it gets the text of the default language. Therefore a translation may be incomplete, and an operator's file
+// may change a single text. defaults replace built-in texts of the default language. Texts in own take precedence
+// over defaults.
 func Read(builtin, own fs.FS, defaults map[string]string) (*Catalog, error) {
 	names, err := fs.Glob(builtin, "texts/*.json")
 	if err != nil {
@@ -72,15 +72,15 @@ func Read(builtin, own fs.FS, defaults map[string]string) (*Catalog, error) {
 	return c, nil
 }
 
-// Match returns the index of the best language for an Accept-Language header or a language tag.
-// For an unsupported, invalid or empty value, it returns the default language.
+// Match returns the index of the best language for an Accept-Language header or a language tag. For an unsupported,
+// invalid or empty value, it returns 0, the default language.
 func (c *Catalog) Match(languages string) int {
 	_, index := language.MatchStrings(c.matcher, languages)
 	return index
 }
 
-// addTexts replaces texts with those of a file, if the file exists. Only the first file may add
-// keys. An unknown key in another file is a typing error.
+// addTexts replaces texts with those of a file, if the file exists. Only the first file may add keys. An unknown key
+// in another file is probably a typing error, so addTexts returns an error.
 func addTexts(texts map[string]string, from fs.FS, name string) error {
 	if from == nil {
 		return nil

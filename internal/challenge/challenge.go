@@ -1,10 +1,10 @@
-// Package challenge signs and parses the handles of challenges: "wwc_" and unpadded base64url
-// of
+// Package challenge signs and parses handles. A handle is the text with which a client refers to a challenge: "wwc_"
+// and unpadded base64url of
 //
 //	challenge id (16 bytes) | HMAC-SHA-256 (32)
 //
-// The MAC covers the purpose and the id. A handle therefore works for one purpose, and an
-// invented handle is rejected without a query.
+// The MAC covers the purpose and the id. A handle therefore works for one purpose, and an invented handle is rejected
+// without a query.
 package challenge
 
 import (
@@ -24,14 +24,13 @@ func Sign(secret []byte, purpose string, id [idSize]byte) string {
 	return prefix + base64.RawURLEncoding.EncodeToString(append(id[:], mac(secret, purpose, id)...))
 }
 
-// Parse returns the id of a handle. It reports false unless Sign created the handle for that
-// purpose.
+// Parse returns the challenge id in a handle. It reports false unless Sign created the handle for that purpose.
 func Parse(handle string, secret []byte, purpose string) (id [idSize]byte, ok bool) {
 	if len(handle) != len(prefix)+base64.RawURLEncoding.EncodedLen(size) || handle[:len(prefix)] != prefix {
 		return id, false
 	}
-	// Strict rejects non-zero trailing bits. The decoder skips line breaks; a text with one
-	// then has too few bytes.
+	// Strict rejects non-zero trailing bits. The decoder skips line breaks, so a handle with a line break has too few
+	// bytes and is rejected.
 	var raw [size]byte
 	n, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(handle[len(prefix):]))
 	if err != nil || n != size {
@@ -44,7 +43,7 @@ func Parse(handle string, secret []byte, purpose string) (id [idSize]byte, ok bo
 	return id, true
 }
 
-// mac puts the id first, because it has a fixed length.
+// mac writes the id first. The id has a fixed length, so different pairs of id and purpose never give the same input.
 func mac(secret []byte, purpose string, id [idSize]byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(id[:])

@@ -12,21 +12,21 @@ import (
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 )
 
-// Values lists the values of computed claims.
+// Values lists the values that the settings may give to a computed claim.
 const Values = "@id, @role, @roles, @email, @name, @sid, " + Public + "PATH"
 
-// Public begins the value of a claim from the public metadata of the user. A path follows.
+// Public is the prefix of a value that is read from the user's public metadata. The path of a member follows the
+// prefix.
 const Public = "@public."
 
-// isPublic reports whether a value has a path whose names are not empty.
+// isPublic reports whether a value is Public and a valid path: at most 256 bytes of UTF-8, without empty names.
 func isPublic(value string) bool {
 	path, ok := strings.CutPrefix(value, Public)
 	return ok && !slices.Contains(strings.Split(path, "."), "") && utf8.ValidString(path) && len(path) <= 256
 }
 
-// Check refuses reserved names, constants that look computed, and unknown computed values. A
-// constant such as role=admin is the same for every user; role=role is probably meant as
-// role=@role.
+// Check refuses reserved names, unknown computed values, and constants that look like computed values. A constant is
+// the same for every user: role=role is probably a mistake for the computed value role=@role.
 func Check(static, computed map[string]string) error {
 	known := strings.Split(Values, ", ")
 	for name, value := range static {
@@ -48,7 +48,8 @@ func Check(static, computed map[string]string) error {
 	return accesstoken.CheckExtra(slices.AppendSeq(slices.Collect(maps.Keys(static)), maps.Keys(computed)))
 }
 
-// MainRole returns one role, for services that support only one and usually check for admin.
+// MainRole returns one role, for services that support only one: "admin" if the user has it, or else the first role.
+// For a user without roles it returns "user".
 func MainRole(roles []string) string {
 	if slices.Contains(roles, "admin") {
 		return "admin"
@@ -58,13 +59,13 @@ func MainRole(roles []string) string {
 
 var roleName = regexp.MustCompile(`^[a-z0-9][a-z0-9._:-]{0,63}$`)
 
-// MaxRoleName is the length of the longest role.
+// MaxRoleName is the maximum length of a role in bytes.
 const MaxRoleName = 64
 
 const maxRoles = 32
 
-// Roles sorts roles and drops duplicates. It refuses more than 32 roles (tooMany) and invalid
-// names. length is their size in a token.
+// Roles sorts roles and drops duplicates. It refuses more than 32 roles (tooMany) and invalid names. problem says why
+// roles were refused. length is the size of the roles in a token, in bytes.
 func Roles(raw []string) (roles []string, length int, tooMany bool, problem string) {
 	roles = slices.Compact(slices.Sorted(slices.Values(raw)))
 	if len(roles) > maxRoles {

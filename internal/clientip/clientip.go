@@ -43,7 +43,7 @@ func ParseTrusted(entries []string) (Trusted, error) {
 	return t, nil
 }
 
-// Contains reports whether remoteAddr ("address:port") is a trusted proxy.
+// Contains reports whether remoteAddr ("address:port") belongs to a trusted proxy.
 func (t Trusted) Contains(remoteAddr string) bool {
 	return t.has(parsePeer(remoteAddr))
 }
@@ -108,8 +108,8 @@ func Key(addr netip.Addr) string {
 	return prefix.String()
 }
 
-// Text returns an address as text, or "" for the zero Addr. An IPv4-mapped address is written
-// as IPv4, so each address has one form. Text omits the zone, into which clients may put any text.
+// Text returns an address as text, or "" for the zero Addr. An IPv4-mapped address is written as IPv4, so each
+// address has one form. Text omits the zone of an IPv6 address, because clients can put any text into it.
 func Text(addr netip.Addr) string {
 	if !addr.IsValid() {
 		return ""

@@ -24,8 +24,8 @@ func Read(root fs.FS) (lowest float64) {
 	return lowest
 }
 
-// A version is a version of control groups. Both can be mounted at the same time, but only
-// one of them controls processors.
+// A version is the version of Linux control groups. A system can mount both versions, but only one version controls
+// processors.
 type version int
 
 const (
@@ -33,8 +33,8 @@ const (
 	first                 // one hierarchy for each controller
 )
 
-// groupOf returns the group of this process that controls processors, as a path in its hierarchy.
-// Each line of the file is hierarchy:controllers:path.
+// groupOf returns the group of this process that controls processors, as a path in its hierarchy. Each line of
+// /proc/self/cgroup has the form hierarchy:controllers:path.
 func groupOf(root fs.FS) (group string, kind version) {
 	for line := range strings.Lines(read(root, "/proc/self/cgroup")) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)

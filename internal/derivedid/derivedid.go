@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// New computes a UUID of version 8 (RFC 9562, section 5.8) from names. The same names
-// give the same UUID, which does not reveal them.
+// New computes a UUID of version 8 (RFC 9562, section 5.8) from names. The same secret and names always give the same
+// UUID. The UUID does not reveal the names.
 func New(secret []byte, names ...string) string {
 	mac := hmac.New(sha256.New, secret)
 	_, _ = fmt.Fprintf(mac, "%q", names)

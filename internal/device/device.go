@@ -15,13 +15,13 @@ import (
 const Unknown = "Unknown device"
 
 const (
-	on = " on " // between the browser and the system
+	on = " on " // between the browser and the system in a name
 
-	maxUserAgent = 512 // bytes to parse
+	maxUserAgent = 512 // bytes of the header that are parsed
 	maxTool      = 32  // bytes of a tool's name
 )
 
-// systems lists the systems, as Name returns them, of devices that can create passkeys.
+// systems lists the systems of devices that can create passkeys, in the spelling of Name.
 var systems = []string{"Windows", "macOS", "Linux", "ChromeOS", "Android", "iPhone", "iPad"}
 
 // A Namer derives device names. Create it with New. It is safe for concurrent use. The
@@ -96,12 +96,11 @@ func tool(userAgent string) string {
 	return name
 }
 
-// Parts returns the browser and the system of a name. found is false for a name without both, such
-// as "curl".
+// Parts returns the browser and the system of a name. found is false if the name lacks one of them, such as "curl".
 func Parts(name string) (browser, system string, found bool) { return strings.Cut(name, on) }
 
-// Translate returns a name in the reader's language. say formats the text of web/texts with the
-// key. A name that Name never returns, such as an imported name, is returned unchanged.
+// Translate returns a name in the reader's language. say formats the text with a key of web/texts. Translate does not
+// change a name that Name never returns, such as an imported name.
 func Translate(name string, say func(key string, args ...any) string) string {
 	if name == "" || name == Unknown {
 		return say("sessions.unknown")
@@ -110,14 +109,14 @@ func Translate(name string, say func(key string, args ...any) string) string {
 	switch {
 	case !found:
 		return name
-	case system == "iPhone" || system == "iPad": // German has another preposition for a thing
+	case system == "iPhone" || system == "iPad": // German uses another preposition for a device
 		return say("device.on.model", browser, system)
 	}
 	return say("device.on", browser, system)
 }
 
-// TranslateChosen is Translate for a name that its user may have chosen, such as "Key on my desk". It
-// translates only names with a system that Name returns.
+// TranslateChosen is like Translate, but for a name that a user may have chosen, such as "Key on my desk". It
+// translates a name only if it ends with a system that Name returns.
 func TranslateChosen(name string, say func(key string, args ...any) string) string {
 	if _, system, _ := Parts(name); !slices.Contains(systems, system) {
 		return name

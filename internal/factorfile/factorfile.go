@@ -1,6 +1,6 @@
 // Package factorfile defines the format of second factors in an account file: `users export` writes it, and `users
-// import` reads it. The secret of an authenticator app is not encrypted in the file, because another installation
-// has a different master key.
+// import` reads it. The file contains the secret of an authenticator app unencrypted, because the importing
+// installation has a different master key.
 package factorfile
 
 import (
@@ -26,11 +26,11 @@ type Factor struct {
 	Secret string `json:"secret,omitempty"` // of a TOTP: base32, or an otpauth URI
 
 	Credential string `json:"credential,omitempty"` // id of a passkey, in base64url
-	Record     string `json:"record,omitempty"`     // its public half
+	Record     string `json:"record,omitempty"`     // public half of the passkey
 	UserHandle []byte `json:"userHandle,omitempty"` // handle that the passkey returns at a sign-in
 	Unproven   bool   `json:"unproven,omitempty"`   // see factors.Factor
 
-	// Counter is the step of the last used code, or the signature counter of a passkey.
+	// Counter is the time step of the last used TOTP code, or the signature counter of a passkey.
 	Counter int64 `json:"counter,omitempty"`
 
 	CreatedAt  time.Time `json:"createdAt,omitzero"`
@@ -39,8 +39,8 @@ type Factor struct {
 
 var errForm = errors.New("not a list of second factors as users export writes it")
 
-// Parse reads the list that Text writes. An unknown member is an error: the list may come from another system,
-// and a factor would be lost silently. Errors contain no part of the text.
+// Parse reads the list that Text writes. An unknown member is an error, because a list from another system could
+// otherwise lose a factor silently. Errors contain no part of the text.
 func Parse(text string) (all []Factor, err error) {
 	in := json.NewDecoder(bytes.NewReader([]byte(text)))
 	in.DisallowUnknownFields()

@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	itemsKept = 20_000 // with their tokens about 20 MB
+	itemsKept = 20_000 // items in memory; with their tokens about 20 MB
 	pagesKept = 8      // pages of older items, for readers that start at the same time
 )
 
-// An Item is one item of the feed. At is the time of its change.
+// An Item is one change in the feed. At is the time of the change.
 type Item[I comparable, E any] struct {
 	Number int64
 	At     time.Time
@@ -25,10 +25,10 @@ type Item[I comparable, E any] struct {
 	event E
 }
 
-// A Progress is how far a process has read the feed.
+// A Progress says how far this process has read the feed.
 type Progress struct {
-	Last       int64     // the largest number
-	Unnumbered time.Time // since when the oldest item has waited for a number; zero: no item waits
+	Last       int64     // largest number of an item that was read
+	Unnumbered time.Time // time since which the oldest item without a number has waited; zero: no item waits
 }
 
 // A Log holds items with values I, whose signed events are E. It is safe for concurrent use.
@@ -36,7 +36,7 @@ type Log[I comparable, E any] struct {
 	window time.Duration // how long an item stays in the feed
 
 	signing sync.Mutex    // guards the signing of items in memory; locked before mu
-	older   chan struct{} // semaphore of the reader that reads and signs an older page
+	older   chan struct{} // semaphore: one reader at a time reads and signs an older page
 
 	mu        sync.Mutex
 	items     []Item[I, E] // the newest items of the window, by number
@@ -48,11 +48,11 @@ type Log[I comparable, E any] struct {
 	changed   chan struct{}
 }
 
-// A page has events whose items are no longer in memory.
+// A page holds signed events of older items, which are no longer in memory.
 type page[E any] struct {
 	after  int64
 	limit  int
-	key    string // kid that signed
+	key    string // kid of the key that signed events
 	events []E
 }
 
@@ -68,21 +68,22 @@ func (l *Log[I, E]) Progress() Progress {
 	return l.progress
 }
 
-// SetUnnumbered stores since when the oldest item has waited for a number.
+// SetUnnumbered sets Progress.Unnumbered.
 func (l *Log[I, E]) SetUnnumbered(since time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.progress.Unnumbered = since
 }
 
-// Reset forgets everything: the feed is read again from its beginning.
+// Reset empties the log, so that the feed is read again from its beginning.
 func (l *Log[I, E]) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.items, l.dropped, l.pages, l.progress, l.issued = nil, Item[I, E]{}, nil, Progress{}, time.Time{}
 }
 
-// Add appends items that were read. It drops items older than the window, and the oldest above itemsKept.
+// Add appends items that were read from the store, and sets the progress. It drops items older than the window. If
+// there are more than itemsKept, it also drops the oldest ones.
 func (l *Log[I, E]) Add(items []Item[I, E], p Progress, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,8 +111,8 @@ func (l *Log[I, E]) wakeReaders() {
 	l.changed = make(chan struct{})
 }
 
-// SetHeartbeat replaces the heartbeat with the result of issue, unless the current heartbeat is younger
-// than every.
+// SetHeartbeat calls issue and stores its result as the heartbeat. It does not call issue if the current heartbeat is
+// younger than every.
 func (l *Log[I, E]) SetHeartbeat(every time.Duration, issue func() (E, error)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,7 +128,8 @@ func (l *Log[I, E]) SetHeartbeat(every time.Duration, issue func() (E, error)) e
 	return nil
 }
 
-// Wait waits up to patience for items that a reader has already seen from another process.
+// Wait waits up to patience until this process has read the item with the number after. A reader can know that number
+// from another process that has already read the item.
 func (l *Log[I, E]) Wait(ctx context.Context, after int64, patience time.Duration) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -150,16 +152,16 @@ func (l *Log[I, E]) Wait(ctx context.Context, after int64, patience time.Duratio
 
 // A Page contains the items after a number.
 type Page[I comparable, E any] struct {
-	After     int64        // the requested number; 0 if it is above the last one
-	Items     []Item[I, E] // for Events
+	After     int64        // the requested number, or 0 if it is larger than any number in the feed
+	Items     []Item[I, E] // argument for Events
 	Older     bool         // the next items are no longer in memory: see Older
 	More      bool         // there are items after these
 	Heartbeat E
 	Changed   <-chan struct{} // closed when there is a new item or a new heartbeat
 }
 
-// Page returns up to limit items after a number. It returns false until the feed has been read completely
-// once.
+// Page returns up to limit items after a number. It returns false until this process has read the whole feed for the
+// first time.
 func (l *Log[I, E]) Page(after int64, limit int) (Page[I, E], bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -192,7 +194,7 @@ func (l *Log[I, E]) find(number int64) int {
 	return i
 }
 
-// Events returns the events of items that Page has returned, signed with key. Each is signed once.
+// Events returns the events of items that Page has returned, signed with key. Each item is signed once for each key.
 func (l *Log[I, E]) Events(items []Item[I, E], key string, sign func(I) (E, error)) ([]E, error) {
 	if slices.ContainsFunc(items, func(item Item[I, E]) bool { return item.key != key }) {
 		l.signing.Lock()
@@ -228,7 +230,7 @@ func (l *Log[I, E]) refresh(items []Item[I, E]) {
 	}
 }
 
-// keep stores signed items, unless they are gone or Reset has replaced them.
+// keep stores signed items in the log. It skips items that were dropped, or that differ since a Reset.
 func (l *Log[I, E]) keep(items []Item[I, E]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -239,8 +241,8 @@ func (l *Log[I, E]) keep(items []Item[I, E]) {
 	}
 }
 
-// Older returns the events of a page that is no longer in memory. One reader at a time reads and signs such a page.
-// It then pauses for as long as that took, so readers that start at 0 use at most half a core.
+// Older returns the events of a page whose items are no longer in memory. One reader at a time reads and signs such a
+// page. Then the next reader waits for the same time again, so that old pages use at most half a core.
 func (l *Log[I, E]) Older(
 	ctx context.Context, after int64, limit int, key string, read func() ([]E, error),
 ) ([]E, error) {
@@ -255,7 +257,7 @@ func (l *Log[I, E]) Older(
 	begun := time.Now()
 	defer func() { time.AfterFunc(time.Since(begun), func() { <-l.older }) }()
 	if events, found := l.kept(after, limit, key); found {
-		begun = time.Now() // a kept page needs no pause
+		begun = time.Now() // a page from memory needs no pause
 		return events, nil
 	}
 	events, err := read()

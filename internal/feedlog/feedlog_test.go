@@ -21,7 +21,7 @@ var start = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 
 const window = time.Hour
 
-// itemsOf returns the items with these numbers, one per second. The value is the number.
+// itemsOf returns the items with these numbers, one second apart. The value of an item is its number.
 func itemsOf(first, last int64) (all []item) {
 	for n := first; n <= last; n++ {
 		all = append(all, item{Number: n, At: start.Add(time.Duration(n) * time.Second), Value: n})
@@ -65,7 +65,7 @@ func TestPageReturnsWhatFollowsANumber(t *testing.T) {
 		{7, 2, []int64{8, 9}, false, 7},
 		{7, 10, []int64{8, 9}, false, 7},
 		{9, 10, nil, false, 9},
-		{10, 2, []int64{3, 4}, true, 0}, // 10 is from another feed, so reading starts at the beginning
+		{10, 2, []int64{3, 4}, true, 0}, // 10 is larger than every number, so the page starts at the beginning
 	} {
 		p, ready := l.Page(c.after, c.limit)
 		if !ready || p.After != c.wantAfter || p.More != c.more || p.Older || p.Heartbeat != "beat" ||
@@ -79,8 +79,8 @@ func TestPageReturnsWhatFollowsANumber(t *testing.T) {
 	}
 }
 
-// Readers that follow After see each item once and in order, whatever the size of the added
-// batches.
+// A reader asks for the items after the last item that it has read. It must see each item once and in order, for any
+// size of the added batches.
 func TestReadersSeeEachItemOnceAndInOrder(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(30) {
@@ -144,7 +144,7 @@ func TestItemsLeaveAfterTheWindowAndAboveTheBound(t *testing.T) {
 	}
 }
 
-// Readers at the same time share one signature, and a new key signs again.
+// Concurrent readers must share one signature of each event. With a new key, each event must be signed again.
 func TestEventsAreSignedOnceForEachKey(t *testing.T) {
 	t.Parallel()
 	l := begun(t)
@@ -212,7 +212,7 @@ func TestOlderPagesAreReadOnce(t *testing.T) {
 	}
 }
 
-// A reader that is ahead of its process waits until the process has caught up.
+// If a reader already knows an item that this process has not read, Wait must return when the process has read it.
 func TestWaitEndsWithTheItem(t *testing.T) {
 	t.Parallel()
 	l := begun(t)
@@ -230,5 +230,5 @@ func TestWaitEndsWithTheItem(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Error("the reader still waits")
 	}
-	l.Wait(t.Context(), 99, time.Millisecond) // and no longer than its patience
+	l.Wait(t.Context(), 99, time.Millisecond) // must return after a millisecond
 }

@@ -1,7 +1,7 @@
-// Package gather runs operations that arrive together as one batch. A database then spends
-// one statement, one round trip or one commit on all of them.
+// Package gather runs operations that arrive together as one batch. A database then spends one statement, one round
+// trip or one commit on all of them.
 //
-// No call waits for others to arrive. While a batch can't start yet, new calls join it.
+// A call never waits for other calls to arrive. But until a batch can start, new calls join it.
 package gather
 
 import (
@@ -16,7 +16,7 @@ var ErrClosed = errors.New("the store is closed")
 // maxQueue bounds the queue. If it is full, further callers wait until it has room.
 const maxQueue = 1024
 
-// A Call is one request of a caller. A batch sets Answer or Err, and then calls End.
+// A Call is one request of a caller. The function that runs the batch sets Answer or Err, and then calls End.
 type Call[Q, A any] struct {
 	Request Q
 	Answer  A
@@ -31,7 +31,7 @@ func NewCall[Q, A any](ctx context.Context, request Q) *Call[Q, A] {
 	return &Call[Q, A]{Request: request, ctx: ctx, done: make(chan struct{})}
 }
 
-// Left reports whether the caller no longer waits.
+// Left reports whether the caller has stopped waiting.
 func (c *Call[Q, A]) Left() bool { return c.ctx.Err() != nil }
 
 // End returns Answer and Err to the caller, who may have left.
@@ -46,24 +46,23 @@ type Queue[Q, A any] struct {
 	mu      sync.RWMutex // guards closed, and prevents a send to waiting after its close
 	closed  bool
 	waiting chan *Call[Q, A]
-	running sync.WaitGroup // the goroutine that gathers, and the batches
+	running sync.WaitGroup // the goroutine of serve, and the batches that run
 }
 
-// New returns a queue of batches of up to max calls. turn blocks until the next batch may
-// start. Calls that arrive until then join the batch. run then runs in a separate
-// goroutine. run must end each call, and must allow the next turn. A batch is empty if
-// all its callers have left.
+// New returns a queue that runs batches of up to max calls. For each batch it calls turn, which blocks until the
+// batch may start. Calls that arrive until then join the batch. Then it calls run in a separate goroutine. run must
+// end each call, and must let a later turn return. The batch is empty if all its callers have left.
 //
-// run has no caller's context, because one caller must not cancel the calls of others.
+// run does not receive the context of a caller, because one caller must not cancel the calls of others.
 func New[Q, A any](max int, turn func(), run func([]*Call[Q, A])) *Queue[Q, A] {
 	q := &Queue[Q, A]{max: max, turn: turn, run: run, waiting: make(chan *Call[Q, A], maxQueue)}
 	q.running.Go(q.serve)
 	return q
 }
 
-// Do adds the request to a batch that has not started, and waits for its answer. If ctx ends
-// first, Do returns ctx.Err() at once. The request is then skipped. If its batch is already
-// running, the request may still take effect.
+// Do adds the request to the queue and waits for its answer. If ctx ends first, Do returns ctx.Err() at once. A
+// request whose batch has not started is then skipped. If its batch is already running, the request can still take
+// effect.
 func (q *Queue[Q, A]) Do(ctx context.Context, request Q) (answer A, err error) {
 	call := NewCall[Q, A](ctx, request)
 	if err := q.send(call); err != nil {
@@ -84,7 +83,7 @@ func (q *Queue[Q, A]) send(call *Call[Q, A]) error {
 		return ErrClosed
 	}
 	if err := call.ctx.Err(); err != nil {
-		return err // if the queue has room, select chooses at random
+		return err // otherwise select could queue the call, because it chooses at random
 	}
 	select {
 	case q.waiting <- call:
@@ -94,10 +93,11 @@ func (q *Queue[Q, A]) send(call *Call[Q, A]) error {
 	}
 }
 
-// Len returns the number of calls that wait. It does not count a call that waits for a turn.
+// Len returns the number of calls in the queue. It does not count the first call of the next batch, which has left
+// the queue and waits for turn.
 func (q *Queue[Q, A]) Len() int { return len(q.waiting) }
 
-// Close waits for all calls that were added before. Later calls return ErrClosed.
+// Close waits for all calls that were added before. Later calls of Do return ErrClosed.
 func (q *Queue[Q, A]) Close() {
 	q.mu.Lock()
 	if !q.closed {
@@ -117,8 +117,8 @@ func (q *Queue[Q, A]) serve() {
 	}
 }
 
-// gather returns first and waiting calls, up to max calls in total. It skips calls whose
-// callers have left.
+// gather returns a batch of first and calls from the queue, up to max calls in total. It skips calls whose callers
+// have left.
 func (q *Queue[Q, A]) gather(first *Call[Q, A]) (batch []*Call[Q, A]) {
 	for call := first; call != nil; call = q.next() {
 		if !call.Left() {
@@ -131,7 +131,7 @@ func (q *Queue[Q, A]) gather(first *Call[Q, A]) (batch []*Call[Q, A]) {
 	return batch
 }
 
-// next returns a call that waits, or nil if the queue is empty.
+// next returns the next call from the queue, or nil if the queue is empty.
 func (q *Queue[Q, A]) next() *Call[Q, A] {
 	select {
 	case call := <-q.waiting: // nil if the queue is closed and empty

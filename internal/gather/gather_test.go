@@ -17,7 +17,8 @@ type (
 	call  = gather.Call[int, int]
 )
 
-// A gate is a turn that a test opens. sizes receives the size of each batch.
+// A gate is a queue that a test controls. The queue sends to waits when a batch could start, and the test sends to
+// opens to start it. sizes receives the size of each batch.
 type gate struct {
 	*queue
 	waits, opens chan struct{}
@@ -50,7 +51,7 @@ func (g *gate) do(t *testing.T, all *sync.WaitGroup, request int) {
 	})
 }
 
-// await returns when n calls wait, not counting the call that waits for its turn.
+// await returns when n calls are in the queue. The first call of the next batch is not in the queue any more.
 func (g *gate) await(n int) {
 	for g.Len() != n {
 		runtime.Gosched()
@@ -96,7 +97,7 @@ func TestCallOfCallerWhoLeftIsSkipped(t *testing.T) {
 	g.do(t, &staying, 3)
 	g.await(2)
 	leave()
-	leaving.Wait() // before their batch begins
+	leaving.Wait() // both callers leave before their batch starts
 	left()
 	g.opens <- struct{}{}
 	staying.Wait()

@@ -25,7 +25,7 @@ type Key struct {
 // A Policy configures the rotation of keys with the same purpose.
 type Policy struct {
 	Period   time.Duration // how long a key signs
-	Overlap  time.Duration // how long it is published before it signs
+	Overlap  time.Duration // how long a key is published before it signs
 	Lifetime time.Duration // the longest life of a signed token, plus the delay until every process sees Rotate
 }
 
@@ -114,8 +114,8 @@ func At(keys []Key, now time.Time, p Policy) Plan {
 	return plan
 }
 
-// successor returns the time at which the key after k became active. Of several keys that
-// become active at the same time, one signs; for the others, successor returns that time.
+// successor returns when the next younger key than k becomes active. If there is none, it returns k.ActiveFrom:
+// another key became active at the same time and signs instead of k.
 func successor(keys []Key, k Key) time.Time {
 	at := k.ActiveFrom
 	for _, other := range keys {
@@ -126,8 +126,8 @@ func successor(keys []Key, k Key) time.Time {
 	return at
 }
 
-// Rotate plans an early rotation: the next key becomes active as soon as it has been
-// published for Policy.Overlap. Plans of At then do the rest.
+// Rotate plans an early rotation: the next key becomes active as soon as it has been published for Policy.Overlap.
+// Later plans of At publish another key and drop the old one.
 func Rotate(keys []Key, now time.Time, p Policy) Plan {
 	plan := Plan{Change: map[int]Key{}}
 	next := -1
@@ -149,9 +149,9 @@ func Rotate(keys []Key, now time.Time, p Policy) Plan {
 	return plan
 }
 
-// TakeOver extends a plan after a change of the signing algorithm. isOurs reports whether a key has
-// the new algorithm. Future keys of the old algorithm are dropped. Unless a key of the new algorithm
-// signs or is next, a new key becomes active as soon as it has been published for overlap.
+// TakeOver extends a plan after a change of the signing algorithm. isOurs reports whether a key has the new
+// algorithm. TakeOver drops future keys of the old algorithm. If no key of the new algorithm signs or is next,
+// TakeOver publishes one, which becomes active after overlap.
 func (p Plan) TakeOver(keys []Key, now time.Time, overlap time.Duration, isOurs func(i int) bool) Plan {
 	takesOver := false
 	for i, state := range States(keys, now) {
@@ -166,8 +166,8 @@ func (p Plan) TakeOver(keys []Key, now time.Time, overlap time.Duration, isOurs 
 	return p
 }
 
-// NextNumber returns the number of a key that is added to keys, after those in dropped (indexes)
-// are deleted. It reports false if no number is free.
+// NextNumber returns the number of a new key. The numbers of the keys whose indexes are in dropped count as free.
+// NextNumber reports false if no number is free.
 func NextNumber(keys []Key, dropped []int) (number int, ok bool) {
 	var used []int
 	var newest Key
@@ -182,8 +182,8 @@ func NextNumber(keys []Key, dropped []int) (number int, ok bool) {
 	return FreeNumber(used, newest.Number)
 }
 
-// FreeNumber returns the number of a new key, from 1 to 255: the first unused one after
-// newest, so a number is reused as late as possible. It reports false if all are in use.
+// FreeNumber returns the number of a new key, from 1 to 255: the first unused number after newest. A number is thus
+// reused as late as possible. FreeNumber reports false if all numbers are in use.
 func FreeNumber(used []int, newest int) (int, bool) {
 	for step := range 255 {
 		number := (newest+step)%255 + 1

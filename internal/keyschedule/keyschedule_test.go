@@ -129,9 +129,8 @@ func TestNextNumberFollowsTheNewestKeyAndReusesDroppedNumbers(t *testing.T) {
 	}
 }
 
-// The clock moves at random, and several processes apply plans any number of times. Exactly
-// one key signs, after it was published for the overlap. A key is dropped only after
-// everything that it signed has expired.
+// The clock moves at random, and several processes apply plans any number of times. Exactly one key must sign, and
+// only after it was published for the overlap. A key must not be dropped until everything that it signed has expired.
 func TestKeysAreDroppedOnlyAfterTheirTokensExpire(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -31,7 +31,7 @@ type process struct {
 	readAt time.Time
 }
 
-// An issued token must be accepted until it expires.
+// issued describes a token: the id of the key that signed it, and when it expires. The key must exist until then.
 type issued struct {
 	key     int
 	expires time.Time
@@ -55,7 +55,7 @@ func (s *store) carryOut(seen []row, plan keyschedule.Plan) {
 	for i, k := range plan.Change {
 		at := s.index(seen[i].id)
 		if at < 0 {
-			return // another process has dropped it
+			return // another process has dropped the key
 		}
 		rows[at].Key = k
 	}
@@ -87,8 +87,8 @@ func (p *process) act(s *store, now time.Time) {
 	p.read(s, now)
 }
 
-// Several processes share one store and act in any order. No token outlives the key that
-// signed it, and no key signs before verifiers could read it.
+// Several processes share one store and act in any order. A token must not outlive the key that signed it, and a key
+// must not sign before verifiers could read it.
 func TestNoTokenOutlivesItsKeyWithSeveralProcesses(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -165,8 +165,8 @@ func TestNoTokenOutlivesItsKeyWithSeveralProcesses(t *testing.T) {
 	})
 }
 
-// Of several keys that become active at the same time, one signs. The others are kept as
-// long as any key that retired at that time.
+// Two keys become active at the same time, and one of them signs. The other key must be kept as long as a key that
+// retired at that time.
 func TestKeysWithTheSameActiveFromAreNotDroppedAtOnce(t *testing.T) {
 	t.Parallel()
 	from := start.Add(-time.Minute)

@@ -50,8 +50,8 @@ type Problem string
 const (
 	TooShort Problem = "too_short" // fewer code points than the minimum
 	TooLong  Problem = "too_long"  // more than 256 code points
-	Common   Problem = "common"    // a common password, or only words of the service, such as login and its name
-	Personal Problem = "personal"  // only words of the user's address or name
+	Common   Problem = "common"    // a common password, or only words such as login and the product name
+	Personal Problem = "personal"  // consists of the user's address or name
 )
 
 // Check checks a normalized password. min is in code points. context contains words of the
