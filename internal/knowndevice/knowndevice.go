@@ -1,12 +1,11 @@
-// Package knowndevice signs and parses the token of a device that has signed in to an
-// account before: "wwd_" and unpadded base64url of
+// Package knowndevice signs and parses the token of a device that has signed in to an account before: "wwd_" and
+// unpadded base64url of
 //
 //	device id (16 bytes) | HMAC-SHA-256 (32)
 //
-// The MAC covers the device id, the account and the account's password hash. A token is
-// therefore valid for one account, until its password changes. The token does not reveal
-// the account or the hash. It is not a credential: it selects a separate limit and grants
-// no access.
+// The MAC covers the device id, the account and the account's password hash. A token is therefore valid for one
+// account, until its password changes. The token does not reveal the account or the hash. It is not a credential and
+// grants no access: it only selects a separate rate limit for attempts to sign in.
 package knowndevice
 
 import (
@@ -41,15 +40,14 @@ func (id ID) Sign(secret []byte, account, passwordHash string) string {
 	return prefix + base64.RawURLEncoding.EncodeToString(append(id[:], sum...))
 }
 
-// Parse returns the device of a token that Sign created for that account and password
-// hash. It reports false for any other text. Every text with the length and prefix of a
-// token takes the same time.
+// Parse returns the device id in a token that Sign created for that account and password hash. It reports false for
+// any other text. Every text with the length and prefix of a token takes the same time.
 func Parse(text string, secret []byte, account, passwordHash string) (id ID, ok bool) {
 	if len(text) != len(prefix)+base64.RawURLEncoding.EncodedLen(size) || text[:len(prefix)] != prefix {
 		return ID{}, false
 	}
-	// Strict rejects non-zero trailing bits. The decoder skips line breaks; a text with one
-	// then has too few bytes.
+	// Strict rejects non-zero trailing bits. The decoder skips line breaks, so a token with a line break has too few
+	// bytes and is rejected.
 	var raw [size]byte
 	n, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(text[len(prefix):]))
 	if err != nil || n != size {
@@ -62,7 +60,7 @@ func Parse(text string, secret []byte, account, passwordHash string) (id ID, ok 
 	return id, true
 }
 
-// mac writes the length before each text, so different pairs never give the same input.
+// mac writes the length before each text, so different pairs of account and password hash never give the same input.
 func mac(secret []byte, id ID, account, passwordHash string) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(id[:])

@@ -21,8 +21,8 @@ type Gate struct {
 
 	mu      sync.Mutex
 	begun   time.Time      // start of the current window
-	lines   int            // allowed in the current window
-	byKey   map[string]int // the same, by key
+	lines   int            // lines allowed so far in the current window
+	byKey   map[string]int // lines allowed so far, by key
 	skipped int            // lines refused since the last allowed line
 }
 

@@ -30,8 +30,8 @@ func TestLinkIsDueWithinItsBudgetOrWhenNoneWorks(t *testing.T) {
 	}
 }
 
-// A link that was sent counts until a third of its life is left, or 5 minutes if that is less. A
-// link whose mail is still being sent never counts.
+// An earlier link makes a mail unnecessary until only a third of its lifetime remains, or 5 minutes if that is less.
+// A link whose mail is not sent yet never makes a mail unnecessary.
 //
 // RL-14
 func TestLinkCountsAsSubstituteOnlyOnceItWasSent(t *testing.T) {
@@ -41,7 +41,7 @@ func TestLinkCountsAsSubstituteOnlyOnceItWasSent(t *testing.T) {
 		attempts int
 		life     time.Duration
 		now      time.Duration // after the request
-		expires  time.Duration // of the other link
+		expires  time.Duration // of the earlier link, after the request
 		want     bool
 	}{
 		"just sent":                        {1, 15 * time.Minute, 0, 15 * time.Minute, true},

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Assign returns the merge patch of arguments such as org.seats=5. A shell removes quotes, so a text without them is
-// the most frequent mistake, and the message shows how to write one.
+// Assign returns the JSON merge patch for arguments such as org.seats=5. A JSON string needs quotes, but a shell
+// removes them. The error therefore shows how to write a string in a shell.
 func Assign(values []string) (string, error) {
 	patch := map[string]any{}
 	for _, one := range values {

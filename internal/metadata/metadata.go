@@ -25,8 +25,8 @@ var ErrInvalid = errors.New("metadata is invalid")
 
 func invalid(text string) error { return fmt.Errorf("%w: %s", ErrInvalid, text) }
 
-// Merge applies a JSON merge patch (RFC 7396) to an object. It returns an object without blanks
-// whose members are sorted. The text of the empty object is "". A patch that is null empties the object.
+// Merge applies a JSON merge patch (RFC 7396) to an object. It returns an object without blanks whose members are
+// sorted, or "" for the empty object. The patch null removes all members.
 func Merge(object, patch string) (string, error) {
 	changes, err := decode(patch)
 	if err != nil {

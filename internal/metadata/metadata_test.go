@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/metadata"
 )
 
-// The examples of RFC 7396, appendix A, whose results are objects, and more.
+// The cases are the examples of RFC 7396, appendix A, that result in an object, and some others.
 func TestMergeFollowsRFC7396(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ object, patch, want string }{

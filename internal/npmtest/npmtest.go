@@ -14,8 +14,8 @@ import (
 // CI never sets it.
 const Skip = "WATCHWORD_TEST_NODE"
 
-// longest is the maximum time for the installation of a folder. Without a limit, a stalled download is reported
-// only when the time of the whole test program ends.
+// longest is the maximum time for Install. Without it, a stalled download would be reported only at the timeout of
+// the whole test program.
 const longest = 4 * time.Minute
 
 // Require skips a test that needs Node.js if the variable Skip says so. It stops the test if Node.js is missing.

@@ -6,10 +6,10 @@ import (
 	"fmt"
 )
 
-// readASPNET reads a hash of the PasswordHasher of ASP.NET Core Identity, in base64.
-// Version 2: the byte 0, 16 bytes of salt, 32 bytes of PBKDF2 with SHA-1 and 1000
-// iterations. Version 3: the byte 1, the digest, the iterations, the length of the salt,
-// the salt, the output of PBKDF2. ok is false for any other text.
+// readASPNET reads a hash of the PasswordHasher of ASP.NET Core Identity, in base64. In version 2, a hash consists of
+// the byte 0, 16 bytes of salt, and 32 bytes of PBKDF2 with SHA-1 and 1000 iterations. In version 3, it begins with
+// the byte 1, the digest, the iterations and the length of the salt. The salt and the output of PBKDF2 follow. ok is
+// false for any other text.
 func readASPNET(text string) (h stored, ok bool, err error) {
 	raw, failed := base64.StdEncoding.DecodeString(text)
 	if failed != nil || len(raw) < 49 {
@@ -38,9 +38,8 @@ func readASPNET(text string) (h stored, ok bool, err error) {
 	return h, true, err
 }
 
-// readSpringPBKDF2 reads salt and hash in one sequence of bytes, with the default
-// parameters of Spring Security's Pbkdf2PasswordEncoder. version58 selects the defaults
-// since Spring Security 5.8.
+// readSpringPBKDF2 reads salt and hash in one sequence of bytes, with the default parameters of Spring Security's
+// Pbkdf2PasswordEncoder. version58 selects the defaults of Spring Security 5.8 and later.
 func readSpringPBKDF2(raw []byte, version58 bool) (stored, error) {
 	digest, iterations, salt := "sha1", uint32(185000), 8
 	if version58 {

@@ -12,15 +12,15 @@ import (
 
 const bcryptBytes = 72 // bcrypt ignores the rest of a password
 
-// bcryptHash is a crypt(3) string. $2a$, $2b$ and $2y$ have the same meaning; the letters
-// tell which bugs the library that created the hash had fixed.
+// bcryptHash is a crypt(3) string. $2a$, $2b$ and $2y$ have the same meaning. The letter only shows which bugs were
+// fixed in the library that created the hash.
 type bcryptHash struct {
 	crypt  string
 	log2   int
-	sha256 bool // of the hexadecimal SHA-256 of the password, as in Django
+	sha256 bool // hashes the hexadecimal SHA-256 of the password, as in Django
 }
 
-// djangoSHA256 is the prefix of the crypt(3) string, in Django and in the stored form.
+// djangoSHA256 precedes the crypt(3) string in Django and in the stored form.
 const djangoSHA256 = "bcrypt_sha256$"
 
 func (h bcryptHash) String() string {

@@ -1,6 +1,6 @@
 package passhash
 
-// A Schedule is the order of service without the workers.
+// A Schedule gives tests the order in which a Pool serves its clients, without workers.
 type Schedule struct {
 	turns  turns
 	client map[*job]string
@@ -25,5 +25,5 @@ func (s *Schedule) Withdraw(client string) bool { return s.turns.withdraw(client
 // Next serves a job and returns its client, or "".
 func (s *Schedule) Next() string { return s.client[s.turns.next()] }
 
-// Known returns how many clients have a place.
+// Known returns for how many clients the schedule has a queue.
 func (s *Schedule) Known() int { return len(s.turns.queues) }

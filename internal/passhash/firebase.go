@@ -5,10 +5,9 @@ import (
 	"fmt"
 )
 
-// Firebase holds the parameters with which a Firebase project hashes passwords: the
-// hash_config in its console (https://firebase.google.com/docs/cli/auth). A wrong value
-// can't be detected: hashes imported with it match no password. Test the values with a
-// password that you know.
+// Firebase holds the parameters with which a Firebase project hashes passwords: the hash_config in its console
+// (https://firebase.google.com/docs/cli/auth). A wrong value can't be detected, but hashes that were imported with it
+// match no password. Test the values with a password that you know.
 type Firebase struct {
 	SignerKey     string // base64_signer_key: a secret; stored hashes do not contain it
 	SaltSeparator string // base64_salt_separator
@@ -16,8 +15,8 @@ type Firebase struct {
 	MemCost       uint32 // mem_cost: log2 of N; usually 14
 }
 
-// Adopt converts the passwordHash and the salt of an exported account, both in base64,
-// into the form that Verify reads. Errors contain no part of them or of the signer key.
+// Adopt converts the passwordHash and the salt of an exported account, both in base64, into the form that Verify
+// reads. Errors contain no part of these texts or of the signer key.
 func (p Firebase) Adopt(passwordHash, salt string) (encoded string, err error) {
 	key, ok := decodeBase64(p.SignerKey)
 	if !ok || len(key) == 0 {
@@ -39,7 +38,7 @@ func (p Firebase) Adopt(passwordHash, salt string) (encoded string, err error) {
 		return "", fmt.Errorf("the passwordHash has %d bytes and the signer key %d: check that it is the key of this project",
 			len(tag), len(key))
 	}
-	subtle.XORBytes(tag, tag, key) // leaves the key stream
+	subtle.XORBytes(tag, tag, key) // tag is now the key stream
 	f := firebaseFunc{scryptFunc{log2: p.MemCost, block: p.Rounds, lanes: 1}}
 	h, err := newPHC(f, append(own, separator...), tag)
 	if err != nil {

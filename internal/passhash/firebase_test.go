@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// The sample in https://github.com/firebase/scrypt (README.md): "user1password".
+// The sample in https://github.com/firebase/scrypt (README.md), whose password is "user1password".
 const (
 	firebaseHash = "lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ=="
 	firebaseSalt = "42xEC+ixf3L2lw=="

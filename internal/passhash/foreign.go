@@ -147,7 +147,7 @@ func readScrypt(parts []string) (stored, error) {
 	if !ok {
 		return nil, malformed(form)
 	}
-	if n[0] >= 1<<10 && bits.OnesCount32(n[0]) == 1 { // Ory Kratos writes N itself
+	if n[0] >= 1<<10 && bits.OnesCount32(n[0]) == 1 { // Ory Kratos writes N instead of its logarithm
 		n[0] = uint32(bits.TrailingZeros32(n[0]))
 	}
 	return readPHC(scryptFunc{log2: n[0], block: n[1], lanes: n[2]}, parts[1], parts[2], form)
@@ -243,8 +243,8 @@ func readWerkzeugPBKDF2(args string, parts []string) (stored, error) {
 	return newPBKDF2(digest, iterations, []byte(parts[0]), tag)
 }
 
-// newPBKDF2 keeps only the first block of a longer hash. Each block costs all iterations
-// again, and an attacker needs to compute only one.
+// newPBKDF2 keeps only the first block of a longer hash. Checking another block would cost all iterations again, but
+// would not slow down an attacker, who computes only one block.
 func newPBKDF2(digest string, iterations uint32, salt, tag []byte) (stored, error) {
 	f := pbkdf2Func{digest, iterations}
 	if f.hash() == nil {

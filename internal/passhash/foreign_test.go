@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// brought lists hashes of other systems. Hashes with a version were created with that version;
-// the others were published.
+// brought lists hashes of other systems. If source has a version, that version created the hash. The other hashes
+// come from publications.
 var brought = []struct {
 	source   string
 	text     string

@@ -67,7 +67,7 @@ func (f pbkdf2Func) String() string {
 
 func (f pbkdf2Func) affordable() bool {
 	most := uint32(maxIterations)
-	if f.digest == "sha512" { // an iteration takes three times as long
+	if f.digest == "sha512" { // an iteration takes longer than with SHA-256
 		most /= 2
 	}
 	return f.iterations >= 1 && f.iterations <= most
@@ -90,10 +90,9 @@ func (f pbkdf2Func) hash() func() hash.Hash {
 	return nil
 }
 
-// firebaseFunc is the key stream of Firebase's scrypt (https://github.com/firebase/scrypt): AES-256
-// in counter mode with a key from scrypt. Firebase encrypts its signer key with the stream. The
-// stored form keeps the stream, which verifies a password as well and does not reveal the signer
-// key.
+// firebaseFunc derives the key stream of Firebase's scrypt (https://github.com/firebase/scrypt): AES-256 in counter
+// mode with a key from scrypt. A hash of Firebase is the signer key, encrypted with this stream. The stored form
+// contains the stream instead: it is enough to verify a password, and does not reveal the signer key.
 type firebaseFunc struct {
 	scryptFunc // with one lane
 }

@@ -51,9 +51,8 @@ func Hash(p Params, normal string) (string, error) {
 	return "", errors.New("hash parameters are not set")
 }
 
-// Verify reports whether the password matches the hash. It returns an error, without the
-// hash, if the hash can't be read. With bcrypt, a password of more than 72 bytes never
-// matches, and takes the same time.
+// Verify reports whether the password matches the hash. It returns an error, without the hash, if the hash can't be
+// read. With bcrypt, a password of more than 72 bytes never matches, and takes as long as a shorter one.
 func Verify(encoded, password string) (bool, error) {
 	h, ok := parse(encoded)
 	if !ok {
@@ -62,12 +61,11 @@ func Verify(encoded, password string) (bool, error) {
 	return h.verify(password)
 }
 
-// NeedsRehash reports whether a password that has just been verified should be hashed
-// again with p. With argon2id, it selects every other kind, and Argon2id hashes with
-// less memory, work, salt or tag. With bcrypt, it selects all kinds but Argon2, and
-// bcrypt hashes only if their cost is lower. Both select a hash that can't be read.
-// NeedsRehash never replaces Argon2 with bcrypt, or a hash with a weaker one of the same
-// kind.
+// NeedsRehash reports whether a password that has just been verified should be hashed again with p. If the hash can't
+// be read, it reports true. If p is argon2id, it reports true for all other kinds, and for Argon2id hashes with less
+// memory, work, salt or tag. If p is bcrypt, it reports true for bcrypt hashes of a lower cost, and for all other
+// kinds except Argon2. Therefore Argon2 is never replaced with bcrypt, and bcrypt is never replaced with a lower
+// cost.
 func NeedsRehash(encoded string, p Params) bool {
 	h, ok := parse(encoded)
 	if !ok {
@@ -85,8 +83,8 @@ func NeedsRehash(encoded string, p Params) bool {
 	return true
 }
 
-// Recipe returns the function and the parameters of a hash, without its salt and its tag.
-// Hashes with the same recipe cost the same. It is "" for a hash that can't be read.
+// Recipe returns the function and the parameters of a hash, without its salt and its tag, or "" for a hash that can't
+// be read. Hashes with the same recipe take the same time to verify.
 func Recipe(encoded string) string {
 	h, ok := parse(encoded)
 	if !ok {

@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// A Level makes failed sign-ins take the same time although checks of their hashes do not. A hash
-// of another system takes more or less time than one of this server, and the difference would
-// reveal that an account exists. Each failure waits until it has taken as long as the longest
-// recent check, and at least as long as the slowest recent check of a foreign hash. Without
-// foreign hashes there is no wait.
+// A Level makes all failed sign-ins take the same time. The hash of another system takes more or less time to check
+// than a hash of this server, and the difference would reveal that an account exists. Therefore a failure takes as
+// long as the longest recent check. This time decreases slowly, but not below the longest check of a foreign hash.
+// Without foreign hashes, a failure does not wait.
 type Level struct {
 	mu      sync.Mutex
-	foreign [2]time.Duration // longest check of a foreign hash in this and the last period, or 0
+	foreign [2]time.Duration // longest check of a foreign hash in this and in the previous period, or 0
 	longest time.Duration    // longest recent check of any hash
 }
 

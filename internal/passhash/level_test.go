@@ -16,7 +16,7 @@ func TestFailuresTakeTheSameTimeAfterAnImportedHash(t *testing.T) {
 		name    string
 		took    time.Duration
 		foreign bool
-		least   time.Duration // minimum of the total
+		least   time.Duration // bounds of took and the wait together
 		most    time.Duration
 	}{
 		{"ours, and no other was seen", 40 * ms, false, 40 * ms, 40 * ms},
@@ -41,8 +41,7 @@ func TestFailuresTakeTheSameTimeAfterAnImportedHash(t *testing.T) {
 		t.Errorf("it does not sink exactly to the most expensive hash: %v", all)
 	}
 
-	// Under load, a hash once takes a second. This outlier is dropped after two periods; the
-	// usual time is kept.
+	// Under load, one check takes a second. Two periods later, failures must take the usual time again.
 	l.Wait(time.Second, true)
 	for period, want := range []time.Duration{time.Second, 200 * ms} {
 		l.Renew()

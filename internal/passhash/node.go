@@ -9,18 +9,16 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// scrypt hashes of Node.js programs: two hexadecimal texts. The salt is used as text
-// and not decoded. Better Auth and Lucia write salt:hash with r=16. Programs that
-// follow the documentation of Node.js write salt:hash with the default, r=8. The
-// text does not contain r, so verify tries both. Only programs of the second kind
-// write hash.salt.
+// Node.js programs store an scrypt hash as two hexadecimal texts. The salt is used as text and not decoded. Better
+// Auth and Lucia write salt:hash with r=16. Programs that follow the documentation of Node.js use the default, r=8.
+// They write salt:hash or hash.salt. The form salt:hash does not show r, so verify tries both values.
 
 const (
 	nodeLog2       = 14
 	nodeBlock      = 8
 	betterBlock    = 16
 	nodeHashBytes  = 64
-	nodeSaltDigits = 16 // at least
+	nodeSaltDigits = 16 // minimum
 )
 
 // nodeScrypt is a hash in the form salt:hash. Its r is unknown, 8 or 16.

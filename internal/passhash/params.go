@@ -28,9 +28,9 @@ type argonCost struct {
 	lanes  uint32
 }
 
-// Bounds of the cost. New hashes have at least the cost of the OWASP Password Storage Cheat
-// Sheet. New and imported hashes have at most the cost that a server can afford for an
-// anonymous request. An imported hash may come from an untrusted database.
+// Bounds of the cost. New hashes have at least the cost that the OWASP Password Storage Cheat Sheet requires. All
+// hashes have at most the cost that a server can afford for an anonymous request. This also applies to imported
+// hashes, because they may come from an untrusted database.
 const (
 	defaultLog2 = 10
 	maxLog2     = 15
@@ -91,9 +91,9 @@ func parseBcryptParams(cost string) (Params, error) {
 	return Params{alg: algBcrypt, log2: n}, nil
 }
 
-// LowestParams returns the lowest cost of bcrypt if alg is bcrypt, or else of Argon2id (RFC 9106,
-// section 3.1). Such hashes protect no password. Only tests call it, because they create thousands of
-// hashes: a rule in house_test.go checks this.
+// LowestParams returns the lowest cost of bcrypt if alg is bcrypt, or else of Argon2id (RFC 9106, section 3.1). Such
+// hashes do not protect passwords. Only tests call it, because they create thousands of hashes. A rule in
+// house_test.go checks that no other code calls it.
 func LowestParams(alg string) Params {
 	if alg == algBcrypt {
 		return Params{alg: algBcrypt, log2: bcrypt.MinCost}
@@ -111,7 +111,7 @@ func parseArgonCost(text string) (argonCost, bool) {
 	return c, ok && c.String() == text
 }
 
-// readArgonCost parses the same parameters in any order.
+// readArgonCost parses m, t and p in any order.
 func readArgonCost(text string) (argonCost, bool) {
 	n, ok := readParameters(text, "m", "t", "p")
 	if !ok {

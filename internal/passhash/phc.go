@@ -13,7 +13,7 @@ const (
 	saltBytes = 16 // of new hashes; imported ones have minSalt to maxSalt
 	tagBytes  = 32
 
-	minSalt, maxSalt = 1, 64 // a short salt is weak, but better than losing the password
+	minSalt, maxSalt = 1, 64 // a short salt is weak, but refusing it would lose the password
 	minTag, maxTag   = 16, 64
 )
 
@@ -47,7 +47,7 @@ func (h phc) verify(password string) (bool, error) {
 	return subtle.ConstantTimeCompare(tag, h.tag) == 1, nil
 }
 
-// newPHC returns a hash, or an error if it is out of bounds.
+// newPHC returns a hash, or an error if the cost, the salt or the tag is out of bounds.
 func newPHC(f function, salt, tag []byte) (phc, error) {
 	if !f.affordable() {
 		return phc{}, tooCostly(f.String())

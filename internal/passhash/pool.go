@@ -65,7 +65,7 @@ type Stats struct {
 // Panicked is the value with which Do panics after the work panicked.
 type Panicked struct {
 	Value any
-	Stack []byte // of the work
+	Stack []byte // stack trace of the work
 }
 
 func (p *Panicked) Error() string { return fmt.Sprintf("%v\n\n%s", p.Value, p.Stack) }
@@ -88,13 +88,11 @@ func NewPool(workers int, longest time.Duration) *Pool {
 	return p
 }
 
-// Do runs work and returns when it has ended. If it returns an error, the work was not
-// run: a *BusyError if the wait is or would be too long, the error of ctx if ctx ended
-// during the wait, or ErrClosed. Do never returns while the work runs, so the work may
-// write to variables of the caller.
+// Do runs work and returns when it has ended. If Do returns an error, the work was not run. The error is a *BusyError
+// if the wait is or would be too long, the error of ctx if ctx ended during the wait, or ErrClosed. Do never returns
+// while the work runs, so the work may write to variables of the caller.
 //
-// client identifies the client for the order of service. If the work panics, Do panics with
-// a *Panicked.
+// client is the key by which the pool serves clients in turn. If the work panics, Do panics with a *Panicked.
 func (p *Pool) Do(ctx context.Context, client string, work func()) error {
 	j := &job{work: work, queuedAt: time.Now(), done: make(chan struct{})}
 	if err := p.enqueue(ctx, client, j); err != nil {
@@ -137,13 +135,13 @@ func (p *Pool) enqueue(ctx context.Context, client string, j *job) error {
 	return nil
 }
 
-// estimate returns the expected wait of a job that runs after that many waiting ones. The estimate is 0
-// until a first job has been timed.
+// estimate returns the expected wait of a new job that starts after that many queued jobs. It is 0 while a worker is
+// idle, and until the first job has been timed.
 func (p *Pool) estimate(ahead int) time.Duration {
 	if p.stats.Queued+p.stats.Running < p.stats.Workers {
 		return 0
 	}
-	return p.mean * time.Duration(1+ahead) / time.Duration(p.stats.Workers) // the running job counts as one
+	return p.mean * time.Duration(1+ahead) / time.Duration(p.stats.Workers) // 1 stands for the running jobs
 }
 
 func retryAfter(wait time.Duration) time.Duration {
@@ -166,8 +164,8 @@ func (p *Pool) withdraw(client string, j *job, reason error) {
 	close(j.done)
 }
 
-// serve is one worker. It never unlocks its thread, so the Go runtime ends the thread
-// with the goroutine and no other goroutine runs with the lower priority.
+// serve is the loop of one worker. It never unlocks its thread. Therefore the Go runtime ends the thread with the
+// goroutine, and no other goroutine runs at the lower priority.
 func (p *Pool) serve() {
 	runtime.LockOSThread()
 	lowerPriority()
@@ -205,7 +203,8 @@ func (j *job) run() {
 	j.work()
 }
 
-// finished counts a job and moves the mean by an eighth of the difference.
+// finished counts a job and updates the moving average of the time of a job, in which took has a weight of one
+// eighth.
 func (p *Pool) finished(took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -126,7 +126,7 @@ func TestPoolRefusesAtOnceIfTheWaitWouldBeTooLong(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 2, 2200*time.Millisecond, func(t *testing.T, pool *passhash.Pool) {
 		if err := pool.Do(t.Context(), "first", takes(time.Second)); err != nil {
-			t.Fatal(err) // tells the pool how long work takes
+			t.Fatal(err) // this first job tells the pool how long work takes
 		}
 		var accepted []<-chan error
 		for range 6 { // two run, the others wait for 1, 1, 2 and 2 seconds
@@ -152,7 +152,7 @@ func TestPoolRefusesAtOnceIfTheWaitWouldBeTooLong(t *testing.T) {
 	})
 }
 
-// Sixty connections of one client do not delay other clients.
+// The pool must refuse most of the 60 jobs of one client, and must not delay another client.
 func TestFloodOfOneClientIsShedAlone(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, 5*time.Second, func(t *testing.T, pool *passhash.Pool) {

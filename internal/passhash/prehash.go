@@ -62,7 +62,7 @@ var methods = [...]method{
 	}},
 }
 
-// wordPress is the method of WordPress since 6.8, whose label is $wp.
+// wordPress is the name and the label of the method of WordPress 6.8 and later.
 const wordPress = "$wp"
 
 func encode64(sum []byte) string { return base64.StdEncoding.EncodeToString(sum) }
@@ -112,9 +112,8 @@ func (h prehashed) verify(password string) (bool, error) {
 	return h.verifyKeyed(password, nil)
 }
 
-// verifyKeyed truncates the text to the 72 bytes that bcrypt reads, as the other
-// systems do. With a pepper, a password that exceeds 72 bytes even without the
-// pepper never matches.
+// verifyKeyed truncates the text to the 72 bytes that bcrypt reads, as the other systems do. If the method is Pepper,
+// a password of more than 72 bytes never matches, because bcrypt would ignore its end.
 func (h prehashed) verifyKeyed(password string, key []byte) (bool, error) {
 	text := h.method.apply(password, key)
 	_, isBcrypt := h.inner.(bcryptHash)
@@ -126,8 +125,8 @@ func (h prehashed) verifyKeyed(password string, key []byte) (bool, error) {
 	return ok && whole, err
 }
 
-// Prehashed adds the label of a method, with the id of its key if it has one, to a hash
-// that Adopt returned. The error for an unknown method lists the methods.
+// Prehashed puts the label of a method before a hash that Adopt returned. keyID is the id of the key, or "" if the
+// method has no key. The error for an unknown method lists the methods.
 func Prehashed(encoded, name, keyID string) (string, error) {
 	i := slices.IndexFunc(methods[:], func(m method) bool { return m.name == name })
 	if i < 0 || name == wordPress {
@@ -165,7 +164,7 @@ func KeyID(encoded string) string {
 	return ""
 }
 
-// VerifyKeyed is Verify with the key that KeyID names. Other hashes do not use the key.
+// VerifyKeyed is like Verify, with the key that KeyID names. If KeyID returns "", the key is ignored.
 func VerifyKeyed(encoded, password string, key []byte) (bool, error) {
 	h, ok := parse(encoded)
 	if !ok {

@@ -8,12 +8,12 @@ import "golang.org/x/sys/unix"
 // core delays a sign-in with bcrypt from 50 ms to 3 s.
 const niceOfWorkers = 2
 
-// lowerPriority raises the nice value of the calling thread. Linux keeps a nice value for
-// each thread, while POSIX has one for each process (setpriority(2)). It needs no
-// privilege. If the system forbids it, the work runs at normal priority.
+// lowerPriority raises the nice value of the calling thread. Linux keeps a nice value for each thread, while POSIX
+// has one for each process (setpriority(2)). Raising it needs no privilege. If the system forbids it, the work runs
+// at normal priority.
 func lowerPriority() {
 	raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	if err == nil {
-		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 20-raw+niceOfWorkers) // the system call returns 20 less the value
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 20-raw+niceOfWorkers) // the system call returns 20 minus the value
 	}
 }

@@ -16,7 +16,7 @@ import (
 // The test is not parallel: it counts the threads of the process, and other pools would add
 // threads.
 func TestOnlyPoolThreadsHaveLowerPriority(t *testing.T) {
-	before := lowThreads(t, nil) // of pools that other tests have closed
+	before := lowThreads(t, nil) // threads of pools that other tests have closed
 	const workers = 2
 	pool := passhash.NewPool(workers, time.Minute)
 	var mu sync.Mutex
@@ -57,8 +57,8 @@ func TestOnlyPoolThreadsHaveLowerPriority(t *testing.T) {
 	}
 }
 
-// lowThreads returns the threads whose nice value is 2 higher than that of this thread, in order, without those
-// in but. The system call returns 20 less the nice value (getpriority(2)).
+// lowThreads returns the ids of the threads whose nice value is 2 higher than that of this thread, sorted. It omits
+// those in but. The system call returns 20 minus the nice value (getpriority(2)).
 func lowThreads(t *testing.T, but []int) []int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/task")

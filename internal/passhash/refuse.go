@@ -44,8 +44,8 @@ var kinds = map[string]string{
 	"sha256":        "a salted sha256", "sha512": "a salted sha512", "$md5-crypt": "crypt(3) with $1$ (MD5)",
 }
 
-// unknown names the kind if it is certain. Otherwise it hides the text, because the text
-// may be anything, even a password.
+// unknown returns an error that names the kind of the hash, if the kind is certain. Otherwise the error does not show
+// the text, which may be anything, even a password.
 func unknown(name string) error {
 	kind, known := kinds[name]
 	if strings.HasPrefix(name, "$hmac") {
@@ -68,8 +68,8 @@ var (
 	mysqlHash = regexp.MustCompile(`^\*[0-9A-F]{40}$`)
 )
 
-// digestKind returns the kind of a digest that was computed without a password function, such as
-// MD5. The length of the text tells the kind. It returns "" for any other text.
+// digestKind returns the kind of a digest that was computed without a password function, such as MD5. It recognizes
+// the kind by the length of the text. It returns "" for any other text.
 func digestKind(text string) string {
 	bare := map[int]string{32: "MD5", 40: "SHA-1", 56: "SHA-224", 64: "SHA-256", 96: "SHA-384", 128: "SHA-512"}
 	digits := strings.TrimPrefix(text, "0x")

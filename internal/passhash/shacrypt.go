@@ -25,9 +25,8 @@ const (
 	maxRounds     = 1 << 20 // about a second
 	maxCryptSalt  = 16
 
-	// maxCryptPassword bounds the work, which grows with the length of the password, unlike
-	// with other functions. A longer password takes as long as one of this length, and
-	// never matches.
+	// maxCryptPassword bounds the work. With crypt(3), the work grows with the length of the password. A longer
+	// password takes as long as a password of this length, and never matches.
 	maxCryptPassword = 256
 )
 

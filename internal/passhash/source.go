@@ -25,10 +25,9 @@ type Source struct {
 	SaltEncoding string // SaltBase64, SaltHex or SaltText; empty: as the form or the algorithm implies
 }
 
-// Adopt converts a Source into the form that Verify reads. In addition to the forms of the
-// function Adopt, it reads bcrypt of Okta and FusionAuth, and PBKDF2 of FusionAuth, Okta,
-// Casdoor, Discourse and passport-local-mongoose. It refuses a salt that may be hexadecimal
-// or base64, unless SaltEncoding decides. Errors contain no part of the hash.
+// Adopt converts a Source into the form that Verify reads. In addition to the forms of the function Adopt, it reads
+// bcrypt of Okta and FusionAuth, and PBKDF2 of FusionAuth, Okta, Casdoor, Discourse and passport-local-mongoose. If
+// the salt could be hexadecimal or base64, the caller must set SaltEncoding. Errors contain no part of the hash.
 func (s Source) Adopt() (string, error) {
 	algorithm := strings.ToLower(strings.NewReplacer("_", "-", " ", "-").Replace(strings.TrimSpace(s.Algorithm)))
 	if parts, ok := phcSalt(s.Text); ok {
@@ -63,11 +62,11 @@ func (s Source) Adopt() (string, error) {
 	return "", whole
 }
 
-// algorithmName matches a name that an error may show. If columns were mixed up, the
-// text may be a password or a hash.
+// algorithmName matches the names that an error may show. It must not show any other text: if columns were mixed up,
+// the text may be a password or a hash.
 var algorithmName = regexp.MustCompile(`^(salted-)?(md[45]|sha-?\d*|hmac|phpass|ldap|ssha|legacy|salt|scrypt|aws-?cognito)(-[a-z0-9]{1,10}){0,3}$`)
 
-// phcSalt splits a PHC string whose salt is in base64 according to its form.
+// phcSalt splits a PHC string of a kind whose salt should be in base64.
 func phcSalt(text string) (parts []string, ok bool) {
 	for _, prefix := range []string{"$argon2id$v=", "$argon2i$v=", "$scrypt$ln=", "$pbkdf2"} {
 		if strings.HasPrefix(text, prefix) {
@@ -142,8 +141,8 @@ func (s Source) readDiscourse(algorithm string) (stored, error) {
 
 var digestName = regexp.MustCompile(`sha-?(1|256|512)`)
 
-// readPBKDF2 reads salt and hash in base64, as FusionAuth, Okta and Casdoor write them. The
-// file contains the iterations, except in the form of Casdoor.
+// readPBKDF2 reads salt and hash in base64, as FusionAuth, Okta and Casdoor write them. Files of Casdoor do not
+// contain the iterations, which are always the same.
 func (s Source) readPBKDF2(algorithm string) (stored, error) {
 	const casdoorIterations = 27500
 	digest := "sha256"

@@ -4,26 +4,25 @@ import "slices"
 
 // turns decides which client is served next. It is not safe for concurrent use.
 //
-// Clients take turns, one job each. A client that was served goes to the end of the round and keeps
-// this place without a job, until its turn comes. While a job of a client waits, every other client
-// is therefore served at most once, however it distributes its jobs over time.
+// Clients take turns, one job each. A client that was served moves to the end of the round. It keeps its place in the
+// round until its turn comes, even if it has no job. Therefore, while a job of one client waits, every other client
+// is served at most once, however it distributes its jobs over time.
 //
-// A client without a place goes before those that were served already, as new flows do in FQ-CoDel
-// (RFC 8290). It then waits for one job of a crowd and not for two. Between two jobs of
-// clients that were served already, only one group of new clients goes first. New clients
-// can therefore not stop the round.
+// A client without a place in the round goes before the clients that were served already, as a new flow does in
+// FQ-CoDel (RFC 8290). It then waits for one job of a busy client, and not for two. But between two jobs of clients
+// that were served already, only one group of new clients goes first. New clients can therefore not stop the round.
 type turns struct {
 	queues    map[string]*queue
 	round     []*queue // in the order of service
 	fresh     []*queue // clients without a place in the round, oldest first
-	overtaken bool     // fresh clients went before the first client of the round that was served already
+	overtaken bool     // fresh clients have just gone before a client that was served already
 }
 
 // A queue holds the waiting jobs of one client, oldest first.
 type queue struct {
 	client string
 	jobs   []*job
-	served bool // it has a place in the round since its last job
+	served bool // the client was served and has a place in the round
 }
 
 // add queues a job.
@@ -37,8 +36,8 @@ func (t *turns) add(client string, j *job) {
 	q.jobs = append(q.jobs, j)
 }
 
-// ahead returns how many jobs of the client wait, and how many of all clients would run before
-// another one of it: one of each other client before each of its own.
+// ahead returns how many jobs of the client wait, and how many jobs of all clients would run before a new job of this
+// client. Before each job of this client, each other client gets one job.
 func (t *turns) ahead(client string) (waiting, ahead int) {
 	own := t.queues[client]
 	if own != nil {
@@ -81,8 +80,8 @@ func (t *turns) next() *job {
 	return j
 }
 
-// withdraw removes a job and reports whether it still waited. A client that was served keeps its place:
-// otherwise it could withdraw a job to become a fresh client.
+// withdraw removes a job that still waits, and reports whether it did. A client that was served keeps its place:
+// otherwise it could withdraw its job to become a fresh client.
 func (t *turns) withdraw(client string, j *job) bool {
 	q := t.queues[client]
 	if q == nil {

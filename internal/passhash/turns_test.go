@@ -45,14 +45,14 @@ func TestTurnsServeNewClientsFirstAndAllInTurn(t *testing.T) {
 	}
 }
 
-// While a job of a client waits, every other client is served at most once. No distribution of jobs
-// over time, no withdrawal and no number of new clients gives anybody more.
+// While a job of a client waits, every other client must be served at most once. The order of jobs, withdrawals and
+// new clients must not change this.
 func TestNoClientIsServedTwiceWhileAnotherWaits(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		s := passhash.NewSchedule()
 		waiting := map[string]int{}
-		served := map[string]map[string]int{} // of each client that waits: services of others since then
+		served := map[string]map[string]int{} // by waiting client: how often each other client was served since then
 		left := 0
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			client := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"}).Draw(t, "client")
@@ -102,14 +102,14 @@ func TestNoClientIsServedTwiceWhileAnotherWaits(t *testing.T) {
 	})
 }
 
-// A stream of clients with one job each can't stop a crowd.
+// A stream of clients with one job each must not stop the client "crowd", which has many jobs.
 func TestNewClientsDoNotStarveACrowd(t *testing.T) {
 	t.Parallel()
 	s := passhash.NewSchedule()
 	crowd := 0
 	for n := range 1000 {
 		s.Add("crowd")
-		for i := range 3 { // three times the capacity
+		for i := range 3 { // three times as many clients as are served
 			s.Add(string(rune('a'+i)) + strings.Repeat("x", n))
 		}
 		if s.Next() == "crowd" {
