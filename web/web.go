@@ -1,6 +1,6 @@
 // Package web holds the pages and mails: templates, texts, style and script. It has no logic.
 //
-// Unstable: for the packages server and mail. Operators replace files by server.Options.Pages.
+// Unstable: only the packages server and mail use it. Operators replace files with server.Options.Pages.
 package web
 
 import "embed"

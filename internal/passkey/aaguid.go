@@ -2,9 +2,8 @@ package passkey
 
 import "github.com/google/uuid"
 
-// names contains the products whose authenticators report their model. The names only label a
-// passkey in the user's list: an authenticator can send any AAGUID, because we request no
-// attestation.
+// names maps the AAGUID of a model of authenticators to the name of the product. The name is only a label in the
+// user's list of passkeys: an authenticator can send any AAGUID, because we request no attestation.
 var names = map[string]string{
 	"fbfc3007-154e-4ecc-8c0b-6e020557d7bd": "Apple Passwords",
 	"dd4ec289-e01d-41c9-bb89-70fa845d4bf2": "Apple Passwords (managed)",

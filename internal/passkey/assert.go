@@ -12,8 +12,8 @@ import (
 type Assertion struct {
 	Challenge []byte // at least 16 bytes
 
-	// Credentials are those that the browser may use. Empty: the browser offers every passkey that
-	// it has for the relying party, and the response names the user (a discoverable passkey).
+	// Credentials are the passkeys that the browser may use. If it is empty, the browser offers every passkey that it
+	// has for the relying party, and the response names the user (a discoverable passkey).
 	Credentials []Credential
 
 	// MustVerify requires that the authenticator has verified the user, by PIN or biometry.
@@ -45,8 +45,8 @@ type Response struct {
 	parsed *protocol.ParsedCredentialAssertionData
 }
 
-// ParseResponse reads an AuthenticationResponseJSON, so that the caller can look the passkey up.
-// The error is ErrRejected.
+// ParseResponse parses an AuthenticationResponseJSON without verifying it, so that the caller can look up the
+// passkey. The error is ErrRejected.
 func ParseResponse(response []byte) (Response, error) {
 	if err := checkSize(response); err != nil {
 		return Response{}, err
@@ -61,7 +61,7 @@ func ParseResponse(response []byte) (Response, error) {
 // CredentialID returns the id of the passkey.
 func (r Response) CredentialID() []byte { return r.parsed.RawID }
 
-// Challenge returns the challenge that the response answers, or nil.
+// Challenge returns the challenge in the response, or nil if it is not base64url.
 func (r Response) Challenge() []byte {
 	challenge, err := DecodeID(r.parsed.Response.CollectedClientData.Challenge)
 	if err != nil {
@@ -72,16 +72,16 @@ func (r Response) Challenge() []byte {
 
 // A Use is a verified use of a passkey.
 type Use struct {
-	// Credential has the new counter and flags. The caller must still claim the counter: it must be
-	// higher than the stored one, unless both are zero.
+	// Credential has the new counter and flags. The caller must still store the counter. If it is not higher than the
+	// stored one, the caller must refuse the use, unless both are zero.
 	Credential Credential
 
 	Verified bool // the authenticator has verified the user in this ceremony
 }
 
-// Verify verifies the use of the passkey c, whose owner has the user handle. Without
-// r.Credentials, the response must have that handle; otherwise the handle may be absent.
-// The error is ErrRejected, with the reason.
+// Verify verifies that the response is a use of the passkey c, whose owner has the user handle. If r.Credentials is
+// empty, the response must contain this handle. Otherwise the response may lack a handle. The error is ErrRejected,
+// with the reason.
 func (p *Party) Verify(r Assertion, handle []byte, c Credential, response Response) (Use, error) {
 	parsed := response.parsed
 	if err := p.checkOrigin(parsed.Response.CollectedClientData.Origin); err != nil {
@@ -115,8 +115,8 @@ func (p *Party) Verify(r Assertion, handle []byte, c Credential, response Respon
 	return Use{Credential: c, Verified: data.Flags.HasUserVerified()}, nil
 }
 
-// Authorized returns the passkey with a mark that its user verification counts. The caller
-// must first have another proof of the same user.
+// Authorized returns the passkey after a use that another proof of the same user confirms. If the passkey verified
+// the user, VerifiedBefore reports true from then on. Without another proof, callers must not call Authorized.
 func (u Use) Authorized() Credential {
 	c := u.Credential
 	if u.Verified {

@@ -18,15 +18,15 @@ type Creation struct {
 	Upgrade bool
 }
 
-// CreationOptions returns PublicKeyCredentialCreationOptionsJSON. It excludes the owner's
-// passkeys, so that each authenticator has at most one.
+// CreationOptions returns PublicKeyCredentialCreationOptionsJSON. It excludes the owner's passkeys, so that an
+// authenticator does not create a second passkey for the owner.
 func (p *Party) CreationOptions(c Creation) (json.RawMessage, error) {
 	options, _, err := p.lib.BeginMediatedRegistration(c.Owner, c.mediation(),
 		webauthn.WithCredentialParameters(webauthn.CredentialParametersRecommendedL3()),
 		webauthn.WithExclusions(p.descriptors(c.Owner.Credentials)),
 		webauthn.WithConveyancePreference(protocol.PreferNoAttestation),
-		// Preferred: a security key without free storage or a PIN still works as a second
-		// factor.
+		// Both requirements are only preferred: a security key without free storage or without a PIN still works as a
+		// second factor.
 		webauthn.WithAuthenticatorSelection(protocol.AuthenticatorSelection{
 			ResidentKey: protocol.ResidentKeyRequirementPreferred, UserVerification: protocol.VerificationPreferred,
 		}),

@@ -20,7 +20,8 @@ import (
 	"github.com/go-webauthn/webauthn/webauthn"
 )
 
-// Timeout is how long a browser waits for the user. It is a hint: the caller's challenge expires.
+// Timeout is how long a browser waits for the user. Browsers may ignore it, so the caller's challenge must expire,
+// too.
 const Timeout = 5 * time.Minute
 
 // maxResponse is the largest response in bytes. Attestations with certificate chains take a few
@@ -34,7 +35,7 @@ var ErrRejected = errors.New("passkey rejected")
 type Options struct {
 	RPID    string   // the domain that passkeys are bound to
 	Name    string   // shown by the browser
-	Origins []string // where ceremonies may run, as browsers write origins
+	Origins []string // origins of the pages that may run ceremonies, as browsers write them
 }
 
 // A Party runs the ceremonies of a relying party. It is safe for concurrent use.
@@ -67,7 +68,7 @@ func New(o Options) (*Party, error) {
 // RPID returns the domain that passkeys are bound to.
 func (p *Party) RPID() string { return p.lib.Config.RPID }
 
-// Origins returns where ceremonies may run.
+// Origins returns the origins of the pages that may run ceremonies.
 func (p *Party) Origins() []string { return slices.Clone(p.origins) }
 
 // Covers reports whether pages of an origin may use an RP ID: the host is the RP ID or a subdomain
@@ -88,9 +89,9 @@ func Covers(rpID, origin string) bool {
 type Record struct {
 	Key        []byte   `json:"key"` // COSE
 	Transports []string `json:"transports,omitempty"`
-	Flags      byte     `json:"flags"` // of the authenticator data; UV stays once it was set
+	Flags      byte     `json:"flags"` // flags of the authenticator data; UV is never cleared
 	AAGUID     []byte   `json:"aaguid,omitempty"`
-	Format     string   `json:"format,omitempty"` // of the attestation
+	Format     string   `json:"format,omitempty"` // format of the attestation
 	RPID       string   `json:"rpId"`
 
 	// Handle is the user handle of an imported passkey, which another installation has chosen. Empty: the handle of
@@ -120,7 +121,8 @@ func (r Record) BackupEligible() bool { return r.flags().HasBackupEligible() }
 // BackedUp reports whether the passkey was synchronized at its last use.
 func (r Record) BackedUp() bool { return r.flags().HasBackupState() }
 
-// VerifiedBefore reports whether an authorized ceremony has verified the user (`uvInitialized`).
+// VerifiedBefore reports whether the passkey has verified the user before, confirmed by another proof
+// (`uvInitialized`, see Use.Authorized).
 func (r Record) VerifiedBefore() bool { return r.flags().HasUserVerified() }
 
 // Method returns the `amr` name: swk for a passkey that can be synchronized, otherwise hwk.
@@ -159,7 +161,7 @@ func (c Credential) forLibrary() webauthn.Credential {
 // An Owner is the user of a ceremony.
 type Owner struct {
 	Handle      []byte // 1 to 64 bytes; must not identify the user
-	Name        string // such as the address
+	Name        string // for example the email address
 	DisplayName string
 	Credentials []Credential
 }
@@ -188,7 +190,7 @@ func (p *Party) checkOrigin(origin string) error {
 	return nil
 }
 
-// rejected wraps an error of the library. The response is the cause of every such error.
+// rejected turns an error of the library into ErrRejected, because only a wrong response causes such an error.
 func rejected(err error) error {
 	var detailed *protocol.Error
 	if errors.As(err, &detailed) {
@@ -204,8 +206,8 @@ func checkSize(response []byte) error {
 	return nil
 }
 
-// session returns the data that the library compares a response with. Its expiry stays zero,
-// because the caller's challenge decides.
+// session returns the data with which the library compares a response. It sets no expiry, because the caller checks
+// whether the challenge has expired.
 func (p *Party) session(challenge []byte) webauthn.SessionData {
 	return webauthn.SessionData{Challenge: EncodeID(challenge), RelyingPartyID: p.RPID()}
 }

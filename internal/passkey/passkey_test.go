@@ -36,8 +36,8 @@ type holder struct {
 	key  virtualwebauthn.Credential
 }
 
-// fullKey returns a P-256 passkey. The virtual authenticator drops leading zeros of coordinates, and
-// the encoding of about one key in a hundred is then invalid.
+// fullKey returns a P-256 passkey whose coordinates have no leading zeros. The virtual authenticator drops such
+// zeros, so the encoding of about one key in a hundred is invalid.
 func fullKey() virtualwebauthn.Credential {
 	for {
 		key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
@@ -71,7 +71,7 @@ func creation() passkey.Creation {
 		Challenge: challenge}
 }
 
-// created returns the passkey of a holder.
+// created returns the passkey that p accepts from the virtual authenticator.
 func (h *holder) created(t testing.TB, p *passkey.Party) passkey.Credential {
 	t.Helper()
 	c, err := p.Created(creation(), h.create(challenge))
@@ -143,7 +143,7 @@ func TestBothKindsOfKeysWork(t *testing.T) {
 	}
 }
 
-// A creation without the presence of the user is accepted only if the server marked it as an upgrade.
+// A creation without the presence of the user must be accepted only if the server marked it as an upgrade.
 func TestOnlyAnUpgradeNeedsNoPresence(t *testing.T) {
 	t.Parallel()
 	p, h := newParty(t), newHolder(virtualwebauthn.KeyTypeEC2)
@@ -238,7 +238,8 @@ func seeds(f *testing.F, response []byte) {
 	f.Add(append(slices.Clone(response), ' ', '{'))
 }
 
-// A rejected response is ErrRejected, and an accepted one answers the challenge.
+// If Created rejects a response, the error must be ErrRejected. If Created accepts a response, the passkey must have
+// an id, a key and an RP ID.
 func FuzzCreated(f *testing.F) {
 	h := newHolder(virtualwebauthn.KeyTypeEC2)
 	seeds(f, h.create(challenge))
@@ -254,7 +255,7 @@ func FuzzCreated(f *testing.F) {
 	})
 }
 
-// An accepted response is signed by the key, so it has the key's credential id and the challenge.
+// If Verify accepts a response, the response must contain the id of the passkey and the challenge.
 func FuzzVerify(f *testing.F) {
 	h := newHolder(virtualwebauthn.KeyTypeEC2)
 	p := newParty(f)

@@ -36,8 +36,8 @@ func FilterKey(common string) uint64 {
 	return binary.LittleEndian.Uint64(sum[:])
 }
 
-// maxSuffix is the maximum number of trailing digits and symbols that isCommon ignores:
-// a year and an exclamation mark.
+// maxSuffix is the maximum number of trailing digits and symbols that isCommon ignores. It is enough for a year and
+// an exclamation mark.
 const maxSuffix = 5
 
 // isCommon reports whether the filter contains the password, the password without

@@ -151,8 +151,8 @@ func TestShortNamesRejectFewPasswords(t *testing.T) {
 	}
 }
 
-// The filter has a false positive rate of one in 65,536, and Check queries it up to three
-// times per password.
+// The filter has a false positive rate of one in 65,536, and Check queries it up to three times per password.
+// Therefore Check may reject a few uncommon passwords.
 func TestCheckRarelyRejectsUncommonPasswords(t *testing.T) {
 	t.Parallel()
 	const total, limit = 100_000, 20
@@ -212,7 +212,7 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-// The most expensive input that a client can send: every word matches everywhere.
+// BenchmarkCheckLongest measures the most expensive input that a client can send: every word matches everywhere.
 func BenchmarkCheckLongest(b *testing.B) {
 	normal, name := strings.Repeat("a", 256), strings.Repeat("aaaaaaaaa ", 20)
 	for b.Loop() {

@@ -51,7 +51,7 @@ func words(personal []string) []string {
 // maxFiller other characters that are not letters. Words may repeat in any order.
 func consistsOf(s string, words []string) bool {
 	const impossible = maxFiller + 1
-	filler := make([]int, len(s)+1) // minimum filler characters in s[:i]
+	filler := make([]int, len(s)+1) // minimum number of filler characters in s[:i]
 	for i := range filler[1:] {
 		filler[i+1] = impossible
 	}

@@ -92,7 +92,7 @@ func (b *Bouncer) waitUntilReady(ctx context.Context, s *Server, ended chan stru
 func (b *Bouncer) URL(database string) string {
 	u, err := url.Parse(database)
 	if err != nil {
-		panic(err) // Server.URL produced it
+		panic(err) // can't happen: Server.URL returned this URL
 	}
 	u.Host = fmt.Sprintf("127.0.0.1:%d", b.port)
 	return u.String()

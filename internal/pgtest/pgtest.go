@@ -47,7 +47,7 @@ type Server struct {
 
 	next     atomic.Int64
 	mu       sync.Mutex // held while a migrated database is created or copied
-	migrated bool       // the database that Migrated copies exists
+	migrated bool       // whether the database that Migrated copies exists
 }
 
 // New creates and starts a cluster and removes it when the test ends. settings are
@@ -107,8 +107,8 @@ func sharedServer(t testing.TB) *Server {
 	return shared.Server
 }
 
-// removeAfterUs starts a shell that removes a folder after this process has ended, even if it was
-// killed. PostgreSQL ends at the same time (see launch) but may still write for a moment.
+// removeAfterUs starts a shell that removes a folder after this process has ended, even if it was killed. PostgreSQL
+// ends at the same time (see launch), but may still write for a moment. Therefore the shell retries.
 func removeAfterUs(folder string) (alive *os.File, err error) {
 	read, alive, err := os.Pipe()
 	if err != nil {
@@ -196,7 +196,7 @@ func (s *Server) create(settings []string) error {
 	return s.Configure(append([]string{
 		"listen_addresses = '127.0.0.1'", "unix_socket_directories = ''", fmt.Sprintf("port = %d", s.Port),
 		"max_connections = 200", "shared_buffers = 64MB",
-		"dynamic_shared_memory_type = mmap", // in the data directory, because Kill leaves segments behind
+		"dynamic_shared_memory_type = mmap", // uses the data directory; Kill would leave shared-memory segments behind
 	}, settings...)...)
 }
 
@@ -342,8 +342,8 @@ func (s *Server) execute(ctx context.Context, statement string) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-// Copy creates a copy of a database of Database or Migrated, as it is now, and returns its URL. No
-// connection to the original may be open.
+// Copy copies a database that Database or Migrated created, and returns the URL of the copy. No connection to the
+// original may be open.
 func Copy(t testing.TB, url string) string {
 	t.Helper()
 	original, err := pgx.ParseConfig(url)
@@ -391,8 +391,8 @@ func find(program string) (string, error) {
 	return "", fmt.Errorf("%s is missing: install the package %s, or set %s=skip", program, packages[program], Skip)
 }
 
-// unprivileged makes a user other than root the owner of the folder and returns its
-// credential, because PostgreSQL refuses to run as root.
+// unprivileged makes a user other than root the owner of the folder, because PostgreSQL refuses to run as root. It
+// returns the credential of this user.
 func unprivileged(root string) (*syscall.Credential, error) {
 	for _, name := range []string{"postgres", "nobody"} {
 		account, err := user.Lookup(name)

@@ -48,7 +48,7 @@ func TestRemovedServerLeavesNoSharedMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := strings.Fields(strings.Split(string(pid), "\n")[6])[1] // the line has a key and an id
+	id := strings.Fields(strings.Split(string(pid), "\n")[6])[1] // the line has the key and the id of the segment
 	segment := regexp.MustCompile(`(?m)^ *-?\d+ +` + id + ` `)
 	segments := func() []byte {
 		list, err := os.ReadFile("/proc/sysvipc/shm")
@@ -66,11 +66,11 @@ func TestRemovedServerLeavesNoSharedMemory(t *testing.T) {
 	}
 }
 
-// The databases of a process are in one folder. It is removed even if the process is killed.
+// All databases of a process are in one folder. This folder must be removed even if the process is killed.
 func TestSharedClusterIsRemovedAfterItsProcess(t *testing.T) {
 	t.Parallel()
 	const helper = "PGTEST_HELPER"
-	if os.Getenv(helper) != "" { // the process that is killed
+	if os.Getenv(helper) != "" { // this is the process that will be killed
 		fmt.Println(pgtest.Database(t))
 		select {}
 	}
@@ -135,7 +135,7 @@ func TestMigratedDatabasesAreSeparate(t *testing.T) {
 		}
 		rows := 0
 		const insertAndCount = "WITH w AS (INSERT INTO migrated VALUES (1)) SELECT COUNT(*) FROM migrated"
-		err = conn.QueryRow(t.Context(), insertAndCount).Scan(&rows) // rows of before
+		err = conn.QueryRow(t.Context(), insertAndCount).Scan(&rows) // rows before the insert
 		if err = errors.Join(err, conn.Close(t.Context())); err != nil || rows > 0 {
 			t.Errorf("a new database has %d rows, %v", rows, err)
 		}
@@ -160,7 +160,7 @@ func TestBouncerPoolsConnectionsByTransaction(t *testing.T) {
 	bouncer := pgtest.NewBouncer(t, s, "default_pool_size = 1")
 	url := bouncer.URL(s.Database(t))
 	var processes [2]int
-	for i := range processes { // both stay connected
+	for i := range processes { // both connections stay open
 		conn, err := pgx.Connect(t.Context(), url)
 		if err != nil {
 			t.Fatal(err)

@@ -14,9 +14,9 @@ import (
 // could be taken after a test has chosen it and before its server listens.
 const first, last = 11_000, 32_000
 
-// claims keeps a UDP port for each returned port open until the process ends. Two processes
-// therefore never get the same port, and a server can restart on its port. The UDP ports are above
-// last, because a server with HTTP/3 needs the UDP port with the number of its TCP port.
+// claims holds an open UDP port for each returned TCP port until the process ends. Therefore two processes never get
+// the same TCP port, and a server can restart on its port. The UDP port has a different number, above last: a server
+// with HTTP/3 needs the UDP port with the number of its TCP port.
 var claims struct {
 	sync.Mutex
 	open []net.PacketConn

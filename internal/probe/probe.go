@@ -27,7 +27,7 @@ type Probe struct {
 
 // A run is one probe.
 type run struct {
-	done  chan struct{} // closed at the end
+	done  chan struct{} // closed when the probe has ended
 	ended time.Time     // monotonic
 	err   error
 }

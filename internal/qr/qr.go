@@ -22,8 +22,7 @@ func SVG(text string) (string, error) {
 	var path strings.Builder
 	for y := range code.Size() {
 		for x := 0; x < code.Size(); x++ {
-			// Adjacent modules in a row are drawn as one rectangle, without hairlines between
-			// them.
+			// Adjacent modules in a row are drawn as one rectangle, so that no thin lines appear between them.
 			wide := 0
 			for x+wide < code.Size() && code.Module(x+wide, y) {
 				wide++

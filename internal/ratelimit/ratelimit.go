@@ -1,8 +1,7 @@
-// Package ratelimit implements the generic cell rate algorithm (GCRA, ITU-T I.371) as a
-// pure function. A counter stores a single point in time.
+// Package ratelimit implements the generic cell rate algorithm (GCRA, ITU-T I.371) as a pure function. A counter
+// stores a single point in time.
 //
-// Callers choose the limits and store the counters. Tests compare the statement of each
-// store with Decide.
+// Callers choose the limits and store the counters. Tests compare the SQL statement of each store with Decide.
 package ratelimit
 
 import (
@@ -12,15 +11,13 @@ import (
 	"time"
 )
 
-// Decide charges one use of a limit that allows span/cost uses per span and refills
-// evenly. tat is the counter's stored value, the theoretical arrival time: the time at
-// which the limit is completely refilled. It is the zero time for a new counter. If the
-// use is allowed, wait is 0 and after is the new value. If it is refused, after is tat
-// and wait is the time until a use is allowed.
+// Decide counts one use against a limit that allows span/cost uses per span and refills evenly. tat is the counter's
+// stored value, the theoretical arrival time: the time at which the limit is completely refilled. For a new counter
+// it is the zero time. If the use is allowed, wait is 0 and after is the new value. If the use is refused, after is
+// tat, and wait is the time until a use is allowed.
 //
-// A clock that is set back blocks a client for at most span. If tat is further in the
-// future than the clock skew between two processes can explain, Decide treats the limit
-// as having one use left.
+// A clock that is set back blocks a client for at most span. If tat is further in the future than the clock skew
+// between two processes can explain, Decide treats the limit as having one remaining use.
 func Decide(tat, now time.Time, cost, span time.Duration) (after time.Time, wait time.Duration) {
 	used := max(tat.Sub(now), 0)
 	if used > 2*span-cost {
@@ -32,8 +29,8 @@ func Decide(tat, now time.Time, cost, span time.Duration) (after time.Time, wait
 	return now.Add(used + cost), 0
 }
 
-// Refund returns the counter's value after giving back one use. A counter never has more
-// uses left than a new one.
+// Refund returns the counter's value after giving back one use. It never gives a counter more uses than a new counter
+// has.
 func Refund(tat, now time.Time, cost time.Duration) time.Time {
 	back := tat.Add(-cost)
 	if back.Before(now) && tat.After(now) {

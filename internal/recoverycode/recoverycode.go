@@ -51,6 +51,6 @@ func Normalize(code string) (normal string, ok bool) {
 // Hash returns the stored form of a normalized code of a user, in hex.
 func Hash(secret []byte, user, normal string) string {
 	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(user + " " + normal)) // a user id has no space
+	mac.Write([]byte(user + " " + normal)) // a user id has no space, so the text is unambiguous
 	return hex.EncodeToString(mac.Sum(nil))
 }

@@ -1,11 +1,9 @@
-// Package rememberedtoken signs and parses the token of a remembered device: "wwb_" and
-// unpadded base64url of
+// Package rememberedtoken signs and parses the token of a remembered device: "wwb_" and unpadded base64url of
 //
 //	device id (16 bytes) | HMAC-SHA-256 (32)
 //
-// The MAC covers the device id and the account. A token of another account and an invented
-// token are therefore rejected without a query. For any other token, the stored device
-// decides.
+// The MAC covers the device id and the account. A token of another account and an invented token are therefore
+// rejected without a query. For any other token, the caller looks up the stored device.
 package rememberedtoken
 
 import (
@@ -45,7 +43,7 @@ func Parse(token string, secret []byte, account string) (id [idSize]byte, ok boo
 	return id, true
 }
 
-// mac puts the id first, because it has a fixed length.
+// mac writes the id first. The id has a fixed length, so different pairs of id and account never give the same input.
 func mac(secret []byte, account string, id [idSize]byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(id[:])

@@ -14,7 +14,7 @@ import (
 type Detail struct {
 	Presented  int64  `json:"presented"`            // generation of the presented token
 	Newest     int64  `json:"newest"`               // newest generation of the session
-	Rule       string `json:"rule"`                 // why the token was not forgiven
+	Rule       string `json:"rule"`                 // why the token counts as reused
 	Superseded string `json:"superseded,omitempty"` // how long ago the token was replaced, such as 2h5m; empty: unknown
 	From       Party  `json:"from"`                 // the client that presented the token
 	Session    Party  `json:"session"`              // the device of the session, at its last refresh
@@ -26,7 +26,7 @@ type Party struct {
 	Address string `json:"address"`
 }
 
-// Since returns the time from then to now in the form of Detail.Superseded. The zero time is unknown.
+// Since returns the time from then to now in the form of Detail.Superseded, or "" if then is zero.
 func Since(then, now time.Time) string {
 	if then.IsZero() {
 		return ""
@@ -52,8 +52,8 @@ func (d Detail) Words() string {
 	return text + ", " + d.Rule + "; session of " + d.Session.Device + " (" + d.Session.Address + ")"
 }
 
-// Parse reads a stored detail. It also reads the text of earlier versions, which lacks the client; the event has
-// the client. ok is false for any other text.
+// Parse reads a stored detail. It also reads the text of earlier versions, which does not contain From; the event
+// itself names this client. ok is false for any other text.
 func Parse(text string) (d Detail, ok bool) {
 	if strings.HasPrefix(text, "{") {
 		return d, json.Unmarshal([]byte(text), &d) == nil && d.Newest > 0

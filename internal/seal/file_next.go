@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// The functions of this file replace the master key in a file. The new key is in a second file
-// until everything is sealed under it. That file is then renamed over the first. After a crash in
-// between, one of the two keys opens the sealed values.
+// The functions below replace the master key in a file. The new key stays in a second file until all secrets are
+// sealed under it. Then the second file is renamed over the first. After a crash in between, one of the two keys
+// opens the sealed secrets.
 
 func nextOf(path string) string { return path + ".new" }
 
@@ -24,8 +24,8 @@ func Create(path string) ([]byte, error) {
 	return key, nil
 }
 
-// CreateNext creates the successor of the master key of a file. It replaces a successor that
-// an interrupted replacement has left. The new file has the owner of the old one.
+// CreateNext creates the successor of the master key of a file. It overwrites the successor of an interrupted
+// replacement. The new file has the same owner as the file at path.
 func CreateNext(path string) ([]byte, error) {
 	if err := os.Remove(nextOf(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("make master key: %w", err)
@@ -37,10 +37,10 @@ func CreateNext(path string) ([]byte, error) {
 	return key, keepOwner(path, nextOf(path))
 }
 
-// LoadNext reads the successor. The error is fs.ErrNotExist if the file is missing.
+// LoadNext reads the successor of the master key of a file. The error is fs.ErrNotExist if there is no successor.
 func LoadNext(path string) ([]byte, error) { return load(nextOf(path)) }
 
-// KeepOld keeps the master key under another name and returns the name. Earlier backups need the key.
+// KeepOld gives the file of the master key a second name, because earlier backups need the key. It returns this name.
 func KeepOld(path string, at time.Time) (kept string, err error) {
 	kept = path + ".until-" + at.UTC().Format("20060102T150405Z")
 	if err := os.Link(path, kept); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -49,8 +49,8 @@ func KeepOld(path string, at time.Time) (kept string, err error) {
 	return kept, syncFolder(filepath.Dir(path))
 }
 
-// Promote gives the successor the name of the master key. Another process may have
-// done so already.
+// Promote renames the successor to the name of the master key. It returns no error if another process has already
+// done so.
 func Promote(path string) error {
 	if err := os.Rename(nextOf(path), path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replace the master key: %w", err)
@@ -59,8 +59,8 @@ func Promote(path string) error {
 }
 
 // Finish completes an interrupted replacement of the key in a file, and returns the key that is valid now. opens
-// reports whether a key opens the sealed values. If neither key opens them, Finish returns master, and using
-// master returns an error with the reason.
+// reports whether a key opens the sealed secrets. If neither key opens them, Finish returns master. The next use of
+// master then fails with the reason.
 func Finish(path string, master []byte, opens func(key []byte) (bool, error)) ([]byte, error) {
 	next, err := LoadNext(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +73,7 @@ func Finish(path string, master []byte, opens func(key []byte) (bool, error)) ([
 		return master, err
 	}
 	if ok, err := opens(next); err != nil || !ok {
-		return master, nil //nolint:nilerr // see above
+		return master, nil //nolint:nilerr // the next use of master fails with the reason
 	}
 	return next, Promote(path)
 }

@@ -1,9 +1,8 @@
-// Package secevent signs and verifies the Security Event Tokens (RFC 8417) of the
-// revocation feed. It supports a small profile of CAEP 1.0 and of the Shared Signals
-// Framework (SSF) 1.0.
+// Package secevent signs and verifies the Security Event Tokens (RFC 8417) of the revocation feed. It supports a
+// small profile of CAEP 1.0 and of the Shared Signals Framework (SSF) 1.0.
 //
-// Events are signed with the keys of access tokens. Because of the type in the header, an
-// event is not accepted as an access token, nor an access token as an event.
+// Events are signed with the keys of access tokens. The type in the header differs, so a verifier never accepts an
+// event as an access token, or an access token as an event.
 package secevent
 
 import (
@@ -28,8 +27,8 @@ const (
 	// (CAEP 1.0, section 3.2).
 	ClaimsChanged Kind = "https://schemas.openid.net/secevent/caep/event-type/token-claims-change"
 
-	// Heartbeat means that the feed is complete up to IssuedAt, and that Head is its
-	// largest number (SSF 1.0, the verification event).
+	// Heartbeat means that the feed is complete up to IssuedAt. Head is the largest number in the feed (SSF 1.0, the
+	// verification event).
 	Heartbeat Kind = "https://schemas.openid.net/secevent/ssf/event-type/verification"
 )
 
@@ -48,17 +47,17 @@ type Event struct {
 	Kind   Kind
 	Number int64 // position in the feed; 0 for a Heartbeat
 
-	Session   string // of SessionRevoked
-	User      string // of ClaimsChanged
+	Session   string // id of the session, for SessionRevoked
+	User      string // id of the user, for ClaimsChanged
 	At        int64  // time of the change
 	Initiator string // user, admin, policy or system
 	Reason    string // code of the reason, for example logout
 
-	Head int64 // of a Heartbeat
+	Head int64 // largest number in the feed, for a Heartbeat
 }
 
-// Initiator returns who ended a session for a reason, in the terms of CAEP 1.0, section 2. For
-// any other reason, it returns system.
+// Initiator returns who ended a session for that reason, in the terms of CAEP 1.0, section 2: user, admin or policy.
+// For an unknown reason, it returns system.
 func Initiator(reason string) string {
 	switch reason {
 	case "logout", "ended_by_user", "logout_all", "password_changed", "email_changed", "first_proof", "replaced",
@@ -92,7 +91,7 @@ type subject struct {
 	Session *subject `json:"session,omitempty"`
 }
 
-// A change is the payload of both CAEP events.
+// A change is the payload of SessionRevoked and of ClaimsChanged.
 type change struct {
 	At        int64             `json:"event_timestamp"`
 	Initiator string            `json:"initiating_entity,omitempty"`
@@ -132,9 +131,8 @@ func Sign(k accesstoken.Key, e Event) (string, error) {
 	return accesstoken.SignAs(k, tokenType, claims)
 }
 
-// Verify returns the event of a valid token, or ErrInvalid. find returns the key of a
-// `kid`. As for access tokens, Verify checks the format, the key, the signature and then
-// the claims. Callers have to check IssuedAt.
+// Verify returns the event of a valid token, or ErrInvalid. find returns the key of a `kid`. Like accesstoken.Verify,
+// it checks the format, the key, the signature and then the claims. Callers have to check IssuedAt.
 func Verify(token string, find func(kid string) (accesstoken.Key, bool), issuer, audience string) (Event, error) {
 	payload, ok := accesstoken.OpenAs(token, tokenType, find)
 	if !ok {

@@ -28,13 +28,13 @@ const (
 
 var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// Is reports whether a bearer token is meant as a service key, of any version.
+// Is reports whether a bearer token has the prefix of service keys of all versions.
 func Is(token string) bool { return strings.HasPrefix(token, prefix) }
 
-// Sign returns the key of an id.
+// Sign returns the key with that id.
 func Sign(secret []byte, id [idSize]byte) string {
 	h := hmac.New(sha256.New, secret)
-	h.Write([]byte("service key " + version + "\n")) // cursors have a MAC under the same secret
+	h.Write([]byte("service key " + version + "\n")) // because cursors have a MAC under the same secret
 	h.Write(id[:])
 	return prefix + version + encoding.EncodeToString(h.Sum(id[:]))
 }

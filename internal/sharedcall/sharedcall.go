@@ -18,16 +18,16 @@ type Call struct {
 	group     singleflight.Group
 	succeeded atomic.Int64 // when the work last succeeded, in nanoseconds since 1970
 
-	// Only accessed inside group.
+	// Do accesses these fields only within a call of group.
 	failed  time.Time
 	failure error
 }
 
-// Succeeded records that the work was done by other means.
+// Succeeded records that the work has just been done without Do.
 func (c *Call) Succeeded() { c.succeeded.Store(time.Now().UnixNano()) }
 
-// Do calls work for at most limit, unless a result of the last second exists. The work continues
-// if a caller goes away. Do returns the error of ctx if ctx ends first.
+// Do returns the result of the last second, if there is one. Otherwise it calls work with the timeout limit. The work
+// continues if a caller goes away. Do returns the error of ctx if ctx ends first.
 func (c *Call) Do(ctx context.Context, limit time.Duration, work func(context.Context) error) error {
 	if c.isFresh() {
 		return nil

@@ -16,9 +16,8 @@ var template struct {
 	file []byte
 }
 
-// Path returns the path of a new database in a folder of t, without users. migrate is
-// sqlite.Migrate, which this package must not import. Each process calls migrate
-// once.
+// Path returns the path of a new database in a folder of t, without users. migrate is sqlite.Migrate, which this
+// package must not import. Path calls migrate only once in each process.
 func Path(t testing.TB, migrate func(ctx context.Context, path string) (applied []string, err error)) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "watchword.db")
@@ -44,6 +43,6 @@ func read(ctx context.Context, migrate func(context.Context, string) ([]string, 
 	if _, err = migrate(ctx, path); err != nil {
 		return nil, err
 	}
-	template.file, err = os.ReadFile(path) // complete: SQLite folds the log into the file when the last connection closes
+	template.file, err = os.ReadFile(path) // complete: closing the last connection checkpoints the WAL
 	return template.file, err
 }

@@ -19,11 +19,11 @@ type Clock struct {
 // A sample contains the times of both clocks at one moment.
 type sample struct{ local, remote time.Time }
 
-// New returns a Clock. It returns the local time until the first sample.
+// New returns a Clock. Until the first sample, the Clock returns the local time.
 func New(local func() time.Time) *Clock { return &Clock{local: local} }
 
-// Now returns the time of the remote clock. If local is time.Now, setting the local clock
-// has no effect between two samples, because Now uses its monotonic reading.
+// Now returns the time of the remote clock. If local is time.Now, setting the local clock has no effect between two
+// samples, because Now uses the monotonic reading of local.
 func (c *Clock) Now() time.Time {
 	now := c.local()
 	if s := c.last.Load(); s != nil {

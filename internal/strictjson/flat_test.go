@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/strictjson"
 )
 
-// The pieces of bodies, valid and invalid. Generated bodies are sequences of them.
+// pieces are valid and invalid parts of bodies. The test joins random pieces to a body.
 var pieces = []string{
 	"{", "}", "[", "]", ":", ",", " ", "\n", "\"", "\\", `\"`, `"a"`, `"A"`, `"b"`, `""`, `"x"`, `"a":1`, `"b":"text"`, `"a":null`,
 	"null", "true", "false", "1", "-1.5e3", "01", `"\u0061"`, `"\u0000"`, `"a\\"`, "\x00", "\xff", `{"a":1}`, `{"b":true,"a":""}`,

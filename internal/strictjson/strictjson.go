@@ -40,8 +40,8 @@ func (e *Error) Error() string {
 
 func invalid(reason string) error { return &Error{Reason: reason} }
 
-// unknown names a member only if its name looks like one. Any other text could be a value
-// that a broken client sent as a name.
+// unknown returns the error for an unknown member. The error contains the name only if it has the form of a name,
+// because a broken client could have sent a value instead.
 func unknown(name string) error {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 	if len(name) > 40 || strings.Trim(name, letters) != "" || name == "" {
@@ -50,10 +50,9 @@ func unknown(name string) error {
 	return &Error{name, "is unknown (names are case-sensitive): leave it out"}
 }
 
-// Decode reads one JSON object of at most limit bytes into v, a pointer to a struct. It
-// rejects members that v and the structs in it do not have by exactly that name, duplicate
-// members, and nulls. The body must be UTF-8 without NUL and lone surrogates, and at most 8 levels
-// deep. Errors are *Error, ErrTooLarge, and those of r.
+// Decode reads one JSON object of at most limit bytes into v, a pointer to a struct. It rejects nulls, duplicate
+// members, and members whose exact name is not in v or in the structs in it. The body must be UTF-8 without NUL and
+// lone surrogates, and at most 8 levels deep. Errors are *Error, ErrTooLarge, and those of r.
 func Decode(r io.Reader, limit int64, v any) error {
 	data, err := read(r, limit, rulesOf(reflect.TypeOf(v)))
 	if err != nil {
@@ -163,9 +162,8 @@ func rulesOf(t reflect.Type) (s rules) {
 	return s
 }
 
-// checkText rejects invalid UTF-8, NUL and lone surrogates, which encoding/json would
-// replace. It can ignore the context of escapes, because JSON allows backslashes only
-// within strings.
+// checkText rejects invalid UTF-8, NUL and lone surrogates, which encoding/json would replace. It does not parse
+// strings, because JSON allows backslashes only within strings.
 func checkText(data []byte) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return invalid("the body is empty")
@@ -212,10 +210,10 @@ type rules struct {
 	anyDepth bool     // do not limit the depth
 	patches  bool     // allow nulls and any depth below the first level
 
-	within map[string]rules // known and within of members that are structs
+	within map[string]rules // rules of members that are structs; only known and within are used
 }
 
-// of returns the rules of the values in a member.
+// of returns the rules for the value of a member.
 func (s rules) of(name string) rules {
 	inner := s.within[name]
 	s.known, s.within = inner.known, inner.within
@@ -280,7 +278,7 @@ func scalarEnd(data []byte, i int) int {
 	return i
 }
 
-// blanks returns the index after the white space, if any, at i.
+// blanks returns the index of the first character at or after i that is not white space.
 func blanks(data []byte, i int) int {
 	for i < len(data) && (data[i] == ' ' || data[i] == '\t' || data[i] == '\n' || data[i] == '\r') {
 		i++
@@ -288,8 +286,7 @@ func blanks(data []byte, i int) int {
 	return i
 }
 
-// index returns the index of a member's name in known, or -1. In known, fields that JSON
-// can't set have an empty name.
+// index returns the index of a member's name in known, or -1. Fields that JSON can't set have an empty name in known.
 func index(known []string, name []byte) int {
 	if len(name) == 0 {
 		return -1

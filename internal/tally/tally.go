@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Counts are numbers by key. The zero value is ready to use.
+// Counts holds a number for each key. The zero value is ready to use.
 type Counts[K comparable] struct {
 	mu      sync.Mutex
 	numbers map[K]uint64

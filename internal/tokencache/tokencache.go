@@ -62,8 +62,8 @@ func (c *Cache[K, V]) Get(token string, keys K) (value V, ok bool) {
 	return value, false
 }
 
-// Put stores a token. keys are the keys that verified it, or older keys. If two calls
-// choose the same slot, one token is not stored.
+// Put stores a token. keys are the keys that verified it, or older keys. If two concurrent calls choose the same
+// slot, one of the tokens is not stored.
 func (c *Cache[K, V]) Put(token string, keys K, value V, expires int64, now time.Time) {
 	if c == nil {
 		return

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// boxed returns a sealed cookie of this name.
+// boxed returns a cookie of this name whose token is sealed.
 func boxed(t *testing.T, name string) tokencookie.Cookie {
 	t.Helper()
 	box, err := seal.New([]byte("a master key for tests, 32 bytes"))
@@ -22,7 +22,7 @@ func boxed(t *testing.T, name string) tokencookie.Cookie {
 	return tokencookie.Cookie{Name: name, SameSite: http.SameSiteStrictMode, Box: box}
 }
 
-// A sealed token is readable in its own cookie only.
+// A sealed token must be readable only in the cookie for which it was sealed.
 func TestSealedCookieOpensUnderItsNameOnly(t *testing.T) {
 	t.Parallel()
 	c, w := boxed(t, "admin"), httptest.NewRecorder()
@@ -53,7 +53,7 @@ func TestSealedCookieOpensUnderItsNameOnly(t *testing.T) {
 			t.Error("the token of one cookie opens in another one")
 		}
 	}
-	// Two cookies of one name are deleted, even if the Box can't open one of them.
+	// Two cookies of one name must be deleted, even if the Box can't open one of them.
 	w = httptest.NewRecorder()
 	tokencookie.Pair{Usual: c}.ClearRepeated(w, request([]string{"admin", "x", "admin", value}))
 	if got := w.Header().Values("Set-Cookie"); len(got) != 1 || !strings.Contains(got[0], "Max-Age=0") {

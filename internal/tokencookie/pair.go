@@ -40,7 +40,7 @@ func usesPartitioned(embedded, usual, partitioned bool) bool {
 	return partitioned && (embedded || !usual)
 }
 
-// partitioned returns the cookie for embedded requests, and false if it is missing.
+// partitioned returns the cookie for embedded requests. It returns false if the pair has no such cookie.
 func (p Pair) partitioned() (Cookie, bool) {
 	c := p.Usual
 	if c.SameSite != http.SameSiteNoneMode {
@@ -75,7 +75,7 @@ func (p Pair) Check() error {
 	return errors.Join(all...)
 }
 
-// Presented returns the cookie that a request uses. The request need not have it.
+// Presented returns the cookie of the pair that the server reads in this request. The request may lack this cookie.
 func (p Pair) Presented(r *http.Request) Cookie {
 	c, exists := p.partitioned()
 	if exists && usesPartitioned(IsEmbedded(r), p.Usual.isIn(r), c.isIn(r)) {
@@ -103,9 +103,9 @@ func (p Pair) ForSignIn(r *http.Request) Cookie {
 	return p.Usual
 }
 
-// SignIn stores the token of a new session. If the request used the other cookie of the
-// pair, the sign-in has replaced the session of that cookie. SignIn then deletes the cookie.
-// Otherwise, later requests would use it again once the new cookie has expired.
+// SignIn stores the token of a new session. If the request used the other cookie of the pair, the sign-in has
+// replaced the session of that cookie. SignIn then deletes that cookie, because later requests would otherwise use it
+// when the new cookie has expired.
 func (p Pair) SignIn(w http.ResponseWriter, r *http.Request, token string, life time.Duration) {
 	set, replaced := p.ForSignIn(r), p.Presented(r)
 	if set.Name != replaced.Name && replaced.isIn(r) {
@@ -165,8 +165,8 @@ func (p Pair) Values(r *http.Request) (tokens []string) {
 // reserved lists the suffixes in the names of the server's other cookies.
 var reserved = []string{partitionedSuffix, "-known", "-step", "-device", "-page", "-notice", "-link"}
 
-// CheckName returns an error if a refresh cookie of this name could have the name of
-// another cookie of the server.
+// CheckName returns an error if name is not allowed for a refresh cookie, because another cookie of the server could
+// have the same name.
 func CheckName(name string) error {
 	for _, ending := range reserved {
 		if strings.HasSuffix(name, ending) {

@@ -18,7 +18,7 @@ func TestEmbeddedRequestPrefersThePartitionedCookie(t *testing.T) {
 		{false, false, false, false},
 		{false, true, false, false},
 		{false, true, true, false},
-		{false, false, true, true}, // the only one that the browser sends
+		{false, false, true, true}, // the browser sends only this cookie
 		{true, false, false, false},
 		{true, true, false, false}, // from a sign-in with an earlier release
 		{true, false, true, true},
@@ -46,7 +46,7 @@ func TestOnlyBackgroundRequestsOfAnotherSiteAreEmbedded(t *testing.T) {
 		{"same-origin", "cors", false},
 		{"none", "navigate", false},
 		{"", "cors", false},
-		{"", "", false}, // a program, or a browser older than the headers
+		{"", "", false}, // a program, or a browser older than these headers
 	} {
 		r := request(nil)
 		r.Header.Set("Sec-Fetch-Site", c.site)

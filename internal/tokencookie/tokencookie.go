@@ -21,7 +21,7 @@ type Cookie struct {
 
 	Partitioned bool // browsers keep it separately for each site that the user visits
 
-	Box Box // nil: the token is in the cookie as it is
+	Box Box // nil: the cookie contains the token unencrypted
 }
 
 // A Box encrypts tokens. An encrypted token works only in the cookie for which it was encrypted.
@@ -62,9 +62,9 @@ func (c Cookie) Check() error {
 // section 5.6).
 const maxSize = 4096
 
-// Set stores a token for the time life, or until the browser closes if life is 0. Sealing makes a token a
-// third longer. If it no longer fits into a cookie, Set deletes the cookie, because browsers would keep the
-// old one.
+// Set stores a token for the time life, or until the browser closes if life is 0. A sealed token is a third longer.
+// If a sealed token does not fit into a cookie, Set deletes the cookie, because browsers would otherwise keep the old
+// token.
 func (c Cookie) Set(w http.ResponseWriter, token string, life time.Duration) {
 	if c.Box != nil {
 		token = base64.RawURLEncoding.EncodeToString(c.Box.Seal(c.context(), []byte(token)))
@@ -111,7 +111,7 @@ func (c Cookie) Values(r *http.Request) (tokens []string) {
 // context binds a sealed token to the name of its cookie.
 func (c Cookie) context() string { return "cookie " + c.Name }
 
-// Value returns the token in a request, or "" unless there is exactly one.
+// Value returns the token in a request, or "" if the request has none or more than one.
 func (c Cookie) Value(r *http.Request) string {
 	if values := c.Values(r); len(values) == 1 {
 		return values[0]

@@ -40,7 +40,7 @@ func Text(secret []byte) string { return encoding.EncodeToString(secret) }
 // URI returns the otpauth URI of a secret, which authenticators read as a QR code.
 func URI(secret []byte, issuer, account string) string {
 	q := url.Values{"secret": {Text(secret)}, "issuer": {issuer}, "algorithm": {"SHA1"}, "digits": {"6"}, "period": {"30"}}
-	// Some authenticators show a + of a query as it is, so a space is %20.
+	// Some authenticators show a + in the query unchanged, so a space is encoded as %20.
 	query := strings.ReplaceAll(q.Encode(), "+", "%20")
 	return "otpauth://totp/" + url.PathEscape(issuer) + ":" + url.PathEscape(account) + "?" + query
 }
@@ -54,13 +54,12 @@ func Code(secret []byte, step int64) (string, error) {
 	return hotp.GenerateCodeCustom(Text(secret), uint64(step), opts)
 }
 
-// Match returns the step to record for a code, and whether the code is accepted at now. last
-// is the step of the last accepted code, or 0.
+// Match returns the step to record for a code, and whether the code is accepted at now. last is the step of the last
+// accepted code, or 0.
 //
-// The clock of the authenticator may differ by one step. Match returns the highest step with
-// this code, because recording a lower one would leave the higher one usable. Two steps can
-// have the same digits. A code is therefore also refused if it has the digits of last and its
-// step is within two steps of last. Every text with six digits takes the same time.
+// The clock of the authenticator may differ by one step. Match returns the highest step with this code, because
+// recording a lower step would leave the higher step usable. Two steps can have the same code. Therefore Match also
+// refuses the code of the step last in the two steps after last. Every text with six digits takes the same time.
 func Match(secret []byte, code string, now time.Time, last int64) (step int64, ok bool, err error) {
 	if len(code) != digits.Length() || strings.Trim(code, "0123456789") != "" {
 		return 0, false, nil

@@ -66,7 +66,7 @@ func TestMatchAcceptsOneStepOfDifferenceAndEachStepOnce(t *testing.T) {
 func TestCollidingStepsGiveOneUse(t *testing.T) {
 	t.Parallel()
 	secret := []byte("a secret of 20 bytes")
-	// A search through the steps of this secret found these two with equal codes.
+	// A search found these two pairs of steps, low and low+delta, that have equal codes with this secret.
 	for delta, low := range map[int64]int64{1: 2_628_938, 2: 1_113_799} {
 		high := low + delta
 		code, err := totp.Code(secret, low)

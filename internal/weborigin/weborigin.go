@@ -63,9 +63,9 @@ func OfPage(page string) (string, error) {
 
 var appOrigin = regexp.MustCompile(`^((capacitor|tauri)://[a-z0-9.-]+|chrome-extension://[a-p]{32})$`)
 
-// IsApp reports whether origin belongs to an app or extension that contains its front-end:
-// Capacitor and Tauri apps, and extensions of Chromium. Such pages have no site, so they
-// receive the refresh token in the body. A link in a mail can't open them.
+// IsApp reports whether origin belongs to an app or extension that contains its front-end: Capacitor and Tauri apps,
+// and extensions of Chromium. Such pages have no site to which a cookie could belong, so they receive the refresh
+// token in the body. A link in a mail can't open them.
 func IsApp(origin string) bool { return appOrigin.MatchString(origin) }
 
 // IsLoopback reports whether traffic to host stays on this machine: an address of
@@ -106,8 +106,8 @@ func withoutPort(host string) (name string, bracketed bool) {
 // its origin.
 var pagePath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){0,8}$`)
 
-// Page returns the page if a mail may link to it, else "". Strangers can request a
-// mail, and its reader trusts the link.
+// Page returns the page if a mail may link to it, else "". A stranger can request a mail to any user, and the user
+// trusts the link.
 func Page(page string, origins []string) string {
 	page = strings.TrimSuffix(page, "/")
 	for _, origin := range origins {

@@ -35,9 +35,8 @@ const (
 	// minLength is the shortest password that any configuration allows.
 	minLength = 8
 
-	// A word of minBase letters or more is included although it is shorter than minLength, because
-	// people add a suffix (summer2026!). Such words come from the first topBases entries of each
-	// list.
+	// The filter also contains words that are shorter than minLength, because people add a suffix to them
+	// (summer2026!). Such a word has at least minBase letters, and is among the first topBases entries of a list.
 	minBase  = 4
 	topBases = 10_000
 )
