@@ -8,43 +8,43 @@ import (
 	"time"
 )
 
-// The assignment of columns to fields. names.go has the well-known names, state.go the
-// columns about the state of an account, and nested.go the nested values of JSON.
+// This file assigns the columns of a file to fields. names.go has the well-known names of columns. state.go has the
+// columns that say whether an account is disabled. nested.go has the nested values of JSON.
 
 // credentials is the member of a Keycloak user that holds the passwords.
 const credentials = "credentials"
 
-// columns assigns the columns of one file to fields, and records which were used.
+// columns assigns the columns of one file to fields, and records which columns were used.
 type columns struct {
-	wanted    map[Field]string // by Options.Names
-	rules     []rule           // by Options.Names, for Disabled; nil: well-known columns
-	ignored   map[string]bool  // by Options.Ignore
+	wanted    map[Field]string // columns that Options.Names chooses
+	rules     []rule           // Options.Names for Disabled; nil: use well-known columns
+	ignored   map[string]bool  // Options.Ignore
 	now       time.Time
 	rows      int
 	system    *system
-	known     map[string]use  // a cache of lookUp
+	known     map[string]use  // cached results of use
 	seen      map[string]bool // top-level names in the file
 	used      map[string]bool
 	marked    map[Field]bool  // fields that were read; all columns for such a field count as used
-	found     map[string]bool // named columns that exist
+	found     map[string]bool // columns of the options that exist in the file
 	unsettled map[string]bool // unused columns that may say who is disabled or verified
 	hashes    map[string]bool // unused columns that look like password hashes
 }
 
-// A use is the possible use of a column. A lower rank is preferred.
+// A use says for what a column can be used, according to its name. A lower rank is preferred.
 type use struct {
 	field    Field // empty: the name is not well known
 	at       int   // index of the field in wellKnown
 	rank     int
 	state    meaning // how the column says who is disabled; 0: not a known column
-	suggests bool    // the name suggests a state
+	suggests bool    // the name suggests that the column says who is disabled
 	verified bool    // the name suggests a verified address
 }
 
-// maxNames bounds the memory for names: JSON may have new ones in each account.
+// maxNames bounds the memory for names, because each account in JSON may have new names.
 const maxNames = 1000
 
-// rowsToRecognise is the number of accounts at the start that may reveal the system.
+// rowsToRecognise is the number of accounts at the start of a file from which its system is recognized.
 const rowsToRecognise = 100
 
 func newColumns(o Options) *columns {
@@ -84,7 +84,7 @@ func (c *columns) see(name string) {
 	}
 }
 
-// serves reports whether the column is read for the field.
+// serves reports whether the column with that name is read for the field.
 func (c *columns) serves(name string, f Field) bool {
 	if wanted, ok := c.wanted[f]; ok {
 		return wanted == name
@@ -92,7 +92,7 @@ func (c *columns) serves(name string, f Field) bool {
 	return c.use(name).field == f
 }
 
-// use returns the possible use of a name, from a cache.
+// use returns for what a column with that name can be used.
 func (c *columns) use(name string) use {
 	u, ok := c.known[name]
 	if !ok {
@@ -106,8 +106,7 @@ func (c *columns) use(name string) use {
 	return u
 }
 
-// A pick is the column that a field of one account is read from. Its name is empty if the
-// field has no column.
+// A pick is the column from which a field of one account is read. Its name is empty if no column was found.
 type pick struct {
 	name  string // as in the file, with dots if nested
 	value any
@@ -130,7 +129,7 @@ func (c *columns) picks(values map[string]any) (found picks) {
 		}
 		if _, object := unwrapped(value).(map[string]any); object && u.field != CreatedAt && u.field != ID &&
 			u.field != Roles {
-			continue // its members are columns themselves
+			continue // an object: its members count as columns
 		}
 		best := &found[u.at]
 		if best.name == "" || c.better(u, value, best) {
@@ -140,10 +139,10 @@ func (c *columns) picks(values map[string]any) (found picks) {
 	return found
 }
 
-// better reports whether a column is preferred to the column found earlier. A column with a
-// value is better than one without. Otherwise, the lower rank is better.
+// better reports whether a column is preferred to than, the best column so far. A column with a value is better than
+// one without. Otherwise, the column with the lower rank is better.
 func (c *columns) better(u use, value any, than *pick) bool {
-	least := 0 // names from this rank on count only if no lower rank is present
+	least := 0 // a column of this rank or a higher rank counts only if the account has no column of a lower rank
 	switch u.field {
 	case EmailVerified:
 		least = 2 * len(emailVerifiedNames)
@@ -156,8 +155,7 @@ func (c *columns) better(u use, value any, than *pick) bool {
 	return absent(than.value) && !absent(value) || absent(than.value) == absent(value) && u.rank < than.rank
 }
 
-// choose replaces picks with the columns in the options, and then with the columns of the
-// system.
+// choose replaces picks with the columns that the options or the system name. The options take precedence.
 func (c *columns) choose(found *picks, all, values map[string]any) {
 	for field, name := range c.wanted {
 		if field == Disabled || field == EmailVerified {
@@ -186,7 +184,7 @@ func (c *columns) choose(found *picks, all, values map[string]any) {
 	}
 }
 
-// named returns the value of a column in the options, which may be nested.
+// named returns the value of a column that the options name. It may be nested.
 func (c *columns) named(name string, all, values map[string]any) (value any, ok bool) {
 	if value, _, ok = member(values, name); !ok {
 		value, ok = all[name]

@@ -11,26 +11,24 @@ import (
 	"unicode/utf8"
 )
 
-// CSV (RFC 4180). encoding/csv parses one record at a time. csvSource decides which lines
-// belong to a record, so that a missing closing quotation mark invalidates one line and
-// not the rest of the file.
+// This file reads CSV (RFC 4180). encoding/csv parses one record at a time. csvSource decides which lines belong to a
+// record, so that a missing closing quotation mark invalidates one line and not the rest of the file.
 //
-// A record over several lines is invalid if its quotation mark is not closed, or if the
-// number of values is wrong. For an invalid record, only the first line is reported as a
-// problem, and the other lines are read as records. If a value of a valid record contains
-// lines that look like rows, the record and each of these lines are reported as problems.
-// These lines are not read as records. The file may lack a quotation mark, or a user may
-// have written "eve@example.com,admin" into a text about themselves. That text must not
-// become an account.
+// A record over several lines is invalid if its quotation mark is not closed, or if the number of values is wrong. Of
+// an invalid record, the first line is reported as a problem, and the other lines are read as records.
+//
+// If a value of a valid record contains lines that look like rows, the record and each of these lines are reported as
+// problems. These lines are not read as records: the file may lack a quotation mark, or a user may have written
+// "eve@example.com,admin" into a text about themselves. That text must not become an account.
 
 type csvSource struct {
 	lines  lines
 	held   []csvLine // lines that may be read a second time
 	at     int       // index in held of the next line
-	rows   []raw     // problems found within the last record, to be returned next
-	header []string  // a column with an empty name is skipped
-	emails []int     // indexes in header of the columns with an address
-	exact  bool      // a record may not have more values than the header
+	rows   []raw     // problems within the previous record, which next returns first
+	header []string  // names of the columns; columns with an empty name are skipped
+	emails []int     // indexes in header of the columns for the address
+	exact  bool      // a record must not have more values than the header
 	feed   *csvFeed
 	parser *csv.Reader
 	comma  rune
@@ -66,8 +64,8 @@ func newCSV(in *bufio.Reader, names []string, columns *columns) (*csvSource, err
 	return c, nil
 }
 
-// readSeparator reads a first line that tells Excel the separator, such as "sep=;". It leaves any
-// other line for readHeader.
+// readSeparator reads a first line that names the separator for Excel, such as "sep=;". Any other first line is read
+// again by readHeader.
 func (c *csvSource) readSeparator() error {
 	first, err := c.line()
 	if err != nil {
@@ -117,8 +115,8 @@ func FirebaseColumns() []string {
 
 const separators = ",;\t"
 
-// separator returns the comma, or another separator of spreadsheets if the header has no
-// comma.
+// separator returns the separator of a header: the comma if the header has one, or else another separator of
+// spreadsheets.
 func separator(header string) rune {
 	for _, each := range separators {
 		if strings.ContainsRune(header, each) {
@@ -128,8 +126,8 @@ func separator(header string) rune {
 	return ','
 }
 
-// checkHeader rejects duplicate names, and a first line that is an account. Its error
-// does not show the account.
+// checkHeader rejects duplicate names, and a first line that is an account instead of a header. Its error does not
+// show the account.
 func checkHeader(header []string, line int) error {
 	seen := map[string]bool{}
 	for _, name := range header {
@@ -158,8 +156,7 @@ func (c *csvSource) next() (raw, error) {
 	return c.record(first), nil
 }
 
-// content returns the next line with a value. Spreadsheets write an empty row as a line of
-// separators.
+// content returns the next line with a value. It skips empty rows, which spreadsheets write as lines of separators.
 func (c *csvSource) content() (csvLine, error) {
 	for {
 		c.discardRead()
@@ -170,8 +167,8 @@ func (c *csvSource) content() (csvLine, error) {
 	}
 }
 
-// record reads the record that begins with a line. If it continues on further lines and is
-// invalid, these lines are read again as records.
+// record reads the record that begins with the line first. If the record is invalid, its other lines are read again
+// as records.
 func (c *csvSource) record(first csvLine) raw {
 	got := raw{line: first.n}
 	second := c.at
@@ -241,7 +238,7 @@ func (c *csvSource) isRow(text string) bool {
 	})
 }
 
-// rest joins the lines of a record: it continues while a quotation mark is open.
+// rest joins first and the following lines of its record. The record continues while a quotation mark is open.
 func (c *csvSource) rest(first csvLine) (whole string, closed bool) {
 	if closed = hasEvenQuotes(first.text); closed || first.long {
 		return first.text, closed
@@ -251,7 +248,7 @@ func (c *csvSource) rest(first csvLine) (whole string, closed bool) {
 	for !closed {
 		line, err := c.line()
 		if err != nil {
-			break // a read error is returned by the next call, too
+			break // the next call of line returns a read error again
 		}
 		if size += len(line.text) + 1; line.long || size > MaxAccount {
 			break
@@ -264,7 +261,7 @@ func (c *csvSource) rest(first csvLine) (whole string, closed bool) {
 
 func hasEvenQuotes(text string) bool { return strings.Count(text, `"`)%2 == 0 }
 
-// line returns the next line and keeps it. Setting c.at back reads it again.
+// line returns the next line and keeps it in held. To read lines again, callers set c.at back.
 func (c *csvSource) line() (csvLine, error) {
 	if c.at == len(c.held) {
 		text, long, err := c.lines.next()
@@ -277,8 +274,8 @@ func (c *csvSource) line() (csvLine, error) {
 	return c.held[c.at-1], nil
 }
 
-// discardRead removes the lines that will not be read again, once they are half of the held
-// ones. Each line is then moved at most once.
+// discardRead removes the lines that were read, if they are at least half of the lines in held. Each remaining line
+// is then moved at most once.
 func (c *csvSource) discardRead() {
 	if 2*c.at >= len(c.held) {
 		c.held, c.at = slices.Delete(c.held, 0, c.at), 0
@@ -294,7 +291,7 @@ func (c *csvSource) parse(record string) (values []string, problem string) {
 	c.feed.rest.Reset(record + "\n")
 	values, err := c.parser.Read()
 	if err != nil {
-		c.parser = nil // it may have buffered a part of the record
+		c.parser = nil // the parser may have buffered a part of the record
 		return nil, "not CSV: a quotation mark within a value has to be doubled, and the value quoted"
 	}
 	return values, ""

@@ -7,9 +7,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// Second factors. If a factor were lost silently, only the password would protect the account. A secret that the
-// user has never confirmed would lock the account. Therefore a secret that can't be read is a problem. A secret is
-// left out if a column says that its factor is off.
+// This file reads second factors. If a factor were lost silently, only the password would protect the account.
+// Therefore a secret that can't be read is a problem. A secret that the user has never confirmed would lock the user
+// out. Therefore a secret is left out if a column says that the factor is off.
 
 const (
 	leaveOut  = ". If it is encrypted, decrypt it first. --totp=- leaves these factors out"
@@ -46,8 +46,8 @@ func (r *reading) factors() {
 	r.row.LostFactor = says && on.Set && len(r.row.Factors) == 0
 }
 
-// keycloakApps reads the authenticator apps in the credentials of a Keycloak user. By default, Keycloak stores
-// the secret as text, and an app has the base32 form of its bytes.
+// keycloakApps reads the authenticator apps in the credentials of a Keycloak user. By default, Keycloak stores the
+// secret as text, and the app has the base32 form of these bytes.
 func (r *reading) keycloakApps(list []any) {
 	for _, each := range list {
 		credential, _ := each.(map[string]any)

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// format is the format of a file, recognised by its first MaxAccount bytes.
+// format is the format of a file. It is recognized from the first MaxAccount bytes.
 type format int
 
 const (
@@ -63,17 +63,17 @@ func recognise(head []byte, o Options) (format, error) {
 	return f, nil
 }
 
-// recogniseObject returns the format of JSON that begins with an object. The object is the first
-// account, or it contains the array of accounts. If the text is cut off or invalid before that is
-// clear, the following lines decide.
+// recogniseObject returns the format of JSON that begins with an object. This object is either the first account, or
+// it contains the array of accounts. If the object is truncated or invalid before that is clear, the following lines
+// decide.
 func recogniseObject(text []byte, o Options) (f format, known bool) {
 	if o.List != "" {
 		return formatObject, true
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
-	arrays := false            // an array of objects was seen
-	names := map[string]bool{} // of top-level members
-	var path []json.Token      // the name of each open value; nil in an array
+	arrays := false            // an array of objects was found
+	names := map[string]bool{} // names of top-level members
+	var path []json.Token      // names of the open values, outermost first; nil in an array
 	for {
 		token, err := dec.Token()
 		if err != nil {
@@ -94,7 +94,7 @@ func recogniseObject(text []byte, o Options) (f format, known bool) {
 		case json.Delim('}'), json.Delim(']'):
 			if path = path[:len(path)-1]; len(path) == 0 {
 				if arrays && !nameFields(names) {
-					return formatObject, true // not an account; enter returns the error
+					return formatObject, true // the object is not an account; enter returns the error
 				}
 				if bytes.ContainsRune(text[:dec.InputOffset()], '\n') {
 					return formatValues, true
@@ -111,13 +111,13 @@ func recogniseObject(text []byte, o Options) (f format, known bool) {
 	}
 	for line := range bytes.Lines(text) {
 		if line = bytes.TrimSpace(line); len(line) > 2 && line[0] == '{' && json.Valid(line) {
-			return formatLines, true // the first line is invalid, and others are valid
+			return formatLines, true // the first line is invalid, but another line is valid
 		}
 	}
 	return formatObject, false
 }
 
-// named updates the path: a name stays in it until its value has been read.
+// named updates the path after a token. The name of a member stays in the path until its value has been read.
 func named(path []json.Token, token json.Token) []json.Token {
 	top := len(path) - 1
 	if path[top] == nil {
@@ -132,7 +132,7 @@ func named(path []json.Token, token json.Token) []json.Token {
 var listNames = []string{"users", "identities", "accounts", "members", "people", "data", "items", "results", "records",
 	"rows", "resources", "entries", "documents", "value", "hits"}
 
-// isList reports whether a path, such as users or data.users, has usual names of a list of accounts.
+// isList reports whether the names in a path, such as users or data.users, are usual for a list of accounts.
 func isList(path []json.Token) bool {
 	if len(path) > 2 || len(path) == 2 && !listed(path[0]) {
 		return false
@@ -145,15 +145,15 @@ func listed(name json.Token) bool {
 	return ok && slices.Contains(listNames, strings.ToLower(text))
 }
 
-// listsAccounts reports whether an array is the array of accounts and not a member of the
-// first account: it contains objects, and no member of an account comes before it.
+// listsAccounts reports whether an array is the array of accounts, and not a member of the first account. The array
+// must contain objects, and no member of an account may come before it.
 func listsAccounts(path []json.Token, rest []byte, names map[string]bool) bool {
 	return isList(path) && holdsObjects(rest) && !nameAccount(names)
 }
 
 func holdsObjects(rest []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(rest), []byte("{")) }
 
-// nameAccount reports whether a name is the address, the hash or the id of an account.
+// nameAccount reports whether names contains the address, the hash or the id of an account.
 func nameAccount(names map[string]bool) bool {
 	for name := range names {
 		if u := lookUp(name); u.field == Email || u.field == PasswordHash || u.field == ID {
@@ -163,7 +163,7 @@ func nameAccount(names map[string]bool) bool {
 	return false
 }
 
-// nameFields reports whether a name is any field of an account.
+// nameFields reports whether names contains any field of an account.
 func nameFields(names map[string]bool) bool {
 	for name := range names {
 		if lookUp(name).field != "" || meaningOf(name) != 0 || name == credentials || name == "attributes" ||
@@ -180,8 +180,7 @@ var (
 	yamlLine = regexp.MustCompile(`^(---\s*\n|#[^\n]*\n)*(- )?["']?[A-Za-z_][\w-]*["']?:( [^\n,;\t]*)?\r?\n`)
 )
 
-// otherFormat recognises an unsupported text format. It returns what it is and how to
-// convert it, or "".
+// otherFormat recognizes an unsupported text format. It returns the name of the format and how to convert it, or "".
 func otherFormat(text []byte, o Options) string {
 	head := text[:min(len(text), 64<<10)]
 	switch {

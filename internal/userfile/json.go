@@ -15,9 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/strictjson"
 )
 
-// JSON lines, arrays and objects with an array. In JSON lines, an invalid account affects
-// only its line. In an array or an object, a syntax error ends the reading, because the
-// start of the next account is unknown.
+// This file reads JSON: one account per line, an array, or an object that contains the array. An invalid line affects
+// only its account. In an array or an object, a syntax error ends the reading, because the start of the next account
+// is unknown.
 
 const notObject = "not a JSON object"
 
@@ -64,13 +64,13 @@ func object(text []byte) (values map[string]any, problem string) {
 	return values, ""
 }
 
-// jsonSource reads accounts in an array, in an array within an object, or in sequence.
+// jsonSource reads accounts from an array, from an array within an object, or one after the other.
 type jsonSource struct {
 	dec    *json.Decoder
 	feed   *jsonFeed
 	format format
 	inside bool   // the array has begun
-	list   string // name of the array; empty: a usual name
+	list   string // name of the array; empty: one of listNames
 	depth  int    // number of objects around the array
 }
 
@@ -103,7 +103,7 @@ func (j *jsonSource) next() (raw, error) {
 	return got, nil
 }
 
-// enter moves to the first account.
+// enter reads up to the first account.
 func (j *jsonSource) enter() error {
 	if _, err := j.dec.Token(); err != nil || j.format == formatArray {
 		return err
@@ -111,7 +111,7 @@ func (j *jsonSource) enter() error {
 	return j.find(nil)
 }
 
-// find moves into the array of accounts, which is in the open object or in an object
+// find reads up to the first account in the array of accounts. This array is in the open object, or in an object
 // within it.
 func (j *jsonSource) find(path []json.Token) error {
 	var arrays []string
@@ -132,7 +132,7 @@ func (j *jsonSource) find(path []json.Token) error {
 			if err := j.find(here); !errors.Is(err, errNoUsers) {
 				return err
 			}
-			if _, err := j.dec.Token(); err != nil { // the end of the object
+			if _, err := j.dec.Token(); err != nil { // reads the end of the object
 				return err
 			}
 		case token == json.Delim('{'), token == json.Delim('['):
@@ -177,7 +177,7 @@ func pathText(path []json.Token) string {
 	return strings.Join(names, ".")
 }
 
-// shownNames joins up to five names of members. It hides a name that may be a value.
+// shownNames joins up to five names of members for an error. It does not show a name that could be a value.
 func shownNames(names []string) string {
 	names = names[:min(len(names), 5)]
 	for i, name := range names {
@@ -209,19 +209,19 @@ func (j *jsonSource) skipOpen(depth int) error {
 		case json.Delim('}'), json.Delim(']'):
 			depth--
 		}
-		j.feed.lineAt(j.dec.InputOffset()) // discards the line ends before it
+		j.feed.lineAt(j.dec.InputOffset()) // discards the line ends that were passed
 		if depth == 0 {
 			return nil
 		}
 	}
 }
 
-// end reads what follows the last account. It returns io.EOF only if every object is
-// closed, because a truncated file must not look complete.
+// end reads the text after the last account. It returns io.EOF only if every object is closed, because a truncated
+// file must not look complete.
 func (j *jsonSource) end() error {
 	for open := j.depth; j.format != formatValues; {
 		if !j.dec.More() {
-			token, err := j.dec.Token() // the end of the array, then of the objects
+			token, err := j.dec.Token() // reads the end of the array, or of an object around it
 			if err != nil {
 				return j.broken(err)
 			}
@@ -233,7 +233,7 @@ func (j *jsonSource) end() error {
 			}
 			continue
 		}
-		if _, err := j.dec.Token(); err != nil { // the name of another member
+		if _, err := j.dec.Token(); err != nil { // reads the name of another member
 			return j.broken(err)
 		}
 		if err := j.skip(); err != nil {
@@ -266,8 +266,8 @@ func (j *jsonSource) broken(err error) error {
 	return err
 }
 
-// maxValue bounds the memory for one value. If an account is longer than MaxAccount but
-// not than maxValue, only that account has a problem.
+// maxValue bounds the memory for one value. An account between MaxAccount and maxValue has a problem, and the next
+// account is read. A longer value ends the reading.
 const maxValue = 16 * MaxAccount
 
 var errHuge = errors.New("an account or value is longer than 16 MiB. The rest of the file can't be read")
@@ -277,8 +277,8 @@ type jsonFeed struct {
 	in      io.Reader
 	allowed int
 	passed  int64   // bytes read
-	ends    []int64 // offsets of line ends
-	asked   int     // number of ends before the last offset given to lineAt
+	ends    []int64 // offsets of line ends that were read
+	asked   int     // number of line ends before the last offset given to lineAt
 	line    int     // line of that offset
 }
 
@@ -299,13 +299,13 @@ func (f *jsonFeed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// lineAt returns the line of an offset. Offsets must not decrease.
+// lineAt returns the line number of an offset. From call to call, the offset must not decrease.
 func (f *jsonFeed) lineAt(offset int64) int {
 	for f.asked < len(f.ends) && f.ends[f.asked] < offset {
 		f.asked++
 		f.line++
 	}
-	if 2*f.asked >= len(f.ends) { // each end is moved at most once
+	if 2*f.asked >= len(f.ends) { // so each remaining line end is moved at most once
 		f.ends, f.asked = f.ends[:copy(f.ends, f.ends[f.asked:])], 0
 	}
 	return f.line

@@ -13,7 +13,7 @@ const (
 	notUTF8 = "not UTF-8. Was the file saved as Latin-1? Try: iconv -f latin1 -t utf-8"
 )
 
-// lines reads line by line and keeps at most MaxAccount bytes of one.
+// lines reads a text line by line. It keeps at most MaxAccount bytes of a line.
 type lines struct {
 	in   *bufio.Reader
 	n    int // number of the last line read
@@ -50,8 +50,8 @@ func withoutEnd(line []byte) []byte {
 	return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 }
 
-// endsInReturns reports whether the first line ends with a carriage return alone, as in
-// files of Excel for the Mac. A carriage return within quotation marks does not count.
+// endsInReturns reports whether lines end with only a carriage return, as in files of Excel for the Mac. It looks for
+// the first line end outside quotation marks.
 func endsInReturns(head []byte) bool {
 	quoted := false
 	for i, c := range head {

@@ -6,11 +6,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/metadata"
 )
 
-// Metadata are two JSON objects of an application. Their members are not columns: {"disabled": true} in them says
-// nothing about the account.
+// The metadata of an account are two JSON objects of an application. Their members are not columns: {"disabled":
+// true} in such an object does not mean that the account is disabled.
 
-// objectsAsText replaces the objects of metadata with their text, so that no rule for columns applies to their
-// members.
+// objectsAsText replaces metadata objects with their JSON text, so that no rule for columns applies to their members.
 func (c *columns) objectsAsText(values map[string]any) {
 	for name, value := range values {
 		_, object := value.(map[string]any)
@@ -25,8 +24,8 @@ func textOfObject(value any) string {
 	return string(raw)
 }
 
-// metadata reads both objects. A value that is not an object is a problem, because it would be lost
-// silently.
+// metadata reads the public and the private object. A value that is not an object is a problem, because it would be
+// lost silently.
 func (r *reading) metadata() {
 	for field, into := range map[Field]*string{PublicMetadata: &r.row.Public, PrivateMetadata: &r.row.Private} {
 		pick, ok := r.pick(field)
@@ -35,7 +34,7 @@ func (r *reading) metadata() {
 		}
 		text, isText := pick.value.(string)
 		if !isText {
-			text = textOfObject(pick.value) // for a column with dots in its name
+			text = textOfObject(pick.value) // objectsAsText misses a column with dots in its name
 		}
 		object, err := metadata.Merge("", text)
 		if err != nil {

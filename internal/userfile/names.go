@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// The column names of other systems. A name is compared exactly first and then folded:
-// "Password Hash" equals password_hash. A dot separates the members of JSON objects.
+// This file has the column names of other systems. A name is first compared exactly, and then folded: "Password Hash"
+// equals password_hash. Dots separate the names of nested members.
 
 // known lists the names of a field in other systems.
 type known struct {
@@ -75,8 +75,8 @@ var wellKnown = [...]known{
 	{PrivateMetadata, []string{"privateMetadata"}},
 }
 
-// passwordNames are names of password hashes. A column "hash" counts only if the file has none of
-// them, because it may hold another kind of hash.
+// passwordNames are names of columns for password hashes. A column "hash" may hold a hash of something else, so it
+// counts only if the file has none of these columns.
 var passwordNames = []string{
 	"passwordHash", "hashedPassword", "encryptedPassword", "passwordDigest", "passwordEncrypted", "cryptedPassword",
 	"userPassword", "userPass", "password", "pass", "passwd", "credentials.password.config.hashed_password",
@@ -84,8 +84,8 @@ var passwordNames = []string{
 	"services.password.argon2", "hashedPassword.value", "hashedPassword.hash",
 }
 
-// emailVerifiedNames are about the address. If one of them exists, verifiedNames are not
-// used, because they may be about the person.
+// emailVerifiedNames are names of columns that say whether the address is verified. verifiedNames count only if the
+// file has none of these columns, because they may be about the person instead.
 var emailVerifiedNames = []string{
 	"emailVerifiedAt", "emailVerified", "isEmailVerified", "emailConfirmedAt", "emailConfirmed", "isEmailConfirmed",
 	"mailVerified", "emailIsVerified", "emailVerifiedOn", "emailVerifiedDate", "emailValidated", "isEmailValidated",

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// Values nested in JSON objects, and lists of objects that some systems write.
+// This file finds values that are nested in JSON objects, and in the lists of objects that some systems write.
 
-// maxNesting bounds the depth of a name, such as user.account.state.name.
+// maxNesting is the maximum number of names in a path, such as user.account.state.name.
 const maxNesting = 4
 
-// withNested returns the values, and the nested ones under names with dots.
+// withNested returns the values of an account. It adds nested values, with their path as name.
 func withNested(values map[string]any) map[string]any {
 	all := make(map[string]any, len(values))
 	for name, value := range values {
@@ -100,8 +100,8 @@ func attributes(all, values map[string]any) {
 	}
 }
 
-// topLevel returns the top-level member that contains a name with dots. For a Cognito
-// attribute it is the list of attributes.
+// topLevel returns the top-level member that contains the value with that name. For a Cognito attribute, this is the
+// list of attributes.
 func topLevel(name string, values map[string]any) string {
 	if _, ok := values[name]; ok {
 		return name

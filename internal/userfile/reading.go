@@ -10,10 +10,10 @@ import (
 type reading struct {
 	columns *columns
 	values  map[string]any // as in the file
-	all     map[string]any // with nested values (withNested)
+	all     map[string]any // values and nested values (withNested)
 	picks   picks
 	row     Row
-	stated  bool // some column says whether the account is disabled
+	stated  bool // a column says whether the account is disabled
 }
 
 func (r *reading) pick(f Field) (*pick, bool) {
@@ -34,8 +34,7 @@ func (r *reading) problem(f Field, text string) {
 	r.row.Problems = append(r.row.Problems, Problem{f, text})
 }
 
-// take reads a field from its column. If the value can't be read, take adds a problem. The last
-// argument is the text of the problem.
+// take reads a field from its column. If the value can't be read, take adds a problem with the text otherwise.
 func take[T any](r *reading, f Field, read func(any) (T, bool), otherwise string) (value T) {
 	pick, ok := r.pick(f)
 	if !ok {
@@ -49,8 +48,9 @@ func take[T any](r *reading, f Field, read func(any) (T, bool), otherwise string
 
 func (r *reading) text(f Field) string { return take(r, f, textOf, notText) }
 
-// names reads the first and last name, or else the whole name. It reads both if the
-// options name both.
+// names reads the first and the last name. If both are empty, it reads the whole name. If the options name a column
+// for the whole name, it reads that column. It then reads the first and the last name only if the options name a
+// column for one of them, too.
 func (r *reading) names() {
 	_, whole := r.columns.wanted[Name]
 	_, first := r.columns.wanted[FirstName]
@@ -94,8 +94,8 @@ func (r *reading) password() {
 	}
 }
 
-// verified reads whether the address is verified. If the options name columns, one of
-// them is enough; otherwise the best well-known column decides.
+// verified reads whether the address is verified. If the options name several columns, one of them is enough. Without
+// options, the well-known column with the lowest rank decides.
 func (r *reading) verified() {
 	c := r.columns
 	text, named := c.wanted[EmailVerified]
@@ -175,7 +175,7 @@ func (r *reading) disabled() {
 		rules = c.system.rules(r.all)
 		for name := range r.all {
 			m := meaning(0)
-			if c.seen[name] || r.attribute(name) { // a nested state may be about something else
+			if c.seen[name] || r.attribute(name) { // a nested column may describe something other than the account
 				m = c.use(name).state
 			}
 			taken := slices.ContainsFunc(rules, func(from rule) bool { return from.column == name })
@@ -198,7 +198,7 @@ func (r *reading) disabled() {
 	}
 }
 
-// attribute reports whether a name is a Cognito attribute.
+// attribute reports whether a name in r.all comes from the attributes of Cognito.
 func (r *reading) attribute(name string) bool {
 	_, own := r.values[name]
 	return !own && !strings.Contains(name, ".")
@@ -207,8 +207,8 @@ func (r *reading) attribute(name string) bool {
 // hashLike matches texts that begin like a password hash.
 var hashLike = regexp.MustCompile(`^(\$(2[abxy]|argon2[a-z]*|scrypt|pbkdf2[a-z0-9-]*|wp|P|H|S|5|6|bcrypt-sha256)\$|pbkdf2[_:]|bcrypt(_sha256)?\$|argon2\$|scrypt[:$]|\{[A-Za-z0-9-]+\}.{20})`)
 
-// unsettled records unused columns with a value that may say that the account is disabled
-// or verified, and unused columns that look like password hashes.
+// unsettled records unused columns that may say that the account is disabled or verified. It also records unused
+// columns that look like password hashes.
 func (r *reading) unsettled() {
 	c := r.columns
 	var stems []string
@@ -247,7 +247,7 @@ func (r *reading) unsettled() {
 	}
 }
 
-// ignores reports whether the options or the system exclude a column or its object.
+// ignores reports whether the options or the system exclude a column, or the object that contains it.
 func (c *columns) ignores(name string) bool {
 	first, _, _ := strings.Cut(name, ".")
 	return c.ignored[name] || c.ignored[first] || c.system.ignores(name)

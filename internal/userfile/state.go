@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// Disabled accounts. An account that is disabled in the other system must not become
+// This file reads whether an account is disabled. An account that is disabled in the other system must not become
 // enabled because its column has an unusual name. Therefore:
 //
-//   - Every known column about the state counts, and one is enough.
-//   - An unknown column whose name suggests a state is unsettled, until the operator names
-//     or ignores it (Reader.Unsettled).
-//   - A value that can't be read is a problem. An empty value is also a problem where
+//   - One column that marks the account as disabled is enough.
+//   - An unknown column is unsettled if its name suggests that it says who is disabled. The operator
+//     must name or ignore such a column (Reader.Unsettled).
+//   - A value that can't be read is a problem. An empty value is also a problem in a column where
 //     "true" means enabled.
 
 // A meaning defines how to read the values of a column.
 type meaning int
 
 const (
-	disabledIf     meaning = iota + 1 // true, or a date since when
-	enabledIf                         // the opposite
-	disabledUntil                     // a date: in the future, the account is disabled
-	enabledUntil                      // a date: in the past, the account is disabled
-	word                              // one of the words below, or one of rule.words
+	disabledIf     meaning = iota + 1 // true, or the date at which the account was disabled
+	enabledIf                         // true, or the date at which the account was enabled
+	disabledUntil                     // a date: the account is disabled before it
+	enabledUntil                      // a date: the account is disabled after it
+	word                              // one of disabledWords or enabledWords, or one of rule.words
 	accountControl                    // userAccountControl of Active Directory
 )
 
@@ -34,11 +34,11 @@ const (
 type rule struct {
 	column  string
 	meaning meaning
-	words   []string // for word; nil: the known words
-	negated bool     // for word: every other word disables
+	words   []string // words that mean disabled; nil: disabledWords
+	negated bool     // words are those that mean enabled
 }
 
-// stateNames are the known columns about the state. They are compared folded.
+// stateNames are the known names of columns that say who is disabled. They are compared folded.
 var stateNames = map[meaning][]string{
 	disabledIf: {
 		"disabled", "isDisabled", "disabledAt", "banned", "isBanned", "bannedAt", "blocked", "isBlocked", "block",
@@ -84,7 +84,7 @@ func meaningOf(name string) meaning {
 	return 0
 }
 
-// Words in a column such as status.
+// Known words in columns such as status.
 var (
 	disabledWords = strings.Fields("suspended deprovisioned disabled inactive blocked banned locked lockedout deleted " +
 		"deactivated archived closed " +
@@ -98,7 +98,7 @@ var (
 	temporaryWords = strings.Fields("resetrequired forcechangepassword")
 )
 
-// Problems of a state.
+// Problems of a column that should say who is disabled.
 const (
 	emptyState = "is empty, which is neither enabled nor disabled. Fill it in, or name the values that mean disabled, " +
 		"as in --disabled '%[1]s=false' (or '%[1]s=' for the empty one); --ignore %[1]s if it is about something else"
@@ -110,16 +110,16 @@ const (
 		"--disabled '%[2]s=WORD,WORD'; --ignore %[2]s if it is about something else"
 )
 
-// A state is the content of one column.
+// A state is what one column says about an account.
 type state struct {
 	disabled  bool
-	at        time.Time // since when
-	over      bool      // it was disabled until a time that has passed
+	at        time.Time // when it was disabled, or zero
+	over      bool      // the end of a temporary ban has passed
 	temporary bool      // the password must be changed
 	problem   string
 }
 
-// read returns the state that a value means at the time now.
+// read returns the state in a value, at the time now.
 func (r rule) read(value any, now time.Time) state {
 	if r.words != nil {
 		text, ok := textOf(value)
@@ -157,7 +157,7 @@ func (r rule) mark(value any) state {
 		if text == lockedForever {
 			return state{disabled: r.meaning == disabledIf}
 		}
-		if s := r.word(value); s.problem == "" && r.meaning == enabledIf { // active=suspended
+		if s := r.word(value); s.problem == "" && r.meaning == enabledIf { // such as active=suspended
 			return s
 		}
 	}
@@ -205,7 +205,7 @@ func earlier(at, now time.Time) time.Time {
 	return at
 }
 
-// shownWord matches a value that a message may show: one short word or number.
+// shownWord matches a value that an error may show: one short word or number.
 var shownWord = regexp.MustCompile(`^\pL[\pL _-]{0,29}$|^\d{1,3}$`)
 
 func (r rule) word(value any) state {
@@ -227,7 +227,7 @@ func (r rule) word(value any) state {
 	return state{problem: fmt.Sprintf(oddWord, shown, r.column)}
 }
 
-// stems connect a column with its end date, such as banned and banExpires.
+// stems are parts of names that connect a column with the column of its end date, such as banned with banExpires.
 var stems = strings.Fields("ban block suspend suspens lock disab delet deactiv")
 
 func stemOf(name string) string {
@@ -240,8 +240,8 @@ func stemOf(name string) string {
 	return ""
 }
 
-// disabledBy combines the columns of an account. A flag does not count if its end date, a
-// column with the same stem, has passed.
+// disabledBy combines the columns of an account. A column such as banned does not count if the end date in a column
+// with the same stem, such as banExpires, has passed.
 func disabledBy(rules []rule, values map[string]any, now time.Time) (mark Mark, temporary bool, problems []string) {
 	over := map[string]bool{}
 	var read []state
@@ -269,10 +269,14 @@ func disabledBy(rules []rule, values map[string]any, now time.Time) (mark Mark, 
 	return mark, temporary, problems
 }
 
-// parseRules parses --disabled and --verified: names separated by commas; NAME=WORD,WORD
-// for the words that count; !NAME for the opposite; NAME:until for an end date.
+// parseRules parses --disabled and --verified: names of columns, separated by commas. A name can have one of these
+// forms:
+//
+//   - NAME=WORD,WORD gives the words that mean disabled (or verified).
+//   - !NAME means the opposite.
+//   - NAME:until means that the column contains an end date.
 func parseRules(text string) (rules []rule) {
-	open := false // the next parts may be words of the last rule
+	open := false // the next parts can be words of the last rule
 	for part := range strings.SplitSeq(text, ",") {
 		name, first, hasWords := strings.Cut(part, "=")
 		if open && !hasWords {
@@ -309,8 +313,8 @@ func untilName(name string) bool {
 	})
 }
 
-// Names that suggest a state: a word of the name is in shortWords or contains one of
-// stateStems, and no word is in otherWords.
+// Names that suggest that a column says who is disabled. A word of the name must be in shortWords or contain one of
+// stateStems. No word of the name may be in otherWords or contain one of otherStems.
 var (
 	shortWords = strings.Fields("ban bans banned lock locks locked lockout locking state states valid left hold del " +
 		"live dead spam spammer isspam")
@@ -328,19 +332,18 @@ var (
 	otherStems = strings.Fields("token password notif newsletter subscri session twofactor activation activity payment")
 )
 
-// A column with one of detailWords does not add to another column with the same stem: for example,
-// deleted_by adds no information to deleted_at. A column with one of changeWords does not add to a
-// column about the state.
+// A column with one of detailWords adds nothing to another column with the same stem, such as deleted_by to
+// deleted_at. A column with one of changeWords adds nothing to a column such as status.
 var (
 	detailWords = strings.Fields("by reason comment note message")
 	changeWords = strings.Fields("changed updated modified")
 )
 
-// anyStem represents a column about the state without a stem, such as status.
+// anyStem stands in a list of stems for columns such as status, whose name has no stem.
 const anyStem = "*"
 
-// suggestsState reports whether a column may say who is disabled. stemsRead are the stems
-// of the columns that are already read for the state.
+// suggestsState reports whether the name of a column suggests that it says who is disabled. stemsRead are the stems
+// of the columns that are already read.
 func suggestsState(name string, stemsRead []string) bool {
 	words := wordsOf(name)
 	has := func(list []string) bool {
@@ -349,11 +352,11 @@ func suggestsState(name string, stemsRead []string) bool {
 	speaks := has(shortWords) || slices.ContainsFunc(words, func(w string) bool {
 		return slices.ContainsFunc(stateStems, func(stem string) bool { return strings.Contains(w, stem) })
 	})
-	about := slices.ContainsFunc(words, func(w string) bool { // resetpasswordtokenexpiry
+	about := slices.ContainsFunc(words, func(w string) bool { // such as resetpasswordtokenexpiry
 		return slices.ContainsFunc(otherStems, func(stem string) bool { return strings.Contains(w, stem) })
 	})
 	switch {
-	// ASP.NET: whether failed sign-ins may lock the account
+	// lockoutenabled (ASP.NET) only says whether failed sign-ins may lock the account.
 	case !speaks, about, has(otherWords), folded(name) == "lockoutenabled":
 		return false
 	case has(detailWords) && slices.Contains(stemsRead, stemOf(name)), has(changeWords) && slices.Contains(stemsRead,

@@ -124,7 +124,7 @@ func TestUnknownStateColumnIsUnsettledUntilNamedOrIgnored(t *testing.T) {
 			options userfile.Options
 			settled bool
 		}{
-			{userfile.Options{}, name == "access_revoked_on"}, // about access
+			{userfile.Options{}, name == "access_revoked_on"}, // not about the account
 			{userfile.Options{Ignore: []string{name}}, true},
 			{userfile.Options{Names: map[userfile.Field]string{userfile.Disabled: name + "=yes"}}, true},
 			{userfile.Options{Names: map[userfile.Field]string{userfile.Disabled: "-"}}, true},
@@ -192,7 +192,7 @@ func TestVerifiedColumnsOfOtherSystemsAreRead(t *testing.T) {
 	}
 }
 
-// A password is temporary if the user must change it at the next sign-in.
+// A password must be marked as temporary if the user must change it at the next sign-in.
 func TestTemporaryPasswordIsMarked(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -211,7 +211,7 @@ func TestTemporaryPasswordIsMarked(t *testing.T) {
 	}
 }
 
-// The rule for nulls is the same in every field.
+// The spellings of null must mean an empty value in every field.
 func TestNullIsEmptyInEveryField(t *testing.T) {
 	t.Parallel()
 	for _, null := range []string{"NULL", "null", `\N`, "(null)", "<null>", "[NULL]"} {
@@ -237,7 +237,7 @@ func TestNullIsEmptyInEveryField(t *testing.T) {
 	}
 }
 
-// An object in a file must be unambiguous, as the body of a request must.
+// An object in a file that two parsers could read differently must be a problem.
 func TestAmbiguousJSONObjectIsAProblem(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// Systems in whose files a name has a special meaning. For example, 1 means enabled in
-// Drupal's status, and 0 means enabled in WordPress's user_status.
+// This file has the systems in whose files a name has a special meaning. For example, 1 in the column status of
+// Drupal means enabled, and 0 in the column user_status of WordPress means enabled.
 
-// A system is a program whose files are recognised by their columns.
+// A system is a program whose files are recognized by their columns.
 type system struct {
 	name     string
-	marks    []string         // each a list of columns with commas; a file of the system has all of one list
-	disabled []string         // in the form of parseRules
-	ignore   []string         // columns that do not describe the state, although their names suggest it
-	names    map[Field]string // columns that differ from the well-known ones
+	marks    []string         // lists of columns, with commas; a file of the system has all columns of one list
+	disabled []string         // rules for columns that say who is disabled, for parseRules
+	ignore   []string         // columns that do not say who is disabled, although their names suggest it
+	names    map[Field]string // columns to read instead of the well-known ones
 }
 
 var systems = [...]system{

@@ -1,9 +1,8 @@
-// Package userfile reads accounts from the files that other systems write: CSV,
-// JSON lines, a JSON array, or an object with an array `users` in it (Firebase,
-// Keycloak). It goes through a file once and holds one account at a time.
+// Package userfile reads accounts from the files that other systems write: CSV, JSON lines, a JSON array, or an
+// object with an array `users` in it (Firebase, Keycloak). It reads a file once and keeps only one account in memory.
 //
-// It knows formats, the column names of other systems, and their spellings of dates
-// and booleans. It does not validate addresses, roles or hashes.
+// It knows formats, the column names of other systems, and their spellings of dates and booleans. It does not
+// validate addresses, roles or hashes.
 package userfile
 
 import (
@@ -24,7 +23,7 @@ import (
 // reading, because the decoder would keep all of it in memory.
 const MaxAccount = 1 << 20
 
-// A Field is the meaning of a column.
+// A Field is a field of an account that can be read from a column.
 type Field string
 
 const (
@@ -72,17 +71,17 @@ type Options struct {
 	// form of parseRules. Default: the well-known names in names.go and state.go.
 	Names map[Field]string
 
-	// Ignore names columns that are not read and do not describe the account's state.
+	// Ignore names columns that are not read. They do not say whether an account is disabled.
 	Ignore []string
 
-	// From is one of Systems. Default: recognised by the columns of the file.
+	// From is the system that wrote the file, one of Systems. Default: recognized by the columns of the file.
 	From string
 
 	// List is the name of the array of accounts in a JSON object, with dots if it
 	// is nested. Default: users, or another usual name.
 	List string
 
-	// Now decides whether a temporary ban is over. Default: time.Now.
+	// Now is the time at which a temporary ban must have ended. Default: time.Now.
 	Now time.Time
 }
 
@@ -96,18 +95,18 @@ type Row struct {
 	Temporary          bool      // the password must be changed at the next sign-in
 	Keycloak           *Keycloak // instead of Hash
 	Locale             string    // empty if it is not text
-	Name               string    // or
+	Name               string    // whole name, usually instead of First and Last
 	First, Last        string
 	Verified, Disabled Mark
 	Roles              []string
 	CreatedAt          time.Time
 	Factors            []factorfile.Factor
-	LostFactor         bool   // the account has two-step sign-in, and the file lacks its secret
-	Public, Private    string // metadata: JSON objects without blanks; empty: none
+	LostFactor         bool   // the account has two-step sign-in, but the file lacks the secret
+	Public, Private    string // metadata: JSON objects without blanks, or ""
 	Problems           []Problem
 }
 
-// A Mark is a boolean, and the time at which it became true; At is zero if unknown.
+// A Mark is a boolean, and the time at which it became true. At is zero if the time is unknown.
 type Mark struct {
 	Set bool
 	At  time.Time
@@ -128,11 +127,11 @@ type Problem struct {
 // A Place is the position in the file where an account begins.
 type Place struct {
 	Line   int  // from 1
-	Number int  // of the account, from 1
-	shared bool // another account begins on the same line
+	Number int  // number of the account in the file, from 1
+	shared bool // another account begins on this line
 }
 
-// String is "line 17", or "line 1, account 3" where a line has several.
+// String returns "line 17", or "line 1, account 3" if the line has several accounts.
 func (p Place) String() string {
 	if p.shared {
 		return fmt.Sprintf("line %d, account %d", p.Line, p.Number)
@@ -159,11 +158,11 @@ type source interface {
 type raw struct {
 	line    int
 	values  map[string]any // strings from CSV, decoded values from JSON
-	problem string         // instead of values
+	problem string         // why the account can't be read; values is then nil
 }
 
-// New recognises the format and reads the header. Its errors, and those of Next, say
-// what to do about the file. They contain no value of it.
+// New recognizes the format and reads the header. Errors of New and Next say how to correct the file. They contain no
+// value of it.
 func New(file io.Reader, o Options) (*Reader, error) {
 	count := &counter{in: file}
 	r := &Reader{count: count, columns: newColumns(o)}
@@ -214,20 +213,19 @@ func (r *Reader) Next() (Row, error) {
 	return row, nil
 }
 
-// Offset returns the number of bytes read from the file, for a progress bar. The last
-// account may end before it, because the reader buffers.
+// Offset returns the number of bytes read from the file, for a progress bar. The reader buffers, so Offset may be
+// larger than the end of the last account.
 func (r *Reader) Offset() int64 { return r.count.n }
 
-// Columns returns the columns that were used and those that were not, sorted by name.
-// They are complete after io.EOF.
+// Columns returns the used columns and the unused columns, sorted by name. Both lists are complete after Next has
+// returned io.EOF.
 func (r *Reader) Columns() (used, unused []string) { return r.columns.usage() }
 
 // Missing lists the columns in Options.Names and Options.Ignore that no account had.
 func (r *Reader) Missing() []string { return r.columns.missing() }
 
-// Unsettled lists the unused columns, so far, whose names suggest a state: they may say
-// that an account is disabled or verified. No account should be imported before each of
-// them is named in Options.Names or Options.Ignore.
+// Unsettled lists the unused columns that may say that an account is disabled or verified, in the accounts read so
+// far. No account should be imported before each of these columns is in Options.Names or Options.Ignore.
 func (r *Reader) Unsettled() []string { return slices.Sorted(maps.Keys(r.columns.unsettled)) }
 
 // Hashes lists the unused columns whose values look like password hashes, in accounts
@@ -242,8 +240,7 @@ func (r *Reader) System() string {
 	return r.columns.system.name
 }
 
-// HasEmail reports whether an account so far had a column with a well-known name for
-// the address.
+// HasEmail reports whether an account read so far had a column with a well-known name for the address.
 func (r *Reader) HasEmail() bool {
 	for name := range r.columns.known {
 		if r.columns.use(name).field == Email {

@@ -25,7 +25,7 @@ const (
 
 var createdAt = time.Date(2021, 3, 4, 5, 6, 7, 89e6, time.UTC)
 
-// Each sample has the format of the named program and is read without options.
+// Each sample has the format of the named program and must be read without options.
 func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 	t.Parallel()
 	ada := userfile.Row{
@@ -36,7 +36,7 @@ func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 	for _, c := range []struct {
 		name, file   string
 		options      userfile.Options
-		want         userfile.Row // the first one
+		want         userfile.Row // the first row
 		rows         int
 		used, unused string
 	}{
@@ -227,7 +227,7 @@ func TestNamedColumnIsRead(t *testing.T) {
 	}
 }
 
-// A problem is reported with its account, and the next account is read.
+// A problem must be reported with its account, and the next account must be read.
 func TestProblemSkipsOneAccount(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", userfile.MaxAccount)
@@ -294,8 +294,7 @@ func TestProblemSkipsOneAccount(t *testing.T) {
 	}
 }
 
-// told summarizes a file in one line: the address of each account, or the line and text of its
-// problem.
+// summaries returns a line for each account, with its address, and a line for each problem.
 func summaries(rows []userfile.Row) (all []string) {
 	for _, row := range rows {
 		if row.Problems == nil {
@@ -308,7 +307,7 @@ func summaries(rows []userfile.Row) (all []string) {
 	return all
 }
 
-// After any misplaced quotation mark, each later line is read or reported.
+// After any misplaced quotation mark, each later line must be read or reported.
 func TestUnclosedQuotationMarkSkipsOneLine(t *testing.T) {
 	t.Parallel()
 	const (
@@ -368,8 +367,8 @@ func TestUnclosedQuotationMarkSkipsOneLine(t *testing.T) {
 	}
 }
 
-// Users write texts of several lines. Lines that look like rows are reported and never become
-// accounts; otherwise the text "eve@example.com,admin" would create one.
+// Users write texts of several lines. A line of such a text that looks like a row must be reported and must not
+// become an account. Otherwise a user could create an admin with the text "eve@example.com,admin".
 func TestRowsWithinAValueAreProblems(t *testing.T) {
 	t.Parallel()
 	for _, bio := range []string{"x", "\xe4"} {
@@ -407,7 +406,8 @@ func TestEmptyRowsAreSkipped(t *testing.T) {
 	}
 }
 
-// A file that can't be read to its end is an error, so no part of it is imported silently.
+// If a file can't be read to its end, New or Next must return an error. Otherwise a part of the file could be missing
+// silently.
 func TestUnreadableFileIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -563,7 +563,7 @@ func TestIDSpellings(t *testing.T) {
 		`"3F0E9BD27A0C4E6F8A531F2D3C4B5A69"`: id, `{"$uuid":"3F0E9BD2-7A0C-4E6F-8A53-1F2D3C4B5A69"}`: id,
 		`{"$binary":{"base64":"Pw6b0noMTm+KUx8tPEtaaQ==","subType":"04"}}`: id, `{"$binary":{"base64":"Pw6b0noMTm+KUx8tPEtaaQ==","subType":"4"}}`: id,
 		`{"$binary":"Pw6b0noMTm+KUx8tPEtaaQ==","$type":"04"}`: id,
-		// other ids stay unchanged
+		// other ids must stay unchanged
 		`" 17 "`: "17", `17`: "17", `"5F4DCC3B5AA765D61D8327DE"`: "5F4DCC3B5AA765D61D8327DE", `"X{3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69}"`: "X{3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69}",
 		`"{3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69)"`: "{3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69)", `"3F0E9BD27-A0C4E6F8A531F2D3C4B5A69"`: "3F0E9BD27-A0C4E6F8A531F2D3C4B5A69",
 		`"GF0E9BD27A0C4E6F8A531F2D3C4B5A69"`: "GF0E9BD27A0C4E6F8A531F2D3C4B5A69", `null`: "", `" "`: "",
@@ -575,7 +575,7 @@ func TestIDSpellings(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{ // in other byte orders, or not a UUID
+	for _, text := range []string{ // in another byte order, or not a UUID
 		`{"$binary":{"base64":"Pw6b0noMTm+KUx8tPEtaaQ==","subType":"03"}}`, `{"$binary":{"base64":"Pw6b0noMTm+KUx8tPEta","subType":"04"}}`,
 		`{"$binary":{"base64":"*","subType":"04"}}`, `{"$binary":17}`, `{"$binary":{}}`,
 	} {
@@ -590,7 +590,7 @@ func TestIDSpellings(t *testing.T) {
 	}
 }
 
-// Groups are not roles: a group named admin would otherwise grant the role.
+// Groups must not be read as roles: otherwise a group named admin would grant the role admin.
 func TestKeycloakGroupsAreNotRoles(t *testing.T) {
 	t.Parallel()
 	rows, reader := readAll(t, `{"email":"ada@example.com","groups":["/staff","admin"]}`, userfile.Options{})
@@ -604,7 +604,7 @@ func TestKeycloakGroupsAreNotRoles(t *testing.T) {
 	}
 }
 
-// A small number is not a date in 1970, and does not set a mark.
+// A small number must not be read as a date in 1970, and must not set a mark.
 func TestNumberIsADateABooleanOrAProblem(t *testing.T) {
 	t.Parallel()
 	at := func(text string) userfile.Mark {
@@ -650,7 +650,7 @@ func TestNumberIsADateABooleanOrAProblem(t *testing.T) {
 	}
 }
 
-// Reading a file of any length needs only the memory of one account.
+// Reading a file of any length must need only the memory of one account.
 func TestMemoryStaysConstant(t *testing.T) {
 	for name, file := range map[string]io.Reader{
 		"CSV":   endless("email,name,password\n", "ada%d@example.com,Ada,"+bcrypt+"\n", ""),
@@ -684,8 +684,8 @@ func TestMemoryStaysConstant(t *testing.T) {
 	}
 }
 
-// After a long account the decoder's buffer is large. A reader that scans the whole buffer
-// for each account takes most of a minute here instead of a fraction of a second.
+// After a long account, the decoder's buffer is large. A reader that scans the whole buffer for each account would
+// need most of a minute for this file, instead of a fraction of a second.
 func TestLineNumbersAreRightAfterALongAccount(t *testing.T) {
 	t.Parallel()
 	const accounts = 20_000
@@ -708,7 +708,7 @@ func TestLineNumbersAreRightAfterALongAccount(t *testing.T) {
 
 const endlessRows = 30_000
 
-// endless is a file that is generated while it is read.
+// endless returns a file that is generated while it is read.
 func endless(head, row, foot string) io.Reader {
 	reader, writer := io.Pipe()
 	go func() {

@@ -12,10 +12,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// Texts, booleans, times and lists in the spellings of other systems. A value is a string
-// from CSV, or a decoded value from JSON. MongoDB's extended JSON
-// (https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/) is
-// unwrapped first.
+// This file reads texts, booleans, times and lists in the spellings of other systems. A value is a string from CSV,
+// or a decoded value from JSON. MongoDB's extended JSON
+// (https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/) is unwrapped first.
 
 // Problems of a value.
 const (
@@ -99,7 +98,7 @@ func absent(value any) bool {
 	return false
 }
 
-// textOf accepts numbers and booleans too: an id may be 17.
+// textOf returns a value as text. It accepts numbers and booleans too, because an id may be the number 17.
 func textOf(value any) (string, bool) {
 	switch v := unwrapped(value).(type) {
 	case nil:
@@ -144,8 +143,8 @@ func markOf(value any) (Mark, bool) {
 	return Mark{Set: ok && !at.IsZero(), At: at}, ok
 }
 
-// layouts are the formats of databases and ECMAScript. A time without a zone is UTC.
-// time.Parse accepts a fraction of a second in each of them.
+// layouts are the formats of times in databases and in ECMAScript. A time without a zone is UTC. time.Parse also
+// accepts a fraction of a second with each of them.
 var layouts = []string{
 	time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05",
 	"2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02 15:04:05 Z0700 MST", "2006-01-02 " +
@@ -160,7 +159,7 @@ var layouts = []string{
 	"20060102150405Z", "20060102150405.0Z", // LDAP
 }
 
-// timeOf reads a time. An empty value, 0 and a zero date are the zero time.
+// timeOf reads a time. It returns the zero time for an empty value, for 0 and for the zero dates of databases.
 func timeOf(value any) (time.Time, bool) {
 	text, ok := textOf(value)
 	text = strings.TrimSpace(text)
@@ -207,19 +206,18 @@ func withoutNull(value any) any {
 	return value
 }
 
-// leastMillis separates seconds from milliseconds since 1970. As milliseconds it is a date
-// in 1973, as seconds a date in the year 5138.
+// leastMillis separates seconds from milliseconds since 1970: smaller numbers are seconds. As milliseconds, it is a
+// date in 1973. As seconds, it is a date in the year 5138.
 const leastMillis = 100_000_000_000
 
-// Numbers outside these years are not dates: 2 and 2021 do not mean seconds after the
-// start of 1970.
+// A number is a date only between these years. The numbers 2 and 2021 are therefore not read as seconds since 1970.
 var (
 	firstYear = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
 	lastYear  = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// numbered reads a number as a date: seconds or milliseconds since 1970, or a day such as
-// 20210304, which as seconds would be before 1990. 0 is the zero time.
+// numbered reads a number as a date: seconds or milliseconds since 1970, or a day such as 20210304. As seconds, such
+// a day would be a date before 1990. The number 0 is the zero time.
 func numbered(text string, n float64) (time.Time, bool) {
 	if day, err := time.Parse("20060102", text); err == nil && !day.Before(firstYear) && day.Year() <= 2100 {
 		return day, true
@@ -236,8 +234,8 @@ func numbered(text string, n float64) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// rolesOf reads a list of names, a list of objects with a name, or a text with commas. It
-// returns roles in lower case. problem is empty if the value could be read.
+// rolesOf reads a list of names, a list of objects with a name, or a text with commas. It returns roles in lower
+// case. If the value could be read, problem is empty.
 func rolesOf(value any) (roles []string, problem string) {
 	switch v := unwrapped(value).(type) {
 	case nil:
@@ -296,7 +294,7 @@ func roleOf(value any) (name, problem string) {
 	return strings.ToLower(strings.TrimSpace(text)), ""
 }
 
-// keycloakOf returns the password in the credentials of a Keycloak user, and whether it is
+// keycloakOf returns the current password in the credentials of a Keycloak user, and whether the password is
 // temporary. It skips earlier passwords (password-history).
 func keycloakOf(value any) (found *Keycloak, temporary bool) {
 	list, _ := value.([]any)
@@ -308,7 +306,7 @@ func keycloakOf(value any) (found *Keycloak, temporary bool) {
 		data, _ := credential["credentialData"].(string)
 		secret, _ := credential["secretData"].(string)
 		_, plain := credential["value"].(string)
-		if hash, ok := credential["hashedSaltedValue"].(string); ok && secret == "" { // before Keycloak 7
+		if hash, ok := credential["hashedSaltedValue"].(string); ok && secret == "" { // of Keycloak 6 or older
 			data = jsonText(map[string]any{"algorithm": credential["algorithm"], "hashIterations": credential["hashIterations"]})
 			secret = jsonText(map[string]any{"value": hash, "salt": credential["salt"]})
 			plain = false
