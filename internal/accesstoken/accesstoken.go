@@ -22,8 +22,8 @@ const (
 	tokenType = "at+jwt"
 )
 
-// MaxSize is the largest size in bytes that an access token should have. Browsers drop
-// cookies above 4,096 bytes, name included, and proxies limit headers.
+// MaxSize is the largest size in bytes that an access token should have. Browsers drop cookies whose name and value
+// exceed 4,096 bytes, and proxies limit the size of headers.
 const MaxSize = 4000
 
 // Limit is the largest size in bytes of a token that Verify accepts and Sign creates.
@@ -286,8 +286,8 @@ func split(token string) (jws compact, ok bool) {
 }
 
 // key returns the key that the header names. It reports false if the type is not want, if the algorithm is not that
-// of the key, or if the header has any other member. For a header exactly as Sign writes it, key parses no JSON,
-// which is faster.
+// of the key, or if the header has any other member. If the header is exactly as Sign writes it, it is accepted
+// without parsing JSON, which is faster.
 func (jws compact) key(want string, find func(kid string) (Key, bool)) (Key, bool) {
 	_, rest, _ := bytes.Cut(jws.header, []byte(`","kid":"`))
 	if kid, ok := bytes.CutSuffix(rest, []byte(`","typ":"`+tokenType+`"}`)); ok && want == tokenType {

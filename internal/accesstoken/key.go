@@ -169,8 +169,8 @@ func (k Key) sign(input []byte) ([]byte, error) {
 	switch private := k.private.(type) {
 	case *ecdsa.PrivateKey:
 		// Without a source of randomness, Sign is deterministic (RFC 6979). This is faster, because it derives the
-		// nonce with SHA-256 instead of SHA-512. Two tokens have different signatures even so, because each token has
-		// its own `jti`.
+		// nonce with SHA-256 instead of SHA-512. Two tokens never have the same signature, because each has its own
+		// `jti`.
 		digest := sha256.Sum256(input)
 		der, err := private.Sign(nil, digest[:], crypto.SHA256)
 		if err != nil {

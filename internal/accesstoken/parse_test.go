@@ -168,7 +168,7 @@ func FuzzSignedText(f *testing.F) {
 			t.Fatal(err)
 		}
 		if list, ok := members["aud"].([]any); ok && len(list) == 1 {
-			members["aud"] = list[0] // written as a string
+			members["aud"] = list[0] // Sign writes a single audience as a string
 		}
 		for name, value := range again {
 			if !reflect.DeepEqual(members[name], value) {

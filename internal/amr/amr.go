@@ -20,8 +20,8 @@ const (
 	// 8176 has no name for it.
 	Device = "device"
 
-	// Verified means that the passkey before it in the list verified the user, by PIN or biometrics. The passkey and
-	// the PIN or biometrics are two kinds of proof.
+	// Verified means that the passkey before it in the list verified the user, by PIN or biometrics. Such a passkey
+	// alone gives two kinds of proof.
 	Verified = "uv"
 
 	LevelOne     = "aal1" // one proof

@@ -64,7 +64,7 @@ func membersOf(t reflect.Type, prefix string) (members []Member) {
 
 var (
 	timeType = reflect.TypeFor[time.Time]()
-	rawType  = reflect.TypeFor[json.RawMessage]() // an object of another specification
+	rawType  = reflect.TypeFor[json.RawMessage]() // an object that another specification defines
 )
 
 // typeName returns the JSON type of a member in words.

@@ -230,7 +230,7 @@ func (l *Log[I, E]) refresh(items []Item[I, E]) {
 	}
 }
 
-// keep stores signed items in the log. It skips items that were dropped, or that differ since a Reset.
+// keep stores signed items in the log. It skips items that were dropped, and items that were replaced after a Reset.
 func (l *Log[I, E]) keep(items []Item[I, E]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -242,7 +242,7 @@ func (l *Log[I, E]) keep(items []Item[I, E]) {
 }
 
 // Older returns the events of a page whose items are no longer in memory. One reader at a time reads and signs such a
-// page. Then the next reader waits for the same time again, so that old pages use at most half a core.
+// page. Afterwards, the next reader must wait for as long as this took, so that old pages use at most half a core.
 func (l *Log[I, E]) Older(
 	ctx context.Context, after int64, limit int, key string, read func() ([]E, error),
 ) ([]E, error) {

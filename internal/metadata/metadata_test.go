@@ -56,7 +56,7 @@ func TestMergeRefusesWhatParsersReadDifferently(t *testing.T) {
 			t.Errorf("%s: %v", patch, err)
 		}
 	}
-	// A patch can't make an object deeper than maxDepth.
+	// A patch must not make an object deeper than maxDepth.
 	if _, err := metadata.Merge(nested(7), strings.Replace(nested(7), "{}", nested(3), 1)); err == nil {
 		t.Error("a deeper object is accepted")
 	}

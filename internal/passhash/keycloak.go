@@ -20,9 +20,9 @@ type keycloakSecret struct {
 	Salt  string `json:"salt"`
 }
 
-// AdoptKeycloak converts a credential of the type "password" in a realm export into the form that Verify reads. The
-// credential has two JSON texts. It accepts the algorithms pbkdf2, pbkdf2-sha256, pbkdf2-sha512 and argon2. Errors
-// say what is wrong and what to do. They contain no part of the hash.
+// AdoptKeycloak converts a credential of the type "password" in a realm export into the form that Verify reads. Its
+// arguments are the two JSON texts of the credential. It accepts the algorithms pbkdf2, pbkdf2-sha256, pbkdf2-sha512
+// and argon2. Errors say what is wrong and what to do. They contain no part of the hash.
 func AdoptKeycloak(credentialData, secretData string) (encoded string, err error) {
 	var data keycloakData
 	if json.Unmarshal([]byte(credentialData), &data) != nil { // do not return the error of json: it may quote the text

@@ -27,13 +27,12 @@ const (
 	maxQueuedPerClient = 256
 )
 
-// A Pool runs work on a fixed number of threads, with slightly lower priority where the
-// system supports a priority for each thread. It serves clients in turn, one job of each (see turns),
-// so that a flood of one client does not delay the others.
+// A Pool runs work on a fixed number of threads, with slightly lower priority where the system supports a priority
+// for each thread. It serves clients in turn, one job of each (see turns), so that a flood of one client does not
+// delay the others.
 //
-// Goroutines that the work starts run on other threads, with normal priority. Argon2 of
-// golang.org/x/crypto starts one for each lane and quarter of a pass, so most of
-// its work has normal priority.
+// Goroutines that the work starts run on other threads, with normal priority. Argon2 of golang.org/x/crypto starts a
+// goroutine for each lane and quarter of a pass, so most of its work has normal priority.
 type Pool struct {
 	longest time.Duration
 	exited  sync.WaitGroup

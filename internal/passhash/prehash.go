@@ -14,11 +14,10 @@ import (
 	"strings"
 )
 
-// Some systems do not hash the password alone: Meteor hashes a SHA-256 of it, and
-// Devise adds a pepper. The stored form then begins with a label that names the
-// method: {sha256-hex}$2b$10$…. For a method with a secret key, the label has the id
-// of the key: {pepper:ID}$2a$10$…. A hash never contains the key itself; the caller
-// stores it (VerifyKeyed).
+// Some systems do not hash the password alone: Meteor hashes a SHA-256 of it, and Devise adds a pepper. The stored
+// form then begins with a label that names the method: {sha256-hex}$2b$10$…. For a method with a secret key, the
+// label has the id of the key: {pepper:ID}$2a$10$…. A hash never contains the key itself. The caller stores the key
+// and passes it to VerifyKeyed.
 
 // Pepper is the method of Devise: the key is appended to the password.
 const Pepper = "pepper"
@@ -144,7 +143,7 @@ func Prehashed(encoded, name, keyID string) (string, error) {
 		if !labelled.method.keyed || labelled.method.name != name {
 			return "", errors.New("the hash itself names the method: remove the method")
 		}
-		h = labelled.inner // an export of another server, where the key has another id
+		h = labelled.inner // exported by another server, which has another id for the key
 	}
 	if !isKeyID(keyID) {
 		return "", errors.New("the id of the key is not a UUID")

@@ -2,10 +2,9 @@ package passhash
 
 import "golang.org/x/sys/unix"
 
-// niceOfWorkers is added to the nice value of the process. The scheduler of Linux then
-// gives a worker 0.64 of the CPU share of other threads (sched(7)). With a higher value,
-// workers get too little time next to other programs: with 19, a busy program on each
-// core delays a sign-in with bcrypt from 50 ms to 3 s.
+// niceOfWorkers is added to the nice value of the process. The scheduler of Linux then gives a worker 0.64 of the CPU
+// share of other threads (sched(7)). With a higher value, workers get too little time next to other programs. With
+// 19, a sign-in with bcrypt takes 3 s instead of 50 ms if another program is busy on each core.
 const niceOfWorkers = 2
 
 // lowerPriority raises the nice value of the calling thread. Linux keeps a nice value for each thread, while POSIX

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Errors for hashes that can't be imported. Each one names the kind of hash if that is
-// certain, and says what to do. They contain no part of the hash.
+// Errors for hashes that can't be imported. Each error names the kind of hash if the kind is certain, and says what
+// to do. The errors contain no part of the hash.
 
 // Advice at the end of an error.
 const (

@@ -77,8 +77,8 @@ func phcSalt(text string) (parts []string, ok bool) {
 	return nil, false
 }
 
-// hexSalt matches hexadecimal digits, which the base64 of random bytes practically
-// never is.
+// hexSalt matches a salt that consists only of hexadecimal digits. The base64 of random bytes practically never has
+// this form.
 var hexSalt = regexp.MustCompile(`^[0-9a-f]{20,}$|^[0-9A-F]{20,}$`)
 
 // adoptPHC re-encodes the salt in base64 and adopts the string.

@@ -115,8 +115,8 @@ func (p *Party) Verify(r Assertion, handle []byte, c Credential, response Respon
 	return Use{Credential: c, Verified: data.Flags.HasUserVerified()}, nil
 }
 
-// Authorized returns the passkey after a use that another proof of the same user confirms. If the passkey verified
-// the user, VerifiedBefore reports true from then on. Without another proof, callers must not call Authorized.
+// Authorized returns the passkey with its new counter and flags. If the passkey verified the user in this use,
+// VerifiedBefore reports true from then on. Callers must first check another proof of the same user.
 func (u Use) Authorized() Credential {
 	c := u.Credential
 	if u.Verified {

@@ -121,7 +121,7 @@ func (r Record) BackupEligible() bool { return r.flags().HasBackupEligible() }
 // BackedUp reports whether the passkey was synchronized at its last use.
 func (r Record) BackedUp() bool { return r.flags().HasBackupState() }
 
-// VerifiedBefore reports whether the passkey has verified the user before, confirmed by another proof
+// VerifiedBefore reports whether the passkey verified the user when it was created, or in a use that was authorized
 // (`uvInitialized`, see Use.Authorized).
 func (r Record) VerifiedBefore() bool { return r.flags().HasUserVerified() }
 

@@ -43,7 +43,7 @@ type Server struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
 
-	frozen []int // ids of its child processes after Freeze
+	frozen []int // ids of the child processes that Freeze has stopped
 
 	next     atomic.Int64
 	mu       sync.Mutex // held while a migrated database is created or copied
@@ -76,8 +76,8 @@ var shared struct {
 	alive *os.File // closed by the system when this process ends
 }
 
-// Database creates an empty database and returns its URL. All tests of a process share its
-// cluster, which has fsync off and is removed when the process ends.
+// Database creates an empty database and returns its URL. All tests of a process share one cluster, which has fsync
+// off and is removed when the process ends.
 func Database(t testing.TB) string {
 	t.Helper()
 	return sharedServer(t).Database(t)
@@ -139,9 +139,8 @@ func Launch(ctx context.Context, dir string, settings ...string) (*Server, error
 	return s, nil
 }
 
-// Remove ends the cluster, without a checkpoint, and deletes its files. It does not kill the
-// cluster, because a killed cluster leaves a shared-memory segment behind, and a system has few of
-// these.
+// Remove ends the cluster, without a checkpoint, and deletes its files. It does not kill the cluster, because a
+// killed cluster leaves a shared-memory segment behind, and a system allows only few segments.
 func (s *Server) Remove() {
 	if s.cmd != nil && len(s.frozen) == 0 {
 		_ = syscall.Kill(s.cmd.Process.Pid, syscall.SIGQUIT)

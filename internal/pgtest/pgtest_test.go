@@ -28,7 +28,7 @@ func TestKilledServerRestartsWithItsCommits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+		defer conn.Close(t.Context()) //nolint:errcheck // a test may ignore this error
 		if _, err := conn.Exec(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +165,7 @@ func TestBouncerPoolsConnectionsByTransaction(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+		defer conn.Close(t.Context()) //nolint:errcheck // a test may ignore this error
 		if err := conn.QueryRow(t.Context(), "SELECT pg_backend_pid()",
 			pgx.QueryExecModeExec).Scan(&processes[i]); err != nil {
 			t.Fatal(err)
@@ -195,7 +195,7 @@ func TestPromotedStandbyHasAcknowledgedCommits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+	defer conn.Close(t.Context()) //nolint:errcheck // a test may ignore this error
 	if _, err := conn.Exec(t.Context(), "UPDATE kept SET n = n + 1"); err != nil {
 		t.Fatal(err)
 	}

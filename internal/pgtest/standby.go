@@ -85,7 +85,7 @@ func (s *Server) queryValue(t testing.TB, query string) (value any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+	defer conn.Close(t.Context()) //nolint:errcheck // a test may ignore this error
 	if err := conn.QueryRow(t.Context(), query).Scan(&value); err != nil {
 		t.Fatal(err)
 	}

@@ -46,8 +46,8 @@ func (p *Probe) Refuse(err error) {
 	p.refused, p.refusal = time.Now(), err
 }
 
-// Result returns the last result if it still counts, or else the result of a new probe.
-// Concurrent callers share one probe. It returns the error of ctx if ctx ends first.
+// Result returns the last result if it still counts, or else the result of a new probe. Concurrent callers share one
+// probe. If ctx ends first, Result returns the error of ctx.
 func (p *Probe) Result(ctx context.Context, try func(context.Context) error) error {
 	p.mu.Lock()
 	now := time.Now()

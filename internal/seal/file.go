@@ -38,7 +38,7 @@ func load(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
-	defer file.Close()       //nolint:errcheck // only read
+	defer file.Close()       //nolint:errcheck // the file was only read
 	info, err := file.Stat() // of the open file, because the name may now refer to another file
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
@@ -87,6 +87,6 @@ func syncFolder(path string) error {
 	if err != nil {
 		return err
 	}
-	defer folder.Close() //nolint:errcheck // only read
+	defer folder.Close() //nolint:errcheck // the file was only read
 	return folder.Sync()
 }

@@ -51,7 +51,7 @@ func New(master []byte) (*Box, error) {
 func (b *Box) Derive(purpose string) []byte {
 	key, err := hkdf.Key(sha256.New, b.master, nil, "watchword "+purpose, MasterSize)
 	if err != nil {
-		panic(err) // only for lengths that HKDF cannot produce
+		panic(err) // can't happen: HKDF fails only for longer keys
 	}
 	return key
 }

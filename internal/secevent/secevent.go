@@ -23,8 +23,8 @@ const (
 	// SessionRevoked means that the session has ended (CAEP 1.0, section 3.1).
 	SessionRevoked Kind = "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
 
-	// ClaimsChanged means that tokens of the user issued before At have outdated claims
-	// (CAEP 1.0, section 3.2).
+	// ClaimsChanged means that tokens that were issued to the user before At have outdated claims (CAEP 1.0, section
+	// 3.2).
 	ClaimsChanged Kind = "https://schemas.openid.net/secevent/caep/event-type/token-claims-change"
 
 	// Heartbeat means that the feed is complete up to IssuedAt. Head is the largest number in the feed (SSF 1.0, the

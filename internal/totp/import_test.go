@@ -42,7 +42,7 @@ func TestParseReadsSecretsOfOtherSystems(t *testing.T) {
 	}
 }
 
-// Codes of an imported secret of any length match.
+// Codes of an imported secret of any length must match.
 func TestImportedSecretsMatch(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_111_111_110, 0)

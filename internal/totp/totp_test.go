@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// The last six of the eight digits in RFC 6238, appendix B.
+// The expected codes are the last six of the eight digits in RFC 6238, appendix B.
 func TestCodesMatchTheVectorsOfRFC6238(t *testing.T) {
 	t.Parallel()
 	for at, want := range map[int64]string{
@@ -84,7 +84,7 @@ func TestCollidingStepsGiveOneUse(t *testing.T) {
 		if step, ok, err := totp.Match(secret, code, now, high); ok || err != nil {
 			t.Errorf("delta %d: the code works again at %d, %v", delta, step, err)
 		}
-		// The lower step was recorded while the higher one was outside of the window.
+		// The lower step was recorded when the higher step was outside of the window. The code must not work again.
 		if step, ok, err := totp.Match(secret, code, time.Unix(high*30, 0), low); ok || err != nil {
 			t.Errorf("delta %d: the digits work again at %d, %v", delta, step, err)
 		}

@@ -102,7 +102,7 @@ var plainName = strings.NewReplacer("_", "", "-", "", " ", "", ":", "")
 
 func folded(name string) string { return strings.ToLower(plainName.Replace(name)) }
 
-// lookUp returns the field of a well-known name, or the zero use.
+// lookUp returns the use of a column with a well-known name, or the zero use.
 func lookUp(name string) use {
 	for worse, fold := range []func(string) string{strings.Clone, folded} {
 		for at, k := range &wellKnown {

@@ -57,7 +57,7 @@ func first(list []any) any {
 	return list[0]
 }
 
-// primary returns the object in a list of addresses that holds the account's address.
+// primary returns the object that holds the account's address, from a list of addresses.
 func primary(list []any, all map[string]any) map[string]any {
 	var objects []map[string]any
 	for _, each := range list {

@@ -81,7 +81,7 @@ type Options struct {
 	// is nested. Default: users, or another usual name.
 	List string
 
-	// Now is the time at which a temporary ban must have ended. Default: time.Now.
+	// Now is the current time, which decides whether a temporary ban has ended. Default: time.Now.
 	Now time.Time
 }
 

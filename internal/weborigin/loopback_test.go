@@ -31,8 +31,8 @@ func TestIsLoopbackAcceptsOnlyNamesAndAddressesOfThisMachine(t *testing.T) {
 	}
 }
 
-// The clients of the API and the verifiers accept http for the same hosts as the server. Their tests read the same
-// file.
+// The clients of the API and the verifiers must accept http for the same hosts as the server. Their tests read the
+// same file.
 func TestLoopbackURLsOfTheClientsAreThoseOfTheServer(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/loopback.json")

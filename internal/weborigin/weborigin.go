@@ -102,8 +102,7 @@ func withoutPort(host string) (name string, bracketed bool) {
 	return name, strings.HasPrefix(host, "[")
 }
 
-// pagePath matches the path of a page: plain segments only, so that it can't escape
-// its origin.
+// pagePath matches the path of a page. It allows only plain segments, so that the URL can't leave its origin.
 var pagePath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){0,8}$`)
 
 // Page returns the page if a mail may link to it, else "". A stranger can request a mail to any user, and the user
