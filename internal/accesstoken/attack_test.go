@@ -412,10 +412,10 @@ func TestSizeIsTheLengthOfTheToken(t *testing.T) {
 		for _, c.Extra = range []map[string]any{nil, {"name": "<Ada & \u2028 \"Lovelace\" 🦦>"}} {
 			size, err := accesstoken.Size(alg, c)
 			token := sign(t, key(t, alg), c)
-			if err != nil || size < len(token) || size > len(token)+60 { // HS256 has a shorter key id
+			if err != nil || size < len(token) || size > len(token)+60 { // the key id of HS256 is shorter
 				t.Errorf("%s: Size is %d, %v; the token has %d bytes", alg, size, err, len(token))
 			}
-			if alg != accesstoken.HS256 && size > len(token)+2 { // "Ed25519" is "EdDSA" on the wire
+			if alg != accesstoken.HS256 && size > len(token)+2 { // Size counts "Ed25519", not "EdDSA"
 				t.Errorf("%s: Size is %d; the token has %d bytes", alg, size, len(token))
 			}
 		}

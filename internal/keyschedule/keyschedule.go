@@ -114,8 +114,8 @@ func At(keys []Key, now time.Time, p Policy) Plan {
 	return plan
 }
 
-// successor returns when the next younger key than k becomes active. If there is none, it returns k.ActiveFrom:
-// another key became active at the same time and signs instead of k.
+// successor returns when the next younger key than k becomes active. If k is one of the youngest keys, it returns
+// k.ActiveFrom: another key became active at the same time and signs instead of k.
 func successor(keys []Key, k Key) time.Time {
 	at := k.ActiveFrom
 	for _, other := range keys {

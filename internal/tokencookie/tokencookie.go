@@ -111,7 +111,7 @@ func (c Cookie) Values(r *http.Request) (tokens []string) {
 // context binds a sealed token to the name of its cookie.
 func (c Cookie) context() string { return "cookie " + c.Name }
 
-// Value returns the token in a request, or "" if the request has none or more than one.
+// Value returns the token in a request, or "" if the request has no token or more than one.
 func (c Cookie) Value(r *http.Request) string {
 	if values := c.Values(r); len(values) == 1 {
 		return values[0]

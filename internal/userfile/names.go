@@ -76,7 +76,7 @@ var wellKnown = [...]known{
 }
 
 // passwordNames are names of columns for password hashes. A column "hash" may hold a hash of something else, so it
-// counts only if the file has none of these columns.
+// does not count if the file has one of these columns.
 var passwordNames = []string{
 	"passwordHash", "hashedPassword", "encryptedPassword", "passwordDigest", "passwordEncrypted", "cryptedPassword",
 	"userPassword", "userPass", "password", "pass", "passwd", "credentials.password.config.hashed_password",
@@ -84,8 +84,8 @@ var passwordNames = []string{
 	"services.password.argon2", "hashedPassword.value", "hashedPassword.hash",
 }
 
-// emailVerifiedNames are names of columns that say whether the address is verified. verifiedNames count only if the
-// file has none of these columns, because they may be about the person instead.
+// emailVerifiedNames are names of columns that say whether the address is verified. If the file has one of these
+// columns, verifiedNames do not count, because they may be about the person.
 var emailVerifiedNames = []string{
 	"emailVerifiedAt", "emailVerified", "isEmailVerified", "emailConfirmedAt", "emailConfirmed", "isEmailConfirmed",
 	"mailVerified", "emailIsVerified", "emailVerifiedOn", "emailVerifiedDate", "emailValidated", "isEmailValidated",

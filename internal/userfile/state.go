@@ -332,8 +332,8 @@ var (
 	otherStems = strings.Fields("token password notif newsletter subscri session twofactor activation activity payment")
 )
 
-// A column with one of detailWords adds nothing to another column with the same stem, such as deleted_by to
-// deleted_at. A column with one of changeWords adds nothing to a column such as status.
+// A column with one of detailWords adds no information to another column with the same stem, such as deleted_by to
+// deleted_at. A column with one of changeWords adds no information to a column such as status.
 var (
 	detailWords = strings.Fields("by reason comment note message")
 	changeWords = strings.Fields("changed updated modified")
