@@ -87,6 +87,6 @@ func syncFolder(path string) error {
 	if err != nil {
 		return err
 	}
-	defer folder.Close() //nolint:errcheck // the file was only read
+	defer folder.Close() //nolint:errcheck // the folder was only opened for Sync
 	return folder.Sync()
 }
