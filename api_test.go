@@ -69,7 +69,8 @@ func TestStableAPINamesNoUnstableType(t *testing.T) {
 			checked++
 			here := regexp.MustCompile(`(?m)^.*[ *\]]` + match[1] + `([^\w(].*)?$|^\t` + match[1] + `$`)
 			elsewhere := regexp.MustCompile(`(?m)^.*\b` + name + `\.` + match[1] + `\b.*$`)
-			for _, line := range append(here.FindAllString(stableTexts[name], -1), elsewhere.FindAllString(stable, -1)...) {
+			uses := append(here.FindAllString(stableTexts[name], -1), elsewhere.FindAllString(stable, -1)...)
+			for _, line := range uses {
 				t.Errorf("%s.%s is unstable, but the stable API has %q", name, match[1], strings.TrimSpace(line))
 			}
 		}
@@ -322,7 +323,8 @@ func listPackage(t *testing.T, tree fs.FS, importPath string, names []string) ma
 		add(f.Decl, exported.Doc, f.Doc)
 	}
 	for _, kind := range exported.Types {
-		if fields := cutUnstableFields(kind.Decl); fields != nil && !strings.Contains("\n"+kind.Doc, "\n"+unstableMark) {
+		fields := cutUnstableFields(kind.Decl)
+		if fields != nil && !strings.Contains("\n"+kind.Doc, "\n"+unstableMark) {
 			add(fields, unstableMark)
 		}
 		add(kind.Decl, exported.Doc, kind.Doc)
