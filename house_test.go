@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"slices"
 	"strconv"
@@ -115,6 +116,19 @@ func TestPackagesImportOnlyAllowedPackages(t *testing.T) {
 func TestUnwantedNamesImportsAndCallsAreAbsent(t *testing.T) {
 	t.Parallel()
 	reportFaults(t, unwantedFaults(readHouse(t, os.DirFS("."))))
+}
+
+// The rows above compare direct imports. A library could still bring net/http into the engine, as one that
+// parsed user agents did.
+func TestEngineLinksNoHTTP(t *testing.T) {
+	t.Parallel()
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", ".", "./federation", "./metadata")
+	out, err := list.CombinedOutput()
+	must(t, err)
+	linked := strings.Fields(string(out))
+	if slices.Contains(linked, "net/http") || !slices.Contains(linked, "net/netip") {
+		t.Errorf("net/http is linked, or the list is wrong: %q", linked)
+	}
 }
 
 // Only admit inserts a session, so a flow can't skip a check.
