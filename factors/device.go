@@ -11,21 +11,19 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// Remembered devices. After a sign-in with the second factor, a browser can skip the factor at
-// later sign-ins. Its cookie has the id of the device under a MAC, and the row of the device
-// decides whether the cookie is valid. The password is still needed. The session has the lowest
-// level, so a step-up still requires the factor.
+// Remembered devices. After a sign-in with the second factor, a browser can skip the factor at later sign-ins. Its
+// cookie contains the id of a row and a MAC of that id. The row decides whether the cookie is valid. The user must
+// still enter the password. A session without the factor has the lowest level, so a step-up requires the factor.
 //
-// The engine accepts the device (Engine.Login). It forgets the device when the password changes or
-// the user signs out everywhere. A change of factors also makes the device invalid, because the
-// store compares the times.
+// Engine.Login accepts the device. The engine deletes the device when the password changes or the user signs out
+// everywhere. A change of factors also makes the device invalid: the store accepts only devices that are newer than
+// the last change.
 
 // maxDevices is the limit of remembered devices per account. The next device replaces the
 // oldest.
 const maxDevices = 20
 
-// remember adds the device of a sign-in. It turns event, the event of the sign-in, into the event
-// of the device.
+// remember inserts a remembered device for the sign-in of event. It overwrites event with the event about the device.
 func (m *Manager) remember(ctx context.Context, tx Tx, event *watchword.Event) (Device, error) {
 	event.ID, event.Kind, event.Detail = newID(), eventRemembered, ""
 	device := Device{ID: newID(), UserID: event.UserID, Name: event.Device, CreatedAt: event.At,
@@ -106,7 +104,7 @@ func (m *Manager) ForgetDevice(
 	return nil
 }
 
-// forget deletes one device, or all ("").
+// forget deletes one remembered device, or all of them if device is "".
 func forget(ctx context.Context, tx Tx, id watchword.UserID, device string) error {
 	if device == "" {
 		return tx.ForgetDevices(ctx, id)

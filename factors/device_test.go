@@ -36,7 +36,7 @@ func (r *rig) remember(t *testing.T, a *account, c watchword.Client) watchword.C
 	return c
 }
 
-// skips returns the sign-in if the password alone opens a session, or nil.
+// skips signs in with the password alone. It returns nil if the engine also asks for the second factor.
 func (r *rig) skips(t *testing.T, email string, given watchword.Secret, c watchword.Client) *watchword.SignIn {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: email, Password: given, Client: c})
@@ -76,14 +76,15 @@ func TestRememberedDeviceSkipsTheFactorAndNotTheLevel(t *testing.T) {
 		if got := amr.Level(who.Session.Methods); got != amr.LevelTwo {
 			t.Errorf("level %s after the step-up", got)
 		}
-		// A proof that the application has checked counts as one of the two proofs.
+		// A program that embeds the engine states the password as checked, so only the factor is missing. The
+		// remembered device replaces it.
 		_, err = r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
 			User: a.who.User.ID, Methods: []string{"pwd"}, Client: browser})
 		must(t, err)
 		_, err = r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
 			User: a.who.User.ID, Methods: []string{"otp"}, Client: laptop})
 		r.advance(totp.Period)
-		_, err = r.withCode(wantChallenge(t, nil, err), r.code(t, a, 0)) // the same kind of proof twice
+		_, err = r.withCode(wantChallenge(t, nil, err), r.code(t, a, 0)) // "otp" twice
 		wantCode(t, err, watchword.CodeFactorWrong)
 		if r.skips(t, a.email, password, laptop) != nil {
 			t.Error("another browser skips the factor")
@@ -124,8 +125,7 @@ func TestRememberedDeviceIsOfOneAccount(t *testing.T) {
 				t.Errorf("%q skips the factor", text)
 			}
 		}
-		// The second account is now remembered in this browser. Its device has no effect on the
-		// first account.
+		// The second account is now remembered in this browser. The device of b must not work for a.
 		both := r.remember(t, b, browser)
 		if r.skips(t, a.email, password, both) != nil || r.skips(t, b.email, password, both) == nil {
 			t.Error("the browser is not the device of the account that was remembered last")
@@ -224,7 +224,7 @@ func TestRememberedDevicesAreListedBoundedAndForgottenByTheirOwner(t *testing.T)
 		r.enrol(t, b)
 		first := r.remember(t, a, watchword.Client{Device: "Firefox on Linux"})
 		r.advance(time.Minute)
-		must(t, r.ForgetDevice(t.Context(), r.remembered(t, b).who, "", laptop)) // only of b
+		must(t, r.ForgetDevice(t.Context(), r.remembered(t, b).who, "", laptop)) // deletes only the device of b
 		a.who = r.fresh(t, a)
 		if r.skips(t, a.email, password, first) == nil {
 			t.Fatal("another account has forgotten the device")
@@ -249,14 +249,14 @@ func TestRememberedDevicesAreListedBoundedAndForgottenByTheirOwner(t *testing.T)
 	}, remembering)
 }
 
-// remembered signs in to an account in a remembered browser.
+// remembered signs in to an account and remembers the browser.
 func (r *rig) remembered(t *testing.T, a *account) *account {
 	t.Helper()
 	r.remember(t, a, phone)
 	return a
 }
 
-// fresh proves the factor in the session of an account.
+// fresh makes the session of an account fresh by a step-up with the factor.
 func (r *rig) fresh(t *testing.T, a *account) watchword.Identity {
 	t.Helper()
 	r.advance(totp.Period)
@@ -312,8 +312,8 @@ func TestStoreRevealsNoTokenOfARememberedDevice(t *testing.T) {
 		a := r.withTOTP(t)
 		browser := r.remember(t, a, laptop)
 		device := r.devices(t, a)[0]
-		// Even with the whole row, a token can't be computed without the secret under the master
-		// key.
+		// A token can't be computed from the row alone. The computation also needs a secret that the master key
+		// encrypts.
 		dump := []byte(strings.Join([]string{device.ID, string(device.UserID), device.Name}, "\n"))
 		if bytes.Contains(dump, []byte(browser.Remembered[len(browser.Remembered)-30:])) {
 			t.Error("the row has the MAC")
@@ -339,7 +339,7 @@ func TestStoreRevealsNoTokenOfARememberedDevice(t *testing.T) {
 	}, remembering)
 }
 
-// If a sign-in waits while the device is deleted, it opens no session.
+// A sign-in that relies on a device must open no session if the device is deleted at the same time.
 func TestSignInsRaceTheEndOfTheirDevice(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)
@@ -355,8 +355,7 @@ func TestSignInsRaceTheEndOfTheirDevice(t *testing.T) {
 		if got[""] < 1 || got[watchword.CodeSecondFactorRequired] > 0 {
 			t.Errorf("%v", got)
 		}
-		// Only the session that made the change is left, because the change ended all earlier
-		// sessions.
+		// Only the session that made the change remains, because the change ended all earlier sessions.
 		if n := r.sessions(t, a); n != 1 {
 			t.Errorf("%d sessions are alive", n)
 		}

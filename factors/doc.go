@@ -1,6 +1,6 @@
-// Package factors holds the second factors of accounts: TOTP, passkeys and recovery codes. It
-// completes sign-ins that the engine has challenged, and changes the factors of an account.
+// Package factors manages the second factors of accounts: TOTP, passkeys and recovery codes. It completes sign-ins
+// that the engine has challenged, and changes the factors of an account.
 //
-// The engine decides whether a sign-in needs a second factor, and it alone opens sessions
-// (Engine.Inside). This package verifies the factor in between.
+// The engine decides whether a sign-in needs a second factor. Only the engine opens sessions (Engine.Inside). This
+// package verifies the factor before that.
 package factors

@@ -20,7 +20,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// 32: a copy of the whole store has no secret of a second factor, in any encoding.
+// Test 32 of the specification: a copy of the whole store has no secret of a second factor, in any encoding.
 //
 // MFA-12
 func TestDumpOfTheStoreHasNoSecretOfAFactor(t *testing.T) {
@@ -51,7 +51,7 @@ func TestDumpOfTheStoreHasNoSecretOfAFactor(t *testing.T) {
 		secrets := r.everySecret(t)
 		conn, err := pgx.Connect(t.Context(), url)
 		must(t, err)
-		defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+		defer conn.Close(t.Context()) //nolint:errcheck // the test ends here anyway
 		rows, err := conn.Query(t.Context(), `SELECT format(
 			'SELECT coalesce(string_agg(t::text, chr(10)), '''') FROM %I AS t', tablename)
 			FROM pg_tables WHERE schemaname = 'public'`)
@@ -68,8 +68,8 @@ func TestDumpOfTheStoreHasNoSecretOfAFactor(t *testing.T) {
 	})
 }
 
-// everySecret gives an account every kind of factor and secret, and returns the secrets. Some are used and
-// some are not.
+// everySecret gives an account every kind of factor and secret, and returns the secrets. It uses some of them,
+// because used secrets must not be stored either.
 func (r *rig) everySecret(t *testing.T) map[string]watchword.Secret {
 	t.Helper()
 	a, d := r.withTOTP(t), newDevice()

@@ -14,9 +14,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// Enrolment has the same conditions as removal. Otherwise a thief with a session could replace
-// the owner's authenticator. The account needs a proven address, because an attacker could
-// otherwise plant a factor in an account with another person's address.
+// A session must meet the same conditions to add a factor as to remove a factor. Otherwise a thief with a session
+// could replace the owner's authenticator. The account needs a proven address, because an attacker could otherwise
+// plant a factor in an account with another person's address.
 
 // Limits for the factors of one kind in an account.
 //
@@ -26,7 +26,7 @@ const (
 	MaxPasskeys = 10
 )
 
-// mayEnrol decides whether a session may add a factor of a kind.
+// mayEnrol returns an error if a session must not add a factor of a kind, otherwise nil.
 func (m *Manager) mayEnrol(
 	u watchword.User, s watchword.Session, all []Factor, k Kind, now time.Time,
 ) *watchword.Error {
@@ -36,7 +36,7 @@ func (m *Manager) mayEnrol(
 	return m.engine.Fresh(u, s, now)
 }
 
-// decideAddition decides whether an account may get another factor of a kind.
+// decideAddition returns an error if an account can't get another factor of a kind. It does not check the session.
 func decideAddition(u watchword.User, all []Factor, k Kind) *watchword.Error {
 	if !u.Verified() {
 		return refuse(watchword.CodeEmailNotVerified, "Confirm your email address first: open the link that we emailed you.")
@@ -44,7 +44,7 @@ func decideAddition(u watchword.User, all []Factor, k Kind) *watchword.Error {
 	return decideRoom(all, k)
 }
 
-// decideRoom decides whether an account has room for another factor of a kind.
+// decideRoom returns an error if an account has reached the limit of factors of a kind.
 func decideRoom(all []Factor, k Kind) *watchword.Error {
 	have := 0
 	for _, f := range all {
@@ -64,8 +64,8 @@ func decideRoom(all []Factor, k Kind) *watchword.Error {
 // An Enrolment is a TOTP that waits for its first code. It is not stored among the factors.
 type Enrolment struct {
 	ID     string
-	Secret watchword.Secret // base32, to type
-	URI    watchword.Secret // otpauth, for a QR code
+	Secret watchword.Secret // in base32, for users who type it
+	URI    watchword.Secret // an otpauth URI, for a QR code
 }
 
 // A pendingTOTP is sealed in the challenge of an Enrolment.
@@ -95,8 +95,8 @@ func (m *Manager) BeginTOTP(ctx context.Context, who watchword.Identity, name st
 	return m.begin(ctx, pendingTOTP{Name: name}, may)
 }
 
-// begin stores a challenge with a new secret. The function may checks the permission, and
-// returns the account and its session.
+// begin stores a challenge with a new secret. It calls may, which checks the permission and returns the account and
+// its session.
 func (m *Manager) begin(
 	ctx context.Context, p pendingTOTP, may func(Tx, time.Time) (watchword.User, watchword.SessionID, error),
 ) (Enrolment, error) {
@@ -146,8 +146,8 @@ func (m *Manager) ended(err error) error {
 	return err
 }
 
-// A Confirmation is a new factor. Codes has new recovery codes if the account had no codes. They are
-// shown once.
+// A Confirmation is a new factor. If the account had no recovery codes, Codes contains new ones. The codes can't be
+// read again later.
 type Confirmation struct {
 	Codes  []watchword.Secret
 	factor Factor
@@ -174,8 +174,8 @@ func (m *Manager) ConfirmTOTP(
 	return m.add(ctx, who, enrolled{challenge, f, []string{"otp"}}, c)
 }
 
-// confirmed counts and commits an attempt on an enrolment, and returns the factor if code is right. ours reports
-// whether the enrolment belongs to the request.
+// confirmed counts and commits an attempt on an enrolment, and returns the factor if code is right. The function ours
+// reports whether the enrolment belongs to the request.
 func (m *Manager) confirmed(
 	ctx context.Context, id string, code watchword.Secret, now time.Time,
 	ours func(watchword.Challenge, pendingTOTP) bool,
@@ -303,9 +303,9 @@ func (m *Manager) add(
 	return done, nil
 }
 
-// An addition has the account and the session for which insert adds a factor.
+// An addition is the account and the session for which insert adds a factor.
 type addition struct {
-	user    watchword.User // before the addition, read after the lock of the account was taken
+	user    watchword.User // as read under the lock of the account, before the addition
 	session watchword.SessionID
 	event   watchword.Event // EventFactorAdded
 }
@@ -374,8 +374,7 @@ func (m *Manager) lock(
 	return user, session, err
 }
 
-// proven stores the methods of a session and the time of its last proof, if the session is
-// alive at now.
+// proven stores the methods of a session and the time of its last proof. Codes: those of an ended session.
 func (m *Manager) proven(ctx context.Context, tx Tx, s watchword.Session, now time.Time) error {
 	alive, err := tx.ProveSession(ctx, s.ID, s.Methods, s.AuthenticatedAt, m.engine.Cutoffs(now))
 	if err == nil && !alive {

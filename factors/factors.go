@@ -90,10 +90,10 @@ func (p Proof) kind() (kind string, err error) {
 	}
 }
 
-// A claim is a proof that looks right. It takes effect only after its step, counter or hash is
-// claimed.
+// A claim is a proof that the check accepted. It takes effect only when the method use claims its step, counter or
+// hash.
 type claim struct {
-	method   string // `amr`
+	method   string // a value of the token's claim `amr`
 	verified bool   // a passkey whose authenticator has verified the user
 	factor   Factor // the TOTP, or the passkey with its new counter
 	step     int64
@@ -201,8 +201,8 @@ func (m *Manager) recordUse(
 	return nil, nil
 }
 
-// recordFirst records that an upgraded passkey has become the first factor, unless the address is unproven. As with
-// every first factor, the other sessions end, because they were opened without it.
+// recordFirst records that an upgraded passkey has become the first factor, if the address is proven. As with every
+// first factor, the other sessions end, because they were opened without it.
 func (m *Manager) recordFirst(
 	ctx context.Context, tx Tx, f Factor, event watchword.Event,
 ) ([]watchword.Event, error) {

@@ -27,11 +27,11 @@ var (
 	phone  = watchword.Client{Address: netip.MustParseAddr("198.51.100.9"), UserAgent: "a phone"}
 )
 
-// A rig is two processes on one real store, whose clock stands still unless a test advances it.
+// A rig is two processes on one real store. Both use the rig's clock, which only a test advances.
 type rig struct {
 	*watchword.Engine
 	*factors.Manager
-	other *factors.Manager // of another process
+	other *factors.Manager // the Manager of a second process
 	opts  watchword.Options
 	store watchword.Store
 	mails chan watchword.Message
@@ -41,7 +41,7 @@ type rig struct {
 	now time.Time
 }
 
-// A realStore is a store of this module.
+// A realStore is SQLite or PostgreSQL, as opposed to a fake.
 type realStore interface {
 	watchword.Store
 	Factors() factors.Store
@@ -169,7 +169,7 @@ func (r *rig) withTOTP(t *testing.T) *account {
 	return a
 }
 
-// code returns the code of the step at an offset from now.
+// code returns the TOTP code of a time step. offset counts steps from the current step.
 func (r *rig) code(t *testing.T, a *account, offset int64) watchword.Secret {
 	t.Helper()
 	code, err := totp.Code(a.secret, totp.Step(r.clock())+offset)
@@ -177,7 +177,7 @@ func (r *rig) code(t *testing.T, a *account, offset int64) watchword.Secret {
 	return watchword.Secret(code)
 }
 
-// challenge signs in with the password and returns the handle.
+// challenge signs in with the password and returns the handle of the challenge.
 func (r *rig) challenge(t *testing.T, a *account, c watchword.Client) watchword.Secret {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: c})

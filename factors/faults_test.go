@@ -15,8 +15,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// A fault is where the store becomes unavailable. A flow counts its attempt in the first transaction and makes the
-// change in the second.
+// A fault is a moment at which the store becomes unavailable. A flow counts its attempt in the first transaction and
+// makes the change in the second.
 type fault string
 
 const (
@@ -76,7 +76,7 @@ func (s *cutStore) Update(ctx context.Context, fn func(factors.Tx) error) error 
 	return s.Store.Update(ctx, fn)
 }
 
-// A cutTx is a transaction that loses its store at a statement.
+// A cutTx is a transaction in which one statement fails, because the store has become unavailable.
 type cutTx struct {
 	factors.Tx
 	at fault
@@ -147,8 +147,8 @@ func (r *rig) ways(t *testing.T, a *account, d *device) []provenWay {
 	}
 }
 
-// If the store fails during a sign-in, the sign-in opens at most one session. Its proof works once, and the user
-// can try again.
+// If the store fails during a sign-in, the sign-in opens at most one session. The proof works once, and the user can
+// try again.
 //
 // MFA-10
 func TestStoreLostDuringASignInOpensNothingByHalf(t *testing.T) {
@@ -199,7 +199,7 @@ func TestStoreLostDuringASignInOpensNothingByHalf(t *testing.T) {
 	}, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 }
 
-// If the store fails during a step-up, the session is fresh or unchanged. The proof works once.
+// If the store fails during a step-up, the session either becomes fresh or stays unchanged. The proof works once.
 //
 // MFA-10
 func TestStoreLostDuringAStepUpRaisesNothingByHalf(t *testing.T) {
@@ -210,7 +210,7 @@ func TestStoreLostDuringAStepUpRaisesNothingByHalf(t *testing.T) {
 		for _, at := range []fault{beforeClaim, afterClaim, atChallenge, atProof, atSession, beforeCommit, lostAnswer} {
 			for _, way := range r.ways(t, a, d) {
 				if at == atChallenge && way.name != "passkey" {
-					continue // only a passkey has a challenge here
+					continue // only a step-up with a passkey has a challenge
 				}
 				t.Log(at, way.name)
 				d.key.Counter++

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// An operator changes the address of an account to the address of a waiting sign-up. The first proof of the
-// address deletes the factors, so the owner can sign in without a factor.
+// An operator gives the account a the address of another person. When that person proves the address, the factors of
+// a are deleted. The sign-in must not ask for them.
 func TestFirstProofAsksForNoDeletedFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		const email, owners = "olive@example.com", "the horse of the owner"
@@ -29,7 +29,7 @@ func TestFirstProofAsksForNoDeletedFactor(t *testing.T) {
 	}, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
 }
 
-// The first proof is an invitation of an account without a password.
+// The new owner proves the address by an invitation. The sign-in must not ask for the previous holder's factor.
 func TestInvitationAsksForNoDeletedFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)
@@ -44,7 +44,7 @@ func TestInvitationAsksForNoDeletedFactor(t *testing.T) {
 	})
 }
 
-// takePassword leaves an account without a password.
+// takePassword removes the password of an account.
 func (r *rig) takePassword(t *testing.T, a *account) {
 	t.Helper()
 	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
@@ -53,8 +53,10 @@ func (r *rig) takePassword(t *testing.T, a *account) {
 	}))
 }
 
-// Sign-ins do not ask for a passkey of an automatic upgrade, but such a passkey is enough to
-// sign in. ID-8
+// The previous holder has a passkey from an automatic upgrade. Such a passkey does not count as a second factor, but
+// it can sign in alone. After another person has proven the address, the passkey must not sign in.
+//
+// ID-8
 func TestFirstProofDeletesTheUpgradedPasskeyOfThePreviousHolder(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		for _, invited := range []bool{false, true} {
@@ -82,7 +84,8 @@ func TestFirstProofDeletesTheUpgradedPasskeyOfThePreviousHolder(t *testing.T) {
 	})
 }
 
-// A sign-in that deletes factors makes older challenges invalid, but its own challenge stays valid.
+// An invitation deletes the factors of the previous holder, which makes older challenges invalid. The challenge that
+// the invitation itself returns must work.
 func TestInvitationThatDeletesFactorsWaitsForANewOne(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := &account{email: "ada@example.com"}

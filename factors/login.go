@@ -12,12 +12,12 @@ import (
 // The second step of a sign-in:
 //
 //  1. The MAC of the handle is checked, so an invented handle costs no query.
-//  2. The attempt is counted on the challenge, and the failure is charged to the account. Both are
-//     committed before the code is compared, so all parallel guesses are counted.
+//  2. The attempt is counted on the challenge and against the account's limit of failures. Both
+//     counters are committed before the code is compared, so parallel guesses can't evade them.
 //  3. The code is compared.
-//  4. One transaction consumes the challenge, claims the code, refunds the charge and opens
-//     the session. It fails if the password, the factors or the account have changed since the
-//     challenge was created. A wrong factor gets no refund.
+//  4. One transaction consumes the challenge, claims the code, removes the attempt from the
+//     account's count and opens the session. It fails if the password, the factors or the account
+//     have changed since the challenge was created. A wrong code stays counted.
 
 // A LoginRequest completes the sign-in of a challenge.
 type LoginRequest struct {
@@ -97,7 +97,7 @@ func (m *Manager) openSession(ctx context.Context, n entrance) (*watchword.SignI
 	var used []watchword.Event
 	var device Device
 	err := m.store.Update(ctx, func(tx Tx) (err error) {
-		if admitted, err = m.engine.Admit(ctx, tx, r); err != nil { // like every flow, locks the account first
+		if admitted, err = m.engine.Admit(ctx, tx, r); err != nil { // Admit locks the account first, as every flow does
 			return err
 		}
 		taken, err := tx.TakeChallenge(ctx, c.ID, c.Purpose, r.At())

@@ -32,8 +32,7 @@ func TestPasswordAloneOpensNoSessionOfAnAccountWithAFactor(t *testing.T) {
 		wantCode(t, err, watchword.CodeMailTokenInvalid)
 		_, err = r.ConfirmTOTP(t.Context(), a.who, string(handle), r.code(t, a, 0), phone)
 		wantCode(t, err, watchword.CodeChallengeInvalid)
-		// An invented handle completes no sign-in, and neither does a challenge with another
-		// purpose.
+		// An invented handle must complete no sign-in. A challenge with another purpose must not either.
 		for _, other := range []watchword.Secret{"", "wwc_", handle[:len(handle)-1], "wwc_B" + handle[5:]} {
 			_, err = r.withCode(other, r.code(t, a, 0))
 			wantCode(t, err, watchword.CodeChallengeInvalid)
@@ -85,10 +84,10 @@ func TestParallelGuessesAreCountedBeforeTheyAreLookedAt(t *testing.T) {
 		if got[watchword.CodeFactorWrong] != 5 {
 			t.Errorf("second challenge: %v", got)
 		}
-		// The account has reached ten failures. The right password does not refund an attempt.
+		// The account has reached the limit of ten failures. The right password must not reduce the count.
 		_, err := r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
 		wantCode(t, err, watchword.CodeRateLimited)
-		// 13: recovery codes have a separate counter.
+		// Test 13: recovery codes have a separate counter.
 		_, err = r.withRecovery(r.challenge(t, a, phone), a.codes[0])
 		must(t, err)
 	})
@@ -284,7 +283,8 @@ func TestStoreRevealsNoSecretOfAFactor(t *testing.T) {
 	})
 }
 
-// Another tab may sign in between the two steps.
+// If another tab signs in between the two steps, the browser has a new refresh cookie. The second step must end the
+// sessions of both the old and the new cookie.
 //
 // RT-16
 func TestSecondStepEndsTheSessionsOfBothCookies(t *testing.T) {

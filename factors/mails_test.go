@@ -22,7 +22,7 @@ import (
 	mailer "github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// A mailServer is a mail server on loopback. It keeps what it accepts.
+// A mailServer is a mail server on loopback. It stores the mails that it accepts.
 type mailServer struct{ accepted chan []byte }
 
 func (s mailServer) NewSession(*smtp.Conn) (smtp.Session, error) { return s, nil }
@@ -47,7 +47,7 @@ func startMailServer(t *testing.T) (mailServer, watchword.Mailer) {
 	server.Domain = "localhost"
 	done := make(chan struct{})
 	go func() { defer close(done); server.Serve(listener) }() //nolint:errcheck // it ends with Close
-	t.Cleanup(func() { server.Close(); <-done })              //nolint:errcheck // as above
+	t.Cleanup(func() { server.Close(); <-done })              //nolint:errcheck // it ends here
 	texts, err := mail.NewRenderer(mail.Options{PublicURL: "https://id.example.com", Product: "Otter Post"})
 	must(t, err)
 	sender, err := mailer.New(mailer.Options{
@@ -167,7 +167,7 @@ func TestNoticesOfFactorsCostTheBudgetOfTheAccount(t *testing.T) {
 				server.want(t, "More changes to your Otter Post account", "There were more changes")
 			}
 		}
-		for len(r.outbox(t)) > 0 { // the outbox still has a mail for a moment after the server accepted it
+		for len(r.outbox(t)) > 0 { // the engine deletes a mail shortly after the server has accepted it
 			time.Sleep(5 * time.Millisecond)
 		}
 		if more := len(server.accepted); more > 0 {

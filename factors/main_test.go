@@ -7,6 +7,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	passhash.LowestParamsByDefault() // with the default, a third of the time was hashing
+	passhash.LowestParamsByDefault() // with the default parameters, hashing took a third of the time
 	m.Run()
 }

@@ -178,7 +178,7 @@ func (m *Manager) aloneBeside(all []Factor, removed string) string {
 	return ""
 }
 
-// LastWayIn returns the refusal to remove the last way to sign in.
+// LastWayIn returns the error for an attempt to remove the last way to sign in.
 //
 // Unstable: for packages of this module.
 func LastWayIn() error {
@@ -238,7 +238,7 @@ func (m *Manager) StepUp(
 ) (access watchword.Secret, life time.Duration, err error) {
 	now := m.engine.Now()
 	if r.Password != "" {
-		if who.User.Factors > 0 || who.User.PasswordHash == "" { // a fresh session needs no password
+		if who.User.Factors > 0 || who.User.PasswordHash == "" { // here a password can't make the session fresh
 			return "", 0, m.engine.Fresh(who.User, watchword.Session{}, now)
 		}
 		if err := m.engine.Reauthenticate(ctx, who, r.Password, r.Client, now); err != nil {

@@ -68,7 +68,8 @@ func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
 		a := r.signUp(t, "ada@example.com")
 		stale := a.who.User
 		r.enrol(t, a)
-		// This is the lock of a sign-in that read the account before the enrolment.
+		// A sign-in has read the account before the enrolment. ReplacePassword, which it calls to lock the account,
+		// must now fail.
 		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 			held, err := tx.ReplacePassword(t.Context(), stale, stale.PasswordHash)
 			if held {
@@ -80,7 +81,8 @@ func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
 	})
 }
 
-// After the request was authenticated, another sign-in has upgraded the hash.
+// Another sign-in has replaced the password hash after the request was authenticated. The step-up must not call the
+// password wrong.
 func TestPasswordOfAStepUpIsNotWrongAfterAnUpgradeOfItsHash(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.signUp(t, "ada@example.com")
@@ -109,7 +111,7 @@ func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
 		must(t, err)
 		r.enrol(t, a)
 
-		// A fresh session can have a lower level.
+		// This session is fresh, but its level is too low to change factors.
 		weak := a.who
 		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 			_, err := tx.(factors.Tx).ProveSession(t.Context(), weak.Session.ID, []string{"pwd"}, r.clock(),
@@ -121,7 +123,7 @@ func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
 		wantStepUp(t, r.Remove(t.Context(), weak, a.factor.ID, laptop), "aal2")
 		_, err = r.NewRecoveryCodes(t.Context(), weak, laptop)
 		wantStepUp(t, err, "aal2")
-		// The password does not make the session fresh.
+		// The password must not make the session fresh.
 		weak = r.identity(t, a.in)
 		_, _, err = r.StepUp(t.Context(), weak, factors.StepUpRequest{Password: password, Client: laptop})
 		wantStepUp(t, err, "aal2")
@@ -137,8 +139,8 @@ func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
 	})
 }
 
-// An operator changes the address between the beginning and the end of an enrolment. Otherwise the new owner of the
-// account would get a factor of the previous holder.
+// An operator changes the address after the enrolment began. The enrolment must fail, because the new owner of the
+// account would otherwise get a factor of the previous holder.
 func TestEnrolmentEndsWithTheProofOfTheAddress(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.signUp(t, "ada@example.com")
@@ -157,8 +159,8 @@ func TestEnrolmentEndsWithTheProofOfTheAddress(t *testing.T) {
 	})
 }
 
-// An account without a password and factors has no proof that a step-up could check. Only another sign-in renews
-// its session.
+// A step-up must refuse a password for an account that has neither a password nor factors. Only another sign-in
+// renews its session.
 func TestStepUpAcceptsNoPasswordOfAnAccountWithoutOne(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withoutPassword(t, "ada@example.com")
@@ -367,7 +369,7 @@ func TestUndoneAddressRemovesTheFactorsFromSinceTheChange(t *testing.T) {
 		must(t, err)
 		undo := r.mail(t, watchword.MailAddressChanged)
 		a.who = r.identity(t, a.in)
-		r.enrol(t, a) // of the thief
+		r.enrol(t, a) // the thief's factor
 		must(t, r.UndoEmail(t.Context(), undo.Token, laptop))
 		overview, err := r.List(t.Context(), a.who.User.ID)
 		must(t, err)

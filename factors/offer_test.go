@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// A moment is when the factors of an account change during the response to its password.
+// A moment is a time during a sign-in with a password at which another request changes the factors.
 type moment string
 
 const (
@@ -27,7 +27,7 @@ type hookedStore struct {
 	watchword.Store
 	at      moment
 	change  func()
-	updates int // of the sign-in: the first counts the attempt, and the second inserts the challenge
+	updates int // counts transactions: the first counts the attempt, the second inserts the challenge
 }
 
 func (s *hookedStore) Update(ctx context.Context, fn func(watchword.Tx) error) error {
@@ -71,9 +71,8 @@ func (s lateStore) Update(ctx context.Context, fn func(factors.Tx) error) error 
 	})
 }
 
-// The statement that inserts a challenge also returns the factors. It does not wait for a
-// concurrent change, so it offers the factors that were committed earlier. A sign-in with this
-// challenge is then refused, because the change makes it invalid.
+// The statement that inserts a challenge also returns the factors. It does not wait for a concurrent change, so the
+// challenge can list outdated factors. The change makes such a challenge invalid, so a sign-in with it is refused.
 func TestChallengeOfFactorsThatChangeAtTheSameTimeIsInvalid(t *testing.T) {
 	changes := map[string]func(*rig, *testing.T, *account) func(*factors.Manager){
 		"added":   (*rig).preparedAddition,
@@ -96,7 +95,7 @@ func TestChallengeOfFactorsThatChangeAtTheSameTimeIsInvalid(t *testing.T) {
 	})
 }
 
-// preparedAddition returns the addition of a passkey.
+// preparedAddition prepares a new passkey, and returns a function that adds it.
 func (r *rig) preparedAddition(t *testing.T, a *account) func(*factors.Manager) {
 	t.Helper()
 	begun, err := r.BeginPasskey(t.Context(), a.who, false)
@@ -109,7 +108,7 @@ func (r *rig) preparedAddition(t *testing.T, a *account) func(*factors.Manager) 
 	}
 }
 
-// preparedRemoval returns the removal of a passkey.
+// preparedRemoval adds a passkey, and returns a function that removes it.
 func (r *rig) preparedRemoval(t *testing.T, a *account) func(*factors.Manager) {
 	t.Helper()
 	app := a.factor

@@ -16,16 +16,16 @@ import (
 	"github.com/watchword-auth/watchword/internal/passkey"
 )
 
-// Passkeys (WebAuthn). Each ceremony answers a challenge that is used once:
+// Passkeys (WebAuthn). Each ceremony answers a challenge that can be used once:
 //
 //   - Second factor: the challenge of the sign-in itself. Its id and a MAC form the WebAuthn
 //     challenge, so no other row is needed.
 //   - Creation of a passkey, or step-up: a separate row, bound to the session.
-//   - Sign-in without a password: a sealed value. A page requests a value at each view, and a
-//     row is written only when the ceremony is used.
+//   - Sign-in without a password: an encrypted value. A page requests such a value at each view,
+//     and a row is written only when the ceremony is used.
 //
-// A passkey proves possession. If its authenticator has verified the user, by PIN or biometrics,
-// the passkey proves two factors and is enough to sign in.
+// A passkey proves possession. If its authenticator has verified the user, by PIN or biometrics, the passkey proves
+// two factors and is enough to sign in.
 
 // Purposes of passkey challenges.
 const (
@@ -250,8 +250,9 @@ func (m *Manager) matchPasskey(all []Factor, p Proof) (claim, error) {
 	return claim{method: c.Record.Method(), verified: use.Verified, factor: factor}, nil
 }
 
-// usePasskey claims the counter. The first verified use of an upgraded passkey makes it a factor that sign-ins ask for
-// (recordFirst), if the address is proven. The caller has locked the account.
+// usePasskey stores the new counter, and reports false if the counter was used before. If the address is proven, the
+// first verified use of an upgraded passkey makes it a factor that sign-ins ask for (recordFirst). The caller has
+// locked the account.
 func (c claim) usePasskey(ctx context.Context, tx Tx, now time.Time) (bool, error) {
 	f := c.factor
 	if f.Unproven && c.verified {

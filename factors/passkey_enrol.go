@@ -22,7 +22,7 @@ type Ceremony struct {
 	ID      watchword.Secret // sent back with the response
 	Options json.RawMessage  // the member publicKey
 
-	// Mediation is "conditional" for a creation that the browser may do without asking.
+	// Mediation is "conditional" if the browser can create the passkey without a dialog.
 	Mediation string
 }
 
@@ -62,8 +62,8 @@ type creator struct {
 	factors []Factor
 }
 
-// beginPasskey stores the challenge of a creation. The function may checks the permission, and
-// returns the account and session.
+// beginPasskey stores the challenge of a creation. It calls may, which checks the permission and returns the account
+// and the session.
 func (m *Manager) beginPasskey(
 	ctx context.Context, p pendingPasskey, may func(Tx, time.Time) (creator, error),
 ) (Ceremony, error) {
@@ -138,8 +138,8 @@ func (m *Manager) ConfirmPasskey(
 	return m.add(ctx, who, made, c)
 }
 
-// created counts and commits an attempt on a creation, and returns the passkey if the response is right. device
-// names the browser and its system. ours reports whether the creation belongs to the request.
+// created counts and commits an attempt on a creation, and returns the passkey if the response is right. device names
+// the browser and its system. The function ours reports whether the creation belongs to the request.
 func (m *Manager) created(
 	ctx context.Context, n NewPasskey, device string, now time.Time, ours func(watchword.Challenge, pendingPasskey) bool,
 ) (enrolled, error) {
@@ -173,7 +173,7 @@ func (m *Manager) created(
 	proofs := []string{made.Record.Method()}
 	switch {
 	case pending.Upgrade:
-		proofs = nil // the user was not asked
+		proofs = nil // the creation showed no dialog, so it proves no user
 	case made.Record.VerifiedBefore():
 		proofs = append(proofs, amr.Verified)
 	}
@@ -183,8 +183,8 @@ func (m *Manager) created(
 // unknownDevice is the name that package server gives to an unknown user agent.
 const unknownDevice = "Unknown device"
 
-// defaultName returns a name for a passkey that the user has not named: the product, or the browser and system if
-// the authenticator is part of the device. Other devices show the name too, so it must make sense there.
+// defaultName returns a name for a passkey that the user has not named. It is the product, or the browser and system
+// if the authenticator is part of the device. A synchronized passkey shows this name on other devices too.
 func defaultName(c passkey.Credential, device string) string {
 	if name := passkey.ProductName(c.Record.AAGUID); name != "" {
 		return name

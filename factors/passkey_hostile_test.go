@@ -19,8 +19,8 @@ import (
 // Hostile responses of browsers and authenticators. The numbers refer to the tests in the
 // specification of second factors.
 
-// signed returns an edited copy of an assertion, with a right signature of the device. edit
-// changes the client data and the authenticator data.
+// signed returns an edited copy of an assertion, correctly signed by the device. edit changes the client data and the
+// authenticator data.
 func (d *device) signed(t *testing.T, response []byte, edit func(client map[string]any, auth []byte)) []byte {
 	t.Helper()
 	var whole map[string]any
@@ -47,7 +47,7 @@ func (d *device) signed(t *testing.T, response []byte, edit func(client map[stri
 	return edited
 }
 
-// onSQLite runs a test on SQLite only, because its rules do not depend on the store.
+// onSQLite runs a test on SQLite only, because the tested rules do not depend on the store.
 func onSQLite(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	t.Parallel()
@@ -63,7 +63,7 @@ type attack struct {
 	edit  func(client map[string]any, auth []byte)
 }
 
-const flagsAt = 32 // of the authenticator data, after the hash of the RP ID
+const flagsAt = 32 // offset in the authenticator data, after the hash of the RP ID
 
 // 22
 func attacks() []attack {
@@ -113,7 +113,7 @@ func TestHostileAssertionsOpenNoSession(t *testing.T) {
 			if watchword.CodeOf(err) != watchword.CodeInvalidCredentials {
 				t.Errorf("alone, %s: got %v", attack.name, err)
 			}
-			r.advance(10 * time.Second) // the limit of a client
+			r.advance(10 * time.Second) // so the client's rate limit allows the next request
 		}
 		var offer *watchword.ChallengeOffer
 		for i, attack := range attacks() {
@@ -124,7 +124,7 @@ func TestHostileAssertionsOpenNoSession(t *testing.T) {
 			if watchword.CodeOf(err) != watchword.CodeFactorWrong {
 				t.Errorf("second factor, %s: got %v", attack.name, err)
 			}
-			r.advance(119 * time.Second) // the limit of the account
+			r.advance(119 * time.Second) // so the account's rate limit allows the next request
 		}
 		if got := r.sessions(t, a); got != before {
 			t.Errorf("%d sessions, want %d", got, before)

@@ -16,14 +16,13 @@ import (
 // The sign-in with a passkey alone:
 //
 //  1. The options are the same for all users, so they reveal no account.
-//  2. The ceremony is decrypted. A ceremony that is forged, expired or of another RP ID costs
-//     no query.
-//  3. The client's limit is charged, and the passkey is found by its id.
-//  4. The response is verified. Its user handle must belong to the account. The
-//     authenticator must have verified the user, so a security key that was lost is
-//     not enough to sign in.
-//  5. One transaction marks the ceremony as used, opens the session and claims the counter. The
-//     counter of a copied passkey is too low.
+//  2. The ceremony is decrypted. A ceremony that is forged, expired or of another RP ID costs no
+//     query.
+//  3. The request is counted against the client's rate limit, and the passkey is found by its id.
+//  4. The response is verified. Its user handle must belong to the account. The authenticator must
+//     have verified the user, so a security key that was lost is not enough to sign in.
+//  5. One transaction marks the ceremony as used, opens the session and stores the counter. If the
+//     passkey was copied and the copy was used, the counter is too low, and the sign-in fails.
 
 // ceremonyLife is how long a passwordless ceremony can be used.
 const ceremonyLife = passkey.Timeout
@@ -149,7 +148,7 @@ func (m *Manager) PasskeyLogin(ctx context.Context, r PasskeyLoginRequest) (*wat
 	return m.engine.IssueTokens(admitted)
 }
 
-// findPasskey charges the client's limit, and returns the passkey of a response and its owner.
+// findPasskey counts the request against the client's rate limit. It returns the passkey of a response and its owner.
 func (m *Manager) findPasskey(
 	ctx context.Context, r passkey.Response, c watchword.Client, now time.Time,
 ) (f Factor, u watchword.User, err error) {

@@ -47,7 +47,7 @@ func TestUpgradedPasskeyIsAskedForAfterItsFirstVerifiedUse(t *testing.T) {
 		login := watchword.LoginRequest{Email: a.email, Password: password, Client: phone}
 		_, err := r.Engine.Login(t.Context(), login)
 		must(t, err)
-		_, err = r.alone(t, d) // without verification
+		_, err = r.alone(t, d) // the authenticator did not verify the user
 		wantCode(t, err, watchword.CodeInvalidCredentials)
 		_, err = r.Engine.Login(t.Context(), login)
 		must(t, err)
@@ -103,7 +103,7 @@ func TestFirstUseOfAnUpgradedPasskeyTurnsTwoStepSignInOn(t *testing.T) {
 	})
 }
 
-// An operator gives the account another address. Sign-ins of its new owner must not ask for a passkey of the previous
+// An operator gives the account another address. Sign-ins of the new owner must not ask for a passkey of the previous
 // holder.
 func TestUpgradedPasskeyOfAnUnprovenAddressBecomesNoFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
@@ -128,7 +128,7 @@ func TestUpgradedPasskeyOfAnUnprovenAddressBecomesNoFactor(t *testing.T) {
 			t.Errorf("%d factors: %+v", n, list.Factors)
 		}
 		_, err = r.Refresh(t.Context(), other.RefreshToken, phone)
-		must(t, err) // no first factor, so the other sessions stay
+		must(t, err) // the passkey is not a first factor, so the other sessions stay
 
 		must(t, r.Operator().MarkVerified(t.Context(), a.who.User.ID))
 		a.in, err = r.alone(t, d)

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// Between BeginTOTP and ConfirmTOTP, the hosted pages show the secret. If the user reloads that
-// page, the secret is read from the challenge, under the conditions of the enrolment.
+// Between BeginTOTP and ConfirmTOTP, the hosted pages show the secret. If the user reloads that page, the secret is
+// read from the challenge. The session must meet the same conditions as at BeginTOTP.
 
 // Pending returns an enrolment that waits for its first code. who must be the session that began
 // it. The call does not count as an attempt. Codes: CodeChallengeInvalid and those of BeginTOTP.
@@ -56,8 +56,7 @@ func (m *Manager) PendingRequired(ctx context.Context, handle watchword.Secret, 
 	return m.enrolment(u, id, p.Secret), nil
 }
 
-// pending reads an enrolment and its account. The function also can read more in the same
-// transaction.
+// pending reads an enrolment and its account. It calls the function also in the same transaction.
 func (m *Manager) pending(
 	ctx context.Context, id string, also func(Tx) error,
 ) (c watchword.Challenge, p pendingTOTP, u watchword.User, err error) {
@@ -88,7 +87,7 @@ func (m *Manager) enrolment(u watchword.User, id string, secret []byte) Enrolmen
 	}
 }
 
-// Offered reports whether a user can add a factor.
+// Offered reports whether this service lets users add factors.
 //
 // Unstable: for the hosted pages.
 func (m *Manager) Offered() bool { return !m.opts.EnrolmentOff }

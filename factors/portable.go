@@ -129,7 +129,7 @@ func (i Imports) Add(
 	return into.CountFactors(ctx, id, now)
 }
 
-// adopt converts the factors in a file for an account. problem says why it can't.
+// adopt converts the factors in a file for an account. If they can't be imported, problem is the reason.
 func (m *Manager) adopt(
 	id watchword.UserID, all []factorfile.Factor, now time.Time,
 ) (list []Factor, problem string) {
@@ -155,8 +155,8 @@ func (m *Manager) adopt(
 	return list, ""
 }
 
-// toName returns the label of a file as a name of a factor, or "". Other systems store any label, and an odd one must
-// not leave out the account.
+// toName converts a label in a file to a name of a factor, or "". Other systems allow any label, and a strange label
+// must not stop the import of the account.
 func toName(label string) string {
 	characters := []rune(strings.TrimSpace(storable.ToLabel(label)))
 	return strings.TrimSpace(string(characters[:min(len(characters), maxName)]))

@@ -28,8 +28,9 @@ func (m *Manager) BeginRequired(ctx context.Context, handle watchword.Secret, na
 	return m.begin(ctx, pendingTOTP{Name: name, Entry: entry}, may)
 }
 
-// waiting counts an attempt on a sign-in that waits for its first factor, and returns the account and its factors. It
-// may have passkeys from automatic upgrades. Codes: CodeChallengeInvalid, CodeEmailNotVerified, CodeFactorLimit.
+// waiting counts an attempt on a sign-in that waits for its first factor. It returns the account and its factors,
+// which can only be passkeys from automatic upgrades. Codes: CodeChallengeInvalid, CodeEmailNotVerified,
+// CodeFactorLimit.
 func (m *Manager) waiting(ctx context.Context, tx Tx, entry string, k Kind, now time.Time) (c creator, err error) {
 	claimed, err := m.claimed(ctx, tx, entry, watchword.ChallengeEnrol, now)
 	if err != nil {
@@ -157,7 +158,7 @@ func (m *Manager) addFirst(
 			err = challengeInvalid()
 		}
 		if err == nil {
-			user, err = tx.User(ctx, user.ID) // again: a change of the address may have held the lock
+			user, err = tx.User(ctx, user.ID) // read again: another request can change the address before the lock
 		}
 		if err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// invite accepts an invitation and returns the handle of its enrolment.
+// invite accepts an invitation and returns the handle of the enrolment that follows.
 func (r *rig) invite(t *testing.T, email string) (handle, token watchword.Secret) {
 	t.Helper()
 	_, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email, Name: "Ada"})
@@ -26,7 +26,7 @@ func (r *rig) invite(t *testing.T, email string) (handle, token watchword.Secret
 	return refusal.Challenge.Handle, token
 }
 
-// enrolRequired adds an app to a waiting sign-in.
+// enrolRequired adds an app as the first factor of a waiting sign-in.
 func (r *rig) enrolRequired(t *testing.T, a *account, handle watchword.Secret) {
 	t.Helper()
 	begun, err := r.BeginRequired(t.Context(), handle, "")
@@ -40,8 +40,8 @@ func (r *rig) enrolRequired(t *testing.T, a *account, handle watchword.Secret) {
 	r.advance(totp.Period)
 }
 
-// The invitation is used up, and its password and proof of the address are committed, before the sign-in waits
-// for the factor.
+// The sign-in of an invitation waits for the first factor. Before that, the transaction commits the password, the
+// proof of the address and the use of the link.
 //
 // MFA-3
 func TestInvitationWaitsForItsFactor(t *testing.T) {

@@ -74,7 +74,7 @@ func TestRequiredPasskeyIsBoundToItsSignIn(t *testing.T) {
 			_, _, err = r.confirmRequired(t, handle, begun, d)
 			wantCode(t, err, watchword.CodeChallengeInvalid)
 		}
-		// The two kinds of enrolment have different purposes.
+		// A handle for a passkey must not confirm an app, because the two kinds of enrolment have different purposes.
 		_, _, err = r.ConfirmRequired(t.Context(), factors.RequiredRequest{
 			Handle: first, ID: string(begun.ID), Code: "123456", Client: laptop})
 		wantCode(t, err, watchword.CodeChallengeInvalid)
@@ -137,8 +137,8 @@ func TestRequiredPasskeyEndsWithTheAccountAndItsPassword(t *testing.T) {
 	}, requireFactors)
 }
 
-// An operator changes the address after the right password. The new owner of the account would else get a factor of its
-// previous holder, and that holder a session.
+// An operator changes the address after the right password was entered. The enrolment must fail. Otherwise the
+// previous holder would get a session, and the new owner's account a foreign factor.
 func TestRequiredFactorEndsWithTheProofOfTheAddress(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a, d := &account{email: "ada@example.com"}, newDevice()

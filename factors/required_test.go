@@ -96,8 +96,7 @@ func TestEnrolmentOfASignInIsBoundToIt(t *testing.T) {
 		_, _, err = r.ConfirmRequired(t.Context(), factors.RequiredRequest{
 			Handle: first, ID: begun.ID, Code: r.code(t, ada, 0), Client: laptop})
 		must(t, err)
-		// The other sign-in began when the account had no factor. It must not add a second
-		// factor.
+		// The other sign-in began when the account had no factor. It must not add another factor now.
 		_, err = r.BeginRequired(t.Context(), second, "")
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 		for range watchword.ChallengeAttempts {
@@ -132,7 +131,8 @@ func TestEnrolmentEndsWithTheAccountAndItsPassword(t *testing.T) {
 	}, requireFactors)
 }
 
-// A sign-up of an account that must have a factor proves its address first, even with SignupOpen.
+// If an account must have a factor, a sign-up opens no session. The user first proves the address, even with
+// SignupOpen.
 func TestSignUpWaitsForItsFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		in, err := r.SignUp(t.Context(), watchword.SignUpRequest{
@@ -146,7 +146,7 @@ func TestSignUpWaitsForItsFactor(t *testing.T) {
 		_, err = r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 			Token: r.mail(t, watchword.MailVerify).Token, Password: password, Client: laptop})
 		wantCode(t, err, watchword.CodeEnrolmentRequired)
-		r.enrolment(t, "ada@example.com") // the proof was committed
+		r.enrolment(t, "ada@example.com") // the address is proven, so the sign-in gets as far as the enrolment
 	}, requireFactors)
 }
 

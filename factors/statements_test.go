@@ -68,7 +68,7 @@ func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 	}
 }
 
-// The statement that rotates also reads the public metadata.
+// wantOneStatementOfARefresh checks that a refresh runs one statement, which also reads the public metadata.
 func (r *rig) wantOneStatementOfARefresh(t *testing.T, log *statementLog, a *account) {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: laptop})
@@ -101,7 +101,7 @@ func (r *rig) passkeyStatements(t *testing.T, log *statementLog, api *apiClient)
 		log.mark(t)
 		api.post("login/factor", map[string]any{"handle": offer.Handle, "passkey": proof}, http.StatusOK)
 	})
-	alone = log.fewest(t, func() { // with its options
+	alone = log.fewest(t, func() { // including the request for the options
 		d.key.Counter++
 		begun := api.post("passkey/options", nil, http.StatusOK)
 		proof := json.RawMessage(d.use(t, begun.PublicKey))
@@ -194,7 +194,7 @@ func (l *statementLog) since(t *testing.T) (all []string) {
 	_, err := l.conn.Exec(t.Context(), mark, pgx.QueryExecModeSimpleProtocol)
 	must(t, err)
 	text := ""
-	for !strings.Contains(text, mark) { // the collector writes a little later
+	for !strings.Contains(text, mark) { // PostgreSQL writes the log a little later
 		must(t, l.conn.QueryRow(t.Context(), "select pg_read_file('log/all.log', $1, 100000000)", l.from).Scan(&text))
 	}
 	text, _, _ = strings.Cut(text, "~~LOG:  statement: "+mark)

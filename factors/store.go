@@ -89,8 +89,8 @@ type RecoveryTx interface {
 type PasskeyTx interface {
 	// FactorByCredential returns the passkey with that credential id.
 	FactorByCredential(ctx context.Context, credential string) (Factor, error)
-	// ClaimCount stores Counter, Record and Unproven of f and sets LastUsedAt. It reports false if
-	// the stored counter is not below f.Counter, unless both are zero.
+	// ClaimCount stores Counter, Record and Unproven of f and sets LastUsedAt. It reports false if f.Counter is not
+	// higher than the stored counter. Two zeros are allowed, because some authenticators do not count.
 	ClaimCount(ctx context.Context, f Factor, at time.Time) (bool, error)
 	// ConsumeChallenge inserts a used challenge. It reports false if the challenge was used
 	// already.

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// The flows of a walk that change accounts.
+// The flows of the random test (type walk) that change accounts.
 
 func newBegun(t *testing.T, e factors.Enrolment, now time.Time) *begun {
 	t.Helper()
@@ -25,7 +25,7 @@ func (b *begun) usable(now time.Time) bool {
 	return !b.done && b.tries < watchword.ChallengeAttempts && now.Sub(b.at) < watchword.ChallengeLife
 }
 
-// codeFor returns a code for a secret, which is right most of the time.
+// codeFor returns a TOTP code for a secret, and whether the code is right. Most codes are right.
 func (w *walk) codeFor(secret []byte) (watchword.Secret, bool) {
 	offset := []int64{0, 0, 0, 0, 0, 1, -1, 7}[w.rnd.IntN(8)]
 	code, err := totp.Code(secret, totp.Step(w.clock())+offset)
@@ -34,7 +34,7 @@ func (w *walk) codeFor(secret []byte) (watchword.Secret, bool) {
 	return watchword.Secret(code), right
 }
 
-// stepUp proves the user of a session again.
+// stepUp steps a session up, with the password or a second factor.
 func (w *walk) stepUp(p *person) {
 	s, who := w.who(p)
 	if s == nil {
@@ -89,7 +89,7 @@ func (w *walk) refresh(p *person) {
 	}
 }
 
-// ended uses a session that has ended.
+// ended uses the tokens of a session that has ended. They must be refused.
 func (w *walk) ended(p *person) {
 	s := one(w, p.gone)
 	if s == nil {
@@ -195,7 +195,7 @@ func (w *walk) remove(p *person) {
 	may := owner == p && p.fresh(s, w.clock()) && !last && (way || !alone)
 	err := w.Remove(w.Context(), who, id, laptop)
 	if !way && !alone {
-		may = err == nil // an app is not a way to sign in, but the store may still refuse
+		may = err == nil // the model can't predict it: an app alone can't sign in, but the store may refuse
 	}
 	if !w.allowed("remove", err, may) {
 		return
@@ -211,7 +211,7 @@ func (w *walk) remove(p *person) {
 	w.renew(p, s) // the removal outdated its access token
 }
 
-// weaken drops all proofs of a session except the first, because the factors were removed.
+// weaken drops all proofs of a session except the password or the provider, because the factors were removed.
 func (s *opened) weaken() {
 	first := slices.DeleteFunc(slices.Clone(s.proofs), func(m string) bool { return m != "pwd" && m != "ext" })
 	if len(first) == 0 {
@@ -230,7 +230,7 @@ func (p *person) gets(t *testing.T, codes []watchword.Secret) {
 	p.codes = append(p.codes, codes...)
 }
 
-// lost forgets the recovery codes.
+// lost records that the recovery codes no longer work.
 func (p *person) lost() { p.spent, p.codes = append(p.spent, p.codes...), nil }
 
 func (w *walk) newCodes(p *person) {
@@ -353,7 +353,7 @@ func (w *walk) operator(p *person) {
 	}
 }
 
-// resetDone records what each reset of factors ends.
+// resetDone updates the model after an operator has reset factors.
 func (w *walk) resetDone(p *person) {
 	if p.due() == 0 {
 		p.lost()
@@ -363,8 +363,8 @@ func (w *walk) resetDone(p *person) {
 	w.count("operator's reset", nil)
 }
 
-// address changes the address. Perhaps the link to the old address then undoes the change,
-// after factors were added.
+// address changes the address of an account. In some cases it then adds factors, and opens the link in the mail to
+// the old address, which undoes the change.
 func (w *walk) address(p *person) {
 	s, who := w.who(p)
 	if s == nil || p.password == "" || !p.verified || p.external {

@@ -16,7 +16,7 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// The flows of a walk that open sessions, and those that use them.
+// The flows of the random test (type walk) that open sessions or use them.
 
 // claimOf returns a claim of a token, without verifying the token.
 func claimOf(t *testing.T, token watchword.Secret, name string) string {
@@ -206,14 +206,14 @@ func (w *walk) password(p *person) {
 	w.settle(p, signIn{flow: "password", proofs: []string{"pwd"}, browser: device}, in, err)
 }
 
-// dialect signs in through one of the dialects, which have no second step.
+// dialect signs in through a dialect, which has no second step.
 func (w *walk) dialect(p *person) {
 	path := []string{"/api/users/login", "/login"}[w.rnd.IntN(2)]
 	body, err := json.Marshal(map[string]string{"email": p.email, "password": string(p.password)})
 	must(w.T, err)
 	r := httptest.NewRequestWithContext(w.Context(), http.MethodPost, publicOrigin+path, bytes.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
-	if b := one(w, p.devices); b != nil { // a dialect ignores it
+	if b := one(w, p.devices); b != nil { // the dialect must ignore the cookie of a remembered device
 		r.AddCookie(&http.Cookie{Name: "__Host-watchword-device", Value: string(b.token)})
 	}
 	answer := httptest.NewRecorder()
@@ -236,7 +236,7 @@ func (w *walk) dialect(p *person) {
 	w.token(p, s)
 }
 
-// callback signs in with the provider, as the user with this subject.
+// callback completes a sign-in at the provider. subject identifies the user there.
 func (w *walk) callback(t *testing.T, subject string) (federation.Result, error) {
 	t.Helper()
 	started, err := w.external.Start(t.Context(), federation.StartRequest{Provider: "campus"})
@@ -280,7 +280,7 @@ func (w *walk) link(p *person) {
 	}
 }
 
-// allowed compares success with what the model allows.
+// allowed counts the outcome of a flow, and fails the test if the model expects another outcome.
 func (w *walk) allowed(flow string, err error, may bool) bool {
 	w.Helper()
 	w.count(flow, err)
@@ -313,7 +313,7 @@ func (w *walk) alone(p *person) {
 	w.allowed("passkey alone, again", err, false)
 }
 
-// waits returns a waiting sign-in, which most of the time can be completed.
+// waits returns a waiting sign-in. In most calls, the sign-in can be completed.
 func (w *walk) waits(p *person, enrols bool) *step {
 	last := p.waiting[max(0, len(p.waiting)-4):]
 	if w.rnd.IntN(5) == 0 {
@@ -336,7 +336,7 @@ func (w *walk) factor(p *person) {
 		rank(append(slices.Clone(s.proofs), g.method), g.verified, g.verified) >= levelTwo
 	in, err := w.Manager.Login(w.Context(), factors.LoginRequest{
 		Handle: s.handle, Proof: proof, Client: phone, Remember: remember})
-	if !s.enrols { // the purpose of a handle is checked first
+	if !s.enrols { // the server checks the purpose of the handle before it counts
 		s.tries++
 	}
 	if !w.allowed("factor "+g.name, err, usable && g.right) {

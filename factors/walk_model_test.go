@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// The model of a random walk. It knows the proofs of every session and which proofs open the next session. It
-// shares no rule with the engine: levels are numbers here, and each flow states which sessions it ends.
+// The model of the random test (type walk). It knows the proofs of every session, and which proofs open the next
+// session. It shares no rule with the engine: levels are numbers here, and each flow states which sessions it ends.
 
 // A person is an account as the model knows it.
 type person struct {
@@ -41,11 +41,11 @@ type app struct {
 	used   int64
 }
 
-// A key is a passkey on its device.
+// A key is a passkey and the device that stores it.
 type key struct {
 	id string
 	*device
-	counter  uint32 // the last one that was accepted
+	counter  uint32 // the last counter that the server accepted
 	known    bool   // its authenticator has verified the user before, so it signs in alone
 	unproven bool   // from an automatic upgrade, and not used yet
 }
@@ -92,7 +92,7 @@ type browser struct {
 	gone    bool
 }
 
-// A given is a presented proof, with the knowledge of the model about it.
+// A given is a proof that a flow presents. right is whether the model expects the server to accept it.
 type given struct {
 	name     string
 	right    bool
@@ -108,7 +108,8 @@ const (
 	levelPasskey
 )
 
-// rank returns the level that proofs are worth.
+// rank returns the level of a session with these proofs. last: the last proof was a passkey that verified the user.
+// ever: one of the proofs was.
 func rank(proofs []string, last, ever bool) int {
 	first, second := false, false
 	for _, p := range proofs {
@@ -156,7 +157,7 @@ func (p *person) due() int {
 	return n
 }
 
-// end ends all sessions but one.
+// end ends all sessions of an account, except one.
 func (p *person) end(except *opened) {
 	for id, s := range p.live {
 		if s != except {
@@ -206,7 +207,7 @@ func (a *app) accepts(code watchword.Secret, now time.Time) (int64, bool) {
 	return 0, false
 }
 
-// usable reports whether the step of a sign-in can still be completed.
+// usable reports whether the sign-in of this step can still be completed.
 func (s *step) usable(p *person, now time.Time) bool {
 	return !s.enrols && s.begins(p, now) && s.secrets == p.secrets
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// The second factors that a walk presents: right, wrong, used, or of another user.
+// The second factors that the random test (type walk) presents: right, wrong, used, or of another user.
 
 // touch usually increases the counter of the authenticator, and chooses whether the next
 // response verifies the user.
@@ -21,14 +21,15 @@ func (w *walk) touch(k *key) (verified bool) {
 	return verified
 }
 
-// counts reports whether the counter of the last response is higher than the last accepted counter.
+// counts reports whether the server should accept the counter of the last response. It must be higher than the last
+// accepted counter, or both must be 0.
 func (k *key) counts() bool {
 	c := k.device.key.Counter
 	return c > k.counter || c == 0 && k.counter == 0
 }
 
-// accepted records the use of a passkey in a session. For a second step, in is nil, because the account already has
-// a factor.
+// accepted records the use of a passkey. in is the session that stays if the passkey becomes the first factor. A
+// second step passes nil, because its account already has a factor.
 func (w *walk) accepted(p *person, k *key, verified bool, in *opened) {
 	k.counter = k.device.key.Counter
 	if verified {
@@ -43,8 +44,8 @@ func (w *walk) accepted(p *person, k *key, verified bool, in *opened) {
 	}
 }
 
-// proof chooses a right or wrong second factor, for a session or for a second step (nil). options returns the
-// options of a passkey's ceremony.
+// proof chooses a right or wrong second factor. in is the session of a step-up, or nil for the second step of a
+// sign-in. options returns the options of a passkey's ceremony.
 func (w *walk) proof(p *person, in *opened, options func() []byte) (factors.Proof, given) {
 	other := one(w, w.people)
 	switch w.rnd.IntN(10) {

@@ -26,8 +26,8 @@ import (
 )
 
 // A walk is a random sequence of flows on one service, with right, wrong and used proofs. After each flow, the
-// sessions in the store are compared with the model (walk_model_test.go). Each session must have the required
-// factor, and no level above its proofs. Sessions that a flow ended must not exist.
+// sessions in the store are compared with the model (walk_model_test.go). Each session must have the required factor.
+// Its level must not exceed its proofs. Sessions that a flow ended must not exist.
 
 // walkSteps is the length of a walk.
 const walkSteps = 150
@@ -62,7 +62,7 @@ func walks(t *testing.T, required bool) {
 	})
 }
 
-// A service is one engine with everything that opens sessions.
+// A service is one engine with all the flows that can open a session.
 type service struct {
 	*rig
 	required  bool
@@ -72,7 +72,7 @@ type service struct {
 	mailboxes *mailboxes
 }
 
-// A walk is one sequence on a service.
+// A walk is one random sequence of flows. people are the accounts of the model.
 type walk struct {
 	*service
 	*testing.T
@@ -84,8 +84,7 @@ type walk struct {
 	did    map[string]int
 }
 
-// trusting is a provider that takes the code of a response for the subject and the verified address
-// of the user.
+// trusting is a fake provider. The code in its response is both the subject and the verified address of the user.
 type trusting struct{}
 
 func (trusting) Info() federation.Info {
@@ -207,7 +206,7 @@ func (w *walk) pickTime() time.Duration {
 		watchword.ChallengeLife, 20 * time.Minute}[w.rnd.IntN(6)]
 }
 
-// one returns a random element, or the zero value of an empty list.
+// one returns a random element, or the zero value if the list is empty.
 func one[T any](w *walk, all []T) (v T) {
 	if len(all) > 0 {
 		v = all[w.rnd.IntN(len(all))]
@@ -270,7 +269,7 @@ func (w *walk) compare(p *person) {
 	}
 }
 
-// A signIn is an attempt to open a session with proofs.
+// A signIn is an attempt to open a session with the first proofs.
 type signIn struct {
 	flow     string
 	proofs   []string
@@ -278,7 +277,7 @@ type signIn struct {
 	browser  *browser
 }
 
-// settle compares the outcome of a right first proof with the model, and records the session or the challenge.
+// settle compares the outcome of a right first proof with the model. It records the session or the challenge.
 func (w *walk) settle(p *person, a signIn, in *watchword.SignIn, err error) *opened {
 	w.Helper()
 	device := a.browser.usable(p, w.clock())

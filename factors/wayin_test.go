@@ -45,7 +45,8 @@ func TestLastWayInIsNotRemoved(t *testing.T) {
 	})
 }
 
-// Two processes each remove one of two passkeys. Each removal relies on the other passkey.
+// Two processes each remove one of two passkeys at the same time. One of them must fail, because each removal relies
+// on the other passkey.
 func TestOneOfTwoParallelRemovalsKeepsTheLastWayIn(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withoutPassword(t, "ada@example.com")
@@ -65,7 +66,7 @@ func TestOneOfTwoParallelRemovalsKeepsTheLastWayIn(t *testing.T) {
 	})
 }
 
-// If the account has a password, every factor can be removed.
+// If the account has a password, the user can remove every factor.
 func TestPasswordIsAWayInBesideThePasskey(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.signUp(t, "ada@example.com")
