@@ -40,15 +40,15 @@ type Change struct {
 	Roles    *[]string
 	Disabled *bool
 
-	// With, if it is not nil, makes a change of another package in the same transaction, before all other
-	// changes. It returns the events of the change, and may run more than once.
+	// With, if it is not nil, makes a change of another package. It runs in the same transaction, before all other
+	// changes, and returns the events of its change. A retried transaction calls it again.
 	With func(context.Context, watchword.Tx) ([]watchword.Event, error)
 }
 
-// decideRoles decides whether a caller may replace the roles of an account. A service key needs a scope
-// for roles. It can't change the roles of an administrator, because a leaked key must not create
-// administrators. It can't even repeat the role admin of an administrator, because the account may be
-// demoted meanwhile.
+// decideRoles returns an error if a caller must not replace the roles of an account. A service key needs a scope for
+// roles. It can't change the roles of an administrator, because a leaked key must not create administrators. It can't
+// set the role admin even for an administrator. Such a request could undo a demotion that was committed a moment
+// earlier.
 func decideRoles(by Caller, id watchword.UserID, before, wanted []string) *watchword.Error {
 	isAdmin := func(roles []string) bool { return slices.Contains(roles, watchword.RoleAdmin) }
 	switch {
@@ -75,11 +75,11 @@ func (m *Manager) MayResetFactors(ctx context.Context, by Caller, id watchword.U
 }
 
 // Change changes an account in one transaction: With, then the roles, the state and the name. After an error, the
-// account is as it was. Values that the account already has cause no change and no event. A change of roles can
-// first wait up to five seconds (watchword.Operator.AwaitRoles). A repetition returns the account as it is now.
-// Codes: CodeNotFound (even for a repetition, after a deletion), CodeOwnRoles, CodeLastAdmin,
-// CodeValidationFailed (name, roles), CodeInsufficientScope (a service key, and roles),
-// CodeTryLater (the address has just changed), and those of With.
+// account is unchanged. Values that the account already has cause no change and no event. A change of roles can first
+// wait up to five seconds (watchword.Operator.AwaitRoles). A repeated request with the same idempotency key returns
+// the account as it is now. Codes: CodeNotFound (even for a repeated request, after a deletion), CodeOwnRoles,
+// CodeLastAdmin, CodeValidationFailed (name, roles), CodeInsufficientScope (a service key, and roles), CodeTryLater
+// (the address has just changed), and those of With.
 func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c Change) (Account, error) {
 	before, err := m.User(ctx, id)
 	if _, repeated := by.Repeated(); repeated || err != nil {
@@ -113,7 +113,7 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 			err = m.checkToken(ctx, tx, before)
 		}
 		if err == nil && (c.Roles != nil || c.Disabled != nil) {
-			err = m.engine.KeepAdmin(ctx, tx) // once, after the last part, because its lock delays changes of all accounts
+			err = m.engine.KeepAdmin(ctx, tx) // at the end, because its lock delays changes of all accounts
 		}
 		if err != nil {
 			return err
@@ -127,7 +127,8 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 	return m.User(ctx, id)
 }
 
-// checkToken refuses a change after which an access token could be too long. Roles and metadata share the space.
+// checkToken refuses a change after which an access token could be too long. Roles and metadata share the space in a
+// token.
 func (m *Manager) checkToken(ctx context.Context, tx Tx, before watchword.User) error {
 	after, err := tx.User(ctx, before.ID)
 	if err == nil {

@@ -84,8 +84,8 @@ func TestParallelChangesLeaveAnAdministrator(t *testing.T) {
 	}
 }
 
-// Administrators delete their own accounts without package admin. The last administrator must remain, even
-// during a concurrent deletion or demotion.
+// Administrators can delete their own accounts through the engine, without package admin. The last administrator must
+// remain, even during a concurrent deletion or demotion.
 func TestDeletionsOfOwnAccountsLeaveAnAdministrator(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {

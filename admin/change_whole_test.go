@@ -50,7 +50,7 @@ func newWholeRig(t *testing.T, store database) wholeRig {
 	return wholeRig{m, metadata.New(engine, objects.Metadata()), both, user.ID}
 }
 
-// whole returns a change of an account with every part.
+// whole adds a change of the metadata to c, so that c changes every part of an account.
 func (r wholeRig) whole(p metadata.Patch, c admin.Change) admin.Change {
 	c.With = func(ctx context.Context, tx watchword.Tx) ([]watchword.Event, error) {
 		_, events, err := r.objects.PatchIn(ctx, tx, r.id, p)
@@ -59,7 +59,7 @@ func (r wholeRig) whole(p metadata.Patch, c admin.Change) admin.Change {
 	return c
 }
 
-// state returns all values that such a change can modify.
+// state returns all values that whole can change, as one text.
 func (r wholeRig) state(t *testing.T) string {
 	t.Helper()
 	account, err := r.User(t.Context(), r.id)
@@ -184,7 +184,8 @@ func TestWholeChangeFitsIntoAToken(t *testing.T) {
 	})
 }
 
-// The store fails at each write of the transaction in turn, and finally after the commit.
+// The store fails at each write of the transaction in turn, and finally after the commit. The account must get all
+// parts of the change or none.
 func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
@@ -208,7 +209,7 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 		if cut.writes < 10 {
 			t.Errorf("the transaction has only %d writes", cut.writes)
 		}
-		// The same values again cause no change. The version of the metadata has changed, so
+		// A repeated change with the same values has no effect. With a patch for an older version of the metadata,
 		// the whole change is refused.
 		cut.at = 0
 		_, err := r.Change(ctx, r.both[0], r.id, everyPart())
@@ -221,7 +222,7 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 	})
 }
 
-// PostgreSQL ends the connection between the metadata and the other parts.
+// PostgreSQL ends the connection after the metadata was changed. The account must get no part of the change.
 func TestConnectionLostWithinAChangeLeavesNothing(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Migrated(t, postgres.Migrate)

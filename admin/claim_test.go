@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// A clocked has two processes on one store, with a clock that only the test advances.
+// A clocked has two processes on one store. Both use its clock, which only a test advances.
 type clocked struct {
 	one, two *admin.Manager
 	root     admin.Caller
@@ -120,7 +120,7 @@ func TestSecondRequestWaitsForARunningFirst(t *testing.T) {
 			t.Errorf("got %s, want %s", again.ID, user.ID)
 		}
 
-		// After the first request is refused, the second runs.
+		// If the first request is refused, the second request runs.
 		key = uuid.NewString()
 		first, err = c.one.Begin(ctx, c.root, key, "hash")
 		wantCode(t, err, "")
@@ -134,7 +134,7 @@ func TestSecondRequestWaitsForARunningFirst(t *testing.T) {
 			t.Error("a refused request counts as made")
 		}
 
-		// If the first request takes long, it keeps its claim, and the second gives up.
+		// If the first request takes long, it keeps its claim on the key. The second request then fails.
 		key = uuid.NewString()
 		_, err = c.one.Begin(ctx, c.root, key, "hash")
 		wantCode(t, err, "")
@@ -163,7 +163,8 @@ func TestClaimOfADeadProcessIsTakenOver(t *testing.T) {
 		if _, repeated := got.by.Repeated(); repeated {
 			t.Error("a request without a result counts as made")
 		}
-		// The first process was only slow. Its late change is rolled back, so the request runs once.
+		// The first process was only slow, and its claim was taken over. Its late change is rolled back, so the
+		// request runs once.
 		bob := admin.NewAccount{Email: "bob@example.com", Invite: true}
 		_, err = c.one.Create(ctx, dead, bob)
 		wantCode(t, err, watchword.CodeTryLater)
@@ -184,8 +185,7 @@ func TestClaimOfADeadProcessIsTakenOver(t *testing.T) {
 	})
 }
 
-// If the response to a commit is lost, the request gets TRY_LATER, and a repeated request gets the
-// result.
+// If the response to a commit is lost, the request fails with TRY_LATER. A repeated request then returns the result.
 func TestLostResponseToACommitIsMadeUpByItsRepetition(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
@@ -211,7 +211,7 @@ func TestLostResponseToACommitIsMadeUpByItsRepetition(t *testing.T) {
 			key := uuid.NewString()
 			by, err := m.Begin(ctx, both[0], key, name)
 			wantCode(t, err, "")
-			lossy.at = 1000 // after the last write
+			lossy.at = 1000 // above the last write: the response to the commit is lost
 			err = write(by)
 			if !errors.Is(err, watchword.ErrUnavailable) {
 				t.Errorf("%s: got %v", name, err)

@@ -133,10 +133,9 @@ func (m *Manager) createUnmailed(
 	return user, nil
 }
 
-// InviteToken returns the token of an invitation of an account, for a link that an operator hands over.
-// If the mail of the invitation is still in the outbox, its first attempt contains the same token. Both
-// links then work until one of them is used. Codes: CodeNotFound, CodeValidationFailed (the user was not
-// invited).
+// InviteToken returns the token of an invitation of an account, for a link that an operator hands over. If the
+// invitation mail was not tried yet, it will contain the same token. Both links then work until one of them is used.
+// Codes: CodeNotFound, CodeValidationFailed (the user was not invited).
 func (m *Manager) InviteToken(ctx context.Context, id watchword.UserID) (token watchword.Secret, err error) {
 	now := m.engine.Now()
 	random := "wwm_" + rand.Text() + rand.Text() // 260 bits

@@ -25,7 +25,7 @@ type EventFilter struct {
 	To      time.Time // exclusive; zero: the end
 }
 
-// An EventPage is one page of events. It may have fewer items than the limit and still have a next page.
+// An EventPage is one page of events. It can have fewer items than the limit and a next page.
 type EventPage struct {
 	Items []watchword.Event
 	Next  string
@@ -232,7 +232,7 @@ func (m *Manager) Stats(ctx context.Context) (s Stats, err error) {
 	for _, k := range kinds {
 		i := int(k.Hour - first.Unix()/3600)
 		if i < 0 || i >= hours {
-			continue // of a process whose clock is ahead
+			continue // the event is of a process whose clock is ahead
 		}
 		hour := &s.Hours[i]
 		switch k.Kind {

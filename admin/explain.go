@@ -22,7 +22,7 @@ type Case struct {
 	User     *watchword.User     // nil: there is no such account now
 	Sessions []watchword.Session // every row of the account, alive and ended
 	Events   []watchword.Event   // of the account, the newest first
-	System   []watchword.Event   // without an account: ends of all sessions, restores; each kind the newest first
+	System   []watchword.Event   // events without an account: ends of all sessions, restores; newest first by kind
 
 	Policy watchword.SessionPolicy
 
@@ -56,18 +56,17 @@ type Explanation struct {
 
 	Notes   []string           // more hints: a later sign-in, wrong passwords, advice for the user
 	Session *watchword.Session // nil: the explanation concerns no single session
-	Others  []Explanation      // of the other sessions, the last first; without evidence
+	Others  []Explanation      // of the other sessions, the latest end first; without evidence
 }
 
 const (
-	// late is how long after the time in the question a session may have ended, because users
-	// round times.
+	// late is the tolerance for the time in the question: users round times, so a session can have ended later.
 	late = 15 * time.Minute
 
-	// outdated is how long a change of roles remains a likely answer.
+	// outdated is how long after a change of roles that change is a likely reason.
 	outdated = time.Hour
 
-	// afterRestore is how long a restored backup remains a likely answer.
+	// afterRestore is how long after a restored backup the restore is a likely reason.
 	afterRestore = 7 * 24 * time.Hour
 
 	// skew is how far a clock may be ahead before the answer mentions it.
@@ -121,8 +120,8 @@ func (c Case) lastFirst(a, b ending) int {
 	return cmp.Or(b.at.Compare(a.at), cmp.Compare(own(a), own(b)), b.session.RotatedAt.Compare(a.session.RotatedAt))
 }
 
-// noticed reports whether the question may be about this end. If the question is about now, a
-// recorded end in the future also counts, because a clock was ahead when it was recorded.
+// noticed reports whether an end is early enough for the user to ask about it at At. A question about now also
+// accepts recorded ends in the future, because another process recorded them with a clock that was ahead.
 func (c Case) noticed(e ending) bool {
 	return !e.at.After(c.At.Add(late)) || !c.At.Before(c.Now) && !e.computed
 }

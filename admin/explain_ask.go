@@ -20,8 +20,8 @@ type Question struct {
 	Language string              // of the answer: "de", else English
 }
 
-// Limits for the rows that an explanation reads. Only an account under attack has more, and the newest rows are
-// read. The events of an end are found even if many events followed.
+// Limits for the rows that an explanation reads, the newest first. Only an account under attack has more rows. The
+// events of an end are found even if many events followed.
 const (
 	explainedSessions = 500
 	explainedEvents   = 500
@@ -77,7 +77,7 @@ func eventsOf(
 	}
 	slices.SortFunc(ends, func(a, b time.Time) int { return b.Compare(a) })
 	for _, at := range slices.Compact(ends) {
-		before := EventPosition{At: at.Add(time.Millisecond)} // the precision of the store
+		before := EventPosition{At: at.Add(time.Millisecond)} // the store rounds times to milliseconds
 		if at.Equal(oldest.At) {
 			before = EventPosition{oldest.At, oldest.ID}
 		}
@@ -90,8 +90,8 @@ func eventsOf(
 	return events, nil
 }
 
-// systemEvents returns the events that ended all sessions, if they may have ended a session of this
-// account. It also returns the last restore that may be the reason.
+// systemEvents returns the events that ended all sessions, if they are close enough to have ended a session of this
+// account. It also returns the last restore that can be the reason.
 func (c Case) systemEvents(ctx context.Context, tx Tx) ([]watchword.Event, error) {
 	at := cmp.Or(c.At, c.Now)
 	events, err := tx.SystemEvents(ctx, watchword.EventRestoreDetected, at.Add(-afterRestore), at.Add(late), 1)

@@ -14,7 +14,8 @@ type ending struct {
 	why      Reason // empty: alive
 	computed bool   // not recorded
 
-	// recorded is a later end in the row of a session that had already ended by itself.
+	// recorded is the reason in the row, if the row was ended after the session had already expired. Otherwise it is
+	// empty.
 	recorded Reason
 }
 
@@ -35,8 +36,8 @@ func (c Case) endOf(s watchword.Session) ending {
 		}
 		return byItself
 	}
-	// A reuse is detected only in a live session, so it proves that the limits of sessions were
-	// longer.
+	// A reuse is detected only in a live session. After the computed end, it proves that the limits were longer at
+	// that time.
 	if byItself.at.Before(s.EndedAt) && s.EndedWhy != watchword.EndedReuse {
 		byItself.recorded = s.EndedWhy
 		return byItself
@@ -64,8 +65,8 @@ func (c Case) idle(s watchword.Session) time.Duration {
 	return c.Policy.ShortIdle
 }
 
-// causes has the kinds of events that can end a session, by reason. The event has the same time as
-// the end, because a flow uses one time.
+// causes has the kinds of events that can end a session, by reason. The event and the end have the same time, because
+// a flow reads the clock once.
 var causes = map[Reason][]watchword.EventKind{
 	watchword.EndedLogout:     {watchword.EventLogout},
 	watchword.EndedByUser:     {watchword.EventSessionEnded},
@@ -97,8 +98,7 @@ func (c Case) causeOf(e ending) (watchword.Event, bool) {
 	if own, ok := first(same, func(one watchword.Event) bool { return one.SessionID == e.session.ID }); ok {
 		return own, true
 	}
-	// The end of a single session has its own event, so such an event of another session is not
-	// the cause.
+	// An EventSessionEnded is about a single session. If it names another session, it is not the cause.
 	single := func(one watchword.Event) bool { return one.Kind != watchword.EventSessionEnded }
 	if shared, ok := first(same, single); ok {
 		return shared, true

@@ -63,8 +63,7 @@ func (c Case) idleSentence(w words, e ending) string {
 		"span", w.span(c.idle(e.session)), "used", w.when(e.session.RotatedAt))
 }
 
-// expiredSentence compares the limit that the session got at its sign-in with the current
-// limit.
+// expiredSentence compares two limits: the limit that the session got at its sign-in, and the current limit.
 func (c Case) expiredSentence(w words, e ending) (sentence, certainty string) {
 	s := e.session
 	certainty = "sure.expired"
@@ -75,8 +74,8 @@ func (c Case) expiredSentence(w words, e ending) (sentence, certainty string) {
 		"span", w.span(e.at.Sub(s.CreatedAt)), "since", w.when(s.CreatedAt)), w.say(certainty)
 }
 
-// pastNote says that the idle limit was longer in the past, because the session continued after
-// a longer pause. Such a session ended when the setting changed, or later.
+// pastNote says that the idle limit was longer in the past, if the session continued after a pause that is too long
+// today. Such a session ended when the setting changed, or later.
 func (c Case) pastNote(w words, e ending) string {
 	if e.why != watchword.EndedIdle || !e.computed {
 		return ""
@@ -121,7 +120,7 @@ func (c Case) why(w words, e ending, cause watchword.Event, known bool) string {
 		sameUser := slices.ContainsFunc(c.Events, func(one watchword.Event) bool {
 			return one.At.Equal(e.at) && one.SessionID != s.ID && one.Kind != watchword.EventSessionEnded
 		})
-		if known && !sameUser { // do not name the other account
+		if known && !sameUser { // the texts do not name the other account
 			return w.say("replaced.other", args...)
 		}
 	}
@@ -171,8 +170,8 @@ func (c Case) reuseNotes(w words, cause watchword.Event) []string {
 	return []string{w.say("note.reuse.stranger")}
 }
 
-// clockNote says that a clock was set back: a time of the row is in the future, or the session ended
-// before its last use. After that, times of different events can't be compared.
+// clockNote says that a clock was set back. The signs are a time of the row in the future, and an end before the last
+// use. Times of different events can't be compared then.
 func (c Case) clockNote(w words, s watchword.Session) string {
 	var ahead time.Duration
 	for _, at := range []time.Time{s.CreatedAt, s.RotatedAt, s.EndedAt} {
@@ -207,8 +206,8 @@ func (c Case) notesAfter(w words, main ending, ended []ending) (notes []string) 
 	return append(notes, c.signInNotes(w, main.at)...)
 }
 
-// signInNotes returns notes about the first sign-in after a moment, and about wrong passwords
-// since the last sign-in. With a zero time, it describes the last sign-in instead of the first.
+// signInNotes returns notes about the first sign-in after a time, and about wrong passwords since the last sign-in.
+// If the time is zero, it describes the last sign-in instead of the first.
 func (c Case) signInNotes(w words, after time.Time) (notes []string) {
 	var in *watchword.Event
 	wrong, lastWrong := 0, time.Time{}

@@ -24,7 +24,7 @@ var (
 
 const day = 24 * time.Hour
 
-// iphone is a session that is alive at asked.
+// iphone is a session that is still alive when the question is asked.
 func iphone() watchword.Session {
 	return watchword.Session{
 		ID: "s1", UserID: "u1", Persistent: true, Device: "Safari on iPhone", Address: "192.0.2.7",
@@ -55,7 +55,7 @@ func byOperator(e watchword.Event) watchword.Event {
 
 func because(e watchword.Event, detail string) watchword.Event { e.Detail = detail; return e }
 
-// question is the Case of an account with one sign-in.
+// question returns the Case of an account with one sign-in, after change.
 func question(change func(*admin.Case)) admin.Case {
 	c := admin.Case{
 		Asked: "ada@example.com", User: &watchword.User{ID: "u1", Email: "ada@example.com"},
@@ -80,7 +80,7 @@ type answer struct {
 	reason    watchword.EndReason
 	certainty string // the first word
 	when      time.Time
-	sentence  []string // parts
+	sentence  []string // parts that the sentence must contain
 }
 
 // recordedEnds has a row for each EndReason that is stored.
@@ -336,7 +336,8 @@ func TestExplainTellsWhatHappenedSince(t *testing.T) {
 	}
 }
 
-// An import and an operator also record a sign-up, but without a session.
+// An imported account, or one that an operator created, has an EventSignup without a session. Explain must not count
+// this event as a sign-in.
 func TestExplainCountsNoSignUpWithoutASession(t *testing.T) {
 	t.Parallel()
 	created, old := byOperator(event(watchword.EventSignup)), event(watchword.EventDisabled)
@@ -385,8 +386,8 @@ func TestExplainNamesARestoreAsAPossibleCause(t *testing.T) {
 	}
 }
 
-// Failed sign-ins and waiting sign-ups are also events, and a stranger can cause thousands of
-// them.
+// A stranger can cause thousands of failed sign-ins and waiting sign-ups, which are also events. Explain must find
+// the events of an end among them.
 func TestExplainFindsTheEventsOfAnEndAmongManyOthers(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {

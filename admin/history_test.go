@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A session that is not used again ends without a record.
+// A session that expires without a request is never recorded as ended. History must list it with its computed end.
 func TestHistoryHasSessionsThatEndedByThemselves(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {

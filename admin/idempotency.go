@@ -14,23 +14,22 @@ import (
 	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
-// Idempotency keys. A client that got no response repeats its request under the same key, and the server
-// makes the change once.
+// Idempotency keys. A client that got no response repeats its request under the same key, and the server makes the
+// change once.
 //
-// A request first claims its key, in a separate transaction. One conditional statement settles the race
-// between two requests. The second request waits for the result of the first, and returns the same status
-// and id. A refused request releases its claim, so the next request under this key runs.
+// A request first claims its key, in a separate transaction. If two requests claim the same key at once, one
+// conditional statement lets one of them win. The second request waits for the result of the first, and returns the
+// same status and id. A refused request releases its claim, so the next request under this key runs.
 //
-// The transaction of a change also stores its result (finishIn). Even if the response to the
-// commit is lost, the change and the result are stored together or not at all. If another request
-// has taken over the claim, the transaction is rolled back, and the other request runs.
+// The transaction of a change also stores its result (finishIn). Even if the response to the commit is lost, the
+// change and the result are stored together or not at all. If another request has taken over the claim, the
+// transaction is rolled back, and the other request runs.
 //
 // Some writes have no such transaction: ending sessions, resetting factors, retrying mails and rotating keys. Their
 // result is stored after the change. If the process ends in between, a repeated request makes the change again.
 //
-// A claim lasts a minute. It is not released if the process ends before the result is stored, or if
-// the outcome of the commit is unknown. Repeated requests are then refused with CodeTryLater until the
-// minute is over.
+// A claim lasts a minute. It is not released if the process ends before the result is stored, or if the outcome of
+// the commit is unknown. Repeated requests are then refused with CodeTryLater until the minute is over.
 
 const (
 	claimLife  = time.Minute
@@ -126,8 +125,8 @@ func (m *Manager) Begin(ctx context.Context, by Caller, key, hash string) (Calle
 	}
 }
 
-// claim claims the key and returns its record, or returns the record of the request that has
-// the key.
+// claim claims the key and returns its record. If another request has the key, claim returns the record of that
+// request.
 func (m *Manager) claim(ctx context.Context, own Record) (stored Record, claimed bool, err error) {
 	now := m.engine.Now()
 	own.ExpiresAt = now.Add(claimLife)

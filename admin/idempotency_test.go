@@ -92,7 +92,7 @@ func TestIdempotencyKeyBelongsToOneRequestOfOneCaller(t *testing.T) {
 		if _, repeated := other.Repeated(); repeated {
 			t.Error("another administrator got the result")
 		}
-		// The response to a commit was lost, so the change may have been made.
+		// If the response to a commit was lost, the change may be stored. The key must therefore stay claimed.
 		wantCode(t, m.GiveUp(ctx, other, watchword.ErrUnavailable), "")
 		soon, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		defer cancel()

@@ -34,10 +34,10 @@ const (
 )
 
 const (
-	// mailLate is longer than a deployment or a restart of a mail server. `watchword doctor` uses the same
+	// mailLate is longer than a deployment or a restart of a mail server takes. `watchword doctor` uses the same
 	// limit.
 	mailLate = 10 * time.Minute
-	// feedLate is several times longer than the numbering takes.
+	// feedLate is several times longer than the server needs to number an ended session.
 	feedLate = time.Minute
 )
 

@@ -206,7 +206,8 @@ func rangeOf(ctx context.Context, tx Tx, f Filter) (string, error) {
 func (s search) readAddresses(
 	ctx context.Context, tx Tx, scan int,
 ) (items []Account, last string, found int, err error) {
-	// Addresses are printable ASCII, so next follows an address directly, and end is above all addresses of a prefix.
+	// Addresses are printable ASCII. An address plus next sorts directly after that address. A prefix plus end sorts
+	// after all addresses with that prefix.
 	const next, end = "\x01", "\x7f"
 	prefix := watchword.Address(s.Email)
 	from, below := max(prefix, watchword.Address(s.after)+next), prefix+end

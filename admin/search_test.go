@@ -79,7 +79,7 @@ func accountOf(n int) watchword.User {
 	return u
 }
 
-// Each list has each account once, for every range and page size.
+// Each list must contain each account once, for every range and page size.
 func TestSearchFindsEachAccountOnce(t *testing.T) {
 	t.Parallel()
 	for store, m := range searched(t) {

@@ -246,8 +246,8 @@ func (m *Manager) keyEvent(kind watchword.EventKind, by Caller, k ServiceKey, no
 	return event
 }
 
-// authorizeKey authorizes a request with a service key. A forged key costs no query. A request of a
-// live key counts against its limit, even if its scope is refused.
+// authorizeKey authorizes a request with a service key. A forged key costs no query. A request with a live key counts
+// against the limit of that key, even if the key lacks the scope.
 func (m *Manager) authorizeKey(ctx context.Context, given watchword.Secret, need Need) (Caller, error) {
 	id, ok := servicekey.Parse(string(given), m.engine.MACSecret(watchword.KeyService))
 	if !ok {
@@ -261,7 +261,7 @@ func (m *Manager) authorizeKey(ctx context.Context, given watchword.Secret, need
 	})
 	switch {
 	case errors.Is(err, watchword.ErrNotFound):
-		return Caller{}, keyInvalid() // swept, or lost by restoring a backup that is older than the key
+		return Caller{}, keyInvalid() // deleted by the sweep, or missing in a restored backup
 	case err != nil:
 		return Caller{}, err
 	case key.State(now) != KeyActive:
@@ -276,7 +276,7 @@ func (m *Manager) authorizeKey(ctx context.Context, given watchword.Secret, need
 	return Caller{Key: key}, nil
 }
 
-// useKey charges the limit of a key and writes the time of its use.
+// useKey counts a request against the limit of its key, and writes the time of use.
 func (m *Manager) useKey(ctx context.Context, key ServiceKey, now time.Time) error {
 	var wait time.Duration
 	err := m.store.Update(ctx, func(tx Tx) (err error) {

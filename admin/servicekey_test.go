@@ -90,7 +90,7 @@ func TestServiceKeyWorksUntilItIsRevoked(t *testing.T) {
 		}
 		_, err = m.Authorize(ctx, secret, admin.Need{Scope: admin.ScopeUsersWrite, Write: true})
 		wantCode(t, err, watchword.CodeInsufficientScope)
-		_, err = m.Authorize(ctx, secret, admin.Need{}) // only for administrators
+		_, err = m.Authorize(ctx, secret, admin.Need{}) // this Need admits only administrators
 		wantCode(t, err, watchword.CodeInsufficientScope)
 		_, _, err = m.CreateServiceKey(ctx, caller, admin.NewServiceKey{Name: "b", Scopes: []string{"mail"}})
 		wantCode(t, err, watchword.CodeInsufficientScope)
@@ -125,7 +125,7 @@ func TestServiceKeyWorksUntilItIsRevoked(t *testing.T) {
 	})
 }
 
-// Test 4 of the specification: each byte of the key counts, and a forged key costs no query.
+// Test 4 of the specification: a change of any byte makes the key invalid, and a forged key costs no query.
 func TestForgedServiceKeyCostsNoQuery(t *testing.T) {
 	t.Parallel()
 	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))

@@ -75,7 +75,7 @@ type ServiceKeyTx interface {
 	ServiceKeys(ctx context.Context, before string, limit int) ([]ServiceKey, error)
 	// RevokeServiceKey reports false if there is no such key, or if it was revoked before.
 	RevokeServiceKey(ctx context.Context, id string, now time.Time) (bool, error)
-	// TouchServiceKey stores now as the last use of a key, unless a use after since is stored.
+	// TouchServiceKey stores now as the last use of a key, if the stored last use is not later than since.
 	TouchServiceKey(ctx context.Context, id string, now, since time.Time) error
 }
 
@@ -83,12 +83,12 @@ type ServiceKeyTx interface {
 //
 // Unstable: stores implement it.
 type ListTx interface {
-	// EventsBefore lists the events of a user, or of all (""), that are not before the time from and that are
-	// before a position. It lists the newest first, at most limit.
+	// EventsBefore lists the events of a user, or of all users (""). It lists events at or after the time from that
+	// are older than the position before. The newest are first, at most limit.
 	EventsBefore(
 		ctx context.Context, user watchword.UserID, from time.Time, before EventPosition, limit int,
 	) ([]watchword.Event, error)
-	// SystemEvents lists up to limit events of a kind without an account, from one time up to another, the newest
+	// SystemEvents lists up to limit events of a kind without an account, between the times from and upTo, the newest
 	// first.
 	SystemEvents(
 		ctx context.Context, kind watchword.EventKind, from, upTo time.Time, limit int,
@@ -112,8 +112,8 @@ type RecordTx interface {
 	ClaimRecord(ctx context.Context, r Record, now time.Time) (bool, error)
 	// Record returns the record of a key, or watchword.ErrNotFound.
 	Record(ctx context.Context, owner, key string) (Record, error)
-	// FinishRecord sets the result and the end of a record whose claim ends at claimed. It reports false if another
-	// request has taken over the claim.
+	// FinishRecord sets the result and the end of a record whose claim ends at the time claimed. It reports false if
+	// another request has taken over the claim.
 	FinishRecord(ctx context.Context, r Record, claimed time.Time) (bool, error)
 	// DropRecord deletes a record without a result whose claim ends at its ExpiresAt.
 	DropRecord(context.Context, Record) error

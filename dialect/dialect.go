@@ -28,8 +28,8 @@ type Dialect struct {
 	// rejects a request that has one of them but neither Origin nor Sec-Fetch-Site.
 	Cookies []string
 
-	// CORS allows scripts of the allowed origins to send RequestHeaders and to read
-	// ResponseHeaders, besides the headers of the API.
+	// CORS allows scripts of the allowed origins to send RequestHeaders and to read ResponseHeaders, in addition to
+	// the headers of the API.
 	RequestHeaders, ResponseHeaders []string
 
 	// Operations describe the routes in /openapi.json and on /docs. They are optional.

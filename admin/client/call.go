@@ -56,7 +56,7 @@ func WithIdempotencyKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, idempotencyKey{}, key)
 }
 
-// call sends a request, with one retry if that can help.
+// call sends a request. It retries once if the error of the first attempt allows a retry.
 func call[T any](ctx context.Context, c *caller, o operation, r request) (answer T, err error) {
 	address, err := c.address(o, r)
 	if err != nil {
@@ -85,7 +85,7 @@ func call[T any](ctx context.Context, c *caller, o operation, r request) (answer
 	wait, again := time.Duration(0), false
 	for attempt := range 2 {
 		if attempt > 0 && sleep.For(ctx, wait) != nil {
-			break // the error of the first attempt says more
+			break // the error of the first attempt is more useful
 		}
 		var raw []byte
 		if raw, err = c.send(ctx, o.method, address, header, body); err == nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// Options have the server that a Client calls, and its credentials.
+// Options configure a Client: the server that it calls, and the credentials.
 type Options struct {
 	URL string // of the server, such as https://id.example.com; with admin-on=admin, of its admin listener
 

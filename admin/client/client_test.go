@@ -24,7 +24,7 @@ const (
 	user    = "0197f0c8-0000-7000-8000-000000000001"
 )
 
-// A stub sends the next response to each request, and repeats the last response.
+// A stub is a server that sends its responses in order, and repeats the last response.
 type stub struct {
 	url   string
 	mu    sync.Mutex
@@ -87,8 +87,8 @@ func answer(status int, body string, header ...string) http.HandlerFunc {
 	}
 }
 
-// cut closes the connection without a response. half closes it within the response. never sends
-// no response.
+// cut closes the connection without a response. The handler half closes it within the response, and never sends no
+// response.
 func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 func half(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Length", "100")
@@ -98,7 +98,7 @@ func half(w http.ResponseWriter, _ *http.Request) {
 }
 func never(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// counting counts the attempts, because an aborted request may not arrive at the server.
+// counting counts the attempts in the client, because an aborted request may not arrive at the server.
 type counting struct{ atomic.Int32 }
 
 func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -122,7 +122,7 @@ func TestLostResponseIsRetriedOnceWithTheSameKey(t *testing.T) {
 			s := serve(t, first, answer(200, `{"ended":2}`))
 			c := s.client(t, func(o *client.Options) {
 				if name == "no response in time" {
-					o.Timeout = 5 * time.Second // the second attempt must succeed within it
+					o.Timeout = 5 * time.Second // long enough for the second attempt
 				}
 			})
 			n, err := c.Sessions.EndAll(t.Context(), user)

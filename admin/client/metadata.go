@@ -10,8 +10,8 @@ import (
 // Metadata reads and writes the two JSON objects of an account.
 type Metadata struct{ c *caller }
 
-// A MetadataPatch has a JSON merge patch (RFC 7396) for each object: anything that encoding/json writes as an
-// object. A member with null is removed. A nil patch leaves the object as it is.
+// A MetadataPatch has a JSON merge patch (RFC 7396) for each object. A patch is any value that encoding/json writes
+// as an object. The server removes a member whose value is null. A nil patch leaves the object as it is.
 type MetadataPatch struct {
 	Public, Private any
 

@@ -29,7 +29,7 @@ type Options struct {
 type handlers struct {
 	engine *watchword.Engine
 	cookie tokencookie.Pair
-	known  tokencookie.Pair // of a known device
+	known  tokencookie.Pair // the cookie of a known device
 }
 
 // New returns the dialect. It fails if browsers would reject its cookies.
@@ -139,8 +139,8 @@ type tokenBody struct {
 	Token string `json:"token"`
 }
 
-// signIn responds with both tokens. The cookie expires later than the access token in it,
-// because an expired access token can still sign out.
+// signIn responds with both tokens. The cookie contains the access token, but expires later than the token, because
+// an expired access token can still sign out.
 func (d *handlers) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
 	d.cookie.SignIn(w, r, string(in.AccessToken), in.RefreshLife)
 	d.known.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)

@@ -30,7 +30,8 @@ func (d *handlers) refuse(w http.ResponseWriter, r *http.Request, status int, wh
 	}
 	switch why.Code {
 	case watchword.CodeRefreshInvalid, watchword.CodeRefreshReused:
-		// After "replaced", the browser may already have the cookie of the later sign-in.
+		// If a later sign-in has replaced the session, the browser may already have the new cookie. It must not be
+		// deleted.
 		if used := d.cookie.Presented(r); len(used.Values(r)) > 0 && why.Ended != watchword.EndedReplaced {
 			used.Clear(w)
 		}
@@ -44,7 +45,7 @@ func (d *handlers) refuse(w http.ResponseWriter, r *http.Request, status int, wh
 	}
 	status, words := wordsOf(status, why)
 	if err := respond.JSON(w, status, words); err != nil {
-		panic(err) // texts
+		panic(err) // the body consists of texts, so it can be encoded
 	}
 }
 
@@ -118,7 +119,7 @@ func messageOf(f watchword.FieldError) string {
 	return f.Message
 }
 
-// A member of a body.
+// A member is a member of a request body.
 type member struct{ name, value string }
 
 // missing lists the members that are empty.

@@ -32,7 +32,7 @@ type Options struct {
 type handlers struct {
 	engine *watchword.Engine
 	cookie tokencookie.Pair
-	known  tokencookie.Pair // of a known device
+	known  tokencookie.Pair // the cookie of a known device
 }
 
 // New returns the dialect. It fails if browsers would reject its cookies.
@@ -189,8 +189,8 @@ type messageAnswer struct {
 	Success  bool   `json:"success"`
 }
 
-// waitingAnswer reports that a sign-up waits for the verification of its address. It has the
-// form of an error, because the front-ends show the feedback of errors only.
+// waitingAnswer is the response to a sign-up that waits for the verification of its address. It has the form of an
+// error, because the front-ends show the feedback of errors only.
 type waitingAnswer struct {
 	Success  bool   `json:"success"`
 	Error    string `json:"error"`
@@ -235,8 +235,8 @@ func (d *handlers) signup(w http.ResponseWriter, r *http.Request, c watchword.Cl
 		Persistent: true,
 		Client:     c,
 		Replaces:   watchword.Secret(d.cookie.Presented(r).Value(r)),
-		// The engine has only one name field. It adds these problems to its own, so
-		// that a form shows all problems at once.
+		// The engine knows only one name field. It adds these problems to the problems that it finds, so that a form
+		// shows all problems at once.
 		Problems: missing(member{"firstName", strings.TrimSpace(body.FirstName)},
 			member{"lastName", strings.TrimSpace(body.LastName)}),
 	})
@@ -279,10 +279,9 @@ func (d *handlers) reauth(w http.ResponseWriter, r *http.Request, c watchword.Cl
 	return respond.JSON(w, http.StatusCreated, renewedAnswer{true, string(in.AccessToken)})
 }
 
-// logout ends the sessions of the access token and of the cookies. It does not read the body. One
-// version of the tutorial's client sends its options in the body by mistake, without a
-// credential. It gets a 401, because no session ended, renews its access token and repeats the
-// request.
+// logout ends the sessions of the access token and of the cookies. It does not read the body. One version of the
+// tutorial's client sends its options in the body by mistake, so the request has no credential. That client gets a
+// 401, renews its access token and repeats the request.
 func (d *handlers) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	access, err := apirequest.BearerToken(r)
 	if err != nil {
@@ -312,8 +311,7 @@ func (d *handlers) masterLogout(w http.ResponseWriter, r *http.Request, c watchw
 	if _, err := d.engine.LogoutAll(r.Context(), who, "", c); err != nil {
 		return err
 	}
-	// The cookie that this request did not use may belong to another user. gone deletes this
-	// cookie, so its session ends too.
+	// The unused cookie can belong to another user. Its session must end too, because gone deletes the cookie.
 	for _, token := range d.cookie.Unused(r) {
 		if err := d.engine.Logout(r.Context(), watchword.Secret(token), "", c); err != nil {
 			return err
@@ -394,15 +392,15 @@ func (d *handlers) resetpass(w http.ResponseWriter, r *http.Request, c watchword
 	return respond.JSON(w, http.StatusOK, messageAnswer{Message: "Password reset successful", Success: true})
 }
 
-// checkReset refuses a reset whose two passwords differ. With the same error it reports a bad first
-// password, because the engine would report it only for a valid link.
+// checkReset refuses a reset whose two passwords differ. The same error also reports a first password that is too
+// weak, because the engine checks passwords only after the link.
 func (d *handlers) checkReset(body resetBody) error {
 	err := d.engine.CheckPassword(watchword.Secret(body.Password))
 	if body.Password == body.PasswordConfirm {
 		if body.Password == "" {
 			return err
 		}
-		return nil // the engine checks the password, after the link
+		return nil // the engine checks the link first, and then the password
 	}
 	var faults []watchword.FieldError
 	var refusal *watchword.Error

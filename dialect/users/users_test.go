@@ -213,7 +213,7 @@ func TestErrorsHaveTheFormatOfTheDialect(t *testing.T) {
 		{Request: "POST /api/users/logout"},
 		{Request: "POST /api/users/master-logout"},
 		{Request: "GET /api/users/me", Headers: []string{"Authorization", "Bearer {access}"}},
-	} { // every session stays alive
+	} { // a failed request must end no session
 		x.Status, x.Answer, x.Want = 503, `{"error":"*","feedback":"*"}`, headers{"Retry-After": "2", "Set-Cookie": "", "WWW-Authenticate": ""}
 		c.Run(x)
 	}

@@ -169,7 +169,7 @@ func (c *Client) Do(x Exchange) Answer {
 	}
 	response, err := c.Client.Do(r)
 	must(c.t, err)
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close() //nolint:errcheck // the body was read
 	body, err := io.ReadAll(response.Body)
 	must(c.t, err)
 	return Answer{response, string(body)}
@@ -203,12 +203,12 @@ func (c *Client) Run(exchanges ...Exchange) {
 
 var secret = regexp.MustCompile(`(wwr_|wwm_|wwd_|eyJ)[A-Za-z0-9._-]+`)
 
-// unsaid redacts tokens in the output of a test.
+// unsaid redacts the tokens in a text, so that the output of a test has none.
 func unsaid(text string) string { return secret.ReplaceAllString(text, "$1…") }
 
 var (
 	variable = regexp.MustCompile(`\{[a-zA-Z]+\}`)
-	quoted   = regexp.MustCompile(`\\\{[a-zA-Z]+\\\}`) // as QuoteMeta writes it
+	quoted   = regexp.MustCompile(`\\\{[a-zA-Z]+\\\}`) // a {name} as QuoteMeta escapes it
 )
 
 func (c *Client) fill(text string) string {
@@ -253,7 +253,7 @@ func (p *Postbox) Send(_ context.Context, m watchword.Message) error {
 	return nil
 }
 
-// Wait waits for count mails of a kind to an address, and returns the newest one.
+// Wait waits until an address has count mails of a kind, and returns the newest one.
 func (p *Postbox) Wait(t *testing.T, kind watchword.MailKind, to string, count int) watchword.Message {
 	t.Helper()
 	for range 2000 {

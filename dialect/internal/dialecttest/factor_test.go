@@ -11,7 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// The dialects have no second step, so they do not open a session for the password alone.
+// The dialects have no second step. If the account has a second factor, they must open no session for the password
+// alone.
 func TestAccountWithASecondFactorGetsNoSessionFromADialect(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)

@@ -37,7 +37,7 @@ func TestW66CrossSiteRequestIsRejected(t *testing.T) {
 				Request: "POST " + path, Headers: foreign, Status: 403, Answer: "*", Want: headers{"Set-Cookie": ""}})
 		}
 		if foreign[1] == "" {
-			continue // programs without an origin may sign in
+			continue // a request without an Origin may sign in
 		}
 		for _, path := range []string{"/api/users/login", "/api/users/signup", "/login", "/register"} {
 			s.Client(t).Run(exchange{Request: "POST " + path, Body: login, Headers: foreign, Status: 403, Answer: "*",

@@ -17,8 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/mail"
 )
 
-// Each test is named after a fault of the tutorials, by its number in testdata/tutorials.txt.
-// The dialects implement the contracts of the tutorials without these faults.
+// Each test is named after a fault of the tutorials, by its number in testdata/tutorials.txt. The dialects serve the
+// same requests as the tutorials, without these faults.
 
 type (
 	exchange = dialecttest.Exchange
@@ -60,7 +60,7 @@ func (c *clock) advance(d time.Duration) {
 
 func (c *clock) options(o *watchword.Options) { o.Now = c.now }
 
-// ada returns a client that has signed up; {access} and {refresh} are set.
+// ada returns a client whose user has signed up as ada. {access} and {refresh} are set.
 func ada(t *testing.T, s *dialecttest.Service) *dialecttest.Client {
 	t.Helper()
 	c := s.Client(t)
@@ -244,7 +244,7 @@ func claimsOf(t *testing.T, token string) (claims map[string]any) {
 // W-12
 func TestW12TwoLoginsInOneSecondAreTwoSessions(t *testing.T) {
 	t.Parallel()
-	now := startClock() // both sign-ins have the same time
+	now := startClock() // the clock stands still: both sign-ins have the same time
 	s := dialecttest.Start(t, now.options)
 	c := ada(t, s)
 	second := s.Client(t)
@@ -345,7 +345,7 @@ const newPassword = `{"password":"` + other + `","passwordConfirm":"` + other + 
 func TestW18ResetEndsEverySessionAndRemovesAnUnprovenPassword(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	thief := ada(t, s) // signed up with somebody else's address
+	thief := ada(t, s) // the thief signed up with the owner's address
 	s.Client(t).Run(exchange{
 		Request: "PATCH /api/users/resetpass/" + resetToken(t, s), Body: newPassword, Status: 200, Answer: "*"})
 	thief.Run(

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
 )
 
-// Pre-hijacking through every entry point: the API, the pages and both dialects.
-// The attacker signs up with the owner's address; the owner opens the mailed link.
+// Pre-hijacking through every entry point: the API, the pages and both dialects. The attacker signs up with the
+// owner's address. Later the owner opens the mailed link, and the attacker must not keep access.
 
 const ownersPassword = "nine amber lanterns"
 
@@ -32,10 +32,10 @@ func status(x exchange, want int) exchange {
 // An entrance is an API or page on which users sign up.
 type entrance struct {
 	signUp func(password string) exchange
-	open   int // status with signup=open
-	waits  int // status with signup=verified
+	open   int // status of signUp with signup=open
+	waits  int // status of signUp with signup=verified
 
-	stay         exchange // uses the session
+	stay         exchange // a request that needs the session
 	alive, ended int      // status of stay before and after the session ends
 }
 
@@ -57,7 +57,7 @@ func entrances() map[string]entrance {
 	}
 }
 
-// logins returns the sign-in requests of all APIs, by their status for a wrong password.
+// logins returns the sign-in requests of all entry points, by the status that each returns for a wrong password.
 func logins(password string) map[int][]exchange {
 	body := `{"email":"ada@example.com","password":"` + password + `"}`
 	return map[int][]exchange{
@@ -67,8 +67,8 @@ func logins(password string) map[int][]exchange {
 	}
 }
 
-// openers returns the requests that use a mailed link. If known is true, they send the password
-// of the sign-up; otherwise they choose a new one.
+// openers returns the requests that use a mailed link. If known is true, they send the password of the sign-up;
+// otherwise they choose a new password.
 func openers(link string, known bool) map[string]exchange {
 	if known {
 		return map[string]exchange{
@@ -83,7 +83,7 @@ func openers(link string, known bool) map[string]exchange {
 	}
 }
 
-// wantOwned checks that every API accepts the owner's password and rejects the attacker's.
+// wantOwned checks that every entry point accepts the owner's password and rejects the attacker's.
 func wantOwned(t *testing.T, s *dialecttest.Service) {
 	t.Helper()
 	for wrong, all := range logins(password) {
@@ -143,7 +143,7 @@ func TestLinkProvesTheOwnersSignUpDespiteAnAttackersSignUp(t *testing.T) {
 						s.Client(t).Run(status(entry.signUp(chosen), entry.waits))
 						s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", i+1)
 					}
-					// The account has not proven its address.
+					// The address is not proven yet, so the password must not sign in.
 					for _, x := range append(logins(password)[401], logins(password)[400]...) {
 						if got := s.Client(t).Do(x).StatusCode; got < 400 {
 							t.Errorf("%s: %d before the address is proven", x.Request, got)
@@ -164,8 +164,8 @@ func TestLinkProvesTheOwnersSignUpDespiteAnAttackersSignUp(t *testing.T) {
 	}
 }
 
-// ID-10: users with a live session in this browser need no password. The request reads the
-// cookie and does not rotate it.
+// ID-10: a browser with a live session verifies the address without a password. The request reads the refresh cookie,
+// but does not rotate it.
 func TestLiveSessionVerifiesTheAddressWithoutAPassword(t *testing.T) {
 	t.Parallel()
 	for from, entry := range entrances() {

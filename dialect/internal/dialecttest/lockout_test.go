@@ -43,7 +43,7 @@ func TestStrangersCannotLockTheOwnerOut(t *testing.T) {
 			s := dialecttest.Start(t, fewUnknown)
 			owner, newDevice := s.Client(t), s.Client(t)
 			owner.Run(status(entrances()[entry].signUp(password), entrances()[entry].open))
-			for wrong, all := range logins("a wrong guess") { // all APIs share one counter
+			for wrong, all := range logins("a wrong guess") { // all entry points share one counter
 				for _, x := range all {
 					s.Client(t).Run(status(x, wrong))
 				}
@@ -52,10 +52,10 @@ func TestStrangersCannotLockTheOwnerOut(t *testing.T) {
 				s.Client(t).Run(exchange{Name: x.Name, Request: x.Request, Body: x.Body, Headers: x.Headers,
 					Status: 429, Answer: "*", Want: headers{"Retry-After": "*", "Set-Cookie": ""}})
 			}
-			for range 5 { // above the limit: correct passwords are not counted
+			for range 5 { // more than the limit: right passwords do not count
 				owner.Run(status(login, 200))
 			}
-			for _, x := range loginsBy(password) { // every API accepts the cookie
+			for _, x := range loginsBy(password) { // every entry point accepts the cookie of the known device
 				owner.Run(status(x, 200))
 			}
 			newDevice.Run(status(login, 429))
@@ -65,7 +65,7 @@ func TestStrangersCannotLockTheOwnerOut(t *testing.T) {
 				reset = openers(link, false)["api"]
 			}
 			newDevice.Run(status(reset, 200), status(loginsBy(ownersPassword)[entry], 200))
-			owner.Run(status(loginsBy(ownersPassword)[entry], 429)) // the reset changed the password
+			owner.Run(status(loginsBy(ownersPassword)[entry], 429)) // after a reset, the device is unknown
 		})
 	}
 }
@@ -82,8 +82,7 @@ func TestSignInOverASessionEndsItInEveryAPI(t *testing.T) {
 			browser.Run(status(entrances()[entry].signUp(password), entrances()[entry].open))
 			old := browser.Cookie(cookie)
 			browser.Run(status(loginsBy(password)[entry], 200))
-			// A concurrent request still has the old cookie. Its response must not delete the
-			// new one.
+			// A concurrent request still has the old cookie. The response to it must not delete the new cookie.
 			late.Run(exchange{Request: stay.Request, Headers: []string{"Cookie", cookie + "=" + old}, Status: 401,
 				Answer: "*", Want: headers{"Set-Cookie": ""}})
 			if entry != "users" {
@@ -99,9 +98,9 @@ func TestSignInOverASessionEndsItInEveryAPI(t *testing.T) {
 	}
 }
 
-// A sign-in ends the session whose refresh cookie it overwrites. These sign-ins do not overwrite
-// one: delivery "body" and the dialect lesson set no refresh cookie, and the dialect users has no
-// earlier one.
+// A sign-in ends the session whose refresh cookie it overwrites. These sign-ins overwrite no cookie, so they must end
+// no session. With delivery "body" and in the dialect lesson, the response sets no refresh cookie. In the dialect
+// users, the browser has no earlier cookie.
 //
 // RT-16
 func TestSignInWithoutACookieEndsNoSession(t *testing.T) {
@@ -138,7 +137,8 @@ func endings(t *testing.T, s *dialecttest.Service) string {
 	return strings.Join(all, ",")
 }
 
-// The known-device cookie grants no access, so a program may send it without Origin.
+// The known-device cookie grants no access. A request with only this cookie must therefore be accepted without
+// Origin.
 //
 // CSRF-3, RL-13
 func TestKnownDeviceCookieNeedsNoOrigin(t *testing.T) {

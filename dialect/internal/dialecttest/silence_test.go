@@ -60,7 +60,7 @@ func TestStrangersCannotSuppressAResetMail(t *testing.T) {
 				}
 				newestLink(t, s, watchword.MailReset)
 				now.advance(6 * time.Minute)
-				s.Client(t).Run(forgot) // the owner
+				s.Client(t).Run(forgot) // the owner requests a mail
 				link := newestLink(t, s, watchword.MailReset)
 				s.Client(t).Run(exchange{Request: "POST /api/auth/password/reset", Body: `{"token":"` + link + `","password":"short"}`, Status: 422, Answer: "*"})
 				if t.Failed() {
@@ -77,7 +77,8 @@ func TestStrangersCannotSuppressAResetMail(t *testing.T) {
 	}
 }
 
-// The attacker signed up with the victim's address and changes the password repeatedly.
+// The attacker signed up with the victim's address and changes the password repeatedly. The victim must get no mail
+// about these changes.
 //
 // RL-15
 func TestPasswordChangeSendsNoMailToAnUnprovenAddress(t *testing.T) {
@@ -104,7 +105,7 @@ func TestPasswordChangeSendsNoMailToAnUnprovenAddress(t *testing.T) {
 			for range 3 {
 				attacker.Run(status(c.change(password, other), c.done), status(c.change(other, password), c.done))
 			}
-			attacker.Run(status(c.change(password, other), 429)) // correct passwords also count for the client
+			attacker.Run(status(c.change(password, other), 429)) // the client's limit counts right passwords too
 			newestLink(t, s, watchword.MailVerify)
 			if kinds := s.Mails.Kinds("ada@example.com"); len(kinds) != 1 {
 				t.Errorf("the victim got %v", kinds)
