@@ -61,7 +61,7 @@ export class Users {
     return pages((after) => this.page({ ...query, after }, options), query.after)
   }
 
-  /** Returns one page. It may have fewer items than the limit, even zero, and still have `next`. */
+  /** Returns one page. A page with `next` can have fewer items than the limit, or even zero items. */
   page(query: api.AdminUsersQuery = {}, options?: CallOptions): Promise<api.AdminUsersAnswer> {
     return this.#call(api.getAdminUsers, { query }, options)
   }
@@ -101,7 +101,7 @@ export class Users {
     return this.#call(api.postAdminUsersByIdResetMail, { ids: [id] }, options)
   }
 
-  /** Mails a link to verify the address. VALIDATION_FAILED: it is already verified. */
+  /** Mails a link to verify the address. Throws VALIDATION_FAILED if the address is already verified. */
   verifyMail(id: string, options?: CallOptions): Promise<api.Message> {
     return this.#call(api.postAdminUsersByIdVerifyMail, { ids: [id] }, options)
   }
@@ -132,7 +132,7 @@ export class Sessions {
     return (await this.#users.get(user, options)).sessions
   }
 
-  /** Ends one session. Throws NOT_FOUND if it is not live. */
+  /** Ends one session. Throws NOT_FOUND if the session is not live. */
   end(user: string, session: string, options?: CallOptions): Promise<api.AdminEndedAnswer> {
     return this.#call(api.deleteAdminUsersByIdSessionsBySid, { ids: [user, session] }, options)
   }
@@ -197,7 +197,7 @@ export class ServiceKeys {
     this.#call = call
   }
 
-  /** Returns all keys, including expired and revoked ones, the newest first. */
+  /** Returns all keys, including expired and revoked keys, the newest first. */
   list(
     query: api.AdminServiceKeysQuery = {},
     options?: CallOptions,
@@ -211,14 +211,14 @@ export class ServiceKeys {
   }
 
   /**
-   * Creates a key. Only this response contains it. `key` is missing if the response to an earlier attempt with
-   * the same Idempotency-Key was lost: revoke the key by its id, and create another.
+   * Creates a key. Only this response contains `key`. If the response to an earlier attempt with the same
+   * Idempotency-Key was lost, `key` is missing: revoke the key by its id, and create another.
    */
   create(body: api.CreateServiceKey, options?: CallOptions): Promise<api.CreatedServiceKeyAnswer> {
     return this.#call(api.postAdminServiceKeys, { body }, options)
   }
 
-  /** Revokes a key, from its next request on. NOT_FOUND: it is already revoked. */
+  /** Revokes a key, from its next request on. Throws NOT_FOUND if the key is already revoked. */
   revoke(id: string, options?: CallOptions): Promise<api.Message> {
     return this.#call(api.deleteAdminServiceKeysById, { ids: [id] }, options)
   }
@@ -237,7 +237,7 @@ export class Events {
     return pages((after) => this.page({ ...query, after }, options), query.after)
   }
 
-  /** Returns one page. It may have fewer items than the limit, even zero, and still have `next`. */
+  /** Returns one page. A page with `next` can have fewer items than the limit, or even zero items. */
   page(query: api.AdminEventsQuery = {}, options?: CallOptions): Promise<api.EventsAnswer> {
     return this.#call(api.getAdminEvents, { query }, options)
   }
@@ -261,7 +261,7 @@ export class Mails {
     return this.#call(api.getAdminMails, { query }, options)
   }
 
-  /** Sends a mail now, even an abandoned one. NOT_FOUND: it was sent in the meantime. */
+  /** Sends a mail now, even an abandoned mail. Throws NOT_FOUND if it was sent in the meantime. */
   retry(id: string, options?: CallOptions): Promise<api.Message> {
     return this.#call(api.postAdminMailsByIdRetry, { ids: [id] }, options)
   }

@@ -41,7 +41,7 @@ export interface Given {
   ifMatch?: string | undefined
 }
 
-/** Sends a request and returns the body of the response. It retries once where a retry can help. */
+/** Sends a request and returns the body of the response. It retries once if a retry can help. */
 export type Call = <T>(operation: Operation, given: Given, options?: CallOptions) => Promise<T>
 
 /** Returns the function that sends all requests of one client. It hides the key, so that logs can't contain it. */

@@ -44,7 +44,7 @@ export class AdminError extends Error {
   }
 }
 
-/** Returns the code for a response that has none, such as a proxy's. */
+/** Returns the code for a response without a code, such as the response of a proxy. */
 function codeOf(status: number): AdminErrorCode {
   if (status === 401) return "TOKEN_INVALID"
   if (status === 404) return "NOT_FOUND"
@@ -66,7 +66,7 @@ export async function refusal(response: Response, key: string): Promise<AdminErr
   try {
     problem = Object(JSON.parse((await response.text()).replaceAll(key, "…")) as unknown) as Problem
   } catch {
-    // The body is not JSON or incomplete: use the status.
+    // The body is incomplete or not JSON, so only the status is used.
   }
   const { code, detail, requestId } = problem
   const known = typeof code === "string"

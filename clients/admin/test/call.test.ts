@@ -53,7 +53,7 @@ const never: Answer = () => {}
 const busy = (after: string): Answer => json({ code: "TRY_LATER", detail: "Try again." }, 503, { "Retry-After": after })
 const done = json({ ended: 2 })
 
-/** A fetch that counts its calls. The server would miss a request that is aborted before it arrives. */
+/** A fetch that counts its calls. The server can't count them, because a request can be aborted before it arrives. */
 function counted(): [() => number, typeof fetch] {
   let sent = 0
   return [() => sent, (input, init) => (sent++, fetch(input, init))]
@@ -168,7 +168,7 @@ test.concurrent("an id can't change the path", async () => {
   expect(asked.map((one) => one.line)).toEqual(["DELETE /api/admin/users/..%2Fx%3Fy%23z/sessions/a%2Fb"])
 })
 
-// The server accepts http for the same hosts (internal/weborigin).
+// The server and this package accept http for the same hosts (internal/weborigin).
 const loopback = readFileSync(new URL("../../../internal/weborigin/testdata/loopback.json", import.meta.url), "utf8")
 
 const hosts = Object.entries(JSON.parse(loopback) as Record<string, boolean>)

@@ -175,7 +175,7 @@ test("the example creates a profile, sets its plan and signs the user out", asyn
   expect(example.output()).not.toContain("wwk_")
 }, 30_000)
 
-// This is the last test, because it checks which operations the others have called.
+// This test is the last, because it checks which operations the other tests have called.
 test("every operation of the document is called by a method", async () => {
   const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as {
     paths: Record<string, Record<string, { tags?: string[] }>>

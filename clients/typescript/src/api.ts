@@ -12,7 +12,7 @@ export interface User {
   createdAt: string
 }
 
-/** The response to a sign-in and to a refresh. The client does not export it, because it holds tokens. */
+/** The response to a sign-in and to a refresh. The client does not export it, because it contains tokens. */
 export interface SignIn {
   user: User
   accessToken: string
@@ -46,7 +46,7 @@ export interface Challenge {
   expiresIn: number
   /** For `completeSignIn` of @watchword/client/factors, if the account has a passkey. */
   passkey?: { publicKey: object }
-  /** Seconds for which `rememberDevice` skips the factor in this browser. Absent: it can't be remembered. */
+  /** Seconds for which `rememberDevice` skips the factor in this browser. Absent: the server remembers no browsers. */
   rememberFor?: number
 }
 
@@ -70,16 +70,16 @@ export interface Factor {
   kind: string
   name: string
   createdAt: string
-  /** Absent if it was never used to sign in. */
+  /** Absent if the factor was never used to sign in. */
   lastUsedAt?: string
-  /** Only of a passkey: whether it was backed up at its last use. */
+  /** Only for a passkey: whether the passkey was backed up at its last use. */
   backedUp?: boolean
 }
 
 export interface FactorsAnswer {
   factors: Factor[]
   recoveryCodes: { left: number; createdAt?: string }
-  /** The operator requires a factor, so the last one can't be removed (LAST_WAY_IN). */
+  /** Whether the operator requires a factor. If so, the last factor can't be removed (LAST_WAY_IN). */
   required: boolean
   /** The passkeys that exist. `list` passes it to the browser. Absent: the server has no passkeys. */
   signal?: { rpId: string; userId: string; allAcceptedCredentialIds: string[] }
@@ -91,7 +91,7 @@ export interface RememberedDevice {
   /** Browser and system. */
   name: string
   createdAt: string
-  /** Absent if it has not skipped the factor yet. */
+  /** Absent if the browser has not skipped the factor yet. */
   lastUsedAt?: string
   expiresAt: string
 }
@@ -104,9 +104,9 @@ export interface RememberedDevicesAnswer {
 /** The secret of an authenticator app. The server shows it once. */
 export interface TOTPEnrolment {
   id: string
-  /** To type into the app. */
+  /** The secret as text, for users who type it into the app. */
   secret: string
-  /** otpauth, as in the QR code. On a phone it opens the app. */
+  /** The otpauth URI in the QR code. On a phone it opens the app. */
   uri: string
   /** The QR code as an inline SVG, without styles or scripts. */
   qr: string
@@ -114,19 +114,21 @@ export interface TOTPEnrolment {
 
 export interface FactorAnswer {
   factor: Factor
-  /** Only if the account had none. The server shows them once. */
+  /** New recovery codes, if the account had no codes. The server shows them once. */
   recoveryCodes?: string[]
 }
 
 export interface RecoveryCodesAnswer {
-  /** The server shows them once. */
+  /** The new recovery codes. The server shows them once. */
   codes: string[]
 }
 
 export interface Verification {
   /** The token in the link of the mail. */
   token: string
-  /** Required if that account is not signed in here (PASSWORD_REQUIRED). A correct password signs in. */
+  /**
+   * Required if the account of the link is not signed in here (PASSWORD_REQUIRED). A correct password also signs in.
+   */
   password?: string
   /** As in Credentials. */
   remember?: boolean
@@ -161,10 +163,10 @@ export interface Identity {
   id: string
   /** The id of the provider. */
   provider: string
-  /** Its email address at the provider, as of its last use. */
+  /** The email address at the provider, at the last sign-in with this account. */
   email?: string
   linkedAt: string
-  /** Absent if it was never used to sign in. */
+  /** Absent if the account at the provider was never used to sign in. */
   lastUsedAt?: string
 }
 
@@ -184,7 +186,7 @@ export interface UserAnswer {
 export type Metadata = Record<string, unknown>
 
 export interface MeAnswer<M extends object = Metadata> extends UserAnswer {
-  /** Only operators and administrators change it. {} without any. */
+  /** Only operators and administrators change it. {} if the account has no metadata. */
   metadata: M
 }
 
@@ -201,7 +203,7 @@ export interface DeviceSession {
   address: string
   createdAt: string
   lastUsedAt: string
-  /** When the session expires, unless it is used before that time. */
+  /** When the session expires if it is not used before. */
   expiresAt: string
   /** Whether this session sent the request. */
   current: boolean

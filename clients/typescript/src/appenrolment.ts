@@ -12,7 +12,7 @@ export function createAppEnrolment(
 ): Pick<RequestAuth<never>, "enrolment" | "beginTOTP" | "confirmTOTP"> {
   const enrolment = (): ReturnType<AppCookies["challenge"]> => cookies.challenge("ENROLMENT_REQUIRED")
 
-  /** Throws without a waiting sign-in, because Watchword would then require an access token. */
+  /** Throws if no sign-in waits. Without this check, Watchword would ask for an access token. */
   async function send<T extends object>(path: string, body: object): Promise<T> {
     if (!enrolment()) throw attemptError("CHALLENGE_INVALID")
     return signIn<T>(path, body)

@@ -79,7 +79,10 @@ async function loadOptions(begin: () => Promise<Ceremony>, over: AbortSignal): P
   return undefined
 }
 
-/** Suggests until the options are old and the page is visible, another request starts, or `over` is aborted. */
+/**
+ * Suggests until one of these events: the options are old while the page is visible, another request starts, or
+ * `over` is aborted.
+ */
 async function suggestOnce({ publicKey }: Ceremony, over: AbortSignal): Promise<object | "again" | "ended"> {
   const turn = new AbortController()
   const { signal } = turn

@@ -1,18 +1,18 @@
 import { now } from "./clock.js"
 import { WatchwordError } from "./error.js"
 
-/** Spaces out refreshes that fail. */
+/** Delays the next refresh after a refresh that failed. */
 export interface Backoff {
   /** Whether the last refresh failed. */
   readonly failing: boolean
   /** The time of the next attempt, on the clock of clock.ts. */
   readonly waitUntil: number
-  /** Throws the last error again, with the remaining `retryAfter`, until the wait is over. */
+  /** During the wait, throws the last error again, with the remaining `retryAfter`. */
   check(): void
-  /** Starts a wait: as long as the server says, or else doubled each time, up to a minute. */
+  /** Starts a wait: the time that the server requires, or else twice the last wait, up to a minute. */
   recordFailure(error: unknown): void
   recordSuccess(): void
-  /** Ends the wait: the network is back, or a user signed in. */
+  /** Ends the wait. The caller knows that the network is back, or that a user signed in. */
   reset(): void
 }
 

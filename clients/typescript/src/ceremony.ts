@@ -52,7 +52,7 @@ export async function ask(action: "create" | "get", publicKey: object, options: 
     if (credential) return { credential: encoded(credential) }
   } catch (cause) {
     const name = String((cause as Partial<Error> | undefined)?.name)
-    // A cancellation and a timeout have the same error in browsers.
+    // Browsers report a cancellation and a timeout with the same error.
     if (!own.signal.aborted && name !== "NotAllowedError" && name !== "AbortError") {
       throw failure(codes[name] ?? "PASSKEY_FAILED", cause)
     }
@@ -130,7 +130,7 @@ function encoded(credential: PublicKeyCredential): object {
     const json: unknown = credential.toJSON()
     if (json) return json
   } catch {
-    // Encode it here.
+    // toJSON does not work here, so the code below encodes the credential.
   }
   const { id, rawId, type, authenticatorAttachment } = credential
   const response = credential.response as unknown as Response

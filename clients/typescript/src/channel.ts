@@ -10,7 +10,7 @@ export interface Channel<Message> {
   readonly posted: number
 }
 
-/** Without a name there are no other tabs. */
+/** Without a name, the channel reaches no other tabs. */
 export function createChannel<Message>(
   name: string | undefined,
   receive: (message: Message) => void,

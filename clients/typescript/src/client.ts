@@ -52,16 +52,16 @@ export interface Client<M extends object = Metadata> {
    */
   login(body: Credentials): Promise<UserAnswer>
   /**
-   * Completes the last sign-in that threw SECOND_FACTOR_REQUIRED. After FACTOR_WRONG, ask again;
-   * after CHALLENGE_INVALID, start with login.
+   * Completes the last sign-in that threw SECOND_FACTOR_REQUIRED. After FACTOR_WRONG, ask for a proof again; after
+   * CHALLENGE_INVALID, start with login.
    */
   loginFactor(body: FactorLogin): Promise<UserAnswer>
   /**
-   * Signs out here and in all tabs at once. If it throws, the server was not reached, and its
-   * session is still active: call logout again.
+   * Signs out here and in all tabs at once. If it throws, the server was not reached, and the session is still active
+   * there: call logout again.
    */
   logout(): Promise<void>
-  /** Ends all sessions of the user, or all but this one. */
+  /** Ends all sessions of the user, or all except this one. */
   logoutAll(body?: { keepCurrent?: boolean }): Promise<LogoutAllAnswer>
   me(): Promise<MeAnswer<M>>
   updateMe(body: { name?: string; locale?: string }): Promise<MeAnswer<M>>
@@ -82,13 +82,13 @@ export interface Client<M extends object = Metadata> {
   acceptInvite(body: Invitation): Promise<UserAnswer>
   resendVerification(body: { email: string }): Promise<Message>
   changeEmail(body: { newEmail: string; password: string }): Promise<Message>
-  /** Confirms a new address as verifyEmail does. With a password, it does not sign in. */
+  /** Confirms a new address as verifyEmail does. Unlike verifyEmail, it never signs in. */
   confirmEmail(body: { token: string; password?: string }): Promise<Message>
   undoEmail(body: { token: string }): Promise<Message>
   /** Sends a new proof of the user's identity. A password is accepted only for an account without a factor. */
   stepUp(body: FactorProof | { password: string }): Promise<void>
   /**
-   * Calls the handler when a request needs a newer or stronger proof, once for all requests that
+   * Sets the handler that is called when a request needs a newer or stronger proof. One call serves all requests that
    * wait. A new handler replaces the last one. Returns a function that removes the handler.
    */
   onStepUp(handler: StepUpHandler): () => void
@@ -100,7 +100,7 @@ export interface Client<M extends object = Metadata> {
  */
 export const partsKey = Symbol.for("@watchword/client")
 
-/** The parts of a client, for the functions that make up its methods. */
+/** The parts of a client, for the functions that implement its methods. */
 export interface Parts {
   settings: Settings
   session: Session

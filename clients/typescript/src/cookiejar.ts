@@ -1,11 +1,12 @@
-// The cookies of one request: those of the application, and Watchword's as it sent them.
+// The cookies of one request. They are cookies of the application, and cookies of Watchword, which stay as Watchword
+// sent them.
 
 /** How the application reads and sets cookies of the current request. */
 export interface CookieContext {
   getCookie(name: string): string | undefined
   /**
-   * Sets a cookie in the response. Omit it where that is impossible, such as in a server
-   * component. No token is refreshed without it. An empty value with `maxAge` 0 deletes a cookie.
+   * Sets a cookie in the response. Omit this function where cookies can't be set, such as in a server component.
+   * Without it, no token is refreshed. An empty value with `maxAge` 0 deletes a cookie.
    */
   setCookie?: ((name: string, value: string, options: CookieOptions) => void) | undefined
 }
@@ -25,7 +26,7 @@ export interface CookieOptions {
 
 export interface Jar {
   readonly canSet: boolean
-  /** Whether the tokens are in cookies of the application. Otherwise they stay in Watchword's. */
+  /** Whether the tokens are in cookies of the application. Otherwise they stay in the cookies of Watchword. */
   readonly isOwn: boolean
   /** Reads a cookie of the application by its short name, such as "access". */
   get(name: string): string | undefined
@@ -43,7 +44,7 @@ export interface Jar {
 }
 
 export function createJar({ getCookie, setCookie }: CookieContext, secure: boolean, isOwn: boolean): Jar {
-  // Cookies that this request has set. Their values replace those that the browser sent.
+  // Cookies that this request has set. Their values replace the values that the browser sent.
   const changed = new Map<string, string>()
   const read = (name: string): string | undefined => (changed.get(name) ?? getCookie(name)) || undefined
   const write = (name: string, value: string, options: CookieOptions): void => {

@@ -4,7 +4,10 @@ import type { FactorAnswer, SignIn } from "./api.js"
 import type { Client, Parts } from "./client.js"
 import { handleOf, signIn } from "./signin.js"
 
-/** Reports whether a sign-in has thrown ENROLMENT_REQUIRED. Its challenge then replaces the access token. */
+/**
+ * Reports whether a sign-in has thrown ENROLMENT_REQUIRED. Requests then send its challenge instead of an access
+ * token.
+ */
 function isWaiting({ handle, session }: Parts): boolean {
   return handle !== undefined && !session.snapshot.user
 }
@@ -14,7 +17,7 @@ export function beginFactor<T>(parts: Parts, path: string): Promise<T> {
   return isWaiting(parts) ? parts.post(path, handleOf(parts)) : parts.callAsUser("POST", path)
 }
 
-/** Adds the factor. It signs in if a sign-in waits for it. */
+/** Adds the factor. If a sign-in waits for this factor, it also signs in. */
 export async function confirmFactor(
   client: Client<object>,
   parts: Parts,
@@ -27,7 +30,10 @@ export async function confirmFactor(
   return { factor, ...(recoveryCodes && { recoveryCodes }) }
 }
 
-/** Renews the access token, whose level has changed. It ignores a failure, because the response may have codes. */
+/**
+ * Renews the access token, whose level has changed. It ignores a failure, because the caller must get the response,
+ * which may contain recovery codes.
+ */
 export async function renewed<T>(client: Client<object>, response: T): Promise<T> {
   await client.refresh().catch(() => {})
   return response

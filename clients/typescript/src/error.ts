@@ -62,7 +62,7 @@ export class WatchwordError extends Error {
   }
 }
 
-/** Returns the code for an error response that has none, such as a proxy's. */
+/** Returns the code for an error response without a code, such as the response of a proxy. */
 function codeOf(status: number): Code {
   if (status === 401) return "TOKEN_INVALID"
   if (status === 404) return "NOT_FOUND"
@@ -85,7 +85,7 @@ export async function refusal(response: Response): Promise<WatchwordError> {
   try {
     problem = Object((await response.clone().json()) as unknown) as Problem
   } catch {
-    // The body is not JSON or incomplete: use the status.
+    // The body is incomplete or not JSON, so only the status is used.
   }
   const { code, detail } = problem
   const seconds = Number(response.headers.get("Retry-After") ?? NaN)

@@ -48,7 +48,7 @@ export function createExchange({ apiUrl, transport, refreshCookie }: ExchangeOpt
     })
   }
 
-  /** Sends the refresh, and sends it again if the response is lost. The server then repeats the response. */
+  /** Sends the refresh. If the response is lost, it sends the refresh again, and the server repeats the response. */
   async function exchange(refreshToken: string, headers: Record<string, string>): Promise<Outcome> {
     try {
       return await attempt(refreshToken, headers)
@@ -64,7 +64,7 @@ export function createExchange({ apiUrl, transport, refreshCookie }: ExchangeOpt
     if (known && known.until > now()) return known.outcome
     const outcome = exchange(refreshToken, headers)
     for (const [token, { until }] of outcomes) {
-      if (until > now() && outcomes.size < maxKept) break // the map has the oldest first
+      if (until > now() && outcomes.size < maxKept) break // a Map lists its oldest entry first
       outcomes.delete(token)
     }
     const entry = { outcome, until: Infinity }

@@ -42,7 +42,7 @@ export type {
 export interface Factors {
   /** Lists apps and passkeys. It also tells the browser which passkeys exist, so call it after a change. */
   list(): Promise<FactorsAnswer>
-  /** Creates a secret for an authenticator app. It becomes a factor with confirmTOTP. */
+  /** Creates a secret for an authenticator app. confirmTOTP turns the app into a factor. */
   beginTOTP(): Promise<TOTPEnrolment>
   /**
    * Adds the app of an enrolment, with the code that it shows. With the first factor the response

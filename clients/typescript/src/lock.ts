@@ -1,16 +1,15 @@
 import { now, pause } from "./clock.js"
 
 export interface LockOptions {
-  /** Shared by the tabs; undefined: no lock is needed. */
+  /** The name of the lock, which the tabs share; undefined: no lock is needed. */
   name: string | undefined
   /** Milliseconds to wait for the lock. Then the work runs without it. */
   timeout: number
 }
 
 /**
- * Runs work while no other tab holds the lock (Web Locks), or without the lock after the
- * timeout or where locks don't work. It returns the result of work, then runs
- * beforeRelease, and then releases the lock.
+ * Runs work while no other tab holds the lock (Web Locks). After the timeout, or where locks don't work, it runs work
+ * without the lock. It returns the result of work. Before it releases the lock, it runs beforeRelease.
  */
 export function withLock<T>(
   { name, timeout }: LockOptions,

@@ -17,15 +17,15 @@ export interface ClientOptions {
   /** The address of Watchword, such as "https://id.example.com". */
   baseUrl: string
   /**
-   * Stores the refresh token of a native or server program, which sends it in request
-   * bodies. Without it, the browser stores it in a cookie that scripts can't read.
+   * Stores the refresh token of a native or server program, which sends it in request bodies. If this is not set, the
+   * browser stores the token in a cookie that scripts can't read.
    */
   storage?: TokenStorage
   /** Origins that receive the access token from `fetch`, in addition to those of baseUrl and the page. */
   origins?: readonly string[]
   /**
-   * A name that the tabs of one session share. Default: baseUrl, for clients that use the
-   * cookie. Clients with a storage share only if this is set, because one process may have many sessions.
+   * A name that the tabs of one session share. Clients that use the cookie share by default, under baseUrl. Clients
+   * with a storage share only if this name is set, because one process can have many sessions.
    */
   shareAs?: string
   /** Milliseconds until a request to Watchword fails with TIMEOUT. Default: 10 000. */
@@ -47,7 +47,7 @@ export interface Settings {
   apiUrl: string
   storage: TokenStorage | undefined
   origins: ReadonlySet<string>
-  /** The name of channel and lock; undefined: the tabs do not share. */
+  /** The name of the channel and of the lock; undefined: the tabs do not share a session. */
   sharedName: string | undefined
   lockTimeout: number
   /** For requests to Watchword. */

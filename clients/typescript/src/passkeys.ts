@@ -14,11 +14,11 @@ export type Outcome<T extends object> = ({ cancelled: false } & T) | { cancelled
 
 /** The passkey features of this browser. */
 export interface PasskeyCapabilities {
-  /** Whether it can create and use passkeys. If not, hide the buttons. */
+  /** Whether the browser can create and use passkeys. If not, hide the buttons. */
   passkeys: boolean
-  /** Whether it suggests passkeys in the field for the address (conditional mediation). */
+  /** Whether the browser suggests passkeys in the field for the address (conditional mediation). */
   autofill: boolean
-  /** Whether it can create a passkey without a dialog. */
+  /** Whether the browser can create a passkey without a dialog. */
   upgrade: boolean
 }
 
@@ -28,12 +28,12 @@ export interface PasskeyOptions {
 }
 
 export interface PasskeySignInOptions extends PasskeyOptions {
-  /** As for login. */
+  /** As `remember` of client.login. */
   remember?: boolean
 }
 
 export interface PasskeySecondStepOptions extends PasskeyOptions {
-  /** As for client.loginFactor. */
+  /** As `rememberDevice` of client.loginFactor. */
   rememberDevice?: boolean
 }
 
@@ -140,7 +140,8 @@ async function finishSignIn(parts: Parts, chosen: Chosen, options: PasskeySignIn
     const { user } = await signIn<SignIn>(parts, "passkey/login", body)
     return { user }
   } catch (error) {
-    // The browser may forget only an unknown passkey. Others may still belong to an account.
+    // If the server does not know the passkey, the browser is told to forget it. After any other error, the passkey
+    // can still belong to an account.
     const fields = error instanceof WatchwordError ? error.fields : []
     if (fields.some(({ field, code }) => field === "credential" && code === "UNKNOWN")) {
       signalUnknown(begun.publicKey.rpId, credential)
@@ -163,14 +164,15 @@ async function create(
   try {
     return done(await confirmFactor(client, parts, path, { ceremony, credential, ...(name && { name }) }))
   } catch (error) {
-    // The server has not stored the passkey, so browsers must not suggest it. After a lost response it may exist.
+    // The server has refused the passkey, so the browser is told not to suggest it. After a lost response, the server
+    // may have stored the passkey.
     const { status = 0 } = error as Partial<WatchwordError>
     if (status >= 400 && status < 500) signalUnknown(publicKey.rp?.id, credential)
     throw error
   }
 }
 
-/** Errors with which the server refuses an upgrade. They are hidden, because the user did not start it. */
+/** The errors of a refused upgrade. They are hidden, because the user did not start the upgrade. */
 const noUpgrade: readonly WatchwordErrorCode[] = [
   "STEP_UP_REQUIRED", "FACTOR_LIMIT", "EMAIL_NOT_VERIFIED", "NOT_FOUND", "PASSKEY_EXISTS",
 ]

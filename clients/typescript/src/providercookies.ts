@@ -7,7 +7,7 @@ export interface ProviderCookies {
   keepVerifier(verifier: string): string
   /** Returns the verifier of a number, and deletes its cookie. */
   takeVerifier(number: string): string | undefined
-  /** The token that connects the account at a provider after the next sign-in. */
+  /** Returns the token that connects the account at a provider after the next sign-in. */
   link(): string | undefined
   keepLink(setCookies: readonly string[]): void
   endLink(): void

@@ -1,12 +1,13 @@
-// Sign-in with Google, GitHub and other providers. This is a separate entry point, because
-// many applications don't offer it.
+// Sign-in with Google, GitHub and other providers. This is a separate entry point, because many applications don't
+// offer it.
 //
 //  1. The browser goes to the provider and comes back to a page of the application, `returnTo`.
-//  2. In a popup, that page loads in the popup. createProviders reports from there and closes it.
+//  2. With a popup, the page `returnTo` loads in the popup. There, createProviders reports the
+//     result and closes the popup.
 //  3. The report goes over a BroadcastChannel, which browsers limit to pages of one origin. A
-//     reference to the opening window is not reliable, because servers cut it
-//     (Cross-Origin-Opener-Policy).
-//  4. A popup whose reference was cut looks closed. It counts as closed only when this page has the
+//     reference to the opening window is not reliable, because the headers of some servers remove
+//     it (Cross-Origin-Opener-Policy).
+//  4. A popup without this reference looks closed. It counts as closed only when this page has the
 //     focus again.
 
 import type { IdentitiesAnswer, Message, ProvidersAnswer, UserAnswer } from "./api.js"
@@ -47,13 +48,13 @@ export interface Providers {
    * LINK_REQUIRED, let the user sign in as usual, which connects the provider.
    */
   signInWith(provider: string, options?: ProviderOptions): Promise<ProviderOutcome<UserAnswer>>
-  /** Returns why the provider's redirect failed, and removes it from the URL. Call it when the page loads. */
+  /** Returns why the provider's redirect failed, and removes the error from the URL. Call it when the page loads. */
   takeError(): WatchwordError | undefined
-  /** Lists the accounts at providers that are connected to the user. */
+  /** Lists the accounts at providers that the user has connected. */
   identities(): Promise<IdentitiesAnswer>
   /** Connects an account at a provider to the user. It needs a fresh session, as changes of factors do. */
   link(provider: string, options?: ProviderOptions): Promise<ProviderOutcome<{ linked: true }>>
-  /** Disconnects an account. LAST_WAY_IN: the user would have no other way to sign in. */
+  /** Disconnects an account. Throws LAST_WAY_IN if the user would have no other way to sign in. */
   unlink(id: string): Promise<Message>
 }
 

@@ -23,7 +23,7 @@ export interface StepUpPrompt {
    * does. `prove(passkeys.stepUp)` asks for a passkey. The dialog stays open if the user cancels it.
    */
   prove(proof: FactorProof | { password: string } | (() => Promise<{ cancelled: boolean }>)): Promise<void>
-  /** Lets the waiting requests end with their 401. */
+  /** Closes the dialog without a proof. The waiting requests then return their 401. */
   cancel(): void
 }
 

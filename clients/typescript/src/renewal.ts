@@ -2,11 +2,11 @@
 //
 //  1. One refresh at a time in this tab: callers share its result.
 //  2. While a backoff lasts, the last error is thrown again without a request.
-//  3. One refresh at a time over all tabs. After a wait for another tab, the refresh is
-//     skipped if that tab has sent a fresh token, or the user has signed in or out.
+//  3. One refresh at a time over all tabs. After a wait for another tab, the refresh is skipped if
+//     that tab has sent a fresh token, or the user has signed in or out.
 //  4. If the response is lost, the refresh is sent once more, and the server repeats the response.
 //  5. A response that arrives after a sign-in or sign-out is dropped.
-//  6. Four refusals of the server end the session. No other error does.
+//  6. Four error codes of the server end the session. After all other errors it continues.
 
 import type { SignIn, User } from "./api.js"
 import { createBackoff, type Backoff } from "./backoff.js"
@@ -24,9 +24,8 @@ export interface Renewal {
   /** Replaces the access token, whatever its age. */
   renew(): Promise<void>
   /**
-   * Returns a token for a request, and renews it first if it is stale. `refused` is a token
-   * that the server rejected, so it returns a different one. With `user`, it throws if
-   * another user has signed in.
+   * Returns a token for a request, and renews it first if it is stale. If the server has rejected a token, pass it as
+   * `refused` to get a different one. With `user`, it throws if another user has signed in.
    */
   validToken(user?: User, refused?: Token): Promise<Token>
   readonly backoff: Backoff
@@ -96,7 +95,7 @@ async function exchange(options: RenewalOptions, backoff: Backoff, signal: Abort
 async function endSession(options: RenewalOptions, reason: WatchwordErrorCode): Promise<void> {
   const { session, tabs, removeRefreshToken } = options
   const sid = session.token?.sid
-  // A visitor without a refresh token was not signed out, so there is no reason to show.
+  // A visitor without a refresh token was not signed out, so the snapshot gets no reason.
   const shown = reason === "REFRESH_MISSING" && session.snapshot.status === "unknown" ? undefined : reason
   session.signedOut(shown)
   tabs.broadcastSignOut(sid, shown)

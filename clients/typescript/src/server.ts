@@ -76,7 +76,7 @@ export interface ServerAuthOptions<I extends TokenIdentity> {
    * both have one origin or share `cookie-domain`.
    */
   refreshCookie?: "own" | (string & {})
-  /** Origins that receive the access token from `fetch`, in addition to that of baseUrl. */
+  /** Origins that receive the access token from `fetch`, in addition to the origin of baseUrl. */
   origins?: readonly string[]
   /** Milliseconds until a request fails with TIMEOUT. Default: 10 000. */
   timeout?: number
@@ -101,7 +101,7 @@ export interface RequestAuth<I extends TokenIdentity> {
    * the session: respond with 503, because the user may still be signed in.
    */
   session(): Promise<I | undefined>
-  /** Returns the identity. Throws TOKEN_MISSING for a visitor, TOKEN_EXPIRED if no refresh is possible here. */
+  /** Returns the identity. Throws TOKEN_MISSING for a visitor, and TOKEN_EXPIRED if no refresh is possible here. */
   requireSession(): Promise<I>
   /**
    * The global fetch with the access token, for the origins of the options. A request to Watchword
@@ -120,8 +120,8 @@ export interface RequestAuth<I extends TokenIdentity> {
   /** Returns how to continue the sign-in that waits for a second factor in this browser, if there is one. */
   challenge(): Challenge | undefined
   /**
-   * Completes that sign-in. After FACTOR_WRONG or RATE_LIMITED, ask again. After CHALLENGE_INVALID,
-   * start with login. If the challenge has `rememberFor`, `rememberDevice` skips the factor at
+   * Completes the sign-in that waits for a second factor. After FACTOR_WRONG or RATE_LIMITED, ask again. After
+   * CHALLENGE_INVALID, start with login. If the challenge has `rememberFor`, `rememberDevice` skips the factor at
    * later sign-ins in this browser.
    */
   loginFactor(body: FactorLogin): Promise<UserAnswer>
@@ -207,9 +207,9 @@ function createShared<I extends TokenIdentity>(options: ServerAuthOptions<I>): S
 }
 
 /**
- * Returns how many milliseconds before its expiry a token is refreshed, where cookies can be
- * set. For a short lifetime it is a fifth: with a fixed margin, each request would refresh a
- * token of 30 seconds.
+ * Returns how many milliseconds before its expiry a token is refreshed, where cookies can be set. For a short
+ * lifetime, this margin is a fifth of the lifetime. A fixed margin would refresh a token of 30 seconds at each
+ * request.
  */
 function marginOf({ issuedAt, expiresAt }: TokenIdentity): number {
   return issuedAt === undefined ? 30_000 : Math.min(30_000, (expiresAt - issuedAt) * 200)
@@ -325,8 +325,8 @@ function createRequestAuth<I extends TokenIdentity>(shared: Shared<I>, request: 
 export type SignInRequest = <T extends object>(path: string, body: object) => Promise<T>
 
 /**
- * Requests the tokens in cookies, because Watchword remembers only browsers. The tokens become
- * cookies of the application.
+ * Sends a sign-in that gets its tokens in cookies, because Watchword recognizes a device only by cookies. The tokens
+ * become cookies of the application.
  */
 function createSignIn<I extends TokenIdentity>(
   shared: Shared<I>,
@@ -367,9 +367,9 @@ function createSignIn<I extends TokenIdentity>(
 }
 
 /**
- * Ends the session that a sign-in replaces in the browser, because no client holds its token any
- * more. Watchword does so itself for the token in its own cookie. After a failure the old session
- * stays in the user's list, and the new session is valid.
+ * Ends the session that a sign-in replaces in the browser, because its token is lost. If the token is in Watchword's
+ * own cookie, Watchword ends the session itself. After a failure, the old session stays in the user's list, and the
+ * new session is valid.
  */
 async function endReplaced<I extends TokenIdentity>(
   { transport, apiUrl, headersOf, isOwn }: Shared<I>,
@@ -396,7 +396,7 @@ function createSignInWith<I extends TokenIdentity>(
       try {
         return (await send(transport, `${apiUrl}/providers`, init, readJSON<ProvidersAnswer>)).providers
       } catch (error) {
-        if (error instanceof WatchwordError && error.code === "NOT_FOUND") return [] // not configured
+        if (error instanceof WatchwordError && error.code === "NOT_FOUND") return [] // no provider is configured
         throw error
       }
     },

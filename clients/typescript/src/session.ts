@@ -5,7 +5,7 @@ import { now } from "./clock.js"
 import type { WatchwordErrorCode } from "./error.js"
 import type { Token } from "./token.js"
 
-/** The state for an application to show. Each change, and only a change, creates a new object. */
+/** The state for an application to show. Only a change creates a new object. */
 export type Snapshot =
   | { readonly status: "unknown"; readonly user: undefined }
   | { readonly status: "signedIn"; readonly user: User }
@@ -77,7 +77,7 @@ export function createSession(): Session {
       if (next.expiresAt > now() && (!next.sid || next.sid !== endedSid)) session.renewed(next, user)
     },
     onChange(listener) {
-      // The wrapper is a new function, so that a listener that is added twice is called twice.
+      // A listener that is added twice is called twice, because each call creates a new function.
       const added: Listener = (next) => listener(next)
       listeners.add(added)
       return () => listeners.delete(added)

@@ -15,7 +15,10 @@ export interface SessionCookies {
   clear(): void
 }
 
-/** Prefix of the refresh token in a cookie that ends with the browser, so that a refresh does not change that. */
+/**
+ * Marks a refresh token whose cookie ends with the browser. After a refresh, the new cookie also ends with the
+ * browser.
+ */
 const temporary = "temporary."
 
 /** The longest time that browsers keep a cookie, in seconds. The server decides how long a token is valid. */

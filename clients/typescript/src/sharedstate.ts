@@ -7,15 +7,15 @@ export interface SharedState<T> {
 }
 
 /**
- * Creates a state. `start` runs when the first component mounts. The function that it returns runs after
- * the last one unmounts.
+ * Creates a state. `start` runs when the first component mounts. It returns a function that runs after the last
+ * component unmounts.
  */
 export function createSharedState<T extends object>(state: T, start: () => () => void): SharedState<T> {
   const listeners = new Set<() => void>()
   let stop = (): void => {}
   return {
     subscribe(change) {
-      const listener = (): void => change() // a new function, because one may be added twice
+      const listener = (): void => change() // a new function, because a Set would drop a duplicate
       listeners.add(listener)
       if (listeners.size === 1) stop = start()
       return () => {

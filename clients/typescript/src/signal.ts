@@ -1,10 +1,10 @@
-// Signals (WebAuthn Level 3, section 5.1.10): the browser stops offering passkeys that the account
-// no longer has. Browsers without signals, and failures, are ignored.
+// Signals (WebAuthn Level 3, section 5.1.10): the browser stops offering passkeys that the account no longer has. In
+// browsers without signals they have no effect. Failures are ignored.
 
 import type { FactorsAnswer, User } from "./api.js"
 import { browserPasskeys } from "./ceremony.js"
 
-/** Tells the browser which passkeys the account has, and its name. */
+/** Tells the browser which passkeys the account has, and the name of the account. */
 export function signalAccepted({ signal }: FactorsAnswer, user: User | undefined): void {
   const browser = browserPasskeys()
   if (!signal || !browser) return

@@ -41,8 +41,8 @@ export function createSignInMethods(parts: Parts): SignInMethods {
 }
 
 /**
- * Sends a request that may sign in, and starts the session. It waits for a running
- * refresh, whose cookie would otherwise replace the new one.
+ * Sends a request that may sign in, and starts the session. It first waits for a running refresh. Otherwise the
+ * cookie of the refresh could replace the new cookie.
  */
 export function signIn<T extends SignIn | Message>(
   parts: Parts,
@@ -77,14 +77,14 @@ function keepHandle(parts: Parts, error: unknown): void {
   delete challenge.handle
 }
 
-/** Returns the handle as a member of a request. A browser sends it in a cookie. */
+/** Returns the handle as a member of a request body. In a browser the handle is in a cookie instead. */
 export function handleOf({ stored, handle }: Parts): { handle?: string } {
   return stored.inBody ? { handle: handle ?? "" } : {}
 }
 
 /**
- * Sends a proof, and replaces the access token. It waits for a running refresh, whose token may
- * have been issued before the proof.
+ * Sends a proof, and replaces the access token. It first waits for a running refresh, because the token of that
+ * refresh may have been issued before the proof.
  */
 async function stepUp({ session, tabs, callAsUser, stepUps, start }: Parts, body: object): Promise<void> {
   start()

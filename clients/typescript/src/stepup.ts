@@ -11,8 +11,9 @@ export interface StepUpChallenge {
 }
 
 /**
- * Asks the user for a proof, and calls `stepUp` with it. When it returns, the request is sent once
- * more if `stepUp` succeeded, and otherwise ends with its 401. If it throws, the request throws the same error.
+ * Asks the user for a proof, and calls `stepUp` with it. If `stepUp` has succeeded when the handler returns, the
+ * request is sent once more. Otherwise the request returns its 401. If the handler throws, the request throws the
+ * same error.
  */
 export type StepUpHandler = (challenge: StepUpChallenge) => void | Promise<void>
 
@@ -22,8 +23,8 @@ export interface StepUps {
   proven(): void
   onStepUp(handler: StepUpHandler): () => void
   /**
-   * Calls the handler, once for all requests that wait, unless there was a proof since `count`.
-   * It reports whether there was a proof. It throws the reason of the signal.
+   * Calls the handler once for all requests that wait. If a proof has succeeded since `count`, it does not call the
+   * handler. It reports whether a proof has succeeded. If the signal is aborted, it throws the signal's reason.
    */
   ask(challenge: StepUpChallenge, count: number, signal: AbortSignal | null | undefined): Promise<boolean>
 }
@@ -59,8 +60,8 @@ function aborted(signal: AbortSignal | null | undefined): Promise<never> {
 }
 
 /**
- * Returns the challenge of a 401 from its WWW-Authenticate header. It also checks the code,
- * because a script can't read a header that a service on another origin does not expose.
+ * Returns the challenge of a 401 from its WWW-Authenticate header. It also checks the code, because scripts can read
+ * the headers of another origin only if its server exposes them.
  */
 export function stepUpChallenge({ code }: WatchwordError, header: string): StepUpChallenge | undefined {
   if (!/insufficient_user_authentication|STEP_UP_REQUIRED/i.test(code + header)) return undefined

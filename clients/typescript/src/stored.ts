@@ -21,7 +21,7 @@ export interface StoredTokens {
 }
 
 export function createStoredTokens(storage: TokenStorage | undefined): StoredTokens {
-  let device: string | undefined // for a storage without device tokens
+  let device: string | undefined // used if the storage can't store device tokens
 
   const refreshToken = async (): Promise<string | undefined> => (await storage?.get()) ?? undefined
 

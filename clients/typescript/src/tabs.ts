@@ -26,15 +26,12 @@ export interface Tabs {
   broadcastToken(): void
   /** Signs the other tabs out of the session `sid`. */
   broadcastSignOut(sid: string | undefined, reason?: WatchwordErrorCode): void
-  /**
-   * Runs work alone: it waits for the work of this tab and the others. Work that
-   * waited longer than the lock timeout runs anyway.
-   */
+  /** Runs work while no other work runs in this tab or another. After the lock timeout, work runs anyway. */
   runExclusive<T>(work: () => Promise<T>): Promise<T>
 }
 
 export interface TabsOptions {
-  /** Shared by the tabs; undefined: there are no other tabs. */
+  /** The name that the tabs share; undefined: there are no other tabs. */
   name: string | undefined
   /** Milliseconds to wait for another tab. */
   lockTimeout: number

@@ -29,7 +29,7 @@ export function tokenOf(response: Pick<SignIn, "accessToken" | "expiresIn">, sen
   }
 }
 
-/** Reports whether there is a token that has not reached the given time. */
+/** Reports whether there is a token whose limit, `staleAt` or `expiresAt`, is in the future. */
 export function isBefore(token: Token | undefined, limit: "staleAt" | "expiresAt"): token is Token {
   return token !== undefined && now() < token[limit]
 }

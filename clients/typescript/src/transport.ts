@@ -44,10 +44,10 @@ export function signalOf(input: RequestInfo | URL, init: RequestInit): AbortSign
   return init.signal ?? (input instanceof Request ? input.signal : undefined)
 }
 
-/** Returns a signal that is aborted as soon as either signal is. */
+/** Returns a signal that is aborted as soon as one of the two signals is aborted. */
 function anySignal(callerSignal: AbortSignal, timeout: AbortController): AbortSignal {
   if (AbortSignal.any) return AbortSignal.any([callerSignal, timeout.signal])
-  // For browsers released before 2024. The listener lives as long as the caller's signal.
+  // Browsers released before 2024 lack AbortSignal.any. The listener lives as long as the caller's signal.
   if (callerSignal.aborted) timeout.abort()
   callerSignal.addEventListener("abort", () => timeout.abort(), { once: true })
   return timeout.signal

@@ -52,7 +52,10 @@ function createView(client: Client<object>): View {
     )
     if (load === loads) state.set(changes)
   }
-  /** Runs a change and reloads the list, even after an error, because only the response may have been lost. */
+  /**
+   * Runs a change and reloads the list, even after an error: the response may be lost although the server made the
+   * change.
+   */
   async function change<T>(work: Promise<T>): Promise<T> {
     state.set({ busy: true })
     try {

@@ -46,7 +46,7 @@ const pages = new WeakMap<object, Page>()
 
 function createPage(client: Client<object>): Page {
   const passkeys = createPasskeys(client)
-  /** `remember` is read only when the passkey is sent, because the user may change it before. */
+  /** `remember` is read only when the passkey is sent, because the user can still change it before that. */
   const optionsOf = (signal?: AbortSignal): PasskeySignInOptions => ({
     get remember() { return page.remember ?? true },
     ...(signal && { signal }),

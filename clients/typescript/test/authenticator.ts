@@ -42,7 +42,7 @@ export class Authenticator {
   readonly requests: string[] = []
   private readonly origin: string
 
-  /** `native` says whether this browser has the JSON functions of WebAuthn Level 3. */
+  /** `native` is true if this browser has the JSON functions of WebAuthn Level 3. */
   constructor(origin: string, native: boolean) {
     this.origin = origin
     vi.stubGlobal("navigator", { credentials: { create: this.create, get: this.get } })

@@ -63,7 +63,7 @@ export function withLocks(): Locks {
   return locks
 }
 
-/** Returns a clock for the client that can be advanced beyond the real one. */
+/** Returns a clock for the client. A test can set it ahead of the real time. */
 export function clock(): { advance(seconds: number): void } {
   const real = performance.now.bind(performance)
   let ahead = 0

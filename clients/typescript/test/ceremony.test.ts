@@ -68,7 +68,7 @@ test("suggestions end when the user signs in another way, and when the page clos
   await until(() => authenticator.open === 1)
   await client.login(credentials)
   expect(await byPassword).toEqual({ cancelled: true })
-  expect(await passkeys.autofill()).toEqual({ cancelled: true }) // signed in
+  expect(await passkeys.autofill()).toEqual({ cancelled: true }) // the user is signed in
   await client.logout()
   const byButton = passkeys.autofill()
   await until(() => authenticator.open === 1)
@@ -78,7 +78,7 @@ test("suggestions end when the user signs in another way, and when the page clos
   const stop = new AbortController()
   const byClosing = passkeys.autofill({ signal: stop.signal })
   await until(() => authenticator.open === 1)
-  const again = passkeys.autofill() // as React's strict mode does
+  const again = passkeys.autofill() // React's strict mode calls it twice
   expect(await byClosing).toEqual({ cancelled: true })
   stop.abort()
   await until(() => authenticator.open === 1)
@@ -104,7 +104,7 @@ test("suggestions get new options before the old ones expire, if the page is vis
     await vi.waitFor(() => expect(options("passkey/options")).toBe(2))
     await vi.advanceTimersByTimeAsync(240_000)
     await vi.waitFor(() => expect(options("passkey/options")).toBe(3))
-    vi.stubGlobal("document", undefined) // the schedule would use more of a document than this one has
+    vi.stubGlobal("document", undefined) // the schedule needs members that the fake document lacks
     authenticator.choose()
     expect(await suggested).toMatchObject({ cancelled: false })
     expect(vi.getTimerCount()).toBeLessThan(2) // only the timer of the session's renewal remains
@@ -127,7 +127,7 @@ test("suggestions wait for a server that does not respond, and end without passk
     answers["passkey/login"] = [401, { code: "INVALID_CREDENTIALS" }]
     authenticator.choose()
     await expect(suggested).rejects.toMatchObject({ code: "INVALID_CREDENTIALS" })
-    expect(authenticator.signals.map(([name]) => name)).not.toContain("unknown") // the passkey may belong to an account
+    expect(authenticator.signals.map(([name]) => name)).not.toContain("unknown") // it may still be valid
   } finally {
     vi.useRealTimers()
   }
@@ -153,7 +153,7 @@ test("a step-up in the middle of a creation does not end the creation", async ()
 
 test("an upgrade asks for nothing", async () => {
   const { client, passkeys, authenticator, answers } = page
-  expect(await passkeys.upgrade()).toEqual({ cancelled: true }) // signed out
+  expect(await passkeys.upgrade()).toEqual({ cancelled: true }) // the user is signed out
   await client.login(credentials)
   const handler = vi.fn()
   client.onStepUp(handler)

@@ -93,7 +93,7 @@ function finished<T extends object>(outcome: Outcome<T>): T {
 
 type PublicKey = { challenge: string; userVerification?: string; authenticatorSelection?: { userVerification: string } }
 
-/** Verifies with the other library the new passkey that the page has sent, and returns it. */
+/** Verifies the new passkey that the page has sent with @simplewebauthn/server, and returns it. */
 async function registrationOf(page: Page): Promise<WebAuthnCredential> {
   const { publicKey } = page.last("factors/passkeys/options").response as { publicKey: PublicKey }
   const { verified, registrationInfo } = await verifyRegistrationResponse({
@@ -170,14 +170,15 @@ test("passkeys are listed, renamed and removed, and the browser is told", async 
   await expect(factors.remove(id)).rejects.toMatchObject({ code: "LAST_WAY_IN", status: 409 })
   await expect(passkeys.add()).rejects.toMatchObject({ code: "PASSKEY_EXISTS" })
 
-  // Another authenticator of the same user. The browser removes passkeys that the account does not list.
+  // The user adds a passkey on another authenticator and removes the first. The browser must be told the remaining
+  // passkey.
   const other = new Authenticator(server.url, true)
   finished(await passkeys.add({ name: "phone" }))
   await factors.remove(id)
   expect((await factors.list()).factors.map((one) => one.name)).toEqual(["phone"])
   expect(other.signals.filter(([name]) => name === "accepted").at(-1)?.[1]).toMatchObject({ allAcceptedCredentialIds: [other.passkeys[0]?.id] })
 
-  // The removed passkey can no longer sign in, and its browser forgets it.
+  // The removed passkey must no longer sign in, and its browser must forget it.
   await client.logout()
   other.passkeys.push(...authenticator.passkeys)
   await expect(passkeys.signIn()).rejects.toMatchObject({ code: "INVALID_CREDENTIALS", status: 401 })
@@ -195,7 +196,7 @@ test("a page remembers the browser, and forgets it", async () => {
   const { devices } = await factors.devices()
   expect(devices).toHaveLength(1)
   await client.logout()
-  expect(await client.login({ email, password })).toMatchObject({ user: { email } }) // without the factor
+  expect(await client.login({ email, password })).toMatchObject({ user: { email } }) // no factor is asked for
   client.onStepUp(async () => void (await passkeys.stepUp()))
   await factors.forgetDevice(devices[0]?.id ?? "")
   expect(page.sent.map((one) => one.path)).toContain("step-up")

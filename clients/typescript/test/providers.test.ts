@@ -103,7 +103,7 @@ function leaving(call: () => Promise<unknown>): Promise<string> {
   })
 }
 
-/** Simulates the windows that the page opens. The last page of a window loads as in a popup. */
+/** Simulates the windows that the page opens. In each window, the last page loads as it would in a popup. */
 function popups(browser: Browser, behaves: "well" | "is blocked" | "is closed" | "looks closed" = "well") {
   const windows: { closed: boolean; visited: string }[] = []
   vi.stubGlobal("open", () => {
@@ -329,8 +329,8 @@ test("a server that renders exchanges the code of a provider once", async () => 
 test("a code of another browser is refused and destroyed", async () => {
   await atProvider({ sub: "stolen", email: "stolen@example.com", email_verified: true, name: "Ada" })
   const [thief, victim] = [rendering(), rendering()]
-  // The thief starts a sign-in, and the victim follows its link. The victim's request has the code but not the
-  // cookie.
+  // The thief starts a sign-in, and the victim follows the link to the end. The victim's request has the code but not
+  // the cookie, so it must fail.
   const back = await new Browser().visit(await thief.request().signInWith("acme", "/back"))
   await expect(victim.request().finishSignInWith(back)).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
   expect([...victim.jar.keys()]).toEqual([])
@@ -358,7 +358,8 @@ test("a server that renders connects a provider after a sign-in, and asks for th
   await request().loginFactor({ recoveryCode: codes[0] as string })
   expect(jar.has("watchword-connect")).toBe(false)
   await request().logout()
-  // The provider is connected now. It counts as the first factor only.
+  // The provider is connected now. Its sign-in counts as the first factor only, so the second factor is still
+  // required.
   await expect(request().finishSignInWith(await through())).rejects.toMatchObject({ code: "SECOND_FACTOR_REQUIRED" })
   expect(await request().session()).toBeUndefined()
   expect(await request().loginFactor({ totp: codeOf(secret, 1) })).toMatchObject({ user: { email } })

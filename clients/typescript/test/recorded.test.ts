@@ -55,7 +55,7 @@ test("each use in Chromium is valid, and a changed one is not", async () => {
       .catch(() => ({ verified: false }))
     expect(again.verified).toBe(false)
   }
-  expect(sent.uses[1]?.options.userVerification).toBe("required") // a passkey alone
+  expect(sent.uses[1]?.options.userVerification).toBe("required") // the second use signs in with the passkey alone
 })
 
 /** Returns the names and types of the members, without their values, which differ by account. */

@@ -410,7 +410,7 @@ test.each(layouts)("a sign-in ends the session that it replaces in the browser, 
   network.sent.length = 0
   await auth(other.request()).logout()
   await auth(other.request()).login(body)
-  expect(network.sent).toEqual(["/api/auth/logout", "/api/auth/login"]) // no earlier session
+  expect(network.sent).toEqual(["/api/auth/logout", "/api/auth/login"]) // no earlier session is ended
 })
 
 test("a sign-in succeeds although the session that it replaces can't be ended", async () => {

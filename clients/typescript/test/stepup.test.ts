@@ -168,7 +168,7 @@ test("a proof during a refresh wins over the token of the refresh", async () => 
     await slow.opened
   }
   const refresh = tab.refresh()
-  await until(() => refreshed) // its token was issued before the proof
+  await until(() => refreshed) // the refresh got its token before the proof
   const proven = tab.stepUp(right)
   await until(() => server.count("/api/auth/step-up") === 1)
   slow.open()

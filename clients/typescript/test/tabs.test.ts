@@ -129,7 +129,7 @@ test("a token sent by another tab before it received the sign-out is ignored", a
   await until(() => messages.length === 1)
   await tab?.logout()
   channel.postMessage(messages[0])
-  // Messages arrive in order, so a later message shows that this one was processed.
+  // Messages arrive in order. When a later message has arrived, this message was processed.
   const seen = vi.fn()
   tab?.onChange(seen)
   channel.postMessage({ kind: "token", accessToken: "another", left: 900_000, user: { id: "x" } })

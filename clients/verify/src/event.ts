@@ -10,8 +10,8 @@ const kinds = {
 }
 
 /**
- * An event of the revocation feed. `number` is its position. Kinds of a newer server that this
- * version does not know are "other", and only their number is used.
+ * An event of the revocation feed. `number` is its position. Newer servers can send kinds that this version does not
+ * know. Their `kind` is "other", and only their number is used.
  */
 export type FeedEvent =
   | { kind: "ended"; number: number; session: string }
@@ -26,7 +26,8 @@ export function readEvent(payload: string, issuer: string, audience: string): Fe
   const audiences = [text(claims.get("aud")) ?? texts(claims.get("aud")) ?? []].flat()
   const issuedAt = seconds(claims.get("iat"))
   const named = text(claims.get("iss")) === issuer && audiences.includes(audience) && !!text(claims.get("jti"))
-  // Rejects access tokens, which have a `sub`. SSF 1.0 forbids it in events.
+  // Events must not have a `sub` (SSF 1.0), and access tokens have one. This check therefore also rejects access
+  // tokens.
   if (!named || issuedAt === undefined || claims.has("sub")) return undefined
   const number = claims.has("number") ? position(claims.get("number") ?? "") : 0
   const events = members(claims.get("events") ?? "")

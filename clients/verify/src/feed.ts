@@ -10,7 +10,7 @@ import type { Revocations } from "./revocations.js"
 import { monotonic, sleep } from "./sleep.js"
 
 const streamSilence = 7_000 // ms: three missing heartbeats, without another new event
-const streamTries = 3 // failures in a row before polling replaces the stream for streamRest
+const streamTries = 3 // failures in a row before polling replaces it for streamRest
 const streamRest = 30_000
 const pollEvery = 2_000
 const firstPause = 100
@@ -38,7 +38,7 @@ export class Feed {
   private lastCleanup = monotonic()
   private signer = "" // the `iss` that events must carry: the issuer in the metadata
 
-  private failed = 0 // rounds in a row
+  private failed = 0 // failed rounds in a row
   private cut = 0 // streams in a row that were cut early
   private silent = 0 // streams in a row without a heartbeat
   private streamAt = -Infinity // the earliest time of the next stream
@@ -46,8 +46,8 @@ export class Feed {
   constructor(private readonly options: FeedOptions) {}
 
   /**
-   * Follows the stream, and polls while it is unavailable, until the verifier is closed. It also polls after a
-   * stream without a heartbeat, because a poll makes progress page by page.
+   * Follows the stream until the verifier is closed. It polls while the stream is unavailable. It also polls after a
+   * stream without a heartbeat, because polling makes progress even if connections are short.
    */
   async run(): Promise<void> {
     while (!this.options.closed.aborted) {
@@ -125,7 +125,7 @@ export class Feed {
         throw new StatusError(`${address} responds without a stream`)
       }
       for await (const line of linesOf(response)) {
-        if (!line.startsWith("data:")) continue // the other fields are in the token, too
+        if (!line.startsWith("data:")) continue // the token repeats the other fields
         const event = await this.verify(line.slice("data:".length).trim())
         this.take(event)
         // take has checked that a heartbeat is recent. Other events may be replayed, so only a new number

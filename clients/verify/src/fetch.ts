@@ -44,7 +44,10 @@ export function responseOf({ status, headers, body }: Refusal): Response {
   return new Response(body, { status, headers })
 }
 
-/** Returns the request itself if it has no header that a handler could mistake for the identity. */
+/**
+ * Returns the request without headers that a handler could mistake for the identity. If it has no such headers, the
+ * same object is returned.
+ */
 export function withoutIdentityHeaders(request: Request): Request {
   const names = [...request.headers.keys()].filter(isIdentityHeader)
   if (names.length === 0) return request

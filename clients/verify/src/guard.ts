@@ -19,7 +19,7 @@ export interface Rule {
   roles?: readonly string[]
   acr?: readonly string[]
   maxAge?: number
-  /** Also accepts requests without a token, which have no identity. An invalid token is still rejected. */
+  /** Also accepts requests without a token. They get no identity. An invalid token is still rejected. */
   optional?: boolean
 }
 

@@ -19,17 +19,17 @@ export class StatusError extends Error {
 }
 
 /**
- * Reads documents from the issuer's server. Its metadata comes from the configured address only
- * and must name the configured issuer, so a token can't direct the verifier to another server. A
- * named issuer has a different `iss` in its access tokens than in its metadata. Then the
- * operator vouches for the address, and the shared secret proves the tokens and the feed.
+ * Reads documents from the issuer's server. Its metadata comes from the configured address only and must name the
+ * configured issuer, so a token can't direct the verifier to another server. A named issuer has a different `iss` in
+ * its access tokens than in its metadata. In that case, the verifier relies on the address that the operator has
+ * configured. The shared secret proves that tokens and feed are genuine.
  */
 export class Issuer {
   private cached: { metadata: Metadata; at: number } | undefined
 
   constructor(
     readonly name: string,
-    private readonly isNamed: boolean, // the metadata may name a different issuer
+    private readonly isNamed: boolean, // if true, the metadata can name a different issuer
     private readonly from: string | undefined,
     private readonly send: typeof fetch,
     private readonly closed: AbortSignal,

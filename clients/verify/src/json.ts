@@ -21,7 +21,9 @@ export function members(json: string): Map<string, string> | undefined {
   return found
 }
 
-/** The scanner below relies on valid JSON: every string and bracket is closed. */
+/**
+ * Reports whether the text is a JSON object. The functions below rely on it: every string and bracket must be closed.
+ */
 function isObject(json: string): boolean {
   try {
     const value: unknown = JSON.parse(json)

@@ -18,7 +18,10 @@ const rereadInterval = 10_000
 const firstBackoff = 1_000
 const lastBackoff = 30_000
 
-/** How long the last keys stay in use without the issuer. Blocking the network can't keep a retired key longer. */
+/**
+ * How long the last keys are used while the issuer can't be reached. Even an attacker who blocks the network can't
+ * keep a retired key in use for longer.
+ */
 const maxOutage = 24 * 60 * 60_000
 
 /** A key, and the only algorithm that is accepted for it. */
@@ -114,8 +117,8 @@ export class Keys {
 }
 
 /**
- * Returns the keys that verify access tokens. It omits ambiguous keys: without `kid` or `alg`, for
- * encryption, with a `kid` that occurs twice, and private keys, which are compromised.
+ * Returns the keys that verify access tokens. It omits private keys, because they are compromised. It also omits
+ * ambiguous keys: keys without `kid` or `alg`, for encryption, or with a `kid` that occurs twice.
  */
 async function parseJwks(document: string, address: string): Promise<KeySet> {
   const { keys } = parseObject(document, address)

@@ -18,8 +18,8 @@ export interface VerifierOptions {
   /** Seconds that the issuer's clock may be ahead, at most 60. It does not extend a token's life. Default: 5. */
   leeway?: number
   /**
-   * Whether tokens are accepted ("open") or rejected with `TRY_LATER` ("closed") while the
-   * revocation feed has been silent for more than `staleAfter` seconds. Default: "open", 10 s.
+   * Whether tokens are accepted ("open") or rejected with `TRY_LATER` ("closed") if the revocation feed is silent for
+   * more than `staleAfter` seconds. Default: "open", 10 s.
    */
   onStale?: "open" | "closed"
   staleAfter?: number

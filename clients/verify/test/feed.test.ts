@@ -100,7 +100,7 @@ test("with onStale closed, tokens are rejected until a heartbeat arrives and aft
   expect(await code("s1")).toBe("TRY_LATER")
   const ready = verifier.ready()
   ;(await issuer.stream(1)).send(await issuer.heartbeat(0))
-  await settle() // before the clock moves: ready polls every 20 ms, and its clock stands still afterwards
+  await settle() // ready polls on the fake clock, so the heartbeat is processed before the clock advances
   await advance(100)
   await expect(ready).resolves.toBeUndefined()
   expect(await code("s1")).toBe("")
@@ -218,7 +218,7 @@ test("revocations are bounded, and an overflow makes the feed count as silent", 
   revocations.markCurrent(1)
   revocations.endSession("c", 2)
   revocations.markCurrent(3)
-  expect(revocations.age(4)).toBe(3) // it was current only at 1
+  expect(revocations.age(4)).toBe(3) // the revocations were complete only at time 1
   expect(() => revocations.check(ofSession("a"))).toThrow("ended")
   expect(revocations.takeOverflow()).toBe(false)
   revocations.deleteExpired(65 * 60_000 + 1)

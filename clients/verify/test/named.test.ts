@@ -16,7 +16,7 @@ test("a named issuer's tokens are verified, and its feed is that of the metadata
   expect(verifier.realm).toBe("your-app")
   const code = async (sid: string) => codeOf(verifier, await issuer.token({ iss: "your-app", sid }))
   expect(await code("s1")).toBe("")
-  expect(await codeOf(verifier, await issuer.token())).toBe("TOKEN_INVALID") // its `iss` is the URL, not the name
+  expect(await codeOf(verifier, await issuer.token())).toBe("TOKEN_INVALID") // its `iss` is the URL instead of the name
   const stream = await issuer.stream(1)
   stream.send(
     await issuer.sessionEnd(1, "s1"),

@@ -31,7 +31,7 @@ test("a shared secret accepts HS256 only", async () => {
   expect(issuer.requests).not.toContain("/jwks")
   const other = new FakeIssuer(key)
   expect(await codeOf(other.verifier({ signingSecret: secret }), await other.token())).toBe("TOKEN_INVALID")
-  // RFC 8725, section 2.1: an attacker uses the public key as an HMAC secret.
+  // RFC 8725, section 2.1: an attacker signs with the public key as an HMAC secret. The token must be rejected.
   const confused = { ...shared, kid: key.kid, privateKey: Buffer.from(JSON.stringify(key.jwk)) }
   const forged = await signText(confused, { typ: "at+jwt" }, JSON.stringify(other.claims()))
   expect(await codeOf(other.verifier(), forged)).toBe("TOKEN_INVALID")
@@ -279,7 +279,7 @@ test("the issuer https://id.example.com/tenant is accepted", () => {
   expect(() => new Verifier("https://id.example.com/tenant")).not.toThrow()
 })
 
-// The server accepts http for the same hosts (internal/weborigin).
+// The server and this package accept http for the same hosts (internal/weborigin).
 const loopback = readFileSync(new URL("../../../internal/weborigin/testdata/loopback.json", import.meta.url), "utf8")
 
 const hosts = Object.entries(JSON.parse(loopback) as Record<string, boolean>)
@@ -323,8 +323,8 @@ test("the vectors of Wycheproof with supported keys are decided as labelled", as
     import.meta.url,
   )
   const { testGroups } = JSON.parse(readFileSync(file, "utf8")) as Vectors
-  // 259 has an empty payload; 367 and 370 are labelled for padding that the text does not have;
-  // 372 and 373 contain "?", which is not base64url.
+  // These vectors are labelled differently. 259 has an empty payload. 367 and 370 are labelled for padding that the
+  // text does not have. 372 and 373 contain "?", which is not base64url.
   const differs = new Set([259, 367, 370, 372, 373])
   let [accepted, rejected] = [0, 0]
   for (const group of testGroups) {
