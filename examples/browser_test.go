@@ -58,7 +58,7 @@ func (a *application) command(t *testing.T, args ...string) []byte {
 	return out
 }
 
-// A wire is a proxy between all tabs of one browser and the server.
+// A wire is a proxy between a browser and the server. All tabs of the browser use it, and it can drop responses.
 type wire struct {
 	url string
 
@@ -76,7 +76,7 @@ func newWire(t *testing.T, server string) *wire {
 	proxy := &httputil.ReverseProxy{
 		Rewrite:   func(*httputil.ProxyRequest) {}, // the request already has the complete URL
 		Transport: &http.Transport{},
-		ErrorLog:  log.New(io.Discard, "", 0), // pages abort requests when the user leaves them
+		ErrorLog:  log.New(io.Discard, "", 0), // pages abort requests when the user leaves the page
 		ModifyResponse: func(r *http.Response) error {
 			if hold := w.held(); hold != nil {
 				hold(r.Request)
@@ -93,7 +93,7 @@ func newWire(t *testing.T, server string) *wire {
 	}
 	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
 		if "http://"+r.URL.Host != server {
-			answer.WriteHeader(http.StatusForbidden) // a request that the browser itself sends
+			answer.WriteHeader(http.StatusForbidden) // the browser itself sends such requests, not the page
 			return
 		}
 		if isRefresh(r) {
@@ -137,8 +137,8 @@ func (w *wire) lose(answers int) {
 	w.losing = answers
 }
 
-// intercept calls a function for each request except preflights. The function may block, or
-// respond instead of the server and return true.
+// intercept calls meet for each request except preflights. meet can block. If meet responds itself, it returns true,
+// and the server does not get the request.
 func (w *wire) intercept(meet func(http.ResponseWriter, *http.Request) (isAnswered bool)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -151,7 +151,7 @@ func (w *wire) interceptor() func(http.ResponseWriter, *http.Request) bool {
 	return w.meet
 }
 
-// beforeResponses calls a function before each response is forwarded.
+// beforeResponses calls hold before each response is forwarded.
 func (w *wire) beforeResponses(hold func(*http.Request)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -224,7 +224,7 @@ func see[T any](b *tab, function string, args ...any) T {
 	return value
 }
 
-// await calls before and evaluates function until it returns true.
+// await repeats two steps until function returns true: it calls before, and evaluates function in the page.
 func (b *tab) await(what, function string, before func(), args ...any) {
 	b.t.Helper()
 	var err error
@@ -239,7 +239,7 @@ func (b *tab) await(what, function string, before func(), args ...any) {
 	b.t.Fatalf("timeout: %s (%v). The page shows:\n%s", what, err, text)
 }
 
-// until waits until the page shows all texts.
+// until waits until the page shows all the texts.
 func (b *tab) until(texts ...string) {
 	b.t.Helper()
 	b.await(strings.Join(texts, ", "), `(texts) => texts.every((text) => document.body.innerText.includes(text))`, func() {}, texts)
@@ -328,7 +328,7 @@ func (b *tab) keepsNothing() {
 	}
 }
 
-// happened checks the number of events of a kind in the history of an account.
+// happened checks how many events of a kind an account has.
 func (a *application) happened(t *testing.T, email, kind string, want int) {
 	t.Helper()
 	var account struct {

@@ -59,7 +59,8 @@ func TestPythonVerifiesWithPyJWT(t *testing.T) {
 	}
 }
 
-// verifies starts an example that knows only the issuer's URL, and returns the example and the issuer.
+// verifies starts an example, checks its handling of tokens, and returns the example and the issuer. The example
+// knows only the issuer's URL.
 func verifies(
 	t *testing.T, example string, command func(t *testing.T, dir string) (program string, args []string),
 ) (process, *issuer) {
@@ -74,9 +75,8 @@ func verifies(
 	return p, i
 }
 
-// runBehind starts an example with a clock that is 2 s behind. It gets the
-// environment variables from faketime, because the process faketime would not
-// forward signals to the example.
+// runBehind starts an example with a clock that is 2 s behind. It sets the environment variables of faketime itself,
+// because the program faketime would not forward signals to the example.
 func runBehind(t *testing.T, dir string, env []string, program string, args ...string) process {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "faketime", "-f", "-2s", "env").Output()
@@ -105,12 +105,12 @@ func acceptsBehind(t *testing.T, i *issuer, p process) {
 	must(t, response.Body.Close())
 	date, err := http.ParseTime(response.Header.Get("Date"))
 	must(t, err)
-	if time.Since(date) < 1500*time.Millisecond { // Date has whole seconds
+	if time.Since(date) < 1500*time.Millisecond { // the header Date has no fractions of a second
 		t.Errorf("the clock of the service says %s: it is not behind", date)
 	}
 }
 
-// checksTokens sends a service valid tokens of an issuer, and all kinds of invalid ones.
+// checksTokens sends a service valid tokens of an issuer, and all kinds of invalid tokens.
 func checksTokens(t *testing.T, p process, i *issuer) {
 	t.Helper()
 	status, _, body := p.ask(t, "/", string(i.session.AccessToken))
@@ -181,7 +181,7 @@ func (p process) post(t *testing.T, path, token, body string, answer any) {
 	}
 	response, err := http.DefaultClient.Do(r)
 	must(t, err)
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close() //nolint:errcheck // the body was read
 	if response.StatusCode >= 300 {
 		t.Fatalf("%s: %s", path, response.Status)
 	}
@@ -200,8 +200,7 @@ func copyOf(t *testing.T, example string) string {
 	return dir
 }
 
-// installs has one install per folder, because a second npm ci would remove the packages that
-// another test uses.
+// installs has one entry for each folder, because a second npm ci would remove the packages that another test uses.
 var installs sync.Map
 
 // node installs the packages of package-lock.json, once for each folder.
@@ -214,7 +213,8 @@ func node(t *testing.T, dir string) (program string, args []string) {
 	return "node", []string{"server.js"}
 }
 
-// python finds an interpreter with the libraries. The first interpreter in PATH may not be the system's.
+// python finds an interpreter that has the libraries. They can be missing in the first interpreter in PATH, if it is
+// not the system's.
 func python(t *testing.T, _ string) (program string, args []string) {
 	t.Helper()
 	if os.Getenv("WATCHWORD_TEST_PYTHON") == "skip" {

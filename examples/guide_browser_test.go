@@ -50,7 +50,7 @@ func guideLife(t *testing.T, a *application) {
 	b.reload()
 	b.until("Your account", email, "Sessions\n1")
 	b.fits("guide-account")
-	if n := wire.refreshed(); n != 2 { // one for each visit
+	if n := wire.refreshed(); n != 2 { // each visit of the page refreshes once
 		t.Errorf("%d refreshes for two visits", n)
 	}
 	b.press("Sign out")
@@ -78,8 +78,8 @@ func guideLife(t *testing.T, a *application) {
 	other.keepsNothing()
 }
 
-// Without its cache, Chromium sends requests for one URL in parallel. Four requests get a
-// 401 at the same time. The fifth gets it when the others already have a new token.
+// Chromium without its cache sends requests for the same URL in parallel. Four requests get a 401 at the same time.
+// The fifth request gets a 401 when the client already has a new token. All five must share one refresh.
 func guideFive(t *testing.T, a *application) {
 	const email = "five@example.com"
 	b, wire := a.open(t)
@@ -170,7 +170,7 @@ func guideAway(t *testing.T, a *application) {
 		b.until("Your account", email, "Sessions\n1")
 	}
 
-	// The response of a rotation is lost, and the server repeats it at the next request.
+	// The response to a refresh is lost. The next request repeats the refresh, and the server repeats its response.
 	wire.lose(1)
 	b.reload()
 	b.until("The server can't be reached.", "Loading…")
@@ -178,7 +178,7 @@ func guideAway(t *testing.T, a *application) {
 	b.until("Your account", email, "Sessions\n1")
 	a.happened(t, email, "refresh_reused", 0)
 
-	// Only a 401 of the refresh signs the user out.
+	// Only a 401 response to the refresh signs the user out.
 	wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/api/auth/me" {
 			a.refuse(w, 401, "TOKEN_INVALID", "Not this one.")
@@ -193,7 +193,7 @@ func guideAway(t *testing.T, a *application) {
 	b.until("Your session has ended.", "New here?")
 }
 
-// Three tabs load at the same moment with one cookie.
+// Three tabs load at the same moment with the same cookie. All must stay signed in.
 func guideTabs(t *testing.T, a *application) {
 	const email = "tabs@example.com"
 	b, wire := a.open(t)
@@ -225,8 +225,8 @@ func guideTabs(t *testing.T, a *application) {
 	a.happened(t, email, "refresh_reused", 0)
 }
 
-// A stream can be sent only once: the client renews the token and returns the 401. Chromium
-// sends no streams over HTTP/1.1, so the test replaces the page's fetch.
+// A stream can be sent only once, so the client renews the token but returns the 401. Chromium sends no streams over
+// HTTP/1.1, so the test replaces the page's fetch.
 func guideStream(t *testing.T, a *application) {
 	b, wire := a.open(t)
 	b.signUp("stream@example.com")
@@ -249,7 +249,7 @@ func guideStream(t *testing.T, a *application) {
 	}
 }
 
-// A refresh that ends after a sign-out does not sign the user in again.
+// The user signs out during a refresh. The response to the refresh must not sign the user in again.
 func guideLate(t *testing.T, a *application) {
 	b, wire := a.open(t)
 	b.signUp("late@example.com")
@@ -265,7 +265,7 @@ func guideLate(t *testing.T, a *application) {
 	see[bool](b, `() => import("/src/main.ts").then(({ auth }) => { window.late = auth.refresh(); return true })`)
 	<-arrived
 	b.press("Sign out")
-	// A sign-out that does not wait for the refresh would be complete by now, and the refresh would undo it.
+	// If the sign-out did not wait for the refresh, it would be complete by now. The refresh would then undo it.
 	see[bool](b, `() => import("/src/main.ts").then(async ({ auth }) => {
 	  for (let left = 10; left > 0 && (await auth.fetch("/api/auth/me")).ok; left--);
 	  return true
@@ -278,7 +278,7 @@ func guideLate(t *testing.T, a *application) {
 	b.until("New here?")
 }
 
-// refuse sends an error response like the server's.
+// refuse sends an error response in the server's format.
 func (a *application) refuse(w http.ResponseWriter, status int, code, text string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", a.url)

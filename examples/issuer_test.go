@@ -18,8 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// An issuer is a server whose tokens the examples verify. It can also create tokens that
-// they must reject.
+// An issuer is a server whose tokens the examples verify. It can also create tokens that the examples must reject.
 type issuer struct {
 	url     string
 	options watchword.Options
@@ -47,7 +46,7 @@ func newIssuer(t *testing.T, changes ...func(*watchword.Options)) *issuer {
 	must(t, err)
 	edge, err := server.New(engine, server.Options{})
 	must(t, err)
-	var background sync.WaitGroup // the revocation feed
+	var background sync.WaitGroup // runs the revocation feed
 	ctx, cancel := context.WithCancel(context.Background())
 	background.Go(func() { engine.Run(ctx) })
 	t.Cleanup(func() { cancel(); background.Wait() })
@@ -57,7 +56,7 @@ func newIssuer(t *testing.T, changes ...func(*watchword.Options)) *issuer {
 	return i
 }
 
-// cutFirstStream cuts the first stream of the revocation feed in the middle of an event and a chunk.
+// cutFirstStream cuts the first stream of the revocation feed. The cut is within an event and within a chunk.
 func (i *issuer) cutFirstStream(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/revocations/stream" || i.cut.Swap(true) {
@@ -82,7 +81,7 @@ func (i *issuer) engine(t *testing.T, store *sqlite.Store, options watchword.Opt
 	return engine
 }
 
-// signIn returns a token of an engine with changed options and the same keys.
+// signIn returns a token of an engine that has other options and the same keys.
 func (i *issuer) signIn(t *testing.T, change func(*watchword.Options)) string {
 	t.Helper()
 	options := i.options
@@ -142,7 +141,7 @@ func (p process) ask(t *testing.T, path, token string) (status int, challenge, b
 	}
 	response, err := http.DefaultClient.Do(r)
 	must(t, err)
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close() //nolint:errcheck // the body was read
 	text, err := io.ReadAll(response.Body)
 	must(t, err)
 	return response.StatusCode, response.Header.Get("WWW-Authenticate"), string(text)

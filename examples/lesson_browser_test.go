@@ -76,7 +76,7 @@ func lessonRefresh(t *testing.T, a *application) {
 	if n, asked := wire.refreshed(), asked.Load(); n != 1 || asked != 2 {
 		t.Errorf("asked %d times, with %d refreshes", asked, n)
 	}
-	b.lessonLoadsAgain() // with the new token
+	b.lessonLoadsAgain() // the lesson now uses the new token
 	if n, asked := wire.refreshed(), asked.Load(); n != 1 || asked != 3 {
 		t.Errorf("asked %d times, with %d refreshes", asked, n)
 	}
@@ -204,7 +204,7 @@ func (b *tab) lessonLoadsAgain() {
 	b.await("the profile", `() => !document.body.ariaBusy && !document.getElementById("error").innerText && document.getElementById("profile").checkVisibility()`, func() {})
 }
 
-// lessonKeepsNothing fails if the page stored anything that survives a reload, including cookies.
+// lessonKeepsNothing fails if the page stored data that survives a reload, including cookies.
 func (b *tab) lessonKeepsNothing() {
 	b.t.Helper()
 	b.keepsNothing()
@@ -213,7 +213,7 @@ func (b *tab) lessonKeepsNothing() {
 	}
 }
 
-// lessonRefuse sends an error response like the server's.
+// lessonRefuse sends an error response in the server's format.
 func (a *application) lessonRefuse(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Access-Control-Allow-Origin", a.url)
 	w.Header().Set("Content-Type", "text/plain")

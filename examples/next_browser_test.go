@@ -26,7 +26,7 @@ func TestNextApplicationKeepsUsersSignedIn(t *testing.T) {
 		"WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REMEMBER_DEVICE=720h", "NEXT_TELEMETRY_DISABLED=1")...)
 	provider.put(t, "/test/redirect", a.server+"/sign-in/acme/callback")
 	packages := packClients(t)
-	t.Parallel() // only here, because building the packages changes files that other tests read
+	t.Parallel() // not earlier: building the packages changes files that other tests read
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
 			"signs in and out without JavaScript": nextWithoutScript,
@@ -57,7 +57,7 @@ func nextWithoutScript(t *testing.T, a *application) {
 	noScript := emulation.SetScriptExecutionDisabledParams{Value: true}
 	browsertest.Command(t, b.ctx, emulation.SetScriptExecutionDisabled, noScript)
 	b.visit(a.url + "/account")
-	b.until("Stay signed in") // a visitor is sent to the sign-in page
+	b.until("Stay signed in") // this is the sign-in page, to which visitors are redirected
 	b.fits(a.name + "-sign-in")
 	b.fill("Email", email)
 	b.fill("Password", "short")
@@ -86,7 +86,7 @@ func nextWithoutScript(t *testing.T, a *application) {
 	b.until("Your account", email)
 }
 
-// The second step works without JavaScript, too.
+// The second step of a sign-in must work without JavaScript, too.
 func nextSecondStep(t *testing.T, a *application) {
 	const email, label = "second@example.com", "Code of your authenticator app, or a recovery code"
 	codes := a.enrol(t, email)
@@ -100,7 +100,7 @@ func nextSecondStep(t *testing.T, a *application) {
 	if got := b.appCookies(); !slices.Equal(got, []string{"watchword-challenge"}) {
 		t.Errorf("cookies between the two steps: %q", got)
 	}
-	b.reload() // the challenge is in a cookie
+	b.reload() // the challenge survives, because it is in a cookie
 	b.fill(label, "000000x")
 	b.press("Continue")
 	b.until("This code is wrong or was used already. Enter the current code.")
@@ -115,17 +115,17 @@ func nextSecondStep(t *testing.T, a *application) {
 	b.visit(a.url + "/account")
 	b.press("Sign out")
 	b.until("You are a visitor.")
-	b.visit(a.url + "/sign-in/second-step") // without a challenge
+	b.visit(a.url + "/sign-in/second-step") // there is no challenge any more
 	b.until("Stay signed in")
-	b.signInNext(email, password) // without a second step, because the browser is remembered
+	b.signInNext(email, password) // no second step: the browser is remembered
 	b.until("Your account", email)
 }
 
-// The buttons of providers work without JavaScript, too.
+// The buttons of providers must work without JavaScript, too.
 func nextProvider(t *testing.T, a *application, provider process) {
 	const email, button = "provider@example.com", "Continue with Acme"
 	visitor := func() *tab {
-		b := &tab{t: t, app: a, ctx: a.chromium.Open(t)} // without the wire, which can't reach the provider
+		b := &tab{t: t, app: a, ctx: a.chromium.Open(t)} // without the proxy, which can't reach the provider
 		noScript := emulation.SetScriptExecutionDisabledParams{Value: true}
 		browsertest.Command(t, b.ctx, emulation.SetScriptExecutionDisabled, noScript)
 		b.visit(a.url + "/sign-in?to=/admin")
@@ -151,7 +151,7 @@ func nextProvider(t *testing.T, a *application, provider process) {
 	b.visit(a.url + "/account")
 	b.until("Your account", "new.user@example.com")
 
-	// A proven account with a second factor. A complete sign-in to the account connects the provider.
+	// A user with a proven address and a second factor signs in completely, which connects the provider.
 	codes := a.enrol(t, email)
 	provider.put(t, "/test/user", `{"sub": "own", "email": "`+email+`", "email_verified": true, "name": "Ada"}`)
 	b = visitor()
@@ -162,7 +162,8 @@ func nextProvider(t *testing.T, a *application, provider process) {
 	b.fill("Code of your authenticator app, or a recovery code", codes[1])
 	b.press("Continue")
 	b.until("Your account does not have the role admin.")
-	// A page of the provider redirects back, as after a click, so that the return is a cross-site request.
+	// The provider's page redirects back by a script, as after a click. The browser then treats the return as a
+	// cross-site request.
 	provider.put(t, "/test/user",
 		`{"sub": "own", "email": "`+email+`", "email_verified": true, "name": "Ada", "wait": 1}`)
 	b = visitor()
@@ -177,7 +178,7 @@ func nextProvider(t *testing.T, a *application, provider process) {
 	b.until("You are a visitor.")
 	b.visit(a.url + "/sign-in?to=/admin")
 	b.press(button)
-	b.until("Your account does not have the role admin.") // without a second step, because the browser is remembered
+	b.until("Your account does not have the role admin.") // no second step: the browser is remembered
 }
 
 // enrol creates an account with an authenticator app, and returns its recovery codes.
@@ -268,7 +269,8 @@ func nextEverywhere(t *testing.T, a *application) {
 	a.happened(t, email, "refresh_reused", 0)
 }
 
-// proxy.ts sets fresh cookies, and the action deletes them. The deletion must win.
+// The user signs out when the access token has expired. proxy.ts then sets fresh cookies, and the action deletes
+// them. The deletion must win.
 func nextExpiredSignOut(t *testing.T, a *application) {
 	for i, button := range []string{"Sign out", "Sign out everywhere"} {
 		email := fmt.Sprintf("expired%d@example.com", i)

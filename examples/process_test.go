@@ -39,7 +39,7 @@ func run(t *testing.T, dir string, env []string, program string, args ...string)
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); _ = in.Close(); close(ended) }()
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt) // so that it can stop its own processes
+		_ = cmd.Process.Signal(os.Interrupt) // lets the example stop its own processes
 		select {
 		case <-ended:
 		case <-time.After(5 * time.Second):
@@ -67,9 +67,9 @@ func run(t *testing.T, dir string, env []string, program string, args ...string)
 	return process{}
 }
 
-// environment returns the test's environment without WATCHWORD_ variables. WATCHWORD_TEST_…
-// would be unknown settings, and others would change the server. A long hash queue avoids
-// failures on a busy machine.
+// environment returns the test's environment without the WATCHWORD_ variables. The server would reject
+// WATCHWORD_TEST_… as unknown settings, and other variables would change it. A long hash queue avoids failures on a
+// busy machine.
 func environment() []string {
 	others := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WATCHWORD_") })
 	return append(others, "WATCHWORD_HASH_QUEUE=30s")

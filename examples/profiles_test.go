@@ -11,8 +11,8 @@ import (
 	_ "github.com/watchword-auth/watchword/embedded" // registers the driver of SQLite
 )
 
-// The example creates a row for each account of the server and the command line, even if
-// the command line created the account while the example did not run.
+// The example must create a row for each account, whether the server or the command line created the account. This
+// includes accounts that the command line created while the example did not run.
 func TestProfilesExampleCreatesARowAtSignUp(t *testing.T) {
 	t.Parallel()
 	long(t)
@@ -46,7 +46,7 @@ func TestProfilesExampleCreatesARowAtSignUp(t *testing.T) {
 
 	db, err := sql.Open("sqlite", filepath.Join(dir, "application.db")+"?_pragma=busy_timeout(5000)")
 	must(t, err)
-	defer db.Close() //nolint:errcheck // only reads
+	defer db.Close() //nolint:errcheck // the test only reads
 	rows := func(query string) (n int) {
 		must(t, db.QueryRowContext(t.Context(), query).Scan(&n))
 		return n
@@ -57,7 +57,7 @@ func TestProfilesExampleCreatesARowAtSignUp(t *testing.T) {
 	})
 }
 
-// await polls done for at most 20 s.
+// await calls done repeatedly, for at most 20 s, until it returns true.
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {

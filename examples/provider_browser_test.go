@@ -26,7 +26,7 @@ func TestChromiumSignsInByThePopupOfAProvider(t *testing.T) {
 	provider.put(t, "/test/redirect", a.server+"/sign-in/acme/callback")
 
 	b := &tab{t: t, app: a, ctx: a.chromium.Open(t)}
-	// The user takes longer than the time that the page waits for a popup that looks closed.
+	// The user needs longer than the page waits for a popup that looks closed. The page must still get the result.
 	provider.put(t, "/test/user", `{"deny": true, "wait": 3}`)
 	b.visit(a.url + "/?page=1#/sign-in")
 	b.click("Continue with Acme")
@@ -40,7 +40,7 @@ func TestChromiumSignsInByThePopupOfAProvider(t *testing.T) {
 	b.press("Sign out")
 	b.until("New here?")
 
-	// Browsers open no window for a script's click, so the page itself goes to the provider.
+	// This click comes from a script, so the browser opens no popup. The page itself must then go to the provider.
 	b.press("Continue with Acme")
 	b.until("Your account", "ada@example.com")
 	if at := see[string](b, `() => location.href`); at != a.url+"/?page=1#/account" {
@@ -73,7 +73,7 @@ func (p process) put(t *testing.T, path, body string) {
 	}
 }
 
-// click clicks the button with the mouse, because browsers open a popup only for a user's click.
+// click clicks the button with the mouse, because browsers open a popup only after a real click.
 func (b *tab) click(words string) {
 	b.t.Helper()
 	b.until(words)
@@ -90,7 +90,7 @@ func (b *tab) click(words string) {
 	}
 }
 
-// hasTabs waits until the browser has that many tabs and windows.
+// hasTabs waits until the browser has the given number of tabs and windows.
 func (b *tab) hasTabs(want int) {
 	b.t.Helper()
 	own := chromedp.FromContext(b.ctx).BrowserContextID

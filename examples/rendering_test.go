@@ -24,11 +24,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
-// Helpers for tests of applications that render on their server, while responses to the
-// browser are lost.
+// Helpers for tests of applications that render on their server. The tests lose responses to the browser.
 
-// A cutter is a proxy between one browser and an application. It can cut connections before a
-// request arrives, instead of the response, and in the middle of the response.
+// A cutter is a proxy between one browser and an application. It can cut a connection at three moments: before the
+// request arrives, in place of the response, or within the response.
 type cutter struct {
 	url    string
 	cookie string // name of the cookie with the refresh token
@@ -41,7 +40,7 @@ type cutter struct {
 	lost   int // responses with a new refresh token that did not arrive
 }
 
-const cutters = 3 // ways to cut
+const cutters = 3 // the number of moments at which a connection can be cut
 
 type wayKey struct{}
 
@@ -51,13 +50,13 @@ func newCutter(t *testing.T, app string) *cutter {
 	forward := c.forward(func(*httputil.ProxyRequest) {}) // the request already has the complete URL
 	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if "http://"+r.URL.Host != app {
-			w.WriteHeader(http.StatusForbidden) // a request that the browser itself sends
+			w.WriteHeader(http.StatusForbidden) // the browser itself sends such requests, not the page
 			return
 		}
 		forward.ServeHTTP(w, r)
 	}))
 	listener.Config.ErrorLog = log.New(io.Discard, "", 0)
-	listener.Config.SetKeepAlivesEnabled(false) // a browser retries requests on reused connections
+	listener.Config.SetKeepAlivesEnabled(false) // browsers retry requests on reused connections
 	listener.Start()
 	t.Cleanup(listener.Close)
 	c.url = listener.URL
@@ -65,7 +64,7 @@ func newCutter(t *testing.T, app string) *cutter {
 }
 
 func cutting(cookie string) *cutter {
-	random := rand.New(rand.NewPCG(14, 1)) //nolint:gosec // repeatable
+	random := rand.New(rand.NewPCG(14, 1)) //nolint:gosec // the same cuts in each run
 	return &cutter{cookie: cookie, random: random, tokens: map[string]bool{}}
 }
 
@@ -86,9 +85,8 @@ func (c *cutter) forward(rewrite func(*httputil.ProxyRequest)) http.Handler {
 	})
 }
 
-// way decides how a request is cut: 0 before it arrives, 1 instead of the response, 2 in the
-// middle of the response, and otherwise not at all. It never cuts scripts, styles, or
-// requests to the API other than refreshes.
+// way decides how a request is cut: 0 before it arrives, 1 in place of the response, 2 within the response. Other
+// values mean no cut. way never cuts scripts and styles. Of the requests to the API, it cuts only refreshes.
 func (c *cutter) way(r *http.Request) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,14 +172,14 @@ func (b *tab) appCookies() []string {
 	return names
 }
 
-// expire deletes the access token, as the browser does when it expires.
+// expire deletes the access token, as the browser does when the token expires.
 func (b *tab) expire() {
 	b.t.Helper()
 	browsertest.Command(b.t, b.ctx, network.DeleteCookies,
 		network.DeleteCookiesParams{Name: "watchword-access", URL: b.app.url})
 }
 
-// sessionToken returns the refresh token that the browser holds.
+// sessionToken returns the refresh token in the browser's cookie.
 func (b *tab) sessionToken() string {
 	b.t.Helper()
 	urls := network.GetCookiesParams{URLs: []string{b.app.url}}
@@ -200,7 +198,7 @@ type tally struct {
 	Wrong       []string
 }
 
-// load repeatedly requests all pages at the same time, and checks the text of each.
+// load repeatedly requests all pages at the same time, and checks the text of each page.
 const load = `async (pages, milliseconds) => {
   const tally = { shown: 0, lost: 0, wrong: [] };
   const end = performance.now() + milliseconds;
@@ -219,9 +217,9 @@ const load = `async (pages, milliseconds) => {
   return tally;
 }`
 
-// staysSignedIn loses responses at random, then all of them for longer than the grace period,
-// then at random again. SOAK_DURATION repeats this. The user's address is proven, so that a
-// suspected theft would cause a mail.
+// staysSignedIn checks that users stay signed in although responses are lost: first at random, then all of them for
+// longer than the grace period, then at random again. SOAK_DURATION repeats this. The user's address is proven,
+// because a suspected theft then causes a mail.
 func staysSignedIn(t *testing.T, a *application, pages map[string]string) {
 	const email = "lossy@example.com"
 	b, c := a.openCut(t)
@@ -272,7 +270,8 @@ func (s tally) plus(other tally) tally {
 	return tally{s.Shown + other.Shown, s.Lost + other.Lost, append(s.Wrong, other.Wrong...)}
 }
 
-// underLoad runs the load in each tab. If expiring is set, the access token expires every second.
+// underLoad runs the script load in each tab for the duration, and adds the counts. If expiring is set, the access
+// token expires every second.
 func underLoad(tabs []*tab, pages map[string]string, duration time.Duration, expiring bool) (sum tally) {
 	tallies := make([]tally, len(tabs))
 	var all sync.WaitGroup
@@ -322,7 +321,7 @@ func (a *application) prove(t *testing.T, email string) {
 	process{a.server}.post(t, "/api/auth/email/verify", "", body, nil)
 }
 
-// theftMails returns the number of mails about the end of a copied session.
+// theftMails returns how many mails have told the user that a copied session was ended.
 func (a *application) theftMails(t *testing.T, email string) int {
 	t.Helper()
 	row := regexp.MustCompile(`>We signed you out [^<]*</a></td><td>` + regexp.QuoteMeta(email))
@@ -338,8 +337,8 @@ func (a *application) text(t *testing.T, path string) string {
 	return body
 }
 
-// theftIsNoticed presents an old token. The theft mail and the sign-out prove that
-// staysSignedIn would have noticed a suspected theft.
+// theftIsNoticed sends an old refresh token, as a thief would. The server must send a mail and end the session. This
+// proves that staysSignedIn would have noticed a suspected theft.
 func (a *application) theftIsNoticed(t *testing.T, b *tab, old, email string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "POST", a.server+"/api/auth/refresh",

@@ -23,15 +23,15 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// These tests run a tutorial's service with jsonwebtoken and a secret that it shares with the
-// issuer, and move it to public keys.
+// These tests run a tutorial's service that uses jsonwebtoken and a secret that it shares with the issuer. Then they
+// move the service to public keys.
 
 const sharedSecret = "a-secret-that-services-share-and-nobody-else"
 
-// A runner is run or runBehind.
+// A runner starts an example: run with the real time, runBehind with a late clock.
 type runner func(t *testing.T, dir string, env []string, program string, args ...string) process
 
-// A starter starts one of the two scripts.
+// A starter starts one of the example's two scripts with a runner.
 type starter func(how runner, env, script string) process
 
 // JWT-18
@@ -142,7 +142,7 @@ func partsOf(t *testing.T, token watchword.Secret) (header, claims string) {
 	return parts[0], parts[1]
 }
 
-// mint creates a token with the secret.
+// mint creates a token that is signed with the shared secret.
 func mint(header, claims string, secret watchword.Secret) string {
 	return mintWith(sha256.New, header, claims, secret)
 }
@@ -161,7 +161,7 @@ func (i *issuer) publicKey(t *testing.T) watchword.Secret {
 	var jwks struct{ Keys []struct{ X, Y string } }
 	response, err := http.Get(i.url + "/.well-known/jwks.json")
 	must(t, err)
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close() //nolint:errcheck // the body was read
 	must(t, json.NewDecoder(response.Body).Decode(&jwks))
 	x, err := base64.RawURLEncoding.DecodeString(jwks.Keys[0].X)
 	must(t, err)
@@ -181,7 +181,7 @@ func TestMoveToPublicKeysChangesTwoLines(t *testing.T) {
 	for n, name := range []string{"server.js", "server-jwks.js"} {
 		text, err := os.ReadFile("express-jsonwebtoken/" + name)
 		must(t, err)
-		files[n] = strings.Split(string(text), "\n")[1:] // without the comments in the first lines
+		files[n] = strings.Split(string(text), "\n")[1:] // the first line is a comment
 	}
 	if len(files[0]) != len(files[1]) {
 		t.Fatalf("%d and %d lines", len(files[0]), len(files[1]))

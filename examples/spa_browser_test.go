@@ -29,7 +29,7 @@ func TestFrontEndOfTheSinglePageApplicationStaysSignedIn(t *testing.T) {
 	})
 }
 
-// The server allows the page's origin.
+// The server must allow requests from the origin of the page.
 func starts(t *testing.T, a *application) {
 	for path, want := range map[string]string{
 		"/":             `<div id="root">`,
@@ -103,7 +103,7 @@ func life(t *testing.T, a *application) {
 func fiveTabs(t *testing.T, a *application) {
 	const email = "tabs@example.com"
 	first, wire := a.open(t)
-	first.hide() // a hidden page does not renew early
+	first.hide() // so this page does not renew early
 	first.signUp(email)
 	tabs := []*tab{first}
 	for range 4 {
@@ -162,7 +162,7 @@ func lostAnswer(t *testing.T, a *application) {
 	b.until("Your account", email)
 
 	gone := wire.lost()
-	wire.lose(2) // the second response is lost, too, and the page retries by itself
+	wire.lose(2) // the first retry fails too, and the page retries again by itself
 	next := b.another()
 	next.visit(a.url)
 	next.until("Your account", email)
@@ -178,7 +178,7 @@ func allTabs(t *testing.T, a *application) {
 	b, _ := a.open(t)
 	b.signUp(email)
 	other := b.another()
-	other.hide() // so that it sends no request itself
+	other.hide() // a hidden page sends no request itself
 	other.visit(a.url)
 	other.until("Your account")
 	b.press("Sign out")
@@ -194,7 +194,8 @@ func allTabs(t *testing.T, a *application) {
 	other.keepsNothing()
 }
 
-// The server forgives the first repeat of an old token, because a response may be lost.
+// A thief and the victim use the same cookie. The server forgives the first repeat of an old token, because the
+// response may have been lost. The next repeat must end the session.
 func stolenCookie(t *testing.T, a *application) {
 	const email = "stolen@example.com"
 	victim, _ := a.open(t)

@@ -39,7 +39,7 @@ const (
 	sharedCookie = "__Secure-watchword"
 	accessCookie = "__Host-watchword-access"
 
-	subdomainGrace = time.Second // half of the outage
+	subdomainGrace = time.Second // half as long as the simulated outage
 )
 
 type subdomain struct {
@@ -50,8 +50,8 @@ type subdomain struct {
 	cutter *cutter
 }
 
-// startSubdomain serves the hosted pages and the application, which must be built. Both fronts
-// terminate TLS, and cut connections of browsers and the application.
+// startSubdomain serves the hosted pages and the application, which must be built. A TLS proxy is in front of each of
+// them, and cuts connections of browsers and of the application.
 func startSubdomain(t *testing.T) *subdomain {
 	s := &subdomain{post: &postbox{}, cutter: cutting(sharedCookie)}
 	certificate, authority := certificateFor(t, "auth.example.test", "app.example.test")
@@ -61,7 +61,7 @@ func startSubdomain(t *testing.T) *subdomain {
 	t.Cleanup(s.app.chromium.Stop)
 	serveAuth(s.watchword(t))
 
-	// Node.js looks up the names as Chromium does, and checks the certificate.
+	// Node.js must resolve the test's host names as Chromium does, and check the certificate.
 	names := filepath.Join(t.TempDir(), "names.cjs")
 	must(t, os.WriteFile(names, []byte(`const dns = require("node:dns"), { lookup } = dns
 dns.lookup = (host, ...more) => lookup(host.endsWith(".test") ? "127.0.0.1" : host, ...more)
@@ -75,7 +75,7 @@ dns.lookup = (host, ...more) => lookup(host.endsWith(".test") ? "127.0.0.1" : ho
 	return s
 }
 
-// watchword starts the engine and its HTTP server, and returns the address behind the front.
+// watchword starts the engine and its HTTP server, and returns the server's address without TLS.
 func (s *subdomain) watchword(t *testing.T) (address string) {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
@@ -90,10 +90,10 @@ func (s *subdomain) watchword(t *testing.T) (address string) {
 	must(t, err)
 	web := httptest.NewServer(edge)
 	ctx, cancel := context.WithCancel(context.Background())
-	var background sync.WaitGroup // the feed and the mails
+	var background sync.WaitGroup // runs the feed and sends the mails
 	background.Go(func() { s.engine.Run(ctx) })
 	t.Cleanup(func() {
-		web.CloseClientConnections() // the stream of the feed
+		web.CloseClientConnections() // ends the stream of the feed
 		web.Close()
 		cancel()
 		background.Wait()
@@ -103,12 +103,12 @@ func (s *subdomain) watchword(t *testing.T) (address string) {
 	return web.URL
 }
 
-// front serves a host over https. It forwards requests with the same Host header.
+// front serves a host over https. It forwards requests with an unchanged Host header.
 func (s *subdomain) front(t *testing.T, host string, c tls.Certificate) (origin string, serve func(behind string)) {
 	t.Helper()
 	site := httptest.NewUnstartedServer(nil)
 	site.Config.ErrorLog = log.New(io.Discard, "", 0)
-	site.Config.SetKeepAlivesEnabled(false) // a browser retries requests on reused connections
+	site.Config.SetKeepAlivesEnabled(false) // browsers retry requests on reused connections
 	site.TLS = &tls.Config{Certificates: []tls.Certificate{c}, MinVersion: tls.VersionTLS12}
 	return "https://" + strings.Replace(site.Listener.Addr().String(), "127.0.0.1", host, 1), func(behind string) {
 		target, err := url.Parse(behind)
@@ -116,8 +116,7 @@ func (s *subdomain) front(t *testing.T, host string, c tls.Certificate) (origin 
 		site.Config.Handler = s.cutter.forward(func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host
-			// SetXForwarded then appends the client, as the documented proxies do for an
-			// application's server.
+			// SetXForwarded appends the client IP to this header, as the documented reverse proxies do.
 			r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 			r.SetXForwarded()
 		})
@@ -140,7 +139,7 @@ func certificateFor(t *testing.T, hosts ...string) (c tls.Certificate, file stri
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
 }
 
-// account creates an account whose address is proven, so that a suspected theft would cause a mail.
+// account creates an account whose address is proven, because a suspected theft then causes a mail.
 func (s *subdomain) account(t *testing.T, email string) {
 	t.Helper()
 	in, err := s.engine.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: password})
@@ -212,7 +211,7 @@ func nextOnSubdomain(t *testing.T, _ *application) {
 	s.staysSignedIn(t, b, email)
 	s.post.none(t, watchword.MailReuseDetected)
 
-	// A sign-out in the application, or on the hosted pages, ends the session for both.
+	// A sign-out in the application, or on the hosted pages, must end the session for both.
 	b.press("Sign out")
 	b.until("You are a visitor.")
 	if got := b.appCookies(); len(got) > 0 {
@@ -233,9 +232,9 @@ func nextOnSubdomain(t *testing.T, _ *application) {
 	s.noticesTheft(t, b, email, first)
 }
 
-// staysSignedIn loses responses at random, then all of them for longer than the grace period,
-// then at random again. One tab renders eight pages of the application at a time, one renders the
-// hosted account page, and in the third a script of the application refreshes by itself.
+// staysSignedIn checks that a user stays signed in although responses are lost: first at random, then all of them for
+// longer than the grace period, then at random again. The first tab renders eight pages of the application at a time.
+// The second tab renders the hosted account page. In the third tab, a script of the application refreshes by itself.
 func (s *subdomain) staysSignedIn(t *testing.T, b *tab, email string) {
 	t.Helper()
 	hosted, script := b.another(), b.another()
@@ -274,7 +273,7 @@ func (s *subdomain) staysSignedIn(t *testing.T, b *tab, email string) {
 		}
 	}
 	s.cutter.cut(0)
-	// The application may respond 503, because its own request to Watchword can be lost twice.
+	// The application can respond 503, if its own request to Watchword was lost twice.
 	wrong := slices.DeleteFunc(sum.Wrong, func(one string) bool { return strings.HasPrefix(one, "503 "+s.app.url) })
 	t.Logf("%d pages shown, %d requests lost, %d responses 503, %d cuts, %d lost refresh tokens, %d rotations",
 		sum.Shown, sum.Lost, len(sum.Wrong)-len(wrong), s.cutter.cuts, s.cutter.lost, len(s.cutter.tokens))
@@ -290,7 +289,7 @@ func (s *subdomain) staysSignedIn(t *testing.T, b *tab, email string) {
 	b.until("Your account", email)
 }
 
-// refreshing repeatedly refreshes, as a script of the application does with the client.
+// refreshing sends refresh requests repeatedly, as the client does in a script of the application.
 const refreshing = `async (url, milliseconds) => {
   const tally = { shown: 0, lost: 0, wrong: [] };
   for (const end = performance.now() + milliseconds; performance.now() < end;) {
@@ -305,8 +304,8 @@ const refreshing = `async (url, milliseconds) => {
   return tally;
 }`
 
-// noticesTheft presents an old token from another program. The mail and the sign-out prove
-// that staysSignedIn would have noticed a suspected theft.
+// noticesTheft sends an old refresh token from another program, as a thief would. The server must send a mail and end
+// the session. This proves that staysSignedIn would have noticed a suspected theft.
 func (s *subdomain) noticesTheft(t *testing.T, b *tab, email, first string) {
 	t.Helper()
 	s.signInHosted(b, email)

@@ -2,16 +2,16 @@ package examples_test
 
 import "testing"
 
-// These tests run the SvelteKit application in a real Chromium, built and started as in
-// production, with the built server. Its pages have the texts of the Next.js application, so
-// tests of both share helpers. Access tokens live for 10 s.
+// These tests run the SvelteKit application in a real Chromium, built and started as in production, with the built
+// server. Its pages have the same texts as the Next.js application, so the tests of both share helpers. Access tokens
+// live for 10 s.
 
 func TestSvelteKitApplicationKeepsUsersSignedIn(t *testing.T) {
 	provider, settings := startProvider(t)
 	a := startApplication(t, "sveltekit", append(settings,
 		"WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REMEMBER_DEVICE=720h")...)
 	provider.put(t, "/test/redirect", a.server+"/sign-in/acme/callback")
-	t.Parallel() // only here, because building the packages changes files that other tests read
+	t.Parallel() // not earlier: building the packages changes files that other tests read
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
 			"signs in and out without JavaScript": nextWithoutScript,
@@ -34,8 +34,8 @@ func TestSvelteKitApplicationKeepsUsersSignedIn(t *testing.T) {
 	})
 }
 
-// With JavaScript, a link loads only the data of the next page. The hook also refreshes the
-// token for such a request.
+// With JavaScript, a link loads only the data of the next page. The hook must refresh the token for such a request,
+// too.
 func svelteClientRoute(t *testing.T, a *application) {
 	const email = "route@example.com"
 	b, _ := a.open(t)
@@ -77,8 +77,8 @@ func svelteSecondStep(t *testing.T, a *application) {
 	}
 }
 
-// sveltePages are the pages, and the data of links, that scripts request at the same time.
-// The values are texts that a signed-in user sees.
+// sveltePages are the pages that scripts request at the same time, and the data of links. The values are texts that a
+// signed-in user sees.
 var sveltePages = map[string]string{
 	"/account": "this device", "/account/__data.json": "lossy@example.com", "/": "Go to your account",
 	"/admin": "does not have the role", "/api/me": `"subject"`,

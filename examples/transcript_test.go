@@ -106,8 +106,8 @@ func nextOnOneOrigin(t *testing.T, folder string) {
 		{status + "http://localhost:3000/session" + sent + "-d intent=up -d email=one@example.com -d 'password=" +
 			password + "'", "303"},
 		{show, "Signed in as one@example.com"},
-		{status + "-X POST http://localhost:3000/api/auth/refresh" + sent, "200"},   // a script of the page
-		{"sed -i /watchword-access/d one; " + show, "Signed in as one@example.com"}, // refreshes in the proxy
+		{status + "-X POST http://localhost:3000/api/auth/refresh" + sent, "200"},   // as a script of the page does
+		{"sed -i /watchword-access/d one; " + show, "Signed in as one@example.com"}, // proxy.ts refreshes the token
 		{status + "-X POST http://localhost:3000/api/auth/logout" + sent, "200"},
 		{"sleep 1; " + status + "http://localhost:3000/account", "307"},
 	} {
@@ -139,8 +139,8 @@ func commandsOf(console string) func(yield func(command, output string) bool) {
 	}
 }
 
-// serveTranscript builds and starts the application of the transcript, and Watchword. On one
-// origin, the public URL of Watchword is the application's.
+// serveTranscript builds and starts the application of the transcript, and Watchword. If oneOrigin is set, the public
+// URL of Watchword is the URL of the application.
 func serveTranscript(t *testing.T, folder string, oneOrigin bool) *application {
 	t.Helper()
 	a := &application{data: t.TempDir()}

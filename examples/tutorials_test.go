@@ -23,7 +23,7 @@ import (
 // A tutorial is one section of docs/migrate.md.
 type tutorial struct {
 	title, dialect   string
-	signUp, token    string // path and body of a sign-up; the member of the access token
+	signUp, token    string // path and body of a sign-up; the member with the access token
 	login            string
 	notes, forbidden string // paths of the back-end; forbidden needs the role admin
 }
@@ -110,8 +110,8 @@ type documentedServer struct{ url, dir string }
 
 var ownRoutes = regexp.MustCompile("(?s)\\*\\*6\\. Your own routes\\.\\*\\*.*?```js\n(.*?)\n```.*?```sh\n(.*?)```")
 
-// serve starts the server of the section's step "Your own routes". The documented middleware
-// must be the middleware that the test runs.
+// serve starts the server as the step "Your own routes" of the section documents. It fails unless the documented
+// middleware is the middleware that the test runs.
 func (x tutorial) serve(t *testing.T, binary string) documentedServer {
 	t.Helper()
 	text, err := os.ReadFile("../docs/migrate.md")
@@ -157,7 +157,7 @@ func (w documentedServer) signIn(t *testing.T, path, form string) map[string]any
 	r.Header.Set("Origin", "http://localhost:3000")
 	response, err := http.DefaultClient.Do(r)
 	must(t, err)
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close() //nolint:errcheck // the body was read
 	var answer map[string]any
 	must(t, json.NewDecoder(response.Body).Decode(&answer))
 	if response.StatusCode/100 != 2 {
@@ -168,8 +168,8 @@ func (w documentedServer) signIn(t *testing.T, path, form string) map[string]any
 
 var viteProxy = regexp.MustCompile("(?s)```js\n(  server: \\{ proxy: \\{\n.*?)\n```")
 
-// The four documented lines for Vite serve sign-in and the tutorial's own routes under the
-// front-end's address.
+// With the four documented lines for Vite, the front-end's address must serve both the sign-in and the tutorial's own
+// routes.
 func TestViteProxyOfTheDocumentServesBoth(t *testing.T) {
 	t.Parallel()
 	dir := copyOf(t, "guide")

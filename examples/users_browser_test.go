@@ -39,8 +39,8 @@ func TestFrontEndOfUsersStaysSignedIn(t *testing.T) {
 	t.Run("tells to confirm the address", usersConfirm)
 }
 
-// The front-end shows feedback only for errors, so the server responds with an error to a
-// sign-up that must be confirmed by mail.
+// The front-end shows a text only for errors. If the address must be confirmed first, the server therefore responds
+// to the sign-up with an error.
 func usersConfirm(t *testing.T) {
 	a := startApplication(t, "users", "WATCHWORD_SIGNUP=verified")
 	b, _ := a.open(t)
@@ -129,7 +129,7 @@ func usersLife(t *testing.T, a *application) {
 	b.reload()
 	b.until("Your profile", "First name\nAda", "Last name\nLovelace", email)
 	b.fits("users-profile")
-	if n := wire.refreshed(); n != 2 { // one for each visit
+	if n := wire.refreshed(); n != 2 { // each visit of the page refreshes once
 		t.Errorf("%d re-authentications for two visits", n)
 	}
 	b.keepsNothing()
@@ -228,8 +228,8 @@ func usersReset(t *testing.T, a *application) {
 	mailbox.keepsNothing()
 }
 
-// The URLs differ, because requests for one URL wait for each other in the browser's cache.
-// Four requests get a 401 at the same time. The fifth gets it when the others already have a new token.
+// The URLs differ, because Chromium sends requests for the same URL one after the other. Four requests get a 401 at
+// the same time. The fifth request gets a 401 when the client already has a new token.
 func usersFive(t *testing.T, a *application) {
 	const email = "five@example.com"
 	b, wire := a.open(t)
@@ -299,7 +299,7 @@ func usersForEver(t *testing.T, a *application) {
 		asked, renewed int
 	}{
 		{`Bearer realm="apps", error="expired_access_token"`, 2, 1},
-		{``, 1, 0}, // of a proxy
+		{``, 1, 0}, // a 401 of a proxy
 		{`DPoP realm="proxy"`, 1, 0},
 	} {
 		var asked atomic.Int32
@@ -326,7 +326,7 @@ func usersLost(t *testing.T, a *application) {
 	b.visit(a.url)
 	b.usersSignUp(email, "Your profile", email)
 
-	// The response of a rotation is lost, and the server repeats it at the next request.
+	// The response to a refresh is lost. The next request repeats the refresh, and the server repeats its response.
 	a.command(t, "users", "set-roles", email, "editor")
 	wire.lose(1)
 	b.press("Reload")
@@ -366,7 +366,7 @@ func usersEverywhere(t *testing.T, a *application) {
 	other.visit(a.url)
 	other.usersLogIn(email, password)
 	other.until("Your profile", email)
-	a.command(t, "users", "set-roles", email, "editor") // the cookie alone is enough
+	a.command(t, "users", "set-roles", email, "editor") // the access token is now invalid; the cookie is enough
 	b.press("Log out everywhere")
 	b.until("New here?")
 	other.press("Reload")
@@ -380,7 +380,7 @@ func usersEverywhere(t *testing.T, a *application) {
 	}
 }
 
-// A re-authentication that ends after a logout does not log the user in again.
+// The user logs out during a re-authentication. Its response must not log the user in again.
 func usersLate(t *testing.T, a *application) {
 	const email = "late@example.com"
 	b, wire := a.open(t)
@@ -455,7 +455,7 @@ func (b *tab) keepsTheCookie() {
 	}
 }
 
-// usersRefuse sends an error response like the server's.
+// usersRefuse sends an error response in the server's format.
 func (a *application) usersRefuse(w http.ResponseWriter, status int, challenge, text string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", a.url)

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// Chi uses net/http middleware directly.
+// Chi serves the three routes with the router chi, which accepts net/http middleware directly.
 func Chi(v *verify.Verifier) http.Handler {
 	r := chi.NewRouter()
 	r.Get("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "hello") })

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// Echo uses net/http middleware through echo.WrapMiddleware.
+// Echo serves the three routes with the router echo, which accepts net/http middleware through echo.WrapMiddleware.
 func Echo(v *verify.Verifier) http.Handler {
 	e := echo.New()
 	e.GET("/", func(c echo.Context) error { return c.String(http.StatusOK, "hello") })

@@ -9,7 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// Fiber is not built on net/http, so fiberGuard converts the request in both directions.
+// Fiber serves the three routes with the router fiber. It is not built on net/http, so fiberGuard converts the
+// request in both directions.
 func Fiber(v *verify.Verifier) *fiber.App {
 	app := fiber.New()
 	app.Get("/", func(c fiber.Ctx) error { return c.SendString("hello") })
@@ -18,8 +19,8 @@ func Fiber(v *verify.Verifier) *fiber.App {
 	return app
 }
 
-// fiberGuard does two things that adaptor.HTTPMiddleware does not: it removes the headers that
-// the guard removed, and does not join several Authorization headers.
+// fiberGuard converts a guard. Unlike adaptor.HTTPMiddleware, it removes the headers that the guard removed, and does
+// not join several Authorization headers.
 func fiberGuard(guard func(http.Handler) http.Handler) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		var passed *http.Request

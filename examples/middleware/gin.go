@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// Gin has its own handler type, so ginGuard converts a guard.
+// Gin serves the three routes with the router gin, which has its own handler type. ginGuard converts a guard.
 func Gin(v *verify.Verifier) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()

@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// ServeMux uses only the standard library.
+// ServeMux serves the three routes with the router of the standard library.
 func ServeMux(v *verify.Verifier) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "hello") })

@@ -3,7 +3,7 @@ import type { NextConfig } from "next"
 
 export default {
   poweredByHeader: false,
-  // Only needed in this repository, where the client and the verifier are outside of the
-  // application's folder.
+  // This is only needed in this repository, because the client and the verifier are outside of the application's
+  // folder.
   turbopack: { root: join(import.meta.dirname, "../..") },
 } satisfies NextConfig

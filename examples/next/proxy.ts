@@ -1,5 +1,5 @@
-// Runs before each page, action and route handler. It can set cookies, so it refreshes a stale
-// token, and the render reads the fresh cookie.
+// The proxy runs before each page, action and route handler. It can set cookies, so it refreshes a stale token. The
+// render then reads the fresh cookie.
 import { NextResponse, type NextRequest } from "next/server"
 import type { CookieOptions } from "@watchword/client/server"
 import { authFor, browserOf } from "./lib/watchword"
@@ -18,7 +18,7 @@ export async function proxy(request: NextRequest) {
   try {
     await auth.session()
   } catch {
-    // Watchword does not respond. The user may still be signed in, so the cookies stay.
+    // Watchword does not respond. The user may still be signed in, so the cookies are not deleted.
     return new NextResponse("The sign-in service does not respond. Try again in a moment.", {
       status: 503,
       headers: { "Retry-After": "5", "Cache-Control": "no-store" },

@@ -39,7 +39,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	defer app.db.Close() //nolint:errcheck // each statement has committed
+	defer app.db.Close() //nolint:errcheck // each statement has committed its change
 
 	accounts, err := embedded.Open(ctx, dir, embedded.Options{Engine: watchword.Options{
 		PublicURL:      url,
@@ -49,7 +49,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	defer accounts.Close() //nolint:errcheck // nothing to save
+	defer accounts.Close() //nolint:errcheck // accounts has no unsaved data
 
 	mux := http.NewServeMux()
 	mux.Handle("/", accounts)
@@ -82,8 +82,8 @@ func open(ctx context.Context, dir string) (application, error) {
 	return application{db}, err
 }
 
-// createProfile is called at least once for each account, so it must not fail if the row
-// exists. If it returns an error, it is called again later.
+// createProfile is called at least once for each account, so it must succeed if the row exists already. If it returns
+// an error, it is called again later.
 func (a application) createProfile(ctx context.Context, u watchword.User) error {
 	_, err := a.db.ExecContext(ctx, `INSERT INTO profiles (user_id, name, greeting) VALUES ($1, $2, 'Welcome')
 		ON CONFLICT (user_id) DO NOTHING`, string(u.ID), u.Name)
@@ -96,8 +96,8 @@ func (a application) noteEnding(ctx context.Context, s watchword.Session) error 
 	return err
 }
 
-// profile shows the caller's row. The first request can arrive before createProfile was
-// called. It then gets a 404, and the front-end tries again.
+// profile shows the caller's row. If the first request arrives before createProfile was called, it gets a 404, and
+// the front-end tries again.
 func (a application) profile(w http.ResponseWriter, r *http.Request) {
 	who, _ := server.FromContext(r.Context())
 	var body struct{ Name, Greeting string }

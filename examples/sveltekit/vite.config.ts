@@ -3,7 +3,7 @@ import { defineConfig } from 'vite'
 
 export default defineConfig({
   plugins: [sveltekit()],
-  // Only needed in this repository, where the client and the verifier are outside of the
-  // application's folder.
+  // This is only needed in this repository, because the client and the verifier are outside of the application's
+  // folder.
   ssr: { noExternal: ['@watchword/client', '@watchword/verify', 'jose'] },
 })

@@ -59,16 +59,17 @@ export class AuthClient {
     const [token, userID] = [this.#accessToken, this.user?.id]
     const response = await this.#send(path, init)
     const isExpired = response.status === 401 && (await bodyOf(response.clone())).code === 'TOKEN_EXPIRED'
-    if (!isExpired) return response // any other 401 is for the caller, and does not sign out
-    if (token === this.#accessToken) await this.refresh() // otherwise another request has renewed it
-    if (init.body instanceof ReadableStream) return response // it is consumed, and only the caller can create another
+    if (!isExpired) return response // callers handle any other 401, which does not sign out
+    if (token === this.#accessToken) await this.refresh() // if they differ, another request has renewed it
+    if (init.body instanceof ReadableStream) return response // a sent stream can't be sent again
     if (userID !== this.user?.id) throw new AuthError('Another user has signed in. Try again.', 401)
-    return this.#send(path, init) // returns any response: a request is sent at most twice
+    return this.#send(path, init) // whatever the response is: a request is sent at most twice
   }
 
   /**
-   * Runs one refresh at a time; all callers get its result. Tabs share the cookie and may refresh at the same moment. They
-   * need no lock, because the server repeats its response to the second tab within the grace period.
+   * Runs one refresh at a time; all callers get its result. Tabs share the cookie, so two tabs can refresh at the
+   * same moment. They need no lock, because the server repeats its response to the second tab within the grace
+   * period.
    */
   refresh(): Promise<void> {
     return (this.#refreshing ??= this.#exclusive(() => this.#renew()).finally(() => (this.#refreshing = undefined)))
@@ -78,7 +79,7 @@ export class AuthClient {
     try {
       this.#update(await this.#post('refresh'))
     } catch (error) {
-      if (isRefused(error)) this.#update({}) // only a 401 ends the session without a sign-out
+      if (isRefused(error)) this.#update({}) // a 401 ends the session; other errors don't
       throw error // no network, 429 or 503: still signed in, and the next request tries again
     }
   }

@@ -21,7 +21,9 @@ export async function writableAuth() {
   })
 }
 
-/** Returns the identity, or redirects a visitor to the sign-in page, which redirects back to the path. */
+/**
+ * Returns the identity. It redirects a visitor to the sign-in page, which redirects back to `path` after the sign-in.
+ */
 export async function requireSession(path: string) {
   try {
     return await (await auth()).requireSession()

@@ -13,8 +13,8 @@ const create = () =>
     verifier: new Verifier(watchwordUrl),
   })
 
-// Next.js bundles the proxy and the pages separately. Both use a global, so requests with one
-// refresh token share one refresh, and one verifier follows the revocation feed.
+// Next.js bundles the proxy and the pages separately, so both use a global variable. Requests with one refresh token
+// then share one refresh, and one verifier follows the revocation feed.
 const shared = globalThis as { watchword?: ReturnType<typeof create> }
 
 export const authFor = (context: RequestContext) => (shared.watchword ??= create())(context)

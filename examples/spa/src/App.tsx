@@ -23,7 +23,7 @@ export function App() {
   const route = useRoute()
   const isHome = session.status === 'signedIn' && route !== 'account' && route !== 'sessions'
   useEffect(() => {
-    if (isHome) location.replace('#/account') // not assign, so that the back button skips the form
+    if (isHome) location.replace('#/account') // replaces the form in the history, so the back button skips it
   }, [isHome])
   if (session.status === 'unknown') {
     return <Frame title="Loading…">{<p role="status">Checking whether you are signed in. If this page stays, the server can't be reached.</p>}</Frame>

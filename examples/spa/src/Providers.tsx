@@ -20,7 +20,7 @@ export function Providers() {
     setMessage('')
     try {
       const { cancelled } = await providers.signInWith(id, { mode: 'popup' })
-      if (cancelled === 'blocked') await providers.signInWith(id) // the page goes there instead
+      if (cancelled === 'blocked') await providers.signInWith(id) // this page goes to the provider instead
       if (cancelled === 'closed') setMessage(`The window of ${name} was closed. Try again, or sign in another way.`)
     } catch (error) {
       setMessage(sentence(error))

@@ -8,14 +8,14 @@ export function sentence(error: unknown): string {
 
 interface FormProps {
   button: string
-  /** Called with the values by field name. */
+  /** Called with the form's values, which have the names of the fields. */
   onSubmit(entered: FormData): Promise<unknown>
-  /** Replaces the form after success. */
+  /** Shown in place of the form after a success. */
   done?: ReactNode
   children(faults: Record<string, string>): ReactNode
 }
 
-/** A form that is disabled while it is sent, and shows the server's message for each field. */
+/** A form. It is disabled during a request, and shows the server's message for each field. */
 export function Form({ button, onSubmit, done, children }: FormProps) {
   const [state, setState] = useState<'ready' | 'busy' | 'done'>('ready')
   const [error, setError] = useState<unknown>()

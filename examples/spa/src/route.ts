@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from 'react'
 
-// The fragment of the URL names the page. That is enough for an example.
+// The fragment of the URL names the page. This simple router is enough for an example.
 
 export const paths = ['sign-in', 'sign-up', 'forgot', 'account', 'sessions'] as const
 export type Path = (typeof paths)[number]

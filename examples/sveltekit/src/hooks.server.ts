@@ -1,5 +1,5 @@
-// Runs before each page, action and endpoint. A stale token is refreshed here, because cookies
-// can't be set after the response has started. Promises that a load function streams resolve later.
+// The hook runs before each page, action and endpoint. It refreshes a stale token, because cookies can't be set
+// later, when the response has started. A load function can stream promises, which resolve after that.
 import type { Handle } from '@sveltejs/kit'
 import { authFor } from '$lib/server/watchword'
 
@@ -14,7 +14,7 @@ export const handle: Handle = async ({ event, resolve }) => {
   try {
     await event.locals.auth.session()
   } catch {
-    // Watchword does not respond. The user may still be signed in, so the cookies stay.
+    // Watchword does not respond. The user may still be signed in, so the cookies are not deleted.
     return new Response('The sign-in service does not respond. Try again in a moment.', {
       status: 503,
       headers: { 'Retry-After': '5', 'Cache-Control': 'no-store' },

@@ -15,7 +15,7 @@ export function App() {
   const path = usePath()
   const isDone = session.status === 'loggedIn' && path !== '/' && path !== '/resetpass'
   useEffect(() => {
-    if (isDone) go('/', 'replaceState') // not pushState, so that the back button skips the form
+    if (isDone) go('/', 'replaceState') // replaces the form in the history, so the back button skips it
   }, [isDone])
   if (path === '/resetpass') return <Page title="Choose a new password"><ResetPage /></Page>
   switch (session.status) {
@@ -46,7 +46,7 @@ function Page({ title, children }: { title: string; children: ReactNode }) {
   )
 }
 
-/** Shown after a reload, while the page asks the server with the cookie who is logged in. */
+/** Shown after a reload, while the page sends the cookie to the server to find out which user is logged in. */
 function Asking() {
   const [error, setError] = useState('')
   function ask() {

@@ -1,4 +1,4 @@
-// The calls of the server's API. If a promise resolves to a string, the page shows it.
+// Requests to the server's API. If a function returns a text, the page shows it.
 import { api } from './api'
 import { change } from './session'
 
@@ -18,7 +18,7 @@ export const logIn = (entered: Entered) => signIn('/login', entered)
 async function signIn(path: string, entered: Entered): Promise<string | undefined> {
   const { data } = await api.post(path, entered)
   if (data.accessToken) change({ status: 'loggedIn', accessToken: data.accessToken })
-  return data.feedback // without a token, because the user must confirm the address first
+  return data.feedback // no token yet: the user must confirm the address first
 }
 
 export async function profile(): Promise<User> {
@@ -29,7 +29,7 @@ export const logOut = () => end('/logout')
 export const logOutEverywhere = () => end('/master-logout')
 
 async function end(path: string): Promise<void> {
-  await api.post(path) // 205, without a body
+  await api.post(path) // the response is a 205 without a body
   change({ status: 'loggedOut' })
 }
 

@@ -27,7 +27,7 @@ api.interceptors.request.use((config) => {
 api.interceptors.response.use(null, async (error: AxiosError) => {
   const { config } = error
   if (!config || config.isRetry || !challengeOf(error)) throw error
-  if (config.headers.Authorization === bearer()) await reauthenticate() // otherwise another request has renewed it
+  if (config.headers.Authorization === bearer()) await reauthenticate() // else another request did
   return api.request({ ...config, isRetry: true })
 })
 
@@ -39,7 +39,7 @@ export function reauthenticate(): Promise<void> {
   return (running ??= renew().finally(() => (running = undefined)))
 }
 
-/** Uses axios without the interceptor, because a 401 here ends the session. */
+/** Uses axios without the interceptor, because a 401 of this request ends the session. */
 async function renew(): Promise<void> {
   const before = session()
   try {

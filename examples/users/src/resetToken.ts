@@ -1,5 +1,5 @@
-// The mailed link is /resetpass/<token>. This module removes the token from the URL bar first, so that
-// others can't read it on the screen, and a copied URL does not contain it.
+// The mailed link is /resetpass/<token>. This module removes the token from the URL at once. Other people then can't
+// read it on the screen, and a copied URL does not contain it.
 const [, token] = /^\/resetpass\/([^/]+)\/?$/.exec(location.pathname) ?? []
 if (token) history.replaceState(null, '', '/resetpass')
 

@@ -3,7 +3,7 @@ import { rename, signOut, signOutEverywhere } from "./actions"
 import { Profile } from "./profile"
 import { Sessions } from "./sessions"
 
-// This page has no Suspense, because the browser needs JavaScript to show parts that arrive later.
+// This page has no Suspense: parts that arrive later are shown by JavaScript, and the page must work without it.
 export default async function AccountPage() {
   await requireSession("/account")
   return (

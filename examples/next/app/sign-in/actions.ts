@@ -18,7 +18,7 @@ export async function signInWith(form: FormData): Promise<void> {
   redirect(await (await writableAuth()).signInWith(String(form.get("provider")), `/sign-in/return?to=${to}`))
 }
 
-/** Signs in or, with the second button, creates an account. */
+/** Signs in. With the second button of the form, it creates an account instead. */
 export async function signIn(_: FormState, form: FormData): Promise<FormState> {
   const [email, password] = [String(form.get("email")), String(form.get("password"))]
   const to = pathOf(form.get("to"))

@@ -3,7 +3,10 @@ import { redirect } from "next/navigation"
 import { writableAuth } from "../../../lib/auth"
 import { pathOf } from "../path"
 
-/** The return from an external provider. It ends with a redirect, so the code does not stay in the history. */
+/**
+ * The page to which an external provider redirects back. It ends with a redirect, so the code does not stay in the
+ * history.
+ */
 export async function GET(request: Request): Promise<never> {
   const to = pathOf(new URL(request.url).searchParams.get("to"))
   const query = new URLSearchParams({ to })

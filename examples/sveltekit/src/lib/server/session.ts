@@ -1,7 +1,10 @@
 import { redirect, type RequestEvent } from '@sveltejs/kit'
 import { origin } from './watchword'
 
-/** Returns the identity, or redirects a visitor to the sign-in page, which redirects back to the path. */
+/**
+ * Returns the identity. It redirects a visitor to the sign-in page, which redirects back to this page after the
+ * sign-in.
+ */
 export async function requireSession({ locals, url }: Pick<RequestEvent, 'locals' | 'url'>) {
   const session = await locals.auth.session()
   if (!session) redirect(303, `/sign-in?to=${encodeURIComponent(url.pathname)}`)

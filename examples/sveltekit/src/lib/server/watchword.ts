@@ -1,4 +1,4 @@
-// The connection to Watchword: one for the process, so requests with one refresh token share one refresh.
+// The connection to Watchword. The process has only one, so requests with one refresh token share one refresh.
 import { createServerAuth } from '@watchword/client/server'
 import { Verifier } from '@watchword/verify'
 import { env } from '$env/dynamic/private'

@@ -16,7 +16,7 @@ export const load: PageServerLoad = async (event) => {
   const [user, response] = await Promise.all([auth.me(), auth.fetch(`${watchwordUrl}/api/auth/sessions`)])
   if (!response.ok) error(503)
   const { sessions } = (await response.json()) as { sessions: Session[] }
-  // Return only what the browser may see.
+  // SvelteKit sends this object to the browser, so it has only what the page shows.
   return {
     user: { email: user.email, name: user.name, roles: user.roles },
     sessions: sessions.map(({ id, device, lastUsedAt, current }) => ({ id, device, lastUsedAt, current })),

@@ -3,7 +3,7 @@ import { WatchwordError } from '@watchword/client/server'
 import { pathOf } from '$lib/server/session'
 import type { Actions, PageServerLoad } from './$types'
 
-/** The next step after a provider's error, by code. */
+/** Messages that tell the next step after a provider's error, by code. */
 const messages: Record<string, string> = {
   LINK_REQUIRED: 'You have an account here. Sign in to it once to connect this provider.',
   PROVIDER_REFUSED: 'The sign-in with the provider was not completed. Try again, or sign in in another way.',
@@ -44,7 +44,7 @@ export const actions: Actions = {
 
 type SignIn = (credentials: { email: string; password: string }, form: FormData) => Promise<string | void>
 
-/** Redirects after a sign-in. Otherwise it returns the data for the form, without the password. */
+/** Runs a sign-in and redirects. If the sign-in fails, it returns the data for the form, without the password. */
 async function handleForm({ request }: RequestEvent, signIn: SignIn) {
   const form = await request.formData()
   const [email, password] = [String(form.get('email')), String(form.get('password'))]

@@ -3,7 +3,10 @@ import { WatchwordError } from '@watchword/client/server'
 import { pathOf } from '$lib/server/session'
 import type { RequestHandler } from './$types'
 
-/** The return from an external provider. It ends with a redirect, so the code does not stay in the history. */
+/**
+ * The page to which an external provider redirects back. It ends with a redirect, so the code does not stay in the
+ * history.
+ */
 export const GET: RequestHandler = async ({ locals, url }) => {
   const to = pathOf(url.searchParams.get('to'))
   const query = new URLSearchParams({ to })
