@@ -33,7 +33,7 @@ const (
 // A Need is what an operation requires of its caller.
 type Need struct {
 	Scope Scope // of a service key; empty: no key may call it
-	Write bool  // an administrator needs a fresh proof
+	Write bool  // a change: an administrator needs a fresh proof
 }
 
 // A Caller has passed the check of one Need.

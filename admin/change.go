@@ -79,7 +79,7 @@ func (m *Manager) MayResetFactors(ctx context.Context, by Caller, id watchword.U
 // wait up to five seconds (watchword.Operator.AwaitRoles). A repeated request with the same idempotency key returns
 // the account as it is now. Codes: CodeNotFound (even for a repeated request, after a deletion), CodeOwnRoles,
 // CodeLastAdmin, CodeValidationFailed (name, roles), CodeInsufficientScope (a service key, and roles), CodeTryLater
-// (the address has just changed), and those of With.
+// (the address just changed), and those of With.
 func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c Change) (Account, error) {
 	before, err := m.User(ctx, id)
 	if _, repeated := by.Repeated(); repeated || err != nil {
@@ -185,7 +185,7 @@ func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) er
 	if _, err := m.User(ctx, id); err != nil {
 		return err
 	}
-	if id == by.User.ID { // the record is deleted with the account
+	if id == by.User.ID { // no result to store: it would be deleted with the account
 		return m.engine.Operator(by.Name(), m.engine.KeepAdmin).DeleteUser(ctx, id)
 	}
 	return m.finishing(by, statusOK, m.engine.KeepAdmin).DeleteUser(ctx, id)

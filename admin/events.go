@@ -113,7 +113,7 @@ func eventPosition(cursor string, to time.Time) EventPosition {
 		if to.IsZero() {
 			to = farFuture
 		}
-		return EventPosition{to, ""} // no id is below "", so an event of that time is not before it
+		return EventPosition{to, ""} // "" sorts before all ids, so events at that time are excluded
 	}
 	at, id, _ := strings.Cut(cursor, " ")
 	millis, _ := strconv.ParseInt(at, 10, 64)

@@ -19,8 +19,8 @@ type ending struct {
 	recorded Reason
 }
 
-// endOf returns when and why a session ended. Session.EndedBy of the engine decides only whether
-// it has ended.
+// endOf returns when and why a session ended. Session.EndedBy of the engine decides only whether the session has
+// ended.
 func (c Case) endOf(s watchword.Session) ending {
 	byItself := c.computedEnd(s)
 	if s.EndedAt.IsZero() {

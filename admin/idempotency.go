@@ -53,7 +53,7 @@ type Record struct {
 	Owner, Key string
 	Hash       string // of the request
 	Status     int    // 0: the request still runs
-	Result     string // id of what the request created, or another short result
+	Result     string // id of the created object, or another short result
 	ExpiresAt  time.Time
 }
 
@@ -139,7 +139,7 @@ func (m *Manager) claim(ctx context.Context, own Record) (stored Record, claimed
 		return err
 	})
 	if errors.Is(err, watchword.ErrNotFound) {
-		return own, false, nil // released meanwhile: try again
+		return own, false, nil // the claim was released meanwhile: try again
 	}
 	return stored, claimed, err
 }

@@ -23,7 +23,8 @@ import (
 // oldest.
 const maxDevices = 20
 
-// remember inserts a remembered device for the sign-in of event. It overwrites event with the event about the device.
+// remember inserts a remembered device for the sign-in that event describes. It overwrites event with the event about
+// the device.
 func (m *Manager) remember(ctx context.Context, tx Tx, event *watchword.Event) (Device, error) {
 	event.ID, event.Kind, event.Detail = newID(), eventRemembered, ""
 	device := Device{ID: newID(), UserID: event.UserID, Name: event.Device, CreatedAt: event.At,

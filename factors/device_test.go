@@ -76,15 +76,15 @@ func TestRememberedDeviceSkipsTheFactorAndNotTheLevel(t *testing.T) {
 		if got := amr.Level(who.Session.Methods); got != amr.LevelTwo {
 			t.Errorf("level %s after the step-up", got)
 		}
-		// A program that embeds the engine states the password as checked, so only the factor is missing. The
-		// remembered device replaces it.
+		// A program that embeds the engine has checked the password itself. The remembered device must replace the
+		// factor.
 		_, err = r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
 			User: a.who.User.ID, Methods: []string{"pwd"}, Client: browser})
 		must(t, err)
 		_, err = r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
 			User: a.who.User.ID, Methods: []string{"otp"}, Client: laptop})
 		r.advance(totp.Period)
-		_, err = r.withCode(wantChallenge(t, nil, err), r.code(t, a, 0)) // "otp" twice
+		_, err = r.withCode(wantChallenge(t, nil, err), r.code(t, a, 0)) // the method "otp" a second time
 		wantCode(t, err, watchword.CodeFactorWrong)
 		if r.skips(t, a.email, password, laptop) != nil {
 			t.Error("another browser skips the factor")

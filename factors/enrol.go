@@ -95,8 +95,8 @@ func (m *Manager) BeginTOTP(ctx context.Context, who watchword.Identity, name st
 	return m.begin(ctx, pendingTOTP{Name: name}, may)
 }
 
-// begin stores a challenge with a new secret. It calls may, which checks the permission and returns the account and
-// its session.
+// begin stores a challenge with a new secret. It calls the function may, which checks the permission and returns the
+// account and its session.
 func (m *Manager) begin(
 	ctx context.Context, p pendingTOTP, may func(Tx, time.Time) (watchword.User, watchword.SessionID, error),
 ) (Enrolment, error) {

@@ -94,10 +94,10 @@ func (p Proof) kind() (kind string, err error) {
 // hash.
 type claim struct {
 	method   string // a value of the token's claim `amr`
-	verified bool   // a passkey whose authenticator has verified the user
+	verified bool   // whether the authenticator of a passkey has verified the user
 	factor   Factor // the TOTP, or the passkey with its new counter
 	step     int64
-	hash     string // of a recovery code
+	hash     string // the hash of a recovery code
 }
 
 // proofs returns the methods that the proof adds to a session.

@@ -134,7 +134,7 @@ type provenWay struct {
 	proof func(options []byte) factors.Proof
 }
 
-// ways returns one way for each kind of factor. Each proof works once.
+// ways returns a provenWay for each kind of factor. Each of its proofs works once.
 func (r *rig) ways(t *testing.T, a *account, d *device) []provenWay {
 	t.Helper()
 	r.advance(2 * totp.Period)

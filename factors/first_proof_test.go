@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// An operator gives the account a the address of another person. When that person proves the address, the factors of
-// a are deleted. The sign-in must not ask for them.
+// An operator changes the address of an account to another person's address. When that person proves the address, the
+// old factors are deleted. The sign-in must not ask for them.
 func TestFirstProofAsksForNoDeletedFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		const email, owners = "olive@example.com", "the horse of the owner"

@@ -164,8 +164,8 @@ func (m *Manager) Spare(ctx context.Context, tx Tx, id watchword.UserID) (string
 	return m.aloneBeside(all, ""), err
 }
 
-// aloneBeside returns the id of a passkey that can sign the user in alone and is not the factor
-// removed. It returns "" if there is no such passkey, or if passkeys are off.
+// aloneBeside returns the id of a passkey that can sign the user in alone. It does not consider the factor with the
+// id removed. It returns "" if there is no such passkey, or if passkeys are off.
 func (m *Manager) aloneBeside(all []Factor, removed string) string {
 	if m.passkeys == nil {
 		return ""
@@ -277,7 +277,7 @@ func (m *Manager) StepUp(
 	return m.stepUp(ctx, who, proven)
 }
 
-// A reproven is a right proof for a step-up. The zero claim means a password.
+// A reproven is a right proof for a step-up. If its claim is the zero value, the proof was a password.
 type reproven struct {
 	claim
 	ceremony string // id of the challenge that a passkey has answered

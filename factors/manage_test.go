@@ -68,8 +68,8 @@ func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
 		a := r.signUp(t, "ada@example.com")
 		stale := a.who.User
 		r.enrol(t, a)
-		// A sign-in has read the account before the enrolment. ReplacePassword, which it calls to lock the account,
-		// must now fail.
+		// A sign-in has read the account before the enrolment, and now locks it with ReplacePassword. This call must
+		// report false.
 		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 			held, err := tx.ReplacePassword(t.Context(), stale, stale.PasswordHash)
 			if held {
@@ -254,7 +254,8 @@ func TestEnrolmentBelongsToItsSession(t *testing.T) {
 	})
 }
 
-// PostgreSQL returns an error for a text with NUL or invalid UTF-8.
+// PostgreSQL returns an error for a text with NUL or invalid UTF-8. For such ids, the functions must return
+// CodeNotFound instead.
 func TestUnstorableIDsAreNotFound(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)

@@ -62,8 +62,8 @@ type creator struct {
 	factors []Factor
 }
 
-// beginPasskey stores the challenge of a creation. It calls may, which checks the permission and returns the account
-// and the session.
+// beginPasskey stores the challenge of a creation. It calls the function may, which checks the permission and returns
+// the account and the session.
 func (m *Manager) beginPasskey(
 	ctx context.Context, p pendingPasskey, may func(Tx, time.Time) (creator, error),
 ) (Ceremony, error) {
@@ -173,7 +173,7 @@ func (m *Manager) created(
 	proofs := []string{made.Record.Method()}
 	switch {
 	case pending.Upgrade:
-		proofs = nil // the creation showed no dialog, so it proves no user
+		proofs = nil // the browser showed no dialog, so this is not a proof
 	case made.Record.VerifiedBefore():
 		proofs = append(proofs, amr.Verified)
 	}

@@ -62,7 +62,9 @@ func TestUpgradedPasskeyIsAskedForAfterItsFirstVerifiedUse(t *testing.T) {
 }
 
 // The first verified use of an upgraded passkey turns it into the first factor. The response to a sign-in has no
-// recovery codes, so the next added factor creates them. MFA-3
+// recovery codes, so the next added factor creates them.
+//
+// MFA-3
 func TestFirstUseOfAnUpgradedPasskeyTurnsTwoStepSignInOn(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		for _, use := range []string{"sign-in", "step-up"} {

@@ -134,7 +134,7 @@ func TestPasskeyCompletesASignIn(t *testing.T) {
 		wantMethods(t, in, "pwd", "hwk", "uv", "mfa")
 		r.identity(t, in)
 
-		// A recovery code works instead of the passkey.
+		// A recovery code must work in place of the passkey.
 		_, err = r.withRecovery(r.offer(t, a).Handle, a.codes[0])
 		must(t, err)
 	})

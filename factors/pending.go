@@ -56,7 +56,7 @@ func (m *Manager) PendingRequired(ctx context.Context, handle watchword.Secret, 
 	return m.enrolment(u, id, p.Secret), nil
 }
 
-// pending reads an enrolment and its account. It calls the function also in the same transaction.
+// pending reads an enrolment and its account. In the same transaction, it calls the function that was passed as also.
 func (m *Manager) pending(
 	ctx context.Context, id string, also func(Tx) error,
 ) (c watchword.Challenge, p pendingTOTP, u watchword.User, err error) {

@@ -7,7 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// Without this limit, one session could fill the table of challenges.
+// A session can have only a few pending enrolments and step-ups. Without this limit, one session could fill the table
+// of challenges.
 func TestSessionHasFewPendingEnrolmentsAndStepUps(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a, d := r.signUp(t, "ada@example.com"), newDevice()
@@ -40,7 +41,7 @@ func TestSessionHasFewPendingEnrolmentsAndStepUps(t *testing.T) {
 				must(t, err)
 			}
 		}
-		_, err = r.Pending(t.Context(), other, begun.ID) // of another session
+		_, err = r.Pending(t.Context(), other, begun.ID) // the identity of another session
 		must(t, err)
 		must(t, create(key[2]))
 		a.who = r.identity(t, a.in)

@@ -71,7 +71,7 @@ func (m *Manager) BeginRequiredPasskey(ctx context.Context, handle watchword.Sec
 //
 // Unstable: package server calls it.
 type RequiredRequest struct {
-	Handle   watchword.Secret // of CodeEnrolmentRequired
+	Handle   watchword.Secret // the handle in the error with CodeEnrolmentRequired
 	ID       string           // Enrolment.ID
 	Code     watchword.Secret
 	Client   watchword.Client
@@ -102,7 +102,7 @@ func (m *Manager) ConfirmRequired(ctx context.Context, r RequiredRequest) (Confi
 //
 // Unstable: package server calls it.
 type RequiredPasskey struct {
-	Handle watchword.Secret // of CodeEnrolmentRequired
+	Handle watchword.Secret // the handle in the error with CodeEnrolmentRequired
 	NewPasskey
 	Client   watchword.Client
 	Replaces watchword.Secret // as in LoginRequest
@@ -150,7 +150,7 @@ func (m *Manager) addFirst(
 		if err != nil {
 			return err
 		}
-		if admitted, err = m.engine.Admit(ctx, tx, resumed); err != nil { // like every flow, locks the account first
+		if admitted, err = m.engine.Admit(ctx, tx, resumed); err != nil { // Admit locks the account first, as always
 			return err
 		}
 		taken, err := tx.TakeChallenge(ctx, entry, watchword.ChallengeEnrol, now)

@@ -40,8 +40,8 @@ func (r *rig) enrolRequired(t *testing.T, a *account, handle watchword.Secret) {
 	r.advance(totp.Period)
 }
 
-// The sign-in of an invitation waits for the first factor. Before that, the transaction commits the password, the
-// proof of the address and the use of the link.
+// An invitation signs the user in only after the first factor is added. Before that, the password, the proof of the
+// address and the use of the link are committed.
 //
 // MFA-3
 func TestInvitationWaitsForItsFactor(t *testing.T) {
@@ -97,7 +97,7 @@ func TestLastRequiredFactorCanNotBeRemoved(t *testing.T) {
 		if len(overview.Factors) != 2 || overview.Codes.Left != 10 {
 			t.Fatalf("a refused removal left %+v", overview)
 		}
-		must(t, r.Remove(t.Context(), a.who, overview.Factors[1].ID, laptop)) // the upgrade
+		must(t, r.Remove(t.Context(), a.who, overview.Factors[1].ID, laptop)) // removes the passkey of the upgrade
 
 		a.who = r.identity(t, r.signInAgain(t, a))
 		r.addPasskey(t, a, newDevice())

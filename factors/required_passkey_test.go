@@ -138,7 +138,7 @@ func TestRequiredPasskeyEndsWithTheAccountAndItsPassword(t *testing.T) {
 }
 
 // An operator changes the address after the right password was entered. The enrolment must fail. Otherwise the
-// previous holder would get a session, and the new owner's account a foreign factor.
+// previous holder would get a session, and could add a factor to the account of the new owner.
 func TestRequiredFactorEndsWithTheProofOfTheAddress(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a, d := &account{email: "ada@example.com"}, newDevice()

@@ -26,7 +26,7 @@ import (
 // The number of additional statements that a sign-in with a factor may run.
 const moreStatements = 8
 
-// The number of statements of a sign-in without a factor. Factors did not increase it.
+// The number of statements of a sign-in without a factor. The code for factors did not increase this number.
 const plainStatements = 11
 
 // The test counts the statements of API requests, including the reads for the methods in the response.
@@ -186,7 +186,7 @@ func (l *statementLog) mark(t *testing.T) { _ = l.since(t) }
 
 var statement = regexp.MustCompile(`~~LOG:  (?:execute [^:]*|statement): ([^~]*)`)
 
-// since returns the statements since the last call, without those that begin and end transactions.
+// since returns the statements since the last call. It omits the statements that begin and end transactions.
 func (l *statementLog) since(t *testing.T) (all []string) {
 	t.Helper()
 	l.marks++

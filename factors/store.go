@@ -34,7 +34,7 @@ type ChallengeTx interface {
 	// InsertSessionChallenge first deletes the oldest challenges of the same user, session and purpose, and then
 	// inserts c. At most keep challenges remain, including c.
 	InsertSessionChallenge(ctx context.Context, c watchword.Challenge, keep int) error
-	// Challenge returns a challenge that has that purpose and has not expired.
+	// Challenge returns a challenge that has the purpose p and has not expired.
 	Challenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
 	// ClaimChallenge counts an attempt and returns the challenge. It returns watchword.ErrNotFound if
 	// the challenge does not exist, has another purpose, has expired, or has had
@@ -42,7 +42,7 @@ type ChallengeTx interface {
 	ClaimChallenge(
 		ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time,
 	) (watchword.Challenge, error)
-	// TakeChallenge deletes the challenge if it exists, has that purpose and has not expired.
+	// TakeChallenge deletes the challenge if it exists, has the purpose p and has not expired.
 	TakeChallenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (bool, error)
 }
 
@@ -87,7 +87,7 @@ type RecoveryTx interface {
 //
 // Unstable: stores implement it.
 type PasskeyTx interface {
-	// FactorByCredential returns the passkey with that credential id.
+	// FactorByCredential returns the passkey with a credential id.
 	FactorByCredential(ctx context.Context, credential string) (Factor, error)
 	// ClaimCount stores Counter, Record and Unproven of f and sets LastUsedAt. It reports false if f.Counter is not
 	// higher than the stored counter. Two zeros are allowed, because some authenticators do not count.

@@ -46,7 +46,7 @@ type key struct {
 	id string
 	*device
 	counter  uint32 // the last counter that the server accepted
-	known    bool   // its authenticator has verified the user before, so it signs in alone
+	known    bool   // the authenticator has verified the user before, so the passkey signs in alone
 	unproven bool   // from an automatic upgrade, and not used yet
 }
 
@@ -108,8 +108,8 @@ const (
 	levelPasskey
 )
 
-// rank returns the level of a session with these proofs. last: the last proof was a passkey that verified the user.
-// ever: one of the proofs was.
+// rank returns the level of a session with these proofs. If last is true, the last proof was a passkey that verified
+// the user. If ever is true, one of the proofs was such a passkey.
 func rank(proofs []string, last, ever bool) int {
 	first, second := false, false
 	for _, p := range proofs {
@@ -177,7 +177,8 @@ func (p *person) fresh(s *opened, now time.Time) bool {
 	return now.Sub(s.at) <= stepUpAge && (p.due() == 0 || s.rank() >= levelTwo)
 }
 
-// expect returns the refusal of a sign-in with proofs, or "".
+// expect returns the code with which the engine must refuse a sign-in with these proofs, or "" if the sign-in must
+// succeed.
 func (p *person) expect(required bool, proofs []string, verified, device bool) watchword.Code {
 	r := rank(proofs, verified, verified)
 	switch {
@@ -193,7 +194,7 @@ func (p *person) expect(required bool, proofs []string, verified, device bool) w
 	return ""
 }
 
-// accepts reports whether an app accepts a code at now, and for which step: the highest one that was not used.
+// accepts reports whether an app accepts a code at now, and for which step: the highest step that was not used.
 // Digits that were used at most two steps before are refused, because two steps can have the same digits.
 func (a *app) accepts(code watchword.Secret, now time.Time) (int64, bool) {
 	for s := totp.Step(now) + 1; s >= totp.Step(now)-1; s-- {

@@ -38,7 +38,7 @@ func TestRandomFlowsOpenNoSessionWithoutItsFactor(t *testing.T) { walks(t, false
 // MFA-9
 func TestRandomFlowsOpenNoSessionWithoutARequiredFactor(t *testing.T) { walks(t, true) }
 
-// walks runs SOAK_ROUNDS walks, or one. WALK_SEED repeats the walk of a failure.
+// walks runs SOAK_ROUNDS walks; the default is one. To repeat a failed walk, set WALK_SEED to its seed.
 func walks(t *testing.T, required bool) {
 	rounds, _ := strconv.Atoi(os.Getenv("SOAK_ROUNDS"))
 	seed, err := strconv.ParseUint(os.Getenv("WALK_SEED"), 10, 64)

@@ -28,7 +28,7 @@ const (
 type stub struct {
 	url   string
 	mu    sync.Mutex
-	asked []*http.Request // their bodies have been read
+	asked []*http.Request // the requests, after their bodies were read
 	body  []string
 }
 
@@ -310,7 +310,7 @@ func TestNewRefusesAddressesWithoutTLS(t *testing.T) {
 	}
 	text, err := os.ReadFile("../../internal/weborigin/testdata/loopback.json")
 	must(t, err)
-	must(t, json.Unmarshal(text, &addresses)) // adds to the map
+	must(t, json.Unmarshal(text, &addresses)) // adds entries to the map above
 	for address, ok := range addresses {
 		_, err := client.New(client.Options{URL: address, Key: testKey})
 		if (err == nil) != ok || strings.Contains(fmt.Sprint(err), "secret-of-url") {
