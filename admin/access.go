@@ -81,8 +81,8 @@ func (m *Manager) AuthorizeUser(who watchword.Identity, need Need) (Caller, erro
 	return Caller{User: who.User, Session: who.Session}, nil
 }
 
-// decideAccess decides whether a signed-in user may administrate at now: the role, the level of the
-// session, and a proof that is at most age old.
+// decideAccess decides whether a signed-in user may administrate at now. It checks the role, the level of the
+// session, and that the last proof is at most age old.
 func decideAccess(who watchword.Identity, acr string, age time.Duration, now time.Time) *watchword.Error {
 	if !who.User.HasRole(watchword.RoleAdmin) {
 		return refuse(watchword.CodeInsufficientScope,

@@ -34,7 +34,7 @@ func (m *Manager) User(ctx context.Context, id watchword.UserID) (account Accoun
 	return page.Items[0], nil
 }
 
-// A Change of an account. Nil fields stay as they are.
+// A Change is a change of an account. Nil fields leave the values as they are.
 type Change struct {
 	Name     *string
 	Roles    *[]string

@@ -49,8 +49,8 @@ func (m *Manager) Invite(ctx context.Context, by Caller, n watchword.NewUser) (w
 	return m.Create(ctx, by, NewAccount{Email: n.Email, Name: n.Name, Locale: n.Locale, Roles: n.Roles, Invite: true})
 }
 
-// createdBefore returns the account that an earlier request has created. If the account was deleted meanwhile, it
-// is rebuilt from the values of the request and the time in the id, as in the first response.
+// createdBefore returns the account that an earlier request has created. If the account was deleted meanwhile,
+// createdBefore rebuilds it from the values of the request and the time in the id, as in the first response.
 func (m *Manager) createdBefore(
 	ctx context.Context, id watchword.UserID, n watchword.NewUser, verified bool,
 ) (watchword.User, error) {

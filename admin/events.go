@@ -25,7 +25,7 @@ type EventFilter struct {
 	To      time.Time // exclusive; zero: the end
 }
 
-// An EventPage is one page of events. It can have fewer items than the limit and a next page.
+// An EventPage is one page of events. A page with Next can have fewer items than the limit.
 type EventPage struct {
 	Items []watchword.Event
 	Next  string
@@ -151,9 +151,9 @@ func (m *Manager) FindMails(
 // historyKept is how far back History goes. Rows of sessions that were not used again are kept longer.
 const historyKept = 7 * 24 * time.Hour
 
-// History returns the sessions of an account that ended in the last 7 days, the last used first, and its mails in
-// the outbox. EndedAt and EndedWhy of a session are computed as in Explain, so they are set even if the end was not
-// recorded, such as EndedIdle. Codes: CodeNotFound.
+// History returns the sessions of an account that ended in the last 7 days, the last used first, and its mails in the
+// outbox. If the end of a session was not recorded, such as EndedIdle, EndedAt and EndedWhy are computed as in
+// Explain. Codes: CodeNotFound.
 func (m *Manager) History(
 	ctx context.Context, id watchword.UserID,
 ) (ended []watchword.Session, mails []watchword.Mail, err error) {

@@ -34,8 +34,7 @@ type Case struct {
 	Language string // of the sentences: "de", else English
 }
 
-// A Reason is an EndReason, or one of the following constants, for answers without the end of a
-// session.
+// A Reason is an EndReason. If the answer is not about the end of a session, it is one of the following constants.
 type Reason = watchword.EndReason
 
 const (

@@ -61,7 +61,7 @@ func (w words) say(key string, pairs ...string) string {
 	return strings.NewReplacer(pairs...).Replace(w.texts[key])
 }
 
-// count returns a text with a number: for 1, the text of the key with ".one", else the text of
+// count returns a text with a number. If n is 1, it is the text of the key with ".one". Otherwise it is the text of
 // the key, in which {n} is the number.
 func (w words) count(key string, n int, pairs ...string) string {
 	if n == 1 {

@@ -102,8 +102,7 @@ func (f Filter) list() string {
 	return strings.Join([]string{"users", f.Email, f.ID, f.Role, f.State, f.Factor}, "\x00")
 }
 
-// A Page is one page of accounts. It may have fewer items than the limit, or be empty, and still
-// have a next page.
+// A Page is one page of accounts. A page with Next can have fewer items than the limit, or even zero items.
 type Page struct {
 	Items []Account
 	Next  string // the cursor of the next page; empty: this is the last one

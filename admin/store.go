@@ -71,7 +71,7 @@ type ServiceKeyTx interface {
 	InsertServiceKey(context.Context, ServiceKey) error
 	// ServiceKey returns the key of an id, or watchword.ErrNotFound.
 	ServiceKey(ctx context.Context, id string) (ServiceKey, error)
-	// ServiceKeys lists up to limit keys with an id before the given one, the newest first.
+	// ServiceKeys lists up to limit keys whose ids are below the id before, the newest first.
 	ServiceKeys(ctx context.Context, before string, limit int) ([]ServiceKey, error)
 	// RevokeServiceKey reports false if there is no such key, or if it was revoked before.
 	RevokeServiceKey(ctx context.Context, id string, now time.Time) (bool, error)

@@ -20,7 +20,7 @@ type Options struct {
 
 	// Key is a service key, or the access token of an administrator.
 	Key string
-	// KeyFunc returns the key for each request instead, because an access token expires.
+	// KeyFunc, if it is set, returns the key for each request. Use it for access tokens, because they expire.
 	KeyFunc func(context.Context) (string, error)
 
 	Timeout time.Duration // for one attempt; default: 10 s
