@@ -229,7 +229,7 @@ func python(t *testing.T, _ string) (program string, args []string) {
 	return "", nil
 }
 
-// A lock file with the URL of one registry does not work with another registry.
+// A lock file must not contain the URL of a registry, because the file would not work with another registry.
 func TestLocksNameNoRegistry(t *testing.T) {
 	t.Parallel()
 	var locks []string

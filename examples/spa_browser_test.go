@@ -45,7 +45,7 @@ func starts(t *testing.T, a *application) {
 	r.Header.Set("Origin", a.url)
 	response, err := http.DefaultClient.Do(r)
 	must(t, err)
-	defer response.Body.Close() //nolint:errcheck // it is not read
+	defer response.Body.Close() //nolint:errcheck // the body is not read
 	if response.StatusCode != 401 || response.Header.Get("Access-Control-Allow-Origin") != a.url {
 		t.Errorf("the server does not allow the page's origin: %s %v", response.Status, response.Header)
 	}

@@ -56,7 +56,7 @@ func svelteClientRoute(t *testing.T, a *application) {
 	}
 }
 
-// With JavaScript, scripts send the forms of both steps without a page load.
+// With JavaScript, scripts must send the forms of both steps without a page load.
 func svelteSecondStep(t *testing.T, a *application) {
 	const email, label = "script@example.com", "Code of your authenticator app, or a recovery code"
 	codes := a.enrol(t, email)

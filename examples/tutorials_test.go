@@ -110,8 +110,8 @@ type documentedServer struct{ url, dir string }
 
 var ownRoutes = regexp.MustCompile("(?s)\\*\\*6\\. Your own routes\\.\\*\\*.*?```js\n(.*?)\n```.*?```sh\n(.*?)```")
 
-// serve starts the server as the step "Your own routes" of the section documents. It fails unless the documented
-// middleware is the middleware that the test runs.
+// serve starts the server with the commands in the step "Your own routes" of the section. It fails if the documented
+// middleware differs from the middleware that the test runs.
 func (x tutorial) serve(t *testing.T, binary string) documentedServer {
 	t.Helper()
 	text, err := os.ReadFile("../docs/migrate.md")

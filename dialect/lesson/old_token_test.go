@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
 )
 
-// docs/migrate.md describes the effect of an old refresh token. In the first version of the lesson, the page keeps
-// sending its first token.
+// The page of the lesson's first version keeps sending its first refresh token. This token must work until its
+// successor is used (docs/migrate.md).
 func TestOldRefreshTokenWorksWhileItsSuccessorIsUnused(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

@@ -74,7 +74,7 @@ func TestEveryRouterAcceptsSignedInUsersOnly(t *testing.T) {
 	}
 }
 
-// An account is an account of a real server.
+// An account belongs to a real server.
 type account struct{ issuer, user, token string }
 
 func signedIn(t *testing.T) account {

@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// The tests compute thousands of hashes, and no test depends on their cost.
+// The tests compute thousands of hashes with cheap parameters. No test depends on the cost of a hash.
 func TestMain(m *testing.M) {
 	passhash.LowestParamsByDefault()
 	os.Exit(m.Run())
