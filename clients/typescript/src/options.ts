@@ -6,8 +6,8 @@ export interface TokenStorage {
   set(refreshToken: string): void | Promise<void>
   remove(): void | Promise<void>
   /**
-   * Stores the device token, which stays after a sign-out. With it, attackers who guess
-   * passwords can't lock this device out. It grants no access. Default: kept in memory.
+   * Stores the device token, which stays after a sign-out. The token prevents attackers who guess passwords from
+   * locking this device out. It grants no access. Default: kept in memory.
    */
   getDevice?(): string | undefined | null | Promise<string | undefined | null>
   setDevice?(deviceToken: string): void | Promise<void>

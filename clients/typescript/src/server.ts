@@ -3,12 +3,13 @@
 //  1. A short-lived access token is in an HttpOnly cookie of the application. The application
 //     verifies it locally, so a page of a signed-in user needs no request to Watchword.
 //  2. A stale token is refreshed only where cookies can be set. A component that can't set cookies
-//     would lose the new refresh token. The old one would then look stolen.
+//     would lose the new refresh token. The browser would then send the old refresh token again, as
+//     a thief would.
 //  3. Requests with one refresh token share one refresh, even while its response is on its way to
 //     the browser.
 //  4. User agent and address of the browser are forwarded: Watchword compares the user agent
 //     after a lost response, and counts limits by address.
-//  5. Four refusals of the server end the session. No other error clears a cookie.
+//  5. Four error codes of the server end the session. After all other errors, the cookies stay.
 
 import type {
   Challenge,

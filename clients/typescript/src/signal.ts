@@ -11,7 +11,7 @@ export function signalAccepted({ signal }: FactorsAnswer, user: User | undefined
   attempt(() => browser.signalAllAcceptedCredentials?.(signal))
   const { rpId, userId } = signal
   if (!user) return
-  // The names must be those in the server's options for a new passkey.
+  // The names must equal the names in the server's options for a new passkey.
   const details = { rpId, userId, name: user.email, displayName: user.name || user.email }
   attempt(() => browser.signalCurrentUserDetails?.(details))
 }

@@ -1,6 +1,6 @@
-// The tabs of one origin share one session: they refresh one at a time, and sign in and
-// out together. This only saves requests and keeps the tabs consistent. Without channels
-// and locks each tab works alone, which is safe because of the server's rotation.
+// The tabs of one origin share one session: they refresh one at a time, and sign in and out together. This only saves
+// requests and keeps the tabs consistent. Without channels and locks, each tab works alone. That is safe, because the
+// server repeats its response if two tabs send the same refresh token.
 
 import type { User } from "./api.js"
 import { createChannel } from "./channel.js"

@@ -7,9 +7,8 @@ const maxFunctionLines = 60
 const maxLineLength = 120
 
 /**
- * Returns the long functions and lines of a file. It relies on the indentation: a function
- * ends at the first line that begins with a brace and has the indentation of the
- * function's first line.
+ * Returns the long functions and lines of a file. It relies on the indentation. A function ends at the first line
+ * that begins with a brace and is indented like the function's first line.
  */
 function faultsIn(name: string, source: string): string[] {
   const lines = source.split("\n")

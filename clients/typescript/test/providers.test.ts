@@ -313,7 +313,7 @@ test("a server that renders exchanges the code of a provider once", async () => 
   expect(await request().providers()).toMatchObject([{ id: "acme", name: "Acme", kind: "oidc" }])
   const [first, second] = [await request().signInWith("acme", "/back?to=/inbox"), await request().signInWith("acme", "/back")]
   expect([...jar.keys()]).toEqual(["watchword-verifier-0", "watchword-verifier-1"])
-  // The tabs finish in reverse order. The URL has a code but no token.
+  // The tabs finish in reverse order. The URL must have a code but no token.
   for (const [started, names] of [[second, ["watchword-verifier-0"]], [first, []]] as const) {
     const back = await browser.visit(started)
     expect([...new URL(back).searchParams.keys()].filter((name) => name !== "to").sort()).toEqual(["attempt", "code"])
