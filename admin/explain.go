@@ -34,7 +34,8 @@ type Case struct {
 	Language string // of the sentences: "de", else English
 }
 
-// A Reason is an EndReason. If the answer is not about the end of a session, it is one of the following constants.
+// A Reason is an EndReason or one of the following constants. The constants are for answers that are not about the
+// end of a session.
 type Reason = watchword.EndReason
 
 const (

@@ -51,7 +51,7 @@ export async function start(folder, { createServer, serve, appPort = '5173', ser
 
   console.log('Building the server …')
   mkdirSync(data, { recursive: true })
-  // Not `go run`: it would leave the server running when it is stopped.
+  // `go run` is not used, because stopping it would leave the server running.
   run('go', ['build', '-o', join(data, 'watchword'), './cmd/watchword'], root)
 
   const server = spawn(join(data, 'watchword'), [

@@ -2,7 +2,7 @@
 import { gzipSync } from "node:zlib"
 import { build } from "esbuild"
 
-// Imports of the other entries include the client, as in a page: the size is that of both together.
+// A page that imports another entry also imports the client, so each size below includes the client.
 const client = 'export { createClient, WatchwordError } from "./src/index.js"\n'
 const bundles = {
   "@watchword/client": [6 * 1024, 'export * from "./src/index.js"'],

@@ -1,5 +1,5 @@
-// The routes that applications have beside a tutorial's authentication, with middlewares of the three tutorials' shape.
-// They verify with the shared secret and read claims by the tutorials' names (docs/migrate.md).
+// The routes of an application that began with a tutorial. Each of the three tutorials has its own middleware here. It
+// verifies tokens with the shared secret, and reads the claims by the names of its tutorial (docs/migrate.md).
 const express = require('express')
 const jwt = require('jsonwebtoken')
 

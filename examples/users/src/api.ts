@@ -27,7 +27,7 @@ api.interceptors.request.use((config) => {
 api.interceptors.response.use(null, async (error: AxiosError) => {
   const { config } = error
   if (!config || config.isRetry || !challengeOf(error)) throw error
-  if (config.headers.Authorization === bearer()) await reauthenticate() // else another request did
+  if (config.headers.Authorization === bearer()) await reauthenticate() // otherwise another request has renewed it
   return api.request({ ...config, isRetry: true })
 })
 
