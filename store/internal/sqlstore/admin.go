@@ -8,12 +8,12 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// Administration: the roles of accounts as rows, and the lists of accounts.
+// Statements for administration: they store the roles of accounts as rows, and list accounts.
 
 var _ admin.Tx = Tx{}
 
 const (
-	// The transaction that inserts a role has locked or inserted the user's row.
+	// The calling transaction has locked or inserted the user's row before it inserts a role.
 	insertRole  = `INSERT INTO user_roles (user_id, role) VALUES ($1, $2) ON CONFLICT DO NOTHING`
 	deleteRoles = `DELETE FROM user_roles WHERE user_id = $1`
 
@@ -23,13 +23,13 @@ const (
 	hasAdmin = `SELECT EXISTS (SELECT 1 FROM user_roles JOIN users ON users.id = user_roles.user_id
 		WHERE user_roles.role = 'admin' AND users.disabled_at = 0)`
 
-	// hasTOTP and hasPasskey are lookups in factors_by_user. A join would repeat the user for each factor. A comparison
-	// with EXISTS could read the whole table once, because PostgreSQL may hash it.
+	// hasTOTP and hasPasskey count in the index factors_by_user. A join would repeat the user for each factor. With
+	// EXISTS, PostgreSQL could build a hash table of all factors.
 	hasTOTP    = `(SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id AND factors.kind = 'totp') > 0`
 	hasPasskey = `(SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id AND factors.kind = 'passkey') > 0`
 
-	// isSelected takes state and factor of a filter as $3 and $4. The query filters, because the caller would
-	// otherwise receive thousands of rows to find a few accounts. States are those of admin.Account.State.
+	// isSelected compares an account with a filter: its state ($3, as in admin.Account.State) and its factor ($4).
+	// The database filters, because the caller would otherwise receive thousands of rows to find a few accounts.
 	isSelected = `($3 = '' OR $3 = CASE WHEN users.disabled_at <> 0 THEN 'disabled'
 			WHEN users.verified_at = 0 THEN 'unverified' ELSE 'active' END)
 		AND ($4 = '' OR ($4 <> 'none') = ((SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id
@@ -53,8 +53,8 @@ var (
 		AND ($5 = '' OR (SELECT COUNT(*) FROM user_roles WHERE role = $5 AND user_id = users.id) > 0)
 		ORDER BY email COLLATE "binary" LIMIT $6`
 
-	// selectRoleAccounts follows the primary key of user_roles. It orders by id, so that even a role that every
-	// account has needs no sort.
+	// selectRoleAccounts reads user_roles in the order of its primary key (role, user_id). It orders by user id, so
+	// that the database sorts no rows, even if every account has the role.
 	selectRoleAccounts = `SELECT ` + accountColumns + `
 		FROM user_roles JOIN users ON users.id = user_roles.user_id
 		WHERE user_roles.role = $1 AND user_roles.user_id > $2 AND ` + isSelected + `
@@ -81,15 +81,16 @@ func (t Tx) insertRoles(ctx context.Context, id watchword.UserID, roles []string
 	return nil
 }
 
-// Accounts continues at an address, like Users.
+// Accounts starts each page at an address (cursor) instead of an offset, like Users.
 func (t Tx) Accounts(
 	ctx context.Context, from, below watchword.Address, f admin.Filter, limit int,
 ) ([]admin.Account, error) {
 	return rows(ctx, t, scanAccount, selectAccounts, from, below, f.State, f.Factor, f.Role, limit)
 }
 
-// LastAccount bounds the rows that Accounts reads. LIMIT alone does not bound them, because it counts only
-// selected accounts: a filter without a match would read the whole range.
+// LastAccount returns the last address that Accounts may read, and the number of addresses up to it. LIMIT alone does
+// not bound the rows that Accounts reads, because it counts only selected accounts. A filter without a match would
+// read the whole range.
 func (t Tx) LastAccount(
 	ctx context.Context, from, below watchword.Address, n int,
 ) (last watchword.Address, found int, err error) {
@@ -99,14 +100,14 @@ func (t Tx) LastAccount(
 	return last, found, err
 }
 
-// AccountsWithRole continues at an id, so a deep page costs the same as the first.
+// AccountsWithRole starts each page at a user id (cursor), so a deep page costs the same as the first.
 func (t Tx) AccountsWithRole(
 	ctx context.Context, after, upTo watchword.UserID, f admin.Filter, limit int,
 ) ([]admin.Account, error) {
 	return rows(ctx, t, scanAccount, selectRoleAccounts, f.Role, after, f.State, f.Factor, upTo, limit)
 }
 
-// LastWithRole bounds the rows that AccountsWithRole reads.
+// LastWithRole returns the last user id that AccountsWithRole may read, like LastAccount.
 func (t Tx) LastWithRole(
 	ctx context.Context, role string, after watchword.UserID, n int,
 ) (last watchword.UserID, found int, err error) {
@@ -116,8 +117,9 @@ func (t Tx) LastWithRole(
 	return last, found, err
 }
 
-// HasAdmin first locks a row that all such transactions lock, so its query sees their commits. The engine creates
-// this row when it starts. If the row is missing, HasAdmin fails, because it can't lock.
+// HasAdmin first locks one fixed row, which every transaction that checks for administrators locks. Its query
+// therefore sees the commits of the earlier ones. The engine creates this row when it starts. Without the row,
+// HasAdmin returns an error.
 func (t Tx) HasAdmin(ctx context.Context) (bool, error) {
 	_, err := t.HoldKey(ctx, watchword.KeyService)
 	switch {
@@ -129,13 +131,13 @@ func (t Tx) HasAdmin(ctx context.Context) (bool, error) {
 	return row(ctx, t, scanBool, hasAdmin)
 }
 
-// Account reads an account as the lists do.
+// Account reads one account with the same columns as Accounts.
 func (t Tx) Account(ctx context.Context, id watchword.UserID) (admin.Account, error) {
 	return row(ctx, t, scanAccount, selectAccount, id)
 }
 
-// SessionsOf sorts the sessions of one user. An account has few sessions: at most max-sessions active ones, and
-// those that ended in the last days.
+// SessionsOf sorts all sessions of one user. They are few: at most max-sessions active ones, and the ended ones that
+// the sweep has not deleted yet.
 func (t Tx) SessionsOf(ctx context.Context, id watchword.UserID, limit int) ([]watchword.Session, error) {
 	return rows(ctx, t, scanSession, selectSessionsOf, id, limit)
 }

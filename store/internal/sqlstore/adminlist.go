@@ -8,27 +8,29 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// Lists of all accounts, and counts, for administrators. Each list continues after a position, so a deep
-// page costs the same as the first. Each count stops at a limit.
+// Lists of all accounts, and counts, for administrators. Each list starts after a given row (cursor), so a deep page
+// costs the same as the first. Each count stops at a limit.
 
-// older orders events by time and id. The index has only the time, and few events share a millisecond.
+// older selects the events before a position, which is a time and an id. The index contains only the time. The
+// database therefore compares the ids of the events of one millisecond, which are few.
 const older = `at >= $1 AND at <= $2 AND (at < $2 OR id < $3)`
 
 var (
 	selectEventsBefore = `SELECT ` + eventColumns + ` FROM events WHERE ` + older + ` ORDER BY at DESC, id DESC LIMIT $4`
 	selectUserEvents   = `SELECT ` + eventColumns + ` FROM events WHERE ` + older + ` AND user_id = $4
 		ORDER BY at DESC, id DESC LIMIT $5`
-	// Like selectLastEvent, it may read many events of other kinds. Its range is a few days.
+	// selectSystemEvents may read many events of other kinds, like selectLastEvent. Its range is limited to a few
+	// days.
 	selectSystemEvents = `SELECT ` + eventColumns + ` FROM events WHERE user_id = '' AND kind = $1
 		AND at >= $2 AND at <= $3 ORDER BY at DESC, id DESC LIMIT $4`
 
-	// The outbox is short, so these lists sort it.
+	// The queries of the outbox sort all rows without an index, because the outbox is short.
 	selectMailsAfter = `SELECT ` + mailColumns + ` FROM mails WHERE (created_at, id) > ($1, $2)
 		ORDER BY created_at, id LIMIT $3`
 	selectUserMails = `SELECT ` + mailColumns + ` FROM mails WHERE (created_at, id) > ($1, $2) AND user_id = $3
 		ORDER BY created_at, id LIMIT $4`
 
-	// countLive also stops at the limit. It uses the rule of a refresh (alive), so its count agrees with the
+	// countLive also stops at the limit. It uses the condition of a refresh (alive), so its count agrees with the
 	// lists of sessions.
 	//
 	// It reads the sessions that have not reached their absolute expiry.
@@ -36,17 +38,18 @@ var (
 )
 
 const (
-	// The condition on id lets both databases walk through the primary key and stop at the limit. Without a
+	// With a condition on id, both databases read the primary key in order and stop at the limit. Without the
 	// condition, PostgreSQL would read the table.
 	countUsers = `SELECT COUNT(*) FROM (SELECT 1 FROM users WHERE id > '' LIMIT $1) AS counted`
 
-	// countEvents divides before it groups. Both databases divide integers without a remainder.
+	// countEvents computes the hour of each event, and then groups by it. Both databases round the quotient of
+	// integers down.
 	countEvents = `SELECT kind, hour, SUM(times) FROM (SELECT kind, at / 3600000 AS hour, times FROM events
 		WHERE at >= $1 ORDER BY at DESC LIMIT $2) AS newest GROUP BY kind, hour`
 )
 
-// EventsBefore reads the index by user or the index by time. The caller filters by kind and address and
-// reads further batches. Otherwise, a rare kind among millions of events would make one statement slow.
+// EventsBefore reads the index by user or the index by time. It does not filter by kind or address: if a kind is
+// rare, one statement would read millions of events. The caller filters each batch and reads further batches.
 func (t Tx) EventsBefore(
 	ctx context.Context, user watchword.UserID, from time.Time, before admin.EventPosition, limit int,
 ) ([]watchword.Event, error) {
@@ -56,16 +59,16 @@ func (t Tx) EventsBefore(
 	return rows(ctx, t, scanEvent, selectUserEvents, millis(from), millis(before.At), before.ID, user, limit)
 }
 
-// SystemEvents filters by kind, unlike EventsBefore, because its caller needs a rare kind. Failed sign-ins
-// with unknown addresses and waiting sign-ups have no account either, and there may be many of them.
+// SystemEvents reads events without an account, and filters by kind in the database, unlike EventsBefore. Its caller
+// needs a rare kind among many failed sign-ins with unknown addresses and many waiting sign-ups.
 func (t Tx) SystemEvents(
 	ctx context.Context, kind watchword.EventKind, from, upTo time.Time, limit int,
 ) ([]watchword.Event, error) {
 	return rows(ctx, t, scanEvent, selectSystemEvents, kind, millis(from), millis(upTo), limit)
 }
 
-// MailsAfter sorts the whole outbox for each page. If the outbox contains 10,000 mails, sending fails,
-// and the first page is enough. It lists each mail until it was sent.
+// MailsAfter lists the mails that have not been sent. It sorts the whole outbox for each page, which is slow only if
+// thousands of mails wait because sending fails. In that case, the first page is enough.
 func (t Tx) MailsAfter(
 	ctx context.Context, user watchword.UserID, after admin.EventPosition, limit int,
 ) ([]watchword.Mail, error) {
@@ -89,7 +92,7 @@ func (t Tx) CountAccounts(
 // scanInt reads one number.
 func scanInt(s scanner) (n int, err error) { return n, s.Scan(&n) }
 
-// CountEvents reads the newest events only, so a burst costs no more than a full day.
+// CountEvents counts at most limit events, the newest ones, so a burst of events does not slow it down.
 func (t Tx) CountEvents(ctx context.Context, since time.Time, limit int) ([]admin.KindCount, error) {
 	return rows(ctx, t, func(s scanner) (k admin.KindCount, err error) {
 		return k, s.Scan(&k.Kind, &k.Hour, &k.Times)

@@ -2,8 +2,8 @@ package sqlstore
 
 import "slices"
 
-// A Statement is the text of one SQL statement and the key by which it finds its rows. In a
-// sharded deployment, the same key would choose the shard. docs/scale.md lists them all.
+// A Statement is the text of one SQL statement and the key by which it finds its rows. In a sharded deployment, that
+// key would select the shard. docs/scale.md lists all statements.
 type Statement struct {
 	Name, Text string
 	By         Key
@@ -44,14 +44,14 @@ const (
 	ByTime             Key = "by an administrator, by time"
 )
 
-// Statements lists all statements. The stores prepare exactly these, so a statement that is
-// missing here fails. A test compares the list with the constants of the package.
+// Statements lists all statements. The stores prepare only these, so a statement that is missing here returns an
+// error when it runs. A test compares the list with the constants of the package.
 func Statements() []Statement {
 	return slices.Concat(accountStatements(), factorStatements(), AdminStatements(), serviceStatements())
 }
 
-// accountStatements lists the statements of accounts, sessions and mail. With a shard per user,
-// most of them would find their rows on one shard.
+// accountStatements lists the statements of accounts, sessions and mail. If the database were sharded by user, most
+// of them would find all their rows on one shard.
 func accountStatements() []Statement {
 	return []Statement{
 		{"insertUser", insertUser, ByUserAndAddress},
@@ -220,7 +220,7 @@ func AdminStatements() []Statement {
 	}
 }
 
-// serviceStatements lists the statements that are independent of accounts.
+// serviceStatements lists the statements whose rows belong to no account.
 func serviceStatements() []Statement {
 	return []Statement{
 		{"insertKey", insertKey, AllKeys},

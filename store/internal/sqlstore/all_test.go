@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// A statement that is missing from the list is neither prepared nor checked by other tests.
+// Statements must list every SQL constant of the package. A missing statement would be neither prepared nor checked
+// by other tests.
 func TestEveryStatementIsListedUnderItsName(t *testing.T) {
 	t.Parallel()
 	var written, listed []string

@@ -7,21 +7,19 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The table callbacks is a queue like mails: a claim moves next_at into the future, and the
-// row is deleted after the call. A row contains neither personal data nor the reason why a
-// session ended. The call reads both.
+// The table callbacks is a queue, like the table mails. Claiming a row moves its next_at into the future, and the row
+// is deleted after the callback has run. A row contains neither personal data nor the reason why a session ended.
+// Before the callback runs, the engine reads both from the session or the account.
 const (
-	// InsertUser runs queueSignup, so each flow that creates an account adds a row. It adds
-	// the row even without OnSignup, because the command line can't know whether the server
-	// sets OnSignup. The sweep deletes rows that are never claimed.
+	// InsertUser runs queueSignup, so each flow that creates an account adds a row. It adds the row even if OnSignup
+	// is not set, because the command line does not know the options of the server. The sweep deletes unclaimed rows.
 	queueSignup = `INSERT INTO callbacks (kind, id, created_at, next_at, attempts)
 		VALUES ('signup', $1, $2, $2, 0)`
 	deleteSignupCallback = `DELETE FROM callbacks WHERE kind = 'signup' AND id = $1`
 
-	// selectQueued returns how far sessions have been queued, and how far the next batch
-	// goes. Feed numbers become visible in ascending order (NumberFeed), so no smaller
-	// number appears later. The same is true for expired sessions, because a session is
-	// inserted long before it expires.
+	// selectQueued returns the two positions up to which sessions have been queued, and the positions at the end of
+	// the next batch. No session can appear before these positions later: feed numbers become visible in ascending
+	// order (NumberFeed), and a session is inserted long before it expires.
 	selectQueued = `SELECT queued_ended, queued_expired,
 			COALESCE((SELECT MAX(feed_number) FROM (SELECT feed_number FROM sessions
 				WHERE ended_at > 0 AND feed_number > feed.queued_ended
@@ -30,11 +28,11 @@ const (
 				WHERE ended_at = 0 AND expires_at > feed.queued_expired AND expires_at <= $2
 				ORDER BY expires_at LIMIT $1) AS expired), queued_expired)
 		FROM feed WHERE id = 1`
-	// advanceQueued settles the race between two processes that queue the same batch.
+	// If two processes queue the same batch, only one of their calls of advanceQueued changes the row.
 	advanceQueued = `UPDATE feed SET queued_ended = $1, queued_expired = $2
 		WHERE id = 1 AND queued_ended = $3 AND queued_expired = $4`
-	// queueEnded has no condition on the user, because a deleted account has ended sessions too.
-	// It skips a session that still waits in the queue because it expired first.
+	// queueEnded does not require that the user exists, because the sessions of a deleted account have ended, too. A
+	// session that is already in the queue, because it expired first, is not added again.
 	queueEnded = `INSERT INTO callbacks (kind, id, created_at, next_at, attempts)
 		SELECT 'session_ended', id, CAST($1 AS BIGINT), CAST($1 AS BIGINT), 0 FROM sessions
 			WHERE ended_at > 0 AND feed_number > $2 AND feed_number <= $3
@@ -44,20 +42,20 @@ const (
 			WHERE ended_at = 0 AND expires_at > $2 AND expires_at <= $3
 		ON CONFLICT (kind, id) DO NOTHING`
 
-	// claimCallbacks repeats its condition: on PostgreSQL, the sub-select may have read a
-	// row before another process claimed it.
+	// claimCallbacks checks kind and next_at again outside the sub-select. On PostgreSQL, the sub-select may have
+	// read a row before another process claimed it.
 	claimCallbacks = `UPDATE callbacks SET next_at = $1, attempts = attempts + 1
 		WHERE kind = $2 AND next_at <= $3 AND id IN (SELECT id FROM callbacks
 			WHERE kind = $2 AND next_at <= $3 ORDER BY next_at LIMIT $4)
 		RETURNING kind, id, attempts`
-	// A claim also changes the index callbacks_due, which contains next_at. This is acceptable,
-	// because claims are rare, unlike rotations.
+	// postponeCallback and claimCallbacks also update the index callbacks_due, which contains next_at. The cost is
+	// acceptable, because callbacks are rare.
 	postponeCallback = `UPDATE callbacks SET next_at = $1 WHERE kind = $2 AND id = $3`
 	deleteCallback   = `DELETE FROM callbacks WHERE kind = $1 AND id = $2`
 )
 
-// QueueEnded advances the marks before it inserts, so that only one of two concurrent processes
-// inserts.
+// QueueEnded first stores the new positions, and inserts callbacks only if that succeeded. Of two concurrent
+// processes, only one therefore inserts.
 func (t Tx) QueueEnded(ctx context.Context, now time.Time, limit int) error {
 	type marks struct{ ended, expired, toEnded, toExpired int64 }
 	m, err := row(ctx, t, func(s scanner) (m marks, err error) {
@@ -77,8 +75,8 @@ func (t Tx) QueueEnded(ctx context.Context, now time.Time, limit int) error {
 	return err
 }
 
-// ClaimCallbacks returns fewer callbacks than are due if another process claims at the same
-// time: a row that it waited for is no longer due. The caller tries again later.
+// ClaimCallbacks may return fewer callbacks than are due, because it skips rows that another process claims at the
+// same time. The caller tries again later.
 func (t Tx) ClaimCallbacks(
 	ctx context.Context, kind watchword.CallbackKind, now, until time.Time, limit int,
 ) ([]watchword.Callback, error) {
@@ -93,8 +91,8 @@ func (t Tx) PostponeCallback(ctx context.Context, c watchword.Callback, next tim
 	return err
 }
 
-// DeleteCallback is not an error if the row is gone. After a lease ran out, two processes may
-// both have made the call.
+// DeleteCallback returns no error if the row does not exist: two processes may have run the same callback, after the
+// first one's lease expired.
 func (t Tx) DeleteCallback(ctx context.Context, c watchword.Callback) error {
 	_, err := t.exec(ctx, deleteCallback, c.Kind, c.ID)
 	return err

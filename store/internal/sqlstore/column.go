@@ -7,14 +7,13 @@ import (
 	"strings"
 )
 
-// A column is one column of a table and the struct field that it stores. A list of
-// columns (userRow, sessionRow, …) is the only place that names the columns. The
-// columns of a query, the parameters of an insert and the destinations of a scan are
-// derived from the list. A new field needs one line in the list, and a migration. The
-// suite storetest fails if the line is missing.
+// A column is one column of a table and the struct field that it stores. Only the lists of columns (userRow,
+// sessionRow, …) name columns. From a list, this file derives the columns of a query, the parameters of an insert and
+// the destinations of a scan. A new field needs a line in the list and a migration. Without that line, a test of
+// storetest fails.
 type column struct {
 	name  string // or an expression in parentheses, which is only read
-	field any    // a pointer to the field, or a scanner around one: timeColumn, boolColumn, listColumn, supersededColumn
+	field any    // a pointer to the field, or its scanner: timeColumn, boolColumn, listColumn, supersededColumn
 }
 
 // names returns the column list of a SELECT. Each name has its table as prefix, because
@@ -30,9 +29,9 @@ func names(table string, columns []column) string {
 	return strings.Join(all, ", ")
 }
 
-// insertInto returns an INSERT into the table. source is "VALUES (%s)" or "SELECT %s …",
-// where %s becomes the parameters $1, $2, … in the order of columns. A time gets a cast,
-// because PostgreSQL treats an untyped parameter of a SELECT as text.
+// insertInto returns an INSERT into the table. source is "VALUES (%s)" or "SELECT %s …", where %s becomes the
+// parameters $1, $2, … in the order of columns. Times are cast to BIGINT, because PostgreSQL treats an untyped
+// parameter of a SELECT as text.
 func insertInto(table string, columns []column, source string) string {
 	bare, parameters := make([]string, len(columns)), make([]string, len(columns))
 	for i, c := range columns {
@@ -46,8 +45,8 @@ func insertInto(table string, columns []column, source string) string {
 		fmt.Sprintf(source, strings.Join(parameters, ", "))
 }
 
-// parameterOf returns the parameter ($n) that insertInto gives to the named column. Other
-// clauses use it instead of a number that a new column would shift.
+// parameterOf returns the parameter ($n) that insertInto uses for the named column. Other clauses call it instead of
+// writing a number, which would change when a column is added.
 func parameterOf(columns []column, name string) string {
 	return fmt.Sprintf("$%d", 1+slices.IndexFunc(columns, func(c column) bool { return c.name == name }))
 }
@@ -61,9 +60,8 @@ func values(columns []column) []any {
 	return all
 }
 
-// value returns what the database stores for a field. Named string types become string, so
-// that no driver calls a method of the type: watchword.Secret, for example, prints itself
-// redacted.
+// value returns the value that the database stores for a field. Named string types become string, so that no driver
+// calls a method of the type. For example, the methods of watchword.Secret return a redacted text.
 func value(field any) any {
 	switch f := field.(type) {
 	case timeColumn:

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// Remembered devices. The cookie contains only an id with a MAC. The row decides whether the
-// browser may skip the second factor.
+// Remembered devices. The cookie contains only an id with a MAC. The row of this id determines whether the browser
+// may skip the second factor.
 
 func deviceRow(d *factors.Device) []column {
 	return []column{
@@ -22,8 +22,8 @@ func deviceRow(d *factors.Device) []column {
 	}
 }
 
-// unchanged excludes devices that are not newer than the last change of the user's factors. Flows
-// that change factors need not delete the rows. They are swept when they expire.
+// unchanged excludes devices that are older than the last change of the user's factors. Flows that change factors
+// therefore need not delete devices. The sweep deletes the rows after they expire.
 const unchanged = `created_at > (SELECT factors_changed_at FROM users WHERE users.id = devices.user_id)`
 
 var (
@@ -33,8 +33,8 @@ var (
 )
 
 const (
-	// useDevice settles the race between a sign-in and the end of its device: a row that was deleted
-	// first is not changed. The caller has locked the user's row, so the sub-select is current.
+	// useDevice changes no row if a concurrent transaction has deleted the device. The caller has locked the user's
+	// row, so the sub-select reads its current version.
 	useDevice = `UPDATE devices SET last_used_at = $1
 		WHERE id = $2 AND user_id = $3 AND created_at > $4 AND expires_at > $1 AND ` + unchanged
 
@@ -59,8 +59,8 @@ func (t Tx) ForgetDevices(ctx context.Context, id watchword.UserID) error {
 	return err
 }
 
-// InsertDevice also deletes the user's oldest devices beyond keep. The id is random, so it
-// can't conflict.
+// InsertDevice also deletes the user's oldest devices, so that at most keep remain. The id is random, so it can't
+// conflict.
 func (t Tx) InsertDevice(ctx context.Context, d factors.Device, keep int) error {
 	if _, err := t.exec(ctx, insertDevice, values(deviceRow(&d))...); err != nil {
 		return err
@@ -69,14 +69,14 @@ func (t Tx) InsertDevice(ctx context.Context, d factors.Device, keep int) error 
 	return err
 }
 
-// Devices leaves out rows that wait for the sweep.
+// Devices omits expired and invalid devices, which the sweep has not deleted yet.
 func (t Tx) Devices(ctx context.Context, id watchword.UserID, since, now time.Time) ([]factors.Device, error) {
 	return rows(ctx, t, func(s scanner) (d factors.Device, err error) {
 		return d, s.Scan(fields(deviceRow(&d))...)
 	}, selectDevices, id, millis(since), millis(now))
 }
 
-// DeleteDevice requires the owner too, like DeleteFactor.
+// DeleteDevice requires the id of the owner, so a guessed device id deletes no row of another account.
 func (t Tx) DeleteDevice(ctx context.Context, id watchword.UserID, device string) (bool, error) {
 	return t.change(ctx, deleteDevice, device, id)
 }

@@ -26,17 +26,17 @@ func eventRow(e *watchword.Event) []column {
 var (
 	eventColumns = names("events", eventRow(new(watchword.Event)))
 
-	// insertEvent counts repetitions in one row: repeated failed sign-ins have the same id, so
-	// concurrent inserts add up. The later time wins, because transactions may commit in a
-	// different order from their events.
+	// insertEvent counts repetitions in one row. Repeated failed sign-ins have the same id, so concurrent inserts add
+	// their counts. The row keeps the later of the two times, because transactions may commit in a different order
+	// than their events happened.
 	insertEvent = insertInto("events", eventRow(new(watchword.Event)), `VALUES (%s)
 		ON CONFLICT (id) DO UPDATE SET times = events.times + excluded.times,
 			at = CASE WHEN events.at > excluded.at THEN events.at ELSE excluded.at END,
 			address = excluded.address, device = excluded.device, request_id = excluded.request_id`)
-	// The id breaks ties between events of the same millisecond.
+	// Sorting by id too gives events of the same millisecond a fixed order.
 	selectEvents = `SELECT ` + eventColumns + ` FROM events WHERE user_id = $1
 		ORDER BY at DESC, id DESC LIMIT $2`
-	// Events without an account include floods of failed sign-ins, so this query may read many rows. Only
+	// For events without an account, selectLastEvent may read many rows, because they include failed sign-ins. Only
 	// operators run it.
 	selectLastEvent = `SELECT ` + eventColumns + ` FROM events WHERE user_id = $1 AND kind = $2
 		ORDER BY at DESC, id DESC LIMIT 1`
@@ -46,7 +46,7 @@ var (
 		ORDER BY at DESC, id DESC LIMIT $2`
 )
 
-// InsertEvent counts an event without Times as one.
+// InsertEvent stores an event whose field Times is 0 as one event.
 func (t Tx) InsertEvent(ctx context.Context, e watchword.Event) error {
 	e.Times = max(e.Times, 1)
 	_, err := t.exec(ctx, insertEvent, values(eventRow(&e))...)

@@ -9,14 +9,14 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// Second factors. A statement that consumes something (an attempt, a challenge, a time step, a
-// recovery code) is conditional, and the number of changed rows decides. The engine and package
-// factors run these statements in one transaction with those of sessions and accounts.
+// Second factors. A statement that consumes something (an attempt, a challenge, a time step, a recovery code) has a
+// condition, and succeeds only if it changed a row. The engine and package factors run these statements in one
+// transaction with statements on sessions and accounts.
 
 var _ factors.Tx = Tx{}
 
-// factorRow lists the columns of a factor. sealed contains the secret of an authenticator app, and
-// record contains the public half of a passkey. The other column is empty.
+// factorRow lists the columns of a factor. An authenticator app uses sealed, which contains its encrypted secret. A
+// passkey uses record, which contains its public key. The unused column is empty.
 func factorRow(f *factors.Factor) []column {
 	return []column{
 		{"id", &f.ID},
@@ -51,11 +51,15 @@ func challengeRow(c *watchword.Challenge) []column {
 var (
 	insertChallenge = insertInto("challenges", challengeRow(new(watchword.Challenge)), "VALUES (%s)")
 
-	// insertLoginChallenge also returns the factors that the response offers, so a sign-in needs no
-	// second statement for them. The insert waits for no row, because its id is random and the table
-	// has no foreign key. The sub-select therefore sees every change that was committed before the
-	// statement. A later change makes the challenge invalid, see factors_changed_at. RETURNING returns
-	// one row, so its text has one line for each factor. A record is JSON without line breaks.
+	// insertLoginChallenge also returns the factors that the response offers, which saves a second statement per
+	// sign-in.
+	//
+	// The insert waits for no lock, because its id is random and the table has no foreign key. The sub-select
+	// therefore sees every change that was committed before the statement. A later change of the factors makes the
+	// challenge invalid (factors_changed_at).
+	//
+	// RETURNING returns one row, so the text in it has one line for each factor. A record is JSON without line
+	// breaks.
 	insertLoginChallenge = insertInto("challenges", challengeRow(new(watchword.Challenge)),
 		`VALUES (%s) RETURNING (SELECT COALESCE(string_agg(kind || ' ' || credential_id || ' ' || record, '`+"\n"+`'
 			ORDER BY created_at, id), '') FROM factors
@@ -64,57 +68,59 @@ var (
 	selectChallenge = `SELECT ` + names("challenges", challengeRow(new(watchword.Challenge))) + ` FROM challenges
 		WHERE id = $1 AND purpose = $2 AND expires_at > $3`
 
-	// claimChallenge settles the race between parallel guesses: each guess is counted before its code
-	// is checked, and the sixth changes no row. 5 is watchword.ChallengeAttempts.
+	// claimChallenge counts each guess before its code is checked, so parallel guesses can't exceed the limit: the
+	// sixth guess changes no row. The number 5 is watchword.ChallengeAttempts.
 	claimChallenge = `UPDATE challenges SET attempts = attempts + 1
 		WHERE id = $1 AND purpose = $2 AND expires_at > $3 AND attempts < 5
 		RETURNING ` + names("challenges", challengeRow(new(watchword.Challenge)))
 
-	// selectUserWithFactors repeats the user in each row. An account has few factors.
+	// selectUserWithFactors repeats the user's columns in the row of each factor, which costs little: an account has
+	// few factors.
 	selectUserWithFactors = `SELECT ` + names("users", userRow(new(watchword.User))) + `, ` +
 		names("factors", factorRow(new(factors.Factor))) + ` FROM users JOIN factors ON factors.user_id = users.id
 		WHERE users.id = $1 ORDER BY factors.created_at, factors.id`
 
-	// insertFactor settles the race between two confirmations, and between two accounts for one
-	// passkey: the ids are unique.
+	// insertFactor inserts no row if a concurrent request has inserted the same factor, or if another account has
+	// registered the same passkey. The ids and credential ids are unique.
 	insertFactor = insertInto("factors", factorRow(new(factors.Factor)), "VALUES (%s) ON CONFLICT DO NOTHING")
 
-	// selectFactors orders by age, so that a list keeps its order when a factor is used.
+	// selectFactors orders by age, so that using a factor does not change the order of a list.
 	selectFactors = `SELECT ` + names("factors", factorRow(new(factors.Factor))) + ` FROM factors
 		WHERE user_id = $1 ORDER BY created_at, id`
 
-	// proveSession settles the race between a step-up and the end of the session.
+	// proveSession changes no row if a concurrent request has ended the session.
 	proveSession = `UPDATE sessions SET methods = $1, authenticated_at = $2 WHERE id = $3 AND ` + alive(4)
 )
 
 const (
-	// takeChallenge settles the race between two right codes: the deletion succeeds once. It has no
-	// condition on attempts, because the fifth attempt may be the right one.
+	// takeChallenge succeeds for one of two concurrent requests with the right code, because only one can delete the
+	// row. It has no condition on attempts, because the fifth attempt may be the right one.
 	takeChallenge    = `DELETE FROM challenges WHERE id = $1 AND purpose = $2 AND expires_at > $3`
 	deleteChallenges = `DELETE FROM challenges WHERE user_id = $1`
-	// deleteOldChallenges keeps the newest $4 challenges. Otherwise, a session could fill the table, because its
+	// deleteOldChallenges keeps the newest $4 challenges. Without it, one session could fill the table, because
 	// enrolments and step-ups have no other limit.
 	deleteOldChallenges = `DELETE FROM challenges WHERE user_id = $1 AND session_id = $2 AND purpose = $3 AND id NOT IN
 		(SELECT id FROM challenges WHERE user_id = $1 AND session_id = $2 AND purpose = $3
 			ORDER BY created_at DESC, id DESC LIMIT $4)`
 
-	// claimStep settles the race between two requests with one code, even across challenges and
-	// processes: the counter only grows, so the second request changes no row.
+	// claimStep accepts each code once, even across challenges and processes. The counter can only increase, so a
+	// second request with the same code changes no row.
 	claimStep    = `UPDATE factors SET counter = $1, last_used_at = $2 WHERE id = $3 AND user_id = $4 AND counter < $1`
 	renameFactor = `UPDATE factors SET name = $1 WHERE id = $2 AND user_id = $3`
 
-	// deleteFactor does not delete the last way to sign in. It always deletes an authenticator app, which
-	// alone can't sign in.
+	// deleteFactor does not delete a passkey that is the last way to sign in. It always deletes an authenticator app,
+	// because users can't sign in with the app alone.
 	deleteFactor  = `DELETE FROM factors WHERE id = $1 AND user_id = $2 AND (kind <> 'passkey' OR ` + anotherWayIn + `)`
 	deleteFactors = `DELETE FROM factors WHERE user_id = $1`
 
-	// DeleteFactors uses these. DeleteUser uses those without a time.
+	// DeleteFactors runs these three statements. DeleteUser runs the variants without a time.
 	deleteFactorsSince = `DELETE FROM factors WHERE user_id = $1 AND created_at >= $2`
 	deleteCodesSince   = `DELETE FROM recovery_codes WHERE user_id = $1 AND created_at >= $2`
 	deleteDevicesSince = `DELETE FROM devices WHERE user_id = $1 AND created_at >= $2`
 
-	// countFactors advances factors_changed_at by at least a millisecond, so that two changes
-	// at the same time differ. The caller's row lock keeps the sub-select current.
+	// countFactors stores the number of factors and the time of the change. factors_changed_at increases by at least
+	// a millisecond, so that two changes at the same time differ. The caller has locked the user's row, so the
+	// sub-select is current.
 	countFactors = `UPDATE users SET factors = (SELECT COUNT(*) FROM factors WHERE user_id = $1 AND unproven = 0),
 			factors_changed_at = CASE WHEN factors_changed_at < $2 THEN $2 ELSE factors_changed_at + 1 END WHERE id = $1`
 	// lockFactors locks the row without a change.
@@ -125,7 +131,7 @@ const (
 
 	insertRecoveryCode  = `INSERT INTO recovery_codes (user_id, hash, created_at) VALUES ($1, $2, $3)`
 	selectRecoveryCodes = `SELECT COUNT(*), COALESCE(MAX(created_at), 0) FROM recovery_codes WHERE user_id = $1`
-	// takeRecoveryCode settles the race between two uses of one code: the deletion succeeds once.
+	// takeRecoveryCode accepts a recovery code once: of two concurrent requests, only one deletes the row.
 	takeRecoveryCode    = `DELETE FROM recovery_codes WHERE user_id = $1 AND hash = $2`
 	deleteRecoveryCodes = `DELETE FROM recovery_codes WHERE user_id = $1`
 )
@@ -136,8 +142,8 @@ func (t Tx) InsertChallenge(ctx context.Context, c watchword.Challenge) error {
 	return err
 }
 
-// InsertSessionChallenge deletes old challenges before it inserts. Otherwise, after a clock was set back, the new
-// challenge could count as the oldest.
+// InsertSessionChallenge deletes old challenges before it inserts the new one. In the opposite order, the new
+// challenge could count as the oldest, if the clock was set back.
 func (t Tx) InsertSessionChallenge(ctx context.Context, c watchword.Challenge, keep int) error {
 	if _, err := t.exec(ctx, deleteOldChallenges, c.UserID, c.SessionID, string(c.Purpose), keep-1); err != nil {
 		return err
@@ -157,7 +163,7 @@ func (t Tx) InsertLoginChallenge(ctx context.Context, c watchword.Challenge) ([]
 	return all, err
 }
 
-// Challenge requires the purpose in the query, so that no caller can forget to compare it.
+// Challenge compares the purpose in the query, so that no caller can forget the comparison.
 func (t Tx) Challenge(
 	ctx context.Context, id string, purpose watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
@@ -166,8 +172,8 @@ func (t Tx) Challenge(
 	}, selectChallenge, id, string(purpose), millis(now))
 }
 
-// ClaimChallenge must be committed before the code is checked, see claimChallenge. The returned
-// row includes the attempt, because RETURNING shows the new values on both databases.
+// ClaimChallenge counts an attempt, see claimChallenge. The caller must commit before it checks the code. The
+// returned row includes this attempt, because RETURNING shows the new values on both databases.
 func (t Tx) ClaimChallenge(
 	ctx context.Context, id string, purpose watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
@@ -176,9 +182,9 @@ func (t Tx) ClaimChallenge(
 	}, claimChallenge, id, string(purpose), millis(now))
 }
 
-// UserWithFactors reads a user and the factors in one round trip, because each sign-in with a
-// factor needs both. For an account without a factor it returns ErrNotFound: the factors were
-// removed after the password was checked, so the challenge is invalid anyway.
+// UserWithFactors reads a user and the factors in one round trip, because each sign-in with a factor needs both. It
+// returns ErrNotFound for an account without factors. They were removed after the password was checked, so the
+// challenge is invalid anyway.
 func (t Tx) UserWithFactors(
 	ctx context.Context, id watchword.UserID,
 ) (u watchword.User, all []factors.Factor, err error) {
@@ -191,51 +197,52 @@ func (t Tx) UserWithFactors(
 	return u, all, err
 }
 
-// TakeChallenge reports true to one caller only, see takeChallenge.
+// TakeChallenge reports true to only one of several concurrent callers, see takeChallenge.
 func (t Tx) TakeChallenge(
 	ctx context.Context, id string, purpose watchword.ChallengePurpose, now time.Time,
 ) (bool, error) {
 	return t.change(ctx, takeChallenge, id, string(purpose), millis(now))
 }
 
-// InsertFactor reports false for a credential that another account has registered. The partial index decides, so two
-// concurrent registrations of one passkey can't both succeed. A TOTP has no credential and never conflicts.
+// InsertFactor reports false for a credential that another account has registered. A partial unique index ensures
+// that only one of two concurrent registrations of a passkey succeeds. An authenticator app has no credential id and
+// never conflicts.
 func (t Tx) InsertFactor(ctx context.Context, f factors.Factor) (bool, error) {
 	return t.change(ctx, insertFactor, values(factorRow(&f))...)
 }
 
-// Factors returns the sealed secrets too, because a sign-in compares a code with each of them.
+// Factors also returns the encrypted secrets, because a sign-in compares a code with each of them.
 func (t Tx) Factors(ctx context.Context, id watchword.UserID) ([]factors.Factor, error) {
 	return rows(ctx, t, func(s scanner) (f factors.Factor, err error) {
 		return f, s.Scan(fields(factorRow(&f))...)
 	}, selectFactors, id)
 }
 
-// ClaimStep requires the owner too, so that an id of another account has no effect.
+// ClaimStep requires the id of the owner, so the id of another account's factor has no effect.
 func (t Tx) ClaimStep(ctx context.Context, f factors.Factor, step int64, at time.Time) (bool, error) {
 	return t.change(ctx, claimStep, step, millis(at), f.ID, f.UserID)
 }
 
-// RenameFactor requires the owner too, like DeleteFactor.
+// RenameFactor requires the id of the owner, so a guessed factor id renames no factor of another account.
 func (t Tx) RenameFactor(ctx context.Context, id watchword.UserID, factor, name string) (bool, error) {
 	return t.change(ctx, renameFactor, name, factor, id)
 }
 
-// DeleteFactor has the owner in its condition: an id that a user has guessed deletes no row of another account.
+// DeleteFactor requires the id of the owner, so a guessed factor id deletes no factor of another account.
 func (t Tx) DeleteFactor(
 	ctx context.Context, id watchword.UserID, factor, spare string, offered []string,
 ) (bool, error) {
 	return t.change(ctx, deleteFactor, factor, id, spare, idList(offered))
 }
 
-// CountFactors is a separate statement after the caller's lock, so that its sub-select sees the
-// commit of the previous lock holder.
+// CountFactors updates the count in a statement of its own, after the caller has locked the user's row. Its
+// sub-select therefore sees the commit of the transaction that held the lock before.
 func (t Tx) CountFactors(ctx context.Context, id watchword.UserID, changed time.Time) error {
 	return t.changeRow(ctx, countFactors, id, millis(changed))
 }
 
-// DeleteFactors changes the user's row first. It thereby waits for a concurrent enrolment, and
-// deletes its factor as well.
+// DeleteFactors locks the user's row first. It thereby waits for a concurrent enrolment, and then also deletes the
+// new factor.
 func (t Tx) DeleteFactors(ctx context.Context, id watchword.UserID, since, changed time.Time) error {
 	if err := t.changeRow(ctx, lockFactors, id); err != nil {
 		return err
@@ -251,27 +258,28 @@ func (t Tx) DeleteFactors(ctx context.Context, id watchword.UserID, since, chang
 	return t.CountFactors(ctx, id, changed)
 }
 
-// SealedFactors continues after an id, as Users does after an address.
+// SealedFactors starts each page after a factor id (cursor), so a deep page costs the same as the first.
 func (t Tx) SealedFactors(ctx context.Context, after string, limit int) ([]watchword.SealedFactor, error) {
 	return rows(ctx, t, func(s scanner) (f watchword.SealedFactor, err error) {
 		return f, s.Scan(&f.ID, &f.Sealed)
 	}, selectSealedFactors, after, limit)
 }
 
-// SetSealedFactor replaces only the encryption. It has no effect if the factor was deleted.
+// SetSealedFactor replaces the encrypted form of a secret, not the secret itself. It has no effect if the factor was
+// deleted.
 func (t Tx) SetSealedFactor(ctx context.Context, f watchword.SealedFactor) error {
 	_, err := t.exec(ctx, sealFactor, f.Sealed, f.ID)
 	return err
 }
 
-// ProveSession changes no generation, so the refresh token of the session stays valid.
+// ProveSession does not change the generation, so the refresh token of the session stays valid.
 func (t Tx) ProveSession(
 	ctx context.Context, id watchword.SessionID, methods []string, at time.Time, c watchword.Cutoffs,
 ) (bool, error) {
 	return t.change(ctx, proveSession, append([]any{list(methods), millis(at), id}, aliveArgs(c)...)...)
 }
 
-// InsertRecoveryCode stores a hash. The codes are random, so a duplicate is a fault and fails.
+// InsertRecoveryCode stores the hash of a code. Codes are random, so a duplicate is an internal error.
 func (t Tx) InsertRecoveryCode(ctx context.Context, id watchword.UserID, hash string, created time.Time) error {
 	_, err := t.exec(ctx, insertRecoveryCode, id, hash, millis(created))
 	return err
@@ -284,7 +292,7 @@ func (t Tx) RecoveryCodes(ctx context.Context, id watchword.UserID) (factors.Rec
 	}, selectRecoveryCodes, id)
 }
 
-// TakeRecoveryCode reports true to one caller only, see takeRecoveryCode.
+// TakeRecoveryCode reports true to only one of several concurrent callers, see takeRecoveryCode.
 func (t Tx) TakeRecoveryCode(ctx context.Context, id watchword.UserID, hash string) (bool, error) {
 	return t.change(ctx, takeRecoveryCode, id, hash)
 }

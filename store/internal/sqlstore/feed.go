@@ -8,34 +8,36 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The table feed has one row: the last number that was assigned. Assigning numbers locks
-// this row until the commit, so one process at a time assigns them, and readers see
-// numbers appear in order. Users' requests never lock the row: ending a session only
-// leaves feed_number at 0, and a background task assigns the number later.
+// The table feed has one row, which stores the last assigned number. To assign numbers, a process locks this row
+// until it commits. Only one process at a time therefore assigns numbers, and readers see them appear in ascending
+// order.
+//
+// Requests of users never lock the row. Ending a session sets no number (feed_number stays 0), and a background task
+// assigns it later.
 const (
 	// lockFeed locks the row without a change. It returns the number that the
 	// previous lock holder committed.
 	lockFeed    = `UPDATE feed SET last = last WHERE id = 1 RETURNING last`
 	advanceFeed = `UPDATE feed SET last = $1 WHERE id = 1`
 
-	// numberSessions numbers ended sessions from $1 + 1 on, oldest end first. The repeated
-	// condition feed_number = 0 matters if the row changed after the sub-select read it:
-	// a number that was assigned never changes.
+	// numberSessions numbers ended sessions from $1 + 1 on, in the order in which they ended. It checks feed_number =
+	// 0 again outside the sub-select, because the row may have changed in between. A number never changes after it
+	// was assigned.
 	numberSessions = `UPDATE sessions SET feed_number = CAST($1 AS BIGINT) + due.n
 		FROM (SELECT id, row_number() OVER (ORDER BY ended_at, id) AS n
 			FROM sessions WHERE ended_at > 0 AND feed_number = 0 ORDER BY ended_at, id LIMIT $2) AS due
 		WHERE sessions.id = due.id AND sessions.feed_number = 0
 		RETURNING feed_number`
-	// numberUsers does the same for users whose roles changed. SetRoles sets feed_number
-	// back to 0, so each change gets a new number.
+	// numberUsers numbers the users whose roles changed, like numberSessions. SetRoles sets feed_number back to 0, so
+	// each change gets a new number.
 	numberUsers = `UPDATE users SET feed_number = CAST($1 AS BIGINT) + due.n
 		FROM (SELECT id, row_number() OVER (ORDER BY roles_changed_at, id) AS n
 			FROM users WHERE roles_changed_at > 0 AND feed_number = 0 ORDER BY roles_changed_at, id LIMIT $2) AS due
 		WHERE users.id = due.id AND users.feed_number = 0
 		RETURNING feed_number`
 
-	// selectFeedState reads one index entry for each time, however long the backlog is. A
-	// time is NULL when no row waits for a number.
+	// selectFeedState reads one index entry for each of its two times, however many rows wait for a number. A time is
+	// NULL if no row waits.
 	selectFeedState = `SELECT last,
 			(SELECT ended_at FROM sessions WHERE ended_at > 0 AND feed_number = 0 ORDER BY ended_at LIMIT 1),
 			(SELECT roles_changed_at FROM users WHERE roles_changed_at > 0 AND feed_number = 0
@@ -55,8 +57,8 @@ func scanNumber(row scanner) (n int64, err error) {
 	return n, row.Scan(&n)
 }
 
-// NumberFeed continues after the stored number or after above, whichever is larger. The engine
-// passes the time in microseconds, so numbers keep rising after a backup was restored.
+// NumberFeed assigns numbers above the larger of the stored number and the argument above. The engine passes the
+// current time in microseconds, so numbers keep rising even after a backup was restored.
 func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error) {
 	last, err := row(ctx, t, scanNumber, lockFeed)
 	if err != nil {
@@ -80,7 +82,8 @@ func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error)
 	return numbered, t.changeRow(ctx, advanceFeed, last)
 }
 
-// FeedState returns the older of the two waiting times as Unnumbered.
+// FeedState reads the state of the feed. Unnumbered is the older of the times at which the first session and the
+// first user began to wait for a number.
 func (t Tx) FeedState(ctx context.Context) (watchword.FeedState, error) {
 	return row(ctx, t, func(s scanner) (state watchword.FeedState, err error) {
 		var session, user *int64

@@ -23,8 +23,8 @@ func recordRow(r *admin.Record) []column {
 }
 
 var (
-	// claimRecord settles the race between two requests with one key: one of them inserts the row. A request
-	// takes over an expired row, which the sweep may delete at any time.
+	// claimRecord inserts a row for only one of two concurrent requests with the same key. A request also takes over
+	// an expired row that the sweep has not deleted yet.
 	claimRecord = insertInto("idempotency", recordRow(new(admin.Record)), `VALUES (%s)
 		ON CONFLICT (owner, key) DO UPDATE SET request_hash = excluded.request_hash, status = 0, result_id = '',
 			expires_at = excluded.expires_at WHERE idempotency.expires_at <= $7`)
@@ -33,8 +33,8 @@ var (
 )
 
 const (
-	// These statements require that the request still holds its claim, which expires_at identifies. After
-	// the claim has expired, another request may hold it, usually a retry with the same hash.
+	// These statements change the row only if the request still owns its claim, which expires_at identifies. After
+	// the claim has expired, another request may own the row, usually a retry with the same hash.
 	finishRecord = `UPDATE idempotency SET status = $1, result_id = $2, expires_at = $3
 		WHERE owner = $4 AND key = $5 AND status = 0 AND expires_at = $6`
 	dropRecord = `DELETE FROM idempotency WHERE owner = $1 AND key = $2 AND status = 0 AND expires_at = $3`
@@ -44,24 +44,24 @@ const (
 		WHERE expires_at < $1 LIMIT $2)`
 )
 
-// ClaimRecord reports false if another request has the key.
+// ClaimRecord reports false if another request has claimed the key.
 func (t Tx) ClaimRecord(ctx context.Context, r admin.Record, now time.Time) (bool, error) {
 	return t.change(ctx, claimRecord, append(values(recordRow(&r)), millis(now))...)
 }
 
-// Record returns ErrNotFound if the request with the claim has dropped the record.
+// Record returns ErrNotFound if the record was dropped by the request that claimed it.
 func (t Tx) Record(ctx context.Context, owner, key string) (admin.Record, error) {
 	return row(ctx, t, func(s scanner) (r admin.Record, err error) {
 		return r, s.Scan(fields(recordRow(&r))...)
 	}, selectRecord, owner, key)
 }
 
-// FinishRecord reports false for a claim that was taken over or swept.
+// FinishRecord reports false if another request has taken over the claim, or the sweep has deleted it.
 func (t Tx) FinishRecord(ctx context.Context, r admin.Record, claimed time.Time) (bool, error) {
 	return t.change(ctx, finishRecord, r.Status, r.Result, millis(r.ExpiresAt), r.Owner, r.Key, millis(claimed))
 }
 
-// DropRecord returns no error for a claim that was taken over.
+// DropRecord returns no error if another request has taken over the claim.
 func (t Tx) DropRecord(ctx context.Context, r admin.Record) error {
 	_, err := t.exec(ctx, dropRecord, r.Owner, r.Key, millis(r.ExpiresAt))
 	return err

@@ -8,12 +8,12 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// Identities of external providers. Package federation runs these statements in one transaction with
-// those of accounts and sessions.
+// Identities of external providers. Package federation runs these statements in one transaction with statements on
+// accounts and sessions.
 
 var _ federation.Tx = Tx{}
 
-// identityRow lists the columns of an identity. There is no column for a token of the provider.
+// identityRow lists the columns of an identity. The tokens of the provider are not stored.
 func identityRow(i *federation.Identity) []column {
 	return []column{
 		{"id", &i.ID},
@@ -28,21 +28,22 @@ func identityRow(i *federation.Identity) []column {
 }
 
 var (
-	// insertIdentity settles the race between two first sign-ins of one identity: the index on issuer and
-	// subject is unique. The second sign-in inserts no row, and its account is rolled back.
+	// insertIdentity inserts one row if two concurrent requests sign in with the same identity for the first time,
+	// because issuer and subject have a unique index. The second request inserts no row, and its new account is
+	// rolled back.
 	insertIdentity = insertInto("identities", identityRow(new(federation.Identity)),
 		"VALUES (%s) ON CONFLICT DO NOTHING")
 
 	selectIdentity = `SELECT ` + names("identities", identityRow(new(federation.Identity))) + ` FROM identities
 		WHERE issuer = $1 AND subject = $2`
 
-	// selectIdentities orders by age, so that a list keeps its order when an identity is used.
+	// selectIdentities orders by age, so that using an identity does not change the order of a list.
 	selectIdentities = `SELECT ` + names("identities", identityRow(new(federation.Identity))) + ` FROM identities
 		WHERE user_id = $1 ORDER BY linked_at, id`
 
-	// selectStranded continues after a user, and reads the identities in the order of their index. It
-	// selects users without a password whose identities all belong to providers that are not in the list $2
-	// (idList). Sub-selects look up each user; for a join, PostgreSQL would read all users.
+	// selectStranded selects users without a password whose identities all belong to providers outside the list $2
+	// (idList). It starts after the user $1 and reads the index of identities in order. Sub-selects look up each
+	// user, because PostgreSQL would read all users for a join.
 	selectStranded = `SELECT DISTINCT user_id, (SELECT verified_at FROM users WHERE users.id = identities.user_id),
 			(SELECT COUNT(*) FROM factors WHERE factors.user_id = identities.user_id AND kind = 'passkey')
 		FROM identities WHERE user_id > $1
@@ -53,8 +54,8 @@ var (
 )
 
 const (
-	// useIdentity settles the race between a sign-in and the end of the link: the row must still belong
-	// to the account that signs in.
+	// useIdentity requires that the identity still belongs to the account that signs in. A concurrent request may
+	// have removed it.
 	useIdentity = `UPDATE identities SET provider = $1, email = $2, last_used_at = $3 WHERE id = $4 AND user_id = $5`
 
 	// deleteIdentity does not delete the last way to sign in, see anotherWayIn.
@@ -68,22 +69,23 @@ func scanIdentity(s scanner) (i federation.Identity, err error) {
 	return i, s.Scan(fields(identityRow(&i))...)
 }
 
-// InsertIdentity waits for a concurrent insert of the same identity, and then reports false.
+// InsertIdentity waits for a concurrent transaction that inserts the same identity. It reports false if that
+// transaction commits.
 func (t Tx) InsertIdentity(ctx context.Context, i federation.Identity) (bool, error) {
 	return t.change(ctx, insertIdentity, values(identityRow(&i))...)
 }
 
-// Identity compares bytes: both databases order and compare this text in binary form.
+// Identity compares issuer and subject byte by byte, because both databases use a binary collation for these columns.
 func (t Tx) Identity(ctx context.Context, issuer, subject string) (federation.Identity, error) {
 	return row(ctx, t, scanIdentity, selectIdentity, issuer, subject)
 }
 
-// Identities has no limit, because the engine bounds the identities of an account.
+// Identities has no parameter limit, because the engine limits the number of identities per account.
 func (t Tx) Identities(ctx context.Context, id watchword.UserID) ([]federation.Identity, error) {
 	return rows(ctx, t, scanIdentity, selectIdentities, id)
 }
 
-// Stranded continues after a user id, as Users continues at an address.
+// Stranded starts each page after a user id (cursor), so a deep page costs the same as the first.
 func (t Tx) Stranded(
 	ctx context.Context, after watchword.UserID, offered []string, limit int,
 ) ([]watchword.User, error) {
@@ -92,19 +94,19 @@ func (t Tx) Stranded(
 	}, selectStranded, after, idList(offered), limit)
 }
 
-// UseIdentity requires the owner too, see useIdentity.
+// UseIdentity requires the id of the owner, see useIdentity.
 func (t Tx) UseIdentity(ctx context.Context, i federation.Identity) (bool, error) {
 	return t.change(ctx, useIdentity, i.Provider, i.Email, millis(i.LastUsedAt), i.ID, i.UserID)
 }
 
-// DeleteIdentity requires the owner too, so that a guessed id deletes no row of another account.
+// DeleteIdentity requires the id of the owner, so a guessed identity id deletes no row of another account.
 func (t Tx) DeleteIdentity(
 	ctx context.Context, id watchword.UserID, identity, spare string, offered []string,
 ) (bool, error) {
 	return t.change(ctx, deleteIdentity, identity, id, spare, idList(offered))
 }
 
-// DeleteIdentities with the zero time deletes all: no identity was linked before 1970.
+// DeleteIdentities deletes all identities if since is the zero time.
 func (t Tx) DeleteIdentities(ctx context.Context, id watchword.UserID, since time.Time) error {
 	_, err := t.exec(ctx, deleteIdentitiesSince, id, millis(since))
 	return err

@@ -24,21 +24,19 @@ func keyRow(k *watchword.Key) []column {
 var (
 	keyColumns = names("keys", keyRow(new(watchword.Key)))
 
-	// insertKey settles the race between processes that create the same key at the same
-	// time: only one key with an id, or with a use and number, is inserted. The loser
-	// reads the winner's key.
+	// insertKey inserts one row if several processes create the same key at the same time. Both the id and the pair
+	// of use and number are unique. The other processes then read that key.
 	insertKey  = insertInto("keys", keyRow(new(watchword.Key)), "VALUES (%s) ON CONFLICT DO NOTHING")
 	selectKeys = `SELECT ` + keyColumns + ` FROM keys ORDER BY purpose, active_from, id`
 
-	// holdKey locks a row without a change. This serializes processes that replace the
-	// sealed secret of a use: the second process waits, and RETURNING shows the secret
-	// that the first process wrote.
+	// holdKey locks the first key of a use without a change, so that only one process at a time replaces the
+	// encrypted secret. A second process waits. RETURNING then shows it the secret that the first process wrote.
 	holdKey = `UPDATE keys SET number = number WHERE purpose = $1 AND number = 1 RETURNING ` + keyColumns
 )
 
 const (
-	// Only a new master key changes the sealed secret of a key (sealKey). The schedule changes
-	// its times.
+	// updateKey changes the times at which a key becomes active and is deleted. Only sealKey changes the encrypted
+	// secret, after the master key was replaced.
 	updateKey = `UPDATE keys SET active_from = $1, drop_at = $2 WHERE id = $3`
 	deleteKey = `DELETE FROM keys WHERE id = $1`
 	sealKey   = `UPDATE keys SET sealed = $1 WHERE id = $2`
@@ -62,7 +60,7 @@ func (t Tx) HoldKey(ctx context.Context, use watchword.KeyUse) (watchword.Key, e
 	return row(ctx, t, scanKey, holdKey, use)
 }
 
-// SetSealedKey replaces only the encryption of a secret. The key and its tokens stay valid.
+// SetSealedKey replaces the encrypted form of a secret, not the secret itself. The key and its tokens stay valid.
 func (t Tx) SetSealedKey(ctx context.Context, id string, sealed []byte) error {
 	return t.changeRow(ctx, sealKey, sealed, id)
 }
@@ -71,8 +69,8 @@ func (t Tx) SetKeyTimes(ctx context.Context, id string, activeFrom, dropAt time.
 	return t.changeRow(ctx, updateKey, millis(activeFrom), millis(dropAt), id)
 }
 
-// DeleteKey is final. The schedule calls it only after the last token of the key has expired, so
-// that no valid token becomes unreadable.
+// DeleteKey can't be undone. The caller deletes a key only after its last token has expired, because tokens can't be
+// verified without their key.
 func (t Tx) DeleteKey(ctx context.Context, id string) error {
 	_, err := t.exec(ctx, deleteKey, id)
 	return err

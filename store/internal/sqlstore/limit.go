@@ -13,23 +13,23 @@ import (
 // nanoseconds since 1970. Milliseconds are too coarse: one use of a large limit
 // costs less than one millisecond.
 const (
-	// charge is ratelimit.Decide in SQL. One statement decides and counts, so concurrent
-	// requests can't all take the last free use. Parameters:
+	// charge is ratelimit.Decide in SQL. The same statement checks the limit and counts the use, so concurrent
+	// requests can't exceed the limit. Parameters:
 	//
-	//	$2  now + one use     the new tat of an unused counter
-	//	$3  now + span        also the initial sweep_from
-	//	$4  now               below: the counter has run out, so it starts again
-	//	$5  now + 2 spans - one use
-	//	                      above: too far ahead, see below
-	//	$6  one use
-	//	$7  now + span - one use
-	//	                      up to here there is room for one more use
+	// 	$2  now + one use     the new tat of an unused counter
+	// 	$3  now + span        also the initial sweep_from
+	// 	$4  now               a lower tat: all uses have expired, so the counter starts again
+	// 	$5  now + 2 spans - one use
+	// a higher tat: too far ahead, see the next paragraph
+	// 	$6  one use
+	// 	$7  now + span - one use
+	// a lower or equal tat: the limit allows one more use
 	//
-	// A counter too far ahead would lock somebody out for longer than the span. Only a
-	// clock that was set back leaves such a counter. The statement allows one more use in
-	// this case. The bound $5 tolerates clocks that differ by up to a span minus one use.
+	// A counter too far ahead would block a user for longer than the span. It exists only after a clock was set back.
+	// The statement then allows one more use. The bound $5 tolerates clocks that differ by up to a span minus one
+	// use.
 	//
-	// sweep_from never changes, so that a use updates no index.
+	// sweep_from never changes, so that counting a use updates no index.
 	charge = `INSERT INTO limits (key, tat, sweep_from) VALUES ($1, $2, $3)
 		ON CONFLICT (key) DO UPDATE SET tat = CASE
 			WHEN limits.tat < $4 THEN $2 WHEN limits.tat > $5 THEN $3 ELSE limits.tat + $6 END
@@ -37,14 +37,13 @@ const (
 	hasRoom     = `(limits.tat <= $7 OR limits.tat > $5)`
 	selectLimit = `SELECT tat FROM limits WHERE key = $1`
 
-	// refund takes one use back, but never below now: a counter in the past would allow
-	// more uses than the limit.
+	// refund reverses one use. It never sets tat below now, because a counter in the past would allow more uses than
+	// the limit.
 	refund = `UPDATE limits SET tat = CASE WHEN tat - $1 < $2 THEN $2 ELSE tat - $1 END
 		WHERE tat > $2 AND key = $3`
 )
 
-// Charge returns 0 if the use was counted. Otherwise it makes no change and returns how
-// long to wait.
+// Charge counts one use and returns 0. If the limit is reached, it counts nothing and returns how long to wait.
 func (t Tx) Charge(ctx context.Context, c watchword.Charge) (time.Duration, error) {
 	allowed, err := t.change(ctx, charge, chargeArgs(c)...)
 	if err != nil || allowed {
@@ -62,9 +61,9 @@ func chargeArgs(c watchword.Charge) []any {
 	return []any{c.Key, now + cost, now + span, now, now + 2*span - cost, cost, now + span - cost}
 }
 
-// Wait returns how long a refused charge has to wait: at least a millisecond. The counter
-// is read after the refusal, so it may have room again by then, or be swept. The result is
-// above 0 even in that case, because 0 means that the charge was counted.
+// Wait returns the remaining wait of a refused charge, at least a millisecond. It reads the counter after the
+// refusal. By then, the limit may allow a use again, or the counter may be deleted. Wait returns more than 0 even
+// then, because 0 means that the charge was counted.
 func (t Tx) Wait(ctx context.Context, c watchword.Charge) (time.Duration, error) {
 	tat, err := row(ctx, t, func(s scanner) (n int64, err error) { return n, s.Scan(&n) }, selectLimit, c.Key)
 	if err != nil && !errors.Is(err, watchword.ErrNotFound) {

@@ -2,23 +2,23 @@ package sqlstore
 
 import "regexp"
 
-// An Effect describes which users and sessions a statement can change. A store that keeps
-// such rows in memory, for Store.Live, drops them accordingly.
+// An Effect describes which users and sessions a statement can change. A store that caches sessions and users for
+// Store.Live removes the affected ones from its cache.
 type Effect int
 
 const (
-	NoEffect    Effect = iota // only rows that it creates
-	ByArguments               // the users and sessions whose ids are among its arguments
-	Everywhere                // any
+	NoEffect    Effect = iota // changes only rows that it inserts
+	ByArguments               // changes the users and sessions whose ids are arguments
+	Everywhere                // can change any user or session
 )
 
 var changesRows = regexp.MustCompile(`^(UPDATE|DELETE FROM) (users|sessions) `)
 
-// Effects returns the effect of each statement, by its text. A statement that finds its
-// rows by an id (Statement.By) receives the id as a watchword.UserID or SessionID.
+// Effects returns the effect of each statement, by the text of the statement. A statement that finds its rows by an
+// id (Statement.By) receives the id as a watchword.UserID or SessionID.
 //
-// An INSERT does not change existing rows. numberSessions and numberUsers set
-// only feed_number, which neither a Session nor a User contains.
+// An INSERT does not change existing rows. numberSessions and numberUsers have no effect, because they set only
+// feed_number, and neither Session nor User contains it.
 func Effects() map[string]Effect {
 	all := map[string]Effect{}
 	for _, s := range Statements() {

@@ -2,9 +2,9 @@ package sqlstore
 
 import "github.com/watchword-auth/watchword"
 
-// LiveStatement returns selectSession for an array of session ids. It returns one row for each
-// id that exists, in any order: the position of the id, the session and its user. An id may
-// occur twice.
+// LiveStatement returns the query for several sessions. Its argument is an array of session ids, which may contain
+// duplicates. For each id that exists, it returns one row: the position of the id in the array, the session and its
+// user. The rows have no order.
 func LiveStatement() string {
 	return `SELECT asked.position, ` + sessionColumns + `, ` + userColumns + `
 		FROM unnest($1::text[]) WITH ORDINALITY AS asked (id, position)

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// insertMailToken replaces a token of the same hash, because another attempt to
-	// send a mail may contain the same token. The expiry of the later attempt counts.
+	// insertMailToken replaces a token with the same hash, because several attempts to send a mail use the same
+	// token. The row then has the expiry of the last attempt.
 	insertMailToken = `INSERT INTO mail_tokens (hash, kind, user_id, email, expires_at, signup_id)
 		VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (hash) DO UPDATE SET kind = excluded.kind, user_id = excluded.user_id,
@@ -22,9 +22,8 @@ const (
 		WHERE user_id = $1 AND kind = $2 AND expires_at > $3 ORDER BY expires_at, hash`
 	extendMailToken = `UPDATE mail_tokens SET expires_at = $1 WHERE hash = $2`
 
-	// takeMailToken settles the race between two requests with the same token: the
-	// deletion succeeds once. It also checks kind and expiry, so the caller needs no
-	// earlier query.
+	// takeMailToken accepts a token once: of two concurrent requests, only one deletes the row. It also checks kind
+	// and expiry, so the caller need not read the token before.
 	takeMailToken    = `DELETE FROM mail_tokens WHERE hash = $1 AND kind = $2 AND expires_at > $3`
 	deleteMailTokens = `DELETE FROM mail_tokens WHERE user_id = $1 AND kind = $2`
 	deleteLaterMails = `DELETE FROM mail_tokens WHERE user_id = $1 AND kind = $2 AND expires_at > $3`
@@ -39,10 +38,10 @@ const (
 			attempts, last_error, given_up_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 
-	// claimMail settles the race between processes that send mail. The sub-selects of two processes
-	// may choose the same mail. After the wait for the row, the database checks the outer condition
-	// again. By then next_at is in the future, so the second process gets no mail and tries again.
-	// A claim expires by itself if its process ends.
+	// claimMail gives a mail to only one of several concurrent processes. The sub-selects of two processes may choose
+	// the same mail. The second process waits for the lock of the row. The database then checks the outer condition
+	// again, which is false, because next_at is in the future. The second process changes no row and tries again. If
+	// a process stops, its claim expires.
 	claimMail = `UPDATE mails SET next_at = $1, attempts = attempts + 1
 		WHERE next_at <= $2 AND given_up_at = 0
 			AND id = (SELECT id FROM mails WHERE given_up_at = 0 AND next_at <= $2 ORDER BY next_at, id LIMIT 1)
@@ -56,7 +55,7 @@ const (
 	retryMail  = `UPDATE mails SET next_at = $1, attempts = 0, given_up_at = 0 WHERE id = $2`
 	retryMails = `UPDATE mails SET next_at = $1, attempts = 0, given_up_at = 0`
 
-	// outbox stops counting at $1, which bounds its cost.
+	// outbox stops counting at $1, so that a long outbox costs no more.
 	outbox = `SELECT
 		(SELECT COUNT(*) FROM (SELECT 1 FROM mails WHERE given_up_at = 0 ORDER BY created_at LIMIT $1) AS waiting),
 		(SELECT COUNT(*) FROM (SELECT 1 FROM mails WHERE given_up_at > 0 ORDER BY given_up_at LIMIT $1) AS given_up),
@@ -84,19 +83,17 @@ func (t Tx) MailTokens(
 	return rows(ctx, t, scanMailToken, selectMailTokens, id, kind, millis(now))
 }
 
-// ExtendMailToken reports false if the token was taken in the meantime: an extension never
-// restores a token.
+// ExtendMailToken reports false, and inserts no token, if the token was used or deleted in the meantime.
 func (t Tx) ExtendMailToken(ctx context.Context, hash string, expires time.Time) (bool, error) {
 	return t.change(ctx, extendMailToken, millis(expires), hash)
 }
 
-// TakeMailToken reports true to one caller only, see takeMailToken.
+// TakeMailToken reports true to only one of several concurrent callers, see takeMailToken.
 func (t Tx) TakeMailToken(ctx context.Context, hash string, kind watchword.MailKind, now time.Time) (bool, error) {
 	return t.change(ctx, takeMailToken, hash, kind, millis(now))
 }
 
-// DeleteMailTokens runs one statement for each kind, because the drivers have no common
-// form for a list of parameters.
+// DeleteMailTokens runs one statement for each kind, because the two drivers pass lists in different ways.
 func (t Tx) DeleteMailTokens(ctx context.Context, id watchword.UserID, kinds ...watchword.MailKind) error {
 	for _, kind := range kinds {
 		if _, err := t.exec(ctx, deleteMailTokens, id, kind); err != nil {
@@ -141,7 +138,7 @@ func scanMail(s scanner) (m watchword.Mail, err error) {
 		timeColumn{&m.CreatedAt}, timeColumn{&m.NextAt}, &m.Attempts, &m.LastError, timeColumn{&m.GivenUpAt})
 }
 
-// factsOf returns the members of the column facts.
+// factsOf returns the fields that the column facts stores as JSON.
 func factsOf(m *watchword.Mail) any {
 	return &struct {
 		*watchword.MailFacts
@@ -149,8 +146,8 @@ func factsOf(m *watchword.Mail) any {
 	}{&m.Facts, &m.Cause}
 }
 
-// InsertMail stores the facts as JSON: each kind of mail has different facts, and no
-// statement searches them.
+// InsertMail stores the facts as JSON, because each kind of mail has different facts and no statement searches in
+// them.
 func (t Tx) InsertMail(ctx context.Context, m watchword.Mail) error {
 	facts, err := json.Marshal(factsOf(&m))
 	if err != nil {
@@ -161,8 +158,7 @@ func (t Tx) InsertMail(ctx context.Context, m watchword.Mail) error {
 	return err
 }
 
-// ClaimMail returns ErrNotFound if no mail is due, or if another process just claimed the
-// first one that is due.
+// ClaimMail returns ErrNotFound if no mail is due, or if another process claims the first due mail at the same time.
 func (t Tx) ClaimMail(ctx context.Context, now, until time.Time) (watchword.Mail, error) {
 	return row(ctx, t, scanMail, claimMail, millis(until), millis(now))
 }
@@ -172,7 +168,7 @@ func (t Tx) PostponeMail(ctx context.Context, id string, next time.Time, why str
 	return err
 }
 
-// DeleteMail succeeds for a mail that is gone: another process may have sent or deleted it.
+// DeleteMail returns no error if the mail does not exist, because another process may have sent or deleted it.
 func (t Tx) DeleteMail(ctx context.Context, id string) error {
 	_, err := t.exec(ctx, deleteMail, id)
 	return err
@@ -182,7 +178,7 @@ func (t Tx) Mails(ctx context.Context, limit int) ([]watchword.Mail, error) {
 	return rows(ctx, t, scanMail, selectMails, limit)
 }
 
-// RetryMail returns the number of mails that are due now. An unknown id gives 0.
+// RetryMail returns the number of mails that it made due. It returns 0 for an unknown id.
 func (t Tx) RetryMail(ctx context.Context, id string, now time.Time) (int, error) {
 	if id == "" {
 		return t.exec(ctx, retryMails, millis(now))
@@ -190,8 +186,8 @@ func (t Tx) RetryMail(ctx context.Context, id string, now time.Time) (int, error
 	return t.exec(ctx, retryMail, millis(now), id)
 }
 
-// Outbox counts up to watchword.OutboxCounted mails, so that a long outbox does not slow the
-// metrics down.
+// Outbox counts at most watchword.OutboxCounted mails of each state, so that a long outbox does not slow down the
+// metrics.
 func (t Tx) Outbox(ctx context.Context) (waiting, givenUp int, oldest time.Time, err error) {
 	type counts struct {
 		waiting, givenUp int

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// Passkeys. They are rows of factors, found by their credential id.
+// Passkeys. They are rows of the table factors, and this file finds them by credential id.
 
 var (
 	// selectByCredential repeats the condition of the partial index on credential ids, so that
@@ -16,14 +16,14 @@ var (
 	selectByCredential = `SELECT ` + names("factors", factorRow(new(factors.Factor))) + ` FROM factors
 		WHERE credential_id = $1 AND credential_id <> ''`
 
-	// consumeChallenge settles the race between two uses of one passwordless ceremony: the id is unique.
+	// consumeChallenge accepts a passwordless challenge once: of two concurrent requests, only one inserts the id,
+	// which is unique.
 	consumeChallenge = insertInto("challenges", challengeRow(new(watchword.Challenge)),
 		"VALUES (%s) ON CONFLICT DO NOTHING")
 )
 
-// claimCount settles the race between a passkey and its copy: a counter only grows. Many
-// authenticators keep the counter at zero. For these, only the challenge of a ceremony
-// prevents a second use.
+// claimCount accepts only a higher signature counter, which detects a copied passkey. Many authenticators keep the
+// counter at zero. For them, only the challenge prevents that a response is used twice.
 const claimCount = `UPDATE factors SET counter = $1, record = $2, unproven = $3, last_used_at = $4
 	WHERE id = $5 AND user_id = $6 AND (counter < $1 OR (counter = 0 AND $1 = 0))`
 
@@ -34,12 +34,13 @@ func (t Tx) FactorByCredential(ctx context.Context, credential string) (factors.
 	}, selectByCredential, credential)
 }
 
-// ClaimCount replaces the record too, because its flags change with a use.
+// ClaimCount also stores the record of the passkey, because a sign-in may change its flags.
 func (t Tx) ClaimCount(ctx context.Context, f factors.Factor, at time.Time) (bool, error) {
 	return t.change(ctx, claimCount, f.Counter, f.Record, value(boolColumn{&f.Unproven}), millis(at), f.ID, f.UserID)
 }
 
-// ConsumeChallenge leaves a row until the ceremony has expired. Sweep deletes it then.
+// ConsumeChallenge inserts a row that marks the challenge as used. The sweep deletes the row after the challenge has
+// expired.
 func (t Tx) ConsumeChallenge(ctx context.Context, c watchword.Challenge) (bool, error) {
 	return t.change(ctx, consumeChallenge, values(challengeRow(&c))...)
 }

@@ -10,27 +10,24 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// On PostgreSQL, a refresh is one round trip. A WITH clause may change rows there, so the
-// charges, the rotation and the query for the user are one statement. It is built from the
-// statements that Tx.Rotate runs one after the other on SQLite, so both databases decide
-// alike.
+// On PostgreSQL, a refresh is one round trip, because a WITH clause may change rows. One statement contains the
+// charges, the rotation and the query for the user. It is built from the statements that Tx.Rotate runs one after the
+// other on SQLite. Both databases therefore follow the same rules.
 //
-// RotateStatement is for a single refresh. RotateManyStatement is for several: per refresh,
-// it costs a fifth of a separate statement. For a single refresh it is a little slower.
+// RotateStatement handles one refresh. RotateManyStatement handles several, at a fifth of the cost per refresh. For
+// one refresh, it is a little slower than RotateStatement.
 
-// RotateStatement returns the statement for a number of charges. Its result is one row: the
-// number 1, which charges were counted (Rotated.Counted), whether the session was rotated, the
-// columns of the session and the columns of the user. The columns of session and user are NULL
-// without a rotation.
+// RotateStatement returns the statement for a refresh with this number of charges. Its result is one row: the number
+// 1, which charges were counted (Rotated.Counted), whether the session was rotated, the columns of the session and
+// the columns of the user. The columns of session and user are NULL if the session was not rotated.
 //
-// The first charge has the condition that no other limit is full, so a refusal changes no row
-// and adds no row. Each later charge, and the rotation, has the condition that the charge before it
-// was counted. A part of the statement sees the RETURNING rows of the others, but not their
-// changes to tables. If a limit becomes full after the first condition was checked, the caller
-// refunds the earlier charges.
+// The first charge is counted only if no other limit is reached, so a refused request changes and inserts no row.
+// Each later charge, and the rotation, requires that the previous charge was counted. The parts of the statement see
+// each other's RETURNING rows, but not each other's changes to tables. Another transaction may therefore use up a
+// limit after the first charge has checked it. The caller then refunds the counted charges.
 func RotateStatement(charges int) string {
 	var with, taken strings.Builder
-	condition := noneFull(1, charges) // of the next part
+	condition := noneFull(1, charges) // the condition of the next charge, or of the rotation
 	taken.WriteString("0")
 	for i := range charges {
 		one := strings.Replace(charge, "VALUES ($1, $2, $3)", "SELECT $1, $2, $3 WHERE "+condition, 1)
@@ -47,7 +44,7 @@ func RotateStatement(charges int) string {
 		" FROM (VALUES (1)) AS always LEFT JOIN rotated ON TRUE LEFT JOIN users ON users.id = rotated.user_id"
 }
 
-// noneFull is the condition that the limits of the charges first to end-1 have room.
+// noneFull returns the condition that the limits of the charges from first to end-1 allow one more use.
 func noneFull(first, end int) string {
 	condition := "TRUE"
 	for i := first; i < end; i++ {
@@ -58,8 +55,8 @@ func noneFull(first, end int) string {
 
 var parameter = regexp.MustCompile(`\$(\d+)`)
 
-// shifted adds by to the number of each parameter, because the parts of the combined
-// statement share one list of arguments.
+// shifted adds the argument by to each parameter number, because the parts of the combined statement share one list
+// of arguments.
 func shifted(text string, by int) string {
 	return parameter.ReplaceAllStringFunc(text, func(p string) string {
 		n, err := strconv.Atoi(p[1:])
@@ -81,20 +78,21 @@ func RotateArgs(r watchword.RotateRequest) []any {
 
 // A Rotated is one row of RotateStatement or RotateManyStatement.
 type Rotated struct {
-	Position int // in the list of requests, from 1
+	Position int // index in the list of requests, from 1
 	Counted  int // bit n is set if charge n was counted
 	Result   watchword.RotateResult
-	Err      error // the row holds a value that can't be read, for example a list that is not JSON
+	Err      error // set if a value can't be decoded, such as a list that is not JSON
 }
 
-// AllCounted returns the value of Rotated.Counted if every charge was counted.
+// AllCounted returns the value that Rotated.Counted has if every charge was counted.
 func AllCounted(r watchword.RotateRequest) int { return 1<<len(r.Charges) - 1 }
 
-// ScanRotated reads one row. A value that can't be read is not an error of the whole result,
-// because the other rows are committed, too.
+// ScanRotated reads one row. If a value can't be decoded, it sets Rotated.Err and returns no error, because the other
+// rows of the result are valid and committed.
 func ScanRotated(row scanner) (r Rotated, err error) {
 	into := tolerantFields(append(sessionRow(&r.Result.Session), userRow(&r.Result.User)...), &r.Err)
-	// The NULL columns of a session that was not rotated fit no field. The first scan skips them.
+	// If the session was not rotated, its columns are NULL, which the fields can't store. The first scan skips these
+	// columns.
 	skipped := append([]any{&r.Position, &r.Counted, &r.Result.Rotated}, make([]any, len(into))...)
 	if err = row.Scan(skipped...); err != nil || !r.Result.Rotated {
 		return r, err
@@ -102,7 +100,7 @@ func ScanRotated(row scanner) (r Rotated, err error) {
 	return r, row.Scan(append([]any{nil, nil, nil}, into...)...)
 }
 
-// tolerantFields is like fields, but its scanners store their error in err.
+// tolerantFields returns the same destinations as fields, but they store a decoding error in err.
 func tolerantFields(columns []column, err *error) []any {
 	into := fields(columns)
 	for i, field := range into {
@@ -113,8 +111,8 @@ func tolerantFields(columns []column, err *error) []any {
 	return into
 }
 
-// A tolerant scanner stores the error of a column. If it returned the error, the driver
-// would end the whole result.
+// A tolerant scanner stores a decoding error instead of returning it, because the driver would stop reading the
+// result at an error.
 type tolerant struct {
 	sql.Scanner
 	err *error

@@ -7,26 +7,24 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A statement can't change one row twice, so no two requests of RotateManyStatement may share
-// a session or the key of a limit. RotateRounds separates them.
+// One SQL statement can't change a row twice. The requests of one RotateManyStatement must therefore have different
+// sessions and different limit keys. RotateRounds groups requests accordingly.
 
-// RotateManyStatement returns the statement for any number of requests. Its arguments are arrays
-// (RotateManyArgs). Its result is one row for each request, in any order: the position of the
-// request, which of its charges were counted (Rotated.Counted), whether its session was rotated,
-// the columns of the session and the columns of the user. The columns of session and user are
-// NULL without a rotation.
+// RotateManyStatement returns the statement for any number of requests. Its arguments are arrays (RotateManyArgs). It
+// returns one row for each request, in any order: the position of the request, which of its charges were counted
+// (Rotated.Counted), whether its session was rotated, the columns of the session and the columns of the user. The
+// columns of session and user are NULL if the session was not rotated.
 //
-// As in RotateStatement, a request is charged only if all its limits have room, and rotates
-// only if all its charges were counted. A part of the statement sees the RETURNING rows of
-// the others, but not their changes to tables.
+// A request is charged only if all its limits allow one more use. It is rotated only if all its charges were counted.
+// The parts of the statement see each other's RETURNING rows, but not each other's changes to tables.
 //
-// If another transaction changed a session in the meantime, PostgreSQL waits for its
-// lock and checks the same request against the new version.
+// If another transaction is changing a session, PostgreSQL waits for its lock and then checks the request against the
+// new version of the session.
 func RotateManyStatement() string {
 	const requests = `unnest($6::bigint[], $7::text[], $8::int[], $9::text[], $10::text[], $11::bigint[],
 			$12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::int[])
 			WITH ORDINALITY AS given (p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, charges, position)`
-	// The LEFT JOIN also returns a row for a request that did not rotate.
+	// The LEFT JOIN also returns a row for a request whose session was not rotated.
 	return `WITH due AS (SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $5::bigint[], $17::int[])
 			AS due (key, tat, sweep_from, position, bit)),
 		refused AS (SELECT due.position FROM due JOIN limits ON limits.key = due.key
@@ -43,24 +41,23 @@ func RotateManyStatement() string {
 		LEFT JOIN users ON users.id = rotated.user_id`
 }
 
-// rotateAll is rotateSession for the rows of requests, whose columns p1, p2, … are its
-// parameters $1, $2, ….
+// rotateAll is rotateSession for many requests: the columns p1, p2, … of requests replace its parameters $1, $2, ….
 func rotateAll() string {
 	text := parameter.ReplaceAllString(rotateSession, "requests.p$1")
 	text = strings.Replace(text, "WHERE", "FROM requests WHERE requests.counted = requests.charges AND", 1)
 	return strings.Replace(text, "RETURNING", "RETURNING requests.position,", 1)
 }
 
-// chargeAll is charge for the rows of due. After ON CONFLICT, only the inserted columns (excluded)
-// are visible.
+// chargeAll is charge for the rows of due. The clause ON CONFLICT sees only the inserted columns, under the name
+// excluded.
 func chargeAll() string {
 	_, conflict, _ := strings.Cut(charge, "ON CONFLICT")
 	return `INSERT INTO limits (key, tat, sweep_from) SELECT key, tat, sweep_from FROM due
 		WHERE position NOT IN (SELECT position FROM refused) ON CONFLICT` + chargeOf("excluded", conflict)
 }
 
-// chargeOf replaces the parameters of charge by expressions on the columns of a row. The cost is
-// tat minus now, and the span is sweep_from minus now. $4 has the time now of each key.
+// chargeOf replaces the parameters of charge by expressions on the columns of a row. The cost is tat minus now, and
+// the span is sweep_from minus now. The argument $4 is a JSON object that contains the time now for each limit key.
 func chargeOf(row, text string) string {
 	now := "($4::jsonb ->> " + row + ".key)::bigint"
 	tat, full := row+".tat", row+".sweep_from"
@@ -75,11 +72,11 @@ func chargeOf(row, text string) string {
 	return parameter.ReplaceAllStringFunc(text, func(p string) string { return expressions[p] })
 }
 
-// RotateRounds splits calls into rounds, each for one RotateManyStatement. Calls whose requests
-// share a session or a limit are in different rounds, in the order of calls. A round is sorted
-// by session, because transactions that lock rows in one order do not deadlock.
+// RotateRounds splits calls into rounds, and each round becomes one RotateManyStatement. Calls that share a session
+// or a limit go into different rounds, in the order of calls. Each round is sorted by session, because transactions
+// that lock rows in the same order do not deadlock.
 func RotateRounds[C any](calls []C, request func(C) watchword.RotateRequest) (rounds [][]C) {
-	next := map[string]int{} // the first round in which a session or limit is free
+	next := map[string]int{} // by session and limit: the first round that does not contain it
 	for _, call := range calls {
 		r := request(call)
 		rows := []string{string(r.Session)}
@@ -112,9 +109,9 @@ func RotateManyArgs(round []watchword.RotateRequest) []any {
 	return append(append(charges, rotateArrays(round)...), bits)
 }
 
-// chargeArrays returns $1 to $5: the first three arguments of charge, the time of each key,
-// and the position of the request. $17 is the bit of the charge. They are sorted by key, as a
-// round is by session.
+// chargeArrays returns the arguments $1 to $5: the first three arguments of charge as arrays, the time of each key,
+// and the positions of the requests. bits is the argument $17, the bit of each charge. The arrays are sorted by limit
+// key, so that concurrent transactions lock limits in the same order.
 func chargeArrays(round []watchword.RotateRequest) (args []any, bits []int32) {
 	type owned struct {
 		watchword.Charge

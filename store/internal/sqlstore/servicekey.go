@@ -7,10 +7,10 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// Service keys. A row has no secret. At each request, the row decides whether the key is still valid.
+// Service keys. A row does not contain the secret. Each request reads the row to check whether the key is valid.
 //
-// Only last_used_at and revoked_at of a row change: a different scope needs a new key. The
-// state is not a column, because a key expires without a write.
+// Only last_used_at and revoked_at of a row change, so different scopes need a new key. The state is not a column,
+// because a key expires without an update.
 
 // serviceKeyRow lists the columns of a service key.
 func serviceKeyRow(k *admin.ServiceKey) []column {
@@ -34,11 +34,11 @@ var (
 )
 
 const (
-	// revokeServiceKey settles the race between two revocations: one of them changes the row.
+	// revokeServiceKey changes the row for only one of two concurrent revocations.
 	revokeServiceKey = `UPDATE service_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0`
 
-	// touchServiceKey has the age of the last use in its condition, because many requests with one
-	// key may read the row before the first request has updated it.
+	// touchServiceKey updates the row only if the stored last use is old enough. The condition is in the statement,
+	// because several concurrent requests may have read the same old time.
 	touchServiceKey = `UPDATE service_keys SET last_used_at = $1 WHERE id = $2 AND last_used_at <= $3`
 
 	// sweepServiceKeys reads the whole table, which has few rows.
@@ -50,29 +50,28 @@ func scanServiceKey(s scanner) (k admin.ServiceKey, err error) {
 	return k, s.Scan(fields(serviceKeyRow(&k))...)
 }
 
-// InsertServiceKey has no conflict, because ids are random.
+// InsertServiceKey can't conflict, because ids are random.
 func (t Tx) InsertServiceKey(ctx context.Context, k admin.ServiceKey) error {
 	_, err := t.exec(ctx, insertServiceKey, values(serviceKeyRow(&k))...)
 	return err
 }
 
-// ServiceKey also returns expired and revoked keys. The caller decides.
+// ServiceKey also returns expired and revoked keys. The caller checks the state.
 func (t Tx) ServiceKey(ctx context.Context, id string) (admin.ServiceKey, error) {
 	return row(ctx, t, scanServiceKey, selectServiceKey, id)
 }
 
-// ServiceKeys follows the primary key. Ids begin with the time, so their order is that of creation.
+// ServiceKeys lists the newest keys first. It sorts by id, because an id begins with the time of creation.
 func (t Tx) ServiceKeys(ctx context.Context, before string, limit int) ([]admin.ServiceKey, error) {
 	return rows(ctx, t, scanServiceKey, selectServiceKeys, before, limit)
 }
 
-// RevokeServiceKey keeps the row, so that lists show the key until the sweep.
+// RevokeServiceKey keeps the row, so that lists show the key until the sweep deletes it.
 func (t Tx) RevokeServiceKey(ctx context.Context, id string, now time.Time) (bool, error) {
 	return t.change(ctx, revokeServiceKey, millis(now), id)
 }
 
-// TouchServiceKey returns no error if it changes no row, because another request may have been
-// faster.
+// TouchServiceKey returns no error if it changes no row, because a concurrent request may have updated the row first.
 func (t Tx) TouchServiceKey(ctx context.Context, id string, now, since time.Time) error {
 	_, err := t.exec(ctx, touchServiceKey, millis(now), id, millis(since))
 	return err

@@ -45,17 +45,17 @@ var (
 )
 
 const (
-	// forgive settles the race between a late parent token and a rotation: once the session has
-	// a newer generation, or has ended, no earlier generation is forgiven.
+	// forgive stores that a late client was forgiven. It requires that the generation is still the newest and the
+	// session has not ended, because a concurrent request may have rotated or ended the session.
 	forgive = `UPDATE sessions SET forgiven = $1 WHERE id = $2 AND generation = $1 AND ended_at = 0`
 
-	// The statements that end sessions require ended_at = 0. Of two concurrent reasons (a
-	// logout and a reuse, for example), the first is kept, and each end is counted once.
+	// The statements that end sessions require ended_at = 0. If two requests end a session concurrently (a logout and
+	// a reuse, for example), the first reason is kept, and the end is counted once.
 	endSession  = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE id = $3 AND ended_at = 0`
 	endSessions = `UPDATE sessions SET ended_at = $1, ended_why = $2
 		WHERE user_id = $3 AND id <> $4 AND ended_at = 0`
 
-	// endNext ends one batch of all sessions. Small batches keep the row locks short.
+	// endNext ends one batch of the sessions of all users. Small batches keep the row locks short.
 	endNext = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE ended_at = 0
 		AND id IN (SELECT id FROM sessions WHERE id > $3 AND ended_at = 0 ORDER BY id LIMIT $4) RETURNING id`
 )
@@ -65,20 +65,19 @@ var (
 	selectSessions = `SELECT ` + sessionColumns + ` FROM sessions
 		WHERE user_id = $1 AND ` + alive(2) + ` ORDER BY rotated_at DESC, id DESC`
 
-	// endOldest keeps the newest sign-ins, not the last used sessions. The caller holds the
-	// lock of a sign-in, so no other sign-in adds a session meanwhile.
+	// endOldest keeps the sessions with the newest sign-ins, not those used last. The caller has locked the user's
+	// row, so no concurrent sign-in adds a session.
 	endOldest = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ` + alive(4) + `
 		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ` + alive(4) + `
 			ORDER BY created_at DESC, id DESC LIMIT $8) RETURNING id`
 
-	// rotation implements rules 1 and 2. It settles the race between two requests with
-	// the same token: the condition on generation is true for the first request only.
-	// The second request waits for the row and then sees the next generation.
+	// rotation implements rules 1 and 2. Of two concurrent requests with the same token, only the first rotates the
+	// session: the second request waits for the row lock, and its condition on generation is then false.
 	//
-	// If the clock went back, the time of the last rotation counts, as in Judge. The
-	// column superseded is a queue: substr drops the oldest time, and the new one is
-	// appended. A time has 13 digits. Adding 10^13 produces the leading zeros and one
-	// more digit, which the second substr cuts off.
+	// If the clock was set back, the new rotated_at is the previous one, as in Judge.
+	//
+	// The column superseded is a queue of times with 13 digits. The first substr drops the oldest time, and the new
+	// time is appended. Adding 10^13 produces leading zeros and one more digit, which the second substr removes.
 	rotateSession = `UPDATE sessions ` + rotation + ` RETURNING ` + sessionColumns
 	rotateKnown   = `UPDATE sessions ` + rotation
 	rotation      = `SET generation = generation + 1,
@@ -90,24 +89,23 @@ var (
 			AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.disabled_at = 0)`
 )
 
-// alive is rule 1 without the condition on the user: Session.EndedBy in SQL. Its four
-// parameters start at $n, and aliveArgs returns their values. A test of storetest compares
-// it with Session.EndedBy.
+// alive returns rule 1 as SQL, without its condition on the user. It has four parameters from $n on, and aliveArgs
+// returns their values. A test of storetest compares it with Session.EndedBy, the same rule in Go.
 func alive(n int) string {
 	return fmt.Sprintf(`ended_at = 0 AND expires_at > $%d AND created_at > $%d
 		AND rotated_at > CASE WHEN persistent = 1 THEN CAST($%d AS BIGINT) ELSE CAST($%d AS BIGINT) END`, n, n+1, n+2, n+3)
 }
 
-// digits is the length of one time in the column superseded, in milliseconds. 13 digits
-// last until the year 2286.
+// digits is the length of one time in the column superseded, in milliseconds. 13 digits are enough until the year
+// 2286.
 const digits = 13
 
 func aliveArgs(c watchword.Cutoffs) []any {
 	return []any{millis(c.Now), millis(c.Created), millis(c.Rotated), millis(c.RotatedShort)}
 }
 
-// supersededColumn stores Rotation.Superseded as text of a fixed width, oldest first, so
-// that rotateSession can shift it in SQL without an earlier read.
+// supersededColumn stores Rotation.Superseded as text of a fixed width, oldest time first. With this format,
+// rotateSession can drop the oldest time and append the new one without reading the row before.
 type supersededColumn struct {
 	times *[watchword.SupersededKept]time.Time
 }
@@ -160,8 +158,8 @@ func (t Tx) InsertSession(ctx context.Context, s watchword.Session) error {
 	return err
 }
 
-// Session joins the user. Without a foreign key (see DeleteUser), the session of a deleted
-// user exists until it is swept. The join hides it.
+// Session also reads the user, and returns ErrNotFound if the user was deleted. Without a foreign key (see
+// DeleteUser), the sessions of a deleted user exist until the sweep deletes them.
 func (t Tx) Session(ctx context.Context, id watchword.SessionID) (watchword.Session, watchword.User, error) {
 	both, err := row(ctx, t, scanSessionAndUser, selectSession, id)
 	return both.Session, both.User, err
@@ -183,9 +181,9 @@ func rotateArgs(r watchword.RotateRequest) []any {
 	return append(args, aliveArgs(r.Cutoffs)...)
 }
 
-// Rotate implements watchword.Store.Rotate inside a transaction of the caller. A refused
-// charge is a result and not an error, because the caller commits the refunds.
-// The user is read after the rotation, in the same transaction.
+// Rotate implements watchword.Store.Rotate inside a transaction of the caller. A refused charge is a result and not
+// an error, because an error would roll back the refunds. The user is read after the rotation, in the same
+// transaction.
 func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watchword.RotateResult, err error) {
 	if result.Wait, err = t.chargeAll(ctx, r.Charges); err != nil || result.Wait > 0 {
 		return result, err
@@ -202,9 +200,9 @@ func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watch
 	return result, err
 }
 
-// RotateKnown is Rotate for a caller that knows the rows of the session and the user as they are
-// in this transaction. It does not read the rows again, because it can compute the new columns
-// from the old ones. The statement still decides whether the session is rotated.
+// RotateKnown is Rotate for a caller that has already read the session and the user in this transaction. Instead of
+// reading the rows again, it computes the new columns from the old ones. The conditions of the statement still
+// determine whether the session is rotated.
 func (t Tx) RotateKnown(
 	ctx context.Context, r watchword.RotateRequest, session watchword.Session, user watchword.User,
 ) (result watchword.RotateResult, err error) {
@@ -216,9 +214,9 @@ func (t Tx) RotateKnown(
 		return result, err
 	}
 	p := r.Presentation
-	p.At = time.UnixMilli(millis(r.At)).UTC() // as the column stores it
+	p.At = time.UnixMilli(millis(r.At)).UTC() // rounded as in the column
 	verdict, rotation := watchword.Judge(session.Rotation, watchword.RotationPolicy{}, p)
-	// The statement and Judge decide by the same rule, so the caller passed an outdated row.
+	// Judge and the statement use the same rule. If they disagree, the caller passed an outdated row.
 	if verdict != watchword.VerdictRotate {
 		return watchword.RotateResult{}, fmt.Errorf("session %s was rotated, but the known row gives %s", r.Session, verdict)
 	}
@@ -227,8 +225,8 @@ func (t Tx) RotateKnown(
 	return result, nil
 }
 
-// chargeAll counts all charges and returns 0. If one is refused, it counts no charge and returns
-// the wait of the first refused one.
+// chargeAll counts all charges and returns 0. If a charge is refused, chargeAll refunds the earlier charges and
+// returns the wait of the refused one.
 func (t Tx) chargeAll(ctx context.Context, charges []watchword.Charge) (wait time.Duration, err error) {
 	for i, c := range charges {
 		if wait, err = t.Charge(ctx, c); err != nil {
@@ -255,15 +253,15 @@ func (t Tx) Forgive(ctx context.Context, id watchword.SessionID, generation int6
 	return t.change(ctx, forgive, generation, id)
 }
 
-// EndSession reports false if the session had ended already; the first reason stays.
+// EndSession reports false if the session has already ended. The first reason is kept.
 func (t Tx) EndSession(
 	ctx context.Context, id watchword.SessionID, why watchword.EndReason, at time.Time,
 ) (bool, error) {
 	return t.change(ctx, endSession, millis(at), why, id)
 }
 
-// EndSessions does not see a session that a concurrent transaction inserts. Callers exclude
-// sign-ins first (ReplacePassword, LockUser).
+// EndSessions does not end a session that a concurrent transaction inserts. Callers first lock the user's row
+// (ReplacePassword, LockUser), so that no sign-in runs at the same time.
 func (t Tx) EndSessions(
 	ctx context.Context, id watchword.UserID, except watchword.SessionID, why watchword.EndReason, at time.Time,
 ) (int, error) {
@@ -277,7 +275,8 @@ func (t Tx) EndOldestSessions(
 	return rows(ctx, t, scanSessionID, endOldest, args...)
 }
 
-// EndNextSessions returns its argument after, and 0, when no session is left.
+// EndNextSessions returns the id of the last session that it ended, and the number of ended sessions. If no active
+// session is left, it returns its argument after, and 0.
 func (t Tx) EndNextSessions(
 	ctx context.Context, after watchword.SessionID, limit int, why watchword.EndReason, at time.Time,
 ) (watchword.SessionID, int, error) {
@@ -285,6 +284,6 @@ func (t Tx) EndNextSessions(
 	if err != nil || len(ids) == 0 {
 		return after, 0, err
 	}
-	// RETURNING has no order. Lower-case UUIDs sort alike in Go and in every collation.
+	// RETURNING has no order. Go and every collation sort lower-case UUIDs in the same order.
 	return slices.Max(ids), len(ids), nil
 }

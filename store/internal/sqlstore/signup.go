@@ -8,11 +8,9 @@ import (
 )
 
 const (
-	// insertSignup uses a free slot of the address, or else the slot of the oldest
-	// sign-up. The unique key (email, slot) limits the sign-ups of an address to five.
-	// Two concurrent inserts may choose the same slot. The later insert then replaces
-	// the earlier sign-up, so the limit applies at every isolation level, and both
-	// inserts succeed.
+	// insertSignup uses a free slot of the address, or the slot of its oldest sign-up. The unique key (email, slot)
+	// limits the sign-ups of an address to five. If two concurrent inserts choose the same slot, both succeed, and
+	// the later one replaces the earlier sign-up. The limit therefore applies at every isolation level.
 	insertSignup = `INSERT INTO signups (id, email, slot, created_at, sealed)
 		VALUES ($1, $2, (SELECT slots.n
 			FROM (SELECT 0 AS n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4) AS slots
@@ -23,14 +21,14 @@ const (
 	selectSignups = `SELECT id, email, created_at, sealed FROM signups WHERE email = $1 AND created_at > $2
 		ORDER BY created_at DESC, id DESC`
 
-	// nextSignups compares email twice: the first condition is a range of the primary key,
-	// and the second excludes the sign-ups up to the given one.
+	// nextSignups compares email twice. The first comparison reads a range of the primary key. The second comparison
+	// excludes the sign-ups up to the cursor ($1, $2).
 	nextSignups = `SELECT id, email, created_at, sealed FROM signups WHERE email >= $1 AND (email > $1 OR id > $2)
 		ORDER BY email, id LIMIT $3`
 
 	sealSignup = `UPDATE signups SET sealed = $1 WHERE email = $2 AND id = $3`
-	// takeSignup settles the race between two confirmations of one sign-up: the deletion
-	// succeeds once, so one account is created.
+	// takeSignup succeeds for one of two concurrent confirmations, because only one can delete the row. Only one
+	// account is therefore created.
 	takeSignup    = `DELETE FROM signups WHERE email = $1 AND id = $2`
 	deleteSignups = `DELETE FROM signups WHERE email = $1`
 	// deleteUserSignups runs before deleteUser, because it reads the user's address.
@@ -54,14 +52,13 @@ func (t Tx) NextSignups(ctx context.Context, after watchword.Signup, limit int) 
 	return rows(ctx, t, scanSignup, nextSignups, after.Email, after.ID, limit)
 }
 
-// SetSealedSignup returns no error if the sign-up has been taken, because the old secret
-// was deleted with the sign-up.
+// SetSealedSignup returns no error if the sign-up no longer exists, because its old secret was deleted with it.
 func (t Tx) SetSealedSignup(ctx context.Context, email watchword.Address, id string, sealed []byte) error {
 	_, err := t.exec(ctx, sealSignup, sealed, email, id)
 	return err
 }
 
-// TakeSignup reports true to one caller only, see takeSignup.
+// TakeSignup reports true to only one of several concurrent callers, see takeSignup.
 func (t Tx) TakeSignup(ctx context.Context, email watchword.Address, id string) (bool, error) {
 	return t.change(ctx, takeSignup, email, id)
 }

@@ -1,22 +1,23 @@
-// Package sqlstore holds the SQL statements that SQLite and PostgreSQL share. Each
-// method of watchword.Tx runs one statement and scans its rows.
+// Package sqlstore holds the SQL statements that SQLite and PostgreSQL share. Most methods of watchword.Tx run one
+// statement and scan its rows.
 //
-// The package contains no rules: the engine decides. The packages sqlite and postgres
-// open the database, run transactions and migrations, and classify errors.
+// The package contains no rules: the engine decides. The packages sqlite and postgres open the database, run
+// transactions and migrations, and classify errors.
 //
 // Both databases run the same text:
 //
-//   - Parameters are $1, $2, … in the order of their first appearance, because SQLite
-//     numbers them in that order and PostgreSQL uses the number.
+//   - Parameters are $1, $2, … in the order of their first appearance, because
+//
+// SQLite numbers them in that order and PostgreSQL uses the number.
 //   - A time is a BIGINT, in milliseconds since 1970. 0 is the zero time.
 //   - A bool is 0 or 1. A list is JSON.
 //
-// A conditional statement (UPDATE … WHERE, INSERT … ON CONFLICT) settles each race: of
-// two concurrent transactions, only one changes a row. The comment at a statement names
-// the race. On PostgreSQL, a statement that waited for a row lock checks its WHERE
-// clause against the new version of that row. Its sub-selects, however, still read the
-// snapshot taken before the wait. Where a sub-select matters, a second statement
-// repeats the check.
+// Race conditions are prevented by conditional statements (UPDATE … WHERE, INSERT … ON CONFLICT): of two concurrent
+// transactions, only one changes a row. The comments of these statements describe the conflicts.
+//
+// On PostgreSQL, a statement that waited for a row lock checks its WHERE clause against the new version of that row.
+// Its sub-selects, however, still read the snapshot taken before the wait. If a sub-select can be outdated in this
+// way, a second statement repeats the check.
 package sqlstore
 
 import (
@@ -28,15 +29,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A Conn is one transaction of a database. It may prepare the statements that
-// Statements lists; every text that it receives is one of them. Its errors are already
-// classified (watchword.ErrUnavailable), because this package returns them unchanged.
+// A Conn is one transaction of a database. It receives only texts that Statements lists, so it may prepare them. Its
+// errors are already classified (watchword.ErrUnavailable), because this package returns them unchanged.
 type Conn interface {
 	Exec(ctx context.Context, text string, args ...any) (rows int, err error)
 	Query(ctx context.Context, text string, args ...any) (Rows, error)
 }
 
-// Rows iterates over the rows of a query. The methods behave as in database/sql.
+// Rows iterates over the rows of a query. Its methods behave as those of sql.Rows in database/sql.
 type Rows interface {
 	Next() bool
 	Scan(...any) error
@@ -58,17 +58,15 @@ func (t Tx) exec(ctx context.Context, text string, args ...any) (int, error) {
 	return t.conn.Exec(ctx, text, args...)
 }
 
-// change runs a conditional statement and reports whether its condition held. The
-// number of changed rows is the answer: a query before the statement could be out of
-// date when the statement runs.
+// change runs a conditional statement and reports whether it changed a row. A separate query for the condition could
+// be outdated when the statement runs.
 func (t Tx) change(ctx context.Context, text string, args ...any) (bool, error) {
 	n, err := t.exec(ctx, text, args...)
 	return n > 0, err
 }
 
-// changeRow runs a statement on a row that must exist. It returns ErrNotFound if the
-// statement changed no row, because the engine would otherwise report a success to a
-// user whose account was deleted in the meantime.
+// changeRow runs a statement on a row that must exist. If the row was deleted in the meantime, it returns
+// ErrNotFound, so that the engine does not report a success.
 func (t Tx) changeRow(ctx context.Context, text string, args ...any) error {
 	n, err := t.exec(ctx, text, args...)
 	if err == nil && n == 0 {
@@ -142,8 +140,7 @@ func (m timeColumn) Scan(src any) error {
 	return nil
 }
 
-// boolColumn scans a column that holds 0 or 1. There is no column type that both
-// drivers return as bool.
+// boolColumn scans a column that is 0 or 1. The two drivers have no common column type that they return as bool.
 type boolColumn struct{ into *bool }
 
 func (f boolColumn) Scan(src any) error {
@@ -155,8 +152,8 @@ func (f boolColumn) Scan(src any) error {
 	return nil
 }
 
-// list returns the value of a column of strings, as JSON. nil and an empty list are
-// both [], so a reader can't tell them apart.
+// list returns the value of a column of strings, as JSON. It stores both nil and an empty list as [], so a reader
+// can't distinguish them.
 func list(values []string) string {
 	if len(values) == 0 {
 		return "[]"
@@ -173,7 +170,7 @@ type listColumn struct{ into *[]string }
 
 func (c listColumn) Scan(src any) error { return jsonColumn{c.into}.Scan(src) }
 
-// jsonColumn scans a column of JSON: text from one driver, bytes from the other.
+// jsonColumn scans a column of JSON. One driver returns a string, the other driver returns bytes.
 type jsonColumn struct{ into any }
 
 func (c jsonColumn) Scan(src any) error {

@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// SQLite numbers $1, $2, … by their first appearance and ignores the digits; PostgreSQL uses
-// the digits. Rising numbers mean the same to both.
+// The parameters of every statement must be numbered in the order of their first appearance. SQLite numbers
+// parameters by position and ignores the digits, but PostgreSQL uses the digits.
 func TestParametersAreNumberedAsTheyAppear(t *testing.T) {
 	t.Parallel()
 	for _, text := range sqlstore.All() {
@@ -37,7 +37,7 @@ func TestEveryStatementIsListedOnce(t *testing.T) {
 	}
 }
 
-// A statement that only one database understands would need a second text.
+// Statements must not use syntax that only one of the two databases understands.
 func TestStatementsUseOnlySharedSQL(t *testing.T) {
 	t.Parallel()
 	foreign := regexp.MustCompile(`(?i)\b(OR REPLACE|OR IGNORE|ROWID|PRAGMA|GLOB|IFNULL|STRFTIME|ILIKE|` +

@@ -9,10 +9,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Each statement deletes one batch of at most $2 rows, so that it holds its locks for
-// milliseconds and requests can run in between. PostgreSQL has no DELETE … LIMIT, so a
-// sub-select chooses the rows. Two processes that sweep at the same time may choose the same
-// rows; each row is deleted once.
+// Each statement deletes one batch of at most $2 rows. It holds its locks for only a few milliseconds, so requests
+// can run between batches. PostgreSQL has no DELETE … LIMIT, so a sub-select chooses the rows. If two processes sweep
+// at the same time and choose the same rows, each row is deleted once.
 const (
 	sweepSessions = `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions
 		WHERE (ended_at > 0 AND ended_at < $1) OR expires_at < $1 LIMIT $2)`
@@ -25,27 +24,26 @@ const (
 		WHERE created_at < $1 LIMIT $2)`
 	sweepCallbacks = `DELETE FROM callbacks WHERE (kind, id) IN (SELECT kind, id FROM callbacks
 		WHERE created_at < $1 LIMIT $2)`
-	// An expired challenge or device has no effect, so its row only takes space.
+	// An expired challenge or device is already invalid, so the sweep only frees its space.
 	sweepChallenges = `DELETE FROM challenges WHERE id IN (SELECT id FROM challenges
 		WHERE expires_at < $1 LIMIT $2)`
 	sweepDevices = `DELETE FROM devices WHERE id IN (SELECT id FROM devices WHERE expires_at < $1 LIMIT $2)`
 )
 
-// Counters are swept in the order of (sweep_from, key). A use changes no index, so a counter
-// in use keeps its place, and a sweep passes many such counters. Each batch therefore covers
-// a range of the order. Its cost does not depend on how many counters have run out.
+// The sweep reads limit counters in the order of (sweep_from, key). Counting a use does not change sweep_from, so
+// counters in use are also among the rows that it reads. Each batch examines a fixed number of counters. Its cost
+// does not depend on how many of them have expired.
 const (
 	// selectLimitMark returns the last counter of the batch, at offset $4.
 	selectLimitMark = `SELECT sweep_from, key FROM limits WHERE sweep_from < $1 AND (sweep_from, key) > ($2, $3)
 		ORDER BY sweep_from, key LIMIT 1 OFFSET $4`
-	// sweepLimits checks tat in the DELETE itself, so a counter that was used again in the
-	// meantime stays.
+	// sweepLimits checks tat in the DELETE itself, so it keeps a counter that was used again in the meantime.
 	sweepLimits = `DELETE FROM limits
 		WHERE (sweep_from, key) > ($1, $2) AND (sweep_from, key) <= ($3, $4) AND tat < $5`
 )
 
-// SweepLimits examines a batch of limit counters (the argument limit). If fewer remain,
-// the batch ends at before. The returned mark is then zero, so the next sweep starts from
+// SweepLimits examines at most limit counters after the mark, and returns the mark of the last one. If fewer counters
+// remain, it examines all with a sweep_from below before, and returns the zero mark. The next sweep then starts from
 // the beginning.
 func (t Tx) SweepLimits(
 	ctx context.Context, after watchword.LimitMark, before time.Time, limit int,
@@ -65,7 +63,7 @@ func (t Tx) SweepLimits(
 	return next, n, err
 }
 
-// Sweep deletes one batch. A result below limit means that no such rows remain.
+// Sweep deletes one batch. If it returns less than limit, no such rows remain.
 func (t Tx) Sweep(ctx context.Context, what watchword.Sweep, before time.Time, limit int) (int, error) {
 	switch what {
 	case watchword.SweepSessions:

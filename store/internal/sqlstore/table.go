@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// This file copies whole tables from one database to another (`watchword move`). The
-// columns are read from the database and not listed here, so a new column needs no change.
+// This file copies whole tables from one database to another (`watchword move`). It reads the names of the columns
+// from the database, so a new column needs no change here.
 
 // Tables returns the names of all tables, in the order in which they are copied. A migration
 // that creates a table adds its name here; a test of store/postgres compares the list with
@@ -27,15 +27,15 @@ func Tables() []string {
 // these rows first.
 func Seeded() []string { return []string{"feed"} }
 
-// SelectRows returns the query for all rows of a table. It has no order, because sorting a
-// large table is slow and Sum does not depend on the order.
+// SelectRows returns the query for all rows of a table. The query has no ORDER BY, because sorting a large table is
+// slow and Sum does not depend on the order.
 func SelectRows(table string, columns []string) string {
 	return "SELECT " + strings.Join(columns, ", ") + " FROM " + table
 }
 
-// A Sum is a checksum of a table: the number of rows and the sum of their hashes. It does
-// not depend on the order of rows, because the two databases sort text differently. Adding,
-// unlike XOR, also detects a row that exists twice.
+// A Sum is a checksum of a table: the number of rows and the sum of their hashes. It does not depend on the order of
+// rows, because the two databases sort text differently. The hashes are added, because XOR would not detect a row
+// that exists twice.
 type Sum struct {
 	Rows int
 	hash [4]uint64 // modulo 2^256, lowest word first
@@ -50,8 +50,8 @@ func (s Sum) String() string {
 	return hex.EncodeToString(bytes)
 }
 
-// add adds the SHA-256 of one row. It hashes each value with its type and length, so that
-// moving a byte from one value to the next changes the hash.
+// add adds the SHA-256 of one row. It hashes each value with its type and length, so that a byte that moves from one
+// value to the next changes the hash.
 func (s *Sum) add(row []any) error {
 	var text []byte
 	for _, value := range row {
@@ -82,7 +82,7 @@ type Reader struct {
 	Sum     Sum
 	rows    Rows
 	columns []string
-	row     []any // of int64, string and []byte
+	row     []any // values of type int64, string and []byte
 	into    []any // pointers to the elements of row
 	done    func(rows int)
 	err     error
@@ -101,7 +101,7 @@ func NewReader(rows Rows, columns []string, done func(rows int)) *Reader {
 
 const doneEvery = 1000
 
-// Next reads a row. After it returns false, Err returns nil if there are no more rows.
+// Next reads a row. It returns false after the last row, and after an error, which Err returns.
 func (r *Reader) Next() bool {
 	if r.err != nil {
 		return false
@@ -123,7 +123,7 @@ func (r *Reader) read() error {
 	if err := r.rows.Scan(r.into...); err != nil {
 		return err
 	}
-	for i, value := range r.row { // to the types that Sum knows, the same for both databases
+	for i, value := range r.row { // converts to the types that Sum hashes, which are the same for both databases
 		switch v := value.(type) {
 		case int32: // type INTEGER of PostgreSQL
 			r.row[i] = int64(v)
@@ -144,7 +144,7 @@ func (r *Reader) read() error {
 // Values returns the row that Next read. It is valid until the next call of Next.
 func (r *Reader) Values() ([]any, error) { return r.row, nil }
 
-// Err returns the first error of reading or of the rows themselves.
+// Err returns the first error of Next, or of the rows themselves.
 func (r *Reader) Err() error {
 	if r.err != nil {
 		return r.err

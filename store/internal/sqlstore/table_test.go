@@ -37,7 +37,7 @@ func TestSumDiffersForDifferentTables(t *testing.T) {
 	}
 }
 
-// Values that only SQLite can store are found before they are sent to PostgreSQL.
+// Reader must reject values that PostgreSQL can't store, although SQLite can, before they are sent to PostgreSQL.
 func TestReaderRejectsInvalidText(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]any{
@@ -91,7 +91,7 @@ func sum(t *testing.T, rows ...[]any) sqlstore.Sum {
 type fakeRows struct {
 	rows [][]any
 	next int
-	err  error // after the last row
+	err  error // returned after the last row
 }
 
 func (r *fakeRows) Next() bool { r.next++; return r.next <= len(r.rows) }

@@ -9,17 +9,16 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// userRow lists what a query reads of an account: its columns, and its public metadata. The
-// sub-select reads the primary key of a table with few rows. A refresh therefore needs no further
-// statement, and the rows of accounts stay small.
+// userRow lists the columns that a query for an account reads: those of the table users, and the public metadata. A
+// sub-select reads the metadata by primary key from its own table, so a refresh needs no second statement, and the
+// rows of users stay small.
 func userRow(u *watchword.User) []column {
 	return append(storedUser(u), column{publicMetadata, &u.Metadata})
 }
 
 const publicMetadata = `(COALESCE((SELECT public FROM user_metadata WHERE user_metadata.user_id = users.id), ''))`
 
-// storedUser lists the columns of an account. feed_number is missing: only the statements of
-// feed.go and updateRoles use it.
+// storedUser lists the columns of the table users. It omits feed_number, which only feed.go and updateRoles use.
 func storedUser(u *watchword.User) []column {
 	return []column{
 		{"id", &u.ID},
@@ -45,62 +44,62 @@ var (
 	selectUser        = `SELECT ` + userColumns + ` FROM users WHERE id = $1`
 	selectUserByEmail = `SELECT ` + userColumns + ` FROM users WHERE email = $1`
 
-	// selectUsers compares bytes, whatever the collation of the database is. "binary" is built into
-	// SQLite. On PostgreSQL, a migration creates it with an index.
+	// selectUsers compares bytes, regardless of the collation of the database. SQLite has a built-in collation
+	// "binary". On PostgreSQL, a migration creates this collation and an index that uses it.
 	selectUsers = `SELECT ` + userColumns + ` FROM users
 		WHERE email COLLATE "binary" >= $1 AND email COLLATE "binary" < $2
 		ORDER BY email COLLATE "binary" LIMIT $3`
 )
 
 const (
-	// selectReserved finds the token with which the previous owner of an address can take
-	// the address back. The address counts as taken until the token expires.
+	// selectReserved reports whether an address is reserved: the mail to its previous owner contains a token that
+	// restores the address. The address counts as taken until the token expires.
 	selectReserved = `SELECT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed' AND mail_tokens.expires_at > $2)`
 
-	// lockUser locks the row without a change. Other transactions that change the row wait
-	// for this one. If another transaction holds the lock, lockUser waits, and its
-	// condition is then checked against the row that was committed.
+	// lockUser locks the row without a change. Other transactions that change the row wait until this transaction
+	// ends. If another transaction already holds the lock, lockUser waits, and then checks its condition against the
+	// row that was committed.
 	lockUser = `UPDATE users SET name = name WHERE id = $1 AND email = $2`
 
 	updateName   = `UPDATE users SET name = $1 WHERE id = $2`
 	updateLocale = `UPDATE users SET locale = $1 WHERE id = $2`
 
-	// updateRoles moves roles_changed_at by a whole second, because tokens carry their time
-	// in seconds. feed_number = 0 publishes the change in the revocation feed.
+	// updateRoles increases roles_changed_at by at least a second, because tokens store times in seconds. feed_number
+	// = 0 publishes the change in the revocation feed.
 	updateRoles = `UPDATE users SET roles = $1, feed_number = 0,
 			roles_changed_at = CASE WHEN roles_changed_at < $2 THEN $2 ELSE roles_changed_at + 1000 END WHERE id = $3`
 
 	updateDisabled = `UPDATE users SET disabled_at = $1 WHERE id = $2`
 	updatePassword = `UPDATE users SET password_hash = $1 WHERE id = $2`
 
-	// replacePassword settles the race between a sign-in and a concurrent change: a new
-	// password, changed factors or a disabled account. The hash that was verified must still be
-	// the current one, because hashing happens outside the transaction and takes long.
+	// replacePassword changes no row if the password or the factors changed, or the account was disabled, after the
+	// sign-in read the user. It compares the verified hash again, because hashing takes long and runs outside the
+	// transaction.
 	replacePassword = `UPDATE users SET password_hash = $1
 		WHERE id = $2 AND password_hash = $3 AND factors_changed_at = $4 AND disabled_at = 0`
 
-	// With email = $4, updateEmail settles the race between two changes of one address.
-	// Its sub-selects only reject early: the unique index on email settles the race for a
-	// free address, and SetEmail checks reservations again.
+	// updateEmail compares the old address ($4), so only one of two concurrent changes succeeds. Its sub-selects only
+	// reject most conflicts early. The unique index on email prevents that two accounts get a free address, and
+	// SetEmail checks reservations again.
 	updateEmail = `UPDATE users SET email = $1, verified_at = $2 WHERE id = $3 AND email = $4
 		AND NOT EXISTS (SELECT 1 FROM users AS other WHERE other.email = $1 AND other.id <> $3)
 		AND NOT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed'
 			AND mail_tokens.expires_at > $2 AND mail_tokens.user_id <> $3)`
 
-	// selectReservedElse is selectReserved without the tokens of one user: users may take
-	// their own previous address back.
+	// selectReservedElse is selectReserved without the tokens of the user $3, because users may change back to their
+	// own previous address.
 	selectReservedElse = `SELECT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed'
 			AND mail_tokens.expires_at > $2 AND mail_tokens.user_id <> $3)`
 
-	// updateVerified settles the race between a confirmation and a change of address: the
-	// link proves only the address that it was mailed to.
+	// updateVerified changes no row if the address was changed after the link was mailed, because the link proves
+	// only the address that received it.
 	updateVerified = `UPDATE users SET verified_at = $1 WHERE id = $2 AND email = $3`
 
-	// proveFirst settles the race between several proofs of a new account's address. The
-	// first one sets the password; verified_at = 0 fails for the others.
+	// proveFirst accepts only the first proof of a new account's address, which sets the password. For concurrent
+	// proofs, verified_at = 0 is then false.
 	proveFirst = `UPDATE users SET verified_at = $1, password_hash = $2, name = $3, locale = $4
 		WHERE id = $5 AND email = $6 AND verified_at = 0 AND disabled_at = 0`
 
@@ -109,9 +108,9 @@ const (
 	deleteUserMails  = `DELETE FROM mails WHERE user_id = $1`
 )
 
-// insertUserUnlessReserved returns the INSERT of an account whose address is not reserved.
-// The last parameter is the current time. The unique index on email settles the race
-// between two sign-ups with one address: ON CONFLICT DO NOTHING then inserts no row.
+// insertUserUnlessReserved returns the INSERT of an account whose address is not reserved. The last parameter is the
+// current time. Of two concurrent sign-ups with one address, only one inserts a row, because email has a unique
+// index.
 func insertUserUnlessReserved(row []column) string {
 	return insertInto("users", row, `SELECT %s WHERE NOT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = `+parameterOf(row, "email")+` AND mail_tokens.kind = 'address_changed'
@@ -123,12 +122,14 @@ func scanUser(s scanner) (u watchword.User, err error) {
 	return u, s.Scan(fields(userRow(&u))...)
 }
 
-// InsertUser checks twice whether the address is reserved. A concurrent transaction may
-// move the previous owner to another address and create the token that reserves the old
-// address. The insert waits for that transaction, because both write the unique index. The
-// condition in insertUser, however, may have read a snapshot taken before the wait. The
-// second check is a separate statement, so it sees the commit (READ COMMITTED). If it
-// finds a token, the new row is deleted in the same transaction.
+// InsertUser checks twice whether the address is reserved.
+//
+// A concurrent transaction may change the address of its previous owner, and create the token that reserves the old
+// address. The insert waits for that transaction, because both write the unique index. The condition in insertUser,
+// however, may have read a snapshot taken before the wait.
+//
+// The second check is a separate statement, so it sees the commit (READ COMMITTED). If it finds a token, InsertUser
+// deletes the new row again.
 func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bool, error) {
 	if u.ID == "" {
 		return false, errors.New("the account has no id")
@@ -158,14 +159,14 @@ func (t Tx) User(ctx context.Context, id watchword.UserID) (watchword.User, erro
 	return row(ctx, t, scanUser, selectUser, id)
 }
 
-// UserByEmail expects the address in its stored form, which address.Parse returns. A lookup is one
-// read of the unique index, which does not contain other spellings.
+// UserByEmail expects the address in its stored form, which address.Parse returns. It looks up this form in the
+// unique index, and finds no other spelling.
 func (t Tx) UserByEmail(ctx context.Context, email watchword.Address) (watchword.User, error) {
 	return row(ctx, t, scanUser, selectUserByEmail, email)
 }
 
-// Users continues at an address instead of at an offset: each page costs the same, and
-// accounts that are created or deleted in the meantime do not shift the pages.
+// Users starts each page at an address instead of an offset. A deep page costs the same as the first, and accounts
+// that are created or deleted in the meantime do not shift the pages.
 func (t Tx) Users(ctx context.Context, from, below watchword.Address, limit int) ([]watchword.User, error) {
 	return rows(ctx, t, scanUser, selectUsers, from, below, limit)
 }
@@ -178,8 +179,8 @@ func (t Tx) SetLocale(ctx context.Context, id watchword.UserID, locale string) e
 	return t.changeRow(ctx, updateLocale, locale, id)
 }
 
-// SetRoles changes the row of the user first. Concurrent calls for one user wait for it, so user_roles
-// gets the roles of the last one.
+// SetRoles first changes the user's row, which locks it. Concurrent calls for one user run one after the other, so
+// user_roles contains the roles of the last call.
 func (t Tx) SetRoles(ctx context.Context, id watchword.UserID, roles []string, changed time.Time) error {
 	if err := t.changeRow(ctx, updateRoles, list(roles), millis(changed), id); err != nil {
 		return err
@@ -194,12 +195,12 @@ func (t Tx) SetDisabled(ctx context.Context, id watchword.UserID, at time.Time) 
 	return t.changeRow(ctx, updateDisabled, millis(at), id)
 }
 
-// SetPassword converts the hash to string, because watchword.Secret prints itself redacted.
+// SetPassword converts the hash to string, because the methods of watchword.Secret return a redacted text.
 func (t Tx) SetPassword(ctx context.Context, id watchword.UserID, hash watchword.Secret) error {
 	return t.changeRow(ctx, updatePassword, string(hash), id)
 }
 
-// ReplacePassword with the current hash keeps the value and still takes the row lock.
+// ReplacePassword locks the user's row even if the new hash equals the current one.
 func (t Tx) ReplacePassword(ctx context.Context, u watchword.User, to watchword.Secret) (bool, error) {
 	return t.change(ctx, replacePassword, string(to), u.ID, string(u.PasswordHash), millis(u.FactorsChangedAt))
 }
@@ -208,11 +209,9 @@ func (t Tx) LockUser(ctx context.Context, id watchword.UserID, email watchword.A
 	return t.change(ctx, lockUser, id, email)
 }
 
-// SetEmail locks the row first, so that the sub-selects of updateEmail read a snapshot
-// taken after the wait for the lock. It checks a second time whether the new address is
-// reserved, for the reason given at InsertUser. If a reservation appeared in between,
-// SetEmail returns ErrUnavailable, which rolls the transaction back. A retry then reports
-// false.
+// SetEmail locks the row first, so that the sub-selects of updateEmail read a snapshot taken after the wait for the
+// lock. Like InsertUser, it checks a second time whether the new address is reserved. If so, it returns
+// ErrUnavailable, which rolls the transaction back. A retry then reports false.
 func (t Tx) SetEmail(
 	ctx context.Context, id watchword.UserID, from, to watchword.Address, verified time.Time,
 ) (bool, error) {
@@ -241,8 +240,8 @@ func (t Tx) ProveFirst(ctx context.Context, u watchword.User) (bool, error) {
 	return t.change(ctx, proveFirst, millis(u.VerifiedAt), string(u.PasswordHash), u.Name, u.Locale, u.ID, u.Email)
 }
 
-// DeleteUser deletes in thirteen statements. Foreign keys with ON DELETE CASCADE would add a
-// lookup to every insert of a session, an event and a mail.
+// DeleteUser runs one DELETE per table. The tables have no foreign keys with ON DELETE CASCADE, because these would
+// add a lookup to every insert of a session, an event or a mail.
 func (t Tx) DeleteUser(ctx context.Context, id watchword.UserID) (bool, error) {
 	for _, text := range []string{
 		deleteUserEvents, deleteUserMails, deleteUserSignups, deleteSignupCallback,

@@ -2,16 +2,16 @@ package sqlstore
 
 import "strings"
 
-// anotherWayIn is the condition under which a user, $2, can sign in without the row $1. $3 is the id of another
-// passkey of the user that signs in alone, as factors.Manager.Spare returns it, or empty. $4 lists the providers
-// that are offered, as idList returns them: an identity of any other provider can't sign in. Each statement that
-// removes a way to sign in has this condition, so a user can't remove the last way to sign in.
+// anotherWayIn is the condition that the user $2 can sign in without the row $1. Each statement that removes a way to
+// sign in has this condition, so users can't remove their last way to sign in. $3 is the id of another passkey with
+// which the user can sign in alone, from factors.Manager.Spare, or empty. $4 lists the enabled providers (idList),
+// because an identity of any other provider can't sign in.
 //
 // The caller holds the lock of the user's row. Otherwise, two transactions on PostgreSQL could each remove one row
-// and still see the row that the other one removes.
+// while they still see the other row.
 //
-// A new kind of sign-in must extend this constant, and the statement that deletes it must use
-// the constant.
+// If a new kind of sign-in is added, this constant must include it, and the statement that deletes it must use this
+// constant.
 const anotherWayIn = `(
 	EXISTS (SELECT 1 FROM users AS owner WHERE owner.id = $2 AND owner.password_hash <> '')
 	OR EXISTS (SELECT 1 FROM factors AS spare WHERE spare.id = $3 AND spare.user_id = $2 AND spare.id <> $1)
