@@ -16,14 +16,14 @@ const (
 	// charge is ratelimit.Decide in SQL. The same statement checks the limit and counts the use, so concurrent
 	// requests can't exceed the limit. Parameters:
 	//
-	// 	$2  now + one use     the new tat of an unused counter
-	// 	$3  now + span        also the initial sweep_from
-	// 	$4  now               a lower tat: all uses have expired, so the counter starts again
-	// 	$5  now + 2 spans - one use
-	// a higher tat: too far ahead, see the next paragraph
-	// 	$6  one use
-	// 	$7  now + span - one use
-	// a lower or equal tat: the limit allows one more use
+	//	$2  now + one use     the new tat of an unused counter
+	//	$3  now + span        also the initial sweep_from
+	//	$4  now               a lower tat: all uses have expired, so the counter starts again
+	//	$5  now + 2 spans - one use
+	//	                      a higher tat: too far ahead, see the next paragraph
+	//	$6  one use
+	//	$7  now + span - one use
+	//	                      a lower or equal tat: the limit allows one more use
 	//
 	// A counter too far ahead would block a user for longer than the span. It exists only after a clock was set back.
 	// The statement then allows one more use. The bound $5 tolerates clocks that differ by up to a span minus one

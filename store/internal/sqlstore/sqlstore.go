@@ -6,9 +6,8 @@
 //
 // Both databases run the same text:
 //
-//   - Parameters are $1, $2, … in the order of their first appearance, because
-//
-// SQLite numbers them in that order and PostgreSQL uses the number.
+//   - Parameters are $1, $2, … in the order of their first appearance, because SQLite
+//     numbers them in that order and PostgreSQL uses the number.
 //   - A time is a BIGINT, in milliseconds since 1970. 0 is the zero time.
 //   - A bool is 0 or 1. A list is JSON.
 //
