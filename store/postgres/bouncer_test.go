@@ -17,8 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// The whole suite runs behind a proxy in transaction pooling mode. cmd/watchword has a
-// shorter test with servers behind the proxy.
+// The whole store suite must pass behind a proxy in transaction pooling mode. A shorter test of cmd/watchword starts
+// servers behind the proxy.
 func TestStoreSuiteBehindTransactionPooler(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("SOAK_ROUNDS") == "" {
@@ -60,8 +60,8 @@ func TestConcurrentOpensOfAnEmptyDatabaseSucceed(t *testing.T) {
 	}
 }
 
-// Prepared statements become outdated when a newer release migrates the tables. An open store
-// prepares them again and returns no error.
+// Prepared statements become outdated when a newer release migrates the tables. An open store must prepare them again
+// without returning an error.
 func TestOpenStoreSurvivesSchemaChanges(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t)
@@ -79,7 +79,7 @@ func TestOpenStoreSurvivesSchemaChanges(t *testing.T) {
 		use(n)
 		exec(t, direct, fmt.Sprintf(`ALTER TABLE users ADD COLUMN IF NOT EXISTS later%d TEXT NOT NULL DEFAULT ''`, n))
 		exec(t, direct, `ALTER TABLE sessions ALTER refresh_key TYPE BIGINT, ALTER persistent TYPE BIGINT`)
-		for range 4 { // on each connection of the store, and of the bouncer
+		for range 4 { // use each connection of the store and of the bouncer
 			n++
 			use(n)
 		}
@@ -88,7 +88,7 @@ func TestOpenStoreSurvivesSchemaChanges(t *testing.T) {
 	}
 }
 
-// useTables inserts, reads and rotates session n.
+// useTables inserts, reads and rotates the session with number n.
 func useTables(ctx context.Context, store watchword.Store, n int) error {
 	one := storetest.Session(storetest.User(n).ID, n)
 	insert := store.Update(ctx, func(tx watchword.Tx) error {
@@ -123,7 +123,7 @@ func TestTimeoutsOffReportsMissingTimeoutsBehindPooler(t *testing.T) {
 	for _, statement := range wantOff("a bouncer that refuses them", refusing.URL(direct), 3) {
 		exec(t, direct, statement)
 	}
-	mended := pgtest.NewBouncer(t, server) // one with new connections
+	mended := pgtest.NewBouncer(t, server) // new connections have the role's timeouts
 	wantOff("after what it said to do", mended.URL(direct), 0)
 	exec(t, direct, "ALTER ROLE CURRENT_USER SET lock_timeout = 200")
 	wantCutOff(t, direct, pgtest.NewBouncer(t, server).URL(direct))
@@ -136,7 +136,7 @@ func TestHangingStatementIsCanceled(t *testing.T) {
 	wantCutOff(t, direct, direct+"&lock_timeout=0&statement_timeout=200")
 }
 
-// wantCutOff fails unless a store gives up waiting for a lock that is never released.
+// wantCutOff fails unless an insert returns ErrUnavailable while another connection keeps the table locked.
 func wantCutOff(t *testing.T, direct, url string) {
 	t.Helper()
 	store := open(t, url)

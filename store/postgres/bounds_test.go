@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// filled returns a store on a database in which the statement was run.
+// filled runs the statement on a new database, and returns a store on it.
 func filled(t *testing.T, text string, args ...any) *postgres.Store {
 	t.Helper()
 	database := pgtest.Database(t)

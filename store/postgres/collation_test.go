@@ -12,8 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// Most collations compare letters first and punctuation last. With such a collation, addresses with the same prefix
-// are not adjacent in the index of the column.
+// A search by prefix must find all addresses in a database with a language collation. Such collations compare letters
+// first and punctuation last, so addresses with the same prefix may not be adjacent in the index of the column.
 func TestPrefixIsARangeInADatabaseWithALanguageCollation(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")

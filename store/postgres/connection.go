@@ -12,19 +12,18 @@ import (
 
 // neverCancel prevents pgx from sending a cancel request for a running statement.
 //
-// pgx sends one when the caller's context ends. If the statement is a commit that waits for
-// the synchronous standby, PostgreSQL then stops waiting and makes the commit visible. The
-// standby may never receive it, so a failover could lose a change that a client already
-// knows of. Without the cancel request, the commit stays invisible until the standby has it.
-// statement_timeout ends a statement that takes too long; it does not apply to commits.
+// pgx sends a cancel request when the caller's context ends. If the statement is a commit that waits for the
+// synchronous standby, PostgreSQL then stops waiting and makes the commit visible. The standby may never receive it,
+// so a failover could lose a change that a client has already seen. Without the cancel request, the commit stays
+// invisible until the standby has it. statement_timeout ends a statement that takes too long, but it does not apply
+// to commits.
 //
-// A cancel request is the only case in which pgx dials for a connection that is already
-// established. An abandoned attempt to connect also sends a cancel request. neverCancel
-// allows that request, because the connection has no transaction yet.
+// pgx dials again for an established connection only to send a cancel request, so neverCancel rejects this second
+// dial. pgx also sends a cancel request when it abandons an attempt to connect. neverCancel allows this request,
+// because the connection has no transaction yet.
 func neverCancel(_ context.Context, config *pgx.ConnConfig) error {
 	var established atomic.Pointer[pgconn.PgConn]
-	// pgx calls neverCancel for each new connection, so established belongs to one
-	// connection.
+	// pgx calls neverCancel for each new connection, so the variable established refers to one connection.
 	dial := config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if c := established.Load(); c != nil && (network == "unix" || address == c.Conn().RemoteAddr().String()) {

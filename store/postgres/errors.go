@@ -13,10 +13,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// unavailable wraps err in watchword.ErrUnavailable if a retry may succeed: the database
-// did not respond, or returned a temporary error class (PostgreSQL documentation, appendix
-// A). A database that accepts no writes is watchword.ErrNotWritable. A cancellation by the
-// caller is returned unchanged.
+// unavailable wraps err in watchword.ErrUnavailable if a retry may succeed: the database did not respond, or returned
+// a temporary error class (PostgreSQL documentation, appendix A). If the database accepts no writes, it wraps err in
+// watchword.ErrNotWritable. It returns a cancellation by the caller unchanged.
 func unavailable(err error) error {
 	if err == nil || errors.Is(err, watchword.ErrUnavailable) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, pgx.ErrNoRows) {
@@ -40,39 +39,39 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
 }
 
-// isReadOnly reports whether the server refuses writes: it was the primary and is now a standby.
-// After a failover, the old primary responds like this until its connections are closed.
+// isReadOnly reports whether the server refuses writes because it is a standby. After a failover, connections to the
+// old primary return this error until they are closed.
 func isReadOnly(err error) bool {
 	var answer *pgconn.PgError
 	return errors.As(err, &answer) && answer.Code == "25006"
 }
 
-// isUnprepared reports whether a prepared statement is missing or exists already. The cause
-// is a proxy that uses several server connections for one client connection.
+// isUnprepared reports whether a prepared statement does not exist or exists already. The cause is a proxy that uses
+// several server connections for one client connection.
 func isUnprepared(err error) bool {
 	var answer *pgconn.PgError
 	return errors.As(err, &answer) && (answer.Code == "26000" || answer.Code == "42P05")
 }
 
-// isOutdatedPlan reports whether a prepared statement would return different columns than
-// when it was prepared, because a migration changed the table. It checks the routine,
-// because other errors share the code, and the message is translated.
+// isOutdatedPlan reports whether a migration changed the columns that a prepared statement returns. It checks the
+// name of the C function (Routine) in the error, because other errors have the same code and the message is
+// translated.
 func isOutdatedPlan(err error) bool {
 	var answer *pgconn.PgError
 	return errors.As(err, &answer) && answer.Code == "0A000" && answer.Routine == "RevalidateCachedQuery"
 }
 
-// isSharedPlan reports whether a statement was outdated while it was being prepared. A new
-// connection has no old statements. The cause is therefore a proxy that shares prepared
-// statements between clients, as PgBouncer does by default since 1.24.
+// isSharedPlan reports whether a statement was outdated while it was being prepared. The client did not prepare it
+// earlier on this connection, so the cause is a proxy that shares prepared statements between clients. PgBouncer does
+// so by default from version 1.24 on.
 func isSharedPlan(err error) bool {
 	var preparing *pgconn.PrepareError
 	return isOutdatedPlan(err) && errors.As(err, &preparing)
 }
 
-// isConflict reports whether a concurrent transaction caused the error, so that a retry may
-// succeed: a serialization failure, a deadlock, or a duplicate of a unique value. A lock
-// timeout is not a conflict: the caller has waited long enough.
+// isConflict reports whether a concurrent transaction caused the error: a serialization failure, a deadlock, or a
+// duplicate of a unique value. A retry may then succeed. A lock timeout is not a conflict, because the caller has
+// already waited long enough.
 func isConflict(err error) bool {
 	var answer *pgconn.PgError
 	if !errors.As(err, &answer) {
@@ -86,15 +85,15 @@ func isConflict(err error) bool {
 	return false
 }
 
-// isLockTimeout reports whether a statement gave up waiting for a lock.
+// isLockTimeout reports whether a statement failed because it waited too long for a lock.
 func isLockTimeout(err error) bool {
 	var answer *pgconn.PgError
 	return errors.As(err, &answer) && answer.Code == "55P03"
 }
 
-// A connectError removes repeated lines and prints the rest in one line. pgx tries each host with
-// and without TLS, and reports the same cause for each attempt. Operators see this error first
-// when they set the URL, so it must be short.
+// A connectError prints the cause of a failed connection in one line, without repetitions. pgx tries each host with
+// and without TLS, and reports the same cause for each attempt. A short error helps operators who set the URL for the
+// first time.
 type connectError struct{ err error }
 
 func (e connectError) Unwrap() error { return e.err }

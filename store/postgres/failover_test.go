@@ -56,13 +56,13 @@ func posted(t *testing.T, s *postgres.Store) (n int) {
 	return n
 }
 
-// The caller's context ends while a commit waits for the synchronous standby. The commit
-// stays invisible, because a failover could still lose it.
+// If the caller's context ends while a commit waits for the synchronous standby, the commit must stay invisible,
+// because a failover could still lose it.
 func TestCommitStaysInvisibleUntilStandbyHasIt(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.New(t, "fsync = off")
 	database := primary.Database(t)
-	store := open(t, database+"&statement_timeout=60000") // the caller gives up first, not the store
+	store := open(t, database+"&statement_timeout=60000") // long, so that the caller's context ends first
 	standby := primary.Standby(t)
 	standby.Freeze(t)
 	ctx, leave := context.WithCancel(t.Context())
@@ -74,7 +74,7 @@ func TestCommitStaysInvisibleUntilStandbyHasIt(t *testing.T) {
 	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Fatalf("a commit that waits for its standby: %v", err)
 	}
-	for range 30 { // a cancel request would take effect a little later
+	for range 30 { // a cancel request would make the commit visible after a short delay
 		if posted(t, store) > 0 {
 			t.Fatal("it shows, and its standby does not have it")
 		}
@@ -86,8 +86,7 @@ func TestCommitStaysInvisibleUntilStandbyHasIt(t *testing.T) {
 	}
 }
 
-// The primary becomes a standby and keeps its connections open. The next operation finds the
-// new primary.
+// If the primary becomes a standby and keeps its connections open, the next operation must find the new primary.
 func TestStoreLeavesPrimaryThatBecameStandby(t *testing.T) {
 	t.Parallel()
 	first := pgtest.New(t, "fsync = off")
@@ -116,8 +115,8 @@ func TestStoreLeavesPrimaryThatBecameStandby(t *testing.T) {
 	}
 }
 
-// The first host hangs, as a replaced primary may. The store connects to the other host. The
-// cancel request to the first one has no effect on it.
+// If the first host hangs, the store must connect to the second host. The cancel request that pgx sends to the first
+// host must not disturb this.
 func TestHangingHostIsSkipped(t *testing.T) {
 	t.Parallel()
 	first := pgtest.New(t, "fsync = off")
@@ -139,7 +138,7 @@ func TestHangingHostIsSkipped(t *testing.T) {
 	}
 }
 
-// A database that hangs without closing its connections is reported as unavailable after the
+// If the database hangs without closing its connections, each operation must return ErrUnavailable after the
 // statement timeout.
 func TestHangingDatabaseReturnsErrUnavailableInTime(t *testing.T) {
 	t.Parallel()

@@ -14,14 +14,14 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// A rotation changes no index (a HOT update: the new row version is on the same page).
-// With an index on a column that changes, each rotation or charge would write all indexes
-// of the table and cause more work for vacuum.
+// A rotation or a charge must change no index: PostgreSQL then makes a HOT update, which writes the new row version
+// to the same page. If a changed column had an index, each update would write to all indexes of the table and cause
+// more work for vacuum.
 func TestRotationsChangeNoIndex(t *testing.T) {
 	t.Parallel()
 	const sessions, rounds = 50, 10
-	// The test uses a separate cluster, because other tests have long transactions. PostgreSQL frees space
-	// in a page only if no transaction of the cluster can still see the old rows.
+	// The test uses its own cluster, because other tests have long transactions. PostgreSQL frees old row versions in
+	// a page only if no transaction of the cluster can still see them.
 	url := pgtest.New(t, "fsync = off").Database(t)
 	store, err := postgres.Open(t.Context(), url)
 	if err != nil {
@@ -53,7 +53,7 @@ func TestRotationsChangeNoIndex(t *testing.T) {
 			}
 		}
 	}
-	if err := store.Close(); err != nil { // connections report their statistics when they end
+	if err := store.Close(); err != nil { // connections report their statistics when they are closed
 		t.Fatal(err)
 	}
 	for table, updates := range map[string]int{"sessions": rounds * sessions, "limits": (rounds - 1) * sessions} {
@@ -64,7 +64,7 @@ func TestRotationsChangeNoIndex(t *testing.T) {
 	}
 }
 
-// hotShare waits until the statistics count the updates, and returns the share of HOT updates.
+// hotShare waits until the table's statistics contain all updates, and returns the share of HOT updates.
 func hotShare(t *testing.T, url, table string, updates int) float64 {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)

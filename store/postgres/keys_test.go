@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// While the database hangs, tokens with unknown key ids wait for one shared read of the keys,
-// and not one after the other.
+// While the database hangs, concurrent requests whose tokens have unknown key ids must share one query for the keys.
+// They must not query one after the other.
 //
 // KEY-3, MEM-1
 func TestTokensWithUnknownKeysShareOneReadOfTheKeys(t *testing.T) {
@@ -26,7 +26,7 @@ func TestTokensWithUnknownKeysShareOneReadOfTheKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(1100 * time.Millisecond) // a read within the last second would be reused
+	time.Sleep(1100 * time.Millisecond) // otherwise, the engine would reuse the keys that it read in the last second
 	server.Freeze(t)
 	begun := time.Now()
 	var asking sync.WaitGroup

@@ -14,9 +14,8 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// Live reads a session and its user in one statement and one round trip, which it shares with
-// the reads that arrive at the same time. A read only joins a statement that was not sent yet,
-// so it sees everything that was committed before it arrived.
+// Live reads a session and its user. Calls that arrive at the same time share one statement and one round trip. A
+// call joins only a statement that has not been sent yet, so it sees all changes that were committed before the call.
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) Live(
@@ -31,17 +30,20 @@ func (s *Store) Live(
 	return got.Session, got.User, nil
 }
 
-// A liveCall is one call of Live that waits for the answer of a batch.
+// A liveCall is one call of Live that waits for the result of a batch.
 type liveCall = gather.Call[watchword.SessionID, sqlstore.Live]
 
-// readBatch answers the calls. A read changes nothing, so it is retried after every temporary
-// error. After any other error, it reads each session alone. Each call gets its error in Answer.Err,
-// which Live returns unchanged, because a missing session or an unreadable row is not an outage.
+// readBatch reads the sessions of the calls. It retries after every temporary error, because a read changes nothing.
+// After any other error, it reads each session separately.
+//
+// Each call gets its own error in Answer.Err. Live does not report this error as an outage, because it means that the
+// session is missing or its row is unreadable.
 func (s *Store) readBatch(calls []*liveCall) {
 	if len(calls) == 0 {
 		return
 	}
-	// This is not a caller's context: one caller must not cancel the reads of the others.
+	// The context is independent of the callers, because a caller that cancels must not cancel the reads of other
+	// callers.
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
 	temporary := func(err error) bool { return errors.Is(err, watchword.ErrUnavailable) }
@@ -88,11 +90,12 @@ func (s *Store) readOnce(ctx context.Context, calls []*liveCall) (err error) {
 
 var liveStatement = sqlstore.LiveStatement()
 
-// A poolConn implements sqlstore.Conn without a transaction. It can't write. Each query takes a
-// connection and returns it, so a slow reader holds no transaction open.
+// A poolConn implements sqlstore.Conn for queries without a transaction. Each query takes a connection from the pool
+// and returns it, so it holds no transaction open.
 type poolConn struct{ pool *pgxpool.Pool }
 
-// Exec always fails: without a transaction, a write could commit although its flow fails later.
+// Exec always fails, because a write without a transaction would not be rolled back if a later step of its flow
+// fails.
 func (c poolConn) Exec(context.Context, string, ...any) (int, error) {
 	return 0, errors.New("a write needs a transaction")
 }

@@ -25,7 +25,8 @@ func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQ
 
 func (*counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// A retry would not find the session either. It would occupy the connection and delay other reads.
+// Live must retry only after an outage. If the session does not exist, a retry would not find it either, and would
+// delay other reads.
 func TestReadOfASessionIsRetriedAfterAnOutageOnly(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)

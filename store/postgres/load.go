@@ -32,17 +32,17 @@ type Source interface {
 type Loaded struct {
 	Table    string `json:"table"`
 	Rows     int    `json:"rows"`
-	Checksum string `json:"checksum"` // sum of the SHA-256 of its rows, the same on both sides
+	Checksum string `json:"checksum"` // sum of the SHA-256 of its rows, equal in both databases
 }
 
-// Load creates the tables and copies all rows of a source in one transaction. Before the
-// commit, it reads the rows back and compares checksums. If anything fails, no row is
-// copied. The error wraps ErrNotEmpty if the database contains rows already.
+// Load creates the tables and copies all rows of a source in one transaction. Before the commit, it reads the copied
+// rows and compares checksums. If anything fails, no row is copied. The error wraps ErrNotEmpty if the database
+// already contains rows.
 //
-// Load calls done with the number of rows that were copied or compared since the previous
-// call. Each row counts twice, once for each step.
+// Load calls done repeatedly. The argument rows is the number of rows that were copied or compared since the previous
+// call. Each row counts twice: once when it is copied and once when it is compared.
 //
-// No server may use the database at the same time; if one writes to it, Load fails.
+// No server may use the database at the same time. If a server writes to it, Load fails.
 //
 // Unstable: for the program watchword.
 func Load(ctx context.Context, url string, from Source, done func(step string, rows int)) ([]Loaded, error) {
@@ -50,7 +50,7 @@ func Load(ctx context.Context, url string, from Source, done func(step string, r
 	if err != nil {
 		return nil, err
 	}
-	for _, timeout := range timeouts { // copying a large table takes longer
+	for _, timeout := range timeouts { // no timeouts, because copying a large table takes longer
 		delete(config.ConnConfig.RuntimeParams, timeout.name)
 	}
 	if _, err := migrate(ctx, config.ConnConfig); err != nil {
@@ -65,7 +65,7 @@ func Load(ctx context.Context, url string, from Source, done func(step string, r
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after a commit it does nothing
+	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // no effect after a commit
 	all, err := load(ctx, tx, from, done)
 	if err != nil {
 		return nil, explainConflict(err)
@@ -108,23 +108,22 @@ func load(ctx context.Context, tx pgx.Tx, from Source, done func(step string, ro
 	return all, nil
 }
 
-// A tableOf names a table and the columns to copy. Both sides read the columns in the same order,
-// on which the checksum depends.
+// A tableOf names a table and the columns to copy. Source and target return the columns in this order, because the
+// checksum depends on the order.
 type tableOf struct {
 	name    string
 	columns []string
 }
 
-// requireEmpty deletes the rows that migrations inserted. It returns ErrNotEmpty if the database
-// contains any other row. Mixing the rows of two installations can't be undone, so a single row is
-// enough to refuse.
+// requireEmpty deletes the rows that migrations inserted, and returns ErrNotEmpty if any other row exists. One row is
+// enough, because mixing the rows of two installations can't be undone.
 func requireEmpty(ctx context.Context, tx pgx.Tx) error {
 	for _, table := range sqlstore.Seeded() {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {
 			return fmt.Errorf("clear %s: %w", table, unavailable(err))
 		}
 	}
-	// All tables are reported at once, so that an operator sees whether it is the wrong database.
+	// The error lists all tables with rows, because the list shows an operator whether this is the wrong database.
 	var full []string
 	for _, table := range sqlstore.Tables() {
 		var found bool
@@ -141,7 +140,7 @@ func requireEmpty(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// copyTable streams the rows with COPY and returns the checksum of what it read.
+// copyTable streams the rows with COPY, and returns the checksum of the rows that it read from the source.
 func copyTable(
 	ctx context.Context, tx pgx.Tx, from Source, table tableOf, done func(rows int),
 ) (sqlstore.Sum, error) {
@@ -153,13 +152,13 @@ func copyTable(
 	reader := sqlstore.NewReader(result, table.columns, done)
 	_, err = tx.CopyFrom(ctx, pgx.Identifier{table.name}, table.columns, reader)
 	if cause := reader.Err(); cause != nil {
-		return reader.Sum, cause // PostgreSQL reports only that COPY was aborted
+		return reader.Sum, cause // PostgreSQL's error would only say that COPY was aborted
 	}
 	return reader.Sum, unavailable(err)
 }
 
-// sumTable reads the copied rows back and returns their checksum. It reads what PostgreSQL stored,
-// which shows a value that changed on the way.
+// sumTable reads the copied rows from PostgreSQL and returns their checksum. The checksum differs from that of the
+// source if a value changed during the copy.
 func sumTable(ctx context.Context, tx pgx.Tx, table tableOf, done func(rows int)) (sqlstore.Sum, error) {
 	result, err := tx.Query(ctx, sqlstore.SelectRows(table.name, table.columns))
 	if err != nil {
@@ -172,8 +171,8 @@ func sumTable(ctx context.Context, tx pgx.Tx, table tableOf, done func(rows int)
 	return reader.Sum, reader.Err()
 }
 
-// explainConflict tells the operator to stop the other program if a conflict with its rows caused
-// the error.
+// explainConflict adds a hint to an error that a concurrent program caused by inserting the same rows: stop that
+// program.
 func explainConflict(err error) error {
 	if isConflict(err) {
 		return fmt.Errorf("another program writes to the database: stop it and try again: %w", err)

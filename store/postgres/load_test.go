@@ -18,7 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// Load copies all rows or, after an error, no row.
+// Load must copy all rows. After an error, it must copy none.
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")
@@ -36,8 +36,8 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// Both databases have the tables of sqlstore.Tables, with the same columns. The test fails if
-// a migration adds a table or a column to one database only, or not to the list.
+// Both databases must have the tables of sqlstore.Tables, with the same columns. The test fails if a migration adds a
+// table or a column to only one database, or a table that sqlstore.Tables omits.
 func everyColumnIsCopied(t *testing.T, server *pgtest.Server) {
 	path, url := newFile(t), server.Database(t)
 	if _, err := postgres.Migrate(t.Context(), url); err != nil {
@@ -63,10 +63,10 @@ func everyColumnIsCopied(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// Every column of every table is copied, with values that are difficult to transfer.
+// Load must copy every column of every table, including values that are difficult to transfer.
 func copyEqualsSource(t *testing.T, server *pgtest.Server) {
 	path, url := newFile(t), server.Database(t)
-	const each = 1500 // more rows than one call of done reports
+	const each = 1500 // rows per table, more than one call of done reports
 	fill(t, path, each)
 	source := openSource(t, path)
 	seen := map[string]int{}
@@ -101,7 +101,7 @@ func copyEqualsSource(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// A failed Load leaves an empty database, and another attempt fills it.
+// After a failed Load, the database must be empty, and a second Load must succeed.
 func failedLoadCopiesNoRow(t *testing.T, server *pgtest.Server) {
 	for name, c := range map[string]struct{ breakIt, mendIt, want string }{
 		"a row is changed on its way": {
@@ -165,7 +165,7 @@ func loadRequiresEmptyDatabase(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// The error names the cause if another program wrote to the database during Load.
+// If another program writes to the database during Load, the error must name this cause.
 func conflictingWriterIsNamed(t *testing.T, server *pgtest.Server) {
 	path, url := newFile(t), server.Database(t)
 	fill(t, path, 20)

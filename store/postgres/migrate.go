@@ -15,13 +15,13 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// The migrations have the same numbers as in store/sqlite. A migration is never changed after a
-// release, because databases exist that have applied it.
+// The migrations have the same numbers as those in store/sqlite. A released migration never changes, because existing
+// databases have already applied it.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// A second process that migrates tries to get the lock every 250 ms, for at most 5 minutes.
+// While another process migrates, Migrate tries to get the lock every 250 ms, for at most 5 minutes.
 const (
 	lockInterval = 250 * time.Millisecond
 	lockAttempts = 1200
@@ -57,7 +57,8 @@ func Status(ctx context.Context, url string) (pending []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read version of tables: %w", unavailable(err))
 	}
-	// The names sort by number, so the result is in the order in which Migrate would apply them.
+	// ReadDir sorts the names, which begin with the number. The result is therefore in the order in which Migrate
+	// applies the files.
 	files, err := fs.ReadDir(migrations, "migrations")
 	for _, file := range files {
 		version, err := goose.NumericComponent(file.Name())
@@ -71,8 +72,8 @@ func Status(ctx context.Context, url string) (pending []string, err error) {
 	return pending, err
 }
 
-// versions returns the numbers of the applied migrations. It reads goose's table itself,
-// because a goose.Provider would create the table first.
+// versions returns the numbers of the applied migrations. It queries goose's table directly, because a goose.Provider
+// would create the table if it is missing.
 func versions(ctx context.Context, config *pgx.ConnConfig) ([]int64, error) {
 	config = config.Copy()
 	// Prepared statements would fail through a proxy that pools by transaction.
@@ -81,7 +82,7 @@ func versions(ctx context.Context, config *pgx.ConnConfig) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // it only read
+	defer conn.Close(ctx) //nolint:errcheck // the connection only reads
 	var exists bool
 	query := "SELECT to_regclass('" + goose.DefaultTablename + "') IS NOT NULL"
 	if err := conn.QueryRow(ctx, query).Scan(&exists); err != nil || !exists {
@@ -94,8 +95,8 @@ func versions(ctx context.Context, config *pgx.ConnConfig) ([]int64, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
-// migrate applies pending migrations, in one process at a time. The lock is a row with a
-// lease. An advisory lock would need a dedicated session, which a proxy does not provide.
+// migrate applies pending migrations. A lock ensures that only one process migrates at a time. The lock is a row that
+// expires. An advisory lock would need a dedicated session, which a pooling proxy does not provide.
 func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err error) {
 	config = config.Copy()
 	config.DefaultQueryExecMode = unprepared
@@ -120,8 +121,8 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err
 	if err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
 	}
-	// An older program must not start on a newer schema. The check can come last, because Up changes
-	// nothing there.
+	// An older program must not start on a newer schema. This check may come after Up, because Up does not change a
+	// newer schema.
 	have, want, err := provider.GetVersions(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read version of tables: %w", err)

@@ -1,15 +1,14 @@
 // Package postgres is a store in a PostgreSQL database, for any number of servers.
 //
-// It retries a transaction that failed because of a concurrent one. It also retries after a
-// failover if the operation has made no change yet. No operation takes longer than the
-// statement timeout (15 seconds by default).
+// It retries a transaction that failed because of a concurrent one. It also retries after a failover if the operation
+// has made no change yet. No operation takes longer than the statement timeout (15 seconds by default).
 //
-// An embedding program needs only Open and Store. The remaining identifiers are marked as
-// unstable, because only the program watchword uses them.
+// An embedding program needs only Open and Store. The remaining identifiers are marked as unstable, because only the
+// program watchword uses them.
 //
-// View reads one snapshot (REPEATABLE READ). Update runs at READ COMMITTED, and one conditional
-// statement settles each race. The package uses no extension, no advisory lock and no LISTEN,
-// which databases that are compatible with PostgreSQL may lack.
+// View reads one snapshot (REPEATABLE READ). Update runs at READ COMMITTED and prevents race conditions with
+// conditional statements. The package uses no extension, no advisory lock and no LISTEN, because databases that are
+// compatible with PostgreSQL may lack them.
 package postgres
 
 import (
@@ -31,14 +30,14 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// maxAttempts bounds the attempts of one transaction. With the backoff, they take about a quarter
-// of a second. Longer conflicts mean overload.
+// maxAttempts is the maximum number of attempts of one transaction. With the backoff, they take about a quarter of a
+// second. If conflicts continue for longer, the database is overloaded.
 const maxAttempts = 8
 
 // A Store is a pool of connections. It is safe for concurrent use and implements watchword.Store.
 type Store struct {
 	pool      *pgxpool.Pool
-	timeout   time.Duration                                            // of one operation, all attempts included
+	timeout   time.Duration                                            // of one operation, including all attempts
 	proxied   atomic.Bool                                              // see replan
 	rotations *gather.Queue[watchword.RotateRequest, sqlstore.Rotated] // see rotate.go
 	reads     *gather.Queue[watchword.SessionID, sqlstore.Live]        // see live.go
@@ -66,9 +65,9 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	return open(ctx, config)
 }
 
-// probe connects once, so that a mistake in the URL causes a short error before any other
-// work. A proxy that pools by transaction (PgBouncer) rejects session parameters. probe then
-// removes the timeouts from config; Store.TimeoutsOff reports that they are missing.
+// probe connects once, so that a mistake in the URL causes a short error before any other work. A proxy that pools by
+// transaction (PgBouncer) rejects session parameters. In this case, probe removes the timeouts from config, and
+// Store.TimeoutsOff reports them later.
 func probe(ctx context.Context, config *pgx.ConnConfig) error {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil && strings.Contains(err.Error(), "unsupported startup parameter") {
@@ -99,9 +98,8 @@ func CheckURL(url string) error {
 	return err
 }
 
-// parse adds defaults for parameters that the URL omits: the timeouts, application_name, a
-// pool of 4 connections per CPU (at least 8) and 5 seconds to connect. Its error omits the
-// cause, because that may contain the password.
+// parse sets defaults for parameters that the URL omits: the timeouts, application_name, a pool of 4 connections per
+// CPU (at least 8) and 5 seconds to connect. Its error omits the cause, because the cause may contain the password.
 func parse(url string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -125,9 +123,9 @@ func parse(url string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// operationTimeout returns how long one operation may take in total: the statement timeout, or 15
-// seconds. The client needs its own limit, because a database that hangs or is cut off does not
-// report a timeout. An earlier deadline of the caller takes precedence.
+// operationTimeout returns how long one operation may take in total: the statement timeout, or 15 seconds. The client
+// enforces this limit too, because a database that hangs or is disconnected can't report a timeout. If the caller's
+// deadline is earlier, it applies instead.
 func operationTimeout(config *pgxpool.Config) time.Duration {
 	ms, err := strconv.Atoi(config.ConnConfig.RuntimeParams["statement_timeout"])
 	if err != nil || ms <= 0 {
@@ -136,7 +134,7 @@ func operationTimeout(config *pgxpool.Config) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// open migrates before it fills the pool, so that no connection prepares a statement for old
+// open applies migrations before it fills the pool. Otherwise, connections could prepare statements for the old
 // tables.
 func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
 	if _, err := migrate(ctx, config.ConnConfig); err != nil {
@@ -170,20 +168,20 @@ func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 	return s.run(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)
 }
 
-// Update runs fn in a transaction and commits. It runs fn again after a conflict with another
-// transaction. The isolation level is always READ COMMITTED, because a statement after a lock
-// must see the commits that happened during the wait.
+// Update runs fn in a transaction and commits. After a conflict with another transaction, it runs fn again. The
+// isolation level is always READ COMMITTED, because a statement that waits for a lock must see the changes that were
+// committed during the wait.
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	return s.run(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
 }
 
-// errNotBegun means that the transaction did not begin, so a retry is safe. After an outage,
-// the pool finds its broken connections one at a time.
+// errNotBegun means that the transaction did not begin, so a retry is safe. After an outage, several retries may be
+// needed, because the pool detects its broken connections one at a time.
 var errNotBegun = errors.New("transaction not begun")
 
-// run calls fn until it succeeds, fails permanently, or the time is up.
+// run calls fn in a transaction until it succeeds, fails permanently, or reaches the time limit.
 func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -191,8 +189,8 @@ func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 	return s.retry(ctx, notBegun, func() error { return s.try(ctx, options, fn) })
 }
 
-// retry calls fn until it succeeds, fails permanently, or the time is up. It retries after
-// errors that roll a transaction back, and after errors for which safe reports true.
+// retry calls fn until it succeeds, fails permanently, or reaches the time limit. It retries after errors that roll a
+// transaction back, and after errors for which safe returns true.
 func (s *Store) retry(ctx context.Context, safe func(error) bool, fn func() error) error {
 	var err error
 	for attempt := range maxAttempts {
@@ -207,9 +205,9 @@ func (s *Store) retry(ctx context.Context, safe func(error) bool, fn func() erro
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
 }
 
-// resetIfStandby reports whether err means that the server is no longer the primary. No change was
-// made there, so a retry is safe. It closes all connections, so that new connections look for the
-// primary among the hosts of the URL.
+// resetIfStandby reports whether err means that the server is no longer the primary. A retry is then safe, because a
+// standby makes no change. It also closes all connections, so that new connections look for the primary among the
+// hosts of the URL.
 func (s *Store) resetIfStandby(err error) bool {
 	if !isReadOnly(err) {
 		return false
@@ -222,16 +220,16 @@ func (s *Store) resetIfStandby(err error) bool {
 // proxy that changes the server connection between transactions.
 const unprepared = pgx.QueryExecModeCacheDescribe
 
-// replan reports whether err means that a prepared statement could not run. No change was made, so
-// a retry is safe. There are two causes:
+// replan reports whether err means that a prepared statement could not run. A retry is then safe, because no change
+// was made. There are two causes:
 //
 //   - A proxy pools by transaction, and the statement was prepared on another server
 //     connection, or the proxy keeps an outdated statement. From then on, new
 //     connections plan statements at each use. Planning takes four fifths of the time of
 //     a single rotation.
-//   - A newer program migrated the tables, and the plans of all connections are outdated.
+//   - A newer program migrated the tables, so the plans of all connections are outdated.
 //
-// In both cases, the store closes its connections.
+// In both cases, replan closes all connections.
 func (s *Store) replan(err error) bool {
 	switch {
 	case isUnprepared(err), isSharedPlan(err):
@@ -243,9 +241,9 @@ func (s *Store) replan(err error) bool {
 	return true
 }
 
-// backoff returns the time to wait before the next attempt. It doubles with each attempt and
-// is random between half and all of it, so that conflicting transactions do not conflict
-// again. The nanoseconds of the clock are random enough.
+// backoff returns the time to wait before the next attempt. The maximum doubles with each attempt. The result is a
+// random time between half of the maximum and the maximum, so that conflicting transactions do not conflict again.
+// The nanoseconds of the clock are random enough.
 func backoff(attempt int) time.Duration {
 	longest := time.Millisecond << attempt
 	return longest/2 + time.Duration(time.Now().UnixNano())%(longest/2)
@@ -268,12 +266,12 @@ func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 	return nil
 }
 
-// rollback has no effect after a commit. It ignores the caller's cancellation, because the
-// connection goes back to the pool only after the rollback.
+// rollback ends a transaction. It has no effect after a commit. It ignores the caller's cancellation, because the
+// connection returns to the pool only after the rollback.
 func rollback(tx pgx.Tx, deadline time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	tx.Rollback(ctx) //nolint:errcheck // pgx closes a connection that fails here
+	tx.Rollback(ctx) //nolint:errcheck // pgx closes the connection if Rollback fails
 }
 
 // Clock returns the time of the database, which is the same for all processes. It implements
@@ -305,9 +303,9 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
-// TimeoutsOff returns an empty list if the session timeouts are in effect. If a proxy did not pass
-// them on, it returns the SQL statements that set them for the database role instead. They apply to
-// new connections.
+// TimeoutsOff returns an empty list if the session timeouts are in effect. Otherwise, a proxy removed them, and
+// TimeoutsOff returns the SQL statements that set the timeouts for the database role. They take effect for new
+// connections.
 //
 // Unstable: for the program watchword.
 func (s *Store) TimeoutsOff(ctx context.Context) (fixes []string, err error) {
@@ -325,8 +323,7 @@ func (s *Store) TimeoutsOff(ctx context.Context) (fixes []string, err error) {
 	return fixes, nil
 }
 
-// Close waits for running operations. The pool of a closed store returns an error for each further
-// operation.
+// Close waits for running operations. Operations on a closed store return an error.
 func (s *Store) Close() error {
 	s.rotations.Close()
 	s.reads.Close()
@@ -334,16 +331,14 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// A conn implements sqlstore.Conn on a transaction. Each statement ends at the deadline of the
-// operation, whatever context the caller passes. A statement that outlived its operation would
-// keep row locks that others wait for.
+// A conn implements sqlstore.Conn on a transaction. Each statement ends at the deadline of the operation, even if the
+// caller's context has none. Otherwise, it could keep row locks for which other transactions wait.
 type conn struct {
 	tx       pgx.Tx
 	deadline time.Time
 }
 
-// Exec returns the number of changed rows, which tells whether the condition of a statement was
-// true.
+// Exec returns the number of changed rows. It is 0 if the condition of the statement was false.
 func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
 	ctx, cancel := context.WithDeadline(ctx, c.deadline)
 	defer cancel()
@@ -351,7 +346,7 @@ func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
 	return int(tag.RowsAffected()), unavailable(err)
 }
 
-// Query keeps its deadline until the rows are closed, because rows arrive while they are read.
+// Query applies the deadline until the rows are closed, because the database sends rows while the caller reads them.
 func (c conn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
 	ctx, cancel := context.WithDeadline(ctx, c.deadline)
 	answer, err := c.tx.Query(ctx, text, args...)

@@ -21,9 +21,9 @@ import (
 
 var update = flag.Bool("update", false, "write the table of docs/scale.md again")
 
-// With a hundred million users, no statement may scan a table. Each statement must find its
-// rows by a key that also determines the shard. The table in docs/scale.md shows the key of
-// each statement and the indexes that PostgreSQL uses.
+// No statement may scan a table, because tables may describe a hundred million users. Each statement must find its
+// rows by a key, which would also select the shard in a sharded database. The table in docs/scale.md must show the
+// key of each statement and the indexes that PostgreSQL uses.
 func TestEveryStatementUsesAnIndex(t *testing.T) {
 	t.Parallel()
 	conn := migrated(t, pgtest.New(t, "fsync = off"))
@@ -51,11 +51,12 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 	holdTable(t, "../../docs/scale.md", table.String())
 }
 
-// handful lists the tables that do not grow with use: keys, the row of the feed, service keys, and
-// mail that was not sent yet.
+// handful lists the tables that stay small, so that statements may scan them: keys, the single row of the feed,
+// service keys, and unsent mails.
 var handful = []string{"keys", "feed", "mails", "service_keys"}
 
-// holdTable fails if the document does not contain the table. With -update it writes the table.
+// holdTable fails if the document at path does not contain the table. With the flag -update, it writes the table into
+// the document.
 func holdTable(t *testing.T, path, table string) {
 	t.Helper()
 	const begin, end = "<!-- statements -->\n\n", "\n<!-- end of statements -->\n"
@@ -79,8 +80,8 @@ func holdTable(t *testing.T, path, table string) {
 	}
 }
 
-// migrated returns a connection to a database with all tables. As with large tables, the
-// planner prefers any index to a scan. It plans for unknown parameters.
+// migrated returns a connection to a database with all tables. The planner settings prefer any index to a scan, as
+// the planner does for large tables. They also make it plan for unknown parameters.
 func migrated(t *testing.T, server *pgtest.Server) *pgx.Conn {
 	t.Helper()
 	url := server.Database(t)

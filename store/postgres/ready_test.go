@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// The primary became a standby, and the URL names no other host.
+// The server must report that it is not ready if the primary became read-only and the URL names no other host.
 //
 // OPS-1
 func TestReadinessFollowsAPrimaryThatBecameReadOnly(t *testing.T) {
@@ -36,8 +36,8 @@ func TestReadinessFollowsADatabaseThatHangs(t *testing.T) {
 	storetest.WantReady(t, engine, true)
 }
 
-// One table can't grow, but the probe can still write to another table. The refused write
-// decides the readiness.
+// The server must report that it is not ready after the database refused a write, even if the health probe can still
+// write to another table.
 //
 // OPS-1
 func TestReadinessFollowsTheLastRefusedWrite(t *testing.T) {
@@ -60,7 +60,7 @@ func TestReadinessFollowsTheLastRefusedWrite(t *testing.T) {
 	if !errors.Is(err, watchword.ErrNotWritable) {
 		t.Fatalf("a sign-up on a full disk: %v", err)
 	}
-	if err := engine.Ready(t.Context()); !errors.Is(err, watchword.ErrNotWritable) { // at once
+	if err := engine.Ready(t.Context()); !errors.Is(err, watchword.ErrNotWritable) { // no delay
 		t.Errorf("readiness after the refused write: %v", err)
 	}
 	if stats, err := engine.Stats(t.Context()); err != nil || !errors.Is(stats.Store, watchword.ErrNotWritable) {

@@ -17,27 +17,26 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// Concurrent rotations form a batch: one statement, one round trip and one commit. Usually
-// one batch is running while the next batch collects requests. A rotation that arrives
-// alone is sent at once.
+// Concurrent rotations form a batch: one statement, one round trip and one commit. Usually one batch is running while
+// the next batch collects requests. If no batch is running, a rotation is sent immediately.
 
 const (
-	// maxBatch bounds the memory of a statement, and how many callers a slow one delays.
+	// maxBatch is the maximum number of requests in a batch. It bounds the memory of a statement, and the number of
+	// callers that a slow statement delays.
 	maxBatch = 64
 
-	// patience is how long the next batch waits for the running one. Then it runs
-	// concurrently, because the slow batch may wait for a standby, or for a row that another
-	// transaction has locked.
+	// patience is how long the next batch waits for the running batch to finish. After that, both run concurrently,
+	// because the first batch may wait for a standby, or for a row that another transaction has locked.
 	patience = 5 * time.Millisecond
 
-	// lockPatience is how long a batch waits for the lock of a row. Afterwards, each request
-	// runs alone, so that only requests for the locked row go on waiting. It is also shorter
-	// than deadlock_timeout (a second by default).
+	// lockPatience is how long a batch waits for a row lock. After that, the requests of the batch run separately, so
+	// that only the requests for the locked row wait longer. It is shorter than deadlock_timeout (a second by
+	// default).
 	lockPatience = 200 * time.Millisecond
 )
 
-// newQueue returns a queue of batches that take turns (patience). The argument most bounds how
-// many batches run at the same time.
+// newQueue returns a queue in which a batch starts when the previous one has finished, or after patience. At most the
+// given number of batches run at the same time.
 func newQueue[Q, A any](most int, run func([]*gather.Call[Q, A])) *gather.Queue[Q, A] {
 	turn, running := make(chan struct{}, 1), make(chan struct{}, most)
 	return gather.New(maxBatch, func() {
@@ -53,10 +52,9 @@ func newQueue[Q, A any](most int, run func([]*gather.Call[Q, A])) *gather.Queue[
 	})
 }
 
-// Rotate charges and rotates in one statement and one round trip, which it shares with the
-// rotations that arrive at the same time. If ctx ends after the statement was sent, the
-// rotation may or may not take place. In both cases, the client recovers by presenting the
-// same token again, as a repeat or a first use.
+// Rotate charges and rotates. Calls that arrive at the same time share one statement and one round trip. If ctx ends
+// after the statement was sent, the rotation may have happened or not. In both cases, the client can present the same
+// token again.
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchword.RotateResult, error) {
@@ -66,7 +64,7 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 	limited, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	got, err := s.rotations.Do(limited, r)
-	if err = cmp.Or(unavailable(err), got.Err); err != nil { // an unreadable row is not an outage
+	if err = cmp.Or(unavailable(err), got.Err); err != nil { // an unreadable row (got.Err) is not an outage
 		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", err)
 	}
 	if got.Counted == sqlstore.AllCounted(r) {
@@ -75,8 +73,8 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 	return s.refuse(ctx, r, got.Counted)
 }
 
-// refuse returns how long a rate-limited request must wait. It refunds the charges that were
-// counted because another request used up one of the limits at the same time.
+// refuse returns how long a rate-limited request must wait. If a concurrent request used up one of several limits in
+// the meantime, refuse refunds the charges that were counted.
 func (s *Store) refuse(
 	ctx context.Context, r watchword.RotateRequest, counted int,
 ) (result watchword.RotateResult, err error) {
@@ -99,13 +97,13 @@ func (s *Store) refuse(
 	return result, err
 }
 
-// A rotateCall is one call of Rotate that waits for the answer of a batch.
+// A rotateCall is one call of Rotate that waits for the result of a batch.
 type rotateCall = gather.Call[watchword.RotateRequest, sqlstore.Rotated]
 
-// rotateBatch answers the calls. If a statement failed or waited too long for a lock, the batch
-// was rolled back. Each request then runs alone, so that no request can delay the others or make
-// them fail. If the database failed, all calls get the error, because a commit whose response was
-// lost may nevertheless have taken place.
+// rotateBatch rotates the sessions of the calls. If a statement failed or waited too long for a lock, the whole batch
+// is rolled back. Each request then runs separately, so that a failing request does not affect the other requests.
+//
+// During an outage, all calls get the error instead: the commit may have succeeded although its response was lost.
 func (s *Store) rotateBatch(calls []*rotateCall) {
 	if len(calls) == 0 {
 		return
@@ -130,8 +128,8 @@ func (s *Store) rotateBatch(calls []*rotateCall) {
 	}
 }
 
-// rotateOnce makes one attempt. It sends a single request as one statement, and several
-// requests as a pipeline: one round trip and one transaction.
+// rotateOnce makes one attempt. A single request is one statement. Several requests are sent as a pipeline, which is
+// one round trip and one transaction.
 func (s *Store) rotateOnce(ctx context.Context, calls []*rotateCall) error {
 	if len(calls) > 1 {
 		return s.rotateMany(ctx, calls)
@@ -162,15 +160,15 @@ func (s *Store) rotateMany(ctx context.Context, calls []*rotateCall) error {
 	return cmp.Or(err, answers.Close()) // Close waits for the commit
 }
 
-// setLockPatience lasts until the end of the transaction.
+// setLockPatience sets the lock timeout for the current transaction.
 const setLockPatience = "SELECT set_config('lock_timeout', $1, true)"
 
-// maxCharges bounds the charges of one rotation. The engine uses two.
+// maxCharges is the maximum number of charges of one rotation. The engine uses two.
 const maxCharges = 4
 
 var (
 	rotateManyStatement = sqlstore.RotateManyStatement()
-	rotateStatements    = func() (texts [maxCharges + 1]string) { // by number of charges
+	rotateStatements    = func() (texts [maxCharges + 1]string) { // indexed by the number of charges
 		for charges := range texts {
 			texts[charges] = sqlstore.RotateStatement(charges)
 		}
@@ -188,8 +186,8 @@ func requestsOf(calls []*rotateCall) []watchword.RotateRequest {
 	return requests
 }
 
-// readRotated sets the answers of one statement and closes its rows. After that, a statement
-// outside of a pipeline is committed.
+// readRotated stores the rows of one statement in the calls, and closes the rows. If the statement is not part of a
+// pipeline, it is committed when readRotated returns.
 func readRotated(answer pgx.Rows, calls []*rotateCall) error {
 	defer answer.Close()
 	seen := 0

@@ -8,8 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// BenchmarkRotate rotates sessions in a durable store with 10,000 of them, one at a time and 64 at
-// once.
+// BenchmarkRotate rotates sessions with 1, 4 and 64 concurrent clients, in a durable store with 10,000 sessions.
 func BenchmarkRotate(b *testing.B) {
 	const sessions = 10_000
 	store := open(b, pgtest.New(b, "shared_buffers = 256MB").Database(b))

@@ -34,7 +34,7 @@ func TestBatchGivesWhatASequenceGives(t *testing.T) {
 	}
 }
 
-// addSessions inserts one user and its sessions.
+// addSessions inserts a user with the given number of sessions, and returns a request for each session.
 func addSessions(t *testing.T, store *postgres.Store, many int) (requests []watchword.RotateRequest) {
 	t.Helper()
 	err := store.Update(t.Context(), func(tx watchword.Tx) error {
@@ -52,7 +52,8 @@ func addSessions(t *testing.T, store *postgres.Store, many int) (requests []watc
 	return requests
 }
 
-// begin runs a statement in a transaction that stays open. end runs COMMIT or ROLLBACK.
+// begin runs a statement in a transaction and leaves the transaction open. The returned function ends it with COMMIT
+// or ROLLBACK.
 func begin(t *testing.T, url, text string, args ...any) (end func(string)) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -74,11 +75,11 @@ func begin(t *testing.T, url, text string, args ...any) (end func(string)) {
 	}
 }
 
-// patient sets long timeouts, for tests that hold a lock until other operations have ended.
+// patient sets long timeouts. Tests use it if they hold a lock until other operations have ended.
 const patient = "&lock_timeout=60000&statement_timeout=60000"
 
-// A transaction locks the row of one session, or of its limit. Meanwhile all other
-// sessions rotate, even those in the same batch as the locked session.
+// While a transaction locks the row of one session, or of its limit, all other sessions must rotate, even those in
+// the same batch.
 func TestLockedRowDelaysNoOtherRotation(t *testing.T) {
 	t.Parallel()
 	const many, waves = 24, 4
@@ -142,7 +143,7 @@ func wantRotated(t *testing.T, store *postgres.Store, r watchword.RotateRequest)
 	}
 }
 
-// A batch that waits for the lock of a session checks the session again after the wait.
+// A batch that waited for the lock of a session must check that session again after the wait.
 func TestBatchSeesWhatChangedWhileItWaited(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")
@@ -173,8 +174,10 @@ func TestBatchSeesWhatChangedWhileItWaited(t *testing.T) {
 	}
 }
 
-// RL-2: two requests take the last use of a session's limit at the same time. The refused one
-// does not charge its client.
+// A refused rotation must refund the charge of its client, if a concurrent request used up the session's own limit
+// after the check.
+//
+// RL-2
 func TestChargeOfTheClientIsRefundedIfTheOtherLimitFillsMeanwhile(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
@@ -200,13 +203,13 @@ func TestChargeOfTheClientIsRefundedIfTheOtherLimitFillsMeanwhile(t *testing.T) 
 	wantRotated(t, store, r)
 }
 
-// waitForLock returns when a statement waits for a lock.
+// waitForLock waits until a statement of another connection is waiting for a lock.
 func waitForLock(t *testing.T, url string) {
 	t.Helper()
 	waitFor(t, url, "wait_event_type = 'Lock'")
 }
 
-// waitFor returns when a connection to the database is in a state (pg_stat_activity).
+// waitFor waits until a connection to the database is in the given state (a condition on pg_stat_activity).
 func waitFor(t *testing.T, url, state string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -223,8 +226,8 @@ func waitFor(t *testing.T, url, state string) {
 	}
 }
 
-// Several processes present the same tokens in batches, in different orders. Each generation
-// rotates once, and each presentation is charged once.
+// If several processes present the same tokens in batches, in different orders, each generation must be rotated once,
+// and each presentation must be charged once.
 func TestBatchesOfSeveralStoresRotateEachGenerationOnce(t *testing.T) {
 	t.Parallel()
 	const stores, many, generations = 3, 12, 40
@@ -274,7 +277,7 @@ func TestBatchesOfSeveralStoresRotateEachGenerationOnce(t *testing.T) {
 	}
 }
 
-// A row that can't be read fails its own caller only.
+// An unreadable row must cause an error only for its own caller, not for the rest of the batch.
 func TestUnreadableRowDoesNotFailItsBatch(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)

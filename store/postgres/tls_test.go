@@ -19,7 +19,7 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// The server requires TLS for one user. The client needs the certificate of the authority.
+// Open must follow the TLS settings of the URL. The user in this test can connect only with TLS.
 func TestTLSSettingsAreApplied(t *testing.T) {
 	t.Parallel()
 	const secret = "correct-horse"
@@ -47,7 +47,7 @@ func TestTLSSettingsAreApplied(t *testing.T) {
 
 	for _, c := range []struct {
 		name, settings string
-		want           string // in the error; "" if it works
+		want           string // text that the error contains; "" if connecting succeeds
 	}{
 		{"the right authority", "sslmode=verify-full&sslrootcert=" + ours.file, ""},
 		{"another authority",
@@ -75,11 +75,11 @@ func TestTLSSettingsAreApplied(t *testing.T) {
 	}
 }
 
-// An authority signs certificates for 127.0.0.1.
+// An authority is a certificate authority that signs certificates for 127.0.0.1.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
-	file        string // where its certificate is
+	file        string // path of the authority's certificate
 }
 
 func newAuthority(t *testing.T) *authority {
