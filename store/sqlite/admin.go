@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// adminStore runs transactions for package admin. Each one is also a transaction of the
-// engine, so changes of both commit together or not at all.
+// adminStore runs transactions for package admin. In each transaction, package admin and the engine can both make
+// changes, and all changes commit together or not at all.
 type adminStore struct{ *Store }
 
 // Admin returns the store of package admin.
@@ -20,7 +20,7 @@ func (s adminStore) View(ctx context.Context, fn func(admin.Tx) error) error {
 	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(tx.(admin.Tx)) })
 }
 
-// Update runs fn once, as Store.Update does.
+// Update runs fn in a transaction, and never retries it, like Store.Update.
 func (s adminStore) Update(ctx context.Context, fn func(admin.Tx) error) error {
 	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(tx.(admin.Tx)) })
 }

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// The log must be long enough for many rotations to share a checkpoint, even with a million
-// sessions. It must be bounded, because SQLite reads the log after a crash, and each reader
-// searches it for pages.
+// The write-ahead log must grow to about 16 MiB before a checkpoint. A shorter log would cause too many checkpoints
+// with a million sessions. A longer log would slow down the recovery after a crash, and reads, which search the log
+// for pages.
 func TestWriteAheadLogIsCheckpointedAtSixteenMebibytes(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -16,7 +16,7 @@ func TestWriteAheadLogIsCheckpointedAtSixteenMebibytes(t *testing.T) {
 		SELECT printf('%064x', (n + $2) * 7919 * 104729 % 1000003), 1, 1 FROM count`
 	const rows = 200
 	var longest int64
-	for commit := range 120 { // each changes some 200 pages
+	for commit := range 120 { // each commit changes some 200 pages
 		if err := store.Exec(t.Context(), statement, rows, commit*rows); err != nil {
 			t.Fatal(err)
 		}

@@ -13,29 +13,28 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// A connection is one connection to the file, with its prepared statements. It implements
-// sqlstore.Conn. Only one goroutine may use it at a time.
+// A connection is one connection to the file, with its prepared statements. It implements sqlstore.Conn. Only one
+// goroutine may use it at a time.
 //
-// It uses the driver without database/sql. In a refresh, the contexts, locks, goroutines
-// and conversions of database/sql would take more processor time than the statements
-// (docs/performance.md).
+// It uses the driver without database/sql. In a refresh, the contexts, locks, goroutines and conversions of
+// database/sql would take more processor time than the statements themselves (docs/performance.md).
 type connection struct {
 	conn     driver.Conn
-	prepared map[string]statement // by text; each is prepared at its first use
-	args     []driver.NamedValue  // of the last statement; reused
-	values   []driver.Value       // of the last row; reused
+	prepared map[string]statement // by SQL text; a statement is prepared at its first use
+	args     []driver.NamedValue  // of the last statement; the slice is reused
+	values   []driver.Value       // of the last row; the slice is reused
 }
 
 var _ sqlstore.Conn = (*connection)(nil)
 
-// A statement has the methods of the driver's statements that the connection uses.
+// A statement has those methods of the driver's statements that a connection uses.
 type statement interface {
 	driver.Stmt
 	driver.StmtExecContext
 	driver.StmtQueryContext
 }
 
-// dial opens a connection to the source, see sourceName.
+// dial opens a connection. source is a data source name, see sourceName.
 func dial(ctx context.Context, d driver.Driver, source string) (c *connection, err error) {
 	c = &connection{prepared: map[string]statement{}}
 	err = retryBusy(ctx, func() (err error) {
@@ -48,8 +47,8 @@ func dial(ctx context.Context, d driver.Driver, source string) (c *connection, e
 	return c, nil
 }
 
-// close accepts a nil connection, because a store that failed to open may have none. It
-// closes the statements first: the driver leaks a connection with open statements.
+// close closes a connection. It accepts nil, because a store that failed to open may have no connection. It closes
+// the statements first, because the driver leaks a connection whose statements are open.
 func (c *connection) close() error {
 	if c == nil {
 		return nil
@@ -74,8 +73,7 @@ func (c *connection) statement(ctx context.Context, text string) (statement, err
 	return s, nil
 }
 
-// Exec returns the number of changed rows, which tells whether the condition of a statement
-// was true.
+// Exec returns the number of changed rows. It is 0 if the condition of the statement was false.
 func (c *connection) Exec(ctx context.Context, text string, args ...any) (int, error) {
 	s, err := c.statement(ctx, text)
 	if err != nil {
@@ -89,7 +87,7 @@ func (c *connection) Exec(ctx context.Context, text string, args ...any) (int, e
 	return int(n), err
 }
 
-// Query returns rows that are valid until the next statement.
+// Query returns the rows of a query. They are valid until the next statement runs on this connection.
 func (c *connection) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
 	s, err := c.statement(ctx, text)
 	if err != nil {
@@ -119,8 +117,8 @@ func (c *connection) queryRow(ctx context.Context, text string, into ...any) err
 	return result.Scan(into...)
 }
 
-// rollback fails if there is no transaction, for example because BEGIN failed, or because
-// SQLite has rolled back after a disk error.
+// rollback ends a transaction. It ignores errors, because there may be no transaction: BEGIN may have failed, or
+// SQLite may have rolled back after a disk error.
 func (c *connection) rollback() { _, _ = c.Exec(context.Background(), "ROLLBACK") }
 
 func (c *connection) bind(args []any) []driver.NamedValue {
@@ -131,9 +129,9 @@ func (c *connection) bind(args []any) []driver.NamedValue {
 	return c.args
 }
 
-// version reads the header of the file and returns noticed. The number changes whenever
-// any connection of any process has committed a change. Each signed-in request calls
-// version, so it uses the cheapest way: a read transaction without rows.
+// version reads the version of the file (data_version). The number changes whenever another connection, of any
+// process, commits a change. Every authenticated request calls version, so it uses the cheapest query, a read
+// transaction without rows.
 func (c *connection) version() int64 {
 	if _, err := c.Exec(context.Background(), "PRAGMA data_version"); err != nil {
 		return unknownVersion
@@ -141,9 +139,8 @@ func (c *connection) version() int64 {
 	return c.noticed()
 }
 
-// noticed returns the version of the last time when this connection read the file, which it
-// also does at the beginning of each transaction. The numbers of two connections are not
-// comparable.
+// noticed returns the version that this connection saw when it last read the file. A connection also reads the
+// version at the beginning of each transaction. The versions of two connections are not comparable.
 func (c *connection) noticed() int64 {
 	n, err := c.conn.(sqlite.FileControl).FileControlDataVersion("main")
 	if err != nil {
@@ -185,8 +182,8 @@ func (r *rows) Scan(into ...any) error {
 	return nil
 }
 
-// writing is a connection in a write transaction. It records the rows that the
-// statements change.
+// writing is a connection in a write transaction. It records which users and sessions its statements may have
+// changed.
 type writing struct {
 	*connection
 	changed *changes

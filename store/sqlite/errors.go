@@ -19,17 +19,18 @@ import (
 // Unstable: for the program watchword.
 var ErrDamaged = errors.New("the database is damaged")
 
-// unavailable wraps err in watchword.ErrUnavailable if a retry may succeed, at least after a
-// repair: the file is busy, full, read-only, damaged or missing, or the caller's deadline passed.
-// A full or read-only file is watchword.ErrNotWritable. A cancellation by the caller is returned
-// as context.Canceled. The engine responds to ErrUnavailable with 503 and keeps sessions. Any
-// other error is a bug and a 500.
+// unavailable wraps err in watchword.ErrUnavailable if a retry may succeed, at least after a repair: the file is
+// busy, full, read-only, damaged or missing, or the caller's deadline has passed. For a full or read-only file, it
+// uses watchword.ErrNotWritable instead. It returns context.Canceled if the caller cancelled.
+//
+// The engine responds to ErrUnavailable with 503 and keeps sessions. Any other error is a bug, and the response is
+// 500.
 func unavailable(ctx context.Context, err error) error {
 	switch {
 	case err == nil, errors.Is(err, watchword.ErrUnavailable):
 		return err
 	case ctx.Err() != nil && interrupted(err):
-		// The driver reports an interruption in several ways. ctx.Err() is the cause of all.
+		// The driver reports an interruption with different errors, but ctx.Err() is always the cause.
 		if err = ctx.Err(); errors.Is(err, context.Canceled) {
 			return err
 		}
@@ -43,15 +44,14 @@ func unavailable(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
 }
 
-// interrupted reports whether err is one of the errors with which a transaction fails after
-// its context ended.
+// interrupted reports whether err is an error that the driver may return because the context ended.
 func interrupted(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, sql.ErrTxDone) || code(err) == sqlite3.SQLITE_INTERRUPT
 }
 
-// isFault reports whether the database failed. Other errors are mistakes in a statement. A retry or
-// an operator can remove the cause of each code in the list.
+// isFault reports whether the database failed, unlike an error in the SQL statement. A retry or an operator can
+// remove the cause of each code in this list.
 func isFault(err error) bool {
 	switch code(err) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT,

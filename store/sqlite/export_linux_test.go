@@ -1,4 +1,4 @@
 package sqlite
 
-// FindMapping returns the address of the mapping of a WAL-index.
+// FindMapping returns the address at which the WAL-index is mapped into memory.
 func FindMapping(maps string, inode uint64) uintptr { return findMapping(maps, inode) }

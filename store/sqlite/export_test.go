@@ -11,27 +11,26 @@ import (
 	"modernc.org/sqlite"
 )
 
-// FillUp simulates a full disk for writes until MakeRoom. A limit of pages gives the same
-// error (SQLITE_FULL) as a full disk.
+// FillUp makes writes fail with SQLITE_FULL, as if the disk was full, until MakeRoom. It limits the number of pages.
 func (s *Store) FillUp(ctx context.Context) error {
 	_, err := s.writer.Exec(ctx, "PRAGMA max_page_count = 1")
 	return err
 }
 
-// MakeRoom ends FillUp.
+// MakeRoom makes writes succeed again after FillUp.
 func (s *Store) MakeRoom(ctx context.Context) error {
 	_, err := s.writer.Exec(ctx, "PRAGMA max_page_count = 1000000")
 	return err
 }
 
-// Exec runs SQL that no method of a store runs.
+// Exec runs a statement that is not in the list of the store's statements.
 func (s *Store) Exec(ctx context.Context, text string, args ...any) error {
 	s.writeLock <- struct{}{}
 	defer func() { <-s.writeLock }()
 	_, err := s.writer.Exec(ctx, text, args...)
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
-	s.live.dropAll(unknownVersion) // the writing connection does not count its own commits
+	s.live.dropAll(unknownVersion) // needed, because the version of a connection does not count its own commits
 	return err
 }
 
@@ -61,8 +60,8 @@ func (s *Store) Plan(ctx context.Context, text string) (steps []string, err erro
 // Queued returns the number of rotations that wait for the write lock.
 func (s *Store) Queued() int { return s.rotations.Len() }
 
-// InMemory returns the number of sessions that Live would return without reading the file,
-// if no other process has committed since.
+// InMemory returns the number of sessions in memory. Live returns them without reading the file, unless another
+// process has committed.
 func (s *Store) InMemory() (n int) {
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
@@ -74,25 +73,27 @@ func (s *Store) InMemory() (n int) {
 	return n
 }
 
-// MaxLiveRows is the largest number of sessions in memory.
+// MaxLiveRows is the maximum number of sessions in memory.
 const MaxLiveRows = maxLiveRows
 
-// ForgetWALIndex lets the store read the version of the file at each call, as on systems without the mapping.
+// ForgetWALIndex makes the store read the version from the file at each call, as it does on systems where it can't
+// find the mapping of the WAL-index.
 func (s *Store) ForgetWALIndex() { s.live.index = nil }
 
-// Statements starts to record the statements of an idle store. The returned function lists those since its last
-// call, without those that begin or end a transaction.
+// Statements starts to record the statements of an idle store. The returned function returns the statements since its
+// last call, except those that begin or end a transaction.
 func (s *Store) Statements(t testing.TB) (since func() []string) { return s.record(t).since }
 
-// VersionReads starts to count how often an idle store reads the version of the file. The returned function
-// returns the number since its last call.
+// VersionReads starts to count how often an idle store reads the version of the file. The returned function returns
+// the number of reads since its last call.
 func (s *Store) VersionReads(t testing.TB) (since func() int) { return s.record(t).versionsSince }
 
 func (s *Store) record(t testing.TB) *statementLog {
 	t.Helper()
 	log := &statementLog{}
 	s.driver = loggingDriver{s.driver, log}
-	// The writer stays open: its source differs from that of the readers, and its statements are prepared again.
+	// The writer's connection stays open and gets a log, because it can't be dialled like a reader: its source is
+	// different. Its statements are prepared again through the log.
 	for _, prepared := range s.writer.prepared {
 		_ = prepared.Close()
 	}
@@ -101,7 +102,7 @@ func (s *Store) record(t testing.TB) *statementLog {
 		if err := (<-s.readers).close(); err != nil {
 			t.Fatal(err)
 		}
-		s.readers <- nil // opened at its next use
+		s.readers <- nil // the store opens the connection again at its next use
 	}
 	err := s.live.checker.close()
 	if err == nil {
@@ -157,7 +158,7 @@ func (d loggingDriver) Open(source string) (driver.Conn, error) {
 	return loggingConn{conn.(driverConn), d.log}, nil
 }
 
-// A driverConn has the methods of the driver's connections that a connection uses.
+// A driverConn has those methods of the driver's connections that a connection uses.
 type driverConn interface {
 	driver.Conn
 	driver.ConnPrepareContext

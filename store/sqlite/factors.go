@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// factorStore runs transactions for package factors. Each one is also a transaction of the
-// engine, so changes of both commit together or not at all.
+// factorStore runs transactions for package factors. In each transaction, package factors and the engine can both
+// make changes, and all changes commit together or not at all.
 type factorStore struct{ *Store }
 
 // Factors returns the store of package factors.
@@ -18,7 +18,7 @@ func (s factorStore) View(ctx context.Context, fn func(factors.Tx) error) error 
 	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(tx.(factors.Tx)) })
 }
 
-// Update runs fn once, as Store.Update does.
+// Update runs fn in a transaction, and never retries it, like Store.Update.
 func (s factorStore) Update(ctx context.Context, fn func(factors.Tx) error) error {
 	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(tx.(factors.Tx)) })
 }

@@ -35,7 +35,7 @@ func TestFullDiskReturnsErrUnavailableAndLosesNothing(t *testing.T) {
 	}
 	wantUsers(t, store, users)
 
-	// The first charge of a limit needs disk space, too.
+	// The first use of a limit inserts a row, so it needs disk space.
 	var err error
 	for n := 0; err == nil && n < 1000; n++ {
 		_, err = store.Rotate(t.Context(), watchword.RotateRequest{Charges: []watchword.Charge{
@@ -85,7 +85,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := string(storetest.User(50).ID)
-	damaged := strings.ReplaceAll(string(content), id, "zzzzzzzz"+id[8:]) // no longer in order
+	damaged := strings.ReplaceAll(string(content), id, "zzzzzzzz"+id[8:]) // unsorted: a damaged index
 	if err := os.WriteFile(path, []byte(damaged), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// federationStore runs transactions for package federation. Each one is also a transaction of the
-// engine, so changes of both commit together or not at all.
+// federationStore runs transactions for package federation. In each transaction, package federation and the engine
+// can both make changes, and all changes commit together or not at all.
 type federationStore struct{ *Store }
 
 // Federation returns the store of package federation.
@@ -20,7 +20,7 @@ func (s federationStore) View(ctx context.Context, fn func(federation.Tx) error)
 	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(tx.(federation.Tx)) })
 }
 
-// Update runs fn once, as Store.Update does.
+// Update runs fn in a transaction, and never retries it, like Store.Update.
 func (s federationStore) Update(ctx context.Context, fn func(federation.Tx) error) error {
 	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(tx.(federation.Tx)) })
 }

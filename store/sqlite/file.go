@@ -16,13 +16,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
-// busyTimeout is how long a write waits for the lock of another process. It is the only wait for
-// other processes. Goroutines of this process wait for writeLock instead.
+// busyTimeout is how long a write waits for the lock of another process. Goroutines of the same process wait for
+// writeLock instead, without this timeout.
 const busyTimeout = 5 * time.Second
 
-// prepareFile creates the file if it is missing, and removes access for group and others. SQLite
-// creates the files next to it (-wal, -shm) with the same mode. prepareFile runs before SQLite
-// opens the file, because SQLite would create it with the mode of the umask.
+// prepareFile creates the file if it is missing, and removes access for group and others. It runs before SQLite opens
+// the file, because SQLite would create it with the default mode (umask). SQLite creates the files next to it (-wal,
+// -shm) with the mode of the file.
 func prepareFile(path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
@@ -38,14 +38,14 @@ func prepareFile(path string) error {
 	return errors.Join(err, file.Close())
 }
 
-// durable returns the pragmas of a connection that serves requests. synchronous(FULL) means
-// that each commit is on disk before it returns.
+// durable returns the pragmas of a connection that serves requests. With synchronous(FULL), each commit is on disk
+// before it returns.
 func durable(more ...string) []string {
 	return append([]string{"journal_mode(WAL)", "synchronous(FULL)"}, more...)
 }
 
-// openPool opens a pool of one connection for migrations, and connects. Each transaction
-// takes the write lock when it begins, so it can't fail later because of the lock.
+// openPool opens a pool of one connection for migrations, and connects. Each transaction takes the write lock when it
+// begins, so that no later statement can fail because the file is locked.
 func openPool(ctx context.Context, path string) (*sql.DB, error) {
 	return openWith(ctx, path, "immediate", durable())
 }
@@ -66,7 +66,8 @@ func openWith(ctx context.Context, path, txlock string, pragmas []string) (*sql.
 	return pool, nil
 }
 
-// sourceName returns the data source name for the driver. txlock is for database/sql only.
+// sourceName returns the data source name for the driver. The argument txlock affects only connections of
+// database/sql.
 func sourceName(path, txlock string, pragmas []string) string {
 	busy := fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())
 	query := url.Values{"_pragma": append([]string{busy}, pragmas...), "_txlock": {txlock}}
@@ -74,9 +75,9 @@ func sourceName(path, txlock string, pragmas []string) string {
 	return dsn.String()
 }
 
-// retryBusy calls open until it does not return SQLITE_BUSY, every 10 ms for up to busyTimeout.
-// While another process switches the same new file to WAL, SQLite returns that error at once
-// and ignores the busy timeout. Other errors return at once.
+// retryBusy calls open every 10 ms while it returns SQLITE_BUSY, for up to busyTimeout. It is needed while another
+// process switches the same new file to WAL: SQLite then ignores the busy timeout and fails immediately. retryBusy
+// returns other errors immediately.
 func retryBusy(ctx context.Context, open func() error) error {
 	deadline := time.Now().Add(busyTimeout)
 	for {

@@ -50,7 +50,7 @@ func wantUnavailable(t *testing.T, what string, err error) {
 func TestFilesAreReadableByOwnerOnly(t *testing.T) {
 	t.Parallel()
 	path := missingPath(t)
-	if err := os.WriteFile(path, nil, 0o644); err != nil { // as touch leaves it
+	if err := os.WriteFile(path, nil, 0o644); err != nil { // a file as created by touch
 		t.Fatal(err)
 	}
 	store := open(t, path)

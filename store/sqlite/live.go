@@ -10,41 +10,43 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// Live keeps rows in memory, because reading them takes ten times as long as a check that they are
-// current. The check is exact: a call that begins after a commit has returned sees it, whichever
-// process committed. The reasons are:
+// This file keeps sessions and users in memory for Live, because reading a row takes ten times as long as checking
+// that it is current. The check is exact: Live sees every commit that returned before Live began, even commits of
+// other processes.
 //
-//  1. Each call reads the version of one connection, the checker. The number changes with
-//     every commit of another connection, so an equal number means that the file has not
-//     changed since the rows were current (liveRows.version). If it differs and this
-//     process is not committing, all rows are dropped. The version is read again only if
-//     the header of the WAL-index has changed (number).
-//  2. The commits of this process change the number, too. Dropping all rows for each of them
-//     would make the memory useless on a server with refreshes. After its commit, a writer
-//     therefore reads (a) the version of the checker and then (b) that of its own connection. It
-//     holds writeLock until then, so this process commits nothing else in between. The version of
-//     the writer shows commits of other processes. If another process committed before the
-//     transaction, the version at its beginning differs from the previous (b) (isCurrent). If
-//     another process committed after it, the version changes between the commit and (b). In both
-//     cases, the writer drops all rows. Otherwise, only this commit has changed the file until
-//     (a). The writer drops or replaces the rows that its commit changed, and all other rows are
-//     current at (a).
-//  3. Between a commit and (b), calls see a new number without knowing which rows
-//     changed. They read the row from the file and don't keep it in memory.
-//  4. A row that was read from the file is kept only if version has not changed since
-//     before the read. Otherwise a commit may have dropped the row during the read, and
-//     put would restore the old state.
-//  5. A rotation uses a row without reading it again. It runs inside a write transaction, so
-//     no process commits before it ends. If isCurrent was true at the beginning, no process has
-//     committed since the previous (b) either, so all rows are current.
+// A connection's version (data_version) is a number that changes when another connection commits, of this process or
+// another one. One connection, the checker, only reads its version.
 //
-// A number that can't be read counts as different, so a failed check only causes a read
-// of the file.
+// 1. Each call of Live reads the version of the checker. If it equals liveRows.version,
+//     the file has not changed, so all rows in memory are current. If it differs and this
+//     process is not committing, all rows are dropped. Reading the version is skipped if
+//     the header of the WAL-index has not changed (number).
+// 2. Commits of this process also change the version of the checker. On a server with
+//     refreshes, dropping all rows for each commit would make the memory useless. After its
+//     commit, a writer therefore reads (a) the version of the checker and then (b) its own
+//     version. It holds writeLock until then, so this process makes no other commit.
+//     The writer's own version changes only with commits of other processes. A commit before
+//     the transaction changes it between the previous (b) and the beginning of the
+//     transaction (isCurrent). A commit after the transaction changes it between the
+//     writer's commit and (b). In both cases, the writer drops all rows.
+//     Otherwise, the file has changed only by the writer's commit. The writer drops or
+//     replaces the rows that the commit changed. All other rows are current at (a).
+// 3. Between a commit and (b), Live sees a new version without knowing which rows
+//     changed. It reads the row from the file and does not store it in memory.
+// 4. A row that was read from the file is stored in memory only if liveRows.version has
+//     not changed since before the read. Otherwise, a commit may have dropped the row
+//     during the read, and put would store the old state.
+// 5. A rotation uses a row in memory without reading it again. It runs inside a write
+//     transaction, so no process commits before it ends. If isCurrent is true at the
+//     beginning, no process has committed since the previous (b), so all rows are current.
+//
+// If reading a version fails, the version counts as changed. Live then reads the file.
 
-// maxLiveRows bounds the sessions and the users in memory, at about 1 kB for both.
+// maxLiveRows is the maximum number of sessions in memory, and also of users. A session with its user takes about 1
+// kB.
 const maxLiveRows = 8192
 
-// unknownVersion equals no data_version.
+// unknownVersion means that reading the version failed. It differs from every data_version.
 const unknownVersion = -1
 
 // walIndexHeader is the size of the header of the WAL-index in bytes: two copies of 48 bytes
@@ -53,29 +55,29 @@ const walIndexHeader = 96
 
 var effects = sqlstore.Effects()
 
-// liveRows are the sessions and users in memory.
+// liveRows contains the sessions and users in memory, and the version at which they are current.
 type liveRows struct {
 	mu         sync.Mutex
 	checker    *connection
-	index      *[walIndexHeader]byte // in memory that all processes share; nil: not found
-	header     [walIndexHeader]byte  // index before the checker last read its version
-	read       int64                 // that version
-	version    int64                 // of the checker, at which all rows are current
-	committing bool                  // set before a commit of this process, until (b)
+	index      *[walIndexHeader]byte // memory shared by all processes; nil if not found
+	header     [walIndexHeader]byte  // copy of index, taken before read was set
+	read       int64                 // the checker's version when it was last read
+	version    int64                 // the checker's version at which all rows are current
+	committing bool                  // true from before a commit of this process until (b)
 	sessions   map[watchword.SessionID]*liveRow
 	users      map[watchword.UserID]*watchword.User
 
-	settled int64 // version of the writer at the last (b), or at a commit without (b); guarded by Store.writeLock
+	settled int64 // the writer's version at its last (b), or at a commit without (b); guarded by Store.writeLock
 }
 
-// A liveRow is immutable. It is current while liveRows.users contains its user.
-// Dropping a user therefore drops all sessions of the user.
+// A liveRow is immutable. It is valid only while liveRows.users contains the same user, so dropping a user also drops
+// all sessions of the user.
 type liveRow struct {
 	session watchword.Session
 	user    *watchword.User
 }
 
-// openLive opens the checker. It has query_only, because it must never change the number itself.
+// openLive opens the checker with query_only, because a commit of the checker would not change its own version.
 func (s *Store) openLive(ctx context.Context) (err error) {
 	l := &s.live
 	l.version, l.settled, l.read = unknownVersion, unknownVersion, unknownVersion
@@ -84,18 +86,17 @@ func (s *Store) openLive(ctx context.Context) (err error) {
 	if l.checker, err = dial(ctx, s.driver, s.source); err != nil {
 		return err
 	}
-	l.checker.version() // maps the WAL-index
+	l.checker.version() // the first read maps the WAL-index
 	l.index = findWALIndex(s.path)
 	return nil
 }
 
-// number returns the version of the checker. Each commit rewrites the header of the WAL-index before
-// it returns. SQLite compares the header with its last copy at the beginning of each read
-// transaction, and then counts the version. An equal header therefore means an equal version, and
-// saves this transaction: a third of the time of a signed-in request.
+// number returns the version of the checker. It skips reading the version while the header of the WAL-index is
+// unchanged, which saves a third of the time of an authenticated request. This is correct, because each commit
+// rewrites the header before it returns. SQLite changes the version only if the header has changed.
 //
-// The copy is older than the transaction. If a commit comes in between, the header differs from
-// the copy, and the next call reads the version again. The caller holds mu.
+// The copy of the header is made before the version is read. If a commit comes in between, the next call finds a
+// different header and reads the version again. The caller holds mu.
 func (l *liveRows) number() int64 {
 	if l.index == nil {
 		return l.checker.version()
@@ -106,8 +107,8 @@ func (l *liveRows) number() int64 {
 	return l.read
 }
 
-// Live returns the row in memory if it is current, and otherwise reads the file. A
-// statement without a transaction reads one snapshot, too.
+// Live returns the row in memory if it is current. Otherwise, it reads the file with one statement. The statement
+// reads one snapshot, even without a transaction.
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) Live(
@@ -133,7 +134,7 @@ func (s *Store) Live(
 	return session, user, nil
 }
 
-// ownSlices copies the slices, because callers may change theirs, but not those in memory.
+// ownSlices copies the slices, so that callers who change them do not change the rows in memory.
 func ownSlices(s watchword.Session, u watchword.User) (watchword.Session, watchword.User) {
 	s.Methods, u.Roles = slices.Clone(s.Methods), slices.Clone(u.Roles)
 	return s, u
@@ -150,7 +151,8 @@ func (s *Store) readSession(
 	return sqlstore.NewTx(reader).Session(ctx, id)
 }
 
-// get returns the row if it is current, and the version to give to put if it is not.
+// get returns the row if it is in memory and current. Otherwise, it returns nil and the version that the caller
+// passes to put after reading the row.
 func (l *liveRows) get(id watchword.SessionID) (row *liveRow, version int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -172,14 +174,15 @@ func (l *liveRows) find(id watchword.SessionID) *liveRow {
 	return nil
 }
 
-// isCurrent reports whether all rows in memory are current. The writer has begun a transaction,
-// which read the version from the file.
+// isCurrent reports whether all rows in memory are current. The caller has begun a transaction on the writer, so the
+// writer has read its version from the file.
 func (l *liveRows) isCurrent(writer *connection) bool {
 	now := writer.noticed()
 	return now != unknownVersion && now == l.settled
 }
 
-// row returns the row of a session as the transaction sees it, if the row is in memory, or nil.
+// row returns the row of a session in memory, including the changes of the current transaction. It returns nil if the
+// row is not in memory or may not be current.
 func (l *liveRows) row(id watchword.SessionID, changed *changes) *liveRow {
 	if row := changed.kept[id]; row != nil || !changed.current {
 		return row
@@ -189,7 +192,7 @@ func (l *liveRows) row(id watchword.SessionID, changed *changes) *liveRow {
 	return l.find(id)
 }
 
-// put stores a row in memory that was read after get returned version.
+// put stores a row in memory. The caller has read the row after get returned version.
 func (l *liveRows) put(session watchword.Session, user watchword.User, version int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -198,7 +201,7 @@ func (l *liveRows) put(session watchword.Session, user watchword.User, version i
 	}
 }
 
-// add stores a row, which shares the user with other rows. The caller holds mu.
+// add stores a row. If the user is already in memory, the row refers to that user. The caller holds mu.
 func (l *liveRows) add(row *liveRow) {
 	if owner := l.users[row.user.ID]; owner == nil {
 		addTo(l.users, row.user.ID, row.user)
@@ -208,8 +211,8 @@ func (l *liveRows) add(row *liveRow) {
 	addTo(l.sessions, row.session.ID, row)
 }
 
-// addTo adds a row. If the map is full, it first deletes an arbitrary row. The bound is rarely
-// reached, and a better choice would need a list in the order of use.
+// addTo adds a row. If the map is full, it first deletes an arbitrary row. The map is rarely full, and deleting the
+// least recently used row would need a list in the order of use.
 func addTo[K comparable, V any](rows map[K]V, id K, row V) {
 	if _, replaces := rows[id]; !replaces && len(rows) >= maxLiveRows {
 		for other := range rows {
@@ -220,15 +223,15 @@ func addTo[K comparable, V any](rows map[K]V, id K, row V) {
 	rows[id] = row
 }
 
-// dropAll drops every row. The caller holds mu.
+// dropAll removes all rows from memory. The caller holds mu.
 func (l *liveRows) dropAll(version int64) {
 	clear(l.sessions)
 	clear(l.users)
 	l.version = version
 }
 
-// commit commits the transaction of the writer and drops or replaces the rows that it changed. The
-// caller holds writeLock. If the commit fails, its outcome is unknown, so the rows are dropped.
+// commit commits the transaction of the writer, and drops or replaces the rows in memory that it changed. If the
+// commit fails, its outcome is unknown, so the rows are dropped. The caller holds writeLock.
 func (s *Store) commit(changed *changes) error {
 	s.live.mu.Lock()
 	s.live.committing = true
@@ -242,7 +245,7 @@ func (s *Store) commit(changed *changes) error {
 	defer s.live.mu.Unlock()
 	if len(s.live.sessions)+len(changed.kept) == 0 { // no rows in memory, so no check
 		s.live.dropAll(unknownVersion)
-		// Rows that put stores from now on are at least as new as this commit.
+		// From now on, put stores only rows that were read after this commit.
 		s.live.settled = s.writer.noticed()
 	} else {
 		s.settle(changed)
@@ -251,13 +254,14 @@ func (s *Store) commit(changed *changes) error {
 	return err
 }
 
-// settle updates the rows in memory after a commit of this process. It implements point
-// 2 of the explanation at the top of this file. The caller holds writeLock and live.mu.
+// settle updates the rows in memory after a commit of this process. It implements point 2 of the explanation at the
+// top of this file. The caller holds writeLock and live.mu.
 func (s *Store) settle(changed *changes) {
 	l := &s.live
 	committed := s.writer.noticed()
 	now := l.number() // (a)
-	// Calls need not wait for the writing connection, because committing is still set.
+	// The lock is released while the writer reads the file, so that calls of Live do not wait. They change no row
+	// meanwhile, because committing is set.
 	l.mu.Unlock()
 	l.settled = s.writer.version() // (b)
 	l.mu.Lock()
@@ -272,8 +276,8 @@ func (s *Store) settle(changed *changes) {
 	for _, id := range changed.sessions {
 		delete(l.sessions, id)
 	}
-	// The rows in changed.kept are current even if others are not: the transaction read them, and
-	// no other process has committed between the transaction and (b).
+	// The rows in changed.kept are current even if all other rows were dropped: the transaction read them, and no
+	// other process has committed between the transaction and (b).
 	if alone {
 		for _, row := range changed.kept {
 			l.add(row)
@@ -287,12 +291,12 @@ type changes struct {
 	users      []watchword.UserID
 	sessions   []watchword.SessionID
 
-	current bool                             // the rows in memory are as the transaction sees them
-	kept    map[watchword.SessionID]*liveRow // as they are after the transaction
+	current bool                             // the rows in memory were current when the transaction began
+	kept    map[watchword.SessionID]*liveRow // the rows at the end of the transaction
 }
 
-// keep records the row of a session after the last change of the transaction. The
-// transaction must not change the user.
+// keep records the row of a session, which is stored in memory after the commit. The transaction must not change the
+// session or the user later.
 func (c *changes) keep(session watchword.Session, user watchword.User) {
 	if c.kept == nil {
 		c.kept = map[watchword.SessionID]*liveRow{}

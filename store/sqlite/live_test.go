@@ -19,9 +19,9 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// Live keeps rows in memory, and other processes write to the same file. A second Store in
-// this process acts like a Store in another process: each sees commits of the other only
-// through the file.
+// These tests check that Live returns the current row although it keeps rows in memory and other processes write to
+// the file. A second Store in this process acts like a store of another process: the two stores see each other's
+// commits only through the file.
 
 // RT-11
 func TestLiveMatchesAReadOfTheFileAfterEveryWriteOfTwoStores(t *testing.T) {
@@ -29,8 +29,8 @@ func TestLiveMatchesAReadOfTheFileAfterEveryWriteOfTwoStores(t *testing.T) {
 	withAndWithoutWALIndex(t, testLiveMatchesAReadOfTheFile)
 }
 
-// withAndWithoutWALIndex runs a test with two stores of one file. Its second run reads the version of the file at
-// each call, as on systems where the mapping of the WAL-index is not found.
+// withAndWithoutWALIndex runs a test with two stores of one file. It then runs the test again without the WAL-index,
+// so that the stores read the version from the file at each call.
 func withAndWithoutWALIndex(t *testing.T, test func(*testing.T, []*sqlite.Store)) {
 	runs := []string{"with the WAL-index", "without the WAL-index"}
 	if testing.Short() {
@@ -78,8 +78,7 @@ func testLiveMatchesAReadOfTheFile(t *testing.T, stores []*sqlite.Store) {
 
 const testUsers = 3
 
-// writes are all kinds of changes of a session or its user, and some writes that change
-// neither.
+// writes contains all kinds of changes to a session or its user, and some writes that change neither.
 var writes = []struct {
 	name string
 	run  func(context.Context, *sqlite.Store, watchword.UserID, watchword.SessionID, time.Time) error
@@ -247,8 +246,8 @@ func addUserWithSessions(t testing.TB, s *sqlite.Store, n, sessions int) {
 	}
 }
 
-// Reads run concurrently with writers of two stores. A read that begins after a write
-// has returned must see that write or a later one.
+// Two stores write while other goroutines read. A read that begins after a write has returned must see this write or
+// a later one.
 //
 // RT-11
 func TestLiveBesideWritersNeverReturnsAStateFromBeforeACommit(t *testing.T) {
@@ -263,7 +262,7 @@ func testLiveBesideWriters(t *testing.T, stores []*sqlite.Store) {
 		rotations = 10
 	}
 	addUserWithSessions(t, stores[0], 0, sessions)
-	var committed [sessions]atomic.Int64 // the newest generation that a rotation has returned
+	var committed [sessions]atomic.Int64 // for each session, the newest generation that Rotate has returned
 	var writing, reading sync.WaitGroup
 	for session := range sessions {
 		writing.Go(func() {
@@ -310,14 +309,15 @@ func testLiveBesideWriters(t *testing.T, stores []*sqlite.Store) {
 	reading.Wait()
 }
 
-// The memory is useful only if writes of a busy server do not drop other rows.
+// A write must drop only the rows that it changes. Otherwise, Live would usually have to read the file on a busy
+// server.
 func TestOwnWritesDropOnlyTheRowsThatTheyChange(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	store, other := open(t, path), open(t, path)
 	ctx := t.Context()
 	for n := range 2 {
-		addUserWithSessions(t, store, n, 2) // sessions 0 and 1, 2 and 3
+		addUserWithSessions(t, store, n, 2) // user 0 has sessions 0 and 1, user 1 has 2 and 3
 	}
 	readAll := func() {
 		for n := range 4 {
@@ -348,7 +348,7 @@ func TestOwnWritesDropOnlyTheRowsThatTheyChange(t *testing.T) {
 		}), 4},
 		{"a write of another store", update(other, func(tx watchword.Tx) error {
 			return tx.SetName(ctx, storetest.User(1).ID, "Eva")
-		}), 1}, // the session that was read since
+		}), 1}, // only the session that was read after the write
 	} {
 		readAll()
 		if err := c.write(); err != nil {
@@ -365,7 +365,7 @@ func TestOwnWritesDropOnlyTheRowsThatTheyChange(t *testing.T) {
 	}
 }
 
-// A signed-in request looks at the file only after a commit, of this process or another one.
+// Live must read the version of the file once after each commit of any process, and not at other calls.
 func TestLiveReadsTheVersionOncePerCommit(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -398,7 +398,8 @@ func TestLiveReadsTheVersionOncePerCommit(t *testing.T) {
 	}
 }
 
-// SQLite's mapping of the WAL-index lives until its last connection closes.
+// Live must remain correct when another store of the same file closes. SQLite unmaps the WAL-index only when the last
+// connection of the process closes.
 func TestLiveIsExactAfterAnotherStoreOfTheFileWasClosed(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

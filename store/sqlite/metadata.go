@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-// metadataStore runs transactions for package metadata. Each one is also a transaction of the
-// engine, so changes of both commit together or not at all.
+// metadataStore runs transactions for package metadata. In each transaction, package metadata and the engine can both
+// make changes, and all changes commit together or not at all.
 type metadataStore struct{ *Store }
 
 // Metadata returns the store of package metadata.
@@ -20,7 +20,7 @@ func (s metadataStore) View(ctx context.Context, fn func(metadata.Tx) error) err
 	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(tx.(metadata.Tx)) })
 }
 
-// Update runs fn once, as Store.Update does.
+// Update runs fn in a transaction, and never retries it, like Store.Update.
 func (s metadataStore) Update(ctx context.Context, fn func(metadata.Tx) error) error {
 	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(tx.(metadata.Tx)) })
 }

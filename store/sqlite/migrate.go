@@ -13,8 +13,8 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// The migrations have the same numbers as in store/postgres, so that `watchword move` can copy between
-// equal tables.
+// The migrations have the same numbers as those in store/postgres, so that `watchword move` can copy between
+// databases with equal tables.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -58,8 +58,8 @@ func Status(ctx context.Context, file string) (pending []string, err error) {
 	return pending, err
 }
 
-// withPool runs fn on a pool that can write, and closes the pool. It does not open a Store,
-// because Open would migrate.
+// withPool runs fn on a pool that can write, and closes the pool. It does not use Open, because Open would apply
+// migrations.
 func withPool(ctx context.Context, file string, fn func(*sql.DB) error) error {
 	pool, err := openPool(ctx, file)
 	if err != nil {
@@ -72,8 +72,8 @@ func withPool(ctx context.Context, file string, fn func(*sql.DB) error) error {
 }
 
 func migrate(ctx context.Context, pool *sql.DB) (applied []string, err error) {
-	// The provider is created once. It knows the version that the program supports, and each
-	// round compares it with the version of the file.
+	// The provider is created outside the loop, because newProvider checks that the tables are not newer than the
+	// program.
 	provider, err := newProvider(ctx, pool)
 	if err != nil {
 		return nil, err
@@ -90,8 +90,8 @@ func migrate(ctx context.Context, pool *sql.DB) (applied []string, err error) {
 		if err == nil {
 			return applied, nil
 		}
-		// If several processes start at the same time, each migration succeeds in one of
-		// them. The others fail here and continue if the version has advanced.
+		// If several processes migrate at the same time, each migration succeeds in only one of them. A process whose
+		// migration failed tries again if the version of the tables has increased.
 		if now, _, again := provider.GetVersions(ctx); again != nil || now == before {
 			return applied, fmt.Errorf("migrate: %w", err)
 		}

@@ -8,9 +8,9 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// An operator finds accounts and requests among millions of rows. The statements read a range of an index and
-// don't sort. A test of package postgres checks the same on PostgreSQL. Each statement of administration has
-// a row in this test.
+// Statements with which operators search must read a range of an index and not sort, because they search among
+// millions of rows. Each statement for administration must have a row in this table. A test of store/postgres checks
+// the plans on PostgreSQL.
 func TestOperatorsFindByIndex(t *testing.T) {
 	t.Parallel()
 	store := open(t, newPath(t))
@@ -54,7 +54,7 @@ func TestOperatorsFindByIndex(t *testing.T) {
 		"selectUserEvents":   "SEARCH events USING INDEX events_by_user (user_id=? AND at>? AND at<?)",
 		"selectSystemEvents": "SEARCH events USING INDEX events_by_user (user_id=? AND at>? AND at<?)",
 		"countEvents":        "SEARCH events USING INDEX events_by_age (at>?)",
-		"selectMailsAfter":   "SCAN mails", // the outbox has only unsent mail
+		"selectMailsAfter":   "SCAN mails", // allowed, because the outbox contains only unsent mail
 		"selectUserMails":    "SEARCH mails USING INDEX mails_by_user (user_id=?)",
 		"countUsers":         "SEARCH users USING PRIMARY KEY (id>?)",
 		"countLive":          "SEARCH sessions USING INDEX sessions_expiring (expires_at>?)",
@@ -64,7 +64,8 @@ func TestOperatorsFindByIndex(t *testing.T) {
 			t.Errorf("%s has no row in this test", s.Name)
 		}
 	}
-	// These sort the rows of one account or request, unsent mail, or the groups of a bounded number of events.
+	// These statements may sort, because they sort few rows: those of one account or request, unsent mail, or the
+	// groups of a bounded number of events.
 	sorts := []string{"selectSessionsOf", "selectRequestEvents", "selectMailsAfter", "selectUserMails", "countEvents"}
 	for _, s := range sqlstore.Statements() {
 		step, checked := want[s.Name]

@@ -15,8 +15,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// readOnlyFile is set in the half of the test that does not run as root. File modes
-// don't restrict root, and tests in containers run as root.
+// readOnlyFile is an environment variable. The test sets it to the path of a file when it runs itself again as a user
+// without privileges. This is needed because file modes do not restrict root, and tests in containers run as root.
 const readOnlyFile = "WATCHWORD_TEST_READ_ONLY_FILE"
 
 func TestUnwritableFileReturnsErrUnavailable(t *testing.T) {
@@ -57,7 +57,7 @@ func TestUnwritableFileReturnsErrUnavailable(t *testing.T) {
 	}
 }
 
-// openDir returns a directory that any user can enter.
+// openDir returns a directory that every user may open.
 func openDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -66,11 +66,11 @@ func openDir(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() { _ = os.Chmod(dir, 0o755) }) // so that it can be removed
+	t.Cleanup(func() { _ = os.Chmod(dir, 0o755) }) // otherwise, the directory can't be removed
 	return dir
 }
 
-// copyOfTest copies the test program to a place where any user can run it.
+// copyOfTest copies the test program to a directory where every user may run it.
 func copyOfTest(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()

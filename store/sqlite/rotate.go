@@ -10,11 +10,11 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// Rotations share commits (group commit), because each commit waits for the disk. One
-// goroutine takes the write lock, then all rotations that are queued by then, and commits
-// them together. A single rotation is never delayed: the goroutine waits only for the lock.
+// Rotations share commits (group commit), because each commit waits for the disk. One goroutine takes the write lock,
+// and then commits all rotations in the queue together. It does not wait for a batch to fill, so a single rotation
+// waits only for the lock.
 
-// maxBatch bounds how long an Update waits for one batch.
+// maxBatch is the maximum number of rotations in a batch. It bounds how long an Update waits for a batch.
 const maxBatch = 256
 
 type (
@@ -22,7 +22,7 @@ type (
 	rotateCall  = gather.Call[watchword.RotateRequest, watchword.RotateResult]
 )
 
-// newRotations returns the queue of rotations. A batch starts when it has the write lock.
+// newRotations returns the queue of rotations. A batch starts as soon as it has the write lock.
 func (s *Store) newRotations() *rotateQueue {
 	return gather.New(maxBatch, func() { s.writeLock <- struct{}{} }, func(calls []*rotateCall) {
 		s.rotateBatch(calls)
@@ -33,9 +33,8 @@ func (s *Store) newRotations() *rotateQueue {
 	})
 }
 
-// Rotate queues the request and waits for its commit. If ctx ends during the commit, the
-// rotation may or may not take place. In both cases, the client recovers by presenting
-// the same token again, as a repeat or a first use.
+// Rotate queues the request and waits for its commit. If ctx ends during the commit, the rotation may have happened
+// or not. In both cases, the client can present the same token again.
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchword.RotateResult, error) {
@@ -47,15 +46,16 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 	if err != nil {
 		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(ctx, err))
 	}
-	// The row in memory shares these slices.
+	// The row in memory has the same slices, so the caller gets copies.
 	result.Session, result.User = ownSlices(result.Session, result.User)
 	return result, nil
 }
 
-// rotateBatch commits the batch and sets the result or error of each rotation. If the
-// database fails, all rotations get the error, because a failed commit may nevertheless have
-// taken place. If one statement fails, nothing was committed. Each rotation is then retried
-// alone, so that one bad request can't fail the others.
+// rotateBatch commits the batch and sets the result or error of each rotation. If one statement fails, no rotation
+// was committed. Each rotation then runs again in its own transaction, so that one bad request can't fail the others.
+//
+// If the database fails, all rotations get the error, because the commit may have succeeded although it returned an
+// error.
 func (s *Store) rotateBatch(calls []*rotateCall) {
 	err := unavailable(context.Background(), s.commitBatch(calls))
 	for _, call := range calls {
@@ -65,8 +65,8 @@ func (s *Store) rotateBatch(calls []*rotateCall) {
 	}
 }
 
-// commitBatch runs the rotations in one transaction. It uses no caller's context, because one
-// caller must not cancel the others' rotations.
+// commitBatch runs the rotations in one transaction. It does not use the context of a caller, because one caller who
+// cancels must not cancel the rotations of others.
 func (s *Store) commitBatch(calls []*rotateCall) error {
 	if len(calls) == 0 {
 		return nil
@@ -82,8 +82,8 @@ func (s *Store) commitBatch(calls []*rotateCall) error {
 	})
 }
 
-// rotate needs no read if the row is in memory. It keeps the rotated row in memory for the
-// next rotation.
+// rotate rotates a session. If the session is in memory, it does not read the file. It keeps the rotated session in
+// memory for the next rotation.
 func (s *Store) rotate(
 	ctx context.Context, tx sqlstore.Tx, changed *changes, r watchword.RotateRequest,
 ) (result watchword.RotateResult, err error) {

@@ -9,10 +9,9 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// BenchmarkRotate rotates random sessions with the two charges of a refresh: one at a time, and 64
-// at once. The store has 10,000 sessions. If WATCHWORD_BENCH_SESSIONS is set, the benchmark also
-// runs with that number of sessions. It reports the rate, and the ratio to the rate with 10,000
-// sessions.
+// BenchmarkRotate rotates random sessions, with the two charges of a refresh: one request at a time, and 64
+// concurrently. The store has 10,000 sessions. If WATCHWORD_BENCH_SESSIONS is set, the benchmark also runs with that
+// number of sessions. It reports the rate, and its ratio to the rate with 10,000 sessions.
 func BenchmarkRotate(b *testing.B) {
 	sizes := []int{10_000}
 	if more, err := strconv.Atoi(os.Getenv("WATCHWORD_BENCH_SESSIONS")); err == nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// A rotation computes its result from the row in memory, and Live returns that row. Both must match
-// the file, even after writes of another process.
+// The result of Rotate, which it computes from the row in memory, and the row that Live returns must match the file,
+// even after writes of another process.
 //
 // RT-11
 func TestRowsInMemoryMatchTheFileBesideWritesOfTwoStores(t *testing.T) {
@@ -29,7 +29,7 @@ func TestRowsInMemoryMatchTheFileBesideWritesOfTwoStores(t *testing.T) {
 	now, rotated := storetest.Start, 0
 	rapid.Check(t, func(t *rapid.T) {
 		for range rapid.IntRange(1, 20).Draw(t, "steps") {
-			// Fractions of a millisecond are not stored.
+			// The store rounds times down to milliseconds, so the test also uses fractions.
 			now = now.Add(time.Second + 300*time.Microsecond)
 			n := rapid.IntRange(0, testUsers-1).Draw(t, "user")
 			id := storetest.Session("", n*each+rapid.IntRange(0, each-1).Draw(t, "session")).ID
@@ -51,7 +51,8 @@ func TestRowsInMemoryMatchTheFileBesideWritesOfTwoStores(t *testing.T) {
 	}
 }
 
-// rotateAsStored presents the newest token twice in one batch or two, and compares the result with the file.
+// rotateAsStored presents the newest token twice at the same time, and compares the result with the file. It reports
+// whether the session was rotated.
 func rotateAsStored(t *rapid.T, store *sqlite.Store, id watchword.SessionID, at time.Time) bool {
 	t.Helper()
 	ctx := context.Background()

@@ -71,7 +71,7 @@ func TestFailedRotationDoesNotFailItsBatch(t *testing.T) {
 				}
 			})
 		}
-		waitUntil(func() bool { return store.Queued() == many-1 }) // the batch has taken one of them
+		waitUntil(func() bool { return store.Queued() == many-1 }) // the running batch has already taken one
 	})
 	all.Wait()
 	if err := store.Exec(t.Context(), "UPDATE sessions SET methods = '[]' WHERE id = $1", broken); err != nil {
@@ -106,7 +106,7 @@ func TestQueuedRotationOfCanceledCallerIsSkipped(t *testing.T) {
 	}
 }
 
-// Rotations wait for one Update, however many Updates are queued, and share a commit.
+// Queued rotations must wait for at most one Update, even if many Updates are queued, and must share a commit.
 func TestRotationsWaitForAtMostOneUpdate(t *testing.T) {
 	t.Parallel()
 	const updates, rotations = 50, 100
@@ -147,7 +147,7 @@ func TestRotationsWaitForAtMostOneUpdate(t *testing.T) {
 	}
 }
 
-// generations returns the distinct generations of the sessions in rising order.
+// generations returns the distinct generations of all sessions in ascending order.
 func generations(ctx context.Context, tx watchword.Tx) (all []int64, err error) {
 	sessions, err := tx.Sessions(ctx, storetest.User(1).ID, storetest.Policy().Cutoffs(storetest.Start))
 	for _, one := range sessions {
@@ -157,12 +157,12 @@ func generations(ctx context.Context, tx watchword.Tx) (all []int64, err error) 
 	return slices.Compact(all), err
 }
 
-// Statements read tables that grow with use through an index.
+// Statements must read tables through an index if these tables grow with use.
 func TestNoStatementScansAWholeTable(t *testing.T) {
 	t.Parallel()
 	store := open(t, newPath(t))
-	// These scans are allowed: keys and service_keys have few rows, operators list the outbox (mails), and
-	// subqueries return a limited number of rows or constants.
+	// Scans of these names are allowed. keys and service_keys have few rows, and only operators list the outbox
+	// (mails). The other names are subqueries, which return constants or a limited number of rows.
 	small := regexp.MustCompile(`^SCAN (keys|service_keys|mails|waiting|given_up|due|slots|found|counted|newest|CONSTANT ROW|\(subquery)\b`)
 	for _, text := range sqlstore.All() {
 		steps, err := store.Plan(t.Context(), text)

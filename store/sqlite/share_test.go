@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// Conditional statements settle races between two processes (a server and a command). Locks
-// in the memory of one process could not.
+// If two processes (a server and a command) rotate the same session at the same time, only one rotation must succeed.
+// Locks in memory can't ensure this, only the conditions in the statements.
 //
 // RT-3
 func TestTwoProcessesShareOneFile(t *testing.T) {

@@ -11,9 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// A Source is a database file whose tables are copied to another database. No other program can
-// open the file until the Source is closed, so the data does not change during the copy. It
-// implements postgres.Source.
+// A Source is a database file whose tables are copied to another database. It implements postgres.Source. No other
+// program can open the file until the Source is closed, so the data does not change during the copy.
 //
 // Unstable: for the program watchword.
 type Source struct {
@@ -31,12 +30,11 @@ var ErrInUse = errors.New("another program has it open")
 //
 // Unstable: for the program watchword.
 func OpenSource(ctx context.Context, path string) (*Source, error) {
-	// In WAL mode, each open connection holds a shared lock, even when idle. With
-	// locking_mode(EXCLUSIVE), the first access therefore fails if another connection
-	// exists. Setting journal_mode again would release the exclusive lock.
+	// With locking_mode(EXCLUSIVE), the first access fails if another connection is open, because every open
+	// connection holds a shared lock in WAL mode, even when idle. The pragmas do not set journal_mode, because this
+	// would release the exclusive lock.
 	pool, err := openWith(ctx, path, "deferred", []string{"locking_mode(EXCLUSIVE)", "synchronous(FULL)"})
-	// Here, busy means that another program has the file open, because this process has no other
-	// connection to it.
+	// SQLITE_BUSY means that another program has the file open, because this process has no other connection to it.
 	if code(err) == sqlite3.SQLITE_BUSY {
 		err = ErrInUse
 	}
@@ -58,8 +56,8 @@ func (s *Source) Count(ctx context.Context) (rows int, err error) {
 	return rows, nil
 }
 
-// Columns returns the names of the columns of a table. It reads them from the file, so a column
-// that the target lacks causes an error instead of being left out.
+// Columns returns the column names of a table. It reads them from the file, so a column that is missing in the target
+// database causes an error. A fixed list would omit the column without an error.
 func (s *Source) Columns(ctx context.Context, table string) (columns []string, err error) {
 	rows, err := s.pool.QueryContext(ctx, "SELECT name FROM pragma_table_info($1)", table)
 	if err != nil {
@@ -76,16 +74,15 @@ func (s *Source) Columns(ctx context.Context, table string) (columns []string, e
 	return columns, unavailable(ctx, rows.Err())
 }
 
-// Rows returns all rows of a table, in no particular order. The caller closes them before
-// the next call, because the Source has one connection.
+// Rows returns all rows of a table, in no particular order. The caller must close them before the next call, because
+// the Source has only one connection.
 func (s *Source) Rows(ctx context.Context, table string, columns []string) (*sql.Rows, error) {
 	rows, err := s.pool.QueryContext(ctx, sqlstore.SelectRows(table, columns))
 	return rows, unavailable(ctx, err)
 }
 
-// MarkMoved marks the file as moved to another database. From then on, Open refuses it. If
-// two servers used copies of the same sessions, each would treat refresh tokens from the
-// other as reuse and end the sessions.
+// MarkMoved marks the file as moved to another database, so that Open refuses it from then on. If one server used the
+// file and another used the copy, each would treat refresh tokens of the other server as reuse and end the sessions.
 func (s *Source) MarkMoved(ctx context.Context) error {
 	if _, err := s.pool.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", movedVersion)); err != nil {
 		return fmt.Errorf("mark %s as moved: %w", s.path, unavailable(ctx, err))
@@ -99,8 +96,7 @@ func (s *Source) Close() error { return s.pool.Close() }
 // movedVersion is the user_version of a file that MarkMoved marked.
 const movedVersion = 1
 
-// refuseMoved returns an error if the file was moved to another database. Every way to open a
-// file calls it.
+// refuseMoved returns an error if MarkMoved has marked the file. Every function that opens a file calls it.
 func refuseMoved(ctx context.Context, pool *sql.DB, path string) error {
 	var version int
 	if err := pool.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {

@@ -8,7 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// An idle server also holds a lock on the file.
+// OpenSource must fail while a server has the file open, even if the server is idle. While the source is open, Open
+// must fail.
 func TestSourceHoldsExclusiveLock(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -30,7 +31,7 @@ func TestSourceHoldsExclusiveLock(t *testing.T) {
 	}
 
 	source := openSource(t, path)
-	// Two users with two roles and a callback each, and the row of the feed.
+	// 9 rows: two users, each with two roles and a callback, and the row of the feed.
 	if rows, err := source.Count(t.Context()); rows != 9 || err != nil {
 		t.Fatalf("%d rows, %v", rows, err)
 	}

@@ -1,15 +1,15 @@
-// Package sqlite is a store in one SQLite file, for a single server. A method that changes
-// data returns after the commit is on disk.
+// Package sqlite is a store in one SQLite file, for a single server. A method that changes data returns after the
+// commit is on disk.
 //
-// One connection writes, and up to four read at the same time (WAL). Concurrent rotations
-// share a commit, see rotate.go.
+// One connection writes, and up to four connections read at the same time (WAL). Concurrent rotations share a commit,
+// see rotate.go.
 //
-// An embedding program needs only Open and Store. The remaining identifiers are marked as
-// unstable, because only the program watchword uses them.
+// An embedding program needs only Open and Store. The remaining identifiers are marked as unstable, because only the
+// program watchword uses them.
 //
-// The files with the endings -wal and -shm belong to the database. A copy of the main file alone
-// can lack the last commits (docs/operations.md describes backups). The folder must be on a
-// local disk, because the processes that share a WAL need shared memory.
+// The files with the endings -wal and -shm belong to the database. A copy of the main file alone can lack the last
+// commits (docs/operations.md describes backups). The folder must be on a local disk, because processes that use the
+// same file share memory through the -shm file.
 package sqlite
 
 import (
@@ -26,45 +26,43 @@ import (
 // maxReaders is the maximum number of reading connections.
 const maxReaders = 4
 
-// checkpointPages is the length of the write-ahead log, in pages of 4 KiB, at which the writer
-// copies it into the file: 16 MiB, four times SQLite's default. Each checkpoint waits twice for
-// the disk. With a million sessions, nearly every rotation changes a different page, so the
-// default would checkpoint every thousand rotations. Longer logs do not help
-// (docs/performance.md).
+// checkpointPages is the length of the write-ahead log, in pages of 4 KiB, at which the writer copies the log into
+// the file. It is 16 MiB, four times SQLite's default. Each checkpoint waits twice for the disk. With a million
+// sessions, nearly every rotation changes a different page, so the default would cause a checkpoint every thousand
+// rotations. Longer logs do not improve the rate (docs/performance.md).
 const checkpointPages = 4000
 
 // A Store is an open database file. It is safe for concurrent use and implements watchword.Store.
 type Store struct {
-	// Only the holder of writeLock may use writer. It must be the only connection with which
-	// this process commits, because live.go relies on that.
+	// Only the holder of writeLock may use writer. All commits of this process must use this connection, because
+	// live.go relies on it.
 	writer *connection
 
-	// readers are the free connections for reads. A nil connection is not open yet, because
-	// most programs need only one or two.
+	// readers contains the idle connections for reads. A nil element is a connection that is opened at its first use,
+	// because most programs need only one or two.
 	readers chan *connection
 	path    string
-	source  string // of the readers
+	source  string // data source name of the readers
 	driver  driver.Driver
 
-	// The holder of writeLock may write. An Update first takes updateLock, so that at most
-	// one Update waits for writeLock. A batch of rotations therefore waits for one Update at
-	// most, however many are queued. The locks are channels, because senders to a channel
-	// are served in order.
+	// The holder of writeLock may write. An Update first takes updateLock, so that at most one Update waits for
+	// writeLock. A batch of rotations therefore waits for at most one Update, even if many are queued. The locks are
+	// channels, because a channel serves its senders in the order of arrival.
 	updateLock, writeLock chan struct{}
 
 	rotations *rotateQueue // see rotate.go
 
 	live liveRows
 
-	mu      sync.Mutex // guards closed, and running.Add against a concurrent Close
+	mu      sync.Mutex // guards closed, and prevents running.Add during Close
 	closed  bool
 	running sync.WaitGroup
 }
 
 var _ watchword.Store = (*Store)(nil)
 
-// Open opens the file and applies pending migrations. It creates a missing file with mode
-// 0600. Several processes may open one file. The caller closes the store.
+// Open opens the file and applies pending migrations. It creates a missing file with mode 0600. Several processes may
+// open the same file. The caller closes the store.
 func Open(ctx context.Context, path string) (*Store, error) {
 	s := &Store{
 		updateLock: make(chan struct{}, 1),
@@ -81,7 +79,8 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// open completes s step by step. After an error, closeConnections closes what was opened.
+// open opens the file and its connections, and stores them in s. If it returns an error, the caller closes them with
+// closeConnections.
 func (s *Store) open(ctx context.Context, path string) (err error) {
 	if err = prepareFile(path); err != nil {
 		return err
@@ -90,7 +89,7 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer pool.Close() //nolint:errcheck // its transactions have ended
+	defer pool.Close() //nolint:errcheck // all transactions have ended
 	if _, err = migrate(ctx, pool); err != nil {
 		return err
 	}
@@ -103,8 +102,8 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	return s.openLive(ctx)
 }
 
-// takeReader returns a connection for reads. It waits if four reads are running. The caller
-// returns it with s.readers <- c.
+// takeReader returns a connection for reads. If all four are in use, it waits. The caller returns the connection with
+// s.readers <- c.
 func (s *Store) takeReader(ctx context.Context) (c *connection, err error) {
 	select {
 	case c = <-s.readers:
@@ -119,8 +118,8 @@ func (s *Store) takeReader(ctx context.Context) (c *connection, err error) {
 	return c, err
 }
 
-// View runs fn on one consistent snapshot. fn can't write: the connection has query_only. It waits
-// for a free connection if four reads are running.
+// View runs fn on one consistent snapshot. If all four connections for reads are in use, it waits. fn can't write,
+// because the connection has query_only.
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
@@ -142,8 +141,8 @@ func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 	return unavailable(ctx, fn(sqlstore.NewTx(reader)))
 }
 
-// Update runs fn in a transaction and commits. No other write runs at the same time, so fn
-// runs once.
+// Update runs fn in a transaction and commits. No other write runs at the same time, so there are no conflicts and fn
+// runs only once.
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
@@ -162,8 +161,8 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	return unavailable(ctx, s.write(ctx, func(tx sqlstore.Tx, _ *changes) error { return fn(tx) }))
 }
 
-// write runs fn in a transaction and commits it. fn may use and record rows in memory.
-// The caller holds writeLock.
+// write runs fn in a transaction and commits it. fn may use rows in memory, and record changed rows. The caller holds
+// writeLock.
 func (s *Store) write(ctx context.Context, fn func(sqlstore.Tx, *changes) error) error {
 	committed := false
 	defer func() {
@@ -171,7 +170,7 @@ func (s *Store) write(ctx context.Context, fn func(sqlstore.Tx, *changes) error)
 			s.writer.rollback()
 		}
 	}()
-	// The transaction locks the file now, so it can't fail later because of the lock.
+	// BEGIN IMMEDIATE takes the lock of the file now, so that no later statement fails because the file is locked.
 	if _, err := s.writer.Exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin write transaction: %w", err)
 	}
@@ -179,8 +178,8 @@ func (s *Store) write(ctx context.Context, fn func(sqlstore.Tx, *changes) error)
 	if err := fn(sqlstore.NewTx(writing{s.writer, &changed}), &changed); err != nil {
 		return err
 	}
-	// From here on, ctx can't stop the commit, because the outcome of a cancelled commit would
-	// be unknown.
+	// This is the last check of ctx. A cancellation during the commit has no effect, because the outcome of the
+	// commit would be unknown.
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -191,8 +190,8 @@ func (s *Store) write(ctx context.Context, fn func(sqlstore.Tx, *changes) error)
 	return nil
 }
 
-// Check verifies the whole file (PRAGMA integrity_check). If it is damaged, the error wraps
-// ErrDamaged. It takes time in proportion to the size of the file.
+// Check verifies the whole file (PRAGMA integrity_check). If the file is damaged, the error wraps ErrDamaged. The
+// time that Check takes is proportional to the size of the file.
 //
 // Unstable: for the program watchword.
 func (s *Store) Check(ctx context.Context) error { return s.check(ctx, "PRAGMA integrity_check(1)") }
@@ -202,7 +201,7 @@ func (s *Store) Check(ctx context.Context) error { return s.check(ctx, "PRAGMA i
 // Unstable: for the program watchword.
 func (s *Store) CheckQuickly(ctx context.Context) error { return s.check(ctx, "PRAGMA quick_check(1)") }
 
-// check runs on a reader, so that writes continue meanwhile. It may take seconds.
+// check uses a connection for reads, so that writes continue during a check, which may take seconds.
 func (s *Store) check(ctx context.Context, pragma string) error {
 	if err := s.begin(); err != nil {
 		return err
@@ -223,8 +222,8 @@ func (s *Store) check(ctx context.Context, pragma string) error {
 	return nil
 }
 
-// begin counts a running operation, for which Close waits. It fails once the store is closed.
-// The caller ends the operation with s.running.Done.
+// begin counts a running operation, for which Close waits. It returns an error if the store is closed. The caller
+// ends the operation with s.running.Done.
 func (s *Store) begin() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -250,8 +249,8 @@ func (s *Store) Close() error {
 	return s.closeConnections()
 }
 
-// closeConnections closes all open connections, even after a failed Open. It closes the writer
-// last, because the last connection checkpoints.
+// closeConnections closes all open connections, even after a failed Open. It closes the writer last, because the last
+// connection runs a checkpoint.
 func (s *Store) closeConnections() error {
 	errs := []error{s.live.checker.close()}
 	for range maxReaders {

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// No goroutine may outlive the store that started it.
+// Each goroutine that a store starts must end when the store is closed.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStoreSuite(t *testing.T) {

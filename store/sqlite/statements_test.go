@@ -17,8 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A sign-in over the API runs as many statements as on PostgreSQL, where a test of package factors counts them in
-// the server's log. docs/factors.md lists the statements.
+// A sign-in over the API must run at most 11 statements, and at most 8 more with a second factor. docs/factors.md
+// lists the statements. On PostgreSQL, a test of package factors checks the same numbers.
 func TestSignInWithAFactorRunsEightStatementsMore(t *testing.T) {
 	t.Parallel()
 	const plainStatements, moreStatements = 11, 8
@@ -56,7 +56,7 @@ func TestSignInWithAFactorRunsEightStatementsMore(t *testing.T) {
 
 const someEmail, somePassword = "ada@example.com", "correct horse battery"
 
-// signIns is a server for the sign-ins of one account. Its clock stands still unless the test advances it.
+// signIns is a server for the sign-ins of one account. Only the test advances its clock.
 type signIns struct {
 	store   *sqlite.Store
 	engine  *watchword.Engine
@@ -82,7 +82,7 @@ func newSignIns(t *testing.T) *signIns {
 	return s
 }
 
-// Send drops a mail.
+// Send implements a mailer that sends no mail.
 func (s *signIns) Send(context.Context, watchword.Message) error { return nil }
 
 // enrol adds an authenticator app and returns its secret.
@@ -107,7 +107,7 @@ func (s *signIns) enrol(t *testing.T) []byte {
 	return secret
 }
 
-// An offer is the challenge of a response.
+// An offer is the part of a response that asks for a second factor.
 type offer struct {
 	Handle  string
 	Methods []string

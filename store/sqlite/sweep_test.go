@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// A refresh waits for at most one batch of a long sweep.
+// During a long sweep, a refresh must wait for at most one batch of the sweep.
 //
 // RT-15
 func TestRotationsProceedDuringLongSweep(t *testing.T) {
@@ -25,7 +25,7 @@ func TestRotationsProceedDuringLongSweep(t *testing.T) {
 	}
 	store := withSessions(t, 1)
 	one := storetest.Session(storetest.User(1).ID, 0)
-	// Many ended copies of the live session.
+	// Insert many ended sessions, which are copies of the live session.
 	err := store.Exec(t.Context(), `INSERT INTO sessions
 		SELECT printf('%08x', n), user_id, generation, superseded, forgiven, rotated_at, rotated_by, refresh_key, persistent,
 			device, address, authenticated_at, methods, created_at, expires_at, $1, 'logout', 0
@@ -57,7 +57,7 @@ func TestRotationsProceedDuringLongSweep(t *testing.T) {
 		one = got.Session
 	}
 	sweeping.Wait()
-	if rotations.Load() < dead/batch/10 { // at best, one rotation between any two batches
+	if rotations.Load() < dead/batch/10 { // the maximum is one rotation between two batches
 		t.Errorf("%d rotations came through between %d batches", rotations.Load(), batches.Load())
 	}
 }

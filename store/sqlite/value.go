@@ -7,8 +7,8 @@ import (
 	"reflect"
 )
 
-// argument converts an argument of a statement to a type that the driver accepts: a string, a
-// number, bytes or nil. The driver refuses any other type.
+// argument converts an argument of a statement to a type that the driver accepts: a string, a number, bytes or nil.
+// The driver rejects the argument if it has another type.
 func argument(arg any) driver.Value {
 	switch arg.(type) {
 	case nil, int64, string, []byte:
@@ -25,8 +25,8 @@ func argument(arg any) driver.Value {
 	return arg
 }
 
-// assign stores a value of the driver in dest, which is a sql.Scanner or a pointer. It converts
-// only between types that hold the same value, so a wrong column is an error.
+// assign stores a value from the driver in dest, which is a sql.Scanner or a pointer. It makes only conversions
+// without loss. A column of the wrong type therefore causes an error.
 func assign(dest any, value driver.Value) error {
 	if s, ok := dest.(sql.Scanner); ok {
 		return s.Scan(value)
@@ -35,7 +35,7 @@ func assign(dest any, value driver.Value) error {
 }
 
 func set(to reflect.Value, value driver.Value) error {
-	if to.Kind() == reflect.Pointer { // NULL is the nil pointer
+	if to.Kind() == reflect.Pointer { // NULL becomes a nil pointer
 		if value == nil {
 			to.SetZero()
 			return nil

@@ -9,13 +9,13 @@ import (
 	"unsafe"
 )
 
-// findWALIndex returns the header of the WAL-index as SQLite has mapped it into this process, or
-// nil if it can't find the mapping. It is valid until the last connection to the file closes.
+// findWALIndex returns the header of the WAL-index, or nil if it can't find the memory to which SQLite has mapped it.
+// The result is valid until the last connection to the file closes.
 //
-// It uses SQLite's own mapping. A second one would need a file descriptor, and closing that
-// would release all POSIX locks that SQLite holds on the file in this process (fcntl(2)).
+// It uses SQLite's own mapping. A second mapping would need a file descriptor. Closing this descriptor would release
+// all POSIX locks that SQLite holds on the file in this process (fcntl(2)).
 func findWALIndex(path string) *[walIndexHeader]byte {
-	path, err := filepath.EvalSymlinks(path) // as SQLite does
+	path, err := filepath.EvalSymlinks(path) // SQLite resolves links, too
 	if err != nil {
 		return nil
 	}
@@ -32,10 +32,11 @@ func findWALIndex(path string) *[walIndexHeader]byte {
 
 const walIndexSuffix = "-shm"
 
-// findMapping returns the address of the only shared mapping that begins at the start of the
-// WAL-index with this inode number, or 0. It takes the text of /proc/self/maps (proc_pid_maps(5)).
-// Two WAL-indexes can have one number on two devices. Their mappings are not distinguished: the
-// device in the text is not that of stat(2) on every file system.
+// findMapping returns the address of the only shared mapping of a WAL-index with this inode number, or 0. The mapping
+// must begin at the start of the WAL-index. The argument maps is the text of /proc/self/maps (proc_pid_maps(5)).
+//
+// If two WAL-indexes on different devices have the same inode number, findMapping returns 0. It does not compare
+// devices, because on some file systems the device in the text differs from that of stat(2).
 func findMapping(maps string, inode uint64) (address uintptr) {
 	for line := range strings.Lines(maps) {
 		fields := strings.Fields(line) // addresses, permissions, offset, device, inode, path

@@ -2,5 +2,5 @@
 
 package sqlite
 
-// findWALIndex returns nil, because the mappings of the process are not known here.
+// findWALIndex returns nil, because only the Linux version can find the mapping.
 func findWALIndex(string) *[walIndexHeader]byte { return nil }
