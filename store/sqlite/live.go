@@ -17,11 +17,11 @@ import (
 // A connection's version (data_version) is a number that changes when another connection commits, of this process or
 // another one. One connection, the checker, only reads its version.
 //
-// 1. Each call of Live reads the version of the checker. If it equals liveRows.version,
+//  1. Each call of Live reads the version of the checker. If it equals liveRows.version,
 //     the file has not changed, so all rows in memory are current. If it differs and this
 //     process is not committing, all rows are dropped. Reading the version is skipped if
 //     the header of the WAL-index has not changed (number).
-// 2. Commits of this process also change the version of the checker. On a server with
+//  2. Commits of this process also change the version of the checker. On a server with
 //     refreshes, dropping all rows for each commit would make the memory useless. After its
 //     commit, a writer therefore reads (a) the version of the checker and then (b) its own
 //     version. It holds writeLock until then, so this process makes no other commit.
@@ -31,19 +31,18 @@ import (
 //     writer's commit and (b). In both cases, the writer drops all rows.
 //     Otherwise, the file has changed only by the writer's commit. The writer drops or
 //     replaces the rows that the commit changed. All other rows are current at (a).
-// 3. Between a commit and (b), Live sees a new version without knowing which rows
+//  3. Between a commit and (b), Live sees a new version without knowing which rows
 //     changed. It reads the row from the file and does not store it in memory.
-// 4. A row that was read from the file is stored in memory only if liveRows.version has
+//  4. A row that was read from the file is stored in memory only if liveRows.version has
 //     not changed since before the read. Otherwise, a commit may have dropped the row
 //     during the read, and put would store the old state.
-// 5. A rotation uses a row in memory without reading it again. It runs inside a write
+//  5. A rotation uses a row in memory without reading it again. It runs inside a write
 //     transaction, so no process commits before it ends. If isCurrent is true at the
 //     beginning, no process has committed since the previous (b), so all rows are current.
 //
 // If reading a version fails, the version counts as changed. Live then reads the file.
 
-// maxLiveRows is the maximum number of sessions in memory, and also of users. A session with its user takes about 1
-// kB.
+// maxLiveRows is the maximum number of sessions in memory, and also of users. Both together take about 1 kB.
 const maxLiveRows = 8192
 
 // unknownVersion means that reading the version failed. It differs from every data_version.

@@ -37,7 +37,7 @@ var administration = map[string]func(suite){
 		})
 	},
 
-	// Every store orders by bytes, whatever the collation of the database is.
+	// Every store must order addresses by bytes, regardless of the database's collation.
 	"AccountsAreARangeOfAddresses": func(s suite) {
 		all := []watchword.Address{"a-b@example.com", "a.b@example.com", "a_b@example.com", "ab@example.com", "b@example.com"}
 		for n, email := range slices.Backward(all) {
@@ -81,7 +81,7 @@ var administration = map[string]func(suite){
 	"AccountsWithARoleFollowTheirIDs": func(s suite) {
 		var ids []watchword.UserID
 		for n := range 5 {
-			u := User(5 - n) // ids and addresses ascend, insertions descend
+			u := User(5 - n) // insertions are not in the order of ids
 			u.Roles = []string{"member"}
 			if n == 2 {
 				u.Roles = []string{"members", "memb", "Member"}
@@ -98,7 +98,7 @@ var administration = map[string]func(suite){
 		s.wantRole("mem%", "", 9)
 	},
 
-	// The store and admin.Account agree about states and factors.
+	// The filters of the store must select the accounts whose admin.Account has the same state and factors.
 	"AccountsAreFilteredByStateFactorAndRole": func(s suite) {
 		s.addAccountsOfAllKinds()
 		s.admin(func(ctx context.Context, tx admin.Tx) error {
@@ -129,7 +129,7 @@ var administration = map[string]func(suite){
 		})
 	},
 
-	// Each change of an account also changes its rows in the table of roles.
+	// Each change of an account's roles must also change its rows in the table of roles.
 	"RolesAreFoundUntilTheyAreRemoved": func(s suite) {
 		one, two := s.addUser(1), s.addUser(2)
 		s.wantRole("staff", "", 9, one.ID, two.ID)
@@ -166,16 +166,17 @@ var administration = map[string]func(suite){
 		s.wantHeld(false, "with another role", hasAdmin)
 	},
 
-	// If the store allows it, both transactions call HasAdmin before one of them commits. Without a common lock,
-	// neither transaction would see the change of the other.
+	// If two transactions remove one of the last two administrators each, only one must succeed. Without a common
+	// lock in HasAdmin, neither transaction would see the change of the other. The test makes both transactions call
+	// HasAdmin before one of them commits, if the store allows it.
 	"OneAdminRemainsOfTwo": func(s suite) {
 		s.wantHeld(true, "insert the key", insertKey(keyOf(watchword.KeyService, 1)))
 		for way := range 3 {
 			one, two := s.addUser(2*way), s.addUser(2*way+1)
-			asked := make(chan struct{}, 4) // a store may run a transaction again
+			asked := make(chan struct{}, 4) // capacity 4, because a store may retry a transaction
 			both := func() {
 				asked <- struct{}{}
-				// With the lock, only one transaction gets here, and its wait times out.
+				// If HasAdmin locks, only one transaction reaches this loop, and it waits until the timeout.
 				for wait := time.After(200 * time.Millisecond); len(asked) < 2; {
 					select {
 					case <-wait:
@@ -203,8 +204,8 @@ var administration = map[string]func(suite){
 		}
 	},
 
-	// The row of the service secret is the lock. Without this row, two transactions could both remove an
-	// administrator.
+	// HasAdmin locks the row of the service secret. Without this row, two transactions could both remove an
+	// administrator, so HasAdmin must fail.
 	"HasAdminFailsWithoutItsLock": func(s suite) {
 		s.addUser(1)
 		err := s.Update(s.Context(), func(tx watchword.Tx) error {
@@ -217,7 +218,7 @@ var administration = map[string]func(suite){
 	},
 }
 
-// fullAccount inserts an account with every field and both kinds of factors.
+// fullAccount inserts an account with a value in every field, an authenticator app and a passkey.
 func (s suite) fullAccount() admin.Account {
 	s.Helper()
 	u := fullUser()
@@ -231,8 +232,8 @@ func (s suite) fullAccount() admin.Account {
 
 var errLastAdmin = errors.New("the last administrator")
 
-// addAccountsOfAllKinds inserts accounts of each state, with no factor, one of each kind, and both. Their ids and their
-// addresses have the same order.
+// addAccountsOfAllKinds inserts accounts of each state: without a factor, with an authenticator app, with a passkey,
+// and with both. Their ids and their addresses sort in the same order.
 func (s suite) addAccountsOfAllKinds() {
 	s.Helper()
 	for n := range 12 {
@@ -275,8 +276,8 @@ func selects(f admin.Filter, a admin.Account) bool {
 	return factor && (f.State == "" || f.State == a.State()) && (f.Role == "" || a.HasRole(f.Role))
 }
 
-// removeAdmin disables, demotes or deletes an administrator, and queries whether another one remains. It then calls
-// both. If no administrator remains, it rolls back and returns errLastAdmin.
+// removeAdmin disables, demotes or deletes an administrator, depending on way. It then asks HasAdmin whether another
+// administrator remains, and calls both. If no administrator remains, it rolls back and returns errLastAdmin.
 func (s suite) removeAdmin(id watchword.UserID, way int, both func()) error {
 	return s.Update(s.Context(), func(tx watchword.Tx) (err error) {
 		switch way {

@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// adminRecords tests the rows of package admin: service keys, results of requests, and lists of
-// all accounts.
+// adminRecords contains the tests of what package admin stores: service keys, results of requests, and lists of all
+// accounts.
 var adminRecords = map[string]func(suite){
 	"ServiceKeyKeepsEveryField": func(s suite) {
 		want := serviceKeyOf(1)
@@ -106,13 +106,14 @@ var adminRecords = map[string]func(suite){
 		old := recordOf(1)
 		s.wantHeld(true, "claim", claimRecord(old, Start))
 		next := old
-		next.ExpiresAt = after(48 * time.Hour) // a repetition of the request
+		next.ExpiresAt = after(48 * time.Hour) // the same request, repeated later
 		s.wantHeld(false, "before its end", claimRecord(next, old.ExpiresAt.Add(-time.Millisecond)))
 		same(s, "winners", s.inParallel(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
 			return claimRecord(next, old.ExpiresAt)(ctx, tx)
 		}), 1)
 		same(s, "record", s.record(old), next)
-		// The first request ends late. It must not change the record of the second.
+		// The first request finishes after its claim has expired. It must not change the record of the second
+		// request.
 		late := old
 		late.Status, late.Result = 500, "late"
 		s.wantHeld(false, "late result", finishRecord(late, old.ExpiresAt))
@@ -141,7 +142,7 @@ var adminRecords = map[string]func(suite){
 		var all []watchword.Event // newest first
 		for n := range 6 {
 			e := eventOf([]watchword.UserID{one.ID, two.ID}[n%2], n)
-			e.At = after(time.Duration(n/2) * time.Hour) // two of each time
+			e.At = after(time.Duration(n/2) * time.Hour) // two events have the same time
 			all = append(all, e)
 			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertEvent(ctx, e) })
 		}
@@ -234,7 +235,7 @@ var adminRecords = map[string]func(suite){
 		}
 		hour := Start.UnixMilli() / time.Hour.Milliseconds()
 		s.admin(func(ctx context.Context, tx admin.Tx) error {
-			got, err := tx.CountEvents(ctx, after(30*time.Minute), 3) // the newest three
+			got, err := tx.CountEvents(ctx, after(30*time.Minute), 3) // counts only the newest three events
 			slices.SortFunc(got, func(a, b admin.KindCount) int { return int(a.Hour - b.Hour) })
 			same(s, "events", got, []admin.KindCount{
 				{Kind: watchword.EventLogin, Hour: hour + 1, Times: 3 + 4}, {Kind: watchword.EventLogin, Hour: hour + 2, Times: 5}})
@@ -262,7 +263,7 @@ func (s suite) serviceKey(id string) (k admin.ServiceKey) {
 	return k
 }
 
-// recordOf returns the record of a running request.
+// recordOf returns record number n, as stored while its request is running.
 func recordOf(n int) admin.Record {
 	return admin.Record{Owner: uuidOf("0001", 1), Key: uuidOf("000c", n), Hash: "a request",
 		ExpiresAt: after(24 * time.Hour)}

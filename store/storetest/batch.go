@@ -15,14 +15,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Rotations that arrive at the same time may share a statement or a commit. The result of
-// each rotation must be the same as without the others.
+// Rotations that arrive at the same time may share a statement or a commit. The result of each rotation must be as if
+// it had run alone.
 var batches = map[string]func(suite){
 	"FailedRotationDoesNotFailConcurrentOnes": func(s suite) {
 		const many, broken = 32, 7
 		all := s.addSessions(many, func(n int, one *watchword.Session) {
 			if n == broken {
-				one.Generation = math.MaxInt64 // there is no next generation
+				one.Generation = math.MaxInt64 // overflows, so the rotation fails
 			}
 		})
 		results, errs := s.rotateAtOnce(all, func(int, *watchword.RotateRequest) {})
@@ -110,7 +110,7 @@ var batches = map[string]func(suite){
 	},
 }
 
-// addSessions adds sessions of one user, each changed by fn.
+// addSessions inserts a user with the given number of sessions. fn may change each session before it is inserted.
 func (s suite) addSessions(many int, fn func(n int, one *watchword.Session)) (all []watchword.Session) {
 	s.Helper()
 	u := s.addUser(1)
@@ -122,7 +122,7 @@ func (s suite) addSessions(many int, fn func(n int, one *watchword.Session)) (al
 	return all
 }
 
-// rotateAtOnce rotates all sessions concurrently, with the time Start.
+// rotateAtOnce rotates all sessions concurrently, at the time Start. fn may change each request.
 func (s suite) rotateAtOnce(
 	all []watchword.Session, fn func(n int, r *watchword.RotateRequest),
 ) (results []watchword.RotateResult, errs []error) {
@@ -142,10 +142,10 @@ func (s suite) rotateAtOnce(
 	return results, errs
 }
 
-// CheckBatches compares batches with sequences, for a store that rotates several sessions in one
-// statement. batch rotates several requests on one store; the Wait of a refused request may be any
-// time above 0. The same requests, one after the other on the other store, must return the same
-// results and store the same rows. Both stores must be empty.
+// CheckBatches is for a store that rotates several sessions in one statement. It runs random requests as a batch on
+// the store one, and one after the other on the store other. The results and the stored rows must be equal, except
+// that a refused request of a batch may have any Wait above 0. The function batch rotates the requests on the store
+// one. Both stores must be empty.
 func CheckBatches(
 	t *testing.T, one, other watchword.Store,
 	batch func([]watchword.RotateRequest) ([]watchword.RotateResult, []error),
@@ -177,8 +177,8 @@ func CheckBatches(
 	})
 }
 
-// drawBatch inserts the sessions from first to before end into both stores, and draws
-// requests. Either some requests share sessions and limits, or one request fails.
+// drawBatch inserts sessions into both stores, numbered from first to end-1, and returns random requests for them.
+// Either some requests share sessions and limits, or one request fails.
 func drawBatch(a, b suite, t *rapid.T, first, end int) (requests []watchword.RotateRequest) {
 	fails := rapid.IntRange(0, 9).Draw(t, "one fails") == 0
 	for n := first; n < end; n++ {
@@ -198,7 +198,7 @@ func drawBatch(a, b suite, t *rapid.T, first, end int) (requests []watchword.Rot
 	return rapid.Permutation(requests).Draw(t, "order")
 }
 
-// insertDrawn inserts the session and the user of a drawnRotation into another store.
+// insertDrawn inserts the session and the user of a drawnRotation into the store s.
 func (s suite) insertDrawn(c *drawnRotation) {
 	s.update(func(ctx context.Context, tx watchword.Tx) error {
 		_, err := tx.InsertUser(ctx, c.user, Start)
@@ -209,8 +209,8 @@ func (s suite) insertDrawn(c *drawnRotation) {
 	})
 }
 
-// drawCharged draws a request with up to two charges. There are few limits with few uses, and
-// they differ between batches.
+// drawCharged returns a random request with up to two charges. Few limits exist, and each allows few uses, so that
+// some charges are refused. Different batches use different limits.
 func drawCharged(t *rapid.T, one watchword.Session, batch int) watchword.RotateRequest {
 	r := drawRequest(t, one)
 	for i := range rapid.IntRange(0, 2).Draw(t, "charges") {

@@ -40,9 +40,9 @@ func fillSession(ctx context.Context, tx watchword.Tx, n, perUser int) error {
 	return tx.InsertSession(ctx, Session(User(n-n%perUser).ID, n))
 }
 
-// RotateMany rotates b.N times, with the two charges of a refresh. Each client rotates
-// separate sessions, spread over the table. It returns the rotations per second.
-// generations holds the generation of each session of FillSessions.
+// RotateMany makes b.N rotations, with the two charges of a refresh, and returns the rotations per second. Each
+// client rotates its own sessions, which are spread over the table. generations contains the generation of each
+// session that FillSessions inserted.
 func RotateMany(b *testing.B, store watchword.Store, generations []int64, clients int) (rate float64) {
 	b.ReportAllocs()
 	var taken atomic.Int64
@@ -52,7 +52,7 @@ func RotateMany(b *testing.B, store watchword.Store, generations []int64, client
 		all.Go(func() {
 			own := len(generations) / clients
 			for i := taken.Add(1); i <= int64(b.N); i = taken.Add(1) {
-				n := client*own + int(i*7919)%own // spread like random ones
+				n := client*own + int(i*7919)%own // a pseudo-random order, so that pages of the table vary
 				one := Session("", n)
 				one.Generation = generations[n]
 				r := Rotate(one, Start.Add(time.Duration(i)*time.Millisecond))

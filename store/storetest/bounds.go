@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Many returns how many rows the tests of bounds insert: 300,000. Under the race detector and
-// with -short it returns 30,000, which is enough to test counts but not times.
+// Many returns the number of rows that tests of time limits insert: 300,000. With the race detector or -short it is
+// 30,000, which is enough to test counts but not times.
 func Many() int {
 	if RaceDetector() || testing.Short() {
 		return 30_000
@@ -17,8 +17,8 @@ func Many() int {
 	return 300_000
 }
 
-// WantBoundedSweep sweeps a store whose counters are all in use. It fails if the median batch
-// takes over 20 ms. The median is robust against other tests that run at the same time.
+// WantBoundedSweep sweeps a store whose limit counters are all in use. It fails if the median time of a batch exceeds
+// 20 ms. It uses the median, because other tests that run at the same time delay some batches.
 func WantBoundedSweep(t *testing.T, store watchword.Store, counters int) {
 	t.Helper()
 	const look = 500
@@ -45,8 +45,8 @@ func WantBoundedSweep(t *testing.T, store watchword.Store, counters int) {
 	wantMedian(t, "a batch of the sweep", took, 20*time.Millisecond)
 }
 
-// WantBoundedOutbox calls Outbox on a store with more than OutboxCounted mails. It fails if
-// the median call takes over 60 ms.
+// WantBoundedOutbox calls Outbox on a store with more than OutboxCounted mails. It fails if the median time of a call
+// exceeds 60 ms.
 func WantBoundedOutbox(t *testing.T, store watchword.Store) {
 	t.Helper()
 	var took []time.Duration

@@ -95,7 +95,7 @@ var callbacks = map[string]func(suite){
 		same(s, "deleted", s.claimCalls(kind, after(48*time.Hour), 9), nil)
 	},
 
-	// Several processes queue and claim at the same time. Each callback is claimed once.
+	// If several processes queue and claim at the same time, each callback must be claimed once.
 	"ConcurrentProcessesClaimEachCallbackOnce": func(s suite) {
 		const sessions = 40
 		u := s.addFed(1)
@@ -131,7 +131,7 @@ var callbacks = map[string]func(suite){
 	},
 }
 
-// calls returns a callback of a kind for each id.
+// calls returns one callback of the given kind for each id.
 func calls(kind watchword.CallbackKind, attempts int, ids ...string) (all []watchword.Callback) {
 	for _, id := range ids {
 		all = append(all, watchword.Callback{Kind: kind, ID: id, Attempts: attempts})

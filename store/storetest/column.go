@@ -9,9 +9,9 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-// The tests of this file fail when a store forgets a column. Each fixture fills every
-// field of its type, so a field that is neither inserted nor read back differs. A new
-// field fails completeFixture until the fixture fills it.
+// These tests fail if a store omits a column. Each fixture has a value in every field of its type, so a field that
+// the store does not keep is different when it is read. If a type gets a new field, completeFixture fails until the
+// fixture has a value for it.
 var columns = map[string]func(suite){
 	"UserKeepsEveryField": func(s suite) {
 		want := fullUser()
@@ -67,8 +67,8 @@ var columns = map[string]func(suite){
 	},
 }
 
-// fullUser returns a disabled user, because only such a user has every field. Fields that User leaves empty get
-// a value of their type, so the suite tests a new field without a change here.
+// fullUser returns a disabled user, because only a disabled user has a value in every field. Fields that User does
+// not set get an arbitrary value, so that the suite also tests new fields.
 func fullUser() watchword.User {
 	u := User(1)
 	u.DisabledAt = after(time.Hour)
@@ -88,7 +88,7 @@ func fullUser() watchword.User {
 	return u
 }
 
-// fullSession returns an ended session with more rotations than Superseded can store.
+// fullSession returns an ended session that was rotated so often that Superseded is full.
 func fullSession(owner watchword.UserID) watchword.Session {
 	one := Session(owner, 1)
 	one.Generation, one.Forgiven = 99, 98
@@ -100,7 +100,7 @@ func fullSession(owner watchword.UserID) watchword.Session {
 	return one
 }
 
-// fullMail returns an abandoned mail with all facts that any kind of mail has.
+// fullMail returns an abandoned mail that has the facts of all kinds of mail.
 func fullMail() watchword.Mail {
 	m := mailOf(User(1), 1)
 	m.Attempts, m.LastError, m.GivenUpAt = 9, "550 no such mailbox", after(time.Hour)
@@ -111,20 +111,18 @@ func fullMail() watchword.Mail {
 	return m
 }
 
-// emptyFields lists the fields that a fixture may leave at their zero value, each with
-// the reason. Currently it is empty.
+// emptyFields lists the fields that a fixture may leave at their zero value. The value of each entry is the reason.
+// Currently the map is empty.
 var emptyFields = map[string]string{}
 
-// completeFixture fails for each field of row that has its zero value, unless
-// emptyFields names the field. With a zero value, the test could not show that the
-// column is stored.
+// completeFixture fails for each field of row with the zero value, unless emptyFields lists the field. A test with a
+// zero value could not detect that a column is missing.
 func completeFixture(s suite, row any) {
 	s.Helper()
 	wantFilled(s, reflect.TypeOf(row).Name(), reflect.ValueOf(row))
 }
 
-// wantFilled checks one value, and the fields and elements inside it. A time is one
-// value, not a struct.
+// wantFilled checks one value and, recursively, its fields and elements. It treats a time as one value.
 func wantFilled(s suite, path string, v reflect.Value) {
 	s.Helper()
 	_, isTime := v.Interface().(time.Time)

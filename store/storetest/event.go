@@ -149,7 +149,7 @@ var keys = map[string]func(suite){
 	},
 }
 
-// eventOf returns an event of the user. A larger n gives a later event.
+// eventOf returns event number n of the user. The times of events ascend with n.
 func eventOf(id watchword.UserID, n int) watchword.Event {
 	return watchword.Event{
 		ID:     uuidOf("0004", n),
@@ -178,7 +178,7 @@ func (s suite) events(id watchword.UserID, limit int) (all []watchword.Event) {
 	return all
 }
 
-// keyOf returns key number n of a use. A larger n gives a later key.
+// keyOf returns key number n of a use. The times of keys ascend with n.
 func keyOf(use watchword.KeyUse, n int) watchword.Key {
 	return watchword.Key{
 		ID: string(use) + uuidOf("0005", n), Use: use, Alg: "ES256", Number: n, Sealed: []byte{0, 1, 2, 0xff, byte(n)},

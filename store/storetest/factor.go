@@ -52,7 +52,7 @@ var secondFactors = map[string]func(suite){
 			})
 		}
 		s.wantHeld(true, "of another account", insertFactor(factorOf(User(2), 3)))
-		insert(1, []watchword.OfferedFactor{}) // not nil, see FactorTx.InsertLoginChallenge
+		insert(1, []watchword.OfferedFactor{}) // empty but not nil, see FactorTx.InsertLoginChallenge
 		s.wantHeld(true, "the newer one", insertFactor(key))
 		insert(2, want[1:])
 		s.wantHeld(true, "the older one", insertFactor(app))
@@ -387,8 +387,7 @@ func (s suite) factors(fn func(context.Context, factors.Tx) error) {
 	s.update(func(ctx context.Context, tx watchword.Tx) error { return fn(ctx, tx.(factors.Tx)) })
 }
 
-// inParallel runs a conditional statement in n concurrent transactions and returns how often its
-// condition was true.
+// inParallel runs fn in n concurrent transactions, and returns how often fn returned true.
 func (s suite) inParallel(n int, fn func(context.Context, factors.Tx) (bool, error)) int {
 	s.Helper()
 	var held atomic.Int32
@@ -413,7 +412,7 @@ func (s suite) addChallenge(c watchword.Challenge) {
 	s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertChallenge(ctx, c) })
 }
 
-// factorOf returns factor number n, a TOTP of the user.
+// factorOf returns factor number n, an authenticator app of the user.
 func factorOf(u watchword.User, n int) factors.Factor {
 	return factors.Factor{
 		ID: uuidOf("000a", n), UserID: u.ID, Kind: factors.KindTOTP, Name: fmt.Sprint("factor ", n),
@@ -421,7 +420,7 @@ func factorOf(u watchword.User, n int) factors.Factor {
 	}
 }
 
-// challengeOf returns challenge number n, a sign-in of the user.
+// challengeOf returns challenge number n, for a sign-in of the user.
 func challengeOf(u watchword.User, n int) watchword.Challenge {
 	return watchword.Challenge{
 		ID: uuidOf("000b", n), Purpose: watchword.ChallengeLogin, UserID: u.ID, SessionID: Session(u.ID, n).ID,
@@ -430,7 +429,7 @@ func challengeOf(u watchword.User, n int) watchword.Challenge {
 	}
 }
 
-// claimed reports whether ClaimChallenge has counted an attempt.
+// claimed converts the result of ClaimChallenge: it returns false instead of ErrNotFound.
 func claimed(_ watchword.Challenge, err error) (bool, error) {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return false, nil

@@ -117,8 +117,8 @@ var feeds = map[string]func(suite){
 		same(s, "sessions in the feed", len(seen), many)
 	},
 
-	// Several processes assign numbers at the same time. No number is assigned twice, and a
-	// reader that has seen a number never sees a smaller one appear.
+	// If several processes assign numbers at the same time, no number must be assigned twice. After a reader has seen
+	// a number, no smaller number may appear.
 	"FeedNumbersBecomeVisibleInOrder": func(s suite) {
 		sessions, processes := 3*rounds()/5, 3
 		users := []watchword.User{s.addFed(1), s.addFed(2)}
@@ -145,7 +145,7 @@ var feeds = map[string]func(suite){
 			working.Go(func() {
 				last := int64(0)
 				for over := false; !over; {
-					over = ended.Load() && s.number(7) == 0 // the last read is after the last number was assigned
+					over = ended.Load() && s.number(7) == 0 // then one more read follows, which must see all numbers
 					if !over {
 						s.number(7)
 					}
@@ -177,7 +177,7 @@ var feeds = map[string]func(suite){
 	},
 }
 
-// addFed inserts a user whose roles never changed, so that the feed has no entry for it.
+// addFed inserts a user whose roles never changed, so that the feed has no entry for this user.
 func (s suite) addFed(n int) watchword.User {
 	s.Helper()
 	u := User(n)

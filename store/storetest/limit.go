@@ -62,7 +62,7 @@ var limits = map[string]func(suite){
 	"RefundRestoresOneUse": func(s suite) {
 		one := chargeOf("key", 3, time.Hour)
 		refund := func() { s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.Refund(ctx, one) }) }
-		refund() // without an earlier charge
+		refund() // a refund without a charge before it
 		for range 3 {
 			same(s, "wait", s.charge(one), 0)
 		}
@@ -78,7 +78,9 @@ var limits = map[string]func(suite){
 		same(s, "a limit that was refunded more than it was used is used up", s.charge(one) > 0, true)
 	},
 
-	// RT-5: limits still work after the clock was set back
+	// After a clock was set back, a limit must block its users for at most one span.
+	//
+	// RT-5
 	"ClockSetBackBlocksAtMostOneSpan": func(s suite) {
 		const day = 24 * time.Hour
 		for i, back := range []time.Duration{time.Millisecond, time.Minute, time.Hour, day, 10 * 365 * day} {
@@ -106,7 +108,7 @@ var limits = map[string]func(suite){
 	},
 }
 
-// chargeOf returns the charge for one use, at Start, of a limit of count uses per span.
+// chargeOf returns a charge for one use at the time Start. The limit allows count uses per span.
 func chargeOf(key string, count int, span time.Duration) watchword.Charge {
 	return watchword.Charge{Key: key, Cost: span / time.Duration(count), Span: span, At: Start}
 }
@@ -120,8 +122,8 @@ func (s suite) charge(c watchword.Charge) (wait time.Duration) {
 	return wait
 }
 
-// holdCharges compares one counter of the store with ratelimit.Decide during random charges
-// and refunds. The clock mostly goes forward.
+// holdCharges makes random charges and refunds, and compares the store's counter with ratelimit.Decide after each.
+// The clock usually goes forward, and sometimes back.
 func holdCharges(s suite, t *rapid.T, key string) {
 	count := rapid.IntRange(1, 8).Draw(t, "count")
 	cost := time.Duration(rapid.Int64Range(1, int64(5*time.Second)).Draw(t, "cost"))

@@ -11,8 +11,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// These tests make each change after Live has read the session, so they also test
-// stores that keep rows in memory.
+// In these tests, Live reads the session before each change, so that a store with a cache has the old row in memory.
 var lives = map[string]func(suite){
 	"LiveReturnsSessionAndUser": func(s suite) {
 		u := s.addUser(1)
@@ -105,7 +104,7 @@ var lives = map[string]func(suite){
 		for n := range many {
 			one := Session(u.ID, n)
 			one.Device = fmt.Sprint(n)
-			if n%5 > 0 { // every fifth does not exist
+			if n%5 > 0 { // every fifth session does not exist
 				s.addSession(one)
 			}
 			for range 3 {
@@ -140,7 +139,7 @@ var lives = map[string]func(suite){
 						return
 					default:
 						s.wantLive(crowd, u)
-						runtime.Gosched() // otherwise the sign-outs wait for the time slices of eight readers
+						runtime.Gosched() // without it, sign-outs would rarely run beside eight busy readers
 					}
 				}
 			})
@@ -167,7 +166,7 @@ var lives = map[string]func(suite){
 	},
 }
 
-// wantLive fails unless Live returns this session and this user.
+// wantLive fails unless Live returns exactly this session and user.
 func (s suite) wantLive(session watchword.Session, user watchword.User) {
 	s.Helper()
 	gotSession, gotUser, err := s.Live(s.Context(), session.ID)

@@ -244,8 +244,7 @@ var mails = map[string]func(suite){
 	},
 }
 
-// mailOf returns a mail to the user that is due when it is created. A larger n gives a later
-// mail.
+// mailOf returns mail number n to the user. It is due at the time of its creation, and these times ascend with n.
 func mailOf(u watchword.User, n int) watchword.Mail {
 	at := after(time.Duration(n) * time.Second)
 	return watchword.Mail{
@@ -255,7 +254,7 @@ func mailOf(u watchword.User, n int) watchword.Mail {
 	}
 }
 
-// mailTokenOf returns a token that resets the password of user n and is valid for an hour.
+// mailTokenOf returns a token for a password reset of user n. It is valid for an hour.
 func mailTokenOf(n int) watchword.MailToken {
 	u := User(n)
 	return watchword.MailToken{
@@ -270,7 +269,7 @@ func (s suite) addMailToken(m watchword.MailToken) watchword.MailToken {
 	return m
 }
 
-// mailTokens returns the given tokens that exist in the store.
+// mailTokens returns those of the given tokens that exist in the store.
 func (s suite) mailTokens(all ...watchword.MailToken) (there []watchword.MailToken) {
 	s.Helper()
 	for _, m := range all {

@@ -90,8 +90,7 @@ var passkeys = map[string]func(suite){
 			s.wantHeld(false, name, remove(one, spare))
 		}
 		s.wantHeld(true, "an app", remove(app, ""))
-		// Two transactions delete one passkey each, and each names the other passkey as the
-		// remaining one.
+		// Each of two transactions deletes one passkey, and names the other passkey as the remaining way to sign in.
 		ids := map[int]factors.Factor{0: one, 1: other}
 		var started atomic.Int32
 		same(s, "removed in parallel", s.inParallel(2, func(ctx context.Context, tx factors.Tx) (bool, error) {
@@ -113,7 +112,8 @@ var passkeys = map[string]func(suite){
 	},
 }
 
-// passkeyOf returns factor number n, an upgraded passkey of the user without a counter.
+// passkeyOf returns factor number n, a passkey of the user. It was never used with user verification, and its counter
+// is 0.
 func passkeyOf(u watchword.User, n int) factors.Factor {
 	f := factorOf(u, n)
 	f.Kind, f.Sealed, f.Counter, f.Unproven = factors.KindPasskey, []byte{}, 0, true

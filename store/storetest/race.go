@@ -19,7 +19,7 @@ func rounds() int {
 	return 200
 }
 
-// Each test repeats a race: the contenders start at the same time, and the test counts those
+// Each test repeats a race. Several functions, called contenders, start at the same time, and the test counts those
 // that succeed.
 var races = map[string]func(suite){
 	// RT-3
@@ -286,7 +286,8 @@ func (s suite) wantWinners(want int32, contenders ...func() bool) {
 	}
 }
 
-// wins returns a contender that runs a conditional statement and then sets the flags.
+// wins returns a contender that runs fn in a transaction. After the commit, it sets the flags done and reports the
+// result of fn.
 func (s suite) wins(fn func(context.Context, watchword.Tx) (bool, error), done ...*atomic.Bool) func() bool {
 	return func() (held bool) {
 		err := s.Update(s.Context(), func(tx watchword.Tx) (err error) {
@@ -303,7 +304,7 @@ func (s suite) wins(fn func(context.Context, watchword.Tx) (bool, error), done .
 	}
 }
 
-// rotates returns a contender that presents a refresh token.
+// rotates returns a contender that rotates a session. It reports whether the session was rotated.
 func (s suite) rotates(r watchword.RotateRequest) func() bool {
 	return func() bool {
 		got, err := s.Rotate(s.Context(), r)

@@ -13,7 +13,7 @@ type noMailer struct{}
 
 func (noMailer) Send(context.Context, watchword.Message) error { return nil }
 
-// ReadyEngine returns an engine on a store that accepts writes.
+// ReadyEngine returns an engine on the store, and fails if the store does not accept writes.
 func ReadyEngine(t *testing.T, store watchword.Store) *watchword.Engine {
 	t.Helper()
 	engine, err := watchword.New(t.Context(), store, watchword.Options{
@@ -28,8 +28,8 @@ func ReadyEngine(t *testing.T, store watchword.Store) *watchword.Engine {
 	return engine
 }
 
-// WantReady waits until readiness and statistics report that the store accepts writes, or does not.
-// It fails after a minute, which is enough on a busy machine.
+// WantReady waits until both Ready and Stats of the engine report whether the store accepts writes as want says. It
+// fails after a minute, which is enough on a busy machine.
 func WantReady(t *testing.T, engine *watchword.Engine, want bool) {
 	t.Helper()
 	begun := time.Now()

@@ -117,15 +117,14 @@ var rotations = map[string]func(suite){
 		defer cancel()
 		_, err = s.Rotate(late, Rotate(one, Start))
 		s.wantUnavailable("when its time is up", err)
-		if _, err := s.Rotate(s.Context(), Rotate(one, Start)); err != nil { // the requests before it did not rotate
+		if _, err := s.Rotate(s.Context(), Rotate(one, Start)); err != nil { // the refused requests did not rotate
 			s.Fatal(err)
 		}
 		same(s, "generation", s.session(one.ID).Generation, one.Generation+1)
 	},
 }
 
-// checkOften runs a property hundreds × 100 times, or a quarter of that under the race
-// detector.
+// checkOften checks a property with hundreds × 100 random inputs, or a quarter of them under the race detector.
 func checkOften(s suite, hundreds int, property func(*rapid.T)) {
 	s.Helper()
 	if RaceDetector() {
@@ -136,15 +135,15 @@ func checkOften(s suite, hundreds int, property func(*rapid.T)) {
 	}
 }
 
-// holdRotation compares Rotate with the pure rules, on session number n in a random state. It
-// also checks the rows that Forgive and EndSession store.
+// holdRotation rotates session number n from a random state, and compares the result with Judge. It also checks the
+// rows that Forgive and EndSession store.
 func holdRotation(s suite, t *rapid.T, n int) {
 	c := s.drawRotation(t, n)
 	c.got, c.err = s.Rotate(s.Context(), c.request)
 	s.wantVerdict(t, c)
 }
 
-// holdRotations is like holdRotation, for several sessions that rotate concurrently.
+// holdRotations does what holdRotation does, for several sessions that rotate concurrently.
 func holdRotations(s suite, t *rapid.T, first, many int) {
 	all := make([]*drawnRotation, many)
 	for i := range all {
@@ -169,7 +168,7 @@ type drawnRotation struct {
 	err     error
 }
 
-// drawRotation draws and inserts session number n and its user.
+// drawRotation inserts session number n and its user, both in a random state, and returns them with a random request.
 func (s suite) drawRotation(t *rapid.T, n int) *drawnRotation {
 	u, one := drawUser(t, n), drawSession(t, n)
 	if !s.settled(insertUser(u, Start)) {
@@ -184,7 +183,8 @@ func (s suite) drawRotation(t *rapid.T, n int) *drawnRotation {
 	return &drawnRotation{user: u, session: one, request: drawRequest(t, one)}
 }
 
-// wantVerdict fails unless the store decided as Judge does.
+// wantVerdict fails unless the result and the stored session are those that Judge returns. For the verdicts late and
+// reuse, it first calls Forgive or EndSession, as the engine does.
 func (s suite) wantVerdict(t *rapid.T, c *drawnRotation) {
 	if c.err != nil {
 		t.Fatalf("rotate: %v", c.err)
@@ -220,12 +220,12 @@ func (s suite) wantVerdict(t *rapid.T, c *drawnRotation) {
 	}
 }
 
-// drawFrom draws one of the values.
+// drawFrom returns a random element of values.
 func drawFrom[T any](t *rapid.T, label string, values ...T) T {
 	return rapid.SampledFrom(values).Draw(t, label)
 }
 
-// near draws a duration at a boundary of the rules, or one millisecond next to it.
+// near returns a random duration: a time limit of the rules, or a millisecond more or less.
 func near(t *rapid.T, label string) time.Duration {
 	edge := drawFrom(
 		t,

@@ -18,7 +18,7 @@ var sessions = map[string]func(suite){
 		for i := range old.Superseded {
 			old.Superseded[i] = after(time.Duration(i) * time.Second)
 		}
-		old.Superseded[0] = time.UnixMilli(1).UTC() // a fixed width, however small the number
+		old.Superseded[0] = time.UnixMilli(1).UTC() // its text must have leading zeros
 		old.Methods, old.EndedAt, old.EndedWhy = []string{"pwd", "otp"}, after(time.Hour), watchword.EndedReuse
 		s.addSession(old)
 		for _, want := range []watchword.Session{young, old} {
@@ -31,7 +31,7 @@ var sessions = map[string]func(suite){
 		}
 	},
 
-	// Package admin also explains ended sessions, including those of a deleted account.
+	// SessionsOf of package admin must list ended sessions too, even those of a deleted account.
 	"SessionsOfListsEndedSessionsOfADeletedUser": func(s suite) {
 		u, other := s.addUser(1), s.addUser(2)
 		first, second := Session(u.ID, 1), Session(u.ID, 2)
@@ -68,7 +68,9 @@ var sessions = map[string]func(suite){
 		s.wantHeld(false, "forgive it", forgive(nothing, 0))
 	},
 
-	// RT-10: the list has only the user's active sessions
+	// Sessions must list only the user's active sessions, the most recently used first.
+	//
+	// RT-10
 	"SessionsListsLiveSessionsLastUsedFirst": func(s suite) {
 		now := after(10 * 24 * time.Hour)
 		c := Policy().Cutoffs(now)
@@ -140,12 +142,12 @@ var sessions = map[string]func(suite){
 		for n := range 6 {
 			one := Session(u.ID, n)
 			one.CreatedAt = after(time.Duration(n) * time.Minute)
-			one.RotatedAt = after(time.Hour - time.Duration(n)*time.Minute) // the oldest was used last
+			one.RotatedAt = after(time.Hour - time.Duration(n)*time.Minute) // the oldest session was used last
 			own = append(own, s.addSession(one))
 		}
 		foreign := s.addSession(Session(other.ID, 9))
 		s.wantHeld(true, "end one", endSession(own[5], watchword.EndedLogout, Start))
-		idle := Session(u.ID, 6) // the newest sign-in
+		idle := Session(u.ID, 6) // the newest session, but idle for too long
 		idle.CreatedAt, idle.RotatedAt = after(time.Hour), after(-Policy().Idle)
 		s.addSession(idle)
 		endOldest := func(keep int) (ids []watchword.SessionID) {

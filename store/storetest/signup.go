@@ -195,7 +195,7 @@ var signups = map[string]func(suite){
 	},
 }
 
-// addSignup inserts sign-up number n of an address. A larger n gives a later sign-up.
+// addSignup inserts sign-up number n of an address. The times of sign-ups ascend with n.
 func (s suite) addSignup(email watchword.Address, n int) watchword.Signup {
 	s.Helper()
 	one := watchword.Signup{

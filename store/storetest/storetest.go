@@ -63,8 +63,8 @@ func (s suite) view(fn func(context.Context, watchword.Tx) error) {
 	}
 }
 
-// settled runs one conditional statement in a separate transaction, and reports whether its
-// condition was true.
+// settled runs fn in a transaction of its own, and returns the result of fn: whether the condition of a statement was
+// true.
 func (s suite) settled(fn func(context.Context, watchword.Tx) (bool, error)) (held bool) {
 	s.Helper()
 	s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
@@ -74,7 +74,8 @@ func (s suite) settled(fn func(context.Context, watchword.Tx) (bool, error)) (he
 	return held
 }
 
-// wantHeld runs a conditional statement and fails unless it reports want.
+// wantHeld runs fn in a transaction of its own. It fails unless fn returns want, which is whether the condition of a
+// statement was true.
 func (s suite) wantHeld(want bool, what string, fn func(context.Context, watchword.Tx) (bool, error)) {
 	s.Helper()
 	if got := s.settled(fn); got != want {
@@ -116,7 +117,8 @@ func (s suite) addSession(one watchword.Session) watchword.Session {
 	return one
 }
 
-// wantNotFound fails unless err is ErrNotFound and not ErrUnavailable: a missing row is not an outage.
+// wantNotFound fails unless err is ErrNotFound. It also fails if err is ErrUnavailable, because a missing row is not
+// an outage.
 func (s suite) wantNotFound(what string, err error) {
 	s.Helper()
 	if !errors.Is(err, watchword.ErrNotFound) || errors.Is(err, watchword.ErrUnavailable) {
@@ -124,11 +126,10 @@ func (s suite) wantNotFound(what string, err error) {
 	}
 }
 
-// same compares a value with the expected one. nil and an empty list are equal. Secrets are
-// compared by content.
+// same fails unless two values are equal. It treats nil and an empty list as equal, and compares secrets by content.
 func same[T any](s suite, what string, got, want T) {
 	s.Helper()
-	if reflect.DeepEqual(got, want) { // the usual case, much cheaper than Diff
+	if reflect.DeepEqual(got, want) { // fast path, because cmp.Diff is slow
 		return
 	}
 	revealed := cmp.Transformer("reveal", func(secret watchword.Secret) string { return string(secret) })
@@ -206,8 +207,8 @@ func uuidOf(kind string, n int) string {
 	return fmt.Sprintf("019355c1-%s-7000-8000-%012x", kind, n)
 }
 
-// RaceDetector reports whether the race detector is on. SQLite, which is compiled to Go, is
-// then about twenty times slower.
+// RaceDetector reports whether the race detector is on. It makes SQLite, which is compiled to Go, about twenty times
+// slower.
 func RaceDetector() bool {
 	info, _ := debug.ReadBuildInfo()
 	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})

@@ -77,7 +77,7 @@ var sweeping = map[string]func(suite){
 
 	"SweepLimitsVisitsEveryCounter": func(s suite) {
 		now := after(time.Hour)
-		for n := range 10 { // every third counter has run out
+		for n := range 10 { // every third counter has expired
 			one := chargeOf(fmt.Sprint("key", n), 2, time.Minute)
 			s.charge(one)
 			if one.At = now; n%3 > 0 {
@@ -145,7 +145,7 @@ var sweeping = map[string]func(suite){
 	},
 }
 
-// sweepLimits sweeps all counters once and returns how many each batch deleted.
+// sweepLimits sweeps all limit counters once, and returns how many counters each batch deleted.
 func (s suite) sweepLimits(before time.Time, limit int) (deleted []int) {
 	s.Helper()
 	for mark := (watchword.LimitMark{}); ; {
