@@ -18,7 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// A protectedService is a service behind Require on a real port.
+// A protectedService is an HTTP server on a real port whose handler requires a token (Require).
 type protectedService struct {
 	*httptest.Server
 	log *transcript.Transcript // the verifier's log
@@ -198,9 +198,9 @@ func TestMalformedTokensAreRejected(t *testing.T) {
 	}
 }
 
-// An ECDSA signature (r, s) has a second valid form (r, n−s), because JOSE does not require
-// the lower s. Both texts name the same session and are revoked with it; the cache stores
-// them as two entries.
+// If a session ends, both forms of a token's signature must be rejected. An ECDSA signature (r, s) has a second valid
+// form (r, n−s), because JOSE does not require the lower s. The cache stores the two forms as separate entries, but
+// both name the same session.
 //
 // JWT-10, JWT-11
 func TestBothFormsOfASignatureAreRevokedWithTheSession(t *testing.T) {
@@ -223,7 +223,7 @@ func TestBothFormsOfASignatureAreRevokedWithTheSession(t *testing.T) {
 	}
 }
 
-// withAlternativeSignature returns the token with the signature (r, n−s) instead of (r, s).
+// withAlternativeSignature replaces the signature (r, s) of the token by (r, n−s), which is also valid.
 func withAlternativeSignature(t testing.TB, token string) string {
 	t.Helper()
 	head, body, signature := parts(token)

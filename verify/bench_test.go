@@ -22,9 +22,8 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// BenchmarkVerifyWithoutCache compares Verify with a bare signature check by the standard
-// library, on the same token and key (docs/performance.md). Both alternate, so that other
-// load on the machine affects them equally.
+// BenchmarkVerifyWithoutCache compares Verify with a signature check by the standard library, on the same token and
+// key (docs/performance.md). The two alternate, so that other load on the machine affects both equally.
 func BenchmarkVerifyWithoutCache(b *testing.B) {
 	for _, alg := range []string{accesstoken.ES256, accesstoken.Ed25519, accesstoken.RS256} {
 		b.Run(alg, func(b *testing.B) {
@@ -77,7 +76,7 @@ func BenchmarkVerifyFromCache(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	for n := range 10_000 { // a large revocation list
+	for n := range 10_000 { // fill the revocation list
 		v.Revocations().EndSession(fmt.Sprint("ended", n))
 	}
 	for name, of := range map[string][]string{"one token": tokens[:1], "1000 tokens in turn": tokens} {
@@ -98,7 +97,7 @@ func BenchmarkVerifyFromCache(b *testing.B) {
 	}
 }
 
-// BenchmarkRequire compares a handler behind Require with the bare handler.
+// BenchmarkRequire compares a handler behind Require with the same handler without Require.
 func BenchmarkRequire(b *testing.B) {
 	k := newKey(b, accesstoken.ES256)
 	i := newIssuer(b, k)

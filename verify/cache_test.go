@@ -77,7 +77,7 @@ func TestSettingTheClockChangesTokenExpiryOnly(t *testing.T) {
 		by   time.Duration
 		want error
 	}{
-		{-5 * time.Second, nil}, // the leeway
+		{-5 * time.Second, nil}, // within the leeway
 		{-time.Second, verify.ErrInvalid},
 		{6 * time.Second, nil},
 		{100 * 24 * time.Hour, verify.ErrExpired},
@@ -94,7 +94,7 @@ func TestSettingTheClockChangesTokenExpiryOnly(t *testing.T) {
 	}
 }
 
-// Evicted tokens still verify.
+// The cache must evict tokens when it is full, and evicted tokens must still be accepted.
 func TestTheCacheNeverExceedsItsSize(t *testing.T) {
 	t.Parallel()
 	shared, err := accesstoken.NewHS256([]byte("a secret that resource servers share"))

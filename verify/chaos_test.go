@@ -21,7 +21,7 @@ import (
 type unreliableProxy struct {
 	mu     sync.Mutex
 	rng    *rand.Rand
-	server http.Handler // nil: the server is down
+	server http.Handler // nil while the server is down
 	cuts   int
 }
 
@@ -64,7 +64,7 @@ type unreliableStream struct {
 
 func (s *unreliableStream) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-// Write receives complete events. The last event is a heartbeat.
+// Write expects complete events. Only the last one may be a heartbeat, and it stays last.
 func (s *unreliableStream) Write(text []byte) (int, error) {
 	events := strings.SplitAfter(strings.TrimSuffix(string(text), "\n\n")+"\n\n", "\n\n")
 	events = events[:len(events)-1]
@@ -99,7 +99,7 @@ func (s *unreliableStream) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// run starts the engine's background work. The returned function stops it.
+// run starts the engine's background tasks. The returned function stops them.
 func (s *service) run(t testing.TB) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -171,8 +171,8 @@ func wantRevoked(t testing.TB, v *verify.Verifier, sessions []watchword.Session)
 	}
 }
 
-// On an unreliable network and after restarts of the server, every revocation arrives,
-// and no valid token is rejected.
+// Every revocation must arrive, and no valid token may be rejected, although the network is unreliable and the server
+// restarts.
 func TestRevocationsArriveOverAnUnreliableNetwork(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -187,7 +187,7 @@ func TestRevocationsArriveOverAnUnreliableNetwork(t *testing.T) {
 	stop := s.run(t)
 	in := s.signUp(t, "ada@example.com")
 	v := s.verifier(t, nil)
-	for verified := false; !verified; { // the proxy cuts some requests
+	for verified := false; !verified; { // repeat, because the proxy cuts some requests
 		_, err := v.Verify(t.Context(), string(in.AccessToken))
 		verified = err == nil
 		if err != nil && !errors.Is(err, verify.ErrUnavailable) {

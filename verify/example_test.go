@@ -35,7 +35,7 @@ func Example() {
 	// Output: 401 Bearer realm="id.example.com"
 }
 
-// Without HTTP, verify the token.
+// Code without HTTP calls Verify with the token.
 func ExampleVerifier_Verify() {
 	verifier, err := verify.New("https://id.example.com", verify.Options{})
 	if err != nil {
@@ -47,7 +47,7 @@ func ExampleVerifier_Verify() {
 		identity, err := verifier.Verify(ctx, token)
 		switch {
 		case errors.Is(err, verify.ErrUnavailable):
-			return err // try again later
+			return err // the caller retries later
 		case err != nil:
 			return fmt.Errorf("refused: %w", err)
 		}
@@ -60,7 +60,7 @@ func ExampleVerifier_Verify() {
 	_ = handle
 }
 
-// Test a handler without a server and without a token.
+// This test of a handler needs no server and no token.
 func ExampleNewIdentity() {
 	identity := verify.NewIdentity(verify.Claims{Subject: "ada", Roles: []string{"writer"}})
 	r := httptest.NewRequest(http.MethodGet, "/notes", nil)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Tests fill revocations directly, without a feed.
+// With these functions, tests add revocations directly instead of over a feed.
 
 func (v *Verifier) Revocations() *revocations { return v.revoked }
 
@@ -25,7 +25,7 @@ func (r *revocations) TakeOverflow() bool                        { return r.take
 func (r *revocations) Age(now time.Time) time.Duration           { return r.age(now) }
 func (r *revocations) Check(sid, sub string, issued int64) error { return r.check(sid, sub, issued) }
 
-// ReadKeys reads the JWKS as the background work does every few minutes.
+// ReadKeys reads the JWKS immediately, as the background task does every few minutes.
 func (v *Verifier) ReadKeys(ctx context.Context) error {
 	_, err := v.keys.read(ctx)
 	return err

@@ -26,8 +26,8 @@ import (
 // heartbeat proves that the feed is up to date, because it can't be forged.
 
 const (
-	streamSilence = 7 * time.Second // three missing heartbeats, and no new event
-	streamTries   = 3               // failures in a row before polling replaces the stream for streamRest
+	streamSilence = 7 * time.Second // silence that ends a stream: no new event, and three heartbeats missing
+	streamTries   = 3               // consecutive failures after which the verifier polls, for streamRest
 	streamRest    = 30 * time.Second
 	pollEvery     = 2 * time.Second
 
@@ -39,28 +39,26 @@ const (
 	cleanupInterval = time.Minute
 )
 
-// A follower keeps revocations up to date. One goroutine runs it.
+// A follower keeps the list of revocations up to date. Only one goroutine uses it.
 type follower struct {
 	issuer  *issuer
 	keys    *keys
 	revoked *revocations
 	opts    Options
-	signer  string // the `iss` that events must carry: the issuer in the metadata
+	signer  string // the `iss` that events must have: the issuer in the metadata
 
-	// Events may arrive in any order, so receiving a number does not imply that all
-	// smaller ones have arrived. A heartbeat does imply it, so cursor then becomes
-	// largest.
+	// Events may arrive in any order, so smaller numbers may still be missing when a number is received. A heartbeat
+	// means that all have arrived, so it sets cursor to largest.
 	largest     int64 // the largest number received
 	cursor      int64 // all events up to this number were received; reading resumes after it
 	lastCleanup time.Time
 }
 
-// run follows the stream, and polls while it is unavailable, until ctx ends. It also polls after
-// a stream without a heartbeat, because a poll makes progress even on such a network, page by
-// page.
+// run follows the stream until ctx ends. While the stream is unavailable, run polls. It also polls if a stream ends
+// without a heartbeat, because each page of a poll makes progress even on a network that cuts streams.
 func (f *follower) run(ctx context.Context) {
-	var failed, short, silent int // in a row: failed rounds, streams cut early, streams without a heartbeat
-	var streamAt time.Time        // no stream before this time
+	var failed, short, silent int // consecutive failed rounds, short streams, and streams without heartbeat
+	var streamAt time.Time        // when to try the stream again
 	f.lastCleanup = time.Now()
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -73,7 +71,7 @@ func (f *follower) run(ctx context.Context) {
 					short = 0
 				}
 				failed, silent = 0, 0
-				pause(ctx, min(short, 3)) // short, because the stream works
+				pause(ctx, min(short, 3)) // at most a short pause, because the stream works
 				continue
 			}
 			if silent++; silent >= streamTries {
@@ -92,25 +90,25 @@ func (f *follower) run(ctx context.Context) {
 		if err == nil {
 			err = errors.New("the issuer's metadata names no revocation feed")
 		} else {
-			f.issuer.invalidate() // the endpoints may have moved
+			f.issuer.invalidate() // because the endpoints may have moved
 		}
 		if ctx.Err() == nil && failed == 0 {
 			f.opts.Log.Warn("can't read the revocation feed", slog.String("issuer", f.issuer.name), slog.Any("error", err))
 		}
-		streamAt, silent = time.Time{}, 0 // the stream is not the cause: try it again
+		streamAt, silent = time.Time{}, 0 // polling fails too, so the stream is not the cause: try it again
 		failed++
 		pause(ctx, failed)
 	}
 }
 
-// pause waits longer with each failure, up to lastPause. The random part, from the
-// nanoseconds of the clock, spreads verifiers that were disconnected at the same time.
+// pause waits. The time doubles with each failure, up to lastPause. Half of it is random (the nanoseconds of the
+// clock), so that verifiers which were disconnected at the same time do not reconnect at the same time.
 func pause(ctx context.Context, times int) {
 	longest := min(firstPause<<min(times, 10), lastPause)
 	_ = sleep.For(ctx, longest/2+time.Duration(time.Now().UnixNano())%(longest/2))
 }
 
-// stream reads the stream until it ends. current reports whether a heartbeat arrived.
+// stream reads the stream until it ends. The result current reports whether a heartbeat arrived.
 func (f *follower) stream(ctx context.Context, address string) (current bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -137,7 +135,7 @@ func (f *follower) stream(ctx context.Context, address string) (current bool, er
 	for lines.Scan() {
 		token, isData := strings.CutPrefix(lines.Text(), "data:")
 		if !isData {
-			continue // the token contains the other fields, too
+			continue // skip the other fields, because the token contains them
 		}
 		event, err := f.verify(ctx, strings.TrimPrefix(token, " "))
 		if err == nil {
@@ -146,9 +144,9 @@ func (f *follower) stream(ctx context.Context, address string) (current bool, er
 		if err != nil {
 			return current, err
 		}
-		// f.take checked that a heartbeat is recent. Other events may be replayed, so only a new
-		// number counts. If many sessions end at once, many pages of events precede the
-		// heartbeat.
+		// Only a heartbeat or a new number keeps the stream open. f.take has checked that the heartbeat is recent,
+		// but an attacker can replay other events. New numbers count, because many events may precede the heartbeat
+		// if many sessions end at once.
 		isHeartbeat := event.Kind == secevent.Heartbeat
 		if isHeartbeat || event.Number > newest {
 			newest = max(newest, event.Number)
@@ -184,9 +182,8 @@ func (f *follower) poll(ctx context.Context, feed string) error {
 	}
 }
 
-// takePage processes a response to a poll: first its events, then its heartbeat. It
-// returns the cursor of the next page, or 0 after the last one. A restarted feed
-// returns a smaller cursor.
+// takePage processes a response to a poll: first its events, then its heartbeat. It returns the cursor of the next
+// page, or 0 after the last page. After a restore from a backup, this cursor may be smaller than the previous one.
 func (f *follower) takePage(ctx context.Context, document []byte) (next int64, err error) {
 	var page struct {
 		SETs map[string]string `json:"sets"`
@@ -220,8 +217,7 @@ func (f *follower) takePage(ctx context.Context, document []byte) (next int64, e
 	return 0, f.take(*heartbeat)
 }
 
-// verify returns the event in a token of the feed. It reads the JWKS again if the token's
-// key is unknown.
+// verify verifies a token of the feed and returns its event. If the token's key is unknown, it reads the JWKS again.
 func (f *follower) verify(ctx context.Context, token string) (secevent.Event, error) {
 	set, err := f.keys.current(ctx)
 	if err != nil {
@@ -246,8 +242,8 @@ func (f *follower) verify(ctx context.Context, token string) (secevent.Event, er
 	return event, nil
 }
 
-// record stores the revocation of an event. It skips events of an unknown kind, which a
-// newer server may send.
+// record stores the revocation that an event reports. It skips events of an unknown kind, because a newer server may
+// send them.
 func (f *follower) record(event secevent.Event) {
 	f.largest = max(f.largest, event.Number)
 	switch event.Kind {
@@ -258,28 +254,29 @@ func (f *follower) record(event secevent.Event) {
 	}
 }
 
-// take processes an event of the feed.
+// take processes an event of the stream, or the heartbeat of a poll. It returns an error if a heartbeat is not
+// recent.
 func (f *follower) take(event secevent.Event) error {
 	if event.Kind != secevent.Heartbeat {
 		f.record(event)
 		return nil
 	}
 	issued := time.Unix(event.IssuedAt, 0)
-	late := f.opts.Now().Sub(issued) - f.opts.Leeway - time.Second // `iat` is in whole seconds
+	late := f.opts.Now().Sub(issued) - f.opts.Leeway - time.Second // plus a second, because `iat` is rounded down
 	if late > streamSilence || -late > 2*f.opts.Leeway+time.Second {
 		return fmt.Errorf("the revocation feed: the heartbeat of %s is replayed, or a clock is wrong",
 			issued.UTC().Format(time.RFC3339))
 	}
 	if event.Head < f.cursor {
-		f.largest = event.Head // the store was restored from a backup, and the feed restarted
+		f.largest = event.Head // the store was restored from a backup, so numbers start again
 	}
 	f.cursor = f.largest
 	f.revoked.markCurrent(time.Now().Add(-max(late, 0)))
 	return f.cleanUp()
 }
 
-// cleanUp deletes expired revocations once a minute. After an overflow it returns an
-// error, so that the feed is read from its beginning.
+// cleanUp deletes expired revocations once a minute. If revocations did not fit into memory, and there is room again,
+// it returns an error, so that the feed is read from its beginning.
 func (f *follower) cleanUp() error {
 	now := time.Now()
 	if now.Sub(f.lastCleanup) < cleanupInterval {

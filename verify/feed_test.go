@@ -18,18 +18,17 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// A fakeFeed is a fake issuer, in synthetic time, with a revocation feed whose events the
-// test sends.
+// A fakeFeed is an issuer with a revocation feed, in synthetic time. The test creates the events.
 type fakeFeed struct {
 	*issuer
 	key    accesstoken.Key
 	opened chan *fakeStream
 
 	mu          sync.Mutex
-	down        bool                         // requests fail
+	down        bool                         // all requests fail
 	pollOnly    bool                         // the stream is unavailable
-	page        func(after string) *feedPage // answers polls; nil: 503
-	pollCursors []string                     // the `after` of each poll
+	page        func(after string) *feedPage // returns the response to a poll; if nil, polls get 503
+	pollCursors []string                     // the parameter `after` of each poll
 }
 
 type feedPage struct {
@@ -38,7 +37,7 @@ type feedPage struct {
 	next int64
 }
 
-// A fakeStream is one response to a request for the stream.
+// A fakeStream is the response to one request for the stream.
 type fakeStream struct {
 	*io.PipeWriter
 	f     *fakeFeed
@@ -85,7 +84,7 @@ func (f *fakeFeed) RoundTrip(r *http.Request) (*http.Response, error) {
 	return f.issuer.RoundTrip(r)
 }
 
-// setPolling replaces the responses to polls. pollOnly also disables the stream.
+// setPolling sets the responses to polls. If pollOnly is true, it also disables the stream.
 func (f *fakeFeed) setPolling(pollOnly bool, page func(after string) *feedPage) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -120,7 +119,7 @@ func (f *fakeFeed) token(t testing.TB, session string) string {
 	})
 }
 
-// next waits for the next stream that the verifier opens.
+// next waits until the verifier opens another stream, and returns it.
 func (f *fakeFeed) next(t testing.TB) *fakeStream {
 	t.Helper()
 	select {
@@ -154,7 +153,7 @@ func (f *fakeFeed) heartbeat(t testing.TB, head int64) string {
 	return f.event(t, func(e *secevent.Event) { e.Kind, e.Head = secevent.Heartbeat, head })
 }
 
-// send sends events and returns when the verifier has processed them.
+// send sends events, and waits until the verifier has processed them.
 func (s *fakeStream) send(tokens ...string) {
 	for _, token := range tokens {
 		_, _ = fmt.Fprintf(s, "event: set\ndata: %s\n\n", token)
@@ -188,8 +187,8 @@ func wantAfter(t testing.TB, s *fakeStream, want string) {
 	}
 }
 
-// Only a heartbeat moves the cursor, because events with smaller numbers may still
-// be missing.
+// The verifier must process repeated and reordered events. Only a heartbeat may advance its cursor (Last-Event-ID),
+// because smaller numbers may be missing before the heartbeat.
 func TestRepeatedAndReorderedEventsAreProcessed(t *testing.T) {
 	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		s := f.next(t)
@@ -198,7 +197,7 @@ func TestRepeatedAndReorderedEventsAreProcessed(t *testing.T) {
 		wantError(t, v, f.token(t, "s1"), verify.ErrRevoked)
 		wantError(t, v, f.token(t, "s2"), nil)
 		wantError(t, v, f.token(t, "s3"), verify.ErrRevoked)
-		s.cut() // event 2 was not delivered yet
+		s.cut() // cut before event 2 is sent
 
 		s = f.next(t)
 		wantAfter(t, s, "0")
@@ -208,7 +207,7 @@ func TestRepeatedAndReorderedEventsAreProcessed(t *testing.T) {
 
 		s = f.next(t)
 		wantAfter(t, s, "3")
-		s.send(f.sessionEnd(t, 5, "s5"), f.heartbeat(t, 4)) // the heartbeat is older than event 5
+		s.send(f.sessionEnd(t, 5, "s5"), f.heartbeat(t, 4)) // heartbeat 4 was created before event 5
 		s.cut()
 		wantAfter(t, f.next(t), "5")
 	})
@@ -225,7 +224,7 @@ func TestARoleChangeRejectsOlderTokens(t *testing.T) {
 	})
 }
 
-// A newer server may send kinds of events that this version doesn't know.
+// The verifier must skip a kind of event that it does not know, because a newer server may send it.
 func TestAnEventOfAnUnknownKindIsSkipped(t *testing.T) {
 	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		now := time.Now().Unix()
@@ -241,7 +240,7 @@ func TestAnEventOfAnUnknownKindIsSkipped(t *testing.T) {
 	})
 }
 
-// An attacker on the network can cut the stream, but can't end a session.
+// A forged event must not end a session, although an attacker on the network can cut the stream.
 func TestEventsWithoutAValidSignatureAreRejected(t *testing.T) {
 	t.Parallel()
 	stranger := newKey(t, accesstoken.ES256)
@@ -281,7 +280,7 @@ func TestEventsWithoutAValidSignatureAreRejected(t *testing.T) {
 			withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 				f.next(t).send(forge(t, f))
 				wantError(t, v, f.token(t, "s1"), nil)
-				s := f.next(t) // the verifier closed the forged stream and opened another
+				s := f.next(t) // because the verifier closed the stream with the forged event
 				wantAfter(t, s, "0")
 				s.send(f.sessionEnd(t, 1, "s9"))
 				wantError(t, v, f.token(t, "s9"), verify.ErrRevoked)
@@ -298,8 +297,8 @@ func TestAnEventIsRejectedAsAnAccessToken(t *testing.T) {
 	})
 }
 
-// After many sessions end at once, events without a heartbeat arrive for longer than the
-// timeout of a silent stream.
+// A stream must stay open while new events arrive, even without a heartbeat for longer than the timeout. This happens
+// after many sessions end at once.
 func TestAStreamOfNewEventsWithoutAHeartbeatStaysOpen(t *testing.T) {
 	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		s := f.next(t)
@@ -316,7 +315,7 @@ func TestAStreamOfNewEventsWithoutAHeartbeatStaysOpen(t *testing.T) {
 	})
 }
 
-// Repeated events must not keep a stream open. A reader that receives no heartbeat polls.
+// If a stream sends only repeated events and no heartbeat, the verifier must close it and poll.
 func TestAStreamWithoutAHeartbeatIsReplacedByPolling(t *testing.T) {
 	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		f.setPolling(false, func(after string) *feedPage {
@@ -336,7 +335,7 @@ func TestAStreamWithoutAHeartbeatIsReplacedByPolling(t *testing.T) {
 	})
 }
 
-// An attacker on the network may replay old heartbeats to hide a revocation.
+// The verifier must ignore old heartbeats, because an attacker on the network may replay them to hide a revocation.
 func TestAReplayedHeartbeatDoesNotCount(t *testing.T) {
 	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		old := f.heartbeat(t, 0)
@@ -345,7 +344,7 @@ func TestAReplayedHeartbeatDoesNotCount(t *testing.T) {
 		s.send(old)
 		wantError(t, v, f.token(t, "s1"), nil)
 		f.setPolling(false, func(string) *feedPage { return &feedPage{sets: []string{old}} })
-		for range 40 { // each stream replays it
+		for range 40 { // every stream replays the heartbeat
 			s.send(old)
 			time.Sleep(time.Second)
 			select {
@@ -355,7 +354,7 @@ func TestAReplayedHeartbeatDoesNotCount(t *testing.T) {
 		}
 		wantError(t, v, f.token(t, "s1"), verify.ErrUnavailable)
 		f.setPolling(false, func(string) *feedPage { return &feedPage{sets: []string{f.heartbeat(t, 0)}} })
-		time.Sleep(15 * time.Second) // the stream stays silent
+		time.Sleep(15 * time.Second) // during this time, the stream sends nothing
 		wantError(t, v, f.token(t, "s1"), nil)
 	})
 }
@@ -374,8 +373,8 @@ func TestAHeartbeatFromTheFutureIsRejected(t *testing.T) {
 	})
 }
 
-// A stream is closed after three missing heartbeats. With FailClosed, tokens are
-// rejected after ten seconds of silence.
+// The verifier must replace a stream after three missing heartbeats. With FailClosed, it must reject tokens after ten
+// seconds of silence.
 func TestASilentStreamIsReplacedAndTokensAreRejected(t *testing.T) {
 	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		f.next(t).send(f.heartbeat(t, 0))
@@ -396,7 +395,7 @@ func TestTheFeedIsPolledWhenTheStreamIsUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeFeed(t)
 		var mu sync.Mutex
-		var ended int64 // s1 to s<ended>
+		var ended int64 // sessions s1 to s<ended> have ended
 		f.setPolling(true, func(after string) *feedPage {
 			mu.Lock()
 			defer mu.Unlock()
@@ -406,7 +405,7 @@ func TestTheFeedIsPolledWhenTheStreamIsUnavailable(t *testing.T) {
 				return &feedPage{sets: []string{f.heartbeat(t, ended)}}
 			}
 			return &feedPage{sets: []string{f.sessionEnd(t, last+1, fmt.Sprint("s", last+1))}, more: true,
-				next: last + 1} // one event a page
+				next: last + 1} // each page has one event
 		})
 		v := f.verifier(t, true)
 		defer v.Close()
@@ -422,7 +421,7 @@ func TestTheFeedIsPolledWhenTheStreamIsUnavailable(t *testing.T) {
 		}
 		wantError(t, v, f.token(t, "s4"), nil)
 		f.setPolling(false, nil)
-		s := f.next(t) // the verifier tries the stream again
+		s := f.next(t) // the verifier must try the stream again
 		wantAfter(t, s, "3")
 	})
 }
@@ -438,7 +437,7 @@ func TestPollingReadsARestartedFeedToItsEnd(t *testing.T) {
 		defer v.Close()
 		must(t, v.Ready(t.Context()))
 		f.setPolling(true, func(after string) *feedPage {
-			if after == "5000" { // a number that the restored store never assigned: start over
+			if after == "5000" { // the restored store has no number 5000, so start over
 				return &feedPage{sets: []string{f.sessionEnd(t, 1, "s1")}, more: true, next: 1}
 			}
 			return &feedPage{sets: []string{f.sessionEnd(t, 2, "s2"), f.heartbeat(t, 2)}}
@@ -450,7 +449,8 @@ func TestPollingReadsARestartedFeedToItsEnd(t *testing.T) {
 	})
 }
 
-// After the issuer's store was restored from a backup, it assigns the same numbers again.
+// After the issuer's store was restored from a backup, it assigns the same numbers again. The verifier must then
+// continue after the smaller number.
 func TestARestartedFeedIsReadFromItsNewHead(t *testing.T) {
 	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		s := f.next(t)
@@ -481,7 +481,7 @@ func TestRequestsToAnIssuerThatIsDownAreSpacedOut(t *testing.T) {
 		if len(f.opened) != 0 {
 			t.Error("a stream was opened while the issuer is down")
 		}
-		wantError(t, v, f.token(t, "s1"), verify.ErrRevoked) // revocations are kept
+		wantError(t, v, f.token(t, "s1"), verify.ErrRevoked) // revocations remain known
 		f.setDown(false)
 		recovered := time.Now()
 		s = f.next(t)
@@ -489,7 +489,7 @@ func TestRequestsToAnIssuerThatIsDownAreSpacedOut(t *testing.T) {
 			t.Errorf("the verifier reconnected after %s", took)
 		}
 		wantAfter(t, s, "1")
-		f.setPolling(true, nil) // the stream now gets 404, and polls 503
+		f.setPolling(true, nil) // the stream returns 404 and polls return 503
 		s.cut()
 		time.Sleep(time.Hour)
 		if n := len(f.polls()); n < 600 || n > 3600 {

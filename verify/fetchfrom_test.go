@@ -66,7 +66,8 @@ func TestFetchFromMustServeTheConfiguredIssuer(t *testing.T) {
 	}
 }
 
-// The verifier uses only the paths of the metadata, because the host may be unreachable.
+// With FetchFrom, the verifier must use only the paths of the URLs in the metadata, because their host may be
+// unreachable.
 func TestFetchFromKeepsThePathsOfTheMetadata(t *testing.T) {
 	t.Parallel()
 	i := newFakeIssuer(newKey(t, accesstoken.ES256))

@@ -7,9 +7,9 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// FuzzOnlyTheOriginalTokenVerifies cuts, inserts, replaces and splices valid tokens. Only
-// the originals may verify, and their alternative ES256 signatures (r, n−s), which
-// TestBothFormsOfASignatureAreRevokedWithTheSession covers.
+// FuzzOnlyTheOriginalTokenVerifies cuts, inserts, replaces and splices parts of valid tokens. Verify may accept only
+// the original tokens, and their alternative ES256 signatures (r, n−s), see
+// TestBothFormsOfASignatureAreRevokedWithTheSession.
 //
 // JWT-5, JWT-14
 func FuzzOnlyTheOriginalTokenVerifies(f *testing.F) {
@@ -28,10 +28,10 @@ func FuzzOnlyTheOriginalTokenVerifies(f *testing.F) {
 		original[token] = true
 		wantError(f, v, token, nil)
 	}
-	f.Add(byte(0), byte(0), uint16(0), uint16(1), []byte("e"))   // no change
-	f.Add(byte(0), byte(0), uint16(400), uint16(1), []byte("A")) // one other byte
+	f.Add(byte(0), byte(0), uint16(0), uint16(1), []byte("e"))   // an unchanged token
+	f.Add(byte(0), byte(0), uint16(400), uint16(1), []byte("A")) // one byte replaced
 	f.Add(byte(0), byte(0), uint16(9999), uint16(0), []byte("=\n"))
-	f.Add(byte(0), byte(1), uint16(140), uint16(300), []byte{}) // the claims of another user
+	f.Add(byte(0), byte(1), uint16(140), uint16(300), []byte{}) // claims of another user
 	f.Add(byte(2), byte(4), uint16(60), uint16(0), []byte("."))
 	f.Fuzz(func(t *testing.T, one, other byte, at, cut uint16, insert []byte) {
 		head, tail := tokens[int(one)%len(tokens)], tokens[int(other)%len(tokens)]

@@ -45,9 +45,9 @@ func (i *Identity) IssuedAt() time.Time { return time.Unix(i.claims.IssuedAt, 0)
 // ExpiresAt is when the token expires (`exp`).
 func (i *Identity) ExpiresAt() time.Time { return time.Unix(i.claims.Expires, 0) }
 
-// Claim decodes another claim of the token, such as "email", into a pointer, as
-// json.Unmarshal does. It reports whether the token has a claim of exactly this name
-// that can be decoded. It does not find claims that have their own method.
+// Claim decodes another claim of the token, such as "email", into a pointer, like json.Unmarshal. It reports whether
+// the token has a claim with exactly this name that can be decoded. Claims that have their own method can't be read
+// this way.
 func (i *Identity) Claim(name string, into any) bool {
 	text, ok := i.claims.Extra[name].(json.RawMessage)
 	return ok && json.Unmarshal(text, into) == nil
@@ -63,8 +63,8 @@ type Claims struct {
 	Extra                         map[string]any // other claims, encoded with encoding/json
 }
 
-// NewIdentity creates an identity without a token. With NewContext it tests handlers
-// that run behind Require. Outside tests, identities come from Verify.
+// NewIdentity creates an identity without a token. Tests of handlers pass it to NewContext instead of using Require.
+// Outside tests, identities come from Verify.
 func NewIdentity(c Claims) *Identity {
 	claims := accesstoken.Claims{
 		Subject: c.Subject, SessionID: c.SessionID, Roles: slices.Clone(c.Roles),
@@ -82,13 +82,12 @@ func NewIdentity(c Claims) *Identity {
 // contextKey is unexported, so that no other package can set the identity.
 type contextKey struct{}
 
-// NewContext returns a context that carries an identity.
+// NewContext returns a copy of ctx that contains an identity.
 func NewContext(ctx context.Context, identity *Identity) context.Context {
 	return context.WithValue(ctx, contextKey{}, identity)
 }
 
-// FromContext returns the identity that Require or Optional stored in ctx. In a handler
-// behind Require, ok is always true.
+// FromContext returns the identity that Require or Optional stored in ctx. Behind Require, ok is always true.
 func FromContext(ctx context.Context) (identity *Identity, ok bool) {
 	identity, _ = ctx.Value(contextKey{}).(*Identity)
 	return identity, identity != nil

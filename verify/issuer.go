@@ -21,25 +21,26 @@ const (
 	maxMetadata    = 64 << 10 // bytes
 )
 
-// An issuer reads documents from the issuer's server. Its metadata comes only from the
-// configured address, and must name the configured issuer (RFC 8414, section 3.3). A
-// token therefore can't direct the verifier to another server. A named issuer has a
-// different `iss` in its access tokens from the one in its metadata. The operator then
-// trusts the address in Options.FetchFrom, and the shared secret authenticates the
+// An issuer reads documents from the issuer's server. It reads the metadata only from the configured address. The
+// metadata must name the configured issuer (RFC 8414, section 3.3), so a token can't direct the verifier to another
+// server.
+//
+// A named issuer is different: the `iss` of its access tokens is a configured name, not the issuer in the metadata.
+// For a named issuer, the verifier trusts the server at Options.FetchFrom, and the shared secret authenticates the
 // tokens and the feed.
 type issuer struct {
 	name   string // exactly as configured
 	named  bool   // the metadata may name another issuer
-	from   string // origin to fetch from instead of the issuer's; "" for the issuer's
+	from   string // origin to fetch from; "" for the issuer's own origin
 	client *http.Client
 	own    *http.Transport // nil if the caller passed the client
 
-	lock   chan struct{} // capacity 1, so that waiting for it can end with a context
-	cached *metadata     // guarded by lock, as is readAt
+	lock   chan struct{} // a channel of capacity 1, because a mutex can't wait with a context
+	cached *metadata     // lock guards cached and readAt
 	readAt time.Time
 }
 
-// metadata has the members of RFC 8414, section 2, that the verifier uses.
+// metadata contains the members of RFC 8414, section 2, that the verifier uses.
 type metadata struct {
 	Issuer           string `json:"issuer"`
 	JWKSURI          string `json:"jwks_uri"`
@@ -73,7 +74,7 @@ func (i *issuer) close() {
 	}
 }
 
-// metadata returns the issuer's metadata, at most an hour old.
+// metadata returns the issuer's metadata. If the cached document is more than an hour old, it fetches it again.
 func (i *issuer) metadata(ctx context.Context) (metadata, error) {
 	select {
 	case i.lock <- struct{}{}:
@@ -93,14 +94,14 @@ func (i *issuer) metadata(ctx context.Context) (metadata, error) {
 		}
 		var refused *statusError
 		if !errors.As(err, &refused) {
-			break // the server is unreachable, and so is the next address, which has the same host
+			break // the next address has the same host, so it is unreachable too
 		}
 	}
 	return metadata{}, fmt.Errorf("read metadata: %w", err)
 }
 
-// invalidate discards the cached metadata. Callers use it when an endpoint of the
-// metadata failed, because the endpoint may have moved.
+// invalidate discards the cached metadata. Callers use it when a request to an endpoint failed, because the endpoint
+// may have moved.
 func (i *issuer) invalidate() {
 	i.lock <- struct{}{}
 	i.cached = nil
@@ -134,8 +135,8 @@ func (i *issuer) readMetadata(ctx context.Context, address string) (metadata, er
 	return found, nil
 }
 
-// locate returns the URL to fetch instead of an address of the issuer: the same path
-// and query at Options.FetchFrom, if it is set.
+// locate returns the URL to fetch for an address of the issuer. If Options.FetchFrom is set, it replaces scheme and
+// host, and keeps path and query.
 func (i *issuer) locate(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || i.from == "" {
@@ -144,8 +145,8 @@ func (i *issuer) locate(address string) string {
 	return i.from + u.RequestURI()
 }
 
-// checkEndpoint rejects an endpoint whose responses could be forged on the network.
-// Plain http is allowed only on the loopback, and only if the issuer uses plain http too.
+// checkEndpoint rejects an endpoint whose responses could be forged on the network. Plain http is allowed only for
+// loopback addresses, and only if the issuer also uses plain http.
 func checkEndpoint(endpoint, issuer string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.User != nil {
@@ -158,7 +159,7 @@ func checkEndpoint(endpoint, issuer string) error {
 	return fmt.Errorf("endpoint %q is not https", endpoint)
 }
 
-// A statusError is a response whose status is not 200.
+// A statusError is the error for a response whose status is not 200.
 type statusError struct {
 	address string
 	status  int
@@ -166,7 +167,7 @@ type statusError struct {
 
 func (e *statusError) Error() string { return fmt.Sprintf("%s responds %d", e.address, e.status) }
 
-// get fetches a document of at most limit bytes. It fails for any status but 200.
+// get fetches a document of at most limit bytes. It returns an error if the status is not 200.
 func (i *issuer) get(ctx context.Context, address string, limit int64) ([]byte, http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -193,9 +194,9 @@ func (i *issuer) get(ctx context.Context, address string, limit int64) ([]byte, 
 	return body, response.Header, nil
 }
 
-// metadataURLs returns the addresses of an issuer's metadata, by OpenID Connect
-// Discovery 1.0, section 4, and by RFC 8414, section 3. A named issuer is not a URL,
-// so Options.FetchFrom replaces it.
+// metadataURLs returns the addresses at which an issuer's metadata may be: those of OpenID Connect Discovery 1.0,
+// section 4, and of RFC 8414, section 3. The name of a named issuer is not its address, so Options.FetchFrom replaces
+// it.
 func (i *issuer) metadataURLs() []string {
 	base := i.name
 	if i.named {
@@ -203,7 +204,7 @@ func (i *issuer) metadataURLs() []string {
 	}
 	u, err := url.Parse(base)
 	if err != nil {
-		return nil // cannot happen: New parsed it
+		return nil // unreachable: New has parsed it
 	}
 	origin, path := u.Scheme+"://"+u.Host, strings.TrimSuffix(u.EscapedPath(), "/")
 	return []string{
@@ -212,8 +213,8 @@ func (i *issuer) metadataURLs() []string {
 	}
 }
 
-// checkIssuer returns the host of an issuer URL. It rejects an issuer whose responses
-// could be forged on the network: plain http is allowed on the loopback only.
+// checkIssuer returns the host of an issuer URL. It rejects plain http, except for loopback addresses, because
+// responses could be forged on the network.
 func checkIssuer(name string) (host string, err error) {
 	u, err := url.Parse(name)
 	switch {
@@ -226,7 +227,7 @@ func checkIssuer(name string) (host string, err error) {
 	return "", fmt.Errorf("%q has no TLS, so its responses could be forged on the network: write https", name)
 }
 
-// isOrigin reports whether an address is only scheme and host.
+// isOrigin reports whether an address consists only of scheme and host.
 func isOrigin(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&

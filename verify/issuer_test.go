@@ -17,15 +17,14 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// An issuer is an issuer whose private keys the test holds, so that it can sign any
-// claims.
+// An issuer publishes keys whose private halves the test knows. The test can therefore sign tokens with any claims.
 type issuer struct {
 	url   string
 	clock *clock
 
 	mu       sync.Mutex
 	keys     []accesstoken.Key
-	answers  map[string]func(http.ResponseWriter) // by path; they replace the default responses
+	answers  map[string]func(http.ResponseWriter) // by path; they override the default responses
 	asked    map[string]int
 	cacheFor string
 }
@@ -39,8 +38,8 @@ func newIssuer(t testing.TB, keys ...accesstoken.Key) *issuer {
 	return i
 }
 
-// newFakeIssuer returns an issuer without a network: it is the http.RoundTripper of its
-// clients. It is for tests in synthetic time.
+// newFakeIssuer returns an issuer that needs no network, for tests in synthetic time. It implements
+// http.RoundTripper, and the clients of the test send their requests to it directly.
 func newFakeIssuer(keys ...accesstoken.Key) *issuer {
 	return &issuer{url: "https://id.example.com", clock: newClock(), keys: keys,
 		answers: map[string]func(http.ResponseWriter){}, asked: map[string]int{}}
@@ -89,7 +88,7 @@ func (i *issuer) answer(path string, status int, body string) {
 	}
 }
 
-// restore restores the default responses.
+// restore removes the responses that override the default responses.
 func (i *issuer) restore() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -140,7 +139,7 @@ func newKey(t testing.TB, alg string) accesstoken.Key {
 	return k
 }
 
-// signed returns a token with any header and payload, signed with ES256.
+// signed returns a token with the given header and payload, which may be invalid, signed with ES256.
 func signed(t testing.TB, k accesstoken.Key, header, payload string) string {
 	t.Helper()
 	der, err := accesstoken.MarshalKey(k)

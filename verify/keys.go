@@ -19,14 +19,15 @@ import (
 const (
 	maxJWKS = 256 << 10 // bytes
 
-	// A JWKS stays fresh for the time in its Cache-Control, within these bounds.
+	// A JWKS is fresh for the time in its Cache-Control, but at least minFreshness and at most maxFreshness. Without
+	// Cache-Control, it is fresh for defaultFreshness.
 	defaultFreshness = 5 * time.Minute
 	minFreshness     = time.Minute
 	maxFreshness     = time.Hour
 
-	// A flood of tokens with unknown keys must not cause a flood of requests. After a
-	// successful read, the next read is at least rereadInterval later. After a
-	// failure, it waits for a backoff that doubles from firstBackoff to lastBackoff.
+	// These intervals limit the requests to the issuer, even if many tokens name unknown keys. After a successful
+	// read, the next read is at least rereadInterval later. After failures, the wait doubles from firstBackoff to
+	// lastBackoff.
 	rereadInterval = 10 * time.Second
 	firstBackoff   = time.Second
 	lastBackoff    = 30 * time.Second
@@ -37,29 +38,28 @@ const (
 	maxOutage = 24 * time.Hour
 )
 
-// keys holds the verification keys of one issuer. One goroutine (run) reads the JWKS
-// before it becomes stale, so that Verify does not wait. It also reads the JWKS when a
-// token names an unknown key, at most once in rereadInterval for all callers.
+// keys contains the verification keys of one issuer. One goroutine (run) reads the JWKS before it becomes stale, so
+// that Verify does not wait. If a token names an unknown key, it also reads the JWKS, at most once in rereadInterval
+// for all callers together.
 //
 // Intervals use the monotonic clock, not Options.Now.
 type keys struct {
 	issuer *issuer
 	log    *slog.Logger
-	shared bool // HS256 with a shared secret: there is no JWKS
+	shared bool // keys are a shared secret (HS256), so there is no JWKS
 	set    atomic.Pointer[keySet]
 
-	wake chan struct{} // requests an early read from run
+	wake chan struct{} // asks run to read the JWKS early
 
 	mu      sync.Mutex
-	done    chan struct{} // closed when the current or next read ends
+	done    chan struct{} // closed at the end of the running read, or of the next one
 	err     error         // of the last read
 	allowed time.Time     // the earliest time of the next read
 	backoff time.Duration
 }
 
-// A keySet holds the keys of one JWKS. While the document does not change, the
-// pointer to its keySet stays the same, because the token cache compares the
-// pointers.
+// A keySet contains the keys of one JWKS. While the document does not change, run keeps the same *keySet, because the
+// token cache compares the pointers.
 type keySet struct {
 	keys     map[string]accesstoken.Key // by kid
 	document []byte
@@ -78,7 +78,7 @@ func newKeys(i *issuer, opts Options) (*keys, error) {
 	return k, nil
 }
 
-// current returns the keys. It waits only until the first JWKS has been read.
+// current returns the keys. It waits only if no JWKS has been read yet.
 func (k *keys) current(ctx context.Context) (*keySet, error) {
 	if set := k.set.Load(); set != nil {
 		return set, nil
@@ -86,9 +86,8 @@ func (k *keys) current(ctx context.Context) (*keySet, error) {
 	return k.reread(ctx)
 }
 
-// reread reads the JWKS again, unless the last read is recent, and returns the keys. It
-// returns an error if the last read failed, because a missing key may then exist at the
-// issuer.
+// reread reads the JWKS again, unless the last read is recent, and returns the keys. If the last read failed, it
+// returns an error, because a key that is missing here may exist at the issuer.
 func (k *keys) reread(ctx context.Context) (*keySet, error) {
 	if k.shared {
 		return k.set.Load(), nil
@@ -115,7 +114,7 @@ func (k *keys) reread(ctx context.Context) (*keySet, error) {
 	return k.set.Load(), nil
 }
 
-// run keeps the keys up to date until ctx ends.
+// run reads the JWKS regularly, and drops the keys after a long outage, until ctx ends.
 func (k *keys) run(ctx context.Context) {
 	if k.shared {
 		return
@@ -139,8 +138,7 @@ func (k *keys) run(ctx context.Context) {
 	k.finish(time.Now(), 0, errors.New("the verifier is closed")) // releases the callers of reread
 }
 
-// waitUntil waits until next, until an early read is requested and allowed, or until ctx
-// ends.
+// waitUntil returns at the time next, when an early read is requested and allowed, or when ctx ends.
 func (k *keys) waitUntil(ctx context.Context, next time.Time) {
 	for {
 		select {
@@ -156,8 +154,8 @@ func (k *keys) waitUntil(ctx context.Context, next time.Time) {
 	}
 }
 
-// finish records the outcome of a read, releases the callers that wait for it, and
-// returns the time of the next read.
+// finish records the result of a read. It wakes the callers that wait for the read, and returns the time of the next
+// read.
 func (k *keys) finish(began time.Time, freshness time.Duration, err error) (next time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -182,8 +180,8 @@ func (k *keys) mayRead() bool {
 	return !time.Now().Before(k.allowed)
 }
 
-// read fetches the JWKS and replaces the keys. A key that is missing from a valid JWKS
-// was retired.
+// read fetches the JWKS and replaces the keys. A key that a valid JWKS does not contain was retired, so it is
+// dropped.
 func (k *keys) read(ctx context.Context) (freshness time.Duration, err error) {
 	about, err := k.issuer.metadata(ctx)
 	if err != nil {

@@ -84,7 +84,7 @@ func TestKeysAreReadBeforeTheyAreStaleAndRetiredKeysAreDropped(t *testing.T) {
 		i.publish(k)
 		time.Sleep(149 * time.Second)
 		wantError(t, v, token, nil)
-		time.Sleep(2 * time.Second) // three quarters of the freshness have passed
+		time.Sleep(2 * time.Second) // now three quarters of the 200 s have passed
 		synctest.Wait()
 		if n := i.count("/jwks"); n != 2 {
 			t.Fatalf("the JWKS was read %d times", n)
@@ -115,7 +115,7 @@ func TestKeysStayInUseForADayWhileTheIssuerIsDown(t *testing.T) {
 		time.Sleep(23 * time.Hour)
 		wantError(t, v, token, nil)
 		wantError(t, v, i.sign(t, k, func(c *accesstoken.Claims) { c.ID = "t2" }), nil)
-		// The JWKS can't be read, so it is unknown whether the key exists.
+		// ErrUnavailable, because the JWKS can't be read and the key may exist.
 		wantError(t, v, i.sign(t, newKey(t, accesstoken.ES256), nil), verify.ErrUnavailable)
 		time.Sleep(2 * time.Hour)
 		wantError(t, v, token, verify.ErrUnavailable)
@@ -149,7 +149,7 @@ func TestWaitingForTheKeysEndsWithTheContextAndWithClose(t *testing.T) {
 	})
 }
 
-// silent is a network that never responds.
+// silent is a transport that never responds.
 type silent struct{}
 
 func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -165,10 +165,10 @@ func TestTwoIssuersShareNoKeys(t *testing.T) {
 	v, w := one.verifier(t), two.verifier(t)
 	wantError(t, v, one.sign(t, k, nil), nil)
 	wantError(t, w, two.sign(t, other, nil), nil)
-	// The other issuer's key is rejected.
+	// A token with the right issuer must be rejected if the key of the other issuer signed it.
 	wantError(t, v, one.sign(t, other, nil), verify.ErrInvalid)
 	wantError(t, w, two.sign(t, k, nil), verify.ErrInvalid)
-	// The other issuer's tokens are rejected, whichever key signed them.
+	// A token of the other issuer must be rejected, whichever key signed it.
 	wantError(t, w, one.sign(t, k, nil), verify.ErrInvalid)
 	wantError(t, w, one.sign(t, other, nil), verify.ErrInvalid)
 }
@@ -181,7 +181,7 @@ func TestMetadataThatPointsElsewhereIsNotFollowed(t *testing.T) {
 	attacker := newIssuer(t, k)
 	for name, c := range map[string]struct {
 		status int
-		body   string // %s is the issuer
+		body   string // %s is replaced by the issuer
 	}{
 		"another issuer":       {200, `{"issuer":"` + attacker.url + `","jwks_uri":"%[1]s/jwks"}`},
 		"no issuer":            {200, `{"jwks_uri":"%[1]s/jwks"}`},
@@ -251,7 +251,7 @@ func TestAmbiguousKeysInAJWKSAreNotUsed(t *testing.T) {
 		i.answer("/jwks", 200, document)
 		wantError(t, i.verifier(t), i.sign(t, k, nil), verify.ErrUnavailable)
 	}
-	// Unusable keys don't affect the other keys.
+	// Unusable keys must not affect the usable keys.
 	i := newIssuer(t, k)
 	i.answer("/jwks", 200, strings.Replace(whole, `[`, `[{"kty":"new","kid":"x","alg":"NEW"},{},1,{"kty":"oct","k":"AA"},`, 1))
 	wantError(t, i.verifier(t), i.sign(t, k, nil), nil)
@@ -282,11 +282,11 @@ func TestKeyRotationRejectsNoValidToken(t *testing.T) {
 	tokens := []string{string(in.AccessToken)}
 	kids := map[string]bool{}
 	for range 3 {
-		s.clock.advance(11 * time.Minute) // the next key has been published for long enough
+		s.clock.advance(11 * time.Minute) // the next key was published long enough ago to be used
 		must(t, v.Ready(t.Context()))
 		must(t, v.ReadKeys(
-			t.Context())) // as the background work would do meanwhile
-		_, err := s.engine.Operator().RotateKeys(t.Context(), watchword.KeySign) // the published key now signs
+			t.Context())) // the background task would have done this by then
+		_, err := s.engine.Operator().RotateKeys(t.Context(), watchword.KeySign) // from now on, the published key signs
 		must(t, err)
 		in, err = s.engine.Refresh(t.Context(), in.RefreshToken, watchword.Client{})
 		must(t, err)

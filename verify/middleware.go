@@ -10,11 +10,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
-// Require calls next only for requests with a valid access token; FromContext then
-// returns the identity. It rejects every other request as RFC 6750 specifies.
+// Require calls next only for requests with a valid access token. In next, FromContext returns the identity. Require
+// rejects every other request as RFC 6750 specifies.
 //
-// Its signature is func(http.Handler) http.Handler, the middleware of net/http, chi and
-// most routers. CORS preflights carry no token, so put a CORS middleware in front.
+// Its signature is func(http.Handler) http.Handler, the middleware type of net/http, chi and most routers. Put a CORS
+// middleware in front of it, because CORS preflights have no token.
 func (v *Verifier) Require(next http.Handler) http.Handler { return v.protect(allowAll, next) }
 
 // RequireRole is like Require, and also requires at least one of the roles. Other users get 403.
@@ -27,10 +27,9 @@ func (v *Verifier) RequireRole(roles ...string) func(http.Handler) http.Handler 
 	})
 }
 
-// RequireACR is like Require, and also requires that the token's `acr` is one of values, or above
-// one of them. The level "phr" (a passkey that verified the user) is above "aal2" (two proofs), and
-// "aal2" is above "aal1". For other tokens it responds with 401 and a challenge that lists the
-// values (RFC 9470).
+// RequireACR is like Require, and also requires that the token's `acr` is one of values, or a higher level than one
+// of them. The levels are, in ascending order: "aal1", "aal2" (two factors) and "phr" (a passkey that verified the
+// user). It rejects other tokens with 401 and a challenge that lists the values (RFC 9470).
 func (v *Verifier) RequireACR(values ...string) func(http.Handler) http.Handler {
 	return v.middleware(func(identity *Identity, _ time.Time) *refusal {
 		if amr.Reaches(identity.ACR(), values...) {
@@ -40,8 +39,8 @@ func (v *Verifier) RequireACR(values ...string) func(http.Handler) http.Handler 
 	})
 }
 
-// RequireRecent is like Require, and also requires that the user authenticated at most maxAge ago
-// (`auth_time`). Otherwise it responds with 401 and a challenge that names max_age (RFC 9470).
+// RequireRecent is like Require, and also requires that the user authenticated at most maxAge ago (`auth_time`). It
+// rejects other tokens with 401 and a challenge that contains max_age (RFC 9470).
 func (v *Verifier) RequireRecent(maxAge time.Duration) func(http.Handler) http.Handler {
 	return v.middleware(func(identity *Identity, now time.Time) *refusal {
 		if now.Sub(identity.AuthTime()) <= maxAge {
@@ -51,8 +50,8 @@ func (v *Verifier) RequireRecent(maxAge time.Duration) func(http.Handler) http.H
 	})
 }
 
-// Optional is like Require, but also calls next for requests without a token; these have no
-// identity. It rejects an invalid token, because the client assumes that the user is signed in.
+// Optional is like Require, but also calls next for requests without a token. Such requests have no identity. It
+// rejects an invalid token, because the client assumes that the user is signed in.
 func (v *Verifier) Optional(next http.Handler) http.Handler {
 	required := v.Require(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -64,7 +63,8 @@ func (v *Verifier) Optional(next http.Handler) http.Handler {
 	})
 }
 
-// A rule decides whether an identity may pass. It returns nil or a refusal.
+// A rule checks an identity at the time now. It returns nil if the request is allowed, and otherwise the response to
+// send.
 type rule func(identity *Identity, now time.Time) *refusal
 
 func allowAll(*Identity, time.Time) *refusal { return nil }
@@ -73,8 +73,8 @@ func (v *Verifier) middleware(r rule) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler { return v.protect(r, next) }
 }
 
-// protect checks token, identity and rule, in this order, and then calls the handler.
-// The handler's request has the identity in its context and no identity headers.
+// protect first verifies the token and then applies the rule. If both succeed, it calls the handler. The handler's
+// request has the identity in its context, and no headers of StripHeaders.
 func (v *Verifier) protect(check rule, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, err := apirequest.BearerToken(r)
@@ -100,8 +100,8 @@ func (v *Verifier) protect(check rule, next http.Handler) http.Handler {
 	})
 }
 
-// DefaultStripHeaders returns the headers in which gateways and frameworks pass on
-// the user's identity. Behind this middleware only the token proves the identity.
+// DefaultStripHeaders returns the headers in which gateways and frameworks send the user's identity. The middleware
+// removes them, because clients can forge them and only the token proves the identity.
 func DefaultStripHeaders() []string {
 	return []string{
 		"X-User", "X-User-*", "X-Username", "X-Userid", "X-Roles", "X-Role", "X-Groups", "X-Email",
@@ -113,8 +113,8 @@ func DefaultStripHeaders() []string {
 	}
 }
 
-// A headerSet holds header names and prefixes of names, in lower case and with - for _.
-// CGI, WSGI and some proxies treat - and _ alike, so X_User can be read as X-User.
+// A headerSet contains header names, and prefixes of names, in lower case and with - instead of _. CGI, WSGI and some
+// proxies treat - and _ alike, so a handler could read X_User as X-User.
 type headerSet struct {
 	names    map[string]bool
 	prefixes []string
@@ -140,8 +140,8 @@ func (s headerSet) has(name string) bool {
 	return s.names[name] || slices.ContainsFunc(s.prefixes, hasPrefix)
 }
 
-// withoutIdentityHeaders returns the request without the headers of StripHeaders. It
-// leaves the original request unchanged, because outer middleware may log it.
+// withoutIdentityHeaders returns a copy of the request without the headers of StripHeaders. It does not change the
+// original request, because outer middleware may log it.
 func (v *Verifier) withoutIdentityHeaders(r *http.Request) *http.Request {
 	var header http.Header
 	for name := range r.Header {

@@ -58,7 +58,7 @@ func TestRequireRespondsAsRFC6750Says(t *testing.T) {
 	}
 }
 
-// wantProblem checks that an error response has the server's format.
+// wantProblem fails unless an error response has the format of the server's error responses.
 func wantProblem(t *testing.T, name string, a answer) {
 	t.Helper()
 	if a.Header.Get("Content-Type") != "application/problem+json; charset=utf-8" ||
@@ -124,7 +124,8 @@ func TestAMissingRoleOrAuthenticationIsNamedInTheChallenge(t *testing.T) {
 	}
 }
 
-// RFC 9470: the level of a passkey that verified the user includes aal2.
+// RequireACR must accept a token with a required level or a higher one. The highest level is phr, a passkey that
+// verified the user (RFC 9470).
 func TestRequireACRAcceptsTheLevelsAbove(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)

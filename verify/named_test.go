@@ -18,7 +18,7 @@ import (
 
 const feedSecret = "a secret that resource servers share"
 
-// named returns the options for a server whose setting issuer is a name.
+// named returns the options of a verifier for a named issuer: a server whose setting issuer is a name, not its URL.
 func named(from string) verify.Options {
 	return verify.Options{
 		SigningSecret: []byte(feedSecret), FetchFrom: from, Audience: from, FailClosed: true}
@@ -40,7 +40,7 @@ func TestNamedIssuerWithTheRealServer(t *testing.T) {
 		v := newVerifier(t, name, named(s.url))
 		within, stop := context.WithTimeout(t.Context(), 20*time.Second)
 		defer stop()
-		must(t, v.Ready(within)) // the verifier has read the feed
+		must(t, v.Ready(within)) // waits for the feed, because of FailClosed
 		identity, err := v.Verify(within, string(in.AccessToken))
 		must(t, err)
 		if identity.Subject() != string(in.User.ID) {
@@ -97,8 +97,7 @@ func TestNamedIssuerNeedsSecretAudienceAndAddress(t *testing.T) {
 	}
 }
 
-// Without the secret, the verifier rejects an issuer that differs from the issuer in the
-// metadata.
+// Without SigningSecret, the verifier must reject metadata that names an issuer other than the configured one.
 func TestURLWithoutTheSecretMustBeTheIssuerOfTheMetadata(t *testing.T) {
 	t.Parallel()
 	other := newIssuer(t, newKey(t, accesstoken.ES256))
@@ -135,6 +134,6 @@ func TestEventsOfANamedIssuerCarryTheIssuerOfTheMetadata(t *testing.T) {
 			f.event(t, func(e *secevent.Event) { e.Number, e.Session, e.Issuer = 2, "s2", "your-app" }))
 		wantError(t, v, token("s1"), verify.ErrRevoked)
 		wantError(t, v, token("s2"), nil)
-		wantAfter(t, f.next(t), "1") // the refused event ended the stream
+		wantAfter(t, f.next(t), "1") // a new stream, because the rejected event ended the first one
 	})
 }

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// A refusal is an error response of the middleware. It has the format and the codes of
-// the server's error responses.
+// A refusal is an error response of the middleware. Its format and its codes are those of the server's error
+// responses.
 type refusal struct {
 	status int
 	code   string
-	detail string // one plain sentence that says what to do next
+	detail string // one plain sentence: what the client should do
 
-	// challenge follows the realm in WWW-Authenticate (RFC 6750, section 3). It is
-	// empty if the request had no token.
+	// challenge contains the parameters after the realm in WWW-Authenticate (RFC 6750, section 3). It is empty if the
+	// request had no token.
 	challenge string
 }
 
@@ -36,8 +36,8 @@ func insufficientRole() *refusal {
 		"You don't have the role that this needs.", `error="insufficient_scope"`}
 }
 
-// stepUp asks the user to authenticate again or with a stronger method (RFC 9470,
-// section 3). parameter is the rest of the challenge.
+// stepUp returns the response that asks the user to authenticate again or with a stronger method (RFC 9470, section
+// 3). parameter is the end of the challenge, such as max_age.
 func stepUp(parameter string) *refusal {
 	return &refusal{http.StatusUnauthorized, "INSUFFICIENT_USER_AUTHENTICATION", "Confirm that it is you, and try again.",
 		`error="insufficient_user_authentication", ` + parameter}
@@ -59,7 +59,7 @@ func refusalFor(err error) *refusal {
 		"This is not a valid access token. Refresh it, or sign in.", invalid}
 }
 
-// problem is an error response (RFC 9457) with the server's extension members.
+// problem is the JSON of an error response (RFC 9457), with the server's extension members.
 type problem struct {
 	Type      string `json:"type"`
 	Title     string `json:"title"`
@@ -70,8 +70,7 @@ type problem struct {
 	RequestID string `json:"requestId,omitempty"`
 }
 
-// refuse sends a refusal. It repeats the X-Request-Id that an outer middleware may have
-// set on the response.
+// refuse sends a refusal. If an outer middleware has set X-Request-Id on the response, the body contains the same id.
 func (v *Verifier) refuse(w http.ResponseWriter, r *refusal) {
 	h := w.Header()
 	if r.status == http.StatusServiceUnavailable {
@@ -88,14 +87,14 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *refusal) {
 		Detail: r.detail, Error: r.detail, Code: r.code, RequestID: h.Get("X-Request-Id"),
 	})
 	if err != nil {
-		panic(err) // cannot happen: strings and a number always encode
+		panic(err) // unreachable: strings and a number always encode
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Type", "application/problem+json; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(r.status)
-	_, _ = w.Write(body) // fails only if the client has gone
+	_, _ = w.Write(body) // fails only if the client has disconnected
 }
 
 // quotable removes the characters that a quoted header parameter can't contain.

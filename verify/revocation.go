@@ -6,32 +6,31 @@ import (
 )
 
 const (
-	// retention is how long a revocation is kept after it was received. All tokens
-	// that were issued before have expired by then. Wrong clocks don't matter,
-	// because the interval is measured with the monotonic clock.
+	// retention is how long a revocation is kept after it was received. After this time, all tokens that were issued
+	// before the revocation have expired. The interval is measured with the monotonic clock, so a wrong system clock
+	// has no effect.
 	retention = maxTokenLife + 5*time.Minute
 
-	// maxRevocations bounds the memory. A revocation takes about a hundred bytes. Once the bound is
-	// reached, revocations may be missing, and the verifier behaves as if the feed were silent.
+	// maxRevocations is the maximum number of revocations in memory, at about a hundred bytes each. If more arrive,
+	// the verifier behaves as if the feed were unavailable, because revocations may be missing.
 	maxRevocations = 500_000
 
 	neverCurrent = time.Duration(1<<63 - 1)
 )
 
-// revocations holds the contents of the feed: which sessions have ended, and which
-// tokens are older than their user's roles. It does not use the network; feed.go
-// fills it. Its times come from time.Now, not from Options.Now.
+// revocations contains the content of the feed: which sessions have ended, and which users' roles changed. It does
+// not use the network: feed.go adds the events. Its times come from time.Now, not from Options.Now.
 type revocations struct {
 	limit int
 
 	mu        sync.RWMutex
-	sessions  map[string]time.Time   // sid → when its revocation was received
+	sessions  map[string]time.Time   // by sid: when the revocation was received
 	users     map[string]staleClaims // by sub
-	currentAt time.Time              // all revocations up to this time are stored; zero: never
+	currentAt time.Time              // the time up to which all revocations are stored; zero if never
 	overflow  bool                   // a revocation was dropped because the memory was full
 }
 
-// staleClaims rejects a user's tokens that were issued before a time.
+// staleClaims describes a change of a user's roles: tokens issued before this time are rejected.
 type staleClaims struct {
 	before   int64 // Unix seconds
 	received time.Time
@@ -41,8 +40,8 @@ func newRevocations(limit int) *revocations {
 	return &revocations{limit: limit, sessions: map[string]time.Time{}, users: map[string]staleClaims{}}
 }
 
-// endSession records that a session has ended. The feed may repeat and reorder events.
-// The first time counts, because no token of the session was issued after it.
+// endSession records that a session has ended. The feed may repeat events. A repeated event does not change the
+// stored time, because no token of the session was issued after the first event.
 func (r *revocations) endSession(sid string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,7 +50,7 @@ func (r *revocations) endSession(sid string, now time.Time) {
 	}
 }
 
-// changeClaims records that tokens of a user issued before a Unix second are out of date.
+// changeClaims records that a user's tokens are out of date if they were issued before the given Unix second.
 func (r *revocations) changeClaims(sub string, before int64, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -69,7 +68,7 @@ func (r *revocations) hasRoom() bool {
 	return false
 }
 
-// deleteExpired deletes the revocations whose tokens have all expired at now.
+// deleteExpired deletes each revocation whose tokens have all expired by now.
 func (r *revocations) deleteExpired(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,7 +84,7 @@ func (r *revocations) deleteExpired(now time.Time) {
 	}
 }
 
-// markCurrent records that all revocations up to now have been received.
+// markCurrent records that all revocations up to now have been received. It has no effect after an overflow.
 func (r *revocations) markCurrent(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,9 +93,8 @@ func (r *revocations) markCurrent(now time.Time) {
 	}
 }
 
-// takeOverflow reports whether a revocation was dropped, so that the feed must be read
-// from its beginning. It returns true once per overflow, and only when there is room
-// again.
+// takeOverflow reports whether a revocation was dropped and there is room again, so that the feed must be read from
+// its beginning. It returns true only once per overflow.
 func (r *revocations) takeOverflow() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,7 +105,7 @@ func (r *revocations) takeOverflow() bool {
 	return true
 }
 
-// age returns how long ago the revocations were last complete.
+// age returns how long ago all revocations were known.
 func (r *revocations) age(now time.Time) time.Duration {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -117,8 +115,8 @@ func (r *revocations) age(now time.Time) time.Duration {
 	return now.Sub(r.currentAt)
 }
 
-// check returns ErrRevoked for a token of an ended session, ErrExpired for a token that
-// was issued before its user's roles changed, and otherwise nil.
+// check returns ErrRevoked for a token of an ended session. It returns ErrExpired for a token that was issued before
+// its user's roles changed. Otherwise, it returns nil.
 func (r *revocations) check(sid, sub string, issuedAt int64) error {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

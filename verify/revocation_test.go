@@ -15,7 +15,7 @@ func TestRevocationsRejectTokensOfEndedSessionsAndOldRoles(t *testing.T) {
 	now := time.Now()
 	r.EndSessionAt("s1", now)
 	r.ChangeClaimsAt("ada", 1000, now)
-	r.ChangeClaimsAt("ada", 900, now) // an older event that arrives late
+	r.ChangeClaimsAt("ada", 900, now) // an older event must not move the time back
 	for _, c := range []struct {
 		sid, sub string
 		issued   int64
@@ -34,7 +34,7 @@ func TestRevocationsRejectTokensOfEndedSessionsAndOldRoles(t *testing.T) {
 	}
 }
 
-// The first event counts: a repeated event does not extend the retention.
+// A revocation must be kept for 65 minutes from its first event. A repeated event must not extend this time.
 func TestARevocationIsKeptUntilAllItsTokensHaveExpired(t *testing.T) {
 	t.Parallel()
 	r := verify.NewRevocations(100)
@@ -71,9 +71,9 @@ func TestFullMemoryCountsAsAStaleFeed(t *testing.T) {
 	if r.TakeOverflow() {
 		t.Error("an overflow was reported although everything fits")
 	}
-	r.EndSessionAt("s0", now)          // already stored
-	r.ChangeClaimsAt("ada", 2, now)    // likewise
-	r.ChangeClaimsAt("bob", 1000, now) // one more than fits
+	r.EndSessionAt("s0", now)          // needs no room: already stored
+	r.ChangeClaimsAt("ada", 2, now)    // needs no room: replaces the entry
+	r.ChangeClaimsAt("bob", 1000, now) // exceeds the limit of 10
 	r.MarkCurrent(now.Add(time.Minute))
 	if s := r.Age(now.Add(time.Minute)); s != time.Minute {
 		t.Errorf("age %s", s)

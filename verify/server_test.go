@@ -21,7 +21,7 @@ import (
 
 const goodPassword = "correct horse battery"
 
-// A clock shows the time that the test sets.
+// A clock is a fake clock. The test sets its time.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -41,7 +41,7 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// A service is the real server on a real port and a real SQLite file.
+// A service is a real server on a real port, with a SQLite file.
 type service struct {
 	url    string
 	engine *watchword.Engine
@@ -73,7 +73,7 @@ func (f *front) count(path string) int {
 	return f.asked[path]
 }
 
-// start starts a server with its own keys. change adjusts the options and may be nil.
+// start starts a server with its own keys. change may change the options, and may be nil.
 func start(t testing.TB, change func(*watchword.Options)) *service {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -106,7 +106,7 @@ func start(t testing.TB, change func(*watchword.Options)) *service {
 	return s
 }
 
-// signUp creates an account with roles and signs in.
+// signUp creates an account with the roles, and signs in.
 func (s *service) signUp(t testing.TB, email string, roles ...string) *watchword.SignIn {
 	t.Helper()
 	ctx := context.Background()
@@ -144,15 +144,15 @@ type noMail struct{}
 
 func (noMail) Send(context.Context, watchword.Message) error { return nil }
 
-// An answer is a response with its body read.
+// An answer is a response and its body.
 type answer struct {
 	*http.Response
 	body    map[string]any
 	raw     string
-	problem string // the error code
+	problem string // the error code in the body
 }
 
-// get sends a GET request to a handler on a real port. headers are pairs of name and value.
+// get serves the handler on a real port and sends it a GET request. headers alternates names and values.
 func get(t testing.TB, handler http.Handler, headers ...string) answer {
 	t.Helper()
 	web := httptest.NewServer(handler)

@@ -15,28 +15,27 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencache"
 )
 
-// Errors of Verify. Compare with errors.Is. They do not contain the token.
+// These are the errors of Verify. Compare with errors.Is. They do not contain the token.
 var (
-	// ErrExpired: the token has expired, or was issued before the user's roles
-	// changed. The client should refresh.
+	// ErrExpired means that the token has expired, or was issued before the user's roles changed. The client should
+	// refresh.
 	ErrExpired = errors.New("access token has expired")
 
-	// ErrInvalid: the text is not an access token that this issuer signed for
-	// this audience, or the token is not valid yet.
+	// ErrInvalid means that the text is not an access token that this issuer signed for this audience, or that the
+	// token is not valid yet.
 	ErrInvalid = errors.New("not a valid access token")
 
-	// ErrRevoked: the session of the token has ended. The user must sign in again.
+	// ErrRevoked means that the session of the token has ended. The user must sign in again.
 	ErrRevoked = errors.New("the session of the access token has ended")
 
-	// ErrUnavailable: the token could not be checked, because the keys of the issuer
-	// (or, with FailClosed, its revocations) could not be read.
+	// ErrUnavailable means that the token could not be checked, because the issuer's keys could not be read. With
+	// FailClosed, it also means that recent revocations could not be read.
 	ErrUnavailable = errors.New("access tokens can't be verified right now")
 )
 
 const (
-	// maxTokenLife is the longest lifetime of an access token under any setting of
-	// the server. Revocations are kept as long. A token with a longer lifetime is
-	// rejected, because it could outlive the record of its revocation.
+	// maxTokenLife is the longest lifetime of an access token that the server's settings allow. A token with a longer
+	// lifetime is rejected, because it could outlive its revocation, which is kept for little more than this time.
 	maxTokenLife = time.Hour
 
 	readyPoll = 10 * time.Millisecond
@@ -44,55 +43,51 @@ const (
 	maxLeeway = time.Minute // RFC 7519, section 4.1.4: "usually no more than a few minutes"
 )
 
-// Options configure a Verifier. The zero value is safe.
+// Options configure a Verifier. The zero value has safe defaults.
 type Options struct {
-	// Audience is the `aud` that tokens must name. Default: the issuer.
+	// Audience is the `aud` that tokens must contain. Default: the issuer.
 	Audience string
 
-	// SigningSecret is the issuer's secret, if it signs with HS256. No other
-	// algorithm is then accepted. Default: none; keys come from the issuer's JWKS.
+	// SigningSecret is the secret with which the issuer signs, if it uses HS256. No other algorithm is then accepted.
+	// Default: none, because the keys come from the issuer's JWKS.
 	SigningSecret []byte
 
 	// Leeway is how far the issuer's clock may be ahead of this machine's, at most a
 	// minute. It does not extend a token's lifetime. Default: 5 s.
 	Leeway time.Duration
 
-	// FailClosed rejects tokens with ErrUnavailable while the revocation feed can't be
-	// read. By default tokens are accepted, because their short lifetime bounds the
-	// risk. StaleAfter is how long the feed may be silent. Default: 10 s.
+	// FailClosed rejects tokens with ErrUnavailable while the revocation feed can't be read. The default is to accept
+	// them, because their short lifetime limits the risk. StaleAfter is how long the feed may be silent before tokens
+	// are rejected. Default: 10 s.
 	FailClosed bool
 	StaleAfter time.Duration
 
-	// Realm is the protection space of WWW-Authenticate. Default: the host of the
-	// issuer.
+	// Realm is the realm in WWW-Authenticate. Default: the host of the issuer.
 	Realm string
 
-	// StripHeaders are request headers that a handler could mistake for the caller's
-	// identity; the middleware removes them. Names match in any letter case, and _
-	// matches -. A name that ends in * is a prefix. Default: DefaultStripHeaders. A
-	// non-nil empty list strips no header.
+	// StripHeaders are request headers that a handler could mistake for the caller's identity. The middleware removes
+	// them. Names match in any letter case, and _ matches -. A name that ends in * is a prefix. Default:
+	// DefaultStripHeaders. An empty list that is not nil removes no header.
 	StripHeaders []string
 
-	// CacheSize is how many verified tokens are cached, at about 1.5 kB each.
-	// Negative: no cache. Default: 8192.
+	// CacheSize is how many verified tokens are cached, at about 1.5 kB each. A negative value disables the cache.
+	// Default: 8192.
 	CacheSize int
 
-	// FetchFrom is another address of the issuer's server, such as "http://watchword:8080":
-	// scheme and host. The verifier fetches the metadata from this address, and the JWKS
-	// and the feed at the paths in the metadata. The metadata must still name the issuer,
-	// except with SigningSecret and Audience (see New). Use http only on a trusted network,
-	// because anybody on the network could forge keys and tokens. Default: the issuer.
+	// FetchFrom is another address of the issuer's server, only scheme and host, such as "http://watchword:8080". The
+	// verifier fetches the metadata from this address, and the JWKS and the feed from the paths in the metadata. The
+	// metadata must still name the issuer, except with SigningSecret and Audience (see New). Use http only on a
+	// trusted network, because attackers on the network could forge keys and tokens. Default: the issuer.
 	FetchFrom string
 
 	// HTTPClient sends the requests to the issuer. It never follows redirects.
 	// Default: a client that only this Verifier uses.
 	HTTPClient *http.Client
 
-	// Log receives a warning when keys or revocations can't be read. Default:
-	// discards.
+	// Log receives a warning when keys or revocations can't be read. Default: no log.
 	Log *slog.Logger
 
-	// Now is the clock for the times in tokens. Default: time.Now.
+	// Now is the clock with which the times in tokens are checked. Default: time.Now.
 	Now func() time.Time
 }
 
@@ -109,20 +104,18 @@ type Verifier struct {
 	strip    headerSet
 
 	startOnce  sync.Once
-	ctx        context.Context // canceled by Close
+	ctx        context.Context // Close cancels it
 	cancel     context.CancelFunc
 	background sync.WaitGroup
 }
 
-// New creates a Verifier for the tokens of issuer, such as "https://id.example.com".
-// issuer must equal the `iss` of its tokens. New returns an error only for invalid
-// options, and sends no request. The first Verify or Ready fetches keys and
-// revocations; background work then keeps them up to date until Close.
+// New creates a Verifier for the tokens of issuer, such as "https://id.example.com". The issuer must equal the `iss`
+// of its tokens. New returns an error only for invalid options, and sends no request. The first call of Verify or
+// Ready fetches keys and revocations. From then on, background tasks keep them up to date until Close.
 //
-// A server with HS256 can write a different `iss` into its tokens (its setting issuer),
-// such as "your-app". For such an issuer, SigningSecret, Audience and FetchFrom are
-// required. The metadata at FetchFrom then names the server's URL, which must be the
-// `iss` of the feed's events.
+// A server with HS256 can write a different `iss` into its tokens (its setting issuer), such as "your-app". For such
+// an issuer, SigningSecret, Audience and FetchFrom are required. The metadata at FetchFrom then contains the server's
+// URL, which must be the `iss` of the feed's events.
 func New(issuer string, opts Options) (*Verifier, error) {
 	named := opts.SigningSecret != nil && opts.FetchFrom != "" && opts.Audience != ""
 	host, err := checkIssuer(issuer)
@@ -189,10 +182,9 @@ func (o Options) check() error {
 	return nil
 }
 
-// Ready returns nil once tokens can be verified. It waits for the keys and, with
-// FailClosed, for the revocations. If ctx ends first, it returns ErrUnavailable with
-// the cause. Calling Ready is optional. It is for readiness probes, and for programs
-// that should not start without keys.
+// Ready returns nil as soon as tokens can be verified. It waits for the keys and, with FailClosed, for the
+// revocations. If ctx ends first, it returns ErrUnavailable with the cause. Calling Ready is optional. It is for
+// readiness probes, and for programs that should not start without keys.
 func (v *Verifier) Ready(ctx context.Context) error {
 	if err := v.start(); err != nil {
 		return err
@@ -212,21 +204,20 @@ func (v *Verifier) Ready(ctx context.Context) error {
 	return nil
 }
 
-// stale reports whether tokens must be rejected because recent revocations are unknown.
+// stale reports whether tokens must be rejected because FailClosed is set and recent revocations are unknown.
 func (v *Verifier) stale() bool {
 	return v.opts.FailClosed && v.revoked.age(time.Now()) > v.opts.StaleAfter
 }
 
-// Close stops the background work and waits for it. Afterwards Verify always returns
-// ErrUnavailable.
+// Close stops the background tasks and waits for them. On a closed Verifier, Verify always returns ErrUnavailable.
 func (v *Verifier) Close() {
 	v.cancel()
-	v.startOnce.Do(func() {}) // a later start has no effect
+	v.startOnce.Do(func() {}) // so that start has no effect after Close
 	v.background.Wait()
 	v.issuer.close()
 }
 
-// start starts the background work on its first call.
+// start starts the background tasks at its first call.
 func (v *Verifier) start() error {
 	if v.ctx.Err() != nil {
 		return fmt.Errorf("%w: the verifier is closed", ErrUnavailable)
@@ -238,12 +229,11 @@ func (v *Verifier) start() error {
 	return nil
 }
 
-// Verify returns the identity that a token proves. With an error the identity is nil:
-// ErrExpired, ErrInvalid, ErrRevoked or ErrUnavailable.
+// Verify returns the identity that a token proves. If it returns an error (ErrExpired, ErrInvalid, ErrRevoked or
+// ErrUnavailable), the identity is nil.
 //
-// Only two kinds of tokens wait for the network: the first one, and one whose key is
-// unknown. For an unknown key, the verifier reads the JWKS again, at most once in ten
-// seconds for all tokens together. ctx bounds the wait.
+// Only the first token, and a token whose key is unknown, wait for the network. For an unknown key, the verifier
+// reads the JWKS again, at most once in ten seconds for all tokens together. ctx limits the wait.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) {
 	if err := v.start(); err != nil {
 		return nil, err
@@ -266,8 +256,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) 
 	return identity, nil
 }
 
-// check verifies a token that is not in the cache: format, key, signature, claims. It
-// also returns the keys that it used.
+// check verifies a token that is not in the cache: format, key, signature and claims. It also returns the keys that
+// it used, because the cache stores them with the identity.
 func (v *Verifier) check(ctx context.Context, token string, set *keySet, now time.Time) (*Identity, *keySet, error) {
 	expected := v.expected
 	expected.Now = now
@@ -293,8 +283,8 @@ func (v *Verifier) check(ctx context.Context, token string, set *keySet, now tim
 	return &Identity{claims}, set, nil
 }
 
-// checkRevocation rejects a valid token of an ended session. It runs for cached tokens
-// too, because a session can end at any time.
+// checkRevocation rejects a valid token whose session has ended. It runs even for cached tokens, because a session
+// can end at any time.
 func (v *Verifier) checkRevocation(identity *Identity) error {
 	if v.stale() {
 		return fmt.Errorf("%w: the revocation feed has been silent for more than %s", ErrUnavailable, v.opts.StaleAfter)

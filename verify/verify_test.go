@@ -39,7 +39,7 @@ func TestVerifyReturnsTheIdentityOfAServersToken(t *testing.T) {
 				o.SigningSecret = []byte(secret)
 			}
 		})
-		for range 2 { // without and with the cache
+		for range 2 { // first without the cache, then with it
 			identity, err := v.Verify(t.Context(), string(in.AccessToken))
 			if err != nil {
 				t.Fatalf("%s: %v", alg, err)
@@ -68,7 +68,7 @@ func TestVerifyReturnsTheIdentityOfAServersToken(t *testing.T) {
 	}
 }
 
-// All requests with the same token share one identity.
+// Callers must not be able to change an identity, because all requests with the same token share it.
 func TestAnIdentityIsImmutable(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
