@@ -1,7 +1,7 @@
-// Package accounts measures how long an administrator waits for a list from a database with many accounts. It fills
-// a database through SQL and calls admin.Manager.FindUsers as the administration API does.
+// Package accounts measures how long an administrator waits for a list of accounts in a large database. It fills a
+// database with SQL and calls admin.Manager.FindUsers as the administration API does.
 //
-// The figures are in docs/performance.md. `make accounts` repeats them.
+// The figures are in docs/performance.md. `make accounts` repeats the measurement.
 package accounts
 
 import (
@@ -14,30 +14,30 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// A Row holds the measurements of one list.
+// A Row contains the measurements of one list.
 type Row struct {
 	Name   string
-	Items  int           // of all measured pages together
-	Pages  int           // measured
-	Median time.Duration // of a page
-	Slow   time.Duration // the 99th percentile
-	Last   time.Duration // median of the last 100 pages of a deep list, or of all pages
+	Items  int           // number of accounts on all measured pages
+	Pages  int           // number of measured pages
+	Median time.Duration // median time of a page
+	Slow   time.Duration // 99th percentile of the time of a page
+	Last   time.Duration // median time of the last 100 pages if the list is deep, else of all pages
 }
 
-// A list is a search and the pages that are measured.
+// A list is a search whose pages are measured.
 type list struct {
 	name   string
 	filter admin.Filter
-	deep   bool // follow the cursors to the end of the list, or for maxPages
+	deep   bool // measure all pages, at most maxPages; else only the first page
 }
 
 const (
-	repeats  = 30   // measurements of a page that is not deep
-	maxPages = 5000 // of one deep list
+	repeats  = 30   // how often the first page of a list that is not deep is measured
+	maxPages = 5000 // maximum number of pages of a deep list
 )
 
-// lists are the searches of a console. Prefixes and roles select a few accounts, or many. Some filters select few
-// accounts of a large range.
+// lists contains typical searches of administrators. Some prefixes and roles select few accounts, and others many.
+// Some filters select few accounts of a large range.
 var lists = []list{
 	{"all, first page", admin.Filter{}, false},
 	{"all, every page to the end", admin.Filter{}, true},
@@ -60,7 +60,7 @@ var lists = []list{
 	{"one account by id", admin.Filter{ID: idOf(4711)}, false},
 }
 
-// Measure lists accounts and returns a row for each list. limit is the number of accounts per page.
+// Measure measures each list. limit is the number of accounts per page.
 func Measure(ctx context.Context, m *admin.Manager, limit int) (rows []Row, err error) {
 	for _, l := range lists {
 		row, err := l.measure(ctx, m, limit)
@@ -97,7 +97,8 @@ func (l list) measure(ctx context.Context, m *admin.Manager, limit int) (Row, er
 	return row, nil
 }
 
-// Worst names the list with the largest median and the list with the largest median of its last pages, on all stores.
+// Worst returns a text that names two lists: the list with the largest median, and the list with the largest median
+// of its last pages. It compares the lists of all stores.
 func Worst(stores []string, results [][]Row) string {
 	var median, last Row
 	var medianOn, lastOn string
@@ -115,7 +116,7 @@ func Worst(stores []string, results [][]Row) string {
 		milliseconds(median.Median), median.Name, medianOn, median.Pages, milliseconds(last.Last), last.Name, lastOn)
 }
 
-// Markdown returns a table with a column for each store.
+// Markdown returns a table of all lists, with a column for each store.
 func Markdown(stores []string, results [][]Row) string {
 	var table strings.Builder
 	fmt.Fprintf(&table, "| list | %s |\n|%s\n", strings.Join(stores, " | "), strings.Repeat(" --- |", len(stores)+1))

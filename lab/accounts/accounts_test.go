@@ -29,8 +29,8 @@ type noMails struct{}
 
 func (noMails) Send(context.Context, watchword.Message) error { return nil }
 
-// Without WATCHWORD_TEST_ACCOUNTS, the test only shows that the lists find the accounts that Fill inserted. With a
-// number of accounts, it also fails if the median of a list is above 20 ms (make accounts).
+// Each list must contain the same accounts on both stores. If WATCHWORD_TEST_ACCOUNTS is set to a number of accounts,
+// the test inserts that many, and fails if the median time of a page exceeds 20 ms (make accounts).
 func TestListsOfManyAccountsAreFast(t *testing.T) {
 	t.Parallel()
 	n, bound := 2000, 5*time.Second

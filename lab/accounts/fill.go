@@ -6,12 +6,13 @@ import (
 	"fmt"
 )
 
-// Filling. One statement inserts many rows, because the engine would need hours for a million accounts.
+// This file fills the database. One statement inserts many rows, because the engine would need hours for a million
+// accounts.
 
 const batch = 50_000 // accounts per transaction
 
-// The SQL of both databases computes ids and addresses from the number n of an account. Ids ascend with the time of
-// sign-up, as those of UUID version 7 do. The order of addresses differs from that of ids.
+// SQL on both databases computes ids and addresses from the number n of an account. Ids ascend with the time of
+// sign-up, like UUIDs of version 7. Addresses have a different order.
 const (
 	idColumn    = `substr(CAST(100000000 + n AS TEXT), 2) || '-0000-7000-8000-' || substr(CAST(1000000000000 + n * 7368787 % 1000000000000 AS TEXT), 2)`
 	emailColumn = `substr('abcdefghijklmnopqrstuvwxyz', CAST(n % 26 + 1 AS INTEGER), 1) ||
@@ -27,9 +28,9 @@ func idOf(n int) string {
 	return fmt.Sprintf("%08d-0000-7000-8000-%012d", n, n*7_368_787%1_000_000_000_000)
 }
 
-// inserts fill all tables that a list reads. Three accounts are administrators, one of a hundred is staff, and half
-// of all are members. One of 200 is disabled and one of 20 unverified. One of ten has an authenticator app, one of
-// 50 a passkey. No disabled account has a passkey.
+// inserts fill all tables that a list reads. Three accounts are administrators, 1 % are staff, and half are members.
+// 0.5 % are disabled and 5 % are unverified. 10 % have an authenticator app, and 2 % have a passkey. No disabled
+// account has a passkey.
 var inserts = []string{
 	`INSERT INTO users (id, email, verified_at, name, roles, password_hash, created_at, disabled_at, roles_changed_at,
 			locale, factors, factors_changed_at)

@@ -1,5 +1,5 @@
-// Package bench compares Watchword with other authentication servers. It builds and starts
-// each one, measures the same scenarios in turn, and prints a table of ratios.
+// Package bench compares Watchword with other authentication servers. It builds and starts each server, measures the
+// same scenarios in turn, and prints a table of ratios.
 //
 // lab/bench/README.md says what each figure means and which settings the servers have.
 package bench
@@ -24,17 +24,17 @@ import (
 
 // A Plan describes a comparison.
 type Plan struct {
-	Targets     []string // specs, see Names; ratios refer to the first
-	Scenarios   []string // empty: all
+	Targets     []string // specs of the servers, see Names; ratios refer to the first
+	Scenarios   []string // if empty, all scenarios
 	Rounds      int
 	For         time.Duration // duration of one load; some scenarios use a multiple
-	Connections int           // for refresh and me; at least 2
+	Connections int           // for the scenarios refresh and me; at least 2
 	Logins      int           // connections for sign-up and login
-	Rate        float64       // operations per second for sign-up, login, refresh and me; 0: closed loop
+	Rate        float64       // operations per second for sign-up, login, refresh and me; 0 means a closed loop
 	Dir         string        // a folder on a disk, for databases and binaries
 }
 
-// A Result is the result of one target.
+// A Result contains the measurements of one target in all rounds.
 type Result struct {
 	Target string  `json:"target"`
 	About  string  `json:"about"`
@@ -42,7 +42,7 @@ type Result struct {
 	Hash   string  `json:"hash"`
 	Rounds []Round `json:"rounds"`
 	Median Round   `json:"median"`
-	Ratio  Round   `json:"ratio"` // how many times better the first target is, in the same round
+	Ratio  Round   `json:"ratio"` // median of: how many times better the first target was in the same round
 	Error  string  `json:"error,omitempty"`
 }
 
@@ -71,7 +71,7 @@ func (p Plan) runs(scenario string) bool {
 	return len(p.Scenarios) == 0 || slices.Contains(p.Scenarios, scenario)
 }
 
-// A runner holds what the trials share.
+// A runner contains the state that all trials share.
 type runner struct {
 	plan     Plan
 	dir      string
@@ -82,10 +82,9 @@ type runner struct {
 	cluster  *pgtest.Server
 }
 
-// Run builds all targets and measures them in turn in each round. It skips a target whose
-// program is missing and calls warn. An error of one target does not stop the others. The
-// Result of that target contains the error. Run stops all servers and removes all files
-// before it returns.
+// Run builds all targets and measures them in turn in each round. It skips a target whose program is missing, and
+// calls warn. If a target fails, Run stores the error in the Result of that target and continues with the others. Run
+// stops all servers and removes all files before it returns.
 func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results []Result, err error) {
 	r := &runner{plan: plan, progress: progress}
 	if r.dir, err = os.MkdirTemp(plan.Dir, "watchword-bench-"); err != nil {
@@ -102,8 +101,8 @@ func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results [
 		}
 		defer r.cluster.Remove()
 	}
-	// All targets of a round run before the next round, so that a slow phase of the machine
-	// affects all of them and the ratios within a round stay comparable.
+	// Each round runs all targets before the next round begins. A slow phase of the machine then affects all targets
+	// of a round, so the ratios within this round stay comparable.
 	for round := range plan.Rounds {
 		for i, t := range r.targets {
 			if r.results[i].Error != "" {
@@ -111,8 +110,7 @@ func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results [
 			}
 			step := fmt.Sprintf("round %d of %d, %s: ", round+1, plan.Rounds, t.spec)
 			got, err := r.trial(ctx, i, round, func(s string) { progress(step + s) })
-			// After Ctrl-C, the error of the target only reports that its connections were
-			// closed.
+			// Return ctx.Err() after Ctrl-C, because the target's error only says that its connections were closed.
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
@@ -128,7 +126,7 @@ func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results [
 	return r.results, nil
 }
 
-// build prepares the programs of all targets that can run here.
+// build builds the programs of all targets that can run on this machine.
 func (r *runner) build(ctx context.Context, warn func(string)) error {
 	root, err := moduleRoot(ctx)
 	if err != nil {
@@ -167,7 +165,7 @@ func (r *runner) trial(ctx context.Context, index, round int, progress func(stri
 	if err := os.Mkdir(t.at.dir, 0o700); err != nil {
 		return got, err
 	}
-	// Removed after each round: with many rounds the databases would fill the disk.
+	// Remove the files after each round, because the databases of many rounds would fill the disk.
 	defer func() { err = errors.Join(err, os.RemoveAll(t.at.dir)) }()
 	if t.at.port, err = freePort(); err != nil {
 		return got, err
@@ -197,7 +195,7 @@ func freePort() (string, error) {
 	return strconv.Itoa(port), err
 }
 
-// A Machine describes the machine and the revision of the measurement.
+// A Machine describes the machine and the revision with which the figures were measured.
 type Machine struct {
 	CPUs     int    `json:"cpus"`
 	Model    string `json:"model"`
@@ -205,7 +203,7 @@ type Machine struct {
 	Revision string `json:"revision"`
 }
 
-// ThisMachine describes the machine and the revision of the files.
+// ThisMachine describes this machine and the revision of this repository.
 func ThisMachine(ctx context.Context) Machine {
 	info, _ := os.ReadFile("/proc/cpuinfo")
 	_, rest, _ := strings.Cut(string(info), "model name\t: ")

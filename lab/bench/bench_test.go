@@ -10,19 +10,17 @@ import (
 	"github.com/watchword-auth/watchword/lab/bench"
 )
 
-// peers names the environment variable with additional targets for the smoke test, such as
-// express-sqlite,better-auth. They need npm packages or long builds, so the test omits them
-// by default.
+// peers is an environment variable with additional targets for this test, such as express-sqlite,better-auth. The
+// test omits them by default, because they need npm packages or long builds.
 const peers = "WATCHWORD_TEST_PEERS"
 
-// This test checks that each scenario runs against the real server without errors. It does
-// not check times.
+// Each scenario must run against the real server without errors. The test does not check times.
 func TestComparisonMeasuresEveryScenario(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: the server is not built")
 	}
-	dir, err := os.MkdirTemp("/var/tmp", "watchword-bench-test-") // /tmp can be in memory, where fsync does nothing
+	dir, err := os.MkdirTemp("/var/tmp", "watchword-bench-test-") // fsync has no effect in memory, such as /tmp
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,11 +10,11 @@ import (
 	"syscall"
 )
 
-// A builder builds targets. Its binaries are in a folder that it removes at the end.
+// A builder builds targets. It stores the binaries in a temporary folder.
 type builder struct {
 	ctx  context.Context
-	root string // of this repository
-	dir  string // for binaries
+	root string // root folder of this repository
+	dir  string // folder for the binaries
 }
 
 // moduleRoot returns the folder of this module's go.mod.
@@ -27,8 +27,8 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// goBuild builds a package like `make build`, without the commit and date, and returns the path
-// of the binary.
+// goBuild builds a package with the flags of `make build`, but without commit and date. It returns the path of the
+// binary.
 func (b *builder) goBuild(module, pkg, name string) (string, error) {
 	binary := filepath.Join(b.dir, name)
 	cmd := exec.CommandContext(b.ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, pkg)
@@ -39,7 +39,7 @@ func (b *builder) goBuild(module, pkg, name string) (string, error) {
 	return binary, nil
 }
 
-// watchword builds the server of a revision, or of the files of this folder ("").
+// watchword builds the server of a git revision. If revision is "", it builds the current files of this repository.
 func (b *builder) watchword(revision string) (binary string, err error) {
 	if revision == "" {
 		return b.goBuild(b.root, "./cmd/watchword", "watchword")
@@ -52,8 +52,7 @@ func (b *builder) watchword(revision string) (binary string, err error) {
 	return binary, err
 }
 
-// inWorktree calls fn with a temporary worktree of a revision. It removes the worktree
-// afterwards, even after Ctrl-C.
+// inWorktree calls fn with a temporary git worktree of a revision. It then removes the worktree, even after Ctrl-C.
 func (b *builder) inWorktree(revision string, fn func(tree string) error) (err error) {
 	dir, err := os.MkdirTemp(b.dir, "source-")
 	if err != nil {
@@ -71,7 +70,7 @@ func (b *builder) inWorktree(revision string, fn func(tree string) error) (err e
 	return fn(tree)
 }
 
-// git runs to completion even after Ctrl-C, so that no worktree remains.
+// git runs a git command. It does not stop at Ctrl-C, because the worktree must be removed.
 func (b *builder) git(args ...string) error {
 	cmd := exec.CommandContext(context.WithoutCancel(b.ctx), "git", append([]string{"-C", b.root}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

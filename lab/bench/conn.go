@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// A conn is a kept-alive HTTP/1.1 connection to a server on loopback. The client shares
-// the processors with the server that it measures. net/http's client would take more
-// processor time for each request than a fast server does, so conn does only the necessary
-// work.
+// A conn is a persistent HTTP/1.1 connection to a server on loopback.
+//
+// The client shares the processors with the server that it measures. The client of net/http would take more processor
+// time per request than a fast server, so conn does only the necessary work.
 type conn struct {
 	address string
 	net     net.Conn
@@ -25,18 +25,18 @@ type conn struct {
 	stop    func() bool
 }
 
-// A request is what a target's API needs.
+// A request is a request to the API of a target.
 type request struct {
 	method, path, body string
 	authorization      string
 	cookie             string
-	admin              bool // it goes to the second listener
+	admin              bool // send it to the target's second listener
 }
 
 // A response is valid until the next request on its connection.
 type response struct {
 	status int
-	cookie []byte // name=value of the first Set-Cookie
+	cookie []byte // the first Set-Cookie, as name=value
 	body   []byte
 }
 
@@ -62,8 +62,8 @@ func (c *conn) close() {
 	}
 }
 
-// do sends a request and reads its response. client is the address in X-Forwarded-For. do
-// opens the connection if necessary, and closes it after an error.
+// do sends a request and reads its response. The argument client is the address for X-Forwarded-For. do opens the
+// connection if necessary, and closes it after an error.
 func (c *conn) do(ctx context.Context, r request, client string) (got response, err error) {
 	if c.net == nil {
 		if err := c.open(ctx); err != nil {
@@ -72,7 +72,7 @@ func (c *conn) do(ctx context.Context, r request, client string) (got response, 
 	}
 	_ = c.net.SetDeadline(time.Now().Add(requestTimeout))
 	if ctx.Err() != nil {
-		return response{}, ctx.Err() // the deadline of the cancellation was overwritten
+		return response{}, ctx.Err() // because SetDeadline above overwrote the past deadline
 	}
 	c.encode(r, client)
 	closes := false
@@ -89,8 +89,8 @@ func (c *conn) do(ctx context.Context, r request, client string) (got response, 
 }
 
 func (c *conn) encode(r request, client string) {
-	// The buffer is reused, so a request allocates no memory, and the garbage collector does not
-	// compete with the server for the processors.
+	// The buffer is reused, so that a request allocates no memory. Otherwise, the client's garbage collector would
+	// take processor time from the server.
 	out := append(c.out[:0], r.method...)
 	out = append(append(append(out, ' '), r.path...), " HTTP/1.1\r\nHost: "...)
 	out = append(append(out, c.address...), "\r\nAccept: application/json\r\nX-Forwarded-For: "...)
@@ -99,7 +99,7 @@ func (c *conn) encode(r request, client string) {
 		out = append(append(append(out, "Authorization: "...), r.authorization...), "\r\n"...)
 	}
 	if r.cookie != "" {
-		// Servers with cookies reject requests without an Origin, to prevent forged requests.
+		// Servers with cookies reject requests without an Origin as protection against CSRF.
 		out = append(append(append(out, "Cookie: "...), r.cookie...), "\r\nOrigin: http://"...)
 		out = append(append(out, c.address...), "\r\n"...)
 	}
@@ -205,8 +205,8 @@ func (c *conn) line() ([]byte, error) {
 	return bytes.TrimRight(line, "\r\n"), nil
 }
 
-// field returns the value of a JSON string without escapes, such as a token, or "". It
-// does not parse the document, because that would take longer than the rest.
+// field returns the value of a member of a JSON document, such as a token, or "". The value must be a string without
+// escapes. field searches the text instead of parsing it, because parsing would take longer than everything else.
 func field(document []byte, name string) string {
 	_, rest, found := bytes.Cut(document, []byte(`"`+name+`":"`))
 	if !found {

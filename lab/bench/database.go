@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// A database is an empty database of a cluster that the runner started, for one trial.
+// A database is an empty PostgreSQL database for one trial. Its cluster was started by the runner.
 type database struct {
 	cluster *pgtest.Server
 	name    string
@@ -28,7 +28,7 @@ func newDatabase(ctx context.Context, cluster *pgtest.Server, name string, state
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // nothing depends on it
+	defer conn.Close(ctx) //nolint:errcheck // the result does not depend on it
 	reported := map[string]string{}
 	for setting := range required[postgreSQL] {
 		var value string
@@ -55,7 +55,7 @@ func (d *database) execute(ctx context.Context, statements []string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // nothing depends on it
+	defer conn.Close(ctx) //nolint:errcheck // the result does not depend on it
 	for _, statement := range statements {
 		if _, err := conn.Exec(ctx, statement); err != nil {
 			return fmt.Errorf("prepare the database: %w", err)
@@ -69,13 +69,13 @@ func (d *database) drop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // nothing depends on it
+	defer conn.Close(ctx) //nolint:errcheck // the result does not depend on it
 	_, err = conn.Exec(ctx, "DROP DATABASE "+pgx.Identifier{d.name}.Sanitize()+" WITH (FORCE)")
 	return err
 }
 
-// backends returns the processes of the cluster that serve connections to this database.
-// The title of each of these processes contains the name of the database.
+// backends returns the PostgreSQL processes that serve connections to this database. It finds them by their titles,
+// which contain the name of the database.
 func (d *database) backends() (pids []int) {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {
@@ -89,12 +89,11 @@ func (d *database) backends() (pids []int) {
 	return pids
 }
 
-// extraConnections is how many connections a server may have in addition to the pool, for a
-// listener or a lock.
+// extraConnections is how many connections a server may use in addition to its pool, for example for LISTEN or a
+// lock.
 const extraConnections = 2
 
-// checkPool returns an error if a server has more connections than poolSize and
-// extraConnections.
+// checkPool returns an error if the server has more connections to the database than poolSize + extraConnections.
 func (t *trial) checkPool(context.Context) error {
 	if t.database == nil {
 		return nil

@@ -17,21 +17,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A comparison of servers is fair only if all of them wait for the disk at each commit. This
-// file checks it at run time, for each target and each round, in three ways:
+// A comparison of servers is fair only if all of them wait for the disk at each commit. In each round, this file
+// checks each target in three ways:
 //
 //   - The folder is on a disk, not in memory.
-//   - The settings that a server or PostgreSQL reports are the durable ones.
-//   - While accounts are created, the server, or its backend in PostgreSQL, is seen inside
-//     fsync or fdatasync. This check works even for servers that report no settings.
+//   - The settings that the server or PostgreSQL reports are durable.
+//   - While the server creates accounts, it (or its PostgreSQL process) is seen inside
+//     fsync or fdatasync. This check also works for servers that report no settings.
 
-// required has the settings that a store must report.
+// required contains, for each database, the settings that a server must report.
 var required = map[store]map[string]string{
 	sqliteFile: {"journal_mode": "wal", "synchronous": "2"}, // 2 is FULL
 	postgreSQL: {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"},
 }
 
-// checkDisk returns an error if a folder is in memory, where fsync costs nothing.
+// checkDisk returns an error if a folder is in memory, where fsync takes no time.
 func checkDisk(dir string) error {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(dir, &stat); err != nil {
@@ -77,9 +77,9 @@ func checkPoolSize(on store, size string) error {
 	return nil
 }
 
-// A syncWatch watches the system calls of the process that commits.
+// A syncWatch watches the system calls of the processes that commit.
 type syncWatch struct {
-	seen atomic.Bool // whether one was fsync or fdatasync
+	seen atomic.Bool // a system call was fsync or fdatasync
 	stop context.CancelFunc
 }
 
@@ -90,11 +90,11 @@ func (t *trial) watchSyncs(ctx context.Context) *syncWatch {
 	go func() {
 		var pids []int
 		for n := 0; ctx.Err() == nil && !w.seen.Load(); n++ {
-			if n%500 == 0 { // listing the processes takes longer than checking them
+			if n%500 == 0 { // only sometimes, because listing the processes takes long
 				pids = t.committing()
 			}
 			w.seen.Store(anySyncing(pids))
-			time.Sleep(50 * time.Microsecond) // the watch shares the processors with the server
+			time.Sleep(50 * time.Microsecond) // leave the processors to the server
 		}
 	}()
 	return w
@@ -108,7 +108,7 @@ func (w *syncWatch) err() error {
 		"(fsync or fdatasync in /proc/PID/task/*/syscall)")
 }
 
-// committing returns the processes that commit: the server, or its backends in PostgreSQL.
+// committing returns the processes that commit: the server, or the PostgreSQL processes that serve it.
 func (t *trial) committing() []int {
 	if t.target.kind.store == postgreSQL {
 		return t.database.backends()

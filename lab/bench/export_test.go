@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// ErrRefused is the error that an operation of RunLoad returns for a refusal.
+// ErrRefused is errRefused. An operation of RunLoad returns it if the server refused the operation.
 var ErrRefused = errRefused
 
 // A LoadResult is the outcome of RunLoad.
@@ -17,7 +17,7 @@ type LoadResult struct {
 	PerSecond float64
 }
 
-// RunLoad runs an operation on some connections, in a closed loop if rate is 0.
+// RunLoad runs an operation on several connections. If rate is 0, it runs them in a closed loop.
 func RunLoad(ctx context.Context, connections int, rate float64, duration time.Duration,
 	operation func(ctx context.Context, connection, n int) error) (LoadResult, error) {
 	got, err := load{connections: connections, duration: duration, rate: rate, operation: operation}.run(ctx)
@@ -37,7 +37,7 @@ func (c *Conn) Do(ctx context.Context, method, path, body, client string) (statu
 	return got.status, string(got.cookie), string(got.body), err
 }
 
-// Open reports whether the connection is kept.
+// Open reports whether the connection is open.
 func (c *Conn) Open() bool { return c.net != nil }
 
 var (
@@ -45,18 +45,18 @@ var (
 	CPUTicks = cpuTicks
 )
 
-// ParseTarget returns the parts of a spec.
+// ParseTarget returns the parts of a target's spec.
 func ParseTarget(spec string) (revision string, settings, env []string, err error) {
 	t, err := parseTarget(spec)
 	return t.revision, t.settings, t.env, err
 }
 
-// Combine returns the median of rounds, and of their ratios to base.
+// Combine returns the medians of rounds, and the medians of their ratios to base.
 func Combine(rounds, base []Round) (median, ratio Round) {
 	return combine(rounds, nil), combine(rounds, base)
 }
 
-// PrepareDatabase creates the database of a target.
+// PrepareDatabase creates the database of the target with this spec.
 func PrepareDatabase(ctx context.Context, cluster *pgtest.Server, name, spec string) error {
 	t, err := parseTarget(spec)
 	if err != nil {

@@ -9,9 +9,8 @@ import (
 	"strings"
 )
 
-// This file describes servers that the runner cannot build. They are measured only if
-// their programs are on the PATH. Both servers use PostgreSQL with a pool of poolSize
-// connections.
+// This file describes servers that the runner can't build. It measures them only if their programs are on the PATH.
+// Both use PostgreSQL with a pool of poolSize connections.
 
 // onPath returns the first program on the PATH, or "".
 func onPath(names ...string) string {
@@ -32,8 +31,8 @@ func missingFromPath(names ...string) func() string {
 	}
 }
 
-// supabaseAuth describes supabase/auth with refresh tokens of version 2. Without an idle
-// pool of the same size, the server would open a connection for each transaction.
+// supabaseAuth describes supabase/auth with refresh tokens of version 2. Its pool of idle connections has the same
+// size as its pool. Otherwise, the server would open a connection for each transaction.
 func supabaseAuth() kind {
 	env := func(at place) []string {
 		pool := fmt.Sprint(poolSize)
@@ -54,7 +53,7 @@ func supabaseAuth() kind {
 		sql: []string{
 			"CREATE SCHEMA auth",
 			"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = auth', current_database()); END $$",
-			// The migrations grant rights to these roles, which belong to all databases of the cluster.
+			// The migrations need these roles. A role belongs to the whole cluster, so it may already exist.
 			`DO $$ DECLARE role TEXT; BEGIN
 				FOREACH role IN ARRAY ARRAY['postgres', 'anon', 'authenticated', 'service_role', 'supabase_auth_admin'] LOOP
 					IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
@@ -83,8 +82,8 @@ func supabaseAuth() kind {
 	}
 }
 
-// kratos describes Ory Kratos. Its refresh extends a session through the admin listener; the
-// token stays the same. A sign-up and a login are two requests each.
+// kratos describes Ory Kratos. Its refresh extends a session through the admin listener, and does not change the
+// token. A sign-up takes two requests, and so does a login.
 func kratos() kind {
 	bearer := func(method, path string) func(*session) request {
 		return func(s *session) request {
@@ -123,7 +122,7 @@ func kratos() kind {
 			},
 			adopt: func(s *session, got response) error {
 				if s.access != "" {
-					return nil // the response to an extension has no token
+					return nil // after a refresh, the response contains no token
 				}
 				s.access, s.id = field(got.body, "session_token"), field(got.body, "id")
 				if s.access == "" || s.id == "" {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A Histogram counts durations in log-linear buckets, as HdrHistogram does. Each power of
-// two has 128 buckets, so that a percentile is at most 1/128 (0.8 %) too high. The zero
-// value is empty. It is not safe for concurrent use: each connection has its own.
+// A Histogram counts durations in log-linear buckets, as HdrHistogram does. Each power of two has 128 buckets, so a
+// percentile is at most 1/128 (0.8 %) too high. The zero value is an empty histogram. It is not safe for concurrent
+// use, so each connection has its own histogram.
 type Histogram struct {
 	counts [buckets]uint32
 	total  int
@@ -28,7 +28,7 @@ func (h *Histogram) Record(d time.Duration) {
 	h.max = max(h.max, d)
 }
 
-// Add counts everything that other has counted.
+// Add adds the counts of the histogram other.
 func (h *Histogram) Add(other *Histogram) {
 	for i, n := range other.counts {
 		h.counts[i] += n
@@ -43,8 +43,8 @@ func (h *Histogram) Count() int { return h.total }
 // Max returns the longest recorded duration, exactly.
 func (h *Histogram) Max() time.Duration { return h.max }
 
-// Percentile returns the smallest bucket bound that at least p percent of the durations do
-// not exceed; 0 if the histogram is empty. It never exceeds Max.
+// Percentile returns the smallest bucket bound such that at least p percent of the durations are not longer. It
+// returns at most Max, and 0 if the histogram is empty.
 func (h *Histogram) Percentile(p float64) time.Duration {
 	rank := max(1, int(p/100*float64(h.total)+0.999999))
 	seen := 0
@@ -56,8 +56,8 @@ func (h *Histogram) Percentile(p float64) time.Duration {
 	return h.max
 }
 
-// bucketOf keeps the highest 8 bits of a value: 7 bits select the bucket within a power of
-// two. Values under 256 have a bucket each.
+// bucketOf returns the bucket of a value. It keeps the highest 8 bits: 7 bits select the bucket within a power of
+// two. Each value below 256 has its own bucket.
 func bucketOf(v uint64) int {
 	shift := max(0, bits.Len64(v)-subBits-1)
 	return min(shift<<subBits+int(v>>shift), buckets-1)

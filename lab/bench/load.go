@@ -9,34 +9,34 @@ import (
 	"time"
 )
 
-// A load lets several connections repeat an operation for some time.
+// A load repeats an operation on several connections for some time.
 type load struct {
 	connections int
 	duration    time.Duration
 	rate        float64 // operations per second of all connections together; 0 means a closed loop
-	limit       int     // most operations; 0 means no limit
+	limit       int     // maximum number of operations; 0 means no limit
 
-	// operation runs on one connection. Operations are numbered (n) in the order in which they
-	// start.
+	// operation runs one operation on a connection. n is the number of the operation, in the order in which
+	// operations start.
 	operation func(ctx context.Context, connection, n int) error
 }
 
 // An outcome is the result of a load.
 type outcome struct {
 	Histogram
-	refused int           // operations that the server refused because of load: 429 or 503
+	refused int           // number of operations that the server refused with 429 or 503
 	took    time.Duration // from the start to the last success
 }
 
-// errRefused means that the server refused an operation because of load.
+// errRefused means that the server refused an operation because of too much load.
 var errRefused = errors.New("refused")
 
 // run runs the load and returns the first error other than errRefused.
 //
-// In a closed loop each connection starts its next operation when the last one has ended.
-// At a fixed rate, operation n is due at n/rate, and its latency counts from that time,
-// even if no connection was free. A server that stalls is therefore charged for all
-// operations that the stall delays (coordinated omission).
+// In a closed loop, each connection starts an operation as soon as its previous one has ended. At a fixed rate,
+// operation n is due at n/rate. Its latency counts from that time, even if all connections are busy. If a server
+// stalls, all operations that the stall delays therefore have a long latency. A client without this rule would hide
+// the stall (coordinated omission).
 func (l load) run(ctx context.Context) (sum outcome, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -60,15 +60,15 @@ func (l load) run(ctx context.Context) (sum outcome, err error) {
 		})
 	}
 	group.Wait()
-	// The cause is the first error. The cancellation caused the other errors.
+	// Cause returns the first error. All later errors are results of the cancellation.
 	return sum, context.Cause(ctx)
 }
 
-// loop runs the operations of one connection.
+// loop runs operations on one connection until the load ends.
 func (l load) loop(ctx context.Context, connection int, start time.Time, next *atomic.Int64) (one outcome, err error) {
 	for ctx.Err() == nil {
-		// The connections share one sequence, so that a free one takes the next operation and a
-		// busy one delays only its own.
+		// All connections take their operations from one sequence, so a slow operation occupies only its own
+		// connection.
 		n := int(next.Add(1) - 1)
 		begin := time.Now()
 		if l.rate > 0 {
@@ -95,7 +95,7 @@ func (l load) loop(ctx context.Context, connection int, start time.Time, next *a
 	return one, nil
 }
 
-// sleepUntil returns false if ctx ends before due.
+// sleepUntil waits until due. It returns false if ctx ends before.
 func sleepUntil(ctx context.Context, due time.Time) bool {
 	wait := time.Until(due)
 	if wait <= 0 {
@@ -109,8 +109,8 @@ func sleepUntil(ctx context.Context, due time.Time) bool {
 	}
 }
 
-// perSecond returns the successful operations per second. The time includes the operations
-// that were running at the end of the duration, because they count too.
+// perSecond returns the successful operations per second. Operations that were running at the end of the duration
+// count too, so the time includes them.
 func (o outcome) perSecond() float64 {
 	if o.took <= 0 {
 		return 0

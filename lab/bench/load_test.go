@@ -10,9 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/lab/bench"
 )
 
-// One of 100 operations stalls for half a second. At a fixed rate, the 49 operations
-// that become due during the stall are late, too. Their latency must count from the
-// time when they were due.
+// At a fixed rate, latency must count from the time when an operation is due. In this test, one of 100 operations
+// stalls for half a second. It delays the 49 operations that become due in this time, so their latency must be high
+// too.
 func TestFixedRateCountsLatencyFromTheIntendedStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -8,11 +8,10 @@ import (
 // poolSize is the number of database connections of each target with PostgreSQL.
 const poolSize = 16
 
-// signingSecret is used by the targets that sign with HS256.
+// signingSecret is the secret of targets that sign with HS256.
 const signingSecret = "a secret of thirty-two bytes or more"
 
-// ours describes Watchword. Its API delivers the refresh token in the body, as the APIs
-// of other targets do.
+// ours describes Watchword. Its API returns the refresh token in the body, because the APIs of other targets do so.
 func ours(on store) kind {
 	k := kind{
 		about: "Watchword, cmd/watchword, limits off",
@@ -38,10 +37,10 @@ func ours(on store) kind {
 		return program{
 			argv: []string{binary, "serve", "--admin-listen=", "--limits=off", "--log-format=json", "--log-level=info",
 				"--trusted-proxies=127.0.0.0/8", "--signing-secret=" + secretFor(t.settings)},
-			env: []string{"WATCHWORD_MASTER_KEY=" + strings.Repeat("A", 43) + "="}, // 32 bytes
+			env: []string{"WATCHWORD_MASTER_KEY=" + strings.Repeat("A", 43) + "="}, // the base64 form of 32 bytes
 			arguments: func(at place) (argv, env []string) {
-				// The public URL is the address that the load generator sends as Host. The server
-				// rejects other hosts.
+				// The public URL must be the address of the server, because the load generator sends this address as
+				// Host and the server rejects other hosts.
 				argv = []string{"--listen=" + at.address, "--public-url=http://" + at.address, "--data-dir=" + at.dir}
 				if on == postgreSQL {
 					argv = append(argv, fmt.Sprintf("--store=%s&pool_max_conns=%d", at.database, poolSize))
@@ -56,7 +55,8 @@ func ours(on store) kind {
 	return k
 }
 
-// secretFor returns the secret of HS256. For other algorithms, the server rejects a secret.
+// secretFor returns the signing secret if the settings select HS256, and else "". With other algorithms, the server
+// rejects a secret.
 func secretFor(settings []string) string {
 	for _, s := range settings {
 		if s == "signing-alg=HS256" {
@@ -66,7 +66,7 @@ func secretFor(settings []string) string {
 	return ""
 }
 
-// bare describes the fixed response of net/http, the upper bound.
+// bare describes a server of net/http with a fixed response. It is the upper bound for all targets.
 func bare() kind {
 	s := &session{}
 	return kind{
@@ -92,7 +92,7 @@ func get(path string, s *session) request {
 	return request{method: "GET", path: path, authorization: "Bearer " + s.access}
 }
 
-// adoptFields returns an adopt function for tokens in JSON strings.
+// adoptFields returns a function for api.adopt that reads the tokens from two members of a JSON response.
 func adoptFields(access, refresh string) func(*session, response) error {
 	return func(s *session, got response) error {
 		s.access, s.refresh = field(got.body, access), field(got.body, refresh)

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// express describes npm/express.mjs, the design of common tutorials.
+// express describes npm/express.mjs, which follows the design of common tutorials.
 func express(on store) kind {
 	k := kind{
 		about: "the tutorials' design on Express (lab/bench/npm/express.mjs), one process, HS256",
@@ -38,7 +38,7 @@ func missingNode() string {
 	return ""
 }
 
-// nodeProgram returns a build function for a script of npm/.
+// nodeProgram returns a function for kind.build that prepares a script of npm/.
 func nodeProgram(script string) func(*builder, target) (program, error) {
 	return func(b *builder, t target) (program, error) {
 		dir := filepath.Join(b.root, "lab/bench/npm")
@@ -56,7 +56,7 @@ func nodeProgram(script string) func(*builder, target) (program, error) {
 	}
 }
 
-// npmInstall installs the locked packages, unless node_modules is newer than the lock file.
+// npmInstall installs the packages of the lock file, unless node_modules is newer than the lock file.
 func (b *builder) npmInstall(dir string) error {
 	lock, err := os.Stat(filepath.Join(dir, "package-lock.json"))
 	if err != nil {
@@ -77,8 +77,8 @@ func (b *builder) npmInstall(dir string) error {
 	return nil
 }
 
-// betterAuth describes npm/better-auth.mjs. Its refresh extends the session and stores it; the
-// cookie stays the same.
+// betterAuth describes npm/better-auth.mjs. Its refresh extends the session and stores it, but does not change the
+// cookie.
 func betterAuth() kind {
 	withCookie := func(method, path string) func(*session) request {
 		return func(s *session) request { return request{method: method, path: path, cookie: s.cookie} }
@@ -111,8 +111,8 @@ func betterAuth() kind {
 	}
 }
 
-// pocketBase describes pocketbase/, PocketBase with durable commits. Its refresh issues a new
-// token and writes no row. Sessions cannot be ended one by one.
+// pocketBase describes pocketbase/, which is PocketBase with durable commits. Its refresh issues a new token and
+// writes no row. Single sessions can't be ended.
 func pocketBase() kind {
 	const users = "/api/collections/users/"
 	return kind{

@@ -15,28 +15,28 @@ import (
 	"time"
 )
 
-// A process is a started server. All its figures include its descendants.
+// A process is a started server. Its processor time and memory include its child processes.
 type process struct {
 	cmd   *exec.Cmd
 	log   string
 	ended chan struct{}
 }
 
-// launch starts a server whose output goes to the file log. The server has a separate
-// process group, so that Ctrl-C reaches only this program, which then stops the server. If
-// this program is killed, the kernel kills the server.
+// launch starts a server and writes its output to the file log. The server has its own process group. Ctrl-C
+// therefore reaches only this program, which then stops the server. If this program is killed, the kernel kills the
+// server.
 func launch(cmd *exec.Cmd, log string) (*process, error) {
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // the server has its own descriptor
+	defer file.Close() //nolint:errcheck // the server has a copy of the descriptor
 	cmd.Stdout, cmd.Stderr = file, file
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p := &process{cmd: cmd, log: log, ended: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // the kernel sends Pdeathsig when this thread exits
+		runtime.LockOSThread() // keep this thread, because the kernel sends Pdeathsig when it exits
 		err := cmd.Start()
 		started <- err
 		if err == nil {
@@ -47,14 +47,14 @@ func launch(cmd *exec.Cmd, log string) (*process, error) {
 	return p, <-started
 }
 
-// stop sends SIGTERM and, after ten seconds, SIGKILL to the whole group.
+// stop sends SIGTERM to the server and waits up to ten seconds. It then sends SIGKILL to the process group.
 func (p *process) stop() {
 	_ = syscall.Kill(p.cmd.Process.Pid, syscall.SIGTERM)
 	select {
 	case <-p.ended:
 	case <-time.After(10 * time.Second):
 	}
-	// This is necessary even after a clean exit: a child process could still hold the port.
+	// SIGKILL is needed even if the server has exited, because a child process could still use the port.
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.ended
 }
@@ -91,7 +91,7 @@ func (p *process) logTail() string {
 // pids returns the process and its descendants.
 func (p *process) pids() []int {
 	all := []int{p.cmd.Process.Pid}
-	// The list grows while it is read, until no process has further children.
+	// The loop appends the children of each process to the list, so it also reaches their children.
 	for i := 0; i < len(all); i++ {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", all[i]))
 		for _, file := range files {
@@ -125,8 +125,8 @@ func (p *process) cpu() (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// cpuTicks returns the sum of utime, stime, cutime and cstime (proc(5)). The name of the
-// process, in parentheses, can contain spaces.
+// cpuTicks returns the sum of utime, stime, cutime and cstime (proc(5)). It skips the name of the process, which is
+// in parentheses and may contain spaces.
 func cpuTicks(stat []byte) (sum int, err error) {
 	end := bytes.LastIndexByte(stat, ')')
 	fields := strings.Fields(string(stat[end+1:]))
@@ -143,8 +143,8 @@ func cpuTicks(stat []byte) (sum int, err error) {
 	return sum, nil
 }
 
-// memory returns the resident memory in bytes now, and the sum of the highest values of
-// each process.
+// memory returns two figures in bytes: the resident memory now, and the peak, which is the sum of the highest values
+// of all processes.
 func (p *process) memory() (now, peak int64, err error) {
 	for _, pid := range p.pids() {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

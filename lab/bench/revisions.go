@@ -15,21 +15,21 @@ import (
 // benchstat is the program that compares the results of Go benchmarks, at a pinned version.
 const benchstat = "golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da"
 
-// Revisions describes a comparison of the Go benchmarks of two revisions.
+// Revisions describes a comparison of the Go benchmarks of two revisions: Base, and the current files.
 type Revisions struct {
-	Base     string   // a git revision to compare with the files of this folder
+	Base     string   // a git revision
 	Pattern  string   // which benchmarks, as in go test -bench
 	Packages []string // as in go list, such as ./store/...
-	Runs     int      // of each benchmark and revision; benchstat needs 6 for an interval
-	Time     string   // of one run, as in go test -benchtime
-	Dir      string   // a folder on a disk
+	Runs     int      // number of runs of each benchmark; benchstat needs 6 for an interval
+	Time     string   // duration of a run, as in go test -benchtime
+	Dir      string   // a folder on a disk, for temporary files
 }
 
-// A benchmark is a compiled test of one package.
+// A benchmark is the compiled test program of one package.
 type benchmark struct {
-	name   string // of the package, in its module
+	name   string // path of the package within its module
 	binary string
-	dir    string // where its test data is
+	dir    string // folder of its test data
 }
 
 // CompareRevisions runs the benchmarks of both revisions in turn and writes benchstat's table
@@ -49,9 +49,9 @@ func CompareRevisions(ctx context.Context, r Revisions, out io.Writer, progress 
 	return cmd.Run()
 }
 
-// RunRevisions runs the benchmarks of r.Base and of the files in root in turn. It returns the
-// files with the output of both, and a function that deletes them, even after an error. The
-// order changes with each run, so that a slow phase of the machine affects both.
+// RunRevisions runs the benchmarks of r.Base, and of the files in root. It changes the order with each run, so that a
+// slow phase of the machine affects both. It returns two files with the output, and a function that deletes them. The
+// caller must call this function even after an error.
 func RunRevisions(ctx context.Context, root string, r Revisions, progress func(string)) (
 	files [2]string, clean func() error, err error) {
 	dir, err := os.MkdirTemp(r.Dir, "watchword-bench-")
@@ -106,8 +106,8 @@ func (b *builder) compile(module, side string, r Revisions) (all []benchmark, er
 			return nil, err
 		}
 		one := benchmark{name, filepath.Join(b.dir, side+"-"+strings.ReplaceAll(name, "/", "-")+".test"), dir}
-		// Tests are compiled in advance, because `go test -bench` would compile, or check its
-		// cache, between the runs.
+		// This compiles the tests in advance. Otherwise, `go test -bench` would compile, or check its cache, between
+		// the runs.
 		cmd := exec.CommandContext(b.ctx, "go", "test", "-c", "-o", one.binary, ".")
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -138,7 +138,7 @@ func runBenchmarks(ctx context.Context, all []benchmark, file string, r Revision
 	if err != nil {
 		return err
 	}
-	defer out.Close() //nolint:errcheck // the next reader detects missing lines
+	defer out.Close() //nolint:errcheck // benchstat notices missing lines
 	for _, one := range all {
 		cmd := exec.CommandContext(ctx, one.binary, "-test.run=^$", "-test.bench="+r.Pattern, "-test.benchmem",
 			"-test.benchtime="+r.Time, "-test.count=1")

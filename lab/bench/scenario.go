@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// A scenario measures one or more loads and stores their figures.
+// A scenario runs one or more loads and stores their figures.
 type scenario struct {
 	name      string
-	passwords bool // it hashes passwords
+	passwords bool // the scenario hashes passwords
 	run       func(ctx context.Context, t *trial, into map[string]Figures) error
 }
 
-// scenarios are in the order of a trial. The first runs without other load. The last is
-// logout, which ends the sessions of the earlier scenarios.
+// scenarios are in the order in which a trial runs them. The first is lone, which needs an idle server. The last is
+// logout, which ends the sessions of all earlier scenarios.
 var scenarios = []scenario{
 	{"lone", false, lone},
 	{"signup", true, signUps},
@@ -36,16 +36,16 @@ func Scenarios() (names []string) {
 }
 
 const (
-	stormLogins   = 64  // connections that sign in during a storm
-	stormRate     = 100 // refreshes, and profiles, per second during a storm
-	stormClients  = 16  // maximum number of connections for refreshes, and for profiles
-	crowd         = 60  // connections of the busy client
+	stormLogins   = 64  // connections that sign in during the scenario storm
+	stormRate     = 100 // refreshes per second during storm, and also reads of profiles
+	stormClients  = 16  // maximum number of connections that refresh, and also of those that read profiles
+	crowd         = 60  // connections of the busy client in the scenario fairness
 	crowdClient   = "10.9.9.9"
 	besideClient  = "10.8.8.8"
 	logoutClients = 16
 )
 
-// lone measures one connection without other load.
+// lone measures the server with one connection at a time.
 func lone(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	one := load{connections: 1, duration: t.plan.For / 2}
 	if into["lone refresh"], err = t.warm(ctx, one, t.refreshOwn); err != nil {
@@ -55,7 +55,7 @@ func lone(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	return err
 }
 
-// signUps measures sign-ups until the client has tokens.
+// signUps measures a sign-up, which lasts until the client has its tokens.
 func signUps(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	into["sign-up"], err = t.measure(ctx, t.load(t.plan.Logins),
 		func(ctx context.Context, c *conn, connection, _ int) error {
@@ -73,8 +73,7 @@ func logins(ctx context.Context, t *trial, into map[string]Figures) (err error) 
 	return err
 }
 
-// refreshes measures chains: each connection has one session and sends the token of the
-// previous response.
+// refreshes measures refreshes. Each connection has one session, and presents the token of its previous response.
 func refreshes(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	into["refresh"], err = t.warm(ctx, t.load(t.plan.Connections), t.refreshOwn)
 	return err
@@ -85,10 +84,9 @@ func profiles(ctx context.Context, t *trial, into map[string]Figures) (err error
 	return err
 }
 
-// storm measures refreshes and profiles at a low fixed rate while 64 connections sign in
-// continuously.
+// storm measures refreshes and reads of profiles at a low fixed rate, while 64 connections sign in continuously.
 func storm(ctx context.Context, t *trial, into map[string]Figures) error {
-	clients := min(stormClients, t.plan.Connections/2) // one half refreshes, the other reads profiles
+	clients := min(stormClients, t.plan.Connections/2) // half of the sessions refresh, half read profiles
 	beside := load{connections: clients, duration: t.plan.For, rate: stormRate}
 	return together(ctx, into, map[string]func(context.Context) (Figures, error){
 		"storm login": func(ctx context.Context) (Figures, error) {
@@ -97,16 +95,16 @@ func storm(ctx context.Context, t *trial, into map[string]Figures) error {
 		"storm refresh": func(ctx context.Context) (Figures, error) { return t.measure(ctx, beside, t.refreshOwn) },
 		"storm me": func(ctx context.Context) (Figures, error) {
 			return t.measure(ctx, beside, func(ctx context.Context, c *conn, connection, n int) error {
-				// Profiles use the sessions from the end, because the refreshes of the storm use
-				// those from the start.
+				// Reads of profiles use sessions from the end of the list, because the refreshes use those from its
+				// start.
 				return t.readProfile(ctx, c, len(t.sessions)-1-connection, n)
 			})
 		},
 	})
 }
 
-// fairness measures the logins of one client alone, and then while another client signs
-// in on 60 connections.
+// fairness measures the logins of one client twice: first without other load, then while another client signs in on
+// 60 connections.
 func fairness(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	one := t.loginAs(func(int) string { return besideClient })
 	into["fairness alone"], err = t.measure(ctx, load{connections: 1, duration: t.plan.For / 2}, one)
@@ -124,8 +122,7 @@ func fairness(ctx context.Context, t *trial, into map[string]Figures) (err error
 	})
 }
 
-// logouts ends the sessions of earlier scenarios, each once. If they created no
-// sessions, it signs in first.
+// logouts ends each session of the earlier scenarios once. If there are no such sessions, it signs in first.
 func logouts(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	if t.target.kind.api.logout == nil {
 		return nil
@@ -144,14 +141,13 @@ func logouts(ctx context.Context, t *trial, into map[string]Figures) (err error)
 	return err
 }
 
-// load returns a load of the plan's duration and rate.
+// load returns a load with the duration and the rate of the plan.
 func (t *trial) load(connections int) load {
 	return load{connections: connections, duration: t.plan.For, rate: t.plan.Rate}
 }
 
-// warm runs a load for half of its time without measuring, and then measures
-// the load. Just-in-time compilers and caches thus reach their usual state
-// first.
+// warm measures a load after a warm-up. In the warm-up, the same load runs for half of its time, so that just-in-time
+// compilers and caches reach their usual state.
 func (t *trial) warm(ctx context.Context, l load,
 	call func(ctx context.Context, c *conn, connection, n int) error) (Figures, error) {
 	short := l
@@ -171,7 +167,8 @@ func (t *trial) readProfile(ctx context.Context, c *conn, connection, _ int) err
 	return err
 }
 
-// loginAs signs in with the accounts in turn. client returns the address of a connection.
+// loginAs returns an operation that signs in with each account in turn. client returns the client address of a
+// connection.
 func (t *trial) loginAs(client func(connection int) string) func(context.Context, *conn, int, int) error {
 	return func(ctx context.Context, c *conn, connection, n int) error {
 		s, err := t.login(ctx, c, t.sessions[n%len(t.sessions)].user, client(connection))
@@ -182,8 +179,8 @@ func (t *trial) loginAs(client func(connection int) string) func(context.Context
 	}
 }
 
-// together runs loads at the same time. It omits their processor time, because the server
-// spends it on all of them.
+// together runs loads at the same time. The figures of a load do not include processor time, because the server
+// spends it on all loads.
 func together(ctx context.Context, into map[string]Figures,
 	loads map[string]func(context.Context) (Figures, error)) error {
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// summarize computes the median of each figure, and the median of its ratio to the first
-// target in the same round. A ratio over 1 always means that the first target is better,
-// with a higher rate, or a lower time or cost.
+// summarize computes medians over all rounds: of each figure, and of its ratio to the first target in the same round.
+// A ratio over 1 always means that the first target is better (a higher rate, a shorter time or a lower cost).
 func summarize(results []Result) {
 	for i := range results {
 		rounds, first := results[i].Rounds, results[0].Rounds
@@ -24,7 +23,7 @@ func summarize(results []Result) {
 	}
 }
 
-// combine returns the medians of rounds, or of their ratios to base.
+// combine returns the medians of all rounds. If base is not nil, it returns the medians of the ratios to base.
 func combine(rounds, base []Round) Round {
 	over := func(value func(Round) float64) float64 {
 		values := make([]float64, 0, len(rounds))
@@ -32,19 +31,19 @@ func combine(rounds, base []Round) Round {
 			v := value(r)
 			if base != nil {
 				if v == 0 || value(base[i]) == 0 {
-					continue // it was not measured
+					continue // the figure was not measured
 				}
 				v /= value(base[i])
 			}
 			values = append(values, v)
 		}
-		// This is the median of ratios, not the ratio of medians. The two targets of a ratio
-		// ran within the same minute, but medians could be from different rounds.
+		// This is the median of ratios, not the ratio of medians. The two values of a ratio were measured within the
+		// same minute, but medians could come from different rounds.
 		return median(values)
 	}
 	rate := func(perSecond float64) float64 {
 		if base != nil && perSecond > 0 {
-			return 1 / perSecond // a higher rate is better
+			return 1 / perSecond // inverted, because a higher rate is better
 		}
 		return perSecond
 	}
@@ -72,7 +71,7 @@ func combine(rounds, base []Round) Round {
 	return all
 }
 
-// median returns 0 for no values.
+// median returns the median of values, or 0 if there are none.
 func median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
@@ -81,10 +80,10 @@ func median(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// A column is one figure of the tables. Its cell is "" if the figure was not measured.
+// A column is one column of the tables. If a figure was not measured, its cell is empty.
 type column struct {
 	title string
-	value func(Round) []float64 // several values share a cell, separated by " / "
+	value func(Round) []float64 // the values of a cell, which are separated by " / "
 }
 
 func figures(title, value string, names ...string) column {
@@ -99,7 +98,7 @@ func figures(title, value string, names ...string) column {
 	}}
 }
 
-// columns are the tables' columns: rates, latencies, costs.
+// columns contains the columns of each table: rates, latencies and costs.
 var columns = [][]column{{
 	figures("sign-up /s", "rate", "sign-up"),
 	figures("login /s", "rate", "login"),
@@ -122,7 +121,7 @@ var columns = [][]column{{
 	{"ms to ready: first / again", func(r Round) []float64 { return []float64{r.ReadyFirst, r.ReadyAgain} }},
 }}
 
-// Markdown returns the tables of medians and of ratios. Columns without figures are left out.
+// Markdown returns the tables of medians and of ratios, without columns that have no figures.
 func Markdown(results []Result) string {
 	var b strings.Builder
 	titles := []string{"Operations per second", "Milliseconds", "Costs"}
@@ -175,7 +174,7 @@ func cell(values []float64) string {
 	return strings.Join(texts, " / ")
 }
 
-// number formats with three significant digits, or all digits before the point.
+// number formats a value with three significant digits, but never rounds digits before the decimal point.
 func number(v float64) string {
 	switch {
 	case v == 0:
@@ -188,7 +187,7 @@ func number(v float64) string {
 	return strconv.FormatFloat(v, 'g', 3, 64)
 }
 
-// thousands formats a number with commas, as 1,234,567.
+// thousands formats a number with commas, such as 1,234,567.
 func thousands(n int) string {
 	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
@@ -197,7 +196,7 @@ func thousands(n int) string {
 	return digits
 }
 
-// writeRefused lists the loads with refusals, because their rates count successes only.
+// writeRefused lists the loads in which operations were refused, because their rates include only successes.
 func writeRefused(b *strings.Builder, results []Result) {
 	for _, r := range results {
 		for _, name := range slices.Sorted(maps.Keys(r.Median.Figures)) {

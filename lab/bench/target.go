@@ -8,36 +8,36 @@ import (
 	"strings"
 )
 
-// A target is a server to measure. A spec names it: NAME[@REVISION][+SETTING=VALUE…]. A setting
-// in capitals is an environment variable: ours-sqlite@main+signing-alg=HS256+GOGC=400. Only
-// the targets of this repository have revisions and other settings.
+// A target is a server to measure. Its spec has the form NAME[@REVISION][+SETTING=VALUE…], such as
+// ours-sqlite@main+signing-alg=HS256+GOGC=400. A setting in capitals is an environment variable. Only the targets of
+// this repository have revisions, and settings that are flags.
 type target struct {
 	spec     string
 	kind     kind
 	revision string
-	settings []string // name=value, as the server's flags
-	env      []string // NAME=value
+	settings []string // flags of the server, as name=value
+	env      []string // environment variables, as NAME=value
 }
 
 // A kind describes how to build, start and call one implementation.
 type kind struct {
-	about string // what it is, for the table of settings
-	hash  string // hash of passwords
+	about string // description for the table of settings
+	hash  string // password hashing algorithm, for the table
 	store store
 
-	// missing returns what has to be installed first, or "".
+	// missing returns what must be installed before the target can be built, or "".
 	missing func() string
-	// build prepares the programs, once for each target.
+	// build builds the programs. It is called once for each target.
 	build func(b *builder, t target) (program, error)
-	// ready is a path that responds with 200 once the server serves requests.
+	// ready is a path that returns 200 as soon as the server serves requests.
 	ready string
 	api   api
-	// settings is a path of a document with the settings that the server read back from its
-	// database, or "". See checkSettings.
+	// settings is the path of a document in which the server reports the settings of its database, or "". See
+	// checkSettings.
 	settings string
-	// sql prepares a new database in PostgreSQL.
+	// sql contains the statements that prepare a new PostgreSQL database.
 	sql []string
-	// withoutPasswords means that the scenarios with passwords do not apply.
+	// withoutPasswords means that the target has no passwords, so scenarios with passwords are skipped.
 	withoutPasswords bool
 }
 
@@ -54,18 +54,18 @@ const (
 type program struct {
 	argv []string
 	env  []string
-	// prepare runs once before the first start, if it is not nil.
+	// prepare is called once before the first start, if it is not nil.
 	prepare func(ctx context.Context, at place) error
-	// arguments returns additional arguments and variables for one start.
+	// arguments returns the arguments and environment variables for a start, in addition to argv and env.
 	arguments func(at place) (argv, env []string)
 }
 
-// A place is where one server runs.
+// A place contains the address and the folders with which a server is started.
 type place struct {
 	address   string // 127.0.0.1:PORT
 	port      string
-	adminPort string // for targets with a second listener
-	dir       string // its data directory
+	adminPort string // port of the second listener, for targets that have one
+	dir       string // data directory of the server
 	database  string // URL of an empty PostgreSQL database, for targets that use one
 }
 
@@ -73,16 +73,16 @@ type place struct {
 type api struct {
 	signUp, login       func(u user) request
 	refresh, me, logout func(s *session) request
-	// signUpFlow and loginFlow are paths to request first, if they are not "". The id in the
-	// response goes into user.flow.
+	// signUpFlow and loginFlow are paths. If they are not "", a request to this path must precede each sign-up or
+	// login. The id in its response is stored in user.flow.
 	signUpFlow, loginFlow string
 	// adopt stores the tokens of a response to signUp, login or refresh.
 	adopt func(s *session, got response) error
-	// signUpSignsIn means that the response to signUp has tokens.
+	// signUpSignsIn means that the response to signUp contains tokens.
 	signUpSignsIn bool
 }
 
-// flow is an id that some targets require in a sign-up or login.
+// A user is the account of a session. flow is an id that some targets require in a sign-up or login.
 type user struct{ email, password, flow string }
 
 type session struct {
@@ -90,7 +90,7 @@ type session struct {
 	access, refresh, cookie, id string
 }
 
-// password passes the rules of every target.
+// password is accepted by the password rules of every target.
 const password = "river Stone candle 7"
 
 // DefaultTargets are the targets of `make compare`.
@@ -99,7 +99,7 @@ var DefaultTargets = []string{
 	"supabase-auth", "kratos", "bare",
 }
 
-// kinds returns all targets by name, without revisions and settings.
+// kinds returns the kinds of all targets, by name.
 func kinds() map[string]kind {
 	return map[string]kind{
 		"bare":             bare(),

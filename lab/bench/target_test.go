@@ -131,11 +131,12 @@ func TestCancelledComparisonLeavesNothing(t *testing.T) {
 	}
 }
 
-// The programs of these targets are rarely installed, but their statements can run.
+// PrepareDatabase must run the statements of external targets without errors. It does not need their programs, which
+// are rarely installed.
 func TestExternalTargetsPrepareTheirDatabases(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.New(t)
-	for _, name := range []string{"first", "second"} { // roles belong to the whole cluster
+	for _, name := range []string{"first", "second"} { // twice, because roles belong to the cluster
 		if err := bench.PrepareDatabase(t.Context(), cluster, name, "supabase-auth"); err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +152,7 @@ func TestExternalTargetsPrepareTheirDatabases(t *testing.T) {
 	}
 }
 
-// A comparison with a database that does not wait for the disk would be unfair.
+// Run must reject a database that does not wait for the disk, because the comparison would be unfair.
 func TestDatabaseWithoutFsyncIsRefused(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.New(t, "fsync = off")

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// A trial is one round of one target: its server, started on an empty database.
+// A trial measures one target in one round. It starts the server on an empty database.
 type trial struct {
 	plan     Plan
 	target   target
@@ -26,31 +26,31 @@ type trial struct {
 
 	sessions []*session // one for each connection
 	mu       sync.Mutex
-	spare    []*session // signed in by the scenarios; the scenario logout ends them
+	spare    []*session // created by the scenarios; the scenario logout ends them
 	next     int        // number of accounts
 }
 
-// Figures are the results of one load. Times are in milliseconds.
+// Figures are the measurements of one load. Times are in milliseconds.
 type Figures struct {
 	PerSecond float64 `json:"perSecond"`
 	P50       float64 `json:"p50"`
 	P99       float64 `json:"p99"`
-	CPU       float64 `json:"cpuPer1000"` // seconds of the server for 1,000 operations; 0: not measured
+	CPU       float64 `json:"cpuPer1000"` // server's processor seconds per 1,000 operations; 0 if unknown
 	Count     int     `json:"count"`
-	Refused   int     `json:"refused"` // with 429 or 503
+	Refused   int     `json:"refused"` // number of responses with 429 or 503
 }
 
-// A Round is the result of one trial. Times to ready are in milliseconds, memory is in MiB.
+// A Round contains the measurements of one trial. ReadyFirst and ReadyAgain are in milliseconds, memory is in MiB.
 type Round struct {
 	Figures    map[string]Figures `json:"figures"`
-	ReadyFirst float64            `json:"readyFirst"` // with an empty database
-	ReadyAgain float64            `json:"readyAgain"` // with the database of the first start
+	ReadyFirst float64            `json:"readyFirst"` // time to ready with an empty database
+	ReadyAgain float64            `json:"readyAgain"` // time to ready at the second start
 	Idle       float64            `json:"memoryIdle"` // a moment after the second start
 	Loaded     float64            `json:"memoryLoaded"`
 	Peak       float64            `json:"memoryPeak"`
 }
 
-// run starts the server, checks its settings, creates accounts, starts it again, and runs
+// run runs the trial: it starts the server, checks its settings, creates accounts, starts the server again, and runs
 // the scenarios.
 func (t *trial) run(ctx context.Context, progress func(string)) (r Round, err error) {
 	progress("start")
@@ -62,13 +62,13 @@ func (t *trial) run(ctx context.Context, progress func(string)) (r Round, err er
 	if err := t.createSessions(ctx); err != nil {
 		return r, err
 	}
-	// The second start shows the time to ready that operators see at each deployment. It also
-	// frees the memory that creating the accounts took.
+	// The second start measures the time to ready that operators see at a deployment. It also frees the memory that
+	// was used to create the accounts.
 	t.process.stop()
 	if r.ReadyAgain, err = t.start(ctx); err != nil {
 		return r, err
 	}
-	// Servers allocate for a moment after they are ready.
+	// Wait, because servers still allocate memory shortly after they are ready.
 	select {
 	case <-ctx.Done():
 	case <-time.After(300 * time.Millisecond):
@@ -102,7 +102,7 @@ func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
 func (t *trial) start(ctx context.Context) (ready float64, err error) {
 	argv, env := t.program.arguments(t.at)
 	argv = slices.Concat(t.program.argv, argv)
-	cmd := exec.Command(argv[0], argv[1:]...) // without ctx, because stop ends the process
+	cmd := exec.Command(argv[0], argv[1:]...) // not CommandContext, because stop ends the process
 	cmd.Dir = t.at.dir
 	cmd.Env = slices.Concat(os.Environ(), t.program.env, env, t.target.env)
 	began := time.Now()
@@ -123,7 +123,7 @@ func (t *trial) start(ctx context.Context) (ready float64, err error) {
 
 func millis(d time.Duration) float64 { return math.Round(d.Seconds()*1e6) / 1e3 }
 
-// newUser returns a user that no trial has registered before.
+// newUser returns a user that this trial has not registered before.
 func (t *trial) newUser() user {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -131,8 +131,8 @@ func (t *trial) newUser() user {
 	return user{email: "user" + strconv.Itoa(t.next) + "@example.com", password: password}
 }
 
-// createSessions signs up one user for each connection, and checks meanwhile that the
-// server, or its database, waits for the disk.
+// createSessions signs up one user for each connection. Meanwhile it checks that the server, or its PostgreSQL
+// process, waits for the disk.
 func (t *trial) createSessions(ctx context.Context) error {
 	t.sessions = make([]*session, t.plan.Connections)
 	if t.target.kind.withoutPasswords {
@@ -144,7 +144,8 @@ func (t *trial) createSessions(ctx context.Context) error {
 	watch := t.watchSyncs(ctx)
 	defer watch.stop()
 	conns := make([]conn, min(len(t.sessions), t.plan.Logins))
-	// Few connections sign up at once, because more would only wait for the hashes.
+	// Only a few connections sign up at the same time. Hashing passwords limits the rate, so more connections would
+	// not be faster.
 	l := load{connections: len(conns), duration: time.Hour, limit: len(t.sessions)}
 	l.operation = func(ctx context.Context, connection, n int) (err error) {
 		for {
@@ -152,12 +153,12 @@ func (t *trial) createSessions(ctx context.Context) error {
 			if !errors.Is(err, errRefused) {
 				return err
 			}
-			sleepUntil(ctx, time.Now().Add(refusedPause)) // a scenario without this session could not run
+			sleepUntil(ctx, time.Now().Add(refusedPause)) // try again, because the scenarios need this session
 		}
 	}
 	defer t.connect(conns)()
 	_, err := l.run(ctx)
-	last := conn{address: t.at.address} // run has ended the others
+	last := conn{address: t.at.address} // a new connection, because run has closed the others
 	defer last.close()
 	for n := 0; (err == nil || errors.Is(err, errRefused)) && n < moreSignUps && !watch.seen.Load(); n++ {
 		_, err = t.signUp(ctx, &last, clientOf(n))
@@ -168,12 +169,12 @@ func (t *trial) createSessions(ctx context.Context) error {
 	return watch.err()
 }
 
-// moreSignUps is how many further users sign up until the server is seen waiting for the
-// disk. A commit is short, so the watch can miss it.
+// moreSignUps is the maximum number of additional sign-ups, which continue until the watch sees the server wait for
+// the disk. They are needed because a commit is short, so the watch can miss it.
 const moreSignUps = 200
 
-// connect sets the address of connections, which open at their first request. It returns
-// the function that closes them.
+// connect sets the address of the connections, which open at their first request. It returns a function that closes
+// all of them.
 func (t *trial) connect(conns []conn) (closeAll func()) {
 	for i := range conns {
 		conns[i].address = t.at.address
@@ -185,7 +186,7 @@ func (t *trial) connect(conns []conn) (closeAll func()) {
 	}
 }
 
-// measure runs a load with a separate network connection for each of its connections.
+// measure runs a load. Each connection of the load is a separate network connection.
 func (t *trial) measure(ctx context.Context, l load,
 	call func(ctx context.Context, c *conn, connection, n int) error) (f Figures, err error) {
 	conns := make([]conn, l.connections)
@@ -197,8 +198,8 @@ func (t *trial) measure(ctx context.Context, l load,
 		}
 		return err
 	}
-	// The connections open during the load, so the time of their first requests includes that,
-	// as with real clients.
+	// Connections open at their first request, so the time of this request includes the connection setup. Real
+	// clients measure the same.
 	before, err := t.process.cpu()
 	if err != nil {
 		return f, err
@@ -216,11 +217,11 @@ func (t *trial) measure(ctx context.Context, l load,
 	return f, err
 }
 
-// refusedPause is how long a connection waits after a refusal. Clients that obey
-// Retry-After wait longer.
+// refusedPause is how long a connection waits after a refusal. It is shorter than the Retry-After that real clients
+// obey.
 const refusedPause = 250 * time.Millisecond
 
-// call sends a request and checks that it succeeded.
+// call sends a request, and returns an error if the response is not a success.
 func (t *trial) call(ctx context.Context, c *conn, r request, client string) (response, error) {
 	if address := t.addressOf(r); c.address != address {
 		c.close()
@@ -245,7 +246,7 @@ func (t *trial) addressOf(r request) string {
 	return t.at.address
 }
 
-// begin starts a flow, for targets whose sign-up or login needs one.
+// begin makes the request that some targets require before a sign-up or login, and stores its id in user.flow.
 func (t *trial) begin(ctx context.Context, c *conn, u *user, path, client string) error {
 	if path == "" {
 		return nil
@@ -255,8 +256,8 @@ func (t *trial) begin(ctx context.Context, c *conn, u *user, path, client string
 	return err
 }
 
-// signUp creates an account and signs in. Targets whose sign-up returns no tokens need a
-// second request.
+// signUp creates an account and signs in. If the response to the sign-up contains no tokens, it sends a second
+// request.
 func (t *trial) signUp(ctx context.Context, c *conn, client string) (*session, error) {
 	s := &session{user: t.newUser()}
 	if err := t.begin(ctx, c, &s.user, t.target.kind.api.signUpFlow, client); err != nil {
@@ -299,6 +300,6 @@ func (t *trial) keep(s *session) {
 	t.spare = append(t.spare, s)
 }
 
-// clientOf returns an address for X-Forwarded-For. Each connection is a separate client,
-// unless a scenario says otherwise.
+// clientOf returns an address for X-Forwarded-For. By default, each connection is a separate client with its own
+// address.
 func clientOf(n int) string { return "10.1." + strconv.Itoa(n>>8&255) + "." + strconv.Itoa(n&255) }

@@ -1,6 +1,5 @@
-// Package rotation simulates how policies of refresh-token rotation treat honest
-// users and thieves. It compares watchword.Judge with the policies of other servers.
-// It uses no server, store or clock: all times derive from a seed.
+// Package rotation simulates how policies of refresh-token rotation treat honest users and thieves. It compares
+// watchword.Judge with the policies of other servers. It uses no server, store or clock: a seed determines all times.
 package rotation
 
 import (
@@ -11,8 +10,7 @@ import (
 )
 
 const (
-	// A client refreshes every interval, the lifetime of an access token, plus up to
-	// one jitter.
+	// A client refreshes after interval, the lifetime of an access token, plus a random time up to jitter.
 	interval = 15 * time.Minute
 	jitter   = time.Minute
 )
@@ -24,31 +22,30 @@ const (
 
 var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// A client holds one refresh token of a session.
+// A client has one refresh token of a session.
 type client struct {
 	agent      watchword.Agent
 	generation int64
 }
 
-// present presents the client's token and reports whether the session is still
-// alive. The client keeps its old token until receive is called.
+// present presents the client's token and reports whether the session is still alive. The client keeps its old token
+// until it calls receive, because the response may be lost.
 func (c *client) present(p Policy, session *watchword.Rotation, at time.Time) (alive bool) {
 	verdict, next := p.Judge(*session, watchword.Presentation{Generation: c.generation, Agent: c.agent, At: at})
 	*session = next
 	return verdict != watchword.VerdictReuse
 }
 
-// receive stores the newest token, which every policy returns, in the client.
+// receive gives the client the newest token. Every policy returns this token in its response.
 func (c *client) receive(session watchword.Rotation) { c.generation = session.Generation }
 
 func signIn(at time.Time) watchword.Rotation {
 	return watchword.Rotation{Forgiven: watchword.NeverForgiven, RotatedAt: at, RotatedBy: usersAgent}
 }
 
-// WrongfulSignOuts simulates one user without a thief and counts how often the policy
-// signs the user out. loss is the probability (0 to 1) that a committed response, or
-// the response to a retry, is lost. The client retries after the outage, and signs in
-// again after a sign-out. Retries do not count as refreshes.
+// WrongfulSignOuts simulates one user without a thief, and counts how often the policy signs the user out. loss is
+// the probability (0 to 1) that the response to a refresh or a retry is lost. The client retries after the outage,
+// and signs in again after a sign-out. Retries do not count as refreshes.
 func WrongfulSignOuts(p Policy, loss float64, refreshes int, seed uint64) (signOuts int) {
 	random := rand.New(rand.NewPCG(seed, uint64(refreshes)))
 	now := start
@@ -71,8 +68,8 @@ func WrongfulSignOuts(p Policy, loss float64, refreshes int, seed uint64) (signO
 	return signOuts
 }
 
-// outage returns how long a client stays disconnected: exponentially distributed with
-// a mean of 3 seconds (80 %), 2 minutes (15 %) or 2 hours (5 %).
+// outage returns a random time for which a client stays disconnected. It is exponentially distributed, with a mean of
+// 3 seconds (80 % of outages), 2 minutes (15 %) or 2 hours (5 %).
 func outage(random *rand.Rand) time.Duration {
 	mean := 3 * time.Second
 	switch kind := random.Float64(); {

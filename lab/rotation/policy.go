@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A Policy decides about a presented refresh token. Policies of other servers are
-// expressed in terms of watchword.Rotation.
+// A Policy returns the verdict on a presented refresh token. The policies of other servers also use the state of
+// watchword.Rotation.
 type Policy struct {
 	Name  string
 	Judge func(watchword.Rotation, watchword.Presentation) (watchword.Verdict, watchword.Rotation)
@@ -22,7 +22,7 @@ func Policies(policy watchword.RotationPolicy) []Policy {
 		fixedGrace("grace 10s", 10*time.Second),
 		fixedGrace("grace 60s", time.Minute),
 		otherPolicy("parent good until child used", func(r watchword.Rotation, p watchword.Presentation) bool {
-			return p.Generation == r.Generation-1 // no client has presented the child, r.Generation
+			return p.Generation == r.Generation-1 // true if no client has presented the newest token (the child)
 		}),
 		bounded(policy),
 	}
@@ -35,7 +35,7 @@ func bounded(policy watchword.RotationPolicy) Policy {
 	}}
 }
 
-// fixedGrace accepts a superseded token for the time grace, as many servers do.
+// fixedGrace accepts every superseded token during the grace period, as many servers do.
 func fixedGrace(name string, grace time.Duration) Policy {
 	return otherPolicy(name, func(r watchword.Rotation, p watchword.Presentation) bool {
 		back := r.Generation - p.Generation
@@ -43,8 +43,8 @@ func fixedGrace(name string, grace time.Duration) Policy {
 	})
 }
 
-// otherPolicy rotates the newest token, as all policies do. It returns the newest
-// token for older ones that accepts selects, and treats the rest as reuse.
+// otherPolicy rotates the newest token, as all policies do. If accepts returns true for an older token, it returns
+// the newest token. It treats all remaining tokens as reuse.
 func otherPolicy(name string, accepts func(watchword.Rotation, watchword.Presentation) bool) Policy {
 	return Policy{name, func(r watchword.Rotation, p watchword.Presentation) (watchword.Verdict, watchword.Rotation) {
 		switch {

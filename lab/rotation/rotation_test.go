@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/lab/rotation"
 )
 
-// These tests check the tables of docs/rotation.md and lab/rotation/README.md on fewer
-// users and thieves, with margins of about five standard deviations.
+// These tests repeat the simulations of docs/rotation.md and lab/rotation/README.md with fewer users and thieves. The
+// results must match those tables, with margins of about five standard deviations.
 
 const (
 	refreshes = 200_000
@@ -19,8 +19,8 @@ const (
 	seed      = 7
 )
 
-// policies returns strict, grace 10 s, grace 60 s, parent good until child used, and
-// Watchword's policy.
+// policies returns five policies in the order of the tables: strict, grace 10 s, grace 60 s, parent good until child
+// used, and Watchword's policy.
 func policies() []rotation.Policy {
 	return rotation.Policies(watchword.RotationPolicy{Grace: 10 * time.Second, Clean: 1})
 }
@@ -28,8 +28,8 @@ func policies() []rotation.Policy {
 // RT-6
 func TestWrongfulSignOutsMatchTheTable(t *testing.T) {
 	t.Parallel()
-	type within struct{ least, most int } // per million refreshes
-	expected := [][3]within{              // at 0.1, 1 and 5 % loss
+	type within struct{ least, most int } // sign-outs per million refreshes
+	expected := [][3]within{              // by policy, for 0.1, 1 and 5 % loss
 		{{850, 1150}, {9500, 10500}, {48700, 51300}},
 		{{140, 300}, {1900, 2450}, {10800, 12000}},
 		{{80, 200}, {1200, 1650}, {6800, 7850}},
@@ -58,9 +58,9 @@ func TestThievesAreDetectedAsTheTableShows(t *testing.T) {
 	}
 	const always, never = 0.0, 1.0
 	type finding struct {
-		median, most99 int // answered refreshes at the percentile
+		median, most99 int // answered refreshes at percentiles 50 and 99
 		neverFound     float64
-		tolerance      float64 // of neverFound, in both directions
+		tolerance      float64 // allowed difference of neverFound
 	}
 	found := func(median, most99 int) finding { return finding{median, most99, always, 0} }
 	all := finding{rotation.MaxAnswered, rotation.MaxAnswered, never, 0}

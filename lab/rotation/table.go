@@ -8,19 +8,19 @@ import (
 	"unicode/utf8"
 )
 
-// losses are the simulated probabilities that a committed response is lost.
+// losses contains the probabilities that a response is lost, one per column.
 var losses = []float64{0.001, 0.01, 0.05}
 
-// A Size sets the extent of a simulation.
+// A Size is the number of simulated users and thieves, and the seed.
 type Size struct {
-	Refreshes int    // of honest users, for each policy and loss rate
-	Thieves   int    // for each policy and kind of thief
-	Seed      uint64 // the same seed and sizes give the same tables
+	Refreshes int    // of honest users, per policy and loss rate
+	Thieves   int    // per policy and kind of thief
+	Seed      uint64 // equal seeds and sizes give equal tables
 }
 
-// WriteTables runs all simulations and writes two Markdown tables: the comparison of
-// docs/rotation.md and the thieves of lab/rotation/README.md. It calls progress before
-// each cell with the number of finished cells, the total and the cell's name.
+// WriteTables runs all simulations and writes two Markdown tables: the comparison in docs/rotation.md and the thieves
+// in lab/rotation/README.md. Before each cell, it calls progress with the number of finished cells, the total and the
+// cell's name.
 func WriteTables(w io.Writer, policies []Policy, size Size, progress func(done, total int, cell string)) error {
 	kinds := Thieves()
 	done, total := 0, len(policies)*(len(losses)+len(kinds))
@@ -58,7 +58,7 @@ func WriteTables(w io.Writer, policies []Policy, size Size, progress func(done, 
 	return err
 }
 
-// String returns a cell of the table of thieves.
+// String returns the result as a cell of the table of thieves.
 func (f ThiefResult) String() string {
 	switch {
 	case f.found == 0:
@@ -93,7 +93,7 @@ func percent(share float64) string {
 	return strconv.FormatFloat(share*100, 'f', 0, 64) + " %"
 }
 
-// thousands formats a number with commas, as 1,234,567.
+// thousands formats a number with commas, such as 1,234,567.
 func thousands(n int) string {
 	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {

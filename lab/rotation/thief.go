@@ -12,18 +12,18 @@ import (
 // detected.
 const MaxAnswered = 1000
 
-// A Thief copies the user's newest refresh token and refreshes the session
-// independently. A zero field means that the thief behaves like the user.
+// A Thief copies the user's newest refresh token and then refreshes the session like a second client. A field with
+// the zero value means that the thief behaves like the user.
 type Thief struct {
 	Name string
 
-	// Interval is the time between two refreshes, without a jitter of up to a minute.
+	// Interval is the time between two refreshes of the thief. The simulation adds up to a minute of jitter.
 	Interval time.Duration
 	// Refreshes is the number of refreshes after which the thief stops. Zero means no limit.
 	Refreshes int
 	// UserAway is the time after the copy during which the user does not refresh.
 	UserAway time.Duration
-	// Within limits how long after each refresh of the user the thief refreshes.
+	// Within means that each refresh of the thief follows a refresh of the user within this time.
 	Within time.Duration
 	// Agent is the thief's user agent.
 	Agent watchword.Agent
@@ -42,19 +42,19 @@ func Thieves() []Thief {
 	}
 }
 
-// ThiefResult contains how many thieves were detected, and how many refreshes of each
-// thief the server answered before that.
+// ThiefResult contains how many thieves were detected, and how many refreshes the server answered before it detected
+// each thief.
 type ThiefResult struct {
 	Thieves int
-	answers []int // one per thief, ascending; MaxAnswered for a thief never detected
+	answers []int // sorted; MaxAnswered for a thief who was never detected
 	found   int
 }
 
-// NeverDetected returns the share of thieves who were never detected, 0 to 1.
+// NeverDetected returns the share of thieves who were never detected, from 0 to 1.
 func (f ThiefResult) NeverDetected() float64 { return 1 - float64(f.found)/float64(f.Thieves) }
 
-// Answered returns the number of answered refreshes before detection at a percentile
-// (0 to 100) of all thieves, or MaxAnswered if that thief was never detected.
+// Answered returns how many refreshes of a thief the server answered before detection, at a percentile (0 to 100) of
+// all thieves. It returns MaxAnswered if the thief at this percentile was never detected.
 func (f ThiefResult) Answered(percentile float64) int {
 	return f.answers[min(int(percentile/100*float64(len(f.answers))), len(f.answers)-1)]
 }
@@ -76,9 +76,9 @@ func SimulateThieves(p Policy, kind Thief, thieves int, seed uint64) ThiefResult
 	return f
 }
 
-// simulateThief simulates one theft. The user's next refresh is one interval after
-// the copy. The thief's first refresh is a random part of an interval later, or that
-// long after the copy if the user is away.
+// simulateThief simulates one theft. After the copy, the user stays away for UserAway, and then refreshes after one
+// interval. The thief first refreshes at a random time within kind.Interval. This time starts at the user's refresh,
+// or at the copy if the user is away.
 func simulateThief(p Policy, kind Thief, random *rand.Rand) (answered int, found bool) {
 	if kind.Interval == 0 {
 		kind.Interval = interval
@@ -116,7 +116,7 @@ func simulateThief(p Policy, kind Thief, random *rand.Rand) (answered int, found
 		userRefreshes = 0
 		thiefAt = thiefAt.Add(kind.Interval + randomUpTo(random, jitter))
 		if kind.Within > 0 {
-			thiefAt = userAt.Add(1) // after the user's next refresh, which sets the exact time
+			thiefAt = userAt.Add(1) // wait for the user's next refresh, which sets the exact time
 		}
 	}
 	return answered, false

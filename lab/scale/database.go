@@ -19,18 +19,17 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A database is a store and a second connection that bypasses it, for filling and for
-// statistics.
+// A database is a store and a separate SQL connection, which fills the tables and reads statistics.
 type database struct {
 	store       watchword.Store
 	sql         *sql.DB
-	indexes     string   // query for names and definitions of the indexes on the filled tables
+	indexes     string   // query for the names and definitions of the indexes of the filled tables
 	maintenance []string // statements to run after filling
 	isPostgres  bool
-	cleanups    []func(context.Context) error // run in reverse order
+	cleanups    []func(context.Context) error // called in reverse order by remove
 }
 
-// remove removes everything that create created, even after a failed create.
+// remove deletes everything that create has created, even if create failed.
 func (d *database) remove(ctx context.Context) (err error) {
 	for _, cleanup := range slices.Backward(d.cleanups) {
 		err = errors.Join(err, cleanup(ctx))
@@ -100,7 +99,7 @@ func (d *database) createPostgres(ctx context.Context, server, name string) erro
 	return d.open(stdlib.OpenDB(*config), nil)
 }
 
-// open stores db and limits it to one connection.
+// open sets the SQL connection to db, and limits db to one connection.
 func (d *database) open(db *sql.DB, err error) error {
 	if err != nil {
 		return err
@@ -118,8 +117,8 @@ func (d *database) checkpoint(ctx context.Context) error {
 	return d.execute(ctx, "CHECKPOINT")
 }
 
-// touchPages changes a row on every page of the table sessions, as rotations do over
-// time. Later changes then log no full pages.
+// touchPages changes a row on every page of the table sessions, as rotations do over time. PostgreSQL logs a whole
+// page at its first change after a checkpoint, so later changes log less.
 func (d *database) touchPages(ctx context.Context) error {
 	if !d.isPostgres {
 		return nil
@@ -128,7 +127,7 @@ func (d *database) touchPages(ctx context.Context) error {
 		SELECT MIN(ctid) FROM sessions GROUP BY (CAST(CAST(ctid AS text) AS point))[0]))`)
 }
 
-// walBytes returns the current position in the write-ahead log in bytes, 0 on SQLite.
+// walBytes returns the current position in the write-ahead log in bytes. It returns 0 on SQLite.
 func (d *database) walBytes(ctx context.Context) (bytes float64, err error) {
 	if !d.isPostgres {
 		return 0, nil
@@ -137,7 +136,7 @@ func (d *database) walBytes(ctx context.Context) (bytes float64, err error) {
 	return bytes, err
 }
 
-// hotShare returns the share of updates that changed no index (0 to 1), 0 on SQLite.
+// hotShare returns the share of updates that changed no index (0 to 1). It returns 0 on SQLite.
 func (d *database) hotShare(ctx context.Context) (share float64, err error) {
 	if !d.isPostgres {
 		return 0, nil
@@ -147,8 +146,8 @@ func (d *database) hotShare(ctx context.Context) (share float64, err error) {
 	return share, err
 }
 
-// sizeBytes returns the size of sessions and its indexes. On SQLite it returns the
-// size of the whole database.
+// sizeBytes returns the size of the table sessions and its indexes. On SQLite it returns the size of the whole
+// database.
 func (d *database) sizeBytes(ctx context.Context) (bytes int64, err error) {
 	question := "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
 	if d.isPostgres {

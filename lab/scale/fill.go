@@ -15,19 +15,18 @@ var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 const (
 	batch   = 50_000 // rows per commit
-	perUser = 4      // sessions per user; their rows are far apart, as those of real users are
+	perUser = 4      // sessions per user; as with real users, their rows are far apart
 )
 
-// uuidOf returns the id of user or session n. Ids ascend with n and have a
-// pseudo-random part. They use only decimal digits, so that SQL on both databases can
-// compute them (uuidColumn).
+// uuidOf returns the id of the user or session with number n. Ids ascend with n and have a pseudo-random part. They
+// have only decimal digits, so that SQL on both databases can compute them (uuidColumn).
 func uuidOf(n int) string {
 	at, random := 19_300_000_000+n*260, n*7_368_787%1_000_000_000_000
 	text := fmt.Sprintf("%012d", at)
 	return fmt.Sprintf("%s-%s-7%03d-8%03d-%012d", text[:8], text[8:], random%1000, random/1000%1000, random)
 }
 
-// uuidColumn returns uuidOf as an SQL expression.
+// uuidColumn returns an SQL expression for uuidOf.
 func uuidColumn(n string) string {
 	at := "CAST(1019300000000 + " + n + " * 260 AS TEXT)"
 	random := n + " * 7368787 % 1000000000000"
@@ -63,8 +62,8 @@ func superseded() string { return strings.Repeat(ms(start), watchword.Superseded
 
 func ms(t time.Time) string { return fmt.Sprint(t.UnixMilli()) }
 
-// fill creates and fills the database. It creates all indexes except primary keys
-// after filling, because this is faster.
+// fill creates and fills the database. It creates all indexes except primary keys at the end, because filling is
+// faster without indexes.
 func (f *filledStore) fill(ctx context.Context, store string, progress func(string)) error {
 	err := f.create(ctx, store, fmt.Sprintf("watchword_scale_%d_%d", f.sessions, f.fillFactor))
 	if err != nil {

@@ -14,12 +14,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/ratelimit"
 )
 
-// policy keeps sessions alive for longer than any measurement.
+// policy has long lifetimes, so that no session expires during a measurement.
 var policy = watchword.SessionPolicy{Idle: 30 * day, ShortIdle: day, Max: 90 * day}
 
 const day = 24 * time.Hour
 
-// A result is the result of clients that rotated for some time.
+// A result contains the measurements of clients that rotated sessions for some time.
 type result struct {
 	rotations int
 	took      time.Duration
@@ -31,9 +31,8 @@ func (r result) percentile(n int) time.Duration {
 	return r.each[min(len(r.each)*n/100, len(r.each)-1)]
 }
 
-// load lets concurrent clients rotate random sessions for plan.For. Random choice makes
-// consecutive rotations hit distant pages, as with millions of users. No two clients
-// use the same session.
+// load rotates random sessions on concurrent clients for plan.For. Because the choice is random, consecutive
+// rotations change distant pages, as with millions of users. Each client uses its own sessions.
 func (f *filledStore) load(ctx context.Context, plan Plan, clients int, stream uint64) (all result, err error) {
 	var done sync.WaitGroup
 	results := make([]result, clients)
@@ -61,7 +60,7 @@ func (f *filledStore) load(ctx context.Context, plan Plan, clients int, stream u
 
 func (f *filledStore) rotate(ctx context.Context, plan Plan, n int) error {
 	generation := int64(f.generations[n])
-	at := start.Add(time.Duration(generation+1) * time.Minute) // late enough that no limit is reached
+	at := start.Add(time.Duration(generation+1) * time.Minute) // far enough apart that no limit is reached
 	r := watchword.RotateRequest{
 		Session:      watchword.SessionID(uuidOf(n)),
 		Presentation: watchword.Presentation{Generation: generation, Agent: watchword.AgentOf("a browser"), At: at},

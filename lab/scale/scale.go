@@ -1,8 +1,7 @@
-// Package scale measures what a refresh-token rotation costs with many sessions. It
-// creates and fills databases, calls watchword.Store.Rotate, and drops the databases.
+// Package scale measures the cost of a refresh-token rotation with many sessions. It creates and fills databases,
+// calls watchword.Store.Rotate, and drops the databases.
 //
-// It fills the tables by SQL, because the engine would need hours. Its output is the
-// tables of lab/scale/README.md.
+// It fills the tables with SQL, because the engine would need hours. Its output is the tables of lab/scale/README.md.
 package scale
 
 import (
@@ -18,15 +17,15 @@ import (
 type Plan struct {
 	Store       string        // URL of a PostgreSQL server, postgres://…, or sqlite:DIRECTORY
 	Sessions    []int         // one database per size; ratios refer to the first
-	FillFactors []int         // PostgreSQL only: one database per size and value; empty: the migrations' value
+	FillFactors []int         // PostgreSQL only: one database per size and value; if empty, as in the migrations
 	Clients     int           // concurrent clients
-	For         time.Duration // duration of each of three measurements: all clients, all clients again, one client
+	For         time.Duration // duration of each measurement in a round: all clients, all clients again, one client
 	Rounds      int           // the results are medians of this many rounds
 	Limits      Limits
 	Seed        uint64 // selects the sessions to rotate
 }
 
-// Limits selects the limits that a rotation charges.
+// Limits selects the rate limits that a rotation charges.
 type Limits string
 
 const (
@@ -41,24 +40,24 @@ type filledStore struct {
 	generations []int32 // current generation of each session
 }
 
-// A Row is the result for one database: medians of all rounds.
+// A Row contains the results for one database, as medians of all rounds.
 type Row struct {
 	Sessions, FillFactor int
-	Phases               [2]Phase // right after a checkpoint, and later
+	Phases               [2]Phase // directly after a checkpoint, and later
 	P50, P99             time.Duration
 	Hot                  float64 // share of HOT updates of sessions, 0 to 1
-	Bytes                int64   // table and indexes before the measurement
-	Growth               float64 // relative growth during the measurement
+	Bytes                int64   // size of table and indexes before the measurement
+	Growth               float64 // relative growth of this size during the measurement
 	p50s, p99s           []time.Duration
 }
 
-// A Phase is the result of all clients together. At the first change of a page after
-// a checkpoint PostgreSQL logs the whole page, and later only the changes.
+// A Phase is a measurement with all clients. There are two: at the first change of a page after a checkpoint,
+// PostgreSQL logs the whole page, and later only the changes.
 type Phase struct {
 	Rate     float64 // rotations per second
-	Ratio    float64 // to the first row's rate in the same round
-	Spread   float64 // rate of the fastest round divided by that of the slowest
-	LogBytes float64 // write-ahead log per rotation, in the last round
+	Ratio    float64 // ratio to the rate of the first row in the same round
+	Spread   float64 // rate of the fastest round divided by the rate of the slowest
+	LogBytes float64 // bytes of write-ahead log per rotation, in the last round
 	rates    []float64
 	ratios   []float64
 }
@@ -123,8 +122,8 @@ func (f *filledStore) String() string {
 	return fmt.Sprintf("%s sessions, fill factor %d", thousands(f.sessions), f.fillFactor)
 }
 
-// measure runs one round on one database: all clients right after a checkpoint, all
-// clients later, and one client.
+// measure runs one round on one database. It measures all clients directly after a checkpoint, all clients later, and
+// then one client.
 func (f *filledStore) measure(ctx context.Context, plan Plan, round int, row *Row) error {
 	for n, prepare := range []func(context.Context) error{f.checkpoint, f.touchPages} {
 		if err := prepare(ctx); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/lab/scale"
 )
 
-// Run must rotate the sessions that it filled, and drop its databases.
+// Run must rotate the sessions with which it filled its databases, and must drop these databases at the end.
 func TestRunFillsMeasuresAndDropsDatabases(t *testing.T) {
 	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Markdown returns rows as a table of lab/scale/README.md.
+// Markdown returns the rows as a table for lab/scale/README.md.
 func Markdown(rows []Row) string {
 	var b strings.Builder
 	b.WriteString("| sessions | fill factor | right after a checkpoint | later | one client, p50 / p99 | HOT | size |\n" +
@@ -20,8 +20,8 @@ func Markdown(rows []Row) string {
 	return b.String()
 }
 
-// String returns a cell: rotations per second (ratio to the first row; fastest by
-// slowest round), bytes of write-ahead log per rotation.
+// String returns the phase as a cell: rotations per second, in parentheses the ratio to the first row and the spread,
+// and bytes of write-ahead log per rotation.
 func (p Phase) String() string {
 	cell := fmt.Sprintf("%s/s (%.2f; %.2f)", thousands(int(p.Rate)), p.Ratio, p.Spread)
 	if p.LogBytes > 0 {
@@ -48,7 +48,7 @@ func millis(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds()*1000, 'f', 2, 64) + " ms"
 }
 
-// thousands formats a number with commas, as 1,234,567.
+// thousands formats a number with commas, such as 1,234,567.
 func thousands(n int) string {
 	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {

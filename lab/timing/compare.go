@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Threshold is the |t| from which a difference counts as real. Chance alone reaches it
-// less than once in 100,000 comparisons.
+// Threshold is the value of |t| from which a difference counts as real. Random variation alone reaches it less than
+// once in 100,000 comparisons.
 const Threshold = 4.5
 
-// A Row is the result of a trial. T leaves out the slowest tenth of all times, because
-// other work on the machine causes it.
+// A Row is the result of a trial. T excludes the slowest tenth of all times, because other work on the machine causes
+// such times.
 type Row struct {
 	Name          string
-	Without, With time.Duration // medians for addresses without and with an account
-	Samples       int           // per kind, before the slowest are left out
+	Without, With time.Duration // median times for addresses without and with an account
+	Samples       int           // number of times per kind, including the slowest
 	T             float64       // Welch's t; positive if calls with an account take longer
 }
 
@@ -63,11 +63,11 @@ func meanOf(sample []float64) (mean, squared float64) {
 	return mean, squared
 }
 
-// Header is the Markdown header of the table of rows.
+// Header is the Markdown header of the table.
 const Header = "| call | without an account | with an account | calls of each kind | t |\n" +
 	"| --- | --- | --- | --- | --- |\n"
 
-// String returns a line of the table.
+// String returns the row as a line of the table.
 func (r Row) String() string {
 	return fmt.Sprintf("| %s | %s | %s | %d | %+.1f |\n", r.Name, millis(r.Without), millis(r.With), r.Samples, r.T)
 }

@@ -24,8 +24,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// serveCallbacks starts a server and a provider on loopback. For each address, it goes to the provider and back.
-// The returned Try makes only the last request, which is the callback.
+// serveCallbacks starts a server and an OpenID provider on loopback. For each address, it starts a sign-in and signs
+// in to the provider. The returned Try then sends only the last request, which is the callback.
 func serveCallbacks(
 	ctx context.Context, e *watchword.Engine, store *sqlite.Store, emails []string,
 ) (Try, func(), error) {
@@ -95,8 +95,8 @@ func toCallback(ctx context.Context, browser *http.Client, site, email string) (
 	return callback, nil
 }
 
-// request returns a request for the public URL of the engine, whose port differs from the port of
-// the server.
+// request returns a request for a path of site. Its Host is that of the engine's public URL, whose port differs from
+// that of site.
 func request(ctx context.Context, site, path string) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, site+path, nil)
 	if err == nil {
@@ -107,7 +107,7 @@ func request(ctx context.Context, site, path string) (*http.Request, error) {
 	return r, err
 }
 
-// send returns the response and the length of its body.
+// send sends a request, and returns the response and the length of its body.
 func send(browser *http.Client, r *http.Request) (*http.Response, int64, error) {
 	response, err := browser.Do(r)
 	if err != nil {
@@ -134,8 +134,8 @@ func listen(handler http.Handler) (listening, error) {
 	return listening{"http://" + listener.Addr().String(), func() { _ = web.Close(); running.Wait() }}, nil
 }
 
-// serveWith starts the server of an engine. The client address of a request is the one in X-Forwarded-For, so that
-// no call reaches a limit.
+// serveWith starts an HTTP server for an engine. It trusts X-Forwarded-For, so that each call can have a different
+// client address and does not reach a limit.
 func serveWith(e *watchword.Engine, store *sqlite.Store, issuer string) (listening, error) {
 	campus, err := providers.New(providers.Options{ID: "campus", Kind: federation.KindOIDC, ClientID: clientID,
 		ClientSecret: "secret", RedirectURI: federation.RedirectURI(e.PublicURL(), "campus"), Issuer: issuer})
@@ -156,7 +156,7 @@ func serveWith(e *watchword.Engine, store *sqlite.Store, issuer string) (listeni
 
 const clientID = "watchword"
 
-// A provider is a small OpenID provider. Its user is the login_hint of the request.
+// A provider is a small OpenID provider. It signs in the user that the parameter login_hint names.
 type provider struct {
 	listening
 	signer jose.Signer
@@ -208,15 +208,15 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	claims, err := json.Marshal(map[string]any{"iss": p.url, "aud": clientID, "sub": asked.Get("login_hint"),
 		"email": asked.Get("login_hint"), "email_verified": false, "nonce": asked.Get("nonce"), "iat": now, "exp": now + 300})
 	if err != nil {
-		panic(err) // the map has only text and numbers
+		panic(err) // unreachable: the map contains only text and numbers
 	}
 	object, err := p.signer.Sign(claims)
 	if err != nil {
-		panic(err) // the key was created for this algorithm
+		panic(err) // unreachable: the key is for this algorithm
 	}
 	idToken, err := object.CompactSerialize()
 	if err != nil {
-		panic(err) // a new signature is complete
+		panic(err) // unreachable: a new signature is complete
 	}
 	reply(w, map[string]any{"access_token": rand.Text(), "token_type": "Bearer", "id_token": idToken})
 }

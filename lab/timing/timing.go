@@ -1,9 +1,8 @@
-// Package timing measures whether response times reveal which addresses have an
-// account. It calls the engine, on a real SQLite file, with addresses that have an
-// account and with others, and compares the times with Welch's t-test. For the
-// callbacks of a provider, it sends requests to a server.
+// Package timing measures whether response times reveal which addresses have an account. It calls the engine, on a
+// real SQLite file, with addresses that have an account and addresses that have none. It compares the times with
+// Welch's t-test. For the callbacks of a provider, it sends requests to a server.
 //
-// The trials are the calls that a stranger can make. The output is the table of
+// The trials are the calls that an attacker without an account can make. The output is the table of
 // lab/timing/README.md.
 package timing
 
@@ -26,24 +25,24 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A Trial is a call that a stranger can make with an address.
+// A Trial is a call with an address that an attacker without an account can make.
 type Trial struct {
 	Name string
-	Hash watchword.Secret // password hash of all accounts; empty: a new hash of this engine
+	Hash watchword.Secret // password hash of all accounts; if empty, a new hash of the engine
 	App  bool             // the accounts have an authenticator app
-	Base bool             // the calls without an app have an account, too
-	Code watchword.Code   // expected error code with and without an account; empty for success
+	Base bool             // both kinds of addresses have an account, and App applies to one kind
+	Code watchword.Code   // expected error code of both kinds of calls; empty for success
 	Try  Try
 
-	// Serve starts a server for calls over HTTP, and returns Try and a function that stops the server. Serve
-	// also makes the calls before the measured call, for each address.
+	// Serve starts a server, if the call needs HTTP. For each address, it also makes the requests that precede the
+	// measured call. It returns Try, and a function that stops the server.
 	Serve func(ctx context.Context, e *watchword.Engine, store *sqlite.Store, emails []string) (Try, func(), error)
 }
 
-// Try makes the measured call.
+// Try makes the call that is measured.
 type Try = func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error
 
-// Trials returns all calls whose response must not depend on whether the account exists.
+// Trials returns all calls whose response must not reveal whether the account exists.
 func Trials() ([]Trial, error) {
 	foreign, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
 	if err != nil {
@@ -89,9 +88,9 @@ func signIn(with watchword.Secret) Try {
 	}
 }
 
-// Run creates a database in dir and runs the trial samples times with an account and
-// samples times without, in an order derived from seed. Some earlier warm-up calls
-// do not count. Run removes the database at the end.
+// Run creates a database in dir. It makes the call of the trial samples times with an account and samples times
+// without, in a random order that seed determines. It first makes some calls as a warm-up, which do not count. At the
+// end, it removes the database.
 func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64) (row Row, err error) {
 	dir, err = os.MkdirTemp(dir, "watchword_timing_")
 	if err != nil {
@@ -155,7 +154,7 @@ func addressOf(n int, with bool) string {
 	return fmt.Sprintf("gone%06d@example.com", n)
 }
 
-// fill creates the accounts, one for each call, so that no call reaches a limit.
+// fill creates one account for each call with an account, so that no call reaches a limit.
 func fill(ctx context.Context, engine *watchword.Engine, apps *factors.Manager, trial Trial, accounts int) error {
 	hash := trial.Hash
 	if hash == "" {
@@ -186,8 +185,8 @@ func fill(ctx context.Context, engine *watchword.Engine, apps *factors.Manager, 
 	return err
 }
 
-// Measure makes n pairs of calls, one without and one with an account, in an order
-// derived from rng. It returns the times without and with an account.
+// Measure makes n pairs of calls: one call without and one with an account. rng determines the order within a pair.
+// It returns the times without and with an account.
 func Measure(n int, rng *rand.Rand, call func(n int, with bool) error) (took [2][]time.Duration, err error) {
 	for i := range n {
 		first := rng.IntN(2)

@@ -13,12 +13,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	passhash.LowestParamsByDefault() // no test compares times of hashes
+	passhash.LowestParamsByDefault() // fast hashes, because no test compares times
 	os.Exit(m.Run())
 }
 
-// This test checks only that both kinds of calls run and return the same code. Comparing
-// the times needs an idle machine (make timing).
+// Each trial must return the same code with and without an account. The test does not compare times, because this
+// needs an idle machine (make timing).
 //
 // ID-2, ID-3, ID-4, SW-3
 func TestTrialsReturnTheSameCodeWithAndWithoutAccount(t *testing.T) {
@@ -46,7 +46,7 @@ func TestCompareDetectsADifferenceOfOneMillisecond(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
 	series := func(mean time.Duration) (took []time.Duration) {
-		for range 1000 { // standard deviation 3 ms; one in 20 is much slower
+		for range 1000 { // times with a standard deviation of 3 ms, of which 5 % are much slower
 			took = append(took, mean+time.Duration(rng.NormFloat64()*3e6)+time.Duration(rng.IntN(20)/19)*time.Second)
 		}
 		return took

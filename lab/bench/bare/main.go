@@ -1,6 +1,5 @@
-// Command bare shows the upper bound for lab/bench: a net/http server that reads each
-// request and responds with a fixed document of the size of a refresh. It stores and
-// signs nothing.
+// Command bare is the upper bound for lab/bench: a server of net/http that reads each request and returns a fixed
+// document, as long as the response to a refresh. It stores and signs nothing.
 package main
 
 import (

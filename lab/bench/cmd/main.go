@@ -41,8 +41,8 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	// SIGPIPE would end the program before it has removed its files, when the output is a pipe
-	// to a program that has ended.
+	// SIGPIPE is handled, because it would end the program before it has removed its files. It occurs if the output
+	// is a pipe whose reader has ended.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP,
 		syscall.SIGPIPE)
 	defer stop()
@@ -90,8 +90,8 @@ func words(into *[]string) func(string) error {
 	}
 }
 
-// reporters returns functions that show the current step and that write a line. On a
-// terminal the step replaces the last one.
+// reporters returns two functions: progress shows the current step, and warn writes a line. On a terminal, a step
+// overwrites the previous step.
 func reporters() (progress, warn func(string)) {
 	format, clear := "\r\x1b[K%s", "\r\x1b[K"
 	if info, err := os.Stderr.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {

@@ -1,6 +1,6 @@
-// Better Auth with its defaults: sessions in the database, a cookie, scrypt. Limits are off, as
-// for the other servers. With updateAge 0 each read of a session extends and stores it, which
-// is the nearest to a refresh. Requests with disableRefresh only read.
+// Better Auth with its defaults: sessions in the database, a cookie, scrypt. Rate limits are disabled, as for the
+// other servers. With updateAge 0, each read of a session extends and stores it, which is the closest equivalent to a
+// refresh. Requests with disableRefresh only read.
 import { createServer } from 'node:http'
 import { betterAuth } from 'better-auth'
 import { getMigrations } from 'better-auth/db/migration'

@@ -1,6 +1,6 @@
-// The design that tutorials show for Node.js: Express, jsonwebtoken and bcrypt, access tokens
-// of 15 minutes, and refresh tokens that are stored and replaced at each use. Unlike most
-// tutorials it replaces a refresh token in one transaction, which commits durably.
+// The design that tutorials show for Node.js: Express, jsonwebtoken and bcrypt, access tokens of 15 minutes, and
+// refresh tokens that are stored and replaced at each use. Unlike most tutorials, this server replaces a refresh
+// token in one transaction, which commits durably.
 import { createSecretKey, randomUUID } from 'node:crypto'
 import bcrypt from 'bcrypt'
 import Database from 'better-sqlite3'
@@ -9,8 +9,8 @@ import jwt from 'jsonwebtoken'
 import pg from 'pg'
 
 const { PORT, DATA_DIR, DATABASE_URL, SECRET, SECRET_FORM, POOL } = process.env
-// Tutorials pass the secret as a string. jsonwebtoken then tries to read it as a private key at
-// each use, which takes half a millisecond. SECRET_FORM=string measures that.
+// Tutorials pass the secret as a string. At each use, jsonwebtoken then first tries to read the string as a private
+// key, which takes half a millisecond. Set SECRET_FORM=string to measure this effect.
 const secret = SECRET_FORM === 'string' ? SECRET : createSecretKey(Buffer.from(SECRET))
 const bcryptCost = 10
 const refreshLife = 7 * 24 * 3600
@@ -24,8 +24,8 @@ const schema = `
   CREATE INDEX IF NOT EXISTS refresh_tokens_user ON refresh_tokens (user_id);`
 await store.migrate(schema)
 
-// openSQLite returns the statements on SQLite. The driver is synchronous, so each statement
-// blocks the process until its commit is on disk.
+// openSQLite returns the statements for SQLite. The driver is synchronous, so each statement blocks the process until
+// its commit is on disk.
 function openSQLite() {
   const db = new Database(`${DATA_DIR}/app.db`)
   db.pragma('journal_mode = WAL')

@@ -1,7 +1,8 @@
-// Command pocketbase is PocketBase with durable commits, for lab/bench. By default PocketBase
-// opens SQLite with synchronous=NORMAL, which can lose the last commits in a power failure.
-// Everything else is as in the releases of PocketBase. The command is a separate module,
-// because PocketBase and Watchword need different versions of the same packages.
+// Command pocketbase is PocketBase with durable commits, for lab/bench. By default, PocketBase opens SQLite with
+// synchronous=NORMAL, which can lose the last commits in a power failure. Otherwise it behaves like the releases of
+// PocketBase.
+//
+// The command is a separate module, because PocketBase and Watchword need different versions of the same packages.
 package main
 
 import (
@@ -17,7 +18,7 @@ import (
 func main() {
 	app := pocketbase.NewWithConfig(pocketbase.Config{DBConnect: connect, HideStartBanner: true})
 	app.OnServe().BindFunc(func(e *core.ServeEvent) error {
-		e.InstallerFunc = nil // it would open a browser
+		e.InstallerFunc = nil // the installer would open a browser
 		e.Router.GET("/settings", func(r *core.RequestEvent) error {
 			reported, err := settings(app)
 			if err != nil {
@@ -40,7 +41,7 @@ func connect(path string) (*dbx.DB, error) {
 		"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-32000)")
 }
 
-// settings reads the pragmas back from the connection that writes.
+// settings reads the pragmas of the connection that writes.
 func settings(app core.App) (map[string]string, error) {
 	reported := map[string]string{}
 	for _, name := range []string{"journal_mode", "synchronous"} {

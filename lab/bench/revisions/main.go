@@ -1,5 +1,5 @@
-// Command revisions runs the Go benchmarks of a revision and of the files of this folder in
-// turn, and prints benchstat's table.
+// Command revisions runs the Go benchmarks of a git revision and of the current files in turn, and prints benchstat's
+// table.
 //
 //	go run ./lab/bench/revisions -base main -bench 'Refresh|Rotate' . ./store/sqlite
 package main
@@ -31,8 +31,8 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	// SIGPIPE would end the program before it has removed its files, when the output is a pipe
-	// to a program that has ended.
+	// SIGPIPE is handled, because it would end the program before it has removed its files. It occurs if the output
+	// is a pipe whose reader has ended.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP,
 		syscall.SIGPIPE)
 	defer stop()

@@ -39,7 +39,8 @@ func main() {
 		size.Refreshes, size.Thieves, size.Seed, time.Since(began).Round(time.Second/10))
 }
 
-// showProgress updates one line of the terminal. It needs a terminal on standard error.
+// showProgress returns a function that updates one line of the terminal. If standard error is not a terminal, the
+// function has no effect.
 func showProgress() func(done, of int, cell string) {
 	info, err := os.Stderr.Stat()
 	if err != nil || info.Mode()&os.ModeCharDevice == 0 {

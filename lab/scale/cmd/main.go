@@ -1,12 +1,11 @@
-// Command cmd prints the tables of lab/scale/README.md, which show what a rotation
-// costs with many sessions.
+// Command cmd prints the tables of lab/scale/README.md, which show the cost of a rotation with many sessions.
 //
 //	go run ./lab/scale/cmd -store sqlite:/var/tmp -sessions 10000,1000000
 //	go run ./lab/scale/cmd -store 'postgres://localhost/postgres?pool_max_conns=32' \
-//		-sessions 100000 -fill-factors 100,90,70,50
+//	  -sessions 100000 -fill-factors 100,90,70,50
 //
-// It creates databases called watchword_scale_… and drops them at the end, even after
-// Ctrl-C. A million sessions need 1 GB of disk.
+// It creates databases called watchword_scale_… and drops them at the end, even after Ctrl-C. A million sessions need
+// 1 GB of disk.
 package main
 
 import (
@@ -69,8 +68,8 @@ func numbers(into *[]int) func(string) error {
 	}
 }
 
-// showProgress updates one line of a terminal, or writes lines if standard error is not
-// a terminal.
+// showProgress returns a function that updates one line of a terminal. If standard error is not a terminal, the
+// function writes a line for each step.
 func showProgress() func(string) {
 	format := "\r\x1b[K%s"
 	if info, err := os.Stderr.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {

@@ -1,9 +1,9 @@
-// Command cmd measures whether response times reveal who has an account. It prints a
-// table and exits with status 1 if they do.
+// Command cmd measures whether response times reveal who has an account. It prints a table, and exits with status 1
+// if any of them do.
 //
 //	go run ./lab/timing/cmd -samples 1000
 //
-// It needs some minutes on a mostly idle machine.
+// It takes some minutes, and the machine should be mostly idle.
 package main
 
 import (
