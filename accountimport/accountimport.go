@@ -1,5 +1,5 @@
-// Package accountimport creates accounts of another system. It decides which accounts are imported. The engine
-// checks fields, claims addresses and seals secrets.
+// Package accountimport imports accounts from another system. It decides which accounts are imported. The engine
+// checks fields, reserves addresses and encrypts secrets.
 //
 // Unstable: only the program watchword uses it.
 package accountimport
@@ -19,73 +19,76 @@ import (
 
 // The rules of an import:
 //
-//  1. Each account is checked separately, and all its problems are reported.
-//  2. Import and sign-up claim an address with the same statement. If both run
-//     concurrently, one of them gets the address.
-//  3. An account gets the same id in every import: its kept id, or one computed from its
-//     id or address in the other system. Importing a file again therefore does not undo
-//     the changes of its users. An account that was deleted here is not imported again
-//     while its events are stored. An account whose address was changed here gets no
-//     duplicate.
-//  4. An import never changes an existing account. So that an import can be repeated, an
-//     existing account counts as imported if it is certainly the same account. It must
-//     have the same id. If no id is kept, it must have been imported, or have proven the
-//     address. Otherwise an attacker may have signed up with the address before the
-//     import.
+//   1. Each account is checked separately, and all its problems are reported.
+//   2. Import and sign-up insert accounts with the same statement. If both use one
+//      address at the same time, only one of them succeeds.
+//   3. An account gets the same id in every import: its kept id, or an id computed from
+//      its id or address in the other system. A repeated import therefore does not undo
+//      the changes of users. An account that was deleted here is not imported again
+//      while its events are stored. An account whose address was changed here is not
+//      duplicated.
+//   4. An import never changes an existing account. In a repeated import, an existing
+//      account counts as imported if it is certainly the same account: it has the same
+//      id. If no id is kept, it must have been created by an import, or have a proven
+//      address. Otherwise, an attacker may have signed up with the address before the
+//      import.
 
 // An Account is an account of another system.
 type Account struct {
-	ID           string // see KeptID; empty: the other system identifies accounts by address
-	System       string // name of the other system; needed if several systems may use the same IDs
+	ID           string // see KeptID; "" if the other system identifies accounts by address
+	System       string // name of the other system; required if several systems may use the same ids
 	Email        string
-	VerifiedAt   time.Time // when Email was verified; zero: unverified
+	VerifiedAt   time.Time // when Email was verified; zero if unverified
 	Name         string
 	Locale       string // as in watchword.User; ignored if it is not a language tag
 	Roles        []string
-	PasswordHash watchword.Secret // in a form that docs/import.md lists; empty: the user has no password
-	Prehash      string           // form of the password that was hashed (docs/import.md); empty: the password itself
-	Pepper       watchword.Secret // the secret that Prehash needs; it is stored sealed, and only once
-	CreatedAt    time.Time        // zero: now
-	DisabledAt   time.Time        // zero: enabled
+	PasswordHash watchword.Secret // in a format of docs/import.md; "" if the user has no password
+	Prehash      string           // what was hashed (docs/import.md); "" means the password itself
+	Pepper       watchword.Secret // the secret for Prehash; it is stored once, encrypted
+	CreatedAt    time.Time        // zero means now
+	DisabledAt   time.Time        // zero means enabled
 
-	// Factors is the list of second factors that `users export` writes, as JSON; empty: none. An Importer without
-	// Factors refuses them.
+	// Factors is the JSON list of second factors that `users export` writes, or "". An Importer without Factors
+	// rejects accounts that have them.
 	Factors watchword.Secret
 
-	// PublicMetadata and PrivateMetadata are JSON objects; empty: none. An Importer without Objects refuses them.
+	// PublicMetadata and PrivateMetadata are JSON objects, or "". An Importer without Objects rejects accounts that
+	// have them.
 	PublicMetadata, PrivateMetadata string
 }
 
-// Factors adds second factors to accounts. It is an interface, because this package does not import package factors.
+// Factors checks and adds second factors of accounts. It is an interface, because this package does not import
+// package factors.
 type Factors interface {
-	// Problem returns why an account can't have these factors, or "".
+	// Problem returns the reason why an account can't have these factors, or "".
 	Problem(ctx context.Context, tx watchword.Tx, list watchword.Secret) (string, error)
 	// Add inserts the factors of a new account.
 	Add(ctx context.Context, tx watchword.Tx, id watchword.UserID, list watchword.Secret, now time.Time) error
 }
 
-// Objects adds metadata to accounts. It is an interface, because this package does not import package metadata.
+// Objects checks and adds metadata of accounts. It is an interface, because this package does not import package
+// metadata.
 type Objects interface {
-	// Problem returns why an account can't have this metadata, or "".
+	// Problem returns the reason why an account can't have this metadata, or "".
 	Problem(u watchword.User, public, private string) (string, error)
 	// Add inserts the metadata of a new account.
 	Add(ctx context.Context, tx watchword.Tx, id watchword.UserID, public, private string) error
 }
 
-// KeptID returns the id that the account keeps, in its stored form, if ID is a UUID.
-// Otherwise ok is false, and the account gets an id computed from System and ID.
+// KeptID returns the id that the account keeps, in its stored form, if the field ID is a UUID. Otherwise ok is false,
+// and the account gets an id that is computed from System and ID.
 func (u Account) KeptID() (id watchword.UserID, ok bool) {
 	text := strings.ToLower(u.ID)
 	return watchword.UserID(text), storable.ID(text)
 }
 
-// FieldTaken is the FieldError.Code of an address or id that belongs to another account.
+// FieldTaken is the FieldError.Code if another account has the address or the id.
 const FieldTaken = "TAKEN"
 
-// A Result is the result of importing, or of checking, an Account.
+// A Result is the result of Import or Check for one account.
 type Result struct {
-	User     watchword.User         // the stored account; the zero User if there are problems
-	There    bool                   // User existed before and is unchanged
+	User     watchword.User         // the stored account; the zero User if Problems is not empty
+	There    bool                   // User existed before the import and is unchanged
 	Problems []watchword.FieldError // why the account is not imported: id, email, name, roles, passwordHash, createdAt, …
 }
 
@@ -100,25 +103,26 @@ type Importer struct {
 // New returns an importer.
 func New(e *watchword.Engine) Importer { return Importer{engine: e.Inside()} }
 
-// As returns an importer whose events carry the name of the operator, cut to 128 bytes as by watchword.Operator.As.
+// As returns an importer whose events contain the name of the operator. Like watchword.Operator.As, it cuts the name
+// to 128 bytes.
 func (i Importer) As(operator string) Importer {
 	i.operator = storable.Text(operator, 128)
 	return i
 }
 
-// With returns an importer that imports second factors, too.
+// With returns an importer that also imports second factors.
 func (i Importer) With(f Factors) Importer {
 	i.factors = f
 	return i
 }
 
-// WithMetadata returns an importer that imports metadata, too.
+// WithMetadata returns an importer that also imports metadata.
 func (i Importer) WithMetadata(o Objects) Importer {
 	i.objects = o
 	return i
 }
 
-// Check returns what Import would do with each account. It changes no data.
+// Check returns the result that Import would have for each account. It changes no data.
 func (i Importer) Check(ctx context.Context, accounts []Account) (results []Result, err error) {
 	now := i.engine.Now()
 	err = i.engine.Store().View(ctx, func(tx watchword.Tx) error {
@@ -139,9 +143,8 @@ func (i Importer) Check(ctx context.Context, accounts []Account) (results []Resu
 	return results, err
 }
 
-// Import creates accounts in one transaction, which is fastest with a few hundred accounts. It skips accounts
-// with problems. It sends no mail, and does not check the strength of passwords, because it has only their
-// hashes.
+// Import creates accounts in one transaction. A few hundred accounts per call are fastest. It skips accounts with
+// problems. It sends no mail. It does not check the strength of passwords, because it has only their hashes.
 func (i Importer) Import(ctx context.Context, accounts []Account) (results []Result, err error) {
 	now := i.engine.Now()
 	var events []watchword.Event
@@ -213,19 +216,19 @@ func (i Importer) importAccount(
 	}
 	there, err := wanted.findOccupants(ctx, tx, event.At)
 	if there == (existingAccounts{}) {
-		there.lastOwner = true // or an account that was deleted concurrently
+		there.lastOwner = true // or the account was deleted concurrently
 	}
 	return judge(wanted, there), err
 }
 
-// imported is the detail of the sign-up event of an imported account.
+// imported is the Detail of the sign-up event if an import created the account.
 const imported = "imported"
 
-// importing is a parsed Account.
+// importing is an Account after parsing.
 type importing struct {
 	user     watchword.User
 	keptID   bool
-	called   string // its identifier in the other system: "id" or "email"
+	called   string // what identifies it in the other system: "id" or "email"
 	from     Account
 	problems []watchword.FieldError
 }
@@ -263,8 +266,8 @@ func (i Importer) parse(ctx context.Context, tx watchword.Tx, from Account, now 
 	return wanted, err
 }
 
-// belongings checks the factors and the metadata of an account. An existing account keeps its factors
-// and metadata.
+// belongings checks the factors and the metadata of an account. If the account exists, it checks nothing, because the
+// account keeps its factors and metadata.
 func (i Importer) belongings(
 	ctx context.Context, tx watchword.Tx, u watchword.User, from Account,
 ) (problems []watchword.FieldError, err error) {
@@ -300,7 +303,7 @@ func (i Importer) belongings(
 	return problems, err
 }
 
-// hash returns the hash of an imported account in its stored form.
+// hash returns the password hash of an imported account in its stored form.
 func (i Importer) hash(from Account) (watchword.Secret, *watchword.FieldError) {
 	refused := func(why string) (watchword.Secret, *watchword.FieldError) {
 		return "", &watchword.FieldError{Field: "passwordHash", Code: watchword.FieldInvalid, Message: why}
@@ -327,7 +330,8 @@ func (i Importer) hash(from Account) (watchword.Secret, *watchword.FieldError) {
 	return watchword.Secret(hash), nil
 }
 
-// parseDate sets into, unless from is zero. One day of tolerance covers clock skew and missing time zones.
+// parseDate sets into to from, unless from is zero. It accepts dates up to a day in the future, to cover clock skew
+// and missing time zones.
 func parseDate(field string, from, now time.Time, into *time.Time) *watchword.FieldError {
 	switch {
 	case from.IsZero():
@@ -341,14 +345,15 @@ func parseDate(field string, from, now time.Time, into *time.Time) *watchword.Fi
 	return nil
 }
 
-// existingAccounts describes who already has the address or the id, or can restore it.
+// existingAccounts describes why an account could not be inserted: another account has its address or id, or can
+// restore the address.
 type existingAccounts struct {
-	byEmail   watchword.UserID // the account with the address, or empty
-	user      *watchword.User  // the account byEmail
-	trusted   bool             // byEmail was imported, or has proven the address
-	moved     bool             // the account with the id has another address
-	deleted   bool             // the account with the id was deleted here
-	lastOwner bool             // the previous owner of the address can restore it
+	byEmail   watchword.UserID // id of the account that has the address, or empty
+	user      *watchword.User  // the account of byEmail, or nil
+	trusted   bool             // the account of byEmail was imported, or has proven the address
+	moved     bool             // the account that has the id has another address
+	deleted   bool             // the account that had the id was deleted here
+	lastOwner bool             // the previous owner of the address can still restore it
 }
 
 func (wanted importing) findOccupants(
@@ -386,8 +391,7 @@ func (wanted importing) findOccupants(
 	return there, err
 }
 
-// lastEvent returns the newest event of a kind, or the zero Event. It finds the event among any number of
-// others.
+// lastEvent returns the newest event of a kind, or the zero Event if there is none.
 func lastEvent(
 	ctx context.Context, tx watchword.Tx, id watchword.UserID, kind watchword.EventKind,
 ) (watchword.Event, error) {
@@ -398,20 +402,20 @@ func lastEvent(
 	return event, err
 }
 
-// wasDeleted reports whether the account was deleted here.
+// wasDeleted reports whether an account with this id was deleted here.
 func wasDeleted(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool, error) {
 	event, err := lastEvent(ctx, tx, id, watchword.EventDeleted)
 	return event.Kind != "", err
 }
 
-// wasImported reports whether an import created the account. A later sign-up event hides the import, but it
-// also means that the account has proven the address.
+// wasImported reports whether an import created the account. It returns false if a later sign-up event exists. Such
+// an event means that the account has proven the address, so callers also accept it.
 func wasImported(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool, error) {
 	event, err := lastEvent(ctx, tx, id, watchword.EventSignup)
 	return event.Detail == imported, err
 }
 
-// judge decides whether an account is imported, exists already, or is refused.
+// judge returns whether an account is imported, exists already, or is rejected.
 func judge(wanted importing, there existingAccounts) Result {
 	refused := func(field, why string) Result {
 		return Result{Problems: []watchword.FieldError{{Field: field, Code: FieldTaken, Message: why}}}

@@ -14,12 +14,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// pepperID returns the id of a pepper.
+// pepperID computes the id of a pepper from its secret.
 func pepperID(engine watchword.Inside, pepper watchword.Secret) string {
 	return derivedid.New(engine.MACSecret(watchword.KeyImport), "", "pepper", string(pepper))
 }
 
-// newPeppers returns sealed keys for the peppers that the store does not have yet. It ignores empty ones.
+// newPeppers returns encrypted keys for the peppers that the store does not contain yet. It ignores empty peppers.
 func newPeppers(engine watchword.Inside, peppers []watchword.Secret, now time.Time) (keys []watchword.Key) {
 	for _, pepper := range peppers {
 		id := pepperID(engine, pepper)
@@ -30,13 +30,13 @@ func newPeppers(engine watchword.Inside, peppers []watchword.Secret, now time.Ti
 		parsed := uuid.MustParse(id)
 		keys = append(keys, engine.SealKey(watchword.Key{
 			ID: id, Use: watchword.KeyPepper, Alg: passhash.Pepper, PublishedAt: now, ActiveFrom: now,
-			Number: int(binary.BigEndian.Uint32(parsed[:4]) >> 1), // 31 bits of the id: the same on each server
+			Number: int(binary.BigEndian.Uint32(parsed[:4]) >> 1), // from the id, so all servers compute it alike
 		}, []byte(pepper)))
 	}
 	return keys
 }
 
-// insertPeppers inserts the keys that do not exist yet. A concurrent import may have inserted some.
+// insertPeppers inserts keys. It skips a key that a concurrent import has already inserted.
 func insertPeppers(ctx context.Context, engine watchword.Inside, tx watchword.Tx, keys []watchword.Key) error {
 	if len(keys) > 0 {
 		if err := engine.HoldMaster(ctx, tx); err != nil {

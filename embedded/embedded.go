@@ -1,8 +1,7 @@
-// Package embedded opens a complete Watchword server inside another Go program: the
-// store, the keys, the mail and the HTTP handler, in one call.
+// Package embedded opens a complete Watchword server inside another Go program: the store, the keys, the mail and the
+// HTTP handler, in one call.
 //
-// It replaces the wiring that cmd/watchword does from settings. It adds no rules
-// and no settings.
+// It connects the packages as cmd/watchword does, but takes options instead of settings. It adds no rules.
 package embedded
 
 import (
@@ -27,40 +26,40 @@ import (
 
 // Options configure Open. Only Engine.PublicURL is required.
 type Options struct {
-	// Engine configures the engine. Open fills in two empty options. MasterKey comes from
-	// the file master.key in the directory, which Open creates with mode 0600. Mailer is
-	// the development mailbox in the directory's folder mail.
+	// Engine configures the engine. Open sets two options if they are empty. It sets MasterKey from the file
+	// master.key in the directory, and creates this file with mode 0600. It sets Mailer to a development mailbox in
+	// the directory's folder mail.
 	Engine watchword.Options
 
-	// Server configures the HTTP handler. With the development mailbox, Open shows it
-	// at /dev/mail. Open fills in Factors if it is nil, and Federation from Providers.
+	// Server configures the HTTP handler. If Open has created the development mailbox, the handler shows it at
+	// /dev/mail. Open sets Factors if it is nil, and sets Federation from Providers.
 	Server server.Options
 
-	// Providers are external providers for sign-in, as returned by providers.New of package
-	// federation/providers. Default: none. If Options.Server has a factors.Manager, its options
-	// need the ids of the providers.
+	// Providers are external providers for sign-in, which providers.New of package federation/providers returns.
+	// Default: none. If Server.Factors is set, the options of its factors.Manager must contain the ids of these
+	// providers.
 	//
 	// Unstable: package federation may change in every release.
 	Providers []federation.Provider
 }
 
-// Accounts is a running Watchword. It is an http.Handler that serves the API, the
-// documents under /.well-known and the hosted pages. It is safe for concurrent use.
+// Accounts is a running Watchword server. It is an http.Handler for the API, the documents under /.well-known and the
+// hosted pages. It is safe for concurrent use.
 type Accounts struct {
 	*server.Server
 	engine *watchword.Engine
 	store  watchword.Store
-	stop   func() // ends the background work and waits for it
+	stop   func() // stops the background tasks and waits for them
 }
 
-// Open opens the store, migrates it, starts the engine's background work and returns the
-// handler. The place is a directory, which holds an SQLite database, or a URL
-// postgres://user:password@host/database. With a URL, the options must contain the master
-// key and the mailer, because there is no directory for them.
+// Open opens the store, applies migrations, starts the engine's background tasks and returns the handler.
 //
-// The background work (mail, sweeping, keys, the revocation feed) ends with ctx or
-// with Close. Open returns an error if an option is missing or unusable, or if the
-// store is not available.
+// The argument place is a directory, which contains a SQLite database, or a URL
+// postgres://user:password@host/database. With a URL, the options must contain the master key and the mailer, because
+// no directory exists for them.
+//
+// The background tasks (mail, sweeping, keys, the revocation feed) end with ctx or with Close. Open returns an error
+// if an option is missing or unusable, or if the store is unavailable.
 func Open(ctx context.Context, place string, o Options) (*Accounts, error) {
 	store, err := openStore(ctx, place, &o)
 	if err != nil {
@@ -68,20 +67,20 @@ func Open(ctx context.Context, place string, o Options) (*Accounts, error) {
 	}
 	a, err := start(ctx, store, o)
 	if err != nil {
-		store.Close() //nolint:errcheck // the other error is more useful
+		store.Close() //nolint:errcheck // only the first error is returned
 		return nil, err
 	}
 	return a, nil
 }
 
-// A database is a store of this module.
+// A database is the part of a store that Open needs.
 type database interface {
 	watchword.Store
 	Factors() factors.Store
 	Federation() federation.Store
 }
 
-// openStore opens the store and completes the options that the place provides.
+// openStore opens the store at place. For a directory, it also sets the master key and the mailer in the options.
 func openStore(ctx context.Context, place string, o *Options) (database, error) {
 	if isPostgres(place) {
 		switch {
@@ -108,7 +107,7 @@ func openStore(ctx context.Context, place string, o *Options) (database, error) 
 	}
 	o.Engine.MasterKey, err = watchword.FinishReseal(ctx, store, filepath.Join(place, masterKeyFile), o.Engine.MasterKey)
 	if err != nil {
-		store.Close() //nolint:errcheck // the other error is more useful
+		store.Close() //nolint:errcheck // only the first error is returned
 		return nil, fmt.Errorf("embedded: %w", err)
 	}
 	return store, nil
@@ -173,7 +172,7 @@ func start(ctx context.Context, store database, o Options) (*Accounts, error) {
 	return &Accounts{Server: handler, engine: engine, store: store, stop: stop}, nil
 }
 
-// spare returns a function that finds a passkey that can sign in without a password. A user
+// spare returns a function that finds a user's passkey with which the user can sign in without a password. A user
 // with such a passkey can disconnect the last provider.
 func spare(m *factors.Manager) func(context.Context, federation.Tx, watchword.UserID) (string, error) {
 	return func(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
@@ -181,8 +180,7 @@ func spare(m *factors.Manager) func(context.Context, federation.Tx, watchword.Us
 	}
 }
 
-// ids returns the ids of providers. A user with an identity of one of them can delete the last
-// passkey.
+// ids returns the ids of the providers. A user who can sign in with one of them may delete the last passkey.
 func ids(all []federation.Provider) (ids []string) {
 	for _, p := range all {
 		ids = append(ids, p.Info().ID)
@@ -192,11 +190,10 @@ func ids(all []federation.Provider) (ids []string) {
 
 var _ http.Handler = (*Accounts)(nil)
 
-// Engine returns the engine, for calls that do not go through HTTP.
+// Engine returns the engine, for calls without HTTP.
 func (a *Accounts) Engine() *watchword.Engine { return a.engine }
 
-// Close ends the background work, waits for it, and closes the store. Shut the HTTP
-// server down first.
+// Close stops the background tasks, waits for them, and closes the store. Shut down the HTTP server before Close.
 func (a *Accounts) Close() error {
 	a.stop()
 	a.EndStreams()

@@ -46,7 +46,7 @@ func TestAccountsSurviveReopening(t *testing.T) {
 	}
 }
 
-// acme is a provider. Open sends no request to it.
+// acme is a provider for tests that send no request to it.
 type acme struct{ federation.Provider }
 
 func (acme) Info() federation.Info {
@@ -112,7 +112,7 @@ func TestOpenRefusesUnusableOptions(t *testing.T) {
 		accounts, err := embedded.Open(t.Context(), c.place, embedded.Options{
 			Engine: watchword.Options{PublicURL: c.url}})
 		if err == nil {
-			accounts.Close() //nolint:errcheck // it should not be open
+			accounts.Close() //nolint:errcheck // only if Open has wrongly succeeded
 			t.Errorf("%s: opened", name)
 		}
 	}
@@ -128,7 +128,7 @@ func open(t *testing.T, place string, o embedded.Options) *embedded.Accounts {
 	return accounts
 }
 
-// awaitMail waits until the outbox worker has delivered a mail to the folder.
+// awaitMail waits until a mail is in the folder. A background task delivers it.
 func awaitMail(t *testing.T, folder string) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
@@ -169,7 +169,7 @@ func ExampleOpen() {
 	if err != nil {
 		panic(err)
 	}
-	defer accounts.Close() //nolint:errcheck // there was no write after the last request
+	defer accounts.Close() //nolint:errcheck // all writes are committed
 
 	mux := http.NewServeMux()
 	mux.Handle("/", accounts)

@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
-// faint returns the texts whose contrast with their background is below 4.5:1 (WCAG 2.2, 1.4.3).
+// faint is JavaScript that returns the texts whose contrast with their background is below 4.5:1 (WCAG 2.2, 1.4.3).
 const faint = `() => {
   const rgb = (text) => (text.match(/[\d.]+/g) || []).map(Number)
   const light = (c) => c.slice(0, 3).map((v) => v / 255)
@@ -31,7 +31,7 @@ const faint = `() => {
   }).map((e) => e.innerText + " " + getComputedStyle(e).color + " on " + behind(e))
 }`
 
-// Every mail fits a phone, and its text is easy to read in light and in dark mode.
+// Every mail must fit the screen of a phone, and its text must have enough contrast in light and in dark mode.
 func TestEveryMailFitsAndIsReadable(t *testing.T) {
 	t.Parallel()
 	var browser browsertest.Chromium

@@ -10,25 +10,25 @@ import (
 	"strings"
 )
 
-// Mail programs support few rules of a style sheet, so each element of a mail has its own
-// colours. The colours are variables such as --accent from the style sheets of the pages and of
-// the operator.
+// Mail programs support only a few rules of a style sheet, so each element of a mail has its own colours. The colours
+// come from variables such as --accent, in the style sheets of the pages and of the operator.
 
 // A look contains the colours and the logo of the mails.
 type look struct {
 	light, dark colours
-	logo        []byte // PNG, or nil
+	logo        []byte // a PNG, or nil if mails have no logo
 }
 
-// colours are values of CSS, which readLook has checked.
+// colours contains CSS colours by name. readLook has checked that they are hexadecimal.
 type colours struct {
 	Paper, Card, Ink, Soft, Line, Accent, OnAccent htmltemplate.CSS
 }
 
-// An overlay reads the operator's files, which may be nil, and falls back to the built-in ones.
+// An overlay reads files of the operator (own, which may be nil). If a file is missing there, it reads the built-in
+// file.
 type overlay struct{ own, builtin fs.FS }
 
-// read returns the operator's file, or else the built-in one.
+// read returns the operator's file. If this file does not exist, it returns the built-in file.
 func (o overlay) read(name string) ([]byte, error) {
 	if o.own != nil {
 		content, err := fs.ReadFile(o.own, name)
@@ -39,9 +39,9 @@ func (o overlay) read(name string) ([]byte, error) {
 	return fs.ReadFile(o.builtin, name)
 }
 
-// readLook reads the colours and the logo. Mail programs do not show SVG, so the logo of mails
-// is assets/mark.png. If an operator replaces only assets/mark.svg, mails have no logo instead
-// of the wrong one.
+// readLook reads the colours and the logo. The logo of mails is assets/mark.png, because mail programs do not show
+// SVG. If an operator replaces only assets/mark.svg, mails have no logo, because the built-in PNG would be the wrong
+// one.
 func readLook(files overlay) (l look, err error) {
 	style, err := files.read("assets/style.css")
 	if err != nil {
@@ -82,14 +82,14 @@ var (
 	variable = regexp.MustCompile(`--([a-z-]+)\s*:\s*(#(?:[0-9a-fA-F]{6}|[0-9a-fA-F]{3}))\s*(?:;|$)`)
 )
 
-// variables returns the hexadecimal colours of the rules for :root, in light and in dark mode.
-// Later rules win, as in a browser. Colours in another form, such as oklch(…), are skipped,
-// because many mail programs do not support them. The earlier value then applies.
+// variables returns the hexadecimal colours that the rules for :root define, in light and in dark mode. As in a
+// browser, later rules override earlier ones. It skips colours in another form, such as oklch(…), because many mail
+// programs do not support them. The earlier value then applies.
 func variables(style string) (light, dark map[string]string) {
 	style = comment.ReplaceAllString(style, "")
 	light, dark = map[string]string{}, map[string]string{}
 	collect(light, darkRule.ReplaceAllString(style, ""))
-	for name, value := range light { // dark mode changes some of them
+	for name, value := range light { // the rules for dark mode change some of them
 		dark[name] = value
 	}
 	collect(dark, strings.Join(darkRule.FindAllString(style, -1), "\n"))
@@ -104,8 +104,8 @@ func collect(into map[string]string, style string) {
 	}
 }
 
-// newColours returns the colours of a mail. Each must exist, because a mail with a missing
-// colour could be unreadable.
+// newColours returns the colours of a mail. It returns an error if a colour is missing, because the mail could be
+// unreadable.
 func newColours(from map[string]string) (c colours, err error) {
 	for name, into := range map[string]*htmltemplate.CSS{
 		"paper": &c.Paper, "card": &c.Card, "ink": &c.Ink, "soft": &c.Soft, "line": &c.Line,

@@ -1,9 +1,9 @@
-// Package mail renders emails: subject, plain text and HTML. It chooses the pages to which
-// links point, and it decides which text from users may appear in a mail. Packages mail/smtp
-// and mail/devbox deliver mails, and the engine decides when.
+// Package mail renders emails: subject, plain text and HTML. It chooses the pages to which links point, and it
+// decides which text from users may appear in a mail. Packages mail/smtp and mail/devbox deliver mails, and the
+// engine decides when.
 //
-// A mail loads no remote content and contains no tracking. Its colours, logo and texts come from
-// the files of the pages (package web), so that a mail looks like the page that its link opens.
+// A mail loads no remote content and contains no tracking. Its colours, logo and texts come from the files of the
+// pages (package web), so a mail has the same design as the page that its link opens.
 package mail
 
 import (
@@ -24,10 +24,11 @@ import (
 	"github.com/watchword-auth/watchword/web"
 )
 
-// The pages to which links in mails point, below the public URL. A front-end may have its own
-// page (watchword.MailFacts.Page). The token is in the fragment, as in /verify#token=…,
-// because browsers do not send the fragment to a server. The page posts it after a click
-// (RST-6).
+// These are the paths, below the public URL, to which links with a token point. A front-end may have its own page
+// instead (watchword.MailFacts.Page).
+//
+// The token is in the fragment, as in /verify#token=…, because browsers do not send the fragment to a server. The
+// page sends the token to the server after a click (RST-6).
 const (
 	pathVerify       = "/verify"
 	pathReset        = "/reset"
@@ -36,14 +37,14 @@ const (
 	pathUndoEmail    = "/email/undo"
 )
 
-// The pages to which links in notices point. These links have no token.
+// These are the paths to which links in notices point. Such links contain no token.
 const (
 	pathLogin   = "/login"
 	pathForgot  = "/forgot"
 	pathAccount = "/account"
 )
 
-// A page is the target of the button of a mail.
+// A page is the page that the button of a mail opens.
 type page struct {
 	path  string
 	token bool // the link contains the token of the mail
@@ -55,7 +56,7 @@ var pages = map[watchword.MailKind]page{
 	watchword.MailInvite:          {pathInvite, true},
 	watchword.MailConfirmAddress:  {pathConfirmEmail, true},
 	watchword.MailAddressChanged:  {pathUndoEmail, true},
-	watchword.MailAddressReplaced: {}, // no link: a stranger may read this mailbox
+	watchword.MailAddressReplaced: {}, // no link, because a stranger may read this mailbox
 	watchword.MailPasswordChanged: {pathForgot, false},
 	watchword.MailReuseDetected:   {pathLogin, false},
 	watchword.MailMoreHappened:    {pathAccount, false},
@@ -73,8 +74,8 @@ var pages = map[watchword.MailKind]page{
 
 // Options configure a Renderer.
 type Options struct {
-	PublicURL string           // all links begin with it: http or https, without query or fragment; required
-	Product   string           // what the mails call the service; default: the host of PublicURL, without the port
+	PublicURL string           // prefix of all links: http or https, without query or fragment; required
+	Product   string           // name of the service in mails; default: the host of PublicURL, without the port
 	Files     fs.FS            // texts, templates, colours and logo to replace the built-in ones (docs/pages.md), or nil
 	Now       func() time.Time // default: time.Now
 }
@@ -93,12 +94,13 @@ type Renderer struct {
 type Rendered struct {
 	Subject string // one line, without text from users
 	Text    string
-	HTML    string // a whole document; it shows Logo as "cid:logo"
+	HTML    string // a whole document, which shows Logo as "cid:logo"
 	Link    string // the link of the button, or empty
-	Logo    []byte // a PNG picture that the mail must include with the Content-ID "logo", or nil
+	Logo    []byte // a PNG that the mail must include with the Content-ID "logo", or nil
 }
 
-// Document returns the HTML with the logo embedded, for a program that shows only the HTML.
+// Document returns the HTML with the logo as a data URL, so that a browser shows it without the other parts of the
+// mail.
 //
 // Unstable: only mail/devbox uses it.
 func (r Rendered) Document() string {
@@ -136,8 +138,8 @@ func NewRenderer(o Options) (*Renderer, error) {
 	return r, r.readTemplates(files)
 }
 
-// readTemplates parses both templates and renders one mail of each kind with them. An operator
-// thus sees a mistake when the server starts, and not because a mail is missing.
+// readTemplates parses both templates, and renders one mail of each kind with them. Errors in templates are therefore
+// reported when the server starts, and not when it sends a mail.
 func (r *Renderer) readTemplates(files overlay) error {
 	text, err := files.read("mail/message.txt")
 	if err == nil {
@@ -161,7 +163,7 @@ func (r *Renderer) readTemplates(files overlay) error {
 	return nil
 }
 
-// A view is the data of the templates. Operators' templates use its fields.
+// A view is the data of the templates. Templates of operators use its fields, so they can't be renamed.
 type view struct {
 	Lang, Kind     string
 	Product        string
@@ -169,12 +171,12 @@ type view struct {
 	Preview        string // the first sentence, which mail programs show next to the subject
 	Hello          string
 	Footer         string
-	Logo           bool // the picture "cid:logo" exists
+	Logo           bool // the mail includes the picture "cid:logo"
 	Light, Dark    colours
 	Blocks         []block
 }
 
-// Wrap breaks a paragraph of plain text into lines.
+// Wrap breaks a paragraph of plain text into lines of at most 78 characters.
 func (view) Wrap(text string) string { return wrap(text) }
 
 // A block is a part of a mail: "text", "small", "button", "copy" (the link as text) or "facts".
@@ -186,8 +188,8 @@ type block struct {
 // A fact is one row of a table.
 type fact struct{ Name, Padded, Value string }
 
-// Render renders a mail. It fails if the kind is unknown, or if its link needs a token that
-// is missing.
+// Render renders a mail. It returns an error if the kind is unknown, or if the link needs a token and the message has
+// none.
 func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 	page, known := pages[m.Kind]
 	if !known {
@@ -204,7 +206,7 @@ func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 		link = r.base + page.path
 	case m.Token != "":
 		link = r.base + page.path
-		if m.ReturnTo != "" { // must be before the fragment; the page checks it again
+		if m.ReturnTo != "" { // query before fragment; the page checks return_to again
 			link += "?return_to=" + url.QueryEscape(m.ReturnTo)
 		}
 		link += "#token=" + url.QueryEscape(string(m.Token))
@@ -239,11 +241,11 @@ func (r *Renderer) fill(m watchword.Message, w words, link string) (Rendered, er
 	return Rendered{Subject: v.Subject, Text: text.String(), HTML: html.String(), Link: link, Logo: r.look.logo}, nil
 }
 
-// address returns a network address, or "" for other text.
+// address returns text if it is an IP address, and otherwise "".
 func address(text string) string {
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
 		return ""
 	}
-	return addr.WithZone("").String() // a zone can contain any text
+	return addr.WithZone("").String() // without the zone, which can contain any text
 }

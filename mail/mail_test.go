@@ -38,7 +38,7 @@ func renderer(t testing.TB) *mail.Renderer {
 	return r
 }
 
-// message returns a message in which every field of its kind is set.
+// message returns a message of this kind with a value in every field that the kind uses.
 func message(kind watchword.MailKind) watchword.Message {
 	m := watchword.Message{
 		ID:   "019ab5d2-3c00-7000-8000-000000000001",
@@ -186,7 +186,7 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 		if strings.Count(got.HTML, "href=") > 1 {
 			t.Errorf("%s links elsewhere:\n%s", kind, got.HTML)
 		}
-		html := strings.ReplaceAll(got.HTML, `<img src="cid:logo"`, "") // the logo is a part of the mail
+		html := strings.ReplaceAll(got.HTML, `<img src="cid:logo"`, "") // allowed, because the mail includes the logo
 		for _, fetched := range []string{"<img", "src=", "url(", "@import", "<link", "<script"} {
 			if strings.Contains(html, fetched) {
 				t.Errorf("%s has %s, which loads a resource", kind, fetched)
@@ -195,11 +195,11 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 	}
 }
 
-// A stranger may read the mailbox that the user has lost.
+// The notice to the previous address must contain no link, because the user may have lost this mailbox to a stranger.
 func TestNoticeOfAReplacedAddressHasNoLink(t *testing.T) {
 	t.Parallel()
 	m := message(watchword.MailAddressReplaced)
-	m.Token = token // not even then
+	m.Token = token // a token must not appear even if it is set
 	got, err := renderer(t).Render(m)
 	if err != nil {
 		t.Fatal(err)
@@ -241,7 +241,8 @@ func TestNoticesNameTimeDeviceAddressAndNextStep(t *testing.T) {
 	}
 }
 
-// With 3 recovery codes or fewer, the mail asks the user to create new ones.
+// Notices must say how many recovery codes remain, and whether two-step sign-in is now off. If 3 codes or fewer
+// remain, the mail must ask the user to create new ones.
 func TestNoticesSayWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	const few, off = "Create new codes on your account page", "Two-step sign-in is now off."
@@ -290,7 +291,8 @@ func TestResetSaysWhatWasRemoved(t *testing.T) {
 	}
 }
 
-// A thief can choose the name of a factor, and the mail would show that name to the owner.
+// A mail must show the name of a factor only if it looks like the name of a product. A thief could otherwise send
+// text to the owner, because whoever adds a factor chooses its name.
 //
 // IN-6
 func TestOnlyNamesOfProductsAreShownForFactors(t *testing.T) {
@@ -318,7 +320,7 @@ func TestOnlyNamesOfProductsAreShownForFactors(t *testing.T) {
 	}
 }
 
-// A session stores the name of its device in English.
+// A German mail must translate the device name, which the session stores in English.
 func TestGermanMailNamesTheDeviceInGerman(t *testing.T) {
 	t.Parallel()
 	for stored, want := range map[string]string{

@@ -13,28 +13,28 @@ import (
 	"github.com/watchword-auth/watchword/internal/device"
 )
 
-// A stranger can sign up with another person's address, choose any name and send any user
-// agent. A mail contains such text only if it can't be a message or a link: mail programs turn
-// "evil.example" and telephone numbers into links. Rejected text is left out, not repaired.
+// An attacker can sign up with another person's address, choose any name and send any user agent. A mail contains
+// such text only if it can't be a message or a link: mail programs turn "evil.example" and telephone numbers into
+// links. Any other text is omitted completely.
 
 const (
-	maxName   = 60 // code points
+	maxName   = 60 // in code points
 	maxDevice = 64
 	maxFactor = 60
-	maxDigits = 4 // in the name of a factor, to exclude telephone numbers
+	maxDigits = 4 // maximum in the name of a factor, to exclude telephone numbers
 
-	fewCodes = 3 // with so few recovery codes, the mail asks for new ones
+	fewCodes = 3 // if so few recovery codes remain, the mail asks for new ones
 )
 
-// personName returns name if it consists of letters, spaces, hyphens, apostrophes, and dots at
-// the end of words. Otherwise it returns "".
+// personName returns name if it contains only letters, spaces, hyphens, apostrophes, and dots at the end of words.
+// Otherwise it returns "".
 func personName(name string) string {
 	return onlyIf(name, maxName, func(r rune) bool {
 		return unicode.IsLetter(r) || unicode.IsMark(r) || strings.ContainsRune(" \u00a0-'’.", r)
 	})
 }
 
-// deviceName returns device if it has the form of a name from internal/device.
+// deviceName returns device if it could come from internal/device, and otherwise "".
 func deviceName(device string) string {
 	return onlyIf(device, maxDevice, func(r rune) bool {
 		return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune(" -_.", r)
@@ -42,7 +42,7 @@ func deviceName(device string) string {
 }
 
 // factorName returns name if it looks like the name of a product or a device, such as "Ada's iPhone 15" or "iCloud
-// Keychain (Managed)".
+// Keychain (Managed)". Otherwise it returns "".
 func factorName(name string) string {
 	digits := 0
 	return onlyIf(name, maxFactor, func(r rune) bool {
@@ -71,19 +71,19 @@ func onlyIf(text string, most int, allowed func(rune) bool) string {
 
 func isControl(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
 
-// words writes the texts of one mail in one language.
+// words returns the texts of one mail in one language.
 type words struct {
 	texts   map[string]string
-	kind    string // prefix of the texts
+	kind    string // the texts begin with "mail." and this kind
 	message watchword.Message
-	name    string // empty unless personName accepts it
-	lasts   string // how long the link works
+	name    string // name of the user, or "" if personName rejects it
+	lasts   string // how long the link is valid, in words
 }
 
-// bodies lists the parts of each kind of mail, in order: "facts", "button" (with the expiry of
-// its link), or the name of a text. The text "small" is less important. The text "undo" of
-// confirm_address appears only if the previous address can take the account back. A mail with
-// a token ends with its link as text. The texts "left", "few" and "last" depend on a number.
+// bodies lists the parts of each kind of mail, in order. A part is "facts", "button" (followed by the expiry of its
+// link), or the name of a text. The text "small" is shown smaller. The text "undo" of confirm_address appears only if
+// the previous address can restore itself. A mail with a token ends with its link as text. The texts "left", "few"
+// and "last" depend on how many codes or factors remain.
 var bodies = map[string]string{
 	"verify":                "text button small",
 	"reset":                 "text button after small",
@@ -112,7 +112,7 @@ func (w words) blocks(link string) (all []block) {
 	kind := strings.TrimSuffix(w.kind, "_final")
 	for part := range strings.FieldsSeq(bodies[w.kind]) {
 		text := w.say("mail." + kind + "." + part)
-		if part == "text" && w.message.Kind == watchword.MailFactorsReset { // one kind of factor was reset, or all
+		if part == "text" && w.message.Kind == watchword.MailFactorsReset { // say which factors were reset
 			text = cmp.Or(w.say("mail."+kind+"."+w.message.Factor), text)
 		}
 		switch {
@@ -142,8 +142,7 @@ func (w words) blocks(link string) (all []block) {
 	return all
 }
 
-// facts returns the rows of the table of facts, such as time and device. It leaves unknown
-// facts out.
+// facts returns the rows of the table of facts, such as time and device. It omits unknown facts.
 func (w words) facts() (rows []fact) {
 	widest := 0
 	for _, one := range []struct{ key, value string }{
@@ -174,8 +173,8 @@ func (w words) device() string {
 	return device.Translate(name, func(key string, args ...any) string { return fmt.Sprintf(w.texts[key], args...) })
 }
 
-// factor returns the name of a factor. It returns "" for a summary, which reports several changes, and for a reset,
-// which is about a kind of factor.
+// factor returns the name of a factor. It returns "" for two kinds of mail: a summary reports several changes, and a
+// reset concerns all factors of a kind.
 func (w words) factor() string {
 	if w.message.Kind == watchword.MailMoreHappened || w.message.Kind == watchword.MailFactorsReset {
 		return ""
@@ -190,8 +189,8 @@ func (w words) hello() string {
 	return w.say("mail.hello.name")
 }
 
-// say returns a text with its values. It inserts all values in one pass, so it does not replace
-// a placeholder inside a name.
+// say returns a text in which placeholders are replaced by their values. It replaces all in one pass, so it does not
+// replace a placeholder that is part of a name.
 func (w words) say(key string) string {
 	return strings.NewReplacer(
 		"{product}", w.texts["brand"], "{to}", string(w.message.To), "{name}", w.name,
@@ -208,7 +207,7 @@ func (w words) clock(t time.Time) string {
 	return t.UTC().Format(w.texts["time"])
 }
 
-// span formats a duration in words.
+// span returns a duration in words.
 func (w words) span(d time.Duration) string {
 	const day = 24 * time.Hour
 	count, unit := int(d.Round(time.Minute)/time.Minute), "minute"
@@ -224,8 +223,7 @@ func (w words) span(d time.Duration) string {
 	return strings.ReplaceAll(w.texts["mail."+unit], "{n}", strconv.Itoa(count))
 }
 
-// wrap breaks a text into lines of at most 78 characters (RFC 5322, section 2.1.1). A longer word
-// stays whole.
+// wrap breaks a text into lines of at most 78 characters (RFC 5322, section 2.1.1). It does not break longer words.
 func wrap(text string) string {
 	const width = 78
 	var lines strings.Builder

@@ -1,7 +1,7 @@
-// Package metadata stores application data with an account: two JSON objects that operators
-// write. The user can read Public but not write it. Only operators can read Private.
+// Package metadata stores application data with an account, as two JSON objects. Only operators can write them. The
+// user can read Public, and only operators can read Private.
 //
-// Access tokens can carry values of Public (watchword.Claims, "@public.PATH").
+// Access tokens can contain values of Public (watchword.Claims, "@public.PATH").
 //
 // Unstable: for packages of this module.
 package metadata
@@ -19,7 +19,7 @@ import (
 //
 // Unstable: for packages of this module.
 type Metadata struct {
-	Version int64 // 0: never written
+	Version int64 // 0 if the metadata was never written
 	Public  string
 	Private string
 }
@@ -27,12 +27,12 @@ type Metadata struct {
 // ETag returns the version as an entity tag (RFC 9110).
 func (m Metadata) ETag() string { return strconv.Quote(strconv.FormatInt(m.Version, 10)) }
 
-// CodeVersionChanged refuses a change of metadata that the caller has not read.
+// CodeVersionChanged is the error code if the metadata has changed after the caller read it.
 //
 // Unstable: for packages of this module.
 const CodeVersionChanged watchword.Code = "VERSION_CHANGED"
 
-// eventChanged reports a change by an operator.
+// eventChanged is the kind of the event when an operator has changed metadata.
 const eventChanged watchword.EventKind = "metadata_changed"
 
 // A Manager reads and writes metadata. It is safe for concurrent use.
@@ -43,7 +43,7 @@ type Manager struct {
 	store  Store
 }
 
-// New returns a Manager for an engine and the store of that engine.
+// New returns a Manager. The store must be that of the engine.
 //
 // Unstable: for packages of this module.
 func New(e *watchword.Engine, store Store) *Manager { return &Manager{e.Inside(), store} }
@@ -57,26 +57,27 @@ func (m *Manager) Get(ctx context.Context, id watchword.UserID) (found Metadata,
 	return found, err
 }
 
-// A Patch changes metadata by JSON merge patches (RFC 7396).
+// A Patch changes metadata with JSON merge patches (RFC 7396).
 //
 // Unstable: for packages of this module.
 type Patch struct {
-	Public  string // "": unchanged; "null": emptied
+	Public  string // a merge patch; "" changes nothing, "null" empties the object
 	Private string
 
-	// IfMatch is the ETag that the metadata must have (the header If-Match). "" and "*" accept any version.
+	// IfMatch is the ETag that the stored metadata must have (the header If-Match). "" and "*" accept any version.
 	IfMatch string
 
-	// Now invalidates the user's access tokens. Otherwise, tokens contain the new values after the next
-	// refresh.
+	// Now invalidates the user's access tokens, so that clients refresh and get the new values immediately. Without
+	// Now, tokens contain the new values after their next refresh.
 	Now bool
 
 	Operator string // name of the operator for the event, or empty
 	Client   watchword.Client
 }
 
-// Patch changes the metadata of an account. Codes: CodeNotFound, CodeVersionChanged (IfMatch),
-// CodeValidationFailed (no object, nested too deeply, too large, or an access token would be too large).
+// Patch changes the metadata of an account. Its error codes are CodeNotFound, CodeVersionChanged (IfMatch) and
+// CodeValidationFailed. The latter means that a patch is not an object, is nested too deeply or is too large, or that
+// an access token would be too large.
 func (m *Manager) Patch(ctx context.Context, id watchword.UserID, p Patch) (changed Metadata, err error) {
 	var events []watchword.Event
 	err = m.store.Update(ctx, func(tx Tx) error {
@@ -95,16 +96,16 @@ func (m *Manager) Patch(ctx context.Context, id watchword.UserID, p Patch) (chan
 	return changed, err
 }
 
-// PatchIn is like Patch, but runs in a transaction of the caller, which must be from the store of this package.
-// After its last change, the caller calls watchword.Inside.CheckToken. After the commit, it announces the events. A
-// patch that changes no value has no event.
+// PatchIn is like Patch, but runs in a transaction of the caller, which must be from the store of this package. After
+// its last change, the caller must call watchword.Inside.CheckToken. After the commit, the caller must announce the
+// returned events. A patch that changes no value returns no event.
 //
 // Unstable: for packages of this module.
 func (m *Manager) PatchIn(
 	ctx context.Context, in watchword.Tx, id watchword.UserID, p Patch,
 ) (changed Metadata, events []watchword.Event, err error) {
 	now, tx := m.engine.Now(), in.(Tx)
-	// The lock serializes patches, and prevents a row for a deleted account.
+	// The lock prevents concurrent patches of the account, and its deletion.
 	user, err := m.engine.Hold(ctx, tx, id)
 	if err != nil {
 		return Metadata{}, nil, err
@@ -117,7 +118,7 @@ func (m *Manager) PatchIn(
 		return Metadata{}, nil, versionChanged()
 	}
 	if changed, err = merge(stored, p); err != nil || changed == stored {
-		return changed, nil, err // an error, or the same patch again
+		return changed, nil, err // after an error, or if the patch changes nothing
 	}
 	changed.Version++
 	written, err := tx.SetMetadata(ctx, id, changed, stored.Version)
@@ -135,14 +136,14 @@ func (m *Manager) PatchIn(
 	return changed, []watchword.Event{event}, err
 }
 
-// checkToken refuses a public object that could make an access token of the user too long.
+// checkToken returns an error if an access token of the user could be too long with this public object.
 func (m *Manager) checkToken(user watchword.User, public string) error {
 	after := user
 	after.Metadata = public
 	return m.engine.CheckToken(user, after)
 }
 
-// merge returns the metadata after a patch.
+// merge applies a patch to the stored metadata and checks the result.
 func merge(stored Metadata, p Patch) (Metadata, error) {
 	changed := stored
 	for _, one := range []struct {

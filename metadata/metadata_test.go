@@ -23,12 +23,12 @@ import (
 
 const password = "correct horse battery"
 
-// A rig is an engine on a real store whose access tokens have claims of metadata.
+// A rig is an engine on a real store. Its access tokens contain claims from metadata.
 type rig struct {
 	*watchword.Engine
 	*metadata.Manager
 	store watchword.Store
-	url   string // of the PostgreSQL database, or empty
+	url   string // URL of the PostgreSQL database; empty for SQLite
 	user  watchword.User
 	in    *watchword.SignIn
 }
@@ -104,7 +104,8 @@ func (r *rig) patch(t *testing.T, p metadata.Patch) metadata.Metadata {
 	return m
 }
 
-// refresh returns the claims of the next access token, with their digits.
+// refresh refreshes and returns the claims of the new access token. Numbers are json.Number, so they keep their
+// digits.
 func (r *rig) refresh(t *testing.T) map[string]any {
 	t.Helper()
 	in, err := r.Refresh(t.Context(), r.in.RefreshToken, watchword.Client{})
@@ -211,7 +212,7 @@ func TestIfMatchPreventsLostUpdates(t *testing.T) {
 		if got[""] != 1 || got[metadata.CodeVersionChanged] != 11 {
 			t.Errorf("%v", got)
 		}
-		// Without a condition, parallel patches of different members all succeed.
+		// Without IfMatch, concurrent patches of different members must all succeed.
 		for i := range 8 {
 			wg.Go(func() {
 				if _, err := r.Patch(context.Background(), r.user.ID,
@@ -261,7 +262,7 @@ func TestClaimsHavePublicMetadataFromTheNextRefresh(t *testing.T) {
 	})
 }
 
-// A patch that waits for a demotion must not restore the old roles.
+// A patch must not restore old roles, if it waits for a transaction that removes the user's roles.
 func TestPatchDuringADemotionKeepsTheNewRoles(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		setRoles := func(tx watchword.Tx, roles ...string) error {
@@ -289,8 +290,8 @@ func TestPatchDuringADemotionKeepsTheNewRoles(t *testing.T) {
 	})
 }
 
-// waitForLock returns when a transaction waits for a lock, or when done has a result. On SQLite, it returns at
-// once, because the second transaction begins only after the first one has ended.
+// waitForLock waits until a transaction waits for a lock, or until done has a result. On SQLite it returns
+// immediately, because the second transaction begins only after the first has ended.
 func (r *rig) waitForLock(t *testing.T, done chan error) {
 	t.Helper()
 	if r.url == "" {
@@ -310,14 +311,15 @@ func TestTokenAboveFourKibibytesIsRefusedAtWriteTime(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		_, err := r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: `{"text":"` + strings.Repeat("x", 3500) + `"}`})
 		wantCode(t, err, watchword.CodeValidationFailed)
-		// The same text is accepted in a member that is not a claim.
+		// The same text must be accepted in a member that is not a claim.
 		r.patch(t, metadata.Patch{Public: `{"other":"` + strings.Repeat("x", 3500) + `"}`})
 		r.patch(t, metadata.Patch{Public: `{"other":null,"text":"` + strings.Repeat("x", 1400) + `"}`})
 		r.refresh(t)
 		if n := len(r.in.AccessToken); n < 1900 || n > accesstoken.MaxSize {
 			t.Errorf("a token of %d bytes", n)
 		}
-		// The token may escape a character with more bytes than the object.
+		// In the token, the character < may take more bytes than in the object. If the patch is accepted, the token
+		// must still fit.
 		_, err = r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: `{"text":"` + strings.Repeat("<", 1500) + `"}`})
 		if err == nil {
 			r.refresh(t)
@@ -328,8 +330,8 @@ func TestTokenAboveFourKibibytesIsRefusedAtWriteTime(t *testing.T) {
 	})
 }
 
-// Roles and metadata share the maximum size of a token. The name and the address count with their maximum
-// length, because the user changes them without this check.
+// Roles and metadata together must fit into a token. The check must assume the maximum length of name and address,
+// because users can change them later without this check.
 //
 // JWT-17, JWT-21
 func TestRolesAndMetadataTogetherFitIntoAToken(t *testing.T) {
@@ -355,8 +357,8 @@ func TestRolesAndMetadataTogetherFitIntoAToken(t *testing.T) {
 	})
 }
 
-// An account that is older than this check, or than a change of the configured claims, can have too much data
-// for a token. A change that reduces the data is accepted.
+// A change that reduces the data must be accepted even if the account still has too much data for a token. The
+// account may be older than this check, or than a change of the configured claims.
 func TestAccountWithTooMuchDataForATokenCanBeReduced(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		text := func(n int) string { return `{"text":"` + strings.Repeat("x", n) + `"}` }

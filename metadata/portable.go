@@ -10,11 +10,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/metadata"
 )
 
-// Metadata in account files. An export already has the public object from the account, so it reads only the private
-// object.
+// This file exports and imports metadata. The caller of an export already has the public objects, because accounts
+// contain them, so an export reads only the private objects.
 
-// Private returns the non-empty private objects of accounts, which must be sorted by address. One query reads all
-// objects.
+// Private returns the private objects of accounts, except empty ones. The accounts must be sorted by address. One
+// query reads all objects.
 //
 // Unstable: for the export of accounts.
 func (m *Manager) Private(ctx context.Context, users []watchword.User) (of map[watchword.UserID]string, err error) {
@@ -28,18 +28,18 @@ func (m *Manager) Private(ctx context.Context, users []watchword.User) (of map[w
 	return of, err
 }
 
-// Imports adds metadata from a file to accounts that an import creates.
+// Imports adds metadata to accounts while an import creates them.
 //
 // Unstable: for the import of accounts.
 type Imports struct{ manager *Manager }
 
-// Imports returns an Imports of this Manager.
+// Imports returns an Imports that uses this Manager.
 //
 // Unstable: for the import of accounts.
 func (m *Manager) Imports() Imports { return Imports{m} }
 
-// Problem returns why an account can't have this metadata, or "". It applies the rules of Patch and changes no
-// data.
+// Problem returns the reason why an account can't have this metadata, or "". It applies the rules of Patch and
+// changes no data.
 func (i Imports) Problem(u watchword.User, public, private string) (string, error) {
 	added, err := merge(Metadata{}, Patch{Public: cmp.Or(public, "{}"), Private: cmp.Or(private, "{}")})
 	if err == nil {
@@ -61,7 +61,7 @@ func (i Imports) Add(ctx context.Context, tx watchword.Tx, id watchword.UserID, 
 	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
-	written, err := tx.(Tx).SetMetadata(ctx, id, added, 0) //nolint:forcetypeassert // each store's Tx is one
+	written, err := tx.(Tx).SetMetadata(ctx, id, added, 0) //nolint:forcetypeassert // all stores implement Tx
 	if err == nil && !written {
 		err = fmt.Errorf("the new account %s has metadata already", id)
 	}

@@ -23,7 +23,7 @@ func TestImportedAccountsHaveTheirMetadata(t *testing.T) {
 			{Email: "large@example.com", PrivateMetadata: `{"a":"` + strings.Repeat("x", 8<<10) + `"}`},
 			{Email: "list@example.com", PublicMetadata: `[1]`},
 		}
-		for range 2 { // the second time, the accounts exist and keep their metadata
+		for range 2 { // in the second import, the accounts exist and keep their metadata
 			for _, do := range []func() ([]accountimport.Result, error){
 				func() ([]accountimport.Result, error) { return importer.Check(t.Context(), accounts) },
 				func() ([]accountimport.Result, error) { return importer.Import(t.Context(), accounts) },

@@ -8,7 +8,7 @@ import (
 
 // A Store runs transactions on the tables of the engine and of this package.
 //
-// Unstable: stores implement it.
+// Unstable: the stores of this module implement it.
 type Store interface {
 	View(ctx context.Context, fn func(Tx) error) error
 	Update(ctx context.Context, fn func(Tx) error) error
@@ -16,7 +16,7 @@ type Store interface {
 
 // A Tx is one transaction. Its methods follow the rules of watchword.Tx.
 //
-// Unstable: stores implement it.
+// Unstable: the stores of this module implement it.
 type Tx interface {
 	watchword.Tx
 	ObjectTx
@@ -24,13 +24,14 @@ type Tx interface {
 
 // ObjectTx stores the metadata of accounts.
 //
-// Unstable: stores implement it.
+// Unstable: the stores of this module implement it.
 type ObjectTx interface {
-	// Metadata returns the zero Metadata for an account without any.
+	// Metadata returns the zero Metadata for an account without metadata.
 	Metadata(context.Context, watchword.UserID) (Metadata, error)
-	// PrivateMetadata returns the non-empty private objects of the accounts with addresses from first to last.
+	// PrivateMetadata returns the private objects of the accounts with addresses from first to last, except empty
+	// ones.
 	PrivateMetadata(ctx context.Context, first, last watchword.Address) (map[watchword.UserID]string, error)
-	// SetMetadata stores both objects and Version, if the stored version still equals was (0: no
-	// row).
+	// SetMetadata stores m, but only if the stored version equals was. was is 0 if no row exists. It reports whether
+	// it stored m.
 	SetMetadata(ctx context.Context, id watchword.UserID, m Metadata, was int64) (bool, error)
 }

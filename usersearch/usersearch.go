@@ -1,5 +1,5 @@
-// Package usersearch finds accounts for the people who run the service. It is a wing: it uses the engine's list of
-// accounts and has no rules about accounts.
+// Package usersearch finds accounts for operators. It uses the engine's list of accounts and has no rules of its own
+// about accounts.
 //
 // Unstable: only the program watchword uses it.
 package usersearch
@@ -12,24 +12,24 @@ import (
 	"github.com/watchword-auth/watchword/internal/address"
 )
 
-// A Filter selects accounts. The zero value selects all. Prefix selects a range of an index. A
-// filter with other fields reads every account of that range.
+// A Filter selects accounts. The zero value selects all. Prefix selects a range of an index. If other fields are set,
+// Find reads every account of that range.
 type Filter struct {
-	Prefix   string // of the address, ignoring case; a non-ASCII label must be complete
-	Contains string // part of the address or the name, ignoring case
+	Prefix   string // prefix of the address, ignoring case; a non-ASCII label must be complete
+	Contains string // text that the address or the name contains, ignoring case
 	Role     string
-	State    string // a result of State
+	State    string // a result of the function State
 }
 
-// Matches reports whether the filter selects an account. It ignores Prefix, which the query applies.
+// Matches reports whether the filter selects an account. It ignores Prefix, because the query has already applied it.
 func (f Filter) Matches(u watchword.User) bool {
 	part := strings.ToLower(f.Contains)
 	return (strings.Contains(string(u.Email), part) || strings.Contains(strings.ToLower(u.Name), part)) &&
 		(f.Role == "" || u.HasRole(f.Role)) && (f.State == "" || f.State == State(u))
 }
 
-// State returns "disabled", "unverified" or "active". A disabled account is disabled even if its
-// address is unverified, too.
+// State returns "disabled", "unverified" or "active". For an account that is both disabled and unverified, it returns
+// "disabled".
 func State(u watchword.User) string {
 	switch {
 	case u.Disabled():
@@ -40,21 +40,22 @@ func State(u watchword.User) string {
 	return "active"
 }
 
-// These constants bound the number of accounts that Find reads in one transaction. A small limit needs only a small
-// page. Tiny pages would be slow if the filter selects few accounts.
+// Find reads between smallestPage and largestPage accounts per transaction. The size depends on limit, because a
+// small limit usually needs few accounts. It is at least smallestPage, because the filter may select only a few
+// accounts of each page.
 const (
 	smallestPage = 100
 	largestPage  = 1000
 )
 
-// A Lister lists accounts in the order of their addresses. watchword.Operator is one.
+// A Lister lists accounts in the order of their addresses. watchword.Operator implements it.
 type Lister interface {
 	UsersBetween(ctx context.Context, from, below watchword.Address, limit int) ([]watchword.User, error)
 }
 
-// Find returns at most limit accounts that match the filter, ordered by address. The list begins after the given
-// address ("": with the first). Find reads each page in a separate transaction, so a running server can write in
-// between.
+// Find returns at most limit accounts that match the filter, ordered by address. The list begins after the address
+// after, or with the first account if it is "". Find reads each page in a separate transaction, so a running server
+// can write between pages.
 func Find(
 	ctx context.Context, users Lister, f Filter, after watchword.Address, limit int,
 ) (found []watchword.User, err error) {
@@ -64,8 +65,8 @@ func Find(
 		return nil, nil
 	}
 	prefix := watchword.Address(begin)
-	// Addresses are printable ASCII. No address is between a and a + next, and every address
-	// with a prefix is below prefix + last.
+	// Addresses are printable ASCII. Therefore no address is between a and a + next, and every address with a prefix
+	// is below prefix + last.
 	const next, last = "\x01", "\x7f"
 	from := max(prefix, after+next)
 	for page := make([]watchword.User, size); len(page) == size && len(found) < limit; {

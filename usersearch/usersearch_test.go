@@ -44,7 +44,7 @@ func TestFilterMatches(t *testing.T) {
 	}
 }
 
-// list is a Lister of 2,500 accounts that counts the pages.
+// list is a Lister with 2,500 accounts. It counts the pages that were read.
 type list struct {
 	users []watchword.User
 	pages []int

@@ -1,6 +1,6 @@
-// Package check_test checks the files for containers without a container engine. It reads compose.yaml with
-// the parser of Docker Compose, the manifests with the types of Kubernetes, and the settings in both
-// with `watchword config`.
+// Package check_test checks the files for containers without a container engine. It reads compose.yaml with the
+// parser of Docker Compose, and the manifests with the types of Kubernetes. It checks the settings in both with
+// `watchword config`.
 package check_test
 
 import (
@@ -24,7 +24,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// root is the project's folder.
+// root is the root folder of the repository.
 const root = "../.."
 
 func must(t *testing.T, err error) {
@@ -34,7 +34,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// compose loads compose.yaml as `docker compose --profile …` does.
+// compose parses compose.yaml as `docker compose --profile …` does.
 func compose(t *testing.T, profiles ...string) *types.Project {
 	t.Helper()
 	options, err := cli.NewProjectOptions([]string{filepath.Join(root, "compose.yaml")}, cli.WithProfiles(profiles),
@@ -77,7 +77,7 @@ func TestComposeServersAreRestrictedAndHaveValidSettings(t *testing.T) {
 	}
 }
 
-// image returns the settings of the Dockerfile's line ENV.
+// image returns the settings in the line ENV of the Dockerfile.
 func image(t *testing.T) map[string]string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
@@ -108,8 +108,8 @@ func builtServer(t *testing.T) string {
 	return binary
 }
 
-// checkSettings runs `watchword config` with the settings added to the image's. For each setting
-// that names a secret's file, the test creates a file. secrets is the expected number of such settings.
+// checkSettings runs `watchword config` with the settings of the image and the given ones. If a setting names the
+// file of a secret, checkSettings creates the file. The argument secrets is the expected number of such settings.
 func checkSettings(t *testing.T, binary string, settings map[string]string, secrets int) {
 	t.Helper()
 	secret := map[string]string{
@@ -141,7 +141,7 @@ func checkSettings(t *testing.T, binary string, settings map[string]string, secr
 	}
 }
 
-// objects reads a manifest strictly: an unknown or repeated field is an error.
+// objects parses a manifest and returns its objects. An unknown or repeated field is an error.
 func objects(t *testing.T, name string) map[string]any {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, "deploy/kubernetes", name))
@@ -159,7 +159,7 @@ func objects(t *testing.T, name string) map[string]any {
 		if object == nil {
 			t.Fatalf("%s: unknown object %+v", name, head)
 		}
-		// Kubernetes compares field names with their case. Package encoding/json does not.
+		// Kubernetes distinguishes upper and lower case in field names, but package encoding/json does not.
 		text, err := yaml.YAMLToJSONStrict(document)
 		must(t, err)
 		if faults, err := json.UnmarshalStrict(text, object); err != nil || len(faults) > 0 {
@@ -202,7 +202,8 @@ func pods(t *testing.T, all map[string]any) (core.PodTemplateSpec, map[string]st
 	return deployment.Spec.Template, deployment.Spec.Selector.MatchLabels
 }
 
-// checkPod checks the Pod Security Standard "restricted", a read-only root, the probes and the drain.
+// checkPod checks that a pod meets the Pod Security Standard "restricted" and has a read-only root. It also checks
+// the probes and the grace period for shutdown.
 func checkPod(t *testing.T, name string, pod core.PodSpec) {
 	t.Helper()
 	if *pod.EnableServiceLinks {
@@ -223,7 +224,7 @@ func checkPod(t *testing.T, name string, pod core.PodSpec) {
 	if c.StartupProbe.HTTPGet.Path != "/healthz" || *pod.TerminationGracePeriodSeconds < 10+10 {
 		t.Errorf("%s: startup probe or grace period", name)
 	}
-	volumes := map[string]bool{"data": true} // of the StatefulSet
+	volumes := map[string]bool{"data": true} // the StatefulSet defines the volume data
 	for _, volume := range pod.Volumes {
 		volumes[volume.Name] = true
 	}
@@ -251,9 +252,8 @@ func TestWorkflowsSayThatTheyAreUntested(t *testing.T) {
 	}
 }
 
-// checkWorkflow checks that every action is pinned to a version, that the workflow names
-// its permissions, and that containers have Debian 13, the first Debian whose Node.js .ci/setup
-// accepts.
+// checkWorkflow checks that a workflow pins every action to a version and declares its permissions. Its containers
+// must use Debian 13, because .ci/setup requires the Node.js version of that release.
 func checkWorkflow(t *testing.T, name string, content []byte) {
 	t.Helper()
 	var workflow struct {

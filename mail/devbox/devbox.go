@@ -1,6 +1,6 @@
-// Package devbox is the development mailbox: it stores mails in a folder, one file each,
-// instead of sending them. Several processes can use the same folder. Mails contain valid
-// tokens, so only the owner of the folder can read them.
+// Package devbox is the development mailbox. Instead of sending mails, it stores each mail as a file in a folder.
+// Several processes can use the same folder. Mails contain valid tokens, so only the owner of the folder can read
+// them.
 package devbox
 
 import (
@@ -43,7 +43,7 @@ func Open(dir string, r *mail.Renderer) (*Box, error) {
 	return &Box{dir: dir, renderer: r}, nil
 }
 
-// Send stores a mail and replaces one with the same ID. The box keeps the newest 200 mails.
+// Send stores a mail. If a mail with the same ID exists, Send replaces it. The box keeps the newest 200 mails.
 func (b *Box) Send(_ context.Context, m watchword.Message) error {
 	words, err := b.renderer.Render(m)
 	if err != nil {
@@ -81,7 +81,7 @@ func (b *Box) Mails() ([]watchword.StoredMail, error) {
 	for _, id := range slices.Backward(ids) {
 		m, err := b.mail(id)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // another process has just deleted it
+			continue // another process has deleted it
 		}
 		if err != nil {
 			return nil, err
@@ -106,7 +106,7 @@ func (b *Box) mail(id string) (watchword.StoredMail, error) {
 
 func (b *Box) path(id string) string { return filepath.Join(b.dir, id+suffix) }
 
-// isID reports whether id is safe as a file name, so that no path leads out of the folder.
+// isID reports whether id is safe as a file name. A safe name can't refer to a file outside the folder.
 func isID(id string) bool {
 	return id != "" && len(id) <= 64 && strings.Trim(id, "0123456789abcdefghijklmnopqrstuvwxyz-") == ""
 }
@@ -140,14 +140,14 @@ func (b *Box) deleteOldest() error {
 	return nil
 }
 
-// replaceFile writes to a temporary file and renames it, so that readers never see a partial
-// file. Only the owner can read the file.
+// replaceFile writes to a temporary file and then renames it, so that readers never see a partial file. Only the
+// owner can read the file.
 func replaceFile(path string, content []byte) error {
-	part, err := os.CreateTemp(filepath.Dir(path), ".part-*") // mode 0600
+	part, err := os.CreateTemp(filepath.Dir(path), ".part-*") // CreateTemp uses mode 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(part.Name()) //nolint:errcheck // it was renamed unless an error occurred
+	defer os.Remove(part.Name()) //nolint:errcheck // no effect after the rename
 	_, err = part.Write(content)
 	if err := errors.Join(err, part.Close()); err != nil {
 		return err

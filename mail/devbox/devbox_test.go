@@ -28,7 +28,7 @@ func open(t *testing.T, dir string) *devbox.Box {
 	return box
 }
 
-// reset returns the n-th reset mail, with this token.
+// reset returns a mail for a password reset, with number n and this token.
 func reset(n int, token watchword.Secret) watchword.Message {
 	return watchword.Message{
 		ID:      fmt.Sprintf("019ab5d2-3c00-7000-8000-%012d", n),

@@ -12,9 +12,8 @@ import (
 	gomail "github.com/wneessen/go-mail"
 )
 
-// explain converts an error to one line for the operator: whether a retry can help (RFC 5321,
-// section 4.2.1), and the reply of the server. It removes the password, because a server may
-// quote it.
+// explain converts an error to one line for the operator. The line says whether a retry can help (RFC 5321, section
+// 4.2.1), and contains the server's reply. explain removes the password, because a server may quote it.
 func (s *Sender) explain(err error) error {
 	if err == nil {
 		return nil
@@ -47,8 +46,8 @@ func replyCode(err error) int {
 	return 0
 }
 
-// withoutPassword removes the password, including its encodings for PLAIN and LOGIN and
-// its quoted form from net/textproto.
+// withoutPassword removes the password from a text. It also removes the encodings of the password for PLAIN and
+// LOGIN, and its quoted form from net/textproto.
 func (r relay) withoutPassword(text string) string {
 	const gone = "[redacted]"
 	quoted := strconv.Quote(r.password)

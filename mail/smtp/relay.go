@@ -11,11 +11,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/address"
 )
 
-// A relay is the mail server to which mails are submitted.
+// A relay is the mail server that accepts and forwards the mails.
 type relay struct {
 	host     string
 	port     int
-	tls      bool // from the first byte; otherwise with STARTTLS
+	tls      bool // TLS from the first byte; if false, STARTTLS
 	user     string
 	password string
 }
@@ -55,7 +55,7 @@ func parseRelay(text watchword.Secret) (relay, error) {
 	return r, nil
 }
 
-// name returns host and port, for error messages.
+// name returns host and port as text for error messages.
 func (r relay) name() string { return r.host + " port " + strconv.Itoa(r.port) }
 
 // parseFrom parses the setting mail-from, such as "Example <no-reply@example.com>", and returns

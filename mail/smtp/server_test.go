@@ -26,30 +26,30 @@ const (
 	password = `p@ss"/\wörd:9`
 )
 
-// A server is a mail server on loopback that records commands and mails.
+// A server is a fake mail server on loopback that records commands and mails.
 type server struct {
 	address string // host:port
 	port    string
 	answers answers
 
 	mu     sync.Mutex
-	heard  []string // SMTP commands that reached the backend
+	heard  []string // SMTP commands that the server received
 	mails  []string
-	tls    uint16 // version of the last encrypted connection
+	tls    uint16 // TLS version of the last encrypted connection
 	stalls chan struct{}
 }
 
-// answers configures a server. The zero value accepts every mail and has no TLS.
+// answers configures a fake server. With the zero value, the server accepts every mail and has no TLS.
 type answers struct {
 	certificate *tls.Certificate
-	implicitTLS bool   // from the first byte
-	maxTLS      uint16 // highest TLS version; 0: any
-	plainAuth   bool   // offers AUTH without TLS
+	implicitTLS bool   // TLS from the first byte
+	maxTLS      uint16 // highest TLS version; 0 means any
+	plainAuth   bool   // offer AUTH without TLS
 
 	auth, mail, rcpt, data error
 
-	hangUp bool          // closes the connection after accepting a mail
-	stall  chan struct{} // the server accepts a mail only after this is closed
+	hangUp bool          // close the connection after accepting a mail
+	stall  chan struct{} // accept a mail only after this channel is closed
 }
 
 func start(t *testing.T, a answers) *server {
@@ -77,9 +77,9 @@ func start(t *testing.T, a answers) *server {
 		}
 	}
 	var serving sync.WaitGroup
-	serving.Go(func() { backend.Serve(listener) }) //nolint:errcheck // it ends with Close
+	serving.Go(func() { backend.Serve(listener) }) //nolint:errcheck // Serve returns after Close
 	t.Cleanup(func() {
-		backend.Close() //nolint:errcheck // as above
+		backend.Close() //nolint:errcheck // the result does not matter
 		serving.Wait()
 	})
 	return s
@@ -91,14 +91,14 @@ func (s *server) hear(command string) {
 	s.heard = append(s.heard, command)
 }
 
-// commands returns the SMTP commands so far.
+// commands returns the SMTP commands that the server has received so far.
 func (s *server) commands() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.heard)
 }
 
-// taken returns the accepted mails so far, unchanged.
+// taken returns the mails that the server has accepted so far, unchanged.
 func (s *server) taken() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,13 +168,13 @@ func (s *session) Data(r io.Reader) error {
 
 func (s *session) Reset() {
 	if s.done && s.answers.hangUp {
-		s.conn.Conn().Close() //nolint:errcheck // without a reply, on purpose
+		s.conn.Conn().Close() //nolint:errcheck // closed without a reply on purpose
 	}
 }
 
 func (s *session) Logout() error { return nil }
 
-// certify creates a certificate for names and a pool that trusts it.
+// certify creates a certificate for the names, and a pool that trusts the certificate.
 func certify(t *testing.T, names ...string) (*tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

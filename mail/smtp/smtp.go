@@ -23,38 +23,38 @@ import (
 	"github.com/watchword-auth/watchword/mail"
 )
 
-// timeout bounds an SMTP session whose context has no earlier deadline.
+// timeout is the time limit of an SMTP session. An earlier deadline of the context takes precedence.
 const timeout = 30 * time.Second
 
 // Options configure a Sender.
 type Options struct {
-	// URL is smtp://user:password@host:587 or smtps://user:password@host:465; required.
-	// Without user and password, the sender does not authenticate. With smtp, STARTTLS
-	// is required unless the host is loopback. On loopback, STARTTLS is used if the
-	// server offers it and a password is sent.
+	// URL is smtp://user:password@host:587 or smtps://user:password@host:465. It is required. Without user and
+	// password, the sender does not authenticate.
+	//
+	// With smtp, STARTTLS is required, except on loopback. There it is used only if the server offers it and the
+	// sender authenticates.
 	URL watchword.Secret
 
-	From     string         // sender, as in "Example <no-reply@example.com>"; required
+	From     string         // the sender's address, as in "Example <no-reply@example.com>"; required
 	Renderer *mail.Renderer // renders the mails; required
-	RootCAs  *x509.CertPool // certificate authorities; default: those of the system
+	RootCAs  *x509.CertPool // trusted certificate authorities; default: those of the system
 }
 
-// A Sender sends mails, each over a new connection. Create one with New. It is safe for
-// concurrent use.
+// A Sender sends each mail over a new connection. Create one with New. It is safe for concurrent use.
 type Sender struct {
 	relay    relay
 	client   []gomail.Option
 	tls      *tls.Config
-	from     string // in the form of the header
-	domain   string // of from
+	from     string // as in the header From
+	domain   string // domain of the address in from
 	renderer *mail.Renderer
 	dial     func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 var _ watchword.Mailer = (*Sender)(nil)
 
-// New returns a Sender and does not connect. Its errors name the invalid option and never
-// contain the password.
+// New returns a Sender without connecting to the server. Its errors name the invalid option and never contain the
+// password.
 func New(o Options) (*Sender, error) {
 	if o.Renderer == nil {
 		return nil, errors.New("smtp: a renderer is required")
@@ -82,7 +82,7 @@ func New(o Options) (*Sender, error) {
 		gomail.WithTLSConfig(s.tls),
 		gomail.WithTLSPolicy(relay.policy()),
 		gomail.WithoutNoop(),
-		gomail.WithoutSMTPUTF8(), // watchword.Address is ASCII
+		gomail.WithoutSMTPUTF8(), // not needed, because watchword.Address is ASCII
 	}
 	if relay.user != "" {
 		s.client = append(s.client, gomail.WithUsername(relay.user), gomail.WithPassword(relay.password),
@@ -91,7 +91,7 @@ func New(o Options) (*Sender, error) {
 	return s, nil
 }
 
-// policy returns the STARTTLS policy. On loopback, TLS adds little protection, and the
+// policy returns the STARTTLS policy. It does not require TLS on loopback, where TLS adds little protection and the
 // certificate of a local relay is rarely valid.
 func (r relay) policy() gomail.TLSPolicy {
 	switch {
@@ -105,8 +105,8 @@ func (r relay) policy() gomail.TLSPolicy {
 	return gomail.NoTLS
 }
 
-// Send sends a mail. It returns nil once the server has accepted the mail, even if the
-// connection fails afterwards: a retry would send the mail twice.
+// Send sends a mail. If the connection fails after the server has accepted the mail, Send returns nil, because a
+// retry would send the mail twice.
 func (s *Sender) Send(ctx context.Context, m watchword.Message) error {
 	message, err := s.compose(m)
 	if err != nil {
@@ -147,8 +147,8 @@ func (s *Sender) compose(m watchword.Message) (*gomail.Msg, error) {
 	}
 	message.Subject(words.Subject)
 	message.SetDate()
-	message.SetMessageIDWithValue(m.ID + "@" + s.domain)     // receivers can recognize a duplicate
-	message.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834, section 5: no automatic replies
+	message.SetMessageIDWithValue(m.ID + "@" + s.domain)     // so that receivers recognize a duplicate
+	message.SetGenHeader("Auto-Submitted", "auto-generated") // prevents automatic replies (RFC 3834, section 5)
 	message.SetBodyString(gomail.TypeTextPlain, words.Text)
 	message.AddAlternativeString(gomail.TypeTextHTML, words.HTML)
 	if words.Logo == nil {
@@ -157,8 +157,8 @@ func (s *Sender) compose(m watchword.Message) (*gomail.Msg, error) {
 	return message, message.EmbedReader("logo.png", bytes.NewReader(words.Logo), gomail.WithFileContentID("<logo>"))
 }
 
-// runSession connects, authenticates, calls talk and quits. The connection ends when ctx ends,
-// or earlier.
+// runSession connects, authenticates, calls talk and quits. The session has a time limit of timeout, or ends earlier
+// with ctx.
 func (s *Sender) runSession(ctx context.Context, talk func(*gomail.Client, *smtp.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -181,8 +181,9 @@ func (s *Sender) runSession(ctx context.Context, talk func(*gomail.Client, *smtp
 	return s.explain(err)
 }
 
-// ended returns ctx.Err(), or context.DeadlineExceeded once the deadline of ctx has passed. A connection has its
-// own timer for the deadline, which may fire a moment before the timer of ctx.
+// ended returns ctx.Err(). It returns context.DeadlineExceeded as soon as the deadline of ctx has passed, even if
+// ctx.Err() is still nil. A connection has its own timer for the deadline, which may fire a moment before the timer
+// of ctx.
 func ended(ctx context.Context) error {
 	if at, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(at) {
 		return context.DeadlineExceeded
@@ -190,14 +191,14 @@ func ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// connect opens a connection that is closed when ctx ends. The library supports deadlines only,
-// and no cancellation.
+// connect opens a connection, and closes it when ctx ends. This is needed because the library supports deadlines but
+// not cancellation.
 func (s *Sender) connect(ctx context.Context) (net.Conn, error) {
 	conn, err := s.dial(ctx, "tcp", net.JoinHostPort(s.relay.host, strconv.Itoa(s.relay.port)))
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // the connection is no longer used
+	context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // the connection is not used after ctx ends
 	if !s.relay.tls {
 		return conn, nil
 	}

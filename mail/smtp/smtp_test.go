@@ -63,7 +63,7 @@ func sender(t *testing.T, mailURL string, roots *x509.CertPool) *smtp.Sender {
 	return s
 }
 
-// remote returns a sender to mail.example.com that connects to address.
+// remote returns a sender that believes it sends to mail.example.com, but connects to address.
 func remote(t *testing.T, scheme, address string, roots *x509.CertPool) *smtp.Sender {
 	t.Helper()
 	s := sender(t, scheme+"://"+credentials+"mail.example.com", roots)
@@ -98,7 +98,7 @@ func TestSendUsesTLSAndAuthenticates(t *testing.T) {
 	}
 }
 
-// checkMail parses a mail as the recipient's program does.
+// checkMail fails unless a mail is valid. It parses the mail as the recipient's mail program does.
 func checkMail(t *testing.T, raw string) {
 	t.Helper()
 	m, err := netmail.ReadMessage(strings.NewReader(raw))
@@ -124,7 +124,7 @@ func checkMail(t *testing.T, raw string) {
 	if date, err := m.Header.Date(); err != nil || time.Since(date) > time.Minute {
 		t.Errorf("Date is %v, %v", date, err)
 	}
-	// The logo belongs to the HTML (RFC 2387), so mail programs don't list it as an attachment.
+	// The logo must be in one part with the HTML (RFC 2387), so that mail programs do not list it as an attachment.
 	related := partsOf(t, m.Body, m.Header.Get("Content-Type"), "multipart/related")
 	part, err := related.NextRawPart()
 	if err != nil {
@@ -158,7 +158,7 @@ func checkMail(t *testing.T, raw string) {
 	}
 }
 
-// partsOf returns the parts; the content type must be want.
+// partsOf returns the parts of a multipart body. It fails unless the content type is want.
 func partsOf(t *testing.T, body io.Reader, contentType, want string) *multipart.Reader {
 	t.Helper()
 	kind, params, err := mime.ParseMediaType(contentType)
@@ -324,8 +324,8 @@ func TestSendReturnsWhenTheContextEndsDuringAStall(t *testing.T) {
 	}
 }
 
-// The dialer has a separate timer for the deadline. On a fast machine, the mail may be sent in
-// time.
+// If connecting takes longer than the deadline, the error must be DeadlineExceeded, although the dialer's own timer
+// may fire first. On a fast machine, the mail may be sent before the deadline, which is not a failure.
 func TestDeadlineIsTheErrorOfADialThatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	server := start(t, answers{})

@@ -12,9 +12,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/address"
 )
 
-// SendTrial sends one plain mail without a link to an operator, over the same connection and with
-// the same sender as every other mail. It returns the server's reply to the content, such as "2.0.0 Ok: queued
-// as 4F0". The reply is one line and contains no password. An error contains the reply of the server that refused.
+// SendTrial sends a short plain mail without a link to an operator. It uses the same server and the same sender's
+// address as all other mails. It returns the server's reply to the content, such as "2.0.0 Ok: queued as 4F0". The
+// reply is one line and contains no password. If the server refuses the mail, the error contains the reply.
 //
 // Unstable: for the program watchword.
 func (s *Sender) SendTrial(ctx context.Context, to, publicURL string) (reply string, err error) {
@@ -29,7 +29,7 @@ func (s *Sender) SendTrial(ctx context.Context, to, publicURL string) (reply str
 	message.Subject("Test mail from Watchword")
 	message.SetDate()
 	message.SetMessageID()
-	message.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834, section 5: no automatic replies
+	message.SetGenHeader("Auto-Submitted", "auto-generated") // prevents automatic replies (RFC 3834, section 5)
 	message.SetBodyString(gomail.TypeTextPlain, "This is a test mail from the Watchword server at "+publicURL+".\n\n"+
 		"An operator sent it with `watchword mail test`. If you can read it, users receive their mails, too.\n")
 	err = s.runSession(ctx, func(client *gomail.Client, server *smtp.Client) error {
