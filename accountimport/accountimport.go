@@ -216,7 +216,9 @@ func (i Importer) importAccount(
 	}
 	there, err := wanted.findOccupants(ctx, tx, event.At)
 	if there == (existingAccounts{}) {
-		there.lastOwner = true // or the account was deleted concurrently
+		// The account that prevented the insert was deleted in the meantime. The result is the same as for a reserved
+		// address: the operator imports again later.
+		there.lastOwner = true
 	}
 	return judge(wanted, there), err
 }
@@ -330,8 +332,8 @@ func (i Importer) hash(from Account) (watchword.Secret, *watchword.FieldError) {
 	return watchword.Secret(hash), nil
 }
 
-// parseDate sets into to from, unless from is zero. It accepts dates up to a day in the future, to cover clock skew
-// and missing time zones.
+// parseDate stores the date from in into, unless it is zero. It accepts dates up to a day in the future, to cover
+// clock skew and missing time zones.
 func parseDate(field string, from, now time.Time, into *time.Time) *watchword.FieldError {
 	switch {
 	case from.IsZero():

@@ -206,7 +206,7 @@ func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 		link = r.base + page.path
 	case m.Token != "":
 		link = r.base + page.path
-		if m.ReturnTo != "" { // query before fragment; the page checks return_to again
+		if m.ReturnTo != "" { // the query must precede the fragment; the page checks it again
 			link += "?return_to=" + url.QueryEscape(m.ReturnTo)
 		}
 		link += "#token=" + url.QueryEscape(string(m.Token))

@@ -291,8 +291,8 @@ func TestResetSaysWhatWasRemoved(t *testing.T) {
 	}
 }
 
-// A mail must show the name of a factor only if it looks like the name of a product. A thief could otherwise send
-// text to the owner, because whoever adds a factor chooses its name.
+// A mail must show the name of a factor only if it looks like the name of a product. Otherwise, a thief could send a
+// text to the owner by adding a factor with this text as its name.
 //
 // IN-6
 func TestOnlyNamesOfProductsAreShownForFactors(t *testing.T) {

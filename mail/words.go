@@ -23,7 +23,7 @@ const (
 	maxFactor = 60
 	maxDigits = 4 // maximum in the name of a factor, to exclude telephone numbers
 
-	fewCodes = 3 // if so few recovery codes remain, the mail asks for new ones
+	fewCodes = 3 // with at most 3 recovery codes, the mail asks for new ones
 )
 
 // personName returns name if it contains only letters, spaces, hyphens, apostrophes, and dots at the end of words.
@@ -82,7 +82,7 @@ type words struct {
 
 // bodies lists the parts of each kind of mail, in order. A part is "facts", "button" (followed by the expiry of its
 // link), or the name of a text. The text "small" is shown smaller. The text "undo" of confirm_address appears only if
-// the previous address can restore itself. A mail with a token ends with its link as text. The texts "left", "few"
+// the user can restore the previous address. A mail with a token ends with its link as text. The texts "left", "few"
 // and "last" depend on how many codes or factors remain.
 var bodies = map[string]string{
 	"verify":                "text button small",

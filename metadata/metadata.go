@@ -27,7 +27,7 @@ type Metadata struct {
 // ETag returns the version as an entity tag (RFC 9110).
 func (m Metadata) ETag() string { return strconv.Quote(strconv.FormatInt(m.Version, 10)) }
 
-// CodeVersionChanged is the error code if the metadata has changed after the caller read it.
+// CodeVersionChanged means that the metadata has changed after the caller read it.
 //
 // Unstable: for packages of this module.
 const CodeVersionChanged watchword.Code = "VERSION_CHANGED"
@@ -76,8 +76,8 @@ type Patch struct {
 }
 
 // Patch changes the metadata of an account. Its error codes are CodeNotFound, CodeVersionChanged (IfMatch) and
-// CodeValidationFailed. The latter means that a patch is not an object, is nested too deeply or is too large, or that
-// an access token would be too large.
+// CodeValidationFailed. CodeValidationFailed means that a patch is not an object, is nested too deeply or is too
+// large, or that an access token would be too large.
 func (m *Manager) Patch(ctx context.Context, id watchword.UserID, p Patch) (changed Metadata, err error) {
 	var events []watchword.Event
 	err = m.store.Update(ctx, func(tx Tx) error {

@@ -53,9 +53,9 @@ type Lister interface {
 	UsersBetween(ctx context.Context, from, below watchword.Address, limit int) ([]watchword.User, error)
 }
 
-// Find returns at most limit accounts that match the filter, ordered by address. The list begins after the address
-// after, or with the first account if it is "". Find reads each page in a separate transaction, so a running server
-// can write between pages.
+// Find returns at most limit accounts that match the filter, ordered by address. The list begins behind the given
+// address, or with the first account if the argument after is "". Find reads each page in a separate transaction, so
+// a running server can write between pages.
 func Find(
 	ctx context.Context, users Lister, f Filter, after watchword.Address, limit int,
 ) (found []watchword.User, err error) {

@@ -262,7 +262,7 @@ func (f *follower) take(event secevent.Event) error {
 		return nil
 	}
 	issued := time.Unix(event.IssuedAt, 0)
-	late := f.opts.Now().Sub(issued) - f.opts.Leeway - time.Second // plus a second, because `iat` is rounded down
+	late := f.opts.Now().Sub(issued) - f.opts.Leeway - time.Second // a second less, because `iat` is rounded down
 	if late > streamSilence || -late > 2*f.opts.Leeway+time.Second {
 		return fmt.Errorf("the revocation feed: the heartbeat of %s is replayed, or a clock is wrong",
 			issued.UTC().Format(time.RFC3339))

@@ -74,7 +74,8 @@ func (i *issuer) close() {
 	}
 }
 
-// metadata returns the issuer's metadata. If the cached document is more than an hour old, it fetches it again.
+// metadata returns the issuer's metadata. If the cached document is more than an hour old, metadata fetches a new
+// one.
 func (i *issuer) metadata(ctx context.Context) (metadata, error) {
 	select {
 	case i.lock <- struct{}{}:

@@ -30,7 +30,8 @@ type revocations struct {
 	overflow  bool                   // a revocation was dropped because the memory was full
 }
 
-// staleClaims describes a change of a user's roles: tokens issued before this time are rejected.
+// staleClaims describes a change of a user's roles. Tokens of the user that were issued before the change are
+// rejected.
 type staleClaims struct {
 	before   int64 // Unix seconds
 	received time.Time
@@ -105,7 +106,7 @@ func (r *revocations) takeOverflow() bool {
 	return true
 }
 
-// age returns how long ago all revocations were known.
+// age returns how much time has passed after the last moment at which all revocations were known.
 func (r *revocations) age(now time.Time) time.Duration {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -18,7 +18,7 @@ const (
 	emailColumn = `substr('abcdefghijklmnopqrstuvwxyz', CAST(n % 26 + 1 AS INTEGER), 1) ||
 		substr('abcdefghijklmnopqrstuvwxyz', CAST(n / 26 % 26 + 1 AS INTEGER), 1) || '.user' || CAST(n AS TEXT) || '@example.com'`
 
-	// numbers are the integers from $1 up to, but not including, $2.
+	// numbers is SQL that selects the integers from $1 up to, but not including, $2.
 	numbers = ` FROM (WITH RECURSIVE count(n) AS (SELECT CAST($1 AS BIGINT) UNION ALL SELECT n + 1 FROM count WHERE n + 1 < $2)
 		SELECT n FROM count) AS counted`
 )

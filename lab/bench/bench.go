@@ -42,7 +42,7 @@ type Result struct {
 	Hash   string  `json:"hash"`
 	Rounds []Round `json:"rounds"`
 	Median Round   `json:"median"`
-	Ratio  Round   `json:"ratio"` // median of: how many times better the first target was in the same round
+	Ratio  Round   `json:"ratio"` // how many times better the first target was in the same round (median)
 	Error  string  `json:"error,omitempty"`
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/lab/bench"
 )
 
-// peers is an environment variable with additional targets for this test, such as express-sqlite,better-auth. The
+// peers is the name of an environment variable that lists additional targets, such as express-sqlite,better-auth. The
 // test omits them by default, because they need npm packages or long builds.
 const peers = "WATCHWORD_TEST_PEERS"
 

@@ -90,7 +90,7 @@ func (t *trial) watchSyncs(ctx context.Context) *syncWatch {
 	go func() {
 		var pids []int
 		for n := 0; ctx.Err() == nil && !w.seen.Load(); n++ {
-			if n%500 == 0 { // only sometimes, because listing the processes takes long
+			if n%500 == 0 { // not every time, because listing the processes takes long
 				pids = t.committing()
 			}
 			w.seen.Store(anySyncing(pids))

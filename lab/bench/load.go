@@ -95,7 +95,7 @@ func (l load) loop(ctx context.Context, connection int, start time.Time, next *a
 	return one, nil
 }
 
-// sleepUntil waits until due. It returns false if ctx ends before.
+// sleepUntil waits until due. It returns false if ctx ends earlier.
 func sleepUntil(ctx context.Context, due time.Time) bool {
 	wait := time.Until(due)
 	if wait <= 0 {

@@ -36,7 +36,7 @@ func launch(cmd *exec.Cmd, log string) (*process, error) {
 	p := &process{cmd: cmd, log: log, ended: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // keep this thread, because the kernel sends Pdeathsig when it exits
+		runtime.LockOSThread() // otherwise, this thread may exit, and the kernel sends Pdeathsig
 		err := cmd.Start()
 		started <- err
 		if err == nil {

@@ -76,9 +76,9 @@ func SimulateThieves(p Policy, kind Thief, thieves int, seed uint64) ThiefResult
 	return f
 }
 
-// simulateThief simulates one theft. After the copy, the user stays away for UserAway, and then refreshes after one
-// interval. The thief first refreshes at a random time within kind.Interval. This time starts at the user's refresh,
-// or at the copy if the user is away.
+// simulateThief simulates one theft. The user first refreshes UserAway plus one interval after the copy. The thief
+// first refreshes at a random time, at most kind.Interval after the user's first refresh. If the user is away, this
+// time counts from the copy instead.
 func simulateThief(p Policy, kind Thief, random *rand.Rand) (answered int, found bool) {
 	if kind.Interval == 0 {
 		kind.Interval = interval

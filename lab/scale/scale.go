@@ -51,8 +51,8 @@ type Row struct {
 	p50s, p99s           []time.Duration
 }
 
-// A Phase is a measurement with all clients. There are two: at the first change of a page after a checkpoint,
-// PostgreSQL logs the whole page, and later only the changes.
+// A Phase is a measurement with all clients. There are two phases, because PostgreSQL logs a whole page at its first
+// change after a checkpoint, and later only the changes.
 type Phase struct {
 	Rate     float64 // rotations per second
 	Ratio    float64 // ratio to the rate of the first row in the same round

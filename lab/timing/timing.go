@@ -25,12 +25,12 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A Trial is a call with an address that an attacker without an account can make.
+// A Trial is a call that an attacker without an account can make with any address.
 type Trial struct {
 	Name string
 	Hash watchword.Secret // password hash of all accounts; if empty, a new hash of the engine
 	App  bool             // the accounts have an authenticator app
-	Base bool             // both kinds of addresses have an account, and App applies to one kind
+	Base bool             // all addresses have an account, but only half of the accounts have an app
 	Code watchword.Code   // expected error code of both kinds of calls; empty for success
 	Try  Try
 

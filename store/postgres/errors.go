@@ -24,7 +24,7 @@ func unavailable(err error) error {
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) {
 		if isConflict(err) {
-			return err // Update retries
+			return err // unchanged, because Update retries it
 		}
 		if isReadOnly(err) || answer.Code == "53100" { // no disk space left
 			return fmt.Errorf("%w: %w", watchword.ErrNotWritable, err)

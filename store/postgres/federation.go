@@ -13,7 +13,7 @@ type federationStore struct{ *Store }
 
 // Federation returns the store of package federation.
 //
-// Unstable: as package federation is.
+// Unstable: like package federation.
 func (s *Store) Federation() federation.Store { return federationStore{s} }
 
 func (s federationStore) View(ctx context.Context, fn func(federation.Tx) error) error {

@@ -36,8 +36,8 @@ type liveCall = gather.Call[watchword.SessionID, sqlstore.Live]
 // readBatch reads the sessions of the calls. It retries after every temporary error, because a read changes nothing.
 // After any other error, it reads each session separately.
 //
-// Each call gets its own error in Answer.Err. Live does not report this error as an outage, because it means that the
-// session is missing or its row is unreadable.
+// Each call gets its own error in Answer.Err. Live returns this error unchanged, because a missing session or an
+// unreadable row is not an outage.
 func (s *Store) readBatch(calls []*liveCall) {
 	if len(calls) == 0 {
 		return

@@ -26,7 +26,7 @@ type Source interface {
 	Rows(ctx context.Context, table string, columns []string) (*sql.Rows, error)
 }
 
-// A Loaded reports the copy of one table.
+// A Loaded describes the copied rows of one table.
 //
 // Unstable: for the program watchword.
 type Loaded struct {

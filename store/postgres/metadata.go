@@ -13,7 +13,7 @@ type metadataStore struct{ *Store }
 
 // Metadata returns the store of package metadata.
 //
-// Unstable: as package metadata is.
+// Unstable: like package metadata.
 func (s *Store) Metadata() metadata.Store { return metadataStore{s} }
 
 func (s metadataStore) View(ctx context.Context, fn func(metadata.Tx) error) error {

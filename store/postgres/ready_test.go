@@ -60,7 +60,7 @@ func TestReadinessFollowsTheLastRefusedWrite(t *testing.T) {
 	if !errors.Is(err, watchword.ErrNotWritable) {
 		t.Fatalf("a sign-up on a full disk: %v", err)
 	}
-	if err := engine.Ready(t.Context()); !errors.Is(err, watchword.ErrNotWritable) { // no delay
+	if err := engine.Ready(t.Context()); !errors.Is(err, watchword.ErrNotWritable) { // without a delay
 		t.Errorf("readiness after the refused write: %v", err)
 	}
 	if stats, err := engine.Stats(t.Context()); err != nil || !errors.Is(stats.Store, watchword.ErrNotWritable) {

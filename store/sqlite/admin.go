@@ -20,7 +20,7 @@ func (s adminStore) View(ctx context.Context, fn func(admin.Tx) error) error {
 	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(tx.(admin.Tx)) })
 }
 
-// Update runs fn in a transaction, and never retries it, like Store.Update.
+// Update runs fn once in a transaction, like Store.Update.
 func (s adminStore) Update(ctx context.Context, fn func(admin.Tx) error) error {
 	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(tx.(admin.Tx)) })
 }

@@ -130,8 +130,8 @@ func (c *connection) bind(args []any) []driver.NamedValue {
 }
 
 // version reads the version of the file (data_version). The number changes whenever another connection, of any
-// process, commits a change. Every authenticated request calls version, so it uses the cheapest query, a read
-// transaction without rows.
+// process, commits a change. Live may call version for every authenticated request, so version uses the cheapest
+// query, a read transaction without rows.
 func (c *connection) version() int64 {
 	if _, err := c.Exec(context.Background(), "PRAGMA data_version"); err != nil {
 		return unknownVersion

@@ -50,8 +50,8 @@ func interrupted(err error) bool {
 		errors.Is(err, sql.ErrTxDone) || code(err) == sqlite3.SQLITE_INTERRUPT
 }
 
-// isFault reports whether the database failed, unlike an error in the SQL statement. A retry or an operator can
-// remove the cause of each code in this list.
+// isFault reports whether err is a failure of the database and not a mistake in a statement. A retry or an operator
+// can remove the cause of each code in this list.
 func isFault(err error) bool {
 	switch code(err) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT,

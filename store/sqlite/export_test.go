@@ -92,8 +92,8 @@ func (s *Store) record(t testing.TB) *statementLog {
 	t.Helper()
 	log := &statementLog{}
 	s.driver = loggingDriver{s.driver, log}
-	// The writer's connection stays open and gets a log, because it can't be dialled like a reader: its source is
-	// different. Its statements are prepared again through the log.
+	// The log wraps the writer's open connection. The writer is not dialled again like the readers, because its
+	// source is different. Its statements are prepared again, so that they are recorded.
 	for _, prepared := range s.writer.prepared {
 		_ = prepared.Close()
 	}

@@ -18,7 +18,7 @@ func (s factorStore) View(ctx context.Context, fn func(factors.Tx) error) error 
 	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(tx.(factors.Tx)) })
 }
 
-// Update runs fn in a transaction, and never retries it, like Store.Update.
+// Update runs fn once in a transaction, like Store.Update.
 func (s factorStore) Update(ctx context.Context, fn func(factors.Tx) error) error {
 	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(tx.(factors.Tx)) })
 }

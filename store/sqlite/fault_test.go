@@ -85,7 +85,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := string(storetest.User(50).ID)
-	damaged := strings.ReplaceAll(string(content), id, "zzzzzzzz"+id[8:]) // unsorted: a damaged index
+	damaged := strings.ReplaceAll(string(content), id, "zzzzzzzz"+id[8:]) // the index is now unsorted
 	if err := os.WriteFile(path, []byte(damaged), 0o600); err != nil {
 		t.Fatal(err)
 	}

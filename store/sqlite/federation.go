@@ -13,14 +13,14 @@ type federationStore struct{ *Store }
 
 // Federation returns the store of package federation.
 //
-// Unstable: as package federation is.
+// Unstable: like package federation.
 func (s *Store) Federation() federation.Store { return federationStore{s} }
 
 func (s federationStore) View(ctx context.Context, fn func(federation.Tx) error) error {
 	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(tx.(federation.Tx)) })
 }
 
-// Update runs fn in a transaction, and never retries it, like Store.Update.
+// Update runs fn once in a transaction, like Store.Update.
 func (s federationStore) Update(ctx context.Context, fn func(federation.Tx) error) error {
 	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(tx.(federation.Tx)) })
 }

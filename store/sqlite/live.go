@@ -54,7 +54,8 @@ const walIndexHeader = 96
 
 var effects = sqlstore.Effects()
 
-// liveRows contains the sessions and users in memory, and the version at which they are current.
+// liveRows contains the sessions and users in memory, and the version at which they are current. In its comments, (b)
+// refers to point 2 at the top of this file.
 type liveRows struct {
 	mu         sync.Mutex
 	checker    *connection
@@ -259,8 +260,8 @@ func (s *Store) settle(changed *changes) {
 	l := &s.live
 	committed := s.writer.noticed()
 	now := l.number() // (a)
-	// The lock is released while the writer reads the file, so that calls of Live do not wait. They change no row
-	// meanwhile, because committing is set.
+	// live.mu is released while the writer reads the file, so that calls of Live do not wait. This is safe, because
+	// committing is still set.
 	l.mu.Unlock()
 	l.settled = s.writer.version() // (b)
 	l.mu.Lock()

@@ -13,14 +13,14 @@ type metadataStore struct{ *Store }
 
 // Metadata returns the store of package metadata.
 //
-// Unstable: as package metadata is.
+// Unstable: like package metadata.
 func (s *Store) Metadata() metadata.Store { return metadataStore{s} }
 
 func (s metadataStore) View(ctx context.Context, fn func(metadata.Tx) error) error {
 	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(tx.(metadata.Tx)) })
 }
 
-// Update runs fn in a transaction, and never retries it, like Store.Update.
+// Update runs fn once in a transaction, like Store.Update.
 func (s metadataStore) Update(ctx context.Context, fn func(metadata.Tx) error) error {
 	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(tx.(metadata.Tx)) })
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// The result of Rotate, which it computes from the row in memory, and the row that Live returns must match the file,
+// Rotate computes its result from the row in memory. This result, and the row that Live returns, must match the file,
 // even after writes of another process.
 //
 // RT-11

@@ -11,7 +11,7 @@ import (
 )
 
 // If two processes (a server and a command) rotate the same session at the same time, only one rotation must succeed.
-// Locks in memory can't ensure this, only the conditions in the statements.
+// Only the conditions in the statements can ensure this, because processes share no locks in memory.
 //
 // RT-3
 func TestTwoProcessesShareOneFile(t *testing.T) {

@@ -38,8 +38,8 @@ type Store struct {
 	// live.go relies on it.
 	writer *connection
 
-	// readers contains the idle connections for reads. A nil element is a connection that is opened at its first use,
-	// because most programs need only one or two.
+	// readers contains the idle connections for reads. A nil element stands for a connection that is not open yet. It
+	// is opened at its first use, because most programs need only one or two connections.
 	readers chan *connection
 	path    string
 	source  string // data source name of the readers

@@ -98,7 +98,8 @@ var administration = map[string]func(suite){
 		s.wantRole("mem%", "", 9)
 	},
 
-	// The filters of the store must select the accounts whose admin.Account has the same state and factors.
+	// A filter must select exactly the accounts whose admin.Account has the state, the factor and the role of the
+	// filter.
 	"AccountsAreFilteredByStateFactorAndRole": func(s suite) {
 		s.addAccountsOfAllKinds()
 		s.admin(func(ctx context.Context, tx admin.Tx) error {
@@ -232,8 +233,8 @@ func (s suite) fullAccount() admin.Account {
 
 var errLastAdmin = errors.New("the last administrator")
 
-// addAccountsOfAllKinds inserts accounts of each state: without a factor, with an authenticator app, with a passkey,
-// and with both. Their ids and their addresses sort in the same order.
+// addAccountsOfAllKinds inserts accounts of each state. In each state, accounts have no factor, an authenticator app,
+// a passkey, or both. Their ids and their addresses sort in the same order.
 func (s suite) addAccountsOfAllKinds() {
 	s.Helper()
 	for n := range 12 {

@@ -108,7 +108,7 @@ var callbacks = map[string]func(suite){
 		for range cap(claimed) {
 			go func() {
 				n := 0
-				for range sessions { // more rounds than batches
+				for range sessions { // enough rounds for all batches
 					s.queueEnded(Start, 7)
 					n += len(s.claimCalls(watchword.CallbackSessionEnded, Start, 3))
 				}

@@ -28,8 +28,8 @@ func ReadyEngine(t *testing.T, store watchword.Store) *watchword.Engine {
 	return engine
 }
 
-// WantReady waits until both Ready and Stats of the engine report whether the store accepts writes as want says. It
-// fails after a minute, which is enough on a busy machine.
+// WantReady waits until Ready and Stats of the engine agree with want: true means that the store accepts writes,
+// false that it does not. It fails after a minute, which is enough on a busy machine.
 func WantReady(t *testing.T, engine *watchword.Engine, want bool) {
 	t.Helper()
 	begun := time.Now()

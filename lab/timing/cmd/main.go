@@ -1,5 +1,5 @@
-// Command cmd measures whether response times reveal who has an account. It prints a table, and exits with status 1
-// if any of them do.
+// Command cmd measures whether response times reveal who has an account. It prints a table. If any response time
+// reveals it, the exit status is 1.
 //
 //	go run ./lab/timing/cmd -samples 1000
 //

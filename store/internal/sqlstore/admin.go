@@ -117,9 +117,9 @@ func (t Tx) LastWithRole(
 	return last, found, err
 }
 
-// HasAdmin first locks one fixed row, which every transaction that checks for administrators locks. Its query
-// therefore sees the commits of the earlier ones. The engine creates this row when it starts. Without the row,
-// HasAdmin returns an error.
+// HasAdmin first locks a fixed row, so transactions that call HasAdmin run one after the other. Its query therefore
+// sees the commits of the earlier transactions. The engine creates the row when it starts. Without the row, HasAdmin
+// returns an error.
 func (t Tx) HasAdmin(ctx context.Context) (bool, error) {
 	_, err := t.HoldKey(ctx, watchword.KeyService)
 	switch {

@@ -17,9 +17,9 @@ const (
 		VALUES ('signup', $1, $2, $2, 0)`
 	deleteSignupCallback = `DELETE FROM callbacks WHERE kind = 'signup' AND id = $1`
 
-	// selectQueued returns the two positions up to which sessions have been queued, and the positions at the end of
-	// the next batch. No session can appear before these positions later: feed numbers become visible in ascending
-	// order (NumberFeed), and a session is inserted long before it expires.
+	// selectQueued returns how far sessions have been queued: the last feed number, and the last expiry. It also
+	// returns these two positions for the end of the next batch. No session appears behind a position later, because
+	// feed numbers become visible in ascending order (NumberFeed), and a session is inserted long before it expires.
 	selectQueued = `SELECT queued_ended, queued_expired,
 			COALESCE((SELECT MAX(feed_number) FROM (SELECT feed_number FROM sessions
 				WHERE ended_at > 0 AND feed_number > feed.queued_ended
@@ -85,14 +85,14 @@ func (t Tx) ClaimCallbacks(
 	}, claimCallbacks, millis(until), kind, millis(now), limit)
 }
 
-// PostponeCallback has no effect if another process has deleted the row after its own call.
+// PostponeCallback has no effect if another process has already run the callback and deleted the row.
 func (t Tx) PostponeCallback(ctx context.Context, c watchword.Callback, next time.Time) error {
 	_, err := t.exec(ctx, postponeCallback, millis(next), c.Kind, c.ID)
 	return err
 }
 
-// DeleteCallback returns no error if the row does not exist: two processes may have run the same callback, after the
-// first one's lease expired.
+// DeleteCallback returns no error if the row does not exist. Two processes may run the same callback, because a claim
+// can expire while the callback is running.
 func (t Tx) DeleteCallback(ctx context.Context, c watchword.Callback) error {
 	_, err := t.exec(ctx, deleteCallback, c.Kind, c.ID)
 	return err

@@ -75,7 +75,7 @@ func (t Tx) InsertIdentity(ctx context.Context, i federation.Identity) (bool, er
 	return t.change(ctx, insertIdentity, values(identityRow(&i))...)
 }
 
-// Identity compares issuer and subject byte by byte, because both databases use a binary collation for these columns.
+// Identity compares issuer and subject byte by byte, so they are case-sensitive.
 func (t Tx) Identity(ctx context.Context, issuer, subject string) (federation.Identity, error) {
 	return row(ctx, t, scanIdentity, selectIdentity, issuer, subject)
 }

@@ -9,9 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/ratelimit"
 )
 
-// The column tat is the theoretical arrival time of internal/ratelimit (GCRA), in
-// nanoseconds since 1970. Milliseconds are too coarse: one use of a large limit
-// costs less than one millisecond.
+// The column tat is the theoretical arrival time of internal/ratelimit (GCRA), in nanoseconds since 1970.
+// Milliseconds would be too coarse, because one use of a large limit can advance tat by less than a millisecond.
 const (
 	// charge is ratelimit.Decide in SQL. The same statement checks the limit and counts the use, so concurrent
 	// requests can't exceed the limit. Parameters:

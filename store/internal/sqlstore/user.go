@@ -79,9 +79,9 @@ const (
 	replacePassword = `UPDATE users SET password_hash = $1
 		WHERE id = $2 AND password_hash = $3 AND factors_changed_at = $4 AND disabled_at = 0`
 
-	// updateEmail compares the old address ($4), so only one of two concurrent changes succeeds. Its sub-selects only
-	// reject most conflicts early. The unique index on email prevents that two accounts get a free address, and
-	// SetEmail checks reservations again.
+	// updateEmail compares the old address ($4), so only one of two concurrent changes of an account succeeds. Its
+	// sub-selects detect a taken address early, but miss concurrent transactions. For those, the unique index on
+	// email prevents that two accounts get the same address, and SetEmail checks reservations again.
 	updateEmail = `UPDATE users SET email = $1, verified_at = $2 WHERE id = $3 AND email = $4
 		AND NOT EXISTS (SELECT 1 FROM users AS other WHERE other.email = $1 AND other.id <> $3)
 		AND NOT EXISTS (SELECT 1 FROM mail_tokens
