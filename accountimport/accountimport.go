@@ -43,7 +43,7 @@ type Account struct {
 	Locale       string // as in watchword.User; ignored if it is not a language tag
 	Roles        []string
 	PasswordHash watchword.Secret // in a format of docs/import.md; "" if the user has no password
-	Prehash      string           // what was hashed (docs/import.md); "" means the password itself
+	Prehash      string           // the text that was hashed (docs/import.md); "" means the password itself
 	Pepper       watchword.Secret // the secret for Prehash; it is stored once, encrypted
 	CreatedAt    time.Time        // zero means now
 	DisabledAt   time.Time        // zero means enabled
@@ -230,7 +230,7 @@ const imported = "imported"
 type importing struct {
 	user     watchword.User
 	keptID   bool
-	called   string // what identifies it in the other system: "id" or "email"
+	called   string // name of the identifier in the other system: "id" or "email"
 	from     Account
 	problems []watchword.FieldError
 }
