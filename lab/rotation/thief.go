@@ -77,7 +77,7 @@ func SimulateThieves(p Policy, kind Thief, thieves int, seed uint64) ThiefResult
 }
 
 // simulateThief simulates one theft. The user first refreshes UserAway plus one interval after the copy. The thief
-// first refreshes at a random time, at most kind.Interval after the user's first refresh. If the user is away, this
+// first refreshes at a random time, at most its own interval after the user's first refresh. If the user is away, this
 // time counts from the copy instead.
 func simulateThief(p Policy, kind Thief, random *rand.Rand) (answered int, found bool) {
 	if kind.Interval == 0 {
