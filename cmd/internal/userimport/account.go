@@ -11,22 +11,21 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// An account is a row of the file while the import handles it.
+// An account holds a row of the file and the results of its import.
 type account struct {
 	row         userfile.Row
 	user        accountimport.Account
 	problems    []Problem
 	hashDropped bool // Options.DropBadHashes removed the hash
 	skipped     bool
-	result      accountimport.Result // from the engine
+	result      accountimport.Result // of the engine's check or import
 }
 
-// isReadable reports whether the row could be read at all.
+// isReadable returns false if the row could not be parsed. The first problem then has no field.
 func (a *account) isReadable() bool { return len(a.problems) == 0 || a.problems[0].Field != "" }
 
-// account converts a row. It finds the problems that the row alone shows. The caller adds the
-// problems that need other accounts or the engine. A row that could not be read keeps its problems
-// without a field.
+// account converts a row and adds the problems that the row alone shows. The caller adds the problems that depend on
+// other accounts or on the engine. If the row can't be parsed, its problems have no field.
 func (i *Importer) account(row userfile.Row) account {
 	a := account{row: row}
 	for _, p := range row.Problems {
@@ -66,9 +65,8 @@ func (i *Importer) name(row userfile.Row) string {
 	return row.Name
 }
 
-// timeOf returns the time of a mark: zero if the mark is not set, and now if the file gives no
-// time. The caller passes the start of the run as now for all accounts, so a repeated check
-// gives equal results within a run.
+// timeOf returns the time of a mark. It returns zero if the mark is not set, and now if the file gives no time.
+// Callers pass the start of the pass as now, so that all accounts of a pass get the same time.
 func timeOf(m userfile.Mark, now time.Time) time.Time {
 	if m.Set && m.At.IsZero() {
 		return now

@@ -10,9 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// flush checks a batch, imports it in the second pass, and then reports every account
-// of it in the order of the file. It reports the whole batch even when one of its
-// accounts failed, because the others were committed.
+// flush checks the accounts of a batch and, in the second pass, imports them. Then it reports every account in the
+// order of the file. If one account fails, it still reports the others, because they are committed.
 func (i *Importer) flush(ctx context.Context) error {
 	if err := i.examine(ctx); err != nil {
 		return err
@@ -43,8 +42,8 @@ func (i *Importer) examine(ctx context.Context) error {
 			return err
 		}
 	}
-	// Usually, the check has already refused these columns. But an input that can be read only once
-	// has no check, and a file may have changed after its check.
+	// If the file was checked, the check has usually refused these columns. An input that can be read only once has
+	// no check, and a file may change after its check.
 	if names := i.reader.Unsettled(); names != nil && i.report.Imported {
 		return unsettledError(names)
 	}
@@ -69,10 +68,9 @@ func (i *Importer) examine(ctx context.Context) error {
 	return nil
 }
 
-// askEngine adds the problems that the engine finds. After a check, it asks only about
-// accounts that had a problem then, because commit checks the others. These accounts must
-// get their problems here, because an account with a problem claims no address
-// (duplicates).
+// askEngine adds the problems that the engine finds. If the first pass checked the file, it asks only about the
+// accounts that had problems then. commit checks the other accounts. The problems are needed before duplicates runs,
+// because an account with problems must not claim its address.
 func (i *Importer) askEngine(ctx context.Context) error {
 	checked := i.report.Imported && i.input.rereadable
 	var users []accountimport.Account
@@ -95,9 +93,9 @@ func (i *Importer) askEngine(ctx context.Context) error {
 	return nil
 }
 
-// commit imports the accounts of a batch that are not skipped, in one transaction. The engine
-// checks again in the transaction, because an account may have been created since examine. The
-// problems that it finds replace those of the check.
+// commit imports in one transaction the accounts that are not skipped. The engine checks them again in the
+// transaction, because another process may have created an account after examine. Each account gets the result of
+// this second check.
 func (i *Importer) commit(ctx context.Context) error {
 	var users []accountimport.Account
 	for _, a := range i.batch {
@@ -118,9 +116,9 @@ func (i *Importer) commit(ctx context.Context) error {
 	return nil
 }
 
-// settle reports the outcome of an account. Its error ends the import. It runs after the commit, so
-// an account that is reported as imported is on disk. If the id map can't be written, such as on a
-// full disk, the import ends and the batch stays imported.
+// settle reports the outcome of an account. An error of settle ends the import. It runs after the commit, so an
+// account that is reported as imported is on disk. If the id map can't be written, such as on a full disk, the import
+// ends, and the imported batch is kept.
 func (i *Importer) settle(a *account) error {
 	if a.problems != nil {
 		i.report.addBad(a)
@@ -165,7 +163,7 @@ func (i *Importer) checkColumns() error {
 			emails = append(emails, a.row.Email)
 		}
 	}
-	const enough = 10 // this many without an @ mean a wrong column, not wrong addresses
+	const enough = 10 // this many values without an @ mean that the column is wrong
 	hasAt := func(email string) bool { return strings.Contains(email, "@") }
 	if len(emails) >= enough && !slices.ContainsFunc(emails, hasAt) {
 		return fmt.Errorf("the values of the email column contain no @ (columns: %s). Name the right one with --email COLUMN",
@@ -177,7 +175,7 @@ func (i *Importer) checkColumns() error {
 	return fmt.Errorf("no column holds addresses (columns: %s). Name it with --email COLUMN", i.columnNames())
 }
 
-// maxColumnNames bounds the names in an error.
+// maxColumnNames is the maximum number of column names in an error message.
 const maxColumnNames = 20
 
 // columnNames lists the columns for an error. It hides a text that does not look like a name,

@@ -23,10 +23,9 @@ func newDuplicates() duplicates { return duplicates{maphash.MakeSeed(), map[uint
 // reset forgets the accounts before the next pass, and keeps the allocated memory.
 func (d duplicates) reset() { clear(d.seen) }
 
-// problems reports the place of an earlier account with the same address or id. An account
-// without problems claims both. An account with problems claims neither, because it is skipped
-// and a later one may have them. Two ids that become the same UUID count as equal, because KeptID
-// normalizes them.
+// problems reports an earlier account of the file with the same address or id as a. If a has no problems, problems
+// also records the address and the id of a. The values of an account with problems are not recorded, because the
+// account is skipped. Ids that KeptID normalizes to the same UUID count as equal.
 func (d duplicates) problems(a *account) (found []Problem) {
 	if !a.isReadable() {
 		return nil

@@ -20,15 +20,15 @@ const exportPage = 1000
 
 // ExportOptions say how Export writes.
 type ExportOptions struct {
-	CSV        bool               // otherwise JSON, one account a line
-	NoFormulas bool               // in CSV: write an apostrophe before a text that a spreadsheet would evaluate
+	CSV        bool               // false: JSON, one account a line
+	NoFormulas bool               // in CSV, write an apostrophe before a text that a spreadsheet would evaluate
 	Progress   func(accounts int) // called after each page
 
-	// Factors returns the second factors of accounts. Nil: leave them out.
+	// Factors returns the second factors of accounts. If it is nil, the export has no second factors.
 	Factors func(context.Context, []watchword.User) (map[watchword.UserID]watchword.Secret, error)
 
-	// Private returns the private metadata of accounts. The accounts are in the order of addresses. Nil: leave
-	// it out.
+	// Private returns the private metadata of accounts, which are sorted by address. If it is nil, the export has no
+	// private metadata.
 	Private func(context.Context, []watchword.User) (map[watchword.UserID]string, error)
 }
 
@@ -108,15 +108,15 @@ func Export(ctx context.Context, engine Lister, out io.Writer, o ExportOptions) 
 	}
 }
 
-// An accountExport is an account with its factors and private metadata. The account has the public metadata.
+// An accountExport is a user with second factors and private metadata. The public metadata is in User.Metadata.
 type accountExport struct {
 	watchword.User
 	factors watchword.Secret
 	private string
 }
 
-// writer returns a function that writes one account, and one that ends the file. Errors of the
-// output, such as a full disk, may appear only at flush, because both writers buffer.
+// writer returns two functions: write writes one account, and flush ends the file. An error of the output, such as a
+// full disk, may appear only at flush, because the output is buffered.
 func (o ExportOptions) writer(out io.Writer) (write func(accountExport) error, flush func() error) {
 	buffer := bufio.NewWriterSize(out, 1<<16)
 	if o.CSV {
@@ -166,8 +166,8 @@ func (o ExportOptions) values(u accountExport) []string {
 	}
 }
 
-// cell returns a text that a user chose, protected from evaluation by a spreadsheet if NoFormulas
-// is set. OWASP lists these characters as those with which a formula can begin (CSV Injection).
+// cell returns a text that a user chose. With NoFormulas, it prevents a spreadsheet from evaluating the text. A
+// formula can begin with one of these characters (OWASP, CSV Injection).
 func (o ExportOptions) cell(text string) string {
 	if o.NoFormulas && text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
 		return "'" + text

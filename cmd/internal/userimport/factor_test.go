@@ -23,17 +23,17 @@ import (
 
 const passphrase = "correct horse battery"
 
-// now is the time of all installations. It stands still, so that a code stays in its time step.
+// now is the time of all installations. It does not advance, so that a TOTP code stays in its time step.
 var now = time.Now().Truncate(time.Millisecond)
 
-// An installation is an engine with second factors on a separate store.
+// An installation is an engine with second factors and a database of its own.
 type installation struct {
 	*watchword.Engine
 	factors *factors.Manager
 	store   *sqlite.Store
 }
 
-// install starts an installation whose master key begins with the byte key.
+// install starts an installation whose master key is 31 zero bytes and the byte key.
 func install(t *testing.T, key byte) *installation {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
@@ -64,7 +64,8 @@ func (i *installation) importer() accountimport.Importer {
 	return accountimport.New(i.Engine).With(i.factors.Imports())
 }
 
-// signIn returns the session, or the handle of the second step.
+// signIn signs in with the password. It returns the session or, if the account has second factors, the handle of the
+// second step.
 func (i *installation) signIn(t *testing.T, email string) (*watchword.SignIn, watchword.Secret) {
 	t.Helper()
 	in, err := i.Login(t.Context(), watchword.LoginRequest{Email: email, Password: passphrase})
@@ -76,7 +77,7 @@ func (i *installation) signIn(t *testing.T, email string) (*watchword.SignIn, wa
 	return in, ""
 }
 
-// enrol creates Ada's account with an app and a passkey.
+// enrol creates Ada's account with an authenticator app and a passkey.
 func (i *installation) enrol(t *testing.T) (secret []byte, key *authenticator) {
 	t.Helper()
 	user, err := i.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com", Password: passphrase})
@@ -136,7 +137,7 @@ func (a *authenticator) use(t *testing.T, options json.RawMessage) []byte {
 	return []byte(virtualwebauthn.CreateAssertionResponse(a.party, a.auth, a.key, *parsed))
 }
 
-// export returns the file of all accounts.
+// export returns the export of all accounts as text.
 func (i *installation) export(t *testing.T, asCSV bool) string {
 	t.Helper()
 	var out strings.Builder
@@ -148,7 +149,7 @@ func (i *installation) export(t *testing.T, asCSV bool) string {
 	return out.String()
 }
 
-// The file moves the factors to an installation with another master key.
+// An export moves second factors to an installation with a different master key.
 //
 // MFA-8
 func TestExportAndImportCarrySecondFactors(t *testing.T) {
@@ -157,7 +158,7 @@ func TestExportAndImportCarrySecondFactors(t *testing.T) {
 	secret, key := from.enrol(t)
 	for _, asCSV := range []bool{false, true} {
 		file, to := from.export(t, asCSV), install(t, 2)
-		for range 2 { // the second import leaves the account as it is
+		for range 2 { // the second import does not change the account
 			report, err := userimport.New(to.importer(), openText(t, "all", file), userimport.Options{},
 				&recorder{}).Import(t.Context())
 			if err != nil || report.Done+report.Existing != 1 {
@@ -171,7 +172,8 @@ func TestExportAndImportCarrySecondFactors(t *testing.T) {
 		if in != nil {
 			t.Fatal("the password alone signs in")
 		}
-		// The file says that the code of the enrolment's time step is used. Later codes work.
+		// The enrolment used a code. The export marks its time step as used, so the code is refused and later codes
+		// work.
 		if _, err := to.withCode(t, handle, secret, -1); watchword.CodeOf(err) != watchword.CodeFactorWrong {
 			t.Errorf("the code of the enrolment: %v", err)
 		}
@@ -203,7 +205,7 @@ func (i *installation) withCode(
 		Handle: handle, Proof: factors.Proof{TOTP: watchword.Secret(code)}})
 }
 
-// A passkey belongs to one account, even if a file says otherwise.
+// A passkey belongs to one account. If a file gives Ada's passkey to Eve too, Eve's account is not imported.
 func TestImportedPasskeyTakesNoOtherAccount(t *testing.T) {
 	t.Parallel()
 	from := install(t, 1)
@@ -225,8 +227,8 @@ func TestImportedPasskeyTakesNoOtherAccount(t *testing.T) {
 	}
 }
 
-// The import reads secrets of other systems: in base32 or as otpauth URIs, on or off. A secret
-// that can't be read is a problem.
+// The import reads TOTP secrets of other systems, in base32 or as otpauth URIs, whether the factor is on or off. A
+// secret that can't be read is a problem.
 func TestSecretsOfOtherSystemsAreImported(t *testing.T) {
 	t.Parallel()
 	const text, secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "12345678901234567890"
@@ -287,7 +289,8 @@ func TestSecretsOfOtherSystemsAreImported(t *testing.T) {
 	}
 }
 
-// Other systems store any label. An odd one is no reason to leave out the account.
+// Other systems store any text as the label of a factor. An invalid label is cleaned or replaced, and the account is
+// imported.
 func TestLabelsOfFactorsNeverPreventAnImport(t *testing.T) {
 	t.Parallel()
 	for label, want := range map[string]string{

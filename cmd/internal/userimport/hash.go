@@ -11,14 +11,14 @@ import (
 
 // Hashing describes how the other system created its hashes, if the file does not.
 type Hashing struct {
-	Prehash      string           // one of passhash.Methods; empty: what the row says
-	Pepper       watchword.Secret // mixed into every password
-	SaltEncoding string           // passhash.SaltText, SaltHex or SaltBase64; empty: what the form of the hash implies
+	Prehash      string           // one of passhash.Methods; empty: Row.Prehash
+	Pepper       watchword.Secret // secret that was mixed into every password
+	SaltEncoding string           // passhash.SaltText, SaltHex or SaltBase64; empty: the usual encoding for the hash
 	Firebase     passhash.Firebase
 }
 
-// method returns what was hashed instead of the password of a row, or "" for the password itself.
-// An option wins over the row, because the operator can know more than the file says.
+// method says how the other system transformed a password before hashing, or "" if it hashed the password itself. An
+// option takes precedence over the row, because the operator can know more than the file says.
 func (h Hashing) method(row userfile.Row) string {
 	switch {
 	case h.Prehash != "":
@@ -57,9 +57,8 @@ func (h Hashing) hash(row userfile.Row) (watchword.Secret, error) {
 	return watchword.Secret(encoded), err
 }
 
-// HashKind names the kind of a hash in its stored form, such as "bcrypt" or "argon2id", or "none".
-// The summary of an import counts by it. The label of a prehash is part of the name, because such a
-// hash is verified differently.
+// HashKind names the kind of a hash in its stored form, such as "bcrypt" or "argon2id", or "none". The summary of an
+// import counts hashes by kind. The kind includes a prehash label, because such a hash is verified differently.
 func HashKind(hash watchword.Secret) string {
 	label, inner, labelled := strings.Cut(string(hash), "}")
 	if labelled {

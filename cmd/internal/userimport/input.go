@@ -12,10 +12,10 @@ type Input struct {
 	Size int64  // in bytes; -1: unknown
 
 	rereadable bool           // a regular file, not a pipe
-	pipe       *interruptible // for an input that is not rereadable
+	pipe       *interruptible // set by stopAt, nil for a regular file
 }
 
-// Stdin returns an input that reads in. It can be read only once.
+// Stdin returns standard input as an Input, which can be read only once.
 func Stdin(in *os.File) *Input { return &Input{File: in, Name: "standard input", Size: -1} }
 
 // Open opens a file or a named pipe, such as <(zcat users.csv.gz). Its errors are those of os.Open,
@@ -31,7 +31,7 @@ func Open(path string) (*Input, error) {
 		err = fmt.Errorf("%s is a folder. Write the path of a file", path)
 	}
 	if err != nil {
-		file.Close() //nolint:errcheck // it was only opened
+		file.Close() //nolint:errcheck // no data was read or written
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
@@ -40,8 +40,8 @@ func Open(path string) (*Input, error) {
 	return &Input{File: file, Name: path, Size: info.Size(), rereadable: true}, nil
 }
 
-// stopAt makes Read return when done is closed, even if a pipe is silent. A regular
-// file never blocks.
+// stopAt makes Read return when done is closed, even while Read waits for a silent pipe. It does not affect a regular
+// file, because reading a regular file never blocks.
 func (in *Input) stopAt(done <-chan struct{}) {
 	if !in.rereadable && in.pipe == nil {
 		in.pipe = &interruptible{in: in.File, done: done}

@@ -2,18 +2,17 @@ package userimport
 
 import "io"
 
-// An interruptible reads from a source that may block forever, such as a pipe, and stops waiting
-// when done is closed. From then on it returns ErrStopped. It is for one reader at a time. buffer
-// belongs to the goroutine while a Read is pending, so a late result can't overwrite bytes that
-// were returned.
+// An interruptible reads from a source that may block forever, such as a pipe. When done is closed, it stops waiting
+// and returns ErrStopped. It is for one reader at a time. While a read of the source is pending, only the reading
+// goroutine uses buffer, so a late result can't overwrite bytes that were returned.
 type interruptible struct {
 	in        io.Reader
 	done      <-chan struct{}
-	truncated bool // done was closed before the end
+	truncated bool // done was closed before the source ended
 	buffer    [64 << 10]byte
 	unread    []byte          // part of buffer
 	err       error           // returned after unread
-	pending   chan readResult // of a Read that has not returned yet
+	pending   chan readResult // result of a read of the source that has not returned yet
 }
 
 type readResult struct {
@@ -21,7 +20,7 @@ type readResult struct {
 	err error
 }
 
-// Read first returns the bytes that arrived before done was closed, so that their accounts are imported.
+// Read returns all bytes that fill received before it returns ErrStopped, so that their accounts are imported.
 func (r *interruptible) Read(p []byte) (int, error) {
 	if len(r.unread) == 0 && r.err == nil {
 		r.fill()
@@ -34,8 +33,8 @@ func (r *interruptible) Read(p []byte) (int, error) {
 	return 0, r.err
 }
 
-// fill waits for more bytes or for done. After done, the goroutine of a blocked Read
-// stays until the program ends.
+// fill waits for more bytes or for done. If done ends the wait, the goroutine that reads the source stays blocked
+// until the program ends.
 func (r *interruptible) fill() {
 	if r.pending == nil {
 		r.pending = make(chan readResult, 1)

@@ -17,14 +17,14 @@ import (
 // characters of the file; the caller removes them before it prints.
 type Problem struct {
 	Field  string // empty: the whole account
-	Kind   string // the reason without values of the file; Report counts by it
-	detail string // Kind with a value; empty: Kind says everything
+	Kind   string // the reason without values of the file, so that Report can count equal reasons
+	detail string // Kind with a value of the file; empty: there is no value to show
 }
 
 const sameInFile = "duplicate of another account in the file"
 
-// Detail returns the reason, with the value of the file where it is safe to show. The list of
-// problems shows Detail. Kind is for counting, where values would make each problem unique.
+// Detail returns the reason, with the value of the file if the value is safe to show. The list of problems shows
+// Detail. Counts use Kind, because values would make each problem unique.
 func (p Problem) Detail() string { return cmp.Or(p.detail, p.Kind) }
 
 // String returns the field and the detail.
@@ -42,7 +42,7 @@ func withField(field, text string) string {
 func engineProblems(fields []watchword.FieldError, u accountimport.Account) (problems []Problem) {
 	for _, f := range fields {
 		p := Problem{Field: f.Field, Kind: asPhrase(f.Message)}
-		if strings.HasSuffix(p.Kind, " out") { // "leave it out"
+		if strings.HasSuffix(p.Kind, " out") { // the message ends with "leave it out"
 			p.Kind += " with --skip-bad"
 		}
 		switch {
@@ -65,8 +65,8 @@ func engineProblems(fields []watchword.FieldError, u accountimport.Account) (pro
 	return problems
 }
 
-// asPhrase removes the capital letter and the full stop of a sentence. Problems follow a place and
-// a colon, as messages of compilers do.
+// asPhrase removes the capital letter and the full stop of a sentence. A problem is printed after a place and a
+// colon, as in messages of compilers.
 func asPhrase(sentence string) string {
 	first, size := utf8.DecodeRuneInString(sentence)
 	return string(unicode.ToLower(first)) + strings.TrimSuffix(sentence[size:], ".")
@@ -115,8 +115,8 @@ func unreadHashesError(names []string) error {
 		"or leave passwords out with --password-hash=-", strings.Join(names, ", "))
 }
 
-// unsettledError returns an error that says what to do about columns whose names suggest a
-// state.
+// unsettledError returns an error that says what to do about columns whose names suggest a state, such as disabled or
+// verified.
 func unsettledError(names []string) error {
 	return fmt.Errorf("the name of a column suggests a state that the import does not know: %s. "+
 		"Name it with --disabled COLUMN (or --verified COLUMN), or exclude it with --ignore %s",

@@ -15,12 +15,12 @@ type Report struct {
 	Unlisted bool // the problems were counted but not passed to the Observer
 
 	Accounts int // read from the file: Done + Existing + Bad
-	Done     int // imported, or ready to be
+	Done     int // imported or, after a check, ready to be imported
 	Existing int // existed before, and were not changed
-	Bad      int // have problems
+	Bad      int // accounts with problems
 
 	BadHashes    int // problems with a hash
-	IDsElsewhere int // ids that are not kept, and whose account was deleted or has a different address here
+	IDsElsewhere int // ids other than UUIDs whose account was deleted or has a different address here
 
 	// Of the accounts in Done:
 	Verified, Unverified, Disabled int
@@ -32,21 +32,21 @@ type Report struct {
 	Metadata                       int            // accounts with metadata
 	LostFactors                    int            // accounts that had a second factor, which the file lacks
 
-	Kinds map[string]int // problems by field and kind
+	Kinds map[string]int // accounts whose second factor is not in the file
 
 	ColumnsUsed, ColumnsUnused []string
 	ColumnsMissing             []string // named by an option, but missing in every account
 	ColumnsUnsettled           []string // unread, and the name suggests that an account may be disabled or verified
 	ColumnsWithHashes          []string // unread, and the values look like password hashes
-	System                     string   // that wrote the file, if it was recognised or given
+	System                     string   // the system that wrote the file, if it was recognised or given
 
 	begun time.Time // used for times that the file does not give
 }
 
-// maxRoles bounds the memory for a column with a different value in each account.
+// maxRoles bounds the memory of Roles if a column has a different value in each account.
 const maxRoles = 1000
 
-// Kinds of Passwords for accounts without one.
+// Keys of Report.Passwords for accounts without a password.
 const (
 	noHash        = "none"
 	droppedHash   = "none (hash dropped)"
@@ -66,8 +66,8 @@ func (r *Report) IsIncomplete() bool {
 	return r.ColumnsMissing != nil || r.ColumnsUnsettled != nil || r.ColumnsWithHashes != nil
 }
 
-// IsEmpty reports whether every account has problems. A file without accounts is empty too. A
-// script then sees a failure and not a silent success.
+// IsEmpty reports whether no account was imported or could be, because the file has no accounts or only accounts with
+// problems. The command then fails, so that a script notices.
 func (r *Report) IsEmpty() bool { return r.Done+r.Existing == 0 }
 
 // addBad counts an account that is skipped. An account can have several problems: Bad counts

@@ -26,15 +26,15 @@ type Trial struct {
 
 // A Variant is a way in which the other system may have created a hash.
 type Variant struct {
-	Prehash      string // as in Hashing; passhash.Pepper for the pepper
+	Prehash      string // as in Hashing, or passhash.Pepper if the pepper was used
 	SaltEncoding string
 }
 
 // A Verdict is the result of a Trial.
 type Verdict struct {
-	Fits        bool     // with the given options
+	Fits        bool     // the password fits the hash with the given options
 	Description string   // how the hash was created according to the given options
-	Other       *Variant // if it does not fit: a variant that does, or nil
+	Other       *Variant // if Fits is false, a variant that fits, or nil
 }
 
 // NewTrial reads the file up to the account of a normalized address. It returns an
@@ -54,8 +54,8 @@ func NewTrial(input *Input, o Options, email string) (*Trial, error) {
 	return t, nil
 }
 
-// find compares normalized addresses, as the import does. It reads only as far as needed, because a
-// file may have millions of accounts. The first account with the address counts.
+// find returns the first account with a normalized address. It normalizes the addresses of the file, as the import
+// does. It reads only as far as needed, because a file may have millions of accounts.
 func find(input *Input, o userfile.Options, email string) (userfile.Row, error) {
 	reader, err := userfile.New(input, o)
 	for err == nil {
@@ -73,9 +73,8 @@ func find(input *Input, o userfile.Options, email string) (userfile.Row, error) 
 	return userfile.Row{}, input.explain(err)
 }
 
-// Try verifies the password with the given options, and then with every variant that
-// needs no further secret. It returns an error if the hash is unsupported in every
-// variant that could be tried.
+// Try verifies the password with the given options, and then with every variant that needs no further secret. It
+// returns an error if the engine would refuse the hash with the given options and no variant fits.
 func (t *Trial) Try(given watchword.Secret) (Verdict, error) {
 	own := t.hashing.method(t.row)
 	verdict := Verdict{Description: t.describe(own)}
@@ -101,7 +100,7 @@ func (t *Trial) Try(given watchword.Secret) (Verdict, error) {
 	return verdict, nil
 }
 
-// placeholderKeyID replaces the id that the engine will give to the pepper.
+// placeholderKeyID is used as the id of the pepper, because the engine creates the real id during an import.
 const placeholderKeyID = "00000000-0000-8000-8000-000000000000"
 
 // fits verifies as a sign-in does: the normalized password first, then the password as

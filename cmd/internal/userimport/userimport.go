@@ -1,7 +1,6 @@
-// Package userimport imports accounts from a file of another system, and exports
-// accounts in the form that the import reads. It implements `watchword users import`
-// and `watchword users export`. The command owns the flags, the questions at the
-// terminal and the printed text; package accountimport owns the rules of an import.
+// Package userimport imports accounts from a file of another system, and exports accounts in the form that the import
+// reads. It implements `watchword users import` and `watchword users export`. The command has the flags, the
+// questions at the terminal and the printed text. Package accountimport has the rules of an import.
 //
 // An import reads a file twice:
 //
@@ -10,11 +9,11 @@
 //  2. The second pass imports the accounts in batches, one transaction each. After an interruption at any point, the
 //     same call continues: accounts that already exist count as done.
 //
-// Standard input and pipes can be read only once. They are imported as they arrive, up
-// to the first problem.
+// Standard input and pipes can be read only once. Their accounts are imported while they are read. The first problem
+// ends such an import, unless Options.SkipBad is set.
 //
-// Errors and problems are texts for the operator and name the flags of the command.
-// They never contain a hash, a pepper or a value that could be one.
+// Errors and problems are texts for the operator and name the flags of the command. They never contain a hash, a
+// pepper or a value that could be a secret.
 package userimport
 
 import (
@@ -36,8 +35,8 @@ import (
 // wait only for a short time.
 const batchSize = 500
 
-// batchPause separates two batches. SQLite gives its write lock to the first process
-// that asks; the pause lets a running server ask.
+// batchPause separates two batches. SQLite gives its write lock to the first process that asks, and during the pause
+// a running server can ask.
 const batchPause = 5 * time.Millisecond
 
 // Engine is the part of *watchword.Engine that an import uses.
@@ -52,10 +51,10 @@ type Options struct {
 	Hashing        Hashing
 	System         string // namespace of the file's ids; see accountimport.Account
 	AssumeVerified bool   // treat every address as verified; a date in the file still counts
-	DropBadHashes  bool   // import an account with an unsupported hash without a password
+	DropBadHashes  bool   // if a hash is unsupported, import its account without a password
 	SkipBad        bool   // skip accounts with problems, and import the others
 
-	JoinName func(first, last string) string // builds the one name of an account from two columns
+	JoinName func(first, last string) string // builds the name of an account from two columns
 	IDMap    IDMap                           // receives the id of every imported account; may be nil
 }
 
@@ -63,8 +62,7 @@ type Options struct {
 type IDMap interface {
 	Add(oldID string, user watchword.User) error
 
-	// Keep publishes the table. An import calls it once, after the last account, and never
-	// after an error.
+	// Keep completes the table. An import calls it once, after the last account, and never after an error.
 	Keep() error
 }
 
@@ -148,10 +146,10 @@ func (i *Importer) Import(ctx context.Context) (*Report, error) {
 	return i.report, err
 }
 
-// checkFirst is the pass before an import. If the import may begin, it resets the
-// report.
+// checkFirst runs the pass that checks the file before an import. It returns an error if the import must not begin,
+// and otherwise resets the report.
 func (i *Importer) checkFirst(ctx context.Context) error {
-	i.report.Unlisted = i.options.SkipBad // the import lists the problems when it skips the accounts
+	i.report.Unlisted = i.options.SkipBad // with SkipBad, the second pass lists the problems
 	err := i.pass(ctx, Checking)
 	i.report.Stopped = errors.Is(err, ErrStopped)
 	switch r := i.report; {
@@ -176,8 +174,7 @@ func (i *Importer) checkFirst(ctx context.Context) error {
 	return nil
 }
 
-// pass reads the file once. Every batch that was begun is finished, even when ctx ends
-// meanwhile.
+// pass reads the file one time. It finishes the current batch even if ctx ends meanwhile.
 func (i *Importer) pass(ctx context.Context, phase Phase) (err error) {
 	i.input.stopAt(ctx.Done())
 	if i.reader, err = userfile.New(i.input, i.options.File); err != nil {
@@ -201,7 +198,7 @@ func (i *Importer) pass(ctx context.Context, phase Phase) (err error) {
 			}
 			i.observer.Progress(i.reader.Offset(), i.report.Accounts)
 			if i.report.Imported {
-				_ = sleep.For(ctx, batchPause) // the end of ctx is seen below
+				_ = sleep.For(ctx, batchPause) // the switch below checks ctx
 			}
 		}
 		switch {

@@ -225,7 +225,7 @@ func TestExportIsImportedWithoutProblems(t *testing.T) {
 	}
 }
 
-// A forgotten member would lose a fact of every account.
+// Export must write every field of an account, because an import would otherwise lose the field.
 func TestExportLeavesNoMemberOfAnAccountEmpty(t *testing.T) {
 	t.Parallel()
 	var user watchword.User
@@ -251,7 +251,7 @@ func TestExportLeavesNoMemberOfAnAccountEmpty(t *testing.T) {
 	}
 }
 
-// oneAccount lists one account.
+// oneAccount is a Lister with a single account.
 type oneAccount watchword.User
 
 func (a oneAccount) Users(context.Context, watchword.Address, int) ([]watchword.User, error) {
@@ -278,7 +278,7 @@ func fill(of reflect.Value) {
 
 func TestTrialNamesTheVariantThatFits(t *testing.T) {
 	t.Parallel()
-	// The lowest cost: a wrong password is tried in every variant.
+	// The cost is the lowest of bcrypt, because Try verifies a wrong password with every variant.
 	file := "email,password\nada@example.com," + strings.Replace(bcryptHash, "$10$", "$04$", 1) + "\n"
 	trial, err := userimport.NewTrial(openText(t, "users.csv", file), userimport.Options{}, "ada@example.com")
 	if err != nil {
