@@ -20,7 +20,7 @@ type crowd struct {
 	acting sync.WaitGroup
 }
 
-// newCrowd returns four users of one server, or of several servers of one service.
+// newCrowd returns four users. Their servers have these addresses and share one store.
 func newCrowd(f *fault, addresses ...string) *crowd {
 	c := &crowd{fault: f}
 	for name := range 4 {
@@ -42,7 +42,7 @@ func (c *crowd) work(ctx context.Context) {
 				default:
 				}
 				if a.act(ctx) != nil {
-					time.Sleep(20 * time.Millisecond) // shorter than Retry-After, for more load
+					time.Sleep(20 * time.Millisecond) // shorter than Retry-After, to send more requests
 				}
 			}
 		})
@@ -54,8 +54,8 @@ func (c *crowd) rest() {
 	c.acting.Wait()
 }
 
-// untilAnswered waits until each user has a response to a request that was sent after since.
-// It returns the time from since to the last of these responses.
+// untilAnswered waits until each user has a response to a request that was sent after the time since. It returns the
+// duration from since to the last of these responses.
 func (c *crowd) untilAnswered(since time.Time) time.Duration {
 	c.t.Helper()
 	for _, a := range c.actors {
@@ -69,21 +69,21 @@ func (c *crowd) untilAnswered(since time.Time) time.Duration {
 	return time.Since(since)
 }
 
-// round injects a fault under load, and then checks the acknowledged changes. The fault is over
-// when its function returns; from then on each user must get responses.
+// round injects a fault while the users send requests. The fault is over when the function fault returns. Afterwards,
+// round fails if a user gets no more responses.
 func (c *crowd) round(t *testing.T, fault func()) {
 	t.Helper()
 	c.work(t.Context())
 	defer c.rest()
 	c.untilAnswered(time.Now())
-	time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) // a random moment of their requests
+	time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) // the fault begins at a random moment
 	hit := time.Now()
 	fault()
 	c.over(c.untilAnswered(hit))
 }
 
-// check compares the acknowledged changes of each user with the state on the servers. A thief
-// has a copy of one user's token.
+// check compares the acknowledged changes of each user with the state on the servers. For one user, chosen at random,
+// it first lets a thief present a stolen token.
 func (c *crowd) check(ctx context.Context) {
 	c.actors[rand.IntN(len(c.actors))].targeted = true
 	var checking sync.WaitGroup
@@ -93,23 +93,23 @@ func (c *crowd) check(ctx context.Context) {
 	checking.Wait()
 }
 
-// An actor is a user with one device. It records the acknowledged changes, and the changes in
-// doubt, for which it received no response.
+// An actor is a user with one device. It records the changes that a server acknowledged. It also records changes in
+// doubt: those without a response.
 type actor struct {
 	*fault
 	device    *device
 	addresses []string
-	server    int // which of the addresses
+	server    int // index into addresses
 	name      int
 
 	accounts int
 	email    string // of the account in use; empty: no account
-	password string // acknowledged
+	password string // acknowledged by a server
 	doubted  string // an unacknowledged password that may be in effect, or empty
 	token    string // of the session; empty: signed out
-	first    string // first token of the session; a thief has a copy
+	first    string // first token of the session, which a thief copied
 	targeted bool   // a thief will present the first token
-	stolen   bool   // the thief presented it, and detection is in doubt
+	stolen   bool   // the thief presented the first token, and detection is in doubt
 	ended    string // the token of the last session whose end was acknowledged
 
 	answeredAt atomic.Int64 // when the last request with a response was sent
@@ -177,7 +177,7 @@ func (a *actor) signUp(ctx context.Context) error {
 	return nil
 }
 
-// logIn finds out which password is in effect.
+// logIn signs in with the acknowledged password or, if the server refuses it, with the doubted one.
 func (a *actor) logIn(ctx context.Context) error {
 	wanted := []int{200}
 	if a.doubted != "" {
@@ -243,7 +243,7 @@ func (a *actor) lureThief(ctx context.Context) error {
 	return a.detectThief(ctx)
 }
 
-// detectThief checks that the server detects the thief and ends the session for both. The server
+// detectThief checks that the server detects the thief and ends the session for the user and the thief. The server
 // may have detected the thief even if the response was lost.
 func (a *actor) detectThief(ctx context.Context) error {
 	again := a.stolen

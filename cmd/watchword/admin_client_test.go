@@ -32,8 +32,8 @@ func (c *calledOperations) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// The Go client calls the built program on both stores. It must have called every operation of the OpenAPI
-// document at the end, so a new route needs a method.
+// The Go client calls the built program on both stores. In total, it must call every operation of the OpenAPI
+// document, so a new route needs a method of the client.
 func TestAdminClientCallsEveryOperation(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {

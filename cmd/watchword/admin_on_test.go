@@ -16,7 +16,7 @@ import (
 	main "github.com/watchword-auth/watchword/cmd/watchword"
 )
 
-// twoAddresses returns two addresses without a listener.
+// twoAddresses returns two addresses on which no server listens.
 func twoAddresses(t *testing.T) (one, other string) {
 	t.Helper()
 	return freeAddress(t), freeAddress(t)
@@ -161,7 +161,8 @@ func TestDoctorFindsAdministrationOnTheWrongListener(t *testing.T) {
 	}
 }
 
-// The sign-in on the admin listener does not accept passkeys.
+// With administration on the admin listener, the doctor warns about administrators without an authenticator app,
+// because the sign-in there does not accept passkeys.
 func TestDoctorWantsAnAppForTheAdminListener(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -222,7 +223,8 @@ func TestAdminURLFollowsTheListener(t *testing.T) {
 	}
 }
 
-// Two parsers could interpret this request differently. One of them may be the proxy that restricts administration.
+// The admin listener must reject this request, because a proxy that restricts administration could read its length
+// differently.
 func TestAdminListenerRejectsAmbiguousLengths(t *testing.T) {
 	t.Parallel()
 	public, there := twoAddresses(t)
@@ -237,7 +239,7 @@ func TestAdminListenerRejectsAmbiguousLengths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, _ := io.ReadAll(conn) // until the server closes the connection, in whatever way
+	raw, _ := io.ReadAll(conn) // until the server closes the connection; a reset is allowed
 	answered := string(raw)
 	if !strings.HasPrefix(answered, "HTTP/1.1 400 ") || strings.Count(answered, "HTTP/1.1 ") != 1 {
 		t.Errorf("got %s", answered)

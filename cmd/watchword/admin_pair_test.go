@@ -21,7 +21,7 @@ type pair struct {
 	origin  string
 	clients [2]*http.Client // one for each process
 	servers []*fleetServer
-	where   []string // the store, for commands
+	where   []string // flags that name the store, for commands
 }
 
 // onPairs runs a test with two servers on SQLite and on PostgreSQL.
@@ -57,8 +57,8 @@ func (r reply) user(t *testing.T) string {
 	return b.User.ID
 }
 
-// ask sends a request to one of the processes, with a new idempotency key if key is empty. It repeats a request
-// that a slow machine could not serve in time, which the key makes safe.
+// ask sends a request to one of the processes, with a new idempotency key if key is empty. If a slow machine causes a
+// 503 TRY_LATER, ask sends the request again, which is safe because of the idempotency key.
 func (p *pair) ask(process int, token, method, path, body, key string) reply {
 	if key == "" {
 		key = uuid.NewString()
@@ -114,8 +114,8 @@ func (p *pair) serviceKey(scopes string) string {
 	return p.command("", "service-keys", "create", "pair", "--scope", scopes)
 }
 
-// wantOneRefused fails unless one of two responses is 200 and the other a refusal with one of these codes. It returns
-// the number of the process whose change was made.
+// wantOneRefused fails unless one response is 200 and the other response is a refusal with one of these codes. It
+// returns the number of the process that responded with 200.
 func wantOneRefused(t *testing.T, all [2]reply, codes ...string) (made int) {
 	t.Helper()
 	if all[0].status != 200 {
@@ -127,8 +127,8 @@ func wantOneRefused(t *testing.T, all [2]reply, codes ...string) (made int) {
 	return made
 }
 
-// Two processes each remove one of two administrators at the same time. The database must refuse one, because the
-// processes do not know each other.
+// Two processes remove two administrators at the same time, one each. The database must refuse one of the changes,
+// because neither process sees the change of the other process.
 func TestTwoServersLeaveAnAdministrator(t *testing.T) {
 	t.Parallel()
 	onPairs(t, func(t *testing.T, p *pair) {
@@ -145,8 +145,8 @@ func TestTwoServersLeaveAnAdministrator(t *testing.T) {
 			}
 			users[i] = list.Items[0].ID
 		}
-		// Each administrator demotes the other, through another process. The second administrator may lose access
-		// before the request begins.
+		// At the same time, each administrator demotes the other administrator through a different process. The
+		// slower administrator may lose access before the request begins.
 		made := wantOneRefused(t, both(func(i int) reply {
 			return p.ask(i, tokens[i], "PATCH", "/users/"+users[1-i], `{"name":"Demoted","roles":[]}`, "")
 		}), "LAST_ADMIN", "TOKEN_EXPIRED", "INSUFFICIENT_SCOPE")

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// goSchema returns admin/client/schema.go.
+// goSchema returns the text of admin/client/schema.go.
 func goSchema(t *testing.T, d *apiDocument) string {
 	t.Helper()
 	var text strings.Builder
@@ -61,7 +61,7 @@ func goSchema(t *testing.T, d *apiDocument) string {
 	return string(formatted)
 }
 
-// goQuery writes the type of a query. A field with the zero value omits the parameter.
+// goQuery writes the type of a query. A field with the zero value omits its parameter.
 func goQuery(line func(string, ...any), o *apiOperation) {
 	line("\n// %s has the parameters of: %s. Zero values are left out.\ntype %s struct {",
 		o.queryOf(), o.Summary, o.queryOf())

@@ -18,9 +18,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the generated files")
 
-// The operations, queries, types and codes of the clients of /api/admin are generated from the document
-// that the built program serves. A new route or member therefore fails this test until `make generate`
-// has run. A new operation then fails the tests of both clients until a method calls it.
+// `make generate` creates the operations, queries, types and codes of both clients of /api/admin from the OpenAPI
+// document of the built program. A new route or member therefore fails this test until `make generate` has run. A new
+// operation then fails the tests of both clients until a method calls it.
 func TestAdminClientsKnowTheOpenAPIDocument(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
@@ -118,9 +118,8 @@ func (d *apiDocument) operations() (all []*apiOperation) {
 	return all
 }
 
-// used returns the names of the schemas in bodies and successful responses, and FieldError, which is in
-// errors. The value says whether the schema is in the body of a PATCH, where a missing member and an
-// empty one differ.
+// used returns the names of the schemas in bodies and successful responses, and FieldError, which is in errors. The
+// value is true if the schema is in the body of a PATCH, where a missing member differs from an empty member.
 func (d *apiDocument) used() map[string]bool {
 	found := map[string]bool{}
 	var add func(s *apiSchema, patch bool)
@@ -207,7 +206,7 @@ func (s *apiSchema) values() (all *apiSchema) {
 	return all
 }
 
-// queryOf returns the name of the type of an operation's query, or "".
+// queryOf returns the type name of an operation's query, or "" if the operation has no query.
 func (o *apiOperation) queryOf() string {
 	for _, p := range o.Parameters {
 		if p.In == "query" {
@@ -237,7 +236,7 @@ func sentence(text string) string {
 
 const generatedFrom = "// Code generated from /openapi.json by cmd/watchword/admin_schema_test.go. DO NOT EDIT.\n"
 
-// tsSchema returns clients/admin/src/schema.ts.
+// tsSchema returns the text of clients/admin/src/schema.ts.
 func tsSchema(d *apiDocument) string {
 	var text strings.Builder
 	line := func(format string, values ...any) { fmt.Fprintf(&text, format+"\n", values...) }
@@ -284,7 +283,8 @@ func tsSchema(d *apiDocument) string {
 	return text.String()
 }
 
-// tsType returns the type of a value. A value without a type is an object of the application.
+// tsType returns the TypeScript type of a value. If the schema has no type, the value is an object that the
+// application defines.
 func tsType(s *apiSchema) string {
 	if name := s.refersTo(); name != "" {
 		return name

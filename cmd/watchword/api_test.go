@@ -16,7 +16,7 @@ import (
 
 type body map[string]any
 
-// An answer is a response of the API, with the members of all responses.
+// An answer is a response of the API. It has a field for each member of any response.
 type answer struct {
 	of         string
 	status     int

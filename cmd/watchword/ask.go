@@ -51,9 +51,8 @@ func (p *program) confirm(c confirmation, question string) error {
 // engine accepts.
 const maxPasswordBytes = 8 << 10
 
-// readPassword reads the first line of standard input, without its line end and otherwise
-// unchanged: a password may begin or end with spaces. An empty line is an error, because a failed
-// command in a pipe sends one.
+// readPassword reads the first line of standard input and removes only the line end, because a password may begin or
+// end with spaces. An empty line is an error, because a failed command in a pipe sends an empty line.
 func (p *program) readPassword() (watchword.Secret, error) {
 	data, err := io.ReadAll(io.LimitReader(p.in, maxPasswordBytes))
 	if err != nil {
@@ -90,11 +89,11 @@ func (p *program) askPassword() (watchword.Secret, error) {
 	return watchword.Secret(answers[0]), nil
 }
 
-// isTerminal reports whether f is a terminal, so that scripts get no questions.
+// isTerminal reports whether f is a terminal. The program asks questions only at a terminal, not in scripts.
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// onTerminal is isTerminal for an output, which is not a file in some tests. A buffer or a pipe
-// is not a terminal, so tests see the same output as scripts.
+// onTerminal reports whether an output is a terminal. A buffer or a pipe is not a terminal, so tests see the same
+// output as scripts.
 func onTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	return ok && isTerminal(file)

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// printBanner prints the first screen of serve. It fits into 80 columns and 24 lines, the smallest
-// usual terminal; a test checks this. It is printed after "ready", and only at a terminal. Write
-// errors are ignored, because the server runs without a screen.
+// printBanner prints the first screen of serve. It fits into 80 columns and 24 lines, the smallest usual terminal; a
+// test checks this size. It is printed after "ready", and only at a terminal. Write errors are ignored, because the
+// server works without a terminal.
 func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string) {
 	fmt.Fprintf(w, "\n  Watchword %s is ready after %s.\n\n", thisBuild().Version, took.Round(10*time.Millisecond))
 	line := func(name, value string) { fmt.Fprintf(w, "  %-12s %s\n", name, value) }
@@ -50,8 +50,7 @@ func firstSteps(w io.Writer, s *Settings) {
 	const account = `--json '{"email":"ada@example.com","password":"seven purple otters"}'`
 	api := s.PublicURL + "/api/auth"
 	fmt.Fprintf(w, "\n  Try it: create an account, sign in, refresh.\n\n")
-	// With signup=closed, the server refuses the first command. The operator's command works in
-	// every mode.
+	// With signup=closed, the server refuses the first command. `watchword users create` works in every mode.
 	if s.Signup == "closed" {
 		fmt.Fprintf(w, "  echo 'seven purple otters' |\n    watchword users create ada@example.com --password-stdin\n")
 	} else {
@@ -72,8 +71,8 @@ func (s *Settings) warnings() []string {
 		all = append(all, "HS256: every service that can verify a token can also forge one,\n  and there is no public key "+
 			"to publish. Prefer ES256.")
 	}
-	// devMailProblem refuses this unless dev-mail is any. With dev-mail=any, the warning
-	// remains, so that the choice is not forgotten.
+	// devMailProblem refuses this configuration without dev-mail=any. With dev-mail=any, the warning reminds the
+	// operator of the risk.
 	if s.MailURL == "" && listensBeyond(s.Listen) {
 		all = append(all, "other machines can reach "+s.Listen+", and with it every mail at /dev/mail.\n  Write "+
 			"listen=127.0.0.1:8080 unless a container needs it.")
@@ -82,13 +81,13 @@ func (s *Settings) warnings() []string {
 		all = append(all, "other machines can reach metrics at "+s.AdminListen+".\n  Write admin-listen=127.0.0.1:9090 "+
 			"unless a firewall stands before it.")
 	}
-	// This is not a fault, because a private network, such as that of Docker Compose, has no
+	// An unverified connection is not a fault, because private networks, such as that of Docker Compose, have no
 	// certificates.
 	if host := unverifiedDatabase(string(s.Store)); host != "" {
 		all = append(all, "the connection to PostgreSQL at "+host+" is not verified. A machine on the way can read and "+
 			"change all data.\n  Write sslmode=verify-full in store, unless the network is yours alone.")
 	}
-	// This is not a fault, because dialects work with a front-end on the same origin.
+	// An empty list is not a fault, because dialects work with a front-end on the same origin.
 	if len(s.Dialects) > 0 && len(s.frontEnds()) == 0 {
 		all = append(all, "front-ends on other origins can't call the dialects.\n  Write their origins, such as "+
 			"allowed-origins=http://localhost:3000.")

@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// PgBouncer, in its default configuration with pool_mode = transaction, can give a
-// server a different connection for each transaction.
+// Servers must work behind PgBouncer. In its default configuration with pool_mode = transaction, a server can get a
+// different connection for each transaction.
 func TestServersWorkBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)

@@ -8,9 +8,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// The scripts only pass the words of the command line to `watchword complete-words` and show the
-// reply. Every decision is in complete, so the three shells agree, and a script stays valid when
-// the commands change.
+// The scripts only pass the words of the command line to `watchword complete-words` and show the reply. The function
+// complete makes every decision. The three shells therefore agree, and a script stays valid when the commands change.
 //
 //go:embed completion
 var completionScripts embed.FS
@@ -88,15 +87,15 @@ func complete(root *kong.Node, settings []setting, words []string) (found []cand
 	return nil, false
 }
 
-// cursor is the position in the commands after the words that were read.
+// A cursor is the state of the parser after some words of the command line.
 type cursor struct {
 	node          *kong.Node
-	flag          *kong.Flag // the next word is its value
-	arguments     int        // of node, read so far
-	onlyArguments bool       // after "--"
+	flag          *kong.Flag // the next word is the value of this flag
+	arguments     int        // number of arguments of node that were read
+	onlyArguments bool       // "--" was read
 }
 
-// read moves the cursor over one word.
+// read updates the cursor with the next word.
 func (c *cursor) read(word string) {
 	switch {
 	case c.flag != nil && word == "=": // of bash
@@ -118,12 +117,12 @@ func (c *cursor) read(word string) {
 				return
 			}
 		}
-		// An unknown command counts as an argument, so the line gets no more candidates.
+		// An unknown command counts as an argument. There are no candidates after it.
 		c.arguments++
 	}
 }
 
-// find returns the flag with this name of the command or of one above it, or nil.
+// find returns the flag with this name, or nil. It looks in the command and in the commands above it.
 func (c *cursor) find(word string) *kong.Flag {
 	for node := c.node; node != nil; node = node.Parent {
 		for _, flag := range node.Flags {
@@ -135,9 +134,8 @@ func (c *cursor) find(word string) *kong.Flag {
 	return nil
 }
 
-// flags returns the flags that begin with the prefix. Settings are valid everywhere, but 60 of them
-// would hide the command's own flags. As in the help, settings are offered only after serve, or if
-// no other flag matches.
+// flags returns the flags that begin with the prefix. Every command accepts all 60 settings, but they would hide the
+// flags of the command. As in the help, settings are offered only after serve, or if no other flag matches.
 func (c *cursor) flags(prefix string) []candidate {
 	var own, settings []candidate
 	for node := c.node; node != nil; node = node.Parent {
