@@ -13,10 +13,9 @@ type configCmd struct {
 	Markdown bool `name:"markdown" xor:"form" help:"Print the documentation of the settings (docs/settings.md)."`
 }
 
-// Run prints the settings before it checks them (see configCmd). It opens no store, so it works
-// while a server is running. The exit code is 0 only if serve would accept the settings.
-// Deployment scripts can call it as a check. Ports, certificates in use and the database are not
-// checked; the doctor checks them.
+// Run prints the settings before it checks them (see configCmd). It opens no store, so it works while a server is
+// running. The exit code is 0 only if serve would accept the settings, so deployment scripts can call it as a check.
+// It does not check the ports or the database; the doctor does.
 func (c *configCmd) Run(p *program) error {
 	if c.Markdown {
 		_, err := fmt.Fprint(p.out, settingsDocument())
@@ -37,9 +36,8 @@ func (c *configCmd) Run(p *program) error {
 	return p.sources.faults(p.settings)
 }
 
-// settingRow is one setting in the table and in the JSON. The value of a secret is redacted in
-// both. Operators paste this output into reports. Origin is text for people. Scripts should compare
-// Value with Default instead.
+// settingRow is one setting in the table and in the JSON. Both redact the value of a secret, because operators paste
+// this output into reports. Origin is text for people. Scripts should compare Value with Default instead.
 type settingRow struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"`

@@ -34,14 +34,14 @@ func cookieNameProblem(s *Settings) string {
 	return ""
 }
 
-// isToken accepts the characters that every browser and proxy keeps unchanged in a cookie name. RFC
-// 6265 allows more. Proxies and frameworks that parse cookies disagree about the other characters.
+// isToken accepts the characters that every browser and proxy keeps unchanged in a cookie name. RFC 6265 allows more
+// characters, but proxies and frameworks treat these in different ways.
 func isToken(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
 }
 
-// sameSiteProblem refuses SameSite=None on http, where browsers drop the cookie. Loopback names are
-// no exception: Secure follows from the scheme of the public URL.
+// sameSiteProblem refuses SameSite=None on http. Browsers drop such a cookie if it is not Secure, and the server sets
+// Secure only if the public URL is https. This also applies to loopback names.
 func sameSiteProblem(s *Settings) string {
 	if s.CookieSameSite == "none" && !s.https() {
 		return "browsers refuse SameSite=None without Secure. Write strict or lax, or public-url with https://."

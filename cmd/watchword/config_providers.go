@@ -26,15 +26,14 @@ const (
 	providerPrefix = envPrefix + "SIGN_IN_WITH_"
 )
 
-// A providerSetting is one entry.
+// A providerSetting is one entry of sign-in-with.
 type providerSetting struct {
 	options    providers.Options
-	secretFile string // path in the entry; a variable wins
+	secretFile string // client-secret-file; a variable takes precedence
 	place      string // path:line, for messages
 }
 
-// providerKeys are the keys of an entry. Each reads its value into the entry and reports whether it
-// could.
+// providerKeys are the keys of an entry. Each function reads a value into the entry, and returns false if it can't.
 var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
 	"id":                 func(p *providerSetting, n *yaml.Node) bool { return readText(n, &p.options.ID) },
 	"kind":               func(p *providerSetting, n *yaml.Node) bool { return readText(n, (*string)(&p.options.Kind)) },
@@ -48,7 +47,7 @@ var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
 	"scopes":             func(p *providerSetting, n *yaml.Node) bool { return readTexts(n, &p.options.Scopes) },
 	"trust-email":        func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustEmail) },
 	"trust-mfa":          func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustMFA) },
-	// The key is positive, like the setting signup. The option is negative, because its zero value is the
+	// The key sign-up is positive, like the setting signup. NoSignUp is negative, so that its zero value is the
 	// default.
 	"sign-up": func(p *providerSetting, n *yaml.Node) bool {
 		signUp := true
@@ -58,8 +57,7 @@ var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
 	},
 }
 
-// readText reads a text that is not empty. A key without a value is a mistake: the operator wanted to
-// write something.
+// readText reads a text. It refuses an empty value, because an operator who writes a key wants to set something.
 func readText(n *yaml.Node, into *string) bool {
 	text, ok := scalar(n)
 	*into = text
@@ -84,8 +82,8 @@ func readSwitch(n *yaml.Node, into *bool) bool {
 	return ok && (text == "true" || text == "false")
 }
 
-// entries reads the list. A fault in an entry is recorded with its line, and the other entries
-// are still read.
+// entries reads the list sign-in-with. A fault in an entry is recorded with its line, and the other entries are still
+// read.
 func (s *sources) entries(path string, list *yaml.Node) {
 	if list.Kind != yaml.SequenceNode {
 		s.fault(fmt.Sprintf("%s:%d", path, list.Line),
@@ -100,7 +98,7 @@ func (s *sources) entries(path string, list *yaml.Node) {
 			s.fault(entry.place, "is not an entry of sign-in-with. Write lines of key: value below a hyphen.")
 			continue
 		}
-		// YAML itself accepts a key twice in this form. The later one would win, as in other programs.
+		// The parser accepts a key that occurs twice in an entry. The later value takes effect, as in other programs.
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			key, value := node.Content[i], node.Content[i+1]
 			where := fmt.Sprintf("%s:%d", path, key.Line)
@@ -126,8 +124,8 @@ func secretVariable(id string) string {
 	return providerPrefix + strings.ToUpper(strings.ReplaceAll(id, "-", "_")) + "_CLIENT_SECRET"
 }
 
-// addProviders completes the entries with their secrets and checks them. A variable wins over the file
-// that the entry names.
+// addProviders completes the entries with their secrets and checks them. A variable with a secret takes precedence
+// over the file that the entry names.
 func (s *sources) addProviders(settings *Settings) {
 	used := map[string]bool{}
 	// After a fault, the other entries are still checked.
@@ -136,7 +134,7 @@ func (s *sources) addProviders(settings *Settings) {
 		entry.options.RedirectURI = federation.RedirectURI(settings.PublicURL, entry.options.ID)
 		name := secretVariable(entry.options.ID)
 		used[name], used[name+"_FILE"] = true, true
-		// As for other secrets, the environment wins over the file with settings.
+		// The environment takes precedence over the YAML file, as for other secrets.
 		path := entry.secretFile
 		if s.providerSecrets[name] == "" && s.providerSecrets[name+"_FILE"] != "" {
 			path = s.providerSecrets[name+"_FILE"]
@@ -145,7 +143,7 @@ func (s *sources) addProviders(settings *Settings) {
 		case secret != "":
 			entry.options.ClientSecret = watchword.Secret(secret)
 		case path != "":
-			// The mode is not checked, as for the files of other secrets: orchestrators choose it.
+			// The mode of the file is not checked, because orchestrators choose it.
 			text, err := os.ReadFile(path)
 			if err != nil {
 				s.fault(entry.place, plainFileError(err)+". Write the path of a file that holds the secret.")
@@ -167,8 +165,8 @@ func (s *sources) addProviders(settings *Settings) {
 	settings.Providers = s.providers
 }
 
-// checkProvider records what package providers and package federation would refuse. It sends no
-// request: the doctor does.
+// checkProvider records what package providers and package federation would refuse. It sends no request to a
+// provider; the doctor does.
 func (s *sources) checkProvider(entry *providerSetting) {
 	if !federation.IsID(entry.options.ID) {
 		s.fault(entry.place, fmt.Sprintf("the id %q is not valid. Write lower case letters, digits and hyphens.",
@@ -185,8 +183,9 @@ func (s *sources) checkProvider(entry *providerSetting) {
 	}
 }
 
-// sparePasskey returns the function by which package federation asks package factors for a passkey that signs
-// in alone. The packages don't import each other, and share a transaction. With passkeys=off, it finds no passkey.
+// sparePasskey returns the function with which package federation finds a passkey of the user that can sign in alone.
+// It connects package federation to package factors, because these packages don't import each other. With
+// passkeys=off, it finds no passkey.
 func (s *Settings) sparePasskey(on *stack) func(context.Context, federation.Tx, watchword.UserID) (string, error) {
 	manager := s.factors(on)
 	return func(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
@@ -194,7 +193,8 @@ func (s *Settings) sparePasskey(on *stack) func(context.Context, federation.Tx, 
 	}
 }
 
-// offered returns the ids of sign-in-with. An identity of any other provider can't sign in.
+// offered returns the ids of the providers in sign-in-with. Users can't sign in with an identity of any other
+// provider.
 func (s *Settings) offered() (ids []string) {
 	for _, entry := range s.Providers {
 		ids = append(ids, entry.options.ID)
@@ -202,8 +202,8 @@ func (s *Settings) offered() (ids []string) {
 	return ids
 }
 
-// federation returns the flows of external providers on an open store. It sends no request, so the
-// start does not wait for a provider.
+// federation returns the manager of external providers for an open store. It sends no request, so the start does not
+// wait for a provider.
 func (s *Settings) federation(on *stack) (*federation.Manager, error) {
 	// The sign-in page shows the buttons in the order of the file.
 	options := federation.Options{LinkProven: s.LinkProven == "auto", Spare: s.sparePasskey(on)}

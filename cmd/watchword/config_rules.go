@@ -21,10 +21,10 @@ import (
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// settingRules check settings against each other and against the machine. Each problem function
-// returns "" or sentences for the operator; the last sentence says what to write instead. The
-// rules run in this order, and the setting that a rule names is the one to change. No rule opens a
-// connection or creates a file: the doctor and `watchword config` run them too.
+// settingRules check settings against each other and against the machine. Each problem function returns "" or
+// sentences for the operator. The last sentence says what to write instead. The rules run in this order. The operator
+// has to change the setting that a rule names. No rule opens a connection or creates a file, because the doctor and
+// `watchword config` run the rules too.
 var settingRules = []struct {
 	setting string
 	problem func(*Settings) string
@@ -75,8 +75,8 @@ func firstProblem(list []string, problem func(string) string) string {
 	return ""
 }
 
-// pagesDirProblem checks only that the folder exists. The server checks the files in it when it
-// starts. A link to a folder is accepted, because deployments replace folders by switching links.
+// pagesDirProblem checks only that the folder exists. The server checks the files in it when it starts. A symbolic
+// link to a folder is accepted, because deployments often replace a folder by changing a link.
 func pagesDirProblem(s *Settings) string {
 	if s.PagesDir == "" {
 		return ""
@@ -128,13 +128,13 @@ func adminOnProblem(s *Settings) string {
 	return ""
 }
 
-// adminURLProblem checks the address of the sign-in on the admin listener, by the rules of
-// public-url. The two URLs can't be the same, because one listener would get no requests.
+// adminURLProblem checks the address of the sign-in on the admin listener, by the rules of public-url. admin-url and
+// public-url must differ, because one of the two listeners would otherwise get no requests.
 func adminURLProblem(s *Settings) string {
 	switch {
 	case s.AdminURL == "":
 		return ""
-	// A forgotten admin-on would leave administration on the public listener unnoticed.
+	// If the operator forgot admin-on, administration would stay on the public listener.
 	case s.AdminOn != "admin":
 		return "is for administration on the admin listener. Write admin-on=admin, or remove admin-url."
 	case s.AdminURL == s.PublicURL:
@@ -151,10 +151,9 @@ func adminURLProblem(s *Settings) string {
 	return ""
 }
 
-// tlsProblem loads the pair once, so that a wrong file is found at the start and not in the first
-// handshake. With a TLS listener the public URL must be https, because the names and flags of
-// cookies follow from it. The validity of the certificate is not checked: an expired one may be
-// renewed while the server runs.
+// tlsProblem loads the certificate and its key, so that a wrong file is found at the start and not in the first
+// handshake. With a TLS listener the public URL must be https, because the names and flags of cookies follow from it.
+// The expiry of the certificate is not checked, because an expired certificate may be renewed while the server runs.
 func tlsProblem(s *Settings) string {
 	switch {
 	case s.TLSCert == "" && s.TLSKey == "":
@@ -250,7 +249,7 @@ func dialectsProblem(s *Settings) string {
 	return ""
 }
 
-// dataDirProblem does not create the folder. Commands that only read must not leave one behind.
+// dataDirProblem does not create the folder, because commands that only read must not create one.
 func dataDirProblem(s *Settings) string {
 	if s.DataDir == "" {
 		return "is empty. Write a folder, such as ./watchword-data."
@@ -276,10 +275,10 @@ func masterKeyProblem(s *Settings) string {
 	return ""
 }
 
-// signingSecretProblem requires the shared secret for HS256 and refuses it for the other
-// algorithms, where it would have no effect. RFC 7518, section 3.2, requires at least 32 bytes. The
-// length is that of the text as written, in bytes. The secret is not decoded, so a secret in base64
-// or hexadecimal has less entropy than bytes.
+// signingSecretProblem requires the shared secret for HS256 and refuses it for the other algorithms, where it would
+// have no effect. RFC 7518, section 3.2, requires at least 32 bytes. The length is that of the text as written, in
+// bytes. The text is not decoded, so a secret in base64 or hexadecimal has less entropy than random bytes of this
+// length.
 func signingSecretProblem(s *Settings) string {
 	hs256 := s.SigningAlg == "HS256"
 	switch {
@@ -294,8 +293,8 @@ func signingSecretProblem(s *Settings) string {
 	return ""
 }
 
-// issuerProblem refuses an issuer other than public-url if tokens have public keys. Services then
-// look for the keys and the feed at the address in `iss`. It also refuses a malformed name.
+// issuerProblem refuses an issuer other than public-url if tokens have public keys, because services look for the
+// keys and the feed at the URL in `iss`. With HS256, it refuses only a malformed name.
 func issuerProblem(s *Settings) string {
 	if s.Issuer == "" || s.Issuer == s.PublicURL {
 		return ""
@@ -331,9 +330,8 @@ func claimsProblem(s *Settings) string {
 	return ""
 }
 
-// duplicateClaimProblem finds a key that occurs twice. Only its last value would count, so one of
-// them is a mistake. Claims are compared exactly, because names of claims are case-sensitive (RFC
-// 7519, section 10.1.1).
+// duplicateClaimProblem finds a key that occurs twice. Only the last value would take effect, so one of the values is
+// a mistake. Claims are compared exactly, because names of claims are case-sensitive (RFC 7519, section 10.1.1).
 func duplicateClaimProblem(claims []string) string {
 	var keys []string
 	for _, claim := range claims {
@@ -373,8 +371,8 @@ func claimProblem(claim string) string {
 	return ""
 }
 
-// sessionProblem refuses an idle timeout that can never take effect. It is not dangerous, but the
-// operator has probably confused it with the absolute timeout.
+// sessionProblem refuses an idle timeout that is longer than the absolute timeout, because it can never take effect.
+// The operator has probably confused the two settings.
 func sessionProblem(s *Settings) string {
 	if s.SessionIdle > s.SessionMax {
 		return fmt.Sprintf("%s is longer than session-max, %s. Write session-idle=%s or less.",
@@ -402,8 +400,8 @@ func passwordMinProblem(s *Settings) string {
 	return ""
 }
 
-// passwordWordsProblem refuses words that the check would ignore, and bounds its work: each new
-// password is compared with all words.
+// passwordWordsProblem refuses words that the password check would ignore. It also limits their number, because each
+// new password is compared with all words.
 func passwordWordsProblem(s *Settings) string {
 	const most, least, longest = 100, 3, 64
 	if len(s.PasswordWords) > most {
@@ -417,9 +415,8 @@ func passwordWordsProblem(s *Settings) string {
 	return ""
 }
 
-// hashCostProblem bounds the cost. A low cost makes stolen hashes easy to guess, and a high one
-// lets a few sign-ins occupy the server. passhash has the bounds, because it also has to refuse
-// hashes of an import that cost too much.
+// hashCostProblem bounds the cost. A low cost makes stolen hashes easy to guess, and with a high cost a few sign-ins
+// occupy the server. The bounds are in passhash, because imports must refuse hashes with a high cost too.
 func hashCostProblem(s *Settings) string {
 	if _, err := passhash.ParseParams(s.HashAlg, s.HashCost); err != nil {
 		return err.Error() + "."
@@ -427,9 +424,9 @@ func hashCostProblem(s *Settings) string {
 	return ""
 }
 
-// mailURLProblem requires a mail server in production. Without one, no user could verify an address
-// or reset a password. In development, mails go to a mailbox in the browser. The mail server is not
-// contacted: a server must be able to start while it is down, because mails wait in the outbox.
+// mailURLProblem requires a mail server in production, because users could not verify an address or reset a password.
+// In development, mails go to a mailbox in the browser. The rule does not contact the mail server: mails wait in the
+// outbox, so a server may start while the mail server is down.
 func mailURLProblem(s *Settings) string {
 	switch {
 	case s.MailURL != "":
@@ -441,9 +438,9 @@ func mailURLProblem(s *Settings) string {
 	return "is missing: the development mailbox is for loopback public URLs only. Write smtp://user:password@host:587."
 }
 
-// devMailProblem keeps the development mailbox private: it shows links that sign in or reset a
-// password, without any sign-in. Containers have to listen beyond the loopback, so dev-mail=any
-// exists for them.
+// devMailProblem keeps other machines away from the development mailbox, which shows every mail without a sign-in.
+// The mails have links that sign in or reset a password. Containers have to listen beyond the loopback, so
+// dev-mail=any exists for them.
 func devMailProblem(s *Settings) string {
 	if s.MailURL != "" || s.DevMail == "any" || !s.local() || listenProblem(s.Listen) != "" || !listensBeyond(s.Listen) {
 		return ""
@@ -466,9 +463,9 @@ func mailFromProblem(s *Settings) string {
 	return "is missing. " + write
 }
 
-// senderProblem checks the address with the SMTP package, because that package will send. It opens
-// no connection. The caller passes a placeholder for the part that it does not check. The error of
-// the package names the setting first, and faults name it too, so the name is removed.
+// senderProblem checks url or from with package smtp, which later sends the mails. It opens no connection. For the
+// value that it does not check, the caller passes a placeholder. The error of package smtp begins with the name of
+// the setting. senderProblem removes the name, because faults print it too.
 func senderProblem(url watchword.Secret, from, write string) string {
 	if _, err := smtp.New(smtp.Options{URL: url, From: from, Renderer: &mail.Renderer{}}); err != nil {
 		_, what, _ := strings.Cut(err.Error(), ": mail-")
@@ -478,9 +475,8 @@ func senderProblem(url watchword.Secret, from, write string) string {
 	return ""
 }
 
-// limitsProblem refuses to turn the limits off in production. A load test runs on a loopback URL.
-// The switch is a separate setting and not a limit of 0, so that a typing error can't turn a
-// limit off.
+// limitsProblem refuses to turn the limits off in production. Load tests can use a loopback URL. A limit can't be 0,
+// so a typing error can't turn a limit off; this separate setting does it.
 func limitsProblem(s *Settings) string {
 	if s.Limits == "off" && !s.local() {
 		return "off is for load tests on a loopback public URL: without limits passwords can be guessed. Write on."

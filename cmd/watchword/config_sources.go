@@ -13,42 +13,40 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// The sources of settings. A flag wins over the environment, then .env in the working
-// directory, then the YAML file, then the default. Kong parses the flags and asks a
-// Resolver for the rest. The variable of a secret can end in _FILE; its value is then
-// read from that file, which keeps secrets out of the environment.
+// The sources of settings. A flag takes precedence over the environment, then .env in the working directory, then the
+// YAML file, then the default. Kong parses the flags and asks a Resolver for the rest. The variable of a secret can
+// end in _FILE and name a file with the secret, which keeps secrets out of the environment.
 //
-// An unknown name in any source is a fault. A misspelled setting would otherwise keep
-// its default, and the operator would believe that it is set.
+// An unknown name in any source is a fault. A misspelled setting would otherwise keep its default, and the operator
+// would believe that it is set.
 
 // sources is a kong.Resolver that records the origin of each value and every fault.
 type sources struct {
 	known      map[string]setting
 	layers     []layer
-	configFile string // from the environment; the flag wins
+	configFile string // value of WATCHWORD_CONFIG; the flag --config takes precedence
 	fileRead   bool
 	origins    map[string]string
 	found      []fault
 
-	providers       []providerSetting // of sign-in-with
-	providerSecrets map[string]string // by variable
+	providers       []providerSetting // entries of sign-in-with
+	providerSecrets map[string]string // values by the name of the variable
 }
 
-// commandSecrets are secret flags of commands. They can come from the environment or a
-// file like a secret setting, because other users of the machine can read a command
-// line.
+// commandSecrets are secret flags of commands. Like a secret setting, they can come from the environment or a file,
+// because other users of the machine can read a command line.
 var commandSecrets = []string{"firebase-signer-key"}
 
-// A layer holds the values of one source, by setting. The first layer that has a setting decides;
-// values of different layers are never combined.
+// A layer holds the values of one source, by setting. For each setting, the first layer that has it decides. Values
+// of different layers are never combined.
 type layer map[string]entry
 
 // An entry keeps the text as it was written. Only the setting knows how to read it.
 type entry struct{ text, origin string }
 
-// newSources reads environment and .env. The YAML file comes later, because a flag may name it.
-// Within a source, faults are reported in the alphabetical order of their names. Reading the
-// environment here, and not where it is used, keeps tests independent of the machine.
+// newSources reads environ and .env. The YAML file is read later, because a flag may name it. Within a source, faults
+// are reported in the alphabetical order of their names. The caller passes the environment, so that tests are
+// independent of the machine.
 func newSources(settings []setting, environ []string) *sources {
 	s := &sources{known: map[string]setting{}, origins: map[string]string{}, providerSecrets: map[string]string{}}
 	for _, each := range settings {
@@ -66,9 +64,8 @@ func newSources(settings []setting, environ []string) *sources {
 	return s
 }
 
-// dotEnv reads .env in the working directory, if there is one. It is for development; the real
-// environment wins. The file is in the working directory, and not in the data directory, because
-// tools of developers look there.
+// dotEnv reads .env in the working directory, if there is one. It is for development, and the environment takes
+// precedence over it. Tools of developers expect .env in the working directory, so it is not in the data directory.
 func (s *sources) dotEnv() map[string]string {
 	values, err := godotenv.Read(".env")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -78,9 +75,9 @@ func (s *sources) dotEnv() map[string]string {
 	return values
 }
 
-// variables returns the values of the variables with the prefix WATCHWORD_. origin names the source
-// in messages. Variables without the prefix belong to other programs and are ignored. Names must be
-// in capitals, because some shells treat lower case as another variable.
+// variables returns the values of the variables with the prefix WATCHWORD_. origin names the source in messages.
+// Variables without the prefix belong to other programs and are ignored. A name with lower case letters after the
+// prefix is a fault, because names of variables are case-sensitive.
 func (s *sources) variables(values map[string]string, origin string) layer {
 	result := layer{}
 	for _, name := range sortedKeys(values) {
@@ -95,10 +92,10 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 			if s.configFile == "" {
 				s.configFile = values[name]
 			}
-		// The YAML file, which lists the providers, is read later.
+		// Providers are checked later, because they are in the YAML file, which is not read yet.
 		case strings.HasPrefix(name, providerPrefix):
-			// The environment is read before .env and wins. An empty variable counts as missing,
-			// because deployments often set one without a value.
+			// The environment is read before .env, so its value is kept. An empty variable counts as missing, because
+			// deployments often set a variable without a value.
 			if s.providerSecrets[name] == "" && values[name] != "" {
 				s.providerSecrets[name] = values[name]
 			}
@@ -113,12 +110,12 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 	return result
 }
 
-// isKnown also accepts the secrets of commands.
+// isKnown reports whether name is a setting or in commandSecrets.
 func (s *sources) isKnown(name string) bool { _, ok := s.known[name]; return ok }
 
-// add sets a value and records a fault if the source gives the setting twice, for example as a
-// variable and as a _FILE variable. Otherwise, the winning value would depend on the order of the
-// two. The later value is kept, but the fault stops the program before the value has an effect.
+// add sets a value and records a fault if the source gives the setting twice, for example as a variable and as a
+// _FILE variable. Without the fault, the effective value would depend on the order of the two variables. The later
+// value is kept, but the fault stops the program before it uses the value.
 func (l layer) add(s *sources, name string, e entry) {
 	if other, twice := l[name]; twice {
 		s.fault(name, fmt.Sprintf("is given twice, by %s and by %s. Keep one of them.", other.origin, e.origin))
@@ -144,12 +141,11 @@ func (s *sources) secretFile(found layer, name, from, path string) {
 	found.add(s, name, entry{text, "file " + path + " (" + from + ")"})
 }
 
-// unknownVariable says what to do about a variable with our prefix that is not a setting. The
-// answer also depends on the value, because Kubernetes sets such variables to an address and an
-// operator would not.
+// unknownVariable says what to do about a variable with the prefix WATCHWORD_ that is not a setting. It recognises
+// variables that Kubernetes sets by their names and values.
 func (s *sources) unknownVariable(name, value string) string {
-	// Kubernetes sets variables for every Service of the namespace. For a Service
-	// named watchword, these variables have our prefix.
+	// Kubernetes sets variables for every Service of the namespace. If a Service is named watchword, its variables
+	// begin with WATCHWORD_.
 	kubernetes := strings.HasPrefix(value, "tcp://") || strings.Contains(name, "_SERVICE_") || strings.Contains(name,
 		"_PORT")
 	if kubernetes {
@@ -204,9 +200,9 @@ func (s *sources) configPath(ctx *kong.Context) string {
 	return s.configFile
 }
 
-// file reads the YAML file at path, which is one mapping of names to values. It is parsed as a tree
-// of nodes and not into a struct: nodes have line numbers for the messages. A missing file is a
-// fault, even if every setting has a default, because the operator named the file.
+// file reads the YAML file at path, which is one mapping of names to values. It is parsed as a tree of nodes and not
+// into a struct, because nodes have line numbers for the messages. A missing file is a fault, even if every setting
+// has a default, because the operator named the file.
 func (s *sources) file(path string) layer {
 	if path == "" {
 		return nil
@@ -318,7 +314,7 @@ func plainFileError(err error) string {
 	return err.Error()
 }
 
-// sortedKeys makes the order of messages the same in every run.
+// sortedKeys returns the keys in alphabetical order, so that messages have the same order in every run.
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for key := range m {
@@ -328,9 +324,9 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// nearest returns the candidate within a few typing errors of word, or "". It allows one error, and
-// one more for every four bytes of word. Of several equally near candidates, the alphabetically
-// first one wins, because the list is sorted.
+// nearest returns the candidate that differs from word by only a few typing errors, or "". It allows one error, and
+// one more for every four bytes of word. The candidates are sorted. If several are equally near, nearest returns the
+// alphabetically first of them.
 func nearest(word string, candidates []string) string {
 	best, least := "", 1+len(word)/4
 	for _, c := range candidates {

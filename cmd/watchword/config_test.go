@@ -467,7 +467,7 @@ func TestSecretFromAFileIsNotShown(t *testing.T) {
 	}
 }
 
-// Each of these settings resembles a rejected one.
+// Each of these settings must be accepted, although it resembles a rejected setting.
 func TestSafeSettingIsAccepted(t *testing.T) {
 	t.Parallel()
 	certificate, key := certificateFor(t)

@@ -13,9 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// URLs and host names in settings. Browsers compare origins byte by byte, so an origin
-// in another spelling would never match. The rules therefore accept exactly one
-// spelling and say which.
+// URLs and host names in settings. Browsers compare origins byte by byte, so an origin in another spelling would
+// never match. The rules therefore accept only the spelling of browsers, and their messages show it.
 
 // originProblem says why text is not an exact origin, scheme://host[:port], in the spelling that a
 // browser sends. It returns "" for an exact origin. An origin with a path, such as
@@ -48,9 +47,8 @@ func originProblem(text string) string {
 	return ""
 }
 
-// withoutPassword hides everything before the last @ in a text that is not a URL, because it
-// may contain a password. The message goes to a log that more people can read than the
-// settings.
+// withoutPassword hides everything before the last @ in a text that is not a URL, because it may contain a password.
+// More people can read the log with this message than the settings.
 func withoutPassword(text string) string {
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		return "…" + text[at:]
@@ -105,8 +103,8 @@ func listensBeyond(address string) bool {
 	return err == nil && !weborigin.IsLoopback(host)
 }
 
-// publicHost returns the host name of the public URL without its port, or "" if the URL is invalid.
-// It is a name for comparison with cookie-domain, where ports do not count.
+// publicHost returns the host name of the public URL, or "" if the URL is invalid. It omits the port, because callers
+// compare it with cookie-domain.
 func (s *Settings) publicHost() string {
 	u, err := url.Parse(s.PublicURL)
 	if err != nil {
@@ -119,23 +117,22 @@ func (s *Settings) publicHost() string {
 // the public URL, because TLS often ends at a proxy.
 func (s *Settings) https() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
-// local reports whether the public URL has a loopback name, as in development. An
-// invalid URL counts as local, so that the operator gets one fault for it and not a
-// second one about https.
+// local reports whether the public URL has a loopback name, as in development. An invalid URL counts as local, so
+// that the operator gets a fault for the URL but no second fault about https.
 func (s *Settings) local() bool {
 	return originProblem(s.PublicURL) != "" || weborigin.IsLoopback(s.publicHost())
 }
 
-// adminURL returns the address under which browsers reach administration on the admin listener, or ""
-// if it is on the public one. The sign-in on the admin listener has to know its host, because cookies
-// and redirects depend on it. A listener beyond the loopback is usually in a container whose port is
+// adminURL returns the address under which browsers reach administration on the admin listener, or "" if
+// administration is on the public listener. The sign-in on the admin listener has to know its host, because cookies
+// and redirects depend on it. If the listener is not on the loopback, it is usually in a container whose port is
 // published on the loopback of the machine.
 func (s *Settings) adminURL() string {
 	if s.AdminOn != "admin" || s.AdminURL != "" {
 		return s.AdminURL
 	}
 	host, port, err := net.SplitHostPort(s.AdminListen)
-	if err != nil { // adminListenProblem has refused it
+	if err != nil { // adminListenProblem reports this error
 		return ""
 	}
 	if !weborigin.IsLoopback(host) {
@@ -144,10 +141,9 @@ func (s *Settings) adminURL() string {
 	return "http://" + plainHost(&url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)})
 }
 
-// siteOf returns what browsers treat as one site: scheme and registrable domain. This is the site
-// of SameSite: cookies of one site are sent between its hosts. An IP address or a name such as
-// localhost has no registrable domain, and is its own site. The list of public suffixes is part
-// of the build, and browsers may have a newer one.
+// siteOf returns the site of a URL as browsers define it: scheme and registrable domain. With SameSite, browsers send
+// cookies between the hosts of a site. An IP address or a name such as localhost has no registrable domain, and is
+// its own site. The list of public suffixes is part of the build, and browsers may have a newer list.
 func siteOf(u *url.URL) string {
 	domain, err := publicsuffix.EffectiveTLDPlusOne(u.Hostname())
 	if err != nil {

@@ -40,9 +40,8 @@ func (r reader) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
-// read parses text into target, which has the type of the setting. It returns the problem of an
-// invalid text, or "". After a fault, target holds an unusable value, and the caller reads the
-// default into it.
+// read parses text into target, which has the type of the setting. It returns the problem of an invalid text, or "".
+// If it returns a problem, target has an unusable value, and the caller reads the default into target.
 func (s setting) read(text string, target reflect.Value) (problem string) {
 	switch v := target.Addr().Interface().(type) {
 	case *string:
@@ -65,9 +64,8 @@ func (s setting) read(text string, target reflect.Value) (problem string) {
 	return problem
 }
 
-// word checks a text against oneof. A setting without oneof accepts any text; its rule in
-// settingRules checks it. The comparison is exact, because a word in capitals in only one of two
-// files would look like a different value.
+// word checks a text against oneof. A setting without oneof accepts any text; its rule in settingRules checks it. The
+// comparison is case-sensitive, so that each value has only one spelling.
 func (s setting) word(text string) string {
 	if s.OneOf == nil || slices.Contains(s.OneOf, text) {
 		return ""
@@ -89,9 +87,8 @@ func (s setting) number(text string) (int, string) {
 	return n, ""
 }
 
-// duration parses a Go duration, such as 15m, within min and max. It has no unit for days, so that
-// a day with a clock change is not ambiguous. A missing unit is refused: 15 could mean seconds or
-// minutes.
+// duration parses a Go duration, such as 15m, within min and max. It has no unit for days, because a day with a clock
+// change has 23 or 25 hours. A missing unit is refused, because 15 could mean seconds or minutes.
 func (s setting) duration(text string) (time.Duration, string) {
 	d, err := time.ParseDuration(text)
 	if err != nil {
@@ -106,8 +103,8 @@ func (s setting) duration(text string) (time.Duration, string) {
 	return d, ""
 }
 
-// limit parses uses/time, such as 10/15m: 1 to 1,000,000 uses in 1 second to 7 days. The upper
-// bounds are far above any use. They only catch a mistaken unit.
+// limit parses uses/time, such as 10/15m: 1 to 1,000,000 uses in 1 second to 7 days. The upper bounds are far above
+// any useful value. They only catch a mistaken unit.
 func (s setting) limit(text string) (watchword.Limit, string) {
 	count, per, _ := strings.Cut(text, "/")
 	n, errCount := strconv.Atoi(count)
@@ -145,9 +142,8 @@ func (s setting) text() string {
 	}
 }
 
-// redacted hides a secret. Of a URL it hides only the password. It hides the whole text if it can't
-// tell where the password is. The default of a secret is public and is shown, so that an operator
-// sees that it was not set.
+// redacted hides a secret. Of a URL it hides only the password. It hides the whole text if it can't tell where the
+// password is. The default of a secret is public. It is shown, so that an operator sees that the secret was not set.
 func (s setting) redacted(text string) string {
 	if text == "" || text == s.Default {
 		return text

@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// The server is killed repeatedly while it works. Acknowledged changes survive, a client
-// that retries keeps its session, and a thief loses it. SOAK_ROUNDS makes the test longer.
+// The server is killed repeatedly while clients send requests. Acknowledged changes must survive, a client that
+// retries must keep its session, and a stolen refresh token must end its session. SOAK_ROUNDS makes the test longer.
 func TestCrashLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, crashAndLook)
@@ -55,7 +55,8 @@ func checkDatabase(t *testing.T, path string, crash int) {
 	}
 }
 
-// One of several servers is killed, and its clients use the others.
+// One of several servers is killed repeatedly, and its clients use the other servers. Acknowledged changes must
+// survive.
 func TestCrashOfOneServerLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	f := newFault(t, "one of three servers killed")

@@ -7,9 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// The connections to the database are cut repeatedly at random moments: before a statement,
-// during a commit, and after it but before the response. Acknowledged changes survive, and
-// users stay signed in.
+// The connections to the database are cut repeatedly at random moments: before a statement, during a commit, or
+// between a commit and its response. Acknowledged changes must survive, and users must stay signed in.
 func TestCutConnectionsLoseNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	database, err := url.Parse(pgtest.Database(t))

@@ -8,11 +8,12 @@ import (
 )
 
 // unverifiedDatabase returns the host of a PostgreSQL server whose identity a connection does not check, or "". The
-// default of the driver (sslmode=prefer) encrypts if the server offers it, and accepts any certificate and plain
-// text. A machine on the network path can then read and change everything, including password hashes and keys.
+// default of the driver (sslmode=prefer) encrypts if the server offers it. It also accepts any certificate, and
+// connections without encryption. A machine on the network path can then read and change everything, including
+// password hashes and keys.
 //
 // It reads the configuration as the driver does, so it also sees PGSSLMODE and service files. sslmode=verify-ca is
-// reported too, because it accepts any certificate of that authority.
+// reported too, because it accepts any certificate of the authority, for any host.
 func unverifiedDatabase(url string) string {
 	if !strings.HasPrefix(url, "postgres") {
 		return ""

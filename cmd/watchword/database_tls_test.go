@@ -6,7 +6,8 @@ import (
 	main "github.com/watchword-auth/watchword/cmd/watchword"
 )
 
-// By default, the driver accepts any certificate and unencrypted connections.
+// The program must warn about such connections, because by default the driver accepts any certificate and no
+// encryption.
 func TestUnverifiedConnectionsToPostgreSQLAreWarnedAbout(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{

@@ -16,18 +16,17 @@ import (
 // server. Each finding says what to do, because an operator runs the doctor when something is
 // broken.
 
-// doctorCmd checks everything that can be checked without a running server, and says
-// what to do about each problem. It makes no changes (see openUnchanged). A failure means that the server or
-// its users have a problem now, and gives exit code 1. A warning means that the
-// operator should look at it, and does not change the exit code.
+// doctorCmd checks everything that can be checked without a running server, and says what to do about each problem.
+// It makes no changes (see openUnchanged). A failure means that the server or its users have a problem now, and gives
+// exit code 1. A warning means that the operator should look at the finding, and does not change the exit code.
 type doctorCmd struct {
 	Origin string `name:"origin" placeholder:"URL" help:"Also check cookies and CORS for the front-end at this origin."`
 	JSON   bool   `name:"json" help:"Print JSON."`
 }
 
-// Run stops after faulty settings, with the exit code for misuse: every later check would fail
-// because of them and hide the cause. The other checks run even after a failure, because their
-// findings are independent. A hanging database ends with the timeout of the store.
+// Run stops after faulty settings, with the exit code for misuse: every later check would fail because of them and
+// hide the cause. The other checks run even after a failure, because their findings are independent. If the database
+// hangs, its check ends with the timeout of the store.
 func (c *doctorCmd) Run(ctx context.Context, p *program) error {
 	d := &checkup{}
 	if wrong := p.sources.faults(p.settings); wrong != nil {
@@ -47,8 +46,8 @@ func (c *doctorCmd) Run(ctx context.Context, p *program) error {
 	return d.print(p, c.JSON)
 }
 
-// A finding is the result of one check. Scripts rely on the names of checks and results. The
-// sentences may change.
+// A finding is the result of one check. Scripts rely on the names of checks and results. The sentences may change in
+// any release.
 type finding struct {
 	Check  string `json:"check"`
 	Result string `json:"result"` // ok, warn, fail
@@ -89,7 +88,7 @@ func (d *checkup) print(p *program, asJSON bool) error {
 		return errors.Join(p.printJSON(map[string]any{"ok": result == nil, "findings": d.findings}), result)
 	}
 	for _, f := range d.findings {
-		// Errors can quote a database or a response, so say makes them printable.
+		// Errors can quote a database or a response, so p.say replaces control characters.
 		p.say("%-4s  %-10s  %s", f.Result, f.Check, f.Found)
 		if f.Do != "" {
 			p.say("%18s%s", "", f.Do)
@@ -134,14 +133,13 @@ func (d *checkup) settings(p *program) {
 	}
 }
 
-// files checks that other users of the machine can't read the data directory, the database and the
-// master key. With them, a user could read every account and sign tokens. A missing file is not a
-// problem here. The check of the store reports it. A directory that others may only enter also
-// fails, because the names in it are known.
+// files checks that other users of the machine can't read the data directory, the database and the master key. With
+// these files, a user could read every account and sign tokens. A missing file is not reported here, because the
+// check of the store reports it. If others may enter the directory but not list it, the check also fails, because the
+// names of the files are known.
 //
-// The group of the data directory may use it, because volumes of Kubernetes belong to a group of
-// the pod. The server removes the group's access to the database, and refuses a master key with
-// it.
+// The group of the data directory may use it, because volumes of Kubernetes belong to a group of the pod. The server
+// removes the group's access to the database, and refuses a master key that a group can read.
 func (d *checkup) files(s *Settings) {
 	open := 0
 	for _, path := range []string{s.DataDir, s.databasePath(), s.masterKeyPath()} {
@@ -162,10 +160,9 @@ func (d *checkup) files(s *Settings) {
 	}
 }
 
-// store checks the database, and then the keys and the outbox in it. Operators run the doctor
-// while the server runs, so it opens the database as another server would, and not exclusively. A
-// database of an older release is only a warning: the old servers work, and a new one migrates at
-// its start.
+// store checks the database, and then the keys and the outbox in it. Operators run the doctor while the server runs,
+// so it opens the database as a server does, and not exclusively. A database of an older release is only a warning,
+// because the old servers still work, and a new server migrates it at its start.
 func (d *checkup) store(ctx context.Context, p *program) {
 	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
 		d.warn("store", "there is no database at "+p.settings.databasePath()+" yet.",
@@ -207,11 +204,11 @@ func (d *checkup) store(ctx context.Context, p *program) {
 	d.administration(ctx, s, p.settings)
 }
 
-// startServer is the advice for missing keys. The doctor itself only reads.
+// startServer is the advice for missing keys. The doctor can't create them, because it only reads.
 const startServer = "Start the server, which creates keys. Then run the doctor again."
 
-// manyKeys is more than any schedule creates for one use. After 255 keys of one use,
-// no number is left for another key.
+// manyKeys is the number of keys of one use above which the doctor warns. No reasonable schedule creates so many.
+// After 255 keys of one use, no number remains for another key.
 const manyKeys = 100
 
 // keys checks that each use has an active key, and that the clock was not set back. A server with a
@@ -258,11 +255,9 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	d.ok("keys", fmt.Sprintf("one key of each use is active, %d in all", len(keys)))
 }
 
-// outbox checks that the server can write, and that mail is sent. A mail that waits for 10 minutes
-// means that the server does not run or that the mail server refuses it. Abandoned mails are only a
-// warning, because the usual cause is an address that refuses mail. Ten minutes are longer than a
-// deployment or a restart of the mail server. Shorter delays are normal and would make the finding
-// useless.
+// outbox checks that the server can write, and that mail is sent. If a mail waits for 10 minutes, the server does not
+// run or the mail server refuses the mail. Shorter delays are normal, for example during a deployment or a restart of
+// the mail server. Abandoned mails are only a warning, because the usual cause is an address that refuses mail.
 func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
 	stats, err := engine.Stats(ctx)
 	if stats.Store != nil {

@@ -13,13 +13,12 @@ const (
 	// script uses once a quarter still counts as used.
 	unusedAfter = 100 * 24 * time.Hour
 
-	// endsSoon is how long before its expiry the doctor reports a service key that is in use.
+	// endsSoon is how early the doctor reports that a service key expires. It reports only keys that are in use.
 	endsSoon = 14 * 24 * time.Hour
 )
 
-// administration checks who can use the administration API. An administrator without a second factor
-// can't, and would notice only when access is needed. A forgotten service key is a credential
-// without an owner.
+// administration checks who can use the administration API. An administrator without a second factor can't use it,
+// and may notice this only in an emergency. A forgotten service key is a credential without an owner.
 func (d *checkup) administration(ctx context.Context, s *stack, settings *Settings) {
 	m := settings.admin(s)
 	// One account of each kind is enough, because the doctor checks only whether one exists.
