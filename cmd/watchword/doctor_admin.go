@@ -21,7 +21,7 @@ const (
 // and may notice this only in an emergency. A forgotten service key is a credential without an owner.
 func (d *checkup) administration(ctx context.Context, s *stack, settings *Settings) {
 	m := settings.admin(s)
-	// One account of each kind is enough, because the doctor checks only whether one exists.
+	// The limit is 1, because the doctor checks only whether such an account exists.
 	all, err := m.FindUsers(ctx, admin.Filter{Role: "admin", State: admin.StateActive}, "", 1)
 	if err != nil {
 		d.fail("admin", oneLine(err.Error()), "Check the database.")
@@ -50,14 +50,14 @@ func (d *checkup) administration(ctx context.Context, s *stack, settings *Settin
 		d.warn("admin", "no administrator has an authenticator app, and passkeys don't work at "+settings.adminURL()+".",
 			"Sign in at "+settings.PublicURL+" as an administrator, and add an authenticator app on the account page.")
 	default:
-		// The session still has to prove the factor. The doctor can't see whether the person has the device.
+		// The session must also have proved the factor, and the doctor can't see whether the person has the device.
 		d.ok("admin", "an administrator can use /api/admin")
 	}
 	d.serviceKeys(ctx, m, time.Now())
 }
 
-// adminReachable requests the administration API at both listeners, without credentials. Only the admin
-// listener may have the API. With admin-on=public, the function returns at once. A server that does not run
+// adminReachable requests the administration API at both listeners, without credentials. With admin-on=admin, only
+// the admin listener may have the API. With admin-on=public, the function returns at once. A server that does not run
 // is a warning, as for the public URL.
 func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
 	at := s.adminURL()
@@ -66,8 +66,7 @@ func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	// This is a path of the API, because its errors have codes. A page would only redirect to some
-	// sign-in.
+	// The path is one of the API, because errors of the API have codes. A page would only redirect to a sign-in.
 	const path = "/api/admin/users"
 	there, err := request(ctx, at+path)
 	if err != nil {
@@ -76,7 +75,7 @@ func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
 		return
 	}
 	here, err := request(ctx, s.PublicURL+path)
-	if err != nil { // reachable has reported it
+	if err != nil { // the check reachable has reported this error
 		here = probe{}
 	}
 	if found, do := diagnoseAdmin(at, s.PublicURL, there, here); found != "" {
@@ -86,23 +85,23 @@ func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
 	d.ok("admin url", at+" has the administration, and "+s.PublicURL+" has not")
 }
 
-// diagnoseAdmin returns what is wrong with the responses of the admin listener (there) and of the public one
-// (here) to a request for accounts without credentials. It returns "" for correct ones. A zero probe means
-// that the public URL does not respond.
+// diagnoseAdmin examines two responses to a request for accounts without credentials: of the admin listener (there)
+// and of the public listener (here). It returns what is wrong, or "" for correct responses. A zero probe means that
+// the public URL does not respond.
 func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
 	switch {
 	case there.code == "MISDIRECTED_REQUEST":
 		return at + " leads to this server, but under another Host: a proxy changes the Host header.",
 			"Let the proxy pass the Host header on, or set admin-url."
-	// This includes a server that was not restarted after a change of the setting.
+	// This case includes a server that was not restarted after a change of admin-on.
 	case there.code != "TOKEN_MISSING":
 		return fmt.Sprintf("%s responds with %d, and has no administration.", at, there.status),
 			"Let the proxy pass all paths on to the address in admin-listen; then restart the server with these settings."
 	case here.code == "TOKEN_MISSING":
 		return public + " also has the administration: the server runs with other settings.",
 			"Restart the server with admin-on=admin."
-	// The proxy of the public URL forwards to the admin listener, which only the check of the Host header
-	// protects.
+	// The proxy of the public URL forwards to the admin listener. Only the check of the Host header protects
+	// administration.
 	case here.code == "MISDIRECTED_REQUEST":
 		return "the proxy at " + public + " passes /api/admin on to a server with another host.",
 			"Let it pass all paths on to the address in listen."
@@ -110,11 +109,11 @@ func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
 	return "", ""
 }
 
-// serviceKeys reports keys that are no longer used, and keys whose end would surprise a program. Each key
+// serviceKeys reports keys that are no longer used, and keys that expire soon although a program uses them. Each key
 // has a separate line, because the advice names the key.
 //
-// An installation without service keys gets no line. The check has two parts, so that the decision about a
-// key is tested with a table, without a store and its clock.
+// An installation without service keys gets no line. decideKeyWarning is a separate function, so that a test needs no
+// store.
 func (d *checkup) serviceKeys(ctx context.Context, m *admin.Manager, now time.Time) {
 	keys, err := serviceKeys(ctx, m)
 	if err != nil {
@@ -133,11 +132,11 @@ func (d *checkup) serviceKeys(ctx context.Context, m *admin.Manager, now time.Ti
 	}
 }
 
-// decideKeyWarning returns "unused", "ends" or "". A key that is not used needs no successor, so its end is
-// not reported. Keys that no longer work are only listed.
+// decideKeyWarning returns "unused", "ends" or "". The expiry of a key that was never used is not reported, because
+// no program needs a new key. Keys that no longer work are not reported either.
 func decideKeyWarning(k admin.ServiceKey, now time.Time) string {
 	used := k.LastUsedAt
-	// A key that was never used counts from its creation.
+	// For a key that was never used, the time since its creation counts.
 	if used.Before(k.CreatedAt) {
 		used = k.CreatedAt
 	}

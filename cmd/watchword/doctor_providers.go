@@ -9,16 +9,16 @@ import (
 	"github.com/watchword-auth/watchword/federation/providers"
 )
 
-// providerTimeout bounds the check of one provider. The server itself waits less.
+// providerTimeout bounds the check of one provider. It is longer than the timeout of the server for a provider.
 const providerTimeout = 15 * time.Second
 
-// secretWarning is how long before its expiry the doctor warns about a client secret for Apple. A new
-// secret has to be created by hand.
+// secretWarning is how early the doctor warns that a client secret for Apple expires. An operator has to create the
+// next secret by hand.
 const secretWarning = 30 * 24 * time.Hour
 
-// providers checks each entry of sign-in-with: it reads the discovery document and compares its issuer,
-// as the first sign-in would. It also shows the redirect URI, because a difference of one character at
-// the provider is the most common mistake. It sends no secret.
+// providers checks each entry of sign-in-with. It reads the discovery document and compares its issuer, as the first
+// sign-in would. It also shows the redirect URI, because the most common mistake is a redirect URI that differs by
+// one character at the provider. It sends no secret.
 func (d *checkup) providers(ctx context.Context, s *Settings) {
 	for _, entry := range s.Providers {
 		o := entry.options
@@ -39,18 +39,17 @@ func (d *checkup) providers(ctx context.Context, s *Settings) {
 		} else {
 			d.ok("provider", o.ID+": register the redirect URI "+o.RedirectURI)
 		}
-		// This check includes a provider that is down, because the expiry of the secret is in
-		// the settings.
+		// The secret is checked even if the provider is down, because its expiry is in the settings.
 		d.secretOf(o)
 	}
 }
 
-// stranded counts the users of removed providers who can't sign in now: their accounts have neither a password
-// nor a passkey that signs in alone. The settings are compared by the id of the entry, because the
-// sign-in stores it with each identity. After a change of the id, users count as stranded until their next sign-in.
+// stranded counts the users of removed providers who can't sign in now: their accounts have neither a password nor a
+// passkey that signs in alone. An identity has the id of the entry in sign-in-with, as stored at the last sign-in. If
+// the operator changes that id, users count as stranded until their next sign-in.
 func (d *checkup) stranded(ctx context.Context, s *stack, settings *Settings) {
-	// As in `users identities`, the manager needs no provider. Only ids are compared, so users of a
-	// provider that is down are not counted.
+	// The manager needs no providers, because only their ids are compared. Users of a provider that is down are
+	// therefore not counted.
 	manager, err := federation.New(s.engine, s.store.Federation(),
 		federation.Options{Spare: settings.sparePasskey(s)})
 	var n federation.StrandedCount
@@ -65,7 +64,7 @@ func (d *checkup) stranded(ctx context.Context, s *stack, settings *Settings) {
 		d.fail("provider", fmt.Sprintf(
 			"Users of a removed provider who can't sign in, because their address is not proven: %d.", n.Unproven), restore)
 	}
-	// A proven address is enough for a password reset, so these users can help themselves.
+	// Users with a proven address can reset the password and sign in with it.
 	if n.Proven > 0 {
 		d.warn("provider", fmt.Sprintf("Users of a removed provider who can sign in after a password reset: %d.",
 			n.Proven), restore)

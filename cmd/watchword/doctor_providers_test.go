@@ -7,7 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// An operator has removed the provider of two users from the settings.
+// An operator has removed the provider of two users from the settings. The doctor must count the users who can't sign
+// in now.
 //
 // SW-26
 func TestDoctorCountsTheUsersOfARemovedProvider(t *testing.T) {
@@ -36,7 +37,7 @@ func TestDoctorCountsTheUsersOfARemovedProvider(t *testing.T) {
 			update(`INSERT INTO identities (id, user_id, provider, issuer, subject, email, linked_at, last_used_at)
 				SELECT id, id, 'gone', 'https://gone.example', id, '', 1795521600123, 0 FROM users`)
 			update(`UPDATE users SET verified_at = 1795521600123 WHERE email IN ('` + ada + `', 'key@example.com')`)
-			// A security key without user verification is only a second factor. A passkey signs in alone.
+			// A security key without user verification is only a second factor. A passkey can sign in alone.
 			update(`INSERT INTO factors (id, user_id, kind, name, sealed, credential_id, record, counter, created_at,
 					last_used_at, unproven)
 				SELECT id, id, 'passkey', 'x', ` + empty + `, id,

@@ -36,9 +36,9 @@ func TestSIGTERMLosesNoRequest(t *testing.T) {
 	}
 }
 
-// stopUnderLoad stops a server while 64 connections have one request each to send.
-// Half of the connections are opened before the stop. Like a load balancer, the
-// function opens new connections until /readyz reports that the server is not ready.
+// stopUnderLoad stops a server and requests /readyz until the server is not ready, as a load balancer does. Then it
+// sends one request on each of 64 connections, and returns the errors. It opens half of the connections before the
+// stop.
 func stopUnderLoad(t *testing.T, s *server) (lost []error) {
 	t.Helper()
 	const connections = 64
@@ -96,7 +96,7 @@ func dial(t *testing.T, address string) net.Conn {
 	return conn
 }
 
-// oneRequest sends one request. Once the server drains, it must close the connection.
+// oneRequest sends one request. A server that drains must close the connection, except for /readyz.
 func oneRequest(conn net.Conn, s *server, path string) (status int, err error) {
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, s.address); err != nil {
 		return 0, err

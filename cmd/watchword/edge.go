@@ -14,13 +14,12 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// This file builds the HTTP edge: which handlers are on which listener, with which options. It
-// translates settings into options, so that package server does not depend on settings and users
-// of the library can set the same options.
+// This file builds the HTTP edge: it chooses the handlers of each listener and their options. It translates settings
+// into options, so that package server does not depend on settings. Users of the library can set the same options.
 
-// install builds the HTTP edge from the settings and puts it on the listeners. It does not serve
-// yet. The listener is wrapped so that the server sees every Content-Length and Transfer-Encoding
-// of a request; net/http alone drops one of them.
+// install builds the HTTP edge from the settings and puts it on the listeners. It does not serve yet. It wraps the
+// listener so that the server sees every Content-Length and Transfer-Encoding of a request, because net/http drops
+// one of two such headers.
 func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) error {
 	options := server.Options{
 		PublicURL:      settings.PublicURL,
@@ -30,7 +29,7 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		CookieName:     settings.CookieName,
 		CookieSameSite: sameSite[settings.CookieSameSite],
 		CookieDomain:   settings.CookieDomain,
-		Factors:        settings.factors(s), // even with second-factor=off, for accounts that have one
+		Factors:        settings.factors(s), // accounts with a factor need them even with second-factor=off
 		Admin:          settings.admin(s),
 		AdminPages:     settings.AdminPages == "on",
 		AdminURL:       settings.adminURL(),
@@ -38,17 +37,16 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		Draining:       d.draining.Load,
 		Log:            log,
 	}
-	// Without a name, pages, mails and authenticator apps show the host, so that a new installation needs no setting.
+	// Without product-name, pages, mails and authenticator apps show the host, so a new installation needs no
+	// setting.
 	options.Product, options.Pages = settings.ProductName, settings.ownFiles()
-	// A nil *devbox.Box in the interface would not equal nil, so the server would register the
-	// route.
+	// A nil *devbox.Box in the interface would not equal nil, and the server would register the mailbox's route.
 	if s.box != nil {
 		options.DevMail = s.box.Mails
 	}
 	var err error
-	// Without entries in sign-in-with, the manager has no providers, and the server no routes for them.
-	// It sends no request to a provider at the start, because a provider that is down must not stop the
-	// server.
+	// Without entries in sign-in-with, the manager has no providers, and the server has no routes for them. The
+	// manager sends no request to a provider at the start, because a provider that is down must not stop the server.
 	if options.Federation, err = settings.federation(s); err != nil {
 		return err
 	}
@@ -61,16 +59,16 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		return err
 	}
 	public := newServer(edge, log)
-	// Streams of the revocation feed never end by themselves. Without this, each stop would wait
-	// for the whole drainTime.
+	// Streams of the revocation feed never end by themselves. Without this line, each stop would wait for the whole
+	// drainTime.
 	public.RegisterOnShutdown(edge.EndStreams)
-	// WithLengths passes the lengths that the wrapped listener saw to the requests of the
-	// connection.
+	// WithLengths adds to each request the lengths that the wrapped listener saw on its connection.
 	public.ConnContext = server.WithLengths
-	// Both wrappers see the bytes before net/http: WatchTLS after decryption, WatchLengths
-	// without TLS.
+	// Both wrappers see the bytes before net/http does. WatchTLS sees them after decryption. WatchLengths is for a
+	// listener without TLS.
 	if settings.TLSCert != "" {
-		// The pair is read again in handshakes, so settings hold paths and not the content.
+		// The certificate and the key are read again in later handshakes, so this value has the paths and not the
+		// content.
 		pair := &certificate{certFile: settings.TLSCert, keyFile: settings.TLSKey, log: log}
 		public.TLSConfig = pair.config()
 		d.public = server.WatchTLS(d.public, public.TLSConfig, log)
@@ -83,7 +81,7 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	if d.admin != nil {
 		admin := newServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyond(settings.AdminListen),
 			Profiling: settings.Pprof == "on"}), log)
-		admin.WriteTimeout = 5 * time.Minute // a CPU profile takes as long as its query requests
+		admin.WriteTimeout = 5 * time.Minute // a CPU profile takes as long as its query asks for
 		// A proxy in front of the admin listener may interpret the lengths of a request
 		// differently.
 		if options.AdminURL != "" {
@@ -115,8 +113,8 @@ func (s *Settings) dialects(engine *watchword.Engine) (all []dialect.Dialect, er
 	return all, nil
 }
 
-// sameSite maps the words of cookie-same-site. The setting accepts only these words (oneof), so a
-// lookup never gives the zero value, which would mean the browser's default.
+// sameSite maps the words of cookie-same-site. The setting accepts only these words (oneof), so a lookup never
+// returns the zero value. The zero value would mean the default of the browser.
 var sameSite = map[string]http.SameSite{
 	"strict": http.SameSiteStrictMode,
 	"lax":    http.SameSiteLaxMode,

@@ -17,15 +17,15 @@ type eventsCmd struct {
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// Run lists at least one event, because --max=0 is most likely a mistake. Events without an
-// account are changes by operators, and failed sign-ins with an address that has no account.
+// Run lists at least one event, because --max=0 is most likely a mistake. Two kinds of events have no account:
+// changes by operators, and failed sign-ins with an unknown address.
 func (c *eventsCmd) Run(ctx context.Context, p *program) error {
 	s, err := p.openToRead(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	// The account of an id may be deleted. Its events are kept for 90 days.
+	// An argument without @ is an id. Its account may be deleted, but the events are kept for 90 days.
 	id := watchword.UserID(c.Email)
 	if strings.Contains(c.Email, "@") {
 		user, err := s.operator.FindUser(ctx, c.Email)

@@ -34,7 +34,7 @@ func WarningsFor(url string) []string {
 	return (&Settings{Store: watchword.Secret(url), MailURL: "smtp://mail.example.com", Limits: "on"}).warnings()
 }
 
-// LogLine returns what the logger of serve writes for one warning, in a format.
+// LogLine returns the line that the logger of serve writes for one warning, in the given format.
 func LogLine(format, message string, args ...any) string {
 	var out bytes.Buffer
 	p := &program{settings: &Settings{LogFormat: format, LogLevel: "info"}, err: &out}

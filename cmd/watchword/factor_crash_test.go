@@ -15,13 +15,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// A server is killed during the second step of a sign-in: after the attempt was counted, in the transaction of the
-// session, or after its commit. Including the retry, the code opens one session, and the next code opens another.
+// A server is killed during the second step of a sign-in: after it counted the attempt, in the transaction of the
+// session, or after the commit. The client then retries. The code must open exactly one session, and the next code
+// must open another session.
 
-// factorSecret is the secret of every app in these tests.
+// factorSecret is the secret of every authenticator app in these tests.
 const factorSecret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
-// withApps imports n accounts u0@example.com, …, which have an app.
+// withApps imports n accounts u0@example.com, …, which have an authenticator app.
 func withApps(t *testing.T, dir string, n int, arguments ...string) {
 	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte(firstSecret), bcrypt.MinCost)
@@ -40,7 +41,7 @@ func withApps(t *testing.T, dir string, n int, arguments ...string) {
 	}
 }
 
-// stepOf returns the current step of all apps, and codeOf the code of a step.
+// stepOf returns the current time step of TOTP. codeOf returns the code of a secret for a time step.
 func stepOf() int64 { return totp.Step(time.Now()) }
 
 func codeOf(t *testing.T, text string, step int64) string {
@@ -69,8 +70,8 @@ func (d *device) factor(t *testing.T, handle, code string) *answer {
 	return d.must(t, http.MethodPost, "/login/factor", body{"handle": handle, "totp": code})
 }
 
-// killed runs one round: it sends the second step, calls die, and kills the server. It then
-// restarts the server by calling again.
+// killed runs one round: it sends the second step, calls die, and kills the server when die returns. Then it restarts
+// the server with the function again.
 func killed(t *testing.T, s *server, email string, again func(), die func()) (opened bool) {
 	t.Helper()
 	d, step := newDevice(t, s.address), stepOf()
@@ -94,7 +95,7 @@ func killed(t *testing.T, s *server, email string, again func(), die func()) (op
 	case retried.status == 200:
 	default:
 		retried.want(t, 401).wantCode(t, "CHALLENGE_INVALID")
-		opened = true // it was committed, and at most its response was lost
+		opened = true // the session was committed before the kill
 	}
 	handle = d.challenged(t, email)
 	d.factor(t, handle, codeOf(t, factorSecret, step)).want(t, 403).wantCode(t, "FACTOR_WRONG")
@@ -130,7 +131,7 @@ func TestKilledServerOpensNoSessionByHalf(t *testing.T) {
 	t.Run("postgres", killedBetweenStatements)
 }
 
-// killedBetweenStatements kills the server at five points, each after a particular statement or its
+// killedBetweenStatements kills the server at five points. Each point is after a particular statement or after its
 // commit.
 func killedBetweenStatements(t *testing.T) {
 	t.Parallel()

@@ -11,18 +11,18 @@ import (
 // each round, the primary fails, the standby is promoted, and the servers switch to the
 // new primary. The failed machine then returns as the next standby.
 
-// All processes of the primary are killed at once.
+// The test kills all processes of the primary at the same time. Acknowledged changes must survive.
 func TestFailoverLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	failOver(t, newFault(t, "failover: primary killed, standby promoted"), func(primary, standby *pgtest.Server) {
-		primary.Freeze(t) // so that all end at the same time
+		primary.Freeze(t) // so that all processes end at the same time
 		primary.Kill()
 		standby.Promote(t)
 	})
 }
 
-// The primary accepts connections but never responds. It is shut off (fenced) only long
-// after the servers have switched to the new primary.
+// The primary accepts connections but never responds. It is shut down only long after the servers have switched to
+// the new primary. Acknowledged changes must survive.
 func TestFailoverFromAHangingPrimaryLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	failOver(t, newFault(t, "failover: primary hangs, standby promoted"), func(primary, standby *pgtest.Server) {
@@ -51,7 +51,7 @@ func failOver(t *testing.T, f *fault, lose func(primary, standby *pgtest.Server)
 	}
 }
 
-// onBoth returns the URL of a database on two servers, with short timeouts.
+// onBoth returns a URL that names both servers of a database, with short timeouts.
 func onBoth(t *testing.T, database string, other *pgtest.Server) string {
 	t.Helper()
 	first, err := url.Parse(database)

@@ -12,9 +12,8 @@ import (
 	"time"
 )
 
-// The database file can't grow, as on a full disk. Writes are refused with 503, reads work,
-// and users stay signed in. Once the disk has space again, all acknowledged changes are
-// present.
+// The database file can't grow, as on a full disk. The server must refuse writes with 503, serve reads, and keep
+// users signed in. When the disk has space again, all acknowledged changes must be present.
 //
 // CFG-8, OPS-1
 func TestFullDiskKeepsUsersSignedIn(t *testing.T) {
@@ -48,7 +47,7 @@ func TestFullDiskKeepsUsersSignedIn(t *testing.T) {
 			continue
 		}
 		wantTryLater(t, got)
-		// Small writes may still succeed.
+		// A small write, such as a refresh, may succeed although a sign-up fails.
 		if got, err = phone.send(t.Context(), http.MethodPost, "/refresh", body{"refreshToken": kept}); err != nil {
 			t.Fatal(err)
 		}

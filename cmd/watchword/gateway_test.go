@@ -60,7 +60,7 @@ func caddy() gateway {
 	}}
 }
 
-// Readers copy the examples from the document, so it must show the tested files.
+// Readers copy the examples from docs/gateways.md, so the document must show the tested files.
 func TestGatewaysDocumentShowsTheExamples(t *testing.T) {
 	t.Parallel()
 	document, err := os.ReadFile("../../docs/gateways.md")

@@ -13,19 +13,17 @@ import (
 	"time"
 )
 
-// healthCmd asks the running server on this machine whether it is ready. It is the HEALTHCHECK of
-// the image, which has no shell and no curl. It reads the same settings as serve, so it finds the
-// listener without arguments. Settings that serve gets as flags have to be repeated.
+// healthCmd asks the running server on this machine whether it is ready. It is the HEALTHCHECK of the image, which
+// has no shell and no curl. It reads the same settings as serve, so it finds the listener without arguments. If serve
+// gets a setting as a flag, healthCmd needs the same flag.
 type healthCmd struct{}
 
-// healthTimeout is below the five seconds of the HEALTHCHECK in the Dockerfile, after which the
-// container engine kills the check. The container engine's log then has the reason, and not only
-// "timeout".
+// healthTimeout is less than the five seconds after which the container engine kills the check (HEALTHCHECK in the
+// Dockerfile). The log of the container engine then shows the reason, and not only "timeout".
 const healthTimeout = 4 * time.Second
 
-// Run prints one line, because container engines show the output of a check in one field. Faults
-// of settings give exit code 1 here, and not 2 as in other commands: Docker reserves every code
-// above 1.
+// Run prints one line, because container engines show the output of a check in one field. Faults of settings give
+// exit code 1 and not 2, as in other commands, because Docker reserves every code above 1.
 func (c *healthCmd) Run(p *program) error {
 	if err := p.sources.faults(p.settings); err != nil {
 		var wrong faults
@@ -43,9 +41,8 @@ func (c *healthCmd) Run(p *program) error {
 	return nil
 }
 
-// askReady requests /readyz from the public listener, because clients use it: an admin listener
-// that responds does not prove that sign-ins work. It returns nil only for a response of
-// Watchword itself, so another program on the port does not count as ready.
+// askReady requests /readyz from the listener that clients use, because sign-ins can fail while the admin listener
+// responds. It returns nil only for a response of Watchword, so another program on the port does not count as ready.
 func askReady(ctx context.Context, s *Settings) error {
 	scheme := "http"
 	if s.TLSCert != "" {
@@ -62,12 +59,12 @@ func askReady(ctx context.Context, s *Settings) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", s.Listen, err)
 	}
-	defer response.Body.Close() //nolint:errcheck // it was only read
+	defer response.Body.Close() //nolint:errcheck // the body was only read
 	var body struct {
 		Status       any // a word from /readyz, a number in an error response
 		Code, Detail string
 	}
-	// The body of another program may be of any form and size.
+	// Another program may send a body of any form and size.
 	broken := json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&body)
 	switch {
 	case response.StatusCode == http.StatusOK && broken == nil && body.Status == "ready":
@@ -78,10 +75,9 @@ func askReady(ctx context.Context, s *Settings) error {
 	return fmt.Errorf("%s responds with %d, but not as Watchword does", s.Listen, response.StatusCode)
 }
 
-// readyTransport connects to the address of the listener and ignores the host of the URL.
-// Package net connects to this machine if the address has no host, as in :8080, or an
-// unspecified one, as in 0.0.0.0:8080. A proxy from the environment is ignored, because it
-// can't reach this listener.
+// readyTransport connects to the address of the listener and ignores the host of the URL. If the address has no host
+// (:8080) or an unspecified host (0.0.0.0:8080), package net connects to this machine. A proxy from the environment
+// is ignored, because it can't reach this listener.
 func readyTransport(listen string) *http.Transport {
 	return &http.Transport{
 		DisableKeepAlives: true,
@@ -89,8 +85,8 @@ func readyTransport(listen string) *http.Transport {
 			var dialer net.Dialer
 			return dialer.DialContext(ctx, "tcp", listen)
 		},
-		// The certificate names the public host and not this address, so verification would fail. The
-		// request has no secret.
+		// The certificate names the public host, so verification would fail for this address. The request has no
+		// secret.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
 	}
 }

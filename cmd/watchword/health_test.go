@@ -68,7 +68,7 @@ func waitForStatus(t *testing.T, s *server, status int) {
 	}
 }
 
-// The image listens on all addresses of its container.
+// The image listens on all addresses of its container. The health check must find such a listener.
 func TestHealthFindsAListenerOnAllAddresses(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))

@@ -26,9 +26,9 @@ type keyList struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Run shows no secret, but it needs the right master key. With a wrong one it returns an error.
-// Otherwise the operator would believe that this key opens the store. Run reads the state from the
-// store, so it also shows a rotation that another server has just made.
+// Run shows no secret, but it needs the right master key. A wrong key is an error, because the operator would
+// otherwise believe that this key opens the store. Run reads the state from the store, so it also shows a rotation
+// that another server has just made.
 func (c *keyList) Run(ctx context.Context, p *program) error {
 	s, err := p.openToRead(ctx)
 	if err != nil {
@@ -42,17 +42,16 @@ func (c *keyList) Run(ctx context.Context, p *program) error {
 	return p.printKeys(keys, c.JSON)
 }
 
-// keyRotate lets the next key sign as soon as verifiers have had time to fetch it, usually at once
-// because it was published in advance. It then publishes another key. No token is signed with a
-// key that verifiers do not know. Servers rotate by themselves at the end of a period. The command
-// is for a key that may have leaked.
+// keyRotate replaces the key that signs. The next key signs when verifiers have had time to fetch it. This is usually
+// at once, because the next key was published in advance. keyRotate also publishes the key after it. Servers rotate
+// by themselves at the end of a period; the command is for a key that may have leaked.
 type keyRotate struct {
 	Use  string `arg:"" optional:"" enum:"sign,refresh" default:"sign" help:"sign (access tokens) or refresh (refresh tokens)."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
-// Run prints the keys after the rotation, with the time from which the new one signs. Tokens
-// of the old key stay valid until they expire.
+// Run prints the keys after the rotation, with the time from which the new key signs. Tokens of the old key stay
+// valid until they expire.
 func (c *keyRotate) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -73,9 +72,9 @@ type keyReseal struct {
 	confirmation
 }
 
-// Run writes the new master key to disk before the store is sealed under it: after a crash, one
-// of the two keys opens the store. The question comes after the checks, so that a confirmed
-// command does not fail for a reason that a check could find.
+// Run writes the new master key to disk before it encrypts the store with the new key. After a crash, one of the two
+// keys therefore opens the store. Run asks the operator after the checks, so that a confirmed command does not fail
+// for a reason that a check could find.
 func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	inFile := p.settings.MasterKey == ""
 	switch {
@@ -86,8 +85,7 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 		return faults{{"--to", "is missing: master-key is set, so the new one has to be handed to you. Write the file that " +
 			"it should be written to."}}
 	}
-	// A running server would seal new keys with the old master key, and no server could open them
-	// later.
+	// A running server would encrypt new keys with the old master key, and no server could decrypt them later.
 	if err := p.refuseInUse(ctx); err != nil {
 		return err
 	}
@@ -116,7 +114,7 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	if err := s.operator.Reseal(ctx, master); err != nil {
 		return err
 	}
-	// If the program stops before this line, FinishReseal completes the step at the next start.
+	// If the program stops before this line, FinishReseal replaces the file at the next start.
 	if err := seal.Promote(path); err != nil {
 		return err
 	}
@@ -125,10 +123,9 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// refuseInUse refuses an SQLite database that another program has open. On PostgreSQL, a server
-// looks like any other client, so the operator is asked instead (confirm). The check does not
-// prevent a start right after it. The question therefore says again that every server has to be
-// stopped.
+// refuseInUse refuses an SQLite database that another program has open. On PostgreSQL, a server looks like any other
+// client, so only the question of confirm protects the database. A server could also start right after the check. The
+// question therefore says again that every server has to be stopped.
 func (p *program) refuseInUse(ctx context.Context) error {
 	path := p.settings.databasePath()
 	if p.settings.onPostgres() || missing(path) {
@@ -144,9 +141,9 @@ func (p *program) refuseInUse(ctx context.Context) error {
 	return alone.Close()
 }
 
-// resealTo is for a master key in a setting, which this program can't change. The operator sets the
-// new key, which is in a file. The file is created before the store changes, and stays after a
-// failure. If the reseal failed, the key in the file opens no store, and the file can be deleted.
+// resealTo is for a master key in a setting, which this program can't change. It writes the new key to the file in
+// --to, and the operator changes the setting. The file is created before the store changes, and is kept after a
+// failure. If the reseal failed, the key in the file opens no store, and the operator can delete the file.
 func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	master, err := seal.Create(c.To)
 	if err != nil {
@@ -160,8 +157,7 @@ func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	return nil
 }
 
-// keyView is a key in JSON, without its secret. A zero time is null, because scripts would
-// otherwise have to know Go's zero time.
+// keyView is a key in JSON, without its secret. A missing time is null, because scripts do not know Go's zero time.
 type keyView struct {
 	ID          string           `json:"id"`
 	Use         watchword.KeyUse `json:"use"`

@@ -13,8 +13,8 @@ const (
 	nextSecret  = "eight yellow badgers"
 )
 
-// The life of an account with the built program, a browser and a phone. The grace period is
-// 0, so only the rule for late clients can forgive a lost response.
+// The test uses one account for sign-ins, refreshes, a theft, a password reset and a restart, with the built program,
+// a browser and a phone. The grace period is 0, so only the rule for late clients can forgive a lost response.
 //
 // RT-6, RST-4
 func TestLifeOfAnAccount(t *testing.T) {
@@ -38,7 +38,7 @@ func liveALife(t *testing.T, arguments []string) {
 		t.Fatal("the address is verified before the mail was read")
 	}
 	link := mails.token(t, watchword.MailVerify)
-	newDevice(t, address).post(t, "/email/verify", body{"token": link}, 403) // the link alone is not enough
+	newDevice(t, address).post(t, "/email/verify", body{"token": link}, 403) // without a session
 	laptop.post(t, "/email/verify", body{"token": link}, 200)
 	if !laptop.get(t, "/me", 200).User.EmailVerified {
 		t.Fatal("the address is not verified")
@@ -50,16 +50,15 @@ func liveALife(t *testing.T, arguments []string) {
 	laptop.post(t, "/refresh", nil, 200)
 	second := phone.post(t, "/refresh", body{"refreshToken": first}, 200).RefreshToken
 
-	// The response to a refresh is lost. The phone retries with the old token, and the server
-	// forgives it.
+	// The response to a refresh is lost. The phone retries with the old token and gets the same new token.
 	lost := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
 	again := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
 	if again != lost {
 		t.Fatal("the repeated response contains another token")
 	}
 
-	// A thief has an old copy of the token. The session ends for both, the owner gets a mail,
-	// and the session of the laptop continues.
+	// A thief presents an old token of the phone. The session ends for the thief and the phone, the owner gets a
+	// mail, and the session of the laptop continues.
 	thief := newDevice(t, address)
 	thief.post(t, "/refresh", body{"refreshToken": first}, 401).wantCode(t, "REFRESH_REUSED")
 	phone.post(t, "/refresh", body{"refreshToken": again}, 401).wantCode(t, "SESSION_ENDED")
@@ -89,7 +88,7 @@ func liveALife(t *testing.T, arguments []string) {
 	kept = phone.post(t, "/refresh", body{"refreshToken": kept}, 200).RefreshToken
 	laptop.post(t, "/refresh", nil, 200)
 
-	// Signed out everywhere.
+	// logout-all ends the sessions of both devices.
 	if ended := laptop.post(t, "/logout-all", nil, 200).Ended; ended != 2 {
 		t.Fatalf("%d sessions ended, want 2", ended)
 	}
@@ -115,8 +114,8 @@ func TestReuseIsDetectedAfterACrash(t *testing.T) {
 	phone.post(t, "/refresh", body{"refreshToken": newest}, 401).wantCode(t, "SESSION_ENDED")
 }
 
-// loseTheFactors adds an app, signs in with it, and loses the phone: a recovery code signs in, and another phone takes
-// its place. Then everything is lost, and the operator helps.
+// loseTheFactors adds an authenticator app, signs in with it, and loses the phone. It signs in with a recovery code
+// and adds an app on another phone. Then it loses this phone too, and the operator resets the factors.
 func loseTheFactors(t *testing.T, laptop *device, dir string, arguments []string) {
 	t.Helper()
 	step := stepOf()

@@ -13,12 +13,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// GET /api/auth/me is exact: every server refuses a request that begins after the session has ended, although
-// servers cache verified tokens and rows. Clients refresh and read at several servers while a command ends the
+// Servers cache verified tokens and rows. GET /api/auth/me must still be exact: after a session has ended, every
+// server refuses new requests of the session. Clients refresh and read at several servers while a command ends the
 // session. The model must explain the history of the session in some sequential order. In every second round, the
-// command disables the account instead, while refreshes are in progress.
+// command disables the account instead.
 
-// identified is a GET /me, and endedOutside the command `sessions end` or `users disable`.
+// identified is a request GET /me. endedOutside is a run of the command `sessions end` or `users disable`.
 type (
 	identified   struct{}
 	endedOutside struct{}
@@ -58,7 +58,7 @@ func TestReadsOfASessionAreLinearizable(t *testing.T) {
 
 func checkReads(t *testing.T, policy watchword.RotationPolicy, arguments, where []string) {
 	const clients = 4
-	origin := freeAddress(t) // access tokens name it, so the servers share it
+	origin := freeAddress(t) // access tokens name the public URL, so the servers share it
 	addresses := startServers(t, 2, append(arguments, "--public-url=http://"+origin))
 	for round := range soakRounds(4) {
 		h := &history{t: t, addresses: addresses, origin: origin, tokens: map[int64]string{}}
@@ -85,8 +85,8 @@ func checkReads(t *testing.T, policy watchword.RotationPolicy, arguments, where 
 	}
 }
 
-// readUntil reads and refreshes until the command has returned. It then sends a few more
-// requests, which each server must refuse.
+// readUntil reads and refreshes until the command has returned. It then sends a few more requests, which every server
+// must refuse.
 func (h *history) readUntil(outside <-chan struct{}, client int, random *rand.Rand) {
 	devices := make([]*device, len(h.addresses))
 	for i, address := range h.addresses {
@@ -98,7 +98,7 @@ func (h *history) readUntil(outside <-chan struct{}, client int, random *rand.Ra
 		case <-outside:
 			after++
 		default:
-			// The checker's time grows with the number of concurrent operations.
+			// The pause limits the number of concurrent operations, because the checker's time grows with it.
 			time.Sleep(time.Duration(random.IntN(8)) * time.Millisecond)
 		}
 		if random.IntN(8) == 0 {
@@ -117,7 +117,7 @@ func (h *history) readUntil(outside <-chan struct{}, client int, random *rand.Ra
 	}
 }
 
-// deviceOf returns a device that connects to one of the servers.
+// deviceOf returns a device that connects to the server at address.
 func (h *history) deviceOf(address string) *device {
 	if h.origin == "" {
 		return newDevice(h.t, address)

@@ -19,16 +19,16 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// Several servers share one database. Clients concurrently present the newest token, its parent
-// and older ones, and lose responses. The results must match decisions of the pure function
-// Judge in some sequential order (linearizability). Porcupine searches this order.
+// Several servers share one database. Clients concurrently present the newest token, its parent and older tokens, and
+// some responses are lost. Some sequential order of decisions by the pure function Judge must explain all results
+// (linearizability). Porcupine searches for this order.
 
 // presented is a request with a refresh token; outcome is its result.
 type presented struct{ generation int64 }
 
 type outcome struct {
-	code       string // "" for a token, "?" if no response came
-	generation int64  // of the token
+	code       string // "" for a new token, "?" for a lost response
+	generation int64  // of the new token
 }
 
 func TestRotationIsLinearizable(t *testing.T) {
@@ -92,7 +92,7 @@ type history struct {
 	operations []porcupine.Operation
 
 	email, accessToken string
-	origin             string // host of the public URL that the servers share; empty: each has its own
+	origin             string // host of the shared public URL; empty: each server has its own public URL
 }
 
 func (h *history) begin(round int) {
@@ -136,7 +136,7 @@ func (h *history) present(client int, random *rand.Rand) {
 	h.operations = append(h.operations, op)
 }
 
-// generationOf returns the generation of a token, which the token contains (docs/rotation.md).
+// generationOf reads the generation from a token (docs/rotation.md).
 func generationOf(t *testing.T, token string) int64 {
 	return int64(binary.BigEndian.Uint64(tokenBytes(t, token)[18:]))
 }
@@ -159,9 +159,9 @@ type judged struct {
 
 var epoch = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// judgeModel applies Judge. The exact time of a decision is unknown. With a long grace period,
-// every request is within it. Without one, a request is in the millisecond of the last rotation,
-// or later.
+// judgeModel applies Judge. The exact time of a decision is unknown, so the model tries representative times. With a
+// grace period, every request is within it. With a grace period of 0, a request is in the millisecond of the last
+// rotation, or later.
 func judgeModel(policy watchword.RotationPolicy) porcupine.Model {
 	times := []time.Duration{0, time.Hour}
 	if policy.Grace > 0 {
@@ -197,7 +197,7 @@ func present(s judged, policy watchword.RotationPolicy, g int64, at time.Time) (
 	case watchword.VerdictEnded:
 		return s, outcome{code: "SESSION_ENDED"}
 	}
-	for i, superseded := range after.Superseded { // set the last rotation to the epoch again
+	for i, superseded := range after.Superseded { // move the last rotation back to epoch
 		if !superseded.IsZero() && !superseded.Equal(after.RotatedAt) {
 			after.Superseded[i] = epoch.Add(-time.Hour)
 		} else if !superseded.IsZero() {

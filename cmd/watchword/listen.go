@@ -12,10 +12,9 @@ import (
 	"time"
 )
 
-// listeners are the listeners of serve and the HTTP servers on them. They are opened before the
-// store, so that a taken port is found first. Opening and serving are separate steps: in between,
-// the store is opened, and clients wait in the queue of the listener instead of being refused.
-// servers has the order public, admin, which serve and drain rely on.
+// listeners are the listeners of serve and the HTTP servers on them. They are opened before the store, so that a port
+// in use is found first. While the store is opened, new connections wait in the queue of the listener and are not
+// refused. The order of servers is public, admin; serve and drain rely on this order.
 type listeners struct {
 	public, admin net.Listener // admin may be nil
 	servers       []*http.Server
@@ -39,9 +38,8 @@ func listen(s *Settings) (*listeners, error) {
 	return d, nil
 }
 
-// listenAt opens one listener. Its errors name the setting and say what to write. The system's own
-// messages name neither the setting nor a remedy. Only these three causes occur in practice. Any
-// other cause is shown with the system's text.
+// listenAt opens one listener. Its errors name the setting and say what to write, because the system's messages do
+// not. Only these three causes occur in practice. For any other cause, the error has the system's text.
 func listenAt(setting, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	switch {
@@ -60,8 +58,8 @@ func listenAt(setting, address string) (net.Listener, error) {
 	return nil, fmt.Errorf("%s: %w", setting, err)
 }
 
-// close closes the listeners if serve was never called. After serve, it has no effect: closing
-// a listener that a server has already closed returns an error, which is ignored.
+// close closes the listeners if serve was never called. After serve, it has no effect: a server has already closed
+// the listeners, and the error of the second close is ignored.
 func (d *listeners) close() {
 	for _, l := range []net.Listener{d.public, d.admin} {
 		if l != nil {
@@ -70,18 +68,16 @@ func (d *listeners) close() {
 	}
 }
 
-// newServer returns a server with timeouts against hostile clients: a slow or endless request
-// occupies one connection for a bounded time. The revocation feed replaces the deadlines for its
-// own connections (package server). Headers of 16 KiB are enough for the cookies of a whole
-// domain.
+// newServer returns a server with timeouts against hostile clients: a slow or endless request occupies one connection
+// for a bounded time. The revocation feed sets other deadlines for its own connections (package server). Headers of
+// 16 KiB are enough for the cookies of a whole domain.
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: handler,
 		// Five seconds are enough for headers on a slow mobile network. Clients send headers in one
 		// piece, so a slower client is broken or hostile.
 		ReadHeaderTimeout: 5 * time.Second,
-		// The largest body of the API is 16 KiB. The limit counts from the first byte of a
-		// request.
+		// The timeout starts with the first byte of a request. The largest body of the API is 16 KiB.
 		ReadTimeout:  15 * time.Second,
 		WriteTimeout: 60 * time.Second, // the longest hash-queue and the work after it
 		// It is longer than the 60 seconds for which common proxies keep idle connections. The
@@ -89,14 +85,14 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 		// is closing.
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 16 << 10,
-		// net/http logs broken handshakes and panics here. Both are logged as warnings, because
-		// strangers can cause them.
+		// net/http logs failed handshakes and panics here. They are logged as warnings, because strangers can cause
+		// them.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }
 
-// serve handles requests until drain. If a listener fails before drain, the channel receives an
-// error, and the exit code is 1. Clients that have connected since listen are served first.
+// serve handles requests until drain. If a listener fails before drain, the channel receives an error, and the exit
+// code is 1. Clients that have connected between listen and serve are served first.
 func (d *listeners) serve() <-chan error {
 	// The buffer holds the error of each server, so that no goroutine waits forever.
 	failed := make(chan error, len(d.servers))
@@ -111,9 +107,9 @@ func (d *listeners) serve() <-chan error {
 	return failed
 }
 
-// announce reports "not ready" and keeps serving for the delay, so that load balancers send their
-// requests elsewhere before the listener closes. Each response during the delay closes its
-// connection. If a listener fails meanwhile, it returns at once.
+// announce makes the server report "not ready" while it serves requests for the delay. Load balancers then send their
+// requests elsewhere before the listener closes. Each response during the delay closes its connection. If a listener
+// fails meanwhile, announce returns at once.
 func (d *listeners) announce(delay time.Duration, failed <-chan error) error {
 	d.draining.Store(true)
 	select {
@@ -124,11 +120,10 @@ func (d *listeners) announce(delay time.Duration, failed <-chan error) error {
 	}
 }
 
-// drain closes the listeners and waits up to drainTime for open requests. The admin listener closes
-// last, so that metrics show the progress. A request that is cut off is logged, because its client
-// can't know whether it took effect. drainTime is for both listeners together: a busy public
-// listener leaves the admin listener less time. New connections are refused by the system from the
-// first Shutdown on.
+// drain closes the listeners and waits up to drainTime for open requests. The admin listener closes last, so that
+// metrics show the progress. A request that is cut off is logged, because its client can't know whether it took
+// effect. drainTime is for both listeners together, so a busy public listener reduces the time of the admin listener.
+// The system refuses new connections after the first Shutdown begins.
 func (d *listeners) drain(log *slog.Logger) {
 	d.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
@@ -136,7 +131,7 @@ func (d *listeners) drain(log *slog.Logger) {
 	for _, server := range d.servers {
 		if err := server.Shutdown(ctx); err != nil {
 			log.Warn("requests were cut off", "error", err)
-			server.Close() //nolint:errcheck // it ends
+			server.Close() //nolint:errcheck // the program ends next
 		}
 	}
 }

@@ -10,13 +10,13 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// logger writes to standard error: text at a terminal, otherwise JSON. Both escape control
-// characters (LOG-2) and write a duration as a string such as "1.5s", because a bare number of
-// nanoseconds has no unit. Times are in UTC: the lines of servers in two time zones then sort by
-// their text. Only serve logs. Commands print their result and their error.
+// logger writes to standard error: text at a terminal, otherwise JSON. Both formats escape control characters
+// (LOG-2). They write a duration as a string such as "1.5s", because a bare number of nanoseconds has no unit. Times
+// are in UTC, so that the lines of servers in two time zones can be sorted as text. Only serve logs. Other commands
+// print their result and their error.
 func (p *program) logger() *slog.Logger {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(p.settings.LogLevel)) // oneof has checked it
+	_ = level.UnmarshalText([]byte(p.settings.LogLevel)) // the level is valid because of its oneof tag
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		switch a.Value.Kind() {
 		case slog.KindDuration:
@@ -29,8 +29,7 @@ func (p *program) logger() *slog.Logger {
 		return a
 	}}
 	format := p.settings.LogFormat
-	// "auto" decides by standard error and not by standard output, because that is where the log
-	// goes.
+	// "auto" depends on standard error and not on standard output, because the log goes to standard error.
 	if format == "text" || (format == "auto" && isTerminal(os.Stderr)) {
 		return slog.New(slog.NewTextHandler(p.err, options))
 	}
@@ -55,13 +54,12 @@ func plain(err error) string {
 	return text
 }
 
-// oneLine makes a text safe to print as one line at a terminal, because an error may quote a
-// file or a database. A line break in an error would look like a second message. printable
-// replaces escape sequences, with which a stranger's text could control the terminal.
+// oneLine makes a text safe to print as one line at a terminal. The text may quote a file or a database. A line break
+// would look like the start of another message, and an escape sequence could control the terminal (printable).
 func oneLine(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
 
-// noUser replaces a "not found" of the engine by an error that names the address. The engine does
-// not repeat the address, because its errors also go to strangers.
+// noUser replaces a "not found" of the engine with an error that names the address. The engine does not repeat the
+// address, because strangers also get its errors.
 func noUser(err error, email string) error {
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
 		return fmt.Errorf("there is no account %s. `watchword users list` lists them", email)

@@ -14,14 +14,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// The database commits, and its response is lost, so the server does not know the outcome. The
-// client gets a 503 and retries. For each flow, the test checks the response to the retry, and
-// that the change was made exactly once (the table in docs/faults.md).
+// The database commits, but its response is lost, so the server does not know the outcome. The client gets a 503 and
+// retries. For each flow, the retry must get the response in the table of docs/faults.md, and the change must be made
+// exactly once.
 
 // A lostResponse is a flow whose last commit is in doubt.
 type lostResponse struct {
 	flow   string
-	commit string // of the transaction that contains this statement
+	commit string // statement of the transaction whose commit response is lost
 	method string // default: POST
 	path   string
 	body   body
@@ -37,7 +37,7 @@ const (
 	endSession    = "UPDATE sessions SET ended_at"
 )
 
-// doubtful is a service whose database connection loses responses.
+// doubtful is a service that loses responses of its database.
 type doubtful struct {
 	*fault
 	server *server
@@ -56,7 +56,7 @@ func TestLostCommitResponseDoesNoHarm(t *testing.T) {
 	d := &doubtful{fault: newFault(t, "answer to a commit lost"), wire: newWire(t, database.Host),
 		server: newServer(t, freeAddress(t))}
 	database.Host = d.wire.Addr().String()
-	named := database.Query() // each statement then contains its text, which the wire searches
+	named := database.Query() // each request then has the statement's text, which the wire searches
 	named.Set("default_query_exec_mode", "cache_describe")
 	database.RawQuery = named.Encode()
 	dir := startServer(t, d.server,
@@ -82,7 +82,7 @@ func TestLostCommitResponseDoesNoHarm(t *testing.T) {
 func (d *doubtful) lose(t *testing.T, phone *device, l lostResponse) {
 	message := commitMessage
 	if l.commit == sessionOf(t, l.body) {
-		message = l.commit // a single statement commits by itself
+		message = l.commit // the statement runs without a transaction
 	}
 	lost := d.wire.lose(l.commit, message)
 	got := phone.must(t, l.method, l.path, l.body).want(t, 503)
@@ -92,7 +92,7 @@ func (d *doubtful) lose(t *testing.T, phone *device, l lostResponse) {
 		t.Error("503 without Retry-After")
 	}
 	begun := time.Now()
-	<-lost // otherwise the 503 has another cause
+	<-lost // fails by timeout if the 503 has another cause
 	again := phone.must(t, l.method, l.path, l.body).want(t, l.again)
 	again.wantCode(t, l.code)
 	l.then()
@@ -128,7 +128,7 @@ func (d *doubtful) refresh(t *testing.T, phone *device, token string) lostRespon
 		then: func() { d.onGeneration(t, phone, token, 1) }}
 }
 
-// onGeneration checks that the session did not fork and can still be refreshed.
+// onGeneration checks that the session has exactly one line of tokens and can be refreshed.
 func (d *doubtful) onGeneration(t *testing.T, phone *device, old string, want int64) {
 	t.Helper()
 	newest := phone.post(t, "/refresh", body{"refreshToken": old}, 200).RefreshToken
@@ -138,12 +138,12 @@ func (d *doubtful) onGeneration(t *testing.T, phone *device, old string, want in
 	phone.post(t, "/refresh", body{"refreshToken": newest}, 200)
 }
 
-// lateRefresh loses the response to a late client, which retries because it did not receive the
-// first response.
+// lateRefresh loses the response to a late client. The client presents an old token, because it did not receive the
+// response to its first refresh.
 func (d *doubtful) lateRefresh(t *testing.T, phone *device, token string) lostResponse {
 	b := body{"refreshToken": token}
 	phone.post(t, "/refresh", b, 200)
-	time.Sleep(5 * time.Millisecond) // later than the rotation: without a grace period, the request is late
+	time.Sleep(5 * time.Millisecond) // after the grace period, which is 0
 	return lostResponse{flow: "late refresh", commit: "UPDATE sessions SET forgiven", path: "/refresh", body: b,
 		again: 200,
 		then:  func() { d.onGeneration(t, phone, token, 1) }}

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/mail/devbox"
 )
 
-// A mailbox reads the development mailbox of a server. It returns each mail once.
+// A mailbox reads the development mailbox of a server. It returns each mail only one time.
 type mailbox struct {
 	box  *devbox.Box
 	seen []string
@@ -31,7 +31,8 @@ func (m *mailbox) next(t *testing.T, kind watchword.MailKind) (link string) {
 	return m.nextTo(t, "", kind)
 }
 
-// nextTo is next for the mails to one address, or to any ("").
+// nextTo waits for the next mail of a kind to an address and returns its link. If to is "", the mail may have any
+// recipient.
 func (m *mailbox) nextTo(t *testing.T, to watchword.Address, kind watchword.MailKind) (link string) {
 	t.Helper()
 	for range 2400 { // at least a minute
@@ -39,7 +40,7 @@ func (m *mailbox) nextTo(t *testing.T, to watchword.Address, kind watchword.Mail
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, mail := range slices.Backward(mails) { // the oldest first
+		for _, mail := range slices.Backward(mails) { // Mails lists the newest first
 			if mail.Kind == kind && (to == "" || mail.To == to) && !slices.Contains(m.seen, mail.ID) {
 				m.seen = append(m.seen, mail.ID)
 				return mail.Link

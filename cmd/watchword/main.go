@@ -66,8 +66,8 @@ type program struct {
 	out, err io.Writer
 }
 
-// Exit codes. Scripts rely on them: a misuse has made no change, and repeating the
-// same call can't succeed.
+// Exit codes. Scripts rely on them. exitMisuse means that the command made no change and that the same call can't
+// succeed.
 const (
 	exitDone   = 0
 	exitFailed = 1
@@ -94,17 +94,16 @@ func run(args []string) int {
 	if err == nil {
 		p.as = command.As
 		p.sources.flags(parsed)
-		// All sources are read at this point, including the file that a flag names.
+		// All sources are read now, including a YAML file that a flag names.
 		p.sources.deriveDefaults(p.settings)
 		err = parsed.Run(p)
 	}
 	return p.report(err)
 }
 
-// parser builds the command line. Every setting is decoded by our own reader, which records faults
-// instead of stopping at the first. It panics if a struct tag has a mistake, which every test of a
-// command would find. Each setting has its own decoder, so faults name the setting and not only its
-// type.
+// parser builds the command line. The type reader decodes every setting: it records faults instead of stopping at the
+// first. Each setting has its own reader, so faults name the setting and not only its type. parser panics if a struct
+// tag has a mistake, which every test of a command would find.
 func (p *program) parser(command *cli) *kong.Kong {
 	options := []kong.Option{
 		kong.Name("watchword"),
@@ -138,9 +137,8 @@ func helpGroups() []kong.Group {
 	return groups
 }
 
-// helpWithoutSettings hides the settings in the help of every command but serve. All commands
-// accept them, but 60 lines of settings would hide the command's own flags. The flags stay valid;
-// only the help omits them.
+// helpWithoutSettings hides the settings in the help of every command except serve. All commands accept the settings,
+// but 60 lines of settings would hide the flags of the command.
 func helpWithoutSettings(options kong.HelpOptions, ctx *kong.Context) error {
 	selected := ctx.Selected()
 	serve := selected != nil && selected.Name == "serve"
@@ -150,9 +148,8 @@ func helpWithoutSettings(options kong.HelpOptions, ctx *kong.Context) error {
 	return kong.DefaultHelpPrinter(options, ctx)
 }
 
-// report prints an error and returns the exit code. It is the only place that prints errors. Faults
-// of settings give exit code 2 although kong accepted the flags, because the same call can't
-// succeed either. Every other error gives exit code 1.
+// report prints an error and returns the exit code. It is the only place that prints errors. Faults of settings give
+// exit code 2, like a wrong flag, because the same call can't succeed. Every other error gives exit code 1.
 func (p *program) report(err error) int {
 	var misuse *kong.ParseError
 	var wrong faults
@@ -186,8 +183,8 @@ var (
 	errMisuse   = errors.New("reported as wrong use")
 )
 
-// helpFor returns the call that prints the help of the command that was being parsed. For an
-// unknown command, this is the general help.
+// helpFor returns the command line that prints the help for the current command. For an unknown command, it prints
+// the general help.
 func helpFor(ctx *kong.Context) string {
 	if ctx != nil && ctx.Selected() != nil {
 		return "watchword " + ctx.Selected().Path() + " --help"

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(buildAndTest(m)) }
 
-// binaryVariable names the built program for the tests.
+// binaryVariable is the environment variable with the path of the built program.
 const binaryVariable = "TEST_BINARY"
 
 func buildAndTest(m *testing.M) int {
@@ -42,11 +42,11 @@ func buildAndTest(m *testing.M) int {
 	return code
 }
 
-// A call is one run of the program in a new folder, with only the given environment.
+// A call describes one run of the program, with only the given environment.
 type call struct {
-	dir   string // default: a new one
+	dir   string // default: a new folder
 	env   []string
-	files map[string]string // by name in dir
+	files map[string]string // content by name, created in dir
 	input string
 	args  []string
 }

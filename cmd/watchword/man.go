@@ -18,8 +18,8 @@ func (c *manCmd) Run(p *program, ctx *kong.Context) error {
 	return err
 }
 
-// manualPage depends only on the commands and on the build, never on the settings of the machine
-// or on the date, because `make dist` must produce the same bytes again.
+// manualPage returns the page. The page depends only on the commands and on the build, because `make dist` must
+// always produce the same bytes. It has no setting of the machine and no date.
 func manualPage(app *kong.Application, settings []setting, b build) string {
 	var page roff
 	day, _, _ := strings.Cut(b.Date, "T")
@@ -35,7 +35,7 @@ func manualPage(app *kong.Application, settings []setting, b build) string {
 	}
 	page.section("COMMANDS")
 	for _, command := range app.Leaves(true) {
-		// A group of commands, such as users, is not a command itself, so the page leaves it out.
+		// A group of commands, such as users, can't be run by itself, so the page omits it.
 		page.command(command)
 	}
 	page.section("FLAGS")
@@ -56,12 +56,12 @@ func manualPage(app *kong.Application, settings []setting, b build) string {
 	return page.String()
 }
 
-// roff builds a page. Its text methods escape; printf does not.
+// roff builds a page. text and entry escape their arguments; printf and section do not.
 type roff struct{ strings.Builder }
 
 func (r *roff) printf(format string, values ...any) { fmt.Fprintf(r, format, values...) }
 
-// section writes a heading and lines of roff.
+// section writes a heading. lines are roff and are not escaped.
 func (r *roff) section(title string, lines ...string) {
 	r.printf(".SH %s\n", title)
 	for _, line := range lines {
@@ -69,8 +69,8 @@ func (r *roff) section(title string, lines ...string) {
 	}
 }
 
-// text writes one paragraph. A line that begins with a dot or an apostrophe would be a roff
-// request, so a zero-width character precedes it.
+// text writes one paragraph. If a line begins with a dot or an apostrophe, a zero-width character is written before
+// it. roff would otherwise interpret the line as a request.
 func (r *roff) text(text string) {
 	for line := range strings.Lines(text) {
 		line = escape(strings.TrimSuffix(line, "\n"))
@@ -107,7 +107,7 @@ func (r *roff) command(command *kong.Node) {
 	}
 }
 
-// settings writes the same texts as docs/settings.md, in the same order.
+// settings writes the texts of docs/settings.md, in the same order.
 func (r *roff) settings(settings []setting) {
 	r.section("SETTINGS")
 	r.text("A setting is a flag, an environment variable, or a key of the YAML file. A secret can also be in a file, " +
