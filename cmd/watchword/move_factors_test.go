@@ -17,13 +17,13 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A factorStore is a store with second factors, which both stores of this module are.
+// A factorStore is a store with second factors. Both stores of this module implement it.
 type factorStore interface {
 	watchword.Store
 	Factors() factors.Store
 }
 
-// A protected account has every second factor. engine and factors work on the current store.
+// A protected is an account with every kind of second factor. engine and factors work on the current store.
 type protected struct {
 	*testing.T
 	engine  *watchword.Engine
@@ -31,7 +31,7 @@ type protected struct {
 
 	id     watchword.UserID
 	secret string
-	step   int64 // of the next code
+	step   int64 // time step of the next code
 	codes  []watchword.Secret
 	party  virtualwebauthn.RelyingParty
 	auth   virtualwebauthn.Authenticator
@@ -65,7 +65,7 @@ func (p *protected) code() watchword.Secret {
 	return watchword.Secret(codeOf(p.T, p.secret, p.step-1))
 }
 
-// login signs in with the password. In a remembered browser, that is enough.
+// login signs in with the password. In a remembered browser, the password is enough.
 func (p *protected) login(remembered watchword.Secret) (in *watchword.SignIn, waiting *watchword.ChallengeOffer) {
 	p.Helper()
 	in, err := p.engine.Login(p.Context(), watchword.LoginRequest{Email: ada, Password: firstSecret,
@@ -81,7 +81,7 @@ func (p *protected) login(remembered watchword.Secret) (in *watchword.SignIn, wa
 	return nil, nil
 }
 
-// prove completes a sign-in with a proof.
+// prove completes a sign-in with a second factor.
 func (p *protected) prove(proof factors.Proof, remember bool) (*watchword.SignIn, error) {
 	p.Helper()
 	_, waiting := p.login("")
@@ -97,7 +97,7 @@ func (p *protected) prove(proof factors.Proof, remember bool) (*watchword.SignIn
 	return p.factors.Login(p.Context(), factors.LoginRequest{Handle: waiting.Handle, Proof: proof, Remember: remember})
 }
 
-// protect adds an app and a passkey to the account.
+// protect adds an authenticator app and a passkey to the account.
 func (p *protected) protect() {
 	p.Helper()
 	user, err := p.engine.Operator().FindUser(p.Context(), ada)
@@ -129,8 +129,7 @@ func (p *protected) protect() {
 	p.must(err)
 }
 
-// A move to PostgreSQL keeps every second factor: each factor signs in afterwards, and used codes stay
-// used.
+// After a move to PostgreSQL, each second factor must still sign in, and used codes must be refused.
 //
 // MFA-8
 func TestMoveKeepsEverySecondFactor(t *testing.T) {
@@ -151,7 +150,7 @@ func TestMoveKeepsEverySecondFactor(t *testing.T) {
 	remembered, back := in.Remembered, p.codes[0]
 	_, err = p.prove(factors.Proof{RecoveryCode: back}, false)
 	p.must(err)
-	_, waiting := p.login("") // this sign-in waits during the move
+	_, waiting := p.login("") // this sign-in is completed after the move
 	p.engine.Close()
 	p.must(before.Close())
 

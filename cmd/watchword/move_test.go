@@ -39,7 +39,7 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := run(t, call{dir: dir, args: []string{"users", "create", "grace@example.com"}}); got.code != 0 {
-		t.Fatal(got.errors) // a mail waits now
+		t.Fatal(got.errors) // the command has queued a mail
 	}
 	for _, args := range [][]string{{`plan="pro"`, "id=9007199254740993"}, {"--private", `note="é"`}} {
 		if got := run(t, call{dir: dir, args: append([]string{"users", "set", ada}, args...)}); got.code != 0 {
@@ -62,7 +62,7 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 		t.Errorf("before the move:\n%s\nafter it:\n%s", before, after)
 	}
 
-	// Neither end can be used again by mistake.
+	// The old database can't be used again by mistake, and the new database can't be the target of another move.
 	for _, args := range [][]string{{"serve", "--listen=127.0.0.1:0"}, {"users", "list"}, {"move", "--to=" + target}} {
 		if got := run(t, call{dir: dir, args: args}); got.code != 1 ||
 			!strings.Contains(got.errors, "was moved to another database") {
@@ -85,8 +85,8 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 	laptop.post(t, "/login", body{"email": ada, "password": firstSecret}, 200)
 }
 
-// A killed move, and a move whose connection is cut, leave the target empty and the source
-// unchanged. The third attempt succeeds.
+// The first move is killed, and the second move loses its connection. Each must leave the target empty and the source
+// unchanged, so that the third move succeeds.
 func TestInterruptedMoveCanBeRepeated(t *testing.T) {
 	t.Parallel()
 	target := pgtest.Database(t)
@@ -130,7 +130,7 @@ func TestInterruptedMoveCanBeRepeated(t *testing.T) {
 	}
 }
 
-// interrupt stops a move when it copies sessions, and returns its error output.
+// interrupt starts a move, calls how while the move copies sessions, and returns the error output of the move.
 func interrupt(t *testing.T, target string, cmd *exec.Cmd, dir string, how func()) (said string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), target)
@@ -240,7 +240,7 @@ func change(t *testing.T, dir, text string) {
 	}
 }
 
-// move runs `watchword move` and checks its exit code and, unless that is 0, its error.
+// move runs `watchword move` and checks its exit code and its error. With code 0, there must be no error output.
 func move(t *testing.T, dir string, code int, wantError string, args ...string) result {
 	t.Helper()
 	got := run(t, call{dir: dir, args: append([]string{"move"}, args...)})
@@ -250,7 +250,7 @@ func move(t *testing.T, dir string, code int, wantError string, args ...string) 
 	return got
 }
 
-// operatorOutput returns the output of the operator's commands about the database.
+// operatorOutput returns the output of commands that read every part of the database.
 func operatorOutput(t *testing.T, dir string, args ...string) (shown string) {
 	t.Helper()
 	for _, command := range []string{"users list", "users show " + ada, "users set " + ada, "mail list", "keys list"} {

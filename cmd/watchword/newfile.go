@@ -8,18 +8,17 @@ import (
 	"path/filepath"
 )
 
-// A newFile is written to a temporary file, synced, and then linked into place. A
-// reader therefore never sees half a file, and an existing file is never replaced. Only
-// the owner can read it (mode 0600), because it may hold password hashes.
+// A newFile is written to a temporary file, synced, and then linked to its path. A reader therefore never sees an
+// incomplete file, and an existing file is never replaced. Only the owner can read it (mode 0600), because it may
+// contain password hashes.
 type newFile struct {
 	*os.File
 	path string
 }
 
-// createFile creates the temporary file. It refuses an existing path at once, because the command
-// may then run for an hour. The temporary file is in the same directory, because a link can't cross
-// file systems. A directory without write permission or a full disk is found here or in keep, and
-// then no file has the path.
+// createFile creates the temporary file. It refuses an existing path at once, because the command may run for an hour
+// before keep. The temporary file is in the same directory, because a link can't cross file systems. If the directory
+// is not writable or the disk is full, createFile or keep returns an error, and the path does not exist.
 func createFile(path string) (*newFile, error) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil, fileTaken(path)
@@ -36,22 +35,22 @@ func fileTaken(path string) error {
 	return fmt.Errorf("%s already exists and is not overwritten. Write another name, or remove it", path)
 }
 
-// keep syncs the file and links it to its path. It fails if the path exists by now. A hard link
-// fails for an existing name, which a rename would replace. After an error, the temporary file is
-// removed and the path is unchanged. Sync reports a full disk at the latest. The directory is not
-// synced: a crash right after keep can lose the name, and the command can be repeated.
+// keep syncs the file and links it to its path. It fails if the path exists. It uses a hard link, because a rename
+// would replace an existing file. After an error, the temporary file is removed and the path is unchanged. Sync
+// reports a full disk if no earlier write did. The directory is not synced. A crash right after keep can lose the
+// name, and the operator can repeat the command.
 func (f *newFile) keep() error {
 	defer f.drop()
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return fileFailed(f.path, err)
 	}
-	err := os.Link(f.Name(), f.path) // fails if the name is taken
+	err := os.Link(f.Name(), f.path) // fails if the path exists
 	if errors.Is(err, fs.ErrExist) {
 		return fileTaken(f.path)
 	}
 	if err != nil && missing(f.path) { // the file system has no hard links
-		// missing was checked just before. A file that another program creates in between would be
-		// replaced. Without hard links, there is no way to exclude that.
+		// If another program creates the file between the check and the rename, the rename replaces that file. This
+		// can't be prevented on such a file system.
 		err = os.Rename(f.Name(), f.path)
 	}
 	if err != nil {
@@ -60,8 +59,7 @@ func (f *newFile) keep() error {
 	return nil
 }
 
-// fileFailed returns an error with the final path instead of the temporary one. The operator did
-// not choose the temporary name and could not find it.
+// fileFailed returns an error with the final path instead of the temporary path, which the operator does not know.
 func fileFailed(path string, err error) error {
 	var onPath *fs.PathError
 	var onLink *os.LinkError
@@ -74,10 +72,10 @@ func fileFailed(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// drop removes the temporary file. After keep it has no effect on the kept file. Callers defer it,
-// so that a failed command leaves no hashes on the disk. Only kill -9 and a crash leave the file,
-// whose name begins with a dot.
+// drop removes the temporary file. After keep, the file at the final path stays. Callers defer drop, so that a failed
+// command leaves no hashes on the disk. Only kill -9 and a crash leave the temporary file, whose name begins with a
+// dot.
 func (f *newFile) drop() {
-	f.Close()           //nolint:errcheck // keep may have closed it
-	os.Remove(f.Name()) //nolint:errcheck // keep may have renamed it
+	f.Close()           //nolint:errcheck // keep may have closed the file already
+	os.Remove(f.Name()) //nolint:errcheck // keep may have renamed the file
 }

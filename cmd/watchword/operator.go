@@ -7,10 +7,9 @@ import (
 	"os/user"
 )
 
-// operatorName returns the name that events of this command carry: --as, else the system
-// user. Under sudo it is the user who called sudo, because "root" does not name a person.
-// The name is a note and not a proof, because a person who may run the command can choose
-// any name.
+// operatorName returns the name of the operator that events store: --as, or else the system user. Under sudo, the
+// system user is the user who called sudo, because "root" does not name a person. The name is not a proof, because a
+// person who may run the command can choose any name.
 func (p *program) operatorName() string {
 	return cmp.Or(p.as, os.Getenv("SUDO_USER"), systemUser())
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// One process serves requests, and another one changes the same database.
+// One process serves requests, and another process changes the same database. The server must apply the change.
 func TestOperatorCommandsAffectARunningServer(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
@@ -37,7 +37,7 @@ func TestOperatorCommandsAffectARunningServer(t *testing.T) {
 		t.Errorf("the login is not among the events:\n%s", events)
 	}
 
-	phoneSession := listed[0].ID // the last used first
+	phoneSession := listed[0].ID // the most recently used session is first
 	watchword("sessions", "end", ada, phoneSession)
 	phone.post(t, "/refresh", nil, 401)
 	laptop.post(t, "/refresh", nil, 200)
@@ -69,7 +69,7 @@ func TestTwoServersShareOneDatabase(t *testing.T) {
 	newDevice(t, other.address).post(t, "/login", account, 200)
 }
 
-// An unused session expires before its absolute end. Operators see the earlier time.
+// An unused session expires before its absolute end. Operators must see the earlier time.
 //
 // OPS-3
 func TestOperatorsSeeTheEarlierExpiry(t *testing.T) {
@@ -87,7 +87,7 @@ func TestOperatorsSeeTheEarlierExpiry(t *testing.T) {
 			t.Fatalf("%v: %v\n%s%s", args, err, got.out, got.errors)
 		}
 		table := run(t, call{dir: dir, args: args}).out
-		for i, idle := range []time.Duration{24 * time.Hour, 7 * 24 * time.Hour} { // the last used first
+		for i, idle := range []time.Duration{24 * time.Hour, 7 * 24 * time.Hour} { // last used first
 			one := answer.Sessions[i]
 			if life := one.ExpiresAt.Sub(one.LastUsedAt); life != idle {
 				t.Errorf("%v: session %d ends %s after its last use, want %s", args, i, life, idle)

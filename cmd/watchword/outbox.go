@@ -8,23 +8,22 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// mailCmd shows and retries the mails of the outbox. A sent mail is no longer in it. The running
-// server sends the mails through its configured mail server. The commands only change the outbox,
-// except test, which sends a mail itself.
+// mailCmd shows and retries the mails of the outbox. The running server sends these mails through mail-url, and
+// removes a mail when it is sent. The commands only change the outbox, except test, which sends a mail itself.
 type mailCmd struct {
 	List  mailList  `cmd:"" help:"List mails that are waiting or were abandoned."`
 	Retry mailRetry `cmd:"" help:"Retry one mail now, or all of them."`
 	Test  mailTest  `cmd:"" help:"Send a test mail now, and print the reply of the mail server."`
 }
 
-// mailList shows why mails are late: the last error is the mail server's own text.
+// mailList shows why mails are late: it prints the last error in the words of the mail server.
 type mailList struct {
 	Max  int  `name:"max" default:"1000" help:"Most mails to list."`
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// mailView is a mail of the outbox in JSON. It has no body and no token: an operator must not be
-// able to use a user's link.
+// mailView is a mail of the outbox in JSON. It has no body and no token, because an operator must not be able to use
+// a user's link.
 type mailView struct {
 	ID        string             `json:"id"`
 	Kind      watchword.MailKind `json:"kind"`
@@ -80,15 +79,14 @@ func nextAttempt(m watchword.Mail) time.Time {
 	return m.NextAt
 }
 
-// mailRetry makes one mail or all mails due now, including mails that were
-// abandoned after the last attempt.
+// mailRetry schedules one mail or all mails for now, including mails that were abandoned after the last attempt.
 type mailRetry struct {
 	ID   string `arg:"" optional:"" help:"Id of the mail; without it, all."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
-// Run fails for an unknown id. For all mails, zero is a normal result. The count includes only
-// mails whose due time has changed. The command does not wait until they are sent.
+// Run fails for an unknown id. Without an id, a count of 0 is not an error. The count includes only mails whose due
+// time has changed. The command does not wait until these mails are sent.
 func (c *mailRetry) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {

@@ -7,9 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// PostgreSQL is killed and restarted repeatedly while the server works. The server
-// responds with 503 meanwhile and reconnects. Acknowledged changes survive, and users
-// stay signed in.
+// PostgreSQL is killed and restarted repeatedly while the server works. Meanwhile the server must respond with 503
+// and reconnect. Acknowledged changes must survive, and users must stay signed in.
 func TestCrashOfPostgresLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
@@ -27,7 +26,7 @@ func TestCrashOfPostgresLosesNoAcknowledgedChange(t *testing.T) {
 	}
 }
 
-// A folder named after the URL would have the password in its name.
+// The program must not take a PostgreSQL URL for a path. A folder with that name would show the password.
 func TestPostgresURLCreatesNoFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

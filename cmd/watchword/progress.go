@@ -7,8 +7,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// Progress bars for an operator who waits. They are drawn on standard error and only at
-// a terminal, so that scripts and log files do not see them.
+// Progress bars for an operator who waits. They are drawn on standard error, and only at a terminal, so they are not
+// in the output of scripts or in log files.
 
 // progress returns a function that advances a bar of the given number of rows. doing names the
 // current step. Without a terminal, the function has no effect, so callers need no condition.
@@ -21,15 +21,15 @@ func (p *program) progress(rows int) func(doing string, rows int) {
 	}
 	return func(doing string, rows int) {
 		if rows == 0 {
-			return // a finished bar would be drawn a second time
+			return // prevents that a complete bar is drawn again
 		}
 		bar.Describe(fmt.Sprintf("%-20s", doing))
 		bar.Add(rows) //nolint:errcheck // a failed drawing must not stop the move
 	}
 }
 
-// bar returns a progress bar, or nil if standard error is not a terminal. A size of -1 means
-// unknown. It is drawn at most ten times a second: drawing at each row would slow the work down.
+// bar returns a progress bar, or nil if standard error is not a terminal. A size of -1 means unknown. The bar is
+// drawn at most ten times a second, because drawing it for each row would be slow.
 func (p *program) bar(size int64, more ...progressbar.Option) *progressbar.ProgressBar {
 	if !onTerminal(p.err) {
 		return nil
@@ -39,9 +39,9 @@ func (p *program) bar(size int64, more ...progressbar.Option) *progressbar.Progr
 		progressbar.OptionThrottle(100*time.Millisecond))...)
 }
 
-// fileProgress shows how much of a file is read, the number of accounts and the accounts per
-// second. It needs a terminal. The size of the file is the only total that is known before it is
-// read. With a nil bar, the methods have no effect, so that callers need no condition.
+// fileProgress shows the read part of a file, the number of accounts, and the accounts per second. The bar uses
+// bytes, because the number of accounts is not known before the end. Without a terminal, bar is nil and the methods
+// have no effect, so callers need no condition.
 type fileProgress struct {
 	bar   *progressbar.ProgressBar
 	size  int64
@@ -55,8 +55,8 @@ func (p *program) fileProgress(doing string, size int64) *fileProgress {
 	return &fileProgress{bar: p.bar(size), size: size, doing: doing, since: time.Now()}
 }
 
-// update draws the bar at an offset in the file. The rate is the average since the start, which
-// jumps less than the current one.
+// update draws the bar at an offset in the file. The rate is the average since the start, which is steadier than the
+// current rate.
 func (b *fileProgress) update(offset int64, accounts int) {
 	if b.bar == nil {
 		return
@@ -64,7 +64,7 @@ func (b *fileProgress) update(offset int64, accounts int) {
 	b.bar.Describe(fmt.Sprintf("%s %d accounts, %.0f/s", b.doing, accounts,
 		float64(accounts)/time.Since(b.since).Seconds()))
 	if b.size > 0 {
-		offset = min(offset, b.size-1) // the bar ends at size, but the last accounts are not done when their bytes are read
+		offset = min(offset, b.size-1) // a full bar ends, but accounts are handled after they are read
 	}
 	b.bar.Set64(offset) //nolint:errcheck // a failed drawing must not stop the import
 }
@@ -72,6 +72,6 @@ func (b *fileProgress) update(offset int64, accounts int) {
 // clear removes the bar from the screen before other output. The next update draws it again below.
 func (b *fileProgress) clear() {
 	if b.bar != nil {
-		b.bar.Clear() //nolint:errcheck // as above
+		b.bar.Clear() //nolint:errcheck // a failed drawing must not stop the import
 	}
 }

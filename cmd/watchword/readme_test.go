@@ -34,13 +34,12 @@ type readme struct {
 	*testing.T
 	dir    string
 	server *server
-	token  string // of the last response that had one
+	token  string // of the last response that contained a token
 	ran    map[string]bool
 }
 
-// Every command of README.md runs as it is written, with three differences. The server listens on
-// a free port. make only prints its plan (make -n), because some targets take minutes. Docker
-// isn't run.
+// Every command of README.md must run as written, with three exceptions. The server listens on a free port. make only
+// prints its plan (make -n), because some targets take minutes. Docker isn't run.
 func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
@@ -75,8 +74,7 @@ var (
 	prompts = regexp.MustCompile(`(?m)^\$ ((?:.*\\\n)*.*)$`)
 )
 
-// commandsOf returns the lines of each sh block, and what follows the prompts of each console
-// block.
+// commandsOf returns the lines of each sh block, and the text after each prompt of a console block.
 func commandsOf(text string) []string {
 	var all []string
 	for _, block := range fence.FindAllStringSubmatch(text, -1) {
@@ -95,12 +93,12 @@ func commandsOf(text string) []string {
 	return all
 }
 
-// serve starts the built program, whichever way of starting README.md shows.
+// serve starts the built program, for each way of starting that README.md shows.
 func (r *readme) serve(string) {
 	r.Helper()
 	r.ran["serve"] = true
 	if r.server.cmd != nil {
-		return // it still runs
+		return // the server of an earlier command still runs
 	}
 	if err := r.server.start(r.dir, []string{"HOME=" + r.dir}, nil); err != nil {
 		r.Fatal(err)
@@ -129,8 +127,7 @@ func (r *readme) curl(command string) {
 	}
 }
 
-// simulate runs the command on fewer refreshes, because the full tables take too long for a
-// test.
+// simulate runs the command with fewer refreshes, because the full tables take too long for a test.
 func (r *readme) simulate(command string) {
 	r.Helper()
 	if !bytes.Contains(r.shell(root, command+" -refreshes 20000 -thieves 100"), []byte("bounded forgiveness")) {
@@ -145,7 +142,7 @@ func (r *readme) plan(command string) {
 	r.shell(root, strings.Replace(command, "make ", "make -n ", 1))
 }
 
-// compose checks only that the command finds its files. deploy/check reads compose.yaml.
+// compose checks only that the files of the command exist. The tests of deploy/check read compose.yaml.
 func (r *readme) compose(string) {
 	r.Helper()
 	for _, name := range []string{"compose.yaml", "Dockerfile"} {

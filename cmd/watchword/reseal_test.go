@@ -51,7 +51,8 @@ func TestResealReplacesTheMasterKeyAndKeepsSessions(t *testing.T) {
 		t.Errorf("the old master key is not kept: %v", err)
 	}
 
-	// A crash after the store was sealed again and before the file of the new key was renamed.
+	// The state after a crash between the reseal of the store and the rename of the new key file. The next start must
+	// finish the rename.
 	must(t, os.Rename(path, path+".new"))
 	must(t, os.WriteFile(path, before, 0o600))
 	must(t, s.start(dir, []string{"HOME=" + dir}, nil))
@@ -61,7 +62,7 @@ func TestResealReplacesTheMasterKeyAndKeepsSessions(t *testing.T) {
 	}
 	must(t, s.terminate())
 
-	// A crash before the store was sealed again.
+	// The state after a crash before the reseal of the store. The server must start with the old key.
 	must(t, os.WriteFile(path+".new", before, 0o600))
 	must(t, s.start(dir, []string{"HOME=" + dir}, nil))
 	laptop.post(t, "/refresh", nil, 200)

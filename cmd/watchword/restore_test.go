@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// An operator restores a backup, and forgets to end the sessions.
+// An operator restores a backup and forgets to end the sessions. The doctor must report this.
 
 // OPS-4
 func TestDoctorReportsARestore(t *testing.T) {
@@ -36,8 +36,8 @@ func TestDoctorReportsARestore(t *testing.T) {
 	})
 }
 
-// restoreBackup restores a backup after further changes, which are lost. restore returns the arguments of the restored
-// store.
+// restoreBackup restores a backup after further changes, which are lost. The function restore returns the arguments
+// that select the restored store.
 func restoreBackup(t *testing.T, arguments []string, backup func(dir string) (restore func() []string)) {
 	s := newServer(t, freeAddress(t))
 	dir := startServer(t, s, arguments...)

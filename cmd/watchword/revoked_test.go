@@ -15,9 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// This test measures how long after the response to a logout services still accept the
-// access token of the session. It uses real servers, each with a service that follows
-// its feed. `make revocation` prints the figures of docs/revocation.md.
+// After a logout, services still accept the access token of the session for a short time. This test measures that
+// time from the response to the logout. It uses real servers, each with a service that follows its feed. `make
+// revocation` prints the figures of docs/revocation.md.
 func TestEndedSessionIsRevokedEverywhere(t *testing.T) {
 	t.Parallel()
 	t.Run("one server, SQLite", func(t *testing.T) {
@@ -75,7 +75,7 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
 }
 
-// untilRevoked verifies the token until it is refused, for at most a minute.
+// untilRevoked verifies the token until the verifier refuses it, for at most a minute.
 func untilRevoked(t *testing.T, v *verify.Verifier, token string) time.Time {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -95,7 +95,7 @@ func untilRevoked(t *testing.T, v *verify.Verifier, token string) time.Time {
 	}
 }
 
-// through returns a client that connects to one server, whatever address a request has.
+// through returns a client that connects to the server at address and ignores the host of the request.
 func through(t *testing.T, address string) *http.Client {
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)

@@ -124,7 +124,7 @@ func getCommand(s *server) script.Cmd {
 		})
 }
 
-// startCommand starts the server of a script, which has only one.
+// startCommand starts the server of a script. A script has only one server.
 func startCommand(s *server, onTerminal bool) script.Cmd {
 	return script.Command(script.CmdUsage{Summary: "start the server", Args: "[args...]"},
 		func(state *script.State, args ...string) (script.WaitFunc, error) {

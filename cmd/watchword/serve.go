@@ -21,9 +21,8 @@ import (
 //  5. Stop the background work and close the store. A second signal ends the program at once.
 type serveCmd struct{}
 
-// drainTime bounds the wait for open requests. Kubernetes ends a container after 30 seconds. Delay
-// and drain together must stay below that. It also bounds how long a deployment waits for one slow
-// client.
+// drainTime bounds the wait for open requests. Kubernetes kills a container after 30 seconds, so drain-delay and
+// drainTime together must be less. drainTime also bounds how long a deployment waits for one slow client.
 const drainTime = 10 * time.Second
 
 // Run returns nil after a signal, even if requests were cut off, because a service manager would
@@ -31,7 +30,7 @@ const drainTime = 10 * time.Second
 // service manager may try again.
 func (c *serveCmd) Run(p *program) error {
 	started := time.Now()
-	// Signals are caught from the beginning: a start that migrates can take minutes.
+	// Signals are caught from the beginning, because a start that migrates the database can take minutes.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := p.sources.faults(p.settings); err != nil {
@@ -58,8 +57,8 @@ func (c *serveCmd) Run(p *program) error {
 	for _, warning := range warnings {
 		log.Warn(strings.ReplaceAll(warning, "\n ", ""))
 	}
-	// background is not derived from ctx, because the background work must continue while
-	// requests drain: these requests may write mails and end sessions.
+	// background is not derived from ctx, because the background work must continue while requests drain. These
+	// requests may still write mails and end sessions.
 	background, stopBackground := context.WithCancel(context.Background())
 	backgroundDone := make(chan struct{})
 	go func() { defer close(backgroundDone); s.engine.Run(background) }()
@@ -75,13 +74,13 @@ func (c *serveCmd) Run(p *program) error {
 
 	select {
 	case <-ctx.Done():
-		stop() // a second signal ends it at once
+		stop() // a second signal then ends the program at once
 		log.Info("draining", "delay", p.settings.DrainDelay.String(), "at_most", drainTime.String())
 		err = listeners.announce(p.settings.DrainDelay, failed)
 	case err = <-failed:
 	}
-	// Requests end before the engine, and the engine before the store (deferred), because each uses
-	// the next.
+	// Requests use the engine, and the engine uses the store. Requests therefore end first, then the engine, and then
+	// the store (deferred).
 	listeners.drain(log)
 	stopBackground()
 	<-backgroundDone

@@ -116,7 +116,7 @@ func TestLogTimesAreInUTC(t *testing.T) {
 	for text := range strings.Lines(s.errs.String()) {
 		var line struct{ Time string }
 		if json.Unmarshal([]byte(text), &line) != nil {
-			continue // the first screen
+			continue // these lines are the first screen
 		}
 		lines++
 		if !strings.HasSuffix(line.Time, "Z") {
@@ -167,8 +167,7 @@ func TestSIGTERMLetsAnOpenRequestFinish(t *testing.T) {
 	}
 }
 
-// waitUntilRead sends further requests. When they have responses, the server has started to
-// read the earlier request.
+// waitUntilRead sends further requests. When it returns, the server has started to read the earlier request.
 func waitUntilRead(t *testing.T, s *server) {
 	t.Helper()
 	for range 5 {

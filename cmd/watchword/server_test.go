@@ -15,14 +15,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/porttest"
 )
 
-// A server runs `watchword serve` on one address, once or several times in succession.
+// A server runs `watchword serve` on one address. A test can start it several times in succession.
 type server struct {
 	binary, address string
 	https           bool
 	onTerminal      bool // standard output is a terminal
 	cmd             *exec.Cmd
-	ended           chan error   // of cmd.Wait
-	out, errs       bytes.Buffer // of the last run; to be read when it has ended
+	ended           chan error   // result of cmd.Wait
+	out, errs       bytes.Buffer // of the last run; complete when the run has ended
 }
 
 func newServer(t *testing.T, address string) *server {
@@ -31,7 +31,7 @@ func newServer(t *testing.T, address string) *server {
 		t.Skip("-short: the built server is not run")
 	}
 	s := &server{binary: os.Getenv(binaryVariable), address: address}
-	t.TempDir() // the first call makes the test remove its folders after the server has ended
+	t.TempDir() // called first, so that the folders are removed after s.kill
 	t.Cleanup(s.kill)
 	return s
 }
@@ -43,13 +43,13 @@ func (s *server) url() string {
 	return "http://" + s.address
 }
 
-// client accepts any certificate, because the tests create their own.
+// client accepts any certificate, because the tests create their own certificates.
 func (s *server) client() *http.Client {
 	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
 }
 
-// start returns when the server is ready.
+// start starts the server and returns when it is ready.
 func (s *server) start(dir string, env, args []string) error {
 	if s.cmd != nil {
 		return errors.New("a server is running")
@@ -97,7 +97,7 @@ func (s *server) start(dir string, env, args []string) error {
 	return fmt.Errorf("the server did not get ready:\n%s%s", s.out.String(), s.errs.String())
 }
 
-// terminate lets the server drain and returns how it ended.
+// terminate sends SIGTERM, waits until the server has ended, and returns the error of its end.
 func (s *server) terminate() error {
 	if s.cmd == nil {
 		return errors.New("no server is running")
@@ -109,13 +109,13 @@ func (s *server) terminate() error {
 
 func (s *server) kill() {
 	if s.cmd != nil {
-		s.cmd.Process.Kill() //nolint:errcheck // it may be gone
+		s.cmd.Process.Kill() //nolint:errcheck // the process may have ended already
 		<-s.ended
 		s.cmd = nil
 	}
 }
 
-// freeAddress returns an address without a listener.
+// freeAddress returns an address on which no server listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	port, err := porttest.Free()

@@ -31,11 +31,10 @@ type serviceKeyCreate struct {
 	JSON    bool     `name:"json" help:"Print JSON."`
 }
 
-// Run prints the key to standard output and the rest to standard error. A redirect to a file then
-// stores only the key. The lifetime is checked before the store is opened, because a typing error
-// should not cost a connection.
+// Run prints the key to standard output and everything else to standard error, so a redirect to a file stores only
+// the key. It checks the lifetime before it opens the store, so that a typing error is reported without a connection.
 //
-// The manager checks name and scopes, as it does for the API. Its error names the faulty one.
+// The admin manager checks the name and the scopes, as for requests to the API. Its error names the faulty value.
 func (c *serviceKeyCreate) Run(ctx context.Context, p *program) error {
 	life, err := parseLife(c.Expires)
 	if err != nil {
@@ -62,14 +61,14 @@ func (c *serviceKeyCreate) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// parseLife also accepts days, because a year in hours is hard to read. The store keeps the expiry as
-// a point in time, so a different default in a later release does not change existing keys.
+// parseLife also accepts days, because a year in hours is hard to read. The store keeps the time of expiry and not
+// the lifetime, so a new default in a later release does not change existing keys.
 func parseLife(text string) (time.Duration, error) {
 	hours := text
 	if days, found := strings.CutSuffix(text, "d"); found {
 		hours = days + "h"
 	}
-	// A day has 24 hours here, because a key need not expire at the time of day of its
+	// A day always has 24 hours, even when a clock changes, because a key need not expire at the time of day of its
 	// creation.
 	life, err := time.ParseDuration(hours)
 	if hours != text {
@@ -81,19 +80,17 @@ func parseLife(text string) (time.Duration, error) {
 	return life, nil
 }
 
-// caller returns the person at the shell, whom events name. The operating system has authenticated
-// this person, who can read the store and the master key anyway. Roles and scopes therefore don't
-// count.
+// caller returns the person at the shell, whom events name. It has no roles and no scopes, because the operating
+// system has authenticated this person. The person can read the store and the master key anyway.
 func (p *program) caller() admin.Caller { return admin.Caller{Shell: p.operatorName()} }
 
-// serviceKeyList shows which keys exist and which are no longer used. LAST USED is exact to the minute,
-// because a server does not write it at every request.
+// serviceKeyList shows all keys and when they were last used. LAST USED is exact to the minute, because a server does
+// not write it at every request.
 type serviceKeyList struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Run reads all pages: an installation has few keys. The list has no secret, so its output may be
-// stored.
+// Run reads all pages, because an installation has few keys. The list has no secret, so its output may be stored.
 func (c *serviceKeyList) Run(ctx context.Context, p *program) error {
 	s, err := p.openToRead(ctx)
 	if err != nil {
@@ -104,8 +101,7 @@ func (c *serviceKeyList) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	// All rows show the state at the same moment, even if a key expires while the command
-	// runs.
+	// One time is used for all rows, because a key may expire while the command runs.
 	now := time.Now()
 	if c.JSON {
 		views := make([]serviceKeyView, len(keys))
@@ -123,8 +119,8 @@ func (c *serviceKeyList) Run(ctx context.Context, p *program) error {
 	return p.printTable(t)
 }
 
-// serviceKeys returns all keys, the newest first. A key that is created meanwhile is missing, because
-// each page continues at older keys.
+// serviceKeys returns all keys, the newest first. Each page continues with older keys, so a key that is created
+// meanwhile is missing.
 func serviceKeys(ctx context.Context, m *admin.Manager) (all []admin.ServiceKey, err error) {
 	for next := ""; ; {
 		page, after, err := m.ServiceKeys(ctx, next, admin.MaxLimit)
@@ -135,14 +131,14 @@ func serviceKeys(ctx context.Context, m *admin.Manager) (all []admin.ServiceKey,
 	}
 }
 
-// serviceKeyRevoke takes the id, because two keys may have the same name. When a program gets a new key
-// under the same name, both keys work until the old one is revoked.
+// serviceKeyRevoke takes the id, because two keys may have the same name. A program can get a new key under the same
+// name, and both keys work until the old key is revoked.
 type serviceKeyRevoke struct {
 	ID string `arg:"" help:"Id of the key, from the list."`
 }
 
-// Run does not ask: a leaked key should end at once, and another can be created. A revoked key stays
-// revoked, even if the program that used it must wait for a new key.
+// Run does not ask, because a leaked key should end at once, and an operator can create another key. A revocation
+// can't be undone.
 func (c *serviceKeyRevoke) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -160,7 +156,7 @@ func (c *serviceKeyRevoke) Run(ctx context.Context, p *program) error {
 	return err
 }
 
-// serviceKeyView is a service key in JSON: the shape of the API. Only create sets key.
+// serviceKeyView is a service key in JSON, in the form of the API. Only create sets key.
 type serviceKeyView struct {
 	ID         string     `json:"id"`
 	Key        string     `json:"key,omitempty"`
@@ -173,8 +169,8 @@ type serviceKeyView struct {
 	RevokedAt  *time.Time `json:"revokedAt"`
 }
 
-// newServiceKeyView writes null for a zero time, like the other commands. A script can then
-// compare the members without knowing the zero time of Go.
+// newServiceKeyView writes null for a missing time, like the other commands, because scripts do not know the zero
+// time of Go.
 func newServiceKeyView(k admin.ServiceKey, now time.Time) serviceKeyView {
 	return serviceKeyView{ID: k.ID, Name: k.Name, Scopes: k.Scopes, State: k.State(now), CreatedAt: stamp(k.CreatedAt),
 		ExpiresAt: stamp(k.ExpiresAt), LastUsedAt: stamp(k.LastUsedAt), RevokedAt: stamp(k.RevokedAt)}

@@ -8,9 +8,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// sessionsCmd shows and ends sessions. The commands work on the store, so they need no
-// running server; running servers notice at the next request, and publish the end in
-// the revocation feed.
+// sessionsCmd shows and ends sessions. The commands work on the store, so they need no running server. Running
+// servers notice the end of a session at its next request, and publish it in the revocation feed.
 type sessionsCmd struct {
 	List sessionList `cmd:"" help:"List the live sessions of an account."`
 	End  sessionEnd  `cmd:"" help:"End one session of an account, all of them, or every session of every account."`
@@ -19,7 +18,7 @@ type sessionsCmd struct {
 // sessionList shows where an account is signed in.
 type sessionList struct{ accountFlags }
 
-// Run lists live sessions only. Ended ones are in the events of the account (users show).
+// Run lists live sessions only. The events of the account name the ended sessions (users show).
 func (c *sessionList) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openToRead)
 	if err != nil {
@@ -36,8 +35,8 @@ func (c *sessionList) Run(ctx context.Context, p *program) error {
 	return p.printTable(sessionTable(s.engine, sessions))
 }
 
-// sessionEnd ends sessions at once for this server and, through the revocation feed, for services
-// that follow it. Other services accept the access tokens until the tokens expire.
+// sessionEnd ends sessions. Servers, and services that follow the revocation feed, refuse their tokens at once. Other
+// services accept the access tokens until the tokens expire.
 type sessionEnd struct {
 	Email string `arg:"" optional:"" help:"Address of the account."`
 	ID    string `arg:"" optional:"" help:"Id of the session; without it, all sessions of the account end."`
@@ -60,10 +59,9 @@ func (c *sessionEnd) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// end ends the sessions that the arguments select. One session is ended without a question; all
-// sessions of an account, or of everyone, need a confirmation. The question names the account as
-// stored, so that the operator notices a wrong address. The store stays open meanwhile, which
-// does not block a server.
+// end ends the sessions that the arguments select. It ends one session without a question. For all sessions of an
+// account, or of all accounts, it asks for a confirmation. The question names the account as stored, so that the
+// operator notices a wrong address. The store stays open during the question, which does not block a server.
 func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error) {
 	switch {
 	case c.All && c.Email != "":
@@ -91,9 +89,9 @@ func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error)
 	return s.operator.EndUserSessions(ctx, user.ID)
 }
 
-// endEvery is for an incident, or for a restored backup, in which refresh tokens that were
-// replaced or ended since the backup are valid again. All sessions have ended in the store
-// when endEvery returns, so a server that starts afterwards accepts no old token.
+// endEvery ends the sessions of all accounts, after an incident or after a backup was restored. In a restored backup,
+// tokens are valid again that were replaced or ended later. When endEvery returns, all sessions have ended in the
+// store, so a server that starts afterwards accepts no old token.
 func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -107,9 +105,8 @@ func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 	return s.operator.EndEverySession(ctx)
 }
 
-// sessionTable prints sessions. ENDS is the earlier of the idle and the absolute expiry. The times
-// of use are those of the last refresh, because requests with an access token do not update the
-// session.
+// sessionTable prints sessions. ENDS is the idle expiry or the absolute expiry, whichever is earlier. A session
+// counts as used at its last refresh, because requests with an access token do not update it.
 func sessionTable(engine *watchword.Engine, sessions []watchword.Session) *table {
 	t := newTable("ID", "DEVICE", "FROM", "SIGNED IN", "LAST USED", "ENDS")
 	for _, s := range sessions {
@@ -118,14 +115,14 @@ func sessionTable(engine *watchword.Engine, sessions []watchword.Session) *table
 	return t
 }
 
-// sessionView is a session in JSON: the shape of the API.
+// sessionView is a session in JSON, in the form of the API.
 type sessionView struct {
 	ID         watchword.SessionID `json:"id"`
 	Device     string              `json:"device"`
 	Address    string              `json:"address"`
 	CreatedAt  *time.Time          `json:"createdAt"`
 	LastUsedAt *time.Time          `json:"lastUsedAt"`
-	ExpiresAt  *time.Time          `json:"expiresAt"` // when it ends if it is not used before
+	ExpiresAt  *time.Time          `json:"expiresAt"` // end of the session if it is not used before
 }
 
 // sessionsJSON returns [] for no sessions, and not null.

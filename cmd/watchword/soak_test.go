@@ -16,20 +16,19 @@ import (
 	"time"
 )
 
-// The soak runs a constant mixed load against the built server and samples what the server
-// uses. SOAK_DURATION makes it longer: `make soak DURATION=1h`.
+// The soak test runs a constant mixed load against the built server and samples the resources of the server.
+// SOAK_DURATION makes it longer: `make soak DURATION=1h`.
 //
-// The first quarter is the warm-up: the server restarts, and caches and pools grow to their
-// bounds. After the warm-up, the same process runs to the end. During the whole soak, signing
-// keys rotate, and the sweeper deletes expired mail tokens.
+// The first quarter is the warm-up: the server restarts, and caches and pools grow to their bounds. After the
+// warm-up, the same process runs to the end. During the whole test, signing keys rotate, and the sweeper deletes
+// expired mail tokens.
 
-// A trend is one column of the table of samples. The slack is the growth that counts as
-// noise: for the resident memory two buffers of Argon2, for the write-ahead log the size at
-// which SQLite checkpoints it.
+// A trend is one column of the table of samples. The slack is the growth that counts as noise. For the resident
+// memory, it is two buffers of Argon2; for the write-ahead log, the size at which SQLite checkpoints it.
 type trend struct {
 	name  string
 	slack float64
-	timed bool // it depends on the speed of the machine, so only a long soak checks it
+	timed bool // only a long soak checks it, because it depends on the machine
 	read  func(*sample) float64
 }
 
@@ -45,15 +44,14 @@ var trends = []trend{
 	{"p99 ms", 5, true, func(s *sample) float64 { return s.percentile(99) }},
 }
 
-// A sample has the server's use of resources at the end of an interval, and the latencies
-// during the interval.
+// A sample has the resources of the server at the end of an interval, and the latencies during the interval.
 type sample struct {
-	metrics map[string]float64 // by name, without labels
+	metrics map[string]float64 // values by name, without labels
 	wal     float64            // bytes of SQLite's write-ahead log; 0 on PostgreSQL
-	took    []time.Duration    // of each refresh and each /me
+	took    []time.Duration    // latencies of the requests /refresh and /me
 }
 
-// percentile returns milliseconds, or 0 without any request.
+// percentile returns the n-th percentile of took in milliseconds, or 0 without any request.
 func (s *sample) percentile(n int) float64 {
 	if len(s.took) == 0 {
 		return 0
@@ -62,9 +60,9 @@ func (s *sample) percentile(n int) float64 {
 	return s.took[(len(s.took)-1)*n/100].Seconds() * 1000
 }
 
-// isFlat compares the medians of the second and the last quarter. A trend is flat if the last
-// median is above the second by at most a fifth plus the slack. Medians ignore single peaks. A leak
-// grows all the time, so it also raises the median.
+// isFlat compares the medians of the second and the last quarter. A trend is flat if the last median is at most 1.2
+// times the second median plus the slack. Medians ignore single peaks. A leak grows all the time, so it also raises
+// the median.
 func isFlat(values []float64, slack float64) (second, last float64, flat bool) {
 	n := len(values)
 	second, last = medianOf(values[n/4:n/2]), medianOf(values[n-n/4:])
@@ -102,8 +100,8 @@ func TestIsFlatFindsALeakAndIgnoresPeaks(t *testing.T) {
 	}
 }
 
-// Memory, goroutines, handles and the write-ahead log stay flat under a constant load. The short
-// run ignores latencies. With SOAK_DURATION, the test checks latencies too.
+// Memory, goroutines, handles and the write-ahead log must stay flat under a constant load. With SOAK_DURATION, the
+// latencies must stay flat too. A short run ignores them.
 func TestMixedLoadKeepsResourcesFlat(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
@@ -116,7 +114,7 @@ func TestMixedLoadKeepsResourcesFlat(t *testing.T) {
 			isLong = true
 		}
 		queue := "2s" // the default
-		if !isLong {  // so a slow machine does not refuse requests
+		if !isLong {  // prevents refusals on a slow machine
 			queue = "15s"
 		}
 		s := &soak{t: t, server: newServer(t, freeAddress(t)), dir: t.TempDir(), admin: freeAddress(t)}
@@ -135,15 +133,15 @@ type soak struct {
 	store      []string // arguments that name the store
 	arguments  []string // of `serve`
 
-	pause    sync.RWMutex // read: a request is running
+	pause    sync.RWMutex // requests hold the read lock
 	mu       sync.Mutex
-	took     []time.Duration // since the last sample
-	answered map[string]int  // requests by path
+	took     []time.Duration // latencies since the last sample
+	answered map[string]int  // number of requests by path
 	samples  []*sample
 }
 
-// run applies the load for a duration. It takes 60 samples, or one a second in a run of less
-// than a minute.
+// run applies the load for a duration. It takes 60 samples, or one sample a second if the duration is less than a
+// minute.
 func (s *soak) run(duration time.Duration) {
 	s.answered = map[string]int{}
 	s.restart(false)
@@ -174,7 +172,7 @@ func (s *soak) run(duration time.Duration) {
 	}
 }
 
-// restart waits for running requests, as a deployment behind a load balancer does.
+// restart waits for running requests and blocks new ones, as a deployment behind a load balancer does.
 func (s *soak) restart(running bool) {
 	s.pause.Lock()
 	defer s.pause.Unlock()
@@ -198,9 +196,9 @@ func (s *soak) rotateKeys() {
 	}
 }
 
-// use is one user with one device. It sends 50 requests a second regardless of the machine's speed,
-// so that the load is the same from the first minute to the last. Users are at different places in
-// the same cycle of 400 requests, so that their sign-ups do not arrive together.
+// use is one user with one device. It sends 50 requests a second on a fast and on a slow machine, so that the load is
+// constant. All users repeat the same cycle of 400 requests. They start at different requests of it, so that their
+// sign-ups do not arrive together.
 func (s *soak) use(ctx context.Context, n int) {
 	d, accounts, email := newDevice(s.t, s.server.address), 0, ""
 	refreshToken, signedIn := "", false
@@ -243,8 +241,8 @@ func (s *soak) use(ctx context.Context, n int) {
 	}
 }
 
-// request repeats a request that the server has no room for (503 TRY_LATER), as clients do. It
-// returns nil if the soak has ended. Any other status fails the test.
+// request sends a request, and sends it again after a 503 TRY_LATER, as clients do. It returns nil if the soak has
+// ended. Any other status fails the test.
 func (s *soak) request(ctx context.Context, d *device, method, path string, b body, want int) *answer {
 	for ctx.Err() == nil {
 		got, took, err := s.send(ctx, d, method, path, b)
@@ -256,7 +254,7 @@ func (s *soak) request(ctx context.Context, d *device, method, path string, b bo
 			return nil
 		case got.status == http.StatusServiceUnavailable && got.Code == "TRY_LATER":
 			s.count("503", 0)
-			time.Sleep(time.Second) // Retry-After
+			time.Sleep(time.Second) // as long as Retry-After
 		case got.status != want:
 			s.t.Errorf("%s %s: %d %s, want %d", method, path, got.status, got.Code, want)
 			return nil
@@ -268,7 +266,7 @@ func (s *soak) request(ctx context.Context, d *device, method, path string, b bo
 	return nil
 }
 
-// send delays a request only during a restart or a sample.
+// send sends a request. It waits while the server restarts or a sample is taken.
 func (s *soak) send(
 	ctx context.Context, d *device, method, path string, b body,
 ) (got *answer, took time.Duration, err error) {
@@ -288,8 +286,8 @@ func (s *soak) count(what string, took time.Duration) {
 	}
 }
 
-// sample waits for running requests and lets the server collect garbage. Afterwards, the heap
-// holds only data that outlives requests, and no buffers of Argon2.
+// sample waits for running requests and makes the server collect garbage. Afterwards, the heap contains only data
+// that outlives requests, and no buffers of Argon2.
 func (s *soak) sample() *sample {
 	s.pause.Lock()
 	defer s.pause.Unlock()

@@ -12,7 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/transcript"
 )
 
-// A file with the name of the data directory prevents its creation, even by root.
+// The server must not create a data directory that it does not need. In this test, a file has the directory's name,
+// so creating the directory would fail, even for root.
 func TestStartCreatesNoUnneededDataDirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -25,7 +26,7 @@ func TestStartCreatesNoUnneededDataDirectory(t *testing.T) {
 	if got := run(t, call{dir: dir, env: env[1:], args: []string{"keys", "list", smtp, from}}); got.code != 0 {
 		t.Errorf("keys list: %s", got.errors)
 	}
-	// An SQLite file elsewhere needs its own directory only.
+	// For an SQLite file in another folder, the server creates only that folder.
 	other := filepath.Join(t.TempDir(), "data", "other.db")
 	must(t, s.start(dir, env[:2], []string{"--store=sqlite:" + other, smtp, from}))
 	must(t, s.terminate())
@@ -47,8 +48,8 @@ func damage(t *testing.T, dir string, choose func(pages int) []int) {
 func TestServeNamesDamagedPagesAsDoctorDoes(t *testing.T) {
 	t.Parallel()
 	dir := newData(t)
-	// These pages have challenges and devices. With a damaged page of the schema, opening would
-	// already fail.
+	// These pages contain challenges and devices. If a page of the schema were damaged, the store could not be
+	// opened.
 	damage(t, dir, func(int) []int { return []int{43, 44, 45, 46} })
 	if got := run(t, call{dir: dir, args: []string{"doctor"}}); !strings.Contains(got.out, "the database is damaged") {
 		t.Errorf("doctor: %s", got.out)

@@ -17,9 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A database is a store that can check its own integrity. Both stores implement it. The interface
-// is here, because only the operator's program needs the check. Check may read the whole database
-// and take minutes.
+// A database is a store that can check its own integrity. Both stores implement it. The interface is in this package,
+// because only this program needs the check. Check may read the whole database and take minutes.
 type database interface {
 	watchword.Store
 	Factors() factors.Store
@@ -29,8 +28,8 @@ type database interface {
 	Check(context.Context) error
 }
 
-// onPostgres reports whether the setting store is a PostgreSQL URL. Both schemes are usual, and
-// PostgreSQL's own tools accept both.
+// onPostgres reports whether the setting store is a PostgreSQL URL. PostgreSQL's own tools accept both schemes, and
+// operators use both.
 func (s *Settings) onPostgres() bool {
 	scheme, _, _ := strings.Cut(string(s.Store), ":")
 	return scheme == "postgres" || scheme == "postgresql"
@@ -45,8 +44,7 @@ func (s *Settings) databasePath() string {
 	return filepath.Join(s.DataDir, "watchword.db")
 }
 
-// databaseName returns a name for messages, without user and password. Messages go to logs and
-// reports, where a password must not be.
+// databaseName returns a name for messages, without user and password, because messages go to logs and reports.
 func (s *Settings) databaseName() string {
 	if !s.onPostgres() {
 		return s.databasePath()
@@ -68,9 +66,8 @@ func (s *Settings) openDatabase(ctx context.Context) (database, error) {
 	return sqlite.Open(ctx, s.databasePath())
 }
 
-// storeWarnings returns risks of the database's configuration, as Settings.warnings does for the
-// settings. It runs after the start, because only an open connection shows which timeouts a
-// proxy has dropped.
+// storeWarnings returns risks in the configuration of the database. It runs after the start, because only an open
+// connection shows which timeouts a proxy has dropped. Settings.warnings returns the risks in the settings.
 func storeWarnings(ctx context.Context, db database) []string {
 	store, ok := db.(*postgres.Store)
 	if !ok {
@@ -88,10 +85,10 @@ func storeWarnings(ctx context.Context, db database) []string {
 // restoreBackup says what to do about a damaged database.
 const restoreBackup = "Stop the server, keep a copy of the files, and restore the last backup."
 
-// logDamage checks an SQLite file once and logs damage in the words of the doctor. It runs while
-// the server works, because reading a large file takes longer than a start may take. The server
-// keeps running: most requests don't touch the damaged pages, and the operator decides. It ends
-// with ctx at shutdown. PostgreSQL has its own tools for damage (checksums, amcheck).
+// logDamage checks an SQLite file once and logs damage in the words of the doctor. It runs while the server works,
+// because reading a large file would delay the start too long. After damage is found, the server keeps running: most
+// requests don't read the damaged pages, and the operator decides what to do. The check ends with ctx at shutdown.
+// PostgreSQL has its own tools for damage (checksums, amcheck).
 func logDamage(ctx context.Context, db database, log *slog.Logger) {
 	store, ok := db.(*sqlite.Store)
 	if !ok {
@@ -102,8 +99,8 @@ func logDamage(ctx context.Context, db database, log *slog.Logger) {
 	}
 }
 
-// migrateDatabase applies pending migrations and returns their names. After an error, the
-// migrations before the failed one stay applied, and running the command again continues.
+// migrateDatabase applies pending migrations and returns their names. After an error, the migrations before the
+// failed migration stay applied, and running the command again continues.
 func (s *Settings) migrateDatabase(ctx context.Context) (applied []string, err error) {
 	if s.onPostgres() {
 		return postgres.Migrate(ctx, string(s.Store))

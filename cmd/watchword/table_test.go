@@ -12,36 +12,36 @@ import (
 	"time"
 )
 
-// This file prints the effect of each fault on clients, as one table at
-// the end of the run (docs/faults.md). `make faults` runs these tests.
+// This file prints how each injected fault affects clients, as one table at the end of the run (docs/faults.md).
+// `make faults` runs these tests.
 
-// tableVariable names the file to which the tests append their lines.
+// tableVariable is the environment variable with the path of the file to which the tests append their lines.
 const tableVariable = "TEST_FAULT_TABLE"
 
-// A fault is one line of the table.
+// A fault is an injected fault and its effects, as one line of the table.
 type fault struct {
 	t    *testing.T
 	name string
 
-	// serversDie allows requests without a response, in addition to 503.
+	// serversDie means that the test kills servers. Requests may then fail without a response, and not only with 503.
 	serversDie bool
 
 	mu                      sync.Mutex
 	rounds, requests        int
-	unavailable, unanswered int // requests: with a 503, without a response
-	reuses                  int // detected
+	unavailable, unanswered int // requests with a 503, and requests without a response
+	reuses                  int // detected reuses of refresh tokens
 	broken                  int // broken promises
 	away                    []time.Duration
 }
 
-// newFault starts a line, which is written when the test ends.
+// newFault starts a line of the table. The line is written when the test ends.
 func newFault(t *testing.T, name string) *fault {
 	f := &fault{t: t, name: name}
 	t.Cleanup(f.report)
 	return f
 }
 
-// soakRounds returns how often a fault is injected, which SOAK_ROUNDS sets.
+// soakRounds returns how often a test injects its fault: SOAK_ROUNDS, or else short.
 func soakRounds(short int) int {
 	if longer, err := strconv.Atoi(os.Getenv("SOAK_ROUNDS")); err == nil {
 		return longer
@@ -49,7 +49,7 @@ func soakRounds(short int) int {
 	return short
 }
 
-// count counts one request, and increments the counter of its outcome unless requests is nil.
+// count counts one request. It also increments the counter requests if that is not nil.
 func (f *fault) count(requests *int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -69,7 +69,7 @@ func (f *fault) broke(format string, args ...any) error {
 	return err
 }
 
-// over ends a round. away is the time from the fault until each client had a response.
+// over records the end of a round. away is the time from the fault until each client had a response.
 func (f *fault) over(away time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -104,7 +104,7 @@ func (f *fault) report() {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
-// printTable prints the lines of the file as a table.
+// printTable prints the lines of the file at path as a table.
 func printTable(path string) {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A terminal is a pseudo-terminal (pty(7)): a program writes to one end, and the test
-// reads what a person would see.
+// A terminal is a pseudo-terminal (pty(7)). A program writes to one end, and the test reads from the other end what a
+// person would see.
 type terminal struct {
 	program *os.File
-	seen    chan []byte // the whole output, once the program has ended
+	seen    chan []byte // the whole output, sent when the program has ended
 }
 
 func newTerminal() (*terminal, error) {

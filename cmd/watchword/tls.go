@@ -10,30 +10,29 @@ import (
 	"time"
 )
 
-// certificate is a key pair on disk that is reloaded when its files change, so that a renewal
-// needs no restart. If the new pair can't be read, the old one stays in use: during a renewal, the
-// two files may not match for a moment. Programs that renew certificates can't signal every
-// server, so the server checks the files itself.
+// certificate is a key pair on disk. The server reloads it when its files change, so that a renewal needs no restart.
+// If the new pair can't be read, the old pair stays in use, because the two files may not match for a moment during a
+// renewal. Programs that renew certificates can't signal every server, so the server checks the files itself.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
 	mu      sync.Mutex
 	pair    *tls.Certificate
-	changed time.Time // modification time of the newer file when pair was read
+	changed time.Time // modification time of the newer file when the pair was read
 	checked time.Time // when the files were last checked
 }
 
-// checkInterval bounds how often handshakes check the files. At one second, a renewal takes effect
-// quickly, and a flood of handshakes costs two calls of stat a second.
+// checkInterval is the least time between two checks of the files. With one second, a renewal takes effect quickly,
+// and a flood of handshakes costs only two calls of stat a second.
 const checkInterval = time.Second
 
-// config returns the TLS configuration of the public listener (CFG-2: at least TLS 1.2). TLS 1.0 and
-// 1.1 are deprecated (RFC 8996). The standard library chooses curves, and the suites of TLS 1.3.
+// config returns the TLS configuration of the public listener (CFG-2: at least TLS 1.2). TLS 1.0 and 1.1 are
+// deprecated (RFC 8996). The standard library chooses the curves, and the cipher suites of TLS 1.3.
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS12,
-		CipherSuites: modernSuites(), // of TLS 1.2 only
+		CipherSuites: modernSuites(), // for TLS 1.2 only
 		// Without this list, a listener that is not opened by net/http offers no HTTP/2.
 		NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -42,13 +41,12 @@ func (c *certificate) config() *tls.Config {
 	}
 }
 
-// modernSuites returns the suites of TLS 1.2 with authenticated encryption and forward secrecy. The
-// default list of the standard library also has suites with CBC and SHA-1, for clients released
-// before 2014. Browsers that old can't use the pages anyway.
+// modernSuites returns the cipher suites of TLS 1.2 with authenticated encryption and forward secrecy. The default
+// list of the standard library also has suites with CBC and SHA-1, for clients released before 2014. Such old
+// browsers can't use the pages anyway.
 //
-// The list is computed, so that a suite that the standard library removes is removed here too.
-// Suites without ECDHE have no forward secrecy: with a stolen key of the certificate, recorded
-// connections could be read.
+// The list is computed, so that a suite that the standard library removes is removed here too. Suites without ECDHE
+// have no forward secrecy: an attacker with a stolen key of the certificate could decrypt recorded connections.
 func modernSuites() (ids []uint16) {
 	for _, suite := range tls.CipherSuites() {
 		if slices.Contains(suite.SupportedVersions, tls.VersionTLS12) && !strings.Contains(suite.Name, "_CBC_") &&
@@ -59,17 +57,16 @@ func modernSuites() (ids []uint16) {
 	return ids
 }
 
-// current returns the pair for a handshake. It returns an error only if no pair was ever read. The
-// lock is held while files are read. Other handshakes wait for that moment, at most once a second,
-// and then get the same pair.
+// current returns the pair for a handshake. It returns an error only if no pair was ever read. It holds the lock
+// while it reads the files, at most once a second. Other handshakes wait for the read and then get the same pair.
 func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pair != nil && now.Sub(c.checked) < checkInterval {
 		return c.pair, nil
 	}
-	// checked is set before reading, so that a broken pair is tried once a second and not in
-	// each handshake.
+	// checked is set before the files are read, so that a broken pair is read once a second and not in each
+	// handshake.
 	c.checked = now
 	changed := c.lastChange()
 	if c.pair != nil && changed.Equal(c.changed) {
@@ -80,22 +77,22 @@ func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
 		if c.pair == nil {
 			return nil, err
 		}
-		// The line repeats once a second until the files are repaired. This is intended, because an
-		// expired certificate would stop all clients.
+		// The line repeats once a second until the files are repaired. The repetition is intended: when the old
+		// certificate expires, all clients fail.
 		c.log.Error("the changed certificate is unusable, the old one stays in use", "error", err)
 		return c.pair, nil
 	}
 	if c.pair != nil {
-		// The logged expiry shows at once whether the renewal was successful.
+		// The log line has the expiry, so that an operator can see whether the renewal was successful.
 		c.log.Info("certificate reloaded", "until", pair.Leaf.NotAfter)
 	}
 	c.pair, c.changed = &pair, changed
 	return c.pair, nil
 }
 
-// lastChange returns the later modification time of the two files, or the zero time if one is
-// missing. A zero time differs from every real one, so current tries to load and logs which file is
-// missing. os.Stat follows symbolic links, with which certbot and Kubernetes replace files.
+// lastChange returns the later modification time of the two files, or the zero time if one file is missing. The zero
+// time differs from any stored time, so current tries to load the files and logs which file is missing. os.Stat
+// follows symbolic links, with which certbot and Kubernetes replace files.
 func (c *certificate) lastChange() time.Time {
 	var last time.Time
 	for _, name := range []string{c.certFile, c.keyFile} {

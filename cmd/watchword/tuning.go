@@ -10,18 +10,18 @@ import (
 	"github.com/watchword-auth/watchword/internal/cpuquota"
 )
 
-// Settings of the Go runtime. They belong to the process, so only this program sets them,
-// and packages never do. The variables GOMAXPROCS, GOGC and GOMEMLIMIT have precedence.
+// Settings of the Go runtime. They affect the whole process, so only this program sets them; packages never do. The
+// variables GOMAXPROCS, GOGC and GOMEMLIMIT take precedence.
 
-// scheduled is GOMAXPROCS before tune raises it. Without the variable, it is the number of cores, or
-// about the quota of the control group.
+// scheduled is GOMAXPROCS before tune raises it. If the variable is not set, it is the number of cores, or about the
+// CPU quota of the control group.
 var scheduled = runtime.GOMAXPROCS(0)
 
-// A processors says on how many processors the process may run.
+// A processors describes the CPUs that the process may use.
 type processors struct {
 	machine   int     // cores, or fewer if the CPU affinity limits them
 	scheduled int     // GOMAXPROCS
-	quota     float64 // of the control group; 0: none
+	quota     float64 // CPUs of the control group's quota; 0: no quota
 	fixed     bool    // the variable GOMAXPROCS is set
 }
 
@@ -33,14 +33,14 @@ func usable(getenv func(string) string) processors {
 // cores returns the number of processors that the process can keep busy.
 func (p processors) cores() int { return min(p.machine, p.scheduled) }
 
-// raised returns GOMAXPROCS for that many hash workers, or 0 to leave it.
+// raised returns GOMAXPROCS for that many hash workers, or 0 to keep the current value.
 //
-// Each hash worker gets a processor of the Go scheduler in addition to those of the cores.
-// Without it, a request waits until the scheduler preempts the hash, even if the hash runs with lower
-// priority (see passhash.Pool). The additional processors are not
-// used under a quota of the control group. There, lower priority has no benefit, and additional
-// threads use up the quota earlier: the kernel then stops all threads for a part of its period.
-// A quota above the cores of the machine can't be used up.
+// GOMAXPROCS is the number of cores plus one for each hash worker. With fewer, a request waits until the Go scheduler
+// preempts a hash, even if the hash runs with lower priority (see passhash.Pool).
+//
+// Under a CPU quota of the control group, GOMAXPROCS is not raised. Lower priority has no benefit there, and
+// additional threads use up the quota earlier. The kernel then stops all threads for a part of its period. A quota
+// above the number of cores can't be used up, so it does not count.
 func (p processors) raised(workers int) int {
 	if p.fixed || p.quota > 0 && p.quota <= float64(p.machine) {
 		return 0
@@ -48,8 +48,8 @@ func (p processors) raised(workers int) int {
 	return p.cores() + workers
 }
 
-// mostWorkers returns how many hash workers can run without delaying requests. If GOMAXPROCS is not
-// raised, one of its processors must stay free.
+// mostWorkers returns how many hash workers can run without delaying requests. If GOMAXPROCS is not raised, one
+// processor of the Go scheduler must stay free for requests.
 func (p processors) mostWorkers() int {
 	if p.raised(0) > 0 {
 		return p.cores()
@@ -57,9 +57,9 @@ func (p processors) mostWorkers() int {
 	return min(p.cores(), max(p.scheduled-1, 1))
 }
 
-// hashWorkersProblem refuses workers that would delay every other request: more than cores, or all
-// processors of a scheduler that gets no more of them. A container can have fewer cores than its
-// machine, so the same setting can be refused in one place and accepted in another.
+// hashWorkersProblem refuses a number of workers that would delay every other request. The number must not exceed the
+// cores. If GOMAXPROCS is not raised, it must also leave one processor for requests. A container can have fewer cores
+// than its machine, so a setting can be valid on one machine and refused in a container.
 func hashWorkersProblem(s *Settings) string {
 	on := usable(os.Getenv)
 	most := on.mostWorkers()
@@ -74,7 +74,7 @@ func hashWorkersProblem(s *Settings) string {
 		s.HashWorkers, most)
 }
 
-// A tuning holds values for the Go runtime. 0 leaves the value of the runtime.
+// A tuning has values for the Go runtime. 0 means that the runtime keeps its own value.
 type tuning struct {
 	processors  int   // GOMAXPROCS
 	collectAt   int   // GOGC
@@ -83,9 +83,9 @@ type tuning struct {
 
 // tuningFor returns the tuning of a server with that many hash workers. getenv reads the environment.
 //
-// The collector runs half as often as by default. A hash needs 19 MiB that are garbage
-// afterwards, so without the memory limit, each worker would add much more than 19 MiB.
-// The memory outside of the limit is about 20 MiB: the program and SQLite.
+// GOGC is 200, so the collector runs half as often as with the default of 100. A hash allocates 19 MiB, which are
+// garbage afterwards. Without the memory limit, each worker would therefore add much more than 19 MiB to the memory.
+// About 20 MiB are outside of the limit: the program and SQLite.
 func tuningFor(workers int, on processors, getenv func(string) string) tuning {
 	const mebibyte = 1 << 20
 	t := tuning{processors: on.raised(workers)}

@@ -35,8 +35,8 @@ func TestMigrationTutorialsWorkAsWritten(t *testing.T) {
 
 var block = regexp.MustCompile("(?s)```(json|csv|sh)\n(.*?)```")
 
-// follow executes the steps of a section. A command that serves runs until another one replaces it,
-// or until the section ends.
+// follow executes the steps of a section. A command that serves runs until another command replaces it, or until the
+// section ends.
 func follow(t *testing.T, section string) {
 	dir, port := t.TempDir(), unusedPort(t)
 	bin := filepath.Join(dir, "bin")
@@ -47,7 +47,7 @@ func follow(t *testing.T, section string) {
 		t.Fatal(err)
 	}
 	env := []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "WATCHWORD_ADMIN_LISTEN=",
-		"WATCHWORD_HASH_QUEUE=30s"} // other tests use the cores, too
+		"WATCHWORD_HASH_QUEUE=30s"} // other tests use the cores too, so hashing may wait
 	var running *exec.Cmd
 	for _, found := range block.FindAllStringSubmatch(section, -1) {
 		kind, content := found[1], strings.ReplaceAll(found[2], ":8000", ":"+port)
@@ -60,7 +60,7 @@ func follow(t *testing.T, section string) {
 		script := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", content)
 		script.Dir, script.Env = dir, env
 		if strings.Contains(content, "watchword serve") {
-			stop(running) // the document says: stop Watchword, and start it like this
+			stop(running) // the document says to stop Watchword and start it with this command
 			serve(t, script, port)
 			running = script
 			continue
@@ -76,7 +76,7 @@ func follow(t *testing.T, section string) {
 func serve(t *testing.T, script *exec.Cmd, port string) {
 	t.Helper()
 	text := &script.Args[len(script.Args)-1]
-	*text = strings.Replace(*text, "watchword serve", "exec watchword serve", 1) // so that a signal reaches it
+	*text = strings.Replace(*text, "watchword serve", "exec watchword serve", 1) // signals reach the server
 	script.Cancel = func() error { return script.Process.Signal(syscall.SIGTERM) }
 	if err := script.Start(); err != nil {
 		t.Fatal(err)

@@ -11,13 +11,13 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// Commands that only read don't migrate. A migration concerns every server on the store, and an
-// operator who lists accounts with a new binary did not decide to upgrade. The commands refuse a
-// database of an older release instead, because their statements don't fit it.
+// Commands that only read don't migrate. A migration affects every server on the store, and an operator who lists
+// accounts with a new binary does not want to upgrade yet. The commands refuse a database of an older release,
+// because their statements don't fit it.
 //
-// The doctor and a dry run promise even more: they change no row, no key and no file. An engine
-// that starts would create missing keys, rotate due ones and finish an interrupted reseal.
-// openUnchanged prevents all of that.
+// The doctor and a dry run promise more: they change no row, no key and no file. When an engine starts, it creates
+// missing keys, rotates keys that are due, and finishes an interrupted reseal. openUnchanged prevents all of these
+// changes.
 
 // An olderError reports a database of an older release. The program can read such a
 // database only after a migration.
@@ -28,14 +28,14 @@ func (e olderError) Error() string {
 	return e.database + " is of an older release, and this command does not change it. Run `watchword migrate` first"
 }
 
-// errNeedsStart means that the engine can't start without a change of the store, such as a missing
-// key. An operator sees it after `migrate` and before the first `serve`.
+// errNeedsStart means that the engine can't start without a change of the store, such as the creation of a missing
+// key. An operator sees this error after `migrate` and before the first `serve`.
 var errNeedsStart = errors.New("the store has no usable keys, and this command does not create them. " +
 	"Start the server once: `watchword serve`")
 
-// openToRead is openExisting for a command that only reads. It returns an olderError instead of
-// migrating. Between the check and the opening, another process can only migrate forward, and
-// then no migration is pending either.
+// openToRead opens the store for a command that only reads. It works like openExisting, but returns an olderError
+// instead of migrating. If another process migrates after the check, no migration is pending when the store is
+// opened.
 func (p *program) openToRead(ctx context.Context) (*stack, error) {
 	if err := p.refuseOlder(ctx); err != nil {
 		return nil, err
@@ -65,9 +65,9 @@ func (s *Settings) pendingMigrations(ctx context.Context) ([]string, error) {
 	return sqlite.Status(ctx, s.databasePath())
 }
 
-// openUnchanged is openToRead for a command that promises to change no row, no key and
-// no file. It returns errNeedsStart where a server would first complete the keys. The engine has
-// no mailer, so the command must not run its background work.
+// openUnchanged opens the store for a command that promises to change no row, no key and no file. It works like
+// openToRead, but returns errNeedsStart if the start of a server would change the keys. The engine has no mailer, so
+// the command must not run its background work.
 func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 	if err := p.refuseOlder(ctx); err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 	if s.engine, err = watchword.New(ctx, guard.store(), options); err != nil {
 		db.Close() //nolint:errcheck // the first error is more useful
 		if errors.Is(err, errNeedsStart) {
-			err = errNeedsStart // without the steps of the engine, which an operator does not know
+			err = errNeedsStart // replaces a text about steps of the engine
 		}
 		return nil, err
 	}
@@ -97,9 +97,9 @@ func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 	return s, nil
 }
 
-// currentMasterKey returns the master key that opens the store: master, or its successor after an
-// interrupted reseal. Unlike watchword.FinishReseal, it renames no file. The next server finishes
-// the reseal. If neither opens the store, New reports the reason.
+// currentMasterKey returns the master key that opens the store. This is master or, after an interrupted reseal, the
+// next master key. Unlike watchword.FinishReseal, it renames no file; the next server finishes the reseal. If neither
+// key opens the store, it returns master, and watchword.New reports the reason.
 func (s *Settings) currentMasterKey(ctx context.Context, db database, master []byte) []byte {
 	if s.MasterKey != "" || !errors.Is(watchword.CheckKeys(ctx, db, master), watchword.ErrMasterKey) {
 		return master
@@ -111,15 +111,14 @@ func (s *Settings) currentMasterKey(ctx context.Context, db database, master []b
 	return next
 }
 
-// A startGuard refuses the writes of an engine during its start. Later writes are allowed: the
-// doctor probes whether the store accepts writes, with a row that is deleted in the same
-// transaction.
+// A startGuard refuses writes while an engine starts. Later writes are allowed, because the doctor tests whether the
+// store accepts writes. For this test, it inserts a row and deletes it in the same transaction.
 type startGuard struct {
 	database
 	started bool // set once, before the engine is used
 }
 
-// Update refuses before the transaction begins, so a read-only database gives the same result.
+// Update returns its error before a transaction begins, so a read-only database gives the same error.
 func (g *startGuard) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	if !g.started {
 		return errNeedsStart
@@ -127,8 +126,8 @@ func (g *startGuard) Update(ctx context.Context, fn func(watchword.Tx) error) er
 	return g.database.Update(ctx, fn)
 }
 
-// store returns the guarded store, with the clock of the database if it has one. The engine finds
-// a clock by a type assertion, and the embedded interface would hide the clock.
+// store returns the guarded store, with the clock of the database if it has a clock. The engine finds a clock by a
+// type assertion, which would fail for startGuard: the embedded interface hides the clock.
 func (g *startGuard) store() watchword.Store {
 	if clock, ok := g.database.(watchword.Clocked); ok {
 		return struct {
@@ -139,11 +138,11 @@ func (g *startGuard) store() watchword.Store {
 	return g
 }
 
-// noMailer is for an engine that never sends. An error is safer than a silent loss: the mail would
-// stay in the outbox for the server.
+// noMailer is for an engine that sends no mail. If it is called by mistake, it returns an error, so the mail stays in
+// the outbox and the server sends it.
 type noMailer struct{}
 
-// Send is never called by a command that opens the store in this way.
+// Send always fails. Commands with this mailer never call it.
 func (noMailer) Send(context.Context, watchword.Message) error {
 	return fmt.Errorf("this command sends no mail")
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// undone has the statements that revert the migrations from 00007 on, as if an older release
-// had created the database.
+// undone has the statements that revert the migrations from 00007 on. Afterwards, the database is like that of an
+// older release.
 var undone = []string{
 	"DROP TABLE callbacks",
 	"DROP TABLE factors",
@@ -26,7 +26,7 @@ var undone = []string{
 	"DELETE FROM goose_db_version WHERE version_id >= 7",
 }
 
-// A migration by a command that only reads would surprise the servers of the older release.
+// Commands that only read must not migrate, because servers of the older release may be running.
 func TestReadingCommandsDoNotMigrate(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, dir string, arguments []string, execute func(string)) {
@@ -90,8 +90,8 @@ func eachDatabase(t *testing.T, test func(t *testing.T, dir string, arguments []
 	})
 }
 
-// namesIn returns the files and directories below dir. SQLite's own -wal and -shm come and go with
-// its connections.
+// namesIn returns the files and directories below dir. It skips SQLite's files -wal and -shm, which exist only while
+// a connection is open.
 func namesIn(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	must(t, fs.WalkDir(os.DirFS(dir), ".", func(path string, _ fs.DirEntry, err error) error {

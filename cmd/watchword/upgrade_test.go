@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// An earlier revision and this one serve the same data during an upgrade. This revision opens the data of the
-// earlier one and migrates it. The earlier server keeps running on the new tables together with the new server,
-// and a client switches between the two servers. `make upgrade` runs the test, because it builds the earlier
-// revision.
+// An earlier revision and this revision serve the same data during an upgrade. This revision opens the data of the
+// earlier revision and migrates it. The earlier server keeps running on the new tables together with the new server,
+// and clients that switch between the two servers must not notice. `make upgrade` runs the test, because it builds
+// the earlier revision.
 func TestEarlierRevisionRunsBesideThisOne(t *testing.T) {
 	t.Parallel()
 	revision := os.Getenv("WATCHWORD_TEST_UPGRADE")
@@ -26,7 +26,7 @@ func buildRevision(t *testing.T, revision string) (binary string) {
 	t.Helper()
 	source := t.TempDir()
 	archive := exec.Command("sh", "-c", `git archive "$1" | tar -x -C "$2"`, "sh", revision, source)
-	archive.Dir = filepath.Join("..", "..") // from a subfolder, git archives only that folder
+	archive.Dir = filepath.Join("..", "..") // git archives only the subfolder if it runs there
 	if out, err := archive.CombinedOutput(); err != nil {
 		t.Fatalf("git archive %s: %v\n%s", revision, err, out)
 	}
