@@ -7,35 +7,32 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// These commands are corrections that a support team makes to one account. They neither show
-// nor set a password.
+// A support team uses these commands to correct one account. They neither show nor set a password.
 
-// userRename corrects a display name. Access tokens carry the old name until the next
-// refresh.
+// userRename corrects a display name. Access tokens contain the old name until the next refresh.
 type userRename struct {
 	accountFlags
 	Name string `arg:"" help:"The new name; may be empty."`
 }
 
-// Run does not ask, because the old name can be set again.
+// Run asks no question, because the operator can set the old name again.
 func (c *userRename) Run(ctx context.Context, p *program) error {
 	return c.change(ctx, p, "Renamed", func(o watchword.Operator, u watchword.User) error {
 		return o.Rename(ctx, u.ID, c.Name)
 	})
 }
 
-// userEmail moves an account to another address, for a user who can't read the old mailbox
-// any more. The command asks first, because the owner of the new mailbox can reset the
-// password. Make sure that the new address belongs to the user.
+// userEmail moves an account to another address, for a user who can't read the old mailbox any more. The command asks
+// first, because the owner of the new mailbox can reset the password. The operator must make sure that the new
+// address belongs to the user.
 type userEmail struct {
 	accountFlags
 	NewEmail string `arg:"" name:"new-email" help:"The new address."`
 	confirmation
 }
 
-// Run names both addresses in its question. The new address is unverified, and sessions
-// stay. If the old address was verified, it gets a notice, which can't be used to undo
-// the change.
+// Run names both addresses in its question. The new address is unverified, and sessions continue. If the old address
+// was verified, it gets a notice. The notice has no link that undoes the change.
 func (c *userEmail) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -50,8 +47,7 @@ func (c *userEmail) Run(ctx context.Context, p *program) error {
 	if err := s.operator.ChangeEmail(ctx, user.ID, c.NewEmail); err != nil {
 		return err
 	}
-	// The stored address can be spelled differently from the argument, so the stored
-	// one is shown.
+	// The output shows the stored address, because its spelling can differ from that of the argument.
 	changed, err := s.operator.FindUserByID(ctx, user.ID)
 	if err != nil {
 		return err
@@ -63,23 +59,21 @@ func (c *userEmail) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// userVerify is for an address that the operator knows to be the user's. If the address
-// is wrong, the owner of that mailbox can reset the password, as with every verified
-// address.
+// userVerify is for an address that the operator knows to be the user's. If it is another person's address, that
+// person can reset the password.
 type userVerify struct{ accountFlags }
 
-// Run succeeds for a verified address, so a script can repeat it.
+// Run also succeeds if the address is verified, so that a script can repeat it.
 func (c *userVerify) Run(ctx context.Context, p *program) error {
 	return c.change(ctx, p, "Verified", func(o watchword.Operator, u watchword.User) error {
 		return o.MarkVerified(ctx, u.ID)
 	})
 }
 
-// userResend mails another link. The previous link works until the new one is sent.
+// userResend mails another link. The previous link works until the server sends the new link.
 type userResend struct{ accountFlags }
 
-// Run only queues the mail, as reset-password does. A verified address is refused by the
-// engine.
+// Run only queues the mail, as reset-password does. For a verified address, the engine returns an error.
 func (c *userResend) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -100,16 +94,16 @@ func (c *userResend) Run(ctx context.Context, p *program) error {
 // limits.
 type userClear struct{ accountFlags }
 
-// Run does not ask, because limits refill by themselves anyway. Limits of a client
-// network stay, because they don't belong to the account.
+// Run does not ask, because limits refill by themselves anyway. It does not reset the limits of a client network,
+// because they don't belong to the account.
 func (c *userClear) Run(ctx context.Context, p *program) error {
 	return c.change(ctx, p, "Cleared the limits of", func(o watchword.Operator, u watchword.User) error {
 		return o.ClearLimits(ctx, u.ID)
 	})
 }
 
-// change finds the account, runs one operation on it and prints the result. It is for
-// corrections that need no question, because the operator can undo them.
+// change finds the account, runs one operation on it and prints the result. It asks no question, so it is only for
+// operations that the operator can undo.
 func (f accountFlags) change(
 	ctx context.Context, p *program, done string, operation func(watchword.Operator, watchword.User) error,
 ) error {

@@ -11,9 +11,9 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-// userExport writes every account with its password hash, in the form that import reads. The file
-// is complete: import reads it without any flag. It is for a move to another installation or
-// another product, and it is as secret as the database.
+// userExport writes every account with its password hash, in the form that import reads. The file is complete: import
+// reads it without any flag. It is for a move to another installation or another product. The file is as secret as
+// the database.
 type userExport struct {
 	File   string `arg:"" optional:"" default:"-" help:"New file, readable only by its owner; - is standard output."`
 	Format string `name:"format" enum:",csv,json" default:"" placeholder:"csv|json" help:"csv or json (one account a line); default: by the ending of the file name, else json."`
@@ -21,8 +21,8 @@ type userExport struct {
 	NoFormulas bool `name:"no-formulas" help:"In CSV, write an apostrophe before an address or a name that a spreadsheet would evaluate as a formula: one that begins with = + - @, a tab or a line end."`
 }
 
-// Run prints the warning about hashes to standard error, so that standard output holds only
-// accounts. A new file gets its name only when it is complete.
+// Run prints the warning about hashes to standard error, so that standard output contains only accounts. A new file
+// gets its name only when it is complete.
 func (c *userExport) Run(ctx context.Context, p *program) error {
 	if c.NoFormulas && !c.csv() {
 		return faults{{"--no-formulas", "applies only to CSV. Remove it, or write --format csv."}}
@@ -35,7 +35,7 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	var out io.Writer = p.out
 	var file *newFile
 	if c.File != "-" {
-		// The temporary file holds hashes, so a signal must not leave it behind.
+		// The temporary file contains hashes, so a signal must not leave it behind.
 		var stop context.CancelFunc
 		ctx, stop = untilSignal(ctx)
 		defer stop()
@@ -48,14 +48,14 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	progress := p.fileProgress("Exporting", -1)
 	n, err := userimport.Export(ctx, s.operator, out, userimport.ExportOptions{
 		CSV: c.csv(), NoFormulas: c.NoFormulas,
-		// Without the factors, accounts would have only a password after an import elsewhere.
+		// The export contains second factors. Otherwise a password alone would be enough after an import elsewhere.
 		Factors:  p.settings.factors(s).Portable,
 		Private:  metadata.New(s.engine, s.store.Metadata()).Private,
 		Progress: func(accounts int) { progress.update(int64(accounts), accounts) },
 	})
 	progress.clear()
 	switch {
-	// The error of the export would only say that a context ended.
+	// The export's own error would only say that a context ended.
 	case file != nil && ctx.Err() != nil:
 		err = fmt.Errorf("stopped. %s was not written", c.File)
 	case err == nil && file != nil:
@@ -73,7 +73,7 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 				n.Peppered)
 		}
 		if n.Factors > 0 {
-			// In the database, these secrets are sealed, so the file is worth more to a thief than a copy of the
+			// The database stores these secrets encrypted, so this file is more dangerous than a copy of the
 			// database.
 			fmt.Fprintf(p.err, "Accounts with second factors: %d. The file contains the readable secrets of authenticator "+
 				"apps, and no recovery codes.\n", n.Factors)
@@ -83,8 +83,8 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// csv reports whether the output is CSV. JSON is the default, because it keeps types and nested
-// values. The ending of the name may be in capitals, as in exports of Windows programs.
+// csv reports whether the output is CSV. JSON is the default, because it keeps types and nested values. The file
+// extension may be in capitals, as in exports of Windows programs.
 func (c *userExport) csv() bool {
 	return c.Format == "csv" || c.Format == "" && strings.EqualFold(filepath.Ext(c.File), ".csv")
 }

@@ -8,17 +8,16 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// These commands show and remove second factors. A person who has lost both the authenticator
-// and the recovery codes depends on an operator, who must first verify the person's identity.
+// These commands show and remove second factors. A person who has lost both the authenticator and the recovery codes
+// needs an operator, who must first check the identity of the person.
 
-// userFactors shows the second factors of an account. A support team compares them with what the
-// person on the phone says (describe). The command only reads, so it works while the server
-// runs.
+// userFactors shows the second factors of an account. A support team compares them with what the user says on the
+// phone (describe). The command only reads, so it works while the server runs.
 type userFactors struct{ accountFlags }
 
-// factorView is a factor in JSON. It has no secret and no public key, because support teams paste such
-// output into tickets. Times are in UTC. lastUsedAt is absent until the first sign-in with the factor: the code that
-// confirmed it does not count.
+// factorView is a factor in JSON. It has no secret and no public key, because support teams paste such output into
+// tickets. Times are in UTC. lastUsedAt is absent before the first sign-in with the factor; the code that confirmed
+// the factor does not count.
 type factorView struct {
 	ID         string    `json:"id"`
 	Kind       string    `json:"kind"`
@@ -31,11 +30,11 @@ type factorView struct {
 	Unproven bool `json:"unproven,omitempty"`
 }
 
-// describe returns the output line of a factor. The product is left out if the user has not changed
-// the name.
+// describe returns the output line of a factor. The product is left out if it is also the name.
 //
-// A support team compares these lines with what the person on the phone says: which device, added when, and used last
-// when. A factor that was added an hour before the call and never used is a warning.
+// A support team compares these lines with what the user says on the phone: the devices, when they were added, and
+// when they were last used. If a factor was added an hour before the call and never used, the caller may be an
+// attacker.
 func (f factorView) describe() string {
 	line := fmt.Sprintf("%s  %s", f.Kind, f.Name)
 	if f.Product != "" && f.Product != f.Name {
@@ -51,9 +50,9 @@ func (f factorView) describe() string {
 	return line + ", last used " + f.LastUsedAt.Format(time.DateOnly)
 }
 
-// Run prints the factors, the oldest first, and how many recovery codes are left. It only reads, so it works while
-// the server runs, and on a backup. An operator who is asked for help sees here whether the person still has a way
-// in: a second app, or recovery codes.
+// Run prints the factors, the oldest first, and the number of unused recovery codes. It only reads, so it works while
+// the server runs, and on a backup. The operator sees whether the user can still sign in with a second app or a
+// recovery code.
 func (c *userFactors) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openToRead)
 	if err != nil {
@@ -68,7 +67,7 @@ func (c *userFactors) Run(ctx context.Context, p *program) error {
 	for _, f := range overview.Factors {
 		views = append(views, factorView{f.ID, string(f.Kind), f.Name, f.Product(), f.CreatedAt, f.LastUsedAt, f.Unproven})
 	}
-	// Scripts get the empty list as [], never as null.
+	// For scripts, an empty list is [] and never null.
 	if c.JSON {
 		return p.printJSON(map[string]any{"factors": views, "recoveryCodesLeft": overview.Codes.Left})
 	}
@@ -79,22 +78,22 @@ func (c *userFactors) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// userResetFactors removes everything by default: a person who lost a phone lost the app, the passkeys and often the
-// list of codes at once.
+// userResetFactors removes all factors by default. A person who lost a phone often lost the app, the passkeys and the
+// list of codes together.
 type userResetFactors struct {
 	accountFlags
 	confirmation
 	Kind string `enum:"all,totp,passkey,recovery" default:"all" help:"What to remove: totp, passkey, recovery or all."`
 }
 
-// removals has the words for each kind in questions and results. The mail to the user has the same words, so that
-// the user and the operator speak of the same thing.
+// removals has the words for each kind in questions and results. The mail to the user has the same words, so that the
+// user and the operator use the same terms.
 var removals = map[string]string{"all": "second factors", "totp": "authenticator apps", "passkey": "passkeys",
 	"recovery": "recovery codes"}
 
-// Run ends the sessions too, because one of them may belong to the person who has the lost device. The password stays:
-// the user signs in with it alone until a new factor is added. The question therefore names the account, and
-// the event names the operator.
+// Run ends the sessions too, because a thief with the lost device may have one of them. The password stays, and is
+// enough to sign in until the user adds a new factor. The question therefore names the account, and the event names
+// the operator.
 func (c *userResetFactors) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {

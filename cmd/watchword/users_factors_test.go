@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// lostFactors are an app, an unused passkey of 1Password, and a recovery code. The name of the passkey contains
-// control characters that would forge the output.
+// lostFactors are an authenticator app, an unused passkey of 1Password, and a recovery code. The name of the passkey
+// contains control characters that would forge the output.
 var lostFactors = []string{
 	`INSERT INTO factors (id, user_id, kind, name, sealed, credential_id, record, counter, created_at, last_used_at,
 		unproven) SELECT 'one', id, 'totp', 'phone', '', '', '', 0, 1795521600123, 0, 0 FROM users`,
@@ -18,7 +18,7 @@ var lostFactors = []string{
 	`INSERT INTO recovery_codes SELECT id, 'hash', 1795521600123 FROM users`,
 }
 
-// The user has lost every factor, and the operator removes them.
+// The user has lost every factor. The operator's commands must show the factors, remove each kind, and remove all.
 func TestResetFactorsRemovesThem(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"sqlite", "postgres"} {
@@ -37,7 +37,7 @@ func TestResetFactorsRemovesThem(t *testing.T) {
 			}
 			for _, insert := range lostFactors {
 				if name == "sqlite" {
-					change(t, dir, strings.Replace(insert, "'',", "x'',", 1)) // sealed is bytes
+					change(t, dir, strings.Replace(insert, "'',", "x'',", 1)) // in SQLite, the column sealed has bytes
 				} else {
 					execute(t, url, insert)
 				}

@@ -7,9 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// userIdentities shows the external identities with which an account can sign in. An operator who
-// removes a provider sees here whether an account used it. The command only reads, so it works while
-// the server runs.
+// userIdentities shows the external identities with which an account can sign in. Before an operator removes a
+// provider, the command shows whether an account uses it. The command only reads, so it works while the server runs.
 type userIdentities struct{ accountFlags }
 
 // identityView is an identity in JSON. It has no token, because tokens are not stored. It has the
@@ -24,15 +23,15 @@ type identityView struct {
 	LastUsedAt time.Time `json:"lastUsedAt,omitzero"`
 }
 
-// Run prints the identities, the oldest first. It only reads, and needs no entry in sign-in-with,
-// because an identity stays when its provider is removed from the settings.
+// Run prints the identities, the oldest first. It needs no entry in sign-in-with, because an identity stays in the
+// store when its provider is removed from the settings.
 func (c *userIdentities) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openToRead)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	// The manager has no providers, because the list comes from the store alone. It can therefore show an
+	// The manager has no providers, because the list comes from the store alone. The list therefore includes an
 	// identity whose provider is down or was removed.
 	manager, err := federation.New(s.engine, s.store.Federation(), federation.Options{})
 	if err != nil {
@@ -42,7 +41,7 @@ func (c *userIdentities) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	// Scripts get the empty list as [], never as null.
+	// For scripts, an empty list is [] and never null.
 	views := []identityView{}
 	for _, i := range all {
 		views = append(views, identityView{i.ID, i.Provider, i.Issuer, i.Subject, i.Email, i.LinkedAt, i.LastUsedAt})
@@ -51,7 +50,7 @@ func (c *userIdentities) Run(ctx context.Context, p *program) error {
 		return p.printJSON(map[string]any{"identities": views})
 	}
 	for _, v := range views {
-		// The provider chooses subject and address, so say must make them printable.
+		// The provider chooses subject and address, so p.say must replace control characters in them.
 		p.say("%s  %s  %s  connected %s", v.Provider, v.Subject, v.Email, v.LinkedAt.Format(time.DateOnly))
 	}
 	// An account without identities gets this line too, so that the output is never empty.

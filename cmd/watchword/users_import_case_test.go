@@ -10,23 +10,23 @@ import (
 	"testing"
 )
 
-// The password behind the hashes in testdata/import. The files have the form that
-// other systems write, with made-up accounts.
+// The password of the hashes in testdata/import. The files have the form that other systems write, with made-up
+// accounts.
 const casePassword = "violet Kettle 93 harbour"
 
 // An importCase is a file and the expected state of its accounts.
 type importCase struct {
 	file     string
-	flags    string         // of the dry run and the import
-	problems []string       // listed by the dry run
-	refused  string         // the error of the dry run and the import
-	signs    map[string]int // status of a sign-in, by account
+	flags    string         // flags of the dry run and the import
+	problems []string       // problems that the dry run lists
+	refused  string         // part of the error of the import
+	signs    map[string]int // expected status of a sign-in, by account
 }
 
 const signedIn, accountOff, badLogin = 200, 403, 401
 
 var importCases = []importCase{
-	// Accounts that are disabled in the other system stay disabled.
+	// Accounts that are disabled in the other system must stay disabled.
 	{file: "ban.csv", signs: map[string]int{"x": accountOff}},
 	{file: "logto.csv", signs: map[string]int{"ada": signedIn, "sus": accountOff}},
 	{file: "better-auth-bcrypt.csv", signs: map[string]int{"ada": signedIn, "banned": accountOff}},
@@ -63,7 +63,7 @@ var importCases = []importCase{
 	{file: "wrapped.json", signs: map[string]int{"a": signedIn}},
 	{file: "cognito-list-users.json", signs: map[string]int{"johndoe": badLogin}},
 
-	// Each unsupported hash is refused by name. The other users sign in.
+	// The problem of an unsupported hash names its kind. Users with a supported hash in the same file sign in.
 	{file: "wordpress.csv", problems: []string{"line 2: passwordHash: phpass ($P$, of WordPress and others) can't be " +
 		"checked"}, signs: map[string]int{"new": signedIn, "old": badLogin}},
 	{file: "drupal.csv", problems: []string{"line 2: passwordHash: Drupal's $S$ (SHA-512) can't be checked"},
@@ -78,7 +78,7 @@ var importCases = []importCase{
 		"itself and not a " +
 		"hash"}, signs: map[string]int{"temp": badLogin, "hist": signedIn, "oldkc": signedIn, "plain": badLogin}},
 
-	// NULL is not a name, a role or a date.
+	// An import must not read NULL as a name, a role or a date.
 	{file: "ssms-null.csv", signs: map[string]int{"a": signedIn, "b": badLogin}},
 	{file: "mssql.csv", signs: map[string]int{"ada": signedIn, "bob": signedIn}},
 	{file: "mysql-batch.tsv", signs: map[string]int{"ada": signedIn, "bob": signedIn}},
@@ -87,8 +87,8 @@ var importCases = []importCase{
 	{file: "ldap.ldif", refused: "the file is LDIF"},
 }
 
-// Files of other systems are checked and imported while the server runs. Then their
-// users sign in. On PostgreSQL, the test imports a third of the files, because they don't depend on the database.
+// The test checks and imports files of other systems while the server runs. Then the users must be able to sign in.
+// On PostgreSQL, the test imports a third of the files, because the result does not depend on the database.
 //
 // IMP-1, IMP-2, PW-10
 func TestUsersOfOtherSystemsSignInAfterImport(t *testing.T) {
@@ -150,7 +150,7 @@ func (c importCase) run(t *testing.T, s *server, dir, domain string, arguments [
 	for i, name := range slices.Sorted(maps.Keys(c.signs)) {
 		want := c.signs[name]
 		device := newDevice(t, s.address)
-		if i == 0 { // only once, because it takes as long as the slowest hash
+		if i == 0 { // for one account only, because it takes as long as the slowest hash
 			device.post(t, "/login", body{"email": name + "@" + domain, "password": "not " + casePassword}, badLogin)
 		}
 		answer := device.must(t, "POST", "/login", body{"email": name + "@" + domain, "password": casePassword})
@@ -160,7 +160,8 @@ func (c importCase) run(t *testing.T, s *server, dir, domain string, arguments [
 	}
 }
 
-// --try verifies a known password without an import.
+// --try verifies a known password without an import. If the password does not fit, the output must name the right
+// flags.
 //
 // IMP-2
 func TestTryNamesTheFlagsThatFit(t *testing.T) {

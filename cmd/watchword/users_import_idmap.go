@@ -6,16 +6,15 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// idMap writes the CSV table of --id-map: old id, new id, address. The file appears when the import
-// is complete. It implements userimport.IDMap. Other systems refer to users by the old ids. The
-// operator uses the table to update these references. The table pairs ids with addresses, so its
-// file is readable only by its owner.
+// idMap writes the CSV table of --id-map: old id, new id, address. It implements userimport.IDMap. Other systems
+// refer to users by the old ids, and the operator uses the table to update these references. The file gets its name
+// when the import is complete. Only its owner can read it, because it connects ids with addresses.
 type idMap struct {
 	file *newFile
 	csv  *csv.Writer
 }
 
-// newIDMap fails at once if the path is taken, because an import can take an hour.
+// newIDMap returns an error at once if the path exists, because an import can take an hour.
 func newIDMap(path string) (*idMap, error) {
 	file, err := createFile(path)
 	if err != nil {
@@ -25,15 +24,13 @@ func newIDMap(path string) (*idMap, error) {
 	return m, m.csv.Write([]string{"old id", "new id", "email"})
 }
 
-// Add is also called for accounts that exist already, so a repeated import gives the complete
-// table.
+// Add is also called for accounts that exist already, so after a repeated import the table is complete.
 func (m *idMap) Add(oldID string, u watchword.User) error {
 	return m.csv.Write([]string{oldID, string(u.ID), string(u.Email)})
 }
 
-// Keep gives the file its final name, which replaces a temporary one. Errors of earlier rows,
-// such as a full disk, appear here at the latest, because csv.Writer buffers. The accounts are
-// imported by then. Running the import again writes the table.
+// Keep renames the temporary file to its final name. csv.Writer buffers, so Keep may report errors of earlier rows,
+// such as a full disk. The accounts are imported by then. If the operator runs the import again, it writes the table.
 func (m *idMap) Keep() error {
 	m.csv.Flush()
 	if err := m.csv.Error(); err != nil {

@@ -15,24 +15,24 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// importPrinter prints an import: each problem when it is found, and a summary at the end. It
-// shows addresses and never a hash. It implements userimport.Observer. Package userimport does not
-// depend on terminals or output formats. This type contains no rules of the import.
+// importPrinter prints an import: each problem when it is found, and a summary at the end. It shows addresses and
+// never a hash. It implements userimport.Observer, because package userimport does not depend on terminals or output
+// formats. It has no rules about accounts.
 type importPrinter struct {
 	program *program
 	command *userImport
-	size    int64 // of the file; -1: unknown
+	size    int64 // size of the file; -1: unknown
 
 	progress *fileProgress
 	listed   int // problems in the JSON document so far
 }
 
-// maxLines bounds the lines of a section of the summary. A file with a different role for each
-// account would otherwise push the rest off the screen.
+// maxLines bounds the lines of a section of the summary. If each account of a file has a different role, a longer
+// section would push the rest off the screen.
 const maxLines = 20
 
-// Begin starts a bar for each phase, because each reads the whole file. The words for the two
-// phases have the same width, so the bar does not jump.
+// Begin starts a bar for each phase, because each phase reads the whole file. The words for the two phases have the
+// same width, so the bar does not jump.
 func (w *importPrinter) Begin(phase userimport.Phase) {
 	doing := "Checking "
 	if phase == userimport.Importing {
@@ -56,10 +56,9 @@ func (w *importPrinter) Problem(at userfile.Place, p userimport.Problem) {
 	w.program.say("%s: %s", at, p.String())
 }
 
-// problemJSON writes one problem at once, because the whole list may be too long to keep in memory.
-// The list is the first member of the document. If the program is killed, the document is
-// incomplete and no JSON parser accepts it. A script therefore never mistakes half a list for the
-// whole list.
+// problemJSON writes one problem at once, because the whole list may be too long to keep in memory. The list is the
+// first member of the document. If the program is killed, the document is incomplete and no JSON parser accepts it. A
+// script therefore never mistakes an incomplete list for a complete one.
 func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
 	line, err := json.Marshal(struct {
 		Line    int    `json:"line"`
@@ -78,10 +77,9 @@ func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
 	fmt.Fprintf(w.program.out, "%s\n    %s", separator, line)
 }
 
-// summary prints the counts. failed is the error that ended the run, or nil; the caller prints it.
-// A run that failed early has no useful counts, so only the error is printed. The order follows
-// the operator's questions: how many accounts, which problems, who can sign in, and which columns
-// were misunderstood.
+// summary prints the counts. failed is the error that ended the run, or nil. The caller prints this error. If a run
+// failed early, its counts are not useful, so summary prints no counts. The order follows the operator's questions:
+// how many accounts, which problems, who can sign in, and which columns were misunderstood.
 func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	if w.command.JSON {
 		w.summaryJSON(r, failed)
@@ -135,9 +133,8 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	w.advise(r)
 }
 
-// outcome returns the name of Report.Done, which is also the member in the JSON document. A dry
-// run must not claim that accounts were imported. Scripts can tell a dry run from an import by
-// the name of the member.
+// outcome returns the word for Report.Done in the summary, which is also the member in the JSON document. A dry run
+// must not claim that accounts were imported. The member also tells scripts whether the run was a dry run.
 func outcome(r *userimport.Report) string {
 	if r.Imported {
 		return "imported"
@@ -145,8 +142,7 @@ func outcome(r *userimport.Report) string {
 	return "ready"
 }
 
-// section prints counts, the largest first. Equal counts are in the order of names, so that two
-// runs print the same lines.
+// section prints counts, the largest first. Equal counts are sorted by name, so that two runs print the same lines.
 func (w *importPrinter) section(r *userimport.Report, title string, counts map[string]int) {
 	if len(counts) == 0 {
 		return
@@ -163,22 +159,22 @@ func (w *importPrinter) section(r *userimport.Report, title string, counts map[s
 	}
 }
 
-// line prints a count, aligned with the largest one. The number of accounts in the file is the
-// largest possible count.
+// line prints a count in a column that is wide enough for the largest possible count: the number of accounts in the
+// file.
 func (w *importPrinter) line(r *userimport.Report, n int, what string) {
 	w.program.say("  %*d  %s", len(fmt.Sprint(r.Accounts)), n, what)
 }
 
-// advise prints what the operator can do next. Each hint depends on what this file contained.
-// Readers would ignore a fixed list after the second run. Every hint names the flag to write, so
-// that the operator does not have to search the help.
+// advise prints what the operator can do next. Each hint depends on the content of the file, because operators would
+// ignore a fixed list after the second run. Every hint names the flag to write, so that the operator does not have to
+// search the help.
 func (w *importPrinter) advise(r *userimport.Report) {
 	p, c := w.program, w.command
 	if r.System != "" && c.From == "" {
 		p.say("Read as a file of %s. If another system wrote it, name it with --from.", r.System)
 	}
-	// A wrong prehash or pepper is not visible in the file. Without this hint, the operator would
-	// learn of the mistake from users after the import.
+	// The file does not show a wrong prehash or pepper. Without this hint, the operator would hear of the mistake
+	// from users after the import.
 	if r.Done > r.NoPassword && !r.Imported {
 		p.say("No password was tried. Try one that you know with --try EMAIL.")
 	}
@@ -224,10 +220,9 @@ func (w *importPrinter) advise(r *userimport.Report) {
 	}
 }
 
-// summaryJSON ends the document that problemJSON began. The document is written in pieces, because
-// each problem was written when it was found. The order of the members is fixed, so that two runs
-// can be compared. A failed run also gets a complete document, with the member error. Its counts
-// are those up to the failure.
+// summaryJSON ends the document that problemJSON began. The document is written in pieces, because problemJSON writes
+// each problem when it is found. The order of the members is fixed, so that two runs can be compared. If the run
+// failed, the document is also complete. It has the member error, and the counts up to the failure.
 func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
 	out := w.program.out
 	reason := ""
@@ -237,11 +232,11 @@ func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
 	// Scripts iterate over the lists, and some scripts would fail at null.
 	notNull := func(names []string) []string { return append([]string{}, names...) }
 	if w.listed == 0 {
-		io.WriteString(out, "{\n  \"problems\": [") //nolint:errcheck // as everywhere in this program
+		io.WriteString(out, "{\n  \"problems\": [") //nolint:errcheck // failed writes to the output are ignored
 	} else {
-		io.WriteString(out, "\n  ") //nolint:errcheck // as above
+		io.WriteString(out, "\n  ") //nolint:errcheck // failed writes to the output are ignored
 	}
-	io.WriteString(out, "]") //nolint:errcheck // as above
+	io.WriteString(out, "]") //nolint:errcheck // failed writes to the output are ignored
 	for _, member := range []struct {
 		name  string
 		value any
@@ -265,5 +260,5 @@ func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
 		}
 		fmt.Fprintf(out, ",\n  %q: %s", member.name, bytes.TrimSpace(text.Bytes()))
 	}
-	io.WriteString(out, "\n}\n") //nolint:errcheck // as above
+	io.WriteString(out, "\n}\n") //nolint:errcheck // failed writes to the output are ignored
 }

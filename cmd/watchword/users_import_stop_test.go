@@ -41,7 +41,7 @@ func newWorker(t *testing.T, dir string, args ...string) *worker {
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.Process.Kill() }) //nolint:errcheck // it has ended
+	t.Cleanup(func() { w.Process.Kill() }) //nolint:errcheck // it has usually ended
 	go func() { w.ended <- w.Wait() }()
 	return w
 }
@@ -112,7 +112,8 @@ func TestSignalStopsAnImportThatWaitsForInput(t *testing.T) {
 	}
 }
 
-// The complete accounts read so far are imported. The incomplete one is not.
+// A signal stops an import from a pipe. All complete accounts that were read must be imported, and the incomplete
+// account at the end must not.
 func TestStoppedImportKeepsCompleteAccounts(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -123,9 +124,9 @@ func TestStoppedImportKeepsCompleteAccounts(t *testing.T) {
 		if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {
 			t.Fatal(got.errors)
 		}
-		const users = 9_600 // over 1 MiB, from which the format is detected
+		const users = 9_600 // more than 1 MiB, because the format is detected from the first MiB
 		count := func() int { return ask(t, dir, arguments, "SELECT count(*) FROM users") }
-		for patience := 500 * time.Millisecond; count() < users; patience *= 2 { // until it is long enough
+		for patience := 500 * time.Millisecond; count() < users; patience *= 2 { // until the import has enough time
 			if patience > 20*time.Second {
 				t.Fatalf("%d accounts, and not those of the last batch", count())
 			}
@@ -165,7 +166,7 @@ func TestStoppedCheckPrintsCompleteJSON(t *testing.T) {
 	}
 }
 
-// A second signal does not wait for a hanging database.
+// The second signal must end the program even if it waits for the database.
 func TestSecondSignalEndsAnImportAtOnce(t *testing.T) {
 	t.Parallel()
 	database := pgtest.Database(t)
@@ -184,7 +185,7 @@ func TestSecondSignalEndsAnImportAtOnce(t *testing.T) {
 	})
 	signals := 0
 	for done := false; !done; {
-		w.Process.Signal(syscall.SIGINT) //nolint:errcheck // it may have ended
+		w.Process.Signal(syscall.SIGINT) //nolint:errcheck // the program may have ended
 		signals++
 		select {
 		case <-w.ended:
@@ -205,7 +206,7 @@ func lockUsers(t *testing.T, database, mode string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) }) //nolint:errcheck // it has no changes
+	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) }) //nolint:errcheck // no changes
 	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE users IN "+mode+" MODE"); err != nil {
 		t.Fatal(err)
 	}
@@ -222,8 +223,8 @@ func openFile(t *testing.T, dir string) *sql.DB {
 	return db
 }
 
-// A committed batch is counted completely, even if an address of the batch was taken
-// during the commit.
+// While a batch is committed, another program takes an address of the batch. The summary must count all accounts of
+// the batch.
 func TestCommittedBatchIsCountedCompletely(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -248,7 +249,7 @@ func TestCommittedBatchIsCountedCompletely(t *testing.T) {
 	}
 }
 
-// A stopped export leaves no file with hashes.
+// A stopped export must leave no file with hashes.
 func TestStoppedExportRemovesItsFile(t *testing.T) {
 	t.Parallel()
 	database := pgtest.Database(t)

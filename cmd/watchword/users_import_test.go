@@ -31,8 +31,8 @@ const (
 	firebaseSalt = "42xEC+ixf3L2lw=="
 )
 
-// Accounts are imported into a running server, and their users sign in with their
-// passwords. The first sign-in replaces the hash with one of the server.
+// Accounts are imported into a running server, and their users sign in with their passwords. The first sign-in must
+// replace the imported hash with a hash in the server's own format.
 //
 // PW-7, PW-10
 func TestImportedUsersSignInAndHashesAreUpgraded(t *testing.T) {
@@ -101,8 +101,8 @@ func export(t *testing.T, dir string, arguments []string, more ...string) string
 	return got.out
 }
 
-// The export of a server is imported into another one, on both stores, and exported again
-// without a difference.
+// The export of one server is imported into another server and exported again. Both exports must be equal, on both
+// stores.
 func TestExportAndImportPreserveAccounts(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
@@ -138,8 +138,8 @@ func manyUsers(n int) string {
 	return file.String()
 }
 
-// An import is stopped, then killed, then run to its end. Every committed batch stays, no
-// account is incomplete, and the table of ids is complete.
+// An import is stopped, then killed, then run to its end. Every committed batch must stay, no account may be
+// incomplete, and the table of ids must be complete.
 func TestInterruptedImportContinues(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -159,7 +159,7 @@ func importInPieces(t *testing.T, arguments []string) {
 	there := 0
 	for _, piece := range []struct {
 		signal syscall.Signal
-		come   int // number of accounts that arrive; the others are held back
+		come   int // number of accounts in the pipe before it blocks
 	}{{syscall.SIGINT, 9_500}, {syscall.SIGKILL, 11_500}} {
 		pour(t, filepath.Join(dir, "users.csv"), manyUsers(piece.come))
 		w := newWorker(t, dir, args...)
@@ -207,7 +207,7 @@ func importInPieces(t *testing.T, arguments []string) {
 // pour creates a named pipe that delivers a text and then stays open, so a reader blocks.
 func pour(t *testing.T, path, text string) {
 	t.Helper()
-	os.Remove(path) //nolint:errcheck // it may not exist
+	os.Remove(path) //nolint:errcheck // the file may not exist
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func pour(t *testing.T, path, text string) {
 			return
 		}
 		t.Cleanup(func() { pipe.Close() })
-		io.WriteString(pipe, text) //nolint:errcheck // the reader is stopped
+		io.WriteString(pipe, text) //nolint:errcheck // fails when the reader is stopped
 	}()
 }
 
@@ -240,15 +240,15 @@ func ask(t *testing.T, dir string, arguments []string, question string) (n int) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // it was only queried
+	defer conn.Close(t.Context()) //nolint:errcheck // it only ran a query
 	if err := conn.QueryRow(t.Context(), question).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
 
-// For each account, memory grows only by the 16 bytes that detect a duplicate address, and 16
-// bytes for an id.
+// An import keeps only 16 bytes of an account for the address and 16 bytes for the id, to detect duplicates. Its
+// memory must stay small.
 func TestImportOfManyAccountsUsesLittleMemory(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -263,7 +263,7 @@ func TestImportOfManyAccountsUsesLittleMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Getenv(binaryVariable), "users", "import", "users.csv")
-	cmd.Dir, cmd.Env = dir, []string{"HOME=" + dir, "GOMEMLIMIT=64MiB"} // for equal measurements
+	cmd.Dir, cmd.Env = dir, []string{"HOME=" + dir, "GOMEMLIMIT=64MiB"} // makes measurements comparable
 	begun := time.Now()
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), fmt.Sprintf("  %d  imported\n", users)) {
@@ -277,7 +277,7 @@ func TestImportOfManyAccountsUsesLittleMemory(t *testing.T) {
 	t.Logf("%d accounts in %s, %d KiB", users, time.Since(begun), used)
 }
 
-// The file is created by another program while the import runs.
+// Another program creates the file of --id-map while the import runs. The import must not overwrite it.
 func TestIDMapDoesNotOverwriteANewFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

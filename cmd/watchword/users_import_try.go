@@ -15,12 +15,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it against the
-// hash in the file. If the password does not fit, it names the flags with which the password would
-// fit. It opens no database. One known password proves that all parameters are right, which no check
-// of the file can. Otherwise the operator would learn of a wrong parameter from users who can't sign
-// in. Exit code 0 means that the password fits with exactly the given flags, so a script can check
-// it.
+// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it against the hash in the
+// file. If the password does not fit, it names the flags with which the password would fit. It opens no database.
+//
+// If one known password fits, all parameters are right. No check of the file alone can show this, and the operator
+// would hear of a wrong parameter from users who can't sign in. Exit code 0 means that the password fits with exactly
+// the given flags, so that scripts can rely on it.
 func (c *userImport) try(p *program, options userimport.Options) error {
 	email, err := address.Parse(c.Try)
 	if err != nil {
@@ -30,7 +30,7 @@ func (c *userImport) try(p *program, options userimport.Options) error {
 	if err != nil {
 		return err
 	}
-	defer input.Close() //nolint:errcheck // it was only read
+	defer input.Close() //nolint:errcheck // the file was only read
 	trial, err := userimport.NewTrial(input, options, email)
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (c *userImport) try(p *program, options userimport.Options) error {
 	case verdict.Fits:
 		p.say("The password of %s fits: %s. It will sign in.", email, verdict.Description)
 		return nil
-	// The exit code is 1, although the password fits: with these flags, the import would be wrong.
+	// The exit code is 1 although the password fits, because an import with the given flags would be wrong.
 	case verdict.Other != nil:
 		p.say("The password of %s fits with: %s. Use the same flags for the dry run and the import.",
 			email, c.variantFlags(*verdict.Other))
@@ -57,9 +57,8 @@ func (c *userImport) try(p *program, options userimport.Options) error {
 		"If the system adds a pepper to passwords, name it with --pepper-file", email, verdict.Description)
 }
 
-// askKnownPassword asks once and does not show the password. Without a terminal, it reads a line of
-// standard input. The prompt goes to standard error, so that standard output holds only the
-// verdict.
+// askKnownPassword asks once and does not show the password. Without a terminal, it reads a line of standard input.
+// The prompt goes to standard error, so that standard output contains only the result.
 func (p *program) askKnownPassword(email string) (watchword.Secret, error) {
 	if isTerminal(p.in) {
 		fmt.Fprintf(p.err, "Password of %s: ", email)
@@ -82,9 +81,9 @@ func (p *program) askKnownPassword(email string) (watchword.Secret, error) {
 	return watchword.Secret(line), nil
 }
 
-// variantFlags returns the flags to write for a variant that differs from the given ones. The
-// operator can copy the text into the next command. The text also names a flag to remove, because
-// an operator would otherwise add the right flag and keep the wrong one.
+// variantFlags returns the flags for a variant that differs from the given flags. The operator can copy the text into
+// the next command. The text also names a flag to remove ("no --prehash"), because the operator could otherwise keep
+// a wrong flag.
 func (c *userImport) variantFlags(v userimport.Variant) string {
 	var flags []string
 	switch {

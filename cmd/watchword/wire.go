@@ -29,9 +29,9 @@ import (
 type stack struct {
 	store    database
 	engine   *watchword.Engine
-	operator watchword.Operator // of the engine, with the name for events
+	operator watchword.Operator // operator of the engine, with the name for events
 	mailer   watchword.Mailer
-	box      *devbox.Box // nil unless mails go to the development mailbox
+	box      *devbox.Box // the development mailbox; nil with mail-url
 }
 
 // close ends the hash workers first, because they may still use the store. Callers defer it
@@ -41,13 +41,13 @@ func (s *stack) close() {
 	s.store.Close() //nolint:errcheck // every transaction has been committed
 }
 
-// open is openWith without a log, for commands, which print their results instead.
+// open opens a store for a command. It works like openWith, but without a log, because commands print their results.
 func (p *program) open(ctx context.Context) (*stack, error) {
 	return p.openWith(ctx, slog.New(slog.DiscardHandler))
 }
 
-// openExisting is open for a command that changes existing data. It creates no database, so that a
-// wrong --data-dir is an error and not a new, empty database.
+// openExisting opens the store for a command that changes existing data. It works like open, but creates no database.
+// A wrong --data-dir is therefore an error and not a new, empty database.
 func (p *program) openExisting(ctx context.Context) (*stack, error) {
 	if err := p.requireDatabase(); err != nil {
 		return nil, err
@@ -55,8 +55,8 @@ func (p *program) openExisting(ctx context.Context) (*stack, error) {
 	return p.open(ctx)
 }
 
-// requireDatabase checks the settings, and that the SQLite file exists. It does not connect to
-// PostgreSQL, where opening reports a missing database.
+// requireDatabase checks the settings, and that the SQLite file exists. It does not connect to PostgreSQL, because
+// opening the store reports a missing database.
 func (p *program) requireDatabase() error {
 	if err := p.sources.faults(p.settings); err != nil {
 		return err
@@ -68,11 +68,10 @@ func (p *program) requireDatabase() error {
 	return nil
 }
 
-// openWith checks the settings, creates what is missing (directory, master key, database), migrates
-// and returns an engine. The caller closes the stack. If a step fails, openWith closes everything
-// that earlier steps opened. The master key is created before the database: after a crash in
-// between, the next start uses the key. In the other order, a crash would leave tables without
-// their key.
+// openWith checks the settings, creates a missing directory, master key or database, migrates and returns an engine.
+// The caller closes the stack. If a step fails, openWith closes everything that earlier steps opened. The master key
+// is created before the database. After a crash between these steps, the next start uses the key. If the database
+// were created first, a crash would leave tables without their key.
 func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return nil, err
@@ -88,8 +87,8 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	if s.store, err = p.settings.openDatabase(ctx); err != nil {
 		return nil, err
 	}
-	// Only the operator can replace a master key in a setting. For a key in a file, an interrupted reseal can
-	// leave a second file.
+	// For a key in a file, an interrupted reseal can leave a second file, and FinishReseal then replaces the key. A
+	// key in a setting can only be replaced by the operator.
 	if p.settings.MasterKey == "" {
 		if master, err = watchword.FinishReseal(ctx, s.store, p.settings.masterKeyPath(), master); err != nil {
 			s.store.Close() //nolint:errcheck // the first error is more useful
@@ -106,12 +105,13 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	return s, nil
 }
 
-// prepare creates the directories that these settings need and returns the master key. It creates a
-// key only if there is no database. A new key can't decrypt the keys of an existing database, and
-// the missing key may still be in a backup. Directories get the mode 0700, because the files in them
-// are secrets. Existing directories keep their mode, because an operator may have chosen it. The
-// doctor reports a directory that other users can read. Two processes that start at the same time
-// use the same key, because the file is created exclusively.
+// prepare creates the directories that these settings need and returns the master key. It creates a key only if there
+// is no database. A new key can't decrypt the keys of an existing database, and the missing key may still be in a
+// backup.
+//
+// Directories get the mode 0700, because the files in them are secrets. Existing directories keep their mode, because
+// an operator may have chosen it. The doctor reports a directory that other users can read. The key file is created
+// exclusively, so two processes that start at the same time use the same key.
 func (s *Settings) prepare() (master []byte, err error) {
 	for _, dir := range s.directories() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -128,9 +128,8 @@ func (s *Settings) prepare() (master []byte, err error) {
 	return master, err
 }
 
-// directories returns the directories that the program writes to. With PostgreSQL, a
-// master key and a mail server the list is empty, and the working directory may be
-// read-only.
+// directories returns the directories that the program writes to. With PostgreSQL, a master key and a mail server,
+// the list is empty, and the working directory may be read-only.
 func (s *Settings) directories() (dirs []string) {
 	if s.MasterKey == "" || s.MailURL == "" {
 		dirs = append(dirs, s.DataDir)
@@ -141,16 +140,15 @@ func (s *Settings) directories() (dirs []string) {
 	return dirs
 }
 
-// masterKeyMissing is the error for a database without its key. Its secrets can't be decrypted
-// without the key, so the program must not continue with a new one.
+// masterKeyMissing returns the error for a database without its master key. The secrets in the database can't be
+// decrypted without this key, so the program must not create a new one.
 func (s *Settings) masterKeyMissing() error {
 	return fmt.Errorf("the master key %s is missing, and another key does not open %s. Restore it from a backup, or "+
 		"write --master-key", s.masterKeyPath(), s.databaseName())
 }
 
-// missing reports whether path does not exist. After any other error, such as a missing
-// permission, the path counts as existing, and opening it reports the error. If such a path
-// counted as missing, the program would create a second database elsewhere.
+// missing reports whether path does not exist. After any other error, such as a missing permission, the path counts
+// as existing, and opening it reports the error. Otherwise the program could create a second database elsewhere.
 func missing(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)
@@ -178,7 +176,7 @@ func (s *Settings) renderer() (*mail.Renderer, error) {
 	return mail.NewRenderer(mail.Options{PublicURL: s.PublicURL, Product: s.ProductName, Files: s.ownFiles()})
 }
 
-// ownFiles returns the operator's files for pages and mails, or nil.
+// ownFiles returns the operator's files for pages and mails (pages-dir), or nil.
 func (s *Settings) ownFiles() fs.FS {
 	if s.PagesDir == "" {
 		return nil
@@ -186,8 +184,7 @@ func (s *Settings) ownFiles() fs.FS {
 	return os.DirFS(s.PagesDir)
 }
 
-// smtp returns the sender for mail-url. It opens no connection. The doctor and the
-// first mail open one.
+// smtp returns the sender for mail-url. It opens no connection; the first mail or the doctor opens one.
 func (s *Settings) smtp() (*smtp.Sender, error) {
 	renderer, err := s.renderer()
 	if err != nil {
@@ -196,13 +193,13 @@ func (s *Settings) smtp() (*smtp.Sender, error) {
 	return smtp.New(smtp.Options{URL: s.MailURL, From: s.MailFrom, Renderer: renderer})
 }
 
-// masterKeyPath returns the file of a master key that the program created. A reseal appends a
-// suffix to this path, so all keys of an installation are in one directory.
+// masterKeyPath returns the path of the file in which the program stores a master key. A reseal appends suffixes to
+// this path, so all keys of an installation are in one directory.
 func (s *Settings) masterKeyPath() string { return filepath.Join(s.DataDir, "master.key") }
 
-// engine translates settings into options of the engine, without the keys and the mailer. It sets
-// every option that has a setting, so the engine's own defaults have no effect here. A test
-// compares the two sets of defaults.
+// engine translates settings into options of the engine, without the keys and the mailer. If an option has a setting,
+// engine always sets the option, so the engine's own default has no effect. A test compares the defaults of the
+// settings with those of the engine.
 func (s *Settings) engine() watchword.Options {
 	return watchword.Options{
 		PublicURL:      s.PublicURL,
@@ -234,8 +231,8 @@ func (s *Settings) engine() watchword.Options {
 	}
 }
 
-// factors returns the flows of second factors on an open store. An authenticator app shows the product name or,
-// without one, the host of the public URL. Only the QR code contains the name, so a later change affects neither
+// factors returns the manager of second factors for an open store. An authenticator app shows the product name or,
+// without one, the host of the public URL. Apps get the name only from the QR code, so a later change affects neither
 // existing entries in apps nor their codes.
 func (s *Settings) factors(on *stack) *factors.Manager {
 	return factors.New(on.engine, on.store.Factors(), factors.Options{
@@ -249,14 +246,14 @@ func (s *Settings) factors(on *stack) *factors.Manager {
 	})
 }
 
-// admin returns the administration on an open store.
+// admin returns the manager of the administration for an open store.
 func (s *Settings) admin(on *stack) *admin.Manager {
 	return admin.New(on.engine, on.store.Admin(), admin.Options{ACR: s.AdminACR, StepUpAge: s.StepUpAge})
 }
 
-// hashWorkers leaves one core free, so that refreshes and verifications stay fast while passwords
-// are hashed. A machine with one core has one worker, and hashing there delays other requests.
-// HashWorkers 0 means this default; the rule hashWorkersProblem bounds larger values.
+// hashWorkers returns the number of hash workers. The default (hash-workers=0) leaves one core free, so that
+// refreshes and verifications stay fast while passwords are hashed. A machine with one core has one worker, and
+// hashing delays other requests. hashWorkersProblem bounds the setting.
 func (s *Settings) hashWorkers() int {
 	if s.HashWorkers > 0 {
 		return s.HashWorkers
@@ -264,9 +261,8 @@ func (s *Settings) hashWorkers() int {
 	return max(usable(os.Getenv).cores()-1, 1)
 }
 
-// claims translates the setting claims; claimProblem has checked its form. The engine defines
-// which computed values exist. The order of claims has no meaning in a token, so a map is
-// enough.
+// claims converts the setting claims. claimProblem has checked the form, and the engine defines the computed values.
+// The order of claims has no meaning in a token, so the result has maps.
 func (s *Settings) claims() watchword.Claims {
 	claims := watchword.Claims{Static: map[string]string{}, Computed: map[string]string{}}
 	for _, claim := range s.Claims {
@@ -285,9 +281,8 @@ func (s *Settings) claims() watchword.Claims {
 	return claims
 }
 
-// limits translates the limits. Each limit is a separate setting, so that an operator can change
-// one and keep the others. A limit without a setting keeps the engine's default. A zero Limit means
-// the default of the engine and never "unlimited", so a forgotten setting is safe.
+// limits converts the settings of limits. Each limit is a separate setting, so that an operator can change one limit
+// and keep the others. A limit without a setting is zero. The engine then uses its own default and never "unlimited".
 func (s *Settings) limits() watchword.Limits {
 	if s.Limits == "off" {
 		return watchword.Unlimited()

@@ -17,8 +17,8 @@ type wire struct {
 	loss   atomic.Pointer[loss]
 }
 
-// A loss drops the response to the next message that contains `to`, from a client that has sent
-// `after` before. The database still executes the message.
+// A loss drops one response. A client sends the text after and later, or in the same message, the text to. The
+// database executes this message, but the wire drops the response to it.
 type loss struct {
 	after, to []byte
 	done      chan struct{}
@@ -44,7 +44,7 @@ func (w *wire) serve() {
 		}
 		far, err := net.Dial("tcp", w.target)
 		if err != nil {
-			near.Close() //nolint:errcheck // as if cut
+			near.Close() //nolint:errcheck // the client sees a cut connection
 			continue
 		}
 		w.mu.Lock()
@@ -61,13 +61,12 @@ func (w *wire) cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, conn := range w.open {
-		conn.Close() //nolint:errcheck // cut is cut
+		conn.Close() //nolint:errcheck // the connection may be closed already
 	}
 	w.open = nil
 }
 
-// lose arranges a loss. The channel is closed once the response is lost and its connection is
-// cut.
+// lose prepares a loss. The channel is closed when the response is dropped. The wire then closes the connection.
 func (w *wire) lose(after, to string) <-chan struct{} {
 	l := &loss{after: []byte(after), to: []byte(to), done: make(chan struct{})}
 	w.loss.Store(l)
@@ -78,13 +77,13 @@ func (w *wire) lose(after, to string) <-chan struct{} {
 type proxied struct {
 	*wire
 	near, far net.Conn
-	lost      atomic.Pointer[loss] // set: the next response is lost
+	lost      atomic.Pointer[loss] // not nil: the next response is dropped
 }
 
 func (c *proxied) forwardRequests() {
-	defer c.far.Close() //nolint:errcheck // the other direction ends, too
+	defer c.far.Close() //nolint:errcheck // ends forwardResponses
 	buffer := make([]byte, 64<<10)
-	var seen []byte // since the last loss was set up, because a text may arrive in pieces
+	var seen []byte // bytes since the last call of lose, because a text may arrive in pieces
 	var current *loss
 	for {
 		n, err := c.near.Read(buffer)
@@ -96,7 +95,7 @@ func (c *proxied) forwardRequests() {
 			_, rest, marked := bytes.Cut(seen, current.after)
 			if marked && (bytes.Equal(current.after, current.to) || bytes.Contains(rest, current.to)) &&
 				c.loss.CompareAndSwap(current, nil) {
-				c.lost.Store(current) // before the message is forwarded, and so before its response
+				c.lost.Store(current) // set before the message is forwarded, so before the response arrives
 			}
 		}
 		if _, failed := c.far.Write(buffer[:n]); err != nil || failed != nil {
@@ -105,16 +104,16 @@ func (c *proxied) forwardRequests() {
 	}
 }
 
-// forwardResponses forwards responses. When the response to be lost begins to arrive, the
-// commit is done.
+// forwardResponses forwards responses. When the response to drop begins to arrive, the database has executed the
+// message.
 func (c *proxied) forwardResponses() {
-	defer c.near.Close() //nolint:errcheck // the other direction ends, too
+	defer c.near.Close() //nolint:errcheck // ends forwardRequests
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := c.far.Read(buffer)
 		if l := c.lost.Load(); l != nil && n > 0 {
 			close(l.done)
-			c.far.Close() //nolint:errcheck // the other direction ends, too
+			c.far.Close() //nolint:errcheck // ends forwardRequests
 			return
 		}
 		if _, failed := c.near.Write(buffer[:n]); err != nil || failed != nil {
