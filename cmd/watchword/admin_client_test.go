@@ -87,7 +87,7 @@ func signInAdminAs(t *testing.T, s *server, root, dir string, arguments []string
 		t.Fatal(err)
 	}
 	postAs(t, s, token, "/factors/totp/"+begun.ID+"/confirm", body{"code": code})
-	return token // the server reads the level of the session, not that of the token
+	return token // the server checks the level of the session, not of the token
 }
 
 // postAs calls the API for signed-in users with an access token.

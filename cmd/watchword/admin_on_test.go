@@ -86,8 +86,8 @@ func TestAdministrationMovesToTheAdminListener(t *testing.T) {
 	})
 }
 
-// adminToken returns an access token of the API with two factors. It uses the code after the one for the
-// pages, because each code works once.
+// adminToken returns an access token of the API with two factors. Each TOTP code works once and the pages have used
+// one, so it uses the next code.
 func adminToken(t *testing.T, s *server, email string) string {
 	t.Helper()
 	d := newDevice(t, s.address)

@@ -22,10 +22,9 @@ type confirmation struct {
 	Yes bool `name:"yes" short:"y" help:"Don't ask."`
 }
 
-// confirm asks before something that can't be undone. Without a terminal it refuses unless --yes is
-// given, because a script must confirm explicitly. It returns errReported if the operator declines.
-// It asks before the change and outside of a transaction, so an operator who hesitates does not
-// block a server.
+// confirm asks before something that can't be undone. Without a terminal it requires --yes, because a script must
+// confirm explicitly. It returns errReported if the operator declines. It asks before the change and outside of a
+// transaction, so an operator who hesitates does not block a server.
 func (p *program) confirm(c confirmation, question string) error {
 	if c.Yes {
 		return nil

@@ -18,8 +18,8 @@ import (
 //	min max  bounds of a number or a duration, both included
 //	secret   what is never printed: "all" of the value, or the "password" in a URL
 //
-// Rules between settings are in config_rules.go, defaults that depend on other settings
-// in config_faults.go.
+// Rules about several settings are in config_rules.go. Defaults that depend on other settings are in
+// config_faults.go.
 type Settings struct {
 	// By default, only this machine can reach the listeners. If an operator forgets this setting, the server is
 	// unreachable instead of open to everyone.

@@ -46,8 +46,8 @@ func verifyMailProblem(s *Settings) string {
 }
 
 // secondFactor converts the setting second-factor for the engine. "required" without roles means every account. The
-// engine treats "off" like "optional", so it still asks for existing factors. Only package factors refuses new
-// factors if the setting is "off".
+// engine treats "off" like "optional", so it still asks for existing factors. Package factors refuses new factors if
+// the setting is "off".
 func (s *Settings) secondFactor() watchword.FactorPolicy {
 	word, roles, some := strings.Cut(s.SecondFactor, ":")
 	policy := watchword.FactorPolicy{Required: word == "required"}

@@ -8,9 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// Rules about the refresh cookie (RFC 6265bis). A browser drops a cookie that breaks
-// one of them, without a message, and no user can then stay signed in. The program
-// therefore refuses to start.
+// Rules about the refresh cookie (RFC 6265bis). If a cookie breaks a rule, browsers drop it without a message, and no
+// user can stay signed in. The program therefore refuses to start.
 
 // cookieNameProblem checks the name against the prefix rules: __Secure- needs https, and __Host-
 // also forbids a domain. A name without a prefix is allowed on http, for development. The length

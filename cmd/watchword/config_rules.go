@@ -143,7 +143,7 @@ func adminURLProblem(s *Settings) string {
 	if problem := originProblem(s.AdminURL); problem != "" {
 		return problem
 	}
-	// The listener itself has no TLS, so https always means a proxy.
+	// The listener itself has no TLS, so with https a proxy is in front of it.
 	if u, _ := url.Parse(s.AdminURL); u.Scheme == "http" && !weborigin.IsLoopback(u.Hostname()) {
 		return fmt.Sprintf("plain http is for loopback names only: an attacker on the network could read passwords and "+
 			"cookies. Write https://%s, and let a proxy pass it on to admin-listen.", u.Host)
@@ -257,10 +257,9 @@ func dataDirProblem(s *Settings) string {
 	return ""
 }
 
-// masterKeyProblem checks the key that encrypts all other keys. On SQLite, the program creates it
-// in the data directory. On PostgreSQL it must be given: every server needs the same one, and
-// servers do not share a directory. The message never quotes the key. A text that is not base64 may
-// still contain most of a real key.
+// masterKeyProblem checks the key that encrypts all other keys. On SQLite, the program creates it in the data
+// directory. On PostgreSQL it must be given, because every server needs the same key, and servers do not share a
+// directory. The message never quotes the key, because even a text that is not base64 may contain most of a real key.
 func masterKeyProblem(s *Settings) string {
 	if s.MasterKey == "" && s.onPostgres() {
 		return "is missing: with PostgreSQL it is not created, because every server needs the same one. Write what " +
@@ -424,9 +423,9 @@ func hashCostProblem(s *Settings) string {
 	return ""
 }
 
-// mailURLProblem requires a mail server in production, because users could not verify an address or reset a password.
-// In development, mails go to a mailbox in the browser. The rule does not contact the mail server: mails wait in the
-// outbox, so a server may start while the mail server is down.
+// mailURLProblem requires a mail server in production. Without a mail server, users could not verify an address or
+// reset a password. In development, mails go to a mailbox in the browser. The rule does not contact the mail server:
+// mails wait in the outbox, so a server may start while the mail server is down.
 func mailURLProblem(s *Settings) string {
 	switch {
 	case s.MailURL != "":
@@ -475,8 +474,8 @@ func senderProblem(url watchword.Secret, from, write string) string {
 	return ""
 }
 
-// limitsProblem refuses to turn the limits off in production. Load tests can use a loopback URL. A limit can't be 0,
-// so a typing error can't turn a limit off; this separate setting does it.
+// limitsProblem refuses to turn the limits off in production. Load tests can use a loopback URL. Only this setting
+// turns limits off: a single limit can't be 0, so a typing error can't turn it off.
 func limitsProblem(s *Settings) string {
 	if s.Limits == "off" && !s.local() {
 		return "off is for load tests on a loopback public URL: without limits passwords can be guessed. Write on."

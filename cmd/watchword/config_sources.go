@@ -294,8 +294,8 @@ func (s setting) example() string {
 	return "…"
 }
 
-// flags records which settings were on the command line. Kong does not ask Resolve for them.
-// flags runs after parsing, and overwrites the origin that a lower layer may have set.
+// flags records which settings were on the command line. Kong does not ask Resolve for them. flags runs after
+// parsing, and overwrites an origin that Resolve has recorded.
 func (s *sources) flags(ctx *kong.Context) {
 	for _, path := range ctx.Path {
 		if path.Flag != nil && !path.Resolved && s.isKnown(path.Flag.Name) {

@@ -6,7 +6,7 @@ import (
 	main "github.com/watchword-auth/watchword/cmd/watchword"
 )
 
-// The program must warn about such connections, because by default the driver accepts any certificate and no
+// The program must warn about unverified connections, because by default the driver accepts any certificate and no
 // encryption.
 func TestUnverifiedConnectionsToPostgreSQLAreWarnedAbout(t *testing.T) {
 	t.Parallel()

@@ -38,7 +38,7 @@ func install(t *testing.T, key byte) *installation {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
 	must(t, err)
-	t.Cleanup(func() { store.Close() }) //nolint:errcheck // the database is deleted
+	t.Cleanup(func() { store.Close() }) //nolint:errcheck // the database is temporary
 	const publicURL = "http://localhost:8080"
 	renderer, err := mail.NewRenderer(mail.Options{PublicURL: publicURL})
 	must(t, err)

@@ -17,7 +17,7 @@ type Hashing struct {
 	Firebase     passhash.Firebase
 }
 
-// method says how the other system transformed a password before hashing, or "" if it hashed the password itself. An
+// method returns the transformation that the other system applied to a password before hashing, or "" without one. An
 // option takes precedence over the row, because the operator can know more than the file says.
 func (h Hashing) method(row userfile.Row) string {
 	switch {

@@ -37,8 +37,8 @@ func withField(field, text string) string {
 	return field + ": " + text
 }
 
-// engineProblems converts the engine's sentences for users into phrases of a list, and
-// its fields into those of the file.
+// engineProblems converts the engine's sentences for users into phrases of a list, and the engine's field names into
+// field names of the file.
 func engineProblems(fields []watchword.FieldError, u accountimport.Account) (problems []Problem) {
 	for _, f := range fields {
 		p := Problem{Field: f.Field, Kind: asPhrase(f.Message)}

@@ -30,14 +30,14 @@ type Report struct {
 	Roles                          map[string]int
 	Factors                        map[string]int // second factors by kind
 	Metadata                       int            // accounts with metadata
-	LostFactors                    int            // accounts that had a second factor, which the file lacks
+	LostFactors                    int            // accounts whose second factor is not in the file
 
-	Kinds map[string]int // accounts whose second factor is not in the file
+	Kinds map[string]int // problems by field and kind
 
 	ColumnsUsed, ColumnsUnused []string
 	ColumnsMissing             []string // named by an option, but missing in every account
-	ColumnsUnsettled           []string // unread, and the name suggests that an account may be disabled or verified
-	ColumnsWithHashes          []string // unread, and the values look like password hashes
+	ColumnsUnsettled           []string // not read, although the name suggests a state, such as disabled or verified
+	ColumnsWithHashes          []string // not read, although the values look like password hashes
 	System                     string   // the system that wrote the file, if it was recognised or given
 
 	begun time.Time // used for times that the file does not give
@@ -60,8 +60,8 @@ func newReport() *Report {
 	}
 }
 
-// IsIncomplete reports whether the operator must choose a column before an import. It is true
-// if a named column is missing, or if a column that was not named may hold states or hashes.
+// IsIncomplete reports whether the operator must choose a column before an import. It is true if a named column is
+// missing, or if a column that no option names may contain hashes or a state, such as disabled.
 func (r *Report) IsIncomplete() bool {
 	return r.ColumnsMissing != nil || r.ColumnsUnsettled != nil || r.ColumnsWithHashes != nil
 }

@@ -32,7 +32,7 @@ func newEngine(t *testing.T) *watchword.Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { store.Close() }) //nolint:errcheck // the database is deleted
+	t.Cleanup(func() { store.Close() }) //nolint:errcheck // the database is temporary
 	const publicURL = "http://localhost:8080"
 	renderer, err := mail.NewRenderer(mail.Options{PublicURL: publicURL})
 	if err != nil {
