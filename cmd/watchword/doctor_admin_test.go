@@ -14,7 +14,7 @@ func TestDoctorReportsForgottenServiceKeys(t *testing.T) {
 	now := time.Date(2026, 5, 3, 10, 2, 0, 0, time.UTC)
 	day := 24 * time.Hour
 	for name, c := range map[string]struct {
-		created, used, left time.Duration // before now, before now (0: never), after now
+		created, used, left time.Duration // creation and last use before now (0: never), expiry after now
 		revoked             bool
 		want                string
 	}{

@@ -62,7 +62,7 @@ func request(ctx context.Context, address string) (probe, error) {
 	if err != nil {
 		return probe{}, err
 	}
-	defer response.Body.Close() //nolint:errcheck // it was only read
+	defer response.Body.Close() //nolint:errcheck // the body was only read
 	p := probe{status: response.StatusCode, location: response.Header.Get("Location")}
 	p.date, _ = http.ParseTime(response.Header.Get("Date"))
 	var body struct{ Issuer, Code string }

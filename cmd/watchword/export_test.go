@@ -26,10 +26,10 @@ func HashWorkersProblem(workers int) string {
 	return hashWorkersProblem(&Settings{HashWorkers: workers})
 }
 
-// UnverifiedDatabase returns the host that the start warns about, or "".
+// UnverifiedDatabase returns the host that serve warns about at its start, or "".
 func UnverifiedDatabase(url string) string { return unverifiedDatabase(url) }
 
-// WarningsFor returns the warnings of the start for a store.
+// WarningsFor returns the warnings that serve logs at its start, for the URL of a store.
 func WarningsFor(url string) []string {
 	return (&Settings{Store: watchword.Secret(url), MailURL: "smtp://mail.example.com", Limits: "on"}).warnings()
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// The tests run a primary, a synchronous standby, and three servers that know both. In
-// each round, the primary fails, the standby is promoted, and the servers switch to the
-// new primary. The failed machine then returns as the next standby.
+// The tests run a primary database, a synchronous standby, and three servers that know both databases. In each round,
+// the primary fails, the standby is promoted, and the servers switch to the new primary. The failed machine then
+// returns as the next standby.
 
 // The test kills all processes of the primary at the same time. Acknowledged changes must survive.
 func TestFailoverLosesNoAcknowledgedChange(t *testing.T) {

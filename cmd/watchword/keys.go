@@ -43,8 +43,8 @@ func (c *keyList) Run(ctx context.Context, p *program) error {
 }
 
 // keyRotate replaces the key that signs. The next key signs when verifiers have had time to fetch it. This is usually
-// at once, because the next key was published in advance. keyRotate also publishes the key after it. Servers rotate
-// by themselves at the end of a period; the command is for a key that may have leaked.
+// at once, because the next key was published in advance. keyRotate also publishes another key for the rotation after
+// that. Servers rotate by themselves at the end of a period; the command is for a key that may have leaked.
 type keyRotate struct {
 	Use  string `arg:"" optional:"" enum:"sign,refresh" default:"sign" help:"sign (access tokens) or refresh (refresh tokens)."`
 	JSON bool   `name:"json" help:"Print JSON."`

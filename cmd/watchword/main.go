@@ -1,6 +1,6 @@
 // Command watchword is the authentication server and the tool of its operator.
 //
-// A command goes through the same steps:
+// Every command goes through the same steps:
 //
 //  1. run collects the settings from flags, environment, .env and the YAML file
 //     (config_sources.go) and derives defaults.
@@ -61,7 +61,7 @@ type cli struct {
 type program struct {
 	settings *Settings
 	sources  *sources
-	as       string // --as, after parsing
+	as       string // value of --as, set after parsing
 	in       *os.File
 	out, err io.Writer
 }

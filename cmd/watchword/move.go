@@ -45,7 +45,7 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer source.Close() //nolint:errcheck // the move has read the source or marked it
+	defer source.Close() //nolint:errcheck // reading and marking have reported their errors
 	rows, err := source.Count(ctx)
 	if err != nil {
 		return err

@@ -81,7 +81,7 @@ func (p *protected) login(remembered watchword.Secret) (in *watchword.SignIn, wa
 	return nil, nil
 }
 
-// prove completes a sign-in with a second factor.
+// prove completes a sign-in with a proof of a second factor. If the proof is empty, it uses the passkey.
 func (p *protected) prove(proof factors.Proof, remember bool) (*watchword.SignIn, error) {
 	p.Helper()
 	_, waiting := p.login("")
@@ -175,7 +175,7 @@ func TestMoveKeepsEverySecondFactor(t *testing.T) {
 	}
 	_, err = p.prove(factors.Proof{RecoveryCode: p.codes[1]}, false)
 	p.must(err)
-	_, err = p.prove(factors.Proof{}, false) // the passkey
+	_, err = p.prove(factors.Proof{}, false) // with the passkey
 	p.must(err)
 	if in, _ = p.login(remembered); in == nil || !slices.Contains(in.Session.Methods, "device") {
 		t.Error("the remembered browser is asked for a factor")

@@ -21,7 +21,7 @@ func (p *program) progress(rows int) func(doing string, rows int) {
 	}
 	return func(doing string, rows int) {
 		if rows == 0 {
-			return // prevents that a complete bar is drawn again
+			return // prevents a second drawing of a complete bar
 		}
 		bar.Describe(fmt.Sprintf("%-20s", doing))
 		bar.Add(rows) //nolint:errcheck // a failed drawing must not stop the move

@@ -93,7 +93,7 @@ func commandsOf(text string) []string {
 	return all
 }
 
-// serve starts the built program, for each way of starting that README.md shows.
+// serve starts the built program, even if README.md starts it in another way.
 func (r *readme) serve(string) {
 	r.Helper()
 	r.ran["serve"] = true

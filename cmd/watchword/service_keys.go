@@ -80,8 +80,8 @@ func parseLife(text string) (time.Duration, error) {
 	return life, nil
 }
 
-// caller returns the person at the shell, whom events name. It has no roles and no scopes, because the operating
-// system has authenticated this person. The person can read the store and the master key anyway.
+// caller returns the person at the shell, whom events name. The caller has no roles and no scopes, because the
+// operating system has authenticated this person. The person can read the store and the master key anyway.
 func (p *program) caller() admin.Caller { return admin.Caller{Shell: p.operatorName()} }
 
 // serviceKeyList shows all keys and when they were last used. LAST USED is exact to the minute, because a server does

@@ -90,8 +90,8 @@ func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error)
 }
 
 // endEvery ends the sessions of all accounts, after an incident or after a backup was restored. In a restored backup,
-// tokens are valid again that were replaced or ended later. When endEvery returns, all sessions have ended in the
-// store, so a server that starts afterwards accepts no old token.
+// refresh tokens that were replaced or revoked later are valid again. When endEvery returns, all sessions have ended
+// in the store, so a server that starts afterwards accepts no old token.
 func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 	s, err := p.openExisting(ctx)
 	if err != nil {

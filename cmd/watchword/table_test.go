@@ -30,7 +30,7 @@ type fault struct {
 	rounds, requests        int
 	unavailable, unanswered int // requests with a 503, and requests without a response
 	reuses                  int // detected reuses of refresh tokens
-	broken                  int // broken promises
+	broken                  int // broken promises of docs/faults.md
 	away                    []time.Duration
 }
 
@@ -59,7 +59,7 @@ func (f *fault) count(requests *int) {
 	}
 }
 
-// broke counts a broken promise and returns it as an error.
+// broke counts a broken promise of docs/faults.md and returns it as an error.
 func (f *fault) broke(format string, args ...any) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -88,7 +88,7 @@ func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 	if s.engine, err = watchword.New(ctx, guard.store(), options); err != nil {
 		db.Close() //nolint:errcheck // the first error is more useful
 		if errors.Is(err, errNeedsStart) {
-			err = errNeedsStart // replaces a text about steps of the engine
+			err = errNeedsStart // omits the steps of the engine in the error
 		}
 		return nil, err
 	}

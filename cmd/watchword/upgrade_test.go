@@ -65,8 +65,7 @@ func upgradeFrom(t *testing.T, binary string, arguments []string) {
 		}
 	}
 
-	// Accounts, sign-ins, sign-outs and failed passwords at one server take effect at the
-	// other.
+	// Accounts, sign-ins, sign-outs and failed passwords at one server must take effect at the other server.
 	grace := body{"email": "grace@example.com", "password": firstSecret}
 	tablet.post(t, "/register", grace, 201)
 	tablet.moveTo(later.address)
@@ -80,8 +79,7 @@ func upgradeFrom(t *testing.T, binary string, arguments []string) {
 	phone.moveTo(earlier.address)
 	phone.post(t, "/refresh", nil, 401)
 
-	// Commands of this revision work while both servers run, and the earlier server applies
-	// their changes.
+	// Commands of this revision must work while both servers run, and the earlier server must apply their changes.
 	command := func(args ...string) string {
 		t.Helper()
 		got := run(t, call{dir: dir, args: append(args, arguments...)})

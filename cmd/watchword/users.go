@@ -80,8 +80,8 @@ type userCreate struct {
 	PasswordStdin bool     `name:"password-stdin" xor:"password" help:"Read the password from standard input."`
 }
 
-// Run reads the password before it opens the store, so that a command with a wrong password creates no database. It
-// creates a missing database, because operators often create the first account before the first start. The command
+// Run reads the password before it opens the store, so that a command without a valid password creates no database.
+// It creates a missing database, because operators often create the first account before the first start. The command
 // needs no running server. If it queues a mail, the mail waits in the outbox until a server runs.
 func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 	account := watchword.NewUser{Email: c.Email, Name: c.Name, Locale: c.Locale, Roles: c.Roles}
@@ -292,7 +292,7 @@ type changedUser struct {
 }
 
 // changed prints the result of a change. For JSON it reads the account again, so that a script gets the stored
-// values. If another process changes the account before that, the output has the later values.
+// values. If another process changes the account before this second read, the output has the later values.
 func (p *program) changed(ctx context.Context, s *stack, c changedUser) error {
 	if !c.json {
 		p.say("%s %s.", c.done, c.email)
@@ -361,8 +361,8 @@ type userView struct {
 	DisabledAt *time.Time `json:"disabledAt"`
 }
 
-// userJSON is the only function that converts a user for output. It names the fields, so a new secret field of
-// watchword.User is not printed by accident.
+// userJSON is the only function that converts a user for output. The fields come from User.Profile, so a new secret
+// field of watchword.User is not printed by accident.
 func userJSON(u watchword.User) userView { return userView{u.Profile(), stamp(u.DisabledAt)} }
 
 // eventView is an event in JSON. Times is the number of equal events that the engine merged into this event. Empty

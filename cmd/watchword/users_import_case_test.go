@@ -63,7 +63,7 @@ var importCases = []importCase{
 	{file: "wrapped.json", signs: map[string]int{"a": signedIn}},
 	{file: "cognito-list-users.json", signs: map[string]int{"johndoe": badLogin}},
 
-	// The problem of an unsupported hash names its kind. Users with a supported hash in the same file sign in.
+	// The problem names the kind of the unsupported hash. Users with a supported hash in the same file sign in.
 	{file: "wordpress.csv", problems: []string{"line 2: passwordHash: phpass ($P$, of WordPress and others) can't be " +
 		"checked"}, signs: map[string]int{"new": signedIn, "old": badLogin}},
 	{file: "drupal.csv", problems: []string{"line 2: passwordHash: Drupal's $S$ (SHA-512) can't be checked"},

@@ -41,7 +41,7 @@ func newWorker(t *testing.T, dir string, args ...string) *worker {
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.Process.Kill() }) //nolint:errcheck // it has usually ended
+	t.Cleanup(func() { w.Process.Kill() }) //nolint:errcheck // the program has usually ended
 	go func() { w.ended <- w.Wait() }()
 	return w
 }

@@ -221,7 +221,7 @@ func pour(t *testing.T, path, text string) {
 	}()
 }
 
-// ask runs a query that returns a number on the database.
+// ask runs a query on the database and returns the resulting number.
 func ask(t *testing.T, dir string, arguments []string, question string) (n int) {
 	t.Helper()
 	if arguments == nil {
@@ -247,7 +247,7 @@ func ask(t *testing.T, dir string, arguments []string, question string) (n int) 
 	return n
 }
 
-// An import keeps only 16 bytes of an account for the address and 16 bytes for the id, to detect duplicates. Its
+// For each account, an import keeps only 16 bytes for the address and 16 bytes for the id, to detect duplicates. Its
 // memory must stay small.
 func TestImportOfManyAccountsUsesLittleMemory(t *testing.T) {
 	t.Parallel()

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A wire is a TCP proxy to a database that can cut connections and lose responses.
+// A wire is a TCP proxy in front of a database. It can cut connections and lose responses.
 type wire struct {
 	net.Listener
 	target string
@@ -17,8 +17,9 @@ type wire struct {
 	loss   atomic.Pointer[loss]
 }
 
-// A loss drops one response. A client sends the text after and later, or in the same message, the text to. The
-// database executes this message, but the wire drops the response to it.
+// A loss drops one response. When a client has sent the bytes after, the wire drops the response to the next message
+// with the bytes to. If both texts are equal, it drops the response to that same message. The database still executes
+// the message.
 type loss struct {
 	after, to []byte
 	done      chan struct{}
