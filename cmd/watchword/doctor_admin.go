@@ -104,7 +104,7 @@ func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
 	// administration.
 	case here.code == "MISDIRECTED_REQUEST":
 		return "the proxy at " + public + " passes /api/admin on to a server with another host.",
-			"Let it pass all paths on to the address in listen."
+			"Let the proxy pass all paths on to the address in listen."
 	}
 	return "", ""
 }

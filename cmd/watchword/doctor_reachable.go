@@ -84,17 +84,17 @@ func diagnose(public string, metadata, account probe) (found, do string) {
 		return public + " leads to this server, but under another Host: a proxy changes the Host header.", host
 	case metadata.status >= 300 && metadata.status < 400:
 		return fmt.Sprintf("%s redirects to %s instead of reaching the server.", public, metadata.location),
-			"Write the address at its end to public-url, or let the proxy pass requests on."
+			"Write the last address of the redirects to public-url, or let the proxy pass requests on."
 	case metadata.status == http.StatusBadGateway, metadata.status == http.StatusGatewayTimeout,
 		metadata.status == http.StatusServiceUnavailable && metadata.code == "":
 		return fmt.Sprintf("the proxy at %s responds with %d: it does not reach the server.", public, metadata.status),
 			"Start `watchword serve`; then point the proxy at the address in listen."
 	case metadata.issuer != "" && metadata.issuer != public:
 		return fmt.Sprintf("%s is the server of %s.", public, metadata.issuer),
-			"Write that to public-url here and there, exactly alike; or point the proxy at the right server."
+			"Set the same public-url for the doctor and the server, or point the proxy at the right server."
 	case metadata.issuer == "":
 		return fmt.Sprintf("%s responds with %d, and is not this server.", public,
-			metadata.status), "Point the proxy, or public-url, at the right one."
+			metadata.status), "Correct public-url, or point the proxy at the right server."
 	case account.code != "TOKEN_MISSING":
 		return fmt.Sprintf("the proxy at %s passes /.well-known/ on, but not /api/auth/ (status %d).", public,
 				account.status),

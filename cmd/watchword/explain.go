@@ -12,7 +12,7 @@ import (
 // server. It computes the end by idle timeout from its own settings, so they must be the settings of the server.
 type explainCmd struct {
 	Email string `arg:"" help:"Address or id of an account. A deleted account is found by its id."`
-	At    string `name:"at" help:"When the user noticed: 2026-05-03T10:02Z, \"2026-05-03 10:02\" (UTC), or 90m for so long ago. Default: now."`
+	At    string `name:"at" help:"When the user noticed: 2026-05-03T10:02Z, \"2026-05-03 10:02\" (UTC), or 90m for 90 minutes ago. Default: now."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
@@ -63,7 +63,7 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 	}
 	// The message has one example of each form, because people copy an example.
 	return time.Time{}, faults{{"--at", "is not a time. Write 2026-05-03T10:02Z, \"2026-05-03 10:02\" (UTC), " +
-		"or 90m for so long ago."}}
+		"or 90m for 90 minutes ago."}}
 }
 
 // printExplanation prints the answer first. The evidence and the other sessions follow, so that a reader can check

@@ -79,11 +79,11 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	inFile := p.settings.MasterKey == ""
 	switch {
 	case inFile && c.To != "":
-		return faults{{"--to", "is for a master key that is set. This one is in the data directory, and is replaced there. " +
-			"Leave --to out."}}
+		return faults{{"--to", "is for a master key in a setting. This master key is in the data directory, and is " +
+			"replaced there. Remove --to."}}
 	case !inFile && c.To == "":
-		return faults{{"--to", "is missing: master-key is set, so the new one has to be handed to you. Write the file that " +
-			"it should be written to."}}
+		return faults{{"--to", "is missing: only you can change the setting master-key. Write the path of a new file for " +
+			"the new master key."}}
 	}
 	// A running server would encrypt new keys with the old master key, and no server could decrypt them later.
 	if err := p.refuseInUse(ctx); err != nil {
@@ -118,7 +118,7 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	if err := seal.Promote(path); err != nil {
 		return err
 	}
-	p.say("The master key in %s is new. Backups made before need the old one, %s: delete it together with them.", path,
+	p.say("The master key in %s is new. Older backups need the old key, %s: delete it together with these backups.", path,
 		kept)
 	return nil
 }
@@ -133,7 +133,7 @@ func (p *program) refuseInUse(ctx context.Context) error {
 	}
 	alone, err := sqlite.OpenSource(ctx, path)
 	if errors.Is(err, sqlite.ErrInUse) {
-		return fmt.Errorf("%s is in use: stop its server, and whatever else has it open, and run this again", path)
+		return fmt.Errorf("%s is in use: stop its server and every other program that has it open, then run this again", path)
 	}
 	if err != nil {
 		return err
@@ -152,8 +152,8 @@ func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	if err := s.operator.Reseal(ctx, master); err != nil {
 		return err
 	}
-	p.say("The new master key is in %s. Set master-key to it on every server, then start them. Backups made before need "+
-		"the old one.", c.To)
+	p.say("The new master key is in %s. Set master-key to this key on every server, then start the servers. "+
+		"Older backups need the old key.", c.To)
 	return nil
 }
 

@@ -101,7 +101,7 @@ func (s *Settings) checkSource(ctx context.Context) error {
 		return err
 	}
 	if pending != nil {
-		return fmt.Errorf("%s is of an older release. Bring it up to this one first: watchword migrate --store 'sqlite:%s'",
+		return fmt.Errorf("%s is of an older release. Migrate it first: watchword migrate --store 'sqlite:%s'",
 			path, path)
 	}
 	master, err := s.existingMasterKey()
@@ -152,10 +152,11 @@ func (c *moveCmd) print(p *program, m moved) error {
 	}
 	p.say("\nMoved from %s to %s. Rows: %d.", m.From, m.To, m.Rows)
 	if p.settings.MasterKey == "" {
-		p.say("Start the servers with WATCHWORD_STORE set to it, and the same master key: WATCHWORD_MASTER_KEY_FILE=%s",
+		p.say("Start the servers with WATCHWORD_STORE set to the new database, and the same master key: "+
+			"WATCHWORD_MASTER_KEY_FILE=%s",
 			p.settings.masterKeyPath())
 	} else {
-		p.say("Start the servers with WATCHWORD_STORE set to it, and the master key that this command had.")
+		p.say("Start the servers with WATCHWORD_STORE set to the new database, and the master key that this command had.")
 	}
 	p.say("Servers refuse to start on %s from now on: keep it as a backup, or delete it.", m.From)
 	return nil

@@ -198,7 +198,7 @@ func TestImpossibleMoveIsRefusedBeforeItBegins(t *testing.T) {
 		{"an older release's database", func(t *testing.T, dir string) {
 			change(t, dir,
 				"DELETE FROM goose_db_version WHERE version_id = (SELECT MAX(version_id) FROM goose_db_version)")
-		}, 1, "is of an older release. Bring it up to this one first: watchword migrate --store " +
+		}, 1, "is of an older release. Migrate it first: watchword migrate --store " +
 			"'sqlite:watchword-data/watchword.db'", []string{nowhere}},
 		{"a newer release's database", func(t *testing.T, dir string) {
 			change(t, dir, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, TRUE)")

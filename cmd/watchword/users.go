@@ -74,7 +74,7 @@ type userCreate struct {
 	Name          string   `name:"name" help:"Display name."`
 	Roles         []string `name:"role" help:"A role; can be repeated."`
 	Locale        string   `name:"locale" help:"Language of the mails, such as pt-BR."`
-	Invite        bool     `name:"invite" xor:"password" help:"Mail an invitation to choose the password, valid for 7 days, and print its link. Without it, the mail is the default and no link is printed."`
+	Invite        bool     `name:"invite" xor:"password" help:"Mail an invitation to choose the password, valid for 7 days, and print its link. Without this flag, the link is mailed but not printed."`
 	NoMail        bool     `name:"no-mail" help:"With --invite: print the link and send no mail."`
 	Password      bool     `name:"password" xor:"password" help:"Ask for the password."`
 	PasswordStdin bool     `name:"password-stdin" xor:"password" help:"Read the password from standard input."`

@@ -21,7 +21,7 @@ type userList struct {
 	Session  string `name:"session" xor:"exact" help:"The account of this session (sid), also of an ended one."`
 	Request  string `name:"request" xor:"exact" help:"The accounts and the events of the request with this id (X-Request-Id)."`
 	After    string `name:"after" help:"Begin after this address."`
-	Max      int    `name:"max" default:"1000" help:"List at most so many."`
+	Max      int    `name:"max" default:"1000" help:"Most accounts to list."`
 	JSON     bool   `name:"json" help:"Print JSON."`
 }
 
