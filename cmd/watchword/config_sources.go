@@ -166,10 +166,9 @@ func (s *sources) suggestion(name string, spell func(string) string) string {
 	return "Remove it; `watchword config` lists the settings."
 }
 
-// Resolve implements kong.Resolver. Kong calls it for each flag that is not on the command line.
-// The YAML file is read at the first call, because only then is the value of --config known. A nil
-// value makes kong use the default of the tag. Errors are never returned: they would stop kong at
-// the first one.
+// Resolve implements kong.Resolver. Kong calls it for each flag that is not on the command line. The YAML file is
+// read at the first call, because only then is the value of --config known. A nil value makes kong use the default of
+// the tag. Resolve never returns an error, because an error would stop kong at the first fault.
 func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if !s.fileRead {
 		s.fileRead = true

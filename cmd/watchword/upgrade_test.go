@@ -49,7 +49,7 @@ func upgradeFrom(t *testing.T, binary string, arguments []string) {
 	phone.post(t, "/login", account, 200)
 	phone.post(t, "/refresh", nil, 200)
 
-	// The later server migrates while the earlier one runs.
+	// The later server migrates while the earlier server runs.
 	shared := append([]string{"--public-url=" + earlier.url()}, arguments...)
 	if err := later.start(dir, []string{"HOME=" + dir}, shared); err != nil {
 		t.Fatal(err)

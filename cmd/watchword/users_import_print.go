@@ -200,8 +200,7 @@ func (w *importPrinter) advise(r *userimport.Report) {
 		p.say("Two-step sign-in without a secret in the file: %d. These users sign in with the password alone, until they "+
 			"set it up again.", r.LostFactors)
 	}
-	// Recovery codes can't be moved. A user who loses the app needs an operator, unless the user has
-	// created new codes.
+	// Recovery codes can't be moved. If a user loses the app before creating new codes, only an operator can help.
 	if len(r.Factors) > 0 {
 		p.say("Imported second factors have no recovery codes. Their users create them on the account page.")
 	}

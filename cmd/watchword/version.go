@@ -8,7 +8,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// version is the version of the last release or, after a release, of the next one. The npm packages have the same
+// version is the version of the last release or, after a release, of the next release. The npm packages have the same
 // version; `make dist` fails if they differ.
 const version = "0.1.0"
 

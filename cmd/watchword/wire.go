@@ -141,7 +141,7 @@ func (s *Settings) directories() (dirs []string) {
 }
 
 // masterKeyMissing returns the error for a database without its master key. The secrets in the database can't be
-// decrypted without this key, so the program must not create a new one.
+// decrypted without this key, so the program must not create a new key.
 func (s *Settings) masterKeyMissing() error {
 	return fmt.Errorf("the master key %s is missing, and another key does not open %s. Restore it from a backup, or "+
 		"write --master-key", s.masterKeyPath(), s.databaseName())

@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// An account holds a row of the file and the results of its import.
+// An account has a row of the file and the results of its import.
 type account struct {
 	row         userfile.Row
 	user        accountimport.Account
