@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Questions to the operator are written to standard error, so that standard output
-// holds only results.
+// Questions to the operator are written to standard error, so that standard output holds only
+// results.
 
 // confirmation adds --yes to a command that can't be undone. Commands embed it, so the flag has
 // the same name and meaning everywhere.
@@ -22,9 +22,10 @@ type confirmation struct {
 	Yes bool `name:"yes" short:"y" help:"Don't ask."`
 }
 
-// confirm asks before something that can't be undone. Without a terminal it requires --yes, because a script must
-// confirm explicitly. It returns errReported if the operator declines. It asks before the change and outside of a
-// transaction, so an operator who hesitates does not block a server.
+// confirm asks before something that can't be undone. Without a terminal it requires --yes,
+// because a script must confirm explicitly. It returns errReported if the operator declines. It
+// asks before the change and outside of a transaction, so an operator who hesitates does not
+// block a server.
 func (p *program) confirm(c confirmation, question string) error {
 	if c.Yes {
 		return nil
@@ -46,12 +47,13 @@ func (p *program) confirm(c confirmation, question string) error {
 	return errReported
 }
 
-// maxPasswordBytes bounds the input. It is more than the longest password that the
-// engine accepts.
+// maxPasswordBytes bounds the input. It is more than the longest password that the engine
+// accepts.
 const maxPasswordBytes = 8 << 10
 
-// readPassword reads the first line of standard input and removes only the line end, because a password may begin or
-// end with spaces. An empty line is an error, because a failed command in a pipe sends an empty line.
+// readPassword reads the first line of standard input and removes only the line end, because a
+// password may begin or end with spaces. An empty line is an error, because a failed command in
+// a pipe sends an empty line.
 func (p *program) readPassword() (watchword.Secret, error) {
 	data, err := io.ReadAll(io.LimitReader(p.in, maxPasswordBytes))
 	if err != nil {
@@ -65,9 +67,9 @@ func (p *program) readPassword() (watchword.Secret, error) {
 	return watchword.Secret(line), nil
 }
 
-// askPassword asks for a new password twice and does not show it. It needs a terminal, because a
-// password in a script belongs on standard input (readPassword). It asks twice, because a typing
-// error could not be seen.
+// askPassword asks for a new password twice and does not show it. It needs a terminal, because
+// a password in a script belongs on standard input (readPassword). It asks twice, because a
+// typing error could not be seen.
 func (p *program) askPassword() (watchword.Secret, error) {
 	if !isTerminal(p.in) {
 		return "", faults{{"--password", "needs a terminal. Write --password-stdin, or neither flag to mail a link."}}
@@ -88,11 +90,12 @@ func (p *program) askPassword() (watchword.Secret, error) {
 	return watchword.Secret(answers[0]), nil
 }
 
-// isTerminal reports whether f is a terminal. The program asks questions only at a terminal, not in scripts.
+// isTerminal reports whether f is a terminal. The program asks questions only at a terminal,
+// not in scripts.
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// onTerminal reports whether an output is a terminal. A buffer or a pipe is not a terminal, so tests see the same
-// output as scripts.
+// onTerminal reports whether an output is a terminal. A buffer or a pipe is not a terminal, so
+// tests see the same output as scripts.
 func onTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	return ok && isTerminal(file)

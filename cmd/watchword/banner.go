@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// printBanner prints the first screen of serve. It fits into 80 columns and 24 lines, the smallest usual terminal; a
-// test checks this size. It is printed after "ready", and only at a terminal. Write errors are ignored, because the
-// server works without a terminal.
+// printBanner prints the first screen of serve. It fits into 80 columns and 24 lines, the
+// smallest usual terminal; a test checks this size. It is printed after "ready", and only at a
+// terminal. Write errors are ignored, because the server works without a terminal.
 func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string) {
 	fmt.Fprintf(w, "\n  Watchword %s is ready after %s.\n\n", thisBuild().Version, took.Round(10*time.Millisecond))
 	line := func(name, value string) { fmt.Fprintf(w, "  %-12s %s\n", name, value) }
@@ -25,9 +25,9 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 			"lesson": "/register, /login, /token …"}[name])
 	}
 	if s.AdminListen != "" {
-		// The scheme is always http, because the admin listener has no TLS and belongs on the loopback.
-		// The address is on the screen because an operator can't guess the port. The pages of the public
-		// listener need no line: they are below the public URL.
+		// The scheme is always http, because the admin listener has no TLS and belongs on the
+		// loopback. The address is on the screen because an operator can't guess the port. The
+		// pages of the public listener need no line: they are below the public URL.
 		if s.AdminOn == "admin" {
 			line("Admin", s.adminURL()+map[string]string{"on": "/admin", "off": "/api/admin"}[s.AdminPages])
 		}
@@ -42,15 +42,16 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 	fmt.Fprintf(w, "\n  Press Ctrl-C to stop.\n\n")
 }
 
-// firstSteps prints three commands that work when pasted. They appear only in development, because
-// they send a password that everyone can read in the documentation. The last command has the header
-// Origin, because the server rejects a cookie without it. The commands need curl 7.82 or newer,
-// because of --json.
+// firstSteps prints three commands that work when pasted. They appear only in development,
+// because they send a password that everyone can read in the documentation. The last command
+// has the header Origin, because the server rejects a cookie without it. The commands need curl
+// 7.82 or newer, because of --json.
 func firstSteps(w io.Writer, s *Settings) {
 	const account = `--json '{"email":"ada@example.com","password":"seven purple otters"}'`
 	api := s.PublicURL + "/api/auth"
 	fmt.Fprintf(w, "\n  Try it: create an account, sign in, refresh.\n\n")
-	// With signup=closed, the server refuses the first command. `watchword users create` works in every mode.
+	// With signup=closed, the server refuses the first command. `watchword users create` works
+	// in every mode.
 	if s.Signup == "closed" {
 		fmt.Fprintf(w, "  echo 'seven purple otters' |\n    watchword users create ada@example.com --password-stdin\n")
 	} else {
@@ -62,8 +63,8 @@ func firstSteps(w io.Writer, s *Settings) {
 
 // warnings returns a text for each setting that is allowed but risky. Unlike a fault, a warning
 // does not stop the start. A text may have several lines; each line after the first begins with
-// two spaces. Each text names the risk and the change that removes it. serve logs them, the doctor
-// repeats them.
+// two spaces. Each text names the risk and the change that removes it. serve logs them, the
+// doctor repeats them.
 func (s *Settings) warnings() []string {
 	var all []string
 	// HS256 is allowed, because some frameworks verify only this algorithm.
@@ -71,8 +72,8 @@ func (s *Settings) warnings() []string {
 		all = append(all, "HS256: every service that can verify a token can also forge one,\n  and there is no public key "+
 			"to publish. Prefer ES256.")
 	}
-	// devMailProblem refuses this configuration without dev-mail=any. With dev-mail=any, the warning reminds the
-	// operator of the risk.
+	// devMailProblem refuses this configuration without dev-mail=any. With dev-mail=any, the
+	// warning reminds the operator of the risk.
 	if s.MailURL == "" && listensBeyond(s.Listen) {
 		all = append(all, "other machines can reach "+s.Listen+", and with it every mail at /dev/mail.\n  Write "+
 			"listen=127.0.0.1:8080 unless a container needs it.")
@@ -81,8 +82,8 @@ func (s *Settings) warnings() []string {
 		all = append(all, "other machines can reach metrics at "+s.AdminListen+".\n  Write admin-listen=127.0.0.1:9090 "+
 			"unless a firewall stands before it.")
 	}
-	// An unverified connection is not a fault, because private networks, such as that of Docker Compose, have no
-	// certificates.
+	// An unverified connection is not a fault, because private networks, such as that of Docker
+	// Compose, have no certificates.
 	if host := unverifiedDatabase(string(s.Store)); host != "" {
 		all = append(all, "the connection to PostgreSQL at "+host+" is not verified. A machine on the way can read and "+
 			"change all data.\n  Write sslmode=verify-full in store, unless the network is yours alone.")

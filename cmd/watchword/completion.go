@@ -8,8 +8,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// The scripts only pass the words of the command line to `watchword complete-words` and show the reply. The function
-// complete makes every decision. The three shells therefore agree, and a script stays valid when the commands change.
+// The scripts only pass the words of the command line to `watchword complete-words` and show
+// the reply. The function complete makes every decision. The three shells therefore agree, and
+// a script stays valid when the commands change.
 //
 //go:embed completion
 var completionScripts embed.FS
@@ -50,8 +51,8 @@ func (c *completeWordsCmd) Run(p *program, ctx *kong.Context) error {
 // candidate is a word that can replace the last word of the line.
 type candidate struct{ word, help string }
 
-// complete returns the candidates for the last word. files is true if the word is the name of a file.
-// For a word that only the user knows, such as an address, there are no candidates.
+// complete returns the candidates for the last word. files is true if the word is the name of a
+// file. For a word that only the user knows, such as an address, there are no candidates.
 func complete(root *kong.Node, settings []setting, words []string) (found []candidate, files bool) {
 	if len(words) == 0 {
 		words = []string{""}
@@ -65,8 +66,8 @@ func complete(root *kong.Node, settings []setting, words []string) (found []cand
 		last = "" // bash splits a line at "="
 	}
 	name, value, hasValue := strings.Cut(last, "=")
-	// The order matters: the value of a flag may begin with a hyphen, and after "--" an argument may
-	// too.
+	// The order matters: the value of a flag may begin with a hyphen, and after "--" an
+	// argument may too.
 	switch {
 	case line.flag != nil:
 		return values(line.flag.Value, settings, "", last)
@@ -122,7 +123,8 @@ func (c *cursor) read(word string) {
 	}
 }
 
-// find returns the flag with this name, or nil. It looks in the command and in the commands above it.
+// find returns the flag with this name, or nil. It looks in the command and in the commands
+// above it.
 func (c *cursor) find(word string) *kong.Flag {
 	for node := c.node; node != nil; node = node.Parent {
 		for _, flag := range node.Flags {
@@ -134,8 +136,9 @@ func (c *cursor) find(word string) *kong.Flag {
 	return nil
 }
 
-// flags returns the flags that begin with the prefix. Every command accepts all 60 settings, but they would hide the
-// flags of the command. As in the help, settings are offered only after serve, or if no other flag matches.
+// flags returns the flags that begin with the prefix. Every command accepts all 60 settings,
+// but they would hide the flags of the command. As in the help, settings are offered only after
+// serve, or if no other flag matches.
 func (c *cursor) flags(prefix string) []candidate {
 	var own, settings []candidate
 	for node := c.node; node != nil; node = node.Parent {
@@ -167,8 +170,8 @@ func (c *cursor) commands(prefix string) (found []candidate) {
 	return found
 }
 
-// values returns the allowed words of a flag or an argument. The allowed words of a setting are in
-// its oneof tag. Without allowed words, an argument counts as a file only if it has the name
+// values returns the allowed words of a flag or an argument. The allowed words of a setting are
+// in its oneof tag. Without allowed words, an argument counts as a file only if it has the name
 // "file". The value of a flag always counts as a file, because no tag declares its kind.
 func values(value *kong.Value, settings []setting, before, prefix string) (found []candidate, files bool) {
 	words := strings.Split(value.Enum, ",")

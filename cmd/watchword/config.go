@@ -21,8 +21,8 @@ import (
 // Rules about several settings are in config_rules.go. Defaults that depend on other settings are in
 // config_faults.go.
 type Settings struct {
-	// By default, only this machine can reach the listeners. If an operator forgets this setting, the server is
-	// unreachable instead of open to everyone.
+	// By default, only this machine can reach the listeners. If an operator forgets this
+	// setting, the server is unreachable instead of open to everyone.
 	Listen      string `name:"listen" default:"127.0.0.1:8080" group:"network" help:"Address of the public listener."`
 	AdminListen string `name:"admin-listen" default:"127.0.0.1:9090" group:"network" help:"Address of metrics, profiling and readiness detail; empty switches it off."`
 	Pprof       string `name:"pprof" default:"off" oneof:"on,off" group:"network" help:"Profiling on the admin listener, at /debug/pprof/."`
@@ -30,12 +30,13 @@ type Settings struct {
 	TLSKey      string `name:"tls-key" group:"network" help:"Private key file of the certificate."`
 	PublicURL   string `name:"public-url" default:"http://localhost:8080" group:"network" help:"Address under which clients reach the server: issuer, links, security of cookies. Plain http only on a loopback name; without it, localhost with the port of listen."`
 
-	// A load balancer needs time to notice that the server is not ready. Set the delay to more than the interval of
-	// its probes.
+	// A load balancer needs time to notice that the server is not ready. Set the delay to more
+	// than the interval of its probes.
 	DrainDelay time.Duration `name:"drain-delay" default:"5s" min:"0s" max:"5m" group:"network" help:"On SIGTERM, how long the server reports not ready and still serves before it closes the listener; 0s with a loopback public URL."`
 
-	// allowed-origins and app-url let front-ends send credentials. trusted-proxies lets proxies state a client's
-	// address. All three are empty by default, because each setting trusts other machines.
+	// allowed-origins and app-url let front-ends send credentials. trusted-proxies lets proxies
+	// state a client's address. All three are empty by default, because each setting trusts
+	// other machines.
 	AllowedOrigins []string `name:"allowed-origins" group:"network" help:"Exact origins of front-ends on other hosts, comma separated. Apps: capacitor://HOST, tauri://HOST, chrome-extension://ID."`
 	AppURL         string   `name:"app-url" group:"network" help:"Front-end that pages and mails lead back to, such as https://app.example.com/; its origin counts as allowed."`
 	TrustedProxies []string `name:"trusted-proxies" group:"network" help:"Networks (CIDR) of proxies whose X-Forwarded-For counts, comma separated."`
@@ -47,14 +48,16 @@ type Settings struct {
 	ProductName    string   `name:"product-name" group:"network" help:"What pages and mails call the service; empty: the host of the public URL."`
 	Dialects       []string `name:"dialects" group:"network" help:"Dialects: additional APIs in the form of other servers, comma separated: users, lesson (docs/dialects.md)."`
 
-	// By default, all data is in one folder, which the operator can back up as a whole. The store is a secret,
-	// because a URL can contain a password. The master key is a secret, because it decrypts all other keys.
+	// By default, all data is in one folder, which the operator can back up as a whole. The
+	// store is a secret, because a URL can contain a password. The master key is a secret,
+	// because it decrypts all other keys.
 	DataDir   string           `name:"data-dir" default:"./watchword-data" group:"data" help:"Folder of the embedded database, the master key and the development mailbox."`
 	Store     watchword.Secret `name:"store" default:"sqlite:" secret:"password" group:"data" help:"sqlite:PATH, without a path in the data directory; or postgres://user:password@host/database."`
 	MasterKey watchword.Secret `name:"master-key" secret:"all" group:"data" help:"32 bytes in base64 that encrypt keys at rest; empty: created in the data directory."`
 
-	// A service that does not follow the revocation feed accepts a revoked access token until it expires. A short
-	// lifetime therefore limits the use of a stolen token. ES256 is the default, because every library verifies it.
+	// A service that does not follow the revocation feed accepts a revoked access token until
+	// it expires. A short lifetime therefore limits the use of a stolen token. ES256 is the
+	// default, because every library verifies it.
 	Issuer        string           `name:"issuer" group:"tokens" help:"iss of access tokens, for services that check another name; needs signing-alg=HS256. Empty: the public URL."`
 	Audience      string           `name:"audience" group:"tokens" help:"aud of access tokens; empty: the public URL."`
 	AccessTTL     time.Duration    `name:"access-ttl" default:"15m" min:"10s" max:"1h" group:"tokens" help:"Lifetime of an access token."`
@@ -62,8 +65,8 @@ type Settings struct {
 	SigningSecret watchword.Secret `name:"signing-secret" secret:"all" group:"tokens" help:"Secret of HS256, used as raw bytes, at least 32."`
 	Claims        []string         `name:"claims" group:"tokens" help:"Optional claims of access tokens, comma separated: email, name, fixed ones as key=value, and computed ones as key=@id, @role, @roles, @email, @name, @sid or @public.PATH (public metadata of the user)."`
 
-	// refresh-grace and rotation-clean are the parameters of docs/rotation.md, which explains what a change costs.
-	// The upper bounds keep the detection of theft effective.
+	// refresh-grace and rotation-clean are the parameters of docs/rotation.md, which explains
+	// what a change costs. The upper bounds keep the detection of theft effective.
 	RefreshGrace   time.Duration `name:"refresh-grace" default:"10s" min:"0s" max:"60s" group:"sessions" help:"How long a superseded refresh token is still accepted."`
 	RotationClean  int           `name:"rotation-clean" default:"1" min:"1" max:"1000" group:"sessions" help:"Generations that must follow a forgiven one before another is forgiven."`
 	ReuseEnds      string        `name:"reuse-ends" default:"session" oneof:"session,all" group:"sessions" help:"What a reused refresh token ends: its session, or all of the user's."`
@@ -74,8 +77,8 @@ type Settings struct {
 	CookieSameSite string        `name:"cookie-same-site" default:"strict" oneof:"strict,lax,none" group:"sessions" help:"SameSite of the refresh cookie. none is for front-ends on other sites; it needs https and adds a partitioned cookie."`
 	CookieDomain   string        `name:"cookie-domain" group:"sessions" help:"Domain of the refresh cookie; empty: the public host alone."`
 
-	// The hash costs follow OWASP's minimum for argon2id. Links that reset a password expire sooner than links that
-	// verify an address, because a stolen reset link opens the account.
+	// The hash costs follow OWASP's minimum for argon2id. Links that reset a password expire
+	// sooner than links that verify an address, because a stolen reset link opens the account.
 	Signup          string        `name:"signup" default:"open" oneof:"open,verified,closed" group:"accounts" help:"Who can create an account: anyone, anyone who verifies the address first, or only operators."`
 	PasswordMin     int           `name:"password-min" default:"8" min:"8" max:"128" group:"accounts" help:"Least number of characters of a password."`
 	PasswordWords   []string      `name:"password-words" group:"accounts" help:"Words that no password may consist of, comma separated, in addition to the user's address and name, product-name and the host of public-url."`
@@ -94,13 +97,14 @@ type Settings struct {
 	VerifyTTL       time.Duration `name:"verify-ttl" default:"24h" min:"1s" max:"720h" group:"accounts" help:"Lifetime of a mailed link that verifies an address."`
 	ResetTTL        time.Duration `name:"reset-ttl" default:"15m" min:"1s" max:"30m" group:"accounts" help:"Lifetime of a mailed link that resets a password."`
 
-	// The development mailbox shows every mail without a sign-in, so it needs a loopback public URL.
+	// The development mailbox shows every mail without a sign-in, so it needs a loopback public
+	// URL.
 	MailURL  watchword.Secret `name:"mail-url" secret:"password" group:"mail" help:"smtp://user:password@host:587 (STARTTLS) or smtps://…:465; empty: the development mailbox."`
 	MailFrom string           `name:"mail-from" group:"mail" help:"Sender of mails, as in: Example <no-reply@example.com>."`
 	DevMail  string           `name:"dev-mail" default:"loopback" oneof:"loopback,any" group:"mail" help:"any: the development mailbox also works if other machines can reach listen. They can then read every mail, with its links."`
 
-	// A limit counts uses by account, client network or address. docs/operations.md explains each
-	// of them.
+	// A limit counts uses by account, client network or address. docs/operations.md explains
+	// each of them.
 	Limits              string          `name:"limits" default:"on" oneof:"on,off" group:"limits" help:"off only with a loopback public URL, for load tests."`
 	LimitFailedPassword watchword.Limit `name:"limit-failed-passwords" default:"10/15m" group:"limits" help:"Failed passwords of one account from one client network."`
 	LimitLogin          watchword.Limit `name:"limit-login" default:"100/15m" group:"limits" help:"Logins of one client."`
@@ -119,8 +123,8 @@ type Settings struct {
 	Providers []providerSetting `kong:"-"`
 }
 
-// settingGroups are the headings of the help and the docs, in their order. A setting whose group is
-// missing here would not be documented.
+// settingGroups are the headings of the help and the docs, in their order. A setting whose
+// group is missing here would not be documented.
 var settingGroups = []struct{ key, title string }{
 	{"network", "Network"},
 	{"data", "Data"},
@@ -132,8 +136,9 @@ var settingGroups = []struct{ key, title string }{
 	{"logs", "Logs"},
 }
 
-// A setting is one field of Settings with its tags. All texts come from the tags, so a new setting is one line in
-// Settings. Min and Max are text, because they can be numbers or durations.
+// A setting is one field of Settings with its tags. All texts come from the tags, so a new
+// setting is one line in Settings. Min and Max are text, because they can be numbers or
+// durations.
 type setting struct {
 	Name, Default, Help, Group string
 	OneOf                      []string
@@ -142,9 +147,9 @@ type setting struct {
 	value                      reflect.Value // the field itself, addressable
 }
 
-// list returns the settings in the order of the struct, which is also the order of the help and of docs/settings.md.
-// The value of a setting is the field of s, so decoding a value sets the field. Every field of Settings except
-// Providers must have the tags of a setting.
+// list returns the settings in the order of the struct, which is also the order of the help and
+// of docs/settings.md. The value of a setting is the field of s, so decoding a value sets the
+// field. Every field of Settings except Providers must have the tags of a setting.
 func (s *Settings) list() []setting {
 	fields := reflect.ValueOf(s).Elem()
 	var all []setting
@@ -177,7 +182,7 @@ func variable(name string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// envPrefix is the prefix of all environment variables of the program. A variable with this prefix and an unknown
-// name is a fault. If an upgrade removes a setting, its old variable therefore stops the program, and the operator
-// notices.
+// envPrefix is the prefix of all environment variables of the program. A variable with this
+// prefix and an unknown name is a fault. If an upgrade removes a setting, its old variable
+// therefore stops the program, and the operator notices.
 const envPrefix = "WATCHWORD_"

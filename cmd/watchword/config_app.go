@@ -10,11 +10,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// Settings for the accounts of an application: to which front-end the pages redirect, whether
-// a sign-up sends a mail, and who must have a second factor.
+// Settings for the accounts of an application: to which front-end the pages redirect, whether a
+// sign-up sends a mail, and who must have a second factor.
 
-// frontEnds returns the origins that may call the API with credentials: the origins of allowed-origins, and the
-// origin of app-url.
+// frontEnds returns the origins that may call the API with credentials: the origins of
+// allowed-origins, and the origin of app-url.
 func (s *Settings) frontEnds() []string {
 	all := slices.Clone(s.AllowedOrigins)
 	origin, err := weborigin.OfPage(s.AppURL)
@@ -36,8 +36,8 @@ func appURLProblem(s *Settings) string {
 	return ""
 }
 
-// verifyMailProblem allows verify-mail=off only with signup=open. With signup=verified and for invitations, the mail
-// is the only way to get an account.
+// verifyMailProblem allows verify-mail=off only with signup=open. With signup=verified and for
+// invitations, the mail is the only way to get an account.
 func verifyMailProblem(s *Settings) string {
 	if s.VerifyMail == "off" && s.Signup != "open" {
 		return fmt.Sprintf("off is only for signup=open, but signup is %s. Write verify-mail=on, or signup=open.", s.Signup)
@@ -45,9 +45,9 @@ func verifyMailProblem(s *Settings) string {
 	return ""
 }
 
-// secondFactor converts the setting second-factor for the engine. "required" without roles means every account. The
-// engine treats "off" like "optional", so it still asks for existing factors. Package factors refuses new factors if
-// the setting is "off".
+// secondFactor converts the setting second-factor for the engine. "required" without roles
+// means every account. The engine treats "off" like "optional", so it still asks for existing
+// factors. Package factors refuses new factors if the setting is "off".
 func (s *Settings) secondFactor() watchword.FactorPolicy {
 	word, roles, some := strings.Cut(s.SecondFactor, ":")
 	policy := watchword.FactorPolicy{Required: word == "required"}
@@ -57,9 +57,10 @@ func (s *Settings) secondFactor() watchword.FactorPolicy {
 	return policy
 }
 
-// secondFactorProblem refuses required factors with verify-mail=off. A factor needs a proven address, so no account
-// could sign in. A role that no account has is accepted, because an operator may assign it later. Only the first
-// colon separates, because roles may contain colons but no commas.
+// secondFactorProblem refuses required factors with verify-mail=off. A factor needs a proven
+// address, so no account could sign in. A role that no account has is accepted, because an
+// operator may assign it later. Only the first colon separates, because roles may contain
+// colons but no commas.
 func secondFactorProblem(s *Settings) string {
 	word, roles, some := strings.Cut(s.SecondFactor, ":")
 	known := []string{"off", "optional", "required"}
@@ -75,8 +76,9 @@ func secondFactorProblem(s *Settings) string {
 	return ""
 }
 
-// passkeyProblem refuses an RP ID that browsers would refuse at the public URL. If the setting is empty and the
-// public URL has an IP address, passkeys are off, because browsers bind passkeys to domains only.
+// passkeyProblem refuses an RP ID that browsers would refuse at the public URL. If the setting
+// is empty and the public URL has an IP address, passkeys are off, because browsers bind
+// passkeys to domains only.
 func passkeyProblem(s *Settings) string {
 	if s.PasskeyRPID == "" {
 		return ""

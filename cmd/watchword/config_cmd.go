@@ -5,17 +5,18 @@ import (
 	"strings"
 )
 
-// configCmd prints the effective settings and the source of each value. It prints even
-// faulty settings, because an operator who fixes a fault needs to see the source of a
-// value. The exit code then reports the faults.
+// configCmd prints the effective settings and the source of each value. It prints even faulty
+// settings, because an operator who fixes a fault needs to see the source of a value. The exit
+// code then reports the faults.
 type configCmd struct {
 	JSON     bool `name:"json"     xor:"form" help:"Print JSON."`
 	Markdown bool `name:"markdown" xor:"form" help:"Print the documentation of the settings (docs/settings.md)."`
 }
 
-// Run prints the settings before it checks them (see configCmd). It opens no store, so it works while a server is
-// running. The exit code is 0 only if serve would accept the settings, so deployment scripts can call it as a check.
-// It does not check the ports or the database; the doctor does.
+// Run prints the settings before it checks them (see configCmd). It opens no store, so it works
+// while a server is running. The exit code is 0 only if serve would accept the settings, so
+// deployment scripts can call it as a check. It does not check the ports or the database; the
+// doctor does.
 func (c *configCmd) Run(p *program) error {
 	if c.Markdown {
 		_, err := fmt.Fprint(p.out, settingsDocument())
@@ -36,8 +37,9 @@ func (c *configCmd) Run(p *program) error {
 	return p.sources.faults(p.settings)
 }
 
-// settingRow is one setting in the table and in the JSON. Both redact the value of a secret, because operators paste
-// this output into reports. Origin is text for people. Scripts should compare Value with Default instead.
+// settingRow is one setting in the table and in the JSON. Both redact the value of a secret,
+// because operators paste this output into reports. Origin is text for people. Scripts should
+// compare Value with Default instead.
 type settingRow struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"`
@@ -59,8 +61,8 @@ func printSettings(p *program, rows []settingRow, asJSON bool) error {
 }
 
 // origin returns the source of a setting's value, such as "flag --listen", "environment
-// WATCHWORD_LISTEN", the line of the YAML file or "default". For a secret from a file, it is the
-// path of the file, which is not secret.
+// WATCHWORD_LISTEN", the line of the YAML file or "default". For a secret from a file, it is
+// the path of the file, which is not secret.
 func (s *sources) origin(name string) string {
 	if origin := s.origins[name]; origin != "" {
 		return origin
@@ -68,8 +70,8 @@ func (s *sources) origin(name string) string {
 	return "default"
 }
 
-// settingsDocument returns docs/settings.md. The file is generated, so that it can't differ from
-// the program. A test compares the file with this output.
+// settingsDocument returns docs/settings.md. The file is generated, so that it can't differ
+// from the program. A test compares the file with this output.
 func settingsDocument() string {
 	var b strings.Builder
 	b.WriteString(`# Settings
@@ -97,8 +99,8 @@ each fault that says what to write instead. ` + "`watchword config`" + ` prints 
 	return b.String()
 }
 
-// code formats a default for the table of docs/settings.md. A default may contain characters that
-// Markdown would otherwise interpret.
+// code formats a default for the table of docs/settings.md. A default may contain characters
+// that Markdown would otherwise interpret.
 func code(text string) string {
 	if text == "" {
 		return "none"
@@ -106,9 +108,9 @@ func code(text string) string {
 	return "`" + text + "`"
 }
 
-// meaning returns the help text, extended by the allowed words, the bounds and the note on secrets.
-// All of it comes from the tags, so the bounds in the documentation are those that the program
-// checks.
+// meaning returns the help text, extended by the allowed words, the bounds and the note on
+// secrets. All of it comes from the tags, so the bounds in the documentation are those that the
+// program checks.
 func (s setting) meaning() string {
 	text := s.Help
 	if s.OneOf != nil {

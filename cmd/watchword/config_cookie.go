@@ -8,12 +8,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// Rules about the refresh cookie (RFC 6265bis). If a cookie breaks a rule, browsers drop it without a message, and no
-// user can stay signed in. The program therefore refuses to start.
+// Rules about the refresh cookie (RFC 6265bis). If a cookie breaks a rule, browsers drop it
+// without a message, and no user can stay signed in. The program therefore refuses to start.
 
-// cookieNameProblem checks the name against the prefix rules: __Secure- needs https, and __Host-
-// also forbids a domain. A name without a prefix is allowed on http, for development. The length
-// of 64 leaves room for the token, because browsers limit name and value together to 4096 bytes.
+// cookieNameProblem checks the name against the prefix rules: __Secure- needs https, and
+// __Host- also forbids a domain. A name without a prefix is allowed on http, for development.
+// The length of 64 leaves room for the token, because browsers limit name and value together to
+// 4096 bytes.
 func cookieNameProblem(s *Settings) string {
 	name := s.CookieName
 	bound := strings.HasPrefix(name, "__Host-")
@@ -33,14 +34,15 @@ func cookieNameProblem(s *Settings) string {
 	return ""
 }
 
-// isToken accepts the characters that every browser and proxy keeps unchanged in a cookie name. RFC 6265 allows more
-// characters, but proxies and frameworks treat these in different ways.
+// isToken accepts the characters that every browser and proxy keeps unchanged in a cookie name.
+// RFC 6265 allows more characters, but proxies and frameworks treat these in different ways.
 func isToken(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
 }
 
-// sameSiteProblem refuses SameSite=None on http. Browsers drop such a cookie if it is not Secure, and the server sets
-// Secure only if the public URL is https. This also applies to loopback names.
+// sameSiteProblem refuses SameSite=None on http. Browsers drop such a cookie if it is not
+// Secure, and the server sets Secure only if the public URL is https. This also applies to
+// loopback names.
 func sameSiteProblem(s *Settings) string {
 	if s.CookieSameSite == "none" && !s.https() {
 		return "browsers refuse SameSite=None without Secure. Write strict or lax, or public-url with https://."
@@ -49,9 +51,9 @@ func sameSiteProblem(s *Settings) string {
 }
 
 // cookieDomainProblem checks that the domain covers only hosts of the operator. A cookie for a
-// public suffix, such as co.uk, would be sent to every site below it, and browsers refuse it. The
-// list of public suffixes is compiled into the program, so the check works offline. An IP address
-// is refused, because browsers accept a Domain attribute only for names.
+// public suffix, such as co.uk, would be sent to every site below it, and browsers refuse it.
+// The list of public suffixes is compiled into the program, so the check works offline. An IP
+// address is refused, because browsers accept a Domain attribute only for names.
 func cookieDomainProblem(s *Settings) string {
 	domain, host := s.CookieDomain, s.publicHost()
 	_, notIP := netip.ParseAddr(domain)

@@ -7,20 +7,21 @@ import (
 	"strings"
 )
 
-// A fault is one wrong setting or flag that keeps the program from starting. Its text says what is wrong and what to
-// write instead, and never quotes a secret. The text begins with a verb or a quoted value, because Where is printed
-// before it.
+// A fault is one wrong setting or flag that keeps the program from starting. Its text says what
+// is wrong and what to write instead, and never quotes a secret. The text begins with a verb or
+// a quoted value, because Where is printed before it.
 type fault struct {
 	Where   string // a setting, a variable, or a place in a file
 	Problem string
 }
 
-// faults is the error for wrong settings or flags. report prints each fault on its own line and exits with
-// exitMisuse. One run finds all faults, so an operator does not have to start the program once for each fault.
+// faults is the error for wrong settings or flags. report prints each fault on its own line and
+// exits with exitMisuse. One run finds all faults, so an operator does not have to start the
+// program once for each fault.
 type faults []fault
 
-// Error returns one line for each fault, for logs and tests. At the command line, report
-// prints each fault after the name of the program.
+// Error returns one line for each fault, for logs and tests. At the command line, report prints
+// each fault after the name of the program.
 func (f faults) Error() string {
 	lines := make([]string, len(f))
 	for i, each := range f {
@@ -29,8 +30,8 @@ func (f faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// fault records a fault and does not print it, because the method faults reports all faults together. A fault that is
-// found again, for example in a second source, is recorded once.
+// fault records a fault and does not print it, because the method faults reports all faults
+// together. A fault that is found again, for example in a second source, is recorded once.
 func (s *sources) fault(where, problem string) {
 	f := fault{where, problem}
 	if !slices.Contains(s.found, f) {
@@ -38,9 +39,10 @@ func (s *sources) fault(where, problem string) {
 	}
 }
 
-// faults returns the faults found while reading the sources and those found by settingRules, each with the source of
-// the value. Without faults, it returns nil. Every command that uses settings calls it first. Faults of reading come
-// first: the default replaces an unreadable value, and a rule may then complain about the default.
+// faults returns the faults found while reading the sources and those found by settingRules,
+// each with the source of the value. Without faults, it returns nil. Every command that uses
+// settings calls it first. Faults of reading come first: the default replaces an unreadable
+// value, and a rule may then complain about the default.
 func (s *sources) faults(settings *Settings) error {
 	all := slices.Clone(s.found)
 	for _, rule := range settingRules {
@@ -60,9 +62,10 @@ func (s *sources) faults(settings *Settings) error {
 	return faults(all)
 }
 
-// deriveDefaults sets the defaults that depend on other settings, and adds the providers. It runs after all sources
-// are read and before the rules. It does not change a setting that a source gives. For drain-delay and password-min
-// it records the reason, which `watchword config` shows instead of "default".
+// deriveDefaults sets the defaults that depend on other settings, and adds the providers. It
+// runs after all sources are read and before the rules. It does not change a setting that a
+// source gives. For drain-delay and password-min it records the reason, which `watchword
+// config` shows instead of "default".
 func (s *sources) deriveDefaults(settings *Settings) {
 	// A developer who changes only the port expects links to have it too.
 	if s.origins["public-url"] == "" {

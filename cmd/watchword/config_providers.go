@@ -15,9 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/federation/providers"
 )
 
-// This file reads the list sign-in-with of the YAML file: external providers. It is the only setting
-// that is not a flag, because a list of entries has no readable form on a command line. The secrets
-// of its entries can come from the environment or from files, like all secrets.
+// This file reads the list sign-in-with of the YAML file: external providers. It is the only
+// setting that is not a flag, because a list of entries has no readable form on a command line.
+// The secrets of its entries can come from the environment or from files, like all secrets.
 
 // signInWith is the key of the list, and providerPrefix is the prefix of the variables of its
 // secrets.
@@ -33,7 +33,8 @@ type providerSetting struct {
 	place      string // path:line, for messages
 }
 
-// providerKeys are the keys of an entry. Each function reads a value into the entry, and returns false if it can't.
+// providerKeys are the keys of an entry. Each function reads a value into the entry, and
+// returns false if it can't.
 var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
 	"id":                 func(p *providerSetting, n *yaml.Node) bool { return readText(n, &p.options.ID) },
 	"kind":               func(p *providerSetting, n *yaml.Node) bool { return readText(n, (*string)(&p.options.Kind)) },
@@ -47,8 +48,8 @@ var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
 	"scopes":             func(p *providerSetting, n *yaml.Node) bool { return readTexts(n, &p.options.Scopes) },
 	"trust-email":        func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustEmail) },
 	"trust-mfa":          func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustMFA) },
-	// The key sign-up is positive, like the setting signup. NoSignUp is negative, so that its zero value is the
-	// default.
+	// The key sign-up is positive, like the setting signup. NoSignUp is negative, so that its
+	// zero value is the default.
 	"sign-up": func(p *providerSetting, n *yaml.Node) bool {
 		signUp := true
 		ok := readSwitch(n, &signUp)
@@ -57,15 +58,16 @@ var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
 	},
 }
 
-// readText reads a text. It refuses an empty value, because an operator who writes a key wants to set something.
+// readText reads a text. It refuses an empty value, because an operator who writes a key wants
+// to set something.
 func readText(n *yaml.Node, into *string) bool {
 	text, ok := scalar(n)
 	*into = text
 	return ok && text != ""
 }
 
-// readTexts reads one text or a list of texts. Most installations have only one tenant and one additional
-// scope, and can write them without a list.
+// readTexts reads one text or a list of texts. Most installations have only one tenant and one
+// additional scope, and can write them without a list.
 func readTexts(n *yaml.Node, into *[]string) bool {
 	if text, ok := scalar(n); ok && text != "" {
 		*into = []string{text}
@@ -74,16 +76,16 @@ func readTexts(n *yaml.Node, into *[]string) bool {
 	return n.Decode(into) == nil && len(*into) > 0
 }
 
-// readSwitch accepts true and false only. YAML itself would also read yes and on, which other settings
-// refuse. A misspelled word is a fault.
+// readSwitch accepts true and false only. YAML itself would also read yes and on, which other
+// settings refuse. A misspelled word is a fault.
 func readSwitch(n *yaml.Node, into *bool) bool {
 	text, ok := scalar(n)
 	*into = text == "true"
 	return ok && (text == "true" || text == "false")
 }
 
-// entries reads the list sign-in-with. A fault in an entry is recorded with its line, and the other entries are still
-// read.
+// entries reads the list sign-in-with. A fault in an entry is recorded with its line, and the
+// other entries are still read.
 func (s *sources) entries(path string, list *yaml.Node) {
 	if list.Kind != yaml.SequenceNode {
 		s.fault(fmt.Sprintf("%s:%d", path, list.Line),
@@ -98,7 +100,8 @@ func (s *sources) entries(path string, list *yaml.Node) {
 			s.fault(entry.place, "is not an entry of sign-in-with. Write lines of key: value below a hyphen.")
 			continue
 		}
-		// The parser accepts a key that occurs twice in an entry. The later value takes effect, as in other programs.
+		// The parser accepts a key that occurs twice in an entry. The later value takes effect,
+		// as in other programs.
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			key, value := node.Content[i], node.Content[i+1]
 			where := fmt.Sprintf("%s:%d", path, key.Line)
@@ -117,15 +120,15 @@ func (s *sources) entries(path string, list *yaml.Node) {
 	}
 }
 
-// secretVariable returns the variable of a provider's secret. Ids have no underscores, so two ids never
-// share a variable.
+// secretVariable returns the variable of a provider's secret. Ids have no underscores, so two
+// ids never share a variable.
 func secretVariable(id string) string {
 	// The prefix keeps these variables apart from those of settings.
 	return providerPrefix + strings.ToUpper(strings.ReplaceAll(id, "-", "_")) + "_CLIENT_SECRET"
 }
 
-// addProviders completes the entries with their secrets and checks them. A variable with a secret takes precedence
-// over the file that the entry names.
+// addProviders completes the entries with their secrets and checks them. A variable with a
+// secret takes precedence over the file that the entry names.
 func (s *sources) addProviders(settings *Settings) {
 	used := map[string]bool{}
 	// After a fault, the other entries are still checked.
@@ -165,8 +168,8 @@ func (s *sources) addProviders(settings *Settings) {
 	settings.Providers = s.providers
 }
 
-// checkProvider records what package providers and package federation would refuse. It sends no request to a
-// provider; the doctor does.
+// checkProvider records what package providers and package federation would refuse. It sends no
+// request to a provider; the doctor does.
 func (s *sources) checkProvider(entry *providerSetting) {
 	if !federation.IsID(entry.options.ID) {
 		s.fault(entry.place, fmt.Sprintf("the id %q is not valid. Write lower case letters, digits and hyphens.",
@@ -183,9 +186,9 @@ func (s *sources) checkProvider(entry *providerSetting) {
 	}
 }
 
-// sparePasskey returns the function with which package federation finds a passkey of the user that can sign in alone.
-// It connects package federation to package factors, because these packages don't import each other. With
-// passkeys=off, it finds no passkey.
+// sparePasskey returns the function with which package federation finds a passkey of the user
+// that can sign in alone. It connects package federation to package factors, because these
+// packages don't import each other. With passkeys=off, it finds no passkey.
 func (s *Settings) sparePasskey(on *stack) func(context.Context, federation.Tx, watchword.UserID) (string, error) {
 	manager := s.factors(on)
 	return func(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
@@ -193,8 +196,8 @@ func (s *Settings) sparePasskey(on *stack) func(context.Context, federation.Tx, 
 	}
 }
 
-// offered returns the ids of the providers in sign-in-with. Users can't sign in with an identity of any other
-// provider.
+// offered returns the ids of the providers in sign-in-with. Users can't sign in with an
+// identity of any other provider.
 func (s *Settings) offered() (ids []string) {
 	for _, entry := range s.Providers {
 		ids = append(ids, entry.options.ID)
@@ -202,8 +205,8 @@ func (s *Settings) offered() (ids []string) {
 	return ids
 }
 
-// federation returns the manager of external providers for an open store. It sends no request, so the start does not
-// wait for a provider.
+// federation returns the manager of external providers for an open store. It sends no request,
+// so the start does not wait for a provider.
 func (s *Settings) federation(on *stack) (*federation.Manager, error) {
 	// The sign-in page shows the buttons in the order of the file.
 	options := federation.Options{LinkProven: s.LinkProven == "auto", Spare: s.sparePasskey(on)}

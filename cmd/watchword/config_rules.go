@@ -21,10 +21,11 @@ import (
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// settingRules check settings against each other and against the machine. Each problem function returns "" or
-// sentences for the operator. The last sentence says what to write instead. The rules run in this order. The operator
-// has to change the setting that a rule names. No rule opens a connection or creates a file, because the doctor and
-// `watchword config` run the rules too.
+// settingRules check settings against each other and against the machine. Each problem function
+// returns "" or sentences for the operator. The last sentence says what to write instead. The
+// rules run in this order. The operator has to change the setting that a rule names. No rule
+// opens a connection or creates a file, because the doctor and `watchword config` run the rules
+// too.
 var settingRules = []struct {
 	setting string
 	problem func(*Settings) string
@@ -75,8 +76,9 @@ func firstProblem(list []string, problem func(string) string) string {
 	return ""
 }
 
-// pagesDirProblem checks only that the folder exists. The server checks the files in it when it starts. A symbolic
-// link to a folder is accepted, because deployments often replace a folder by changing a link.
+// pagesDirProblem checks only that the folder exists. The server checks the files in it when it
+// starts. A symbolic link to a folder is accepted, because deployments often replace a folder
+// by changing a link.
 func pagesDirProblem(s *Settings) string {
 	if s.PagesDir == "" {
 		return ""
@@ -87,9 +89,9 @@ func pagesDirProblem(s *Settings) string {
 	return ""
 }
 
-// listenProblem checks the form of a listener address. Port 0 is allowed: tests and containers let
-// the system choose. Opening the listener shows whether the address belongs to this machine and is
-// free. A host name is allowed; the system resolves it once, when the listener opens.
+// listenProblem checks the form of a listener address. Port 0 is allowed: tests and containers
+// let the system choose. Opening the listener shows whether the address belongs to this machine
+// and is free. A host name is allowed; the system resolves it once, when the listener opens.
 func listenProblem(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err == nil && (port == "0" || isPort(port)) && (host == "" || isHostName(host)) {
@@ -99,9 +101,9 @@ func listenProblem(address string) string {
 		address)
 }
 
-// adminListenProblem refuses to put the admin routes on the public listener. Metrics show how many
-// users sign in and fail, and readiness shows errors of the store. Port 0 is an exception, because
-// the system then chooses two different ports.
+// adminListenProblem refuses to put the admin routes on the public listener. Metrics show how
+// many users sign in and fail, and readiness shows errors of the store. Port 0 is an exception,
+// because the system then chooses two different ports.
 func adminListenProblem(s *Settings) string {
 	if s.AdminListen == "" {
 		return ""
@@ -128,8 +130,9 @@ func adminOnProblem(s *Settings) string {
 	return ""
 }
 
-// adminURLProblem checks the address of the sign-in on the admin listener, by the rules of public-url. admin-url and
-// public-url must differ, because one of the two listeners would otherwise get no requests.
+// adminURLProblem checks the address of the sign-in on the admin listener, by the rules of
+// public-url. admin-url and public-url must differ, because one of the two listeners would
+// otherwise get no requests.
 func adminURLProblem(s *Settings) string {
 	switch {
 	case s.AdminURL == "":
@@ -151,9 +154,10 @@ func adminURLProblem(s *Settings) string {
 	return ""
 }
 
-// tlsProblem loads the certificate and its key, so that a wrong file is found at the start and not in the first
-// handshake. With a TLS listener the public URL must be https, because the names and flags of cookies follow from it.
-// The expiry of the certificate is not checked, because an expired certificate may be renewed while the server runs.
+// tlsProblem loads the certificate and its key, so that a wrong file is found at the start and
+// not in the first handshake. With a TLS listener the public URL must be https, because the
+// names and flags of cookies follow from it. The expiry of the certificate is not checked,
+// because an expired certificate may be renewed while the server runs.
 func tlsProblem(s *Settings) string {
 	switch {
 	case s.TLSCert == "" && s.TLSKey == "":
@@ -171,9 +175,9 @@ func tlsProblem(s *Settings) string {
 	return ""
 }
 
-// publicURLProblem checks the setting that most others depend on: the issuer of
-// tokens, the links in mails, and the Secure flag and prefix of cookies. Plain http
-// is allowed only on loopback names, which browsers treat as secure.
+// publicURLProblem checks the setting that most others depend on: the issuer of tokens, the
+// links in mails, and the Secure flag and prefix of cookies. Plain http is allowed only on
+// loopback names, which browsers treat as secure.
 func publicURLProblem(s *Settings) string {
 	if s.PublicURL == "" {
 		return "is empty. Write the address under which clients reach the server, such as https://auth.example.com."
@@ -214,9 +218,9 @@ func allowedOriginProblem(origin string) string {
 	return ""
 }
 
-// proxyProblem checks one trusted network. Requests from it may state the IP of the
-// client, on which limits and the log depend. A network that contains every address
-// would let each client choose its own IP, and escape the limits.
+// proxyProblem checks one trusted network. Requests from it may state the IP of the client, on
+// which limits and the log depend. A network that contains every address would let each client
+// choose its own IP, and escape the limits.
 func proxyProblem(cidr string) string {
 	prefix, err := netip.ParsePrefix(cidr)
 	if addr, addrErr := netip.ParseAddr(cidr); err != nil && addrErr == nil {
@@ -249,7 +253,8 @@ func dialectsProblem(s *Settings) string {
 	return ""
 }
 
-// dataDirProblem does not create the folder, because commands that only read must not create one.
+// dataDirProblem does not create the folder, because commands that only read must not create
+// one.
 func dataDirProblem(s *Settings) string {
 	if s.DataDir == "" {
 		return "is empty. Write a folder, such as ./watchword-data."
@@ -257,9 +262,10 @@ func dataDirProblem(s *Settings) string {
 	return ""
 }
 
-// masterKeyProblem checks the key that encrypts all other keys. On SQLite, the program creates it in the data
-// directory. On PostgreSQL it must be given, because every server needs the same key, and servers do not share a
-// directory. The message never quotes the key, because even a text that is not base64 may contain most of a real key.
+// masterKeyProblem checks the key that encrypts all other keys. On SQLite, the program creates
+// it in the data directory. On PostgreSQL it must be given, because every server needs the same
+// key, and servers do not share a directory. The message never quotes the key, because even a
+// text that is not base64 may contain most of a real key.
 func masterKeyProblem(s *Settings) string {
 	if s.MasterKey == "" && s.onPostgres() {
 		return "is missing: with PostgreSQL it is not created, because every server needs the same one. Write what " +
@@ -274,10 +280,10 @@ func masterKeyProblem(s *Settings) string {
 	return ""
 }
 
-// signingSecretProblem requires the shared secret for HS256 and refuses it for the other algorithms, where it would
-// have no effect. RFC 7518, section 3.2, requires at least 32 bytes. The length is that of the text as written, in
-// bytes. The text is not decoded, so a secret in base64 or hexadecimal has less entropy than random bytes of this
-// length.
+// signingSecretProblem requires the shared secret for HS256 and refuses it for the other
+// algorithms, where it would have no effect. RFC 7518, section 3.2, requires at least 32 bytes.
+// The length is that of the text as written, in bytes. The text is not decoded, so a secret in
+// base64 or hexadecimal has less entropy than random bytes of this length.
 func signingSecretProblem(s *Settings) string {
 	hs256 := s.SigningAlg == "HS256"
 	switch {
@@ -292,8 +298,9 @@ func signingSecretProblem(s *Settings) string {
 	return ""
 }
 
-// issuerProblem refuses an issuer other than public-url if tokens have public keys, because services look for the
-// keys and the feed at the URL in `iss`. With HS256, it refuses only a malformed name.
+// issuerProblem refuses an issuer other than public-url if tokens have public keys, because
+// services look for the keys and the feed at the URL in `iss`. With HS256, it refuses only a
+// malformed name.
 func issuerProblem(s *Settings) string {
 	if s.Issuer == "" || s.Issuer == s.PublicURL {
 		return ""
@@ -329,8 +336,9 @@ func claimsProblem(s *Settings) string {
 	return ""
 }
 
-// duplicateClaimProblem finds a key that occurs twice. Only the last value would take effect, so one of the values is
-// a mistake. Claims are compared exactly, because names of claims are case-sensitive (RFC 7519, section 10.1.1).
+// duplicateClaimProblem finds a key that occurs twice. Only the last value would take effect,
+// so one of the values is a mistake. Claims are compared exactly, because names of claims are
+// case-sensitive (RFC 7519, section 10.1.1).
 func duplicateClaimProblem(claims []string) string {
 	var keys []string
 	for _, claim := range claims {
@@ -343,9 +351,9 @@ func duplicateClaimProblem(claims []string) string {
 	return ""
 }
 
-// sentence turns an engine error of the form "problem: what to write" into two sentences. An error
-// without a colon stays one sentence. The engine writes its errors in this form, so that they also
-// read well without this function.
+// sentence turns an engine error of the form "problem: what to write" into two sentences. An
+// error without a colon stays one sentence. The engine writes its errors in this form, so that
+// they also read well without this function.
 func sentence(err error) string {
 	problem, advice, found := strings.Cut(err.Error(), ": ")
 	if !found {
@@ -354,8 +362,8 @@ func sentence(err error) string {
 	return problem + ". " + strings.ToUpper(advice[:1]) + advice[1:] + "."
 }
 
-// claimProblem checks the form of one claim: email, name, or key=value, where value may be computed.
-// A value may contain further equals signs; only the first one separates.
+// claimProblem checks the form of one claim: email, name, or key=value, where value may be
+// computed. A value may contain further equals signs; only the first one separates.
 func claimProblem(claim string) string {
 	key, value, static := strings.Cut(claim, "=")
 	switch {
@@ -370,8 +378,8 @@ func claimProblem(claim string) string {
 	return ""
 }
 
-// sessionProblem refuses an idle timeout that is longer than the absolute timeout, because it can never take effect.
-// The operator has probably confused the two settings.
+// sessionProblem refuses an idle timeout that is longer than the absolute timeout, because it
+// can never take effect. The operator has probably confused the two settings.
 func sessionProblem(s *Settings) string {
 	if s.SessionIdle > s.SessionMax {
 		return fmt.Sprintf("%s is longer than session-max, %s. Write session-idle=%s or less.",
@@ -390,8 +398,8 @@ func productNameProblem(s *Settings) string {
 	return ""
 }
 
-// passwordMinProblem requires for password-profile=nist the minimum of NIST SP
-// 800-63B: 15 characters without a second factor.
+// passwordMinProblem requires for password-profile=nist the minimum of NIST SP 800-63B: 15
+// characters without a second factor.
 func passwordMinProblem(s *Settings) string {
 	if s.PasswordProfile == "nist" && s.PasswordMin < 15 {
 		return fmt.Sprintf("%d is less than the 15 of password-profile nist. Remove it, or write 15 or more.", s.PasswordMin)
@@ -399,8 +407,8 @@ func passwordMinProblem(s *Settings) string {
 	return ""
 }
 
-// passwordWordsProblem refuses words that the password check would ignore. It also limits their number, because each
-// new password is compared with all words.
+// passwordWordsProblem refuses words that the password check would ignore. It also limits their
+// number, because each new password is compared with all words.
 func passwordWordsProblem(s *Settings) string {
 	const most, least, longest = 100, 3, 64
 	if len(s.PasswordWords) > most {
@@ -414,8 +422,9 @@ func passwordWordsProblem(s *Settings) string {
 	return ""
 }
 
-// hashCostProblem bounds the cost. A low cost makes stolen hashes easy to guess, and with a high cost a few sign-ins
-// occupy the server. The bounds are in passhash, because imports must refuse hashes with a high cost too.
+// hashCostProblem bounds the cost. A low cost makes stolen hashes easy to guess, and with a
+// high cost a few sign-ins occupy the server. The bounds are in passhash, because imports must
+// refuse hashes with a high cost too.
 func hashCostProblem(s *Settings) string {
 	if _, err := passhash.ParseParams(s.HashAlg, s.HashCost); err != nil {
 		return err.Error() + "."
@@ -423,9 +432,10 @@ func hashCostProblem(s *Settings) string {
 	return ""
 }
 
-// mailURLProblem requires a mail server in production. Without a mail server, users could not verify an address or
-// reset a password. In development, mails go to a mailbox in the browser. The rule does not contact the mail server:
-// mails wait in the outbox, so a server may start while the mail server is down.
+// mailURLProblem requires a mail server in production. Without a mail server, users could not
+// verify an address or reset a password. In development, mails go to a mailbox in the browser.
+// The rule does not contact the mail server: mails wait in the outbox, so a server may start
+// while the mail server is down.
 func mailURLProblem(s *Settings) string {
 	switch {
 	case s.MailURL != "":
@@ -437,9 +447,9 @@ func mailURLProblem(s *Settings) string {
 	return "is missing: the development mailbox is for loopback public URLs only. Write smtp://user:password@host:587."
 }
 
-// devMailProblem keeps other machines away from the development mailbox, which shows every mail without a sign-in.
-// The mails have links that sign in or reset a password. Containers have to listen beyond the loopback, so
-// dev-mail=any exists for them.
+// devMailProblem keeps other machines away from the development mailbox, which shows every mail
+// without a sign-in. The mails have links that sign in or reset a password. Containers have to
+// listen beyond the loopback, so dev-mail=any exists for them.
 func devMailProblem(s *Settings) string {
 	if s.MailURL != "" || s.DevMail == "any" || !s.local() || listenProblem(s.Listen) != "" || !listensBeyond(s.Listen) {
 		return ""
@@ -449,8 +459,8 @@ func devMailProblem(s *Settings) string {
 		"Write listen=127.0.0.1:8080 or a mail-url; or dev-mail=any if a firewall stands before it.", s.Listen)
 }
 
-// mailFromProblem requires a sender for a mail server. There is no useful default,
-// because mail servers refuse senders of other domains.
+// mailFromProblem requires a sender for a mail server. There is no useful default, because mail
+// servers refuse senders of other domains.
 func mailFromProblem(s *Settings) string {
 	const write = "Write the sender of mails, such as Example <no-reply@example.com>."
 	switch {
@@ -462,9 +472,10 @@ func mailFromProblem(s *Settings) string {
 	return "is missing. " + write
 }
 
-// senderProblem checks url or from with package smtp, which later sends the mails. It opens no connection. For the
-// value that it does not check, the caller passes a placeholder. The error of package smtp begins with the name of
-// the setting. senderProblem removes the name, because faults print it too.
+// senderProblem checks url or from with package smtp, which later sends the mails. It opens no
+// connection. For the value that it does not check, the caller passes a placeholder. The error
+// of package smtp begins with the name of the setting. senderProblem removes the name, because
+// faults print it too.
 func senderProblem(url watchword.Secret, from, write string) string {
 	if _, err := smtp.New(smtp.Options{URL: url, From: from, Renderer: &mail.Renderer{}}); err != nil {
 		_, what, _ := strings.Cut(err.Error(), ": mail-")
@@ -474,8 +485,9 @@ func senderProblem(url watchword.Secret, from, write string) string {
 	return ""
 }
 
-// limitsProblem refuses to turn the limits off in production. Load tests can use a loopback URL. Only this setting
-// turns limits off: a single limit can't be 0, so a typing error can't turn it off.
+// limitsProblem refuses to turn the limits off in production. Load tests can use a loopback
+// URL. Only this setting turns limits off: a single limit can't be 0, so a typing error can't
+// turn it off.
 func limitsProblem(s *Settings) string {
 	if s.Limits == "off" && !s.local() {
 		return "off is for load tests on a loopback public URL: without limits passwords can be guessed. Write on."

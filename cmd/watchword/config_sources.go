@@ -13,12 +13,13 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// The sources of settings. A flag takes precedence over the environment, then .env in the working directory, then the
-// YAML file, then the default. Kong parses the flags and asks a Resolver for the rest. The variable of a secret can
-// end in _FILE and name a file with the secret, which keeps secrets out of the environment.
+// The sources of settings. A flag takes precedence over the environment, then .env in the
+// working directory, then the YAML file, then the default. Kong parses the flags and asks a
+// Resolver for the rest. The variable of a secret can end in _FILE and name a file with the
+// secret, which keeps secrets out of the environment.
 //
-// An unknown name in any source is a fault. A misspelled setting would otherwise keep its default, and the operator
-// would believe that it is set.
+// An unknown name in any source is a fault. A misspelled setting would otherwise keep its
+// default, and the operator would believe that it is set.
 
 // sources is a kong.Resolver that records the origin of each value and every fault.
 type sources struct {
@@ -33,20 +34,20 @@ type sources struct {
 	providerSecrets map[string]string // values by the name of the variable
 }
 
-// commandSecrets are secret flags of commands. Like a secret setting, they can come from the environment or a file,
-// because other users of the machine can read a command line.
+// commandSecrets are secret flags of commands. Like a secret setting, they can come from the
+// environment or a file, because other users of the machine can read a command line.
 var commandSecrets = []string{"firebase-signer-key"}
 
-// A layer holds the values of one source, by setting. For each setting, the first layer that has it decides. Values
-// of different layers are never combined.
+// A layer holds the values of one source, by setting. For each setting, the first layer that
+// has it decides. Values of different layers are never combined.
 type layer map[string]entry
 
 // An entry keeps the text as it was written. Only the setting knows how to read it.
 type entry struct{ text, origin string }
 
-// newSources reads environ and .env. The YAML file is read later, because a flag may name it. Within a source, faults
-// are reported in the alphabetical order of their names. The caller passes the environment, so that tests are
-// independent of the machine.
+// newSources reads environ and .env. The YAML file is read later, because a flag may name it.
+// Within a source, faults are reported in the alphabetical order of their names. The caller
+// passes the environment, so that tests are independent of the machine.
 func newSources(settings []setting, environ []string) *sources {
 	s := &sources{known: map[string]setting{}, origins: map[string]string{}, providerSecrets: map[string]string{}}
 	for _, each := range settings {
@@ -64,8 +65,9 @@ func newSources(settings []setting, environ []string) *sources {
 	return s
 }
 
-// dotEnv reads .env in the working directory, if there is one. It is for development, and the environment takes
-// precedence over it. Tools of developers expect .env in the working directory, so it is not in the data directory.
+// dotEnv reads .env in the working directory, if there is one. It is for development, and the
+// environment takes precedence over it. Tools of developers expect .env in the working
+// directory, so it is not in the data directory.
 func (s *sources) dotEnv() map[string]string {
 	values, err := godotenv.Read(".env")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -75,9 +77,10 @@ func (s *sources) dotEnv() map[string]string {
 	return values
 }
 
-// variables returns the values of the variables with the prefix WATCHWORD_. origin names the source in messages.
-// Variables without the prefix belong to other programs and are ignored. A name with lower case letters after the
-// prefix is a fault, because names of variables are case-sensitive.
+// variables returns the values of the variables with the prefix WATCHWORD_. origin names the
+// source in messages. Variables without the prefix belong to other programs and are ignored. A
+// name with lower case letters after the prefix is a fault, because names of variables are
+// case-sensitive.
 func (s *sources) variables(values map[string]string, origin string) layer {
 	result := layer{}
 	for _, name := range sortedKeys(values) {
@@ -92,10 +95,11 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 			if s.configFile == "" {
 				s.configFile = values[name]
 			}
-		// Providers are checked later, because they are in the YAML file, which is not read yet.
+		// Providers are checked later, because they are in the YAML file, which is not read
+		// yet.
 		case strings.HasPrefix(name, providerPrefix):
-			// The environment is read before .env, so its value is kept. An empty variable counts as missing, because
-			// deployments often set a variable without a value.
+			// The environment is read before .env, so its value is kept. An empty variable
+			// counts as missing, because deployments often set a variable without a value.
 			if s.providerSecrets[name] == "" && values[name] != "" {
 				s.providerSecrets[name] = values[name]
 			}
@@ -113,9 +117,10 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 // isKnown reports whether name is a setting or in commandSecrets.
 func (s *sources) isKnown(name string) bool { _, ok := s.known[name]; return ok }
 
-// add sets a value and records a fault if the source gives the setting twice, for example as a variable and as a
-// _FILE variable. Without the fault, the effective value would depend on the order of the two variables. The later
-// value is kept, but the fault stops the program before it uses the value.
+// add sets a value and records a fault if the source gives the setting twice, for example as a
+// variable and as a _FILE variable. Without the fault, the effective value would depend on the
+// order of the two variables. The later value is kept, but the fault stops the program before
+// it uses the value.
 func (l layer) add(s *sources, name string, e entry) {
 	if other, twice := l[name]; twice {
 		s.fault(name, fmt.Sprintf("is given twice, by %s and by %s. Keep one of them.", other.origin, e.origin))
@@ -123,10 +128,11 @@ func (l layer) add(s *sources, name string, e entry) {
 	l[name] = e
 }
 
-// secretFile reads a secret from the file that a _FILE variable names. One line break at the end
-// of the file is not part of the secret, because most editors add one. Docker and Kubernetes
-// mount secrets as files. Neither the path nor the origin reveals the content, so both may appear
-// in messages. The mode of the file is not checked, because orchestrators choose it.
+// secretFile reads a secret from the file that a _FILE variable names. One line break at the
+// end of the file is not part of the secret, because most editors add one. Docker and
+// Kubernetes mount secrets as files. Neither the path nor the origin reveals the content, so
+// both may appear in messages. The mode of the file is not checked, because orchestrators
+// choose it.
 func (s *sources) secretFile(found layer, name, from, path string) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -141,11 +147,11 @@ func (s *sources) secretFile(found layer, name, from, path string) {
 	found.add(s, name, entry{text, "file " + path + " (" + from + ")"})
 }
 
-// unknownVariable says what to do about a variable with the prefix WATCHWORD_ that is not a setting. It recognises
-// variables that Kubernetes sets by their names and values.
+// unknownVariable says what to do about a variable with the prefix WATCHWORD_ that is not a
+// setting. It recognises variables that Kubernetes sets by their names and values.
 func (s *sources) unknownVariable(name, value string) string {
-	// Kubernetes sets variables for every Service of the namespace. If a Service is named watchword, its variables
-	// begin with WATCHWORD_.
+	// Kubernetes sets variables for every Service of the namespace. If a Service is named
+	// watchword, its variables begin with WATCHWORD_.
 	kubernetes := strings.HasPrefix(value, "tcp://") || strings.Contains(name, "_SERVICE_") || strings.Contains(name,
 		"_PORT")
 	if kubernetes {
@@ -156,9 +162,9 @@ func (s *sources) unknownVariable(name, value string) string {
 	return "is not a setting. " + s.suggestion(key, variable)
 }
 
-// suggestion says what to write instead of an unknown name. Most unknown names are typing errors,
-// so the nearest name is usually the wanted one. The suggestion is spelled as in the source, so
-// that the operator can copy it.
+// suggestion says what to write instead of an unknown name. Most unknown names are typing
+// errors, so the nearest name is usually the wanted one. The suggestion is spelled as in the
+// source, so that the operator can copy it.
 func (s *sources) suggestion(name string, spell func(string) string) string {
 	if near := nearest(name, sortedKeys(s.known)); near != "" {
 		return fmt.Sprintf("Write %s, or remove it.", spell(near))
@@ -166,9 +172,10 @@ func (s *sources) suggestion(name string, spell func(string) string) string {
 	return "Remove it; `watchword config` lists the settings."
 }
 
-// Resolve implements kong.Resolver. Kong calls it for each flag that is not on the command line. The YAML file is
-// read at the first call, because only then is the value of --config known. A nil value makes kong use the default of
-// the tag. Resolve never returns an error, because an error would stop kong at the first fault.
+// Resolve implements kong.Resolver. Kong calls it for each flag that is not on the command
+// line. The YAML file is read at the first call, because only then is the value of --config
+// known. A nil value makes kong use the default of the tag. Resolve never returns an error,
+// because an error would stop kong at the first fault.
 func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if !s.fileRead {
 		s.fileRead = true
@@ -183,12 +190,12 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any
 	return nil, nil
 }
 
-// Validate implements kong.Resolver. The method faults reports all faults together. Validate must
-// not return an error, because kong would then print its usage instead of the faults.
+// Validate implements kong.Resolver. The method faults reports all faults together. Validate
+// must not return an error, because kong would then print its usage instead of the faults.
 func (s *sources) Validate(*kong.Application) error { return nil }
 
-// configPath returns the path of the YAML file: the flag --config, else WATCHWORD_CONFIG, else "".
-// The settings themselves can't name the file, because they are read from it.
+// configPath returns the path of the YAML file: the flag --config, else WATCHWORD_CONFIG, else
+// "". The settings themselves can't name the file, because they are read from it.
 func (s *sources) configPath(ctx *kong.Context) string {
 	for _, path := range ctx.Path {
 		if path.Flag != nil && path.Flag.Name == "config" {
@@ -199,9 +206,10 @@ func (s *sources) configPath(ctx *kong.Context) string {
 	return s.configFile
 }
 
-// file reads the YAML file at path, which is one mapping of names to values. It is parsed as a tree of nodes and not
-// into a struct, because nodes have line numbers for the messages. A missing file is a fault, even if every setting
-// has a default, because the operator named the file.
+// file reads the YAML file at path, which is one mapping of names to values. It is parsed as a
+// tree of nodes and not into a struct, because nodes have line numbers for the messages. A
+// missing file is a fault, even if every setting has a default, because the operator named the
+// file.
 func (s *sources) file(path string) layer {
 	if path == "" {
 		return nil
@@ -257,9 +265,9 @@ func (s *sources) line(found layer, path string, key, value *yaml.Node) {
 	found.add(s, key.Value, entry{text, where})
 }
 
-// scalar returns the text as written, so that 0x10 or 1e3 is read by the setting and not by YAML. A
-// key without a value (null) is not a text. It would otherwise count as an empty value, which turns
-// some features off.
+// scalar returns the text as written, so that 0x10 or 1e3 is read by the setting and not by
+// YAML. A key without a value (null) is not a text. It would otherwise count as an empty value,
+// which turns some features off.
 func scalar(node *yaml.Node) (string, bool) {
 	return node.Value, node.Kind == yaml.ScalarNode && node.Tag != "!!null"
 }
@@ -284,8 +292,8 @@ func (s setting) isList() bool {
 	return ok
 }
 
-// example returns a value for a message: the default, which is always valid. It returns "…" for a setting
-// without a default, because no value of it would suit every installation.
+// example returns a value for a message: the default, which is always valid. It returns "…" for
+// a setting without a default, because no value of it would suit every installation.
 func (s setting) example() string {
 	if s.Default != "" {
 		return s.Default
@@ -293,8 +301,8 @@ func (s setting) example() string {
 	return "…"
 }
 
-// flags records which settings were on the command line. Kong does not ask Resolve for them. flags runs after
-// parsing, and overwrites an origin that Resolve has recorded.
+// flags records which settings were on the command line. Kong does not ask Resolve for them.
+// flags runs after parsing, and overwrites an origin that Resolve has recorded.
 func (s *sources) flags(ctx *kong.Context) {
 	for _, path := range ctx.Path {
 		if path.Flag != nil && !path.Resolved && s.isKnown(path.Flag.Name) {
@@ -313,7 +321,8 @@ func plainFileError(err error) string {
 	return err.Error()
 }
 
-// sortedKeys returns the keys in alphabetical order, so that messages have the same order in every run.
+// sortedKeys returns the keys in alphabetical order, so that messages have the same order in
+// every run.
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for key := range m {
@@ -323,9 +332,9 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// nearest returns the candidate that differs from word by only a few typing errors, or "". It allows one error, and
-// one more for every four bytes of word. The candidates are sorted. If several are equally near, nearest returns the
-// alphabetically first of them.
+// nearest returns the candidate that differs from word by only a few typing errors, or "". It
+// allows one error, and one more for every four bytes of word. The candidates are sorted. If
+// several are equally near, nearest returns the alphabetically first of them.
 func nearest(word string, candidates []string) string {
 	best, least := "", 1+len(word)/4
 	for _, c := range candidates {

@@ -13,13 +13,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// URLs and host names in settings. Browsers compare origins byte by byte, so an origin in another spelling would
-// never match. The rules therefore accept only the spelling of browsers, and their messages show it.
+// URLs and host names in settings. Browsers compare origins byte by byte, so an origin in
+// another spelling would never match. The rules therefore accept only the spelling of browsers,
+// and their messages show it.
 
-// originProblem says why text is not an exact origin, scheme://host[:port], in the spelling that a
-// browser sends. It returns "" for an exact origin. An origin with a path, such as
-// https://app.example.com/, is refused although its meaning is clear. The text is compared with the
-// header Origin, and the stored spelling has to be that of the header.
+// originProblem says why text is not an exact origin, scheme://host[:port], in the spelling
+// that a browser sends. It returns "" for an exact origin. An origin with a path, such as
+// https://app.example.com/, is refused although its meaning is clear. The text is compared with
+// the header Origin, and the stored spelling has to be that of the header.
 func originProblem(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
@@ -47,8 +48,8 @@ func originProblem(text string) string {
 	return ""
 }
 
-// withoutPassword hides everything before the last @ in a text that is not a URL, because it may contain a password.
-// More people can read the log with this message than the settings.
+// withoutPassword hides everything before the last @ in a text that is not a URL, because it
+// may contain a password. More people can read the log with this message than the settings.
 func withoutPassword(text string) string {
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		return "…" + text[at:]
@@ -56,8 +57,8 @@ func withoutPassword(text string) string {
 	return text
 }
 
-// plainHost returns the host in lower case. It omits the default port of the scheme, as browsers
-// do. Browsers send this form in the header Origin, and certificates name it.
+// plainHost returns the host in lower case. It omits the default port of the scheme, as
+// browsers do. Browsers send this form in the header Origin, and certificates name it.
 func plainHost(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	switch {
@@ -77,8 +78,8 @@ func isPort(text string) bool {
 }
 
 // isHostName accepts IP addresses and ASCII names without a final dot. The bounds of 253 and 63
-// bytes are those of DNS (RFC 1035, section 2.3.4). An underscore is refused, because browsers and
-// certificates disagree about it.
+// bytes are those of DNS (RFC 1035, section 2.3.4). An underscore is refused, because browsers
+// and certificates disagree about it.
 func isHostName(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
@@ -95,16 +96,16 @@ func isHostName(host string) bool {
 	return true
 }
 
-// listensBeyond reports whether a listener's address can be reached from other machines. An empty
-// host means all addresses of the machine, so it counts as reachable. An address that can't be
-// parsed does not count, because listenProblem reports it.
+// listensBeyond reports whether a listener's address can be reached from other machines. An
+// empty host means all addresses of the machine, so it counts as reachable. An address that
+// can't be parsed does not count, because listenProblem reports it.
 func listensBeyond(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	return err == nil && !weborigin.IsLoopback(host)
 }
 
-// publicHost returns the host name of the public URL, or "" if the URL is invalid. It omits the port, because callers
-// compare it with cookie-domain.
+// publicHost returns the host name of the public URL, or "" if the URL is invalid. It omits the
+// port, because callers compare it with cookie-domain.
 func (s *Settings) publicHost() string {
 	u, err := url.Parse(s.PublicURL)
 	if err != nil {
@@ -113,20 +114,22 @@ func (s *Settings) publicHost() string {
 	return u.Hostname()
 }
 
-// https reports whether browsers reach the server by https, so that cookies can be Secure. It uses
-// the public URL, because TLS often ends at a proxy.
+// https reports whether browsers reach the server by https, so that cookies can be Secure. It
+// uses the public URL, because TLS often ends at a proxy.
 func (s *Settings) https() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
-// local reports whether the public URL has a loopback name, as in development. An invalid URL counts as local, so
-// that the operator gets a fault for the URL but no second fault about https.
+// local reports whether the public URL has a loopback name, as in development. An invalid URL
+// counts as local, so that the operator gets a fault for the URL but no second fault about
+// https.
 func (s *Settings) local() bool {
 	return originProblem(s.PublicURL) != "" || weborigin.IsLoopback(s.publicHost())
 }
 
-// adminURL returns the address under which browsers reach administration on the admin listener, or "" if
-// administration is on the public listener. The sign-in on the admin listener has to know its host, because cookies
-// and redirects depend on it. If the listener is not on the loopback, it is usually in a container whose port is
-// published on the loopback of the machine.
+// adminURL returns the address under which browsers reach administration on the admin listener,
+// or "" if administration is on the public listener. The sign-in on the admin listener has to
+// know its host, because cookies and redirects depend on it. If the listener is not on the
+// loopback, it is usually in a container whose port is published on the loopback of the
+// machine.
 func (s *Settings) adminURL() string {
 	if s.AdminOn != "admin" || s.AdminURL != "" {
 		return s.AdminURL
@@ -141,9 +144,10 @@ func (s *Settings) adminURL() string {
 	return "http://" + plainHost(&url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)})
 }
 
-// siteOf returns the site of a URL as browsers define it: scheme and registrable domain. With SameSite, browsers send
-// cookies between the hosts of a site. An IP address or a name such as localhost has no registrable domain, and is
-// its own site. The list of public suffixes is part of the build, and browsers may have a newer list.
+// siteOf returns the site of a URL as browsers define it: scheme and registrable domain. With
+// SameSite, browsers send cookies between the hosts of a site. An IP address or a name such as
+// localhost has no registrable domain, and is its own site. The list of public suffixes is part
+// of the build, and browsers may have a newer list.
 func siteOf(u *url.URL) string {
 	domain, err := publicsuffix.EffectiveTLDPlusOne(u.Hostname())
 	if err != nil {
@@ -153,8 +157,8 @@ func siteOf(u *url.URL) string {
 }
 
 // isPublicSuffix reports whether anyone can register a name below domain, as below com or
-// github.io. A single label, such as internal, counts as a public suffix, even if it is not in the
-// list. Browsers do the same.
+// github.io. A single label, such as internal, counts as a public suffix, even if it is not in
+// the list. Browsers do the same.
 func isPublicSuffix(domain string) bool {
 	suffix, _ := publicsuffix.PublicSuffix(domain)
 	return suffix == domain

@@ -14,19 +14,19 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// This file converts between the text and the value of a setting. An invalid value is
-// recorded as a fault and replaced by the default, so that one run finds all faults.
+// This file converts between the text and the value of a setting. An invalid value is recorded
+// as a fault and replaced by the default, so that one run finds all faults.
 
-// reader decodes one setting for kong. Kong has one decoder for each field, so a decoder can know
-// its setting.
+// reader decodes one setting for kong. Kong has one decoder for each field, so a decoder can
+// know its setting.
 type reader struct {
 	setting setting
 	src     *sources
 }
 
-// Decode implements kong.Mapper. It records an invalid value as a fault and returns no error for
-// it. Kong calls it for flags and for the values that Resolve returns, so all sources are parsed
-// alike.
+// Decode implements kong.Mapper. It records an invalid value as a fault and returns no error
+// for it. Kong calls it for flags and for the values that Resolve returns, so all sources are
+// parsed alike.
 func (r reader) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	token, err := ctx.Scan.PopValue("value")
 	if err != nil {
@@ -40,8 +40,9 @@ func (r reader) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
-// read parses text into target, which has the type of the setting. It returns the problem of an invalid text, or "".
-// If it returns a problem, target has an unusable value, and the caller reads the default into target.
+// read parses text into target, which has the type of the setting. It returns the problem of an
+// invalid text, or "". If it returns a problem, target has an unusable value, and the caller
+// reads the default into target.
 func (s setting) read(text string, target reflect.Value) (problem string) {
 	switch v := target.Addr().Interface().(type) {
 	case *string:
@@ -64,8 +65,9 @@ func (s setting) read(text string, target reflect.Value) (problem string) {
 	return problem
 }
 
-// word checks a text against oneof. A setting without oneof accepts any text; its rule in settingRules checks it. The
-// comparison is case-sensitive, so that each value has only one spelling.
+// word checks a text against oneof. A setting without oneof accepts any text; its rule in
+// settingRules checks it. The comparison is case-sensitive, so that each value has only one
+// spelling.
 func (s setting) word(text string) string {
 	if s.OneOf == nil || slices.Contains(s.OneOf, text) {
 		return ""
@@ -73,9 +75,9 @@ func (s setting) word(text string) string {
 	return fmt.Sprintf("%q is not allowed. Write one of: %s.", text, strings.Join(s.OneOf, ", "))
 }
 
-// number parses a whole number within min and max. Both bounds are in the tag of the setting, and
-// the message repeats them. Underscores and hexadecimal digits are refused, because the tools that
-// write such files interpret them differently.
+// number parses a whole number within min and max. Both bounds are in the tag of the setting,
+// and the message repeats them. Underscores and hexadecimal digits are refused, because the
+// tools that write such files interpret them differently.
 func (s setting) number(text string) (int, string) {
 	least, most := s.Min, s.Max
 	n, err := strconv.Atoi(text)
@@ -87,8 +89,9 @@ func (s setting) number(text string) (int, string) {
 	return n, ""
 }
 
-// duration parses a Go duration, such as 15m, within min and max. It has no unit for days, because a day with a clock
-// change has 23 or 25 hours. A missing unit is refused, because 15 could mean seconds or minutes.
+// duration parses a Go duration, such as 15m, within min and max. It has no unit for days,
+// because a day with a clock change has 23 or 25 hours. A missing unit is refused, because 15
+// could mean seconds or minutes.
 func (s setting) duration(text string) (time.Duration, string) {
 	d, err := time.ParseDuration(text)
 	if err != nil {
@@ -103,8 +106,8 @@ func (s setting) duration(text string) (time.Duration, string) {
 	return d, ""
 }
 
-// limit parses uses/time, such as 10/15m: 1 to 1,000,000 uses in 1 second to 7 days. The upper bounds are far above
-// any useful value. They only catch a mistaken unit.
+// limit parses uses/time, such as 10/15m: 1 to 1,000,000 uses in 1 second to 7 days. The upper
+// bounds are far above any useful value. They only catch a mistaken unit.
 func (s setting) limit(text string) (watchword.Limit, string) {
 	count, per, _ := strings.Cut(text, "/")
 	n, errCount := strconv.Atoi(count)
@@ -115,8 +118,8 @@ func (s setting) limit(text string) (watchword.Limit, string) {
 	return watchword.Limit{Count: n, Per: d}, ""
 }
 
-// split returns the parts of a comma-separated list, without spaces around them and
-// without empty parts.
+// split returns the parts of a comma-separated list, without spaces around them and without
+// empty parts.
 func split(text string) (parts []string) {
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part != "" {
@@ -142,8 +145,9 @@ func (s setting) text() string {
 	}
 }
 
-// redacted hides a secret. Of a URL it hides only the password. It hides the whole text if it can't tell where the
-// password is. The default of a secret is public. It is shown, so that an operator sees that the secret was not set.
+// redacted hides a secret. Of a URL it hides only the password. It hides the whole text if it
+// can't tell where the password is. The default of a secret is public. It is shown, so that an
+// operator sees that the secret was not set.
 func (s setting) redacted(text string) string {
 	if text == "" || text == s.Default {
 		return text

@@ -7,13 +7,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// unverifiedDatabase returns the host of a PostgreSQL server whose identity a connection does not check, or "". The
-// default of the driver (sslmode=prefer) encrypts if the server offers it. It also accepts any certificate, and
-// connections without encryption. A machine on the network path can then read and change everything, including
-// password hashes and keys.
+// unverifiedDatabase returns the host of a PostgreSQL server whose identity a connection does
+// not check, or "". The default of the driver (sslmode=prefer) encrypts if the server offers
+// it. It also accepts any certificate, and connections without encryption. A machine on the
+// network path can then read and change everything, including password hashes and keys.
 //
-// It reads the configuration as the driver does, so it also sees PGSSLMODE and service files. sslmode=verify-ca is
-// reported too, because it accepts any certificate of the authority, for any host.
+// It reads the configuration as the driver does, so it also sees PGSSLMODE and service files.
+// sslmode=verify-ca is reported too, because it accepts any certificate of the authority, for
+// any host.
 func unverifiedDatabase(url string) string {
 	if !strings.HasPrefix(url, "postgres") {
 		return ""
@@ -22,7 +23,8 @@ func unverifiedDatabase(url string) string {
 	if err != nil {
 		return "" // the rule of the setting reports it
 	}
-	// A mode such as prefer has a fallback without TLS, and a list of hosts has a fallback per host.
+	// A mode such as prefer has a fallback without TLS, and a list of hosts has a fallback per
+	// host.
 	if config.TLSConfig == nil || config.TLSConfig.InsecureSkipVerify {
 		if isRemote(config.Host) {
 			return config.Host
@@ -36,8 +38,9 @@ func unverifiedDatabase(url string) string {
 	return ""
 }
 
-// isRemote reports whether a host of a PostgreSQL URL may be another machine. A path is a Unix socket.
-// A name below localhost counts as remote, because the resolver of the system may send it elsewhere.
+// isRemote reports whether a host of a PostgreSQL URL may be another machine. A path is a Unix
+// socket. A name below localhost counts as remote, because the resolver of the system may send
+// it elsewhere.
 func isRemote(host string) bool {
 	if strings.HasPrefix(host, "/") || host == "localhost" {
 		return false

@@ -11,22 +11,24 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// The doctor answers one question: why does this installation not work, or not safely? It runs the
-// checks in the order in which a request depends on the parts, from the settings to the mail
-// server. Each finding says what to do, because an operator runs the doctor when something is
-// broken.
+// The doctor answers one question: why does this installation not work, or not safely? It runs
+// the checks in the order in which a request depends on the parts, from the settings to the
+// mail server. Each finding says what to do, because an operator runs the doctor when something
+// is broken.
 
-// doctorCmd checks everything that can be checked without a running server, and says what to do about each problem.
-// It makes no changes (see openUnchanged). A failure means that the server or its users have a problem now, and gives
-// exit code 1. A warning means that the operator should look at the finding, and does not change the exit code.
+// doctorCmd checks everything that can be checked without a running server, and says what to do
+// about each problem. It makes no changes (see openUnchanged). A failure means that the server
+// or its users have a problem now, and gives exit code 1. A warning means that the operator
+// should look at the finding, and does not change the exit code.
 type doctorCmd struct {
 	Origin string `name:"origin" placeholder:"URL" help:"Also check cookies and CORS for the front-end at this origin."`
 	JSON   bool   `name:"json" help:"Print JSON."`
 }
 
-// Run stops after faulty settings, with the exit code for misuse: every later check would fail because of them and
-// hide the cause. The other checks run even after a failure, because their findings are independent. If the database
-// hangs, its check ends with the timeout of the store.
+// Run stops after faulty settings, with the exit code for misuse: every later check would fail
+// because of them and hide the cause. The other checks run even after a failure, because their
+// findings are independent. If the database hangs, its check ends with the timeout of the
+// store.
 func (c *doctorCmd) Run(ctx context.Context, p *program) error {
 	d := &checkup{}
 	if wrong := p.sources.faults(p.settings); wrong != nil {
@@ -46,8 +48,8 @@ func (c *doctorCmd) Run(ctx context.Context, p *program) error {
 	return d.print(p, c.JSON)
 }
 
-// A finding is the result of one check. Scripts rely on the names of checks and results. The sentences may change in
-// any release.
+// A finding is the result of one check. Scripts rely on the names of checks and results. The
+// sentences may change in any release.
 type finding struct {
 	Check  string `json:"check"`
 	Result string `json:"result"` // ok, warn, fail
@@ -55,9 +57,8 @@ type finding struct {
 	Do     string `json:"do,omitempty"`
 }
 
-// A checkup collects findings in the order of the checks. A check that can't
-// continue adds a failure and returns. The other checks still run, so that one run
-// shows every problem.
+// A checkup collects findings in the order of the checks. A check that can't continue adds a
+// failure and returns. The other checks still run, so that one run shows every problem.
 type checkup struct{ findings []finding }
 
 // ok records a check without a problem, so that the operator sees what was checked.
@@ -73,8 +74,8 @@ func (d *checkup) fail(check, found, do string) { d.add(finding{check, "fail", f
 // for concurrent use.
 func (d *checkup) add(f finding) { d.findings = append(d.findings, f) }
 
-// print shows the findings and returns errReported if one is a failure. Only failures cause exit
-// code 1, so a deployment can require success and still show warnings.
+// print shows the findings and returns errReported if one is a failure. Only failures cause
+// exit code 1, so a deployment can require success and still show warnings.
 func (d *checkup) print(p *program, asJSON bool) error {
 	count := map[string]int{}
 	for _, f := range d.findings {
@@ -98,10 +99,10 @@ func (d *checkup) print(p *program, asJSON bool) error {
 	return result
 }
 
-// settings counts the settings and repeats the warnings of the start. It also warns about secrets
-// on the command line, which other users of the machine can read, and about combinations that work
-// but are surprising. A secret in the environment or in a file is not reported: other users can't
-// read those.
+// settings counts the settings and repeats the warnings of the start. It also warns about
+// secrets on the command line, which other users of the machine can read, and about
+// combinations that work but are surprising. A secret in the environment or in a file is not
+// reported: other users can't read those.
 func (d *checkup) settings(p *program) {
 	set := 0
 	for _, each := range p.settings.list() {
@@ -119,8 +120,8 @@ func (d *checkup) settings(p *program) {
 	for _, warning := range p.settings.warnings() {
 		d.warn("settings", oneLine(warning), "")
 	}
-	// This is a warning and not a rule of the settings, because tests and demonstrations use such
-	// values on purpose.
+	// This is a warning and not a rule of the settings, because tests and demonstrations use
+	// such values on purpose.
 	if p.settings.AccessTTL > p.settings.SessionIdle {
 		d.warn("settings", "access tokens live longer than an idle session: a client would lose its session before it "+
 			"refreshes.", "Write session-idle larger than access-ttl.")
@@ -133,13 +134,14 @@ func (d *checkup) settings(p *program) {
 	}
 }
 
-// files checks that other users of the machine can't read the data directory, the database and the master key. With
-// these files, a user could read every account and sign tokens. A missing file is not reported here, because the
-// check of the store reports it. If others may enter the directory but not list it, the check also fails, because the
-// names of the files are known.
+// files checks that other users of the machine can't read the data directory, the database and
+// the master key. With these files, a user could read every account and sign tokens. A missing
+// file is not reported here, because the check of the store reports it. If others may enter the
+// directory but not list it, the check also fails, because the names of the files are known.
 //
-// The group of the data directory may use it, because volumes of Kubernetes belong to a group of the pod. The server
-// removes the group's access to the database, and refuses a master key that a group can read.
+// The group of the data directory may use it, because volumes of Kubernetes belong to a group
+// of the pod. The server removes the group's access to the database, and refuses a master key
+// that a group can read.
 func (d *checkup) files(s *Settings) {
 	open := 0
 	for _, path := range []string{s.DataDir, s.databasePath(), s.masterKeyPath()} {
@@ -160,9 +162,10 @@ func (d *checkup) files(s *Settings) {
 	}
 }
 
-// store checks the database, and then the keys and the outbox in it. Operators run the doctor while the server runs,
-// so it opens the database as a server does, and not exclusively. A database of an older release is only a warning,
-// because the old servers still work, and a new server migrates it at its start.
+// store checks the database, and then the keys and the outbox in it. Operators run the doctor
+// while the server runs, so it opens the database as a server does, and not exclusively. A
+// database of an older release is only a warning, because the old servers still work, and a new
+// server migrates it at its start.
 func (d *checkup) store(ctx context.Context, p *program) {
 	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
 		d.warn("store", "there is no database at "+p.settings.databasePath()+" yet.",
@@ -204,16 +207,17 @@ func (d *checkup) store(ctx context.Context, p *program) {
 	d.administration(ctx, s, p.settings)
 }
 
-// startServer is the advice for missing keys. The doctor can't create them, because it only reads.
+// startServer is the advice for missing keys. The doctor can't create them, because it only
+// reads.
 const startServer = "Start the server, which creates keys. Then run the doctor again."
 
-// manyKeys is the number of keys of one use above which the doctor warns. No reasonable schedule creates so many.
-// After 255 keys of one use, no number remains for another key.
+// manyKeys is the number of keys of one use above which the doctor warns. No reasonable
+// schedule creates so many. After 255 keys of one use, no number remains for another key.
 const manyKeys = 100
 
-// keys checks that each use has an active key, and that the clock was not set back. A server with a
-// clock in the past rejects its own tokens as not yet valid. Keys are published ahead of their use,
-// but never in the future. A future time therefore proves that the clock went back.
+// keys checks that each use has an active key, and that the clock was not set back. A server
+// with a clock in the past rejects its own tokens as not yet valid. Keys are published ahead of
+// their use, but never in the future. A future time therefore proves that the clock went back.
 func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	keys, err := engine.Operator().Keys(ctx)
 	if err != nil {
@@ -255,9 +259,10 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	d.ok("keys", fmt.Sprintf("one key of each use is active, %d in all", len(keys)))
 }
 
-// outbox checks that the server can write, and that mail is sent. If a mail waits for 10 minutes, the server does not
-// run or the mail server refuses the mail. Shorter delays are normal, for example during a deployment or a restart of
-// the mail server. Abandoned mails are only a warning, because the usual cause is an address that refuses mail.
+// outbox checks that the server can write, and that mail is sent. If a mail waits for 10
+// minutes, the server does not run or the mail server refuses the mail. Shorter delays are
+// normal, for example during a deployment or a restart of the mail server. Abandoned mails are
+// only a warning, because the usual cause is an address that refuses mail.
 func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
 	stats, err := engine.Stats(ctx)
 	if stats.Store != nil {

@@ -9,16 +9,18 @@ import (
 )
 
 const (
-	// unusedAfter is how long a service key may be unused before the doctor reports it. A key that a
-	// script uses once a quarter still counts as used.
+	// unusedAfter is how long a service key may be unused before the doctor reports it. A key
+	// that a script uses once a quarter still counts as used.
 	unusedAfter = 100 * 24 * time.Hour
 
-	// endsSoon is how early the doctor reports that a service key expires. It reports only keys that are in use.
+	// endsSoon is how early the doctor reports that a service key expires. It reports only keys
+	// that are in use.
 	endsSoon = 14 * 24 * time.Hour
 )
 
-// administration checks who can use the administration API. An administrator without a second factor can't use it,
-// and may notice this only in an emergency. A forgotten service key is a credential without an owner.
+// administration checks who can use the administration API. An administrator without a second
+// factor can't use it, and may notice this only in an emergency. A forgotten service key is a
+// credential without an owner.
 func (d *checkup) administration(ctx context.Context, s *stack, settings *Settings) {
 	m := settings.admin(s)
 	// The limit is 1, because the doctor checks only whether such an account exists.
@@ -37,7 +39,8 @@ func (d *checkup) administration(ctx context.Context, s *stack, settings *Settin
 		d.fail("admin", oneLine(err.Error()), "Check the database.")
 		return
 	}
-	// Without pages, the admin listener has no sign-in. Programs send service keys, or tokens of the public listener.
+	// Without pages, the admin listener has no sign-in. Programs send service keys, or tokens
+	// of the public listener.
 	pagesThere := settings.AdminOn == "admin" && settings.AdminPages == "on"
 	switch {
 	case len(all.Items) == 0:
@@ -45,20 +48,22 @@ func (d *checkup) administration(ctx context.Context, s *stack, settings *Settin
 	case len(strong.Items) == 0 && settings.AdminACR != "aal1":
 		d.warn("admin", "no administrator has a second factor, so none can use /admin and /api/admin.",
 			"Sign in as an administrator and add an authenticator app or a passkey on the account page.")
-	// A passkey belongs to the public URL, so it doesn't work at the sign-in of the admin listener.
+	// A passkey belongs to the public URL, so it doesn't work at the sign-in of the admin
+	// listener.
 	case len(byCode.Items) == 0 && settings.AdminACR != "aal1" && pagesThere:
 		d.warn("admin", "no administrator has an authenticator app, and passkeys don't work at "+settings.adminURL()+".",
 			"Sign in at "+settings.PublicURL+" as an administrator, and add an authenticator app on the account page.")
 	default:
-		// The session must also have proved the factor, and the doctor can't see whether the person has the device.
+		// The session must also have proved the factor, and the doctor can't see whether the
+		// person has the device.
 		d.ok("admin", "an administrator can use /api/admin")
 	}
 	d.serviceKeys(ctx, m, time.Now())
 }
 
-// adminReachable requests the administration API at both listeners, without credentials. With admin-on=admin, only
-// the admin listener may have the API. With admin-on=public, the function returns at once. A server that does not run
-// is a warning, as for the public URL.
+// adminReachable requests the administration API at both listeners, without credentials. With
+// admin-on=admin, only the admin listener may have the API. With admin-on=public, the function
+// returns at once. A server that does not run is a warning, as for the public URL.
 func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
 	at := s.adminURL()
 	if at == "" {
@@ -66,7 +71,8 @@ func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	// The path is one of the API, because errors of the API have codes. A page would only redirect to a sign-in.
+	// The path is one of the API, because errors of the API have codes. A page would only
+	// redirect to a sign-in.
 	const path = "/api/admin/users"
 	there, err := request(ctx, at+path)
 	if err != nil {
@@ -85,9 +91,9 @@ func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
 	d.ok("admin url", at+" has the administration, and "+s.PublicURL+" has not")
 }
 
-// diagnoseAdmin examines two responses to a request for accounts without credentials: of the admin listener (there)
-// and of the public listener (here). It returns what is wrong, or "" for correct responses. A zero probe means that
-// the public URL does not respond.
+// diagnoseAdmin examines two responses to a request for accounts without credentials: of the
+// admin listener (there) and of the public listener (here). It returns what is wrong, or "" for
+// correct responses. A zero probe means that the public URL does not respond.
 func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
 	switch {
 	case there.code == "MISDIRECTED_REQUEST":
@@ -100,8 +106,8 @@ func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
 	case here.code == "TOKEN_MISSING":
 		return public + " also has the administration: the server runs with other settings.",
 			"Restart the server with admin-on=admin."
-	// The proxy of the public URL forwards to the admin listener. Only the check of the Host header protects
-	// administration.
+	// The proxy of the public URL forwards to the admin listener. Only the check of the Host
+	// header protects administration.
 	case here.code == "MISDIRECTED_REQUEST":
 		return "the proxy at " + public + " passes /api/admin on to a server with another host.",
 			"Let the proxy pass all paths on to the address in listen."
@@ -109,11 +115,11 @@ func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
 	return "", ""
 }
 
-// serviceKeys reports keys that are no longer used, and keys that expire soon although a program uses them. Each key
-// has a separate line, because the advice names the key.
+// serviceKeys reports keys that are no longer used, and keys that expire soon although a
+// program uses them. Each key has a separate line, because the advice names the key.
 //
-// An installation without service keys gets no line. decideKeyWarning is a separate function, so that a test needs no
-// store.
+// An installation without service keys gets no line. decideKeyWarning is a separate function,
+// so that a test needs no store.
 func (d *checkup) serviceKeys(ctx context.Context, m *admin.Manager, now time.Time) {
 	keys, err := serviceKeys(ctx, m)
 	if err != nil {
@@ -132,8 +138,9 @@ func (d *checkup) serviceKeys(ctx context.Context, m *admin.Manager, now time.Ti
 	}
 }
 
-// decideKeyWarning returns "unused", "ends" or "". The expiry of a key that was never used is not reported, because
-// no program needs a new key. Keys that no longer work are not reported either.
+// decideKeyWarning returns "unused", "ends" or "". The expiry of a key that was never used is
+// not reported, because no program needs a new key. Keys that no longer work are not reported
+// either.
 func decideKeyWarning(k admin.ServiceKey, now time.Time) string {
 	used := k.LastUsedAt
 	// For a key that was never used, the time since its creation counts.

@@ -8,10 +8,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// origins checks for each front-end whether a browser sends the refresh cookie and shows the responses to scripts of
-// the front-end (CORS; RFC 6265bis, section 5.2 on same-site requests). given is the value of --origin, or "". With
-// --origin, an operator can test a front-end that is not allowed yet. The findings then list every necessary change.
-// A malformed origin gives one failure and no further findings, because its site can't be determined.
+// origins checks for each front-end whether a browser sends the refresh cookie and shows the
+// responses to scripts of the front-end (CORS; RFC 6265bis, section 5.2 on same-site requests).
+// given is the value of --origin, or "". With --origin, an operator can test a front-end that
+// is not allowed yet. The findings then list every necessary change. A malformed origin gives
+// one failure and no further findings, because its site can't be determined.
 func (d *checkup) origins(s *Settings, given string) {
 	origins := s.frontEnds()
 	if given != "" && !slices.Contains(origins, given) {
@@ -26,10 +27,11 @@ func (d *checkup) origins(s *Settings, given string) {
 	}
 }
 
-// origin checks one front-end. A front-end on the origin of the public URL always works. On the same site, it gets
-// the cookie and needs CORS. On another site, it gets a cookie only with SameSite=None over https. A site consists of
-// scheme and registrable domain; the port does not matter. An origin that is not allowed is also examined, so that
-// the operator sees all changes at once.
+// origin checks one front-end. A front-end on the origin of the public URL always works. On the
+// same site, it gets the cookie and needs CORS. On another site, it gets a cookie only with
+// SameSite=None over https. A site consists of scheme and registrable domain; the port does not
+// matter. An origin that is not allowed is also examined, so that the operator sees all changes
+// at once.
 func (d *checkup) origin(s *Settings, origin string) {
 	if origin == s.PublicURL {
 		d.ok("origin", origin+" is the public URL: browsers send the cookie, and CORS is not needed")
@@ -58,17 +60,19 @@ func (d *checkup) origin(s *Settings, origin string) {
 	d.crossSite(s, front, ours)
 }
 
-// oneSite is the advice for each front-end on another site. If the front-end and the server are on one site, no
-// browser treats the cookie as a third-party cookie.
+// oneSite is the advice for each front-end on another site. If the front-end and the server are
+// on one site, no browser treats the cookie as a third-party cookie.
 const oneSite = "Serve both on one site, such as app.example.com and auth.example.com, or forward /api/auth/ " +
 	"from the front-end's server"
 
-// crossSite checks a front-end on another site. It needs https and SameSite=None. Browsers that block third-party
-// cookies accept the cookie only if they support partitioned cookies (docs/operations.md has the versions).
+// crossSite checks a front-end on another site. It needs https and SameSite=None. Browsers that
+// block third-party cookies accept the cookie only if they support partitioned cookies
+// (docs/operations.md has the versions).
 func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
 	origin := front.Scheme + "://" + front.Host
 	switch {
-	// Browsers treat localhost and 127.0.0.1 as different sites. Developers often do not know this.
+	// Browsers treat localhost and 127.0.0.1 as different sites. Developers often do not know
+	// this.
 	case weborigin.IsLoopback(front.Hostname()) && weborigin.IsLoopback(ours.Hostname()):
 		d.fail("origin", fmt.Sprintf("%s and %s are different sites: browsers do not send the cookie.", front.Hostname(),
 			ours.Hostname()),

@@ -9,21 +9,22 @@ import (
 	"github.com/watchword-auth/watchword/federation/providers"
 )
 
-// providerTimeout bounds the check of one provider. It is longer than the timeout of the server for a provider.
+// providerTimeout bounds the check of one provider. It is longer than the timeout of the server
+// for a provider.
 const providerTimeout = 15 * time.Second
 
-// secretWarning is how early the doctor warns that a client secret for Apple expires. An operator has to create the
-// next secret by hand.
+// secretWarning is how early the doctor warns that a client secret for Apple expires. An
+// operator has to create the next secret by hand.
 const secretWarning = 30 * 24 * time.Hour
 
-// providers checks each entry of sign-in-with. It reads the discovery document and compares its issuer, as the first
-// sign-in would. It also shows the redirect URI, because the most common mistake is a redirect URI that differs by
-// one character at the provider. It sends no secret.
+// providers checks each entry of sign-in-with. It reads the discovery document and compares its
+// issuer, as the first sign-in would. It also shows the redirect URI, because the most common
+// mistake is a redirect URI that differs by one character at the provider. It sends no secret.
 func (d *checkup) providers(ctx context.Context, s *Settings) {
 	for _, entry := range s.Providers {
 		o := entry.options
-		// The settings were checked before, so the cause of a failure here is the network or the
-		// provider.
+		// The settings were checked before, so the cause of a failure here is the network or
+		// the provider.
 		err := func() error {
 			ctx, cancel := context.WithTimeout(ctx, providerTimeout)
 			defer cancel()
@@ -39,17 +40,19 @@ func (d *checkup) providers(ctx context.Context, s *Settings) {
 		} else {
 			d.ok("provider", o.ID+": register the redirect URI "+o.RedirectURI)
 		}
-		// The secret is checked even if the provider is down, because its expiry is in the settings.
+		// The secret is checked even if the provider is down, because its expiry is in the
+		// settings.
 		d.secretOf(o)
 	}
 }
 
-// stranded counts the users of removed providers who can't sign in now: their accounts have neither a password nor a
-// passkey that signs in alone. An identity has the id of the entry in sign-in-with, as stored at the last sign-in. If
-// the operator changes that id, users count as stranded until their next sign-in.
+// stranded counts the users of removed providers who can't sign in now: their accounts have
+// neither a password nor a passkey that signs in alone. An identity has the id of the entry in
+// sign-in-with, as stored at the last sign-in. If the operator changes that id, users count as
+// stranded until their next sign-in.
 func (d *checkup) stranded(ctx context.Context, s *stack, settings *Settings) {
-	// The manager needs no providers, because only their ids are compared. Users of a provider that is down are
-	// therefore not counted.
+	// The manager needs no providers, because only their ids are compared. Users of a provider
+	// that is down are therefore not counted.
 	manager, err := federation.New(s.engine, s.store.Federation(),
 		federation.Options{Spare: settings.sparePasskey(s)})
 	var n federation.StrandedCount

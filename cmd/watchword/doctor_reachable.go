@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// reachable requests two routes at the public URL, as a client does, through DNS, proxy and certificate. A server
-// that does not run is a warning, because operators often use the doctor before the first start. A wrong response is
-// a failure. It requests two routes, because proxies are often configured for one prefix only. Both requests are GET
-// without credentials, so they can't change anything, even at a foreign server. Both requests together may take ten
+// reachable requests two routes at the public URL, as a client does, through DNS, proxy and
+// certificate. A server that does not run is a warning, because operators often use the doctor
+// before the first start. A wrong response is a failure. It requests two routes, because
+// proxies are often configured for one prefix only. Both requests are GET without credentials,
+// so they can't change anything, even at a foreign server. Both requests together may take ten
 // seconds, so that the doctor ends soon when a firewall drops packets.
 func (d *checkup) reachable(ctx context.Context, s *Settings) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -32,16 +33,17 @@ func (d *checkup) reachable(ctx context.Context, s *Settings) {
 		d.fail("public url", found, do)
 		return
 	}
-	// The header Date has whole seconds, and the response took some time, so small differences are normal.
+	// The header Date has whole seconds, and the response took some time, so small differences
+	// are normal.
 	if off := time.Since(metadata.date); !metadata.date.IsZero() && off.Abs() > 30*time.Second {
 		d.warn("clock", fmt.Sprintf("the server's clock differs by %s.", off.Round(time.Second)), "Set both clocks; use NTP.")
 	}
 	d.ok("public url", s.PublicURL+" responds")
 }
 
-// A probe is a response to a request without credentials. It has the members of both possible bodies, because an
-// unknown server may respond. If the body is not JSON, both members are empty, and diagnose then reports another
-// program.
+// A probe is a response to a request without credentials. It has the members of both possible
+// bodies, because an unknown server may respond. If the body is not JSON, both members are
+// empty, and diagnose then reports another program.
 type probe struct {
 	status   int
 	location string
@@ -50,8 +52,9 @@ type probe struct {
 	code     string    // in an error
 }
 
-// request sends one GET without credentials. It does not follow redirects, because a redirect is a fault that the
-// doctor reports. It reads at most 1 MiB, because another program at the public URL may send a page of any size.
+// request sends one GET without credentials. It does not follow redirects, because a redirect
+// is a fault that the doctor reports. It reads at most 1 MiB, because another program at the
+// public URL may send a page of any size.
 func request(ctx context.Context, address string) (probe, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -72,10 +75,11 @@ func request(ctx context.Context, address string) (probe, error) {
 	return p, nil
 }
 
-// diagnose examines two responses of the public URL: to a request for the metadata, and to a request for an account
-// without a token. It returns what is wrong, or "" for correct responses. It is a pure function, because a test of
-// the command can't produce the faults of a proxy. The order of the cases matters, because one cause can fit several
-// cases. Each text names the proxy or the setting to change, because the operator sees only the public URL.
+// diagnose examines two responses of the public URL: to a request for the metadata, and to a
+// request for an account without a token. It returns what is wrong, or "" for correct
+// responses. It is a pure function, because a test of the command can't produce the faults of a
+// proxy. The order of the cases matters, because one cause can fit several cases. Each text
+// names the proxy or the setting to change, because the operator sees only the public URL.
 func diagnose(public string, metadata, account probe) (found, do string) {
 	const host = "Let the proxy pass the Host header on: nginx `proxy_set_header Host $host;`, see docs/operations.md. " +
 		"Or set public-url."

@@ -14,12 +14,13 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// This file builds the HTTP edge: it chooses the handlers of each listener and their options. It translates settings
-// into options, so that package server does not depend on settings. Users of the library can set the same options.
+// This file builds the HTTP edge: it chooses the handlers of each listener and their options.
+// It translates settings into options, so that package server does not depend on settings.
+// Users of the library can set the same options.
 
-// install builds the HTTP edge from the settings and puts it on the listeners. It does not serve yet. It wraps the
-// listener so that the server sees every Content-Length and Transfer-Encoding of a request, because net/http drops
-// one of two such headers.
+// install builds the HTTP edge from the settings and puts it on the listeners. It does not
+// serve yet. It wraps the listener so that the server sees every Content-Length and
+// Transfer-Encoding of a request, because net/http drops one of two such headers.
 func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) error {
 	options := server.Options{
 		PublicURL:      settings.PublicURL,
@@ -37,16 +38,18 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		Draining:       d.draining.Load,
 		Log:            log,
 	}
-	// Without product-name, pages, mails and authenticator apps show the host, so a new installation needs no
-	// setting.
+	// Without product-name, pages, mails and authenticator apps show the host, so a new
+	// installation needs no setting.
 	options.Product, options.Pages = settings.ProductName, settings.ownFiles()
-	// A nil *devbox.Box in the interface would not equal nil, and the server would register the mailbox's route.
+	// A nil *devbox.Box in the interface would not equal nil, and the server would register the
+	// mailbox's route.
 	if s.box != nil {
 		options.DevMail = s.box.Mails
 	}
 	var err error
-	// Without entries in sign-in-with, the manager has no providers, and the server has no routes for them. The
-	// manager sends no request to a provider at the start, because a provider that is down must not stop the server.
+	// Without entries in sign-in-with, the manager has no providers, and the server has no
+	// routes for them. The manager sends no request to a provider at the start, because a
+	// provider that is down must not stop the server.
 	if options.Federation, err = settings.federation(s); err != nil {
 		return err
 	}
@@ -59,16 +62,17 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		return err
 	}
 	public := newServer(edge, log)
-	// Streams of the revocation feed never end by themselves. Without this line, each stop would wait for the whole
-	// drainTime.
+	// Streams of the revocation feed never end by themselves. Without this line, each stop
+	// would wait for the whole drainTime.
 	public.RegisterOnShutdown(edge.EndStreams)
-	// WithLengths adds to each request the lengths that the wrapped listener saw on its connection.
+	// WithLengths adds to each request the lengths that the wrapped listener saw on its
+	// connection.
 	public.ConnContext = server.WithLengths
-	// Both wrappers see the bytes before net/http does. WatchTLS sees them after decryption. WatchLengths is for a
-	// listener without TLS.
+	// Both wrappers see the bytes before net/http does. WatchTLS sees them after decryption.
+	// WatchLengths is for a listener without TLS.
 	if settings.TLSCert != "" {
-		// The certificate and the key are read again in later handshakes, so this value has the paths and not the
-		// content.
+		// The certificate and the key are read again in later handshakes, so this value has the
+		// paths and not the content.
 		pair := &certificate{certFile: settings.TLSCert, keyFile: settings.TLSKey, log: log}
 		public.TLSConfig = pair.config()
 		d.public = server.WatchTLS(d.public, public.TLSConfig, log)
@@ -76,8 +80,8 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		d.public = server.WatchLengths(d.public)
 	}
 	d.servers = []*http.Server{public}
-	// The admin listener checks Host only against loopback names. If other machines can reach it, a
-	// firewall has to protect it.
+	// The admin listener checks Host only against loopback names. If other machines can reach
+	// it, a firewall has to protect it.
 	if d.admin != nil {
 		admin := newServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyond(settings.AdminListen),
 			Profiling: settings.Pprof == "on"}), log)
@@ -92,9 +96,9 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	return nil
 }
 
-// dialects builds the dialects that the settings name. Package server does not import dialects; it
-// receives them from here, in the order of the setting. An unknown name can't occur here, because
-// dialectsProblem refuses it.
+// dialects builds the dialects that the settings name. Package server does not import dialects;
+// it receives them from here, in the order of the setting. An unknown name can't occur here,
+// because dialectsProblem refuses it.
 func (s *Settings) dialects(engine *watchword.Engine) (all []dialect.Dialect, err error) {
 	site := sameSite[s.CookieSameSite]
 	for _, name := range s.Dialects {
@@ -113,8 +117,8 @@ func (s *Settings) dialects(engine *watchword.Engine) (all []dialect.Dialect, er
 	return all, nil
 }
 
-// sameSite maps the words of cookie-same-site. The setting accepts only these words (oneof), so a lookup never
-// returns the zero value. The zero value would mean the default of the browser.
+// sameSite maps the words of cookie-same-site. The setting accepts only these words (oneof), so
+// a lookup never returns the zero value. The zero value would mean the default of the browser.
 var sameSite = map[string]http.SameSite{
 	"strict": http.SameSiteStrictMode,
 	"lax":    http.SameSiteLaxMode,

@@ -9,23 +9,24 @@ import (
 )
 
 // eventsCmd shows the security log of the store. It is for questions that no single account
-// answers: who replaced the master key, or ended every session? `users show` lists the events of
-// an account together with its sessions.
+// answers: who replaced the master key, or ended every session? `users show` lists the events
+// of an account together with its sessions.
 type eventsCmd struct {
 	Email string `arg:"" optional:"" help:"Address or id of an account; without it, the events that concern no single account."`
 	Max   int    `name:"max" default:"100" help:"Most events to list, the newest first."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// Run lists at least one event, because --max=0 is most likely a mistake. Two kinds of events have no account:
-// changes by operators, and failed sign-ins with an unknown address.
+// Run lists at least one event, because --max=0 is most likely a mistake. Two kinds of events
+// have no account: changes by operators, and failed sign-ins with an unknown address.
 func (c *eventsCmd) Run(ctx context.Context, p *program) error {
 	s, err := p.openToRead(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	// An argument without @ is an id. Its account may be deleted, but the events are kept for 90 days.
+	// An argument without @ is an id. Its account may be deleted, but the events are kept for
+	// 90 days.
 	id := watchword.UserID(c.Email)
 	if strings.Contains(c.Email, "@") {
 		user, err := s.operator.FindUser(ctx, c.Email)

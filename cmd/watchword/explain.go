@@ -8,18 +8,20 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// explainCmd tells an operator why a user was signed out. It reads the store, so it works with and without a running
-// server. It computes the end by idle timeout from its own settings, so they must be the settings of the server.
+// explainCmd tells an operator why a user was signed out. It reads the store, so it works with
+// and without a running server. It computes the end by idle timeout from its own settings, so
+// they must be the settings of the server.
 type explainCmd struct {
 	Email string `arg:"" help:"Address or id of an account. A deleted account is found by its id."`
 	At    string `name:"at" help:"When the user noticed: 2026-05-03T10:02Z, \"2026-05-03 10:02\" (UTC), or 90m for 90 minutes ago. Default: now."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// Run prints the answer. If the account has no session, that is a valid answer and not an error, so the exit code is
-// 0.
+// Run prints the answer. If the account has no session, that is a valid answer and not an
+// error, so the exit code is 0.
 func (c *explainCmd) Run(ctx context.Context, p *program) error {
-	// --at is parsed before the store is opened, so a typing error is reported without a connection.
+	// --at is parsed before the store is opened, so a typing error is reported without a
+	// connection.
 	at, err := parseMoment(c.At, time.Now())
 	if err != nil {
 		return err
@@ -31,8 +33,8 @@ func (c *explainCmd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	// The command does not check the access of an administrator: the operating system has authenticated the caller,
-	// who can read the store anyway.
+	// The command does not check the access of an administrator: the operating system has
+	// authenticated the caller, who can read the store anyway.
 	x, err := admin.New(s.engine, s.store.Admin(), admin.Options{}).Explain(ctx, admin.Question{Account: c.Email, At: at})
 	if err != nil {
 		return err
@@ -44,17 +46,19 @@ func (c *explainCmd) Run(ctx context.Context, p *program) error {
 	return p.printExplanation(x)
 }
 
-// parseMoment parses the forms in which people write a time. A time without a zone is in UTC, like
-// every time that the command prints.
+// parseMoment parses the forms in which people write a time. A time without a zone is in UTC,
+// like every time that the command prints.
 func parseMoment(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	// Most users say "an hour ago". A negative duration would be a time in the future, so it is a mistake.
+	// Most users say "an hour ago". A negative duration would be a time in the future, so it is
+	// a mistake.
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago), nil
 	}
-	// An unreadable time is an error. If it meant "now", the command would explain a different sign-out.
+	// An unreadable time is an error. If it meant "now", the command would explain a different
+	// sign-out.
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02 15:04:05Z", "2006-01-02 15:04:05",
 		"2006-01-02 15:04"} {
 		if at, err := time.Parse(layout, text); err == nil {
@@ -66,8 +70,8 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 		"or 90m for 90 minutes ago."}}
 }
 
-// printExplanation prints the answer first. The evidence and the other sessions follow, so that a reader can check
-// the answer.
+// printExplanation prints the answer first. The evidence and the other sessions follow, so that
+// a reader can check the answer.
 func (p *program) printExplanation(x admin.Explanation) error {
 	// A support team can read these two lines to the user.
 	p.say("%s", x.Sentence)
@@ -75,15 +79,16 @@ func (p *program) printExplanation(x admin.Explanation) error {
 	for _, note := range x.Notes {
 		p.say("- %s", note)
 	}
-	// Without events, the table is omitted, because "Events: 0" would look like an error of the command.
+	// Without events, the table is omitted, because "Events: 0" would look like an error of the
+	// command.
 	if len(x.Evidence) > 0 {
 		p.say("\nEvents: %d", len(x.Evidence))
 		if err := p.printTable(eventTable(x.Evidence)); err != nil {
 			return err
 		}
 	}
-	// Each of the other sessions gets one sentence. To see the events of one of these sessions, the operator passes
-	// its time in --at.
+	// Each of the other sessions gets one sentence. To see the events of one of these sessions,
+	// the operator passes its time in --at.
 	if len(x.Others) > 0 {
 		p.say("\nOther sessions: %d", len(x.Others))
 		for _, other := range x.Others {
@@ -93,8 +98,8 @@ func (p *program) printExplanation(x admin.Explanation) error {
 	return nil
 }
 
-// explainView is an explanation in JSON, in the form of the API. The reason is stable and for programs; the texts may
-// change in every release.
+// explainView is an explanation in JSON, in the form of the API. The reason is stable and for
+// programs; the texts may change in every release.
 type explainView struct {
 	Sentence  string              `json:"sentence"`
 	When      *time.Time          `json:"when"`
@@ -106,13 +111,13 @@ type explainView struct {
 	Others    []explainView       `json:"others"`
 }
 
-// newExplainView writes empty lists instead of null, so a script can iterate without a check. Elements of the list
-// Others have the same type, but their own list Others is empty.
+// newExplainView writes empty lists instead of null, so a script can iterate without a check.
+// Elements of the list Others have the same type, but their own list Others is empty.
 func newExplainView(x admin.Explanation) explainView {
 	view := explainView{Sentence: x.Sentence, When: stamp(x.When), Reason: x.Reason, Certainty: x.Certainty,
 		Notes: append([]string{}, x.Notes...), Evidence: eventsJSON(x.Evidence), Others: []explainView{}}
-	// The id is the `sid` of the session's access tokens.
-	// `users list --session` finds the account by it.
+	// The id is the `sid` of the session's access tokens. `users list --session` finds the
+	// account by it.
 	if x.Session != nil {
 		view.Session = x.Session.ID
 	}

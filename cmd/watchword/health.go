@@ -13,17 +13,20 @@ import (
 	"time"
 )
 
-// healthCmd asks the running server on this machine whether it is ready. It is the HEALTHCHECK of the image, which
-// has no shell and no curl. It reads the same settings as serve, so it finds the listener without arguments. If serve
-// gets a setting as a flag, healthCmd needs the same flag.
+// healthCmd asks the running server on this machine whether it is ready. It is the HEALTHCHECK
+// of the image, which has no shell and no curl. It reads the same settings as serve, so it
+// finds the listener without arguments. If serve gets a setting as a flag, healthCmd needs the
+// same flag.
 type healthCmd struct{}
 
-// healthTimeout is less than the five seconds after which the container engine kills the check (HEALTHCHECK in the
-// Dockerfile). The log of the container engine then shows the reason, and not only "timeout".
+// healthTimeout is less than the five seconds after which the container engine kills the check
+// (HEALTHCHECK in the Dockerfile). The log of the container engine then shows the reason, and
+// not only "timeout".
 const healthTimeout = 4 * time.Second
 
-// Run prints one line, because container engines show the output of a check in one field. Faults of settings give
-// exit code 1 and not 2, as in other commands, because Docker reserves every code above 1.
+// Run prints one line, because container engines show the output of a check in one field.
+// Faults of settings give exit code 1 and not 2, as in other commands, because Docker reserves
+// every code above 1.
 func (c *healthCmd) Run(p *program) error {
 	if err := p.sources.faults(p.settings); err != nil {
 		var wrong faults
@@ -41,8 +44,9 @@ func (c *healthCmd) Run(p *program) error {
 	return nil
 }
 
-// askReady requests /readyz from the listener that clients use, because sign-ins can fail while the admin listener
-// responds. It returns nil only for a response of Watchword, so another program on the port does not count as ready.
+// askReady requests /readyz from the listener that clients use, because sign-ins can fail while
+// the admin listener responds. It returns nil only for a response of Watchword, so another
+// program on the port does not count as ready.
 func askReady(ctx context.Context, s *Settings) error {
 	scheme := "http"
 	if s.TLSCert != "" {
@@ -75,9 +79,10 @@ func askReady(ctx context.Context, s *Settings) error {
 	return fmt.Errorf("%s responds with %d, but not as Watchword does", s.Listen, response.StatusCode)
 }
 
-// readyTransport connects to the address of the listener and ignores the host of the URL. If the address has no host
-// (:8080) or an unspecified host (0.0.0.0:8080), package net connects to this machine. A proxy from the environment
-// is ignored, because it can't reach this listener.
+// readyTransport connects to the address of the listener and ignores the host of the URL. If
+// the address has no host (:8080) or an unspecified host (0.0.0.0:8080), package net connects
+// to this machine. A proxy from the environment is ignored, because it can't reach this
+// listener.
 func readyTransport(listen string) *http.Transport {
 	return &http.Transport{
 		DisableKeepAlives: true,
@@ -85,8 +90,8 @@ func readyTransport(listen string) *http.Transport {
 			var dialer net.Dialer
 			return dialer.DialContext(ctx, "tcp", listen)
 		},
-		// The certificate names the public host, so verification would fail for this address. The request has no
-		// secret.
+		// The certificate names the public host, so verification would fail for this address.
+		// The request has no secret.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
 	}
 }

@@ -11,24 +11,24 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// keysCmd shows and rotates keys, and replaces the master key. Running servers notice a rotation
-// by themselves, but not a new master key. No command shows a secret or a private key, not even
-// for a backup: the database is the backup.
+// keysCmd shows and rotates keys, and replaces the master key. Running servers notice a
+// rotation by themselves, but not a new master key. No command shows a secret or a private key,
+// not even for a backup: the database is the backup.
 type keysCmd struct {
 	List   keyList   `cmd:"" help:"List keys and what each does now."`
 	Rotate keyRotate `cmd:"" help:"Let the next key take over, without a restart and without a failed verification."`
 	Reseal keyReseal `cmd:"" help:"Replace the master key. Stop every server first."`
 }
 
-// keyList shows every key that the store still has. Retired keys stay until the last
-// token that they signed has expired.
+// keyList shows every key that the store still has. Retired keys stay until the last token that
+// they signed has expired.
 type keyList struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Run shows no secret, but it needs the right master key. A wrong key is an error, because the operator would
-// otherwise believe that this key opens the store. Run reads the state from the store, so it also shows a rotation
-// that another server has just made.
+// Run shows no secret, but it needs the right master key. A wrong key is an error, because the
+// operator would otherwise believe that this key opens the store. Run reads the state from the
+// store, so it also shows a rotation that another server has just made.
 func (c *keyList) Run(ctx context.Context, p *program) error {
 	s, err := p.openToRead(ctx)
 	if err != nil {
@@ -42,16 +42,17 @@ func (c *keyList) Run(ctx context.Context, p *program) error {
 	return p.printKeys(keys, c.JSON)
 }
 
-// keyRotate replaces the key that signs. The next key signs when verifiers have had time to fetch it. This is usually
-// at once, because the next key was published in advance. keyRotate also publishes another key for the rotation after
-// that. Servers rotate by themselves at the end of a period; the command is for a key that may have leaked.
+// keyRotate replaces the key that signs. The next key signs when verifiers have had time to
+// fetch it. This is usually at once, because the next key was published in advance. keyRotate
+// also publishes another key for the rotation after that. Servers rotate by themselves at the
+// end of a period; the command is for a key that may have leaked.
 type keyRotate struct {
 	Use  string `arg:"" optional:"" enum:"sign,refresh" default:"sign" help:"sign (access tokens) or refresh (refresh tokens)."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
-// Run prints the keys after the rotation, with the time from which the new key signs. Tokens of the old key stay
-// valid until they expire.
+// Run prints the keys after the rotation, with the time from which the new key signs. Tokens of
+// the old key stay valid until they expire.
 func (c *keyRotate) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -72,9 +73,9 @@ type keyReseal struct {
 	confirmation
 }
 
-// Run writes the new master key to disk before it encrypts the store with the new key. After a crash, one of the two
-// keys therefore opens the store. Run asks the operator after the checks, so that a confirmed command does not fail
-// for a reason that a check could find.
+// Run writes the new master key to disk before it encrypts the store with the new key. After a
+// crash, one of the two keys therefore opens the store. Run asks the operator after the checks,
+// so that a confirmed command does not fail for a reason that a check could find.
 func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	inFile := p.settings.MasterKey == ""
 	switch {
@@ -85,7 +86,8 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 		return faults{{"--to", "is missing: only you can change the setting master-key. Write the path of a new file for " +
 			"the new master key."}}
 	}
-	// A running server would encrypt new keys with the old master key, and no server could decrypt them later.
+	// A running server would encrypt new keys with the old master key, and no server could
+	// decrypt them later.
 	if err := p.refuseInUse(ctx); err != nil {
 		return err
 	}
@@ -123,9 +125,10 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// refuseInUse refuses an SQLite database that another program has open. On PostgreSQL, a server looks like any other
-// client, so only the question of confirm protects the database. A server could also start right after the check. The
-// question therefore says again that every server has to be stopped.
+// refuseInUse refuses an SQLite database that another program has open. On PostgreSQL, a server
+// looks like any other client, so only the question of confirm protects the database. A server
+// could also start right after the check. The question therefore says again that every server
+// has to be stopped.
 func (p *program) refuseInUse(ctx context.Context) error {
 	path := p.settings.databasePath()
 	if p.settings.onPostgres() || missing(path) {
@@ -141,9 +144,10 @@ func (p *program) refuseInUse(ctx context.Context) error {
 	return alone.Close()
 }
 
-// resealTo is for a master key in a setting, which this program can't change. It writes the new key to the file in
-// --to, and the operator changes the setting. The file is created before the store changes, and is kept after a
-// failure. If the reseal failed, the key in the file opens no store, and the operator can delete the file.
+// resealTo is for a master key in a setting, which this program can't change. It writes the new
+// key to the file in --to, and the operator changes the setting. The file is created before the
+// store changes, and is kept after a failure. If the reseal failed, the key in the file opens
+// no store, and the operator can delete the file.
 func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	master, err := seal.Create(c.To)
 	if err != nil {
@@ -157,7 +161,8 @@ func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	return nil
 }
 
-// keyView is a key in JSON, without its secret. A missing time is null, because scripts do not know Go's zero time.
+// keyView is a key in JSON, without its secret. A missing time is null, because scripts do not
+// know Go's zero time.
 type keyView struct {
 	ID          string           `json:"id"`
 	Use         watchword.KeyUse `json:"use"`
@@ -169,8 +174,8 @@ type keyView struct {
 	DropAt      *time.Time       `json:"dropAt"`
 }
 
-// printKeys prints keys without their private part, which no command shows. Ids of signing keys are
-// public: they are in the header of each token.
+// printKeys prints keys without their private part, which no command shows. Ids of signing keys
+// are public: they are in the header of each token.
 func (p *program) printKeys(keys []watchword.KeyInfo, asJSON bool) error {
 	if asJSON {
 		views := make([]keyView, len(keys))

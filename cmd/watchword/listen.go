@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// listeners are the listeners of serve and the HTTP servers on them. They are opened before the store, so that a port
-// in use is found first. While the store is opened, new connections wait in the queue of the listener and are not
-// refused. The order of servers is public, admin; serve and drain rely on this order.
+// listeners are the listeners of serve and the HTTP servers on them. They are opened before the
+// store, so that a port in use is found first. While the store is opened, new connections wait
+// in the queue of the listener and are not refused. The order of servers is public, admin;
+// serve and drain rely on this order.
 type listeners struct {
 	public, admin net.Listener // admin may be nil
 	servers       []*http.Server
@@ -38,8 +39,9 @@ func listen(s *Settings) (*listeners, error) {
 	return d, nil
 }
 
-// listenAt opens one listener. Its errors name the setting and say what to write, because the system's messages do
-// not. Only these three causes occur in practice. For any other cause, the error has the system's text.
+// listenAt opens one listener. Its errors name the setting and say what to write, because the
+// system's messages do not. Only these three causes occur in practice. For any other cause, the
+// error has the system's text.
 func listenAt(setting, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	switch {
@@ -58,8 +60,8 @@ func listenAt(setting, address string) (net.Listener, error) {
 	return nil, fmt.Errorf("%s: %w", setting, err)
 }
 
-// close closes the listeners if serve was never called. After serve, it has no effect: a server has already closed
-// the listeners, and the error of the second close is ignored.
+// close closes the listeners if serve was never called. After serve, it has no effect: a server
+// has already closed the listeners, and the error of the second close is ignored.
 func (d *listeners) close() {
 	for _, l := range []net.Listener{d.public, d.admin} {
 		if l != nil {
@@ -68,31 +70,34 @@ func (d *listeners) close() {
 	}
 }
 
-// newServer returns a server with timeouts against hostile clients: a slow or endless request occupies one connection
-// for a bounded time. The revocation feed sets other deadlines for its own connections (package server). Headers of
-// 16 KiB are enough for the cookies of a whole domain.
+// newServer returns a server with timeouts against hostile clients: a slow or endless request
+// occupies one connection for a bounded time. The revocation feed sets other deadlines for its
+// own connections (package server). Headers of 16 KiB are enough for the cookies of a whole
+// domain.
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: handler,
-		// Five seconds are enough for headers on a slow mobile network. Clients send headers in one
-		// piece, so a slower client is broken or hostile.
+		// Five seconds are enough for headers on a slow mobile network. Clients send headers in
+		// one piece, so a slower client is broken or hostile.
 		ReadHeaderTimeout: 5 * time.Second,
-		// The timeout starts with the first byte of a request. The largest body of the API is 16 KiB.
+		// The timeout starts with the first byte of a request. The largest body of the API is
+		// 16 KiB.
 		ReadTimeout:  15 * time.Second,
 		WriteTimeout: 60 * time.Second, // the longest hash-queue and the work after it
 		// It is longer than the 60 seconds for which common proxies keep idle connections. The
-		// proxy therefore closes first, and sends no request on a connection that the server
-		// is closing.
+		// proxy therefore closes first, and sends no request on a connection that the server is
+		// closing.
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 16 << 10,
-		// net/http logs failed handshakes and panics here. They are logged as warnings, because strangers can cause
-		// them.
+		// net/http logs failed handshakes and panics here. They are logged as warnings, because
+		// strangers can cause them.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }
 
-// serve handles requests until drain. If a listener fails before drain, the channel receives an error, and the exit
-// code is 1. Clients that have connected between listen and serve are served first.
+// serve handles requests until drain. If a listener fails before drain, the channel receives an
+// error, and the exit code is 1. Clients that have connected between listen and serve are
+// served first.
 func (d *listeners) serve() <-chan error {
 	// The buffer holds the error of each server, so that no goroutine waits forever.
 	failed := make(chan error, len(d.servers))
@@ -107,9 +112,9 @@ func (d *listeners) serve() <-chan error {
 	return failed
 }
 
-// announce makes the server report "not ready" while it serves requests for the delay. Load balancers then send their
-// requests elsewhere before the listener closes. Each response during the delay closes its connection. If a listener
-// fails meanwhile, announce returns at once.
+// announce makes the server report "not ready" while it serves requests for the delay. Load
+// balancers then send their requests elsewhere before the listener closes. Each response during
+// the delay closes its connection. If a listener fails meanwhile, announce returns at once.
 func (d *listeners) announce(delay time.Duration, failed <-chan error) error {
 	d.draining.Store(true)
 	select {
@@ -120,10 +125,11 @@ func (d *listeners) announce(delay time.Duration, failed <-chan error) error {
 	}
 }
 
-// drain closes the listeners and waits up to drainTime for open requests. The admin listener closes last, so that
-// metrics show the progress. A request that is cut off is logged, because its client can't know whether it took
-// effect. drainTime is for both listeners together, so a busy public listener reduces the time of the admin listener.
-// The system refuses new connections after the first Shutdown begins.
+// drain closes the listeners and waits up to drainTime for open requests. The admin listener
+// closes last, so that metrics show the progress. A request that is cut off is logged, because
+// its client can't know whether it took effect. drainTime is for both listeners together, so a
+// busy public listener reduces the time of the admin listener. The system refuses new
+// connections after the first Shutdown begins.
 func (d *listeners) drain(log *slog.Logger) {
 	d.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)

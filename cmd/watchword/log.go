@@ -10,10 +10,11 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// logger writes to standard error: text at a terminal, otherwise JSON. Both formats escape control characters
-// (LOG-2). They write a duration as a string such as "1.5s", because a bare number of nanoseconds has no unit. Times
-// are in UTC, so that the lines of servers in two time zones can be sorted as text. Only serve logs. Other commands
-// print their result and their error.
+// logger writes to standard error: text at a terminal, otherwise JSON. Both formats escape
+// control characters (LOG-2). They write a duration as a string such as "1.5s", because a bare
+// number of nanoseconds has no unit. Times are in UTC, so that the lines of servers in two time
+// zones can be sorted as text. Only serve logs. Other commands print their result and their
+// error.
 func (p *program) logger() *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(p.settings.LogLevel)) // the level is valid because of its oneof tag
@@ -29,15 +30,16 @@ func (p *program) logger() *slog.Logger {
 		return a
 	}}
 	format := p.settings.LogFormat
-	// "auto" depends on standard error and not on standard output, because the log goes to standard error.
+	// "auto" depends on standard error and not on standard output, because the log goes to
+	// standard error.
 	if format == "text" || (format == "auto" && isTerminal(os.Stderr)) {
 		return slog.New(slog.NewTextHandler(p.err, options))
 	}
 	return slog.New(slog.NewJSONHandler(p.err, options))
 }
 
-// plain returns an error as one line for the operator. A refusal by the engine becomes the text that
-// users see, without its code, because the text already says what to do.
+// plain returns an error as one line for the operator. A refusal by the engine becomes the text
+// that users see, without its code, because the text already says what to do.
 //
 // The line has no prefix: report prints the name of the program before it.
 func plain(err error) string {
@@ -54,12 +56,13 @@ func plain(err error) string {
 	return text
 }
 
-// oneLine makes a text safe to print as one line at a terminal. The text may quote a file or a database. A line break
-// would look like the start of another message, and an escape sequence could control the terminal (printable).
+// oneLine makes a text safe to print as one line at a terminal. The text may quote a file or a
+// database. A line break would look like the start of another message, and an escape sequence
+// could control the terminal (printable).
 func oneLine(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
 
-// noUser replaces a "not found" of the engine with an error that names the address. The engine does not repeat the
-// address, because strangers also get its errors.
+// noUser replaces a "not found" of the engine with an error that names the address. The engine
+// does not repeat the address, because strangers also get its errors.
 func noUser(err error, email string) error {
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
 		return fmt.Errorf("there is no account %s. `watchword users list` lists them", email)

@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// mailTest sends one real mail through mail-url and prints the reply of the mail server. The doctor only signs in,
-// and many servers check the sender and the recipient later. The mail does not go through the outbox, so the result
-// is known at once, and no store is needed.
+// mailTest sends one real mail through mail-url and prints the reply of the mail server. The
+// doctor only signs in, and many servers check the sender and the recipient later. The mail
+// does not go through the outbox, so the result is known at once, and no store is needed.
 type mailTest struct {
 	Address string `arg:"" help:"Where to send the mail."`
 	JSON    bool   `name:"json" help:"Print JSON."`
 }
 
-// mailTestTimeout is the time limit for the mail server. Some servers greet slowly on purpose, to keep spammers away.
+// mailTestTimeout is the time limit for the mail server. Some servers greet slowly on purpose,
+// to keep spammers away.
 const mailTestTimeout = 30 * time.Second
 
 // Run needs a mail server. Without one, mails go to the development mailbox, which accepts

@@ -55,9 +55,9 @@ type cli struct {
 	ServiceKeys   serviceKeysCmd   `cmd:"" name:"service-keys" group:"operate" help:"Credentials of programs that use the administration API."`
 }
 
-// A program is the environment of a command: its settings and its streams. Commands use its streams
-// and never those of package os, so tests can capture them. in is a file, because questions need to
-// know whether it is a terminal.
+// A program is the environment of a command: its settings and its streams. Commands use its
+// streams and never those of package os, so tests can capture them. in is a file, because
+// questions need to know whether it is a terminal.
 type program struct {
 	settings *Settings
 	sources  *sources
@@ -66,8 +66,8 @@ type program struct {
 	out, err io.Writer
 }
 
-// Exit codes. Scripts rely on them. exitMisuse means that the command made no change and that the same call can't
-// succeed.
+// Exit codes. Scripts rely on them. exitMisuse means that the command made no change and that
+// the same call can't succeed.
 const (
 	exitDone   = 0
 	exitFailed = 1
@@ -76,8 +76,8 @@ const (
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// run parses the arguments and runs one command. It returns the exit code and never
-// exits itself, so that deferred functions run.
+// run parses the arguments and runs one command. It returns the exit code and never exits
+// itself, so that deferred functions run.
 func run(args []string) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -101,9 +101,10 @@ func run(args []string) int {
 	return p.report(err)
 }
 
-// parser builds the command line. The type reader decodes every setting: it records faults instead of stopping at the
-// first. Each setting has its own reader, so faults name the setting and not only its type. parser panics if a struct
-// tag has a mistake, which every test of a command would find.
+// parser builds the command line. The type reader decodes every setting: it records faults
+// instead of stopping at the first. Each setting has its own reader, so faults name the setting
+// and not only its type. parser panics if a struct tag has a mistake, which every test of a
+// command would find.
 func (p *program) parser(command *cli) *kong.Kong {
 	options := []kong.Option{
 		kong.Name("watchword"),
@@ -124,8 +125,8 @@ func (p *program) parser(command *cli) *kong.Kong {
 	return kong.Must(command, options...)
 }
 
-// helpGroups returns the headings of `watchword --help` and of `watchword serve --help`. The order
-// of this list is the order of the help.
+// helpGroups returns the headings of `watchword --help` and of `watchword serve --help`. The
+// order of this list is the order of the help.
 func helpGroups() []kong.Group {
 	groups := []kong.Group{
 		{Key: "run", Title: "Run:"},
@@ -137,8 +138,8 @@ func helpGroups() []kong.Group {
 	return groups
 }
 
-// helpWithoutSettings hides the settings in the help of every command except serve. All commands accept the settings,
-// but 60 lines of settings would hide the flags of the command.
+// helpWithoutSettings hides the settings in the help of every command except serve. All
+// commands accept the settings, but 60 lines of settings would hide the flags of the command.
 func helpWithoutSettings(options kong.HelpOptions, ctx *kong.Context) error {
 	selected := ctx.Selected()
 	serve := selected != nil && selected.Name == "serve"
@@ -148,8 +149,9 @@ func helpWithoutSettings(options kong.HelpOptions, ctx *kong.Context) error {
 	return kong.DefaultHelpPrinter(options, ctx)
 }
 
-// report prints an error and returns the exit code. It is the only place that prints errors. Faults of settings give
-// exit code 2, like a wrong flag, because the same call can't succeed. Every other error gives exit code 1.
+// report prints an error and returns the exit code. It is the only place that prints errors.
+// Faults of settings give exit code 2, like a wrong flag, because the same call can't succeed.
+// Every other error gives exit code 1.
 func (p *program) report(err error) int {
 	var misuse *kong.ParseError
 	var wrong faults
@@ -183,8 +185,8 @@ var (
 	errMisuse   = errors.New("reported as wrong use")
 )
 
-// helpFor returns the command line that prints the help for the current command. For an unknown command, it prints
-// the general help.
+// helpFor returns the command line that prints the help for the current command. For an unknown
+// command, it prints the general help.
 func helpFor(ctx *kong.Context) string {
 	if ctx != nil && ctx.Selected() != nil {
 		return "watchword " + ctx.Selected().Path() + " --help"

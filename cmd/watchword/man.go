@@ -18,8 +18,8 @@ func (c *manCmd) Run(p *program, ctx *kong.Context) error {
 	return err
 }
 
-// manualPage returns the page. The page depends only on the commands and on the build, because `make dist` must
-// always produce the same bytes. It has no setting of the machine and no date.
+// manualPage returns the page. The page depends only on the commands and on the build, because
+// `make dist` must always produce the same bytes. It has no setting of the machine and no date.
 func manualPage(app *kong.Application, settings []setting, b build) string {
 	var page roff
 	day, _, _ := strings.Cut(b.Date, "T")
@@ -69,8 +69,8 @@ func (r *roff) section(title string, lines ...string) {
 	}
 }
 
-// text writes one paragraph. If a line begins with a dot or an apostrophe, a zero-width character is written before
-// it. roff would otherwise interpret the line as a request.
+// text writes one paragraph. If a line begins with a dot or an apostrophe, a zero-width
+// character is written before it. roff would otherwise interpret the line as a request.
 func (r *roff) text(text string) {
 	for line := range strings.Lines(text) {
 		line = escape(strings.TrimSuffix(line, "\n"))

@@ -12,20 +12,21 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// moveCmd copies every table from SQLite to PostgreSQL, and compares checksums on both sides. Then it marks the
-// source file, so that no server opens it again. Such a server would accept sign-ins that the new database never
-// gets. The command runs with the settings of the new servers, because their master key has to decrypt the moved
-// keys.
+// moveCmd copies every table from SQLite to PostgreSQL, and compares checksums on both sides.
+// Then it marks the source file, so that no server opens it again. Such a server would accept
+// sign-ins that the new database never gets. The command runs with the settings of the new
+// servers, because their master key has to decrypt the moved keys.
 type moveCmd struct {
 	From string           `name:"from" default:"sqlite:" help:"Source: sqlite:PATH, without a path the database in the data directory. Stop its server first."`
 	To   watchword.Secret `name:"to" placeholder:"URL" help:"Target, which must be empty: postgres://user:password@host/database; default: the setting store."`
 	JSON bool             `name:"json" help:"Print JSON."`
 }
 
-// Run marks the source only after the target has committed. If Run stops between these steps, both databases are
-// complete and only the mark is missing; the error says so. The target commits in one transaction. A failure before
-// the commit leaves the target empty, so the command can be repeated. The source is locked from OpenSource to the
-// end, because changes by a server would not be copied.
+// Run marks the source only after the target has committed. If Run stops between these steps,
+// both databases are complete and only the mark is missing; the error says so. The target
+// commits in one transaction. A failure before the commit leaves the target empty, so the
+// command can be repeated. The source is locked from OpenSource to the end, because changes by
+// a server would not be copied.
 func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	if err := p.sources.faults(p.settings); err != nil {
 		return err
@@ -64,9 +65,9 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	return c.print(p, moved{from.databasePath(), to.databaseName(), rows, loaded})
 }
 
-// endpoints returns the settings of a server on the source and of a server on the target. Both are copies, because
-// messages need the given settings unchanged. The faults of both are reported together. Misuse is found before a file
-// is opened.
+// endpoints returns the settings of a server on the source and of a server on the target. Both
+// are copies, because messages need the given settings unchanged. The faults of both are
+// reported together. Misuse is found before a file is opened.
 func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
 	from, to = *settings, *settings
 	from.Store = watchword.Secret(c.From)
@@ -87,10 +88,10 @@ func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
 	return from, to, nil
 }
 
-// checkSource refuses a database that needs a migration, and a database whose keys the master key does not decrypt.
-// The move would succeed, but the new servers would fail when users already need them. The store is closed again
-// before the copy, because OpenSource needs exclusive access to the file. If a server starts meanwhile, OpenSource
-// fails.
+// checkSource refuses a database that needs a migration, and a database whose keys the master
+// key does not decrypt. The move would succeed, but the new servers would fail when users
+// already need them. The store is closed again before the copy, because OpenSource needs
+// exclusive access to the file. If a server starts meanwhile, OpenSource fails.
 func (s *Settings) checkSource(ctx context.Context) error {
 	path := s.databasePath()
 	if missing(path) {
@@ -112,12 +113,13 @@ func (s *Settings) checkSource(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// This does not use watchword.New, which would create keys and write. The source is only read.
+	// This does not use watchword.New, which would create keys and write. The source is only
+	// read.
 	return errors.Join(watchword.CheckKeys(ctx, store, master), store.Close())
 }
 
-// existingMasterKey returns the master key, or an error if it is missing. It creates no key: a new key could not
-// decrypt the existing database, and would hide the loss of the old key.
+// existingMasterKey returns the master key, or an error if it is missing. It creates no key: a
+// new key could not decrypt the existing database, and would hide the loss of the old key.
 func (s *Settings) existingMasterKey() (master []byte, err error) {
 	if s.MasterKey != "" {
 		return seal.ParseMaster(string(s.MasterKey))
@@ -137,8 +139,9 @@ type moved struct {
 	Tables []postgres.Loaded `json:"tables"`
 }
 
-// print prints the checksums of every table, which are equal on both sides, and what to do next. It prints the path
-// of the master key and not the key, because the output may go to a log.
+// print prints the checksums of every table, which are equal on both sides, and what to do
+// next. It prints the path of the master key and not the key, because the output may go to a
+// log.
 func (c *moveCmd) print(p *program, m moved) error {
 	if c.JSON {
 		return p.printJSON(m)

@@ -8,17 +8,18 @@ import (
 	"path/filepath"
 )
 
-// A newFile is written to a temporary file, synced, and then linked to its path. A reader therefore never sees an
-// incomplete file, and an existing file is never replaced. Only the owner can read it (mode 0600), because it may
-// contain password hashes.
+// A newFile is written to a temporary file, synced, and then linked to its path. A reader
+// therefore never sees an incomplete file, and an existing file is never replaced. Only the
+// owner can read it (mode 0600), because it may contain password hashes.
 type newFile struct {
 	*os.File
 	path string
 }
 
-// createFile creates the temporary file. It refuses an existing path at once, because the command may run for an hour
-// before keep. The temporary file is in the same directory, because a link can't cross file systems. If the directory
-// is not writable or the disk is full, createFile or keep returns an error, and the path does not exist.
+// createFile creates the temporary file. It refuses an existing path at once, because the
+// command may run for an hour before keep. The temporary file is in the same directory, because
+// a link can't cross file systems. If the directory is not writable or the disk is full,
+// createFile or keep returns an error, and the path does not exist.
 func createFile(path string) (*newFile, error) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil, fileTaken(path)
@@ -35,10 +36,11 @@ func fileTaken(path string) error {
 	return fmt.Errorf("%s already exists and is not overwritten. Write another name, or remove it", path)
 }
 
-// keep syncs the file and links it to its path. It fails if the path exists. It uses a hard link, because a rename
-// would replace an existing file. After an error, the temporary file is removed and the path is unchanged. Sync
-// reports a full disk if no earlier write did. The directory is not synced. A crash right after keep can lose the
-// name, and the operator can repeat the command.
+// keep syncs the file and links it to its path. It fails if the path exists. It uses a hard
+// link, because a rename would replace an existing file. After an error, the temporary file is
+// removed and the path is unchanged. Sync reports a full disk if no earlier write did. The
+// directory is not synced. A crash right after keep can lose the name, and the operator can
+// repeat the command.
 func (f *newFile) keep() error {
 	defer f.drop()
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
@@ -49,8 +51,8 @@ func (f *newFile) keep() error {
 		return fileTaken(f.path)
 	}
 	if err != nil && missing(f.path) { // the file system has no hard links
-		// If another program creates the file between the check and the rename, the rename replaces that file. This
-		// can't be prevented on such a file system.
+		// If another program creates the file between the check and the rename, the rename
+		// replaces that file. This can't be prevented on such a file system.
 		err = os.Rename(f.Name(), f.path)
 	}
 	if err != nil {
@@ -59,7 +61,8 @@ func (f *newFile) keep() error {
 	return nil
 }
 
-// fileFailed returns an error with the final path instead of the temporary path, which the operator does not know.
+// fileFailed returns an error with the final path instead of the temporary path, which the
+// operator does not know.
 func fileFailed(path string, err error) error {
 	var onPath *fs.PathError
 	var onLink *os.LinkError
@@ -72,9 +75,9 @@ func fileFailed(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// drop removes the temporary file. After keep, the file at the final path stays. Callers defer drop, so that a failed
-// command leaves no hashes on the disk. Only kill -9 and a crash leave the temporary file, whose name begins with a
-// dot.
+// drop removes the temporary file. After keep, the file at the final path stays. Callers defer
+// drop, so that a failed command leaves no hashes on the disk. Only kill -9 and a crash leave
+// the temporary file, whose name begins with a dot.
 func (f *newFile) drop() {
 	f.Close()           //nolint:errcheck // keep may have closed the file already
 	os.Remove(f.Name()) //nolint:errcheck // keep may have renamed the file

@@ -8,8 +8,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// mailCmd shows and retries the mails of the outbox. The running server sends these mails through mail-url, and
-// removes a mail when it is sent. The commands only change the outbox, except test, which sends a mail itself.
+// mailCmd shows and retries the mails of the outbox. The running server sends these mails
+// through mail-url, and removes a mail when it is sent. The commands only change the outbox,
+// except test, which sends a mail itself.
 type mailCmd struct {
 	List  mailList  `cmd:"" help:"List mails that are waiting or were abandoned."`
 	Retry mailRetry `cmd:"" help:"Retry one mail now, or all of them."`
@@ -22,8 +23,8 @@ type mailList struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// mailView is a mail of the outbox in JSON. It has no body and no token, because an operator must not be able to use
-// a user's link.
+// mailView is a mail of the outbox in JSON. It has no body and no token, because an operator
+// must not be able to use a user's link.
 type mailView struct {
 	ID        string             `json:"id"`
 	Kind      watchword.MailKind `json:"kind"`
@@ -62,8 +63,8 @@ func (c *mailList) Run(ctx context.Context, p *program) error {
 	return p.printTable(t)
 }
 
-// mailState returns waiting or given-up. Scripts rely on these two words. A mail that is being sent
-// is still waiting, because only success removes it.
+// mailState returns waiting or given-up. Scripts rely on these two words. A mail that is being
+// sent is still waiting, because only success removes it.
 func mailState(m watchword.Mail) string {
 	if !m.GivenUpAt.IsZero() {
 		return "given-up"
@@ -79,14 +80,15 @@ func nextAttempt(m watchword.Mail) time.Time {
 	return m.NextAt
 }
 
-// mailRetry schedules one mail or all mails for now, including mails that were abandoned after the last attempt.
+// mailRetry schedules one mail or all mails for now, including mails that were abandoned after
+// the last attempt.
 type mailRetry struct {
 	ID   string `arg:"" optional:"" help:"Id of the mail; without it, all."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
-// Run fails for an unknown id. Without an id, a count of 0 is not an error. The count includes only mails whose due
-// time has changed. The command does not wait until these mails are sent.
+// Run fails for an unknown id. Without an id, a count of 0 is not an error. The count includes
+// only mails whose due time has changed. The command does not wait until these mails are sent.
 func (c *mailRetry) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// Progress bars for an operator who waits. They are drawn on standard error, and only at a terminal, so they are not
-// in the output of scripts or in log files.
+// Progress bars for an operator who waits. They are drawn on standard error, and only at a
+// terminal, so they are not in the output of scripts or in log files.
 
 // progress returns a function that advances a bar of the given number of rows. doing names the
 // current step. Without a terminal, the function has no effect, so callers need no condition.
@@ -28,8 +28,9 @@ func (p *program) progress(rows int) func(doing string, rows int) {
 	}
 }
 
-// bar returns a progress bar, or nil if standard error is not a terminal. A size of -1 means unknown. The bar is
-// drawn at most ten times a second, because drawing it for each row would be slow.
+// bar returns a progress bar, or nil if standard error is not a terminal. A size of -1 means
+// unknown. The bar is drawn at most ten times a second, because drawing it for each row would
+// be slow.
 func (p *program) bar(size int64, more ...progressbar.Option) *progressbar.ProgressBar {
 	if !onTerminal(p.err) {
 		return nil
@@ -39,9 +40,9 @@ func (p *program) bar(size int64, more ...progressbar.Option) *progressbar.Progr
 		progressbar.OptionThrottle(100*time.Millisecond))...)
 }
 
-// fileProgress shows the read part of a file, the number of accounts, and the accounts per second. The bar uses
-// bytes, because the number of accounts is not known before the end. Without a terminal, bar is nil and the methods
-// have no effect, so callers need no condition.
+// fileProgress shows the read part of a file, the number of accounts, and the accounts per
+// second. The bar uses bytes, because the number of accounts is not known before the end.
+// Without a terminal, bar is nil and the methods have no effect, so callers need no condition.
 type fileProgress struct {
 	bar   *progressbar.ProgressBar
 	size  int64
@@ -55,8 +56,8 @@ func (p *program) fileProgress(doing string, size int64) *fileProgress {
 	return &fileProgress{bar: p.bar(size), size: size, doing: doing, since: time.Now()}
 }
 
-// update draws the bar at an offset in the file. The rate is the average since the start, which is steadier than the
-// current rate.
+// update draws the bar at an offset in the file. The rate is the average since the start, which
+// is steadier than the current rate.
 func (b *fileProgress) update(offset int64, accounts int) {
 	if b.bar == nil {
 		return
@@ -69,7 +70,8 @@ func (b *fileProgress) update(offset int64, accounts int) {
 	b.bar.Set64(offset) //nolint:errcheck // a failed drawing must not stop the import
 }
 
-// clear removes the bar from the screen before other output. The next update draws it again below.
+// clear removes the bar from the screen before other output. The next update draws it again
+// below.
 func (b *fileProgress) clear() {
 	if b.bar != nil {
 		b.bar.Clear() //nolint:errcheck // a failed drawing must not stop the import

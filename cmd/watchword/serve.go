@@ -21,16 +21,18 @@ import (
 //  5. Stop the background work and close the store. A second signal ends the program at once.
 type serveCmd struct{}
 
-// drainTime bounds the wait for open requests. Kubernetes kills a container after 30 seconds, so drain-delay and
-// drainTime together must be less. drainTime also bounds how long a deployment waits for one slow client.
+// drainTime bounds the wait for open requests. Kubernetes kills a container after 30 seconds,
+// so drain-delay and drainTime together must be less. drainTime also bounds how long a
+// deployment waits for one slow client.
 const drainTime = 10 * time.Second
 
-// Run returns nil after a signal, even if requests were cut off, because a service manager would
-// otherwise report each stop as a failure. An error before "ready" gives exit code 1, and the
-// service manager may try again.
+// Run returns nil after a signal, even if requests were cut off, because a service manager
+// would otherwise report each stop as a failure. An error before "ready" gives exit code 1, and
+// the service manager may try again.
 func (c *serveCmd) Run(p *program) error {
 	started := time.Now()
-	// Signals are caught from the beginning, because a start that migrates the database can take minutes.
+	// Signals are caught from the beginning, because a start that migrates the database can
+	// take minutes.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := p.sources.faults(p.settings); err != nil {
@@ -57,8 +59,8 @@ func (c *serveCmd) Run(p *program) error {
 	for _, warning := range warnings {
 		log.Warn(strings.ReplaceAll(warning, "\n ", ""))
 	}
-	// background is not derived from ctx, because the background work must continue while requests drain. These
-	// requests may still write mails and end sessions.
+	// background is not derived from ctx, because the background work must continue while
+	// requests drain. These requests may still write mails and end sessions.
 	background, stopBackground := context.WithCancel(context.Background())
 	backgroundDone := make(chan struct{})
 	go func() { defer close(backgroundDone); s.engine.Run(background) }()
@@ -79,8 +81,8 @@ func (c *serveCmd) Run(p *program) error {
 		err = listeners.announce(p.settings.DrainDelay, failed)
 	case err = <-failed:
 	}
-	// Requests use the engine, and the engine uses the store. Requests therefore end first, then the engine, and then
-	// the store (deferred).
+	// Requests use the engine, and the engine uses the store. Requests therefore end first,
+	// then the engine, and then the store (deferred).
 	listeners.drain(log)
 	stopBackground()
 	<-backgroundDone

@@ -10,9 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// serviceKeysCmd manages the credentials of programs that use the administration API. The commands
-// work on the store, so they need no running server and no administrator. Running servers accept a new
-// key, and refuse a revoked one, at the next request.
+// serviceKeysCmd manages the credentials of programs that use the administration API. The
+// commands work on the store, so they need no running server and no administrator. Running
+// servers accept a new key, and refuse a revoked one, at the next request.
 type serviceKeysCmd struct {
 	Create serviceKeyCreate `cmd:"" help:"Create a service key and print it. It is shown once."`
 	List   serviceKeyList   `cmd:"" help:"List service keys, also expired and revoked ones."`
@@ -31,10 +31,12 @@ type serviceKeyCreate struct {
 	JSON    bool     `name:"json" help:"Print JSON."`
 }
 
-// Run prints the key to standard output and everything else to standard error, so a redirect to a file stores only
-// the key. It checks the lifetime before it opens the store, so that a typing error is reported without a connection.
+// Run prints the key to standard output and everything else to standard error, so a redirect to
+// a file stores only the key. It checks the lifetime before it opens the store, so that a
+// typing error is reported without a connection.
 //
-// The admin manager checks the name and the scopes, as for requests to the API. Its error names the faulty value.
+// The admin manager checks the name and the scopes, as for requests to the API. Its error names
+// the faulty value.
 func (c *serviceKeyCreate) Run(ctx context.Context, p *program) error {
 	life, err := parseLife(c.Expires)
 	if err != nil {
@@ -61,15 +63,16 @@ func (c *serviceKeyCreate) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// parseLife also accepts days, because a year in hours is hard to read. The store keeps the time of expiry and not
-// the lifetime, so a new default in a later release does not change existing keys.
+// parseLife also accepts days, because a year in hours is hard to read. The store keeps the
+// time of expiry and not the lifetime, so a new default in a later release does not change
+// existing keys.
 func parseLife(text string) (time.Duration, error) {
 	hours := text
 	if days, found := strings.CutSuffix(text, "d"); found {
 		hours = days + "h"
 	}
-	// A day always has 24 hours, even when a clock changes, because a key need not expire at the time of day of its
-	// creation.
+	// A day always has 24 hours, even when a clock changes, because a key need not expire at
+	// the time of day of its creation.
 	life, err := time.ParseDuration(hours)
 	if hours != text {
 		life *= 24
@@ -80,17 +83,19 @@ func parseLife(text string) (time.Duration, error) {
 	return life, nil
 }
 
-// caller returns the person at the shell, whom events name. The caller has no roles and no scopes, because the
-// operating system has authenticated this person. The person can read the store and the master key anyway.
+// caller returns the person at the shell, whom events name. The caller has no roles and no
+// scopes, because the operating system has authenticated this person. The person can read the
+// store and the master key anyway.
 func (p *program) caller() admin.Caller { return admin.Caller{Shell: p.operatorName()} }
 
-// serviceKeyList shows all keys and when they were last used. LAST USED is exact to the minute, because a server does
-// not write it at every request.
+// serviceKeyList shows all keys and when they were last used. LAST USED is exact to the minute,
+// because a server does not write it at every request.
 type serviceKeyList struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Run reads all pages, because an installation has few keys. The list has no secret, so its output may be stored.
+// Run reads all pages, because an installation has few keys. The list has no secret, so its
+// output may be stored.
 func (c *serviceKeyList) Run(ctx context.Context, p *program) error {
 	s, err := p.openToRead(ctx)
 	if err != nil {
@@ -119,8 +124,8 @@ func (c *serviceKeyList) Run(ctx context.Context, p *program) error {
 	return p.printTable(t)
 }
 
-// serviceKeys returns all keys, the newest first. Each page continues with older keys, so a key that is created
-// meanwhile is missing.
+// serviceKeys returns all keys, the newest first. Each page continues with older keys, so a key
+// that is created meanwhile is missing.
 func serviceKeys(ctx context.Context, m *admin.Manager) (all []admin.ServiceKey, err error) {
 	for next := ""; ; {
 		page, after, err := m.ServiceKeys(ctx, next, admin.MaxLimit)
@@ -131,21 +136,22 @@ func serviceKeys(ctx context.Context, m *admin.Manager) (all []admin.ServiceKey,
 	}
 }
 
-// serviceKeyRevoke takes the id, because two keys may have the same name. A program can get a new key under the same
-// name, and both keys work until the old key is revoked.
+// serviceKeyRevoke takes the id, because two keys may have the same name. A program can get a
+// new key under the same name, and both keys work until the old key is revoked.
 type serviceKeyRevoke struct {
 	ID string `arg:"" help:"Id of the key, from the list."`
 }
 
-// Run does not ask, because a leaked key should end at once, and an operator can create another key. A revocation
-// can't be undone.
+// Run does not ask, because a leaked key should end at once, and an operator can create another
+// key. A revocation can't be undone.
 func (c *serviceKeyRevoke) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	// A key that is already revoked is an error, because the operator may have written a wrong id.
+	// A key that is already revoked is an error, because the operator may have written a wrong
+	// id.
 	err = p.settings.admin(s).RevokeServiceKey(ctx, p.caller(), c.ID)
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
 		return fmt.Errorf("no service key that can be revoked has this id. List them with `watchword service-keys list`")
@@ -169,8 +175,8 @@ type serviceKeyView struct {
 	RevokedAt  *time.Time `json:"revokedAt"`
 }
 
-// newServiceKeyView writes null for a missing time, like the other commands, because scripts do not know the zero
-// time of Go.
+// newServiceKeyView writes null for a missing time, like the other commands, because scripts do
+// not know the zero time of Go.
 func newServiceKeyView(k admin.ServiceKey, now time.Time) serviceKeyView {
 	return serviceKeyView{ID: k.ID, Name: k.Name, Scopes: k.Scopes, State: k.State(now), CreatedAt: stamp(k.CreatedAt),
 		ExpiresAt: stamp(k.ExpiresAt), LastUsedAt: stamp(k.LastUsedAt), RevokedAt: stamp(k.RevokedAt)}

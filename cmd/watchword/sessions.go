@@ -8,8 +8,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// sessionsCmd shows and ends sessions. The commands work on the store, so they need no running server. Running
-// servers notice the end of a session at its next request, and publish it in the revocation feed.
+// sessionsCmd shows and ends sessions. The commands work on the store, so they need no running
+// server. Running servers notice the end of a session at its next request, and publish it in
+// the revocation feed.
 type sessionsCmd struct {
 	List sessionList `cmd:"" help:"List the live sessions of an account."`
 	End  sessionEnd  `cmd:"" help:"End one session of an account, all of them, or every session of every account."`
@@ -35,8 +36,8 @@ func (c *sessionList) Run(ctx context.Context, p *program) error {
 	return p.printTable(sessionTable(s.engine, sessions))
 }
 
-// sessionEnd ends sessions. Servers, and services that follow the revocation feed, refuse their tokens at once. Other
-// services accept the access tokens until the tokens expire.
+// sessionEnd ends sessions. Servers, and services that follow the revocation feed, refuse their
+// tokens at once. Other services accept the access tokens until the tokens expire.
 type sessionEnd struct {
 	Email string `arg:"" optional:"" help:"Address of the account."`
 	ID    string `arg:"" optional:"" help:"Id of the session; without it, all sessions of the account end."`
@@ -45,8 +46,8 @@ type sessionEnd struct {
 	confirmation
 }
 
-// Run prints the number, so that a script sees whether any session was ended. Exit code 0 with a
-// count of 0 means that the account exists but was not signed in.
+// Run prints the number, so that a script sees whether any session was ended. Exit code 0 with
+// a count of 0 means that the account exists but was not signed in.
 func (c *sessionEnd) Run(ctx context.Context, p *program) error {
 	ended, err := c.end(ctx, p)
 	if err != nil {
@@ -59,9 +60,10 @@ func (c *sessionEnd) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// end ends the sessions that the arguments select. It ends one session without a question. For all sessions of an
-// account, or of all accounts, it asks for a confirmation. The question names the account as stored, so that the
-// operator notices a wrong address. The store stays open during the question, which does not block a server.
+// end ends the sessions that the arguments select. It ends one session without a question. For
+// all sessions of an account, or of all accounts, it asks for a confirmation. The question
+// names the account as stored, so that the operator notices a wrong address. The store stays
+// open during the question, which does not block a server.
 func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error) {
 	switch {
 	case c.All && c.Email != "":
@@ -89,9 +91,10 @@ func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error)
 	return s.operator.EndUserSessions(ctx, user.ID)
 }
 
-// endEvery ends the sessions of all accounts, after an incident or after a backup was restored. In a restored backup,
-// refresh tokens that were replaced or revoked later are valid again. When endEvery returns, all sessions have ended
-// in the store, so a server that starts afterwards accepts no old token.
+// endEvery ends the sessions of all accounts, after an incident or after a backup was restored.
+// In a restored backup, refresh tokens that were replaced or revoked later are valid again.
+// When endEvery returns, all sessions have ended in the store, so a server that starts
+// afterwards accepts no old token.
 func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -105,8 +108,9 @@ func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 	return s.operator.EndEverySession(ctx)
 }
 
-// sessionTable prints sessions. ENDS is the idle expiry or the absolute expiry, whichever is earlier. A session
-// counts as used at its last refresh, because requests with an access token do not update it.
+// sessionTable prints sessions. ENDS is the idle expiry or the absolute expiry, whichever is
+// earlier. A session counts as used at its last refresh, because requests with an access token
+// do not update it.
 func sessionTable(engine *watchword.Engine, sessions []watchword.Session) *table {
 	t := newTable("ID", "DEVICE", "FROM", "SIGNED IN", "LAST USED", "ENDS")
 	for _, s := range sessions {

@@ -17,8 +17,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A database is a store that can check its own integrity. Both stores implement it. The interface is in this package,
-// because only this program needs the check. Check may read the whole database and take minutes.
+// A database is a store that can check its own integrity. Both stores implement it. The
+// interface is in this package, because only this program needs the check. Check may read the
+// whole database and take minutes.
 type database interface {
 	watchword.Store
 	Factors() factors.Store
@@ -28,15 +29,15 @@ type database interface {
 	Check(context.Context) error
 }
 
-// onPostgres reports whether the setting store is a PostgreSQL URL. PostgreSQL's own tools accept both schemes, and
-// operators use both.
+// onPostgres reports whether the setting store is a PostgreSQL URL. PostgreSQL's own tools
+// accept both schemes, and operators use both.
 func (s *Settings) onPostgres() bool {
 	scheme, _, _ := strings.Cut(string(s.Store), ":")
 	return scheme == "postgres" || scheme == "postgresql"
 }
 
-// databasePath returns the path of the SQLite file. The path is relative to the working directory,
-// as in every flag. With PostgreSQL, the result has no meaning.
+// databasePath returns the path of the SQLite file. The path is relative to the working
+// directory, as in every flag. With PostgreSQL, the result has no meaning.
 func (s *Settings) databasePath() string {
 	if path := strings.TrimPrefix(string(s.Store), "sqlite:"); path != "" {
 		return path
@@ -44,7 +45,8 @@ func (s *Settings) databasePath() string {
 	return filepath.Join(s.DataDir, "watchword.db")
 }
 
-// databaseName returns a name for messages, without user and password, because messages go to logs and reports.
+// databaseName returns a name for messages, without user and password, because messages go to
+// logs and reports.
 func (s *Settings) databaseName() string {
 	if !s.onPostgres() {
 		return s.databasePath()
@@ -66,8 +68,9 @@ func (s *Settings) openDatabase(ctx context.Context) (database, error) {
 	return sqlite.Open(ctx, s.databasePath())
 }
 
-// storeWarnings returns risks in the configuration of the database. It runs after the start, because only an open
-// connection shows which timeouts a proxy has dropped. Settings.warnings returns the risks in the settings.
+// storeWarnings returns risks in the configuration of the database. It runs after the start,
+// because only an open connection shows which timeouts a proxy has dropped. Settings.warnings
+// returns the risks in the settings.
 func storeWarnings(ctx context.Context, db database) []string {
 	store, ok := db.(*postgres.Store)
 	if !ok {
@@ -85,10 +88,11 @@ func storeWarnings(ctx context.Context, db database) []string {
 // restoreBackup says what to do about a damaged database.
 const restoreBackup = "Stop the server, keep a copy of the files, and restore the last backup."
 
-// logDamage checks an SQLite file once and logs damage in the words of the doctor. It runs while the server works,
-// because reading a large file would delay the start too long. After damage is found, the server keeps running: most
-// requests don't read the damaged pages, and the operator decides what to do. The check ends with ctx at shutdown.
-// PostgreSQL has its own tools for damage (checksums, amcheck).
+// logDamage checks an SQLite file once and logs damage in the words of the doctor. It runs
+// while the server works, because reading a large file would delay the start too long. After
+// damage is found, the server keeps running: most requests don't read the damaged pages, and
+// the operator decides what to do. The check ends with ctx at shutdown. PostgreSQL has its own
+// tools for damage (checksums, amcheck).
 func logDamage(ctx context.Context, db database, log *slog.Logger) {
 	store, ok := db.(*sqlite.Store)
 	if !ok {
@@ -99,8 +103,8 @@ func logDamage(ctx context.Context, db database, log *slog.Logger) {
 	}
 }
 
-// migrateDatabase applies pending migrations and returns their names. After an error, the migrations before the
-// failed migration stay applied, and running the command again continues.
+// migrateDatabase applies pending migrations and returns their names. After an error, the
+// migrations before the failed migration stay applied, and running the command again continues.
 func (s *Settings) migrateDatabase(ctx context.Context) (applied []string, err error) {
 	if s.onPostgres() {
 		return postgres.Migrate(ctx, string(s.Store))

@@ -9,22 +9,25 @@ import (
 	"unicode"
 )
 
-// This file prints results: a table for operators, JSON for scripts. The columns of
-// a table may change; the members of the JSON are an interface and only grow.
+// This file prints results: a table for operators, JSON for scripts. The columns of a table may
+// change; the members of the JSON are an interface and only grow.
 
 // A table collects rows. The first row is the header.
 type table struct{ rows [][]string }
 
-// newTable returns a table with a header. Callers write the header in capitals, which distinguishes it from the rows.
+// newTable returns a table with a header. Callers write the header in capitals, which
+// distinguishes it from the rows.
 func newTable(header ...string) *table { return &table{rows: [][]string{header}} }
 
-// row adds one row with a cell for each column. The cells are printed as text, never as a format. The number of cells
-// is not checked, because every caller creates the header a few lines above.
+// row adds one row with a cell for each column. The cells are printed as text, never as a
+// format. The number of cells is not checked, because every caller creates the header a few
+// lines above.
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
-// printTable aligns the columns and prints "-" for an empty cell. Cells contain texts of strangers, such as user
-// agents. printTable replaces control characters in them, which could otherwise move the cursor of the terminal. A
-// cell is never cut, because operators copy ids from it.
+// printTable aligns the columns and prints "-" for an empty cell. Cells contain texts of
+// strangers, such as user agents. printTable replaces control characters in them, which could
+// otherwise move the cursor of the terminal. A cell is never cut, because operators copy ids
+// from it.
 func (p *program) printTable(t *table) error {
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	for _, row := range t.rows {
@@ -39,8 +42,9 @@ func (p *program) printTable(t *table) error {
 	return w.Flush()
 }
 
-// printable replaces control characters and bidirectional controls with U+FFFD, so that a text can't contain an
-// escape sequence (LOG-2). Letters of all scripts and emoji stay unchanged, because they are common in names.
+// printable replaces control characters and bidirectional controls with U+FFFD, so that a text
+// can't contain an escape sequence (LOG-2). Letters of all scripts and emoji stay unchanged,
+// because they are common in names.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
@@ -50,8 +54,9 @@ func printable(text string) string {
 	}, text)
 }
 
-// printJSON prints one document. It does not escape <, > and &, because no browser reads it. An error of the output,
-// such as a full disk, gives exit code 1, so that a script does not use an incomplete document.
+// printJSON prints one document. It does not escape <, > and &, because no browser reads it. An
+// error of the output, such as a full disk, gives exit code 1, so that a script does not use an
+// incomplete document.
 func (p *program) printJSON(v any) error {
 	enc := json.NewEncoder(p.out)
 	enc.SetIndent("", "  ")
@@ -59,9 +64,10 @@ func (p *program) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
-// say prints one line of the result. It makes texts among args printable, because strangers have chosen some of these
-// texts. A failed write, such as to a closed pipe, is ignored: the command has made its change, and the exit code
-// must be 0. Line breaks are part of format, never of an argument.
+// say prints one line of the result. It makes texts among args printable, because strangers
+// have chosen some of these texts. A failed write, such as to a closed pipe, is ignored: the
+// command has made its change, and the exit code must be 0. Line breaks are part of format,
+// never of an argument.
 func (p *program) say(format string, args ...any) {
 	for i, arg := range args {
 		if text, ok := arg.(string); ok {
@@ -71,8 +77,8 @@ func (p *program) say(format string, args ...any) {
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
-// clock formats a time for a table in UTC, to the second, so that an operator can compare it with the log. For the
-// zero time, it returns "".
+// clock formats a time for a table in UTC, to the second, so that an operator can compare it
+// with the log. For the zero time, it returns "".
 func clock(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -80,8 +86,8 @@ func clock(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-// stamp returns a time for JSON, in UTC. For the zero time, it returns nil, which JSON shows as null. It keeps
-// milliseconds, because scripts compare these times with those of the API.
+// stamp returns a time for JSON, in UTC. For the zero time, it returns nil, which JSON shows as
+// null. It keeps milliseconds, because scripts compare these times with those of the API.
 func stamp(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

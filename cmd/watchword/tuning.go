@@ -10,11 +10,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/cpuquota"
 )
 
-// Settings of the Go runtime. They affect the whole process, so only this program sets them; packages never do. The
-// variables GOMAXPROCS, GOGC and GOMEMLIMIT take precedence.
+// Settings of the Go runtime. They affect the whole process, so only this program sets them;
+// packages never do. The variables GOMAXPROCS, GOGC and GOMEMLIMIT take precedence.
 
-// scheduled is GOMAXPROCS before tune raises it. If the variable is not set, it is the number of cores, or about the
-// CPU quota of the control group.
+// scheduled is GOMAXPROCS before tune raises it. If the variable is not set, it is the number
+// of cores, or about the CPU quota of the control group.
 var scheduled = runtime.GOMAXPROCS(0)
 
 // A processors describes the CPUs that the process may use.
@@ -35,12 +35,14 @@ func (p processors) cores() int { return min(p.machine, p.scheduled) }
 
 // raised returns GOMAXPROCS for that many hash workers, or 0 to keep the current value.
 //
-// GOMAXPROCS is the number of cores plus one for each hash worker. With fewer, a request waits until the Go scheduler
-// preempts a hash, even if the hash runs with lower priority (see passhash.Pool).
+// GOMAXPROCS is the number of cores plus one for each hash worker. With fewer, a request waits
+// until the Go scheduler preempts a hash, even if the hash runs with lower priority (see
+// passhash.Pool).
 //
-// Under a CPU quota of the control group, GOMAXPROCS is not raised. Lower priority has no benefit there, and
-// additional threads use up the quota earlier. The kernel then stops all threads for a part of its period. A quota
-// above the number of cores can't be used up, so it does not count.
+// Under a CPU quota of the control group, GOMAXPROCS is not raised. Lower priority has no
+// benefit there, and additional threads use up the quota earlier. The kernel then stops all
+// threads for a part of its period. A quota above the number of cores can't be used up, so it
+// does not count.
 func (p processors) raised(workers int) int {
 	if p.fixed || p.quota > 0 && p.quota <= float64(p.machine) {
 		return 0
@@ -48,8 +50,8 @@ func (p processors) raised(workers int) int {
 	return p.cores() + workers
 }
 
-// mostWorkers returns how many hash workers can run without delaying requests. If GOMAXPROCS is not raised, one
-// processor of the Go scheduler must stay free for requests.
+// mostWorkers returns how many hash workers can run without delaying requests. If GOMAXPROCS is
+// not raised, one processor of the Go scheduler must stay free for requests.
 func (p processors) mostWorkers() int {
 	if p.raised(0) > 0 {
 		return p.cores()
@@ -57,9 +59,10 @@ func (p processors) mostWorkers() int {
 	return min(p.cores(), max(p.scheduled-1, 1))
 }
 
-// hashWorkersProblem refuses a number of workers that would delay every other request. The number must not exceed the
-// cores. If GOMAXPROCS is not raised, it must also leave one processor for requests. A container can have fewer cores
-// than its machine, so a setting can be valid on one machine and refused in a container.
+// hashWorkersProblem refuses a number of workers that would delay every other request. The
+// number must not exceed the cores. If GOMAXPROCS is not raised, it must also leave one
+// processor for requests. A container can have fewer cores than its machine, so a setting can
+// be valid on one machine and refused in a container.
 func hashWorkersProblem(s *Settings) string {
 	on := usable(os.Getenv)
 	most := on.mostWorkers()
@@ -81,11 +84,13 @@ type tuning struct {
 	memoryLimit int64 // GOMEMLIMIT, in bytes
 }
 
-// tuningFor returns the tuning of a server with that many hash workers. getenv reads the environment.
+// tuningFor returns the tuning of a server with that many hash workers. getenv reads the
+// environment.
 //
-// GOGC is 200, so the collector runs half as often as with the default of 100. A hash allocates 19 MiB, which are
-// garbage afterwards. Without the memory limit, each worker would therefore add much more than 19 MiB to the memory.
-// About 20 MiB are outside of the limit: the program and SQLite.
+// GOGC is 200, so the collector runs half as often as with the default of 100. A hash allocates
+// 19 MiB, which are garbage afterwards. Without the memory limit, each worker would therefore
+// add much more than 19 MiB to the memory. About 20 MiB are outside of the limit: the program
+// and SQLite.
 func tuningFor(workers int, on processors, getenv func(string) string) tuning {
 	const mebibyte = 1 << 20
 	t := tuning{processors: on.raised(workers)}

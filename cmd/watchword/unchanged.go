@@ -11,16 +11,16 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// Commands that only read don't migrate. A migration affects every server on the store, and an operator who lists
-// accounts with a new binary does not want to upgrade yet. The commands refuse a database of an older release,
-// because their statements don't fit it.
+// Commands that only read don't migrate. A migration affects every server on the store, and an
+// operator who lists accounts with a new binary does not want to upgrade yet. The commands
+// refuse a database of an older release, because their statements don't fit it.
 //
-// The doctor and a dry run promise more: they change no row, no key and no file. When an engine starts, it creates
-// missing keys, rotates keys that are due, and finishes an interrupted reseal. openUnchanged prevents all of these
-// changes.
+// The doctor and a dry run promise more: they change no row, no key and no file. When an engine
+// starts, it creates missing keys, rotates keys that are due, and finishes an interrupted
+// reseal. openUnchanged prevents all of these changes.
 
-// An olderError reports a database of an older release. The program can read such a
-// database only after a migration.
+// An olderError reports a database of an older release. The program can read such a database
+// only after a migration.
 type olderError struct{ database string }
 
 // The name of the database has no password, so the text may go to a log.
@@ -28,14 +28,15 @@ func (e olderError) Error() string {
 	return e.database + " is of an older release, and this command does not change it. Run `watchword migrate` first"
 }
 
-// errNeedsStart means that the engine can't start without a change of the store, such as the creation of a missing
-// key. An operator sees this error after `migrate` and before the first `serve`.
+// errNeedsStart means that the engine can't start without a change of the store, such as the
+// creation of a missing key. An operator sees this error after `migrate` and before the first
+// `serve`.
 var errNeedsStart = errors.New("the store has no usable keys, and this command does not create them. " +
 	"Start the server once: `watchword serve`")
 
-// openToRead opens the store for a command that only reads. It works like openExisting, but returns an olderError
-// instead of migrating. If another process migrates after the check, no migration is pending when the store is
-// opened.
+// openToRead opens the store for a command that only reads. It works like openExisting, but
+// returns an olderError instead of migrating. If another process migrates after the check, no
+// migration is pending when the store is opened.
 func (p *program) openToRead(ctx context.Context) (*stack, error) {
 	if err := p.refuseOlder(ctx); err != nil {
 		return nil, err
@@ -56,8 +57,8 @@ func (p *program) refuseOlder(ctx context.Context) error {
 	return err
 }
 
-// pendingMigrations returns the file names of pending migrations in the order of their
-// numbers. The SQLite file must exist.
+// pendingMigrations returns the file names of pending migrations in the order of their numbers.
+// The SQLite file must exist.
 func (s *Settings) pendingMigrations(ctx context.Context) ([]string, error) {
 	if s.onPostgres() {
 		return postgres.Status(ctx, string(s.Store))
@@ -65,9 +66,9 @@ func (s *Settings) pendingMigrations(ctx context.Context) ([]string, error) {
 	return sqlite.Status(ctx, s.databasePath())
 }
 
-// openUnchanged opens the store for a command that promises to change no row, no key and no file. It works like
-// openToRead, but returns errNeedsStart if the start of a server would change the keys. The engine has no mailer, so
-// the command must not run its background work.
+// openUnchanged opens the store for a command that promises to change no row, no key and no
+// file. It works like openToRead, but returns errNeedsStart if the start of a server would
+// change the keys. The engine has no mailer, so the command must not run its background work.
 func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 	if err := p.refuseOlder(ctx); err != nil {
 		return nil, err
@@ -97,9 +98,10 @@ func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 	return s, nil
 }
 
-// currentMasterKey returns the master key that opens the store. This is master or, after an interrupted reseal, the
-// next master key. Unlike watchword.FinishReseal, it renames no file; the next server finishes the reseal. If neither
-// key opens the store, it returns master, and watchword.New reports the reason.
+// currentMasterKey returns the master key that opens the store. This is master or, after an
+// interrupted reseal, the next master key. Unlike watchword.FinishReseal, it renames no file;
+// the next server finishes the reseal. If neither key opens the store, it returns master, and
+// watchword.New reports the reason.
 func (s *Settings) currentMasterKey(ctx context.Context, db database, master []byte) []byte {
 	if s.MasterKey != "" || !errors.Is(watchword.CheckKeys(ctx, db, master), watchword.ErrMasterKey) {
 		return master
@@ -111,14 +113,16 @@ func (s *Settings) currentMasterKey(ctx context.Context, db database, master []b
 	return next
 }
 
-// A startGuard refuses writes while an engine starts. Later writes are allowed, because the doctor tests whether the
-// store accepts writes. For this test, it inserts a row and deletes it in the same transaction.
+// A startGuard refuses writes while an engine starts. Later writes are allowed, because the
+// doctor tests whether the store accepts writes. For this test, it inserts a row and deletes it
+// in the same transaction.
 type startGuard struct {
 	database
 	started bool // set once, before the engine is used
 }
 
-// Update returns its error before a transaction begins, so a read-only database gives the same error.
+// Update returns its error before a transaction begins, so a read-only database gives the same
+// error.
 func (g *startGuard) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	if !g.started {
 		return errNeedsStart
@@ -126,8 +130,9 @@ func (g *startGuard) Update(ctx context.Context, fn func(watchword.Tx) error) er
 	return g.database.Update(ctx, fn)
 }
 
-// store returns the guarded store, with the clock of the database if it has a clock. The engine finds a clock by a
-// type assertion, which would fail for startGuard: the embedded interface hides the clock.
+// store returns the guarded store, with the clock of the database if it has a clock. The engine
+// finds a clock by a type assertion, which would fail for startGuard: the embedded interface
+// hides the clock.
 func (g *startGuard) store() watchword.Store {
 	if clock, ok := g.database.(watchword.Clocked); ok {
 		return struct {
@@ -138,8 +143,8 @@ func (g *startGuard) store() watchword.Store {
 	return g
 }
 
-// noMailer is for an engine that sends no mail. If it is called by mistake, it returns an error, so the mail stays in
-// the outbox and the server sends it.
+// noMailer is for an engine that sends no mail. If it is called by mistake, it returns an
+// error, so the mail stays in the outbox and the server sends it.
 type noMailer struct{}
 
 // Send always fails. Commands with this mailer never call it.

@@ -12,8 +12,9 @@ import (
 	"github.com/watchword-auth/watchword/usersearch"
 )
 
-// usersCmd manages accounts. Operators can't see or set the password of an existing account. reset-password mails a
-// link, so that only the owner of the address can choose a new password (AZ-5).
+// usersCmd manages accounts. Operators can't see or set the password of an existing account.
+// reset-password mails a link, so that only the owner of the address can choose a new password
+// (AZ-5).
 type usersCmd struct {
 	Create        userCreate  `cmd:"" help:"Create an account. Without a password, the user gets an invitation to choose one."`
 	List          userList    `cmd:"" aliases:"find" help:"List or find accounts: by prefix of the address, part of it, role, state, session or request."`
@@ -37,16 +38,17 @@ type usersCmd struct {
 	Set          userSet          `cmd:"" help:"Set or print the metadata of an account: data of the application."`
 }
 
-// accountFlags are the flags of every command on one account. An account is named by its address,
-// which operators know, or by its id, which is in logs and in the `sub` of tokens.
+// accountFlags are the flags of every command on one account. An account is named by its
+// address, which operators know, or by its id, which is in logs and in the `sub` of tokens.
 type accountFlags struct {
 	Email string `arg:"" help:"Address or id of the account."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// find opens the store with open (program.openToRead or openExisting) and finds the account. The caller closes the
-// stack if there is no error. An unknown address gives exit code 1, like every refusal by the engine. The engine
-// normalises the address as at sign-up, so the case of letters does not matter.
+// find opens the store with open (program.openToRead or openExisting) and finds the account.
+// The caller closes the stack if there is no error. An unknown address gives exit code 1, like
+// every refusal by the engine. The engine normalises the address as at sign-up, so the case of
+// letters does not matter.
 func (f accountFlags) find(
 	ctx context.Context, open func(context.Context) (*stack, error),
 ) (*stack, watchword.User, error) {
@@ -67,8 +69,9 @@ func (f accountFlags) find(
 	return s, user, nil
 }
 
-// userCreate creates an account in every sign-up mode. A password comes from the terminal or from standard input,
-// never from a flag, because other users of the machine can read a command line.
+// userCreate creates an account in every sign-up mode. A password comes from the terminal or
+// from standard input, never from a flag, because other users of the machine can read a command
+// line.
 type userCreate struct {
 	accountFlags
 	Name          string   `name:"name" help:"Display name."`
@@ -80,9 +83,10 @@ type userCreate struct {
 	PasswordStdin bool     `name:"password-stdin" xor:"password" help:"Read the password from standard input."`
 }
 
-// Run reads the password before it opens the store, so that a command without a valid password creates no database.
-// It creates a missing database, because operators often create the first account before the first start. The command
-// needs no running server. If it queues a mail, the mail waits in the outbox until a server runs.
+// Run reads the password before it opens the store, so that a command without a valid password
+// creates no database. It creates a missing database, because operators often create the first
+// account before the first start. The command needs no running server. If it queues a mail, the
+// mail waits in the outbox until a server runs.
 func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 	account := watchword.NewUser{Email: c.Email, Name: c.Name, Locale: c.Locale, Roles: c.Roles}
 	switch {
@@ -129,8 +133,9 @@ func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 	return nil
 }
 
-// create creates the account. With --no-mail, package admin creates it, because the engine's CreateUser always sends
-// a mail. Both packages check address, name and roles in the same way, and store the event with the operator's name.
+// create creates the account. With --no-mail, package admin creates it, because the engine's
+// CreateUser always sends a mail. Both packages check address, name and roles in the same way,
+// and store the event with the operator's name.
 func (c *userCreate) create(
 	ctx context.Context, p *program, s *stack, account watchword.NewUser,
 ) (watchword.User, error) {
@@ -141,8 +146,9 @@ func (c *userCreate) create(
 		admin.NewAccount{Email: c.Email, Name: c.Name, Locale: c.Locale, Roles: c.Roles})
 }
 
-// link returns the link of an invitation, or "" without --invite. The link is as secret as a mailed link, so it is
-// printed only on request. With the link, the first administrator can sign in before a mail server is set up.
+// link returns the link of an invitation, or "" without --invite. The link is as secret as a
+// mailed link, so it is printed only on request. With the link, the first administrator can
+// sign in before a mail server is set up.
 func (c *userCreate) link(ctx context.Context, p *program, s *stack, user watchword.User) (string, error) {
 	if !c.Invite {
 		return "", nil
@@ -154,20 +160,21 @@ func (c *userCreate) link(ctx context.Context, p *program, s *stack, user watchw
 	// The link is not stored, so only this output contains it. If the operator loses it, POST
 	// /api/admin/users/{id}/invite mails another link.
 	//
-	// The token is after the #, as in mails. Browsers don't send this part to the server, so the token is in no
-	// access log.
+	// The token is after the #, as in mails. Browsers don't send this part to the server, so
+	// the token is in no access log.
 	return strings.TrimSuffix(p.settings.PublicURL, "/") + "/invite#token=" + string(token), nil
 }
 
-// userShow prints one account for support: its state, its live sessions and its last events. It shows no password
-// hash. Events are deleted after their retention time.
+// userShow prints one account for support: its state, its live sessions and its last events. It
+// shows no password hash. Events are deleted after their retention time.
 type userShow struct {
 	accountFlags
 	Events int `name:"events" default:"20" help:"How many of the last events to show."`
 }
 
-// Run reads the account, its sessions and its events in three transactions. If the account changes meanwhile, the
-// output can be inconsistent. The operator can then run the command again.
+// Run reads the account, its sessions and its events in three transactions. If the account
+// changes meanwhile, the output can be inconsistent. The operator can then run the command
+// again.
 func (c *userShow) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openToRead)
 	if err != nil {
@@ -204,8 +211,9 @@ func (c *userShow) Run(ctx context.Context, p *program) error {
 	return p.printTable(eventTable(events))
 }
 
-// eventTable prints events. The detail of a reuse event is JSON; the table shows it as text, because scripts read
-// --json. BY is the operator, or empty if the user or a stranger caused the event.
+// eventTable prints events. The detail of a reuse event is JSON; the table shows it as text,
+// because scripts read --json. BY is the operator, or empty if the user or a stranger caused
+// the event.
 func eventTable(events []watchword.Event) *table {
 	t := newTable("TIME", "EVENT", "FROM", "DEVICE", "DETAIL", "BY", "SESSION")
 	for _, e := range events {
@@ -222,15 +230,16 @@ func eventTable(events []watchword.Event) *table {
 }
 
 // userDisable stops an account from signing in and ends its sessions. Access tokens stay valid
-// until they expire, except at services that follow the revocation feed. It asks first, because it
-// signs the user out everywhere. Enabling restores the account, but no session.
+// until they expire, except at services that follow the revocation feed. It asks first, because
+// it signs the user out everywhere. Enabling restores the account, but no session.
 type userDisable struct {
 	accountFlags
 	confirmation
 }
 
-// Run finds the account before it asks. The question names the stored address, so that the operator notices a typing
-// error in the argument. One transaction disables the account and ends its sessions.
+// Run finds the account before it asks. The question names the stored address, so that the
+// operator notices a typing error in the argument. One transaction disables the account and
+// ends its sessions.
 func (c *userDisable) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -263,14 +272,15 @@ func (c *userEnable) Run(ctx context.Context, p *program) error {
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Enabled"})
 }
 
-// userRoles replaces all roles. A script can therefore repeat the command without a different result. Sessions
-// continue, but servers refuse access tokens with the old roles at once.
+// userRoles replaces all roles. A script can therefore repeat the command without a different
+// result. Sessions continue, but servers refuse access tokens with the old roles at once.
 type userRoles struct {
 	accountFlags
 	Roles []string `arg:"" optional:"" name:"role" help:"The roles."`
 }
 
-// Run without a role removes all roles. It does not ask, because the old roles can be set again.
+// Run without a role removes all roles. It does not ask, because the old roles can be set
+// again.
 func (c *userRoles) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -283,16 +293,17 @@ func (c *userRoles) Run(ctx context.Context, p *program) error {
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Set the roles of"})
 }
 
-// changedUser is the result of a command that changed an account. done is a past
-// participle for the printed line.
+// changedUser is the result of a command that changed an account. done is a past participle for
+// the printed line.
 type changedUser struct {
 	email watchword.Address
 	json  bool
 	done  string
 }
 
-// changed prints the result of a change. For JSON it reads the account again, so that a script gets the stored
-// values. If another process changes the account before this second read, the output has the later values.
+// changed prints the result of a change. For JSON it reads the account again, so that a script
+// gets the stored values. If another process changes the account before this second read, the
+// output has the later values.
 func (p *program) changed(ctx context.Context, s *stack, c changedUser) error {
 	if !c.json {
 		p.say("%s %s.", c.done, c.email)
@@ -305,15 +316,15 @@ func (p *program) changed(ctx context.Context, s *stack, c changedUser) error {
 	return p.printJSON(map[string]any{"user": userJSON(user)})
 }
 
-// userDelete removes the account, its sessions and its mails. Its events stay for
-// their retention time.
+// userDelete removes the account, its sessions and its mails. Its events stay for their
+// retention time.
 type userDelete struct {
 	accountFlags
 	confirmation
 }
 
-// Run prints the id in JSON, because services store ids and have to delete their own rows for it. If an account is
-// created again with the same address, it gets another id.
+// Run prints the id in JSON, because services store ids and have to delete their own rows for
+// it. If an account is created again with the same address, it gets another id.
 func (c *userDelete) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -336,8 +347,8 @@ func (c *userDelete) Run(ctx context.Context, p *program) error {
 // userReset mails a reset link. The operator never learns the new password.
 type userReset struct{ accountFlags }
 
-// Run only queues the mail. The server sends it, so the command needs no access to the mail server. The result has
-// the stored address of the account, to which the link is sent.
+// Run only queues the mail. The server sends it, so the command needs no access to the mail
+// server. The result has the stored address of the account, to which the link is sent.
 func (c *userReset) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -354,20 +365,20 @@ func (c *userReset) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// userView is a user in JSON, in the form of the API and with disabledAt. Scripts can therefore process users from
-// the command line and from the API in the same way.
+// userView is a user in JSON, in the form of the API and with disabledAt. Scripts can therefore
+// process users from the command line and from the API in the same way.
 type userView struct {
 	watchword.Profile
 	DisabledAt *time.Time `json:"disabledAt"`
 }
 
-// userJSON is the only function that converts a user for output. The fields come from User.Profile, so a new secret
-// field of watchword.User is not printed by accident.
+// userJSON is the only function that converts a user for output. The fields come from
+// User.Profile, so a new secret field of watchword.User is not printed by accident.
 func userJSON(u watchword.User) userView { return userView{u.Profile(), stamp(u.DisabledAt)} }
 
-// eventView is an event in JSON. Times is the number of equal events that the engine merged into this event. Empty
-// members are left out, because most events have only a few members. The IP and the device are those of the request
-// that caused the event.
+// eventView is an event in JSON. Times is the number of equal events that the engine merged
+// into this event. Empty members are left out, because most events have only a few members. The
+// IP and the device are those of the request that caused the event.
 type eventView struct {
 	At        *time.Time          `json:"at"`
 	Kind      watchword.EventKind `json:"event"`

@@ -7,9 +7,11 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A support team uses these commands to correct one account. They neither show nor set a password.
+// A support team uses these commands to correct one account. They neither show nor set a
+// password.
 
-// userRename corrects a display name. Access tokens contain the old name until the next refresh.
+// userRename corrects a display name. Access tokens contain the old name until the next
+// refresh.
 type userRename struct {
 	accountFlags
 	Name string `arg:"" help:"The new name; may be empty."`
@@ -22,17 +24,18 @@ func (c *userRename) Run(ctx context.Context, p *program) error {
 	})
 }
 
-// userEmail moves an account to another address, for a user who can't read the old mailbox any more. The command asks
-// first, because the owner of the new mailbox can reset the password. The operator must make sure that the new
-// address belongs to the user.
+// userEmail moves an account to another address, for a user who can't read the old mailbox any
+// more. The command asks first, because the owner of the new mailbox can reset the password.
+// The operator must make sure that the new address belongs to the user.
 type userEmail struct {
 	accountFlags
 	NewEmail string `arg:"" name:"new-email" help:"The new address."`
 	confirmation
 }
 
-// Run names both addresses in its question. The new address is unverified, and sessions continue. If the old address
-// was verified, it gets a notice. The notice has no link that undoes the change.
+// Run names both addresses in its question. The new address is unverified, and sessions
+// continue. If the old address was verified, it gets a notice. The notice has no link that
+// undoes the change.
 func (c *userEmail) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -47,7 +50,8 @@ func (c *userEmail) Run(ctx context.Context, p *program) error {
 	if err := s.operator.ChangeEmail(ctx, user.ID, c.NewEmail); err != nil {
 		return err
 	}
-	// The output shows the stored address, because its spelling can differ from that of the argument.
+	// The output shows the stored address, because its spelling can differ from that of the
+	// argument.
 	changed, err := s.operator.FindUserByID(ctx, user.ID)
 	if err != nil {
 		return err
@@ -59,8 +63,8 @@ func (c *userEmail) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// userVerify is for an address that the operator knows to be the user's. If it is another person's address, that
-// person can reset the password.
+// userVerify is for an address that the operator knows to be the user's. If it is another
+// person's address, that person can reset the password.
 type userVerify struct{ accountFlags }
 
 // Run also succeeds if the address is verified, so that a script can repeat it.
@@ -73,7 +77,8 @@ func (c *userVerify) Run(ctx context.Context, p *program) error {
 // userResend mails another link. The previous link works until the server sends the new link.
 type userResend struct{ accountFlags }
 
-// Run only queues the mail, as reset-password does. For a verified address, the engine returns an error.
+// Run only queues the mail, as reset-password does. For a verified address, the engine returns
+// an error.
 func (c *userResend) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -90,20 +95,19 @@ func (c *userResend) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// userClear is for a user who gets 429 after strangers or a broken program used up the
-// limits.
+// userClear is for a user who gets 429 after strangers or a broken program used up the limits.
 type userClear struct{ accountFlags }
 
-// Run does not ask, because limits refill by themselves anyway. It does not reset the limits of a client network,
-// because they don't belong to the account.
+// Run does not ask, because limits refill by themselves anyway. It does not reset the limits of
+// a client network, because they don't belong to the account.
 func (c *userClear) Run(ctx context.Context, p *program) error {
 	return c.change(ctx, p, "Cleared the limits of", func(o watchword.Operator, u watchword.User) error {
 		return o.ClearLimits(ctx, u.ID)
 	})
 }
 
-// change finds the account, runs one operation on it and prints the result. It asks no question, so it is only for
-// operations that the operator can undo.
+// change finds the account, runs one operation on it and prints the result. It asks no
+// question, so it is only for operations that the operator can undo.
 func (f accountFlags) change(
 	ctx context.Context, p *program, done string, operation func(watchword.Operator, watchword.User) error,
 ) error {

@@ -11,9 +11,9 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-// userExport writes every account with its password hash, in the form that import reads. The file is complete: import
-// reads it without any flag. It is for a move to another installation or another product. The file is as secret as
-// the database.
+// userExport writes every account with its password hash, in the form that import reads. The
+// file is complete: import reads it without any flag. It is for a move to another installation
+// or another product. The file is as secret as the database.
 type userExport struct {
 	File   string `arg:"" optional:"" default:"-" help:"New file, readable only by its owner; - is standard output."`
 	Format string `name:"format" enum:",csv,json" default:"" placeholder:"csv|json" help:"csv or json (one account a line); default: by the ending of the file name, else json."`
@@ -21,8 +21,8 @@ type userExport struct {
 	NoFormulas bool `name:"no-formulas" help:"In CSV, write an apostrophe before an address or a name that a spreadsheet would evaluate as a formula: one that begins with = + - @, a tab or a line end."`
 }
 
-// Run prints the warning about hashes to standard error, so that standard output contains only accounts. A new file
-// gets its name only when it is complete.
+// Run prints the warning about hashes to standard error, so that standard output contains only
+// accounts. A new file gets its name only when it is complete.
 func (c *userExport) Run(ctx context.Context, p *program) error {
 	if c.NoFormulas && !c.csv() {
 		return faults{{"--no-formulas", "applies only to CSV. Remove it, or write --format csv."}}
@@ -48,7 +48,8 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	progress := p.fileProgress("Exporting", -1)
 	n, err := userimport.Export(ctx, s.operator, out, userimport.ExportOptions{
 		CSV: c.csv(), NoFormulas: c.NoFormulas,
-		// The export contains second factors. Otherwise a password alone would be enough after an import elsewhere.
+		// The export contains second factors. Otherwise a password alone would be enough after
+		// an import elsewhere.
 		Factors:  p.settings.factors(s).Portable,
 		Private:  metadata.New(s.engine, s.store.Metadata()).Private,
 		Progress: func(accounts int) { progress.update(int64(accounts), accounts) },
@@ -73,8 +74,8 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 				n.Peppered)
 		}
 		if n.Factors > 0 {
-			// The database stores these secrets encrypted, so this file is more dangerous than a copy of the
-			// database.
+			// The database stores these secrets encrypted, so this file is more dangerous than
+			// a copy of the database.
 			fmt.Fprintf(p.err, "Accounts with second factors: %d. The file contains the readable secrets of authenticator "+
 				"apps, and no recovery codes.\n", n.Factors)
 		}
@@ -83,8 +84,8 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// csv reports whether the output is CSV. JSON is the default, because it keeps types and nested values. The file
-// extension may be in capitals, as in exports of Windows programs.
+// csv reports whether the output is CSV. JSON is the default, because it keeps types and nested
+// values. The file extension may be in capitals, as in exports of Windows programs.
 func (c *userExport) csv() bool {
 	return c.Format == "csv" || c.Format == "" && strings.EqualFold(filepath.Ext(c.File), ".csv")
 }

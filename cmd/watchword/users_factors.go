@@ -8,16 +8,17 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// These commands show and remove second factors. A person who has lost both the authenticator and the recovery codes
-// needs an operator, who must first check the identity of the person.
+// These commands show and remove second factors. A person who has lost both the authenticator
+// and the recovery codes needs an operator, who must first check the identity of the person.
 
-// userFactors shows the second factors of an account. A support team compares them with what the user says on the
-// phone (describe). The command only reads, so it works while the server runs.
+// userFactors shows the second factors of an account. A support team compares them with what
+// the user says on the phone (describe). The command only reads, so it works while the server
+// runs.
 type userFactors struct{ accountFlags }
 
-// factorView is a factor in JSON. It has no secret and no public key, because support teams paste such output into
-// tickets. Times are in UTC. lastUsedAt is absent before the first sign-in with the factor; the code that confirmed
-// the factor does not count.
+// factorView is a factor in JSON. It has no secret and no public key, because support teams
+// paste such output into tickets. Times are in UTC. lastUsedAt is absent before the first
+// sign-in with the factor; the code that confirmed the factor does not count.
 type factorView struct {
 	ID         string    `json:"id"`
 	Kind       string    `json:"kind"`
@@ -25,16 +26,16 @@ type factorView struct {
 	Product    string    `json:"product,omitempty"`
 	CreatedAt  time.Time `json:"createdAt"`
 	LastUsedAt time.Time `json:"lastUsedAt,omitzero"`
-	// Unproven means that a browser created the passkey without a dialog. Sign-ins do not ask for it before
-	// its first use.
+	// Unproven means that a browser created the passkey without a dialog. Sign-ins do not ask
+	// for it before its first use.
 	Unproven bool `json:"unproven,omitempty"`
 }
 
 // describe returns the output line of a factor. The product is left out if it is also the name.
 //
-// A support team compares these lines with what the user says on the phone: the devices, when they were added, and
-// when they were last used. If a factor was added an hour before the call and never used, the caller may be an
-// attacker.
+// A support team compares these lines with what the user says on the phone: the devices, when
+// they were added, and when they were last used. If a factor was added an hour before the call
+// and never used, the caller may be an attacker.
 func (f factorView) describe() string {
 	line := fmt.Sprintf("%s  %s", f.Kind, f.Name)
 	if f.Product != "" && f.Product != f.Name {
@@ -50,9 +51,9 @@ func (f factorView) describe() string {
 	return line + ", last used " + f.LastUsedAt.Format(time.DateOnly)
 }
 
-// Run prints the factors, the oldest first, and the number of unused recovery codes. It only reads, so it works while
-// the server runs, and on a backup. The operator sees whether the user can still sign in with a second app or a
-// recovery code.
+// Run prints the factors, the oldest first, and the number of unused recovery codes. It only
+// reads, so it works while the server runs, and on a backup. The operator sees whether the user
+// can still sign in with a second app or a recovery code.
 func (c *userFactors) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openToRead)
 	if err != nil {
@@ -78,36 +79,37 @@ func (c *userFactors) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// userResetFactors removes all factors by default. A person who lost a phone often lost the app, the passkeys and the
-// list of codes together.
+// userResetFactors removes all factors by default. A person who lost a phone often lost the
+// app, the passkeys and the list of codes together.
 type userResetFactors struct {
 	accountFlags
 	confirmation
 	Kind string `enum:"all,totp,passkey,recovery" default:"all" help:"What to remove: totp, passkey, recovery or all."`
 }
 
-// removals has the words for each kind in questions and results. The mail to the user has the same words, so that the
-// user and the operator use the same terms.
+// removals has the words for each kind in questions and results. The mail to the user has the
+// same words, so that the user and the operator use the same terms.
 var removals = map[string]string{"all": "second factors", "totp": "authenticator apps", "passkey": "passkeys",
 	"recovery": "recovery codes"}
 
-// Run ends the sessions too, because a thief with the lost device may have one of them. The password stays, and is
-// enough to sign in until the user adds a new factor. The question therefore names the account, and the event names
-// the operator.
+// Run ends the sessions too, because a thief with the lost device may have one of them. The
+// password stays, and is enough to sign in until the user adds a new factor. The question
+// therefore names the account, and the event names the operator.
 func (c *userResetFactors) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	// The confirmation comes before any change. With --yes, scripts of a help desk run without a terminal.
+	// The confirmation comes before any change. With --yes, scripts of a help desk run without
+	// a terminal.
 	question := fmt.Sprintf("Remove all %s of %s and end all sessions?", removals[c.Kind], user.Email)
 	if err := p.confirm(c.confirmation, question); err != nil {
 		return err
 	}
 	kind := factors.Kind(c.Kind)
-	// A reset of everything also deletes records without a kind, such as sign-ins that wait for a
-	// factor.
+	// A reset of everything also deletes records without a kind, such as sign-ins that wait for
+	// a factor.
 	if c.Kind == "all" {
 		kind = ""
 	}

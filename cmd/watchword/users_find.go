@@ -9,10 +9,11 @@ import (
 	"github.com/watchword-auth/watchword/usersearch"
 )
 
-// userList lists accounts in the order of addresses. The list has pages, because all accounts together could exceed
-// the memory. With the last address of a page in --after, the next call lists the next page. A prefix selects a range
-// of an index. --contains, --role and --state read all accounts of that range. A session or a request identifies
-// accounts exactly, so --session and --request exclude the other filters.
+// userList lists accounts in the order of addresses. The list has pages, because all accounts
+// together could exceed the memory. With the last address of a page in --after, the next call
+// lists the next page. A prefix selects a range of an index. --contains, --role and --state
+// read all accounts of that range. A session or a request identifies accounts exactly, so
+// --session and --request exclude the other filters.
 type userList struct {
 	Prefix   string `arg:"" optional:"" help:"Begin of the address."`
 	Contains string `name:"contains" help:"A part of the address or of the name. Reads all accounts."`
@@ -25,12 +26,12 @@ type userList struct {
 	JSON     bool   `name:"json" help:"Print JSON."`
 }
 
-// Run compares --after in lower case, because addresses are stored in lower case. It lists at least one account,
-// because --max=0 is most likely a mistake.
+// Run compares --after in lower case, because addresses are stored in lower case. It lists at
+// least one account, because --max=0 is most likely a mistake.
 func (c *userList) Run(ctx context.Context, p *program) error {
 	filter := usersearch.Filter{Prefix: c.Prefix, Contains: c.Contains, Role: c.Role, State: c.State}
-	// With --session or --request, a second filter could only hide the account. The operator would take the empty
-	// list for a result.
+	// With --session or --request, a second filter could only hide the account. The operator
+	// would take the empty list for a result.
 	if c.Session+c.Request != "" && filter != (usersearch.Filter{}) {
 		return faults{{"users list", "has --session or --request and another filter. Write only one of them."}}
 	}
@@ -66,8 +67,9 @@ func (c *userList) ofSession(ctx context.Context, p *program, s *stack) error {
 	return p.printUsers([]watchword.User{user}, c.JSON, nil)
 }
 
-// ofRequest prints the events of a request and the accounts in these events. A successful refresh stores no event. A
-// deleted account is missing from the accounts, but its last event is listed.
+// ofRequest prints the events of a request and the accounts in these events. A successful
+// refresh stores no event. A deleted account is missing from the accounts, but its last event
+// is listed.
 func (c *userList) ofRequest(ctx context.Context, p *program, s *stack) error {
 	events, err := s.operator.RequestEvents(ctx, c.Request, max(c.Max, 1))
 	if err != nil {
@@ -95,7 +97,8 @@ func (c *userList) ofRequest(ctx context.Context, p *program, s *stack) error {
 	return p.printUsers(users, c.JSON, events)
 }
 
-// printUsers prints accounts. If events is not nil, it also prints the events by which the accounts were found.
+// printUsers prints accounts. If events is not nil, it also prints the events by which the
+// accounts were found.
 func (p *program) printUsers(users []watchword.User, json bool, events []watchword.Event) error {
 	if json {
 		list := make([]userView, len(users))

@@ -9,9 +9,10 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-// userImport is `watchword users import`. Package userimport reads the file, finds the problems and imports the
-// accounts. This command translates flags, opens the store, prints problems and the summary, and sets the exit code.
-// The exit code is 1 if the dry run found a reason to stop the import, or if no account could be imported.
+// userImport is `watchword users import`. Package userimport reads the file, finds the problems
+// and imports the accounts. This command translates flags, opens the store, prints problems and
+// the summary, and sets the exit code. The exit code is 1 if the dry run found a reason to stop
+// the import, or if no account could be imported.
 type userImport struct {
 	File string `arg:"" help:"CSV or JSON file; - is standard input."`
 
@@ -33,9 +34,10 @@ type userImport struct {
 	importFirebase
 }
 
-// Run opens the file before the store, because a wrong path must not create a database. Import and dry run differ in
-// only one call, so that a dry run finds every problem that the import would find. The id map is created before the
-// first account. If its path is not writable, the import therefore stops before the first change.
+// Run opens the file before the store, because a wrong path must not create a database. Import
+// and dry run differ in only one call, so that a dry run finds every problem that the import
+// would find. The id map is created before the first account. If its path is not writable, the
+// import therefore stops before the first change.
 func (c *userImport) Run(ctx context.Context, p *program) error {
 	if err := c.misuse(); err != nil {
 		return err
@@ -56,11 +58,11 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	// Deferred calls run in reverse order. The store is therefore closed last, after the signals have their default
-	// action again.
+	// Deferred calls run in reverse order. The store is therefore closed last, after the
+	// signals have their default action again.
 	defer closeStack()
-	// A signal stops the import after the current batch. If the operator runs the same command again, it skips the
-	// accounts that exist and imports the rest.
+	// A signal stops the import after the current batch. If the operator runs the same command
+	// again, it skips the accounts that exist and imports the rest.
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	if c.IDMap != "" {
@@ -72,8 +74,9 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 		options.IDMap = ids
 	}
 	printer := &importPrinter{program: p, command: c, size: input.Size}
-	// Package accountimport does not import packages factors and metadata, so this command connects them. Without
-	// this, the importer would refuse accounts that have factors or metadata.
+	// Package accountimport does not import packages factors and metadata, so this command
+	// connects them. Without this, the importer would refuse accounts that have factors or
+	// metadata.
 	accounts := accountimport.New(s.engine).As(p.operatorName()).With(p.settings.factors(s).Imports()).
 		WithMetadata(metadata.New(s.engine, s.store.Metadata()).Imports())
 	importer := userimport.New(accounts, input, options, printer)
@@ -95,8 +98,8 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 	return err
 }
 
-// openInput opens the file of a command; "-" is standard input. The caller closes the input. The
-// size of standard input is unknown.
+// openInput opens the file of a command; "-" is standard input. The caller closes the input.
+// The size of standard input is unknown.
 func (p *program) openInput(path string) (*userimport.Input, error) {
 	if path == "-" {
 		return userimport.Stdin(p.in), nil

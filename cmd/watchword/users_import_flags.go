@@ -25,8 +25,9 @@ type importHashing struct {
 	SaltEncoding string `name:"salt-encoding" enum:",text,hex,base64" default:"" placeholder:"text|hex|base64" help:"How salts are encoded, where the form of the hash does not say it."`
 }
 
-// importColumns name columns of the file. Without these flags, the import looks for well-known names. A flag with an
-// unknown column is an error, because the import would otherwise omit the column without a message.
+// importColumns name columns of the file. Without these flags, the import looks for well-known
+// names. A flag with an unknown column is an error, because the import would otherwise omit the
+// column without a message.
 type importColumns struct {
 	Email         string   `name:"email" placeholder:"COLUMN" help:"Column with the address. Write MEMBER.MEMBER for a nested member in JSON, - for no column."`
 	PasswordHash  string   `name:"password-hash" placeholder:"COLUMN" help:"Column with the hash of the password."`
@@ -51,9 +52,9 @@ type importColumns struct {
 	ID            string   `name:"id" placeholder:"COLUMN" help:"Column with the id. A UUID is kept; for other ids see --id-map."`
 }
 
-// importFirebase are the parameters of a Firebase project: hash_config in its console. The defaults are those of
-// Firebase. The signer key is a secret of the project: an attacker who has it can try passwords against stolen
-// hashes.
+// importFirebase are the parameters of a Firebase project: hash_config in its console. The
+// defaults are those of Firebase. The signer key is a secret of the project: an attacker who
+// has it can try passwords against stolen hashes.
 type importFirebase struct {
 	SignerKey     watchword.Secret `name:"firebase-signer-key" placeholder:"BASE64" help:"base64_signer_key of the Firebase project. Better in a file: WATCHWORD_FIREBASE_SIGNER_KEY_FILE."`
 	SaltSeparator string           `name:"firebase-salt-separator" placeholder:"BASE64" default:"Bw==" help:"base64_salt_separator of the project (${default})."`
@@ -61,8 +62,8 @@ type importFirebase struct {
 	MemCost       uint32           `name:"firebase-mem-cost" default:"14" help:"mem_cost of the project (${default})."`
 }
 
-// importVars returns the variables in the help of the command. The help therefore lists exactly the names that the
-// packages accept.
+// importVars returns the variables in the help of the command. The help therefore lists exactly
+// the names that the packages accept.
 func importVars() kong.Vars {
 	return kong.Vars{
 		"systems":        strings.Join(userfile.Systems(), ", "),
@@ -71,8 +72,9 @@ func importVars() kong.Vars {
 	}
 }
 
-// faults checks that --prehash and --pepper-file fit together. With a wrong combination, the import would store
-// hashes that fit no password. A combination can be consistent and still wrong; only --try finds this.
+// faults checks that --prehash and --pepper-file fit together. With a wrong combination, the
+// import would store hashes that fit no password. A combination can be consistent and still
+// wrong; only --try finds this.
 func (h importHashing) faults() (wrong faults) {
 	keyed := slices.Contains(passhash.Methods(true), h.Prehash)
 	switch {
@@ -91,9 +93,9 @@ func (h importHashing) faults() (wrong faults) {
 // maxPepper bounds the pepper, in bytes. A longer file is more likely a wrong path.
 const maxPepper = 1024 // bytes
 
-// readPepper reads the file of --pepper-file, without the line end after the pepper. It returns "" without the flag.
-// Only one line end is removed, because a pepper may end with spaces. A NUL or a second line means that the file is
-// not a pepper.
+// readPepper reads the file of --pepper-file, without the line end after the pepper. It returns
+// "" without the flag. Only one line end is removed, because a pepper may end with spaces. A
+// NUL or a second line means that the file is not a pepper.
 func (h importHashing) readPepper() (watchword.Secret, error) {
 	if h.PepperFile == "" {
 		return "", nil
@@ -110,8 +112,8 @@ func (h importHashing) readPepper() (watchword.Secret, error) {
 	return watchword.Secret(pepper), nil
 }
 
-// misuse checks the flags before the file is opened, because an import could otherwise read for an hour before it
-// reports a wrong combination. It returns all faults together.
+// misuse checks the flags before the file is opened, because an import could otherwise read for
+// an hour before it reports a wrong combination. It returns all faults together.
 func (c *userImport) misuse() error {
 	var wrong faults
 	if c.DryRun && c.IDMap != "" {
@@ -141,9 +143,10 @@ func (c *userImport) misuse() error {
 	return nil
 }
 
-// problem returns the reason why the parameters of the Firebase project are invalid, or "". It tests them with a
-// made-up hash that has the length of the key, which takes little time. It finds a key that is not base64, and
-// parameters out of bounds. It can't find a key of another project.
+// problem returns the reason why the parameters of the Firebase project are invalid, or "". It
+// tests them with a made-up hash that has the length of the key, which takes little time. It
+// finds a key that is not base64, and parameters out of bounds. It can't find a key of another
+// project.
 func (f importFirebase) problem() string {
 	if f.SignerKey == "" {
 		return ""
@@ -161,9 +164,9 @@ func (f importFirebase) project() passhash.Firebase {
 	}
 }
 
-// options translates the flags. It reads the pepper file. First and last name are joined in the form that the dialect
-// users splits, so a front-end of that dialect shows both names. The pepper stays in memory during the run, and the
-// import stores it encrypted.
+// options translates the flags. It reads the pepper file. First and last name are joined in the
+// form that the dialect users splits, so a front-end of that dialect shows both names. The
+// pepper stays in memory during the run, and the import stores it encrypted.
 func (c *userImport) options() (userimport.Options, error) {
 	pepper, err := c.readPepper()
 	return userimport.Options{
@@ -176,8 +179,8 @@ func (c *userImport) options() (userimport.Options, error) {
 	}, err
 }
 
-// fileOptions translates the flags that say how to read the file. If a field has no flag, the import finds it by
-// well-known column names.
+// fileOptions translates the flags that say how to read the file. If a field has no flag, the
+// import finds it by well-known column names.
 func (c *userImport) fileOptions() userfile.Options {
 	o := userfile.Options{Format: c.Format, Names: map[userfile.Field]string{}, Ignore: c.Ignore, From: c.From,
 		List: c.List}

@@ -6,9 +6,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// idMap writes the CSV table of --id-map: old id, new id, address. It implements userimport.IDMap. Other systems
-// refer to users by the old ids, and the operator uses the table to update these references. The file gets its name
-// when the import is complete. Only its owner can read it, because it connects ids with addresses.
+// idMap writes the CSV table of --id-map: old id, new id, address. It implements
+// userimport.IDMap. Other systems refer to users by the old ids, and the operator uses the
+// table to update these references. The file gets its name when the import is complete. Only
+// its owner can read it, because it connects ids with addresses.
 type idMap struct {
 	file *newFile
 	csv  *csv.Writer
@@ -24,13 +25,15 @@ func newIDMap(path string) (*idMap, error) {
 	return m, m.csv.Write([]string{"old id", "new id", "email"})
 }
 
-// Add is also called for accounts that exist already, so after a repeated import the table is complete.
+// Add is also called for accounts that exist already, so after a repeated import the table is
+// complete.
 func (m *idMap) Add(oldID string, u watchword.User) error {
 	return m.csv.Write([]string{oldID, string(u.ID), string(u.Email)})
 }
 
-// Keep renames the temporary file to its final name. csv.Writer buffers, so Keep may report errors of earlier rows,
-// such as a full disk. The accounts are imported by then. If the operator runs the import again, it writes the table.
+// Keep renames the temporary file to its final name. csv.Writer buffers, so Keep may report
+// errors of earlier rows, such as a full disk. The accounts are imported by then. If the
+// operator runs the import again, it writes the table.
 func (m *idMap) Keep() error {
 	m.csv.Flush()
 	if err := m.csv.Error(); err != nil {

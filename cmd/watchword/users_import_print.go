@@ -15,9 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// importPrinter prints an import: each problem when it is found, and a summary at the end. It shows addresses and
-// never a hash. It implements userimport.Observer, because package userimport does not depend on terminals or output
-// formats. It has no rules about accounts.
+// importPrinter prints an import: each problem when it is found, and a summary at the end. It
+// shows addresses and never a hash. It implements userimport.Observer, because package
+// userimport does not depend on terminals or output formats. It has no rules about accounts.
 type importPrinter struct {
 	program *program
 	command *userImport
@@ -27,12 +27,12 @@ type importPrinter struct {
 	listed   int // problems in the JSON document so far
 }
 
-// maxLines bounds the lines of a section of the summary. If each account of a file has a different role, a longer
-// section would push the rest off the screen.
+// maxLines bounds the lines of a section of the summary. If each account of a file has a
+// different role, a longer section would push the rest off the screen.
 const maxLines = 20
 
-// Begin starts a bar for each phase, because each phase reads the whole file. The words for the two phases have the
-// same width, so the bar does not jump.
+// Begin starts a bar for each phase, because each phase reads the whole file. The words for the
+// two phases have the same width, so the bar does not jump.
 func (w *importPrinter) Begin(phase userimport.Phase) {
 	doing := "Checking "
 	if phase == userimport.Importing {
@@ -56,9 +56,10 @@ func (w *importPrinter) Problem(at userfile.Place, p userimport.Problem) {
 	w.program.say("%s: %s", at, p.String())
 }
 
-// problemJSON writes one problem at once, because the whole list may be too long to keep in memory. The list is the
-// first member of the document. If the program is killed, the document is incomplete and no JSON parser accepts it. A
-// script therefore never mistakes an incomplete list for a complete one.
+// problemJSON writes one problem at once, because the whole list may be too long to keep in
+// memory. The list is the first member of the document. If the program is killed, the document
+// is incomplete and no JSON parser accepts it. A script therefore never mistakes an incomplete
+// list for a complete one.
 func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
 	line, err := json.Marshal(struct {
 		Line    int    `json:"line"`
@@ -77,9 +78,10 @@ func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
 	fmt.Fprintf(w.program.out, "%s\n    %s", separator, line)
 }
 
-// summary prints the counts. failed is the error that ended the run, or nil. The caller prints this error. If a run
-// failed early, its counts are not useful, so summary prints no counts. The order follows the operator's questions:
-// how many accounts, which problems, who can sign in, and which columns were misunderstood.
+// summary prints the counts. failed is the error that ended the run, or nil. The caller prints
+// this error. If a run failed early, its counts are not useful, so summary prints no counts.
+// The order follows the operator's questions: how many accounts, which problems, who can sign
+// in, and which columns were misunderstood.
 func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	if w.command.JSON {
 		w.summaryJSON(r, failed)
@@ -133,8 +135,9 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	w.advise(r)
 }
 
-// outcome returns the word for Report.Done in the summary, which is also the member in the JSON document. A dry run
-// must not claim that accounts were imported. The member also tells scripts whether the run was a dry run.
+// outcome returns the word for Report.Done in the summary, which is also the member in the JSON
+// document. A dry run must not claim that accounts were imported. The member also tells scripts
+// whether the run was a dry run.
 func outcome(r *userimport.Report) string {
 	if r.Imported {
 		return "imported"
@@ -142,7 +145,8 @@ func outcome(r *userimport.Report) string {
 	return "ready"
 }
 
-// section prints counts, the largest first. Equal counts are sorted by name, so that two runs print the same lines.
+// section prints counts, the largest first. Equal counts are sorted by name, so that two runs
+// print the same lines.
 func (w *importPrinter) section(r *userimport.Report, title string, counts map[string]int) {
 	if len(counts) == 0 {
 		return
@@ -159,22 +163,22 @@ func (w *importPrinter) section(r *userimport.Report, title string, counts map[s
 	}
 }
 
-// line prints a count in a column that is wide enough for the largest possible count: the number of accounts in the
-// file.
+// line prints a count in a column that is wide enough for the largest possible count: the
+// number of accounts in the file.
 func (w *importPrinter) line(r *userimport.Report, n int, what string) {
 	w.program.say("  %*d  %s", len(fmt.Sprint(r.Accounts)), n, what)
 }
 
-// advise prints what the operator can do next. Each hint depends on the content of the file, because operators would
-// ignore a fixed list after the second run. Every hint names the flag to write, so that the operator does not have to
-// search the help.
+// advise prints what the operator can do next. Each hint depends on the content of the file,
+// because operators would ignore a fixed list after the second run. Every hint names the flag
+// to write, so that the operator does not have to search the help.
 func (w *importPrinter) advise(r *userimport.Report) {
 	p, c := w.program, w.command
 	if r.System != "" && c.From == "" {
 		p.say("Read as a file of %s. If another system wrote it, name it with --from.", r.System)
 	}
-	// The file does not show a wrong prehash or pepper. Without this hint, the operator would hear of the mistake
-	// from users after the import.
+	// The file does not show a wrong prehash or pepper. Without this hint, the operator would
+	// hear of the mistake from users after the import.
 	if r.Done > r.NoPassword && !r.Imported {
 		p.say("No password was tried. Try one that you know with --try EMAIL.")
 	}
@@ -194,13 +198,14 @@ func (w *importPrinter) advise(r *userimport.Report) {
 	if r.NoPassword > 0 {
 		p.say("Without a password: %d. These users choose one with \"forgot password\". No mail is sent now.", r.NoPassword)
 	}
-	// The operator can still export the secrets from the other system, so that these accounts keep their
-	// second factor.
+	// The operator can still export the secrets from the other system, so that these accounts
+	// keep their second factor.
 	if r.LostFactors > 0 {
 		p.say("Two-step sign-in without a secret in the file: %d. These users sign in with the password alone, until they "+
 			"set it up again.", r.LostFactors)
 	}
-	// Recovery codes can't be moved. If a user loses the app before creating new codes, only an operator can help.
+	// Recovery codes can't be moved. If a user loses the app before creating new codes, only an
+	// operator can help.
 	if len(r.Factors) > 0 {
 		p.say("Imported second factors have no recovery codes. Their users create them on the account page.")
 	}
@@ -219,9 +224,10 @@ func (w *importPrinter) advise(r *userimport.Report) {
 	}
 }
 
-// summaryJSON ends the document that problemJSON began. The document is written in pieces, because problemJSON writes
-// each problem when it is found. The order of the members is fixed, so that two runs can be compared. If the run
-// failed, the document is also complete. It has the member error, and the counts up to the failure.
+// summaryJSON ends the document that problemJSON began. The document is written in pieces,
+// because problemJSON writes each problem when it is found. The order of the members is fixed,
+// so that two runs can be compared. If the run failed, the document is also complete. It has
+// the member error, and the counts up to the failure.
 func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
 	out := w.program.out
 	reason := ""

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// open opens the store. A dry run only reads it. If the database has no tables, a dry run uses an empty SQLite
-// database in a temporary directory, which the returned function deletes. The dry run then finds the same problems as
-// an import into a new database.
+// open opens the store. A dry run only reads it. If the database has no tables, a dry run uses
+// an empty SQLite database in a temporary directory, which the returned function deletes. The
+// dry run then finds the same problems as an import into a new database.
 func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), error) {
 	open := p.open
 	if c.DryRun {
@@ -28,8 +28,9 @@ func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), erro
 	return s, s.close, nil
 }
 
-// openTemporary changes the settings of this process to a temporary directory, which the returned function deletes.
-// If the command is killed, the directory stays, but it never contains an account.
+// openTemporary changes the settings of this process to a temporary directory, which the
+// returned function deletes. If the command is killed, the directory stays, but it never
+// contains an account.
 func (p *program) openTemporary(ctx context.Context) (*stack, func(), error) {
 	dir, err := os.MkdirTemp("", "watchword-dry-run-")
 	if err != nil {
@@ -44,8 +45,9 @@ func (p *program) openTemporary(ctx context.Context) (*stack, func(), error) {
 	return s, func() { s.close(); os.RemoveAll(dir) }, nil //nolint:errcheck // if this fails, the directory stays
 }
 
-// noTables reports whether the database is missing or has no tables of Watchword. Only in these two cases, the first
-// migration is pending. For a database of an older release it returns false, and openUnchanged refuses that database.
+// noTables reports whether the database is missing or has no tables of Watchword. Only in these
+// two cases, the first migration is pending. For a database of an older release it returns
+// false, and openUnchanged refuses that database.
 func (p *program) noTables(ctx context.Context) (bool, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return false, err

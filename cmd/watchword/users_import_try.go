@@ -15,12 +15,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it against the hash in the
-// file. If the password does not fit, it names the flags with which the password would fit. It opens no database.
+// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it
+// against the hash in the file. If the password does not fit, it names the flags with which the
+// password would fit. It opens no database.
 //
-// If one known password fits, all parameters are right. No check of the file alone can show this, and the operator
-// would hear of a wrong parameter from users who can't sign in. Exit code 0 means that the password fits with exactly
-// the given flags, so that scripts can rely on it.
+// If one known password fits, all parameters are right. No check of the file alone can show
+// this, and the operator would hear of a wrong parameter from users who can't sign in. Exit
+// code 0 means that the password fits with exactly the given flags, so that scripts can rely on
+// it.
 func (c *userImport) try(p *program, options userimport.Options) error {
 	email, err := address.Parse(c.Try)
 	if err != nil {
@@ -46,7 +48,8 @@ func (c *userImport) try(p *program, options userimport.Options) error {
 	case verdict.Fits:
 		p.say("The password of %s fits: %s. It will sign in.", email, verdict.Description)
 		return nil
-	// The exit code is 1 although the password fits, because an import with the given flags would be wrong.
+	// The exit code is 1 although the password fits, because an import with the given flags
+	// would be wrong.
 	case verdict.Other != nil:
 		p.say("The password of %s fits with: %s. Use the same flags for the dry run and the import.",
 			email, c.variantFlags(*verdict.Other))
@@ -57,8 +60,9 @@ func (c *userImport) try(p *program, options userimport.Options) error {
 		"If the system adds a pepper to passwords, name it with --pepper-file", email, verdict.Description)
 }
 
-// askKnownPassword asks once and does not show the password. Without a terminal, it reads a line of standard input.
-// The prompt goes to standard error, so that standard output contains only the result.
+// askKnownPassword asks once and does not show the password. Without a terminal, it reads a
+// line of standard input. The prompt goes to standard error, so that standard output contains
+// only the result.
 func (p *program) askKnownPassword(email string) (watchword.Secret, error) {
 	if isTerminal(p.in) {
 		fmt.Fprintf(p.err, "Password of %s: ", email)
@@ -81,9 +85,9 @@ func (p *program) askKnownPassword(email string) (watchword.Secret, error) {
 	return watchword.Secret(line), nil
 }
 
-// variantFlags returns the flags for a variant that differs from the given flags. The operator can copy the text into
-// the next command. The text also names a flag to remove ("no --prehash"), because the operator could otherwise keep
-// a wrong flag.
+// variantFlags returns the flags for a variant that differs from the given flags. The operator
+// can copy the text into the next command. The text also names a flag to remove ("no
+// --prehash"), because the operator could otherwise keep a wrong flag.
 func (c *userImport) variantFlags(v userimport.Variant) string {
 	var flags []string
 	switch {

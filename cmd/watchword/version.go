@@ -8,15 +8,16 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// version is the version of the last release or, after a release, of the next release. The npm packages have the same
-// version; `make dist` fails if they differ.
+// version is the version of the last release or, after a release, of the next release. The npm
+// packages have the same version; `make dist` fails if they differ.
 const version = "0.1.0"
 
-// commit and date are set by the linker in a release (tools/dist). The linker sets no other variables. In other
-// builds, thisBuild uses the values of the Go toolchain.
+// commit and date are set by the linker in a release (tools/dist). The linker sets no other
+// variables. In other builds, thisBuild uses the values of the Go toolchain.
 var commit, date string
 
-// versionCmd needs no settings and no store, so it also works on a machine without an installation.
+// versionCmd needs no settings and no store, so it also works on a machine without an
+// installation.
 type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
@@ -34,16 +35,18 @@ func (c *versionCmd) Run(p *program) error {
 // versionFlag is the option --version. Many people try it before they look for a command.
 type versionFlag bool
 
-// BeforeReset prints the version before kong validates the rest of the line, as kong does for --help.
+// BeforeReset prints the version before kong validates the rest of the line, as kong does for
+// --help.
 func (versionFlag) BeforeReset(app *kong.Kong) error {
 	fmt.Fprintln(app.Stdout, thisBuild())
 	app.Exit(exitDone)
 	return nil
 }
 
-// build has the values that identify a binary. The Go version shows which security fixes of the standard library it
-// has. The date is the time of the commit and not of the build, so that two builds of a commit have the same bytes.
-// The JSON is for scripts that compare versions before an upgrade.
+// build has the values that identify a binary. The Go version shows which security fixes of the
+// standard library it has. The date is the time of the commit and not of the build, so that two
+// builds of a commit have the same bytes. The JSON is for scripts that compare versions before
+// an upgrade.
 type build struct {
 	Version  string `json:"version"`
 	Commit   string `json:"commit"` // in full; with "-dirty" if files were changed; or "unknown"
@@ -56,8 +59,8 @@ func (b build) String() string {
 	return fmt.Sprintf("watchword %s (commit %s, %s, %s, %s)", b.Version, b.Commit, b.Date, b.Go, b.Platform)
 }
 
-// thisBuild returns the commit and the date that the linker or the Go toolchain wrote into the binary. If the binary
-// was built outside of a repository, both are "unknown".
+// thisBuild returns the commit and the date that the linker or the Go toolchain wrote into the
+// binary. If the binary was built outside of a repository, both are "unknown".
 func thisBuild() build {
 	b := build{version, commit, date, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok && b.Commit == "" {

@@ -21,9 +21,9 @@ import (
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// This file creates a running engine from the settings. It is the only place that
-// chooses the implementations of the engine's interfaces: the store (SQLite or
-// PostgreSQL) and the mailer (SMTP or the development mailbox).
+// This file creates a running engine from the settings. It is the only place that chooses the
+// implementations of the engine's interfaces: the store (SQLite or PostgreSQL) and the mailer
+// (SMTP or the development mailbox).
 
 // A stack is an open store with its engine and mailer.
 type stack struct {
@@ -41,13 +41,15 @@ func (s *stack) close() {
 	s.store.Close() //nolint:errcheck // every transaction has been committed
 }
 
-// open opens a store for a command. It works like openWith, but without a log, because commands print their results.
+// open opens a store for a command. It works like openWith, but without a log, because commands
+// print their results.
 func (p *program) open(ctx context.Context) (*stack, error) {
 	return p.openWith(ctx, slog.New(slog.DiscardHandler))
 }
 
-// openExisting opens the store for a command that changes existing data. It works like open, but creates no database.
-// A wrong --data-dir is therefore an error and not a new, empty database.
+// openExisting opens the store for a command that changes existing data. It works like open,
+// but creates no database. A wrong --data-dir is therefore an error and not a new, empty
+// database.
 func (p *program) openExisting(ctx context.Context) (*stack, error) {
 	if err := p.requireDatabase(); err != nil {
 		return nil, err
@@ -55,8 +57,8 @@ func (p *program) openExisting(ctx context.Context) (*stack, error) {
 	return p.open(ctx)
 }
 
-// requireDatabase checks the settings, and that the SQLite file exists. It does not connect to PostgreSQL, because
-// opening the store reports a missing database.
+// requireDatabase checks the settings, and that the SQLite file exists. It does not connect to
+// PostgreSQL, because opening the store reports a missing database.
 func (p *program) requireDatabase() error {
 	if err := p.sources.faults(p.settings); err != nil {
 		return err
@@ -68,10 +70,11 @@ func (p *program) requireDatabase() error {
 	return nil
 }
 
-// openWith checks the settings, creates a missing directory, master key or database, migrates and returns an engine.
-// The caller closes the stack. If a step fails, openWith closes everything that earlier steps opened. The master key
-// is created before the database. After a crash between these steps, the next start uses the key. If the database
-// were created first, a crash would leave tables without their key.
+// openWith checks the settings, creates a missing directory, master key or database, migrates
+// and returns an engine. The caller closes the stack. If a step fails, openWith closes
+// everything that earlier steps opened. The master key is created before the database. After a
+// crash between these steps, the next start uses the key. If the database were created first, a
+// crash would leave tables without their key.
 func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return nil, err
@@ -87,8 +90,8 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	if s.store, err = p.settings.openDatabase(ctx); err != nil {
 		return nil, err
 	}
-	// For a key in a file, an interrupted reseal can leave a second file, and FinishReseal then replaces the key. A
-	// key in a setting can only be replaced by the operator.
+	// For a key in a file, an interrupted reseal can leave a second file, and FinishReseal then
+	// replaces the key. A key in a setting can only be replaced by the operator.
 	if p.settings.MasterKey == "" {
 		if master, err = watchword.FinishReseal(ctx, s.store, p.settings.masterKeyPath(), master); err != nil {
 			s.store.Close() //nolint:errcheck // the first error is more useful
@@ -105,13 +108,14 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	return s, nil
 }
 
-// prepare creates the directories that these settings need and returns the master key. It creates a key only if there
-// is no database. A new key can't decrypt the keys of an existing database, and the missing key may still be in a
-// backup.
+// prepare creates the directories that these settings need and returns the master key. It
+// creates a key only if there is no database. A new key can't decrypt the keys of an existing
+// database, and the missing key may still be in a backup.
 //
-// Directories get the mode 0700, because the files in them are secrets. Existing directories keep their mode, because
-// an operator may have chosen it. The doctor reports a directory that other users can read. The key file is created
-// exclusively, so two processes that start at the same time use the same key.
+// Directories get the mode 0700, because the files in them are secrets. Existing directories
+// keep their mode, because an operator may have chosen it. The doctor reports a directory that
+// other users can read. The key file is created exclusively, so two processes that start at the
+// same time use the same key.
 func (s *Settings) prepare() (master []byte, err error) {
 	for _, dir := range s.directories() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -128,8 +132,8 @@ func (s *Settings) prepare() (master []byte, err error) {
 	return master, err
 }
 
-// directories returns the directories that the program writes to. With PostgreSQL, a master key and a mail server,
-// the list is empty, and the working directory may be read-only.
+// directories returns the directories that the program writes to. With PostgreSQL, a master key
+// and a mail server, the list is empty, and the working directory may be read-only.
 func (s *Settings) directories() (dirs []string) {
 	if s.MasterKey == "" || s.MailURL == "" {
 		dirs = append(dirs, s.DataDir)
@@ -140,23 +144,24 @@ func (s *Settings) directories() (dirs []string) {
 	return dirs
 }
 
-// masterKeyMissing returns the error for a database without its master key. The secrets in the database can't be
-// decrypted without this key, so the program must not create a new key.
+// masterKeyMissing returns the error for a database without its master key. The secrets in the
+// database can't be decrypted without this key, so the program must not create a new key.
 func (s *Settings) masterKeyMissing() error {
 	return fmt.Errorf("the master key %s is missing, and another key does not open %s. Restore it from a backup, or "+
 		"write --master-key", s.masterKeyPath(), s.databaseName())
 }
 
-// missing reports whether path does not exist. After any other error, such as a missing permission, the path counts
-// as existing, and opening it reports the error. Otherwise the program could create a second database elsewhere.
+// missing reports whether path does not exist. After any other error, such as a missing
+// permission, the path counts as existing, and opening it reports the error. Otherwise the
+// program could create a second database elsewhere.
 func missing(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// openMail sets the mailer: SMTP if mail-url is set, otherwise the development mailbox in the data
-// directory. A mailer is always set, so a server without mail-url works at once. Outside of
-// development, mailURLProblem refuses a missing mail-url.
+// openMail sets the mailer: SMTP if mail-url is set, otherwise the development mailbox in the
+// data directory. A mailer is always set, so a server without mail-url works at once. Outside
+// of development, mailURLProblem refuses a missing mail-url.
 func (s *stack) openMail(settings *Settings) (err error) {
 	renderer, err := settings.renderer()
 	if err != nil {
@@ -184,7 +189,8 @@ func (s *Settings) ownFiles() fs.FS {
 	return os.DirFS(s.PagesDir)
 }
 
-// smtp returns the sender for mail-url. It opens no connection; the first mail or the doctor opens one.
+// smtp returns the sender for mail-url. It opens no connection; the first mail or the doctor
+// opens one.
 func (s *Settings) smtp() (*smtp.Sender, error) {
 	renderer, err := s.renderer()
 	if err != nil {
@@ -193,13 +199,13 @@ func (s *Settings) smtp() (*smtp.Sender, error) {
 	return smtp.New(smtp.Options{URL: s.MailURL, From: s.MailFrom, Renderer: renderer})
 }
 
-// masterKeyPath returns the path of the file in which the program stores a master key. A reseal appends suffixes to
-// this path, so all keys of an installation are in one directory.
+// masterKeyPath returns the path of the file in which the program stores a master key. A reseal
+// appends suffixes to this path, so all keys of an installation are in one directory.
 func (s *Settings) masterKeyPath() string { return filepath.Join(s.DataDir, "master.key") }
 
-// engine translates settings into options of the engine, without the keys and the mailer. If an option has a setting,
-// engine always sets the option, so the engine's own default has no effect. A test compares the defaults of the
-// settings with those of the engine.
+// engine translates settings into options of the engine, without the keys and the mailer. If an
+// option has a setting, engine always sets the option, so the engine's own default has no
+// effect. A test compares the defaults of the settings with those of the engine.
 func (s *Settings) engine() watchword.Options {
 	return watchword.Options{
 		PublicURL:      s.PublicURL,
@@ -231,9 +237,9 @@ func (s *Settings) engine() watchword.Options {
 	}
 }
 
-// factors returns the manager of second factors for an open store. An authenticator app shows the product name or,
-// without one, the host of the public URL. Apps get the name only from the QR code, so a later change affects neither
-// existing entries in apps nor their codes.
+// factors returns the manager of second factors for an open store. An authenticator app shows
+// the product name or, without one, the host of the public URL. Apps get the name only from the
+// QR code, so a later change affects neither existing entries in apps nor their codes.
 func (s *Settings) factors(on *stack) *factors.Manager {
 	return factors.New(on.engine, on.store.Factors(), factors.Options{
 		EnrolmentOff: s.SecondFactor == "off",
@@ -251,9 +257,10 @@ func (s *Settings) admin(on *stack) *admin.Manager {
 	return admin.New(on.engine, on.store.Admin(), admin.Options{ACR: s.AdminACR, StepUpAge: s.StepUpAge})
 }
 
-// hashWorkers returns the number of hash workers. The default (hash-workers=0) leaves one core free, so that
-// refreshes and verifications stay fast while passwords are hashed. A machine with one core has one worker, and
-// hashing delays other requests. hashWorkersProblem bounds the setting.
+// hashWorkers returns the number of hash workers. The default (hash-workers=0) leaves one core
+// free, so that refreshes and verifications stay fast while passwords are hashed. A machine
+// with one core has one worker, and hashing delays other requests. hashWorkersProblem bounds
+// the setting.
 func (s *Settings) hashWorkers() int {
 	if s.HashWorkers > 0 {
 		return s.HashWorkers
@@ -261,8 +268,8 @@ func (s *Settings) hashWorkers() int {
 	return max(usable(os.Getenv).cores()-1, 1)
 }
 
-// claims converts the setting claims. claimProblem has checked the form, and the engine defines the computed values.
-// The order of claims has no meaning in a token, so the result has maps.
+// claims converts the setting claims. claimProblem has checked the form, and the engine defines
+// the computed values. The order of claims has no meaning in a token, so the result has maps.
 func (s *Settings) claims() watchword.Claims {
 	claims := watchword.Claims{Static: map[string]string{}, Computed: map[string]string{}}
 	for _, claim := range s.Claims {
@@ -281,8 +288,9 @@ func (s *Settings) claims() watchword.Claims {
 	return claims
 }
 
-// limits converts the settings of limits. Each limit is a separate setting, so that an operator can change one limit
-// and keep the others. A limit without a setting is zero. The engine then uses its own default and never "unlimited".
+// limits converts the settings of limits. Each limit is a separate setting, so that an operator
+// can change one limit and keep the others. A limit without a setting is zero. The engine then
+// uses its own default and never "unlimited".
 func (s *Settings) limits() watchword.Limits {
 	if s.Limits == "off" {
 		return watchword.Unlimited()
