@@ -110,8 +110,8 @@ func (r *roff) command(command *kong.Node) {
 // settings writes the texts of docs/settings.md, in the same order.
 func (r *roff) settings(settings []setting) {
 	r.section("SETTINGS")
-	r.text("A setting is a flag, an environment variable, or a key of the YAML file. The path of a file with a " +
-		"secret is in the variable with the suffix _FILE.")
+	r.text("A setting is a flag, an environment variable, or a key of the YAML file. A secret can also be in a file, " +
+		"whose path is in the variable with the suffix _FILE.")
 	for _, group := range settingGroups {
 		r.printf(".SS %q\n", group.title)
 		for _, each := range settings {
