@@ -54,8 +54,8 @@ type AdminOptions struct {
 // that URL and requires a sign-in. Its http.Server then needs WithLengths, like that of the public
 // listener.
 func (s *Server) Admin(o AdminOptions) http.Handler {
-	// A separate mux: http.DefaultServeMux gets the routes of net/http/pprof as soon as any
-	// package imports it, even with Profiling off.
+	// The mux is separate, because any package that imports net/http/pprof adds routes to http.DefaultServeMux, even
+	// with Profiling off.
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", s.serveMetrics)
 	mux.HandleFunc("GET /readyz", s.readyDetail)
@@ -70,7 +70,7 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("X-Frame-Options", "DENY")
 		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
-		// The check comes after the headers, because a refusal needs them as well.
+		// The headers are set before the check, because a refusal needs them too.
 		isPublished := s.administration != nil && s.administration.origins.isPublicHost(r.Host)
 		if status, why := o.refuses(r, isPublished); why != "" {
 			s.logAdminRefusal(r, status)
@@ -82,7 +82,7 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 	if s.administration == nil {
 		return own
 	}
-	// Monitoring has no cookies and may use other hosts, so its routes have their own checks.
+	// The routes of monitoring have their own checks, because their requests have no cookies and may use other hosts.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern != "" {
 			own.ServeHTTP(w, r)
@@ -92,11 +92,11 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 	})
 }
 
-// refuses returns the reason to reject a request and its status, or "". Browsers send
-// Sec-Fetch-Site or Origin from pages; a person who types the address sends "none".
+// refuses returns the reason to reject a request and its status, or "". Browsers send Sec-Fetch-Site or Origin from
+// pages. For a typed address, they send "none".
 //
-// isPublished reports whether the host is that of Options.AdminURL. Monitoring has no sign-in, so a
-// proxy that publishes administration must not publish monitoring as well.
+// isPublished reports whether the host is that of Options.AdminURL. Monitoring has no sign-in, so a proxy that
+// publishes administration must not publish monitoring as well.
 func (o AdminOptions) refuses(r *http.Request, isPublished bool) (status int, why string) {
 	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
 	switch {
@@ -107,7 +107,8 @@ func (o AdminOptions) refuses(r *http.Request, isPublished bool) (status int, wh
 	case isPublished && !weborigin.IsLoopback(r.Host):
 		return http.StatusMisdirectedRequest,
 			"Monitoring is not served under the URL of administration. Use the address of the admin listener."
-	// Monitoring systems send neither header, and they have no cookies that a page could abuse.
+	// Requests without both headers pass. Monitoring systems send neither header, and they have no cookies that a
+	// page could abuse.
 	case site != "" && site != "same-origin" && site != "none",
 		origin != "" && origin != "http://"+r.Host:
 		return http.StatusForbidden, "Pages of other sites may not use the admin listener."
@@ -115,8 +116,8 @@ func (o AdminOptions) refuses(r *http.Request, isPublished bool) (status int, wh
 	return 0, ""
 }
 
-// logAdminRefusal shares the rate limit of the log lines about a wrong host. A page that tries many
-// ports would otherwise fill the log.
+// logAdminRefusal logs a refused request. It shares the rate limit of log lines about wrong hosts. Otherwise a page
+// that tries many ports could fill the log.
 func (s *Server) logAdminRefusal(r *http.Request, status int) {
 	if skipped, ok := s.errors.lines.misdirected.Allow("admin", time.Now()); ok {
 		s.log.Info("admin request refused", slog.Int("status", status), slog.String("client", r.RemoteAddr),

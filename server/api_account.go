@@ -10,11 +10,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// The account of the caller, and of other users for administrators. Every response describes a
-// user as a watchword.Profile, which never contains the password hash.
+// These routes read and change the caller's account. Administrators can also read other accounts. Every response
+// describes a user as a watchword.Profile, which never contains the password hash.
 
-// A userAnswer wraps the account in a member, so that later versions can add members next to
-// it without a conflict with the names of an account.
+// A userAnswer has the account in the member user. Later versions can add members next to it without a name conflict.
 type userAnswer struct {
 	User watchword.Profile `json:"user"`
 }
@@ -37,13 +36,13 @@ type messageBody struct {
 	Message string `json:"message"`
 }
 
-// An updateMeBody has pointers, because a missing member and an empty one differ (see updateMe).
+// An updateMeBody has pointers, because a missing member keeps the value and an empty member removes it.
 type updateMeBody struct {
 	Name   *string `json:"name,omitempty" nullable:"false" doc:"At most 200 characters; may be empty"`
 	Locale *string `json:"locale,omitempty" nullable:"false" doc:"BCP 47, such as pt-BR; may be empty"`
 }
 
-// A passwordBody confirms an action that can't be undone.
+// A passwordBody has the password that confirms an irreversible action.
 type passwordBody struct {
 	Password string `json:"password"`
 }

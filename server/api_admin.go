@@ -88,10 +88,9 @@ func (g guard) isAdmin() bool {
 	return known
 }
 
-// An adminUserBody is an account as administrators see it: the members of a watchword.Profile, its
-// state and its factors. It never contains the password hash. The address is personal data.
-// Administrators search by address, but no address is logged, because the log has the route without
-// the query.
+// An adminUserBody is an account as administrators see it: the members of a watchword.Profile, the state of the
+// account and its factors. It never contains the password hash. The address is personal data. Administrators search
+// by address, but no address is logged, because the log has the route without the query.
 type adminUserBody struct {
 	watchword.Profile
 	State       string     `json:"state" enum:"active,unverified,disabled"`
@@ -188,8 +187,8 @@ func (q query) limit() (int, error) {
 var adminLists = []string{pathAdmin + "/users", pathAdmin + "/events", pathAdmin + "/mails",
 	pathAdmin + "/service-keys"}
 
-// adminParameters describes the query of a route for the OpenAPI document. The names are those that
-// the handler passes to parameters. A generated client then offers every filter.
+// adminParameters describes the query of a route for the OpenAPI document, so that a generated client offers every
+// filter. The names must be those that the handler of the route accepts.
 func adminParameters(r route) (all []*huma.Param) {
 	text := func(name, doc string, values ...any) {
 		all = append(all, &huma.Param{Name: name, In: "query", Description: doc,

@@ -14,23 +14,23 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-// Changes of accounts by administrators, and the details of one account. The events of these
-// changes name the administrator by the address of the account.
+// Administrators change accounts and read the details of one account. The security events of these changes name the
+// administrator by email address.
 //
 // An administrator never sets a password, and no response has a token: the user gets a mail.
 //
-// Handlers pass the caller to package admin and make no decision. Package admin refuses changes of
-// the caller's own roles and of the last administrator. The engine refuses values that the command
-// line would refuse, because both call the same function.
+// Handlers pass the caller to package admin and make no decision. Package admin refuses a change of the caller's own
+// roles and the removal of the last administrator. The engine refuses values that the command line would refuse,
+// because both call the same function.
 
-// An adminUserAnswer wraps the account, so that later versions can add members next to it.
+// An adminUserAnswer has the account in the member user, so that later versions can add members next to it.
 type adminUserAnswer struct {
 	User     adminUserBody        `json:"user"`
 	Metadata *adminMetadataAnswer `json:"metadata,omitempty"`
 }
 
-// An adminMetadataAnswer has both objects of an account. The version is also the ETag of the response, in
-// the form that If-Match takes.
+// An adminMetadataAnswer has the public and the private metadata of an account. The version is also the ETag of the
+// response, in the form that If-Match takes.
 type adminMetadataAnswer struct {
 	Version int64           `json:"version" doc:"Grows with each change; 0: never written"`
 	Public  json.RawMessage `json:"public" doc:"The user reads it at /me"`
@@ -167,8 +167,9 @@ func (a *adminAPI) adminCreate(w http.ResponseWriter, r *http.Request, by admin.
 	return respond.JSON(w, http.StatusCreated, adminUserAnswer{User: newAdminUserBody(admin.Account{User: user})})
 }
 
-// An adminChangeBody has pointers, because a missing member and an empty one differ. Roles are
-// the complete list, as on the command line: the later of two concurrent changes wins.
+// An adminChangeBody has pointers, because a missing member keeps the value and an empty member removes it. Roles
+// replaces all roles of the account, as on the command line. If two administrators change the roles at the same time,
+// the later change wins.
 type adminChangeBody struct {
 	Name     *string   `json:"name,omitempty" nullable:"false" doc:"At most 200 characters; may be empty"`
 	Roles    *[]string `json:"roles,omitempty" nullable:"false" doc:"All roles of the account. Not your own"`
@@ -177,16 +178,16 @@ type adminChangeBody struct {
 	Metadata *adminMetadataBody `json:"metadata,omitempty" nullable:"false" doc:"JSON merge patches (RFC 7396)"`
 }
 
-// An adminMetadataBody has a patch for each object. The patches stay undecoded, because a decoder
-// would round numbers beyond 2^53.
+// An adminMetadataBody has one merge patch for the public and one for the private metadata. The patches stay
+// undecoded, because a decoder would round numbers beyond 2^53.
 type adminMetadataBody struct {
 	Public  json.RawMessage `json:"public,omitempty" doc:"An object; a member with null is removed"`
 	Private json.RawMessage `json:"private,omitempty" doc:"An object; a member with null is removed"`
 }
 
-// metadataChange returns a function that changes the metadata in the transaction of a change, or nil if the
-// request has no metadata. The function writes its result to written. The version covers only the metadata:
-// name, roles and state have no version.
+// metadataChange returns a function that changes the metadata inside the transaction of adminChange. It returns nil
+// if the request has no metadata. The function writes its result to written. If-Match covers only the metadata: name,
+// roles and state have no version.
 func (a *adminAPI) metadataChange(
 	w http.ResponseWriter, r *http.Request, by admin.Caller, body *adminMetadataBody, written *metadata.Metadata,
 ) (func(context.Context, watchword.Tx) ([]watchword.Event, error), error) {
@@ -208,10 +209,9 @@ func (a *adminAPI) metadataChange(
 	}, nil
 }
 
-// adminChange changes the given members in one transaction, so a refusal changes no member. The response has
-// the account after the change, so that a client also shows the changes of other administrators. A change of
-// roles can wait up to five seconds after an earlier one, because the issue time of access tokens is in
-// seconds.
+// adminChange changes the given members in one transaction, so a refusal changes no member. The response has the
+// account after the change, so that a client also shows the changes of other administrators. If the roles have just
+// changed, another change of roles waits up to five seconds (watchword.Operator.AwaitRoles).
 func (a *adminAPI) adminChange(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.PatchBody[adminChangeBody](r)
 	if err != nil {
@@ -227,7 +227,7 @@ func (a *adminAPI) adminChange(w http.ResponseWriter, r *http.Request, by admin.
 		return err
 	}
 	answer := adminUserAnswer{User: newAdminUserBody(account)}
-	if _, repeated := by.Repeated(); change.With != nil && repeated { // With has not run
+	if _, repeated := by.Repeated(); change.With != nil && repeated { // the request was repeated, so With did not run
 		if written, err = a.metadata.Get(r.Context(), account.ID); err != nil {
 			return err
 		}
@@ -276,9 +276,8 @@ func (a *adminAPI) adminMail(w http.ResponseWriter, r *http.Request, by admin.Ca
 	return respond.JSON(w, http.StatusAccepted, messageBody{"The mail will be sent."})
 }
 
-// adminResetFactors removes the factors of a user who has lost them. It ends the sessions too,
-// because the finder of a lost phone may be signed in there. It calls package factors itself, because
-// package admin can't import package factors.
+// adminResetFactors removes the factors of a user who has lost them. It also ends the sessions, because a lost phone
+// may be signed in. It calls package factors itself, because package admin can't import package factors.
 func (a *adminAPI) adminResetFactors(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	if _, repeated := by.Repeated(); !repeated {
 		if err := a.resetFactors(r.Context(), by, watchword.UserID(r.PathValue("id"))); err != nil {

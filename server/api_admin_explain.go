@@ -10,10 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// The question "why was I signed out?" over HTTP. Package admin computes the answer for this API, the
-// page and the command `watchword explain`. The texts are in English unless the query asks for
-// another language. Accept-Language is ignored, because a program that stores the sentence needs the
-// same language each time.
+// This route answers the question "why was I signed out?". Package admin computes the answer for the API, the page
+// and the command `watchword explain`. The texts are in English unless the query asks for another language.
+// Accept-Language is ignored, because a program that stores the sentence needs the same language each time.
 
 // An explanationAnswer says why one session ended. The members are those of admin.Explanation.
 type explanationAnswer struct {
@@ -39,8 +38,8 @@ type adminExplainAnswer struct {
 	Others   []explanationAnswer `json:"others" nullable:"false" doc:"The other sessions"`
 }
 
-// An eventAnswer is a security event as administrators see it: with network address and device, even
-// those of a stranger who used a copied token.
+// An eventAnswer is a security event as administrators see it, with network address and device. It shows them even if
+// they belong to a stranger who used a copied token.
 type eventAnswer struct {
 	ID        string              `json:"id"`
 	Kind      watchword.EventKind `json:"kind"`
@@ -55,14 +54,14 @@ type eventAnswer struct {
 	Times     int                 `json:"times"`
 }
 
-// adminExplain responds with 200 even if no account has the id: ended sessions of a deleted account
-// may still be kept, and otherwise "no account" is the answer.
+// adminExplain responds with 200 even if no account has the id, because the server may still have the ended sessions
+// of a deleted account. If it has none, the response says that there is no account.
 func (a *adminAPI) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parameters(r, "at", "language")
 	if err != nil {
 		return err
 	}
-	// The id is only compared, so a malformed one counts as unknown. The path never has an email
+	// A malformed id counts as unknown, because the id is only compared with stored ids. The path never has an email
 	// address, because proxies log paths.
 	q := admin.Question{Account: r.PathValue("id"), Language: given["language"]}
 	if !slices.Contains([]string{"", "en", "de"}, q.Language) {
@@ -103,7 +102,7 @@ func newExplanation(x admin.Explanation) explanationAnswer {
 	if !x.When.IsZero() {
 		body.When = &x.When
 	}
-	// The response has only the id, because GET /users/{id} has the rest of the session.
+	// The response has only the id of the session, because GET /users/{id} has the other fields.
 	if x.Session != nil {
 		body.Session = x.Session.ID
 	}

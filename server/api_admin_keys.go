@@ -9,11 +9,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Service keys over HTTP. Only a signed-in administrator creates, lists and revokes them. A key that
-// could create keys would outlive its own revocation.
+// These routes manage service keys. Only a signed-in administrator creates, lists and revokes them. A service key
+// can't: it could otherwise create a second key that survives its own revocation.
 //
-// The command `watchword service-keys` does the same, so that a script that installs the server can
-// create the first key.
+// The command `watchword service-keys` does the same, so that a script that installs the server can create the first
+// key.
 
 // A serviceKeyAnswer describes a key. It does not contain the key itself, which is only in the response
 // to its creation.
@@ -28,7 +28,7 @@ type serviceKeyAnswer struct {
 	RevokedAt  *time.Time `json:"revokedAt,omitempty"`
 }
 
-// A serviceKeysAnswer also lists expired and revoked keys, because their events name them.
+// A serviceKeysAnswer also lists expired and revoked keys, because security events refer to them.
 type serviceKeysAnswer struct {
 	Items []serviceKeyAnswer `json:"items" nullable:"false" doc:"The newest first"`
 	Next  string             `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
@@ -60,7 +60,7 @@ func (a *adminAPI) adminServiceKeys(w http.ResponseWriter, r *http.Request, _ ad
 	if err != nil {
 		return err
 	}
-	// There is no filter, because an installation has few keys and people know most of them by name.
+	// There is no filter, because an installation has few keys.
 	keys, next, err := a.admin.ServiceKeys(r.Context(), given["after"], limit)
 	if err != nil {
 		return err
@@ -87,7 +87,8 @@ type createdServiceKeyAnswer struct {
 	Key string `json:"key,omitempty" doc:"The key, shown once"`
 }
 
-// adminCreateServiceKey bounds the seconds before the conversion, which would overflow.
+// adminCreateServiceKey creates a key. It first bounds the lifetime in seconds, because the conversion to a duration
+// could overflow.
 func (a *adminAPI) adminCreateServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.Body[createServiceKeyBody](r)
 	if err != nil {

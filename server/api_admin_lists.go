@@ -23,8 +23,8 @@ type eventsAnswer struct {
 	Next  string        `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
 }
 
-// adminEvents lists security events, including those of deleted accounts and those without an account. The
-// user is not looked up, because the events of a deleted account are kept for 90 days.
+// adminEvents lists security events, including those of deleted accounts and those without an account. It does not
+// check that the user exists, because the events of a deleted account are kept for 90 days.
 func (a *adminAPI) adminEvents(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parameters(r, "user", "kind", "address", "from", "to", "after", "limit")
 	if err != nil {
@@ -185,8 +185,8 @@ type rotateKeysBody struct {
 	Use string `json:"use" enum:"sign,refresh" doc:"sign: access tokens; refresh: refresh tokens"`
 }
 
-// adminRotateKeys lets the next key take over, as `watchword keys rotate` does. Tokens of the old key stay
-// valid until they expire.
+// adminRotateKeys activates the next key, as `watchword keys rotate` does. Tokens of the old key stay valid until
+// they expire.
 func (a *adminAPI) adminRotateKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.Body[rotateKeysBody](r)
 	if err != nil {
@@ -204,8 +204,8 @@ func (a *adminAPI) adminRotateKeys(w http.ResponseWriter, r *http.Request, by ad
 	return respond.JSON(w, http.StatusOK, newKeyStates(keys))
 }
 
-// A statsAnswer has figures for an overview. Large services get exact figures from the metrics. The
-// bounds are part of the response, so that a page can show "more than 100,000".
+// A statsAnswer has figures for an overview. Each count stops at a bound, which is part of the response, so that a
+// page can show "more than 100,000". Large services get exact figures from the metrics.
 type statsAnswer struct {
 	Accounts     int               `json:"accounts" doc:"At most countedTo"`
 	Sessions     int               `json:"sessions" doc:"Live sessions. At most countedTo"`
@@ -215,8 +215,8 @@ type statsAnswer struct {
 	Hours        []hourStatsAnswer `json:"hours" nullable:"false" doc:"The last 24 hours, the oldest first. The last one is not over"`
 }
 
-// An hourStatsAnswer counts security events. The events are kept for 90 days, so a restart does not
-// reset the counts.
+// An hourStatsAnswer counts security events. The store keeps events for 90 days, so a restart does not reset the
+// counts.
 type hourStatsAnswer struct {
 	Hour          time.Time `json:"hour" doc:"Its beginning, in UTC"`
 	SignIns       int       `json:"signIns"`
@@ -225,8 +225,8 @@ type hourStatsAnswer struct {
 	Reuses        int       `json:"reuses" doc:"Sessions that ended because a refresh token was copied"`
 }
 
-// adminStats counts in the store, so every process responds with the same figures. The metrics of a process
-// start at zero, so after a restart they can't be added up.
+// adminStats counts in the store, so every process responds with the same figures. The metrics can't replace these
+// counts, because each process starts its metrics at zero.
 func (a *adminAPI) adminStats(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	stats, err := a.admin.Stats(r.Context())
 	if err != nil {

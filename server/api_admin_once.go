@@ -52,14 +52,14 @@ func (a *adminAPI) once(w http.ResponseWriter, r *http.Request, by admin.Caller,
 	// The status of the first response is stored with the record, for the operator who reads the table.
 	held := &heldResponse{ResponseWriter: w, status: http.StatusOK}
 	if err := next(held, r, by); err != nil {
-		// A refused request can be repeated with the same key. After any other error, the claim on the
-		// key expires after a minute.
+		// A refused request can be repeated with the same key. After any other error, the key stays blocked for a
+		// minute.
 		if refusal := refusalOf(err); refusal != nil {
 			_ = a.admin.GiveUp(r.Context(), by, refusal)
 		}
 		return err
 	}
-	// The change is made. If its record can't be stored, the client still gets the result.
+	// The change was made. Even if its record can't be stored, the client gets the result.
 	_ = a.admin.Finish(r.Context(), by, held.status)
 	w.WriteHeader(held.status)
 	_, _ = w.Write(held.body.Bytes()) // the client may be gone

@@ -53,8 +53,8 @@ func newDeviceBody(d factors.Device) deviceBody {
 	return body
 }
 
-// forgetDevice deletes the row in the store and leaves the cookie in the browser. Without the
-// row, the cookie has no effect.
+// forgetDevice deletes the row in the store but not the cookie in the browser. Without the row, the cookie has no
+// effect.
 func (a *api) forgetDevice(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := a.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), a.clients.of(w, r)); err != nil {
 		return err
@@ -81,8 +81,8 @@ func (a *api) deviceRoutes() []route {
 	// device.
 	const path = pathAPI + "/devices"
 	stepUp := watchword.CodeStepUpRequired
-	// Unlike the end of a session, forgetting a device needs a fresh proof: with a stolen session, a
-	// thief could otherwise make the owner enter a code on a fake page.
+	// Forgetting a device needs a fresh proof, although ending a session does not. A thief with a stolen session
+	// could otherwise make the owner's browser ask for a code, and steal that code with a fake page.
 	return []route{
 		{"GET", path, a.signedIn(a.listDevices), bearer, "List the devices that skip your second factor",
 			nil, 200, devicesAnswer{}, join(nil, nil, stepUp)},

@@ -8,9 +8,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Verification and change of the address. A mailed link alone completes no step: it also needs a
-// live session or the password of the account. The exception is an undo, which must work for a
-// user who has lost the account.
+// These routes verify and change the email address. A mailed link alone completes no step: the request also needs a
+// live session or the password of the account. The exception is an undo, which must work for a user who has lost the
+// account.
 
 // A tokenBody has the token in the body and never in the query. URLs end up in logs, histories
 // and Referer headers.
@@ -107,9 +107,8 @@ func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
-// confirmEmail completes changeEmail with the token from the new mailbox. The engine also returns
-// the end of the undo period. Only the page shows it, because the mail to the previous address
-// states it.
+// confirmEmail completes changeEmail with the token from the new mailbox. The response omits the end of the undo
+// period, because the mail to the previous address states it.
 func (a *api) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[confirmBody](r)
 	if err != nil {

@@ -11,13 +11,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
-// The exchange of a code, for an application that renders on its server and keeps the tokens in its own
-// cookies. Package federation has the rules (federation/exchange.go).
+// An application that renders on its server exchanges a code for tokens, and keeps the tokens in its own cookies.
+// Package federation has the rules (federation/exchange.go).
 
-// codeChallenge returns the code_challenge of a start, or "" if the caller did not request a code. A
-// malformed request is rejected. If it were ignored, the sign-in would succeed here, but the
-// application would get no code. The method must be S256, because plain, the default of RFC 7636,
-// does not protect a code.
+// codeChallenge returns the code_challenge of a request that starts a sign-in, or "" if the request does not ask for
+// a code. It rejects a malformed request. If it ignored the mistake, the sign-in would succeed here, but the
+// application would get no code. The method must be S256, because plain, the default of RFC 7636, does not protect a
+// code.
 func (p *pages) codeChallenge(r *http.Request) (string, error) {
 	query := r.URL.Query()
 	if !query.Has("code_challenge") && !query.Has("code_challenge_method") {
@@ -36,9 +36,8 @@ func (p *pages) codeChallenge(r *http.Request) (string, error) {
 	return challenge[0], nil
 }
 
-// redirectToApplication redirects to the application that started an attempt with a code. The code or the error
-// is in the query, because a fragment does not reach a server. The code is useless without its
-// verifier.
+// redirectToApplication redirects to the application that started the attempt and requested a code. The code or the
+// error is in the query, because a fragment does not reach a server. The code is useless without its verifier.
 func (p *pages) redirectToApplication(
 	w http.ResponseWriter, a federation.Attempt, code watchword.Secret, err error,
 ) error {
@@ -46,8 +45,8 @@ func (p *pages) redirectToApplication(
 	if err != nil && !errors.As(err, &refusal) {
 		return err
 	}
-	// url.Parse rejects some URLs that browsers accept, and it is too late for an error: the account may
-	// exist by now. The target was checked, and it has no fragment.
+	// url.Parse would reject some URLs that browsers accept. An error would be too late here, because the account may
+	// exist already. The target was checked earlier and has no fragment.
 	target, parameters, _ := strings.Cut(a.ReturnTo, "?")
 	// The application's own parameters stay, because it may need them. Parameters named code or error are
 	// deleted, because the application would take them for a result.
@@ -63,16 +62,16 @@ func (p *pages) redirectToApplication(
 	return nil
 }
 
-// An exchangeBody redeems a code. The hash of the verifier is the code_challenge that started
-// the attempt.
+// An exchangeBody has a code and its verifier. The hash of the verifier must be the code_challenge that started the
+// attempt.
 type exchangeBody struct {
 	Code     string `json:"code" doc:"From the query of the return"`
 	Verifier string `json:"verifier" doc:"Its SHA-256 was the code_challenge (RFC 7636)"`
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
 }
 
-// exchange responds like a sign-in with a password. After LINK_REQUIRED, it sets the link cookie. The
-// next sign-in with this cookie connects the account at the provider.
+// exchange responds like a sign-in with a password. After LINK_REQUIRED, it sets the link cookie. The next sign-in
+// with this cookie connects the provider to the account.
 func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[exchangeBody](r)
 	if err != nil {
@@ -86,8 +85,7 @@ func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 	done, err := a.federation.Exchange(r.Context(), federation.ExchangeRequest{
 		Code: watchword.Secret(body.Code), Verifier: watchword.Secret(body.Verifier),
 		Client: a.clients.of(w, r), Replaces: a.cookies.replaced(r, body.Delivery)})
-	// A client with delivery body has no cookies, so its user connects the provider on the
-	// account page.
+	// A client with delivery "body" has no cookies, so its user connects the provider on the account page.
 	if done.Link != "" && body.Delivery != deliveryBody {
 		a.cookies.link.ForSignIn(r).Set(w, string(done.Link), watchword.ChallengeLife)
 	}
@@ -97,17 +95,17 @@ func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, done.SignIn, body.Delivery)
 }
 
-// exchangeCodes returns the error codes of an exchange: those of a sign-in with a password, except a
-// wrong password, and those of a code. Used codes, expired codes and wrong verifiers get the same
-// error code, so that a thief does not learn the reason.
+// exchangeCodes returns the error codes of an exchange. They are those of a sign-in with a password, except a wrong
+// password, and one for an invalid code. A used code, an expired code and a wrong verifier get the same error code,
+// so that a thief does not learn the reason.
 func exchangeCodes() []watchword.Code {
 	return []watchword.Code{watchword.CodeValidationFailed, watchword.CodeRateLimited, watchword.CodeTryLater,
 		watchword.CodeChallengeInvalid, federation.CodeLinkRequired, watchword.CodeEmailNotVerified,
 		watchword.CodeAccountDisabled, watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired}
 }
 
-// codeFromCallback redirects an attempt with a code to its application. It returns false for other
-// attempts.
+// codeFromCallback finishes an attempt that requested a code: it redirects the browser to the application. For other
+// attempts, it returns false.
 func (p *pages) codeFromCallback(
 	w http.ResponseWriter, r *http.Request, result federation.Result, err error,
 ) (done bool, failure error) {

@@ -108,9 +108,9 @@ func (a *api) loginFactor(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, in, delivery)
 }
 
-// handleOf returns the handle of an unfinished sign-in, from the step cookie or the body. The tokens are returned
-// in the same place, as for refresh tokens. A script that moved the handle from the cookie to the body would have
-// to read the cookie first, which it can't.
+// handleOf returns the handle of an unfinished sign-in, from the step cookie or the body. It also returns the
+// delivery: the tokens are sent in the cookie or in the body, wherever the handle was. A script can't get them by
+// moving the handle from the cookie to the body, because it can't read the cookie.
 func (a *api) handleOf(r *http.Request, body string) (handle watchword.Secret, delivery string, err error) {
 	cookie, err := apirequest.CookieToken(r, a.cookies.step.Name)
 	switch {
@@ -207,7 +207,7 @@ func (a *api) listFactors(w http.ResponseWriter, r *http.Request, who watchword.
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// An enrolmentAnswer has the secret of the app. No later response repeats it.
+// An enrolmentAnswer has the secret for the authenticator app. No later response repeats it.
 type enrolmentAnswer struct {
 	ID     string `json:"id" format:"uuid"`
 	Secret string `json:"secret" doc:"Base32, to type into the app"`
@@ -228,7 +228,7 @@ func (a *api) beginTOTP(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// The name is empty: the factor gets one when it is confirmed, and PATCH changes it.
+	// The name is empty here. The factor gets a name when it is confirmed, and PATCH changes the name.
 	var begun factors.Enrolment
 	handle, waits, err := a.waitingSignIn(r, body.Handle)
 	if err != nil {
@@ -268,16 +268,15 @@ func (a *api) waitingSignIn(r *http.Request, body string) (handle watchword.Secr
 	return handle, handle != "", err
 }
 
-// A codeBody has no name for the app, so that the second step of an enrolment has one field. PATCH changes the name
-// later.
+// A codeBody has no name for the app, so that a form for it needs only one field. PATCH changes the name later.
 type codeBody struct {
 	Code   string `json:"code" doc:"The six digits that the app shows"`
 	Handle string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// A confirmedAnswer has recovery codes only if the account lacked them, and tokens if the factor completes a
-// sign-in. Its members have the names of a sign-in, so that a client can read both responses with one function.
-// They are not an embedded struct, which would print an empty user if no sign-in waits.
+// A confirmedAnswer has recovery codes only if the account lacked them, and tokens if the factor completes a sign-in.
+// Its members have the names of a sign-in, so that a client can read both responses with one function. They are not
+// an embedded struct, because JSON would then contain an empty user when no sign-in waits.
 type confirmedAnswer struct {
 	Factor        factorBody         `json:"factor"`
 	RecoveryCodes []string           `json:"recoveryCodes,omitempty" nullable:"false"`
@@ -289,8 +288,8 @@ type confirmedAnswer struct {
 	DeviceToken   string             `json:"deviceToken,omitempty"`
 }
 
-// confirmTOTP adds the app. It does not rotate the session, whose next access token has the higher level. For a
-// waiting sign-in, it opens the session instead.
+// confirmTOTP adds the app as a factor. It does not rotate the refresh token. The next access token of the session
+// has the higher level. For a sign-in that waits for its first factor, confirmTOTP opens the session instead.
 func (a *api) confirmTOTP(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[codeBody](r)
 	if err != nil {
@@ -402,9 +401,9 @@ func (a *api) newRecoveryCodes(w http.ResponseWriter, r *http.Request, who watch
 	return respond.JSON(w, http.StatusOK, codesAnswer{revealed(codes)})
 }
 
-// A stepUpBody has one proof. An account with a factor must use it, because a stolen session and the password
-// must not be enough for a step-up. The error response contains the missing level, so that a front-end asks
-// for a code the next time.
+// A stepUpBody has one proof. An account with a factor must use the factor, because a stolen session and the password
+// must not be enough for a step-up. The error response contains the missing level, so that a front-end asks for a
+// code the next time.
 type stepUpBody struct {
 	TOTP         string          `json:"totp,omitempty"`
 	RecoveryCode string          `json:"recoveryCode,omitempty"`
@@ -419,9 +418,9 @@ type steppedUpAnswer struct {
 	ExpiresIn   int64  `json:"expiresIn" doc:"Seconds until the access token expires"`
 }
 
-// stepUp returns only an access token. Older access tokens of the session and the refresh token stay valid, so
-// a lost response to a step-up does not sign the user out. The client then repeats the step-up with another
-// code, because the first one was used.
+// stepUp returns only an access token. Older access tokens of the session and the refresh token stay valid, so a lost
+// response does not sign the user out. After a lost response, the client repeats the step-up with another code,
+// because each code works only once.
 func (a *api) stepUp(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[stepUpBody](r)
 	if err != nil {
@@ -440,9 +439,8 @@ func (a *api) stepUp(w http.ResponseWriter, r *http.Request, who watchword.Ident
 	return respond.JSON(w, http.StatusOK, steppedUpAnswer{string(access), "Bearer", int64(life / time.Second)})
 }
 
-// stepUpChallenge returns the parameters of WWW-Authenticate that RFC 9470 defines. max_age is in
-// seconds. A client that does not know the error does not renew its token, because the error is
-// not invalid_token.
+// stepUpChallenge returns the parameters of WWW-Authenticate that RFC 9470 defines. max_age is in seconds. The error
+// is not invalid_token, because clients that know only that error would refresh their token, which does not help.
 func stepUpChallenge(s *watchword.StepUp) string {
 	challenge := `, error="insufficient_user_authentication"`
 	// A gateway may require only the level or only the age.
@@ -455,7 +453,8 @@ func stepUpChallenge(s *watchword.StepUp) string {
 	return challenge
 }
 
-// enrolCodes returns the codes of routes that also work without an access token, for a waiting sign-in.
+// enrolCodes returns the error codes of the routes that also work without an access token, for a sign-in that waits
+// for its first factor.
 func enrolCodes() []watchword.Code {
 	return []watchword.Code{watchword.CodeTokenMissing, watchword.CodeTokenExpired, watchword.CodeTokenInvalid,
 		watchword.CodeSessionEnded, apirequest.CodeAmbiguousCredentials}
@@ -467,8 +466,8 @@ func (a *api) factorRoutes() []route {
 		return nil
 	}
 	const path = pathAPI + "/factors"
-	// Most rows share these codes. tokens has the codes of the routes that also work for a waiting
-	// sign-in.
+	// Most rows share these error codes. tokens has the codes of the routes that also work for a sign-in that waits
+	// for its first factor.
 	limit, wrong := watchword.CodeRateLimited, watchword.CodeFactorWrong
 	stepUp, gone := watchword.CodeStepUpRequired, watchword.CodeNotFound
 	late, unproven := watchword.CodeChallengeInvalid, watchword.CodeEmailNotVerified

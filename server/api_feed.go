@@ -160,8 +160,8 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request, stream *openStream,
 	}
 }
 
-// eventsOf formats a page as server-sent events. It adds the heartbeat unless its id is
-// lastHeartbeat. A heartbeat has no id, so Last-Event-ID stays the number of the last event.
+// eventsOf formats a page as server-sent events. It adds the heartbeat, unless the reader has received it already
+// (lastHeartbeat). The heartbeat is sent without an id field, so Last-Event-ID stays the number of the last event.
 // Tokens are base64url and have no line breaks, so they need no escaping.
 func eventsOf(page watchword.FeedPage, lastHeartbeat string) string {
 	var text strings.Builder

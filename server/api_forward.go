@@ -58,7 +58,7 @@ func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		err = factors.RequireProof(who.Session, required.acr, required.maxAge, a.engine.Inside().Now())
 	}
-	// A user who has to step up is signed in, so the login page would redirect back at once.
+	// A user who has to step up is signed in already, so the login page would redirect back at once.
 	isSignedOut := statusOf(watchword.CodeOf(err)) == http.StatusUnauthorized &&
 		watchword.CodeOf(err) != watchword.CodeStepUpRequired
 	if required.login != "" && isSignedOut && isNavigation(r) {
@@ -77,7 +77,7 @@ func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
 // forwardBelow handles subrequests of gateways that append the client's path, as Envoy does.
 // The client controls path and query, so both are ignored and no role can be required.
 func (a *api) forwardBelow(w http.ResponseWriter, r *http.Request) error {
-	r.Pattern = pathPrefix // for metrics: the router bypasses the mux, which would redirect
+	r.Pattern = pathPrefix // for the metrics; the mux, which sets it for other requests, would redirect
 	who, err := authenticate(a.engine, r, nil)
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func (a *api) parseForward(query string) (rule forwardRule, err error) {
 		switch name {
 		case "role":
 			rule.roles, err = given, checkRoles(given)
-		// With two targets, parsers would differ in which one they use.
+		// Two login URLs are rejected, because parsers differ in which of them they use.
 		case "login":
 			if len(given) != 1 || !a.origins.mayRedirectTo(given[0]) {
 				return rule, parameterInvalid(
@@ -153,8 +153,8 @@ func (a *api) parseForward(query string) (rule forwardRule, err error) {
 	return rule, nil
 }
 
-// checkRoles rejects an empty role, which no account has. The gateway probably filled in a variable
-// that is not set.
+// checkRoles rejects an empty role, which no account has. It probably comes from an unset variable in the gateway's
+// configuration.
 func checkRoles(given []string) error {
 	if slices.Contains(given, "") {
 		return parameterInvalid("The parameter role is empty. Name a role, or omit it.")
@@ -203,8 +203,8 @@ func isNavigation(r *http.Request) bool {
 		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// forwardCodes returns the error codes for a gateway's configuration and requirements, for the table of
-// routes.
+// forwardCodes returns the errors for a wrong configuration of the gateway and for unmet requirements. The table of
+// routes lists them.
 func forwardCodes() []watchword.Code {
 	return join(nil, nil,
 		watchword.CodeParameterInvalid, watchword.CodeInsufficientScope, watchword.CodeStepUpRequired)

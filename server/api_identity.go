@@ -47,8 +47,8 @@ type identitiesAnswer struct {
 	Identities []identityAnswer `json:"identities" nullable:"false"`
 }
 
-// An identityAnswer describes an account at a provider. Its address was updated at the last use, and
-// may differ from the address of the account here.
+// An identityAnswer describes an account at a provider. Its email address was updated at the last use, and may differ
+// from the address of the account on this server.
 type identityAnswer struct {
 	ID         string     `json:"id" format:"uuid"`
 	Provider   string     `json:"provider" doc:"Its id in /providers"`
@@ -67,8 +67,8 @@ func (a *api) listIdentities(w http.ResponseWriter, r *http.Request, who watchwo
 	return respond.JSON(w, http.StatusOK, identitiesAnswer{all})
 }
 
-// identitiesOf returns an empty list on a server without providers. It omits the subject, an id of the
-// provider that users don't know; they recognize the address.
+// identitiesOf returns an empty list on a server without providers. It omits the subject, the provider's id of the
+// user: users don't know it and recognize the address instead.
 func (e edge) identitiesOf(ctx context.Context, id watchword.UserID) ([]identityAnswer, error) {
 	rows := []identityAnswer{}
 	if e.federation == nil {
@@ -97,8 +97,8 @@ type startedAnswer struct {
 	URL string `json:"url" format:"uri"`
 }
 
-// startLink begins a link. The front-end must send the request with credentials, so that the
-// browser stores the cookie of the attempt.
+// startLink starts to connect a provider to the account. The front-end must send the request with credentials, so
+// that the browser stores the cookie of the attempt.
 func (a *api) startLink(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.OptionalBody[linkBody](r)
 	if err != nil {

@@ -30,15 +30,15 @@ func newCeremonyAnswer(c factors.Ceremony) ceremonyAnswer {
 	return ceremonyAnswer{string(c.ID), c.Options, c.Mediation}
 }
 
-// A beginPasskeyBody may be empty. A sign-in that waits for its first factor sends its handle. It
-// can't be an upgrade, because its user has to answer a dialog.
+// A beginPasskeyBody may be empty. A sign-in that waits for its first factor sends its handle. Such a request can't
+// set upgrade, because its user has to confirm a dialog.
 type beginPasskeyBody struct {
 	Upgrade bool   `json:"upgrade,omitempty" doc:"Create it without a dialog, after a sign-in with a password"`
 	Handle  string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// beginPasskey marks an upgrade in the sealed ceremony. The response of the browser can't set the
-// mark, so a client can't disable the check of user presence. A request without an access token
+// beginPasskey starts the creation of a passkey. It records upgrade in the sealed ceremony, where a client can't
+// change it. A client therefore can't disable the check of user presence later. A request without an access token
 // continues a sign-in that waits for its first factor.
 func (a *api) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[beginPasskeyBody](r)
@@ -106,8 +106,8 @@ func (a *api) addPasskey(w http.ResponseWriter, r *http.Request) error {
 		Factor: newFactorBody(done.Factor()), RecoveryCodes: revealed(done.Codes)})
 }
 
-// passkeyOptions needs no token, because the visitor is not known yet. It writes only the rate-limit
-// counter of the client, because pages call it at each view, for the suggestions of the browser.
+// passkeyOptions needs no token, because the visitor is not known yet. Pages call it at each view, to let the browser
+// suggest passkeys. It therefore writes only the rate-limit counter of the client.
 func (a *api) passkeyOptions(w http.ResponseWriter, r *http.Request) error {
 	// The ceremony is sealed and sent to the client. If it were a row, visitors who never sign in
 	// could fill the store.

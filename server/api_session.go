@@ -15,9 +15,8 @@ import (
 // browser gets the refresh token in a cookie that scripts can't read, and other clients request it
 // in the body (`delivery`). The access token is always in the body.
 
-// A registerBody has the fields of a sign-up. Unknown members are an error in every body, so that
-// a misspelt name is not ignored. The forms of tutorials repeat the password and name the member
-// remember rememberMe.
+// A registerBody has the fields of a sign-up. Unknown members are an error in every body, so that a misspelt name is
+// not ignored. confirmPassword and rememberMe are accepted, because forms from tutorials send them.
 type registerBody struct {
 	Email    string `json:"email" format:"email"`
 	Password string `json:"password" doc:"8 to 256 characters; not common; not the address or the name"`
@@ -129,7 +128,8 @@ func checkDelivery(delivery string) error {
 	return unacceptable("delivery", watchword.FieldInvalid, `Use "cookie" or "body".`)
 }
 
-// checkRepeated rejects a repeated password that differs. Without one, it accepts the request.
+// checkRepeated rejects a repeated password that differs from the password. It accepts a request without a repeated
+// password.
 func checkRepeated(password string, repeated *string) error {
 	if repeated == nil || *repeated == password {
 		return nil
@@ -137,7 +137,8 @@ func checkRepeated(password string, repeated *string) error {
 	return unacceptable("confirmPassword", watchword.FieldInvalid, "The passwords are not the same.")
 }
 
-// isPersistent returns the choice of remember or rememberMe. Two values could contradict each other.
+// isPersistent returns the value of remember or rememberMe. It rejects a request with both members, because their
+// values could contradict each other.
 func isPersistent(remember, rememberMe *bool) (bool, error) {
 	if remember != nil && rememberMe != nil {
 		const detail = "Send remember or rememberMe, not both."
@@ -214,12 +215,12 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
-// refresh returns the new refresh token in the same place as the old one, cookie or body. A
-// client that repeats a refresh after a lost response gets the same successor (docs/rotation.md).
-// The client need not remember that it is a retry.
+// refresh returns the new refresh token in the same place as the old token, cookie or body. A client that repeats a
+// refresh after a lost response gets the same successor (docs/rotation.md). The client need not mark the request as a
+// retry.
 //
-// With ?optional=true, a request without a token gets 204. A page can thus check whether a visitor
-// is signed in, without the error that browsers print for a 401.
+// With ?optional=true, a request without a token gets 204. A page can thus check whether a visitor is signed in,
+// without the error that browsers print for a 401.
 func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[refreshBody](r)
 	if err != nil {

@@ -20,9 +20,8 @@ const deliveryBody = "body"
 // cookies reads and writes the server's cookies. All of them are HttpOnly.
 type cookies struct {
 	refresh tokencookie.Pair
-	// page holds the access token of the session for pages, which saves a rotation on each
-	// click. The cookie is always SameSite=Strict and valid for one host. The API never
-	// reads it.
+	// page holds an access token for the pages, so that a page need not rotate the refresh token at each request. The
+	// cookie is always SameSite=Strict and valid for one host. The API never reads it.
 	page tokencookie.Cookie
 	// notice holds the message that a redirect shows on the next page, such as "why.reused".
 	// Only this server can set it, so a link from elsewhere can't raise a false alarm.
@@ -36,8 +35,8 @@ type cookies struct {
 	// attempt holds a sealed sign-in attempt at a provider. Its full name ends with a part of the state
 	// (attemptCookie). It is SameSite=Lax, because the browser returns from the provider, another site.
 	attempt tokencookie.Cookie
-	// link holds the handle of an identity that waits for a sign-in, on a page or in a front-end. It has the attributes
-	// of the refresh cookie, so each request that can sign in can complete the link.
+	// link holds the handle of a provider's identity that waits until its user signs in, on a page or in a front-end.
+	// It has the attributes of the refresh cookie, so each request that can sign in can complete the link.
 	link tokencookie.Pair
 	// onSignIn is called with the cookies of each new session.
 	onSignIn func(http.ResponseWriter, *http.Request, *watchword.SignIn)
@@ -106,8 +105,9 @@ func (c *cookies) refreshToken(r *http.Request, body string) (token watchword.Se
 	return watchword.Secret(body), false, nil
 }
 
-// endOthers ends the sessions of the refresh cookie that the request does not use. Every
-// sign-out calls it, because that cookie would otherwise sign the user in again.
+// endOthers is called at every sign-out. A browser can have a normal and a partitioned refresh cookie, but a request
+// uses only one of them. endOthers ends the session of the unused cookie, which could otherwise sign the user in
+// again.
 func (c *cookies) endOthers(e *watchword.Engine, r *http.Request, by watchword.Client) error {
 	for _, token := range c.refresh.Unused(r) {
 		if err := e.Logout(r.Context(), watchword.Secret(token), "", by); err != nil {
@@ -133,10 +133,9 @@ func (c *cookies) setRotated(w http.ResponseWriter, r *http.Request, in *watchwo
 	c.refresh.Rotate(w, r, string(in.RefreshToken), in.RefreshLife)
 }
 
-// setPage sets the page cookie. The browser deletes the cookie on exit, unless the session is
-// persistent. With SameSite=None there is no page cookie: a sign-in from another site changes
-// the refresh cookie but can't change this Strict cookie, and the two would belong to different
-// users.
+// setPage sets the page cookie. The browser deletes the cookie on exit, unless the session is persistent. With
+// SameSite=None there is no page cookie, because a sign-in from another site can change the refresh cookie but not
+// this Strict cookie. The two cookies would then belong to different users.
 func (c *cookies) setPage(w http.ResponseWriter, in *watchword.SignIn) {
 	if c.refresh.Usual.SameSite == http.SameSiteNoneMode {
 		return

@@ -9,12 +9,12 @@ import (
 	"github.com/watchword-auth/watchword/dialect"
 )
 
-// dialects are the dialects of a server. The first one that takes a request serves it. They have the
-// order of the setting dialects. A request for a dialect never reaches the API, even if both have a
-// route for its path. The operator thus decides which contract a path has.
+// dialects are the dialects of a server, in the order of the setting dialects. The first one that takes a request
+// serves it. A request for a dialect never reaches the API, even if both have a route for its path. The operator thus
+// decides which contract a path has.
 //
-// The functions of a dialect are called from many requests at the same time. Its maps and lists
-// must not change after New, because the server does not copy them.
+// The functions of a dialect are called from many requests at the same time. Its maps and lists must not change after
+// New, because the server does not copy them.
 type dialects []dialect.Dialect
 
 // of returns the dialect that serves a request, or nil for the API and the pages. The pointer avoids

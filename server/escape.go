@@ -61,7 +61,7 @@ func (f *framing) pass(p []byte) []byte {
 			t.pending, t.bad = nil, true
 			emit(literal)
 			continue // p[0] may begin another escape
-		// This byte completes a correct escape, because the case above has rejected other bytes.
+		// This byte completes a valid escape, because the previous case handles bytes that are not hexadecimal.
 		case len(t.pending) == 2:
 			escape := append(t.pending, p[0])
 			t.pending = nil

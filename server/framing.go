@@ -35,7 +35,7 @@ type head struct {
 // A frameState is the part of a request to which the next byte belongs.
 type frameState int
 
-// After lost, the rest of the connection is unknown.
+// In the state lost, the parser no longer knows where the next request begins.
 const (
 	inRequestLine frameState = iota
 	inFields

@@ -96,7 +96,7 @@ func (l *tlsListener) negotiate(raw net.Conn) {
 	conn := tls.Server(raw, l.config)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		l.fail(raw, err)
-		raw.Close() //nolint:errcheck // it never served
+		raw.Close() //nolint:errcheck // no request was served
 		return
 	}
 	ready := net.Conn(conn)
@@ -106,17 +106,16 @@ func (l *tlsListener) negotiate(raw net.Conn) {
 	select {
 	case l.ready <- ready:
 	case <-l.closed.Done():
-		conn.Close() //nolint:errcheck // it never served
+		conn.Close() //nolint:errcheck // no request was served
 	}
 }
 
-// fail logs a failed handshake. A client that sends plain HTTP gets a readable response. A 400 in
-// plain text helps more than a closed connection: people often type http:// with the port of
-// https.
+// fail logs a failed handshake. A client that sends plain HTTP gets a readable 400 in plain text, because people
+// often type http:// with the port of https.
 func (l *tlsListener) fail(raw net.Conn, err error) {
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) && record.Conn != nil {
-		raw.SetDeadline(time.Now().Add(handshakeTime)) //nolint:errcheck // the write fails then
+		raw.SetDeadline(time.Now().Add(handshakeTime)) //nolint:errcheck // if this fails, the write fails too
 		io.WriteString(raw, "HTTP/1.0 400 Bad Request\r\n"+
 			"Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
 			"This port speaks HTTPS. Use https:// in the address.\n") //nolint:errcheck // the client may be gone

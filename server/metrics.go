@@ -119,9 +119,9 @@ func counter(w io.Writer, name, help string, value float64) {
 	metrics.WriteCounterFloat64(w, name, value)
 }
 
-// writeEngine writes the engine's statistics (Engine.Stats). It waits up to 5 s for the store.
-// If the store is unavailable, its metrics are omitted and store_up is 0. The counts of this
-// process are always written, because they do not come from the store.
+// writeEngine writes the engine's statistics (Engine.Stats). It waits up to 5 s for the store. If the store is
+// unavailable, the metrics that come from it are omitted and store_up is 0. The counts of this process are always
+// written.
 func writeEngine(ctx context.Context, w io.Writer, engine *watchword.Engine) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -155,7 +155,7 @@ func writeEngine(ctx context.Context, w io.Writer, engine *watchword.Engine) {
 	if err != nil {
 		return
 	}
-	// 0 would look like an empty outbox, so nothing is written after an error.
+	// After an error, this metric is omitted, because 0 would look like an empty outbox.
 	writeHead(w, "gauge", "watchword_outbox_mails", "Mails in the outbox.")
 	metrics.WriteGaugeUint64(w, labelled("watchword_outbox_mails", "state", "waiting"), uint64(stats.MailWaiting))
 	metrics.WriteGaugeUint64(w, labelled("watchword_outbox_mails", "state", "given_up"), uint64(stats.MailGivenUp))

@@ -352,8 +352,8 @@ func isSameSite(r *http.Request, o *origins, d dialects, c *cookies) bool {
 		return o.isTrusted(origin) &&
 			(d.isForFrontEnds(r) || origin == o.publicURL || !slices.Contains(o.allowed, origin))
 	}
-	// Without either header, the request comes from a program, or from a browser older than both.
-	// With a cookie, it may come from such a browser and is rejected.
+	// A request without both headers comes from a program, or from a browser too old to send them. If it has a
+	// cookie, a browser may have sent it for another site, so it is rejected.
 	return site != "" || !c.hasCredentials(r)
 }
 

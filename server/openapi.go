@@ -262,7 +262,7 @@ func refusalsOf(r route) map[int][]string {
 	}
 	if r.guard.isAdmin() {
 		codes = append(codes, watchword.CodeInsufficientScope, watchword.CodeStepUpRequired, watchword.CodeRateLimited)
-		if r.method != http.MethodGet { // of the header Idempotency-Key
+		if r.method != http.MethodGet { // an invalid Idempotency-Key gets this code
 			codes = append(codes, watchword.CodeValidationFailed)
 		}
 	}

@@ -22,9 +22,9 @@ import (
 
 // A refusalLog limits the rate of the lines about refused requests.
 type refusalLog struct {
-	requests    *lograte.Gate // by code, route and client
-	misdirected *lograte.Gate // by host
-	unavailable *lograte.Gate // one limit for all
+	requests    *lograte.Gate // a limit per code, route and client
+	misdirected *lograte.Gate // a limit per host
+	unavailable *lograte.Gate // one limit for all clients
 }
 
 // newRefusalLog sets the bounds per minute. A client gets 5 lines per code and route, which shows
@@ -88,7 +88,7 @@ func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refu
 		attrs = append(attrs, slog.String("host", shortened(r.Host)), slog.String("public_url", e.origins.publicURL),
 			slog.String("hint", "configure the proxy to pass on the Host of "+url+", or set "+setting))
 	case watchword.CodeSessionEnded:
-		// The client learns here that its session has ended. The line has the reason, because an expiry
+		// This response tells the client that its session has ended. The log line has the reason, because an expiry
 		// has no security event.
 		attrs = append(attrs, slog.String("session", string(refusal.Session)), slog.String("ended", string(refusal.Ended)))
 	case apirequest.CodeCrossOrigin:

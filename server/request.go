@@ -68,8 +68,7 @@ func authenticate(engine *watchword.Engine, r *http.Request, roles []string) (wa
 // can't be registered without a check of the caller.
 type identityHandler func(http.ResponseWriter, *http.Request, watchword.Identity) error
 
-// signedIn calls next if the request has a valid access token (authenticate). A route without
-// signedIn is public, as the table of routes shows.
+// signedIn calls next if the request has a valid access token (authenticate). Routes without signedIn are public.
 func (a *api) signedIn(next identityHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		who, err := authenticate(a.engine, r, nil)

@@ -115,7 +115,9 @@ type api struct {
 // routes returns the table of the API. Its rows are in the order of the documentation.
 func (a *api) routes() []route {
 	var (
-		// Codes of many rows: a limit, a wrong member, a used link, a wrong password, an old proof, a link's proof.
+		// These lists of error codes occur in many rows. again is for rate limits, invalid for a wrong member, and
+		// used for a used link. wrong is for a wrong password, owner also for a proof that is too old, and proof for
+		// links that need a proof.
 		again   = []watchword.Code{watchword.CodeRateLimited, watchword.CodeTryLater}
 		invalid = []watchword.Code{watchword.CodeValidationFailed}
 		used    = []watchword.Code{watchword.CodeMailTokenInvalid}

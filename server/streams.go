@@ -27,7 +27,7 @@ type streams struct {
 // An openStream is one reader of the feed.
 type openStream struct {
 	network string
-	ended   chan struct{} // closed when another network takes its place
+	ended   chan struct{} // closed when another network's stream replaces this one
 }
 
 // isReplaced reports whether a stream of another network has replaced this stream.

@@ -20,7 +20,7 @@ import (
 // without a lock. Changed files need a restart.
 type theme struct {
 	overrides fs.FS                                         // nil: only the built-in files
-	templates map[string]func() (*template.Template, error) // sets by the name of the page
+	templates map[string]func() (*template.Template, error) // template sets by page name
 	catalog   *catalog.Catalog
 	style     []byte
 	script    template.JS
@@ -73,13 +73,13 @@ func (t *theme) read(name string) ([]byte, error) {
 	return fs.ReadFile(web.Files, name)
 }
 
-// readTemplates prepares a set for each page. An operator's file with the name of no template is an
-// error, because the name is probably misspelt. Each page has its own set, because all pages define a
-// template of the same name for the layout. A set that has only built-in files is parsed when its page
-// is first shown, because most servers never show most pages.
+// readTemplates prepares a template set for each page. It rejects an operator's file with an unknown name, because
+// the name is probably misspelt. Each page has its own set, because all pages define a template of the same name for
+// the layout. A set that has only built-in files is parsed when its page is first shown, because most servers never
+// show most pages.
 //
-// The buttons for passkeys and providers are in separate files and not in the layout. An operator's
-// layout may be older than these buttons, and the pages must work with it.
+// The buttons for passkeys and providers are in separate files and not in the layout. An operator's layout may be
+// older than these buttons, and the pages must work with it.
 func (t *theme) readTemplates() error {
 	names, err := fs.Glob(web.Files, "templates/*.html")
 	if err != nil {
