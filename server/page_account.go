@@ -12,12 +12,11 @@ import (
 // The account page shows and changes name, address, password and sessions, shows recent events,
 // and deletes the account. Each form has its own path and redirects back to the page.
 
-// accountPages has the handlers of the account page and of the pages that belong to it: two-step
-// verification, passkeys, connected accounts. All of them but the setup during a sign-in need a
-// signed-in user.
+// accountPages has the handlers of the account page and of the pages that belong to it: two-step verification,
+// passkeys, connected accounts. All these pages need a signed-in user, except the setup of a factor during a sign-in.
 type accountPages struct{ *pages }
 
-// routes returns the routes of a signed-in user, and the setup during a sign-in.
+// routes returns the routes of a signed-in user, and those of the setup during a sign-in.
 func (p *accountPages) routes() []route {
 	all := []route{
 		{method: "GET", path: pathAccount, handle: p.requireSignIn(p.accountPage)},
@@ -33,20 +32,20 @@ const recentEvents = 40
 // therefore not be renamed or removed within a major version.
 type accountData struct {
 	User                 watchword.Profile
-	Sessions             []accountSession // all
-	Events               []accountEvent   // all
-	Devices, MoreDevices []accountDevice  // Sessions by device
-	Newest, Older        []accountEvent   // Events without repetitions
+	Sessions             []accountSession // all live sessions
+	Events               []accountEvent   // all recent events
+	Devices, MoreDevices []accountDevice  // Sessions, grouped by device
+	Newest, Older        []accountEvent   // Events, with repetitions merged
 	Undo                 time.Time        // end of the undo period of the previous address; zero: none
-	Mailed               bool             // the sign-up mailed a link that proves the address
+	Mailed               bool             // the sign-up sent a verification link by mail
 	TwoStep              *twoStep         // nil: the server has no second factors
 	Connected            *connected       // nil: the server has no external providers
-	NoPassword           bool             // the account has no password to ask for
+	NoPassword           bool             // the account has no password
 	Passkeys             *passkeySection  // nil: the server has no passkeys
 }
 
-// accountSession is one row of the list of sessions. It has no token; the id is enough to end the
-// session from its owner's page.
+// accountSession is one row of the list of sessions. It has no token: the id is enough for the account page to end
+// the session.
 type accountSession struct {
 	ID, Device, Address string
 	Since, Used         time.Time
@@ -61,9 +60,8 @@ type accountEvent struct {
 	Times           int
 }
 
-// accountView reads the data of the account page. It reads sessions and events in separate
-// transactions, so a session that ends in between can be in the list and in the events until the
-// next load.
+// accountView reads the data of the account page. It reads sessions and events in separate transactions. If a session
+// ends between the two reads, both lists show it until the next load.
 func (p *accountPages) accountView(r *http.Request, who watchword.Identity) (*view, error) {
 	sessions, err := p.engine.Sessions(r.Context(), who)
 	if err != nil {
@@ -104,8 +102,7 @@ func (p *accountPages) accountView(r *http.Request, who watchword.Identity) (*vi
 	return v, nil
 }
 
-// accountPage shows the account, with the notice of a redirect. An unknown value of done is
-// ignored.
+// accountPage shows the account and the notice of the redirect that led here. It ignores an unknown value of done.
 func (p *accountPages) accountPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	v, err := p.accountView(r, who)
 	if err != nil {
@@ -118,8 +115,8 @@ func (p *accountPages) accountPage(w http.ResponseWriter, r *http.Request, who w
 	return p.show(w, http.StatusOK, v)
 }
 
-// passwordSection redirects to the password form. It has a separate path, because a fragment is lost
-// at the sign-in: browsers don't send fragments to servers.
+// passwordSection redirects to the password form on the account page. The form needs a path of its own, because
+// browsers don't send fragments to servers, so a fragment is lost at the sign-in.
 func (p *accountPages) passwordSection(w http.ResponseWriter, r *http.Request, _ watchword.Identity) error {
 	target := pathAccount
 	if query := p.withReturn(r, url.Values{}).Encode(); query != "" {
@@ -129,13 +126,12 @@ func (p *accountPages) passwordSection(w http.ResponseWriter, r *http.Request, _
 	return nil
 }
 
-// An accountForm makes the change of a form, or returns the error to show with it.
+// An accountForm makes the change that a form requests. Its error is shown with the form.
 type accountForm func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error
 
-// change returns the handler of a form. After a success it calls then, which redirects, so that
-// the reload button does not send the form again. After an error it shows the page with the
-// values that the user entered. It does not redirect then, because a redirect would lose the
-// values.
+// change returns the handler of a form. After a success it calls then, which redirects, so that the reload button
+// does not send the form again. After an error, it shows the page with the values that the user entered. A redirect
+// would lose these values.
 func (p *accountPages) change(name string, do accountForm, then func(http.ResponseWriter, *http.Request)) handler {
 	return p.requireSignIn(func(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 		form, err := readForm(w, r)
@@ -159,9 +155,8 @@ func (p *accountPages) change(name string, do accountForm, then func(http.Respon
 	})
 }
 
-// forms returns the routes of the forms of the account page. They are a table, because they differ only in the
-// engine call and the notice. name is the template's form that shows an error, and done is the
-// notice after a success.
+// forms returns the routes of the forms of the account page. The forms differ only in the engine call, in the
+// template's form that shows an error (name), and in the notice after a success (done).
 func (p *accountPages) forms() []route {
 	e := p.engine
 	type identity = watchword.Identity

@@ -12,19 +12,18 @@ import (
 	"github.com/watchword-auth/watchword/internal/amr"
 )
 
-// The pages of administration. They make the same calls of package admin as the API, and contain no
-// rules. Their credentials are the cookies of the account page, never a bearer token.
+// The pages of administration make the same calls of package admin as the API, and contain no rules. Their
+// credentials are the cookies of the account page, never a bearer token.
 //
-// Each request first checks the session, then the need of the route, and only then reads the
-// query or the form. A signed-in user without the role gets the response of a path that does not
-// exist.
+// For each request, the server first checks the session and then the need of the route. Only then does it read the
+// query or the form. A signed-in user without the role gets the same response as for an unknown path.
 //
-// Errors offer a next step: a missing proof redirects to the step-up and back, a missing account links to
-// the search, and a refused change shows its form again with the reason.
+// Errors offer a next step: a missing proof redirects to the step-up and back, a missing account links to the search,
+// and a refused change shows its form again with the reason.
 //
-// Each change has a separate page. A GET asks for confirmation and names the account. A POST to the
-// same path makes the change. A step-up can therefore return to the question, and the change needs
-// one more click. The csrf middleware rejects forms of other sites.
+// Each change has a separate page. A GET asks for confirmation and names the account. A POST to the same path makes
+// the change. After a step-up, the browser can therefore return to the confirmation, and the change still needs one
+// more click. The csrf middleware rejects forms of other sites.
 
 // adminPages has the handlers of the pages of administration, in the files page_admin*.go.
 type adminPages struct{ *pages }
@@ -35,14 +34,14 @@ const pathAdminPages = "/admin"
 // An adminPage handles a page after adminRoute has checked the need of its route.
 type adminPage func(http.ResponseWriter, *http.Request, admin.Caller) error
 
-// Readers need the role admin and a proof of the last hours. A change needs a fresh proof. The scopes
-// of the API are for service keys, which never reach a page.
+// To read, a user needs the role admin and a proof of the last hours. To change something, the user needs a fresh
+// proof. The scopes of the API are for service keys, which can't open a page.
 var (
 	adminRead  = admin.Need{}
 	adminWrite = admin.Need{Write: true}
 )
 
-// adminRoute returns a route that calls next if the reader meets the need.
+// adminRoute returns a route that calls next if the user meets the need.
 func (p *adminPages) adminRoute(method, path string, need admin.Need, next adminPage) route {
 	handle := func(w http.ResponseWriter, r *http.Request) error {
 		// After a link from another site, such as a ticket system, the browser omits the cookies. The
@@ -58,7 +57,7 @@ func (p *adminPages) adminRoute(method, path string, need admin.Need, next admin
 			p.redirect(w, pathLogin, url.Values{"why": {who.why}, "return_to": {p.adminURL(r)}})
 			return nil
 		}
-		// The identity was read for this request, so a demotion counts at once.
+		// The roles were read from the store for this request, so a removed role counts at once.
 		by, err := p.admin.AuthorizeUser(who.Identity, need)
 		if err != nil {
 			return p.refuseReader(w, r, who.Identity, err)
@@ -68,8 +67,8 @@ func (p *adminPages) adminRoute(method, path string, need admin.Need, next admin
 	return route{method: method, path: path, handle: handle}
 }
 
-// adminURL returns the page to which a sign-in or a step-up returns. A search keeps its filters. A
-// form returns to its question, which has the same path.
+// adminURL returns the page to which a sign-in or a step-up returns. The URL of a search keeps its filters. A form
+// returns to the page that asks for confirmation, which has the same path.
 func (p *adminPages) adminURL(r *http.Request) string {
 	if r.Method != http.MethodGet {
 		return p.origins.publicURL + r.URL.EscapedPath()
@@ -77,16 +76,16 @@ func (p *adminPages) adminURL(r *http.Request) string {
 	return p.origins.publicURL + r.URL.RequestURI()
 }
 
-// refuseReader responds to a user who may not see a page. An account without a factor can't reach the
-// level of administration by a step-up, so the response sends its owner to the account page first.
+// refuseReader responds to a user who may not see a page. An account without a factor can't reach the level of
+// administration by a step-up. Its user is sent to the account page, to add a factor first.
 func (p *adminPages) refuseReader(w http.ResponseWriter, r *http.Request, who watchword.Identity, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
 		return err
 	}
 	p.errors.logRefusal(w, r, refusal)
-	// The log has the code and the route. The reader sees the same page as for a mistyped path, so the
-	// response does not reveal that the page exists.
+	// The user sees the same page as for a mistyped path, so the response does not reveal that the page exists. The
+	// log has the code and the route.
 	switch {
 	case refusal.Code == watchword.CodeInsufficientScope:
 		return notFound(w, r)
@@ -102,12 +101,12 @@ func (p *adminPages) refuseReader(w http.ResponseWriter, r *http.Request, who wa
 // adminData is the data of every page of administration. The template admin.html shows the address, so
 // that a reader with several accounts sees which account is in use.
 type adminData struct {
-	Email   watchword.Address // of the reader
-	Section string            // of the navigation: "overview", or the segment of the path after /admin
-	Item    any               // of the page
+	Email   watchword.Address // address of the administrator
+	Section string            // marked in the navigation: "overview", or the segment of the path after /admin
+	Item    any               // data of the specific page
 }
 
-// adminView completes the view of a page. Its title is the text PAGE.title, unless title is given.
+// adminView completes the view of a page. If title is empty, the title is the text PAGE.title of the catalog.
 func (p *adminPages) adminView(v *view, r *http.Request, by admin.Caller, title string, item any) *view {
 	// The section comes from the path, because the navigation marks it on the pages of forms as
 	// well.
@@ -119,7 +118,7 @@ func (p *adminPages) adminView(v *view, r *http.Request, by admin.Caller, title 
 	return v
 }
 
-// showAdmin shows a page with the notice of a redirect. It ignores an unknown value of done, and a
+// showAdmin shows a page with the notice of the redirect that led to it. It ignores an unknown value of done, and a
 // value that this server has not set (flash).
 func (p *adminPages) showAdmin(w http.ResponseWriter, r *http.Request, v *view) error {
 	if done := "done." + p.flash(w, r, "done"); v.T(done) != done {
@@ -150,8 +149,8 @@ func (p *adminPages) routes() (all []route) {
 		p.adminRoute("GET", users, adminRead, p.adminUsersPage),
 		p.adminRoute("GET", users+"/{id}", adminRead, p.adminUserPage),
 	}
-	// A question and its change have the same need. The question thus shows an account only to a reader
-	// who may change it.
+	// The confirmation page of a change has the same need as the change. It shows an account only to a user who may
+	// change it.
 	for _, c := range p.allChanges() {
 		all = append(all, p.adminRoute("GET", c.path, adminWrite, p.changePage(c)),
 			p.adminRoute("POST", c.path, adminWrite, p.changeForm(c)))

@@ -13,21 +13,21 @@ import (
 	"github.com/watchword-auth/watchword/internal/device"
 )
 
-// The changes of administration. Every change is a row of one table with the same three steps: a form,
-// if the change has values; a question that names the account; and the change itself.
+// Every change of administration is a row of one table. It has up to three steps: a form, if the change has values; a
+// question that names the account; and the change itself.
 //
-// The question protects against a wrong click and against the wrong browser tab. The rules are in
-// package admin and in the engine, which check every form, even a forged one.
+// The question protects against a wrong click and against the wrong browser tab. The rules are in package admin and
+// in the engine, which check every form, even a forged one.
 
-// An adminChange is one row. The keys of its texts begin with "admin." and the name: the title,
-// the text (the question) and the button. The key of the notice begins with "done.admin-".
+// An adminChange is one row of the table. The keys of its title, its text (the question) and its button begin with
+// "admin." and the name. The key of its notice begins with "done.admin-".
 type adminChange struct {
 	path   string // pattern of the route
 	name   string
 	fields []string // names of the inputs; empty: the first page is the question
-	danger bool     // the button warns
+	danger bool     // the button is styled as a warning
 
-	// subject reads the object of the question. The change reads it again.
+	// subject reads the account or other object that the question names. It is called again before the change.
 	subject func(*http.Request) (adminSubject, error)
 	// more returns a second sentence of the question, or "". It may be nil.
 	more func(v *view, s adminSubject, form url.Values) string
@@ -39,12 +39,12 @@ type adminChange struct {
 	args func(v *view, form url.Values) []any
 }
 
-// An adminSubject is the object of a change.
+// An adminSubject is the object of a change, such as an account or a session.
 type adminSubject struct {
 	Name   string            // its name in the question, such as the address of an account; may be empty
-	Device string            // of a session; empty for other objects
-	Values map[string]string // of the fields, before the change
-	Back   string            // path of the page that shows it
+	Device string            // device of a session; empty for other objects
+	Values map[string]string // current values of the fields
+	Back   string            // path of the page that shows the object
 }
 
 // adminFormData is the data of the form and of the question. The question repeats the values of the
@@ -71,8 +71,8 @@ func (i adminInput) Scope() string {
 	return scope
 }
 
-// changePage shows the form of a change, or its question if it has no values. It has the same need
-// as the change, so that a step-up happens before the reader fills in the form.
+// changePage shows the form of a change. If the change has no values, it shows the question. It has the same need as
+// the change, so that a step-up happens before the administrator fills in the form.
 func (p *adminPages) changePage(c adminChange) adminPage {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 		subject, err := c.subject(r)
@@ -83,8 +83,7 @@ func (p *adminPages) changePage(c adminChange) adminPage {
 	}
 }
 
-// changeForm makes a change that the reader has confirmed. For an unconfirmed form, it shows the
-// question.
+// changeForm makes a change that the administrator has confirmed. For an unconfirmed form, it shows the question.
 func (p *adminPages) changeForm(c adminChange) adminPage {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 		form, err := readForm(w, r)
@@ -95,8 +94,8 @@ func (p *adminPages) changeForm(c adminChange) adminPage {
 		if err != nil {
 			return p.adminMissing(w, r, by, err)
 		}
-		// Without the hidden field "confirmed", the reader has not seen the question yet. A forged field does
-		// no harm: the question protects only the reader, and no rule depends on it.
+		// Without the hidden field "confirmed", the administrator has not seen the question yet. A forged field does
+		// no harm: the question protects only the administrator, and no rule depends on it.
 		if len(c.fields) > 0 && !form.Has("confirmed") {
 			return p.show(w, http.StatusOK, p.changeView(r, adminStep{c, by, subject, form, true}))
 		}
@@ -106,15 +105,15 @@ func (p *adminPages) changeForm(c adminChange) adminPage {
 		if watchword.CodeOf(err) == watchword.CodeNotFound {
 			return p.adminMissing(w, r, by, err)
 		}
-		// A change with values shows its form again, with the values and their errors. A change
+		// After an error, a change with values shows its form again, with the values and their errors. A change
 		// without values shows its question again, with the reason above it.
 		v := p.changeView(r, adminStep{c, by, subject, form, len(c.fields) == 0})
 		return p.refill(w, r, v.filled("admin", form), err)
 	}
 }
 
-// carryOut makes a change and responds. After an error it has not begun a response, so the caller can
-// still show the form.
+// carryOut makes a change and responds. If it returns an error, it has not begun a response, so the caller can still
+// show the form.
 func (p *adminPages) carryOut(w http.ResponseWriter, r *http.Request, s adminStep) error {
 	if s.change.show != nil {
 		v, err := s.change.show(r, s.by, s.form)
@@ -139,8 +138,8 @@ type adminStep struct {
 	ask     bool       // shows the question instead of the form
 }
 
-// args returns the values of the question: the object first, and then the fields in the order of the
-// form. An empty value is replaced by a word, because it would leave a gap in the sentence.
+// args returns the values that the question shows: the object first, and then the fields in the order of the form. A
+// word replaces an empty value, which would leave a gap in the sentence.
 func (s adminStep) args(v *view) (args []any) {
 	if s.change.args != nil {
 		return s.change.args(v, s.form)
@@ -157,8 +156,7 @@ func (s adminStep) args(v *view) (args []any) {
 	return args
 }
 
-// inputs returns the fields with the typed values, or with the current values before a form was
-// sent.
+// inputs returns the fields with the typed values. On the first page, it returns the current values.
 func (s adminStep) inputs() (all []adminInput) {
 	for _, name := range s.change.fields {
 		value := s.subject.Values[name]
@@ -170,8 +168,8 @@ func (s adminStep) inputs() (all []adminInput) {
 	return all
 }
 
-// changeView returns the form of a change, or its question. The form needs only a title. The question
-// repeats the values, because the reader typed them on the previous page.
+// changeView returns the form of a change, or its question. The question repeats the values, because the
+// administrator typed them on the previous page.
 func (p *adminPages) changeView(r *http.Request, s adminStep) *view {
 	v, prefix := p.newView(r, "admin-change"), "admin."+s.change.name
 	data := adminFormData{Subject: s.subject.Name, Path: r.URL.Path, Back: s.subject.Back, Ask: s.ask,
@@ -185,17 +183,15 @@ func (p *adminPages) changeView(r *http.Request, s adminStep) *view {
 	return p.adminView(v, r, s.by, v.T(prefix+".title"), data)
 }
 
-// fill returns a text with as many of the values as it has placeholders. The question of an invitation
-// names only the address; the question of a change of roles names the account and the roles. An
-// operator's own text may have fewer placeholders.
+// fill inserts as many of the values into a text as it has placeholders. An operator's own text may have fewer
+// placeholders than the built-in one.
 func (v *view) fill(key string, args []any) string {
 	n := strings.Count(v.T(key), "%s")
 	return v.T(key, args[:min(n, len(args))]...)
 }
 
-// adminMissing responds for an account or a session that does not exist any more: another administrator
-// deleted or ended it first, or the link is old. The page links to the search. Other errors are
-// returned.
+// adminMissing responds for an account or a session that does not exist. Another administrator may have deleted or
+// ended it, or the link is old. The page links to the search. adminMissing returns all other errors.
 func (p *adminPages) adminMissing(w http.ResponseWriter, r *http.Request, by admin.Caller, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) || refusal.Code != watchword.CodeNotFound {
@@ -204,11 +200,11 @@ func (p *adminPages) adminMissing(w http.ResponseWriter, r *http.Request, by adm
 	return p.show(w, http.StatusNotFound, p.adminView(p.newView(r, "admin-missing"), r, by, "", nil))
 }
 
-// A makeChange makes a change and returns the page that shows it.
+// A makeChange makes a change and returns the page that shows the result.
 type makeChange func(r *http.Request, by admin.Caller, form url.Values) (next string, err error)
 
-// adminChanges returns the table of changes. An administrator never sets a password or an address here:
-// the user gets a mail, and other changes need the command line.
+// adminChanges returns the table of changes of accounts. An administrator never sets a password or an address on
+// these pages. For a password, the user gets a mail.
 func (p *adminPages) adminChanges() []adminChange {
 	users := pathAdminPages + "/users"
 	account := users + "/{id}/"
@@ -240,7 +236,7 @@ func (p *adminPages) adminChanges() []adminChange {
 	}
 }
 
-// allChanges joins the tables of accounts, of the server and of service keys. Each table is in the file
+// allChanges joins the tables of changes: of accounts, of the server and of service keys. Each table is in the file
 // of the pages that link to its changes.
 func (p *adminPages) allChanges() []adminChange {
 	return slices.Concat(p.adminChanges(), p.systemChanges(), p.serviceChanges())
@@ -289,8 +285,8 @@ func rolesIn(form url.Values) []string {
 	return strings.FieldsFunc(form.Get("roles"), func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// warnOfAdmin returns a warning if a change adds or removes the role admin, whose holders can
-// do everything that the reader can do.
+// warnOfAdmin returns a warning if a change adds or removes the role admin. A user with this role can do everything
+// that the reader of the page can do.
 func warnOfAdmin(v *view, s adminSubject, form url.Values) string {
 	had := slices.Contains(strings.Fields(s.Values["roles"]), watchword.RoleAdmin)
 	switch has := slices.Contains(rolesIn(form), watchword.RoleAdmin); {
@@ -302,16 +298,16 @@ func warnOfAdmin(v *view, s adminSubject, form url.Values) string {
 	return ""
 }
 
-// invite creates an account and mails an invitation. It returns the page of the account, where the
-// reader can add roles or correct the name.
+// invite creates an account and mails an invitation. It returns the page of the account, where the administrator can
+// add roles or correct the name.
 func (p *adminPages) invite(r *http.Request, by admin.Caller, form url.Values) (string, error) {
 	user, err := p.admin.Invite(r.Context(), by,
 		watchword.NewUser{Email: form.Get("email"), Name: strings.TrimSpace(form.Get("name")), Roles: rolesIn(form)})
 	return adminUserPath(user.ID), err
 }
 
-// changeAccount returns the change of an account that a form describes. Package admin refuses changes of
-// the reader's own roles and of the last administrator. The error messages say what to do instead.
+// changeAccount returns a makeChange that applies the change which of reads from the form. Package admin refuses
+// changes of the caller's own roles and of the last administrator. The error messages say what to do instead.
 func (p *adminPages) changeAccount(of func(url.Values) admin.Change) makeChange {
 	return func(r *http.Request, by admin.Caller, form url.Values) (string, error) {
 		id := watchword.UserID(r.PathValue("id"))
@@ -320,8 +316,8 @@ func (p *adminPages) changeAccount(of func(url.Values) admin.Change) makeChange 
 	}
 }
 
-// newName, newRoles and newState return the changes for changeAccount. Each changes one part, so
-// administrators who change different parts of one account don't undo each other's change.
+// newName, newRoles and newState return the changes for changeAccount. Each function changes one part of the account,
+// so that administrators who change different parts don't undo each other's change.
 func newName(form url.Values) admin.Change {
 	return admin.Change{Name: new(strings.TrimSpace(form.Get("name")))}
 }
@@ -336,14 +332,14 @@ func newState(disabled bool) func(url.Values) admin.Change {
 	return func(url.Values) admin.Change { return admin.Change{Disabled: &disabled} }
 }
 
-// deleteUser deletes an account and returns the page of the list, because the account has no page any
-// more. The old page still explains the end of its sessions for some days.
+// deleteUser deletes an account and returns the path of the list, because the account has no page any more. For some
+// days, the old page still explains why its sessions ended.
 func (p *adminPages) deleteUser(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	return pathAdminPages + "/users", p.admin.Delete(r.Context(), by, watchword.UserID(r.PathValue("id")))
 }
 
-// mailUser returns the change that mails a link of a kind. The page never shows the link, because
-// the administrator could use it to sign in as the user.
+// mailUser returns a makeChange that mails a link of the given kind. The page never shows the link, because the
+// administrator could use it to sign in as the user.
 func (p *adminPages) mailUser(kind watchword.MailKind) makeChange {
 	return func(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 		id := watchword.UserID(r.PathValue("id"))
@@ -351,8 +347,8 @@ func (p *adminPages) mailUser(kind watchword.MailKind) makeChange {
 	}
 }
 
-// resetFactors removes the factors of a user who has lost them, and ends the sessions: the finder of a
-// lost phone may be signed in there.
+// resetFactors removes the factors of a user who has lost them. It also ends the sessions, because a lost phone may
+// be signed in.
 func (p *adminPages) resetFactors(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	id := watchword.UserID(r.PathValue("id"))
 	if p.factors == nil {
@@ -365,8 +361,8 @@ func (p *adminPages) resetFactors(r *http.Request, by admin.Caller, _ url.Values
 	return adminUserPath(id), p.factors.Reset(r.Context(), by.Name(), id)
 }
 
-// endSessions ends the session in the path, or all sessions of the account without one. If the reader's
-// own session ends, the redirect leads to the sign-in and then back to the account.
+// endSessions ends the session in the path, or all sessions of the account if the path has none. If the
+// administrator's own session ends, the redirect leads to the sign-in and then back to the account.
 func (p *adminPages) endSessions(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	id := watchword.UserID(r.PathValue("id"))
 	_, err := p.admin.EndSessions(r.Context(), by, id, watchword.SessionID(r.PathValue("sid")))

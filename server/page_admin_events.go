@@ -15,11 +15,11 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// The list of security events, of all accounts and of the server itself. Like the list of accounts, it is
-// a plain form with GET, and a late page costs as little as the first.
+// This page lists the security events of all accounts and of the server itself. Like the list of accounts, its search
+// is a plain form with GET, and a late page costs as little as the first.
 //
-// An event has network addresses and devices, and the search can contain an email address. The log of this
-// server has only the route of a request, without the query.
+// An event has network addresses and devices, and the search can contain an email address. The log of this server has
+// only the route of a request, without the query.
 
 const pathAdminEvents = pathAdminPages + "/events"
 
@@ -36,7 +36,7 @@ type adminEventsData struct {
 // kind.
 type adminKind struct{ Kind, Text string }
 
-// eventKinds returns the kinds that have a text, in the order of the texts. A kind without a text can't be
+// eventKinds returns the kinds that have a text, in alphabetical order of the texts. A kind without a text can't be
 // chosen, but its events are listed.
 func (v *view) eventKinds() (all []adminKind) {
 	for key, text := range v.catalog.Texts[v.lang] {
@@ -62,7 +62,7 @@ func day(text string) time.Time {
 	return t
 }
 
-// eventSearch reads the search. The last day is included, as people expect.
+// eventSearch reads the search from the query. The range includes its last day.
 func eventSearch(query url.Values) (f admin.EventFilter, data adminEventsData) {
 	data = adminEventsData{Typed: strings.TrimSpace(query.Get("q")), Kind: query.Get("kind"),
 		Address: strings.TrimSpace(query.Get("address")), From: query.Get("from"), To: query.Get("to")}
@@ -94,8 +94,7 @@ func (p *adminPages) findEvents(r *http.Request, f admin.EventFilter, typed, aft
 	default:
 		f.User = watchword.UserID(strings.ToLower(typed))
 	}
-	// The account is not looked up, because the last event of a deleted account still has
-	// its id.
+	// This needs no query for the account, because the events of a deleted account still have its id.
 	page, err := p.admin.FindEvents(r.Context(), f, after, 0)
 	if err == nil && typed != "" && after == "" && len(page.Items) == 0 && page.Next == "" {
 		page.Items, err = p.engine.Operator().RequestEvents(r.Context(), strings.ToLower(typed), admin.DefaultLimit)
@@ -103,7 +102,7 @@ func (p *adminPages) findEvents(r *http.Request, f admin.EventFilter, typed, aft
 	return page, err
 }
 
-// adminEventsPage lists events, the newest first. Each links to its account, even to a deleted one.
+// adminEventsPage lists events, the newest first. Each event links to its account, even if the account was deleted.
 func (p *adminPages) adminEventsPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	query, v := r.URL.Query(), p.newView(r, "admin-events")
 	filter, data := eventSearch(query)

@@ -11,11 +11,10 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// The pages of service keys. A key is shown in one response only, because the store does not
-// contain the key itself.
+// These pages manage service keys. Only one response shows a key, because the store does not contain the key itself.
 //
-// Only an administrator with a fresh proof manages keys. A service key that could create other keys
-// would outlive its own revocation.
+// Only an administrator with a fresh proof manages keys. A service key can't: it could otherwise create a second key
+// that survives its own revocation.
 
 const pathAdminServices = pathAdminPages + "/service-keys"
 
@@ -73,9 +72,9 @@ func serviceFields() []string {
 // forgotten one does not stay valid forever.
 func (v *view) Days() []string { return []string{"30", "90", "365"} }
 
-// newServiceKey reads the form. A lifetime that is not a number becomes 0, the default.
+// newServiceKey reads the form. A lifetime that is not a number becomes 0, which selects the default.
 func newServiceKey(form url.Values) admin.NewServiceKey {
-	// A browser sends only checked boxes. The question repeats the other boxes with an empty value.
+	// A browser sends only checked boxes. The question also repeats the unchecked boxes, with an empty value.
 	n := admin.NewServiceKey{Name: strings.TrimSpace(form.Get("keyName"))}
 	for _, scope := range admin.Scopes() {
 		if form.Get(scopeField+string(scope)) != "" {
@@ -100,8 +99,8 @@ func serviceArgs(v *view, form url.Values) []any {
 	return []any{n.Name, strconv.Itoa(int(n.Life / (24 * time.Hour))), scopes}
 }
 
-// showServiceKey creates a key and shows it, once. If the response is lost, so is the key. The
-// administrator then revokes it by its name and creates another.
+// showServiceKey creates a key and shows it once. If the response is lost, the key is lost, too. The administrator
+// then revokes it by its name and creates another key.
 func (p *adminPages) showServiceKey(r *http.Request, by admin.Caller, form url.Values) (*view, error) {
 	key, secret, err := p.admin.CreateServiceKey(r.Context(), by, newServiceKey(form))
 	if err != nil {
@@ -136,7 +135,7 @@ func (p *adminPages) revokeService(r *http.Request, by admin.Caller, _ url.Value
 	return pathAdminServices, p.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id"))
 }
 
-// serviceChanges are the rows of the table of changes for service keys.
+// serviceChanges returns the rows for service keys of the table of changes.
 func (p *adminPages) serviceChanges() []adminChange {
 	return []adminChange{
 		{path: pathAdminServices + "/new", name: "service-key", fields: serviceFields(), args: serviceArgs,

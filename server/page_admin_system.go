@@ -11,19 +11,19 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// The pages about the server: the overview, the outbox and the keys. Each shows the same as a
-// command (doctor, mail list, keys list). No page shows a token, the body of a mail or a secret.
+// These pages show the state of the server: the overview, the outbox and the keys. Each page corresponds to a
+// command: doctor, mail list, or keys list. No page shows a token, the body of a mail or a secret.
 
 const (
 	pathAdminMail = pathAdminPages + "/mail"
 	pathAdminKeys = pathAdminPages + "/keys"
 )
 
-// adminProblem is a problem of the overview with the page that helps to solve it.
+// adminProblem is a problem on the overview, with a link to the page that helps to solve it.
 type adminProblem struct {
 	admin.Problem
 	Text, More string
-	Path       string // empty: it can only be solved on the machine
+	Path       string // empty if it can only be solved on the server's machine
 }
 
 // adminOverviewData is the data of the overview. The numbers of administrators and mails are links
@@ -35,8 +35,8 @@ type adminOverviewData struct {
 	Day           admin.HourStats // sums of the last 24 hours
 }
 
-// problemPaths maps a problem to the page on which it can be seen or solved. Problems of the machine
-// have no entry: their text names the cause to check.
+// problemPaths maps a problem to the page on which it can be seen or solved. Problems of the server's machine have no
+// entry: their text names the cause to check.
 var problemPaths = map[admin.ProblemKind]string{
 	admin.ProblemKeys: pathAdminKeys, admin.ProblemMailLate: pathAdminMail, admin.ProblemMailGivenUp: pathAdminMail,
 	admin.ProblemRestore:  pathAdminEvents + "?kind=restore_detected",
@@ -44,8 +44,8 @@ var problemPaths = map[admin.ProblemKind]string{
 	admin.ProblemOneAdmin: pathAdminPages + "/users?role=admin",
 }
 
-// adminOverviewPage shows the problems first, because without problems there is little to read. The figures
-// cover the whole installation, not only this process.
+// adminOverviewPage shows the problems first, because they need a reaction. The figures cover the whole installation,
+// not only this process.
 func (p *adminPages) adminOverviewPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	found, err := p.admin.Overview(r.Context())
 	if err != nil {
@@ -63,7 +63,7 @@ func (p *adminPages) adminOverviewPage(w http.ResponseWriter, r *http.Request, b
 		data.Day.Forgiven += hour.Forgiven
 		data.Day.Reuses += hour.Reuses
 	}
-	// Package admin sorts them: problems of all users come before problems of a few.
+	// Package admin sorts the problems: those of all users come before those of a few.
 	for _, one := range found.Problems {
 		text := "admin.problem." + string(one.Kind)
 		data.Problems = append(data.Problems, adminProblem{one,
@@ -81,15 +81,15 @@ func (v *view) Counted(n int) string {
 	return strconv.Itoa(n)
 }
 
-// An adminMailRow is a mail of the outbox. A sent mail is no longer in it.
+// An adminMailRow is a mail of the outbox. Sent mails are not in the outbox.
 type adminMailRow struct {
 	watchword.Mail
-	Title string // of the mail, in the language of the reader
+	Title string // title of the mail, in the language of the reader
 	User  string // path of the account; empty if the mail names only an address
 }
 
-// adminMailData is the data of the page. The oldest rows come first, because they show why mails
-// wait.
+// adminMailData is the data of the page. The oldest rows come first, because they are the best indication of why
+// mails wait.
 type adminMailData struct {
 	Mails       []adminMailRow
 	Next, First string // paths of pages; empty on the last or the first one
@@ -147,7 +147,7 @@ func (p *adminPages) mailOf(r *http.Request) (adminSubject, error) {
 	}
 }
 
-// retryMail makes one mail due now, or all mails. The worker of the outbox sends it within moments, so the
+// retryMail makes one mail due now, or all mails. The worker of the outbox sends a due mail within moments, so the
 // next page may still show it.
 func (p *adminPages) retryMail(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	_, err := p.admin.Operator(by).RetryMail(r.Context(), r.PathValue("id"))
@@ -157,7 +157,7 @@ func (p *adminPages) retryMail(r *http.Request, by admin.Caller, _ url.Values) (
 // An adminKeyRow is a key without its secret. The engine never returns the secret.
 type adminKeyRow struct {
 	watchword.KeyInfo
-	Until time.Time // when a retired key is dropped; zero for others
+	Until time.Time // when a retired key is deleted; zero for other keys
 }
 
 // adminKeysData is the data of the page. With HS256 there are no signing keys, so the page has no
@@ -175,7 +175,7 @@ func (p *adminPages) adminKeysPage(w http.ResponseWriter, r *http.Request, by ad
 		return err
 	}
 	var data adminKeysData
-	// Only a retired key has a fixed end. The end of the active key depends on the next rotation.
+	// Only a retired key has a fixed end. The active key ends at the next rotation.
 	for _, key := range keys {
 		row := adminKeyRow{KeyInfo: key}
 		if key.State == "retired" {
@@ -187,8 +187,8 @@ func (p *adminPages) adminKeysPage(w http.ResponseWriter, r *http.Request, by ad
 	return p.showAdmin(w, r, p.adminView(p.newView(r, "admin-keys"), r, by, "", data))
 }
 
-// rotateKeys returns the change that lets the next key of a use take over. Tokens of the old key stay
-// valid until they expire, and sessions continue.
+// rotateKeys returns the change that activates the next key of a use. Tokens of the old key stay valid until they
+// expire, and sessions continue.
 func (p *adminPages) rotateKeys(use watchword.KeyUse) makeChange {
 	return func(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 		_, err := p.admin.Operator(by).RotateKeys(r.Context(), use)
@@ -202,7 +202,7 @@ func unnamed(back string) func(*http.Request) (adminSubject, error) {
 	return func(*http.Request) (adminSubject, error) { return adminSubject{Back: back}, nil }
 }
 
-// systemChanges are the rows of the table of changes that concern no account.
+// systemChanges returns the rows of the table of changes that concern no account.
 func (p *adminPages) systemChanges() []adminChange {
 	return []adminChange{
 		{path: pathAdminMail + "/retry", name: "retry-all", subject: unnamed(pathAdminMail), do: p.retryMail},

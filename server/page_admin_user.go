@@ -14,27 +14,27 @@ import (
 	"github.com/watchword-auth/watchword/internal/reusedetail"
 )
 
-// The page of one account has everything that support needs while a user is on the phone. The answer to
-// "why was I signed out?" comes first, because most callers ask this.
+// The page of one account has everything that support needs during a call. The answer to "why was I signed out?"
+// comes first, because most callers ask this.
 //
-// The page shows network addresses and devices, even those of a stranger who used a copied token. Only
-// administrators can open it. It never contains a token, a password hash or the secret of a factor.
+// The page shows network addresses and devices, even those of a stranger who used a copied token. Only administrators
+// can open it. It never contains a token, a password hash or the secret of a factor.
 
 // adminUserData is the data of the page. The lists are bounded, so they have no further pages.
 type adminUserData struct {
 	User        *adminUserRow // nil: the account does not exist any more
 	ID          watchword.UserID
-	Path        string // of the page
+	Path        string // path of this page
 	DisabledAt  time.Time
 	HasPassword bool
-	Own         bool // the reader's own account
+	Own         bool // this is the administrator's own account
 	Why         adminWhy
 
 	// Sessions are the live sessions. Ended sessions are in Why, with the reason.
 	Sessions, MoreSessions []adminSession
 	Events, MoreEvents     []adminEvent
 
-	Mails []adminMailRow // that wait or were abandoned, the oldest first
+	Mails []adminMailRow // mails that wait or were abandoned, the oldest first
 
 	// The page shows the names, kinds and times of factors. Their sealed secrets are not read
 	// from the store.
@@ -58,18 +58,18 @@ type adminSession struct {
 // log.
 type adminEvent struct {
 	watchword.Event
-	Reuse *reusedetail.Detail // of a reuse, which the page shows in words
+	Reuse *reusedetail.Detail // detail of a token reuse, which the page shows in words
 
-	// Linked is false on the page of the account itself, where a link would lead back to the same page.
+	// Linked is false on the account's own page, where a link would lead to the same page.
 	Linked bool
 }
 
-// IconOf returns the icon of a device, for templates. Sessions of an explanation are rows of the store,
-// which have no icon.
+// IconOf returns the icon of a device, for templates. The sessions in an explanation are rows of the store, which
+// have no icon.
 func (v *view) IconOf(device string) string { return deviceIcon(device) }
 
-// Replaced returns when the presented token of a reuse was replaced, or the zero time if it is unknown.
-// Events store the age in the format of time.Duration.
+// Replaced returns when the server replaced the reused token, or the zero time if this is unknown. Events store the
+// token's age in the format of time.Duration.
 func (w adminWhy) Replaced() time.Time {
 	age, err := time.ParseDuration(w.Reuse.Superseded)
 	if err != nil {
@@ -95,18 +95,18 @@ func newAdminEvent(e watchword.Event) adminEvent {
 	return row
 }
 
-// adminWhy is the answer to "why was I signed out?", with the question. Sentences come from package
-// admin in the language of the page, so the API and the command line give the same answer.
+// adminWhy is the answer to "why was I signed out?", and the question. The sentences come from package admin in the
+// language of the page, so the API and the command line give the same answer.
 type adminWhy struct {
 	admin.Explanation
-	At, Zone string // as in the query, for the form
+	At, Zone string // values of the query, for the form
 	Asked    bool   // the query asks about a session or a time
 	Evidence []adminEvent
-	Reuse    *reusedetail.Detail // both devices; nil for other ends
+	Reuse    *reusedetail.Detail // both devices of a token reuse; nil for other reasons
 }
 
-// askedTime reads from the query when the user noticed the end: a time, and the number of minutes
-// that its time zone is behind UTC. The script fills in the zone. Without it, the time is in UTC.
+// askedTime reads from the query when the user noticed the sign-out. The query has a time and the number of minutes
+// that its time zone is behind UTC. The script fills in the time zone. Without it, the time is in UTC.
 func askedTime(query url.Values) (at time.Time, text, zone string) {
 	text = query.Get("at")
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
@@ -135,7 +135,7 @@ func (p *adminPages) explain(r *http.Request, v *view, id watchword.UserID) (why
 	if err != nil {
 		return adminWhy{}, err
 	}
-	// The devices of a reuse are in the detail of its event. The newest reuse explains the end.
+	// The detail of a reuse event has both devices. The newest reuse explains the end.
 	why = adminWhy{Explanation: x, At: text, Zone: zone, Asked: text != "" || session != ""}
 	for _, e := range x.Evidence {
 		event := newAdminEvent(e)
@@ -147,11 +147,11 @@ func (p *adminPages) explain(r *http.Request, v *view, id watchword.UserID) (why
 	return why, nil
 }
 
-// adminUserPage shows one account. Each part is read in a separate transaction. A session that ends in
-// between is missing from the list and unexplained until the next load.
+// adminUserPage shows one account. Each part is read in a separate transaction. A session that ends between the reads
+// is missing from the list and unexplained until the next load.
 //
-// For an id without an account, the page shows only the explanation, with status 404: ended
-// sessions of a deleted account may be kept, and its last event is kept.
+// If no account has the id, the page shows only the explanation, with status 404. The store may still have the ended
+// sessions and the last event of a deleted account.
 func (p *adminPages) adminUserPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	v, id := p.newView(r, "admin-user"), watchword.UserID(r.PathValue("id"))
 	data := adminUserData{ID: id, Path: adminUserPath(id), Own: id == by.User.ID}
@@ -166,7 +166,7 @@ func (p *adminPages) adminUserPage(w http.ResponseWriter, r *http.Request, by ad
 	if err != nil {
 		return err
 	}
-	// The explanation was read a moment earlier and may differ; a reload corrects it.
+	// The explanation was read a moment earlier and may differ from the account. A reload corrects this.
 	data.User = &adminUserRow{account.Profile(), account.State(), account.Kinds()}
 	data.DisabledAt, data.HasPassword = account.DisabledAt, account.PasswordHash != ""
 	if err := p.addHistory(r, v, by, &data); err != nil {
@@ -179,7 +179,7 @@ func (p *adminPages) adminUserPage(w http.ResponseWriter, r *http.Request, by ad
 }
 
 // addHistory adds the live sessions, waiting mails and the last events. Unlike the account page, it does not merge
-// equal rows, because each has a different session or request id, which support may have to quote.
+// equal rows. Each row has its own session or request id, which support may have to quote.
 func (p *adminPages) addHistory(r *http.Request, v *view, by admin.Caller, data *adminUserData) error {
 	id := data.ID
 	operator := p.admin.Operator(by)
@@ -216,11 +216,10 @@ func (p *adminPages) addHistory(r *http.Request, v *view, by admin.Caller, data 
 	return nil
 }
 
-// addWaysIn adds factors, identities and metadata, as far as the server has them. A feature that the
-// server lacks has no section, because an empty section would look like a missing setting of the
-// account.
+// addWaysIn adds factors, identities and metadata, if the server has these features. A missing feature has no
+// section, because an empty section would look like a missing setting of the account.
 func (p *adminPages) addWaysIn(r *http.Request, id watchword.UserID, data *adminUserData) error {
-	// Each of these packages has its own store. An error in one fails the page, because a missing list
+	// Each of these packages has its own store. An error of one store fails the whole page, because a missing list
 	// would look like an account without factors.
 	if data.HasFactors = p.factors != nil; data.HasFactors {
 		overview, err := p.factors.List(r.Context(), id)

@@ -12,20 +12,20 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// The list of accounts. It is a plain form with GET: a search can be bookmarked, and works without the
-// script. The query contains the searched address. The log of this server omits queries.
+// This page lists accounts. Its search is a plain form with GET, so it can be bookmarked and works without the
+// script. The query contains the searched address, but the log of this server omits queries.
 
 // adminUsersData is the data of the list. It repeats the search, so that the form shows it and the next
 // page keeps it.
 type adminUsersData struct {
 	Typed, Role, State, Factor string // the search
-	Filtered                   bool   // one of them is not empty
+	Filtered                   bool   // at least one of Typed, Role, State and Factor is set
 	Users                      []adminUserRow
 	Next, First                string // paths of pages; empty on the last or the first one
 	Gone                       string // the path of an account without a row, whose sessions may be kept
 }
 
-// An adminUserRow is an account in the list. A Profile has no password hash.
+// An adminUserRow is an account in the list. It contains no password hash, because a Profile has none.
 type adminUserRow struct {
 	watchword.Profile
 	State   string

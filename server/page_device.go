@@ -11,11 +11,11 @@ import (
 // Remembered devices on the account page: the browsers that skip the second step. The page lists them without a
 // step-up, as it lists the sessions, which name the same browsers. Forgetting a device needs a fresh proof.
 
-// pathDevices is followed by the id of a device. The account page has no section for devices if the account
-// has none, or if the setting is off: stored devices have no effect then.
+// pathDevices is followed by the id of a device. The account page has no section for remembered devices if the
+// account has none. It also has no section while the setting is off, because stored devices then have no effect.
 const pathDevices = pathAccount + "/devices/"
 
-// forgetPage asks before a browser is forgotten. The device of another account gets the same 404 as an
+// forgetPage asks for confirmation before a browser is forgotten. A device of another account gets the same 404 as an
 // unknown device.
 func (p *accountPages) forgetPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)

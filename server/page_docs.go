@@ -37,15 +37,15 @@ type docRoute struct {
 	Refusals                         []docRefusal
 }
 
-// docRefusal is one status of error responses, with its codes. The status comes first, because
-// the reader's client shows it.
+// docRefusal is one status of error responses, with its codes. The status comes first, because a client shows the
+// status to the reader first.
 type docRefusal struct {
 	Status int
 	Codes  []string
 }
 
-// docCode is one row of the table of error codes. The advice is for the author of a client; the
-// detail of a response is for the client's user.
+// docCode is one row of the table of error codes. The advice is for the author of a client. The detail in a response
+// is for the client's user.
 type docCode struct {
 	Code   watchword.Code
 	Status int
@@ -96,7 +96,7 @@ func groupsOf(url string, routes []route, all dialects) []docGroup {
 		}
 		groups = append(groups, group)
 	}
-	// Administration may be off, or on the other listener.
+	// A group is empty if administration is off or on the other listener.
 	return slices.DeleteFunc(groups, func(g docGroup) bool { return len(g.Routes) == 0 })
 }
 
@@ -162,8 +162,8 @@ func documentOperation(url string, o dialect.Operation, withCookies bool) docRou
 // codesOf lists the error codes of the API by status, and within a status by name. They come from
 // the routes, so the table has only codes that an endpoint returns.
 func codesOf(routes []route) (codes []docCode) {
-	// These three are always in the table: the router or a missing role causes them, even on routes
-	// that don't list them.
+	// These codes are always in the table: the router or a missing role causes them, even on routes that don't list
+	// them.
 	found := map[watchword.Code]bool{
 		apirequest.CodeMethodNotAllowed: true, watchword.CodeNotFound: true, watchword.CodeInsufficientScope: true,
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// The first authenticator app or passkey of an account that must have one (second-factor=required).
-// After the right password, the user comes here instead of being signed in. The first code from the app
-// or the new passkey completes the sign-in. The handle of the waiting sign-in is in the step cookie, as
+// These pages add the first authenticator app or passkey to an account that must have a factor
+// (second-factor=required). After the right password, the user comes here and is not signed in yet. The first code
+// from the app or the new passkey completes the sign-in. The handle of the waiting sign-in is in the step cookie, as
 // for a second step.
 
 // pathEnrol is followed by the id of the enrolment, so that a reload shows the same QR code.
@@ -49,8 +49,7 @@ func (p *accountPages) refuseEnrol(w http.ResponseWriter, r *http.Request, err e
 	return err
 }
 
-// enrolView returns the page with the QR code. Its text explains why the user has to set up a
-// factor.
+// enrolView returns the page with the QR code. Its text explains why the user has to add a factor.
 func (p *accountPages) enrolView(r *http.Request) (*view, error) {
 	handle := watchword.Secret(p.cookies.step.Value(r))
 	pending, err := p.factors.PendingRequired(r.Context(), handle, r.PathValue("id"))
@@ -63,8 +62,8 @@ func (p *accountPages) enrolView(r *http.Request) (*view, error) {
 	}
 	data := v.Data.(authenticatorData)
 	data.Cancel, data.Text = pathLogin, v.T("enrol.text")
-	// The script fetches the options only when the button is pressed, because a fetch counts as an
-	// attempt of the waiting sign-in. A view of the page must not count as an attempt.
+	// The script fetches the options only when the button is pressed, because each fetch counts as an attempt of the
+	// waiting sign-in. Viewing the page must not count as an attempt.
 	if p.hasPasskeys() {
 		path := pathEnrol + "/" + pending.ID + "/passkey"
 		if data.Passkey = v.passkeyForm(path, "create", "enrol.passkey", factors.Ceremony{}); data.Passkey != nil {
@@ -84,8 +83,8 @@ func (p *accountPages) enrolSetupPage(w http.ResponseWriter, r *http.Request) er
 	return p.show(w, http.StatusOK, v)
 }
 
-// enrolForm adds the app and signs in. The response shows the recovery codes, with a link to the
-// target of a sign-in.
+// enrolForm adds the app and signs in. The response shows the recovery codes, with a link to the page that follows a
+// sign-in.
 func (p *accountPages) enrolForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -100,7 +99,7 @@ func (p *accountPages) enrolForm(w http.ResponseWriter, r *http.Request) error {
 	return p.enrolled(w, r, form, enrolment{done, in, err})
 }
 
-// An enrolment has the result of the engine for the first factor of a waiting sign-in.
+// An enrolment has the engine's result for the first factor of a waiting sign-in.
 type enrolment struct {
 	done factors.Confirmation
 	in   *watchword.SignIn
@@ -138,7 +137,7 @@ func (p *accountPages) enrolPasskeyOptions(w http.ResponseWriter, r *http.Reques
 }
 
 // enrolPasskeyForm adds the passkey that the browser has created and signs in. The id in the path belongs to the
-// enrolment of the app, which the page offers again after an error.
+// enrolment of the app. After an error, the page offers this enrolment again.
 func (p *accountPages) enrolPasskeyForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {

@@ -11,19 +11,19 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// The second step of a sign-in. The pages that check a password redirect here if the account has a
+// These pages are the second step of a sign-in. The pages that check a password redirect here if the account has a
 // second factor. The handle of the challenge is in the step cookie, and return_to is in the query.
 
 // Both forms post to the same path, so the second step is a single route in logs and metrics.
 const (
 	pathFactor = pathLogin + "/factor"
-	// withRecovery is the value of the parameter "with" that selects the form for a recovery code.
-	// It is in the URL, so that the page works without a script.
+	// withRecovery is the value of the query parameter "with" that selects the form for a recovery code. The
+	// parameter is in the URL, so that the page works without a script.
 	withRecovery = "recovery"
 )
 
-// secondStep redirects to the second step if err is the challenge after a right password, and
-// reports whether it did. Every page that signs in passes its error to secondStep.
+// secondStep redirects to the second step if err is the challenge that follows a right password. It reports whether
+// it redirected. Every page that signs in passes its error to secondStep.
 func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bool {
 	var refusal *watchword.Error
 	if p.factors == nil || !errors.As(err, &refusal) || refusal.Challenge == nil {
@@ -51,13 +51,13 @@ func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bo
 // proofData is the data of the pages that ask for a second factor. Operators' templates use its
 // fields.
 type proofData struct {
-	Path     string            // of the form
-	Recovery bool              // asks for a recovery code
-	Password bool              // asks for the password; only on the page of a step-up
-	External bool              // asks to sign in with a provider again; only on the page of a step-up
-	Other    string            // the page with the other kind of code
+	Path     string            // target of the form
+	Recovery bool              // the form asks for a recovery code
+	Password bool              // the form asks for the password; only on the page of a step-up
+	External bool              // the page asks to sign in with a provider again; only on the page of a step-up
+	Other    string            // path of the form for the other kind of code
 	Email    watchword.Address // for password managers; only on the page of a step-up
-	Cancel   template.URL      // leads away from a step-up
+	Cancel   template.URL      // target of the link that cancels a step-up
 	NoApp    bool              // the account has no authenticator app
 	Passkey  *passkeyForm      // nil: the account has no passkey that works here
 
@@ -73,7 +73,7 @@ func (v *view) proofOf(path string, recovery bool) proofData {
 	if !recovery {
 		other.Set("with", withRecovery)
 	}
-	// The other form is a plain link, which keeps return_to.
+	// The link to the other form is a plain link, which keeps return_to.
 	data := proofData{Path: path, Recovery: recovery, Other: path}
 	if len(other) > 0 {
 		data.Other += "?" + other.Encode()
@@ -81,8 +81,8 @@ func (v *view) proofOf(path string, recovery bool) proofData {
 	return data
 }
 
-// withKinds returns the data for an account with certain factors. Without a usable passkey and without an app,
-// only a recovery code is left.
+// withKinds sets which factors the account has. Without a usable passkey and without an app, the page can only ask
+// for a recovery code.
 func (d proofData) withKinds(hasApp bool, passkey *passkeyForm) proofData {
 	// Without an app, the link to the other kind of code is omitted, because it would lead to the
 	// same page.
@@ -96,12 +96,12 @@ func (d proofData) withKinds(hasApp bool, passkey *passkeyForm) proofData {
 	return d
 }
 
-// factorView returns the page of the second step. It shows one field, because password managers could fill in the
-// wrong one of two fields. If the challenge has ended, the page has no passkeys, and the engine refuses its form.
+// factorView returns the page of the second step. It shows one field, because a password manager could fill in the
+// wrong field of two. If the challenge has ended, the page offers no passkey, and the engine refuses its form.
 func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 	v := p.newView(r, "factor")
 	data := v.proofOf(pathFactor, recovery)
-	// Administration needs a proof of the last hours, which a remembered browser does not have.
+	// Administration needs a recent proof of a factor, which a remembered browser does not give.
 	data.Remembers = p.factors.RememberFor() > 0 && !p.side.isAdmin
 	v.Data = data
 	// The code and the passkey have separate forms, so the button of the passkey does not send a
@@ -112,8 +112,8 @@ func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 	if !errors.As(err, &refusal) {
 		return nil, err
 	}
-	// Offer adds the factors of the challenge's account. The challenge exists only after the right
-	// password, so the page reveals their kinds only then, as the API does.
+	// Offer adds the factors of the challenge's account. The challenge exists only after the right password. The page
+	// therefore reveals the kinds of factors only then, as the API does.
 	if refusal.Challenge != nil {
 		var passkey *passkeyForm
 		if options := refusal.Challenge.Passkey; options != nil {
@@ -121,8 +121,8 @@ func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 		}
 		hasApp := slices.Contains(refusal.Challenge.Methods, string(factors.KindTOTP))
 		data = data.withKinds(hasApp, passkey)
-		// If the page has no form for codes, the checkbox is in the form of the passkey. Otherwise the
-		// script reads the checkbox in the form for codes.
+		// If the page has no form for codes, the form of the passkey has the checkbox. Otherwise the script reads the
+		// checkbox in the form for codes.
 		if data.Remembers && data.NoApp && data.Passkey != nil {
 			data.Passkey.RememberDevice = v.T("factor.remember")
 		}
@@ -150,7 +150,7 @@ func (p *pages) factorPage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, v)
 }
 
-// startAgain redirects to the sign-in, which says that the step has ended.
+// startAgain redirects to the sign-in page, which says that the second step has expired.
 func (p *pages) startAgain(w http.ResponseWriter, r *http.Request) {
 	p.cookies.step.Clear(w)
 	p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {"step"}}))
@@ -163,8 +163,8 @@ func proofIn(form url.Values) factors.Proof {
 		RecoveryCode: watchword.Secret(form.Get("recoveryCode")), Passkey: passkeyIn(form)}
 }
 
-// factorForm completes the sign-in. After a wrong code, it shows an empty field, because a wrong code can't become
-// right. After a rate limit, the page says so, and the step cookie stays for the next attempt. After the end of the
+// factorForm completes the sign-in. After a wrong code, it shows an empty field, because the same code would be wrong
+// again. After a rate limit, the page says so, and the step cookie stays for the next attempt. After the end of the
 // challenge, the user starts again with the password, and the page says why.
 func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
@@ -180,13 +180,13 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 		p.errors.logRefused(w, r, err)
 		p.startAgain(w, r)
 		return nil
-	// The account has changed since the password was checked. The user has to start again.
+	// The account has changed after the check of the password. The user has to start again.
 	case watchword.CodeAccountDisabled, watchword.CodeEmailNotVerified:
 		p.cookies.step.Clear(w)
 		return p.refill(w, r, p.signView(r, "login"), err)
 	}
-	// The cookie stays, because the challenge has more attempts. A rate limit refuses before it counts
-	// an attempt.
+	// The cookie stays, because the challenge allows more attempts. An attempt that a rate limit refuses does not
+	// count.
 	if err != nil {
 		v, gone := p.factorView(r, form.Has("recoveryCode"))
 		if gone != nil {
@@ -194,7 +194,7 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 		}
 		data := v.Data.(proofData)
 		data.Remember = form.Get("rememberDevice") != "" // a wrong code keeps the choice
-		// A refused passkey keeps the choice, too.
+		// If a passkey is refused, the checkbox keeps its state.
 		if data.Passkey != nil {
 			data.Passkey.Remembered = data.Remember
 		}

@@ -7,24 +7,23 @@ import (
 	"github.com/watchword-auth/watchword/internal/device"
 )
 
-// The lists of devices and events of the account page. Equal entries are merged, and only the first
-// entries are visible at once. The rest is in a <details> element. Each session can be ended
-// separately.
+// The account page lists devices and events. Equal entries are merged, and only the first entries are visible at
+// once. The rest is in a <details> element. Each session can be ended separately.
 
 // visibleRows is how many entries of a list are visible before "show more". A list of this length
 // fits a phone without much scrolling.
 const visibleRows = 5
 
-// An accountDevice is a row of the list of devices: the sessions of one device name and address.
-// A session from another address is a separate row, because it may be a stranger's.
+// An accountDevice is a row of the list of devices: the sessions with the same device name and network address. A
+// session from another address has its own row, because it may be a stranger's.
 type accountDevice struct {
 	Name, Icon, Address string
-	Used                time.Time // the latest use
-	Current             bool      // this browser; always alone in its row
+	Used                time.Time // latest use of any of the sessions
+	Current             bool      // this browser, whose session has a row of its own
 	Sessions            []accountSession
 }
 
-// Only returns the only session of a row. The template calls it for rows with exactly one.
+// Only returns the only session of a row. The template calls it only for rows with exactly one session.
 func (d accountDevice) Only() accountSession { return d.Sessions[0] }
 
 // Folded returns the sessions of a row that has several, or nil.
@@ -35,7 +34,7 @@ func (d accountDevice) Folded() []accountSession {
 	return d.Sessions
 }
 
-// devicesOf folds sessions by device and address. The current session comes first, and the others
+// devicesOf merges sessions with the same device and address. The current session comes first, and the other rows
 // keep their order.
 func devicesOf(sessions []accountSession) (rows []accountDevice) {
 	for _, one := range sessions {
@@ -109,7 +108,7 @@ func deviceIcon(name string) string {
 	return "program"
 }
 
-// split returns the visible entries and the others. A single further entry is visible, too,
+// split returns the visible entries and the hidden ones. If only one entry would be hidden, it is visible, too,
 // because it is not worth a click.
 func split[T any](all []T) (visible, more []T) {
 	if len(all) <= visibleRows+1 {
@@ -118,7 +117,7 @@ func split[T any](all []T) (visible, more []T) {
 	return all[:visibleRows], all[visibleRows:]
 }
 
-// A row is one entry of a list with the view, for a nested template, which gets only one value.
+// A row is one entry of a list together with the view, because a nested template gets only one value.
 type row struct {
 	*view
 	Item any
