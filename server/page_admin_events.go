@@ -28,7 +28,7 @@ type adminEventsData struct {
 	Typed, Kind, Address, From, To string
 	Kinds                          []adminKind
 	Events                         []adminEvent
-	Next, First                    string // paths of pages; empty on the last or the first one
+	Next, First                    string // paths of the next and the first page; "" on the last or the first page
 	Filtered                       bool
 }
 

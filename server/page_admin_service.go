@@ -28,7 +28,7 @@ type adminServiceRow struct {
 // adminServicesData is the data of the list.
 type adminServicesData struct {
 	Keys        []adminServiceRow
-	Next, First string // paths of pages; empty on the last or the first one
+	Next, First string // paths of the next and the first page; "" on the last or the first page
 }
 
 // adminServicesPage lists service keys, including expired and revoked ones. The state is only for

@@ -92,7 +92,7 @@ type adminMailRow struct {
 // mails wait.
 type adminMailData struct {
 	Mails       []adminMailRow
-	Next, First string // paths of pages; empty on the last or the first one
+	Next, First string // paths of the next and the first page; "" on the last or the first page
 }
 
 // newMailRow names a mail by its title, because its kind is an internal name.

@@ -18,11 +18,11 @@ import (
 // adminUsersData is the data of the list. It repeats the search, so that the form shows it and the next
 // page keeps it.
 type adminUsersData struct {
-	Typed, Role, State, Factor string // the search
+	Typed, Role, State, Factor string // the current search
 	Filtered                   bool   // at least one of Typed, Role, State and Factor is set
 	Users                      []adminUserRow
-	Next, First                string // paths of pages; empty on the last or the first one
-	Gone                       string // the path of an account without a row, whose sessions may be kept
+	Next, First                string // paths of the next and the first page; "" on the last or the first page
+	Gone                       string // path of an account that may have been deleted, so it has no row
 }
 
 // An adminUserRow is an account in the list. It contains no password hash, because a Profile has none.

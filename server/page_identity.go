@@ -11,35 +11,35 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// Connected accounts: the identities of a user on the account page, and the mailed link of a sign-up
-// with a provider.
+// The account page lists the connected accounts, which are the user's identities at providers. This file also
+// continues the mailed link of a sign-up with a provider.
 
 // pathIdentities is followed by the id of a provider, or by the id of an identity and /remove.
 const pathIdentities = pathAccount + "/identities/"
 
-// actionProvider begins the value of the field "action" that continues a mailed link with a provider.
+// actionProvider is the prefix of the value of the form field "action" that continues a mailed link with a provider.
 const actionProvider = "provider:"
 
 // connected is the data of the account page about providers. Operators' templates use its fields.
 type connected struct {
 	Accounts []connectedAccount
-	Addable  []federation.Info // providers to connect
-	Unproven bool              // the address must be proven first
+	Addable  []federation.Info // providers that can be connected
+	Unproven bool              // the address must be verified before a provider can be connected
 }
 
 // A connectedAccount is one row of the list.
 type connectedAccount struct {
 	ID, Name, Email string
-	Kind            string // of the provider; empty: it was removed
+	Kind            string // kind of the provider; "" if the provider was removed from the configuration
 	Since, Used     time.Time
 }
 
-// Marked reports whether the page has a logo of the provider, as for the big providers.
+// Marked reports whether the page shows a logo of the provider. It does so for the providers that the server knows by
+// name.
 func (c connectedAccount) Marked() bool { return c.Kind != "" && c.Kind != string(federation.KindOIDC) }
 
-// connectedOf returns the section of the account page, or nil without providers. It lists even
-// identities of a provider that the operator has removed, so that their owner can disconnect
-// them.
+// connectedOf returns the section of the account page, or nil if the server has no providers. It also lists
+// identities of providers that the operator has removed, so that their owner can disconnect them.
 func (p *accountPages) connectedOf(r *http.Request, who watchword.Identity) (*connected, error) {
 	if p.federation == nil {
 		return nil, nil
@@ -49,14 +49,14 @@ func (p *accountPages) connectedOf(r *http.Request, who watchword.Identity) (*co
 	if err != nil {
 		return nil, err
 	}
-	// Only an account with a proven address can connect a provider, because the owner of an unproven
-	// address could still take the account back.
+	// Only an account with a verified address can connect a provider. Otherwise the owner of the address could later
+	// take the account over.
 	section := &connected{Unproven: !who.User.Verified()}
 	section.Accounts = p.connectedAccounts(all)
 	// The buttons have the order of the settings.
 	for _, info := range p.federation.Providers() {
-		// The API can connect a second account of a provider. The page offers only one, to stay
-		// simple.
+		// Through the API, an account can connect a second identity of the same provider. The page offers only one,
+		// to stay simple.
 		if !hasProvider(all, info) && !section.Unproven {
 			section.Addable = append(section.Addable, info)
 		}
@@ -64,7 +64,7 @@ func (p *accountPages) connectedOf(r *http.Request, who watchword.Identity) (*co
 	return section, nil
 }
 
-// hasProvider reports whether one of the identities is of a provider.
+// hasProvider reports whether one of the identities belongs to the provider.
 func hasProvider(all []federation.Identity, info federation.Info) bool {
 	return slices.ContainsFunc(all, func(i federation.Identity) bool { return i.Provider == info.ID })
 }
@@ -83,8 +83,8 @@ func (p *pages) connectedAccounts(all []federation.Identity) (rows []connectedAc
 	return rows
 }
 
-// forwardToProvider shows a page that forwards to a provider. A redirect is not possible, because browsers
-// apply form-action of the Content-Security-Policy to the redirects of a form.
+// forwardToProvider shows a page that forwards to a provider. It can't redirect, because the response belongs to a
+// form, and browsers apply form-action of the Content-Security-Policy to the redirects of a form.
 func (p *pages) forwardToProvider(w http.ResponseWriter, r *http.Request, started federation.Started) error {
 	p.setAttempt(w, r, started)
 	// The page has a link as well, for browsers that don't follow the refresh.
@@ -93,8 +93,8 @@ func (p *pages) forwardToProvider(w http.ResponseWriter, r *http.Request, starte
 	return p.show(w, http.StatusOK, v)
 }
 
-// connectForm begins a link. It is a form and not a link, because another site must not
-// connect an identity of its choice. The csrf middleware rejects forms of other sites.
+// connectForm starts to connect a provider. It is a form and not a link, because another site must not connect an
+// identity of its choice. The csrf middleware rejects forms of other sites.
 func (p *accountPages) connectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	started, err := p.federation.StartLink(r.Context(), federation.LinkRequest{
 		Provider: r.PathValue("provider"), Who: who, ReturnTo: p.returnTo(r), Page: true})
@@ -107,18 +107,18 @@ func (p *accountPages) connectForm(w http.ResponseWriter, r *http.Request, who w
 	return p.forwardToProvider(w, r, started)
 }
 
-// refuseConnected shows the account page with the reason.
+// refuseConnected shows the account page with the reason why a provider was not connected or disconnected.
 func (p *accountPages) refuseConnected(
 	w http.ResponseWriter, r *http.Request, who watchword.Identity, provider string, err error,
 ) error {
-	// The message names the provider, so it is shown like a failed response of the provider.
+	// The message names the provider, like the messages after a failed return from the provider.
 	if watchword.CodeOf(err) == federation.CodeProviderUnavailable {
 		return p.providerFailed(w, r, federation.LinkAttempt(provider), err)
 	}
 	return p.refuseFactor(w, r, who, err)
 }
 
-// disconnectPage asks before an identity is removed.
+// disconnectPage asks for confirmation before an identity is removed.
 func (p *accountPages) disconnectPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := p.federation.Fresh(who); err != nil {
 		return p.refuseFactor(w, r, who, err)
@@ -151,11 +151,10 @@ func (p *accountPages) disconnectForm(w http.ResponseWriter, r *http.Request, wh
 	return nil
 }
 
-// verifyWith continues a mailed link with a provider. A sign-up that began with an identity
-// has no password, and the same identity completes it.
+// verifyWith continues a mailed link with a provider. A sign-up that began at a provider has no password, so the same
+// identity completes the sign-up.
 func (p *pages) verifyWith(w http.ResponseWriter, r *http.Request, in linkInput) error {
-	// The token stays valid until the account exists, so the user can return and choose another way
-	// to continue.
+	// The token stays valid until the account exists. The user can thus return and choose another way.
 	provider, _ := strings.CutPrefix(in.form.Get("action"), actionProvider)
 	started, err := p.federation.StartVerify(r.Context(), federation.StartRequest{Provider: provider,
 		ReturnTo: p.returnTo(r), Page: true, Replaces: p.cookies.replaced(r, ""), Remembered: in.client.Remembered}, in.token)
@@ -165,16 +164,16 @@ func (p *pages) verifyWith(w http.ResponseWriter, r *http.Request, in linkInput)
 	return p.forwardToProvider(w, r, started)
 }
 
-// offerConnected shows only the buttons of the account's own providers on the page of a step-up. Identities of
-// other accounts are refused (stepUpUser).
+// offerConnected limits the buttons on the page of a step-up to the account's own providers. Identities of other
+// accounts are refused (stepUpUser).
 func (p *accountPages) offerConnected(r *http.Request, v *view, who watchword.Identity) error {
 	all, err := p.federation.List(r.Context(), who.User.ID)
 	v.offered = slices.DeleteFunc(v.offered, func(info federation.Info) bool { return !hasProvider(all, info) })
 	return err
 }
 
-// stepUpUser returns the account that a provider confirms, if the page of the step-up started the attempt. It
-// is "" without a session.
+// stepUpUser returns the account that the sign-in at a provider has to confirm, if a step-up started the attempt. It
+// returns "" without a session.
 func (p *pages) stepUpUser(r *http.Request) (watchword.UserID, error) {
 	if r.URL.Query().Get("page") != "step-up" {
 		return "", nil
@@ -186,14 +185,14 @@ func (p *pages) stepUpUser(r *http.Request) (watchword.UserID, error) {
 	return live[len(live)-1].User.ID, nil // the page cookie is the last one, and pages prefer it
 }
 
-// isVerifyWith reports whether the form behind a link continues with a provider.
+// isVerifyWith reports whether the form of a link page asks to continue with a provider.
 func (p *pages) isVerifyWith(link linkPage, form url.Values) bool {
 	return p.federation != nil && link.kind == watchword.MailVerify &&
 		strings.HasPrefix(form.Get("action"), actionProvider)
 }
 
-// expectLink fills in the address of the account to which a stopped sign-in will be connected. The
-// reader can thus enter the password on the same page.
+// expectLink is for a provider's sign-in that stopped because its account must be confirmed first. It fills in the
+// address of that account, so that the user can enter the password on the same page.
 func (p *pages) expectLink(r *http.Request, v *view) {
 	handle := p.cookies.link.Presented(r).Value(r)
 	if p.federation == nil || handle == "" {

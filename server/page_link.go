@@ -8,24 +8,21 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The pages behind the links in mails. The token is in the fragment of the link, which browsers
-// don't send. A script moves the token into the form; without the script, the user pastes the
-// token. Opening the page does not consume the token, because mail scanners open every link.
+// These are the pages behind the links in mails. The token is in the fragment of the link, which browsers don't send.
+// A script moves the token into the form. Without the script, the user pastes the token. Opening the page does not
+// consume the token, because mail scanners open every link.
 //
-// The pages that verify an address ask for a password unless the browser has a session. A link
-// from a mail is a cross-site navigation, for which browsers omit SameSite=Strict cookies. The
-// script therefore loads the page a second time, with the cookies. Without the script the page
-// asks for the password.
+// The pages that verify an address ask for a password unless the browser has a session. A link from a mail is a
+// cross-site navigation, for which browsers omit SameSite=Strict cookies. The script therefore loads the page a
+// second time, with the cookies. Without the script, the page asks for the password.
 
-// A linkPage describes the page of one kind of mail.
-//
-// The pages differ in their texts, in the password field and in the engine call. They share
-// everything else, such as the handling of tokens.
+// A linkPage describes the page of one kind of mail. The pages differ in their texts, in the password field and in
+// the engine call.
 type linkPage struct {
 	path, name string
-	kind       watchword.MailKind // of the token; set only for pages that offer "This wasn't me"
+	kind       watchword.MailKind // kind of the token; set only for pages that offer "This wasn't me"
 	Password   string             // autocomplete attribute of the password field; "": no field
-	welcome    bool               // asks for a name, and signs in
+	welcome    bool               // the page asks for a name, and signs in
 	consume    func(*pages, http.ResponseWriter, *http.Request, linkInput) error
 }
 
@@ -63,18 +60,18 @@ type linkData struct {
 	Button     string // key of the text
 	Password   string // autocomplete attribute; "": no password field
 	Disown     bool   // offers "This wasn't me"
-	Welcome    bool   // asks for a name, and offers "stay signed in"
+	Welcome    bool   // the page asks for a name, and offers "stay signed in"
 	Choose     bool   // offers "I don't know the password" and "stay signed in"
 	Chosen     bool   // the form sets a new password instead of the unknown one
 	Again      bool   // the script loads the page again, with cookies
 	SignedIn   watchword.Address
 
-	// Next and NextButton are the path and the text of a button. A page whose link no longer works
-	// shows it, and folds the form for users who have another link.
+	// Next and NextButton are the path and the text of a button. A page whose link no longer works shows this button.
+	// It also hides its form behind a <details> element, for users who have another link.
 	Next, NextButton string
 }
 
-// linkView returns the page. signedIn is the address of the signed-in user, or "".
+// linkView returns the view of a link page. signedIn is the address of the signed-in user, or "".
 func (p *pages) linkView(r *http.Request, link linkPage, signedIn watchword.Address) *view {
 	v := p.newView(r, "link")
 	data := linkData{Name: link.name, Path: link.path, Text: link.name + ".text", Button: link.name + ".button",
@@ -106,9 +103,8 @@ func (p *pages) linkPage(link linkPage) handler {
 	}
 }
 
-// signedInAs returns the address of the user whose session the browser has, or "". It does not
-// rotate the refresh token. The page shows the address, so that a user with two accounts sees
-// which account is signed in.
+// signedInAs returns the address of the signed-in user, or "". It does not rotate the refresh token. The page shows
+// the address, so that a user with two accounts sees which account is signed in.
 func (p *pages) signedInAs(r *http.Request) (watchword.Address, error) {
 	live, err := p.engine.LiveSessions(r.Context(), p.cookies.presentedToPage(r))
 	if err != nil || len(live) == 0 {
@@ -117,8 +113,8 @@ func (p *pages) signedInAs(r *http.Request) (watchword.Address, error) {
 	return live[0].User.Email, nil
 }
 
-// linkForm returns the handler of the form, which handles a secondary button or calls the page's
-// consume.
+// linkForm returns the handler of the form. It handles the secondary buttons itself, and calls consume of the page
+// for the main button.
 func (p *pages) linkForm(link linkPage) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		form, err := readForm(w, r)
@@ -127,7 +123,7 @@ func (p *pages) linkForm(link linkPage) handler {
 		}
 		in := linkInput{form: form, token: tokenOf(form.Get("token")), password: watchword.Secret(form.Get("password")),
 			presented: p.cookies.presentedToPage(r), client: p.client(w, r)}
-		// A refused form shows only the token, even if the user pasted the whole link.
+		// A refused form is shown again with the token alone, even if the user pasted the whole link.
 		form.Set("token", string(in.token))
 		if p.isVerifyWith(link, form) {
 			link.consume = (*pages).verifyWith
@@ -142,7 +138,7 @@ func (p *pages) linkForm(link linkPage) handler {
 				return p.disownLink(w, r, link, in)
 			}
 		}
-		// If a second factor is due, the proof of the address is already committed.
+		// If this redirects to the second step, the address is already verified in the store.
 		if err := link.consume(p, w, r, in); err != nil && !p.secondStep(w, r, err) {
 			return p.refuseLink(w, r, link, in, err)
 		}
@@ -174,8 +170,8 @@ func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link linkPage
 	return p.refill(w, r, v, why)
 }
 
-// expiredView changes the page of a link that no longer works. Usually the user has already used
-// the link, so the next step is rarely another link.
+// expiredView changes the page of a link that no longer works. Usually the user has already used the link. The page
+// therefore offers the next step after the link. Only a password reset offers a new link.
 func expiredView(v *view) {
 	data := v.Data.(linkData)
 	data.Next, data.NextButton = pathLogin, "login.button"
@@ -189,9 +185,9 @@ func expiredView(v *view) {
 	v.Title, v.Data = v.T(data.Name+".title"), data
 }
 
-// choosePassword shows the form of a password reset with the token of a verification link, which that
-// form also accepts. It is for the owner of an address with which a stranger signed up, because the owner
-// does not know the stranger's password. Showing the form does not consume the token.
+// choosePassword shows the form of a password reset. That form also accepts the token of this verification link. It
+// is for the owner of an address with which a stranger signed up: the owner does not know the stranger's password.
+// Showing the form does not consume the token.
 func (p *pages) choosePassword(w http.ResponseWriter, r *http.Request, form url.Values) error {
 	v := p.linkView(r, linkPages[1], "").filled("link", form)
 	p.chosenView(v)
@@ -231,8 +227,8 @@ func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput)
 	return nil
 }
 
-// signedInBy signs in after a link and redirects as a sign-in does. done is a notice for the
-// account page only, because a front-end shows that the user is signed in.
+// signedInBy sets the cookies after a mailed link signed the user in, and redirects as a sign-in does. done is a
+// notice for the account page only, because a front-end shows that the user is signed in.
 func (p *pages) signedInBy(w http.ResponseWriter, r *http.Request, session *watchword.SignIn, done string) {
 	p.cookies.setSession(w, r, session)
 	if target := p.afterSignIn(r); target != pathAccount {
@@ -242,8 +238,8 @@ func (p *pages) signedInBy(w http.ResponseWriter, r *http.Request, session *watc
 	p.redirect(w, pathAccount, url.Values{"done": {done}})
 }
 
-// resetLink sets the new password and does not sign in, like the API. The sign-in makes
-// the user type the new password once more.
+// resetLink sets the new password and does not sign in, like the API. The user then types the new password once more
+// to sign in.
 func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	device, err := p.engine.ResetPassword(r.Context(), in.token, in.password, in.client)
 	if err != nil {
@@ -256,8 +252,8 @@ func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) 
 	return p.showMessage(w, r, messagePage{Title: "reset.title", Text: "reset.done", SignInNext: true})
 }
 
-// inviteLink sets the first password of an invited account, and signs in. The user has just chosen
-// the password.
+// inviteLink sets the first password of an invited account. It signs in, because the user has just chosen the
+// password.
 func (p *pages) inviteLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	session, err := p.engine.AcceptInvite(r.Context(), watchword.MailLinkRequest{
 		Token: in.token, Password: in.password, Name: in.form.Get("name"),

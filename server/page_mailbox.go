@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// mailboxPage lists the mails. Pages for developers are in English only. They exist only
+// mailboxPage lists the mails of the development mailbox. Pages for developers are in English only. They exist only
 // with a loopback public URL, because the mails contain working links.
 func (p *pages) mailboxPage(w http.ResponseWriter, _ *http.Request) error {
 	mails, err := p.devMail()

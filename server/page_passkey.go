@@ -12,16 +12,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Passkeys on the pages. A script asks the browser for a passkey and sends the response as a form.
-// Without the script the forms are hidden, and each page has an alternative that needs no script.
+// On the pages, a script asks the browser for a passkey and sends the result as a form. Without the script the forms
+// are hidden, and each page has an alternative that needs no script.
 //
-// A form sends the response instead of a request of the script. The server then responds with a page
-// or a redirect, as for a password, and the Content-Security-Policy of the page need not allow
-// requests.
+// Because the result is sent as a form, the server responds with a page or a redirect, as for a password. The
+// Content-Security-Policy of the page therefore need not allow requests of scripts.
 //
-// The pages of the second step, the step-up and a new passkey contain the options of the ceremony.
-// The pages of the sign-in, the enrolment and the account fetch them when they are needed: such a
-// page may stay open for longer than the options are valid.
+// The pages of the second step, the step-up and a new passkey contain the options of the ceremony. The pages of the
+// sign-in, the enrolment and the account fetch the options when they are needed, because such a page may stay open
+// for longer than the options are valid.
 
 const (
 	pathPasskeyLogin = pathLogin + "/passkey"
@@ -29,39 +28,39 @@ const (
 	pathNewPasskey   = pathPasskeys + "/new"
 	pathUpgrade      = pathPasskeys + "/upgrade"
 
-	// passkeyScript is the only script in a file. The other scripts are part of the pages.
+	// passkeyScript is the only script that is a separate file. All other scripts are inline in the pages.
 	passkeyScript = "passkey.js"
 )
 
 // passkeyForm is the data of the template "passkey". Operators' templates use its fields.
 type passkeyForm struct {
-	Action   string // with return_to
-	Does     string // create or get, a function of navigator.credentials
+	Action   string // target of the form, including return_to
+	Does     string // function of navigator.credentials: create or get
 	Ceremony string
-	Options  string // JSON, or "" if the script fetches them from From
+	Options  string // options as JSON, or "" if the script fetches them from From
 	From     string
 	Button   string
-	Main     bool // the main button of the page
+	Main     bool // the button is the main button of the page
 
 	Autofill bool   // the browser suggests passkeys in the field for the address
-	Unknown  string // id of a passkey that the server does not know; the browser then forgets it
-	Upgrade  bool   // without a button
+	Unknown  string // id of a passkey that the server does not know, so that the browser forgets it
+	Upgrade  bool   // create a passkey without a button and a dialog
 
-	// The checkbox to remember the browser is in this form only if the page has no form for codes. It works
-	// without the script there.
+	// This form has the checkbox to remember the browser only if the page has no form for codes. The checkbox then
+	// works without the script.
 	RememberDevice string // label of the checkbox; "": the form has no checkbox
 	Remembered     bool   // the checkbox is checked
 
-	Cancelled, Exists, Unsupported, Failed string // what the script says after an error
+	Cancelled, Exists, Unsupported, Failed string // texts that the script shows after an error
 }
 
-// passkeyForm returns a form of this page whose script uses or creates a passkey.
+// passkeyForm returns a form for this page whose script uses or creates a passkey.
 func (v *view) passkeyForm(path, does, button string, c factors.Ceremony) *passkeyForm {
-	// A passkey belongs to the public URL. The browser does not offer it on the admin listener.
+	// A passkey belongs to the public URL, so browsers don't offer it on the admin listener.
 	if v.side.isAdmin {
 		return nil
 	}
-	// The script contains no texts, because the server chooses the reader's language.
+	// The texts are data of the form and not part of the script, because the server chooses the reader's language.
 	return &passkeyForm{Action: v.To(path), Does: does, Button: v.T(button), Ceremony: string(c.ID),
 		Options: string(c.Options), Cancelled: v.T("passkey.cancelled"), Exists: v.T("passkey.exists"),
 		Unsupported: v.T("passkey.unsupported"), Failed: v.T("passkey.failed")}
@@ -83,7 +82,7 @@ func (p *pages) signInPasskey(v *view) *passkeyForm {
 	return form
 }
 
-// passkeyIn returns the response of the browser in a form, or nil.
+// passkeyIn returns the response of the browser's passkey in a form, or nil.
 func passkeyIn(form url.Values) []byte {
 	// Forms for codes have no field "credential".
 	if given := form.Get("credential"); given != "" {
@@ -92,8 +91,8 @@ func passkeyIn(form url.Values) []byte {
 	return nil
 }
 
-// passkeyLoginForm signs in with a passkey alone. After an error, the sign-in page says what to do.
-// A browser that has offered an unknown passkey, such as that of a deleted account, forgets it.
+// passkeyLoginForm signs in with a passkey alone. After an error, the sign-in page says what to do. If the server
+// does not know the passkey, for example after the account was deleted, the page tells the browser to forget it.
 func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -104,8 +103,8 @@ func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
 		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form),
 		Persistent: form.Get("remember") != "", Client: p.clients.of(w, r), Replaces: p.cookies.replaced(r, ""),
 	})
-	// The browser forgets only an unknown passkey. A refused one may be valid, for example after a
-	// rate limit.
+	// The browser must forget only an unknown passkey. A refused passkey may be valid, for example after a rate
+	// limit.
 	if err != nil {
 		v := p.signView(r, "login")
 		v.byPasskey = true
@@ -122,8 +121,8 @@ func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
 // credentialID returns the id of the passkey in a response, or "". The server sends the id
 // back only to the browser that has sent it.
 func credentialID(response []byte) string {
-	// The response was refused, so only the id is read. A browser that sends a wrong id changes only
-	// its own list.
+	// The response was refused, so only its id is read. A browser that sends a wrong id changes only its own list of
+	// passkeys.
 	var credential struct {
 		ID string `json:"id"`
 	}
@@ -137,38 +136,38 @@ func credentialID(response []byte) string {
 // fields.
 type passkeySection struct {
 	List     []factors.Factor
-	Addable  bool         // another one can be added
-	Full     bool         // the account has as many as it can have
-	Unproven bool         // the address must be proven first
+	Addable  bool         // another passkey can be added
+	Full     bool         // the account has the maximum number of passkeys
+	Unproven bool         // the address must be verified before a passkey can be added
 	Signal   string       // JSON for the browser, or "" while passkeys are off
 	Upgrade  *passkeyForm // nil: the page does not ask for an upgrade
 }
 
-// A browserSignal has the arguments of signalAllAcceptedCredentials and signalCurrentUserDetails of
-// WebAuthn Level 3.
+// A browserSignal has the arguments of the browser functions signalAllAcceptedCredentials and
+// signalCurrentUserDetails (WebAuthn Level 3).
 type browserSignal struct {
 	*signalBody
 	Name        string `json:"name"`
 	DisplayName string `json:"displayName"`
 }
 
-// passkeysOf returns the section of the account page, or nil if it would be empty. While
-// passkeys are off, a user can still remove those that exist.
+// passkeysOf returns the section of the account page, or nil if it would be empty. While passkeys are off, users can
+// still remove the passkeys that they have.
 func (p *accountPages) passkeysOf(v *view, who watchword.Identity, all []factors.Factor) (*passkeySection, error) {
-	// If passkeys were enabled earlier, the store may still have some.
+	// The account may have passkeys from a time when the setting was on.
 	list := ofKind(all, factors.KindPasskey)
 	if p.factors == nil || len(list) == 0 && (!p.hasPasskeys() || !p.factors.Offered()) {
 		return nil, nil
 	}
 	offered, proven := p.hasPasskeys() && p.factors.Offered(), who.User.Verified()
-	// This check only hides a button that would lead to a refusal. The engine checks again when
-	// the page of a new passkey is opened.
+	// This check only hides a button that would lead to a refusal. The engine checks again when the user opens the
+	// page for a new passkey.
 	section := &passkeySection{List: list, Full: len(list) >= factors.MaxPasskeys, Unproven: offered && !proven}
 	section.Addable = offered && proven && !section.Full
 	// Every view of the page sends the signal, because a passkey may have been removed on another device
 	// or by an operator.
 	if signal := newSignalBody(p.factors.Signal(who.User.ID, all)); signal != nil {
-		// The names must be the same as in the options for a new passkey.
+		// The names must be equal to those in the options for a new passkey.
 		details := browserSignal{signal, string(who.User.Email), who.User.Name}
 		if details.DisplayName == "" {
 			details.DisplayName = details.Name
@@ -179,8 +178,8 @@ func (p *accountPages) passkeysOf(v *view, who watchword.Identity, all []factors
 		}
 		section.Signal = string(text)
 	}
-	// The browser creates a passkey without a dialog only shortly after it has filled in the
-	// password.
+	// A browser creates a passkey without a dialog only if it has recently filled in the password. Therefore the page
+	// asks for it only in a fresh session.
 	if section.Addable && len(list) == 0 && p.factors.Fresh(who) == nil {
 		section.Upgrade = v.passkeyForm(pathPasskeys, "create", "passkeys.add", factors.Ceremony{})
 		section.Upgrade.From, section.Upgrade.Upgrade, v.fetches = pathUpgrade, true, true
@@ -193,7 +192,7 @@ func ofKind(all []factors.Factor, kind factors.Kind) []factors.Factor {
 	return slices.DeleteFunc(slices.Clone(all), func(f factors.Factor) bool { return f.Kind != kind })
 }
 
-// newPasskeyPage begins the creation of a passkey. A reload begins another creation.
+// newPasskeyPage begins the creation of a passkey. Each reload begins a new one.
 func (p *accountPages) newPasskeyPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	begun, err := p.factors.BeginPasskey(r.Context(), who, false)
 	if err != nil {
@@ -207,11 +206,10 @@ func (p *accountPages) newPasskeyPage(w http.ResponseWriter, r *http.Request, wh
 	return p.show(w, http.StatusOK, v)
 }
 
-// upgradeOptions begins a creation without a dialog. The script of the account page calls it only if
-// the browser can do that.
+// upgradeOptions begins a creation without a dialog. The script of the account page calls it only if the browser
+// supports such a creation.
 func (p *accountPages) upgradeOptions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	// The mark of an upgrade is sealed in the ceremony, so the form of newPasskeyForm can't set
-	// it.
+	// The sealed ceremony records that this is an upgrade, so the form of newPasskeyForm can't change that.
 	begun, err := p.factors.BeginPasskey(r.Context(), who, true)
 	if err != nil {
 		return err
@@ -219,9 +217,8 @@ func (p *accountPages) upgradeOptions(w http.ResponseWriter, r *http.Request, wh
 	return respond.JSON(w, http.StatusOK, newCeremonyAnswer(begun))
 }
 
-// newPasskeyForm adds the passkey that the browser has created. With the first factor, the
-// account gets recovery codes, but not with an upgrade, because sign-ins do not ask for that
-// passkey yet.
+// newPasskeyForm adds the passkey that the browser has created. If the passkey is the first factor, the account gets
+// recovery codes. A passkey from an upgrade gets none, because sign-ins do not ask for it yet.
 func (p *accountPages) newPasskeyForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	form, err := readForm(w, r)
 	if err != nil {

@@ -13,15 +13,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// Sign-in with external providers: the redirects to a provider and back. Package federation
-// decides the outcome.
+// These handlers redirect the browser to an external provider and receive its return. Package federation decides the
+// outcome.
 //
-// Each attempt has a separate cookie, so several tabs work at the same time. It is SameSite=Lax,
-// because the browser returns from the provider, which is another site. Its value is sealed.
+// Each attempt has a separate cookie, so several tabs work at the same time. It is SameSite=Lax, because the browser
+// returns from the provider, which is another site. Its value is sealed.
 
 const (
 	pathSignInWith = "/sign-in/" // followed by the id of a provider
-	maxAttempts    = 5           // per browser
+	maxAttempts    = 5           // attempts at the same time in one browser
 )
 
 // attemptCookie returns the cookie of an attempt. Its name contains a part of the state, which
@@ -46,8 +46,7 @@ func (c *cookies) forScript(attempt tokencookie.Cookie, r *http.Request) tokenco
 // setAttempt stores a new attempt in a separate cookie. It first deletes the oldest attempts beyond maxAttempts.
 // Otherwise a page that opens many attempts would fill the browser's request headers.
 func (e edge) setAttempt(w http.ResponseWriter, r *http.Request, started federation.Started) {
-	// The time of an attempt is inside its cookie, because the order of cookies in a header does
-	// not tell their age.
+	// Each attempt contains its time, because the order of cookies in a header does not tell their age.
 	type old struct {
 		name    string
 		attempt federation.Attempt
@@ -55,28 +54,28 @@ func (e edge) setAttempt(w http.ResponseWriter, r *http.Request, started federat
 	var all []old
 	for _, cookie := range r.Cookies() {
 		if strings.HasPrefix(cookie.Name, e.cookies.attempt.Name) {
-			opened, _ := e.federation.OpenAttempt(watchword.Secret(cookie.Value)) // an invalid one is the oldest
+			opened, _ := e.federation.OpenAttempt(watchword.Secret(cookie.Value)) // invalid: zero time, the oldest
 			all = append(all, old{cookie.Name, opened})
 		}
 	}
 	slices.SortFunc(all, func(a, b old) int { return a.attempt.At.Compare(b.attempt.At) })
-	// If there is room, the number is not positive and the loop does not run.
+	// With fewer than maxAttempts cookies, the range is empty.
 	for i := range len(all) - maxAttempts + 1 {
 		cookie := e.cookies.attempt
 		cookie.Name = all[i].name
 		e.cookies.forScript(cookie, r).Clear(w)
 	}
-	// The state is in the URL of the provider; the secrets of the attempt are only in the cookie.
+	// Only the state goes into the URL of the provider. The secrets of the attempt are only in the cookie.
 	cookie := e.cookies.forScript(e.cookies.attemptCookie(started.State), r)
 	cookie.Set(w, string(started.Sealed), federation.AttemptLife)
 }
 
-// updateAttempts stores the browser's new session in the attempts of other tabs. A sign-in that
-// completes one of these attempts ends that session, as a sign-in without a provider does.
+// updateAttempts stores the browser's new session in the attempts of other tabs. When one of these attempts later
+// signs in, it ends that session, as a sign-in without a provider does.
 func (e edge) updateAttempts(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	for _, old := range r.Cookies() {
 		cookie := e.cookies.attempt
-		// The attempt that has just been completed is skipped: its cookie is deleted, and a second
+		// The attempt that has just been completed is skipped. Its cookie is being deleted, and a second Set-Cookie
 		// header would restore it.
 		sets := func(header string) bool { return strings.HasPrefix(header, old.Name+"=") }
 		if !strings.HasPrefix(old.Name, cookie.Name) || slices.ContainsFunc(w.Header()["Set-Cookie"], sets) {
@@ -89,8 +88,8 @@ func (e edge) updateAttempts(w http.ResponseWriter, r *http.Request, in *watchwo
 	}
 }
 
-// startProvider redirects to the provider. It does not write to the store, so any page may link here.
-// Even a link on another site starts a sign-in, but the user sees the page of the provider.
+// startProvider redirects to the provider. It does not write to the store, so any page may link to it. A link on
+// another site can start a sign-in, but the user sees the page of the provider first.
 func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 	challenge, err := p.codeChallenge(r)
 	if err != nil {
@@ -120,27 +119,25 @@ func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// redirectAway redirects without a page of this server in between. If the redirect is in a popup, the default
-// Cross-Origin-Opener-Policy would disconnect it from the page that opened it, which could not see whether
-// the user has closed the popup. The response has no document to protect.
+// redirectAway redirects to another site. In a popup, the default Cross-Origin-Opener-Policy would separate the popup
+// from the page that opened it. That page could then not see whether the user has closed the popup. The header can be
+// omitted, because the response has no document to protect.
 func (p *pages) redirectAway(w http.ResponseWriter, target string) {
 	w.Header().Set("Cross-Origin-Opener-Policy", "unsafe-none")
 	p.redirect(w, target, nil)
 }
 
-// finishProvider completes an attempt. It ends with a redirect, so that the history does not contain the code
-// in the URL and a reload does not repeat the request. The status is 303, because a 307 would repeat a form
-// (RFC 9700, section 4.12).
+// finishProvider completes an attempt and redirects. The redirect keeps the code out of the browser's history, and a
+// reload does not repeat the request. The status is 303, because a 307 would repeat a form (RFC 9700, section 4.12).
 func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	request, ok := p.responseOf(w, r)
 	if !ok {
-		// The attempt is unknown, so the page to return to is unknown, too.
+		// The attempt is unknown, so the error is shown on a page of this server.
 		return p.providerFailed(w, r, federation.Attempt{Provider: request.Provider, Page: true}, &watchword.Error{
 			Code: watchword.CodeChallengeInvalid, Detail: "The response of the provider is not complete. Start again."})
 	}
 	result, err := p.federation.Callback(r.Context(), request)
-	// The remaining code needs only return_to in the query. Without the code of the provider,
-	// the query is safe to log.
+	// The remaining code needs only return_to in the query. A query without the provider's code is safe to log.
 	r = r.Clone(r.Context())
 	r.URL.RawQuery = ""
 	if result.Attempt.ReturnTo != "" {
@@ -155,7 +152,7 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case watchword.CodeOf(err) == watchword.CodeNotFound:
 		return err
-	// A second factor is due, as after a password. Its page asks for the proof.
+	// If a second factor is needed, as after a password, secondStep has redirected to its page.
 	case p.secondStep(w, r, err):
 		return nil
 	case err != nil:
@@ -177,9 +174,9 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// postProvider redirects the form of a provider to a GET of the same path. Browsers omit a Lax cookie
-// with the form of another site, but send it with the GET, which makes all checks. For a provider that
-// does not send forms, the form is rejected.
+// postProvider redirects the form of a provider to a GET of the same path, which makes all checks. It does so because
+// browsers send a Lax cookie with the GET, but not with the form of another site. It rejects a form from a provider
+// that does not use forms.
 func (p *pages) postProvider(w http.ResponseWriter, r *http.Request) error {
 	sends := func(i federation.Info) bool { return i.FormPost && i.ID == r.PathValue("provider") }
 	if !slices.ContainsFunc(p.federation.Providers(), sends) {
@@ -189,15 +186,14 @@ func (p *pages) postProvider(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// The handler of the GET checks the values. readForm has checked that each field occurs at
-	// most once.
+	// The handler of the GET checks the values. readForm has already rejected repeated fields.
 	query := url.Values{}
 	for _, name := range []string{"state", "code", "error", "iss"} {
 		if form.Has(name) {
 			query.Set(name, form.Get(name))
 		}
 	}
-	// The name is unsigned but harmless. The address in the same field is ignored.
+	// The name is not signed but harmless. The email address in the field user is ignored.
 	if name := nameIn(form.Get("user")); name != "" {
 		query.Set("name", name)
 	}
@@ -205,8 +201,7 @@ func (p *pages) postProvider(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// nameIn returns the name in the field user of Apple's form, which Apple sends only at the first
-// sign-in.
+// nameIn returns the name in the field user of Apple's form. Apple sends this field only at the first sign-in.
 func nameIn(user string) string {
 	var body struct {
 		Name struct{ FirstName, LastName string }
@@ -228,17 +223,16 @@ func (p *pages) afterLink(w http.ResponseWriter, r *http.Request, result federat
 	p.done(w, r, "linked")
 }
 
-// responseOf reads the response of a provider and deletes the cookie of its attempt. It returns false
-// for a malformed response, such as one with two values of a parameter, which a filter in front of
-// the server could read differently.
+// responseOf reads the response of a provider and deletes the cookie of its attempt. It returns false for a malformed
+// response. Two values of a parameter are malformed, because a filter in front of the server could read the other
+// value.
 func (p *pages) responseOf(w http.ResponseWriter, r *http.Request) (request federation.CallbackRequest, ok bool) {
 	query := r.URL.Query()
 	request = federation.CallbackRequest{Provider: r.PathValue("provider"), State: query.Get("state"),
 		Error: query.Get("error"), Client: p.clients.of(w, r),
 		Response: federation.Response{Code: watchword.Secret(query.Get("code")), Issuer: query.Get("iss")}}
 	for _, info := range p.federation.Providers() {
-		// Only providers that send forms have an unsigned name, and the query of others must
-		// not set one.
+		// Only providers that send forms have an unsigned name. For other providers, the query must not set a name.
 		if info.ID == request.Provider && info.FormPost {
 			request.Name = query.Get("name")
 		}
@@ -258,8 +252,8 @@ func (p *pages) responseOf(w http.ResponseWriter, r *http.Request) (request fede
 	return request, request.State != "" && (request.Code == "") != (request.Error == "")
 }
 
-// providerFailed redirects with the error to the page that began the attempt. A front-end gets the code in
-// the fragment; a page of this server shows what to do next.
+// providerFailed redirects with the error to the page that began the attempt. A front-end gets the error code in the
+// fragment. A page of this server shows what to do next.
 func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federation.Attempt, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -300,7 +294,7 @@ func withError(target string, code watchword.Code) string {
 	return target + "#error=" + string(code)
 }
 
-// flashProvider shows, once, why an attempt that began on the page has failed.
+// flashProvider shows, one time, why an attempt that began on this page has failed.
 func (p *pages) flashProvider(w http.ResponseWriter, r *http.Request, v *view) {
 	if p.federation != nil && p.flash(w, r, "why") == "provider" {
 		v.Problem = v.providerProblem(r, p.federation.Providers())
@@ -334,7 +328,7 @@ type providerButton struct {
 
 // Providers returns the buttons of the sign-in and sign-up pages.
 func (v *view) Providers() (all []providerButton) {
-	// With the parameter page, errors of the attempt return to this page and not to the
+	// With the parameter page, errors of the attempt return to this page. Otherwise they would return to the
 	// front-end.
 	for _, info := range v.offered {
 		query := url.Values{"page": {v.Page}}

@@ -11,9 +11,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Sessions on pages. Pages identify the session by the refresh cookie, as the API does, and by the
-// page cookie (cookies.page), which holds an access token and expires with it. With the page
-// cookie, a click does not rotate the refresh token (docs/pages.md).
+// Pages identify the session by the refresh cookie, as the API does, and by the page cookie (cookies.page). The page
+// cookie holds an access token and expires with it. Because of the page cookie, a click does not rotate the refresh
+// token (docs/pages.md).
 
 const (
 	pathAccount = "/account"
@@ -30,19 +30,18 @@ func (p *pages) redirectSignedOut(w http.ResponseWriter, r *http.Request, why st
 	p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {why}}))
 }
 
-// A visitor is the user of a page, signed in or not. A visitor without a session is not an error,
-// because the login page is for them.
+// A visitor is the user of a page, signed in or not. A missing session is not an error, because the login page is for
+// visitors without a session.
 type visitor struct {
 	watchword.Identity
 	signedIn bool
 	why      string // reason why the user is signed out: "", "ended" or "reused"
 }
 
-// visitor identifies the user by the page cookie, falling back to the refresh cookie, which it
-// rotates. Two tabs that do so at the same time get the same successor.
+// visitor identifies the user by the page cookie, falling back to the refresh cookie, which it rotates. Two tabs that
+// rotate the cookie at the same time get the same successor.
 func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error) {
-	// If there are two page cookies, another host of the domain set one of them, so the server
-	// ignores both.
+	// If there are two page cookies, another host of the domain may have set one of them, so the server ignores both.
 	if cookies := p.cookies.page.Values(r); len(cookies) == 1 {
 		who, err := p.engine.Authenticate(r.Context(), watchword.Secret(cookies[0]))
 		var refusal *watchword.Error
@@ -60,7 +59,7 @@ func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error)
 	}
 	in, err := p.engine.Refresh(r.Context(), token, p.clients.of(w, r))
 	if isReplaced(err) {
-		return visitor{}, nil // the browser may already have the cookies of the later sign-in
+		return visitor{}, nil // the browser may already have the cookies of a later sign-in
 	}
 	if why := signOutReason(err); why != "" {
 		p.errors.logRefused(w, r, err)
@@ -70,8 +69,8 @@ func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error)
 	if err != nil {
 		return visitor{}, err
 	}
-	// Refresh does not return an Identity. Authenticate also checks that the account has not
-	// been disabled in between.
+	// Refresh does not return an Identity. Authenticate also checks that the account was not disabled after the
+	// refresh.
 	who, err := p.engine.Authenticate(r.Context(), in.AccessToken)
 	if isReplaced(err) {
 		return visitor{}, nil
@@ -88,8 +87,8 @@ func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error)
 	return visitor{Identity: who, signedIn: true}, nil
 }
 
-// signOutReason returns why err signs the user out, or "". After a reuse, both holders of
-// the session see "reused", because the server can't know which one is the owner.
+// signOutReason returns why err signs the user out, or "". After a reuse, both clients that hold the session's tokens
+// see "reused", because the server can't know which of them is the owner.
 func signOutReason(err error) string {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -135,9 +134,8 @@ func (p *pages) requireSignIn(next identityHandler) handler {
 	}
 }
 
-// signInFirst returns the query for the login page, with return_to: the page that the visitor
-// opened, or the account page after a form. It omits return_to if a sign-in leads to the account
-// page anyway.
+// signInFirst returns the query for the login page. It contains return_to: the page that the visitor opened, or the
+// account page after a form. return_to is omitted if a sign-in leads to the account page anyway.
 func (p *pages) signInFirst(r *http.Request, why string) url.Values {
 	query, path := url.Values{"why": {why}}, p.side.home()
 	if r.Method == http.MethodGet {
@@ -180,8 +178,8 @@ func (p *pages) reload(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, v)
 }
 
-// noticeLife is how long a browser may take to follow a redirect. An older notice would appear on
-// an unrelated page.
+// noticeLife is the lifetime of a notice, which is enough for a browser to follow a redirect. An older notice would
+// appear on an unrelated page.
 const noticeLife = time.Minute
 
 // flash returns the value of a query parameter if the notice cookie has the same value, else "".
@@ -193,7 +191,7 @@ func (p *pages) flash(w http.ResponseWriter, r *http.Request, name string) strin
 		return ""
 	}
 	cookie.Clear(w)
-	// The notice is for a redirect in another tab.
+	// The notice belongs to a redirect in another tab.
 	if said != r.URL.Query().Get(name) {
 		return ""
 	}

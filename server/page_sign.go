@@ -8,8 +8,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The pages to sign in, sign up, sign out and request a password reset. They make the same engine
-// calls as the API.
+// These pages sign in, sign up, sign out and request a password reset. They make the same engine calls as the API.
 
 // loginPage shows the form to sign in.
 func (p *pages) loginPage(w http.ResponseWriter, r *http.Request) error {
@@ -24,8 +23,8 @@ func (p *pages) signupPage(w http.ResponseWriter, r *http.Request) error {
 	return p.signPage(w, r, "signup")
 }
 
-// signPage shows the form to sign in or up. A user who is already signed in is redirected, except after a failed
-// attempt at a provider, because such an attempt can start while a session exists.
+// signPage shows the form to sign in or up. It redirects a user who is already signed in. It shows the form to a
+// signed-in user only after a failed attempt at a provider.
 func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) error {
 	if p.isCrossSiteVisit(r) {
 		return p.reload(w, r)
@@ -133,8 +132,8 @@ func (p *pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// showMailed says that the next step of a sign-up is in the inbox. The page is the same whether or not the address has
-// an account.
+// showMailed says that the user gets a mail with the next step of the sign-up. The page is the same whether or not
+// the address has an account.
 func (p *pages) showMailed(w http.ResponseWriter, r *http.Request) error {
 	return p.showMessage(w, r, messagePage{Title: "signup.sent.title", Text: "signup.sent.text", Mailed: true})
 }
@@ -148,15 +147,14 @@ func (p *pages) showClosed(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, statusOf(watchword.CodeSignupClosed), v)
 }
 
-// messagePage is the data of a page that only shows a message. It is used where a redirect
-// would lose the message or reveal it in the URL. String returns the text, for custom
-// templates that print the data itself.
+// messagePage is the data of a page that only shows a message. It is used where a redirect would lose the message or
+// reveal it in the URL.
 type messagePage struct {
-	Title, Text string    // keys of texts; in the template, the texts
+	Title, Text string    // keys of texts; the template gets the texts themselves
 	Undo        time.Time // end of the undo period of the previous address; zero: none
 	SignedIn    bool      // the page links to the account instead of the sign-in
 	SignInNext  bool      // the next step is to sign in, not to return to the front-end
-	Mailed      bool      // the next step is in the reader's inbox
+	Mailed      bool      // the reader gets a mail with the next step
 	Again       string    // path of the form that sends the mail again, or ""
 }
 
@@ -176,9 +174,8 @@ func (p *pages) showMessage(w http.ResponseWriter, r *http.Request, m messagePag
 	return p.show(w, http.StatusOK, v)
 }
 
-// logoutForm ends the sessions of all cookies. The page cookie alone is enough, because the
-// refresh cookie may have been deleted or replaced in another tab. The account's button sends
-// no body.
+// logoutForm ends the sessions of all cookies. It also works with the page cookie alone, because the refresh cookie
+// may have been deleted or replaced in another tab. The button of the account page sends no body.
 func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength != 0 {
 		if _, err := readForm(w, r); err != nil {
@@ -210,8 +207,8 @@ func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// logoutPage shows a button that signs out. Opening it does not sign out, because any site can
-// link to it. Without a session, the page says that the browser is signed out.
+// logoutPage shows a button that signs out. Opening the page does not sign out, because any site can link to it.
+// Without a session, the page says that the browser is signed out.
 func (p *pages) logoutPage(w http.ResponseWriter, r *http.Request) error {
 	if p.isCrossSiteVisit(r) {
 		return p.reload(w, r)
@@ -228,8 +225,8 @@ func (p *pages) logoutPage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, v)
 }
 
-// forgotPage asks for an address. It can't fill the field in, because the URL must not contain
-// an address.
+// forgotPage asks for an address. It can't fill in the address from the login page, because a URL must not contain an
+// address.
 func (p *pages) forgotPage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, p.newView(r, "forgot"))
 }

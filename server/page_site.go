@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// The small files that browsers, crawlers and password managers look for at fixed paths.
+// Browsers, crawlers and password managers look for these small files at fixed paths.
 
 // favicon serves the logo. Browsers request this path for responses without an icon, such as
 // /openapi.json. The pages contain the icon and do not request it. An operator's logo replaces it

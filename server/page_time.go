@@ -17,8 +17,7 @@ func (v *view) When(t time.Time) template.HTML {
 	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), text))
 }
 
-// relativeUntil is the age from which Ago shows a date, because users understand a date
-// better than "40 days ago".
+// relativeUntil is the age from which Ago shows a date, because a date is easier to understand than "40 days ago".
 const relativeUntil = 30 * 24 * time.Hour
 
 // Ago formats a past time relative to now, such as "5 minutes ago", with the exact time as its
@@ -37,7 +36,7 @@ func (v *view) ago(t, now time.Time) template.HTML {
 		text = v.T("ago."+unit+"s", n)
 	}
 	t = t.UTC()
-	// The script starts from this age, because the reader's clock may be wrong.
+	// The script counts from this age, because the reader's clock may be wrong.
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s" data-age="%d">%s</time>`, t.Format(time.RFC3339),
 		template.HTMLEscapeString(t.Format(v.T("time"))), int(age/time.Second), template.HTMLEscapeString(text)))
 }

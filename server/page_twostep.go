@@ -15,11 +15,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/qr"
 )
 
-// Two-step sign-in on the account page: the authenticator apps and the recovery codes of a user.
+// The account page shows the authenticator apps and the recovery codes of a user.
 //
-// Each change has a separate page, which is opened by GET and first requires a step-up. The
-// step-up can return to this page. It could not return to a form of the account page, because a
-// redirect does not repeat a POST.
+// Each change of them has a separate page, which is opened by GET and first requires a step-up. After the step-up,
+// the browser returns to this page. It could not return to a form of the account page, because a redirect does not
+// repeat a POST.
 
 const (
 	pathStepUp        = "/step-up"
@@ -29,8 +29,8 @@ const (
 	pathFactors = pathAccount + "/factors/"
 )
 
-// The pages keep no state in the process. The engine stores the enrolment in a challenge, whose id
-// is in the URL. Any process behind a load balancer can therefore handle the next request.
+// The pages keep no state in the process. The engine stores the enrolment in a challenge, and the URL has its id. Any
+// process behind a load balancer can therefore handle the next request.
 
 // fewCodes is the number of recovery codes at which the page suggests new ones.
 const fewCodes = 3
@@ -40,18 +40,18 @@ const fewCodes = 3
 type twoStep struct {
 	Apps         []factors.Factor
 	Addable      bool // another app can be added
-	Unproven     bool // the address must be proven first
+	Unproven     bool // the address must be verified before an app can be added
 	On           bool // the account has a factor
 	CodesLeft    int
 	CodesLow     bool
-	CodesCreated time.Time // zero if no code is left
+	CodesCreated time.Time // zero if no unused code remains
 	Required     bool      // the operator requires a factor
 	Devices      []factors.Device
 }
 
-// addFactors adds the sections of second factors and passkeys to the data of the account page. It
-// reads the factors in a separate transaction, like the other parts of the page. A factor that
-// another tab removes at the same time may still be listed; its buttons then show an error.
+// addFactors adds the sections of second factors and passkeys to the data of the account page. It reads the factors
+// in a separate transaction. The page can therefore list a factor that another tab is removing. The buttons of this
+// factor then show an error.
 func (p *accountPages) addFactors(r *http.Request, v *view, who watchword.Identity, data *accountData) error {
 	if p.factors == nil {
 		return nil
@@ -69,8 +69,8 @@ func (p *accountPages) addFactors(r *http.Request, v *view, who watchword.Identi
 func (p *accountPages) twoStepOf(who watchword.Identity, overview factors.Overview) *twoStep {
 	apps := ofKind(overview.Factors, factors.KindTOTP)
 	counted := slices.DeleteFunc(slices.Clone(overview.Factors), func(f factors.Factor) bool { return f.Unproven })
-	// If factors can't be added, only accounts with a factor need the section. A passkey that a
-	// browser has created without a dialog does not count yet, because sign-ins do not ask for it.
+	// If new factors can't be added, the section is shown only if the account has a factor. A passkey that a browser
+	// has created without a dialog does not count yet, because sign-ins do not ask for it.
 	offered, proven := p.factors.Offered(), who.User.Verified()
 	if !offered && len(counted) == 0 {
 		return nil
@@ -137,15 +137,15 @@ func (p *accountPages) newAuthenticator(w http.ResponseWriter, r *http.Request, 
 // authenticatorData is the data of the page. Operators' templates use its fields.
 type authenticatorData struct {
 	Text    string        // why the user has to set up the app, or ""
-	Cancel  string        // path of a page
-	Path    string        // of the form
-	Picture template.HTML // an SVG, because the Content-Security-Policy allows it without a source
-	URI     template.URL  // opens an app on the same device
-	Key     string        // the secret in groups of four, to type
-	Passkey *passkeyForm  // nil: the page offers no passkey instead of the app
+	Cancel  string        // path of the page for a user who cancels
+	Path    string        // target of the form, without the id of the enrolment
+	Picture template.HTML // QR code as inline SVG, which the Content-Security-Policy allows
+	URI     template.URL  // link that opens an authenticator app on the same device
+	Key     string        // the secret in groups of four characters, to be typed
+	Passkey *passkeyForm  // nil: the page offers only the app
 }
 
-// authenticatorView returns the page of an enrolment.
+// authenticatorView returns the page of the enrolment whose id is in the path.
 func (p *accountPages) authenticatorView(r *http.Request, who watchword.Identity) (*view, error) {
 	pending, err := p.factors.Pending(r.Context(), who, r.PathValue("id"))
 	if err != nil {
@@ -154,8 +154,8 @@ func (p *accountPages) authenticatorView(r *http.Request, who watchword.Identity
 	return p.setupView(r, pathAuthenticator, pending)
 }
 
-// setupView returns the page with the QR code of an enrolment. Its form posts to path and the id
-// of the enrolment.
+// setupView returns the page with the QR code of an enrolment. The target of its form is path plus the id of the
+// enrolment.
 func (p *accountPages) setupView(r *http.Request, path string, pending factors.Enrolment) (*view, error) {
 	// The server draws the QR code, so that the page works without scripts.
 	svg, err := qr.SVG(string(pending.URI))
@@ -163,25 +163,25 @@ func (p *accountPages) setupView(r *http.Request, path string, pending factors.E
 		return nil, err
 	}
 	v := p.newView(r, "authenticator")
-	// Both values are safe: the picture contains only shapes, and the engine has built the URI.
+	// The conversions are safe: the picture contains only shapes, and the engine has built the URI.
 	v.Data = authenticatorData{Path: path + "/" + pending.ID, Cancel: pathAccount, Picture: template.HTML(svg),
 		URI: template.URL(pending.URI), Key: inGroups(string(pending.Secret))}
 	return v, nil
 }
 
-// inGroups separates groups of four characters, so that it is easier to type. Authenticator
-// apps ignore the spaces.
+// inGroups splits a key into groups of four characters, so that the key is easier to type. Authenticator apps ignore
+// the spaces.
 func inGroups(key string) string {
 	var groups []string
-	// The secret is base32, so a byte is a character.
+	// The secret is base32, so each byte is one character.
 	for group := range slices.Chunk([]byte(key), 4) {
 		groups = append(groups, string(group))
 	}
 	return strings.Join(groups, " ")
 }
 
-// authenticatorPage shows the QR code and the field for the first code. They are on one page, because
-// the user needs the phone for both.
+// authenticatorPage shows the QR code and the field for the first code on one page, because the user needs the phone
+// for both steps.
 func (p *accountPages) authenticatorPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	v, err := p.authenticatorView(r, who)
 	if err != nil {
@@ -190,9 +190,9 @@ func (p *accountPages) authenticatorPage(w http.ResponseWriter, r *http.Request,
 	return p.show(w, http.StatusOK, v)
 }
 
-// authenticatorForm adds the app. With the first app, the account gets recovery codes. After a wrong
-// code, the page shows the same QR code, because the user's app already has its secret. The engine
-// limits the attempts; after the last one, the user needs a new QR code.
+// authenticatorForm adds the app. With the first app, the account gets recovery codes. After a wrong code, the page
+// shows the same QR code, because the user's app already has its secret. The engine limits the attempts. After the
+// last attempt, the user needs a new QR code.
 func (p *accountPages) authenticatorForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -211,7 +211,7 @@ func (p *accountPages) authenticatorForm(w http.ResponseWriter, r *http.Request,
 	if err != nil {
 		return p.refuseFactor(w, r, who, err)
 	}
-	// With a second app, the old codes stay valid and there are no new ones.
+	// With a second app, the old codes stay valid, and the server creates no new codes.
 	if len(done.Codes) == 0 {
 		p.done(w, r, "factor")
 		return nil
@@ -222,18 +222,18 @@ func (p *accountPages) authenticatorForm(w http.ResponseWriter, r *http.Request,
 // codesData is the data of the page with new recovery codes. Operators' templates use its fields.
 type codesData struct {
 	Codes []string
-	Email watchword.Address // for the paper
-	Next  template.URL      // where the user goes afterwards
+	Email watchword.Address // printed with the codes
+	Next  template.URL      // target of the button that leaves the page
 }
 
-// showCodes responds with recovery codes. A redirect would have to store them, so the response to
-// the form shows them. If first is set, the page says that two-step sign-in is now on.
+// showCodes responds to a form with recovery codes. It does not redirect, because a redirect would have to store the
+// codes. If first is set, the page says that two-step sign-in is now on.
 func (p *accountPages) showCodes(w http.ResponseWriter, r *http.Request, data codesData, first bool) error {
 	v := p.newView(r, "codes")
-	// This is the only response with these codes. Like every page, it is not cached, and the browser
-	// asks before it sends the form again.
+	// No later response shows these codes. Like every page, this one is not cached. If the user reloads it, the
+	// browser asks before it sends the form again.
 	//
-	// A user who only replaced codes had two-step sign-in before.
+	// If first is not set, the user only replaced the codes, and two-step sign-in was on before.
 	if first {
 		v.Notice = v.T("codes.on")
 	}
@@ -244,15 +244,15 @@ func (p *accountPages) showCodes(w http.ResponseWriter, r *http.Request, data co
 	return p.show(w, http.StatusOK, v)
 }
 
-// confirmData is the data of a page that asks before a change. Operators' templates use its fields.
+// confirmData is the data of a page that asks for confirmation before a change. Operators' templates use its fields.
 type confirmData struct {
 	Path, Text, More, Button string // More may be ""
-	Name                     string // of the factor
+	Name                     string // name of the factor
 	Danger                   bool
 }
 
-// showConfirm shows a page that asks before a change, after a step-up if needed. The form checks
-// again that the session is fresh, because the page may have been open for an hour.
+// showConfirm shows a page that asks for confirmation before a change, after a step-up if needed. The handler of its
+// form checks again that the session is fresh, because the page may have been open for an hour.
 func (p *accountPages) showConfirm(
 	w http.ResponseWriter, r *http.Request, who watchword.Identity, name string, data confirmData,
 ) error {
@@ -266,7 +266,7 @@ func (p *accountPages) showConfirm(
 	return p.show(w, http.StatusOK, v)
 }
 
-// textOr returns the text of key, or "" if key is "", for a part that only some pages have.
+// textOr returns the text of key, or "" if key is "". It is for a text that only some pages have.
 func (v *view) textOr(key string) string {
 	if key == "" {
 		return ""
@@ -274,8 +274,8 @@ func (v *view) textOr(key string) string {
 	return v.T(key)
 }
 
-// newCodesPage asks before the old recovery codes stop working. Otherwise a user with printed
-// codes could learn that they are invalid only after losing the phone.
+// newCodesPage asks for confirmation, because the old recovery codes stop working. A user with printed codes could
+// otherwise lose the phone before learning that the codes are invalid.
 func (p *accountPages) newCodesPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	return p.showConfirm(w, r, who, "recovery-new",
 		confirmData{Path: pathCodes, Text: "recovery-new.text", Button: "recovery.new"})
@@ -291,8 +291,8 @@ func (p *accountPages) newCodesForm(w http.ResponseWriter, r *http.Request, who 
 	return p.showCodes(w, r, codesData{Codes: revealed(codes), Email: who.User.Email}, false)
 }
 
-// renameForm is a form of the account page. Each factor has such a form, so the name of the form
-// contains the id.
+// renameForm handles the forms of the account page that rename a factor. Each factor has such a form, so the name of
+// the form contains the factor's id.
 func (p *accountPages) renameForm(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	rename := func(r *http.Request, who watchword.Identity, form url.Values, _ watchword.Client) error {
@@ -301,8 +301,8 @@ func (p *accountPages) renameForm(w http.ResponseWriter, r *http.Request) error 
 	return p.change("rename-"+id, rename, func(w http.ResponseWriter, r *http.Request) { p.done(w, r, "name") })(w, r)
 }
 
-// removePage asks before a factor is removed. For the last factor, it warns that only the password
-// protects the account afterwards. A user who changes phones can then add the new app first.
+// removePage asks for confirmation before a factor is removed. For the last factor, it warns that only the password
+// will protect the account. The user can then add an app on the new phone first.
 func (p *accountPages) removePage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
@@ -313,7 +313,7 @@ func (p *accountPages) removePage(w http.ResponseWriter, r *http.Request, who wa
 	if i < 0 {
 		return notFound(w, r)
 	}
-	// The text for a passkey differs, because the device may still offer the passkey afterwards.
+	// Passkeys have a different text, because the device may still offer the passkey after its removal.
 	factor, name := overview.Factors[i], "remove"
 	if factor.Kind == factors.KindPasskey {
 		name = "remove-passkey"
@@ -337,7 +337,7 @@ func (p *accountPages) removeForm(w http.ResponseWriter, r *http.Request, who wa
 	if err != nil {
 		return err
 	}
-	// The notice depends on the kind of factor, which is known only before the removal.
+	// The notice depends on the kind of factor, so the kind is read before the removal.
 	notice := "removed"
 	for _, f := range ofKind(overview.Factors, factors.KindPasskey) {
 		if f.ID == r.PathValue("id") {
@@ -351,13 +351,12 @@ func (p *accountPages) removeForm(w http.ResponseWriter, r *http.Request, who wa
 	return nil
 }
 
-// stepUpView returns the page that asks for a proof. The engine decides which proof it accepts; the
-// page shows the field for it. A ceremony works once, so each view of the page begins a new one.
+// stepUpView returns the page that asks for a proof. The engine decides which proof it accepts, and the page shows
+// the field for that proof. A ceremony works only one time, so each view of the page begins a new ceremony.
 func (p *accountPages) stepUpView(r *http.Request, who watchword.Identity, recovery bool) (*view, error) {
 	v := p.newView(r, "step-up")
 	data := v.proofOf(pathStepUp, recovery)
-	// An account without a password and factors proves itself with another sign-in at a
-	// provider.
+	// An account without a password and without factors proves itself by a new sign-in at a provider.
 	data.External = who.User.PasswordHash == "" && who.User.Factors == 0
 	if data.External && p.federation != nil {
 		if err := p.offerConnected(r, v, who); err != nil {
@@ -370,14 +369,14 @@ func (p *accountPages) stepUpView(r *http.Request, who watchword.Identity, recov
 		if err != nil {
 			return nil, err
 		}
-		// The factor may have been removed since the account was read. The engine then refuses the
-		// form, and the next page asks for the password.
+		// Another request may have removed the factor since the account was read. The engine then refuses the form,
+		// and the next page asks for the password.
 		var passkey *passkeyForm
 		if len(ofKind(overview.Factors, factors.KindPasskey)) > 0 {
 			begun, err := p.factors.StepUpOptions(r.Context(), who)
 			if err == nil {
 				passkey = v.passkeyForm(pathStepUp, "get", "factor.passkey", begun)
-			} else if watchword.CodeOf(err) != watchword.CodeNotFound { // no passkey works here
+			} else if watchword.CodeOf(err) != watchword.CodeNotFound { // the account has no passkey that works here
 				return nil, err
 			}
 		}
@@ -387,9 +386,9 @@ func (p *accountPages) stepUpView(r *http.Request, who watchword.Identity, recov
 	return v, nil
 }
 
-// cancelOf returns the target for a user who cancels a step-up: the front-end that required it, or
-// the account page. It never returns the page of this server that required the step-up, because
-// that page would ask again.
+// cancelOf returns the target for a user who cancels a step-up: the front-end that required the step-up, or the
+// account page. It never returns the page of this server that required the step-up, because that page would ask
+// again.
 func (p *accountPages) cancelOf(returnTo string) template.URL {
 	asked, isOwn := strings.CutPrefix(returnTo, p.origins.publicURL+"/")
 	if returnTo != "" && !isOwn {
@@ -414,8 +413,8 @@ func (p *accountPages) stepUpPage(w http.ResponseWriter, r *http.Request, who wa
 	return p.show(w, http.StatusOK, v)
 }
 
-// stepUpForm makes the session fresh and returns to the page that asked for it. A front-end gets
-// its new access token by a refresh, which reads the session.
+// stepUpForm makes the session fresh and returns to the page that required the step-up. A front-end gets its new
+// access token by a refresh.
 func (p *accountPages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -424,8 +423,8 @@ func (p *accountPages) stepUpForm(w http.ResponseWriter, r *http.Request, who wa
 	// The pages don't need the new access token, because they read the session from the store.
 	_, _, err = p.factors.StepUp(r.Context(), who, factors.StepUpRequest{Proof: proofIn(form),
 		Password: watchword.Secret(form.Get("currentPassword")), Client: p.client(w, r)})
-	// Another tab may have added the first factor after this page asked for the password. The
-	// identity was read for this request, so the page then shows the field for the code.
+	// Another tab may have added the first factor after this page asked for the password. This request has read the
+	// account again, so the page now shows the field for the code.
 	if err != nil {
 		v, failed := p.stepUpView(r, who, form.Has("recoveryCode"))
 		if failed != nil {
@@ -434,10 +433,10 @@ func (p *accountPages) stepUpForm(w http.ResponseWriter, r *http.Request, who wa
 		v.byPasskey = passkeyIn(form) != nil
 		return p.refill(w, r, v.filled("step-up", form), err)
 	}
-	// All pages except the account page continue automatically after the redirect.
+	// After the redirect, all pages continue automatically, except the account page.
 	target, own := cmp.Or(p.returnTo(r), p.side.home()), p.origins.publicURL+pathAccount
 	if path, query, _ := strings.Cut(target, "?"); path == own {
-		// The user pressed a button of the account page and has to press it again.
+		// On the account page, the user has to press the button again.
 		values, err := url.ParseQuery(query)
 		if err != nil {
 			values = url.Values{}

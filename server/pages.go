@@ -22,20 +22,20 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// pages has the handlers of the HTML pages, in the files page*.go, and what they share. accountPages and
-// adminPages add the pages of signed-in users and of administrators. The handlers make the same engine
-// calls as the API. A new page needs a template in package web, a handler, and a row in a table of routes.
+// pages has the handlers of the HTML pages, in the files page*.go, and the values that they share. accountPages and
+// adminPages add the pages of signed-in users and of administrators. The handlers make the same engine calls as the
+// API. A new page needs a template in package web, a handler, and a row in a table of routes.
 type pages struct {
 	edge
 	theme       *theme
-	passwordMin int                                    // characters, for the hint of the forms
+	passwordMin int                                    // minimum length in characters, for the hint of the forms
 	devMail     func() ([]watchword.StoredMail, error) // nil: there is no /dev/mail
-	hasAdmin    bool                                   // there is /admin
+	hasAdmin    bool                                   // the server has the pages below /admin
 
-	// The first request creates these two, because most servers never get such a request and the
+	// docs and openapi are created at their first request, because most servers never get such a request and the
 	// start must be fast.
-	docs    func() docData         // for /docs
-	openapi func() ([]byte, error) // document of the API
+	docs    func() docData         // data of the page /docs
+	openapi func() ([]byte, error) // the OpenAPI document
 }
 
 // newPages reads the texts and all files of an operator, so that a faulty file stops the server at
@@ -56,7 +56,7 @@ func newPages(shared edge, opts Options, api []route) (*pages, error) {
 // not be repeated.
 type view struct {
 	*theme
-	lang int // index in the catalog
+	lang int // index of the language in the catalog
 
 	Page    string // name of the template, and prefix of its texts
 	Title   string // default: the text Page.title
@@ -70,14 +70,14 @@ type view struct {
 	Signup   bool         // anyone can create an account
 	offered  []federation.Info
 
-	Form   string            // the form that had an error
+	Form   string            // name of the form that had an error
 	typed  url.Values        // values that the user entered
 	faults map[string]string // error messages by field
-	blamed []string          // fields of which one is wrong; the page does not tell which
+	blamed []string          // fields of which one is wrong; the page does not tell which one
 	min    int               // minimum length of a password in characters
 
-	side      side // of the listener
-	byPasskey bool // errors concern a passkey instead of a field
+	side      side // side of the listener that serves the page
+	byPasskey bool // errors are about a passkey and not about a field
 	fetches   bool // the script of the page sends requests to this server
 }
 
@@ -87,7 +87,7 @@ func (p *pages) newView(r *http.Request, page string) *view {
 	lang := p.theme.catalog.Match(r.Header.Get("Accept-Language"))
 	v := &view{theme: p.theme, lang: lang, Page: page, Nonce: rand.Text(), min: p.passwordMin, side: p.side}
 	v.ReturnTo = p.returnTo(r)
-	v.Back = template.URL(cmp.Or(v.ReturnTo, p.origins.appURL)) // both are checked: no script can be in them
+	v.Back = template.URL(cmp.Or(v.ReturnTo, p.origins.appURL)) // both URLs were checked, so they contain no script
 	mode, _ := p.engine.Inside().Signup()
 	v.Signup = mode != watchword.SignupClosed && !p.side.isAdmin
 	if p.federation != nil {
@@ -96,12 +96,10 @@ func (p *pages) newView(r *http.Request, page string) *view {
 	return v
 }
 
-// To returns a path of this server with the current return_to. Forms use it for their action, so
-// that return_to survives an error without a script. A template that links to a page without
-// calling To loses return_to.
+// To returns a path of this server with the current return_to. Forms use To for their action, so that return_to
+// survives an error without a script. A template that links to a page without calling To loses return_to.
 //
-// On the admin listener, it returns a URL of the public listener for a path that only the
-// public listener has.
+// On the admin listener, To returns a URL of the public listener for a path that only the public listener has.
 func (v *view) To(path string) string {
 	if !v.side.has(path) {
 		return v.side.publicURL + path
@@ -115,10 +113,10 @@ func (v *view) To(path string) string {
 // NoPasskeys reports whether passkeys can't be used on this listener.
 func (v *view) NoPasskeys() bool { return v.side.isAdmin }
 
-// BackHost names the site of Back, so that the reader knows where the link leads. The product
-// name is not enough, because several front-ends can share one server.
+// BackHost returns the host of Back, so that the reader knows where the link leads. The product name is not enough,
+// because several front-ends can share one server.
 func (v *view) BackHost() string {
-	// Parsed by hand, because url.Parse rejects some URLs that browsers accept.
+	// The URL is parsed by hand, because url.Parse rejects some URLs that browsers accept.
 	_, rest, _ := strings.Cut(string(v.Back), "://")
 	host, _, _ := strings.Cut(rest, "/")
 	host, _, _ = strings.Cut(host, "?")
@@ -153,8 +151,8 @@ func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Language", v.Lang())
 	h.Add("Vary", "Accept-Language")
-	// Browsers also apply form-action to redirects, and a form may redirect to a front-end
-	// (return_to).
+	// The policy must allow the front-ends, because browsers also apply form-action to redirects, and a form may
+	// redirect to a front-end (return_to).
 	formTargets := strings.Join(append([]string{"'self'"}, p.origins.allowed...), " ")
 	policy := "default-src 'none'; style-src 'nonce-" + v.Nonce + "'; script-src 'nonce-" + v.Nonce + "'; " +
 		"img-src 'self' data:; font-src 'self'; form-action " + formTargets +
@@ -187,7 +185,7 @@ func (v *view) T(key string, args ...any) string {
 // may differ from the reader's first choice.
 func (v *view) Lang() string { return v.catalog.Languages[v.lang].String() }
 
-// Script and Icon return trusted content of the theme.
+// Script and Icon return trusted content of the theme, which the template does not escape.
 func (v *view) Script() template.JS { return v.script }
 func (v *view) Icon() template.URL  { return v.icon }
 
@@ -197,7 +195,7 @@ type field struct {
 	ID, Name, Type, Autocomplete string
 	Label, Hint, Value, Fault    string
 	Min                          int
-	Rule, Caps                   string // the minimum length, which the script checks off; the caps lock warning
+	Rule, Caps                   string // texts of the minimum length and of the caps lock warning
 	Mode                         string // attribute inputmode
 	Show, Hide                   string
 	Optional, Blamed, Focus      bool
@@ -221,7 +219,7 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 	} else if _, hinted := v.catalog.Texts[v.lang][hint]; hinted {
 		f.Hint = v.T(hint)
 	}
-	// Codes are not repeated, because a wrong code is useless and a right code was used.
+	// Codes are not repeated, because a wrong code is useless and a right code works only one time.
 	code := name == "totp" || name == "recoveryCode"
 	if name == "totp" {
 		f.Mode = "numeric"
@@ -229,7 +227,7 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 	f.Focus = code
 	if v.Form == form {
 		f.Fault, f.Blamed = v.faults[name], slices.Contains(v.blamed, name)
-		// After wrong credentials, the password is more often the mistake than the address.
+		// After wrong credentials, the password gets the focus, because it is more often wrong than the address.
 		f.Focus = code || f.Fault != "" || f.Blamed && kind == "password"
 		if kind != "password" && !code {
 			f.Value = v.typed.Get(name)
@@ -249,7 +247,7 @@ func (f field) With(value string) field {
 	return f
 }
 
-// filled returns the view with the values that the user entered in a form. Field omits passwords.
+// filled returns the view with the values that the user entered in a form. Field does not repeat passwords.
 func (v *view) filled(form string, typed url.Values) *view {
 	v.Form, v.typed = form, typed
 	return v
@@ -265,11 +263,11 @@ func (v *view) refuse(refusal *watchword.Error) {
 			text = v.T("fault." + fault.Code)
 		}
 		v.faults[fault.Field] = text
-		if fault.Field == "password" { // its name in the forms of the account is currentPassword
+		if fault.Field == "password" { // the forms of the account page name the field currentPassword
 			v.faults["currentPassword"] = text
 		}
 	}
-	// The form of a passkey has no field to mark, so the page shows the text as its problem.
+	// The form of a passkey has no field to mark, so the text becomes the problem of the whole page.
 	if text, known := v.catalog.Texts[v.lang]["passkey."+string(refusal.Code)]; v.byPasskey && known {
 		v.Problem = text
 		return
@@ -285,8 +283,8 @@ func (v *view) refuse(refusal *watchword.Error) {
 		v.faults["factorName"], v.faults["keyName"] = fault, v.T("fault.keyName")
 	}
 	wantsPassword := refusal.Code == watchword.CodePasswordWrong || refusal.Code == watchword.CodePasswordRequired
-	// On the pages behind links, a missing password is the normal first step and not a mistake.
-	// The text tells which account's password is meant.
+	// On the pages behind links, a missing password is the normal first step and not a mistake. The text tells for
+	// which account the password is needed.
 	if v.Page == "link" && wantsPassword {
 		v.faults["password"] = v.T("fault.link." + string(refusal.Code))
 		v.Problem = v.T("error." + string(watchword.CodeValidationFailed))
@@ -308,7 +306,8 @@ func (v *view) refuse(refusal *watchword.Error) {
 // problemOf returns the message of an error. After a rate limit, it tells when to try again.
 func (v *view) problemOf(refusal *watchword.Error) string {
 	text := v.T("error." + string(refusal.Code))
-	// Some messages address the owner of an account, but the reader is an administrator.
+	// The reader is an administrator, but some messages address the owner of an account. They have another text for
+	// administrators.
 	if own, known := v.catalog.Texts[v.lang]["admin.error."+string(refusal.Code)]; known &&
 		strings.HasPrefix(v.Page, "admin-") {
 		text = own
@@ -316,8 +315,8 @@ func (v *view) problemOf(refusal *watchword.Error) string {
 	return strings.Replace(text, "{wait}", v.duration(refusal.RetryAfter), 1)
 }
 
-// duration formats a waiting time in words, rounded up to seconds below a minute and to minutes
-// above. It rounds up, because an early retry would be refused again.
+// duration formats a waiting time in words: in seconds below a minute, and in minutes above. It rounds up, because an
+// early retry would be refused again.
 func (v *view) duration(d time.Duration) string {
 	n, unit := max(int((d+time.Second-1)/time.Second), 1), "second"
 	if n >= 60 {
@@ -343,7 +342,7 @@ func (p *pages) refill(w http.ResponseWriter, r *http.Request, v *view, err erro
 	return p.show(w, statusOf(refusal.Code), v)
 }
 
-// readForm parses the body of a form, at most apirequest.MaxBody bytes. It ignores the query, because
+// readForm parses the body of a form, which may have at most apirequest.MaxBody bytes. It ignores the query, because
 // a link must not fill in a form.
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	// A page of another site can send text/plain and multipart forms without a preflight. This
@@ -362,9 +361,9 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	case err != nil:
 		return nil, bodyInvalid("The form could not be read.")
 	}
-	// Get returns the first value, but a filter in front of the server may check the last one. The
-	// server's forms send each field once: of two buttons with the same name, browsers send only the
-	// pressed button.
+	// Repeated fields are rejected, because Get returns the first value, but a filter in front of the server may
+	// check the last one. The server's forms send each field once: of two buttons with the same name, browsers send
+	// only the pressed button.
 	for _, values := range r.PostForm {
 		if len(values) > 1 {
 			return nil, bodyInvalid("The form has a field twice.")
@@ -405,7 +404,7 @@ func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !weborigin.IsLoopback(p.origins.public.Hostname()) {
 		target := pathLogin
-		// A front-end at this path would redirect to itself.
+		// If AppURL is this server itself, a redirect would lead back to this path.
 		if app := p.origins.appURL; app != "" && strings.TrimSuffix(app, "/") != p.origins.publicURL {
 			target = app
 		}
@@ -417,9 +416,8 @@ func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, v)
 }
 
-// asset serves a file of the folder assets. The media type depends only on the extension, so that
-// browsers never run an operator's file as a script, except one that replaces the script of
-// passkeys.
+// asset serves a file of the folder assets. The media type depends only on the extension. Browsers never run an
+// operator's file as a script, except a file that replaces the script of passkeys.
 func (p *pages) asset(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	kinds := map[string]string{".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2"}
