@@ -15,15 +15,15 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// The administration API over HTTP, on a real port and a real store.
+// These tests call the administration API over HTTP, on a real port and a real store.
 
-// withAdmin starts a service with administration and a signed-in administrator at aal2. The header
-// has the administrator's access token.
+// withAdmin starts a service with administration, and signs in an administrator at aal2. The header has the
+// administrator's access token.
 func withAdmin(t *testing.T, engine ...func(*watchword.Options)) (s *service, header []string) {
 	t.Helper()
 	s = start(t, append(engine, nil)[0], nil)
 	var err error
-	s.server, err = server.New(s.engine, server.Options{ // before the first request
+	s.server, err = server.New(s.engine, server.Options{ // replaces the server before its first request
 		Factors:  factors.New(s.engine, s.store.Factors(), factors.Options{}),
 		Admin:    admin.New(s.engine, s.store.Admin(), admin.Options{}),
 		Metadata: metadata.New(s.engine, s.store.Metadata()),
@@ -44,7 +44,7 @@ func (s *service) signInAdmin(t *testing.T, email string) (header []string) {
 	return s.signInAs(t, user, "pwd", "otp")
 }
 
-// signInAs opens a session of an account with these methods.
+// signInAs opens a session of an account that was proven with these methods.
 func (s *service) signInAs(t *testing.T, user watchword.User, methods ...string) (header []string) {
 	t.Helper()
 	in, err := s.engine.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{User: user.ID, Methods: methods})
@@ -75,7 +75,7 @@ func (s *service) addUsers(t *testing.T, n int) (all []watchword.User) {
 	return all
 }
 
-// emailsOf returns the addresses of all pages of a list.
+// emailsOf reads all pages of a list, and returns the addresses and the number of pages.
 func emailsOf(t *testing.T, b *browser, path string, header []string) (emails []string, pages int) {
 	t.Helper()
 	for next := ""; ; {
@@ -157,8 +157,8 @@ func TestAdminCursorBelongsToItsFilter(t *testing.T) {
 	}
 }
 
-// Every route is called as every kind of caller. A new route is called too, because the rows come
-// from the table of routes.
+// Every route must accept and refuse each kind of caller as its guard says. The routes come from the table, so the
+// test also calls a new route.
 //
 // AZ-4
 func TestAdminRoutesCheckTheirGuard(t *testing.T) {
@@ -199,7 +199,7 @@ func TestAdminRoutesCheckTheirGuard(t *testing.T) {
 				t.Errorf("%s %s as %s: WWW-Authenticate %s", r.Method, r.Path, caller, challenge)
 			}
 		}
-		// Reading accepts a proof up to 12 hours old; writing needs a more recent one.
+		// A read accepts a proof up to 12 hours old. A write needs a more recent proof.
 		a := b.do(r.Method, path, "", aged...)
 		if needs := a.text("code") == string(watchword.CodeStepUpRequired); needs != (r.Method != "GET") {
 			t.Errorf("%s %s with a proof of 11 hours: %d %s", r.Method, r.Path, a.StatusCode, a.raw)
@@ -213,7 +213,7 @@ func TestAdminRoutesCheckTheirGuard(t *testing.T) {
 	}
 }
 
-// reprove sets when and with which methods the session of an access token was proven.
+// reprove sets the time and the methods of the last proof, for the session of an access token.
 func (s *service) reprove(t *testing.T, header, methods []string, age time.Duration) error {
 	t.Helper()
 	who, err := s.engine.Authenticate(t.Context(), watchword.Secret(strings.TrimPrefix(header[1], "Bearer ")))
@@ -233,7 +233,7 @@ func TestAdminDemotionCountsAtTheNextRequest(t *testing.T) {
 	must(t, err)
 	b := s.browser(t)
 	want(t, b.do("GET", "/api/admin/users", "", header...), 200, "")
-	// The store is changed directly: the access token is not outdated, and still names the role.
+	// The role is removed in the store directly, so the access token stays valid and still names the role.
 	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
 		return tx.SetRoles(t.Context(), root.ID, nil, time.Now().Add(-time.Hour))
 	}))
@@ -303,7 +303,7 @@ func TestAdminChangesAccounts(t *testing.T) {
 	want(t, a, 200, "")
 	sessions := a.body["sessions"].([]any)
 	if len(sessions) != 2 || !strings.Contains(string(a.raw), `"operator":"root@example.com"`) ||
-		!strings.Contains(string(a.raw), `"identities":[]`) { // without providers
+		!strings.Contains(string(a.raw), `"identities":[]`) { // this server has no providers
 		t.Errorf("%s", a.raw)
 	}
 	one := sessions[0].(map[string]any)["id"].(string)
@@ -355,7 +355,7 @@ func TestAdminWritesMetadataByVersions(t *testing.T) {
 	if a.Header.Get("ETag") != `"1"` || !strings.Contains(string(a.raw), stored) || !strings.Contains(string(a.raw), `"name":"Ada"`) {
 		t.Errorf("after: ETag %s, %s", a.Header.Get("ETag"), a.raw)
 	}
-	// A wrong version leaves metadata and name as they are.
+	// A request with an outdated version must change neither metadata nor name.
 	want(t, b.do("PATCH", path, `{"name":"Eve","metadata":{"public":{"plan":null}}}`, match(`"0"`)...), 412,
 		metadata.CodeVersionChanged)
 	a = b.do("GET", path, "", header...)

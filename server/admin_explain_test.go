@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// Only administrators see the network address of the client that used a copied token.
+// The explanation shows the network address of the client that used a copied token. Only administrators may see it.
 func TestAdminExplainShowsAddressesOnlyToAdmins(t *testing.T) {
 	t.Parallel()
 	s, header := withAdmin(t)
@@ -36,7 +36,7 @@ func TestAdminExplainShowsAddressesOnlyToAdmins(t *testing.T) {
 	if alive.text("reason") != "signed_in" {
 		t.Errorf("got %s", alive.raw)
 	}
-	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { // as if an hour had passed
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { // ends the session when it was created
 		_, err := tx.EndSession(t.Context(), in.Session.ID, watchword.EndedReuse, in.Session.CreatedAt)
 		if err != nil {
 			return err
@@ -78,8 +78,8 @@ func TestAdminExplainShowsAddressesOnlyToAdmins(t *testing.T) {
 	}
 }
 
-// The explanation finds the event of each flow that ends a session, because the end and the event
-// have the same time.
+// For each flow that ends a session, the explanation must find the event that belongs to the end. It can, because the
+// end and the event have the same time.
 func TestAdminExplainFindsTheEventOfEachFlow(t *testing.T) {
 	t.Parallel()
 	s, _ := withAdmin(t)

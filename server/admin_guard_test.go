@@ -36,14 +36,15 @@ var adminScopes = map[string]admin.Scope{
 
 const onlyAdmins admin.Scope = "only administrators"
 
-// Each route accepts a service key with its scope, and no other one. The scopes are those of the specification and not
-// those of the guards, so a wrong guard fails too. A route without a row fails.
+// Each route must accept a service key with the route's scope, and refuse keys with all other scopes. The expected
+// scopes are listed here and not read from the guards, so a wrong guard fails the test. A route that is not listed
+// also fails it.
 //
 // AZ-4
 func TestAdminRoutesCheckTheScopeOfServiceKeys(t *testing.T) {
 	t.Parallel()
 	s, header := withAdmin(t)
-	keys := map[admin.Scope][]string{} // with one scope
+	keys := map[admin.Scope][]string{} // by their only scope
 	others := map[admin.Scope][]string{}
 	for _, scope := range admin.Scopes() {
 		_, keys[scope] = s.createKey(t, header, scope)

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// createKey creates a service key over the API and returns its id and its header.
+// createKey creates a service key over the API. It returns the key's id, and a request header with the key.
 func (s *service) createKey(t *testing.T, header []string, scopes ...admin.Scope) (id string, key []string) {
 	t.Helper()
 	var list []string
@@ -56,7 +56,7 @@ func TestAdminServiceKeysOverHTTP(t *testing.T) {
 	want(t, b.do("DELETE", "/api/admin/service-keys/"+id, "", header...), 404, watchword.CodeNotFound)
 }
 
-// Tests 5 and 6 of the specification: a key counts only as a bearer token, and only at /api/admin.
+// A service key must work only as a bearer token, and only at /api/admin (tests 5 and 6 of the specification).
 func TestAdminServiceKeyCountsOnlyAsBearerToken(t *testing.T) {
 	t.Parallel()
 	s, header := withAdmin(t)

@@ -18,9 +18,9 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// Administration on the admin listener.
+// These tests have administration on the admin listener.
 
-// withAdminListener starts a service with administration on a second port. It returns a browser of that port.
+// withAdminListener starts a service whose administration is on a second port. It returns a browser for that port.
 func withAdminListener(t *testing.T, engine func(*watchword.Options), edge func(*server.Options)) (
 	s *service, o server.Options, b *browser,
 ) {
@@ -39,7 +39,7 @@ func withAdminListener(t *testing.T, engine func(*watchword.Options), edge func(
 		edge(&o)
 	}
 	var err error
-	s.server, err = server.New(s.engine, o) // before the first request
+	s.server, err = server.New(s.engine, o) // replaces the server before its first request
 	must(t, err)
 	second.Config.Handler = s.server.Admin(server.AdminOptions{})
 	second.Start()
@@ -49,7 +49,8 @@ func withAdminListener(t *testing.T, engine func(*watchword.Options), edge func(
 	return s, o, b
 }
 
-// named gives the engine a public URL with a name, because passkeys need one. Requests to the address reach it, too.
+// named gives the engine a public URL with a host name, because passkeys need one. The host name and the IP address
+// both reach the service.
 func named(o *watchword.Options) {
 	o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
 }
@@ -58,14 +59,14 @@ func named(o *watchword.Options) {
 // table.
 func emptyMailbox() ([]watchword.StoredMail, error) { return nil, nil }
 
-// onBoth has the routes of both listeners. Each other route is on one of them.
+// onBoth has the routes that exist on both listeners. Every other route exists on only one listener.
 var onBoth = []string{"GET /{$}", "GET /login", "POST /login", "GET /login/factor", "POST /login/factor",
 	"GET /step-up", "POST /step-up",
 	"GET /logout", "POST /logout", "GET /assets/{name}", "GET /favicon.ico", "GET /robots.txt",
 	"GET /openapi.json"}
 
-// Every row of the tables is requested at both listeners. A new row is on the public listener only, unless its
-// path is one of administration, or onBoth lists it.
+// The test requests every route at both listeners. A route must exist on the public listener only, unless it belongs
+// to administration or onBoth lists it.
 //
 // CFG-4
 func TestEachRouteIsOnItsListener(t *testing.T) {
@@ -94,18 +95,18 @@ func TestEachRouteIsOnItsListener(t *testing.T) {
 			listed := slices.ContainsFunc(l.table, func(row server.Route) bool {
 				return row.Method == r.Method && row.Path == r.Path
 			})
-			// A canceled context ends the streams of the feed. The router runs before.
+			// The canceled context ends the streams of the feed at once. Routing is not affected.
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			path := l.url + pathOf(r.Path)
 			request := httptest.NewRequestWithContext(ctx, r.Method, path, nil)
 			w := httptest.NewRecorder()
 			l.handler.ServeHTTP(w, request)
-			// The admin listener has a /readyz of its own, with more detail.
+			// The admin listener serves its own /readyz, with more detail than the public one.
 			if name == "GET /readyz" && l.name == "admin" {
 				continue
 			}
-			// Only the row of the table has this pattern; "/" is the pattern of unknown paths.
+			// Only a request that reached this route has its pattern. Unknown paths have the pattern "/".
 			if routed := request.Pattern == name; listed != l.want || routed != l.want {
 				t.Errorf("%s is on the %s listener: %t, routed by %q, %d; want %t",
 					name, l.name, listed, request.Pattern, w.Code, l.want)
@@ -115,14 +116,16 @@ func TestEachRouteIsOnItsListener(t *testing.T) {
 	if len(all) < 100 || len(public)+len(administration) != len(all)+len(onBoth) {
 		t.Errorf("%d and %d routes of %d", len(public), len(administration), len(all))
 	}
-	// The router handles the paths below those of gateways without a row in the table.
+	// These paths must be unknown at the admin listener, although the router handles some of them without a row in
+	// the table.
 	for _, path := range []string{"/api/auth/forward-path/x", "/api/auth/forward/x", "/healthz", "/docs"} {
 		wantPage(t, b.visit(path), 404)
 	}
 	wantPage(t, b.visit("/readyz"), 200, `"mails"`)
 }
 
-// A proxy that publishes administration does not publish monitoring, even if the listener accepts every host.
+// If a proxy publishes the admin URL, requests to this URL must not reach monitoring, even if the listener accepts
+// every host.
 //
 // CFG-4
 func TestMonitoringIsNotServedUnderThePublishedAdminURL(t *testing.T) {
@@ -148,13 +151,13 @@ func withoutAdminURL(o server.Options) server.Options {
 	return o
 }
 
-// pathOf fills in the parameters of a path.
+// pathOf replaces the parameters of a route's path by values.
 func pathOf(pattern string) string {
 	return strings.NewReplacer("{$}", "", "{id}", "00000000-0000-7000-8000-000000000000",
 		"{sid}", "00000000-0000-7000-8000-000000000000", "{name}", "style.css").Replace(pattern)
 }
 
-// The public listener responds to the paths of administration exactly as to a mistyped one.
+// The public listener must respond to the paths of administration exactly as to an unknown path.
 func TestPublicListenerDoesNotShowAdministration(t *testing.T) {
 	t.Parallel()
 	s, o, b := withAdminListener(t, nil, nil)
@@ -183,7 +186,7 @@ func TestPublicListenerDoesNotShowAdministration(t *testing.T) {
 			}
 		}
 	}
-	// The API of the admin listener takes the same bearer tokens, and no cookies.
+	// The API on the admin listener must accept the same bearer tokens as the public listener, but no cookies.
 	want(t, b.do("GET", "/api/admin/users", "", header...), 200, "")
 	want(t, b.do("GET", "/api/admin/users", ""), 401, watchword.CodeTokenMissing)
 	if len(b.document.Paths) < 10 || b.document.Paths["/api/auth/login"] != nil {
@@ -198,7 +201,8 @@ func stripped(a answer) string {
 	return strings.ReplaceAll(string(a.raw), nonce, "")
 }
 
-// The cookies of the two listeners are on one host here, so the browser sends all of them to both.
+// Both listeners are on one host in this test, so the browser sends all cookies to both. Neither listener may accept
+// the cookies of the other.
 func TestCookiesOfOneListenerAreOfNoUseAtTheOther(t *testing.T) {
 	t.Parallel()
 	s, o, b := withAdminListener(t, nil, nil)
@@ -207,7 +211,7 @@ func TestCookiesOfOneListenerAreOfNoUseAtTheOther(t *testing.T) {
 	secret := s.adminWithApp(t)
 	s.signInAt(t, b, secret, 0)
 	wantPage(t, b.visit("/admin/users"), 200, "root@example.com")
-	// The browser is signed in at the admin listener and signed out at the public one.
+	// The browser is signed in at the admin listener but not at the public one.
 	wantPage(t, public.visit("/account"), 303, "/login")
 	cookies := map[string]string{}
 	for _, c := range b.Jar.Cookies(mustURL(t, o.AdminURL)) {
@@ -220,7 +224,8 @@ func TestCookiesOfOneListenerAreOfNoUseAtTheOther(t *testing.T) {
 	}
 	wantNoUse(t, s, "/account", "watchword", cookies["watchword-admin"])
 	wantNoUse(t, s, "/account", "watchword-page", cookies["watchword-admin-page"])
-	// The refresh cookie does not fit into the page cookie either: each is sealed for its name.
+	// The value of the refresh cookie must not work as page cookie, because each value is sealed for the name of its
+	// cookie.
 	at := *s
 	at.url = o.AdminURL
 	wantNoUse(t, &at, "/admin", "watchword-admin-page", cookies["watchword-admin"])
@@ -236,7 +241,7 @@ func TestCookiesOfOneListenerAreOfNoUseAtTheOther(t *testing.T) {
 			}
 		}
 	}
-	// A sign-out at one listener leaves the other one signed in.
+	// A sign-out at one listener must not sign out at the other.
 	wantPage(t, b.submit("/logout", nil), 303, "/login?why=out")
 	wantPage(t, b.visit("/admin"), 303, "/login?")
 	wantPage(t, public.visit("/account"), 200)
@@ -277,7 +282,8 @@ func (s *service) adminWithApp(t *testing.T) (secret []byte) {
 	return secret
 }
 
-// signInAt signs in with the pages of a listener. Each code works once, so each sign-in has an offset of its own.
+// signInAt signs in with the pages of a listener. Each code works only one time, so each sign-in needs a different
+// offset.
 func (s *service) signInAt(t *testing.T, b *browser, secret []byte, offset int64) {
 	t.Helper()
 	back := "?" + url.Values{"return_to": {b.url + "/admin/users"}}.Encode()
@@ -293,11 +299,12 @@ func (s *service) signInAt(t *testing.T, b *browser, secret []byte, offset int64
 	}
 }
 
-// The sign-in of the admin listener has a password and a code, and nothing that needs the public address.
+// On the admin listener, users sign in with a password and a code. Its page must not offer ways that work only at the
+// public URL.
 func TestSignInOfTheAdminListener(t *testing.T) {
 	t.Parallel()
 	s, o, b := withAdminListener(t, named, nil)
-	// The public page has each of the words that the other one must not have.
+	// The page of the public listener has these words. The page of the admin listener must not have them.
 	wantPage(t, s.browser(t).visit("/login"), 200, "passkey", "/signup")
 	a := b.visit("/login")
 	wantPage(t, a, 200, `href="`+o.PublicURL+`/forgot"`)
@@ -322,14 +329,14 @@ func TestSignInOfTheAdminListener(t *testing.T) {
 	if changed.DisabledAt.IsZero() {
 		t.Error("the account is not disabled")
 	}
-	// Other hosts and other sites, by the rules of the public listener.
+	// The checks of host and origin must be those of the public listener.
 	for _, c := range []struct {
 		host, origin, site string
 		status             int
 	}{
 		{"", "null", "same-origin", 303}, {"", b.url, "same-origin", 303}, {"", "", "same-origin", 303},
 		{"", s.url, "same-site", 403}, {"", "https://evil.example", "cross-site", 403}, {"", "null", "cross-site", 403},
-		{"", "", "", 403}, // with a cookie, a program must say where it comes from
+		{"", "", "", 403}, // a request with a cookie must say where it comes from
 		{"rebound.example", "", "same-origin", 421}, {"127.0.0.1:1", "", "same-origin", 421},
 		{mustURL(t, s.url).Host, "", "same-origin", 421},
 	} {
@@ -352,7 +359,7 @@ func TestSignInOfTheAdminListener(t *testing.T) {
 	}
 }
 
-// An administrator without an app learns which sign-in works, and at which address.
+// An administrator without an app must learn which sign-in works instead, and at which address.
 func TestAdminListenerSaysWhatWorksWithoutAnApp(t *testing.T) {
 	t.Parallel()
 	s, o, b := withAdminListener(t, named, nil)
@@ -385,7 +392,7 @@ func TestAdminListenerSaysWhatWorksWithoutAnApp(t *testing.T) {
 	}
 }
 
-// An account that must add a factor first can do so on the public listener only.
+// An account that must add its first factor can do so only on the public listener. The admin listener must say so.
 func TestAdminListenerLeadsToTheFirstFactor(t *testing.T) {
 	t.Parallel()
 	s, _, b := withAdminListener(t, func(o *watchword.Options) { o.SecondFactor.Required = true }, nil)
@@ -395,7 +402,8 @@ func TestAdminListenerLeadsToTheFirstFactor(t *testing.T) {
 	wantPage(t, b.visit("/login/setup"), 404)
 }
 
-// The address may be another loopback name. The pages then lead to the configured one, because cookies belong to it.
+// A user may open the admin listener under another loopback name. Its pages must redirect to the configured name,
+// because the cookies are valid only there.
 func TestAdminListenerHasOneHost(t *testing.T) {
 	t.Parallel()
 	s, o, b := withAdminListener(t, nil, nil)
@@ -405,7 +413,7 @@ func TestAdminListenerHasOneHost(t *testing.T) {
 	want(t, b.do("GET", "/api/admin/users", "", s.signInAdmin(t, "root@example.com")...), 200, "")
 }
 
-// Behind a proxy, the URL has https. Metrics stay on the loopback.
+// Behind a proxy, the admin URL has https. Monitoring must stay reachable on the loopback.
 func TestAdminListenerBehindAProxy(t *testing.T) {
 	t.Parallel()
 	const host = "admin.example.com"
@@ -441,7 +449,7 @@ func TestAdminListenerBehindAProxy(t *testing.T) {
 	}
 }
 
-// cookiesOfSignIn returns the cookies of a sign-in with a password.
+// cookiesOfSignIn signs in with a password and returns the cookies of the response.
 func cookiesOfSignIn(t *testing.T, s *service, h http.Handler, at string) []*http.Cookie {
 	t.Helper()
 	s.signInAdmin(t, "root@example.com")

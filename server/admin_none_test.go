@@ -17,8 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// No request makes the first administrator. Each route gets its documented body with roles added,
-// from a stranger and from a user (test 14 of the specification).
+// No request may create the first administrator. A stranger and a user call each route with its documented body plus
+// the member roles (test 14 of the specification).
 //
 // ID-7, AZ-3
 func TestNoRequestMakesTheFirstAdministrator(t *testing.T) {
@@ -38,13 +38,13 @@ func TestNoRequestMakesTheFirstAdministrator(t *testing.T) {
 	must(t, err)
 	random := rand.New(rand.NewPCG(14, 14))
 	var ada watchword.User
-	sent := map[int]int{} // by status
+	sent := map[int]int{} // number of responses by status
 	for n, r := range routes {
 		for _, signedIn := range []bool{false, true} {
 			b := s.browser(t)
 			var header []string
 			if signedIn {
-				// A request may have deleted the account.
+				// An earlier request may have deleted the account, so it is created again.
 				if _, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com"); err != nil {
 					b.register("ada@example.com")
 					ada, err = s.engine.Operator().FindUser(t.Context(), "ada@example.com")
@@ -72,7 +72,7 @@ func TestNoRequestMakesTheFirstAdministrator(t *testing.T) {
 	s.wantNoAdministrator(t)
 }
 
-// methodOf returns a method of a route: one that takes every method gets a POST.
+// methodOf returns the method to call a route with: POST if the route accepts every method.
 func methodOf(method string) string {
 	if method == "" {
 		return "POST"
@@ -80,8 +80,8 @@ func methodOf(method string) string {
 	return method
 }
 
-// bodiesWithRoles returns two bodies of a type: with the members that are documented, and with roles where they don't
-// belong.
+// bodiesWithRoles returns two bodies of a type. The first has the documented members. The second also has members such
+// as isAdmin, which the type does not have.
 func bodiesWithRoles(t *testing.T, of any, n int) (all []string) {
 	t.Helper()
 	known := map[string]any{}

@@ -37,7 +37,7 @@ func TestAdminRepeatedRequestGetsTheFirstResult(t *testing.T) {
 	want(t, b.do("POST", "/api/admin/users", invite, with("1")...), 400, watchword.CodeParameterInvalid)
 	want(t, b.do("POST", "/api/admin/users", invite, header...), 409, watchword.CodeEmailTaken)
 
-	// A refused request is tried again.
+	// After a refused request, the same key must work for a corrected request.
 	two := with("0e8f3d0a-6a0b-4c6e-9d8e-3f5f3d3b7a02")
 	want(t, b.do("PATCH", path, `{"name":"Ada","disabled":false,"roles":["Not a role"]}`, two...), 422,
 		watchword.CodeValidationFailed)
@@ -49,7 +49,7 @@ func TestAdminRepeatedRequestGetsTheFirstResult(t *testing.T) {
 		t.Errorf("the repetition changed the name again: %s", again.raw)
 	}
 
-	// A service key is shown once.
+	// The repetition of a request that created a service key must not show the key again.
 	three := with("0e8f3d0a-6a0b-4c6e-9d8e-3f5f3d3b7a03")
 	const create = `{"name":"billing","scopes":["users:read"]}`
 	first = b.do("POST", "/api/admin/service-keys", create, three...)
@@ -64,7 +64,7 @@ func TestAdminRepeatedRequestGetsTheFirstResult(t *testing.T) {
 	want(t, b.do("DELETE", path, "", header...), 404, watchword.CodeNotFound)
 }
 
-// A request whose form is refused has made no change, so its key is free for the corrected one.
+// A request with an invalid body makes no change. Its idempotency key must then work for the corrected request.
 func TestAdminRequestWithAWrongFormGivesItsKeyBack(t *testing.T) {
 	t.Parallel()
 	s, header := withAdmin(t)
@@ -81,15 +81,16 @@ func TestAdminRequestWithAWrongFormGivesItsKeyBack(t *testing.T) {
 		{fmt.Sprintf(right, 3), "text/plain", 415, apirequest.CodeContentType},
 	} {
 		with := append([]string{"Idempotency-Key", uuid.NewString()}, header...)
-		for range 2 { // the same fault again gets the same response, without a wait
+		for range 2 { // the same mistake again must get the same response at once
 			want(t, b.do("POST", "/api/admin/users", c.body, append(with, "Content-Type", c.kind)...), c.status, c.code)
 		}
 		want(t, b.do("POST", "/api/admin/users", fmt.Sprintf(right, i), with...), 201, "")
 	}
 }
 
-// The account is accepted, promoted or deleted between a request and its repetition. The result stays. The record has
-// no account, so the repetition of a change shows the current one, or none.
+// Between a request and its repetition, the invited user accepts, or an operator promotes or deletes the account. The
+// repetition must still get the first status. The record does not contain the account, so the response shows the
+// account as it is now, or none after its deletion.
 func TestAdminRepetitionGetsTheFirstResultAfterOtherChanges(t *testing.T) {
 	t.Parallel()
 	s, header := withAdmin(t)
@@ -125,7 +126,7 @@ func TestAdminRepetitionGetsTheFirstResultAfterOtherChanges(t *testing.T) {
 	want(t, b.do("PATCH", path, `{"name":"Grace"}`, four...), 404, watchword.CodeNotFound)
 	again := b.do("POST", "/api/admin/users", create, one...)
 	want(t, again, 201, "")
-	// The time is that of the id, which can be a millisecond later.
+	// The repetition returns the time in the account's id. The two times can differ by a millisecond.
 	before, after := created.body["user"].(map[string]any), again.body["user"].(map[string]any)
 	var at [2]time.Time
 	for i, body := range []map[string]any{before, after} {
@@ -164,7 +165,7 @@ func TestAdminListsEventsMailsAndKeys(t *testing.T) {
 	for _, query := range []string{"?from=yesterday", "?to=1", "?sort=at", "?limit=201", "?after=x"} {
 		want(t, b.do("GET", "/api/admin/events"+query, "", header...), 400, watchword.CodeParameterInvalid)
 	}
-	// The engine may send the earlier mails at any time. This one was given up, so it stays.
+	// The engine may send the earlier mails at any time. This mail was given up, so it stays in the outbox.
 	mail := watchword.Mail{ID: "01a226f9-eb43-7a37-acd8-7e63b22b4185", Kind: watchword.MailReset,
 		To: "late@example.com", CreatedAt: root.CreatedAt, GivenUpAt: root.CreatedAt, LastError: "550 no such user"}
 	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { return tx.InsertMail(t.Context(), mail) }))
@@ -195,8 +196,8 @@ func TestAdminListsEventsMailsAndKeys(t *testing.T) {
 	}
 }
 
-// The link that an operator hands over works without a mail. With a mail, both have the same token, so the
-// mail does not end the link.
+// An operator can hand over the link of an invitation without a mail. If the server also sends a mail, both links
+// must have the same token, so that the mail does not invalidate the link.
 func TestAdminInviteLinkIsThatOfTheMail(t *testing.T) {
 	t.Parallel()
 	s, _ := withAdmin(t)
@@ -229,8 +230,8 @@ func TestAdminInviteLinkIsThatOfTheMail(t *testing.T) {
 	want(t, accept(token), 200, "")
 }
 
-// The server makes a change, and the connection ends before the client has the response. The same key then gets the
-// response, and each change is made once.
+// The connection ends after the server has made a change and before the client has the response. A request with the
+// same key must then get the response, and the server must make the change only once.
 func TestAdminRequestWithALostResponseIsRepeated(t *testing.T) {
 	t.Parallel()
 	s, header := withAdmin(t)

@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// End to end: a browser refreshes, another one presents a copy of an old token, and support asks why. The answer
-// names both devices.
+// A browser refreshes its session, and another browser presents a copy of an old token. When support asks why the
+// session ended, the answer must name both devices.
 //
 // AZ-2
 func TestAdminExplainNamesBothDevicesOfAReuse(t *testing.T) {

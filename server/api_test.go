@@ -14,7 +14,8 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// This covers the API from sign-up to deletion, in the order in which a front-end uses it.
+// This test uses the API from sign-up to deletion, in the order in which a front-end calls it.
+//
 // W-23
 func TestAccountFromSignUpToDeletion(t *testing.T) {
 	t.Parallel()
@@ -120,7 +121,8 @@ func cleared(a answer, name string) bool {
 	return false
 }
 
-// A page asks on each load whether a visitor is signed in. Browsers print a 401 as an error.
+// A page asks on each load whether a visitor is signed in. The response must not be a 401, which browsers show as an
+// error in the console.
 func TestOptionalRefreshWithoutATokenReturns204(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
@@ -143,7 +145,7 @@ func TestOptionalRefreshWithoutATokenReturns204(t *testing.T) {
 	want(t, b.do("POST", "/api/auth/refresh?optional=true", ""), 200, "")
 }
 
-// The forms of the guide repeat the password, and send rememberMe.
+// The API must accept forms of tutorials, which repeat the password and name the member remember rememberMe.
 func TestRegisterAndLoginAcceptTheMembersOfTheTutorials(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

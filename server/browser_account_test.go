@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The account page and the help of its forms, in a browser.
+// These tests use the account page and its forms in a browser.
 
 // crowd signs ada@example.com in on five devices, with four sessions each on the first two.
 func (s *service) crowd(t *testing.T) {
@@ -51,7 +51,7 @@ func TestAccountFoldsRepeatedSessionsAndEvents(t *testing.T) {
 				t.Errorf("%d rows of %s are visible, want %d", n, title, want)
 			}
 		}
-		b.reads("Chrome on Linux", "This device", "Show 4 more") // Go's client, which registered, is a device too
+		b.reads("Chrome on Linux", "This device", "Show 4 more") // the Go client that registered is a device, too
 		if first := see[string](b, `() => document.querySelector(".rows strong").innerText`); first != "Chrome on Linux" {
 			t.Errorf("the first device is %s", first)
 		}
@@ -63,19 +63,19 @@ func TestAccountFoldsRepeatedSessionsAndEvents(t *testing.T) {
 			t.Errorf("icons: %s", icons)
 		}
 
-		b.push("Devices", "4 sessions") // the first folded row in the list is the tool
+		b.push("Devices", "4 sessions") // curl has the first row with several sessions
 		b.pressIn("Devices", "Sign out curl")
 		b.reads("Device signed out.")
 		b.push("Devices", "Show 4 more")
 		b.push("Activity", "Show 5 more")
-		b.reads("3 sessions", "4 sessions", "4 times") // the sign-ins of a device are one row of events
+		b.reads("3 sessions", "4 sessions", "4 times") // events: the sign-ins of one device are merged into one row
 		if n := strings.Count(b.text(), "Sign out everywhere else"); n != 1 {
 			t.Errorf("%d buttons end the other sessions", n)
 		}
 	})
 }
 
-// The section's own button is filled. All others are outlined.
+// Each section must have one filled button, its primary action. All other buttons are outlined.
 func TestEachSectionHasOnePrimaryAction(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
@@ -106,7 +106,8 @@ func TestEachSectionHasOnePrimaryAction(t *testing.T) {
 	}
 }
 
-// The script has its own clock for the page: it counts on from the age that the server sent.
+// The script must not use the clock of the browser for the age of an event: it counts from the age that the server
+// sent.
 func TestTimesOnThePageGoOnAndShowTheExactOne(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) {
@@ -155,7 +156,7 @@ func TestPressedButtonShowsThatItIsBusy(t *testing.T) {
 	b.visit("/login")
 	b.fill("Email address", "ada@example.com")
 	b.fill("Password", goodPassword)
-	// The page is left in a later task, so the state of the button can be read in this one.
+	// The browser leaves the page only after this script has ended, so the script can read the state of the button.
 	got := see[[]string](b, `() => {
     const button = document.querySelector("button[type=submit]");
     const state = () => [button.getAttribute("aria-busy"), getComputedStyle(button, "::after").animationName].join(" ");
@@ -200,7 +201,8 @@ func TestCapsLockIsMentionedAtThePasswordOnly(t *testing.T) {
 	}
 }
 
-// The server counts characters after NFKC, and the page must not promise what the server refuses.
+// The server counts characters after NFKC. The page must count in the same way, so that it does not mark a password
+// as long enough that the server refuses.
 func TestMinimumLengthTicksOffWhenTheServerAcceptsIt(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

@@ -18,21 +18,21 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// The pages of administration in a browser, with an account that has a history.
+// These tests open the pages of administration in a browser, with an account that has a history.
 
 const aLaptop = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 
-// adminScene is a service with an administrator and an account whose session was copied.
+// adminScene starts a service with an administrator and an account whose session was copied.
 func adminScene(t *testing.T) (s *service, header []string, ada watchword.User) {
 	t.Helper()
-	var behind atomic.Int64 // the history is some hours old
+	var behind atomic.Int64 // how far the clock is behind, so that the history is some hours old
 	behind.Store(int64(3 * time.Hour))
 	s = start(t, func(o *watchword.Options) {
 		o.Now = func() time.Time { return time.Now().Add(-time.Duration(behind.Load())) }
 		o.Mailer = brokenMailer{}
 	}, nil)
 	var err error
-	s.server, err = server.New(s.engine, server.Options{ // before the first request
+	s.server, err = server.New(s.engine, server.Options{ // replaces the server before its first request
 		Factors:        factors.New(s.engine, s.store.Factors(), factors.Options{}),
 		Admin:          admin.New(s.engine, s.store.Admin(), admin.Options{}),
 		Metadata:       metadata.New(s.engine, s.store.Metadata()),
@@ -71,14 +71,14 @@ func adminScene(t *testing.T) (s *service, header []string, ada watchword.User) 
 	return s, s.signInAdmin(t, "root@example.com"), ada
 }
 
-// A brokenMailer sends no mail.
+// A brokenMailer fails to send each mail.
 type brokenMailer struct{}
 
 func (brokenMailer) Send(context.Context, watchword.Message) error {
 	return errors.New("550 5.7.1 the sender is not allowed to send")
 }
 
-// asPageOf signs a tab in with an access token.
+// asPageOf signs a tab in with the access token of a header.
 func (b *tab) asPageOf(header []string) *tab {
 	b.t.Helper()
 	command(b, network.SetCookie, network.SetCookieParams{Name: "watchword-page",
@@ -86,7 +86,7 @@ func (b *tab) asPageOf(header []string) *tab {
 	return b
 }
 
-// adminSights are all pages of administration, and their states.
+// adminSights returns all pages of administration, in each of their states.
 func adminSights(ada watchword.User) []sight {
 	user := "/admin/users/" + string(ada.ID)
 	return []sight{
@@ -127,7 +127,7 @@ func adminSights(ada watchword.User) []sight {
 	}
 }
 
-// No text is cut off, and axe-core reports no fault.
+// No text may be cut off, and axe-core must report no fault.
 func TestAdminPagesFitAndAreAccessible(t *testing.T) {
 	t.Parallel()
 	check := accessible(t)
@@ -159,8 +159,8 @@ func startAdministrator(t *testing.T) (*service, *phone) {
 	return s, phone
 }
 
-// A support call from the sign-in to the change: the second step, the question after a step-up, and the
-// way back to it. It works without the script, too.
+// An administrator signs in with the second step, finds the user, and ends the sessions after a step-up. After the
+// step-up, the browser must return to the question. The test runs with and without the script.
 func TestChromiumAdminSignsAUserOutAfterAStepUp(t *testing.T) {
 	t.Parallel()
 	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
@@ -193,8 +193,9 @@ func TestChromiumAdminSignsAUserOutAfterAStepUp(t *testing.T) {
 	})
 }
 
-// The same call with administration on the admin listener, opened under another loopback name. The browser is also
-// signed in as somebody else at the public listener, and both ports have the cookies of one host.
+// An administrator ends a user's sessions at the admin listener, opened under another loopback name. The browser is
+// also signed in as Bob at the public listener, and sends the cookies of both listeners to both ports. The listeners
+// must not confuse the two users.
 func TestChromiumAdminWorksAtTheAdminListener(t *testing.T) {
 	t.Parallel()
 	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
@@ -231,7 +232,7 @@ func TestChromiumAdminWorksAtTheAdminListener(t *testing.T) {
 		b.press("Sign out everywhere")
 		b.reads("All sessions have ended.")
 		b.visit(s.url + "/account")
-		b.reads("You are signed out. Sign in again to continue.") // Bob, on this device
+		b.reads("You are signed out. Sign in again to continue.") // Bob's session in this browser
 		b.visit(at + "/admin")
 		b.reads("ada@example.com", "Overview")
 		b.press("Sign out")

@@ -18,12 +18,12 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Attacks on the pages in a browser: by a thief of cookies, by another site, and by the next
-// user of the machine.
+// These tests attack the pages in a browser. The attackers are a thief of cookies, another site, and the next user of
+// the machine.
 
 const reused = "You were signed out because an old copy of your session was used. Somebody may have copied it."
 
-// prove marks an address as proven: only a proven address gets notices.
+// prove marks an address as verified, because the server sends notices only to verified addresses.
 func (s *service) prove(t *testing.T, email watchword.Address) {
 	t.Helper()
 	err := s.store.Update(t.Context(), func(tx watchword.Tx) error {
@@ -43,7 +43,7 @@ func TestStolenCookieIsDetectedAndBothUsersSeeIt(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
-		first bool // the thief rotates first
+		first bool // whether the thief rotates before the owner
 	}{{"the owner rotates first", false}, {"the thief rotates first", true}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -66,7 +66,7 @@ func TestStolenCookieIsDetectedAndBothUsersSeeIt(t *testing.T) {
 					t.Fatalf("the owner reads\n%s\nthe thief reads\n%s", owner.text(), thief.text())
 				}
 				for _, who := range both {
-					ahead.Add(int64(11 * time.Second)) // past the grace
+					ahead.Add(int64(11 * time.Second)) // longer than the grace period
 					who.forgetPage()
 					who.visit("/account")
 					if strings.Contains(who.text(), reused) {
@@ -76,7 +76,7 @@ func TestStolenCookieIsDetectedAndBothUsersSeeIt(t *testing.T) {
 			}
 			for _, who := range both {
 				left := who.cookies()
-				delete(left, "watchword-known") // which grants no access
+				delete(left, "watchword-known") // this cookie grants no access
 				if len(left) != 0 {
 					t.Errorf("%d cookies are left", len(left))
 				}
@@ -88,7 +88,7 @@ func TestStolenCookieIsDetectedAndBothUsersSeeIt(t *testing.T) {
 	}
 }
 
-// steal copies the refresh cookie.
+// steal copies the refresh cookie of another tab.
 func (b *tab) steal(from *tab) {
 	b.t.Helper()
 	cookie := from.cookies()["watchword"]
@@ -134,7 +134,7 @@ func TestOnHTTPSANetworkAttackerCannotReadOrSetTheCookies(t *testing.T) {
 	url := "https://" + strings.Replace(front.Listener.Addr().String(), "127.0.0.1", host, 1)
 	s := start(t, func(o *watchword.Options) { o.PublicURL = url }, nil)
 	front.Config.Handler = s.server
-	front.Config.ErrorLog = log.New(io.Discard, "", 0) // browsers reject the self-signed certificate
+	front.Config.ErrorLog = log.New(io.Discard, "", 0) // hides errors about the certificate
 	front.StartTLS()
 	t.Cleanup(front.Close)
 	b := s.tab(t)
@@ -175,7 +175,7 @@ func TestOnHTTPSANetworkAttackerCannotReadOrSetTheCookies(t *testing.T) {
 	}
 }
 
-// elsewhere returns a server on another site. Browsers treat localhost and 127.0.0.1 as two sites.
+// elsewhere starts a server on another site and returns its URL. Browsers treat localhost and 127.0.0.1 as two sites.
 func elsewhere(t *testing.T, page string) (url string) {
 	t.Helper()
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -222,8 +222,8 @@ func TestCrossSiteFormChangesNothingInABrowser(t *testing.T) {
 	b.reads("Signed in as ada@example.com")
 }
 
-// The browser omits the cookies when the user follows a link from another site. The page in
-// between loads the account again. Other cookies of the domain must not prevent this.
+// When the user follows a link from another site, the browser omits the cookies. The server's first page must load
+// the account again, with the cookies. Other cookies of the domain must not prevent this.
 func TestCrossSiteLinkLeadsToTheAccount(t *testing.T) {
 	t.Parallel()
 	for name, kind := range map[string]func(*tab) *tab{"with a script": (*tab).same,

@@ -41,8 +41,9 @@ func (b *tab) signInTwice() {
 	b.reads("Signed in as ada@example.com")
 }
 
-// One person enrols a phone, signs in, loses the phone, recovers with a code, and enrols again. Then the
-// person loses the phone and the codes. An operator resets the factors, and the person enrols again.
+// A user adds a passkey, loses the phone, signs in with a recovery code, and adds another passkey. Then the user
+// loses the phone and the codes. After an operator has reset the factors, the user must be able to add a passkey
+// again.
 func TestChromiumLosesThePhoneAndTheCodes(t *testing.T) {
 	t.Parallel()
 	s, _ := startNamed(t)
@@ -54,7 +55,8 @@ func TestChromiumLosesThePhoneAndTheCodes(t *testing.T) {
 	s.post.take(t, watchword.MailPasskeyAdded, "ada@example.com")
 	b.signInTwice()
 
-	// The phone is lost. A recovery code signs in, and its fresh proof lets the user remove the passkey.
+	// After the loss of the phone, a recovery code signs in. The sign-in is a fresh proof, so the user can remove the
+	// passkey.
 	first.lost()
 	b.signedOut()
 	b.signIn("ada@example.com", goodPassword)
@@ -74,7 +76,7 @@ func TestChromiumLosesThePhoneAndTheCodes(t *testing.T) {
 	s.post.take(t, watchword.MailPasskeyAdded, "ada@example.com")
 	b.signInTwice()
 
-	// The second phone and the new codes are lost. The old codes do not work any more.
+	// The second phone and the new codes are lost. The old codes must not work.
 	second.lost()
 	b.signedOut()
 	b.signIn("ada@example.com", goodPassword)

@@ -15,11 +15,12 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// The passkeys of the browser client (clients/typescript) in a real Chromium, on the page of a front-end
-// with an origin of its own.
+// These tests use the passkeys of the browser client (clients/typescript) in a real Chromium. The page belongs to a
+// front-end with a separate origin.
 
-// recording names the environment variable with a file for the responses of Chromium's authenticator. A test of the
-// client verifies clients/typescript/test/chromium.json with another library.
+// recording names the environment variable with the path of a file to which record writes the responses of Chromium's
+// authenticator. A test of the client checks such a file, clients/typescript/test/chromium.json, with another
+// library.
 const recording = "WATCHWORD_TEST_RECORD_PASSKEYS"
 
 // clientBundle returns the browser client as one script, which sets the global watchword.
@@ -67,7 +68,7 @@ func startFrontEnd(t *testing.T) (*service, string) {
 	manager := factors.New(s.engine, s.store.Factors(), factors.Options{Origins: []string{origin}})
 	var err error
 	s.server, err = server.New(s.engine, server.Options{
-		PublicURL: s.url, Factors: manager, AllowedOrigins: []string{origin}}) // before the first request
+		PublicURL: s.url, Factors: manager, AllowedOrigins: []string{origin}}) // replaces the server
 	must(t, err)
 	s.document = readDocument(t, s.server, s.url)
 	return s, origin
@@ -125,7 +126,8 @@ func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	is("done", second)
 	record(b, origin)
 
-	// A new request replaces the one that waits for the user. The suggestions wait as long as a dialog is open.
+	// A new request must replace a request that waits for the user. Suggestions must wait as long as a
+	// dialog is open.
 	device.answers(false)
 	see[any](b, `async () => {
 	  await client.logout();
@@ -135,8 +137,8 @@ func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	  window.asked = sent.length;
 	  while (sent.length === asked) await new Promise((resolve) => setTimeout(resolve, 10));
 	}`)
-	// The second request reaches the device only when its user is back. The first one has ended then, and the
-	// device could lose a request that it gets at that moment.
+	// The second request is held back until comeBack is called. By then the first request has ended. If the second
+	// request reached the device at that moment, the device could lose it.
 	see[any](b, `() => {
 	  const back = new Promise((resolve) => { window.comeBack = resolve });
 	  const get = navigator.credentials.get;
@@ -150,7 +152,7 @@ func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	is("cancelled", `() => suggested`)
 	is("done", `() => client.logout().then(() => codeOf(passkeys.autofill()))`)
 
-	// Older browsers have no JSON functions.
+	// Older browsers lack these three functions. The client must work without them.
 	see[any](b, `() => {
 	  delete PublicKeyCredential.parseCreationOptionsFromJSON;
 	  delete PublicKeyCredential.parseRequestOptionsFromJSON;
@@ -158,7 +160,7 @@ func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	}`)
 	is("done", second)
 
-	// The browser forgets a passkey that was removed.
+	// After a passkey is removed, the browser must forget it.
 	is("0", `async () => {
 	  const [passkey] = (await factors.list()).factors;
 	  await factors.remove(passkey.id);
@@ -168,7 +170,7 @@ func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	is("done", `() => codeOf(passkeys.add())`)
 }
 
-// record writes the responses of the authenticator, if the environment names a file.
+// record writes the responses of the authenticator to the file that the environment variable names, if it is set.
 func record(b *tab, origin string) {
 	b.t.Helper()
 	file := os.Getenv(recording)
