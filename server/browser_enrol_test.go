@@ -15,14 +15,14 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// The journey of a user with a phone: enrol, sign in, lose the phone, recover, remove.
+// These tests add an app as a second factor, sign in with it, lose the phone, recover, and remove the app.
 
-// scan takes a picture of the screen and reads the QR code in it.
+// scan takes a screenshot of the page and reads the QR code in it.
 func (p *phone) scan(b *tab) {
 	p.t.Helper()
 	box := see[[]float64](b, `() => { const b = document.querySelector(".qr svg").getBoundingClientRect();
     return [b.x + scrollX, b.y + scrollY, b.width, b.height] }`)
-	whole := true // autofocus may have scrolled the picture out of the window
+	whole := true // autofocus may have scrolled the QR code out of the window
 	shot := command(b, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &whole,
 		Clip: &page.Viewport{X: box[0], Y: box[1], Width: box[2], Height: box[3], Scale: 2}})
 	picture, err := png.Decode(bytes.NewReader(shot.Data))
@@ -87,7 +87,8 @@ func TestAPhoneIsEnrolledUsedLostAndRemoved(t *testing.T) {
 		b.press("Save")
 		b.reads("Name saved.", "Ada's <phone>")
 
-		// The phone is lost. Recovery codes sign in and confirm, and the app is removed.
+		// After the loss of the phone, recovery codes work for the sign-in and for the step-up. The user then removes
+		// the app.
 		b.press("Sign out")
 		b.signIn("ada@example.com", goodPassword)
 		b.press("Use a recovery code")
@@ -109,7 +110,7 @@ func TestAPhoneIsEnrolledUsedLostAndRemoved(t *testing.T) {
 		b.readsNot("Codes left")
 		other.signIn("ada@example.com", goodPassword)
 		other.reads("Signed in as ada@example.com")
-		b.visit("/account") // its session has not ended
+		b.visit("/account") // the session of b has not ended
 		b.reads("Signed in as ada@example.com")
 	})
 }
@@ -164,7 +165,8 @@ func TestStepUpReturnsToThePageThatAskedForIt(t *testing.T) {
 			t.Errorf("the step-up leads to %s", at)
 		}
 
-		// The account page asks when the last proof is older than five minutes, and goes on afterwards.
+		// If the last proof is older than five minutes, the account page must ask for a new proof and then continue
+		// with the change.
 		phone.forward.Add(int64(6 * time.Minute))
 		b.visit(returning("/account", app+"/inbox"))
 		b.press("Add an authenticator app")
@@ -186,7 +188,7 @@ func TestStepUpReturnsToThePageThatAskedForIt(t *testing.T) {
 		b.press("I have saved the codes")
 		b.reads("← Back to " + strings.TrimPrefix(app, "http://"))
 
-		// With a factor, the step-up asks for the code, and the password is no proof.
+		// An account with a factor must give a code in the step-up. The page must not accept the password.
 		b.visit(returning("/step-up", s.url+"/account"))
 		b.readsNot("password")
 		b.fill("Code", phone.code())
@@ -233,7 +235,7 @@ func TestRequiredAppIsSetUpBeforeTheFirstSession(t *testing.T) {
 		b.press("Sign in")
 		b.reads("Signed in as ada@example.com")
 
-		// Without a waiting sign-in, the page leads to the sign-in.
+		// In a browser without a waiting sign-in, the page must redirect to the sign-in.
 		stranger := tabOf(s)
 		stranger.visit("/login/setup")
 		stranger.reads("Sign in again. The second step took too long or was already used.")

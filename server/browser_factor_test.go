@@ -15,10 +15,10 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// Second factors on the pages, in a browser. The test is the phone: it computes the codes.
+// These tests use the pages of second factors in a browser. The test computes the codes, as the user's phone does.
 
-// A phone has the secret of an account. Each code works once, so the phone sets the clock of the
-// service to the next step before it shows a code.
+// A phone has the secret of an account. Each code works only one time. Before the phone shows a code, it therefore
+// moves the clock of the service to the next time step.
 type phone struct {
 	t       *testing.T
 	secret  []byte
@@ -35,7 +35,7 @@ func (p *phone) code() string {
 
 func (p *phone) now() time.Time { return time.Now().Add(time.Duration(p.forward.Load())) }
 
-// startFactors starts a service with second factors.
+// startFactors starts a service with second factors, and returns a phone for its clock.
 func startFactors(t *testing.T, engine func(*watchword.Options), edge func(*server.Options)) (*service, *phone) {
 	t.Helper()
 	p := &phone{t: t, forward: &atomic.Int64{}}
@@ -45,13 +45,13 @@ func startFactors(t *testing.T, engine func(*watchword.Options), edge func(*serv
 			engine(o)
 		}
 	}, edge)
-	s.url = s.engine.PublicURL() // engine may have given it a name
+	s.url = s.engine.PublicURL() // engine may have changed the host name
 	opts := server.Options{PublicURL: s.url, Factors: factors.New(s.engine, s.store.Factors(), factors.Options{})}
 	if edge != nil {
 		edge(&opts)
 	}
 	var err error
-	s.server, err = server.New(s.engine, opts) // before the first request
+	s.server, err = server.New(s.engine, opts) // replaces the server before its first request
 	must(t, err)
 	s.document = readDocument(t, s.server, s.url)
 	return s, p
@@ -98,8 +98,8 @@ func TestSignInWithACodeOnThePages(t *testing.T) {
 			t.Errorf("after the code, the cookies are %v", cookies)
 		}
 
-		// The same code does not work again, and a recovery code does. Without the check mark, the
-		// session ends with the browser.
+		// A used code must not work again, but a recovery code must work. If the box "stay signed in" is not checked,
+		// the session must end with the browser.
 		b.press("Sign out")
 		b.visit("/login")
 		b.fill("Email address", "ada@example.com")
@@ -142,7 +142,7 @@ func TestSecondStepThatTookTooLongLeadsBackToTheSignIn(t *testing.T) {
 	if c := b.cookies()["watchword-step"]; c != nil {
 		t.Errorf("the cookie is still there: %+v", c)
 	}
-	// The fifth wrong code is the last one that is checked.
+	// The server checks five codes per challenge. The fifth wrong code must end the challenge.
 	b.signIn("ada@example.com", goodPassword)
 	for range watchword.ChallengeAttempts {
 		b.fill("Code", "12345")
@@ -159,15 +159,15 @@ func TestSecondStepThatTookTooLongLeadsBackToTheSignIn(t *testing.T) {
 	b.reads("Signed in as ada@example.com")
 }
 
-// learn reads the secret from the page, as a person types it into an app.
+// learn reads the secret as text from the page, as a person who types it into an app does.
 func (p *phone) learn(b *tab) {
 	p.t.Helper()
 	key := see[string](b, `() => document.querySelector(".qr ~ .hint code").innerText`)
 	p.secret = secretIn(p.t, strings.ReplaceAll(key, " ", ""))
 }
 
-// factorSights are the states of the pages of second factors, for a signed-in user without a factor.
-// At the end, the user is at the second step.
+// factorSights returns the pages of second factors in each of their states. The first state needs a signed-in user
+// without a factor. After the last state, the user is at the second step.
 func factorSights(p *phone) []sight {
 	return []sight{
 		{"step-up-password", at("/step-up")},
@@ -212,7 +212,7 @@ func factorSights(p *phone) []sight {
 	}
 }
 
-// germanFactorSights are the pages with the longest texts, for the user of factorSights.
+// germanFactorSights returns the pages with the longest texts. It needs the user that factorSights has prepared.
 func germanFactorSights(p *phone) []sight {
 	return []sight{
 		{"account-two-step", func(b *tab) {

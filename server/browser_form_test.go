@@ -15,7 +15,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Forms in a browser: error messages, keyboard use, and the size of the sign-in page.
+// These tests use forms in a browser. They check the error messages, the keyboard use, and the size of the sign-in
+// page.
 
 // A fieldState is the state of an input as sighted users and screen readers perceive it.
 type fieldState struct {
@@ -32,13 +33,13 @@ func (b *tab) field(id string) fieldState {
   }`, id)
 }
 
-// unchecked disables the validation of the browser, so that the server must validate.
+// unchecked disables the browser's own validation of forms, so that the server must validate.
 func (b *tab) unchecked() {
 	b.t.Helper()
 	see[bool](b, `() => { for (const form of document.forms) form.noValidate = true; return true }`)
 }
 
-// focused waits for autofocus, which the browser applies after it has drawn the page.
+// focused waits until a field has the focus, because the browser applies autofocus only after it has drawn the page.
 func (b *tab) focused(id string) {
 	b.t.Helper()
 	b.until("the focus is on "+id, `(id) => document.activeElement?.id === id`, id)
@@ -51,10 +52,10 @@ func TestErrorsAreShownBesideTheirFields(t *testing.T) {
 	b.signUp("ada@example.com")
 	for _, c := range []struct {
 		name, path, part, button string
-		typed                    map[string]string // by label
-		faults                   map[string]string // by id; the first in the form has the focus
+		typed                    map[string]string // values to type, by label
+		faults                   map[string]string // expected messages by id; the first field in the form has the focus
 		first                    string
-		kept                     map[string]string // values by id
+		kept                     map[string]string // expected values by id after the error
 	}{
 		{"an empty form", "/signup", "", "Create account", map[string]string{"Email address": "", "Password": ""},
 			map[string]string{"signup-email": "Fill in this field.", "signup-password": "Fill in this field."},
@@ -180,7 +181,7 @@ func TestSignInWorksByKeyboard(t *testing.T) {
 
 func TestRepeatedClicksSendAFormOnce(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(o *watchword.Options) { o.HashCost = "m=65536,t=10,p=1" }, nil) // slow enough to press again
+	s := start(t, func(o *watchword.Options) { o.HashCost = "m=65536,t=10,p=1" }, nil) // time for a second click
 	b := s.tab(t)
 	b.visit("/signup")
 	b.fill("Email address", "ada@example.com")

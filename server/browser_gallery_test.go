@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// Screenshots of every page, and a check of each one with axe-core (WCAG 2.2).
+// These tests take screenshots of every page, and check each page with axe-core (WCAG 2.2).
 
 // A sight is a page in one of its states.
 type sight struct {
@@ -24,7 +24,7 @@ type sight struct {
 
 func at(path string) func(*tab) { return func(b *tab) { b.visit(path) } }
 
-// afterRedirect opens a page as a redirect of the server does, with its notice.
+// afterRedirect opens a page with its notice, as if the server had redirected to it.
 func afterRedirect(path, name, said string) func(*tab) {
 	return func(b *tab) {
 		command(b, network.SetCookie, network.SetCookieParams{
@@ -137,7 +137,7 @@ func sights(s *service) []sight {
 	}
 }
 
-// letterbox is a development mailbox with one mail, listed twice.
+// letterbox returns the mails of a development mailbox: one mail, listed twice.
 func letterbox() ([]watchword.StoredMail, error) {
 	const link = "http://127.0.0.1/verify#token=wwm_q7XUGv1yZk9m0b3aYw5n2c8r4t6e1s0dLfPjHhKkQxA"
 	m := watchword.StoredMail{ID: "1", To: "ada@example.com", Kind: "verify", Subject: "Confirm your address",
@@ -146,7 +146,7 @@ func letterbox() ([]watchword.StoredMail, error) {
 	return []watchword.StoredMail{m, m}, nil
 }
 
-// everyPage visits all states with an account that has two devices.
+// everyPage visits all states of all pages, with an account that has two devices.
 func everyPage(t *testing.T, look func(b *tab, name string)) {
 	t.Helper()
 	s, phone := startFactors(t, nil, func(o *server.Options) { o.DevMail = letterbox })
@@ -168,13 +168,13 @@ func everyPage(t *testing.T, look func(b *tab, name string)) {
 	}
 }
 
-// No text is cut off, and axe-core reports no fault.
+// No text may be cut off, and axe-core must report no fault.
 func TestEveryPageFitsAndIsAccessible(t *testing.T) {
 	t.Parallel()
 	everyPage(t, accessible(t))
 }
 
-// accessible returns a check of the page that a tab shows.
+// accessible returns a function that checks with axe-core the page that a tab shows.
 func accessible(t *testing.T) func(b *tab, name string) {
 	axe := installAxe(t)
 	return func(b *tab, name string) {
@@ -182,7 +182,7 @@ func accessible(t *testing.T) func(b *tab, name string) {
 		must(t, err)
 		browsertest.InEachView(t, b.ctx, name, func(view string) {
 			if view == "phone-dark" {
-				return // its layout and its colours are each checked in another view
+				return // other views have this layout or these colours
 			}
 			for _, fault := range see[[]string](b, `async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
           .map((v) => v.id + ": " + v.help + "\n" + v.nodes.map((n) => n.html + "\n" + n.failureSummary).join("\n"))`) {
@@ -192,7 +192,7 @@ func accessible(t *testing.T) func(b *tab, name string) {
 	}
 }
 
-// installAxe installs exactly what package-lock.json says, and returns the script.
+// installAxe installs axe-core in the version of package-lock.json, and returns the script.
 func installAxe(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -203,8 +203,7 @@ func installAxe(t *testing.T) string {
 	return string(script)
 }
 
-// installPackages installs the packages of a folder for a browser, or skips the test without one or
-// without Node.js.
+// installPackages installs the npm packages of a folder. It skips the test if there is no browser or no Node.js.
 func installPackages(t *testing.T, dir string) {
 	t.Helper()
 	browsertest.Require(t)

@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Journeys of a user through the pages, in a browser.
+// These tests use the pages in a browser as a user does, across several pages.
 
 func TestAWholeLifeOnThePages(t *testing.T) {
 	t.Parallel()
@@ -22,7 +22,7 @@ func TestAWholeLifeOnThePagesWithoutAScript(t *testing.T) {
 
 func (b *tab) same() *tab { return b }
 
-// aPhone is the user agent of another device.
+// aPhone is the user agent of a second device.
 const aPhone = "Mozilla/5.0 (iPhone; CPU iPhone OS 26_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) " +
 	"Version/26.1 Mobile/15E148 Safari/604.1"
 
@@ -175,7 +175,7 @@ func addresses(t *testing.T, s *service, b, phone *tab) {
 	b.fill("New password", goodPassword)
 	b.press("Save password")
 	b.reads("This link has expired", "We can email you a new one.")
-	b.press("Email me a link") // leads to the form
+	b.press("Email me a link") // opens the form that requests a mail
 	b.fill("Email address", "nobody@example.com")
 	b.press("Email me a link")
 	b.reads("Check your inbox", "Send another link")
@@ -183,7 +183,8 @@ func addresses(t *testing.T, s *service, b, phone *tab) {
 	b.reads("Signed in as ada@example.com")
 }
 
-// A tab that shows the page does not load again when only the fragment changes.
+// If a tab already shows a link's page, opening another link there changes only the fragment, and the browser does
+// not load the page again. The page must still use the new token.
 func TestLinkOpenedInATabWithItsPageIsUsed(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

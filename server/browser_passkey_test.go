@@ -13,10 +13,10 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// Passkeys on the pages, with a virtual authenticator of Chromium.
+// These tests use passkeys on the pages, with a virtual authenticator of Chromium.
 
-// An authenticator is built into the browser of a tab. It has a fingerprint sensor that accepts each
-// finger, and it answers at once.
+// An authenticator is a virtual device in the browser of a tab. Its fingerprint sensor accepts each finger, and it
+// answers at once.
 type authenticator struct {
 	b  *tab
 	id webauthn.AuthenticatorID
@@ -42,7 +42,7 @@ func (a *authenticator) answers(yes bool) {
 		webauthn.SetAutomaticPresenceSimulationParams{AuthenticatorID: a.id, Enabled: yes})
 }
 
-// accepts sets whether the sensor knows the finger.
+// accepts sets whether the sensor recognizes the finger.
 func (a *authenticator) accepts(yes bool) {
 	a.b.t.Helper()
 	command(a.b, webauthn.SetUserVerified,
@@ -55,7 +55,7 @@ func (a *authenticator) passkeys() []*webauthn.Credential {
 	return command(a.b, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: a.id}).Credentials
 }
 
-// forgets waits until a signal of the page has removed all passkeys.
+// forgets waits until the browser has removed all its passkeys, after a signal of the page.
 func (a *authenticator) forgets() {
 	a.b.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -66,8 +66,8 @@ func (a *authenticator) forgets() {
 	a.b.t.Fatalf("the browser still has %d passkeys", len(a.passkeys()))
 }
 
-// withoutAutofill lets the pages believe that the browser suggests no passkeys. A virtual
-// authenticator would answer before a button is pressed.
+// withoutAutofill makes the pages believe that the browser can't suggest passkeys. Otherwise the virtual
+// authenticator would answer the suggestion before the test presses a button.
 func (b *tab) withoutAutofill() {
 	b.t.Helper()
 	command(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
@@ -82,7 +82,7 @@ func startNamed(t *testing.T) (*service, *phone) {
 	}, nil)
 }
 
-// confirmed creates an account with a proven address on the pages.
+// confirmed creates an account with a verified address on the pages.
 func (s *service) confirmed(b *tab) {
 	b.t.Helper()
 	b.signUp("ada@example.com")
@@ -91,10 +91,10 @@ func (s *service) confirmed(b *tab) {
 	b.visit("/account")
 }
 
-// signedOut clears the cookies, as on another device.
+// signedOut deletes all cookies, so that the browser looks like a new device.
 func (b *tab) signedOut() { b.t.Helper(); command(b, network.ClearBrowserCookies, struct{}{}) }
 
-// No text of the pages with passkeys is cut off, and axe-core reports no fault.
+// No text of the pages with passkeys may be cut off, and axe-core must report no fault.
 func TestPagesWithPasskeysFitAndAreAccessible(t *testing.T) {
 	t.Parallel()
 	check := accessible(t)
@@ -149,7 +149,7 @@ func TestChromiumAddsUsesAndRemovesAPasskey(t *testing.T) {
 		t.Fatalf("the device has %+v", got)
 	}
 
-	// The browser suggests the passkey in the field for the address.
+	// The browser must suggest the passkey in the field for the address.
 	device.answers(false)
 	b.press("Sign out")
 	b.reads("You are signed out.", "Sign in with a passkey")
@@ -157,10 +157,10 @@ func TestChromiumAddsUsesAndRemovesAPasskey(t *testing.T) {
 		t.Errorf("the field has autocomplete %q", got)
 	}
 	b.visit("/login?return_to=" + s.url + "/docs")
-	device.answers(true) // the page before must not get the answer: it would sign in, and lead to the account
+	device.answers(true) // only now: on the previous page, the answer would sign in and open the account
 	b.until("the API page", `() => location.pathname === "/docs"`)
 
-	// The button, with a finger that the sensor does not know, and with the right one.
+	// The button must show an error for a finger that the sensor does not know, and sign in with the right finger.
 	b.withoutAutofill()
 	b.signedOut()
 	b.visit("/login")
@@ -175,7 +175,7 @@ func TestChromiumAddsUsesAndRemovesAPasskey(t *testing.T) {
 		t.Errorf("the cookie without the check mark is %+v", c)
 	}
 
-	// As second factor. A recovery code is the other way.
+	// As a second factor, the passkey must work, and the page must offer a recovery code as the alternative.
 	b.signedOut()
 	b.signIn("ada@example.com", goodPassword)
 	b.reads("Confirm with your passkey that it is you.")
@@ -188,7 +188,8 @@ func TestChromiumAddsUsesAndRemovesAPasskey(t *testing.T) {
 	b.press("Use your passkey")
 	b.reads("Signed in as ada@example.com")
 
-	// A change asks for the passkey again after a while, and the browser then forgets it.
+	// After some minutes, the removal of a passkey must require the passkey again. The browser must then forget the
+	// removed passkey.
 	phone.forward.Add(int64(10 * time.Minute))
 	b.visit("/account")
 	b.press("Remove Chrome on Linux")
@@ -200,7 +201,7 @@ func TestChromiumAddsUsesAndRemovesAPasskey(t *testing.T) {
 	b.readsNot("Codes left")
 	device.forgets()
 
-	// A passkey that an operator has removed is not valid. The browser forgets it as well.
+	// A passkey that an operator has removed must not work, and the browser must forget it.
 	b.press("Add a passkey")
 	b.press("Create a passkey")
 	ada, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com")
@@ -213,8 +214,7 @@ func TestChromiumAddsUsesAndRemovesAPasskey(t *testing.T) {
 	device.forgets()
 }
 
-// The box to remember the browser works with a passkey, too: without and with a field for a code on
-// the page.
+// The checkbox to remember the browser must also work with a passkey, on pages with and without a field for a code.
 func TestChromiumIsRememberedAfterAPasskey(t *testing.T) {
 	t.Parallel()
 	s, phone := startFactors(t, func(o *watchword.Options) {
@@ -238,16 +238,16 @@ func TestChromiumIsRememberedAfterAPasskey(t *testing.T) {
 	}
 	signIn()
 	b.press("Use your passkey")
-	b.reads("Signed in as ada@example.com") // the box was not checked
+	b.reads("Signed in as ada@example.com") // the browser is not remembered, because the box was not checked
 	signIn()
 	must(t, b.click("", "field", "Skip this step in this browser from now on")(b.ctx))
 	b.press("Use your passkey")
 	signIn()
 	b.reads("Signed in as ada@example.com")
 
-	// A new factor ends what was remembered.
+	// After a new factor is added, no browser may be remembered any more.
 	b.press("Add an authenticator app")
-	b.press("Use your passkey") // a remembered browser is no proof for a step-up
+	b.press("Use your passkey") // remembering the browser is not a proof for a step-up
 	phone.learn(b)
 	b.fill("Code", phone.code())
 	b.press("Add the app")
@@ -258,7 +258,7 @@ func TestChromiumIsRememberedAfterAPasskey(t *testing.T) {
 	b.reads("Signed in as ada@example.com")
 }
 
-// second-factor=required: the first factor is a passkey, and no app is set up.
+// With second-factor=required, a user must be able to add a passkey as the first factor, without an app.
 func TestChromiumSetsUpARequiredPasskeyBeforeTheFirstSession(t *testing.T) {
 	t.Parallel()
 	check := accessible(t)
@@ -284,8 +284,8 @@ func TestChromiumSetsUpARequiredPasskeyBeforeTheFirstSession(t *testing.T) {
 		b.visit(at)
 		check(b, "setup-passkey-"+language)
 	}
-	// All tries with a wrong finger count as one attempt of the waiting sign-in, because the script
-	// keeps the options of a cancelled dialog.
+	// Several tries with a wrong finger must count as one attempt of the waiting sign-in. The script reuses the
+	// options of a cancelled dialog.
 	device.accepts(false)
 	for range watchword.ChallengeAttempts {
 		b.push("", "Create a passkey instead")

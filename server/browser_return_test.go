@@ -12,10 +12,10 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// The way back to the front-end in a browser: return_to through every page and mail, with and
-// without the script.
+// These tests check in a browser that every page and mail leads back to the front-end (return_to), with and without
+// the script.
 
-// application serves a page that says where it is.
+// application serves a page that shows its own URL.
 func application(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -53,7 +53,7 @@ func (b *tab) openLink(link string) {
 	}
 }
 
-// inBoth runs a test with and without the script.
+// inBoth runs a test in a tab with the pages' script, and in a tab without it.
 func inBoth(t *testing.T, test func(*testing.T, func(*service) *tab)) {
 	t.Helper()
 	t.Run("with script", func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestSignInWithoutReturnToLeadsToTheFrontEnd(t *testing.T) {
 		other.fill("Email address", "ada@example.com")
 		other.fill("Password", goodPassword)
 		other.press("Sign in")
-		other.reads("Your account") // the sign-in leads back to the page that asked for it
+		other.reads("Your account") // the sign-in returns to the page that required it
 	})
 }
 
@@ -185,7 +185,7 @@ func TestReturnToSurvivesANewAddressAndItsUndo(t *testing.T) {
 		s := startFor(t, app, nil)
 		api := s.browser(t)
 		api.register("ada@example.com")
-		want(t, api.post("/email/verify", map[string]any{ // an unproven address can't take the account back
+		want(t, api.post("/email/verify", map[string]any{ // an undo needs a verified old address
 			"token": string(s.post.take(t, watchword.MailVerify, "ada@example.com").Token), "password": goodPassword}),
 			200, "")
 		back := "← Back to " + strings.TrimPrefix(app, "http://")
@@ -200,7 +200,7 @@ func TestReturnToSurvivesANewAddressAndItsUndo(t *testing.T) {
 		b.press("Send confirmation link")
 		b.reads("We emailed a link to the new address.", back)
 
-		// The mails are read in another browser, which is not signed in.
+		// The links of the mails are opened in another browser, which is not signed in.
 		other := tabOf(s)
 		other.openLink(linkOf(s, "/email/confirm", s.post.take(t, watchword.MailConfirmAddress, "lady@example.com")))
 		other.fill("Password", otherPassword)
@@ -240,14 +240,14 @@ func TestChangePasswordAddressLeadsToTheFormAfterSignIn(t *testing.T) {
 			b.fill("Password", goodPassword)
 			b.press("Sign in")
 			b.showsPasswordForm()
-			b.visit("/login?x=1") // signed in: it leads elsewhere
+			b.visit("/login?x=1") // redirects, because the user is signed in
 			b.visit("/.well-known/change-password")
 			b.showsPasswordForm()
 		}
 	})
 }
 
-// showsPasswordForm fails unless the form of the password is on the screen.
+// showsPasswordForm fails unless the tab is at the password form of the account page.
 func (b *tab) showsPasswordForm() {
 	b.t.Helper()
 	if at := b.address(); at != "/account#password-title" {
@@ -316,7 +316,8 @@ func TestForeignReturnToIsIgnoredEverywhere(t *testing.T) {
 	}
 }
 
-// The pages as they look with a front-end, and with closed sign-up.
+// With a front-end and with closed sign-up, the pages have other buttons. No text may be cut off, and axe-core must
+// report no fault.
 func TestEveryPageThatLeadsBackFitsAndIsAccessible(t *testing.T) {
 	t.Parallel()
 	check, app := accessible(t), application(t)

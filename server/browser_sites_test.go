@@ -22,14 +22,14 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// A front-end and a server on two sites, over https, in a real Chromium. sites_test.go has the rule
-// for all combinations of cookies; these tests show which of them a browser stores and sends.
+// In these tests, a front-end and a server are on two sites, over https, in a real Chromium. The tests show which
+// cookies a browser stores and sends. sites_test.go tests how the server handles all combinations of these cookies.
 
-// secureSite serves a handler over https under a name of its own.
+// secureSite serves a handler over https under its own host name.
 func secureSite(t *testing.T, host string) (address string, serve func(http.Handler)) {
 	t.Helper()
 	site := httptest.NewUnstartedServer(nil)
-	site.Config.ErrorLog = log.New(io.Discard, "", 0) // browsers abort requests when the user leaves a page
+	site.Config.ErrorLog = log.New(io.Discard, "", 0) // hides errors of aborted requests
 	return "https://" + strings.Replace(site.Listener.Addr().String(), "127.0.0.1", host, 1), func(h http.Handler) {
 		site.Config.Handler = h
 		site.StartTLS()
@@ -37,7 +37,7 @@ func secureSite(t *testing.T, host string) (address string, serve func(http.Hand
 	}
 }
 
-// frontEnd is an application on another site than the server.
+// frontEnd is an application on a different site than the server.
 type frontEnd struct {
 	*tab
 	app string
@@ -57,7 +57,8 @@ func openFrontEnd(t *testing.T, preferences, apiHost string, sameSite http.SameS
 	must(t, err)
 	mux := http.NewServeMux()
 	mux.Handle("/", edge)
-	// The probe sets a cookie without Partitioned, and responds with the cookies of the request.
+	// The probe shows whether the browser stores a third-party cookie. It sets a cookie without Partitioned, and
+	// responds with the cookies of the request.
 	mux.HandleFunc("/probe", func(w http.ResponseWriter, r *http.Request) {
 		http.SetCookie(w, &http.Cookie{
 			Name: "probe", Value: "1", Path: "/", Secure: true, SameSite: http.SameSiteNoneMode})
@@ -93,8 +94,8 @@ func (f frontEnd) open() {
 	f.reads("The application")
 }
 
-// want sends a request as the front-end's script does. It fails unless the response has the
-// status, and the address of the user or the code of the error.
+// want sends a request as the front-end's script does. It fails unless the response has the wanted status, and the
+// wanted user's address or error code.
 func (f frontEnd) want(want, path string, body map[string]string) {
 	f.t.Helper()
 	got := see[string](f.tab, `async (url, body) => {
@@ -109,7 +110,7 @@ func (f frontEnd) want(want, path string, body map[string]string) {
 	}
 }
 
-// wantCookies fails unless the page's requests to the server can have exactly these cookies.
+// wantCookies fails unless exactly these cookies are available for the page's requests to the server.
 func (f frontEnd) wantCookies(want ...string) {
 	f.t.Helper()
 	all := f.cookies()
@@ -125,7 +126,8 @@ func (f frontEnd) wantCookies(want ...string) {
 	}
 }
 
-// probe returns the cookies of the second request to /probe, after the first has set one.
+// probe sends two requests to /probe. It returns the cookies of the second request, which include the cookie of the
+// first response if the browser stored it.
 func (f frontEnd) probe() string {
 	f.t.Helper()
 	return see[string](f.tab, `async (url) => {
@@ -147,8 +149,8 @@ const (
 	logoutPath  = "/api/auth/logout"
 )
 
-// lives signs up, reloads, refreshes and signs out in the front-end, by the API and by a dialect.
-// The names of all cookies have the suffix.
+// lives signs up, reloads, refreshes and signs out in the front-end, with the API and then with a dialect. All
+// cookies must have names with the suffix.
 func (f frontEnd) lives(suffix string) {
 	f.t.Helper()
 	known, signedIn := usualName+"-known"+suffix, usualName+suffix
@@ -166,7 +168,7 @@ func (f frontEnd) lives(suffix string) {
 	f.open()
 	f.want("401 REFRESH_MISSING", refreshPath, nil)
 	f.want("200 ada@example.com", "/api/auth/login", adaSignsUp)
-	f.want("200 ada@example.com", "/api/auth/login", adaSignsUp) // replaces the session
+	f.want("200 ada@example.com", "/api/auth/login", adaSignsUp) // the second sign-in replaces the session
 	f.open()
 	f.want("200 ada@example.com", refreshPath, nil)
 	f.want("200", logoutPath, nil)
@@ -190,7 +192,7 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreBlocked(t *testing.T) {
 	}
 	f.lives("-partitioned")
 
-	// The pages of the server keep working. Their cookie does not reach the front-end.
+	// The pages of the server must work, too. Their cookie must not reach the front-end.
 	f.signUp("cleo@example.com")
 	f.open()
 	f.want("401 REFRESH_MISSING", refreshPath, nil)
@@ -199,7 +201,8 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreBlocked(t *testing.T) {
 	f.want("200 ada@example.com", "/api/auth/login", adaSignsUp)
 	f.visit("/account")
 	f.reads("Signed in as cleo@example.com")
-	// The browser sends each cookie to its own kind of page, so a sign-out ends one session.
+	// The browser sends the cookie of the pages only to the pages, and that of the front-end only from the front-end.
+	// A sign-out must therefore end only one session.
 	f.press("Sign out")
 	f.wantCookies(usualName + "-known")
 	f.open()
@@ -216,8 +219,8 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreAllowed(t *testing.T) {
 	command(f.tab, network.DeleteCookies, network.DeleteCookiesParams{Name: "probe", URL: f.url})
 	f.lives("-partitioned")
 
-	// A sign-in on a page of the server reaches the front-end, as before there were partitioned
-	// cookies. The front-end's requests rotate that cookie and set no other.
+	// A sign-in on a page of the server must also sign in the front-end, as it did before the server had partitioned
+	// cookies. The front-end's requests must rotate the usual cookie and set no other cookie.
 	f.signUp("cleo@example.com")
 	f.wantCookies(usualName, usualName+"-known")
 	f.open()
@@ -227,7 +230,7 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreAllowed(t *testing.T) {
 	f.visit("/account")
 	f.reads("Signed in as cleo@example.com")
 
-	// A sign-in in the front-end replaces it.
+	// A sign-in in the front-end must replace the session of the page.
 	f.open()
 	f.want("200 ada@example.com", "/api/auth/login", adaSignsUp)
 	f.visit("/account")
@@ -235,8 +238,7 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreAllowed(t *testing.T) {
 	f.signIn("cleo@example.com", goodPassword)
 	f.reads("Signed in as cleo@example.com")
 
-	// Now the pages and the front-end have a cookie each. A sign-out in the front-end ends both
-	// sessions.
+	// Now the pages and the front-end have different cookies. A sign-out in the front-end must end both sessions.
 	f.open()
 	f.want("200 ada@example.com", refreshPath, nil)
 	f.wantCookies(usualName, usualName+"-known", usualName+"-known-partitioned", partitionedName)
@@ -250,8 +252,8 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreAllowed(t *testing.T) {
 	f.readsNot("Signed in as")
 }
 
-// The two layouts that need no partitioned cookie work with the default settings in the same
-// browser: subdomains of one domain, and a front-end that forwards requests to the server.
+// Two layouts need no partitioned cookie: subdomains of one domain, and a front-end that forwards requests to the
+// server. Both must work with the default settings in a browser that blocks third-party cookies.
 //
 // CK-1
 func TestFrontEndOnTheSameSiteNeedsNoThirdPartyCookies(t *testing.T) {
@@ -271,7 +273,7 @@ func TestFrontEndOnTheSameSiteNeedsNoThirdPartyCookies(t *testing.T) {
 	must(t, err)
 	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
-		r.Out.Host = r.In.Host // the server responds only under the host of its public URL
+		r.Out.Host = r.In.Host // the server checks the Host of a request
 	}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", showApplication)

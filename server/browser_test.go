@@ -20,10 +20,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// Tests of the pages in a real Chromium. A tab acts as a user does. It finds a field by its label
-// and a button by its text. It clicks and types at their position on the screen.
+// These tests use the pages in a real Chromium. A tab acts as a user does: it finds a field by its label and a button
+// by its text. It clicks at the position of the element on the screen, and types there.
 
-// patience is the timeout for a page.
+// patience is how long a test waits for a page.
 const patience = browsertest.Timeout
 
 // All tests share one Chromium. TestMain ends it.
@@ -37,12 +37,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A tab is one page of a browser.
+// A tab is one tab of the browser.
 type tab struct {
 	t    *testing.T
 	ctx  context.Context
 	url  string
-	left int // how many pages were left
+	left int // number of pages that the tab has left
 }
 
 // tab opens a tab in a new browser profile.
@@ -86,7 +86,7 @@ func see[T any](b *tab, expression string, args ...any) T {
 	return value
 }
 
-// until waits until an expression is true. It retries when the page changes meanwhile.
+// until waits until an expression is true. It tries again if the page changes in between.
 func (b *tab) until(what, expression string, args ...any) {
 	b.t.Helper()
 	var (
@@ -110,7 +110,7 @@ func (b *tab) visit(path string) {
 	b.leave(func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.Navigate(path)) })
 }
 
-// leave runs an action that leads to another page, and waits for that page.
+// leave runs an action that opens another page, and waits for that page.
 func (b *tab) leave(do func(context.Context) error) {
 	b.t.Helper()
 	b.left++ // a page that comes back from memory has a smaller number
@@ -126,7 +126,7 @@ func (b *tab) back() {
 	b.t.Helper()
 	history := command(b, page.GetNavigationHistory, struct{}{})
 	before := history.Entries[history.CurrentIndex-1].ID
-	b.leave(func(ctx context.Context) error { // chromedp would wait for a load, and memory loads nothing
+	b.leave(func(ctx context.Context) error { // the page cache sends no load event
 		_, err := chromedp.Call(ctx, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: before})
 		return err
 	})
@@ -171,8 +171,8 @@ func (b *tab) readsNot(texts ...string) {
 	}
 }
 
-// finder finds a visible element, optionally in the section with a heading: a field by its label, a button or a
-// link by its text or its accessible name.
+// finder is a script that finds a visible element. It finds a field by its label, and a button or a link by its text
+// or its accessible name. It can search only the section with a given heading.
 const finder = `
   const find = (part, kind, words) => {
     const root = part ? [...document.querySelectorAll("section")].find((s) => s.querySelector("h2, h3")?.innerText === part) : document;
@@ -183,7 +183,7 @@ const finder = `
     return all.find((e) => e.checkVisibility());
   };`
 
-// click scrolls to an element and clicks in its middle.
+// click returns an action that scrolls to an element and clicks in its middle.
 func (b *tab) click(part, kind, words string) func(context.Context) error {
 	b.t.Helper()
 	point := see[[]float64](b, `(...which) => {`+finder+`
@@ -200,7 +200,7 @@ func (b *tab) click(part, kind, words string) func(context.Context) error {
 	return func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.MouseClickXY(point[0], point[1])) }
 }
 
-// press presses a button or a link that leads to another page.
+// press clicks a button or a link that opens another page.
 func (b *tab) press(words string) { b.t.Helper(); b.pressIn("", words) }
 
 func (b *tab) pressIn(part, words string) {
@@ -208,7 +208,7 @@ func (b *tab) pressIn(part, words string) {
 	b.leave(b.click(part, "button", words))
 }
 
-// push pushes a button that stays on the page.
+// push clicks a button that does not leave the page.
 func (b *tab) push(part, words string) {
 	b.t.Helper()
 	must(b.t, b.click(part, "button", words)(b.ctx))
@@ -264,7 +264,7 @@ func (b *tab) signIn(email, password string) {
 	b.press("Sign in")
 }
 
-// follow opens the link of a mail. Without scripts it pastes the link into the field.
+// follow opens the link of a mail. If scripts are disabled, it pastes the link into the field of the page.
 func (b *tab) follow(path string, m watchword.Message) {
 	b.t.Helper()
 	link := b.url + path + "#token=" + string(m.Token)
@@ -276,7 +276,7 @@ func (b *tab) follow(path string, m watchword.Message) {
 	}
 }
 
-// take waits for a mail of a kind to an address, and removes the newest one from the box.
+// take waits for a mail of a kind to an address. It returns the newest one and removes it from the box.
 func (p *postbox) take(t *testing.T, kind watchword.MailKind, to string) watchword.Message {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The page of a verification link in a browser, with and without scripts.
+// These tests open the page of a verification link in a browser, with and without scripts.
 
 func TestVerificationPage(t *testing.T) {
 	t.Parallel()
@@ -33,21 +33,22 @@ func verificationPage(t *testing.T, kind func(*tab) *tab) {
 	owner.press("Create account")
 	own := s.post.take(t, watchword.MailVerify, "ada@example.com")
 
-	// The link of another user's sign-up is disowned. The user's own link asks for the password once.
+	// Another user has signed up with the owner's address. The owner rejects the link of that sign-up. The owner's
+	// own link must then ask for the password one time.
 	owner.follow("/verify", theirs)
 	owner.reads("Confirm your address and sign in", "I don't know the password", "This wasn't me")
 	owner.press("This wasn't me")
 	owner.reads("The link no longer works.")
 	owner.press("Back to sign-in")
 	owner.follow("/verify", own)
-	owner.fill("Password", otherPassword) // of the sign-up that is deleted
+	owner.fill("Password", otherPassword) // the password of the rejected sign-up
 	owner.press("Confirm and sign in")
 	owner.reads("Wrong password. Try again.")
 	owner.fill("Password", goodPassword)
 	owner.press("Confirm and sign in")
 	owner.reads("Your address is confirmed, and you are signed in.", "Signed in as ada@example.com")
 
-	// Only another user has signed up with the address. A new password replaces theirs.
+	// Only the attacker has signed up with the address. The owner must be able to replace the attacker's password.
 	attacker.post("/register", map[string]any{"email": "eve@example.com", "password": otherPassword})
 	owner.press("Sign out")
 	link := s.post.take(t, watchword.MailVerify, "eve@example.com")
@@ -67,8 +68,8 @@ func verificationPage(t *testing.T, kind func(*tab) *tab) {
 	owner.reads("Signed in as eve@example.com")
 }
 
-// A link in webmail is a cross-site link, for which browsers omit the cookies. The script loads the
-// page again, and a signed-in user needs no password.
+// A link in webmail is a cross-site link, for which browsers omit the cookies. The script must load the page again,
+// so that a signed-in user needs no password.
 func TestALinkInWebmailFindsTheSession(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

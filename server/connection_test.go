@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Requests that a client of net/http does not send.
+// These tests send requests that the client of net/http can't send.
 
 // RT-9
 func TestCanceledRequestReturns503(t *testing.T) {
@@ -27,7 +27,7 @@ func TestCanceledRequestReturns503(t *testing.T) {
 	_, err = fmt.Fprintf(conn, "POST /api/auth/login HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"+
 		"Content-Length: %d\r\n\r\n%s", host, len(body), body)
 	must(t, err)
-	must(t, conn.(*net.TCPConn).CloseWrite()) // net/http takes this for a client that left
+	must(t, conn.(*net.TCPConn).CloseWrite()) // net/http treats this as a disconnected client
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	must(t, err)
 	answered, err := io.ReadAll(response.Body)

@@ -19,7 +19,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// Rules for all endpoints, tested over HTTP.
+// These tests check over HTTP the rules that hold for all endpoints.
 
 // IN-1, IN-2, IN-3, IN-8, HTTP-4
 func TestMalformedBodyIsRejected(t *testing.T) {
@@ -278,7 +278,7 @@ func TestManyCookiesAreRejected(t *testing.T) {
 			t.Errorf("%d cookies: %d %s", count, a.StatusCode, a.raw)
 		}
 	}
-	// In several headers, as HTTP/2 sends them.
+	// The limit must also hold for cookies in several headers, as HTTP/2 sends them.
 	host := strings.TrimPrefix(s.url, "http://")
 	got := raw(t, s, "GET /api/auth/me HTTP/1.1\r\nHost: "+host+"\r\n"+strings.Repeat("Cookie: a=b\r\n", 65)+"\r\n")
 	if got.StatusCode != 400 {

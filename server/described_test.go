@@ -46,7 +46,7 @@ type schema struct {
 	Items      *schema
 }
 
-// documents holds parsed documents by the result of Described: to write and to parse one takes longer
+// documents caches parsed documents by the result of Described, because creating and parsing a document takes longer
 // than most tests.
 var documents sync.Map
 
@@ -121,7 +121,7 @@ func (d *document) checkRequest(t *testing.T, name string, o operation, r *http.
 		}
 	}
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	all := o.RequestBody.Content // empty: the route ignores a body
+	all := o.RequestBody.Content // if it is empty, the route ignores the body
 	if _, described := all[kind]; !described && len(all) > 0 && r.ContentLength > 0 {
 		t.Errorf("%s to a body as %q, which is not described", name, kind)
 	}

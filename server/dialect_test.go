@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// newTeapot returns a dialect as another module would write it: with public packages only.
+// newTeapot returns a dialect that uses only public packages, as a dialect in another module must.
 func newTeapot() dialect.Dialect {
 	return dialect.Dialect{
 		Takes: func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/teapot/") },
@@ -44,7 +44,7 @@ func TestDialectOfAnotherModuleHasRoutesHeadersAndDocumentation(t *testing.T) {
 		}
 		response, err := http.DefaultClient.Do(r)
 		must(t, err)
-		t.Cleanup(func() { response.Body.Close() }) //nolint:errcheck // nothing was written
+		t.Cleanup(func() { response.Body.Close() }) //nolint:errcheck // the test only reads the response
 		return response
 	}
 	preflight := send("OPTIONS", "/teapot/brew", map[string]string{

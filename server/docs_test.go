@@ -21,7 +21,7 @@ type printedRoute struct {
 	status                int
 }
 
-// printed reads the page of a running server.
+// printed reads /docs from a running server, and returns its text and its routes.
 func printed(t *testing.T, s *service) (text string, routes []printedRoute) {
 	t.Helper()
 	text = string(s.browser(t).do("GET", "/docs", "").raw)
@@ -37,7 +37,7 @@ func printed(t *testing.T, s *service) (text string, routes []printedRoute) {
 	return text, routes
 }
 
-// pre returns the text of an element pre with an attribute.
+// pre returns the text of the <pre> element that has an attribute.
 func pre(page, attribute string) string {
 	found := regexp.MustCompile(`(?s)<pre ` + attribute + `>(.*?)</pre>`).FindStringSubmatch(page)
 	if found == nil {
@@ -85,8 +85,8 @@ func TestDocsDescribeEachMemberAndEachErrorCode(t *testing.T) {
 	}
 }
 
-// Each command runs as it is printed, after the commands of the chapter on authentication. The
-// response has the status, the members and the message of the example.
+// Each printed command must work, after the commands of the chapter on authentication. The response must have the
+// status, the members and the message of the printed example.
 func TestCurlCommandsOfDocsRunAsPrinted(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -96,7 +96,7 @@ func TestCurlCommandsOfDocsRunAsPrinted(t *testing.T) {
 		t.Fatal("curl is missing: install curl")
 	}
 	_, all := printed(t, start(t, nil, nil))
-	// A stream does not end.
+	// The command for the stream is skipped, because a stream does not end.
 	all = slices.DeleteFunc(all, func(r printedRoute) bool { return r.id == "get-revocations-stream" })
 	for _, one := range all {
 		t.Run(one.id, func(t *testing.T) {
@@ -131,7 +131,8 @@ func TestCurlCommandsOfDocsRunAsPrinted(t *testing.T) {
 	}
 }
 
-// prepare does what an endpoint requires, and returns the variable that its command uses.
+// prepare makes the changes that an endpoint requires, such as creating a factor. It returns the variable that the
+// endpoint's command uses.
 func (s *service) prepare(t *testing.T, id string, routes []printedRoute, shell func(string) string) string {
 	t.Helper()
 	command := func(id string) string {
@@ -166,7 +167,7 @@ func (s *service) prepare(t *testing.T, id string, routes []printedRoute, shell 
 	return ""
 }
 
-// sameMembers compares the names of members, and the text of message and status.
+// sameMembers fails if two JSON texts differ in the names of members, or in the text of message or status.
 func sameMembers(t *testing.T, got, want string) {
 	t.Helper()
 	var g, w map[string]any

@@ -9,9 +9,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The entrances that raise the level of a session, or add the first factor.
+// These functions test the routes that raise the level of a session, or add the first factor.
 
-// weak returns a browser with a session of Ada that has proven no factor, because the browser is remembered.
+// weak returns a browser with a session of Ada without a proven factor. The browser was remembered, so the sign-in
+// skipped the factor.
 func (w *world) weak(page bool) *visitor {
 	w.Helper()
 	v, _ := w.waiting(w.ada)
@@ -28,7 +29,8 @@ func (w *world) weak(page bool) *visitor {
 	return v
 }
 
-// stepUp sends everything but a valid factor in a session of one proof, and then a valid code.
+// stepUp sends different invalid proofs in a session without a proven factor, and then a valid code. Only the valid
+// code may raise the level.
 func (w *world) stepUp(page bool) {
 	v := w.weak(page)
 	send := func(fields members) reply {
@@ -53,7 +55,7 @@ func (w *world) stepUp(page bool) {
 	} {
 		w.without(name, func() reply { return send(fields) })
 	}
-	if bob := w.visitor(); !page { // the ceremony of another session
+	if bob := w.visitor(); !page { // a ceremony that belongs to another session
 		bob.bearer = string(w.fresh(w.bob).AccessToken)
 		options := bob.json("POST", "/api/auth/step-up/options", members{}).want(200)
 		w.without("another user's ceremony", func() reply {
@@ -76,7 +78,7 @@ func (w *world) stepUp(page bool) {
 	w.without("the same code", func() reply { return send(members{"totp": code}) })
 }
 
-// fresh opens a session of both factors for an account.
+// fresh opens a session of an account, with the password and a factor proven.
 func (w *world) fresh(v *victim) *watchword.SignIn {
 	w.Helper()
 	in, err := w.engine.Operator().AdmitUser(w.Context(),
@@ -85,7 +87,8 @@ func (w *world) fresh(v *victim) *watchword.SignIn {
 	return in
 }
 
-// staff creates an account that must have a factor, and enters its password in a browser.
+// staff creates an account that must have a factor, and enters its password in a browser. The sign-in then waits for
+// the first factor.
 func (w *world) staff(email string) (*visitor, watchword.UserID) {
 	w.Helper()
 	u, err := w.engine.Operator().CreateUser(w.Context(), watchword.NewUser{Email: email, Password: goodPassword,
@@ -97,8 +100,8 @@ func (w *world) staff(email string) (*visitor, watchword.UserID) {
 	return v, u.ID
 }
 
-// enrolAppByAPI tries to add an app to Ada's account in a session of one proof and with enrolments of others.
-// Then it adds the first app of an account that must have one.
+// enrolAppByAPI tries to add an app to Ada's account, without a proven factor and with enrolments of other users.
+// These attempts must fail. Then it adds the first app of an account that must have one.
 func (w *world) enrolAppByAPI() {
 	weak, bob := w.weak(false), w.visitor()
 	w.without("a session of one proof", func() reply {
@@ -115,13 +118,13 @@ func (w *world) enrolAppByAPI() {
 			return v.json("POST", "/api/auth/factors/totp/"+begun.text("id")+"/confirm", members{"code": code})
 		})
 	}
-	waiting, _ := w.waiting(w.ada) // a handle of a sign-in adds no factor
+	waiting, _ := w.waiting(w.ada) // the handle of a second step must not add a factor
 	w.without("a handle", func() reply { return waiting.json("POST", "/api/auth/factors/totp", members{}) })
 	v, id := w.staff("staff.app@example.com")
 	w.enrols(v, id)
 }
 
-// enrolAppByPage is enrolAppByAPI for the page of the first app.
+// enrolAppByPage makes the attempts of enrolAppByAPI on the page that adds the first app.
 func (w *world) enrolAppByPage() {
 	v, id := w.staff("staff.page.app@example.com")
 	other, otherID := w.staff("staff.other@example.com")
@@ -144,7 +147,7 @@ func (w *world) enrolAppByPage() {
 
 var aSecret = regexp.MustCompile(`<code>([A-Z2-7 ]{32,})</code>`)
 
-// anotherAppByPage adds an app on the account page, in a session of one proof.
+// anotherAppByPage tries to add an app on the account page, in a session without a proven factor.
 func (w *world) anotherAppByPage() {
 	weak := w.weak(true)
 	got := w.without("a session of one proof", func() reply {
@@ -162,7 +165,7 @@ func (w *world) anotherAppByPage() {
 	})
 }
 
-// enrolPasskeyByAPI adds a passkey like enrolAppByAPI adds an app.
+// enrolPasskeyByAPI makes the attempts of enrolAppByAPI with a passkey instead of an app.
 func (w *world) enrolPasskeyByAPI() {
 	weak, bob, ada := w.weak(false), w.visitor(), w.visitor()
 	bob.bearer, ada.bearer = string(w.fresh(w.bob).AccessToken), string(w.fresh(w.ada).AccessToken)
@@ -192,13 +195,13 @@ func (w *world) enrolPasskeyByAPI() {
 	})
 }
 
-// create adds a passkey, in answer to the options of a creation.
+// create sends a new passkey for the options in a response.
 func (v *visitor) create(options reply, k *key) reply {
 	v.w.Helper()
 	return v.send("POST", "/api/auth/factors/passkeys", "application/json", k.create(v.w.T, options.body, "x"))
 }
 
-// anotherPasskeyByPage adds a passkey on the account page, in a session of one proof.
+// anotherPasskeyByPage tries to add a passkey on the account page, in a session without a proven factor.
 func (w *world) anotherPasskeyByPage() {
 	weak := w.weak(true)
 	bob := w.visitor()
@@ -210,7 +213,7 @@ func (w *world) anotherPasskeyByPage() {
 	})
 }
 
-// enrolPasskeyByPage is enrolAppByPage with a passkey instead of the app.
+// enrolPasskeyByPage makes the attempts of enrolAppByPage with a passkey instead of an app.
 func (w *world) enrolPasskeyByPage() {
 	v, id := w.staff("staff.page.passkey@example.com")
 	other, otherID := w.staff("staff.page.other@example.com")
@@ -238,7 +241,7 @@ func (w *world) enrolPasskeyByPage() {
 	w.opens(id, func() { v.form(path, w.created(begun, newKey(w.service))).want(200) })
 }
 
-// created returns the form with a passkey, in answer to the options of a creation.
+// created returns the form fields with a new passkey for the options in a response.
 func (w *world) created(options reply, k *key) members {
 	w.Helper()
 	var created members

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// entrances reads testdata/entrances.txt: the kind of each route.
+// entrances reads testdata/entrances.txt, which has a kind for each route.
 func entrances(t *testing.T) map[string]string {
 	t.Helper()
 	raw, err := os.ReadFile("testdata/entrances.txt")
@@ -56,7 +56,7 @@ func TestEveryRouteHasARowAmongTheEntrances(t *testing.T) {
 	}
 }
 
-// secrets returns what an attacker with Ada's password may have besides.
+// secrets returns the secrets that an attacker may have in addition to Ada's password, by name.
 func (w *world) secrets() map[string]string {
 	w.Helper()
 	carol := w.visitor()
@@ -84,10 +84,11 @@ func (w *world) secrets() map[string]string {
 	return all
 }
 
-// proofMembers are the members of which a request has at most one.
+// A request may have only one of proofMembers.
 var proofMembers = []string{"totp", "recoveryCode", "passkey"}
 
-// bodies returns the bodies of a route with a secret in each member that can hold it, and Ada's address and password.
+// bodies returns the bodies to send to a route. Each body has Ada's address and password, and the secret in one of
+// the members that can hold it.
 func bodies(r server.Entrance, secret string) (all []members) {
 	filled := members{}
 	var proofs []string
@@ -144,12 +145,13 @@ func (w *world) attackEveryRoute() {
 	}
 }
 
-// readByGET are the secrets that a GET may carry.
+// readByGET lists the secrets that GET routes read.
 var readByGET = []string{
 	"a handle", "an enrolment handle", "an ended refresh token", "an ended access token", "an attempt",
 }
 
-// attack sends a secret to a route: as access token, in each cookie, and in each member or field.
+// attack sends a secret to a route: as the access token, in each cookie, and in each member or field. No request may
+// open a session.
 func (w *world) attack(r server.Entrance, name, secret string) {
 	w.Helper()
 	path := strings.NewReplacer("{$}", "", "{id}", secret, "{sid}", secret, "{token}", secret, "{name}", "page.css",
@@ -159,9 +161,9 @@ func (w *world) attack(r server.Entrance, name, secret string) {
 	query := "?code=bob@example.com&state=" + plain + "&token=" + plain
 	switch {
 	case r.Path == "/revocations/stream":
-		return // it does not end
+		return // the stream does not end
 	case r.Method == "GET" && !slices.Contains(readByGET, name):
-		return // no GET reads the others
+		return // GET routes don't read the other secrets
 	}
 	method := r.Method
 	if method == "" {
@@ -201,7 +203,8 @@ func (w *world) attack(r server.Entrance, name, secret string) {
 
 var pathParameter = regexp.MustCompile(`\{[a-z]+\}`)
 
-// PostgreSQL returns an error for a text with NUL or invalid UTF-8, which a path can have.
+// A path can contain NUL or invalid UTF-8, for which PostgreSQL returns an error. No route may respond with a 500 to
+// such a path.
 func TestNoRouteFailsForAnUnstorablePath(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store realStore) {

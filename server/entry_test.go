@@ -25,17 +25,17 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// Every attack on second factors, through every route. testdata/entrances.txt says of each route what it can do for a
-// caller without a session:
+// These tests try every attack on second factors through every route. For each route, testdata/entrances.txt says
+// what a caller without a session can do with it:
 //
-//	opens   it can open a session, or raise the level of one. A way (entry_ways_test.go) tries it.
-//	other   it can do neither
+// 	opens   It can open a session, or raise the level of a session. A way (entry_ways_test.go) tests the route.
+// 	other   It can do neither.
 //
-// A route that is not in the file fails the test. All routes get each secret that an attacker may have, in each place
-// where a request can carry it.
+// A route that is not in the file fails the test. Each route gets each secret that an attacker may have, in each
+// place of a request that can hold a secret.
 
-// A world is a service with all entry points. Ada has an app, a passkey, recovery codes and a linked identity. Bob has
-// the same. Carol works for the service and must have a factor, but did not add one yet.
+// A world is a service with all routes that can sign in. Ada and Bob each have an app, a passkey, recovery codes and
+// a linked identity. Carol is a member of staff who must have a factor but has not added one yet.
 type world struct {
 	*testing.T
 	*service
@@ -47,21 +47,21 @@ type world struct {
 	carol    watchword.UserID
 }
 
-// A victim is an account with every factor.
+// A victim is an account with every kind of factor.
 type victim struct {
 	email    string
 	id       watchword.UserID
 	secret   []byte
 	codes    []string
 	key      *key
-	session  *watchword.SignIn // of both factors
-	old      *watchword.SignIn // ended by the first factor
+	session  *watchword.SignIn // with the password and a factor proven
+	old      *watchword.SignIn // ended when the first factor was added
 	usedCode string
-	usedBack string // a recovery code
+	usedBack string // a used recovery code
 	device   watchword.Secret
 }
 
-// campus is a provider whose codes are the addresses of its users.
+// campus is a provider that issues codes. Each code is the address of its user.
 type campus struct{}
 
 func (campus) Info() federation.Info {
@@ -81,9 +81,9 @@ func (campus) Exchange(_ context.Context, _ federation.Attempt, r federation.Res
 func newWorld(t *testing.T, store realStore) *world {
 	t.Helper()
 	w := &world{T: t, phone: &phone{t: t, forward: &atomic.Int64{}}}
-	// Without the clock of PostgreSQL, which only the database could move.
+	// The wrapper hides the clock of PostgreSQL, so that the test can move the time.
 	w.service = startOn(t, struct{ realStore }{store}, func(o *watchword.Options) {
-		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1) // passkeys need a name
+		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1) // passkeys need a host name
 		o.Now, o.RememberDevice = w.phone.now, 24*time.Hour
 		o.SecondFactor = watchword.FactorPolicy{Required: true, Roles: []string{"staff"}}
 	}, nil)
@@ -114,7 +114,7 @@ func newWorld(t *testing.T, store realStore) *world {
 	return w
 }
 
-// victim creates an account with every factor.
+// victim creates an account with every kind of factor.
 func (w *world) victim(email string) *victim {
 	w.Helper()
 	v := &victim{email: email, key: newKey(w.service)}
@@ -142,7 +142,7 @@ func (w *world) victim(email string) *victim {
 	must(w.T, json.Unmarshal([]byte(v.key.create(w.T, options.body, "key")), &created))
 	b.json("POST", "/api/auth/factors/passkeys", created).want(201)
 	w.link(v)
-	// A remembered browser, whose code and recovery code are used now.
+	// The first sign-in uses a code and remembers the browser. The second one uses a recovery code.
 	v.usedCode = w.code(v)
 	step := w.visitor()
 	step.json("POST", "/api/auth/login", credentials(v))
@@ -155,7 +155,7 @@ func (w *world) victim(email string) *victim {
 	return v
 }
 
-// link links the identity of a user at the provider.
+// link connects the user's identity at the provider to the account.
 func (w *world) link(v *victim) {
 	w.Helper()
 	who, err := w.engine.Authenticate(w.Context(), v.session.AccessToken)
@@ -186,7 +186,7 @@ type visitor struct {
 
 func (w *world) visitor() *visitor { return &visitor{w: w, cookies: map[string]string{}} }
 
-// A reply is a response with its members.
+// A reply is a response with its decoded members.
 type reply struct {
 	*httptest.ResponseRecorder
 	w    *world
@@ -256,7 +256,7 @@ func (v *visitor) form(path string, fields members) reply {
 	return v.send("POST", path, "application/x-www-form-urlencoded", values.Encode())
 }
 
-// A state has the rows of an account, which no attack may change.
+// A state has the rows of an account. No attack may change them.
 type state struct {
 	Sessions []watchword.Session
 	User     watchword.User
@@ -278,7 +278,7 @@ func (w *world) state(id watchword.UserID) (s state) {
 // credentialCookies are the cookies that sign a browser in.
 var credentialCookies = []string{"watchword", "watchword-page", "refreshTkn", "jwt", "watchword-device"}
 
-// refused fails if a response signs in, or if an attack has changed the account.
+// refused fails if a response has a credential, or if an attack has changed the account.
 func (w *world) refused(attack string, got reply, id watchword.UserID, before state) {
 	w.Helper()
 	w.noCredential(attack, got)

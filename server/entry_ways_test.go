@@ -13,10 +13,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The ways through each entrance: first with everything right but the factor, then with the factor. The second
-// part shows that only the missing factor stopped the first one.
+// Each way tests one route that can open a session. First it sends everything that the route needs, except a valid
+// factor. No session may open. Then it sends the factor as well, which shows that only the factor was missing.
 
-// A way tries one entrance.
+// A way tests one route.
 type way func(w *world)
 
 var ways = map[string]way{
@@ -71,7 +71,7 @@ func TestEveryEntranceAsksForTheFactor(t *testing.T) {
 	})
 }
 
-// without tries something that must not open a session of Ada.
+// without runs an attack, which must not open a session of Ada.
 func (w *world) without(attack string, do func() reply) reply {
 	w.Helper()
 	before := w.state(w.ada.id)
@@ -80,7 +80,7 @@ func (w *world) without(attack string, do func() reply) reply {
 	return got
 }
 
-// opens runs something that must open one session of an account, which has both factors.
+// opens runs a complete sign-in, which must open one session with both factors.
 func (w *world) opens(id watchword.UserID, do func()) {
 	w.Helper()
 	before := w.state(id).Sessions
@@ -97,7 +97,7 @@ func (w *world) opens(id watchword.UserID, do func()) {
 	}
 }
 
-// enter sends fields as JSON or as a form.
+// enter sends fields to a route: as JSON to the API, or as a form to the page.
 func (v *visitor) enter(page bool, api, form string, fields members) reply {
 	v.w.Helper()
 	if page {
@@ -106,7 +106,7 @@ func (v *visitor) enter(page bool, api, form string, fields members) reply {
 	return v.json("POST", api, fields)
 }
 
-// signUp registers with Ada's address and password.
+// signUp tries to register with Ada's address and password.
 func (w *world) signUp(route string, page bool) {
 	_, path, _ := strings.Cut(route, " ")
 	account := members{"email": w.ada.email, "password": goodPassword}
@@ -126,7 +126,8 @@ func (w *world) signUp(route string, page bool) {
 	}
 }
 
-// password signs in with the password: also in the browser of somebody else, and in one that is only known.
+// password signs in with the password, in a new browser, in another user's remembered browser, and in a known
+// browser. Each sign-in must ask for the factor.
 func (w *world) password(path string, page bool) {
 	for name, cookies := range map[string]map[string]string{
 		"the password":           {},
@@ -149,14 +150,14 @@ func (w *world) password(path string, page bool) {
 	})
 }
 
-// waiting returns a browser in which an account has entered its password.
+// waiting returns a browser in which an account has entered its password, and the response.
 func (w *world) waiting(who *victim) (*visitor, reply) {
 	w.Helper()
 	v := w.visitor()
 	return v, v.json("POST", "/api/auth/login", credentials(who)).want(403)
 }
 
-// factor sends wrong, used and foreign proofs.
+// factor sends proofs that are wrong, already used, or of another user, and then a valid one.
 func (w *world) factor(page bool) {
 	send := func(v *visitor, fields members) reply {
 		if raw, ok := fields["passkey"]; page && ok {
@@ -177,7 +178,7 @@ func (w *world) factor(page bool) {
 		v, _ := w.waiting(w.ada)
 		w.without(name, func() reply { return send(v, fields) })
 	}
-	// The passkey of somebody else, an answer to another ceremony, and one without its user.
+	// The passkey must be Ada's, for this ceremony, and from the right origin.
 	v, offer := w.waiting(w.ada)
 	w.without("another user's passkey", func() reply {
 		return send(v, members{"passkey": w.assertion(w.bob, ceremonyOf(offer))})
@@ -193,7 +194,7 @@ func (w *world) factor(page bool) {
 		return send(v, members{"passkey": w.assertion(w.ada, ceremonyOf(offer))})
 	})
 	w.ada.key.party = party
-	// Handles of others, of another purpose, and one that is too old.
+	// The handle must be Ada's, for the second step, and not too old.
 	carol := w.visitor()
 	carol.json("POST", "/api/auth/login", members{"email": "carol@example.com", "password": goodPassword}).want(403)
 	w.without("an enrolment handle", func() reply { return send(carol, members{"totp": w.code(w.ada)}) })
@@ -221,21 +222,21 @@ func (w *world) factor(page bool) {
 	w.without("the same recovery code", func() reply { return send(v, members{"recoveryCode": back}) })
 }
 
-// ceremonyOf returns the ceremony in a refusal of the API.
+// ceremonyOf returns the ceremony in an error response of the API.
 func ceremonyOf(r reply) members {
 	offer, _ := r.body["challenge"].(members)
 	ceremony, _ := offer["passkey"].(members)
 	return ceremony
 }
 
-// assertion answers a ceremony with the passkey of an account.
+// assertion returns the answer of an account's passkey to a ceremony.
 func (w *world) assertion(who *victim, ceremony members) json.RawMessage {
 	w.Helper()
 	who.key.cred.Counter++
 	return json.RawMessage(who.key.use(w.T, ceremony))
 }
 
-// verify opens the link to a new address that the operator has set, with the password.
+// verify changes the address of an account as an operator, and opens the mailed link with the password.
 func (w *world) verify(page bool) {
 	next := "ada.page@example.com"
 	if !page {
@@ -261,7 +262,7 @@ func (w *world) verify(page bool) {
 	})
 }
 
-// invitation accepts an invitation to an account that must have a factor.
+// invitation accepts an invitation for an account that must have a factor.
 func (w *world) invitation(page bool) {
 	email := "staff.page@example.com"
 	if !page {
@@ -276,7 +277,7 @@ func (w *world) invitation(page bool) {
 	w.enrols(v, u.ID)
 }
 
-// enrols checks that a browser has no session, and completes the first factor.
+// enrols checks that a browser has no session yet, and adds the first factor, which must open a session.
 func (w *world) enrols(v *visitor, id watchword.UserID) {
 	w.Helper()
 	if n := len(w.state(id).Sessions); n != 0 || v.cookies["watchword"] != "" {
@@ -291,8 +292,8 @@ func (w *world) enrols(v *visitor, id watchword.UserID) {
 	w.opens(id, func() { v.json("POST", path, members{"code": w.phone.code()}).want(200) })
 }
 
-// passkeyAlone signs in with a passkey, and then tries invalid responses, such as one without verification of
-// the user.
+// passkeyAlone signs in with a passkey alone, and then tries invalid responses, such as one without user
+// verification.
 func (w *world) passkeyAlone(page bool) {
 	send := func(change func(*key)) reply {
 		options := w.visitor().json("POST", "/api/auth/passkey/options", members{}).want(200)
@@ -324,7 +325,7 @@ func (w *world) passkeyAlone(page bool) {
 	}
 }
 
-// exchange redeems the code of a callback: without and with the second factor.
+// exchange redeems the code from a callback, without and then with the second factor.
 func (w *world) exchange() {
 	v, verifier := w.visitor(), strings.Repeat("verifier", 6)
 	sum := sha256.Sum256([]byte(verifier))
@@ -354,7 +355,7 @@ func (w *world) exchange() {
 	})
 }
 
-// provider signs in with the linked identity.
+// provider signs in with the linked identity, which must not replace the factor.
 func (w *world) provider(method string) {
 	v := w.visitor()
 	callback := func(v *visitor) reply {
@@ -370,7 +371,7 @@ func (w *world) provider(method string) {
 	v = w.visitor()
 	v.cookies["watchword-device"] = string(w.bob.device)
 	w.without("the provider and another user's device", func() reply { return callback(v) })
-	if method == "POST" { // it leads to the GET, which browsers send with their cookies
+	if method == "POST" { // the POST only redirects to the GET
 		return
 	}
 	w.opens(w.ada.id, func() {
@@ -378,7 +379,7 @@ func (w *world) provider(method string) {
 	})
 }
 
-// refresh presents tokens that are no live refresh token.
+// refresh presents tokens that are not a live refresh token. No session may open.
 func (w *world) refresh(path, cookie string) {
 	waiting, _ := w.waiting(w.ada)
 	for name, token := range map[string]string{
@@ -392,7 +393,7 @@ func (w *world) refresh(path, cookie string) {
 		w.without(name, func() reply { return w.visitor().json("POST", path, members{"refreshToken": token}) })
 		w.without(name, func() reply { return w.visitor().json("POST", path, members{"token": token}) })
 	}
-	// A refresh keeps the level. A session of one proof stays one.
+	// A refresh must not raise the level of a session that has proven only the password.
 	v := w.visitor()
 	v.json("POST", "/api/auth/register", members{"email": "one" + cookie + "@example.com", "password": goodPassword,
 		"name": "One"}).want(201)
