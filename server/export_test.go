@@ -13,15 +13,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// Heads returns the request lines in text, which it reads in pieces of size bytes. It stops at the
-// first request whose length is unclear; allClear is then false.
+// Heads returns the request lines in text, which framing gets in pieces of size bytes. At the first request with an
+// unclear length, Heads stops and allClear is false.
 func Heads(text []byte, size int) (lines []string, allClear bool) {
 	f, _ := follow(text, size)
 	return clearHeads(f)
 }
 
-// Passed returns the bytes that net/http reads in place of text, and for each request whether its
-// path had a malformed escape.
+// Passed returns the bytes that net/http reads in place of text, and for each request whether its path has a
+// malformed escape.
 func Passed(text []byte, size int) (out []byte, bad []bool) {
 	f, out := follow(text, size)
 	for _, h := range f.heads {
@@ -54,8 +54,8 @@ type Streams struct{ s *streams }
 
 func NewStreams() Streams { return Streams{newStreams()} }
 
-// Enter opens a stream for an address. ok is false if there is no room. leave closes the stream,
-// and replaced reports whether another network has taken its place.
+// Enter opens a stream for an address. ok is false if the stream was refused. leave closes the stream, and replaced
+// reports whether a stream of another network has replaced it.
 func (s Streams) Enter(addr netip.Addr) (leave func(), replaced func() bool, ok bool) {
 	one := s.s.open(networkOf(addr))
 	if one == nil {
@@ -70,7 +70,7 @@ func (s Streams) Count() int { return s.s.count() }
 // OpenStreams returns the open streams of a server.
 func (s *Server) OpenStreams() Streams { return Streams{s.api.streams} }
 
-// DeviceIcon, DevicesOf and FoldEvents are the rules of the lists on the account page.
+// DeviceIcon, DevicesOf and FoldEvents create the lists on the account page.
 var (
 	DeviceIcon = deviceIcon
 	DevicesOf  = devicesOf
@@ -82,7 +82,7 @@ type (
 	AccountEvent   = accountEvent
 )
 
-// Ago returns the element of a time on a page in a language.
+// Ago returns the <time> element for a time t, in a language and at the time now.
 func Ago(lang string, t, now time.Time) (string, error) {
 	theme, err := newTheme(nil, "")
 	if err != nil {
@@ -92,10 +92,10 @@ func Ago(lang string, t, now time.Time) (string, error) {
 	return string(v.ago(t, now)), nil
 }
 
-// An AdminRoute is a row of the table of administration.
+// An AdminRoute is a row of the table of administrative routes.
 type AdminRoute struct{ Method, Path string }
 
-// AdminRoutes returns the table of administration.
+// AdminRoutes returns the table of the administration API.
 func (s *Server) AdminRoutes() (all []AdminRoute) {
 	for _, r := range (&adminAPI{s.edge}).routes() {
 		all = append(all, AdminRoute{r.method, r.path})
@@ -127,7 +127,7 @@ type Route struct {
 	Body         any // zero value of the body; nil: none
 }
 
-// AllRoutes returns the tables of the API and of the pages. o are the options of the server.
+// AllRoutes returns the tables of the API and of the pages of a server with the options o.
 func (s *Server) AllRoutes(o Options) (all []Route, err error) {
 	p, err := newPages(s.edge, o, s.api.routes())
 	if err != nil {
@@ -139,8 +139,8 @@ func (s *Server) AllRoutes(o Options) (all []Route, err error) {
 	return all, nil
 }
 
-// Described returns what /openapi.json follows from. Servers with the same result have the same document,
-// but for the URL and the name of the cookie. It is "" with dialects, which add operations.
+// Described returns a key for the content of /openapi.json. Servers with the same key have the same document, except
+// for the URL and the name of the cookie. The key is "" with dialects, which add operations.
 func (s *Server) Described() string {
 	var all strings.Builder
 	for _, r := range s.api.routes() {
@@ -152,7 +152,7 @@ func (s *Server) Described() string {
 	return all.String()
 }
 
-// Sides returns the tables of the two listeners. o are the options of the public one.
+// Sides returns the tables of the public and the admin listener of a server with the options o.
 func (s *Server) Sides(o Options) (public, admin []Route, err error) {
 	if public, err = s.AllRoutes(o); err == nil {
 		admin, err = s.administration.AllRoutes(o.ofAdminListener())
@@ -160,14 +160,15 @@ func (s *Server) Sides(o Options) (public, admin []Route, err error) {
 	return public, admin, err
 }
 
-// An Entrance is a row of any table. Members are those of its JSON body.
+// An Entrance is a row of any table of routes. Members has the names of the members of its JSON body.
 type Entrance struct {
 	Method, Path string
 	Members      []string
 	Dialect      bool
 }
 
-// Entrances returns all routes of a server with these options: those of the API, of the pages and of the dialects.
+// Entrances returns all routes of a server with these options: the routes of the API, of the pages and of the
+// dialects.
 func Entrances(engine *watchword.Engine, opts Options) (all []Entrance, err error) {
 	opts.PublicURL = engine.PublicURL()
 	o, err := newOrigins(opts.PublicURL, opts.AllowedOrigins, opts.AppURL)
@@ -195,7 +196,7 @@ func Entrances(engine *watchword.Engine, opts Options) (all []Entrance, err erro
 	return all, nil
 }
 
-// membersOf returns the names of the members of a body that are texts or JSON.
+// membersOf returns the names of those members of a body type whose values are texts or JSON.
 func membersOf(t reflect.Type) (names []string) {
 	if t == nil || t.Kind() != reflect.Struct {
 		return nil
@@ -213,7 +214,8 @@ func membersOf(t reflect.Type) (names []string) {
 	return names
 }
 
-// OwnCookies returns the names of all cookies but the refresh cookie. The name of an attempt is its prefix.
+// OwnCookies returns the names of all cookies except the refresh cookie. For the cookies of attempts, it returns
+// their common prefix.
 func OwnCookies(o Options, https bool) (names []string) {
 	all := reflect.ValueOf(*newCookies(o, https, nil, nil))
 	for i := range all.NumField() {

@@ -15,16 +15,16 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// Second factors over HTTP, on a real port and a real store.
+// These tests use second factors over HTTP, on a real port and a real store.
 
-// withFactors starts a service whose server has the endpoints of second factors.
+// withFactors starts a service whose API has the routes of second factors.
 func withFactors(t *testing.T) *service {
 	t.Helper()
 	return requiring(t, start(t, nil, nil))
 }
 
-// enrolTOTP signs up, proves the address in the store, and adds a TOTP. It returns the header of
-// the access token, the secret and the recovery codes.
+// enrolTOTP signs up, marks the address as verified in the store, and adds an app. It returns a header with the
+// access token, the app's secret and the recovery codes.
 func (s *service) enrolTOTP(t *testing.T, b *browser) (access []string, secret []byte, codes []string) {
 	t.Helper()
 	a := b.do("POST", "/api/auth/register", `{"email":"ada@example.com","password":"correct horse battery","name":"Ada"}`)
@@ -80,12 +80,12 @@ func TestSignInWithAFactorOverHTTP(t *testing.T) {
 	want(t, b.do("POST", "/api/auth/login/factor", `{}`), 422, watchword.CodeValidationFailed)
 	want(t, b.do("POST", "/api/auth/login/factor", `{"totp":"000000x"}`), 403, watchword.CodeFactorWrong)
 	want(t, b.do("POST", "/api/auth/login/factor", `{"totp":"1","handle":"wwc_"}`), 400, apirequest.CodeAmbiguousCredentials)
-	a = b.do("POST", "/api/auth/login/factor", `{"totp":"`+codeAt(t, secret, 1)+`"}`) // the enrolment has used this step
+	a = b.do("POST", "/api/auth/login/factor", `{"totp":"`+codeAt(t, secret, 1)+`"}`) // the enrolment used 0
 	want(t, a, 200, "")
 	want(t, b.do("GET", "/api/auth/me", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
 	want(t, b.do("POST", "/api/auth/login/factor", `{"totp":"123456"}`), 401, watchword.CodeChallengeInvalid)
 
-	// A client without cookies.
+	// A client without cookies must get the handle in the body.
 	a = s.browser(t).do("POST", "/api/auth/login", loginAda+`,"delivery":"body"}`)
 	want(t, a, 403, watchword.CodeSecondFactorRequired)
 	handle, _ := a.body["challenge"].(map[string]any)["handle"].(string)
@@ -133,7 +133,7 @@ func TestStepUpOverHTTP(t *testing.T) {
 		200, "")
 }
 
-// makeStale dates the proofs of all sessions of Ada an hour back.
+// makeStale moves the last proofs of all Ada's sessions one hour into the past.
 func makeStale(ctx context.Context, tx watchword.Tx) error {
 	u, err := tx.UserByEmail(ctx, "ada@example.com")
 	if err != nil {
@@ -160,8 +160,8 @@ func secretIn(t *testing.T, text string) []byte {
 	return secret
 }
 
-// A server that requires factors continues a sign-up by its mail: the link proves the address, and the session begins
-// with the factor.
+// With required factors, the link of a sign-up must verify the address but not open a session. The session must begin
+// with the first factor.
 //
 // MFA-3
 func TestRequiredFactorOverHTTP(t *testing.T) {
@@ -197,10 +197,11 @@ func TestRequiredFactorOverHTTP(t *testing.T) {
 	path = "/api/auth/factors/" + list.body["factors"].([]any)[0].(map[string]any)["id"].(string)
 	want(t, b.do("DELETE", path, "", authorized(a.text("accessToken"))...), 409, watchword.CodeLastWayIn)
 	want(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
-	want(t, b.do("POST", "/api/auth/factors/totp", ""), 401, watchword.CodeTokenMissing) // the cookie is gone
+	want(t, b.do("POST", "/api/auth/factors/totp", ""), 401, watchword.CodeTokenMissing) // the step cookie was deleted
 }
 
-// An invitation is used up and its password counts, although the response is the challenge of an enrolment.
+// With required factors, an accepted invitation must be used up and its password must be set, although the response
+// only asks for the first factor.
 //
 // MFA-3
 func TestInvitationWaitsForItsFactorOverHTTP(t *testing.T) {
@@ -228,7 +229,7 @@ func TestInvitationWaitsForItsFactorOverHTTP(t *testing.T) {
 	want(t, s.browser(t).do("POST", "/api/auth/login", loginAda+`}`), 403, watchword.CodeSecondFactorRequired)
 }
 
-// A client without cookies gets the handle and the tokens in bodies.
+// A client without cookies must get the handle and the tokens in bodies.
 func TestRequiredFactorWithoutCookies(t *testing.T) {
 	t.Parallel()
 	s := requiring(t, start(t, requireFactors, nil))
@@ -255,7 +256,7 @@ func TestRequiredFactorWithoutCookies(t *testing.T) {
 
 func requireFactors(o *watchword.Options) { o.SecondFactor.Required = true }
 
-// requiring gives a started service the endpoints of second factors.
+// requiring adds the routes of second factors to a started service.
 func requiring(t *testing.T, s *service) *service {
 	t.Helper()
 	var err error
@@ -266,7 +267,8 @@ func requiring(t *testing.T, s *service) *service {
 	return s
 }
 
-// Another tab signs in between the two steps, so the second step overwrites the cookie of that session.
+// Between the two steps of a sign-in, another tab signs in. The second step replaces that tab's cookie, so it must
+// also end that tab's session.
 //
 // RT-16
 func TestSecondStepEndsTheSessionOfItsCookie(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// end ends many sessions of one user together.
+// end ends the given number of sessions of one user at the same time.
 func (s *service) end(t *testing.T, sessions int) {
 	t.Helper()
 	u := storetest.User(1)
@@ -33,7 +33,7 @@ func (s *service) end(t *testing.T, sessions int) {
 	}))
 }
 
-// feed polls until the feed has that many events after a number.
+// feed polls until the feed has the given number of events after the position after.
 func (s *service) feed(t *testing.T, b *browser, after int64, events int) answer {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -50,7 +50,7 @@ func (s *service) feed(t *testing.T, b *browser, after int64, events int) answer
 // next returns the position for the next poll.
 func (a answer) next() int64 { return int64(a.body["next"].(float64)) }
 
-// A line is an open stream.
+// A line is an open stream of the feed.
 type line struct {
 	*bufio.Scanner
 	answer *http.Response
@@ -65,7 +65,7 @@ func (b *browser) stream(path string, headers ...string) *line {
 	}
 	answer, err := b.Do(r)
 	must(b.t, err)
-	b.t.Cleanup(func() { answer.Body.Close() }) //nolint:errcheck // it was cut
+	b.t.Cleanup(func() { answer.Body.Close() }) //nolint:errcheck // the test ends the connection
 	return &line{bufio.NewScanner(answer.Body), answer}
 }
 
@@ -79,7 +79,7 @@ func (l *line) next() (event map[string]string) {
 	return event
 }
 
-// numbered waits until each ended session has a number, and returns the last one.
+// numbered waits until each ended session has a number in the feed, and returns the highest number.
 func (s *service) numbered(t *testing.T) int64 {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -110,9 +110,9 @@ func TestFeedCanBePolled(t *testing.T) {
 		t.Errorf("%s %v", all.raw, all.Header)
 	}
 	s.feed(t, b, last-1, 1)
-	s.feed(t, b, last+77, 3) // a position from before a backup was restored
+	s.feed(t, b, last+77, 3) // a position beyond the end, as after the restore of a backup
 
-	for range 10 { // a heartbeat may come between
+	for range 10 { // several tries, because a heartbeat changes the ETag
 		path := fmt.Sprint("/revocations?after=", last)
 		tag := b.do("GET", path, "").Header.Get("ETag")
 		a := b.do("GET", path, "", "If-None-Match", tag)
@@ -163,7 +163,7 @@ func TestStreamSendsEventsAndResumes(t *testing.T) {
 			t.Errorf("event %d: %v", number, e)
 		}
 	}
-	first, second := stream.next(), stream.next() // the second comes by itself
+	first, second := stream.next(), stream.next() // the server sends the second one after a while
 	if first["event"] != "heartbeat" || second["event"] != "heartbeat" || first["data"] == second["data"] ||
 		first["id"] != "" {
 		t.Errorf("heartbeats: %v, %v", first, second)
@@ -197,7 +197,9 @@ func TestStreamSendsEventsAndResumes(t *testing.T) {
 	}
 }
 
-// RL-8. A reader that does not read is disconnected and delays no other reader.
+// A client that does not read its stream must be disconnected, and must not delay other readers.
+//
+// RL-8
 func TestSlowReaderOfTheStreamIsDisconnected(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -216,7 +218,7 @@ func TestSlowReaderOfTheStreamIsDisconnected(t *testing.T) {
 	s.feed(t, b, 0, 0)
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	must(t, err)
-	defer conn.Close() //nolint:errcheck // it was cut
+	defer conn.Close() //nolint:errcheck // the server has ended the connection
 	must(t, conn.(*net.TCPConn).SetReadBuffer(4096))
 	_, err = io.WriteString(conn,
 		"GET /revocations/stream HTTP/1.1\r\nHost: "+strings.TrimPrefix(s.url, "http://")+"\r\n\r\n")
@@ -231,7 +233,7 @@ func TestSlowReaderOfTheStreamIsDisconnected(t *testing.T) {
 	waitForOne()
 	many := 10_000
 	if storetest.RaceDetector() {
-		many /= 2 // still more than the buffers of a connection hold
+		many /= 2 // half of the events still exceeds the buffers of a connection
 	}
 	s.end(t, many)
 	stream, began := b.stream("/revocations/stream"), time.Now()
@@ -241,14 +243,14 @@ func TestSlowReaderOfTheStreamIsDisconnected(t *testing.T) {
 		}
 	}
 	t.Logf("%d at once reach a reader within %s", many, time.Since(began).Round(time.Millisecond))
-	waitForOne() // the stream of the reader that reads
+	waitForOne() // only the stream of the normal reader remains
 }
 
 // RL-8, MEM-1
 func TestEachNetworkGetsItsShareOfTheStreams(t *testing.T) {
 	t.Parallel()
 	streams := server.NewStreams()
-	held := map[string][]func() bool{} // by address: has the stream been replaced?
+	held := map[string][]func() bool{} // by address; each function reports whether its stream was replaced
 	open := func(address string) bool {
 		_, replaced, ok := streams.Enter(netip.MustParseAddr(address))
 		if ok {
@@ -264,7 +266,7 @@ func TestEachNetworkGetsItsShareOfTheStreams(t *testing.T) {
 		}
 		return n
 	}
-	for round := range 2000 { // four attackers, who never leave
+	for round := range 2000 { // four attackers, who never close a stream
 		open(fmt.Sprintf("192.0.2.%d", round%4))
 	}
 	if streams.Count() != 1000 {
@@ -276,7 +278,7 @@ func TestEachNetworkGetsItsShareOfTheStreams(t *testing.T) {
 			t.Fatalf("a fifth network has %d streams, and gets no more", live(owner))
 		}
 	}
-	for range 200 { // one site with many networks of IPv6 counts once
+	for range 200 { // many IPv6 networks of one site, which count as one network
 		for host := range 5 {
 			open(fmt.Sprintf("2001:db8:1:%x::1", host))
 		}
@@ -333,7 +335,7 @@ func TestReplacedStreamEnds(t *testing.T) {
 	if _, _, ok := all.Enter(netip.MustParseAddr("192.0.2.1")); !ok {
 		t.Fatal("another network gets no stream")
 	}
-	for len(stream.next()) > 0 { // until the server ends it
+	for len(stream.next()) > 0 { // reads until the server ends the stream
 	}
 	if all.Count() != 1000 {
 		t.Errorf("%d streams are open", all.Count())

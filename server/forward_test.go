@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// Responses to gateways. The gateways themselves are tested in cmd/watchword.
+// These tests check the responses to gateways. Tests in cmd/watchword use real gateways.
 
 var identityHeaders = []string{"X-Auth-Subject", "X-Auth-Session", "X-Auth-Roles", "X-Auth-Email"}
 
@@ -82,7 +82,7 @@ func TestForwardWithoutALiveAccessTokenReturns401(t *testing.T) {
 	b := s.browser(t)
 	access := authorized(b.register("ada@example.com"))
 	for _, path := range []string{"/api/auth/forward", "/api/auth/forward-path/orders"} {
-		none := b.do("GET", path, "") // with the refresh cookie
+		none := b.do("GET", path, "") // only the refresh cookie, no access token
 		want(t, none, 401, watchword.CodeTokenMissing)
 		if got := none.Header.Get("WWW-Authenticate"); !strings.HasPrefix(got, "Bearer realm=") ||
 			strings.Contains(got, "error") {
@@ -124,7 +124,7 @@ func TestForwardAcceptsAnyHost(t *testing.T) {
 	}
 }
 
-// A misspelt requirement must not let everyone in.
+// An unknown parameter must be rejected, because a misspelt requirement would otherwise let everyone in.
 func TestForwardRejectsUnknownParameters(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
@@ -168,8 +168,9 @@ func TestForwardAsksForAStepUp(t *testing.T) {
 	}
 	ask("?acr=aal1&max_age=300", "", plain)
 	ask("?acr=aal2&max_age=300", `, acr_values="aal2", max_age="300"`, plain)
-	ask("?acr=aal2&login="+s.url, `, acr_values="aal2"`, plain) // and no redirect
-	// The session has the level aal2 since the enrolment, although the token is older.
+	ask("?acr=aal2&login="+s.url, `, acr_values="aal2"`, plain) // the server must not redirect to login
+	// The token is older than the enrolment, but its session has had the level aal2 since the enrolment. The server
+	// must use the level of the session.
 	ask("?acr=aal1", "", access)
 	ask("?acr=aal2&max_age=300", "", access)
 	ask("?acr=phr", `, acr_values="phr"`, access)
@@ -180,14 +181,14 @@ func TestForwardAsksForAStepUp(t *testing.T) {
 	ask("?acr=aal2&max_age=300", `, acr_values="aal2", max_age="300"`, access)
 	want(t, s.browser(t).do("POST", "/api/auth/step-up", `{"recoveryCode":"`+codes[0]+`"}`, access...), 200, "")
 	ask("?acr=aal2&max_age=300", "", access)
-	// A role that is missing is a 403, whatever the proof.
+	// A missing role must get 403, even if the session has a proof of the required level.
 	want(t, b.do("GET", "/api/auth/forward?acr=aal2&role=admin", "", plain...), 403, watchword.CodeInsufficientScope)
 	below := s.browser(t).do("GET", "/api/auth/forward-path/?acr=phr", "", access...)
-	want(t, below, 200, "") // the query is the client's there
+	want(t, below, 200, "") // on this path, the query comes from the client and is ignored
 }
 
-// With an extra slash, the request must not be handled like one below /forward-path/, where the
-// query is ignored and no role is required.
+// A path below /forward/ must get 404. The server must not handle it like a path below /forward-path/, where it
+// ignores the query and requires no role.
 func TestPathsBelowForwardReturn404(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

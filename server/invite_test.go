@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
-// invite creates an account without a password and returns its mail.
+// invite creates an account without a password and returns the invitation mail.
 func (s *service) invite(t *testing.T, email string) watchword.Message {
 	t.Helper()
 	_, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email})
@@ -71,7 +71,7 @@ func TestInvitePageLeadsToTheRequiredFactor(t *testing.T) {
 		b.press("Create password and sign in")
 		b.reads("Scan this picture")
 		b.visit("/account")
-		b.reads("Sign in") // no session before the factor
+		b.reads("Sign in") // there is no session before the first factor
 		b.signIn("ada@example.com", goodPassword)
 		b.reads("Scan this picture")
 		phone.scan(b)
@@ -86,7 +86,8 @@ func TestInvitePageLeadsToTheRequiredFactor(t *testing.T) {
 	})
 }
 
-// A link that came too late says that there is an account, and not that a field is wrong.
+// The invitation page must ask for nothing except a password. If the link comes too late, the page must say that
+// there is already an account.
 func TestInvitePageWithScriptNeedsOnlyAPassword(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Counts of allocations are stable, times are not. The recorder of the test makes about ten
-// of them. The bound has a reserve of about a tenth.
+// The test counts allocations, because the counts are stable, unlike times. About ten of the allocations belong to
+// the recorder of the test. The bound is about a tenth above the current count.
 func TestMeAllocatesLittle(t *testing.T) { // not parallel, because it counts allocations
 	m := newMe(t)
 	r := m.request()

@@ -20,7 +20,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A meRig is a server on a real file and one signed-in user.
+// A meRig is a server whose store is a real file, with one signed-in user.
 type meRig struct {
 	handler http.Handler
 	token   string
@@ -74,9 +74,9 @@ func BenchmarkMeHandler(b *testing.B) {
 	}
 }
 
-// BenchmarkMeLoopback sends GET /me over 32 connections, in turn with requests to a bare
-// net/http server. It prints the ratio of the rates, and the CPU time of the process for
-// each, client included.
+// BenchmarkMeLoopback sends GET /me over 32 connections, and the same number of requests to a bare net/http server.
+// It alternates between the two servers. It prints the ratio of their rates, and for each server the CPU time of the
+// process, including the client.
 func BenchmarkMeLoopback(b *testing.B) {
 	m := newMe(b)
 	bare := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// Metadata is beside the user at /me, and package verify reads the claims.
+// The public metadata must be at /me beside the user, and in the claims that package verify reads.
 //
 // JWT-21
 func TestMetadataIsAtMeAndInClaims(t *testing.T) {
@@ -41,7 +41,7 @@ func TestMetadataIsAtMeAndInClaims(t *testing.T) {
 		me.body["user"].(map[string]any)["email"] != "ada@example.com" {
 		t.Errorf("%s", me.raw)
 	}
-	// Users can't write it.
+	// Users must not be able to write their metadata.
 	for _, body := range []string{`{"metadata":{"plan":"x"}}`, `{"name":"Ada","metadata":{}}`, `{"public":{"plan":"x"}}`} {
 		want(t, b.do("PATCH", "/api/auth/me", body, bearer...), 400, apirequest.CodeBodyInvalid)
 	}
@@ -60,7 +60,7 @@ func TestMetadataIsAtMeAndInClaims(t *testing.T) {
 	}
 }
 
-// All parts of PATCH are one transaction with one If-Match.
+// All parts of a PATCH are one transaction. If one part is refused, no part may be written.
 func TestRefusedAdminChangeWritesNoMetadata(t *testing.T) {
 	t.Parallel()
 	s, header := withAdmin(t)

@@ -42,7 +42,8 @@ func TestInvalidOptionsAreRejected(t *testing.T) {
 	}
 }
 
-// Otherwise the refresh cookie could replace another cookie of the server.
+// The name of the refresh cookie must not be that of another cookie of the server, because one cookie would replace
+// the other.
 func TestNamesOfAllOtherCookiesAreReserved(t *testing.T) {
 	t.Parallel()
 	for _, https := range []bool{false, true} {
@@ -51,7 +52,7 @@ func TestNamesOfAllOtherCookiesAreReserved(t *testing.T) {
 			t.Fatalf("only %d cookies: %q", len(names), names)
 		}
 		for _, name := range names {
-			if strings.HasSuffix(name, "-") { // the prefix of an attempt
+			if strings.HasSuffix(name, "-") { // a prefix of the names of attempt cookies
 				name += "google-1"
 			}
 			if tokencookie.CheckName(name) == nil {

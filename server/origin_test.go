@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// Checks of the Host and of the origin of a request.
+// These tests check the Host and the origin of requests.
 
 // CSRF-1, CSRF-2, CSRF-3, CSRF-6, CSRF-7, W-67
 func TestCrossSiteRequestChangesNothing(t *testing.T) {

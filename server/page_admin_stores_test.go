@@ -6,7 +6,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A support person lists, opens, changes and explains, on both stores.
+// On both stores, an administrator must be able to list, open, change and explain accounts.
 func TestAdminPagesServeASupportCallOnBothStores(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store realStore) {

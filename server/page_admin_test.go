@@ -18,15 +18,18 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// Requests to the pages of administration. browser_admin_test.go opens them in a browser.
+// These tests send requests to the pages of administration. The tests in browser_admin_test.go open the pages in a
+// browser.
 
-// withAdminPages starts a service with the pages, and a browser of an administrator at aal2.
+// withAdminPages starts a service with the pages of administration, and returns a browser of an administrator at
+// aal2.
 func withAdminPages(t *testing.T, engine ...func(*watchword.Options)) (*service, *browser) {
 	t.Helper()
 	return start(t, append(engine, nil)[0], nil).withAdminPages(t)
 }
 
-// withAdminPages adds the pages to a service before its first request.
+// withAdminPages replaces the server of a service before its first request, by a server with the pages of
+// administration.
 func (s *service) withAdminPages(t *testing.T) (*service, *browser) {
 	t.Helper()
 	var err error
@@ -58,8 +61,8 @@ func (b *browser) call(method, path string, form map[string]string) answer {
 	return b.submit(path, form)
 }
 
-// Every route is called as every kind of reader. A new page is called too, because the rows come from
-// the table of routes.
+// Every page must admit and refuse each kind of user as its need says. The pages come from the table of routes, so
+// the test also calls a new page.
 func TestAdminPagesCheckTheirReader(t *testing.T) {
 	t.Parallel()
 	s, b := withAdminPages(t)
@@ -85,7 +88,7 @@ func TestAdminPagesCheckTheirReader(t *testing.T) {
 		wantPage(t, member.call(r.Method, path, nil), 404, "Page not found")
 		wantPage(t, low.call(r.Method, path, nil), 303, "/step-up?", back)
 		wantPage(t, old.call(r.Method, path, nil), 303, "/step-up?", back)
-		// A bearer token is for programs.
+		// The pages must not accept a bearer token, which is for programs.
 		wantPage(t, s.browser(t).do(r.Method, path, "", append(stale, "Accept", "text/html")...), 303, "/login?")
 		writes := slices.Contains(s.server.AdminChangePaths(), r.Path)
 		if a := half.call(r.Method, path, nil); (a.StatusCode == 303) != writes {
@@ -125,11 +128,11 @@ func setFactors(t *testing.T, s *service, id watchword.UserID) {
 			Kind: factors.KindTOTP, Name: "App", Sealed: []byte("sealed"), CreatedAt: time.Now()}); err != nil {
 			return err
 		}
-		return tx.CountFactors(t.Context(), id, time.Now().Add(-time.Hour)) // before the access tokens
+		return tx.CountFactors(t.Context(), id, time.Now().Add(-time.Hour)) // keeps the access tokens valid
 	}))
 }
 
-// An administrator without a factor can't reach aal2 by a step-up, so the page says what to do.
+// An administrator without a factor can't reach aal2 by a step-up, so the page must say what to do.
 func TestAdminPagesLeadToAFirstFactor(t *testing.T) {
 	t.Parallel()
 	s, _ := withAdminPages(t)
@@ -151,7 +154,7 @@ func TestAdminPagesAreOffWithoutTheOption(t *testing.T) {
 	}
 }
 
-// A question names the account and makes no change. The same path then makes it.
+// A GET must ask a question that names the account, and make no change. A POST to the same path must make the change.
 func TestAdminPagesAskBeforeEachChange(t *testing.T) {
 	t.Parallel()
 	s, b := withAdminPages(t)
@@ -232,7 +235,7 @@ func TestAdminPagesAskBeforeEachChange(t *testing.T) {
 		wantPage(t, b.visit(done.Header.Get("Location")), 200, c.notice)
 	}
 	wantPage(t, b.submit(account+"/disable", nil), 404, "does not exist any more", `href="/admin/users"`)
-	// The explanation outlives the account.
+	// The explanation must still be available after the deletion of the account.
 	wantPage(t, b.visit(account), 404, "This account does not exist",
 		"an operator ended the session", "The account has been deleted since.")
 }
@@ -250,7 +253,7 @@ func hasEvents(t *testing.T, s *service, id watchword.UserID, kind watchword.Eve
 	return n == 0
 }
 
-// A refusal says what to do, and the form has the values again.
+// After a refused change, the page must say what to do, and the form must have the entered values.
 func TestAdminPagesShowRefusals(t *testing.T) {
 	t.Parallel()
 	s, b := withAdminPages(t)
@@ -288,7 +291,7 @@ func TestAdminPagesShowRefusals(t *testing.T) {
 	wantPage(t, b.visit("/admin/users?q="+string(root.ID)), 200, own)
 }
 
-// The list keeps its search over all pages.
+// The links between the pages of the list must keep the search.
 func TestAdminUsersPageListsAllAccounts(t *testing.T) {
 	t.Parallel()
 	s, b := withAdminPages(t)
@@ -310,7 +313,7 @@ func TestAdminUsersPageListsAllAccounts(t *testing.T) {
 	}
 }
 
-// The time of a question is in the zone of the reader.
+// A time in the question must be read in the time zone of the user's browser.
 func TestAdminPageExplainsAnotherTimeAndSession(t *testing.T) {
 	t.Parallel()
 	s, b := withAdminPages(t)
@@ -341,7 +344,7 @@ func TestAdminPageExplainsAnotherTimeAndSession(t *testing.T) {
 	wantPage(t, b.visit(path, "Accept-Language", "de"), 200, "Warum wurde dieses Konto abgemeldet?", "Abgemeldet am ")
 }
 
-// noticeRestore stores the event of a restored backup, with the time of the engine.
+// noticeRestore stores the event that the server stores after it detects a restored backup.
 func (s *service) noticeRestore(t *testing.T) {
 	t.Helper()
 	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
@@ -350,7 +353,7 @@ func (s *service) noticeRestore(t *testing.T) {
 	}))
 }
 
-// The overview says what to do about each problem. The other pages do what their commands do.
+// The overview must say what to do about each problem. The other pages must show and do the same as their commands.
 func TestAdminPagesShowTheServer(t *testing.T) {
 	t.Parallel()
 	s, b := withAdminPages(t)
@@ -363,7 +366,7 @@ func TestAdminPagesShowTheServer(t *testing.T) {
 	wantPage(t, b.visit("/admin/events?kind=restore_detected"), 200, "a backup was restored")
 	mails := b.visit("/admin/mail")
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) &&
-		!bytes.Contains(mails.raw, []byte("The outbox is empty.")); { // the mails of the sign-up are being sent
+		!bytes.Contains(mails.raw, []byte("The outbox is empty.")); { // waits until the mails of the sign-up are sent
 		time.Sleep(10 * time.Millisecond)
 		mails = b.visit("/admin/mail")
 	}
@@ -384,7 +387,7 @@ func TestAdminPagesShowTheServer(t *testing.T) {
 	}
 	wantPage(t, b.visit("/admin/keys?done=admin-rotate-sign"), 200, "The key was rotated.")
 
-	_, err = operator.EndEverySession(t.Context()) // solves the problem of the restore
+	_, err = operator.EndEverySession(t.Context()) // solves the problem that the restore caused
 	must(t, err)
 	overview := s.withPageOf(t, s.signInAdmin(t, "other@example.com")).visit("/admin")
 	wantPage(t, overview, 200, "Administrators without a second factor (2)")
@@ -393,7 +396,7 @@ func TestAdminPagesShowTheServer(t *testing.T) {
 	}
 }
 
-// A mail that can't be sent is shown with the error of the mail server, and never with its link.
+// The page must show a mail that can't be sent, with the error of the mail server and without the mail's link.
 func TestAdminMailPageShowsTheLastError(t *testing.T) {
 	t.Parallel()
 	s, b := withAdminPages(t, func(o *watchword.Options) { o.Mailer = brokenMailer{} })
@@ -415,7 +418,7 @@ func TestAdminMailPageShowsTheLastError(t *testing.T) {
 	wantPage(t, b.submit("/admin/mail/"+waiting[0].ID+"/retry", nil), 303, "/admin/mail?done=admin-retry")
 }
 
-// A service key is shown once, does what its scopes say, and stops at once.
+// A service key must be shown only once, must have only its scopes, and must stop working as soon as it is revoked.
 func TestAdminPagesManageServiceKeys(t *testing.T) {
 	t.Parallel()
 	_, b := withAdminPages(t)
@@ -449,7 +452,7 @@ func TestAdminPagesManageServiceKeys(t *testing.T) {
 	wantPage(t, b.submit(revoke, nil), 404, "does not exist any more")
 }
 
-// The list finds events by account, request, kind, address and day, also those of deleted accounts.
+// The list must find events by account, request, kind, address and day, including events of deleted accounts.
 func TestAdminEventsPageFindsEvents(t *testing.T) {
 	t.Parallel()
 	s, b := withAdminPages(t)

@@ -29,7 +29,8 @@ func TestDeviceIcons(t *testing.T) {
 	}
 }
 
-// A session from another address stays visible, because it may be a stranger's.
+// Sessions of one device and one address must share a row, except the current session. A session from another address
+// must stay visible, because it may be a stranger's.
 func TestSessionsAreFoldedByDeviceAndAddress(t *testing.T) {
 	t.Parallel()
 	at := func(minute int) time.Time { return time.Date(2026, 11, 29, 12, minute, 0, 0, time.UTC) }
@@ -112,7 +113,7 @@ func TestTimesAreRelativeForThirtyDays(t *testing.T) {
 	}
 }
 
-// docs/pages.md states the bound. There is no build step, so these are the bytes that are sent.
+// docs/pages.md states this bound. The files are sent as they are, because there is no build step.
 func TestStylesAndScriptsStayUnder28KB(t *testing.T) {
 	t.Parallel()
 	total := 0

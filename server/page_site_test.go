@@ -66,7 +66,7 @@ func TestFilesAtFixedPathsAreServed(t *testing.T) {
 	if change.StatusCode != 303 || change.Header.Get("Location") != "/account/password" {
 		t.Errorf("change-password: %d %v", change.StatusCode, change.Header)
 	}
-	// Without a file of the operator there is no contact, and unknown paths stay unknown.
+	// Without a file of the operator, security.txt must get 404, like any unknown path.
 	if got := start(t, nil, nil).browser(t).do("GET", "/.well-known/security.txt", ""); got.StatusCode != 404 {
 		t.Errorf("security.txt without a file: %d", got.StatusCode)
 	}
@@ -106,7 +106,7 @@ func TestSignUpWithoutVerificationMailSendsNoMail(t *testing.T) {
 	first := s.post.take(t, watchword.MailVerify, "ada@example.com")
 	s.post.mu.Lock()
 	defer s.post.mu.Unlock()
-	if len(s.post.mails) != 0 || first.Token == "" { // the requested one was taken
+	if len(s.post.mails) != 0 || first.Token == "" { // no mail except the requested one
 		t.Errorf("the sign-up sent a mail: %v", s.post.mails)
 	}
 }
@@ -126,7 +126,7 @@ func TestOriginOfTheFrontEndIsAllowed(t *testing.T) {
 	}
 }
 
-// With SignupVerified the mail is the way to get the account, so the option has no effect.
+// With SignupVerified, the user needs the mail to get the account. NoVerifyMail must therefore have no effect.
 func TestSignUpThatWaitsIsMailedInAnyCase(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.Signup, o.NoVerifyMail = watchword.SignupVerified, true }, nil)

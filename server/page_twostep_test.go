@@ -11,7 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// Requests to the pages of second factors. browser_factor_test.go opens them in a browser.
+// These tests send requests to the pages of second factors. The tests in browser_factor_test.go open the pages in a
+// browser.
 
 func TestWithoutFactorsThePagesOfferNone(t *testing.T) {
 	t.Parallel()
@@ -60,7 +61,8 @@ func TestSecondStepOnThePagesIsLimited(t *testing.T) {
 		`name="recoveryCode"`)
 }
 
-// SameSite=Strict keeps the cookies out of a navigation that another site has started.
+// After a link on another site, the browser omits the SameSite=Strict cookies. The page must load again, so that the
+// browser sends them.
 func TestSecondStepAfterALinkOfAnotherSiteLoadsAgain(t *testing.T) {
 	t.Parallel()
 	s, _ := startFactors(t, nil, nil)
@@ -71,8 +73,7 @@ func TestSecondStepAfterALinkOfAnotherSiteLoadsAgain(t *testing.T) {
 
 var aSetup = regexp.MustCompile(`/account/authenticator/[0-9a-f-]{36}`)
 
-// An enrolment belongs to one session. Its URL works neither for another account nor for
-// another session of the owner.
+// An enrolment belongs to one session. Its URL must not work for another account or for another session of the owner.
 func TestSetupPageShowsTheSecretToItsSessionOnly(t *testing.T) {
 	t.Parallel()
 	s, phone := startFactors(t, nil, nil)
@@ -103,7 +104,7 @@ func TestSetupPageShowsTheSecretToItsSessionOnly(t *testing.T) {
 	wantPage(t, b.submit(setup, map[string]string{"totp": phone.code()}), 200, "Save your recovery codes")
 	wantPage(t, b.visit(setup), 401, "This step took too long or was already used.")
 
-	// The second app brings no codes, and there is no third one.
+	// The second app must not create recovery codes, and a third app must be refused.
 	setup = aSetup.FindString(b.visit("/account/authenticator").Header.Get("Location"))
 	phone.secret = secretIn(t, strings.ReplaceAll(string(secretOn(b.visit(setup))), " ", ""))
 	wantPage(t, b.submit(setup, map[string]string{"totp": phone.code()}), 303, "/account?done=factor")
@@ -143,7 +144,7 @@ func TestEnrolmentThatIsOffIsNotOffered(t *testing.T) {
 	wantPage(t, b.visit("/account/authenticator"), 404)
 }
 
-// startWith replaces the server of a service by one with other options of second factors.
+// startWith replaces the server of a service by a server with the given options of second factors.
 func startWith(s *service, opts factors.Options) (err error) {
 	s.server, err = server.New(s.engine, server.Options{PublicURL: s.url,
 		Factors: factors.New(s.engine, s.store.Factors(), opts)})

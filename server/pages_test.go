@@ -51,7 +51,8 @@ func wantPage(t *testing.T, a answer, status int, words ...string) {
 	}
 }
 
-// An account whose address was never proven has no undo. The address of a link is known only after its token is read.
+// The previous address was never verified, so there is no undo, and no page may promise one. The first page can only say
+// "if", because the account is known only after the token is sent.
 func TestPageOfANewAddressPromisesAnUndoOnlyIfThereIsOne(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
@@ -123,13 +124,13 @@ func TestForeignLinkShowsNoNotice(t *testing.T) {
 
 	form := map[string]string{"currentPassword": goodPassword, "newPassword": otherPassword}
 	wantPage(t, b.submit("/account/password", form), 303, "/account?done=password")
-	wantSilence(b, "/account?done=password", "Cookie", "watchword-notice=done.session") // a second cookie
+	wantSilence(b, "/account?done=password", "Cookie", "watchword-notice=done.session") // two notices
 	wantPage(t, b.visit("/account?done=password"), 200, changed)
-	wantSilence(b, "/account?done=password") // once
+	wantSilence(b, "/account?done=password") // the notice is shown only once
 	leaves := b.submit("/logout", nil)
 	wantPage(t, leaves, 303, "/login?why=out")
-	wantSilence(b, "/login?why=reused") // another notice than the redirect's
-	wantSilence(b, "/login?why=out")    // and then none
+	wantSilence(b, "/login?why=reused") // not the notice of the redirect
+	wantSilence(b, "/login?why=out")    // the notice has been used up
 }
 
 func TestAccountOnPagesFromSignUpToDeletion(t *testing.T) {
@@ -215,7 +216,7 @@ func TestSignUpPageShowsTheSignUpMode(t *testing.T) {
 	}
 }
 
-// The API and the pages use the same session.
+// After a sign-in over the API, the pages must use the same session.
 func TestPagesAndTheAPIShareASession(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
@@ -232,18 +233,21 @@ func TestPagesAndTheAPIShareASession(t *testing.T) {
 	if second := b.visit("/account"); len(second.Cookies()) != 0 {
 		t.Errorf("it rotates at every click: %v", second.Cookies())
 	}
-	want(t, b.do("GET", "/api/auth/me", ""), 401, watchword.CodeTokenMissing) // no cookie opens the API
+	want(t, b.do("GET", "/api/auth/me", ""), 401, watchword.CodeTokenMissing) // the API accepts no cookies
 	wantPage(t, b.submit("/logout", nil), 303)
 	want(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeRefreshMissing)
 
-	// Pages show the user who signed in last.
+	// The pages must show the user of the latest sign-in.
 	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303)
 	wantPage(t, b.visit("/account"), 200, "ada@example.com")
 	b.register("bob@example.com")
 	wantPage(t, b.visit("/account"), 200, "bob@example.com")
 }
 
-// CSRF-1. An Origin of null is accepted only with Sec-Fetch-Site: same-origin, which pages can't set.
+// A form of another site must be rejected. An Origin of null must be accepted only with Sec-Fetch-Site: same-origin,
+// which pages can't set.
+//
+// CSRF-1
 func TestCrossSiteFormIsRejected(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
@@ -280,7 +284,8 @@ func TestCrossSiteFormIsRejected(t *testing.T) {
 	}
 }
 
-// Error pages have one text for each code. Refusals whose reason that text does not fit have a text of their own.
+// Error pages have one text for each code. If this text does not fit the reason of a refusal, the page must show a
+// more specific text.
 func TestErrorPageFitsTheReasonOfTheRefusal(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
@@ -320,7 +325,7 @@ func (s racingStore) Update(ctx context.Context, fn func(watchword.Tx) error) er
 	return s.realStore.Update(ctx, fn)
 }
 
-// The service is available: only this request lost a race.
+// If a request loses a race, its error page must not report an outage, because the service is available.
 func TestPageOfALostRaceReportsNoOutage(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, real realStore) {
@@ -342,7 +347,7 @@ func TestPageOfALostRaceReportsNoOutage(t *testing.T) {
 	})
 }
 
-// Users of a shared machine must not stay signed in.
+// On a shared machine, users must not stay signed in. Without "remember", the cookies must end with the browser.
 func TestCookiesWithoutRememberEndWithTheBrowser(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
@@ -358,7 +363,7 @@ func TestCookiesWithoutRememberEndWithTheBrowser(t *testing.T) {
 		cookies[2].MaxAge < 1 {
 		t.Errorf("it does not: %v", len(cookies))
 	}
-	signUp := map[string]string{"email": "grace@example.com", "password": goodPassword} // its page has no such choice
+	signUp := map[string]string{"email": "grace@example.com", "password": goodPassword} // has no checkbox "remember"
 	if cookies := s.browser(t).submit("/signup", signUp).Cookies(); len(cookies) != 3 || cookies[0].MaxAge < 1 {
 		t.Errorf("after a sign-up: %v", cookies)
 	}
@@ -416,7 +421,8 @@ func TestSignInRedirectsOnlyToAllowedOrigins(t *testing.T) {
 	}
 }
 
-// The browser omits the cookies when the user follows a link from another site.
+// When the user follows a link from another site, the browser omits the cookies. The page must load again, and then
+// show the session.
 func TestCrossSiteLinkReloadsWithTheSession(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
@@ -430,7 +436,7 @@ func TestCrossSiteLinkReloadsWithTheSession(t *testing.T) {
 
 func TestCopiedCookieIsDetectedOnPages(t *testing.T) {
 	t.Parallel()
-	var ahead atomic.Int64 // of time
+	var ahead atomic.Int64 // how far the clock is ahead
 	s := start(t, func(o *watchword.Options) {
 		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	}, nil)
@@ -439,7 +445,7 @@ func TestCopiedCookieIsDetectedOnPages(t *testing.T) {
 	u, _ := url.Parse(s.url)
 	thief.Jar.SetCookies(u, a.Cookies())
 	rotate := func(b *browser) answer {
-		ahead.Add(int64(20 * time.Minute)) // the page's cookie has died
+		ahead.Add(int64(20 * time.Minute)) // longer than the life of the page cookie
 		return b.visit("/account")
 	}
 	for range 6 {
@@ -475,7 +481,7 @@ func TestPagesUseTheLanguageOfTheReader(t *testing.T) {
 	wantPage(t, b.visit("/nothing", "Accept-Language", "de"), 404, "Unter dieser Adresse gibt es keine Seite.")
 }
 
-// texts reads a catalog.
+// texts reads a catalog of package web.
 func texts(t *testing.T, name string) (all map[string]string) {
 	t.Helper()
 	content, err := fs.ReadFile(web.Files, "texts/"+name)
@@ -484,7 +490,7 @@ func texts(t *testing.T, name string) (all map[string]string) {
 	return all
 }
 
-// A text that is missing would show its key.
+// Both catalogs must have the same texts, because a page shows the key of a missing text.
 func TestEveryTextIsInEachCatalog(t *testing.T) {
 	t.Parallel()
 	english, german := texts(t, "en.json"), texts(t, "de.json")

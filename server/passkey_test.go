@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// Passkeys over HTTP, with a virtual authenticator.
+// These tests use passkeys over HTTP, with a virtual authenticator.
 
 // withPasskeys starts a service under the name localhost, because passkeys need a domain.
 func withPasskeys(t *testing.T, changes ...func(*watchword.Options)) *service {
@@ -36,15 +36,15 @@ func withPasskeys(t *testing.T, changes ...func(*watchword.Options)) *service {
 	return s
 }
 
-// A key is a virtual authenticator with one passkey, and the browser that uses it.
+// A key is a virtual authenticator with one passkey, and the site for which it is used.
 type key struct {
 	party virtualwebauthn.RelyingParty
 	auth  virtualwebauthn.Authenticator
 	cred  virtualwebauthn.Credential
 }
 
-// fullKey returns a P-256 passkey. The virtual authenticator drops leading zeros of coordinates, and
-// the encoding of about one key in a hundred is then invalid.
+// fullKey returns a P-256 passkey whose coordinates have no leading zeros. The virtual authenticator drops leading
+// zeros, which makes the encoding of about one key in a hundred invalid.
 func fullKey() virtualwebauthn.Credential {
 	for {
 		key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
@@ -62,7 +62,7 @@ func newKey(s *service) *key {
 	}
 }
 
-// create returns the body that adds a passkey to the options in a response.
+// create returns the body that adds a passkey, for the options in a response.
 func (k *key) create(t *testing.T, options map[string]any, name string) string {
 	t.Helper()
 	raw, err := json.Marshal(options["publicKey"])
@@ -74,7 +74,7 @@ func (k *key) create(t *testing.T, options map[string]any, name string) string {
 	return `{"ceremony":"` + options["ceremony"].(string) + `","name":"` + name + `","credential":` + credential + `}`
 }
 
-// use returns the credential that answers the options in a response.
+// use returns the signed credential for the options in a response.
 func (k *key) use(t *testing.T, options map[string]any) string {
 	t.Helper()
 	raw, err := json.Marshal(options["publicKey"])
@@ -84,7 +84,7 @@ func (k *key) use(t *testing.T, options map[string]any) string {
 	return virtualwebauthn.CreateAssertionResponse(k.party, k.auth, k.cred, *parsed)
 }
 
-// signUpVerified creates Ada's account with a proven address, and returns the header of its token.
+// signUpVerified creates Ada's account with a verified address, and returns a header with the access token.
 func (s *service) signUpVerified(t *testing.T, b *browser) (access []string) {
 	t.Helper()
 	a := b.do("POST", "/api/auth/register",
@@ -118,7 +118,7 @@ func TestPasskeysOverHTTP(t *testing.T) {
 		t.Errorf("%s", done.raw)
 	}
 
-	// As second factor, with the options in the refusal.
+	// The passkey must work as a second factor, with the options in the error response.
 	other := s.browser(t)
 	a := other.do("POST", "/api/auth/login", loginAda+`}`)
 	want(t, a, 403, watchword.CodeSecondFactorRequired)
@@ -131,7 +131,7 @@ func TestPasskeysOverHTTP(t *testing.T) {
 	want(t, a, 200, "")
 	want(t, other.do("POST", "/api/auth/login/factor", `{"passkey":`+proof+`}`), 401, watchword.CodeChallengeInvalid)
 
-	// Alone. The options are the same for everybody but for the challenge.
+	// The passkey must work alone. Its options must be the same for all visitors, except the challenge.
 	visitor := s.browser(t)
 	options := visitor.do("POST", "/api/auth/passkey/options", "")
 	want(t, options, 200, "")
@@ -147,7 +147,8 @@ func TestPasskeysOverHTTP(t *testing.T) {
 	}
 	want(t, visitor.do("POST", "/api/auth/passkey/login", login), 401, watchword.CodeChallengeInvalid)
 
-	// The list, the signal for the browser, and the step-up.
+	// The list of factors must contain the passkey and the signal for the browser. The passkey must also work for a
+	// step-up.
 	list := b.do("GET", "/api/auth/factors", "", access...)
 	signal := list.body["signal"].(map[string]any)
 	if ids := signal["allAcceptedCredentialIds"].([]any); len(ids) != 1 || signal["rpId"] != "localhost" {
@@ -171,7 +172,7 @@ func TestPasskeysOverHTTP(t *testing.T) {
 	}
 }
 
-// A passkey that was refused still belongs to its account, so the browser must not forget it.
+// A refused passkey still belongs to its account. The response must not make the browser forget it.
 func TestRefusedPasskeyIsNotUnknown(t *testing.T) {
 	t.Parallel()
 	s := withPasskeys(t)
@@ -210,7 +211,7 @@ func TestRequiredFactorOverHTTPCanBeAPasskey(t *testing.T) {
 		t.Errorf("the first factor would be an upgrade: %s", begun.raw)
 	}
 	made := k.create(t, begun.body, "blue key")
-	want(t, s.browser(t).do("POST", path, made), 401, watchword.CodeTokenMissing) // another browser
+	want(t, s.browser(t).do("POST", path, made), 401, watchword.CodeTokenMissing) // a browser without the step cookie
 	a = b.do("POST", path, made)
 	want(t, a, 201, "")
 	if codes := a.body["recoveryCodes"].([]any); len(codes) != 10 || a.text("refreshToken") != "" {
@@ -218,9 +219,9 @@ func TestRequiredFactorOverHTTPCanBeAPasskey(t *testing.T) {
 	}
 	want(t, b.do("GET", "/api/auth/me", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
 	want(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
-	want(t, b.do("POST", path, made), 401, watchword.CodeTokenMissing) // the cookie is gone
+	want(t, b.do("POST", path, made), 401, watchword.CodeTokenMissing) // the step cookie was deleted
 
-	// A client without cookies sends the handle in bodies and gets the tokens there.
+	// A client without cookies must be able to send the handle in bodies and get the tokens in bodies.
 	id := watchword.UserID(a.body["user"].(map[string]any)["id"].(string))
 	must(t, s.engine.Operator().DeleteUser(t.Context(), id))
 	app, k := s.browser(t), newKey(s)

@@ -13,9 +13,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// BenchmarkRefresh measures POST /api/auth/refresh through the server's handler, on a real
-// SQLite file, over loopback connections. The clients write to their sockets directly, so
-// that little of the processor time is theirs.
+// BenchmarkRefresh measures POST /api/auth/refresh through the server's handler, on a real SQLite file, over loopback
+// connections. The clients write directly to their sockets, so that they use little of the processor time.
 func BenchmarkRefresh(b *testing.B) {
 	for _, c := range []struct {
 		alg     string
@@ -44,16 +43,16 @@ func BenchmarkRefresh(b *testing.B) {
 	}
 }
 
-// The number of allocations is stable, unlike times. The garbage collector's share of a refresh
-// grows with the number. The bound has headroom of about one in twenty; the client's own
-// allocations are included. Lower the bound after an improvement.
+// The test bounds the allocations of a refresh, because each allocation costs time in the garbage collector. The
+// number is stable, unlike times. It includes the client's own allocations. The bound is about a twentieth above the
+// current number. Lower the bound after an improvement.
 //
 // The test is not parallel, because AllocsPerRun counts the allocations of the process.
 func TestRefreshAllocationsAreBounded(t *testing.T) {
 	for alg, most := range map[string]float64{"ES256": 235, "Ed25519": 170, "HS256": 175} {
 		t.Run(alg, func(t *testing.T) {
 			client := startForRefresh(t, alg).rawClient(t, "ada@example.com")
-			for range 20 { // fills pools and caches
+			for range 20 { // fills pools and caches before the measurement
 				client.refresh(t)
 			}
 			if got := testing.AllocsPerRun(100, func() { client.refresh(t) }); got > most {
@@ -75,7 +74,7 @@ func startForRefresh(tb testing.TB, alg string) *service {
 	}, nil)
 }
 
-// A rawClient refreshes one session on one connection.
+// A rawClient refreshes one session over one connection.
 type rawClient struct {
 	conn   net.Conn
 	reader *bufio.Reader

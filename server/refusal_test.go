@@ -15,7 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// startLogging starts a service and returns its log at level info.
+// startLogging starts a service and returns it with its log at level info.
 func startLogging(t *testing.T, engine func(*watchword.Options)) (*service, *transcript.Transcript) {
 	t.Helper()
 	log := &transcript.Transcript{}
@@ -26,7 +26,7 @@ func startLogging(t *testing.T, engine func(*watchword.Options)) (*service, *tra
 	return s, log
 }
 
-// linesOf returns the lines of a JSON log with a message.
+// linesOf returns the lines of a JSON log that have the message.
 func linesOf(t *testing.T, log *transcript.Transcript, message string) (lines []map[string]any) {
 	t.Helper()
 	for text := range strings.Lines(log.String()) {
@@ -165,7 +165,7 @@ func TestRejectionsAreLoggedAtABoundedRate(t *testing.T) {
 	for _, line := range lines {
 		count[line["code"]]++
 	}
-	// A minute may end in between.
+	// The limits are per minute, and a new minute may begin during the test.
 	if n := count["TOKEN_INVALID"]; n < 5 || n > 10 {
 		t.Errorf("50 bad tokens left %d lines, want 5", n)
 	}

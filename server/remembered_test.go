@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Remembered devices over HTTP.
+// These tests use remembered devices over HTTP.
 
 func remembering(o *watchword.Options) { o.RememberDevice = 30 * 24 * time.Hour }
 
@@ -56,7 +56,7 @@ func TestRememberedDeviceOverHTTP(t *testing.T) {
 	want(t, b.do("POST", "/api/auth/login", loginAda+`}`), 403, watchword.CodeSecondFactorRequired)
 	want(t, b.do("DELETE", "/api/auth/devices", "", access...), 200, "")
 
-	// A client without cookies is not remembered, and is not offered it.
+	// The server must not offer to remember a client without cookies.
 	a := s.browser(t).do("POST", "/api/auth/login", loginAda+`,"delivery":"body"}`)
 	challenge := a.body["challenge"].(map[string]any)
 	if challenge["rememberFor"] != nil {
@@ -70,7 +70,7 @@ func TestRememberedDeviceOverHTTP(t *testing.T) {
 	want(t, a, 200, "")
 }
 
-// A browser is asked before it is remembered, and only if the server remembers devices.
+// Without the setting, the server must not offer to remember a browser, and must ignore a request to do so.
 func TestDevicesAreNotRememberedWithoutTheSetting(t *testing.T) {
 	t.Parallel()
 	s := withFactors(t)
@@ -91,7 +91,7 @@ func TestDevicesAreNotRememberedWithoutTheSetting(t *testing.T) {
 
 var aForget = regexp.MustCompile(`/account/devices/[0-9a-f-]{36}/forget`)
 
-// The page needs no script: the box, the list and the question are plain forms.
+// The pages must work without a script: the checkbox, the list and the question are plain forms.
 func TestPagesRememberAndForgetABrowser(t *testing.T) {
 	t.Parallel()
 	s, phone := startFactors(t, remembering, nil)
@@ -110,7 +110,7 @@ func TestPagesRememberAndForgetABrowser(t *testing.T) {
 	wantPage(t, account, 200, "Browsers without the second step")
 	forget := aForget.FindString(string(account.raw))
 	wantPage(t, b.visit(forget), 200, "Forget this browser?")
-	wantPage(t, s.browser(t).submit(forget, nil), 303) // to the sign-in
+	wantPage(t, s.browser(t).submit(forget, nil), 303) // redirects to the sign-in
 
 	wantPage(t, b.submit("/logout", nil), 303)
 	wantPage(t, b.submit("/login", login), 303)
@@ -123,7 +123,7 @@ func TestPagesRememberAndForgetABrowser(t *testing.T) {
 		want(t, renamed, 200, "")
 		wantPage(t, b.visit("/account", "Accept-Language", "de"), 200, shown+" entfernen")
 	}
-	stale := b.visit(forget) // the session has not proven the factor
+	stale := b.visit(forget) // the sign-in has skipped the factor
 	if to := stale.Header.Get("Location"); !strings.HasPrefix(to, "/step-up?return_to=") {
 		t.Fatalf("%d, to %q", stale.StatusCode, to)
 	}

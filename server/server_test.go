@@ -63,7 +63,7 @@ func openSQLite(t testing.TB) realStore {
 	return store
 }
 
-// onBothStores runs a test on an empty SQLite and on an empty PostgreSQL, which the test closes.
+// onBothStores runs a test on an empty SQLite store and on an empty PostgreSQL store. The test closes the store.
 func onBothStores(t *testing.T, test func(*testing.T, realStore)) {
 	t.Helper()
 	t.Run("SQLite", func(t *testing.T) {
@@ -78,7 +78,7 @@ func onBothStores(t *testing.T, test func(*testing.T, realStore)) {
 	})
 }
 
-// startOn is start on a store, which it closes.
+// startOn does the same as start, but on the given store. It closes the store after the test.
 func startOn(
 	t testing.TB, store realStore, engine func(*watchword.Options), edge func(*server.Options),
 ) *service {
@@ -131,7 +131,8 @@ func (s *service) browser(t *testing.T) *browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	must(t, err)
-	// The end of a server of httptest breaks connections of http.DefaultTransport, also those of other tests.
+	// Each browser has its own transport. If tests shared http.DefaultTransport, the end of one httptest server would
+	// break the connections of other tests.
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &browser{t: t, url: s.url, document: s.document, Client: &http.Client{Jar: jar, Transport: transport,
@@ -172,11 +173,11 @@ func (b *browser) send(r *http.Request) answer {
 	b.t.Helper()
 	response, err := b.Do(r)
 	must(b.t, err)
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close() //nolint:errcheck // the body has been read
 	a := answer{Response: response}
 	body := io.Reader(response.Body)
 	if response.Header.Get("Content-Type") == "text/event-stream" {
-		body = io.LimitReader(body, 1) // it has no end
+		body = io.LimitReader(body, 1) // a stream has no end
 	}
 	a.raw, err = io.ReadAll(body)
 	must(b.t, err)
@@ -231,7 +232,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// A postbox stores the mails.
+// A postbox is a mailer that keeps the mails.
 type postbox struct {
 	mu    sync.Mutex
 	mails []watchword.Message
@@ -244,10 +245,10 @@ func (p *postbox) Send(_ context.Context, m watchword.Message) error {
 	return nil
 }
 
-// wait waits for a mail of a kind and returns the newest one. It ignores the given tokens.
+// wait waits for a mail of a kind and returns the newest one. It ignores mails with the tokens in before.
 func (p *postbox) wait(t *testing.T, kind watchword.MailKind, before ...watchword.Secret) watchword.Message {
 	t.Helper()
-	for range 12_000 { // at least a minute
+	for range 12_000 { // waits at least a minute
 		p.mu.Lock()
 		for _, m := range slices.Backward(p.mails) {
 			if m.Kind == kind && !slices.Contains(before, m.Token) {

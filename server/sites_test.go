@@ -17,9 +17,9 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// A front-end on another site, with cookie-same-site=none. These tests choose the cookies of each
-// request, so that they cover combinations that no current browser sends. browser_sites_test.go
-// has the same in a browser.
+// In these tests, a front-end is on another site than the server, with cookie-same-site=none. The tests choose the
+// cookies of each request, so that they cover combinations that no current browser sends. browser_sites_test.go has
+// such tests in a real browser.
 
 const (
 	apiOnOwnSite   = "https://id.two.test"
@@ -29,7 +29,7 @@ const (
 	partitionedName = "__Host-watchword-partitioned"
 )
 
-// twoSites is a server for a front-end on another site.
+// twoSites is a server whose front-end is on another site.
 type twoSites struct {
 	*service
 	t *testing.T
@@ -60,8 +60,8 @@ func (c crumbs) without(name string) crumbs {
 	return rest
 }
 
-// send sends a request and returns the response with the cookies that the browser then has. An
-// embedded request comes from the other site; any other comes from the server's own pages.
+// send sends a request. It returns the response, and the cookies that the browser has afterwards. An embedded request
+// comes from the page of the other site. Any other request comes from the server's own pages.
 func (s twoSites) send(embedded bool, path, body string, cookies crumbs, headers ...string) (answer, crumbs) {
 	s.t.Helper()
 	method := http.MethodPost
@@ -89,7 +89,7 @@ func (s twoSites) send(embedded bool, path, body string, cookies crumbs, headers
 	s.server.ServeHTTP(w, r)
 	a := answer{Response: w.Result(), raw: w.Body.Bytes()}
 	a.Request = r
-	_ = json.Unmarshal(a.raw, &a.body) // a response without a body has none
+	_ = json.Unmarshal(a.raw, &a.body) // the body may be empty
 	after := maps.Clone(cookies)
 	if after == nil {
 		after = crumbs{}
@@ -114,7 +114,7 @@ func (s twoSites) signUp(embedded bool, email string, cookies crumbs) crumbs {
 	return after
 }
 
-// user returns whom a refresh signs in, or the code of its error, and the cookies after it.
+// user refreshes and returns the user's address, or the error code. It also returns the cookies after the refresh.
 func (s twoSites) user(embedded bool, cookies crumbs) (string, crumbs) {
 	s.t.Helper()
 	a, after := s.send(embedded, "/api/auth/refresh", "", cookies)
@@ -143,7 +143,7 @@ func TestEmbeddedSignInHasACookieOfItsOwn(t *testing.T) {
 	if got := names(other); !slices.Equal(got, bothNames()[2:]) {
 		t.Fatalf("an embedded sign-in sets %q", got)
 	}
-	// A navigation from the other site, such as a form, leads to a page of the server.
+	// A form on the other site navigates to a page of the server. Such a navigation must set the usual cookies.
 	a, byForm := s.send(true, "/api/auth/login", `{"email":"ada@example.com","password":"`+goodPassword+`"}`, nil,
 		"Sec-Fetch-Mode", "navigate")
 	want(t, a, 200, "")
@@ -152,7 +152,7 @@ func TestEmbeddedSignInHasACookieOfItsOwn(t *testing.T) {
 	}
 
 	maps.Copy(cookies, other)
-	for range 2 { // the second round uses the successors
+	for range 2 { // the second round uses the tokens that the first round returned
 		for _, c := range []struct {
 			embedded     bool
 			email, name  string
@@ -170,8 +170,8 @@ func TestEmbeddedSignInHasACookieOfItsOwn(t *testing.T) {
 	}
 }
 
-// Users who signed in before there were partitioned cookies stay signed in where the browser sends
-// the usual cookie.
+// Users who signed in to a release without partitioned cookies have only the usual cookie. They must stay signed in,
+// if the browser sends this cookie in embedded requests.
 //
 // CK-8
 func TestUsualCookieStillWorksInEmbeddedRequests(t *testing.T) {
@@ -209,7 +209,7 @@ func TestSignOutEndsTheSessionsOfBothCookies(t *testing.T) {
 				want(t, a, 200, "")
 				cookies, headers = rotated, authorized(a.text("accessToken"))
 			}
-			if strings.HasPrefix(path, "/api/users") { // the dialect has cookies of its own
+			if strings.HasPrefix(path, "/api/users") { // the dialect has its own cookies
 				cookies["refreshTkn"], cookies["refreshTkn-partitioned"] = cookies[usualName], cookies[partitionedName]
 				cookies = cookies.without(usualName).without(partitionedName)
 			}
@@ -269,8 +269,8 @@ func TestSignInReplacesTheSessionThatTheRequestPresents(t *testing.T) {
 	if who != "ada@example.com" {
 		t.Errorf("the session of the server's pages: %s", who)
 	}
-	// Where the browser sends third-party cookies, an embedded request presents the usual cookie if
-	// there is no other. Its session ends, and the cookie is deleted.
+	// If an embedded request has only the usual cookie, because the browser sends third-party cookies, a sign-in must
+	// end the session of this cookie and delete the cookie.
 	alone := s.signUp(true, "dora@example.com", usual.without(partitionedName))
 	if got := names(alone); !slices.Equal(got, bothNames()[1:]) {
 		t.Errorf("the cookies are %q", got)

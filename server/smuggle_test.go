@@ -22,7 +22,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// secured also serves a service over TLS, and returns the address.
+// secured also serves a service over TLS, and returns the address of that listener.
 func (s *service) secured(t *testing.T) string {
 	t.Helper()
 	lender := httptest.NewTLSServer(http.NotFoundHandler())
@@ -171,7 +171,7 @@ func (s *service) two(t *testing.T, address string) *twoConn {
 	return c
 }
 
-// send sends a request, which ends with the last piece of its body. Fields come in pairs.
+// send sends a request with its body in pieces. fields are pairs of name and value.
 func (c *twoConn) send(method, path string, pieces []string, fields ...string) {
 	c.t.Helper()
 	var block bytes.Buffer
@@ -188,8 +188,8 @@ func (c *twoConn) send(method, path string, pieces []string, fields ...string) {
 	c.stream += 2
 }
 
-// readAll returns the status of each response and what else ended streams, until the
-// server closes the connection or, if it does not, until that many streams ended.
+// readAll returns the status of each response, and for each reset stream or closed connection the reason. It reads
+// until the given number of streams has ended or the server closes the connection.
 func (c *twoConn) readAll(streams int) (outcomes []string, closed bool) {
 	c.t.Helper()
 	for streams > 0 {
@@ -206,7 +206,7 @@ func (c *twoConn) readAll(streams int) (outcomes []string, closed bool) {
 				streams--
 			}
 		case *http2.GoAwayFrame:
-			outcomes, streams = append(outcomes, "GOAWAY"), 1<<20 // until it is closed
+			outcomes, streams = append(outcomes, "GOAWAY"), 1<<20 // reads until the server closes the connection
 		}
 		if frame.Header().Flags.Has(http2.FlagDataEndStream) && frame.Header().Type <= http2.FrameHeaders {
 			streams--
@@ -236,9 +236,8 @@ func TestWrongContentLengthOverHTTP2ClosesTheConnection(t *testing.T) {
 		t.Errorf("fewer bytes than said: %v, closed: %v", outcomes, closed)
 	}
 
-	// With more bytes than announced, net/http resets the stream before a response. It rejects the
-	// fields of HTTP/1.1 before a handler runs. Bytes of a body never become a request, because
-	// each frame has one length.
+	// If the body has more bytes than content-length, net/http must reset the stream. It must reject header fields of
+	// HTTP/1.1 before a handler runs. Bytes of a body must never become a request.
 	for name, fields := range map[string][]string{
 		"more bytes than said": {"content-length", "2"},
 		"a transfer encoding":  {"transfer-encoding", "chunked"},
