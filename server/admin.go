@@ -100,7 +100,8 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 func (o AdminOptions) refuses(r *http.Request, isPublished bool) (status int, why string) {
 	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
 	switch {
-	// The Host is checked first: after DNS rebinding, the browser itself reports same-origin.
+	// The Host is checked first, because after DNS rebinding the browser reports same-origin for a page of another
+	// site.
 	case !o.AnyHost && !weborigin.IsLoopback(r.Host):
 		return http.StatusMisdirectedRequest,
 			"The admin listener is on the loopback. Use localhost or 127.0.0.1 as the host."

@@ -116,8 +116,7 @@ func bodiesWithRoles(t *testing.T, of any, n int) (all []string) {
 	return all
 }
 
-// wantNoAdministrator checks the roles of each account, and the query for accounts with the role
-// admin.
+// wantNoAdministrator fails if an account has a role, or if the query for accounts with the role admin finds one.
 func (s *service) wantNoAdministrator(t *testing.T) {
 	t.Helper()
 	users, err := s.engine.Operator().Users(t.Context(), "", 1000)

@@ -47,9 +47,8 @@ type passwordBody struct {
 	Password string `json:"password"`
 }
 
-// me responds with the account as it is now, not as it was when the token was issued. Its roles
-// and address may have changed since. The engine reads the account for every request anyway, to
-// check that the session is live.
+// me responds with the account as it is now, because its roles and address may have changed after the token was
+// issued. The engine reads the account for every request anyway, to check that the session is live.
 func (a *api) me(w http.ResponseWriter, _ *http.Request, who watchword.Identity) error {
 	return respond.JSON(w, http.StatusOK, newMeAnswer(who.User))
 }
@@ -89,8 +88,8 @@ func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, who watchword.Ide
 	return respond.JSON(w, http.StatusOK, messageBody{"The account is deleted."})
 }
 
-// user responds with another account. The engine checks that the caller is an admin, and returns
-// not found otherwise. A 403 would tell a caller which ids exist.
+// user responds with another account. The engine checks that the caller is an admin. For other callers it returns not
+// found, because a 403 would reveal which ids exist.
 func (a *api) user(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	user, err := a.engine.Profile(r.Context(), who, watchword.UserID(r.PathValue("id")))
 	if err != nil {

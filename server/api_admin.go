@@ -16,15 +16,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// The administration API. Its routes are in adminRoutes; package admin has its rules.
+// This file has the common parts of the administration API. Its routes are in adminRoutes, and its rules are in
+// package admin.
 //
-// For each request, the server reads the token, identifies the caller in the store, checks the
-// guard of the route, and only then reads the query or the body. A caller without access learns
-// nothing about the format of a request, and costs at most one statement.
+// For each request, the server reads the token, identifies the caller in the store and checks the guard of the route.
+// Only then does it read the query or the body. A caller without access learns nothing about the format of a request,
+// and costs at most one statement.
 //
-// A bearer token is the only credential: an access token of an administrator or a service key. Cookies
-// don't count, so pages of other sites can't use these routes. The pages of administrators have
-// separate handlers.
+// A bearer token is the only credential: an access token of an administrator or a service key. Cookies don't count,
+// so pages of other sites can't use these routes. The pages of administrators have separate handlers.
 
 // adminAPI has the handlers of the API of administration, in the files api_admin*.go.
 type adminAPI struct{ edge }
@@ -81,8 +81,8 @@ func (g guard) need() (admin.Need, bool) {
 	return admin.Need{}, false
 }
 
-// isAdmin reports whether g is a guard of administration. The OpenAPI document and the page /docs
-// describe such routes differently.
+// isAdmin reports whether g is a guard of administration. The OpenAPI document and the page /docs describe the routes
+// of administration differently.
 func (g guard) isAdmin() bool {
 	_, known := g.need()
 	return known
@@ -112,8 +112,8 @@ func newAdminUserBody(account admin.Account) adminUserBody {
 	return body
 }
 
-// An adminUsersAnswer can have fewer items than the limit, even zero, and still have a next page. A
-// client reads on until next is missing.
+// An adminUsersAnswer can have fewer items than the limit, even zero, and have a next page. A client must continue
+// until next is missing.
 type adminUsersAnswer struct {
 	Items []adminUserBody `json:"items" nullable:"false"`
 	Next  string          `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
@@ -145,8 +145,8 @@ func (a *adminAPI) adminUsers(w http.ResponseWriter, r *http.Request, _ admin.Ca
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// query holds the parameters of a request by name. A missing parameter and an empty one are
-// the same, because a form also sends the fields that its user left empty.
+// query holds the parameters of a request by name. A missing parameter and an empty parameter are treated alike,
+// because a form also sends the fields that its user did not fill in.
 type query map[string]string
 
 // parameters reads the query of a request. It rejects unknown and repeated names: a misspelt filter
@@ -169,8 +169,8 @@ func parameters(r *http.Request, names ...string) (query, error) {
 	return given, nil
 }
 
-// limit returns the parameter limit, or 0 if it is missing. A number that is too large is an error.
-// If the server lowered the limit silently, a client could take a short page for the last page.
+// limit returns the parameter limit, or 0 if it is missing. It rejects a number that is too large. If the server
+// reduced the number silently, a client could take a short page for the last page.
 func (q query) limit() (int, error) {
 	text, found := q["limit"]
 	if !found {

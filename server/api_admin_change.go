@@ -59,8 +59,8 @@ type adminUserDetailAnswer struct {
 	Identities []identityAnswer `json:"identities" nullable:"false" doc:"Accounts at providers, the oldest first"`
 }
 
-// An endedSessionAnswer has the reason as a word for programs, even for an end that the server did
-// not record, such as an idle timeout. The route explain returns the reason as a sentence.
+// An endedSessionAnswer has the reason as a word for programs. It has a reason even if the server recorded none, as
+// after an idle timeout. The route explain returns the reason as a sentence.
 type endedSessionAnswer struct {
 	ID         watchword.SessionID `json:"id" format:"uuid"`
 	Device     string              `json:"device"`
@@ -70,9 +70,9 @@ type endedSessionAnswer struct {
 	Reason     watchword.EndReason `json:"reason" doc:"Why it ended"`
 }
 
-// An adminEventAnswer is one security event. Empty members are omitted, because most kinds have few
-// members. The id is unique. An entry that counts several events keeps its id, so a client that
-// polls can replace its copy.
+// An adminEventAnswer is one security event. Empty members are omitted, because most kinds have few members. The id
+// is unique. If one entry counts several events, its id stays the same when the count grows. A client that polls can
+// thus replace its copy.
 type adminEventAnswer struct {
 	ID        string    `json:"id" format:"uuid"`
 	Kind      string    `json:"kind"`
@@ -86,9 +86,8 @@ type adminEventAnswer struct {
 	Operator  string    `json:"operator,omitempty" doc:"Operator who changed the account"`
 }
 
-// adminUser responds with one account. A wrong id gets 404, even if it is not a UUID. Each read is
-// a separate transaction. A session that ends between two reads can be in both lists, live and
-// ended sessions.
+// adminUser responds with one account. An unknown id gets 404, even if it is not a UUID. Each list is read in a
+// separate transaction. A session that ends between two reads can be in the lists of live and of ended sessions.
 func (a *adminAPI) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	id := watchword.UserID(r.PathValue("id"))
 	account, err := a.admin.User(r.Context(), id)
@@ -254,21 +253,20 @@ func (a *adminAPI) adminResetMail(w http.ResponseWriter, r *http.Request, by adm
 	return a.adminMail(w, r, by, watchword.MailReset)
 }
 
-// adminVerifyMail sends a verification mail. It fails if the address is already verified,
-// because the mail would be dropped.
+// adminVerifyMail sends a verification mail. If the address is already verified, it returns an error, because the
+// outbox would drop the mail.
 func (a *adminAPI) adminVerifyMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	return a.adminMail(w, r, by, watchword.MailVerify)
 }
 
-// adminInviteMail sends another invitation, which invalidates the previous one. It fails for an
-// account that has a password or a verified address: an invitation that somebody finds in a mailbox
-// must not replace a password.
+// adminInviteMail sends another invitation, which invalidates the previous one. It fails for an account that has a
+// password or a verified address. Otherwise a person who finds an old invitation could replace the password.
 func (a *adminAPI) adminInviteMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	return a.adminMail(w, r, by, watchword.MailInvite)
 }
 
-// adminMail has no separate limit. Administrators send few mails, and the limit of an address drops
-// excess verification mails to it.
+// adminMail has no separate rate limit, because administrators send few mails. The outbox drops verification mails
+// above the limit of an address.
 func (a *adminAPI) adminMail(w http.ResponseWriter, r *http.Request, by admin.Caller, kind watchword.MailKind) error {
 	if err := a.admin.SendMail(r.Context(), by, watchword.UserID(r.PathValue("id")), kind); err != nil {
 		return err

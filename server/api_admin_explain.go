@@ -24,8 +24,8 @@ type explanationAnswer struct {
 	Session   watchword.SessionID `json:"session,omitempty" doc:"The session that the answer is about"`
 }
 
-// An adminExplainAnswer explains the session that ended last, with its events. A user with several
-// devices may mean a different session, so each other session has a short answer.
+// An adminExplainAnswer explains the end of the session that ended last, with its events. The user may mean a session
+// on another device, so the answer also has a short explanation for each other session.
 type adminExplainAnswer struct {
 	Sentence  string              `json:"sentence" doc:"The answer, with its time in UTC"`
 	When      *time.Time          `json:"when,omitempty" doc:"When the session ended; missing: there is no end"`
@@ -109,7 +109,7 @@ func newExplanation(x admin.Explanation) explanationAnswer {
 	return body
 }
 
-// newEventAnswer includes the id of the request, which also identifies its lines in the log.
+// newEventAnswer includes the id of the request that caused the event. The log lines of the request have the same id.
 func newEventAnswer(e watchword.Event) eventAnswer {
 	return eventAnswer{e.ID, e.Kind, e.At, e.UserID, e.SessionID, e.Address, e.Device, e.RequestID, e.Detail,
 		e.Operator, e.Times}

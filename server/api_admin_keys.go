@@ -39,7 +39,7 @@ type serviceKeysAnswer struct {
 func newServiceKeyAnswer(k admin.ServiceKey, now time.Time) serviceKeyAnswer {
 	body := serviceKeyAnswer{ID: k.ID, Name: k.Name, Scopes: k.Scopes, State: k.State(now), CreatedAt: k.CreatedAt,
 		ExpiresAt: k.ExpiresAt}
-	// A missing time means "never used": the program may not have received its key yet.
+	// A zero time means that the key was never used. The response then omits the time.
 	if !k.LastUsedAt.IsZero() {
 		body.LastUsedAt = &k.LastUsedAt
 	}
@@ -49,8 +49,8 @@ func newServiceKeyAnswer(k admin.ServiceKey, now time.Time) serviceKeyAnswer {
 	return body
 }
 
-// adminServiceKeys lists keys in pages. The state is only for display: each request with a key is
-// checked anew.
+// adminServiceKeys lists keys in pages. The state in the list is only for display, because the server checks the key
+// at each request.
 func (a *adminAPI) adminServiceKeys(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parameters(r, "after", "limit")
 	if err != nil {
@@ -102,15 +102,15 @@ func (a *adminAPI) adminCreateServiceKey(w http.ResponseWriter, r *http.Request,
 	if err != nil {
 		return err
 	}
-	// If the response is lost, so is the key. The administrator then revokes it by its name and creates
-	// another.
+	// If the response is lost, the key is lost, too. The administrator then revokes it by its name and creates
+	// another key.
 	return respond.JSON(w, http.StatusCreated, createdServiceKeyAnswer{key.ID, string(secret)})
 }
 
 // adminRevokeServiceKey revokes a key. Every process rejects the key from its next request on. A second
 // revocation gets 404; the list shows when the key was revoked.
 func (a *adminAPI) adminRevokeServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
-	// Requests with the key that are already running still finish.
+	// Requests with the key that have already begun are not interrupted.
 	if err := a.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id")); err != nil {
 		return err
 	}

@@ -10,11 +10,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Lists of events and mails, the signing and refresh keys, and statistics. The responses have no secret:
-// no token of a mail, no private key, and no text of a mail.
+// These routes list events and mails, show the signing and refresh keys, and return statistics. The responses have no
+// secret: no token of a mail, no private key, and no text of a mail.
 //
-// Each page is read in a separate transaction. A row that changes between two pages can therefore be
-// missing from both or be in both.
+// Each page is read in a separate transaction. A row that changes between two pages can therefore be missing from
+// both pages or be on both pages.
 
 // An eventsAnswer can have fewer items than the limit and still have a next page, like the list
 // of accounts.

@@ -9,9 +9,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
-// Idempotency keys of administration. Every write accepts the header Idempotency-Key, so that a client
-// can safely repeat a request after a lost response. Package admin has the rules. This file reads the
-// request and holds the response back until its record is stored.
+// Every write of administration accepts the header Idempotency-Key, so that a client can safely repeat a request
+// after a lost response. Package admin has the rules. This file reads the request and delays the response until its
+// record is stored.
 
 // idempotencyHeader has the name of the IETF draft httpapi-idempotency-key-header.
 const idempotencyHeader = "Idempotency-Key"
@@ -33,7 +33,7 @@ func (a *adminAPI) once(w http.ResponseWriter, r *http.Request, by admin.Caller,
 	if err != nil {
 		return bodyInvalid("The body could not be read completely.")
 	}
-	// The handler reads the same bytes again, and rejects a body that is longer than the limit.
+	// The body is restored, because the handler reads it again. It also rejects a body that is longer than the limit.
 	rest := r.Body
 	r.Body = struct {
 		io.Reader
@@ -49,7 +49,7 @@ func (a *adminAPI) once(w http.ResponseWriter, r *http.Request, by admin.Caller,
 	if err != nil {
 		return err
 	}
-	// The status of the first response is stored with the record, for the operator who reads the table.
+	// The record includes the status of the first response, for operators who read the table.
 	held := &heldResponse{ResponseWriter: w, status: http.StatusOK}
 	if err := next(held, r, by); err != nil {
 		// A refused request can be repeated with the same key. After any other error, the key stays blocked for a

@@ -9,9 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Remembered devices: the browsers that skip the second factor of an account. A thief with a stolen
-// session must not see where the owner signs in, so these routes need a fresh session, as changes
-// of factors do.
+// Remembered devices are browsers that skip the second factor of an account. These routes need a fresh session, as
+// changes of factors do. A thief with a stolen session must not see where the owner signs in.
 
 // A deviceBody describes a remembered browser to its owner. Its token is only in that browser.
 type deviceBody struct {
@@ -28,15 +27,15 @@ type devicesAnswer struct {
 	Devices []deviceBody `json:"devices" nullable:"false" doc:"Newest first"`
 }
 
-// listDevices returns an empty list while the setting for remembered devices is off. The list has no
-// pages, because an account has few devices.
+// listDevices returns an empty list if the setting for remembered devices is off. The list has no pages, because an
+// account has few devices.
 func (a *api) listDevices(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	list, err := a.factors.Devices(r.Context(), who)
 	if err != nil {
 		return err
 	}
 	answer := devicesAnswer{Devices: []deviceBody{}} // [] in JSON, never null
-	// A device that has expired is no longer in the list, even before its row is swept.
+	// list has no expired devices, even if their rows have not been deleted yet.
 	for _, d := range list {
 		answer.Devices = append(answer.Devices, newDeviceBody(d))
 	}
@@ -71,14 +70,13 @@ func (a *api) forgetDevices(w http.ResponseWriter, r *http.Request, who watchwor
 	return respond.JSON(w, http.StatusOK, messageBody{"All devices are forgotten. Their next sign-in needs a code again."})
 }
 
-// deviceRoutes returns the routes of remembered devices. The routes exist even while the setting
-// is off, because a setting must not remove a path that clients call.
+// deviceRoutes returns the routes of remembered devices. The routes exist even if the setting is off, because a
+// setting must not remove a path that clients call.
 func (a *api) deviceRoutes() []route {
 	if a.factors == nil {
 		return nil
 	}
-	// "devices" are remembered devices only. Sessions have a separate path, although each session also names a
-	// device.
+	// The path has only remembered devices. Sessions have a separate path, although each session also names a device.
 	const path = pathAPI + "/devices"
 	stepUp := watchword.CodeStepUpRequired
 	// Forgetting a device needs a fresh proof, although ending a session does not. A thief with a stolen session

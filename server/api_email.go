@@ -66,8 +66,8 @@ func (a *api) resendVerification(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusAccepted, mailOnItsWay)
 }
 
-// changeEmail sends a link to the new address. The old address stays in effect until
-// confirmEmail, so a mistyped address does no harm.
+// changeEmail sends a link to the new address. The account keeps the old address until confirmEmail, so a mistyped
+// address does no harm.
 func (a *api) changeEmail(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[changeEmailBody](r)
 	if err != nil {

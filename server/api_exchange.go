@@ -80,8 +80,8 @@ func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
-	// If the application's address is in trusted-proxies, the client is the browser: limits count the browser's
-	// address, and the session shows its user agent.
+	// A request from a trusted proxy names the browser as its client. The limits then count the browser's address,
+	// and the session shows the browser's user agent.
 	done, err := a.federation.Exchange(r.Context(), federation.ExchangeRequest{
 		Code: watchword.Secret(body.Code), Verifier: watchword.Secret(body.Verifier),
 		Client: a.clients.of(w, r), Replaces: a.cookies.replaced(r, body.Delivery)})
@@ -90,7 +90,7 @@ func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 		a.cookies.link.ForSignIn(r).Set(w, string(done.Link), watchword.ChallengeLife)
 	}
 	if err != nil {
-		return a.challenged(w, r, err, body.Delivery) // the same second step as after a password
+		return a.challenged(w, r, err, body.Delivery) // as after a sign-in with a password
 	}
 	return a.signIn(w, r, http.StatusOK, done.SignIn, body.Delivery)
 }
@@ -119,7 +119,7 @@ func (p *pages) codeFromCallback(
 	}
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
-		_ = p.withoutCause(w, err) // the cause is for the operator
+		_ = p.withoutCause(w, err) // only the operator sees the cause
 		p.errors.logRefusal(w, r, refusal)
 	}
 	return true, p.redirectToApplication(w, result.Attempt, result.Code, err)

@@ -14,13 +14,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Second factors: the second step of a sign-in, the factors of an account, and step-up.
+// These routes have the second step of a sign-in, the factors of an account, and step-up.
 //
-// The rules are in the engine and in package factors. These handlers decide only how the handle of
-// a challenge is sent. A browser gets it in a cookie that scripts can't read. Other clients
-// request it in the body, like the refresh token.
+// The rules are in the engine and in package factors. These handlers decide only how the handle of a challenge is
+// sent. A browser gets it in a cookie that scripts can't read. Other clients request it in the body, like the refresh
+// token.
 
-// A challengeBody is the member `challenge` of SECOND_FACTOR_REQUIRED and ENROLMENT_REQUIRED.
+// A challengeBody is the member challenge of the errors SECOND_FACTOR_REQUIRED and ENROLMENT_REQUIRED.
 type challengeBody struct {
 	Methods   []string        `json:"methods" nullable:"false" doc:"totp, passkey, recovery"`
 	ExpiresIn int64           `json:"expiresIn" doc:"Seconds"`
@@ -68,7 +68,7 @@ func (a *api) challenged(w http.ResponseWriter, r *http.Request, err error, deli
 	shown, offer := *refusal, *refusal.Challenge
 	offer.Handle = ""
 	shown.Challenge = &offer
-	// The error is copied, because the engine's error may be logged or compared elsewhere.
+	// The error is copied before it is changed, because its original may be logged or compared elsewhere.
 	return &shown
 }
 
@@ -116,7 +116,7 @@ func (a *api) handleOf(r *http.Request, body string) (handle watchword.Secret, d
 	switch {
 	case err != nil:
 		return "", "", err
-	// Two handles can belong to two accounts. The client has to choose one of the two sign-ins.
+	// Two handles may belong to two accounts, so the client must send only one.
 	case cookie != "" && body != "":
 		return "", "", &watchword.Error{Code: apirequest.CodeAmbiguousCredentials,
 			Detail: "There is a handle in the cookie and one in the body. Send one of them."}
@@ -135,11 +135,11 @@ func deliveryOf(handle string) string {
 	return deliveryBody
 }
 
-// endStep deletes the step cookie when its challenge can't be used again. Clients without cookies drop the handle
-// themselves, by the error code.
+// endStep deletes the step cookie when its challenge can't be used again. Clients without cookies recognize this by
+// the error code.
 //
-// After a wrong code the cookie stays, because the challenge has more attempts. The cookie also stays after a rate
-// limit, because the challenge does not count that attempt.
+// After a wrong code the cookie stays, because the challenge allows more attempts. After a rate limit the cookie also
+// stays, because the challenge does not count that attempt.
 func (a *api) endStep(w http.ResponseWriter, delivery string, err error) {
 	if delivery == "" && (err == nil || watchword.CodeOf(err) == watchword.CodeChallengeInvalid) {
 		a.cookies.step.Clear(w)
@@ -156,8 +156,8 @@ type factorBody struct {
 	BackedUp   *bool      `json:"backedUp,omitempty" doc:"Of a passkey: it was synchronized at its last use"`
 }
 
-// newFactorBody omits lastUsedAt for a factor that was only confirmed, so that a page can say "never used". A zero
-// time would appear as a date in the year 1.
+// newFactorBody omits lastUsedAt for a factor that was only confirmed, because a zero time would appear as a date in
+// the year 1. A page can then say "never used".
 func newFactorBody(f factors.Factor) factorBody {
 	body := factorBody{ID: f.ID, Kind: string(f.Kind), Name: f.Name, CreatedAt: f.CreatedAt}
 	if !f.LastUsedAt.IsZero() {
@@ -185,10 +185,8 @@ type factorsAnswer struct {
 	Signal        *signalBody   `json:"signal,omitempty"`
 }
 
-// listFactors is the first request of account pages. The list costs one transaction
-// of two statements.
-//
-// It needs no fresh session, because it shows no secret.
+// listFactors costs one transaction of two statements. Account pages call it first. It needs no fresh session,
+// because it shows no secret.
 func (a *api) listFactors(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := a.factors.List(r.Context(), who.User.ID)
 	if err != nil {
@@ -315,8 +313,8 @@ func (a *api) confirmTOTP(w http.ResponseWriter, r *http.Request) error {
 		Factor: newFactorBody(done.Factor()), RecoveryCodes: revealed(done.Codes)})
 }
 
-// confirmRequired responds like a sign-in, and shows the recovery codes, because no later response does. If this
-// response is lost, the factor and the session exist: the user signs in with the app and creates new codes.
+// confirmRequired responds like a sign-in and shows the recovery codes, which no later response shows. If the
+// response is lost, the factor and the session exist. The user can then sign in with the app and create new codes.
 func (a *api) confirmRequired(w http.ResponseWriter, r *http.Request, given codeBody, handle watchword.Secret) error {
 	done, in, err := a.factors.ConfirmRequired(r.Context(), factors.RequiredRequest{
 		Handle: handle, ID: r.PathValue("id"), Code: watchword.Secret(given.Code), Client: a.clients.of(w, r),
@@ -333,8 +331,8 @@ type completed struct {
 	err error
 }
 
-// firstFactor responds to the confirmation of the first factor of a waiting sign-in. The tokens are returned where
-// the handle was sent: in the body or in cookies.
+// firstFactor responds after the first factor of a waiting sign-in was confirmed. The tokens are in the body if the
+// handle was in the body, and otherwise in cookies.
 func (a *api) firstFactor(
 	w http.ResponseWriter, r *http.Request, status int, handle string, done completed,
 ) error {
@@ -377,8 +375,7 @@ func (a *api) renameFactor(w http.ResponseWriter, r *http.Request, who watchword
 	return respond.JSON(w, http.StatusOK, messageBody{"The name is changed."})
 }
 
-// removeFactor deletes a factor. The access token of the request is outdated afterwards, so
-// the client has to refresh.
+// removeFactor deletes a factor. It makes the access token of the request outdated, so the client has to refresh.
 func (a *api) removeFactor(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := a.factors.Remove(r.Context(), who, r.PathValue("id"), a.clients.of(w, r)); err != nil {
 		return err
@@ -386,13 +383,14 @@ func (a *api) removeFactor(w http.ResponseWriter, r *http.Request, who watchword
 	return respond.JSON(w, http.StatusOK, messageBody{"The factor is removed. Your other sessions have ended."})
 }
 
-// A codesAnswer is the only response with these codes. The store has only hashes, so a lost list must be replaced.
+// A codesAnswer is the only response with these codes. A user who loses them must create new codes, because the store
+// has only hashes.
 type codesAnswer struct {
 	Codes []string `json:"codes" nullable:"false" doc:"Shown once. The old codes are invalid"`
 }
 
-// newRecoveryCodes needs a session with a fresh proof of both factors, because the codes would give a
-// thief permanent access. The old codes can't be shown again, because the store has only hashes.
+// newRecoveryCodes needs a session with a fresh proof of both factors, because the codes would give a thief permanent
+// access. It replaces the old codes.
 func (a *api) newRecoveryCodes(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	codes, err := a.factors.NewRecoveryCodes(r.Context(), who, a.clients.of(w, r))
 	if err != nil {
@@ -426,8 +424,7 @@ func (a *api) stepUp(w http.ResponseWriter, r *http.Request, who watchword.Ident
 	if err != nil {
 		return err
 	}
-	// The engine decides which proof the account needs. It also refuses the password of an
-	// account with a factor.
+	// The engine decides which proof the account needs. For an account with a factor, it refuses the password.
 	access, life, err := a.factors.StepUp(r.Context(), who, factors.StepUpRequest{
 		Proof: factors.Proof{TOTP: watchword.Secret(body.TOTP), RecoveryCode: watchword.Secret(body.RecoveryCode),
 			Passkey: body.Passkey},
@@ -472,7 +469,7 @@ func (a *api) factorRoutes() []route {
 	stepUp, gone := watchword.CodeStepUpRequired, watchword.CodeNotFound
 	late, unproven := watchword.CodeChallengeInvalid, watchword.CodeEmailNotVerified
 	invalid, tokens := []watchword.Code{watchword.CodeValidationFailed}, enrolCodes()
-	// The route of the sign-in is public, because its handle is the credential. All other rows need a
+	// The route that completes a sign-in is public, because its handle is the credential. All other rows need a
 	// bearer token, and the engine checks in its transaction that the session is fresh enough.
 	return []route{
 		{"POST", pathAPI + "/login/factor", a.loginFactor, public, "Complete a sign-in with a second factor",

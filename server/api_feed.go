@@ -51,8 +51,8 @@ func (a *api) revocations(w http.ResponseWriter, r *http.Request) error {
 		answer.SETs[event.ID] = event.Token
 		fmt.Fprintln(tag, event.Token)
 	}
-	// A heartbeat means that the list is complete up to its time. A reader without a recent
-	// heartbeat treats its state as stale. If there are more events, the list is not complete.
+	// A heartbeat means that the list is complete up to the time of the heartbeat, so it is omitted if there are more
+	// events. A reader without a recent heartbeat treats its state as stale.
 	if !page.More {
 		answer.SETs[page.Heartbeat.ID] = page.Heartbeat.Token
 		fmt.Fprintln(tag, page.Heartbeat.Token)
@@ -96,8 +96,8 @@ func parseAfter(text string) (int64, error) {
 // ends when the reader disconnects or is too slow, or when the server stops. The reader then
 // reconnects with Last-Event-ID. HEAD requests open no stream.
 func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
-	// Browsers send the header when they reconnect. It takes precedence over the query, which
-	// still has the position of the first connection.
+	// Browsers send Last-Event-ID when they reconnect. It takes precedence over the query, which has the position of
+	// the first connection.
 	from := r.Header.Get("Last-Event-ID")
 	if from == "" {
 		from = queryAfter(r)
@@ -106,7 +106,7 @@ func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// A HEAD request passes the same checks and gets the headers, but does not count as a
+	// For a HEAD request, stream stays nil. The request is checked and gets the headers, but does not count as a
 	// stream.
 	var stream *openStream
 	if r.Method != http.MethodHead {
@@ -132,10 +132,9 @@ func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// stream writes events until the stream ends. It removes the read deadline of the server and sets
-// a write deadline for each write, because the server's deadlines limit the whole request. A
-// reader that is too slow is disconnected after streamWriteTimeout, so that it does not hold a
-// goroutine and a stream forever.
+// stream writes events until the stream ends. It removes the server's read and write deadlines, which limit the whole
+// request, and sets a deadline for each write. A reader that needs longer than streamWriteTimeout is disconnected, so
+// that it does not hold a goroutine forever.
 func (a *api) stream(w http.ResponseWriter, r *http.Request, stream *openStream, page watchword.FeedPage) {
 	conn := http.NewResponseController(w)
 	_ = conn.SetReadDeadline(time.Time{})
@@ -147,8 +146,8 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request, stream *openStream,
 		}
 		if !page.More {
 			lastHeartbeat = page.Heartbeat.ID
-			// Changed belongs to the same state of the feed as the page, so an event between the
-			// read and the wait is not missed.
+			// page.Changed was read together with the page, so wait does not miss an event that is added before wait
+			// begins.
 			if !a.streams.wait(r, stream, page.Changed) {
 				return
 			}

@@ -17,23 +17,23 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Forward authentication: for each request, a gateway sends a subrequest to learn whether to
+// In forward authentication, a gateway sends a subrequest for each request. The response tells the gateway whether to
 // pass the request on, and who the user is (docs/gateways.md: nginx, Caddy, Traefik, Envoy).
 //
 //  1. The server checks the parameters, which come from the gateway's configuration. It rejects
-//     unknown ones, because a misspelt requirement would otherwise let everyone in.
+//     unknown parameters, because a misspelt requirement would otherwise let everyone in.
 //  2. It verifies the access token and requires a live session, as for all of /api/auth. The
 //     refresh cookie does not count: otherwise a page of another site could act through the
 //     gateway, and each request would rotate the token.
-//  3. It compares the required roles with those of the account now, and the required level and age
-//     with the last proof of the session now. A token issued before a step-up therefore passes.
+//  3. It compares the required roles with the current roles of the account, and the required level
+//     and age with the last proof of the session. After a step-up, an older token therefore passes.
 //  4. It always sets all identity headers. The gateway copies them over headers that the client
 //     sent, and an empty header removes the client's value.
 //
-// Only the access token is trusted. Callers learn only about their own account, so everyone may
-// call this route. The Host header may name the service behind the gateway. The body is not read.
+// Only the access token is trusted. Callers learn only about their own account, so everyone may call this route. The
+// Host header may name the service behind the gateway. The body is not read.
 
-// The headers that identify the user. The values are printable ASCII.
+// These headers identify the user. Their values are printable ASCII.
 const (
 	headerSubject = "X-Auth-Subject" // `sub`
 	headerSession = "X-Auth-Session" // `sid`
@@ -41,14 +41,13 @@ const (
 	headerEmail   = "X-Auth-Email"   // empty unless verified: anyone can sign up with another's address
 )
 
-// isForward reports whether a path is for gateways: pathForward, below it, or below pathPrefix.
+// isForward reports whether a path is for gateways: pathForward itself, a path below it, or a path below pathPrefix.
 func isForward(path string) bool {
 	return path == pathForward || strings.HasPrefix(path, pathForward+"/") || strings.HasPrefix(path, pathPrefix)
 }
 
-// forward handles subrequests with a path and a query from the gateway's configuration. The
-// query has the requirements. A browser that opens a page is redirected to login instead of
-// 401.
+// forward handles subrequests whose path and query come from the gateway's configuration. The query has the
+// requirements. If the query has a login URL, a browser that opens a page is redirected to it and does not get a 401.
 func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
 	required, err := a.parseForward(r.URL.RawQuery)
 	if err != nil {
@@ -62,7 +61,7 @@ func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
 	isSignedOut := statusOf(watchword.CodeOf(err)) == http.StatusUnauthorized &&
 		watchword.CodeOf(err) != watchword.CodeStepUpRequired
 	if required.login != "" && isSignedOut && isNavigation(r) {
-		// A redirect does not call fail, which logs other refusals.
+		// fail logs refusals, but a redirect does not call fail.
 		a.errors.logRefused(w, r, err)
 		w.Header().Set("Location", required.login)
 		w.WriteHeader(http.StatusFound)
@@ -85,8 +84,8 @@ func (a *api) forwardBelow(w http.ResponseWriter, r *http.Request) error {
 	return identify(w, who)
 }
 
-// forwardMoved rejects all paths below /api/auth/forward/. A query there looks like a
-// requirement; a handler that ignored it would let everyone in.
+// forwardMoved rejects all paths below /api/auth/forward/. An operator may expect that a query there is a
+// requirement. A handler that ignored the query would let everyone in.
 func forwardMoved(_ http.ResponseWriter, r *http.Request) error {
 	r.Pattern = pathForward + "/"
 	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "Set the requirements in the query of " + pathForward +
@@ -117,7 +116,7 @@ type forwardRule struct {
 	login string   // redirect target for browsers instead of 401; empty: no redirect
 
 	acr    string        // the session must have this level or a higher one; empty: any
-	maxAge time.Duration // since the last proof of the session; 0: any
+	maxAge time.Duration // maximum time since the last proof of the session; 0: any
 }
 
 // parseForward rejects unknown and empty parameters, and a login URL that would make the server
@@ -162,8 +161,8 @@ func checkRoles(given []string) error {
 	return nil
 }
 
-// parseLevel rejects a level that no session can have: a misspelt one would lock everyone out. Two
-// levels are ambiguous, because acr_values of OpenID Connect means "one of these".
+// parseLevel rejects a level that no session can have, because a misspelt level would lock everyone out. It also
+// rejects two levels, because acr_values of OpenID Connect would mean "one of these".
 func parseLevel(given []string) (string, error) {
 	if len(given) != 1 || !amr.IsLevel(given[0]) {
 		return "", parameterInvalid("The parameter acr is not one of aal1, aal2 and phr.")

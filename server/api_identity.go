@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// External providers in the API. A page of this server starts the sign-in, because the browser has
-// to leave the front-end anyway (page_provider.go).
+// These routes show external providers in the API. The sign-in itself starts on a page of this server, because the
+// browser has to leave the front-end anyway (page_provider.go).
 
 // A providersAnswer has the providers in the order of the configuration, for the buttons of a
 // front-end.
@@ -77,7 +77,7 @@ func (e edge) identitiesOf(ctx context.Context, id watchword.UserID) ([]identity
 	all, err := e.federation.List(ctx, id)
 	for _, one := range all {
 		row := identityAnswer{ID: one.ID, Provider: one.Provider, Email: one.Email, LinkedAt: one.LinkedAt}
-		// An identity that was linked but never used has no last use.
+		// An identity that has never been used has a zero time, which is omitted.
 		if !one.LastUsedAt.IsZero() {
 			row.LastUsedAt = &one.LastUsedAt
 		}
@@ -104,8 +104,8 @@ func (a *api) startLink(w http.ResponseWriter, r *http.Request, who watchword.Id
 	if err != nil {
 		return err
 	}
-	// Pages ignore a forged target. The API returns an error, so that the author of a client sees
-	// the mistake.
+	// A page ignores a target that is not allowed. The API returns an error, so that the author of a client sees the
+	// mistake.
 	if body.ReturnTo != "" && (len(body.ReturnTo) > maxReturnTo || !a.origins.mayRedirectTo(body.ReturnTo)) {
 		return unacceptable("returnTo", watchword.FieldInvalid, "Name a page on the public URL or on an allowed origin.")
 	}
@@ -144,14 +144,14 @@ func (e edge) withoutCause(w http.ResponseWriter, err error) error {
 	return err
 }
 
-// finishLink connects the identity of an earlier, stopped sign-in (LINK_REQUIRED) to the account that
-// this browser has just signed in to. A failure does not end the sign-in, because the user can
-// connect the provider again.
+// finishLink completes a sign-in at a provider that stopped with LINK_REQUIRED. It connects the provider to the
+// account that this browser has just signed in to. A failure does not end the sign-in, because the user can connect
+// the provider again.
 func (e edge) finishLink(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	if len(e.cookies.link.Values(r)) == 0 {
 		return
 	}
-	// The cookie is for one sign-in. If it occurs twice, another host set one of the two, so the
+	// The cookie is for one sign-in. If it occurs twice, another host of the domain may have set one of them, so the
 	// server ignores both.
 	e.cookies.link.Clear(w)
 	handle := watchword.Secret(e.cookies.link.Presented(r).Value(r))

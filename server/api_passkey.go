@@ -11,11 +11,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Passkeys: creation, the sign-in with a passkey alone, and the options of a step-up.
+// These routes create passkeys, sign in with a passkey alone, and return the options of a step-up.
 //
-// The handlers pass the JSON of the browser on as it is. Package factors verifies it. Except for
-// the challenge, the options of a passwordless sign-in are the same for each visitor. They
-// therefore do not reveal whether an account exists or has a passkey.
+// The handlers pass the JSON of the browser on unchanged, and package factors verifies it. The options of a
+// passwordless sign-in are the same for each visitor, except for the challenge. They therefore do not reveal whether
+// an account exists or has a passkey.
 
 // A ceremonyAnswer has the options as the engine wrote them. A client passes them unchanged to
 // PublicKeyCredential.parseCreationOptionsFromJSON or parseRequestOptionsFromJSON.
@@ -147,10 +147,10 @@ func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
 		Persistent: body.Remember == nil || *body.Remember, Client: a.clients.of(w, r),
 		Replaces: a.cookies.replaced(r, body.Delivery),
 	})
-	// An account with a second factor needs no further step: a passkey with user verification counts
-	// as two factors, and the engine refuses others.
+	// An account with a second factor needs no further step, because a passkey with user verification counts as two
+	// factors. The engine refuses a passkey without user verification.
 	//
-	// The error is copied, because the engine's error may be logged or compared elsewhere.
+	// The error is copied before it is changed, because its original may be logged or compared elsewhere.
 	var refusal *watchword.Error
 	if errors.Is(err, factors.ErrPasskeyUnknown) && errors.As(err, &refusal) {
 		unknown := *refusal
@@ -181,8 +181,8 @@ type relatedOrigins struct {
 	Origins []string `json:"origins" nullable:"false"`
 }
 
-// webauthnOrigins responds to browsers, which send no credentials. A front-end on another domain
-// needs it. An hour in caches is short enough, because only an operator changes the list.
+// webauthnOrigins serves the origins to browsers, which send no credentials. A front-end on another domain needs this
+// document. An hour in caches is short enough, because only an operator changes the list.
 func (a *api) webauthnOrigins(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=3600")
 	return respond.JSON(w, http.StatusOK, relatedOrigins{a.factors.Origins()})

@@ -8,9 +8,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Forgotten, reset and changed passwords. A reset needs only the token from a mail, because the
-// user may have no session. A change needs the current password and ends the other sessions.
-// Requests for mails respond the same way for all addresses.
+// These routes reset and change passwords. A reset needs only the token from a mail, because the user may have no
+// session. A change needs the current password and ends the other sessions. Requests for mails get the same response
+// for all addresses.
 
 // An emailBody has an address without a proof of ownership. Every response to it is the
 // same for all addresses.
@@ -18,22 +18,23 @@ type emailBody struct {
 	Email string `json:"email" format:"email"`
 }
 
-// A resetBody has a delivery, although a reset returns no refresh token. The delivery decides
-// where the device token goes.
+// A resetBody has a delivery, although a reset returns no refresh token. The delivery decides whether the device
+// token is in a cookie or in the body.
 type resetBody struct {
 	Token    string `json:"token" doc:"From the link in the mail"`
 	Password string `json:"password"`
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"body: set no cookie. Default: cookie"`
 }
 
-// A resetAnswer has a device token, which makes this device known at the next login. An attack
-// on the account then can't lock its owner out.
+// A resetAnswer has a device token, which makes this device known at the next login. Failed logins on other devices
+// then can't lock the owner out.
 type resetAnswer struct {
 	Message     string `json:"message"`
 	DeviceToken string `json:"deviceToken" doc:"Identifies a known device in the next login. It grants no access"`
 }
 
-// A changePasswordBody proves that the caller is the owner and not a thief with an access token.
+// A changePasswordBody has the current password, which proves that the caller is the owner and not a thief with an
+// access token.
 type changePasswordBody struct {
 	CurrentPassword string `json:"currentPassword"`
 	NewPassword     string `json:"newPassword"`

@@ -10,10 +10,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Sign-up, sign-in, refresh, sign-out, and the list of sessions. The rules are in the engine
-// (signup.go, login.go, refresh.go, logout.go). These handlers decide only how tokens are sent: a
-// browser gets the refresh token in a cookie that scripts can't read, and other clients request it
-// in the body (`delivery`). The access token is always in the body.
+// These routes sign up, sign in, refresh, sign out, and list sessions. The rules are in the engine (signup.go,
+// login.go, refresh.go, logout.go). These handlers decide only how tokens are sent. A browser gets the refresh token
+// in a cookie that scripts can't read. Other clients request it in the body (delivery). The access token is always in
+// the body.
 
 // A registerBody has the fields of a sign-up. Unknown members are an error in every body, so that a misspelt name is
 // not ignored. confirmPassword and rememberMe are accepted, because forms from tutorials send them.
@@ -36,15 +36,15 @@ type loginBody struct {
 	Remember *bool  `json:"remember,omitempty" doc:"false: a shorter session that ends with the browser. Default: true"`
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
 
-	// A known device has a separate limit for failed passwords.
+	// A login with a known device has a separate limit of failed passwords, so an attack from elsewhere does not lock
+	// the owner out.
 	DeviceToken string `json:"deviceToken,omitempty" doc:"From an earlier sign-in or reset"`
 
 	ConfirmPassword *string `json:"confirmPassword,omitempty" doc:"If sent, it must equal the password"`
 	RememberMe      *bool   `json:"rememberMe,omitempty" doc:"Another name of remember. Send one of them"`
 }
 
-// A refreshBody is optional: browsers send the token in the cookie. The engine does not know
-// whether the token was in the cookie or in the body.
+// A refreshBody is optional, because browsers send the token in the cookie.
 type refreshBody struct {
 	RefreshToken string `json:"refreshToken,omitempty" doc:"For clients that received it in a body"`
 }
@@ -76,8 +76,8 @@ type sessionsAnswer struct {
 	Sessions []sessionBody `json:"sessions" nullable:"false"`
 }
 
-// A sessionBody describes a session to its user, who should recognize devices and end unknown
-// ones. It has no token, and the id alone grants no access.
+// A sessionBody describes a session to its user, so that the user can end sessions of unknown devices. It has no
+// token, and the id alone grants no access.
 type sessionBody struct {
 	ID         string    `json:"id" format:"uuid"`
 	Device     string    `json:"device" doc:"A name from the user agent at sign-in"`
@@ -88,11 +88,11 @@ type sessionBody struct {
 	Current    bool      `json:"current" doc:"Whether this request belongs to the session"`
 }
 
-// signIn responds with tokens. The refresh token goes into the cookie, or with delivery body
-// into the body. With a cookie, the sign-in also replaces the session of the pages.
+// signIn responds with tokens. The refresh token is in the cookie, or in the body if delivery is "body". With a
+// cookie, the sign-in also replaces the session of the pages.
 //
-// With delivery body, signIn sets no cookie. Otherwise a native client that shares a cookie jar
-// with a web view would sign the web view in.
+// If delivery is "body", signIn sets no cookie. Otherwise a native client that shares a cookie jar with a web view
+// would sign the web view in.
 func (a *api) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn, delivery string) error {
 	return respond.JSON(w, status, a.signInBody(w, r, in, delivery))
 }
@@ -113,7 +113,7 @@ func (a *api) signInBody(w http.ResponseWriter, r *http.Request, in *watchword.S
 	default:
 		a.cookies.setSignIn(w, r, in)
 		if len(a.cookies.page.Values(r)) > 0 {
-			a.cookies.page.Clear(w) // it belongs to the previous session
+			a.cookies.page.Clear(w) // the page cookie belongs to the previous session
 		}
 	}
 	return body
@@ -148,9 +148,9 @@ func isPersistent(remember, rememberMe *bool) (bool, error) {
 	return choice == nil || *choice, nil
 }
 
-// register creates an account. It signs in, unless signup=verified: then it responds with 202, the
-// same for new and existing addresses. The response time is the same, too, because the engine
-// hashes the password in both cases.
+// register creates an account and signs in. With signup=verified it does not sign in: it responds with 202, in the
+// same way for new and existing addresses. The response time does not differ either, because the engine hashes the
+// password in both cases.
 func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[registerBody](r)
 	if err != nil {
@@ -180,9 +180,8 @@ func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusCreated, in, body.Delivery)
 }
 
-// login accepts a device token in the body, for clients without cookies. The engine takes the same
-// time for unknown addresses and wrong passwords, and returns the same error. The handler must not
-// distinguish them either.
+// login accepts a device token in the body, for clients without cookies. For unknown addresses and wrong passwords,
+// the engine returns the same error and takes the same time. The handler must not distinguish them either.
 func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[loginBody](r)
 	if err != nil {
@@ -247,8 +246,8 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, in, deliveryBody)
 }
 
-// logout succeeds even if the tokens are invalid or missing, and clears the cookies. A client that
-// signs out must not get an error that it can't resolve.
+// logout succeeds even if the tokens are invalid or missing, and clears the cookies. A user who signs out must not
+// get an error, because the client could not resolve it.
 func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[refreshBody](r)
 	if err != nil {
@@ -273,9 +272,8 @@ func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusOK, messageBody{"You are signed out."})
 }
 
-// logoutAll ends all sessions, or with keepCurrent all others. The cookies are kept only with
-// keepCurrent. Other devices notice at their next request, because each request checks that its
-// session is live.
+// logoutAll ends all sessions of the account. With keepCurrent, the caller's session and cookies are kept. Other
+// devices notice this at their next request, because each request checks that its session is live.
 func (a *api) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.OptionalBody[logoutAllBody](r)
 	if err != nil {
@@ -306,7 +304,7 @@ func (a *api) sessions(w http.ResponseWriter, r *http.Request, who watchword.Ide
 	if err != nil {
 		return err
 	}
-	// An empty list must be [] in JSON and not null, which clients would have to handle as well.
+	// An empty list must be [] in JSON and not null, so that clients can iterate over it.
 	answer := sessionsAnswer{Sessions: []sessionBody{}}
 	for _, one := range sessions {
 		answer.Sessions = append(answer.Sessions, sessionBody{

@@ -12,9 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Public documents: keys, issuer metadata, health and readiness. They need no credentials and are
-// available under every host, because they contain no secrets. Scripts of every origin may read
-// keys and metadata.
+// These routes serve public documents: keys, issuer metadata, health and readiness. They need no credentials and are
+// available under every host, because they contain no secrets. Scripts of every origin may read keys and metadata.
 
 // A jwksAnswer describes the document for OpenAPI. The engine builds the document itself, once per
 // change of the keys.
@@ -22,8 +21,8 @@ type jwksAnswer struct {
 	Keys []map[string]any `json:"keys" nullable:"false" doc:"JSON Web Keys: next, active, retired"`
 }
 
-// metadataAnswer has the members of RFC 8414 and OpenID Connect Discovery that apply. There
-// is no authorization endpoint.
+// metadataAnswer has the members of RFC 8414 and OpenID Connect Discovery that apply to this server. The server has
+// no authorization endpoint.
 type metadataAnswer struct {
 	Issuer                 string   `json:"issuer"`
 	JWKSURI                string   `json:"jwks_uri"`
@@ -39,10 +38,9 @@ type healthAnswer struct {
 	Status string `json:"status"`
 }
 
-// jwks responds with the public keys. Services may cache them for watchword.JWKSMaxAge. The engine
-// publishes a new key for longer than that before it signs with the key. Retired keys stay in the
-// document until the last token that they signed has expired. A service therefore needs no key in
-// its configuration.
+// jwks responds with the public keys. Services may cache the keys for watchword.JWKSMaxAge. The engine signs with a
+// new key only after the key has been published for longer. Retired keys stay in the document until all their tokens
+// have expired. Services therefore need no key in their configuration.
 func (a *api) jwks(w http.ResponseWriter, r *http.Request) error {
 	document := a.engine.JWKS()
 	sum := sha256.Sum256(document)
@@ -83,16 +81,16 @@ func (a *api) issuerMetadata(w http.ResponseWriter, _ *http.Request) error {
 	})
 }
 
-// health reports that the process serves requests. It does not use the store: restarting the
-// process would not repair a store.
+// health reports that the process serves requests. It does not use the store, because restarting the process would
+// not repair the store.
 func (a *api) health(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	return respond.JSON(w, http.StatusOK, healthAnswer{"up"})
 }
 
-// ready reports whether the server should receive traffic: the store accepts writes, and the
-// server is not stopping. It tests a write, because a database that became a standby still
-// answers reads, while every sign-in and refresh would fail.
+// ready reports whether the server should receive traffic: the store accepts writes, and the server is not stopping.
+// It tests a write, because a database that became a standby accepts only reads, and every sign-in and refresh would
+// fail.
 func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	if a.draining() {

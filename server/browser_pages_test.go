@@ -14,7 +14,7 @@ func TestAWholeLifeOnThePages(t *testing.T) {
 	wholeLife(t, (*tab).same)
 }
 
-// Every form works without a script (docs/pages.md).
+// Every form must work without a script (docs/pages.md).
 func TestAWholeLifeOnThePagesWithoutAScript(t *testing.T) {
 	t.Parallel()
 	wholeLife(t, (*tab).withoutScript)

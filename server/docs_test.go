@@ -15,7 +15,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A printedRoute is a route as /docs shows it.
+// A printedRoute is a route as the page /docs shows it.
 type printedRoute struct {
 	id, command, response string
 	status                int

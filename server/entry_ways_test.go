@@ -426,7 +426,7 @@ func claim(t *testing.T, token, name string) string {
 	return text
 }
 
-// dialectLogin signs in through a dialect, which has no second step.
+// dialectLogin signs in through a dialect. Dialects have no second step, so an account with a factor must be refused.
 func (w *world) dialectLogin(path string) {
 	v := w.visitor()
 	v.cookies["watchword-device"] = string(w.ada.device)

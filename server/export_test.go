@@ -49,7 +49,7 @@ func clearHeads(f framing) (lines []string, allClear bool) {
 	return lines, true
 }
 
-// Streams are the open streams of a server without readers.
+// Streams are the open streams of a server, for tests that need no real readers.
 type Streams struct{ s *streams }
 
 func NewStreams() Streams { return Streams{newStreams()} }

@@ -132,7 +132,7 @@ func TestStylesAndScriptsStayUnder28KB(t *testing.T) {
 	}
 }
 
-// The Content-Security-Policy blocks styles and scripts in attributes.
+// Templates must not have styles or scripts in attributes, because the Content-Security-Policy blocks them.
 func TestTemplatesHaveNoInlineStyleOrScript(t *testing.T) {
 	t.Parallel()
 	names, err := fs.Glob(web.Files, "templates/*.html")

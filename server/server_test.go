@@ -47,7 +47,7 @@ func start(t testing.TB, engine func(*watchword.Options), edge func(*server.Opti
 	return startOn(t, openSQLite(t), engine, edge)
 }
 
-// A realStore is a store of this module.
+// A realStore is the SQLite or the PostgreSQL store.
 type realStore interface {
 	watchword.Store
 	Factors() factors.Store

@@ -300,8 +300,8 @@ func TestRefusalsClearTheCookieOfTheRequest(t *testing.T) {
 	if _, left := after[partitionedName]; left || after[usualName] == "" {
 		t.Errorf("%q are left", names(after))
 	}
-	// Without Origin and Sec-Fetch-Site, the request may come from a page of another site in an old
-	// browser.
+	// A page of another site in an old browser can send a request without Origin and Sec-Fetch-Site. Such a request
+	// with only a partitioned cookie must be rejected.
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, apiOnOwnSite+"/api/auth/refresh", nil)
 	for _, name := range []string{partitionedName, "refreshTkn-partitioned"} {
 		r.Header.Set("Cookie", name+"=a")
