@@ -10,9 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// Browsers keep the refresh token in a cookie that scripts can't read. A token from a
-// cookie is replaced in the cookie, and a token from a body is replaced in the body.
-// Otherwise a script could read the token by moving it from the cookie to the body.
+// Browsers keep the refresh token in a cookie that scripts can't read. If a request has the token in the cookie, the
+// response has the new token in the cookie. If it is in the body, the new token is in the body. A script can
+// therefore not read the token by moving it from the cookie to the body.
 
 // deliveryBody is the value of `delivery` that requests the refresh token in the body.
 const deliveryBody = "body"
@@ -23,14 +23,14 @@ type cookies struct {
 	// page holds an access token for the pages, so that a page need not rotate the refresh token at each request. The
 	// cookie is always SameSite=Strict and valid for one host. The API never reads it.
 	page tokencookie.Cookie
-	// notice holds the message that a redirect shows on the next page, such as "why.reused".
-	// Only this server can set it, so a link from elsewhere can't raise a false alarm.
+	// notice holds the name of the message that a redirect shows on the next page, such as "why.reused". Only this
+	// server can set it, so a link on another site can't cause a false alarm.
 	notice tokencookie.Cookie
 	// device identifies a browser that has signed in before. It is not a credential, so a
 	// request with only this cookie needs no Origin.
 	device tokencookie.Pair
-	// step holds the handle of an unfinished sign-in. It is useless without a second factor. csrf treats it as
-	// a credential, because another site could otherwise add its own factor to a waiting sign-in.
+	// step holds the handle of an unfinished sign-in. The handle is useless without a second factor. csrf treats the
+	// cookie as a credential, because another site could otherwise add its own factor to a waiting sign-in.
 	step tokencookie.Cookie
 	// attempt holds a sealed sign-in attempt at a provider. Its full name ends with a part of the state
 	// (attemptCookie). It is SameSite=Lax, because the browser returns from the provider, another site.
@@ -47,13 +47,13 @@ type cookies struct {
 	dialects []string // names of the dialects' session cookies
 }
 
-// newCookies returns the cookies of a listener. The prefix __Host- makes the browser check
-// Secure, Path and Domain (RFC 6265bis), so a subdomain can't set a cookie with such a name.
-// Browsers accept the prefix only from https, so a development server on http omits it.
+// newCookies returns the cookies of a listener. The prefix __Host- makes the browser check Secure, Path and Domain
+// (RFC 6265bis), so a subdomain can't set a cookie with such a name. Browsers accept the prefix only from https, so a
+// development server on http omits it.
 //
-// The cookies of the admin listener have separate names and a box. Browsers send cookies to every
-// port of a host, so two listeners on one host see each other's cookies. The box seals the values, so
-// that a token of one listener can't be used at the other.
+// The cookies of the admin listener have different names, and a box that seals their values. Browsers send cookies to
+// every port of a host, so two listeners on one host get each other's cookies. Because the values are sealed, a token
+// of one listener can't be used at the other.
 func newCookies(o Options, https bool, d dialects, box tokencookie.Box) *cookies {
 	prefix := "watchword-"
 	if box != nil {
@@ -85,9 +85,9 @@ func newCookies(o Options, https bool, d dialects, box tokencookie.Box) *cookies
 	return c
 }
 
-// refreshToken returns the refresh token of a request, and whether it was in the cookie, even
-// an empty one. It rejects a request with two tokens. A normal and a partitioned cookie do
-// not count as two, because the request uses only one of them (tokencookie.Pair).
+// refreshToken returns the refresh token of a request. byCookie reports whether the request has the cookie, even with
+// an empty value. refreshToken rejects a request with two tokens. A normal and a partitioned cookie do not count as
+// two, because the request uses only one of them (tokencookie.Pair).
 func (c *cookies) refreshToken(r *http.Request, body string) (token watchword.Secret, byCookie bool, err error) {
 	used := c.refresh.Presented(r)
 	_, err = apirequest.CookieToken(r, used.Name)
@@ -117,8 +117,8 @@ func (c *cookies) endOthers(e *watchword.Engine, r *http.Request, by watchword.C
 	return nil
 }
 
-// setSignIn sets the cookies of a new session. The refresh cookie expires with the session, so
-// that browsers do not send expired tokens.
+// setSignIn sets the cookies of a new session. The refresh cookie expires with the session, so that browsers do not
+// send tokens of an expired session.
 func (c *cookies) setSignIn(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	c.refresh.SignIn(w, r, string(in.RefreshToken), in.RefreshLife)
 	c.rememberDevice(w, r, in.DeviceToken)
@@ -128,7 +128,7 @@ func (c *cookies) setSignIn(w http.ResponseWriter, r *http.Request, in *watchwor
 	}
 }
 
-// setRotated sets the successor of the refresh token that the request presented.
+// setRotated sets the cookie with the new refresh token that replaces the token of the request.
 func (c *cookies) setRotated(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	c.refresh.Rotate(w, r, string(in.RefreshToken), in.RefreshLife)
 }
@@ -165,8 +165,8 @@ func (c *cookies) rememberDevice(w http.ResponseWriter, r *http.Request, token w
 	c.device.Renew(w, r, string(token), tokencookie.KnownDeviceLife)
 }
 
-// replaced returns the refresh token that a sign-in replaces in the browser, or "". The engine
-// ends the session of that token, because no client holds the token any more.
+// replaced returns the refresh token in the browser that a sign-in replaces, or "". The engine ends the session of
+// that token, because the browser does not have the token any more.
 func (c *cookies) replaced(r *http.Request, delivery string) watchword.Secret {
 	if delivery == deliveryBody {
 		return ""
@@ -174,10 +174,9 @@ func (c *cookies) replaced(r *http.Request, delivery string) watchword.Secret {
 	return watchword.Secret(c.refresh.Presented(r).Value(r))
 }
 
-// presented returns all tokens of a request that can identify a session: the bearer token, the
-// refresh cookies and the dialects' cookies. It skips a cookie that occurs twice. The engine
-// decides which token is valid. Verification links are accepted if any of these tokens belongs
-// to a live session of the account.
+// presented returns all tokens of a request that can identify a session: the bearer token, the refresh cookies and
+// the dialects' cookies. It skips a cookie that occurs twice. The tokens are not verified. A verification link needs
+// no password if one of them belongs to a live session of the account.
 func (c *cookies) presented(r *http.Request) (tokens []watchword.Secret) {
 	if bearer, err := apirequest.BearerToken(r); err == nil && bearer != "" {
 		tokens = append(tokens, watchword.Secret(bearer))
@@ -190,7 +189,7 @@ func (c *cookies) presented(r *http.Request) (tokens []watchword.Secret) {
 	return tokens
 }
 
-// presentedToPage returns the tokens of presented and the page cookie.
+// presentedToPage returns the tokens that presented returns, and the page cookie.
 func (c *cookies) presentedToPage(r *http.Request) []watchword.Secret {
 	tokens := c.presented(r)
 	if values := c.page.Values(r); len(values) == 1 {
@@ -199,9 +198,9 @@ func (c *cookies) presentedToPage(r *http.Request) []watchword.Secret {
 	return tokens
 }
 
-// hasCredentials reports whether a request has a cookie that identifies a user or continues a sign-in.
-// Browsers attach cookies automatically, so another site may have forged such a request. The value doesn't
-// matter, because this process may be unable to verify a valid cookie at the moment.
+// hasCredentials reports whether a request has a cookie that identifies a user or continues a sign-in. Browsers
+// attach cookies automatically, so another site may have forged such a request. hasCredentials does not check the
+// values, because a valid cookie can be temporarily unverifiable, such as during an outage of the store.
 func (c *cookies) hasCredentials(r *http.Request) bool {
 	names := slices.Concat(c.refresh.Names(), c.link.Names(), []string{c.page.Name, c.step.Name, c.remembered.Name})
 	return slices.ContainsFunc(r.Cookies(), func(cookie *http.Cookie) bool {
@@ -210,9 +209,8 @@ func (c *cookies) hasCredentials(r *http.Request) bool {
 	})
 }
 
-// hasSession reports whether a request has the refresh cookie or the page cookie. It does not check
-// the tokens, because callers only need to know whether the browser sent or omitted the cookies of
-// a session.
+// hasSession reports whether a request has the refresh cookie or the page cookie. It does not check the tokens,
+// because callers only need to know whether the browser has sent these cookies.
 func (c *cookies) hasSession(r *http.Request) bool {
 	return c.refresh.IsIn(r) || len(c.page.Values(r)) > 0
 }

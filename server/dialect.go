@@ -32,8 +32,8 @@ func (all dialects) indexOf(r *http.Request) int {
 	return slices.IndexFunc(all, func(d dialect.Dialect) bool { return d.Takes(r) })
 }
 
-// check refuses a dialect that could not serve a request. Such a server would panic later, at the
-// first request. Routes may be empty, because a dialect may refuse all paths that it takes.
+// check rejects a dialect that would panic at its first request. Routes may be empty, because a dialect may refuse
+// all paths that it takes.
 func (all dialects) check() error {
 	for _, d := range all {
 		if d.Takes == nil || d.Refuse == nil {
@@ -49,9 +49,8 @@ func (all dialects) isForFrontEnds(r *http.Request) bool {
 	return isAPI(r.URL.Path) || all.of(r) != nil
 }
 
-// cookieNames returns the names for the CSRF check, which treats them like the refresh cookie. The
-// list must be complete: with a cookie that the check does not know, another site could act for a
-// user.
+// cookieNames returns the names of the dialects' cookies that the CSRF check treats like the refresh cookie. The list
+// must be complete. If a cookie were missing, another site could send requests as its user.
 func (all dialects) cookieNames() (names []string) {
 	for _, d := range all {
 		names = append(names, d.Cookies...)
@@ -71,8 +70,8 @@ func (all dialects) operations() (described []dialect.Operation) {
 // dialectRoutes converts the routes of a dialect to those of the router. A dialect receives the
 // client of the request, so that it need not check trusted proxies itself.
 func dialectRoutes(d dialect.Dialect, c *clients) (routes []route) {
-	// The order of a map is random, but that does not matter: the mux prefers the more specific
-	// pattern, and two equal patterns panic when the server starts.
+	// The random order of the map does not matter: the mux prefers the more specific pattern, and two equal patterns
+	// panic when the server starts.
 	for pattern, handle := range d.Routes {
 		method, path, _ := strings.Cut(pattern, " ")
 		routes = append(routes, route{method: method, path: path, handle: func(w http.ResponseWriter, r *http.Request) error {

@@ -4,14 +4,12 @@ import (
 	"bytes"
 )
 
-// net/http itself rejects a path such as "/a/%ZZ", with plain text, and closes the connection.
-// Front-ends expect JSON, and people expect a page. Therefore a watchedConn escapes the stray
-// percent sign before net/http reads it, and marks the request. The middleware
-// rejectMalformedPath then rejects it in the right format.
+// net/http rejects a path such as "/a/%ZZ" with plain text and closes the connection. Front-ends expect JSON, and
+// people expect a page. Therefore a watchedConn escapes such a percent sign before net/http reads it, and marks the
+// request. The middleware rejectMalformedPath then rejects the request in the right format.
 
-// A target is the position in a request line: method, target and protocol, with one space between
-// them (RFC 9112, section 3). It is kept between reads, because the network may split a line
-// anywhere.
+// A target is a position in a request line: method, target and protocol, with one space between them (RFC 9112,
+// section 3). It is kept between reads, because the network may split a line anywhere.
 type target struct {
 	spaces  int
 	query   bool   // the position is after the question mark
@@ -36,9 +34,9 @@ func (t *target) follow(part []byte) {
 // accepts malformed escapes there.
 func (t *target) inPath() bool { return t.spaces == 1 && !t.query }
 
-// pass processes bytes from the network and returns the bytes for net/http: the same ones, but
-// each malformed escape in a path has its percent sign escaped ("%25ZZ"). It may hold back the
-// beginning of an escape until the next call. The result may share memory with p.
+// pass processes bytes from the network and returns the bytes for net/http. It changes only malformed escapes in a
+// path, whose percent sign it escapes ("%25ZZ"). It may hold back the beginning of an escape until the next call. The
+// result may share memory with p.
 func (f *framing) pass(p []byte) []byte {
 	// Nearly all reads return here, after one scan and without a copy.
 	if len(f.target.pending) == 0 && bytes.IndexByte(p, '%') < 0 {
@@ -76,9 +74,9 @@ func (f *framing) pass(p []byte) []byte {
 	return out
 }
 
-// stretch returns how many bytes of p can be processed together, because the state can't change
-// to inRequestLine within them. In a request line it is one byte, because the path may end at any
-// byte. Bodies can be large and are processed at once.
+// stretch returns how many bytes of p belong to the same state and can be processed together. In a request line this
+// is one byte, because the path may end at any byte. The bytes of a body are processed at once, because a body can be
+// large.
 func (f *framing) stretch(p []byte) int {
 	switch f.state {
 	case lost:

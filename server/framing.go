@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// A framing parses the requests on an HTTP/1 connection (RFC 9112, section 6), to find where each
-// head begins. It must agree with net/http, which rejects most malformed requests and closes the
-// connection. If it can't parse a request, it marks the request as unclear. It never guesses.
+// A framing parses the requests on an HTTP/1 connection (RFC 9112, section 6), to find where each head begins. It
+// must agree with net/http, which rejects most malformed requests and closes the connection. If framing can't parse a
+// request, it marks the request as unclear.
 //
-// It stores no header except the two that determine the length. Its memory per connection is
-// bounded: one line of maxLine bytes and the heads that no handler has taken yet. With pipelining,
-// net/http reads ahead at most one buffer, which bounds the number of heads.
+// It stores no header fields except the two that determine the length. Its memory per connection is bounded: one line
+// of maxLine bytes and the heads that no handler has taken yet. With pipelining, net/http reads ahead at most one
+// buffer, which bounds the number of heads.
 type framing struct {
 	heads []head // parsed, and not yet taken by a request
 
@@ -23,12 +23,12 @@ type framing struct {
 	current head
 }
 
-// A head holds the parts of a request's head that matter for its length.
+// A head holds the parts of a request's head that determine its length.
 type head struct {
 	line    string // "POST /path HTTP/1.1", cut at maxLine
 	length  int64  // Content-Length, or -1 without one
 	chunked bool
-	unclear bool // two lengths, or one that parsers read differently
+	unclear bool // the request has two lengths, or a length that parsers read differently
 	badPath bool // the path had a percent sign without two hexadecimal digits
 }
 
@@ -46,7 +46,7 @@ const (
 	lost
 )
 
-// maxLine is how many bytes of a line are kept. The fields that matter are shorter.
+// maxLine is how many bytes of a line are kept. Content-Length and Transfer-Encoding are shorter.
 const maxLine = 1 << 10
 
 // feed parses the next bytes of the connection. They may end anywhere.
@@ -67,7 +67,7 @@ func (f *framing) feed(p []byte) {
 			continue
 		}
 		part, rest, ended := bytes.Cut(p, []byte("\n"))
-		// The target needs every byte of the line, even beyond maxLine.
+		// follow needs every byte of the line, even beyond maxLine.
 		if f.state == inRequestLine {
 			f.target.follow(part)
 		}
@@ -104,7 +104,7 @@ func (f *framing) endLine(line []byte) {
 		case size == 0:
 			f.state = inTrailer
 		default:
-			f.state, f.left = inChunk, size+2 // the CRLF after the chunk counts as part of it
+			f.state, f.left = inChunk, size+2 // the CRLF after the chunk counts, too
 		}
 	case inTrailer:
 		if len(line) == 0 {
@@ -152,10 +152,9 @@ func (f *framing) endHead() {
 	}
 }
 
-// take removes the heads up to the one with this request line, and returns that one. net/http
-// rejects some requests without calling a handler, so heads of such requests may precede it. The
-// request line identifies the head. Two requests with the same line on one connection are taken
-// in their order.
+// take removes the recorded heads up to the head with this request line, and returns that head. Heads of other
+// requests may precede it, because net/http rejects some requests without calling a handler. Two requests with the
+// same line on one connection are taken in their order.
 func (f *framing) take(line string) (h head, found bool) {
 	line = line[:min(len(line), maxLine)]
 	for i, h := range f.heads {

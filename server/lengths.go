@@ -7,14 +7,13 @@ import (
 	"sync"
 )
 
-// Attackers smuggle a request past a proxy by sending both Content-Length and
-// Transfer-Encoding, if the proxy uses one header and the server the other (RFC 9112, section
-// 6.3). net/http uses Transfer-Encoding and drops Content-Length before a handler runs.
-// Therefore the server parses the heads of requests as they arrive from the network.
+// Attackers smuggle a request past a proxy by sending both Content-Length and Transfer-Encoding (RFC 9112, section
+// 6.3). This works if the proxy uses one of the headers and the server uses the other. net/http uses
+// Transfer-Encoding and drops Content-Length before a handler runs. Therefore the server parses the heads of requests
+// as they arrive from the network.
 //
-// Serve plain HTTP through WatchLengths, TLS through WatchTLS, and set WithLengths for both.
-// HTTP/2 is not affected: each frame has one length, and net/http compares it with
-// Content-Length.
+// Serve plain HTTP through WatchLengths, TLS through WatchTLS, and set WithLengths for both. HTTP/2 is not affected:
+// each frame has one length, and net/http compares it with Content-Length.
 
 // WatchLengths returns a listener whose connections record the heads of requests. Set
 // http.Server.ConnContext to WithLengths, too.
@@ -57,9 +56,8 @@ type watchedConn struct {
 	seen framing
 }
 
-// Read returns the bytes of the connection as pass changes them. Only one goroutine may call it at
-// a time. It returns 0 bytes only together with an error: if pass holds back all bytes, Read reads
-// again.
+// Read returns the bytes of the connection, as changed by pass. Only one goroutine may call it at a time. It returns
+// 0 bytes only with an error: if pass holds back all bytes, Read reads again.
 func (c *watchedConn) Read(p []byte) (n int, err error) {
 	for len(c.unread) == 0 && err == nil && len(p) > 0 {
 		n, err = c.Conn.Read(p)
@@ -71,7 +69,7 @@ func (c *watchedConn) Read(p []byte) (n int, err error) {
 	if c.unread = c.unread[n:]; len(c.unread) > 0 {
 		return n, nil // the next read of the connection returns the error again
 	}
-	c.unread = nil // it may share memory with p
+	c.unread = nil // the bytes may share memory with p
 	return n, err
 }
 
@@ -84,8 +82,8 @@ func (c *watchedConn) CloseWrite() error {
 	return nil
 }
 
-// head returns the head of a request. If it was not recorded, head is unclear and the request is
-// rejected. net/http has parsed the same line, so method, target and protocol identify the head.
+// head returns the recorded head of a request. If there is none, it returns an unclear head, and the request is
+// rejected. Method, target and protocol identify the head, because net/http has parsed the same line.
 func (c *watchedConn) head(r *http.Request) head {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -45,11 +45,11 @@ type tlsListener struct {
 	log    *slog.Logger
 	lines  *lograte.Gate
 
-	// The channels are unbuffered, so that each connection is handed over or closed, even
-	// when the listener closes.
+	// The channels are unbuffered. Each connection is therefore either returned by Accept or closed, even when the
+	// listener closes.
 	ready  chan net.Conn
 	failed chan error
-	closed context.Context //nolint:containedctx // the life of the listener
+	closed context.Context //nolint:containedctx // canceled when the listener closes
 	cancel func()
 }
 

@@ -38,8 +38,8 @@ func isAdministration(path string) bool {
 	return strings.HasPrefix(path, pathAdmin+"/") || path == pathAdminPages || strings.HasPrefix(path, pathAdminPages+"/")
 }
 
-// has reports whether the listener has the route of a path. Both listeners have a sign-in with a
-// password and a code, and the files and documents of the pages.
+// has reports whether the listener serves a path. Both listeners have a sign-in with a password and a code, and the
+// files and documents of the pages.
 func (s side) has(path string) bool {
 	switch {
 	case !s.isSplit:
@@ -69,8 +69,7 @@ func (s side) home() string {
 	return pathAccount
 }
 
-// box returns the engine's box for the cookies of the admin listener, and nil on the public
-// listener.
+// box returns the engine's box, which seals the cookies of the admin listener. It returns nil on the public listener.
 func (s side) box(engine *watchword.Engine) tokencookie.Box {
 	if s.isAdmin {
 		return engine.Inside()
@@ -108,8 +107,8 @@ func newServers(engine *watchword.Engine, opts Options, o *origins) (*Server, er
 	return public, err
 }
 
-// ofAdminListener returns the options of the admin listener. They exclude front-ends, dialects and
-// providers. Cookies are always SameSite=Strict and valid for one host.
+// ofAdminListener returns the options of the admin listener. They contain no front-ends, dialects and providers.
+// Cookies are always SameSite=Strict and valid for one host.
 func (o Options) ofAdminListener() Options {
 	return Options{
 		PublicURL: o.AdminURL, TrustedProxies: o.TrustedProxies, Product: o.Product,
@@ -126,9 +125,9 @@ func adminCookieName(adminURL string) string {
 	return adminCookie
 }
 
-// oneHost redirects browsers on the admin listener to the host of its URL. With a loopback URL,
-// checkHost accepts all loopback names, but a cookie is valid for only one name. The pages
-// redirect to absolute URLs, so an operator who opened another name would have to sign in twice.
+// oneHost redirects browsers on the admin listener to the host of its URL. With a loopback URL, checkHost accepts all
+// loopback names, but a cookie is valid for only one name. The pages redirect to absolute URLs. Without oneHost, an
+// operator who opened another name would have to sign in twice.
 func oneHost(o *origins, on side) middleware {
 	return func(next http.Handler) http.Handler {
 		if !on.isAdmin {

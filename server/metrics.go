@@ -15,14 +15,13 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Metrics are for alerts and for capacity: requests by route, decisions about refresh tokens, the
-// queue of hashes, the outbox, keys and the feed. docs/operations.md lists them, with the values
-// that need attention.
+// The metrics are for alerts and for capacity. They cover requests by route, decisions about refresh tokens, the
+// queue of hashes, the outbox, keys and the feed. docs/operations.md lists them, with the values that need attention.
 
 // httpMetrics are the metrics of requests. Labels are routes and never users or paths, so that
 // their number is bounded.
 type httpMetrics struct {
-	counters, histograms *metrics.Set // written separately, each after its HELP line
+	counters, histograms *metrics.Set // separate sets, because a HELP line precedes each
 
 	mu       sync.RWMutex
 	requests map[routeStatus]*metrics.Counter
@@ -45,8 +44,8 @@ func newHTTPMetrics() *httpMetrics {
 	}
 }
 
-// observe counts a response. A status of 0 means that the handler wrote no response. A stream is
-// counted when it ends, with its whole duration.
+// observe counts a response. If status is 0, the handler wrote no response. A stream is counted when it ends, with
+// its whole duration.
 func (m *httpMetrics) observe(r *http.Request, status int, took time.Duration) {
 	requests, seconds := m.of(routeStatus{routeOf(r), status})
 	requests.Inc()
@@ -94,7 +93,7 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	s.metrics.histograms.WritePrometheus(&page)
 	gauge(&page, "watchword_feed_streams", "Open streams of the revocation feed.", float64(s.api.streams.count()))
 	writeEngine(r.Context(), &page, s.engine)
-	metrics.WriteProcessMetrics(&page) // go_ and process_
+	metrics.WriteProcessMetrics(&page) // metrics with the prefixes go_ and process_
 	metrics.WriteFDMetrics(&page)
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	_, _ = w.Write(page.Bytes())
@@ -162,7 +161,7 @@ func writeEngine(ctx context.Context, w io.Writer, engine *watchword.Engine) {
 	gauge(w, "watchword_outbox_oldest_seconds", "Age of the oldest waiting mail.", secondsSince(stats.MailOldest))
 }
 
-// byLabel writes one counter per key of counts. The key is the value of the label.
+// byLabel writes one counter for each key of counts. The key is the value of the label.
 func byLabel[K ~string, N int | int64 | uint64](w io.Writer, name, help, label string, counts map[K]N) {
 	writeHead(w, "counter", name, help)
 	for key, n := range counts {
@@ -170,8 +169,8 @@ func byLabel[K ~string, N int | int64 | uint64](w io.Writer, name, help, label s
 	}
 }
 
-// secondsSince returns the seconds since t, or 0 for the zero time. An alert on an age then does
-// not fire while there is no such mail, key or session.
+// secondsSince returns the seconds since t, or 0 for the zero time. An alert on the age of a mail, key or session
+// then does not fire if there is none.
 func secondsSince(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

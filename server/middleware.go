@@ -22,15 +22,14 @@ import (
 // request have the same id.
 const requestIDHeader = "X-Request-Id"
 
-// A middleware wraps a handler. Each one below does one thing. newServer lists them in the
-// order in which they receive a request. The order matters for security; server.go has the
-// reasons.
+// A middleware wraps a handler. newServer lists all middlewares in the order in which they receive a request, and
+// explains why the order matters for security.
 type middleware func(http.Handler) http.Handler
 
 // A failFunc responds to a request that a middleware rejects (errorResponder.fail).
 type failFunc func(http.ResponseWriter, *http.Request, error)
 
-// chain wraps h in the middlewares. The first one receives a request first.
+// chain wraps h in the middlewares. The first middleware in all receives a request first.
 func chain(h http.Handler, all ...middleware) http.Handler {
 	for _, m := range slices.Backward(all) {
 		h = m(h)
@@ -82,9 +81,9 @@ func securityHeaders(https bool) middleware {
 	}
 }
 
-// Values of headers that do not depend on the request. Responses share these slices, which
-// saves an allocation for each header. Sharing is safe: Set replaces a slice, and Add
-// copies it, because the slices have no spare capacity. No code may change the elements.
+// These values of headers do not depend on the request. Responses share the slices, which saves an allocation for
+// each header. Sharing is safe: Set replaces a slice, and Add copies it, because the slices have no spare capacity.
+// No code may change the elements.
 var (
 	nosniff       = []string{"nosniff"}
 	noReferrer    = []string{"no-referrer"}
@@ -98,9 +97,9 @@ var (
 	varyOrigin    = []string{"Origin, Sec-Fetch-Site"}
 )
 
-// setSecurityHeaders sets the strictest value of each header. Handlers replace values
-// that are too strict: pages set their own Content-Security-Policy (see pages.show), and
-// cacheable documents set Cache-Control. The names must be in canonical form.
+// setSecurityHeaders sets the strictest value of each header. Handlers replace values that are too strict: pages set
+// their own Content-Security-Policy (see pages.show), and cacheable documents set Cache-Control. The keys are
+// assigned directly, so they must be in canonical form.
 func setSecurityHeaders(h http.Header, https bool, path string) {
 	h["X-Content-Type-Options"] = nosniff
 	h["Referrer-Policy"] = noReferrer
@@ -115,15 +114,13 @@ func setSecurityHeaders(h http.Header, https bool, path string) {
 		h["Strict-Transport-Security"] = twoYears
 	}
 	h["Cache-Control"] = noStore
-	// The policy also covers documents that browsers show as a page, such as JSON opened in a tab.
-	// object-src would default to default-src, but security scanners look for it. base-uri has no
-	// such default.
+	// The policy also covers documents that browsers show as a page, such as JSON opened in a tab. object-src is
+	// listed for security scanners, although it defaults to default-src. base-uri has no such default.
 	h["Content-Security-Policy"] = strictPolicy
 }
 
-// closeWhileDraining closes each connection after its response while the server is about to stop.
-// The client's next request then reaches another server. On HTTP/2 connections, the same header
-// sends a GOAWAY frame.
+// closeWhileDraining closes each connection after its response if the server is about to stop. The client's next
+// request then reaches another server. On HTTP/2 connections, the header "Connection: close" sends a GOAWAY frame.
 func closeWhileDraining(draining func() bool) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +144,7 @@ func observe(m *httpMetrics, log *slog.Logger) middleware {
 			took := time.Since(begun)
 			m.observe(r, recorded.status, took)
 			if !log.Enabled(r.Context(), slog.LevelDebug) {
-				return // before the attributes are allocated
+				return // returns before the attributes are allocated
 			}
 			log.Debug("request",
 				slog.String("request_id", w.Header().Get(requestIDHeader)), slog.String("method", r.Method),
@@ -157,9 +154,9 @@ func observe(m *httpMetrics, log *slog.Logger) middleware {
 	}
 }
 
-// recoverPanics logs a panic and responds with 500, so that one request can't stop the
-// process. It needs the recorder of observe to know whether a response has begun.
-// http.ErrAbortHandler passes through, because net/http handles it.
+// recoverPanics logs a panic and responds with 500, so that one request can't stop the process. It uses the recorder
+// of observe to find out whether a response has begun. http.ErrAbortHandler passes through, because net/http handles
+// it.
 func recoverPanics(log *slog.Logger, fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -200,8 +197,8 @@ func rejectAmbiguousLength(fail failFunc) middleware {
 	}
 }
 
-// closeAfterBodyError closes the connection after the response if the body can't be read
-// to its end, because the start of the next request is unknown then.
+// closeAfterBodyError closes the connection after the response if the body can't be read to its end. The server then
+// does not know where the next request begins.
 func closeAfterBodyError(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body != nil && r.Body != http.NoBody {
@@ -211,10 +208,9 @@ func closeAfterBodyError(next http.Handler) http.Handler {
 	})
 }
 
-// A closingBody sets "Connection: close" if reading fails: at a malformed chunk, or when
-// fewer bytes than Content-Length arrive. HTTP/2 sends a GOAWAY frame instead. A
-// closingBody ignores canceled requests and bodies over the size limit, which are not
-// framing errors.
+// A closingBody sets "Connection: close" if reading fails: at a malformed chunk, or when fewer bytes than
+// Content-Length arrive. On HTTP/2, this header sends a GOAWAY frame. A closingBody ignores canceled requests and
+// bodies over the size limit, which are not framing errors.
 type closingBody struct {
 	io.ReadCloser
 	request *http.Request
@@ -232,11 +228,11 @@ func (b *closingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// checkHost rejects requests for another host (RFC 9110, section 15.5.20). This stops DNS
-// rebinding and requests that a proxy routed to the wrong server.
+// checkHost rejects requests for another host (RFC 9110, section 15.5.20). This stops DNS rebinding and requests that
+// a proxy routed to the wrong server.
 //
-// Some paths accept every host: load balancers probe by address, gateways pass on the host
-// of the service behind them, and services fetch public documents by an internal name.
+// Some paths accept every host. Load balancers probe the server by its address, gateways pass on the host of the
+// service behind them, and services fetch public documents by an internal name.
 func checkHost(o *origins, fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -259,13 +255,12 @@ func checkHost(o *origins, fail failFunc) middleware {
 	}
 }
 
-// cors adds CORS headers (Fetch, section 3.2): for the allowed origins to the API and the
-// dialects, and for every origin to public documents. Pages get no CORS headers. The server
-// still handles a request from another origin, but the browser hides the response from the
-// script.
+// cors adds CORS headers (Fetch, section 3.2). The allowed origins may read the API and the dialects, and every
+// origin may read public documents. Pages get no CORS headers. The server handles a request from any other origin,
+// too, but the browser hides the response from the script.
 //
-// CORS only lets front-ends read responses and does not stop requests. The csrf middleware
-// rejects forged requests that change something.
+// CORS only lets front-ends read responses and does not stop requests. The csrf middleware rejects forged requests
+// that change something.
 func cors(o *origins, d dialects) middleware {
 	return func(next http.Handler) http.Handler {
 		frontEnds := next
@@ -274,7 +269,7 @@ func cors(o *origins, d dialects) middleware {
 		requested, exposed := d.headers()
 		if len(o.allowed) > 0 {
 			frontEnds = rscors.New(rscors.Options{
-				// The function compares exactly; AllowedOrigins would accept wildcards.
+				// AllowOriginFunc compares exactly. AllowedOrigins would accept wildcards.
 				AllowOriginFunc:  func(origin string) bool { return slices.Contains(o.allowed, origin) },
 				AllowedMethods:   []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
 				AllowedHeaders:   append(requested, "Authorization", "Content-Type", idempotencyHeader, "If-Match"),
@@ -291,8 +286,8 @@ func cors(o *origins, d dialects) middleware {
 			case isOpen(r.URL.Path):
 				everyOrigin.ServeHTTP(w, r)
 			case isForward(r.URL.Path) && r.Method == http.MethodOptions:
-				// This preflight is for the service behind the gateway, which decides whether
-				// to allow it.
+				// This preflight belongs to a request for the service behind the gateway. That service decides
+				// whether to allow it.
 				next.ServeHTTP(w, r)
 			case d.isForFrontEnds(r):
 				frontEnds.ServeHTTP(w, r)
@@ -308,7 +303,7 @@ func cors(o *origins, d dialects) middleware {
 func csrf(o *origins, d dialects, c *cookies, fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// A cache must not serve a response that was created for another origin.
+			// Vary stops a cache from serving a response that was created for another origin.
 			if h := w.Header(); h["Vary"] == nil {
 				h["Vary"] = varyOrigin
 			} else {
@@ -335,10 +330,10 @@ func isSafe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
-// isSameSite reports whether a request comes from this server's pages, from a front-end of
-// an allowed origin, or from a program. The standard library checks Sec-Fetch-Site, or else
-// Origin. isSameSite adds two rules: an Origin must be known, including its scheme; and a
-// request with a user's cookie must have Origin or Sec-Fetch-Site.
+// isSameSite reports whether a request comes from this server's pages, from a front-end of an allowed origin, or from
+// a program. The standard library checks Sec-Fetch-Site, or Origin if Sec-Fetch-Site is missing. isSameSite adds two
+// rules. An Origin must be known, including its scheme. A request with a user's cookie must have Origin or
+// Sec-Fetch-Site.
 func isSameSite(r *http.Request, o *origins, d dialects, c *cookies) bool {
 	origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
 	if o.crossOrigin.Check(r) != nil {
@@ -357,8 +352,8 @@ func isSameSite(r *http.Request, o *origins, d dialects, c *cookies) bool {
 	return site != "" || !c.hasCredentials(r)
 }
 
-// hidesOrigin reports whether a request does not say which site sent it. A browser without Sec-Fetch-Site sends null
-// from this server's pages, because of Referrer-Policy: no-referrer.
+// hidesOrigin reports whether a request has neither Sec-Fetch-Site nor a usable Origin. Browsers without Sec-Fetch-Site
+// send the Origin null even from this server's pages, because of Referrer-Policy: no-referrer.
 func hidesOrigin(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	return (origin == "" || origin == "null") && r.Header.Get("Sec-Fetch-Site") == ""
@@ -376,7 +371,8 @@ func hasManyCookies(r *http.Request) bool {
 	return count > maxCookies
 }
 
-// rejectManyCookies rejects requests with more than maxCookies cookies, because the checks after it read all of them.
+// rejectManyCookies rejects requests with more than maxCookies cookies, because the next middlewares read all of
+// them.
 func rejectManyCookies(fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -421,7 +417,7 @@ func (r *recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// Write without WriteHeader means 200, as in net/http.
+// Write records the status 200 if WriteHeader was not called, as net/http does.
 func (r *recorder) Write(body []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK

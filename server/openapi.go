@@ -20,9 +20,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// The OpenAPI document follows from the table in routes.go and from the types of bodies by
-// reflection. It is not written by hand, because it would drift away from the routes. Struct
-// tags contain formats, enumerations and descriptions.
+// The OpenAPI document is created from the table in routes.go and, by reflection, from the types of bodies. If it
+// were written by hand, it would soon differ from the routes. Struct tags contain formats, enumerations and
+// descriptions.
 
 // describe returns the OpenAPI 3.1 document of the API and of the dialects' routes.
 //
@@ -90,9 +90,9 @@ func put(paths map[string]*huma.PathItem, method, path string, operation *huma.O
 	}
 }
 
-// schemaName names the schema of a Go type: without the suffix Body, and with the name of the
-// dialect as a prefix, because dialects have types of the same name. Names must be unique and
-// must not change between releases, because code generators turn them into type names.
+// schemaName names the schema of a Go type. It drops the suffix Body. It adds the name of the dialect as a prefix,
+// because dialects have types of the same name. Names must be unique and must not change between releases, because
+// code generators turn them into type names.
 func schemaName(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -141,9 +141,8 @@ func describeOperation(registry huma.Registry, o dialect.Operation) *huma.Operat
 	return operation
 }
 
-// describeRoute describes a route of the API. Most of the description follows from the row of
-// the table. The cases by path at the end are for details that a row can't express: parameters,
-// a second success response, and media types other than JSON.
+// describeRoute describes a route of the API. Most of the description follows from the row of the table. The cases by
+// path at the end add details that a row can't express, such as parameters or a second success response.
 func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	operation := &huma.Operation{
 		Summary:     r.summary,
@@ -160,7 +159,7 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 			Required: r.guard != refresh && r.guard != either && len(requiredOf(r.body)) > 0,
 			Content:  content(registry, "application/json", "", r.body).Content,
 		}
-		// The bodies of PATCH are merge patches (RFC 7396), with both media types.
+		// A PATCH accepts a merge patch (RFC 7396) under two media types.
 		if r.method == http.MethodPatch {
 			operation.RequestBody.Content["application/merge-patch+json"] =
 				operation.RequestBody.Content["application/json"]
@@ -175,7 +174,7 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 		operation.Security = []map[string][]string{{"refreshToken": {}}}
 	case r.guard == enrol:
 		operation.Security = []map[string][]string{{"accessToken": {}}, {}}
-	// The empty requirement at the end means that the route also works without credentials.
+	// The empty requirement at the end allows requests without credentials.
 	case r.guard == either:
 		operation.Security = []map[string][]string{{"refreshToken": {}}, {"accessToken": {}}, {}}
 	}
@@ -233,9 +232,8 @@ func etag(doc string) map[string]*huma.Param {
 	return map[string]*huma.Param{"ETag": {Description: doc, Schema: &huma.Schema{Type: "string"}}}
 }
 
-// adminSecurity returns the security requirement of an administrative route, with the scope of a
-// service key, which OpenAPI 3.1 allows in every scheme. A route without a scope is for
-// administrators only.
+// adminSecurity returns the security requirement of an administrative route. It has the scope of a service key, which
+// OpenAPI 3.1 allows in every scheme. A route without a scope is for administrators only.
 func adminSecurity(g guard) []map[string][]string {
 	all := []map[string][]string{{"accessToken": {}}}
 	if need, _ := g.need(); need.Scope != "" {
@@ -244,9 +242,8 @@ func adminSecurity(g guard) []map[string][]string {
 	return all
 }
 
-// refusalsOf groups the error codes of a route by status. It adds the codes that follow from the
-// route's path, method, body and guard. The rows of the table stay short: they list only the
-// codes that are specific to a route.
+// refusalsOf groups the error codes of a route by status. It adds the codes that follow from the route's path,
+// method, body and guard. A row of the table therefore lists only the codes that are specific to the route.
 func refusalsOf(r route) map[int][]string {
 	// Every route rejects a malformed path and too many cookies with PARAMETER_INVALID.
 	codes := slices.Concat(r.refusals, []watchword.Code{watchword.CodeInternal, apirequest.CodeMisdirected,

@@ -11,21 +11,20 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// origins holds the public URL and the allow-list, and decides which hosts and origins
-// belong to this server.
+// origins holds the public URL and the allowed origins. It decides which hosts and origins belong to this server.
 //
-// All decisions about hosts and origins are here, so that the CSRF check, CORS, redirects and
-// links trust the same set.
+// All decisions about hosts and origins are here, so that the CSRF check, CORS, redirects and links trust the same
+// set.
 type origins struct {
 	public      *url.URL
-	publicURL   string   // public, as configured
+	publicURL   string   // the public URL as configured
 	allowed     []string // front-ends on other origins
 	appURL      string   // the front-end that pages lead back to, or ""
 	isAdmin     bool     // public is the URL of the admin listener, for messages
 	crossOrigin *http.CrossOriginProtection
 
-	// formPosts are the paths to which a provider sends the browser with a form. Their handler only
-	// redirects, so they accept forms of every site.
+	// formPosts are the paths to which a provider sends the browser with a form. They accept forms of every site,
+	// because their handler only redirects.
 	formPosts []string
 }
 
@@ -77,11 +76,11 @@ func parsePublic(text string) (*url.URL, error) {
 // uses the public URL, because a proxy often terminates TLS.
 func (o *origins) isHTTPS() bool { return o.public.Scheme == "https" }
 
-// isPublicHost reports whether a Host header names the public URL. If the public URL is a
-// loopback address, every loopback name with the same port counts.
+// isPublicHost reports whether a Host header names the public URL. If the public URL is a loopback address, every
+// loopback name with the same port counts.
 //
-// Developers use localhost and 127.0.0.1 alternately. This is safe, because DNS can't give a
-// page of another site a loopback name as its host.
+// Developers use localhost and 127.0.0.1 alternately. This is safe, because a page of another site can't have a
+// loopback name as its host.
 func (o *origins) isPublicHost(host string) bool {
 	if strings.EqualFold(host, o.public.Host) {
 		return true
@@ -90,7 +89,7 @@ func (o *origins) isPublicHost(host string) bool {
 	if err != nil {
 		name, port = host, ""
 	}
-	// Some clients and proxies add the default port to Host, which is the same origin.
+	// A Host with the default port is the same origin. Some clients and proxies add this port.
 	if name == "" || port != o.public.Port() {
 		return strings.EqualFold(name, o.public.Hostname()) && isDefaultPort(o.public.Scheme, port) && o.public.Port() == ""
 	}

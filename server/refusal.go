@@ -37,9 +37,9 @@ func newRefusalLog() refusalLog {
 	}
 }
 
-// isLogged reports whether a refusal can be a sign of an attack, of a faulty client, or of a wrong
-// setting. The list excludes a wrong password, which is a security event, and an expired token,
-// which every client has every few minutes.
+// isLogged reports whether a refusal can be a sign of an attack, of a faulty client, or of a wrong setting. A wrong
+// password is not logged, because it is a security event. An expired token is not logged, because every client has
+// one every few minutes.
 func isLogged(code watchword.Code, route string) bool {
 	switch code {
 	case watchword.CodeRateLimited, watchword.CodeTryLater,
@@ -63,8 +63,8 @@ func isLogged(code watchword.Code, route string) bool {
 // logRefusal logs a refused request if isLogged selects it. It logs the route instead of
 // the path, because paths can hold tokens.
 func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
-	// The pattern has {id} instead of the id, which groups the attempts of a client and
-	// keeps data of the other user out of the log.
+	// The pattern has {id} instead of the id. This groups the attempts of a client, and keeps the other user's id out
+	// of the log.
 	route := e.routePattern(r)
 	if !isLogged(refusal.Code, route) {
 		return
@@ -105,8 +105,8 @@ func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refu
 	e.log.LogAttrs(r.Context(), slog.LevelInfo, "request refused", attrs...)
 }
 
-// logRefused is logRefusal for an error of any type. Handlers that redirect instead of
-// calling fail use it.
+// logRefused does the same as logRefusal for an error of any type. Handlers that redirect instead of calling fail use
+// it.
 func (e *errorResponder) logRefused(w http.ResponseWriter, r *http.Request, err error) {
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
@@ -114,8 +114,8 @@ func (e *errorResponder) logRefused(w http.ResponseWriter, r *http.Request, err 
 	}
 }
 
-// logUnavailable logs that a request failed because of the store. It has a separate limit,
-// so that an attack that reaches the other limit does not suppress these lines.
+// logUnavailable logs that a request failed because of the store. It has a separate limit, so that an attack that
+// uses up the limit of logRefusal does not suppress these lines.
 func (e *errorResponder) logUnavailable(w http.ResponseWriter, r *http.Request, err error) {
 	skipped, ok := e.lines.unavailable.Allow("", time.Now())
 	if !ok {

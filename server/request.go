@@ -35,8 +35,8 @@ func (c *clients) of(w http.ResponseWriter, r *http.Request) watchword.Client {
 	}
 }
 
-// bodyInvalid returns the error for a body that can't be read, as opposed to a body with a
-// wrong value.
+// bodyInvalid returns the error for a body that can't be read. A body with a wrong value gets another error
+// (unacceptable).
 func bodyInvalid(detail string) *watchword.Error {
 	return &watchword.Error{Code: apirequest.CodeBodyInvalid, Detail: detail}
 }
@@ -48,10 +48,9 @@ func unacceptable(field, code, message string) *watchword.Error {
 		Fields: []watchword.FieldError{{Field: field, Code: code, Message: message}}}
 }
 
-// authenticate identifies the caller. It requires a valid access token in the Authorization
-// header, a live session, and all the roles. Cookies don't count. Browsers attach cookies
-// automatically, but only a script of the front-end can set the header. Routes that use
-// authenticate therefore need no protection against CSRF.
+// authenticate identifies the caller. It requires a valid access token in the Authorization header, a live session,
+// and all the roles. Cookies don't count. Browsers attach cookies automatically, but only a script of the front-end
+// can set the header. Routes that use authenticate therefore need no protection against CSRF.
 func authenticate(engine *watchword.Engine, r *http.Request, roles []string) (watchword.Identity, error) {
 	token, err := apirequest.BearerToken(r)
 	if err != nil {
@@ -64,8 +63,8 @@ func authenticate(engine *watchword.Engine, r *http.Request, roles []string) (wa
 	return who, who.RequireRoles(roles...)
 }
 
-// An identityHandler handles a request whose caller was authenticated. Because of its type, it
-// can't be registered without a check of the caller.
+// An identityHandler handles a request whose caller was authenticated. It can't be registered without a check of the
+// caller, because its type differs from handler.
 type identityHandler func(http.ResponseWriter, *http.Request, watchword.Identity) error
 
 // signedIn calls next if the request has a valid access token (authenticate). Routes without signedIn are public.

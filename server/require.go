@@ -30,7 +30,7 @@ func (s *Server) Require(roles ...string) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			who, err := authenticate(s.engine, r, roles)
 			if err != nil {
-				// The server's own middlewares, which set the id, have not run.
+				// The server's own middlewares set the request id, but they do not run here.
 				w.Header().Set(requestIDHeader, uuid.NewString())
 				setSecurityHeaders(w.Header(), s.origins.isHTTPS(), pathAPI)
 				s.errors.fail(w, r, err)

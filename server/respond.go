@@ -90,8 +90,8 @@ type errorResponder struct {
 	patternOf func(*http.Request) string
 }
 
-// serve converts a handler that returns its error. A handler returns an error only before it
-// writes, so serve can still write the response.
+// serve converts a handler that returns its error into an http.Handler. A handler that returns an error has not
+// written anything, so serve can write the error response.
 func (e *errorResponder) serve(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
@@ -100,8 +100,8 @@ func (e *errorResponder) serve(h handler) http.Handler {
 	})
 }
 
-// refusalOf returns err as a refusal, or nil. A refused request has made no change. After any other
-// error, the outcome is unknown.
+// refusalOf returns err as a refusal, or nil. A refused request has made no change. After any other error, the server
+// does not know whether a change was made.
 func refusalOf(err error) *watchword.Error {
 	var refusal *watchword.Error
 	var unread *apirequest.Error
@@ -118,8 +118,8 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 	switch {
 	case refusal != nil:
 		e.logRefusal(w, r, refusal)
-	// The text says that the user is still signed in, and the status is never 401, because a
-	// client that mistakes an outage for a sign-out discards a valid session.
+	// The text says that the user is still signed in. The status is never 401, because a client could mistake the
+	// outage for a sign-out and discard a valid session.
 	case errors.Is(err, watchword.ErrUnavailable):
 		e.logUnavailable(w, r, err)
 		refusal = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: 2 * time.Second,
@@ -134,12 +134,11 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 		refusal = &watchword.Error{Code: watchword.CodeInternal,
 			Detail: detailInternal}
 	}
-	// A dialect gets the headers that the API sends, and may change them.
+	// The dialect gets the headers that the API sends, and may change them.
 	e.failHeaders(w, r, refusal)
 	if d := e.dialects.of(r); d != nil {
 		status := statusOf(refusal.Code)
-		// The clients of a dialect don't support a second step. They get a text that tells where to
-		// sign in.
+		// The clients of a dialect don't support a second step. They get a text that says where to sign in.
 		if refusal.Challenge != nil {
 			status, refusal = http.StatusBadRequest, &watchword.Error{Code: refusal.Code,
 				Detail: "This account needs a second factor. Sign in at " + e.origins.public.String() + pathLogin + "."}
@@ -168,8 +167,7 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
 	h, status := w.Header(), statusOf(refusal.Code)
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-		// Whole seconds, rounded up and at least one, because with 0 clients would retry at
-		// once.
+		// The header has whole seconds, rounded up, and at least one. With 0, clients would retry at once.
 		seconds := (refusal.RetryAfter + time.Second - 1) / time.Second
 		h.Set("Retry-After", strconv.FormatInt(max(int64(seconds), 1), 10))
 	}
@@ -177,7 +175,7 @@ func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, ref
 	switch refusal.Code {
 	case watchword.CodeTokenExpired, watchword.CodeTokenInvalid:
 		challenge += `, error="invalid_token"`
-	// A refresh has no bearer token, so invalid_token would be wrong.
+	// A refresh has no bearer token, so the error invalid_token would be wrong.
 	case watchword.CodeSessionEnded:
 		if r.Header.Get("Authorization") != "" {
 			challenge += `, error="invalid_token"`
@@ -198,9 +196,8 @@ func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, ref
 		if r.URL.Path == pathRefresh && len(used.Values(r)) > 0 && refusal.Ended != watchword.EndedReplaced {
 			used.Clear(w)
 		}
-	// With two cookies of the same name, no request can succeed. Deleting this host's cookie
-	// lets the next sign-in work, even if another host of the domain has set the other
-	// cookie.
+	// With two cookies of the same name, no request can succeed. If this host's cookie is deleted, the next sign-in
+	// works, even if another host of the domain has set the second cookie.
 	case apirequest.CodeAmbiguousCredentials:
 		e.cookies.refresh.ClearRepeated(w, r)
 	}

@@ -19,7 +19,7 @@ import (
 type router struct {
 	ownMux   *http.ServeMux
 	dialects dialects
-	muxes    []*http.ServeMux // by index in dialects
+	muxes    []*http.ServeMux // in the order of dialects
 
 	forwardBelow, forwardMoved, unclean http.Handler
 }
@@ -50,8 +50,8 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rt.forwardBelow.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, pathForward+"/"):
 		rt.forwardMoved.ServeHTTP(w, r)
-	// http.ServeMux would redirect to the clean path, but a proxy in front has checked the
-	// unclean path.
+	// http.ServeMux would redirect to the clean path. A proxy in front of the server has checked only the unclean
+	// path.
 	case path.Clean(r.URL.Path) != r.URL.Path:
 		rt.unclean.ServeHTTP(w, r)
 	default:
@@ -59,8 +59,8 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// muxOf returns the mux of the dialect that takes a request, or the server's own. Dialects
-// take precedence: they may serve a path below /api/ that this server does not have.
+// muxOf returns the mux of the dialect that takes a request, or otherwise the server's own mux. Dialects take
+// precedence, because they may serve a path below /api/ that this server does not have.
 func (rt *router) muxOf(r *http.Request) *http.ServeMux {
 	if i := rt.dialects.indexOf(r); i >= 0 {
 		return rt.muxes[i]
@@ -68,8 +68,8 @@ func (rt *router) muxOf(r *http.Request) *http.ServeMux {
 	return rt.ownMux
 }
 
-// patternOf returns the route of a request without serving it, for the log. Refusals of the
-// middlewares need it: at that point, the mux has not set Request.Pattern.
+// patternOf returns the route of a request without serving it. The log needs it for requests that a middleware
+// rejects, because the mux has not set Request.Pattern yet.
 func (rt *router) patternOf(r *http.Request) string {
 	for _, prefix := range []string{pathPrefix, pathForward + "/"} {
 		if strings.HasPrefix(r.URL.Path, prefix) {
@@ -83,9 +83,8 @@ func (rt *router) patternOf(r *http.Request) string {
 	return pattern
 }
 
-// newMux returns a mux for one table. An existing path responds with 405 to other methods. The 405
-// and 404 of http.ServeMux are plain text. The catch-all route replaces them with errors in the
-// format of the API.
+// newMux returns a mux for one table. For unknown paths and methods, http.ServeMux would respond in plain text. A
+// catch-all route responds to them with errors in the format of the API instead.
 func newMux(routes []route, serve func(handler) http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, r := range routes {
@@ -114,8 +113,8 @@ func unrouted(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error 
 	return &watchword.Error{Code: apirequest.CodeMethodNotAllowed, Detail: "This path answers " + allow + "."}
 }
 
-// notFound is the handler of unknown paths. The pages return its error too, which the error
-// responder shows to browsers as a page.
+// notFound is the handler of unknown paths. Pages also return its error. For browsers, the error responder writes
+// this error as a page.
 func notFound(http.ResponseWriter, *http.Request) error {
 	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "Not found. The API is described at /docs."}
 }

@@ -14,7 +14,7 @@ import (
 // This file has all routes. The router and the OpenAPI document use the same table, so that the
 // document can't differ from the routes.
 
-// Paths that occur more than once. Clients know them, so they don't change within a major version.
+// These paths occur more than once. Clients know them, so they don't change within a major version.
 const (
 	pathAPI     = "/api/auth"
 	pathRefresh = pathAPI + "/refresh"
@@ -40,7 +40,7 @@ const (
 	pathReady               = "/readyz"
 )
 
-// isAPI reports whether programs use a path. Other paths are pages or public documents.
+// isAPI reports whether a path belongs to an API for programs. Other paths are pages or public documents.
 func isAPI(path string) bool { return strings.HasPrefix(path, "/api/") }
 
 // isOpen reports whether a path is a public document, which scripts of every origin may read. The
@@ -53,12 +53,12 @@ func isOpen(path string) bool {
 	return false
 }
 
-// A handler writes a response, or returns an error without writing. With this rule,
-// errorResponder.fail handles all errors. A handler that has begun a response, such as a
-// stream, returns nil even if the client is gone.
+// A handler writes a response, or returns an error without writing, so that errorResponder.fail can write every
+// error. A handler that has begun a response, such as a stream, returns nil even if the client is gone.
 type handler func(http.ResponseWriter, *http.Request) error
 
-// A guard is the credential that a route requires. It is documentation: the handlers check it.
+// A guard is the credential that a route requires. The guards of the API are only documentation: the handlers check
+// the credential.
 type guard string
 
 const (
@@ -70,12 +70,12 @@ const (
 	enrol   guard = "access token, or a sign-in that waits for its first factor"
 )
 
-// The guards of administration name the scope of a service key. The page /docs and the table of access
-// in docs/data.md show them.
+// The guards of administration name the scope of a service key. The page /docs and the table of access in
+// docs/data.md show them.
 //
-// Unlike the guards above, they are enforced (administered). An administrator has the role admin and a
-// session of the level admin-acr. The session's last proof is at most 12 hours old for reading, and at
-// most as old as step-up-age for writing.
+// Unlike the guards above, these guards are enforced (administered). An administrator has the role admin and a
+// session of the level admin-acr. The session's last proof is at most 12 hours old for reading, and at most as old as
+// step-up-age for writing.
 const (
 	readUsers   guard = "admin, or a service key with users:read"
 	writeUsers  guard = "admin with a fresh proof, or a service key with users:write"
@@ -92,15 +92,15 @@ const (
 // anyMethod is the method of a route that accepts every method.
 const anyMethod = ""
 
-// A route is one row of the table. Pages and dialects set only method, path and handle. body and
-// answer give the schemas of the OpenAPI document; they are never written to.
+// A route is one row of the table. Pages and dialects set only method, path and handle. body and answer are zero
+// values that give the schemas of the OpenAPI document.
 type route struct {
 	method, path string
 	handle       handler
 	guard        guard
 	summary      string
 	body         any // zero value of the request body; nil: no body
-	status       int // of a success
+	status       int // status of a successful response
 	answer       any // zero value of the response body
 	refusals     []watchword.Code
 }

@@ -27,9 +27,9 @@ import (
 
 // Options configure a Server. The zero value works.
 type Options struct {
-	// PublicURL is the scheme and host under which clients reach the server, such as
-	// "https://id.example.com". It determines the links, the allowed Host and whether
-	// cookies are Secure. Plain http is allowed only on the loopback. Default: the engine's.
+	// PublicURL is the scheme and host under which clients reach the server, such as "https://id.example.com". It
+	// determines the links, the allowed Host and whether cookies are Secure. Plain http is allowed only on the
+	// loopback. Default: the public URL of the engine.
 	PublicURL string
 
 	// AllowedOrigins are the origins of front-ends that may call the API with credentials,
@@ -105,8 +105,7 @@ type Options struct {
 	// and each response closes its connection. Default: never.
 	Draining func() bool
 
-	// Log receives refused requests and errors, with the request id. Default: a logger that
-	// discards.
+	// Log receives refused requests and errors, with the request id. Default: no log.
 	Log *slog.Logger
 }
 
@@ -126,8 +125,8 @@ type Server struct {
 // changed after its creation, so handlers use it from all goroutines without a lock.
 type edge struct {
 	engine  *watchword.Engine
-	factors *factors.Manager // nil: no endpoints
-	admin   *admin.Manager   // nil: no endpoints
+	factors *factors.Manager // nil: no routes of second factors
+	admin   *admin.Manager   // nil: no routes of administration
 	// metadata is nil if administrators don't see it.
 	metadata *metadata.Manager
 	// federation is nil without providers: no endpoints and no buttons.
@@ -140,12 +139,11 @@ type edge struct {
 	errors  *errorResponder
 }
 
-// New returns a server. It returns an error for options that browsers or net/http would
-// reject, for origins that match no request or too many, and for faulty files in
-// Options.Pages.
+// New returns a server. It returns an error for faulty options, such as a cookie that browsers would reject, an
+// origin that matches no request, or a faulty file in Options.Pages.
 //
-// It starts no goroutine: the caller serves the handler and runs the engine's background
-// work (Engine.Run). An engine may have several servers.
+// New starts no goroutine: the caller serves the handler and runs the engine's background work (Engine.Run). An
+// engine may have several servers.
 func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	opts.PublicURL = cmp.Or(opts.PublicURL, engine.PublicURL())
 	o, err := newOrigins(opts.PublicURL, opts.AllowedOrigins, opts.AppURL)
@@ -186,9 +184,11 @@ func newServer(engine *watchword.Engine, opts Options, o *origins, on side, metr
 	shared.errors.page, shared.errors.patternOf = p.showError, router.patternOf
 	s := &Server{edge: shared, api: a, metrics: metrics, draining: opts.Draining, log: opts.Log}
 	fail := shared.errors.fail
-	// The order matters. requestID comes before all refusals, which need the id. observe comes
-	// before every middleware that can reject a request, so that it counts each rejection. The
-	// host is checked before the origin, because an origin is compared with the host.
+	// The order matters:
+	//
+	//   - requestID comes before all middlewares that reject requests, because the log lines and responses need the id.
+	//   - observe comes before them, too, so that it counts each rejection.
+	//   - The host is checked before the origin, because an origin is compared with the host.
 	s.handler = chain(router,
 		readHead,
 		requestID,
@@ -224,7 +224,7 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins, on side) (edge,
 	}
 	shared := edge{engine: engine, factors: opts.Factors, admin: opts.Admin, metadata: opts.Metadata,
 		side: on, origins: o, cookies: c, clients: who, errors: e}
-	// Every sign-in completes a link that waits in this browser.
+	// Every sign-in completes a link to a provider that waits in this browser.
 	if opts.Federation != nil && len(opts.Federation.Providers()) > 0 {
 		shared.federation = opts.Federation
 		c.onSignIn = func(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {

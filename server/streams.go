@@ -9,18 +9,17 @@ import (
 	"github.com/watchword-auth/watchword/internal/clientip"
 )
 
-// maxStreams is the maximum number of open streams of a server process. Each stream holds a
-// goroutine and a socket. Further services can poll.
+// maxStreams is the maximum number of open streams of a server process. Each stream uses a goroutine and a socket.
+// Services that get no stream can poll.
 const maxStreams = 1000
 
-// streams are the open streams of the revocation feed. Below the maximum, a network may have
-// any number of them. At the maximum, a new stream of a network with few streams replaces
-// one of the network with the most streams. An attacker with many connections thus can't
-// shut out others.
+// streams are the open streams of the revocation feed. Below maxStreams, a network may have any number of streams. At
+// maxStreams, a new stream of a network with few streams replaces a stream of the network with the most streams. An
+// attacker with many connections thus can't shut out others.
 type streams struct {
 	mu    sync.Mutex
 	total int
-	of    map[string][]*openStream // by client network, the oldest first
+	of    map[string][]*openStream // by client network, the oldest stream first
 	ended chan struct{}            // closed when the server stops
 }
 
@@ -45,8 +44,8 @@ func newStreams() *streams {
 	return &streams{of: map[string][]*openStream{}, ended: make(chan struct{})}
 }
 
-// networkOf returns the network of a client, by which streams are counted: an IPv4
-// address, or an IPv6 /48, the size that providers assign to one site.
+// networkOf returns the network by which the streams of a client are counted. It is an IPv4 address or an IPv6 /48,
+// which is the size that providers assign to one site.
 func networkOf(addr netip.Addr) string {
 	if addr.Is6() && !addr.Is4In6() {
 		if prefix, err := addr.WithZone("").Prefix(48); err == nil {
@@ -66,8 +65,8 @@ func (s *streams) open(network string) *openStream {
 		return nil
 	default:
 	}
-	// A network replaces a stream only if it then has no more streams than the largest network.
-	// Two equal networks would otherwise replace each other's streams forever.
+	// A network may replace a stream only if it then has at most as many streams as the largest network. Otherwise
+	// two equal networks would replace each other's streams forever.
 	if s.total >= maxStreams {
 		most := s.largest()
 		if len(s.of[network])+1 >= len(s.of[most]) {
@@ -110,7 +109,7 @@ func (s *streams) remove(o *openStream) {
 	}
 	s.total--
 	s.of[o.network] = slices.Delete(open, i, i+1)
-	// Without this, each network that ever had a stream would stay in the map.
+	// A network without streams must leave the map, so that the map does not grow forever.
 	if len(open) == 1 {
 		delete(s.of, o.network)
 	}
@@ -123,9 +122,8 @@ func (s *streams) count() int {
 	return s.total
 }
 
-// wait waits until the feed changes and returns true, or until the stream ends and returns false.
-// A heartbeat is also a change, so each stream is written to regularly, which detects dead
-// clients.
+// wait waits until the feed changes and returns true, or until the stream ends and returns false. A heartbeat is also
+// a change. The server therefore writes to each stream regularly and detects disconnected clients.
 func (s *streams) wait(r *http.Request, stream *openStream, changed <-chan struct{}) bool {
 	select {
 	case <-changed:
@@ -137,8 +135,8 @@ func (s *streams) wait(r *http.Request, stream *openStream, changed <-chan struc
 	return false
 }
 
-// end ends all streams and makes open return nil from now on. It may be called twice. Without it,
-// a shutdown would wait for open streams until its timeout.
+// end ends all streams. After end, open returns nil. end may be called twice. Without it, a shutdown would wait for
+// open streams until its timeout.
 func (s *streams) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

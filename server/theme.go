@@ -15,9 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/web"
 )
 
-// A theme holds the templates, texts, style and script of the pages. An operator's files replace
-// the files of package web (docs/pages.md). It never changes after New, so requests read it
-// without a lock. Changed files need a restart.
+// A theme holds the templates, texts, style and script of the pages. An operator's files replace the files of package
+// web (docs/pages.md). A theme never changes after New, so requests read it without a lock. Changed files need a
+// restart.
 type theme struct {
 	overrides fs.FS                                         // nil: only the built-in files
 	templates map[string]func() (*template.Template, error) // template sets by page name
@@ -61,8 +61,8 @@ func newTheme(overrides fs.FS, product string) (*theme, error) {
 	return t, nil
 }
 
-// read returns the operator's file, or else the file of package web. An unreadable file is an
-// error without a fallback, because the operator would not notice the mistake.
+// read returns the operator's file. If there is none, it returns the file of package web. If the operator's file
+// can't be read, it returns an error and no fallback, so that the operator notices the mistake.
 func (t *theme) read(name string) ([]byte, error) {
 	if t.overrides != nil {
 		content, err := fs.ReadFile(t.overrides, name)
