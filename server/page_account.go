@@ -25,7 +25,8 @@ func (p *accountPages) routes() []route {
 	return slices.Concat(all, p.forms(), p.identityRoutes(), p.twoStepRoutes())
 }
 
-// recentEvents is the number of security events on the page, before equal events are merged.
+// recentEvents is the number of security events on the page. Equal events are merged afterwards, so the page may show
+// fewer rows.
 const recentEvents = 40
 
 // accountData is the data of the template. Operators' templates use its fields. A field must
@@ -52,7 +53,7 @@ type accountSession struct {
 	Current             bool
 }
 
-// accountEvent is one row of the list of events. Times counts equal events in a row.
+// accountEvent is one row of the list of events. Times is the number of equal consecutive events in the row.
 type accountEvent struct {
 	Kind            watchword.EventKind
 	At              time.Time

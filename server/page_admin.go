@@ -31,7 +31,7 @@ type adminPages struct{ *pages }
 // pathAdminPages is the overview. The paths of all pages of administration begin with it.
 const pathAdminPages = "/admin"
 
-// An adminPage handles a page after adminRoute has checked the need of its route.
+// An adminPage handles a page. adminRoute has already checked the need of its route.
 type adminPage func(http.ResponseWriter, *http.Request, admin.Caller) error
 
 // To read, a user needs the role admin and a proof of the last hours. To change something, the user needs a fresh
@@ -44,8 +44,8 @@ var (
 // adminRoute returns a route that calls next if the user meets the need.
 func (p *adminPages) adminRoute(method, path string, need admin.Need, next adminPage) route {
 	handle := func(w http.ResponseWriter, r *http.Request) error {
-		// After a link from another site, such as a ticket system, the browser omits the cookies. The
-		// reload sends them.
+		// After a link from another site, such as a ticket system, the browser omits the cookies. It sends them when
+		// the page loads again.
 		if p.isCrossSiteVisit(r) {
 			return p.reload(w, r)
 		}
@@ -98,8 +98,8 @@ func (p *adminPages) refuseReader(w http.ResponseWriter, r *http.Request, who wa
 	return nil
 }
 
-// adminData is the data of every page of administration. The template admin.html shows the address, so
-// that a reader with several accounts sees which account is in use.
+// adminData is the data of every page of administration. The template admin.html shows the reader's address, so that
+// a reader with several accounts sees which account is signed in.
 type adminData struct {
 	Email   watchword.Address // address of the administrator
 	Section string            // marked in the navigation: "overview", or the segment of the path after /admin
@@ -108,8 +108,7 @@ type adminData struct {
 
 // adminView completes the view of a page. If title is empty, the title is the text PAGE.title of the catalog.
 func (p *adminPages) adminView(v *view, r *http.Request, by admin.Caller, title string, item any) *view {
-	// The section comes from the path, because the navigation marks it on the pages of forms as
-	// well.
+	// The section comes from the path, so that the navigation marks it on the pages of forms, too.
 	section, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, pathAdminPages+"/"), "/")
 	if r.URL.Path == pathAdminPages {
 		section = "overview"
@@ -134,7 +133,7 @@ func (p *adminPages) adminDone(w http.ResponseWriter, path, notice string) {
 }
 
 // routes returns the pages of administration. They exist only with Options.AdminPages. The test
-// TestAdminPagesCheckTheirReader calls every row as every kind of reader.
+// TestAdminPagesCheckTheirReader calls every page as every kind of user.
 func (p *adminPages) routes() (all []route) {
 	if p.admin == nil || !p.hasAdmin {
 		return nil

@@ -32,8 +32,8 @@ type adminChange struct {
 	// more returns a second sentence of the question, or "". It may be nil.
 	more func(v *view, s adminSubject, form url.Values) string
 	do   makeChange
-	// show makes the change and returns the page of the response, instead of do. It is for a secret that
-	// only this response shows, because a redirect would have to store it.
+	// show is set instead of do for a change with a secret. It makes the change and returns the page of the response.
+	// Only this response shows the secret, because a redirect would have to store it.
 	show func(r *http.Request, by admin.Caller, form url.Values) (*view, error)
 	// args returns the values of the question, if they differ from the inputs. It may be nil.
 	args func(v *view, form url.Values) []any
@@ -41,7 +41,7 @@ type adminChange struct {
 
 // An adminSubject is the object of a change, such as an account or a session.
 type adminSubject struct {
-	Name   string            // its name in the question, such as the address of an account; may be empty
+	Name   string            // name of the object in the question, such as an email address; may be empty
 	Device string            // device of a session; empty for other objects
 	Values map[string]string // current values of the fields
 	Back   string            // path of the page that shows the object
@@ -57,12 +57,11 @@ type adminFormData struct {
 	Danger, Ask         bool
 }
 
-// An adminInput is one value of a form. Its name selects the texts of its label and hint
-// (view.Field).
+// An adminInput is one value of a form. Its name selects the texts of the label and the hint (view.Field).
 type adminInput struct{ Name, Value string }
 
-// Scope returns the scope of a checkbox, or "" for other inputs. The prefix scopeField identifies a
-// checkbox, and only the form of a service key has checkboxes.
+// Scope returns the scope of a checkbox, or "" for other inputs. Names of checkboxes begin with scopeField. Only the
+// form of a service key has checkboxes.
 func (i adminInput) Scope() string {
 	scope, isScope := strings.CutPrefix(i.Name, scopeField)
 	if !isScope {
@@ -129,13 +128,13 @@ func (p *adminPages) carryOut(w http.ResponseWriter, r *http.Request, s adminSte
 	return err
 }
 
-// An adminStep is one page of a change.
+// An adminStep is one page of a change: the form or the question.
 type adminStep struct {
 	change  adminChange
 	by      admin.Caller
 	subject adminSubject
-	form    url.Values // what the reader typed; nil for the first page
-	ask     bool       // shows the question instead of the form
+	form    url.Values // values that the administrator typed; nil on the first page
+	ask     bool       // the page is the question and not the form
 }
 
 // args returns the values that the question shows: the object first, and then the fields in the order of the form. A
@@ -215,8 +214,8 @@ func (p *adminPages) adminChanges() []adminChange {
 			subject: p.accountOf, do: p.changeAccount(newName)},
 		{path: account + "roles", name: "roles", fields: []string{"roles"},
 			subject: p.accountOf, more: warnOfAdmin, do: p.changeAccount(newRoles)},
-		// Disabling ends the sessions, so the button is marked as dangerous. After enabling, the user has
-		// to sign in again.
+		// Disabling ends the sessions, so its button is styled as a warning. If the account is enabled again, the
+		// user has to sign in again.
 		{path: account + "disable", name: "disable", danger: true,
 			subject: p.accountOf, do: p.changeAccount(newState(true))},
 		{path: account + "enable", name: "enable",
@@ -242,13 +241,13 @@ func (p *adminPages) allChanges() []adminChange {
 	return slices.Concat(p.adminChanges(), p.systemChanges(), p.serviceChanges())
 }
 
-// newAccount is the subject of an invitation. The question names the typed address, because there is no
-// account yet.
+// newAccount returns the subject of an invitation. It is empty, because there is no account yet. The question names
+// the typed address instead.
 func newAccount(*http.Request) (adminSubject, error) {
 	return adminSubject{Back: pathAdminPages + "/users"}, nil
 }
 
-// accountOf reads the account in the path.
+// accountOf returns the account in the path as the subject of a change.
 func (p *adminPages) accountOf(r *http.Request) (adminSubject, error) {
 	account, err := p.admin.User(r.Context(), watchword.UserID(r.PathValue("id")))
 	if err != nil {
@@ -258,14 +257,14 @@ func (p *adminPages) accountOf(r *http.Request) (adminSubject, error) {
 		Values: map[string]string{"name": account.Name, "roles": strings.Join(account.Roles, " ")}}, nil
 }
 
-// sessionOf reads the live session in the path. The question names its device, so that the reader does
-// not end the wrong session.
+// sessionOf returns the live session in the path as the subject of a change. The question names its device, so that
+// the administrator does not end the wrong session.
 func (p *adminPages) sessionOf(r *http.Request) (adminSubject, error) {
 	subject, err := p.accountOf(r)
 	if err != nil {
 		return adminSubject{}, err
 	}
-	// An ended session can't be ended again, so only live sessions are searched.
+	// Only live sessions are searched, because an ended session can't be ended again.
 	live, err := p.engine.Operator().UserSessions(r.Context(), watchword.UserID(r.PathValue("id")))
 	if err != nil {
 		return adminSubject{}, err
@@ -322,8 +321,7 @@ func newName(form url.Values) admin.Change {
 	return admin.Change{Name: new(strings.TrimSpace(form.Get("name")))}
 }
 
-// newRoles sets all roles. A role that another administrator has added since the form was shown is lost,
-// as in the API.
+// newRoles replaces all roles. A role that another administrator adds while the form is open is lost, as in the API.
 func newRoles(form url.Values) admin.Change { return admin.Change{Roles: new(rolesIn(form))} }
 
 // newState ignores the form, because the path determines whether the account is disabled

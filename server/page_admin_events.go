@@ -32,8 +32,8 @@ type adminEventsData struct {
 	Filtered                       bool
 }
 
-// An adminKind is a kind of event with its text. The form shows the text, and the URL contains the
-// kind.
+// An adminKind is a kind of event with its text in the reader's language. The form shows the text, and the URL
+// contains the kind.
 type adminKind struct{ Kind, Text string }
 
 // eventKinds returns the kinds that have a text, in alphabetical order of the texts. A kind without a text can't be
@@ -45,8 +45,7 @@ func (v *view) eventKinds() (all []adminKind) {
 			all = append(all, adminKind{kind, text})
 		}
 	}
-	// Two kinds can have the same text in a language. Their order must still be the same in every
-	// request.
+	// Two kinds can have the same text in a language. They are then sorted by kind, so that the order never changes.
 	slices.SortFunc(all, func(a, b adminKind) int {
 		return cmp.Or(cmp.Compare(a.Text, b.Text), cmp.Compare(a.Kind, b.Kind))
 	})
@@ -75,8 +74,8 @@ func eventSearch(query url.Values) (f admin.EventFilter, data adminEventsData) {
 	return f, data
 }
 
-// findEvents returns a page of events. The field accepts the address of an account, its id, or the id of
-// a request from the log. Both ids are UUIDs, so findEvents tries the account first.
+// findEvents returns a page of events. typed can be the address of an account, its id, or the id of a request from
+// the log. Both ids are UUIDs, so findEvents first looks for events of an account.
 func (p *adminPages) findEvents(r *http.Request, f admin.EventFilter, typed, after string) (admin.EventPage, error) {
 	switch {
 	case strings.Contains(typed, "@"):
@@ -94,7 +93,7 @@ func (p *adminPages) findEvents(r *http.Request, f admin.EventFilter, typed, aft
 	default:
 		f.User = watchword.UserID(strings.ToLower(typed))
 	}
-	// This needs no query for the account, because the events of a deleted account still have its id.
+	// The account need not exist, because the events of a deleted account still have its id.
 	page, err := p.admin.FindEvents(r.Context(), f, after, 0)
 	if err == nil && typed != "" && after == "" && len(page.Items) == 0 && page.Next == "" {
 		page.Items, err = p.engine.Operator().RequestEvents(r.Context(), strings.ToLower(typed), admin.DefaultLimit)
@@ -107,13 +106,13 @@ func (p *adminPages) adminEventsPage(w http.ResponseWriter, r *http.Request, by 
 	query, v := r.URL.Query(), p.newView(r, "admin-events")
 	filter, data := eventSearch(query)
 	data.Kinds = v.eventKinds()
-	// The link to the first page keeps the search, and drops only the cursor.
+	// The link to the first page keeps the search and omits only the cursor.
 	page, err := p.findEvents(r, filter, data.Typed, query.Get("after"))
 	if query.Has("after") {
 		query.Del("after")
 		data.First = withQuery(r.URL.Path, query)
 	}
-	// The cursor belongs to another search, so this page links to the first page of the list.
+	// If the cursor belongs to another search, this page links to the first page of the list.
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
 		data.First = r.URL.Path

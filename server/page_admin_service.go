@@ -31,16 +31,16 @@ type adminServicesData struct {
 	Next, First string // paths of the next and the first page; "" on the last or the first page
 }
 
-// adminServicesPage lists service keys, including expired and revoked ones. The state is only for
-// display: each request with a key is checked anew.
+// adminServicesPage lists service keys, including expired and revoked ones. The state in the list is only for
+// display, because the server checks the key at each request.
 func (p *adminPages) adminServicesPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	after := r.URL.Query().Get("after")
 	keys, next, err := p.admin.ServiceKeys(r.Context(), after, 0)
 	if err != nil {
 		return err
 	}
-	// A wrong cursor gets an error page with the code of the API. The list is short, so few links have a
-	// cursor.
+	// After an invalid cursor, the error page shows the error code of the API. This is rare, because the list is
+	// short.
 	var data adminServicesData
 	for _, key := range keys {
 		data.Keys = append(data.Keys, adminServiceRow{key, key.State(time.Now())})
@@ -54,8 +54,8 @@ func (p *adminPages) adminServicesPage(w http.ResponseWriter, r *http.Request, b
 	return p.showAdmin(w, r, p.adminView(p.newView(r, "admin-service-keys"), r, by, "", data))
 }
 
-// scopeField is the prefix of the name of a scope's checkbox. Each scope has a separate field,
-// because readForm rejects a form with the same name twice.
+// scopeField is the prefix of the names of the checkboxes for scopes. Each checkbox has a different name, because
+// readForm rejects a form with the same name twice.
 const scopeField = "scope-"
 
 // serviceFields are the fields of a new key. The name comes first, because people identify a key by its
@@ -81,8 +81,7 @@ func newServiceKey(form url.Values) admin.NewServiceKey {
 			n.Scopes = append(n.Scopes, string(scope))
 		}
 	}
-	// The bound keeps the product below the largest duration. Package admin refuses a lifetime that
-	// is too long.
+	// The upper bound prevents an overflow of the duration. Package admin refuses a lifetime that is too long.
 	if days, err := strconv.Atoi(form.Get("life")); err == nil && days > 0 && days < 10_000 {
 		n.Life = time.Duration(days) * 24 * time.Hour
 	}
@@ -110,8 +109,8 @@ func (p *adminPages) showServiceKey(r *http.Request, by admin.Caller, form url.V
 	return p.adminView(v, r, by, "", struct{ Name, Key string }{key.Name, string(secret)}), nil
 }
 
-// serviceOf finds the key in the path by reading all pages of the list, which is short. A revoked key is
-// not found, as in the API.
+// serviceOf finds the key in the path by reading all pages of the list, which is short. It does not find a revoked
+// key, as in the API.
 func (p *adminPages) serviceOf(r *http.Request) (adminSubject, error) {
 	for after := ""; ; {
 		keys, next, err := p.admin.ServiceKeys(r.Context(), after, admin.MaxLimit)
@@ -129,8 +128,8 @@ func (p *adminPages) serviceOf(r *http.Request) (adminSubject, error) {
 	}
 }
 
-// revokeService revokes a key. Every process rejects the key from its next request on. The row stays in
-// the list and shows the time of the revocation.
+// revokeService revokes a key. Every process rejects the key from its next request on. The list still shows the key,
+// with the time of the revocation.
 func (p *adminPages) revokeService(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	return pathAdminServices, p.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id"))
 }

@@ -85,7 +85,7 @@ func (v *view) Counted(n int) string {
 type adminMailRow struct {
 	watchword.Mail
 	Title string // title of the mail, in the language of the reader
-	User  string // path of the account; empty if the mail names only an address
+	User  string // path of the account; "" if the mail belongs to no account
 }
 
 // adminMailData is the data of the page. The oldest rows come first, because they are the best indication of why
@@ -95,7 +95,7 @@ type adminMailData struct {
 	Next, First string // paths of the next and the first page; "" on the last or the first page
 }
 
-// newMailRow names a mail by its title, because its kind is an internal name.
+// newMailRow shows a mail by its title, because the kind of a mail is an internal name.
 func newMailRow(v *view, m watchword.Mail) adminMailRow {
 	// Titles of mails have a placeholder for the name of the service, unlike the texts of
 	// pages.
@@ -167,8 +167,8 @@ type adminKeysData struct {
 	Sign, Refresh bool
 }
 
-// adminKeysPage lists the keys of this process. It first applies the schedule of rotations, as the
-// command does.
+// adminKeysPage lists the keys as this process sees them. It first applies the schedule of rotations, as the command
+// does.
 func (p *adminPages) adminKeysPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	keys, err := p.admin.Operator(by).Keys(r.Context())
 	if err != nil {
@@ -196,7 +196,7 @@ func (p *adminPages) rotateKeys(use watchword.KeyUse) makeChange {
 	}
 }
 
-// unnamed returns a subject without a name, for questions whose text names the object, such as the key
+// unnamed returns a subject without a name. It is for questions whose text already names the object, such as the key
 // of access tokens.
 func unnamed(back string) func(*http.Request) (adminSubject, error) {
 	return func(*http.Request) (adminSubject, error) { return adminSubject{Back: back}, nil }

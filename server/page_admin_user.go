@@ -48,14 +48,13 @@ type adminUserData struct {
 	Private      string
 }
 
-// An adminSession is a live session with the path of the page that ends it.
+// An adminSession is a live session, with the path of the page that ends it.
 type adminSession struct {
 	accountSession
 	End string
 }
 
-// An adminEvent is a security event as administrators see it. The request id identifies the lines of the
-// log.
+// An adminEvent is a security event as administrators see it. It has the id of its request, which is also in the log.
 type adminEvent struct {
 	watchword.Event
 	Reuse *reusedetail.Detail // detail of a token reuse, which the page shows in words
@@ -124,8 +123,8 @@ func askedTime(query url.Values) (at time.Time, text, zone string) {
 	return at.Add(time.Duration(minutes) * time.Minute), text, strconv.Itoa(minutes)
 }
 
-// explain returns the answer of package admin. A malformed time counts as "now", like an empty one. The
-// query can also name a session: each other session on the page links to its own explanation.
+// explain returns the answer of package admin. A malformed or empty time means "now". The query can also name a
+// session, because each other session on the page links to its own explanation.
 func (p *adminPages) explain(r *http.Request, v *view, id watchword.UserID) (why adminWhy, err error) {
 	query := r.URL.Query()
 	at, text, zone := askedTime(query)
@@ -194,8 +193,8 @@ func (p *adminPages) addHistory(r *http.Request, v *view, by admin.Caller, data 
 			data.Path + "/sessions/" + url.PathEscape(string(one.ID)) + "/end"})
 	}
 	data.Sessions, data.MoreSessions = split(rows)
-	// The page lists waiting mails, because users ask support about them. Only the first ones are listed;
-	// the page of the outbox has the rest.
+	// The page lists waiting mails, because users ask support about them. It shows only the first mails. The page of
+	// the outbox shows all of them.
 	mails, _, err := p.admin.FindMails(r.Context(), id, "", 0)
 	if err != nil {
 		return err
@@ -243,8 +242,8 @@ func (p *adminPages) addWaysIn(r *http.Request, id watchword.UserID, data *admin
 	return err
 }
 
-// shownJSON returns an object of metadata for people, or "" for an empty one. It only indents the
-// text, because a decoder would round large numbers.
+// shownJSON indents an object of metadata, and returns "" for an empty object. It does not decode the object, because
+// a decoder would round large numbers.
 func shownJSON(text string) string {
 	var out bytes.Buffer
 	if text == "{}" || json.Indent(&out, []byte(text), "", "  ") != nil {

@@ -32,9 +32,8 @@ type adminUserRow struct {
 	Factors []string
 }
 
-// adminSearch reads the search of the list. The field accepts an address or an id, because support
-// may have only one of them. A UUID is taken for an id, because hardly any address begins with a
-// UUID.
+// adminSearch reads the search of the list. The field accepts an address or an id, because support may know only one
+// of the two. A UUID is treated as an id, because almost no address begins with a UUID.
 func adminSearch(query url.Values) (f admin.Filter, data adminUsersData) {
 	data = adminUsersData{Typed: strings.TrimSpace(query.Get("q")), Role: strings.TrimSpace(query.Get("role")),
 		State: query.Get("state"), Factor: query.Get("factor")}
@@ -53,7 +52,7 @@ func adminSearch(query url.Values) (f admin.Filter, data adminUsersData) {
 func (p *adminPages) adminUsersPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	query := r.URL.Query()
 	filter, data := adminSearch(query)
-	// Limit 0 selects the default of the API. More rows would not fit on a screen anyway.
+	// Limit 0 selects the default of the API, which fits on a screen.
 	page, err := p.admin.FindUsers(r.Context(), filter, query.Get("after"), 0)
 	for _, name := range []string{"after", "done"} {
 		if query.Has(name) {
@@ -61,8 +60,8 @@ func (p *adminPages) adminUsersPage(w http.ResponseWriter, r *http.Request, by a
 			data.First = withQuery(r.URL.Path, query)
 		}
 	}
-	// The search was changed by hand, or the secret of the cursor has changed. This page then links to
-	// the first page of the list.
+	// The search was changed by hand, or the secret that seals cursors has changed. This page then links to the first
+	// page of the list.
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
 		data.First = r.URL.Path
@@ -74,14 +73,13 @@ func (p *adminPages) adminUsersPage(w http.ResponseWriter, r *http.Request, by a
 	for _, account := range page.Items {
 		data.Users = append(data.Users, adminUserRow{account.Profile(), account.State(), account.Kinds()})
 	}
-	// A page can be empty and still have a next page, because one request reads a bounded part of the
-	// accounts.
+	// A page can be empty and have a next page, because one request reads a bounded part of the accounts.
 	if page.Next != "" {
 		query.Set("after", page.Next)
 		data.Next = withQuery(r.URL.Path, query)
 	}
-	// The list has only existing accounts. A deleted account still has a page with an explanation
-	// for some days.
+	// The list has only existing accounts. For some days, a deleted account also has a page, which explains why its
+	// sessions ended.
 	if filter.ID != "" && len(data.Users) == 0 {
 		data.Gone = adminUserPath(watchword.UserID(filter.ID))
 	}
@@ -97,7 +95,7 @@ func withQuery(path string, query url.Values) string {
 	return path
 }
 
-// adminUserPath returns the page of an account. The id can come from a search, so it is escaped.
+// adminUserPath returns the path of an account's page. It escapes the id, because the id can come from a search.
 func adminUserPath(id watchword.UserID) string {
 	return pathAdminPages + "/users/" + url.PathEscape(string(id))
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// Remembered devices on the account page: the browsers that skip the second step. The page lists them without a
-// step-up, as it lists the sessions, which name the same browsers. Forgetting a device needs a fresh proof.
+// The account page lists the remembered devices, which are the browsers that skip the second step. The list needs no
+// step-up, because the list of sessions names the same browsers. Forgetting a device needs a fresh proof.
 
 // pathDevices is followed by the id of a device. The account page has no section for remembered devices if the
 // account has none. It also has no section while the setting is off, because stored devices then have no effect.
@@ -27,8 +27,8 @@ func (p *accountPages) forgetPage(w http.ResponseWriter, r *http.Request, who wa
 		return notFound(w, r)
 	}
 	device := overview.Devices[i]
-	// The name is the browser's name when it was remembered. It does not change with an update of the
-	// browser.
+	// The name is the one that the browser had when it was remembered. A later update of the browser does not change
+	// it.
 	return p.showConfirm(w, r, who, "forget", confirmData{Path: pathDevices + device.ID + "/forget",
 		Name: p.newView(r, "account").Device(device.Name),
 		Text: "forget.text", Button: "remembered.forget"})

@@ -15,10 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
-// The documentation page /docs comes from the same table of routes as the OpenAPI document. Members
-// and examples come from the types of the bodies, so they can't differ from the responses. Only the
-// chapters about authentication and errors are written by hand, in the template and in package
-// apiexample.
+// The documentation page /docs is created from the same table of routes as the OpenAPI document. Members and examples
+// come from the types of the bodies, so they can't differ from the responses. Only the chapters about authentication
+// and errors are written by hand, in the template and in package apiexample.
 
 // docGroup is a section of the page with routes of one subject.
 type docGroup struct {
@@ -52,15 +51,15 @@ type docCode struct {
 	Advice string
 }
 
-// docData is the data of the page. Nothing in it changes while the server runs.
+// docData is the data of the page. It does not change while the server runs.
 type docData struct {
 	Groups      []docGroup
 	Codes       []docCode
 	URL, Cookie string
 }
 
-// document describes the API for readers. It takes a few milliseconds, so it runs at the first
-// request and later requests share its result.
+// document describes the API for the page /docs. It takes a few milliseconds, so it is called at the first request,
+// and later requests use the same result.
 func document(shared edge, routes []route, all dialects) docData {
 	return docData{groupsOf(shared.origins.publicURL, routes, all), codesOf(routes), shared.origins.publicURL,
 		shared.cookies.refresh.Usual.Name}
@@ -102,9 +101,9 @@ func groupsOf(url string, routes []route, all dialects) []docGroup {
 
 // documentRoute describes a route of the API. Its parameters are those of the OpenAPI document.
 func documentRoute(url string, r route) docRoute {
-	// The schemas in the registry are not used.
+	// describeRoute needs a registry of schemas, which is not used here.
 	operation := describeRoute(huma.NewMapRegistry("#/", schemaName), r)
-	// Gateways use the method of the original request. The example uses GET.
+	// A route for every method is for gateways, which use the method of the original request. The example uses GET.
 	method := r.method
 	if method == anyMethod {
 		method = http.MethodGet

@@ -20,8 +20,8 @@ const pathEnrol = pathLogin + "/setup"
 
 // enrolPage begins the enrolment of a waiting sign-in.
 func (p *accountPages) enrolPage(w http.ResponseWriter, r *http.Request) error {
-	// Because of SameSite=Strict, the browser omits the cookie after a link from another site.
-	// The reload sends it.
+	// Because of SameSite=Strict, the browser omits the cookie after a link from another site. It sends the cookie
+	// when the page loads again.
 	if len(p.cookies.step.Values(r)) == 0 && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 		return p.reload(w, r)
 	}
@@ -106,7 +106,7 @@ type enrolment struct {
 	err  error
 }
 
-// enrolled responds to both forms, for an app and for a passkey.
+// enrolled responds to the form for an app and to the form for a passkey.
 func (p *accountPages) enrolled(w http.ResponseWriter, r *http.Request, form url.Values, e enrolment) error {
 	if watchword.CodeOf(e.err) == watchword.CodeFactorWrong {
 		v, gone := p.enrolView(r)

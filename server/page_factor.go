@@ -14,7 +14,8 @@ import (
 // These pages are the second step of a sign-in. The pages that check a password redirect here if the account has a
 // second factor. The handle of the challenge is in the step cookie, and return_to is in the query.
 
-// Both forms post to the same path, so the second step is a single route in logs and metrics.
+// The form for codes and the form for passkeys post to the same path, so the second step is one route in logs and
+// metrics.
 const (
 	pathFactor = pathLogin + "/factor"
 	// withRecovery is the value of the query parameter "with" that selects the form for a recovery code. The
@@ -32,8 +33,8 @@ func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bo
 	p.errors.logRefusal(w, r, refusal)
 	path := pathFactor
 	if refusal.Code == watchword.CodeEnrolmentRequired {
-		// The first factor must be added on the public listener. A form can't redirect to that
-		// listener (form-action).
+		// The first factor must be added on the public listener. The response can't redirect to that listener,
+		// because form-action of the Content-Security-Policy forbids it.
 		if p.side.isAdmin {
 			if err := p.show(w, http.StatusForbidden, p.newView(r, "admin-factor")); err != nil {
 				p.errors.fail(w, r, err)
@@ -56,15 +57,15 @@ type proofData struct {
 	Password bool              // the form asks for the password; only on the page of a step-up
 	External bool              // the page asks to sign in with a provider again; only on the page of a step-up
 	Other    string            // path of the form for the other kind of code
-	Email    watchword.Address // for password managers; only on the page of a step-up
+	Email    watchword.Address // lets password managers find the account; only on the page of a step-up
 	Cancel   template.URL      // target of the link that cancels a step-up
 	NoApp    bool              // the account has no authenticator app
 	Passkey  *passkeyForm      // nil: the account has no passkey that works here
 
-	Remembers, Remember bool // whether the browser can be remembered, and whether the box is checked
+	Remembers, Remember bool // the page has the checkbox to remember the browser; the box is checked
 }
 
-// proofOf returns the data of a form at path. recovery selects the kind of code.
+// proofOf returns the data of a form that posts to path. If recovery is set, the form asks for a recovery code.
 func (v *view) proofOf(path string, recovery bool) proofData {
 	other := url.Values{}
 	if v.ReturnTo != "" {
@@ -135,8 +136,8 @@ func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 // bookmark of this page works.
 func (p *pages) factorPage(w http.ResponseWriter, r *http.Request) error {
 	if len(p.cookies.step.Values(r)) == 0 {
-		// After a link from another site, the browser may have omitted the cookie. The reload
-		// sends it.
+		// After a link from another site, the browser may have omitted the cookie. It sends the cookie when the page
+		// loads again.
 		if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 			return p.reload(w, r)
 		}
@@ -201,7 +202,7 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 		v.Data, v.byPasskey = data, passkeyIn(form) != nil
 		return p.refill(w, r, v.filled("factor", form), err)
 	}
-	// The handle was used. Without the cookie, a later visit does not show a misleading error.
+	// The handle was used. The cookie is deleted, so that a later visit does not show a misleading error.
 	p.cookies.step.Clear(w)
 	p.cookies.setSession(w, r, in)
 	p.redirect(w, p.afterSignIn(r), nil)

@@ -59,9 +59,9 @@ func devicesOf(sessions []accountSession) (rows []accountDevice) {
 	return rows
 }
 
-// foldEvents merges consecutive equal events. The newest events come first, and a merged event has
-// the newest time. Only neighbors are merged, because the order of different events matters: wrong
-// passwords before a sign-in differ from wrong passwords after it.
+// foldEvents merges consecutive equal events. The newest events come first, and a merged event has the newest time.
+// Equal events are merged only if no other event is between them, because the order matters: wrong passwords before a
+// sign-in differ from wrong passwords after it.
 func foldEvents(events []accountEvent) (rows []accountEvent) {
 	for _, one := range events {
 		one.Times = max(one.Times, 1)
@@ -86,8 +86,8 @@ func (v *view) Device(name string) string { return device.Translate(name, v.T) }
 // Factor translates the default name of a factor. A name that the user has chosen stays as it is.
 func (v *view) Factor(name string) string { return device.TranslateChosen(name, v.T) }
 
-// deviceIcon returns the name of the icon for a device name of package device, such as
-// "Chrome on Windows". A name without an operating system is a program, such as curl.
+// deviceIcon returns the name of the icon for a device name of package device, such as "Chrome on Windows". A name
+// without an operating system belongs to a program, such as curl.
 func deviceIcon(name string) string {
 	_, system, found := device.Parts(name)
 	if !found {

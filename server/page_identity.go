@@ -14,7 +14,7 @@ import (
 // The account page lists the connected accounts, which are the user's identities at providers. This file also
 // continues the mailed link of a sign-up with a provider.
 
-// pathIdentities is followed by the id of a provider, or by the id of an identity and /remove.
+// pathIdentities is followed by the id of a provider to connect it, or by the id of an identity and /remove.
 const pathIdentities = pathAccount + "/identities/"
 
 // actionProvider is the prefix of the value of the form field "action" that continues a mailed link with a provider.
@@ -27,7 +27,7 @@ type connected struct {
 	Unproven bool              // the address must be verified before a provider can be connected
 }
 
-// A connectedAccount is one row of the list.
+// A connectedAccount is one row of the list of connected accounts.
 type connectedAccount struct {
 	ID, Name, Email string
 	Kind            string // kind of the provider; "" if the provider was removed from the configuration
@@ -87,7 +87,7 @@ func (p *pages) connectedAccounts(all []federation.Identity) (rows []connectedAc
 // form, and browsers apply form-action of the Content-Security-Policy to the redirects of a form.
 func (p *pages) forwardToProvider(w http.ResponseWriter, r *http.Request, started federation.Started) error {
 	p.setAttempt(w, r, started)
-	// The page has a link as well, for browsers that don't follow the refresh.
+	// The page has a link as well, for browsers that don't follow its <meta> refresh.
 	v := p.newView(r, "again")
 	v.Title, v.Data = v.T("error.moment"), started.URL
 	return p.show(w, http.StatusOK, v)
@@ -127,7 +127,7 @@ func (p *accountPages) disconnectPage(w http.ResponseWriter, r *http.Request, wh
 	if err != nil {
 		return err
 	}
-	// The identity of another account gets the same 404 as an unknown identity.
+	// An identity of another account gets the same 404 as an unknown identity.
 	i := slices.IndexFunc(all, func(one federation.Identity) bool { return one.ID == r.PathValue("id") })
 	if i < 0 {
 		return notFound(w, r)
@@ -141,12 +141,11 @@ func (p *accountPages) disconnectPage(w http.ResponseWriter, r *http.Request, wh
 
 // disconnectForm removes an identity. The engine refuses to remove the last way to sign in.
 func (p *accountPages) disconnectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	// The form checks again that the session is fresh, because the page may have been open for
-	// an hour.
+	// Unlink checks again that the session is fresh, because the page may have been open for an hour.
 	if err := p.federation.Unlink(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
 		return p.refuseFactor(w, r, who, err)
 	}
-	// The account page no longer lists the identity.
+	// The account page, to which done redirects, no longer lists the identity.
 	p.done(w, r, "unlinked")
 	return nil
 }
@@ -198,7 +197,7 @@ func (p *pages) expectLink(r *http.Request, v *view) {
 	if p.federation == nil || handle == "" {
 		return
 	}
-	// If the link has expired, the page stays unchanged.
+	// If the link has expired, the page asks for an address as usual.
 	if pending, err := p.federation.PendingLink(r.Context(), watchword.Secret(handle)); err == nil {
 		v.filled("login", url.Values{"email": {string(pending.Email)}})
 	}

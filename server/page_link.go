@@ -36,13 +36,13 @@ type linkInput struct {
 	client    watchword.Client
 }
 
-// The values of the field "action", which the secondary buttons of the form send.
+// These are the values of the field "action", which the secondary buttons of the form send.
 const (
 	actionChoose = "choose" // I don't know the password
 	actionDisown = "disown" // this wasn't me
 )
 
-// linkPages are the pages behind links. The mails link to the same paths (package mail).
+// linkPages are the pages behind links in mails. Package mail uses the same paths.
 var linkPages = []linkPage{
 	{path: "/verify", name: "verify", kind: watchword.MailVerify, Password: "current-password",
 		consume: (*pages).verifyLink},
@@ -59,9 +59,9 @@ type linkData struct {
 	Text       string // key of the text
 	Button     string // key of the text
 	Password   string // autocomplete attribute; "": no password field
-	Disown     bool   // offers "This wasn't me"
+	Disown     bool   // the page offers "This wasn't me"
 	Welcome    bool   // the page asks for a name, and offers "stay signed in"
-	Choose     bool   // offers "I don't know the password" and "stay signed in"
+	Choose     bool   // the page offers "I don't know the password" and "stay signed in"
 	Chosen     bool   // the form sets a new password instead of the unknown one
 	Again      bool   // the script loads the page again, with cookies
 	SignedIn   watchword.Address
@@ -131,8 +131,7 @@ func (p *pages) linkForm(link linkPage) handler {
 		switch form.Get("action") {
 		case actionChoose:
 			return p.choosePassword(w, r, form)
-		// Only pages with a kind show the button. Other pages treat a forged action as a
-		// normal submission.
+		// Only pages with a kind show this button. Other pages ignore a forged action and handle the form normally.
 		case actionDisown:
 			if link.kind != "" {
 				return p.disownLink(w, r, link, in)
@@ -146,12 +145,11 @@ func (p *pages) linkForm(link linkPage) handler {
 	}
 }
 
-// refuseLink shows the form again with the error. If the password was missing or wrong, the
-// form asks for it even if the user is signed in, because the session belongs to another
-// account. The form never repeats the password.
+// refuseLink shows the form again with the error. If the password was missing or wrong, the form asks for it, even if
+// the user is signed in. The session then belongs to another account. The form never repeats the password.
 func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput, why error) error {
 	if watchword.CodeOf(why) == watchword.CodeMailTokenInvalid {
-		in.form.Del("token") // the user needs another token
+		in.form.Del("token") // this token no longer works, so the user needs another one
 	}
 	signedIn, err := p.signedInAs(r)
 	if err != nil {
@@ -194,14 +192,15 @@ func (p *pages) choosePassword(w http.ResponseWriter, r *http.Request, form url.
 	return p.show(w, http.StatusOK, v)
 }
 
-// chosenView changes a reset page to explain that a new password replaces the unknown one.
+// chosenView changes the page of a password reset. Its text explains that the new password replaces the password that
+// the user does not know.
 func (p *pages) chosenView(v *view) {
 	data := v.Data.(linkData)
 	data.Text, data.Chosen = "verify.choose.text", true
 	v.Data = data
 }
 
-// disownLink handles "This wasn't me". It invalidates the link and requires no account.
+// disownLink handles the button "This wasn't me". It invalidates the link and requires no account.
 func (p *pages) disownLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput) error {
 	if err := p.engine.DisownLink(r.Context(), link.kind, in.token, in.client); err != nil {
 		return p.refuseLink(w, r, link, in, err)
@@ -286,9 +285,9 @@ func (p *pages) undoLink(w http.ResponseWriter, r *http.Request, in linkInput) e
 	return p.showMessage(w, r, messagePage{Title: "email-undo.title", Text: "email-undo.done"})
 }
 
-// tokenOf returns the token from pasted text, which is the token or the whole link. Users without
-// the script copy the link from the mail. The link has the token after "#token=", and mail
-// programs may add text after an ampersand.
+// tokenOf returns the token from pasted text, which can be the token alone or the whole link. Users without the
+// script copy the link from the mail. In the link, the token follows "#token=". Mail programs may add text after an
+// ampersand.
 func tokenOf(pasted string) watchword.Secret {
 	if _, after, found := strings.Cut(pasted, "token="); found {
 		pasted, _, _ = strings.Cut(after, "&")

@@ -27,9 +27,8 @@ func (p *pages) mailPage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, p.newEnglishView("mail", mail.Subject, mail))
 }
 
-// mailHTML shows the HTML of a mail as a mail program does: without scripts and external content.
-// Links must work, because a developer clicks them to test. They open in the whole window, so the
-// sandbox must allow that.
+// mailHTML shows the HTML of a mail as a mail program does, without scripts and external content. A developer must be
+// able to click the links. They open in the whole window, so the sandbox must allow that.
 func (p *pages) mailHTML(w http.ResponseWriter, r *http.Request) error {
 	mail, err := p.mail(r)
 	if err != nil {

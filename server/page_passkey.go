@@ -42,7 +42,7 @@ type passkeyForm struct {
 	Button   string
 	Main     bool // the button is the main button of the page
 
-	Autofill bool   // the browser suggests passkeys in the field for the address
+	Autofill bool   // the browser suggests passkeys in the email field
 	Unknown  string // id of a passkey that the server does not know, so that the browser forgets it
 	Upgrade  bool   // create a passkey without a button and a dialog
 
@@ -66,8 +66,8 @@ func (v *view) passkeyForm(path, does, button string, c factors.Ceremony) *passk
 		Unsupported: v.T("passkey.unsupported"), Failed: v.T("passkey.failed")}
 }
 
-// hasPasskeys reports whether this server has passkeys. The manager disables them if its public URL
-// has no domain, because browsers refuse them there.
+// hasPasskeys reports whether this server has passkeys. The factors manager disables passkeys if the host of its
+// public URL is not a domain name, because browsers refuse them there.
 func (p *pages) hasPasskeys() bool { return p.factors != nil && p.factors.Passkeys() }
 
 // signInPasskey returns the form of the sign-in page, or nil while passkeys are off.
@@ -75,8 +75,8 @@ func (p *pages) signInPasskey(v *view) *passkeyForm {
 	if !p.hasPasskeys() || p.side.isAdmin {
 		return nil
 	}
-	// The script fetches the options. If the page contained them, every view would count for the
-	// client's rate limit, even in browsers without passkeys.
+	// The script fetches the options. If they were part of the page, every view would count toward the client's rate
+	// limit, even in browsers without passkeys.
 	form := v.passkeyForm(pathPasskeyLogin, "get", "passkey.login", factors.Ceremony{})
 	form.From, form.Autofill, v.fetches = pathAPI+"/passkey/options", true, true
 	return form
@@ -98,7 +98,7 @@ func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// The ceremony needs no cookie, as in the API.
+	// The sealed ceremony is in the form, so no cookie is needed.
 	in, err := p.factors.PasskeyLogin(r.Context(), factors.PasskeyLoginRequest{
 		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form),
 		Persistent: form.Get("remember") != "", Client: p.clients.of(w, r), Replaces: p.cookies.replaced(r, ""),
@@ -118,8 +118,8 @@ func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// credentialID returns the id of the passkey in a response, or "". The server sends the id
-// back only to the browser that has sent it.
+// credentialID returns the id of the passkey in a response, or "". The server sends this id back only to the browser
+// that sent it.
 func credentialID(response []byte) string {
 	// The response was refused, so only its id is read. A browser that sends a wrong id changes only its own list of
 	// passkeys.
@@ -139,8 +139,8 @@ type passkeySection struct {
 	Addable  bool         // another passkey can be added
 	Full     bool         // the account has the maximum number of passkeys
 	Unproven bool         // the address must be verified before a passkey can be added
-	Signal   string       // JSON for the browser, or "" while passkeys are off
-	Upgrade  *passkeyForm // nil: the page does not ask for an upgrade
+	Signal   string       // JSON that tells the browser which passkeys exist, or "" while passkeys are off
+	Upgrade  *passkeyForm // nil: the page does not create a passkey without a dialog
 }
 
 // A browserSignal has the arguments of the browser functions signalAllAcceptedCredentials and
@@ -164,8 +164,7 @@ func (p *accountPages) passkeysOf(v *view, who watchword.Identity, all []factors
 	// page for a new passkey.
 	section := &passkeySection{List: list, Full: len(list) >= factors.MaxPasskeys, Unproven: offered && !proven}
 	section.Addable = offered && proven && !section.Full
-	// Every view of the page sends the signal, because a passkey may have been removed on another device
-	// or by an operator.
+	// Every view of the page sends the signal, because the user or an operator may have removed a passkey elsewhere.
 	if signal := newSignalBody(p.factors.Signal(who.User.ID, all)); signal != nil {
 		// The names must be equal to those in the options for a new passkey.
 		details := browserSignal{signal, string(who.User.Email), who.User.Name}
@@ -226,8 +225,7 @@ func (p *accountPages) newPasskeyForm(w http.ResponseWriter, r *http.Request, wh
 	}
 	done, err := p.factors.ConfirmPasskey(r.Context(), who, factors.NewPasskey{
 		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form)}, p.client(w, r))
-	// If the ceremony has expired, the account page shows the error, and the user can begin
-	// again there.
+	// If the ceremony has expired, the error is shown on the account page, where the user can begin again.
 	switch {
 	case err != nil:
 		return p.refuseFactor(w, r, who, err)

@@ -24,18 +24,17 @@ const (
 	maxAttempts    = 5           // attempts at the same time in one browser
 )
 
-// attemptCookie returns the cookie of an attempt. Its name contains a part of the state, which
-// distinguishes it from the cookies of other tabs.
+// attemptCookie returns the cookie of an attempt. Its name contains a part of the state, so that each tab has a
+// different cookie.
 func (c *cookies) attemptCookie(state string) tokencookie.Cookie {
 	cookie := c.attempt
 	cookie.Name += state[:min(len(state), 8)]
 	return cookie
 }
 
-// forScript returns an attempt's cookie with the attributes that a browser accepts in the response to a request.
-// For the request of another site's script, browsers accept only SameSite=None. The cookie is not partitioned,
-// because the provider redirects to a page of this site, which does not get the cookies of another site's
-// partition.
+// forScript returns an attempt's cookie with the attributes that a browser accepts in the response to a request. For
+// a request of another site's script, browsers accept only SameSite=None. The cookie is not partitioned: the provider
+// later redirects to a page of this site, and there browsers omit the cookies of another site's partition.
 func (c *cookies) forScript(attempt tokencookie.Cookie, r *http.Request) tokencookie.Cookie {
 	if c.refresh.Usual.SameSite == http.SameSiteNoneMode && tokencookie.IsEmbedded(r) {
 		attempt.SameSite = http.SameSiteNoneMode
@@ -43,8 +42,8 @@ func (c *cookies) forScript(attempt tokencookie.Cookie, r *http.Request) tokenco
 	return attempt
 }
 
-// setAttempt stores a new attempt in a separate cookie. It first deletes the oldest attempts beyond maxAttempts.
-// Otherwise a page that opens many attempts would fill the browser's request headers.
+// setAttempt stores a new attempt in a separate cookie. If there would be more than maxAttempts, it first deletes the
+// oldest. Otherwise a page that opens many attempts would fill the browser's request headers.
 func (e edge) setAttempt(w http.ResponseWriter, r *http.Request, started federation.Started) {
 	// Each attempt contains its time, because the order of cookies in a header does not tell their age.
 	type old struct {
@@ -156,7 +155,7 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	case p.secondStep(w, r, err):
 		return nil
 	case err != nil:
-		// Without its cookie, the attempt is unknown, but the path still names the provider.
+		// If the attempt's cookie is missing, the attempt has no provider, but the path names it.
 		result.Attempt.Provider = request.Provider
 		return p.providerFailed(w, r, result.Attempt, err)
 	case result.Waiting && (result.Attempt.Page || p.returnTo(r) == ""):
@@ -213,8 +212,8 @@ func nameIn(user string) string {
 	return strings.TrimSpace(body.Name.FirstName + " " + body.Name.LastName)
 }
 
-// afterLink redirects to the page that began the link: the front-end, or the account page, which says
-// that the provider is connected.
+// afterLink redirects to the page that began the link. This is a front-end or the account page, which says that the
+// provider is connected.
 func (p *pages) afterLink(w http.ResponseWriter, r *http.Request, result federation.Result) {
 	if target := p.returnTo(r); target != "" && !result.Attempt.Page {
 		p.redirectAway(w, target)
@@ -273,8 +272,8 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 	}
 	// The page checks the code and the provider again, because they are in the URL.
 	query := url.Values{"why": {"provider"}, "code": {code}, "with": {a.Provider}}
-	// A signed-in user returns to the page that began the attempt. On the sign-in page, an identity that is not
-	// connected would create another account.
+	// A signed-in user returns to the account page or another page that began the attempt, and not to the sign-in
+	// page. There, an identity that is not connected could create another account.
 	path := pathLogin
 	switch {
 	case a.Links():
@@ -305,7 +304,7 @@ func (p *pages) flashProvider(w http.ResponseWriter, r *http.Request, v *view) {
 // provider. The notice cookie proves that this server made the redirect.
 func (v *view) providerProblem(r *http.Request, offered []federation.Info) string {
 	code, id := r.URL.Query().Get("code"), r.URL.Query().Get("with")
-	// Only known codes and ids are shown, so a link can't put its own text on the page.
+	// Only known codes and ids select a text, so a link can't put its own text on the page.
 	name := v.T("provider.unnamed")
 	for _, info := range offered {
 		if info.ID == id {
@@ -347,9 +346,8 @@ func (p *pages) providerRoutes() []route {
 	if p.federation == nil {
 		return nil
 	}
-	// A provider returns the browser with a GET, or with a form that postProvider redirects to
-	// the GET. The state in the query protects against forged requests, as the origin does for
-	// other forms.
+	// A provider returns the browser with a GET. It can also use a form, which postProvider redirects to the GET. The
+	// state in the query protects against forged requests, as the check of the origin does for other forms.
 	return []route{
 		{method: "GET", path: pathSignInWith + "{provider}", handle: p.startProvider},
 		{method: "GET", path: pathSignInWith + "{provider}/callback", handle: p.finishProvider},

@@ -21,9 +21,9 @@ const (
 	pathForgot  = "/forgot"
 )
 
-// redirectSignedOut clears the cookies and the browser's cache, so that the back button does not
-// show the account. It redirects to the login page, which shows why. Clear-Site-Data clears only
-// the cache, because clearing all cookies would sign the user out of front-ends on the domain.
+// redirectSignedOut clears the cookies and the browser's cache, so that the back button does not show the account. It
+// redirects to the login page, which shows the reason. Clear-Site-Data clears only the cache, because clearing all
+// cookies would sign the user out of front-ends on the domain.
 func (p *pages) redirectSignedOut(w http.ResponseWriter, r *http.Request, why string) {
 	p.cookies.clearSession(w)
 	w.Header().Set("Clear-Site-Data", `"cache"`)
@@ -114,9 +114,8 @@ func isReplaced(err error) bool {
 	return errors.As(err, &refusal) && refusal.Ended == watchword.EndedReplaced
 }
 
-// requireSignIn calls next for a signed-in user, and redirects others to the login page. It first
-// checks for a visit from another site, because the missing cookies would otherwise look like a
-// sign-out.
+// requireSignIn calls next for a signed-in user, and redirects others to the login page. It first checks whether the
+// user followed a link from another site. The cookies are then missing, which would otherwise look like a sign-out.
 func (p *pages) requireSignIn(next identityHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if p.isCrossSiteVisit(r) {
@@ -153,21 +152,21 @@ func (p *pages) signInFirst(r *http.Request, why string) url.Values {
 	return query
 }
 
-// isCrossSiteVisit reports whether the user followed a link from another site. The browser then
-// omits this server's SameSite=Strict cookies, so the user may still be signed in. Other cookies
-// of the domain are irrelevant.
+// isCrossSiteVisit reports whether the user followed a link from another site. The browser then omits this server's
+// SameSite=Strict cookies, so the user may be signed in although the cookies are missing. Other cookies of the domain
+// are ignored.
 func (p *pages) isCrossSiteVisit(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" && !p.cookies.hasSession(r)
 }
 
-// reload shows a page that loads the same URL again. That request comes from this server's page,
-// so the browser sends the cookies. reload drops done and why, which a link on another site could
-// have set. The page also has a link, for browsers that don't follow the refresh.
+// reload shows a page that loads the same URL again. The second request comes from this server's page, so the browser
+// sends the cookies. reload removes done and why from the URL, because the other site may have set them. The page
+// also has a link, for browsers that don't follow the refresh.
 func (p *pages) reload(w http.ResponseWriter, r *http.Request) error {
 	v := p.newView(r, "again")
 	again, query := *r.URL, r.URL.Query()
-	// A notice that this server has set is kept, because a failed sign-in at a provider returns
-	// from another site.
+	// A value that is also in the notice cookie is kept, because this server has set it. After a failed sign-in, the
+	// browser returns from the provider, which is another site.
 	for _, name := range []string{"done", "why"} {
 		if said := query.Get(name); said == "" || p.cookies.notice.Value(r) != name+"."+said {
 			query.Del(name)
@@ -198,9 +197,9 @@ func (p *pages) flash(w http.ResponseWriter, r *http.Request, name string) strin
 	return said
 }
 
-// redirect redirects to target with GET (303, RFC 9110, section 15.4.4). It copies why and done
-// from the query into the notice cookie, for flash. The cookie proves that this server chose the
-// notice, and not the author of a link.
+// redirect redirects to target with GET (303, RFC 9110, section 15.4.4). It copies why and done from the query into
+// the notice cookie, for flash. The cookie proves that the notice comes from this server and not from the author of a
+// link.
 func (p *pages) redirect(w http.ResponseWriter, target string, query url.Values) {
 	if query.Get("why") == "" {
 		query.Del("why")
@@ -221,9 +220,9 @@ func (p *pages) redirect(w http.ResponseWriter, target string, query url.Values)
 // maxReturnTo bounds return_to in bytes, because it becomes part of links in mails.
 const maxReturnTo = 1000
 
-// returnTo returns the parameter return_to of a form or a URL if it is an allowed target, else "".
-// A forged target is ignored instead of rejected: the sign-in itself is valid. Each page checks it
-// again, because users can edit a link in a mail, and allowed-origins may have changed.
+// returnTo returns the parameter return_to of a form or a URL if it is an allowed target, else "". It ignores a
+// forbidden target, because the sign-in itself is valid. Each page checks the target again, because users can edit a
+// link in a mail, and allowed-origins may have changed.
 func (p *pages) returnTo(r *http.Request) string {
 	target := cmp.Or(r.PostForm.Get("return_to"), r.URL.Query().Get("return_to"))
 	if len(target) > maxReturnTo || !p.origins.mayRedirectTo(target) {
@@ -232,14 +231,13 @@ func (p *pages) returnTo(r *http.Request) string {
 	return target
 }
 
-// afterSignIn returns the target of a sign-in: return_to, the front-end, or the account page. On
-// the admin listener, the default is the overview of administration.
+// afterSignIn returns the target of a sign-in: return_to, else the front-end, else the account page. On the admin
+// listener, the last one is the overview of administration.
 func (p *pages) afterSignIn(r *http.Request) string {
 	return cmp.Or(p.returnTo(r), p.origins.appURL, p.side.home())
 }
 
-// client describes the client of a form. Links in mails that the form sends lead back to
-// return_to.
+// client describes the client of a form. If the form sends a mail, the link in the mail leads back to return_to.
 func (p *pages) client(w http.ResponseWriter, r *http.Request) watchword.Client {
 	c := p.clients.of(w, r)
 	c.ReturnTo = p.returnTo(r)

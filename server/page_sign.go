@@ -33,8 +33,8 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 	if err != nil {
 		return err
 	}
-	// A reason from this request takes precedence over a notice. Only known values select a text,
-	// so the URL can't make the page show another text.
+	// A reason from this request takes precedence over a notice. Only known reasons have a text, so a link can't make
+	// the page show other words.
 	why := cmp.Or(who.why, p.flash(w, r, "why"))
 	if why == "mailed" {
 		return p.showMailed(w, r)
@@ -59,12 +59,12 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 	return p.show(w, http.StatusOK, v)
 }
 
-// loginData is the data of the forms to sign in and up. ReturnTo is kept for operators' templates
-// that were written for earlier releases.
+// loginData is the data of the forms to sign in and up. ReturnTo is for operators' templates that were written for
+// earlier releases.
 type loginData struct {
 	ReturnTo string
 	Passkey  *passkeyForm      // nil: passkeys are off, or the page is not the sign-in
-	SignedIn watchword.Address // the user whose session continues after a failed attempt at a provider; "": no session
+	SignedIn watchword.Address // user whose session continues after a failed attempt at a provider; "": no session
 }
 
 // signView returns the view of a form. The script of the passkey form makes the browser suggest passkeys
@@ -138,8 +138,8 @@ func (p *pages) showMailed(w http.ResponseWriter, r *http.Request) error {
 	return p.showMessage(w, r, messagePage{Title: "signup.sent.title", Text: "signup.sent.text", Mailed: true})
 }
 
-// showClosed says that sign-up is closed, with the status of the API. It shows no form, because the
-// form could not work. It is not a 404, so that a user who followed an old link learns the reason.
+// showClosed says that sign-up is closed, with the status of the API. It shows no form, because the form would be
+// refused. The status is not 404, so that a user who followed an old link learns the reason.
 func (p *pages) showClosed(w http.ResponseWriter, r *http.Request) error {
 	v := p.newView(r, "message")
 	v.Title = v.T("signup.title")

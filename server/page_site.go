@@ -23,8 +23,8 @@ func (p *pages) favicon(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// robots asks crawlers to stay away. The pages are useless as search results, and links in mails
-// must not be indexed.
+// robots tells crawlers not to index the pages. The pages are useless as search results, and links in mails must not
+// be indexed.
 func (p *pages) robots(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=86400")
 	respond.Write(w, http.StatusOK, "text/plain", []byte("User-agent: *\nDisallow: /\n"))

@@ -41,8 +41,8 @@ func (v *view) ago(t, now time.Time) template.HTML {
 		template.HTMLEscapeString(t.Format(v.T("time"))), int(age/time.Second), template.HTMLEscapeString(text)))
 }
 
-// ageIn returns an age in the largest unit that fits at least once, rounded down as in the script:
-// "minute", "hour" or "day". Below a minute it is "now".
+// ageIn returns an age in its largest unit: "minute", "hour" or "day". It rounds down, as the script does. Below a
+// minute, the unit is "now".
 func ageIn(age time.Duration) (unit string, n int) {
 	const day = 24 * time.Hour
 	switch {
@@ -56,8 +56,8 @@ func ageIn(age time.Duration) (unit string, n int) {
 	return "now", 0
 }
 
-// Say returns a text whose %s is replaced by a time (When). The text is escaped first, because its
-// translation may contain special characters of HTML.
+// Say returns a text in which a time (When) replaces %s. It escapes the text first, because a translation may contain
+// special characters of HTML.
 func (v *view) Say(key string, t time.Time) template.HTML {
 	return template.HTML(strings.Replace(template.HTMLEscapeString(v.T(key)), "%s", string(v.When(t)), 1))
 }

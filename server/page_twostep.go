@@ -83,9 +83,9 @@ func (p *accountPages) twoStepOf(who watchword.Identity, overview factors.Overvi
 	}
 }
 
-// stepUpFirst redirects to the step-up page if err requires a step-up, and reports whether it did.
-// The step-up returns to target, a path of this server. The query of target keeps the original
-// return_to, so that the user still returns to the front-end at the end.
+// stepUpFirst redirects to the step-up page if err requires a step-up, and reports whether it did. The step-up
+// returns to target, a path of this server. The query of target has the original return_to, so that the user finally
+// returns to the front-end.
 func (p *accountPages) stepUpFirst(w http.ResponseWriter, r *http.Request, target string, err error) bool {
 	if p.factors == nil || watchword.CodeOf(err) != watchword.CodeStepUpRequired {
 		return false
@@ -115,8 +115,7 @@ func (p *accountPages) refuseFactor(w http.ResponseWriter, r *http.Request, who 
 	return p.refill(w, r, v, refusal)
 }
 
-// done redirects to the account page with a notice. A reload of the page then does not repeat
-// the change.
+// done redirects to the account page with a notice, so that a reload does not repeat the change.
 func (p *pages) done(w http.ResponseWriter, r *http.Request, notice string) {
 	p.redirect(w, pathAccount, p.withReturn(r, url.Values{"done": {notice}}))
 }
@@ -125,7 +124,7 @@ func (p *pages) done(w http.ResponseWriter, r *http.Request, notice string) {
 // same QR code, which the user may already have scanned. Opening the page does not change the
 // account.
 func (p *accountPages) newAuthenticator(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	// The name is in the reader's language. The user can change it later.
+	// The name of the app is in the reader's language. The user can change it later.
 	begun, err := p.factors.BeginTOTP(r.Context(), who, p.newView(r, "account").T("twostep.app"))
 	if err != nil {
 		return p.refuseFactor(w, r, who, err)
@@ -134,7 +133,7 @@ func (p *accountPages) newAuthenticator(w http.ResponseWriter, r *http.Request, 
 	return nil
 }
 
-// authenticatorData is the data of the page. Operators' templates use its fields.
+// authenticatorData is the data of the page that adds an app. Operators' templates use its fields.
 type authenticatorData struct {
 	Text    string        // why the user has to set up the app, or ""
 	Cancel  string        // path of the page for a user who cancels
@@ -308,7 +307,7 @@ func (p *accountPages) removePage(w http.ResponseWriter, r *http.Request, who wa
 	if err != nil {
 		return err
 	}
-	// The factor of another account gets the same 404 as an unknown factor.
+	// A factor of another account gets the same 404 as an unknown factor.
 	i := slices.IndexFunc(overview.Factors, func(f factors.Factor) bool { return f.ID == r.PathValue("id") })
 	if i < 0 {
 		return notFound(w, r)
@@ -330,8 +329,8 @@ func (p *accountPages) removePage(w http.ResponseWriter, r *http.Request, who wa
 	return p.showConfirm(w, r, who, name, data)
 }
 
-// removeForm removes a factor. The session continues, but the removal makes its access token
-// outdated, so the next page rotates the refresh token and sets a new page cookie.
+// removeForm removes a factor. The session continues, but its access token becomes outdated. The next page therefore
+// rotates the refresh token and sets a new page cookie.
 func (p *accountPages) removeForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
@@ -420,7 +419,7 @@ func (p *accountPages) stepUpForm(w http.ResponseWriter, r *http.Request, who wa
 	if err != nil {
 		return err
 	}
-	// The pages don't need the new access token, because they read the session from the store.
+	// The pages discard the new access token, because they read the session from the store.
 	_, _, err = p.factors.StepUp(r.Context(), who, factors.StepUpRequest{Proof: proofIn(form),
 		Password: watchword.Secret(form.Get("currentPassword")), Client: p.client(w, r)})
 	// Another tab may have added the first factor after this page asked for the password. This request has read the
@@ -449,8 +448,8 @@ func (p *accountPages) stepUpForm(w http.ResponseWriter, r *http.Request, who wa
 	return nil
 }
 
-// twoStepRoutes returns the pages of second factors. They exist only with Options.Factors, because
-// a server without it could not check a factor at the next sign-in.
+// twoStepRoutes returns the pages of second factors. They exist only with Options.Factors, because a server without
+// this option can't check a factor at the next sign-in.
 func (p *accountPages) twoStepRoutes() []route {
 	if p.factors == nil {
 		return nil

@@ -38,8 +38,7 @@ type pages struct {
 	openapi func() ([]byte, error) // the OpenAPI document
 }
 
-// newPages reads the texts and all files of an operator, so that a faulty file stops the server at
-// its start.
+// newPages reads the texts and all files of an operator, so that a faulty file prevents the start of the server.
 func newPages(shared edge, opts Options, api []route) (*pages, error) {
 	theme, err := newTheme(opts.Pages, opts.Product)
 	if err != nil {
@@ -51,9 +50,8 @@ func newPages(shared edge, opts Options, api []route) (*pages, error) {
 		openapi:  sync.OnceValues(func() ([]byte, error) { return describe(opts, api) })}, nil
 }
 
-// A view is one page for one reader: the data of the layout template and its methods. Operators'
-// templates use the exported names. A view is used for one response only, because the nonce must
-// not be repeated.
+// A view is one page for one reader: the data of the layout template and its methods. Operators' templates use the
+// exported names. A view is used for one response only, because its nonce must not be used twice.
 type view struct {
 	*theme
 	lang int // index of the language in the catalog
@@ -66,7 +64,7 @@ type view struct {
 	Data    any
 
 	ReturnTo string       // checked return_to: the front-end's page that the browser came from, or ""
-	Back     template.URL // target after the last step: ReturnTo, or the front-end; "": none
+	Back     template.URL // target after the last step: ReturnTo, else the front-end; "": none
 	Signup   bool         // anyone can create an account
 	offered  []federation.Info
 
@@ -128,9 +126,8 @@ func (p *pages) newEnglishView(page, title string, data any) *view {
 	return &view{theme: p.theme, Page: page, Title: title, Nonce: rand.Text(), Data: data}
 }
 
-// show responds with a page. The page is not cached and can't be framed. It runs only the script
-// with the nonce (CSP, level 3), so injected markup has no effect. If it returns an error, the
-// response has not begun.
+// show responds with a page. The page is not cached and can't be framed. It runs only the script with the nonce (CSP,
+// level 3), so injected markup has no effect. If show returns an error, the response has not begun.
 func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 	templates, known := v.templates[v.Page]
 	if !known {
@@ -167,9 +164,8 @@ func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 	return nil
 }
 
-// T returns a text in the reader's language, or the key if there is no such text. If an
-// operator's template has a wrong key, the key on the page shows the mistake, without an error
-// for users.
+// T returns a text in the reader's language. If there is no such text, it returns the key. A wrong key in an
+// operator's template is thus visible on the page, but causes no error for users.
 func (v *view) T(key string, args ...any) string {
 	text, known := v.catalog.Texts[v.lang][key]
 	if !known {
@@ -208,8 +204,7 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 	f := field{ID: form + "-" + name, Name: name, Type: kind, Autocomplete: autocomplete,
 		Label: v.T("field." + name), Show: v.T("show"), Hide: v.T("hide"), Caps: v.T("capsLock"), Optional: optional}
 	hint := "hint." + name
-	// The attribute selects the label: password managers offer to create a password for this
-	// value, so the field is for a new password.
+	// With this attribute, password managers offer to create a password, so the label says that the password is new.
 	if autocomplete == "new-password" {
 		f.Label, f.Min = v.T("field.newPassword"), v.min
 		f.Rule, f.Hint = v.T("hint.newPassword", v.min), v.T("hint.passphrase")
@@ -272,7 +267,7 @@ func (v *view) refuse(refusal *watchword.Error) {
 		v.Problem = text
 		return
 	}
-	// A page shows either the field totp or the field recoveryCode.
+	// The page has only one of the fields totp and recoveryCode.
 	if refusal.Code == watchword.CodeFactorWrong {
 		v.faults["totp"], v.faults["recoveryCode"] = v.T("fault.totp.WRONG"), v.Problem
 		v.Problem = v.T("error." + string(watchword.CodeValidationFailed))
@@ -328,9 +323,9 @@ func (v *view) duration(d time.Duration) string {
 	return v.T("duration."+unit+"s", n)
 }
 
-// refill shows a page again after an error in its form. It returns any error that is not a
-// *watchword.Error, which users must not see. The status is the same as in the API. Browsers show
-// the page with any status, and monitoring counts the refusal.
+// refill shows a page again after an error in its form, with the status of the API. Browsers show the page with any
+// status, and monitoring counts the refusal. refill returns an error that is not a *watchword.Error, because users
+// must not see it.
 func (p *pages) refill(w http.ResponseWriter, r *http.Request, v *view, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -372,9 +367,8 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return r.PostForm, nil
 }
 
-// showError responds with an error page. It shows the request id, which users can send to the
-// operator to find the details in the log. The page for 404 shows no id, because the server has no
-// fault.
+// showError responds with an error page. It shows the request id, which users can send to the operator to find the
+// details in the log. The page for 404 shows no id, because it needs no investigation.
 func (p *pages) showError(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) error {
 	v := p.newView(r, "error")
 	v.Problem, v.Data = v.problemOf(refusal), w.Header().Get(requestIDHeader)
@@ -389,14 +383,14 @@ func (p *pages) showError(w http.ResponseWriter, r *http.Request, refusal *watch
 	return p.show(w, statusOf(refusal.Code), v)
 }
 
-// wantsPage reports whether an error should be a page: the path is not of the API, and the client
+// wantsPage reports whether an error should be a page. This is the case if the path is not of the API and the client
 // accepts HTML.
 func wantsPage(r *http.Request) bool {
 	return !isAPI(r.URL.Path) && !isOpen(r.URL.Path) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// homePage redirects to the front-end, or else to the sign-in. With a loopback public URL, it shows
-// links for developers instead, including the development mailbox if there is one.
+// homePage redirects to the front-end. Without a front-end, it redirects to the sign-in. With a loopback public URL,
+// it instead shows links for developers, including the development mailbox if there is one.
 func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
 	if p.side.isAdmin {
 		p.redirect(w, p.side.home(), nil)
@@ -423,7 +417,7 @@ func (p *pages) asset(w http.ResponseWriter, r *http.Request) error {
 	kinds := map[string]string{".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2"}
 	content, err := p.theme.read("assets/" + name)
 	kind := kinds[path.Ext(name)]
-	// Only this exact name is served as a script.
+	// Only the file with exactly this name is served as a script.
 	if name == passkeyScript {
 		kind = "text/javascript"
 	}
@@ -435,8 +429,7 @@ func (p *pages) asset(w http.ResponseWriter, r *http.Request) error {
 	if name == "style.css" {
 		content = p.theme.style
 	}
-	// File names have no version, so after an upgrade browsers use the old style for up to
-	// five minutes.
+	// File names have no version, so browsers may use the old style for up to five minutes after an upgrade.
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	respond.Write(w, http.StatusOK, kind, content)
 	return nil
