@@ -88,9 +88,9 @@ func TestAdminRequestWithAWrongFormGivesItsKeyBack(t *testing.T) {
 	}
 }
 
-// Between a request and its repetition, the invited user accepts, or an operator promotes or deletes the account. The
-// repetition must still get the first status. The record does not contain the account, so the response shows the
-// account as it is now, or none after its deletion.
+// Between a request and its repetition, the account is verified, promoted, changed or deleted. The repetition must
+// still get the result of the first request. The record does not contain the account. The repetition of a PATCH
+// therefore returns the account as it is now, and a 404 after its deletion.
 func TestAdminRepetitionGetsTheFirstResultAfterOtherChanges(t *testing.T) {
 	t.Parallel()
 	s, header := withAdmin(t)

@@ -55,7 +55,7 @@ type eventAnswer struct {
 }
 
 // adminExplain responds with 200 even if no account has the id, because the server may still have the ended sessions
-// of a deleted account. If it has none, the response says that there is no account.
+// of a deleted account. If there are no such sessions, the response says that there is no account.
 func (a *adminAPI) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
 	given, err := parameters(r, "at", "language")
 	if err != nil {

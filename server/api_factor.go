@@ -457,7 +457,7 @@ func enrolCodes() []watchword.Code {
 		watchword.CodeSessionEnded, apirequest.CodeAmbiguousCredentials}
 }
 
-// factorRoutes returns the routes of second factors: none without Options.Factors.
+// factorRoutes returns the routes of second factors, or nil without Options.Factors.
 func (a *api) factorRoutes() []route {
 	if a.factors == nil {
 		return nil

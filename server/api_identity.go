@@ -160,7 +160,7 @@ func (e edge) finishLink(w http.ResponseWriter, r *http.Request, in *watchword.S
 	}
 }
 
-// identityRoutes returns the routes of external providers: none without Options.Federation.
+// identityRoutes returns the routes of external providers, or nil without Options.Federation.
 func (a *api) identityRoutes() []route {
 	if a.federation == nil {
 		return nil

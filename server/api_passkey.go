@@ -206,7 +206,7 @@ func newSignalBody(s *factors.Signal) *signalBody {
 	return &signalBody{s.RPID, s.UserHandle, append([]string{}, s.Credentials...)}
 }
 
-// passkeyRoutes returns the routes of passkeys: none while passkeys are off. Existing passkeys
+// passkeyRoutes returns the routes of passkeys, or nil while passkeys are off. Existing passkeys
 // then stay in the list of an account, and their owner can still remove them.
 func (a *api) passkeyRoutes() []route {
 	if a.factors == nil || !a.factors.Passkeys() {

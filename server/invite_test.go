@@ -86,7 +86,7 @@ func TestInvitePageLeadsToTheRequiredFactor(t *testing.T) {
 	})
 }
 
-// The invitation page must ask for nothing except a password. If the link comes too late, the page must say that
+// The invitation page must ask only for a password. If the link comes too late, the page must say that
 // there is already an account.
 func TestInvitePageWithScriptNeedsOnlyAPassword(t *testing.T) {
 	t.Parallel()

@@ -82,8 +82,8 @@ func (c *watchedConn) CloseWrite() error {
 	return nil
 }
 
-// head returns the recorded head of a request. If there is none, it returns an unclear head, and the request is
-// rejected. Method, target and protocol identify the head, because net/http has parsed the same line.
+// head returns the recorded head of a request. If the head was not recorded, it returns an unclear head, and the
+// request is rejected. Method, target and protocol identify the head, because net/http has parsed the same line.
 func (c *watchedConn) head(r *http.Request) head {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -170,7 +170,7 @@ func byLabel[K ~string, N int | int64 | uint64](w io.Writer, name, help, label s
 }
 
 // secondsSince returns the seconds since t, or 0 for the zero time. An alert on the age of a mail, key or session
-// then does not fire if there is none.
+// therefore does not fire if there is no such mail, key or session.
 func secondsSince(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

@@ -359,7 +359,7 @@ func (p *adminPages) resetFactors(r *http.Request, by admin.Caller, _ url.Values
 	return adminUserPath(id), p.factors.Reset(r.Context(), by.Name(), id)
 }
 
-// endSessions ends the session in the path, or all sessions of the account if the path has none. If the
+// endSessions ends the session in the path, or all sessions of the account if the path has no session. If the
 // administrator's own session ends, the redirect leads to the sign-in and then back to the account.
 func (p *adminPages) endSessions(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	id := watchword.UserID(r.PathValue("id"))

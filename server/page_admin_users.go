@@ -25,7 +25,7 @@ type adminUsersData struct {
 	Gone                       string // path of an account that may have been deleted, so it has no row
 }
 
-// An adminUserRow is an account in the list. It contains no password hash, because a Profile has none.
+// An adminUserRow is an account in the list. A Profile never contains the password hash.
 type adminUserRow struct {
 	watchword.Profile
 	State   string

@@ -11,8 +11,8 @@ import (
 // The account page lists the remembered devices, which are the browsers that skip the second step. The list needs no
 // step-up, because the list of sessions names the same browsers. Forgetting a device needs a fresh proof.
 
-// pathDevices is followed by the id of a device. The account page has no section for remembered devices if the
-// account has none. It also has no section while the setting is off, because stored devices then have no effect.
+// pathDevices is followed by the id of a device. The account page has no section for remembered devices if the list
+// is empty. It also has no section if the setting is off, because stored devices then have no effect.
 const pathDevices = pathAccount + "/devices/"
 
 // forgetPage asks for confirmation before a browser is forgotten. A device of another account gets the same 404 as an

@@ -203,7 +203,7 @@ func (p *pages) expectLink(r *http.Request, v *view) {
 	}
 }
 
-// identityRoutes returns the forms of connected accounts: none without Options.Federation.
+// identityRoutes returns the forms of connected accounts, or nil without Options.Federation.
 func (p *accountPages) identityRoutes() []route {
 	if p.federation == nil {
 		return nil

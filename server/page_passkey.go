@@ -19,8 +19,8 @@ import (
 // Content-Security-Policy of the page therefore need not allow requests of scripts.
 //
 // The pages of the second step, the step-up and a new passkey contain the options of the ceremony. The pages of the
-// sign-in, the enrolment and the account fetch the options when they are needed, because such a page may stay open
-// for longer than the options are valid.
+// sign-in, the enrolment and the account may stay open for longer than the options are valid. Their scripts fetch the
+// options when they are needed.
 
 const (
 	pathPasskeyLogin = pathLogin + "/passkey"
@@ -217,7 +217,7 @@ func (p *accountPages) upgradeOptions(w http.ResponseWriter, r *http.Request, wh
 }
 
 // newPasskeyForm adds the passkey that the browser has created. If the passkey is the first factor, the account gets
-// recovery codes. A passkey from an upgrade gets none, because sign-ins do not ask for it yet.
+// recovery codes. A passkey from an upgrade creates no codes, because sign-ins do not ask for it yet.
 func (p *accountPages) newPasskeyForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	form, err := readForm(w, r)
 	if err != nil {

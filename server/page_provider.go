@@ -340,7 +340,7 @@ func (v *view) Providers() (all []providerButton) {
 	return all
 }
 
-// providerRoutes returns the routes to providers and back: none without Options.Federation. Operators
+// providerRoutes returns the routes to providers and back, or nil without Options.Federation. Operators
 // register these paths at providers, so they must not change.
 func (p *pages) providerRoutes() []route {
 	if p.federation == nil {

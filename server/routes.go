@@ -209,7 +209,7 @@ type adminRoute struct {
 	refusals     []watchword.Code
 }
 
-// routes returns the routes of administration: none without Options.Admin. The test
+// routes returns the routes of administration, or nil without Options.Admin. The test
 // TestAdminRoutesCheckTheirGuard calls every row as every kind of caller.
 func (a *adminAPI) routes() (all []route) {
 	if a.admin == nil {

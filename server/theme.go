@@ -61,8 +61,8 @@ func newTheme(overrides fs.FS, product string) (*theme, error) {
 	return t, nil
 }
 
-// read returns the operator's file. If there is none, it returns the file of package web. If the operator's file
-// can't be read, it returns an error and no fallback, so that the operator notices the mistake.
+// read returns the operator's file, or otherwise the file of package web. If the operator's file can't be read, it
+// returns an error and no fallback, so that the operator notices the mistake.
 func (t *theme) read(name string) ([]byte, error) {
 	if t.overrides != nil {
 		content, err := fs.ReadFile(t.overrides, name)
