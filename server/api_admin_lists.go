@@ -16,8 +16,7 @@ import (
 // Each page is read in a separate transaction. A row that changes between two pages can therefore be missing from
 // both pages or be on both pages.
 
-// An eventsAnswer can have fewer items than the limit and still have a next page, like the list
-// of accounts.
+// An eventsAnswer can have fewer items than the limit although there is a next page, like the list of accounts.
 type eventsAnswer struct {
 	Items []eventAnswer `json:"items" nullable:"false" doc:"The newest first"`
 	Next  string        `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`

@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// These routes have the second step of a sign-in, the factors of an account, and step-up.
+// These routes serve the second step of a sign-in, the factors of an account, and the step-up.
 //
 // The rules are in the engine and in package factors. These handlers decide only how the handle of a challenge is
 // sent. A browser gets it in a cookie that scripts can't read. Other clients request it in the body, like the refresh

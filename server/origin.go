@@ -79,8 +79,8 @@ func (o *origins) isHTTPS() bool { return o.public.Scheme == "https" }
 // isPublicHost reports whether a Host header names the public URL. If the public URL is a loopback address, every
 // loopback name with the same port counts.
 //
-// Developers use localhost and 127.0.0.1 alternately. This is safe, because a page of another site can't have a
-// loopback name as its host.
+// Developers use localhost and 127.0.0.1 alternately. Accepting both is safe, because a page of another site can't
+// have a loopback name as its host.
 func (o *origins) isPublicHost(host string) bool {
 	if strings.EqualFold(host, o.public.Host) {
 		return true

@@ -63,7 +63,7 @@ func (p *adminPages) adminOverviewPage(w http.ResponseWriter, r *http.Request, b
 		data.Day.Forgiven += hour.Forgiven
 		data.Day.Reuses += hour.Reuses
 	}
-	// Package admin sorts the problems: those of all users come before those of a few.
+	// Package admin sorts the problems: those that affect all users come first.
 	for _, one := range found.Problems {
 		text := "admin.problem." + string(one.Kind)
 		data.Problems = append(data.Problems, adminProblem{one,

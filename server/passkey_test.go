@@ -131,7 +131,7 @@ func TestPasskeysOverHTTP(t *testing.T) {
 	want(t, a, 200, "")
 	want(t, other.do("POST", "/api/auth/login/factor", `{"passkey":`+proof+`}`), 401, watchword.CodeChallengeInvalid)
 
-	// The passkey must work alone. Its options must be the same for all visitors, except the challenge.
+	// The passkey must sign in without a password. Its options must be the same for all visitors, except the challenge.
 	visitor := s.browser(t)
 	options := visitor.do("POST", "/api/auth/passkey/options", "")
 	want(t, options, 200, "")
