@@ -241,7 +241,7 @@ func (p *adminPages) allChanges() []adminChange {
 	return slices.Concat(p.adminChanges(), p.systemChanges(), p.serviceChanges())
 }
 
-// newAccount returns the subject of an invitation. It is empty, because there is no account yet. The question names
+// newAccount returns the subject of an invitation. It has no name, because there is no account yet. The question names
 // the typed address instead.
 func newAccount(*http.Request) (adminSubject, error) {
 	return adminSubject{Back: pathAdminPages + "/users"}, nil

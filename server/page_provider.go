@@ -53,7 +53,7 @@ func (e edge) setAttempt(w http.ResponseWriter, r *http.Request, started federat
 	var all []old
 	for _, cookie := range r.Cookies() {
 		if strings.HasPrefix(cookie.Name, e.cookies.attempt.Name) {
-			opened, _ := e.federation.OpenAttempt(watchword.Secret(cookie.Value)) // invalid: zero time, the oldest
+			opened, _ := e.federation.OpenAttempt(watchword.Secret(cookie.Value)) // invalid cookies sort first
 			all = append(all, old{cookie.Name, opened})
 		}
 	}

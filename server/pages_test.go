@@ -51,8 +51,8 @@ func wantPage(t *testing.T, a answer, status int, words ...string) {
 	}
 }
 
-// The previous address was never verified, so there is no undo, and no page may promise one. The first page can only say
-// "if", because the account is known only after the token is sent.
+// The previous address was never verified, so there is no undo, and no page may promise one. The first page can only
+// say "if", because the account is known only after the token is sent.
 func TestPageOfANewAddressPromisesAnUndoOnlyIfThereIsOne(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
