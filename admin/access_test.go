@@ -1,6 +1,9 @@
 package admin_test
 
 import (
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,5 +48,25 @@ func TestAccessNeedsTheRoleTheLevelAndAFreshProof(t *testing.T) {
 			(refusal.StepUp == nil || *refusal.StepUp != watchword.StepUp{ACR: c.wantACR, MaxAge: time.Hour}):
 			t.Errorf("%s: step-up %+v", name, refusal.StepUp)
 		}
+	}
+}
+
+func TestCommentsOfOptionsStateTheDefaults(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("admin.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := admin.DefaultsOf(admin.Options{})
+	for field, text := range map[string]string{
+		"ACR": o.ACR, "ReadAge": fmt.Sprintf("%.0f h", o.ReadAge.Hours()),
+		"StepUpAge": fmt.Sprintf("%.0f min", o.StepUpAge.Minutes()), "KeyLimit": fmt.Sprintf("%d a minute", o.KeyLimit.Count),
+	} {
+		if !strings.Contains(string(source), "Default: "+text+".\n\t"+field+" ") {
+			t.Errorf("the comment of %s does not say that the default is %s", field, text)
+		}
+	}
+	if o.KeyLimit.Per != time.Minute {
+		t.Errorf("the limit of a key is per %s", o.KeyLimit.Per)
 	}
 }

@@ -33,11 +33,15 @@ type Manager struct {
 
 // New returns a Manager for an engine and the store of that engine.
 func New(e *watchword.Engine, store Store, opts Options) *Manager {
-	opts.ACR = cmp.Or(opts.ACR, amr.LevelTwo)
-	opts.ReadAge = cmp.Or(opts.ReadAge, 12*time.Hour)
-	opts.StepUpAge = cmp.Or(opts.StepUpAge, 5*time.Minute)
-	opts.KeyLimit = cmp.Or(opts.KeyLimit, watchword.Limit{Count: 600, Per: time.Minute})
-	return &Manager{engine: e.Inside(), auth: e, store: store, opts: opts}
+	return &Manager{engine: e.Inside(), auth: e, store: store, opts: opts.withDefaults()}
+}
+
+func (o Options) withDefaults() Options {
+	o.ACR = cmp.Or(o.ACR, amr.LevelTwo)
+	o.ReadAge = cmp.Or(o.ReadAge, 12*time.Hour)
+	o.StepUpAge = cmp.Or(o.StepUpAge, 5*time.Minute)
+	o.KeyLimit = cmp.Or(o.KeyLimit, watchword.Limit{Count: 600, Per: time.Minute})
+	return o
 }
 
 func refuse(code watchword.Code, detail string) *watchword.Error {

@@ -112,17 +112,15 @@ type api struct {
 	draining func() bool
 }
 
-// routes returns the table of the API. Its rows are in the order of the documentation.
+// routes returns the table of the API. Its rows are in the order of the documentation. The variables are lists of
+// error codes that occur in many rows.
 func (a *api) routes() []route {
 	var (
-		// These lists of error codes occur in many rows. again is for rate limits, invalid for a wrong member, and
-		// used for a used link. wrong is for a wrong password, owner also for a proof that is too old, and proof for
-		// links that need a proof.
-		again   = []watchword.Code{watchword.CodeRateLimited, watchword.CodeTryLater}
-		invalid = []watchword.Code{watchword.CodeValidationFailed}
-		used    = []watchword.Code{watchword.CodeMailTokenInvalid}
+		again   = []watchword.Code{watchword.CodeRateLimited, watchword.CodeTryLater} // rate limits
+		invalid = []watchword.Code{watchword.CodeValidationFailed}                    // a wrong member
+		used    = []watchword.Code{watchword.CodeMailTokenInvalid}                    // a used link
 		wrong   = []watchword.Code{watchword.CodePasswordWrong, watchword.CodeRateLimited, watchword.CodeTryLater}
-		owner   = append(wrong, watchword.CodeStepUpRequired)
+		owner   = append(wrong, watchword.CodeStepUpRequired) // or a proof that is too old
 		proof   = append(wrong, watchword.CodePasswordRequired, watchword.CodeMailTokenInvalid)
 	)
 	all := []route{

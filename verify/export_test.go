@@ -36,3 +36,6 @@ func (v *Verifier) Caches(token string) bool {
 	_, ok := v.cache.Get(token, v.keys.set.Load())
 	return ok
 }
+
+// DefaultsOf returns the options with their defaults filled in.
+func DefaultsOf(o Options) Options { return o.withDefaults("https://id.example.com", "id.example.com") }

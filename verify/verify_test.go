@@ -3,8 +3,11 @@ package verify_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -184,4 +187,19 @@ func notes(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = w.Write([]byte(identity.Subject()))
+}
+
+func TestCommentsOfOptionsStateTheDefaults(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("verify.go")
+	must(t, err)
+	o := verify.DefaultsOf(verify.Options{})
+	for field, value := range map[string]any{
+		"Leeway": o.Leeway, "StaleAfter": o.StaleAfter, "CacheSize": o.CacheSize,
+	} {
+		stated := regexp.MustCompile(`Default: ([^.]+)\.\n(?:\t[^/\n]*\n)*\t` + field + ` `).FindSubmatch(source)
+		if stated == nil || strings.ReplaceAll(string(stated[1]), " ", "") != fmt.Sprint(value) {
+			t.Errorf("%s: the comment says %q, the default is %v", field, stated, value)
+		}
+	}
 }
