@@ -22,9 +22,9 @@ type Identity struct {
 	Session Session
 }
 
-// Authenticate verifies an access token (RFC 9068 section 4) and checks that its session is active, which a service
-// can't see in the token. A token with outdated roles counts as expired, so that the client refreshes. Codes:
-// CodeTokenMissing, CodeTokenInvalid, CodeTokenExpired, CodeSessionEnded.
+// Authenticate verifies an access token (RFC 9068 section 4). It also reads the session, because a token doesn't show
+// whether its session is still active. A token with outdated roles counts as expired, so that the client refreshes
+// it. Codes: CodeTokenMissing, CodeTokenInvalid, CodeTokenExpired, CodeSessionEnded.
 func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, error) {
 	if access == "" {
 		return Identity{}, refuse(CodeTokenMissing, "Sign in first: send an access token as `Authorization: Bearer …`.")
@@ -56,8 +56,8 @@ func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, err
 	return who, nil
 }
 
-// LiveSessions returns the active sessions of access and refresh tokens. It neither rotates nor judges refresh
-// tokens, and accepts those of the two newest generations. It ignores other tokens.
+// LiveSessions returns the active sessions of these access and refresh tokens. It ignores invalid tokens, and refresh
+// tokens older than the two newest generations. It does not change the sessions.
 //
 // Unstable: only the server uses it.
 func (e *Engine) LiveSessions(ctx context.Context, tokens []Secret) (live []Identity, err error) {
@@ -107,7 +107,7 @@ func (e *Engine) presents(ctx context.Context, tokens []Secret, id UserID) (bool
 	return slices.ContainsFunc(live, func(who Identity) bool { return who.User.ID == id }), err
 }
 
-// RequireRoles returns a refusal if the user lacks one of the roles. Codes: CodeInsufficientScope.
+// RequireRoles returns a refusal if the user does not have all of the roles. Codes: CodeInsufficientScope.
 func (i Identity) RequireRoles(roles ...string) error {
 	for _, role := range roles {
 		if !i.User.HasRole(role) {
@@ -154,7 +154,7 @@ func view[T any](ctx context.Context, s Store, query func(Tx) (T, error)) (resul
 
 // A ProfileChange changes the fields that users choose themselves. A nil field stays unchanged.
 type ProfileChange struct {
-	Name   *string // as in SignUpRequest
+	Name   *string // at most 200 code points; may be empty
 	Locale *string // BCP 47; empty: unknown
 }
 
@@ -185,8 +185,9 @@ func (e *Engine) UpdateProfile(ctx context.Context, who Identity, change Profile
 	return who.User, err
 }
 
-// DeleteAccount deletes the account, except the last administrator, and ends its sessions. Codes: CodeValidationFailed
-// (password missing), CodeStepUpRequired, CodePasswordWrong, CodeLastAdmin, CodeRateLimited, CodeTryLater.
+// DeleteAccount deletes the account and ends its sessions. It refuses to delete the last administrator. Codes:
+// CodeValidationFailed (password missing), CodeStepUpRequired, CodePasswordWrong, CodeLastAdmin, CodeRateLimited,
+// CodeTryLater.
 func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secret, c Client) error {
 	if password == "" && who.User.PasswordHash != "" {
 		return required("password")
@@ -200,7 +201,7 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 		if err := holdPassword(ctx, tx, who.User, who.User.PasswordHash); err != nil {
 			return err
 		}
-		user, err := tx.User(ctx, who.User.ID) // its roles may have changed before the lock
+		user, err := tx.User(ctx, who.User.ID) // read again: its roles may have changed before the lock
 		if err == nil {
 			err = deleteUser(ctx, tx, event)
 		}
@@ -229,8 +230,9 @@ func keepAdmin(ctx context.Context, tx Tx) error {
 	return err
 }
 
-// holdPassword locks the account and stores a hash, which can be the current one. It returns CodeTryLater if password,
-// factors or state changed since u was read. The password can still be right, because a sign-in may upgrade the hash.
+// holdPassword locks the account and stores a hash, which can be the current one. It returns CodeTryLater if
+// password, factors or state changed after u was read. The password can still be right, because a sign-in may replace
+// the hash with a stronger one.
 func holdPassword(ctx context.Context, tx Tx, u User, to Secret) error {
 	unchanged, err := tx.ReplacePassword(ctx, u, to)
 	if err == nil && !unchanged {
@@ -273,8 +275,8 @@ func (e *Engine) EndSession(ctx context.Context, who Identity, id SessionID, c C
 	return e.endOwnSession(ctx, id, EndedByUser, event)
 }
 
-// endOwnSession ends a live session of the event's user. Codes: CodeNotFound (not a session of this user, or already
-// ended, also by itself: lists have live sessions only).
+// endOwnSession ends an active session of the event's user. Codes: CodeNotFound (not a session of this user, or
+// ended, expired or idle).
 func (e *Engine) endOwnSession(ctx context.Context, id SessionID, why EndReason, event Event) error {
 	event = event.because(string(why)).on(id)
 	return e.record(ctx, &event, func(tx Tx) error {

@@ -10,18 +10,18 @@ import (
 
 // An attempt checks the password of an account, in this order:
 //
-//  1. The client's own limit is charged. If the limit is used up, the account is not
-//     charged and no row is added, so one client can't use up the attempts of others.
-//  2. The account is read. The device is known if it presents the token of an earlier
-//     sign-in to this account with this password. An address without an account takes
-//     the same statements, so the response time does not reveal accounts.
-//  3. The limit of all known or all unknown devices is charged, then the device's own
-//     limit. An unknown device shares the limit of its client network. Strangers can
-//     use up the limits of unknown devices, but never those of a known device.
+//  1. The client's own limit is charged. If the limit is used up, the account is not charged and no row is added, so
+//     one client can't use up the attempts of others.
+//  2. The account is read. The device is known if it presents the token of an earlier sign-in to this account with
+//     this password. An address without an account runs the same statements, so the response time does not reveal
+//     accounts.
+//  3. The limit of all known or all unknown devices is charged, then the device's own limit. An unknown device shares
+//     the limit of its client network. Strangers can use up the limits of unknown devices, but never those of a known
+//     device.
 //
-// All charges are committed before the password is checked, so each of several
-// concurrent guesses is charged. A right password refunds only its own charges. So
-// does a password that was not checked because the hash pool was busy.
+// All charges are committed before the password is checked, so each of several concurrent guesses is charged. A right
+// password refunds only its own charges. If the hash pool is too busy to check the password, the charges are also
+// refunded.
 
 // An attempt is one check of a password.
 type attempt struct {
@@ -35,7 +35,7 @@ type attempt struct {
 	why     string         // reason in the event; empty: the code of the refusal
 }
 
-// attempt charges for one check of the password of an address. Codes: CodeRateLimited.
+// attempt charges the limits before one check of the password of an address. Codes: CodeRateLimited.
 func (e *Engine) attempt(ctx context.Context, email Address, c Client, now time.Time) (attempt, error) {
 	var a attempt
 	var wait time.Duration

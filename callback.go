@@ -13,12 +13,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/wake"
 )
 
-// Callbacks (Options.OnSignup, Options.OnSessionEnded) are a queue in the store. A sign-up
-// is queued by the statement that inserts the account. Ended sessions are queued from their
-// rows, in the order of the feed, so every flow and program is covered.
+// Callbacks (Options.OnSignup, Options.OnSessionEnded) are a queue in the store. The statement that inserts an
+// account also queues its sign-up. Ended sessions are queued from their rows, in the order of the feed, so it does
+// not matter which flow or program ended them.
 //
-// Each process with a callback claims due rows, makes the calls, and then deletes the rows. After a crash in
-// between, another process repeats the call. A failed call delays only its own row.
+// Each process with a callback claims due rows, makes the calls, and then deletes the rows. If it crashes before it
+// deletes a row, another process repeats the call. A failed call delays only its own row.
 
 const (
 	callbackPoll    = time.Second      // how soon a process sees a row of another process
@@ -67,7 +67,7 @@ func (e *Engine) runCallbacks(ctx context.Context, kind CallbackKind, due wake.S
 	})
 }
 
-// callDue claims one batch, makes its calls concurrently and waits for all. It reports whether more may be due.
+// callDue claims one batch, makes its calls concurrently and waits for all. It reports whether more calls may be due.
 func (e *Engine) callDue(ctx context.Context, kind CallbackKind) (bool, error) {
 	now := e.now()
 	var due []Callback

@@ -51,7 +51,7 @@ type Challenge struct {
 	ExpiresAt        time.Time
 }
 
-// A SealedFactor is the sealed secret of a factor (Reseal).
+// A SealedFactor is the sealed secret of a factor, which Reseal reads.
 //
 // Unstable: only stores use it.
 type SealedFactor struct {
@@ -68,7 +68,7 @@ type OfferedFactor struct {
 	Record       string // the public half of a passkey as JSON; otherwise empty
 }
 
-// FactorContext binds the sealed secret of a factor to its row.
+// FactorContext returns the context that binds the sealed secret of a factor to its row.
 //
 // Unstable: only package factors uses it.
 func FactorContext(id string) string { return "factor/" + id }
@@ -80,7 +80,7 @@ const ChallengeLife = 10 * time.Minute
 
 // A ChallengeOffer tells a client how to continue a sign-in.
 type ChallengeOffer struct {
-	Handle    Secret        // works once, for this purpose only
+	Handle    Secret        // works once, for one purpose only
 	Methods   []string      // totp, passkey, recovery
 	Passkey   []byte        // options of the ceremony, as JSON; empty without a passkey
 	ExpiresIn time.Duration // ChallengeLife
@@ -89,12 +89,12 @@ type ChallengeOffer struct {
 	factors     []OfferedFactor
 }
 
-// A pending is the part of an unfinished sign-in that its challenge seals.
+// A pending is the part of an unfinished sign-in that is sealed in its challenge.
 type pending struct {
 	Proofs     []proof     `json:"proofs"`
 	Persistent bool        `json:"persistent"`
 	Replaces   []SessionID `json:"replaced"`
-	Password   []byte      `json:"password"` // SHA-256 of the hash: a new password makes the challenge invalid
+	Password   []byte      `json:"password"` // SHA-256 of the password hash: a new password makes the challenge invalid
 }
 
 func passwordSum(u User) []byte {
@@ -102,8 +102,8 @@ func passwordSum(u User) []byte {
 	return sum[:]
 }
 
-// challengeEntry stores the challenge of a sign-in. The outcome has the refusal with the
-// handle. The flow commits, and then returns this refusal.
+// challengeEntry stores the challenge of a sign-in. The outcome contains a refusal with the handle of the challenge.
+// The flow commits, and then returns this refusal.
 func (e *Engine) challengeEntry(
 	ctx context.Context, tx Tx, n entry, purpose ChallengePurpose, event Event,
 ) (outcome, error) {
@@ -153,7 +153,7 @@ func (i Inside) Operator(name string, check func(context.Context, Tx) error) Ope
 	return Operator{engine: i.engine, name: storable.Text(name, maxDevice), check: check}
 }
 
-// Now returns the time of a flow, Store the engine's store, and Offered the factors of a new offer, or nil.
+// Now returns the current time, Store the engine's store, and Offered the factors that a new offer lists, or nil.
 func (i Inside) Now() time.Time                            { return i.engine.now() }
 func (i Inside) Store() Store                              { return i.engine.store }
 func (i Inside) Offered(o *ChallengeOffer) []OfferedFactor { return o.factors }
@@ -169,7 +169,8 @@ func (i Inside) ParseUser(n NewUser, now time.Time) (User, []FieldError) {
 	return user, append(problems, problemsOf(bad)...)
 }
 
-// Fresh returns a refusal unless the session may change factors at now. Codes: CodeStepUpRequired.
+// Fresh returns a refusal if the session has no recent proof, strong enough to change factors. Codes:
+// CodeStepUpRequired.
 func (i Inside) Fresh(u User, s Session, now time.Time) *Error {
 	return decideFresh(u, s, i.engine.opts.StepUpAge, now)
 }
@@ -247,7 +248,7 @@ func (i Inside) ChargeFactor(ctx context.Context, tx Tx, t FactorTry) (Charge, e
 	return charge, err
 }
 
-// Reauthenticate checks the password of a signed-in user. For an account without one it only checks that the
+// Reauthenticate checks the password of a signed-in user. If the account has no password, it only checks that the
 // session is fresh.
 func (i Inside) Reauthenticate(ctx context.Context, who Identity, given Secret, c Client, now time.Time) error {
 	return i.engine.reauthenticate(ctx, who, given, c, now)
@@ -284,7 +285,7 @@ func (i Inside) AccessToken(u User, s Session, now time.Time) (Secret, time.Dura
 	return Secret(token), life, err
 }
 
-// Refund returns the charge of a right factor.
+// Refund returns the charge of a right factor to its limit.
 func (i Inside) Refund(ctx context.Context, tx Tx, c Charge) error { return refund(ctx, tx, c) }
 
 // ChargePasskey charges a client for a step of a passwordless sign-in. Each step has its own counter.
@@ -293,7 +294,8 @@ func (i Inside) ChargePasskey(ctx context.Context, step string, c Client, now ti
 	return i.engine.charge(ctx, i.engine.opts.Limits.PasskeyPerClient.charge(purpose, c.key(), now))
 }
 
-// ChargeServiceKey takes one use of the limit l by a key. If it is refused, it returns the time to wait.
+// ChargeServiceKey takes one use of the limit l for a service key. If the limit is used up, it returns the time to
+// wait.
 func (i Inside) ChargeServiceKey(ctx context.Context, tx Tx, l Limit, id string, at time.Time) (time.Duration, error) {
 	return take(ctx, tx, charges(l.charge(limitServiceKey, id, at)))
 }
@@ -303,7 +305,7 @@ func (i Inside) Failed(ctx context.Context, t FactorTry, refusal *Error, why str
 	return i.engine.loginFailed(ctx, attempt{at: t.At, client: t.Client, user: t.User, why: why}, refusal)
 }
 
-// NewChallenge returns a challenge that seals plain, and its handle.
+// NewChallenge returns a challenge that contains plain in sealed form, and its handle.
 func (i Inside) NewChallenge(
 	p ChallengePurpose, u User, s SessionID, plain []byte, now time.Time,
 ) (c Challenge, handle Secret) {
@@ -313,7 +315,8 @@ func (i Inside) NewChallenge(
 	return c, i.Handle(p, c.ID)
 }
 
-// Handle returns the handle of a challenge. WebAuthn ceremonies use it as challenge, so the response has the id.
+// Handle returns the handle of a challenge. WebAuthn ceremonies use the handle as their challenge, so the browser's
+// response contains the id.
 func (i Inside) Handle(p ChallengePurpose, id string) Secret {
 	return Secret(challenge.Sign(i.engine.keys.box.Derive("challenge"), string(p), uuid.MustParse(id)))
 }
@@ -343,7 +346,7 @@ func (i Inside) OpenChallenge(c Challenge) ([]byte, error) {
 type Resumed struct {
 	entry    entry
 	password []byte
-	detail   string // of the event; set by As, after which a second factor can be due
+	detail   string // detail of the event; set by As
 }
 
 // Begin starts a sign-in of u with the proofs in r.Methods. It ignores r.User.
@@ -370,7 +373,8 @@ func (i Inside) Resume(ctx context.Context, c Challenge, u User, r AdmitRequest,
 	return Resumed{entry: started, password: p.Password}, err
 }
 
-// As continues the sign-in as an account that was read in the same transaction. The event gets detail.
+// As continues the sign-in as an account that was read in the same transaction. The event gets detail. Admit can then
+// store a challenge for a second factor.
 func (r Resumed) As(u User, detail string) Resumed {
 	r.entry.user, r.password, r.detail = u, passwordSum(u), detail
 	return r
@@ -381,7 +385,7 @@ func (r Resumed) User() User     { return r.entry.user }
 func (r Resumed) Client() Client { return r.entry.client }
 func (r Resumed) At() time.Time  { return r.entry.at }
 
-// An Admitted sign-in has a session, or a challenge after As, once the transaction is committed.
+// An Admitted sign-in has opened a session, or stored a challenge if As was called. Both take effect with the commit.
 //
 // Unstable: only package factors uses it.
 type Admitted struct {
@@ -417,8 +421,9 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	return Admitted{out, i.engine.knownDevice(u, r.entry.client.DeviceToken)}, err
 }
 
-// ProveFirst makes owner the account of its proven address: a new account, or one that a stranger created. If link
-// is zero, a provider has proven the address. Codes: CodeMailTokenInvalid (a concurrent change), CodeEmailTaken.
+// ProveFirst records the first proof of an address, and makes owner its account. account is the account that a
+// stranger created with the address, or the zero User. If link is zero, a provider has proven the address. Codes:
+// CodeMailTokenInvalid (a concurrent change), CodeEmailTaken.
 func (i Inside) ProveFirst(ctx context.Context, tx Tx, account User, link MailToken, owner User) error {
 	link.Email = owner.Email
 	_, err := i.engine.proveFirst(ctx, tx, mailbox{link: link, account: account}, owner)

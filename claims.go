@@ -38,7 +38,7 @@ type Claims struct {
 	Computed map[string]string
 }
 
-// claimEmail is the computed value that an account can lack.
+// claimEmail is the only computed value that can be absent from a token.
 const claimEmail = "@email"
 
 // of returns the optional claims for a user and a session. A computed claim omits an unproven
@@ -74,7 +74,7 @@ func (c Claims) of(u User, s Session) map[string]any {
 }
 
 const (
-	maxAddress   = 254 // internal/address
+	maxAddress   = 254 // the limit of internal/address
 	minRolesRoom = 8   // roles of maximum length that fit into a token with every valid configuration
 )
 
@@ -93,8 +93,8 @@ func (o Options) claims(u User, s Session) accesstoken.Claims {
 	}
 }
 
-// tokenSize returns the length, in bytes, of an access token with these roles and this public metadata, if all
-// other parts have their maximum length, because users can change their own name and address.
+// tokenSize returns the length, in bytes, of an access token with these roles and this public metadata. Users can
+// change their own name and address, so all other parts have their maximum length.
 func (o Options) tokenSize(roles []string, public string) (int, error) {
 	user := User{
 		ID:    UserID(newID()),
@@ -103,7 +103,7 @@ func (o Options) tokenSize(roles []string, public string) (int, error) {
 		Roles: roles, Metadata: public,
 	}
 	if slices.Contains(slices.Collect(maps.Values(o.Claims.Computed)), claimEmail) {
-		user.VerifiedAt = time.Unix(1, 0) // the token of an unproven address lacks the claim
+		user.VerifiedAt = time.Unix(1, 0) // without this time, the token would have no email claim
 	}
 	const latest = 9_999_999_999 // the largest time with ten digits
 	methods := strings.Fields("pwd device otp recovery hwk swk mfa")
@@ -112,8 +112,8 @@ func (o Options) tokenSize(roles []string, public string) (int, error) {
 	return accesstoken.Size(o.SigningAlg, claims)
 }
 
-// checkToken refuses a change of roles or metadata after which an access token could be too long. A change that
-// makes it shorter is accepted, because it may already be too long: from an earlier release or other claims.
+// checkToken refuses a change of roles or metadata after which an access token could be too long. It accepts a change
+// that makes the token shorter: an earlier release or other claims may have made it too long.
 func (o Options) checkToken(before, after User) error {
 	size, err := o.tokenSize(after.Roles, after.Metadata)
 	if err != nil || size <= accesstoken.MaxSize {
@@ -176,7 +176,7 @@ func (o Options) parseRoles(raw []string) ([]string, *FieldError) {
 	case problem != "":
 		return nil, &FieldError{"roles", FieldInvalid, problem}
 	}
-	if length <= minRolesRoom*claimset.MaxRoleName { // CheckTokens requires room for these
+	if length <= minRolesRoom*claimset.MaxRoleName { // CheckTokens guarantees room for these
 		return roles, nil
 	}
 	if size, err := o.tokenSize(roles, ""); err != nil || size > accesstoken.MaxSize {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A change of address, in three steps, because the owner of an address can reset the password of its account.
+// A change of address takes three steps, because the owner of an address can reset the password of its account.
 //
 // Change: the user requests a new address with the password. The account does not change yet. The response does not
 // reveal whether another account has the new address.
@@ -17,7 +17,7 @@ import (
 // the account, even if the address changes again.
 //
 // Undo: the link restores the old address and ends every session. It removes the password, because the person who
-// made the change knew it. It also removes factors and identities that were added since the change. A mail lets the
+// made the change knew it. It also removes factors and identities that were added after the change. A mail lets the
 // owner choose a new password. The undo link survives later changes of password and address by a thief. The old
 // address stays reserved while the link is valid (UserTx.InsertUser).
 
@@ -181,7 +181,7 @@ func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 		if err := tx.SetPassword(ctx, user.ID, ""); err != nil {
 			return err
 		}
-		// The person who changed the address may have added factors and identities since. Older ones are the owner's.
+		// The person who changed the address may have added factors and identities after the change.
 		if err := tx.DeleteFactors(ctx, user.ID, granted.ExpiresAt.Add(-undoLife), now); err != nil {
 			return err
 		}
@@ -194,7 +194,7 @@ func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 		if err := tx.DeleteMailTokens(ctx, user.ID, MailVerify, MailReset, MailConfirmAddress); err != nil {
 			return err
 		}
-		// The undo link of a later change would return the account to the thief.
+		// The undo links of later changes would give the account to the thief again.
 		if err := tx.DeleteMailTokensAfter(ctx, user.ID, MailAddressChanged, granted.ExpiresAt); err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ type proof = string
 
 const (
 	proofPassword proof = "pwd"
-	proofDevice   proof = amr.Device // the browser has proven a factor before
+	proofDevice   proof = amr.Device // a factor was proven in this browser before
 )
 
 // An entry is a request for a session. Only newEntry sets its id.
@@ -67,7 +67,7 @@ func (p FactorPolicy) requires(u User) bool {
 type decision struct {
 	methods   []string         // `amr` of the session
 	challenge ChallengePurpose // ChallengeLogin: a second factor is due; ChallengeEnrol: the first one has to be added
-	refusal   *Error           // nil: the proofs are right
+	refusal   *Error           // nil: a session or a challenge follows
 }
 
 // decideEntry decides whether proofs open a session of an account. An account with a factor needs a second proof
@@ -117,9 +117,9 @@ type outcome struct {
 }
 
 // admit opens the session of an entry in the flow's transaction, stores a challenge if a second factor is due, or
-// returns the refusal of decideEntry. It ends the replaced sessions and the oldest ones above the limit before it
-// inserts: after a clock was set back, the new session could count as the oldest. event is the event of the flow.
-// The flow commits and then calls issueTokens.
+// returns the refusal of decideEntry. Before the insert, it ends the replaced sessions, and the oldest sessions above
+// the limit. After the insert, the new session could count as the oldest, if a clock was set back. event is the event
+// of the flow. The flow commits and then calls issueTokens.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
 	decided := decideEntry(n.user, e.opts, n.proofs)
 	if device, ok := e.remembered(n.user, n.client); ok && decided.challenge == ChallengeLogin {
@@ -141,7 +141,7 @@ func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcom
 	session := e.newSession(n, decided.methods)
 	events := []Event{event.of(n.user.ID).on(n.id)}
 	for _, id := range n.replaces {
-		// Another user may own the old session.
+		// The replaced session can belong to another user.
 		end, ended, err := endSessionIn(ctx, tx, id, EndedReplaced, events[0].ending(EndedReplaced))
 		if err != nil {
 			return outcome{}, err

@@ -9,8 +9,9 @@ import (
 // A Code identifies a refusal. Codes are stable, because clients depend on them.
 type Code string
 
-// The refusals of the engine. A wing's own are in the wing, and internal/apirequest has those of requests that no rule
-// sees. server/respond.go maps each to an HTTP status, and the union type in clients/typescript is generated from them.
+// The refusals of the engine. Packages such as factors and federation declare further codes; internal/apirequest
+// declares those of malformed requests. server/respond.go maps each code to an HTTP status, and the union type in
+// clients/typescript is generated from the codes.
 const (
 	// The request itself.
 	CodeNotFound         Code = "NOT_FOUND"
@@ -47,7 +48,7 @@ const (
 	CodeMailTokenInvalid Code = "MAIL_TOKEN_INVALID"
 	CodeLastAdmin        Code = "LAST_ADMIN"
 
-	// // Try again later.
+	// Requests that can succeed later, and internal errors.
 	CodeRateLimited Code = "RATE_LIMITED"
 	CodeTryLater    Code = "TRY_LATER"
 	CodeInternal    Code = "INTERNAL"
@@ -97,7 +98,7 @@ type Error struct {
 // A StepUp describes the newer or stronger proof that a session needs (RFC 9470).
 type StepUp struct {
 	ACR    string        // "aal1" or "aal2"
-	MaxAge time.Duration // of the proof
+	MaxAge time.Duration // longest allowed age of the proof
 }
 
 // A FieldError describes one missing or invalid field of a request.

@@ -15,8 +15,8 @@ import (
 // An EventKind is the kind of a security event. docs/logs.md lists the kinds; their values are stable.
 type EventKind string
 
-// The kinds of this package. Those that code outside of the engine acts on have exported names. Each kind of a wing has
-// its name there.
+// The kinds of events of this package. A kind has an exported name if code outside of the engine uses it. Packages
+// such as factors declare their own kinds.
 const (
 	EventSignup          EventKind = "signup"
 	EventLogin           EventKind = "login"

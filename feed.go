@@ -45,7 +45,7 @@ type FeedItem struct {
 // Unstable: only stores use it.
 type FeedState struct {
 	Last       int64     // the largest number
-	Unnumbered time.Time // since when the oldest item has waited for a number; zero: all have one
+	Unnumbered time.Time // since when the oldest item has waited for a number; zero: no item waits
 }
 
 // A FeedPage is a part of the feed.
@@ -55,7 +55,7 @@ type FeedPage struct {
 	Events    []FeedEvent
 	Next      int64           // continue after this number
 	More      bool            // another page is available now
-	Heartbeat FeedEvent       // all changes before it was issued are in the feed
+	Heartbeat FeedEvent       // proves that the feed has all changes before it was issued
 	Changed   <-chan struct{} // closed when there is a new item or a new heartbeat
 }
 

@@ -10,14 +10,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/probe"
 )
 
-// Readiness depends on writes: a store that is full or read-only still responds to
-// reads, but sign-ins fail. Two sources show whether the store accepts writes:
+// Readiness depends on writes: a store that is full or read-only still responds to reads, but sign-ins fail. Two
+// sources show whether the store accepts writes:
 //
-//  1. A probing write, when readiness is queried and the last probe is too old.
-//     Concurrent queries share one probe, so strangers cause a bounded number of writes.
-//  2. The last write that failed because the store is full or read-only
-//     (ErrNotWritable). It counts for a few seconds even if a probe succeeds, because a
-//     probe can succeed where a sign-in fails.
+//  1. A probing write, when readiness is queried and the last probe is too old. Concurrent queries share one probe,
+//     so strangers cause a bounded number of writes.
+//  2. The last write that failed because the store is full or read-only (ErrNotWritable). It counts for a few seconds
+//     even if a probe succeeds, because a probe can succeed where a sign-in fails.
 //
 // A write that failed for another reason, such as contention, only makes the next probe earlier. A stranger who
 // causes contention therefore can't make the server unready.

@@ -105,8 +105,8 @@ func (k *keyring) secret(use KeyUse) []byte {
 	return k.box.Derive(derivedFrom[use])
 }
 
-// storeSecrets stores missing secrets. If several processes do so at the same time,
-// only one succeeds, because numbers are unique, and all use its secret.
+// storeSecrets stores missing secrets. If several processes do this at the same time, only the first succeeds,
+// because numbers are unique. All processes then use its secrets.
 func (k *keyring) storeSecrets(ctx context.Context) error {
 	var missing []Key
 	for _, use := range macUses {

@@ -18,9 +18,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencache"
 )
 
-// The keys of all processes on one store. The store holds them sealed. The state of a key follows from its times alone
-// (internal/keyschedule), so processes agree without communication. A process reloads the keys every few seconds, and
-// at once when a token names an unknown key.
+// All processes on one store use the same keys, which the store holds sealed. The state of a key follows from its
+// times alone (internal/keyschedule), so processes agree without communication. A process reloads the keys every few
+// seconds, and at once when a token names an unknown key.
 
 // Unstable: only the server uses JWKSMaxAge.
 const (
@@ -50,7 +50,7 @@ type keyring struct {
 // A keyset holds the unsealed keys of the store.
 type keyset struct {
 	rows    map[KeyUse][]Key
-	times   map[KeyUse][]keyschedule.Key // parallel to rows
+	times   map[KeyUse][]keyschedule.Key // the times of rows, in the same order
 	signing *signingKeys
 	refresh map[uint8][]byte  // by number
 	peppers map[string][]byte // by id
@@ -58,8 +58,8 @@ type keyset struct {
 	jwks    []byte
 }
 
-// signingKeys are all keys that verify access tokens, by kid. The pointer changes only
-// with the keys, because the cache of verified tokens compares it.
+// signingKeys are all keys that verify access tokens, by kid. The pointer changes if and only if the keys change: the
+// cache of verified tokens compares it.
 type signingKeys struct{ byID map[string]accesstoken.Key }
 
 // cachedTokens bounds the cache of verified tokens, at about 1.5 kB each.
@@ -123,8 +123,8 @@ func (k *keyring) parseRefresh(ctx context.Context, token Secret) (refreshtoken.
 
 // verify returns the claims of an access token that is valid at now. Codes: CodeTokenExpired, CodeTokenInvalid.
 //
-// It checks the signature of a token once while the signing keys stay the same. A token is cached under the keys
-// that were loaded before its check, so it is never found under newer keys that did not verify it.
+// It caches tokens whose signature is valid, until the signing keys change. A token is cached under the keys that
+// were loaded before its check, so it is never found under newer keys that did not verify it.
 func (k *keyring) verify(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
 	keys := k.current.Load().signing
 	claims, ok := k.verified.Get(string(token), keys)
@@ -190,8 +190,9 @@ func (k *keyring) verifier(kid string) (accesstoken.Key, bool) {
 	return key, ok
 }
 
-// reloadFor reloads the keys because of a token with an unknown key. Tokens cause at most one reload a second, even if
-// the store does not respond. Concurrent requests share a reload, and its failure is returned for a second.
+// reloadFor reloads the keys because of a token with an unknown key. Tokens cause at most one reload a second, even
+// if the store does not respond. Concurrent requests share a reload. After a failed reload, the same error is
+// returned for a second.
 func (k *keyring) reloadFor(ctx context.Context) error {
 	err := k.byToken.Do(ctx, keysPoll, k.reload)
 	if ended := ctx.Err(); ended != nil && errors.Is(err, context.DeadlineExceeded) {
@@ -259,7 +260,7 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 	return set, nil
 }
 
-// CheckKeys returns an error that wraps ErrMasterKey unless a master key opens all keys of a store.
+// CheckKeys returns an error that wraps ErrMasterKey if a master key does not open all keys of a store.
 //
 // Unstable: for the program watchword.
 func CheckKeys(ctx context.Context, store Store, master []byte) error {

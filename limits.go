@@ -29,10 +29,10 @@ type Limits struct {
 	KnownDevices     Limit // of all known devices together. Default: 50 in 15 minutes
 	Reauthentication Limit // of one session. Default: FailedPasswords
 
-	FailedFactors Limit // of one account, per kind and separate for known devices. Default: 10 in 15 minutes
+	FailedFactors Limit // per account and kind; known devices count separately. Default: 10 in 15 minutes
 
 	LoginPerClient    Limit // Default: 100 in 15 minutes
-	PasskeyPerClient  Limit // passwordless sign-ins; their options are counted separately. Default: 60 in 1 minute
+	PasskeyPerClient  Limit // passwordless sign-ins; requests for options count separately. Default: 60 in 1 minute
 	SignupPerClient   Limit // Default: 20 in 15 minutes
 	MailPerClient     Limit // Default: 30 in 15 minutes
 	MailPerAddress    Limit // per address and kind of mail; mails above it are dropped silently. Default: 3 in 1 hour
@@ -171,7 +171,7 @@ func (e *Engine) refund(ctx context.Context, charges ...Charge) error {
 }
 
 // unchecked refunds the charges if the pool was too busy to check the password, and returns err. After other errors
-// the charges stay: a client could cancel its request once a wrong password takes longer than a right one.
+// the charges stay. Otherwise a client could cancel slow requests: the check of a wrong password can take longer.
 func (e *Engine) unchecked(ctx context.Context, err error, charges ...Charge) error {
 	if CodeOf(err) == CodeTryLater {
 		err = errors.Join(err, e.refund(ctx, charges...))

@@ -13,17 +13,14 @@ import (
 // Login, in the order of its checks:
 //
 //  1. The address is normalized, so an account has one counter for all spellings.
-//  2. The limits are charged and committed before the password is checked
-//     (attempt.go). The response is the same whether or not the account exists.
-//  3. A worker verifies the password in its normal form, then as it was typed. An
-//     unknown address is checked against a dummy hash: it takes the same time and
-//     leaves the same rows.
-//  4. The state of the account (disabled, not verified) is revealed only after the
-//     right password.
-//  5. The session is inserted in the transaction that locks the verified password. If the
-//     account has changed since it was read, the password is checked again. A concurrent
-//     change of password or a concurrent disabling thus wins, and a concurrent sign-in that
-//     upgrades the hash does no harm.
+//  2. The limits are charged and committed before the password is checked (attempt.go). The response is the same
+//     whether or not the account exists.
+//  3. A worker verifies the password in its normal form, then as it was typed. An unknown address is checked against
+//     a dummy hash: it takes the same time and leaves the same rows.
+//  4. The state of the account (disabled, not verified) is revealed only after the right password.
+//  5. The session is inserted in the transaction that locks the verified password. If the account has changed since
+//     it was read, the password is checked again. A concurrent change of password or a concurrent disabling thus
+//     wins, and a concurrent sign-in that upgrades the hash does no harm.
 
 // A LoginRequest is a request to sign in with a password.
 type LoginRequest struct {
@@ -58,7 +55,7 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 		}
 		if refusal := mayLogin(a.user, ok, e.opts); refusal != nil {
 			if !ok {
-				a.failure = nil // stays charged
+				a.failure = nil // stays charged: the password was wrong
 			}
 			return nil, e.loginFailed(ctx, a, refusal)
 		}
@@ -131,9 +128,8 @@ func loginFields(r LoginRequest) (Address, error) {
 	return email, nil
 }
 
-// knownPassword returns the hash to compare with a login: the hash of the account, else of the newest sign-up,
-// else "". A login is always compared with one hash, so that its duration does not depend on the number of
-// sign-ups.
+// knownPassword returns the hash to compare with a login: the hash of the account, else of the newest sign-up, else
+// "". A login is always compared with one hash, so that its duration does not depend on the number of sign-ups.
 func (e *Engine) knownPassword(u User, waiting []Signup) Secret {
 	if u.ID != "" || len(waiting) == 0 {
 		return u.PasswordHash

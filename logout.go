@@ -34,8 +34,8 @@ func (e *Engine) Logout(ctx context.Context, refresh, access Secret, c Client) e
 	return nil
 }
 
-// endSession ends one session in its own transaction, records and announces it. It returns false if there is no such
-// session or it has already ended.
+// endSession ends one session in its own transaction, and records and announces the event. It returns false if there
+// is no such session or it has already ended.
 func (e *Engine) endSession(ctx context.Context, id SessionID, why EndReason, event Event) (ended bool, err error) {
 	recorded := event
 	err = e.store.Update(ctx, func(tx Tx) error {
@@ -79,7 +79,7 @@ func (e *Engine) LogoutAll(ctx context.Context, who Identity, except SessionID, 
 // endSessions ends the sessions of the event's user except one ("": ends all). It returns the number of live ones.
 func (e *Engine) endSessions(ctx context.Context, except SessionID, why EndReason, event Event) (ended int, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
-		// Devices are changed before sessions, as in a sign-in, so that the two can't deadlock.
+		// Devices are changed before sessions, as in a sign-in, so that it can't deadlock with this transaction.
 		if err := tx.ForgetDevices(ctx, event.UserID); err != nil {
 			return err
 		}

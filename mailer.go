@@ -23,9 +23,9 @@ const (
 	MailAddressChanged MailKind = "address_changed" // to the old address: it was changed; undo
 )
 
-// Notices.
+// These kinds are notices, which have no token.
 //
-// Unstable: package mail uses the names. Other factors bring other notices.
+// Unstable: for package mail; a new kind of factor adds notices.
 const (
 	MailAddressReplaced                     MailKind = "address_replaced" // to the old address: an operator changed it
 	MailPasswordChanged                     MailKind = "password_changed"
@@ -42,7 +42,7 @@ const (
 	MailIdentityLinked, MailIdentityRemoved MailKind = "identity_linked", "identity_unlinked"
 )
 
-// boundNotices are the kinds that go only to proven addresses, within the budget of the account.
+// boundNotices are sent only to proven addresses, and count towards Limits.NoticesPerAccount.
 var boundNotices = []MailKind{MailPasswordChanged, MailReuseDetected, MailTOTPAdded, MailTOTPRemoved,
 	MailPasskeyAdded, MailPasskeyRemoved, MailFactorsReset, MailRecoveryUsed, MailTwoStepOn, MailIdentityLinked,
 	MailIdentityRemoved}
@@ -78,14 +78,14 @@ type MailFacts struct {
 	Page     string    `json:"page,omitempty"`     // page of a front-end that the link opens; empty: the server's page
 	ReturnTo string    `json:"returnTo,omitempty"` // where the server's page leads back to; empty: its default
 	Factor   string    `json:"factor,omitempty"`   // name of an added or removed factor; kind of a reset
-	Left     int       `json:"left,omitempty"`     // factors, or recovery codes (MailRecoveryUsed), that are left
+	Left     int       `json:"left,omitempty"`     // remaining factors, or recovery codes (MailRecoveryUsed)
 
 	// UndoUntil is until when the previous address can restore the account after a
 	// confirmation (MailConfirmAddress only). Zero: it can't.
 	UndoUntil time.Time `json:"undoUntil,omitzero"`
 }
 
-// A MailCause is stored beside the facts of a mail. It is not for its text.
+// A MailCause says what caused a mail. It is stored with the facts, but is not in the text of the mail.
 //
 // Unstable: only stores use it.
 type MailCause struct {

@@ -21,7 +21,7 @@ type Operator struct {
 	engine *Engine
 	name   string
 	check  func(context.Context, Tx) error // runs at the end of each change of an account
-	tx     Tx                              // of the caller (In), or nil
+	tx     Tx                              // the caller's transaction (In), or nil
 	events *[]Event                        // to announce after the caller's commit
 }
 
@@ -43,7 +43,7 @@ func (o Operator) In(tx Tx, events *[]Event) Operator {
 	return o
 }
 
-// event returns an event by the operator now.
+// event returns an event that the operator causes now.
 func (o Operator) event(kind EventKind, id UserID) Event {
 	ev := o.engine.event(kind, Client{}, o.engine.now()).of(id)
 	ev.Operator = o.name
@@ -215,8 +215,8 @@ func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
 // user has never had a password. Codes: CodeNotFound, CodeValidationFailed (email; the account is disabled).
 func (o Operator) SendReset(ctx context.Context, id UserID) error { return o.send(ctx, id, MailReset) }
 
-// SendVerification mails the user a link to verify the address, or another invitation like SendReset. Above
-// the limit of mails to the address (Limits.MailPerAddress), the mail is dropped. Codes: those of SendReset,
+// SendVerification mails the user a link to verify the address or, like SendReset, another invitation. Above the
+// limit of mails to the address (Limits.MailPerAddress), the mail is dropped. Codes: those of SendReset,
 // CodeValidationFailed (email; verified).
 func (o Operator) SendVerification(ctx context.Context, id UserID) error {
 	return o.send(ctx, id, MailVerify)
@@ -240,7 +240,7 @@ func (o Operator) send(ctx context.Context, id UserID, kind MailKind) error {
 	})
 }
 
-// linkFor returns MailInvite for an invited user, because only an invitation lets that user in, and else kind.
+// linkFor returns MailInvite for an invited user, who can't sign in without an invitation, and kind for other users.
 func linkFor(kind MailKind, u User) MailKind {
 	if isInvited(u) {
 		return MailInvite
@@ -317,8 +317,8 @@ func (o Operator) MarkVerified(ctx context.Context, id UserID) error {
 }
 
 // ClearLimits resets the counters of the account and of its live sessions: wrong passwords and second factors,
-// refreshes and mails. It finds client networks in the last events of the account. The counters of single known
-// devices and of client networks for all accounts stay.
+// refreshes and mails. It finds client networks in the last events of the account. It does not reset the counters of
+// single known devices, nor those of a client network for all accounts.
 func (o Operator) ClearLimits(ctx context.Context, id UserID) error {
 	return o.operate(ctx, eventLimitsCleared, id, func(tx Tx, ev *Event) error {
 		const lastEvents = 200
@@ -336,7 +336,7 @@ func (o Operator) ClearLimits(ctx context.Context, id UserID) error {
 		}
 		all := o.engine.opts.Limits.ofAccount(user, events, sessions, ev.At)
 		for i := range all {
-			all[i].Cost = 2 * all[i].Span // more than any counter holds
+			all[i].Cost = 2 * all[i].Span // more than any counter can reach
 		}
 		return refund(ctx, tx, all...)
 	})

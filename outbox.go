@@ -14,16 +14,16 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// The outbox: a mail is inserted in the transaction of the change that it reports, and
-// sent at least once after the commit.
+// The outbox: a mail is inserted in the transaction of the change that it reports, and sent at least once after the
+// commit.
 //
-// A mail that a stranger can request has a budget per address and kind. The worker charges it on the first attempt, in
-// the transaction that activates the token. Above the budget it drops the mail silently, because the response to the
-// stranger must stay the same. A request for an address without an account is not charged.
+// A mail that a stranger can request has a budget per address and kind. The worker charges it on the first attempt,
+// in the transaction that activates the token. Above the budget it drops the mail silently, because the response to
+// the stranger must stay the same. A request for an address without an account is not charged.
 //
-// A stranger can't prevent the owner's reset. A reset above the budget is still sent unless an earlier link remains
-// valid for some minutes. A new link is valid for only a few minutes until its mail is sent. Then its full life
-// begins, and older links end. A mail that fails therefore invalidates no working link.
+// A stranger can't prevent the owner's reset. If the budget is used up, a reset is dropped only while an earlier link
+// remains valid for some minutes. A new link is valid for a few minutes until its mail is sent. The sending gives it
+// its full life, and ends older links. A mail that fails therefore invalidates no working link.
 
 const (
 	outboxPoll  = 2 * time.Second  // how soon a process sees mail that another process posted
@@ -63,8 +63,9 @@ func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
 	return tx.InsertMail(ctx, m)
 }
 
-// noticeKind charges a notice and returns the kind to send: m.Kind, the summary once a day if the budget of the
-// account is used up, or "". The first detected reuse of a day is always sent and is not charged to that budget.
+// noticeKind charges a notice and returns the kind to send, or "". This is m.Kind while the budget of the account
+// lasts. Above the budget it is a summary, once a day. The first detected reuse of a day is always sent, outside the
+// budget.
 func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error) {
 	daily := Limit{1, 24 * time.Hour}
 	tries := []struct {
@@ -114,8 +115,8 @@ func (e *Engine) runOutbox(ctx context.Context) {
 	}, func(err error) { e.log.Error("can't read the outbox", slog.Any("error", err)) })
 }
 
-// sendMail sends a mail that was claimed at now, and stores the result. A mail that is being sent when ctx ends gets a
-// little more time, because it would otherwise be sent twice.
+// sendMail sends a mail that was claimed at now, and stores the result. If ctx ends during the delivery, it gets a
+// little more time: a delivery without a stored result would be repeated.
 func (e *Engine) sendMail(ctx context.Context, m Mail, now time.Time) {
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
@@ -298,7 +299,7 @@ func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now
 		if d.replaced, err = tx.MailTokens(ctx, d.owner, kind, now); err != nil {
 			return err
 		}
-		// RetryMail restarts the count of attempts, so a token can be the same as before.
+		// After RetryMail, the count of attempts restarts. The token can then equal an earlier token of this mail.
 		d.replaced = slices.DeleteFunc(d.replaced, func(t MailToken) bool { return t.Hash == hash })
 	}
 	return tx.InsertMailToken(ctx, MailToken{Hash: hash, Kind: kind, UserID: d.owner, Email: m.To,
@@ -362,7 +363,7 @@ func (o Operator) RetryMail(ctx context.Context, id string) (n int, err error) {
 	err = o.operate(ctx, eventMailRetried, "", func(tx Tx, ev *Event) error {
 		n, err = tx.RetryMail(ctx, id, ev.At)
 		if ev.Detail = fmt.Sprintf("mails: %d", n); err == nil && n == 0 {
-			err = ErrNotFound // and no event
+			err = ErrNotFound // the rollback also drops the event
 		}
 		return err
 	})

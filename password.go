@@ -191,8 +191,8 @@ func parseEmailWith(parse func(string) (string, error), field, raw string) (Addr
 
 const (
 	levelPeriod = time.Hour
-	levelSample = 1000 // accounts
-	levelKinds  = 8    // of hashes
+	levelSample = 1000 // accounts whose hashes are read
+	levelKinds  = 8    // kinds of hashes to measure
 )
 
 // runLevel measures the cost of the stored kinds of hashes, at the start and every hour. Responses then take the

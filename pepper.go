@@ -22,7 +22,7 @@ import (
 // HasPepper reports whether the store has the pepper of an id.
 func (i Inside) HasPepper(id string) bool { return i.engine.keys.current.Load().peppers[id] != nil }
 
-// SealKey returns a key with its secret.
+// SealKey returns the key with its secret sealed under the master key.
 func (i Inside) SealKey(k Key, secret []byte) Key {
 	k.Sealed = i.Seal(sealContext(k), secret)
 	return k

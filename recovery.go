@@ -147,7 +147,7 @@ func (e *Engine) setLinkedPassword(ctx context.Context, tx Tx, box mailbox, owne
 	return closeLink(ctx, tx, box, owner.VerifiedAt)
 }
 
-// stillValid refuses a link if a conditional statement changed no row.
+// stillValid refuses a link if held is false: a conditional statement then changed no row.
 func stillValid(held bool, err error) error {
 	if err == nil && !held {
 		return mailTokenInvalid()

@@ -17,14 +17,12 @@ import (
 // Refresh, in the order of its checks:
 //
 //  1. A token that does not parse or has a wrong MAC costs one hash and no query.
-//  2. The newest token of an active session rotates it. This common case is one
-//     statement of the store.
-//  3. For any other token, the session is read and judged (rotation.go). A repeat
-//     writes no row. A late parent and a reuse are written by a conditional
-//     statement, and committed before the response. So is a token that is newer than
-//     its session (the store has lost commits).
-//  4. The successor is computed, not stored. Two requests for one generation get
-//     the same token, so a session can't fork.
+//  2. The newest token of an active session rotates it. This common case is one statement of the store.
+//  3. For any other token, the session is read and judged (rotation.go). A repeat writes no row. A late parent, a
+//     reuse, and a token newer than its session (the store lost commits) are recorded and committed before the
+//     response.
+//  4. The successor is computed, not stored. Two requests for one generation get the same token, so a session can't
+//     fork.
 
 // Refresh exchanges a refresh token for its successor and a new access token. Codes:
 // CodeRefreshMissing, CodeRefreshInvalid, CodeSessionEnded, CodeRefreshReused, CodeRateLimited.
@@ -99,7 +97,7 @@ func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*Si
 
 const (
 	restoresPer  = time.Hour   // at most one EventRestoreDetected in this time
-	restoreQuiet = time.Minute // how long a process does not try to add another
+	restoreQuiet = time.Minute // how long a process waits before it tries to add another
 )
 
 // restoreDetected records that a token is newer than its session: a restored backup or a failover lost commits.

@@ -19,8 +19,7 @@ import (
 // Unstable: stores use it.
 const SupersededKept = 8
 
-// burst is how many generations back a token may be if even the oldest stored
-// supersession time is within the grace period.
+// burst is how many generations old a token may be to count as a repeat, during frequent refreshes.
 const burst = 32
 
 // NeverForgiven is the value of Rotation.Forgiven before the first late token was accepted.
@@ -155,10 +154,9 @@ func (r Rotation) next(by Agent, now time.Time) Rotation {
 	return r
 }
 
-// supersededWithin reports whether generation g was superseded at most grace before now. During a burst, even the
-// oldest stored time is within grace, and up to burst generations count as within it. A forgiven parent is treated
-// like its child: a client that returns late may have several requests in flight, and the first of them must not make
-// the others a reuse.
+// supersededWithin reports whether generation g was superseded at most grace before now. While even the oldest stored
+// time is within grace, up to burst generations count. A forgiven parent is treated like its child: a client that
+// returns late may have several requests in flight, and the first of them must not make the others a reuse.
 func (r Rotation) supersededWithin(grace time.Duration, g int64, now time.Time) bool {
 	if g == r.Forgiven-1 && r.Forgiven < r.Generation {
 		g = r.Forgiven

@@ -51,7 +51,7 @@ const (
 	EndedExpired   EndReason = "expired"  // computed, never stored
 )
 
-// The other reasons are effects of a change or of a limit.
+// These reasons are effects of a change or of a limit.
 //
 // Unstable: package admin explains them.
 const (

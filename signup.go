@@ -18,15 +18,15 @@ import (
 // Sign-up, in the order of its checks:
 //
 //  1. Sign-up must be open.
-//  2. Address, password and name must be valid. The response lists all problems,
-//     because they reveal nothing about other accounts.
+//  2. Address, password and name must be valid. The response lists all problems, because they reveal nothing about
+//     other accounts.
 //  3. The client's limit is charged before the password is hashed.
 //  4. One statement claims the address, so one of several concurrent sign-ups wins.
 //
 // SignupOpen signs in at once and reveals that an address is taken. An account that must have a second factor has to
-// prove its address first. SignupVerified creates no account yet. Several sign-ups can wait for the same address until
-// the owner of the mailbox chooses one (verification.go). If the address is taken, the response and the work are the
-// same, and a mail informs the owner.
+// prove its address first. SignupVerified creates no account yet. Several sign-ups can wait for the same address
+// until the owner of the mailbox chooses one (verification.go). A taken address gets the same response after the same
+// work as a free one, and a mail informs its owner.
 
 // A SignUpRequest is a request to create an account.
 type SignUpRequest struct {
@@ -38,8 +38,8 @@ type SignUpRequest struct {
 	// Replaces is as in LoginRequest.
 	Replaces Secret
 
-	// Problems are found by the caller in fields that only it knows, such as a missing last name. If there are any,
-	// SignUp creates no account, and its refusal lists them first.
+	// Problems are problems that the caller found in fields of its own, such as a missing last name. If there are
+	// any, SignUp creates no account, and its refusal lists them first.
 	Problems []FieldError
 }
 
@@ -148,7 +148,7 @@ func (e *Engine) waitForProof(ctx context.Context, user User, d signupDetails, c
 		if taken {
 			err = e.post(ctx, tx, mailTo(MailSignupExisting, User{Email: user.Email}, event))
 		} else if err = tx.InsertSignup(ctx, waiting); err == nil {
-			err = tx.InsertMail(ctx, mail) // the outbox charges its budget
+			err = tx.InsertMail(ctx, mail) // the outbox charges the mail budget later
 		}
 		return err
 	})

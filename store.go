@@ -21,9 +21,9 @@ type Store interface {
 	Update(ctx context.Context, fn func(Tx) error) error
 
 	// Rotate counts r.Charges. If one of them is refused, it counts no charge. In the same transaction, it then
-	// rotates the session if its newest token is presented and it is alive: rules 1 and 2 of docs/rotation.md in
-	// one conditional statement. Otherwise it changes only the charges. It rotates an active session if and only
-	// if Judge returns VerdictRotate.
+	// rotates the session if the session is alive and its newest token is presented: rules 1 and 2 of
+	// docs/rotation.md in one conditional statement. Otherwise it changes only the charges. It rotates an active
+	// session if and only if Judge returns VerdictRotate.
 	Rotate(ctx context.Context, r RotateRequest) (RotateResult, error)
 
 	// Live returns a session, alive or ended, with its user, as SessionTx.Session does. It is one statement without
@@ -76,9 +76,9 @@ type Charge struct {
 	At   time.Time
 }
 
-// A Tx is one transaction. Each method is one statement and a scan. A method that returns a bool is
-// a conditional statement that settles a race: false means that the condition did not hold, and the
-// row is unchanged. A query for a row that does not exist returns ErrNotFound.
+// A Tx is one transaction. Each method is one statement and a scan. A method that returns a bool is a conditional
+// statement: false means that its condition did not hold, and the row is unchanged. A query for a row that does not
+// exist returns ErrNotFound.
 //
 // Unstable: stores implement it.
 type Tx interface {
@@ -100,16 +100,16 @@ type Tx interface {
 //
 // Unstable: stores implement it.
 type UserTx interface {
-	// InsertUser reports false if an account has the address, or if the previous owner of the address can still
-	// take it back (an unexpired MailAddressChanged token). With the account, it adds a callback of the kind
-	// CallbackSignup. An account without an id is an error: all such accounts would be the same.
+	// InsertUser reports false if an account has the address, or if the previous owner of the address can still take
+	// it back (an unexpired MailAddressChanged token). With the account, it adds a callback of the kind
+	// CallbackSignup. An account without an id is an error: all such accounts would have the same id.
 	InsertUser(context.Context, User, time.Time) (bool, error)
 	User(context.Context, UserID) (User, error)
 	UserByEmail(context.Context, Address) (User, error)
 	// Users lists up to limit users with from <= address < below, in byte order of their addresses.
 	Users(ctx context.Context, from, below Address, limit int) ([]User, error)
-	// LockUser locks the user's row until the transaction ends, if its address is still
-	// email. Changes of the account wait, and later queries see its current state.
+	// LockUser locks the user's row until the transaction ends, if its address is still email. Concurrent changes of
+	// the account wait, and later queries see its current state.
 	LockUser(ctx context.Context, id UserID, email Address) (bool, error)
 	SetName(context.Context, UserID, string) error
 	SetLocale(context.Context, UserID, string) error
@@ -140,9 +140,9 @@ type CredentialTx interface {
 	ReplacePassword(ctx context.Context, u User, to Secret) (bool, error)
 	// Reserved reports whether the previous owner of an address can still take it back.
 	Reserved(context.Context, Address, time.Time) (bool, error)
-	// SetEmail replaces the address (from) with another one (to), verified at the given time. It reports
-	// false unless the account still has the old address, and the new one is free as for InsertUser.
-	// The user's own tokens do not reserve an address.
+	// SetEmail replaces the address (from) with another one (to), verified at the given time. It reports false if the
+	// account no longer has the old address, or if InsertUser would refuse the new one. The user's own tokens do not
+	// reserve an address.
 	SetEmail(ctx context.Context, id UserID, from, to Address, verified time.Time) (bool, error)
 	// SetVerified marks the address as verified if it is still email.
 	SetVerified(ctx context.Context, id UserID, email Address, at time.Time) (bool, error)
@@ -155,8 +155,8 @@ type CredentialTx interface {
 //
 // Unstable: stores implement it.
 type SignupTx interface {
-	// InsertSignup replaces the oldest sign-up of the address if it has five already. If two calls run at the same
-	// time, the later may replace the sign-up of the other instead.
+	// InsertSignup replaces the oldest sign-up of the address if it has five already. Of two concurrent calls, one
+	// may replace the sign-up of the other instead.
 	InsertSignup(context.Context, Signup) error
 	// Signups lists the sign-ups of an address that were created after a moment, newest first.
 	Signups(ctx context.Context, email Address, after time.Time) ([]Signup, error)
@@ -289,8 +289,8 @@ type EventTx interface {
 //
 // Unstable: stores implement it.
 type CallbackTx interface {
-	// QueueEnded adds a callback for sessions that the feed has numbered and for sessions
-	// that expired before now, up to limit of each, once.
+	// QueueEnded adds one callback for each session that the feed has numbered or that expired before now, up to
+	// limit of either kind.
 	QueueEnded(ctx context.Context, now time.Time, limit int) error
 	// ClaimCallbacks claims up to limit callbacks that are due at now, for the caller alone
 	// until the given time, and counts an attempt.
@@ -308,8 +308,8 @@ type KeyTx interface {
 	Keys(context.Context) ([]Key, error) // by use and ActiveFrom
 	SetKeyTimes(ctx context.Context, id string, activeFrom, dropAt time.Time) error
 	DeleteKey(context.Context, string) error
-	// HoldKey returns the key with number 1 of a use and locks it until the transaction
-	// ends. Later statements see what was committed before.
+	// HoldKey returns the key with number 1 of a use and locks it until the transaction ends. Later statements see
+	// all changes that were committed before the lock.
 	HoldKey(context.Context, KeyUse) (Key, error)
 	SetSealedKey(ctx context.Context, id string, sealed []byte) error
 }

@@ -22,8 +22,8 @@ type SignIn struct {
 	ExpiresIn    time.Duration // life of AccessToken
 	RefreshToken Secret
 
-	// RefreshLife is how long a browser should keep the refresh token: until the session expires unless it is
-	// refreshed before (Engine.SessionExpires), or 0 (until the browser closes) if the session is not persistent.
+	// RefreshLife is how long a browser should keep the refresh token. For a persistent session, this is the time
+	// until it expires without a refresh (Engine.SessionExpires). Otherwise it is 0: until the browser closes.
 	RefreshLife time.Duration
 
 	// DeviceToken makes the client a known device of the account until the password changes (Client.DeviceToken). A
@@ -64,9 +64,9 @@ func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 const notBeforeLead = 60
 
 // accessToken signs an access token and returns it with its life. A change of roles takes effect at a whole second
-// (User.RolesChangedAt). A token created up to a second earlier is dated at that second, so `iat` alone shows
-// which roles it has. A token expires with its session at the latest, because expiry of a session is not published in
-// the revocation feed.
+// (User.RolesChangedAt). A token created up to a second earlier is dated at that second, so `iat` alone shows which
+// roles it has. A token expires with its session at the latest, because expiry of a session is not published in the
+// revocation feed.
 func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, life time.Duration, err error) {
 	key, err := e.keys.signer(now)
 	if err != nil {

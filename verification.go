@@ -10,19 +10,17 @@ import (
 
 // Verification of an address, in the order of its checks:
 //
-//  1. The token is looked up and not consumed. A link proves only the mailbox: an
-//     attacker may have signed up with another person's address and wait for that
-//     person's click.
-//  2. The request must therefore also carry a live session of the account, or
-//     the password of a sign-up for the address. A session is only read here:
-//     it is neither rotated nor judged.
+//  1. The token is looked up and not consumed. A link proves only the mailbox: an attacker may have signed up with
+//     another person's address and wait for that person's click.
+//  2. The request must therefore also carry a live session of the account, or the password of a sign-up for the
+//     address. A session is only read here, and does not change.
 //  3. A password is charged like a login, before it is hashed.
-//  4. One transaction creates or proves the account, deletes the other waiting
-//     sign-ups and consumes the token. Conditional statements settle races.
+//  4. One transaction creates or proves the account, deletes the other waiting sign-ups and consumes the token. Of
+//     two concurrent requests, its conditional statements let one succeed.
 //
-// ResetPassword takes the same path with a new password instead of a known one. If the mailbox may have been proven by
-// someone other than the account's creator, this is the first proof: the account keeps its id and roles, and loses its
-// previous password, sessions and mailed tokens.
+// ResetPassword takes the same path with a new password instead of a known one. If the mailbox may have been proven
+// by someone other than the account's creator, this is the first proof: the account keeps its id and roles, and loses
+// its previous password, sessions and mailed tokens.
 
 // A MailLinkRequest consumes a mailed link.
 type MailLinkRequest struct {
@@ -32,8 +30,8 @@ type MailLinkRequest struct {
 	// session of the account can replace the password (VerifyEmail, ConfirmEmail).
 	Presented []Secret
 
-	// Password is that of a waiting sign-up or of the account (VerifyEmail), of the account (ConfirmEmail), or its
-	// first one (AcceptInvite).
+	// Password is the password of the account or, for VerifyEmail, of a waiting sign-up. AcceptInvite stores it as
+	// the first password of the account.
 	Password Secret
 
 	Name       string // AcceptInvite; empty: the name that the operator chose
@@ -137,7 +135,7 @@ func mayUseLink(link MailToken, account User, mode SignupMode) *Error {
 	return nil
 }
 
-// verifyBySession marks the address as proven. The account keeps everything.
+// verifyBySession marks the address as proven. The account keeps its password and sessions.
 func (e *Engine) verifyBySession(ctx context.Context, box mailbox, c Client, now time.Time) error {
 	event := e.event(EventEmailVerified, c, now).of(box.account.ID)
 	return e.record(ctx, &event, func(tx Tx) error { return e.markVerified(ctx, tx, box, now) })
@@ -279,8 +277,8 @@ func ownerAfter(account User, winner candidate, email Address, now time.Time) Us
 	return owner
 }
 
-// settle gives the address to the winner, with one conditional statement each for the
-// account, the sign-up and the token. It returns the resulting account.
+// settle gives the address to the winner. One conditional statement each changes the account, the sign-up and the
+// token. It returns the resulting account.
 func (e *Engine) settle(ctx context.Context, tx Tx, box mailbox, winner candidate, owner User) (User, error) {
 	if winner.SignupID == "" { // the account's own password
 		if err := holdPassword(ctx, tx, owner, owner.PasswordHash); err != nil {
@@ -306,7 +304,7 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 		return owner, nil // a new account has no factors
 	}
 	_, err := tx.EndSessions(ctx, owner.ID, "", EndedFirstProof, now)
-	if err == nil { // User.Factors is no condition: it does not count the passkeys of automatic upgrades
+	if err == nil { // even if User.Factors is 0: it does not count passkeys of automatic upgrades
 		err = tx.DeleteFactors(ctx, owner.ID, time.Time{}, now)
 	}
 	if err == nil {

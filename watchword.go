@@ -182,14 +182,14 @@ type Engine struct {
 
 	feed *feedlog.Log[FeedItem, FeedEvent]
 
-	mailPosted   wake.Signal                  // there may be mail
-	mayHaveEnded wake.Signal                  // a session may have ended: the feed reads it
+	mailPosted   wake.Signal                  // wakes the outbox: there may be mail
+	mayHaveEnded wake.Signal                  // wakes the feed: a session may have ended
 	callbacks    map[CallbackKind]wake.Signal // wakes the worker of each callback that is set
 
 	noRestoreUntil atomic.Int64 // Unix seconds; see restoreDetected
 }
 
-// hashing holds what is needed to hash passwords.
+// hashing has the pool that hashes passwords, and its parameters.
 type hashing struct {
 	pool   *passhash.Pool
 	params passhash.Params
