@@ -21,10 +21,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/password"
 )
 
-// docs/data.md has the rules of fields and routes, and docs/session-limits.md the ways to a session.
+// docs/data.md has the rules of fields and routes, and docs/session-limits.md lists the flows that open a session.
 // These tests compare both with the code.
 
-// guards maps the guards of server/routes.go to their texts in the access table.
+// guards maps each guard function of server/routes.go to its text in the access table.
 var guards = map[string]string{
 	"public": "no credential", "bearer": "access token", "refresh": "refresh token", "mailed": "mailed token",
 	"either": "any token", "enrol": "access token, or a waiting sign-in",
@@ -39,7 +39,8 @@ var guards = map[string]string{
 func TestEveryRouteIsListedInTheAccessTable(t *testing.T) {
 	t.Parallel()
 	code, _, _ := strings.Cut(readText(t, "server/routes.go"), "\nfunc (p *pages) routes()")
-	// Each optional feature has a function (a *api) …Routes, which lists its routes with constant paths.
+	// Each optional feature has a method with a name that ends with Routes. It lists the routes, whose paths are
+	// constants.
 	files, err := filepath.Glob("server/api_*.go")
 	must(t, err)
 	for _, file := range files {
@@ -91,7 +92,7 @@ func TestFieldsOfUsersHaveAccessRules(t *testing.T) {
 	profile, bodies := profileMembers(), bodiesOf(t, "server/api_*.go")
 	for name, c := range map[string]struct{ documented, code []string }{
 		"the profile": {members["users"], profile},
-		// current is computed. It has no column.
+		// The field current is computed, so the table sessions has no column for it.
 		"a session":           {append(members["sessions"], "current"), bodies["sessionBody"]},
 		"a factor":            {members["factors"], bodies["factorBody"]},
 		"a remembered device": {members["devices"], bodies["deviceBody"]},
@@ -185,7 +186,7 @@ func TestEveryMemberOfABodyIsListedWithItsRule(t *testing.T) {
 	}
 }
 
-// Front-ends that follow the guide send only these members.
+// docs/dialects.md must list exactly the members of these request bodies.
 func TestDialectsPageListsTheMembersOfTheCompleteGuide(t *testing.T) {
 	t.Parallel()
 	listed := map[string][]string{}

@@ -50,7 +50,10 @@ func TestTheUserSeesAndEndsOwnSessionsOnly(t *testing.T) {
 	wantCode(t, err, watchword.CodeSessionEnded)
 }
 
-// An idle session is in no list of live sessions. Its end keeps the reason, and has no event of another one. RT-10
+// An idle session can no longer be ended. Its tokens keep EndedIdle as the reason, and no event with another reason
+// is stored.
+//
+// RT-10
 func TestIdleSessionIsNotFoundWhenItIsEnded(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
@@ -103,7 +106,7 @@ func TestRoleChangeOutdatesAccessTokensAndEndsNoSession(t *testing.T) {
 	must(t, err)
 	_, err = r.Authenticate(t.Context(), in.AccessToken)
 	wantCode(t, err, watchword.CodeTokenExpired)
-	next, err := r.Refresh(t.Context(), in.RefreshToken, laptop) // in the same second
+	next, err := r.Refresh(t.Context(), in.RefreshToken, laptop) // in the second of the change
 	must(t, err)
 	who := r.identity(t, next)
 	if !slices.Equal(who.User.Roles, []string{"admin", "editor"}) {
@@ -171,13 +174,13 @@ func TestDeletingAnAccountEndsItsSessions(t *testing.T) {
 func TestLastAdministratorCannotDeleteTheOwnAccount(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
-	bob := r.signUp(t, "bob@example.com") // without any administrator, users can delete their accounts
+	bob := r.signUp(t, "bob@example.com") // the only account, which is not an administrator
 	must(t, r.DeleteAccount(t.Context(), r.identity(t, bob), goodPassword, laptop))
 	ada := r.signUp(t, "ada@example.com")
 	who := r.identity(t, ada)
 	_, err := r.Operator().SetRoles(t.Context(), ada.User.ID, []string{watchword.RoleAdmin})
 	must(t, err)
-	// This identity was read before the roles changed.
+	// The identity was read before the roles changed, so the flow must read the roles again.
 	wantCode(t, r.DeleteAccount(t.Context(), who, goodPassword, laptop), watchword.CodeLastAdmin)
 	ada, err = r.Refresh(t.Context(), ada.RefreshToken, laptop)
 	must(t, err)

@@ -117,7 +117,7 @@ func countLevel(ids []asvsID, level string) (n int) {
 	return n
 }
 
-// readASVS returns the answers by id, and the faults of the text.
+// readASVS returns the answers by id, and a description of each error in the text.
 func readASVS(text string, ids []asvsID, known asvsEvidence) (rows map[string]asvsRow, faults []string) {
 	rows = map[string]asvsRow{}
 	for line := range strings.Lines(text) {
@@ -227,7 +227,7 @@ func anchorOf(heading string) string {
 	return strings.ReplaceAll(regexp.MustCompile("[^a-z0-9 _-]").ReplaceAllString(words, ""), " ", "-")
 }
 
-// asvsPage returns docs/asvs.md.
+// asvsPage returns the expected text of docs/asvs.md.
 func asvsPage(ids []asvsID, rows map[string]asvsRow, known asvsEvidence) string {
 	var page strings.Builder
 	page.WriteString(asvsIntro)

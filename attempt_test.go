@@ -108,7 +108,7 @@ func TestRefusedNetworkIsNotChargedToOthers(t *testing.T) {
 		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(2)), watchword.CodeInvalidCredentials)
 	}
 	r.countLimits(t)
-	must(t, r.tryOn(t, "ada@example.com", goodPassword, stranger(3))) // the counters are deleted
+	must(t, r.tryOn(t, "ada@example.com", goodPassword, stranger(3))) // countLimits has deleted the counters
 }
 
 // RL-2, RL-3, RL-9
@@ -121,7 +121,7 @@ func TestFailedPasswordsAreLimitedPerClientNetworkAndForAllUnknownDevices(t *tes
 			for range 10 {
 				wantCode(t, r.tryOn(t, email, "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
 			}
-			if n == 0 { // only the first network has used up its limit
+			if n == 0 { // only this network has used up its limit
 				waitOf(t, r.tryOn(t, email, goodPassword, stranger(n)))
 			}
 		}
@@ -167,7 +167,7 @@ func TestAllKnownDevicesTogetherAreLimited(t *testing.T) {
 		}
 	}
 	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, devices[5]))
-	must(t, r.tryOn(t, "ada@example.com", goodPassword, laptop)) // an unknown device has another limit
+	must(t, r.tryOn(t, "ada@example.com", goodPassword, laptop)) // unknown devices have a separate limit
 }
 
 // RL-13
@@ -230,7 +230,7 @@ func TestDeviceStaysKnownWhenItsSignInRehashesThePassword(t *testing.T) {
 	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, holding(laptop, before)))
 }
 
-// The limits count failed passwords. A busy pool refuses right passwords as well.
+// A busy pool refuses a password without a check. This must not charge the limits of failed passwords.
 //
 // PW-8
 func TestPasswordThatTheBusyPoolLeftUncheckedIsNotCharged(t *testing.T) {
@@ -362,7 +362,7 @@ func TestFloodOfRefusedLoginsLeavesFewRowsAndLosesNoCount(t *testing.T) {
 		limits := r.countLimits(t)
 		t.Logf("%d logins of one client in %v, %d of them with a checked password, left %d events and %d counters",
 			flood, flood*100*time.Millisecond, failed, rows, limits)
-		if rows > 4 { // sign-up, account, unknown addresses; one more at the start of an hour
+		if rows > 4 { // one row each: sign-up, account, unknown addresses; one more if an hour begins
 			t.Errorf("%d rows of events", rows)
 		}
 		if events != failed+1 {
@@ -407,7 +407,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		}
 		first := r.signUp(t, "ada@example.com")
 		old := first.RefreshToken
-		for range 3 { // afterwards, a refresh with old would be a reuse
+		for range 3 { // outdates old: a refresh with it would now be a reuse
 			in, err := r.Refresh(t.Context(), first.RefreshToken, laptop)
 			must(t, err)
 			first = in
@@ -419,7 +419,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		if strings.Contains(kinds, "refresh_reused") || !strings.Contains(kinds, "session_ended") {
 			t.Errorf("events: %s", kinds)
 		}
-		r.deliver(t) // so that the next link is the newest mail
+		r.deliver(t) // so that the next link will be the newest mail
 		// A sign-up and a verification also end the presented session, even of another account.
 		bob, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 			Email: "bob@example.com", Password: goodPassword, Client: laptop, Replaces: second.RefreshToken})

@@ -62,8 +62,8 @@ func TestAnAlteredCopyOfACachedAccessTokenIsRejected(t *testing.T) {
 	r.identity(t, in)
 }
 
-// The number of allocations is stable, unlike times. The bound has a small reserve. Reading
-// a row that is not cached takes 120 more allocations.
+// The number of allocations is stable, unlike times. The bound is slightly above the measured number. If the row is
+// not cached, 120 more allocations are needed.
 func TestAuthenticateAllocatesLittle(t *testing.T) { // not parallel, because it counts allocations
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")

@@ -94,7 +94,7 @@ func BenchmarkRefreshTogether(b *testing.B) {
 	})
 }
 
-// The benchmark measures a refresh while 64 clients sign in continuously.
+// One client refreshes while 64 other clients sign in continuously. The benchmark measures the refresh.
 func BenchmarkRefreshInAStorm(b *testing.B) {
 	for _, c := range []struct {
 		name  string

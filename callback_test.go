@@ -93,7 +93,7 @@ func TestOnSignupIsCalledForEveryWayToCreateAnAccount(t *testing.T) {
 		made, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "bo@example.com"})
 		must(t, err)
 		gone := r.signUp(t, "cy@example.com").User.ID
-		must(t, r.Operator().DeleteUser(t.Context(), gone)) // before any call
+		must(t, r.Operator().DeleteUser(t.Context(), gone)) // before the callback of this account was called
 		results, err := accountimport.New(r.Engine).Import(t.Context(),
 			[]accountimport.Account{{Email: "di@example.com"}})
 		must(t, err)
@@ -109,7 +109,7 @@ func TestOnSignupIsCalledForEveryWayToCreateAnAccount(t *testing.T) {
 			t.Errorf("called for %v, want %v", got, want)
 		}
 
-		// A second process on the same store has nothing left to call.
+		// A second process on the same store must find no callback, because all were delivered.
 		again := newRecorder()
 		second := startWith(t, r.store, again.set)
 		last := second.signUp(t, "ed@example.com").User.ID
@@ -145,7 +145,7 @@ func TestOnSessionEndedIsCalledOnceForEveryReason(t *testing.T) {
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		c := newRecorder()
 		r := start(t, c.set)
-		// The command line is a program without callbacks on the same store.
+		// The command line is a second program on the same store, without callbacks.
 		line := startWith(t, r.store, nil)
 		want := map[watchword.SessionID]watchword.EndReason{}
 		ada := r.signUp(t, "ada@example.com")
@@ -242,7 +242,7 @@ func TestCallbackOfADeadProcessIsRepeatedAfterItsLease(t *testing.T) {
 	r := start(t, nil)
 	id := r.signUp(t, "ada@example.com").User.ID
 	now := r.clock.Now()
-	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error { // claims and dies
+	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error { // a process that claims the row, then dies
 		_, err := tx.ClaimCallbacks(t.Context(), watchword.CallbackSignup, now, now.Add(time.Minute), 1)
 		return err
 	}))
@@ -289,7 +289,7 @@ func TestAdmitUserOpensASessionThroughTheDoor(t *testing.T) {
 			t.Errorf("events: %v", got)
 		}
 		_, err = r.Authenticate(t.Context(), ada.AccessToken)
-		wantCode(t, err, watchword.CodeSessionEnded) // replaced
+		wantCode(t, err, watchword.CodeSessionEnded) // a sign-in replaced this session
 
 		for _, methods := range [][]string{nil, {""}, {"a card reader"}, {"otp", "otp", "otp", "otp"}} {
 			_, err = admit(r, watchword.AdmitRequest{User: ada.User.ID, Methods: methods})

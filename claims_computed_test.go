@@ -47,7 +47,7 @@ func TestComputedClaimsHoldTheDataOfUserAndSession(t *testing.T) {
 	} {
 		_, err := r.Operator().SetRoles(t.Context(), in.User.ID, c.roles)
 		must(t, err)
-		// the next token is dated after the change
+		// so that the next token is dated after the change
 		r.clock.advance(2 * time.Second)
 		in, err = r.Refresh(t.Context(), in.RefreshToken, laptop)
 		must(t, err)
@@ -145,7 +145,7 @@ func TestComputedClaimsCountForTheSizeOfATokens(t *testing.T) {
 	in := r.signUp(t, "ada@example.com")
 	var roles []string
 	for n := range 32 {
-		// SetRoles waits for the second after the last change.
+		// SetRoles would otherwise wait until the second of the previous change has passed.
 		r.clock.advance(2 * time.Second)
 		longer := append(roles, fmt.Sprintf("%02d", n)+strings.Repeat("r", 62)) //nolint:gocritic // kept if accepted
 		if _, err := r.Operator().SetRoles(t.Context(), in.User.ID, longer); err != nil {
@@ -197,7 +197,7 @@ func TestIssuerNeedsHS256(t *testing.T) {
 		{"HS256", "your-app", ""},
 		{"HS256", "Your App", ""},
 		{"HS256", "https://old.example.com", ""},
-		{"ES256", "https://id.example.com", ""}, // the public URL
+		{"ES256", "https://id.example.com", ""}, // the same as the public URL
 		{"ES256", "your-app", "is for HS256"},
 		{"", "your-app", "is for HS256"},
 		{"RS256", "https://old.example.com", "is for HS256"},

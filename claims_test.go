@@ -91,7 +91,7 @@ func TestNotBeforeIsAMinuteBeforeIssuedAt(t *testing.T) {
 	in := r.signUp(t, "ada@example.com")
 	_, err := r.Operator().SetRoles(t.Context(), in.User.ID, []string{"admin"})
 	must(t, err)
-	after := r.login(t, "ada@example.com", laptop) // dated ahead, at the second of the change
+	after := r.login(t, "ada@example.com", laptop) // this token is dated ahead, at the second of the change
 	key, err := accesstoken.NewHS256([]byte(sharedSecret))
 	must(t, err)
 	for _, token := range []watchword.Secret{in.AccessToken, after.AccessToken} {
@@ -253,7 +253,8 @@ func TestNewRefusesOptionsThatCannotMakeATokenForEveryUser(t *testing.T) {
 	}
 }
 
-// With all options that New accepts, every user can sign in, and the token is valid.
+// If New accepts the options, every user can sign in, and the token is valid.
+//
 // JWT-17
 func FuzzOptionsThatStartLetEverybodySignIn(f *testing.F) {
 	f.Add("https://id.example.com", "", "ES256", "", "tenant=7", true, true, int64(900), int64(604800))
@@ -289,12 +290,12 @@ func FuzzOptionsThatStartLetEverybodySignIn(f *testing.F) {
 		}
 		engine, err := watchword.NewForTest(t.Context(), r.store, opts)
 		if err != nil {
-			return // refused at the start
+			return // New refused the options
 		}
 		defer engine.Close()
 		in, err := (*watchword.SignIn)(nil), error(nil)
 		if last != nil {
-			in, err = engine.Refresh(t.Context(), last.RefreshToken, laptop) // costs no hash
+			in, err = engine.Refresh(t.Context(), last.RefreshToken, laptop) // hashes no password
 		}
 		if last == nil || err != nil {
 			in, err = engine.Login(t.Context(), watchword.LoginRequest{

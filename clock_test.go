@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// If the store has a clock, every server uses it, so servers with different clocks act as one service. A store
-// without a clock serves one process. promise_test.go tests that its clock can be set back.
+// If the store has a clock, every server uses this clock, so servers with different clocks act as one service. A
+// store without a clock serves one process. promise_test.go tests that the clock of such a process can be set back.
 
 // clocked is a store with a clock.
 type clocked struct {

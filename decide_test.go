@@ -21,7 +21,7 @@ func TestFailedSignInTakesAsLongAsTheSlowestHash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	synctest.Test(t, func(t *testing.T) { // the clock stands still while a hash is computed
+	synctest.Test(t, func(t *testing.T) { // the simulated clock does not advance during a hash
 		pool := passhash.NewPool(1, time.Minute)
 		defer pool.Close()
 		e := &Engine{hashing: hashing{
@@ -184,8 +184,9 @@ func TestSessionNeedsAProofAndAnEnabledAccount(t *testing.T) {
 	}
 }
 
-// The test tries every combination of account, mode, policy and proofs. A session of an account that has or must
-// have a factor needs two kinds of proof. A disabled or unverified account is refused with any proofs.
+// The test tries every combination of account, mode, policy and proofs. If an account has or must have a factor, a
+// session needs two kinds of proof. A disabled account is refused whatever it proves, and so is an unverified
+// account.
 func TestDecideEntryAsksForEveryDueFactor(t *testing.T) {
 	t.Parallel()
 	all := []proof{"pwd", "ext", "otp", "hwk", "swk", "recovery", "mfa"}

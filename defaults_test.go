@@ -19,7 +19,7 @@ import (
 // defaultText finds "Default: …" in a comment, up to a full stop that ends a sentence.
 var defaultText = regexp.MustCompile(`(?s)Default: (.*?)\.?(\s*$|\.\s)`)
 
-// unchecked has the texts of defaults that the test can't compare with values.
+// unchecked has the texts of those defaults that the test can't compare with values.
 var unchecked = map[string]string{"SecondFactor": "none", "Log": "discards them", "Now": "time.Now"}
 
 func TestCommentsOfOptionsStateTheDefaults(t *testing.T) {
@@ -228,7 +228,7 @@ func isHashCost(text string) bool {
 	return true
 }
 
-// duration reads "15 min", "7 days" and the like; -1 if it is something else.
+// duration parses texts such as "15 min" or "7 days". It returns -1 for any other text.
 func duration(text string) time.Duration {
 	count, unit, _ := strings.Cut(text, " ")
 	n, err := strconv.Atoi(count)

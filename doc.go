@@ -43,12 +43,12 @@
 // # How the rules are kept
 //
 // Every decision is a pure function (Judge, mayLogin, Session.EndedBy). One conditional statement of the store
-// settles each race ("update if unchanged"). A refusal that must be recorded, such as a reuse or a failed attempt, is
-// committed before it is returned.
+// ("update if unchanged") decides between concurrent requests. A refusal that must be recorded, such as a reuse or a
+// failed attempt, is committed before it is returned.
 //
 // A refusal is an [*Error] with a [Code] of errors.go. Clients may see it. Every other error is internal.
 //
 // The engine issues two kinds of token to signed-in clients. An access token is a
 // JWT (RFC 9068) that is valid for minutes and is verified without a query. A
-// refresh token is opaque and works once. Neither it nor its hash is stored.
+// refresh token is opaque and works once. The store has no refresh tokens and no hashes of them.
 package watchword

@@ -51,8 +51,8 @@ func startOn(t *testing.T, path string, change func(*watchword.Options)) *rig {
 	return startWith(t, store, change)
 }
 
-// onBothStores runs a test on SQLite and on PostgreSQL. Its start returns an engine on an empty
-// store. On PostgreSQL the engine uses the clock of the database.
+// onBothStores runs a test on SQLite and on PostgreSQL. The function start, which the test gets, returns an engine on
+// an empty store. On PostgreSQL the engine uses the clock of the database.
 func onBothStores(t *testing.T, test func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()

@@ -9,7 +9,7 @@ import (
 // A Code identifies a refusal. Codes are stable, because clients depend on them.
 type Code string
 
-// The refusals of the engine. Packages such as factors and federation declare further codes; internal/apirequest
+// The refusals of the engine. Packages such as federation and admin declare further codes; internal/apirequest
 // declares those of malformed requests. server/respond.go maps each code to an HTTP status, and the union type in
 // clients/typescript is generated from the codes.
 const (

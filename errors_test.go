@@ -50,11 +50,11 @@ func union(name string, members []string) string {
 var codeFiles = []string{"internal/apirequest/apirequest.go", "errors.go", "federation/federation.go",
 	"metadata/metadata.go", "admin/change.go"}
 
-// codes returns the values of the constants of the code files whose names begin with Code, in their order. It fails
-// for one that another file of the server declares.
+// codes returns the values of all constants in codeFiles whose names begin with Code, in their order. It fails the
+// test if another file of the server declares such a constant.
 func codes(t *testing.T) (values []string) {
 	t.Helper()
-	found := map[string][]string{} // by file
+	found := map[string][]string{} // values by file
 	for _, f := range readHouse(t, os.DirFS(".")) {
 		if f.test || covers("admin/client lab/*", f.pkg) {
 			continue
@@ -85,8 +85,8 @@ func codes(t *testing.T) (values []string) {
 	return values
 }
 
-// The way back from a provider has only a code. The clients have a text for each code of Manager.Callback that can be
-// there, and report any other as an error of the attempt.
+// After a failed callback, the redirect to the client has only a code. The client must have a text for each code of
+// Manager.Callback that can be in this redirect. It reports any other code as an error of the attempt.
 func TestClientsHaveATextForEachCodeOfACallback(t *testing.T) {
 	t.Parallel()
 	values, constant := map[string]string{}, regexp.MustCompile(`(Code\w+) +(?:watchword\.)?Code = "([A-Z_]+)"`)
@@ -100,12 +100,13 @@ func TestClientsHaveATextForEachCodeOfACallback(t *testing.T) {
 	if len(names) < 10 {
 		t.Fatalf("the documentation of Callback has only the codes %q", names)
 	}
-	// Without an attempt there is no way back. The others belong to attempts of hosted pages.
+	// For NOT_FOUND there is no attempt, and so no URL to redirect to. The other two codes occur only on hosted
+	// pages.
 	elsewhere := []string{"NOT_FOUND", "INVALID_CREDENTIALS", "STEP_UP_REQUIRED"}
 	for file, without := range map[string][]string{
-		// A second factor is asked for on the sign-in page.
+		// The sign-in page asks for the second factor, so the redirect never has these codes.
 		"providers.ts": {"SECOND_FACTOR_REQUIRED", "ENROLMENT_REQUIRED"},
-		// A server can't connect a provider, and the exchange of its code has the rest.
+		// An app server can't connect a provider. It gets the other codes when it exchanges its code.
 		"appattempt.ts": {"IDENTITY_TAKEN", "LINK_REQUIRED", "SECOND_FACTOR_REQUIRED", "ENROLMENT_REQUIRED"},
 	} {
 		text := readText(t, "clients/typescript/src/"+file)

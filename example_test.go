@@ -25,7 +25,7 @@ func Example() {
 	defer stop()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	go engine.Run(ctx) // mail, sweeping, keys, the revocation feed
+	go engine.Run(ctx) // sends mail, sweeps rows, rotates keys, publishes the feed
 
 	handler, err := server.New(engine, server.Options{})
 	if err != nil {
@@ -44,7 +44,7 @@ func Example() {
 	// Output: 201
 }
 
-// The code in the package comment is that of Example, which compiles.
+// The code in the package comment must be the code of Example, which compiles.
 func TestCodeOfThePackageCommentCompiles(t *testing.T) {
 	t.Parallel()
 	example, code := readText(t, "example_test.go"), 0
@@ -65,7 +65,7 @@ func TestCodeOfThePackageCommentCompiles(t *testing.T) {
 	}
 }
 
-// Sign-up and sign-in without HTTP. A refusal has a code that programs compare.
+// This example signs up and signs in without HTTP. A refusal has a code that programs compare.
 func ExampleEngine_Login() {
 	engine, stop := exampleEngine()
 	defer stop()
@@ -131,8 +131,8 @@ func ExampleEngine_Operator() {
 	// Output: ada@example.com [admin] <nil>
 }
 
-// A Store is opened by its package. Code that needs more than the engine offers can read
-// and write in a transaction.
+// A package such as sqlite opens its Store. A program that needs more than the engine offers can read and write in a
+// transaction.
 func ExampleStore() {
 	dir, err := os.MkdirTemp("", "watchword")
 	if err != nil {
@@ -144,7 +144,7 @@ func ExampleStore() {
 	if err != nil {
 		panic(err)
 	}
-	defer store.Close() //nolint:errcheck // the store was only read
+	defer store.Close() //nolint:errcheck // an error does not matter, because the store was only read
 
 	err = store.View(ctx, func(tx watchword.Tx) error {
 		_, err := tx.UserByEmail(ctx, "ada@example.com")

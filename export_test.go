@@ -20,7 +20,7 @@ func NewForTest(ctx context.Context, store Store, opts Options) (*Engine, error)
 	return e, err
 }
 
-// Level returns how long a failed sign-in waits if the verification of the password took no time.
+// Level returns how long a failed sign-in would wait if the verification of its password took no time.
 func (e *Engine) Level() time.Duration { return e.hashing.level.Wait(0, false) }
 
 // Occupy keeps the only worker of the hash pool busy until release is called.

@@ -31,8 +31,8 @@ func readFeed(t *testing.T, r *rig) (events []watchword.FeedEvent) {
 	}
 }
 
-// Readers begin at number 0 after sixty thousand sessions have ended. With -short there
-// are fewer sessions, but still more than the feed keeps in memory.
+// Sixty thousand sessions end, and readers then begin at number 0. With -short there are fewer sessions, but more
+// than the feed keeps in memory.
 //
 // MEM-1
 func TestTheFeedOfManyEndedSessionsIsBounded(t *testing.T) {
@@ -76,7 +76,7 @@ func TestTheFeedOfManyEndedSessionsIsBounded(t *testing.T) {
 			len(first), ended, items, tokens, bytes)
 	}
 
-	// Each signature of ES256 differs, so two readers that get the same token share one signature.
+	// Two ES256 signatures of the same item differ. If all readers get equal tokens, they share one signature.
 	var reading sync.WaitGroup
 	begun = time.Now()
 	for range 10 {

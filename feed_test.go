@@ -46,7 +46,7 @@ func (r *rig) awaitFeed(t *testing.T, after int64, enough func([]secevent.Event)
 			return events
 		}
 		if err != nil {
-			continue // Revocations waits
+			continue // the next call of Revocations waits for the first read
 		}
 		select {
 		case <-page.Changed:
@@ -218,7 +218,7 @@ func TestRoleChangeIsPublishedInTheFeed(t *testing.T) {
 	must(t, err)
 	r.run(t)
 	got := r.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) > 0 })[0]
-	// The existing token was issued at this second. Tokens with the new roles are dated one second later.
+	// The first token was issued at this second. Tokens with the new roles are dated one second later.
 	if got.Kind != secevent.ClaimsChanged || got.User != string(in.User.ID) || got.At != r.clock.Now().Unix()+1 ||
 		got.Session != "" {
 		t.Errorf("got %+v", got)
@@ -325,7 +325,7 @@ func TestFeedContinuesAfterTheNumberOfTheReader(t *testing.T) {
 	if err != nil || len(page.Events) != 0 || page.Next != last || page.More {
 		t.Errorf("after the last event: %+v, %v", page, err)
 	}
-	// The store was restored from a backup, and the reader has a number that was issued before the restore.
+	// The number of this reader was issued before the restore, so it is above the last number.
 	page, err = r.Revocations(t.Context(), last+99, 10)
 	if err != nil || len(page.Events) != 3 || page.Next != last {
 		t.Errorf("after a number that the feed has not reached: %+v, %v", page, err)
@@ -345,7 +345,7 @@ func (r *rig) factors() *factors.Manager {
 	return factors.New(r.Engine, r.store.(*sqlite.Store).Factors(), factors.Options{})
 }
 
-// enrol proves the address with the session in, and adds a TOTP with the session by.
+// enrol proves the address with the session of in, and adds a TOTP factor with the session of by.
 func (r *rig) enrol(t *testing.T, in, by *watchword.SignIn) factors.Factor {
 	t.Helper()
 	r.deliver(t)

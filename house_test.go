@@ -29,11 +29,11 @@ const module = "github.com/watchword-auth/watchword"
 type row struct {
 	packages string // the packages that the row binds
 	may      string // the packages of the module that they may import
-	never    string // the packages that they never import, of this module or another
+	never    string // the packages, of this module or others, that they must not import
 }
 
 const (
-	// edges are the packages that rules must not import.
+	// edges are the packages that the engine and the wings must not import.
 	edges = "net/http net/http/* database/sql database/sql/* html/template"
 
 	// wings use accounts and sessions and belong to ring 2. They import the engine, and
@@ -41,15 +41,14 @@ const (
 	wings = "accountimport admin factors federation metadata provider hooks usersearch"
 )
 
-// A row binds the files of a package. It also binds the test files of internal/*, because a
-// mechanism is tested without users. Other test files may import everything, because they run
-// on the real stores and mailers.
+// A row binds the files of a package. It also binds the test files of internal/*, because these packages are tested
+// without users. Other test files may import everything, because they run on the real stores and mailers.
 var importTable = []row{
 	{"internal/*", "internal/*", ""},
 	{"root", "internal/*", edges},
 	{"accountimport", "root internal/*", edges},
 	{"admin", "root internal/*", edges},
-	{"admin/client", "internal/*", ""}, // for other programs
+	{"admin/client", "internal/*", ""}, // for programs outside of this module
 	{"factors", "root internal/*", edges},
 	{"federation", "root internal/*", edges},
 	{"metadata", "root internal/*", edges},
@@ -86,8 +85,8 @@ const (
 	// Only tests create hashes that protect no password.
 	testOnlyCall = "LowestParams"
 
-	// Only the door opens sessions: only doorFunc calls doorCall. The exceptions are the stores,
-	// which implement doorCall, and their test suite.
+	// Only doorFunc may call doorCall, so that it alone opens sessions. The stores, which implement doorCall, and
+	// their test suite are exceptions.
 	doorCall = "InsertSession"
 	doorFile = "entry.go"
 	doorFunc = "admit"
@@ -95,7 +94,7 @@ const (
 	maxRootFiles    = 36
 	maxRootLines    = 7500
 	maxFileLines    = 500
-	maxFuncLines    = 80 // the goal is 60; a comment says why a function is longer
+	maxFuncLines    = 80 // the goal is 60; the comment of a longer function says why it is longer
 	maxFuncParams   = 5
 	maxColumns      = 120 // outside of raw strings; a tab counts 4 columns in tests, otherwise 1
 	maxTxMethods    = 12  // of each interface that Tx is composed of
@@ -131,13 +130,13 @@ func TestEngineLinksNoHTTP(t *testing.T) {
 	}
 }
 
-// Only admit inserts a session, so a flow can't skip a check.
+// Every flow that opens a session must call admit, so that it can't skip a check.
 func TestOnlyAdmitInsertsASession(t *testing.T) {
 	t.Parallel()
 	reportFaults(t, doorFaults(readHouse(t, os.DirFS("."))))
 }
 
-// The comments of these packages say why, and state the guarantees for callers.
+// In commentedPackages, at least minComments per cent of the lines must be comments.
 func TestCommentsExplainTheCode(t *testing.T) {
 	t.Parallel()
 	reportFaults(t, commentFaults(readHouse(t, os.DirFS("."))))
@@ -173,13 +172,13 @@ func TestFilesAndFunctionsStayReadable(t *testing.T) {
 	reportFaults(t, budgetFaults(readHouse(t, os.DirFS("."))))
 }
 
-// Each rule is broken once in an in-memory file system.
+// The test breaks each rule once, in an in-memory file system.
 func TestEachHouseRuleReportsItsFault(t *testing.T) {
 	t.Parallel()
 	const ours = module + "/"
 	for _, c := range []struct {
 		name, file, source string
-		want               string // part of the one fault; "" for a valid file
+		want               string // part of the expected fault; "" if the file is valid
 	}{
 		{"a mechanism knows users", "internal/seal/a.go", importing("seal", module), "internal/seal/a.go imports root"},
 		{"a test of a mechanism knows users",
@@ -331,10 +330,10 @@ func allFaults(files []file) []string {
 // file is one Go file of this module.
 type file struct {
 	path     string // with slashes, from the root of the module
-	pkg      string // its folder; "root" for the engine's
+	pkg      string // the folder of the file; "root" for the root folder
 	test     bool
-	syntax   *ast.File // of the part without syntax errors
-	broken   error     // of the parser
+	syntax   *ast.File // the syntax tree; without the broken parts if broken is set
+	broken   error     // error of the parser
 	lines    int
 	filled   int      // lines that are not blank
 	comments int      // lines that begin with //
@@ -342,7 +341,7 @@ type file struct {
 	fset     *token.FileSet
 }
 
-// name shortens an import path of the module to its name in the table.
+// name shortens the import path of a package of this module to the package's name in the table.
 func name(importPath string) (short string, ours bool) {
 	if importPath == module {
 		return "root", true
@@ -472,7 +471,7 @@ func importFaults(files []file) []string {
 	return faults
 }
 
-// covers reports whether one of the patterns, which are separated by spaces, matches pkg.
+// covers reports whether pkg matches one of the patterns, a list separated by spaces.
 func covers(patterns, pkg string) bool {
 	return slices.ContainsFunc(strings.Fields(patterns), func(p string) bool {
 		prefix, isPrefix := strings.CutSuffix(p, "*")
@@ -612,7 +611,7 @@ func functions(f file) []*ast.FuncDecl {
 	return fns
 }
 
-// packageOf returns the name before the dot of a selector.
+// packageOf returns the package of a qualified name, such as http in http.Get.
 func packageOf(e *ast.SelectorExpr) (name string, ok bool) {
 	if e == nil {
 		return "", false

@@ -116,7 +116,7 @@ func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 		}
 		return nil
 	}))
-	// The second account has no id, so only the event shows that it was imported.
+	// The import of the second account has no id, so it can recognize the account only by the event.
 	for _, one := range []accountimport.Account{user, {Email: someEmail}} {
 		if again := r.imports(t, one); !again.There || again.User.ID != id {
 			t.Errorf("got %+v", again)
@@ -133,7 +133,7 @@ func TestRepeatedImportRevertsNoChangeOfItsUsers(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		user  accountimport.Account
-		field string // of the problem
+		field string // field of the problem
 	}{
 		{"an id that is kept", accountimport.Account{ID: strings.ToUpper(keptID), Email: someEmail}, "id"},
 		{"an id that is not", accountimport.Account{ID: mongoID, Email: someEmail}, "id"},
@@ -148,7 +148,7 @@ func TestRepeatedImportRevertsNoChangeOfItsUsers(t *testing.T) {
 				return err
 			}))
 			r.refuses(t, c.user, c.field, "has another address now")
-			r.signUp(t, someEmail) // another user, who proves the address
+			r.signUp(t, someEmail) // another user now has the address, and proves it
 			must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 				_, err := tx.SetVerified(t.Context(), wantUser(t, r, someEmail).ID, someEmail, r.clock.Now())
 				return err
@@ -200,7 +200,7 @@ func TestProblemsOfAnImportedAccountAreReported(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		user        account
-		field, code string // of the one problem
+		field, code string // field and code of the only problem
 	}{
 		{"no address", account{}, "email", required},
 		{"a bad address", account{Email: "ada"}, "email", invalid},
@@ -250,7 +250,7 @@ func TestProblemsOfAnImportedAccountAreReported(t *testing.T) {
 	}
 }
 
-// The user who has proven an address is its owner, even if they signed up themselves.
+// If a user has signed up and proven the address, the import of this address keeps the account.
 func TestImportAcceptsAnExistingAccountThatProvedTheAddress(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
@@ -327,7 +327,7 @@ func TestOneOfConcurrentImportsAndSignUpsGetsTheAddress(t *testing.T) {
 	}
 }
 
-// imports imports one account. It fails the test on a problem, or if the dry run differs.
+// imports imports one account. The test fails if there is a problem, or if a dry run returns another result.
 func (r *rig) imports(t *testing.T, user accountimport.Account) accountimport.Result {
 	t.Helper()
 	checked, err := accountimport.New(r.Engine).Check(t.Context(), []accountimport.Account{user})
@@ -340,8 +340,8 @@ func (r *rig) imports(t *testing.T, user accountimport.Account) accountimport.Re
 	return done[0]
 }
 
-// refuses expects that the import refuses an account because a field is taken, and that the
-// dry run returns the same.
+// refuses imports an account, and expects a refusal of this field with the reason why. A dry run must return the
+// same.
 func (r *rig) refuses(t *testing.T, user accountimport.Account, field, why string) {
 	t.Helper()
 	checked, err := accountimport.New(r.Engine).Check(t.Context(), []accountimport.Account{user})

@@ -68,7 +68,7 @@ func loggedMessage(call *ast.CallExpr) (string, bool) {
 	return "", false
 }
 
-// loggedFields returns the names of the fields that are written in the call itself.
+// loggedFields returns the names of the log fields that a call states literally.
 func loggedFields(call *ast.CallExpr) (names []string) {
 	for _, arg := range call.Args {
 		ast.Inspect(arg, func(n ast.Node) bool {

@@ -60,7 +60,8 @@ func TestInvitationSetsThePasswordAndSignsInOnce(t *testing.T) {
 	})
 }
 
-// The session has the roles of the account at the time of acceptance. The invitation stores no roles.
+// The session must have the roles that the account has at the time of acceptance, not those at the time of the
+// invitation.
 //
 // AZ-3
 func TestInvitationOpensASessionWithTheRolesOfNow(t *testing.T) {
@@ -98,7 +99,7 @@ func TestInvitationExpiresAfterSevenDays(t *testing.T) {
 	}
 }
 
-// An old invitation must not reset a password. Only the first attempt to use it gets the reason of the refusal.
+// An old invitation must not reset a password. The first attempt returns the reason and deletes the invitation.
 func TestInvitationOfAnAccountWithAPasswordIsRefusedAndDeleted(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
@@ -111,7 +112,7 @@ func TestInvitationOfAnAccountWithAPasswordIsRefusedAndDeleted(t *testing.T) {
 		wantCode(t, err, watchword.CodeEmailTaken)
 		_, err = r.accept(t, token, otherPassword, "")
 		wantCode(t, err, watchword.CodeMailTokenInvalid)
-		r.login(t, victim, phone) // with the password of the reset
+		r.login(t, victim, phone) // the password of the reset still works
 	})
 }
 
@@ -130,8 +131,8 @@ func TestInvitationOfADisabledOrDeletedAccountIsInvalid(t *testing.T) {
 	}
 }
 
-// A stranger who signs up with an invited address doesn't get the account. Completing a sign-up with link
-// and password is the first proof of the invited account.
+// A stranger signs up with an invited address, but doesn't get the account. If the owner of the mailbox completes a
+// sign-up with link and password, this is the first proof of the invited account.
 func TestSignUpWithAnInvitedAddress(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {

@@ -13,9 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/seal"
 )
 
-// fillRing inserts a retired key for every free number of refresh keys. The keys are sealed
-// with the rig's master key, became active one minute after the other a year ago, and can be
-// dropped at drop.
+// fillRing inserts a retired key for every free number of refresh keys, sealed with the rig's master key. The keys
+// became active a year ago, a minute apart, and expire at drop.
 func (r *rig) fillRing(t *testing.T, drop time.Time) {
 	t.Helper()
 	box, err := seal.New(r.opts.MasterKey)
@@ -51,7 +50,7 @@ func TestStartWithFullRingDropsDueKeysFirst(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.fillRing(t, r.clock.Now().Add(-time.Minute))
-	r.clock.advance(91 * 24 * time.Hour) // the next key signs, and another key has to be published
+	r.clock.advance(91 * 24 * time.Hour) // the next key becomes active, and another key has to be published
 	in := r.signUp(t, "ada@example.com")
 	engine := reopen(t, r, func(*watchword.Options) {})
 	if _, err := engine.Refresh(t.Context(), in.RefreshToken, laptop); err != nil {
@@ -69,7 +68,7 @@ func TestStartWithFullRingAndNothingDueServes(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.fillRing(t, r.clock.Now().AddDate(1, 0, 0))
-	r.clock.advance(91 * 24 * time.Hour) // the next key signs, and no number is free for another key
+	r.clock.advance(91 * 24 * time.Hour) // the next key becomes active, and no number is free for another key
 	in := r.signUp(t, "ada@example.com")
 	var log bytes.Buffer
 	engine := reopen(t, r, func(o *watchword.Options) {
@@ -127,7 +126,7 @@ func (readOnly) Update(context.Context, func(watchword.Tx) error) error {
 func TestStartOnAReadOnlyStoreServesWithTheExistingKeys(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
-	r.clock.advance(91 * 24 * time.Hour) // a key has to be published, and can't be
+	r.clock.advance(91 * 24 * time.Hour) // the schedule has to publish a key, which the store refuses
 	in := r.signUp(t, "ada@example.com")
 	engine, err := watchword.NewForTest(t.Context(), readOnly{r.store}, r.opts)
 	if err != nil {

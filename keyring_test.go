@@ -38,7 +38,7 @@ func TestAKeyIsPublishedBeforeItSignsAndKeptUntilItsTokensExpire(t *testing.T) {
 			t.Errorf("%s: %v", use, got)
 		}
 	}
-	r.identity(t, in) // signed by the retired key
+	r.identity(t, in) // the retired key, which signed this token, still verifies it
 	var set struct {
 		Keys []struct{ Kid, Alg, Use, D string }
 	}

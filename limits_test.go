@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Two limits with one purpose would share their counters. A purpose that ends with "_" is continued by a
-// kind, so no other purpose may begin with it.
+// Two limits with the same purpose would share their counters. If a purpose ends with "_", the engine appends a kind
+// to it, so another purpose must not begin with it.
 func TestPurposesOfLimitsAreUnique(t *testing.T) {
 	t.Parallel()
 	found := regexp.MustCompile(`(?m)^\t(limit\w+) +limitPurpose = "(\w+)"`).FindAllStringSubmatch(
@@ -38,7 +38,7 @@ func TestPurposesOfLimitsAreUnique(t *testing.T) {
 	}
 }
 
-// The rows of the table are in the order of the fields of Limits.
+// The table of limits in the documentation must have its rows in the order of the fields of Limits.
 func TestTableOfLimitsStatesTheDefaults(t *testing.T) {
 	t.Parallel()
 	text, _, _ := strings.Cut(section(t, "docs/operations.md", "## Limits"), "\n\nA client is")

@@ -40,7 +40,7 @@ func TestSignUpStoresTheFirstLanguage(t *testing.T) {
 	})
 }
 
-// A sign-up that waits keeps the language for its mail and for the account.
+// A waiting sign-up keeps the user's language: its mail and the later account use it.
 func TestMailsHaveTheLanguageOfTheSignUp(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {

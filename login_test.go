@@ -127,7 +127,7 @@ func TestAStrangerCannotTellAccountsApart(t *testing.T) {
 	if err := sign("ada@example.com"); err != nil {
 		t.Fatalf("a second sign-up with a waiting address is refused: %v", err)
 	}
-	r.deliver(t) // mails are sent in any order, and the next link must be Eve's
+	r.deliver(t) // the next mail must be the link for Eve
 	if _, err := r.open(t, r.waits(t, "eve@example.com", "", goodPassword), goodPassword); err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestLogLinesNameTheEventAndContainNoSecret(t *testing.T) {
 	}
 }
 
-// mailed requests a reset whose first mail fails, sends it again and returns its token.
+// mailed requests a reset whose first delivery fails. It retries the mail and returns its token.
 func (r *rig) mailed(t *testing.T) string {
 	t.Helper()
 	must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop))
@@ -315,7 +315,7 @@ func (s racedStore) Update(ctx context.Context, fn func(watchword.Tx) error) err
 	return err
 }
 
-// Another sign-in upgrades the hash after each flow has read the account.
+// While a flow checks a password, another sign-in upgrades the hash. The flow must not refuse the password as wrong.
 func TestRightPasswordIsNotWrongWhileAnotherSignInUpgradesItsHash(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
@@ -369,7 +369,7 @@ func TestRightPasswordIsNotWrongWhileAnotherSignInUpgradesItsHash(t *testing.T) 
 	})
 }
 
-// The password was right when the sign-in checked it, and then the account changes.
+// The account changes after a sign-in has checked its password. The sign-in must then fail.
 func TestChangeOfTheAccountDuringASignInWins(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
@@ -416,7 +416,7 @@ func TestImportedPasswordSignsInAndIsRehashed(t *testing.T) {
 	for _, c := range []struct {
 		name, hashAlg string
 		imported      watchword.Secret
-		right, wrong  string // passwords as typed
+		right, wrong  string // passwords as users type them
 		want          string // prefix of the hash after the sign-in
 	}{
 		{"PBKDF2 of Node.js, replaced by Argon2id", "argon2id",
@@ -520,7 +520,7 @@ func TestFailedSignInsWaitAsLongAsImportedHashesTake(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.signUp(t, "ada@example.com")
-	r.deliver(t) // runs the background work
+	r.deliver(t) // delivers the mail and runs the other background work
 	if wait := r.Level(); wait != 0 {
 		t.Errorf("without imported hashes, a failure waits %v", wait)
 	}

@@ -43,7 +43,7 @@ func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 					must(t, r.ForgotPassword(t.Context(), "Ada@example.com", "", stranger(4*n+again)))
 					must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(4*n+again)))
 				}
-				if n%6 == 0 { // these requests compute a hash
+				if n%6 == 0 { // rarer, because these requests compute a hash
 					_, _ = r.SignUp(t.Context(), watchword.SignUpRequest{
 						Email: "ada@example.com", Password: otherPassword, Client: stranger(n)})
 					must(t, r.ChangeEmail(t.Context(), thief, "ada@example.com", goodPassword, stranger(n)))
@@ -177,7 +177,7 @@ func TestFailedMailKeepsTheEarlierLinkValid(t *testing.T) {
 	verified(t, r, "ada@example.com")
 	inbox := r.forgotten(t, "ada@example.com")
 	r.post.refuse(fmt.Errorf("the mail server is unavailable"))
-	for n := range 6 { // the first two are within the budget
+	for n := range 6 { // only the first two are within the budget
 		must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", stranger(n)))
 		r.deliver(t)
 	}
@@ -186,7 +186,8 @@ func TestFailedMailKeepsTheEarlierLinkValid(t *testing.T) {
 	}
 	r.clock.advance(11 * time.Minute)
 	r.post.refuse(nil)
-	// The owner's request is over the budget, but the link in the inbox expires in less than 5 minutes.
+	// The owner's request is above the budget, but is not dropped: the link in the inbox expires in less than 5
+	// minutes.
 	must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop))
 	r.deliver(t)
 	if token := r.post.last(t, watchword.MailReset).Token; token == inbox || !r.worksAsReset(t, token) {
@@ -282,7 +283,7 @@ func TestNoticesOfAnAccountAreBounded(t *testing.T) {
 	if got := counts(); got != [3]int{6, 1, 1} {
 		t.Errorf("after five hours: %v, want one more", got)
 	}
-	// The undo mail is not counted and not dropped.
+	// The undo mail is sent although the budget is used up.
 	must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
 	r.deliver(t)
 	must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
@@ -308,8 +309,8 @@ func TestPasswordChangeWithTheRightPasswordIsChargedToTheClient(t *testing.T) {
 	must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop))
 }
 
-// Each change of address sends one mail, up to the budget. The link of the last sent mail works
-// although a later request was dropped.
+// Changes of address send mails up to the budget. A later request is dropped, and the link of the mail that was sent
+// before still works.
 //
 // RL-14, EV-2
 func TestDroppedConfirmationKeepsTheLastLinkValid(t *testing.T) {

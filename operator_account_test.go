@@ -53,7 +53,7 @@ func TestEventsOfOperatorsCarryTheirName(t *testing.T) {
 	}
 }
 
-// These changes are not about one account, so their events have no user.
+// These operations are not about one account. Their events must have no user.
 func TestOperationsWithoutAnAccountAreEvents(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
@@ -86,7 +86,7 @@ func TestOperationsWithoutAnAccountAreEvents(t *testing.T) {
 	}
 }
 
-// The new address is not proven yet, and earlier mailed links no longer work.
+// After the operator's change, the address is unproven, and earlier mailed links no longer work.
 func TestOperatorChangesAnAddress(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
@@ -159,7 +159,7 @@ func TestClearLimitsLetsTheOwnerInAtOnce(t *testing.T) {
 	limit()
 	must(t, r.Operator().ClearLimits(t.Context(), in.User.ID))
 	must(t, r.tryOn(t, "ada@example.com", goodPassword, stranger))
-	limit() // the counter is zero, not negative
+	limit() // ClearLimits must set the counter to zero, not below
 	for range 4 {
 		must(t, r.Operator().ClearLimits(t.Context(), in.User.ID))
 	}
@@ -175,7 +175,7 @@ func TestOperatorFindsTheAccountOfASessionAndTheEventsOfARequest(t *testing.T) {
 	client := laptop
 	client.RequestID = "request-1"
 	in := r.login(t, "ada@example.com", client)
-	for range 2 { // alive, then ended
+	for range 2 { // first while the session is alive, then after its end
 		user, err := r.Operator().UserOfSession(t.Context(), in.Session.ID)
 		if err != nil || user.ID != in.User.ID {
 			t.Errorf("the session belongs to %q, %v", user.ID, err)

@@ -21,8 +21,8 @@ func peppered(t *testing.T, pepper string) watchword.Secret {
 	return watchword.Secret(made)
 }
 
-// A pepper is needed to verify the hashes of another system. It is stored once and sealed. The
-// first sign-in replaces the hash with one that needs no pepper.
+// A hash from another system that needs a pepper is imported. The pepper is stored once and sealed. The first sign-in
+// replaces the hash with one that needs no pepper.
 //
 // IMP-2
 func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {

@@ -83,7 +83,7 @@ func TestInvalidTextOfAClientDoesNotFailAFlow(t *testing.T) {
 	}
 }
 
-// A pausedStore calls its function before each time that the worker is about to activate a reset link.
+// A pausedStore calls a function whenever the outbox is about to activate a reset link.
 type pausedStore struct {
 	watchword.Store
 	before *func()
@@ -105,8 +105,8 @@ func (p pausedTx) InsertMailToken(ctx context.Context, m watchword.MailToken) er
 	return p.Tx.InsertMailToken(ctx, m)
 }
 
-// An event revokes the links of an account after the worker has read the account, and before
-// it activates a link. The link must not work afterwards, in either order of the commits.
+// After the worker has read the account, and before it activates a link, another flow revokes the links of the
+// account. The link must not work afterwards, in either order of the commits.
 //
 // PW-13
 func TestLinkThatIsBeingActivatedIsRevokedByAConcurrentEvent(t *testing.T) {
@@ -191,7 +191,8 @@ func TestAddressIsNotTakenDuringAConcurrentChange(t *testing.T) {
 	}
 }
 
-// confirmAmong moves a new account to another address while others sign up with or import the old one.
+// confirmAmong moves a new account to another address. Concurrently, other requests sign up with the old address or
+// import it.
 func (r *rig) confirmAmong(t *testing.T, email string, others int) {
 	t.Helper()
 	who := verified(t, r, email)

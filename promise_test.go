@@ -62,7 +62,7 @@ func (w *world) restart(t *rapid.T) {
 type honest struct {
 	w     *world
 	jar   watchword.Secret
-	clean int // rotations since the last lost response, all with responses that arrived
+	clean int // rotations after the last lost response; all their responses arrived
 	lost  bool
 }
 
@@ -83,8 +83,8 @@ func (h *honest) responseArrives(t *rapid.T) {
 	h.clean++
 }
 
-// mayLose reports whether docs/rotation.md covers another lost response: the same response
-// again, or a new response after two that arrived.
+// mayLose reports whether docs/rotation.md covers another lost response: either the response that was lost before, or
+// a new one, if at least two arrived in between.
 func (h *honest) mayLose() bool { return h.lost || h.clean > 1 }
 
 // RT-5, RT-6
@@ -136,7 +136,7 @@ func TestEngineKeepsHonestClientsSignedIn(t *testing.T) {
 			},
 			"the server restarts": func(rt *rapid.T) {
 				if rapid.IntRange(0, 3).Draw(rt, "restart") > 0 {
-					rt.Skip("a restart is slow") // opening prepares every statement
+					rt.Skip("a restart is slow") // the restart prepares every statement again
 				}
 				w.restart(rt)
 			},

@@ -288,7 +288,7 @@ func TestAnUndoIsPossibleForAWeek(t *testing.T) {
 	token := r.post.last(t, watchword.MailAddressChanged).Token
 	r.clock.advance(7 * 24 * time.Hour)
 	wantCode(t, r.UndoEmail(t.Context(), token, laptop), watchword.CodeMailTokenInvalid)
-	r.signUp(t, "ada@example.com") // the address is free again
+	r.signUp(t, "ada@example.com") // the address is no longer reserved
 }
 
 func TestInvalidLinkOriginIsRefused(t *testing.T) {

@@ -278,7 +278,8 @@ func TestArchitectureNamesExistingFunctionsAndEveryFileOfTheEngine(t *testing.T)
 	}
 }
 
-// inTable returns the name of a package in the table: wing for a wing at the left of it.
+// inTable returns the name of a package in the table of ARCHITECTURE.md. If wing is "a wing", this is the name of
+// every wing.
 func inTable(pkg, wing string) string {
 	switch {
 	case pkg == "root":

@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// The number of allocations is stable, unlike times. The bound has headroom of about one in twenty.
-// Lower the bound after an improvement.
+// The number of allocations is stable, unlike times. The bound is about 5 % above the measured number. Lower the
+// bound after an improvement.
 //
 // The test is not parallel, because AllocsPerRun counts the allocations of the process.
 func TestRefreshAllocationsAreBounded(t *testing.T) {

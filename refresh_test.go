@@ -61,7 +61,7 @@ func TestLostResponseIsForgivenADayLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the response for one generation is lost twice
+	for range 2 { // the client repeats the request twice, because responses were lost
 		r.clock.advance(26 * time.Hour)
 		back, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
 		if err != nil {
@@ -221,7 +221,7 @@ func TestLogoutTakesAnyTokenOfTheSession(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.clock.advance(time.Hour)
-		for range 2 { // idempotent
+		for range 2 { // the second call must also succeed
 			if err := logout(old, newest); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}

@@ -15,8 +15,8 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// onRestored runs a test on both stores. open starts an engine on the store. backup copies the store after
-// its engines were closed, and returns a function that starts an engine on the copy.
+// onRestored runs a test on both stores. The function open starts an engine on the store. The function backup copies
+// the store after its engines were closed. It returns a function that starts an engine on the copy.
 func onRestored(t *testing.T, test func(t *testing.T, open func() *rig, backup func() (restored func() *rig))) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
@@ -38,8 +38,8 @@ func onRestored(t *testing.T, test func(t *testing.T, open func() *rig, backup f
 	})
 }
 
-// lost returns engines on a backup without the last refresh, the token of this refresh, and the token of the
-// backup.
+// lost returns n engines on a backup that lacks the last refresh. newer is the token of this refresh, and old is the
+// newest token in the backup.
 func lost(t *testing.T, open func() *rig, backup func() func() *rig, n int) (all []*rig, newer, old watchword.Secret) {
 	t.Helper()
 	r := open()
@@ -72,8 +72,8 @@ func (r *rig) restores(t *testing.T) (found []watchword.Event) {
 	return found
 }
 
-// present refreshes with the token many times, in all processes at the same time. Each refusal must come after
-// an event.
+// present refreshes with the token many times, in all processes at the same time. Before a refusal, the event must be
+// stored.
 func present(t *testing.T, all []*rig, token watchword.Secret) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -128,13 +128,13 @@ func TestRestoredBackupIsRecordedOnceAnHour(t *testing.T) {
 		if found := one.restores(t); len(found) != 2 {
 			t.Errorf("%d events after an hour, want 2", len(found))
 		}
-		// The session of the backup continues.
+		// The newest token in the backup must still work.
 		_, err = one.Refresh(t.Context(), old, laptop)
 		must(t, err)
 	})
 }
 
-// All sessions of an old backup are idle. After EndEverySession, no further restore is recorded.
+// All sessions of an old backup are idle. Their tokens must show the restore, until EndEverySession has ended them.
 func TestRestoreIsDetectedByAnIdleSessionUntilAllEnded(t *testing.T) {
 	t.Parallel()
 	onRestored(t, func(t *testing.T, open func() *rig, backup func() func() *rig) {
@@ -183,7 +183,8 @@ func (s *refusingStore) Update(ctx context.Context, fn func(watchword.Tx) error)
 	})
 }
 
-// A client deletes its token when it is refused, and this token is the only sign of the restore.
+// When a client is refused, it deletes its token, the only sign of the restore. The event must therefore be stored
+// before.
 //
 // OPS-4
 func TestRestoreIsRecordedBeforeTheRefusal(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// These property tests check both guarantees of docs/rotation.md on Judge alone. Package
-// rapid draws the next event and shortens a failing sequence.
+// These property tests check both guarantees of docs/rotation.md on Judge alone. Package rapid chooses random events,
+// and shortens a sequence of events that fails.
 
 // browsing is an honest user: several tabs share one cookie, and the network loses responses.
 type browsing struct {
@@ -18,7 +18,7 @@ type browsing struct {
 	policy  watchword.RotationPolicy
 	now     time.Time
 	cookie  int64   // the generation in the cookie
-	sent    []int64 // requests in flight, as the generations that they present
+	sent    []int64 // generations of the tokens in the requests in flight
 	lost    int64   // the last generation whose response was lost, or neverLost
 }
 
@@ -56,8 +56,8 @@ func (b *browsing) oneTabSends(t *rapid.T) {
 	b.sent = append(b.sent, b.cookie)
 }
 
-// aRequestArrives judges one of the requests in flight, in any order. Its response may be
-// lost, but not the responses of two generations within clean + 1.
+// aRequestArrives judges one of the requests in flight, in any order. Its response may be lost if it is of the
+// generation whose response was lost last, or of one more than clean later.
 func (b *browsing) aRequestArrives(t *rapid.T) {
 	if len(b.sent) == 0 {
 		t.Skip("no request is in flight")
@@ -89,8 +89,8 @@ func (b *browsing) aBurst(t *rapid.T) {
 	}
 }
 
-// wouldStrand reports whether a rotation now would outdate a request in flight whose token is
-// older than the grace. The promise covers only tabs within the grace.
+// wouldStrand reports whether a rotation now would outdate a request in flight whose token was superseded longer than
+// grace ago. docs/rotation.md promises nothing for such a request.
 func (b *browsing) wouldStrand(g int64) bool {
 	if g != b.session.Generation {
 		return false
@@ -103,8 +103,8 @@ func (b *browsing) wouldStrand(g int64) bool {
 	return false
 }
 
-// age returns the time since generation g was superseded. The session keeps the times of its
-// last 8 generations; age uses the oldest of them for earlier generations.
+// age returns the time since generation g was superseded. The session keeps these times for its last 8 generations;
+// for earlier ones, age uses the oldest of the times.
 func (b *browsing) age(g int64) time.Duration {
 	back := min(b.session.Generation-g, watchword.SupersededKept)
 	return b.now.Sub(b.session.Superseded[watchword.SupersededKept-back])
@@ -130,8 +130,8 @@ func (b *browsing) aRequestIsLost(t *rapid.T) {
 
 func (b *browsing) theBrowserRestarts(*rapid.T) { b.sent = nil }
 
-// timePasses advances the clock by a millisecond to a month. No request stays in flight for
-// longer than the grace of its token.
+// timePasses advances the clock by one millisecond up to one month. No request stays in flight for longer than the
+// grace of its token.
 func (b *browsing) timePasses(t *rapid.T) {
 	most := 30 * 24 * time.Hour
 	for _, g := range b.sent {
@@ -165,15 +165,15 @@ func TestTheNetworkNeverSignsOutAnHonestClient(t *testing.T) {
 	})
 }
 
-// sharing is a session whose newest token a thief has copied. The user and the thief keep
-// refreshing, always later than the grace.
+// sharing is a session whose newest token a thief has copied. User and thief keep refreshing, each time later than
+// the grace period.
 type sharing struct {
 	session   watchword.Rotation
 	policy    watchword.RotationPolicy
 	now       time.Time
-	holds     [2]int64 // the generations that the user and the thief hold
+	holds     [2]int64 // generation of the user's token and of the thief's token
 	agents    [2]watchword.Agent
-	rotations int // since the copy
+	rotations int // since the thief copied the token
 	forgiven  map[int64]bool
 }
 

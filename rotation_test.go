@@ -47,7 +47,7 @@ func TestEveryRuleOfRotation(t *testing.T) {
 		state  watchword.Rotation
 		policy watchword.RotationPolicy
 		g      int64
-		after  time.Duration // since the newest generation was created
+		after  time.Duration // time since the newest generation was created
 		agent  watchword.Agent
 		want   watchword.Verdict
 	}{

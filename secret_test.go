@@ -53,7 +53,7 @@ func TestTokensStayValidAfterAReseal(t *testing.T) {
 		in := r.signUp(t, "ada@example.com")
 		r.deliver(t)
 		link := r.post.last(t, watchword.MailVerify)
-		must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop)) // sent after the reseal
+		must(t, r.ForgotPassword(t.Context(), "ada@example.com", "", laptop)) // this mail is sent after the reseal
 		imported, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{
 			{ID: "7", Email: "bob@example.com"},
 			{ID: "8", Email: "eve@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
@@ -75,7 +75,7 @@ func TestTokensStayValidAfterAReseal(t *testing.T) {
 		must(t, err)
 		r.deliver(t)
 		must(t, r.ResetPassword(t.Context(), r.post.last(t, watchword.MailReset).Token, otherPassword, laptop))
-		r.login(t, "eve@example.com", laptop) // by the pepper
+		r.login(t, "eve@example.com", laptop) // this hash needs the pepper
 		twice, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{
 			{ID: "7", Email: "bob@example.com"}})
 		must(t, err)
@@ -192,7 +192,7 @@ func TestFirstStartStoresTheSecretsThatEarlierReleasesDerived(t *testing.T) {
 	if n := stored(); n != len(derived) {
 		t.Fatalf("%d secrets are stored", n)
 	}
-	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error { // the state of an earlier release
+	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error { // as in an earlier release
 		for _, key := range r.keysOf(t) {
 			if derived[key.Use] != "" {
 				if err := tx.DeleteKey(t.Context(), key.ID); err != nil {
@@ -223,7 +223,7 @@ func TestNoKeyIsAddedUnderTheOldMasterKeyDuringAReseal(t *testing.T) {
 		masters := [][]byte{r.opts.MasterKey, newMaster}
 		for round := range 20 {
 			one, other := r.under(t, masters[round%2]), r.under(t, masters[round%2])
-			r.clock.advance(91 * 24 * time.Hour) // on SQLite, which has no clock, keys are due
+			r.clock.advance(91 * 24 * time.Hour) // on SQLite, keys are now due, because the store has no clock
 			var writers sync.WaitGroup
 			writers.Go(func() { _, _ = other.Operator().Keys(context.WithoutCancel(t.Context())) })
 			for n := range 4 {

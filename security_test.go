@@ -21,9 +21,9 @@ var update = flag.Bool("update", false, "write the generated files")
 
 var requirementComment = regexp.MustCompile(`^// ((?:[A-Z]+-[0-9]+)(?:, [A-Z]+-[0-9]+)*)$`)
 
-// The tables of docs/security.md and docs/dialects.md are generated from lists in testdata and
-// from the comments above tests. Each listed requirement has a test or states
-// why a test is missing. Tests name only listed requirements.
+// The tables of docs/security.md and docs/dialects.md are generated from lists in testdata and from the comments
+// above tests. Each listed requirement needs a test, or a reason why it has none. Tests must not name other
+// requirements.
 func TestTheSecurityTableIsUpToDate(t *testing.T) {
 	t.Parallel()
 	covered := coveringTests(t)
@@ -42,11 +42,11 @@ func TestTheSecurityTableIsUpToDate(t *testing.T) {
 	})
 }
 
-// faultsMark is where the table of docs/dialects.md begins.
+// faultsMark is the text in docs/dialects.md after which the table begins.
 const faultsMark = "<!-- made of testdata/tutorials.txt and of the tests by `make generate` -->\n"
 
-// tableOf returns a Markdown table of the lines of a file, `ID | column | … | reason`, with the
-// tests that cover each. It deletes these tests from covered.
+// tableOf returns a Markdown table of the lines of a file, `ID | column | … | reason`. Each row lists the tests that
+// cover it. tableOf deletes these tests from covered.
 func tableOf(t *testing.T, file string, covered map[string][]string, columns ...string) string {
 	t.Helper()
 	source, err := os.ReadFile(file)
@@ -136,7 +136,7 @@ func coveringTests(t *testing.T) map[string][]string {
 	return covered
 }
 
-// testAt returns the test that contains the comment at a position or follows it.
+// testAt returns the test around a comment, or the next test after it.
 func testAt(file *ast.File, at token.Pos) string {
 	for _, declaration := range file.Decls {
 		function, ok := declaration.(*ast.FuncDecl)
@@ -145,7 +145,7 @@ func testAt(file *ast.File, at token.Pos) string {
 		}
 		name := function.Name.Name
 		isTest := strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Fuzz")
-		isSuite := strings.HasSuffix(file.Name.Name, "test") // the functions of a suite count as tests
+		isSuite := strings.HasSuffix(file.Name.Name, "test") // a suite's functions count as tests
 		if isTest || isSuite {
 			return name
 		}

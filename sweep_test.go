@@ -83,8 +83,8 @@ func (t sweptTx) Sweep(ctx context.Context, what watchword.Sweep, before time.Ti
 	return n, err
 }
 
-// insertEnded copies the only session of the file n times and ends the copies at a time. It
-// uses one statement, because 100,000 statements take minutes under the race detector.
+// insertEnded copies the only session in the database n times and ends the copies at the given time. It uses one
+// statement, because 100,000 statements take minutes under the race detector.
 func insertEnded(t *testing.T, path string, n int, at time.Time) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)

@@ -82,7 +82,7 @@ func TestALinkWithoutPasswordOrSessionProvesNothing(t *testing.T) {
 			t.Errorf("the click alone verified the address: %v", err)
 		}
 
-		// The owner's own sign-up is refused. Then the owner chooses a password with the link.
+		// The owner can't sign up, because the address has an account, but chooses a password with the link.
 		_, err = r.SignUp(t.Context(), watchword.SignUpRequest{Email: victim, Password: goodPassword, Client: laptop})
 		wantCode(t, err, watchword.CodeEmailTaken)
 		must(t, r.ResetPassword(t.Context(), link, goodPassword, laptop))
@@ -221,7 +221,7 @@ func TestSignUpsOfOthersNeverKeepALinkFromTheOwner(t *testing.T) {
 		t.Errorf("%d mails in an hour", n)
 	}
 	r.clock.advance(23 * time.Hour)
-	for range 10 { // more than the budget again
+	for range 10 { // again more than the budget
 		r.waits(t, victim, "Mallory", attackersPassword)
 	}
 	before := r.post.count(watchword.MailVerify)
@@ -295,8 +295,8 @@ func TestAnotherAccountsSessionVerifiesNothing(t *testing.T) {
 	}
 }
 
-// The newest refresh token proves a session. So does its predecessor, because another tab may
-// just have rotated. Neither token is judged.
+// The newest refresh token proves a session. So does the token before it, because another tab may just have rotated
+// the session. Both tokens stay as they are.
 func TestRefreshTokenBesideALinkIsNotRotated(t *testing.T) {
 	t.Parallel()
 	for back, want := range []watchword.Code{"", "", watchword.CodePasswordRequired} {
@@ -326,8 +326,8 @@ func TestRefreshTokenBesideALinkIsNotRotated(t *testing.T) {
 	}
 }
 
-// ID-13: an attacker changes the address of their own account to a stranger's, hopes for the stranger's click, and
-// undoes the change once the stranger uses the account.
+// ID-13: an attacker gives their own account the address of a stranger, and hopes that the stranger clicks the link.
+// The attacker would undo the change after the stranger has used the account.
 func TestStrangersClickDoesNotMoveTheAccount(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {

@@ -38,7 +38,7 @@ func matching(pattern string) func(string) bool { return regexp.MustCompile(patt
 
 func TestSentencesStayPlain(t *testing.T) {
 	t.Parallel()
-	sentences := map[string][]string{} // by file
+	sentences := map[string][]string{} // sentences by file
 	total := 0
 	must(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
