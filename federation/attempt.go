@@ -23,12 +23,12 @@ type Attempt struct {
 	Provider string `json:"provider"`
 
 	Purpose purpose             `json:"purpose"`
-	Session watchword.SessionID `json:"session,omitempty"` // of purposeLink
-	User    watchword.UserID    `json:"user,omitempty"`    // of purposeStepUp
-	Mailed  string              `json:"mailed,omitempty"`  // token of purposeVerify
+	Session watchword.SessionID `json:"session,omitempty"` // purposeLink: the session of the user
+	User    watchword.UserID    `json:"user,omitempty"`    // purposeStepUp: the user to confirm
+	Mailed  string              `json:"mailed,omitempty"`  // purposeVerify: the token of the mailed link
 
-	ReturnTo string `json:"returnTo,omitempty"` // already checked by the caller
-	Page     bool   `json:"page,omitempty"`     // a hosted page began it, and shows its errors
+	ReturnTo string `json:"returnTo,omitempty"` // the caller has checked it
+	Page     bool   `json:"page,omitempty"`     // a hosted page began the attempt, and shows its errors
 	Replaces string `json:"replaces,omitempty"` // refresh token in the cookie that a sign-in overwrites, see Replacing
 	Device   string `json:"device,omitempty"`   // watchword.Client.Remembered at the start
 
@@ -49,15 +49,15 @@ func RedirectURI(publicURL, provider string) string {
 	return publicURL + "/sign-in/" + provider + "/callback"
 }
 
-// A StartRequest begins an attempt.
+// A StartRequest has what Start needs to begin an attempt.
 type StartRequest struct {
 	Provider string
 	ReturnTo string
 	Page     bool
 	Replaces watchword.Secret // as in watchword.LoginRequest
 
-	// Remembered is watchword.Client.Remembered at the start. The browser does not send this cookie
-	// with the response, which comes from another site.
+	// Remembered is watchword.Client.Remembered at the start. The browser does not send this cookie with the
+	// response, because the response comes from the site of the provider.
 	Remembered watchword.Secret
 
 	// StepUp is the account of a step-up. A sign-in to a different account is refused. Empty: any account.
@@ -68,7 +68,7 @@ type StartRequest struct {
 	Challenge string
 }
 
-// A Started attempt continues at the provider.
+// A Started attempt continues at the provider, to which the browser is redirected.
 type Started struct {
 	URL    string
 	State  string
@@ -113,9 +113,9 @@ func (m *Manager) seal(a Attempt) (watchword.Secret, error) {
 	return watchword.Secret(base64.RawURLEncoding.EncodeToString(m.engine.Seal(attemptContext, plain))), nil
 }
 
-// Replacing returns a copy of the attempt that replaces the session of the token refresh. It is for a browser that
-// has meanwhile signed in in another tab. The browser does not send a Strict refresh cookie with the response of a
-// provider, so that session would otherwise stay open without a client. left is the remaining life of the attempt.
+// Replacing returns a copy of the attempt that replaces the session of the token refresh. The caller uses it after a
+// sign-in in another tab of the browser. Otherwise that session would stay open without a client, because the browser
+// does not send a Strict refresh cookie with the response of a provider. left is the remaining life of the attempt.
 // Replacing reports false for an attempt that is invalid, has expired, or does not change the browser's cookie.
 func (m *Manager) Replacing(sealed, refresh watchword.Secret) (again watchword.Secret, left time.Duration, ok bool) {
 	a, err := m.OpenAttempt(sealed)
@@ -145,7 +145,7 @@ func (m *Manager) OpenAttempt(sealed watchword.Secret) (a Attempt, err error) {
 // Links reports whether the attempt links an identity to the account of a session.
 func (a Attempt) Links() bool { return a.Purpose == purposeLink }
 
-// LinkAttempt returns an attempt for a link that could not begin.
+// LinkAttempt returns an attempt for the error page of a link that could not begin.
 func LinkAttempt(provider string) Attempt {
 	return Attempt{Provider: provider, Purpose: purposeLink, Page: true}
 }

@@ -12,15 +12,13 @@ import (
 
 // The response of a provider is checked in this order:
 //
-//  1. The attempt is opened. It must match the state and the provider, and be recent. This
-//     prevents login CSRF (a response of another browser) and mix-up (a response of another
-//     provider).
+//  1. The attempt is opened. It must match the state and the provider, and be recent. This prevents login CSRF (a
+//     response of another browser) and mix-up (a response of another provider).
 //  2. The client's limit is charged, because the next step sends requests.
-//  3. The provider redeems the code with the verifier of PKCE, and its response is
-//     verified (federation/providers).
+//  3. The provider redeems the code with the verifier of PKCE, and its response is verified (federation/providers).
 //  4. The pure function decideIdentity decides which account the identity opens, if any.
-//  5. One transaction carries out the verdict with conditional statements, and opens the session. If
-//     a condition is no longer true, the decision is repeated.
+//  5. One transaction carries out the verdict with conditional statements, and opens the session. If another request
+//     has changed the account since step 4, steps 4 and 5 are repeated.
 
 // A CallbackRequest is the response of a provider, as the browser sends it.
 type CallbackRequest struct {
@@ -32,17 +30,17 @@ type CallbackRequest struct {
 	Client watchword.Client
 }
 
-// A Result is the outcome of a response. Without an error, one of SignIn, Code, Linked and Waiting
-// is set. With CodeLinkRequired, Link is set.
+// A Result is the outcome of a response. Without an error, one of SignIn, Code, Linked and Waiting is set. If the
+// error is CodeLinkRequired, Link is set.
 type Result struct {
-	Attempt Attempt // zero if it could not be opened
-	Info    Info    // of the provider
+	Attempt Attempt // zero if the cookie could not be opened
+	Info    Info    // Info of the provider
 
 	SignIn  *watchword.SignIn
-	Code    watchword.Secret // if the attempt has a Challenge: Exchange redeems the code
+	Code    watchword.Secret // set if the attempt has a Challenge: Exchange redeems the code
 	Linked  bool             // purposeLink: the identity is linked
 	Waiting bool             // the address has to be proven first: a mail was sent
-	Link    watchword.Secret // with CodeLinkRequired: completes the link after a sign-in
+	Link    watchword.Secret // set with CodeLinkRequired: the handle of a link that a later sign-in completes
 }
 
 // Callback completes an attempt. Codes: CodeNotFound, CodeChallengeInvalid, CodeProviderRefused,
@@ -91,17 +89,17 @@ func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, 
 		Detail: "The account has just changed. Try again."}
 }
 
-// settleTries limits how often a decision is made if the account changes at the same time.
+// settleTries is how many decisions about one response are made at most. errChanged requires a new decision.
 const settleTries = 5
 
-// errChanged means that a condition of the verdict is no longer true.
+// errChanged means that another request has changed the account or the session.
 var errChanged = errors.New("the account changed meanwhile")
 
 // maxCause bounds the text of a cause in bytes.
 const maxCause = 500
 
-// unavailable returns the error for a failure of a provider. The cause is for the log, and contains no
-// code and no token. Its text is truncated, because libraries quote the responses of providers.
+// unavailable returns the error for a failure of a provider. The cause is for the log, so it must contain no code and
+// no token. Its text is truncated, because libraries quote the responses of providers.
 func unavailable(p Provider, cause error) error {
 	f := &Failure{Refusal: providerUnavailable(p.Info().Name), Provider: p.Info().ID, Cause: cause}
 	if errors.Is(cause, ErrNotAllowed) {
@@ -113,12 +111,12 @@ func unavailable(p Provider, cause error) error {
 	return f
 }
 
-// A Failure means that a provider could not be reached, or that its response is invalid or not enough
-// for a sign-in. errors.As finds the Refusal.
+// A Failure means that a provider could not be reached, or that its response is invalid or lacks data that a sign-in
+// needs. errors.As finds the Refusal.
 type Failure struct {
 	Refusal  *watchword.Error
 	Provider string
-	Reason   string // details for the text of a page; or ""
+	Reason   string // what a page explains in addition; or ""
 	Cause    error  // for the log
 }
 
@@ -133,7 +131,7 @@ func (f *Failure) Error() string { return fmt.Sprintf("provider %s: %v", f.Provi
 // Unwrap returns the refusal, which clients see.
 func (f *Failure) Unwrap() error { return f.Refusal }
 
-// A settlement is a verified response, with the data for the decision about it.
+// A settlement is a verified response, with the data that decide about it.
 type settlement struct {
 	attempt Attempt
 	info    Info
@@ -143,12 +141,12 @@ type settlement struct {
 
 	facts  facts
 	wanted watchword.User      // the account to create
-	known  Identity            // zero: unknown
-	mailed watchword.MailToken // purposeVerify
+	known  Identity            // the row of the identity; zero: not linked to an account
+	mailed watchword.MailToken // purposeVerify: the mailed link
 }
 
-// settle makes one decision and carries it out. It returns errChanged if a concurrent request
-// was faster.
+// settle decides once, and carries out the decision. It returns errChanged if another request has changed the account
+// in between.
 func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
 	if err := m.read(ctx, &s); err != nil {
 		return err
@@ -295,16 +293,15 @@ func (m *Manager) signIn(ctx context.Context, s settlement, v verdict) (*watchwo
 	return m.engine.IssueTokens(admitted)
 }
 
-// claim prepares the account of a verdict for its session, in the transaction of the sign-in. It
-// returns the id of the account and the events to announce. It returns errChanged if a condition is
-// no longer true.
+// claim prepares the account of a verdict for its session, in the transaction of the sign-in. It returns the id of
+// the account and the events to announce. It returns errChanged if the account has changed after the decision.
 func (m *Manager) claim(
 	ctx context.Context, tx Tx, s settlement, v verdict,
 ) (id watchword.UserID, events []watchword.Event, err error) {
 	owner, kind := s.facts.local, eventIdentityLinked
 	switch v {
 	case signIn:
-		// The account is locked first, as everywhere else, to prevent deadlocks.
+		// Like every flow, this locks the account first, which prevents deadlocks.
 		known := s.facts.owner
 		if err := held(tx.LockUser(ctx, known.ID, known.Email)); err != nil {
 			return "", nil, err
@@ -340,7 +337,7 @@ func (m *Manager) insert(
 	return event, tx.InsertEvent(ctx, event)
 }
 
-// held returns errChanged if the condition of a statement was false.
+// held returns errChanged if ok is false: a conditional statement then changed no row.
 func held(ok bool, err error) error {
 	if err == nil && !ok {
 		return errChanged

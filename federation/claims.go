@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/amr"
 )
 
-// A Kind is a kind of provider. It decides which addresses a provider vouches for.
+// A Kind is a kind of provider. It determines which addresses count as proven.
 type Kind string
 
 const (
@@ -22,15 +22,15 @@ const (
 	KindOIDC      Kind = "oidc" // any OpenID provider
 )
 
-// Claims are the data of a provider about a user. All signatures have been checked.
+// Claims are the data of a provider about a user. Package federation/providers has checked all signatures.
 type Claims struct {
 	Issuer  string
-	Subject string // exact: spaces and letter case count
+	Subject string // case-sensitive, never trimmed
 
 	Email         string
-	EmailVerified bool   // false if the value is missing or unknown
-	HostedDomain  string // hd of Google
-	DomainOwned   bool   // xms_edov of Microsoft: the tenant owns the domain of the address
+	EmailVerified bool   // false also if the value is missing or not true
+	HostedDomain  string // claim hd of Google
+	DomainOwned   bool   // claim xms_edov of Microsoft: the tenant owns the domain of the address
 
 	Name    string
 	Locale  string
@@ -46,8 +46,8 @@ func vouches(p Info, c Claims) bool {
 	}
 	switch p.Kind {
 	case KindGoogle:
-		// Google vouches for Gmail, and for domains of its customers. Other addresses were verified only
-		// once, and may have a new owner since.
+		// Google guarantees Gmail addresses, and domains of its customers. It verified other addresses only once, so
+		// they can belong to another person now.
 		_, domain, _ := strings.Cut(strings.ToLower(c.Email), "@")
 		return c.EmailVerified && (c.HostedDomain != "" || domain == "gmail.com" || domain == "googlemail.com")
 	case KindMicrosoft:

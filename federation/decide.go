@@ -16,8 +16,8 @@ const (
 // facts are the input of decideIdentity. An account with an empty id does not exist.
 type facts struct {
 	purpose purpose
-	owner   watchword.User // of the known identity
-	vouched bool           // the provider guarantees the address; verify: the address of the mailed link
+	owner   watchword.User // the user to whom the identity is linked
+	vouched bool           // the provider guarantees the address (verify: the address of the mailed link)
 	local   watchword.User // the account with the address
 
 	self watchword.User // link: the user of the live session, or empty if it has ended; step-up: only the id
@@ -54,7 +54,7 @@ func decideIdentity(f facts) verdict {
 	known := f.owner.ID != ""
 	switch {
 	case f.purpose == purposeLink && f.self.ID == "":
-		return invalid // the session ended meanwhile
+		return invalid // the session has ended during the attempt
 	case f.purpose == purposeLink && known && f.owner.ID == f.self.ID:
 		return linked
 	case f.purpose == purposeLink && known:
@@ -68,7 +68,7 @@ func decideIdentity(f facts) verdict {
 	case f.purpose == purposeVerify && !f.vouched:
 		return decideVerify(f)
 	case !f.vouched && !f.signUp:
-		return closed // whether or not the address has an account
+		return closed // the same with and without an account, so that it reveals no account
 	case !f.vouched:
 		return wait
 	case f.local.Disabled():
@@ -85,9 +85,8 @@ func decideIdentity(f facts) verdict {
 	return create
 }
 
-// decideVerify decides about the mailed link of a sign-up that waits with an identity. Access to the
-// mailbox and the same identity are together enough proof. An address that the provider vouches for
-// needs no link.
+// decideVerify decides about the mailed link of a sign-up that waits with an identity. The mailbox and the identity
+// are proof enough together. An address that the provider guarantees needs no link.
 func decideVerify(f facts) verdict {
 	switch {
 	case f.local.Verified():

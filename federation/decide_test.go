@@ -21,11 +21,10 @@ var (
 	disabledSquatter = watchword.User{ID: "squatter", Email: "ada@example.com", DisabledAt: time.Unix(2, 0)}
 )
 
-// F shortens the rows of the table.
+// F is a short name for the rows of the table.
 type F = federation.Given
 
-// The test has the table of the specification, and every combination that the table does not
-// list.
+// The test checks the table of the specification, and then every combination that is not in the table.
 func TestDecideIdentityFollowsTheTable(t *testing.T) {
 	t.Parallel()
 	const signIn, link, verify, stepUp = "signin", "link", "verify", "stepup"
@@ -97,8 +96,8 @@ func TestDecideIdentityFollowsTheTable(t *testing.T) {
 	}
 }
 
-// In no combination does an address alone open or change a proven account, except if the operator
-// allows it and the provider vouches for the address.
+// An address alone must not open or change a proven account. The only exception: the operator allows it, and the
+// provider guarantees the address.
 func TestAnAddressAloneOpensNoProvenAccount(t *testing.T) {
 	t.Parallel()
 	yes := []bool{false, true}
@@ -108,7 +107,7 @@ func TestAnAddressAloneOpensNoProvenAccount(t *testing.T) {
 				f := F{Purpose: purpose, Local: ada, Self: self, Vouched: yes[mask&1], SignUp: yes[mask>>1&1],
 					LinkProven: yes[mask>>2&1], Waits: yes[mask>>3&1]}
 				got := federation.Decide(f)
-				// "link" is to the account of the session.
+				// "link" links to the account of the session, not of the address.
 				allowed := []string{"link-required", "wait", "closed", "invalid", "link", "unconnected"}
 				if f.Vouched && f.LinkProven && (purpose == "signin" || purpose == "verify") {
 					allowed = append(allowed, "adopt")
@@ -162,7 +161,7 @@ func TestProvidersVouchForFewAddresses(t *testing.T) {
 	}
 }
 
-// Any provider can claim any method, so it counts only if the operator trusts it.
+// Any provider can claim any authentication method. A method counts only if the operator trusts the provider.
 func TestMethodsOfAProviderCountOnlyIfTrusted(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -182,8 +181,8 @@ func TestMethodsOfAProviderCountOnlyIfTrusted(t *testing.T) {
 	}
 }
 
-// A class counts only if every provider defines it as several factors. Providers also have their own
-// values.
+// A class (acr) counts only if it means several factors at every provider. Classes that a provider has defined itself
+// don't count.
 func TestClassOfAProviderCountsOnlyIfItsMeaningIsFixed(t *testing.T) {
 	t.Parallel()
 	const refeds = "https://refeds.org/profile/mfa"

@@ -14,23 +14,22 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// An application that renders on its server keeps the tokens in its own cookies, which this server
-// can't set. The application therefore receives a code and exchanges it for a session:
+// An application that renders on its server keeps the tokens in its own cookies, which this server can't set. The
+// application therefore receives a code and exchanges it for a session:
 //
-//  1. The application's server keeps a verifier in a cookie of the browser. The attempt has the hash
-//     of the verifier (RFC 7636, S256).
-//  2. The callback decides about the identity as usual. Instead of a session, it stores a challenge,
-//     whose handle is the code. The code is in a URL, so it can leak into a log or a Referer header.
-//  3. The first exchange uses up the code. This is committed before the verifier is checked, so a client
-//     has one guess at the verifier. An application can also use up a code that it did not request.
-//  4. The exchange opens the session like every sign-in, so it requires the second factor. The
-//     identity, the password and the factors of the account must not have changed since the
-//     callback.
+//  1. The application's server keeps a verifier in a cookie of the browser. The attempt has the hash of the verifier
+//     (RFC 7636, S256).
+//  2. The callback decides about the identity as usual. Instead of a session, it stores a challenge, whose handle is
+//     the code. The code is in a URL, so it can leak into a log or a Referer header.
+//  3. The first exchange uses up the code. This is committed before the verifier is checked, so a client can try one
+//     verifier only. An application can also use up a code that it did not request.
+//  4. The exchange opens the session like every sign-in, so it requires the second factor. The identity, the password
+//     and the factors of the account must not have changed since the callback.
 //
-// A thief of the code has no verifier. An attacker who made another person complete the attacker's
-// attempt has the verifier, but that person's browser receives the code.
+// If a thief has the code, the thief has no verifier. If an attacker starts an attempt and makes another person
+// complete it, the attacker has the verifier, but that person's browser receives the code.
 
-// challengeExchange is the purpose of a code that waits for its exchange.
+// challengeExchange is the purpose of a challenge whose handle is a code.
 const challengeExchange watchword.ChallengePurpose = "exchange"
 
 // CodeLife is how long a code is valid. Applications normally exchange it at once.
@@ -51,12 +50,12 @@ type pendingExchange struct {
 	Provider  string `json:"provider"`
 
 	Proofs   []string          `json:"proofs,omitempty"`
-	Address  watchword.Address `json:"address,omitempty"`  // of the account
+	Address  watchword.Address `json:"address,omitempty"`  // address of the account
 	Password []byte            `json:"password,omitempty"` // SHA-256 of the hash: a new password makes the code invalid
 	Identity string            `json:"identity,omitempty"` // id of the identity
-	Email    string            `json:"email,omitempty"`    // at the provider
+	Email    string            `json:"email,omitempty"`    // the address at the provider
 
-	Link string `json:"link,omitempty"` // the handle of CodeLinkRequired: the code opens no session
+	Link string `json:"link,omitempty"` // handle of a link (CodeLinkRequired): the code then opens no session
 }
 
 // insertCode creates a code and stores its challenge. u is the account to sign in to, or to link to.
@@ -73,7 +72,7 @@ func (m *Manager) insertCode(
 	return code, tx.InsertChallenge(ctx, challenge)
 }
 
-// issueCode prepares the account of a verdict, as signIn does, and returns a code instead of a session.
+// issueCode prepares the account of a verdict, as signIn does. It returns a code instead of a session.
 func (m *Manager) issueCode(ctx context.Context, s settlement, v verdict) (code watchword.Secret, err error) {
 	var events []watchword.Event
 	err = m.store.Update(ctx, func(tx Tx) error {
@@ -105,7 +104,7 @@ func (m *Manager) issueCode(ctx context.Context, s settlement, v verdict) (code 
 // An ExchangeRequest redeems the code of a callback.
 type ExchangeRequest struct {
 	Code     watchword.Secret
-	Verifier watchword.Secret // of the code_challenge
+	Verifier watchword.Secret // the text whose hash is the code_challenge
 	Client   watchword.Client // the browser, as the application forwards it
 	Replaces watchword.Secret // as in watchword.LoginRequest
 }
@@ -162,9 +161,9 @@ func (m *Manager) Exchange(ctx context.Context, r ExchangeRequest) (done Exchang
 	return done, err
 }
 
-// decideExchange returns why a code is refused, or "". uses includes this use. A second use does
-// not end the session of the first use. A thief gets no access without the verifier, and an honest
-// browser repeats the request when it reloads.
+// decideExchange returns why a code is refused, or "". uses counts the uses of the code, with this one. A second use
+// does not end the session of the first: a thief without the verifier gets no access, and an honest browser sends the
+// code again when it reloads the page.
 func decideExchange(uses int, challenge, verifier string) (why string) {
 	sum := sha256.Sum256([]byte(verifier))
 	expected := base64.RawURLEncoding.EncodeToString(sum[:])
@@ -177,7 +176,7 @@ func decideExchange(uses int, challenge, verifier string) (why string) {
 	return ""
 }
 
-// enterByCode opens the session of a claimed code.
+// enterByCode opens the session of a code that this request has used up.
 func (m *Manager) enterByCode(
 	ctx context.Context, c watchword.Challenge, p pendingExchange, r ExchangeRequest, now time.Time,
 ) (*watchword.SignIn, error) {
@@ -189,8 +188,7 @@ func (m *Manager) enterByCode(
 	var admitted watchword.Admitted
 	var user watchword.User
 	err = m.store.Update(ctx, func(tx Tx) error {
-		// The account is locked first, as everywhere else. If it was deleted or has a new address, the code is
-		// invalid.
+		// Like every flow, this locks the account first. If it was deleted or has a new address, the code is invalid.
 		if err := held(tx.LockUser(ctx, c.UserID, p.Address)); err != nil {
 			return err
 		}
@@ -204,7 +202,7 @@ func (m *Manager) enterByCode(
 		if subtle.ConstantTimeCompare(m.engine.PasswordSum(user), p.Password) != 1 {
 			return errChanged
 		}
-		// Admit refuses if the factors have changed since the callback.
+		// With the factors of the callback, Admit refuses if they have changed.
 		user.FactorsChangedAt = c.FactorsChangedAt
 		admitted, err = m.engine.Admit(ctx, tx, begun.As(user, p.Provider))
 		return err

@@ -2,7 +2,7 @@ package federation
 
 import "github.com/watchword-auth/watchword"
 
-// Given has the facts for decideIdentity, for its table test.
+// Given has the facts that decideIdentity gets in its table test.
 type Given struct {
 	Purpose                            string
 	Owner, Local, Self                 watchword.User

@@ -34,15 +34,15 @@ var ErrNotAllowed = errors.New("the user is not allowed")
 
 // Info describes a provider. It is public.
 type Info struct {
-	ID   string // in URLs and in the configuration
+	ID   string // used in URLs and in the configuration
 	Kind Kind
-	Name string // for people, such as "Google"
+	Name string // display name, such as "Google"
 
-	Issuer string // of its identities; empty: the issuer depends on the user (Microsoft)
+	Issuer string // issuer of its identities; empty: it depends on the user (Microsoft)
 
 	NoSignUp   bool // a sign-in with this provider creates no account
-	TrustEmail bool // email_verified of a KindOIDC provider counts
-	TrustMFA   bool // amr and acr of a KindOIDC provider count
+	TrustEmail bool // KindOIDC only: email_verified counts
+	TrustMFA   bool // KindOIDC only: amr and acr count
 	FormPost   bool // the provider sends its response as a form from its own page
 }
 
@@ -50,7 +50,7 @@ type Info struct {
 type Response struct {
 	Code   watchword.Secret
 	Issuer string // the parameter iss (RFC 9207), or ""
-	Name   string // of the user, from a form that is not signed
+	Name   string // name of the user, from a form that the provider does not sign
 }
 
 // Options configure a Manager.
@@ -58,13 +58,12 @@ type Options struct {
 	// Providers are offered in this order. Their ids must be unique.
 	Providers []Provider
 
-	// LinkProven links an identity to the proven account with the same address, if the provider
-	// vouches for the address. The user then does not have to sign in to that account first.
-	// Default: false.
+	// LinkProven links an identity to the proven account with the same address, if the provider guarantees the
+	// address. Otherwise the user has to sign in to that account first. Default: false.
 	LinkProven bool
 
-	// Spare returns the id of a passkey that can sign the user in alone, or "". It is needed because
-	// the last way to sign in can't be removed. Default: no passkeys.
+	// Spare returns the id of a passkey that can sign the user in without another proof, or "". An identity can then
+	// be removed even if it is the last one. Default: no passkeys.
 	Spare func(context.Context, Tx, watchword.UserID) (string, error)
 }
 
@@ -121,7 +120,7 @@ func (m *Manager) provider(id string) (Provider, error) {
 	return nil, refuse(watchword.CodeNotFound, "This provider is not offered here.")
 }
 
-// The codes of this package's own refusals.
+// The codes of the refusals that this package adds to those of the engine.
 //
 // Unstable: for packages of this module.
 const (
@@ -131,7 +130,7 @@ const (
 	CodeIdentityTaken       watchword.Code = "IDENTITY_TAKEN"
 )
 
-// The kinds of the events of an account at a provider. docs/logs.md lists all kinds.
+// The kinds of events that this package records. docs/logs.md lists all kinds.
 const (
 	eventIdentityLinked  watchword.EventKind = "identity_linked"
 	eventIdentityRemoved watchword.EventKind = "identity_unlinked"

@@ -27,9 +27,8 @@ type pendingLink struct {
 	Email    string `json:"email"`
 }
 
-// requireLink stores the identity until a later sign-in, and puts the handle into res. For an
-// attempt with a code challenge, res gets a code instead, because res is put into a URL. Exchange
-// then returns the handle.
+// requireLink stores the identity until a later sign-in, and puts the handle into res. If the attempt has a code
+// challenge, res gets a code instead, because res becomes part of a URL. Exchange then returns the handle.
 func (m *Manager) requireLink(ctx context.Context, s settlement, res *Result) error {
 	plain, err := json.Marshal(pendingLink{s.info.ID, s.claims.Issuer, s.claims.Subject, string(s.wanted.Email)})
 	if err != nil {
@@ -53,7 +52,7 @@ func (m *Manager) requireLink(ctx context.Context, s settlement, res *Result) er
 // A Pending is a link that waits for a sign-in.
 type Pending struct {
 	Info  Info
-	Email watchword.Address // of the account
+	Email watchword.Address // address of the account
 }
 
 // PendingLink describes the link that a handle completes, for the page that asks for the sign-in.
@@ -96,8 +95,8 @@ func (m *Manager) pending(ctx context.Context, tx Tx, id string) (c watchword.Ch
 	return c, p, err
 }
 
-// FinishLink links the identity of a handle to the account that the browser has just signed in to. It
-// reports false for another account, a used handle, or an identity that was linked meanwhile.
+// FinishLink links the identity of a handle to the account that the browser has just signed in to. It reports false
+// if this is another account, if the handle was used, or if the identity has been linked by another request.
 func (m *Manager) FinishLink(
 	ctx context.Context, handle watchword.Secret, in *watchword.SignIn, c watchword.Client,
 ) (done bool, err error) {
@@ -122,7 +121,7 @@ func (m *Manager) FinishLink(
 			claims: Claims{Issuer: link.Issuer, Subject: link.Subject}}
 		event, err = m.link(ctx, tx, s, in.User)
 		if errors.Is(err, errChanged) {
-			return nil // it was linked meanwhile, here or to another account
+			return nil // another request has linked it, to this account or another
 		}
 		done = err == nil
 		return err
@@ -153,8 +152,8 @@ func (m *Manager) linkToSession(ctx context.Context, s settlement) error {
 	return err
 }
 
-// link links an identity to a proven account. The lock excludes concurrent links, so they can't
-// exceed maxIdentities.
+// link links an identity to a proven account. It locks the account, so concurrent requests can't exceed
+// maxIdentities.
 func (m *Manager) link(ctx context.Context, tx Tx, s settlement, u watchword.User) (watchword.Event, error) {
 	if err := held(tx.LockUser(ctx, u.ID, u.Email)); err != nil {
 		return watchword.Event{}, err

@@ -38,7 +38,8 @@ func (m *Manager) StartLink(ctx context.Context, r LinkRequest) (Started, error)
 		ReturnTo: r.ReturnTo, Page: r.Page})
 }
 
-// Fresh returns a refusal unless the session may change identities now. Codes: CodeStepUpRequired.
+// Fresh returns a refusal if the session has no recent proof, strong enough to change identities. Codes:
+// CodeStepUpRequired.
 func (m *Manager) Fresh(who watchword.Identity) error {
 	if refusal := m.engine.Fresh(who.User, who.Session, m.engine.Now()); refusal != nil {
 		return refusal
@@ -57,17 +58,17 @@ func (m *Manager) List(ctx context.Context, id watchword.UserID) (all []Identity
 
 // A StrandedCount counts the users whose only way to sign in is a removed provider.
 type StrandedCount struct {
-	Proven   int // a password reset lets them in again
-	Unproven int // they need the provider
+	Proven   int // proven address: a password reset lets them in again
+	Unproven int // unproven address: they need the provider
 }
 
-// Stranded counts the users who can't sign in when only the providers with these ids are offered. A passkey from
+// Stranded counts the users who can't sign in if only the providers with these ids are offered. A passkey from
 // Options.Spare counts as a way to sign in.
 func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCount, err error) {
 	const batch = 500
 	for after := watchword.UserID(""); ; {
 		var users []watchword.User
-		so := n // a transaction may run twice
+		so := n // where a second run of the transaction starts
 		err := m.store.View(ctx, func(tx Tx) error {
 			n = so
 			if users, err = tx.Stranded(ctx, after, offered, batch); err != nil {
@@ -90,8 +91,8 @@ func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCou
 	}
 }
 
-// add counts a user, unless spare returns a passkey. It calls spare only for users with passkeys, because
-// each call costs a statement.
+// add counts a user for whom spare returns no passkey. It calls spare only for users with passkeys, because each call
+// costs a statement.
 func (n *StrandedCount) add(
 	ctx context.Context, tx Tx, u watchword.User, spare func(context.Context, Tx, watchword.UserID) (string, error),
 ) error {
@@ -137,8 +138,8 @@ func (m *Manager) Unlink(ctx context.Context, who watchword.Identity, id string,
 	return err
 }
 
-// remove deletes an identity, unless it is the last way to sign in. The caller has locked the
-// account. If two requests concurrently remove the last two ways to sign in, one of them is refused.
+// remove deletes an identity. It refuses to delete the last way to sign in, even if two requests concurrently remove
+// the last two. The caller has locked the account.
 func (m *Manager) remove(ctx context.Context, tx Tx, u watchword.User, id string, event *watchword.Event) error {
 	all, err := tx.Identities(ctx, u.ID)
 	if err != nil {
@@ -173,8 +174,7 @@ func (m *Manager) remove(ctx context.Context, tx Tx, u watchword.User, id string
 	return tx.InsertEvent(ctx, *event)
 }
 
-// offered returns the ids of the providers. Identities of other providers are not a way to sign
-// in.
+// offered returns the ids of the configured providers. An identity of another provider is not a way to sign in.
 func (m *Manager) offered() []string { return slices.Collect(maps.Keys(m.byID)) }
 
 // nameOf returns the name of a provider, or its id if the operator has removed it.

@@ -8,10 +8,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A sign-in with an address that the provider does not vouch for. The browser gets the same page
-// whether or not the address has an account. A sign-up is stored with the identity instead of a
-// password, and a link is mailed to the address. The page of the link offers to continue with the
-// provider. A second sign-in with the same identity then creates the account.
+// These flows handle a sign-in with an address that the provider does not guarantee. The browser gets the same page
+// whether or not the address has an account. A sign-up is stored with the identity instead of a password, and a link
+// is mailed to the address. The page of the link offers to continue with the provider. A second sign-in with the same
+// identity then creates the account.
 
 // A waitingIdentity is sealed in a waiting sign-up, next to the name.
 type waitingIdentity struct {
@@ -20,7 +20,7 @@ type waitingIdentity struct {
 	Subject  string `json:"subject"`
 }
 
-// waitForProof stores the sign-up, or mails the owner of the address if it has an account.
+// waitForProof stores the sign-up. If the address has an account, it mails the owner instead.
 func (m *Manager) waitForProof(ctx context.Context, s settlement, res *Result) error {
 	if s.wanted.Email == "" {
 		return &Failure{Provider: s.info.ID, Reason: ReasonNoAddress,

@@ -22,7 +22,7 @@ type Tx interface {
 	watchword.Tx
 	IdentityTx
 
-	// Challenge, ClaimChallenge and TakeChallenge are as in factors.ChallengeTx.
+	// Challenge, ClaimChallenge and TakeChallenge do what those of factors.ChallengeTx do.
 	Challenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
 	ClaimChallenge(
 		ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
@@ -44,10 +44,9 @@ type IdentityTx interface {
 	Stranded(ctx context.Context, after watchword.UserID, offered []string, limit int) ([]watchword.User, error)
 	// UseIdentity stores Provider, Email and LastUsedAt, if the account still has the identity.
 	UseIdentity(context.Context, Identity) (bool, error)
-	// DeleteIdentity reports false if the account does not have the identity, or could not sign in
-	// without it. spare is the id of a passkey that can sign the user in alone, or "". Another
-	// identity counts as a way to sign in only if its provider is in offered. The caller has locked
-	// the user's row.
+	// DeleteIdentity reports false if the account does not have the identity, or could not sign in without it. spare
+	// is the id of a passkey that can sign the user in without another proof, or "". Another identity counts as a way
+	// to sign in only if its provider is in offered. The caller has locked the user's row.
 	DeleteIdentity(ctx context.Context, id watchword.UserID, identity, spare string, offered []string) (bool, error)
 }
 
@@ -59,7 +58,7 @@ type Identity struct {
 	Provider string // Info.ID at the last use
 	Issuer   string
 	Subject  string
-	Email    string // at the last use, for display; never for a lookup
+	Email    string // address at the last use, for display; never for a lookup
 
 	LinkedAt   time.Time
 	LastUsedAt time.Time // zero: not used since it was linked
