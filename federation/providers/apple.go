@@ -13,8 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// The client secret for Apple is a JWT. It is signed with a key that Apple offers once, as a
-// file.
+// The client secret for Apple is a JWT. Its signing key is a file that Apple lets the operator download once.
 
 const (
 	apple = "https://appleid.apple.com"
@@ -22,8 +21,8 @@ const (
 	appleSecretLife = 5 * time.Minute // Apple accepts up to six months
 )
 
-// appleSecret returns a client secret. Without a key id and a team id, the setting already is a
-// signed secret.
+// appleSecret returns a client secret. Without a key id and a team id, this is the secret in the settings, which is
+// already signed.
 func (c *client) appleSecret(now time.Time) (string, error) {
 	secret := string(c.opts.ClientSecret)
 	if c.opts.KeyID == "" && c.opts.TeamID == "" {

@@ -59,7 +59,7 @@ func (s *site) proven(t *testing.T, email string) (*browser, string) {
 	return b, access
 }
 
-// identities returns the rows of the account with an address.
+// identities returns the identities that are linked to the account with an address.
 func (s *site) identities(t *testing.T, email string) (all []federation.Identity) {
 	t.Helper()
 	must(t, s.store.Federation().View(t.Context(), func(tx federation.Tx) error {
@@ -104,7 +104,7 @@ func TestSquatterLosesEverythingAtTheFirstProof(t *testing.T) {
 		squatter := newBrowser(t)
 		access := squatter.register(s, "ada@example.com")
 		link := string(s.mail(t, watchword.MailVerify).Token)
-		// An identity can't be linked to an account with an unproven address. If there is such a row
+		// A user can't link an identity to an account with an unproven address. If the store has such an identity
 		// anyway, the first proof must delete it.
 		if p := squatter.call(s, "POST", "/identities/acme", nil, access); p.StatusCode != 403 {
 			t.Errorf("link to an unproven account: %d %s", p.StatusCode, p.text)
@@ -144,7 +144,7 @@ func TestSquatterLosesEverythingAtTheFirstProof(t *testing.T) {
 	})
 }
 
-// The provider does not vouch for the address: the response is the same with and without an account.
+// If the provider does not guarantee the address, the response must be the same with and without an account.
 //
 // SW-3
 func TestUnvouchedAddressRevealsNoAccount(t *testing.T) {
@@ -156,7 +156,7 @@ func TestUnvouchedAddressRevealsNoAccount(t *testing.T) {
 		s.acme.as("bob", "bob@example.com", false)
 		free := newBrowser(t)
 		second := free.mailed(s, "?page=login")
-		strip := func(p page) string { // the nonce of the page differs
+		strip := func(p page) string { // each page has another nonce
 			_, nonce, _ := strings.Cut(p.Header.Get("Content-Security-Policy"), "nonce-")
 			nonce, _, _ = strings.Cut(nonce, "'")
 			return strings.ReplaceAll(p.text, nonce, "")
@@ -169,7 +169,7 @@ func TestUnvouchedAddressRevealsNoAccount(t *testing.T) {
 		}
 		s.mail(t, watchword.MailSignupExisting)
 
-		// The owner of the free address completes the sign-up with the link and the same
+		// One of the two addresses has no account. Its owner completes the sign-up with the link and the same
 		// identity.
 		token := string(s.mail(t, watchword.MailVerify).Token)
 		s.acme.as("mallory", "bob@example.com", false)
@@ -190,13 +190,13 @@ func TestUnvouchedAddressRevealsNoAccount(t *testing.T) {
 	})
 }
 
-// through continues a mailed link with the provider, and returns the URL of the response.
+// through opens a mailed link, continues with the provider, and returns the URL of the provider's response.
 func (b *browser) through(s *site, token string) string {
 	b.t.Helper()
 	return b.leave(s, b.post(s.url+"/verify", url.Values{"token": {token}, "action": {"provider:acme"}}))
 }
 
-// leave follows the button to the provider.
+// leave follows the button on page p to the provider, and returns the URL of the provider's response.
 func (b *browser) leave(s *site, p page) string {
 	b.t.Helper()
 	_, after, found := strings.Cut(p.text, `class="button" href="`)
@@ -275,7 +275,7 @@ func TestFrontEndCompletesALinkByItsOwnSignIn(t *testing.T) {
 		}
 		b = newBrowser(t)
 		b.get(b.toCallback(s, "acme", query)).goes(t, app)
-		// The start ignores a return_to at another site.
+		// An attempt with a return_to at another site must return to this site.
 		b = newBrowser(t)
 		b.get(b.toCallback(s, "acme", "?return_to=https%3A%2F%2Fevil.example%2F")).goes(t, "/account")
 	})
@@ -297,7 +297,7 @@ func TestLinkFromTheAccountPage(t *testing.T) {
 		if all := s.identities(t, "ada@example.com"); len(all) != 1 || all[0].Email != "else@example.net" {
 			t.Fatalf("identities: %+v", all)
 		}
-		// An identity that is linked to another account is not moved.
+		// An identity that is linked to bob stays linked to bob, even if another user connects it.
 		other, _ := s.proven(t, "bob@example.com")
 		other.post(s.url+"/login", url.Values{"email": {"bob@example.com"}, "password": {password}})
 		if p := other.get(connect(other)); !strings.Contains(p.location(), "code=IDENTITY_TAKEN") {
@@ -336,7 +336,8 @@ func TestOnlyWayToSignInIsNotDisconnected(t *testing.T) {
 		if refused.StatusCode != 409 || !strings.Contains(refused.text, "LAST_WAY_IN") {
 			t.Fatalf("%d %s", refused.StatusCode, refused.text)
 		}
-		// A second identity, and then two removals at once.
+		// The account gets a second identity. Then two requests remove one identity each, concurrently: one of them
+		// must be refused.
 		s.acme.as("second", "ada@example.com", true)
 		started := b.call(s, "POST", "/identities/acme", map[string]any{}, access)
 		_, callback := b.follow(parse[struct{ URL string }](t, started.text).URL, federation.RedirectURI(s.url, "acme"))
@@ -354,8 +355,8 @@ func TestOnlyWayToSignInIsNotDisconnected(t *testing.T) {
 		if sum.Load() != 200+409 {
 			t.Errorf("the sum of the statuses is %d", sum.Load())
 		}
-		// After a fresh sign-in, an account without a password can be deleted. Its identity can then be
-		// linked again.
+		// After a recent sign-in, the user can delete the account, which has no password. The identity can then be
+		// linked to a new account.
 		old, _ := b.me(s)
 		if p := b.call(s, "DELETE", "/me", map[string]any{"password": ""}, access); p.StatusCode != 200 {
 			t.Fatalf("delete: %d %s", p.StatusCode, p.text)

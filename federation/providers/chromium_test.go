@@ -25,9 +25,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
-// Sign-ins with a provider in a real Chromium. The provider is a different site: 127.0.0.1 instead of
-// localhost or a name. `make browsers` runs these tests. The other files have shorter tests without a
-// browser.
+// These tests sign in with a provider in a real Chromium. The provider is a different site: 127.0.0.1 instead of
+// localhost or a name. `make browsers` runs these tests. The other files have shorter tests without a browser.
 
 var theChromium browsertest.Chromium
 
@@ -40,7 +39,7 @@ type tab struct {
 // chromium opens a tab in a new browser profile.
 func chromium(t *testing.T) *tab { t.Helper(); return trusting(t, theChromium.Open(t)) }
 
-// beside opens another tab of the same user.
+// beside opens another tab in the same browser profile.
 func (b *tab) beside() *tab { b.t.Helper(); return trusting(b.t, browsertest.Tab(b.t, b.ctx)) }
 
 // trusting accepts the certificate of a test server.
@@ -129,7 +128,7 @@ func (b *tab) cookies(address string) map[string]*network.Cookie {
 	return all
 }
 
-// attempts returns the cookies of attempts.
+// attempts returns the browser's cookies that contain attempts.
 func (b *tab) attempts(s *site) (all []*network.Cookie) {
 	b.t.Helper()
 	for name, cookie := range b.cookies(s.url) {
@@ -174,7 +173,7 @@ func TestChromiumTabsFinishInReverseOrder(t *testing.T) {
 	if all := s.identities(t, "ada@example.com"); len(all) != 1 {
 		t.Errorf("identities: %+v", all)
 	}
-	// The session of the last tab is the only one.
+	// Only the session of the last tab must remain.
 	sessions := see[int](first, `async () => {
     const { accessToken } = await (await fetch("/api/auth/refresh", { method: "POST" })).json();
     const headers = { Authorization: "Bearer " + accessToken };
@@ -202,7 +201,7 @@ func TestChromiumCancelAndBackLeadToAnotherTry(t *testing.T) {
 	b.press("Allow")
 	b.shows(signedInAs)
 	for _, address := range b.history() {
-		if strings.Contains(address, "/callback") { // its query has the code
+		if strings.Contains(address, "/callback") { // the query of a callback has the code
 			t.Errorf("the history has %s", address)
 		}
 	}
@@ -238,24 +237,24 @@ func TestChromiumAttemptExpiresAfterTenMinutes(t *testing.T) {
 		all[0].SameSite != network.CookieSameSiteLax {
 		t.Errorf("the cookie lives %s: %+v", life, all[0])
 	}
-	// The clock of the server is advanced, as if the browser had kept the cookie too long.
+	// The clock of the server is set forward, because the browser would delete the cookie at that time.
 	forward.Store(int64(11 * time.Minute))
 	const expired = "The sign-in with Acme took too long, or began in another browser. Start again."
 	b.press("Allow")
 	b.shows(expired)
-	// The browser has deleted the cookie.
+	// Now the browser has deleted the cookie, and the clock of the server is right.
 	forward.Store(0)
-	browsertest.Command(t, b.ctx, network.ClearBrowserCookies, struct{}{}) // including the provider's
+	browsertest.Command(t, b.ctx, network.ClearBrowserCookies, struct{}{}) // also deletes the cookies of the provider
 	b.toAcme(s)
 	browsertest.Command(t, b.ctx, network.DeleteCookies, network.DeleteCookiesParams{
 		Name: b.attempts(s)[0].Name, URL: s.url})
 	b.press("Allow")
 	b.shows(expired)
 	b.press("Continue with Acme")
-	b.shows(signedInAs) // the provider remembers the user
+	b.shows(signedInAs) // the user is still signed in at the provider
 }
 
-// arrivals collects the methods and cookies of requests to the callback.
+// arrivals records the method and the cookie names of each request to the callback.
 type arrivals struct {
 	mu  sync.Mutex
 	all []string
@@ -298,8 +297,8 @@ func asApple() setup {
 	}}
 }
 
-// A form from another site is sent without cookies. The next request has the cookie of the attempt, which
-// is Lax, but not the refresh cookie, which is Strict.
+// A form from another site is sent without cookies. The server therefore redirects. The next request has the Lax
+// cookie of the attempt, but not the refresh cookie, which is Strict.
 func TestChromiumFormOfAnotherSiteSignsIn(t *testing.T) {
 	t.Parallel()
 	var seen arrivals
@@ -326,8 +325,8 @@ func TestChromiumFormOfAnotherSiteSignsIn(t *testing.T) {
 	}
 }
 
-// Another site sends the form of the attacker's attempt, in a browser that has not begun an attempt
-// (login CSRF).
+// The attacker's site sends the form of the attacker's own attempt. The browser of the victim has not begun an
+// attempt, so the form must not sign it in (login CSRF).
 //
 // SW-21
 func TestChromiumForgedFormSignsNobodyIn(t *testing.T) {
@@ -358,8 +357,7 @@ func TestChromiumForgedFormSignsNobodyIn(t *testing.T) {
 
 func isSession(name string) bool { return strings.Contains(name, "refresh") }
 
-// The buttons of all kinds fit on the pages, with the logos of the providers. The test also takes
-// pictures.
+// The buttons of all kinds must fit on the pages, with the logos of the providers. The test also saves screenshots.
 func TestChromiumButtonsOfAllKindsFit(t *testing.T) {
 	t.Parallel()
 	kinds := []federation.Kind{federation.KindGoogle, federation.KindMicrosoft, federation.KindApple,

@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	requestTimeout  = 5 * time.Second  // of one request to a provider
-	exchangeTimeout = 12 * time.Second // of all requests of one response
-	maxBody         = 1 << 20          // bytes of a response
+	requestTimeout  = 5 * time.Second  // for one request to a provider
+	exchangeTimeout = 12 * time.Second // for all requests that one response causes
+	maxBody         = 1 << 20          // maximum size of a response in bytes
 )
 
 // newHTTPClient returns a client for requests to providers. It follows no redirects, because a
@@ -94,7 +94,7 @@ func getJSON(ctx context.Context, client *http.Client, from, bearer string, into
 	return nil
 }
 
-// checkURL accepts https, and http on the loopback for tests and development.
+// checkURL accepts https URLs. For tests and development, it also accepts http on the loopback.
 func checkURL(what, raw string) error {
 	u, err := url.Parse(raw)
 	switch {

@@ -27,12 +27,12 @@ type metadata struct {
 
 const (
 	metadataLife = time.Hour       // how long a document is used
-	failureLife  = 2 * time.Second // how long a failure is repeated without another request
+	failureLife  = 2 * time.Second // how long a failure is returned without another request
 )
 
-// discover returns the metadata. It fetches the document at the first use, so that a provider that is
-// down does not delay the start of the server. After metadataLife, it fetches the document again, and
-// keeps the old metadata if that fails.
+// discover returns the metadata. It fetches the document at the first use, so that a provider that is down does not
+// delay the start of the server. After metadataLife, it fetches the document again. If this fails, the old metadata
+// stay in use.
 func (c *client) discover(ctx context.Context) (*metadata, error) {
 	if c.kind.fixed != nil {
 		return c.kind.fixed(c), nil
@@ -48,10 +48,10 @@ func (c *client) discover(ctx context.Context) (*metadata, error) {
 	}
 	meta, err := c.fetchMetadata(ctx)
 	if ctx.Err() != nil {
-		return nil, ctx.Err() // the client disconnected; the provider may work
+		return nil, ctx.Err() // the client disconnected, which says nothing about the provider
 	}
-	// This is the time after the request. Otherwise each user would wait in turn for a provider that
-	// hangs.
+	// failureLife starts after the request. If it started before, each waiting user would send another request to a
+	// provider that hangs.
 	c.read, c.failed = time.Now(), nil
 	if err == nil {
 		c.meta = meta
@@ -85,13 +85,13 @@ func (c *client) fetchMetadata(ctx context.Context) (*metadata, error) {
 			return nil, fmt.Errorf("discovery: %w", err)
 		}
 	}
-	// The key set fetches the keys for the first token, and again for an unknown key. It outlives this
-	// request.
+	// The key set fetches the keys for the first token, and again for a token with an unknown key. It is used after
+	// the end of this request, so it gets a separate context.
 	meta.keys = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), c.http), meta.JWKSURL)
 	return &meta, nil
 }
 
-// sameIssuer checks the issuer for all kinds except Microsoft.
+// sameIssuer requires that the document names the issuer of the settings. Only Microsoft has another rule.
 func sameIssuer(c *client, issuer string) error {
 	if issuer != c.issuer {
 		return fmt.Errorf("the document names the issuer %q, and not %q", issuer, c.issuer)

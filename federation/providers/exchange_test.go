@@ -30,20 +30,20 @@ func challengeOf(verifier string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// withApp offers the scripted provider to an application on another origin.
+// withApp is a setup with the scripted provider, and an application on another origin.
 func withApp(change ...func(*providers.Options)) setup {
 	with := withScripted(change...)
 	with.edge = func(o *server.Options) { o.AllowedOrigins = []string{"http://localhost:5173"} }
 	return with
 }
 
-// startOf is the query with which the application begins.
+// startOf returns the query with which the application begins an attempt.
 func startOf(challenge string) string {
 	return "?" + url.Values{
 		"return_to": {app}, "code_challenge": {challenge}, "code_challenge_method": {"S256"}}.Encode()
 }
 
-// returned signs in at the provider, and returns a parameter of the redirect to the application.
+// returned signs in at the provider. It returns the value of a parameter in the redirect to the application.
 func (b *browser) returned(s *site, parameter string) string {
 	b.t.Helper()
 	p := b.get(b.toCallback(s, "acme", startOf(challengeOf(verifier))))
@@ -60,7 +60,7 @@ func (b *browser) returned(s *site, parameter string) string {
 	return to.Query().Get(parameter)
 }
 
-// redeem is the request of the application's server.
+// redeem sends the request with which the application's server redeems a code.
 func (b *browser) redeem(s *site, code, verifier string) page {
 	b.t.Helper()
 	return b.call(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier, "delivery": "body"}, "")
@@ -98,7 +98,7 @@ func TestApplicationExchangesACodeOnce(t *testing.T) {
 		if who.User.Email != "ada@example.com" || strings.Join(who.Session.Methods, " ") != "ext" {
 			t.Errorf("the session is of %s by %q", who.User.Email, who.Session.Methods)
 		}
-		// A reload sends the code again. The second use is refused, and the session continues.
+		// A reload sends the code again. The second use must be refused, and the session must stay active.
 		backend.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
 		if _, err := s.engine.Authenticate(t.Context(), watchword.Secret(in.AccessToken)); err != nil {
 			t.Error(err)
@@ -112,7 +112,7 @@ func TestApplicationExchangesACodeOnce(t *testing.T) {
 	})
 }
 
-// A thief of the code has no verifier, and the first attempt uses up the code.
+// A thief of the code has no verifier. The thief's first request must use up the code.
 //
 // SW-28
 func TestCodeWithoutItsVerifierIsUsedUp(t *testing.T) {
@@ -123,7 +123,7 @@ func TestCodeWithoutItsVerifierIsUsedUp(t *testing.T) {
 			b.redeem(s, code, wrong).refused(t, 401, watchword.CodeChallengeInvalid)
 			b.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
 		}
-		// A short verifier could be guessed, but its hash does not show the length.
+		// The start can't refuse a short verifier, because its hash does not show the length. The exchange must.
 		b := newBrowser(t)
 		to, err := url.Parse(b.get(b.toCallback(s, "acme", startOf(challengeOf("short")))).location())
 		must(t, err)
@@ -132,7 +132,7 @@ func TestCodeWithoutItsVerifierIsUsedUp(t *testing.T) {
 		for _, invented := range []string{"", "x", code + "x", code[:len(code)-1], "wwc_" + strings.Repeat("A", 60)} {
 			b.redeem(s, invented, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
 		}
-		// A code does not complete another kind of sign-in.
+		// The endpoint for second factors must refuse a code.
 		b.call(s, "POST", "/login/factor", map[string]any{"handle": code, "totp": "123456"}, "").
 			refused(t, 401, watchword.CodeChallengeInvalid)
 		if p := b.redeem(s, code, verifier); p.StatusCode != 200 {
@@ -144,10 +144,10 @@ func TestCodeWithoutItsVerifierIsUsedUp(t *testing.T) {
 	})
 }
 
-// reset gives an account a new password by mail.
+// reset sets a new password of an account with a mailed link.
 func (b *browser) reset(s *site, u watchword.User, password string) {
 	b.t.Helper()
-	b = newBrowser(b.t) // the response has a cookie
+	b = newBrowser(b.t) // a separate browser, because the response sets a cookie
 	must(b.t, s.engine.Operator().SendReset(b.t.Context(), u.ID))
 	token := string(s.mail(b.t, watchword.MailReset).Token)
 	body := map[string]any{"token": token, "password": password}
@@ -156,7 +156,7 @@ func (b *browser) reset(s *site, u watchword.User, password string) {
 	}
 }
 
-// The account changes between the callback and the exchange.
+// If the account changes between the callback and the exchange, the exchange must open no session.
 //
 // SW-28
 func TestCodeOfAChangedAccountOpensNothing(t *testing.T) {
@@ -200,7 +200,7 @@ func TestCodeOfAChangedAccountOpensNothing(t *testing.T) {
 	})
 }
 
-// The exchange overwrites the cookie of the previous session.
+// The second exchange overwrites the refresh cookie of the first session, and must end that session.
 func TestExchangeReplacesTheSessionOfTheCookie(t *testing.T) {
 	onBothStores(t, withApp(), func(t *testing.T, s *site) {
 		b := newBrowser(t)
@@ -214,7 +214,7 @@ func TestExchangeReplacesTheSessionOfTheCookie(t *testing.T) {
 	})
 }
 
-// A callback sends requests to the provider, and an exchange writes to the store.
+// Both are limited per client: a callback sends requests to the provider, and an exchange writes to the store.
 func TestCallbacksAndExchangesOfAClientAreLimited(t *testing.T) {
 	t.Parallel()
 	with := withApp()
@@ -288,7 +288,8 @@ func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
 			t.Errorf("a user who cancels: %s", got)
 		}
 		s.acme.set(func(a *scripted) { a.query = nil })
-		// The proven account is linked by the next sign-in with the link cookie, as in a front-end.
+		// The identity must be linked to the proven account by the next sign-in with the link cookie, as with other
+		// front-ends.
 		s.acme.as("ada", "ada@example.com", true)
 		code := b.returned(s, "code")
 		b.call(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier}, "").
@@ -306,8 +307,8 @@ func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
 	})
 }
 
-// Browsers accept URLs that Go does not parse. At that point the account has been created, so the
-// redirect must not fail.
+// Browsers accept URLs that Go does not parse. When the server redirects to such a URL, it has created the account
+// already, so the redirect must work.
 func TestCodeLeadsToAPageThatGoDoesNotParse(t *testing.T) {
 	onBothStores(t, withApp(), func(t *testing.T, s *site) {
 		page := "http://localhost:5173/100%25/%zz?of=100%&code=old&x=1"
@@ -319,7 +320,7 @@ func TestCodeLeadsToAPageThatGoDoesNotParse(t *testing.T) {
 		for _, cookie := range b.Jar.Cookies(r.URL) {
 			r.AddCookie(cookie)
 		}
-		response, err := b.Transport.RoundTrip(r) // http.Client would parse the target
+		response, err := b.Transport.RoundTrip(r) // http.Client would parse the URL of the redirect
 		must(t, err)
 		defer response.Body.Close()
 		to := response.Header.Get("Location")
@@ -338,8 +339,8 @@ func TestCodeLeadsToAPageThatGoDoesNotParse(t *testing.T) {
 	})
 }
 
-// A wrong start is rejected. Otherwise the application would get a session of the hosted pages
-// instead of a code.
+// A start with an invalid challenge must be rejected. If the challenge were ignored, the callback would open a
+// session in this browser instead of a code for the application.
 func TestStartWithAWrongChallengeIsRejected(t *testing.T) {
 	t.Parallel()
 	s := onSQLite(t, withApp())

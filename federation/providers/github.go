@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// GitHub has no ID token. This server redeems the code for an access token, which identifies the user.
-// It makes two requests with the token and then forgets it.
+// GitHub has no ID token. This server redeems the code for an access token. It makes two requests with the token to
+// identify the user, and then drops the token.
 
 const (
 	github    = "https://github.com"
@@ -25,8 +25,8 @@ func (c *client) githubMetadata() *metadata {
 		TokenURL: c.issuer + "/login/oauth/access_token", TokenAuth: []string{"client_secret_post"}}
 }
 
-// exchangeGitHub redeems a code and reads the user. The subject is the number of the account, because
-// names can change owners.
+// exchangeGitHub redeems a code and reads the user. The subject is the number of the account, because a name can get
+// a new owner.
 func (c *client) exchangeGitHub(
 	ctx context.Context, a federation.Attempt, r federation.Response,
 ) (claims federation.Claims, err error) {

@@ -15,7 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// Sign-in with a real provider: npm's oidc-provider.
+// These tests sign in with a real provider: npm's oidc-provider.
 
 func parse[T any](t *testing.T, text string) (v T) {
 	t.Helper()
@@ -46,7 +46,7 @@ func TestFirstSignInWithAProviderCreatesAProvenAccount(t *testing.T) {
 			t.Errorf("the account is %v", user)
 		}
 
-		// The second sign-in, in another browser, opens the same account.
+		// A second sign-in, in another browser, must open the same account.
 		other := newBrowser(t)
 		other.get(other.toCallback(s, "acme", ""))
 		again, _ := other.me(s)
@@ -61,7 +61,7 @@ func TestFirstSignInWithAProviderCreatesAProvenAccount(t *testing.T) {
 	})
 }
 
-// The provider replaces its keys, and later signs with another algorithm.
+// The provider replaces its keys, and later signs with another algorithm. Sign-ins must work after each change.
 //
 // SW-17
 func TestRotatedKeysOfAProviderAreRead(t *testing.T) {
@@ -80,8 +80,8 @@ func TestRotatedKeysOfAProviderAreRead(t *testing.T) {
 	})
 }
 
-// A provider that requires pushed requests gets the parameters from the server, and the browser a
-// reference. A provider that only offers them gets no request at a start.
+// If a provider requires pushed requests, the server sends the parameters to it, and the browser gets a reference. If
+// the provider only offers them, a start must send no request.
 func TestPushedRequestsAreSentWhereTheyAreRequired(t *testing.T) {
 	t.Parallel()
 	for _, pushed := range []string{"offered", "required"} {
@@ -107,7 +107,7 @@ func TestPushedRequestsAreSentWhereTheyAreRequired(t *testing.T) {
 	}
 }
 
-// A provider is a first factor. If the account has a second factor, the sign-in requires it.
+// A sign-in with a provider proves a first factor. If the account has a second factor, the sign-in must require it.
 //
 // SW-15
 func TestSecondFactorIsAskedForAfterTheProvider(t *testing.T) {
@@ -139,8 +139,8 @@ func TestSecondFactorIsAskedForAfterTheProvider(t *testing.T) {
 		if u, _ := other.me(s); u["email"] != "ada@example.com" {
 			t.Errorf("the account is %v", u)
 		}
-		// The browser is remembered. It does not send the cookie of the device with the response,
-		// because the cookie is Strict.
+		// This browser is remembered, so it skips the second factor. The attempt has the token of the device, because
+		// the browser does not send a Strict cookie with the response.
 		at := other.toCallback(s, "acme", "?page=login")
 		home, err := url.Parse(s.url)
 		must(t, err)

@@ -20,7 +20,7 @@ import (
 	"github.com/watchword-auth/watchword/federation/providers"
 )
 
-// Each of these ID tokens is refused, and no account exists afterwards.
+// Each of these ID tokens must be refused, and must create no account.
 //
 // SW-10
 func TestInvalidIDTokensAreRefused(t *testing.T) {
@@ -159,7 +159,7 @@ func TestStateBelongsToOneBrowserAndOneAttempt(t *testing.T) {
 			"no code":        with(func(q url.Values) { q.Del("code") }),
 			"code and error": with(func(q url.Values) { q.Set("error", "access_denied") }),
 		} {
-			// The cookie is deleted in every case, so each response uses a copy of the browser.
+			// Every response deletes the cookie, so each case uses a copy of the browser.
 			copied := newBrowser(t)
 			copied.Jar.SetCookies(at, b.Jar.Cookies(at))
 			if p := copied.get(address); !strings.Contains(p.location(), "code=CHALLENGE_INVALID") {
@@ -171,7 +171,7 @@ func TestStateBelongsToOneBrowserAndOneAttempt(t *testing.T) {
 		stolen.Jar.SetCookies(at, b.Jar.Cookies(at))
 		b.get(at.String()).goes(t, "/account")
 		b.get(at.String()).fails(t, watchword.CodeChallengeInvalid)
-		stolen.get(at.String()).fails(t, federation.CodeProviderUnavailable) // the provider has redeemed the code
+		stolen.get(at.String()).fails(t, federation.CodeProviderUnavailable) // the provider accepts a code once
 	})
 }
 
@@ -185,7 +185,7 @@ func TestTabsFinishInAnyOrder(t *testing.T) {
 		for i := len(tabs) - 1; i >= 0; i-- {
 			b.get(tabs[i]).goes(t, "/account")
 		}
-		// If there are many attempts, the oldest are dropped.
+		// A browser keeps few attempts: new ones replace the oldest.
 		other := newBrowser(t)
 		for range 8 {
 			tabs = append(tabs, other.toCallback(s, "acme", ""))
@@ -200,8 +200,8 @@ func TestTabsFinishInAnyOrder(t *testing.T) {
 	})
 }
 
-// Each sign-in overwrites the refresh cookie of a previous sign-in in another tab. The browser does not send
-// this cookie with the response of the provider. The session of the overwritten cookie must end.
+// A sign-in overwrites the refresh cookie of an earlier sign-in in another tab. The session of that cookie must end,
+// although the browser does not send the cookie with the response of the provider.
 func TestSessionOfAnotherTabIsReplaced(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		sessions := func(b *browser) (n int) {
@@ -225,7 +225,7 @@ func TestSessionOfAnotherTabIsReplaced(t *testing.T) {
 				t.Errorf("the browser has the cookie %s", cookie.Name)
 			}
 		}
-		// The user signs in with a password while another tab is at the provider.
+		// The user signs in with a password in one tab, and then completes a sign-in with the provider in another.
 		bob, _ := s.proven(t, "bob@example.com")
 		callback := b.toCallback(s, "acme", "")
 		b.post(s.url+"/login", url.Values{"email": {"bob@example.com"}, "password": {password}})
@@ -237,7 +237,7 @@ func TestSessionOfAnotherTabIsReplaced(t *testing.T) {
 	})
 }
 
-// The keys are replaced while the user is at the provider. The new key has the id of the old one.
+// The provider replaces its key while the user signs in. The new key has the id of the old key.
 //
 // SW-17
 func TestKeysReplacedDuringASignInAreRead(t *testing.T) {
@@ -251,8 +251,7 @@ func TestKeysReplacedDuringASignInAreRead(t *testing.T) {
 	})
 }
 
-// An attacker puts the code of another attempt into the response of the victim. With PKCE, that code
-// is useless.
+// An attacker puts the code of another attempt into the response of the victim. PKCE must prevent its use.
 //
 // SW-9
 func TestCodeOfAnotherAttemptIsRefused(t *testing.T) {
@@ -269,7 +268,7 @@ func TestCodeOfAnotherAttemptIsRefused(t *testing.T) {
 	})
 }
 
-// A response of one provider is sent to the callback of another (mix-up, RFC 9207).
+// A response of one provider is sent to the callback of another (mix-up, RFC 9207). It must be refused.
 //
 // SW-11
 func TestResponseOfAnotherProviderIsRefused(t *testing.T) {
@@ -282,8 +281,8 @@ func TestResponseOfAnotherProviderIsRefused(t *testing.T) {
 		b := newBrowser(t)
 		at := b.toCallback(s, "acme", "")
 		b.get(strings.Replace(at, "/acme/", "/evil/", 1)).fails(t, watchword.CodeChallengeInvalid)
-		// The metadata of the evil provider does not announce the parameter iss. If it sends iss,
-		// the value must still be its own issuer.
+		// The metadata of evil does not announce the parameter iss. If evil sends iss anyway, the value must be
+		// evil's own issuer.
 		for iss, works := range map[string]bool{"": true, s.evil.URL: true, s.acme.URL: false} {
 			s.evil.names(iss)
 			b := newBrowser(t)
@@ -339,7 +338,8 @@ func TestBrokenProviderIsNamed(t *testing.T) {
 			"500":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
 			"HTML": func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") },
 			"redirect": func(w http.ResponseWriter, r *http.Request) {
-				// The error of the HTTP client quotes this target. The log must not have the code and the verifier.
+				// The HTTP client quotes the URL of this redirect in its error. The log must not have the code and
+				// the verifier in it.
 				query := url.Values{"code": {r.FormValue("code")}, "v": {r.FormValue("code_verifier")}}
 				http.Redirect(w, r, r.URL.Path+"?"+query.Encode(), http.StatusTemporaryRedirect)
 			},
@@ -369,7 +369,8 @@ func TestBrokenProviderIsNamed(t *testing.T) {
 		if strings.Contains(s.log.String(), "private text") {
 			t.Error("the log has the body of a response")
 		}
-		// The page shows such a text only after a redirect of this server.
+		// The page shows the error of a provider only after a redirect of this server. A link from elsewhere must not
+		// show it.
 		const forged = "/login?why=provider&code=PROVIDER_UNAVAILABLE&with=acme"
 		if p := newBrowser(t).get(s.url + forged); strings.Contains(p.text, "not available") {
 			t.Error("a link can show an error of a provider")
@@ -404,8 +405,7 @@ func TestUserWhoCancelsCanTryAgain(t *testing.T) {
 	})
 }
 
-// The subject is compared exactly, and the address of the account does not change when the provider
-// reports a different address.
+// The subject is compared exactly. If the provider reports a new address, the address of the account must not change.
 //
 // SW-23, SW-27
 func TestSubjectIsExactAndTheAddressStays(t *testing.T) {
@@ -437,7 +437,8 @@ func TestSignUpClosedAndDisabledAccountsStayClosed(t *testing.T) {
 			b := newBrowser(t)
 			b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeSignupClosed)
 		}
-		// An account that an operator created without a password belongs to the owner of the address.
+		// An operator has created an account without a password. The first user with a proof of its address must get
+		// it.
 		user, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com"})
 		must(t, err)
 		s.acme.as("ada", "ada@example.com", true)
@@ -470,7 +471,7 @@ func TestAttemptOfElevenMinutesIsRefused(t *testing.T) {
 			if !strings.Contains(shown.text, "The sign-in with Acme took too long") {
 				t.Errorf("the page does not name the provider: %s", shown.text)
 			}
-			// The clock of the server is set back, so the attempt is in the future.
+			// The clock of the server is set back, so the time of the attempt is in the future.
 			early := newBrowser(t)
 			future := early.toCallback(s, "acme", "")
 			forward[i].Store(0)
@@ -486,7 +487,7 @@ func TestSignInLinksNothingToTheSessionOfTheBrowser(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		b, _ := s.proven(t, "bob@example.com")
 		b.post(s.url+"/login", url.Values{"email": {"bob@example.com"}, "password": {password}}).goes(t, "/account")
-		// A callback ignores return_to, because the attempt has a sealed return_to.
+		// The attempt has a sealed return_to, so the callback must ignore this parameter.
 		b.get(b.toCallback(s, "acme", "")+"&return_to=https%3A%2F%2Fevil.example%2F").goes(t, "/account")
 		if u, _ := b.me(s); u["email"] != "ada@example.com" || len(s.identities(t, "bob@example.com")) != 0 {
 			t.Errorf("the account is %v, and bob has %+v", u, s.identities(t, "bob@example.com"))

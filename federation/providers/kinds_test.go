@@ -18,7 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/federation/providers"
 )
 
-// Small servers with the peculiarities of Google, Microsoft, Apple and GitHub.
+// These tests run small servers with the peculiarities of Google, Microsoft, Apple and GitHub.
 
 // ofKind is a setup whose provider "acme" has a kind with fixed hosts.
 func ofKind(kind federation.Kind, change ...func(*providers.Options)) setup {
@@ -75,7 +75,7 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		tenants string
-		from    string // tid, also in the issuer
+		from    string // claim tid of the user; also in the issuer
 		works   bool
 	}{
 		{"common", tenantA, true}, {"common", personal, true},
@@ -119,7 +119,7 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 				if c.from == tenantA {
 					other = tenantB
 				}
-				// A tid that does not belong to the issuer.
+				// A tid that does not belong to the issuer must be refused.
 				for _, tid := range []any{tenantB + "x", nil, "{tenantid}", other} {
 					s.acme.set(func(p *scripted) { p.user["tid"] = tid })
 					b := newBrowser(t)
@@ -128,7 +128,7 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 						t.Errorf("tid %v: got %d to %s", tid, p.StatusCode, p.location())
 					}
 				}
-				// A tid that is not the id of a tenant, with an issuer that matches.
+				// A tid that is not a UUID must be refused, even if the issuer matches it.
 				s.acme.set(func(p *scripted) { p.user["tid"], p.user["iss"] = "evil", p.URL+"/evil/v2.0" })
 				evil := newBrowser(t)
 				p = evil.get(evil.toCallback(s, "acme", ""))
@@ -140,7 +140,8 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 	}
 }
 
-// An administrator of any tenant can write the address of a victim into the claim email.
+// An administrator of any tenant can write the address of a victim into the claim email. Such a sign-in must not open
+// the account of the victim.
 //
 // SW-5
 func TestMicrosoftAddressOfAVictimOpensNoAccount(t *testing.T) {
@@ -167,7 +168,7 @@ func TestMicrosoftAddressOfAVictimOpensNoAccount(t *testing.T) {
 // ofApple is a setup with a scripted Apple. Its site has a key for client secrets.
 func ofApple(t *testing.T) setup {
 	t.Helper()
-	// The client secret and the ID tokens have different keys.
+	// Client secrets and ID tokens are signed with different keys.
 	keys := newScripted(t)
 	der, err := x509.MarshalPKCS8PrivateKey(keys.key)
 	must(t, err)
@@ -235,7 +236,7 @@ func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
 		if p := form(newBrowser(t), values); p.StatusCode != 400 {
 			t.Errorf("two states: %d", p.StatusCode)
 		}
-		// Other kinds of providers accept no form.
+		// A callback of another kind of provider must refuse a form.
 		other := onSQLite(t, withScripted())
 		callback := federation.RedirectURI(other.url, "acme")
 		if p := newBrowser(t).post(callback, url.Values{"state": {"x"}, "code": {"x"}}); p.StatusCode != 404 {
@@ -247,7 +248,8 @@ func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
 		if p := newBrowser(t).send(r); p.StatusCode != 403 {
 			t.Errorf("another kind: %d", p.StatusCode)
 		}
-		// They sign the name, so a name in the query may be forged.
+		// Such a provider signs the name in the ID token. A name in the query may be forged, so the callback must
+		// ignore it.
 		other.acme.as("ada", "ada@example.com", true)
 		b = newBrowser(t)
 		b.get(b.toCallback(other, "acme", "")+"&name=Mallory").goes(t, "/account")
@@ -257,7 +259,7 @@ func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
 	})
 }
 
-// isAppleSecret verifies the client secret as Apple describes it.
+// isAppleSecret reports whether a client secret has the form and the signature that Apple requires.
 func isAppleSecret(secret string, key *ecdsa.PublicKey, audience string) bool {
 	object, err := jose.ParseSignedCompact(secret, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil || object.Signatures[0].Header.KeyID != "KEY" {
@@ -280,7 +282,7 @@ func TestGitHubIsKnownByTheNumberOfTheAccount(t *testing.T) {
 			p.endpoint["/login/oauth/authorize"] = p.authorize
 			p.endpoint["/login/oauth/access_token"] = func(w http.ResponseWriter, r *http.Request) {
 				if r.FormValue("client_secret") != clientSecret || r.FormValue("code_verifier") == "" {
-					reply(w, map[string]string{"error": "bad_verification_code"}) // with status 200
+					reply(w, map[string]string{"error": "bad_verification_code"}) // GitHub sends errors with status 200
 					return
 				}
 				w.Header().Set("Content-Type", "application/x-www-form-urlencoded")
@@ -389,8 +391,8 @@ func TestOptionsOfOneKindAreRefusedForOthers(t *testing.T) {
 	}
 }
 
-// With trust-mfa, several factors at the provider count as several factors here. A claim with an unexpected
-// type is ignored.
+// With trust-mfa, the session must have several factors if the provider claims several. A claim with an unexpected
+// type must be ignored.
 func TestFactorsAtATrustedProviderReachTheSession(t *testing.T) {
 	t.Parallel()
 	s := onSQLite(t, withApp(func(o *providers.Options) { o.TrustMFA = true }))

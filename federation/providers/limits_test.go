@@ -14,9 +14,9 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// The bounds of a provider: 5 seconds, 1 MiB, no redirects.
+// Requests to a provider have these bounds: 5 seconds, 1 MiB, no redirects.
 
-// A provider hangs. Its users wait for one timeout, and other users do not wait.
+// If a provider hangs, its users must wait for only one timeout, and other users must not wait.
 //
 // SW-16
 func TestHangingProviderDelaysNobodyElse(t *testing.T) {
@@ -24,7 +24,7 @@ func TestHangingProviderDelaysNobodyElse(t *testing.T) {
 	var asked atomic.Int64
 	hang := func(_ http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
-		_ = r.FormValue("code") // the server notices a disconnect only after the body
+		_ = r.FormValue("code") // after it has read the body, a server notices a disconnect
 		<-r.Context().Done()
 	}
 	s := onSQLite(t, setup{offers: func(t *testing.T, s *site) []federation.Provider {
@@ -57,14 +57,15 @@ func TestHangingProviderDelaysNobodyElse(t *testing.T) {
 		t.Errorf("the sign-in page: %d", p.StatusCode)
 	}
 	waiting.Wait()
-	// If users waited in turn, each of them would send a request.
+	// One request per hanging endpoint shows that concurrent users share it. Otherwise each user would send a
+	// request.
 	if n := asked.Load(); n != 2 {
 		t.Errorf("the provider got %d requests, want one for each endpoint", n)
 	}
 }
 
-// Responses of all endpoints of a provider have the same limits. A redirect would send the client
-// secret, the code or an access token to another host.
+// The limits must apply to the responses of every endpoint of a provider. A redirect must fail, because it would send
+// the client secret, the code or an access token to another host.
 //
 // SW-16
 func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
@@ -91,7 +92,7 @@ func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
 	for _, path := range []string{"/.well-known/openid-configuration", "/push", "/token", "/jwks", "/userinfo"} {
 		for name, handle := range broken {
 			if path == "/jwks" && name == "2 MiB" {
-				continue // the keys are missing with or without the limit
+				continue // this fails without a limit too, because the keys are missing
 			}
 			acme := newScripted(t)
 			acme.metadata = map[string]any{"userinfo_endpoint": acme.URL + "/userinfo"}
@@ -99,7 +100,7 @@ func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
 				acme.metadata["pushed_authorization_request_endpoint"] = acme.URL + path
 				acme.metadata["require_pushed_authorization_requests"] = true
 			}
-			acme.user = map[string]any{"sub": "ada"} // the address comes from userinfo
+			acme.user = map[string]any{"sub": "ada"} // without an address, so that userinfo is needed
 			acme.endpoint[path] = handle
 			p := client(t, "http://localhost", acme.URL)
 			attempt := federation.Attempt{State: "state", Nonce: "nonce", Verifier: strings.Repeat("v", 43)}
@@ -122,7 +123,7 @@ func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
 	}
 }
 
-// code requests an authorization URL and returns the code in the response.
+// code requests an authorization URL and returns the code in the provider's response.
 func (s *scripted) code(t *testing.T, address string) watchword.Secret {
 	t.Helper()
 	to := newBrowser(t).get(address)
@@ -188,7 +189,7 @@ func (w asHTML) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Libraries quote what a provider sends. The log of a failure stays short, and names the provider.
+// Errors of libraries quote what a provider sends. The log entry of a failure must be short, and name the provider.
 func TestLogOfAFailedProviderIsShort(t *testing.T) {
 	t.Parallel()
 	large := strings.Repeat("é", 1<<19-100)

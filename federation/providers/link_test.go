@@ -8,10 +8,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// link-proven=auto: a provider that vouches for the address of a proven account is linked without a sign-in to that
-// account.
+// These tests use link-proven=auto: if a provider guarantees the address of a proven account, its identity is linked
+// without a sign-in to that account.
 
-// The owner gets a mail about each link, and an account has at most 20 links.
+// The owner must get a mail about each link, and an account must have at most 20 links.
 func TestConnectionWithoutASignInIsMailedAndLimited(t *testing.T) {
 	with := withApp()
 	with.link = true
@@ -39,7 +39,8 @@ func TestConnectionWithoutASignInIsMailedAndLimited(t *testing.T) {
 	})
 }
 
-// The operator has disabled the account with the address. The owner is told, whether or not the address was proven.
+// The operator has disabled the account with the address. The sign-in must fail, and must say so, whether or not the
+// address was proven.
 //
 // SW-15
 func TestProviderOpensNoDisabledAccount(t *testing.T) {
@@ -65,7 +66,7 @@ func TestProviderOpensNoDisabledAccount(t *testing.T) {
 						t.Errorf("%s: signed in as %v, with the identities %+v", email, got, s.identities(t, email))
 					}
 					failed := "SELECT id FROM events WHERE kind = 'login_failed' AND user_id = '" + string(u.ID) + "'"
-					if len(s.place.rows(t, failed)) == 0 { // equal events are one row with a number
+					if len(s.place.rows(t, failed)) == 0 { // one row counts equal events
 						t.Errorf("%s: no failed sign-in is recorded", email)
 					}
 				}

@@ -28,8 +28,8 @@ var (
 	tenantGroups = []string{"common", "organizations", "consumers"}
 )
 
-// prepareMicrosoft sets the issuer: of one tenant or group, or of all organizations if the setting
-// lists several tenants.
+// prepareMicrosoft sets the issuer. It is that of a single tenant or group. If the setting lists several tenants, it
+// is that of all organizations.
 func (c *client) prepareMicrosoft() error {
 	all := c.opts.Tenants
 	for _, tenant := range all {
@@ -37,7 +37,7 @@ func (c *client) prepareMicrosoft() error {
 			return fmt.Errorf("the tenant %q is not valid: write ids of tenants in lower case, or one of %s", tenant,
 				strings.Join(tenantGroups, ", "))
 		}
-		// A list uses the issuer of all organizations, which excludes personal accounts.
+		// A list uses the issuer of all organizations, which does not accept personal accounts.
 		if tenant == tenantPersonal && len(all) > 1 {
 			return fmt.Errorf("the tenant %q of personal accounts can't be in a list: write consumers or common", tenant)
 		}
@@ -53,8 +53,8 @@ func (c *client) prepareMicrosoft() error {
 	return nil
 }
 
-// tenantIssuer checks the issuer of a discovery document. It is the template for groups of
-// tenants. consumers has the issuer of its only tenant.
+// tenantIssuer checks the issuer of a discovery document. For one tenant, it must be the issuer of that tenant. For a
+// group of tenants, it can be the template or, for consumers, the issuer of the tenant of personal accounts.
 func tenantIssuer(c *client, issuer string) error {
 	template := strings.Replace(c.issuer, c.authority(), tenantTemplate, 1)
 	personal := strings.Replace(c.issuer, "consumers", tenantPersonal, 1)
@@ -64,7 +64,7 @@ func tenantIssuer(c *client, issuer string) error {
 	return nil
 }
 
-// authority is the part of the issuer that names tenants.
+// authority returns the part of the issuer that names tenants.
 func (c *client) authority() string {
 	if len(c.opts.Tenants) == 1 {
 		return c.opts.Tenants[0]

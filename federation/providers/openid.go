@@ -24,11 +24,11 @@ import (
 var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256,
 	oidc.PS384, oidc.PS512, oidc.EdDSA}
 
-// clockSkew is how far the clock of a provider may be ahead.
+// clockSkew is how far the clock of a provider may be ahead of this server's clock.
 const clockSkew = 5 * time.Minute
 
-// idClaims are the claims of an ID token or of the userinfo endpoint that count here. Their names must
-// match exactly, and must not occur twice.
+// idClaims are the claims of an ID token or of the userinfo endpoint that this package uses. A document is refused if
+// a name occurs twice, or in another letter case.
 type idClaims struct {
 	Issuer   string          `json:"iss"`
 	Subject  string          `json:"sub"`
@@ -93,7 +93,7 @@ func (c *client) exchangeOpenID(
 func (c *client) verify(ctx context.Context, m *metadata, raw, nonce string) (claims idClaims, err error) {
 	verifier := oidc.NewVerifier(m.Issuer, m.keys, &oidc.Config{
 		ClientID: c.opts.ClientID, SupportedSigningAlgs: algorithms, Now: c.opts.Now,
-		SkipIssuerCheck: c.kind.checkToken != nil}) // checkToken checks it
+		SkipIssuerCheck: c.kind.checkToken != nil}) // checkToken checks the issuer
 	token, err := verifier.Verify(ctx, raw)
 	if err != nil {
 		return claims, fmt.Errorf("ID token: %w", err)
@@ -144,7 +144,8 @@ func readClaims(payload []byte) (claims idClaims, err error) {
 	return claims, decoder.Decode(&claims)
 }
 
-// claimNames are refused in any other letter case, because encoding/json ignores letter case.
+// claimNames are the names that are refused in any other letter case. encoding/json would accept them, because it
+// ignores letter case.
 var claimNames = []string{"iss", "sub", "aud", "azp", "nonce", "iat", "exp", "nbf", "tid", "email", "email_verified",
 	"hd", "xms_edov", "name", "locale", "amr", "acr"}
 

@@ -10,10 +10,10 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// The messages of the hosted pages after an attempt, and the cookies of attempts.
+// These tests check the messages of the hosted pages after an attempt, and the cookies of attempts.
 
-// A signed-in user can begin a sign-in to a second account. The page tells this user, too, why the
-// attempt failed.
+// A signed-in user begins a sign-in to a second account, and the attempt fails. The page must show the reason to this
+// user, too.
 func TestProblemOfAnAttemptIsShownToASignedInUser(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		b := newBrowser(t)
@@ -31,7 +31,7 @@ func TestProblemOfAnAttemptIsShownToASignedInUser(t *testing.T) {
 				t.Errorf("the page %d lacks %q: %s", shown.StatusCode, text, shown.text)
 			}
 		}
-		// The message is shown once, and a link can't show it.
+		// A second request for this URL must not show the message, so a link from elsewhere can't show it either.
 		b.get(s.url+to.location()).goes(t, codes)
 
 		s.proven(t, "bob@example.com")
@@ -51,7 +51,7 @@ func TestProblemOfAnAttemptIsShownToASignedInUser(t *testing.T) {
 	})
 }
 
-// A browser keeps five attempts, however they began. The newest attempt works.
+// A browser keeps five attempts, of any purpose. The newest attempt must work.
 //
 // SW-25
 func TestBrowserKeepsFiveAttempts(t *testing.T) {
@@ -91,7 +91,7 @@ func TestBrowserKeepsFiveAttempts(t *testing.T) {
 	}
 }
 
-// mailed signs in at the provider, and returns the page about the mail that was sent.
+// mailed signs in at the provider, and returns the page which says that a mail was sent.
 func (b *browser) mailed(s *site, query string) page {
 	b.t.Helper()
 	to := b.get(b.toCallback(s, "acme", query))
@@ -102,7 +102,7 @@ func (b *browser) mailed(s *site, query string) page {
 	return shown
 }
 
-// The URL of the provider's response is not in the history, and a reload does not send the code
+// The history of the browser must not have the URL of the provider's response, and a reload must not send the code
 // again.
 func TestMessageAboutAMailHasAnAddressOfItsOwn(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
@@ -118,8 +118,8 @@ func TestMessageAboutAMailHasAnAddressOfItsOwn(t *testing.T) {
 	})
 }
 
-// The owner of an account can restore the previous address for some time. Until this time is over, a provider
-// creates no account with that address.
+// The owner of an account can restore the previous address for some time. Until then, a sign-in with a provider must
+// create no account with that address.
 //
 // ID-12
 func TestAddressThatItsOwnerCanTakeBackIsTaken(t *testing.T) {

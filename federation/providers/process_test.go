@@ -22,16 +22,16 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// These tests start a second process on the store of a site, as behind a load balancer. The test program
-// starts itself again.
+// These tests run two processes on one store, as behind a load balancer. The test program starts itself as the second
+// process.
 
-// processVariable is the environment variable with a process as JSON.
+// processVariable is an environment variable. In the second process, it has the type process as JSON.
 const processVariable = "WATCHWORD_TEST_SECOND_PROCESS"
 
 // A process has the settings of a second process.
 type process struct{ SQLite, Postgres, PublicURL, Issuer string }
 
-// TestMain also runs as the second process.
+// TestMain runs the tests or, if processVariable is set, the second process.
 func TestMain(m *testing.M) {
 	passhash.LowestParamsByDefault()
 	if text := os.Getenv(processVariable); text != "" {
@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// serveSecond serves until its standard input ends. It prints its address.
+// serveSecond prints its address, and serves until its standard input ends.
 func serveSecond(text string) error {
 	var p process
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
@@ -89,7 +89,7 @@ func serveSecond(text string) error {
 	return nil
 }
 
-// second starts another process of the site, and returns a transport whose connections lead to it.
+// second starts a second process of the site, and returns a transport that sends every request to it.
 func (s *site) second(t *testing.T) *http.Transport {
 	t.Helper()
 	text, err := json.Marshal(process{s.sqlite, s.postgres, s.url, s.acme.URL})
@@ -98,7 +98,7 @@ func (s *site) second(t *testing.T) *http.Transport {
 	must(t, err)
 	cmd := exec.Command(program, "-test.run=^$")
 	cmd.Env, cmd.Stderr = append(os.Environ(), processVariable+"="+string(text)), t.Output()
-	_, err = cmd.StdinPipe() // it stays open as long as this process runs
+	_, err = cmd.StdinPipe() // the second process ends when this process ends
 	must(t, err)
 	address := firstLine(t, cmd)
 	dialer := &net.Dialer{}
@@ -126,7 +126,7 @@ func TestFiftyFirstSignInsInTwoProcessesCreateOneAccount(t *testing.T) {
 			b.Transport = transports[i%2]
 			all = append(all, arrival{b, b.toCallback(s, "acme", "")})
 		}
-		// Each browser returns to the process that did not begin its attempt.
+		// Each attempt begins in one process, and its callback runs in the other.
 		var running sync.WaitGroup
 		for i, one := range all {
 			one.b.Transport = transports[(i+1)%2]

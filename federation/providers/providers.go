@@ -23,10 +23,10 @@ type Options struct {
 	Name         string // default: the name of the kind, or the id
 	ClientID     string
 	ClientSecret watchword.Secret
-	RedirectURI  string // federation.RedirectURI
+	RedirectURI  string // see federation.RedirectURI
 
-	Issuer string   // of federation.KindOIDC
-	Scopes []string // in addition to the scopes of the kind
+	Issuer string   // federation.KindOIDC only
+	Scopes []string // added to the scopes of the kind
 
 	// Tenants are the tenants that can sign in with federation.KindMicrosoft: ids, or one of
 	// common, organizations and consumers.
@@ -36,7 +36,7 @@ type Options struct {
 	// Without them, ClientSecret is a signed client secret, which expires.
 	TeamID, KeyID string
 
-	// Host replaces the fixed hosts of a kind, for tests, for example by "http://127.0.0.1:8000".
+	// Host replaces the fixed hosts of a kind in tests, for example by "http://127.0.0.1:8000".
 	Host string
 
 	NoSignUp, TrustEmail, TrustMFA bool // as in federation.Info
@@ -45,17 +45,17 @@ type Options struct {
 	Now func() time.Time
 }
 
-// A kind is a row of the table of providers.
+// A kind has what differs between kinds of providers.
 type kind struct {
 	name   string
-	issuer string // "": from Options
+	issuer string // "": the issuer is in Options
 	scopes []string
 
-	// fixed returns the metadata of a kind without discovery.
+	// fixed returns the metadata of a kind that has no discovery document. It is nil for other kinds.
 	fixed       func(*client) *metadata
 	checkIssuer func(*client, string) error
 	checkToken  func(*client, idClaims) error // additional checks of ID tokens, or nil
-	noUserInfo  bool                          // the ID token has every claim that counts
+	noUserInfo  bool                          // the ID token has every claim, so the userinfo endpoint is not used
 	formPost    bool                          // the browser sends the response as a form
 
 	// exchange redeems a code.
@@ -77,19 +77,19 @@ var kinds = map[federation.Kind]kind{
 
 var openIDScopes = []string{"openid", "email", "profile"}
 
-// A client is one provider.
+// A client sends the requests to one provider.
 type client struct {
 	opts   Options
 	kind   kind
 	info   federation.Info
 	issuer string
 	http   *http.Client
-	pushes chan struct{} // bounds the pushed authorization requests
+	pushes chan struct{} // limits concurrent pushed requests
 
 	mu     sync.Mutex
-	meta   *metadata // nil: not read yet
-	read   time.Time // of the last attempt
-	failed error     // of the last attempt, without metadata
+	meta   *metadata // nil: not yet fetched
+	read   time.Time // when the document was last requested
+	failed error     // error of the last request, if meta is nil
 }
 
 // New returns the client of a provider. It sends no request: a provider that is down does not delay
@@ -155,7 +155,7 @@ func Check(ctx context.Context, p federation.Provider) error {
 
 func (c *client) Info() federation.Info { return c.info }
 
-// config returns the configuration of OAuth at a provider with this metadata.
+// config returns the OAuth configuration for a provider with this metadata.
 func (c *client) config(m *metadata) *oauth2.Config {
 	style := oauth2.AuthStyleInHeader
 	if m.postsSecret() {
@@ -206,11 +206,11 @@ func (c *client) Exchange(
 // withoutSecrets returns an error whose text is safe to log. Errors of libraries may quote what they
 // sent or received.
 func withoutSecrets(err error, secrets ...string) error {
-	if errors.Is(err, federation.ErrNotAllowed) { // this package wrote its text
+	if errors.Is(err, federation.ErrNotAllowed) { // the text is from this package
 		return err
 	}
 	var refused *oauth2.RetrieveError
-	if errors.As(err, &refused) { // its text contains the whole response body
+	if errors.As(err, &refused) { // the library's text contains the whole response body
 		return fmt.Errorf("the token endpoint responds with status %d and the error %q",
 			refused.Response.StatusCode, printable(refused.ErrorCode))
 	}

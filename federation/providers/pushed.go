@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// Pushed authorization requests (RFC 9126). The server sends the parameters to the provider, and the
-// browser gets a reference to them. Only providers that require it get such requests. For all others,
-// the start of a sign-in sends no request, so strangers can't make this server send requests.
+// Pushed authorization requests (RFC 9126): the server sends the parameters to the provider, and the browser gets a
+// reference to them. Only providers that require such requests get them. At other providers, the start of a sign-in
+// sends no request, so strangers can't make this server send requests.
 
 // maxPushes bounds the concurrent requests to one provider that strangers can cause.
 const maxPushes = 8
@@ -51,7 +51,7 @@ func (c *client) sendPushed(ctx context.Context, m *metadata, form url.Values) (
 		return "", err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if !m.postsSecret() { // both parts are encoded (RFC 6749, section 2.3.1)
+	if !m.postsSecret() { // id and secret are URL-encoded (RFC 6749, section 2.3.1)
 		r.SetBasicAuth(url.QueryEscape(c.opts.ClientID), url.QueryEscape(string(c.opts.ClientSecret)))
 	}
 	response, err := c.http.Do(r)

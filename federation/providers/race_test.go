@@ -13,13 +13,14 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// Races of callbacks. The tests decide the order, so that each race takes place.
+// In these tests, a second request changes the store during a callback. The store runs it at a fixed point, so that
+// each race takes place.
 
 // A race is a store that runs a function between two statements of a flow, once.
 type race struct {
 	federation.Store
 	decided atomic.Pointer[func()] // after the decision, before the transaction that carries it out
-	read    atomic.Pointer[func()] // in that transaction, before TakeChallenge
+	read    atomic.Pointer[func()] // in the transaction, before TakeChallenge
 }
 
 func (r *race) Update(ctx context.Context, fn func(federation.Tx) error) error {
@@ -43,7 +44,7 @@ func (t racingTx) TakeChallenge(
 	return t.Tx.TakeChallenge(ctx, id, p, now)
 }
 
-// withRaces is withScripted with site.race.
+// withRaces is withScripted with a store that runs races (site.race).
 func withRaces() setup {
 	with := withScripted()
 	with.races = true
@@ -60,7 +61,7 @@ func (s *site) connected(t *testing.T) (b *browser, access string) {
 	return b, access
 }
 
-// disconnect removes the only identity of the account.
+// disconnect removes the only identity of the signed-in user.
 func (b *browser) disconnect(s *site, access string) {
 	b.t.Helper()
 	id := s.identities(b.t, "ada@example.com")[0].ID
@@ -69,7 +70,7 @@ func (b *browser) disconnect(s *site, access string) {
 	}
 }
 
-// The owner disconnects the provider while another browser signs in with it.
+// The owner disconnects the provider while a sign-in with the identity runs. The sign-in must open no session.
 //
 // SW-18
 func TestIdentityDisconnectedDuringASignInOpensNothing(t *testing.T) {
@@ -86,7 +87,8 @@ func TestIdentityDisconnectedDuringASignInOpensNothing(t *testing.T) {
 	})
 }
 
-// The address at the provider changes between two first sign-ins of one identity, so each would create an account.
+// Two first sign-ins of one identity run concurrently. Between them, the address at the provider changes. Only one
+// account must be created.
 //
 // SW-20
 func TestFirstSignInsWithTwoAddressesCreateOneAccount(t *testing.T) {
@@ -108,7 +110,7 @@ func TestFirstSignInsWithTwoAddressesCreateOneAccount(t *testing.T) {
 	})
 }
 
-// The session that began a link ends after the decision to link.
+// The session that began a link ends between the decision and the transaction. The identity must not be linked.
 //
 // SW-13
 func TestSessionThatEndsDuringALinkLinksNothing(t *testing.T) {
@@ -128,8 +130,8 @@ func TestSessionThatEndsDuringALinkLinksNothing(t *testing.T) {
 	})
 }
 
-// Two sign-ins complete one link, and the user disconnects the provider in between. The second sign-in must not
-// connect the provider again. SQLite runs one such transaction at a time.
+// Two sign-ins complete the same link. In between, the user disconnects the provider. The second sign-in must not
+// connect it again. SQLite is not tested, because it runs such transactions one after the other.
 //
 // SW-14
 func TestLinkIsCompletedOnce(t *testing.T) {

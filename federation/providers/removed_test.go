@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// The operator has removed a provider from the configuration. Its button is gone, so the user's only identity of
-// another provider can't be removed.
+// The operator has removed a provider from the configuration, so users can't sign in with it. If a user has one
+// identity of this provider and one of another, the identity of the other provider can't be removed.
 //
 // SW-18, SW-26
 func TestIdentityOfARemovedProviderIsNoWayIn(t *testing.T) {

@@ -57,14 +57,14 @@ type site struct {
 	federation *federation.Manager
 	mails      chan watchword.Message
 	log        *lines
-	race       *race // of setup.races
+	race       *race // set if setup.races is true
 	place
-	op   *honest   // of withHonest
-	acme *scripted // of withScripted
-	evil *scripted // another provider
+	op   *honest   // set by withHonest
+	acme *scripted // set by withScripted
+	evil *scripted // a second scripted provider
 }
 
-// A realStore is a store of this module.
+// A realStore is a store of this module, not a wrapper in a test.
 type realStore interface {
 	watchword.Store
 	Factors() factors.Store
@@ -106,18 +106,18 @@ func (s *site) mail(t *testing.T, kind watchword.MailKind) watchword.Message {
 	}
 }
 
-// A setup changes the site of a test. offers returns the providers of a site that has its URL.
+// A setup changes the site of a test. Its function offers returns the providers; the site already has its URL.
 type setup struct {
 	offers func(t *testing.T, s *site) []federation.Provider
 	engine func(*watchword.Options)
 	edge   func(*server.Options)
-	link   bool                // LinkProven
+	link   bool                // federation.Options.LinkProven
 	host   string              // serves https under this name; default: http on localhost
-	seen   func(*http.Request) // is called with each request
-	races  bool                // site.race works
+	seen   func(*http.Request) // called with each request
+	races  bool                // the site has a race
 }
 
-// stores are the kinds of stores.
+// stores are the kinds of stores that the tests run on.
 var stores = []string{"sqlite", "postgres"}
 
 // onBothStores runs a test on SQLite and on PostgreSQL.
@@ -152,7 +152,7 @@ func onSQLite(t *testing.T, s setup) *site {
 	return newSite(t, store, place{sqlite: path}, s)
 }
 
-// A place is where a store is. One of its parts is set.
+// A place says where a store is. One of its fields is set.
 type place struct{ sqlite, postgres string }
 
 // dump returns all rows of the store.
@@ -283,7 +283,7 @@ type noMail struct{}
 
 func (noMail) Send(context.Context, watchword.Message) error { return nil }
 
-// A browser keeps cookies and follows redirects one by one.
+// A browser keeps cookies. It follows a redirect only if a test says so.
 type browser struct {
 	*http.Client
 	t *testing.T
@@ -293,8 +293,8 @@ func newBrowser(t *testing.T) *browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	must(t, err)
-	// When an httptest server closes, it also closes connections of http.DefaultTransport, including
-	// connections of other tests.
+	// Each browser has its own transport: when an httptest server closes, it also closes the connections of
+	// http.DefaultTransport, which other tests would use.
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &browser{t: t, Client: &http.Client{Jar: jar, Transport: transport, Timeout: time.Minute,
@@ -337,8 +337,7 @@ func (b *browser) post(address string, form url.Values) page {
 	return b.send(r)
 }
 
-// follow follows redirects to a page, or until a URL has the prefix until. It does not open
-// that URL.
+// follow follows redirects. It stops at a page, or before it opens a URL with the prefix until.
 func (b *browser) follow(address, until string) (page, string) {
 	b.t.Helper()
 	for range 20 {
@@ -370,7 +369,7 @@ func (b *browser) toCallback(s *site, provider, query string) string {
 	return at
 }
 
-// me returns the account of the browser's session. It uses the API like a front-end.
+// me returns the account of the browser's session and an access token. It calls the API like a front-end.
 func (b *browser) me(s *site) (user map[string]any, access string) {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, s.url+"/api/auth/refresh", nil)
@@ -387,7 +386,7 @@ func (b *browser) me(s *site) (user map[string]any, access string) {
 	return body.User, body.AccessToken
 }
 
-// An honest is npm's oidc-provider in a separate process.
+// An honest is the address of npm's oidc-provider in a separate process.
 type honest struct{ issuer string }
 
 var install = sync.OnceValue(func() error { return npmtest.Install("testdata/op") })
@@ -434,7 +433,7 @@ func withBehaviour(behaviour string, change ...func(*providers.Options)) setup {
 	}}
 }
 
-// put changes the provider: the current user, or its keys.
+// put changes the current user or the keys of the provider.
 func (h *honest) put(t *testing.T, path, body string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, h.issuer+path, strings.NewReader(body))
@@ -447,7 +446,7 @@ func (h *honest) put(t *testing.T, path, body string) {
 	}
 }
 
-// client returns a client of a provider with the issuer.
+// client returns the client of the provider with this issuer, for the site at siteURL.
 func client(t *testing.T, siteURL, issuer string, change ...func(*providers.Options)) federation.Provider {
 	t.Helper()
 	o := acmeOptions(siteURL, issuer)

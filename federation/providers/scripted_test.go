@@ -22,7 +22,7 @@ import (
 	"github.com/watchword-auth/watchword/federation/providers"
 )
 
-// A scripted is a provider that can do what honest providers never do. By default it is honest. It
+// A scripted is a provider whose responses a test can change. Without changes, it behaves like a real provider. It
 // checks PKCE, so the code of a different attempt fails.
 type scripted struct {
 	*httptest.Server
@@ -30,14 +30,14 @@ type scripted struct {
 	mu       sync.Mutex
 	key      *ecdsa.PrivateKey
 	codes    map[string]url.Values // query of the authorization request, by code
-	handed   []string              // secrets that the provider sent
+	handed   []string              // secrets that the provider has issued
 	user     map[string]any        // claims of the current user
-	metadata map[string]any        // overrides of the discovery document
-	query    func(url.Values)      // changes the response in the browser
+	metadata map[string]any        // replace members of the discovery document
+	query    func(url.Values)      // changes the parameters of the response
 	change   func(map[string]any)  // changes the ID token
 	sign     func(payload []byte) string
-	secret   func(string) bool           // checks the client secret in the body; nil: in the header
-	endpoint map[string]http.HandlerFunc // overrides of endpoints, by path
+	secret   func(string) bool           // checks the secret in the body; nil: it is in the header
+	endpoint map[string]http.HandlerFunc // replace endpoints, by path
 }
 
 func newScripted(t *testing.T) *scripted {

@@ -9,15 +9,15 @@ import (
 
 // Secrets of a sign-in with a provider must not stay in the store or in the log.
 
-// The store contains no code, token or verifier of a sign-in, not even in its events. The log contains
-// no query of a callback.
+// The store must contain no code, token or verifier of a sign-in, not even in its events. The log must contain no
+// query of a callback.
 //
 // SW-24
 func TestSecretsOfAProviderAreNotStored(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		s.proven(t, "ada@example.com")
 		var all []string
-		// An account, a link that is required, a waiting sign-up, and a refused token.
+		// The results are: a new account, a required link, a waiting sign-up, and a refused ID token.
 		for _, c := range []struct {
 			sub, email string
 			verified   bool
@@ -56,8 +56,7 @@ func TestSecretsOfAProviderAreNotStored(t *testing.T) {
 	})
 }
 
-// The start of a sign-in writes no row, so a flood of starts fills neither the store nor a
-// limit.
+// The start of a sign-in must write no row. A flood of starts thus fills neither the store nor a limit.
 //
 // SW-25
 func TestStartWritesNoRow(t *testing.T) {

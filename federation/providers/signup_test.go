@@ -10,9 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// The mailed link of a sign-up that waits for the proof of its address.
+// These tests use the mailed link of a sign-up that waits for the proof of its address.
 
-// waiting starts a sign-up with an address that acme does not vouch for, and returns the token of the mailed link.
+// waiting starts a sign-up with an address that acme does not guarantee, and returns the token of the mailed link.
 func (s *site) waiting(t *testing.T, sub, email string) (token string) {
 	t.Helper()
 	s.acme.as(sub, email, false)
@@ -21,7 +21,8 @@ func (s *site) waiting(t *testing.T, sub, email string) (token string) {
 	return string(s.mail(t, watchword.MailVerify).Token)
 }
 
-// The provider reports no address, or an invalid one, when the link is used. The account gets the address of the link.
+// When the link is used, the provider reports no address or an invalid address. The account must get the address of
+// the link.
 func TestMailedLinkCreatesACompleteAccountWithoutAnAddressOfTheProvider(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		ids := map[any]bool{}
@@ -48,8 +49,8 @@ func TestMailedLinkCreatesACompleteAccountWithoutAnAddressOfTheProvider(t *testi
 	})
 }
 
-// acme vouches for the address of the link, as in a sign-in. When the account is created, another person's
-// waiting sign-up is deleted.
+// A mailed link is used with a provider that guarantees its address. The account is created as in a sign-in, and the
+// stranger's waiting sign-up is deleted.
 func TestMailedLinkAcceptsAProviderThatVouchesForItsAddress(t *testing.T) {
 	for _, mode := range []watchword.SignupMode{watchword.SignupOpen, watchword.SignupVerified} {
 		with := withScripted()
@@ -81,8 +82,8 @@ func TestMailedLinkAcceptsAProviderThatVouchesForItsAddress(t *testing.T) {
 	}
 }
 
-// No provider vouches for the address, and the sign-up waits with a password or with another identity. The page
-// says so, and the link stays valid.
+// A sign-up waits with a password or with another identity, and the provider does not guarantee the address of the
+// link. The page must say so, and the link must stay valid.
 func TestMailedLinkSaysThatTheSignUpBeganInAnotherWay(t *testing.T) {
 	with := withScripted()
 	with.engine = func(o *watchword.Options) { o.Signup = watchword.SignupVerified }
@@ -112,8 +113,8 @@ func TestMailedLinkSaysThatTheSignUpBeganInAnotherWay(t *testing.T) {
 	})
 }
 
-// Without an address there is no sign-up. The page says so, because another attempt would fail, too. The log tells
-// the operator that a scope may be missing.
+// A sign-up needs an address. If the provider reports no address, the page must say so, because every further attempt
+// would fail. The log must tell the operator that a scope may be missing.
 func TestSignUpWithoutAnAddressSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	s := onSQLite(t, withApp())
@@ -135,7 +136,7 @@ func TestSignUpWithoutAnAddressSaysWhatToDo(t *testing.T) {
 	if !strings.Contains(s.log.String(), `provider=acme error="it reports no address`) {
 		t.Errorf("the log has no reason: %s", s.log)
 	}
-	// Front-ends get the code.
+	// The front-end must get the error code in the URL of the redirect.
 	b := newBrowser(t)
 	b.get(b.toCallback(s, "acme", "?"+url.Values{"return_to": {app}}.Encode())).goes(t, app+"#error=PROVIDER_REFUSED")
 }

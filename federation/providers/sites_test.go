@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// The front-end and the server are on different sites, with cookie-same-site=none, in a real
+// In these tests, the front-end and the server are on different sites, with cookie-same-site=none, in a real
 // Chromium.
 
 // twoSites is a server at id.two.test with a front-end at app.one.test.
@@ -35,7 +35,7 @@ func twoSites(t *testing.T) (s *site, app string) {
 	return onSQLite(t, with), app
 }
 
-// fetch sends a request as the script of the front-end does, and returns a member of the response.
+// fetch sends a request from the page of the front-end, and returns a member of the response.
 func (b *tab) fetch(s *site, method, path, access, member string, body map[string]string) string {
 	b.t.Helper()
 	return see[string](b, `async (method, url, access, member, body) => {
@@ -46,8 +46,8 @@ func (b *tab) fetch(s *site, method, path, access, member string, body map[strin
   }`, method, s.url+"/api/auth"+path, access, member, body)
 }
 
-// connects signs up in the front-end and connects a provider, and expects a page with the text. Then it connects
-// another account at the provider, by a sign-in after LINK_REQUIRED.
+// connects signs up in the front-end, connects a provider, and expects a page with the text. Then it connects another
+// account at the provider: a sign-in after LINK_REQUIRED completes this link.
 func (b *tab) connects(s *site, app, text string) {
 	b.t.Helper()
 	ada := map[string]string{"email": "ada@example.com", "password": password}
@@ -79,8 +79,8 @@ func TestChromiumFrontEndOnAnotherSiteConnectsAProvider(t *testing.T) {
 		connected               int
 	}{
 		{"third-party cookies allowed", browsertest.ThirdPartyCookiesAllowed, "The application", 2},
-		// The browser separates the cookies that the front-end uses from the cookies of the callback
-		// (docs/operations.md).
+		// If it blocks third-party cookies, the browser keeps cookies for requests of the front-end apart from
+		// cookies for the callback (docs/operations.md).
 		{"third-party cookies blocked", browsertest.ThirdPartyCookiesBlocked, "took too long, or began in another", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

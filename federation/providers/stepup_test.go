@@ -27,8 +27,8 @@ func isOther(s *site) func(*providers.Options) {
 	}
 }
 
-// A user without a password and factors confirms a change with a provider. The identity must be linked to the
-// account. Otherwise the sign-in would end the session and open or create a different account.
+// A user without a password and without factors confirms a change with a provider. An identity that is not linked to
+// the account must be refused. Otherwise the sign-in would end the session and open a different account.
 func TestStepUpByAProviderStaysInTheAccount(t *testing.T) {
 	for _, store := range stores {
 		var forward atomic.Int64
@@ -66,7 +66,8 @@ func TestStepUpByAProviderStaysInTheAccount(t *testing.T) {
 			if n := s.place.rows(t, "SELECT COUNT(*) FROM users")[0][0]; n != "2" {
 				t.Errorf("%s accounts, want 2", n)
 			}
-			// Two tabs confirm. The first tab replaces the session of the second tab.
+			// Two tabs begin a step-up. Both must succeed, although the first ends the session in which the second
+			// began.
 			s.acme.as("ada", "changed@example.com", true)
 			first, second := b.toCallback(s, "acme", query), b.toCallback(s, "acme", query)
 			for _, tab := range []string{first, second} {
@@ -75,7 +76,7 @@ func TestStepUpByAProviderStaysInTheAccount(t *testing.T) {
 					t.Errorf("after the step-up: %d to %s, %d sessions", p.StatusCode, p.location(), s.living(t))
 				}
 			}
-			// Without a session, the step-up is a sign-in.
+			// In a browser without a session, the start of a step-up begins a normal sign-in.
 			s.acme.as("new", "new@example.com", true)
 			other := newBrowser(t)
 			other.get(other.toCallback(s, "acme", "?page=step-up")).goes(t, "/account")
@@ -96,8 +97,8 @@ func (b *browser) confirms(t *testing.T, s *site, failed page, returnTo, why str
 	}
 }
 
-// A failed step-up must not continue on the sign-in page, where an unconnected identity would
-// open a different account.
+// After a failed step-up, the user must return to the step-up page. On the sign-in page, an unconnected identity
+// would open a different account.
 func TestStepUpThatFailsAtTheProviderCanBeRepeated(t *testing.T) {
 	with := setup{offers: func(t *testing.T, s *site) []federation.Provider {
 		s.acme = newScripted(t)
