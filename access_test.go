@@ -106,8 +106,8 @@ func TestFieldsOfUsersHaveAccessRules(t *testing.T) {
 	}
 }
 
-// A field that users see has the same name in the API, in the API of administrators, in an export and in the type of
-// the browser client.
+// A field that users see must have the same name in the API, in the API for administrators, in an export, and in the
+// type of the browser client.
 func TestMembersOfAProfileAreInEveryShapeOfAnAccount(t *testing.T) {
 	t.Parallel()
 	export := readText(t, "cmd/internal/userimport/export.go")

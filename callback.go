@@ -25,7 +25,7 @@ const (
 	callbackBatch   = 16               // concurrent calls of one kind in one process
 	callbackTimeout = 30 * time.Second // timeout of the context of a call
 	callbackLease   = time.Minute      // how long a claimed row belongs to the process that calls
-	callbackSettle  = 5 * time.Second  // how long a shutdown waits for the store
+	callbackSettle  = 5 * time.Second  // timeout for the store during a shutdown
 	callbackMaxWait = time.Hour        // longest wait after a failure
 )
 

@@ -262,8 +262,8 @@ func (i Inside) HoldPassword(ctx context.Context, tx Tx, u User) error {
 	return holdPassword(ctx, tx, u, u.PasswordHash)
 }
 
-// CheckToken refuses a change of roles or metadata after which an access token of the account could be too long, unless
-// the change makes the token shorter. before must be read after the account is locked. Codes: CodeValidationFailed.
+// CheckToken refuses a change of roles or metadata that makes an access token of the account too long. It accepts a
+// change that makes the token shorter. before must be read after the account is locked. Codes: CodeValidationFailed.
 func (i Inside) CheckToken(before, after User) error { return i.engine.opts.checkToken(before, after) }
 
 // Hold locks the account with an id and then reads it. Codes: CodeNotFound, CodeTryLater (its address has just
@@ -366,7 +366,7 @@ func (i Inside) Resume(ctx context.Context, c Challenge, u User, r AdmitRequest,
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return Resumed{}, fmt.Errorf("challenge of a sign-in: %w", err)
 	}
-	u.FactorsChangedAt = c.FactorsChangedAt // a change of factors makes the challenge invalid
+	u.FactorsChangedAt = c.FactorsChangedAt // Admit then refuses if the factors have changed
 	n := entry{user: u, proofs: append(p.Proofs, r.Methods...), persistent: p.Persistent, client: r.Client, at: now}
 	n.replaces = p.Replaces
 	started, err := i.engine.newEntry(ctx, n, r.Replaces)
@@ -421,8 +421,8 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	return Admitted{out, i.engine.knownDevice(u, r.entry.client.DeviceToken)}, err
 }
 
-// ProveFirst records the first proof of an address, and makes owner its account. account is the account that a
-// stranger created with the address, or the zero User. If link is zero, a provider has proven the address. Codes:
+// ProveFirst records the first proof of an address, and makes owner its account. account is the zero User, or the
+// account that a stranger created with the address. If link is zero, a provider has proven the address. Codes:
 // CodeMailTokenInvalid (a concurrent change), CodeEmailTaken.
 func (i Inside) ProveFirst(ctx context.Context, tx Tx, account User, link MailToken, owner User) error {
 	link.Email = owner.Email

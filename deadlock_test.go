@@ -79,7 +79,7 @@ func (r *rig) raceForAccount(t *testing.T, email string) {
 		func() error { return r.Operator().SendReset(t.Context(), who.User.ID) },
 		func() error { return r.Operator().DeleteUser(t.Context(), who.User.ID) },
 	})
-	r.deliver(t) // a mail that is being sent would stay claimed
+	r.deliver(t) // otherwise stop could leave a mail claimed
 	stop()
 	worker.Wait()
 }

@@ -18,9 +18,9 @@ import (
 	"unicode/utf8"
 )
 
-// The rules of ARCHITECTURE.md, checked by reading the source files: which packages a package may import, which
-// names and calls are forbidden, and how long files and functions may be. The import table may name a package that
-// does not exist yet. A package that is not in the table is a fault.
+// These tests read the source files and check the rules of ARCHITECTURE.md. A package may import only what the table
+// allows, and some names and calls are forbidden. Files and functions have a maximum length. The import table may
+// name a package that does not exist yet. A package that is not in the table is a fault.
 
 const module = "github.com/watchword-auth/watchword"
 

@@ -169,8 +169,8 @@ func waitUntilBlocked(t *testing.T, url string, done chan error) {
 	}
 }
 
-// Imports and sign-ups run during the confirmation, but do not get the address. The owner's
-// undo therefore works with each default isolation of the database.
+// Imports and sign-ups run during the confirmation of a new address. They must not get the old address, which the
+// owner's undo link can restore. The test uses two default isolation levels of the database.
 //
 // ID-12
 func TestAddressIsNotTakenDuringAConcurrentChange(t *testing.T) {

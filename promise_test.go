@@ -25,9 +25,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// These tests check the guarantees of docs/rotation.md on the real engine and a real file: the
-// network never signs out an honest client, and two parties that both refresh one session are
-// detected. rotation_promise_test.go tests Judge alone, with many more runs.
+// These tests check the guarantees of docs/rotation.md on the real engine and a real file. The network never signs
+// out an honest client, and two parties that both refresh one session are detected. rotation_promise_test.go tests
+// Judge alone, with many more runs.
 
 // A world is an engine that can be restarted.
 type world struct {

@@ -133,7 +133,7 @@ func (e *Engine) restoreDetected(ctx context.Context, r RotateRequest, c Client,
 // A judgement is the result of rules 1 to 5 for a presented token.
 type judgement struct {
 	verdict Verdict
-	why     EndReason // of VerdictEnded; empty: the session does not exist, or is older than the token
+	why     EndReason // reason of VerdictEnded; empty: the session does not exist, or is older than the token
 	session Session   // its state after the verdict
 	user    User
 }

@@ -155,8 +155,8 @@ func (r Rotation) next(by Agent, now time.Time) Rotation {
 }
 
 // supersededWithin reports whether generation g was superseded at most grace before now. While even the oldest stored
-// time is within grace, up to burst generations count. A forgiven parent is treated like its child: a client that
-// returns late may have several requests in flight, and the first of them must not make the others a reuse.
+// time is within grace, up to burst generations count. A forgiven parent is treated like its child. The reason: a
+// client that returns late may have several requests in flight, and the first must not make the others a reuse.
 func (r Rotation) supersededWithin(grace time.Duration, g int64, now time.Time) bool {
 	if g == r.Forgiven-1 && r.Forgiven < r.Generation {
 		g = r.Forgiven

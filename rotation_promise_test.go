@@ -90,7 +90,7 @@ func (b *browsing) aBurst(t *rapid.T) {
 }
 
 // wouldStrand reports whether a rotation now would outdate a request in flight whose token was superseded longer than
-// grace ago. docs/rotation.md promises nothing for such a request.
+// grace ago. docs/rotation.md does not cover such a request.
 func (b *browsing) wouldStrand(g int64) bool {
 	if g != b.session.Generation {
 		return false

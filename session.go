@@ -13,8 +13,8 @@ type Session struct {
 	UserID UserID
 	Rotation
 
-	// RefreshKey is the number of the key that signs the newest refresh token. It
-	// is stored so that a generation has the same bytes after a key rotation.
+	// RefreshKey is the number of the key that signs the newest refresh token. It is stored so that a rotation of
+	// keys does not change the token of a generation.
 	RefreshKey uint8
 
 	// Persistent is true if the user chose "stay signed in". Otherwise the session

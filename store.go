@@ -21,8 +21,8 @@ type Store interface {
 	Update(ctx context.Context, fn func(Tx) error) error
 
 	// Rotate counts r.Charges. If one of them is refused, it counts no charge. In the same transaction, it then
-	// rotates the session if the session is alive and its newest token is presented: rules 1 and 2 of
-	// docs/rotation.md in one conditional statement. Otherwise it changes only the charges. It rotates an active
+	// rotates the session if the session is alive and its newest token is presented. This is one conditional
+	// statement for rules 1 and 2 of docs/rotation.md. Otherwise it changes only the charges. It rotates an active
 	// session if and only if Judge returns VerdictRotate.
 	Rotate(ctx context.Context, r RotateRequest) (RotateResult, error)
 
@@ -36,8 +36,8 @@ type Store interface {
 	Close() error
 }
 
-// A Clocked store has a clock that all processes on it share. The engine uses that clock, so servers whose own
-// clocks differ agree on the age of a token, and no server refuses a token that another has just signed.
+// A Clocked store has a clock that all processes on it share. The engine uses that clock. Servers whose own clocks
+// differ therefore agree on the age of a token, and accept tokens that another server has just signed.
 //
 // Unstable: stores implement it.
 type Clocked interface {
@@ -186,8 +186,8 @@ type SessionTx interface {
 	// EndSessions ends the user's sessions except one ("": none) and returns their number. It also ends expired and
 	// idle ones, which a longer limit would revive.
 	EndSessions(ctx context.Context, id UserID, except SessionID, why EndReason, at time.Time) (int, error)
-	// EndOldestSessions ends the user's live sessions at Cutoffs.Now, except as many of the newest (by sign-in) as
-	// keep says. It returns the ended ones in any order.
+	// EndOldestSessions ends the user's live sessions at Cutoffs.Now, except the newest (by sign-in): keep is their
+	// number. It returns the ended sessions in any order.
 	EndOldestSessions(ctx context.Context, id UserID, keep int, why EndReason, c Cutoffs) ([]SessionID, error)
 	// EndNextSessions ends up to limit sessions of all users with an id after the given
 	// one, in the order of ids. It returns the last id and their number.
@@ -210,8 +210,8 @@ type FactorTx interface {
 	// SealedFactors lists up to limit sealed secrets after the given id, in the order of ids.
 	SealedFactors(ctx context.Context, after string, limit int) ([]SealedFactor, error)
 	SetSealedFactor(context.Context, SealedFactor) error
-	// UseDevice sets the time of use of a remembered device that has not expired, if it was created after since. A
-	// device no longer works if the factors of its user have changed since its creation.
+	// UseDevice records a use of a remembered device. It reports false if the device has expired, was not created
+	// after since, or is older than the last change of the factors of its user.
 	UseDevice(ctx context.Context, id UserID, device string, since, now time.Time) (bool, error)
 	ForgetDevices(context.Context, UserID) error
 }

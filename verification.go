@@ -18,8 +18,8 @@ import (
 //  4. One transaction creates or proves the account, deletes the other waiting sign-ups and consumes the token. Of
 //     two concurrent requests, its conditional statements let one succeed.
 //
-// ResetPassword takes the same path with a new password instead of a known one. If the mailbox may have been proven
-// by someone other than the account's creator, this is the first proof: the account keeps its id and roles, and loses
+// ResetPassword takes the same path with a new password instead of a known one. If a person other than the account's
+// creator may have proven the mailbox, this is the first proof. The account then keeps its id and roles, and loses
 // its previous password, sessions and mailed tokens.
 
 // A MailLinkRequest consumes a mailed link.

@@ -236,8 +236,8 @@ func TestSignUpsOfOthersNeverKeepALinkFromTheOwner(t *testing.T) {
 	}
 }
 
-// ID-8: an unproven account, created by an operator, an import or in the mode SignupOpen,
-// competes with waiting sign-ups for its address.
+// ID-8: an operator, an import or a sign-up (SignupOpen) has created an account with an unproven address. If a
+// waiting sign-up for the address then wins, the account must keep its id and roles.
 func TestAnUnprovenAccountKeepsItsIDAndRolesWhenAWaitingSignUpWins(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {

@@ -114,8 +114,8 @@ func (m *Manager) seal(a Attempt) (watchword.Secret, error) {
 }
 
 // Replacing returns a copy of the attempt that replaces the session of the token refresh. The caller uses it after a
-// sign-in in another tab of the browser. Otherwise that session would stay open without a client, because the browser
-// does not send a Strict refresh cookie with the response of a provider. left is the remaining life of the attempt.
+// sign-in in another tab of the browser. Otherwise that session would stay open without a client: the browser does
+// not send a Strict refresh cookie with the response of a provider. left is the remaining life of the attempt.
 // Replacing reports false for an attempt that is invalid, has expired, or does not change the browser's cookie.
 func (m *Manager) Replacing(sealed, refresh watchword.Secret) (again watchword.Secret, left time.Duration, ok bool) {
 	a, err := m.OpenAttempt(sealed)

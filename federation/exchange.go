@@ -162,7 +162,7 @@ func (m *Manager) Exchange(ctx context.Context, r ExchangeRequest) (done Exchang
 }
 
 // decideExchange returns why a code is refused, or "". uses counts the uses of the code, with this one. A second use
-// does not end the session of the first: a thief without the verifier gets no access, and an honest browser sends the
+// does not end the session of the first. A thief without the verifier gets no access, and an honest browser sends the
 // code again when it reloads the page.
 func decideExchange(uses int, challenge, verifier string) (why string) {
 	sum := sha256.Sum256([]byte(verifier))

@@ -48,7 +48,7 @@ func (c *client) discover(ctx context.Context) (*metadata, error) {
 	}
 	meta, err := c.fetchMetadata(ctx)
 	if ctx.Err() != nil {
-		return nil, ctx.Err() // the client disconnected, which says nothing about the provider
+		return nil, ctx.Err() // the client disconnected: the provider has not failed
 	}
 	// failureLife starts after the request. If it started before, each waiting user would send another request to a
 	// provider that hangs.
