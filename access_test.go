@@ -433,7 +433,7 @@ func bodiesOf(t *testing.T, pattern string) map[string][]string {
 	return bodies
 }
 
-// callersOf returns the functions of the engine that call one of its methods.
+// callersOf returns the functions of the root package that call a method with this name.
 func callersOf(t *testing.T, method string) (callers []string) {
 	t.Helper()
 	paths, err := filepath.Glob("*.go")

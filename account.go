@@ -146,7 +146,7 @@ func (e *Engine) user(ctx context.Context, ask func(Tx) (User, error)) (User, er
 	return u, orNotFound(err)
 }
 
-// view returns the result of a query on one consistent state.
+// view returns the result of a query on one consistent state of the store.
 func view[T any](ctx context.Context, s Store, query func(Tx) (T, error)) (result T, err error) {
 	err = s.View(ctx, func(tx Tx) (err error) { result, err = query(tx); return err })
 	return result, err
@@ -246,7 +246,7 @@ func accountChanged() *Error {
 }
 
 // deleteUser deletes the account that the event names. The caller stores the event, without network address and
-// device. Ended sessions stay until they are swept, so that their tokens get CodeSessionEnded.
+// device. Ended sessions stay until the sweep, so that their tokens get CodeSessionEnded.
 func deleteUser(ctx context.Context, tx Tx, event Event) error {
 	if _, err := tx.EndSessions(ctx, event.UserID, "", EndedDeleted, event.At); err != nil {
 		return err

@@ -35,7 +35,7 @@ type attempt struct {
 	why     string         // reason in the event; empty: the code of the refusal
 }
 
-// attempt charges the limits before one check of the password of an address. Codes: CodeRateLimited.
+// attempt charges the limits for one check of a password, before the check. Codes: CodeRateLimited.
 func (e *Engine) attempt(ctx context.Context, email Address, c Client, now time.Time) (attempt, error) {
 	var a attempt
 	var wait time.Duration

@@ -420,7 +420,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 			t.Errorf("events: %s", kinds)
 		}
 		r.deliver(t) // so that the next link will be the newest mail
-		// A sign-up and a verification also end the presented session, even of another account.
+		// A sign-up and a verification also end the session of Replaces, even if another account owns the session.
 		bob, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 			Email: "bob@example.com", Password: goodPassword, Client: laptop, Replaces: second.RefreshToken})
 		must(t, err)

@@ -25,7 +25,7 @@ const (
 	callbackBatch   = 16               // concurrent calls of one kind in one process
 	callbackTimeout = 30 * time.Second // timeout of the context of a call
 	callbackLease   = time.Minute      // how long a claimed row belongs to the process that calls
-	callbackSettle  = 5 * time.Second  // timeout for the store during a shutdown
+	callbackSettle  = 5 * time.Second  // timeout for storing the result of a call
 	callbackMaxWait = time.Hour        // longest wait after a failure
 )
 
@@ -91,9 +91,9 @@ func (e *Engine) callDue(ctx context.Context, kind CallbackKind) (bool, error) {
 	return len(due) == callbackBatch, nil
 }
 
-// settleCallback deletes a callback after a successful call, and otherwise postpones it. It
-// works during a shutdown too, so another process need not repeat the call. A call that the
-// shutdown canceled is due at once. Any other failed call waits.
+// settleCallback deletes a callback after a successful call, and otherwise postpones it. It works during a shutdown
+// too, so another process need not repeat the call. A call that the shutdown canceled is due at once. After any other
+// failure, the next call waits.
 func (e *Engine) settleCallback(ctx context.Context, c Callback, failed error) {
 	settle, stop := context.WithTimeout(context.WithoutCancel(ctx), callbackSettle)
 	defer stop()

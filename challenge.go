@@ -82,7 +82,7 @@ const ChallengeLife = 10 * time.Minute
 type ChallengeOffer struct {
 	Handle    Secret        // works once, for one purpose only
 	Methods   []string      // totp, passkey, recovery
-	Passkey   []byte        // options of the ceremony, as JSON; empty without a passkey
+	Passkey   []byte        // WebAuthn options, as JSON; empty without a passkey
 	ExpiresIn time.Duration // ChallengeLife
 
 	RememberFor time.Duration // how long the factor can be skipped afterwards, or 0
@@ -147,7 +147,7 @@ type Inside struct{ engine *Engine }
 // Unstable: for packages of this module.
 func (e *Engine) Inside() Inside { return Inside{engine: e} }
 
-// Operator returns an Operator whose events carry name. Each change of an account calls check at the end of its
+// Operator returns an Operator whose events contain name. Each change of an account calls check at the end of its
 // transaction, and check can refuse the change.
 func (i Inside) Operator(name string, check func(context.Context, Tx) error) Operator {
 	return Operator{engine: i.engine, name: storable.Text(name, maxDevice), check: check}
@@ -161,7 +161,7 @@ func (i Inside) Offered(o *ChallengeOffer) []OfferedFactor { return o.factors }
 // PasswordSum identifies the current password. A sealed value that contains it becomes invalid with a new password.
 func (i Inside) PasswordSum(u User) []byte { return passwordSum(u) }
 
-// ParseUser returns a new account with these fields, and its problems.
+// ParseUser returns a new account with these fields, and the problems of the fields.
 func (i Inside) ParseUser(n NewUser, now time.Time) (User, []FieldError) {
 	user, problems := newUser(n, now)
 	roles, bad := i.engine.opts.parseRoles(n.Roles)
@@ -169,8 +169,7 @@ func (i Inside) ParseUser(n NewUser, now time.Time) (User, []FieldError) {
 	return user, append(problems, problemsOf(bad)...)
 }
 
-// Fresh returns a refusal if the session has no recent proof, strong enough to change factors. Codes:
-// CodeStepUpRequired.
+// Fresh returns a refusal if the session's proof is too old or too weak to change factors. Codes: CodeStepUpRequired.
 func (i Inside) Fresh(u User, s Session, now time.Time) *Error {
 	return decideFresh(u, s, i.engine.opts.StepUpAge, now)
 }
@@ -178,7 +177,7 @@ func (i Inside) Fresh(u User, s Session, now time.Time) *Error {
 // Requires reports whether an account must have a second factor.
 func (i Inside) Requires(u User) bool { return i.engine.opts.SecondFactor.requires(u) }
 
-// Signup returns who may create an account, and whether a mail follows that verifies the address.
+// Signup returns who may create an account, and whether a sign-up mails a link that verifies the address.
 func (i Inside) Signup() (mode SignupMode, mails bool) {
 	return i.engine.opts.Signup, !i.engine.opts.NoVerifyMail
 }
@@ -217,7 +216,7 @@ func (i Inside) Open(context string, sealed []byte) ([]byte, error) {
 	return i.engine.keys.box.Open(context, sealed)
 }
 
-// MACSecret returns the secret of a use. It never changes.
+// MACSecret returns the secret of a use. The secret never changes.
 func (i Inside) MACSecret(use KeyUse) []byte { return i.engine.keys.secret(use) }
 
 // Cutoffs returns the times that decide which sessions are alive at now.
@@ -248,8 +247,8 @@ func (i Inside) ChargeFactor(ctx context.Context, tx Tx, t FactorTry) (Charge, e
 	return charge, err
 }
 
-// Reauthenticate checks the password of a signed-in user. If the account has no password, it only checks that the
-// session is fresh.
+// Reauthenticate checks the password of a signed-in user. Without a password, it checks how old the session's proof
+// is.
 func (i Inside) Reauthenticate(ctx context.Context, who Identity, given Secret, c Client, now time.Time) error {
 	return i.engine.reauthenticate(ctx, who, given, c, now)
 }
@@ -279,13 +278,13 @@ func (i Inside) OutdateTokens(ctx context.Context, tx Tx, u User, now time.Time)
 // SessionEnded returns the refusal for a session that is no longer alive.
 func (i Inside) SessionEnded() error { return sessionEnded("", "") }
 
-// AccessToken creates an access token for a session as it is now.
+// AccessToken creates an access token for the current state of a session.
 func (i Inside) AccessToken(u User, s Session, now time.Time) (Secret, time.Duration, error) {
 	token, life, err := i.engine.accessToken(u, s, now)
 	return Secret(token), life, err
 }
 
-// Refund returns the charge of a right factor to its limit.
+// Refund refunds a charge, because the factor was right.
 func (i Inside) Refund(ctx context.Context, tx Tx, c Charge) error { return refund(ctx, tx, c) }
 
 // ChargePasskey charges a client for a step of a passwordless sign-in. Each step has its own counter.

@@ -48,7 +48,7 @@ func (c Claims) of(u User, s Session) map[string]any {
 		return nil
 	}
 	values := map[string]any{
-		"@id": u.ID, "@role": claimset.MainRole(u.Roles), "@roles": append([]string{}, u.Roles...), // never null
+		"@id": u.ID, "@role": claimset.MainRole(u.Roles), "@roles": append([]string{}, u.Roles...), // not null
 		claimEmail: u.Email, "@name": u.Name, "@sid": s.ID,
 	}
 	extra := make(map[string]any, len(c.Static)+len(c.Computed)+3)
@@ -78,7 +78,7 @@ const (
 	minRolesRoom = 8   // roles of maximum length that fit into a token with every valid configuration
 )
 
-// claims returns the claims of a user's token for a session, without the times.
+// claims returns the claims of a user's token for a session, without the times of issue and expiry.
 func (o Options) claims(u User, s Session) accesstoken.Claims {
 	return accesstoken.Claims{
 		Issuer:    o.Issuer,
@@ -112,8 +112,8 @@ func (o Options) tokenSize(roles []string, public string) (int, error) {
 	return accesstoken.Size(o.SigningAlg, claims)
 }
 
-// checkToken refuses a change of roles or metadata after which an access token could be too long. It accepts a change
-// that makes the token shorter: an earlier release or other claims may have made it too long.
+// checkToken refuses a change of roles or metadata after which an access token could be too long. It accepts every
+// change that makes the token shorter: an earlier release or other Options.Claims may have allowed a longer one.
 func (o Options) checkToken(before, after User) error {
 	size, err := o.tokenSize(after.Roles, after.Metadata)
 	if err != nil || size <= accesstoken.MaxSize {

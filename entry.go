@@ -12,12 +12,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/rememberedtoken"
 )
 
-// Every flow that opens a session ends in admit, and admit is the only caller of
-// InsertSession. Most published bypasses of second factors came from a flow that
-// opened its own session (Kratos CVE-2024-45042, Zitadel CVE-2025-64103).
+// Every flow that opens a session ends in admit, and admit is the only caller of InsertSession. Most published
+// bypasses of second factors came from a flow that opened its own session (Kratos CVE-2024-45042, Zitadel
+// CVE-2025-64103).
 //
-// A flow first verifies a proof: a password, a passkey or a sign-in at a provider. The pure
-// decideEntry then says whether the proofs are enough for this account.
+// A flow first verifies a proof: a password, a passkey or a sign-in at a provider. The pure function decideEntry then
+// says whether the proofs are enough for this account.
 
 // A proof is the `amr` name of something that a flow has verified (RFC 8176).
 type proof = string
@@ -53,7 +53,7 @@ func (e *Engine) newEntry(ctx context.Context, n entry, replaces Secret) (entry,
 	return n, nil
 }
 
-// A FactorPolicy says who must have a second factor. Accounts that have a factor need it under every policy.
+// A FactorPolicy says who must have a second factor. Under every policy, accounts that have a factor must use it.
 type FactorPolicy struct {
 	Required bool
 	Roles    []string // only accounts with one of these roles; empty: all
@@ -118,8 +118,8 @@ type outcome struct {
 
 // admit opens the session of an entry in the flow's transaction, stores a challenge if a second factor is due, or
 // returns the refusal of decideEntry. Before the insert, it ends the replaced sessions, and the oldest sessions above
-// the limit. After the insert, the new session could count as the oldest, if a clock was set back. event is the event
-// of the flow. The flow commits and then calls issueTokens.
+// the limit. After the insert, a clock that was set back could make the new session the oldest. event is the event of
+// the flow. The flow commits and then calls issueTokens.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
 	decided := decideEntry(n.user, e.opts, n.proofs)
 	if device, ok := e.remembered(n.user, n.client); ok && decided.challenge == ChallengeLogin {

@@ -54,11 +54,11 @@ const (
 	CodeInternal    Code = "INTERNAL"
 )
 
-// Refusals of several packages around the engine.
+// Codes that several packages around the engine use.
 //
 // Unstable: for packages of this module.
 const (
-	CodeParameterInvalid Code = "PARAMETER_INVALID" // of a query
+	CodeParameterInvalid Code = "PARAMETER_INVALID" // a parameter of a query
 	CodeLastWayIn        Code = "LAST_WAY_IN"       // the account would have no way to sign in
 )
 

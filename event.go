@@ -32,7 +32,7 @@ const (
 	EventPasswordReset   EventKind = "password_reset"
 	eventResetRequested  EventKind = "password_reset_requested"
 	EventEmailVerified   EventKind = "email_verified"
-	eventLinkDisowned    EventKind = "link_disowned" // "this wasn't me"
+	eventLinkDisowned    EventKind = "link_disowned" // the reader chose "this wasn't me"
 	eventEmailChanged    EventKind = "email_changed"
 	EventRolesChanged    EventKind = "roles_changed"
 	EventDisabled        EventKind = "account_disabled"
@@ -41,7 +41,7 @@ const (
 	eventRenamed         EventKind = "renamed"        // by an operator
 	eventLimitsCleared   EventKind = "limits_cleared" // by an operator
 	eventLinkRequested   EventKind = "link_requested" // by an operator
-	eventKeysRotated     EventKind = "keys_rotated"   // by an operator, as are the next two; no account
+	eventKeysRotated     EventKind = "keys_rotated"   // by an operator, without an account, like the next two
 	eventMasterReplaced  EventKind = "master_key_replaced"
 	eventMailRetried     EventKind = "mail_retried"
 )
@@ -108,8 +108,8 @@ func (ev Event) ending(why EndReason) Event {
 	return ev
 }
 
-// endsTokens reports whether the event may have revoked access tokens. The feed finds
-// other revocations at its next poll.
+// endsTokens reports whether the event may have revoked access tokens. It may miss an event: the feed finds every
+// revocation at its next poll.
 func (ev Event) endsTokens() bool {
 	switch ev.Kind {
 	case EventLogout, EventLogoutAll, EventSessionEnded, EventRefreshReused, EventPasswordChanged, EventPasswordReset,

@@ -271,7 +271,7 @@ func CheckKeys(ctx context.Context, store Store, master []byte) error {
 	return (&keyring{store: store, box: box}).reload(ctx)
 }
 
-// sealContext binds a sealed secret to its row, so that it can't be moved to another row.
+// sealContext returns the context that binds a sealed secret to its row, so that it can't be moved to another row.
 func sealContext(row Key) string { return string(row.Use) + " " + row.Alg + " " + row.ID }
 
 func (row Key) times() keyschedule.Key {
@@ -335,6 +335,6 @@ func (k *keyring) infos(now time.Time) (infos []KeyInfo) {
 	return infos
 }
 
-// JWKS returns the JSON document of public keys: next, active, retired (RFC 7517
-// section 5). It has no keys with HS256.
+// JWKS returns the JSON document of public keys: next, active, retired (RFC 7517 section 5). With HS256 it has no
+// keys.
 func (e *Engine) JWKS() []byte { return e.keys.current.Load().jwks }

@@ -176,7 +176,7 @@ func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error)
 	return o.Keys(ctx)
 }
 
-// tooManyKeys refuses a rotation until the first key is dropped.
+// tooManyKeys returns a refusal with the time at which the first key is dropped.
 func tooManyKeys(rows []Key, use KeyUse, now time.Time) *Error {
 	var first time.Time
 	for _, row := range rows {

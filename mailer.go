@@ -20,7 +20,7 @@ const (
 	MailReset          MailKind = "reset"           // choose a new password
 	MailInvite         MailKind = "invite"          // choose the first password of an account
 	MailConfirmAddress MailKind = "confirm_address" // to the new address: confirm the change
-	MailAddressChanged MailKind = "address_changed" // to the old address: it was changed; undo
+	MailAddressChanged MailKind = "address_changed" // to the old address: the address was changed; a link to undo
 )
 
 // These kinds are notices, which have no token.
@@ -36,8 +36,8 @@ const (
 	MailTOTPRemoved                         MailKind = "totp_removed"
 	MailPasskeyAdded                        MailKind = "passkey_added"
 	MailPasskeyRemoved                      MailKind = "passkey_removed"
-	MailFactorsReset                        MailKind = "factors_reset" // an operator removed all
-	MailRecoveryUsed                        MailKind = "recovery_used" // a recovery code
+	MailFactorsReset                        MailKind = "factors_reset" // an operator removed all factors
+	MailRecoveryUsed                        MailKind = "recovery_used" // a recovery code was used
 	MailTwoStepOn                           MailKind = "two_step_on"   // an upgraded passkey became the first factor
 	MailIdentityLinked, MailIdentityRemoved MailKind = "identity_linked", "identity_unlinked"
 )

@@ -159,7 +159,8 @@ func (o Operator) EnableUser(ctx context.Context, id UserID) error {
 }
 
 // SetRoles replaces the roles. It ends no session, but earlier access tokens are outdated at once
-// (User.RolesChangedAt). It can wait up to 5 s after a recent change. Codes: CodeValidationFailed (roles).
+// (User.RolesChangedAt). If the roles have just changed before, it waits up to 5 s. Codes: CodeValidationFailed
+// (roles).
 func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User, error) {
 	parsed, problem := o.engine.opts.parseRoles(roles)
 	if problem != nil {
@@ -222,7 +223,7 @@ func (o Operator) SendVerification(ctx context.Context, id UserID) error {
 	return o.send(ctx, id, MailVerify)
 }
 
-// send posts a mail with a link. For an account that was invited, it posts an invitation.
+// send posts a mail with a link. If the account was only invited, this is an invitation.
 func (o Operator) send(ctx context.Context, id UserID, kind MailKind) error {
 	return o.operate(ctx, eventLinkRequested, id, func(tx Tx, ev *Event) error {
 		user, err := tx.User(ctx, id)

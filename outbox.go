@@ -63,9 +63,9 @@ func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
 	return tx.InsertMail(ctx, m)
 }
 
-// noticeKind charges a notice and returns the kind to send, or "". This is m.Kind while the budget of the account
-// lasts. Above the budget it is a summary, once a day. The first detected reuse of a day is always sent, outside the
-// budget.
+// noticeKind charges a notice and returns the kind to send, or "" to drop the notice. This is m.Kind while the budget
+// of the account lasts. Above the budget it is a summary, once a day. The first detected reuse of a day is always
+// sent, outside the budget.
 func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error) {
 	daily := Limit{1, 24 * time.Hour}
 	tries := []struct {
@@ -172,7 +172,7 @@ type delivery struct {
 	asked    Event       // eventResetRequested, or the zero Event
 }
 
-// prepareMail creates the message and activates its token. A mail with due false is dropped.
+// prepareMail creates the message and activates its token. It sets due to false if the mail must be dropped.
 func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d delivery, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
 		d = delivery{message: Message{ID: m.ID, Kind: m.Kind, To: m.To, MailFacts: m.Facts}, signup: m.Cause.SignupID}

@@ -91,9 +91,10 @@ func required(field string) error {
 	return unacceptable(FieldError{field, FieldRequired, "Enter your password."})
 }
 
-// reauthenticate checks the password of a signed-in user. An account with a factor also needs a fresh session.
-// Failures count per session, so other clients can't use up its attempts. A right password does not count, even
-// if the calling flow fails. Codes: CodeStepUpRequired, CodePasswordWrong, CodeRateLimited, CodeTryLater.
+// reauthenticate checks the password of a signed-in user. An account with a factor also needs a session with a recent
+// proof. Failures count per session, so other clients can't use up the attempts of this session. A right password
+// does not count, even if the calling flow fails. Codes: CodeStepUpRequired, CodePasswordWrong, CodeRateLimited,
+// CodeTryLater.
 func (e *Engine) reauthenticate(ctx context.Context, who Identity, given Secret, c Client, now time.Time) error {
 	passwordless := who.User.PasswordHash == "" // a fresh sign-in with a provider or a passkey is enough
 	switch stale := decideFresh(who.User, who.Session, e.opts.StepUpAge, now); {

@@ -38,9 +38,9 @@ type Session struct {
 type EndReason string
 
 const (
-	EndedLogout    EndReason = "logout"           // by its own device
-	EndedByUser    EndReason = "ended_by_user"    // from another device of the user
-	EndedLogoutAll EndReason = "logout_all"       // signed out everywhere
+	EndedLogout    EndReason = "logout"           // signed out on its own device
+	EndedByUser    EndReason = "ended_by_user"    // ended on another device of the user
+	EndedLogoutAll EndReason = "logout_all"       // the user signed out everywhere
 	EndedReuse     EndReason = "refresh_reused"   // an old refresh token was presented
 	EndedPassword  EndReason = "password_changed" // the password was changed or reset
 	EndedOperator  EndReason = "ended_by_operator"

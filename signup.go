@@ -154,8 +154,8 @@ func (e *Engine) waitForProof(ctx context.Context, user User, d signupDetails, c
 	})
 }
 
-// isTaken reports whether an address rejects sign-ups: its account has proven it or is
-// disabled, or its previous owner can still restore it.
+// isTaken reports whether a sign-up with an address must be refused. The address is taken if its account has proven
+// it or is disabled, or if its previous owner can still restore it.
 func (e *Engine) isTaken(ctx context.Context, tx Tx, email Address, now time.Time) (bool, error) {
 	account, err := tx.UserByEmail(ctx, email)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -170,7 +170,7 @@ type signupDetails struct {
 	Name         string
 	Locale       string
 	PasswordHash Secret
-	Identity     []byte // of package federation, instead of a password
+	Identity     []byte // set by package federation, instead of a password
 }
 
 // sealedSignup is the JSON form of signupDetails. Its hash is a plain string, because a Secret encodes as [redacted].

@@ -178,7 +178,7 @@ type SessionTx interface {
 	Session(context.Context, SessionID) (Session, User, error)
 	// SessionAlone returns a session, even of a deleted user.
 	SessionAlone(context.Context, SessionID) (Session, error)
-	// Sessions lists the user's live sessions, the last used first.
+	// Sessions lists the user's live sessions, the most recently used first.
 	Sessions(context.Context, UserID, Cutoffs) ([]Session, error)
 	// Forgive sets Forgiven to generation if the session has not ended and generation is still its newest.
 	Forgive(ctx context.Context, id SessionID, generation int64) (bool, error)
@@ -194,7 +194,7 @@ type SessionTx interface {
 	EndNextSessions(ctx context.Context, after SessionID, limit int, why EndReason, at time.Time) (SessionID, int, error)
 }
 
-// FactorTx stores second factors as far as the engine needs them. Package factors has the rest.
+// FactorTx has the methods on second factors that the engine needs. Package factors has the others.
 //
 // Unstable: stores implement it.
 type FactorTx interface {
@@ -330,9 +330,9 @@ type LimitTx interface {
 type SweepTx interface {
 	// Sweep deletes up to limit rows and returns their number.
 	Sweep(ctx context.Context, what Sweep, before time.Time, limit int) (int, error)
-	// SweepLimits reads up to limit counters that may have expired before a moment, in a
-	// fixed order after a mark, and deletes those that have expired. It returns the mark
-	// to continue from (the zero mark at the end) and how many it deleted.
+	// SweepLimits reads up to limit counters that may have expired before a moment, and deletes those that have. It
+	// reads them in a fixed order, from a mark. It returns the next mark (at the end, the zero mark) and how many it
+	// deleted.
 	SweepLimits(ctx context.Context, after LimitMark, before time.Time, limit int) (LimitMark, int, error)
 }
 
@@ -349,21 +349,21 @@ type LimitMark struct {
 	Key       string
 }
 
-// A Sweep names rows that are deleted by age.
+// A Sweep names rows that are deleted by age: the time in the comment of the value.
 //
 // Unstable: only stores use it.
 type Sweep string
 
 const (
-	SweepSessions   Sweep = "sessions"    // ended or expired before
-	SweepMailTokens Sweep = "mail_tokens" // expired before
-	SweepEvents     Sweep = "events"      // happened before
-	SweepMails      Sweep = "mails"       // given up before
-	SweepSignups    Sweep = "signups"     // created before
-	SweepCallbacks  Sweep = "callbacks"   // queued before
-	SweepChallenges Sweep = "challenges"  // expired before
-	SweepDevices    Sweep = "devices"     // expired before
+	SweepSessions   Sweep = "sessions"    // since the end or expiry
+	SweepMailTokens Sweep = "mail_tokens" // since the expiry
+	SweepEvents     Sweep = "events"      // since the event
+	SweepMails      Sweep = "mails"       // since the last attempt
+	SweepSignups    Sweep = "signups"     // since the sign-up
+	SweepCallbacks  Sweep = "callbacks"   // since the change
+	SweepChallenges Sweep = "challenges"  // since the expiry
+	SweepDevices    Sweep = "devices"     // since the expiry
 
-	SweepServiceKeys Sweep = "service_keys" // expired or revoked before
-	SweepIdempotency Sweep = "idempotency"  // expired before
+	SweepServiceKeys Sweep = "service_keys" // since the expiry or revocation
+	SweepIdempotency Sweep = "idempotency"  // since the expiry
 )

@@ -233,7 +233,7 @@ func (e *Engine) tryPassword(
 	if err != nil {
 		return candidate{}, device, err
 	}
-	a.user = box.account // the owner of the candidates
+	a.user = box.account // the account that is tried, or the zero User
 	if len(t.candidates) == 0 {
 		t.candidates = []candidate{{}} // costs a hash and matches no password
 	}

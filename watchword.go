@@ -43,7 +43,7 @@ type Options struct {
 	// Mailer sends the mails of the outbox. Required.
 	Mailer Mailer
 
-	// Issuer is the `iss` claim of access tokens, for services that check the name of an earlier system. It needs
+	// Issuer is the `iss` claim of access tokens, for services that expect the name of an earlier system. It needs
 	// HS256. Metadata, the feed, links and the default audience keep PublicURL. Default: PublicURL.
 	Issuer string
 

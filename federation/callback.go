@@ -116,7 +116,7 @@ func unavailable(p Provider, cause error) error {
 type Failure struct {
 	Refusal  *watchword.Error
 	Provider string
-	Reason   string // what a page explains in addition; or ""
+	Reason   string // additional explanation for a page; or ""
 	Cause    error  // for the log
 }
 

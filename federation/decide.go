@@ -8,9 +8,9 @@ type purpose string
 
 const (
 	purposeSignIn purpose = "signin"
-	purposeLink   purpose = "link"   // to the account of a live session
-	purposeVerify purpose = "verify" // with the mailed link of a waiting sign-up
-	purposeStepUp purpose = "stepup" // to the account of the session, again
+	purposeLink   purpose = "link"   // link to the account of a live session
+	purposeVerify purpose = "verify" // complete a waiting sign-up with its mailed link
+	purposeStepUp purpose = "stepup" // sign in again to the account of the session
 )
 
 // facts are the input of decideIdentity. An account with an empty id does not exist.
@@ -33,17 +33,17 @@ type verdict string
 const (
 	signIn       verdict = "sign-in"       // sign in to the owner's account
 	link         verdict = "link"          // link to the account of the session
-	linked       verdict = "linked"        // it is linked to that account already
-	taken        verdict = "taken"         // it belongs to another account
+	linked       verdict = "linked"        // the identity is linked to the account of the session already
+	taken        verdict = "taken"         // the identity is linked to another account
 	create       verdict = "create"        // create an account without a password
 	adopt        verdict = "adopt"         // link to the proven account, and sign in
 	linkRequired verdict = "link-required" // link after a full sign-in to the proven account
 	firstProof   verdict = "first-proof"   // take the account from a creator who never proved the address
 	disabled     verdict = "disabled"      // the account with the address is disabled
 	wait         verdict = "wait"          // mail the address: it has to be proven first
-	closed       verdict = "closed"        // no account is created
+	closed       verdict = "closed"        // sign-up is closed, so no account is created
 	unconnected  verdict = "unconnected"   // step-up: the identity is not linked to the account
-	other        verdict = "other"         // the mailed link is for a sign-up that began in another way
+	other        verdict = "other"         // the sign-up of the mailed link began with another identity or a password
 	invalid      verdict = "invalid"       // the attempt can't be completed
 )
 

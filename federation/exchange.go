@@ -51,8 +51,8 @@ type pendingExchange struct {
 
 	Proofs   []string          `json:"proofs,omitempty"`
 	Address  watchword.Address `json:"address,omitempty"`  // address of the account
-	Password []byte            `json:"password,omitempty"` // SHA-256 of the hash: a new password makes the code invalid
-	Identity string            `json:"identity,omitempty"` // SHA-256 of the hash of the password
+	Password []byte            `json:"password,omitempty"` // SHA-256 of the password hash
+	Identity string            `json:"identity,omitempty"` // id of the identity
 	Email    string            `json:"email,omitempty"`    // the address at the provider
 
 	Link string `json:"link,omitempty"` // handle of a link (CodeLinkRequired): the code then opens no session

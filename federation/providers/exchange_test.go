@@ -214,7 +214,8 @@ func TestExchangeReplacesTheSessionOfTheCookie(t *testing.T) {
 	})
 }
 
-// Both are limited per client: a callback sends requests to the provider, and an exchange writes to the store.
+// Callbacks and exchanges have a limit per client, because a callback sends requests to the provider and an exchange
+// writes to the store.
 func TestCallbacksAndExchangesOfAClientAreLimited(t *testing.T) {
 	t.Parallel()
 	with := withApp()

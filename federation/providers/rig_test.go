@@ -114,7 +114,7 @@ type setup struct {
 	link   bool                // federation.Options.LinkProven
 	host   string              // serves https under this name; default: http on localhost
 	seen   func(*http.Request) // called with each request
-	races  bool                // the site has a race
+	races  bool                // the store runs races, see site.race
 }
 
 // stores are the kinds of stores that the tests run on.

@@ -23,7 +23,7 @@ func twoSites(t *testing.T) (s *site, app string) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = io.WriteString(w, "<!doctype html><title>app</title>The application")
 	}))
-	web.Config.ErrorLog = log.New(io.Discard, "", 0) // browsers abort requests when the user leaves a page
+	web.Config.ErrorLog = log.New(io.Discard, "", 0) // a browser aborts requests when the user leaves a page
 	web.StartTLS()
 	t.Cleanup(web.Close)
 	app = strings.Replace(web.URL, "127.0.0.1", "app.one.test", 1)
