@@ -19,9 +19,8 @@ import (
 //     the limit of its client network. Strangers can use up the limits of unknown devices, but never those of a known
 //     device.
 //
-// All charges are committed before the password is checked, so each of several concurrent guesses is charged. A right
-// password refunds only its own charges. If the hash pool is too busy to check the password, the charges are also
-// refunded.
+// All charges are committed before the password is checked, so each of several concurrent guesses is charged. If the
+// password is right, or the hash pool is too busy to check it, the charges of step 3 are refunded.
 
 // An attempt is one check of a password.
 type attempt struct {

@@ -247,8 +247,7 @@ func (i Inside) ChargeFactor(ctx context.Context, tx Tx, t FactorTry) (Charge, e
 	return charge, err
 }
 
-// Reauthenticate checks the password of a signed-in user. Without a password, it checks how old the session's proof
-// is.
+// Reauthenticate checks the password of a signed-in user. Without a password, it checks the age of the last proof.
 func (i Inside) Reauthenticate(ctx context.Context, who Identity, given Secret, c Client, now time.Time) error {
 	return i.engine.reauthenticate(ctx, who, given, c, now)
 }
@@ -293,8 +292,7 @@ func (i Inside) ChargePasskey(ctx context.Context, step string, c Client, now ti
 	return i.engine.charge(ctx, i.engine.opts.Limits.PasskeyPerClient.charge(purpose, c.key(), now))
 }
 
-// ChargeServiceKey takes one use of the limit l for a service key. If the limit is used up, it returns the time to
-// wait.
+// ChargeServiceKey takes one use of the limit l for a service key. Above the limit, it returns the time to wait.
 func (i Inside) ChargeServiceKey(ctx context.Context, tx Tx, l Limit, id string, at time.Time) (time.Duration, error) {
 	return take(ctx, tx, charges(l.charge(limitServiceKey, id, at)))
 }

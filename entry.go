@@ -119,7 +119,7 @@ type outcome struct {
 // admit opens the session of an entry in the flow's transaction, stores a challenge if a second factor is due, or
 // returns the refusal of decideEntry. Before the insert, it ends the replaced sessions, and the oldest sessions above
 // the limit. After the insert, a clock that was set back could make the new session the oldest. event is the event of
-// the flow. The flow commits and then calls issueTokens.
+// the flow, which commits and then calls issueTokens.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
 	decided := decideEntry(n.user, e.opts, n.proofs)
 	if device, ok := e.remembered(n.user, n.client); ok && decided.challenge == ChallengeLogin {

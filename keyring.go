@@ -335,6 +335,5 @@ func (k *keyring) infos(now time.Time) (infos []KeyInfo) {
 	return infos
 }
 
-// JWKS returns the JSON document of public keys: next, active, retired (RFC 7517 section 5). With HS256 it has no
-// keys.
+// JWKS returns the JSON document of public keys: next, active, retired (RFC 7517 section 5). With HS256 it is empty.
 func (e *Engine) JWKS() []byte { return e.keys.current.Load().jwks }

@@ -28,7 +28,7 @@ func (k *keyring) policy(use KeyUse) keyschedule.Policy {
 	return p
 }
 
-// errRingFull means that every number that a key of this use could have is taken.
+// errRingFull means that the keys of a use have all possible numbers.
 var errRingFull = errors.New("no number is free for another key")
 
 // carryOut applies a plan to the keys of a use. It generates a key outside the transaction. If several processes

@@ -99,8 +99,7 @@ const onKnownDevice limitPurpose = "_known"
 // factorKinds are the kinds of proofs of package factors. Each has separate counters.
 var factorKinds = []limitPurpose{"totp", amr.Recovery, "passkey"}
 
-// charge returns the Charge for one use of the limit by a subject, such as an address. If unlimited, it is the zero
-// Charge.
+// charge returns the Charge for one use of the limit by a subject, such as an address; zero if unlimited.
 func (l Limit) charge(purpose limitPurpose, subject string, at time.Time) Charge {
 	if l.Count < 0 {
 		return Charge{}

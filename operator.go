@@ -159,8 +159,8 @@ func (o Operator) EnableUser(ctx context.Context, id UserID) error {
 }
 
 // SetRoles replaces the roles. It ends no session, but earlier access tokens are outdated at once
-// (User.RolesChangedAt). If the roles have just changed before, it waits up to 5 s. Codes: CodeValidationFailed
-// (roles).
+// (User.RolesChangedAt). If the roles have changed in the last seconds, it first waits up to 5 s. Codes:
+// CodeValidationFailed (roles).
 func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User, error) {
 	parsed, problem := o.engine.opts.parseRoles(roles)
 	if problem != nil {
@@ -319,7 +319,7 @@ func (o Operator) MarkVerified(ctx context.Context, id UserID) error {
 
 // ClearLimits resets the counters of the account and of its live sessions: wrong passwords and second factors,
 // refreshes and mails. It finds client networks in the last events of the account. It does not reset the counters of
-// single known devices, nor those of a client network for all accounts.
+// single known devices. It also keeps the counters that a client network has for all accounts.
 func (o Operator) ClearLimits(ctx context.Context, id UserID) error {
 	return o.operate(ctx, eventLimitsCleared, id, func(tx Tx, ev *Event) error {
 		const lastEvents = 200
@@ -390,8 +390,8 @@ func (o Operator) UserEvents(ctx context.Context, id UserID, limit int) ([]Event
 	return view(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.Events(ctx, id, limit) })
 }
 
-// LastRestore returns when a restore was last noticed (EventRestoreDetected), and when EndEverySession
-// ran after it. A time is zero if this has not happened. The event is kept for 90 days.
+// LastRestore returns when a restore was last noticed (EventRestoreDetected), and when EndEverySession ran after it.
+// A time is zero if its event does not exist. Events are kept for 90 days.
 //
 // Unstable: only package admin and the program watchword use it.
 func (o Operator) LastRestore(ctx context.Context) (noticed, settled time.Time, err error) {

@@ -22,8 +22,8 @@ import (
 // the stranger must stay the same. A request for an address without an account is not charged.
 //
 // A stranger can't prevent the owner's reset. If the budget is used up, a reset is dropped only while an earlier link
-// remains valid for some minutes. A new link is valid for a few minutes until its mail is sent. The sending gives it
-// its full life, and ends older links. A mail that fails therefore invalidates no working link.
+// remains valid for some minutes. A new link is valid for only a few minutes until its mail is sent. Then the link
+// gets its full life, and older links end. A mail that fails therefore invalidates no working link.
 
 const (
 	outboxPoll  = 2 * time.Second  // how soon a process sees mail that another process posted
@@ -42,8 +42,8 @@ func mailTo(kind MailKind, u User, ev Event) Mail {
 		Cause: MailCause{Operator: ev.Operator}, CreatedAt: ev.At, NextAt: ev.At}
 }
 
-// post inserts a mail into the outbox. It drops a bound notice if the address is not proven or the budget of the
-// account is used up.
+// post inserts a mail into the outbox. It drops a notice of boundNotices if the address is not proven or the budget
+// of the account is used up.
 func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
 	if !slices.Contains(boundNotices, m.Kind) {
 		return tx.InsertMail(ctx, m)
@@ -115,8 +115,8 @@ func (e *Engine) runOutbox(ctx context.Context) {
 	}, func(err error) { e.log.Error("can't read the outbox", slog.Any("error", err)) })
 }
 
-// sendMail sends a mail that was claimed at now, and stores the result. If ctx ends during the delivery, it gets a
-// little more time: a delivery without a stored result would be repeated.
+// sendMail sends a mail that was claimed at now, and stores the result. If ctx ends during the delivery, the delivery
+// gets a little more time. Without a stored result, the mail would be sent again.
 func (e *Engine) sendMail(ctx context.Context, m Mail, now time.Time) {
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
@@ -166,7 +166,7 @@ type delivery struct {
 	owner    UserID
 	message  Message
 	signup   string      // the waiting sign-up that the mail belongs to, or empty
-	due      bool        // false: it is dropped
+	due      bool        // false: the mail is dropped
 	fresh    bool        // message.Token was created for this attempt
 	replaced []MailToken // earlier tokens, which end after the message was sent
 	asked    Event       // eventResetRequested, or the zero Event

@@ -11,14 +11,14 @@ import (
 
 // A forgotten password, in two steps.
 //
-// Forgot: every request writes one row and gets the same response. The outbox worker looks up the owner of the address
-// later. Therefore neither the text nor the time of a response reveals an account.
+// Forgot: every request writes one row and gets the same response. The outbox worker looks up the owner of the
+// address later. Therefore neither the text nor the time of a response reveals an account.
 //
 // Reset: the token is looked up, and the password is checked and hashed. A refused password does not consume the
-// token. One transaction consumes the token, stores the hash, ends every session and deletes the other mailed
-// tokens. A reset does not sign in, so an intruder with brief access to a mailbox leaves a trace: the changed
-// password. A verification link also works here until its address is proven, because its reader might not know
-// the password of the sign-up.
+// token. One transaction consumes the token, stores the hash, ends every session and deletes the other mailed tokens.
+// A reset does not sign in, so an intruder with brief access to a mailbox leaves a trace: the changed password. A
+// verification link also works here while its address is unproven: the reader might not know the password of the
+// sign-up.
 
 // ForgotPassword mails a reset link to the owner of an address, if any. page is the reset page of a front-end: the link
 // is page, "/" and the token. If page is empty, or its origin is not one of Options.LinkOrigins, the link opens the

@@ -88,10 +88,10 @@ const (
 	// VerdictRepeat means that the token was superseded within the grace period.
 	// The session does not change, and the response contains the newest token.
 	VerdictRepeat Verdict = "repeat"
-	// VerdictLate means that the token is the parent of one that may never have reached the client. It is forgiven,
-	// this is stored, and the response contains the newest token.
+	// VerdictLate means that the token is the parent of one that may never have reached the client. The token is
+	// forgiven, and the session stores this. The response contains the newest token.
 	VerdictLate Verdict = "late"
-	// VerdictReuse means that two parties hold tokens of this session. It ends.
+	// VerdictReuse means that two parties hold tokens of this session. The session ends.
 	VerdictReuse Verdict = "reuse"
 	// VerdictEnded means that there is no active session to refresh.
 	VerdictEnded Verdict = "ended"

@@ -30,7 +30,7 @@ import (
 
 // A SignUpRequest is a request to create an account.
 type SignUpRequest struct {
-	Email, Name string // the name may be empty; at most 200 code points
+	Email, Name string // the name has at most 200 code points, and may be empty
 	Password    Secret
 	Persistent  bool // as in LoginRequest
 	Client      Client
@@ -128,7 +128,7 @@ func (e *Engine) signUpByMail(ctx context.Context, user User, c Client, now time
 	return e.waitForProof(ctx, user, signupDetails{user.Name, user.Locale, user.PasswordHash, nil}, c, now)
 }
 
-// waitForProof is signUpByMail for a sign-up with a password or an identity.
+// waitForProof does the work of signUpByMail, for a sign-up with a password or an identity.
 func (e *Engine) waitForProof(ctx context.Context, user User, d signupDetails, c Client, now time.Time) error {
 	waiting, err := e.sealSignup(user.Email, d, now)
 	if err != nil {

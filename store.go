@@ -184,7 +184,7 @@ type SessionTx interface {
 	Forgive(ctx context.Context, id SessionID, generation int64) (bool, error)
 	EndSession(context.Context, SessionID, EndReason, time.Time) (bool, error)
 	// EndSessions ends the user's sessions except one ("": none) and returns their number. It also ends expired and
-	// idle ones, which a longer limit would revive.
+	// idle ones, because a longer limit would make them live again.
 	EndSessions(ctx context.Context, id UserID, except SessionID, why EndReason, at time.Time) (int, error)
 	// EndOldestSessions ends the user's live sessions at Cutoffs.Now, except the newest (by sign-in): keep is their
 	// number. It returns the ended sessions in any order.
@@ -242,7 +242,7 @@ type MailTokenTx interface {
 	// ExtendMailToken changes the expiry of a token, if the token still exists.
 	ExtendMailToken(ctx context.Context, hash string, expires time.Time) (bool, error)
 	DeleteMailTokens(context.Context, UserID, ...MailKind) error
-	// DeleteMailTokensAfter deletes the tokens of a kind that expire after a moment.
+	// DeleteMailTokensAfter deletes the tokens of a kind that expire after the given time.
 	DeleteMailTokensAfter(ctx context.Context, id UserID, kind MailKind, expires time.Time) error
 	// DeleteSentTokens deletes the tokens of a kind that were mailed to an address, whether or not it has an account.
 	DeleteSentTokens(context.Context, Address, MailKind) error

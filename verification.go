@@ -260,8 +260,8 @@ func (e *Engine) tryPassword(
 	return winner, a.device, e.refund(ctx, a.failure...)
 }
 
-// ownerAfter returns the account after the winner has proven the address. A new account
-// gets a new id. A sign-up that takes over an existing account keeps its id and roles.
+// ownerAfter returns the account after the winner has proven the address. A new account gets a new id. If a sign-up
+// takes over an existing account, the account keeps its id and roles.
 func ownerAfter(account User, winner candidate, email Address, now time.Time) User {
 	owner := account
 	if owner.ID == "" {
