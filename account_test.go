@@ -106,7 +106,7 @@ func TestRoleChangeOutdatesAccessTokensAndEndsNoSession(t *testing.T) {
 	must(t, err)
 	_, err = r.Authenticate(t.Context(), in.AccessToken)
 	wantCode(t, err, watchword.CodeTokenExpired)
-	next, err := r.Refresh(t.Context(), in.RefreshToken, laptop) // in the second of the change
+	next, err := r.Refresh(t.Context(), in.RefreshToken, laptop) // in the same second as SetRoles
 	must(t, err)
 	who := r.identity(t, next)
 	if !slices.Equal(who.User.Roles, []string{"admin", "editor"}) {
@@ -174,7 +174,7 @@ func TestDeletingAnAccountEndsItsSessions(t *testing.T) {
 func TestLastAdministratorCannotDeleteTheOwnAccount(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
-	bob := r.signUp(t, "bob@example.com") // the only account, which is not an administrator
+	bob := r.signUp(t, "bob@example.com") // while no administrator exists, every account can be deleted
 	must(t, r.DeleteAccount(t.Context(), r.identity(t, bob), goodPassword, laptop))
 	ada := r.signUp(t, "ada@example.com")
 	who := r.identity(t, ada)

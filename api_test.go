@@ -304,7 +304,8 @@ func listPackage(t *testing.T, tree fs.FS, importPath string, names []string) ma
 	exported, err := doc.NewFromFiles(files, parsed, importPath)
 	must(t, err)
 	lists := map[bool]string{}
-	// An "Unstable" paragraph of a package covers all its types, and one of a type covers its methods.
+	// The "Unstable" paragraph of a package covers all its types. The "Unstable" paragraph of a type covers its
+	// methods.
 	add := func(decl ast.Decl, comments ...string) {
 		unstable := slices.ContainsFunc(comments, func(c string) bool {
 			return strings.Contains("\n"+c, "\n"+unstableMark)

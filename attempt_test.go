@@ -134,6 +134,9 @@ func TestFailedPasswordsAreLimitedPerClientNetworkAndForAllUnknownDevices(t *tes
 }
 
 // RL-13
+//
+// 200 addresses guess ten times a second for ten minutes (two minutes with -short). The owner must be able to sign
+// in. docs/operations.md states the figures for ten minutes.
 func TestKnownDeviceHasItsOwnLimit(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

@@ -18,7 +18,7 @@ type recorder struct {
 	users   []watchword.User
 	ended   []watchword.Session
 	changed chan struct{}
-	fail    func(attempt int) error // of OnSignup
+	fail    func(attempt int) error // returns the result of OnSignup
 }
 
 func newRecorder() *recorder { return &recorder{changed: make(chan struct{}, 1)} }
@@ -255,7 +255,7 @@ func TestCallbackOfADeadProcessIsRepeatedAfterItsLease(t *testing.T) {
 	}
 }
 
-// A callback that hangs is canceled when Run stops. It is due at once for the next process.
+// A callback that hangs is canceled when Run stops. The next process must repeat it at once.
 func TestHangingCallbackEndsWithRunAndIsRepeatedAtOnce(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())

@@ -36,7 +36,8 @@ func startOnPostgres(t *testing.T, change func(*watchword.Options)) *watchword.E
 	return engine
 }
 
-// A service that shares the secret of HS256 can sign any claims.
+// A service that shares the secret of HS256 can sign any claims. The engine must refuse claims that are not ids.
+//
 // JWT-8, IN-3
 func TestClaimsOfASharedSecretThatAreNoIDsAreInvalidOnPostgreSQL(t *testing.T) {
 	t.Parallel()

@@ -28,7 +28,7 @@ func (r *rig) run(t *testing.T) {
 	t.Cleanup(func() { stop(); <-done })
 }
 
-// awaitFeed reads the feed after a number until enough accepts its events.
+// awaitFeed reads the feed after a number until the function enough accepts the events.
 func (r *rig) awaitFeed(t *testing.T, after int64, enough func([]secevent.Event) bool) []secevent.Event {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

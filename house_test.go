@@ -332,7 +332,7 @@ type file struct {
 	path     string // with slashes, from the root of the module
 	pkg      string // the folder of the file; "root" for the root folder
 	test     bool
-	syntax   *ast.File // the syntax tree; without the broken parts if broken is set
+	syntax   *ast.File // syntax tree of the valid part of the file
 	broken   error     // error of the parser
 	lines    int
 	filled   int      // lines that are not blank

@@ -171,7 +171,8 @@ func TestRepeatedImportRevertsNoChangeOfItsUsers(t *testing.T) {
 	}
 }
 
-// Two systems can both number their users from 1. The computed ids do not reveal the numbers.
+// Two systems can both number their users from 1. The same number must then create two accounts. The ids that are
+// computed from the numbers must not reveal them.
 func TestSameIDFromAnotherSystemIsAnotherAccount(t *testing.T) {
 	t.Parallel()
 	r, other := start(t, nil),

@@ -161,7 +161,7 @@ func columnsOf(migration string) map[string][]string {
 	return found
 }
 
-// rowsOfTable returns the row that names the table and the rows below it with an empty first cell.
+// rowsOfTable returns the row that names the table, and the following rows whose first cell is empty.
 func rowsOfTable(page, table string) string {
 	_, rest, _ := strings.Cut(page, "\n| `"+table+"` |")
 	rows, _, _ := strings.Cut(rest, "\n| `")

@@ -325,7 +325,7 @@ func TestRightPasswordIsNotWrongWhileAnotherSignInUpgradesItsHash(t *testing.T) 
 		var rival func()
 		r := startWith(t, racedStore{store, &rival}, nil)
 		for name, c := range map[string]struct {
-			want watchword.Code // of the first attempt; the second attempt succeeds
+			want watchword.Code // result of the first attempt; the second attempt succeeds
 			flow func(email string, who watchword.Identity) error
 		}{
 			"sign-in": {"", func(email string, _ watchword.Identity) error {

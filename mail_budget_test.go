@@ -15,8 +15,8 @@ func (r *rig) worksAsReset(t *testing.T, token watchword.Secret) bool {
 	return watchword.CodeOf(err) == watchword.CodeValidationFailed
 }
 
-// For a day, strangers request every possible mail to an address. Whenever the owner requests
-// a reset, the newest link in the inbox works, and still works 4 minutes later.
+// For a day, strangers request every possible mail to an address. Whenever the owner requests a reset, the newest
+// link in the inbox must work, both at once and 4 minutes later.
 //
 // RL-14, RL-7
 func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
@@ -77,8 +77,8 @@ func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 	}
 }
 
-// Strangers sign up with the address of a person without an account. Whenever that person
-// requests a link, the newest link in the inbox works.
+// Strangers sign up with the address of a person without an account. Whenever that person requests a link, the newest
+// link in the inbox must work.
 //
 // RL-14, ID-11
 func TestStrangersCannotSuppressTheLinkOfAWaitingSignUp(t *testing.T) {

@@ -34,7 +34,7 @@ func startOnURL(t *testing.T, url string, wrap func(watchword.Store) watchword.S
 // clockless hides the clock of a store, so the engine uses the clock of the test.
 func clockless(store watchword.Store) watchword.Store { return struct{ watchword.Store }{store} }
 
-// PostgreSQL refuses text that is not UTF-8 or contains NUL. Mail servers send both.
+// PostgreSQL refuses text that is not UTF-8 or contains NUL. The error of a mail server can contain such text.
 func TestMailIsRetriedWithBackoffForAnyErrorText(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
@@ -60,7 +60,8 @@ func TestMailIsRetriedWithBackoffForAnyErrorText(t *testing.T) {
 	}
 }
 
-// A program that embeds the engine passes the request id and the address, which may be invalid text.
+// A program that embeds the engine can pass invalid text as request id and as address. A flow must not fail because
+// of it.
 func TestInvalidTextOfAClientDoesNotFailAFlow(t *testing.T) {
 	t.Parallel()
 	r := startOnURL(t, pgtest.Migrated(t, postgres.Migrate), clockless)

@@ -56,8 +56,8 @@ func (b *browsing) oneTabSends(t *rapid.T) {
 	b.sent = append(b.sent, b.cookie)
 }
 
-// aRequestArrives judges one of the requests in flight, in any order. Its response may be lost if it is of the
-// generation whose response was lost last, or of one more than clean later.
+// aRequestArrives judges one of the requests in flight, in any order. Its response may be lost if the last lost
+// response has the same generation, or a generation more than clean before.
 func (b *browsing) aRequestArrives(t *rapid.T) {
 	if len(b.sent) == 0 {
 		t.Skip("no request is in flight")
@@ -155,7 +155,7 @@ func TestTheNetworkNeverSignsOutAnHonestClient(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"a tab sends":           b.oneTabSends,
 			"a request arrives":     b.aRequestArrives,
-			"another arrives":       b.aRequestArrives, // listed twice, so it is drawn twice as often
+			"another arrives":       b.aRequestArrives, // the second entry, so that rapid chooses it more often
 			"a burst":               b.aBurst,
 			"a request is lost":     b.aRequestIsLost,
 			"the browser restarts":  b.theBrowserRestarts,

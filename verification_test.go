@@ -371,8 +371,8 @@ func TestANewAddressIsConfirmedWithASessionOfTheAccount(t *testing.T) {
 	r.login(t, "ada@example.org", laptop)
 }
 
-// The previous address can restore the account even after a reset by the new
-// address. The mail and the account show until when.
+// The previous address can restore the account even after the owner of the new address has reset the password. The
+// mail and the account show until when.
 func TestTheUndoOfAnAddressSurvivesAResetByTheNewOne(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
