@@ -134,9 +134,6 @@ func TestFailedPasswordsAreLimitedPerClientNetworkAndForAllUnknownDevices(t *tes
 }
 
 // RL-13
-//
-// 200 addresses guess ten times a second for ten minutes (two minutes with -short). The owner must be able to sign
-// in. docs/operations.md states the figures for ten minutes.
 func TestKnownDeviceHasItsOwnLimit(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
@@ -285,8 +282,8 @@ func TestStrangersCannotKeepALiveSessionFromReauthenticating(t *testing.T) {
 
 // RL-13
 //
-// The test simulates ten guesses a second from 200 addresses for ten minutes (two minutes with
-// -short). docs/operations.md states the figures for ten minutes.
+// 200 addresses guess ten times a second for ten minutes (two minutes with -short). The owner must be able to sign
+// in. docs/operations.md states the figures for ten minutes.
 func TestOwnerGetsInDuringAnAttack(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {

@@ -83,7 +83,7 @@ const (
 	maxName    = 200 // code points, as in a sign-up
 )
 
-// isSubject reports whether a subject can be stored. It is compared exactly, so it is never trimmed.
+// isSubject reports whether a subject can be stored. Subjects are compared exactly, so a subject is never trimmed.
 func isSubject(subject string) bool {
 	return subject != "" && len(subject) <= maxSubject && utf8.ValidString(subject) &&
 		!strings.ContainsFunc(subject, unicode.IsControl)

@@ -202,7 +202,7 @@ func (m *Manager) enterByCode(
 		if subtle.ConstantTimeCompare(m.engine.PasswordSum(user), p.Password) != 1 {
 			return errChanged
 		}
-		// With the factors of the callback, Admit refuses if they have changed.
+		// Admit compares this time with the account, and refuses if the factors have changed.
 		user.FactorsChangedAt = c.FactorsChangedAt
 		admitted, err = m.engine.Admit(ctx, tx, begun.As(user, p.Provider))
 		return err

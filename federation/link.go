@@ -96,7 +96,7 @@ func (m *Manager) pending(ctx context.Context, tx Tx, id string) (c watchword.Ch
 }
 
 // FinishLink links the identity of a handle to the account that the browser has just signed in to. It reports false
-// if this is another account, if the handle was used, or if the identity has been linked by another request.
+// if the handle is for another account or was used, or if another request has linked the identity.
 func (m *Manager) FinishLink(
 	ctx context.Context, handle watchword.Secret, in *watchword.SignIn, c watchword.Client,
 ) (done bool, err error) {

@@ -68,7 +68,7 @@ func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCou
 	const batch = 500
 	for after := watchword.UserID(""); ; {
 		var users []watchword.User
-		so := n // where a second run of the transaction starts
+		so := n // a second run of the transaction starts from this count
 		err := m.store.View(ctx, func(tx Tx) error {
 			n = so
 			if users, err = tx.Stranded(ctx, after, offered, batch); err != nil {

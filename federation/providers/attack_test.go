@@ -224,7 +224,7 @@ func TestProvenAccountIsLinkedAfterASignInToIt(t *testing.T) {
 			}
 			return b
 		}
-		// A different user signs in in this browser.
+		// If a different user signs in in this browser, the identity must not be linked.
 		b := begin()
 		b.post(s.url+"/login", url.Values{"email": {"bob@example.com"}, "password": {password}}).goes(t, "/account")
 		if len(s.identities(t, "ada@example.com"))+len(s.identities(t, "bob@example.com")) != 0 {
@@ -303,7 +303,7 @@ func TestLinkFromTheAccountPage(t *testing.T) {
 		if p := other.get(connect(other)); !strings.Contains(p.location(), "code=IDENTITY_TAKEN") {
 			t.Errorf("taken: %d to %s", p.StatusCode, p.location())
 		}
-		// The session ends while the user is at the provider.
+		// If the session ends while the user is at the provider, the identity must not be linked.
 		third, _ := s.proven(t, "cyd@example.com")
 		third.post(s.url+"/login", url.Values{"email": {"cyd@example.com"}, "password": {password}})
 		s.acme.as("cyd", "cyd@example.com", true)

@@ -149,7 +149,7 @@ func (b *tab) toAcme(s *site) {
 	b.shows("Allow")
 }
 
-// A user opens the sign-in in three tabs and finishes them in reverse order.
+// A user opens the sign-in in three tabs and finishes them in reverse order. Each must work.
 //
 // SW-8
 func TestChromiumTabsFinishInReverseOrder(t *testing.T) {
@@ -317,7 +317,7 @@ func TestChromiumFormOfAnotherSiteSignsIn(t *testing.T) {
 	if got := seen.take(); !slices.Equal(got, want) {
 		t.Errorf("the requests have the cookies %q, want %q", got, want)
 	}
-	// At a second sign-in, the browser also has a refresh cookie.
+	// At a second sign-in, the browser also has a refresh cookie, but must not send it.
 	b.visit(s.url + "/sign-in/acme")
 	b.shows(signedInAs)
 	if got := seen.take(); !slices.Equal(got, want) {

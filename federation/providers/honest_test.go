@@ -73,7 +73,7 @@ func TestRotatedKeysOfAProviderAreRead(t *testing.T) {
 			b := newBrowser(t)
 			b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
 		}
-		// The user denies the access at the provider.
+		// If the user denies access at the provider, the attempt must fail with CodeProviderRefused.
 		s.op.put(t, "/test/user", `{"sub":"ada","deny":true}`)
 		b := newBrowser(t)
 		b.get(b.toCallback(s, "acme", "?page=login")).fails(t, federation.CodeProviderRefused)

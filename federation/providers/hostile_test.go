@@ -175,7 +175,7 @@ func TestStateBelongsToOneBrowserAndOneAttempt(t *testing.T) {
 	})
 }
 
-// A user opens the sign-in in three tabs and finishes them in reverse order.
+// A user opens the sign-in in three tabs and finishes them in reverse order. Each must work.
 //
 // SW-8, SW-25
 func TestTabsFinishInAnyOrder(t *testing.T) {
@@ -185,7 +185,7 @@ func TestTabsFinishInAnyOrder(t *testing.T) {
 		for i := len(tabs) - 1; i >= 0; i-- {
 			b.get(tabs[i]).goes(t, "/account")
 		}
-		// A browser keeps few attempts: new ones replace the oldest.
+		// A browser keeps five attempts: new ones replace the oldest.
 		other := newBrowser(t)
 		for range 8 {
 			tabs = append(tabs, other.toCallback(s, "acme", ""))
@@ -226,6 +226,7 @@ func TestSessionOfAnotherTabIsReplaced(t *testing.T) {
 			}
 		}
 		// The user signs in with a password in one tab, and then completes a sign-in with the provider in another.
+		// This must end the session of the first sign-in.
 		bob, _ := s.proven(t, "bob@example.com")
 		callback := b.toCallback(s, "acme", "")
 		b.post(s.url+"/login", url.Values{"email": {"bob@example.com"}, "password": {password}})
@@ -237,7 +238,8 @@ func TestSessionOfAnotherTabIsReplaced(t *testing.T) {
 	})
 }
 
-// The provider replaces its key while the user signs in. The new key has the id of the old key.
+// The provider replaces its key while the user signs in. The new key has the id of the old key. The sign-in must
+// work.
 //
 // SW-17
 func TestKeysReplacedDuringASignInAreRead(t *testing.T) {

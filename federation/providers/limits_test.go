@@ -132,8 +132,7 @@ func (s *scripted) code(t *testing.T, address string) watchword.Secret {
 	return watchword.Secret(at.Query().Get("code"))
 }
 
-// Claims must have the issuer in the settings, and userinfo must have the subject of the ID
-// token.
+// Claims must have the issuer of the settings, and userinfo must have the subject of the ID token.
 //
 // SW-10
 func TestDocumentsOfAnotherIssuerOrUserAreRefused(t *testing.T) {

@@ -422,7 +422,7 @@ func firstLine(t *testing.T, cmd *exec.Cmd) string {
 	return strings.TrimSpace(line)
 }
 
-// withHonest is a setup with the provider "acme".
+// withHonest is a setup whose provider "acme" is npm's oidc-provider.
 func withHonest(change ...func(*providers.Options)) setup { return withBehaviour(`{}`, change...) }
 
 // withBehaviour is withHonest with a behaviour of the provider, as provider.mjs describes it.

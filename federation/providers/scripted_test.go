@@ -172,7 +172,7 @@ func (s *scripted) jwks(w http.ResponseWriter, _ *http.Request) {
 	reply(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}})
 }
 
-// withScripted is a setup with the provider "acme".
+// withScripted is a setup whose provider "acme" is scripted.
 func withScripted(change ...func(*providers.Options)) setup {
 	return setup{offers: func(t *testing.T, s *site) []federation.Provider {
 		s.acme = newScripted(t)
