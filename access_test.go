@@ -395,7 +395,7 @@ func profileMembers() (names []string) {
 	return names
 }
 
-// bodiesOf returns the JSON members of the structs in the files of a pattern, by type.
+// bodiesOf returns the JSON members of the structs in the files that match a pattern, by type.
 func bodiesOf(t *testing.T, pattern string) map[string][]string {
 	t.Helper()
 	bodies := map[string][]string{}

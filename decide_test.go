@@ -164,7 +164,7 @@ func TestSessionNeedsAProofAndAnEnabledAccount(t *testing.T) {
 		user   User
 		mode   SignupMode
 		proofs []proof
-		want   Code // "": open
+		want   Code // "": the session is opened
 	}{
 		"password":                          {verified, SignupVerified, password, ""},
 		"no proof":                          {verified, SignupOpen, nil, CodeInvalidCredentials},

@@ -44,7 +44,7 @@ type Key struct {
 	ID     string // `kid` (RFC 7638 thumbprint) for KeySign, a UUID for the others
 	Use    KeyUse
 	Alg    string // ES256, Ed25519 or RS256 for KeySign, "pepper" for KeyPepper, else HS256
-	Number int    // unique within Use among the keys that exist; 1 to 255 for KeyRefresh
+	Number int    // unique among the stored keys of this Use; 1 to 255 for KeyRefresh
 	Sealed []byte // the private key or secret, see internal/seal
 
 	PublishedAt time.Time // from then on, it is in the JWKS
@@ -64,7 +64,7 @@ func LoadOrCreateMasterKey(path string) ([]byte, error) {
 }
 
 // FinishReseal returns the master key that opens the store. Usually this is master, which was read from the file at
-// path. It is the successor if a replacement was interrupted after the store was resealed (seal.Finish).
+// path. If a replacement was interrupted after the store was resealed, it is the new key (seal.Finish).
 //
 // Unstable: for the program watchword.
 func FinishReseal(ctx context.Context, store Store, path string, master []byte) ([]byte, error) {

@@ -174,8 +174,8 @@ func (k *keyring) check(ctx context.Context, token Secret, now time.Time) (acces
 	if err != nil && !errors.Is(err, accesstoken.ErrExpired) {
 		return accesstoken.Claims{}, err
 	}
-	// Services that share the secret of HS256 can sign any text, and claims reach
-	// the database: PostgreSQL rejects texts with NUL.
+	// Services that share the secret of HS256 can sign any text as ids. The ids go to the database, and PostgreSQL
+	// rejects texts with NUL.
 	if !storable.ID(claims.SessionID) || !storable.ID(claims.Subject) {
 		return accesstoken.Claims{}, accesstoken.ErrInvalid
 	}
@@ -215,7 +215,7 @@ func (k *keyring) reload(ctx context.Context) error {
 		return err
 	}
 	k.byToken.Succeeded()
-	// A kid is the hash of its key, so equal documents have equal keys.
+	// If the documents are equal, the keys are too, because a kid is the hash of its key.
 	if before := k.current.Load(); before != nil && bytes.Equal(before.jwks, set.jwks) {
 		set.signing = before.signing
 	}

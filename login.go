@@ -88,8 +88,8 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (_ *
 	if err != nil {
 		return nil, false, err
 	}
-	// An account with a factor gets a challenge, unless the device is remembered. The challenge is bound to this
-	// hash and these factors, so it needs no lock. Inside.Admit locks the account later.
+	// An account with a factor gets a challenge, unless the device is remembered. The challenge is bound to this hash
+	// and these factors, so this flow needs no lock. Inside.Admit locks the account later.
 	_, remembered := e.remembered(a.user, r.Client)
 	challenged := a.user.Factors > 0 && hash == a.user.PasswordHash && !remembered
 	var out outcome

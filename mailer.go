@@ -47,8 +47,8 @@ var boundNotices = []MailKind{MailPasswordChanged, MailReuseDetected, MailTOTPAd
 	MailPasskeyAdded, MailPasskeyRemoved, MailFactorsReset, MailRecoveryUsed, MailTwoStepOn, MailIdentityLinked,
 	MailIdentityRemoved}
 
-// mailedTokens are the kinds of mail that contain a token. A first proof keeps invitations,
-// although they no longer work, so that AcceptInvite can return the reason.
+// mailedTokens are the kinds of mail that contain a token. A first proof makes invitations invalid. It does not
+// delete them, so that AcceptInvite can return the reason.
 var mailedTokens = []MailKind{MailInvite, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged}
 
 // A Message is the content of one mail for a Mailer.

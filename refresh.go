@@ -97,7 +97,7 @@ func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*Si
 
 const (
 	restoresPer  = time.Hour   // at most one EventRestoreDetected in this time
-	restoreQuiet = time.Minute // how long a process waits before it tries to add another
+	restoreQuiet = time.Minute // how long a process waits before it tries to add another event
 )
 
 // restoreDetected records that a token is newer than its session: a restored backup or a failover lost commits.

@@ -81,8 +81,8 @@ func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, li
 	claims.AuthTime = s.AuthenticatedAt.Unix()
 	token, err = accesstoken.Sign(key, claims)
 	if errors.Is(err, accesstoken.ErrTooLong) {
-		// An account of an earlier release can have more roles than are accepted today,
-		// and computed claims repeat them. Its user must still be able to sign in.
+		// An account of an earlier release can have more roles than are accepted today, and computed claims repeat
+		// the roles. Without these claims, its user can still sign in.
 		standard := e.opts.Claims
 		standard.Computed = nil
 		claims.Extra = standard.of(u, s)

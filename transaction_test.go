@@ -50,7 +50,7 @@ func (h watchedLog) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// A transaction may run twice, and a log line in it would be written twice.
+// A transaction can run twice, which would write its log lines twice. A flow must therefore log outside of it.
 func TestNoFlowOfASessionLogsInsideATransaction(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

@@ -141,7 +141,8 @@ func (e *Engine) verifyBySession(ctx context.Context, box mailbox, c Client, now
 	return e.record(ctx, &event, func(tx Tx) error { return e.markVerified(ctx, tx, box, now) })
 }
 
-// markVerified marks the address as proven and keeps the password, because the creator of the account proved it.
+// markVerified marks the address as proven. The account keeps its password, because its creator has proven the
+// address.
 func (e *Engine) markVerified(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
 	if err := stillValid(tx.SetVerified(ctx, box.account.ID, box.link.Email, now)); err != nil {
 		return err

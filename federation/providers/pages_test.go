@@ -118,8 +118,8 @@ func TestMessageAboutAMailHasAnAddressOfItsOwn(t *testing.T) {
 	})
 }
 
-// The owner of an account can restore the previous address for some time. Until then, a sign-in with a provider must
-// create no account with that address.
+// The owner of an account can restore the previous address for some time. In this time, a sign-in with a provider
+// must create no account with that address.
 //
 // ID-12
 func TestAddressThatItsOwnerCanTakeBackIsTaken(t *testing.T) {

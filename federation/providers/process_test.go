@@ -83,7 +83,7 @@ func serveSecond(text string) error {
 	if err != nil {
 		return err
 	}
-	go func() { _ = http.Serve(listener, handler) }() //nolint:gosec // a test ends it
+	go func() { _ = http.Serve(listener, handler) }() //nolint:gosec // a test ends the process
 	fmt.Println(listener.Addr())
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	return nil
