@@ -131,10 +131,10 @@ func (o Options) checkToken(before, after User) error {
 		size, accesstoken.MaxSize)})
 }
 
-// CheckTokens returns an error if these options can't create access tokens for all users. Reasons: an unknown
-// algorithm; an issuer that is malformed, or differs from the public URL without HS256; a claim with a reserved name
-// (in any letter case), with a constant that looks computed, or with an unknown computed value; claims, audience,
-// issuer or URL too long; a lifetime below 1 s or above 1 h. New refuses such options.
+// CheckTokens returns an error if these options can't create access tokens for all users. New refuses such options.
+// The algorithm must be known, and the lifetime must be 1 s to 1 h. The issuer must be valid, and may differ from the
+// public URL only with HS256. A claim must not have a reserved name (in any letter case), a constant that looks
+// computed, or an unknown computed value. Claims, audience, issuer and URL must not be too long.
 //
 // Unstable: for the program watchword.
 func (o Options) CheckTokens() error {

@@ -10,7 +10,7 @@ import (
 // An invitation: an operator created an account without a password, and mailed a link. In the order of the checks:
 //
 //  1. The token is looked up and not consumed.
-//  2. If the account has a password or a proven address, the token is deleted and refused: a link that was in a
+//  2. If the account has a password or a proven address, the token is deleted and refused. A link that was in a
 //     mailbox for days must not reset a password. The deletion is committed.
 //  3. Name and password are checked, and the password is hashed.
 //  4. One transaction records the first proof of the address, consumes the token and opens a session.

@@ -76,8 +76,8 @@ type MailFacts struct {
 	Address  string    `json:"address,omitempty"`  // from which network address
 	NewEmail Address   `json:"newEmail,omitempty"` // the address it was changed to
 	Page     string    `json:"page,omitempty"`     // page of a front-end that the link opens; empty: the server's page
-	ReturnTo string    `json:"returnTo,omitempty"` // where the server's page leads back to; empty: its default
-	Factor   string    `json:"factor,omitempty"`   // name of an added or removed factor; kind of a reset
+	ReturnTo string    `json:"returnTo,omitempty"` // URL that the server's page returns to; empty: the default
+	Factor   string    `json:"factor,omitempty"`   // name of an added or removed factor; kind of reset factors
 	Left     int       `json:"left,omitempty"`     // remaining factors, or recovery codes (MailRecoveryUsed)
 
 	// UndoUntil is until when the previous address can restore the account after a

@@ -178,8 +178,8 @@ func (r Rotation) supersededAt(g int64) time.Time {
 	return r.Superseded[SupersededKept-back]
 }
 
-// forgives reports whether a late parent of the newest generation may be accepted: this generation was forgiven
-// before, or more than clean generations have passed since the last forgiven one.
+// forgives reports whether a late parent of the newest generation may be accepted. It may if this generation was
+// forgiven before, or if more than clean generations have passed since the last forgiven one.
 func (r Rotation) forgives(clean int64) bool {
 	return r.Forgiven == NeverForgiven || r.Forgiven == r.Generation || r.Generation-r.Forgiven > clean
 }

@@ -67,7 +67,7 @@ const (
 // shorter limit also applies to existing sessions.
 type SessionPolicy struct {
 	Idle      time.Duration // longest time between two rotations
-	ShortIdle time.Duration // the same for sessions that are not Persistent
+	ShortIdle time.Duration // like Idle, for sessions that are not Persistent
 	Max       time.Duration // longest life
 }
 
@@ -78,7 +78,7 @@ type SessionPolicy struct {
 type Cutoffs struct {
 	Now          time.Time
 	Rotated      time.Time // a persistent session rotated at or before this is idle
-	RotatedShort time.Time // the same for a session that is not persistent
+	RotatedShort time.Time // like Rotated, for a session that is not persistent
 	Created      time.Time // a session created at or before this has expired
 }
 

@@ -164,7 +164,7 @@ type SignupTx interface {
 	// NextSignups lists up to limit sign-ups of all addresses after the given one (the
 	// zero Signup: from the first), in the order of address and id.
 	NextSignups(ctx context.Context, after Signup, limit int) ([]Signup, error)
-	// SetSealedSignup has no effect if the sign-up no longer exists.
+	// SetSealedSignup replaces the sealed part of a sign-up, if the sign-up still exists.
 	SetSealedSignup(ctx context.Context, email Address, id string, sealed []byte) error
 	DeleteSignups(context.Context, Address) error
 }
@@ -246,9 +246,9 @@ type MailTokenTx interface {
 	DeleteMailTokensAfter(ctx context.Context, id UserID, kind MailKind, expires time.Time) error
 	// DeleteSentTokens deletes the tokens of a kind that were mailed to an address, whether or not it has an account.
 	DeleteSentTokens(context.Context, Address, MailKind) error
-	// SentTokenWorks reports whether one of the tokens that DeleteSentTokens would delete has not expired.
+	// SentTokenWorks reports whether an unexpired token of a kind was mailed to an address.
 	SentTokenWorks(ctx context.Context, email Address, kind MailKind, now time.Time) (bool, error)
-	// LastMailToken returns when the last of the user's tokens of a kind expires, or the zero time.
+	// LastMailToken returns the latest expiry of the user's tokens of a kind, or the zero time.
 	LastMailToken(ctx context.Context, id UserID, kind MailKind, now time.Time) (time.Time, error)
 }
 

@@ -75,7 +75,7 @@ func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, li
 	issued := now.Unix()
 	dated := max(issued, u.RolesChangedAt.Unix())
 	expires := min(issued+int64(e.opts.AccessTTL/time.Second), s.idleUntil(e.opts.Sessions).Unix())
-	expires = max(expires, dated+1) // valid for a second even at the end of a session
+	expires = max(expires, dated+1) // at least one second, even at the end of a session
 	claims := e.opts.claims(u, s)
 	claims.IssuedAt, claims.NotBefore, claims.Expires = dated, dated-notBeforeLead, expires
 	claims.AuthTime = s.AuthenticatedAt.Unix()

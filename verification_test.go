@@ -275,7 +275,7 @@ func TestAnotherAccountsSessionVerifiesNothing(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	mallory := r.signUp(t, "mallory@example.com")
-	r.deliver(t) // mails that are due at the same time have no order
+	r.deliver(t) // now, because mails that are due together have no order
 	attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 		Email: victim, Password: attackersPassword, Client: phone})
 	must(t, err)

@@ -297,7 +297,7 @@ type HashingStats struct {
 	Workers, Queued, Running int
 	Done                     uint64
 	Shed                     uint64        // requests refused with CodeTryLater because the queue was too long
-	Waited                   time.Duration // total time in the queue of the requests that ran
+	Waited                   time.Duration // total queue time of the requests that ran
 }
 
 // Stats reads the outbox and checks that the store accepts writes. An error means that the outbox could not be
