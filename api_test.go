@@ -87,7 +87,7 @@ func packageText(list string) string {
 	return text
 }
 
-// An importer can't name a type of an internal package, so no exported declaration uses one.
+// An importer can't name a type of an internal package, so an exported declaration must not use such a type.
 func TestNoExportedSignatureNamesAnInternalType(t *testing.T) {
 	t.Parallel()
 	reportFaults(t, internalTypeFaults(readHouse(t, os.DirFS("."))))

@@ -15,8 +15,7 @@ import (
 // The schedule of the keys (internal/keyschedule) is applied at the start, every few
 // seconds, and when an operator rotates keys.
 
-// maxKeysByHand is the number of keys of one use above which RotateKeys refuses. It
-// reserves numbers for scheduled keys.
+// maxKeysByHand is how many keys a use can have before RotateKeys refuses. It reserves numbers for scheduled keys.
 const maxKeysByHand = 100
 
 // policy returns the rotation policy of a use.

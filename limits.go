@@ -23,11 +23,11 @@ type Limit struct {
 // apply across all processes. A zero Limit means its default.
 type Limits struct {
 	// Failed passwords of one account, in all flows. A device is known if it presents a valid Client.DeviceToken.
-	FailedPasswords  Limit // of one client network, unknown devices. Default: 10 in 15 minutes
-	UnknownDevices   Limit // of all unknown devices together. Default: 50 in 15 minutes
-	KnownDevice      Limit // of one known device. Default: FailedPasswords
-	KnownDevices     Limit // of all known devices together. Default: 50 in 15 minutes
-	Reauthentication Limit // of one session. Default: FailedPasswords
+	FailedPasswords  Limit // from unknown devices of one client network. Default: 10 in 15 minutes
+	UnknownDevices   Limit // from all unknown devices together. Default: 50 in 15 minutes
+	KnownDevice      Limit // from one known device. Default: FailedPasswords
+	KnownDevices     Limit // from all known devices together. Default: 50 in 15 minutes
+	Reauthentication Limit // in one session. Default: FailedPasswords
 
 	FailedFactors Limit // per account and kind; known devices count separately. Default: 10 in 15 minutes
 
@@ -108,7 +108,7 @@ func (l Limit) charge(purpose limitPurpose, subject string, at time.Time) Charge
 	return Charge{Key: key, Cost: cost, Span: l.Per, At: at}
 }
 
-// ofAccount returns one charge for each counter of an account that its row, events and sessions can identify.
+// ofAccount returns one charge for each counter that the row, the events and the sessions of an account identify.
 func (l Limits) ofAccount(u User, events []Event, sessions []Session, at time.Time) []Charge {
 	all := []Charge{
 		l.UnknownDevices.charge(limitUnknownDevices, string(u.Email), at),

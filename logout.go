@@ -53,8 +53,8 @@ func (e *Engine) endSession(ctx context.Context, id SessionID, why EndReason, ev
 	return ended, err
 }
 
-// endSessionIn is endSession in the caller's transaction. It returns the event with the
-// user and the session; the caller stores and announces it.
+// endSessionIn does the work of endSession in the caller's transaction. It returns the event with the user and the
+// session; the caller stores and announces the event.
 func endSessionIn(
 	ctx context.Context, tx Tx, id SessionID, why EndReason, event Event,
 ) (recorded Event, ended bool, err error) {

@@ -14,7 +14,7 @@ type Mailer interface {
 // A MailKind is the purpose of a mail.
 type MailKind string
 
-// The mails with a token (Message.Token), for which a front-end can have a page of its own.
+// These mails have a token (Message.Token). A front-end can have a page of its own for each of them.
 const (
 	MailVerify         MailKind = "verify"          // prove that this address is yours
 	MailReset          MailKind = "reset"           // choose a new password

@@ -132,7 +132,7 @@ func (o Operator) Users(ctx context.Context, after Address, limit int) ([]User, 
 	return o.UsersBetween(ctx, after+"\x01", "\x7f", limit) // addresses are printable ASCII
 }
 
-// UsersBetween lists up to limit accounts, from one address and below another, in the order of their bytes. Package
+// UsersBetween lists up to limit accounts with from <= address < below, in byte order of their addresses. Package
 // usersearch finds by other fields.
 //
 // Unstable: for package usersearch.

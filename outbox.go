@@ -306,8 +306,8 @@ func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now
 		ExpiresAt: now.Add(mailretry.UnsentLife(life)), SignupID: d.signup})
 }
 
-// sent deletes a mail that was sent or dropped. A new link gets its full life, unless it
-// has been revoked, and the links in replaced end. It locks the account first, as other flows do.
+// sent deletes a mail that was sent or dropped. A new link gets its full life, unless it has been revoked, and the
+// earlier links (replaced) end. It locks the account first, as other flows do.
 func (d delivery) sent(ctx context.Context, tx Tx, now time.Time) error {
 	if d.fresh && d.owner != "" {
 		if _, err := tx.LockUser(ctx, d.owner, d.message.To); err != nil {

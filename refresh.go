@@ -130,7 +130,7 @@ func (e *Engine) restoreDetected(ctx context.Context, r RotateRequest, c Client,
 	return nil
 }
 
-// A judgement is the result of rules 1 to 5 for a presented token.
+// A judgement is the result of rules 1 to 5 of docs/rotation.md for a presented token.
 type judgement struct {
 	verdict Verdict
 	why     EndReason // reason of VerdictEnded; empty: the session does not exist, or is older than the token

@@ -71,8 +71,8 @@ type SessionPolicy struct {
 	Max       time.Duration // longest life
 }
 
-// Cutoffs are the times with which the times of a session are compared. The pure
-// rule (Session.EndedBy) and the statement of a store use the same cutoffs.
+// Cutoffs are the limits for the times of a session. The pure rule (Session.EndedBy) and the statement of a store use
+// the same cutoffs.
 //
 // Unstable: only stores use it.
 type Cutoffs struct {

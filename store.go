@@ -44,7 +44,7 @@ type Clocked interface {
 	Clock(context.Context) (time.Time, error)
 }
 
-// A RotateRequest is the common case of a refresh.
+// A RotateRequest asks Rotate to rotate a session, the common case of a refresh.
 //
 // Unstable: stores implement it.
 type RotateRequest struct {
@@ -260,7 +260,7 @@ type MailTx interface {
 	// ClaimMail claims the mail that has been due longest at now, for the caller alone
 	// until the given time, and counts an attempt.
 	ClaimMail(ctx context.Context, now, until time.Time) (Mail, error)
-	// PostponeMail records a failed attempt; a givenUp that is not zero ends the attempts.
+	// PostponeMail records a failed attempt. If givenUp is not zero, this was the last attempt.
 	PostponeMail(ctx context.Context, id string, next time.Time, why string, givenUp time.Time) error
 	DeleteMail(context.Context, string) error
 	Mails(ctx context.Context, limit int) ([]Mail, error) // oldest first

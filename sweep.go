@@ -80,8 +80,8 @@ func (e *Engine) sweep(ctx context.Context) (rows int, err error) {
 	return rows + n, err
 }
 
-// sweepLimits reads all counters that may have expired, once. A batch is limited by the
-// counters that it reads, because most of them may still be in use.
+// sweepLimits reads all counters that may have expired, once. The size of a batch counts the counters that it reads,
+// because most of them may still be in use.
 func (e *Engine) sweepLimits(ctx context.Context) (rows int, err error) {
 	before := e.now()
 	for mark := (LimitMark{}); ; {

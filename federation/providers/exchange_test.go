@@ -249,7 +249,7 @@ func TestCodeExpiresAfterAMinute(t *testing.T) {
 	}
 }
 
-// Only one of many concurrent exchanges opens a session.
+// Of many concurrent exchanges, only one must open a session.
 //
 // SW-28
 func TestTwentyExchangesAtOnceOpenOneSession(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 // In these tests, a second request changes the store during a callback. The store runs it at a fixed point, so that
 // each race takes place.
 
-// A race is a store that runs a function between two statements of a flow, once.
+// A race is a store that runs a function one time, between two statements of a flow.
 type race struct {
 	federation.Store
 	decided atomic.Pointer[func()] // after the decision, before the transaction that carries it out
