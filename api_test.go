@@ -81,10 +81,13 @@ func TestStableAPINamesNoUnstableType(t *testing.T) {
 }
 
 // packageTexts returns the parts of a list by the name of the package.
-func packageText(list string) string {
-	_, text, _ := strings.Cut(list, "\npackage watchword ")
-	text, _, _ = strings.Cut(text, "\npackage ")
-	return text
+func packageTexts(list string) map[string]string {
+	texts := map[string]string{}
+	for _, part := range strings.Split(list, "\npackage ")[1:] {
+		name, text, _ := strings.Cut(part, " ")
+		texts[name] += text
+	}
+	return texts
 }
 
 // An importer can't name a type of an internal package, so an exported declaration must not use such a type.

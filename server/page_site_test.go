@@ -66,7 +66,7 @@ func TestFilesAtFixedPathsAreServed(t *testing.T) {
 	if change.StatusCode != 303 || change.Header.Get("Location") != "/account/password" {
 		t.Errorf("change-password: %d %v", change.StatusCode, change.Header)
 	}
-	// Without a file of the operator, security.txt must get 404, like any unknown path.
+	// Without a file of the operator, the path must get 404, like any unknown path.
 	if got := start(t, nil, nil).browser(t).do("GET", "/.well-known/security.txt", ""); got.StatusCode != 404 {
 		t.Errorf("security.txt without a file: %d", got.StatusCode)
 	}
