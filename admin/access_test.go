@@ -60,7 +60,8 @@ func TestCommentsOfOptionsStateTheDefaults(t *testing.T) {
 	o := admin.DefaultsOf(admin.Options{})
 	for field, text := range map[string]string{
 		"ACR": o.ACR, "ReadAge": fmt.Sprintf("%.0f h", o.ReadAge.Hours()),
-		"StepUpAge": fmt.Sprintf("%.0f min", o.StepUpAge.Minutes()), "KeyLimit": fmt.Sprintf("%d a minute", o.KeyLimit.Count),
+		"StepUpAge": fmt.Sprintf("%.0f min", o.StepUpAge.Minutes()),
+		"KeyLimit":  fmt.Sprintf("%d a minute", o.KeyLimit.Count),
 	} {
 		if !strings.Contains(string(source), "Default: "+text+".\n\t"+field+" ") {
 			t.Errorf("the comment of %s does not say that the default is %s", field, text)
