@@ -288,10 +288,11 @@ func (r asvsRow) links(known asvsEvidence) (texts []string) {
 const asvsIntro = `# OWASP ASVS 5.0.0, levels 1 and 2
 
 This page says for each requirement of the OWASP Application Security Verification Standard whether Watchword meets it, and
-which test or document shows it. It is our own assessment. No outside auditor has checked it. The column *about* is a
-reminder in our words and not the requirement: read [the standard](https://github.com/OWASP/ASVS).
+which test or document shows it. This is our own assessment; no outside auditor has checked it. The column *about* is a
+reminder in our words. For the text of the requirements, read [the standard](https://github.com/OWASP/ASVS).
 
-- **met**: the program meets it with the default settings, or refuses to start otherwise.
+- **met**: the program meets the requirement with the default settings. With other settings, it meets the requirement or does
+  not start.
 - **partly**: the reason says which part is missing, or what the operator has to do.
 - **not met**: the reason says what is missing.
 - **not applicable**: Watchword has no such feature.
