@@ -202,7 +202,7 @@ func computedEnds() map[string]answer {
 			[]string{"Not signed out: ", "by itself on 9 May 2026, 10:00 UTC",
 				"after 7 days unused (setting session-idle)"}},
 		"idle without stay signed in": {later(short, 20*day), "idle", "Computed", used.Add(day),
-			[]string{"after 24 hours unused", "without “stay signed in”"}},
+			[]string{"after 24 hours unused", "without “Keep me signed in”"}},
 		"idle by a changed setting": {shorter, "idle", "Computed", used.Add(day), []string{"after 24 hours unused"}},
 		"idle, and the setting was longer": {later(paused, 20*day), "idle", "Computed", idleAt,
 			[]string{"after 7 days unused"}},

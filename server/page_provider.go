@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/federation"
@@ -305,15 +307,20 @@ func (p *pages) flashProvider(w http.ResponseWriter, r *http.Request, v *view) {
 func (v *view) providerProblem(r *http.Request, offered []federation.Info) string {
 	code, id := r.URL.Query().Get("code"), r.URL.Query().Get("with")
 	// Only known codes and ids select a text, so a link can't put its own text on the page.
-	name := v.T("provider.unnamed")
+	name, named := v.T("provider.unnamed"), false
 	for _, info := range offered {
 		if info.ID == id {
-			name = info.Name
+			name, named = info.Name, true
 		}
 	}
 	for _, key := range []string{"provider." + code, "error." + code} {
 		if text, known := v.catalog.Texts[v.lang][key]; known {
-			return strings.ReplaceAll(strings.ReplaceAll(text, "{provider}", name), "{wait}", v.T("duration.minute"))
+			text = strings.ReplaceAll(strings.ReplaceAll(text, "{provider}", name), "{wait}", v.T("duration.minute"))
+			if !named { // the text may begin with "the provider"
+				first, size := utf8.DecodeRuneInString(text)
+				text = string(unicode.ToUpper(first)) + text[size:]
+			}
+			return text
 		}
 	}
 	return v.T("error.INTERNAL")

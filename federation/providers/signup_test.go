@@ -121,7 +121,7 @@ func TestSignUpWithoutAnAddressSaysWhatToDo(t *testing.T) {
 	s.acme.set(func(s *scripted) { s.user = map[string]any{"sub": "bob"} })
 	for language, want := range map[string]string{
 		"en": "Acme reported no email address that can be used here.",
-		"de": "Acme hat keine E-Mail-Adresse genannt, die hier verwendet werden kann.",
+		"de": "Von Acme kam keine E-Mail-Adresse, die hier verwendet werden kann.",
 	} {
 		b := newBrowser(t)
 		to := b.get(b.toCallback(s, "acme", "?page=login"))
