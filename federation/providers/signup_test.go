@@ -140,3 +140,28 @@ func TestSignUpWithoutAnAddressSaysWhatToDo(t *testing.T) {
 	b := newBrowser(t)
 	b.get(b.toCallback(s, "acme", "?"+url.Values{"return_to": {app}}.Encode())).goes(t, app+"#error=PROVIDER_REFUSED")
 }
+
+// A provider can disappear from the settings before the browser follows the redirect. The message then names no
+// provider, in correct sentences.
+func TestMessageOfARemovedProviderHasNoName(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, withApp())
+	s.acme.set(func(s *scripted) { s.user = map[string]any{"sub": "bob"} })
+	for language, want := range map[string]string{
+		"en": "The provider reported no email address that can be used here.",
+		"de": "Von dem Anbieter kam keine E-Mail-Adresse, die hier verwendet werden kann.",
+	} {
+		b := newBrowser(t)
+		location := b.get(b.toCallback(s, "acme", "?page=login")).location()
+		removed := strings.Replace(location, "with=acme", "with=removed", 1)
+		if removed == location {
+			t.Fatalf("%s does not name the provider", location)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+removed, nil)
+		must(t, err)
+		r.Header.Set("Accept-Language", language)
+		if shown := b.send(r); !strings.Contains(shown.text, want) {
+			t.Errorf("%s: the page does not say %q: %s", language, want, shown.text)
+		}
+	}
+}
