@@ -23,6 +23,17 @@ export interface Asked {
   body: string
 }
 
+/** A request whose body was read, and the ways to respond to it. */
+interface Exchange extends Asked {
+  json: Record<string, string>
+  /** The refresh token of the cookie. */
+  cookie: string | undefined
+  accessToken: string
+  respond: (status: number, answer: object, more?: Record<string, string>) => void
+  refuse: (status: number, code: string, more?: Record<string, string>, errors?: object[]) => void
+  fail: (fault: Exclude<Fault, undefined>) => void
+}
+
 const insufficient =
   'Bearer realm="id.example.com", error="insufficient_user_authentication", acr_values="aal2 phr", max_age="300"'
 
@@ -68,99 +79,96 @@ export class TestServer {
   }
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    let body = ""
-    for await (const chunk of request) body += String(chunk)
-    const { method = "", url = "", headers } = request
-    const [path = ""] = url.split("?")
+    const exchange = await readExchange(request, response)
+    const { method, path, headers, body, respond } = exchange
     this.asked.push({ method, path, headers, body })
-    const given = body.startsWith("{") ? (JSON.parse(body) as Record<string, string>) : {}
-    const cookie = /watchword=([^;]+)/.exec(headers.cookie ?? "")?.[1]
-    const access = this.tokens.get(headers.authorization?.replace("Bearer ", "") ?? "")
-
-    const respond = (status: number, answer: object, more: Record<string, string> = {}): void => {
-      response.writeHead(status, { "Content-Type": status < 400 ? "application/json" : "application/problem+json", "X-Request-Id": "r-1", ...more })
-      response.end(JSON.stringify(answer))
-    }
-    const refuse = (status: number, code: string, more: Record<string, string> = {}, errors?: object[]): void =>
-      respond(status, { status, code, detail: `It is ${code}.`, requestId: "r-1", ...(errors && { errors }) }, more)
-    const fail = (fault: Exclude<Fault, undefined>): void => {
-      if (typeof fault === "string") request.socket.destroy()
-      else refuse(fault.status, fault.code, fault.retryAfter === undefined ? {} : { "Retry-After": String(fault.retryAfter) })
-    }
-    const signIn = (status: number, session: StoredSession, inBody: boolean): void => {
-      const refreshToken = `${session.id}.${session.generation}`
-      const accessToken = this.mint(session)
-      const answer = { user: session.user, accessToken, tokenType: "Bearer", expiresIn: this.expiresIn }
-      const device = path === "/api/auth/refresh" ? {} : { deviceToken: "wwd_login" }
-      if (inBody) respond(status, { ...answer, refreshToken, ...device })
-      else respond(status, answer, { "Set-Cookie": `watchword=${refreshToken}` })
-    }
-
     switch (path) {
       case "/api/auth/register":
-      case "/api/auth/login": {
-        if (given.password === "wrong") return refuse(401, "INVALID_CREDENTIALS")
-        if (given.password === "short") {
-          return refuse(422, "VALIDATION_FAILED", {}, [{ field: "password", code: "PASSWORD_TOO_SHORT", message: "At least 8." }])
-        }
-        if (given.email === "verify@example.com") return respond(202, { message: "Check your inbox." })
-        const email = given.email ?? ""
-        const user = { id: `id of ${email}`, email, emailVerified: false, name: given.name ?? "", roles: [], locale: "", createdAt: "2026-11-26T12:00:00Z" }
-        const session = { id: randomUUID(), user, generation: 0, ended: false, proven: false }
-        this.sessions.set(session.id, session)
-        return signIn(path.endsWith("login") ? 200 : 201, session, given.delivery === "body")
-      }
-      case "/api/auth/refresh": {
-        const fault = await this.onRefresh(++this.refreshes)
-        if (fault && fault !== "cutAfterwards") return fail(fault)
-        const presented = given.refreshToken ?? cookie
-        if (!presented) return refuse(401, "REFRESH_MISSING")
-        const [id = "", generation] = presented.split(".")
-        const session = this.sessions.get(id)
-        if (!session || session.ended) return refuse(401, "SESSION_ENDED")
-        if (Number(generation) < session.generation - 1) {
-          session.ended = true
-          return refuse(401, "REFRESH_REUSED")
-        }
-        if (Number(generation) === session.generation) session.generation++
-        if (fault) return fail(fault)
-        return signIn(200, session, given.refreshToken !== undefined)
-      }
-      case "/api/auth/logout": {
-        const fault = await this.onLogout()
-        if (fault) return fail(fault)
-        for (const id of [(given.refreshToken ?? cookie)?.split(".")[0], access?.session]) {
-          const session = this.sessions.get(id ?? "")
-          if (session) session.ended = true
-        }
-        return respond(200, { message: "You are signed out." }, { "Set-Cookie": "watchword=" })
-      }
+      case "/api/auth/login":
+        return this.signIn(exchange)
+      case "/api/auth/refresh":
+        return this.refresh(exchange)
+      case "/api/auth/logout":
+        return this.logout(exchange)
       case "/api/auth/password/reset":
         return respond(200, { message: "Done.", deviceToken: "wwd_reset" })
       case "/api/auth/password/forgot":
         return respond(202, { message: "A mail is on its way." })
+      default:
+        return this.answerSignedIn(exchange)
     }
+  }
 
+  private signIn(exchange: Exchange): void {
+    const { path, json, respond, refuse } = exchange
+    if (json.password === "wrong") return refuse(401, "INVALID_CREDENTIALS")
+    if (json.password === "short") {
+      const error = { field: "password", code: "PASSWORD_TOO_SHORT", message: "At least 8." }
+      return refuse(422, "VALIDATION_FAILED", {}, [error])
+    }
+    if (json.email === "verify@example.com") return respond(202, { message: "Check your inbox." })
+    const email = json.email ?? ""
+    const user = {
+      id: `id of ${email}`,
+      email,
+      emailVerified: false,
+      name: json.name ?? "",
+      roles: [],
+      locale: "",
+      createdAt: "2026-11-26T12:00:00Z",
+    }
+    const session = { id: randomUUID(), user, generation: 0, ended: false, proven: false }
+    this.sessions.set(session.id, session)
+    const status = path.endsWith("login") ? 200 : 201
+    return this.respondTokens(exchange, status, session, json.delivery === "body" ? "body" : "cookie")
+  }
+
+  private async refresh(exchange: Exchange): Promise<void> {
+    const { json, cookie, refuse, fail } = exchange
+    const fault = await this.onRefresh(++this.refreshes)
+    if (fault && fault !== "cutAfterwards") return fail(fault)
+    const presented = json.refreshToken ?? cookie
+    if (!presented) return refuse(401, "REFRESH_MISSING")
+    const [id = "", generation] = presented.split(".")
+    const session = this.sessions.get(id)
+    if (!session || session.ended) return refuse(401, "SESSION_ENDED")
+    if (Number(generation) < session.generation - 1) {
+      session.ended = true
+      return refuse(401, "REFRESH_REUSED")
+    }
+    if (Number(generation) === session.generation) session.generation++
+    if (fault) return fail(fault)
+    return this.respondTokens(exchange, 200, session, json.refreshToken === undefined ? "cookie" : "body")
+  }
+
+  private async logout({ json, cookie, accessToken, respond, fail }: Exchange): Promise<void> {
+    const fault = await this.onLogout()
+    if (fault) return fail(fault)
+    const presented = (json.refreshToken ?? cookie)?.split(".")[0]
+    for (const id of [presented, this.tokens.get(accessToken)?.session]) {
+      const session = this.sessions.get(id ?? "")
+      if (session) session.ended = true
+    }
+    return respond(200, { message: "You are signed out." }, { "Set-Cookie": "watchword=" })
+  }
+
+  private async answerSignedIn(exchange: Exchange): Promise<void> {
+    const { method, path, headers, body, json, accessToken, respond, refuse, fail } = exchange
     if (path === "/things") {
       const fault = await this.onThing(++this.things)
       if (fault) return fail(fault)
     }
+    const access = this.tokens.get(accessToken)
     const session = this.sessions.get(access?.session ?? "")
     if (!access || !session) return refuse(401, headers.authorization ? "TOKEN_INVALID" : "TOKEN_MISSING")
     if (access.expired) return refuse(401, "TOKEN_EXPIRED")
     if (session.ended) return refuse(401, "SESSION_ENDED")
     switch (path) {
       case "/api/auth/me":
-        if (method === "PATCH") session.user = { ...session.user, name: given.name ?? "" }
+        if (method === "PATCH") session.user = { ...session.user, name: json.name ?? "" }
         return respond(200, { user: session.user })
-      case "/api/auth/step-up": {
-        const fault = await this.onStepUp()
-        if (fault) return fail(fault)
-        if (given.password) return refuse(401, "STEP_UP_REQUIRED", { "WWW-Authenticate": insufficient })
-        if (given.totp !== "123456") return refuse(403, "FACTOR_WRONG")
-        session.proven = true
-        return respond(200, { accessToken: this.mint(session), tokenType: "Bearer", expiresIn: this.expiresIn })
-      }
+      case "/api/auth/step-up":
+        return this.stepUp(exchange, session)
       case "/sensitive":
         if (!access.proven) return refuse(401, "INSUFFICIENT_USER_AUTHENTICATION", { "WWW-Authenticate": insufficient })
         return respond(200, { method, body })
@@ -175,10 +183,60 @@ export class TestServer {
     }
   }
 
+  private async stepUp({ json, respond, refuse, fail }: Exchange, session: StoredSession): Promise<void> {
+    const fault = await this.onStepUp()
+    if (fault) return fail(fault)
+    if (json.password) return refuse(401, "STEP_UP_REQUIRED", { "WWW-Authenticate": insufficient })
+    if (json.totp !== "123456") return refuse(403, "FACTOR_WRONG")
+    session.proven = true
+    return respond(200, { accessToken: this.mint(session), tokenType: "Bearer", expiresIn: this.expiresIn })
+  }
+
+  private respondTokens(
+    { path, respond }: Exchange,
+    status: number,
+    session: StoredSession,
+    delivery: "body" | "cookie",
+  ): void {
+    const refreshToken = `${session.id}.${session.generation}`
+    const accessToken = this.mint(session)
+    const answer = { user: session.user, accessToken, tokenType: "Bearer", expiresIn: this.expiresIn }
+    const device = path === "/api/auth/refresh" ? {} : { deviceToken: "wwd_login" }
+    if (delivery === "body") respond(status, { ...answer, refreshToken, ...device })
+    else respond(status, answer, { "Set-Cookie": `watchword=${refreshToken}` })
+  }
+
   private mint(session: StoredSession): string {
     const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url")
     const token = `${part({ alg: "none" })}.${part({ sid: session.id, jti: randomUUID(), name: "Ægir ✓?>" })}.x`
     this.tokens.set(token, { session: session.id, expired: false, proven: session.proven })
     return token
   }
+}
+
+async function readExchange(request: IncomingMessage, response: ServerResponse): Promise<Exchange> {
+  let body = ""
+  for await (const chunk of request) body += String(chunk)
+  const { method = "", url = "", headers } = request
+  const [path = ""] = url.split("?")
+  const json = body.startsWith("{") ? (JSON.parse(body) as Record<string, string>) : {}
+  const cookie = /watchword=([^;]+)/.exec(headers.cookie ?? "")?.[1]
+  const accessToken = headers.authorization?.replace("Bearer ", "") ?? ""
+
+  const respond: Exchange["respond"] = (status, answer, more = {}) => {
+    const type = status < 400 ? "application/json" : "application/problem+json"
+    response.writeHead(status, { "Content-Type": type, "X-Request-Id": "r-1", ...more })
+    response.end(JSON.stringify(answer))
+  }
+  const refuse: Exchange["refuse"] = (status, code, more = {}, errors) =>
+    respond(status, { status, code, detail: `It is ${code}.`, requestId: "r-1", ...(errors && { errors }) }, more)
+  const fail: Exchange["fail"] = (fault) => {
+    if (typeof fault === "string") {
+      request.socket.destroy()
+      return
+    }
+    const { status, code, retryAfter } = fault
+    refuse(status, code, retryAfter === undefined ? {} : { "Retry-After": String(retryAfter) })
+  }
+  return { method, path, headers, body, json, cookie, accessToken, respond, refuse, fail }
 }
