@@ -236,6 +236,9 @@ func sentence(text string) string {
 
 const generatedFrom = "// Code generated from /openapi.json by cmd/watchword/admin_schema_test.go. DO NOT EDIT.\n"
 
+// maxColumns is the limit of clients/typescript/test/budgets.test.ts.
+const maxColumns = 120
+
 // tsSchema returns the text of clients/admin/src/schema.ts.
 func tsSchema(d *apiDocument) string {
 	var text strings.Builder
@@ -251,7 +254,11 @@ func tsSchema(d *apiDocument) string {
 		name = strings.ToLower(name[:1]) + name[1:]
 		line("")
 		comment("", o.Summary)
-		line("export const %s = { method: %q, path: %q } as const", name, o.method, o.path)
+		constant := fmt.Sprintf("export const %s = { method: %q, path: %q } as const", name, o.method, o.path)
+		if len(constant) > maxColumns {
+			constant = fmt.Sprintf("export const %s = {\n  method: %q,\n  path: %q,\n} as const", name, o.method, o.path)
+		}
+		line("%s", constant)
 		if o.queryOf() != "" {
 			line("\nexport interface %s {", o.queryOf())
 			for _, p := range o.Parameters {

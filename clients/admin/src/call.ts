@@ -148,7 +148,9 @@ function checkKey(key: unknown): string {
 /** Returns the URL without a slash at its end. Errors don't repeat it, because it may contain a password. */
 function checkURL(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (!url || !/^https?:$/.test(url.protocol)) throw new TypeError("url is not an address such as https://id.example.com")
+  if (!url || !/^https?:$/.test(url.protocol)) {
+    throw new TypeError("url is not an address such as https://id.example.com")
+  }
   if (url.username || url.password || /[?#]/.test(text)) throw new TypeError("url has a user, a query or a fragment")
   if (url.protocol === "http:" && !isLoopback(url.hostname)) {
     throw new TypeError("url has no TLS, so the key could be read on the network: write https")

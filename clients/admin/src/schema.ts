@@ -10,7 +10,10 @@ export const deleteAdminUsersById = { method: "DELETE", path: "/api/admin/users/
 export const deleteAdminUsersByIdSessions = { method: "DELETE", path: "/api/admin/users/{id}/sessions" } as const
 
 /** End one session of an account. */
-export const deleteAdminUsersByIdSessionsBySid = { method: "DELETE", path: "/api/admin/users/{id}/sessions/{sid}" } as const
+export const deleteAdminUsersByIdSessionsBySid = {
+  method: "DELETE",
+  path: "/api/admin/users/{id}/sessions/{sid}",
+} as const
 
 /** Find security events. */
 export const getAdminEvents = { method: "GET", path: "/api/admin/events" } as const

@@ -25,7 +25,9 @@ interface Asked {
 }
 
 /** Starts a server that gives each request the next response, and repeats the last one. */
-async function serve(...answers: Answer[]): Promise<{ url: string; asked: Asked[]; admin: (options?: Partial<AdminOptions>) => Admin }> {
+async function serve(
+  ...answers: Answer[]
+): Promise<{ url: string; asked: Asked[]; admin: (options?: Partial<AdminOptions>) => Admin }> {
   const asked: Asked[] = []
   const server = createServer((request, response) => {
     let body = ""
@@ -42,7 +44,8 @@ async function serve(...answers: Answer[]): Promise<{ url: string; asked: Asked[
 }
 
 const json = (body: unknown, status = 200, headers: Record<string, string> = {}): Answer => {
-  return (response) => response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(body))
+  return (response) =>
+    response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(body))
 }
 const cut: Answer = (response) => response.destroy()
 const half: Answer = (response) => {
@@ -122,7 +125,11 @@ test.concurrent("a program chooses its own Idempotency-Key, and reads have none"
 })
 
 test.concurrent("a list follows the cursor, and stops when its reader does", async () => {
-  const { asked, admin } = await serve(json({ items: [1, 2], next: "a b" }), json({ items: [], next: "c" }), json({ items: [3] }))
+  const { asked, admin } = await serve(
+    json({ items: [1, 2], next: "a b" }),
+    json({ items: [], next: "c" }),
+    json({ items: [3] }),
+  )
   const items: unknown[] = []
   for await (const item of admin().users.list({ email: "ä&b", limit: 2, role: undefined })) items.push(item)
   expect(items).toEqual([1, 2, 3])
@@ -184,13 +191,16 @@ test.concurrent.each(["https://id.example.com", "https://example.com/id/"])(
   (url) => expect(createAdmin({ url, key })).toBeInstanceOf(Object),
 )
 
-test.concurrent.each(["", "id.example.com", "ftp://id.example.com", "https://u:secret-of-url@id.example.com", "https://id.example.com?a=secret-of-url"])(
-  "the URL %j is refused, and not repeated",
-  (url) => {
-    const error = thrown(() => createAdmin({ url, key }))
-    expect(inspect(error, { depth: 9 })).not.toContain("secret-of-url")
-  },
-)
+test.concurrent.each([
+  "",
+  "id.example.com",
+  "ftp://id.example.com",
+  "https://u:secret-of-url@id.example.com",
+  "https://id.example.com?a=secret-of-url",
+])("the URL %j is refused, and not repeated", (url) => {
+  const error = thrown(() => createAdmin({ url, key }))
+  expect(inspect(error, { depth: 9 })).not.toContain("secret-of-url")
+})
 
 function thrown(call: () => unknown): unknown {
   try {
@@ -203,7 +213,9 @@ function thrown(call: () => unknown): unknown {
 
 test.concurrent("no error and no printed client contains the key", async () => {
   const echo: Answer = (response, request) => {
-    json({ code: "INTERNAL", detail: `You sent ${request.headers.authorization}`, requestId: request.headers.authorization }, 500)(response, request)
+    const { authorization } = request.headers
+    const body = { code: "INTERNAL", detail: `You sent ${authorization}`, requestId: authorization }
+    json(body, 500)(response, request)
   }
   const seen: unknown[] = []
   const answers = [echo, cut, half, never, busy("60"), json("text"), json({ code: "TOKEN_INVALID" }, 401)]
@@ -218,7 +230,9 @@ test.concurrent("no error and no printed client contains the key", async () => {
     const client = createAdmin({ url: "http://localhost:1", key: () => broken })
     seen.push(client, await client.users.get(user).catch((error: unknown) => error))
   }
-  const text = seen.map((one) => inspect(one, { depth: 9, showHidden: true }) + JSON.stringify(one) + String(one)).join("\n")
+  const text = seen
+    .map((one) => inspect(one, { depth: 9, showHidden: true }) + JSON.stringify(one) + String(one))
+    .join("\n")
   expect(text).toContain("You sent Bearer …")
   expect(text).not.toContain(key)
   expect(text).not.toContain("ada@example.com")

@@ -26,7 +26,9 @@ export async function startExample(server: Watchword): Promise<Example> {
     await promisify(execFile)("npm", ["run", "--silent", "build"], { cwd: folder })
     await symlink(folder, join(dir, "node_modules", "@watchword", name))
   }
-  for (const name of ["app.js", "package.json"]) await copyFile(join(root, "examples/admin-profile", name), join(dir, name))
+  for (const name of ["app.js", "package.json"]) {
+    await copyFile(join(root, "examples/admin-profile", name), join(dir, name))
+  }
   const key = (await server.command(["service-keys", "create", "example", "--scope", scopes])).trim()
   const port = String(await freePort())
   const env = { PATH: process.env.PATH, PORT: port, WATCHWORD_URL: server.url, WATCHWORD_KEY: key }

@@ -27,18 +27,29 @@ const idOf = async (email: string): Promise<string> => (await admin.users.page({
 
 test("an account is invited, found, changed, explained and deleted", async () => {
   const { user } = await admin.users.invite({ email: "ada@example.com", name: "Ada", roles: ["member"] })
-  expect(user).toMatchObject({ email: "ada@example.com", name: "Ada", roles: ["member"], state: "unverified", hasPassword: false })
+  expect(user).toMatchObject({
+    email: "ada@example.com",
+    name: "Ada",
+    roles: ["member"],
+    state: "unverified",
+    hasPassword: false,
+  })
   const taken = await admin.users.create({ email: "ADA@example.com", invite: true }).catch((error: unknown) => error)
   expect(taken).toBeInstanceOf(AdminError)
   expect(taken).toMatchObject({ code: "EMAIL_TAKEN", status: 409 })
   expect((taken as AdminError).requestId).toBeTruthy()
-  await expect(admin.users.invite({ email: "no address" })).rejects.toMatchObject({ code: "VALIDATION_FAILED", fields: [{ field: "email" }] })
+  await expect(admin.users.invite({ email: "no address" })).rejects.toMatchObject({
+    code: "VALIDATION_FAILED",
+    fields: [{ field: "email" }],
+  })
 
   const changed = await admin.users.update(user.id, { name: "Ada L.", roles: [], disabled: true })
   expect(changed.user).toMatchObject({ name: "Ada L.", roles: [], state: "disabled" })
   await admin.users.update(user.id, { disabled: false })
   expect(await admin.users.get(user.id)).toMatchObject({ user: { id: user.id, name: "Ada L." }, sessions: [] })
-  expect(await admin.users.explain(user.id, { language: "de" })).toMatchObject({ reason: expect.any(String) as unknown })
+  expect(await admin.users.explain(user.id, { language: "de" })).toMatchObject({
+    reason: expect.any(String) as unknown,
+  })
 
   expect(await admin.users.resetMail(user.id)).toHaveProperty("message")
   expect(await admin.users.verifyMail(user.id)).toHaveProperty("message")
@@ -57,13 +68,16 @@ test("a list returns the accounts of all its pages", async () => {
   const rest: string[] = []
   for await (const user of admin.users.list({ email: "page", limit: 1, after: first.next })) rest.push(user.email)
   expect(rest).toEqual(emails.slice(1))
-  await expect(admin.users.page({ email: "pag", after: first.next })).rejects.toMatchObject({ code: "PARAMETER_INVALID" })
+  await expect(admin.users.page({ email: "pag", after: first.next })).rejects.toMatchObject({
+    code: "PARAMETER_INVALID",
+  })
 })
 
 test("one session of an account ends, and then all of them", async () => {
   const tokens = [await signUp(server, "grace@example.com")]
   for (let i = 0; i < 2; i++) {
-    tokens.push((await post(server, "/api/auth/login", { email: "grace@example.com", password, delivery: "body" })).accessToken ?? "")
+    const login = { email: "grace@example.com", password, delivery: "body" }
+    tokens.push((await post(server, "/api/auth/login", login)).accessToken ?? "")
   }
   const id = await idOf("grace@example.com")
   const sessions = await admin.sessions.list(id)
@@ -82,9 +96,16 @@ test("metadata is patched with the version that was read", async () => {
   await signUp(server, "bo@example.com")
   const id = await idOf("bo@example.com")
   expect(await admin.metadata.get(id)).toEqual({ version: 0, public: {}, private: {} })
-  const first = await admin.metadata.patch(id, { public: { plan: "pro", trial: true }, private: { crm: 7 } }, { version: 0 })
+  const first = await admin.metadata.patch(
+    id,
+    { public: { plan: "pro", trial: true }, private: { crm: 7 } },
+    { version: 0 },
+  )
   expect(first).toEqual({ version: 1, public: { plan: "pro", trial: true }, private: { crm: 7 } })
-  await expect(admin.metadata.patch(id, { public: { plan: "free" } }, { version: 0 })).rejects.toMatchObject({ code: "VERSION_CHANGED", status: 412 })
+  await expect(admin.metadata.patch(id, { public: { plan: "free" } }, { version: 0 })).rejects.toMatchObject({
+    code: "VERSION_CHANGED",
+    status: 412,
+  })
   expect((await admin.metadata.patch(id, { public: { trial: null } })).public).toEqual({ plan: "pro" })
 })
 
@@ -103,8 +124,13 @@ test("a service key does what its scopes allow, until it is revoked", async () =
   expect(key).toMatch(/^wwk_/)
   const program = createAdmin({ url: server.url, key, fetch: noting })
   expect((await program.users.page({ email: "root" })).items).toHaveLength(1)
-  await expect(program.users.invite({ email: "no@example.com" })).rejects.toMatchObject({ code: "INSUFFICIENT_SCOPE", status: 403 })
-  await expect(program.serviceKeys.create({ name: "x", scopes: ["users:read"] })).rejects.toMatchObject({ code: "INSUFFICIENT_SCOPE" })
+  await expect(program.users.invite({ email: "no@example.com" })).rejects.toMatchObject({
+    code: "INSUFFICIENT_SCOPE",
+    status: 403,
+  })
+  await expect(program.serviceKeys.create({ name: "x", scopes: ["users:read"] })).rejects.toMatchObject({
+    code: "INSUFFICIENT_SCOPE",
+  })
   const other = await server.command(["service-keys", "create", "profiles", "--scope", "users:read,sessions:end"])
   const names: string[] = []
   for await (const one of admin.serviceKeys.list({ limit: 1 })) names.push(`${one.name} ${one.state}`)
@@ -112,7 +138,8 @@ test("a service key does what its scopes allow, until it is revoked", async () =
   await admin.serviceKeys.revoke(id)
   await expect(program.users.page()).rejects.toMatchObject({ code: "TOKEN_INVALID", status: 401 })
   await expect(admin.serviceKeys.revoke(id)).rejects.toMatchObject({ code: "NOT_FOUND" })
-  expect(await createAdmin({ url: server.url, key: other.trim() }).sessions.list(await idOf("root@example.com"))).toHaveLength(1)
+  const profiles = createAdmin({ url: server.url, key: other.trim() })
+  expect(await profiles.sessions.list(await idOf("root@example.com"))).toHaveLength(1)
 })
 
 test("a write whose response is lost happens once", async () => {
@@ -135,7 +162,9 @@ test("a write whose response is lost happens once", async () => {
   const idempotencyKey = crypto.randomUUID()
   const made = await admin.users.invite({ email: "job@example.com" }, { idempotencyKey })
   expect((await admin.users.invite({ email: "job@example.com" }, { idempotencyKey })).user.id).toBe(made.user.id)
-  await expect(admin.users.invite({ email: "job2@example.com" }, { idempotencyKey })).rejects.toMatchObject({ code: "VALIDATION_FAILED" })
+  await expect(admin.users.invite({ email: "job2@example.com" }, { idempotencyKey })).rejects.toMatchObject({
+    code: "VALIDATION_FAILED",
+  })
 })
 
 test("events, mails, keys and figures are read", async () => {
@@ -149,7 +178,10 @@ test("events, mails, keys and figures are read", async () => {
   await expect(admin.mails.retry(crypto.randomUUID())).rejects.toMatchObject({ code: "NOT_FOUND" })
   expect((await admin.keys.list()).map((one) => one.state)).toContain("active")
   expect((await admin.keys.rotate("refresh")).map((one) => one.use)).toContain("refresh")
-  expect(await admin.stats()).toMatchObject({ accounts: expect.any(Number) as unknown, hours: expect.any(Array) as unknown })
+  expect(await admin.stats()).toMatchObject({
+    accounts: expect.any(Number) as unknown,
+    hours: expect.any(Array) as unknown,
+  })
 })
 
 test("the example creates a profile, sets its plan and signs the user out", async () => {
@@ -171,7 +203,9 @@ test("the example creates a profile, sets its plan and signs the user out", asyn
   expect((await admin.metadata.get(id)).public).toEqual({ plan: "pro" })
   expect(await ask("/plan", { id: "unknown", plan: "pro" })).toEqual({ status: 404, body: { error: "NOT_FOUND" } })
   expect(await ask("/sign-out", { id })).toEqual({ status: 200, body: { ended: 1 } })
-  await expect.poll(async () => (await ask("/profile", undefined, token)).body, { timeout: 5_000 }).toMatchObject({ code: "SESSION_ENDED" })
+  await expect
+    .poll(async () => (await ask("/profile", undefined, token)).body, { timeout: 5_000 })
+    .toMatchObject({ code: "SESSION_ENDED" })
   expect(example.output()).not.toContain("wwk_")
 }, 30_000)
 
@@ -185,7 +219,9 @@ test("every operation of the document is called by a method", async () => {
     const pattern = path.replace(/\{\w+\}/g, "[^/]+")
     for (const [method, { tags }] of Object.entries(methods)) {
       const shape = new RegExp(`^${method.toUpperCase()} ${pattern}$`)
-      if (tags?.includes("administration") && ![...called].some((one) => shape.test(one))) missing.push(`${method} ${path}`)
+      if (tags?.includes("administration") && ![...called].some((one) => shape.test(one))) {
+        missing.push(`${method} ${path}`)
+      }
     }
   }
   expect(missing).toEqual([])

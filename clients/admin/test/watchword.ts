@@ -63,7 +63,12 @@ export async function freePort(): Promise<number> {
 }
 
 /** Sends a request to the API for users. */
-export async function post(server: Watchword, path: string, body: object, token?: string): Promise<Record<string, string>> {
+export async function post(
+  server: Watchword,
+  path: string,
+  body: object,
+  token?: string,
+): Promise<Record<string, string>> {
   const authorization = token ? { Authorization: `Bearer ${token}` } : undefined
   const headers = { "Content-Type": "application/json", ...authorization }
   const response = await fetch(server.url + path, { method: "POST", headers, body: JSON.stringify(body) })

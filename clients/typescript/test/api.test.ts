@@ -6,7 +6,10 @@ import { ada, bob, Browser, gate, opened, until } from "./browser.js"
 import { TestServer } from "./server.js"
 
 vi.mock("react", () => ({
-  useSyncExternalStore: (subscribe: (change: () => void) => () => void, get: () => unknown) => ({ stop: subscribe(() => changes.push(get())), now: get() }),
+  useSyncExternalStore: (subscribe: (change: () => void) => () => void, get: () => unknown) => ({
+    stop: subscribe(() => changes.push(get())),
+    now: get(),
+  }),
 }))
 const changes: unknown[] = []
 
@@ -48,7 +51,9 @@ test.each([
 ])("a response %i without a code of the server has the code %s", async (status, code) => {
   for (const body of ["<html>", "null", "[]", '"x"', '{"code":5}']) {
     const fetch = async () => new Response(body, { status, headers: { "Retry-After": "soon" } })
-    await expect(createClient({ baseUrl: "https://id.example.com", fetch }).forgot({ email: "a" })).rejects.toMatchObject({ code, status, fields: [], retryAfter: undefined })
+    await expect(
+      createClient({ baseUrl: "https://id.example.com", fetch }).forgot({ email: "a" }),
+    ).rejects.toMatchObject({ code, status, fields: [], retryAfter: undefined })
   }
 })
 
@@ -123,7 +128,11 @@ test("a program keeps its device token after a sign-out and sends it at login", 
   const server = await TestServer.start()
   const { client, storage } = program(server)
   const kept: { device?: string } = {}
-  const keeping = { ...storage, getDevice: () => kept.device, setDevice: async (token: string) => void (kept.device = token) }
+  const keeping = {
+    ...storage,
+    getDevice: () => kept.device,
+    setDevice: async (token: string) => void (kept.device = token),
+  }
   await client.login(ada)
   expect(await client.reset({ token: "t", password: "p" })).toEqual({ message: "Done." })
   await client.logout()
@@ -136,7 +145,9 @@ test("a program keeps its device token after a sign-out and sends it at login", 
   const tab = new Browser().tab(server.url)
   expect(await tab.reset({ token: "t", password: "p" })).toEqual({ message: "Done." })
   await tab.login(ada)
-  const sent = server.asked.filter((one) => one.path === "/api/auth/login").map((one) => (JSON.parse(one.body) as { deviceToken?: string }).deviceToken)
+  const sent = server.asked
+    .filter((one) => one.path === "/api/auth/login")
+    .map((one) => (JSON.parse(one.body) as { deviceToken?: string }).deviceToken)
   expect(sent).toEqual([undefined, "wwd_reset", undefined, "wwd_login", undefined])
 })
 

@@ -74,7 +74,13 @@ export class Authenticator {
     const { x = "", y = "" } = publicKey.export({ format: "jwk" })
     const point = (text: string): Buffer => cbor(Buffer.from(text, "base64url"))
     // The members of a COSE key: kty EC2, alg ES256, crv P-256, x, y.
-    const key = [Buffer.from("a5010203262001", "hex"), Buffer.from("21", "hex"), point(x), Buffer.from("22", "hex"), point(y)]
+    const key = [
+      Buffer.from("a5010203262001", "hex"),
+      Buffer.from("21", "hex"),
+      point(x),
+      Buffer.from("22", "hex"),
+      point(y),
+    ]
     const length = Buffer.from([0, id.length])
     const flags = mediation ? 0x58 : 0x5d // user present and verified, backup, attested data
     const authData = Buffer.concat([authenticatorData(rpId, flags, 0), Buffer.alloc(16), length, id, ...key])
@@ -144,7 +150,9 @@ export class Authenticator {
     const id = rawId.toString("base64url")
     const shared = { id, type: "public-key", authenticatorAttachment: "platform" }
     const getTransports = (): string[] => ["internal", "hybrid"]
-    const response = Object.fromEntries(Object.entries(parts).map(([name, bytes]) => [name, new Uint8Array(bytes).buffer]))
+    const response = Object.fromEntries(
+      Object.entries(parts).map(([name, bytes]) => [name, new Uint8Array(bytes).buffer]),
+    )
     const texts = Object.fromEntries(Object.entries(parts).map(([name, bytes]) => [name, bytes.toString("base64url")]))
     const isCreation = "attestationObject" in parts
     const json = {
@@ -179,7 +187,8 @@ function cbor(value: string | Buffer): Buffer {
   const bytes = Buffer.from(value)
   const major = typeof value === "string" ? 0x60 : 0x40
   const { length } = bytes
-  const head = length < 24 ? [major | length] : length < 256 ? [major | 24, length] : [major | 25, length >> 8, length & 255]
+  const head =
+    length < 24 ? [major | length] : length < 256 ? [major | 24, length] : [major | 25, length >> 8, length & 255]
   return Buffer.concat([Buffer.from(head), bytes])
 }
 
@@ -194,7 +203,8 @@ const textOf = (source: BufferSource): string => bytesOf(source).toString("base6
 /** Simulates the native function, which decodes each member that has bytes. */
 function parsed(options: Record<string, unknown>): object {
   const bytes = (text: unknown): ArrayBuffer => new Uint8Array(Buffer.from(text as string, "base64url")).buffer
-  const ids = (list: unknown): object[] => ((list ?? []) as { id: string }[]).map((one) => ({ ...one, id: bytes(one.id) }))
+  const ids = (list: unknown): object[] =>
+    ((list ?? []) as { id: string }[]).map((one) => ({ ...one, id: bytes(one.id) }))
   const user = options.user as { id: string } | undefined
   return {
     ...options,

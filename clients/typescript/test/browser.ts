@@ -14,9 +14,15 @@ export class Browser {
     // Node.js has no cookie jar, so the cookie is added here.
     const headers = new Headers(init?.headers)
     if (init?.credentials === "include" && this.cookie) headers.set("Cookie", this.cookie)
-    const response = await fetch(input, { ...init, headers, ...(init?.body instanceof ReadableStream && { duplex: "half" }) } as RequestInit)
+    const response = await fetch(input, {
+      ...init,
+      headers,
+      ...(init?.body instanceof ReadableStream && { duplex: "half" }),
+    } as RequestInit)
     const [set] = response.headers.getSetCookie()
-    if (set !== undefined && init?.credentials === "include") this.cookie = /^watchword=(;|$)/.test(set) ? "" : (set.split(";")[0] ?? "")
+    if (set !== undefined && init?.credentials === "include") {
+      this.cookie = /^watchword=(;|$)/.test(set) ? "" : (set.split(";")[0] ?? "")
+    }
     await this.onAnswer(url)
     return response
   }
@@ -47,7 +53,9 @@ export class Locks {
     try {
       await Promise.race([
         before,
-        new Promise((_, reject) => options.signal?.addEventListener("abort", () => reject(options.signal?.reason as Error))),
+        new Promise((_, reject) =>
+          options.signal?.addEventListener("abort", () => reject(options.signal?.reason as Error)),
+        ),
       ])
       this.granted++
       return await callback({ name })

@@ -29,7 +29,11 @@ export interface Enrolled {
 /** Signs up, confirms the address, and adds an authenticator app. */
 export async function enrolled(server: Watchword, body: Registration): Promise<Enrolled> {
   let kept: string | undefined
-  const storage = { get: () => kept, set: (token: string) => void (kept = token), remove: () => void (kept = undefined) }
+  const storage = {
+    get: () => kept,
+    set: (token: string) => void (kept = token),
+    remove: () => void (kept = undefined),
+  }
   const client = opened(createClient({ baseUrl: server.url, storage }))
   await client.register(body)
   const token = await vi.waitFor(async () => {

@@ -41,7 +41,12 @@ test("20 requests that get TOKEN_EXPIRED cause one refresh and are each sent twi
 test("repeated 401 responses throw after the second", async () => {
   const { server, tab, things } = await signedIn()
   server.onThing = () => ({ status: 401, code: "TOKEN_EXPIRED" })
-  await expect(tab.fetch(things)).rejects.toMatchObject({ name: "WatchwordError", code: "TOKEN_EXPIRED", status: 401, requestId: "r-1" })
+  await expect(tab.fetch(things)).rejects.toMatchObject({
+    name: "WatchwordError",
+    code: "TOKEN_EXPIRED",
+    status: 401,
+    requestId: "r-1",
+  })
   expect(server.count("/things")).toBe(2)
   expect(server.refreshes).toBe(1)
   expect(tab.getSnapshot().status).toBe("signedIn")
@@ -59,7 +64,11 @@ test("a 401 that is not about the token is returned", async () => {
 })
 
 test.each<[string, object, HeadersInit]>([
-  ["sends only the challenge of RFC 6750", { code: "OWN" }, { "WWW-Authenticate": 'Bearer realm="x", error="invalid_token"' }],
+  [
+    "sends only the challenge of RFC 6750",
+    { code: "OWN" },
+    { "WWW-Authenticate": 'Bearer realm="x", error="invalid_token"' },
+  ],
   ["sends only the status", {}, {}],
 ])("a 401 of a service that %s causes a refresh", async (_, own, headers) => {
   const { server, browser, things } = await signedIn()
@@ -67,7 +76,9 @@ test.each<[string, object, HeadersInit]>([
     if (refused.mock.calls.length > 1) return browser.fetch(input, init)
     return Response.json({ code: 17, ...own }, { status: 401, headers })
   })
-  const tab = browser.tab(server.url, { fetch: (input, init) => (String(input) === things ? refused : browser.fetch)(input, init) })
+  const tab = browser.tab(server.url, {
+    fetch: (input, init) => (String(input) === things ? refused : browser.fetch)(input, init),
+  })
   await tab.restore()
   expect((await tab.fetch(things)).status).toBe(200)
   expect(server.refreshes).toBe(2)
@@ -92,14 +103,20 @@ test("a Request with a body is sent again after a 401", async () => {
   server.expireTokens()
   const response = await tab.fetch(new Request(things, { method: "PUT", body: "x", headers: { "X-Own": "1" } }))
   expect(await response.json()).toMatchObject({ method: "PUT", body: "x" })
-  expect(server.asked.filter((one) => one.path === "/things").map((one) => [one.body, one.headers["x-own"]])).toEqual([["x", "1"], ["x", "1"]])
+  expect(server.asked.filter((one) => one.path === "/things").map((one) => [one.body, one.headers["x-own"]])).toEqual([
+    ["x", "1"],
+    ["x", "1"],
+  ])
 })
 
 test("a stream is never sent again, and the next request has a fresh token", async () => {
   const { server, tab, things } = await signedIn()
   server.expireTokens()
   const body = new Blob(["x"]).stream()
-  await expect(tab.fetch(things, { method: "POST", body })).rejects.toMatchObject({ code: "TOKEN_EXPIRED", status: 401 })
+  await expect(tab.fetch(things, { method: "POST", body })).rejects.toMatchObject({
+    code: "TOKEN_EXPIRED",
+    status: 401,
+  })
   expect(server.count("/things")).toBe(1)
   expect((await tab.fetch(things)).status).toBe(200)
   expect(server.refreshes).toBe(1)
@@ -164,7 +181,10 @@ test("a slow request whose token was renewed meanwhile is sent again with the ne
   expect(server.refreshes).toBe(2)
 })
 
-test.each([true, false])("the caller's own signal aborts a request as with fetch (AbortSignal.any exists: %s)", async (modern) => {
+test.each([
+  true,
+  false,
+])("the caller's own signal aborts a request as with fetch (AbortSignal.any exists: %s)", async (modern) => {
   if (!modern) vi.stubGlobal("AbortSignal", { any: undefined })
   const { server, tab, things } = await signedIn()
   const never = gate()

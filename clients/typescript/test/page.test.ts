@@ -24,7 +24,9 @@ class Channel {
 
   postMessage(data: unknown): void {
     if (!Channel.open.includes(this)) throw new DOMException("closed", "InvalidStateError")
-    for (const one of Channel.open) if (one !== this && one.name === this.name) one.onmessage?.({ data: structuredClone(data) })
+    for (const one of Channel.open) {
+      if (one !== this && one.name === this.name) one.onmessage?.({ data: structuredClone(data) })
+    }
   }
 
   close(): void {
@@ -38,9 +40,13 @@ let answers: ((count: number) => Response | Promise<Response>) | undefined
 let refreshes: number
 
 const user = { id: "1", email: ada.email, emailVerified: false, name: "", roles: [], locale: "", createdAt: "" }
-const signIn = (expiresIn = 900): Response => Response.json({ user, accessToken: `token ${refreshes}`, tokenType: "Bearer", expiresIn })
+const signIn = (expiresIn = 900): Response =>
+  Response.json({ user, accessToken: `token ${refreshes}`, tokenType: "Bearer", expiresIn })
 const refusal = (status: number, code: string, retryAfter?: number): Response =>
-  Response.json({ status, code, detail: "" }, { status, headers: retryAfter ? { "Retry-After": String(retryAfter) } : {} })
+  Response.json(
+    { status, code, detail: "" },
+    { status, headers: retryAfter ? { "Retry-After": String(retryAfter) } : {} },
+  )
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] })
@@ -231,7 +237,10 @@ test("creating a client opens no channel, listener or timer", () => {
 })
 
 test("the client does not touch web storage", async () => {
-  const touched = new Proxy({}, { get: () => { throw new Error("storage was touched") }, set: () => { throw new Error("storage was touched") } })
+  const fail = (): never => {
+    throw new Error("storage was touched")
+  }
+  const touched = new Proxy({}, { get: fail, set: fail })
   vi.stubGlobal("localStorage", touched)
   vi.stubGlobal("sessionStorage", touched)
   vi.stubGlobal("indexedDB", touched)

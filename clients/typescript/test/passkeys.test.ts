@@ -1,6 +1,10 @@
 // Passkeys with the real server, built from this repository. @simplewebauthn/server also verifies
 // each response that the client has sent.
-import { verifyAuthenticationResponse, verifyRegistrationResponse, type WebAuthnCredential } from "@simplewebauthn/server"
+import {
+  verifyAuthenticationResponse,
+  verifyRegistrationResponse,
+  type WebAuthnCredential,
+} from "@simplewebauthn/server"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { createFactors, createPasskeys, type Factors, type Outcome, type Passkeys } from "../src/factors.js"
 import { createClient, WatchwordError, type Challenge, type Client } from "../src/index.js"
@@ -52,7 +56,11 @@ class Page {
     }
     const read = async (text: Promise<string>) => JSON.parse((await text) || "{}") as Record<string, unknown>
     const body = await read(Promise.resolve(typeof init?.body === "string" ? init.body : ""))
-    this.sent.push({ path: new URL(String(input)).pathname.replace("/api/auth/", ""), body, response: await read(response.clone().text()) })
+    this.sent.push({
+      path: new URL(String(input)).pathname.replace("/api/auth/", ""),
+      body,
+      response: await read(response.clone().text()),
+    })
     return response
   }
 
@@ -104,7 +112,12 @@ async function registrationOf(page: Page): Promise<WebAuthnCredential> {
     requireUserVerification: publicKey.authenticatorSelection?.userVerification === "required",
   })
   expect(verified).toBe(true)
-  expect(registrationInfo).toMatchObject({ fmt: "none", userVerified: true, credentialBackedUp: true, origin: server.url })
+  expect(registrationInfo).toMatchObject({
+    fmt: "none",
+    userVerified: true,
+    credentialBackedUp: true,
+    origin: server.url,
+  })
   return registrationInfo?.credential as WebAuthnCredential
 }
 
@@ -117,14 +130,20 @@ async function verifyUse(credential: WebAuthnCredential, publicKey: PublicKey, r
     credential,
     requireUserVerification: publicKey.userVerification === "required",
   }
-  const { verified, authenticationInfo } = await verifyAuthenticationResponse({ ...expected, expectedChallenge: publicKey.challenge })
+  const { verified, authenticationInfo } = await verifyAuthenticationResponse({
+    ...expected,
+    expectedChallenge: publicKey.challenge,
+  })
   expect(verified).toBe(true)
   expect(authenticationInfo.newCounter).toBeGreaterThan(credential.counter)
   credential.counter = authenticationInfo.newCounter
   await expect(verifyAuthenticationResponse({ ...expected, expectedChallenge: "another" })).rejects.toThrow("challenge")
 }
 
-test.each([["with", true], ["without", false]])("a browser %s JSON functions creates and uses a passkey", async (name, native) => {
+test.each([
+  ["with", true],
+  ["without", false],
+])("a browser %s JSON functions creates and uses a passkey", async (name, native) => {
   const email = `${name}@example.com`
   const page = new Page(native)
   const { client, passkeys, authenticator } = page
@@ -157,7 +176,11 @@ test("passkeys are listed, renamed and removed, and the browser is told", async 
   const { client, factors, passkeys, authenticator } = page
   await page.enrols(email)
   const listed = await factors.list()
-  expect(listed).toMatchObject({ required: true, factors: [{ kind: "passkey", name: "blue key" }], recoveryCodes: { left: 10 } })
+  expect(listed).toMatchObject({
+    required: true,
+    factors: [{ kind: "passkey", name: "blue key" }],
+    recoveryCodes: { left: 10 },
+  })
   const { id = "" } = listed.factors[0] ?? {}
   const [first] = authenticator.passkeys
   const owner = { rpId: "localhost", userId: listed.signal?.userId }
@@ -176,13 +199,18 @@ test("passkeys are listed, renamed and removed, and the browser is told", async 
   finished(await passkeys.add({ name: "phone" }))
   await factors.remove(id)
   expect((await factors.list()).factors.map((one) => one.name)).toEqual(["phone"])
-  expect(other.signals.filter(([name]) => name === "accepted").at(-1)?.[1]).toMatchObject({ allAcceptedCredentialIds: [other.passkeys[0]?.id] })
+  expect(other.signals.filter(([name]) => name === "accepted").at(-1)?.[1]).toMatchObject({
+    allAcceptedCredentialIds: [other.passkeys[0]?.id],
+  })
 
   // The removed passkey must no longer sign in, and its browser must forget it.
   await client.logout()
   other.passkeys.push(...authenticator.passkeys)
   await expect(passkeys.signIn()).rejects.toMatchObject({ code: "INVALID_CREDENTIALS", status: 401 })
-  expect(other.signals.filter(([name]) => name === "unknown").at(-1)).toEqual(["unknown", { rpId: "localhost", credentialId: first?.id }])
+  expect(other.signals.filter(([name]) => name === "unknown").at(-1)).toEqual([
+    "unknown",
+    { rpId: "localhost", credentialId: first?.id },
+  ])
   expect(client.getSnapshot().status).toBe("signedOut")
 }, 60_000)
 

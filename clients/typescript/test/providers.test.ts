@@ -25,7 +25,9 @@ let hasFocus = true // of the page that opened a popup
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "watchword-providers-"))
   const script = join(import.meta.dirname, "provider.js")
-  provider = spawn(process.execPath, [script, "watchword", "a secret for tests"], { stdio: ["ignore", "pipe", "ignore"] })
+  provider = spawn(process.execPath, [script, "watchword", "a secret for tests"], {
+    stdio: ["ignore", "pipe", "ignore"],
+  })
   const [printed] = (await once(provider.stdout as NodeJS.ReadableStream, "data")) as [Buffer]
   issuer = printed.toString().replace("listening on ", "").trim()
   await writeFile(join(folder, "secret"), "a secret for tests")
@@ -43,7 +45,10 @@ afterAll(async () => {
 })
 
 beforeEach(() => {
-  vi.stubGlobal("history", { state: null, replaceState: (_: unknown, __: string, url: string | URL) => go(new URL(url, location.href).href) })
+  vi.stubGlobal("history", {
+    state: null,
+    replaceState: (_: unknown, __: string, url: string | URL) => go(new URL(url, location.href).href),
+  })
   hasFocus = true
   vi.stubGlobal("document", Object.assign(new EventTarget(), { hasFocus: () => hasFocus, visibilityState: "visible" }))
   for (const name of ["addEventListener", "close"]) vi.stubGlobal(name, () => {})
@@ -136,8 +141,13 @@ test("a redirect to a provider signs in a new user", async () => {
   expect(back).toBe(`${app}/start?a=1`)
   const again = browser.page(back)
   expect(again.providers.takeError()).toBeUndefined()
-  expect(await again.client.restore()).toMatchObject({ status: "signedIn", user: { email: "one@example.com", name: "One" } })
-  expect((await again.providers.identities()).identities).toMatchObject([{ provider: "acme", email: "one@example.com" }])
+  expect(await again.client.restore()).toMatchObject({
+    status: "signedIn",
+    user: { email: "one@example.com", name: "One" },
+  })
+  expect((await again.providers.identities()).identities).toMatchObject([
+    { provider: "acme", email: "one@example.com" },
+  ])
   expect(client.getSnapshot().status).toBe("unknown")
 })
 
@@ -172,7 +182,9 @@ test("a popup signs in, reports and closes", async () => {
     const browser = new Browser()
     const { client, providers } = browser.page()
     const windows = popups(browser, behaves)
-    expect(await providers.signInWith("acme", { mode: "popup", returnTo: "/popup" })).toMatchObject({ user: { name: "Two" } })
+    expect(await providers.signInWith("acme", { mode: "popup", returnTo: "/popup" })).toMatchObject({
+      user: { name: "Two" },
+    })
     expect(client.getSnapshot()).toMatchObject({ status: "signedIn" })
     expect(windows[0]?.visited).toMatch(/^http:\/\/localhost:5999\/popup\?watchword-popup=[\w-]{36}$/)
     await expect.poll(() => windows[0]?.closed).toBe(true)
@@ -195,7 +207,10 @@ test("a popup that is blocked, closed or refused is an outcome of its own", asyn
   popups(browser)
   const unverified = providers.signInWith("acme", { mode: "popup" })
   await expect(unverified).rejects.toMatchObject({ code: "EMAIL_NOT_VERIFIED" })
-  const program = createClient({ baseUrl: server.url, storage: { get: () => undefined, set: () => {}, remove: () => {} } })
+  const program = createClient({
+    baseUrl: server.url,
+    storage: { get: () => undefined, set: () => {}, remove: () => {} },
+  })
   await expect(createProviders(program).signInWith("acme")).rejects.toThrow(TypeError)
 })
 
@@ -267,7 +282,10 @@ test("a provider with the address of an account is connected by the next sign-in
   const { client, providers: again } = browser.page(back)
   const error = again.takeError()
   expect(error).toBeInstanceOf(WatchwordError)
-  expect(error).toMatchObject({ code: "LINK_REQUIRED", message: expect.stringContaining("Sign in to it once") as string })
+  expect(error).toMatchObject({
+    code: "LINK_REQUIRED",
+    message: expect.stringContaining("Sign in to it once") as string,
+  })
   popups(browser)
   const popup: unknown = await again.signInWith("acme", { mode: "popup" }).catch((e: unknown) => e)
   expect(popup).toBeInstanceOf(WatchwordError)
@@ -311,7 +329,10 @@ test("a server that renders exchanges the code of a provider once", async () => 
   const { jar, request } = rendering()
   const browser = new Browser()
   expect(await request().providers()).toMatchObject([{ id: "acme", name: "Acme", kind: "oidc" }])
-  const [first, second] = [await request().signInWith("acme", "/back?to=/inbox"), await request().signInWith("acme", "/back")]
+  const [first, second] = [
+    await request().signInWith("acme", "/back?to=/inbox"),
+    await request().signInWith("acme", "/back"),
+  ]
   expect([...jar.keys()]).toEqual(["watchword-verifier-0", "watchword-verifier-1"])
   // The tabs finish in reverse order. The URL must have a code but no token.
   for (const [started, names] of [[second, ["watchword-verifier-0"]], [first, []]] as const) {
@@ -337,7 +358,9 @@ test("a code of another browser is refused and destroyed", async () => {
   await expect(thief.request().finishSignInWith(back)).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
   // An error in a URL is accepted only in the browser that started the sign-in, and only if its code is known.
   for (const query of ["error=PROVIDER_REFUSED", "attempt=0&error=PROVIDER_REFUSED", "attempt=__proto__&error=x", ""]) {
-    await expect(victim.request().finishSignInWith(`/back?${query}`)).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
+    await expect(victim.request().finishSignInWith(`/back?${query}`)).rejects.toMatchObject({
+      code: "CHALLENGE_INVALID",
+    })
   }
   await atProvider({ deny: true })
   const denied = await new Browser().visit(await victim.request().signInWith("acme", "/back"))

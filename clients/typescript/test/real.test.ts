@@ -29,7 +29,9 @@ const password = "seven purple otters"
 test("a program signs up, refreshes, lists and ends sessions, and signs out", async () => {
   const { client, kept } = program()
   const email = "ada@example.com"
-  expect(await client.register({ email, password, name: "Ada" })).toMatchObject({ user: { email, name: "Ada", emailVerified: false, roles: [] } })
+  expect(await client.register({ email, password, name: "Ada" })).toMatchObject({
+    user: { email, name: "Ada", emailVerified: false, roles: [] },
+  })
   expect(client.getSnapshot()).toMatchObject({ status: "signedIn", user: { email } })
   expect(kept.token).toMatch(/^wwr_/)
 
@@ -60,22 +62,33 @@ test("a program changes and deletes its account", async () => {
   await client.register({ email, password })
   expect((await client.updateMe({ name: "Grace" })).user.name).toBe("Grace")
   expect(client.getSnapshot().user?.name).toBe("Grace")
-  await expect(client.changePassword({ currentPassword: "not the one", newPassword: "nine yellow herons" })).rejects.toMatchObject({ code: "PASSWORD_WRONG", status: 403 })
-  expect(await client.changePassword({ currentPassword: password, newPassword: "nine yellow herons" })).toHaveProperty("message")
-  expect(await client.changeEmail({ newEmail: "g@example.com", password: "nine yellow herons" })).toHaveProperty("message")
+  const newPassword = "nine yellow herons"
+  await expect(client.changePassword({ currentPassword: "not the one", newPassword })).rejects.toMatchObject({
+    code: "PASSWORD_WRONG",
+    status: 403,
+  })
+  expect(await client.changePassword({ currentPassword: password, newPassword })).toHaveProperty("message")
+  expect(await client.changeEmail({ newEmail: "g@example.com", password: newPassword })).toHaveProperty("message")
   expect(await client.forgot({ email })).toHaveProperty("message")
   expect(await client.resendVerification({ email })).toHaveProperty("message")
   const token = "not a token"
-  await expect(client.reset({ token, password: "four green herons" })).rejects.toMatchObject({ code: "MAIL_TOKEN_INVALID" })
+  await expect(client.reset({ token, password: "four green herons" })).rejects.toMatchObject({
+    code: "MAIL_TOKEN_INVALID",
+  })
   for (const consume of [client.verifyEmail, client.confirmEmail, client.undoEmail]) {
     await expect(consume({ token })).rejects.toMatchObject({ code: "MAIL_TOKEN_INVALID", status: 400 })
   }
   await expect(client.login({ email, password })).rejects.toMatchObject({ code: "INVALID_CREDENTIALS" })
-  await expect(client.register({ email, password: "short" })).rejects.toMatchObject({ code: "VALIDATION_FAILED", fields: [{ field: "password", code: "PASSWORD_TOO_SHORT" }] })
+  await expect(client.register({ email, password: "short" })).rejects.toMatchObject({
+    code: "VALIDATION_FAILED",
+    fields: [{ field: "password", code: "PASSWORD_TOO_SHORT" }],
+  })
   expect(await client.logoutAll({ keepCurrent: true })).toMatchObject({ ended: 0 })
-  await client.deleteMe({ password: "nine yellow herons" })
+  await client.deleteMe({ password: newPassword })
   expect(client.getSnapshot().status).toBe("signedOut")
-  await expect(client.login({ email, password: "nine yellow herons" })).rejects.toMatchObject({ code: "INVALID_CREDENTIALS" })
+  await expect(client.login({ email, password: newPassword })).rejects.toMatchObject({
+    code: "INVALID_CREDENTIALS",
+  })
 })
 
 interface Plan {
@@ -116,13 +129,17 @@ test("an address is verified by the session, or by the password, which also sign
   const token = await tokenMailedTo("mary@example.com")
   const stranger = program()
   await expect(stranger.client.verifyEmail({ token })).rejects.toMatchObject({ code: "PASSWORD_REQUIRED", status: 403 })
-  await expect(stranger.client.verifyEmail({ token, password: "not the one" })).rejects.toMatchObject({ code: "PASSWORD_WRONG" })
+  await expect(stranger.client.verifyEmail({ token, password: "not the one" })).rejects.toMatchObject({
+    code: "PASSWORD_WRONG",
+  })
   expect(await client.verifyEmail({ token })).toEqual({ message: "Your address is confirmed." })
   expect((await client.me()).user.emailVerified).toBe(true)
 
   await program().client.register({ email: "rosa@example.com", password })
   const second = { token: await tokenMailedTo("rosa@example.com"), password, remember: false }
-  expect(await stranger.client.verifyEmail(second)).toMatchObject({ user: { email: "rosa@example.com", emailVerified: true } })
+  expect(await stranger.client.verifyEmail(second)).toMatchObject({
+    user: { email: "rosa@example.com", emailVerified: true },
+  })
   expect(stranger.client.getSnapshot()).toMatchObject({ status: "signedIn", user: { email: "rosa@example.com" } })
   expect(stranger.kept.token).toMatch(/^wwr_/)
 })

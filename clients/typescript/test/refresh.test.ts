@@ -28,7 +28,12 @@ test("the first request restores the session", async () => {
   expect(server.refreshes).toBe(1)
 })
 
-test.each(["REFRESH_MISSING", "REFRESH_INVALID", "REFRESH_REUSED", "SESSION_ENDED"])("%s signs out with that reason and stops refreshes", async (code) => {
+test.each([
+  "REFRESH_MISSING",
+  "REFRESH_INVALID",
+  "REFRESH_REUSED",
+  "SESSION_ENDED",
+])("%s signs out with that reason and stops refreshes", async (code) => {
   const { server, tab, things } = await signedIn()
   server.onRefresh = () => ({ status: 401, code })
   const seen = vi.fn()
@@ -205,7 +210,10 @@ test("a sign-in ends the backoff", async () => {
 
 test("a refused sign-in keeps the session", async () => {
   const { tab, things } = await signedIn()
-  await expect(tab.login({ ...bob, password: "wrong" })).rejects.toMatchObject({ code: "INVALID_CREDENTIALS", status: 401 })
+  await expect(tab.login({ ...bob, password: "wrong" })).rejects.toMatchObject({
+    code: "INVALID_CREDENTIALS",
+    status: 401,
+  })
   expect(await (await tab.fetch(things)).json()).toMatchObject({ user: ada.email })
 })
 

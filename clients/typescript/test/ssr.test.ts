@@ -264,7 +264,12 @@ test("requests to Watchword name the browser, and requests to other services do 
   expect(received).not.toHaveProperty("x-forwarded-for")
 })
 
-test.each(["login", "register", "refresh", "providers"])("the first limited %s warns of a shared budget", async (path) => {
+test.each([
+  "login",
+  "register",
+  "refresh",
+  "providers",
+])("the first limited %s warns of a shared budget", async (path) => {
   const [browser, body, warnings] = [new Browser(), person(), [] as string[]]
   await application().auth(browser.request()).register(body)
   const { auth } = application({
@@ -285,7 +290,10 @@ test.each(["login", "register", "refresh", "providers"])("the first limited %s w
   expect(warnings).toEqual([expect.stringContaining("trusted-proxies")])
 })
 
-test.each(["strict", "lax"])("a refresh cookie that the application reads must not be Strict: it is %s", async (site) => {
+test.each([
+  "strict",
+  "lax",
+])("a refresh cookie that the application reads must not be Strict: it is %s", async (site) => {
   const other = await startWatchword("--cookie-same-site", site)
   onTestFinished(() => other.stop())
   const verifier = new Verifier(other.url)
@@ -336,8 +344,14 @@ test.each(layouts)("a second factor completes a sign-in over several requests, w
   const { auth } = application({ refreshCookie: layout.refreshCookie })
   const { email, codes, secret } = await enrolled(server, person())
   const browser = new Browser()
-  const error: unknown = await auth(browser.request()).login({ email, password, remember: false }).catch((e: unknown) => e)
-  expect(error).toMatchObject({ code: "SECOND_FACTOR_REQUIRED", status: 403, challenge: { methods: ["totp", "recovery"] } })
+  const error: unknown = await auth(browser.request())
+    .login({ email, password, remember: false })
+    .catch((e: unknown) => e)
+  expect(error).toMatchObject({
+    code: "SECOND_FACTOR_REQUIRED",
+    status: 403,
+    challenge: { methods: ["totp", "recovery"] },
+  })
   expect(JSON.stringify(error)).not.toContain("wwc_")
   expect(browser.jar.has("watchword-access") || browser.jar.has(layout.session)).toBe(false)
   expect(browser.options.get("watchword-challenge")).toMatchObject({ httpOnly: true, sameSite: "lax", maxAge: 600 })
@@ -400,7 +414,9 @@ test.each(layouts)("a sign-in ends the session that it replaces in the browser, 
   await auth(other.request()).login(body)
   expect(await live()).toBe(2) // one for each browser
   await expect(auth(browser.request()).login({ email, password: "another" })).rejects.toThrow()
-  await expect(auth(browser.request()).login({ email, password })).rejects.toMatchObject({ code: "SECOND_FACTOR_REQUIRED" })
+  await expect(auth(browser.request()).login({ email, password })).rejects.toMatchObject({
+    code: "SECOND_FACTOR_REQUIRED",
+  })
   expect(await live()).toBe(2) // a refused or unfinished sign-in ends no session
   const before = new Browser()
   for (const [name, value] of browser.jar) before.jar.set(name, value)

@@ -10,7 +10,10 @@ async function signedIn(tabs: number, options: { lockTimeout?: number } = {}) {
   await all[0]?.login(ada)
   await Promise.all(all.map((tab) => tab.restore()))
   // Waits until all tabs have the token of the last refresh.
-  await vi.waitFor(async () => expect(new Set(await Promise.all(all.map((tab) => tab.getAccessToken()))).size).toBe(1), { interval: 5 })
+  await vi.waitFor(
+    async () => expect(new Set(await Promise.all(all.map((tab) => tab.getAccessToken()))).size).toBe(1),
+    { interval: 5 },
+  )
   server.refreshes = 0
   return { server, browser, tabs: all, things: `${server.url}/things` }
 }
@@ -144,7 +147,8 @@ test("late and malformed messages of other tabs are ignored", async () => {
   channel.postMessage({ kind: "signedOut", sid: "an old one", reason: "SESSION_ENDED" })
   channel.postMessage({ kind: "nonsense" })
   channel.postMessage(null)
-  channel.postMessage({ kind: "token", accessToken: "late", left: -1, user: { id: "late" } }) // as a frozen page receives it
+  // A page that was frozen receives expired tokens.
+  channel.postMessage({ kind: "token", accessToken: "late", left: -1, user: { id: "late" } })
   channel.postMessage({ kind: "token", accessToken: "another", left: 900_000, user: { id: "x" } })
   const seen = vi.fn()
   tabs[0]?.onChange(seen)
