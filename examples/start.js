@@ -36,8 +36,9 @@ export async function startNode(args, { cwd, env, url }) {
  * @param {string} folder of the application
  * @param {object} options
  * @param {typeof import('vite').createServer} [options.createServer] the application's own Vite
- * @param {(at: { port: string, appURL: string, serverURL: string, data: string }) => Promise<{ close(): unknown }>} [options.serve]
- *   instead of createServer: starts the application, and returns when it listens
+ * @param {(at: { port: string, appURL: string, serverURL: string, data: string }) =>
+ *   Promise<{ close(): unknown }>} [options.serve] instead of createServer: starts the application, and returns when
+ *   it listens
  * @param {string} [options.appPort] the default of APP_PORT
  * @param {string} [options.serverPort] the default of SERVER_PORT
  * @param {string[]} [options.settings] further flags of `watchword serve`

@@ -11,8 +11,15 @@ function serve({ port, appURL, serverURL, data }) {
   // The key is created at each start, because it is shown only once. The running server accepts it at once.
   const scopes = 'users:read,users:write,sessions:end'
   const create = ['service-keys', 'create', 'profiles', '--scope', scopes, '--expires', '1d', '--data-dir', data]
-  const key = execFileSync(join(data, 'watchword'), create, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
-  const env = { ...process.env, PORT: port, WATCHWORD_URL: serverURL, WATCHWORD_KEY: key, TABLE: join(data, 'profiles.json') }
+  const options = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }
+  const key = execFileSync(join(data, 'watchword'), create, options).trim()
+  const env = {
+    ...process.env,
+    PORT: port,
+    WATCHWORD_URL: serverURL,
+    WATCHWORD_KEY: key,
+    TABLE: join(data, 'profiles.json'),
+  }
   return startNode(['app.js'], { cwd: folder, env, url: appURL })
 }
 

@@ -35,7 +35,9 @@ app.get('/', authenticate, (request, response) => {
   response.json({ sub, roles })
 })
 app.use((error, request, response, next) => {
-  if (error.name === 'SigningKeyNotFoundError') return refuse(response, 'TOKEN_INVALID', 'This token is not valid here.')
+  if (error.name === 'SigningKeyNotFoundError') {
+    return refuse(response, 'TOKEN_INVALID', 'This token is not valid here.')
+  }
   // Without a key the token can't be checked. A 401 would sign the user out, so respond 503.
   console.error(error.message)
   response.status(503).set('Retry-After', '2').json({ error: 'Try again shortly.' })

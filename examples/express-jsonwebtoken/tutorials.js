@@ -48,7 +48,9 @@ const requireRole = (role) => (request, response, next) =>
   request.user.role === role ? next() : response.status(403).json({ error: 'Insufficient permissions' })
 
 app.get('/api/notes', requireAuthentication, (request, response) => response.json({ id: request.userId }))
-app.get('/lesson/notes', authenticateToken, ({ user }, response) => response.json({ id: user.userId, name: user.username }))
+app.get('/lesson/notes', authenticateToken, ({ user }, response) =>
+  response.json({ id: user.userId, name: user.username }),
+)
 app.get('/guide/notes', authenticate, (request, response) => response.json(request.user))
 app.get('/guide/admin', authenticate, requireRole('admin'), (request, response) => response.json(request.user))
 

@@ -49,8 +49,10 @@ async function renew(token) {
   }
 }
 
-const post = async (path, body) =>
-  read(await send(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }))
+const post = async (path, body) => {
+  const headers = { 'Content-Type': 'application/json' }
+  return read(await send(path, { method: 'POST', headers, body: JSON.stringify(body) }))
+}
 
 /** Omits cookies, because the server would set one with the access token. */
 const send = (path, init) => fetch(server + path, { ...init, credentials: 'omit', signal: AbortSignal.timeout(30_000) })
@@ -58,7 +60,8 @@ const send = (path, init) => fetch(server + path, { ...init, credentials: 'omit'
 /** Returns JSON or text. An error response has a text to show to the user. */
 async function read(response) {
   const text = await response.text()
-  if (!response.ok) throw Object.assign(new Error(text || `The server responded ${response.status}.`), { status: response.status })
+  const { ok, status } = response
+  if (!ok) throw Object.assign(new Error(text || `The server responded ${status}.`), { status })
   return response.headers.get('Content-Type')?.startsWith('application/json') ? JSON.parse(text) : text
 }
 

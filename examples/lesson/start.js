@@ -3,7 +3,12 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { start } from '../start.js'
 
-const types = { 'index.html': 'text/html', 'script.js': 'text/javascript', 'style.css': 'text/css', 'mark.svg': 'image/svg+xml' }
+const types = {
+  'index.html': 'text/html',
+  'script.js': 'text/javascript',
+  'style.css': 'text/css',
+  'mark.svg': 'image/svg+xml',
+}
 
 /** Serves the files, and writes Watchword's URL into the page. Any static file server works, too. */
 function serve({ root, server: { port, host } }) {
@@ -20,4 +25,9 @@ function serve({ root, server: { port, host } }) {
   }
 }
 
-await start(import.meta.dirname, { createServer: serve, appPort: '3000', serverPort: '8000', settings: ['--dialects', 'lesson'] })
+await start(import.meta.dirname, {
+  createServer: serve,
+  appPort: '3000',
+  serverPort: '8000',
+  settings: ['--dialects', 'lesson'],
+})

@@ -8,15 +8,30 @@ export function AccountPage({ user }: { user: User }) {
     <>
       <p>Only signed-in users see this page.</p>
       <dl>
-        <dt>E-mail</dt><dd>{user.email} <span className="hint">{user.emailVerified ? '(confirmed)' : '(not confirmed)'}</span></dd>
-        <dt>Name</dt><dd>{user.name || '–'}</dd>
-        <dt>Roles</dt><dd>{user.roles.join(', ') || '–'}</dd>
-        <dt>Since</dt><dd>{new Date(user.createdAt).toLocaleString()}</dd>
+        <dt>E-mail</dt>
+        <dd>
+          {user.email} <span className="hint">{user.emailVerified ? '(confirmed)' : '(not confirmed)'}</span>
+        </dd>
+        <dt>Name</dt>
+        <dd>{user.name || '–'}</dd>
+        <dt>Roles</dt>
+        <dd>{user.roles.join(', ') || '–'}</dd>
+        <dt>Since</dt>
+        <dd>{new Date(user.createdAt).toLocaleString()}</dd>
       </dl>
       <Request />
       <h2>Change your name</h2>
       <Form key={user.name} button="Save" onSubmit={(entered) => client.updateMe({ name: text(entered, 'name') })}>
-        {(faults) => <Field name="name" label="Name" autoComplete="name" defaultValue={user.name} maxLength={200} fault={faults.name} />}
+        {(faults) => (
+          <Field
+            name="name"
+            label="Name"
+            autoComplete="name"
+            defaultValue={user.name}
+            maxLength={200}
+            fault={faults.name}
+          />
+        )}
       </Form>
     </>
   )

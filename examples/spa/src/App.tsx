@@ -26,7 +26,11 @@ export function App() {
     if (isHome) location.replace('#/account') // replaces the form in the history, so the back button skips it
   }, [isHome])
   if (session.status === 'unknown') {
-    return <Frame title="Loading…">{<p role="status">Checking whether you are signed in. If this page stays, the server can't be reached.</p>}</Frame>
+    return (
+      <Frame title="Loading…">
+        <p role="status">Checking whether you are signed in. If this page stays, the server can't be reached.</p>
+      </Frame>
+    )
   }
   if (session.status === 'signedIn') {
     const page = route === 'sessions' ? route : 'account'
@@ -71,12 +75,22 @@ function Frame({ title, nav, children }: { title: string; nav?: React.ReactNode;
 
 function Nav({ here }: { here: Path }) {
   const [error, setError] = useState('')
-  const link = (path: Path, text: string) => <a href={`#/${path}`} aria-current={path === here ? 'page' : undefined}>{text}</a>
+  const link = (path: Path, text: string) => (
+    <a href={`#/${path}`} aria-current={path === here ? 'page' : undefined}>
+      {text}
+    </a>
+  )
   return (
     <nav aria-label="Main">
       {link('account', 'Account')}
       {link('sessions', 'Sessions')}
-      <button type="button" className="quiet" onClick={() => client.logout().catch((e: unknown) => setError(sentence(e)))}>Sign out</button>
+      <button
+        type="button"
+        className="quiet"
+        onClick={() => client.logout().catch((e: unknown) => setError(sentence(e)))}
+      >
+        Sign out
+      </button>
       <span role="alert" className="bad">{error}</span>
     </nav>
   )

@@ -15,7 +15,9 @@ export function ForgotPage() {
           </p>
         }
       >
-        {(faults) => <Field name="email" label="E-mail" type="email" autoComplete="username" required fault={faults.email} />}
+        {(faults) => (
+          <Field name="email" label="E-mail" type="email" autoComplete="username" required fault={faults.email} />
+        )}
       </Form>
       <p><a href="#/sign-in">Back to sign in</a></p>
     </>

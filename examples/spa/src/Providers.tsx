@@ -31,7 +31,11 @@ export function Providers() {
     <>
       <p role="alert" className="bad">{message}</p>
       {list.map((one) => (
-        <p key={one.id}><button type="button" className="quiet" onClick={() => void signIn(one)}>Continue with {one.name}</button></p>
+        <p key={one.id}>
+          <button type="button" className="quiet" onClick={() => void signIn(one)}>
+            Continue with {one.name}
+          </button>
+        </p>
       ))}
     </>
   )

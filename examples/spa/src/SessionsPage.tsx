@@ -3,6 +3,8 @@ import { useCallback, useEffect, useState } from 'react'
 import { client } from './client'
 import { sentence } from './form'
 
+const localTime = (time: string) => new Date(time).toLocaleString()
+
 export function SessionsPage() {
   const [sessions, setSessions] = useState<DeviceSession[]>()
   const [said, setSaid] = useState('')
@@ -30,16 +32,30 @@ export function SessionsPage() {
         {sessions?.map((one) => (
           <li key={one.id}>
             <div>
-              <strong>{one.device}</strong>{one.current && <span className="badge">this device</span>}
-              <p className="hint">{one.address} · used {new Date(one.lastUsedAt).toLocaleString()} · since {new Date(one.createdAt).toLocaleString()}</p>
+              <strong>{one.device}</strong>
+              {one.current && <span className="badge">this device</span>}
+              <p className="hint">
+                {one.address} · used {localTime(one.lastUsedAt)} · since {localTime(one.createdAt)}
+              </p>
             </div>
-            <button type="button" className="quiet" aria-label={`End the session on ${one.device}`} onClick={() => act(() => client.endSession(one.id))}>End</button>
+            <button
+              type="button"
+              className="quiet"
+              aria-label={`End the session on ${one.device}`}
+              onClick={() => act(() => client.endSession(one.id))}
+            >
+              End
+            </button>
           </li>
         ))}
       </ul>
       <p className="actions">
-        <button type="button" className="quiet" onClick={() => act(() => client.logoutAll({ keepCurrent: true }))}>End all others</button>
-        <button type="button" onClick={() => act(() => client.logoutAll())}>Sign out everywhere</button>
+        <button type="button" className="quiet" onClick={() => act(() => client.logoutAll({ keepCurrent: true }))}>
+          End all others
+        </button>
+        <button type="button" onClick={() => act(() => client.logoutAll())}>
+          Sign out everywhere
+        </button>
       </p>
     </>
   )

@@ -6,7 +6,10 @@ import { Providers } from './Providers'
 function signOutNotice(reason: WatchwordErrorCode | undefined): string {
   switch (reason) {
     case 'REFRESH_REUSED':
-      return 'You were signed out because an old copy of your session was used. If that was not you, choose a new password.'
+      return (
+        'You were signed out because an old copy of your session was used. ' +
+        'If that was not you, choose a new password.'
+      )
     case 'SESSION_ENDED':
     case 'REFRESH_INVALID':
       return 'Your session has ended. Sign in again.'
@@ -21,14 +24,27 @@ export function SignInPage({ reason }: { reason: WatchwordErrorCode | undefined 
       <Form
         button="Sign in"
         onSubmit={(entered) =>
-          client.login({ email: text(entered, 'email'), password: text(entered, 'password'), remember: entered.has('remember') })
+          client.login({
+            email: text(entered, 'email'),
+            password: text(entered, 'password'),
+            remember: entered.has('remember'),
+          })
         }
       >
         {(faults) => (
           <>
             <Field name="email" label="E-mail" type="email" autoComplete="username" required fault={faults.email} />
-            <Field name="password" label="Password" type="password" autoComplete="current-password" required fault={faults.password} />
-            <label className="choice"><input type="checkbox" name="remember" defaultChecked /> Stay signed in on this device</label>
+            <Field
+              name="password"
+              label="Password"
+              type="password"
+              autoComplete="current-password"
+              required
+              fault={faults.password}
+            />
+            <label className="choice">
+              <input type="checkbox" name="remember" defaultChecked /> Stay signed in on this device
+            </label>
           </>
         )}
       </Form>

@@ -7,7 +7,11 @@ export function SignUpPage() {
       <Form
         button="Create an account"
         onSubmit={(entered) =>
-          client.register({ email: text(entered, 'email'), password: text(entered, 'password'), name: text(entered, 'name') })
+          client.register({
+            email: text(entered, 'email'),
+            password: text(entered, 'password'),
+            name: text(entered, 'name'),
+          })
         }
         done={<p>Check your inbox: we emailed you the next step.</p>}
       >
@@ -16,7 +20,12 @@ export function SignUpPage() {
             <Field name="name" label="Name" autoComplete="name" maxLength={200} fault={faults.name} />
             <Field name="email" label="E-mail" type="email" autoComplete="username" required fault={faults.email} />
             <Field
-              name="password" label="Password" type="password" autoComplete="new-password" required fault={faults.password}
+              name="password"
+              label="Password"
+              type="password"
+              autoComplete="new-password"
+              required
+              fault={faults.password}
               hint="At least 8 characters. Several words in a row make a good password."
             />
           </>

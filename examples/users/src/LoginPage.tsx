@@ -10,7 +10,13 @@ export function LoginPage({ notice }: { notice: string | undefined }) {
         {(wrong) => (
           <>
             <Field name="email" label="E-mail" type="email" autoComplete="username" isWrong={wrong('email')} />
-            <Field name="password" label="Password" type="password" autoComplete="current-password" isWrong={wrong('password')} />
+            <Field
+              name="password"
+              label="Password"
+              type="password"
+              autoComplete="current-password"
+              isWrong={wrong('password')}
+            />
           </>
         )}
       </Form>

@@ -11,10 +11,20 @@ export function ResetPage() {
           {(wrong) => (
             <>
               <Field
-                name="password" label="New password" type="password" autoComplete="new-password" isWrong={wrong('password')}
+                name="password"
+                label="New password"
+                type="password"
+                autoComplete="new-password"
+                isWrong={wrong('password')}
                 hint="At least 8 characters. Several words in a row make a good password."
               />
-              <Field name="passwordConfirm" label="New password again" type="password" autoComplete="new-password" isWrong={wrong('passwordConfirm')} />
+              <Field
+                name="passwordConfirm"
+                label="New password again"
+                type="password"
+                autoComplete="new-password"
+                isWrong={wrong('passwordConfirm')}
+              />
             </>
           )}
         </Form>

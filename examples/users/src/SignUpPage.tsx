@@ -20,10 +20,20 @@ export function SignUpPage() {
             </div>
             <Field name="email" label="E-mail" type="email" autoComplete="username" isWrong={wrong('email')} />
             <Field
-              name="password" label="Password" type="password" autoComplete="new-password" isWrong={wrong('password')}
+              name="password"
+              label="Password"
+              type="password"
+              autoComplete="new-password"
+              isWrong={wrong('password')}
               hint="At least 8 characters. Several words in a row make a good password."
             />
-            <Field name="passwordConfirm" label="Password again" type="password" autoComplete="new-password" isWrong={wrong('passwordConfirm')} />
+            <Field
+              name="passwordConfirm"
+              label="Password again"
+              type="password"
+              autoComplete="new-password"
+              isWrong={wrong('passwordConfirm')}
+            />
           </>
         )}
       </Form>

@@ -35,7 +35,9 @@ async function end(path: string): Promise<void> {
 
 /** The mailed link is the URL of this page, followed by / and a token. */
 export async function forgotPassword(entered: Entered): Promise<string> {
-  const { data } = await api.post('/forgotpass', entered, { headers: { 'X-reset-base': `${location.origin}/resetpass` } })
+  const { data } = await api.post('/forgotpass', entered, {
+    headers: { 'X-reset-base': `${location.origin}/resetpass` },
+  })
   return data.feedback
 }
 

@@ -44,10 +44,13 @@ async function renew(): Promise<void> {
   const before = session()
   try {
     const { data } = await axios.post('/reauth', undefined, { ...settings, headers: { Authorization: bearer() } })
-    if (session() === before) change({ status: 'loggedIn', accessToken: data.accessToken }) // unless the user has logged out
+    // The user may have logged out during the request.
+    if (session() === before) change({ status: 'loggedIn', accessToken: data.accessToken })
   } catch (error) {
     const challenge = challengeOf(error)
-    if (challenge && session() === before) change({ status: 'loggedOut', notice: challenge.includes('"no_rft"') ? '' : ended })
+    if (challenge && session() === before) {
+      change({ status: 'loggedOut', notice: challenge.includes('"no_rft"') ? '' : ended })
+    }
     throw error // no network, 429 or 503: still logged in, and the next request tries again
   }
 }
