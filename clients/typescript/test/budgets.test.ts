@@ -1,14 +1,16 @@
-// Functions and lines have the limits of the Go code (house_test.go in the root).
+// Functions and lines of all clients and examples have the limits of the Go code (house_test.go in the root).
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { expect, test } from "vitest"
 
 const maxFunctionLines = 60
 const maxLineLength = 120
+const root = fileURLToPath(new URL("../../..", import.meta.url))
 
 /**
  * Returns the long functions and lines of a file. It relies on the indentation. A function ends at the first line
- * that begins with a brace and is indented like the function's first line.
+ * that begins with a brace, is indented like the function's first line, and does not continue the parameters.
  */
 function faultsIn(name: string, source: string): string[] {
   const lines = source.split("\n")
@@ -30,20 +32,37 @@ function isFunctionStart(line: string): boolean {
 
 function blockLength(lines: string[], start: number): number {
   const indentation = /^\s*/.exec(lines[start] ?? "")?.[0] ?? ""
-  const end = lines.findIndex((line, index) => index > start && line.startsWith(`${indentation}}`))
+  const end = lines.findIndex(
+    (line, index) => index > start && line.startsWith(`${indentation}}`) && !line.endsWith("{"),
+  )
   return end - start + 1
 }
 
-test.each(["src", "../verify/src", "../verify/test"])("functions and lines of %s stay within their limits", (folder) => {
-  const names = readdirSync(folder).filter((name) => name.endsWith(".ts"))
-  expect(names.length).toBeGreaterThan(4)
-  expect(names.flatMap((name) => faultsIn(join(folder, name), readFileSync(join(folder, name), "utf8")))).toEqual([])
+/** Returns the source files in a folder of the repository, without dependencies and the output of builds. */
+function sourcesIn(folder: string): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = `${folder}/${entry.name}`
+    if (entry.isDirectory()) return /^(\.|node_modules$|dist$|build$)/.test(entry.name) ? [] : sourcesIn(path)
+    return /\.(ts|tsx|js|svelte)$/.test(entry.name) ? [path] : []
+  })
+}
+
+test.each([
+  ["clients/typescript", 60],
+  ["clients/verify", 20],
+  ["clients/admin", 8],
+  ["examples", 70],
+])("functions and lines of %s stay within their limits", (folder, atLeast) => {
+  const names = sourcesIn(folder)
+  expect(names.length).toBeGreaterThan(atLeast)
+  expect(names.flatMap((name) => faultsIn(name, readFileSync(join(root, name), "utf8")))).toEqual([])
 })
 
 test.each([
   "function f() {",
   "export async function f<T>({ a, b }: Options): Promise<T> {",
   "export function f<T>(",
+  "export default function Form({",
   "const f = async (): Promise<void> => {",
   'test("a name", async () => {',
   "  async fetch(input, init = {}) {",
@@ -54,6 +73,11 @@ test.each([
   const ofLength = (length: number): string => [start, ...body(length), `${indentation}}`].join("\n")
   expect(faultsIn("a.ts", ofLength(60))).toEqual([])
   expect(faultsIn("a.ts", ofLength(61))).toEqual(["a.ts:1: the function has 61 lines"])
+})
+
+test("the check counts the lines of parameters and their type", () => {
+  const form = ["function Form({", "  name,", "}: {", "  name: string", "}) {", ...Array<string>(56).fill("  x()"), "}"]
+  expect(faultsIn("a.tsx", form.join("\n"))).toEqual(["a.tsx:1: the function has 62 lines"])
 })
 
 test("the check finds a long line", () => {
