@@ -256,7 +256,8 @@ func tsSchema(d *apiDocument) string {
 		comment("", o.Summary)
 		constant := fmt.Sprintf("export const %s = { method: %q, path: %q } as const", name, o.method, o.path)
 		if len(constant) > maxColumns {
-			constant = fmt.Sprintf("export const %s = {\n  method: %q,\n  path: %q,\n} as const", name, o.method, o.path)
+			constant = fmt.Sprintf("export const %s = {\n  method: %q,\n  path: %q,\n} as const",
+				name, o.method, o.path)
 		}
 		line("%s", constant)
 		if o.queryOf() != "" {
