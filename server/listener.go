@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -123,25 +122,4 @@ func adminCookieName(adminURL string) string {
 		return "__Host-" + adminCookie
 	}
 	return adminCookie
-}
-
-// oneHost redirects browsers on the admin listener to the host of its URL. With a loopback URL, checkHost accepts all
-// loopback names, but a cookie is valid for only one name. The pages redirect to absolute URLs. Without oneHost, an
-// operator who opened another name would have to sign in twice.
-func oneHost(o *origins, on side) middleware {
-	return func(next http.Handler) http.Handler {
-		if !on.isAdmin {
-			return next
-		}
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// Only the names are compared, because a proxy may add the default port.
-			name := (&url.URL{Host: r.Host}).Hostname()
-			if r.Method != http.MethodGet || isAPI(r.URL.Path) || strings.EqualFold(name, o.public.Hostname()) {
-				next.ServeHTTP(w, r)
-				return
-			}
-			w.Header().Set("Location", o.publicURL+r.URL.RequestURI())
-			w.WriteHeader(http.StatusTemporaryRedirect)
-		})
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -298,17 +299,44 @@ func cors(o *origins, d dialects) middleware {
 	}
 }
 
+// redirectToPublicHost redirects browsers on the admin listener to the host of its URL. With a loopback URL,
+// checkHost accepts all loopback names, but a cookie is valid for only one name, and the pages redirect to absolute
+// URLs. Without this middleware, an operator who opened another name would have to sign in twice.
+func redirectToPublicHost(o *origins, on side) middleware {
+	return func(next http.Handler) http.Handler {
+		if !on.isAdmin {
+			return next
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// Only the names are compared, because a proxy may add the default port.
+			name := (&url.URL{Host: r.Host}).Hostname()
+			if r.Method != http.MethodGet || isAPI(r.URL.Path) || strings.EqualFold(name, o.public.Hostname()) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			w.Header().Set("Location", o.publicURL+r.URL.RequestURI())
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		})
+	}
+}
+
+// varyByOrigin stops a cache from serving a response that was created for another origin.
+func varyByOrigin(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := w.Header(); h["Vary"] == nil {
+			h["Vary"] = varyOrigin
+		} else {
+			h.Add("Vary", varyOrigin[0])
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // csrf rejects unsafe requests that a page of another site made. Safe methods make no change, so
 // they pass.
 func csrf(o *origins, d dialects, c *cookies, fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// Vary stops a cache from serving a response that was created for another origin.
-			if h := w.Header(); h["Vary"] == nil {
-				h["Vary"] = varyOrigin
-			} else {
-				h.Add("Vary", varyOrigin[0])
-			}
 			fromProvider := r.Method == http.MethodPost && slices.Contains(o.formPosts, r.URL.Path)
 			if !isSafe(r.Method) && !fromProvider && !isSameSite(r, o, d, c) {
 				detail := "This request came from a page of another site. " +

@@ -199,9 +199,10 @@ func newServer(engine *watchword.Engine, opts Options, o *origins, on side, metr
 		rejectAmbiguousLength(fail),
 		closeAfterBodyError,
 		checkHost(o, fail),
-		oneHost(o, on),
+		redirectToPublicHost(o, on),
 		cors(o, all),
 		rejectManyCookies(fail),
+		varyByOrigin,
 		csrf(o, all, shared.cookies, fail),
 		rejectMalformedPath(fail),
 	)
