@@ -353,7 +353,8 @@ func (i Inside) Begin(ctx context.Context, u User, r AdmitRequest, now time.Time
 	return Resumed{entry: started, password: passwordSum(u)}, err
 }
 
-// Resume continues the sign-in of a challenge with a second factor. It uses only Methods, Client and Replaces of r.
+// Resume continues a sign-in that a challenge for a second factor has interrupted. It uses only Methods, Client and
+// Replaces of r.
 func (i Inside) Resume(ctx context.Context, c Challenge, u User, r AdmitRequest, now time.Time) (Resumed, error) {
 	plain, err := i.OpenChallenge(c)
 	if err != nil {

@@ -90,9 +90,10 @@ func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now t
 	return e.post(ctx, tx, mail)
 }
 
-// ConfirmEmail gives the account the address to which the link was mailed. It returns until when the previous address
-// can restore the account, or the zero time if it can't. Codes: CodeMailTokenInvalid, CodePasswordRequired (the token
-// stays valid), CodePasswordWrong, CodeAccountDisabled, CodeEmailTaken, CodeRateLimited, CodeTryLater.
+// ConfirmEmail gives the account the address to which the link was mailed. The result undoUntil is the end of the
+// period in which the owner of the previous address can take the account back, or zero if that is impossible. Codes:
+// CodeMailTokenInvalid, CodePasswordRequired (the token stays valid), CodePasswordWrong, CodeAccountDisabled,
+// CodeEmailTaken, CodeRateLimited, CodeTryLater.
 func (e *Engine) ConfirmEmail(ctx context.Context, r MailLinkRequest) (undoUntil time.Time, err error) {
 	now := e.now()
 	granted, user, err := e.mailTokenOf(ctx, r.Token, MailConfirmAddress, now)

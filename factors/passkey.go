@@ -250,9 +250,9 @@ func (m *Manager) matchPasskey(all []Factor, p Proof) (claim, error) {
 	return claim{method: c.Record.Method(), verified: use.Verified, factor: factor}, nil
 }
 
-// usePasskey stores the new counter, and reports false if the counter was used before. If the address is proven, the
-// first verified use of an upgraded passkey makes it a factor that sign-ins ask for (recordFirst). The caller has
-// locked the account.
+// usePasskey stores the new counter. It reports false if the counter was used before. A passkey that a browser added
+// without being asked ("upgraded") is not a second factor at first. Its first use with user verification makes it
+// one, if the address of the account is proven (recordFirst). The caller has locked the account.
 func (c claim) usePasskey(ctx context.Context, tx Tx, now time.Time) (bool, error) {
 	f := c.factor
 	if f.Unproven && c.verified {

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A LinkRequest begins a link to the account of a session.
+// A LinkRequest asks to connect an identity at a provider to the account that is signed in.
 type LinkRequest struct {
 	Provider string
 	Who      watchword.Identity

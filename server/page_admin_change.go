@@ -19,8 +19,8 @@ import (
 // The question protects against a wrong click and against the wrong browser tab. The rules are in package admin and
 // in the engine, which check every form, even a forged one.
 
-// An adminChange is one row of the table. The keys of its title, its text (the question) and its button begin with
-// "admin." and the name. The key of its notice begins with "done.admin-".
+// An adminChange is one row of the table. Its title, its question and its button have texts in the catalog, whose
+// keys begin with "admin." and name. The key of its success message begins with "done.admin-".
 type adminChange struct {
 	path   string // pattern of the route
 	name   string

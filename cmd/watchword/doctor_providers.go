@@ -51,8 +51,8 @@ func (d *checkup) providers(ctx context.Context, s *Settings) {
 // sign-in-with, as stored at the last sign-in. If the operator changes that id, users count as
 // stranded until their next sign-in.
 func (d *checkup) stranded(ctx context.Context, s *stack, settings *Settings) {
-	// The manager needs no providers, because only their ids are compared. Users of a provider
-	// that is down are therefore not counted.
+	// The count needs only the ids of the configured providers. It asks no provider, so a provider that is down makes
+	// no difference.
 	manager, err := federation.New(s.engine, s.store.Federation(),
 		federation.Options{Spare: settings.sparePasskey(s)})
 	var n federation.StrandedCount

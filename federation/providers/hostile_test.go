@@ -439,8 +439,8 @@ func TestSignUpClosedAndDisabledAccountsStayClosed(t *testing.T) {
 			b := newBrowser(t)
 			b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeSignupClosed)
 		}
-		// An operator has created an account without a password. The first user with a proof of its address must get
-		// it.
+		// An operator has created an account without a password. The first user who proves the address of the account
+		// must get the account.
 		user, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com"})
 		must(t, err)
 		s.acme.as("ada", "ada@example.com", true)

@@ -54,7 +54,8 @@ func (c *client) prepareMicrosoft() error {
 }
 
 // tenantIssuer checks the issuer of a discovery document. For one tenant, it must be the issuer of that tenant. For a
-// group of tenants, it can be the template or, for consumers, the issuer of the tenant of personal accounts.
+// group of tenants, it can be the issuer with the placeholder {tenantid}. For the group "consumers", it can also be
+// the issuer of the tenant that has all personal accounts.
 func tenantIssuer(c *client, issuer string) error {
 	template := strings.Replace(c.issuer, c.authority(), tenantTemplate, 1)
 	personal := strings.Replace(c.issuer, "consumers", tenantPersonal, 1)

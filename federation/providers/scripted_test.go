@@ -72,7 +72,7 @@ func (s *scripted) set(change func(*scripted)) {
 	change(s)
 }
 
-// as sets the claims of the current user.
+// The method as sets the claims of the user who signs in next.
 func (s *scripted) as(sub, email string, verified any) {
 	s.set(func(s *scripted) { s.user = map[string]any{"sub": sub, "email": email, "email_verified": verified} })
 }

@@ -14,9 +14,9 @@ import (
 // could be taken after a test has chosen it and before its server listens.
 const first, last = 11_000, 32_000
 
-// claims holds an open UDP port for each returned TCP port until the process ends. Therefore two processes never get
-// the same TCP port, and a server can restart on its port. The UDP port has a different number, above last: a server
-// with HTTP/3 needs the UDP port with the number of its TCP port.
+// claims keeps other test processes from getting the same TCP ports: for each returned TCP port, it holds a UDP port
+// open until this process ends. A server can therefore restart on its TCP port. The number of the UDP port is that of
+// the TCP port plus an offset, because a server with HTTP/3 needs the UDP port with the same number.
 var claims struct {
 	sync.Mutex
 	open []net.PacketConn

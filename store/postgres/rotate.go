@@ -52,9 +52,9 @@ func newQueue[Q, A any](most int, run func([]*gather.Call[Q, A])) *gather.Queue[
 	})
 }
 
-// Rotate charges and rotates. Calls that arrive at the same time share one statement and one round trip. If ctx ends
-// after the statement was sent, the rotation may have happened or not. In both cases, the client can present the same
-// token again.
+// Rotate charges the limits of the request and rotates its session. Calls that arrive at the same time share one
+// statement and one round trip. If ctx ends after the statement was sent, the rotation may have happened or not. In
+// both cases, the client can present the same token again.
 //
 // Unstable: implements watchword.Store, which may grow.
 func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchword.RotateResult, error) {

@@ -47,7 +47,7 @@ var users = map[string]func(suite){
 		})
 	},
 
-	// Users must find all addresses with a prefix, even on a database whose collation ignores punctuation.
+	// Tx.Users must find all addresses with a prefix, even on a database whose collation ignores punctuation.
 	"UsersOfAPrefixAreARangeOfBytes": func(s suite) {
 		addresses := []watchword.Address{
 			"a.da@x.org", "a@x.org", "ab@x.org", "a-b@x.org", "ada+1@x.org", "ada-b@x.org", "ada.c@x.org", "ada@x.org",
