@@ -32,6 +32,7 @@ type Plan struct {
 	Logins      int           // connections for sign-up and login
 	Rate        float64       // operations per second for sign-up, login, refresh and me; 0 means a closed loop
 	Dir         string        // a folder on a disk, for databases and binaries
+	Cores       int           // processors that the server may use (taskset); 0: all
 }
 
 // A Result contains the measurements of one target in all rounds.
@@ -61,6 +62,8 @@ func (p Plan) Check() error {
 	switch {
 	case len(p.Targets) == 0:
 		return errors.New("no target")
+	case p.Cores < 0 || p.Cores > runtime.NumCPU():
+		return fmt.Errorf("the machine has %d processors, so cores can't be %d", runtime.NumCPU(), p.Cores)
 	case p.Rounds < 1 || p.For <= 0 || p.Connections < 2 || p.Logins < 1 || p.Rate < 0:
 		return errors.New("rounds, for, connections and logins must be positive, connections at least 2")
 	}

@@ -102,6 +102,10 @@ func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
 func (t *trial) start(ctx context.Context) (ready float64, err error) {
 	argv, env := t.program.arguments(t.at)
 	argv = slices.Concat(t.program.argv, argv)
+	if t.plan.Cores > 0 {
+		// taskset replaces itself with the server, so the process id is that of the server.
+		argv = append([]string{"taskset", "--cpu-list", fmt.Sprintf("0-%d", t.plan.Cores-1)}, argv...)
+	}
 	cmd := exec.Command(argv[0], argv[1:]...) // not CommandContext, because stop ends the process
 	cmd.Dir = t.at.dir
 	cmd.Env = slices.Concat(os.Environ(), t.program.env, env, t.target.env)

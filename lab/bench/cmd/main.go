@@ -34,6 +34,7 @@ func main() {
 	flag.IntVar(&plan.Connections, "connections", 64, "connections for refresh and me")
 	flag.IntVar(&plan.Logins, "logins", 16, "connections for sign-up and login")
 	flag.Float64Var(&plan.Rate, "rate", 0, "operations per second in sign-up, login, refresh and me; 0: closed loop")
+	flag.IntVar(&plan.Cores, "cores", 0, "processors that each server may use; 0: all")
 	flag.StringVar(&plan.Dir, "dir", "/var/tmp", "folder on a disk for databases and binaries")
 	flag.Parse()
 	if err := plan.Check(); flag.NArg() > 0 || err != nil {
@@ -63,6 +64,9 @@ func run(ctx context.Context, plan bench.Plan, file string) error {
 	machine := bench.ThisMachine(ctx)
 	fmt.Printf("%d × %s, %s, revision %s, %d rounds of %v, took %v\n", machine.CPUs, machine.Model, machine.Go,
 		machine.Revision, plan.Rounds, plan.For, time.Since(began).Round(time.Second))
+	if plan.Cores > 0 {
+		fmt.Printf("each server runs on %d of the processors; its PostgreSQL runs on all of them\n", plan.Cores)
+	}
 	fmt.Print(bench.Markdown(results))
 	if file != "" {
 		text, err := json.MarshalIndent(map[string]any{
