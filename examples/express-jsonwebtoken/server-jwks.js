@@ -1,5 +1,4 @@
-// A tutorial's service with Express and jsonwebtoken. It reads Watchword's public keys: it verifies tokens and can't
-// sign them.
+// A tutorial's service with Express and jsonwebtoken. It reads Watchword's public keys, so it can't sign tokens.
 const express = require('express')
 const jwt = require('jsonwebtoken')
 
