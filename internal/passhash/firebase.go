@@ -6,8 +6,8 @@ import (
 )
 
 // Firebase holds the parameters with which a Firebase project hashes passwords: the hash_config in its console
-// (https://firebase.google.com/docs/cli/auth). A wrong value can't be detected, but hashes that were imported with it
-// match no password. Test the values with a password that you know.
+// (https://firebase.google.com/docs/cli/auth). An import with a wrong value succeeds, but then no password matches
+// its hash. Therefore test the values with a password that you know.
 type Firebase struct {
 	SignerKey     string // base64_signer_key: a secret; stored hashes do not contain it
 	SaltSeparator string // base64_salt_separator

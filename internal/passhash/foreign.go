@@ -243,8 +243,8 @@ func readWerkzeugPBKDF2(args string, parts []string) (stored, error) {
 	return newPBKDF2(digest, iterations, []byte(parts[0]), tag)
 }
 
-// newPBKDF2 keeps only the first block of a longer hash. Checking another block would cost all iterations again, but
-// would not slow down an attacker, who computes only one block.
+// newPBKDF2 returns a hash that contains only the first block of the tag. Checking another block would cost all
+// iterations again. It would not slow down an attacker, who computes only one block.
 func newPBKDF2(digest string, iterations uint32, salt, tag []byte) (stored, error) {
 	f := pbkdf2Func{digest, iterations}
 	if f.hash() == nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// brought lists hashes of other systems. If source has a version, that version created the hash. The other hashes
-// come from publications.
+// brought lists hashes of other systems. If source contains a version number, this version of the program created the
+// hash. The other hashes come from published files, which source names.
 var brought = []struct {
 	source   string
 	text     string

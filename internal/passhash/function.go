@@ -43,7 +43,8 @@ func (f scryptFunc) String() string {
 	return fmt.Sprintf("$scrypt$ln=%d,r=%d,p=%d", f.log2, f.block, f.lanes)
 }
 
-// affordable bounds the work, r N p, and thereby the memory, which is 128 r N bytes.
+// affordable reports whether the parameters are valid and the work, r N p, is at most maxRows. This also bounds the
+// memory, which is 128 r N bytes.
 func (f scryptFunc) affordable() bool {
 	if f.log2 < 1 || f.log2 > 31 || f.block < 1 || f.block > maxBlock || f.lanes < 1 || f.lanes > maxLanes {
 		return false
@@ -77,7 +78,7 @@ func (f pbkdf2Func) derive(password string, salt []byte, size int) ([]byte, erro
 	return pbkdf2.Key(f.hash(), password, salt, int(f.iterations), size)
 }
 
-// hash returns nil for an unknown digest.
+// hash returns the constructor of the digest, or nil for an unknown digest.
 func (f pbkdf2Func) hash() func() hash.Hash {
 	switch f.digest {
 	case "sha1":

@@ -10,8 +10,8 @@ import (
 
 const normal = "correct horse"
 
-// foreign lists hashes of the constant normal that other programs created: Argon2id in WebAssembly (hash-wasm),
-// bcrypt in C (crypt(3)).
+// foreign lists hashes of one password, the constant normal. Other programs created them: hash-wasm (WebAssembly) for
+// Argon2id, and crypt(3) in C for bcrypt.
 var foreign = []string{
 	"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8",
 	"$argon2id$v=19$m=256,t=3,p=4$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ",
@@ -342,7 +342,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add("$pbkdf2-sha1$i=10$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ")
 	f.Fuzz(func(t *testing.T, encoded string) {
 		passhash.NeedsRehash(encoded, params(t, "argon2id", ""))
-		if !cheap.MatchString(encoded) { // do not verify expensive hashes: they differ only in their numbers
+		if !cheap.MatchString(encoded) { // skip slow hashes: only their cost differs
 			return
 		}
 		if ok, err := passhash.Verify(encoded, "another"); ok || err != nil && strings.Contains(err.Error(), encoded) {

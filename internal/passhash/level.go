@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// A Level makes all failed sign-ins take the same time. The hash of another system takes more or less time to check
-// than a hash of this server, and the difference would reveal that an account exists. Therefore a failure takes as
-// long as the longest recent check. This time decreases slowly, but not below the longest check of a foreign hash.
-// Without foreign hashes, a failure does not wait.
+// A Level makes all failed sign-ins take the same time. A hash of another system (a foreign hash) takes more or less
+// time to check than a hash of this server. The difference would reveal that an account exists. Therefore a failure
+// takes as long as the longest recent check of any hash. This time decreases slowly, but stays at least as long as
+// the longest recent check of a foreign hash. If no foreign hash was checked recently, a failure does not wait.
 type Level struct {
 	mu      sync.Mutex
 	foreign [2]time.Duration // longest check of a foreign hash in this and in the previous period, or 0
@@ -35,8 +35,8 @@ func (l *Level) Wait(took time.Duration, foreign bool) time.Duration {
 	return max(l.longest-took, 0)
 }
 
-// Renew begins a period. A check that was slow because the machine was busy is forgotten
-// after two periods.
+// Renew begins a new period. Level forgets the checks of foreign hashes after two periods, so a check that was slow
+// because the machine was busy does not delay failures forever.
 func (l *Level) Renew() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -133,8 +133,8 @@ func (c argonCost) affordable() bool {
 		uint64(c.memory)*uint64(c.time) <= maxWork
 }
 
-// weakerThan reports whether a guess costs less memory or less work than with want.
-// Lanes are not compared, because they do not change these costs.
+// weakerThan reports whether an attacker needs less memory or less work for each guess with the cost c than with the
+// cost want. It ignores lanes, because they change neither memory nor work.
 func (c argonCost) weakerThan(want argonCost) bool {
 	return c.memory < want.memory || c.memory*c.time < want.memory*want.time
 }

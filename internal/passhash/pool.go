@@ -27,12 +27,12 @@ const (
 	maxQueuedPerClient = 256
 )
 
-// A Pool runs work on a fixed number of threads, with slightly lower priority where the system supports a priority
-// for each thread. It serves clients in turn, one job of each (see turns), so that a flood of one client does not
-// delay the others.
+// A Pool runs work on a fixed number of threads. If the system supports a priority for each thread, these threads
+// have a slightly lower priority. The pool serves clients in turn, one job of each (see turns), so a flood of one
+// client does not delay the others.
 //
-// Goroutines that the work starts run on other threads, with normal priority. Argon2 of golang.org/x/crypto starts a
-// goroutine for each lane and quarter of a pass, so most of its work has normal priority.
+// If the work starts goroutines, they run on other threads, with normal priority. Argon2 of golang.org/x/crypto
+// starts many goroutines, so most of its work has normal priority.
 type Pool struct {
 	longest time.Duration
 	exited  sync.WaitGroup
@@ -58,7 +58,7 @@ type Stats struct {
 	Workers, Queued, Running int
 	Done                     uint64
 	Shed                     uint64        // refused with a BusyError
-	Waited                   time.Duration // total time in the queue of started work
+	Waited                   time.Duration // total time that started work has waited in the queue
 }
 
 // Panicked is the value with which Do panics after the work panicked.
@@ -75,8 +75,8 @@ func (p *Panicked) Unwrap() error {
 	return err
 }
 
-// NewPool starts a pool with the given number of workers, at least one. It refuses work
-// that would wait for more than longest. The caller closes the pool.
+// NewPool starts a pool with the given number of workers, at least one. The pool refuses work that would wait longer
+// than the duration longest. The caller closes the pool.
 func NewPool(workers int, longest time.Duration) *Pool {
 	p := &Pool{longest: longest, turns: turns{queues: map[string]*queue{}}}
 	p.ready = sync.NewCond(&p.mu)
@@ -134,8 +134,8 @@ func (p *Pool) enqueue(ctx context.Context, client string, j *job) error {
 	return nil
 }
 
-// estimate returns the expected wait of a new job that starts after that many queued jobs. It is 0 while a worker is
-// idle, and until the first job has been timed.
+// estimate returns the expected wait of a new job. The argument ahead is the number of queued jobs that run before
+// it. The wait is 0 while a worker is idle, and until the first job has been timed.
 func (p *Pool) estimate(ahead int) time.Duration {
 	if p.stats.Queued+p.stats.Running < p.stats.Workers {
 		return 0
@@ -202,8 +202,8 @@ func (j *job) run() {
 	j.work()
 }
 
-// finished counts a job and updates the moving average of the time of a job, in which took has a weight of one
-// eighth.
+// finished counts a finished job, which took the duration took. It updates the moving average of these durations, in
+// which the new one has a weight of one eighth.
 func (p *Pool) finished(took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -111,8 +111,9 @@ func (h prehashed) verify(password string) (bool, error) {
 	return h.verifyKeyed(password, nil)
 }
 
-// verifyKeyed truncates the text to the 72 bytes that bcrypt reads, as the other systems do. If the method is Pepper,
-// a password of more than 72 bytes never matches, because bcrypt would ignore its end.
+// verifyKeyed checks a password. With bcrypt, it truncates the result of the method to the 72 bytes that bcrypt
+// reads, as the other systems do. With the method Pepper, a password of more than 72 bytes never matches, because
+// bcrypt would ignore its end.
 func (h prehashed) verifyKeyed(password string, key []byte) (bool, error) {
 	text := h.method.apply(password, key)
 	_, isBcrypt := h.inner.(bcryptHash)
@@ -143,7 +144,7 @@ func Prehashed(encoded, name, keyID string) (string, error) {
 		if !labelled.method.keyed || labelled.method.name != name {
 			return "", errors.New("the hash itself names the method: remove the method")
 		}
-		h = labelled.inner // exported by another server, which has another id for the key
+		h = labelled.inner // drop the label: its key id is that of another server
 	}
 	if !isKeyID(keyID) {
 		return "", errors.New("the id of the key is not a UUID")

@@ -47,8 +47,8 @@ func TestOnlyPoolThreadsHaveLowerPriority(t *testing.T) {
 	ended.Wait()
 	pool.Close()
 
-	// The runtime ends a thread a moment after its goroutine, but it never
-	// ends the first thread of the process.
+	// The Go runtime ends the thread of a worker a moment after its goroutine, so the test waits. The runtime never
+	// ends the first thread of the process, so the test ignores this thread.
 	but := append(before, os.Getpid())
 	for deadline := time.Now().Add(10 * time.Second); len(lowThreads(t, but)) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -57,8 +57,8 @@ func TestOnlyPoolThreadsHaveLowerPriority(t *testing.T) {
 	}
 }
 
-// lowThreads returns the ids of the threads whose nice value is 2 higher than that of this thread, sorted. It omits
-// those in but. The system call returns 20 minus the nice value (getpriority(2)).
+// lowThreads returns the sorted ids of the threads whose nice value is 2 higher than that of this thread. It omits
+// the threads in the argument but. The system call returns 20 minus the nice value (getpriority(2)).
 func lowThreads(t *testing.T, but []int) []int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/task")

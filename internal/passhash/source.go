@@ -66,7 +66,8 @@ func (s Source) Adopt() (string, error) {
 // the text may be a password or a hash.
 var algorithmName = regexp.MustCompile(`^(salted-)?(md[45]|sha-?\d*|hmac|phpass|ldap|ssha|legacy|salt|scrypt|aws-?cognito)(-[a-z0-9]{1,10}){0,3}$`)
 
-// phcSalt splits a PHC string of a kind whose salt should be in base64.
+// phcSalt returns the parts of a PHC string, separated by dollar signs. It reports false for other texts. The salt of
+// such a string should be in base64.
 func phcSalt(text string) (parts []string, ok bool) {
 	for _, prefix := range []string{"$argon2id$v=", "$argon2i$v=", "$scrypt$ln=", "$pbkdf2"} {
 		if strings.HasPrefix(text, prefix) {
@@ -165,7 +166,7 @@ func (s Source) readPBKDF2(algorithm string) (stored, error) {
 	return newPBKDF2(digest, uint32(iterations), salt, tag)
 }
 
-// salt decodes the salt. The encoding defaults to usual.
+// salt decodes the salt. If SaltEncoding is empty, it uses the encoding usual.
 func (s Source) salt(usual string) ([]byte, bool) {
 	encoding := s.SaltEncoding
 	if encoding == "" {

@@ -25,8 +25,8 @@ const (
 		"05f77717afe30275da735e5c7590337dc9b46645821609123e4b4d97502ba10"
 )
 
-// Other systems store the parts of a hash in separate columns. The hashes were
-// created with Node.js and crypt(3) of glibc.
+// Source.Adopt must accept the hashes of systems that store salt, algorithm and hash in separate columns. Node.js and
+// crypt(3) of glibc created the hashes.
 func TestPasswordsInSeveralColumnsVerify(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -104,8 +104,8 @@ func TestRefusalNamesTheAlgorithmColumn(t *testing.T) {
 
 const keyID = "8c1f54a0-90d3-8da0-aa35-15a253f16202"
 
-// Meteor hashes the SHA-256 of a password, Devise appends a pepper. The hashes were
-// created with crypt(3) of glibc, which reads 72 bytes.
+// Passwords must match the hashes of systems that do not hash the password alone. Meteor hashes the SHA-256 of the
+// password, and Devise appends a pepper. crypt(3) of glibc created the hashes, and it reads only 72 bytes.
 func TestPrehashedPasswordVerifies(t *testing.T) {
 	t.Parallel()
 	pepper := []byte(strings.Repeat("pepper", 20))

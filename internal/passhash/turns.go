@@ -8,14 +8,14 @@ import "slices"
 // round until its turn comes, even if it has no job. Therefore, while a job of one client waits, every other client
 // is served at most once, however it distributes its jobs over time.
 //
-// A client without a place in the round goes before the clients that were served already, as a new flow does in
-// FQ-CoDel (RFC 8290). It then waits for one job of a busy client, and not for two. But between two jobs of clients
-// that were served already, only one group of new clients goes first. New clients can therefore not stop the round.
+// A new client has no place in the round. It goes before the clients that were served already, as a new flow does in
+// FQ-CoDel (RFC 8290). But between two jobs of clients that were served already, only one group of new clients is
+// served. Therefore new clients can't stop the round.
 type turns struct {
 	queues    map[string]*queue
 	round     []*queue // in the order of service
 	fresh     []*queue // clients without a place in the round, oldest first
-	overtaken bool     // fresh clients have just gone before a client that was served already
+	overtaken bool     // new clients went first, so a served client is next
 }
 
 // A queue holds the waiting jobs of one client, oldest first.
@@ -36,8 +36,8 @@ func (t *turns) add(client string, j *job) {
 	q.jobs = append(q.jobs, j)
 }
 
-// ahead returns how many jobs of the client wait, and how many jobs of all clients would run before a new job of this
-// client. Before each job of this client, each other client gets one job.
+// ahead returns two numbers: how many jobs of the client wait, and how many jobs of all clients would run before a
+// new job of this client. Another client gets at most one job before each job of this client.
 func (t *turns) ahead(client string) (waiting, ahead int) {
 	own := t.queues[client]
 	if own != nil {
@@ -80,8 +80,8 @@ func (t *turns) next() *job {
 	return j
 }
 
-// withdraw removes a job that still waits, and reports whether it did. A client that was served keeps its place:
-// otherwise it could withdraw its job to become a fresh client.
+// withdraw removes a job that still waits. It reports false if the job does not wait any more. A client that was
+// served keeps its place. Otherwise it could withdraw its job to become a new client, which goes first.
 func (t *turns) withdraw(client string, j *job) bool {
 	q := t.queues[client]
 	if q == nil {

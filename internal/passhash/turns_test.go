@@ -102,14 +102,15 @@ func TestNoClientIsServedTwiceWhileAnotherWaits(t *testing.T) {
 	})
 }
 
-// A stream of clients with one job each must not stop the client "crowd", which has many jobs.
+// A client with many jobs, here called "crowd", must be served even while a stream of new clients with one job each
+// arrives.
 func TestNewClientsDoNotStarveACrowd(t *testing.T) {
 	t.Parallel()
 	s := passhash.NewSchedule()
 	crowd := 0
 	for n := range 1000 {
 		s.Add("crowd")
-		for i := range 3 { // three times as many clients as are served
+		for i := range 3 { // three new clients for each served job
 			s.Add(string(rune('a'+i)) + strings.Repeat("x", n))
 		}
 		if s.Next() == "crowd" {
