@@ -66,7 +66,8 @@ func sign(t testing.TB, k accesstoken.Key, c accesstoken.Claims) string {
 	return token
 }
 
-// signed signs any header and payload with k, so that Verify can reject the token only because of its content.
+// signed returns a token with any header and payload and a valid signature by k. Verify can reject such a token only
+// because of its content.
 func signed(t testing.TB, k accesstoken.Key, header, payload string) string {
 	t.Helper()
 	der, err := accesstoken.MarshalKey(k)
@@ -281,7 +282,7 @@ func TestVerifyRejectsOtherEncodingsOfAToken(t *testing.T) {
 			t.Errorf("%s: the error holds the signature", name)
 		}
 	}
-	// Verify must reject a different last character, even if it decodes to the same bytes.
+	// Several last characters of a token decode to the same bytes. Verify must accept only the one that Sign wrote.
 	for _, last := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" {
 		other := token[:len(token)-1] + string(last)
 		if _, err := accesstoken.Verify(other, finder(k), want); err == nil && other != token {
@@ -290,8 +291,8 @@ func TestVerifyRejectsOtherEncodingsOfAToken(t *testing.T) {
 	}
 }
 
-// A text has two valid ES256 signatures, and Verify must accept both. Therefore a list or a log must not identify a
-// token by its text.
+// Verify must accept both ES256 signatures that are valid for a header and a payload. One token thus has two
+// encodings. Therefore a deny list or a log must not identify a token by its encoding.
 //
 // JWT-10
 func TestBothES256SignaturesOfATokenAreAccepted(t *testing.T) {
@@ -340,7 +341,8 @@ func TestATokenExpiresOnTheSecond(t *testing.T) {
 func TestExtraClaimsCannotReplaceStandardClaims(t *testing.T) {
 	t.Parallel()
 	k := key(t, accesstoken.ES256)
-	// Go's JSON decoder reads a long s as s, and a Kelvin sign as k, when it compares names.
+	// Sign and CheckExtra must also reject "\u017fub" for sub. When Go's JSON decoder compares names, it treats a
+	// long s (U+017F) as s and a Kelvin sign (U+212A) as k.
 	for _, name := range []string{"sub", "Sub", "SID", "roles", "exp", "iss", "\u017fub", "\u017fID", "role\u017f",
 		"i\u017fs"} {
 		c := goodClaims()
@@ -412,10 +414,10 @@ func TestSizeIsTheLengthOfTheToken(t *testing.T) {
 		for _, c.Extra = range []map[string]any{nil, {"name": "<Ada & \u2028 \"Lovelace\" 🦦>"}} {
 			size, err := accesstoken.Size(alg, c)
 			token := sign(t, key(t, alg), c)
-			if err != nil || size < len(token) || size > len(token)+60 { // the key id of HS256 is shorter
+			if err != nil || size < len(token) || size > len(token)+60 { // Size assumes a longer key id than HS256 has
 				t.Errorf("%s: Size is %d, %v; the token has %d bytes", alg, size, err, len(token))
 			}
-			if alg != accesstoken.HS256 && size > len(token)+2 { // Size counts "Ed25519", not "EdDSA"
+			if alg != accesstoken.HS256 && size > len(token)+2 { // Size counts the longer name "Ed25519"
 				t.Errorf("%s: Size is %d; the token has %d bytes", alg, size, len(token))
 			}
 		}

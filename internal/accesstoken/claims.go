@@ -47,7 +47,7 @@ func parseClaims(payload []byte) (Claims, bool) {
 		}
 		return ok
 	})
-	if c.NotBefore == 0 { // nbf is absent: seconds rejects 0
+	if c.NotBefore == 0 { // seconds rejects 0, so nbf is absent
 		found++
 	}
 	if !ok || found != len(standard) {

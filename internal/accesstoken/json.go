@@ -9,8 +9,8 @@ import (
 
 // encoding/json is not strict enough for tokens: it ignores the case of field names, and uses the last of two
 // duplicate members. Decoding into a map would take longer than verifying an RS256 signature. Therefore encoding/json
-// only checks the syntax, and the functions below scan the text. They rely on this check: every string and every
-// bracket is closed.
+// only checks the syntax, and the functions in this file scan the text. They rely on this check, so they do not
+// handle an unclosed string or bracket.
 
 // members calls visit with each member of an object, in order. It reports whether
 // data is one object in UTF-8 without duplicate names, and every visit returned true.

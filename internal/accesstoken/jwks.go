@@ -8,7 +8,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-const maxKeys = 64 // in one JWKS; an issuer usually has three
+const maxKeys = 64 // keys in one JWKS; most issuers publish three
 
 // JWKS returns the JWK Set of the public keys (RFC 7517, section 5), in the order given. It
 // omits HS256 keys, because they are secret.
@@ -26,11 +26,12 @@ func JWKS(keys []Key) []byte {
 	return document
 }
 
-// ParseJWKS returns the keys of a JWKS that verify access tokens, by `kid`. They can't sign.
-// It returns an error for a document with more than 64 keys. It omits keys that are
-// ambiguous: without `kid` or `alg`, with an `alg` of another key type, for encryption, of an
-// unknown type, or with a `kid` that occurs twice. It also omits private keys, because a
-// published private key is compromised.
+// ParseJWKS returns the keys of a JWKS that verify access tokens, as a map from `kid` to key. These keys can't sign.
+// ParseJWKS returns an error for a document with more than 64 keys.
+//
+// It omits a key without `kid` or `alg`, a key whose `alg` belongs to another key type, an encryption key, and a key
+// of an unknown type. If two keys have the same `kid`, it omits both. It also omits private keys, because a published
+// private key is compromised.
 func ParseJWKS(document []byte) (map[string]Key, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -60,7 +61,7 @@ func ParseJWKS(document []byte) (map[string]Key, error) {
 }
 
 func publicKey(jwk jose.JSONWebKey) (Key, bool) {
-	wire, fits := wireOf(jwk.Key) // false for a private key or a secret
+	wire, fits := wireOf(jwk.Key) // fits is false for a private key or a secret
 	if !fits || jwk.Algorithm != wire || jwk.KeyID == "" || jwk.Use != "" && jwk.Use != "sig" || !jwk.Valid() {
 		return Key{}, false
 	}

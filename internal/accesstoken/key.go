@@ -168,9 +168,9 @@ func headerOf(k Key, typ string) string {
 func (k Key) sign(input []byte) ([]byte, error) {
 	switch private := k.private.(type) {
 	case *ecdsa.PrivateKey:
-		// Without a source of randomness, Sign is deterministic (RFC 6979). This is faster, because it derives the
-		// nonce with SHA-256 instead of SHA-512. Two tokens never have the same signature, because each has its own
-		// `jti`.
+		// Without a source of randomness, Sign derives the nonce from the key and the digest (RFC 6979). This is
+		// faster, because this derivation uses SHA-256 instead of SHA-512. Two tokens still have different
+		// signatures, because each token has its own `jti`.
 		digest := sha256.Sum256(input)
 		der, err := private.Sign(nil, digest[:], crypto.SHA256)
 		if err != nil {
@@ -206,8 +206,8 @@ func fixedLength(der []byte) ([]byte, error) {
 	return signature, nil
 }
 
-// verifies reports whether this key created the signature. ES256 has two valid signatures for one text, so the same
-// token can have two texts.
+// verifies reports whether this key created the signature. With ES256, each input has two valid signatures, so one
+// token has two encodings. verifies accepts both.
 func (k Key) verifies(input, signature []byte) bool {
 	switch public := k.public.(type) {
 	case *ecdsa.PublicKey:

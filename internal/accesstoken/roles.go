@@ -2,10 +2,12 @@ package accesstoken
 
 import "time"
 
-// RolesWait returns how long to wait before a user's roles may change again. changed is when the last change takes
-// effect. Each change takes effect at a separate whole second, and new tokens have this second as their `iat`.
-// Without the wait, three changes within a second would give an `iat` too far in the future for verifiers. If the
-// wait would exceed 5 seconds, a clock was wrong, and RolesWait returns 0.
+// RolesWait returns how long to wait before a user's roles may change again. The argument changed is the time at
+// which the last change takes effect.
+//
+// Each change takes effect at its own whole second, and this second is the `iat` of new tokens. Without the wait,
+// several changes within one second would move the `iat` too far into the future, and verifiers would reject the
+// tokens. A wait of more than 5 seconds means that a clock was wrong, so RolesWait then returns 0.
 func RolesWait(changed, now time.Time) time.Duration {
 	wait := changed.Add(-time.Second).Sub(now)
 	if wait < 0 || wait > 5*time.Second {

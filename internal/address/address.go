@@ -17,7 +17,7 @@ var ErrInvalid = errors.New("not an e-mail address")
 const (
 	maxAddress = 254 // RFC 5321, section 4.5.3.1.3, as corrected by erratum 1690
 	maxLocal   = 64
-	maxRaw     = 1024 // before conversion: a domain can become shorter as punycode
+	maxRaw     = 1024 // before the conversion to punycode, which can shorten a domain
 )
 
 // Parse returns the canonical form: lower case, ASCII, an international domain as punycode. It removes surrounding
@@ -60,10 +60,10 @@ func ParseExisting(raw string) (string, error) {
 	return canonical, nil
 }
 
-// Prefix returns the canonical form of the beginning of an address, for a search among canonical addresses. The text
-// may end within an ASCII label. A label of another script is treated as complete, because the punycode of its first
-// letters is not a prefix of the punycode of the whole label. Prefix reports false if no address begins with the
-// text.
+// Prefix returns the canonical form of the beginning of an address, for a search among canonical addresses. The
+// beginning may end in the middle of an ASCII label. Prefix treats a last label that is not ASCII as complete,
+// because the punycode of a part of a label does not begin the punycode of the whole label. Prefix reports false if
+// no address begins with the text.
 func Prefix(raw string) (string, bool) {
 	local, domain, _ := strings.Cut(raw, "@")
 	if len(raw) > maxRaw || !utf8.ValidString(raw) || !isASCII(local) {

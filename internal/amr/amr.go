@@ -1,7 +1,8 @@
-// Package amr completes lists of authentication methods (RFC 8176) and computes their authentication level.
+// Package amr adds the derived entry `mfa` to lists of authentication methods (RFC 8176) and computes the
+// authentication level of a list.
 //
-// A list has its methods in the order in which the user proved them. The entry Verified follows the passkey that
-// verified the user. It raises the level, but access tokens do not contain it.
+// A list has its methods in the order in which the user proved them. If a passkey verified the user, the entry
+// Verified follows the entry of the passkey. Verified raises the level, but access tokens do not contain it.
 package amr
 
 import (
@@ -20,17 +21,16 @@ const (
 	// 8176 has no name for it.
 	Device = "device"
 
-	// Verified means that the passkey before it in the list verified the user, by PIN or biometrics. Such a passkey
-	// alone gives two kinds of proof.
+	// Verified follows a passkey in the list. It means that this passkey verified the user, by PIN or biometrics.
+	// Such a passkey alone gives two kinds of proof.
 	Verified = "uv"
 
 	LevelOne     = "aal1" // one proof
 	LevelTwo     = "aal2" // two proofs of different kinds
-	LevelPasskey = "phr"  // LevelTwo, and the last proof was a verified passkey (OpenID EAP)
+	LevelPasskey = "phr"  // LevelTwo, and the last proof was a passkey that verified the user (OpenID EAP)
 )
 
-// seconds are the methods that count as a second factor. Two second factors without another proof are only one
-// kind of proof.
+// seconds lists the methods that count as a second factor. Two of these methods alone are only one kind of proof.
 var seconds = []string{"otp", "hwk", "swk", Recovery}
 
 // Complete returns methods without duplicates. It adds MFA if they contain a second factor and another kind of proof.

@@ -2,14 +2,15 @@ package amr
 
 import "slices"
 
-// ascending lists the levels, lowest first. The level phr is aal2, reached with a passkey (OpenID EAP).
+// ascending lists the levels, lowest first. The last one, phr, means aal2 with a passkey as the last proof (OpenID
+// EAP).
 var ascending = []string{LevelOne, LevelTwo, "phr"}
 
 // IsLevel reports whether a session can have this level.
 func IsLevel(level string) bool { return slices.Contains(ascending, level) }
 
-// Reaches reports whether a level is one of accepted, or above one of them. A value that is
-// not a level of this package reaches only itself.
+// Reaches reports whether a level is one of accepted, or higher than one of them. A value that is not a level of this
+// package reaches only itself.
 func Reaches(level string, accepted ...string) bool {
 	return slices.ContainsFunc(accepted, func(one string) bool {
 		needed := slices.Index(ascending, one)

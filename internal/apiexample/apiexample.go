@@ -93,9 +93,9 @@ func typeName(t reflect.Type) string {
 // Doc returns the description of the members with that name, or "".
 func Doc(name string) string { return notes[name].doc }
 
-// Response returns an example of a response body as indented JSON. It replaces the text URL in an example by url.
-// message is the example of a member named message or status. without contains the names of optional members that
-// this response lacks.
+// Response returns an example of a response body as indented JSON. In the examples of members, it replaces the text
+// URL with url. A member named message or status has the example message. The argument without lists the optional
+// members that this response lacks.
 func Response(body any, url, message string, without ...string) string {
 	v := reflect.New(reflect.TypeOf(body)).Elem()
 	(&filler{url: url, message: message, without: without}).fill(v)
@@ -106,7 +106,7 @@ func Response(body any, url, message string, without ...string) string {
 	return text
 }
 
-// encode does not escape <, > and &, because the documentation page escapes them.
+// encode returns v as JSON in which <, > and & are not escaped, because the documentation page escapes them.
 func encode(v any, indent string) (string, error) {
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)

@@ -74,7 +74,7 @@ var notes = map[string]note{
 	"success":  {doc: "Always true in a success", yes: true},
 	"feedback": {doc: "One sentence for people", text: "Check your inbox."},
 
-	// Documents for services.
+	// Members of the documents for resource servers, such as the JWKS and the revocation feed.
 	"keys": {doc: "JSON Web Keys", pairs: [][2]string{
 		{"kty", "EC"}, {"crv", "P-256"}, {"alg", "ES256"}, {"use", "sig"},
 		{"kid", "k1"}, {"x", "f83OJ3D2…"}, {"y", "x_FEzRu9…"},

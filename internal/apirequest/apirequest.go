@@ -49,7 +49,8 @@ func OptionalBody[T any](r *http.Request) (body T, err error) {
 	return Body[T](r)
 }
 
-// PatchBody is like Body, but allows nulls below the first level, for members that are JSON merge patches.
+// PatchBody is like Body, but allows null inside the members of the body, because such a member can be a JSON merge
+// patch.
 func PatchBody[T any](r *http.Request) (body T, err error) {
 	return decode[T](r, strictjson.DecodePatch)
 }
@@ -101,7 +102,7 @@ func isJSON(r *http.Request) bool {
 	if len(values) != 1 || r.Header.Get("Content-Encoding") != "" {
 		return false
 	}
-	if values[0] == "application/json" { // most clients write exactly this
+	if values[0] == "application/json" { // fast path: most clients send exactly this value
 		return true
 	}
 	kind, params, err := mime.ParseMediaType(values[0])

@@ -111,8 +111,8 @@ func (c *Chromium) start(program string) {
 	c.err = attach(ctx, c.stop)
 }
 
-// attach starts the browser or the tab of ctx, and calls end if that takes longer than Timeout. ctx itself has no
-// deadline, because the browser and the tab live until ctx ends.
+// attach starts the browser or the tab of ctx. If this takes longer than Timeout, attach calls the function end. ctx
+// itself has no deadline, because the browser and the tab live until ctx ends.
 func attach(ctx context.Context, end func()) error {
 	defer time.AfterFunc(Timeout, end).Stop()
 	return chromedp.Do(ctx)
@@ -127,8 +127,8 @@ func (c *Chromium) writeProfile() (dir string, err error) {
 	return dir, errors.Join(os.Mkdir(filepath.Dir(settings), 0o700), os.WriteFile(settings, []byte(c.Preferences), 0o600))
 }
 
-// Tab opens a tab in the browser context of another tab, whose context.Context is beside. The new tab closes when the
-// test ends.
+// Tab opens a new tab in the browser context of an open tab. The argument beside is the context.Context of the open
+// tab. The new tab closes when the test ends.
 func Tab(t testing.TB, beside context.Context, options ...chromedp.ContextOption) context.Context {
 	t.Helper()
 	ctx, end := chromedp.NewContext(beside, options...)

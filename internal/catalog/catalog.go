@@ -25,10 +25,10 @@ type Catalog struct {
 	matcher   language.Matcher
 }
 
-// Read reads texts/*.json from builtin and from own, the operator's files, which may be nil. If a language lacks a
-// text, it gets the text of the default language. Therefore a translation may be incomplete, and an operator's file
-// may change a single text. defaults replace built-in texts of the default language. Texts in own take precedence
-// over defaults.
+// Read reads the files texts/*.json in builtin, and then those in own. The argument own holds the files of the
+// operator and may be nil. If a language lacks a text, it gets the text of the default language. Therefore a
+// translation may be incomplete, and an operator's file may change a single text. The argument defaults replaces
+// built-in texts of the default language, and texts in own replace these again.
 func Read(builtin, own fs.FS, defaults map[string]string) (*Catalog, error) {
 	names, err := fs.Glob(builtin, "texts/*.json")
 	if err != nil {
@@ -79,8 +79,9 @@ func (c *Catalog) Match(languages string) int {
 	return index
 }
 
-// addTexts replaces texts with those of a file, if the file exists. Only the first file may add keys. An unknown key
-// in another file is probably a typing error, so addTexts returns an error.
+// addTexts replaces texts with those of a file, if the file exists. Only the built-in file of the default language,
+// which is read first, may add keys. For an unknown key in another file, which is probably a typing error, addTexts
+// returns an error.
 func addTexts(texts map[string]string, from fs.FS, name string) error {
 	if from == nil {
 		return nil

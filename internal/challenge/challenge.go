@@ -29,8 +29,8 @@ func Parse(handle string, secret []byte, purpose string) (id [idSize]byte, ok bo
 	if len(handle) != len(prefix)+base64.RawURLEncoding.EncodedLen(size) || handle[:len(prefix)] != prefix {
 		return id, false
 	}
-	// Strict rejects non-zero trailing bits. The decoder skips line breaks, so a handle with a line break has too few
-	// bytes and is rejected.
+	// The strict decoder rejects non-zero trailing bits. It skips line breaks, but the length of a handle is fixed. A
+	// handle with a line break thus decodes to too few bytes and is rejected.
 	var raw [size]byte
 	n, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(handle[len(prefix):]))
 	if err != nil || n != size {
@@ -43,7 +43,8 @@ func Parse(handle string, secret []byte, purpose string) (id [idSize]byte, ok bo
 	return id, true
 }
 
-// mac writes the id first. The id has a fixed length, so different pairs of id and purpose never give the same input.
+// mac returns the MAC of a purpose and an id. The id comes first and has a fixed length, so different pairs of id and
+// purpose never give the same input.
 func mac(secret []byte, purpose string, id [idSize]byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(id[:])

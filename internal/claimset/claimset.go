@@ -15,18 +15,20 @@ import (
 // Values lists the values that the settings may give to a computed claim.
 const Values = "@id, @role, @roles, @email, @name, @sid, " + Public + "PATH"
 
-// Public is the prefix of a value that is read from the user's public metadata. The path of a member follows the
-// prefix.
+// Public is the prefix of a computed value that comes from the user's public metadata. The rest of the value is the
+// path of a metadata member.
 const Public = "@public."
 
-// isPublic reports whether a value is Public and a valid path: at most 256 bytes of UTF-8, without empty names.
+// isPublic reports whether a value consists of Public and a valid path: at most 256 bytes of UTF-8, without empty
+// names.
 func isPublic(value string) bool {
 	path, ok := strings.CutPrefix(value, Public)
 	return ok && !slices.Contains(strings.Split(path, "."), "") && utf8.ValidString(path) && len(path) <= 256
 }
 
-// Check refuses reserved names, unknown computed values, and constants that look like computed values. A constant is
-// the same for every user: role=role is probably a mistake for the computed value role=@role.
+// Check returns an error for a reserved name, for an unknown computed value, and for a constant that looks like a
+// computed value. An example of such a constant is role=role: it would be the same for every user, and role=@role was
+// probably meant.
 func Check(static, computed map[string]string) error {
 	known := strings.Split(Values, ", ")
 	for name, value := range static {
@@ -64,8 +66,9 @@ const MaxRoleName = 64
 
 const maxRoles = 32
 
-// Roles sorts roles and drops duplicates. It refuses more than 32 roles (tooMany) and invalid names. problem says why
-// roles were refused. length is the size of the roles in a token, in bytes.
+// Roles returns the roles sorted and without duplicates, and the length that they have in a token, in bytes. It
+// refuses more than 32 roles, and then tooMany is true. It also refuses invalid names. If it refuses the roles,
+// problem contains the reason.
 func Roles(raw []string) (roles []string, length int, tooMany bool, problem string) {
 	roles = slices.Compact(slices.Sorted(slices.Values(raw)))
 	if len(roles) > maxRoles {

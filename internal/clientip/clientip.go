@@ -91,9 +91,9 @@ func parsePeer(remoteAddr string) netip.Addr {
 	return peer.Addr().Unmap().WithZone("")
 }
 
-// Key returns the key of a client for rate limits: the IPv4 address, or the /64 prefix
-// of an IPv6 address, because providers assign at least a /64 to each customer. All
-// invalid addresses share one key.
+// Key returns the key of a client for rate limits: the IPv4 address, or the /64 prefix of an IPv6 address. Providers
+// assign at least a /64 to each customer, so a longer prefix would not identify a customer. All invalid addresses
+// share one key.
 func Key(addr netip.Addr) string {
 	switch {
 	case !addr.IsValid():

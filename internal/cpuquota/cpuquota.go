@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// Read returns the CPU time that the control group may use in each second, in seconds. It returns
-// 0 if there is no quota, or if it can't be read. A group can't use more than its parents, so
-// the lowest quota counts. root is the root of the file system.
+// Read returns the CPU quota of the control group of this process, as seconds of CPU time per second. It returns 0 if
+// there is no quota, or if the quota can't be read. A group can't use more than its parent groups, so Read returns
+// the lowest quota among them. The argument root is the root of the file system.
 func Read(root fs.FS) (lowest float64) {
 	group, kind := groupOf(root)
 	mount, dir := find(root, group, kind)
@@ -33,8 +33,8 @@ const (
 	first                 // one hierarchy for each controller
 )
 
-// groupOf returns the group of this process that controls processors, as a path in its hierarchy. Each line of
-// /proc/self/cgroup has the form hierarchy:controllers:path.
+// groupOf returns the control group that limits the CPU time of this process, as a path in the hierarchy of groups.
+// It reads /proc/self/cgroup, whose lines have the form hierarchy:controllers:path.
 func groupOf(root fs.FS) (group string, kind version) {
 	for line := range strings.Lines(read(root, "/proc/self/cgroup")) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -49,8 +49,8 @@ func groupOf(root fs.FS) (group string, kind version) {
 	return group, second
 }
 
-// find returns where the hierarchy of a group is mounted, and the directory of the group. Both are
-// empty if the group is not below a mount, as in a container that does not see its own group.
+// find returns the mount point of the group's hierarchy, and the directory of the group. Both are empty if no mount
+// contains the group, as in a container that does not see its own group.
 func find(root fs.FS, group string, kind version) (mount, dir string) {
 	for line := range strings.Lines(read(root, "/proc/self/mountinfo")) {
 		before, after, _ := strings.Cut(line, " - ")
@@ -58,7 +58,7 @@ func find(root fs.FS, group string, kind version) (mount, dir string) {
 		if len(place) < 5 || len(system) < 3 || !kind.mountedAs(system[0], system[2]) {
 			continue
 		}
-		// top is the mounted part of the hierarchy, and at is its mount point.
+		// The variable top is the part of the hierarchy that is mounted, and at is the mount point.
 		top, at := unescape.Replace(place[3]), unescape.Replace(place[4])
 		below, inside := strings.CutPrefix(group+"/", strings.TrimSuffix(top, "/")+"/")
 		if inside && !slices.Contains(strings.Split(below, "/"), "..") {
@@ -78,7 +78,7 @@ func (v version) mountedAs(system, options string) bool {
 	return system == "cgroup" && slices.Contains(strings.Split(options, ","), "cpu")
 }
 
-// parent returns the directory of the parent group, or "" above the mount.
+// parent returns the directory of the parent group. For the mount point, it returns "".
 func parent(dir, mount string) string {
 	if dir == mount {
 		return ""

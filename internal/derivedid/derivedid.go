@@ -1,4 +1,4 @@
-// Package derivedid computes ids from names under a secret.
+// Package derivedid computes ids from names, with an HMAC whose key is a secret.
 package derivedid
 
 import (

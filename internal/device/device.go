@@ -21,7 +21,7 @@ const (
 	maxTool      = 32  // bytes of a tool's name
 )
 
-// systems lists the systems of devices that can create passkeys, in the spelling of Name.
+// systems lists the operating systems on which a passkey can be created, as Name writes them.
 var systems = []string{"Windows", "macOS", "Linux", "ChromeOS", "Android", "iPhone", "iPad"}
 
 // A Namer derives device names. Create it with New. It is safe for concurrent use. The
@@ -99,8 +99,8 @@ func tool(userAgent string) string {
 // Parts returns the browser and the system of a name. found is false if the name lacks one of them, such as "curl".
 func Parts(name string) (browser, system string, found bool) { return strings.Cut(name, on) }
 
-// Translate returns a name in the reader's language. say formats the text with a key of web/texts. Translate does not
-// change a name that Name never returns, such as an imported name.
+// Translate returns a name in the reader's language. The function say formats the translated text of a key in
+// web/texts. Translate does not change a name that Name never returns, such as an imported name.
 func Translate(name string, say func(key string, args ...any) string) string {
 	if name == "" || name == Unknown {
 		return say("sessions.unknown")

@@ -64,6 +64,6 @@ func Text(all []Factor) string {
 	if len(all) == 0 {
 		return ""
 	}
-	text, _ := json.Marshal(all) //nolint:errchkjson // strings, bytes, numbers and times only
+	text, _ := json.Marshal(all) //nolint:errchkjson // can't fail: strings, bytes, numbers and times
 	return string(text)
 }

@@ -28,10 +28,11 @@ type Item[I comparable, E any] struct {
 // A Progress says how far this process has read the feed.
 type Progress struct {
 	Last       int64     // largest number of an item that was read
-	Unnumbered time.Time // time since which the oldest item without a number has waited; zero: no item waits
+	Unnumbered time.Time // since when the oldest item without a number has waited; zero: no item waits
 }
 
-// A Log holds items with values I, whose signed events are E. It is safe for concurrent use.
+// A Log holds the items of the feed. I is the type of an item's value, and E is the type of its signed event. A Log
+// is safe for concurrent use.
 type Log[I comparable, E any] struct {
 	window time.Duration // how long an item stays in the feed
 
@@ -111,8 +112,8 @@ func (l *Log[I, E]) wakeReaders() {
 	l.changed = make(chan struct{})
 }
 
-// SetHeartbeat calls issue and stores its result as the heartbeat. It does not call issue if the current heartbeat is
-// younger than every.
+// SetHeartbeat calls issue and stores its result as the heartbeat. If the age of the current heartbeat is less than
+// the duration every, it keeps the current heartbeat and does not call issue.
 func (l *Log[I, E]) SetHeartbeat(every time.Duration, issue func() (E, error)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -128,8 +129,9 @@ func (l *Log[I, E]) SetHeartbeat(every time.Duration, issue func() (E, error)) e
 	return nil
 }
 
-// Wait waits up to patience until this process has read the item with the number after. A reader can know that number
-// from another process that has already read the item.
+// Wait returns when this process has read the item whose number is the argument after, or at the latest after the
+// duration patience. A reader can know the number of an unread item from another process, which has already read the
+// item.
 func (l *Log[I, E]) Wait(ctx context.Context, after int64, patience time.Duration) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -242,7 +244,8 @@ func (l *Log[I, E]) keep(items []Item[I, E]) {
 }
 
 // Older returns the events of a page whose items are no longer in memory. One reader at a time reads and signs such a
-// page. Afterwards, the next reader must wait for as long as this took, so that old pages use at most half a core.
+// page. The next reader must then wait for as long as the reading and signing took. Therefore old pages use at most
+// half a processor core.
 func (l *Log[I, E]) Older(
 	ctx context.Context, after int64, limit int, key string, read func() ([]E, error),
 ) ([]E, error) {
@@ -288,8 +291,8 @@ func (l *Log[I, E]) kept(after int64, limit int, key string) ([]E, bool) {
 	return nil, false
 }
 
-// Memory returns the number of items. It calls held for each event in memory, even in the spare capacity of
-// the list.
+// Memory returns the number of items in the log. It calls the function held for each event in memory. The list of
+// items can still hold dropped events in its spare capacity, so Memory includes these.
 func (l *Log[I, E]) Memory(held func(E)) (items int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

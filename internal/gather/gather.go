@@ -43,17 +43,20 @@ type Queue[Q, A any] struct {
 	turn func()
 	run  func([]*Call[Q, A])
 
-	mu      sync.RWMutex // guards closed, and prevents a send to waiting after its close
+	mu      sync.RWMutex // guards closed, so that no call is sent on the closed channel waiting
 	closed  bool
 	waiting chan *Call[Q, A]
 	running sync.WaitGroup // the goroutine of serve, and the batches that run
 }
 
-// New returns a queue that runs batches of up to max calls. For each batch it calls turn, which blocks until the
-// batch may start. Calls that arrive until then join the batch. Then it calls run in a separate goroutine. run must
-// end each call, and must let a later turn return. The batch is empty if all its callers have left.
+// New returns a queue that runs batches of up to max calls. For each batch, it calls turn, which blocks until the
+// batch may start. Calls that arrive while turn blocks join the batch. Then the queue calls run with the batch, in a
+// separate goroutine.
 //
-// run does not receive the context of a caller, because one caller must not cancel the calls of others.
+// The function run must end each call. It must also release the resource for which turn waits, such as a lock. The
+// batch is empty if all its callers have left.
+//
+// The function run does not receive the context of a caller, because one caller must not cancel the calls of others.
 func New[Q, A any](max int, turn func(), run func([]*Call[Q, A])) *Queue[Q, A] {
 	q := &Queue[Q, A]{max: max, turn: turn, run: run, waiting: make(chan *Call[Q, A], maxQueue)}
 	q.running.Go(q.serve)
@@ -83,7 +86,7 @@ func (q *Queue[Q, A]) send(call *Call[Q, A]) error {
 		return ErrClosed
 	}
 	if err := call.ctx.Err(); err != nil {
-		return err // otherwise select could queue the call, because it chooses at random
+		return err // select chooses at random, so it could still queue the call
 	}
 	select {
 	case q.waiting <- call:

@@ -17,8 +17,9 @@ type (
 	call  = gather.Call[int, int]
 )
 
-// A gate is a queue that a test controls. The queue sends to waits when a batch could start, and the test sends to
-// opens to start it. sizes receives the size of each batch.
+// A gate is a queue whose batches start when the test allows it. Before each batch, the queue sends on the channel
+// waits. The batch starts when the test sends on the channel opens. The channel sizes receives the size of each
+// batch.
 type gate struct {
 	*queue
 	waits, opens chan struct{}

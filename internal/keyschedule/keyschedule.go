@@ -16,9 +16,9 @@ import (
 
 // A Key holds the times of one key.
 type Key struct {
-	PublishedAt time.Time // from then on, verifiers can read it
-	ActiveFrom  time.Time // from then on it signs, until a younger key becomes active
-	DropAt      time.Time // everything that it signed has expired by then; zero: not yet known
+	PublishedAt time.Time // when verifiers can first read the key
+	ActiveFrom  time.Time // when it begins to sign; it ends when a younger key becomes active
+	DropAt      time.Time // when all that it signed has expired; zero: not yet known
 	Number      int       // only NextNumber uses it
 }
 
@@ -114,8 +114,9 @@ func At(keys []Key, now time.Time, p Policy) Plan {
 	return plan
 }
 
-// successor returns when the next younger key than k becomes active. If k is one of the youngest keys, it returns
-// k.ActiveFrom: another key became active at the same time and signs instead of k.
+// successor returns when a younger key takes the place of k: the earliest ActiveFrom after that of k. If no key has a
+// later ActiveFrom, it returns k.ActiveFrom. It is called for retired keys only. In that case, another key became
+// active at the same time and signs instead of k.
 func successor(keys []Key, k Key) time.Time {
 	at := k.ActiveFrom
 	for _, other := range keys {
@@ -149,9 +150,9 @@ func Rotate(keys []Key, now time.Time, p Policy) Plan {
 	return plan
 }
 
-// TakeOver extends a plan after a change of the signing algorithm. isOurs reports whether a key has the new
-// algorithm. TakeOver drops future keys of the old algorithm. If no key of the new algorithm signs or is next,
-// TakeOver publishes one, which becomes active after overlap.
+// TakeOver extends a plan after a change of the signing algorithm. The function isOurs reports whether a key has the
+// new algorithm. TakeOver drops the future keys of the old algorithm. If each key of the new algorithm is retired, or
+// if there is none, TakeOver publishes a new key. This key becomes active after the duration overlap.
 func (p Plan) TakeOver(keys []Key, now time.Time, overlap time.Duration, isOurs func(i int) bool) Plan {
 	takesOver := false
 	for i, state := range States(keys, now) {
@@ -182,8 +183,9 @@ func NextNumber(keys []Key, dropped []int) (number int, ok bool) {
 	return FreeNumber(used, newest.Number)
 }
 
-// FreeNumber returns the number of a new key, from 1 to 255: the first unused number after newest. A number is thus
-// reused as late as possible. FreeNumber reports false if all numbers are in use.
+// FreeNumber returns the number of a new key, from 1 to 255. It is the first unused number after that of the newest
+// key, and the numbering restarts at 1 after 255. A number is thus reused as late as possible. FreeNumber reports
+// false if all numbers are in use.
 func FreeNumber(used []int, newest int) (int, bool) {
 	for step := range 255 {
 		number := (newest+step)%255 + 1

@@ -49,7 +49,8 @@ func (s *store) index(id int) int {
 	return slices.IndexFunc(s.rows, func(r row) bool { return r.id == id })
 }
 
-// carryOut applies a plan that was created from seen, completely or not at all.
+// carryOut applies a plan to the store, completely or not at all. The argument seen contains the rows from which the
+// plan was computed.
 func (s *store) carryOut(seen []row, plan keyschedule.Plan) {
 	rows := slices.Clone(s.rows)
 	for i, k := range plan.Change {
@@ -81,7 +82,8 @@ func (s *store) carryOut(seen []row, plan keyschedule.Plan) {
 
 func (p *process) read(s *store, now time.Time) { p.seen, p.readAt = slices.Clone(s.rows), now }
 
-// act applies a plan from the rows that the process has seen, and then reads the store.
+// act computes a plan from the rows that the process last read, and applies it to the store. The process then reads
+// the store again.
 func (p *process) act(s *store, now time.Time) {
 	s.carryOut(p.seen, keyschedule.At(times(p.seen), now, policy))
 	p.read(s, now)
@@ -165,8 +167,8 @@ func TestNoTokenOutlivesItsKeyWithSeveralProcesses(t *testing.T) {
 	})
 }
 
-// Two keys become active at the same time, and one of them signs. The other key must be kept as long as a key that
-// retired at that time.
+// If two keys become active at the same time, only one of them signs. The schedule must still keep the other key for
+// Policy.Lifetime, because it counts as retired from that time on.
 func TestKeysWithTheSameActiveFromAreNotDroppedAtOnce(t *testing.T) {
 	t.Parallel()
 	from := start.Add(-time.Minute)

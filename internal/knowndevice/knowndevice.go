@@ -46,8 +46,8 @@ func Parse(text string, secret []byte, account, passwordHash string) (id ID, ok 
 	if len(text) != len(prefix)+base64.RawURLEncoding.EncodedLen(size) || text[:len(prefix)] != prefix {
 		return ID{}, false
 	}
-	// Strict rejects non-zero trailing bits. The decoder skips line breaks, so a token with a line break has too few
-	// bytes and is rejected.
+	// The strict decoder rejects non-zero trailing bits. It skips line breaks, but the length of a token is fixed. A
+	// token with a line break thus decodes to too few bytes and is rejected.
 	var raw [size]byte
 	n, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(text[len(prefix):]))
 	if err != nil || n != size {
@@ -60,7 +60,8 @@ func Parse(text string, secret []byte, account, passwordHash string) (id ID, ok 
 	return id, true
 }
 
-// mac writes the length before each text, so different pairs of account and password hash never give the same input.
+// mac returns the MAC of a device id, an account and its password hash. It writes the length before each text, so
+// different pairs of account and password hash never give the same input.
 func mac(secret []byte, id ID, account, passwordHash string) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(id[:])

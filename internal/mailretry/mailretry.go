@@ -19,15 +19,17 @@ func After(attempts int) (time.Duration, bool) {
 	return waits[attempts-1], true
 }
 
-// unsent is the maximum lifetime of a link whose mail is not known to be sent.
+// unsent is the maximum lifetime of a link before the server knows that its mail was sent.
 const unsent = 5 * time.Minute
 
-// UnsentLife returns the lifetime of a link until its mail is known to be sent. life is the lifetime after that.
+// UnsentLife returns how long a link is valid before the server knows that its mail was sent. The argument life is
+// how long the link is valid from then on.
 func UnsentLife(life time.Duration) time.Duration { return min(unsent, life/3) }
 
-// SentSince returns a time. If an earlier link expires after this time, no new mail is needed: the mail with the
-// earlier link was sent, and the link stays valid for some minutes. For a retry, the earlier link must also be newer
-// than the request.
+// SentSince returns the time after which an earlier link must expire to make a new mail unnecessary. A link whose
+// mail is not known to be sent has a short lifetime (UnsentLife). So if the earlier link expires later than
+// SentSince, its mail was sent, and the link stays valid for some minutes. For a retry, the earlier link must also be
+// newer than the request.
 func SentSince(attempts int, requested time.Time, life time.Duration, now time.Time) time.Time {
 	since := now.Add(UnsentLife(life))
 	if renewed := requested.Add(life); attempts > 1 && renewed.After(since) {
@@ -36,11 +38,14 @@ func SentSince(attempts int, requested time.Time, life time.Duration, now time.T
 	return since
 }
 
-// LinkDue reports whether to send a mail with a new link. within means that the limit of mails to the address allows
-// this mail, or does not apply to it. needed means that the owner must have a valid link, even above the limit. works
-// means that an earlier link makes the mail unnecessary (SentSince).
+// LinkDue reports whether to send a mail with a new link.
 //
-// Retries accumulate while the mail server is unavailable. One new link is enough for all of them.
+//   - within: the rate limit for mails to the address allows this mail, or does not apply to it.
+//   - needed: the owner must have a valid link, even if the rate limit is exceeded.
+//   - works: an earlier link makes the mail unnecessary (SentSince).
+//
+// A first attempt within the rate limit is always due. A retry is due only if no earlier link works. Retries
+// accumulate while the mail server is unavailable, and one new link is enough for all of them.
 func LinkDue(attempts int, within, needed, works bool) bool {
 	if attempts == 1 && within {
 		return true

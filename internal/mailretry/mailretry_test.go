@@ -30,8 +30,8 @@ func TestLinkIsDueWithinItsBudgetOrWhenNoneWorks(t *testing.T) {
 	}
 }
 
-// An earlier link makes a mail unnecessary until only a third of its lifetime remains, or 5 minutes if that is less.
-// A link whose mail is not sent yet never makes a mail unnecessary.
+// An earlier link must make a new mail unnecessary while enough of its lifetime is left: a third, or 5 minutes if
+// that is less. An earlier link whose mail is not sent yet must never make a new mail unnecessary.
 //
 // RL-14
 func TestLinkCountsAsSubstituteOnlyOnceItWasSent(t *testing.T) {
@@ -40,8 +40,8 @@ func TestLinkCountsAsSubstituteOnlyOnceItWasSent(t *testing.T) {
 	for name, c := range map[string]struct {
 		attempts int
 		life     time.Duration
-		now      time.Duration // after the request
-		expires  time.Duration // of the earlier link, after the request
+		now      time.Duration // time since the request
+		expires  time.Duration // expiry of the earlier link, from the request
 		want     bool
 	}{
 		"just sent":                        {1, 15 * time.Minute, 0, 15 * time.Minute, true},

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Assign returns the JSON merge patch for arguments such as org.seats=5. A JSON string needs quotes, but a shell
-// removes them. The error therefore shows how to write a string in a shell.
+// Assign returns the JSON merge patch for command-line arguments such as org.seats=5. A shell removes the quotes that
+// a JSON string needs. If a value is not JSON, the error therefore shows how to quote a string in a shell.
 func Assign(values []string) (string, error) {
 	patch := map[string]any{}
 	for _, one := range values {

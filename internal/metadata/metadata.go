@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// MaxSize is the maximum size of both objects of an account together, in bytes without
+	// MaxSize is the maximum size of the public and the private object of an account together, in bytes without
 	// blanks.
 	MaxSize = 8 << 10
 	// maxDepth is how deep objects and arrays may be nested, the outermost object included.
@@ -123,7 +123,7 @@ func depth(value any) int {
 	return deepest + 1
 }
 
-// CheckSize returns an error if both objects together are too large.
+// CheckSize returns an error if the public and the private object together are larger than MaxSize.
 func CheckSize(public, private string) error {
 	if size := len(public) + len(private); size > MaxSize {
 		return invalid(fmt.Sprintf("public and private have %d bytes together, %d are allowed", size, MaxSize))

@@ -18,7 +18,8 @@ const Skip = "WATCHWORD_TEST_NODE"
 // the whole test program.
 const longest = 4 * time.Minute
 
-// Require skips a test that needs Node.js if the variable Skip says so. It stops the test if Node.js is missing.
+// Require skips a test that needs Node.js if the variable Skip has the value "skip". It fails the test if Node.js or
+// npm is missing.
 func Require(t testing.TB) {
 	t.Helper()
 	if os.Getenv(Skip) == "skip" {
@@ -35,7 +36,7 @@ func Require(t testing.TB) {
 func Install(dir string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	defer cancel()
-	// By default, npm waits five minutes for a download that stalls before it tries again.
+	// The shorter timeout makes npm retry a stalled download after 30 seconds. By default, npm waits five minutes.
 	cmd := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline",
 		"--fetch-timeout=30000", "--fetch-retries=4")
 	cmd.Dir, cmd.WaitDelay = dir, time.Second

@@ -12,8 +12,8 @@ import (
 type Assertion struct {
 	Challenge []byte // at least 16 bytes
 
-	// Credentials are the passkeys that the browser may use. If it is empty, the browser offers every passkey that it
-	// has for the relying party, and the response names the user (a discoverable passkey).
+	// Credentials are the passkeys that the browser may use. If the list is empty, the browser offers every passkey
+	// that it has for the relying party (discoverable credentials). The response then contains the user handle.
 	Credentials []Credential
 
 	// MustVerify requires that the authenticator has verified the user, by PIN or biometry.
@@ -79,9 +79,9 @@ type Use struct {
 	Verified bool // the authenticator has verified the user in this ceremony
 }
 
-// Verify verifies that the response is a use of the passkey c, whose owner has the user handle. If r.Credentials is
-// empty, the response must contain this handle. Otherwise the response may lack a handle. The error is ErrRejected,
-// with the reason.
+// Verify checks that a response proves the use of the passkey c. The argument handle is the user handle of its owner.
+// If r.Credentials is empty, the response must contain this handle; otherwise it may lack a handle. The error is
+// ErrRejected, with the reason.
 func (p *Party) Verify(r Assertion, handle []byte, c Credential, response Response) (Use, error) {
 	parsed := response.parsed
 	if err := p.checkOrigin(parsed.Response.CollectedClientData.Origin); err != nil {
@@ -115,8 +115,9 @@ func (p *Party) Verify(r Assertion, handle []byte, c Credential, response Respon
 	return Use{Credential: c, Verified: data.Flags.HasUserVerified()}, nil
 }
 
-// Authorized returns the passkey with its new counter and flags. If the passkey verified the user in this use,
-// VerifiedBefore reports true from then on. Callers must first check another proof of the same user.
+// Authorized returns the passkey with its new counter and flags. If the passkey verified the user in this use, the
+// returned record says so for all later uses (Record.VerifiedBefore). Therefore callers must first check another
+// proof of the same user.
 func (u Use) Authorized() Credential {
 	c := u.Credential
 	if u.Verified {

@@ -94,8 +94,8 @@ type Record struct {
 	Format     string   `json:"format,omitempty"` // format of the attestation
 	RPID       string   `json:"rpId"`
 
-	// Handle is the user handle of an imported passkey, which another installation has chosen. Empty: the handle of
-	// the account.
+	// Handle is the user handle of an imported passkey. The installation that created the passkey has chosen it.
+	// Empty: the handle of the account.
 	Handle []byte `json:"handle,omitempty"`
 }
 
@@ -109,7 +109,7 @@ func Parse(text string) (r Record, err error) {
 
 // Text returns the record as JSON, which Parse reads.
 func (r Record) Text() string {
-	text, _ := json.Marshal(r) //nolint:errchkjson // strings and bytes only
+	text, _ := json.Marshal(r) //nolint:errchkjson // can't fail: strings and bytes
 	return string(text)
 }
 

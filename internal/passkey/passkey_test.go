@@ -36,8 +36,8 @@ type holder struct {
 	key  virtualwebauthn.Credential
 }
 
-// fullKey returns a P-256 passkey whose coordinates have no leading zeros. The virtual authenticator drops such
-// zeros, so the encoding of about one key in a hundred is invalid.
+// fullKey returns a P-256 passkey whose coordinates have no leading zeros. The virtual authenticator drops leading
+// zeros, so it would encode about one random key in a hundred incorrectly.
 func fullKey() virtualwebauthn.Credential {
 	for {
 		key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)

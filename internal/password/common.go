@@ -56,8 +56,8 @@ func isCommon(folded string) bool {
 	return false
 }
 
-// withoutSuffix removes trailing characters that isSuffix selects, unless there are more
-// than maxSuffix.
+// withoutSuffix removes the trailing characters for which isSuffix returns true. If there are more than maxSuffix
+// such characters, it returns s unchanged.
 func withoutSuffix(s string, isSuffix func(rune) bool) string {
 	base := strings.TrimRightFunc(s, isSuffix)
 	if utf8.RuneCountInString(s[len(base):]) > maxSuffix {

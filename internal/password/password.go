@@ -13,8 +13,8 @@ import (
 )
 
 var (
-	// ErrTooLong means that a password is longer than 1,024 bytes before or after
-	// normalization. A password that Check accepts is never that long.
+	// ErrTooLong means that a password is longer than 1,024 bytes before or after normalization. Check accepts only
+	// shorter passwords, because 256 code points have at most 1,024 bytes.
 	ErrTooLong = errors.New("password is longer than 1024 bytes")
 
 	// ErrInvalid means that a password is not valid UTF-8 or contains NUL.

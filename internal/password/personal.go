@@ -47,8 +47,8 @@ func words(personal []string) []string {
 	return slices.Compact(all)
 }
 
-// consistsOf reports whether s consists of at least one of the words and at most
-// maxFiller other characters that are not letters. Words may repeat in any order.
+// consistsOf reports whether s consists of at least one of the words and at most maxFiller other characters. These
+// other characters must not be letters. Words may repeat in any order.
 func consistsOf(s string, words []string) bool {
 	const impossible = maxFiller + 1
 	filler := make([]int, len(s)+1) // minimum number of filler characters in s[:i]

@@ -73,7 +73,7 @@ func New(t testing.TB, settings ...string) *Server {
 var shared struct {
 	sync.Mutex
 	*Server
-	alive *os.File // closed by the system when this process ends
+	alive *os.File // open pipe: its end tells the shell that this process has ended
 }
 
 // Database creates an empty database and returns its URL. All tests of a process share one cluster, which has fsync
@@ -277,9 +277,9 @@ func launch(cmd *exec.Cmd) (ended chan struct{}, err error) {
 	return ended, <-started
 }
 
-// Kill kills the cluster with SIGKILL, like a crash, and waits until it has exited. Its
-// child processes exit by themselves a moment later. Frozen child processes can't exit,
-// so Kill kills them, too, like a power failure.
+// Kill kills the cluster with SIGKILL, as in a crash, and waits until it has exited. Its child processes exit by
+// themselves a moment later. But child processes that Freeze has stopped can't exit by themselves. Kill therefore
+// kills them too, as in a power failure.
 func (s *Server) Kill() {
 	if s.cmd == nil {
 		return

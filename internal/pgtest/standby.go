@@ -92,8 +92,8 @@ func (s *Server) queryValue(t testing.TB, query string) (value any) {
 	return value
 }
 
-// Freeze stops every process of the cluster with SIGSTOP. The kernel still accepts
-// connections for it, but the cluster never responds. Thaw resumes it, and Kill kills it.
+// Freeze stops every process of the cluster with SIGSTOP. The kernel still accepts connections to the cluster's port,
+// but the cluster never responds. Thaw resumes the cluster, and Kill kills it.
 func (s *Server) Freeze(t testing.TB) {
 	t.Helper()
 	parent := s.cmd.Process.Pid

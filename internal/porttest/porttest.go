@@ -10,13 +10,13 @@ import (
 	"sync"
 )
 
-// Kernels assign ports above last to outgoing connections and to listeners on port 0. Such a port
-// could be taken after a test has chosen it and before its server listens.
+// Free chooses a port from this range. Kernels assign higher ports to outgoing connections and to listeners on port
+// 0. Such a port could be taken after a test has chosen it and before its server listens.
 const first, last = 11_000, 32_000
 
-// claims keeps other test processes from getting the same TCP ports: for each returned TCP port, it holds a UDP port
-// open until this process ends. A server can therefore restart on its TCP port. The number of the UDP port is that of
-// the TCP port plus an offset, because a server with HTTP/3 needs the UDP port with the same number.
+// claims prevents other test processes from getting the same TCP ports, even while a server restarts. For each
+// returned TCP port, it keeps a UDP port open until this process ends. The number of this UDP port is the TCP port
+// plus an offset, because a server with HTTP/3 needs the UDP port with the same number as its TCP port.
 var claims struct {
 	sync.Mutex
 	open []net.PacketConn

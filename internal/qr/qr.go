@@ -11,9 +11,9 @@ import (
 // border is the quiet zone in modules (ISO/IEC 18004 requires 4). Readers need it to find the code.
 const border = 4
 
-// SVG returns text as a QR code of error correction level M. The colours are attributes, because
-// the policy forbids inline styles. They are black on white in every theme, because many readers
-// reject an inverted code. The element has no size; the page sets it.
+// SVG returns text as a QR code of error correction level M. The colours are attributes, because a strict
+// Content-Security-Policy forbids inline styles. They are black on white in every theme, because many readers reject
+// an inverted code. The element has no size; the page sets it.
 func SVG(text string) (string, error) {
 	code, err := goqr.EncodeText(text, goqr.Medium)
 	if err != nil {

@@ -11,13 +11,15 @@ import (
 	"time"
 )
 
-// Decide counts one use against a limit that allows span/cost uses per span and refills evenly. tat is the counter's
-// stored value, the theoretical arrival time: the time at which the limit is completely refilled. For a new counter
-// it is the zero time. If the use is allowed, wait is 0 and after is the new value. If the use is refused, after is
-// tat, and wait is the time until a use is allowed.
+// Decide counts one use against a limit. The limit allows span/cost uses per span and refills evenly. The argument
+// tat is the counter's stored value, the theoretical arrival time: the time at which the limit is completely
+// refilled. It is the zero time for a new counter.
 //
-// A clock that is set back blocks a client for at most span. If tat is further in the future than the clock skew
-// between two processes can explain, Decide treats the limit as having one remaining use.
+// If the use is allowed, wait is 0, and after is the counter's new value. If the use is refused, after is tat, and
+// wait is the time until a use is allowed.
+//
+// If the clock was set back, a client is blocked for at most span. If tat is further in the future than the clock
+// skew between two processes can explain, Decide treats the limit as having one remaining use.
 func Decide(tat, now time.Time, cost, span time.Duration) (after time.Time, wait time.Duration) {
 	used := max(tat.Sub(now), 0)
 	if used > 2*span-cost {

@@ -55,7 +55,7 @@ func TestClockSetBackBlocksForAtMostOneSpan(t *testing.T) {
 	}
 }
 
-// In any interval, Decide must allow at most one full burst, and the uses that were refilled in this interval.
+// In any interval, Decide must allow at most span/cost uses plus the uses that were refilled in this interval.
 func TestDecideNeverExceedsTheLimit(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -52,8 +52,8 @@ func (d Detail) Words() string {
 	return text + ", " + d.Rule + "; session of " + d.Session.Device + " (" + d.Session.Address + ")"
 }
 
-// Parse reads a stored detail. It also reads the text of earlier versions, which does not contain From; the event
-// itself names this client. ok is false for any other text.
+// Parse reads a stored detail, also in the text format of earlier releases. This format lacks From, but the event
+// itself names the client that presented the token. ok is false for any other text.
 func Parse(text string) (d Detail, ok bool) {
 	if strings.HasPrefix(text, "{") {
 		return d, json.Unmarshal([]byte(text), &d) == nil && d.Newest > 0

@@ -39,7 +39,7 @@ func load(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
 	defer file.Close()       //nolint:errcheck // the file was only read
-	info, err := file.Stat() // of the open file, because the name may now refer to another file
+	info, err := file.Stat() // not os.Stat: the name may refer to another file by now
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// The functions below replace the master key in a file. The new key stays in a second file until all secrets are
-// sealed under it. Then the second file is renamed over the first. After a crash in between, one of the two keys
-// opens the sealed secrets.
+// This file contains the functions that replace a master key. The new key stays in a second file until all secrets
+// are sealed under it. Then the second file is renamed to the name of the first. After a crash during a replacement,
+// one of the two keys opens the sealed secrets.
 
 func nextOf(path string) string { return path + ".new" }
 
@@ -58,9 +58,9 @@ func Promote(path string) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// Finish completes an interrupted replacement of the key in a file, and returns the key that is valid now. opens
-// reports whether a key opens the sealed secrets. If neither key opens them, Finish returns master. The next use of
-// master then fails with the reason.
+// Finish completes an interrupted replacement of the key in a file, and returns the key that is valid now. The
+// function opens reports whether a key opens the sealed secrets. If neither key opens them, Finish returns master
+// without an error. The next operation that uses master then fails with the reason.
 func Finish(path string, master []byte, opens func(key []byte) (bool, error)) ([]byte, error) {
 	next, err := LoadNext(path)
 	if errors.Is(err, fs.ErrNotExist) {

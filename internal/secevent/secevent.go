@@ -56,8 +56,8 @@ type Event struct {
 	Head int64 // largest number in the feed, for a Heartbeat
 }
 
-// Initiator returns who ended a session for that reason, in the terms of CAEP 1.0, section 2: user, admin or policy.
-// For an unknown reason, it returns system.
+// Initiator returns who causes a session to end for that reason, in the terms of CAEP 1.0, section 2: user, admin or
+// policy. For an unknown reason, it returns system.
 func Initiator(reason string) string {
 	switch reason {
 	case "logout", "ended_by_user", "logout_all", "password_changed", "email_changed", "first_proof", "replaced",
@@ -81,8 +81,8 @@ type claims struct {
 	Events   map[Kind]any `json:"events"`
 }
 
-// A subject is a subject identifier (RFC 9493), or a complex subject of SSF. Events have
-// no top-level `sub` claim, which access tokens have.
+// A subject is a subject identifier (RFC 9493), or a complex subject of SSF. It takes the place of the `sub` claim,
+// because SSF forbids `sub` in events.
 type subject struct {
 	Format  string   `json:"format"`
 	ID      string   `json:"id,omitempty"`
@@ -116,7 +116,7 @@ func Sign(k accesstoken.Key, e Event) (string, error) {
 		c.Events = map[Kind]any{e.Kind: payload}
 	case ClaimsChanged:
 		c.Subject = subject{Format: "iss_sub", Issuer: e.Issuer, Subject: e.User}
-		payload.Claims = map[string]any{"roles": nil} // the feed is public, so it omits the roles
+		payload.Claims = map[string]any{"roles": nil} // no roles, because the feed is public
 		c.Events = map[Kind]any{e.Kind: payload}
 	case Heartbeat:
 		c.Subject = subject{Format: "opaque", ID: "0"} // the id of the only stream

@@ -34,7 +34,7 @@ func Is(token string) bool { return strings.HasPrefix(token, prefix) }
 // Sign returns the key with that id.
 func Sign(secret []byte, id [idSize]byte) string {
 	h := hmac.New(sha256.New, secret)
-	h.Write([]byte("service key " + version + "\n")) // because cursors have a MAC under the same secret
+	h.Write([]byte("service key " + version + "\n")) // distinguishes keys from cursors, whose MAC has the same secret
 	h.Write(id[:])
 	return prefix + version + encoding.EncodeToString(h.Sum(id[:]))
 }
