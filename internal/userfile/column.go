@@ -27,11 +27,12 @@ type columns struct {
 	used      map[string]bool
 	marked    map[Field]bool  // fields that were read; all columns for such a field count as used
 	found     map[string]bool // columns of the options that exist in the file
-	unsettled map[string]bool // unused columns that may say who is disabled or verified
+	unsettled map[string]bool // unused columns that may say whether an account is disabled or verified
 	hashes    map[string]bool // unused columns that look like password hashes
 }
 
-// A use says for what a column can be used, according to its name. A lower rank is preferred.
+// A use describes what a column can contain, according to its name. If several columns can be used for a field, the
+// column with the lowest rank is preferred.
 type use struct {
 	field    Field // empty: the name is not well known
 	at       int   // index of the field in wellKnown
@@ -92,7 +93,7 @@ func (c *columns) serves(name string, f Field) bool {
 	return c.use(name).field == f
 }
 
-// use returns for what a column with that name can be used.
+// use returns the use of a column with that name.
 func (c *columns) use(name string) use {
 	u, ok := c.known[name]
 	if !ok {
@@ -139,10 +140,11 @@ func (c *columns) picks(values map[string]any) (found picks) {
 	return found
 }
 
-// better reports whether a column is preferred to than, the best column so far. A column with a value is better than
-// one without. Otherwise, the column with the lower rank is better.
+// better reports whether a column is better than the best column so far, which is the argument than. A column with a
+// value is better than a column without one. If both or neither have a value, the column with the lower rank is
+// better.
 func (c *columns) better(u use, value any, than *pick) bool {
-	least := 0 // a column of this rank or a higher rank counts only if the account has no column of a lower rank
+	least := 0 // a column with a rank lower than least is better than any other column, even without a value
 	switch u.field {
 	case EmailVerified:
 		least = 2 * len(emailVerifiedNames)

@@ -14,12 +14,12 @@ import (
 // This file reads CSV (RFC 4180). encoding/csv parses one record at a time. csvSource decides which lines belong to a
 // record, so that a missing closing quotation mark invalidates one line and not the rest of the file.
 //
-// A record over several lines is invalid if its quotation mark is not closed, or if the number of values is wrong. Of
-// an invalid record, the first line is reported as a problem, and the other lines are read as records.
+// A record over several lines is invalid if its quotation mark is not closed, or if the number of values is wrong.
+// The first line of an invalid record is reported as a problem, and its other lines are read as records.
 //
-// If a value of a valid record contains lines that look like rows, the record and each of these lines are reported as
-// problems. These lines are not read as records: the file may lack a quotation mark, or a user may have written
-// "eve@example.com,admin" into a text about themselves. That text must not become an account.
+// A value of a valid record can contain lines that look like rows. Then the record and each of these lines are
+// reported as problems, and the lines are not read as records. The reason: the file may lack a quotation mark, or a
+// user may have written "eve@example.com,admin" into a text about themselves. That text must not become an account.
 
 type csvSource struct {
 	lines  lines
@@ -105,8 +105,8 @@ func (c *csvSource) readHeader() error {
 	return checkHeader(c.header, first.n)
 }
 
-// FirebaseColumns returns the columns of `firebase auth:export users.csv`, which has no
-// header. In the middle are four columns for each of four other providers.
+// FirebaseColumns returns the names of the columns of `firebase auth:export users.csv`, which has no header. The
+// empty names belong to columns that are skipped: four columns for each of four other sign-in providers.
 func FirebaseColumns() []string {
 	names := []string{"localId", "email", "emailVerified", "passwordHash", "salt", "displayName", "photoUrl"}
 	names = append(names, make([]string, 4*4)...)
@@ -248,7 +248,7 @@ func (c *csvSource) rest(first csvLine) (whole string, closed bool) {
 	for !closed {
 		line, err := c.line()
 		if err != nil {
-			break // the next call of line returns a read error again
+			break // c.line returns the same read error at its next call
 		}
 		if size += len(line.text) + 1; line.long || size > MaxAccount {
 			break

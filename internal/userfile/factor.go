@@ -7,9 +7,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// This file reads second factors. If a factor were lost silently, only the password would protect the account.
-// Therefore a secret that can't be read is a problem. A secret that the user has never confirmed would lock the user
-// out. Therefore a secret is left out if a column says that the factor is off.
+// This file reads second factors. If it skipped a factor silently, only the password would protect the account.
+// Therefore a secret that can't be read is a problem. If it read a secret that the user has never confirmed, the user
+// could not sign in. Therefore it skips a secret if a column says that the factor is off.
 
 const (
 	leaveOut  = ". If it is encrypted, decrypt it first. --totp=- leaves these factors out"
@@ -21,7 +21,7 @@ func (r *reading) factors() {
 	if pick, ok := r.pick(SecondFactors); ok && !absent(pick.value) {
 		text, isText := pick.value.(string)
 		if !isText {
-			raw, _ := json.Marshal(pick.value) //nolint:errchkjson // it was decoded from JSON
+			raw, _ := json.Marshal(pick.value) //nolint:errchkjson // can't fail: it was decoded from JSON
 			text = string(raw)
 		}
 		all, err := factorfile.Parse(text)
@@ -47,7 +47,7 @@ func (r *reading) factors() {
 }
 
 // keycloakApps reads the authenticator apps in the credentials of a Keycloak user. By default, Keycloak stores the
-// secret as text, and the app has the base32 form of these bytes.
+// secret as plain text, and the user's app has the bytes of this text in base32.
 func (r *reading) keycloakApps(list []any) {
 	for _, each := range list {
 		credential, _ := each.(map[string]any)

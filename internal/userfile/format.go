@@ -64,8 +64,8 @@ func recognise(head []byte, o Options) (format, error) {
 }
 
 // recogniseObject returns the format of JSON that begins with an object. This object is either the first account, or
-// it contains the array of accounts. If the object is truncated or invalid before that is clear, the following lines
-// decide.
+// it contains the array of accounts. If the object is cut off or invalid before the format is clear, the format
+// follows from the next lines.
 func recogniseObject(text []byte, o Options) (f format, known bool) {
 	if o.List != "" {
 		return formatObject, true
@@ -94,7 +94,7 @@ func recogniseObject(text []byte, o Options) (f format, known bool) {
 		case json.Delim('}'), json.Delim(']'):
 			if path = path[:len(path)-1]; len(path) == 0 {
 				if arrays && !nameFields(names) {
-					return formatObject, true // the object is not an account; enter returns the error
+					return formatObject, true // not an account: jsonSource.enter returns the error
 				}
 				if bytes.ContainsRune(text[:dec.InputOffset()], '\n') {
 					return formatValues, true

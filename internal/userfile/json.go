@@ -111,8 +111,8 @@ func (j *jsonSource) enter() error {
 	return j.find(nil)
 }
 
-// find reads up to the first account in the array of accounts. This array is in the open object, or in an object
-// within it.
+// find reads up to the first account in the array of accounts. It searches for this array in the members of the open
+// object, and in the objects that these members contain.
 func (j *jsonSource) find(path []json.Token) error {
 	var arrays []string
 	for j.dec.More() {
@@ -209,7 +209,7 @@ func (j *jsonSource) skipOpen(depth int) error {
 		case json.Delim('}'), json.Delim(']'):
 			depth--
 		}
-		j.feed.lineAt(j.dec.InputOffset()) // discards the line ends that were passed
+		j.feed.lineAt(j.dec.InputOffset()) // frees the memory for the line ends in the skipped text
 		if depth == 0 {
 			return nil
 		}
@@ -305,7 +305,7 @@ func (f *jsonFeed) lineAt(offset int64) int {
 		f.asked++
 		f.line++
 	}
-	if 2*f.asked >= len(f.ends) { // so each remaining line end is moved at most once
+	if 2*f.asked >= len(f.ends) { // not at each call, so that the copying stays cheap
 		f.ends, f.asked = f.ends[:copy(f.ends, f.ends[f.asked:])], 0
 	}
 	return f.line

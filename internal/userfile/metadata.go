@@ -20,7 +20,7 @@ func (c *columns) objectsAsText(values map[string]any) {
 }
 
 func textOfObject(value any) string {
-	raw, _ := json.Marshal(value) //nolint:errchkjson // it was decoded from JSON
+	raw, _ := json.Marshal(value) //nolint:errchkjson // can't fail: it was decoded from JSON
 	return string(raw)
 }
 

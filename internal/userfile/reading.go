@@ -34,7 +34,8 @@ func (r *reading) problem(f Field, text string) {
 	r.row.Problems = append(r.row.Problems, Problem{f, text})
 }
 
-// take reads a field from its column. If the value can't be read, take adds a problem with the text otherwise.
+// take reads a field from its column. If the value can't be read, take adds a problem. The argument otherwise is the
+// text of this problem.
 func take[T any](r *reading, f Field, read func(any) (T, bool), otherwise string) (value T) {
 	pick, ok := r.pick(f)
 	if !ok {
@@ -48,9 +49,9 @@ func take[T any](r *reading, f Field, read func(any) (T, bool), otherwise string
 
 func (r *reading) text(f Field) string { return take(r, f, textOf, notText) }
 
-// names reads the first and the last name. If both are empty, it reads the whole name. If the options name a column
-// for the whole name, it reads that column. It then reads the first and the last name only if the options name a
-// column for one of them, too.
+// names reads the first and the last name, and the whole name if both are empty. If the options name a column for the
+// whole name, names always reads it. In that case, it reads the first and the last name only if the options also name
+// a column for one of them.
 func (r *reading) names() {
 	_, whole := r.columns.wanted[Name]
 	_, first := r.columns.wanted[FirstName]
@@ -131,7 +132,7 @@ func (r *reading) verifiedBy(from rule, value any) Mark {
 	if absent(value) {
 		return Mark{}
 	}
-	if strings.HasPrefix(folded(from.column), "verifiedemail") { // a list of addresses
+	if strings.HasPrefix(folded(from.column), "verifiedemail") { // the column can contain the verified addresses
 		text, _ := textOf(value)
 		list, _ := value.([]any)
 		for each := range strings.FieldsFuncSeq(text, func(c rune) bool { return strings.ContainsRune(", ;|", c) }) {

@@ -35,7 +35,7 @@ type rule struct {
 	column  string
 	meaning meaning
 	words   []string // words that mean disabled; nil: disabledWords
-	negated bool     // words are those that mean enabled
+	negated bool     // words mean enabled instead of disabled
 }
 
 // stateNames are the known names of columns that say who is disabled. They are compared folded.
@@ -240,8 +240,8 @@ func stemOf(name string) string {
 	return ""
 }
 
-// disabledBy combines the columns of an account. A column such as banned does not count if the end date in a column
-// with the same stem, such as banExpires, has passed.
+// disabledBy reports whether the account is disabled according to the values of all columns in rules. It ignores a
+// column such as banned if a column with the same stem, such as banExpires, contains an end date that has passed.
 func disabledBy(rules []rule, values map[string]any, now time.Time) (mark Mark, temporary bool, problems []string) {
 	over := map[string]bool{}
 	var read []state
@@ -276,7 +276,7 @@ func disabledBy(rules []rule, values map[string]any, now time.Time) (mark Mark, 
 //   - !NAME means the opposite.
 //   - NAME:until means that the column contains an end date.
 func parseRules(text string) (rules []rule) {
-	open := false // the next parts can be words of the last rule
+	open := false // whether the next part can be another word of the last rule
 	for part := range strings.SplitSeq(text, ",") {
 		name, first, hasWords := strings.Cut(part, "=")
 		if open && !hasWords {
@@ -313,8 +313,8 @@ func untilName(name string) bool {
 	})
 }
 
-// Names that suggest that a column says who is disabled. A word of the name must be in shortWords or contain one of
-// stateStems. No word of the name may be in otherWords or contain one of otherStems.
+// These lists recognize the name of a column that may say who is disabled. At least one word of the name must be in
+// shortWords or contain one of stateStems. No word of the name may be in otherWords or contain one of otherStems.
 var (
 	shortWords = strings.Fields("ban bans banned lock locks locked lockout locking state states valid left hold del " +
 		"live dead spam spammer isspam")
@@ -332,18 +332,19 @@ var (
 	otherStems = strings.Fields("token password notif newsletter subscri session twofactor activation activity payment")
 )
 
-// A column with one of detailWords adds no information to another column with the same stem, such as deleted_by to
-// deleted_at. A column with one of changeWords adds no information to a column such as status.
+// A column with one of detailWords only explains a column with the same stem: deleted_by explains deleted_at. A
+// column with one of changeWords only says when a column such as status has changed. Such a column is not needed if
+// the column that it refers to is read.
 var (
 	detailWords = strings.Fields("by reason comment note message")
 	changeWords = strings.Fields("changed updated modified")
 )
 
-// anyStem stands in a list of stems for columns such as status, whose name has no stem.
+// anyStem represents a column such as status in a list of stems, because its name contains none of stems.
 const anyStem = "*"
 
-// suggestsState reports whether the name of a column suggests that it says who is disabled. stemsRead are the stems
-// of the columns that are already read.
+// suggestsState reports whether the name of a column suggests that the column says who is disabled. The argument
+// stemsRead contains the stems of the columns from which this is already read.
 func suggestsState(name string, stemsRead []string) bool {
 	words := wordsOf(name)
 	has := func(list []string) bool {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// This file has the systems in whose files a name has a special meaning. For example, 1 in the column status of
-// Drupal means enabled, and 0 in the column user_status of WordPress means enabled.
+// This file describes systems whose files need rules of their own. For example, 1 in the column status of Drupal
+// means enabled, and 0 in the column user_status of WordPress means enabled.
 
 // A system is a program whose files are recognized by their columns.
 type system struct {

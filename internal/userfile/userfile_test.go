@@ -510,7 +510,7 @@ func TestRoleAndBooleanSpellings(t *testing.T) {
 	}
 }
 
-// Excel for the Mac ends lines with only a carriage return.
+// A file must be read in the same way with each line ending: \n, \r\n, and only \r, as in files of Excel for the Mac.
 func TestEveryLineEndIsRead(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{

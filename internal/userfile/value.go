@@ -206,8 +206,9 @@ func withoutNull(value any) any {
 	return value
 }
 
-// leastMillis separates seconds from milliseconds since 1970: smaller numbers are seconds. As milliseconds, it is a
-// date in 1973. As seconds, it is a date in the year 5138.
+// leastMillis distinguishes milliseconds since 1970 from seconds: a smaller number counts as seconds, any other as
+// milliseconds. This number means a date in 1973 if read as milliseconds, and a date in the year 5138 if read as
+// seconds.
 const leastMillis = 100_000_000_000
 
 // A number is a date only between these years. The numbers 2 and 2021 are therefore not read as seconds since 1970.
