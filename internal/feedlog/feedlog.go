@@ -291,8 +291,8 @@ func (l *Log[I, E]) kept(after int64, limit int, key string) ([]E, bool) {
 	return nil, false
 }
 
-// Memory returns the number of items in the log. It calls the function held for each event in memory. The list of
-// items can still hold dropped events in its spare capacity, so Memory includes these.
+// Memory returns the number of items in the log, and calls the function held for each event in memory. It includes
+// the spare capacity of the list of items, because dropped events could remain there.
 func (l *Log[I, E]) Memory(held func(E)) (items int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,7 +16,8 @@ const first, last = 11_000, 32_000
 
 // claims prevents other test processes from getting the same TCP ports, even while a server restarts. For each
 // returned TCP port, it keeps a UDP port open until this process ends. The number of this UDP port is the TCP port
-// plus an offset, because a server with HTTP/3 needs the UDP port with the same number as its TCP port.
+// plus an offset. Without the offset, a server with HTTP/3 could not use the UDP port with the same number as its TCP
+// port.
 var claims struct {
 	sync.Mutex
 	open []net.PacketConn

@@ -61,8 +61,8 @@ func Decode(r io.Reader, limit int64, v any) error {
 	return unmarshal(data, v)
 }
 
-// DecodePatch is like Decode, but allows nulls and any depth below the first level, for members that
-// are JSON merge patches (RFC 7396). The caller must bound the depth of a patch.
+// DecodePatch is like Decode, but allows nulls and any depth inside the value of a member, because this value can be
+// a JSON merge patch (RFC 7396). The member itself must not be null. The caller must bound the depth of a patch.
 func DecodePatch(r io.Reader, limit int64, v any) error {
 	s := rulesOf(reflect.TypeOf(v))
 	s.patches = true
@@ -140,8 +140,8 @@ func unmarshal(data []byte, v any) error {
 	return nil
 }
 
-// rulesOf returns the rules for a struct, which may be behind pointers and in lists. For a value of any other type,
-// it returns the zero rules.
+// rulesOf returns the rules for a struct type, or for a type of pointers to it or lists of it. For any other type, it
+// returns the zero rules.
 func rulesOf(t reflect.Type) (s rules) {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
@@ -210,7 +210,7 @@ type rules struct {
 	anyDepth bool     // do not limit the depth
 	patches  bool     // allow nulls and any depth below the first level
 
-	within map[string]rules // rules of members that are structs; only known and within are used
+	within map[string]rules // rules of members that are structs, of which only known and within are used
 }
 
 // of returns the rules for the value of a member.
@@ -286,7 +286,8 @@ func blanks(data []byte, i int) int {
 	return i
 }
 
-// index returns the index of a member's name in known, or -1. Fields that JSON can't set have an empty name in known.
+// index returns the position of a name in known, or -1. It returns -1 for an empty name, because known contains an
+// empty name for each field that JSON can't set.
 func index(known []string, name []byte) int {
 	if len(name) == 0 {
 		return -1

@@ -13,12 +13,12 @@ import (
 // expires first is evicted.
 const ways = 8
 
-// A Cache stores values of verified tokens under their complete text, because a token that
-// differs in one byte is another token. An entry proves that the signature was valid under
-// the keys K, a pointer to a key set. Callers check expiry and revocation at every use.
+// A Cache stores a value for each verified token, under the complete text of the token, because a token that differs
+// in one byte is another token. An entry also contains the key set, of type K, whose keys verified the signature.
+// Callers check expiry and revocation at every use.
 //
-// The cache has a fixed size and takes no lock, and a hit writes no memory. Only valid
-// tokens are stored, so forged tokens can't evict entries.
+// The cache has a fixed size and takes no lock, and a hit writes no memory. Only valid tokens are stored, so forged
+// tokens can't evict entries.
 type Cache[K comparable, V any] struct {
 	seed  maphash.Seed // random per cache, so that collisions can't be prepared
 	slots []atomic.Pointer[entry[K, V]]
@@ -62,8 +62,8 @@ func (c *Cache[K, V]) Get(token string, keys K) (value V, ok bool) {
 	return value, false
 }
 
-// Put stores a token. keys are the keys that verified it, or older keys. If two concurrent calls choose the same
-// slot, one of the tokens is not stored.
+// Put stores a token and its value. The argument keys is the key set that verified the token, or an older key set. If
+// two concurrent calls choose the same slot, one of the tokens is not stored.
 func (c *Cache[K, V]) Put(token string, keys K, value V, expires int64, now time.Time) {
 	if c == nil {
 		return

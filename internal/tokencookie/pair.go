@@ -75,7 +75,8 @@ func (p Pair) Check() error {
 	return errors.Join(all...)
 }
 
-// Presented returns the cookie of the pair that the server reads in this request. The request may lack this cookie.
+// Presented returns the cookie of the pair whose token the server uses for this request. If the request has neither
+// cookie, Presented still returns one of them.
 func (p Pair) Presented(r *http.Request) Cookie {
 	c, exists := p.partitioned()
 	if exists && usesPartitioned(IsEmbedded(r), p.Usual.isIn(r), c.isIn(r)) {
@@ -103,9 +104,9 @@ func (p Pair) ForSignIn(r *http.Request) Cookie {
 	return p.Usual
 }
 
-// SignIn stores the token of a new session. If the request used the other cookie of the pair, the sign-in has
-// replaced the session of that cookie. SignIn then deletes that cookie, because later requests would otherwise use it
-// when the new cookie has expired.
+// SignIn stores the token of a new session in the cookie that ForSignIn returns. If the request used the other cookie
+// of the pair, SignIn deletes that cookie, because the sign-in has replaced its session. Otherwise later requests
+// would use the old cookie after the new one has expired.
 func (p Pair) SignIn(w http.ResponseWriter, r *http.Request, token string, life time.Duration) {
 	set, replaced := p.ForSignIn(r), p.Presented(r)
 	if set.Name != replaced.Name && replaced.isIn(r) {

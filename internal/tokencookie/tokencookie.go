@@ -1,5 +1,5 @@
-// Package tokencookie stores tokens in HttpOnly cookies. It clears a cookie with the
-// attributes with which it was set, because browsers keep it otherwise (RFC 6265bis).
+// Package tokencookie stores tokens in HttpOnly cookies. To delete a cookie, it repeats the attributes with which the
+// cookie was set, because browsers would otherwise keep the cookie (RFC 6265bis).
 //
 // It does not know the purpose of a token, except for known devices.
 package tokencookie
@@ -58,8 +58,8 @@ func (c Cookie) Check() error {
 	return c.with("").Valid()
 }
 
-// maxSize is the maximum size in bytes of name and value that browsers keep (RFC 6265bis,
-// section 5.6).
+// maxSize is the maximum size of a cookie: browsers reject a cookie if its name and value together have more bytes
+// (RFC 6265bis, section 5.6).
 const maxSize = 4096
 
 // Set stores a token for the time life, or until the browser closes if life is 0. A sealed token is a third longer.

@@ -54,12 +54,13 @@ func Code(secret []byte, step int64) (string, error) {
 	return hotp.GenerateCodeCustom(Text(secret), uint64(step), opts)
 }
 
-// Match returns the step to record for a code, and whether the code is accepted at now. last is the step of the last
-// accepted code, or 0.
+// Match reports whether a code is accepted at now. If so, it also returns the time step of the code, which the caller
+// must store. The argument last is the stored step of the last accepted code, or 0.
 //
-// The clock of the authenticator may differ by one step. Match returns the highest step with this code, because
-// recording a lower step would leave the higher step usable. Two steps can have the same code. Therefore Match also
-// refuses the code of the step last in the two steps after last. Every text with six digits takes the same time.
+// The clock of the authenticator may differ by one step, so Match checks three steps. Two of these steps can have the
+// same code. Match then returns the higher step, because otherwise the code would work once more at the higher step.
+// For the same reason, it refuses the code of the step last in the two steps after last. Every text with six digits
+// takes the same time.
 func Match(secret []byte, code string, now time.Time, last int64) (step int64, ok bool, err error) {
 	if len(code) != digits.Length() || strings.Trim(code, "0123456789") != "" {
 		return 0, false, nil

@@ -66,7 +66,7 @@ func TestMatchAcceptsOneStepOfDifferenceAndEachStepOnce(t *testing.T) {
 func TestCollidingStepsGiveOneUse(t *testing.T) {
 	t.Parallel()
 	secret := []byte("a secret of 20 bytes")
-	// A search found these two pairs of steps, low and low+delta, that have equal codes with this secret.
+	// With this secret, the steps low and low+delta have equal codes. A search found these two pairs.
 	for delta, low := range map[int64]int64{1: 2_628_938, 2: 1_113_799} {
 		high := low + delta
 		code, err := totp.Code(secret, low)
@@ -76,7 +76,7 @@ func TestCollidingStepsGiveOneUse(t *testing.T) {
 		if same, err := totp.Code(secret, high); err != nil || same != code {
 			t.Fatalf("delta %d: the codes are %s and %s, %v, want equal ones", delta, code, same, err)
 		}
-		now := time.Unix((low+1)*30, 0) // both steps are in the window
+		now := time.Unix((low+1)*30, 0) // Match accepts both steps at this time
 		step, ok, err := totp.Match(secret, code, now, 0)
 		if err != nil || !ok || step != high {
 			t.Errorf("delta %d: got %d, %v, %v, want the higher step %d", delta, step, ok, err, high)

@@ -24,8 +24,8 @@ func (s Signal) Set() {
 	}
 }
 
-// Loop calls work until ctx ends: again at once if work reports more, otherwise after Set
-// or at the next poll. failed receives the first of consecutive errors, so that an outage
+// Loop calls work until ctx ends. If work reports more, Loop calls it again at once. Otherwise Loop waits for Set or
+// for the next poll. Of several consecutive errors, the function failed receives only the first, so that an outage
 // writes one line to the log. Errors after the end of ctx are dropped.
 func (s Signal) Loop(
 	ctx context.Context, poll time.Duration, work func(context.Context) (more bool, err error), failed func(error),

@@ -33,8 +33,8 @@ func Check(origin string) error {
 	return nil
 }
 
-// afterOrigin matches a path and a query in the characters of RFC 3986. URL parsers disagree
-// about other characters, such as a backslash, and could find another host.
+// afterOrigin matches the part of a URL after its origin: a path and a query in the characters of RFC 3986. Other
+// characters, such as a backslash, are not allowed. URL parsers disagree about them and could find another host.
 var afterOrigin = regexp.MustCompile(`^([/?][A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?$`)
 
 // IsPath reports whether an origin followed by rest is a URL of that origin for every parser.
@@ -105,8 +105,8 @@ func withoutPort(host string) (name string, bracketed bool) {
 // pagePath matches the path of a page. It allows only plain segments, so that the URL can't leave its origin.
 var pagePath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){0,8}$`)
 
-// Page returns the page if a mail may link to it, else "". A stranger can request a mail to any user, and the user
-// trusts the link.
+// Page returns the page if a mail may link to it, or else "". The page must belong to one of origins, because a
+// stranger can request a mail to any user, and the user trusts links in it.
 func Page(page string, origins []string) string {
 	page = strings.TrimSuffix(page, "/")
 	for _, origin := range origins {
