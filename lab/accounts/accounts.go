@@ -36,8 +36,8 @@ const (
 	maxPages = 5000 // maximum number of pages of a deep list
 )
 
-// lists contains typical searches of administrators. Some prefixes and roles select few accounts, and others many.
-// Some filters select few accounts of a large range.
+// lists contains typical searches of administrators. Some prefixes and roles match few accounts, and others match
+// many. Some filters match few accounts, so the search reads a large range to fill a page.
 var lists = []list{
 	{"all, first page", admin.Filter{}, false},
 	{"all, every page to the end", admin.Filter{}, true},
@@ -97,8 +97,8 @@ func (l list) measure(ctx context.Context, m *admin.Manager, limit int) (Row, er
 	return row, nil
 }
 
-// Worst returns a text that names two lists: the list with the largest median, and the list with the largest median
-// of its last pages. It compares the lists of all stores.
+// Worst returns a text for the log. It names the list with the largest median of all pages, and the list with the
+// largest median of the last 100 pages. It compares all lists of all stores.
 func Worst(stores []string, results [][]Row) string {
 	var median, last Row
 	var medianOn, lastOn string

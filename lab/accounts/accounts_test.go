@@ -29,8 +29,8 @@ type noMails struct{}
 
 func (noMails) Send(context.Context, watchword.Message) error { return nil }
 
-// Each list must contain the same accounts on both stores. If WATCHWORD_TEST_ACCOUNTS is set to a number of accounts,
-// the test inserts that many, and fails if the median time of a page exceeds 20 ms (make accounts).
+// Each list must contain the same accounts on both stores. The variable WATCHWORD_TEST_ACCOUNTS sets the number of
+// accounts (make accounts). If it is set, the median time of a page must not exceed 20 ms.
 func TestListsOfManyAccountsAreFast(t *testing.T) {
 	t.Parallel()
 	n, bound := 2000, 5*time.Second
@@ -80,7 +80,7 @@ func TestListsOfManyAccountsAreFast(t *testing.T) {
 func fill(t *testing.T, db *sql.DB, n int, after ...string) {
 	t.Helper()
 	db.SetMaxOpenConns(1)
-	defer db.Close() //nolint:errcheck // the database is deleted
+	defer db.Close() //nolint:errcheck // an error is harmless: the database is temporary
 	if err := accounts.Fill(t.Context(), db, n); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func openSQLite(t *testing.T, n int) database {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { store.Close() }) //nolint:errcheck // the database is deleted
+	t.Cleanup(func() { store.Close() }) //nolint:errcheck // an error is harmless: the database is temporary
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=synchronous(OFF)&_pragma=cache_size(-100000)")
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func openPostgres(t *testing.T, n int) database {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { store.Close() }) //nolint:errcheck // the database is deleted
+	t.Cleanup(func() { store.Close() }) //nolint:errcheck // an error is harmless: the database is temporary
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ type Result struct {
 	Hash   string  `json:"hash"`
 	Rounds []Round `json:"rounds"`
 	Median Round   `json:"median"`
-	Ratio  Round   `json:"ratio"` // how many times better the first target was in the same round (median)
+	Ratio  Round   `json:"ratio"` // median over the rounds: how many times better the first target was
 	Error  string  `json:"error,omitempty"`
 }
 
@@ -104,8 +104,8 @@ func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results [
 		}
 		defer r.cluster.Remove()
 	}
-	// Each round runs all targets before the next round begins. A slow phase of the machine then affects all targets
-	// of a round, so the ratios within this round stay comparable.
+	// Each round runs all targets before the next round begins. If the machine is slow for a while, this affects all
+	// targets of a round, so their ratios stay comparable.
 	for round := range plan.Rounds {
 		for i, t := range r.targets {
 			if r.results[i].Error != "" {

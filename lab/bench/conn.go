@@ -49,7 +49,7 @@ func (c *conn) open(ctx context.Context) error {
 		return err
 	}
 	c.net, c.in = connection, bufio.NewReaderSize(connection, 16<<10)
-	// A deadline in the past interrupts a read that waits for a slow server.
+	// When ctx ends, set a deadline in the past, because this interrupts a read from a slow server.
 	c.stop = context.AfterFunc(ctx, func() { _ = connection.SetDeadline(time.Unix(1, 0)) })
 	return nil
 }
@@ -72,7 +72,7 @@ func (c *conn) do(ctx context.Context, r request, client string) (got response, 
 	}
 	_ = c.net.SetDeadline(time.Now().Add(requestTimeout))
 	if ctx.Err() != nil {
-		return response{}, ctx.Err() // because SetDeadline above overwrote the past deadline
+		return response{}, ctx.Err() // SetDeadline has overwritten the deadline in the past
 	}
 	c.encode(r, client)
 	closes := false
@@ -188,7 +188,7 @@ func errMalformedUnless(ok bool) error {
 	return errMalformed
 }
 
-// append reads n bytes to the end of the body.
+// append reads n bytes and appends them to the body.
 func (c *conn) append(n int) error {
 	begin := len(c.body)
 	c.body = append(c.body, make([]byte, n)...)

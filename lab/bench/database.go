@@ -28,7 +28,7 @@ func newDatabase(ctx context.Context, cluster *pgtest.Server, name string, state
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // the result does not depend on it
+	defer conn.Close(ctx) //nolint:errcheck // an error does not change the result
 	reported := map[string]string{}
 	for setting := range required[postgreSQL] {
 		var value string
@@ -55,7 +55,7 @@ func (d *database) execute(ctx context.Context, statements []string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // the result does not depend on it
+	defer conn.Close(ctx) //nolint:errcheck // an error does not change the result
 	for _, statement := range statements {
 		if _, err := conn.Exec(ctx, statement); err != nil {
 			return fmt.Errorf("prepare the database: %w", err)
@@ -69,7 +69,7 @@ func (d *database) drop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // the result does not depend on it
+	defer conn.Close(ctx) //nolint:errcheck // an error does not change the result
 	_, err = conn.Exec(ctx, "DROP DATABASE "+pgx.Identifier{d.name}.Sanitize()+" WITH (FORCE)")
 	return err
 }

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A comparison of servers is fair only if all of them wait for the disk at each commit. In each round, this file
-// checks each target in three ways:
+// This file checks in each round that every target waits for the disk at each commit. Otherwise the comparison would
+// not be fair. It has three checks:
 //
 //   - The folder is on a disk, not in memory.
 //   - The settings that the server or PostgreSQL reports are durable.
@@ -83,7 +83,8 @@ type syncWatch struct {
 	stop context.CancelFunc
 }
 
-// watchSyncs watches until the watch is stopped or has seen the process wait for the disk.
+// watchSyncs starts a goroutine that watches the processes that commit. The goroutine ends when it has seen one of
+// them wait for the disk, or when the caller stops it.
 func (t *trial) watchSyncs(ctx context.Context) *syncWatch {
 	w := &syncWatch{}
 	ctx, w.stop = context.WithCancel(ctx)

@@ -31,8 +31,8 @@ func missingFromPath(names ...string) func() string {
 	}
 }
 
-// supabaseAuth describes supabase/auth with refresh tokens of version 2. Its pool of idle connections has the same
-// size as its pool. Otherwise, the server would open a connection for each transaction.
+// supabaseAuth describes supabase/auth with refresh tokens of version 2. The number of idle connections that it keeps
+// equals poolSize. With fewer, the server would open a connection for each transaction.
 func supabaseAuth() kind {
 	env := func(at place) []string {
 		pool := fmt.Sprint(poolSize)
@@ -82,8 +82,8 @@ func supabaseAuth() kind {
 	}
 }
 
-// kratos describes Ory Kratos. Its refresh extends a session through the admin listener, and does not change the
-// token. A sign-up takes two requests, and so does a login.
+// kratos describes Ory Kratos. A refresh in Kratos extends a session through the admin listener, and the token stays
+// the same. A sign-up takes two requests, and a login takes two requests.
 func kratos() kind {
 	bearer := func(method, path string) func(*session) request {
 		return func(s *session) request {

@@ -1,5 +1,5 @@
-// Command bare is the upper bound for lab/bench: a server of net/http that reads each request and returns a fixed
-// document, as long as the response to a refresh. It stores and signs nothing.
+// Command bare is a server that does no authentication. It reads each request and returns a fixed document, as long
+// as the response to a refresh. Its throughput is the maximum that lab/bench can measure for a net/http server.
 package main
 
 import (
