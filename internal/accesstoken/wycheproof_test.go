@@ -25,7 +25,8 @@ type vectors struct {
 	}
 }
 
-// differs reports whether the correct result for this package is the opposite of the vector's label.
+// differs reports whether this package must reject a vector that is labelled valid, or accept a vector that is
+// labelled invalid.
 func differs(file string, id int) bool {
 	if file != "json_web_signature_test.json" {
 		return false

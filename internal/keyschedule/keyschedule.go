@@ -26,7 +26,7 @@ type Key struct {
 type Policy struct {
 	Period   time.Duration // how long a key signs
 	Overlap  time.Duration // how long a key is published before it signs
-	Lifetime time.Duration // the longest life of a signed token, plus the delay until every process sees Rotate
+	Lifetime time.Duration // the longest life of a signed token, plus the delay until all processes know of a rotation
 }
 
 // A State is the state of a key at a given time.

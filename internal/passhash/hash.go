@@ -61,11 +61,14 @@ func Verify(encoded, password string) (bool, error) {
 	return h.verify(password)
 }
 
-// NeedsRehash reports whether a password that has just been verified should be hashed again with p. If the hash can't
-// be read, it reports true. If p is argon2id, it reports true for all other kinds, and for Argon2id hashes with less
-// memory, work, salt or tag. If p is bcrypt, it reports true for bcrypt hashes of a lower cost, and for all other
-// kinds except Argon2. Therefore Argon2 is never replaced with bcrypt, and bcrypt is never replaced with a lower
-// cost.
+// NeedsRehash reports whether a password that has just been verified should be hashed again with p. It reports true
+// in these cases:
+//
+//   - The hash can't be read.
+//   - p is argon2id, and the hash is not Argon2id or has less memory, work, salt or tag.
+//   - p is bcrypt, and the hash is bcrypt of a lower cost, or neither bcrypt nor Argon2.
+//
+// Therefore Argon2 is never replaced with bcrypt, and bcrypt is never replaced with a lower cost.
 func NeedsRehash(encoded string, p Params) bool {
 	h, ok := parse(encoded)
 	if !ok {

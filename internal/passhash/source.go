@@ -102,8 +102,8 @@ func (s Source) adoptPHC(parts []string) (string, error) {
 	return Adopt(strings.Join(parts, "$"))
 }
 
-// readParts reads a hash whose algorithm the file names, or whose parts have lengths that
-// only one program writes. known is false for any other hash.
+// readParts reads a hash whose parts are separate. It knows the kind of hash from the algorithm in the file, or from
+// lengths that only one program uses. known is false for any other hash.
 func (s Source) readParts(algorithm string) (h stored, known bool, err error) {
 	const passportDigits, passportIterations = 1024, 25000
 	switch {

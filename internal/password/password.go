@@ -26,10 +26,9 @@ const (
 	maxPoints = 256
 )
 
-// Normalize returns the password in Unicode NFKC (UAX #15), the form to hash. An é is
-// then the same from every keyboard. Normalize does not trim, fold or truncate. It
-// checks the size first to bound the work: one character can expand to eighteen. Errors
-// are ErrTooLong and ErrInvalid.
+// Normalize returns the password in Unicode NFKC (UAX #15), which is the form to hash. Keyboards encode letters such
+// as é in different ways, but their normal form is the same. Normalize does not trim, fold or truncate. It checks the
+// size first to bound the work, because one character can expand to eighteen. Errors are ErrTooLong and ErrInvalid.
 func Normalize(raw string) (string, error) {
 	if len(raw) > maxBytes {
 		return "", ErrTooLong

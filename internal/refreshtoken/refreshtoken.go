@@ -60,8 +60,8 @@ func Parse(text string, secret func(number uint8) ([]byte, bool)) (Token, error)
 	if len(text) != len(prefix)+base64.RawURLEncoding.EncodedLen(size) || text[:len(prefix)] != prefix {
 		return Token{}, ErrInvalid
 	}
-	// Strict rejects nonzero trailing bits. The decoder skips line breaks, so a token with a line break has too few
-	// bytes (n) and is rejected.
+	// The strict decoder rejects non-zero trailing bits. It skips line breaks, but the length of a token is fixed. A
+	// token with a line break thus decodes to too few bytes (n) and is rejected.
 	var buffer [size]byte
 	n, err := base64.RawURLEncoding.Strict().Decode(buffer[:], []byte(text[len(prefix):]))
 	if err != nil || n != size || buffer[0] != version {

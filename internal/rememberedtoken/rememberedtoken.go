@@ -29,8 +29,8 @@ func Parse(token string, secret []byte, account string) (id [idSize]byte, ok boo
 	if len(token) != len(prefix)+base64.RawURLEncoding.EncodedLen(size) || token[:len(prefix)] != prefix {
 		return id, false
 	}
-	// Strict rejects non-zero trailing bits. The decoder skips line breaks. The length of the token is
-	// fixed, so a token with a line break has too few bytes.
+	// The strict decoder rejects non-zero trailing bits. It skips line breaks, but the length of a token is fixed. A
+	// token with a line break thus decodes to too few bytes and is rejected.
 	var raw [size]byte
 	n, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(token[len(prefix):]))
 	if err != nil || n != size {
@@ -43,7 +43,8 @@ func Parse(token string, secret []byte, account string) (id [idSize]byte, ok boo
 	return id, true
 }
 
-// mac writes the id first. The id has a fixed length, so different pairs of id and account never give the same input.
+// mac returns the MAC of a device id and an account. The id comes first and has a fixed length, so different pairs of
+// id and account never give the same input.
 func mac(secret []byte, account string, id [idSize]byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(id[:])

@@ -25,8 +25,8 @@ func For(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Doubled returns how long to wait after that many failed attempts: first after one attempt, and twice as long after
-// each further attempt, but at most longest.
+// Doubled returns how long to wait after a number of failed attempts. After one attempt, the wait is the duration
+// first. It doubles with each further attempt, up to the duration longest.
 func Doubled(first time.Duration, attempts int, longest time.Duration) time.Duration {
 	wait := first
 	for ; attempts > 1 && wait < longest; attempts-- {

@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// partitionedSuffix is appended to the usual name for the partitioned cookie. The names
-// must differ: a browser may hold both cookies and sends no attributes, so the server
-// could not tell them apart.
+// partitionedSuffix is appended to the usual name for the partitioned cookie. The names must differ, because a
+// browser may send both cookies, and a request does not contain their attributes.
 const partitionedSuffix = "-partitioned"
 
 // A Pair is a cookie for front-ends on this site and on other sites. Browsers that block

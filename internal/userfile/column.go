@@ -157,7 +157,8 @@ func (c *columns) better(u use, value any, than *pick) bool {
 	return absent(than.value) && !absent(value) || absent(than.value) == absent(value) && u.rank < than.rank
 }
 
-// choose replaces picks with the columns that the options or the system name. The options take precedence.
+// choose replaces the picks of fields for which the options or the rules of the system specify a column. The options
+// take precedence.
 func (c *columns) choose(found *picks, all, values map[string]any) {
 	for field, name := range c.wanted {
 		if field == Disabled || field == EmailVerified {
