@@ -131,8 +131,9 @@ func TestInvitationOfADisabledOrDeletedAccountIsInvalid(t *testing.T) {
 	}
 }
 
-// A stranger signs up with an invited address, but doesn't get the account. If the owner of the mailbox completes a
-// sign-up with link and password, this is the first proof of the invited account.
+// A stranger who signs up with the address of an invited account must not get the account. But the owner of the
+// mailbox may sign up instead of accepting the invitation. If the owner opens the link of this sign-up and enters its
+// password, the invited account must belong to the owner.
 func TestSignUpWithAnInvitedAddress(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {

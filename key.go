@@ -24,8 +24,8 @@ const (
 	// KeyPepper is a secret that another system mixed into the passwords of imported accounts. It is never rotated.
 	KeyPepper KeyUse = "pepper"
 
-	// The secrets of MACs that outlive every rotation. Each use has one key, with number
-	// 1. It is never rotated, because a new secret would invalidate existing MACs.
+	// The uses of secrets for MACs that must outlive the rotation of other keys. Each use has one key, with the
+	// number 1. This key is never rotated, because a new secret would invalidate the existing MACs.
 	KeyMail   KeyUse = "mail"   // computes the tokens in mails
 	KeyImport KeyUse = "import" // computes the ids of imported accounts and of peppers
 	KeyDevice KeyUse = "device" // computes the tokens of known devices
@@ -49,7 +49,7 @@ type Key struct {
 
 	PublishedAt time.Time // from then on, it is in the JWKS
 	ActiveFrom  time.Time // from then on, it signs, until a newer key does
-	DropAt      time.Time // everything that it signed has expired by then; zero: has no successor yet
+	DropAt      time.Time // when all that it signed has expired; zero: no successor yet
 }
 
 // LoadOrCreateMasterKey reads the master key from a file. If the file does not exist, it
@@ -63,8 +63,8 @@ func LoadOrCreateMasterKey(path string) ([]byte, error) {
 	return key, err
 }
 
-// FinishReseal returns the master key that opens the store. Usually this is master, which was read from the file at
-// path. If a replacement was interrupted after the store was resealed, it is the new key (seal.Finish).
+// FinishReseal returns the master key that opens the store. Usually this is master, the key in the file at path. If
+// Reseal was interrupted after it had resealed the store, it is the new key (seal.Finish).
 //
 // Unstable: for the program watchword.
 func FinishReseal(ctx context.Context, store Store, path string, master []byte) ([]byte, error) {
@@ -96,8 +96,8 @@ var derivedFrom = map[KeyUse]string{
 	KeyPasskey: "passkey user handle", KeyRemember: "remembered device", KeyService: "service key",
 }
 
-// secret returns the secret of a use. Until the store accepts a write, this is the
-// derived secret, which will be stored.
+// secret returns the secret of a use. If the store does not contain it yet, secret derives it from the master key.
+// storeSecrets will store the same secret.
 func (k *keyring) secret(use KeyUse) []byte {
 	if stored := k.current.Load().secrets[use]; stored != nil {
 		return stored
@@ -105,8 +105,8 @@ func (k *keyring) secret(use KeyUse) []byte {
 	return k.box.Derive(derivedFrom[use])
 }
 
-// storeSecrets stores missing secrets. If several processes do this at the same time, only the first succeeds,
-// because numbers are unique. All processes then use its secrets.
+// storeSecrets stores missing secrets. If several processes call it at the same time, only the first one stores its
+// secrets, because the numbers of keys are unique. All processes then use these secrets.
 func (k *keyring) storeSecrets(ctx context.Context) error {
 	var missing []Key
 	for _, use := range macUses {
@@ -147,7 +147,7 @@ var ErrMasterKey = errors.New("this is not the master key that the keys were sea
 func (k *keyring) holdMaster(ctx context.Context, tx Tx) error {
 	held, err := tx.HoldKey(ctx, KeyMail)
 	if errors.Is(err, ErrNotFound) {
-		return nil // the first start of this release has not stored the key yet
+		return nil // no key to lock: the first start of this release stores it later
 	}
 	if err != nil {
 		return err

@@ -58,8 +58,8 @@ type keyset struct {
 	jwks    []byte
 }
 
-// signingKeys are all keys that verify access tokens, by kid. The pointer changes if and only if the keys change: the
-// cache of verified tokens compares it.
+// signingKeys are all keys that verify access tokens, by kid. The pointer changes if and only if the keys change,
+// because the cache of verified tokens compares pointers.
 type signingKeys struct{ byID map[string]accesstoken.Key }
 
 // cachedTokens bounds the cache of verified tokens, at about 1.5 kB each.
@@ -124,7 +124,7 @@ func (k *keyring) parseRefresh(ctx context.Context, token Secret) (refreshtoken.
 // verify returns the claims of an access token that is valid at now. Codes: CodeTokenExpired, CodeTokenInvalid.
 //
 // It caches tokens whose signature is valid, until the signing keys change. A token is cached under the keys that
-// were loaded before its check, so it is never found under newer keys that did not verify it.
+// were loaded before its check. So it is never found under newer keys that did not verify it.
 func (k *keyring) verify(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
 	keys := k.current.Load().signing
 	claims, ok := k.verified.Get(string(token), keys)
@@ -174,8 +174,8 @@ func (k *keyring) check(ctx context.Context, token Secret, now time.Time) (acces
 	if err != nil && !errors.Is(err, accesstoken.ErrExpired) {
 		return accesstoken.Claims{}, err
 	}
-	// Services that share the secret of HS256 can sign any text as ids. The ids go to the database, and PostgreSQL
-	// rejects texts with NUL.
+	// A service that shares the HS256 secret can sign any text as an id. Check the form of the ids, because they go
+	// to the database, and PostgreSQL rejects texts with NUL.
 	if !storable.ID(claims.SessionID) || !storable.ID(claims.Subject) {
 		return accesstoken.Claims{}, accesstoken.ErrInvalid
 	}
@@ -215,7 +215,8 @@ func (k *keyring) reload(ctx context.Context) error {
 		return err
 	}
 	k.byToken.Succeeded()
-	// If the documents are equal, the keys are too, because a kid is the hash of its key.
+	// Keep the pointer if the keys are unchanged, so that cached tokens stay valid. Equal documents mean equal keys,
+	// because a kid is the hash of its key.
 	if before := k.current.Load(); before != nil && bytes.Equal(before.jwks, set.jwks) {
 		set.signing = before.signing
 	}

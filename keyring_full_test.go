@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/seal"
 )
 
-// fillRing inserts a retired key for every free number of refresh keys, sealed with the rig's master key. The keys
-// became active a year ago, a minute apart, and expire at drop.
+// fillRing inserts retired refresh keys until every number is in use. The keys are sealed with the rig's master key.
+// They became active a year ago, a minute apart. Their DropAt is the argument drop.
 func (r *rig) fillRing(t *testing.T, drop time.Time) {
 	t.Helper()
 	box, err := seal.New(r.opts.MasterKey)

@@ -15,7 +15,7 @@ import (
 // The schedule of the keys (internal/keyschedule) is applied at the start, every few
 // seconds, and when an operator rotates keys.
 
-// maxKeysByHand is how many keys a use can have before RotateKeys refuses. It reserves numbers for scheduled keys.
+// maxKeysByHand is how many keys a use may have before RotateKeys refuses another. The rest is for scheduled keys.
 const maxKeysByHand = 100
 
 // policy returns the rotation policy of a use.
@@ -102,8 +102,8 @@ func (e *Engine) prepareKeys(ctx context.Context) error {
 	return nil
 }
 
-// usable returns nil if keys are active at now for both kinds of token, and the master
-// key still opens the keys of the store.
+// usable returns an error if no key is active at now for signing access tokens or refresh tokens. It also returns an
+// error if the master key no longer opens the keys of the store.
 func (k *keyring) usable(now time.Time) error {
 	if k.replaced.Load() {
 		return fmt.Errorf("%w: restart with the right one", ErrMasterKey)
