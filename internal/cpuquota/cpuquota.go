@@ -86,8 +86,8 @@ func parent(dir, mount string) string {
 	return path.Dir(dir)
 }
 
-// quota returns the quota of one group, as CPU time per time. It returns 0 if the group has no quota: cpu.max then
-// contains "max", and cpu.cfs_quota_us a negative number.
+// quota returns the quota of one group, in the unit of Read. It returns 0 if the group has no quota. In that case,
+// cpu.max contains "max", and cpu.cfs_quota_us contains a negative number.
 func (v version) quota(root fs.FS, dir string) float64 {
 	text := read(root, dir+"/cpu.max")
 	if v == first {

@@ -151,8 +151,8 @@ func Rotate(keys []Key, now time.Time, p Policy) Plan {
 }
 
 // TakeOver extends a plan after a change of the signing algorithm. The function isOurs reports whether a key has the
-// new algorithm. TakeOver drops the future keys of the old algorithm. If each key of the new algorithm is retired, or
-// if there is none, TakeOver publishes a new key. This key becomes active after the duration overlap.
+// new algorithm. TakeOver drops the future keys of the old algorithm. If no key of the new algorithm is in the state
+// active or next, TakeOver publishes a new key. This key becomes active after the duration overlap.
 func (p Plan) TakeOver(keys []Key, now time.Time, overlap time.Duration, isOurs func(i int) bool) Plan {
 	takesOver := false
 	for i, state := range States(keys, now) {

@@ -340,7 +340,7 @@ var (
 	changeWords = strings.Fields("changed updated modified")
 )
 
-// anyStem represents a column such as status in a list of stems, because its name contains none of stems.
+// anyStem represents a column such as status in a list of stems, because its name contains no stem.
 const anyStem = "*"
 
 // suggestsState reports whether the name of a column suggests that the column says who is disabled. The argument
