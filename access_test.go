@@ -21,8 +21,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/password"
 )
 
-// docs/data.md has the rules of fields and routes, and docs/session-limits.md lists the flows that open a session.
-// These tests compare both with the code.
+// docs/data.md lists the fields of the tables and the access rules of the routes. docs/session-limits.md lists the
+// flows that open a session. The tests in this file compare both pages with the code.
 
 // guards maps each guard function of server/routes.go to its text in the access table.
 var guards = map[string]string{
@@ -39,8 +39,7 @@ var guards = map[string]string{
 func TestEveryRouteIsListedInTheAccessTable(t *testing.T) {
 	t.Parallel()
 	code, _, _ := strings.Cut(readText(t, "server/routes.go"), "\nfunc (p *pages) routes()")
-	// Each optional feature has a method with a name that ends with Routes. It lists the routes, whose paths are
-	// constants.
+	// Each optional feature lists its routes in a method whose name ends with Routes. The paths are constants.
 	files, err := filepath.Glob("server/api_*.go")
 	must(t, err)
 	for _, file := range files {
@@ -92,7 +91,7 @@ func TestFieldsOfUsersHaveAccessRules(t *testing.T) {
 	profile, bodies := profileMembers(), bodiesOf(t, "server/api_*.go")
 	for name, c := range map[string]struct{ documented, code []string }{
 		"the profile": {members["users"], profile},
-		// The field current is computed, so the table sessions has no column for it.
+		// The API computes the field current, so the table has no column for it.
 		"a session":           {append(members["sessions"], "current"), bodies["sessionBody"]},
 		"a factor":            {members["factors"], bodies["factorBody"]},
 		"a remembered device": {members["devices"], bodies["deviceBody"]},
@@ -186,7 +185,7 @@ func TestEveryMemberOfABodyIsListedWithItsRule(t *testing.T) {
 	}
 }
 
-// docs/dialects.md must list exactly the members of these request bodies.
+// docs/dialects.md must list exactly the members of the request bodies of sign-up and sign-in.
 func TestDialectsPageListsTheMembersOfTheCompleteGuide(t *testing.T) {
 	t.Parallel()
 	listed := map[string][]string{}

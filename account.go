@@ -140,7 +140,7 @@ func (e *Engine) Profile(ctx context.Context, who Identity, id UserID) (u User, 
 	return e.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
 }
 
-// user runs a query for one user. Codes: CodeNotFound.
+// user returns the result of a query for one user. Codes: CodeNotFound.
 func (e *Engine) user(ctx context.Context, ask func(Tx) (User, error)) (User, error) {
 	u, err := view(ctx, e.store, ask)
 	return u, orNotFound(err)
@@ -201,7 +201,7 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 		if err := holdPassword(ctx, tx, who.User, who.User.PasswordHash); err != nil {
 			return err
 		}
-		user, err := tx.User(ctx, who.User.ID) // read again: its roles may have changed before the lock
+		user, err := tx.User(ctx, who.User.ID) // a second read: the roles may have changed before the lock
 		if err == nil {
 			err = deleteUser(ctx, tx, event)
 		}
@@ -230,9 +230,9 @@ func keepAdmin(ctx context.Context, tx Tx) error {
 	return err
 }
 
-// holdPassword locks the account and stores a hash, which can be the current one. It returns CodeTryLater if
-// password, factors or state changed after u was read. The password can still be right, because a sign-in may replace
-// the hash with a stronger one.
+// holdPassword locks the account and stores a password hash, which can be the current one. It returns CodeTryLater if
+// password, factors or state changed after u was read. It does not return CodePasswordWrong, because a sign-in may
+// have only replaced the hash with a stronger one.
 func holdPassword(ctx context.Context, tx Tx, u User, to Secret) error {
 	unchanged, err := tx.ReplacePassword(ctx, u, to)
 	if err == nil && !unchanged {
@@ -245,8 +245,8 @@ func accountChanged() *Error {
 	return &Error{Code: CodeTryLater, Detail: "The account has just changed. Try again.", RetryAfter: time.Second}
 }
 
-// deleteUser deletes the account that the event names. The caller stores the event, without network address and
-// device. Ended sessions stay until the sweep, so that their tokens get CodeSessionEnded.
+// deleteUser deletes the account of the event. The caller must then store the event without the client's address and
+// device. Ended sessions stay until the sweep, so that requests with their tokens get CodeSessionEnded.
 func deleteUser(ctx context.Context, tx Tx, event Event) error {
 	if _, err := tx.EndSessions(ctx, event.UserID, "", EndedDeleted, event.At); err != nil {
 		return err

@@ -50,8 +50,8 @@ func TestTheUserSeesAndEndsOwnSessionsOnly(t *testing.T) {
 	wantCode(t, err, watchword.CodeSessionEnded)
 }
 
-// An idle session can no longer be ended. Its tokens keep EndedIdle as the reason, and no event with another reason
-// is stored.
+// Ending a session that has already expired as idle must return CodeNotFound. Its tokens must keep the reason
+// EndedIdle, and no event with another reason may be stored.
 //
 // RT-10
 func TestIdleSessionIsNotFoundWhenItIsEnded(t *testing.T) {
@@ -106,7 +106,7 @@ func TestRoleChangeOutdatesAccessTokensAndEndsNoSession(t *testing.T) {
 	must(t, err)
 	_, err = r.Authenticate(t.Context(), in.AccessToken)
 	wantCode(t, err, watchword.CodeTokenExpired)
-	next, err := r.Refresh(t.Context(), in.RefreshToken, laptop) // in the same second as SetRoles
+	next, err := r.Refresh(t.Context(), in.RefreshToken, laptop) // issued in the same second as SetRoles
 	must(t, err)
 	who := r.identity(t, next)
 	if !slices.Equal(who.User.Roles, []string{"admin", "editor"}) {

@@ -62,7 +62,7 @@ func TestStableAPINamesNoUnstableType(t *testing.T) {
 	stableTexts := packageTexts(stable)
 	for name, text := range packageTexts(unstable) {
 		for _, match := range regexp.MustCompile(`(?m)^type (\w+)`).FindAllStringSubmatch(text, -1) {
-			partly := regexp.MustCompile(`(?m)^type ` + match[1] + `\b`) // a stable type with unstable fields
+			partly := regexp.MustCompile(`(?m)^type ` + match[1] + `\b`) // only some of its fields are unstable
 			if match[1] == "Store" || partly.MatchString(stableTexts[name]) {
 				continue
 			}
@@ -340,8 +340,8 @@ func listPackage(t *testing.T, tree fs.FS, importPath string, names []string) ma
 	return lists
 }
 
-// cutUnstableFields removes the fields of a struct whose comments have the mark. It returns a declaration with
-// only these fields, or nil without such fields.
+// cutUnstableFields removes the struct fields that are marked as unstable. It returns a declaration with only the
+// removed fields, or nil if there are none.
 func cutUnstableFields(decl *ast.GenDecl) *ast.GenDecl {
 	for _, spec := range decl.Specs {
 		kind, isType := spec.(*ast.TypeSpec)

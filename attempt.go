@@ -10,17 +10,17 @@ import (
 
 // An attempt checks the password of an account, in this order:
 //
-//  1. The client's own limit is charged. If the limit is used up, the account is not charged and no row is added, so
+//  1. The attempt counts against the client's own limit. If this limit is used up, the attempt ends and adds no row, so
 //     one client can't use up the attempts of others.
 //  2. The account is read. The device is known if it presents the token of an earlier sign-in to this account with
 //     this password. An address without an account runs the same statements, so the response time does not reveal
 //     accounts.
-//  3. The limit of all known or all unknown devices is charged, then the device's own limit. An unknown device shares
-//     the limit of its client network. Strangers can use up the limits of unknown devices, but never those of a known
-//     device.
+//  3. The attempt counts against the limit of all known or all unknown devices, then against the device's own limit. An
+//     unknown device shares the limit of its client network. Strangers can use up the limits of unknown devices, but
+//     never those of a known device.
 //
-// All charges are committed before the password is checked, so each of several concurrent guesses is charged. If the
-// password is right, or the hash pool is too busy to check it, the charges of step 3 are refunded.
+// All counters are stored before the password is checked, so each of several concurrent guesses counts. If the
+// password is right, or the hash pool is too busy to check it, the counters of step 3 are set back.
 
 // An attempt is one check of a password.
 type attempt struct {
@@ -58,7 +58,7 @@ func (e *Engine) attempt(ctx context.Context, email Address, c Client, now time.
 	return a, err
 }
 
-// failure returns the charges for a wrong password of an account from a device.
+// failure returns one Charge for each limit that a wrong password counts against.
 func (l Limits) failure(email Address, device knowndevice.ID, c Client, now time.Time) []Charge {
 	if device == (knowndevice.ID{}) {
 		return charges(l.UnknownDevices.charge(limitUnknownDevices, string(email), now),
@@ -68,8 +68,8 @@ func (l Limits) failure(email Address, device knowndevice.ID, c Client, now time
 		l.KnownDevice.charge(limitKnownDevice, device.String(), now))
 }
 
-// loginFailed stores the event of a failed sign-in, refunds a.failure (empty after a wrong
-// password) and returns the refusal.
+// loginFailed stores the event of a failed sign-in and returns the refusal. It refunds a.failure, which is empty
+// after a wrong password.
 func (e *Engine) loginFailed(ctx context.Context, a attempt, refusal *Error) error {
 	why := cmp.Or(a.why, string(refusal.Code))
 	event := e.event(EventLoginFailed, a.client, a.at).of(a.user.ID).because(why).counted(a.client)
@@ -93,8 +93,8 @@ func (e *Engine) knownDevice(u User, presented Secret) knowndevice.ID {
 	return device
 }
 
-// deviceToken returns the token of a known device, or of a new device if device is zero.
-// u must have the password hash that the sign-in stores.
+// deviceToken returns the token of a known device, or of a new device if device is the zero ID. The token is bound to
+// the password hash of u, so u must have the hash that the sign-in stores.
 func (e *Engine) deviceToken(device knowndevice.ID, u User) Secret {
 	if device == (knowndevice.ID{}) {
 		device = knowndevice.NewID()

@@ -42,8 +42,8 @@ func (r *rig) countLimits(t *testing.T) (n int) {
 	return n
 }
 
-// countEvents returns the number of event rows and of the events in them. The id "" selects
-// the events of unknown addresses.
+// countEvents returns the number of event rows, and the number of events that these rows count. The id "" selects the
+// events of unknown addresses.
 func (r *rig) countEvents(t *testing.T, ids ...watchword.UserID) (rows, events int) {
 	t.Helper()
 	for _, id := range ids {
@@ -362,7 +362,7 @@ func TestFloodOfRefusedLoginsLeavesFewRowsAndLosesNoCount(t *testing.T) {
 		limits := r.countLimits(t)
 		t.Logf("%d logins of one client in %v, %d of them with a checked password, left %d events and %d counters",
 			flood, flood*100*time.Millisecond, failed, rows, limits)
-		if rows > 4 { // one row each: sign-up, account, unknown addresses; one more if an hour begins
+		if rows > 4 { // sign-up, failures of Ada, failures of unknown addresses; one more if an hour begins
 			t.Errorf("%d rows of events", rows)
 		}
 		if events != failed+1 {
@@ -407,7 +407,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		}
 		first := r.signUp(t, "ada@example.com")
 		old := first.RefreshToken
-		for range 3 { // outdates old: a refresh with it would now be a reuse
+		for range 3 { // after these refreshes, a refresh with old would be a reuse
 			in, err := r.Refresh(t.Context(), first.RefreshToken, laptop)
 			must(t, err)
 			first = in
@@ -420,7 +420,8 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 			t.Errorf("events: %s", kinds)
 		}
 		r.deliver(t) // so that the next link will be the newest mail
-		// A sign-up and a verification also end the session of Replaces, even if another account owns the session.
+		// A sign-up and a verification must also end the session of the token in Replaces, even if another account
+		// owns it.
 		bob, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 			Email: "bob@example.com", Password: goodPassword, Client: laptop, Replaces: second.RefreshToken})
 		must(t, err)

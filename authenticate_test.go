@@ -34,7 +34,7 @@ func TestACachedAccessTokenIsRejectedAfterItsKeyWasRemoved(t *testing.T) {
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")
 	r.identity(t, in)
-	keys, err := r.Operator().Keys(t.Context()) // reads the keys again
+	keys, err := r.Operator().Keys(t.Context()) // makes the engine read the keys again
 	must(t, err)
 	r.identity(t, in)
 	must(t,

@@ -13,9 +13,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/wake"
 )
 
-// Callbacks (Options.OnSignup, Options.OnSessionEnded) are a queue in the store. The statement that inserts an
-// account also queues its sign-up. Ended sessions are queued from their rows, in the order of the feed, so it does
-// not matter which flow or program ended them.
+// Callbacks (Options.OnSignup, Options.OnSessionEnded) are rows of a queue in the store. The statement that inserts
+// an account also queues its OnSignup call. OnSessionEnded calls are queued from the rows of ended sessions, in the
+// order of the feed. Therefore it does not matter which flow or program ended a session.
 //
 // Each process with a callback claims due rows, makes the calls, and then deletes the rows. If it crashes before it
 // deletes a row, another process repeats the call. A failed call delays only its own row.
@@ -91,9 +91,9 @@ func (e *Engine) callDue(ctx context.Context, kind CallbackKind) (bool, error) {
 	return len(due) == callbackBatch, nil
 }
 
-// settleCallback deletes a callback after a successful call, and otherwise postpones it. It works during a shutdown
-// too, so another process need not repeat the call. A call that the shutdown canceled is due at once. After any other
-// failure, the next call waits.
+// settleCallback deletes a callback after a successful call, and otherwise postpones it. It stores the result even
+// during a shutdown, so that no other process repeats a successful call. If the shutdown canceled the call, the next
+// call is due at once. After any other failure, the next call waits.
 func (e *Engine) settleCallback(ctx context.Context, c Callback, failed error) {
 	settle, stop := context.WithTimeout(context.WithoutCancel(ctx), callbackSettle)
 	defer stop()
@@ -116,7 +116,7 @@ func (e *Engine) settleCallback(ctx context.Context, c Callback, failed error) {
 	}
 }
 
-// makeCallback reads the subject and makes the call. It drops a callback whose subject was
+// makeCallback reads the user or session of a callback, and makes the call. It drops the callback if that row was
 // deleted. It returns a panic as an error, because a panic would end the process.
 func (e *Engine) makeCallback(ctx context.Context, c Callback) (err error) {
 	ctx, stop := context.WithTimeout(ctx, callbackTimeout)

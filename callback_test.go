@@ -18,7 +18,7 @@ type recorder struct {
 	users   []watchword.User
 	ended   []watchword.Session
 	changed chan struct{}
-	fail    func(attempt int) error // returns the result of OnSignup
+	fail    func(attempt int) error // OnSignup returns its result
 }
 
 func newRecorder() *recorder { return &recorder{changed: make(chan struct{}, 1)} }

@@ -59,7 +59,7 @@ type SealedFactor struct {
 	Sealed []byte
 }
 
-// An OfferedFactor has the fields of a factor that the offer of a challenge needs.
+// An OfferedFactor is a factor of the account, with the fields that a ChallengeOffer needs.
 //
 // Unstable: only stores and package factors use it.
 type OfferedFactor struct {
@@ -103,7 +103,7 @@ func passwordSum(u User) []byte {
 }
 
 // challengeEntry stores the challenge of a sign-in. The outcome contains a refusal with the handle of the challenge.
-// The flow commits, and then returns this refusal.
+// After the commit, the caller returns this refusal to the client.
 func (e *Engine) challengeEntry(
 	ctx context.Context, tx Tx, n entry, purpose ChallengePurpose, event Event,
 ) (outcome, error) {
@@ -153,7 +153,7 @@ func (i Inside) Operator(name string, check func(context.Context, Tx) error) Ope
 	return Operator{engine: i.engine, name: storable.Text(name, maxDevice), check: check}
 }
 
-// Now returns the current time, Store the engine's store, and Offered the factors that a new offer lists, or nil.
+// Now, Store and Offered return the current time, the engine's store, and the factors of a new offer (or nil).
 func (i Inside) Now() time.Time                            { return i.engine.now() }
 func (i Inside) Store() Store                              { return i.engine.store }
 func (i Inside) Offered(o *ChallengeOffer) []OfferedFactor { return o.factors }
@@ -169,7 +169,8 @@ func (i Inside) ParseUser(n NewUser, now time.Time) (User, []FieldError) {
 	return user, append(problems, problemsOf(bad)...)
 }
 
-// Fresh returns a refusal if the session's proof is too old or too weak to change factors. Codes: CodeStepUpRequired.
+// Fresh returns a refusal if the session needs a newer or stronger proof to change factors. Codes:
+// CodeStepUpRequired.
 func (i Inside) Fresh(u User, s Session, now time.Time) *Error {
 	return decideFresh(u, s, i.engine.opts.StepUpAge, now)
 }
@@ -177,7 +178,7 @@ func (i Inside) Fresh(u User, s Session, now time.Time) *Error {
 // Requires reports whether an account must have a second factor.
 func (i Inside) Requires(u User) bool { return i.engine.opts.SecondFactor.requires(u) }
 
-// Signup returns who may create an account, and whether a sign-up mails a link that verifies the address.
+// Signup returns the mode of sign-up, and whether a sign-up mails a link that verifies the address.
 func (i Inside) Signup() (mode SignupMode, mails bool) {
 	return i.engine.opts.Signup, !i.engine.opts.NoVerifyMail
 }
@@ -193,7 +194,7 @@ func (i Inside) Event(kind EventKind, u User, s SessionID, c Client, now time.Ti
 	return i.engine.event(kind, c, now).of(u.ID).on(s)
 }
 
-// Notify posts the notice of an event to its user. It uses only Kind, Facts.Factor and Facts.Left of m.
+// Notify queues a mail that tells the user about an event. It uses only Kind, Facts.Factor and Facts.Left of m.
 func (i Inside) Notify(ctx context.Context, tx Tx, u User, ev Event, m Mail) error {
 	m, facts := mailTo(m.Kind, u, ev), m.Facts
 	m.Facts.Factor, m.Facts.Left = facts.Factor, facts.Left
@@ -216,7 +217,7 @@ func (i Inside) Open(context string, sealed []byte) ([]byte, error) {
 	return i.engine.keys.box.Open(context, sealed)
 }
 
-// MACSecret returns the secret of a use. The secret never changes.
+// MACSecret returns the secret for a KeyUse. The secret never changes.
 func (i Inside) MACSecret(use KeyUse) []byte { return i.engine.keys.secret(use) }
 
 // Cutoffs returns the times that decide which sessions are alive at now.
@@ -232,8 +233,8 @@ type FactorTry struct {
 	At     time.Time
 }
 
-// ChargeFactor takes one use of the limit on wrong factors of an account and returns the charge for Refund. Known
-// devices have a separate counter, so a stranger who has the password can't lock the owner out.
+// ChargeFactor counts an attempt against the account's limit on wrong factors, and returns the Charge for Refund.
+// Known devices have a separate counter, so a stranger who has the password can't lock the owner out.
 func (i Inside) ChargeFactor(ctx context.Context, tx Tx, t FactorTry) (Charge, error) {
 	purpose := limitFailedFactors + limitPurpose(t.Kind)
 	if i.engine.knownDevice(t.User, t.Client.DeviceToken) != (knowndevice.ID{}) {
@@ -286,13 +287,13 @@ func (i Inside) AccessToken(u User, s Session, now time.Time) (Secret, time.Dura
 // Refund refunds a charge, because the factor was right.
 func (i Inside) Refund(ctx context.Context, tx Tx, c Charge) error { return refund(ctx, tx, c) }
 
-// ChargePasskey charges a client for a step of a passwordless sign-in. Each step has its own counter.
+// ChargePasskey counts a step of a passwordless sign-in against the client's limit. Each step has its own counter.
 func (i Inside) ChargePasskey(ctx context.Context, step string, c Client, now time.Time) error {
 	purpose := limitPasskeyPerClient + limitPurpose(step)
 	return i.engine.charge(ctx, i.engine.opts.Limits.PasskeyPerClient.charge(purpose, c.key(), now))
 }
 
-// ChargeServiceKey takes one use of the limit l for a service key. Above the limit, it returns the time to wait.
+// ChargeServiceKey counts a request against the limit l of a service key. Above the limit, it returns the wait.
 func (i Inside) ChargeServiceKey(ctx context.Context, tx Tx, l Limit, id string, at time.Time) (time.Duration, error) {
 	return take(ctx, tx, charges(l.charge(limitServiceKey, id, at)))
 }
@@ -312,8 +313,8 @@ func (i Inside) NewChallenge(
 	return c, i.Handle(p, c.ID)
 }
 
-// Handle returns the handle of a challenge. WebAuthn ceremonies use the handle as their challenge, so the browser's
-// response contains the id.
+// Handle returns the handle of a challenge. A WebAuthn ceremony uses this handle as its own challenge, so the
+// browser's response contains the handle and its id.
 func (i Inside) Handle(p ChallengePurpose, id string) Secret {
 	return Secret(challenge.Sign(i.engine.keys.box.Derive("challenge"), string(p), uuid.MustParse(id)))
 }
@@ -337,7 +338,7 @@ func (i Inside) OpenChallenge(c Challenge) ([]byte, error) {
 	return plain, nil
 }
 
-// A Resumed sign-in has verified proofs, and Admit can complete it.
+// A Resumed is a sign-in whose proofs are verified. Admit can complete it.
 //
 // Unstable: only package factors uses it.
 type Resumed struct {
@@ -364,15 +365,15 @@ func (i Inside) Resume(ctx context.Context, c Challenge, u User, r AdmitRequest,
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return Resumed{}, fmt.Errorf("challenge of a sign-in: %w", err)
 	}
-	u.FactorsChangedAt = c.FactorsChangedAt // Admit then refuses if the factors have changed
+	u.FactorsChangedAt = c.FactorsChangedAt // Admit then refuses if the factors have changed since the challenge
 	n := entry{user: u, proofs: append(p.Proofs, r.Methods...), persistent: p.Persistent, client: r.Client, at: now}
 	n.replaces = p.Replaces
 	started, err := i.engine.newEntry(ctx, n, r.Replaces)
 	return Resumed{entry: started, password: p.Password}, err
 }
 
-// As continues the sign-in as an account that was read in the same transaction. The event gets detail. Admit can then
-// store a challenge for a second factor.
+// As returns the sign-in for the account u, which must have been read in the same transaction. The event gets detail.
+// After As, Admit may store a challenge for a second factor instead of opening a session.
 func (r Resumed) As(u User, detail string) Resumed {
 	r.entry.user, r.password, r.detail = u, passwordSum(u), detail
 	return r
@@ -383,7 +384,7 @@ func (r Resumed) User() User     { return r.entry.user }
 func (r Resumed) Client() Client { return r.entry.client }
 func (r Resumed) At() time.Time  { return r.entry.at }
 
-// An Admitted sign-in has opened a session, or stored a challenge if As was called. Both take effect with the commit.
+// An Admitted is the result of Admit: a new session, or a challenge if As was called. The commit makes it effective.
 //
 // Unstable: only package factors uses it.
 type Admitted struct {
@@ -419,17 +420,17 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	return Admitted{out, i.engine.knownDevice(u, r.entry.client.DeviceToken)}, err
 }
 
-// ProveFirst records the first proof of an address, and makes owner its account. account is the zero User, or the
-// account that a stranger created with the address. If link is zero, a provider has proven the address. Codes:
-// CodeMailTokenInvalid (a concurrent change), CodeEmailTaken.
+// ProveFirst records the first proof of the address owner.Email, which then belongs to owner. account is the zero
+// User, or the account that a stranger created with the address. link is the mailed link, or zero if a provider has
+// proven the address. Codes: CodeMailTokenInvalid (a concurrent change), CodeEmailTaken.
 func (i Inside) ProveFirst(ctx context.Context, tx Tx, account User, link MailToken, owner User) error {
 	link.Email = owner.Email
 	_, err := i.engine.proveFirst(ctx, tx, mailbox{link: link, account: account}, owner)
 	return err
 }
 
-// WaitForProof stores a sign-up with an identity until its address is proven, and mails a link to that address. It does
-// not reveal accounts.
+// WaitForProof stores a sign-up with an identity at a provider until its address is proven, and mails a link to that
+// address. Its result does not reveal whether the address has an account.
 func (i Inside) WaitForProof(ctx context.Context, u User, identity []byte, c Client, now time.Time) error {
 	return i.engine.waitForProof(ctx, u, signupDetails{u.Name, u.Locale, "", identity}, c, now)
 }
@@ -440,8 +441,8 @@ func (i Inside) SignupIdentity(s Signup) ([]byte, error) {
 	return details.Identity, err
 }
 
-// OpenVerifyLink returns a mailed link, and the sign-ups that wait for its address. Codes: CodeMailTokenInvalid,
-// CodeSignupClosed.
+// OpenVerifyLink looks up the link of a mail by its token. It returns the link, and the sign-ups that wait for its
+// address. Codes: CodeMailTokenInvalid, CodeSignupClosed.
 func (i Inside) OpenVerifyLink(ctx context.Context, token Secret, now time.Time) (MailToken, []Signup, error) {
 	box, err := i.engine.openLink(ctx, token, now, MailVerify)
 	return box.link, box.waiting, err

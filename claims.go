@@ -41,8 +41,8 @@ type Claims struct {
 // claimEmail is the only computed value that can be absent from a token.
 const claimEmail = "@email"
 
-// of returns the optional claims for a user and a session. A computed claim omits an unproven
-// address, because services would take it for proven.
+// of creates the optional claims for a user and a session. It omits a computed claim with an unproven address,
+// because services would take the address for proven.
 func (c Claims) of(u User, s Session) map[string]any {
 	if !c.Email && !c.Name && len(c.Static) == 0 && len(c.Computed) == 0 {
 		return nil
@@ -112,8 +112,9 @@ func (o Options) tokenSize(roles []string, public string) (int, error) {
 	return accesstoken.Size(o.SigningAlg, claims)
 }
 
-// checkToken refuses a change of roles or metadata after which an access token could be too long. It accepts every
-// change that makes the token shorter: an earlier release or other Options.Claims may have allowed a longer one.
+// checkToken refuses a change of roles or metadata after which an access token could be too long. It accepts a change
+// that makes the token shorter, even if the token stays too long. An earlier release or other Options.Claims may have
+// allowed the longer token.
 func (o Options) checkToken(before, after User) error {
 	size, err := o.tokenSize(after.Roles, after.Metadata)
 	if err != nil || size <= accesstoken.MaxSize {
@@ -176,7 +177,7 @@ func (o Options) parseRoles(raw []string) ([]string, *FieldError) {
 	case problem != "":
 		return nil, &FieldError{"roles", FieldInvalid, problem}
 	}
-	if length <= minRolesRoom*claimset.MaxRoleName { // CheckTokens guarantees room for these
+	if length <= minRolesRoom*claimset.MaxRoleName { // CheckTokens guarantees room for roles of this length
 		return roles, nil
 	}
 	if size, err := o.tokenSize(roles, ""); err != nil || size > accesstoken.MaxSize {

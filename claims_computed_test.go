@@ -145,7 +145,7 @@ func TestComputedClaimsCountForTheSizeOfATokens(t *testing.T) {
 	in := r.signUp(t, "ada@example.com")
 	var roles []string
 	for n := range 32 {
-		// SetRoles would otherwise wait until the second of the previous change has passed.
+		// Without this advance, SetRoles would wait for the second after the previous change.
 		r.clock.advance(2 * time.Second)
 		longer := append(roles, fmt.Sprintf("%02d", n)+strings.Repeat("r", 62)) //nolint:gocritic // kept if accepted
 		if _, err := r.Operator().SetRoles(t.Context(), in.User.ID, longer); err != nil {
@@ -157,7 +157,8 @@ func TestComputedClaimsCountForTheSizeOfATokens(t *testing.T) {
 	if len(roles) < 8 || len(roles) == 32 {
 		t.Errorf("%d of the longest roles are accepted", len(roles))
 	}
-	// The data of an old account can be too long for computed claims. Its token then has no computed claims.
+	// An account of an earlier release can have data that is too long for computed claims. Its token must then have
+	// no computed claims.
 	user := longest(in.User.PasswordHash, r.clock.Now())
 	user.VerifiedAt = r.clock.Now()
 	r.insert(t, user)

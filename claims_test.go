@@ -92,7 +92,7 @@ func TestNotBeforeIsAMinuteBeforeIssuedAt(t *testing.T) {
 	in := r.signUp(t, "ada@example.com")
 	_, err := r.Operator().SetRoles(t.Context(), in.User.ID, []string{"admin"})
 	must(t, err)
-	after := r.login(t, "ada@example.com", laptop) // this token is dated ahead, at the second of the change
+	after := r.login(t, "ada@example.com", laptop) // its iat is ahead: the second in which the change takes effect
 	key, err := accesstoken.NewHS256([]byte(sharedSecret))
 	must(t, err)
 	for _, token := range []watchword.Secret{in.AccessToken, after.AccessToken} {
@@ -296,7 +296,7 @@ func FuzzOptionsThatStartLetEverybodySignIn(f *testing.F) {
 		defer engine.Close()
 		in, err := (*watchword.SignIn)(nil), error(nil)
 		if last != nil {
-			in, err = engine.Refresh(t.Context(), last.RefreshToken, laptop) // hashes no password
+			in, err = engine.Refresh(t.Context(), last.RefreshToken, laptop) // faster than Login
 		}
 		if last == nil || err != nil {
 			in, err = engine.Login(t.Context(), watchword.LoginRequest{
