@@ -22,16 +22,16 @@ import (
 //   1. Each account is checked separately, and all its problems are reported.
 //   2. Import and sign-up insert accounts with the same statement. If both use one
 //      address at the same time, only one of them succeeds.
-//   3. An account gets the same id in every import: its kept id, or an id computed from
-//      its id or address in the other system. A repeated import therefore does not undo
-//      the changes of users. An account that was deleted here is not imported again
-//      while its events are stored. An account whose address was changed here is not
-//      duplicated.
-//   4. An import never changes an existing account. In a repeated import, an existing
-//      account counts as imported if it is certainly the same account: it has the same
-//      id. If no id is kept, it must have been created by an import, or have a proven
-//      address. Otherwise, an attacker may have signed up with the address before the
-//      import.
+//   3. Every import gives an account the same id: its kept id, or an id computed from
+//      its id or address in the other system. A repeated import therefore creates no
+//      duplicate, even if the address was changed in Watchword. It does not restore an
+//      account that was deleted in Watchword, as long as the events of that account are
+//      stored.
+//   4. An import never changes an existing account, so a repeated import does not undo
+//      the changes of users. An existing account with the same id counts as imported.
+//      If the imported account has no kept id, an account with the same address also
+//      counts, but only if an import created it or the address is proven. Otherwise, it
+//      may belong to an attacker who signed up before the import.
 
 // An Account is an account of another system.
 type Account struct {
@@ -43,7 +43,7 @@ type Account struct {
 	Locale       string // as in watchword.User; ignored if it is not a language tag
 	Roles        []string
 	PasswordHash watchword.Secret // in a format of docs/import.md; "" if the user has no password
-	Prehash      string           // the text that was hashed (docs/import.md); "" means the password itself
+	Prehash      string           // method applied before hashing, such as "sha256-hex" (docs/import.md); "" if none
 	Pepper       watchword.Secret // the secret for Prehash; it is stored once, encrypted
 	CreatedAt    time.Time        // zero means now
 	DisabledAt   time.Time        // zero means enabled
@@ -216,17 +216,17 @@ func (i Importer) importAccount(
 	}
 	there, err := wanted.findOccupants(ctx, tx, event.At)
 	if there == (existingAccounts{}) {
-		// The account that prevented the insert was deleted in the meantime. The result is the same as for a reserved
-		// address: the operator imports again later.
+		// findOccupants found no account, because it was deleted after it had prevented the insert. The result is the
+		// same as for a reserved address, so the operator imports the account again later.
 		there.lastOwner = true
 	}
 	return judge(wanted, there), err
 }
 
-// imported is the Detail of the sign-up event if an import created the account.
+// imported is the Event.Detail of the sign-up of an imported account.
 const imported = "imported"
 
-// importing is an Account after parsing.
+// importing is a parsed Account: the user to insert, or the problems.
 type importing struct {
 	user     watchword.User
 	keptID   bool
@@ -332,8 +332,8 @@ func (i Importer) hash(from Account) (watchword.Secret, *watchword.FieldError) {
 	return watchword.Secret(hash), nil
 }
 
-// parseDate stores the date from in into, unless it is zero. It accepts dates up to a day in the future, to cover
-// clock skew and missing time zones.
+// parseDate checks a date and stores it in *into, unless it is zero. It accepts dates up to a day in the future,
+// because of clock skew and missing time zones.
 func parseDate(field string, from, now time.Time, into *time.Time) *watchword.FieldError {
 	switch {
 	case from.IsZero():
@@ -347,8 +347,8 @@ func parseDate(field string, from, now time.Time, into *time.Time) *watchword.Fi
 	return nil
 }
 
-// existingAccounts describes why an account could not be inserted: another account has its address or id, or can
-// restore the address.
+// existingAccounts describes the accounts that can prevent an import: they have the address or the id of the imported
+// account, or can restore the address.
 type existingAccounts struct {
 	byEmail   watchword.UserID // id of the account that has the address, or empty
 	user      *watchword.User  // the account of byEmail, or nil
@@ -410,8 +410,8 @@ func wasDeleted(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool
 	return event.Kind != "", err
 }
 
-// wasImported reports whether an import created the account. It returns false if a later sign-up event exists. Such
-// an event means that the account has proven the address, so callers also accept it.
+// wasImported reports whether the newest sign-up event of the account is from an import. A newer sign-up
+// event can be stored when the address is proven later. findOccupants accepts a proven address anyway.
 func wasImported(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool, error) {
 	event, err := lastEvent(ctx, tx, id, watchword.EventSignup)
 	return event.Detail == imported, err

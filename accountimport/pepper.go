@@ -30,7 +30,7 @@ func newPeppers(engine watchword.Inside, peppers []watchword.Secret, now time.Ti
 		parsed := uuid.MustParse(id)
 		keys = append(keys, engine.SealKey(watchword.Key{
 			ID: id, Use: watchword.KeyPepper, Alg: passhash.Pepper, PublishedAt: now, ActiveFrom: now,
-			Number: int(binary.BigEndian.Uint32(parsed[:4]) >> 1), // from the id, so all servers compute it alike
+			Number: int(binary.BigEndian.Uint32(parsed[:4]) >> 1), // from the id: the same on all servers
 		}, []byte(pepper)))
 	}
 	return keys
