@@ -85,7 +85,7 @@ func call[T any](ctx context.Context, c *caller, o operation, r request) (answer
 	wait, again := time.Duration(0), false
 	for attempt := range 2 {
 		if attempt > 0 && sleep.For(ctx, wait) != nil {
-			break // the error of the first attempt is more useful
+			break // ctx has ended: return the error of the first attempt
 		}
 		var raw []byte
 		if raw, err = c.send(ctx, o.method, address, header, body); err == nil {
@@ -146,7 +146,7 @@ func (c *caller) send(ctx context.Context, method, address string, header http.H
 	if err != nil {
 		return nil, unreachable(err)
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close() //nolint:errcheck // the body was read
 	if response.StatusCode < 200 || response.StatusCode > 299 {
 		return nil, refusalOf(response, key)
 	}

@@ -16,7 +16,7 @@ import (
 
 // Options configure a Client: the server that it calls, and the credentials.
 type Options struct {
-	URL string // of the server, such as https://id.example.com; with admin-on=admin, of its admin listener
+	URL string // such as https://id.example.com; with admin-on=admin, the URL of the admin listener
 
 	// Key is a service key, or the access token of an administrator.
 	Key string
@@ -158,7 +158,7 @@ func (u Users) ResetFactors(ctx context.Context, id string) error {
 	return err
 }
 
-// Explain says why an account was signed out. The account may have been deleted.
+// Explain returns why an account was signed out. It also accepts the id of a deleted account.
 func (u Users) Explain(ctx context.Context, id string, q AdminUsersExplainQuery) (AdminExplainAnswer, error) {
 	return call[AdminExplainAnswer](ctx, u.c, getAdminUsersByIDExplain, request{ids: []string{id}, query: q.values()})
 }

@@ -87,8 +87,8 @@ func answer(status int, body string, header ...string) http.HandlerFunc {
 	}
 }
 
-// cut closes the connection without a response. The handler half closes it within the response, and never sends no
-// response.
+// cut closes the connection before the response, half closes it within the response, and never waits without a
+// response until the client gives up.
 func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 func half(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Length", "100")
@@ -98,7 +98,8 @@ func half(w http.ResponseWriter, _ *http.Request) {
 }
 func never(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// counting counts the attempts in the client, because an aborted request may not arrive at the server.
+// counting is a transport that counts attempts. The server can't count them, because an aborted request may not
+// arrive.
 type counting struct{ atomic.Int32 }
 
 func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {

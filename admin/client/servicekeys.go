@@ -24,8 +24,8 @@ func (s ServiceKeys) Page(ctx context.Context, q AdminServiceKeysQuery) (Service
 	return call[ServiceKeysAnswer](ctx, s.c, getAdminServiceKeys, request{query: q.values()})
 }
 
-// Create creates a key. Only this response contains the key. Key is empty if the response to an earlier
-// attempt with the same Idempotency-Key was lost. Then revoke the id, and create another key.
+// Create creates a key. Only this response contains the key. If the response was lost, another attempt with the same
+// Idempotency-Key returns an empty Key. In this case, revoke the key by its id, and create another key.
 func (s ServiceKeys) Create(ctx context.Context, body CreateServiceKey) (CreatedServiceKeyAnswer, error) {
 	return call[CreatedServiceKeyAnswer](ctx, s.c, postAdminServiceKeys, request{body: body})
 }
