@@ -10,12 +10,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/servicekey"
 )
 
-// Access. A caller is an administrator or a service key. Each request of an administrator reads the user,
-// the session and the roles. A demotion therefore takes effect at the next request, although the access
-// token still has the role. Service keys are in servicekey.go.
+// Access to administration. A caller is a user with the role admin, or a service key. Each request of an
+// administrator reads the user, the session and the roles from the store. A demotion therefore takes effect at the
+// next request, even if the access token still has the role. Service keys are in servicekey.go.
 //
-// The order of the checks: the token, then the role, then the level and the age of the proof. A user
-// without the role therefore never learns that a step-up would help.
+// The checks run in this order: the token, the role, then the level and the age of the session's last proof. A user
+// without the role is therefore refused before a step-up is requested.
 
 // A Scope is what a service key may do. Administrators have all scopes.
 type Scope string
@@ -32,18 +32,19 @@ const (
 
 // A Need is what an operation requires of its caller.
 type Need struct {
-	Scope Scope // of a service key; empty: no key may call it
-	Write bool  // a change: an administrator needs a fresh proof
+	Scope Scope // a service key needs this scope; empty: only administrators may call the operation
+	Write bool  // the operation changes data, so an administrator needs a recent proof
 }
 
-// A Caller has passed the check of one Need.
+// A Caller performs an operation. It is an administrator or a service key that has met the Need, or a person who runs
+// a command.
 type Caller struct {
 	User    watchword.User    // of an administrator; the zero User for a service key
 	Session watchword.Session // of an administrator
 	Key     ServiceKey        // the zero ServiceKey for an administrator
 	Shell   string            // name of the person who runs a command; empty over HTTP
 
-	claim *claim // of an idempotency key, or nil
+	claim *claim // the claim on the idempotency key of the request, or nil
 }
 
 // Name returns the name of the caller in events.
@@ -81,8 +82,8 @@ func (m *Manager) AuthorizeUser(who watchword.Identity, need Need) (Caller, erro
 	return Caller{User: who.User, Session: who.Session}, nil
 }
 
-// decideAccess decides whether a signed-in user may administrate at now. It checks the role, the level of the
-// session, and that the last proof is at most age old.
+// decideAccess decides whether a signed-in user may administrate at the time now. It checks the role and the level of
+// the session, and that the last proof is not older than age.
 func decideAccess(who watchword.Identity, acr string, age time.Duration, now time.Time) *watchword.Error {
 	if !who.User.HasRole(watchword.RoleAdmin) {
 		return refuse(watchword.CodeInsufficientScope,

@@ -13,10 +13,10 @@ type Options struct {
 	// ACR is the lowest level of an administrator's session: "aal2" or "aal1". Default: aal2.
 	ACR string
 
-	// ReadAge is how long after a proof a session may read. Default: 12 h.
+	// ReadAge is how long a session may read after the user's last proof of identity. Default: 12 h.
 	ReadAge time.Duration
 
-	// StepUpAge is how long after a proof a session may write. Default: 5 min.
+	// StepUpAge is how long a session may write after the user's last proof of identity. Default: 5 min.
 	StepUpAge time.Duration
 
 	// KeyLimit bounds the requests of one service key. Default: 600 a minute.

@@ -16,8 +16,8 @@ import (
 // CodeOwnRoles refuses a change of the caller's own roles.
 const CodeOwnRoles watchword.Code = "OWN_ROLES"
 
-// Operator returns the engine's operations in the name of a caller. It omits the check of
-// Inside.KeepAdmin, which operations on mails and keys do not need.
+// Operator returns the engine's operations in the name of a caller. They omit the check that an administrator remains
+// (Inside.KeepAdmin), because operations on mails and keys do not need it.
 func (m *Manager) Operator(by Caller) watchword.Operator {
 	return m.engine.Operator(by.Name(), func(context.Context, watchword.Tx) error { return nil })
 }
@@ -40,15 +40,14 @@ type Change struct {
 	Roles    *[]string
 	Disabled *bool
 
-	// With, if it is not nil, makes a change of another package. It runs in the same transaction, before all other
-	// changes, and returns the events of its change. A retried transaction calls it again.
+	// With makes a change of another package, or is nil. It is called first in the transaction of the change, and
+	// again if the transaction is retried. It returns the events of its own change.
 	With func(context.Context, watchword.Tx) ([]watchword.Event, error)
 }
 
-// decideRoles returns an error if a caller must not replace the roles of an account. A service key needs a scope for
-// roles. It can't change the roles of an administrator, because a leaked key must not create administrators. It can't
-// set the role admin even for an administrator. Such a request could undo a demotion that was committed a moment
-// earlier.
+// decideRoles returns an error if a caller must not replace the roles of an account. Administrators can't change
+// their own roles. A service key needs ScopeRolesWrite. It can neither change the roles of an administrator nor set
+// the role admin. A leaked key therefore can't create administrators, and a late request can't undo a demotion.
 func decideRoles(by Caller, id watchword.UserID, before, wanted []string) *watchword.Error {
 	isAdmin := func(roles []string) bool { return slices.Contains(roles, watchword.RoleAdmin) }
 	switch {
@@ -74,18 +73,19 @@ func (m *Manager) MayResetFactors(ctx context.Context, by Caller, id watchword.U
 	return err
 }
 
-// Change changes an account in one transaction: With, then the roles, the state and the name. After an error, the
-// account is unchanged. Values that the account already has cause no change and no event. A change of roles can first
-// wait up to five seconds (watchword.Operator.AwaitRoles). A repeated request with the same idempotency key returns
-// the account as it is now. Codes: CodeNotFound (even for a repeated request, after a deletion), CodeOwnRoles,
-// CodeLastAdmin, CodeValidationFailed (name, roles), CodeInsufficientScope (a service key, and roles), CodeTryLater
-// (the address just changed), and those of With.
+// Change changes an account in one transaction. It calls With, and then changes the roles, the state and the name.
+// After an error, the account is unchanged. Values that the account already has cause no change and no event. If the
+// roles have just changed, a change of roles first waits up to five seconds (watchword.Operator.AwaitRoles). A
+// repeated request with the same idempotency key returns the account as it is now. Codes: CodeNotFound (even for a
+// repeated request, after a deletion), CodeOwnRoles, CodeLastAdmin, CodeValidationFailed (name, roles),
+// CodeInsufficientScope (a service key, and roles), CodeTryLater (the address just changed), and those of With.
 func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c Change) (Account, error) {
 	before, err := m.User(ctx, id)
 	if _, repeated := by.Repeated(); repeated || err != nil {
 		return before, err
 	}
-	// The wait is outside of the transaction, so that no lock is held. A refusal does not wait.
+	// AwaitRoles runs before the transaction, so that no lock is held during the wait. decide runs before AwaitRoles,
+	// so that a refused change does not wait.
 	if err := c.decide(by, before.User); err != nil {
 		return Account{}, err
 	}
@@ -144,7 +144,7 @@ func (c Change) changesRoles(before watchword.User) bool {
 	return c.Roles != nil && !slices.Equal(c.wantedRoles(), before.Roles)
 }
 
-// decide decides whether the caller may make the change of an account.
+// decide returns an error if the caller must not make the change of an account.
 func (c Change) decide(by Caller, before watchword.User) error {
 	if c.Roles == nil {
 		return nil
@@ -185,7 +185,7 @@ func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) er
 	if _, err := m.User(ctx, id); err != nil {
 		return err
 	}
-	if id == by.User.ID { // no result to store: it would be deleted with the account
+	if id == by.User.ID { // own account: the result would be deleted with it, so it is not stored
 		return m.engine.Operator(by.Name(), m.engine.KeepAdmin).DeleteUser(ctx, id)
 	}
 	return m.finishing(by, statusOK, m.engine.KeepAdmin).DeleteUser(ctx, id)
@@ -218,8 +218,8 @@ func (m *Manager) SendMail(ctx context.Context, by Caller, id watchword.UserID, 
 	return operator.SendReset(ctx, id)
 }
 
-// notInvited refuses an invitation for an account in use, because the invited person could
-// replace the password.
+// notInvited returns the refusal of an invitation to an account that is already in use. An invitation would let the
+// invited person replace the password.
 func notInvited() error {
 	refusal := refuse(watchword.CodeValidationFailed,
 		"This account has a password or a verified address. Send a mail to choose a new password instead.")

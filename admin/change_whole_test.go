@@ -59,7 +59,7 @@ func (r wholeRig) whole(p metadata.Patch, c admin.Change) admin.Change {
 	return c
 }
 
-// state returns all values that whole can change, as one text.
+// state returns the account as text, with every value that a change can affect.
 func (r wholeRig) state(t *testing.T) string {
 	t.Helper()
 	account, err := r.User(t.Context(), r.id)
@@ -196,7 +196,7 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 			cut.writes = 0
 			_, err := r.Change(ctx, r.both[0], r.id, r.whole(proPlan(), everyPart()))
 			got := r.state(t)
-			if cut.writes < cut.at { // the transaction has fewer writes, so the response to its commit was lost
+			if cut.writes < cut.at { // all writes succeeded, so only the response to the commit was lost
 				if !errors.Is(err, watchword.ErrUnavailable) || got != bobAfter {
 					t.Errorf("lost commit: %v, %s", err, got)
 				}
@@ -209,8 +209,8 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 		if cut.writes < 10 {
 			t.Errorf("the transaction has only %d writes", cut.writes)
 		}
-		// A repeated change with the same values has no effect. With a patch for an older version of the metadata,
-		// the whole change is refused.
+		// Without the metadata, a repeated change has no effect. With the metadata, the whole change is refused,
+		// because the patch is for an older version.
 		cut.at = 0
 		_, err := r.Change(ctx, r.both[0], r.id, everyPart())
 		wantCode(t, err, "")
@@ -261,7 +261,7 @@ func TestConnectionLostWithinAChangeLeavesNothing(t *testing.T) {
 // A cutDatabase is a real store that fails at a chosen write of a transaction of package admin.
 type cutDatabase struct {
 	database
-	at     int // number of the write, from 1; 0: never; above the last: the response to the commit is lost
+	at     int // number of the write that fails, from 1; 0: none; too large: only the response to the commit is lost
 	writes int
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// A clocked has two processes on one store. Both use its clock, which only a test advances.
+// A clocked has two processes with the same store and the same clock. Only the test advances the clock.
 type clocked struct {
 	one, two *admin.Manager
 	root     admin.Caller
@@ -78,8 +78,8 @@ type begun struct {
 	err error
 }
 
-// begin starts a request in the second process, and returns when this process has found the claim of
-// the first process.
+// begin starts a request in the second process. It returns when the second process has seen that the first process
+// claims the key.
 func (c *clocked) begin(t *testing.T, key string) chan begun {
 	t.Helper()
 	for len(c.asked) > 0 {
@@ -134,7 +134,7 @@ func TestSecondRequestWaitsForARunningFirst(t *testing.T) {
 			t.Error("a refused request counts as made")
 		}
 
-		// If the first request takes long, it keeps its claim on the key. The second request then fails.
+		// If the first request still holds its claim after 10 seconds, the second request must fail.
 		key = uuid.NewString()
 		_, err = c.one.Begin(ctx, c.root, key, "hash")
 		wantCode(t, err, "")
@@ -163,8 +163,8 @@ func TestClaimOfADeadProcessIsTakenOver(t *testing.T) {
 		if _, repeated := got.by.Repeated(); repeated {
 			t.Error("a request without a result counts as made")
 		}
-		// The first process was only slow, and its claim was taken over. Its late change is rolled back, so the
-		// request runs once.
+		// The first process was only slow, and the second process has taken over its claim. The late change of the
+		// first process must be rolled back, so that the request runs once.
 		bob := admin.NewAccount{Email: "bob@example.com", Invite: true}
 		_, err = c.one.Create(ctx, dead, bob)
 		wantCode(t, err, watchword.CodeTryLater)
@@ -185,7 +185,8 @@ func TestClaimOfADeadProcessIsTakenOver(t *testing.T) {
 	})
 }
 
-// If the response to a commit is lost, the request fails with TRY_LATER. A repeated request then returns the result.
+// If the response to a commit is lost, the request must fail with TRY_LATER, and a repeated request must return the
+// result.
 func TestLostResponseToACommitIsMadeUpByItsRepetition(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
@@ -211,7 +212,7 @@ func TestLostResponseToACommitIsMadeUpByItsRepetition(t *testing.T) {
 			key := uuid.NewString()
 			by, err := m.Begin(ctx, both[0], key, name)
 			wantCode(t, err, "")
-			lossy.at = 1000 // above the last write: the response to the commit is lost
+			lossy.at = 1000 // no write fails, but the response to the commit is lost
 			err = write(by)
 			if !errors.Is(err, watchword.ErrUnavailable) {
 				t.Errorf("%s: got %v", name, err)

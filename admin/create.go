@@ -15,7 +15,7 @@ import (
 // New accounts. An administrator never chooses a password: the user does, with an invitation or with a mail
 // to choose a new password.
 
-// InviteLife is how long the link of an invitation works, mailed or handed over.
+// InviteLife is how long an invitation link can be used, whether Watchword mailed it or an operator handed it over.
 const InviteLife = 7 * 24 * time.Hour
 
 // A NewAccount is an account to create.
@@ -44,13 +44,14 @@ func (m *Manager) Create(ctx context.Context, by Caller, n NewAccount) (watchwor
 	return m.createUnmailed(ctx, by, values, n.Verified)
 }
 
-// Invite is Create with an invitation, for the pages.
+// Invite creates an account and mails an invitation, for the administration pages.
 func (m *Manager) Invite(ctx context.Context, by Caller, n watchword.NewUser) (watchword.User, error) {
 	return m.Create(ctx, by, NewAccount{Email: n.Email, Name: n.Name, Locale: n.Locale, Roles: n.Roles, Invite: true})
 }
 
-// createdBefore returns the account that an earlier request has created. If the account was deleted meanwhile,
-// createdBefore rebuilds it from the values of the request and the time in the id, as in the first response.
+// createdBefore returns the account that an earlier request with the same idempotency key has created. If this
+// account was deleted meanwhile, the method returns it as in the first response. It then uses the values of the
+// request and the time in the id.
 func (m *Manager) createdBefore(
 	ctx context.Context, id watchword.UserID, n watchword.NewUser, verified bool,
 ) (watchword.User, error) {
@@ -133,9 +134,9 @@ func (m *Manager) createUnmailed(
 	return user, nil
 }
 
-// InviteToken returns the token of an invitation of an account, for a link that an operator hands over. If the
-// invitation mail was not tried yet, it will contain the same token. Both links then work until one of them is used.
-// Codes: CodeNotFound, CodeValidationFailed (the user was not invited).
+// InviteToken returns an invitation token of an account, for a link that an operator hands over. If an invitation
+// mail still waits for its first attempt, the mail will contain the same token. Both links then work until one of
+// them is used. Codes: CodeNotFound, CodeValidationFailed (the user was not invited).
 func (m *Manager) InviteToken(ctx context.Context, id watchword.UserID) (token watchword.Secret, err error) {
 	now := m.engine.Now()
 	random := "wwm_" + rand.Text() + rand.Text() // 260 bits

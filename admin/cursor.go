@@ -8,9 +8,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A cursor is a position in a list, with a MAC over the position and the filter of the list.
-// Because of the MAC, a client can't invent a position. The secret is in the store, so a cursor
-// works in every process of one installation, and in no other installation.
+// A cursor contains a position in a list, and a MAC over the position and the filter of the list. A client therefore
+// can't invent a position. The secret of the MAC is in the store, so a cursor is valid in every process of one
+// installation, but in no other installation.
 
 // seal returns the cursor of a position in a list.
 func (m *Manager) seal(list, position string) string {

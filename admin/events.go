@@ -39,7 +39,8 @@ type EventPosition struct {
 	ID string
 }
 
-// list returns the name of the list of a filter. The MAC of a cursor includes it.
+// list returns a text that identifies the filtered list. The MAC of a cursor covers this text, so a cursor works only
+// with the same filter.
 func (f EventFilter) list() string {
 	return strings.Join([]string{"events", string(f.User), f.Kind, f.Address, strconv.FormatInt(f.From.UnixMilli(), 10),
 		strconv.FormatInt(f.To.UnixMilli(), 10)}, "\x00")
@@ -64,7 +65,7 @@ func (m *Manager) FindEvents(ctx context.Context, f EventFilter, cursor string, 
 		if err != nil {
 			return EventPage{}, nil
 		}
-		f.Address = clientip.Text(address) // the form in events
+		f.Address = clientip.Text(address) // the form in which events store addresses
 	}
 	cursor, err = m.position(f.list(), cursor)
 	if err != nil {
@@ -106,14 +107,14 @@ func (m *Manager) FindEvents(ctx context.Context, f EventFilter, cursor string, 
 // farFuture is after every event. Its milliseconds fit into the column.
 var farFuture = time.UnixMilli(1 << 50)
 
-// eventPosition parses a position that text has formatted. The MAC of the cursor guarantees the
-// format.
+// eventPosition parses the position in a cursor. The MAC of the cursor guarantees that the method text formatted it.
+// For an empty cursor, eventPosition returns the end of the range.
 func eventPosition(cursor string, to time.Time) EventPosition {
 	if cursor == "" {
 		if to.IsZero() {
 			to = farFuture
 		}
-		return EventPosition{to, ""} // "" sorts before all ids, so events at that time are excluded
+		return EventPosition{to, ""} // the id "" excludes events at that time, because it sorts before all ids
 	}
 	at, id, _ := strings.Cut(cursor, " ")
 	millis, _ := strconv.ParseInt(at, 10, 64)
@@ -148,12 +149,12 @@ func (m *Manager) FindMails(
 	return mails, next, err
 }
 
-// historyKept is how far back History goes. Rows of sessions that were not used again are kept longer.
+// historyKept is how long History lists a session after its end. Some rows of ended sessions are stored for longer.
 const historyKept = 7 * 24 * time.Hour
 
 // History returns the sessions of an account that ended in the last 7 days, the last used first, and its mails in the
-// outbox. If the end of a session was not recorded, such as EndedIdle, EndedAt and EndedWhy are computed as in
-// Explain. Codes: CodeNotFound.
+// outbox. If no end is recorded, such as for an idle session, EndedAt and EndedWhy are computed as in Explain. Codes:
+// CodeNotFound.
 func (m *Manager) History(
 	ctx context.Context, id watchword.UserID,
 ) (ended []watchword.Session, mails []watchword.Mail, err error) {

@@ -22,7 +22,7 @@ type Case struct {
 	User     *watchword.User     // nil: there is no such account now
 	Sessions []watchword.Session // every row of the account, alive and ended
 	Events   []watchword.Event   // of the account, the newest first
-	System   []watchword.Event   // events without an account: ends of all sessions, restores; newest first by kind
+	System   []watchword.Event   // events without an account, each kind newest first: ends of all sessions, restores
 
 	Policy watchword.SessionPolicy
 
@@ -56,17 +56,17 @@ type Explanation struct {
 
 	Notes   []string           // more hints: a later sign-in, wrong passwords, advice for the user
 	Session *watchword.Session // nil: the explanation concerns no single session
-	Others  []Explanation      // of the other sessions, the latest end first; without evidence
+	Others  []Explanation      // explanations of the other sessions, without evidence, the latest end first
 }
 
 const (
 	// late is the tolerance for the time in the question: users round times, so a session can have ended later.
 	late = 15 * time.Minute
 
-	// outdated is how long after a change of roles that change is a likely reason.
+	// outdated is how long a change of roles counts as a likely reason.
 	outdated = time.Hour
 
-	// afterRestore is how long after a restored backup the restore is a likely reason.
+	// afterRestore is how long the restore of a backup counts as a likely reason.
 	afterRestore = 7 * 24 * time.Hour
 
 	// skew is how far a clock may be ahead before the answer mentions it.
@@ -108,8 +108,9 @@ func Explain(c Case) Explanation {
 	return x
 }
 
-// lastFirst sorts ends, the latest first. If several sessions ended at one moment, the session
-// that caused the other ends is first, such as the copied session after a reuse.
+// lastFirst compares two ends for a sort with the latest end first. If several sessions ended at one moment, the
+// session that caused the other ends is first. For example, a copied session is before the sessions that ended
+// because of its reuse.
 func (c Case) lastFirst(a, b ending) int {
 	own := func(e ending) int {
 		if cause, ok := c.causeOf(e); ok && cause.SessionID == e.session.ID {
@@ -120,8 +121,9 @@ func (c Case) lastFirst(a, b ending) int {
 	return cmp.Or(b.at.Compare(a.at), cmp.Compare(own(a), own(b)), b.session.RotatedAt.Compare(a.session.RotatedAt))
 }
 
-// noticed reports whether an end is early enough for the user to ask about it at At. A question about now also
-// accepts recorded ends in the future, because another process recorded them with a clock that was ahead.
+// noticed reports whether the user can have noticed this end at Case.At. Users round times, so a slightly later end
+// counts too. If the question is about now, recorded ends in the future also count, because the clock of another
+// process may be ahead.
 func (c Case) noticed(e ending) bool {
 	return !e.at.After(c.At.Add(late)) || !c.At.Before(c.Now) && !e.computed
 }

@@ -20,8 +20,8 @@ type Question struct {
 	Language string              // of the answer: "de", else English
 }
 
-// Limits for the rows that an explanation reads, the newest first. Only an account under attack has more rows. The
-// events of an end are found even if many events followed.
+// Limits for the rows that an explanation reads, the newest first. Only an account under attack has more rows. Even
+// then, eventsOf finds the events of each end.
 const (
 	explainedSessions = 500
 	explainedEvents   = 500
@@ -59,8 +59,8 @@ func (m *Manager) newCase() Case {
 	}}
 }
 
-// eventsOf returns the newest events of an account, and older events from the moments when its sessions ended. A
-// flood of failed sign-ins would otherwise hide why a session ended.
+// eventsOf returns the newest events of an account. It adds older events from the moments when sessions ended,
+// because a flood of failed sign-ins could otherwise hide why a session ended.
 func eventsOf(
 	ctx context.Context, tx Tx, id watchword.UserID, sessions []watchword.Session,
 ) ([]watchword.Event, error) {
@@ -90,8 +90,8 @@ func eventsOf(
 	return events, nil
 }
 
-// systemEvents returns the events that ended all sessions, if they are close enough to have ended a session of this
-// account. It also returns the last restore that can be the reason.
+// systemEvents returns the events without an account that can explain an end in this Case. These are the last restore
+// before the question, and the events that ended all sessions of all accounts at about the same time.
 func (c Case) systemEvents(ctx context.Context, tx Tx) ([]watchword.Event, error) {
 	at := cmp.Or(c.At, c.Now)
 	events, err := tx.SystemEvents(ctx, watchword.EventRestoreDetected, at.Add(-afterRestore), at.Add(late), 1)

@@ -14,20 +14,20 @@ type ending struct {
 	why      Reason // empty: alive
 	computed bool   // not recorded
 
-	// recorded is the reason in the row, if the row was ended after the session had already expired. Otherwise it is
-	// empty.
+	// recorded is the reason in the row, if the session had already expired when this reason was recorded. Otherwise
+	// it is empty.
 	recorded Reason
 }
 
-// endOf returns when and why a session ended. Session.EndedBy of the engine decides only whether the session has
+// endOf returns when and why a session ended. The engine's Session.EndedBy decides only whether the session has
 // ended.
 func (c Case) endOf(s watchword.Session) ending {
 	byItself := c.computedEnd(s)
 	if s.EndedAt.IsZero() {
 		switch {
 		case c.User == nil:
-			// A deletion ends all sessions in its transaction. A row without an end is from a sign-in
-			// that committed at the same time. Its tokens are not accepted.
+			// A deletion ends all sessions in its transaction. This row has no end, because a sign-in committed it at
+			// the same time. The tokens of this session are not accepted.
 			return ending{session: s, at: s.RotatedAt, why: watchword.EndedDeleted, computed: true}
 		case c.User.Disabled() && c.User.DisabledAt.Before(byItself.at):
 			return ending{session: s, at: c.User.DisabledAt, why: watchword.EndedDisabled}
@@ -36,8 +36,8 @@ func (c Case) endOf(s watchword.Session) ending {
 		}
 		return byItself
 	}
-	// A reuse is detected only in a live session. After the computed end, it proves that the limits were longer at
-	// that time.
+	// A reuse is recorded only for a live session. If it was recorded after the computed end, the session was still
+	// alive, because the limits were longer at that time.
 	if byItself.at.Before(s.EndedAt) && s.EndedWhy != watchword.EndedReuse {
 		byItself.recorded = s.EndedWhy
 		return byItself
@@ -98,7 +98,7 @@ func (c Case) causeOf(e ending) (watchword.Event, bool) {
 	if own, ok := first(same, func(one watchword.Event) bool { return one.SessionID == e.session.ID }); ok {
 		return own, true
 	}
-	// An EventSessionEnded is about a single session. If it names another session, it is not the cause.
+	// An EventSessionEnded is about one session only, so the event of another session is not the cause.
 	single := func(one watchword.Event) bool { return one.Kind != watchword.EventSessionEnded }
 	if shared, ok := first(same, single); ok {
 		return shared, true
@@ -109,8 +109,8 @@ func (c Case) causeOf(e ending) (watchword.Event, bool) {
 // endBatches is how long it may take to end every session of every account.
 const endBatches = 10 * time.Minute
 
-// endOfAll returns the event of an operator who ended every session of every account. The event
-// is recorded after the last batch.
+// endOfAll returns the event of an operator who ended every session of every account, if it can have ended this
+// session. The event is recorded after the last batch, so it is later than the end of the session.
 func (c Case) endOfAll(e ending) (watchword.Event, bool) {
 	if e.why != watchword.EndedOperator {
 		return watchword.Event{}, false
@@ -122,7 +122,7 @@ func (c Case) endOfAll(e ending) (watchword.Event, bool) {
 	if len(all) == 0 {
 		return watchword.Event{}, false
 	}
-	return all[len(all)-1], true // the first one after the end
+	return all[len(all)-1], true // the earliest event after the end; the newest is first in the list
 }
 
 // evidence returns the events that an operator would look up: the cause, the events of the

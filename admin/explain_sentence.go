@@ -63,7 +63,8 @@ func (c Case) idleSentence(w words, e ending) string {
 		"span", w.span(c.idle(e.session)), "used", w.when(e.session.RotatedAt))
 }
 
-// expiredSentence compares two limits: the limit that the session got at its sign-in, and the current limit.
+// expiredSentence says that the session reached its maximum lifetime. The end is only computed, and not certain, if
+// the current limit is shorter than the limit that the session got at its sign-in.
 func (c Case) expiredSentence(w words, e ending) (sentence, certainty string) {
 	s := e.session
 	certainty = "sure.expired"
@@ -74,8 +75,8 @@ func (c Case) expiredSentence(w words, e ending) (sentence, certainty string) {
 		"span", w.span(e.at.Sub(s.CreatedAt)), "since", w.when(s.CreatedAt)), w.say(certainty)
 }
 
-// pastNote says that the idle limit was longer in the past, if the session continued after a pause that is too long
-// today. Such a session ended when the setting changed, or later.
+// pastNote returns a note if the session once continued after a pause that is longer than the current idle limit. The
+// limit was therefore longer in the past. Such a session ended when the setting changed, or later.
 func (c Case) pastNote(w words, e ending) string {
 	if e.why != watchword.EndedIdle || !e.computed {
 		return ""
@@ -120,7 +121,7 @@ func (c Case) why(w words, e ending, cause watchword.Event, known bool) string {
 		sameUser := slices.ContainsFunc(c.Events, func(one watchword.Event) bool {
 			return one.At.Equal(e.at) && one.SessionID != s.ID && one.Kind != watchword.EventSessionEnded
 		})
-		if known && !sameUser { // the texts do not name the other account
+		if known && !sameUser { // another account signed in, and the texts do not name it
 			return w.say("replaced.other", args...)
 		}
 	}
@@ -134,8 +135,8 @@ func (c Case) why(w words, e ending, cause watchword.Event, known bool) string {
 	return w.say(key, args...)
 }
 
-// reuse names both devices. If the reuse was in another session, this session ended because of
-// the setting reuse-ends.
+// reuse returns the text about a reused refresh token, which names both devices. If the token was of another session,
+// this session ended because of the setting reuse-ends.
 func (c Case) reuse(w words, e ending, cause watchword.Event, known bool) string {
 	d, parsed := reusedetail.Parse(cause.Detail)
 	if !known || !parsed {
@@ -170,8 +171,8 @@ func (c Case) reuseNotes(w words, cause watchword.Event) []string {
 	return []string{w.say("note.reuse.stranger")}
 }
 
-// clockNote says that a clock was set back. The signs are a time of the row in the future, and an end before the last
-// use. Times of different events can't be compared then.
+// clockNote returns a note if a clock was set back. It was set back if a time of the row is in the future, or if the
+// end is before the last use. The times of different events can't be compared then.
 func (c Case) clockNote(w words, s watchword.Session) string {
 	var ahead time.Duration
 	for _, at := range []time.Time{s.CreatedAt, s.RotatedAt, s.EndedAt} {
@@ -207,7 +208,7 @@ func (c Case) notesAfter(w words, main ending, ended []ending) (notes []string) 
 }
 
 // signInNotes returns notes about the first sign-in after a time, and about wrong passwords since the last sign-in.
-// If the time is zero, it describes the last sign-in instead of the first.
+// If the time is zero, the first note is about the last sign-in instead.
 func (c Case) signInNotes(w words, after time.Time) (notes []string) {
 	var in *watchword.Event
 	wrong, lastWrong := 0, time.Time{}
@@ -243,8 +244,8 @@ func (c Case) signInNotes(w words, after time.Time) (notes []string) {
 	return notes
 }
 
-// restoreNotes says that the store lost changes in the week before the question. Because of this, the token of a
-// browser can be newer than its session, or belong to a session that is lost.
+// restoreNotes returns a note if a backup was restored in the week before the question, because the store then lost
+// changes. A browser may have a token that is newer than its session in the store, or a token of a lost session.
 func (c Case) restoreNotes(w words) []string {
 	e, ok := first(c.System, func(e watchword.Event) bool {
 		since := c.At.Sub(e.At)

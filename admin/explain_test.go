@@ -33,7 +33,7 @@ func iphone() watchword.Session {
 	}
 }
 
-// endedAs is the session iphone after it ended for a reason, at the time ended.
+// endedAs returns the session iphone after it ended for the reason why.
 func endedAs(why watchword.EndReason) watchword.Session {
 	s := iphone()
 	s.EndedAt, s.EndedWhy = ended, why
@@ -55,7 +55,7 @@ func byOperator(e watchword.Event) watchword.Event {
 
 func because(e watchword.Event, detail string) watchword.Event { e.Detail = detail; return e }
 
-// question returns the Case of an account with one sign-in, after change.
+// question returns the Case of an account. The function change adds the sessions and events.
 func question(change func(*admin.Case)) admin.Case {
 	c := admin.Case{
 		Asked: "ada@example.com", User: &watchword.User{ID: "u1", Email: "ada@example.com"},

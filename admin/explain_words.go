@@ -29,7 +29,7 @@ var texts = sync.OnceValue(func() map[string]map[string]string {
 			err = json.Unmarshal(raw, &read)
 		}
 		if err != nil {
-			panic(err) // a test reads both
+			panic(err) // impossible, because a test reads both files
 		}
 		all[language] = read
 	}
@@ -53,7 +53,7 @@ func wordsIn(language string) words {
 
 func (w words) has(key string) bool { return w.texts[key] != "" }
 
-// say returns a text. pairs are names and values.
+// say returns the text of a key, with values in place of the names in braces. pairs has the names and values.
 func (w words) say(key string, pairs ...string) string {
 	for i := 0; i < len(pairs); i += 2 {
 		pairs[i] = "{" + pairs[i] + "}"
@@ -61,8 +61,8 @@ func (w words) say(key string, pairs ...string) string {
 	return strings.NewReplacer(pairs...).Replace(w.texts[key])
 }
 
-// count returns a text with a number. If n is 1, it is the text of the key with ".one". Otherwise it is the text of
-// the key, in which {n} is the number.
+// count returns a text that contains a number. For the number 1, it is the text of the key with ".one". For other
+// numbers, it is the text of the key, in which {n} is the number.
 func (w words) count(key string, n int, pairs ...string) string {
 	if n == 1 {
 		key += ".one"
@@ -70,8 +70,8 @@ func (w words) count(key string, n int, pairs ...string) string {
 	return w.say(key, append(pairs, "n", strconv.Itoa(n))...)
 }
 
-// when returns a time with its zone. Minutes are enough to find an entry in the log.
-// Explanation.When is exact.
+// when formats a time with its zone, to the minute, which is enough to find an entry in the log. Explanation.When is
+// exact.
 func (w words) when(t time.Time) string { return t.UTC().Format(w.layout) }
 
 // span returns a duration in the largest unit that divides it, rounded to minutes.

@@ -2,7 +2,7 @@ package admin
 
 import "github.com/watchword-auth/watchword"
 
-// DecideAccess is the rule of access.
+// DecideAccess exports decideAccess to the tests.
 var DecideAccess = decideAccess
 
 // Engine returns the engine of a manager.

@@ -125,8 +125,8 @@ func (m *Manager) Begin(ctx context.Context, by Caller, key, hash string) (Calle
 	}
 }
 
-// claim claims the key and returns its record. If another request has the key, claim returns the record of that
-// request.
+// claim tries to claim the key of a record, and returns this record. If another request has the key, it returns the
+// record of the other request.
 func (m *Manager) claim(ctx context.Context, own Record) (stored Record, claimed bool, err error) {
 	now := m.engine.Now()
 	own.ExpiresAt = now.Add(claimLife)
@@ -164,8 +164,8 @@ func (m *Manager) finish(ctx context.Context, tx Tx, by Caller, status int) (boo
 	return tx.FinishRecord(ctx, done, by.claim.ExpiresAt)
 }
 
-// finishIn is Finish at the end of the transaction of the change. An error rolls back the change. status is
-// the status of the response. Codes: CodeTryLater (the claim was taken over).
+// finishIn stores the result as Finish does, but at the end of the transaction of the change. An error therefore
+// rolls back the change. status is the status of the response. Codes: CodeTryLater (the claim was taken over).
 func (m *Manager) finishIn(ctx context.Context, tx watchword.Tx, by Caller, status int, result string) error {
 	if by.claim == nil || by.claim.repeated {
 		return nil
@@ -180,8 +180,8 @@ func (m *Manager) finishIn(ctx context.Context, tx watchword.Tx, by Caller, stat
 	return err
 }
 
-// finishing returns the engine's operations in the name of a caller. The transaction of the change also runs
-// check, which may be nil, and stores the result of the request.
+// finishing returns the engine's operations in the name of a caller. In its transaction, each operation also calls
+// check, if it is not nil, and stores the result of the request.
 func (m *Manager) finishing(
 	by Caller, status int, check func(context.Context, watchword.Tx) error,
 ) watchword.Operator {
@@ -195,9 +195,9 @@ func (m *Manager) finishing(
 	})
 }
 
-// GiveUp releases the claim of a request that failed with why, if why is a refusal. After any other
-// error, such as a lost response of the database, the change may have been made. The claim then
-// blocks repeated requests until it expires.
+// GiveUp releases the claim of a request that failed, but only if the error why is a refusal. After any other error,
+// such as a lost response of the database, the change may have been made. The claim then stays until it expires, and
+// blocks repeated requests.
 func (m *Manager) GiveUp(ctx context.Context, by Caller, why error) error {
 	var refusal *watchword.Error
 	if by.claim == nil || by.claim.repeated || !errors.As(why, &refusal) {

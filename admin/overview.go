@@ -21,7 +21,7 @@ const (
 	// ProblemRestore: the database went back to an earlier state, and the old sessions have not been
 	// ended since.
 	ProblemRestore ProblemKind = "restore"
-	// ProblemFeed: ended sessions have waited for their number for more than a minute.
+	// ProblemFeed: ended sessions have waited for more than a minute for their number in the feed.
 	ProblemFeed ProblemKind = "feed"
 	// ProblemMailLate: a mail has waited for more than 10 minutes.
 	ProblemMailLate ProblemKind = "mail-late"
@@ -37,7 +37,7 @@ const (
 	// mailLate is longer than a deployment or a restart of a mail server takes. `watchword doctor` uses the same
 	// limit.
 	mailLate = 10 * time.Minute
-	// feedLate is several times longer than the server needs to number an ended session.
+	// feedLate is several times longer than the server needs to number an ended session for the feed.
 	feedLate = time.Minute
 )
 

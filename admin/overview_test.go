@@ -40,7 +40,7 @@ func TestOverviewFindsEachProblem(t *testing.T) {
 			[]admin.Problem{{Kind: admin.ProblemOneAdmin}}},
 		"an admin's phone": {watchword.Stats{}, []admin.Account{good, {}, {Passkey: true}, {}, disabled},
 			[]admin.Problem{{Kind: admin.ProblemFactor, Count: 2}}},
-		"no admin": {watchword.Stats{}, nil, nil}, // no problem: only administrators see the page
+		"no admin": {watchword.Stats{}, nil, nil}, // without an administrator, no one can see the page
 	} {
 		got := admin.FindProblems(admin.Situation{Stats: c.stats, Admins: c.admins, Now: now})
 		if !slices.Equal(got, c.want) {

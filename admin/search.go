@@ -11,12 +11,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// A search reads a range of one index: of addresses, or of the accounts with a role. The store applies the
-// other filters to the accounts of that range. One request reads at most maxScanned of these accounts. If
-// a filter selects few accounts among millions, the page has few items, but the query is never long.
+// A search reads a range of one index: addresses with a prefix, or accounts with a role. The store applies the other
+// filters to the accounts of that range. One request reads at most maxScanned of these accounts. If a filter selects
+// few accounts among millions, the page has few items, but the query is never long.
 //
-// A search for an address and a role reads the range of the role if few accounts have it, and otherwise the
-// range of the address. The cursor contains the choice.
+// A search for an address and a role uses the index of roles if few accounts have the role, and otherwise the index
+// of addresses. The cursor contains the choice.
 
 const (
 	// DefaultLimit and MaxLimit bound the items of a page.
@@ -25,7 +25,7 @@ const (
 
 	maxScanned = 1000
 	scanned    = 500 // events that one statement reads, if the filter can drop some
-	smallRole  = 200 // accounts of a role that a search for an address reads
+	smallRole  = 200 // if fewer accounts have the role, a search for address and role uses the index of roles
 )
 
 // A Filter selects accounts. The zero value selects all.
@@ -97,7 +97,8 @@ func (f Filter) selects(a Account) bool {
 		(f.State == "" || a.State() == f.State) && factor[f.Factor]
 }
 
-// list returns the name of the list of a filter. The MAC of a cursor includes it.
+// list returns a text that identifies the filtered list. The MAC of a cursor covers this text, so a cursor works only
+// with the same filter.
 func (f Filter) list() string {
 	return strings.Join([]string{"users", f.Email, f.ID, f.Role, f.State, f.Factor}, "\x00")
 }
@@ -127,7 +128,7 @@ func (m *Manager) FindUsers(ctx context.Context, f Filter, cursor string, limit 
 		return m.findByID(ctx, f)
 	}
 	if !isRange(f.Email) || !isRange(f.Role) {
-		return Page{}, nil // no address and no role has such a character
+		return Page{}, nil // addresses and roles are printable ASCII, so no account matches
 	}
 	limit = min(cmp.Or(max(limit, 0), DefaultLimit), MaxLimit)
 	s := search{Filter: f, limit: limit}
@@ -143,10 +144,10 @@ func (m *Manager) FindUsers(ctx context.Context, f Filter, cursor string, limit 
 	return page, err
 }
 
-// A search is a filter and a position in one of its ranges.
+// A search is a filter, the range to read, and a position in that range.
 type search struct {
 	Filter
-	kind  string // byAddress or byRole; empty: the first page decides
+	kind  string // byAddress or byRole; empty on the first page, which chooses the range
 	after string // an address or an id
 	limit int
 }
@@ -158,7 +159,7 @@ func (s search) page(ctx context.Context, tx Tx) (items []Account, next string, 
 			return nil, "", err
 		}
 	}
-	// The additional account shows whether there is a next page.
+	// One account more than the limit shows whether there is a next page.
 	scan := s.limit + 1
 	switch {
 	case s.kind == byRole && s.Email != "":
@@ -179,7 +180,7 @@ func (s search) page(ctx context.Context, tx Tx) (items []Account, next string, 
 	return items, next, err
 }
 
-// The ranges of a search. A position begins with its range.
+// The ranges that a search can read. The position in a cursor begins with the name of its range.
 const (
 	byAddress = "address"
 	byRole    = "role"
@@ -200,13 +201,13 @@ func rangeOf(ctx context.Context, tx Tx, f Filter) (string, error) {
 	return byAddress, err
 }
 
-// readAddresses reads the next scan accounts with the prefix, and returns the accounts that the filter selects, at
-// most s.limit. It also returns the last address that it read, and the number of accounts that it read.
+// readAddresses reads up to scan accounts whose addresses have the prefix. It returns those that the filter selects,
+// at most s.limit. It also returns the last address that it read, and the number of accounts that it read.
 func (s search) readAddresses(
 	ctx context.Context, tx Tx, scan int,
 ) (items []Account, last string, found int, err error) {
-	// Addresses are printable ASCII. An address plus next sorts directly after that address. A prefix plus end sorts
-	// after all addresses with that prefix.
+	// Addresses are printable ASCII. Therefore address+next sorts directly after the address, and prefix+end sorts
+	// after all addresses with the prefix.
 	const next, end = "\x01", "\x7f"
 	prefix := watchword.Address(s.Email)
 	from, below := max(prefix, watchword.Address(s.after)+next), prefix+end
@@ -218,7 +219,7 @@ func (s search) readAddresses(
 	return items, string(reached), found, err
 }
 
-// readRole is like readAddresses, for the accounts with the role. last is an id.
+// readRole reads the accounts with the role as readAddresses reads those with the prefix. last is an id.
 func (s search) readRole(
 	ctx context.Context, tx Tx, scan int,
 ) (items []Account, last string, found int, err error) {

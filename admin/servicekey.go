@@ -176,7 +176,7 @@ func (m *Manager) repeatedKey(ctx context.Context, id string) (key ServiceKey, n
 func (m *Manager) ServiceKeys(
 	ctx context.Context, cursor string, limit int,
 ) (keys []ServiceKey, next string, err error) {
-	const list, last = "service-keys", "~" // ids are below "~"
+	const list, last = "service-keys", "~" // all ids sort before "~"
 	before, err := m.position(list, cursor)
 	if err != nil {
 		return nil, "", err

@@ -71,11 +71,11 @@ type ServiceKeyTx interface {
 	InsertServiceKey(context.Context, ServiceKey) error
 	// ServiceKey returns the key of an id, or watchword.ErrNotFound.
 	ServiceKey(ctx context.Context, id string) (ServiceKey, error)
-	// ServiceKeys lists up to limit keys whose ids are below the id before, the newest first.
+	// ServiceKeys lists up to limit keys whose ids are lower than before, the newest first.
 	ServiceKeys(ctx context.Context, before string, limit int) ([]ServiceKey, error)
 	// RevokeServiceKey reports false if there is no such key, or if it was revoked before.
 	RevokeServiceKey(ctx context.Context, id string, now time.Time) (bool, error)
-	// TouchServiceKey stores now as the last use of a key, if the stored last use is not later than since.
+	// TouchServiceKey sets the last use of a key to now, unless a use later than since is already stored.
 	TouchServiceKey(ctx context.Context, id string, now, since time.Time) error
 }
 
@@ -83,13 +83,13 @@ type ServiceKeyTx interface {
 //
 // Unstable: stores implement it.
 type ListTx interface {
-	// EventsBefore lists the events of a user, or of all users (""). It lists events at or after the time from that
-	// are older than the position before. The newest are first, at most limit.
+	// EventsBefore lists the events of a user, or of all users (""), the newest first, at most limit. The events are
+	// not older than the time from, and older than the position before.
 	EventsBefore(
 		ctx context.Context, user watchword.UserID, from time.Time, before EventPosition, limit int,
 	) ([]watchword.Event, error)
-	// SystemEvents lists up to limit events of a kind without an account, between the times from and upTo, the newest
-	// first.
+	// SystemEvents lists up to limit events of a kind that have no account, the newest first. Their times are between
+	// from and upTo.
 	SystemEvents(
 		ctx context.Context, kind watchword.EventKind, from, upTo time.Time, limit int,
 	) ([]watchword.Event, error)
@@ -112,9 +112,9 @@ type RecordTx interface {
 	ClaimRecord(ctx context.Context, r Record, now time.Time) (bool, error)
 	// Record returns the record of a key, or watchword.ErrNotFound.
 	Record(ctx context.Context, owner, key string) (Record, error)
-	// FinishRecord sets the result and the end of a record whose claim ends at the time claimed. It reports false if
-	// another request has taken over the claim.
+	// FinishRecord stores the result of a request and the time when its record expires. claimed is the end of the
+	// request's claim. FinishRecord reports false if another request has taken over the claim.
 	FinishRecord(ctx context.Context, r Record, claimed time.Time) (bool, error)
-	// DropRecord deletes a record without a result whose claim ends at its ExpiresAt.
+	// DropRecord deletes the record of a request without a result, if its claim still ends at ExpiresAt.
 	DropRecord(context.Context, Record) error
 }

@@ -28,7 +28,7 @@ func TestExpiredKeysAndRecordsAreSwept(t *testing.T) {
 		by, err := m.Begin(ctx, both[0], uuid.NewString(), "a")
 		wantCode(t, err, "")
 		wantCode(t, m.Finish(ctx, by, 200), "")
-		_, err = m.Begin(ctx, both[0], uuid.NewString(), "b") // its process ended before Finish
+		_, err = m.Begin(ctx, both[0], uuid.NewString(), "b") // the process of this request ended before Finish
 		wantCode(t, err, "")
 		for _, c := range []struct {
 			what   watchword.Sweep
