@@ -121,8 +121,8 @@ function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
 }
 
 /**
- * Fills in the ids. It rejects an empty id, and the ids . and .., which fetch resolves: they would address
- * another resource, such as all sessions instead of one.
+ * Fills in the ids of a path. It rejects an empty id and the ids . and .. because the path would then address another
+ * resource, such as all sessions instead of one.
  */
 function pathOf(path: string, ids: string[]): string {
   let index = 0

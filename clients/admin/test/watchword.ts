@@ -87,7 +87,7 @@ export async function signInAdmin(server: Watchword, email: string): Promise<str
   const { accessToken = "" } = await post(server, "/api/auth/login", { email, password, delivery: "body" })
   const { id = "", secret = "" } = await post(server, "/api/auth/factors/totp", {}, accessToken)
   await post(server, `/api/auth/factors/totp/${id}/confirm`, { code: codeOf(secret) }, accessToken)
-  return accessToken // its level is outdated, but the server reads the session's level
+  return accessToken // the token has the level of one factor, but the server reads the session's level
 }
 
 /** The code of an authenticator app (RFC 6238). */
