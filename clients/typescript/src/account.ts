@@ -48,7 +48,7 @@ async function endLocally(parts: Parts): Promise<void> {
   await parts.stored.removeRefreshToken()
 }
 
-/** Puts the server's user into the snapshot, unless another user has signed in. */
+/** Updates the user in the snapshot from a response of the server, unless another user has signed in. */
 function showUser<M extends object>({ session, tabs }: Parts, response: MeAnswer<M>): MeAnswer<M> {
   if (session.token && session.snapshot.user?.id === response.user.id) {
     session.renewed(session.token, response.user)

@@ -81,7 +81,7 @@ export interface FactorsAnswer {
   recoveryCodes: { left: number; createdAt?: string }
   /** Whether the operator requires a factor. If so, the last factor can't be removed (LAST_WAY_IN). */
   required: boolean
-  /** The passkeys that exist. `list` passes it to the browser. Absent: the server has no passkeys. */
+  /** The account's passkeys. `list` passes them to the browser (see signal.ts). Absent: the server has no passkeys. */
   signal?: { rpId: string; userId: string; allAcceptedCredentialIds: string[] }
 }
 

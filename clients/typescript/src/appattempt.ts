@@ -5,7 +5,8 @@
 //  2. Watchword redirects back with a code in the URL. The code is useless without the
 //     verifier.
 //  3. The application's server exchanges the code and the verifier for the session.
-//  4. Five cookies allow five tabs at once. The return URL has the number of its cookie.
+//  4. Each attempt has one of five cookies, so five tabs can sign in at once. The return URL
+//     contains the number of the cookie.
 
 import type { AppCookies } from "./cookies.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
@@ -32,8 +33,8 @@ export async function startAttempt(
 }
 
 /**
- * Returns the code and the verifier for a return URL, and deletes the cookie. Without the cookie,
- * it returns a random verifier. Watchword then destroys the code, which a stranger may know.
+ * Returns the code and the verifier for a return URL, and deletes the verifier's cookie. If the cookie is missing, it
+ * returns a random verifier. Watchword rejects this verifier and destroys the code, which a stranger may know.
  */
 export function takeAttempt(
   cookies: AppCookies,
@@ -47,7 +48,10 @@ export function takeAttempt(
   throw attemptError(isKnown ? refused : "CHALLENGE_INVALID")
 }
 
-/** The accepted codes. Their texts are fixed, because a stranger can write any URL. */
+/**
+ * The error codes that a return URL may contain, and their texts. The URL can't change a text, because a stranger can
+ * write any URL.
+ */
 const messages: Record<string, string> = {
   PROVIDER_REFUSED: "The sign-in with the provider was not completed. Try again, or sign in in another way.",
   PROVIDER_UNAVAILABLE: "The provider did not respond as expected. Try again shortly, or sign in in another way.",

@@ -1,5 +1,5 @@
-// Adds the first factor to an account that must have one, for an application that renders on its
-// server. The first code of the new app completes the sign-in that threw ENROLMENT_REQUIRED.
+// Adds the first factor to an account that must have one, for an application that renders on its server. The first
+// code of the authenticator app completes the sign-in that threw ENROLMENT_REQUIRED.
 
 import type { FactorAnswer, SignIn, TOTPEnrolment, UserAnswer } from "./api.js"
 import { attemptError } from "./appattempt.js"
@@ -12,7 +12,7 @@ export function createAppEnrolment(
 ): Pick<RequestAuth<never>, "enrolment" | "beginTOTP" | "confirmTOTP"> {
   const enrolment = (): ReturnType<AppCookies["challenge"]> => cookies.challenge("ENROLMENT_REQUIRED")
 
-  /** Throws if no sign-in waits. Without this check, Watchword would ask for an access token. */
+  /** Throws if no sign-in waits for a factor, because Watchword would then ask for an access token. */
   async function send<T extends object>(path: string, body: object): Promise<T> {
     if (!enrolment()) throw attemptError("CHALLENGE_INVALID")
     return signIn<T>(path, body)

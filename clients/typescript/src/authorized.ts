@@ -42,7 +42,7 @@ export interface AuthorizedOptions {
 
 export function createAuthorized({ session, renewal, stepUps, origins }: AuthorizedOptions): SendAuthorized {
   let forcedAt = -Infinity // the last renewal forced by a 401
-  let forcedFor: Token | undefined // the token that this renewal replaced; several requests may have sent it
+  let forcedFor: Token | undefined // the token that this forced renewal replaced; several requests may have sent it
 
   /** Throws the error if the last forced renewal was less than forcedInterval ago. */
   function limitForced(token: Token, error: WatchwordError): void {
@@ -95,8 +95,9 @@ interface AuthorizedRequest {
 }
 
 /**
- * `refused` is the error if the server rejected the token. With `stepUp`, the response is a 401, and `finish` handles
- * it. `finish` can be called after the step-up, because the body of the 401 has arrived.
+ * `refused` is the error if the server rejected the token. Otherwise `finish` returns the handler's result. `stepUp`
+ * is set if the response is a 401 that requires a step-up. In this case, `finish` can also be called after the
+ * step-up, because the body of the 401 has arrived.
  */
 type Outcome<T> =
   | { refused: WatchwordError; stepUp?: undefined }

@@ -12,7 +12,7 @@ export interface Backoff {
   /** Starts a wait: the time that the server requires, or else twice the last wait, up to a minute. */
   recordFailure(error: unknown): void
   recordSuccess(): void
-  /** Ends the wait. The caller knows that the network is back, or that a user signed in. */
+  /** Ends the wait. Call it when the network is back, or when a user has signed in. */
   reset(): void
 }
 

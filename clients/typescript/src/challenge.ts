@@ -41,7 +41,7 @@ function encodeChallenge({ expiresIn, ...kept }: Kept): string {
   const textOf = (value: object): string => `${until}.${toBase64(JSON.stringify(value))}`
   const text = textOf(kept)
   if (text.length <= maxLength) return text
-  // The options of a ceremony with many passkeys are too long for a cookie. The cookie then offers the other methods.
+  // The WebAuthn options of an account with many passkeys are too long for a cookie, so the cookie omits this method.
   const { passkey: _, ...short } = kept
   return textOf({ ...short, methods: kept.methods.filter((method) => method !== "passkey") })
 }

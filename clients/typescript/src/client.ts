@@ -57,8 +57,8 @@ export interface Client<M extends object = Metadata> {
    */
   loginFactor(body: FactorLogin): Promise<UserAnswer>
   /**
-   * Signs out here and in all tabs at once. If it throws, the server was not reached, and the session is still active
-   * there: call logout again.
+   * Signs out in all tabs at once. If it throws, the server was not reached, so the session is still active on the
+   * server: call logout again.
    */
   logout(): Promise<void>
   /** Ends all sessions of the user, or all except this one. */
@@ -95,7 +95,7 @@ export interface Client<M extends object = Metadata> {
 }
 
 /**
- * The key of a client's parts, for the other entry points of this package. It is a registered
+ * The key of the property with a client's parts, for the other entry points of this package. It is a registered
  * symbol, because each bundle may have its own copy of this module.
  */
 export const partsKey = Symbol.for("@watchword/client")

@@ -1,5 +1,4 @@
-// The cookies of one request. They are cookies of the application, and cookies of Watchword, which stay as Watchword
-// sent them.
+// The cookies of one request: cookies of the application, and cookies of Watchword, which are passed on unchanged.
 
 /** How the application reads and sets cookies of the current request. */
 export interface CookieContext {

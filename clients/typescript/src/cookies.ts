@@ -21,7 +21,7 @@ export interface AppCookies
   /** Stores the challenge of a sign-in that waits for a factor. */
   keepChallenge(code: ChallengeCode, challenge: Challenge, setCookies: readonly string[]): void
   endChallenge(setCookies: readonly string[]): void
-  /** Stores a token. After the next sign-in, the token connects the account at a provider to the user. */
+  /** Stores the token that connects an account at a provider to the user at the next sign-in. */
   keepLink(setCookies: readonly string[]): void
 }
 
@@ -70,7 +70,7 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
 
 type Pair = readonly [name: string, value: string | undefined]
 
-/** The names of a Watchword cookie with https and without. Watchword ignores the name that does not fit its URL. */
+/** The names of a Watchword cookie for https and for http. Watchword ignores the name that does not fit its URL. */
 const namesOf = (name: string): string[] => [`__Host-watchword-${name}`, `watchword-${name}`]
 
 function renamed(own: Record<string, string | undefined>): Pair[] {

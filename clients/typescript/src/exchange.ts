@@ -1,4 +1,4 @@
-// Exchanges refresh tokens for many users in one process.
+// Exchanges refresh tokens for new tokens, for many users in one process.
 
 import type { SignIn } from "./api.js"
 import { now, pause } from "./clock.js"

@@ -36,8 +36,8 @@ export type {
 } from "./api.js"
 
 /**
- * Changes need a recent proof. Without a handler (`client.onStepUp`), they throw STEP_UP_REQUIRED:
- * call `client.stepUp`, then try again.
+ * The second factors of the signed-in user. A change needs a recent proof. Without a handler (`client.onStepUp`), it
+ * throws STEP_UP_REQUIRED: call `client.stepUp`, then try again.
  */
 export interface Factors {
   /** Lists apps and passkeys. It also tells the browser which passkeys exist, so call it after a change. */

@@ -5,7 +5,7 @@ import { WatchwordError, type WatchwordErrorCode } from "./error.js"
  *
  *  - "retry": the same call again
  *  - "wait": the same call again, after `retryAfter` seconds
- *  - "restart": the first call of the flow again. For a second step that is `login`
+ *  - "restart": the first call of the flow again, such as `login` after its second step failed
  *  - "otherWay": a password, a code of an app or a recovery code
  *  - "none": no step is needed, because the device already has the passkey
  *  - "verifyEmail": the address must be proven first

@@ -164,8 +164,8 @@ async function create(
   try {
     return done(await confirmFactor(client, parts, path, { ceremony, credential, ...(name && { name }) }))
   } catch (error) {
-    // The server has refused the passkey, so the browser is told not to suggest it. After a lost response, the server
-    // may have stored the passkey.
+    // If the server has refused the passkey, the browser is told not to suggest it. After a lost response the browser
+    // keeps it, because the server may have stored it.
     const { status = 0 } = error as Partial<WatchwordError>
     if (status >= 400 && status < 500) signalUnknown(publicKey.rp?.id, credential)
     throw error

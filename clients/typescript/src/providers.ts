@@ -7,8 +7,8 @@
 //  3. The report goes over a BroadcastChannel, which browsers limit to pages of one origin. A
 //     reference to the opening window is not reliable, because the headers of some servers remove
 //     it (Cross-Origin-Opener-Policy).
-//  4. A popup without this reference looks closed. It counts as closed only when this page has the
-//     focus again.
+//  4. These headers also make an open popup look closed. Therefore it counts as closed only when
+//     this page has the focus again.
 
 import type { IdentitiesAnswer, Message, ProvidersAnswer, UserAnswer } from "./api.js"
 import { partsKey, type Client, type Parts } from "./client.js"
@@ -119,7 +119,7 @@ const channelOf = (attempt: string): BroadcastChannel => new BroadcastChannel(`w
 
 function returnURL({ returnTo = location.href }: ProviderOptions): URL {
   const url = new URL(returnTo, location.href)
-  url.hash = "" // the server puts an error there
+  url.hash = "" // the server writes an error into the fragment
   url.searchParams.delete(parameter)
   return url
 }
@@ -160,7 +160,7 @@ function report(opened: Window, channel: BroadcastChannel): Promise<Report | "cl
     let polls = 0
     const timer = setInterval(() => {
       polls = opened.closed && document.hasFocus() ? polls + 1 : 0
-      if (polls > 3) settle("closed") // a report would have arrived by now
+      if (polls > 3) settle("closed") // the popup is closed, and its report would have arrived
     }, pollInterval)
     function settle(result: Report | "closed"): void {
       clearInterval(timer)

@@ -67,7 +67,7 @@ function createPrompt(client: Pick<Client, "onStepUp" | "stepUp">): Prompt {
     const removeHandler = client.onStepUp(ask)
     return () => {
       removeHandler()
-      finish() // because no mounted component shows the dialog
+      finish() // no mounted component can show the dialog, so the prompt ends
     }
   })
   return state

@@ -47,7 +47,7 @@ export function createSchedule({ session, renewal, tabs }: ScheduleOptions): Sch
   }
 
   function renew(): void {
-    renewal.renew().catch(() => {}) // the backoff records it, and the renewal reschedules
+    renewal.renew().catch(() => {}) // the backoff records the error, and the renewal sets the timer
   }
 
   return {

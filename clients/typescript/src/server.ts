@@ -5,8 +5,8 @@
 //  2. A stale token is refreshed only where cookies can be set. A component that can't set cookies
 //     would lose the new refresh token. The browser would then send the old refresh token again, as
 //     a thief would.
-//  3. Requests with one refresh token share one refresh, even while its response is on its way to
-//     the browser.
+//  3. Requests with the same refresh token share one refresh. This includes requests that the
+//     browser sends before it receives the new token.
 //  4. User agent and address of the browser are forwarded: Watchword compares the user agent
 //     after a lost response, and counts limits by address.
 //  5. Four error codes of the server end the session. After all other errors, the cookies stay.
@@ -132,8 +132,8 @@ export interface RequestAuth<I extends TokenIdentity> {
    */
   enrolment(): Challenge | undefined
   /**
-   * Creates a secret for an authenticator app. Call it in an action, not while a page renders,
-   * because a sign-in allows only five calls and a page can be reloaded.
+   * Creates a secret for an authenticator app. Call it in an action, not while a page renders. A page can be
+   * reloaded, but one sign-in allows only five calls.
    */
   beginTOTP(): Promise<TOTPEnrolment>
   /**
@@ -220,7 +220,7 @@ function marginOf({ issuedAt, expiresAt }: TokenIdentity): number {
 interface Lookup<I extends TokenIdentity> {
   current(): Promise<Found<I>>
   required(): Promise<{ token: string; identity: I }>
-  /** Replaces the session after a sign-in, or with {} after a sign-out. */
+  /** Replaces the session that was found: with the new one after a sign-in, or with {} after a sign-out. */
   replace(found: Found<I>): void
 }
 
@@ -263,7 +263,7 @@ function createLookup<I extends TokenIdentity>(
         cookies.clear([]) // the session ended after the shared refresh
         return {}
       }
-      cookies.save(outcome.response, outcome.setCookies) // the old refresh token is superseded
+      cookies.save(outcome.response, outcome.setCookies) // the new refresh token has replaced the old one
       throw error
     }
   }
@@ -326,8 +326,8 @@ function createRequestAuth<I extends TokenIdentity>(shared: Shared<I>, request: 
 export type SignInRequest = <T extends object>(path: string, body: object) => Promise<T>
 
 /**
- * Sends a sign-in that gets its tokens in cookies, because Watchword recognizes a device only by cookies. The tokens
- * become cookies of the application.
+ * Sends a sign-in, and stores its tokens in cookies of the application. Watchword returns the tokens in cookies,
+ * because it recognizes a known device only by cookies.
  */
 function createSignIn<I extends TokenIdentity>(
   shared: Shared<I>,
@@ -368,9 +368,9 @@ function createSignIn<I extends TokenIdentity>(
 }
 
 /**
- * Ends the session that a sign-in replaces in the browser, because its token is lost. If the token is in Watchword's
- * own cookie, Watchword ends the session itself. After a failure, the old session stays in the user's list, and the
- * new session is valid.
+ * Ends the old session when a sign-in replaces it in the browser, because the browser then loses the old refresh
+ * token. If this token is in Watchword's own cookie, Watchword ends the old session itself. A failure is ignored: the
+ * old session stays in the user's list, and the new session is valid.
  */
 async function endReplaced<I extends TokenIdentity>(
   { transport, apiUrl, headersOf, isOwn }: Shared<I>,

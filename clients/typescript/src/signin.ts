@@ -69,7 +69,7 @@ export function signIn<T extends SignIn | Message>(
   })
 }
 
-/** Moves the handle of a challenge from the error, which may be logged, into the client. */
+/** Moves the handle of a challenge from the error into the client, because the error may be logged. */
 function keepHandle(parts: Parts, error: unknown): void {
   const challenge = (error as { challenge?: Challenge & { handle?: string } }).challenge
   if (!challenge) return

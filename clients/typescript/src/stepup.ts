@@ -60,8 +60,8 @@ function aborted(signal: AbortSignal | null | undefined): Promise<never> {
 }
 
 /**
- * Returns the challenge of a 401 from its WWW-Authenticate header. It also checks the code, because scripts can read
- * the headers of another origin only if its server exposes them.
+ * Returns the step-up challenge in the WWW-Authenticate header of a 401. It also checks the error code, because
+ * scripts can read headers of another origin only if its server exposes them.
  */
 export function stepUpChallenge({ code }: WatchwordError, header: string): StepUpChallenge | undefined {
   if (!/insufficient_user_authentication|STEP_UP_REQUIRED/i.test(code + header)) return undefined

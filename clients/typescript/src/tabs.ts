@@ -15,7 +15,7 @@ type Message =
   | { kind: "token"; accessToken: string; left: number; user: User }
   | { kind: "signedOut"; sid: string | undefined; reason: WatchwordErrorCode | undefined }
 
-/** Milliseconds until a message has reached the other tabs. The lock is held during this time. */
+/** Milliseconds that a message needs to reach the other tabs. The lock is held until then. */
 const deliveryTime = 50
 
 export interface Tabs {

@@ -10,7 +10,7 @@ import { createSharedState } from "./sharedstate.js"
 export interface FactorsView {
   /** undefined: the list is not loaded yet, or no user is signed in. */
   readonly list: FactorsAnswer | undefined
-  /** Why the list could not be loaded. Call reload. */
+  /** Why the list could not be loaded. To try again, call reload. */
   readonly error: WatchwordError | undefined
   /** Whether a change is running. */
   readonly busy: boolean

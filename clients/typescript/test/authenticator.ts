@@ -82,7 +82,7 @@ export class Authenticator {
       point(y),
     ]
     const length = Buffer.from([0, id.length])
-    const flags = mediation ? 0x58 : 0x5d // user present and verified, backup, attested data
+    const flags = mediation ? 0x58 : 0x5d // backed up, attested data; with a dialog: user present, verified
     const authData = Buffer.concat([authenticatorData(rpId, flags, 0), Buffer.alloc(16), length, id, ...key])
     const attestation = [Buffer.from("a3", "hex"), cbor("fmt"), cbor("none"), cbor("attStmt"), Buffer.from("a0", "hex")]
     const userHandle = bytesOf(options.user?.id)

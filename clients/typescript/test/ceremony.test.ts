@@ -127,7 +127,7 @@ test("suggestions wait for a server that does not respond, and end without passk
     answers["passkey/login"] = [401, { code: "INVALID_CREDENTIALS" }]
     authenticator.choose()
     await expect(suggested).rejects.toMatchObject({ code: "INVALID_CREDENTIALS" })
-    expect(authenticator.signals.map(([name]) => name)).not.toContain("unknown") // it may still be valid
+    expect(authenticator.signals.map(([name]) => name)).not.toContain("unknown") // the passkey may still be valid
   } finally {
     vi.useRealTimers()
   }

@@ -101,7 +101,7 @@ test("a sign-in with a factor needs loginFactor, in a program and in a page", as
     expect(error).toBeInstanceOf(WatchwordError)
     expect(error).toMatchObject({ code: "SECOND_FACTOR_REQUIRED", status: 403, challenge: { expiresIn: 600 } })
     expect((error as WatchwordError).challenge?.methods).toEqual(expect.arrayContaining(["totp", "recovery"]))
-    expect(JSON.stringify(error)).not.toContain("wwc_") // errors are logged
+    expect(JSON.stringify(error)).not.toContain("wwc_") // no handle, because errors are logged
     expect(client.getSnapshot().status).not.toBe("signedIn")
     await expect(client.me()).rejects.toMatchObject({ status: 401 })
     await expect(client.loginFactor({ totp: "000000x" })).rejects.toMatchObject({ code: "FACTOR_WRONG" })

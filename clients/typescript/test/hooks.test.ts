@@ -91,7 +91,7 @@ test("usePasskeySignIn suggests passkeys while it is mounted, and shows errors",
   authenticator.choose()
   await until(() => component.now().error !== undefined)
   expect(component.now().error).toMatchObject({ code: "INVALID_CREDENTIALS" })
-  await until(() => authenticator.open === 1) // it suggests again
+  await until(() => authenticator.open === 1) // the hook must suggest passkeys again
 
   authenticator.user = "cancels"
   expect(await component.now().signIn()).toBe(false)

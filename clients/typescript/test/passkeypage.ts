@@ -1,4 +1,4 @@
-// A page with an authenticator, and a server whose response for each path the test sets.
+// A page with a simulated authenticator, and a fake server. The test sets the server's response for each path.
 import { createPasskeys, type Passkeys } from "../src/factors.js"
 import { createClient, type Client } from "../src/index.js"
 import { Authenticator } from "./authenticator.js"
@@ -32,7 +32,7 @@ export interface PasskeyPage {
   answers: Record<string, Answer | Promise<Answer>>
   signedIn: Answer
   challenged: Answer
-  /** Gives the user a passkey. `then` sets how the next dialogs end. */
+  /** Gives the user a passkey. `then` is the user's action in later dialogs. */
   hasPasskey(then?: Authenticator["user"]): Promise<void>
 }
 

@@ -20,7 +20,7 @@ let folder = ""
 let issuer = ""
 let provider: ChildProcess
 let server: Watchword
-let hasFocus = true // of the page that opened a popup
+let hasFocus = true // whether the page that opened a popup has the focus
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "watchword-providers-"))

@@ -150,7 +150,7 @@ test("a response that is lost for longer than the grace period does not sign out
   await client.refresh()
   const before = kept.token
   await client.refresh()
-  kept.token = before ?? "" // as if the response was lost
+  kept.token = before ?? "" // the client has only the old token, as after a lost response
   await new Promise((resolve) => setTimeout(resolve, 1200))
   expect(await client.refresh()).toMatchObject({ status: "signedIn" })
 })

@@ -1,5 +1,6 @@
-// Verifies recorded responses of Chromium's authenticator with another library, and the shape of the server's
-// options. TestChromiumUsesPasskeysThroughTheClient in package server has recorded them.
+// Verifies recorded responses of Chromium's authenticator with another library. It also compares the shape of the
+// server's options with the options of that library. TestChromiumUsesPasskeysThroughTheClient in package server has
+// recorded them.
 import {
   generateAuthenticationOptions,
   generateRegistrationOptions,

@@ -191,7 +191,7 @@ test("a sign-in waits for a running refresh, so that the cookie of the sign-in i
   const refreshing = tab.refresh()
   await until(() => server.refreshes === 1)
   const signingIn = tab.login(bob)
-  setTimeout(answering.open, 50) // a sign-in that does not wait is faster
+  setTimeout(answering.open, 50) // a sign-in that does not wait would finish before this
   await Promise.all([refreshing, signingIn])
   expect(answers).toEqual(["refresh?optional=true", "login"])
   expect(tab.getSnapshot().user).toMatchObject({ email: bob.email })

@@ -125,7 +125,7 @@ test("a network failure keeps the cookies and is an error, not a sign-out", asyn
 
 /** Loses the response of a refresh, and returns whether the browser is still signed in later. */
 async function survivesALostResponse(browser: Browser): Promise<boolean> {
-  // Each application simulates another process, which has not seen the outcomes of the others.
+  // Each call of application simulates another process, which does not know the refreshes of the other processes.
   expire(browser)
   expect(await application().auth(browser.request()).session()).toBeDefined()
   expire(browser)
@@ -334,7 +334,7 @@ test("errors are recognized over several copies of the packages, as bundles have
   expect(Object.assign(new Error("other"), { name: "TokenError", code: "ETOKEN" }) instanceof TokenError).toBe(false)
 })
 
-/** The layouts for the session's tokens, with the name of the session cookie. */
+/** The two places where an application can keep the session's tokens, and the name of the session cookie. */
 const layouts = [
   { name: "its own cookies", refreshCookie: "own", session: "watchword-session" },
   { name: "Watchword's cookies", refreshCookie: "watchword", session: "watchword" },

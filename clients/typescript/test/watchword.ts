@@ -62,7 +62,7 @@ export async function startWatchwordAt(host: string, ...flags: string[]): Promis
     },
     async mails() {
       const names = await readdir(mailbox).catch(() => [])
-      const written = names.filter((name) => !name.startsWith(".")) // the other files are incomplete
+      const written = names.filter((name) => !name.startsWith(".")) // the others are still being written
       return Promise.all(written.map((name) => readFile(join(mailbox, name), "utf8")))
     },
     async stop() {
