@@ -3,7 +3,7 @@ import { authorize, guards, isIdentityHeader, type Guards, type Refusal } from "
 import type { Identity } from "./identity.js"
 import type { Verifier } from "./verifier.js"
 
-/** A request behind the middleware. `identity` is missing only behind `optional`. */
+/** A request that the middleware has accepted. `identity` is missing only with `optional`. */
 export type WithIdentity<T = IncomingMessage> = T & { identity?: Identity }
 
 /** Middleware of Express, Connect and plain `node:http`. */
@@ -26,7 +26,7 @@ export function protect(verifier: Verifier): Guards<Middleware> {
   })
 }
 
-/** Returns the identity of a request behind `require`. It throws if that middleware is missing. */
+/** Returns the identity of a request that `require` has accepted. It throws if the request has no identity. */
 export function identityOf(request: object): Identity {
   const { identity } = request as WithIdentity
   if (!identity) throw new Error("no middleware of @watchword/verify ran for this request, or it is anonymous")

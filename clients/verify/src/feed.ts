@@ -1,7 +1,7 @@
-// Follows the revocation feed (docs/revocation.md of Watchword). The network may cut connections, and repeat,
-// reorder or forge events. Every event is therefore verified, and a repeated event has no effect. An event
-// that can't be verified ends the connection, so that no event is skipped. A recent heartbeat proves that the
-// feed is up to date, because it can't be forged.
+// Follows the revocation feed (docs/revocation.md of Watchword). The network may cut connections, and repeat, reorder
+// or forge events. Every event is therefore verified, and a repeated event has no effect. An event that can't be
+// verified ends the connection, so that no event is skipped. A heartbeat is signed, so a recent heartbeat proves that
+// the feed is up to date.
 import { eventType, readEvent, type FeedEvent } from "./event.js"
 import { parseObject, StatusError, type Issuer, type Metadata } from "./issuer.js"
 import { hasValidSignature, parse } from "./jws.js"
@@ -9,8 +9,8 @@ import type { Keys } from "./keys.js"
 import type { Revocations } from "./revocations.js"
 import { monotonic, sleep } from "./sleep.js"
 
-const streamSilence = 7_000 // ms: three missing heartbeats, without another new event
-const streamTries = 3 // failures in a row before polling replaces it for streamRest
+const streamSilence = 7_000 // ms without a heartbeat or a new event; three heartbeats are then missing
+const streamTries = 3 // consecutive failures after which the feed is polled for streamRest
 const streamRest = 30_000
 const pollEvery = 2_000
 const firstPause = 100
@@ -128,8 +128,9 @@ export class Feed {
         if (!line.startsWith("data:")) continue // the token repeats the other fields
         const event = await this.verify(line.slice("data:".length).trim())
         this.take(event)
-        // take has checked that a heartbeat is recent. Other events may be replayed, so only a new number
-        // resets the timer. If many sessions end at once, many pages of events precede the heartbeat.
+        // The method take has checked that a heartbeat is recent. Other events may be replayed, so only a higher
+        // number restarts the timer. It must restart the timer, because many events precede the heartbeat if many
+        // sessions end at once.
         if (event.kind === "heartbeat") current = true
         else if (event.number > newest) newest = event.number
         else continue
@@ -197,7 +198,7 @@ export class Feed {
   private take(event: FeedEvent): void {
     if (event.kind !== "heartbeat") return this.record(event)
     const { leeway, now, revocations } = this.options
-    const late = now() / 1000 - event.issuedAt - leeway - 1 // seconds; `iat` has no fractions
+    const late = now() / 1000 - event.issuedAt - leeway - 1 // in seconds; 1 less, because `iat` has no fractions
     if (late * 1000 > streamSilence || -late > 2 * leeway + 1) {
       const time = new Date(event.issuedAt * 1000).toISOString()
       throw new Error(`the heartbeat of ${time} is replayed, or a clock is wrong`)

@@ -20,7 +20,7 @@ export type Wrapper = <Rest extends unknown[]>(
  *     const auth = protect(verifier)
  *     export const GET = auth.require((request, identity) => Response.json(notesOf(identity.subject)))
  *
- * Behind `optional` the identity may be undefined.
+ * With `optional`, the identity may be undefined.
  */
 export function protect(verifier: Verifier): Guards<Wrapper> {
   type Wrapped<Rest extends unknown[]> = (request: Request, ...rest: Rest) => Promise<Response>

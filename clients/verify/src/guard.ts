@@ -85,7 +85,7 @@ function refusalOf(verifier: Verifier, rule: Rule, identity: Identity): Refusal 
 /** The levels, lowest first: one proof, two proofs, a passkey that verified the user. */
 const ascending = ["aal1", "aal2", "phr"]
 
-/** Reports whether acr is one of the accepted levels, or above one of them. */
+/** Reports whether acr is one of the accepted levels, or a higher level than one of them. */
 function reaches(acr: string, accepted: readonly string[]): boolean {
   const level = ascending.indexOf(acr)
   return accepted.some((one) => one === acr || (ascending.includes(one) && level > ascending.indexOf(one)))
@@ -118,8 +118,8 @@ function quotable(value: string): string {
 }
 
 /**
- * Reports whether gateways and frameworks use this request header for the user's identity. The
- * middleware removes such headers, because only the token proves the identity. `-` also matches `_`.
+ * Reports whether gateways and frameworks use this request header for the user's identity. The middleware removes
+ * such headers, because only the token proves the identity. In the name, `_` counts as `-`.
  */
 export function isIdentityHeader(name: string): boolean {
   return identityHeaders.test(name.toLowerCase().replaceAll("_", "-"))

@@ -3,7 +3,7 @@ import { authorize, guards, type Guards } from "./guard.js"
 import type { Identity } from "./identity.js"
 import type { Verifier } from "./verifier.js"
 
-/** The variables of a Hono context behind the middleware: `new Hono<{ Variables: Variables }>()`. */
+/** The variables that the middleware sets in a Hono context: `new Hono<{ Variables: Variables }>()`. */
 export interface Variables {
   identity: Identity
 }

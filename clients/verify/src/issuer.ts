@@ -19,10 +19,10 @@ export class StatusError extends Error {
 }
 
 /**
- * Reads documents from the issuer's server. Its metadata comes from the configured address only and must name the
- * configured issuer, so a token can't direct the verifier to another server. A named issuer has a different `iss` in
- * its access tokens than in its metadata. In that case, the verifier relies on the address that the operator has
- * configured. The shared secret proves that tokens and feed are genuine.
+ * Reads documents from the issuer's server. The metadata is read only from the configured address, and must name the
+ * configured issuer. A token therefore can't direct the verifier to another server. If the issuer is only a name, the
+ * metadata has a different `iss` than the access tokens. In that case, the verifier relies on the configured address,
+ * and the shared secret proves that tokens and feed are genuine.
  */
 export class Issuer {
   private cached: { metadata: Metadata; at: number } | undefined
@@ -74,7 +74,7 @@ export class Issuer {
     return { issuer, jwks, feed, stream }
   }
 
-  /** Returns the URL to fetch for an address: at `fetchFrom`, if it is set, with the same path and query. */
+  /** Returns the URL to fetch for an address. If `fetchFrom` is set, it replaces the scheme and host of the address. */
   private locate(address: string): string {
     if (!this.from) return address
     const { pathname, search } = new URL(address)

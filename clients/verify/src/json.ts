@@ -22,7 +22,8 @@ export function members(json: string): Map<string, string> | undefined {
 }
 
 /**
- * Reports whether the text is a JSON object. The functions below rely on it: every string and bracket must be closed.
+ * Reports whether the text is a JSON object. The other functions need this check first, because they rely on closed
+ * strings and brackets.
  */
 function isObject(json: string): boolean {
   try {

@@ -4,7 +4,10 @@ import type { Identity } from "./identity.js"
 /** Revocations are kept until all earlier tokens have expired, even with wrong clocks. */
 const retention = 65 * 60_000 // ms
 
-/** Limits the memory. At the limit, revocations may be missing, so the feed counts as silent. */
+/**
+ * The maximum number of revocations in memory. At this limit, revocations may be missing, so the verifier acts as if
+ * the feed were silent.
+ */
 const maxRevocations = 500_000
 
 /** The contents of the feed: ended sessions, and users whose older tokens are out of date. */
@@ -42,7 +45,10 @@ export class Revocations {
     if (!this.overflow) this.currentAt = Math.max(this.currentAt, now)
   }
 
-  /** Reports whether the feed must be read from its start: once per overflow, when there is room again. */
+  /**
+   * Reports whether the feed must be read again from its start, because revocations did not fit and there is now
+   * room. It reports true once per overflow.
+   */
   takeOverflow(): boolean {
     if (!this.overflow || this.sessions.size + this.users.size >= this.limit) return false
     this.overflow = false

@@ -58,9 +58,9 @@ export class Verifier {
   private running: Promise<void> | undefined
 
   /**
-   * @param issuer exactly the `iss` of the tokens, such as "https://id.example.com". A server with HS256 can
-   *   use a name (its setting issuer), such as "your-app". It needs `signingSecret`, `fetchFrom` and `audience`.
-   *   The metadata then has the server's URL, which must be the `iss` of the events.
+   * @param issuer exactly the `iss` of the tokens, such as "https://id.example.com". If the server signs with HS256,
+   *   its setting issuer can be a name, such as "your-app". A name needs `signingSecret`, `fetchFrom` and `audience`.
+   *   The `iss` of the metadata and of the events is then the server's URL.
    * @throws TypeError or RangeError for an invalid option. The constructor sends no request.
    */
   constructor(issuer: string, options: VerifierOptions = {}) {
@@ -162,7 +162,10 @@ export class Verifier {
     return identity
   }
 
-  /** Caches a valid token, in place of the oldest one. Forged tokens are not cached, so they can't evict entries. */
+  /**
+   * Caches a valid token. In a full cache, it replaces the oldest token. Forged tokens are not cached, so they can't
+   * evict valid ones.
+   */
   private store(token: string, set: KeySet, identity: Identity): void {
     const { cacheSize = 8192 } = this.options
     this.cache.delete(token)

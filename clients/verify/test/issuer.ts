@@ -182,7 +182,7 @@ export class FakeIssuer {
   }
 }
 
-/** Replaces timers and clocks. Threads verify the signatures, and `settle` waits for them. */
+/** Replaces timers and clocks. WebCrypto verifies signatures in other threads, so tests wait for them with `settle`. */
 export function useFakeClock(): void {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance", "Date"], now: 1_795_000_000_000 })
   onTestFinished(() => void vi.useRealTimers())

@@ -99,7 +99,7 @@ test("a role that an operator sets makes older tokens expire", async () => {
   await verifier.ready()
   const token = await signUp()
   await verifier.verify(token)
-  await new Promise((resolve) => setTimeout(resolve, 1_100)) // `iat` has no fractions
+  await new Promise((resolve) => setTimeout(resolve, 1_100)) // a later second: `iat` has no fractions
   await run(binary, ["users", "set-roles", email, "admin", "--data-dir", join(dir, "data")], {
     cwd: dir,
     env: { HOME: dir },

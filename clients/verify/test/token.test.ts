@@ -135,7 +135,7 @@ test("a token expires on the second, also when it is cached", async () => {
   const verifier = issuer.verifier()
   const token = await issuer.token()
   expect(await codeOf(verifier, token)).toBe("")
-  await advance(899_000, 10_000) // small steps take seconds on Node.js 20.19
+  await advance(899_000, 10_000) // large steps, because many small steps are slow on Node.js 20.19
   expect(await codeOf(verifier, token)).toBe("")
   await advance(1_000)
   expect(await codeOf(verifier, token)).toBe("TOKEN_EXPIRED")
