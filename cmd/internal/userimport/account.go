@@ -21,7 +21,7 @@ type account struct {
 	result      accountimport.Result // of the engine's check or import
 }
 
-// isReadable returns false if the row could not be parsed. The first problem then has no field.
+// isReadable reports whether the row could be parsed. If it could not, its first problem has no field.
 func (a *account) isReadable() bool { return len(a.problems) == 0 || a.problems[0].Field != "" }
 
 // account converts a row and adds the problems that the row alone shows. The caller adds the problems that depend on
@@ -65,8 +65,8 @@ func (i *Importer) name(row userfile.Row) string {
 	return row.Name
 }
 
-// timeOf returns the time of a mark. It returns zero if the mark is not set, and now if the file gives no time.
-// Callers pass the start of the pass as now, so that all accounts of a pass get the same time.
+// timeOf returns the time of a mark, such as disabled. It returns zero if the mark is not set, and now if the file
+// gives no time. Callers pass the start of the pass as now, so that all accounts of a pass get the same time.
 func timeOf(m userfile.Mark, now time.Time) time.Time {
 	if m.Set && m.At.IsZero() {
 		return now

@@ -11,7 +11,7 @@ import (
 )
 
 // flush checks the accounts of a batch and, in the second pass, imports them. Then it reports every account in the
-// order of the file. If one account fails, it still reports the others, because they are committed.
+// order of the file. If the report of one account fails, it still reports the others, because they are committed.
 func (i *Importer) flush(ctx context.Context) error {
 	if err := i.examine(ctx); err != nil {
 		return err
@@ -42,8 +42,8 @@ func (i *Importer) examine(ctx context.Context) error {
 			return err
 		}
 	}
-	// If the file was checked, the check has usually refused these columns. An input that can be read only once has
-	// no check, and a file may change after its check.
+	// An import ends here if the operator must first decide about these columns. Usually the check of the file has
+	// already refused them. But an input that can be read only once has no check, and a file may change after its check.
 	if names := i.reader.Unsettled(); names != nil && i.report.Imported {
 		return unsettledError(names)
 	}
@@ -69,8 +69,8 @@ func (i *Importer) examine(ctx context.Context) error {
 }
 
 // askEngine adds the problems that the engine finds. If the first pass checked the file, it asks only about the
-// accounts that had problems then. commit checks the other accounts. The problems are needed before duplicates runs,
-// because an account with problems must not claim its address.
+// accounts that had problems in the first pass, because commit checks the others. It runs before duplicates, because
+// an account with problems must not claim its address.
 func (i *Importer) askEngine(ctx context.Context) error {
 	checked := i.report.Imported && i.input.rereadable
 	var users []accountimport.Account
@@ -116,9 +116,9 @@ func (i *Importer) commit(ctx context.Context) error {
 	return nil
 }
 
-// settle reports the outcome of an account. An error of settle ends the import. It runs after the commit, so an
-// account that is reported as imported is on disk. If the id map can't be written, such as on a full disk, the import
-// ends, and the imported batch is kept.
+// settle reports the outcome of an account. It runs after the commit, so an account that is reported as imported is
+// on disk. If settle returns an error, the import ends, and the imported batch is kept. For example, a full disk
+// prevents a write to the id map.
 func (i *Importer) settle(a *account) error {
 	if a.problems != nil {
 		i.report.addBad(a)

@@ -166,8 +166,9 @@ func (o ExportOptions) values(u accountExport) []string {
 	}
 }
 
-// cell returns a text that a user chose. With NoFormulas, it prevents a spreadsheet from evaluating the text. A
-// formula can begin with one of these characters (OWASP, CSV Injection).
+// cell returns a text that a user chose, as the value of a cell. With NoFormulas, it adds an apostrophe if the text
+// begins with a character that can begin a formula (OWASP, CSV Injection). A spreadsheet then does not evaluate the
+// text.
 func (o ExportOptions) cell(text string) string {
 	if o.NoFormulas && text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
 		return "'" + text

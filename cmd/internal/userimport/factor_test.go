@@ -33,7 +33,7 @@ type installation struct {
 	store   *sqlite.Store
 }
 
-// install starts an installation whose master key is 31 zero bytes and the byte key.
+// install starts an installation. Its master key is 31 zero bytes, followed by the byte key.
 func install(t *testing.T, key byte) *installation {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
@@ -115,7 +115,7 @@ type authenticator struct {
 
 func newAuthenticator() *authenticator {
 	key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
-	for len(key.Key.AttestationData()) != 77 { // the virtual authenticator drops leading zeros of coordinates
+	for len(key.Key.AttestationData()) != 77 { // try again: the library drops leading zeros of coordinates
 		key = virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
 	}
 	party := virtualwebauthn.RelyingParty{ID: "localhost", Name: "localhost", Origin: "http://localhost:8080"}

@@ -11,7 +11,7 @@ import (
 
 // Hashing describes how the other system created its hashes, if the file does not.
 type Hashing struct {
-	Prehash      string           // one of passhash.Methods; empty: Row.Prehash
+	Prehash      string           // one of passhash.Methods; empty: Row.Prehash is used
 	Pepper       watchword.Secret // secret that was mixed into every password
 	SaltEncoding string           // passhash.SaltText, SaltHex or SaltBase64; empty: the usual encoding for the hash
 	Firebase     passhash.Firebase

@@ -59,8 +59,8 @@ func (in *Input) Read(p []byte) (int, error) {
 // be incomplete.
 func (in *Input) truncated() bool { return in.pipe != nil && in.pipe.truncated }
 
-// explain adds the name of the file to a reading error. An error after a stop only says that
-// reading stopped, so ErrStopped replaces it.
+// explain adds the name of the input to a read error. After a stop it returns ErrStopped, because the error then only
+// says that reading stopped.
 func (in *Input) explain(err error) error {
 	if in.truncated() {
 		return ErrStopped

@@ -2,16 +2,17 @@ package userimport
 
 import "io"
 
-// An interruptible reads from a source that may block forever, such as a pipe. When done is closed, it stops waiting
-// and returns ErrStopped. It is for one reader at a time. While a read of the source is pending, only the reading
-// goroutine uses buffer, so a late result can't overwrite bytes that were returned.
+// An interruptible reads from a source that may block forever, such as a pipe. When done is closed, Read stops
+// waiting and returns ErrStopped. Only one goroutine may call Read. Each read of the source runs in its own
+// goroutine. Until it returns, only that goroutine uses buffer, so a late result can't overwrite bytes that Read has
+// returned.
 type interruptible struct {
 	in        io.Reader
 	done      <-chan struct{}
 	truncated bool // done was closed before the source ended
 	buffer    [64 << 10]byte
 	unread    []byte          // part of buffer
-	err       error           // returned after unread
+	err       error           // returned when unread is empty
 	pending   chan readResult // result of a read of the source that has not returned yet
 }
 
@@ -20,7 +21,8 @@ type readResult struct {
 	err error
 }
 
-// Read returns all bytes that fill received before it returns ErrStopped, so that their accounts are imported.
+// Read returns ErrStopped only after all bytes that were received before the stop, so that their accounts are
+// imported.
 func (r *interruptible) Read(p []byte) (int, error) {
 	if len(r.unread) == 0 && r.err == nil {
 		r.fill()

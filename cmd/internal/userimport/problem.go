@@ -42,7 +42,7 @@ func withField(field, text string) string {
 func engineProblems(fields []watchword.FieldError, u accountimport.Account) (problems []Problem) {
 	for _, f := range fields {
 		p := Problem{Field: f.Field, Kind: asPhrase(f.Message)}
-		if strings.HasSuffix(p.Kind, " out") { // the message ends with "leave it out"
+		if strings.HasSuffix(p.Kind, " out") { // the message ends with the advice "leave it out"
 			p.Kind += " with --skip-bad"
 		}
 		switch {

@@ -20,7 +20,7 @@ type Report struct {
 	Bad      int // accounts with problems
 
 	BadHashes    int // problems with a hash
-	IDsElsewhere int // ids other than UUIDs whose account was deleted or has a different address here
+	IDsElsewhere int // ids, not UUIDs, of accounts that were deleted or have a different address in Watchword
 
 	// Of the accounts in Done:
 	Verified, Unverified, Disabled int

@@ -26,7 +26,7 @@ type Trial struct {
 
 // A Variant is a way in which the other system may have created a hash.
 type Variant struct {
-	Prehash      string // as in Hashing, or passhash.Pepper if the pepper was used
+	Prehash      string // as in Hashing, or passhash.Pepper if the hash includes a pepper
 	SaltEncoding string
 }
 
