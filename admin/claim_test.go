@@ -233,7 +233,7 @@ func TestLostResponseToACommitIsMadeUpByItsRepetition(t *testing.T) {
 		wantCode(t, err, "")
 		events, err := m.Engine().Operator().UserEvents(ctx, grace, 10)
 		wantCode(t, err, "")
-		if len(keys) != 1 || len(events) != 2 { // signup and renamed
+		if len(keys) != 1 || len(events) != 2 { // Grace has the events signup and renamed
 			t.Errorf("%d keys, events %+v", len(keys), events)
 		}
 	})

@@ -40,7 +40,7 @@ func endedAs(why watchword.EndReason) watchword.Session {
 	return s
 }
 
-// event is an event of another browser at the moment of the end.
+// event returns an event of another browser at the moment of the end.
 func event(kind watchword.EventKind) watchword.Event {
 	return watchword.Event{ID: string(kind), Kind: kind, At: ended, UserID: "u1", SessionID: "s2",
 		Address: "203.0.113.9", Device: "Chrome on Linux", Times: 1}
