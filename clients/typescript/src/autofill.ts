@@ -10,7 +10,7 @@ const life = 240_000
 /** Seconds to wait after a failed request for options, without a Retry-After of the server. */
 const pause = 60
 
-/** Passkey requests with a dialog, including their requests to the server. Suggestions wait for them. */
+/** Running passkey requests with a dialog. Suggestions wait for them, and for their requests to the server. */
 const running = new Set<Promise<unknown>>()
 
 /** Runs work as a passkey request with a dialog. */

@@ -14,7 +14,7 @@ export interface AppCookies
   readonly canSet: boolean
   /** The Cookie header of a sign-in or sign-out, with the names that Watchword gives its cookies. */
   forwarded(): string
-  // Each `setCookies` below contains the Set-Cookie headers of Watchword's response.
+  // Each parameter `setCookies` has the Set-Cookie headers of Watchword's response.
   /** Stores the tokens of a response. A refresh does not change whether the cookies end with the browser. */
   save(response: SignIn, setCookies: readonly string[]): void
   clear(setCookies: readonly string[]): void

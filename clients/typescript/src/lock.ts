@@ -25,7 +25,7 @@ export function withLock<T>(
       if (started) return
       started = true
       clearTimeout(timer)
-      // After a wait for another tab, the messages of that tab arrive before the work starts.
+      // If another tab had the lock, its messages must arrive before the work starts.
       if (now() - requestedAt > 5) await pause(0)
       await work().then(resolve, reject)
       await beforeRelease()

@@ -172,7 +172,7 @@ test("a session that ended after a shared refresh is not restored by its outcome
   await auth(browser.request()).register(body)
   await auth(other.request()).login(body)
   expire(browser)
-  const late = browser.request() // another request rotates its refresh token first
+  const late = browser.request() // a request whose refresh token another request rotates first
   expect(await auth(browser.request()).session()).toBeDefined()
   const current = auth(browser.request({ canSet: false }))
   await current.requireSession()
