@@ -31,8 +31,8 @@ export interface FeedOptions {
 }
 
 export class Feed {
-  // Events may arrive in any order, so receiving a number does not imply that all smaller ones
-  // have arrived. A heartbeat implies it, so cursor then becomes largest.
+  // Events may arrive in any order, so the largest number does not prove that all smaller numbers have arrived. A
+  // heartbeat proves it. After a heartbeat, cursor therefore becomes largest.
   private largest = 0 // the largest number received
   private cursor = 0 // all events up to it were received; reading resumes after it
   private lastCleanup = monotonic()
@@ -158,7 +158,10 @@ export class Feed {
     }
   }
 
-  /** Processes a page, its heartbeat last. It returns the cursor of the next page, or undefined after the last. */
+  /**
+   * Processes the events of a page, and its heartbeat last. It returns the cursor of the next page, or undefined
+   * after the last page.
+   */
   private async takePage(page: Record<string, unknown>): Promise<number | undefined> {
     let heartbeat: FeedEvent | undefined
     for (const token of Object.values((page.sets ?? {}) as object)) {

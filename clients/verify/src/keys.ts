@@ -12,8 +12,8 @@ const defaultFreshness = 5 * 60_000
 const minFreshness = 60_000
 const maxFreshness = 60 * 60_000
 
-// A flood of tokens with unknown keys must not cause a flood of requests. The JWKS is read
-// again rereadInterval after a success at the earliest, and after a backoff if a read fails.
+// A flood of tokens with unknown keys must not cause a flood of requests. After a successful read of the JWKS, the
+// next read is at least rereadInterval later. After a failed read, it is a backoff later.
 const rereadInterval = 10_000
 const firstBackoff = 1_000
 const lastBackoff = 30_000
