@@ -278,7 +278,8 @@ func fill(of reflect.Value) {
 
 func TestTrialNamesTheVariantThatFits(t *testing.T) {
 	t.Parallel()
-	// The cost is the lowest of bcrypt, because Try verifies a wrong password with every variant.
+	// The test uses the lowest cost of bcrypt. Try verifies a wrong password with every variant, which would
+	// otherwise take long.
 	file := "email,password\nada@example.com," + strings.Replace(bcryptHash, "$10$", "$04$", 1) + "\n"
 	trial, err := userimport.NewTrial(openText(t, "users.csv", file), userimport.Options{}, "ada@example.com")
 	if err != nil {
