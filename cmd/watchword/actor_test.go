@@ -20,7 +20,7 @@ type crowd struct {
 	acting sync.WaitGroup
 }
 
-// newCrowd returns four users. Their servers have these addresses and share one store.
+// newCrowd returns four users. Each user sends requests to the servers at the given addresses, which share one store.
 func newCrowd(f *fault, addresses ...string) *crowd {
 	c := &crowd{fault: f}
 	for name := range 4 {
@@ -30,7 +30,7 @@ func newCrowd(f *fault, addresses ...string) *crowd {
 	return c
 }
 
-// work starts the users; rest stops them.
+// work makes the users send requests until a call of the method rest.
 func (c *crowd) work(ctx context.Context) {
 	c.done = make(chan struct{})
 	for _, a := range c.actors {
@@ -54,8 +54,8 @@ func (c *crowd) rest() {
 	c.acting.Wait()
 }
 
-// untilAnswered waits until each user has a response to a request that was sent after the time since. It returns the
-// duration from since to the last of these responses.
+// untilAnswered waits until each user has a response to a request that was sent after the given time. It returns the
+// duration from that time to the last of these responses.
 func (c *crowd) untilAnswered(since time.Time) time.Duration {
 	c.t.Helper()
 	for _, a := range c.actors {
@@ -69,8 +69,8 @@ func (c *crowd) untilAnswered(since time.Time) time.Duration {
 	return time.Since(since)
 }
 
-// round injects a fault while the users send requests. The fault is over when the function fault returns. Afterwards,
-// round fails if a user gets no more responses.
+// round injects a fault while the users send requests. The fault ends when the function fault returns. If a user gets
+// no response after the fault, the test fails.
 func (c *crowd) round(t *testing.T, fault func()) {
 	t.Helper()
 	c.work(t.Context())
@@ -109,7 +109,7 @@ type actor struct {
 	token    string // of the session; empty: signed out
 	first    string // first token of the session, which a thief copied
 	targeted bool   // a thief will present the first token
-	stolen   bool   // the thief presented the first token, and detection is in doubt
+	stolen   bool   // the thief presented the first token; the server may have detected this
 	ended    string // the token of the last session whose end was acknowledged
 
 	answeredAt atomic.Int64 // when the last request with a response was sent
@@ -204,8 +204,7 @@ func (a *actor) refresh(ctx context.Context) error {
 	return err
 }
 
-// logOut ends the session. Without a response, the end is in doubt, and check skips the
-// session.
+// logOut ends the session. If the response is lost, the end is in doubt, so check does not test it.
 func (a *actor) logOut(ctx context.Context) error {
 	token := a.token
 	a.token = ""
@@ -218,7 +217,7 @@ func (a *actor) logOut(ctx context.Context) error {
 
 func (a *actor) changePassword(ctx context.Context) error {
 	if a.doubted != "" {
-		a.token = "" // the next login finds out which password is valid
+		a.token = "" // the next login shows which password is valid
 		return nil
 	}
 	next := fmt.Sprintf("purple otters no. %d", rand.Uint64())
@@ -230,12 +229,11 @@ func (a *actor) changePassword(ctx context.Context) error {
 	return err
 }
 
-// tooOld is a generation at which the first token counts as reuse, not as a repeat, at any age
-// (docs/rotation.md, rule 3).
+// tooOld is a generation. If the newest token has this generation, the first token counts as reuse and not as a
+// repeat, at any age (docs/rotation.md, rule 3).
 const tooOld = 35
 
-// lureThief refreshes until the first token is too old for a repeat. Afterwards, a thief
-// presents the first token.
+// lureThief refreshes the session until its generation is tooOld. Then it presents the first token, as a thief does.
 func (a *actor) lureThief(ctx context.Context) error {
 	if !a.stolen && generationOf(a.t, a.token) < tooOld {
 		return a.refresh(ctx)
@@ -284,7 +282,7 @@ func (a *actor) check(ctx context.Context) {
 	a.must(ctx, a.logIn)
 }
 
-// must repeats a step until it gets a response.
+// must is a loop that runs a step until the step gets a response.
 func (a *actor) must(ctx context.Context, do func(context.Context) error) {
 	for do(ctx) != nil && !a.t.Failed() {
 		time.Sleep(20 * time.Millisecond)

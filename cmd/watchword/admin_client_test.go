@@ -32,8 +32,8 @@ func (c *calledOperations) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// The Go client calls the built program on both stores. In total, it must call every operation of the OpenAPI
-// document, so a new route needs a method of the client.
+// The test calls the built program on both stores with the Go client. The calls must cover every operation of the
+// OpenAPI document. The test therefore fails if a new route has no method in the client.
 func TestAdminClientCallsEveryOperation(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
@@ -87,10 +87,10 @@ func signInAdminAs(t *testing.T, s *server, root, dir string, arguments []string
 		t.Fatal(err)
 	}
 	postAs(t, s, token, "/factors/totp/"+begun.ID+"/confirm", body{"code": code})
-	return token // the server checks the level of the session, not of the token
+	return token // the old token has two factors too: the server reads the level from the session
 }
 
-// postAs calls the API for signed-in users with an access token.
+// postAs sends a POST request with an access token to the API for signed-in users (/api/auth).
 func postAs(t *testing.T, s *server, token, path string, b body) (begun struct{ ID, Secret string }) {
 	t.Helper()
 	raw, err := json.Marshal(b)
@@ -253,7 +253,7 @@ func callOperations(t *testing.T, admin *client.Client) {
 	}
 }
 
-// losing forwards requests. If next is set, it drops the response to the next request.
+// losing forwards requests. If the field next is true, it drops the response to the next request.
 type losing struct{ next bool }
 
 func (l *losing) RoundTrip(r *http.Request) (*http.Response, error) {

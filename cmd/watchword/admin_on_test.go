@@ -22,8 +22,8 @@ func twoAddresses(t *testing.T) (one, other string) {
 	return freeAddress(t), freeAddress(t)
 }
 
-// With admin-on=admin, only the admin listener has administration, and it has a separate
-// sign-in.
+// With admin-on=admin, only the admin listener serves the administration pages and API. Administrators sign in there
+// separately.
 //
 // CFG-4
 func TestAdministrationMovesToTheAdminListener(t *testing.T) {
@@ -43,7 +43,7 @@ func TestAdministrationMovesToTheAdminListener(t *testing.T) {
 		}
 		watchword("users", "set-roles", root, "admin")
 		at := newPageReader(t, "http://"+there)
-		// The requests are those of a browser: the page redirects to the sign-in and back.
+		// The test follows the redirects as a browser does: from the administration page to the sign-in, and back.
 		at.want(t, "GET", "/admin/users", nil, 303, "/login?return_to=")
 		login := "/login?" + url.Values{"return_to": {at.url + "/admin/users"}}.Encode()
 		form := url.Values{"email": {root}, "password": {firstSecret}}
@@ -58,7 +58,8 @@ func TestAdministrationMovesToTheAdminListener(t *testing.T) {
 			t.Error(shown)
 		}
 
-		// The public listener has no administration, even with the cookies of this session.
+		// The public listener must not serve administration, even if a request has the cookies of the administrator's
+		// session.
 		here := newPageReader(t, s.url())
 		here.client.Jar = at.client.Jar
 		for _, method := range []string{"GET", "POST"} {
@@ -86,8 +87,8 @@ func TestAdministrationMovesToTheAdminListener(t *testing.T) {
 	})
 }
 
-// adminToken returns an access token of the API with two factors. Each TOTP code works once and the pages have used
-// one, so it uses the next code.
+// adminToken signs in at the API with two factors and returns the access token. It uses the TOTP code of the next
+// time step, because the sign-in at the pages has used the current code.
 func adminToken(t *testing.T, s *server, email string) string {
 	t.Helper()
 	d := newDevice(t, s.address)
@@ -111,7 +112,8 @@ func newPageReader(t *testing.T, address string) *pageReader {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
-// want sends a request, and checks the status and that the page or the redirect contains a word.
+// The method want sends a request. It checks that the status is right, and that the page or the redirect contains a
+// word.
 func (p *pageReader) want(t *testing.T, method, path string, form url.Values, status int, word string) (page string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, p.url+path, strings.NewReader(form.Encode()))
@@ -161,8 +163,8 @@ func TestDoctorFindsAdministrationOnTheWrongListener(t *testing.T) {
 	}
 }
 
-// With administration on the admin listener, the doctor warns about administrators without an authenticator app,
-// because the sign-in there does not accept passkeys.
+// With admin-on=admin, the doctor must warn if no administrator has an authenticator app. The sign-in of the admin
+// listener does not accept passkeys.
 func TestDoctorWantsAnAppForTheAdminListener(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -223,8 +225,8 @@ func TestAdminURLFollowsTheListener(t *testing.T) {
 	}
 }
 
-// The admin listener must reject this request, because a proxy that restricts administration could read its length
-// differently.
+// The admin listener must reject a request with an ambiguous length. A proxy that restricts administration could
+// otherwise miss a second request in it.
 func TestAdminListenerRejectsAmbiguousLengths(t *testing.T) {
 	t.Parallel()
 	public, there := twoAddresses(t)

@@ -88,7 +88,7 @@ func (p *pair) ask(process int, token, method, path, body, key string) reply {
 	}
 }
 
-// both sends a request to each process at the same time.
+// both returns the responses to two concurrent requests, one to each process.
 func both(request func(process int) reply) (all [2]reply) {
 	var running sync.WaitGroup
 	for i := range all {
@@ -127,8 +127,8 @@ func wantOneRefused(t *testing.T, all [2]reply, codes ...string) (made int) {
 	return made
 }
 
-// Two processes remove two administrators at the same time, one each. The database must refuse one of the changes,
-// because neither process sees the change of the other process.
+// At least one administrator must remain. Two processes remove the last two administrators at the same time, and
+// neither process sees the other removal. The database must therefore refuse one of them.
 func TestTwoServersLeaveAnAdministrator(t *testing.T) {
 	t.Parallel()
 	onPairs(t, func(t *testing.T, p *pair) {
@@ -145,8 +145,8 @@ func TestTwoServersLeaveAnAdministrator(t *testing.T) {
 			}
 			users[i] = list.Items[0].ID
 		}
-		// At the same time, each administrator demotes the other administrator through a different process. The
-		// slower administrator may lose access before the request begins.
+		// The two administrators demote each other at the same time, through different processes. The server refuses
+		// the slower request with LAST_ADMIN, or with another code if its sender has already lost access.
 		made := wantOneRefused(t, both(func(i int) reply {
 			return p.ask(i, tokens[i], "PATCH", "/users/"+users[1-i], `{"name":"Demoted","roles":[]}`, "")
 		}), "LAST_ADMIN", "TOKEN_EXPIRED", "INSUFFICIENT_SCOPE")

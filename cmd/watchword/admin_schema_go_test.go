@@ -61,7 +61,7 @@ func goSchema(t *testing.T, d *apiDocument) string {
 	return string(formatted)
 }
 
-// goQuery writes the type of a query. A field with the zero value omits its parameter.
+// goQuery writes the struct for the query of an operation. Requests omit the parameters whose field is zero.
 func goQuery(line func(string, ...any), o *apiOperation) {
 	line("\n// %s has the parameters of: %s. Zero values are left out.\ntype %s struct {",
 		o.queryOf(), o.Summary, o.queryOf())

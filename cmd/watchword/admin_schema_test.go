@@ -18,9 +18,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the generated files")
 
-// `make generate` creates the operations, queries, types and codes of both clients of /api/admin from the OpenAPI
-// document of the built program. A new route or member therefore fails this test until `make generate` has run. A new
-// operation then fails the tests of both clients until a method calls it.
+// The generated files of both clients must match the OpenAPI document of the built program. They contain the
+// operations, queries, types and codes of /api/admin. After a change of the API, this test fails until `make
+// generate` has run. After a new operation, the tests of both clients fail until they call it.
 func TestAdminClientsKnowTheOpenAPIDocument(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
@@ -118,8 +118,8 @@ func (d *apiDocument) operations() (all []*apiOperation) {
 	return all
 }
 
-// used returns the names of the schemas in bodies and successful responses, and FieldError, which is in errors. The
-// value is true if the schema is in the body of a PATCH, where a missing member differs from an empty member.
+// used returns the names of the schemas that the clients need: those in request bodies and successful responses, and
+// FieldError. The value is true for the body of a PATCH, where an absent member differs from an empty one.
 func (d *apiDocument) used() map[string]bool {
 	found := map[string]bool{}
 	var add func(s *apiSchema, patch bool)

@@ -15,7 +15,7 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 	line("Public URL", s.PublicURL)
 	line("Pages", s.PublicURL+"/login")
 	line("Data", s.DataDir)
-	// Without a mail server, a developer must know where the links are.
+	// Without a mail server, the links are in the development mailbox, so the screen shows its address.
 	if s.MailURL == "" {
 		line("Mails", s.PublicURL+"/dev/mail  (nothing is sent)")
 	}
@@ -25,9 +25,9 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 			"lesson": "/register, /login, /token …"}[name])
 	}
 	if s.AdminListen != "" {
-		// The scheme is always http, because the admin listener has no TLS and belongs on the
-		// loopback. The address is on the screen because an operator can't guess the port. The
-		// pages of the public listener need no line: they are below the public URL.
+		// The scheme is always http, because the admin listener has no TLS and belongs on the loopback. The screen
+		// shows the address, because an operator can't guess the port. With admin-on=public, the administration pages
+		// have the public URL and need no line.
 		if s.AdminOn == "admin" {
 			line("Admin", s.adminURL()+map[string]string{"on": "/admin", "off": "/api/admin"}[s.AdminPages])
 		}
@@ -72,8 +72,8 @@ func (s *Settings) warnings() []string {
 		all = append(all, "HS256: every service that can verify a token can also forge one,\n  and there is no public key "+
 			"to publish. Prefer ES256.")
 	}
-	// devMailProblem refuses this configuration without dev-mail=any. With dev-mail=any, the
-	// warning reminds the operator of the risk.
+	// Other machines can read every mail in the development mailbox. devMailProblem allows this only with dev-mail=any,
+	// and the warning repeats the risk.
 	if s.MailURL == "" && listensBeyond(s.Listen) {
 		all = append(all, "other machines can reach "+s.Listen+", and with it every mail at /dev/mail.\n  Write "+
 			"listen=127.0.0.1:8080 unless a container needs it.")

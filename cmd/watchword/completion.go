@@ -29,8 +29,8 @@ func (c *completionCmd) Run(p *program) error {
 	return err
 }
 
-// completeWordsCmd is for the scripts only. Its arguments are the words after the program name,
-// up to the cursor. The last word may be empty.
+// completeWordsCmd is a hidden command that only the completion scripts call. Its arguments are the words after the
+// program name, up to the cursor. The last word may be empty.
 type completeWordsCmd struct {
 	Words []string `arg:"" optional:""`
 }
@@ -51,8 +51,8 @@ func (c *completeWordsCmd) Run(p *program, ctx *kong.Context) error {
 // candidate is a word that can replace the last word of the line.
 type candidate struct{ word, help string }
 
-// complete returns the candidates for the last word. files is true if the word is the name of a
-// file. For a word that only the user knows, such as an address, there are no candidates.
+// complete returns the candidates for the last word. The result files is true if the shell must complete the word as
+// a file name. For a word that only the user knows, such as an address, there are no candidates.
 func complete(root *kong.Node, settings []setting, words []string) (found []candidate, files bool) {
 	if len(words) == 0 {
 		words = []string{""}
@@ -63,11 +63,11 @@ func complete(root *kong.Node, settings []setting, words []string) (found []cand
 	}
 	last := words[len(words)-1]
 	if last == "=" && line.flag != nil {
-		last = "" // bash splits a line at "="
+		last = "" // bash passes the "=" of "--flag=" as a word
 	}
 	name, value, hasValue := strings.Cut(last, "=")
-	// The order matters: the value of a flag may begin with a hyphen, and after "--" an
-	// argument may too.
+	// The order matters: the value of a flag may begin with a hyphen, and so may an argument after "--". Their cases
+	// therefore come before the cases for flags.
 	switch {
 	case line.flag != nil:
 		return values(line.flag.Value, settings, "", last)
@@ -123,8 +123,8 @@ func (c *cursor) read(word string) {
 	}
 }
 
-// find returns the flag with this name, or nil. It looks in the command and in the commands
-// above it.
+// find returns the flag with this name, or nil. It searches the flags of the current command and of its parent
+// commands.
 func (c *cursor) find(word string) *kong.Flag {
 	for node := c.node; node != nil; node = node.Parent {
 		for _, flag := range node.Flags {
@@ -136,9 +136,8 @@ func (c *cursor) find(word string) *kong.Flag {
 	return nil
 }
 
-// flags returns the flags that begin with the prefix. Every command accepts all 60 settings,
-// but they would hide the flags of the command. As in the help, settings are offered only after
-// serve, or if no other flag matches.
+// flags returns the flags that begin with the prefix. It returns settings only after serve, or if no other flag
+// matches. Every command accepts all 60 settings, and they would otherwise hide the command's own flags.
 func (c *cursor) flags(prefix string) []candidate {
 	var own, settings []candidate
 	for node := c.node; node != nil; node = node.Parent {
@@ -170,9 +169,9 @@ func (c *cursor) commands(prefix string) (found []candidate) {
 	return found
 }
 
-// values returns the allowed words of a flag or an argument. The allowed words of a setting are
-// in its oneof tag. Without allowed words, an argument counts as a file only if it has the name
-// "file". The value of a flag always counts as a file, because no tag declares its kind.
+// values returns the allowed words of a flag or an argument that begin with the prefix. For a setting, they are in
+// its oneof tag. If a value has no allowed words, the result files says whether to complete file names. It is true
+// for each flag, because no tag says which flags take a file. For arguments, it is true only for the name "file".
 func values(value *kong.Value, settings []setting, before, prefix string) (found []candidate, files bool) {
 	words := strings.Split(value.Enum, ",")
 	for _, each := range settings {

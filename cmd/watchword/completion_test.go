@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// bash splits the line at "=", so each case has the words that bash passes.
+// Each case has the words as bash passes them: bash makes three words of --limits=on.
 func TestBashCompletesCommandsFlagsAndFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

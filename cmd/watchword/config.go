@@ -103,7 +103,7 @@ type Settings struct {
 	MailFrom string           `name:"mail-from" group:"mail" help:"Sender of mails, as in: Example <no-reply@example.com>."`
 	DevMail  string           `name:"dev-mail" default:"loopback" oneof:"loopback,any" group:"mail" help:"any: the development mailbox also works if other machines can reach the address in listen. These machines can then read every mail, with its links."`
 
-	// A limit counts uses by account, client network or address. docs/operations.md explains
+	// Each limit counts the uses by one account, one client network or one email address. docs/operations.md explains
 	// each of them.
 	Limits              string          `name:"limits" default:"on" oneof:"on,off" group:"limits" help:"off only with a loopback public URL, for load tests."`
 	LimitFailedPassword watchword.Limit `name:"limit-failed-passwords" default:"10/15m" group:"limits" help:"Failed passwords of one account from one client network."`
@@ -147,9 +147,9 @@ type setting struct {
 	value                      reflect.Value // the field itself, addressable
 }
 
-// list returns the settings in the order of the struct, which is also the order of the help and
-// of docs/settings.md. The value of a setting is the field of s, so decoding a value sets the
-// field. Every field of Settings except Providers must have the tags of a setting.
+// list returns the settings in the order of the struct, which is also the order of the help and of docs/settings.md.
+// The value of each setting refers to a field of s, so a decoder that sets the value changes s. Every field of
+// Settings except Providers must have the tags of a setting.
 func (s *Settings) list() []setting {
 	fields := reflect.ValueOf(s).Elem()
 	var all []setting

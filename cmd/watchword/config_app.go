@@ -57,10 +57,9 @@ func (s *Settings) secondFactor() watchword.FactorPolicy {
 	return policy
 }
 
-// secondFactorProblem refuses required factors with verify-mail=off. A factor needs a proven
-// address, so no account could sign in. A role that no account has is accepted, because an
-// operator may assign it later. Only the first colon separates, because roles may contain
-// colons but no commas.
+// secondFactorProblem refuses required factors with verify-mail=off. A factor needs a proven address, so no account
+// could sign in. A role that no account has is accepted, because an operator may assign it later. The part after the
+// first colon is the list of roles. A role may contain a colon but no comma.
 func secondFactorProblem(s *Settings) string {
 	word, roles, some := strings.Cut(s.SecondFactor, ":")
 	known := []string{"off", "optional", "required"}

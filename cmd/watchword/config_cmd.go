@@ -100,8 +100,8 @@ message for each fault, which says what to write instead. ` + "`watchword config
 	return b.String()
 }
 
-// code formats a default for the table of docs/settings.md. A default may contain characters
-// that Markdown would otherwise interpret.
+// The function code returns a default in backquotes, for the table of docs/settings.md. Otherwise Markdown would
+// interpret some characters of the default.
 func code(text string) string {
 	if text == "" {
 		return "none"

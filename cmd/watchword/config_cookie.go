@@ -11,10 +11,9 @@ import (
 // Rules about the refresh cookie (RFC 6265bis). If a cookie breaks a rule, browsers drop it
 // without a message, and no user can stay signed in. The program therefore refuses to start.
 
-// cookieNameProblem checks the name against the prefix rules: __Secure- needs https, and
-// __Host- also forbids a domain. A name without a prefix is allowed on http, for development.
-// The length of 64 leaves room for the token, because browsers limit name and value together to
-// 4096 bytes.
+// cookieNameProblem checks the name against the prefix rules: __Secure- needs https, and __Host- also forbids a
+// domain. A name without a prefix is allowed on http, for development. A name has at most 64 characters, which leaves
+// room for the token: browsers limit name and value together to 4096 bytes.
 func cookieNameProblem(s *Settings) string {
 	name := s.CookieName
 	bound := strings.HasPrefix(name, "__Host-")

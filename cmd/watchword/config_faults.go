@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// A fault is one wrong setting or flag that keeps the program from starting. Its text says what
-// is wrong and what to write instead, and never quotes a secret. The text begins with a verb or
-// a quoted value, because Where is printed before it.
+// A fault is one wrong setting or flag that keeps the program from starting. Problem says what is wrong and what to
+// write instead, and never quotes a secret. It begins with a verb or a quoted value, because messages have the form
+// "Where: Problem".
 type fault struct {
 	Where   string // a setting, a variable, or a place in a file
 	Problem string
@@ -30,8 +30,8 @@ func (f faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// fault records a fault and does not print it, because the method faults reports all faults
-// together. A fault that is found again, for example in a second source, is recorded once.
+// The method fault records a problem without printing it. The method faults later returns all problems together. A
+// problem that is found again, for example in a second source, is recorded once.
 func (s *sources) fault(where, problem string) {
 	f := fault{where, problem}
 	if !slices.Contains(s.found, f) {
@@ -39,10 +39,9 @@ func (s *sources) fault(where, problem string) {
 	}
 }
 
-// faults returns the faults found while reading the sources and those found by settingRules,
-// each with the source of the value. Without faults, it returns nil. Every command that uses
-// settings calls it first. Faults of reading come first: the default replaces an unreadable
-// value, and a rule may then complain about the default.
+// The method faults returns every fault with the source of its value, or nil. Every command that uses settings calls
+// it first. The faults found while reading the sources come before those of settingRules. An unreadable value is
+// replaced by the default, so a later fault may only be about this default.
 func (s *sources) faults(settings *Settings) error {
 	all := slices.Clone(s.found)
 	for _, rule := range settingRules {
@@ -62,10 +61,9 @@ func (s *sources) faults(settings *Settings) error {
 	return faults(all)
 }
 
-// deriveDefaults sets the defaults that depend on other settings, and adds the providers. It
-// runs after all sources are read and before the rules. It does not change a setting that a
-// source gives. For drain-delay and password-min it records the reason, which `watchword
-// config` shows instead of "default".
+// deriveDefaults sets the defaults that depend on other settings, and adds the providers. It runs after all sources
+// are read and before the rules. A setting that has a value from a source keeps it. For drain-delay and password-min
+// it records the reason, which `watchword config` shows instead of "default".
 func (s *sources) deriveDefaults(settings *Settings) {
 	// A developer who changes only the port expects links to have it too.
 	if s.origins["public-url"] == "" {
@@ -73,7 +71,7 @@ func (s *sources) deriveDefaults(settings *Settings) {
 			settings.PublicURL = "http://" + plainHost(&url.URL{Scheme: "http", Host: "localhost:" + port})
 		}
 	}
-	// A developer who presses Ctrl-C has no load balancer to wait for.
+	// Without a load balancer, the server stops without a delay when a developer presses Ctrl-C.
 	if s.origins["drain-delay"] == "" && settings.local() {
 		settings.DrainDelay = 0
 		s.origins["drain-delay"] = "loopback public-url"

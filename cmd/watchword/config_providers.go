@@ -168,8 +168,8 @@ func (s *sources) addProviders(settings *Settings) {
 	settings.Providers = s.providers
 }
 
-// checkProvider records what package providers and package federation would refuse. It sends no
-// request to a provider; the doctor does.
+// checkProvider records a fault for an entry that package providers or package federation would refuse. It sends no
+// request to the provider; only the doctor does.
 func (s *sources) checkProvider(entry *providerSetting) {
 	if !federation.IsID(entry.options.ID) {
 		s.fault(entry.place, fmt.Sprintf("the id %q is not valid. Write lower case letters, digits and hyphens.",
@@ -186,9 +186,9 @@ func (s *sources) checkProvider(entry *providerSetting) {
 	}
 }
 
-// sparePasskey returns the function with which package federation finds a passkey of the user
-// that can sign in alone. It connects package federation to package factors, because these
-// packages don't import each other. With passkeys=off, it finds no passkey.
+// sparePasskey returns a function for federation.Options.Spare: it returns the id of a passkey with which a user can
+// sign in without another proof. With passkeys=off, the function finds no passkey. This package supplies it, because
+// packages federation and factors don't import each other.
 func (s *Settings) sparePasskey(on *stack) func(context.Context, federation.Tx, watchword.UserID) (string, error) {
 	manager := s.factors(on)
 	return func(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {

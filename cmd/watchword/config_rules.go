@@ -21,11 +21,10 @@ import (
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// settingRules check settings against each other and against the machine. Each problem function
-// returns "" or sentences for the operator. The last sentence says what to write instead. The
-// rules run in this order. The operator has to change the setting that a rule names. No rule
-// opens a connection or creates a file, because the doctor and `watchword config` run the rules
-// too.
+// settingRules are the checks of settings against each other and against the machine, in the order in which they run.
+// Each problem function returns "" or sentences for the operator. The last sentence says what to write instead. The
+// field setting names the setting that the operator has to change. No rule opens a connection or creates a file,
+// because the doctor and `watchword config` run the rules too.
 var settingRules = []struct {
 	setting string
 	problem func(*Settings) string
@@ -101,9 +100,9 @@ func listenProblem(address string) string {
 		address)
 }
 
-// adminListenProblem refuses to put the admin routes on the public listener. Metrics show how
-// many users sign in and fail, and readiness shows errors of the store. Port 0 is an exception,
-// because the system then chooses two different ports.
+// adminListenProblem refuses the address of the public listener for the admin listener. Metrics show how many users
+// sign in and fail, and readiness shows errors of the store. Both addresses may have port 0, because the system then
+// chooses two different ports.
 func adminListenProblem(s *Settings) string {
 	if s.AdminListen == "" {
 		return ""
@@ -123,7 +122,7 @@ func adminOnProblem(s *Settings) string {
 		return ""
 	case s.AdminListen == "":
 		return "admin needs the admin listener, which is off. Write admin-listen=127.0.0.1:9090, or admin-on=public."
-	// For port 0, the system chooses a port when the listener opens. The URL is needed earlier.
+	// Port 0 is refused, because the URL needs the port before the listener opens and the system chooses one.
 	case s.AdminURL == "" && strings.HasSuffix(s.AdminListen, ":0"):
 		return "admin needs to know the port of the admin listener. Write a port in admin-listen, such as 127.0.0.1:9090."
 	}
@@ -137,7 +136,7 @@ func adminURLProblem(s *Settings) string {
 	switch {
 	case s.AdminURL == "":
 		return ""
-	// If the operator forgot admin-on, administration would stay on the public listener.
+	// An admin-url without admin-on=admin is refused, because the operator has probably forgotten admin-on.
 	case s.AdminOn != "admin":
 		return "is for administration on the admin listener. Write admin-on=admin, or remove admin-url."
 	case s.AdminURL == s.PublicURL:
@@ -146,7 +145,8 @@ func adminURLProblem(s *Settings) string {
 	if problem := originProblem(s.AdminURL); problem != "" {
 		return problem
 	}
-	// The listener itself has no TLS, so with https a proxy is in front of it.
+	// Only a loopback name may have http. For any other name, a proxy must terminate TLS, because the admin listener
+	// has none.
 	if u, _ := url.Parse(s.AdminURL); u.Scheme == "http" && !weborigin.IsLoopback(u.Hostname()) {
 		return fmt.Sprintf("plain http is for loopback names only: an attacker on the network could read passwords and "+
 			"cookies. Write https://%s, and let a proxy pass it on to admin-listen.", u.Host)
@@ -298,9 +298,8 @@ func signingSecretProblem(s *Settings) string {
 	return ""
 }
 
-// issuerProblem refuses an issuer other than public-url if tokens have public keys, because
-// services look for the keys and the feed at the URL in `iss`. With HS256, it refuses only a
-// malformed name.
+// issuerProblem allows an issuer other than public-url only with HS256, and then checks only its form. With other
+// algorithms, services fetch the public keys and the feed from the URL in `iss`, which must therefore be public-url.
 func issuerProblem(s *Settings) string {
 	if s.Issuer == "" || s.Issuer == s.PublicURL {
 		return ""
@@ -328,7 +327,7 @@ func claimsProblem(s *Settings) string {
 	}
 	options := s.engine()
 	if issuerProblem(s) != "" {
-		options.Issuer = "" // its own rule reports it
+		options.Issuer = "" // issuerProblem reports a wrong issuer
 	}
 	if err := options.CheckTokens(); err != nil {
 		return sentence(err)
@@ -351,9 +350,9 @@ func duplicateClaimProblem(claims []string) string {
 	return ""
 }
 
-// sentence turns an engine error of the form "problem: what to write" into two sentences. An
-// error without a colon stays one sentence. The engine writes its errors in this form, so that
-// they also read well without this function.
+// sentence turns an engine error of the form "problem: what to write" into two sentences. An error without a colon
+// stays one sentence. The form with a colon is the usual form of Go errors, so users of the library can print it
+// unchanged.
 func sentence(err error) string {
 	problem, advice, found := strings.Cut(err.Error(), ": ")
 	if !found {
@@ -472,10 +471,9 @@ func mailFromProblem(s *Settings) string {
 	return "is missing. " + write
 }
 
-// senderProblem checks url or from with package smtp, which later sends the mails. It opens no
-// connection. For the value that it does not check, the caller passes a placeholder. The error
-// of package smtp begins with the name of the setting. senderProblem removes the name, because
-// faults print it too.
+// senderProblem returns why package smtp would refuse the value of mail-url or mail-from, followed by what to write.
+// It opens no connection. A caller that checks only one of the two values passes a placeholder for the other.
+// senderProblem removes the name of the setting from the error, because a fault also has this name.
 func senderProblem(url watchword.Secret, from, write string) string {
 	if _, err := smtp.New(smtp.Options{URL: url, From: from, Renderer: &mail.Renderer{}}); err != nil {
 		_, what, _ := strings.Cut(err.Error(), ": mail-")

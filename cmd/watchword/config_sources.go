@@ -45,9 +45,9 @@ type layer map[string]entry
 // An entry keeps the text as it was written. Only the setting knows how to read it.
 type entry struct{ text, origin string }
 
-// newSources reads environ and .env. The YAML file is read later, because a flag may name it.
-// Within a source, faults are reported in the alphabetical order of their names. The caller
-// passes the environment, so that tests are independent of the machine.
+// newSources reads environ and .env. The YAML file is read later, because a flag may name it. Faults of one source
+// are in the alphabetical order of their variables. The caller passes the environment, so that tests are independent
+// of the machine.
 func newSources(settings []setting, environ []string) *sources {
 	s := &sources{known: map[string]setting{}, origins: map[string]string{}, providerSecrets: map[string]string{}}
 	for _, each := range settings {
@@ -190,8 +190,8 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any
 	return nil, nil
 }
 
-// Validate implements kong.Resolver. The method faults reports all faults together. Validate
-// must not return an error, because kong would then print its usage instead of the faults.
+// Validate implements kong.Resolver. It never returns an error, because kong would then print its usage. The method
+// faults later reports all faults.
 func (s *sources) Validate(*kong.Application) error { return nil }
 
 // configPath returns the path of the YAML file: the flag --config, else WATCHWORD_CONFIG, else
@@ -265,9 +265,9 @@ func (s *sources) line(found layer, path string, key, value *yaml.Node) {
 	found.add(s, key.Value, entry{text, where})
 }
 
-// scalar returns the text as written, so that 0x10 or 1e3 is read by the setting and not by
-// YAML. A key without a value (null) is not a text. It would otherwise count as an empty value,
-// which turns some features off.
+// scalar returns the text of a YAML value as written, because the setting and not YAML must interpret texts such as
+// 0x10 or 1e3. It returns false for a list, a mapping, and a key without a value (null). Null would otherwise count
+// as an empty text, which turns some features off.
 func scalar(node *yaml.Node) (string, bool) {
 	return node.Value, node.Kind == yaml.ScalarNode && node.Tag != "!!null"
 }
@@ -301,8 +301,8 @@ func (s setting) example() string {
 	return "…"
 }
 
-// flags records which settings were on the command line. Kong does not ask Resolve for them.
-// flags runs after parsing, and overwrites an origin that Resolve has recorded.
+// The method flags records "flag" as the origin of each setting on the command line. It runs after parsing, because
+// kong does not call Resolve for these settings. It overwrites any origin that Resolve has recorded.
 func (s *sources) flags(ctx *kong.Context) {
 	for _, path := range ctx.Path {
 		if path.Flag != nil && !path.Resolved && s.isKnown(path.Flag.Name) {

@@ -27,7 +27,7 @@ var refusals = []struct {
 	args  string // separated by spaces
 	env   []string
 	files map[string]string
-	want  []string // one for each line of stderr: its beginning and, after …, its end
+	want  []string // lines of stderr, without the program's name; … matches any text
 }{
 	// CFG-1, CK-6
 	{name: "http off the machine", args: "--public-url=http://auth.example.com " + smtp + " " + from,

@@ -13,14 +13,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// URLs and host names in settings. Browsers compare origins byte by byte, so an origin in
-// another spelling would never match. The rules therefore accept only the spelling of browsers,
-// and their messages show it.
+// Rules for URLs and host names in settings. Browsers compare origins byte by byte, so an origin in another spelling
+// would never match. The rules therefore accept only the spelling that browsers use. The message of a rule shows this
+// spelling.
 
-// originProblem says why text is not an exact origin, scheme://host[:port], in the spelling
-// that a browser sends. It returns "" for an exact origin. An origin with a path, such as
-// https://app.example.com/, is refused although its meaning is clear. The text is compared with
-// the header Origin, and the stored spelling has to be that of the header.
+// originProblem returns why text is not an exact origin, or "" for an exact origin. An exact origin is
+// scheme://host[:port] in the spelling of the header Origin, because the server compares both as text. It therefore
+// refuses even https://app.example.com/ with its final slash.
 func originProblem(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
@@ -48,8 +47,8 @@ func originProblem(text string) string {
 	return ""
 }
 
-// withoutPassword hides everything before the last @ in a text that is not a URL, because it
-// may contain a password. More people can read the log with this message than the settings.
+// withoutPassword replaces everything before the last @ with "…", for a message about a text that is not a URL. That
+// part may contain a password, and more people can read the log than the settings.
 func withoutPassword(text string) string {
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		return "…" + text[at:]
@@ -57,8 +56,7 @@ func withoutPassword(text string) string {
 	return text
 }
 
-// plainHost returns the host in lower case. It omits the default port of the scheme, as
-// browsers do. Browsers send this form in the header Origin, and certificates name it.
+// plainHost returns the host as in the header Origin: in lower case, and without the default port of the scheme.
 func plainHost(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	switch {
@@ -125,11 +123,10 @@ func (s *Settings) local() bool {
 	return originProblem(s.PublicURL) != "" || weborigin.IsLoopback(s.publicHost())
 }
 
-// adminURL returns the address under which browsers reach administration on the admin listener,
-// or "" if administration is on the public listener. The sign-in on the admin listener has to
-// know its host, because cookies and redirects depend on it. If the listener is not on the
-// loopback, it is usually in a container whose port is published on the loopback of the
-// machine.
+// adminURL returns the URL of administration on the admin listener, or "" if administration is on the public
+// listener. The sign-in there needs the host of this URL for its cookies and redirects. Without admin-url, a host
+// that is not a loopback name becomes localhost. Such a listener is usually in a container whose port is published on
+// the machine's loopback.
 func (s *Settings) adminURL() string {
 	if s.AdminOn != "admin" || s.AdminURL != "" {
 		return s.AdminURL

@@ -17,8 +17,7 @@ import (
 // This file converts between the text and the value of a setting. An invalid value is recorded
 // as a fault and replaced by the default, so that one run finds all faults.
 
-// reader decodes one setting for kong. Kong has one decoder for each field, so a decoder can
-// know its setting.
+// reader decodes one setting for kong. Each field of Settings has a separate reader, so a fault can name the setting.
 type reader struct {
 	setting setting
 	src     *sources
@@ -145,8 +144,8 @@ func (s setting) text() string {
 	}
 }
 
-// redacted hides a secret. Of a URL it hides only the password. It hides the whole text if it
-// can't tell where the password is. The default of a secret is public. It is shown, so that an
+// redacted hides a secret text. If only the password of a URL is secret, it keeps the rest of the URL. If it can't
+// tell where the password is, it hides the whole text. It does not hide the default, which is public, so that an
 // operator sees that the secret was not set.
 func (s setting) redacted(text string) string {
 	if text == "" || text == s.Default {

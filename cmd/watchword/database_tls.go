@@ -21,10 +21,10 @@ func unverifiedDatabase(url string) string {
 	}
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return "" // the rule of the setting reports it
+		return "" // storeProblem reports an invalid URL
 	}
-	// A mode such as prefer has a fallback without TLS, and a list of hosts has a fallback per
-	// host.
+	// The fallbacks count too. A mode such as prefer has a fallback without TLS, and a list of hosts has a fallback
+	// for each host.
 	if config.TLSConfig == nil || config.TLSConfig.InsecureSkipVerify {
 		if isRemote(config.Host) {
 			return config.Host

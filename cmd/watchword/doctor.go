@@ -120,8 +120,8 @@ func (d *checkup) settings(p *program) {
 	for _, warning := range p.settings.warnings() {
 		d.warn("settings", oneLine(warning), "")
 	}
-	// This is a warning and not a rule of the settings, because tests and demonstrations use
-	// such values on purpose.
+	// This is a warning and not a rule of the settings, because tests and demonstrations use a short session-idle on
+	// purpose.
 	if p.settings.AccessTTL > p.settings.SessionIdle {
 		d.warn("settings", "access tokens live longer than an idle session: a client would lose its session before it "+
 			"refreshes.", "Write session-idle larger than access-ttl.")
@@ -211,13 +211,13 @@ func (d *checkup) store(ctx context.Context, p *program) {
 // reads.
 const startServer = "Start the server, which creates keys. Then run the doctor again."
 
-// manyKeys is the number of keys of one use above which the doctor warns. No reasonable
-// schedule creates so many. After 255 keys of one use, no number remains for another key.
+// manyKeys is a number of keys with the same purpose (KeyUse). If the store has more, the doctor warns, because no
+// reasonable schedule creates so many. After 255 keys of one purpose, no number remains for another key.
 const manyKeys = 100
 
-// keys checks that each use has an active key, and that the clock was not set back. A server
-// with a clock in the past rejects its own tokens as not yet valid. Keys are published ahead of
-// their use, but never in the future. A future time therefore proves that the clock went back.
+// keys checks that there is an active key for each purpose (KeyUse), and that the clock was not set back. A server
+// whose clock was set back rejects its own tokens as not yet valid. The time at which a key was published is never in
+// the future. If it is, the clock was set back.
 func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	keys, err := engine.Operator().Keys(ctx)
 	if err != nil {

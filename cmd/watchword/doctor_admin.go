@@ -18,9 +18,9 @@ const (
 	endsSoon = 14 * 24 * time.Hour
 )
 
-// administration checks who can use the administration API. An administrator without a second
-// factor can't use it, and may notice this only in an emergency. A forgotten service key is a
-// credential without an owner.
+// administration checks that an administrator can use the administration API, and that no service key was forgotten.
+// An administrator without a second factor can't use the API, and may notice this only in an emergency. A forgotten
+// service key is a credential without an owner.
 func (d *checkup) administration(ctx context.Context, s *stack, settings *Settings) {
 	m := settings.admin(s)
 	// The limit is 1, because the doctor checks only whether such an account exists.
@@ -39,8 +39,8 @@ func (d *checkup) administration(ctx context.Context, s *stack, settings *Settin
 		d.fail("admin", oneLine(err.Error()), "Check the database.")
 		return
 	}
-	// Without pages, the admin listener has no sign-in. Programs send service keys, or tokens
-	// of the public listener.
+	// pagesThere is true if administrators sign in at the admin listener. Without pages, only programs use this
+	// listener.
 	pagesThere := settings.AdminOn == "admin" && settings.AdminPages == "on"
 	switch {
 	case len(all.Items) == 0:
@@ -54,8 +54,7 @@ func (d *checkup) administration(ctx context.Context, s *stack, settings *Settin
 		d.warn("admin", "no administrator has an authenticator app, and passkeys don't work at "+settings.adminURL()+".",
 			"Sign in at "+settings.PublicURL+" as an administrator, and add an authenticator app on the account page.")
 	default:
-		// The session must also have proved the factor, and the doctor can't see whether the
-		// person has the device.
+		// A sign-in may still fail: the doctor can't see whether the person has the device of the factor.
 		d.ok("admin", "an administrator can use /api/admin")
 	}
 	d.serviceKeys(ctx, m, time.Now())
@@ -81,7 +80,7 @@ func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
 		return
 	}
 	here, err := request(ctx, s.PublicURL+path)
-	if err != nil { // the check reachable has reported this error
+	if err != nil { // reported by the method reachable
 		here = probe{}
 	}
 	if found, do := diagnoseAdmin(at, s.PublicURL, there, here); found != "" {
@@ -99,7 +98,7 @@ func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
 	case there.code == "MISDIRECTED_REQUEST":
 		return at + " leads to this server, but under another Host: a proxy changes the Host header.",
 			"Let the proxy pass the Host header on, or set admin-url."
-	// This case includes a server that was not restarted after a change of admin-on.
+	// This case also covers a server that was not restarted after admin-on was changed.
 	case there.code != "TOKEN_MISSING":
 		return fmt.Sprintf("%s responds with %d, and has no administration.", at, there.status),
 			"Let the proxy pass all paths on to the address in admin-listen; then restart the server with these settings."
@@ -115,11 +114,10 @@ func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
 	return "", ""
 }
 
-// serviceKeys reports keys that are no longer used, and keys that expire soon although a
-// program uses them. Each key has a separate line, because the advice names the key.
+// serviceKeys reports keys that are no longer used, and keys that expire soon although a program uses them. Each key
+// has a separate line, because the advice names the key. Without service keys, there is no line.
 //
-// An installation without service keys gets no line. decideKeyWarning is a separate function,
-// so that a test needs no store.
+// The decision is a separate function (decideKeyWarning), so that its test needs no store.
 func (d *checkup) serviceKeys(ctx context.Context, m *admin.Manager, now time.Time) {
 	keys, err := serviceKeys(ctx, m)
 	if err != nil {
@@ -138,12 +136,11 @@ func (d *checkup) serviceKeys(ctx context.Context, m *admin.Manager, now time.Ti
 	}
 }
 
-// decideKeyWarning returns "unused", "ends" or "". The expiry of a key that was never used is
-// not reported, because no program needs a new key. Keys that no longer work are not reported
-// either.
+// decideKeyWarning returns "unused" for a key without recent use, "ends" for a key that expires soon, or "". A key
+// that was never used gets no "ends", because no program needs a replacement. A key that no longer works gets "".
 func decideKeyWarning(k admin.ServiceKey, now time.Time) string {
 	used := k.LastUsedAt
-	// For a key that was never used, the time since its creation counts.
+	// A key that was never used counts as unused since its creation.
 	if used.Before(k.CreatedAt) {
 		used = k.CreatedAt
 	}

@@ -5,11 +5,10 @@ import (
 	"time"
 )
 
-// mailServer signs in at the mail server without sending a mail. It gives up after 15 seconds.
-// A wrong password is the most common mistake. Without this check, it would appear only when
-// the first user waits for a mail. The sender address is not tested, because some servers check
-// it only for a real recipient. The connection uses the same TLS rules as real mails, so it
-// finds a certificate that the server would reject.
+// mailServer signs in at the mail server without sending a mail. It gives up after 15 seconds. The most common
+// mistake is a wrong password, which would otherwise be noticed only when a user waits for a mail. The sender address
+// is not tested, because some servers check it only for a real recipient. The connection uses the TLS rules of real
+// mails, so it finds a certificate that the server would reject.
 func (d *checkup) mailServer(ctx context.Context, p *program) {
 	if p.settings.MailURL == "" {
 		d.ok("mail", "mails go to the development mailbox, "+p.settings.PublicURL+"/dev/mail")

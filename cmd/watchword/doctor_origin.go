@@ -8,11 +8,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// origins checks for each front-end whether a browser sends the refresh cookie and shows the
-// responses to scripts of the front-end (CORS; RFC 6265bis, section 5.2 on same-site requests).
-// given is the value of --origin, or "". With --origin, an operator can test a front-end that
-// is not allowed yet. The findings then list every necessary change. A malformed origin gives
-// one failure and no further findings, because its site can't be determined.
+// origins checks each front-end: does a browser send the refresh cookie, and may scripts of the front-end read the
+// responses? (CORS; RFC 6265bis, section 5.2 on same-site requests.) The argument given is the value of --origin, or
+// "". It may be a front-end that is not allowed yet: the findings then list every necessary change. A malformed
+// origin gives one failure and no further findings, because its site can't be determined.
 func (d *checkup) origins(s *Settings, given string) {
 	origins := s.frontEnds()
 	if given != "" && !slices.Contains(origins, given) {
@@ -84,7 +83,7 @@ func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
 		d.fail("origin", fmt.Sprintf("%s is on another site: with SameSite=%s browsers do not send the cookie.", origin,
 			s.CookieSameSite),
 			oneSite+" (best). Or write cookie-same-site=none.")
-	// The front-end works in current browsers, with limits that the operator should know.
+	// With SameSite=None over https, the front-end works in current browsers. The warnings name the limits.
 	default:
 		d.warn("origin", origin+" is on another site, where a sign-in gets a partitioned cookie. Chrome and Edge "+
 			"(since 114), Firefox (since 141) and Safari (since 26.2) keep it. Safari 18.5 to 26.1 blocks it, "+

@@ -46,10 +46,10 @@ func (d *checkup) providers(ctx context.Context, s *Settings) {
 	}
 }
 
-// stranded counts the users of removed providers who can't sign in now: their accounts have
-// neither a password nor a passkey that signs in alone. An identity has the id of the entry in
-// sign-in-with, as stored at the last sign-in. If the operator changes that id, users count as
-// stranded until their next sign-in.
+// stranded reports the number of users who can't sign in, because their provider was removed and their account has
+// neither a password nor a suitable passkey. It compares the provider id of each identity, as stored at the last
+// sign-in, with the ids in sign-in-with. If the operator changes an id, the users of that provider count as stranded
+// until their next sign-in.
 func (d *checkup) stranded(ctx context.Context, s *stack, settings *Settings) {
 	// The count needs only the ids of the configured providers. It asks no provider, so a provider that is down makes
 	// no difference.

@@ -41,9 +41,8 @@ func (d *checkup) reachable(ctx context.Context, s *Settings) {
 	d.ok("public url", s.PublicURL+" responds")
 }
 
-// A probe is a response to a request without credentials. It has the members of both possible
-// bodies, because an unknown server may respond. If the body is not JSON, both members are
-// empty, and diagnose then reports another program.
+// A probe is a response to a request without credentials. It has the issuer of a metadata response and the code of an
+// error response. If the body is not JSON, both are empty, and diagnose then reports that another program responded.
 type probe struct {
 	status   int
 	location string
@@ -75,11 +74,10 @@ func request(ctx context.Context, address string) (probe, error) {
 	return p, nil
 }
 
-// diagnose examines two responses of the public URL: to a request for the metadata, and to a
-// request for an account without a token. It returns what is wrong, or "" for correct
-// responses. It is a pure function, because a test of the command can't produce the faults of a
-// proxy. The order of the cases matters, because one cause can fit several cases. Each text
-// names the proxy or the setting to change, because the operator sees only the public URL.
+// diagnose examines two responses of the public URL: to a request for the metadata, and to a request for an account
+// without a token. It returns what is wrong, or "" for correct responses. The order of the cases matters, because one
+// response can fit several cases. Each text names the proxy or the setting to change, because the operator sees only
+// the public URL. diagnose sends no request, so a test can pass the responses of faulty proxies.
 func diagnose(public string, metadata, account probe) (found, do string) {
 	const host = "Let the proxy pass the Host header on: nginx `proxy_set_header Host $host;`, see docs/operations.md. " +
 		"Or set public-url."

@@ -30,7 +30,7 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		CookieName:     settings.CookieName,
 		CookieSameSite: sameSite[settings.CookieSameSite],
 		CookieDomain:   settings.CookieDomain,
-		Factors:        settings.factors(s), // accounts with a factor need them even with second-factor=off
+		Factors:        settings.factors(s), // also with second-factor=off, for accounts that have a factor
 		Admin:          settings.admin(s),
 		AdminPages:     settings.AdminPages == "on",
 		AdminURL:       settings.adminURL(),
@@ -68,11 +68,11 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	// WithLengths adds to each request the lengths that the wrapped listener saw on its
 	// connection.
 	public.ConnContext = server.WithLengths
-	// Both wrappers see the bytes before net/http does. WatchTLS sees them after decryption.
-	// WatchLengths is for a listener without TLS.
+	// The listener is wrapped, because the wrapper must see the bytes before net/http does. WatchTLS sees the decrypted
+	// bytes. WatchLengths is for a listener without TLS.
 	if settings.TLSCert != "" {
-		// The certificate and the key are read again in later handshakes, so this value has the
-		// paths and not the content.
+		// pair has the paths of the certificate and the key and not their content, because later handshakes read the
+		// files again.
 		pair := &certificate{certFile: settings.TLSCert, keyFile: settings.TLSKey, log: log}
 		public.TLSConfig = pair.config()
 		d.public = server.WatchTLS(d.public, public.TLSConfig, log)
@@ -86,8 +86,8 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		admin := newServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyond(settings.AdminListen),
 			Profiling: settings.Pprof == "on"}), log)
 		admin.WriteTimeout = 5 * time.Minute // a CPU profile takes as long as its query asks for
-		// A proxy in front of the admin listener may interpret the lengths of a request
-		// differently.
+		// A proxy in front of the admin listener may interpret ambiguous lengths differently, so the listener rejects
+		// them.
 		if options.AdminURL != "" {
 			admin.ConnContext, d.admin = server.WithLengths, server.WatchLengths(d.admin)
 		}

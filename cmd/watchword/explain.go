@@ -8,9 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// explainCmd tells an operator why a user was signed out. It reads the store, so it works with
-// and without a running server. It computes the end by idle timeout from its own settings, so
-// they must be the settings of the server.
+// explainCmd tells an operator why a user was signed out. It reads the store, so it works with and without a running
+// server. It must run with the settings of the server, because it computes the idle timeout from its own settings.
 type explainCmd struct {
 	Email string `arg:"" help:"Address or id of an account. A deleted account is found by its id."`
 	At    string `name:"at" help:"When the user noticed: 2026-05-03T10:02Z, \"2026-05-03 10:02\" (UTC), or 90m for 90 minutes ago. Default: now."`
@@ -52,8 +51,7 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	// Most users say "an hour ago". A negative duration would be a time in the future, so it is
-	// a mistake.
+	// A duration such as 90m means 90 minutes ago. A negative duration would be in the future, so it is an error.
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago), nil
 	}
@@ -111,8 +109,8 @@ type explainView struct {
 	Others    []explainView       `json:"others"`
 }
 
-// newExplainView writes empty lists instead of null, so a script can iterate without a check.
-// Elements of the list Others have the same type, but their own list Others is empty.
+// newExplainView converts an explanation for JSON. It writes empty lists instead of null, so a script can iterate
+// without a check. The explanations in Others have the same type, and their own lists Others are empty.
 func newExplainView(x admin.Explanation) explainView {
 	view := explainView{Sentence: x.Sentence, When: stamp(x.When), Reason: x.Reason, Certainty: x.Certainty,
 		Notes: append([]string{}, x.Notes...), Evidence: eventsJSON(x.Evidence), Others: []explainView{}}

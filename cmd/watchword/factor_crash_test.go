@@ -70,8 +70,8 @@ func (d *device) factor(t *testing.T, handle, code string) *answer {
 	return d.must(t, http.MethodPost, "/login/factor", body{"handle": handle, "totp": code})
 }
 
-// killed runs one round: it sends the second step, calls die, and kills the server when die returns. Then it restarts
-// the server with the function again.
+// killed runs one round. It sends the request for the second step, and kills the server when the function die
+// returns. The function again then restarts the server.
 func killed(t *testing.T, s *server, email string, again func(), die func()) (opened bool) {
 	t.Helper()
 	d, step := newDevice(t, s.address), stepOf()

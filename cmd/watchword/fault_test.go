@@ -47,7 +47,7 @@ func TestFullDiskKeepsUsersSignedIn(t *testing.T) {
 			continue
 		}
 		wantTryLater(t, got)
-		// A small write, such as a refresh, may succeed although a sign-up fails.
+		// A refresh writes less, so it may still succeed. The loop continues until it fails too.
 		if got, err = phone.send(t.Context(), http.MethodPost, "/refresh", body{"refreshToken": kept}); err != nil {
 			t.Fatal(err)
 		}

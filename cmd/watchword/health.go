@@ -24,9 +24,8 @@ type healthCmd struct{}
 // not only "timeout".
 const healthTimeout = 4 * time.Second
 
-// Run prints one line, because container engines show the output of a check in one field.
-// Faults of settings give exit code 1 and not 2, as in other commands, because Docker reserves
-// every code above 1.
+// Run prints one line, because container engines show the output of a check in one field. Docker reserves every exit
+// code above 1. Faults of settings therefore give exit code 1, although other commands return 2 for them.
 func (c *healthCmd) Run(p *program) error {
 	if err := p.sources.faults(p.settings); err != nil {
 		var wrong faults

@@ -26,9 +26,9 @@ type keyList struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Run shows no secret, but it needs the right master key. A wrong key is an error, because the
-// operator would otherwise believe that this key opens the store. Run reads the state from the
-// store, so it also shows a rotation that another server has just made.
+// Run prints the keys without their secrets. It returns an error for a wrong master key, because the operator would
+// otherwise believe that this key opens the store. It reads the keys from the store, so it also shows a rotation that
+// another server has just made.
 func (c *keyList) Run(ctx context.Context, p *program) error {
 	s, err := p.openToRead(ctx)
 	if err != nil {
@@ -42,10 +42,9 @@ func (c *keyList) Run(ctx context.Context, p *program) error {
 	return p.printKeys(keys, c.JSON)
 }
 
-// keyRotate replaces the key that signs. The next key signs when verifiers have had time to
-// fetch it. This is usually at once, because the next key was published in advance. keyRotate
-// also publishes another key for the rotation after that. Servers rotate by themselves at the
-// end of a period; the command is for a key that may have leaked.
+// keyRotate replaces the signing key, for example after the key may have leaked. The next key was published in
+// advance, so it usually signs at once. If verifiers have not had time to fetch it, it signs later. keyRotate also
+// publishes the key for the next rotation. Without the command, servers rotate at the end of each period.
 type keyRotate struct {
 	Use  string `arg:"" optional:"" enum:"sign,refresh" default:"sign" help:"sign (access tokens) or refresh (refresh tokens)."`
 	JSON bool   `name:"json" help:"Print JSON."`
@@ -116,7 +115,7 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	if err := s.operator.Reseal(ctx, master); err != nil {
 		return err
 	}
-	// If the program stops before this line, FinishReseal replaces the file at the next start.
+	// Promote replaces the key file. If the program stops before this line, FinishReseal does this at the next start.
 	if err := seal.Promote(path); err != nil {
 		return err
 	}
@@ -144,10 +143,9 @@ func (p *program) refuseInUse(ctx context.Context) error {
 	return alone.Close()
 }
 
-// resealTo is for a master key in a setting, which this program can't change. It writes the new
-// key to the file in --to, and the operator changes the setting. The file is created before the
-// store changes, and is kept after a failure. If the reseal failed, the key in the file opens
-// no store, and the operator can delete the file.
+// resealTo replaces a master key that is in a setting. It writes the new key to the file in --to, and the operator
+// copies it into the setting. The file is created before the store changes, and is kept after a failure. If the
+// reseal failed, the key in the file opens no store, and the operator can delete the file.
 func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	master, err := seal.Create(c.To)
 	if err != nil {

@@ -13,8 +13,9 @@ const (
 	nextSecret  = "eight yellow badgers"
 )
 
-// The test uses one account for sign-ins, refreshes, a theft, a password reset and a restart, with the built program,
-// a browser and a phone. The grace period is 0, so only the rule for late clients can forgive a lost response.
+// The test follows one account through sign-ins, refreshes, a theft, a password reset and a restart. It uses the
+// built program, a browser and a phone. The grace period is 0. A client that lost a response must therefore keep its
+// session by the rule for late clients.
 //
 // RT-6, RST-4
 func TestLifeOfAnAccount(t *testing.T) {

@@ -13,10 +13,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// Servers cache verified tokens and rows. GET /api/auth/me must still be exact: after a session has ended, every
-// server refuses new requests of the session. Clients refresh and read at several servers while a command ends the
-// session. The model must explain the history of the session in some sequential order. In every second round, the
-// command disables the account instead.
+// After a session has ended, every server must refuse GET /api/auth/me, although servers cache verified tokens and
+// rows. Clients refresh and read at several servers while a command ends the session or, in every second round,
+// disables the account. The responses must be possible in some sequential order of the requests (linearizability).
 
 // identified is a request GET /me. endedOutside is a run of the command `sessions end` or `users disable`.
 type (

@@ -159,9 +159,9 @@ type judged struct {
 
 var epoch = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// judgeModel applies Judge. The exact time of a decision is unknown, so the model tries representative times. With a
-// grace period, every request is within it. With a grace period of 0, a request is in the millisecond of the last
-// rotation, or later.
+// judgeModel returns a model that applies the function Judge. The exact time of a decision is unknown, so the model
+// tries representative times. With a grace period, it tries one time, within the period. With a grace period of 0, it
+// tries two: the millisecond of the last rotation, and a later time.
 func judgeModel(policy watchword.RotationPolicy) porcupine.Model {
 	times := []time.Duration{0, time.Hour}
 	if policy.Grace > 0 {

@@ -12,10 +12,9 @@ import (
 	"time"
 )
 
-// listeners are the listeners of serve and the HTTP servers on them. They are opened before the
-// store, so that a port in use is found first. While the store is opened, new connections wait
-// in the queue of the listener and are not refused. The order of servers is public, admin;
-// serve and drain rely on this order.
+// listeners are the listeners of serve and the HTTP servers on them. They are opened before the store, so that a port
+// in use is found first. While the store is opened, new connections wait in the queue of the listener and are not
+// refused. In servers, the public server is before the admin server. The methods serve and drain rely on this order.
 type listeners struct {
 	public, admin net.Listener // admin may be nil
 	servers       []*http.Server
@@ -39,9 +38,8 @@ func listen(s *Settings) (*listeners, error) {
 	return d, nil
 }
 
-// listenAt opens one listener. Its errors name the setting and say what to write, because the
-// system's messages do not. Only these three causes occur in practice. For any other cause, the
-// error has the system's text.
+// listenAt opens one listener. For the three common causes of a failure, its error names the setting and says what to
+// write. For any other cause, it has the text of the operating system.
 func listenAt(setting, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	switch {
@@ -95,9 +93,9 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// serve handles requests until drain. If a listener fails before drain, the channel receives an
-// error, and the exit code is 1. Clients that have connected between listen and serve are
-// served first.
+// The method serve handles requests until drain is called. If a listener fails earlier, the channel receives an
+// error, and the program ends with exit code 1. Connections that clients opened since listen are waiting in the queue
+// and are served first.
 func (d *listeners) serve() <-chan error {
 	// The buffer holds the error of each server, so that no goroutine waits forever.
 	failed := make(chan error, len(d.servers))
@@ -125,11 +123,10 @@ func (d *listeners) announce(delay time.Duration, failed <-chan error) error {
 	}
 }
 
-// drain closes the listeners and waits up to drainTime for open requests. The admin listener
-// closes last, so that metrics show the progress. A request that is cut off is logged, because
-// its client can't know whether it took effect. drainTime is for both listeners together, so a
-// busy public listener reduces the time of the admin listener. The system refuses new
-// connections after the first Shutdown begins.
+// drain closes the listeners and waits up to drainTime for open requests. The public listener closes first, and the
+// admin listener last, so that metrics show the progress. When a listener is closed, the system refuses new
+// connections to it. drainTime is for both listeners together, so a busy public listener reduces the time of the
+// admin listener. A request that is cut off is logged, because its client can't know whether it took effect.
 func (d *listeners) drain(log *slog.Logger) {
 	d.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)

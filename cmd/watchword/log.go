@@ -23,8 +23,7 @@ func (p *program) logger() *slog.Logger {
 		case slog.KindDuration:
 			a.Value = slog.StringValue(a.Value.Duration().String())
 		case slog.KindTime:
-			// The handlers write a time in the zone of its value, which is the zone of the
-			// machine.
+			// The time is converted to UTC, because the handlers would write it in the zone of the machine.
 			a.Value = slog.TimeValue(a.Value.Time().UTC())
 		}
 		return a

@@ -56,7 +56,7 @@ func TestLostCommitResponseDoesNoHarm(t *testing.T) {
 	d := &doubtful{fault: newFault(t, "answer to a commit lost"), wire: newWire(t, database.Host),
 		server: newServer(t, freeAddress(t))}
 	database.Host = d.wire.Addr().String()
-	named := database.Query() // each request then has the statement's text, which the wire searches
+	named := database.Query() // each request then has the statement's text, for the search in type wire
 	named.Set("default_query_exec_mode", "cache_describe")
 	database.RawQuery = named.Encode()
 	dir := startServer(t, d.server,
@@ -128,7 +128,8 @@ func (d *doubtful) refresh(t *testing.T, phone *device, token string) lostRespon
 		then: func() { d.onGeneration(t, phone, token, 1) }}
 }
 
-// onGeneration checks that the session has exactly one line of tokens and can be refreshed.
+// onGeneration checks that a refresh with the old token returns the wanted generation, and that the session
+// continues.
 func (d *doubtful) onGeneration(t *testing.T, phone *device, old string, want int64) {
 	t.Helper()
 	newest := phone.post(t, "/refresh", body{"refreshToken": old}, 200).RefreshToken
@@ -138,8 +139,8 @@ func (d *doubtful) onGeneration(t *testing.T, phone *device, old string, want in
 	phone.post(t, "/refresh", body{"refreshToken": newest}, 200)
 }
 
-// lateRefresh loses the response to a late client. The client presents an old token, because it did not receive the
-// response to its first refresh.
+// lateRefresh returns a flow of a late client: it presents an old token again, because it did not receive the first
+// response. The second response is then lost too.
 func (d *doubtful) lateRefresh(t *testing.T, phone *device, token string) lostResponse {
 	b := body{"refreshToken": token}
 	phone.post(t, "/refresh", b, 200)

@@ -51,7 +51,7 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	loaded, err := postgres.Load(ctx, string(to.Store), source, p.progress(2*rows)) // copied, then compared
+	loaded, err := postgres.Load(ctx, string(to.Store), source, p.progress(2*rows)) // each row is copied, then compared
 	if errors.Is(err, postgres.ErrNotEmpty) {
 		return fmt.Errorf("%s: %w. Write a database of its own", to.databaseName(), err)
 	}
@@ -65,9 +65,9 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	return c.print(p, moved{from.databasePath(), to.databaseName(), rows, loaded})
 }
 
-// endpoints returns the settings of a server on the source and of a server on the target. Both
-// are copies, because messages need the given settings unchanged. The faults of both are
-// reported together. Misuse is found before a file is opened.
+// endpoints returns the settings of a server on the source and of a server on the target. Both are copies, because
+// messages need the original settings. endpoints returns the faults of both together, before the command opens a
+// file.
 func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
 	from, to = *settings, *settings
 	from.Store = watchword.Secret(c.From)

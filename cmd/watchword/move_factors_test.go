@@ -23,7 +23,8 @@ type factorStore interface {
 	Factors() factors.Store
 }
 
-// A protected is an account with every kind of second factor. engine and factors work on the current store.
+// A protected is a test with an account that has every kind of second factor. The fields engine and factors belong to
+// the current store.
 type protected struct {
 	*testing.T
 	engine  *watchword.Engine
@@ -119,7 +120,7 @@ func (p *protected) protect() {
 	p.must(err)
 	p.party = virtualwebauthn.RelyingParty{ID: "localhost", Name: "localhost", Origin: "http://localhost"}
 	p.auth, p.key = virtualwebauthn.NewAuthenticator(), virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
-	for len(p.key.Key.AttestationData()) != 77 { // the authenticator drops leading zeros
+	for len(p.key.Key.AttestationData()) != 77 { // the authenticator needs a key without leading zeros
 		p.key = virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
 	}
 	p.auth.Options.UserHandle = []byte(options.UserID)

@@ -130,7 +130,8 @@ func TestInterruptedMoveCanBeRepeated(t *testing.T) {
 	}
 }
 
-// interrupt starts a move, calls how while the move copies sessions, and returns the error output of the move.
+// interrupt starts a move and calls the function how while the move copies sessions. It returns the error output of
+// the move.
 func interrupt(t *testing.T, target string, cmd *exec.Cmd, dir string, how func()) (said string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), target)

@@ -72,7 +72,7 @@ func mailState(m watchword.Mail) string {
 	return "waiting"
 }
 
-// nextAttempt returns the zero time for an abandoned mail.
+// nextAttempt returns when the mail will be tried again, or the zero time for an abandoned mail.
 func nextAttempt(m watchword.Mail) time.Time {
 	if !m.GivenUpAt.IsZero() {
 		return time.Time{}

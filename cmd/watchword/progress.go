@@ -21,7 +21,7 @@ func (p *program) progress(rows int) func(doing string, rows int) {
 	}
 	return func(doing string, rows int) {
 		if rows == 0 {
-			return // prevents a second drawing of a complete bar
+			return // a complete bar would be drawn twice
 		}
 		bar.Describe(fmt.Sprintf("%-20s", doing))
 		bar.Add(rows) //nolint:errcheck // a failed drawing must not stop the move
@@ -65,7 +65,7 @@ func (b *fileProgress) update(offset int64, accounts int) {
 	b.bar.Describe(fmt.Sprintf("%s %d accounts, %.0f/s", b.doing, accounts,
 		float64(accounts)/time.Since(b.since).Seconds()))
 	if b.size > 0 {
-		offset = min(offset, b.size-1) // a full bar ends, but accounts are handled after they are read
+		offset = min(offset, b.size-1) // never full here: accounts are stored after they are read
 	}
 	b.bar.Set64(offset) //nolint:errcheck // a failed drawing must not stop the import
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // These tests run real proxies in front of a real server, with the configurations that docs/operations.md shows.
-// Clients have the address 127.0.0.1. An application that renders pages for its users has the address 127.0.0.2.
+// Requests of browsers come from 127.0.0.1. Requests of an application server that renders pages come from 127.0.0.2.
 
 // HTTP-14
 func TestBehindNginxThePublicURLResponds(t *testing.T) {
@@ -27,7 +27,7 @@ func TestBehindNginxThePublicURLResponds(t *testing.T) {
 func TestBehindCaddyThePublicURLResponds(t *testing.T) {
 	t.Parallel()
 	behindProxy(t, caddy(),
-		func(text, certificate, key string) string { // the test has no public name for which it could get a certificate
+		func(text, certificate, key string) string { // Caddy could not get a certificate for the test
 			return strings.Replace(text, "{\n", fmt.Sprintf("{\n\ttls %s %s\n", certificate, key), 1)
 		})
 }

@@ -36,8 +36,8 @@ func TestDoctorReportsARestore(t *testing.T) {
 	})
 }
 
-// restoreBackup restores a backup after further changes, which are lost. The function restore returns the arguments
-// that select the restored store.
+// restoreBackup makes a backup, changes the data, and restores the backup, so the changes are lost. The function
+// restore returns the arguments that select the restored store.
 func restoreBackup(t *testing.T, arguments []string, backup func(dir string) (restore func() []string)) {
 	s := newServer(t, freeAddress(t))
 	dir := startServer(t, s, arguments...)

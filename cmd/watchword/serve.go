@@ -69,7 +69,7 @@ func (c *serveCmd) Run(p *program) error {
 	took := time.Since(started)
 	log.Info("ready", slog.String("version", thisBuild().Version), slog.String("public_url", p.settings.PublicURL),
 		slog.String("listen", p.settings.Listen), slog.String("took", took.String()))
-	// Without a terminal, as under a service manager, the log is the only output.
+	// The banner is for a person at a terminal. A service manager gets only the log.
 	if onTerminal(p.out) {
 		printBanner(p.out, p.settings, took, warnings)
 	}

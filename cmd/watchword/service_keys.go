@@ -63,9 +63,9 @@ func (c *serviceKeyCreate) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// parseLife also accepts days, because a year in hours is hard to read. The store keeps the
-// time of expiry and not the lifetime, so a new default in a later release does not change
-// existing keys.
+// parseLife parses the lifetime of a key: a Go duration, or days such as 90d, because a year in hours is hard to
+// read. The store keeps the time of expiry and not the lifetime. A new default in a later release therefore does not
+// change existing keys.
 func parseLife(text string) (time.Duration, error) {
 	hours := text
 	if days, found := strings.CutSuffix(text, "d"); found {
@@ -83,9 +83,9 @@ func parseLife(text string) (time.Duration, error) {
 	return life, nil
 }
 
-// caller returns the person at the shell, whom events name. The caller has no roles and no
-// scopes, because the operating system has authenticated this person. The person can read the
-// store and the master key anyway.
+// caller returns the person who runs the command, for the administration functions and their events. The person needs
+// no roles and no scopes, because the operating system has authenticated the person. The person can read the store
+// and the master key anyway.
 func (p *program) caller() admin.Caller { return admin.Caller{Shell: p.operatorName()} }
 
 // serviceKeyList shows all keys and when they were last used. LAST USED is exact to the minute,
@@ -136,8 +136,8 @@ func serviceKeys(ctx context.Context, m *admin.Manager) (all []admin.ServiceKey,
 	}
 }
 
-// serviceKeyRevoke takes the id, because two keys may have the same name. A program can get a
-// new key under the same name, and both keys work until the old key is revoked.
+// serviceKeyRevoke takes the id of the key, because two keys may have the same name. To replace a key without an
+// interruption, an operator creates a second key with the same name and then revokes the first.
 type serviceKeyRevoke struct {
 	ID string `arg:"" help:"Id of the key, from the list."`
 }

@@ -196,9 +196,9 @@ func (s *soak) rotateKeys() {
 	}
 }
 
-// use is one user with one device. It sends 50 requests a second on a fast and on a slow machine, so that the load is
-// constant. All users repeat the same cycle of 400 requests. They start at different requests of it, so that their
-// sign-ups do not arrive together.
+// The method use sends the requests of one user with one device. It sends 50 requests a second, on a fast and on a
+// slow machine, so that the load is constant. Each user repeats the same cycle of 400 requests. The users start at
+// different points of the cycle, so that their sign-ups do not arrive together.
 func (s *soak) use(ctx context.Context, n int) {
 	d, accounts, email := newDevice(s.t, s.server.address), 0, ""
 	refreshToken, signedIn := "", false

@@ -48,8 +48,8 @@ func damage(t *testing.T, dir string, choose func(pages int) []int) {
 func TestServeNamesDamagedPagesAsDoctorDoes(t *testing.T) {
 	t.Parallel()
 	dir := newData(t)
-	// These pages contain challenges and devices. If a page of the schema were damaged, the store could not be
-	// opened.
+	// The damaged pages contain the tables of challenges and devices. They do not contain the schema, because the
+	// store could not be opened without it.
 	damage(t, dir, func(int) []int { return []int{43, 44, 45, 46} })
 	if got := run(t, call{dir: dir, args: []string{"doctor"}}); !strings.Contains(got.out, "the database is damaged") {
 		t.Errorf("doctor: %s", got.out)

@@ -29,8 +29,8 @@ type database interface {
 	Check(context.Context) error
 }
 
-// onPostgres reports whether the setting store is a PostgreSQL URL. PostgreSQL's own tools
-// accept both schemes, and operators use both.
+// onPostgres reports whether the setting store is a PostgreSQL URL. As in PostgreSQL's own tools, the scheme can be
+// postgres or postgresql.
 func (s *Settings) onPostgres() bool {
 	scheme, _, _ := strings.Cut(string(s.Store), ":")
 	return scheme == "postgres" || scheme == "postgresql"
@@ -68,9 +68,9 @@ func (s *Settings) openDatabase(ctx context.Context) (database, error) {
 	return sqlite.Open(ctx, s.databasePath())
 }
 
-// storeWarnings returns risks in the configuration of the database. It runs after the start,
-// because only an open connection shows which timeouts a proxy has dropped. Settings.warnings
-// returns the risks in the settings.
+// storeWarnings returns a warning if a proxy in front of PostgreSQL drops the timeouts of the connection. Only an
+// open connection shows this, so storeWarnings runs after the start. Settings.warnings returns the risks in the
+// settings.
 func storeWarnings(ctx context.Context, db database) []string {
 	store, ok := db.(*postgres.Store)
 	if !ok {
@@ -88,11 +88,10 @@ func storeWarnings(ctx context.Context, db database) []string {
 // restoreBackup says what to do about a damaged database.
 const restoreBackup = "Stop the server, keep a copy of the files, and restore the last backup."
 
-// logDamage checks an SQLite file once and logs damage in the words of the doctor. It runs
-// while the server works, because reading a large file would delay the start too long. After
-// damage is found, the server keeps running: most requests don't read the damaged pages, and
-// the operator decides what to do. The check ends with ctx at shutdown. PostgreSQL has its own
-// tools for damage (checksums, amcheck).
+// logDamage checks an SQLite file once. If the file is damaged, it logs the error with the doctor's advice. The check
+// runs while the server works, because reading a large file would delay the start too long. A damaged file does not
+// stop the server: most requests don't read the damaged pages, and the operator decides what to do. The check ends
+// with ctx at shutdown. PostgreSQL has its own tools for damage (checksums, amcheck).
 func logDamage(ctx context.Context, db database, log *slog.Logger) {
 	store, ok := db.(*sqlite.Store)
 	if !ok {

@@ -69,7 +69,8 @@ func (f *fault) broke(format string, args ...any) error {
 	return err
 }
 
-// over records the end of a round. away is the time from the fault until each client had a response.
+// The method over records the end of a round. Its argument away is the time from the fault until each client had a
+// response.
 func (f *fault) over(away time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

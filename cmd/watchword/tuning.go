@@ -13,8 +13,8 @@ import (
 // Settings of the Go runtime. They affect the whole process, so only this program sets them;
 // packages never do. The variables GOMAXPROCS, GOGC and GOMEMLIMIT take precedence.
 
-// scheduled is GOMAXPROCS before tune raises it. If the variable is not set, it is the number
-// of cores, or about the CPU quota of the control group.
+// scheduled is the value of GOMAXPROCS before tune raises it. Without the variable GOMAXPROCS, it is the number of
+// cores or, if that is lower, about the CPU quota of the control group.
 var scheduled = runtime.GOMAXPROCS(0)
 
 // A processors describes the CPUs that the process may use.
@@ -33,16 +33,14 @@ func usable(getenv func(string) string) processors {
 // cores returns the number of processors that the process can keep busy.
 func (p processors) cores() int { return min(p.machine, p.scheduled) }
 
-// raised returns GOMAXPROCS for that many hash workers, or 0 to keep the current value.
+// raised returns the value of GOMAXPROCS for this number of hash workers, or 0 to keep the current value.
 //
-// GOMAXPROCS is the number of cores plus one for each hash worker. With fewer, a request waits
-// until the Go scheduler preempts a hash, even if the hash runs with lower priority (see
-// passhash.Pool).
+// The value is the number of cores plus one for each hash worker. With a lower value, a request waits until the Go
+// scheduler preempts a hash, even if the hash runs with lower priority (see passhash.Pool).
 //
-// Under a CPU quota of the control group, GOMAXPROCS is not raised. Lower priority has no
-// benefit there, and additional threads use up the quota earlier. The kernel then stops all
-// threads for a part of its period. A quota above the number of cores can't be used up, so it
-// does not count.
+// Under a CPU quota of the control group, raised returns 0. Lower priority has no benefit there, and additional
+// threads use up the quota earlier. The kernel then stops all threads for a part of its period. A quota above the
+// number of cores can't be used up, so it does not count.
 func (p processors) raised(workers int) int {
 	if p.fixed || p.quota > 0 && p.quota <= float64(p.machine) {
 		return 0
@@ -84,13 +82,12 @@ type tuning struct {
 	memoryLimit int64 // GOMEMLIMIT, in bytes
 }
 
-// tuningFor returns the tuning of a server with that many hash workers. getenv reads the
+// tuningFor returns the tuning of a server with this number of hash workers. The function getenv reads the
 // environment.
 //
-// GOGC is 200, so the collector runs half as often as with the default of 100. A hash allocates
-// 19 MiB, which are garbage afterwards. Without the memory limit, each worker would therefore
-// add much more than 19 MiB to the memory. About 20 MiB are outside of the limit: the program
-// and SQLite.
+// GOGC is 200, so the collector runs half as often as with the default of 100. Each hash allocates 19 MiB, which are
+// garbage afterwards. The memory limit makes the collector run before this garbage takes several times as much
+// memory. The limit does not include about 20 MiB for the program and SQLite.
 func tuningFor(workers int, on processors, getenv func(string) string) tuning {
 	const mebibyte = 1 << 20
 	t := tuning{processors: on.raised(workers)}

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// The test follows docs/migrate.md as written: it writes the files and runs the
-// commands of each section in a separate folder. Only the port differs. The test of package
-// examples sends tokens to the middlewares that the document shows.
+// The tutorials in docs/migrate.md must work as written. The test writes the files and runs the commands of each
+// section in a separate folder. Only the port differs. The middlewares in the document are tested in package
+// examples.
 func TestMigrationTutorialsWorkAsWritten(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/migrate.md")
@@ -47,7 +47,7 @@ func follow(t *testing.T, section string) {
 		t.Fatal(err)
 	}
 	env := []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "WATCHWORD_ADMIN_LISTEN=",
-		"WATCHWORD_HASH_QUEUE=30s"} // other tests use the cores too, so hashing may wait
+		"WATCHWORD_HASH_QUEUE=30s"} // hashing may wait for cores, which other tests use
 	var running *exec.Cmd
 	for _, found := range block.FindAllStringSubmatch(section, -1) {
 		kind, content := found[1], strings.ReplaceAll(found[2], ":8000", ":"+port)
@@ -76,7 +76,7 @@ func follow(t *testing.T, section string) {
 func serve(t *testing.T, script *exec.Cmd, port string) {
 	t.Helper()
 	text := &script.Args[len(script.Args)-1]
-	*text = strings.Replace(*text, "watchword serve", "exec watchword serve", 1) // signals reach the server
+	*text = strings.Replace(*text, "watchword serve", "exec watchword serve", 1) // exec, so that signals reach it
 	script.Cancel = func() error { return script.Process.Signal(syscall.SIGTERM) }
 	if err := script.Start(); err != nil {
 		t.Fatal(err)

@@ -34,9 +34,9 @@ func (e olderError) Error() string {
 var errNeedsStart = errors.New("the store has no usable keys, and this command does not create them. " +
 	"Start the server once: `watchword serve`")
 
-// openToRead opens the store for a command that only reads. It works like openExisting, but
-// returns an olderError instead of migrating. If another process migrates after the check, no
-// migration is pending when the store is opened.
+// openToRead opens the store for a command that only reads. It works like openExisting, but returns an olderError if
+// migrations are pending. Opening the store migrates nothing, because no migration is pending after this check, even
+// if another process has migrated meanwhile.
 func (p *program) openToRead(ctx context.Context) (*stack, error) {
 	if err := p.refuseOlder(ctx); err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 	if s.engine, err = watchword.New(ctx, guard.store(), options); err != nil {
 		db.Close() //nolint:errcheck // the first error is more useful
 		if errors.Is(err, errNeedsStart) {
-			err = errNeedsStart // omits the steps of the engine in the error
+			err = errNeedsStart // without the text that the engine put before it
 		}
 		return nil, err
 	}
@@ -121,8 +121,8 @@ type startGuard struct {
 	started bool // set once, before the engine is used
 }
 
-// Update returns its error before a transaction begins, so a read-only database gives the same
-// error.
+// Update returns errNeedsStart while the engine starts. It begins no transaction, so a read-only database gives the
+// same error.
 func (g *startGuard) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	if !g.started {
 		return errNeedsStart

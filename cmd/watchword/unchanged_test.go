@@ -51,7 +51,7 @@ func TestReadingCommandsDoNotMigrate(t *testing.T) {
 				t.Errorf("%v: exit code %d\n%s%s", args, got.code, got.out, got.errors)
 			}
 		}
-		// The statement fails if a command has migrated and created the table.
+		// A command must not have migrated. If it has created this table, the statement fails.
 		execute("CREATE TABLE callbacks (kind TEXT)")
 	})
 }
@@ -70,7 +70,7 @@ func TestDoctorCreatesNoKeysAndNoFiles(t *testing.T) {
 		if after := namesIn(t, dir); !slices.Equal(before, after) {
 			t.Errorf("files before %q, after %q", before, after)
 		}
-		// The statement fails if the doctor has created a key.
+		// If the doctor has created a key, the statement fails, because it inserts a duplicate.
 		execute("INSERT INTO keys SELECT * FROM keys")
 	})
 }

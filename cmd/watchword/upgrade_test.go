@@ -26,7 +26,7 @@ func buildRevision(t *testing.T, revision string) (binary string) {
 	t.Helper()
 	source := t.TempDir()
 	archive := exec.Command("sh", "-c", `git archive "$1" | tar -x -C "$2"`, "sh", revision, source)
-	archive.Dir = filepath.Join("..", "..") // git archives only the subfolder if it runs there
+	archive.Dir = filepath.Join("..", "..") // in a subfolder, git would archive only the subfolder
 	if out, err := archive.CombinedOutput(); err != nil {
 		t.Fatalf("git archive %s: %v\n%s", revision, err, out)
 	}

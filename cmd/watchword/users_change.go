@@ -63,8 +63,8 @@ func (c *userEmail) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// userVerify is for an address that the operator knows to be the user's. If it is another
-// person's address, that person can reset the password.
+// userVerify marks an address as verified. The operator must know that it belongs to the user, because the owner of a
+// verified address can reset the password.
 type userVerify struct{ accountFlags }
 
 // Run also succeeds if the address is verified, so that a script can repeat it.
@@ -74,7 +74,8 @@ func (c *userVerify) Run(ctx context.Context, p *program) error {
 	})
 }
 
-// userResend mails another link. The previous link works until the server sends the new link.
+// userResend mails another link that verifies the address. The previous link works until the server sends the new
+// link.
 type userResend struct{ accountFlags }
 
 // Run only queues the mail, as reset-password does. For a verified address, the engine returns

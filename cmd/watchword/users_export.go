@@ -35,7 +35,7 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	var out io.Writer = p.out
 	var file *newFile
 	if c.File != "-" {
-		// The temporary file contains hashes, so a signal must not leave it behind.
+		// At a signal, the export stops and removes the temporary file, because the file contains hashes.
 		var stop context.CancelFunc
 		ctx, stop = untilSignal(ctx)
 		defer stop()
@@ -48,15 +48,15 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	progress := p.fileProgress("Exporting", -1)
 	n, err := userimport.Export(ctx, s.operator, out, userimport.ExportOptions{
 		CSV: c.csv(), NoFormulas: c.NoFormulas,
-		// The export contains second factors. Otherwise a password alone would be enough after
-		// an import elsewhere.
+		// The export contains second factors. Without them, a password alone could sign in after an import into
+		// another installation.
 		Factors:  p.settings.factors(s).Portable,
 		Private:  metadata.New(s.engine, s.store.Metadata()).Private,
 		Progress: func(accounts int) { progress.update(int64(accounts), accounts) },
 	})
 	progress.clear()
 	switch {
-	// The export's own error would only say that a context ended.
+	// The error of the export would say only that a context ended, so it is replaced.
 	case file != nil && ctx.Err() != nil:
 		err = fmt.Errorf("stopped. %s was not written", c.File)
 	case err == nil && file != nil:

@@ -11,9 +11,8 @@ import (
 // These commands show and remove second factors. A person who has lost both the authenticator
 // and the recovery codes needs an operator, who must first check the identity of the person.
 
-// userFactors shows the second factors of an account. A support team compares them with what
-// the user says on the phone (describe). The command only reads, so it works while the server
-// runs.
+// userFactors shows the second factors of an account. A support team compares them with what the user says on the
+// phone. The command only reads, so it works while the server runs.
 type userFactors struct{ accountFlags }
 
 // factorView is a factor in JSON. It has no secret and no public key, because support teams
@@ -92,17 +91,16 @@ type userResetFactors struct {
 var removals = map[string]string{"all": "second factors", "totp": "authenticator apps", "passkey": "passkeys",
 	"recovery": "recovery codes"}
 
-// Run ends the sessions too, because a thief with the lost device may have one of them. The
-// password stays, and is enough to sign in until the user adds a new factor. The question
-// therefore names the account, and the event names the operator.
+// Run removes the factors and ends the sessions, because a thief with the lost device may use one of them.
+// Afterwards, the password alone can sign in until the user adds a new factor. A wrong account would be a risk, so
+// the question names the account, and the event names the operator.
 func (c *userResetFactors) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	// The confirmation comes before any change. With --yes, scripts of a help desk run without
-	// a terminal.
+	// The operator confirms before any change. With --yes, scripts of a help desk need no terminal.
 	question := fmt.Sprintf("Remove all %s of %s and end all sessions?", removals[c.Kind], user.Email)
 	if err := p.confirm(c.confirmation, question); err != nil {
 		return err

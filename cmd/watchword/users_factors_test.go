@@ -37,7 +37,7 @@ func TestResetFactorsRemovesThem(t *testing.T) {
 			}
 			for _, insert := range lostFactors {
 				if name == "sqlite" {
-					change(t, dir, strings.Replace(insert, "'',", "x'',", 1)) // in SQLite, the column sealed has bytes
+					change(t, dir, strings.Replace(insert, "'',", "x'',", 1)) // SQLite needs a BLOB here
 				} else {
 					execute(t, url, insert)
 				}

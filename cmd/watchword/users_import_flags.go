@@ -143,10 +143,9 @@ func (c *userImport) misuse() error {
 	return nil
 }
 
-// problem returns the reason why the parameters of the Firebase project are invalid, or "". It
-// tests them with a made-up hash that has the length of the key, which takes little time. It
-// finds a key that is not base64, and parameters out of bounds. It can't find a key of another
-// project.
+// problem returns why the parameters of the Firebase project are invalid, or "". It finds a signer key that is not
+// base64, and parameters out of bounds. It can't find a key of another project. For this check, it passes the signer
+// key as the hash of an account, because both have the same length.
 func (f importFirebase) problem() string {
 	if f.SignerKey == "" {
 		return ""
@@ -164,9 +163,9 @@ func (f importFirebase) project() passhash.Firebase {
 	}
 }
 
-// options translates the flags. It reads the pepper file. First and last name are joined in the
-// form that the dialect users splits, so a front-end of that dialect shows both names. The
-// pepper stays in memory during the run, and the import stores it encrypted.
+// options translates the flags and reads the pepper file. The pepper stays in memory during the run, and the import
+// stores it encrypted. JoinName joins first and last name, so that the dialect users can split them again for its
+// front-ends.
 func (c *userImport) options() (userimport.Options, error) {
 	pepper, err := c.readPepper()
 	return userimport.Options{

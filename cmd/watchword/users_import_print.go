@@ -41,7 +41,7 @@ func (w *importPrinter) Begin(phase userimport.Phase) {
 	w.progress = w.program.fileProgress(doing, w.size)
 }
 
-// Progress is called after each batch, and End before any other output of the import.
+// Progress draws the bar again after each batch. End removes it when a pass over the file is over.
 func (w *importPrinter) Progress(bytes int64, accounts int) { w.progress.update(bytes, accounts) }
 func (w *importPrinter) End()                               { w.progress.clear() }
 
@@ -135,9 +135,8 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	w.advise(r)
 }
 
-// outcome returns the word for Report.Done in the summary, which is also the member in the JSON
-// document. A dry run must not claim that accounts were imported. The member also tells scripts
-// whether the run was a dry run.
+// outcome returns the name of Report.Done: "imported" after an import, "ready" after a dry run. The summary prints
+// the name, and the JSON document has it as a member. A script can therefore tell whether the run was a dry run.
 func outcome(r *userimport.Report) string {
 	if r.Imported {
 		return "imported"

@@ -28,9 +28,8 @@ func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), erro
 	return s, s.close, nil
 }
 
-// openTemporary changes the settings of this process to a temporary directory, which the
-// returned function deletes. If the command is killed, the directory stays, but it never
-// contains an account.
+// openTemporary opens a store in a temporary directory, and changes the settings to it. The returned function deletes
+// the directory. If the command is killed, the directory stays, but it never contains an account.
 func (p *program) openTemporary(ctx context.Context) (*stack, func(), error) {
 	dir, err := os.MkdirTemp("", "watchword-dry-run-")
 	if err != nil {

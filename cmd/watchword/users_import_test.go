@@ -159,7 +159,7 @@ func importInPieces(t *testing.T, arguments []string) {
 	there := 0
 	for _, piece := range []struct {
 		signal syscall.Signal
-		come   int // number of accounts in the pipe before it blocks
+		come   int // number of accounts that the pipe delivers before it blocks
 	}{{syscall.SIGINT, 9_500}, {syscall.SIGKILL, 11_500}} {
 		pour(t, filepath.Join(dir, "users.csv"), manyUsers(piece.come))
 		w := newWorker(t, dir, args...)

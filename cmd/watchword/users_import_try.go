@@ -15,14 +15,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it
-// against the hash in the file. If the password does not fit, it names the flags with which the
-// password would fit. It opens no database.
+// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it against the hash in the
+// file. If the password does not fit, it names the flags with which the password would fit. It opens no database.
 //
-// If one known password fits, all parameters are right. No check of the file alone can show
-// this, and the operator would hear of a wrong parameter from users who can't sign in. Exit
-// code 0 means that the password fits with exactly the given flags, so that scripts can rely on
-// it.
+// If one known password fits, all parameters are right. The file alone does not show this. Without this check, an
+// operator would learn of a wrong parameter from users who can't sign in. Exit code 0 means that the password fits
+// with exactly the given flags, so that scripts can rely on it.
 func (c *userImport) try(p *program, options userimport.Options) error {
 	email, err := address.Parse(c.Try)
 	if err != nil {

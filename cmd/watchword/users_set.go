@@ -48,8 +48,8 @@ func (c *userSet) Run(ctx context.Context, p *program) error {
 		}
 		return p.printMetadata(found)
 	}
-	// The change does not check the version of the metadata. Members that the command does not
-	// name keep their values.
+	// The change accepts any version of the metadata (no IfMatch), because members that the command does not name
+	// keep their values.
 	change := metadata.Patch{Public: patch, Now: c.Now, Operator: p.operatorName()}
 	if c.Private {
 		change.Public, change.Private = "", patch

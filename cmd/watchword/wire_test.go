@@ -17,9 +17,9 @@ type wire struct {
 	loss   atomic.Pointer[loss]
 }
 
-// A loss drops one response. When a client has sent the bytes after, the wire drops the response to the next message
-// with the bytes to. If both texts are equal, it drops the response to that same message. The database still executes
-// the message.
+// A loss drops one response. The wire waits until a client has sent the bytes in the field after. Then it drops the
+// response to the next message that contains the bytes in the field to. If both fields are equal, one message is
+// enough. The database still executes the message.
 type loss struct {
 	after, to []byte
 	done      chan struct{}
@@ -105,8 +105,8 @@ func (c *proxied) forwardRequests() {
 	}
 }
 
-// forwardResponses forwards responses. When the response to drop begins to arrive, the database has executed the
-// message.
+// forwardResponses forwards responses. It drops a response only when its first bytes arrive, because the database has
+// then executed the message.
 func (c *proxied) forwardResponses() {
 	defer c.near.Close() //nolint:errcheck // ends forwardRequests
 	buffer := make([]byte, 64<<10)
