@@ -224,7 +224,7 @@ func checkPod(t *testing.T, name string, pod core.PodSpec) {
 	if c.StartupProbe.HTTPGet.Path != "/healthz" || *pod.TerminationGracePeriodSeconds < 10+10 {
 		t.Errorf("%s: startup probe or grace period", name)
 	}
-	volumes := map[string]bool{"data": true} // the StatefulSet defines the volume data
+	volumes := map[string]bool{"data": true} // "data" is a volume claim of the StatefulSet
 	for _, volume := range pod.Volumes {
 		volumes[volume.Name] = true
 	}
