@@ -43,8 +43,8 @@ func New(engine *watchword.Engine, o Options) (dialect.Dialect, error) {
 	}, cookie.Check()
 }
 
-// takes reports whether a request is for one of the lesson's five paths. Two of them are also
-// pages of the server, which receive GET requests and forms.
+// takes reports whether a request is for one of the lesson's five paths. The paths /login and /logout are also pages
+// of the server. For these, takes returns false for GET requests and forms.
 func takes(r *http.Request) bool {
 	switch r.URL.Path {
 	case "/register", "/token", "/profile":

@@ -106,8 +106,8 @@ type Client struct {
 	t       *testing.T
 	service *Service
 
-	// Vars are the values of the {names} in requests and expected responses. If a {name} in an
-	// expected response has no value yet, it gets the value in the actual response.
+	// Vars has the values that replace each {name} in requests and expected responses. In an expected response, a
+	// {name} without a value matches any value, and the matched text becomes its value.
 	Vars map[string]string
 }
 
@@ -136,7 +136,7 @@ func (c *Client) Cookie(name string) string {
 type Exchange struct {
 	Name    string
 	Request string   // method and path
-	Headers []string // pairs of name and value; default Origin: the front-end's; "" removes a header
+	Headers []string // names, each followed by its value; "" removes a header; default Origin: FrontEnd
 	Body    string   // JSON
 
 	Status int

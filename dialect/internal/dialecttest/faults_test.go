@@ -298,7 +298,7 @@ func TestW14MailedLinkLeadsOnlyToAllowedOrigins(t *testing.T) {
 		}
 	}
 	s.Client(t).Run(exchange{Request: "POST /api/users/forgotpass", Body: `{"email":"ada@example.com"}`, Headers: []string{"Origin", "https://evil.example", "Sec-Fetch-Site", ""}, Status: 403, Answer: "*"})
-	if got := len(s.Mails.Kinds("ada@example.com")); got != sent+1 { // including the mail that verifies the address
+	if got := len(s.Mails.Kinds("ada@example.com")); got != sent+1 { // +1: the mail that verifies the address
 		t.Errorf("%d mails, want %d", got, sent+1)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
 )
 
-// Pre-hijacking through every entry point: the API, the pages and both dialects. The attacker signs up with the
-// owner's address. Later the owner opens the mailed link, and the attacker must not keep access.
+// These tests try pre-hijacking through every entry point: the API, the pages and both dialects. The attacker signs
+// up with the owner's address. Later the owner opens the mailed link. From then on, the attacker must have no access.
 
 const ownersPassword = "nine amber lanterns"
 
@@ -47,7 +47,7 @@ func entrances() map[string]entrance {
 		}, 201, 202, exchange{Request: "POST /api/auth/refresh"}, 200, 401},
 		"pages": {func(p string) exchange {
 			return form("/signup", "email", "ada@example.com", "name", "Mallory", "password", p)
-		}, 200, 200, exchange{Request: "POST /api/auth/refresh"}, 200, 401}, // the client follows the redirect
+		}, 200, 200, exchange{Request: "POST /api/auth/refresh"}, 200, 401}, // 200: the client follows the redirect
 		"users": {func(p string) exchange {
 			return exchange{Request: "POST /api/users/signup", Body: body(`{"firstName":"M","lastName":"Allory","email":"ada@example.com","password":"`, p, `"}`)}
 		}, 201, 403, exchange{Request: "POST /api/users/reauth"}, 201, 401},

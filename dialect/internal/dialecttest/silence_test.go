@@ -47,7 +47,7 @@ func TestStrangersCannotSuppressAResetMail(t *testing.T) {
 			s := dialecttest.Start(t, func(o *watchword.Options) {
 				now.options(o)
 				none := watchword.Limit{Count: -1}
-				o.Limits = watchword.Limits{MailPerClient: none, SignupPerClient: none} // all clients share one address
+				o.Limits = watchword.Limits{MailPerClient: none, SignupPerClient: none} // one IP for all clients
 			})
 			s.Client(t).Run(status(entrances()["api"].signUp(password), 201))
 			s.Prove(t, "ada@example.com")
@@ -92,7 +92,7 @@ func TestPasswordChangeSendsNoMailToAnUnprovenAddress(t *testing.T) {
 		}, 200},
 		"pages": {func(from, to string) exchange {
 			return form("/account/password", "currentPassword", from, "newPassword", to)
-		}, 200}, // the client follows the redirect
+		}, 200}, // 200, because the client follows the redirect
 	} {
 		t.Run(entry, func(t *testing.T) {
 			t.Parallel()
@@ -105,7 +105,7 @@ func TestPasswordChangeSendsNoMailToAnUnprovenAddress(t *testing.T) {
 			for range 3 {
 				attacker.Run(status(c.change(password, other), c.done), status(c.change(other, password), c.done))
 			}
-			attacker.Run(status(c.change(password, other), 429)) // the client's limit counts right passwords too
+			attacker.Run(status(c.change(password, other), 429)) // the limit also counts correct passwords
 			newestLink(t, s, watchword.MailVerify)
 			if kinds := s.Mails.Kinds("ada@example.com"); len(kinds) != 1 {
 				t.Errorf("the victim got %v", kinds)
