@@ -14,8 +14,8 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// Every flow locks the account first, then sign-ups, then tokens. PostgreSQL notices a deadlock
-// only after a second, so a request with several deadlocks would time out.
+// Concurrent flows of one account must not deadlock. Every flow therefore locks the account first, then sign-ups,
+// then tokens. PostgreSQL notices a deadlock only after a second, so a request with several deadlocks would time out.
 func TestConcurrentFlowsOfOneAccountDoNotDeadlock(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t, "fsync = off", "deadlock_timeout = '20ms'").Database(t)
@@ -41,7 +41,8 @@ func TestConcurrentFlowsOfOneAccountDoNotDeadlock(t *testing.T) {
 	}
 }
 
-// raceForAddress opens the links of two waiting sign-ups, disowns them and uses them for a reset, all concurrently.
+// raceForAddress uses the links of two waiting sign-ups concurrently: to open the account, to reset its password, and
+// to disown the sign-up.
 func (r *rig) raceForAddress(t *testing.T, email string) {
 	t.Helper()
 	links := []watchword.Secret{r.waits(t, email, "One", goodPassword), r.waits(t, email, "Two", otherPassword)}

@@ -21,7 +21,7 @@ func TestFailedSignInTakesAsLongAsTheSlowestHash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	synctest.Test(t, func(t *testing.T) { // the simulated clock does not advance during a hash
+	synctest.Test(t, func(t *testing.T) { // exact durations: the simulated clock stands still during a hash
 		pool := passhash.NewPool(1, time.Minute)
 		defer pool.Close()
 		e := &Engine{hashing: hashing{
@@ -185,8 +185,7 @@ func TestSessionNeedsAProofAndAnEnabledAccount(t *testing.T) {
 }
 
 // The test tries every combination of account, mode, policy and proofs. If an account has or must have a factor, a
-// session needs two kinds of proof. A disabled account is refused whatever it proves, and so is an unverified
-// account.
+// session needs two kinds of proof. A disabled or unverified account must be refused, even with every proof.
 func TestDecideEntryAsksForEveryDueFactor(t *testing.T) {
 	t.Parallel()
 	all := []proof{"pwd", "ext", "otp", "hwk", "swk", "recovery", "mfa"}

@@ -33,9 +33,8 @@ func TestCommentsOfOptionsStateTheDefaults(t *testing.T) {
 	checkDefaults(t, "limits.go", "Limits", reflect.ValueOf(defaults.Limits))
 }
 
-// The defaults of the engine are the reference. A setting whose default differs would make
-// the program and a library user behave differently. The test finds the option of a setting
-// in the source of wire.go, which converts settings to options.
+// Each default of a setting must equal the engine's default. Otherwise the program would behave differently from an
+// application that uses the library. The test reads from the source of wire.go which option each setting sets.
 func TestDefaultsOfSettingsAreTheDefaultsOfTheEngine(t *testing.T) {
 	t.Parallel()
 	tags := settingDefaults(t)
@@ -79,8 +78,8 @@ func settingDefaults(t *testing.T) map[string]string {
 	return tags
 }
 
-// optionSettings maps the options that wire.go sets, with the path to each, to the
-// fields of Settings.
+// optionSettings returns, for each option that wire.go sets, the field of Settings. The key of a nested option has dots
+// between the names.
 func optionSettings(t *testing.T) map[string]string {
 	t.Helper()
 	settings := map[string]string{}
