@@ -241,8 +241,8 @@ func (a *actor) lureThief(ctx context.Context) error {
 	return a.detectThief(ctx)
 }
 
-// detectThief checks that the server detects the thief and ends the session for the user and the thief. The server
-// may have detected the thief even if the response was lost.
+// detectThief presents the first token as a thief does. The server must detect this and end the session for the user
+// and the thief. If an earlier response was lost, the session may have ended already, so SESSION_ENDED is accepted.
 func (a *actor) detectThief(ctx context.Context) error {
 	again := a.stolen
 	a.stolen = true

@@ -158,8 +158,8 @@ func (c *cursor) flags(prefix string) []candidate {
 	return own
 }
 
-// commands returns the subcommands that begin with the prefix. Hidden commands are for scripts
-// only. The order is that of the help, not alphabetical.
+// commands returns the subcommands that begin with the prefix, in the order of the help. It omits hidden commands,
+// which only scripts call.
 func (c *cursor) commands(prefix string) (found []candidate) {
 	for _, child := range c.node.Children {
 		if !child.Hidden && strings.HasPrefix(child.Name, prefix) {

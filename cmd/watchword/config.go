@@ -65,8 +65,8 @@ type Settings struct {
 	SigningSecret watchword.Secret `name:"signing-secret" secret:"all" group:"tokens" help:"Secret of HS256: at least 32 bytes, which are used without decoding."`
 	Claims        []string         `name:"claims" group:"tokens" help:"Optional claims of access tokens, comma separated: email, name, fixed claims as key=value, and computed claims as key=@id, @role, @roles, @email, @name, @sid or @public.PATH (public metadata of the user)."`
 
-	// refresh-grace and rotation-clean are the parameters of docs/rotation.md, which explains
-	// what a change costs. The upper bounds keep the detection of theft effective.
+	// refresh-grace and rotation-clean are the parameters of docs/rotation.md. The document explains the effects of
+	// other values. The upper bounds keep the detection of theft effective.
 	RefreshGrace   time.Duration `name:"refresh-grace" default:"10s" min:"0s" max:"60s" group:"sessions" help:"How long a superseded refresh token is still accepted."`
 	RotationClean  int           `name:"rotation-clean" default:"1" min:"1" max:"1000" group:"sessions" help:"Number of generations that must follow a forgiven generation before the server forgives another."`
 	ReuseEnds      string        `name:"reuse-ends" default:"session" oneof:"session,all" group:"sessions" help:"What a reused refresh token ends. session: its session; all: all sessions of the user."`

@@ -65,7 +65,7 @@ func (s *sources) faults(settings *Settings) error {
 // are read and before the rules. A setting that has a value from a source keeps it. For drain-delay and password-min
 // it records the reason, which `watchword config` shows instead of "default".
 func (s *sources) deriveDefaults(settings *Settings) {
-	// A developer who changes only the port expects links to have it too.
+	// If a developer changes only the port, links must have the new port too.
 	if s.origins["public-url"] == "" {
 		if _, port, err := net.SplitHostPort(settings.Listen); err == nil && port != "0" && isPort(port) {
 			settings.PublicURL = "http://" + plainHost(&url.URL{Scheme: "http", Host: "localhost:" + port})

@@ -48,8 +48,8 @@ var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
 	"scopes":             func(p *providerSetting, n *yaml.Node) bool { return readTexts(n, &p.options.Scopes) },
 	"trust-email":        func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustEmail) },
 	"trust-mfa":          func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustMFA) },
-	// The key sign-up is positive, like the setting signup. NoSignUp is negative, so that its
-	// zero value is the default.
+	// The value is inverted. The key sign-up is positive, like the setting signup, but NoSignUp is negative, so that
+	// its zero value is the default.
 	"sign-up": func(p *providerSetting, n *yaml.Node) bool {
 		signUp := true
 		ok := readSwitch(n, &signUp)
@@ -208,7 +208,7 @@ func (s *Settings) offered() (ids []string) {
 // federation returns the manager of external providers for an open store. It sends no request,
 // so the start does not wait for a provider.
 func (s *Settings) federation(on *stack) (*federation.Manager, error) {
-	// The sign-in page shows the buttons in the order of the file.
+	// The loop keeps the order of the file, because the sign-in page shows the buttons in this order.
 	options := federation.Options{LinkProven: s.LinkProven == "auto", Spare: s.sparePasskey(on)}
 	for _, entry := range s.Providers {
 		provider, err := providers.New(entry.options)

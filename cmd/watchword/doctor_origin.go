@@ -64,9 +64,9 @@ func (d *checkup) origin(s *Settings, origin string) {
 const oneSite = "Serve both on one site, such as app.example.com and auth.example.com, or forward /api/auth/ " +
 	"from the front-end's server"
 
-// crossSite checks a front-end on another site. It needs https and SameSite=None. Browsers that
-// block third-party cookies accept the cookie only if they support partitioned cookies
-// (docs/operations.md has the versions).
+// crossSite checks a front-end on another site. Such a front-end needs https and SameSite=None. Browsers that block
+// third-party cookies accept the cookie only if they support partitioned cookies (docs/operations.md has the
+// versions).
 func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
 	origin := front.Scheme + "://" + front.Host
 	switch {

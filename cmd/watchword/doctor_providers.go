@@ -17,9 +17,9 @@ const providerTimeout = 15 * time.Second
 // operator has to create the next secret by hand.
 const secretWarning = 30 * 24 * time.Hour
 
-// providers checks each entry of sign-in-with. It reads the discovery document and compares its
-// issuer, as the first sign-in would. It also shows the redirect URI, because the most common
-// mistake is a redirect URI that differs by one character at the provider. It sends no secret.
+// providers checks each entry of sign-in-with. It reads the discovery document and checks the issuer in it, as the
+// first sign-in would. It also shows the redirect URI, because a common mistake is a different redirect URI at the
+// provider. It sends no secret.
 func (d *checkup) providers(ctx context.Context, s *Settings) {
 	for _, entry := range s.Providers {
 		o := entry.options
@@ -67,7 +67,8 @@ func (d *checkup) stranded(ctx context.Context, s *stack, settings *Settings) {
 		d.fail("provider", fmt.Sprintf(
 			"Users of a removed provider who can't sign in, because their address is not proven: %d.", n.Unproven), restore)
 	}
-	// Users with a proven address can reset the password and sign in with it.
+	// This is only a warning, because these users have a proven address: they can reset the password and sign in with
+	// it.
 	if n.Proven > 0 {
 		d.warn("provider", fmt.Sprintf("Users of a removed provider who can sign in after a password reset: %d.",
 			n.Proven), restore)

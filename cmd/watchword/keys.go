@@ -11,9 +11,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// keysCmd shows and rotates keys, and replaces the master key. Running servers notice a
-// rotation by themselves, but not a new master key. No command shows a secret or a private key,
-// not even for a backup: the database is the backup.
+// keysCmd shows and rotates keys, and replaces the master key. Running servers notice a rotation by themselves, but
+// not a new master key. No command shows a secret or a private key. A backup needs no such command, because the
+// database contains the keys.
 type keysCmd struct {
 	List   keyList   `cmd:"" help:"List keys and what each does now."`
 	Rotate keyRotate `cmd:"" help:"Let the next key take over, without a restart and without a failed verification."`
@@ -124,10 +124,9 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// refuseInUse refuses an SQLite database that another program has open. On PostgreSQL, a server
-// looks like any other client, so only the question of confirm protects the database. A server
-// could also start right after the check. The question therefore says again that every server
-// has to be stopped.
+// refuseInUse refuses an SQLite database that another program has open. It can't detect a server on PostgreSQL, or a
+// server that starts right after the check. Against these, only the operator's confirmation protects the database.
+// Its question therefore says again that every server has to be stopped.
 func (p *program) refuseInUse(ctx context.Context) error {
 	path := p.settings.databasePath()
 	if p.settings.onPostgres() || missing(path) {

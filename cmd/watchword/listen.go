@@ -78,8 +78,8 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 		// Five seconds are enough for headers on a slow mobile network. Clients send headers in
 		// one piece, so a slower client is broken or hostile.
 		ReadHeaderTimeout: 5 * time.Second,
-		// The timeout starts with the first byte of a request. The largest body of the API is
-		// 16 KiB.
+		// The timeout starts with the first byte of a request. It is long enough for the largest body of the API,
+		// which has 16 KiB.
 		ReadTimeout:  15 * time.Second,
 		WriteTimeout: 60 * time.Second, // the longest hash-queue and the work after it
 		// It is longer than the 60 seconds for which common proxies keep idle connections. The

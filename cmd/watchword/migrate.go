@@ -11,7 +11,7 @@ type migrateCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Run succeeds if no migration is pending, so a deployment can always run the command. On a
+// Run succeeds if no migration is pending, so a deployment can always run the command. After a failure, such as a
 // full disk, the exit code is 1, and the command can be repeated.
 func (c *migrateCmd) Run(ctx context.Context, p *program) error {
 	if err := p.sources.faults(p.settings); err != nil {

@@ -39,7 +39,7 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := run(t, call{dir: dir, args: []string{"users", "create", "grace@example.com"}}); got.code != 0 {
-		t.Fatal(got.errors) // the command has queued a mail
+		t.Fatal(got.errors) // the command queues a mail, which the move must copy
 	}
 	for _, args := range [][]string{{`plan="pro"`, "id=9007199254740993"}, {"--private", `note="é"`}} {
 		if got := run(t, call{dir: dir, args: append([]string{"users", "set", ada}, args...)}); got.code != 0 {

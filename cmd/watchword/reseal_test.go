@@ -51,8 +51,8 @@ func TestResealReplacesTheMasterKeyAndKeepsSessions(t *testing.T) {
 		t.Errorf("the old master key is not kept: %v", err)
 	}
 
-	// The state after a crash between the reseal of the store and the rename of the new key file. The next start must
-	// finish the rename.
+	// The files are now as after a crash between the reseal of the store and the rename of the new key file. The next
+	// start must finish the rename.
 	must(t, os.Rename(path, path+".new"))
 	must(t, os.WriteFile(path, before, 0o600))
 	must(t, s.start(dir, []string{"HOME=" + dir}, nil))
@@ -62,7 +62,7 @@ func TestResealReplacesTheMasterKeyAndKeepsSessions(t *testing.T) {
 	}
 	must(t, s.terminate())
 
-	// The state after a crash before the reseal of the store. The server must start with the old key.
+	// The files are now as after a crash before the reseal of the store. The server must start with the old key.
 	must(t, os.WriteFile(path+".new", before, 0o600))
 	must(t, s.start(dir, []string{"HOME=" + dir}, nil))
 	laptop.post(t, "/refresh", nil, 200)

@@ -113,9 +113,8 @@ func (s *Settings) currentMasterKey(ctx context.Context, db database, master []b
 	return next
 }
 
-// A startGuard refuses writes while an engine starts. Later writes are allowed, because the
-// doctor tests whether the store accepts writes. For this test, it inserts a row and deletes it
-// in the same transaction.
+// A startGuard refuses writes while an engine starts. Later writes are allowed, because the doctor tests whether the
+// store accepts writes. This test inserts a row and deletes the row in the same transaction.
 type startGuard struct {
 	database
 	started bool // set once, before the engine is used

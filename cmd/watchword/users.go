@@ -293,8 +293,8 @@ func (c *userRoles) Run(ctx context.Context, p *program) error {
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Set the roles of"})
 }
 
-// changedUser is the result of a command that changed an account. done is a past participle for
-// the printed line.
+// changedUser is the result of a command that changed an account. The field done is the beginning of the printed
+// line, such as "Set the roles of".
 type changedUser struct {
 	email watchword.Address
 	json  bool

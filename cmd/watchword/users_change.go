@@ -96,7 +96,8 @@ func (c *userResend) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// userClear is for a user who gets 429 after strangers or a broken program used up the limits.
+// userClear resets the limits of an account. It helps a user who gets 429 after strangers or a broken program used up
+// the limits.
 type userClear struct{ accountFlags }
 
 // Run does not ask, because limits refill by themselves anyway. It does not reset the limits of
@@ -107,8 +108,8 @@ func (c *userClear) Run(ctx context.Context, p *program) error {
 	})
 }
 
-// change finds the account, runs one operation on it and prints the result. It asks no
-// question, so it is only for operations that the operator can undo.
+// change finds the account, runs one operation on it and prints the result. It asks no question, so it is only for
+// operations that need no confirmation.
 func (f accountFlags) change(
 	ctx context.Context, p *program, done string, operation func(watchword.Operator, watchword.User) error,
 ) error {
