@@ -15,8 +15,8 @@ type Dialect struct {
 	// of the dialect's paths, unless another dialect or the API serves the request.
 	Takes func(*http.Request) bool
 
-	// Routes maps patterns of http.ServeMux to handlers. A handler that returns an error has
-	// not written a response. The server then calls Refuse.
+	// Routes maps patterns of http.ServeMux to handlers. If a handler returns an error, the server calls Refuse. The
+	// handler must therefore not have written a response.
 	Routes map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error
 
 	// Refuse writes the response for an error. The arguments are the status that the API would send and the error.
