@@ -80,7 +80,7 @@ func (r *rig) raceForAccount(t *testing.T, email string) {
 		func() error { return r.Operator().SendReset(t.Context(), who.User.ID) },
 		func() error { return r.Operator().DeleteUser(t.Context(), who.User.ID) },
 	})
-	r.deliver(t) // otherwise stop could leave a mail claimed
+	r.deliver(t) // stop must not interrupt the sending of a mail
 	stop()
 	worker.Wait()
 }
