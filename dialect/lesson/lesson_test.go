@@ -29,7 +29,8 @@ const (
 	wrong      = "Wrong email or password."
 )
 
-// The test compares every row of the contract: status, body, cookie, challenge.
+// The test sends every request of the dialect's contract. It compares the status, body, cookies and challenge of each
+// response.
 //
 // W-35
 func TestResponsesMatchTheContract(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
 )
 
-// The page of the lesson's first version keeps sending its first refresh token. This token must work until its
-// successor is used (docs/migrate.md).
+// The first version of the lesson's page sends its first refresh token at every refresh. The server must accept this
+// token until its successor is used (docs/migrate.md).
 func TestOldRefreshTokenWorksWhileItsSuccessorIsUnused(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -35,10 +35,10 @@ func TestOldRefreshTokenWorksWhileItsSuccessorIsUnused(t *testing.T) {
 	again := exchange{Request: "POST /token", Body: `{"token":"` + first + `"}`, Status: 200, Answer: renewed}
 	c.Run(again)
 	advance(9 * time.Second)
-	c.Run(again) // within the grace period: the same successor
+	c.Run(again) // the grace period: the server returns the same successor
 	for range 3 {
 		advance(16 * time.Minute)
-		c.Run(again) // later: the same successor, because it was never used
+		c.Run(again) // after it, too, because the successor was never used
 	}
 	send(c, "the successor", c.Vars["second"], 200)
 	advance(9 * time.Second)

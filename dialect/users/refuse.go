@@ -26,12 +26,12 @@ type validationError struct {
 // refuse responds with {error, feedback}.
 func (d *handlers) refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
 	if why.Code == watchword.CodeParameterInvalid && strings.HasPrefix(r.URL.Path, base+"/resetpass/") {
-		why = &watchword.Error{Code: watchword.CodeMailTokenInvalid} // a link that was cut off or altered
+		why = &watchword.Error{Code: watchword.CodeMailTokenInvalid} // the mailed link was truncated or altered
 	}
 	switch why.Code {
 	case watchword.CodeRefreshInvalid, watchword.CodeRefreshReused:
-		// If a later sign-in has replaced the session, the browser may already have the new cookie. It must not be
-		// deleted.
+		// If a later sign-in has replaced the session, the cookie is not deleted. The browser may already have the
+		// cookie of the new session.
 		if used := d.cookie.Presented(r); len(used.Values(r)) > 0 && why.Ended != watchword.EndedReplaced {
 			used.Clear(w)
 		}
@@ -45,7 +45,7 @@ func (d *handlers) refuse(w http.ResponseWriter, r *http.Request, status int, wh
 	}
 	status, words := wordsOf(status, why)
 	if err := respond.JSON(w, status, words); err != nil {
-		panic(err) // the body consists of texts, so it can be encoded
+		panic(err) // can't happen: the body has only strings
 	}
 }
 
@@ -73,8 +73,8 @@ func wordsOf(status int, why *watchword.Error) (int, errorAnswer) {
 	return status, errorAnswer{why.Detail, why.Detail}
 }
 
-// challengeOf returns the WWW-Authenticate header of a refusal (RFC 9110, section 11.6.1), or "".
-// It tells the front-end to refresh.
+// challengeOf returns the WWW-Authenticate header of a refusal (RFC 9110, section 11.6.1), or "". The front-end reads
+// this header to decide whether to renew its access token.
 func challengeOf(code watchword.Code) string {
 	realm, name, description := "apps", "invalid_access_token", ""
 	switch code {
@@ -102,7 +102,7 @@ func validation(fields []watchword.FieldError) errorAnswer {
 	for i, f := range fields {
 		path := f.Field
 		if path == "name" {
-			path = "firstName" // the engine checks both names as one
+			path = "firstName" // the engine has one field for both names
 		}
 		list[i] = validationError{messageOf(f), path, "body"}
 	}
@@ -119,7 +119,7 @@ func messageOf(f watchword.FieldError) string {
 	return f.Message
 }
 
-// A member is a member of a request body.
+// A member has the name and the value of one member of a request body.
 type member struct{ name, value string }
 
 // missing lists the members that are empty.

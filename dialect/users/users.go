@@ -44,7 +44,7 @@ func New(engine *watchword.Engine, o Options) (dialect.Dialect, error) {
 	d := &handlers{engine, cookie, tokencookie.KnownDevice(secure, sameSite)}
 	return dialect.Dialect{
 		Takes: takes, Routes: d.routes(), Refuse: d.refuse, Operations: operations(), Cookies: cookie.Names(),
-		RequestHeaders: []string{"X-Reset-Base"}, // the tutorial's front-end names its reset page
+		RequestHeaders: []string{"X-Reset-Base"}, // has the URL of the reset page, see forgotpass
 	}, cookie.Check()
 }
 
@@ -189,8 +189,8 @@ type messageAnswer struct {
 	Success  bool   `json:"success"`
 }
 
-// waitingAnswer is the response to a sign-up that waits for the verification of its address. It has the form of an
-// error, because the front-ends show the feedback of errors only.
+// waitingAnswer is the response to a sign-up whose address must be verified first. It has the form of an error,
+// because the front-ends show the feedback of errors only.
 type waitingAnswer struct {
 	Success  bool   `json:"success"`
 	Error    string `json:"error"`
@@ -235,8 +235,8 @@ func (d *handlers) signup(w http.ResponseWriter, r *http.Request, c watchword.Cl
 		Persistent: true,
 		Client:     c,
 		Replaces:   watchword.Secret(d.cookie.Presented(r).Value(r)),
-		// The engine knows only one name field. It adds these problems to the problems that it finds, so that a form
-		// shows all problems at once.
+		// The engine has only one name field, so a missing first or last name is found here. The engine adds these
+		// problems to its own, so that a form shows all problems at once.
 		Problems: missing(member{"firstName", strings.TrimSpace(body.FirstName)},
 			member{"lastName", strings.TrimSpace(body.LastName)}),
 	})
@@ -280,8 +280,8 @@ func (d *handlers) reauth(w http.ResponseWriter, r *http.Request, c watchword.Cl
 }
 
 // logout ends the sessions of the access token and of the cookies. It does not read the body. One version of the
-// tutorial's client sends its options in the body by mistake, so the request has no credential. That client gets a
-// 401, renews its access token and repeats the request.
+// tutorial's client sends its options in the body by mistake, so its request has no credentials. The server responds
+// with 401. The client then renews its access token and repeats the request.
 func (d *handlers) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	access, err := apirequest.BearerToken(r)
 	if err != nil {
@@ -311,7 +311,8 @@ func (d *handlers) masterLogout(w http.ResponseWriter, r *http.Request, c watchw
 	if _, err := d.engine.LogoutAll(r.Context(), who, "", c); err != nil {
 		return err
 	}
-	// The unused cookie can belong to another user. Its session must end too, because gone deletes the cookie.
+	// The request can have a second refresh cookie, of another user. The session of that cookie must end too, because
+	// the method gone deletes both cookies.
 	for _, token := range d.cookie.Unused(r) {
 		if err := d.engine.Logout(r.Context(), watchword.Secret(token), "", c); err != nil {
 			return err
@@ -392,8 +393,8 @@ func (d *handlers) resetpass(w http.ResponseWriter, r *http.Request, c watchword
 	return respond.JSON(w, http.StatusOK, messageAnswer{Message: "Password reset successful", Success: true})
 }
 
-// checkReset refuses a reset whose two passwords differ. The same error also reports a first password that is too
-// weak, because the engine checks passwords only after the link.
+// checkReset refuses a reset if its two passwords differ. The refusal also reports a weak first password, because the
+// engine would check the password only after the link.
 func (d *handlers) checkReset(body resetBody) error {
 	err := d.engine.CheckPassword(watchword.Secret(body.Password))
 	if body.Password == body.PasswordConfirm {

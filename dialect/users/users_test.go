@@ -37,14 +37,15 @@ const (
 	lost            = `{"error":"Resource not found"}`
 )
 
-// forget deletes variables, so that the next response sets them.
+// forget deletes variables of the client. The next response then sets the variables to its own values.
 func forget(c *dialecttest.Client, names ...string) {
 	for _, name := range names {
 		delete(c.Vars, name)
 	}
 }
 
-// The test compares every row of the contract: status, body, cookie, challenge.
+// The test sends every request of the dialect's contract. It compares the status, body, cookies and challenge of each
+// response.
 //
 // W-36, W-37
 func TestResponsesMatchTheContract(t *testing.T) {
@@ -67,7 +68,7 @@ func TestResponsesMatchTheContract(t *testing.T) {
 	c.Run(
 		exchange{Request: "POST /api/users/reauth", Headers: []string{"Authorization", "Bearer x.y.z"}, Status: 201,
 			Answer: `{"success":true,"accessToken":"{access}"}`, Want: headers{"Set-Cookie": cookieSet, "WWW-Authenticate": ""}},
-		exchange{Request: "POST /api/users/logout", Status: 205, Answer: "", Want: headers{ // by the cookie alone
+		exchange{Request: "POST /api/users/logout", Status: 205, Answer: "", Want: headers{ // without an access token
 			"Set-Cookie": cookieGone, "Content-Type": "", "Content-Length": "0"}},
 		exchange{Request: "POST /api/users/reauth", Status: 401, Answer: unauthenticated,
 			Want: headers{"Set-Cookie": "",
@@ -213,7 +214,7 @@ func TestErrorsHaveTheFormatOfTheDialect(t *testing.T) {
 		{Request: "POST /api/users/logout"},
 		{Request: "POST /api/users/master-logout"},
 		{Request: "GET /api/users/me", Headers: []string{"Authorization", "Bearer {access}"}},
-	} { // a failed request must end no session
+	} { // a request that fails with 503 must end no session
 		x.Status, x.Answer, x.Want = 503, `{"error":"*","feedback":"*"}`, headers{"Retry-After": "2", "Set-Cookie": "", "WWW-Authenticate": ""}
 		c.Run(x)
 	}
