@@ -73,7 +73,7 @@ func Open(ctx context.Context, place string, o Options) (*Accounts, error) {
 	return a, nil
 }
 
-// A database is the part of a store that Open needs.
+// A database is a store that also has the stores of packages factors and federation.
 type database interface {
 	watchword.Store
 	Factors() factors.Store
@@ -172,15 +172,16 @@ func start(ctx context.Context, store database, o Options) (*Accounts, error) {
 	return &Accounts{Server: handler, engine: engine, store: store, stop: stop}, nil
 }
 
-// spare returns a function that finds a user's passkey with which the user can sign in without a password. A user
-// with such a passkey can disconnect the last provider.
+// spare returns the function for federation.Options.Spare. The function returns the id of a passkey with which the
+// user can sign in without a password. A user with such a passkey can disconnect the last provider.
 func spare(m *factors.Manager) func(context.Context, federation.Tx, watchword.UserID) (string, error) {
 	return func(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
 		return m.Spare(ctx, tx.(factors.Tx), id)
 	}
 }
 
-// ids returns the ids of the providers. A user who can sign in with one of them may delete the last passkey.
+// ids returns the ids of the providers, for factors.Options.Providers. A user who can sign in with one of the
+// providers may delete the last passkey.
 func ids(all []federation.Provider) (ids []string) {
 	for _, p := range all {
 		ids = append(ids, p.Info().ID)

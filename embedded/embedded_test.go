@@ -112,7 +112,7 @@ func TestOpenRefusesUnusableOptions(t *testing.T) {
 		accounts, err := embedded.Open(t.Context(), c.place, embedded.Options{
 			Engine: watchword.Options{PublicURL: c.url}})
 		if err == nil {
-			accounts.Close() //nolint:errcheck // only if Open has wrongly succeeded
+			accounts.Close() //nolint:errcheck // the test fails anyway
 			t.Errorf("%s: opened", name)
 		}
 	}
@@ -161,7 +161,7 @@ func ExampleOpen() {
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory may remain
 
 	accounts, err := embedded.Open(context.Background(), dir, embedded.Options{
 		Engine: watchword.Options{PublicURL: "http://localhost:8080"},
@@ -169,7 +169,7 @@ func ExampleOpen() {
 	if err != nil {
 		panic(err)
 	}
-	defer accounts.Close() //nolint:errcheck // all writes are committed
+	defer accounts.Close() //nolint:errcheck // an error loses no data: all writes are committed
 
 	mux := http.NewServeMux()
 	mux.Handle("/", accounts)
