@@ -71,8 +71,8 @@ func (a Audience) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]string(a))
 }
 
-// standard lists the claims that Sign sets. reserved lists other names that have a meaning in JWTs (RFC 7519, section
-// 10.1). A configured claim must not have any of these names.
+// standard lists the claims that Sign sets. reserved lists other claims that have a meaning in JWTs (RFC 7519,
+// section 10.1). The settings must not add a claim whose name is in one of the lists.
 var (
 	standard = []string{"iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "auth_time", "roles", "amr", "acr"}
 	reserved = []string{
@@ -120,8 +120,9 @@ func IsIssuerName(name string) bool {
 		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
-// CheckIssuer always accepts the public URL as issuer. It accepts other names only with HS256, because services find
-// public keys at the issuer's URL. IsIssuerName must accept such a name.
+// CheckIssuer returns an error if name can't be the issuer. The public URL is always valid. Another name is valid
+// only with HS256 and if IsIssuerName accepts it. With the other algorithms, services find the public keys at the
+// issuer's URL.
 func CheckIssuer(name, publicURL, alg string) error {
 	if name == publicURL {
 		return nil
@@ -211,7 +212,7 @@ func withExtra(payload []byte, extra map[string]any) ([]byte, error) {
 	}
 	var more bytes.Buffer
 	encoder := json.NewEncoder(&more)
-	encoder.SetEscapeHTML(false) // otherwise a `<` takes six bytes
+	encoder.SetEscapeHTML(false) // otherwise `<` is written as \u003c, six bytes
 	if err := encoder.Encode(extra); err != nil {
 		return nil, err
 	}
@@ -286,8 +287,8 @@ func split(token string) (jws compact, ok bool) {
 }
 
 // key returns the key that the header names. It reports false if the type is not want, if the algorithm is not that
-// of the key, or if the header has any other member. If the header is exactly as Sign writes it, it is accepted
-// without parsing JSON, which is faster.
+// of the key, or if the header has any other member. A header that is exactly as Sign writes it is accepted without
+// parsing JSON, because this is faster.
 func (jws compact) key(want string, find func(kid string) (Key, bool)) (Key, bool) {
 	_, rest, _ := bytes.Cut(jws.header, []byte(`","kid":"`))
 	if kid, ok := bytes.CutSuffix(rest, []byte(`","typ":"`+tokenType+`"}`)); ok && want == tokenType {
