@@ -93,7 +93,7 @@ func newWire(t *testing.T, server string) *wire {
 	}
 	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
 		if "http://"+r.URL.Host != server {
-			answer.WriteHeader(http.StatusForbidden) // the browser itself sends such requests, not the page
+			answer.WriteHeader(http.StatusForbidden) // Chromium itself sends requests to other hosts, the page does not
 			return
 		}
 		if isRefresh(r) {
@@ -137,8 +137,8 @@ func (w *wire) lose(answers int) {
 	w.losing = answers
 }
 
-// intercept calls meet for each request except preflights. meet can block. If meet responds itself, it returns true,
-// and the server does not get the request.
+// intercept sets a function that is called for each request except preflights. The function meet can block the
+// request. If meet has sent the response itself, it returns true, and the server does not get the request.
 func (w *wire) intercept(meet func(http.ResponseWriter, *http.Request) (isAnswered bool)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -224,7 +224,7 @@ func see[T any](b *tab, function string, args ...any) T {
 	return value
 }
 
-// await repeats two steps until function returns true: it calls before, and evaluates function in the page.
+// await waits until function, which it evaluates in the page, returns true. It calls before at the start of each try.
 func (b *tab) await(what, function string, before func(), args ...any) {
 	b.t.Helper()
 	var err error

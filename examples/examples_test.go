@@ -105,7 +105,7 @@ func acceptsBehind(t *testing.T, i *issuer, p process) {
 	must(t, response.Body.Close())
 	date, err := http.ParseTime(response.Header.Get("Date"))
 	must(t, err)
-	if time.Since(date) < 1500*time.Millisecond { // the header Date has no fractions of a second
+	if time.Since(date) < 1500*time.Millisecond { // a correct clock can seem 1 s late: Date has no fractions
 		t.Errorf("the clock of the service says %s: it is not behind", date)
 	}
 }
@@ -200,7 +200,8 @@ func copyOf(t *testing.T, example string) string {
 	return dir
 }
 
-// installs has one entry for each folder, because a second npm ci would remove the packages that another test uses.
+// installs makes npm ci run once for each folder. A second npm ci would remove the packages while another test uses
+// them.
 var installs sync.Map
 
 // node installs the packages of package-lock.json, once for each folder.
@@ -213,8 +214,8 @@ func node(t *testing.T, dir string) (program string, args []string) {
 	return "node", []string{"server.js"}
 }
 
-// python finds an interpreter that has the libraries. They can be missing in the first interpreter in PATH, if it is
-// not the system's.
+// python returns a Python interpreter that has the libraries of the example. It also tries the system's interpreter,
+// because the first one in PATH can lack the libraries.
 func python(t *testing.T, _ string) (program string, args []string) {
 	t.Helper()
 	if os.Getenv("WATCHWORD_TEST_PYTHON") == "skip" {

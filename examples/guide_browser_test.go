@@ -265,7 +265,8 @@ func guideLate(t *testing.T, a *application) {
 	see[bool](b, `() => import("/src/main.ts").then(({ auth }) => { window.late = auth.refresh(); return true })`)
 	<-arrived
 	b.press("Sign out")
-	// If the sign-out did not wait for the refresh, it would be complete by now. The refresh would then undo it.
+	// These requests take so long that a sign-out which does not wait for the refresh would be complete. The response
+	// to the refresh would then sign the user in again.
 	see[bool](b, `() => import("/src/main.ts").then(async ({ auth }) => {
 	  for (let left = 10; left > 0 && (await auth.fetch("/api/auth/me")).ok; left--);
 	  return true

@@ -81,7 +81,8 @@ func (i *issuer) engine(t *testing.T, store *sqlite.Store, options watchword.Opt
 	return engine
 }
 
-// signIn returns a token of an engine that has other options and the same keys.
+// signIn signs in on an engine with changed options, and returns the access token. The engine has the same keys as
+// the issuer.
 func (i *issuer) signIn(t *testing.T, change func(*watchword.Options)) string {
 	t.Helper()
 	options := i.options

@@ -26,7 +26,7 @@ func TestNextApplicationKeepsUsersSignedIn(t *testing.T) {
 		"WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REMEMBER_DEVICE=720h", "NEXT_TELEMETRY_DISABLED=1")...)
 	provider.put(t, "/test/redirect", a.server+"/sign-in/acme/callback")
 	packages := packClients(t)
-	t.Parallel() // not earlier: building the packages changes files that other tests read
+	t.Parallel() // after packClients, because it changes files that other tests read
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
 			"signs in and out without JavaScript": nextWithoutScript,
@@ -125,7 +125,7 @@ func nextSecondStep(t *testing.T, a *application) {
 func nextProvider(t *testing.T, a *application, provider process) {
 	const email, button = "provider@example.com", "Continue with Acme"
 	visitor := func() *tab {
-		b := &tab{t: t, app: a, ctx: a.chromium.Open(t)} // without the proxy, which can't reach the provider
+		b := &tab{t: t, app: a, ctx: a.chromium.Open(t)} // without a wire, which would block the provider
 		noScript := emulation.SetScriptExecutionDisabledParams{Value: true}
 		browsertest.Command(t, b.ctx, emulation.SetScriptExecutionDisabled, noScript)
 		b.visit(a.url + "/sign-in?to=/admin")
@@ -151,7 +151,8 @@ func nextProvider(t *testing.T, a *application, provider process) {
 	b.visit(a.url + "/account")
 	b.until("Your account", "new.user@example.com")
 
-	// A user with a proven address and a second factor signs in completely, which connects the provider.
+	// The account has a proven address and a second factor. The user must sign in with both factors. This sign-in
+	// then connects the provider.
 	codes := a.enrol(t, email)
 	provider.put(t, "/test/user", `{"sub": "own", "email": "`+email+`", "email_verified": true, "name": "Ada"}`)
 	b = visitor()
@@ -162,13 +163,13 @@ func nextProvider(t *testing.T, a *application, provider process) {
 	b.fill("Code of your authenticator app, or a recovery code", codes[1])
 	b.press("Continue")
 	b.until("Your account does not have the role admin.")
-	// The provider's page redirects back by a script, as after a click. The browser then treats the return as a
-	// cross-site request.
+	// A script of the provider's page sends the browser back, as a click of the user would. The browser therefore
+	// treats the callback as a cross-site request.
 	provider.put(t, "/test/user",
 		`{"sub": "own", "email": "`+email+`", "email_verified": true, "name": "Ada", "wait": 1}`)
 	b = visitor()
 	b.press(button)
-	b.until("Enter a code") // the provider counts as the first factor only
+	b.until("Enter a code") // the sign-in at the provider is only the first factor
 	b.fill("Code of your authenticator app, or a recovery code", codes[2])
 	see[bool](b, `() => { document.querySelector("input[name=remember]").click(); return true }`)
 	b.press("Continue")
@@ -245,10 +246,10 @@ func nextEverywhere(t *testing.T, a *application) {
 	other.visit(a.url + "/sign-in")
 	other.signInNext(email, password)
 	other.until("Your account", email)
-	one.fill("Change your name", "Ada") // a server action that calls Watchword
+	one.fill("Change your name", "Ada") // runs a server action that calls Watchword
 	one.press("Save name")
 	one.until("Name\nAda")
-	stale := []*tab{other.another(), other.another()} // pages that are still open after the sign-out
+	stale := []*tab{other.another(), other.another()} // tabs that still show the account after the sign-out
 	for _, page := range stale {
 		page.visit(a.url + "/account")
 		page.fill("Change your name", "Ada")

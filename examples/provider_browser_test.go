@@ -19,14 +19,15 @@ import (
 // This test signs in with a provider in a popup, in a real Chromium. It runs the single-page
 // application, the built server and npm's oidc-provider, which signs its user in without a prompt.
 
-// Not parallel, like the other test of this application.
+// The test is not parallel, because building the client reloads the open pages of other tests.
 func TestChromiumSignsInByThePopupOfAProvider(t *testing.T) {
 	provider, settings := startProvider(t)
 	a := startApplication(t, "spa", settings...)
 	provider.put(t, "/test/redirect", a.server+"/sign-in/acme/callback")
 
 	b := &tab{t: t, app: a, ctx: a.chromium.Open(t)}
-	// The user needs longer than the page waits for a popup that looks closed. The page must still get the result.
+	// The user stays at the provider for longer than the page waits for a popup that seems closed. The page must
+	// still get the result.
 	provider.put(t, "/test/user", `{"deny": true, "wait": 3}`)
 	b.visit(a.url + "/?page=1#/sign-in")
 	b.click("Continue with Acme")
@@ -40,7 +41,7 @@ func TestChromiumSignsInByThePopupOfAProvider(t *testing.T) {
 	b.press("Sign out")
 	b.until("New here?")
 
-	// This click comes from a script, so the browser opens no popup. The page itself must then go to the provider.
+	// A script clicks the button, so the browser blocks the popup. The page itself must then go to the provider.
 	b.press("Continue with Acme")
 	b.until("Your account", "ada@example.com")
 	if at := see[string](b, `() => location.href`); at != a.url+"/?page=1#/account" {

@@ -96,7 +96,7 @@ func (c *cutter) way(r *http.Request) int {
 	}
 	c.cuts++
 	if c.share == 1 {
-		return 1 // an outage: the application processes the request, and the browser gets no response
+		return 1 // an outage: every request is processed, but the browser gets no response
 	}
 	return c.random.IntN(cutters)
 }
@@ -217,9 +217,9 @@ const load = `async (pages, milliseconds) => {
   return tally;
 }`
 
-// staysSignedIn checks that users stay signed in although responses are lost: first at random, then all of them for
-// longer than the grace period, then at random again. SOAK_DURATION repeats this. The user's address is proven,
-// because a suspected theft then causes a mail.
+// staysSignedIn checks that a user stays signed in although responses are lost. They are lost at random, then all of
+// them for longer than the grace period, then at random again. SOAK_DURATION is how long the test repeats this. The
+// user's address is proven, so that a suspected theft would cause a mail, which the test would notice.
 func staysSignedIn(t *testing.T, a *application, pages map[string]string) {
 	const email = "lossy@example.com"
 	b, c := a.openCut(t)

@@ -28,7 +28,7 @@ import (
 
 const sharedSecret = "a-secret-that-services-share-and-nobody-else"
 
-// A runner starts an example: run with the real time, runBehind with a late clock.
+// A runner is a function that starts an example: run (with the real time) or runBehind (with a slow clock).
 type runner func(t *testing.T, dir string, env []string, program string, args ...string) process
 
 // A starter starts one of the example's two scripts with a runner.
@@ -70,7 +70,7 @@ func withSharedSecret(t *testing.T, start starter) {
 		t.Errorf("the JWKS must not publish the secret: %s", keys)
 	}
 
-	// With a shared secret, a service that verifies tokens can also sign them.
+	// A service that has the shared secret can also sign tokens. The example must accept a token signed by the test.
 	claims := fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"eve","roles":["admin"],"exp":%d}`, i.url, i.url, time.Now().Unix()+60)
 	if status, _, body := p.ask(t, "/", mint(`{"alg":"HS256","typ":"at+jwt"}`, claims, sharedSecret)); status != 200 {
 		t.Errorf("a token signed by a service: %d %s", status, body)
@@ -174,7 +174,7 @@ func (i *issuer) publicKey(t *testing.T) watchword.Secret {
 	return watchword.Secret(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: key}))
 }
 
-// docs/verify.md shows the difference between the two files.
+// The two scripts must differ only in the lines that docs/verify.md tells the reader to change.
 func TestMoveToPublicKeysChangesTwoLines(t *testing.T) {
 	t.Parallel()
 	var files [2][]string

@@ -103,7 +103,7 @@ func life(t *testing.T, a *application) {
 func fiveTabs(t *testing.T, a *application) {
 	const email = "tabs@example.com"
 	first, wire := a.open(t)
-	first.hide() // so this page does not renew early
+	first.hide() // a hidden page does not renew its token early
 	first.signUp(email)
 	tabs := []*tab{first}
 	for range 4 {
@@ -153,7 +153,7 @@ func lostAnswer(t *testing.T, a *application) {
 	if n := wire.refreshed() - before; n != 2 {
 		t.Errorf("%d refreshes, want a lost one and a retry", n)
 	}
-	a.happened(t, email, "late_forgiven", 1) // the server had rotated the token
+	a.happened(t, email, "late_forgiven", 1) // the retry sent a token that the server had rotated
 	for range 3 {
 		b.refresh()
 	}

@@ -61,7 +61,8 @@ func startSubdomain(t *testing.T) *subdomain {
 	t.Cleanup(s.app.chromium.Stop)
 	serveAuth(s.watchword(t))
 
-	// Node.js must resolve the test's host names as Chromium does, and check the certificate.
+	// Node.js must resolve the test's host names to the loopback, as Chromium does. It must also trust the test's
+	// certificate.
 	names := filepath.Join(t.TempDir(), "names.cjs")
 	must(t, os.WriteFile(names, []byte(`const dns = require("node:dns"), { lookup } = dns
 dns.lookup = (host, ...more) => lookup(host.endsWith(".test") ? "127.0.0.1" : host, ...more)
@@ -116,7 +117,8 @@ func (s *subdomain) front(t *testing.T, host string, c tls.Certificate) (origin 
 		site.Config.Handler = s.cutter.forward(func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host
-			// SetXForwarded appends the client IP to this header, as the documented reverse proxies do.
+			// SetXForwarded appends the client IP to the header that the request already has. The documented reverse
+			// proxies do the same.
 			r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 			r.SetXForwarded()
 		})
@@ -139,7 +141,8 @@ func certificateFor(t *testing.T, hosts ...string) (c tls.Certificate, file stri
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
 }
 
-// account creates an account whose address is proven, because a suspected theft then causes a mail.
+// account creates an account with a proven address, so that a suspected theft would cause a mail, which the test
+// would notice.
 func (s *subdomain) account(t *testing.T, email string) {
 	t.Helper()
 	in, err := s.engine.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: password})
@@ -273,7 +276,7 @@ func (s *subdomain) staysSignedIn(t *testing.T, b *tab, email string) {
 		}
 	}
 	s.cutter.cut(0)
-	// The application can respond 503, if its own request to Watchword was lost twice.
+	// The application may respond 503, because its own request to Watchword and the retry can both be lost.
 	wrong := slices.DeleteFunc(sum.Wrong, func(one string) bool { return strings.HasPrefix(one, "503 "+s.app.url) })
 	t.Logf("%d pages shown, %d requests lost, %d responses 503, %d cuts, %d lost refresh tokens, %d rotations",
 		sum.Shown, sum.Lost, len(sum.Wrong)-len(wrong), s.cutter.cuts, s.cutter.lost, len(s.cutter.tokens))

@@ -77,8 +77,8 @@ func svelteSecondStep(t *testing.T, a *application) {
 	}
 }
 
-// sveltePages are the pages that scripts request at the same time, and the data of links. The values are texts that a
-// signed-in user sees.
+// sveltePages are the URLs that scripts request at the same time: pages, an endpoint, and the data that a link loads.
+// Each value is a text that only a signed-in user sees.
 var sveltePages = map[string]string{
 	"/account": "this device", "/account/__data.json": "lossy@example.com", "/": "Go to your account",
 	"/admin": "does not have the role", "/api/me": `"subject"`,

@@ -106,8 +106,8 @@ func nextOnOneOrigin(t *testing.T, folder string) {
 		{status + "http://localhost:3000/session" + sent + "-d intent=up -d email=one@example.com -d 'password=" +
 			password + "'", "303"},
 		{show, "Signed in as one@example.com"},
-		{status + "-X POST http://localhost:3000/api/auth/refresh" + sent, "200"},   // as a script of the page does
-		{"sed -i /watchword-access/d one; " + show, "Signed in as one@example.com"}, // proxy.ts refreshes the token
+		{status + "-X POST http://localhost:3000/api/auth/refresh" + sent, "200"},   // a script of the page refreshes
+		{"sed -i /watchword-access/d one; " + show, "Signed in as one@example.com"}, // proxy.ts renews the token
 		{status + "-X POST http://localhost:3000/api/auth/logout" + sent, "200"},
 		{"sleep 1; " + status + "http://localhost:3000/account", "307"},
 	} {
@@ -180,7 +180,7 @@ func serve(t *testing.T, dir, url string, env []string, program string, args ...
 	must(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if response, err := http.Get(url); err == nil { //nolint:noctx // bounded by the deadline
+		if response, err := http.Get(url); err == nil { //nolint:noctx // the loop ends at its deadline
 			_ = response.Body.Close()
 			if response.StatusCode == http.StatusOK {
 				return

@@ -23,9 +23,9 @@ import (
 // A tutorial is one section of docs/migrate.md.
 type tutorial struct {
 	title, dialect   string
-	signUp, token    string // path and body of a sign-up; the member with the access token
+	signUp, token    string // path and body of a sign-up; the member of the response that has the access token
 	login            string
-	notes, forbidden string // paths of the back-end; forbidden needs the role admin
+	notes, forbidden string // paths of the back-end; the path forbidden needs the role admin
 }
 
 const (

@@ -35,7 +35,7 @@ func TestFrontEndOfUsersStaysSignedIn(t *testing.T) {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
 		}
 	})
-	// Not parallel, because two Vite servers would prepare the packages of one folder at the same time.
+	// This test is not parallel, because two Vite servers would prepare the packages of one folder at the same time.
 	t.Run("tells to confirm the address", usersConfirm)
 }
 
@@ -299,7 +299,7 @@ func usersForEver(t *testing.T, a *application) {
 		asked, renewed int
 	}{
 		{`Bearer realm="apps", error="expired_access_token"`, 2, 1},
-		{``, 1, 0}, // a 401 of a proxy
+		{``, 1, 0}, // no challenge, as in a 401 of a proxy
 		{`DPoP realm="proxy"`, 1, 0},
 	} {
 		var asked atomic.Int32
@@ -366,8 +366,7 @@ func usersEverywhere(t *testing.T, a *application) {
 	other.visit(a.url)
 	other.usersLogIn(email, password)
 	other.until("Your profile", email)
-	// After this, the access token is invalid. Signing out needs only the cookie.
-	a.command(t, "users", "set-roles", email, "editor")
+	a.command(t, "users", "set-roles", email, "editor") // the access token becomes invalid; the cookie is enough
 	b.press("Log out everywhere")
 	b.until("New here?")
 	other.press("Reload")

@@ -19,8 +19,8 @@ func Fiber(v *verify.Verifier) *fiber.App {
 	return app
 }
 
-// fiberGuard converts a guard. Unlike adaptor.HTTPMiddleware, it removes the headers that the guard removed, and does
-// not join several Authorization headers.
+// fiberGuard converts a guard from net/http to fiber. Unlike adaptor.HTTPMiddleware, it also removes from fiber's
+// request the headers that the guard has removed. It does not join several Authorization headers into one.
 func fiberGuard(guard func(http.Handler) http.Handler) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		var passed *http.Request

@@ -74,7 +74,7 @@ func TestEveryRouterAcceptsSignedInUsersOnly(t *testing.T) {
 	}
 }
 
-// An account belongs to a real server.
+// An account is a user of a real server, with an access token.
 type account struct{ issuer, user, token string }
 
 func signedIn(t *testing.T) account {

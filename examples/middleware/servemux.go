@@ -17,6 +17,6 @@ func ServeMux(v *verify.Verifier) http.Handler {
 }
 
 func notes(w http.ResponseWriter, r *http.Request) {
-	identity, _ := verify.FromContext(r.Context()) // always present behind Require
+	identity, _ := verify.FromContext(r.Context()) // always present, because Require wraps notes
 	_, _ = fmt.Fprintf(w, "%s %s", identity.Subject(), r.Header.Get("X-User"))
 }

@@ -10,8 +10,8 @@ export async function proxy(request: NextRequest) {
     ...browserOf(request.headers),
     getCookie: (name) => request.cookies.get(name)?.value,
     setCookie(name, value, options) {
-      changes.push([name, value, options]) // for the browser
-      if (value) request.cookies.set(name, value) // for the render
+      changes.push([name, value, options]) // for the response to the browser
+      if (value) request.cookies.set(name, value) // for the render of this request
       else request.cookies.delete(name)
     },
   })

@@ -39,7 +39,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	defer app.db.Close() //nolint:errcheck // each statement has committed its change
+	defer app.db.Close() //nolint:errcheck // an error loses no data: each statement is committed
 
 	accounts, err := embedded.Open(ctx, dir, embedded.Options{Engine: watchword.Options{
 		PublicURL:      url,
@@ -49,7 +49,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	defer accounts.Close() //nolint:errcheck // accounts has no unsaved data
+	defer accounts.Close() //nolint:errcheck // an error loses no data: all writes are committed
 
 	mux := http.NewServeMux()
 	mux.Handle("/", accounts)

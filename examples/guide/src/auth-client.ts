@@ -59,8 +59,8 @@ export class AuthClient {
     const [token, userID] = [this.#accessToken, this.user?.id]
     const response = await this.#send(path, init)
     const isExpired = response.status === 401 && (await bodyOf(response.clone())).code === 'TOKEN_EXPIRED'
-    if (!isExpired) return response // callers handle any other 401, which does not sign out
-    if (token === this.#accessToken) await this.refresh() // if they differ, another request has renewed it
+    if (!isExpired) return response // the caller handles other errors; the user stays signed in
+    if (token === this.#accessToken) await this.refresh() // otherwise another request has renewed it
     if (init.body instanceof ReadableStream) return response // a sent stream can't be sent again
     if (userID !== this.user?.id) throw new AuthError('Another user has signed in. Try again.', 401)
     return this.#send(path, init) // whatever the response is: a request is sent at most twice
@@ -84,7 +84,10 @@ export class AuthClient {
     }
   }
 
-  /** Runs sign-ins and sign-outs one after another, so that a late response does not undo a newer one. */
+  /**
+   * Runs sign-ins, sign-outs and refreshes one after another. A late response to an older request therefore can't
+   * undo the result of a newer one.
+   */
   #exclusive<T>(step: () => Promise<T>): Promise<T> {
     const done = this.#last.then(step)
     this.#last = done.catch(() => {})

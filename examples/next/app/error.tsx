@@ -3,7 +3,7 @@
 import { useRouter } from "next/navigation"
 import { startTransition } from "react"
 
-/** The page for all errors, such as a missing response of Watchword. It can't know whether a user is signed in. */
+/** The page for all errors, for example if Watchword does not respond. It can't know whether a user is signed in. */
 export default function ErrorPage({ reset }: { reset: () => void }) {
   const router = useRouter()
   const retry = () =>

@@ -9,7 +9,7 @@ const create = () =>
   createServerAuth({
     baseUrl: watchwordUrl,
     origin,
-    refreshCookie: process.env.REFRESH_COOKIE ?? "own", // on a subdomain: "__Secure-watchword"
+    refreshCookie: process.env.REFRESH_COOKIE ?? "own", // use "__Secure-watchword" on a subdomain
     verifier: new Verifier(watchwordUrl),
   })
 

@@ -1,5 +1,5 @@
-// The hook runs before each page, action and endpoint. It refreshes a stale token, because cookies can't be set
-// later, when the response has started. A load function can stream promises, which resolve after that.
+// The hook runs before each page, action and endpoint. It refreshes a stale token here, because cookies can't be set
+// after the response has started. A promise that a load function streams resolves after the start, which is too late.
 import type { Handle } from '@sveltejs/kit'
 import { authFor } from '$lib/server/watchword'
 
@@ -9,7 +9,7 @@ export const handle: Handle = async ({ event, resolve }) => {
     getCookie: (name) => cookies.get(name),
     setCookie: (name, value, options) => cookies.set(name, value, options),
     userAgent: request.headers.get('user-agent'),
-    address: event.getClientAddress(), // from the connection, or from ADDRESS_HEADER and XFF_DEPTH
+    address: event.getClientAddress(), // client IP, as ADDRESS_HEADER and XFF_DEPTH define it
   })
   try {
     await event.locals.auth.session()
