@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// An operator can help a user who mistyped too many codes. Each kind of proof has separate counters for known and
-// for unknown devices.
+// ClearLimits must reset the failure counters of every kind of second factor, for known and for unknown devices. An
+// operator calls it for a user who has entered too many wrong codes.
 func TestClearLimitsResetsWrongFactors(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)

@@ -11,20 +11,21 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// Remembered devices. After a sign-in with the second factor, a browser can skip the factor at later sign-ins. Its
-// cookie contains the id of a row and a MAC of that id. The row decides whether the cookie is valid. The user must
-// still enter the password. A session without the factor has the lowest level, so a step-up requires the factor.
+// Remembered devices. After a sign-in with the second factor, a browser can skip the factor at later sign-ins. The
+// user must still enter the password. The browser's cookie contains the id of a row and a MAC of that id. The row
+// decides whether the cookie is valid. A session that skipped the factor has the lowest level, so its step-up
+// requires the factor.
 //
 // Engine.Login accepts the device. The engine deletes the device when the password changes or the user signs out
-// everywhere. A change of factors also makes the device invalid: the store accepts only devices that are newer than
-// the last change.
+// everywhere. A change of factors also makes the device invalid, because the store accepts only devices that are
+// newer than the last change.
 
 // maxDevices is the limit of remembered devices per account. The next device replaces the
 // oldest.
 const maxDevices = 20
 
-// remember inserts a remembered device for the sign-in that event describes. It overwrites event with the event about
-// the device.
+// remember inserts a remembered device for the sign-in of event. It changes event into the event about the device,
+// and inserts it.
 func (m *Manager) remember(ctx context.Context, tx Tx, event *watchword.Event) (Device, error) {
 	event.ID, event.Kind, event.Detail = newID(), eventRemembered, ""
 	device := Device{ID: newID(), UserID: event.UserID, Name: event.Device, CreatedAt: event.At,

@@ -36,7 +36,7 @@ func (r *rig) remember(t *testing.T, a *account, c watchword.Client) watchword.C
 	return c
 }
 
-// skips signs in with the password alone. It returns nil if the engine also asks for the second factor.
+// skips signs in with the password alone. It returns nil if the engine asks for the second factor.
 func (r *rig) skips(t *testing.T, email string, given watchword.Secret, c watchword.Client) *watchword.SignIn {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: email, Password: given, Client: c})
@@ -76,15 +76,15 @@ func TestRememberedDeviceSkipsTheFactorAndNotTheLevel(t *testing.T) {
 		if got := amr.Level(who.Session.Methods); got != amr.LevelTwo {
 			t.Errorf("level %s after the step-up", got)
 		}
-		// A program that embeds the engine has checked the password itself. The remembered device must replace the
-		// factor.
+		// AdmitUser trusts an embedding program that has checked the password itself. The remembered device must
+		// replace the factor here, too.
 		_, err = r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
 			User: a.who.User.ID, Methods: []string{"pwd"}, Client: browser})
 		must(t, err)
 		_, err = r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
 			User: a.who.User.ID, Methods: []string{"otp"}, Client: laptop})
 		r.advance(totp.Period)
-		_, err = r.withCode(wantChallenge(t, nil, err), r.code(t, a, 0)) // the method "otp" a second time
+		_, err = r.withCode(wantChallenge(t, nil, err), r.code(t, a, 0)) // "otp" twice is one factor, not two
 		wantCode(t, err, watchword.CodeFactorWrong)
 		if r.skips(t, a.email, password, laptop) != nil {
 			t.Error("another browser skips the factor")
@@ -312,8 +312,8 @@ func TestStoreRevealsNoTokenOfARememberedDevice(t *testing.T) {
 		a := r.withTOTP(t)
 		browser := r.remember(t, a, laptop)
 		device := r.devices(t, a)[0]
-		// A token can't be computed from the row alone. The computation also needs a secret that the master key
-		// encrypts.
+		// A thief who has the row must not be able to compute the token. The computation also needs a secret, which
+		// the master key encrypts.
 		dump := []byte(strings.Join([]string{device.ID, string(device.UserID), device.Name}, "\n"))
 		if bytes.Contains(dump, []byte(browser.Remembered[len(browser.Remembered)-30:])) {
 			t.Error("the row has the MAC")
@@ -325,7 +325,8 @@ func TestStoreRevealsNoTokenOfARememberedDevice(t *testing.T) {
 				t.Errorf("%q skips the factor", made)
 			}
 		}
-		// The master key is replaced. The secret of the devices does not change.
+		// After the master key is replaced, the browser must still be remembered, because the secret of the tokens
+		// does not change.
 		next := []byte("another master key for the tests")
 		must(t, r.Operator().Reseal(t.Context(), next))
 		r.opts.MasterKey = next

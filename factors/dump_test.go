@@ -20,7 +20,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// Test 32 of the specification: a copy of the whole store has no secret of a second factor, in any encoding.
+// A copy of the whole store must contain no secret of a second factor, in any encoding (test 32 of the
+// specification).
 //
 // MFA-12
 func TestDumpOfTheStoreHasNoSecretOfAFactor(t *testing.T) {
@@ -51,7 +52,7 @@ func TestDumpOfTheStoreHasNoSecretOfAFactor(t *testing.T) {
 		secrets := r.everySecret(t)
 		conn, err := pgx.Connect(t.Context(), url)
 		must(t, err)
-		defer conn.Close(t.Context()) //nolint:errcheck // the test ends here anyway
+		defer conn.Close(t.Context()) //nolint:errcheck // the test has ended, so an error does not matter
 		rows, err := conn.Query(t.Context(), `SELECT format(
 			'SELECT coalesce(string_agg(t::text, chr(10)), '''') FROM %I AS t', tablename)
 			FROM pg_tables WHERE schemaname = 'public'`)
@@ -111,7 +112,7 @@ func wantNone(t *testing.T, dump []byte, secrets map[string]watchword.Secret) {
 	for name, secret := range secrets {
 		raw := []byte(secret)
 		if len(raw) > 40 {
-			raw = raw[len(raw)-30:] // the MAC; an id in front of it may be stored
+			raw = raw[len(raw)-30:] // only the MAC is secret, not the id in front of it
 		}
 		for _, form := range []string{string(raw), base64.RawURLEncoding.EncodeToString(raw),
 			base64.RawStdEncoding.EncodeToString(raw), hex.EncodeToString(raw), totp.Text(raw)} {

@@ -14,9 +14,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// A session must meet the same conditions to add a factor as to remove a factor. Otherwise a thief with a session
-// could replace the owner's authenticator. The account needs a proven address, because an attacker could otherwise
-// plant a factor in an account with another person's address.
+// A session must meet the same conditions to add a factor as to remove one. Otherwise a thief with a session could
+// replace the owner's authenticator. The account also needs a proven address. Otherwise an attacker could sign up
+// with another person's address, and add a factor before that person gets the account.
 
 // Limits for the factors of one kind in an account.
 //
@@ -72,7 +72,7 @@ type Enrolment struct {
 type pendingTOTP struct {
 	Secret []byte `json:"secret"`
 	Name   string `json:"name"`
-	Entry  string `json:"entry"` // challenge of the waiting sign-in; empty: a signed-in user enrols
+	Entry  string `json:"entry"` // id of the challenge of the waiting sign-in; empty if a signed-in user enrols
 }
 
 // BeginTOTP creates a secret for the authenticator of a signed-in user. Codes: CodeNotFound (enrolment is off),
@@ -95,8 +95,8 @@ func (m *Manager) BeginTOTP(ctx context.Context, who watchword.Identity, name st
 	return m.begin(ctx, pendingTOTP{Name: name}, may)
 }
 
-// begin stores a challenge with a new secret. It calls the function may, which checks the permission and returns the
-// account and its session.
+// begin stores a challenge with a new secret, and returns the enrolment. The parameter may is a function that checks
+// the permission and returns the account and its session.
 func (m *Manager) begin(
 	ctx context.Context, p pendingTOTP, may func(Tx, time.Time) (watchword.User, watchword.SessionID, error),
 ) (Enrolment, error) {
@@ -129,8 +129,8 @@ func (m *Manager) begin(
 // several tabs. The next challenge replaces the oldest.
 const maxPending = 5
 
-// insertPending inserts the challenge of an enrolment. A sign-in that waits for its first factor has no session.
-// Its enrolments are limited by the attempts of its challenge.
+// insertPending inserts the challenge of an enrolment. In a session, it limits the open enrolments to maxPending. A
+// sign-in that waits for its first factor has no session, so the attempts of its challenge limit its enrolments.
 func insertPending(ctx context.Context, tx Tx, c watchword.Challenge) error {
 	if c.SessionID == "" {
 		return tx.InsertChallenge(ctx, c)
@@ -138,7 +138,7 @@ func insertPending(ctx context.Context, tx Tx, c watchword.Challenge) error {
 	return tx.InsertSessionChallenge(ctx, c, maxPending)
 }
 
-// ended turns ErrNotFound for a session into the error of an ended session.
+// ended replaces ErrNotFound, for a session, by the error of an ended session. It returns other errors unchanged.
 func (m *Manager) ended(err error) error {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return m.engine.SessionEnded()
@@ -146,8 +146,8 @@ func (m *Manager) ended(err error) error {
 	return err
 }
 
-// A Confirmation is a new factor. If the account had no recovery codes, Codes contains new ones. The codes can't be
-// read again later.
+// A Confirmation is the result of a confirmed enrolment: the new factor, and new recovery codes if the account had
+// none. The codes can't be read again later.
 type Confirmation struct {
 	Codes  []watchword.Secret
 	factor Factor
@@ -158,9 +158,9 @@ type Confirmation struct {
 // Unstable: for package server.
 func (c Confirmation) Factor() Factor { return c.factor }
 
-// ConfirmTOTP adds the TOTP of an enrolment if code is right. It claims the time step of the code, so the
-// same code can't also sign in. The first factor ends the user's other sessions. An account without recovery
-// codes gets new codes. Codes: CodeChallengeInvalid, CodeFactorWrong and those of BeginTOTP.
+// ConfirmTOTP adds the TOTP of an enrolment if code is right. The code is then used up, so it can't also sign in. The
+// first factor ends the user's other sessions. If the account had no recovery codes, the result has new ones. Codes:
+// CodeChallengeInvalid, CodeFactorWrong and those of BeginTOTP.
 func (m *Manager) ConfirmTOTP(
 	ctx context.Context, who watchword.Identity, id string, code watchword.Secret, c watchword.Client,
 ) (Confirmation, error) {
@@ -174,8 +174,8 @@ func (m *Manager) ConfirmTOTP(
 	return m.add(ctx, who, enrolled{challenge, f, []string{"otp"}}, c)
 }
 
-// confirmed counts and commits an attempt on an enrolment, and returns the factor if code is right. The function ours
-// reports whether the enrolment belongs to the request.
+// confirmed counts and commits an attempt on an enrolment, and returns the factor if code is right. The parameter
+// ours is a function that reports whether the enrolment belongs to the request.
 func (m *Manager) confirmed(
 	ctx context.Context, id string, code watchword.Secret, now time.Time,
 	ours func(watchword.Challenge, pendingTOTP) bool,
@@ -226,16 +226,15 @@ func (m *Manager) claimed(
 	return c, m.gone(err)
 }
 
-// An attempt identifies a challenge, and has the time of the attempt.
+// An attempt is one try to confirm an enrolment: the challenge and the time.
 type attempt struct {
 	id      string
 	purpose watchword.ChallengePurpose
 	at      time.Time
 }
 
-// claimOwn counts and commits an attempt on an enrolment. It decodes the sealed data of the
-// challenge into pending. If ours reports false, the attempt is not counted: the request could
-// otherwise use up the attempts of another user.
+// claimOwn counts and commits an attempt on an enrolment. It decodes the sealed data of the challenge into pending.
+// If ours returns false, the attempt is not counted, because a request must not use up the attempts of another user.
 func (m *Manager) claimOwn(
 	ctx context.Context, try attempt, pending any, ours func(watchword.Challenge) bool,
 ) (c watchword.Challenge, err error) {
@@ -259,12 +258,12 @@ func (m *Manager) claimOwn(
 type enrolled struct {
 	challenge watchword.Challenge
 	factor    Factor
-	proofs    []string // methods that the confirmation adds to the session; empty for an upgrade
+	proofs    []string // methods that the session gains; empty for an upgraded passkey
 }
 
-// add inserts a confirmed factor in one transaction. A TOTP needs a session that is still fresh.
-// For a passkey it is enough that the session was fresh when the ceremony began, because the user
-// may have to search for a security key.
+// add inserts a confirmed factor in one transaction. For a TOTP, the session must still be fresh. For a passkey, it
+// is enough that the session was fresh when the ceremony began, because the user may have to search for a security
+// key.
 func (m *Manager) add(
 	ctx context.Context, who watchword.Identity, e enrolled, client watchword.Client,
 ) (Confirmation, error) {
@@ -310,10 +309,11 @@ type addition struct {
 	event   watchword.Event // EventFactorAdded
 }
 
-// insert consumes the challenge of an enrolment, adds the factor if the account may still get one, and queues the
-// notice. The first factor ends the other sessions, because they were opened without it. An account without recovery
-// codes gets new codes. This includes an account whose first factor is an upgraded passkey: its first use created no
-// codes, because no page could show them.
+// insert consumes the challenge of an enrolment, adds the factor, and queues the notice. It refuses a factor that the
+// account must not add. The first factor ends the other sessions, because they were opened without it.
+//
+// An account without recovery codes gets new codes. The first use of an upgraded passkey can make it the first
+// factor, but creates no codes, because no page could show them. The next factor then creates the codes.
 func (m *Manager) insert(
 	ctx context.Context, tx Tx, c watchword.Challenge, f Factor, to addition,
 ) (codes []watchword.Secret, err error) {
@@ -362,7 +362,7 @@ func (m *Manager) lock(
 ) (watchword.User, watchword.Session, error) {
 	locked, err := tx.LockUser(ctx, who.User.ID, who.User.Email)
 	if err == nil && !locked {
-		err = m.engine.SessionEnded() // account deleted, or its address has just changed
+		err = m.engine.SessionEnded() // the account was deleted, or its address has just changed
 	}
 	if err != nil {
 		return watchword.User{}, watchword.Session{}, err
@@ -374,7 +374,8 @@ func (m *Manager) lock(
 	return user, session, err
 }
 
-// proven stores the methods of a session and the time of its last proof. Codes: those of an ended session.
+// proven stores the methods of a session, and the time of its last proof, after a new proof. Codes: those of an ended
+// session.
 func (m *Manager) proven(ctx context.Context, tx Tx, s watchword.Session, now time.Time) error {
 	alive, err := tx.ProveSession(ctx, s.ID, s.Methods, s.AuthenticatedAt, m.engine.Cutoffs(now))
 	if err == nil && !alive {

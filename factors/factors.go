@@ -67,8 +67,8 @@ type Proof struct {
 	ceremony watchword.Secret // the ceremony that Passkey responds to
 }
 
-// kind returns the name of the failure counter, which is part of the stored key. Recovery codes
-// have a separate counter, so wrong codes of an authenticator do not block them.
+// kind returns the name of the counter for wrong proofs of this kind. The name is part of a stored key. Recovery
+// codes have a separate counter, so wrong codes of an authenticator do not block them.
 func (p Proof) kind() (kind string, err error) {
 	var given []string
 	if p.TOTP != "" {
@@ -90,8 +90,8 @@ func (p Proof) kind() (kind string, err error) {
 	}
 }
 
-// A claim is a proof that the check accepted. It takes effect only when the method use claims its step, counter or
-// hash.
+// A claim is a right proof that is not used up yet. The method use then uses up its time step (TOTP), counter
+// (passkey) or hash (recovery code).
 type claim struct {
 	method   string // a value of the token's claim `amr`
 	verified bool   // whether the authenticator of a passkey has verified the user
@@ -125,8 +125,7 @@ func codeWrong() *watchword.Error {
 	return refuse(watchword.CodeFactorWrong, "This code is wrong or was used already. Enter the current code.")
 }
 
-// usedBefore records a failure because another request has used the proof, and returns the
-// error.
+// usedBefore returns the error for a proof that another request has used already. It also records a failed attempt.
 func (m *Manager) usedBefore(ctx context.Context, t watchword.FactorTry, c claim) error {
 	if c.factor.Kind == KindPasskey {
 		return m.engine.Failed(ctx, t, passkeyWrong(), reasonCounter)
@@ -150,7 +149,7 @@ func (m *Manager) match(u watchword.User, all []Factor, p Proof, now time.Time) 
 		}
 		secret, err := m.engine.Open(watchword.FactorContext(f.ID), f.Sealed)
 		if err != nil {
-			return claim{}, false, err // sealed under another master key: only an operator's reset helps
+			return claim{}, false, err // sealed under another master key: an operator must reset the factor
 		}
 		step, right, err := totp.Match(secret, totp.Normalize(string(p.TOTP)), now, f.Counter)
 		if err != nil {
@@ -163,8 +162,8 @@ func (m *Manager) match(u watchword.User, all []Factor, p Proof, now time.Time) 
 	return found, ok, nil
 }
 
-// use claims the proof in the transaction of the action that needs it. It reports false if
-// another request has already used the proof.
+// use uses up the proof in the transaction of the action that needs the proof. It reports false if another request
+// has used it already.
 func (c claim) use(ctx context.Context, tx Tx, u watchword.User, now time.Time) (bool, error) {
 	switch {
 	case c.method == amr.Recovery:
@@ -187,8 +186,8 @@ const (
 // errUsed rolls back a transaction whose proof another request has used.
 var errUsed = errors.New("the proof was used already")
 
-// recordUse adds the events and notices of a claimed proof. u is the account before the claim. Most proofs add no
-// event and no notice.
+// recordUse adds the events and notices for the use of a proof, and returns the events. Most proofs have no event and
+// no notice. u is the account before the use.
 func (m *Manager) recordUse(
 	ctx context.Context, tx Tx, u watchword.User, c claim, event watchword.Event,
 ) ([]watchword.Event, error) {
@@ -237,8 +236,8 @@ func (m *Manager) recordCode(
 	return []watchword.Event{event}, tx.InsertEvent(ctx, event)
 }
 
-// notice returns the mail about a factor that was "added" or "removed", for Notify. left is the number of factors
-// that a sign-in still asks for after a removal.
+// notice returns a mail for Notify, which tells the user about a factor. change is "added" or "removed". left is the
+// number of factors that a sign-in still asks for after a removal.
 func notice(f Factor, change string, left int) watchword.Mail {
 	kind := watchword.MailKind(string(f.Kind) + "_" + change)
 	return watchword.Mail{Kind: kind, Facts: watchword.MailFacts{Factor: f.Name, Left: left}}

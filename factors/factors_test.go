@@ -35,7 +35,7 @@ type rig struct {
 	opts  watchword.Options
 	store watchword.Store
 	mails chan watchword.Message
-	relay watchword.Mailer // replaces mails if it is set before the engine runs
+	relay watchword.Mailer // if set before the engine runs, it gets the mails instead of the channel
 
 	mu  sync.Mutex
 	now time.Time
@@ -158,7 +158,7 @@ func (r *rig) enrol(t *testing.T, a *account) {
 		a.codes = done.Codes
 	}
 	a.who = r.identity(t, a.in)
-	r.advance(totp.Period) // the enrolment has used this step
+	r.advance(totp.Period) // the enrolment has used the code of this time step
 }
 
 // withTOTP returns an account with a TOTP.
@@ -216,7 +216,8 @@ func wantCode(t *testing.T, err error, want watchword.Code) {
 	}
 }
 
-// inParallel calls fn n times at once and returns how often it failed with each code ("": never).
+// inParallel calls fn n times at once. It returns how many calls failed with each code. The code "" counts the calls
+// that succeeded.
 func inParallel(n int, fn func(i int) error) map[watchword.Code]int {
 	var mu sync.Mutex
 	var wg sync.WaitGroup

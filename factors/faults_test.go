@@ -15,23 +15,23 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// A fault is a moment at which the store becomes unavailable. A flow counts its attempt in the first transaction and
-// makes the change in the second.
+// A fault is a moment of a flow at which the store becomes unavailable. A flow has two transactions: the first counts
+// the attempt, and the second makes the change.
 type fault string
 
 const (
 	noFault      fault = ""
-	beforeClaim  fault = "before the claim"       // no transaction begins
-	afterClaim   fault = "after the claim"        // the second does not begin
-	beforeCommit fault = "before the commit"      // the second is rolled back
-	lostAnswer   fault = "answer to the commit"   // the second is committed, but the response is lost
-	atChallenge  fault = "at the challenge"       // the second stops before a statement
-	atProof      fault = "at the proof"           // the second stops one statement later
-	lostClaim    fault = "answer to the claim"    // the first is committed, but the response is lost
-	atSession    fault = "at the changed session" // of a step-up
+	beforeClaim  fault = "before the claim"       // the first transaction does not begin
+	afterClaim   fault = "after the claim"        // the second transaction does not begin
+	beforeCommit fault = "before the commit"      // the second transaction is rolled back
+	lostAnswer   fault = "answer to the commit"   // the second is committed, but its result is lost
+	atChallenge  fault = "at the challenge"       // the second can't consume the challenge
+	atProof      fault = "at the proof"           // the second can't use up the proof
+	lostClaim    fault = "answer to the claim"    // the first is committed, but its result is lost
+	atSession    fault = "at the changed session" // the second can't change the session (step-up)
 )
 
-// A cutStore is a real store that becomes unavailable once, at the next fault.
+// A cutStore is a real store that becomes unavailable once, at the fault that the method cut has set.
 type cutStore struct {
 	factors.Store
 	next  atomic.Pointer[fault]
@@ -121,14 +121,15 @@ func (t cutTx) ProveSession(
 	return t.Tx.ProveSession(ctx, id, methods, at, c)
 }
 
-// cutting replaces the store of the Manager. A test can make the calls of the new store fail.
+// cutting replaces the Manager by one with a cutStore, and returns this store.
 func (r *rig) cutting() *cutStore {
 	s := &cutStore{Store: r.store.(realStore).Factors()}
 	r.Manager = factors.New(r.Engine, s, factors.Options{})
 	return s
 }
 
-// A provenWay is a kind of second factor. proof returns a proof, and uses the options only for a passkey.
+// A provenWay is a kind of second factor, with a function that returns a proof. Only a passkey uses the options of
+// the ceremony.
 type provenWay struct {
 	name  string
 	proof func(options []byte) factors.Proof

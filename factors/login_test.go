@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// The numbers refer to the tests in the specification of second factors.
+// The number before a test is its number in the specification of second factors.
 
 // 1, 2, 3
 func TestPasswordAloneOpensNoSessionOfAnAccountWithAFactor(t *testing.T) {
@@ -84,7 +84,7 @@ func TestParallelGuessesAreCountedBeforeTheyAreLookedAt(t *testing.T) {
 		if got[watchword.CodeFactorWrong] != 5 {
 			t.Errorf("second challenge: %v", got)
 		}
-		// The account has reached the limit of ten failures. The right password must not reduce the count.
+		// After ten failures, the account is at its limit. The right password must not reduce the number of failures.
 		_, err := r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
 		wantCode(t, err, watchword.CodeRateLimited)
 		// Test 13: recovery codes have a separate counter.
@@ -168,7 +168,7 @@ func TestChangedAccountInvalidatesTheChallenge(t *testing.T) {
 		wantCode(t, err, watchword.CodeAccountDisabled)
 		must(t, r.Operator().EnableUser(t.Context(), a.who.User.ID))
 		_, err = r.withCode(handle, r.code(t, a, 0))
-		must(t, err) // no code was used up
+		must(t, err) // the refused sign-in has not used up the code
 
 		a = r.signUp(t, "bob@example.com")
 		r.enrol(t, a)

@@ -46,8 +46,8 @@ func startMailServer(t *testing.T) (mailServer, watchword.Mailer) {
 	server := smtp.NewServer(s)
 	server.Domain = "localhost"
 	done := make(chan struct{})
-	go func() { defer close(done); server.Serve(listener) }() //nolint:errcheck // it ends with Close
-	t.Cleanup(func() { server.Close(); <-done })              //nolint:errcheck // it ends here
+	go func() { defer close(done); server.Serve(listener) }() //nolint:errcheck // always an error after Close
+	t.Cleanup(func() { server.Close(); <-done })              //nolint:errcheck // the test has ended
 	texts, err := mail.NewRenderer(mail.Options{PublicURL: "https://id.example.com", Product: "Otter Post"})
 	must(t, err)
 	sender, err := mailer.New(mailer.Options{

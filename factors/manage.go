@@ -75,10 +75,9 @@ func noFactor() error {
 	return refuse(watchword.CodeNotFound, "This factor does not exist. It may have been removed.")
 }
 
-// Remove deletes a factor. It ends the user's other sessions and outdates all access tokens. If the factor is
+// Remove deletes a factor. It ends the user's other sessions, and all access tokens become invalid. If the factor is
 // the last one, Remove also deletes the recovery codes and lowers the level of the session. Codes:
-// CodeStepUpRequired, CodeNotFound, CodeLastWayIn (including the last factor of an account that must have
-// one).
+// CodeStepUpRequired, CodeNotFound, CodeLastWayIn (including the last factor of an account that must have one).
 //
 // Unstable: package server calls it.
 func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor string, c watchword.Client) error {
@@ -129,8 +128,8 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 	return nil
 }
 
-// remove deletes a factor, unless it is the last way to sign in. It returns the factor, and the
-// number of remaining factors that sign-ins ask for.
+// remove deletes a factor, unless the user could not sign in without it. It returns the deleted factor, and how many
+// of the remaining factors a sign-in asks for.
 func (m *Manager) remove(
 	ctx context.Context, tx Tx, id watchword.UserID, factor string,
 ) (gone Factor, left int, err error) {
@@ -155,8 +154,8 @@ func (m *Manager) remove(
 	return gone, left, err
 }
 
-// Spare returns the id of a passkey that can sign the user in alone, or "". If the transaction
-// has locked the account, the result stays true until the transaction ends.
+// Spare returns the id of a passkey that can sign the user in without another proof, or "". If the transaction has
+// locked the account, the passkey stays usable until the transaction ends.
 //
 // Unstable: for packages of this module.
 func (m *Manager) Spare(ctx context.Context, tx Tx, id watchword.UserID) (string, error) {
@@ -164,8 +163,8 @@ func (m *Manager) Spare(ctx context.Context, tx Tx, id watchword.UserID) (string
 	return m.aloneBeside(all, ""), err
 }
 
-// aloneBeside returns the id of a passkey that can sign the user in alone. It does not consider the factor with the
-// id removed. It returns "" if there is no such passkey, or if passkeys are off.
+// aloneBeside returns the id of a passkey, other than removed, that can sign the user in without another proof. It
+// returns "" if there is no such passkey, or if passkeys are off.
 func (m *Manager) aloneBeside(all []Factor, removed string) string {
 	if m.passkeys == nil {
 		return ""
@@ -238,7 +237,7 @@ func (m *Manager) StepUp(
 ) (access watchword.Secret, life time.Duration, err error) {
 	now := m.engine.Now()
 	if r.Password != "" {
-		if who.User.Factors > 0 || who.User.PasswordHash == "" { // here a password can't make the session fresh
+		if who.User.Factors > 0 || who.User.PasswordHash == "" { // a password is not enough for this account
 			return "", 0, m.engine.Fresh(who.User, watchword.Session{}, now)
 		}
 		if err := m.engine.Reauthenticate(ctx, who, r.Password, r.Client, now); err != nil {
@@ -277,7 +276,7 @@ func (m *Manager) StepUp(
 	return m.stepUp(ctx, who, proven)
 }
 
-// A reproven is a right proof for a step-up. If its claim is the zero value, the proof was a password.
+// A reproven is the right proof of a step-up. If its claim is the zero value, the proof was a password.
 type reproven struct {
 	claim
 	ceremony string // id of the challenge that a passkey has answered
@@ -319,7 +318,7 @@ func (m *Manager) stepUp(
 		if err := m.engine.Refund(ctx, tx, proven.charge); err != nil {
 			return err
 		}
-		event.ID = newID() // recordUse has copied the event
+		event.ID = newID() // recordUse may have stored an event with the old id
 		return tx.InsertEvent(ctx, event)
 	})
 	if errors.Is(err, errUsed) {
@@ -332,8 +331,8 @@ func (m *Manager) stepUp(
 	return m.engine.AccessToken(user, session, now)
 }
 
-// Reset removes all factors, recovery codes and remembered devices of an account. Reset ends every session and
-// outdates all access tokens. The event names the operator. Codes: CodeNotFound.
+// Reset removes all factors, recovery codes and remembered devices of an account. It ends every session, and all
+// access tokens become invalid. The event names the operator. Codes: CodeNotFound.
 //
 // Unstable: package server and the program watchword call it.
 func (m *Manager) Reset(ctx context.Context, operator string, id watchword.UserID) error {
@@ -382,9 +381,9 @@ func (m *Manager) ResetKind(ctx context.Context, operator string, id watchword.U
 
 func noAccount() error { return refuse(watchword.CodeNotFound, "No account has this id.") }
 
-// deleteKind deletes the factors of a kind, or all ("") with the recovery codes. Every change also
-// ends the remembered devices. When the last factor is deleted, the recovery codes are deleted
-// too, because they only replace a factor.
+// deleteKind deletes the factors of the kind k. If k is "", it deletes all factors and the recovery codes. A deletion
+// also ends the remembered devices. When the last factor is deleted, the recovery codes are deleted too, because they
+// only replace a factor.
 func (m *Manager) deleteKind(ctx context.Context, tx Tx, id watchword.UserID, k Kind, now time.Time) error {
 	if k == "" {
 		return tx.DeleteFactors(ctx, id, time.Time{}, now)

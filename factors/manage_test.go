@@ -68,8 +68,8 @@ func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
 		a := r.signUp(t, "ada@example.com")
 		stale := a.who.User
 		r.enrol(t, a)
-		// A sign-in has read the account before the enrolment, and now locks it with ReplacePassword. This call must
-		// report false.
+		// A sign-in that read the account before the enrolment must not continue with the old factors. Its call of
+		// ReplacePassword, which locks the account, must therefore report false.
 		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 			held, err := tx.ReplacePassword(t.Context(), stale, stale.PasswordHash)
 			if held {
@@ -81,8 +81,8 @@ func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
 	})
 }
 
-// Another sign-in has replaced the password hash after the request was authenticated. The step-up must not call the
-// password wrong.
+// After the request was authenticated, another sign-in has replaced the password hash. The step-up must ask the user
+// to try later, and must not call the password wrong.
 func TestPasswordOfAStepUpIsNotWrongAfterAnUpgradeOfItsHash(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.signUp(t, "ada@example.com")
@@ -139,8 +139,8 @@ func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
 	})
 }
 
-// An operator changes the address after the enrolment began. The enrolment must fail, because the new owner of the
-// account would otherwise get a factor of the previous holder.
+// An operator changes the address after an enrolment has begun, because another person now owns the account. The
+// confirmation must fail. Otherwise the account would get a factor of the previous holder.
 func TestEnrolmentEndsWithTheProofOfTheAddress(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.signUp(t, "ada@example.com")

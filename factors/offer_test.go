@@ -72,7 +72,8 @@ func (s lateStore) Update(ctx context.Context, fn func(factors.Tx) error) error 
 }
 
 // The statement that inserts a challenge also returns the factors. It does not wait for a concurrent change, so the
-// challenge can list outdated factors. The change makes such a challenge invalid, so a sign-in with it is refused.
+// challenge can list outdated factors. The change must make this challenge invalid, so that the server refuses a
+// sign-in with it.
 func TestChallengeOfFactorsThatChangeAtTheSameTimeIsInvalid(t *testing.T) {
 	changes := map[string]func(*rig, *testing.T, *account) func(*factors.Manager){
 		"added":   (*rig).preparedAddition,

@@ -16,13 +16,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/passkey"
 )
 
-// Passkeys (WebAuthn). Each ceremony answers a challenge that can be used once:
+// Passkeys (WebAuthn). In each ceremony, the passkey signs a challenge that works once. The kind of ceremony
+// determines where this challenge comes from:
 //
 //   - Second factor: the challenge of the sign-in itself. Its id and a MAC form the WebAuthn
 //     challenge, so no other row is needed.
 //   - Creation of a passkey, or step-up: a separate row, bound to the session.
 //   - Sign-in without a password: an encrypted value. A page requests such a value at each view,
-//     and a row is written only when the ceremony is used.
+//     so a row is written only when the ceremony is used.
 //
 // A passkey proves possession. If its authenticator has verified the user, by PIN or biometrics, the passkey proves
 // two factors and is enough to sign in.
@@ -33,15 +34,15 @@ const (
 	challengeSignIn watchword.ChallengePurpose = "passkey-login"
 	challengeStepUp watchword.ChallengePurpose = "step-up"
 
-	// loginCeremony is the purpose of the WebAuthn challenge for a watchword.ChallengeLogin. No
-	// row has this purpose. Scripts see the WebAuthn challenge, so it must differ from the handle
+	// loginCeremony is the purpose of the WebAuthn challenge for the second step of a sign-in. The row of this step
+	// has the purpose watchword.ChallengeLogin. Scripts see the WebAuthn challenge, so it must differ from the handle
 	// of the row.
 	loginCeremony watchword.ChallengePurpose = "login-passkey"
 )
 
 // Reasons in the events of failed sign-ins.
 const (
-	reasonCounter = "PASSKEY_COUNTER" // the counter did not grow: a copy of the passkey may exist
+	reasonCounter = "PASSKEY_COUNTER" // the counter did not grow, so there may be a copy of the passkey
 	reasonPasskey = "PASSKEY_REJECTED"
 )
 
@@ -164,7 +165,7 @@ func (f Factor) Product() string {
 	return passkey.ProductName(record.AAGUID)
 }
 
-// with returns the factor with the state of a credential after a ceremony.
+// with returns a copy of the factor with the state that the credential has after a ceremony.
 func (f Factor) with(c passkey.Credential) Factor {
 	f.CredentialID, f.Record, f.Counter = passkey.EncodeID(c.ID), c.Record.Text(), int64(c.Count)
 	return f
@@ -250,9 +251,11 @@ func (m *Manager) matchPasskey(all []Factor, p Proof) (claim, error) {
 	return claim{method: c.Record.Method(), verified: use.Verified, factor: factor}, nil
 }
 
-// usePasskey stores the new counter. It reports false if the counter was used before. A passkey that a browser added
-// without being asked ("upgraded") is not a second factor at first. Its first use with user verification makes it
-// one, if the address of the account is proven (recordFirst). The caller has locked the account.
+// usePasskey stores the new counter of a passkey. It reports false if another request has used this counter.
+//
+// A passkey that a browser added without being asked ("upgraded") is not a second factor at first. Its first use with
+// user verification makes it one, if the address of the account is proven (recordFirst). The caller has locked the
+// account.
 func (c claim) usePasskey(ctx context.Context, tx Tx, now time.Time) (bool, error) {
 	f := c.factor
 	if f.Unproven && c.verified {
@@ -269,9 +272,9 @@ func (c claim) usePasskey(ctx context.Context, tx Tx, now time.Time) (bool, erro
 	return true, tx.CountFactors(ctx, f.UserID, now)
 }
 
-// Offer completes an error with CodeSecondFactorRequired: it adds the account's kinds of factors,
-// and the options of a ceremony with its passkeys. To an error with CodeEnrolmentRequired, it adds
-// the kinds that can be the first factor. It returns all other errors unchanged.
+// Offer adds to an error the factors with which the client can continue. To CodeSecondFactorRequired, it adds the
+// account's kinds of factors, and the options of a ceremony with its passkeys. To CodeEnrolmentRequired, it adds the
+// kinds that can be the first factor. It returns all other errors unchanged.
 //
 // Unstable: package server calls it.
 func (m *Manager) Offer(ctx context.Context, refused error) error {
@@ -311,10 +314,9 @@ func (m *Manager) Offer(ctx context.Context, refused error) error {
 	return &completed
 }
 
-// offered returns the factors of the account of a challenge. If this request created the challenge,
-// the error already contains the factors. The page of the second step has only the handle, so the
-// factors are read here. A concurrent change can be missing in the result, but it makes the
-// challenge invalid.
+// offered returns the factors of the account of a challenge. If this request created the challenge, the error already
+// contains the factors. Otherwise the factors are read, because the page of the second step has only the handle. They
+// may lack a concurrent change, but this change makes the challenge invalid.
 func (m *Manager) offered(ctx context.Context, o *watchword.ChallengeOffer, id string) (all []Factor, err error) {
 	if offered := m.engine.Offered(o); offered != nil {
 		for _, f := range offered {

@@ -29,7 +29,7 @@ type Ceremony struct {
 // A pendingPasskey is sealed in the challenge of a creation.
 type pendingPasskey struct {
 	Upgrade bool   `json:"upgrade"`
-	Entry   string `json:"entry"` // as in pendingTOTP
+	Entry   string `json:"entry"` // same as pendingTOTP.Entry
 }
 
 // BeginPasskey begins the creation of a passkey for a signed-in user. upgrade requests a creation
@@ -62,8 +62,8 @@ type creator struct {
 	factors []Factor
 }
 
-// beginPasskey stores the challenge of a creation. It calls the function may, which checks the permission and returns
-// the account and the session.
+// beginPasskey stores the challenge of a creation. The parameter may is a function that checks the permission and
+// returns the account and the session.
 func (m *Manager) beginPasskey(
 	ctx context.Context, p pendingPasskey, may func(Tx, time.Time) (creator, error),
 ) (Ceremony, error) {
@@ -139,7 +139,8 @@ func (m *Manager) ConfirmPasskey(
 }
 
 // created counts and commits an attempt on a creation, and returns the passkey if the response is right. device names
-// the browser and its system. The function ours reports whether the creation belongs to the request.
+// the browser and its system. The parameter ours is a function that reports whether the creation belongs to the
+// request.
 func (m *Manager) created(
 	ctx context.Context, n NewPasskey, device string, now time.Time, ours func(watchword.Challenge, pendingPasskey) bool,
 ) (enrolled, error) {
@@ -173,7 +174,7 @@ func (m *Manager) created(
 	proofs := []string{made.Record.Method()}
 	switch {
 	case pending.Upgrade:
-		proofs = nil // the browser showed no dialog, so this is not a proof
+		proofs = nil // the browser showed no dialog, so the user has proven nothing
 	case made.Record.VerifiedBefore():
 		proofs = append(proofs, amr.Verified)
 	}

@@ -92,8 +92,8 @@ type PasskeyLoginRequest struct {
 	Replaces   watchword.Secret // as in watchword.LoginRequest
 }
 
-// ErrPasskeyUnknown is wrapped by the error for a passkey that no account has. The browser can then
-// forget the passkey. A passkey that was refused for another reason still belongs to an account.
+// ErrPasskeyUnknown is in the chain of the error for a passkey that no account has. The browser can then forget the
+// passkey. If a passkey is refused for another reason, an account still has it.
 //
 // Unstable: package server calls it.
 var ErrPasskeyUnknown = errors.New("no account has this passkey")
@@ -168,11 +168,11 @@ func (m *Manager) findPasskey(
 	return f, u, err
 }
 
-// signsInAlone reports whether a verified use of a factor is enough to sign in. If the
-// authenticator did not verify the user at the creation, a thief could set its PIN later. Such a
-// passkey is enough only after a verified use together with the password. An upgraded passkey was
-// created without a dialog, in the account's own password manager, so its first verified use
-// counts.
+// signsInAlone reports whether a verified use of a factor is enough to sign in. A passkey is enough if its
+// authenticator has verified the user before, at the creation or together with the password. Otherwise a thief of a
+// security key could set its PIN and sign in.
+//
+// An upgraded passkey is enough, too. It was created without a dialog, in the account's own password manager.
 func (f Factor) signsInAlone() bool {
 	if f.Kind != KindPasskey {
 		return false
@@ -263,8 +263,8 @@ func (m *Manager) stepUpCeremony(given []byte) (id string, handle watchword.Secr
 	return id, handle, err
 }
 
-// ownCeremony counts an attempt on a step-up ceremony, which must belong to the session. An empty
-// id means a step-up without a passkey.
+// ownCeremony counts an attempt on the ceremony of a step-up, which must belong to the session. If the step-up uses
+// no passkey, id is empty, and no attempt is counted.
 func (m *Manager) ownCeremony(
 	ctx context.Context, tx Tx, id string, who watchword.Identity, now time.Time,
 ) error {
@@ -278,8 +278,8 @@ func (m *Manager) ownCeremony(
 	return err
 }
 
-// useInSession claims the proof of a step-up. If a passkey alone has opened the session, a
-// passkey must verify the user again.
+// useInSession uses up the proof of a step-up. If a passkey alone has opened the session, the passkey of the step-up
+// must verify the user again.
 func (m *Manager) useInSession(
 	ctx context.Context, tx Tx, u watchword.User, s watchword.Session, proven reproven,
 ) error {

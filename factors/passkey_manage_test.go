@@ -130,7 +130,7 @@ func TestUpgradedPasskeyOfAnUnprovenAddressBecomesNoFactor(t *testing.T) {
 			t.Errorf("%d factors: %+v", n, list.Factors)
 		}
 		_, err = r.Refresh(t.Context(), other.RefreshToken, phone)
-		must(t, err) // the passkey is not a first factor, so the other sessions stay
+		must(t, err) // the new passkey is no factor yet, so the other sessions stay
 
 		must(t, r.Operator().MarkVerified(t.Context(), a.who.User.ID))
 		a.in, err = r.alone(t, d)
@@ -215,7 +215,7 @@ func TestPasskeyIsNamedAfterItsDevice(t *testing.T) {
 			{`["hybrid","internal"]`, "Safari on iPhone", "Safari on iPhone"},
 			{`["internal"]`, "", "Passkey"},
 			{`["internal"]`, "Unknown device", "Passkey"},
-			{`["usb","nfc"]`, "Chrome on Windows", "Passkey"}, // a security key that is used on several devices
+			{`["usb","nfc"]`, "Chrome on Windows", "Passkey"}, // a security key works on several devices
 		} {
 			d, client := newDevice(), laptop
 			client.Device = c.device
@@ -264,7 +264,7 @@ func TestPasskeysAreNamedLimitedAndRemoved(t *testing.T) {
 			signal.RPID != "id.example.com" || strings.Contains(signal.UserHandle, string(a.who.User.ID)) {
 			t.Errorf("%+v, %+v", overview.Factors[1], signal)
 		}
-		// The recovery codes stay as long as there is a factor that sign-ins ask for.
+		// The recovery codes must stay while the account has a factor that sign-ins ask for.
 		a.who = r.removeAll(t, a, overview.Factors[1:])
 		overview, err = r.List(t.Context(), a.who.User.ID)
 		must(t, err)
@@ -283,8 +283,7 @@ func TestPasskeysAreNamedLimitedAndRemoved(t *testing.T) {
 	})
 }
 
-// removeAll removes factors. A removal outdates the access token, so removeAll refreshes the
-// session.
+// removeAll removes factors. A removal makes the access token invalid, so removeAll then refreshes the session.
 func (r *rig) removeAll(t *testing.T, a *account, all []factors.Factor) watchword.Identity {
 	t.Helper()
 	for _, f := range all {

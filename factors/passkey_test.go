@@ -22,8 +22,8 @@ type device struct {
 	key   virtualwebauthn.Credential
 }
 
-// fullKey returns a P-256 passkey. The virtual authenticator drops leading zeros of coordinates,
-// which makes the encoding of about one key in a hundred invalid.
+// fullKey returns a P-256 passkey whose coordinates have no leading zeros. The virtual authenticator drops leading
+// zeros, which makes the encoding of about one key in a hundred invalid.
 func fullKey() virtualwebauthn.Credential {
 	for {
 		key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// Between BeginTOTP and ConfirmTOTP, the hosted pages show the secret. If the user reloads that page, the secret is
-// read from the challenge. The session must meet the same conditions as at BeginTOTP.
+// The hosted pages show the secret of a TOTP between BeginTOTP and ConfirmTOTP. If the user reloads the page, the
+// secret is read from the challenge. The session must then meet the same conditions as at BeginTOTP.
 
 // Pending returns an enrolment that waits for its first code. who must be the session that began
 // it. The call does not count as an attempt. Codes: CodeChallengeInvalid and those of BeginTOTP.
@@ -56,7 +56,8 @@ func (m *Manager) PendingRequired(ctx context.Context, handle watchword.Secret, 
 	return m.enrolment(u, id, p.Secret), nil
 }
 
-// pending reads an enrolment and its account. In the same transaction, it calls the function that was passed as also.
+// pending returns an enrolment and its account. The parameter also is a function, which pending calls in the same
+// transaction.
 func (m *Manager) pending(
 	ctx context.Context, id string, also func(Tx) error,
 ) (c watchword.Challenge, p pendingTOTP, u watchword.User, err error) {

@@ -129,7 +129,8 @@ func (i Imports) Add(
 	return into.CountFactors(ctx, id, now)
 }
 
-// adopt converts the factors in a file for an account. If they can't be imported, problem is the reason.
+// adopt converts the factors in a file to factors of an account. If one of them can't be imported, problem is the
+// reason.
 func (m *Manager) adopt(
 	id watchword.UserID, all []factorfile.Factor, now time.Time,
 ) (list []Factor, problem string) {
@@ -172,9 +173,9 @@ func (m *Manager) adoptTOTP(f *Factor, from factorfile.Factor) (problem string) 
 	return ""
 }
 
-// adoptPasskey keeps the user handle in the file, because the passkey returns it at a
-// sign-in. The installation that exported the passkey may compute handles with a
-// different key.
+// adoptPasskey completes f with a passkey from a file. It keeps the user handle of the file, because the passkey
+// returns this handle at a sign-in. The installation that exported the passkey may compute handles with a different
+// key.
 func (m *Manager) adoptPasskey(f *Factor, from factorfile.Factor) (problem string) {
 	const unusable = "A passkey of this account can't be used: its record, id or user handle is damaged."
 	record, err := passkey.Parse(from.Record)

@@ -7,10 +7,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/amr"
 )
 
-// RequireProof refuses a session whose proof is too weak or too old at now, with the challenge of
-// RFC 9470. An empty acr accepts every level, and a maxAge of 0 every age. RequireProof checks the
-// session, not the token. A step-up therefore raises the level at once, and the removal of a factor
-// lowers it at once. Codes: CodeStepUpRequired.
+// RequireProof returns an error if the proof of a session is too weak or too old at now. The error has the challenge
+// of RFC 9470. An empty acr accepts every level, and a maxAge of 0 every age. RequireProof checks the session, not
+// the token. A step-up therefore raises the level at once, and the removal of a factor lowers it at once. Codes:
+// CodeStepUpRequired.
 //
 // Unstable: for package server.
 func RequireProof(s watchword.Session, acr string, maxAge time.Duration, now time.Time) error {

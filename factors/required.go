@@ -8,8 +8,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The first factor of an account that must have one (Options.SecondFactor of the engine). The right password opens
-// a challenge instead of a session, and the confirmed factor completes that sign-in. The user can't skip this step.
+// These flows add the first factor of an account that must have one (Options.SecondFactor of the engine). The right
+// password does not open a session, but returns a challenge. The confirmation of the factor completes that sign-in.
+// The user can't skip this step.
 
 // BeginRequired creates a secret for a sign-in that waits for its first factor. handle is the
 // handle in the error with CodeEnrolmentRequired. The call counts as an attempt on that
@@ -150,7 +151,7 @@ func (m *Manager) addFirst(
 		if err != nil {
 			return err
 		}
-		if admitted, err = m.engine.Admit(ctx, tx, resumed); err != nil { // Admit locks the account first, as always
+		if admitted, err = m.engine.Admit(ctx, tx, resumed); err != nil { // comes first, because it locks the account
 			return err
 		}
 		taken, err := tx.TakeChallenge(ctx, entry, watchword.ChallengeEnrol, now)

@@ -109,7 +109,7 @@ func TestLastRequiredFactorCanNotBeRemoved(t *testing.T) {
 	}, requireFactors)
 }
 
-// signInAgain signs in with password and app, because a removal has outdated the access token.
+// signInAgain signs in with password and app, because a removal has made the access token invalid.
 func (r *rig) signInAgain(t *testing.T, a *account) *watchword.SignIn {
 	t.Helper()
 	in, err := r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))

@@ -96,7 +96,7 @@ func TestEnrolmentOfASignInIsBoundToIt(t *testing.T) {
 		_, _, err = r.ConfirmRequired(t.Context(), factors.RequiredRequest{
 			Handle: first, ID: begun.ID, Code: r.code(t, ada, 0), Client: laptop})
 		must(t, err)
-		// The other sign-in began when the account had no factor. It must not add another factor now.
+		// The sign-in of the handle second began when the account had no factor. It must not add another factor now.
 		_, err = r.BeginRequired(t.Context(), second, "")
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 		for range watchword.ChallengeAttempts {
@@ -146,7 +146,7 @@ func TestSignUpWaitsForItsFactor(t *testing.T) {
 		_, err = r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 			Token: r.mail(t, watchword.MailVerify).Token, Password: password, Client: laptop})
 		wantCode(t, err, watchword.CodeEnrolmentRequired)
-		r.enrolment(t, "ada@example.com") // the address is proven, so the sign-in gets as far as the enrolment
+		r.enrolment(t, "ada@example.com") // the address is proven, so the sign-in must ask for an enrolment
 	}, requireFactors)
 }
 

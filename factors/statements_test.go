@@ -26,7 +26,8 @@ import (
 // The number of additional statements that a sign-in with a factor may run.
 const moreStatements = 8
 
-// The number of statements of a sign-in without a factor. The code for factors did not increase this number.
+// The number of statements of a sign-in without a factor. The number was the same before the server had second
+// factors.
 const plainStatements = 11
 
 // The test counts the statements of API requests, including the reads for the methods in the response.
@@ -68,7 +69,8 @@ func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 	}
 }
 
-// wantOneStatementOfARefresh checks that a refresh runs one statement, which also reads the public metadata.
+// wantOneStatementOfARefresh checks that a refresh runs one statement only. This statement must also read the public
+// metadata.
 func (r *rig) wantOneStatementOfARefresh(t *testing.T, log *statementLog, a *account) {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: laptop})

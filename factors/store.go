@@ -64,7 +64,8 @@ type FactorTx interface {
 	// provider is in offered. The caller has locked the user's row.
 	DeleteFactor(ctx context.Context, id watchword.UserID, factor, spare string, offered []string) (bool, error)
 	// CountFactors sets User.Factors to the number of factors that are not Unproven. It sets FactorsChangedAt to
-	// changed, or to a millisecond after the previous value. The caller has locked the user's row.
+	// changed. If the previous value is not earlier than changed, it adds a millisecond to the previous value
+	// instead. The caller has locked the user's row.
 	CountFactors(ctx context.Context, id watchword.UserID, changed time.Time) error
 	// ProveSession sets AuthenticatedAt and Methods of a session that is alive.
 	ProveSession(

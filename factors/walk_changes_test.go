@@ -195,7 +195,7 @@ func (w *walk) remove(p *person) {
 	may := owner == p && p.fresh(s, w.clock()) && !last && (way || !alone)
 	err := w.Remove(w.Context(), who, id, laptop)
 	if !way && !alone {
-		may = err == nil // the model can't predict it: an app alone can't sign in, but the store may refuse
+		may = err == nil // any result is right: no app can sign in alone, but the store may refuse
 	}
 	if !w.allowed("remove", err, may) {
 		return
@@ -208,10 +208,11 @@ func (w *walk) remove(p *person) {
 		p.lost()
 		s.weaken()
 	}
-	w.renew(p, s) // the removal outdated its access token
+	w.renew(p, s) // the removal made its access token invalid
 }
 
-// weaken drops all proofs of a session except the password or the provider, because the factors were removed.
+// weaken updates a session in the model after the factors were removed. Only the proof by password or by provider
+// stays.
 func (s *opened) weaken() {
 	first := slices.DeleteFunc(slices.Clone(s.proofs), func(m string) bool { return m != "pwd" && m != "ext" })
 	if len(first) == 0 {
@@ -220,8 +221,8 @@ func (s *opened) weaken() {
 	s.proofs, s.verified, s.ever = first, false, false
 }
 
-// gets stores the recovery codes of an added factor. An account that already has codes gets no
-// new codes.
+// gets records the recovery codes that an added factor has created. An account that already has codes must get no new
+// ones.
 func (p *person) gets(t *testing.T, codes []watchword.Secret) {
 	t.Helper()
 	if (len(p.codes) == 0) != (len(codes) == 10) {
@@ -262,7 +263,8 @@ func (w *walk) changePassword(p *person) {
 	}
 }
 
-// reset chooses a password with a mailed link. It keeps the factors of a proven address, and opens no session.
+// reset chooses a new password with a mailed link. The reset keeps the factors, because the address is proven. It
+// opens no session.
 func (w *walk) reset(p *person) {
 	if p.disabled || !p.verified {
 		return
@@ -393,7 +395,7 @@ func (w *walk) address(p *person) {
 	w.count("undo", nil)
 	p.email, p.apps, p.keys = old, apps, keys
 	if !slices.Equal(codes, p.codes) {
-		p.lost() // a first factor after the change created these codes
+		p.lost() // the undo also deletes the codes that were created after the change
 	}
 	p.changed()
 	p.end(nil)

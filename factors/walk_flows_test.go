@@ -67,7 +67,7 @@ func (w *walk) flow() (string, func()) {
 		if at -= c.weight; at < 0 {
 			return c.name + " of " + p.email, func() {
 				if strings.HasPrefix(c.name, "enrol") || c.name == "remove" || c.name == "recovery codes" {
-					w.stepUp(p) // the flows below need a fresh session
+					w.stepUp(p) // these flows need a fresh session
 				}
 				c.flow(p)
 			}
@@ -250,7 +250,7 @@ func (p *person) subject() string { return p.email }
 
 func (w *walk) signInExternal(p *person) {
 	if !p.verified && !p.external {
-		return // the provider would take the account over; newPerson covers new accounts
+		return // the sign-in would take over the account; newPerson covers new accounts
 	}
 	res, err := w.callback(w.T, p.subject())
 	if !p.external {
@@ -313,7 +313,8 @@ func (w *walk) alone(p *person) {
 	w.allowed("passkey alone, again", err, false)
 }
 
-// waits returns a waiting sign-in. In most calls, the sign-in can be completed.
+// waits returns a waiting sign-in, or nil. In four of five calls, the sign-in can be completed, and waits for an
+// enrolment exactly if enrols is set.
 func (w *walk) waits(p *person, enrols bool) *step {
 	last := p.waiting[max(0, len(p.waiting)-4):]
 	if w.rnd.IntN(5) == 0 {
@@ -336,7 +337,7 @@ func (w *walk) factor(p *person) {
 		rank(append(slices.Clone(s.proofs), g.method), g.verified, g.verified) >= levelTwo
 	in, err := w.Manager.Login(w.Context(), factors.LoginRequest{
 		Handle: s.handle, Proof: proof, Client: phone, Remember: remember})
-	if !s.enrols { // the server checks the purpose of the handle before it counts
+	if !s.enrols { // for a handle of an enrolment, the server counts no attempt
 		s.tries++
 	}
 	if !w.allowed("factor "+g.name, err, usable && g.right) {

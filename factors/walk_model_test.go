@@ -31,7 +31,7 @@ type person struct {
 	waiting []*step
 	devices []*browser
 	epoch   int // grows with each change of factors, which makes earlier challenges and remembered browsers invalid
-	secrets int // grows with each change of the password, with the same effect as epoch
+	secrets int // grows with each change of the password, which makes them invalid, too
 }
 
 // An app is a TOTP. used is the last step that was accepted.
@@ -74,7 +74,7 @@ type step struct {
 	begun   []*begun
 }
 
-// A begun is an enrolment of an app that has begun.
+// A begun is an enrolment of an app that waits for its first code.
 type begun struct {
 	id     string
 	secret []byte
@@ -194,8 +194,9 @@ func (p *person) expect(required bool, proofs []string, verified, device bool) w
 	return ""
 }
 
-// accepts reports whether an app accepts a code at now, and for which step: the highest step that was not used.
-// Digits that were used at most two steps before are refused, because two steps can have the same digits.
+// accepts reports whether an app must accept a code at now, and for which time step. This is the highest unused step
+// whose code is equal. Two steps can have the same digits. If the last used step has them too, the code is refused
+// for the next two steps.
 func (a *app) accepts(code watchword.Secret, now time.Time) (int64, bool) {
 	for s := totp.Step(now) + 1; s >= totp.Step(now)-1; s-- {
 		own, err := totp.Code(a.secret, s)

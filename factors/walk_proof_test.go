@@ -28,8 +28,8 @@ func (k *key) counts() bool {
 	return c > k.counter || c == 0 && k.counter == 0
 }
 
-// accepted records the use of a passkey. in is the session that stays if the passkey becomes the first factor. A
-// second step passes nil, because its account already has a factor.
+// accepted updates the model after the server has accepted a passkey. If the passkey becomes the first factor, all
+// sessions end except in. In a second step, in is nil, because the account already has a factor.
 func (w *walk) accepted(p *person, k *key, verified bool, in *opened) {
 	k.counter = k.device.key.Counter
 	if verified {

@@ -84,7 +84,8 @@ type walk struct {
 	did    map[string]int
 }
 
-// trusting is a fake provider. The code in its response is both the subject and the verified address of the user.
+// trusting is a fake provider. It uses the code in its response as the subject and as the verified address of the
+// user.
 type trusting struct{}
 
 func (trusting) Info() federation.Info {
@@ -187,7 +188,8 @@ func (w *walk) run() {
 	}
 }
 
-// delivered waits until the outbox is empty. Otherwise a mail would be sent again when the clock is advanced.
+// delivered waits until the outbox is empty. If the clock advanced while a mail was being sent, the engine would send
+// the mail again.
 func (w *walk) delivered() {
 	w.Helper()
 	for range 10_000 {
