@@ -27,7 +27,7 @@ type Attempt struct {
 	User    watchword.UserID    `json:"user,omitempty"`    // purposeStepUp: the user to confirm
 	Mailed  string              `json:"mailed,omitempty"`  // purposeVerify: the token of the mailed link
 
-	ReturnTo string `json:"returnTo,omitempty"` // the caller has checked it
+	ReturnTo string `json:"returnTo,omitempty"` // page to return to, which the caller has checked
 	Page     bool   `json:"page,omitempty"`     // a hosted page began the attempt, and shows its errors
 	Replaces string `json:"replaces,omitempty"` // refresh token in the cookie that a sign-in overwrites, see Replacing
 	Device   string `json:"device,omitempty"`   // watchword.Client.Remembered at the start
@@ -68,7 +68,7 @@ type StartRequest struct {
 	Challenge string
 }
 
-// A Started attempt continues at the provider, to which the browser is redirected.
+// A Started is an attempt that has begun. The caller redirects the browser to URL, a page of the provider.
 type Started struct {
 	URL    string
 	State  string
@@ -113,9 +113,13 @@ func (m *Manager) seal(a Attempt) (watchword.Secret, error) {
 	return watchword.Secret(base64.RawURLEncoding.EncodeToString(m.engine.Seal(attemptContext, plain))), nil
 }
 
-// Replacing returns a copy of the attempt that replaces the session of the token refresh. The caller uses it after a
-// sign-in in another tab of the browser. Otherwise that session would stay open without a client: the browser does
-// not send a Strict refresh cookie with the response of a provider. left is the remaining life of the attempt.
+// Replacing returns a copy of the attempt that also ends the session of the token refresh. left is the remaining life
+// of the attempt.
+//
+// The caller uses Replacing after a sign-in in another tab of the browser. The attempt will overwrite the refresh
+// cookie of that tab, so it must end the session of that cookie. At that time the server can't read the cookie,
+// because a browser does not send a Strict cookie with the response of a provider.
+//
 // Replacing reports false for an attempt that is invalid, has expired, or does not change the browser's cookie.
 func (m *Manager) Replacing(sealed, refresh watchword.Secret) (again watchword.Secret, left time.Duration, ok bool) {
 	a, err := m.OpenAttempt(sealed)
@@ -145,7 +149,7 @@ func (m *Manager) OpenAttempt(sealed watchword.Secret) (a Attempt, err error) {
 // Links reports whether the attempt links an identity to the account of a session.
 func (a Attempt) Links() bool { return a.Purpose == purposeLink }
 
-// LinkAttempt returns an attempt for the error page of a link that could not begin.
+// LinkAttempt returns an attempt to link an identity. The error page needs it if the real attempt could not begin.
 func LinkAttempt(provider string) Attempt {
 	return Attempt{Provider: provider, Purpose: purposeLink, Page: true}
 }

@@ -14,11 +14,11 @@ import (
 //
 //  1. The attempt is opened. It must match the state and the provider, and be recent. This prevents login CSRF (a
 //     response of another browser) and mix-up (a response of another provider).
-//  2. The client's limit is charged, because the next step sends requests.
+//  2. The callback counts against the client's rate limit, because the next step sends requests to the provider.
 //  3. The provider redeems the code with the verifier of PKCE, and its response is verified (federation/providers).
 //  4. The pure function decideIdentity decides which account the identity opens, if any.
-//  5. One transaction carries out the verdict with conditional statements, and opens the session. If another request
-//     has changed the account since step 4, steps 4 and 5 are repeated.
+//  5. One transaction carries out this decision with conditional statements, and opens the session. If another
+//     request has changed the account since step 4, steps 4 and 5 are repeated.
 
 // A CallbackRequest is the response of a provider, as the browser sends it.
 type CallbackRequest struct {
@@ -37,10 +37,10 @@ type Result struct {
 	Info    Info    // Info of the provider
 
 	SignIn  *watchword.SignIn
-	Code    watchword.Secret // set if the attempt has a Challenge: Exchange redeems the code
+	Code    watchword.Secret // if the attempt has a Challenge: the code for Exchange
 	Linked  bool             // purposeLink: the identity is linked
-	Waiting bool             // the address has to be proven first: a mail was sent
-	Link    watchword.Secret // set with CodeLinkRequired: the handle of a link that a later sign-in completes
+	Waiting bool             // a mail was sent, because the address must be proven first
+	Link    watchword.Secret // with CodeLinkRequired: the handle for FinishLink
 }
 
 // Callback completes an attempt. Codes: CodeNotFound, CodeChallengeInvalid, CodeProviderRefused,
@@ -89,7 +89,7 @@ func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, 
 		Detail: "The account has just changed. Try again."}
 }
 
-// settleTries is how many decisions about one response are made at most. errChanged requires a new decision.
+// settleTries is the maximum number of decisions about one response. After errChanged, the next decision is made.
 const settleTries = 5
 
 // errChanged means that another request has changed the account or the session.
@@ -145,8 +145,8 @@ type settlement struct {
 	mailed watchword.MailToken // purposeVerify: the mailed link
 }
 
-// settle decides once, and carries out the decision. It returns errChanged if another request has changed the account
-// in between.
+// settle makes one decision about a response and carries it out. It returns errChanged if another request has changed
+// the account since the decision.
 func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
 	if err := m.read(ctx, &s); err != nil {
 		return err
@@ -190,8 +190,8 @@ func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
 	return attemptInvalid()
 }
 
-// read collects the facts. It reads the same rows for every identity, so that its duration reveals no
-// account.
+// read reads the facts for the decision from the store. It reads the same rows for every identity, so that its
+// duration does not reveal whether an account exists.
 func (m *Manager) read(ctx context.Context, s *settlement) error {
 	s.facts = facts{purpose: s.attempt.Purpose, self: watchword.User{ID: s.attempt.User},
 		linkProven: m.opts.LinkProven, signUp: m.signUp && !s.info.NoSignUp}
@@ -293,8 +293,9 @@ func (m *Manager) signIn(ctx context.Context, s settlement, v verdict) (*watchwo
 	return m.engine.IssueTokens(admitted)
 }
 
-// claim prepares the account of a verdict for its session, in the transaction of the sign-in. It returns the id of
-// the account and the events to announce. It returns errChanged if the account has changed after the decision.
+// claim links, creates or takes over the account of a verdict, in the transaction that opens the session. It returns
+// the id of the account and the events to announce. It returns errChanged if the account has changed after the
+// decision.
 func (m *Manager) claim(
 	ctx context.Context, tx Tx, s settlement, v verdict,
 ) (id watchword.UserID, events []watchword.Event, err error) {
@@ -337,7 +338,8 @@ func (m *Manager) insert(
 	return event, tx.InsertEvent(ctx, event)
 }
 
-// held returns errChanged if ok is false: a conditional statement then changed no row.
+// held converts the result of a conditional statement to an error. It returns errChanged if ok is false, because the
+// statement then changed no row.
 func held(ok bool, err error) error {
 	if err == nil && !ok {
 		return errChanged

@@ -51,7 +51,8 @@ func vouches(p Info, c Claims) bool {
 		_, domain, _ := strings.Cut(strings.ToLower(c.Email), "@")
 		return c.EmailVerified && (c.HostedDomain != "" || domain == "gmail.com" || domain == "googlemail.com")
 	case KindMicrosoft:
-		// An administrator of any tenant can write any address into the claim email.
+		// The address counts only if the tenant owns its domain. An administrator of any tenant can write any address
+		// into the claim email.
 		return c.DomainOwned
 	case KindApple, KindGitHub:
 		return c.EmailVerified

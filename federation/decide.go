@@ -20,11 +20,11 @@ type facts struct {
 	vouched bool           // the provider guarantees the address (verify: the address of the mailed link)
 	local   watchword.User // the account with the address
 
-	self watchword.User // link: the user of the live session, or empty if it has ended; step-up: only the id
+	self watchword.User // purposeLink: the user of the session, or empty if it has ended; purposeStepUp: only the id
 
 	signUp     bool // the provider may create accounts, and sign-up is open
 	linkProven bool
-	waits      bool // verify: a sign-up with this identity waits for the address of the mailed link
+	waits      bool // purposeVerify: a sign-up with this identity waits for the mailed link
 }
 
 // A verdict is the outcome of decideIdentity.
@@ -68,7 +68,7 @@ func decideIdentity(f facts) verdict {
 	case f.purpose == purposeVerify && !f.vouched:
 		return decideVerify(f)
 	case !f.vouched && !f.signUp:
-		return closed // the same with and without an account, so that it reveals no account
+		return closed // the same for addresses with and without an account, to reveal none
 	case !f.vouched:
 		return wait
 	case f.local.Disabled():
@@ -85,8 +85,9 @@ func decideIdentity(f facts) verdict {
 	return create
 }
 
-// decideVerify decides about the mailed link of a sign-up that waits with an identity. The mailbox and the identity
-// are proof enough together. An address that the provider guarantees needs no link.
+// decideVerify decides about the mailed link of a sign-up that waits with an identity. The link proves the mailbox,
+// and the sign-in proves the identity. Both together are enough. If the provider guarantees the address, no link is
+// needed.
 func decideVerify(f facts) verdict {
 	switch {
 	case f.local.Verified():

@@ -107,7 +107,8 @@ func TestAnAddressAloneOpensNoProvenAccount(t *testing.T) {
 				f := F{Purpose: purpose, Local: ada, Self: self, Vouched: yes[mask&1], SignUp: yes[mask>>1&1],
 					LinkProven: yes[mask>>2&1], Waits: yes[mask>>3&1]}
 				got := federation.Decide(f)
-				// "link" links to the account of the session, not of the address.
+				// "link" is allowed, because it links the identity to the account of the session, not to the account
+				// of the address.
 				allowed := []string{"link-required", "wait", "closed", "invalid", "link", "unconnected"}
 				if f.Vouched && f.LinkProven && (purpose == "signin" || purpose == "verify") {
 					allowed = append(allowed, "adopt")

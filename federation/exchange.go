@@ -21,13 +21,13 @@ import (
 //     (RFC 7636, S256).
 //  2. The callback decides about the identity as usual. Instead of a session, it stores a challenge, whose handle is
 //     the code. The code is in a URL, so it can leak into a log or a Referer header.
-//  3. The first exchange uses up the code. This is committed before the verifier is checked, so a client can try one
-//     verifier only. An application can also use up a code that it did not request.
+//  3. The first exchange uses up the code. This is committed before the verifier is checked, so a client can try only
+//     one verifier. Even an application that did not request the code can use it up.
 //  4. The exchange opens the session like every sign-in, so it requires the second factor. The identity, the password
 //     and the factors of the account must not have changed since the callback.
 //
-// If a thief has the code, the thief has no verifier. If an attacker starts an attempt and makes another person
-// complete it, the attacker has the verifier, but that person's browser receives the code.
+// A thief of the code does not have the verifier. An attacker who starts an attempt has the verifier. If the attacker
+// makes another person complete this attempt, that person's browser receives the code, not the attacker.
 
 // challengeExchange is the purpose of a challenge whose handle is a code.
 const challengeExchange watchword.ChallengePurpose = "exchange"
@@ -55,7 +55,7 @@ type pendingExchange struct {
 	Identity string            `json:"identity,omitempty"` // id of the identity
 	Email    string            `json:"email,omitempty"`    // the address at the provider
 
-	Link string `json:"link,omitempty"` // handle of a link (CodeLinkRequired): the code then opens no session
+	Link string `json:"link,omitempty"` // with CodeLinkRequired: handle of the link, for FinishLink
 }
 
 // insertCode creates a code and stores its challenge. u is the account to sign in to, or to link to.
@@ -109,8 +109,8 @@ type ExchangeRequest struct {
 	Replaces watchword.Secret // as in watchword.LoginRequest
 }
 
-// An Exchanged is the result of an exchange. With CodeLinkRequired, Link completes the link after a sign-in to
-// the account.
+// An Exchanged is the result of an exchange. If the error is CodeLinkRequired, Link is the handle for FinishLink,
+// after the user has signed in to the account.
 type Exchanged struct {
 	SignIn *watchword.SignIn
 	Link   watchword.Secret
@@ -161,9 +161,9 @@ func (m *Manager) Exchange(ctx context.Context, r ExchangeRequest) (done Exchang
 	return done, err
 }
 
-// decideExchange returns why a code is refused, or "". uses counts the uses of the code, with this one. A second use
-// does not end the session of the first. A thief without the verifier gets no access, and an honest browser sends the
-// code again when it reloads the page.
+// decideExchange returns why a code is refused, or "". uses is the number of uses of the code, including this one. A
+// second use is refused, but does not end the session of the first use. A thief without the verifier gets no access,
+// and an honest browser sends the code again when it reloads the page.
 func decideExchange(uses int, challenge, verifier string) (why string) {
 	sum := sha256.Sum256([]byte(verifier))
 	expected := base64.RawURLEncoding.EncodeToString(sum[:])
@@ -202,7 +202,8 @@ func (m *Manager) enterByCode(
 		if subtle.ConstantTimeCompare(m.engine.PasswordSum(user), p.Password) != 1 {
 			return errChanged
 		}
-		// Admit compares this time with the account, and refuses if the factors have changed.
+		// Admit compares this time with the account. With the time of the challenge, it refuses if the factors have
+		// changed since the callback.
 		user.FactorsChangedAt = c.FactorsChangedAt
 		admitted, err = m.engine.Admit(ctx, tx, begun.As(user, p.Provider))
 		return err

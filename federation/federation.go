@@ -62,8 +62,8 @@ type Options struct {
 	// address. Otherwise the user has to sign in to that account first. Default: false.
 	LinkProven bool
 
-	// Spare returns the id of a passkey that can sign the user in without another proof, or "". An identity can then
-	// be removed even if it is the last one. Default: no passkeys.
+	// Spare returns the id of a passkey that can sign the user in without another proof, or "". A user with such a
+	// passkey can remove the last identity. Default: no passkeys.
 	Spare func(context.Context, Tx, watchword.UserID) (string, error)
 }
 

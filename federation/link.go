@@ -12,8 +12,8 @@ import (
 // this. The user begins with a live session, or signs in to the account in the same browser after
 // CodeLinkRequired.
 
-// challengeLink is the purpose of an identity that waits for a sign-in to the account with its
-// address.
+// challengeLink is the purpose of a challenge that stores an identity. The identity waits there until the user signs
+// in to the account with its address.
 const challengeLink watchword.ChallengePurpose = "link"
 
 // maxIdentities bounds the identities of an account.
@@ -28,7 +28,8 @@ type pendingLink struct {
 }
 
 // requireLink stores the identity until a later sign-in, and puts the handle into res. If the attempt has a code
-// challenge, res gets a code instead, because res becomes part of a URL. Exchange then returns the handle.
+// challenge, res gets a code instead, because the redirect to the application has the result in its URL. Exchange
+// then returns the handle.
 func (m *Manager) requireLink(ctx context.Context, s settlement, res *Result) error {
 	plain, err := json.Marshal(pendingLink{s.info.ID, s.claims.Issuer, s.claims.Subject, string(s.wanted.Email)})
 	if err != nil {

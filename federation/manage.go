@@ -62,13 +62,13 @@ type StrandedCount struct {
 	Unproven int // unproven address: they need the provider
 }
 
-// Stranded counts the users who can't sign in if only the providers with these ids are offered. A passkey from
-// Options.Spare counts as a way to sign in.
+// Stranded counts the users who can't sign in if only the providers in offered exist. A passkey from Options.Spare
+// counts as a way to sign in.
 func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCount, err error) {
 	const batch = 500
 	for after := watchword.UserID(""); ; {
 		var users []watchword.User
-		so := n // a second run of the transaction starts from this count
+		so := n // if the transaction runs again, it must not count twice
 		err := m.store.View(ctx, func(tx Tx) error {
 			n = so
 			if users, err = tx.Stranded(ctx, after, offered, batch); err != nil {

@@ -9,9 +9,11 @@ import (
 )
 
 // These flows handle a sign-in with an address that the provider does not guarantee. The browser gets the same page
-// whether or not the address has an account. A sign-up is stored with the identity instead of a password, and a link
-// is mailed to the address. The page of the link offers to continue with the provider. A second sign-in with the same
-// identity then creates the account.
+// whether or not the address has an account.
+//
+// The sign-up is stored with the identity instead of a password, and a link is mailed to the address. The page of the
+// link offers to continue with the provider. When the user signs in with the same identity again, the account is
+// created.
 
 // A waitingIdentity is sealed in a waiting sign-up, next to the name.
 type waitingIdentity struct {

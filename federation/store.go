@@ -22,7 +22,7 @@ type Tx interface {
 	watchword.Tx
 	IdentityTx
 
-	// Challenge, ClaimChallenge and TakeChallenge do what those of factors.ChallengeTx do.
+	// Challenge, ClaimChallenge and TakeChallenge are the same as in factors.ChallengeTx.
 	Challenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
 	ClaimChallenge(
 		ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)

@@ -95,8 +95,8 @@ func (p page) failsOn(t *testing.T, path string, code watchword.Code) {
 	}
 }
 
-// A squatter signs up with the address of the victim and waits. Later the victim signs in with
-// a provider.
+// A squatter signs up with the address of the victim and waits. When the victim later signs in with a provider, the
+// squatter must lose all access to the account.
 //
 // SW-1, SW-2
 func TestSquatterLosesEverythingAtTheFirstProof(t *testing.T) {

@@ -25,8 +25,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
-// These tests sign in with a provider in a real Chromium. The provider is a different site: 127.0.0.1 instead of
-// localhost or a name. `make browsers` runs these tests. The other files have shorter tests without a browser.
+// These tests sign in with a provider in a real Chromium. The provider must be a different site than the server. It
+// is therefore at 127.0.0.1, and the server is at localhost or a name. `make browsers` runs these tests. The other
+// files have shorter tests without a browser.
 
 var theChromium browsertest.Chromium
 
@@ -201,7 +202,7 @@ func TestChromiumCancelAndBackLeadToAnotherTry(t *testing.T) {
 	b.press("Allow")
 	b.shows(signedInAs)
 	for _, address := range b.history() {
-		if strings.Contains(address, "/callback") { // the query of a callback has the code
+		if strings.Contains(address, "/callback") { // this URL has the code in its query
 			t.Errorf("the history has %s", address)
 		}
 	}

@@ -22,7 +22,7 @@ import (
 
 const (
 	requestTimeout  = 5 * time.Second  // for one request to a provider
-	exchangeTimeout = 12 * time.Second // for all requests that one response causes
+	exchangeTimeout = 12 * time.Second // for all requests of one Exchange
 	maxBody         = 1 << 20          // maximum size of a response in bytes
 )
 

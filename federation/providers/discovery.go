@@ -85,8 +85,8 @@ func (c *client) fetchMetadata(ctx context.Context) (*metadata, error) {
 			return nil, fmt.Errorf("discovery: %w", err)
 		}
 	}
-	// The key set fetches the keys for the first token, and again for a token with an unknown key. It is used after
-	// the end of this request, so it gets a separate context.
+	// The key set fetches the keys for the first token, and again for a token with an unknown key. It gets a separate
+	// context, because it is still used after the end of this request.
 	meta.keys = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), c.http), meta.JWKSURL)
 	return &meta, nil
 }

@@ -289,8 +289,8 @@ func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
 			t.Errorf("a user who cancels: %s", got)
 		}
 		s.acme.set(func(a *scripted) { a.query = nil })
-		// The identity must be linked to the proven account by the next sign-in with the link cookie, as with other
-		// front-ends.
+		// If the address has a proven account, the exchange must return CodeLinkRequired and set the link cookie. The
+		// next sign-in with this cookie must link the identity, as with other front-ends.
 		s.acme.as("ada", "ada@example.com", true)
 		code := b.returned(s, "code")
 		b.call(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier}, "").

@@ -159,7 +159,8 @@ func TestStateBelongsToOneBrowserAndOneAttempt(t *testing.T) {
 			"no code":        with(func(q url.Values) { q.Del("code") }),
 			"code and error": with(func(q url.Values) { q.Set("error", "access_denied") }),
 		} {
-			// Every response deletes the cookie, so each case uses a copy of the browser.
+			// Every response deletes the cookie of the attempt, so each case gets a browser with a copy of the
+			// cookie.
 			copied := newBrowser(t)
 			copied.Jar.SetCookies(at, b.Jar.Cookies(at))
 			if p := copied.get(address); !strings.Contains(p.location(), "code=CHALLENGE_INVALID") {
@@ -340,8 +341,8 @@ func TestBrokenProviderIsNamed(t *testing.T) {
 			"500":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
 			"HTML": func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") },
 			"redirect": func(w http.ResponseWriter, r *http.Request) {
-				// The HTTP client quotes the URL of this redirect in its error. The log must not have the code and
-				// the verifier in it.
+				// The HTTP client does not follow this redirect, and quotes its URL in the error. The log must not
+				// have the code and the verifier that are in this URL.
 				query := url.Values{"code": {r.FormValue("code")}, "v": {r.FormValue("code_verifier")}}
 				http.Redirect(w, r, r.URL.Path+"?"+query.Encode(), http.StatusTemporaryRedirect)
 			},

@@ -75,7 +75,7 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		tenants string
-		from    string // claim tid of the user; also in the issuer
+		from    string // tenant of the user: the claim tid, and part of the issuer
 		works   bool
 	}{
 		{"common", tenantA, true}, {"common", personal, true},
@@ -248,8 +248,8 @@ func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
 		if p := newBrowser(t).send(r); p.StatusCode != 403 {
 			t.Errorf("another kind: %d", p.StatusCode)
 		}
-		// Such a provider signs the name in the ID token. A name in the query may be forged, so the callback must
-		// ignore it.
+		// A provider of another kind sends the name in the signed ID token. The callback must therefore ignore a name
+		// in the query, because it may be forged.
 		other.acme.as("ada", "ada@example.com", true)
 		b = newBrowser(t)
 		b.get(b.toCallback(other, "acme", "")+"&name=Mallory").goes(t, "/account")

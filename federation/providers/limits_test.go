@@ -24,7 +24,7 @@ func TestHangingProviderDelaysNobodyElse(t *testing.T) {
 	var asked atomic.Int64
 	hang := func(_ http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
-		_ = r.FormValue("code") // after it has read the body, a server notices a disconnect
+		_ = r.FormValue("code") // a server notices a disconnect only after it has read the body
 		<-r.Context().Done()
 	}
 	s := onSQLite(t, setup{offers: func(t *testing.T, s *site) []federation.Provider {
@@ -57,8 +57,7 @@ func TestHangingProviderDelaysNobodyElse(t *testing.T) {
 		t.Errorf("the sign-in page: %d", p.StatusCode)
 	}
 	waiting.Wait()
-	// One request per hanging endpoint shows that concurrent users share it. Otherwise each user would send a
-	// request.
+	// Users who wait for a hanging endpoint at the same time must share one request to it.
 	if n := asked.Load(); n != 2 {
 		t.Errorf("the provider got %d requests, want one for each endpoint", n)
 	}
@@ -92,7 +91,7 @@ func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
 	for _, path := range []string{"/.well-known/openid-configuration", "/push", "/token", "/jwks", "/userinfo"} {
 		for name, handle := range broken {
 			if path == "/jwks" && name == "2 MiB" {
-				continue // this fails without a limit too, because the keys are missing
+				continue // this response fails even without a limit, because it has no keys
 			}
 			acme := newScripted(t)
 			acme.metadata = map[string]any{"userinfo_endpoint": acme.URL + "/userinfo"}
@@ -100,7 +99,7 @@ func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
 				acme.metadata["pushed_authorization_request_endpoint"] = acme.URL + path
 				acme.metadata["require_pushed_authorization_requests"] = true
 			}
-			acme.user = map[string]any{"sub": "ada"} // without an address, so that userinfo is needed
+			acme.user = map[string]any{"sub": "ada"} // has no address, so the client must request userinfo
 			acme.endpoint[path] = handle
 			p := client(t, "http://localhost", acme.URL)
 			attempt := federation.Attempt{State: "state", Nonce: "nonce", Verifier: strings.Repeat("v", 43)}

@@ -66,7 +66,7 @@ func TestProviderOpensNoDisabledAccount(t *testing.T) {
 						t.Errorf("%s: signed in as %v, with the identities %+v", email, got, s.identities(t, email))
 					}
 					failed := "SELECT id FROM events WHERE kind = 'login_failed' AND user_id = '" + string(u.ID) + "'"
-					if len(s.place.rows(t, failed)) == 0 { // one row counts equal events
+					if len(s.place.rows(t, failed)) == 0 { // equal events share one row
 						t.Errorf("%s: no failed sign-in is recorded", email)
 					}
 				}

@@ -10,10 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// Microsoft has one issuer for each tenant. The discovery documents for groups of tenants have a
-// template as issuer. Anyone can create a tenant, and its administrator can write any address into
-// the claim email. This server therefore checks the tenant, and does not trust the address by
-// itself.
+// Microsoft has one issuer for each tenant. The discovery document of a group of tenants has a template as its
+// issuer. Anyone can create a tenant, and the administrator of a tenant can write any address into the claim email.
+// This server therefore checks the tenant, and does not trust the address by itself.
 
 const (
 	microsoft      = "https://login.microsoftonline.com"
@@ -28,8 +27,8 @@ var (
 	tenantGroups = []string{"common", "organizations", "consumers"}
 )
 
-// prepareMicrosoft sets the issuer. It is that of a single tenant or group. If the setting lists several tenants, it
-// is that of all organizations.
+// prepareMicrosoft checks the tenants in the settings, and sets the issuer. For a single tenant or group, it is the
+// issuer of this tenant or group. For a list of tenants, it is the issuer of all organizations.
 func (c *client) prepareMicrosoft() error {
 	all := c.opts.Tenants
 	for _, tenant := range all {
@@ -37,7 +36,8 @@ func (c *client) prepareMicrosoft() error {
 			return fmt.Errorf("the tenant %q is not valid: write ids of tenants in lower case, or one of %s", tenant,
 				strings.Join(tenantGroups, ", "))
 		}
-		// A list uses the issuer of all organizations, which does not accept personal accounts.
+		// A list must not contain the tenant of personal accounts. It uses the issuer of all organizations, which
+		// does not accept personal accounts.
 		if tenant == tenantPersonal && len(all) > 1 {
 			return fmt.Errorf("the tenant %q of personal accounts can't be in a list: write consumers or common", tenant)
 		}
@@ -54,8 +54,8 @@ func (c *client) prepareMicrosoft() error {
 }
 
 // tenantIssuer checks the issuer of a discovery document. For one tenant, it must be the issuer of that tenant. For a
-// group of tenants, it can be the issuer with the placeholder {tenantid}. For the group "consumers", it can also be
-// the issuer of the tenant that has all personal accounts.
+// group of tenants, the issuer with the placeholder {tenantid} is also valid. For the group "consumers", the issuer
+// of the tenant of all personal accounts is valid, too.
 func tenantIssuer(c *client, issuer string) error {
 	template := strings.Replace(c.issuer, c.authority(), tenantTemplate, 1)
 	personal := strings.Replace(c.issuer, "consumers", tenantPersonal, 1)

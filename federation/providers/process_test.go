@@ -25,7 +25,8 @@ import (
 // These tests run two processes on one store, as behind a load balancer. The test program starts itself as the second
 // process.
 
-// processVariable is an environment variable. In the second process, it has the type process as JSON.
+// processVariable is the environment variable that makes the test program run as the second process. Its value is a
+// process as JSON.
 const processVariable = "WATCHWORD_TEST_SECOND_PROCESS"
 
 // A process has the settings of a second process.

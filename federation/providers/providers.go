@@ -48,7 +48,7 @@ type Options struct {
 // A kind has what differs between kinds of providers.
 type kind struct {
 	name   string
-	issuer string // "": the issuer is in Options
+	issuer string // "" if the settings have the issuer
 	scopes []string
 
 	// fixed returns the metadata of a kind that has no discovery document. It is nil for other kinds.
@@ -92,8 +92,8 @@ type client struct {
 	failed error     // error of the last request, if meta is nil
 }
 
-// New returns the client of a provider. It sends no request: a provider that is down does not delay
-// the start of the server.
+// New returns the client of a provider. It sends no request, so a provider that is down does not delay the start of
+// the server.
 func New(o Options) (federation.Provider, error) {
 	k, known := kinds[o.Kind]
 	c := &client{opts: o, kind: k, http: newHTTPClient(), issuer: cmp.Or(k.issuer, o.Issuer),

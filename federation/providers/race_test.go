@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// In these tests, a second request changes the store during a callback. The store runs it at a fixed point, so that
-// each race takes place.
+// In these tests, a second request changes the store during a callback. The store runs this request at a fixed point,
+// so the race takes place in every run.
 
 // A race is a store that runs a function one time, between two statements of a flow.
 type race struct {

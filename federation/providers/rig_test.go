@@ -106,7 +106,8 @@ func (s *site) mail(t *testing.T, kind watchword.MailKind) watchword.Message {
 	}
 }
 
-// A setup changes the site of a test. Its function offers returns the providers; the site already has its URL.
+// A setup describes the site of a test. The function offers returns the providers of the site. The site already has
+// its URL when offers is called.
 type setup struct {
 	offers func(t *testing.T, s *site) []federation.Provider
 	engine func(*watchword.Options)
