@@ -2,7 +2,7 @@
 // revoked, and refresh tokens that rotate without signing honest users out.
 //
 // This package holds the types and all rules. It contains no HTTP, SQL or templates. Other packages (server, store,
-// mail) provide these. Package embedded does the following in one call, and opens the store:
+// mail) provide these. Package embedded opens a store and does all of the following in one call:
 //
 //	engine, err := watchword.New(ctx, store, watchword.Options{
 //		PublicURL: "https://id.example.com",
@@ -26,25 +26,25 @@
 //
 // # Callbacks
 //
-// Run calls Options.OnSignup and Options.OnSessionEnded after the change was committed, usually within a
-// second. The client may receive its response earlier. Each account and each session is delivered at least
-// once, by one of the processes that set the callback.
+// Run calls Options.OnSignup for each new account and Options.OnSessionEnded for each ended session, at least once. One
+// of the processes that set the callback makes the call. It usually does so within a second after the change was
+// committed. The client may receive its response earlier.
 //
 // Calls are concurrent, in no order, and may repeat. Make them idempotent with User.ID or Session.ID as the
 // key. The arguments have the state at the time of the call.
 //
 // A callback that returns an error or panics is called again after 1 s, then after twice as long, up to an
 // hour. It must return when its context ends: after 30 s, or when the context of Run ends. A call that does
-// not return delays the others of its kind in this process.
+// not return delays all other calls of this callback in this process.
 //
 // A change waits up to 7 days for its delivery, even while no process runs. The first process that sets a callback
 // therefore receives the changes of the last 7 days. OnSignup is not called for a deleted account.
 //
 // # How the rules are kept
 //
-// Every decision is a pure function (Judge, mayLogin, Session.EndedBy). One conditional statement of the store
-// ("update if unchanged") decides between concurrent requests. A refusal that must be recorded, such as a reuse or a
-// failed attempt, is committed before it is returned.
+// Every decision is a pure function (Judge, mayLogin, Session.EndedBy). If two requests are concurrent, a conditional
+// statement of the store ("update if unchanged") decides which of them succeeds. Some refusals must be recorded, such
+// as a reuse or a failed attempt. Their record is committed before the refusal is returned.
 //
 // A refusal is an [*Error] with a [Code] of errors.go. Clients may see it. Every other error is internal.
 //

@@ -61,9 +61,9 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 	return err
 }
 
-// askForConfirmation posts a confirmation mail to a new address. Its token replaces any earlier token. If the mail
-// budget of the address is used up, no mail is sent. The earlier link to this address then stays valid, and links
-// to other addresses are deleted.
+// askForConfirmation queues a confirmation mail to a new address. The token in this mail replaces all earlier tokens.
+// If the mail budget of the address is used up, no mail is sent. The earlier link to this address then stays valid,
+// and links to other addresses are deleted.
 func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now time.Time) error {
 	wait, err := take(ctx, tx, e.mailBudget(mail.Kind, mail.To, now))
 	if err != nil {
@@ -90,8 +90,8 @@ func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now t
 	return e.post(ctx, tx, mail)
 }
 
-// ConfirmEmail gives the account the address to which the link was mailed. The result undoUntil is the end of the
-// period in which the owner of the previous address can take the account back, or zero if that is impossible. Codes:
+// ConfirmEmail changes the address of the account to the address that received the link. It returns until when the
+// owner of the previous address can undo the change, or zero if the previous address was not proven. Codes:
 // CodeMailTokenInvalid, CodePasswordRequired (the token stays valid), CodePasswordWrong, CodeAccountDisabled,
 // CodeEmailTaken, CodeRateLimited, CodeTryLater.
 func (e *Engine) ConfirmEmail(ctx context.Context, r MailLinkRequest) (undoUntil time.Time, err error) {
@@ -114,7 +114,7 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r MailLinkRequest) (undoUntil
 	return undoUntil, err
 }
 
-// ownsAccount requires an active session of the account, or its password.
+// ownsAccount returns an error unless the request has an active session of the account, or its password.
 func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r MailLinkRequest, now time.Time) error {
 	signedIn, err := e.presents(ctx, r.Presented, box.account.ID)
 	if err != nil || signedIn {
@@ -128,12 +128,11 @@ func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r MailLinkRequest
 	return err
 }
 
-// moveAccount gives the account its new address in the caller's transaction. It returns
-// the same time as ConfirmEmail.
+// moveAccount changes the address of the account in the caller's transaction. It returns undoUntil for ConfirmEmail.
 func (e *Engine) moveAccount(
 	ctx context.Context, tx Tx, box mailbox, event Event, returnTo string,
 ) (undoUntil time.Time, err error) {
-	u, err := tx.User(ctx, box.account.ID) // the address may have been proven since the link was read
+	u, err := tx.User(ctx, box.account.ID) // the previous address may have been proven meanwhile
 	if err != nil {
 		return undoUntil, err
 	}
@@ -149,7 +148,7 @@ func (e *Engine) moveAccount(
 		return undoUntil, err
 	}
 	if !u.Verified() {
-		return undoUntil, nil // unproven addresses get no notice and can't undo
+		return undoUntil, nil // an unproven address gets no notice and no undo link
 	}
 	undoUntil = event.At.Add(undoLife)
 	if err := e.grantToken(ctx, tx, notice, u.Email, undoUntil); err != nil {
@@ -182,7 +181,8 @@ func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 		if err := tx.SetPassword(ctx, user.ID, ""); err != nil {
 			return err
 		}
-		// The person who changed the address may have added factors and identities after the change.
+		// The person who changed the address may have added factors and identities. Those that were added after the
+		// change are deleted.
 		if err := tx.DeleteFactors(ctx, user.ID, granted.ExpiresAt.Add(-undoLife), now); err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 		if err := tx.DeleteMailTokens(ctx, user.ID, MailVerify, MailReset, MailConfirmAddress); err != nil {
 			return err
 		}
-		// The undo links of later changes would give the account to the thief again.
+		// The undo links of later changes are deleted, because they would give the account back to the thief.
 		if err := tx.DeleteMailTokensAfter(ctx, user.ID, MailAddressChanged, granted.ExpiresAt); err != nil {
 			return err
 		}
@@ -203,7 +203,7 @@ func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 	})
 }
 
-// setEmail consumes the token and gives the user its address.
+// setEmail consumes the mail token, and changes the user's address to the address of the token.
 func setEmail(ctx context.Context, tx Tx, u User, granted MailToken, now time.Time) error {
 	free, err := tx.SetEmail(ctx, u.ID, u.Email, granted.Email, now)
 	if err != nil {

@@ -51,8 +51,8 @@ func startOn(t *testing.T, path string, change func(*watchword.Options)) *rig {
 	return startWith(t, store, change)
 }
 
-// onBothStores runs a test on SQLite and on PostgreSQL. The function start, which the test gets, returns an engine on
-// an empty store. On PostgreSQL the engine uses the clock of the database.
+// onBothStores runs a test on SQLite and on PostgreSQL. The test gets a function start, which returns an engine on an
+// empty store. On PostgreSQL the engine uses the clock of the database.
 func onBothStores(t *testing.T, test func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
@@ -79,7 +79,7 @@ func startWith(t *testing.T, store watchword.Store, change func(*watchword.Optio
 		MasterKey: []byte("a master key for tests, 32 bytes"),
 		Mailer:    r.post,
 		Now:       r.clock.Now,
-		HashQueue: time.Minute, // the race detector is slow
+		HashQueue: time.Minute, // long, because hashing is slow with the race detector
 	}
 	if change != nil {
 		change(&r.opts)
@@ -127,7 +127,7 @@ func (r *rig) signUp(t *testing.T, email string) *watchword.SignIn {
 	return in
 }
 
-// ResetPassword calls the engine and drops the device token.
+// ResetPassword calls Engine.ResetPassword and ignores the device token that it returns.
 func (r *rig) ResetPassword(ctx context.Context, token, password watchword.Secret, c watchword.Client) error {
 	_, err := r.Engine.ResetPassword(ctx, token, password, c)
 	return err

@@ -19,7 +19,7 @@ import (
 // A flow first verifies a proof: a password, a passkey or a sign-in at a provider. The pure function decideEntry then
 // says whether the proofs are enough for this account.
 
-// A proof is the `amr` name of something that a flow has verified (RFC 8176).
+// A proof is a method by which a flow has authenticated the user, as a value of the claim `amr` (RFC 8176).
 type proof = string
 
 const (
@@ -29,7 +29,7 @@ const (
 
 // An entry is a request for a session. Only newEntry sets its id.
 type entry struct {
-	user       User // after the flow's changes; its row is locked, unless a challenge follows
+	user       User // with the flow's changes; if a session is opened, the flow has locked the row
 	proofs     []proof
 	persistent bool
 	client     Client
@@ -39,8 +39,8 @@ type entry struct {
 	replaces []SessionID // the sessions whose cookie this sign-in overwrites
 }
 
-// newEntry sets the id. If replaces is a genuine token, even an old one, the entry also
-// replaces the session of this token.
+// newEntry returns n with the id of the new session. If replaces is a genuine refresh token, even an old one, the
+// sign-in also ends the session of that token.
 func (e *Engine) newEntry(ctx context.Context, n entry, replaces Secret) (entry, error) {
 	n.id = SessionID(newID())
 	presented, err := e.keys.parseRefresh(ctx, replaces)
@@ -66,7 +66,7 @@ func (p FactorPolicy) requires(u User) bool {
 // A decision is the result of decideEntry: open a session, ask for a second factor or its enrolment, or refuse.
 type decision struct {
 	methods   []string         // `amr` of the session
-	challenge ChallengePurpose // ChallengeLogin: a second factor is due; ChallengeEnrol: the first one has to be added
+	challenge ChallengePurpose // ChallengeLogin: prove a second factor; ChallengeEnrol: add the first factor
 	refusal   *Error           // nil: a session or a challenge follows
 }
 
@@ -91,8 +91,9 @@ func decideEntry(u User, o Options, proofs []proof) decision {
 	return decision{methods: methods}
 }
 
-// decideFresh decides at now whether a session may make a change that needs a proof no older than age. If the
-// account has a factor, the session must have proven it: a password alone is not enough.
+// decideFresh returns nil if a session may make a sensitive change at now. The last proof of the session must be no
+// older than age. If the account has a factor, the session must have proven a factor, because a password alone is not
+// enough. Otherwise decideFresh returns CodeStepUpRequired.
 func decideFresh(u User, s Session, age time.Duration, now time.Time) *Error {
 	needs := amr.LevelOne
 	if u.Factors > 0 {
@@ -108,7 +109,7 @@ func decideFresh(u User, s Session, age time.Duration, now time.Time) *Error {
 	}
 }
 
-// An outcome is the result of admit: it opened a session or stored a challenge.
+// An outcome is the result of admit: either an open session or a stored challenge.
 type outcome struct {
 	user      User
 	session   Session
@@ -116,10 +117,10 @@ type outcome struct {
 	events    []Event // to announce after the commit
 }
 
-// admit opens the session of an entry in the flow's transaction, stores a challenge if a second factor is due, or
-// returns the refusal of decideEntry. Before the insert, it ends the replaced sessions, and the oldest sessions above
-// the limit. After the insert, a clock that was set back could make the new session the oldest. event is the event of
-// the flow, which commits and then calls issueTokens.
+// admit opens the session of an entry in the flow's transaction. If a second factor is due, it stores a challenge
+// instead. If decideEntry refuses the entry, admit returns the refusal. It ends the replaced sessions, and the oldest
+// sessions above the limit, before it inserts the new session. Otherwise, after a clock was set back, the new session
+// could be the oldest. event is the event of the flow, which commits and then calls issueTokens.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
 	decided := decideEntry(n.user, e.opts, n.proofs)
 	if device, ok := e.remembered(n.user, n.client); ok && decided.challenge == ChallengeLogin {
@@ -141,7 +142,7 @@ func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcom
 	session := e.newSession(n, decided.methods)
 	events := []Event{event.of(n.user.ID).on(n.id)}
 	for _, id := range n.replaces {
-		// The replaced session can belong to another user.
+		// The replaced session is found by its id only, because it can belong to another user.
 		end, ended, err := endSessionIn(ctx, tx, id, EndedReplaced, events[0].ending(EndedReplaced))
 		if err != nil {
 			return outcome{}, err
@@ -169,8 +170,8 @@ func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcom
 	return outcome{user: n.user, session: session, events: events}, nil
 }
 
-// remembered returns the remembered device of a client, if its token is for this account. UseDevice then checks
-// whether the device still works.
+// remembered returns the id in the client's token of a remembered device. It reports false if the token was not
+// issued for this account. UseDevice must then check whether the device is still remembered.
 func (e *Engine) remembered(u User, c Client) (device string, ok bool) {
 	id, ok := rememberedtoken.Parse(string(c.Remembered), e.keys.secret(KeyRemember), string(u.ID))
 	return uuid.UUID(id).String(), ok && e.opts.RememberDevice > 0
@@ -222,10 +223,10 @@ type AdmitRequest struct {
 }
 
 // AdmitUser opens a session of an account that the application has authenticated itself, for example by a company's
-// directory. It checks no password and charges no limit. A disabled or unproven account is refused, as in Login. An
-// account with a factor needs "mfa", or "otp", "hwk" or "swk" with another method. Codes: CodeSecondFactorRequired,
-// CodeEnrolmentRequired, CodeValidationFailed (methods), CodeNotFound, CodeAccountDisabled, CodeEmailNotVerified,
-// CodeTryLater (the address changed meanwhile).
+// directory. It checks no password and counts against no rate limit. A disabled or unproven account is refused, as in
+// Login. An account with a factor needs the method "mfa", or one of "otp", "hwk" and "swk" together with another
+// method. Codes: CodeSecondFactorRequired, CodeEnrolmentRequired, CodeValidationFailed (methods), CodeNotFound,
+// CodeAccountDisabled, CodeEmailNotVerified, CodeTryLater (the address changed meanwhile).
 func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error) {
 	if problem := amr.Problem(r.Methods); problem != "" {
 		return nil, unacceptable(FieldError{"methods", FieldInvalid, problem})

@@ -81,7 +81,7 @@ type Error struct {
 	// Fields lists the invalid fields of the request (CodeValidationFailed only).
 	Fields []FieldError
 
-	// Ended is why Session ended. Both are empty if unknown (CodeSessionEnded only).
+	// Ended is why the session with the id Session has ended. Both are empty if unknown (CodeSessionEnded only).
 	Ended   EndReason
 	Session SessionID
 

@@ -16,8 +16,8 @@ import (
 
 const clientCodes = "clients/typescript/src/codes.ts"
 
-// The union of codes that the browser client throws is generated from the constants, so the client
-// knows every new code.
+// The browser client's list of error codes is generated from the constants of the server. The list must be up to
+// date, so that the client knows every code.
 func TestTheBrowserClientKnowsEveryCode(t *testing.T) {
 	t.Parallel()
 	want := clientCodesIntro + union("Code", codes(t))
@@ -85,8 +85,8 @@ func codes(t *testing.T) (values []string) {
 	return values
 }
 
-// After a failed callback, the redirect to the client has only a code. The client must have a text for each code of
-// Manager.Callback that can be in this redirect. It reports any other code as an error of the attempt.
+// After a failed callback, the redirect to the client has a code but no text. The client must therefore have a text
+// for each code of Manager.Callback that this redirect can have.
 func TestClientsHaveATextForEachCodeOfACallback(t *testing.T) {
 	t.Parallel()
 	values, constant := map[string]string{}, regexp.MustCompile(`(Code\w+) +(?:watchword\.)?Code = "([A-Z_]+)"`)
@@ -100,13 +100,14 @@ func TestClientsHaveATextForEachCodeOfACallback(t *testing.T) {
 	if len(names) < 10 {
 		t.Fatalf("the documentation of Callback has only the codes %q", names)
 	}
-	// For NOT_FOUND there is no attempt, and so no URL to redirect to. The other two codes occur only on hosted
-	// pages.
+	// The redirect never has these codes. With NOT_FOUND there is no attempt, and so no URL to redirect to. The other
+	// two codes occur only on hosted pages.
 	elsewhere := []string{"NOT_FOUND", "INVALID_CREDENTIALS", "STEP_UP_REQUIRED"}
 	for file, without := range map[string][]string{
-		// The sign-in page asks for the second factor, so the redirect never has these codes.
+		// With these codes, the sign-in page asks for the second factor and does not redirect to the client.
 		"providers.ts": {"SECOND_FACTOR_REQUIRED", "ENROLMENT_REQUIRED"},
-		// An app server can't connect a provider. It gets the other codes when it exchanges its code.
+		// An application's server can't connect a provider, so IDENTITY_TAKEN can't occur. The server gets the other
+		// codes when it exchanges its code.
 		"appattempt.ts": {"IDENTITY_TAKEN", "LINK_REQUIRED", "SECOND_FACTOR_REQUIRED", "ENROLMENT_REQUIRED"},
 	} {
 		text := readText(t, "clients/typescript/src/"+file)

@@ -32,7 +32,7 @@ const (
 	EventPasswordReset   EventKind = "password_reset"
 	eventResetRequested  EventKind = "password_reset_requested"
 	EventEmailVerified   EventKind = "email_verified"
-	eventLinkDisowned    EventKind = "link_disowned" // the reader chose "this wasn't me"
+	eventLinkDisowned    EventKind = "link_disowned" // the recipient of the mail chose "this wasn't me"
 	eventEmailChanged    EventKind = "email_changed"
 	EventRolesChanged    EventKind = "roles_changed"
 	EventDisabled        EventKind = "account_disabled"
@@ -41,7 +41,7 @@ const (
 	eventRenamed         EventKind = "renamed"        // by an operator
 	eventLimitsCleared   EventKind = "limits_cleared" // by an operator
 	eventLinkRequested   EventKind = "link_requested" // by an operator
-	eventKeysRotated     EventKind = "keys_rotated"   // by an operator, without an account, like the next two
+	eventKeysRotated     EventKind = "keys_rotated"   // by an operator; no account, as in the next two kinds
 	eventMasterReplaced  EventKind = "master_key_replaced"
 	eventMailRetried     EventKind = "mail_retried"
 )
@@ -90,8 +90,8 @@ func (e *Engine) event(kind EventKind, c Client, now time.Time) Event {
 // failuresPer is the period in which failed sign-ins of one account and client network share one row.
 const failuresPer = time.Hour
 
-// counted gives the same id to all events of one kind, reason, account and client network in the same hour. The
-// store counts them in one row, so a flood of events leaves few rows and an exact count.
+// counted returns the event with the id that all events of one kind, reason, account, client network and hour share.
+// The store counts them in one row, so a flood of events leaves few rows and an exact count.
 func (ev Event) counted(c Client) Event {
 	what := fmt.Sprint(ev.Kind, "\n", ev.Detail, "\n", ev.UserID, "\n", c.key(), "\n", ev.At.Truncate(failuresPer).Unix())
 	ev.ID = uuid.NewHash(sha256.New(), uuid.Nil, []byte(what), 8).String()
@@ -102,14 +102,14 @@ func (ev Event) of(id UserID) Event       { ev.UserID = id; return ev }
 func (ev Event) on(id SessionID) Event    { ev.SessionID = id; return ev }
 func (ev Event) because(why string) Event { ev.Detail = why; return ev }
 
-// ending returns the event of a session that the sign-in ev ends, with the client and the time of ev.
+// ending returns the event of a session that ends because of the sign-in ev. It has the client and the time of ev.
 func (ev Event) ending(why EndReason) Event {
 	ev.ID, ev.Kind, ev.Detail = newID(), EventSessionEnded, string(why)
 	return ev
 }
 
-// endsTokens reports whether the event may have revoked access tokens. It may miss an event: the feed finds every
-// revocation at its next poll.
+// endsTokens reports whether the event may have revoked access tokens, so that the feed must be read at once. It may
+// miss an event, because the feed finds every revocation at its next poll.
 func (ev Event) endsTokens() bool {
 	switch ev.Kind {
 	case EventLogout, EventLogoutAll, EventSessionEnded, EventRefreshReused, EventPasswordChanged, EventPasswordReset,

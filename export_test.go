@@ -29,7 +29,8 @@ func (e *Engine) Occupy() (release func()) { return occupy(e.hashing.pool) }
 func occupy(pool *passhash.Pool) (release func()) {
 	started, done := make(chan struct{}), make(chan struct{})
 	go func() {
-		// On a busy machine, the pool can refuse this work, because the worker may start after the deadline.
+		// On a busy machine, the pool can refuse the function, because the worker may start after the deadline. The
+		// loop then tries again.
 		for pool.Do(context.Background(), "", func() { close(started); <-done }) != nil {
 		}
 	}()

@@ -13,11 +13,12 @@ import (
 )
 
 // The revocation feed (docs/revocation.md) informs services that verify access tokens themselves. It lists ended
-// sessions and users whose roles changed, until all access tokens issued before the change have expired.
+// sessions and users whose roles changed. Each item stays in the list until all access tokens issued before the
+// change have expired.
 //
-// Its source is the rows of sessions and users, so a flow can't forget to publish: an ended session
-// without a number is a new item. All processes compete to number new items. An item never becomes
-// visible after one with a larger number, so a reader only needs "all items after N".
+// The feed is read from the rows of sessions and users, so a flow can't forget to publish. For example, an ended
+// session without a number is a new item. All processes compete to number new items. An item never becomes visible
+// after an item with a larger number. A reader therefore only needs "all items after N".
 //
 // The newest items are kept in memory (internal/feedlog). Older items are read from the store.
 
@@ -55,7 +56,7 @@ type FeedPage struct {
 	Events    []FeedEvent
 	Next      int64           // continue after this number
 	More      bool            // another page is available now
-	Heartbeat FeedEvent       // proves that the feed has all changes before it was issued
+	Heartbeat FeedEvent       // all changes made before the heartbeat are in the feed
 	Changed   <-chan struct{} // closed when there is a new item or a new heartbeat
 }
 
@@ -75,8 +76,8 @@ func (e *Engine) runFeed(ctx context.Context) {
 	})
 }
 
-// readFeed numbers new items, reads numbered ones, and reports whether more may be available now. After the last
-// batch it issues a heartbeat: all changes made before this call are then in the feed.
+// readFeed numbers new items and reads the numbered ones. It reports whether more items may be available now. After
+// the last batch it issues a heartbeat, which says that the feed has all changes made before this call.
 func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 	now := e.now()
 	more, err = e.numberFeed(ctx, now)
@@ -118,9 +119,9 @@ func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 	return false, e.issueHeartbeat(now, state)
 }
 
-// numberFeed numbers items that have no number, and reports whether there may be more.
-// Numbers are at least the time in microseconds. A store that lost its latest commits
-// (failover, backup) therefore never reuses a number, and readers skip no item.
+// numberFeed gives numbers to new items, and reports whether there may be more. A number is at least the current time
+// in microseconds. If a store loses its latest commits (failover, backup), the new numbers are therefore larger than
+// the lost ones, and readers skip no item.
 func (e *Engine) numberFeed(ctx context.Context, now time.Time) (more bool, err error) {
 	state, err := view(ctx, e.store, func(tx Tx) (FeedState, error) { return tx.FeedState(ctx) })
 	if err != nil || state.Unnumbered.IsZero() {
@@ -151,9 +152,9 @@ func (e *Engine) issueHeartbeat(now time.Time, state FeedState) error {
 	})
 }
 
-// Revocations returns up to limit events (at most 1000) after a number. A number above the last one was issued
-// before a backup was restored: the feed then restarts at its beginning. It returns ErrUnavailable until Run has
-// read the feed once.
+// Revocations returns up to limit events (at most 1000) with numbers greater than after. If after is greater than the
+// last number, it was issued before a backup was restored: the feed then restarts at its beginning. Until Run has
+// read the feed once, Revocations returns ErrUnavailable.
 //
 // Unstable: only the server uses it.
 func (e *Engine) Revocations(ctx context.Context, after int64, limit int) (FeedPage, error) {
@@ -180,7 +181,7 @@ func (e *Engine) Revocations(ctx context.Context, after int64, limit int) (FeedP
 	if n := len(page.Events); n > 0 {
 		page.Next = page.Events[n-1].Number
 	} else if read.Older {
-		page.Next = max(page.Next, e.feed.LastDropped()) // the store has swept the older items
+		page.Next = max(page.Next, e.feed.LastDropped()) // the store has deleted the older items
 	}
 	return page, err
 }

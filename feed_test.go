@@ -46,7 +46,7 @@ func (r *rig) awaitFeed(t *testing.T, after int64, enough func([]secevent.Event)
 			return events
 		}
 		if err != nil {
-			continue // the next call of Revocations waits for the first read
+			continue // not read yet: the next call of Revocations waits for the first read
 		}
 		select {
 		case <-page.Changed:
@@ -265,8 +265,8 @@ func TestAllProcessesServeTheSameFeed(t *testing.T) {
 	}
 }
 
-// A failover or a restored backup loses the last commits. A reader that has received a lost
-// event still receives the events after it.
+// A store that loses its last commits, by a failover or a restored backup, must reuse no number. A reader that has
+// received a lost event must still receive the events after it.
 func TestStoreThatLostCommitsReusesNoFeedNumber(t *testing.T) {
 	t.Parallel()
 	path, copied := newPath(t), newPath(t)

@@ -41,14 +41,15 @@ const (
 	wings = "accountimport admin factors federation metadata provider hooks usersearch"
 )
 
-// A row binds the files of a package. It also binds the test files of internal/*, because these packages are tested
-// without users. Other test files may import everything, because they run on the real stores and mailers.
+// Each row says what the files of a package may import. Test files may import everything, because they run on the
+// real stores and mailers. Only the test files of internal/* obey the row too, because these packages are tested
+// without users.
 var importTable = []row{
 	{"internal/*", "internal/*", ""},
 	{"root", "internal/*", edges},
 	{"accountimport", "root internal/*", edges},
 	{"admin", "root internal/*", edges},
-	{"admin/client", "internal/*", ""}, // for programs outside of this module
+	{"admin/client", "internal/*", ""}, // programs outside of this module use it
 	{"factors", "root internal/*", edges},
 	{"federation", "root internal/*", edges},
 	{"metadata", "root internal/*", edges},
@@ -85,8 +86,8 @@ const (
 	// Only tests create hashes that protect no password.
 	testOnlyCall = "LowestParams"
 
-	// Only doorFunc may call doorCall, so that it alone opens sessions. The stores, which implement doorCall, and
-	// their test suite are exceptions.
+	// Only doorFunc may call doorCall, so that every new session passes its checks. The stores, which implement
+	// doorCall, and their test suite are exceptions.
 	doorCall = "InsertSession"
 	doorFile = "entry.go"
 	doorFunc = "admit"
@@ -94,7 +95,7 @@ const (
 	maxRootFiles    = 36
 	maxRootLines    = 7500
 	maxFileLines    = 500
-	maxFuncLines    = 80 // the goal is 60; the comment of a longer function says why it is longer
+	maxFuncLines    = 80 // the goal is 60; the comment of a longer function must give the reason
 	maxFuncParams   = 5
 	maxColumns      = 120 // outside of raw strings; a tab counts 4 columns in tests, otherwise 1
 	maxTxMethods    = 12  // of each interface that Tx is composed of
@@ -117,8 +118,8 @@ func TestUnwantedNamesImportsAndCallsAreAbsent(t *testing.T) {
 	reportFaults(t, unwantedFaults(readHouse(t, os.DirFS("."))))
 }
 
-// The rows above compare direct imports. A library could still bring net/http into the engine, as one that
-// parsed user agents did.
+// The import table only restricts direct imports. A library can still link net/http into the engine, as a parser of
+// user agents once did. The test therefore checks all dependencies.
 func TestEngineLinksNoHTTP(t *testing.T) {
 	t.Parallel()
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", ".", "./federation", "./metadata")

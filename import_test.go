@@ -98,7 +98,8 @@ func TestRepeatedImportChangesNoAccount(t *testing.T) {
 	}
 }
 
-// The import recognizes an account by the event of its first import, even after many later events.
+// The event of the first import identifies an imported account. A repeated import must find the account, even after
+// many later events.
 func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
@@ -116,7 +117,7 @@ func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 		}
 		return nil
 	}))
-	// The import of the second account has no id, so it can recognize the account only by the event.
+	// The second import has no id, so it must find the account by the event of the first import.
 	for _, one := range []accountimport.Account{user, {Email: someEmail}} {
 		if again := r.imports(t, one); !again.There || again.User.ID != id {
 			t.Errorf("got %+v", again)
