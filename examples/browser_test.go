@@ -344,7 +344,7 @@ func (a *application) happened(t *testing.T, email, kind string, want int) {
 	}
 }
 
-// fits checks that the page is not cut off in any view.
+// fits checks, for each view, that no part of the page is cut off.
 func (b *tab) fits(name string) {
 	b.t.Helper()
 	browsertest.InEachView(b.t, b.ctx, name, func(string) {})

@@ -271,7 +271,7 @@ func nextEverywhere(t *testing.T, a *application) {
 }
 
 // The user signs out when the access token has expired. proxy.ts then sets fresh cookies, and the action deletes
-// them. The deletion must win.
+// them. The browser must get the deletion, not the fresh cookies.
 func nextExpiredSignOut(t *testing.T, a *application) {
 	for i, button := range []string{"Sign out", "Sign out everywhere"} {
 		email := fmt.Sprintf("expired%d@example.com", i)

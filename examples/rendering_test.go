@@ -64,7 +64,7 @@ func newCutter(t *testing.T, app string) *cutter {
 }
 
 func cutting(cookie string) *cutter {
-	random := rand.New(rand.NewPCG(14, 1)) //nolint:gosec // the same cuts in each run
+	random := rand.New(rand.NewPCG(14, 1)) //nolint:gosec // a fixed seed, so each run makes the same cuts
 	return &cutter{cookie: cookie, random: random, tokens: map[string]bool{}}
 }
 

@@ -380,7 +380,7 @@ func usersEverywhere(t *testing.T, a *application) {
 	}
 }
 
-// The user logs out during a re-authentication. Its response must not log the user in again.
+// The user logs out during a re-authentication. The response to the re-authentication must not log the user in again.
 func usersLate(t *testing.T, a *application) {
 	const email = "late@example.com"
 	b, wire := a.open(t)

@@ -25,7 +25,7 @@ async function act(name: string, form?: HTMLFormElement): Promise<void> {
     write('said', (await actions[name]!((field) => String(entered.get(field) ?? ''))) ?? '')
   } catch (error) {
     write('error', error instanceof AuthError ? error.message : "The server can't be reached. Try again.")
-    // If the server also refuses the refresh, the client signs out and the page shows the form.
+    // The session has ended. The refresh then fails with a 401, so the client signs out and the page shows the form.
     if (error instanceof AuthError && error.code === 'SESSION_ENDED') await auth.refresh().catch(() => {})
   }
   document.body.ariaBusy = null

@@ -13,14 +13,14 @@ export function Providers() {
   const [message, setMessage] = useState(redirectError?.message ?? '')
 
   useEffect(() => {
-    providers.list().then((answer) => setList(answer.providers), () => {}) // the form works without providers
+    providers.list().then((answer) => setList(answer.providers), () => {}) // without the list, the form still works
   }, [])
 
   async function signIn({ id, name }: Provider) {
     setMessage('')
     try {
       const { cancelled } = await providers.signInWith(id, { mode: 'popup' })
-      if (cancelled === 'blocked') await providers.signInWith(id) // this page goes to the provider instead
+      if (cancelled === 'blocked') await providers.signInWith(id) // if no popup opens, this page goes to the provider
       if (cancelled === 'closed') setMessage(`The window of ${name} was closed. Try again, or sign in another way.`)
     } catch (error) {
       setMessage(sentence(error))

@@ -44,7 +44,7 @@ async function renew(): Promise<void> {
   const before = session()
   try {
     const { data } = await axios.post('/reauth', undefined, { ...settings, headers: { Authorization: bearer() } })
-    // The user may have logged out during the request.
+    // If the user has logged out during the request, the response must not log the user in again.
     if (session() === before) change({ status: 'loggedIn', accessToken: data.accessToken })
   } catch (error) {
     const challenge = challengeOf(error)

@@ -36,5 +36,5 @@ export async function signIn(_: FormState, form: FormData): Promise<FormState> {
     const fields = Object.fromEntries(error.fields.map(({ field, message }) => [field, message]))
     return { email, fields, message: error.message }
   }
-  redirect(to) // outside of try, because it throws
+  redirect(to) // redirect throws, so it is not in the try block
 }

@@ -20,7 +20,7 @@ export default async function SignInPage({ searchParams }: { searchParams: Query
   const to = pathOf(wanted)
   const request = await auth()
   if (await request.session()) redirect(to)
-  const providers = await request.providers().catch(() => []) // the form works without providers
+  const providers = await request.providers().catch(() => []) // without the list, the form still works
   const message = typeof error === "string" ? (messages[error] ?? "This did not work. Try again.") : undefined
   return (
     <>

@@ -15,7 +15,7 @@ const messages: Record<string, string> = {
 export const load: PageServerLoad = async ({ locals, url }) => {
   const to = pathOf(url.searchParams.get('to'))
   if (await locals.auth.session()) redirect(303, to)
-  const providers = await locals.auth.providers().catch(() => []) // the form works without providers
+  const providers = await locals.auth.providers().catch(() => []) // without the list, the form still works
   const error = url.searchParams.get('error')
   return {
     to,
@@ -58,5 +58,5 @@ async function handleForm({ request }: RequestEvent, signIn: SignIn) {
     const fields = Object.fromEntries(error.fields.map(({ field, message }) => [field, message]))
     return fail(error.status || 503, { email, to, message: error.message, fields })
   }
-  redirect(303, to) // outside of try, because it throws
+  redirect(303, to) // redirect throws, so it is not in the try block
 }
