@@ -159,8 +159,8 @@ func TestEnrolmentEndsWithTheProofOfTheAddress(t *testing.T) {
 	})
 }
 
-// A step-up must refuse a password for an account that has neither a password nor factors. Only another sign-in
-// renews its session.
+// A step-up must refuse a password for an account that has neither a password nor factors. Such a user must sign in
+// again.
 func TestStepUpAcceptsNoPasswordOfAnAccountWithoutOne(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withoutPassword(t, "ada@example.com")

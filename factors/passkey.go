@@ -59,7 +59,7 @@ func CheckRPID(rpID, publicURL string) error {
 	return err
 }
 
-// party returns the relying party, or nil if passkeys are off or impossible.
+// party returns the relying party for the options, or nil if passkeys are off or can't work.
 func party(publicURL string, o Options) *passkey.Party {
 	rpID := o.RPID
 	if rpID == "" {

@@ -155,7 +155,7 @@ func TestUnverifiedPasskeyIsOnlyASecondFactor(t *testing.T) {
 		must(t, err)
 		wantMethods(t, in, "pwd", "hwk", "mfa")
 
-		// A thief sets a PIN on the security key. The passkey alone is not enough yet.
+		// A thief sets a PIN on the security key. The passkey must not sign in without the password yet.
 		d.auth.Options.UserNotVerified = false
 		_, err = r.alone(t, d)
 		wantCode(t, err, watchword.CodeInvalidCredentials)
