@@ -223,7 +223,7 @@ func (m *Manager) read(ctx context.Context, s *settlement) error {
 	})
 }
 
-// ifFound returns nil for ErrNotFound, and every other error unchanged.
+// ifFound drops the error ErrNotFound, and returns every other error unchanged.
 func ifFound(err error) error {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return nil

@@ -81,7 +81,8 @@ func (m *Manager) PendingLink(ctx context.Context, handle watchword.Secret) (p P
 	return p, err
 }
 
-// pending reads a waiting link. It returns watchword.ErrNotFound if there is no such link.
+// pending reads the challenge of a link that waits for a sign-in. It returns watchword.ErrNotFound if there is no
+// such link.
 func (m *Manager) pending(ctx context.Context, tx Tx, id string) (c watchword.Challenge, p pendingLink, err error) {
 	if c, err = tx.Challenge(ctx, id, challengeLink, m.engine.Now()); err != nil {
 		return c, p, err

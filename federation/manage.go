@@ -38,7 +38,7 @@ func (m *Manager) StartLink(ctx context.Context, r LinkRequest) (Started, error)
 		ReturnTo: r.ReturnTo, Page: r.Page})
 }
 
-// Fresh returns a refusal if the session's proof is too old or too weak to change identities. Codes:
+// Fresh returns an error if the proof of a session is too old or too weak for a change of identities. Codes:
 // CodeStepUpRequired.
 func (m *Manager) Fresh(who watchword.Identity) error {
 	if refusal := m.engine.Fresh(who.User, who.Session, m.engine.Now()); refusal != nil {

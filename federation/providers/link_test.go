@@ -39,8 +39,8 @@ func TestConnectionWithoutASignInIsMailedAndLimited(t *testing.T) {
 	})
 }
 
-// The operator has disabled the account with the address. The sign-in must fail, and must say so, whether or not the
-// address was proven.
+// The operator has disabled the account with the address. The sign-in must fail with the error for a disabled
+// account, whether or not the address was proven.
 //
 // SW-15
 func TestProviderOpensNoDisabledAccount(t *testing.T) {

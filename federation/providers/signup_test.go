@@ -82,8 +82,8 @@ func TestMailedLinkAcceptsAProviderThatVouchesForItsAddress(t *testing.T) {
 	}
 }
 
-// A sign-up waits with a password or with another identity, and the provider does not guarantee the address of the
-// link. The page must say so, and the link must stay valid.
+// A sign-up waits with a password or with another identity. The provider does not guarantee the address of the link.
+// The page must say that the sign-up began in another way, and the link must stay valid.
 func TestMailedLinkSaysThatTheSignUpBeganInAnotherWay(t *testing.T) {
 	with := withScripted()
 	with.engine = func(o *watchword.Options) { o.Signup = watchword.SignupVerified }
@@ -113,8 +113,8 @@ func TestMailedLinkSaysThatTheSignUpBeganInAnotherWay(t *testing.T) {
 	})
 }
 
-// A sign-up needs an address. If the provider reports no address, the page must say so, because every further attempt
-// would fail. The log must tell the operator that a scope may be missing.
+// A sign-up needs an address. If the provider reports none, every further attempt would fail, so the page must say
+// that the address is missing. The log must tell the operator that a scope may be missing.
 func TestSignUpWithoutAnAddressSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	s := onSQLite(t, withApp())
