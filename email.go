@@ -11,15 +11,15 @@ import (
 // Change: the user requests a new address with the password. The account does not change yet. The response does not
 // reveal whether another account has the new address.
 //
-// Confirm: the mail to the new address proves that mailbox. The request must also carry a session of the account or
-// its password. Otherwise an attacker could move an account to a stranger's mailbox when the stranger clicks, and
-// take it back later. If the old address was proven, it gets a mail. For a week, the link in this mail can restore
-// the account, even if the address changes again.
+// Confirm: the mailed link proves that the user can read mail at the new address. The request must also carry a
+// session of the account or its password. Otherwise an attacker could move an account to a stranger's address when
+// the stranger clicks, and take it back later. If the old address was proven, it gets a mail. For a week, the link in
+// this mail can restore the account, even if the address changes again.
 //
 // Undo: the link restores the old address and ends every session. It removes the password, because the person who
-// made the change knew it. It also removes factors and identities that were added after the change. A mail lets the
-// owner choose a new password. The undo link survives later changes of password and address by a thief. The old
-// address stays reserved while the link is valid (UserTx.InsertUser).
+// made the change knew it. It also removes factors and identities that were added after the change. A further mail
+// lets the owner choose a new password. The undo link stays valid even if a thief changes the password or the address
+// again. The old address stays reserved while the link is valid (UserTx.InsertUser).
 
 // undoLife is how long the previous address can restore an account after a change.
 const undoLife = 7 * 24 * time.Hour

@@ -21,7 +21,7 @@ import (
 // A write that failed for another reason, such as contention, only makes the next probe earlier. A stranger who
 // causes contention therefore can't make the server unready.
 
-const probeSize = 8 << 10 // bytes; larger than a page of either database, so a probe needs free space
+const probeSize = 8 << 10 // in bytes: more than a page of either database, so a probe needs free space
 
 // health records whether the store accepted the writes of this process.
 type health struct {

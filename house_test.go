@@ -83,7 +83,7 @@ const (
 	// This method switches off the cross-origin check of the standard library for a pattern.
 	unwantedCall = "AddInsecureBypassPattern"
 
-	// Only tests create hashes that protect no password.
+	// Only tests may make this call, because its hashes are too weak to protect a password.
 	testOnlyCall = "LowestParams"
 
 	// Only doorFunc may call doorCall, so that every new session passes its checks. The stores, which implement

@@ -329,7 +329,8 @@ func TestOneOfConcurrentImportsAndSignUpsGetsTheAddress(t *testing.T) {
 	}
 }
 
-// imports imports one account. The test fails if there is a problem, or if a dry run returns another result.
+// imports runs the import of one account. The test fails if the import has a problem, or if a dry run returns another
+// result.
 func (r *rig) imports(t *testing.T, user accountimport.Account) accountimport.Result {
 	t.Helper()
 	checked, err := accountimport.New(r.Engine).Check(t.Context(), []accountimport.Account{user})
@@ -342,8 +343,8 @@ func (r *rig) imports(t *testing.T, user accountimport.Account) accountimport.Re
 	return done[0]
 }
 
-// refuses imports an account, and expects a refusal of this field with the reason why. A dry run must return the
-// same.
+// refuses imports an account. The import must refuse the field with the reason in why. A dry run must return the same
+// problem.
 func (r *rig) refuses(t *testing.T, user accountimport.Account, field, why string) {
 	t.Helper()
 	checked, err := accountimport.New(r.Engine).Check(t.Context(), []accountimport.Account{user})
