@@ -27,7 +27,7 @@ func TestCanceledRequestReturns503(t *testing.T) {
 	_, err = fmt.Fprintf(conn, "POST /api/auth/login HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"+
 		"Content-Length: %d\r\n\r\n%s", host, len(body), body)
 	must(t, err)
-	must(t, conn.(*net.TCPConn).CloseWrite()) // net/http treats this as a disconnected client
+	must(t, conn.(*net.TCPConn).CloseWrite()) // net/http treats a half-closed connection as a disconnected client
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	must(t, err)
 	answered, err := io.ReadAll(response.Body)

@@ -10,18 +10,20 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// Browsers keep the refresh token in a cookie that scripts can't read. If a request has the token in the cookie, the
-// response has the new token in the cookie. If it is in the body, the new token is in the body. A script can
-// therefore not read the token by moving it from the cookie to the body.
+// Browsers keep the refresh token in a cookie that scripts can't read. If a request sends the token in this cookie,
+// the response sends the new token in the cookie. If a request sends the token in the body, the response sends the
+// new token in the body. Therefore a script can't use a refresh to read the token of the cookie.
 
-// deliveryBody is the value of `delivery` that requests the refresh token in the body.
+// deliveryBody is the value of the member `delivery` with which a client asks for the refresh token in the response
+// body.
 const deliveryBody = "body"
 
 // cookies reads and writes the server's cookies. All of them are HttpOnly.
 type cookies struct {
 	refresh tokencookie.Pair
-	// page holds an access token for the pages, so that a page need not rotate the refresh token at each request. The
-	// cookie is always SameSite=Strict and valid for one host. The API never reads it.
+	// page holds an access token that identifies the user on the HTML pages. Without this cookie, each page view
+	// would have to rotate the refresh token. The cookie is always SameSite=Strict and valid for one host. The API
+	// never reads it.
 	page tokencookie.Cookie
 	// notice holds the name of the message that a redirect shows on the next page, such as "why.reused". Only this
 	// server can set it, so a link on another site can't cause a false alarm.
@@ -29,19 +31,21 @@ type cookies struct {
 	// device identifies a browser that has signed in before. It is not a credential, so a
 	// request with only this cookie needs no Origin.
 	device tokencookie.Pair
-	// step holds the handle of an unfinished sign-in. The handle is useless without a second factor. csrf treats the
-	// cookie as a credential, because another site could otherwise add its own factor to a waiting sign-in.
+	// step holds the handle of a sign-in that still needs a second factor. The handle alone does not open a session.
+	// The CSRF check treats this cookie as a credential, because another site could otherwise add its own factor to
+	// the waiting sign-in.
 	step tokencookie.Cookie
-	// attempt holds a sealed sign-in attempt at a provider. Its full name ends with a part of the state
-	// (attemptCookie). It is SameSite=Lax, because the browser returns from the provider, another site.
+	// attempt holds a sealed sign-in attempt at a provider. attemptCookie appends a part of the state to its name.
+	// The cookie is SameSite=Lax, because the browser returns from the provider, which is another site.
 	attempt tokencookie.Cookie
-	// link holds the handle of a provider's identity that waits until its user signs in, on a page or in a front-end.
-	// It has the attributes of the refresh cookie, so each request that can sign in can complete the link.
+	// link holds the handle of a provider's identity that is not yet connected to an account. The next sign-in, on a
+	// page or in a front-end, connects the identity to its account. The cookie has the attributes of the refresh
+	// cookie, so that every request that can sign in sends it.
 	link tokencookie.Pair
 	// onSignIn is called with the cookies of each new session.
 	onSignIn func(http.ResponseWriter, *http.Request, *watchword.SignIn)
-	// remembered lets a browser skip the second factor. It is always SameSite=Strict. Dialects ignore it, so they
-	// never sign in to an account with a factor.
+	// remembered lets a browser skip the second factor. The cookie is always SameSite=Strict. Dialects don't get the
+	// cookie, so they never sign in to an account that has a factor.
 	remembered tokencookie.Cookie
 
 	dialects []string // names of the dialects' session cookies
@@ -51,8 +55,8 @@ type cookies struct {
 // (RFC 6265bis), so a subdomain can't set a cookie with such a name. Browsers accept the prefix only from https, so a
 // development server on http omits it.
 //
-// The cookies of the admin listener have different names, and a box that seals their values. Browsers send cookies to
-// every port of a host, so two listeners on one host get each other's cookies. Because the values are sealed, a token
+// The cookies of the admin listener have different names, and box seals their values. Browsers send cookies to every
+// port of a host, so two listeners on one host receive each other's cookies. Because the values are sealed, a token
 // of one listener can't be used at the other.
 func newCookies(o Options, https bool, d dialects, box tokencookie.Box) *cookies {
 	prefix := "watchword-"
@@ -105,9 +109,9 @@ func (c *cookies) refreshToken(r *http.Request, body string) (token watchword.Se
 	return watchword.Secret(body), false, nil
 }
 
-// endOthers is called at every sign-out. A browser can have a normal and a partitioned refresh cookie, but a request
-// uses only one of them. endOthers ends the session of the unused cookie, which could otherwise sign the user in
-// again.
+// endOthers ends the session of the refresh cookie that the request does not use. A browser can have a normal and a
+// partitioned refresh cookie, but a request uses only one of them. Every sign-out calls endOthers, because the unused
+// cookie could otherwise sign the user in again.
 func (c *cookies) endOthers(e *watchword.Engine, r *http.Request, by watchword.Client) error {
 	for _, token := range c.refresh.Unused(r) {
 		if err := e.Logout(r.Context(), watchword.Secret(token), "", by); err != nil {
@@ -133,9 +137,9 @@ func (c *cookies) setRotated(w http.ResponseWriter, r *http.Request, in *watchwo
 	c.refresh.Rotate(w, r, string(in.RefreshToken), in.RefreshLife)
 }
 
-// setPage sets the page cookie. The browser deletes the cookie on exit, unless the session is persistent. With
-// SameSite=None there is no page cookie, because a sign-in from another site can change the refresh cookie but not
-// this Strict cookie. The two cookies would then belong to different users.
+// setPage sets the page cookie. The browser deletes the cookie on exit, unless the session is persistent. If the
+// refresh cookie is SameSite=None, the server uses no page cookie. A sign-in from another site could then change the
+// refresh cookie, but not the page cookie, which is SameSite=Strict. The two cookies would belong to different users.
 func (c *cookies) setPage(w http.ResponseWriter, in *watchword.SignIn) {
 	if c.refresh.Usual.SameSite == http.SameSiteNoneMode {
 		return
@@ -165,8 +169,8 @@ func (c *cookies) rememberDevice(w http.ResponseWriter, r *http.Request, token w
 	c.device.Renew(w, r, string(token), tokencookie.KnownDeviceLife)
 }
 
-// replaced returns the refresh token in the browser that a sign-in replaces, or "". The engine ends the session of
-// that token, because the browser does not have the token any more.
+// replaced returns the refresh token of the cookie that a sign-in will overwrite, or "". The engine ends the session
+// of this token, because the browser will not have the token any more.
 func (c *cookies) replaced(r *http.Request, delivery string) watchword.Secret {
 	if delivery == deliveryBody {
 		return ""
@@ -175,8 +179,8 @@ func (c *cookies) replaced(r *http.Request, delivery string) watchword.Secret {
 }
 
 // presented returns all tokens of a request that can identify a session: the bearer token, the refresh cookies and
-// the dialects' cookies. It skips a cookie that occurs twice. The tokens are not verified. A verification link needs
-// no password if one of them belongs to a live session of the account.
+// the dialects' cookies. It omits a cookie that the request contains twice. It does not verify the tokens. If one of
+// the tokens belongs to a live session of the account, a verification link needs no password.
 func (c *cookies) presented(r *http.Request) (tokens []watchword.Secret) {
 	if bearer, err := apirequest.BearerToken(r); err == nil && bearer != "" {
 		tokens = append(tokens, watchword.Secret(bearer))

@@ -31,7 +31,7 @@ type operation struct {
 	}
 }
 
-// hasHeader reports whether a header of requests is described.
+// hasHeader reports whether the operation describes a request header of this name.
 func (o operation) hasHeader(name string) bool {
 	return slices.ContainsFunc(o.Parameters, func(p struct{ Name, In string }) bool {
 		return p.In == "header" && p.Name == name
@@ -121,7 +121,7 @@ func (d *document) checkRequest(t *testing.T, name string, o operation, r *http.
 		}
 	}
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	all := o.RequestBody.Content // if it is empty, the route ignores the body
+	all := o.RequestBody.Content // empty if the route ignores the body
 	if _, described := all[kind]; !described && len(all) > 0 && r.ContentLength > 0 {
 		t.Errorf("%s to a body as %q, which is not described", name, kind)
 	}

@@ -106,7 +106,7 @@ func TestDeviceTokenInABodyIdentifiesAKnownDevice(t *testing.T) {
 	want(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}), 200, "")
 }
 
-// forgot requests a password reset and returns the token from the mail.
+// The method forgot requests a password reset and returns the token from the mail.
 func (s *service) forgot(t *testing.T, email string) string {
 	t.Helper()
 	want(t, s.browser(t).post("/password/forgot", map[string]any{"email": email}), 202, "")

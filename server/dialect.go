@@ -9,16 +9,16 @@ import (
 	"github.com/watchword-auth/watchword/dialect"
 )
 
-// dialects are the dialects of a server, in the order of the setting dialects. The first one that takes a request
-// serves it. A request for a dialect never reaches the API, even if both have a route for its path. The operator thus
-// decides which contract a path has.
+// A dialects list has the dialects of a server, in the order of the setting dialects. The first dialect whose Takes
+// accepts a request serves the request. A request for a dialect never reaches the API, even if both have a route for
+// its path. The operator thus decides which contract a path has.
 //
-// The functions of a dialect are called from many requests at the same time. Its maps and lists must not change after
-// New, because the server does not copy them.
+// Many requests call the functions of a dialect at the same time. Its maps and lists must not change after New,
+// because the server does not copy them.
 type dialects []dialect.Dialect
 
-// of returns the dialect that serves a request, or nil for the API and the pages. The pointer avoids
-// copying the struct for each request.
+// The method of returns the dialect that serves a request, or nil if the API or a page serves it. It returns a
+// pointer, so that no request copies the struct.
 func (all dialects) of(r *http.Request) *dialect.Dialect {
 	if i := all.indexOf(r); i >= 0 {
 		return &all[i]
@@ -67,8 +67,8 @@ func (all dialects) operations() (described []dialect.Operation) {
 	return described
 }
 
-// dialectRoutes converts the routes of a dialect to those of the router. A dialect receives the
-// client of the request, so that it need not check trusted proxies itself.
+// dialectRoutes converts the routes of a dialect to those of the router. The handlers of a dialect get the address of
+// the client (watchword.Client), so a dialect need not check trusted proxies itself.
 func dialectRoutes(d dialect.Dialect, c *clients) (routes []route) {
 	// The random order of the map does not matter: the mux prefers the more specific pattern, and two equal patterns
 	// panic when the server starts.
@@ -76,7 +76,7 @@ func dialectRoutes(d dialect.Dialect, c *clients) (routes []route) {
 		method, path, _ := strings.Cut(pattern, " ")
 		routes = append(routes, route{method: method, path: path, handle: func(w http.ResponseWriter, r *http.Request) error {
 			client := c.of(w, r)
-			client.Remembered = "" // dialects can't ask for a factor, so they must not skip one either
+			client.Remembered = "" // dialects refuse accounts with a factor, also in a remembered browser
 			return handle(w, r, client)
 		}})
 	}

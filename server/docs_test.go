@@ -85,8 +85,8 @@ func TestDocsDescribeEachMemberAndEachErrorCode(t *testing.T) {
 	}
 }
 
-// Each printed command must work, after the commands of the chapter on authentication. The response must have the
-// status, the members and the message of the printed example.
+// Each command that /docs prints must work after the commands of its chapter on authentication. The response must
+// have the status, the members and the message of the printed example.
 func TestCurlCommandsOfDocsRunAsPrinted(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

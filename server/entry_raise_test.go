@@ -100,8 +100,9 @@ func (w *world) staff(email string) (*visitor, watchword.UserID) {
 	return v, u.ID
 }
 
-// enrolAppByAPI tries to add an app to Ada's account, without a proven factor and with enrolments of other users.
-// These attempts must fail. Then it adds the first app of an account that must have one.
+// enrolAppByAPI tries to add an app to Ada's account without a proven factor, with an enrolment of another user, and
+// with the handle of a second step. These attempts must fail. Then it adds the first app of a member of staff, which
+// must open a session.
 func (w *world) enrolAppByAPI() {
 	weak, bob := w.weak(false), w.visitor()
 	w.without("a session of one proof", func() reply {
@@ -118,7 +119,7 @@ func (w *world) enrolAppByAPI() {
 			return v.json("POST", "/api/auth/factors/totp/"+begun.text("id")+"/confirm", members{"code": code})
 		})
 	}
-	waiting, _ := w.waiting(w.ada) // the handle of a second step must not add a factor
+	waiting, _ := w.waiting(w.ada) // a sign-in that waits for a factor must not add another one
 	w.without("a handle", func() reply { return waiting.json("POST", "/api/auth/factors/totp", members{}) })
 	v, id := w.staff("staff.app@example.com")
 	w.enrols(v, id)
@@ -195,7 +196,7 @@ func (w *world) enrolPasskeyByAPI() {
 	})
 }
 
-// create sends a new passkey for the options in a response.
+// The method create adds a passkey through the API. The key k creates the passkey from the options in a response.
 func (v *visitor) create(options reply, k *key) reply {
 	v.w.Helper()
 	return v.send("POST", "/api/auth/factors/passkeys", "application/json", k.create(v.w.T, options.body, "x"))

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// entrances reads testdata/entrances.txt, which has a kind for each route.
+// entrances returns the kind of each route, "opens" or "other", from testdata/entrances.txt.
 func entrances(t *testing.T) map[string]string {
 	t.Helper()
 	raw, err := os.ReadFile("testdata/entrances.txt")
@@ -84,7 +84,7 @@ func (w *world) secrets() map[string]string {
 	return all
 }
 
-// A request may have only one of proofMembers.
+// proofMembers are the members of a body that can hold a second factor. A request may have only one of them.
 var proofMembers = []string{"totp", "recoveryCode", "passkey"}
 
 // bodies returns the bodies to send to a route. Each body has Ada's address and password, and the secret in one of
@@ -132,7 +132,7 @@ func (w *world) attackEveryRoute() {
 	before := w.state(w.ada.id)
 	secrets := w.secrets()
 	for _, r := range w.routes {
-		// Each route gets a new handle, because a handle has five attempts.
+		// Each route gets a new handle, because the server accepts a handle only five times.
 		waiting := w.visitor().json("POST", "/api/auth/login",
 			members{"email": "ada@example.com", "password": goodPassword, "delivery": "body"}).want(403)
 		secrets["a handle"] = waiting.body["challenge"].(members)["handle"].(string)

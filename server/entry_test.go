@@ -55,7 +55,7 @@ type victim struct {
 	codes    []string
 	key      *key
 	session  *watchword.SignIn // with the password and a factor proven
-	old      *watchword.SignIn // ended when the first factor was added
+	old      *watchword.SignIn // session that ended when the first factor was added
 	usedCode string
 	usedBack string // a used recovery code
 	device   watchword.Secret
@@ -81,7 +81,7 @@ func (campus) Exchange(_ context.Context, _ federation.Attempt, r federation.Res
 func newWorld(t *testing.T, store realStore) *world {
 	t.Helper()
 	w := &world{T: t, phone: &phone{t: t, forward: &atomic.Int64{}}}
-	// The wrapper hides the clock of PostgreSQL, so that the test can move the time.
+	// The struct hides the clock of the PostgreSQL store (Clocked), so that the engine uses the clock of the test.
 	w.service = startOn(t, struct{ realStore }{store}, func(o *watchword.Options) {
 		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1) // passkeys need a host name
 		o.Now, o.RememberDevice = w.phone.now, 24*time.Hour
@@ -167,7 +167,7 @@ func (w *world) link(v *victim) {
 	must(w.T, err)
 }
 
-// code returns a new code of an account.
+// The method code returns a new code of the account's authenticator app.
 func (w *world) code(v *victim) string {
 	w.phone.secret = v.secret
 	return w.phone.code()
@@ -256,7 +256,7 @@ func (v *visitor) form(path string, fields members) reply {
 	return v.send("POST", path, "application/x-www-form-urlencoded", values.Encode())
 }
 
-// A state has the rows of an account. No attack may change them.
+// A state has the stored data of an account. It must be the same before and after each attack.
 type state struct {
 	Sessions []watchword.Session
 	User     watchword.User
@@ -278,7 +278,7 @@ func (w *world) state(id watchword.UserID) (s state) {
 // credentialCookies are the cookies that sign a browser in.
 var credentialCookies = []string{"watchword", "watchword-page", "refreshTkn", "jwt", "watchword-device"}
 
-// refused fails if a response has a credential, or if an attack has changed the account.
+// The method refused reports a test error if a response has a credential, or if an attack has changed the account.
 func (w *world) refused(attack string, got reply, id watchword.UserID, before state) {
 	w.Helper()
 	w.noCredential(attack, got)
@@ -287,7 +287,7 @@ func (w *world) refused(attack string, got reply, id watchword.UserID, before st
 	}
 }
 
-// noCredential fails if a response has a credential.
+// noCredential reports a test error if a response has a credential.
 func (w *world) noCredential(attack string, got reply) {
 	w.Helper()
 	for _, c := range got.Result().Cookies() {

@@ -71,7 +71,7 @@ func TestEveryEntranceAsksForTheFactor(t *testing.T) {
 	})
 }
 
-// without runs an attack, which must not open a session of Ada.
+// The method without runs an attack. The attack must get no credential and must not change Ada's account.
 func (w *world) without(attack string, do func() reply) reply {
 	w.Helper()
 	before := w.state(w.ada.id)
@@ -80,7 +80,7 @@ func (w *world) without(attack string, do func() reply) reply {
 	return got
 }
 
-// opens runs a complete sign-in, which must open one session with both factors.
+// The method opens runs a complete sign-in. The sign-in must open exactly one session, with a second factor.
 func (w *world) opens(id watchword.UserID, do func()) {
 	w.Helper()
 	before := w.state(id).Sessions
@@ -106,7 +106,8 @@ func (v *visitor) enter(page bool, api, form string, fields members) reply {
 	return v.json("POST", api, fields)
 }
 
-// signUp tries to register with Ada's address and password.
+// signUp tries to register with Ada's address and password, which must not open a session of Ada. Then it registers
+// with a new address, which must succeed.
 func (w *world) signUp(route string, page bool) {
 	_, path, _ := strings.Cut(route, " ")
 	account := members{"email": w.ada.email, "password": goodPassword}
@@ -126,8 +127,8 @@ func (w *world) signUp(route string, page bool) {
 	}
 }
 
-// password signs in with the password, in a new browser, in another user's remembered browser, and in a known
-// browser. Each sign-in must ask for the factor.
+// The method password signs in with Ada's password, each time with other cookies, such as another user's remembered
+// device. Each sign-in must ask for the factor.
 func (w *world) password(path string, page bool) {
 	for name, cookies := range map[string]map[string]string{
 		"the password":           {},
@@ -150,14 +151,16 @@ func (w *world) password(path string, page bool) {
 	})
 }
 
-// waiting returns a browser in which an account has entered its password, and the response.
+// The method waiting signs in with the password of an account. The sign-in then waits for the second factor. The
+// method returns the browser and the response.
 func (w *world) waiting(who *victim) (*visitor, reply) {
 	w.Helper()
 	v := w.visitor()
 	return v, v.json("POST", "/api/auth/login", credentials(who)).want(403)
 }
 
-// factor sends proofs that are wrong, already used, or of another user, and then a valid one.
+// The method factor sends proofs that are wrong, already used, or of another user. The server must refuse them. Then
+// it sends valid proofs, each of which must open a session.
 func (w *world) factor(page bool) {
 	send := func(v *visitor, fields members) reply {
 		if raw, ok := fields["passkey"]; page && ok {
@@ -236,7 +239,8 @@ func (w *world) assertion(who *victim, ceremony members) json.RawMessage {
 	return json.RawMessage(who.key.use(w.T, ceremony))
 }
 
-// verify changes the address of an account as an operator, and opens the mailed link with the password.
+// The method verify changes Ada's address as an operator, and opens the mailed link with the password. The link must
+// verify the address but not open a session. Then the second factor must open a session.
 func (w *world) verify(page bool) {
 	next := "ada.page@example.com"
 	if !page {
@@ -262,7 +266,8 @@ func (w *world) verify(page bool) {
 	})
 }
 
-// invitation accepts an invitation for an account that must have a factor.
+// The method invitation accepts an invitation for an account that must have a factor. Only the first factor may open
+// a session.
 func (w *world) invitation(page bool) {
 	email := "staff.page@example.com"
 	if !page {
@@ -277,7 +282,8 @@ func (w *world) invitation(page bool) {
 	w.enrols(v, u.ID)
 }
 
-// enrols checks that a browser has no session yet, and adds the first factor, which must open a session.
+// The method enrols adds the first factor of an account that has no session yet. Only a right code may open a
+// session.
 func (w *world) enrols(v *visitor, id watchword.UserID) {
 	w.Helper()
 	if n := len(w.state(id).Sessions); n != 0 || v.cookies["watchword"] != "" {
@@ -325,7 +331,8 @@ func (w *world) passkeyAlone(page bool) {
 	}
 }
 
-// exchange redeems the code from a callback, without and then with the second factor.
+// The method exchange redeems the code that a sign-in at the provider returns to a front-end. The code alone must not
+// open a session. With the second factor, a session must open.
 func (w *world) exchange() {
 	v, verifier := w.visitor(), strings.Repeat("verifier", 6)
 	sum := sha256.Sum256([]byte(verifier))
@@ -355,7 +362,7 @@ func (w *world) exchange() {
 	})
 }
 
-// provider signs in with the linked identity, which must not replace the factor.
+// The method provider signs in with the linked identity. The server must still ask for the second factor.
 func (w *world) provider(method string) {
 	v := w.visitor()
 	callback := func(v *visitor) reply {

@@ -8,8 +8,9 @@ import (
 // people expect a page. Therefore a watchedConn escapes such a percent sign before net/http reads it, and marks the
 // request. The middleware rejectMalformedPath then rejects the request in the right format.
 
-// A target is a position in a request line: method, target and protocol, with one space between them (RFC 9112,
-// section 3). It is kept between reads, because the network may split a line anywhere.
+// A target is the position of the parser in a request line. The line consists of method, target and protocol, with
+// one space between them (RFC 9112, section 3). The position is kept between reads, because the network may split a
+// line anywhere.
 type target struct {
 	spaces  int
 	query   bool   // the position is after the question mark
@@ -17,8 +18,8 @@ type target struct {
 	bad     bool   // the path had a malformed escape
 }
 
-// follow advances over part, which does not contain the end of the line. Parts have any size,
-// down to one byte.
+// The method follow advances the position by the bytes of part, which must not contain the end of the line. A part
+// may be as short as one byte.
 func (t *target) follow(part []byte) {
 	if t.spaces == 1 && !t.query {
 		path, _, ended := bytes.Cut(part, []byte(" "))
@@ -34,9 +35,9 @@ func (t *target) follow(part []byte) {
 // accepts malformed escapes there.
 func (t *target) inPath() bool { return t.spaces == 1 && !t.query }
 
-// pass processes bytes from the network and returns the bytes for net/http. It changes only malformed escapes in a
-// path, whose percent sign it escapes ("%25ZZ"). It may hold back the beginning of an escape until the next call. The
-// result may share memory with p.
+// The method pass processes bytes from the network and returns the bytes that net/http reads. It changes only
+// malformed escapes in a path: it escapes their percent sign ("%25ZZ"). It may hold back the beginning of an escape
+// until the next call. The result may share memory with p.
 func (f *framing) pass(p []byte) []byte {
 	// Nearly all reads return here, after one scan and without a copy.
 	if len(f.target.pending) == 0 && bytes.IndexByte(p, '%') < 0 {
@@ -74,9 +75,8 @@ func (f *framing) pass(p []byte) []byte {
 	return out
 }
 
-// stretch returns how many bytes of p belong to the same state and can be processed together. In a request line this
-// is one byte, because the path may end at any byte. The bytes of a body are processed at once, because a body can be
-// large.
+// The method stretch returns how many bytes of p can be processed together. In a request line this is one byte,
+// because any byte can end the path. The bytes of a body are processed together, because a body can be large.
 func (f *framing) stretch(p []byte) int {
 	switch f.state {
 	case lost:
@@ -92,7 +92,7 @@ func (f *framing) stretch(p []byte) int {
 	return len(p)
 }
 
-// isHex accepts both cases, because RFC 3986, section 2.1, treats them as equal.
+// isHex reports whether b is a hexadecimal digit, in upper or lower case (RFC 3986, section 2.1).
 func isHex(b byte) bool {
 	return '0' <= b && b <= '9' || 'a' <= b && b <= 'f' || 'A' <= b && b <= 'F'
 }

@@ -13,15 +13,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// Heads returns the request lines in text, which framing gets in pieces of size bytes. At the first request with an
-// unclear length, Heads stops and allClear is false.
+// Heads returns the request lines that the type framing finds in text, if it reads text in pieces of size bytes.
+// Heads stops at the first request with an unclear length, and then allClear is false.
 func Heads(text []byte, size int) (lines []string, allClear bool) {
 	f, _ := follow(text, size)
 	return clearHeads(f)
 }
 
-// Passed returns the bytes that net/http reads in place of text, and for each request whether its path has a
-// malformed escape.
+// Passed returns the bytes that net/http reads if a client sends text in pieces of size bytes. For each request, bad
+// reports whether the path has a malformed escape.
 func Passed(text []byte, size int) (out []byte, bad []bool) {
 	f, out := follow(text, size)
 	for _, h := range f.heads {
@@ -124,7 +124,7 @@ func (s *Server) AdminChangePaths() (all []string) {
 // A Route is a row of the tables of the API and of the pages.
 type Route struct {
 	Method, Path string
-	Body         any // zero value of the body; nil: none
+	Body         any // zero value of the type of the body; nil: no body
 }
 
 // AllRoutes returns the tables of the API and of the pages of a server with the options o.

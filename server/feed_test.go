@@ -18,7 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// end ends the given number of sessions of one user at the same time.
+// The method end creates the given number of sessions of one user, and ends them all in one transaction.
 func (s *service) end(t *testing.T, sessions int) {
 	t.Helper()
 	u := storetest.User(1)
@@ -33,7 +33,8 @@ func (s *service) end(t *testing.T, sessions int) {
 	}))
 }
 
-// feed polls until the feed has the given number of events after the position after.
+// The method feed polls for the events that follow the position after, until the response has the given number of
+// events.
 func (s *service) feed(t *testing.T, b *browser, after int64, events int) answer {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -50,7 +51,7 @@ func (s *service) feed(t *testing.T, b *browser, after int64, events int) answer
 // next returns the position for the next poll.
 func (a answer) next() int64 { return int64(a.body["next"].(float64)) }
 
-// A line is an open stream of the feed.
+// A line is the client's side of an open stream of the feed.
 type line struct {
 	*bufio.Scanner
 	answer *http.Response
@@ -163,7 +164,7 @@ func TestStreamSendsEventsAndResumes(t *testing.T) {
 			t.Errorf("event %d: %v", number, e)
 		}
 	}
-	first, second := stream.next(), stream.next() // the server sends the second one after a while
+	first, second := stream.next(), stream.next() // without events, the server sends a heartbeat from time to time
 	if first["event"] != "heartbeat" || second["event"] != "heartbeat" || first["data"] == second["data"] ||
 		first["id"] != "" {
 		t.Errorf("heartbeats: %v, %v", first, second)
@@ -233,7 +234,7 @@ func TestSlowReaderOfTheStreamIsDisconnected(t *testing.T) {
 	waitForOne()
 	many := 10_000
 	if storetest.RaceDetector() {
-		many /= 2 // half of the events still exceeds the buffers of a connection
+		many /= 2 // these events still exceed the buffers of a connection
 	}
 	s.end(t, many)
 	stream, began := b.stream("/revocations/stream"), time.Now()

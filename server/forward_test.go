@@ -168,7 +168,7 @@ func TestForwardAsksForAStepUp(t *testing.T) {
 	}
 	ask("?acr=aal1&max_age=300", "", plain)
 	ask("?acr=aal2&max_age=300", `, acr_values="aal2", max_age="300"`, plain)
-	ask("?acr=aal2&login="+s.url, `, acr_values="aal2"`, plain) // the server must not redirect to login
+	ask("?acr=aal2&login="+s.url, `, acr_values="aal2"`, plain) // must not redirect to the login URL
 	// The token is older than the enrolment, but its session has had the level aal2 since the enrolment. The server
 	// must use the level of the session.
 	ask("?acr=aal1", "", access)
@@ -184,7 +184,7 @@ func TestForwardAsksForAStepUp(t *testing.T) {
 	// A missing role must get 403, even if the session has a proof of the required level.
 	want(t, b.do("GET", "/api/auth/forward?acr=aal2&role=admin", "", plain...), 403, watchword.CodeInsufficientScope)
 	below := s.browser(t).do("GET", "/api/auth/forward-path/?acr=phr", "", access...)
-	want(t, below, 200, "") // on this path, the query comes from the client and is ignored
+	want(t, below, 200, "") // the server ignores the query of such a path, because the client controls it
 }
 
 // A path below /forward/ must get 404. The server must not handle it like a path below /forward-path/, where it

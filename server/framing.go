@@ -18,7 +18,7 @@ type framing struct {
 
 	state   frameState
 	line    []byte // beginning of the current line, cut at maxLine
-	left    int64  // bytes to the end of the body or chunk
+	left    int64  // remaining bytes of the body or chunk
 	target  target // position in the request line
 	current head
 }
@@ -46,7 +46,8 @@ const (
 	lost
 )
 
-// maxLine is how many bytes of a line are kept. Content-Length and Transfer-Encoding are shorter.
+// maxLine is the maximum number of bytes that a framing keeps of a line. The lines of Content-Length and
+// Transfer-Encoding are shorter.
 const maxLine = 1 << 10
 
 // feed parses the next bytes of the connection. They may end anywhere.
@@ -67,7 +68,7 @@ func (f *framing) feed(p []byte) {
 			continue
 		}
 		part, rest, ended := bytes.Cut(p, []byte("\n"))
-		// follow needs every byte of the line, even beyond maxLine.
+		// The method follow needs every byte of the line, even those after maxLine.
 		if f.state == inRequestLine {
 			f.target.follow(part)
 		}
@@ -77,7 +78,7 @@ func (f *framing) feed(p []byte) {
 		}
 		// A bare LF ends a line in net/http, so it must end one here.
 		line := bytes.TrimSuffix(f.line, []byte("\r"))
-		p, f.line = rest, f.line[:0] // endLine does not keep line
+		p, f.line = rest, f.line[:0] // endLine does not store line, so the next line may reuse its memory
 		f.endLine(line)
 	}
 }

@@ -86,8 +86,8 @@ func TestInvitePageLeadsToTheRequiredFactor(t *testing.T) {
 	})
 }
 
-// The invitation page must ask only for a password. If the link comes too late, the page must say that
-// there is already an account.
+// The invitation page must ask only for a password. If the user has already set a password with another link, the
+// page must say that there is already an account.
 func TestInvitePageWithScriptNeedsOnlyAPassword(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

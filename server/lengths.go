@@ -21,7 +21,8 @@ import (
 // Unstable: for the program watchword.
 func WatchLengths(l net.Listener) net.Listener { return watchedListener{l} }
 
-// WithLengths is for http.Server.ConnContext. It gives the middleware readHead the connection.
+// WithLengths stores the connection in the context, where the middleware readHead finds it. Set
+// http.Server.ConnContext to WithLengths.
 //
 // Unstable: for the program watchword.
 func WithLengths(ctx context.Context, conn net.Conn) context.Context {
@@ -56,8 +57,8 @@ type watchedConn struct {
 	seen framing
 }
 
-// Read returns the bytes of the connection, as changed by pass. Only one goroutine may call it at a time. It returns
-// 0 bytes only with an error: if pass holds back all bytes, Read reads again.
+// Read returns the bytes of the connection, as changed by pass. Only one goroutine may call Read at a time. Read
+// returns 0 bytes only with an error. If pass holds back all bytes, Read therefore reads from the connection again.
 func (c *watchedConn) Read(p []byte) (n int, err error) {
 	for len(c.unread) == 0 && err == nil && len(p) > 0 {
 		n, err = c.Conn.Read(p)
@@ -69,7 +70,7 @@ func (c *watchedConn) Read(p []byte) (n int, err error) {
 	if c.unread = c.unread[n:]; len(c.unread) > 0 {
 		return n, nil // the next read of the connection returns the error again
 	}
-	c.unread = nil // the bytes may share memory with p
+	c.unread = nil // unread may share memory with p, which belongs to the caller
 	return n, err
 }
 

@@ -11,11 +11,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// Administration can be on the admin listener instead of the public one (Options.AdminURL). Both
-// listeners then use the same handlers and middlewares. A side selects their routes from the tables
-// in routes.go, and the test TestEachRouteIsOnItsListener lists every row.
+// The setting Options.AdminURL moves administration from the public listener to the admin listener. Both listeners
+// then use the same handlers and middlewares. For each listener, a side selects the routes from the tables in
+// routes.go. The test TestEachRouteIsOnItsListener lists every route.
 //
-// The admin listener has a separate sign-in: a different host, different cookies, and no credentials
+// The admin listener has a separate sign-in, with a different host and different cookies. It accepts no credentials
 // of the public listener except bearer tokens of the API.
 
 // adminCookie is the name of the refresh cookie on the admin listener. The names of its other cookies
@@ -68,7 +68,7 @@ func (s side) home() string {
 	return pathAccount
 }
 
-// box returns the engine's box, which seals the cookies of the admin listener. It returns nil on the public listener.
+// The method box returns the box that seals the cookies of the admin listener. It returns nil on the public listener.
 func (s side) box(engine *watchword.Engine) tokencookie.Box {
 	if s.isAdmin {
 		return engine.Inside()

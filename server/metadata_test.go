@@ -12,7 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// The public metadata must be at /me beside the user, and in the claims that package verify reads.
+// The response of /me must contain the public metadata as well as the user. The claims that package verify reads must
+// contain the metadata, too.
 //
 // JWT-21
 func TestMetadataIsAtMeAndInClaims(t *testing.T) {

@@ -15,13 +15,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The metrics are for alerts and for capacity. They cover requests by route, decisions about refresh tokens, the
-// queue of hashes, the outbox, keys and the feed. docs/operations.md lists them, with the values that need attention.
+// Operators use the metrics for alerts and for capacity planning. The metrics cover requests by route, decisions
+// about refresh tokens, the queue of hashes, the outbox, keys and the feed. docs/operations.md lists them, with the
+// values that need attention.
 
 // httpMetrics are the metrics of requests. Labels are routes and never users or paths, so that
 // their number is bounded.
 type httpMetrics struct {
-	counters, histograms *metrics.Set // separate sets, because a HELP line precedes each
+	counters, histograms *metrics.Set // separate sets, so that each set follows its own HELP line
 
 	mu       sync.RWMutex
 	requests map[routeStatus]*metrics.Counter
@@ -35,8 +36,8 @@ type routeStatus struct {
 	status int
 }
 
-// newHTTPMetrics creates separate sets, because the global set of the library would mix the
-// metrics of two servers in one process.
+// newHTTPMetrics creates new sets of metrics. The global set of the library would mix the metrics of two servers in
+// one process.
 func newHTTPMetrics() *httpMetrics {
 	return &httpMetrics{
 		counters: metrics.NewSet(), histograms: metrics.NewSet(),
@@ -104,8 +105,8 @@ func writeHead(w io.Writer, kind, name, help string) {
 	_, _ = fmt.Fprintf(w, "# HELP %s %s\n# TYPE %[1]s %s\n", name, help, kind)
 }
 
-// gauge and counter write a value that is read at each scrape. They ignore a failed write, because
-// the scraper is gone then.
+// The functions gauge and counter write a value that is read at each scrape. They ignore write errors, because a
+// write fails only if the scraper has disconnected.
 func gauge(w io.Writer, name, help string, value float64) {
 	writeHead(w, "gauge", name, help)
 	metrics.WriteGaugeFloat64(w, name, value)

@@ -30,7 +30,7 @@ type middleware func(http.Handler) http.Handler
 // A failFunc responds to a request that a middleware rejects (errorResponder.fail).
 type failFunc func(http.ResponseWriter, *http.Request, error)
 
-// chain wraps h in the middlewares. The first middleware in all receives a request first.
+// chain wraps h in the middlewares. A request passes through the middlewares in the order of the list.
 func chain(h http.Handler, all ...middleware) http.Handler {
 	for _, m := range slices.Backward(all) {
 		h = m(h)
@@ -41,12 +41,12 @@ func chain(h http.Handler, all ...middleware) http.Handler {
 // headKey is the context key of the request's head as the client sent it.
 type headKey struct{}
 
-// readHead stores in the context how the client wrote the head of the request. The
-// connection must come from WatchLengths or WatchTLS. With other connections and with
-// HTTP/2, the later checks of the head accept every request.
+// readHead stores in the context how the client wrote the head of the request. For this, the connection must come
+// from WatchLengths or WatchTLS. On other connections and over HTTP/2, readHead stores nothing, and the later checks
+// of the head accept every request.
 //
-// It is the outermost middleware, because it copies the request: the router
-// sets Request.Pattern in the copy, and observe must see the same copy.
+// readHead is the outermost middleware, because it copies the request. The router sets Request.Pattern in the copy,
+// and observe must see the same copy.
 func readHead(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if conn, isWatched := r.Context().Value(watchedKey{}).(*watchedConn); isWatched {
@@ -82,9 +82,9 @@ func securityHeaders(https bool) middleware {
 	}
 }
 
-// These values of headers do not depend on the request. Responses share the slices, which saves an allocation for
-// each header. Sharing is safe: Set replaces a slice, and Add copies it, because the slices have no spare capacity.
-// No code may change the elements.
+// These header values are the same for every request. All responses share the slices, which saves an allocation for
+// each header. Sharing is safe, because Set replaces a slice, and Add copies a slice that has no spare capacity. No
+// code may change the elements.
 var (
 	nosniff       = []string{"nosniff"}
 	noReferrer    = []string{"no-referrer"}
@@ -198,8 +198,8 @@ func rejectAmbiguousLength(fail failFunc) middleware {
 	}
 }
 
-// closeAfterBodyError closes the connection after the response if the body can't be read to its end. The server then
-// does not know where the next request begins.
+// closeAfterBodyError closes the connection after the response if the body can't be read to its end. In this case,
+// the server does not know where the next request begins.
 func closeAfterBodyError(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body != nil && r.Body != http.NoBody {
@@ -232,14 +232,14 @@ func (b *closingBody) Read(p []byte) (int, error) {
 // checkHost rejects requests for another host (RFC 9110, section 15.5.20). This stops DNS rebinding and requests that
 // a proxy routed to the wrong server.
 //
-// Some paths accept every host. Load balancers probe the server by its address, gateways pass on the host of the
-// service behind them, and services fetch public documents by an internal name.
+// Some paths accept every host. Load balancers use the server's address as the host. Gateways pass on the host of the
+// service that they protect. Services fetch public documents under an internal name.
 func checkHost(o *origins, fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			path := r.URL.Path
-			// These paths read no cookie and create no link, so a foreign Host is
-			// harmless there.
+			// A foreign Host is harmless on these paths, because their handlers read no cookie and build no URL from
+			// the host.
 			anyHost := path == pathHealth || path == pathReady || isOpen(path) || isForward(path)
 			if !anyHost && !o.isPublicHost(r.Host) {
 				url := "its public URL"
@@ -299,9 +299,9 @@ func cors(o *origins, d dialects) middleware {
 	}
 }
 
-// redirectToPublicHost redirects browsers on the admin listener to the host of its URL. With a loopback URL,
-// checkHost accepts all loopback names, but a cookie is valid for only one name, and the pages redirect to absolute
-// URLs. Without this middleware, an operator who opened another name would have to sign in twice.
+// redirectToPublicHost redirects browsers on the admin listener to the host of the admin URL. If this is a loopback
+// URL, checkHost accepts all loopback names, but a cookie is valid for only one name. Without the redirect, an
+// operator who opened another name would have to sign in twice, because the pages redirect to absolute URLs.
 func redirectToPublicHost(o *origins, on side) middleware {
 	return func(next http.Handler) http.Handler {
 		if !on.isAdmin {

@@ -51,7 +51,7 @@ func describe(opts Options, routes []route) ([]byte, error) {
 			Description: "With the scope of the operation"},
 		"refreshToken": {Type: "apiKey", In: "cookie", Name: opts.CookieName, Description: "Or refreshToken in the body"},
 	}
-	// If administration is on the other listener, this document does not reveal that it exists.
+	// If administration is on the other listener, this document must not reveal that administration exists.
 	if !slices.ContainsFunc(routes, func(r route) bool { return r.guard.isAdmin() }) {
 		delete(schemes, "serviceKey")
 	}
@@ -141,8 +141,9 @@ func describeOperation(registry huma.Registry, o dialect.Operation) *huma.Operat
 	return operation
 }
 
-// describeRoute describes a route of the API. Most of the description follows from the row of the table. The cases by
-// path at the end add details that a row can't express, such as parameters or a second success response.
+// describeRoute describes a route of the API. Most of the description comes from the route's row in the table. The
+// conditions at the end of the function add details that a row can't express, such as parameters or a second success
+// response.
 func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	operation := &huma.Operation{
 		Summary:     r.summary,
@@ -232,8 +233,9 @@ func etag(doc string) map[string]*huma.Param {
 	return map[string]*huma.Param{"ETag": {Description: doc, Schema: &huma.Schema{Type: "string"}}}
 }
 
-// adminSecurity returns the security requirement of an administrative route. It has the scope of a service key, which
-// OpenAPI 3.1 allows in every scheme. A route without a scope is for administrators only.
+// adminSecurity returns the security requirements of an administrative route: an access token, or a service key with
+// the scope of the route. OpenAPI 3.1 allows a scope in every type of scheme. A route without a scope is for
+// administrators only.
 func adminSecurity(g guard) []map[string][]string {
 	all := []map[string][]string{{"accessToken": {}}}
 	if need, _ := g.need(); need.Scope != "" {
@@ -259,7 +261,7 @@ func refusalsOf(r route) map[int][]string {
 	}
 	if r.guard.isAdmin() {
 		codes = append(codes, watchword.CodeInsufficientScope, watchword.CodeStepUpRequired, watchword.CodeRateLimited)
-		if r.method != http.MethodGet { // an invalid Idempotency-Key gets this code
+		if r.method != http.MethodGet { // the code for an invalid Idempotency-Key
 			codes = append(codes, watchword.CodeValidationFailed)
 		}
 	}

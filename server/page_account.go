@@ -16,7 +16,7 @@ import (
 // passkeys, connected accounts. All these pages need a signed-in user, except the setup of a factor during a sign-in.
 type accountPages struct{ *pages }
 
-// routes returns the routes of a signed-in user, and those of the setup during a sign-in.
+// routes returns the routes of the account pages, including the setup of a factor during a sign-in.
 func (p *accountPages) routes() []route {
 	all := []route{
 		{method: "GET", path: pathAccount, handle: p.requireSignIn(p.accountPage)},
@@ -62,7 +62,7 @@ type accountEvent struct {
 }
 
 // accountView reads the data of the account page. It reads sessions and events in separate transactions. If a session
-// ends between the two reads, both lists show it until the next load.
+// ends between the two reads, the page lists it as live and also lists its end. The next load corrects the list.
 func (p *accountPages) accountView(r *http.Request, who watchword.Identity) (*view, error) {
 	sessions, err := p.engine.Sessions(r.Context(), who)
 	if err != nil {
@@ -103,7 +103,8 @@ func (p *accountPages) accountView(r *http.Request, who watchword.Identity) (*vi
 	return v, nil
 }
 
-// accountPage shows the account and the notice of the redirect that led here. It ignores an unknown value of done.
+// accountPage shows the account. After a redirect, it also shows the notice that the query parameter done names. It
+// ignores an unknown name.
 func (p *accountPages) accountPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	v, err := p.accountView(r, who)
 	if err != nil {
@@ -127,12 +128,13 @@ func (p *accountPages) passwordSection(w http.ResponseWriter, r *http.Request, _
 	return nil
 }
 
-// An accountForm makes the change that a form requests. Its error is shown with the form.
+// An accountForm makes the change that a form requests. If it returns an error, the page shows the error in that
+// form.
 type accountForm func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error
 
-// change returns the handler of a form. After a success it calls then, which redirects, so that the reload button
-// does not send the form again. After an error, it shows the page with the values that the user entered. A redirect
-// would lose these values.
+// The method change returns the handler of a form. After a success, the handler calls the function then, which
+// redirects, so that a reload does not send the form again. After an error, the handler shows the page with the
+// values that the user entered. A redirect would lose these values.
 func (p *accountPages) change(name string, do accountForm, then func(http.ResponseWriter, *http.Request)) handler {
 	return p.requireSignIn(func(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 		form, err := readForm(w, r)
@@ -156,8 +158,8 @@ func (p *accountPages) change(name string, do accountForm, then func(http.Respon
 	})
 }
 
-// forms returns the routes of the forms of the account page. The forms differ only in the engine call, in the
-// template's form that shows an error (name), and in the notice after a success (done).
+// forms returns the routes of the forms of the account page. In the table, do is the engine call of a form, and name
+// is the form's name in the template, where an error is shown. The notice after a success is done.
 func (p *accountPages) forms() []route {
 	e := p.engine
 	type identity = watchword.Identity

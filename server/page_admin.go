@@ -12,14 +12,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/amr"
 )
 
-// The pages of administration make the same calls of package admin as the API, and contain no rules. Their
+// The pages of administration contain no rules. Like the API, they call package admin, which decides. Their
 // credentials are the cookies of the account page, never a bearer token.
 //
-// For each request, the server first checks the session and then the need of the route. Only then does it read the
-// query or the form. A signed-in user without the role gets the same response as for an unknown path.
+// For each request, the server first checks the session and then the access that the route requires (admin.Need).
+// Only then does it read the query or the form. A signed-in user without the role gets the same response as for an
+// unknown path.
 //
-// Errors offer a next step: a missing proof redirects to the step-up and back, a missing account links to the search,
-// and a refused change shows its form again with the reason.
+// Errors offer a next step. A missing proof redirects to the step-up and back. A missing account links to the search.
+// A refused change shows its form again with the reason.
 //
 // Each change has a separate page. A GET asks for confirmation and names the account. A POST to the same path makes
 // the change. After a step-up, the browser can therefore return to the confirmation, and the change still needs one
@@ -31,17 +32,17 @@ type adminPages struct{ *pages }
 // pathAdminPages is the overview. The paths of all pages of administration begin with it.
 const pathAdminPages = "/admin"
 
-// An adminPage handles a page. adminRoute has already checked the need of its route.
+// An adminPage handles a page. adminRoute calls it only if the user has the access that the route requires.
 type adminPage func(http.ResponseWriter, *http.Request, admin.Caller) error
 
-// To read, a user needs the role admin and a proof of the last hours. To change something, the user needs a fresh
-// proof. The scopes of the API are for service keys, which can't open a page.
+// adminRead requires the role admin and a proof of the last hours. adminWrite requires the role and a fresh proof.
+// They have no scopes, because scopes are for service keys, which can't open a page.
 var (
 	adminRead  = admin.Need{}
 	adminWrite = admin.Need{Write: true}
 )
 
-// adminRoute returns a route that calls next if the user meets the need.
+// adminRoute returns a route whose handler calls next only if the user has the access that need requires.
 func (p *adminPages) adminRoute(method, path string, need admin.Need, next adminPage) route {
 	handle := func(w http.ResponseWriter, r *http.Request) error {
 		// After a link from another site, such as a ticket system, the browser omits the cookies. It sends them when
@@ -67,8 +68,9 @@ func (p *adminPages) adminRoute(method, path string, need admin.Need, next admin
 	return route{method: method, path: path, handle: handle}
 }
 
-// adminURL returns the page to which a sign-in or a step-up returns. The URL of a search keeps its filters. A form
-// returns to the page that asks for confirmation, which has the same path.
+// adminURL returns the URL to which the browser returns after a sign-in or a step-up. For a GET, the URL includes the
+// query, such as the filters of a search. For a form, it is the URL of the confirmation page, which has the same
+// path.
 func (p *adminPages) adminURL(r *http.Request) string {
 	if r.Method != http.MethodGet {
 		return p.origins.publicURL + r.URL.EscapedPath()
@@ -117,8 +119,8 @@ func (p *adminPages) adminView(v *view, r *http.Request, by admin.Caller, title 
 	return v
 }
 
-// showAdmin shows a page with the notice of the redirect that led to it. It ignores an unknown value of done, and a
-// value that this server has not set (flash).
+// showAdmin shows a page. After a redirect, it also shows the notice that the query parameter done names. It ignores
+// an unknown name, and a name that this server has not set (flash).
 func (p *adminPages) showAdmin(w http.ResponseWriter, r *http.Request, v *view) error {
 	if done := "done." + p.flash(w, r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)

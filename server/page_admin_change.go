@@ -32,10 +32,10 @@ type adminChange struct {
 	// more returns a second sentence of the question, or "". It may be nil.
 	more func(v *view, s adminSubject, form url.Values) string
 	do   makeChange
-	// show is set instead of do for a change with a secret. It makes the change and returns the page of the response.
-	// Only this response shows the secret, because a redirect would have to store it.
+	// show replaces do in a change that creates a secret. It makes the change and returns the page that shows the
+	// secret. There is no redirect to this page, because a redirect would have to store the secret.
 	show func(r *http.Request, by admin.Caller, form url.Values) (*view, error)
-	// args returns the values of the question, if they differ from the inputs. It may be nil.
+	// args returns the values that the question shows, if they are not the values of the inputs. It may be nil.
 	args func(v *view, form url.Values) []any
 }
 
@@ -214,8 +214,8 @@ func (p *adminPages) adminChanges() []adminChange {
 			subject: p.accountOf, do: p.changeAccount(newName)},
 		{path: account + "roles", name: "roles", fields: []string{"roles"},
 			subject: p.accountOf, more: warnOfAdmin, do: p.changeAccount(newRoles)},
-		// Disabling ends the sessions, so its button is styled as a warning. If the account is enabled again, the
-		// user has to sign in again.
+		// Disabling an account ends its sessions, so the button is styled as a warning. Enabling does not restore the
+		// sessions, so the user has to sign in again.
 		{path: account + "disable", name: "disable", danger: true,
 			subject: p.accountOf, do: p.changeAccount(newState(true))},
 		{path: account + "enable", name: "enable",
@@ -305,8 +305,9 @@ func (p *adminPages) invite(r *http.Request, by admin.Caller, form url.Values) (
 	return adminUserPath(user.ID), err
 }
 
-// changeAccount returns a makeChange that applies the change which of reads from the form. Package admin refuses
-// changes of the caller's own roles and of the last administrator. The error messages say what to do instead.
+// changeAccount returns a makeChange that changes an account. The function of reads the change from the form. Package
+// admin refuses changes of the caller's own roles and of the last administrator. The error messages say what to do
+// instead.
 func (p *adminPages) changeAccount(of func(url.Values) admin.Change) makeChange {
 	return func(r *http.Request, by admin.Caller, form url.Values) (string, error) {
 		id := watchword.UserID(r.PathValue("id"))
@@ -330,8 +331,8 @@ func newState(disabled bool) func(url.Values) admin.Change {
 	return func(url.Values) admin.Change { return admin.Change{Disabled: &disabled} }
 }
 
-// deleteUser deletes an account and returns the path of the list, because the account has no page any more. For some
-// days, the old page still explains why its sessions ended.
+// deleteUser deletes an account and returns the path of the list of accounts, because the account has no page any
+// more. For some days, the old path of the page still explains why the account's sessions ended.
 func (p *adminPages) deleteUser(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	return pathAdminPages + "/users", p.admin.Delete(r.Context(), by, watchword.UserID(r.PathValue("id")))
 }

@@ -18,8 +18,8 @@ import (
 // This page lists the security events of all accounts and of the server itself. Like the list of accounts, its search
 // is a plain form with GET, and a late page costs as little as the first.
 //
-// An event has network addresses and devices, and the search can contain an email address. The log of this server has
-// only the route of a request, without the query.
+// The query of a search can contain an email address. The log of this server has only the route of a request, without
+// the query, so the address is not logged.
 
 const pathAdminEvents = pathAdminPages + "/events"
 
@@ -74,8 +74,9 @@ func eventSearch(query url.Values) (f admin.EventFilter, data adminEventsData) {
 	return f, data
 }
 
-// findEvents returns a page of events. typed can be the address of an account, its id, or the id of a request from
-// the log. Both ids are UUIDs, so findEvents first looks for events of an account.
+// findEvents returns a page of events. The search text typed can be the address of an account, its id, or the id of a
+// request from the log. If typed is a UUID, findEvents first looks for events of an account with this id, and then
+// for events of a request.
 func (p *adminPages) findEvents(r *http.Request, f admin.EventFilter, typed, after string) (admin.EventPage, error) {
 	switch {
 	case strings.Contains(typed, "@"):
@@ -106,7 +107,7 @@ func (p *adminPages) adminEventsPage(w http.ResponseWriter, r *http.Request, by 
 	query, v := r.URL.Query(), p.newView(r, "admin-events")
 	filter, data := eventSearch(query)
 	data.Kinds = v.eventKinds()
-	// The link to the first page keeps the search and omits only the cursor.
+	// A later page links to the first page of the same search. The link omits only the cursor.
 	page, err := p.findEvents(r, filter, data.Typed, query.Get("after"))
 	if query.Has("after") {
 		query.Del("after")

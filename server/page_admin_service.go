@@ -11,10 +11,11 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// These pages manage service keys. Only one response shows a key, because the store does not contain the key itself.
+// These pages manage service keys. A key is shown only in the response that creates it, because the store does not
+// contain the key itself.
 //
-// Only an administrator with a fresh proof manages keys. A service key can't: it could otherwise create a second key
-// that survives its own revocation.
+// Only an administrator with a fresh proof manages keys. A service key can't manage keys. Otherwise it could create a
+// second key that stays valid after the first key is revoked.
 
 const pathAdminServices = pathAdminPages + "/service-keys"
 
@@ -74,7 +75,8 @@ func (v *view) Days() []string { return []string{"30", "90", "365"} }
 
 // newServiceKey reads the form. A lifetime that is not a number becomes 0, which selects the default.
 func newServiceKey(form url.Values) admin.NewServiceKey {
-	// A browser sends only checked boxes. The question also repeats the unchecked boxes, with an empty value.
+	// A scope is selected if its field is not empty. Browsers omit the fields of unchecked boxes, but the question
+	// repeats them with an empty value.
 	n := admin.NewServiceKey{Name: strings.TrimSpace(form.Get("keyName"))}
 	for _, scope := range admin.Scopes() {
 		if form.Get(scopeField+string(scope)) != "" {
@@ -128,8 +130,8 @@ func (p *adminPages) serviceOf(r *http.Request) (adminSubject, error) {
 	}
 }
 
-// revokeService revokes a key. Every process rejects the key from its next request on. The list still shows the key,
-// with the time of the revocation.
+// revokeService revokes a key. From then on, every process of the server rejects requests with this key. The list
+// still shows the key, with the time of the revocation.
 func (p *adminPages) revokeService(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	return pathAdminServices, p.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id"))
 }

@@ -6,7 +6,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// On both stores, an administrator must be able to list, open, change and explain accounts.
+// On both stores, an administrator must be able to list, open and change accounts, and to see why an account was
+// signed out.
 func TestAdminPagesServeASupportCallOnBothStores(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store realStore) {

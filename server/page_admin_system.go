@@ -167,8 +167,8 @@ type adminKeysData struct {
 	Sign, Refresh bool
 }
 
-// adminKeysPage lists the keys as this process sees them. It first applies the schedule of rotations, as the command
-// does.
+// adminKeysPage lists the keys as this process sees them. Like the command keys list, it first applies the schedule
+// of rotations.
 func (p *adminPages) adminKeysPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	keys, err := p.admin.Operator(by).Keys(r.Context())
 	if err != nil {

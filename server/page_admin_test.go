@@ -61,8 +61,8 @@ func (b *browser) call(method, path string, form map[string]string) answer {
 	return b.submit(path, form)
 }
 
-// Every page must admit and refuse each kind of user as its need says. The pages come from the table of routes, so
-// the test also calls a new page.
+// Every page must check the access that its route requires, for each kind of user. The test gets the pages from the
+// table of routes, so it also checks pages that are added later.
 func TestAdminPagesCheckTheirReader(t *testing.T) {
 	t.Parallel()
 	s, b := withAdminPages(t)
@@ -128,7 +128,7 @@ func setFactors(t *testing.T, s *service, id watchword.UserID) {
 			Kind: factors.KindTOTP, Name: "App", Sealed: []byte("sealed"), CreatedAt: time.Now()}); err != nil {
 			return err
 		}
-		return tx.CountFactors(t.Context(), id, time.Now().Add(-time.Hour)) // keeps the access tokens valid
+		return tx.CountFactors(t.Context(), id, time.Now().Add(-time.Hour)) // tokens issued since then stay valid
 	}))
 }
 
@@ -313,7 +313,7 @@ func TestAdminUsersPageListsAllAccounts(t *testing.T) {
 	}
 }
 
-// A time in the question must be read in the time zone of the user's browser.
+// The server must read the time in the query in the time zone of the administrator's browser.
 func TestAdminPageExplainsAnotherTimeAndSession(t *testing.T) {
 	t.Parallel()
 	s, b := withAdminPages(t)
@@ -353,7 +353,8 @@ func (s *service) noticeRestore(t *testing.T) {
 	}))
 }
 
-// The overview must say what to do about each problem. The other pages must show and do the same as their commands.
+// The overview must say what to do about each problem. The pages of the outbox and of the keys must show the same
+// data and make the same changes as the commands mail and keys.
 func TestAdminPagesShowTheServer(t *testing.T) {
 	t.Parallel()
 	s, b := withAdminPages(t)

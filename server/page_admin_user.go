@@ -63,8 +63,8 @@ type adminEvent struct {
 	Linked bool
 }
 
-// IconOf returns the icon of a device, for templates. The sessions in an explanation are rows of the store, which
-// have no icon.
+// IconOf returns the icon of a device. Templates use it for the sessions of an explanation, which have no method
+// Icon.
 func (v *view) IconOf(device string) string { return deviceIcon(device) }
 
 // Replaced returns when the server replaced the reused token, or the zero time if this is unknown. Events store the
@@ -94,8 +94,8 @@ func newAdminEvent(e watchword.Event) adminEvent {
 	return row
 }
 
-// adminWhy is the answer to "why was I signed out?", and the question. The sentences come from package admin in the
-// language of the page, so the API and the command line give the same answer.
+// adminWhy has the answer to "why was I signed out?", and the values of the question. Package admin writes the
+// sentences in the language of the page, so the API and the command line give the same answer.
 type adminWhy struct {
 	admin.Explanation
 	At, Zone string // values of the query, for the form
@@ -123,8 +123,8 @@ func askedTime(query url.Values) (at time.Time, text, zone string) {
 	return at.Add(time.Duration(minutes) * time.Minute), text, strconv.Itoa(minutes)
 }
 
-// explain returns the answer of package admin. A malformed or empty time means "now". The query can also name a
-// session, because each other session on the page links to its own explanation.
+// The method explain asks package admin why the user was signed out. A malformed or empty time means "now". The query
+// can also name a session, because the page has a link to the explanation of each other session.
 func (p *adminPages) explain(r *http.Request, v *view, id watchword.UserID) (why adminWhy, err error) {
 	query := r.URL.Query()
 	at, text, zone := askedTime(query)
@@ -134,7 +134,8 @@ func (p *adminPages) explain(r *http.Request, v *view, id watchword.UserID) (why
 	if err != nil {
 		return adminWhy{}, err
 	}
-	// The detail of a reuse event has both devices. The newest reuse explains the end.
+	// If a token reuse ended the session, the page shows both devices. They are in the detail of the newest reuse
+	// event.
 	why = adminWhy{Explanation: x, At: text, Zone: zone, Asked: text != "" || session != ""}
 	for _, e := range x.Evidence {
 		event := newAdminEvent(e)

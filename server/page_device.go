@@ -11,8 +11,10 @@ import (
 // The account page lists the remembered devices, which are the browsers that skip the second step. The list needs no
 // step-up, because the list of sessions names the same browsers. Forgetting a device needs a fresh proof.
 
-// pathDevices is followed by the id of a device. The account page has no section for remembered devices if the list
-// is empty. It also has no section if the setting is off, because stored devices then have no effect.
+// pathDevices is followed by the id of a remembered device.
+//
+// The account page has no section for remembered devices if the list is empty or the setting is off. While the
+// setting is off, stored devices have no effect.
 const pathDevices = pathAccount + "/devices/"
 
 // forgetPage asks for confirmation before a browser is forgotten. A device of another account gets the same 404 as an
@@ -27,8 +29,8 @@ func (p *accountPages) forgetPage(w http.ResponseWriter, r *http.Request, who wa
 		return notFound(w, r)
 	}
 	device := overview.Devices[i]
-	// The name is the one that the browser had when it was remembered. A later update of the browser does not change
-	// it.
+	// The page shows the name that the browser had when it was remembered. A later update of the browser does not
+	// change the name.
 	return p.showConfirm(w, r, who, "forget", confirmData{Path: pathDevices + device.ID + "/forget",
 		Name: p.newView(r, "account").Device(device.Name),
 		Text: "forget.text", Button: "remembered.forget"})

@@ -194,7 +194,7 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 			return gone
 		}
 		data := v.Data.(proofData)
-		data.Remember = form.Get("rememberDevice") != "" // a wrong code keeps the choice
+		data.Remember = form.Get("rememberDevice") != "" // after a wrong code, the checkbox keeps its state
 		// If a passkey is refused, the checkbox keeps its state.
 		if data.Passkey != nil {
 			data.Passkey.Remembered = data.Remember

@@ -113,7 +113,8 @@ func TestTimesAreRelativeForThirtyDays(t *testing.T) {
 	}
 }
 
-// docs/pages.md states this bound. The files are sent as they are, because there is no build step.
+// The styles and scripts must not exceed the size that docs/pages.md states. The server sends the files as they are,
+// because there is no build step.
 func TestStylesAndScriptsStayUnder28KB(t *testing.T) {
 	t.Parallel()
 	total := 0

@@ -11,13 +11,14 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// The account page lists the connected accounts, which are the user's identities at providers. This file also
-// continues the mailed link of a sign-up with a provider.
+// The account page lists the connected accounts, which are the user's identities at providers. This file also handles
+// the verification link of a sign-up that uses a provider instead of a password.
 
 // pathIdentities is followed by the id of a provider to connect it, or by the id of an identity and /remove.
 const pathIdentities = pathAccount + "/identities/"
 
-// actionProvider is the prefix of the value of the form field "action" that continues a mailed link with a provider.
+// actionProvider is a prefix of the form field "action" on the page of a verification link. The rest of the value is
+// the id of the provider with which the user continues.
 const actionProvider = "provider:"
 
 // connected is the data of the account page about providers. Operators' templates use its fields.
@@ -34,8 +35,8 @@ type connectedAccount struct {
 	Since, Used     time.Time
 }
 
-// Marked reports whether the page shows a logo of the provider. It does so for the providers that the server knows by
-// name.
+// Marked reports whether the page shows a logo of the provider. The server has logos only for the providers that it
+// knows by name.
 func (c connectedAccount) Marked() bool { return c.Kind != "" && c.Kind != string(federation.KindOIDC) }
 
 // connectedOf returns the section of the account page, or nil if the server has no providers. It also lists
@@ -93,8 +94,8 @@ func (p *pages) forwardToProvider(w http.ResponseWriter, r *http.Request, starte
 	return p.show(w, http.StatusOK, v)
 }
 
-// connectForm starts to connect a provider. It is a form and not a link, because another site must not connect an
-// identity of its choice. The csrf middleware rejects forms of other sites.
+// connectForm starts to connect a provider. It requires a form instead of a link, because the csrf middleware rejects
+// forms of other sites. Another site therefore can't connect an identity of its choice.
 func (p *accountPages) connectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	started, err := p.federation.StartLink(r.Context(), federation.LinkRequest{
 		Provider: r.PathValue("provider"), Who: who, ReturnTo: p.returnTo(r), Page: true})
@@ -150,8 +151,8 @@ func (p *accountPages) disconnectForm(w http.ResponseWriter, r *http.Request, wh
 	return nil
 }
 
-// verifyWith continues a mailed link with a provider. A sign-up that began at a provider has no password, so the same
-// identity completes the sign-up.
+// verifyWith continues a verification link with a sign-in at a provider. A sign-up that began at a provider has no
+// password. The user therefore completes it by a sign-in with the same identity.
 func (p *pages) verifyWith(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	// The token stays valid until the account exists. The user can thus return and choose another way.
 	provider, _ := strings.CutPrefix(in.form.Get("action"), actionProvider)
@@ -171,8 +172,8 @@ func (p *accountPages) offerConnected(r *http.Request, v *view, who watchword.Id
 	return err
 }
 
-// stepUpUser returns the account that the sign-in at a provider has to confirm, if a step-up started the attempt. It
-// returns "" without a session.
+// stepUpUser returns the account of the session if a step-up started the attempt at a provider. Only an identity of
+// this account may then sign in. Otherwise, or without a session, it returns "".
 func (p *pages) stepUpUser(r *http.Request) (watchword.UserID, error) {
 	if r.URL.Query().Get("page") != "step-up" {
 		return "", nil
@@ -181,7 +182,7 @@ func (p *pages) stepUpUser(r *http.Request) (watchword.UserID, error) {
 	if err != nil || len(live) == 0 {
 		return "", err
 	}
-	return live[len(live)-1].User.ID, nil // the page cookie is the last one, and pages prefer it
+	return live[len(live)-1].User.ID, nil // the last token is the page cookie, which pages prefer
 }
 
 // isVerifyWith reports whether the form of a link page asks to continue with a provider.
@@ -190,8 +191,8 @@ func (p *pages) isVerifyWith(link linkPage, form url.Values) bool {
 		strings.HasPrefix(form.Get("action"), actionProvider)
 }
 
-// expectLink is for a provider's sign-in that stopped because its account must be confirmed first. It fills in the
-// address of that account, so that the user can enter the password on the same page.
+// expectLink fills in the address on the sign-in page if a provider's identity waits to be connected to an account.
+// The address is that of the account, so the user only has to enter the password.
 func (p *pages) expectLink(r *http.Request, v *view) {
 	handle := p.cookies.link.Presented(r).Value(r)
 	if p.federation == nil || handle == "" {

@@ -113,8 +113,8 @@ func (p *pages) signedInAs(r *http.Request) (watchword.Address, error) {
 	return live[0].User.Email, nil
 }
 
-// linkForm returns the handler of the form. It handles the secondary buttons itself, and calls consume of the page
-// for the main button.
+// linkForm returns the handler of the form. The handler processes the secondary buttons itself. For the main button,
+// it calls the function consume of the link page.
 func (p *pages) linkForm(link linkPage) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		form, err := readForm(w, r)
@@ -137,7 +137,7 @@ func (p *pages) linkForm(link linkPage) handler {
 				return p.disownLink(w, r, link, in)
 			}
 		}
-		// If this redirects to the second step, the address is already verified in the store.
+		// If secondStep redirects to the second step, the address is already verified in the store.
 		if err := link.consume(p, w, r, in); err != nil && !p.secondStep(w, r, err) {
 			return p.refuseLink(w, r, link, in, err)
 		}

@@ -37,14 +37,14 @@ type passkeyForm struct {
 	Action   string // target of the form, including return_to
 	Does     string // function of navigator.credentials: create or get
 	Ceremony string
-	Options  string // options as JSON, or "" if the script fetches them from From
+	Options  string // options as JSON; "": the script fetches them from the path in From
 	From     string
 	Button   string
 	Main     bool // the button is the main button of the page
 
 	Autofill bool   // the browser suggests passkeys in the email field
 	Unknown  string // id of a passkey that the server does not know, so that the browser forgets it
-	Upgrade  bool   // create a passkey without a button and a dialog
+	Upgrade  bool   // the script creates a passkey without a button and a dialog
 
 	// This form has the checkbox to remember the browser only if the page has no form for codes. The checkbox then
 	// works without the script.
@@ -54,7 +54,8 @@ type passkeyForm struct {
 	Cancelled, Exists, Unsupported, Failed string // texts that the script shows after an error
 }
 
-// passkeyForm returns a form for this page whose script uses or creates a passkey.
+// The method passkeyForm returns the data of a form whose script uses or creates a passkey. It returns nil on the
+// admin listener.
 func (v *view) passkeyForm(path, does, button string, c factors.Ceremony) *passkeyForm {
 	// A passkey belongs to the public URL, so browsers don't offer it on the admin listener.
 	if v.side.isAdmin {
@@ -177,8 +178,8 @@ func (p *accountPages) passkeysOf(v *view, who watchword.Identity, all []factors
 		}
 		section.Signal = string(text)
 	}
-	// A browser creates a passkey without a dialog only if it has recently filled in the password. Therefore the page
-	// asks for it only in a fresh session.
+	// Browsers create a passkey without a dialog only shortly after they have filled in the password. Therefore the
+	// page requests such a passkey only in a fresh session.
 	if section.Addable && len(list) == 0 && p.factors.Fresh(who) == nil {
 		section.Upgrade = v.passkeyForm(pathPasskeys, "create", "passkeys.add", factors.Ceremony{})
 		section.Upgrade.From, section.Upgrade.Upgrade, v.fetches = pathUpgrade, true, true
@@ -244,7 +245,8 @@ func (p *accountPages) passkeyPages() []route {
 	if !p.hasPasskeys() {
 		return nil
 	}
-	// Passkeys are renamed and removed with the pages of every factor (twoStepRoutes).
+	// The routes that rename and remove a passkey are in twoStepRoutes, because they are the same for every kind of
+	// factor.
 	return []route{
 		{method: "POST", path: pathPasskeyLogin, handle: p.passkeyLoginForm},
 		{method: "GET", path: pathNewPasskey, handle: p.requireSignIn(p.newPasskeyPage)},

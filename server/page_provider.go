@@ -15,11 +15,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// These handlers redirect the browser to an external provider and receive its return. Package federation decides the
-// outcome.
+// These handlers redirect the browser to an external provider, and handle the request with which the browser returns.
+// Package federation decides whether the sign-in succeeds.
 //
-// Each attempt has a separate cookie, so several tabs work at the same time. It is SameSite=Lax, because the browser
-// returns from the provider, which is another site. Its value is sealed.
+// Each attempt has a separate cookie, so several tabs work at the same time. The cookie is SameSite=Lax, because the
+// browser returns from the provider, which is another site. Its value is sealed.
 
 const (
 	pathSignInWith = "/sign-in/" // followed by the id of a provider
@@ -34,9 +34,10 @@ func (c *cookies) attemptCookie(state string) tokencookie.Cookie {
 	return cookie
 }
 
-// forScript returns an attempt's cookie with the attributes that a browser accepts in the response to a request. For
-// a request of another site's script, browsers accept only SameSite=None. The cookie is not partitioned: the provider
-// later redirects to a page of this site, and there browsers omit the cookies of another site's partition.
+// forScript returns the cookie of an attempt with the attributes that the browser accepts for this request. If a
+// script of another site sent the request, browsers accept only SameSite=None. The cookie is not partitioned, because
+// the provider later redirects to a page of this site. In that request, browsers omit cookies of another site's
+// partition.
 func (c *cookies) forScript(attempt tokencookie.Cookie, r *http.Request) tokencookie.Cookie {
 	if c.refresh.Usual.SameSite == http.SameSiteNoneMode && tokencookie.IsEmbedded(r) {
 		attempt.SameSite = http.SameSiteNoneMode
@@ -153,7 +154,7 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case watchword.CodeOf(err) == watchword.CodeNotFound:
 		return err
-	// If a second factor is needed, as after a password, secondStep has redirected to its page.
+	// secondStep redirects to the second step if the account needs a second factor, as after a password.
 	case p.secondStep(w, r, err):
 		return nil
 	case err != nil:
@@ -175,9 +176,9 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// postProvider redirects the form of a provider to a GET of the same path, which makes all checks. It does so because
-// browsers send a Lax cookie with the GET, but not with the form of another site. It rejects a form from a provider
-// that does not use forms.
+// postProvider redirects the form of a provider to a GET of the same path. The handler of the GET makes all checks.
+// The redirect is needed because browsers send a Lax cookie with the GET, but not with the form of another site.
+// postProvider rejects a form from a provider that does not use forms.
 func (p *pages) postProvider(w http.ResponseWriter, r *http.Request) error {
 	sends := func(i federation.Info) bool { return i.FormPost && i.ID == r.PathValue("provider") }
 	if !slices.ContainsFunc(p.federation.Providers(), sends) {
@@ -233,7 +234,8 @@ func (p *pages) responseOf(w http.ResponseWriter, r *http.Request) (request fede
 		Error: query.Get("error"), Client: p.clients.of(w, r),
 		Response: federation.Response{Code: watchword.Secret(query.Get("code")), Issuer: query.Get("iss")}}
 	for _, info := range p.federation.Providers() {
-		// Only providers that send forms have an unsigned name. For other providers, the query must not set a name.
+		// Only a provider that sends forms passes an unsigned name. For other providers, the name in the query is
+		// ignored.
 		if info.ID == request.Provider && info.FormPost {
 			request.Name = query.Get("name")
 		}
@@ -274,8 +276,8 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 	}
 	// The page checks the code and the provider again, because they are in the URL.
 	query := url.Values{"why": {"provider"}, "code": {code}, "with": {a.Provider}}
-	// A signed-in user returns to the account page or another page that began the attempt, and not to the sign-in
-	// page. There, an identity that is not connected could create another account.
+	// A signed-in user returns to the page that began the attempt, and not to the sign-in page. On the sign-in page,
+	// an identity that is not connected could create another account.
 	path := pathLogin
 	switch {
 	case a.Links():
@@ -334,8 +336,8 @@ type providerButton struct {
 
 // Providers returns the buttons of the sign-in and sign-up pages.
 func (v *view) Providers() (all []providerButton) {
-	// With the parameter page, errors of the attempt return to this page. Otherwise they would return to the
-	// front-end.
+	// With the query parameter "page", errors of the attempt return to this page. Without it, they would return to
+	// the front-end.
 	for _, info := range v.offered {
 		query := url.Values{"page": {v.Page}}
 		if v.ReturnTo != "" {
@@ -347,8 +349,8 @@ func (v *view) Providers() (all []providerButton) {
 	return all
 }
 
-// providerRoutes returns the routes to providers and back, or nil without Options.Federation. Operators
-// register these paths at providers, so they must not change.
+// providerRoutes returns the routes of sign-ins at providers, or nil without Options.Federation. Operators register
+// these paths at providers, so they must not change.
 func (p *pages) providerRoutes() []route {
 	if p.federation == nil {
 		return nil

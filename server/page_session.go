@@ -165,8 +165,8 @@ func (p *pages) isCrossSiteVisit(r *http.Request) bool {
 func (p *pages) reload(w http.ResponseWriter, r *http.Request) error {
 	v := p.newView(r, "again")
 	again, query := *r.URL, r.URL.Query()
-	// A value that is also in the notice cookie is kept, because this server has set it. After a failed sign-in, the
-	// browser returns from the provider, which is another site.
+	// A value that is also in the notice cookie is kept, because this server has set it. This happens after a failed
+	// sign-in at a provider, because the browser then returns from another site.
 	for _, name := range []string{"done", "why"} {
 		if said := query.Get(name); said == "" || p.cookies.notice.Value(r) != name+"."+said {
 			query.Del(name)
@@ -237,7 +237,8 @@ func (p *pages) afterSignIn(r *http.Request) string {
 	return cmp.Or(p.returnTo(r), p.origins.appURL, p.side.home())
 }
 
-// client describes the client of a form. If the form sends a mail, the link in the mail leads back to return_to.
+// The method client describes the client that sends a form. If the form sends a mail, the link in the mail leads back
+// to return_to.
 func (p *pages) client(w http.ResponseWriter, r *http.Request) watchword.Client {
 	c := p.clients.of(w, r)
 	c.ReturnTo = p.returnTo(r)

@@ -175,7 +175,8 @@ func (p *pages) showMessage(w http.ResponseWriter, r *http.Request, m messagePag
 }
 
 // logoutForm ends the sessions of all cookies. It also works with the page cookie alone, because the refresh cookie
-// may have been deleted or replaced in another tab. The button of the account page sends no body.
+// may have been deleted or replaced in another tab. It accepts a request without a body, because the button of the
+// account page sends none.
 func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength != 0 {
 		if _, err := readForm(w, r); err != nil {

@@ -10,9 +10,8 @@ import (
 
 // Browsers, crawlers and password managers look for these small files at fixed paths.
 
-// favicon serves the logo. Browsers request this path for responses without an icon, such as
-// /openapi.json. The pages contain the icon and do not request it. An operator's logo replaces it
-// here as well.
+// favicon serves the logo of the server, or the operator's logo. Browsers request this path for responses without an
+// icon, such as /openapi.json. They don't request it for the pages, which contain the icon.
 func (p *pages) favicon(w http.ResponseWriter, _ *http.Request) error {
 	content, err := p.theme.read("assets/mark.svg")
 	if err != nil {
@@ -31,8 +30,8 @@ func (p *pages) robots(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// changePassword redirects password managers to the form (W3C, A Well-Known URL for Changing
-// Passwords). Users who are not signed in have to sign in first.
+// changePassword redirects to the form that changes the password. Password managers use its path (W3C, A Well-Known
+// URL for Changing Passwords). Users who are not signed in have to sign in first.
 func (p *pages) changePassword(w http.ResponseWriter, _ *http.Request) error {
 	p.redirect(w, pathAccount+"/password", nil)
 	return nil

@@ -10,7 +10,7 @@ import (
 // Times on pages are <time> elements. The server does not know the reader's time zone, so it
 // writes UTC, and the script converts the time (page.js).
 
-// When formats a time in UTC. The script converts it to the reader's time zone.
+// The method When formats a time in UTC. The script converts the time to the reader's time zone.
 func (v *view) When(t time.Time) template.HTML {
 	t = t.UTC()
 	text := template.HTMLEscapeString(t.Format(v.T("time")))

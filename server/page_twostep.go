@@ -17,9 +17,9 @@ import (
 
 // The account page shows the authenticator apps and the recovery codes of a user.
 //
-// Each change of them has a separate page, which is opened by GET and first requires a step-up. After the step-up,
-// the browser returns to this page. It could not return to a form of the account page, because a redirect does not
-// repeat a POST.
+// Each change of apps or codes has a separate page, which is opened by GET and first requires a step-up. After the
+// step-up, the browser returns to this page. It could not return to a form of the account page, because a redirect
+// does not repeat a POST.
 
 const (
 	pathStepUp        = "/step-up"
@@ -301,7 +301,7 @@ func (p *accountPages) renameForm(w http.ResponseWriter, r *http.Request) error 
 }
 
 // removePage asks for confirmation before a factor is removed. For the last factor, it warns that only the password
-// will protect the account. The user can then add an app on the new phone first.
+// will protect the account. A user with a new phone can then cancel, and first add an app on that phone.
 func (p *accountPages) removePage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
@@ -432,7 +432,7 @@ func (p *accountPages) stepUpForm(w http.ResponseWriter, r *http.Request, who wa
 		v.byPasskey = passkeyIn(form) != nil
 		return p.refill(w, r, v.filled("step-up", form), err)
 	}
-	// After the redirect, all pages continue automatically, except the account page.
+	// After the redirect, the page that required the step-up continues by itself, unless it is the account page.
 	target, own := cmp.Or(p.returnTo(r), p.side.home()), p.origins.publicURL+pathAccount
 	if path, query, _ := strings.Cut(target, "?"); path == own {
 		// On the account page, the user has to press the button again.

@@ -94,10 +94,11 @@ func (p *pages) newView(r *http.Request, page string) *view {
 	return v
 }
 
-// To returns a path of this server with the current return_to. Forms use To for their action, so that return_to
-// survives an error without a script. A template that links to a page without calling To loses return_to.
+// The method To returns a path of this server with the current return_to. Forms use it for their action, so that
+// return_to survives an error without a script. A template that links to a page without the method loses return_to.
 //
-// On the admin listener, To returns a URL of the public listener for a path that only the public listener has.
+// On the admin listener, the method returns a URL of the public listener for a path that only the public listener
+// has.
 func (v *view) To(path string) string {
 	if !v.side.has(path) {
 		return v.side.publicURL + path
@@ -235,8 +236,7 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 // checkboxes.
 func (v *view) Fault(name string) string { return v.faults[name] }
 
-// With returns the field with a default value. A value that the user has entered takes
-// precedence.
+// The method With returns the field with a default value. A value that the user has entered takes precedence.
 func (f field) With(value string) field {
 	f.Value = cmp.Or(f.Value, value)
 	return f
@@ -278,8 +278,8 @@ func (v *view) refuse(refusal *watchword.Error) {
 		v.faults["factorName"], v.faults["keyName"] = fault, v.T("fault.keyName")
 	}
 	wantsPassword := refusal.Code == watchword.CodePasswordWrong || refusal.Code == watchword.CodePasswordRequired
-	// On the pages behind links, a missing password is the normal first step and not a mistake. The text tells for
-	// which account the password is needed.
+	// On the pages that mailed links open, a missing password is the normal first step and not a mistake. The text
+	// tells for which account the password is needed.
 	if v.Page == "link" && wantsPassword {
 		v.faults["password"] = v.T("fault.link." + string(refusal.Code))
 		v.Problem = v.T("error." + string(watchword.CodeValidationFailed))
@@ -292,7 +292,7 @@ func (v *view) refuse(refusal *watchword.Error) {
 	field, ofField := map[watchword.Code]string{
 		watchword.CodePasswordWrong: "currentPassword", watchword.CodeEmailTaken: "email",
 	}[refusal.Code]
-	// The forms behind links have no field for the address.
+	// The forms on the pages that mailed links open have no field for the address.
 	if ofField && v.Page != "link" {
 		v.faults[field], v.Problem = v.Problem, v.T("error."+string(watchword.CodeValidationFailed))
 	}

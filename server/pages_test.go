@@ -51,8 +51,8 @@ func wantPage(t *testing.T, a answer, status int, words ...string) {
 	}
 }
 
-// The previous address was never verified, so there is no undo, and no page may promise one. The first page can only
-// say "if", because the account is known only after the token is sent.
+// If the previous address was never verified, there is no undo, and no page may promise one. The page of the mailed
+// link may say only "if", because it does not know the account before the token is sent.
 func TestPageOfANewAddressPromisesAnUndoOnlyIfThereIsOne(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
@@ -129,7 +129,7 @@ func TestForeignLinkShowsNoNotice(t *testing.T) {
 	wantSilence(b, "/account?done=password") // the notice is shown only once
 	leaves := b.submit("/logout", nil)
 	wantPage(t, leaves, 303, "/login?why=out")
-	wantSilence(b, "/login?why=reused") // not the notice of the redirect
+	wantSilence(b, "/login?why=reused") // the redirect has set another notice
 	wantSilence(b, "/login?why=out")    // the notice has been used up
 }
 
@@ -522,7 +522,7 @@ func TestEveryTextIsInEachCatalog(t *testing.T) {
 			t.Errorf("%s has no kind of an event", name)
 		}
 		for _, found := range kinds {
-			used["event."+found[1]] = found[1] != "account_deleted" // the deleted account has no reader
+			used["event."+found[1]] = found[1] != "account_deleted" // the owner of a deleted account can't read it
 		}
 	}
 	for key, shown := range used {

@@ -62,7 +62,8 @@ func newKey(s *service) *key {
 	}
 }
 
-// create returns the body that adds a passkey, for the options in a response.
+// The method create creates a passkey for the options in a response. It returns the request body that adds the
+// passkey to the account.
 func (k *key) create(t *testing.T, options map[string]any, name string) string {
 	t.Helper()
 	raw, err := json.Marshal(options["publicKey"])
@@ -74,7 +75,7 @@ func (k *key) create(t *testing.T, options map[string]any, name string) string {
 	return `{"ceremony":"` + options["ceremony"].(string) + `","name":"` + name + `","credential":` + credential + `}`
 }
 
-// use returns the signed credential for the options in a response.
+// The method use signs the challenge of the options in a response, and returns the signed credential.
 func (k *key) use(t *testing.T, options map[string]any) string {
 	t.Helper()
 	raw, err := json.Marshal(options["publicKey"])

@@ -20,8 +20,8 @@ type clients struct {
 	cookies *cookies
 }
 
-// of returns the client of a request. X-Forwarded-For is used only if it comes from a
-// trusted proxy. The request id comes from the response header that requestID set.
+// The method of returns the client of a request. X-Forwarded-For is used only if it comes from a trusted proxy. The
+// request id comes from the response header that the middleware requestID set.
 func (c *clients) of(w http.ResponseWriter, r *http.Request) watchword.Client {
 	return watchword.Client{
 		Address:   c.proxies.Client(r.RemoteAddr, r.Header.Values("X-Forwarded-For")),
@@ -41,7 +41,7 @@ func bodyInvalid(detail string) *watchword.Error {
 	return &watchword.Error{Code: apirequest.CodeBodyInvalid, Detail: detail}
 }
 
-// unacceptable returns the error for one member of a body. code is a Field constant of the root
+// unacceptable returns the error for an invalid member of a request body. Its code is a Field constant of the root
 // package. Handlers use it for errors that the engine can't detect, such as a missing member.
 func unacceptable(field, code, message string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeValidationFailed, Detail: message,

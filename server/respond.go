@@ -190,8 +190,8 @@ func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, ref
 	}
 	switch refusal.Code {
 	case watchword.CodeRefreshInvalid, watchword.CodeSessionEnded, watchword.CodeRefreshReused:
-		// After the end "replaced", the cookie is kept: the browser may already have the new cookie of a later
-		// sign-in.
+		// If a later sign-in in this browser ended the session, the cookie is kept: the browser may already have the
+		// new cookie of that sign-in.
 		used := e.cookies.refresh.Presented(r)
 		if r.URL.Path == pathRefresh && len(used.Values(r)) > 0 && refusal.Ended != watchword.EndedReplaced {
 			used.Clear(w)

@@ -73,9 +73,9 @@ const (
 // The guards of administration name the scope of a service key. The page /docs and the table of access in
 // docs/data.md show them.
 //
-// Unlike the guards above, these guards are enforced (administered). An administrator has the role admin and a
-// session of the level admin-acr. The session's last proof is at most 12 hours old for reading, and at most as old as
-// step-up-age for writing.
+// The server enforces these guards (administered), unlike the guards of the API. An administrator has the role admin
+// and a session of the level admin-acr. The session's last proof is at most 12 hours old for reading, and at most as
+// old as step-up-age for writing.
 const (
 	readUsers   guard = "admin, or a service key with users:read"
 	writeUsers  guard = "admin with a fresh proof, or a service key with users:write"
@@ -120,7 +120,7 @@ func (a *api) routes() []route {
 		invalid = []watchword.Code{watchword.CodeValidationFailed}                    // a wrong member
 		used    = []watchword.Code{watchword.CodeMailTokenInvalid}                    // a used link
 		wrong   = []watchword.Code{watchword.CodePasswordWrong, watchword.CodeRateLimited, watchword.CodeTryLater}
-		owner   = append(wrong, watchword.CodeStepUpRequired) // or a proof that is too old
+		owner   = append(wrong, watchword.CodeStepUpRequired) // a wrong password, or a proof that is too old
 		proof   = append(wrong, watchword.CodePasswordRequired, watchword.CodeMailTokenInvalid)
 	)
 	all := []route{

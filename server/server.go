@@ -97,8 +97,8 @@ type Options struct {
 	// Unstable: package metadata may change in every release.
 	Metadata *metadata.Manager
 
-	// DevMail lists the mails of a development mailbox, the newest first (devbox.Box.Mails). /dev/mail shows them
-	// to everyone who can reach the server. It needs a loopback PublicURL. Default: none.
+	// DevMail lists the mails of a development mailbox, the newest first (devbox.Box.Mails). /dev/mail shows them to
+	// everyone who can reach the server, so PublicURL must be a loopback URL. Default: none.
 	DevMail func() ([]watchword.StoredMail, error)
 
 	// Draining reports whether the server is about to stop. /readyz then responds with 503,
@@ -127,9 +127,9 @@ type edge struct {
 	engine  *watchword.Engine
 	factors *factors.Manager // nil: no routes of second factors
 	admin   *admin.Manager   // nil: no routes of administration
-	// metadata is nil if administrators don't see it.
+	// metadata is nil if administrators can't read and write metadata.
 	metadata *metadata.Manager
-	// federation is nil without providers: no endpoints and no buttons.
+	// federation is nil if no provider is configured. The server then has no endpoints and no buttons for providers.
 	federation *federation.Manager
 
 	side    side
@@ -163,7 +163,7 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	return newServers(engine, opts, o)
 }
 
-// newServer returns the handler of one listener: the routes of its side behind all middlewares.
+// newServer returns the handler of one listener: the routes that the side selects, wrapped in all middlewares.
 func newServer(engine *watchword.Engine, opts Options, o *origins, on side, metrics *httpMetrics) (*Server, error) {
 	all := dialects(opts.Dialects)
 	if err := all.check(); err != nil {
@@ -225,7 +225,7 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins, on side) (edge,
 	}
 	shared := edge{engine: engine, factors: opts.Factors, admin: opts.Admin, metadata: opts.Metadata,
 		side: on, origins: o, cookies: c, clients: who, errors: e}
-	// Every sign-in completes a link to a provider that waits in this browser.
+	// Every sign-in connects the provider's identity that waits in this browser to the account (finishLink).
 	if opts.Federation != nil && len(opts.Federation.Providers()) > 0 {
 		shared.federation = opts.Federation
 		c.onSignIn = func(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {

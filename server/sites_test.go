@@ -269,8 +269,8 @@ func TestSignInReplacesTheSessionThatTheRequestPresents(t *testing.T) {
 	if who != "ada@example.com" {
 		t.Errorf("the session of the server's pages: %s", who)
 	}
-	// A browser with third-party cookies sends the usual cookie in embedded requests. If this is the only cookie, a
-	// sign-in must end its session and delete it.
+	// A browser with third-party cookies sends the usual cookie in embedded requests. If a sign-in request has only
+	// the usual cookie, the server must end the session of this cookie and delete the cookie.
 	alone := s.signUp(true, "dora@example.com", usual.without(partitionedName))
 	if got := names(alone); !slices.Equal(got, bothNames()[1:]) {
 		t.Errorf("the cookies are %q", got)

@@ -22,7 +22,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// secured also serves a service over TLS, and returns the address of that listener.
+// secured starts a TLS listener for a service, in addition to its plain one, and returns the address.
 func (s *service) secured(t *testing.T) string {
 	t.Helper()
 	lender := httptest.NewTLSServer(http.NotFoundHandler())

@@ -55,8 +55,8 @@ func networkOf(addr netip.Addr) string {
 	return clientip.Key(addr)
 }
 
-// open registers a stream of a network. It returns nil if the network already has its share
-// or the server is stopping. The caller must call close.
+// The method open registers a stream of a network. It returns nil if the server is stopping, or if maxStreams are
+// open and the network has its share. The caller must call the method close for the stream.
 func (s *streams) open(network string) *openStream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,7 +93,8 @@ func (s *streams) largest() (most string) {
 	return most
 }
 
-// close removes a stream. Each open needs exactly one close, even if the stream was replaced.
+// The method close removes a stream. Each opened stream must be closed exactly once, even if another network's stream
+// replaced it.
 func (s *streams) close(o *openStream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,8 +123,8 @@ func (s *streams) count() int {
 	return s.total
 }
 
-// wait waits until the feed changes and returns true, or until the stream ends and returns false. A heartbeat is also
-// a change. The server therefore writes to each stream regularly and detects disconnected clients.
+// The method wait returns true when the feed has changed, and false when the stream has ended. A heartbeat is also a
+// change. The server therefore writes to each stream regularly and detects disconnected clients.
 func (s *streams) wait(r *http.Request, stream *openStream, changed <-chan struct{}) bool {
 	select {
 	case <-changed:
@@ -135,8 +136,8 @@ func (s *streams) wait(r *http.Request, stream *openStream, changed <-chan struc
 	return false
 }
 
-// end ends all streams. After end, open returns nil. end may be called twice. Without it, a shutdown would wait for
-// open streams until its timeout.
+// The method end ends all streams. Later calls of open return nil, and a second call of end has no effect. If the
+// streams were not ended, a shutdown would wait for them until its timeout.
 func (s *streams) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
