@@ -51,7 +51,7 @@ const (
 	EndedExpired   EndReason = "expired"  // computed, never stored
 )
 
-// These reasons are effects of a change or of a limit.
+// These reasons are effects of a change of the account, or of the limit of sessions.
 //
 // Unstable: package admin explains them.
 const (
@@ -60,7 +60,7 @@ const (
 	EndedTooMany    EndReason = "too_many_sessions"
 	EndedFactor     EndReason = "factor_added"
 	EndedFactorGone EndReason = "factor_removed"
-	EndedFactors    EndReason = "factors_reset" // by an operator
+	EndedFactors    EndReason = "factors_reset" // an operator removed the factors
 )
 
 // A SessionPolicy limits the life of sessions. It is applied at each use, so a
@@ -71,8 +71,8 @@ type SessionPolicy struct {
 	Max       time.Duration // longest life
 }
 
-// Cutoffs are the limits for the times of a session. The pure rule (Session.EndedBy) and the statement of a store use
-// the same cutoffs.
+// Cutoffs are the limits of a SessionPolicy as points in time. Session.EndedBy and the statements of a store compare
+// the times of a session with them, so both give the same result.
 //
 // Unstable: only stores use it.
 type Cutoffs struct {

@@ -38,8 +38,8 @@ type SignUpRequest struct {
 	// Replaces is as in LoginRequest.
 	Replaces Secret
 
-	// Problems are problems that the caller found in fields of its own, such as a missing last name. If there are
-	// any, SignUp creates no account, and its refusal lists them first.
+	// Problems are errors that the caller found in its own fields, such as a missing last name. If the list is not
+	// empty, SignUp creates no account. The error of SignUp then lists them first.
 	Problems []FieldError
 }
 
@@ -77,7 +77,7 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 		return nil, err
 	}
 	var out outcome
-	// An account that must have a second factor proves its address first: the link continues the sign-in.
+	// An account that must have a second factor proves its address first. The mailed link continues the sign-in.
 	signsIn := decideEntry(user, e.opts, entry.proofs).refusal == nil
 	event := e.event(EventSignup, r.Client, now).of(user.ID)
 	err = e.store.Update(ctx, func(tx Tx) error {
@@ -128,7 +128,7 @@ func (e *Engine) signUpByMail(ctx context.Context, user User, c Client, now time
 	return e.waitForProof(ctx, user, signupDetails{user.Name, user.Locale, user.PasswordHash, nil}, c, now)
 }
 
-// waitForProof does the work of signUpByMail, for a sign-up with a password or an identity.
+// waitForProof stores a sign-up with a password or an identity, or mails the owner if the address is taken.
 func (e *Engine) waitForProof(ctx context.Context, user User, d signupDetails, c Client, now time.Time) error {
 	waiting, err := e.sealSignup(user.Email, d, now)
 	if err != nil {
@@ -211,9 +211,9 @@ func (e *Engine) openSignup(s Signup) (signupDetails, error) {
 	return signupDetails{sealed.Name, sealed.Locale, Secret(sealed.PasswordHash), sealed.Identity}, nil
 }
 
-// prepareSignupMail turns a mail to an address without an account into a link for the waiting sign-ups. A reset
-// request gets the same link. The mail is dropped if no sign-up waits. A mail over the budget is dropped only while an
-// earlier link to the address works, because a link is valid for every waiting sign-up.
+// prepareSignupMail turns a mail to an address without an account into a verification mail for the waiting sign-ups,
+// even after a reset request. If no sign-up waits, the mail is dropped. A mail over the budget is dropped only while
+// an earlier link to the address works, because a link is valid for every waiting sign-up.
 func (e *Engine) prepareSignupMail(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
 	if m.UserID != "" || m.Kind != MailVerify && m.Kind != MailReset {
 		return nil
@@ -286,7 +286,7 @@ func parseLocale(field, raw string) (string, *FieldError) {
 	return tag, nil
 }
 
-// charge takes one use of a limit and commits it. Codes: CodeRateLimited.
+// The method charge counts one use of a limit in a separate transaction. Codes: CodeRateLimited.
 func (e *Engine) charge(ctx context.Context, c Charge) error {
 	if c == (Charge{}) {
 		return nil

@@ -20,10 +20,10 @@ type Store interface {
 	// than once, so it must act only on the Tx.
 	Update(ctx context.Context, fn func(Tx) error) error
 
-	// Rotate counts r.Charges. If one of them is refused, it counts no charge. In the same transaction, it then
-	// rotates the session if the session is alive and its newest token is presented. This is one conditional
-	// statement for rules 1 and 2 of docs/rotation.md. Otherwise it changes only the charges. It rotates an active
-	// session if and only if Judge returns VerdictRotate.
+	// Rotate counts r.Charges and rotates the session, in one transaction. If one of the charges is refused, Rotate
+	// changes nothing. It rotates the session if the session is alive and its newest token is presented. This is one
+	// conditional statement for rules 1 and 2 of docs/rotation.md. If it does not rotate the session, it changes only
+	// the charges. It rotates an active session if and only if Judge returns VerdictRotate.
 	Rotate(ctx context.Context, r RotateRequest) (RotateResult, error)
 
 	// Live returns a session, alive or ended, with its user, as SessionTx.Session does. It is one statement without
@@ -62,7 +62,7 @@ type RotateRequest struct {
 type RotateResult struct {
 	Wait    time.Duration // above 0: a charge was refused; retry after this time
 	Rotated bool
-	Session Session // if Rotated, as it is now
+	Session Session // the session after the rotation, if Rotated
 	User    User    // if Rotated
 }
 
@@ -108,14 +108,14 @@ type UserTx interface {
 	UserByEmail(context.Context, Address) (User, error)
 	// Users lists up to limit users with from <= address < below, in byte order of their addresses.
 	Users(ctx context.Context, from, below Address, limit int) ([]User, error)
-	// LockUser locks the user's row until the transaction ends, if its address is still email. Concurrent changes of
-	// the account wait, and later queries see its current state.
+	// LockUser locks the user's row until the transaction ends. It reports false if the user's address is no longer
+	// the given one. Concurrent changes of the account wait, and later queries see the current state of the account.
 	LockUser(ctx context.Context, id UserID, email Address) (bool, error)
 	SetName(context.Context, UserID, string) error
 	SetLocale(context.Context, UserID, string) error
-	// SetRoles also queues the user for NumberFeed. If changed is not after the stored time
-	// of the last change, the stored time moves by one second instead. A token that was issued
-	// between two changes is therefore outdated by the later one.
+	// SetRoles replaces the user's roles and queues the user for NumberFeed. It stores changed as the time of the
+	// change. If changed is not after the stored time, the stored time moves by one second instead. A token that was
+	// issued between two changes is therefore outdated by the later one.
 	SetRoles(ctx context.Context, id UserID, roles []string, changed time.Time) error
 	// SetDisabled disables the account at the given time; the zero time enables it.
 	SetDisabled(context.Context, UserID, time.Time) error
@@ -144,10 +144,10 @@ type CredentialTx interface {
 	// account no longer has the old address, or if InsertUser would refuse the new one. The user's own tokens do not
 	// reserve an address.
 	SetEmail(ctx context.Context, id UserID, from, to Address, verified time.Time) (bool, error)
-	// SetVerified marks the address as verified if it is still email.
+	// SetVerified marks the user's address as verified. It reports false if the address is no longer the given one.
 	SetVerified(ctx context.Context, id UserID, email Address, at time.Time) (bool, error)
-	// ProveFirst sets VerifiedAt, PasswordHash, Name and Locale if the address is still
-	// Email and unverified, and the account is enabled.
+	// ProveFirst sets VerifiedAt, PasswordHash, Name and Locale of an account. It reports false if the account is
+	// disabled, is already verified, or no longer has the address Email.
 	ProveFirst(context.Context, User) (bool, error)
 }
 
@@ -155,8 +155,8 @@ type CredentialTx interface {
 //
 // Unstable: stores implement it.
 type SignupTx interface {
-	// InsertSignup replaces the oldest sign-up of the address if it has five already. Of two concurrent calls, one
-	// may replace the sign-up of the other instead.
+	// InsertSignup inserts a sign-up. If the address has five sign-ups already, it replaces the oldest one. Of two
+	// concurrent calls, one may replace the sign-up of the other instead.
 	InsertSignup(context.Context, Signup) error
 	// Signups lists the sign-ups of an address that were created after a moment, newest first.
 	Signups(ctx context.Context, email Address, after time.Time) ([]Signup, error)
@@ -180,17 +180,17 @@ type SessionTx interface {
 	SessionAlone(context.Context, SessionID) (Session, error)
 	// Sessions lists the user's live sessions, the most recently used first.
 	Sessions(context.Context, UserID, Cutoffs) ([]Session, error)
-	// Forgive sets Forgiven to generation if the session has not ended and generation is still its newest.
+	// Forgive sets Forgiven to generation. It reports false if the session has ended or has a newer generation.
 	Forgive(ctx context.Context, id SessionID, generation int64) (bool, error)
 	EndSession(context.Context, SessionID, EndReason, time.Time) (bool, error)
 	// EndSessions ends the user's sessions except one ("": none) and returns their number. It also ends expired and
 	// idle ones, because a longer limit would make them live again.
 	EndSessions(ctx context.Context, id UserID, except SessionID, why EndReason, at time.Time) (int, error)
-	// EndOldestSessions ends the user's live sessions at Cutoffs.Now, except the newest (by sign-in): keep is their
-	// number. It returns the ended sessions in any order.
+	// EndOldestSessions ends the user's sessions that are live at Cutoffs.Now. It keeps the newest ones (by sign-in),
+	// and keep is their number. It returns the ids of the ended sessions in any order.
 	EndOldestSessions(ctx context.Context, id UserID, keep int, why EndReason, c Cutoffs) ([]SessionID, error)
-	// EndNextSessions ends up to limit sessions of all users with an id after the given
-	// one, in the order of ids. It returns the last id and their number.
+	// EndNextSessions ends up to limit sessions of all users, in the order of their ids, beginning after the given
+	// id. It returns the id of the last ended session and the number of ended sessions.
 	EndNextSessions(ctx context.Context, after SessionID, limit int, why EndReason, at time.Time) (SessionID, int, error)
 }
 
@@ -233,7 +233,7 @@ type FeedTx interface {
 //
 // Unstable: stores implement it.
 type MailTokenTx interface {
-	InsertMailToken(context.Context, MailToken) error // replaces a token of the same hash
+	InsertMailToken(context.Context, MailToken) error // replaces a token with the same hash
 	MailToken(ctx context.Context, hash string, kind MailKind, now time.Time) (MailToken, error)
 	// TakeMailToken deletes the token if it exists, has that kind and has not expired.
 	TakeMailToken(ctx context.Context, hash string, kind MailKind, now time.Time) (bool, error)
@@ -257,8 +257,8 @@ type MailTokenTx interface {
 // Unstable: stores implement it.
 type MailTx interface {
 	InsertMail(context.Context, Mail) error
-	// ClaimMail claims the mail that has been due longest at now, for the caller alone
-	// until the given time, and counts an attempt.
+	// ClaimMail returns the mail that has been due longest at now, and counts an attempt. No other caller gets this
+	// mail until the given time.
 	ClaimMail(ctx context.Context, now, until time.Time) (Mail, error)
 	// PostponeMail records a failed attempt. If givenUp is not zero, this was the last attempt.
 	PostponeMail(ctx context.Context, id string, next time.Time, why string, givenUp time.Time) error
@@ -275,8 +275,8 @@ type MailTx interface {
 //
 // Unstable: stores implement it.
 type EventTx interface {
-	// InsertEvent adds to the count of an event with the same id, if one
-	// exists, and updates its time, address, device and request.
+	// InsertEvent inserts an event. If the id already exists, it adds to the count of the stored event, and updates
+	// its time, address, device and request.
 	InsertEvent(context.Context, Event) error
 	Events(ctx context.Context, id UserID, limit int) ([]Event, error) // newest first
 	// LastEvent returns the newest event of a kind. An empty id selects events without an account.
@@ -292,8 +292,8 @@ type CallbackTx interface {
 	// QueueEnded adds one callback for each session that the feed has numbered or that expired before now, up to
 	// limit of either kind.
 	QueueEnded(ctx context.Context, now time.Time, limit int) error
-	// ClaimCallbacks claims up to limit callbacks that are due at now, for the caller alone
-	// until the given time, and counts an attempt.
+	// ClaimCallbacks returns up to limit callbacks that are due at now, and counts an attempt for each. No other
+	// caller gets these callbacks until the given time.
 	ClaimCallbacks(ctx context.Context, kind CallbackKind, now, until time.Time, limit int) ([]Callback, error)
 	PostponeCallback(ctx context.Context, c Callback, next time.Time) error
 	DeleteCallback(context.Context, Callback) error
@@ -303,9 +303,9 @@ type CallbackTx interface {
 //
 // Unstable: stores implement it.
 type KeyTx interface {
-	// InsertKey reports false if a key of that use and number exists.
+	// InsertKey inserts a key. It reports false if a key with the same use and number exists.
 	InsertKey(context.Context, Key) (bool, error)
-	Keys(context.Context) ([]Key, error) // by use and ActiveFrom
+	Keys(context.Context) ([]Key, error) // ordered by use and ActiveFrom
 	SetKeyTimes(ctx context.Context, id string, activeFrom, dropAt time.Time) error
 	DeleteKey(context.Context, string) error
 	// HoldKey returns the key with number 1 of a use and locks it until the transaction ends. Later statements see
@@ -336,7 +336,7 @@ type SweepTx interface {
 	SweepLimits(ctx context.Context, after LimitMark, before time.Time, limit int) (LimitMark, int, error)
 }
 
-// OutboxCounted is where MailTx.Outbox stops counting.
+// OutboxCounted is the maximum number up to which MailTx.Outbox counts.
 //
 // Unstable: only stores use it.
 const OutboxCounted = 10_000
@@ -349,7 +349,7 @@ type LimitMark struct {
 	Key       string
 }
 
-// A Sweep names rows that are deleted by age: the time in the comment of the value.
+// A Sweep names rows that SweepTx deletes by their age. The comment of each value says from when the age counts.
 //
 // Unstable: only stores use it.
 type Sweep string
@@ -360,7 +360,7 @@ const (
 	SweepEvents     Sweep = "events"      // since the event
 	SweepMails      Sweep = "mails"       // since the last attempt
 	SweepSignups    Sweep = "signups"     // since the sign-up
-	SweepCallbacks  Sweep = "callbacks"   // since the change
+	SweepCallbacks  Sweep = "callbacks"   // since it was queued
 	SweepChallenges Sweep = "challenges"  // since the expiry
 	SweepDevices    Sweep = "devices"     // since the expiry
 
