@@ -43,8 +43,8 @@ func (all dialects) check() error {
 	return nil
 }
 
-// isForFrontEnds reports whether scripts of the allowed origins may send a request. It is false
-// for the forms of the pages, which only the pages themselves may send.
+// isForFrontEnds reports whether a request is for the API or a dialect. Only these accept requests from scripts of
+// the allowed origins. The forms of the pages accept only requests of the pages themselves.
 func (all dialects) isForFrontEnds(r *http.Request) bool {
 	return isAPI(r.URL.Path) || all.of(r) != nil
 }

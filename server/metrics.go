@@ -19,8 +19,8 @@ import (
 // about refresh tokens, the queue of hashes, the outbox, keys and the feed. docs/operations.md lists them, with the
 // values that need attention.
 
-// httpMetrics are the metrics of requests. Labels are routes and never users or paths, so that
-// their number is bounded.
+// httpMetrics are the metrics of requests. Their labels are routes and statuses, never users or paths, so the number
+// of metrics is bounded.
 type httpMetrics struct {
 	counters, histograms *metrics.Set // separate sets, so that each set follows its own HELP line
 
@@ -29,8 +29,8 @@ type httpMetrics struct {
 	seconds  map[string]*metrics.PrometheusHistogram // by route
 }
 
-// A routeStatus is the pair of labels of the request counter. Routes and statuses bound their
-// number.
+// A routeStatus is the pair of labels of the request counter. The number of pairs is bounded, because the numbers of
+// routes and statuses are.
 type routeStatus struct {
 	route  string
 	status int

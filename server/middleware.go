@@ -368,7 +368,7 @@ func isSameSite(r *http.Request, o *origins, d dialects, c *cookies) bool {
 		return false
 	}
 	if origin == "null" && site == "same-origin" {
-		return true // forms of this server's pages send null, because of Referrer-Policy: no-referrer
+		return true // from this server's forms: Referrer-Policy: no-referrer makes their Origin null
 	}
 	if origin != "" {
 		// Allowed front-ends may use the API and the dialects, but not the forms of pages.

@@ -45,8 +45,8 @@ var (
 // adminRoute returns a route whose handler calls next only if the user has the access that need requires.
 func (p *adminPages) adminRoute(method, path string, need admin.Need, next adminPage) route {
 	handle := func(w http.ResponseWriter, r *http.Request) error {
-		// After a link from another site, such as a ticket system, the browser omits the cookies. It sends them when
-		// the page loads again.
+		// If the user follows a link from another site, such as a ticket system, the browser omits the cookies. It
+		// sends them when the page loads again.
 		if p.isCrossSiteVisit(r) {
 			return p.reload(w, r)
 		}
@@ -150,8 +150,8 @@ func (p *adminPages) routes() (all []route) {
 		p.adminRoute("GET", users, adminRead, p.adminUsersPage),
 		p.adminRoute("GET", users+"/{id}", adminRead, p.adminUserPage),
 	}
-	// The confirmation page of a change has the same need as the change. It shows an account only to a user who may
-	// change it.
+	// The confirmation page requires the same access as the change. It shows an account only to a user who may change
+	// the account.
 	for _, c := range p.allChanges() {
 		all = append(all, p.adminRoute("GET", c.path, adminWrite, p.changePage(c)),
 			p.adminRoute("POST", c.path, adminWrite, p.changeForm(c)))

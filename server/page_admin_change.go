@@ -70,8 +70,8 @@ func (i adminInput) Scope() string {
 	return scope
 }
 
-// changePage shows the form of a change. If the change has no values, it shows the question. It has the same need as
-// the change, so that a step-up happens before the administrator fills in the form.
+// changePage shows the form of a change. If the change has no values, it shows the question. The page requires the
+// same access as the change, so that a step-up happens before the administrator fills in the form.
 func (p *adminPages) changePage(c adminChange) adminPage {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 		subject, err := c.subject(r)

@@ -20,8 +20,8 @@ const pathEnrol = pathLogin + "/setup"
 
 // enrolPage begins the enrolment of a waiting sign-in.
 func (p *accountPages) enrolPage(w http.ResponseWriter, r *http.Request) error {
-	// Because of SameSite=Strict, the browser omits the cookie after a link from another site. It sends the cookie
-	// when the page loads again.
+	// If the user follows a link from another site, the browser omits the cookie, because it is SameSite=Strict. The
+	// browser sends the cookie when the page loads again.
 	if len(p.cookies.step.Values(r)) == 0 && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 		return p.reload(w, r)
 	}

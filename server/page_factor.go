@@ -23,8 +23,9 @@ const (
 	withRecovery = "recovery"
 )
 
-// secondStep redirects to the second step if err is the challenge that follows a right password. It reports whether
-// it redirected. Every page that signs in passes its error to secondStep.
+// secondStep handles the error of a sign-in whose password was right but that still needs a factor. It redirects to
+// the second step or to the setup of the first factor. For any other error, it does nothing and returns false. Every
+// page that signs in calls it.
 func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bool {
 	var refusal *watchword.Error
 	if p.factors == nil || !errors.As(err, &refusal) || refusal.Challenge == nil {
@@ -136,8 +137,8 @@ func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 // bookmark of this page works.
 func (p *pages) factorPage(w http.ResponseWriter, r *http.Request) error {
 	if len(p.cookies.step.Values(r)) == 0 {
-		// After a link from another site, the browser may have omitted the cookie. It sends the cookie when the page
-		// loads again.
+		// If the user followed a link from another site, the browser may have omitted the cookie. It sends the cookie
+		// when the page loads again.
 		if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 			return p.reload(w, r)
 		}

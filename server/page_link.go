@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// These are the pages behind the links in mails. The token is in the fragment of the link, which browsers don't send.
+// These are the pages that links in mails open. The token is in the fragment of the link, which browsers don't send.
 // A script moves the token into the form. Without the script, the user pastes the token. Opening the page does not
 // consume the token, because mail scanners open every link.
 //
@@ -42,7 +42,7 @@ const (
 	actionDisown = "disown" // this wasn't me
 )
 
-// linkPages are the pages behind links in mails. Package mail uses the same paths.
+// linkPages are the pages that links in mails open. Package mail uses the same paths.
 var linkPages = []linkPage{
 	{path: "/verify", name: "verify", kind: watchword.MailVerify, Password: "current-password",
 		consume: (*pages).verifyLink},
@@ -145,8 +145,9 @@ func (p *pages) linkForm(link linkPage) handler {
 	}
 }
 
-// refuseLink shows the form again with the error. If the password was missing or wrong, the form asks for it, even if
-// the user is signed in. The session then belongs to another account. The form never repeats the password.
+// refuseLink shows the form again with the error. If the password was missing or wrong, the form asks for it. This
+// applies even to a signed-in user, because the session may belong to another account. The form never repeats the
+// password.
 func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput, why error) error {
 	if watchword.CodeOf(why) == watchword.CodeMailTokenInvalid {
 		in.form.Del("token") // this token no longer works, so the user needs another one
@@ -183,8 +184,8 @@ func expiredView(v *view) {
 	v.Title, v.Data = v.T(data.Name+".title"), data
 }
 
-// choosePassword shows the form of a password reset. That form also accepts the token of this verification link. It
-// is for the owner of an address with which a stranger signed up: the owner does not know the stranger's password.
+// choosePassword shows the form of a password reset, which also accepts the token of a verification link. It helps
+// the owner of an address with which a stranger signed up, because the owner does not know the stranger's password.
 // Showing the form does not consume the token.
 func (p *pages) choosePassword(w http.ResponseWriter, r *http.Request, form url.Values) error {
 	v := p.linkView(r, linkPages[1], "").filled("link", form)

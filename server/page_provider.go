@@ -121,9 +121,9 @@ func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// redirectAway redirects to another site. In a popup, the default Cross-Origin-Opener-Policy would separate the popup
-// from the page that opened it. That page could then not see whether the user has closed the popup. The header can be
-// omitted, because the response has no document to protect.
+// redirectAway redirects to another site, without the default Cross-Origin-Opener-Policy. In a popup, this policy
+// would separate the popup from the page that opened it. That page could then not see whether the user has closed the
+// popup. The response needs no such policy, because it has no document to protect.
 func (p *pages) redirectAway(w http.ResponseWriter, target string) {
 	w.Header().Set("Cross-Origin-Opener-Policy", "unsafe-none")
 	p.redirect(w, target, nil)

@@ -61,8 +61,8 @@ func TestSecondStepOnThePagesIsLimited(t *testing.T) {
 		`name="recoveryCode"`)
 }
 
-// After a link on another site, the browser omits the SameSite=Strict cookies. The page must load again, so that the
-// browser sends them.
+// If the user follows a link from another site, the browser omits the SameSite=Strict cookies. The page must load
+// again, so that the browser sends them.
 func TestSecondStepAfterALinkOfAnotherSiteLoadsAgain(t *testing.T) {
 	t.Parallel()
 	s, _ := startFactors(t, nil, nil)
