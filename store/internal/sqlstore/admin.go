@@ -8,34 +8,38 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// Statements for administration: they store the roles of accounts as rows, and list accounts.
+// SQL for administrators. The statements in this file list accounts, and store the roles of an account as rows.
 
 var _ admin.Tx = Tx{}
 
 const (
-	// The calling transaction has locked or inserted the user's row before it inserts a role.
+	// insertRole runs in a transaction that has already locked or inserted the user's row. Concurrent changes of one
+	// user's roles therefore wait for each other.
 	insertRole  = `INSERT INTO user_roles (user_id, role) VALUES ($1, $2) ON CONFLICT DO NOTHING`
 	deleteRoles = `DELETE FROM user_roles WHERE user_id = $1`
 
 	deleteIdempotency = `DELETE FROM idempotency WHERE owner = $1`
 
-	// hasAdmin looks the role up in the primary key. A disabled administrator does not count.
+	// hasAdmin reports whether an administrator exists whose account is not disabled. It reads the primary key of
+	// user_roles.
 	hasAdmin = `SELECT EXISTS (SELECT 1 FROM user_roles JOIN users ON users.id = user_roles.user_id
 		WHERE user_roles.role = 'admin' AND users.disabled_at = 0)`
 
-	// hasTOTP and hasPasskey count in the index factors_by_user. A join would repeat the user for each factor. With
-	// EXISTS, PostgreSQL could build a hash table of all factors.
+	// hasTOTP and hasPasskey count the user's factors in the index factors_by_user. They do not use a join, because a
+	// join would return one row per factor. They do not use EXISTS, because PostgreSQL could then build a hash table
+	// of all factors.
 	hasTOTP    = `(SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id AND factors.kind = 'totp') > 0`
 	hasPasskey = `(SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id AND factors.kind = 'passkey') > 0`
 
-	// isSelected compares an account with a filter: its state ($3, as in admin.Account.State) and its factor ($4).
-	// The database filters, because the caller would otherwise receive thousands of rows to find a few accounts.
+	// isSelected is the condition that an account matches a filter. $3 is the state in the filter (see
+	// admin.Account.State), and $4 is the factor. The condition is in SQL, because otherwise the caller would receive
+	// thousands of rows to find a few accounts.
 	isSelected = `($3 = '' OR $3 = CASE WHEN users.disabled_at <> 0 THEN 'disabled'
 			WHEN users.verified_at = 0 THEN 'unverified' ELSE 'active' END)
 		AND ($4 = '' OR ($4 <> 'none') = ((SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id
 			AND factors.kind IN ('totp', 'passkey') AND ($4 = factors.kind OR $4 NOT IN ('totp', 'passkey'))) > 0))`
 
-	// lastAccount and lastWithRole read only an index.
+	// lastAccount and lastWithRole find the end of a range of at most $3 rows. They read only an index.
 	lastAccount = `SELECT COALESCE(MAX(email COLLATE "binary"), ''), COUNT(*) FROM (SELECT email FROM users
 		WHERE email COLLATE "binary" >= $1 AND email COLLATE "binary" < $2
 		ORDER BY email COLLATE "binary" LIMIT $3) AS found`
@@ -47,14 +51,14 @@ const (
 var (
 	accountColumns = userColumns + `, ` + hasTOTP + `, ` + hasPasskey
 
-	// selectAccounts reads the same range as selectUsers.
+	// selectAccounts reads the accounts with addresses from $1 up to, but not including, $2, like selectUsers.
 	selectAccounts = `SELECT ` + accountColumns + ` FROM users
 		WHERE email COLLATE "binary" >= $1 AND email COLLATE "binary" < $2 AND ` + isSelected + `
 		AND ($5 = '' OR (SELECT COUNT(*) FROM user_roles WHERE role = $5 AND user_id = users.id) > 0)
 		ORDER BY email COLLATE "binary" LIMIT $6`
 
-	// selectRoleAccounts reads user_roles in the order of its primary key (role, user_id). It orders by user id, so
-	// that the database sorts no rows, even if every account has the role.
+	// selectRoleAccounts returns accounts in the order of their user ids. This is the order of the primary key of
+	// user_roles (role, user_id), so the database needs no sort, even if every account has the role.
 	selectRoleAccounts = `SELECT ` + accountColumns + `
 		FROM user_roles JOIN users ON users.id = user_roles.user_id
 		WHERE user_roles.role = $1 AND user_roles.user_id > $2 AND ` + isSelected + `
@@ -81,16 +85,17 @@ func (t Tx) insertRoles(ctx context.Context, id watchword.UserID, roles []string
 	return nil
 }
 
-// Accounts starts each page at an address (cursor) instead of an offset, like Users.
+// Accounts lists accounts in the order of their addresses. Like Users, it starts each page at an address (cursor) and
+// not at an offset.
 func (t Tx) Accounts(
 	ctx context.Context, from, below watchword.Address, f admin.Filter, limit int,
 ) ([]admin.Account, error) {
 	return rows(ctx, t, scanAccount, selectAccounts, from, below, f.State, f.Factor, f.Role, limit)
 }
 
-// LastAccount returns the last address that Accounts may read, and the number of addresses up to it. LIMIT alone does
-// not bound the rows that Accounts reads, because it counts only selected accounts. A filter without a match would
-// read the whole range.
+// LastAccount returns the last of the first n addresses in a range, and the number of these addresses. The caller
+// uses the address as the end of the range for Accounts, which limits how many rows Accounts reads. LIMIT does not
+// limit this number, because it counts only selected accounts: a filter without a match would read the whole range.
 func (t Tx) LastAccount(
 	ctx context.Context, from, below watchword.Address, n int,
 ) (last watchword.Address, found int, err error) {

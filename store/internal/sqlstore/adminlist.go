@@ -8,48 +8,49 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// Lists of all accounts, and counts, for administrators. Each list starts after a given row (cursor), so a deep page
-// costs the same as the first. Each count stops at a limit.
+// SQL for administrators that lists and counts all accounts, events and mails. Each list starts after a given row
+// (cursor), so a deep page costs the same as the first. Each count stops at a limit.
 
-// older selects the events before a position, which is a time and an id. The index contains only the time. The
-// database therefore compares the ids of the events of one millisecond, which are few.
+// The condition older selects the events before a position: a time ($2) and an id ($3). The index contains only the
+// time. The database therefore compares ids only among events with the same millisecond, which are few.
 const older = `at >= $1 AND at <= $2 AND (at < $2 OR id < $3)`
 
 var (
 	selectEventsBefore = `SELECT ` + eventColumns + ` FROM events WHERE ` + older + ` ORDER BY at DESC, id DESC LIMIT $4`
 	selectUserEvents   = `SELECT ` + eventColumns + ` FROM events WHERE ` + older + ` AND user_id = $4
 		ORDER BY at DESC, id DESC LIMIT $5`
-	// selectSystemEvents may read many events of other kinds, like selectLastEvent. Its range is limited to a few
-	// days.
+	// selectSystemEvents may read many events without an account, and skips those of other kinds. The number of
+	// skipped events is limited, because the range is only a few days.
 	selectSystemEvents = `SELECT ` + eventColumns + ` FROM events WHERE user_id = '' AND kind = $1
 		AND at >= $2 AND at <= $3 ORDER BY at DESC, id DESC LIMIT $4`
 
-	// The queries of the outbox sort all rows without an index, because the outbox is short.
+	// selectMailsAfter and selectUserMails sort without an index. This is fast, because the outbox contains only
+	// unsent mails.
 	selectMailsAfter = `SELECT ` + mailColumns + ` FROM mails WHERE (created_at, id) > ($1, $2)
 		ORDER BY created_at, id LIMIT $3`
 	selectUserMails = `SELECT ` + mailColumns + ` FROM mails WHERE (created_at, id) > ($1, $2) AND user_id = $3
 		ORDER BY created_at, id LIMIT $4`
 
-	// countLive also stops at the limit. It uses the condition of a refresh (alive), so its count agrees with the
-	// lists of sessions.
+	// countLive counts active sessions, up to the limit $5. It uses the same condition (alive) as a refresh and the
+	// lists of sessions, so all three agree.
 	//
 	// It reads the sessions that have not reached their absolute expiry.
 	countLive = `SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE ` + alive(1) + ` LIMIT $5) AS counted`
 )
 
 const (
-	// With a condition on id, both databases read the primary key in order and stop at the limit. Without the
-	// condition, PostgreSQL would read the table.
+	// countUsers has the condition id > '', which is always true. With this condition, both databases read the
+	// primary key in order and stop at the limit. Without it, PostgreSQL would read the table.
 	countUsers = `SELECT COUNT(*) FROM (SELECT 1 FROM users WHERE id > '' LIMIT $1) AS counted`
 
-	// countEvents computes the hour of each event, and then groups by it. Both databases round the quotient of
-	// integers down.
+	// countEvents groups events by kind and hour. The hour is at / 3600000, which both databases round down.
 	countEvents = `SELECT kind, hour, SUM(times) FROM (SELECT kind, at / 3600000 AS hour, times FROM events
 		WHERE at >= $1 ORDER BY at DESC LIMIT $2) AS newest GROUP BY kind, hour`
 )
 
-// EventsBefore reads the index by user or the index by time. It does not filter by kind or address: if a kind is
-// rare, one statement would read millions of events. The caller filters each batch and reads further batches.
+// EventsBefore reads events from the index by user or the index by time. It does not filter by kind or address,
+// because a filter for a rare kind could read millions of events in one statement. The caller filters each batch and
+// reads further batches.
 func (t Tx) EventsBefore(
 	ctx context.Context, user watchword.UserID, from time.Time, before admin.EventPosition, limit int,
 ) ([]watchword.Event, error) {
@@ -59,8 +60,9 @@ func (t Tx) EventsBefore(
 	return rows(ctx, t, scanEvent, selectUserEvents, millis(from), millis(before.At), before.ID, user, limit)
 }
 
-// SystemEvents reads events without an account, and filters by kind in the database, unlike EventsBefore. Its caller
-// needs a rare kind among many failed sign-ins with unknown addresses and many waiting sign-ups.
+// SystemEvents lists events of one kind that belong to no account. Unlike EventsBefore, it filters by kind in the
+// database, because the kind is rare. Most events without an account are failed sign-ins with unknown addresses, or
+// waiting sign-ups.
 func (t Tx) SystemEvents(
 	ctx context.Context, kind watchword.EventKind, from, upTo time.Time, limit int,
 ) ([]watchword.Event, error) {

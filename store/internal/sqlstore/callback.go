@@ -11,15 +11,18 @@ import (
 // is deleted after the callback has run. A row contains neither personal data nor the reason why a session ended.
 // Before the callback runs, the engine reads both from the session or the account.
 const (
-	// InsertUser runs queueSignup, so each flow that creates an account adds a row. It adds the row even if OnSignup
-	// is not set, because the command line does not know the options of the server. The sweep deletes unclaimed rows.
+	// queueSignup adds a callback for a new account. InsertUser runs it, so every flow that creates an account adds a
+	// row. It adds the row even if OnSignup is not set, because the command line also creates accounts and does not
+	// know the options of the server. The sweep deletes rows that no server claims.
 	queueSignup = `INSERT INTO callbacks (kind, id, created_at, next_at, attempts)
 		VALUES ('signup', $1, $2, $2, 0)`
 	deleteSignupCallback = `DELETE FROM callbacks WHERE kind = 'signup' AND id = $1`
 
-	// selectQueued returns how far sessions have been queued: the last feed number, and the last expiry. It also
-	// returns these two positions for the end of the next batch. No session appears behind a position later, because
-	// feed numbers become visible in ascending order (NumberFeed), and a session is inserted long before it expires.
+	// selectQueued returns four positions. The first two are the feed number and the expiry up to which callbacks
+	// were queued. The other two are the same positions after the next batch.
+	//
+	// No session can later be added before a position, for two reasons. Feed numbers become visible in ascending
+	// order (NumberFeed), and a session is inserted long before it expires.
 	selectQueued = `SELECT queued_ended, queued_expired,
 			COALESCE((SELECT MAX(feed_number) FROM (SELECT feed_number FROM sessions
 				WHERE ended_at > 0 AND feed_number > feed.queued_ended
@@ -28,11 +31,11 @@ const (
 				WHERE ended_at = 0 AND expires_at > feed.queued_expired AND expires_at <= $2
 				ORDER BY expires_at LIMIT $1) AS expired), queued_expired)
 		FROM feed WHERE id = 1`
-	// If two processes queue the same batch, only one of their calls of advanceQueued changes the row.
+	// advanceQueued changes the row for only one of two processes that queue the same batch.
 	advanceQueued = `UPDATE feed SET queued_ended = $1, queued_expired = $2
 		WHERE id = 1 AND queued_ended = $3 AND queued_expired = $4`
-	// queueEnded does not require that the user exists, because the sessions of a deleted account have ended, too. A
-	// session that is already in the queue, because it expired first, is not added again.
+	// queueEnded also adds callbacks for sessions of deleted accounts, because these sessions have ended too. It
+	// skips a session that queueExpired has already added.
 	queueEnded = `INSERT INTO callbacks (kind, id, created_at, next_at, attempts)
 		SELECT 'session_ended', id, CAST($1 AS BIGINT), CAST($1 AS BIGINT), 0 FROM sessions
 			WHERE ended_at > 0 AND feed_number > $2 AND feed_number <= $3

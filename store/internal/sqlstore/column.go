@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// A column is one column of a table and the struct field that it stores. Only the lists of columns (userRow,
-// sessionRow, …) name columns. From a list, this file derives the columns of a query, the parameters of an insert and
-// the destinations of a scan. A new field needs a line in the list and a migration. Without that line, a test of
-// storetest fails.
+// A column is one column of a table, and the struct field that is stored in it. Column names appear only in functions
+// such as userRow and sessionRow, which return a list of columns. From such a list, this file derives the columns of
+// a query, the parameters of an insert and the destinations of a scan. A new field needs a migration and an entry in
+// the list. If the entry is missing, a test of storetest fails.
 type column struct {
 	name  string // or an expression in parentheses, which is only read
-	field any    // a pointer to the field, or its scanner: timeColumn, boolColumn, listColumn, supersededColumn
+	field any    // a pointer to the field, or its sql.Scanner (timeColumn, boolColumn, listColumn, …)
 }
 
 // names returns the column list of a SELECT. Each name has its table as prefix, because
@@ -45,8 +45,8 @@ func insertInto(table string, columns []column, source string) string {
 		fmt.Sprintf(source, strings.Join(parameters, ", "))
 }
 
-// parameterOf returns the parameter ($n) that insertInto uses for the named column. Other clauses call it instead of
-// writing a number, which would change when a column is added.
+// parameterOf returns the parameter ($n) that insertInto uses for the named column. A clause after the VALUES of the
+// INSERT uses it, because the number changes when a column is added.
 func parameterOf(columns []column, name string) string {
 	return fmt.Sprintf("$%d", 1+slices.IndexFunc(columns, func(c column) bool { return c.name == name }))
 }

@@ -22,8 +22,9 @@ func deviceRow(d *factors.Device) []column {
 	}
 }
 
-// unchanged excludes devices that are older than the last change of the user's factors. Flows that change factors
-// therefore need not delete devices. The sweep deletes the rows after they expire.
+// The condition unchanged is true for devices that were created after the last change of the user's factors. Older
+// devices are invalid, so flows that change factors need not delete them. The sweep deletes their rows after they
+// expire.
 const unchanged = `created_at > (SELECT factors_changed_at FROM users WHERE users.id = devices.user_id)`
 
 var (

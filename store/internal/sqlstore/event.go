@@ -26,18 +26,18 @@ func eventRow(e *watchword.Event) []column {
 var (
 	eventColumns = names("events", eventRow(new(watchword.Event)))
 
-	// insertEvent counts repetitions in one row. Repeated failed sign-ins have the same id, so concurrent inserts add
-	// their counts. The row keeps the later of the two times, because transactions may commit in a different order
-	// than their events happened.
+	// insertEvent stores repeated failed sign-ins in one row. Repetitions have the same id, so the statement adds to
+	// the count of the existing row. It keeps the later of the two times, because a later event may be committed
+	// first.
 	insertEvent = insertInto("events", eventRow(new(watchword.Event)), `VALUES (%s)
 		ON CONFLICT (id) DO UPDATE SET times = events.times + excluded.times,
 			at = CASE WHEN events.at > excluded.at THEN events.at ELSE excluded.at END,
 			address = excluded.address, device = excluded.device, request_id = excluded.request_id`)
-	// Sorting by id too gives events of the same millisecond a fixed order.
+	// selectEvents sorts by time and then by id, so that events of the same millisecond have a fixed order.
 	selectEvents = `SELECT ` + eventColumns + ` FROM events WHERE user_id = $1
 		ORDER BY at DESC, id DESC LIMIT $2`
-	// For events without an account, selectLastEvent may read many rows, because they include failed sign-ins. Only
-	// operators run it.
+	// selectLastEvent may read many rows if $1 is empty (events without an account), because failed sign-ins are
+	// among them. This is acceptable, because only operators run it.
 	selectLastEvent = `SELECT ` + eventColumns + ` FROM events WHERE user_id = $1 AND kind = $2
 		ORDER BY at DESC, id DESC LIMIT 1`
 	// request_id <> '' is the condition of the partial index. Both databases use the index only
@@ -46,7 +46,7 @@ var (
 		ORDER BY at DESC, id DESC LIMIT $2`
 )
 
-// InsertEvent stores an event whose field Times is 0 as one event.
+// InsertEvent stores an event. If Times is 0, it stores 1.
 func (t Tx) InsertEvent(ctx context.Context, e watchword.Event) error {
 	e.Times = max(e.Times, 1)
 	_, err := t.exec(ctx, insertEvent, values(eventRow(&e))...)

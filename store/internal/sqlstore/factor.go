@@ -15,8 +15,8 @@ import (
 
 var _ factors.Tx = Tx{}
 
-// factorRow lists the columns of a factor. An authenticator app uses sealed, which contains its encrypted secret. A
-// passkey uses record, which contains its public key. The unused column is empty.
+// factorRow lists the columns of a factor. For an authenticator app, the column sealed contains the encrypted secret,
+// and the column record is empty. For a passkey, record contains the public key, and sealed is empty.
 func factorRow(f *factors.Factor) []column {
 	return []column{
 		{"id", &f.ID},
@@ -51,15 +51,14 @@ func challengeRow(c *watchword.Challenge) []column {
 var (
 	insertChallenge = insertInto("challenges", challengeRow(new(watchword.Challenge)), "VALUES (%s)")
 
-	// insertLoginChallenge also returns the factors that the response offers, which saves a second statement per
-	// sign-in.
+	// insertLoginChallenge inserts a challenge and returns the user's factors, which the response offers to the user.
+	// One statement for both saves a statement per sign-in.
 	//
-	// The insert waits for no lock, because its id is random and the table has no foreign key. The sub-select
-	// therefore sees every change that was committed before the statement. A later change of the factors makes the
-	// challenge invalid (factors_changed_at).
+	// The list of factors is current, because the insert never waits for a lock: its id is random and the table has
+	// no foreign key. If the factors change later, the challenge becomes invalid (factors_changed_at).
 	//
-	// RETURNING returns one row, so the text in it has one line for each factor. A record is JSON without line
-	// breaks.
+	// RETURNING returns one row, so all factors are in one text, with one line per factor. A record is JSON without
+	// line breaks.
 	insertLoginChallenge = insertInto("challenges", challengeRow(new(watchword.Challenge)),
 		`VALUES (%s) RETURNING (SELECT COALESCE(string_agg(kind || ' ' || credential_id || ' ' || record, '`+"\n"+`'
 			ORDER BY created_at, id), '') FROM factors
@@ -113,17 +112,19 @@ const (
 	deleteFactor  = `DELETE FROM factors WHERE id = $1 AND user_id = $2 AND (kind <> 'passkey' OR ` + anotherWayIn + `)`
 	deleteFactors = `DELETE FROM factors WHERE user_id = $1`
 
-	// DeleteFactors runs these three statements. DeleteUser runs the variants without a time.
+	// deleteFactorsSince, deleteCodesSince and deleteDevicesSince delete only rows created at or after $2.
+	// DeleteFactors runs them. DeleteUser runs similar statements without this condition.
 	deleteFactorsSince = `DELETE FROM factors WHERE user_id = $1 AND created_at >= $2`
 	deleteCodesSince   = `DELETE FROM recovery_codes WHERE user_id = $1 AND created_at >= $2`
 	deleteDevicesSince = `DELETE FROM devices WHERE user_id = $1 AND created_at >= $2`
 
-	// countFactors stores the number of factors and the time of the change. factors_changed_at increases by at least
-	// a millisecond, so that two changes at the same time differ. The caller has locked the user's row, so the
-	// sub-select is current.
+	// countFactors stores the number of factors and the time of the change. factors_changed_at always increases by at
+	// least a millisecond, so that each change has a different time. The caller has locked the user's row, so the
+	// sub-select sees all committed factors.
 	countFactors = `UPDATE users SET factors = (SELECT COUNT(*) FROM factors WHERE user_id = $1 AND unproven = 0),
 			factors_changed_at = CASE WHEN factors_changed_at < $2 THEN $2 ELSE factors_changed_at + 1 END WHERE id = $1`
-	// lockFactors locks the row without a change.
+	// lockFactors locks the user's row. It updates the row to its current values, because SQLite has no SELECT FOR
+	// UPDATE.
 	lockFactors = `UPDATE users SET factors = factors WHERE id = $1`
 
 	selectSealedFactors = `SELECT id, sealed FROM factors WHERE id > $1 AND kind = 'totp' ORDER BY id LIMIT $2`
@@ -142,8 +143,8 @@ func (t Tx) InsertChallenge(ctx context.Context, c watchword.Challenge) error {
 	return err
 }
 
-// InsertSessionChallenge deletes old challenges before it inserts the new one. In the opposite order, the new
-// challenge could count as the oldest, if the clock was set back.
+// InsertSessionChallenge deletes the session's oldest challenges, and then inserts the new one. If it inserted first,
+// it could delete the new challenge: after the clock was set back, the new challenge can have the oldest time.
 func (t Tx) InsertSessionChallenge(ctx context.Context, c watchword.Challenge, keep int) error {
 	if _, err := t.exec(ctx, deleteOldChallenges, c.UserID, c.SessionID, string(c.Purpose), keep-1); err != nil {
 		return err
@@ -182,9 +183,9 @@ func (t Tx) ClaimChallenge(
 	}, claimChallenge, id, string(purpose), millis(now))
 }
 
-// UserWithFactors reads a user and the factors in one round trip, because each sign-in with a factor needs both. It
-// returns ErrNotFound for an account without factors. They were removed after the password was checked, so the
-// challenge is invalid anyway.
+// UserWithFactors reads a user and the user's factors in one round trip, because each sign-in with a factor needs
+// both. It returns ErrNotFound for an account without factors. This is correct, because removing the last factor
+// makes all challenges of the account invalid.
 func (t Tx) UserWithFactors(
 	ctx context.Context, id watchword.UserID,
 ) (u watchword.User, all []factors.Factor, err error) {
@@ -235,8 +236,8 @@ func (t Tx) DeleteFactor(
 	return t.change(ctx, deleteFactor, factor, id, spare, idList(offered))
 }
 
-// CountFactors updates the count in a statement of its own, after the caller has locked the user's row. Its
-// sub-select therefore sees the commit of the transaction that held the lock before.
+// CountFactors updates the number of factors of a user. The caller has locked the user's row in an earlier statement.
+// The sub-select therefore also sees factors that a previous holder of the lock committed.
 func (t Tx) CountFactors(ctx context.Context, id watchword.UserID, changed time.Time) error {
 	return t.changeRow(ctx, countFactors, id, millis(changed))
 }
@@ -272,7 +273,8 @@ func (t Tx) SetSealedFactor(ctx context.Context, f watchword.SealedFactor) error
 	return err
 }
 
-// ProveSession does not change the generation, so the refresh token of the session stays valid.
+// ProveSession stores the methods and the time of a new authentication. It does not change the generation, so the
+// refresh token of the session stays valid.
 func (t Tx) ProveSession(
 	ctx context.Context, id watchword.SessionID, methods []string, at time.Time, c watchword.Cutoffs,
 ) (bool, error) {

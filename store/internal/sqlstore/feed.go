@@ -15,14 +15,14 @@ import (
 // Requests of users never lock the row. Ending a session sets no number (feed_number stays 0), and a background task
 // assigns it later.
 const (
-	// lockFeed locks the row without a change. It returns the number that the
-	// previous lock holder committed.
+	// lockFeed locks the row, and returns the last number that was committed. It updates the row to its current
+	// values.
 	lockFeed    = `UPDATE feed SET last = last WHERE id = 1 RETURNING last`
 	advanceFeed = `UPDATE feed SET last = $1 WHERE id = 1`
 
-	// numberSessions numbers ended sessions from $1 + 1 on, in the order in which they ended. It checks feed_number =
-	// 0 again outside the sub-select, because the row may have changed in between. A number never changes after it
-	// was assigned.
+	// numberSessions assigns numbers to ended sessions, from $1 + 1 on, in the order in which they ended. It checks
+	// feed_number = 0 a second time outside the sub-select, because another transaction may have assigned a number
+	// while this one waited. An assigned number never changes.
 	numberSessions = `UPDATE sessions SET feed_number = CAST($1 AS BIGINT) + due.n
 		FROM (SELECT id, row_number() OVER (ORDER BY ended_at, id) AS n
 			FROM sessions WHERE ended_at > 0 AND feed_number = 0 ORDER BY ended_at, id LIMIT $2) AS due
@@ -36,8 +36,8 @@ const (
 		WHERE users.id = due.id AND users.feed_number = 0
 		RETURNING feed_number`
 
-	// selectFeedState reads one index entry for each of its two times, however many rows wait for a number. A time is
-	// NULL if no row waits.
+	// selectFeedState returns the last number, and the times since which the oldest session and the oldest user wait
+	// for a number. A time is NULL if no row waits. Each time costs one index entry, even if many rows wait.
 	selectFeedState = `SELECT last,
 			(SELECT ended_at FROM sessions WHERE ended_at > 0 AND feed_number = 0 ORDER BY ended_at LIMIT 1),
 			(SELECT roles_changed_at FROM users WHERE roles_changed_at > 0 AND feed_number = 0
@@ -57,8 +57,9 @@ func scanNumber(row scanner) (n int64, err error) {
 	return n, row.Scan(&n)
 }
 
-// NumberFeed assigns numbers above the larger of the stored number and the argument above. The engine passes the
-// current time in microseconds, so numbers keep rising even after a backup was restored.
+// NumberFeed assigns the next feed numbers. The first one is greater than the stored number and greater than the
+// argument above. The engine passes the current time in microseconds as above, so that numbers still increase after
+// the database was restored from a backup.
 func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error) {
 	last, err := row(ctx, t, scanNumber, lockFeed)
 	if err != nil {
@@ -72,7 +73,7 @@ func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error)
 			return 0, err
 		}
 		numbered += len(given)
-		for _, number := range given { // a row that was deleted in the meantime leaves a gap
+		for _, number := range given { // the numbers may have gaps, where a row was deleted in the meantime
 			last = max(last, number)
 		}
 	}
@@ -82,8 +83,8 @@ func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error)
 	return numbered, t.changeRow(ctx, advanceFeed, last)
 }
 
-// FeedState reads the state of the feed. Unnumbered is the older of the times at which the first session and the
-// first user began to wait for a number.
+// FeedState reads the state of the feed. Unnumbered is the time since which the oldest session or user waits for a
+// number.
 func (t Tx) FeedState(ctx context.Context) (watchword.FeedState, error) {
 	return row(ctx, t, func(s scanner) (state watchword.FeedState, err error) {
 		var session, user *int64

@@ -33,8 +33,8 @@ var (
 )
 
 const (
-	// These statements change the row only if the request still owns its claim, which expires_at identifies. After
-	// the claim has expired, another request may own the row, usually a retry with the same hash.
+	// finishRecord and dropRecord change the row only if the request still holds its claim. The claim is identified
+	// by expires_at. After it has expired, another request may hold the row, usually a retry with the same hash.
 	finishRecord = `UPDATE idempotency SET status = $1, result_id = $2, expires_at = $3
 		WHERE owner = $4 AND key = $5 AND status = 0 AND expires_at = $6`
 	dropRecord = `DELETE FROM idempotency WHERE owner = $1 AND key = $2 AND status = 0 AND expires_at = $3`

@@ -28,9 +28,8 @@ func identityRow(i *federation.Identity) []column {
 }
 
 var (
-	// insertIdentity inserts one row if two concurrent requests sign in with the same identity for the first time,
-	// because issuer and subject have a unique index. The second request inserts no row, and its new account is
-	// rolled back.
+	// insertIdentity inserts no row if the identity (issuer and subject) already exists. If two requests sign in with
+	// the same new identity concurrently, the second request inserts no row, and its new account is rolled back.
 	insertIdentity = insertInto("identities", identityRow(new(federation.Identity)),
 		"VALUES (%s) ON CONFLICT DO NOTHING")
 
@@ -41,9 +40,9 @@ var (
 	selectIdentities = `SELECT ` + names("identities", identityRow(new(federation.Identity))) + ` FROM identities
 		WHERE user_id = $1 ORDER BY linked_at, id`
 
-	// selectStranded selects users without a password whose identities all belong to providers outside the list $2
-	// (idList). It starts after the user $1 and reads the index of identities in order. Sub-selects look up each
-	// user, because PostgreSQL would read all users for a join.
+	// selectStranded selects users who have no password, and whose identities all belong to providers that are not in
+	// the list $2 (idList). $1 is the cursor: the user after whom the page starts. The statement reads the index of
+	// identities in order. It uses sub-selects and no join, because PostgreSQL would read all users for a join.
 	selectStranded = `SELECT DISTINCT user_id, (SELECT verified_at FROM users WHERE users.id = identities.user_id),
 			(SELECT COUNT(*) FROM factors WHERE factors.user_id = identities.user_id AND kind = 'passkey')
 		FROM identities WHERE user_id > $1
@@ -106,7 +105,7 @@ func (t Tx) DeleteIdentity(
 	return t.change(ctx, deleteIdentity, identity, id, spare, idList(offered))
 }
 
-// DeleteIdentities deletes all identities if since is the zero time.
+// DeleteIdentities deletes the identities that were linked at or after the time since. The zero time means all.
 func (t Tx) DeleteIdentities(ctx context.Context, id watchword.UserID, since time.Time) error {
 	_, err := t.exec(ctx, deleteIdentitiesSince, id, millis(since))
 	return err

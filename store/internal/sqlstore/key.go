@@ -24,13 +24,14 @@ func keyRow(k *watchword.Key) []column {
 var (
 	keyColumns = names("keys", keyRow(new(watchword.Key)))
 
-	// insertKey inserts one row if several processes create the same key at the same time. Both the id and the pair
-	// of use and number are unique. The other processes then read that key.
+	// insertKey inserts no row if the key already exists: the id is unique, and so is the pair of use and number. If
+	// several processes create the same key concurrently, one inserts it and the others read it.
 	insertKey  = insertInto("keys", keyRow(new(watchword.Key)), "VALUES (%s) ON CONFLICT DO NOTHING")
 	selectKeys = `SELECT ` + keyColumns + ` FROM keys ORDER BY purpose, active_from, id`
 
-	// holdKey locks the first key of a use without a change, so that only one process at a time replaces the
-	// encrypted secret. A second process waits. RETURNING then shows it the secret that the first process wrote.
+	// holdKey locks the first key of a use, so that only one process at a time replaces the encrypted secret. Another
+	// process waits for the lock, and then RETURNING returns the new secret. holdKey updates the row to its current
+	// values.
 	holdKey = `UPDATE keys SET number = number WHERE purpose = $1 AND number = 1 RETURNING ` + keyColumns
 )
 

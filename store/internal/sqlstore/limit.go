@@ -12,21 +12,21 @@ import (
 // The column tat is the theoretical arrival time of internal/ratelimit (GCRA), in nanoseconds since 1970.
 // Milliseconds would be too coarse, because one use of a large limit can advance tat by less than a millisecond.
 const (
-	// charge is ratelimit.Decide in SQL. The same statement checks the limit and counts the use, so concurrent
-	// requests can't exceed the limit. Parameters:
+	// charge checks a limit and counts one use, in one statement, so concurrent requests can't exceed the limit. It
+	// is the SQL form of ratelimit.Decide. Parameters:
 	//
 	//	$2  now + one use     the new tat of an unused counter
 	//	$3  now + span        also the initial sweep_from
 	//	$4  now               a lower tat: all uses have expired, so the counter starts again
 	//	$5  now + 2 spans - one use
-	//	                      a higher tat: too far ahead, see the next paragraph
+	//	                      a higher tat: too far in the future, see the next paragraph
 	//	$6  one use
 	//	$7  now + span - one use
 	//	                      a lower or equal tat: the limit allows one more use
 	//
-	// A counter too far ahead would block a user for longer than the span. It exists only after a clock was set back.
-	// The statement then allows one more use. The bound $5 tolerates clocks that differ by up to a span minus one
-	// use.
+	// If the clock was set back, a tat can be too far in the future, and would block a user for longer than the span.
+	// The statement then allows one more use and sets tat to $3. The bound $5 tolerates clocks that differ by up to a
+	// span minus one use.
 	//
 	// sweep_from never changes, so that counting a use updates no index.
 	charge = `INSERT INTO limits (key, tat, sweep_from) VALUES ($1, $2, $3)
@@ -51,8 +51,8 @@ func (t Tx) Charge(ctx context.Context, c watchword.Charge) (time.Duration, erro
 	return t.Wait(ctx, c)
 }
 
-// chargeArgCount is the number of parameters of charge. RotateStatement numbers
-// its other parameters from there.
+// chargeArgCount is the number of parameters of charge. In RotateStatement, the parameters of each charge follow
+// those of the previous charge.
 const chargeArgCount = 7
 
 func chargeArgs(c watchword.Charge) []any {
@@ -60,9 +60,9 @@ func chargeArgs(c watchword.Charge) []any {
 	return []any{c.Key, now + cost, now + span, now, now + 2*span - cost, cost, now + span - cost}
 }
 
-// Wait returns the remaining wait of a refused charge, at least a millisecond. It reads the counter after the
-// refusal. By then, the limit may allow a use again, or the counter may be deleted. Wait returns more than 0 even
-// then, because 0 means that the charge was counted.
+// Wait returns how long a refused charge must still wait, at least a millisecond. It never returns 0, because a 0
+// from Charge means that the use was counted. Wait reads the counter later than the charge, so the limit may already
+// allow a use again, or the counter may be deleted.
 func (t Tx) Wait(ctx context.Context, c watchword.Charge) (time.Duration, error) {
 	tat, err := row(ctx, t, func(s scanner) (n int64, err error) { return n, s.Scan(&n) }, selectLimit, c.Key)
 	if err != nil && !errors.Is(err, watchword.ErrNotFound) {

@@ -2,8 +2,8 @@ package sqlstore
 
 import "regexp"
 
-// An Effect describes which users and sessions a statement can change. A store that caches sessions and users for
-// Store.Live removes the affected ones from its cache.
+// An Effect says which users and sessions a statement can change. A store that caches users and sessions for
+// Store.Live removes these from its cache after the statement.
 type Effect int
 
 const (
@@ -14,8 +14,8 @@ const (
 
 var changesRows = regexp.MustCompile(`^(UPDATE|DELETE FROM) (users|sessions) `)
 
-// Effects returns the effect of each statement, by the text of the statement. A statement that finds its rows by an
-// id (Statement.By) receives the id as a watchword.UserID or SessionID.
+// Effects returns the effect of each statement; the key is the text of the statement. For ByArguments, each changed
+// user or session is an argument of type watchword.UserID or SessionID.
 //
 // An INSERT does not change existing rows. numberSessions and numberUsers have no effect, because they set only
 // feed_number, and neither Session nor User contains it.

@@ -38,10 +38,12 @@ const (
 			attempts, last_error, given_up_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 
-	// claimMail gives a mail to only one of several concurrent processes. The sub-selects of two processes may choose
-	// the same mail. The second process waits for the lock of the row. The database then checks the outer condition
-	// again, which is false, because next_at is in the future. The second process changes no row and tries again. If
-	// a process stops, its claim expires.
+	// claimMail gives a due mail to only one of several concurrent processes. It sets next_at to a time in the
+	// future, when the claim expires.
+	//
+	// The sub-selects of two processes may choose the same mail. The second process then waits for the row lock, and
+	// checks the outer condition again. This condition is now false, so the second process changes no row and tries
+	// again later.
 	claimMail = `UPDATE mails SET next_at = $1, attempts = attempts + 1
 		WHERE next_at <= $2 AND given_up_at = 0
 			AND id = (SELECT id FROM mails WHERE given_up_at = 0 AND next_at <= $2 ORDER BY next_at, id LIMIT 1)
@@ -83,7 +85,8 @@ func (t Tx) MailTokens(
 	return rows(ctx, t, scanMailToken, selectMailTokens, id, kind, millis(now))
 }
 
-// ExtendMailToken reports false, and inserts no token, if the token was used or deleted in the meantime.
+// ExtendMailToken changes the expiry of a token. It reports false if the token no longer exists, because it was used
+// or deleted.
 func (t Tx) ExtendMailToken(ctx context.Context, hash string, expires time.Time) (bool, error) {
 	return t.change(ctx, extendMailToken, millis(expires), hash)
 }
@@ -122,8 +125,8 @@ func (t Tx) SentTokenWorks(
 	return row(ctx, t, scanBool, selectSentTokens, email, kind, millis(now))
 }
 
-// LastMailToken returns the zero time if no token is valid: MAX of no rows is NULL, and the
-// statement turns NULL into 0.
+// LastMailToken returns the latest expiry of the user's valid tokens of one kind. It returns the zero time if no
+// token is valid: MAX returns NULL, which the statement converts to 0.
 func (t Tx) LastMailToken(
 	ctx context.Context, id watchword.UserID, kind watchword.MailKind, now time.Time,
 ) (time.Time, error) {
@@ -138,7 +141,7 @@ func scanMail(s scanner) (m watchword.Mail, err error) {
 		timeColumn{&m.CreatedAt}, timeColumn{&m.NextAt}, &m.Attempts, &m.LastError, timeColumn{&m.GivenUpAt})
 }
 
-// factsOf returns the fields that the column facts stores as JSON.
+// factsOf returns the fields of a mail that are stored as JSON, in the column named facts.
 func factsOf(m *watchword.Mail) any {
 	return &struct {
 		*watchword.MailFacts

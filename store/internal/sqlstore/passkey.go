@@ -16,14 +16,15 @@ var (
 	selectByCredential = `SELECT ` + names("factors", factorRow(new(factors.Factor))) + ` FROM factors
 		WHERE credential_id = $1 AND credential_id <> ''`
 
-	// consumeChallenge accepts a passwordless challenge once: of two concurrent requests, only one inserts the id,
-	// which is unique.
+	// consumeChallenge marks a passwordless challenge as used, by inserting its id. Ids are unique, so of two
+	// concurrent requests only one inserts the row and succeeds.
 	consumeChallenge = insertInto("challenges", challengeRow(new(watchword.Challenge)),
 		"VALUES (%s) ON CONFLICT DO NOTHING")
 )
 
-// claimCount accepts only a higher signature counter, which detects a copied passkey. Many authenticators keep the
-// counter at zero. For them, only the challenge prevents that a response is used twice.
+// claimCount stores the signature counter of a passkey, if it is higher than the stored one. A counter that is not
+// higher can mean that the passkey was copied. Many authenticators always send zero, which claimCount accepts. For
+// these, only the challenge prevents a response from being used twice.
 const claimCount = `UPDATE factors SET counter = $1, record = $2, unproven = $3, last_used_at = $4
 	WHERE id = $5 AND user_id = $6 AND (counter < $1 OR (counter = 0 AND $1 = 0))`
 

@@ -10,21 +10,22 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// On PostgreSQL, a refresh is one round trip, because a WITH clause may change rows. One statement contains the
-// charges, the rotation and the query for the user. It is built from the statements that Tx.Rotate runs one after the
-// other on SQLite. Both databases therefore follow the same rules.
+// PostgreSQL runs a whole refresh as one statement, in one round trip. The parts of its WITH clause count the
+// charges, rotate the session and read the user. These parts are the same SQL texts that Tx.Rotate runs one after the
+// other on SQLite, so both databases follow the same rules.
 //
-// RotateStatement handles one refresh. RotateManyStatement handles several, at a fifth of the cost per refresh. For
-// one refresh, it is a little slower than RotateStatement.
+// RotateStatement handles one refresh. RotateManyStatement handles several, at a fifth of the cost per refresh. For a
+// single refresh, RotateStatement is a little faster.
 
-// RotateStatement returns the statement for a refresh with this number of charges. Its result is one row: the number
-// 1, which charges were counted (Rotated.Counted), whether the session was rotated, the columns of the session and
-// the columns of the user. The columns of session and user are NULL if the session was not rotated.
+// RotateStatement returns the statement for one refresh with the given number of charges. The statement returns one
+// row, which ScanRotated reads: the number 1, the counted charges (Rotated.Counted), whether the session was rotated,
+// the session and the user. The columns of session and user are NULL if the session was not rotated.
 //
-// The first charge is counted only if no other limit is reached, so a refused request changes and inserts no row.
-// Each later charge, and the rotation, requires that the previous charge was counted. The parts of the statement see
-// each other's RETURNING rows, but not each other's changes to tables. Another transaction may therefore use up a
-// limit after the first charge has checked it. The caller then refunds the counted charges.
+// The first charge requires that all limits allow one more use, so a refused request changes no row. Each later
+// charge requires that the previous charge was counted. The rotation requires the last charge.
+//
+// Another transaction may use up a limit after the first charge has checked it. Then some charges are counted and
+// others are not, and the caller refunds the counted ones.
 func RotateStatement(charges int) string {
 	var with, taken strings.Builder
 	condition := noneFull(1, charges) // the condition of the next charge, or of the rotation
@@ -44,7 +45,7 @@ func RotateStatement(charges int) string {
 		" FROM (VALUES (1)) AS always LEFT JOIN rotated ON TRUE LEFT JOIN users ON users.id = rotated.user_id"
 }
 
-// noneFull returns the condition that the limits of the charges from first to end-1 allow one more use.
+// noneFull returns an SQL condition: each limit of the charges from first to end-1 allows one more use.
 func noneFull(first, end int) string {
 	condition := "TRUE"
 	for i := first; i < end; i++ {
@@ -55,8 +56,8 @@ func noneFull(first, end int) string {
 
 var parameter = regexp.MustCompile(`\$(\d+)`)
 
-// shifted adds the argument by to each parameter number, because the parts of the combined statement share one list
-// of arguments.
+// shifted adds a number to each parameter in the text: with 7, $1 becomes $8. The parts of the combined statement
+// need different numbers, because they share one list of arguments.
 func shifted(text string, by int) string {
 	return parameter.ReplaceAllStringFunc(text, func(p string) string {
 		n, err := strconv.Atoi(p[1:])
@@ -100,7 +101,8 @@ func ScanRotated(row scanner) (r Rotated, err error) {
 	return r, row.Scan(append([]any{nil, nil, nil}, into...)...)
 }
 
-// tolerantFields returns the same destinations as fields, but they store a decoding error in err.
+// tolerantFields returns the scan destinations of the columns, like fields. If a value can't be decoded, they store
+// the error in err, and the scan continues.
 func tolerantFields(columns []column, err *error) []any {
 	into := fields(columns)
 	for i, field := range into {

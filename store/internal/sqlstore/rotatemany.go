@@ -11,15 +11,15 @@ import (
 // sessions and different limit keys. RotateRounds groups requests accordingly.
 
 // RotateManyStatement returns the statement for any number of requests. Its arguments are arrays (RotateManyArgs). It
-// returns one row for each request, in any order: the position of the request, which of its charges were counted
-// (Rotated.Counted), whether its session was rotated, the columns of the session and the columns of the user. The
-// columns of session and user are NULL if the session was not rotated.
+// returns one row for each request, in any order, which ScanRotated reads: the position of the request, its counted
+// charges (Rotated.Counted), whether its session was rotated, the session and the user. The columns of session and
+// user are NULL if the session was not rotated.
 //
-// A request is charged only if all its limits allow one more use. It is rotated only if all its charges were counted.
-// The parts of the statement see each other's RETURNING rows, but not each other's changes to tables.
+// A request is charged only if all its limits allow one more use. Its session is rotated only if all its charges were
+// counted.
 //
-// If another transaction is changing a session, PostgreSQL waits for its lock and then checks the request against the
-// new version of the session.
+// If another transaction is changing the session, PostgreSQL waits for the row lock. It then checks the request
+// against the new version of the session.
 func RotateManyStatement() string {
 	const requests = `unnest($6::bigint[], $7::text[], $8::int[], $9::text[], $10::text[], $11::bigint[],
 			$12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::int[])
@@ -41,23 +41,25 @@ func RotateManyStatement() string {
 		LEFT JOIN users ON users.id = rotated.user_id`
 }
 
-// rotateAll is rotateSession for many requests: the columns p1, p2, … of requests replace its parameters $1, $2, ….
+// rotateAll returns rotateSession for many requests. It replaces the parameters $1, $2, … by the columns p1, p2, … of
+// requests.
 func rotateAll() string {
 	text := parameter.ReplaceAllString(rotateSession, "requests.p$1")
 	text = strings.Replace(text, "WHERE", "FROM requests WHERE requests.counted = requests.charges AND", 1)
 	return strings.Replace(text, "RETURNING", "RETURNING requests.position,", 1)
 }
 
-// chargeAll is charge for the rows of due. The clause ON CONFLICT sees only the inserted columns, under the name
-// excluded.
+// chargeAll returns charge for all rows of due. Its ON CONFLICT clause can't use the name due. It reads the inserted
+// columns under the name excluded instead.
 func chargeAll() string {
 	_, conflict, _ := strings.Cut(charge, "ON CONFLICT")
 	return `INSERT INTO limits (key, tat, sweep_from) SELECT key, tat, sweep_from FROM due
 		WHERE position NOT IN (SELECT position FROM refused) ON CONFLICT` + chargeOf("excluded", conflict)
 }
 
-// chargeOf replaces the parameters of charge by expressions on the columns of a row. The cost is tat minus now, and
-// the span is sweep_from minus now. The argument $4 is a JSON object that contains the time now for each limit key.
+// chargeOf replaces the parameters in a part of charge by expressions on the columns of a row. It computes the cost
+// as tat minus now, and the span as sweep_from minus now. In the result, $4 is a JSON object that maps each limit key
+// to its time now.
 func chargeOf(row, text string) string {
 	now := "($4::jsonb ->> " + row + ".key)::bigint"
 	tat, full := row+".tat", row+".sweep_from"
@@ -76,7 +78,7 @@ func chargeOf(row, text string) string {
 // or a limit go into different rounds, in the order of calls. Each round is sorted by session, because transactions
 // that lock rows in the same order do not deadlock.
 func RotateRounds[C any](calls []C, request func(C) watchword.RotateRequest) (rounds [][]C) {
-	next := map[string]int{} // by session and limit: the first round that does not contain it
+	next := map[string]int{} // key: session or limit; value: the first round without it
 	for _, call := range calls {
 		r := request(call)
 		rows := []string{string(r.Session)}
@@ -109,9 +111,9 @@ func RotateManyArgs(round []watchword.RotateRequest) []any {
 	return append(append(charges, rotateArrays(round)...), bits)
 }
 
-// chargeArrays returns the arguments $1 to $5: the first three arguments of charge as arrays, the time of each key,
-// and the positions of the requests. bits is the argument $17, the bit of each charge. The arrays are sorted by limit
-// key, so that concurrent transactions lock limits in the same order.
+// chargeArrays returns arguments of RotateManyStatement. args are $1 to $5: the limit keys, the new values of tat and
+// sweep_from, the time now of each key, and the positions of the requests. bits is $17: the bit of each charge in
+// Rotated.Counted. Charges are sorted by limit key, so that concurrent transactions lock limits in the same order.
 func chargeArrays(round []watchword.RotateRequest) (args []any, bits []int32) {
 	type owned struct {
 		watchword.Charge
@@ -137,7 +139,8 @@ func chargeArrays(round []watchword.RotateRequest) (args []any, bits []int32) {
 	return []any{keys, tats, fulls, times, positions}, bits
 }
 
-// rotateArrays returns the arguments of rotateSession as arrays, and the bits of all charges.
+// rotateArrays returns the arguments $6 to $16 of RotateManyStatement: the arguments of rotateSession as arrays, and
+// the value of AllCounted for each request.
 func rotateArrays(round []watchword.RotateRequest) []any {
 	n := len(round)
 	at, generations := make([]int64, n), make([]int64, n)

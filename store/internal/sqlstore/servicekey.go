@@ -7,10 +7,11 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// Service keys. A row does not contain the secret. Each request reads the row to check whether the key is valid.
+// Service keys. A row does not contain the secret. Each request with a key reads the row to check whether the key is
+// valid.
 //
-// Only last_used_at and revoked_at of a row change, so different scopes need a new key. The state is not a column,
-// because a key expires without an update.
+// A key never changes, except that its last use and its revocation are recorded. For different scopes, an operator
+// creates a new key. The row has no column for the state, because a key expires without an update.
 
 // serviceKeyRow lists the columns of a service key.
 func serviceKeyRow(k *admin.ServiceKey) []column {

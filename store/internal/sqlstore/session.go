@@ -45,8 +45,8 @@ var (
 )
 
 const (
-	// forgive stores that a late client was forgiven. It requires that the generation is still the newest and the
-	// session has not ended, because a concurrent request may have rotated or ended the session.
+	// forgive stores the generation for which a late client was forgiven (docs/rotation.md). It changes no row if a
+	// concurrent request has rotated or ended the session.
 	forgive = `UPDATE sessions SET forgiven = $1 WHERE id = $2 AND generation = $1 AND ended_at = 0`
 
 	// The statements that end sessions require ended_at = 0. If two requests end a session concurrently (a logout and
@@ -60,7 +60,7 @@ const (
 		AND id IN (SELECT id FROM sessions WHERE id > $3 AND ended_at = 0 ORDER BY id LIMIT $4) RETURNING id`
 )
 
-// These statements contain rule 1 of docs/rotation.md: which sessions are alive.
+// These statements use the condition alive, which is rule 1 of docs/rotation.md. It selects the active sessions.
 var (
 	selectSessions = `SELECT ` + sessionColumns + ` FROM sessions
 		WHERE user_id = $1 AND ` + alive(2) + ` ORDER BY rotated_at DESC, id DESC`
@@ -71,13 +71,15 @@ var (
 		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ` + alive(4) + `
 			ORDER BY created_at DESC, id DESC LIMIT $8) RETURNING id`
 
-	// rotation implements rules 1 and 2. Of two concurrent requests with the same token, only the first rotates the
-	// session: the second request waits for the row lock, and its condition on generation is then false.
+	// rotateSession implements rules 1 and 2 of docs/rotation.md. Of two concurrent requests with the same token,
+	// only the first rotates the session. The second request waits for the row lock, and then its condition on
+	// generation is false.
 	//
-	// If the clock was set back, the new rotated_at is the previous one, as in Judge.
+	// rotated_at never decreases: if the clock was set back, the previous time is kept, as in Judge.
 	//
-	// The column superseded is a queue of times with 13 digits. The first substr drops the oldest time, and the new
-	// time is appended. Adding 10^13 produces leading zeros and one more digit, which the second substr removes.
+	// The column superseded is a queue of times with 13 digits each. The statement removes the first 13 characters,
+	// which are the oldest time, and appends the new time. Adding 10^13 to the time produces leading zeros, but also
+	// a 14th digit at the front, which the second substr removes.
 	rotateSession = `UPDATE sessions ` + rotation + ` RETURNING ` + sessionColumns
 	rotateKnown   = `UPDATE sessions ` + rotation
 	rotation      = `SET generation = generation + 1,
@@ -89,8 +91,9 @@ var (
 			AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.disabled_at = 0)`
 )
 
-// alive returns rule 1 as SQL, without its condition on the user. It has four parameters from $n on, and aliveArgs
-// returns their values. A test of storetest compares it with Session.EndedBy, the same rule in Go.
+// alive returns the SQL condition for an active session: rule 1 of docs/rotation.md, except that it does not check
+// the user. It has four parameters from $n on, and aliveArgs returns their values. A test of storetest compares it
+// with Session.EndedBy, the same rule in Go.
 func alive(n int) string {
 	return fmt.Sprintf(`ended_at = 0 AND expires_at > $%d AND created_at > $%d
 		AND rotated_at > CASE WHEN persistent = 1 THEN CAST($%d AS BIGINT) ELSE CAST($%d AS BIGINT) END`, n, n+1, n+2, n+3)
@@ -136,8 +139,8 @@ func (s supersededColumn) Scan(src any) error {
 	return nil
 }
 
-// scanSession uses the columns of sessionRow, like the statements. A new column is therefore
-// never scanned into the wrong field.
+// scanSession scans the columns of sessionRow. The statements select the same list, so a new column is never scanned
+// into the wrong field.
 func scanSession(row scanner) (s watchword.Session, err error) {
 	return s, row.Scan(fields(sessionRow(&s))...)
 }
@@ -200,9 +203,9 @@ func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watch
 	return result, err
 }
 
-// RotateKnown is Rotate for a caller that has already read the session and the user in this transaction. Instead of
-// reading the rows again, it computes the new columns from the old ones. The conditions of the statement still
-// determine whether the session is rotated.
+// RotateKnown is Rotate for a caller that has already read the session and the user in this transaction. It does not
+// read the new row. Instead, it computes the rotated session from the old one. The statement still checks all
+// conditions.
 func (t Tx) RotateKnown(
 	ctx context.Context, r watchword.RotateRequest, session watchword.Session, user watchword.User,
 ) (result watchword.RotateResult, err error) {
@@ -214,7 +217,7 @@ func (t Tx) RotateKnown(
 		return result, err
 	}
 	p := r.Presentation
-	p.At = time.UnixMilli(millis(r.At)).UTC() // rounded as in the column
+	p.At = time.UnixMilli(millis(r.At)).UTC() // rounded to milliseconds, like the stored time
 	verdict, rotation := watchword.Judge(session.Rotation, watchword.RotationPolicy{}, p)
 	// Judge and the statement use the same rule. If they disagree, the caller passed an outdated row.
 	if verdict != watchword.VerdictRotate {
@@ -284,6 +287,7 @@ func (t Tx) EndNextSessions(
 	if err != nil || len(ids) == 0 {
 		return after, 0, err
 	}
-	// RETURNING has no order. Go and every collation sort lower-case UUIDs in the same order.
+	// slices.Max finds the last id, because RETURNING has no order. Go compares lower-case UUIDs as every collation
+	// does.
 	return slices.Max(ids), len(ids), nil
 }

@@ -31,7 +31,7 @@ const (
 	// account is therefore created.
 	takeSignup    = `DELETE FROM signups WHERE email = $1 AND id = $2`
 	deleteSignups = `DELETE FROM signups WHERE email = $1`
-	// deleteUserSignups runs before deleteUser, because it reads the user's address.
+	// deleteUserSignups must run before deleteUser, because its sub-select reads the address from the user's row.
 	deleteUserSignups = `DELETE FROM signups WHERE email = (SELECT email FROM users WHERE id = $1)`
 )
 
@@ -52,7 +52,8 @@ func (t Tx) NextSignups(ctx context.Context, after watchword.Signup, limit int) 
 	return rows(ctx, t, scanSignup, nextSignups, after.Email, after.ID, limit)
 }
 
-// SetSealedSignup returns no error if the sign-up no longer exists, because its old secret was deleted with it.
+// SetSealedSignup replaces the encrypted part of a sign-up. It returns no error if the sign-up no longer exists,
+// because the old encrypted part was deleted with it.
 func (t Tx) SetSealedSignup(ctx context.Context, email watchword.Address, id string, sealed []byte) error {
 	_, err := t.exec(ctx, sealSignup, sealed, email, id)
 	return err

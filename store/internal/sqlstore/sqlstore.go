@@ -28,8 +28,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A Conn is one transaction of a database. It receives only texts that Statements lists, so it may prepare them. Its
-// errors are already classified (watchword.ErrUnavailable), because this package returns them unchanged.
+// A Conn is one transaction of a database. It may prepare the texts that it receives, because all of them are in
+// Statements. It classifies its errors (watchword.ErrUnavailable), because this package returns them unchanged.
 type Conn interface {
 	Exec(ctx context.Context, text string, args ...any) (rows int, err error)
 	Query(ctx context.Context, text string, args ...any) (Rows, error)
@@ -139,7 +139,8 @@ func (m timeColumn) Scan(src any) error {
 	return nil
 }
 
-// boolColumn scans a column that is 0 or 1. The two drivers have no common column type that they return as bool.
+// boolColumn scans a column that contains 0 or 1 into a bool. The column can't have a boolean type, because the two
+// drivers have no common type that they return as bool.
 type boolColumn struct{ into *bool }
 
 func (f boolColumn) Scan(src any) error {

@@ -30,9 +30,9 @@ const (
 	sweepDevices = `DELETE FROM devices WHERE id IN (SELECT id FROM devices WHERE expires_at < $1 LIMIT $2)`
 )
 
-// The sweep reads limit counters in the order of (sweep_from, key). Counting a use does not change sweep_from, so
-// counters in use are also among the rows that it reads. Each batch examines a fixed number of counters. Its cost
-// does not depend on how many of them have expired.
+// SweepLimits reads limit counters in the order of (sweep_from, key), and deletes those that have expired. Using a
+// counter does not change its sweep_from, so the counters that it reads include some in use. Each batch reads a fixed
+// number of counters, so its cost does not depend on how many have expired.
 const (
 	// selectLimitMark returns the last counter of the batch, at offset $4.
 	selectLimitMark = `SELECT sweep_from, key FROM limits WHERE sweep_from < $1 AND (sweep_from, key) > ($2, $3)
@@ -42,9 +42,9 @@ const (
 		WHERE (sweep_from, key) > ($1, $2) AND (sweep_from, key) <= ($3, $4) AND tat < $5`
 )
 
-// SweepLimits examines at most limit counters after the mark, and returns the mark of the last one. If fewer counters
-// remain, it examines all with a sweep_from below before, and returns the zero mark. The next sweep then starts from
-// the beginning.
+// SweepLimits reads at most limit counters after the given mark, and deletes those that have expired. It returns the
+// mark of the last counter that it read. At the end of the counters, it returns the zero mark, so the next sweep
+// starts from the beginning.
 func (t Tx) SweepLimits(
 	ctx context.Context, after watchword.LimitMark, before time.Time, limit int,
 ) (watchword.LimitMark, int, error) {
@@ -63,7 +63,8 @@ func (t Tx) SweepLimits(
 	return next, n, err
 }
 
-// Sweep deletes one batch. If it returns less than limit, no such rows remain.
+// Sweep deletes one batch of expired rows, and returns their number. If the number is less than limit, all of them
+// are deleted.
 func (t Tx) Sweep(ctx context.Context, what watchword.Sweep, before time.Time, limit int) (int, error) {
 	switch what {
 	case watchword.SweepSessions:

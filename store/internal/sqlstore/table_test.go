@@ -37,7 +37,7 @@ func TestSumDiffersForDifferentTables(t *testing.T) {
 	}
 }
 
-// Reader must reject values that PostgreSQL can't store, although SQLite can, before they are sent to PostgreSQL.
+// SQLite can store values that PostgreSQL can't. Reader must reject such values before they are sent to PostgreSQL.
 func TestReaderRejectsInvalidText(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]any{

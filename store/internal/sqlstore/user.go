@@ -9,9 +9,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// userRow lists the columns that a query for an account reads: those of the table users, and the public metadata. A
-// sub-select reads the metadata by primary key from its own table, so a refresh needs no second statement, and the
-// rows of users stay small.
+// userRow lists the columns that a query for an account reads: the columns of the table users, and the public
+// metadata. The metadata is in a separate table, so that the rows of users stay small. It is read by a sub-select, so
+// that a refresh needs no second statement.
 func userRow(u *watchword.User) []column {
 	return append(storedUser(u), column{publicMetadata, &u.Metadata})
 }
@@ -52,14 +52,15 @@ var (
 )
 
 const (
-	// selectReserved reports whether an address is reserved: the mail to its previous owner contains a token that
-	// restores the address. The address counts as taken until the token expires.
+	// selectReserved reports whether an address is reserved for its previous owner. After a change of address, the
+	// mail to the old address contains a token that restores the old address. The old address is reserved until this
+	// token expires.
 	selectReserved = `SELECT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed' AND mail_tokens.expires_at > $2)`
 
-	// lockUser locks the row without a change. Other transactions that change the row wait until this transaction
-	// ends. If another transaction already holds the lock, lockUser waits, and then checks its condition against the
-	// row that was committed.
+	// lockUser locks the user's row until the transaction ends, if the address is still $2. It updates the row to its
+	// current values. If another transaction holds the lock, lockUser waits, and then checks the address of the
+	// committed row.
 	lockUser = `UPDATE users SET name = name WHERE id = $1 AND email = $2`
 
 	updateName   = `UPDATE users SET name = $1 WHERE id = $2`
@@ -73,23 +74,23 @@ const (
 	updateDisabled = `UPDATE users SET disabled_at = $1 WHERE id = $2`
 	updatePassword = `UPDATE users SET password_hash = $1 WHERE id = $2`
 
-	// replacePassword changes no row if the password or the factors changed, or the account was disabled, after the
-	// sign-in read the user. It compares the verified hash again, because hashing takes long and runs outside the
-	// transaction.
+	// replacePassword compares the account with the state that the sign-in has read. It changes no row if the
+	// password or the factors have changed, or if the account was disabled. The comparison is needed, because the
+	// password is hashed outside the transaction, which takes long.
 	replacePassword = `UPDATE users SET password_hash = $1
 		WHERE id = $2 AND password_hash = $3 AND factors_changed_at = $4 AND disabled_at = 0`
 
 	// updateEmail compares the old address ($4), so only one of two concurrent changes of an account succeeds. Its
-	// sub-selects detect a taken address early, but miss concurrent transactions. For those, the unique index on
-	// email prevents that two accounts get the same address, and SetEmail checks reservations again.
+	// sub-selects detect that the new address is taken or reserved, but do not see concurrent transactions. Against
+	// these, the unique index prevents two accounts with one address, and SetEmail checks reservations again.
 	updateEmail = `UPDATE users SET email = $1, verified_at = $2 WHERE id = $3 AND email = $4
 		AND NOT EXISTS (SELECT 1 FROM users AS other WHERE other.email = $1 AND other.id <> $3)
 		AND NOT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed'
 			AND mail_tokens.expires_at > $2 AND mail_tokens.user_id <> $3)`
 
-	// selectReservedElse is selectReserved without the tokens of the user $3, because users may change back to their
-	// own previous address.
+	// selectReservedElse is like selectReserved, but ignores reservations for the user $3, because users may change
+	// back to their own previous address.
 	selectReservedElse = `SELECT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed'
 			AND mail_tokens.expires_at > $2 AND mail_tokens.user_id <> $3)`
@@ -98,8 +99,8 @@ const (
 	// only the address that received it.
 	updateVerified = `UPDATE users SET verified_at = $1 WHERE id = $2 AND email = $3`
 
-	// proveFirst accepts only the first proof of a new account's address, which sets the password. For concurrent
-	// proofs, verified_at = 0 is then false.
+	// proveFirst records the first proof of a new account's address, which also sets the password. Of concurrent
+	// proofs, only one succeeds, because verified_at = 0 is then false for the others.
 	proveFirst = `UPDATE users SET verified_at = $1, password_hash = $2, name = $3, locale = $4
 		WHERE id = $5 AND email = $6 AND verified_at = 0 AND disabled_at = 0`
 
@@ -122,11 +123,12 @@ func scanUser(s scanner) (u watchword.User, err error) {
 	return u, s.Scan(fields(userRow(&u))...)
 }
 
-// InsertUser checks twice whether the address is reserved.
+// InsertUser inserts an account, unless its address is taken or reserved. It checks twice whether the address is
+// reserved.
 //
-// A concurrent transaction may change the address of its previous owner, and create the token that reserves the old
-// address. The insert waits for that transaction, because both write the unique index. The condition in insertUser,
-// however, may have read a snapshot taken before the wait.
+// The second check is needed if the previous owner of the address is changing it in a concurrent transaction. That
+// transaction creates the token that reserves the old address. The insert waits for it, because both write the unique
+// index. But the condition of the insert may have read a snapshot from before the wait.
 //
 // The second check is a separate statement, so it sees the commit (READ COMMITTED). If it finds a token, InsertUser
 // deletes the new row again.
@@ -200,7 +202,7 @@ func (t Tx) SetPassword(ctx context.Context, id watchword.UserID, hash watchword
 	return t.changeRow(ctx, updatePassword, string(hash), id)
 }
 
-// ReplacePassword locks the user's row even if the new hash equals the current one.
+// ReplacePassword also locks the user's row, even if the new hash equals the current one.
 func (t Tx) ReplacePassword(ctx context.Context, u watchword.User, to watchword.Secret) (bool, error) {
 	return t.change(ctx, replacePassword, string(to), u.ID, string(u.PasswordHash), millis(u.FactorsChangedAt))
 }
@@ -209,8 +211,10 @@ func (t Tx) LockUser(ctx context.Context, id watchword.UserID, email watchword.A
 	return t.change(ctx, lockUser, id, email)
 }
 
-// SetEmail locks the row first, so that the sub-selects of updateEmail read a snapshot taken after the wait for the
-// lock. Like InsertUser, it checks a second time whether the new address is reserved. If so, it returns
+// SetEmail changes the address of a user. It first locks the row in a separate statement, so that updateEmail reads a
+// snapshot from after the wait for the lock.
+//
+// Like InsertUser, it then checks a second time whether the new address is reserved. If so, it returns
 // ErrUnavailable, which rolls the transaction back. A retry then reports false.
 func (t Tx) SetEmail(
 	ctx context.Context, id watchword.UserID, from, to watchword.Address, verified time.Time,

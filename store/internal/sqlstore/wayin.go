@@ -2,12 +2,12 @@ package sqlstore
 
 import "strings"
 
-// anotherWayIn is the condition that the user $2 can sign in without the row $1. Each statement that removes a way to
-// sign in has this condition, so users can't remove their last way to sign in. $3 is the id of another passkey with
-// which the user can sign in alone, from factors.Manager.Spare, or empty. $4 lists the enabled providers (idList),
+// anotherWayIn is the condition that the user $2 can still sign in after the row $1 is deleted. Each statement that
+// deletes a way to sign in has this condition, so users can't delete their last one. $3 is the id of another passkey
+// with which the user can sign in alone (factors.Manager.Spare), or empty. $4 lists the enabled providers (idList),
 // because an identity of any other provider can't sign in.
 //
-// The caller holds the lock of the user's row. Otherwise, two transactions on PostgreSQL could each remove one row
+// The caller holds the lock of the user's row. Otherwise, two transactions on PostgreSQL could each delete one row
 // while they still see the other row.
 //
 // If a new kind of sign-in is added, this constant must include it, and the statement that deletes it must use this
