@@ -123,7 +123,7 @@ func TestTimeoutsOffReportsMissingTimeoutsBehindPooler(t *testing.T) {
 	for _, statement := range wantOff("a bouncer that refuses them", refusing.URL(direct), 3) {
 		exec(t, direct, statement)
 	}
-	mended := pgtest.NewBouncer(t, server) // new connections have the role's timeouts
+	mended := pgtest.NewBouncer(t, server) // new, because the role's timeouts apply to new connections only
 	wantOff("after what it said to do", mended.URL(direct), 0)
 	exec(t, direct, "ALTER ROLE CURRENT_USER SET lock_timeout = 200")
 	wantCutOff(t, direct, pgtest.NewBouncer(t, server).URL(direct))

@@ -23,7 +23,7 @@ import (
 // because the connection has no transaction yet.
 func neverCancel(_ context.Context, config *pgx.ConnConfig) error {
 	var established atomic.Pointer[pgconn.PgConn]
-	// pgx calls neverCancel for each new connection, so the variable established refers to one connection.
+	// pgx calls neverCancel for each new connection, so each connection has its own variable established.
 	dial := config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if c := established.Load(); c != nil && (network == "unix" || address == c.Conn().RemoteAddr().String()) {

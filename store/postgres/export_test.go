@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// RotateTogether rotates the requests as one batch. For a refused charge, the result has a Wait of 1 (not the real
-// time).
+// RotateTogether rotates the requests as one batch. If a charge is refused, Wait in the result is 1, and not the real
+// time.
 func (s *Store) RotateTogether(requests []watchword.RotateRequest) ([]watchword.RotateResult, []error) {
 	calls := make([]*rotateCall, len(requests))
 	for i, r := range requests {

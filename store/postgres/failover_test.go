@@ -62,7 +62,7 @@ func TestCommitStaysInvisibleUntilStandbyHasIt(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.New(t, "fsync = off")
 	database := primary.Database(t)
-	store := open(t, database+"&statement_timeout=60000") // long, so that the caller's context ends first
+	store := open(t, database+"&statement_timeout=60000") // longer than the caller's context
 	standby := primary.Standby(t)
 	standby.Freeze(t)
 	ctx, leave := context.WithCancel(t.Context())
@@ -74,7 +74,7 @@ func TestCommitStaysInvisibleUntilStandbyHasIt(t *testing.T) {
 	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Fatalf("a commit that waits for its standby: %v", err)
 	}
-	for range 30 { // a cancel request would make the commit visible after a short delay
+	for range 30 { // long enough, because a cancel request would take effect with a delay
 		if posted(t, store) > 0 {
 			t.Fatal("it shows, and its standby does not have it")
 		}
@@ -115,8 +115,8 @@ func TestStoreLeavesPrimaryThatBecameStandby(t *testing.T) {
 	}
 }
 
-// If the first host hangs, the store must connect to the second host. The cancel request that pgx sends to the first
-// host must not disturb this.
+// If the first host hangs, the store must connect to the second host. It must do so although pgx also sends a cancel
+// request to the first host.
 func TestHangingHostIsSkipped(t *testing.T) {
 	t.Parallel()
 	first := pgtest.New(t, "fsync = off")

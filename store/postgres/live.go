@@ -33,11 +33,11 @@ func (s *Store) Live(
 // A liveCall is one call of Live that waits for the result of a batch.
 type liveCall = gather.Call[watchword.SessionID, sqlstore.Live]
 
-// readBatch reads the sessions of the calls. It retries after every temporary error, because a read changes nothing.
-// After any other error, it reads each session separately.
+// readBatch reads the sessions of the calls together. It retries after every temporary error, because a read has no
+// side effects. After any other error, it reads each session separately.
 //
-// Each call gets its own error in Answer.Err. Live returns this error unchanged, because a missing session or an
-// unreadable row is not an outage.
+// If a single session is missing or unreadable, only its own call gets an error, in Answer.Err. Live does not wrap
+// this error in ErrUnavailable, because it is not an outage.
 func (s *Store) readBatch(calls []*liveCall) {
 	if len(calls) == 0 {
 		return
@@ -62,7 +62,8 @@ func (s *Store) readBatch(calls []*liveCall) {
 	}
 }
 
-// readOnce makes one attempt. Only calls whose session is missing get ErrNotFound.
+// readOnce makes one attempt to read the sessions of the calls. Only a call whose session is missing gets
+// ErrNotFound.
 func (s *Store) readOnce(ctx context.Context, calls []*liveCall) (err error) {
 	if len(calls) == 1 {
 		live := &calls[0].Answer

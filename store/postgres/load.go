@@ -50,7 +50,7 @@ func Load(ctx context.Context, url string, from Source, done func(step string, r
 	if err != nil {
 		return nil, err
 	}
-	for _, timeout := range timeouts { // no timeouts, because copying a large table takes longer
+	for _, timeout := range timeouts { // without timeouts, because copying a large table takes long
 		delete(config.ConnConfig.RuntimeParams, timeout.name)
 	}
 	if _, err := migrate(ctx, config.ConnConfig); err != nil {
@@ -115,8 +115,9 @@ type tableOf struct {
 	columns []string
 }
 
-// requireEmpty deletes the rows that migrations inserted, and returns ErrNotEmpty if any other row exists. One row is
-// enough, because mixing the rows of two installations can't be undone.
+// requireEmpty returns ErrNotEmpty if the database contains a row that no migration has inserted. It deletes the rows
+// that migrations have inserted. One other row is enough for the error, because two installations that were mixed
+// can't be separated again.
 func requireEmpty(ctx context.Context, tx pgx.Tx) error {
 	for _, table := range sqlstore.Seeded() {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {
@@ -171,7 +172,7 @@ func sumTable(ctx context.Context, tx pgx.Tx, table tableOf, done func(rows int)
 	return reader.Sum, reader.Err()
 }
 
-// explainConflict adds a hint to an error that a concurrent program caused by inserting the same rows: stop that
+// explainConflict adds a hint if the error was caused by another program that writes to the database: stop that
 // program.
 func explainConflict(err error) error {
 	if isConflict(err) {

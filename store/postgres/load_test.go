@@ -66,7 +66,7 @@ func everyColumnIsCopied(t *testing.T, server *pgtest.Server) {
 // Load must copy every column of every table, including values that are difficult to transfer.
 func copyEqualsSource(t *testing.T, server *pgtest.Server) {
 	path, url := newFile(t), server.Database(t)
-	const each = 1500 // rows per table, more than one call of done reports
+	const each = 1500 // rows per table, so many that Load calls done several times
 	fill(t, path, each)
 	source := openSource(t, path)
 	seen := map[string]int{}

@@ -101,7 +101,7 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err
 	config = config.Copy()
 	config.DefaultQueryExecMode = unprepared
 	if config.RuntimeParams["statement_timeout"] != "" {
-		config.RuntimeParams["statement_timeout"] = "0" // creating an index on a large table takes longer
+		config.RuntimeParams["statement_timeout"] = "0" // no limit: creating an index can take long
 	}
 	db := stdlib.OpenDB(*config)
 	defer db.Close() //nolint:errcheck // the migrations are committed

@@ -223,10 +223,10 @@ const unprepared = pgx.QueryExecModeCacheDescribe
 // replan reports whether err means that a prepared statement could not run. A retry is then safe, because no change
 // was made. There are two causes:
 //
-//   - A proxy pools by transaction, and the statement was prepared on another server
-//     connection, or the proxy keeps an outdated statement. From then on, new
-//     connections plan statements at each use. Planning takes four fifths of the time of
-//     a single rotation.
+//   - A proxy pools by transaction. It uses another server connection than the one on
+//     which the statement was prepared, or it keeps an outdated statement. From then on,
+//     new connections use no named prepared statements, but plan a statement at each use.
+//     Planning takes four fifths of the time of a single rotation.
 //   - A newer program migrated the tables, so the plans of all connections are outdated.
 //
 // In both cases, replan closes all connections.
@@ -332,7 +332,8 @@ func (s *Store) Close() error {
 }
 
 // A conn implements sqlstore.Conn on a transaction. Each statement ends at the deadline of the operation, even if the
-// caller's context has none. Otherwise, it could keep row locks for which other transactions wait.
+// caller's context has no deadline. A statement without a deadline could keep row locks for which other transactions
+// wait.
 type conn struct {
 	tx       pgx.Tx
 	deadline time.Time

@@ -21,9 +21,9 @@ import (
 
 var update = flag.Bool("update", false, "write the table of docs/scale.md again")
 
-// No statement may scan a table, because tables may describe a hundred million users. Each statement must find its
-// rows by a key, which would also select the shard in a sharded database. The table in docs/scale.md must show the
-// key of each statement and the indexes that PostgreSQL uses.
+// Each statement must find its rows by an index, and no statement may scan a table, because a table may have the rows
+// of a hundred million users. The table in docs/scale.md must show two things for each statement: the indexes that
+// PostgreSQL uses, and the key, which would select the shard in a sharded database.
 func TestEveryStatementUsesAnIndex(t *testing.T) {
 	t.Parallel()
 	conn := migrated(t, pgtest.New(t, "fsync = off"))
@@ -80,8 +80,9 @@ func holdTable(t *testing.T, path, table string) {
 	}
 }
 
-// migrated returns a connection to a database with all tables. The planner settings prefer any index to a scan, as
-// the planner does for large tables. They also make it plan for unknown parameters.
+// migrated returns a connection to a new database with all tables. Because the tables are empty, the settings of the
+// connection make the planner prefer any index to a scan, as for large tables. The planner must also plan for unknown
+// parameters.
 func migrated(t *testing.T, server *pgtest.Server) *pgx.Conn {
 	t.Helper()
 	url := server.Database(t)

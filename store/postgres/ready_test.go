@@ -36,8 +36,8 @@ func TestReadinessFollowsADatabaseThatHangs(t *testing.T) {
 	storetest.WantReady(t, engine, true)
 }
 
-// The server must report that it is not ready after the database refused a write, even if the health probe can still
-// write to another table.
+// After the database has refused a write, the server must report that it is not ready. It must do so even if the
+// health probe can still write to another table.
 //
 // OPS-1
 func TestReadinessFollowsTheLastRefusedWrite(t *testing.T) {
@@ -60,7 +60,7 @@ func TestReadinessFollowsTheLastRefusedWrite(t *testing.T) {
 	if !errors.Is(err, watchword.ErrNotWritable) {
 		t.Fatalf("a sign-up on a full disk: %v", err)
 	}
-	if err := engine.Ready(t.Context()); !errors.Is(err, watchword.ErrNotWritable) { // without a delay
+	if err := engine.Ready(t.Context()); !errors.Is(err, watchword.ErrNotWritable) { // at once
 		t.Errorf("readiness after the refused write: %v", err)
 	}
 	if stats, err := engine.Stats(t.Context()); err != nil || !errors.Is(stats.Store, watchword.ErrNotWritable) {

@@ -25,8 +25,8 @@ const (
 	// callers that a slow statement delays.
 	maxBatch = 64
 
-	// patience is how long the next batch waits for the running batch to finish. After that, both run concurrently,
-	// because the first batch may wait for a standby, or for a row that another transaction has locked.
+	// patience is how long the next batch waits for the running batch to finish. After that, both run concurrently. A
+	// batch can run for longer, because it may wait for a standby, or for a row that another transaction has locked.
 	patience = 5 * time.Millisecond
 
 	// lockPatience is how long a batch waits for a row lock. After that, the requests of the batch run separately, so
@@ -73,8 +73,8 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 	return s.refuse(ctx, r, got.Counted)
 }
 
-// refuse returns how long a rate-limited request must wait. If a concurrent request used up one of several limits in
-// the meantime, refuse refunds the charges that were counted.
+// refuse returns how long a rate-limited request must wait. It also refunds the charges of the request that were
+// counted. This happens if a concurrent request used up one of several limits in the meantime.
 func (s *Store) refuse(
 	ctx context.Context, r watchword.RotateRequest, counted int,
 ) (result watchword.RotateResult, err error) {
@@ -100,10 +100,12 @@ func (s *Store) refuse(
 // A rotateCall is one call of Rotate that waits for the result of a batch.
 type rotateCall = gather.Call[watchword.RotateRequest, sqlstore.Rotated]
 
-// rotateBatch rotates the sessions of the calls. If a statement failed or waited too long for a lock, the whole batch
-// is rolled back. Each request then runs separately, so that a failing request does not affect the other requests.
+// rotateBatch rotates the sessions of the calls. If a statement fails or waits too long for a lock, the whole batch
+// is rolled back. rotateBatch then runs each request separately, so that a failing request does not affect the other
+// requests.
 //
-// During an outage, all calls get the error instead: the commit may have succeeded although its response was lost.
+// During an outage, it runs no request again, and all calls get the error. The commit may then have succeeded
+// although its response was lost.
 func (s *Store) rotateBatch(calls []*rotateCall) {
 	if len(calls) == 0 {
 		return

@@ -75,7 +75,8 @@ func begin(t *testing.T, url, text string, args ...any) (end func(string)) {
 	}
 }
 
-// patient sets long timeouts. Tests use it if they hold a lock until other operations have ended.
+// patient contains URL parameters for long timeouts. Tests use it if they hold a lock until other operations have
+// ended.
 const patient = "&lock_timeout=60000&statement_timeout=60000"
 
 // While a transaction locks the row of one session, or of its limit, all other sessions must rotate, even those in
@@ -174,8 +175,8 @@ func TestBatchSeesWhatChangedWhileItWaited(t *testing.T) {
 	}
 }
 
-// A refused rotation must refund the charge of its client, if a concurrent request used up the session's own limit
-// after the check.
+// A rotation is charged to the client and to the session. If a concurrent request uses up the limit of the session
+// after the check, the store must refuse the rotation and refund the charge of the client.
 //
 // RL-2
 func TestChargeOfTheClientIsRefundedIfTheOtherLimitFillsMeanwhile(t *testing.T) {
@@ -226,8 +227,8 @@ func waitFor(t *testing.T, url, state string) {
 	}
 }
 
-// If several processes present the same tokens in batches, in different orders, each generation must be rotated once,
-// and each presentation must be charged once.
+// Several processes present the same tokens, in batches and in different orders. Each generation must be rotated
+// once, and each presentation must be charged once.
 func TestBatchesOfSeveralStoresRotateEachGenerationOnce(t *testing.T) {
 	t.Parallel()
 	const stores, many, generations = 3, 12, 40
