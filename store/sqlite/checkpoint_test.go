@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// The write-ahead log must grow to about 16 MiB before a checkpoint. A shorter log would cause too many checkpoints
-// with a million sessions. A longer log would slow down the recovery after a crash, and reads, which search the log
-// for pages.
+// The write-ahead log must grow to about 16 MiB before a checkpoint. With a shorter log, a million sessions would
+// cause too many checkpoints. A longer log would slow down recovery after a crash, and also reads, because a read
+// searches the log for pages.
 func TestWriteAheadLogIsCheckpointedAtSixteenMebibytes(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

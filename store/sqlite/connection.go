@@ -27,7 +27,7 @@ type connection struct {
 
 var _ sqlstore.Conn = (*connection)(nil)
 
-// A statement has those methods of the driver's statements that a connection uses.
+// A statement is a prepared statement of the driver. The interface contains the methods that a connection calls.
 type statement interface {
 	driver.Stmt
 	driver.StmtExecContext
@@ -129,9 +129,9 @@ func (c *connection) bind(args []any) []driver.NamedValue {
 	return c.args
 }
 
-// version reads the version of the file (data_version). The number changes whenever another connection, of any
-// process, commits a change. Live may call version for every authenticated request, so version uses the cheapest
-// query, a read transaction without rows.
+// version reads the version of the file (data_version). The version of a connection changes whenever another
+// connection, of this or another process, commits a change. Live may call version for every authenticated request, so
+// version uses the cheapest query: a read transaction without rows.
 func (c *connection) version() int64 {
 	if _, err := c.Exec(context.Background(), "PRAGMA data_version"); err != nil {
 		return unknownVersion
@@ -139,8 +139,8 @@ func (c *connection) version() int64 {
 	return c.noticed()
 }
 
-// noticed returns the version that this connection saw when it last read the file. A connection also reads the
-// version at the beginning of each transaction. The versions of two connections are not comparable.
+// noticed returns the last version that this connection has read, without reading the file. A connection reads the
+// version when it calls version and when it begins a transaction. The versions of two connections are not comparable.
 func (c *connection) noticed() int64 {
 	n, err := c.conn.(sqlite.FileControl).FileControlDataVersion("main")
 	if err != nil {

@@ -19,9 +19,10 @@ import (
 // Unstable: for the program watchword.
 var ErrDamaged = errors.New("the database is damaged")
 
-// unavailable wraps err in watchword.ErrUnavailable if a retry may succeed, at least after a repair: the file is
-// busy, full, read-only, damaged or missing, or the caller's deadline has passed. For a full or read-only file, it
-// uses watchword.ErrNotWritable instead. It returns context.Canceled if the caller cancelled.
+// unavailable returns the error that a caller of the store gets for err. It wraps err in watchword.ErrUnavailable if
+// a retry may succeed, at least after a repair: the file is busy, damaged or missing, or the caller's deadline has
+// passed. For a full or read-only file, it wraps err in watchword.ErrNotWritable. If the caller cancelled, it returns
+// context.Canceled.
 //
 // The engine responds to ErrUnavailable with 503 and keeps sessions. Any other error is a bug, and the response is
 // 500.
@@ -50,8 +51,8 @@ func interrupted(err error) bool {
 		errors.Is(err, sql.ErrTxDone) || code(err) == sqlite3.SQLITE_INTERRUPT
 }
 
-// isFault reports whether err is a failure of the database and not a mistake in a statement. A retry or an operator
-// can remove the cause of each code in this list.
+// isFault reports whether err is a failure of the database, such as a full disk, and not a mistake in a statement.
+// After a failure, a retry may succeed, in some cases only after an operator has removed the cause.
 func isFault(err error) bool {
 	switch code(err) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT,

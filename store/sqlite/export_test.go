@@ -30,7 +30,7 @@ func (s *Store) Exec(ctx context.Context, text string, args ...any) error {
 	_, err := s.writer.Exec(ctx, text, args...)
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
-	s.live.dropAll(unknownVersion) // needed, because the version of a connection does not count its own commits
+	s.live.dropAll(unknownVersion) // needed, because the writer's version ignores its own commits
 	return err
 }
 
@@ -76,8 +76,8 @@ func (s *Store) InMemory() (n int) {
 // MaxLiveRows is the maximum number of sessions in memory.
 const MaxLiveRows = maxLiveRows
 
-// ForgetWALIndex makes the store read the version from the file at each call, as it does on systems where it can't
-// find the mapping of the WAL-index.
+// ForgetWALIndex makes the store read the version from the file at each call of Live. The store does so on systems
+// where it can't find the WAL-index in memory.
 func (s *Store) ForgetWALIndex() { s.live.index = nil }
 
 // Statements starts to record the statements of an idle store. The returned function returns the statements since its
@@ -92,8 +92,8 @@ func (s *Store) record(t testing.TB) *statementLog {
 	t.Helper()
 	log := &statementLog{}
 	s.driver = loggingDriver{s.driver, log}
-	// The log wraps the writer's open connection. The writer is not dialled again like the readers, because its
-	// source is different. Its statements are prepared again, so that they are recorded.
+	// The writer keeps its open connection, because dialling needs another source than for the readers. The log wraps
+	// this connection. The writer's statements are prepared again, so that the log records them.
 	for _, prepared := range s.writer.prepared {
 		_ = prepared.Close()
 	}
@@ -158,7 +158,7 @@ func (d loggingDriver) Open(source string) (driver.Conn, error) {
 	return loggingConn{conn.(driverConn), d.log}, nil
 }
 
-// A driverConn has those methods of the driver's connections that a connection uses.
+// A driverConn is a connection of the driver. The interface contains the methods that the type connection calls.
 type driverConn interface {
 	driver.Conn
 	driver.ConnPrepareContext

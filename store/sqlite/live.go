@@ -14,12 +14,12 @@ import (
 // that it is current. The check is exact: Live sees every commit that returned before Live began, even commits of
 // other processes.
 //
-// A connection's version (data_version) is a number that changes when another connection commits, of this process or
-// another one. One connection, the checker, only reads its version.
+// Each connection has a version (data_version). It changes when another connection commits, in this process or in
+// another one. One connection, the checker, never writes, so every commit changes its version.
 //
 //  1. Each call of Live reads the version of the checker. If it equals liveRows.version,
 //     the file has not changed, so all rows in memory are current. If it differs and this
-//     process is not committing, all rows are dropped. Reading the version is skipped if
+//     process is not committing, Live drops all rows. Live does not read the version if
 //     the header of the WAL-index has not changed (number).
 //  2. Commits of this process also change the version of the checker. On a server with
 //     refreshes, dropping all rows for each commit would make the memory useless. After its
@@ -29,18 +29,18 @@ import (
 //     the transaction changes it between the previous (b) and the beginning of the
 //     transaction (isCurrent). A commit after the transaction changes it between the
 //     writer's commit and (b). In both cases, the writer drops all rows.
-//     Otherwise, the file has changed only by the writer's commit. The writer drops or
-//     replaces the rows that the commit changed. All other rows are current at (a).
+//     Otherwise, only the writer's commit has changed the file. The writer then drops or
+//     replaces the rows that its commit has changed. All other rows are current at (a).
 //  3. Between a commit and (b), Live sees a new version without knowing which rows
-//     changed. It reads the row from the file and does not store it in memory.
-//  4. A row that was read from the file is stored in memory only if liveRows.version has
-//     not changed since before the read. Otherwise, a commit may have dropped the row
-//     during the read, and put would store the old state.
+//     changed. It then reads the row from the file and does not store it in memory.
+//  4. Live stores a row that it has read from the file only if liveRows.version is the same
+//     as before the read. Otherwise, a commit may have changed the row during the read, and
+//     put would store the old state.
 //  5. A rotation uses a row in memory without reading it again. It runs inside a write
 //     transaction, so no process commits before it ends. If isCurrent is true at the
 //     beginning, no process has committed since the previous (b), so all rows are current.
 //
-// If reading a version fails, the version counts as changed. Live then reads the file.
+// If a version can't be read, it counts as changed, and Live reads the file.
 
 // maxLiveRows is the maximum number of sessions in memory, and also of users. Both together take about 1 kB.
 const maxLiveRows = 8192
@@ -60,24 +60,25 @@ type liveRows struct {
 	mu         sync.Mutex
 	checker    *connection
 	index      *[walIndexHeader]byte // memory shared by all processes; nil if not found
-	header     [walIndexHeader]byte  // copy of index, taken before read was set
+	header     [walIndexHeader]byte  // copy of index from the last read of the version
 	read       int64                 // the checker's version when it was last read
 	version    int64                 // the checker's version at which all rows are current
-	committing bool                  // true from before a commit of this process until (b)
+	committing bool                  // this process is committing and has not reached (b)
 	sessions   map[watchword.SessionID]*liveRow
 	users      map[watchword.UserID]*watchword.User
 
-	settled int64 // the writer's version at its last (b), or at a commit without (b); guarded by Store.writeLock
+	settled int64 // the writer's version at its last (b), or at a commit that skipped (b); guarded by Store.writeLock
 }
 
-// A liveRow is immutable. It is valid only while liveRows.users contains the same user, so dropping a user also drops
-// all sessions of the user.
+// A liveRow is a session in memory and its user. It is immutable. It is valid only while liveRows.users contains the
+// same pointer, so dropping a user also drops all sessions of the user.
 type liveRow struct {
 	session watchword.Session
 	user    *watchword.User
 }
 
-// openLive opens the checker with query_only, because a commit of the checker would not change its own version.
+// openLive opens the checker. The checker can't write (query_only), because a connection's version does not change
+// with its own commits, so Live would not notice them.
 func (s *Store) openLive(ctx context.Context) (err error) {
 	l := &s.live
 	l.version, l.settled, l.read = unknownVersion, unknownVersion, unknownVersion
@@ -174,8 +175,8 @@ func (l *liveRows) find(id watchword.SessionID) *liveRow {
 	return nil
 }
 
-// isCurrent reports whether all rows in memory are current. The caller has begun a transaction on the writer, so the
-// writer has read its version from the file.
+// isCurrent reports whether all rows in memory are current. It compares the version that the writer read when its
+// transaction began with the version at the last (b). The caller has begun this transaction.
 func (l *liveRows) isCurrent(writer *connection) bool {
 	now := writer.noticed()
 	return now != unknownVersion && now == l.settled
@@ -192,7 +193,8 @@ func (l *liveRows) row(id watchword.SessionID, changed *changes) *liveRow {
 	return l.find(id)
 }
 
-// put stores a row in memory. The caller has read the row after get returned version.
+// put stores a row that the caller has read from the file. It has no effect if liveRows.version has changed since get
+// returned version, because the row may be out of date.
 func (l *liveRows) put(session watchword.Session, user watchword.User, version int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -243,7 +245,7 @@ func (s *Store) commit(changed *changes) error {
 	}
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
-	if len(s.live.sessions)+len(changed.kept) == 0 { // no rows in memory, so no check
+	if len(s.live.sessions)+len(changed.kept) == 0 { // no row in memory needs (a) and (b)
 		s.live.dropAll(unknownVersion)
 		// From now on, put stores only rows that were read after this commit.
 		s.live.settled = s.writer.noticed()
@@ -276,8 +278,8 @@ func (s *Store) settle(changed *changes) {
 	for _, id := range changed.sessions {
 		delete(l.sessions, id)
 	}
-	// The rows in changed.kept are current even if all other rows were dropped: the transaction read them, and no
-	// other process has committed between the transaction and (b).
+	// If only this process has committed, the rows in changed.kept are current: the transaction has read them, and no
+	// later commit has changed them. They are stored even if all other rows were dropped.
 	if alone {
 		for _, row := range changed.kept {
 			l.add(row)

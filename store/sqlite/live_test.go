@@ -348,7 +348,7 @@ func TestOwnWritesDropOnlyTheRowsThatTheyChange(t *testing.T) {
 		}), 4},
 		{"a write of another store", update(other, func(tx watchword.Tx) error {
 			return tx.SetName(ctx, storetest.User(1).ID, "Eva")
-		}), 1}, // only the session that was read after the write
+		}), 1}, // all sessions are dropped, and one was read after the write
 	} {
 		readAll()
 		if err := c.write(); err != nil {

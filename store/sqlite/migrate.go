@@ -72,8 +72,8 @@ func withPool(ctx context.Context, file string, fn func(*sql.DB) error) error {
 }
 
 func migrate(ctx context.Context, pool *sql.DB) (applied []string, err error) {
-	// The provider is created outside the loop, because newProvider checks that the tables are not newer than the
-	// program.
+	// newProvider also checks that the tables are not newer than the program. The check is needed only once, so the
+	// call is outside the loop.
 	provider, err := newProvider(ctx, pool)
 	if err != nil {
 		return nil, err

@@ -8,9 +8,9 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// Statements with which operators search must read a range of an index and not sort, because they search among
-// millions of rows. Each statement for administration must have a row in this table. A test of store/postgres checks
-// the plans on PostgreSQL.
+// Operators search among millions of rows, so their statements must read a range of an index and must not sort. Each
+// statement for administration must have a row in this table. A test of store/postgres checks the plans on
+// PostgreSQL.
 func TestOperatorsFindByIndex(t *testing.T) {
 	t.Parallel()
 	store := open(t, newPath(t))

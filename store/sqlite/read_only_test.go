@@ -15,8 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// readOnlyFile is an environment variable. The test sets it to the path of a file when it runs itself again as a user
-// without privileges. This is needed because file modes do not restrict root, and tests in containers run as root.
+// readOnlyFile is an environment variable with the path of a read-only file. The test sets it for a second process,
+// in which it runs itself as a user without privileges. The second process is needed, because file modes do not
+// restrict root, and tests in containers run as root.
 const readOnlyFile = "WATCHWORD_TEST_READ_ONLY_FILE"
 
 func TestUnwritableFileReturnsErrUnavailable(t *testing.T) {

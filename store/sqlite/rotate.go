@@ -10,9 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// Rotations share commits (group commit), because each commit waits for the disk. One goroutine takes the write lock,
-// and then commits all rotations in the queue together. It does not wait for a batch to fill, so a single rotation
-// waits only for the lock.
+// Rotations that wait at the same time share one commit (group commit), because each commit waits for the disk. A
+// batch starts when it has the write lock, and contains all rotations that are then in the queue. It does not wait
+// for more rotations, so a single rotation waits only for the lock.
 
 // maxBatch is the maximum number of rotations in a batch. It bounds how long an Update waits for a batch.
 const maxBatch = 256
@@ -46,7 +46,7 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 	if err != nil {
 		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(ctx, err))
 	}
-	// The row in memory has the same slices, so the caller gets copies.
+	// The caller gets copies of the slices, because the row in memory shares the originals.
 	result.Session, result.User = ownSlices(result.Session, result.User)
 	return result, nil
 }

@@ -71,7 +71,7 @@ func TestFailedRotationDoesNotFailItsBatch(t *testing.T) {
 				}
 			})
 		}
-		waitUntil(func() bool { return store.Queued() == many-1 }) // the running batch has already taken one
+		waitUntil(func() bool { return store.Queued() == many-1 }) // one is in a batch that waits for the lock
 	})
 	all.Wait()
 	if err := store.Exec(t.Context(), "UPDATE sessions SET methods = '[]' WHERE id = $1", broken); err != nil {

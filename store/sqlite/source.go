@@ -30,9 +30,9 @@ var ErrInUse = errors.New("another program has it open")
 //
 // Unstable: for the program watchword.
 func OpenSource(ctx context.Context, path string) (*Source, error) {
-	// With locking_mode(EXCLUSIVE), the first access fails if another connection is open, because every open
-	// connection holds a shared lock in WAL mode, even when idle. The pragmas do not set journal_mode, because this
-	// would release the exclusive lock.
+	// With locking_mode(EXCLUSIVE), the first access fails if any other connection is open, even an idle one, because
+	// each open connection holds a shared lock in WAL mode. The pragmas do not set journal_mode, because this would
+	// release the exclusive lock.
 	pool, err := openWith(ctx, path, "deferred", []string{"locking_mode(EXCLUSIVE)", "synchronous(FULL)"})
 	// SQLITE_BUSY means that another program has the file open, because this process has no other connection to it.
 	if code(err) == sqlite3.SQLITE_BUSY {

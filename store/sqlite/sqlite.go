@@ -161,8 +161,8 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	return unavailable(ctx, s.write(ctx, func(tx sqlstore.Tx, _ *changes) error { return fn(tx) }))
 }
 
-// write runs fn in a transaction and commits it. fn may use rows in memory, and record changed rows. The caller holds
-// writeLock.
+// write runs fn in a transaction and commits it. fn may use the rows in memory, and records in its second argument
+// the rows that it changes. The caller holds writeLock.
 func (s *Store) write(ctx context.Context, fn func(sqlstore.Tx, *changes) error) error {
 	committed := false
 	defer func() {

@@ -17,8 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A sign-in over the API must run at most 11 statements, and at most 8 more with a second factor. docs/factors.md
-// lists the statements. On PostgreSQL, a test of package factors checks the same numbers.
+// A sign-in over the API must run at most 11 statements. A second factor may add at most 8 statements.
+// docs/factors.md lists the statements. On PostgreSQL, a test of package factors checks the same numbers.
 func TestSignInWithAFactorRunsEightStatementsMore(t *testing.T) {
 	t.Parallel()
 	const plainStatements, moreStatements = 11, 8

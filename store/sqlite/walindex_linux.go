@@ -9,13 +9,13 @@ import (
 	"unsafe"
 )
 
-// findWALIndex returns the header of the WAL-index, or nil if it can't find the memory to which SQLite has mapped it.
-// The result is valid until the last connection to the file closes.
+// findWALIndex returns the header of the WAL-index. It uses the memory to which SQLite has mapped the WAL-index, and
+// returns nil if it can't find this memory. The result is valid until the last connection to the file closes.
 //
-// It uses SQLite's own mapping. A second mapping would need a file descriptor. Closing this descriptor would release
-// all POSIX locks that SQLite holds on the file in this process (fcntl(2)).
+// findWALIndex does not map the file itself, because this would need a file descriptor. Closing the descriptor would
+// release all POSIX locks that SQLite holds on the file in this process (fcntl(2)).
 func findWALIndex(path string) *[walIndexHeader]byte {
-	path, err := filepath.EvalSymlinks(path) // SQLite resolves links, too
+	path, err := filepath.EvalSymlinks(path) // because SQLite puts the WAL-index next to the target of a link
 	if err != nil {
 		return nil
 	}
