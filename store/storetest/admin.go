@@ -81,7 +81,7 @@ var administration = map[string]func(suite){
 	"AccountsWithARoleFollowTheirIDs": func(s suite) {
 		var ids []watchword.UserID
 		for n := range 5 {
-			u := User(5 - n) // insertions are not in the order of ids
+			u := User(5 - n) // users are not inserted in the order of their ids
 			u.Roles = []string{"member"}
 			if n == 2 {
 				u.Roles = []string{"members", "memb", "Member"}
@@ -167,9 +167,9 @@ var administration = map[string]func(suite){
 		s.wantHeld(false, "with another role", hasAdmin)
 	},
 
-	// If two transactions remove one of the last two administrators each, only one must succeed. Without a common
-	// lock in HasAdmin, neither transaction would see the change of the other. The test makes both transactions call
-	// HasAdmin before one of them commits, if the store allows it.
+	// Two transactions each remove one of the last two administrators. Only one of them must succeed. Without a
+	// common lock in HasAdmin, neither would see the change of the other. If the store allows it, the test waits
+	// until both have called HasAdmin before one of them commits.
 	"OneAdminRemainsOfTwo": func(s suite) {
 		s.wantHeld(true, "insert the key", insertKey(keyOf(watchword.KeyService, 1)))
 		for way := range 3 {
@@ -177,7 +177,8 @@ var administration = map[string]func(suite){
 			asked := make(chan struct{}, 4) // capacity 4, because a store may retry a transaction
 			both := func() {
 				asked <- struct{}{}
-				// If HasAdmin locks, only one transaction reaches this loop, and it waits until the timeout.
+				// If HasAdmin locks, the second transaction does not reach this loop, and the first one waits until
+				// the timeout.
 				for wait := time.After(200 * time.Millisecond); len(asked) < 2; {
 					select {
 					case <-wait:
@@ -278,7 +279,8 @@ func selects(f admin.Filter, a admin.Account) bool {
 }
 
 // removeAdmin disables, demotes or deletes an administrator, depending on way. It then asks HasAdmin whether another
-// administrator remains, and calls both. If no administrator remains, it rolls back and returns errLastAdmin.
+// administrator remains, and calls the function both. If no administrator remains, it rolls back and returns
+// errLastAdmin.
 func (s suite) removeAdmin(id watchword.UserID, way int, both func()) error {
 	return s.Update(s.Context(), func(tx watchword.Tx) (err error) {
 		switch way {

@@ -142,10 +142,10 @@ func (s suite) rotateAtOnce(
 	return results, errs
 }
 
-// CheckBatches is for a store that rotates several sessions in one statement. It runs random requests as a batch on
-// the store one, and one after the other on the store other. The results and the stored rows must be equal, except
-// that a refused request of a batch may have any Wait above 0. The function batch rotates the requests on the store
-// one. Both stores must be empty.
+// CheckBatches is for a store that rotates several sessions in one statement. It runs the same random requests on two
+// empty stores. On the store one, the function batch rotates them together. On the store other, they run one after
+// the other. The results and the stored rows must be equal. Only Wait may differ: a refused request of a batch may
+// have any Wait above 0.
 func CheckBatches(
 	t *testing.T, one, other watchword.Store,
 	batch func([]watchword.RotateRequest) ([]watchword.RotateResult, []error),

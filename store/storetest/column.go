@@ -9,9 +9,9 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-// These tests fail if a store omits a column. Each fixture has a value in every field of its type, so a field that
-// the store does not keep is different when it is read. If a type gets a new field, completeFixture fails until the
-// fixture has a value for it.
+// These tests fail if a store omits a column. Each test stores a fixture that has a value in every field, and
+// compares it with the row that the store returns. If a type gets a new field, completeFixture fails until the
+// fixture has a value for the field.
 var columns = map[string]func(suite){
 	"UserKeepsEveryField": func(s suite) {
 		want := fullUser()
@@ -115,8 +115,8 @@ func fullMail() watchword.Mail {
 // Currently the map is empty.
 var emptyFields = map[string]string{}
 
-// completeFixture fails for each field of row with the zero value, unless emptyFields lists the field. A test with a
-// zero value could not detect that a column is missing.
+// completeFixture fails if a field of row is zero and emptyFields does not list it. With a zero value, a test could
+// not detect that the column is missing.
 func completeFixture(s suite, row any) {
 	s.Helper()
 	wantFilled(s, reflect.TypeOf(row).Name(), reflect.ValueOf(row))

@@ -11,7 +11,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// In these tests, Live reads the session before each change, so that a store with a cache has the old row in memory.
+// In these tests, Live reads the session before each change. A store with a cache then has the old row in memory,
+// which it must not return after the change.
 var lives = map[string]func(suite){
 	"LiveReturnsSessionAndUser": func(s suite) {
 		u := s.addUser(1)
@@ -118,7 +119,7 @@ var lives = map[string]func(suite){
 						s.Errorf("session %d: %+v, %v", n, got, err)
 						return
 					}
-					got.Methods[0], gotUser.Roles[0] = "own", "own" // a data race if another read shares it
+					got.Methods[0], gotUser.Roles[0] = "own", "own" // a data race, if calls share a slice
 				})
 			}
 		}
@@ -139,7 +140,7 @@ var lives = map[string]func(suite){
 						return
 					default:
 						s.wantLive(crowd, u)
-						runtime.Gosched() // without it, sign-outs would rarely run beside eight busy readers
+						runtime.Gosched() // otherwise, the eight busy readers would delay sign-outs
 					}
 				}
 			})

@@ -286,8 +286,8 @@ func (s suite) wantWinners(want int32, contenders ...func() bool) {
 	}
 }
 
-// wins returns a contender that runs fn in a transaction. After the commit, it sets the flags done and reports the
-// result of fn.
+// wins returns a contender that runs fn in a transaction. After the commit, the contender sets each flag in done to
+// true and reports the result of fn.
 func (s suite) wins(fn func(context.Context, watchword.Tx) (bool, error), done ...*atomic.Bool) func() bool {
 	return func() (held bool) {
 		err := s.Update(s.Context(), func(tx watchword.Tx) (err error) {

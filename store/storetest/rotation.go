@@ -117,7 +117,7 @@ var rotations = map[string]func(suite){
 		defer cancel()
 		_, err = s.Rotate(late, Rotate(one, Start))
 		s.wantUnavailable("when its time is up", err)
-		if _, err := s.Rotate(s.Context(), Rotate(one, Start)); err != nil { // the refused requests did not rotate
+		if _, err := s.Rotate(s.Context(), Rotate(one, Start)); err != nil { // no refused request has rotated
 			s.Fatal(err)
 		}
 		same(s, "generation", s.session(one.ID).Generation, one.Generation+1)
@@ -135,8 +135,8 @@ func checkOften(s suite, hundreds int, property func(*rapid.T)) {
 	}
 }
 
-// holdRotation rotates session number n from a random state, and compares the result with Judge. It also checks the
-// rows that Forgive and EndSession store.
+// holdRotation rotates session number n from a random state. The result must be the one of Judge. The rows that
+// Forgive and EndSession store must match it, too.
 func holdRotation(s suite, t *rapid.T, n int) {
 	c := s.drawRotation(t, n)
 	c.got, c.err = s.Rotate(s.Context(), c.request)

@@ -18,7 +18,7 @@ var sessions = map[string]func(suite){
 		for i := range old.Superseded {
 			old.Superseded[i] = after(time.Duration(i) * time.Second)
 		}
-		old.Superseded[0] = time.UnixMilli(1).UTC() // its text must have leading zeros
+		old.Superseded[0] = time.UnixMilli(1).UTC() // stored as text with leading zeros
 		old.Methods, old.EndedAt, old.EndedWhy = []string{"pwd", "otp"}, after(time.Hour), watchword.EndedReuse
 		s.addSession(old)
 		for _, want := range []watchword.Session{young, old} {

@@ -63,8 +63,8 @@ func (s suite) view(fn func(context.Context, watchword.Tx) error) {
 	}
 }
 
-// settled runs fn in a transaction of its own, and returns the result of fn: whether the condition of a statement was
-// true.
+// settled runs fn in a separate transaction, and returns the result of fn. fn runs a conditional statement, and
+// returns whether its condition was true.
 func (s suite) settled(fn func(context.Context, watchword.Tx) (bool, error)) (held bool) {
 	s.Helper()
 	s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
@@ -74,8 +74,8 @@ func (s suite) settled(fn func(context.Context, watchword.Tx) (bool, error)) (he
 	return held
 }
 
-// wantHeld runs fn in a transaction of its own. It fails unless fn returns want, which is whether the condition of a
-// statement was true.
+// wantHeld runs fn in a separate transaction, and fails unless fn returns want. fn runs a conditional statement, and
+// returns whether its condition was true.
 func (s suite) wantHeld(want bool, what string, fn func(context.Context, watchword.Tx) (bool, error)) {
 	s.Helper()
 	if got := s.settled(fn); got != want {
