@@ -23,7 +23,8 @@ type file struct {
 	mode fs.FileMode
 }
 
-// sorted returns the files by name, below one folder with the name of the archive.
+// sorted returns the files in the order of their names. It puts them into one folder, which has the name of the
+// archive.
 func sorted(folder string, files []file) []file {
 	files = slices.Clone(files)
 	for i := range files {

@@ -22,8 +22,8 @@ import (
 	"time"
 )
 
-// CI builds one platform. WATCHWORD_TEST_DIST=all (make dist-check) builds all, the second time with
-// an empty build cache.
+// Two builds of one commit must create the same bytes. In CI, the test builds one platform. With
+// WATCHWORD_TEST_DIST=all (make dist-check), it builds all platforms, and the second build has an empty build cache.
 func TestReleaseIsReproducible(t *testing.T) {
 	builder := filepath.Join(t.TempDir(), "dist")
 	command(t, "", nil, "go", "build", "-o", builder, ".")
@@ -34,7 +34,7 @@ func TestReleaseIsReproducible(t *testing.T) {
 	command(t, full, nil, "git", "checkout", "-q", "--detach")
 	command(t, "", nil, "git", "clone", "-q", "--depth=1", "--no-tags", "file://"+full, shallow)
 
-	// Uncommitted files and the environment of the build must not change the bytes.
+	// Uncommitted files, and the environment in which the release is built, must not change the bytes of the release.
 	if err := os.WriteFile(filepath.Join(shallow, "cmd/watchword/changed.go"), []byte("broken"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -61,8 +61,8 @@ func (r *release) linkedModules(binary string) ([]linked, error) {
 	return modules, errors.Join(unknown...)
 }
 
-// legalName matches the names under which modules keep their licences, at the top or in the folder
-// LICENSES of the REUSE specification.
+// legalName matches the names of licence files. A module has them in its root folder, or in the folder LICENSES of
+// the REUSE specification.
 var legalName = regexp.MustCompile(`(?i)^((un)?licen[cs]e|copying|notice|patents)([-.][^/]*)?$`)
 
 // licenceTexts reads the licence files of a module.
@@ -96,8 +96,8 @@ func licenceTexts(dir string) ([]file, error) {
 	return texts, nil
 }
 
-// phrases identify the licences that CONTRIBUTING.md allows. The phrases of one licence must all
-// occur, in text that is folded to one space between words.
+// phrases identify the licences that CONTRIBUTING.md allows. A text has a licence if it contains all phrases of that
+// licence. Before the search, each run of white space is replaced by one space.
 var phrases = []struct {
 	id   string
 	must []string
@@ -131,8 +131,8 @@ func identify(texts []file) []string {
 	return ids
 }
 
-// licenceFile returns the licences of all modules as one text. notice belongs to the lists of
-// common passwords, which are data in the binary.
+// licenceFile returns the licences of all modules as one text. The argument notice is the notice for the lists of
+// common passwords, which the binary contains as data.
 func licenceFile(modules []linked, notice []byte) []byte {
 	var b strings.Builder
 	b.WriteString("The program watchword contains these modules. Their licences follow.\n\n")

@@ -37,7 +37,7 @@ type release struct {
 	work      string   // a temporary folder for binaries
 	out       string   // the folder of the results
 	commit    commit   // the exported commit
-	version   string   // of the built program
+	version   string   // version of the built program
 	platforms []string // GOOS/GOARCH
 }
 

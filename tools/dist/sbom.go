@@ -106,8 +106,8 @@ func npmComponent(name, version, licence string) cdx.Component {
 	}
 }
 
-// sbom returns a document without a serial number, because a serial number would have to differ
-// between two runs. Its time is that of the commit.
+// sbom returns a document without a serial number. Serial numbers must be unique, so two builds of one commit would
+// differ. The time of the document is that of the commit.
 func (r *release) sbom(about cdx.Component, parts []cdx.Component) *cdx.BOM {
 	bom := cdx.NewBOM()
 	bom.Metadata = &cdx.Metadata{Timestamp: r.commit.time.Format(time.RFC3339), Component: &about}

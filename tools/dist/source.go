@@ -17,7 +17,7 @@ import (
 // commit is the source of a release.
 type commit struct {
 	hash string
-	time time.Time // of the committer, UTC, in seconds
+	time time.Time // when the commit was made, UTC, in seconds
 }
 
 // export writes the files of HEAD to dir.
@@ -80,11 +80,11 @@ func unpack(archive io.Reader, dir string) error {
 	}
 }
 
-// compile builds the program for a platform and returns the path of the binary. A second call for
-// the same platform returns the first binary.
+// compile builds the program for a platform and returns the path of the binary. A second call for the same platform
+// returns the first binary.
 //
-// -trimpath removes the folder from the binary. The linker writes the commit and its time, and
-// -buildvcs is off, because Go derives a version from the tags that a clone happens to have.
+// -trimpath removes the folder from the binary. The linker writes the commit and its time. -buildvcs is off, because
+// Go would derive a version from the tags in the clone, and not every clone has the same tags.
 func (r *release) compile(platform string) (string, error) {
 	goos, goarch, _ := strings.Cut(platform, "/")
 	binary := filepath.Join(r.work, goos+"_"+goarch)
