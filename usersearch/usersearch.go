@@ -40,9 +40,8 @@ func State(u watchword.User) string {
 	return "active"
 }
 
-// Find reads between smallestPage and largestPage accounts per transaction. The size depends on limit, because a
-// small limit usually needs few accounts. It is at least smallestPage, because the filter may select only a few
-// accounts of each page.
+// Find reads one page of accounts per transaction. The size of a page is limit, but at least smallestPage and at most
+// largestPage. A small limit usually needs few accounts, but the filter may select only a few accounts of each page.
 const (
 	smallestPage = 100
 	largestPage  = 1000
@@ -53,9 +52,9 @@ type Lister interface {
 	UsersBetween(ctx context.Context, from, below watchword.Address, limit int) ([]watchword.User, error)
 }
 
-// Find returns at most limit accounts that match the filter, ordered by address. The list begins behind the given
-// address, or with the first account if the argument after is "". Find reads each page in a separate transaction, so
-// a running server can write between pages.
+// Find returns at most limit accounts that match the filter, ordered by address. It starts with the first address
+// greater than the argument after, or with the first account if after is "". It reads each page in a separate
+// transaction, so a running server can write between pages.
 func Find(
 	ctx context.Context, users Lister, f Filter, after watchword.Address, limit int,
 ) (found []watchword.User, err error) {
@@ -65,8 +64,8 @@ func Find(
 		return nil, nil
 	}
 	prefix := watchword.Address(begin)
-	// Addresses are printable ASCII. Therefore no address is between a and a + next, and every address with a prefix
-	// is below prefix + last.
+	// All characters of an address are between next and last, because addresses are printable ASCII. Therefore no
+	// address is between a and a + next, and every address with a prefix is less than prefix + last.
 	const next, last = "\x01", "\x7f"
 	from := max(prefix, after+next)
 	for page := make([]watchword.User, size); len(page) == size && len(found) < limit; {
