@@ -198,9 +198,9 @@ func TestMalformedTokensAreRejected(t *testing.T) {
 	}
 }
 
-// If a session ends, both forms of a token's signature must be rejected. An ECDSA signature (r, s) has a second valid
-// form (r, n−s), because JOSE does not require the lower s. The cache stores the two forms as separate entries, but
-// both name the same session.
+// After a session has ended, both forms of its token's signature must be rejected. An ECDSA signature (r, s) has a
+// second valid form (r, n−s), because JOSE does not require the lower s. The cache stores the two forms as separate
+// entries, but both entries name the same session.
 //
 // JWT-10, JWT-11
 func TestBothFormsOfASignatureAreRevokedWithTheSession(t *testing.T) {

@@ -23,7 +23,7 @@ import (
 )
 
 // BenchmarkVerifyWithoutCache compares Verify with a signature check by the standard library, on the same token and
-// key (docs/performance.md). The two alternate, so that other load on the machine affects both equally.
+// key (docs/performance.md). It alternates between both, so that other load on the machine affects both equally.
 func BenchmarkVerifyWithoutCache(b *testing.B) {
 	for _, alg := range []string{accesstoken.ES256, accesstoken.Ed25519, accesstoken.RS256} {
 		b.Run(alg, func(b *testing.B) {

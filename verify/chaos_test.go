@@ -64,7 +64,8 @@ type unreliableStream struct {
 
 func (s *unreliableStream) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-// Write expects complete events. Only the last one may be a heartbeat, and it stays last.
+// Write sends complete events, some of them twice, and in a random order. If the last event is a heartbeat, it stays
+// the last one.
 func (s *unreliableStream) Write(text []byte) (int, error) {
 	events := strings.SplitAfter(strings.TrimSuffix(string(text), "\n\n")+"\n\n", "\n\n")
 	events = events[:len(events)-1]
@@ -187,7 +188,7 @@ func TestRevocationsArriveOverAnUnreliableNetwork(t *testing.T) {
 	stop := s.run(t)
 	in := s.signUp(t, "ada@example.com")
 	v := s.verifier(t, nil)
-	for verified := false; !verified; { // repeat, because the proxy cuts some requests
+	for verified := false; !verified; { // retry, because the proxy cuts some requests
 		_, err := v.Verify(t.Context(), string(in.AccessToken))
 		verified = err == nil
 		if err != nil && !errors.Is(err, verify.ErrUnavailable) {

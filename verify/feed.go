@@ -26,8 +26,8 @@ import (
 // heartbeat proves that the feed is up to date, because it can't be forged.
 
 const (
-	streamSilence = 7 * time.Second // silence that ends a stream: no new event, and three heartbeats missing
-	streamTries   = 3               // consecutive failures after which the verifier polls, for streamRest
+	streamSilence = 7 * time.Second // a stream ends after this time without a heartbeat or a new event
+	streamTries   = 3               // after so many streams without a heartbeat, the verifier polls for streamRest
 	streamRest    = 30 * time.Second
 	pollEvery     = 2 * time.Second
 
@@ -47,10 +47,10 @@ type follower struct {
 	opts    Options
 	signer  string // the `iss` that events must have: the issuer in the metadata
 
-	// Events may arrive in any order, so smaller numbers may still be missing when a number is received. A heartbeat
-	// means that all have arrived, so it sets cursor to largest.
+	// Events may arrive in any order. When an event arrives, events with smaller numbers may therefore still be
+	// missing. A heartbeat means that all have arrived, so it sets cursor to largest.
 	largest     int64 // the largest number received
-	cursor      int64 // all events up to this number were received; reading resumes after it
+	cursor      int64 // all events up to this number have arrived; reading resumes after it
 	lastCleanup time.Time
 }
 
@@ -71,7 +71,7 @@ func (f *follower) run(ctx context.Context) {
 					short = 0
 				}
 				failed, silent = 0, 0
-				pause(ctx, min(short, 3)) // at most a short pause, because the stream works
+				pause(ctx, min(short, 3)) // short, because the stream works
 				continue
 			}
 			if silent++; silent >= streamTries {
@@ -90,7 +90,7 @@ func (f *follower) run(ctx context.Context) {
 		if err == nil {
 			err = errors.New("the issuer's metadata names no revocation feed")
 		} else {
-			f.issuer.invalidate() // because the endpoints may have moved
+			f.issuer.invalidate() // the endpoints may have moved
 		}
 		if ctx.Err() == nil && failed == 0 {
 			f.opts.Log.Warn("can't read the revocation feed", slog.String("issuer", f.issuer.name), slog.Any("error", err))
@@ -101,8 +101,9 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
-// pause waits. The time doubles with each failure, up to lastPause. Half of it is random (the nanoseconds of the
-// clock), so that verifiers which were disconnected at the same time do not reconnect at the same time.
+// pause waits after a number of consecutive failures (times). The wait doubles with each failure, up to lastPause.
+// Half of it is random (the nanoseconds of the clock), so that verifiers that lost their connections at the same time
+// do not reconnect at the same time.
 func pause(ctx context.Context, times int) {
 	longest := min(firstPause<<min(times, 10), lastPause)
 	_ = sleep.For(ctx, longest/2+time.Duration(time.Now().UnixNano())%(longest/2))
@@ -144,9 +145,9 @@ func (f *follower) stream(ctx context.Context, address string) (current bool, er
 		if err != nil {
 			return current, err
 		}
-		// Only a heartbeat or a new number keeps the stream open. f.take has checked that the heartbeat is recent,
-		// but an attacker can replay other events. New numbers count, because many events may precede the heartbeat
-		// if many sessions end at once.
+		// Only a heartbeat or a new number keeps the stream open. Heartbeats count, because f.take has checked that
+		// they are recent. An event with an old number does not count, because an attacker can replay it. New numbers
+		// count, because after many sessions have ended at once, many events arrive before the next heartbeat.
 		isHeartbeat := event.Kind == secevent.Heartbeat
 		if isHeartbeat || event.Number > newest {
 			newest = max(newest, event.Number)

@@ -395,7 +395,7 @@ func TestTheFeedIsPolledWhenTheStreamIsUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeFeed(t)
 		var mu sync.Mutex
-		var ended int64 // sessions s1 to s<ended> have ended
+		var ended int64 // number of ended sessions: s1, s2, …
 		f.setPolling(true, func(after string) *feedPage {
 			mu.Lock()
 			defer mu.Unlock()
@@ -437,7 +437,7 @@ func TestPollingReadsARestartedFeedToItsEnd(t *testing.T) {
 		defer v.Close()
 		must(t, v.Ready(t.Context()))
 		f.setPolling(true, func(after string) *feedPage {
-			if after == "5000" { // the restored store has no number 5000, so start over
+			if after == "5000" { // unknown after the restore, so the feed starts again
 				return &feedPage{sets: []string{f.sessionEnd(t, 1, "s1")}, more: true, next: 1}
 			}
 			return &feedPage{sets: []string{f.sessionEnd(t, 2, "s2"), f.heartbeat(t, 2)}}

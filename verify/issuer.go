@@ -21,13 +21,12 @@ const (
 	maxMetadata    = 64 << 10 // bytes
 )
 
-// An issuer reads documents from the issuer's server. It reads the metadata only from the configured address. The
-// metadata must name the configured issuer (RFC 8414, section 3.3), so a token can't direct the verifier to another
-// server.
+// An issuer reads documents from the issuer's server. It reads the metadata only from the configured address, and
+// rejects metadata that does not name the configured issuer (RFC 8414, section 3.3). A token therefore can't direct
+// the verifier to another server.
 //
-// A named issuer is different: the `iss` of its access tokens is a configured name, not the issuer in the metadata.
-// For a named issuer, the verifier trusts the server at Options.FetchFrom, and the shared secret authenticates the
-// tokens and the feed.
+// If named is true, the `iss` of access tokens is a configured name, and the metadata names another issuer. The
+// verifier then trusts the server at Options.FetchFrom. The shared secret authenticates the tokens and the feed.
 type issuer struct {
 	name   string // exactly as configured
 	named  bool   // the metadata may name another issuer
@@ -196,8 +195,8 @@ func (i *issuer) get(ctx context.Context, address string, limit int64) ([]byte, 
 }
 
 // metadataURLs returns the addresses at which an issuer's metadata may be: those of OpenID Connect Discovery 1.0,
-// section 4, and of RFC 8414, section 3. The name of a named issuer is not its address, so Options.FetchFrom replaces
-// it.
+// section 4, and of RFC 8414, section 3. For a named issuer, it derives them from Options.FetchFrom, because the name
+// is not an address.
 func (i *issuer) metadataURLs() []string {
 	base := i.name
 	if i.named {

@@ -139,7 +139,7 @@ func newKey(t testing.TB, alg string) accesstoken.Key {
 	return k
 }
 
-// signed returns a token with the given header and payload, which may be invalid, signed with ES256.
+// signed returns a token that is signed with ES256. Its header and payload are the given texts, which may be invalid.
 func signed(t testing.TB, k accesstoken.Key, header, payload string) string {
 	t.Helper()
 	der, err := accesstoken.MarshalKey(k)

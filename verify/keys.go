@@ -87,7 +87,7 @@ func (k *keys) current(ctx context.Context) (*keySet, error) {
 }
 
 // reread reads the JWKS again, unless the last read is recent, and returns the keys. If the last read failed, it
-// returns an error, because a key that is missing here may exist at the issuer.
+// returns an error, because the issuer may have keys that are missing here.
 func (k *keys) reread(ctx context.Context) (*keySet, error) {
 	if k.shared {
 		return k.set.Load(), nil
@@ -114,7 +114,7 @@ func (k *keys) reread(ctx context.Context) (*keySet, error) {
 	return k.set.Load(), nil
 }
 
-// run reads the JWKS regularly, and drops the keys after a long outage, until ctx ends.
+// run reads the JWKS regularly until ctx ends. It drops the keys after a long outage.
 func (k *keys) run(ctx context.Context) {
 	if k.shared {
 		return
@@ -135,7 +135,7 @@ func (k *keys) run(ctx context.Context) {
 		}
 		k.waitUntil(ctx, k.finish(began, freshness, err))
 	}
-	k.finish(time.Now(), 0, errors.New("the verifier is closed")) // releases the callers of reread
+	k.finish(time.Now(), 0, errors.New("the verifier is closed")) // ends the wait of reread
 }
 
 // waitUntil returns at the time next, when an early read is requested and allowed, or when ctx ends.

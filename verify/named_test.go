@@ -97,7 +97,7 @@ func TestNamedIssuerNeedsSecretAudienceAndAddress(t *testing.T) {
 	}
 }
 
-// Without SigningSecret, the verifier must reject metadata that names an issuer other than the configured one.
+// Without SigningSecret, the verifier must reject metadata whose issuer is not the configured one.
 func TestURLWithoutTheSecretMustBeTheIssuerOfTheMetadata(t *testing.T) {
 	t.Parallel()
 	other := newIssuer(t, newKey(t, accesstoken.ES256))

@@ -36,8 +36,8 @@ func insufficientRole() *refusal {
 		"You don't have the role that this needs.", `error="insufficient_scope"`}
 }
 
-// stepUp returns the response that asks the user to authenticate again or with a stronger method (RFC 9470, section
-// 3). parameter is the end of the challenge, such as max_age.
+// stepUp returns the response that asks the user to authenticate again, or with a stronger method (RFC 9470, section
+// 3). parameter is the last parameter of the challenge, such as max_age.
 func stepUp(parameter string) *refusal {
 	return &refusal{http.StatusUnauthorized, "INSUFFICIENT_USER_AUTHENTICATION", "Confirm that it is you, and try again.",
 		`error="insufficient_user_authentication", ` + parameter}

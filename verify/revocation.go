@@ -26,7 +26,7 @@ type revocations struct {
 	mu        sync.RWMutex
 	sessions  map[string]time.Time   // by sid: when the revocation was received
 	users     map[string]staleClaims // by sub
-	currentAt time.Time              // the time up to which all revocations are stored; zero if never
+	currentAt time.Time              // all revocations until then are stored; zero: never
 	overflow  bool                   // a revocation was dropped because the memory was full
 }
 
@@ -41,8 +41,8 @@ func newRevocations(limit int) *revocations {
 	return &revocations{limit: limit, sessions: map[string]time.Time{}, users: map[string]staleClaims{}}
 }
 
-// endSession records that a session has ended. The feed may repeat events. A repeated event does not change the
-// stored time, because no token of the session was issued after the first event.
+// endSession records that a session has ended. If the feed repeats the event, the time of the first event is kept.
+// This is enough, because no token of the session was issued after the first event.
 func (r *revocations) endSession(sid string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -69,7 +69,7 @@ func (r *revocations) hasRoom() bool {
 	return false
 }
 
-// deleteExpired deletes each revocation whose tokens have all expired by now.
+// deleteExpired deletes the revocations that are no longer needed, because all tokens that they reject have expired.
 func (r *revocations) deleteExpired(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,7 +106,7 @@ func (r *revocations) takeOverflow() bool {
 	return true
 }
 
-// age returns how much time has passed after the last moment at which all revocations were known.
+// age returns how long ago the verifier last knew all revocations.
 func (r *revocations) age(now time.Time) time.Duration {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

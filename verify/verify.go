@@ -34,8 +34,9 @@ var (
 )
 
 const (
-	// maxTokenLife is the longest lifetime of an access token that the server's settings allow. A token with a longer
-	// lifetime is rejected, because it could outlive its revocation, which is kept for little more than this time.
+	// maxTokenLife is the longest lifetime of an access token that the server's settings allow. The verifier rejects
+	// tokens with a longer lifetime. Otherwise, such a token could be accepted after its revocation was deleted,
+	// because revocations are kept for little more than maxTokenLife.
 	maxTokenLife = time.Hour
 
 	readyPoll = 10 * time.Millisecond
