@@ -16,14 +16,14 @@ const (
 	sweepLook  = 500 // counters that a batch reads
 	sweepPause = 20 * time.Millisecond
 
-	keepEnded   = 7 * 24 * time.Hour // how long a token of an ended session is refused with the reason
-	keepCalls   = keepEnded          // how long a callback waits for its delivery
+	keepEnded   = 7 * 24 * time.Hour // ended sessions are kept, so that their tokens are refused with the reason
+	keepCalls   = keepEnded          // how long a callback is kept without delivery
 	keepEvents  = 90 * 24 * time.Hour
 	keepGivenUp = 30 * 24 * time.Hour
 )
 
-// sweepBefore returns, for each kind of row, the time before which rows are deleted.
-// Idle sessions are deleted keepEnded after their absolute limit.
+// sweepBefore returns a time for each kind of row. Rows that ended or expired before this time are deleted. For an
+// idle session, its absolute limit counts.
 func sweepBefore(now time.Time, verifyTTL time.Duration) map[Sweep]time.Time {
 	return map[Sweep]time.Time{
 		SweepSessions:   now.Add(-keepEnded),
@@ -80,8 +80,8 @@ func (e *Engine) sweep(ctx context.Context) (rows int, err error) {
 	return rows + n, err
 }
 
-// sweepLimits reads all counters that may have expired, once. The size of a batch counts the counters that it reads,
-// because most of them may still be in use.
+// sweepLimits reads each counter that may have expired once. The size of a batch is the number of counters that it
+// reads, not the number that it deletes, because most of them may still be in use.
 func (e *Engine) sweepLimits(ctx context.Context) (rows int, err error) {
 	before := e.now()
 	for mark := (LimitMark{}); ; {

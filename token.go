@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/refreshtoken"
 )
 
-// This file creates the access token, the refresh token and the token in a mail. The store does not contain them.
+// This file creates access tokens, refresh tokens and the tokens in mails. The store contains at most their hashes.
 
 // A SignIn is a session with its newly created tokens.
 type SignIn struct {
@@ -22,21 +22,21 @@ type SignIn struct {
 	ExpiresIn    time.Duration // life of AccessToken
 	RefreshToken Secret
 
-	// RefreshLife is how long a browser should keep the refresh token. For a persistent session, this is the time
-	// until it expires without a refresh (Engine.SessionExpires). Otherwise it is 0: until the browser closes.
+	// RefreshLife is how long a browser should keep the refresh token. For a persistent session, it is the time until
+	// the session expires without a refresh (Engine.SessionExpires). Otherwise it is 0: until the browser closes.
 	RefreshLife time.Duration
 
-	// DeviceToken makes the client a known device of the account until the password changes (Client.DeviceToken). A
-	// client that is already known keeps its device. The token grants no access. Empty after a refresh.
+	// DeviceToken makes the client a known device of the account (Client.DeviceToken), until the password changes. A
+	// client that is already known remains the same device. The token grants no access. Empty after a refresh.
 	DeviceToken Secret
 
-	// Remembered lets the browser skip the second factor (Client.Remembered) for RememberedFor. May be empty.
+	// Remembered lets the browser skip the second factor (Client.Remembered) during RememberedFor. May be empty.
 	Remembered    Secret
 	RememberedFor time.Duration
 }
 
-// signIn creates both tokens for the current state of a session. The refresh token
-// of one generation is always the same.
+// signIn creates an access token and a refresh token for the current state of a session. The refresh token depends
+// only on the session and its generation.
 func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 	access, life, err := e.accessToken(u, s, now)
 	if err != nil {
@@ -64,9 +64,9 @@ func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 const notBeforeLead = 60
 
 // accessToken signs an access token and returns it with its life. A change of roles takes effect at a whole second
-// (User.RolesChangedAt). A token created up to a second earlier is dated at that second, so `iat` alone shows which
-// roles it has. A token expires with its session at the latest, because expiry of a session is not published in the
-// revocation feed.
+// (User.RolesChangedAt). A token that is created up to a second earlier gets this second as its `iat`, so `iat` alone
+// shows which roles a token has. A token expires with its session at the latest, because expiry of a session is not
+// published in the revocation feed.
 func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, life time.Duration, err error) {
 	key, err := e.keys.signer(now)
 	if err != nil {
@@ -81,8 +81,8 @@ func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, li
 	claims.AuthTime = s.AuthenticatedAt.Unix()
 	token, err = accesstoken.Sign(key, claims)
 	if errors.Is(err, accesstoken.ErrTooLong) {
-		// An account of an earlier release can have more roles than are accepted today, and computed claims repeat
-		// the roles. Without these claims, its user can still sign in.
+		// Many roles make the token too long. An account of an earlier release can have more than are accepted today,
+		// and computed claims repeat them. Without computed claims, its user can still sign in.
 		standard := e.opts.Claims
 		standard.Computed = nil
 		claims.Extra = standard.of(u, s)

@@ -38,8 +38,8 @@ type User struct {
 	// unknown. Texts fall back to the default language.
 	Locale string
 
-	// Factors counts the second factors that a sign-in asks for. FactorsChangedAt is when a factor was last added or
-	// removed; a sign-in that began earlier can't open a session.
+	// Factors is the number of second factors that a sign-in asks for. FactorsChangedAt is when a factor was last
+	// added or removed. A sign-in that began before this time can't open a session.
 	Factors          int
 	FactorsChangedAt time.Time
 	Metadata         string // public metadata, a JSON object that operators write (package metadata); "": none

@@ -8,19 +8,19 @@ import (
 	"github.com/watchword-auth/watchword/internal/knowndevice"
 )
 
-// Verification of an address, in the order of its checks:
+// This file verifies an address in four steps:
 //
-//  1. The token is looked up and not consumed. A link proves only the mailbox: an attacker may have signed up with
+//  1. It looks up the token, without consuming it. A link proves only the mailbox: an attacker may have signed up with
 //     another person's address and wait for that person's click.
 //  2. The request must therefore also carry a live session of the account, or the password of a sign-up for the
-//     address. A session is only read here, and does not change.
-//  3. A password is charged like a login, before it is hashed.
-//  4. One transaction creates or proves the account, deletes the other waiting sign-ups and consumes the token. Of
-//     two concurrent requests, its conditional statements let one succeed.
+//     address. Verification reads the session and does not change it.
+//  3. A password is charged to the same limits as a login, before it is hashed.
+//  4. One transaction creates or proves the account, deletes the other waiting sign-ups and consumes the token. Its
+//     statements are conditional, so only one of two concurrent requests succeeds.
 //
-// ResetPassword takes the same path with a new password instead of a known one. If a person other than the account's
-// creator may have proven the mailbox, this is the first proof. The account then keeps its id and roles, and loses
-// its previous password, sessions and mailed tokens.
+// ResetPassword takes the same steps, but the request contains a new password. If the account's creator and the owner
+// of the mailbox may be different persons, this is the first proof. The account then keeps its id and roles, and
+// loses its previous password, sessions and mailed tokens.
 
 // A MailLinkRequest consumes a mailed link.
 type MailLinkRequest struct {
@@ -34,7 +34,7 @@ type MailLinkRequest struct {
 	// the first password of the account.
 	Password Secret
 
-	Name       string // AcceptInvite; empty: the name that the operator chose
+	Name       string // for AcceptInvite; empty: the name that the operator chose
 	Persistent bool   // of the session that the request opens (VerifyEmail, AcceptInvite)
 	Client     Client
 
@@ -42,10 +42,10 @@ type MailLinkRequest struct {
 	Replaces Secret
 }
 
-// VerifyEmail proves an address. It returns nil without an error if a live session of the account was presented, else
-// the session that the password opened. Codes: CodeMailTokenInvalid, CodePasswordRequired (the token stays valid),
-// CodePasswordWrong, CodeAccountDisabled, CodeSignupClosed, CodeEmailTaken, CodeSecondFactorRequired,
-// CodeEnrolmentRequired, CodeRateLimited, CodeTryLater.
+// VerifyEmail proves an address. If the request carries a live session of the account, it returns nil without an
+// error. Otherwise it returns a new session, opened with the password. Codes: CodeMailTokenInvalid,
+// CodePasswordRequired (the token stays valid), CodePasswordWrong, CodeAccountDisabled, CodeSignupClosed,
+// CodeEmailTaken, CodeSecondFactorRequired, CodeEnrolmentRequired, CodeRateLimited, CodeTryLater.
 func (e *Engine) VerifyEmail(ctx context.Context, r MailLinkRequest) (*SignIn, error) {
 	now := e.now()
 	box, err := e.openLink(ctx, r.Token, now, MailVerify)
@@ -68,8 +68,7 @@ func passwordRequired() *Error {
 	return refuse(CodePasswordRequired, "Enter the password of this account, or sign in first and open the link again.")
 }
 
-// A mailbox holds a link, the account with the address of the link, if there is one, and the
-// sign-ups that wait for the address.
+// A mailbox is a link and the owners of its address: the account, if there is one, and the waiting sign-ups.
 type mailbox struct {
 	link    MailToken
 	account User     // or the zero User
@@ -141,8 +140,7 @@ func (e *Engine) verifyBySession(ctx context.Context, box mailbox, c Client, now
 	return e.record(ctx, &event, func(tx Tx) error { return e.markVerified(ctx, tx, box, now) })
 }
 
-// markVerified marks the address as proven. The account keeps its password, because its creator has proven the
-// address.
+// markVerified marks the address as proven. The account keeps its password, because this person is its creator.
 func (e *Engine) markVerified(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
 	if err := stillValid(tx.SetVerified(ctx, box.account.ID, box.link.Email, now)); err != nil {
 		return err
@@ -150,7 +148,7 @@ func (e *Engine) markVerified(ctx context.Context, tx Tx, box mailbox, now time.
 	return closeLink(ctx, tx, box, now)
 }
 
-// verifyByPassword opens a session for the password of the account or of a waiting sign-up.
+// verifyByPassword proves the address with the password of the account or of a waiting sign-up, and opens a session.
 func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r MailLinkRequest, now time.Time) (*SignIn, error) {
 	winner, device, err := e.tryPassword(ctx, box, passwordTry{e.candidates(box), r.Password, r.Client, now})
 	if err != nil {
@@ -163,7 +161,7 @@ func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r MailLinkRe
 	})
 }
 
-// signInByLink opens a session for the owner that prove returns. prove assigns the address in the same transaction.
+// signInByLink calls prove to assign the address, and opens a session for its new owner in the same transaction.
 func (e *Engine) signInByLink(
 	ctx context.Context, n entry, replaces Secret, device knowndevice.ID, prove func(Tx) (User, error),
 ) (*SignIn, error) {
@@ -191,7 +189,7 @@ func (e *Engine) signInByLink(
 	return e.issueTokens(device, out)
 }
 
-// A candidate is a password that is accepted with a link: of the account (SignupID empty) or of a waiting sign-up.
+// A candidate is a password that may be sent with a link: that of the account (SignupID empty) or of a sign-up.
 type candidate struct {
 	SignupID string
 	signupDetails
@@ -220,9 +218,9 @@ type passwordTry struct {
 	at         time.Time
 }
 
-// tryPassword returns the candidate with the given password, and the known device, if any. It charges and records
-// like a login. A right password is refunded at once, even if the caller refuses the request later. Codes:
-// CodePasswordWrong, CodeAccountDisabled, CodeRateLimited, CodeTryLater.
+// tryPassword returns the candidate with the given password, and the known device, if any. It charges the limits of a
+// login and records failures like a login. A right password is refunded at once, even if the caller refuses the
+// request later. Codes: CodePasswordWrong, CodeAccountDisabled, CodeRateLimited, CodeTryLater.
 func (e *Engine) tryPassword(
 	ctx context.Context, box mailbox, t passwordTry,
 ) (winner candidate, device knowndevice.ID, err error) {
@@ -236,7 +234,7 @@ func (e *Engine) tryPassword(
 	}
 	a.user = box.account // the account that is tried, or the zero User
 	if len(t.candidates) == 0 {
-		t.candidates = []candidate{{}} // costs a hash and matches no password
+		t.candidates = []candidate{{}} // an empty hash: takes the same time and matches no password
 	}
 	var right bool
 	var i int
@@ -261,8 +259,8 @@ func (e *Engine) tryPassword(
 	return winner, a.device, e.refund(ctx, a.failure...)
 }
 
-// ownerAfter returns the account after the winner has proven the address. A new account gets a new id. If a sign-up
-// takes over an existing account, the account keeps its id and roles.
+// ownerAfter returns the account that will own the address after the winner has proven it. A new account gets a new
+// id. If a sign-up takes over an existing account, the account keeps its id and roles.
 func ownerAfter(account User, winner candidate, email Address, now time.Time) User {
 	owner := account
 	if owner.ID == "" {
@@ -278,8 +276,8 @@ func ownerAfter(account User, winner candidate, email Address, now time.Time) Us
 	return owner
 }
 
-// settle gives the address to the winner. One conditional statement each changes the account, the sign-up and the
-// token. It returns the resulting account.
+// settle gives the address to the winner and returns the resulting account. It changes the account, the sign-up and
+// the token by conditional statements, so only one of two concurrent requests succeeds.
 func (e *Engine) settle(ctx context.Context, tx Tx, box mailbox, winner candidate, owner User) (User, error) {
 	if winner.SignupID == "" { // the account's own password
 		if err := holdPassword(ctx, tx, owner, owner.PasswordHash); err != nil {
@@ -305,7 +303,7 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 		return owner, nil // a new account has no factors
 	}
 	_, err := tx.EndSessions(ctx, owner.ID, "", EndedFirstProof, now)
-	if err == nil { // even if User.Factors is 0: it does not count passkeys of automatic upgrades
+	if err == nil { // always, because User.Factors does not count passkeys of automatic upgrades
 		err = tx.DeleteFactors(ctx, owner.ID, time.Time{}, now)
 	}
 	if err == nil {
@@ -320,7 +318,7 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 	return tx.User(ctx, owner.ID)
 }
 
-// claimAddress makes owner the account of the address. Of two concurrent claims, one is refused.
+// claimAddress creates the account of the address, or records its first proof. Of two concurrent claims, one fails.
 func claimAddress(ctx context.Context, tx Tx, box mailbox, owner User) error {
 	if box.account.ID != "" {
 		return stillValid(tx.ProveFirst(ctx, owner))
@@ -339,8 +337,8 @@ func claimAddress(ctx context.Context, tx Tx, box mailbox, owner User) error {
 	return mailTokenInvalid() // another link was used first
 }
 
-// closeLink consumes the token and deletes the other links and the sign-ups that waited for the proof of the address.
-// The caller has locked the account. All flows lock it first, then sign-ups, then tokens, so that they do not deadlock.
+// closeLink consumes the token, and deletes the address's other verification links and waiting sign-ups. The caller
+// has locked the account. To avoid deadlocks, all flows lock the account first, then sign-ups, then tokens.
 func closeLink(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
 	if box.winner != "" {
 		if err := stillValid(tx.TakeSignup(ctx, box.link.Email, box.winner)); err != nil {
@@ -350,7 +348,7 @@ func closeLink(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
 	if err := tx.DeleteSignups(ctx, box.link.Email); err != nil {
 		return err
 	}
-	// A provider proves an address without a link.
+	// The hash is empty if a provider has proven the address, because then there is no link.
 	taken, err := tx.TakeMailToken(ctx, box.link.Hash, box.link.Kind, now)
 	if err := stillValid(taken || box.link.Hash == "", err); err != nil {
 		return err

@@ -20,7 +20,8 @@ const (
 
 func verifiedMode(o *watchword.Options) { o.Signup = watchword.SignupVerified }
 
-// waits signs up with an engine that verifies addresses first, and returns the mailed link.
+// waits creates a sign-up that waits for the proof of its address, and returns the mailed token. The engine must
+// verify addresses first (SignupVerified).
 func (r *rig) waits(t *testing.T, email, name string, password watchword.Secret) watchword.Secret {
 	t.Helper()
 	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{
@@ -82,7 +83,8 @@ func TestALinkWithoutPasswordOrSessionProvesNothing(t *testing.T) {
 			t.Errorf("the click alone verified the address: %v", err)
 		}
 
-		// The owner can't sign up, because the address has an account, but chooses a password with the link.
+		// The owner can't sign up, because the address already has an account. With the link, the owner chooses a
+		// password.
 		_, err = r.SignUp(t.Context(), watchword.SignUpRequest{Email: victim, Password: goodPassword, Client: laptop})
 		wantCode(t, err, watchword.CodeEmailTaken)
 		must(t, r.ResetPassword(t.Context(), link, goodPassword, laptop))
@@ -136,7 +138,7 @@ func TestTheOwnersPasswordWinsAmongWaitingSignUps(t *testing.T) {
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		for name, c := range map[string]struct {
 			attackerFirst, attackersLink bool
-			again                        func(*rig) error // requests another link; nil: use the link of a sign-up
+			again                        func(*rig) error // requests a new link; nil: use the link of a sign-up
 		}{
 			"attacker first, the attacker's link": {true, true, nil},
 			"attacker first, the owner's link":    {true, false, nil},
@@ -221,7 +223,7 @@ func TestSignUpsOfOthersNeverKeepALinkFromTheOwner(t *testing.T) {
 		t.Errorf("%d mails in an hour", n)
 	}
 	r.clock.advance(23 * time.Hour)
-	for range 10 { // again more than the budget
+	for range 10 { // again more than the mail budget
 		r.waits(t, victim, "Mallory", attackersPassword)
 	}
 	before := r.post.count(watchword.MailVerify)
@@ -275,7 +277,7 @@ func TestAnotherAccountsSessionVerifiesNothing(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	mallory := r.signUp(t, "mallory@example.com")
-	r.deliver(t) // now, because mails that are due together have no order
+	r.deliver(t) // sent first, because mails that are due together have no order
 	attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 		Email: victim, Password: attackersPassword, Client: phone})
 	must(t, err)
@@ -295,8 +297,9 @@ func TestAnotherAccountsSessionVerifiesNothing(t *testing.T) {
 	}
 }
 
-// The newest refresh token proves a session. So does the token before it, because another tab may just have rotated
-// the session. Both tokens stay as they are.
+// A request with a link can prove a live session by a refresh token. The server must accept the newest token. It must
+// also accept the previous token, because another tab may just have rotated the session. Both tokens must stay as
+// they are.
 func TestRefreshTokenBesideALinkIsNotRotated(t *testing.T) {
 	t.Parallel()
 	for back, want := range []watchword.Code{"", "", watchword.CodePasswordRequired} {
@@ -326,8 +329,9 @@ func TestRefreshTokenBesideALinkIsNotRotated(t *testing.T) {
 	}
 }
 
-// ID-13: an attacker gives their own account the address of a stranger, and hopes that the stranger clicks the link.
-// The attacker would undo the change after the stranger has used the account.
+// ID-13: an attacker changes the address of their own account to a stranger's, and hopes that the stranger clicks the
+// link. If the click proved the address, the stranger could use the account, and the attacker could undo the change
+// later. The server must therefore not change the address by the click alone.
 func TestStrangersClickDoesNotMoveTheAccount(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
@@ -371,8 +375,8 @@ func TestANewAddressIsConfirmedWithASessionOfTheAccount(t *testing.T) {
 	r.login(t, "ada@example.org", laptop)
 }
 
-// The previous address can restore the account even after the owner of the new address has reset the password. The
-// mail and the account show until when.
+// The owner of the previous address must be able to restore it, even after the owner of the new address has reset the
+// password. The mail and the account must show until when this is possible.
 func TestTheUndoOfAnAddressSurvivesAResetByTheNewOne(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

@@ -44,7 +44,7 @@ type Options struct {
 	Mailer Mailer
 
 	// Issuer is the `iss` claim of access tokens, for services that expect the name of an earlier system. It needs
-	// HS256. Metadata, the feed, links and the default audience keep PublicURL. Default: PublicURL.
+	// HS256. The metadata, the feed, links and the default audience still use PublicURL. Default: PublicURL.
 	Issuer string
 
 	// Audience is the `aud` claim of access tokens. Default: PublicURL.
@@ -65,7 +65,7 @@ type Options struct {
 	// Rotation limits which superseded refresh tokens are accepted. Default: Grace 10 s, Clean 1.
 	Rotation RotationPolicy
 
-	// ReuseEndsAll makes a detected reuse end every session of the user, not only the reused one. Default: false.
+	// ReuseEndsAll ends all sessions of the user when a token is reused, not only its session. Default: false.
 	ReuseEndsAll bool
 
 	// Sessions limits the life of sessions. Default: Idle 7 days, ShortIdle 24 h
@@ -84,8 +84,8 @@ type Options struct {
 	// SecondFactor selects the accounts that must have a second factor. With SignupOpen, NoVerifyMail must be
 	// false, because only a proven address may add a factor. Default: none.
 	SecondFactor FactorPolicy
-	// StepUpAge is how long after a proof a session may change factors. An account with a factor also needs such a
-	// session to change its address or password, or to be deleted. Default: 5 min.
+	// StepUpAge is how long after an authentication a session may change factors. If the account has a factor, the
+	// same limit applies to changing its address or password, and to deleting it. Default: 5 min.
 	StepUpAge time.Duration
 	// RememberDevice is how long a browser may skip the second factor after it was proven there. Default: 0 s.
 	RememberDevice time.Duration
@@ -121,13 +121,13 @@ type Options struct {
 	// KeyPeriod is how long a key signs before its successor replaces it. Default: 90 days.
 	KeyPeriod time.Duration
 
-	// OnSignup is called, perhaps more than once, after an account was created by a sign-up (with
-	// SignupVerified, by the first proof of its address), an operator or an import. See Callbacks
-	// in the documentation of the package. Default: none.
+	// OnSignup is called, perhaps more than once, after a sign-up, an operator or an import has created an account.
+	// With SignupVerified, a sign-up creates the account at the first proof of its address. See Callbacks in the
+	// documentation of the package. Default: none.
 	OnSignup func(context.Context, User) error
 
-	// OnSessionEnded is called after a session has ended for any reason (EndedWhy), even if another program ended
-	// it. A session that expired or became idle is delivered after its ExpiresAt. See Callbacks in the
+	// OnSessionEnded is called after a session has ended for any reason (EndedWhy), even if another program ended it.
+	// For a session that expired or became idle, it is called after the session's ExpiresAt. See Callbacks in the
 	// documentation of the package. Default: none.
 	OnSessionEnded func(context.Context, Session) error
 
@@ -154,23 +154,23 @@ type Client struct {
 	UserAgent string
 	Device    string // display name, such as "Firefox on Linux"; at most 64 characters; empty: unknown
 	RequestID string
-	ReturnTo  string // where the page of a mailed link returns to; the caller has checked its site
+	ReturnTo  string // URL to which the page of a mailed link leads back; the caller has checked its site
 
 	// Languages is the Accept-Language header (RFC 9110, section 12.5.4). A sign-up
 	// stores its first language as User.Locale. It may be empty or invalid.
 	Languages string
 
-	// DeviceToken is the SignIn.DeviceToken that the client stored after an earlier
-	// sign-in. If it is empty or of another account, the device is not known.
+	// DeviceToken is the SignIn.DeviceToken of an earlier sign-in, if the client has stored one. Without a token for
+	// the account, the device is not known.
 	DeviceToken Secret
 
-	// Remembered is the SignIn.Remembered that the browser stored. A sign-in then skips the second factor.
+	// Remembered is the SignIn.Remembered of an earlier sign-in. With it, a sign-in skips the second factor.
 	Remembered Secret
 }
 
 // An Engine runs the flows. It is safe for concurrent use.
 type Engine struct {
-	store   Store // reports its failures to health
+	store   Store // a wrapper that reports failures to health
 	health  *health
 	clocked Clocked // nil: the store has no clock
 	opts    Options
@@ -189,7 +189,7 @@ type Engine struct {
 	noRestoreUntil atomic.Int64 // Unix seconds; see restoreDetected
 }
 
-// hashing has the pool that hashes passwords, and its parameters.
+// hashing contains the pool that hashes passwords, and the parameters of the hashes.
 type hashing struct {
 	pool   *passhash.Pool
 	params passhash.Params

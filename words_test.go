@@ -23,8 +23,8 @@ var wordMeasures = []struct {
 }{
 	{"sentences that begin with What, Who, Whoever, Whatever", 8, matching(`^(What|Who|Whoever|Whatever)\b[^?]*$`)},
 	{"sentences with nobody, nothing, none, no one", 80, func(s string) bool {
-		// "none" alone is a value in a table, and "Default: none." is the value of an option.
-		// SameSite=None and If-None-Match are names.
+		// Two uses of "none" are allowed: alone, as a value in a table, and in "Default: none.", as the value of an
+		// option. SameSite=None and If-None-Match are names.
 		s = strings.NewReplacer("SameSite=None", "", "If-None-Match", "").Replace(s)
 		return s != "Default: none." &&
 			matching(`(?i)\b(nobody|nothing|none|no one)\b.*\s|\s.*\b(nobody|nothing|none|no one)\b`)(s)
