@@ -112,7 +112,8 @@ func (t Tx) AccountsWithRole(
 	return rows(ctx, t, scanAccount, selectRoleAccounts, f.Role, after, f.State, f.Factor, upTo, limit)
 }
 
-// LastWithRole returns the last user id that AccountsWithRole may read, like LastAccount.
+// LastWithRole is like LastAccount, for AccountsWithRole. It returns the last of the first n user ids with the role,
+// and their number.
 func (t Tx) LastWithRole(
 	ctx context.Context, role string, after watchword.UserID, n int,
 ) (last watchword.UserID, found int, err error) {

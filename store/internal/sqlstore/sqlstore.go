@@ -1,13 +1,13 @@
 // Package sqlstore holds the SQL statements that SQLite and PostgreSQL share. Most methods of watchword.Tx run one
 // statement and scan its rows.
 //
-// The package contains no rules: the engine decides. The packages sqlite and postgres open the database, run
+// The package contains no rules, because the engine decides. The packages sqlite and postgres open the database, run
 // transactions and migrations, and classify errors.
 //
 // Both databases run the same text:
 //
-//   - Parameters are $1, $2, … in the order of their first appearance, because SQLite
-//     numbers them in that order and PostgreSQL uses the number.
+//   - Parameters are $1, $2, … in the order of their first appearance. SQLite ignores the
+//     digits and numbers parameters in this order, but PostgreSQL uses the digits.
 //   - A time is a BIGINT, in milliseconds since 1970. 0 is the zero time.
 //   - A bool is 0 or 1. A list is JSON.
 //
