@@ -13,7 +13,7 @@ import (
 const (
 	sweepEvery = time.Minute
 	sweepBatch = 200
-	sweepLook  = 500 // counters that a batch reads
+	sweepLook  = 500 // limit counters that a batch reads
 	sweepPause = 20 * time.Millisecond
 
 	keepEnded   = 7 * 24 * time.Hour // ended sessions are kept, so that their tokens are refused with the reason

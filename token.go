@@ -59,8 +59,8 @@ func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 	return in, nil
 }
 
-// notBeforeLead is the number of seconds by which `nbf` precedes `iat`. Verifiers of
-// earlier releases require `nbf`, and most libraries tolerate no clock skew.
+// notBeforeLead is the number of seconds by which `nbf` precedes `iat`, because most libraries tolerate no clock
+// skew. Tokens have `nbf`, because verifiers of earlier releases require it.
 const notBeforeLead = 60
 
 // accessToken signs an access token and returns it with its life. A change of roles takes effect at a whole second
