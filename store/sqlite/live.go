@@ -17,10 +17,10 @@ import (
 // Each connection has a version (data_version). It changes when another connection commits, in this process or in
 // another one. One connection, the checker, never writes, so every commit changes its version.
 //
-//  1. Each call of Live reads the version of the checker. If it equals liveRows.version,
-//     the file has not changed, so all rows in memory are current. If it differs and this
-//     process is not committing, Live drops all rows. Live does not read the version if
-//     the header of the WAL-index has not changed (number).
+//  1. Each call of Live compares the version of the checker with liveRows.version. If they
+//     are equal, the file has not changed, so all rows in memory are current. If they differ
+//     and this process is not committing, Live drops all rows. Live needs to read the
+//     version again only if the header of the WAL-index has changed (number).
 //  2. Commits of this process also change the version of the checker. On a server with
 //     refreshes, dropping all rows for each commit would make the memory useless. After its
 //     commit, a writer therefore reads (a) the version of the checker and then (b) its own
@@ -245,7 +245,7 @@ func (s *Store) commit(changed *changes) error {
 	}
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
-	if len(s.live.sessions)+len(changed.kept) == 0 { // no row in memory needs (a) and (b)
+	if len(s.live.sessions)+len(changed.kept) == 0 { // no rows in memory, so (a) and (b) are not needed
 		s.live.dropAll(unknownVersion)
 		// From now on, put stores only rows that were read after this commit.
 		s.live.settled = s.writer.noticed()
