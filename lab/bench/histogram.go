@@ -43,8 +43,8 @@ func (h *Histogram) Count() int { return h.total }
 // Max returns the longest recorded duration, exactly.
 func (h *Histogram) Max() time.Duration { return h.max }
 
-// Percentile returns the smallest bucket bound such that at least p percent of the durations are not longer. It
-// returns at most Max, and 0 if the histogram is empty.
+// Percentile returns a duration that at least p percent of the recorded durations do not exceed. The result is the
+// upper bound of a bucket, but at most Max. It is 0 if the histogram is empty.
 func (h *Histogram) Percentile(p float64) time.Duration {
 	rank := max(1, int(p/100*float64(h.total)+0.999999))
 	seen := 0
@@ -56,8 +56,9 @@ func (h *Histogram) Percentile(p float64) time.Duration {
 	return h.max
 }
 
-// bucketOf returns the bucket of a value. It keeps the highest 8 bits: 7 bits select the bucket within a power of
-// two. Each value below 256 has its own bucket.
+// bucketOf returns the index of the bucket that counts a value. The index depends on the highest 8 bits of the value:
+// the first bit selects the power of two, and the other 7 bits select one of its 128 buckets. Each value below 256
+// has its own bucket.
 func bucketOf(v uint64) int {
 	shift := max(0, bits.Len64(v)-subBits-1)
 	return min(shift<<subBits+int(v>>shift), buckets-1)

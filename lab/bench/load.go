@@ -34,9 +34,9 @@ var errRefused = errors.New("refused")
 // run runs the load and returns the first error other than errRefused.
 //
 // In a closed loop, each connection starts an operation as soon as its previous one has ended. At a fixed rate,
-// operation n is due at n/rate. Its latency counts from that time, even if all connections are busy. If a server
-// stalls, all operations that the stall delays therefore have a long latency. A client without this rule would hide
-// the stall (coordinated omission).
+// operation n is due at n/rate. Its latency counts from this due time, even if all connections are busy. If the
+// server stalls, all operations that the stall delays therefore have a long latency. A latency that counts from the
+// actual start would hide the stall (coordinated omission).
 func (l load) run(ctx context.Context) (sum outcome, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -60,7 +60,7 @@ func (l load) run(ctx context.Context) (sum outcome, err error) {
 		})
 	}
 	group.Wait()
-	// Cause returns the first error. All later errors are results of the cancellation.
+	// The cause is the first error, because all later errors are results of the cancellation.
 	return sum, context.Cause(ctx)
 }
 
@@ -95,7 +95,7 @@ func (l load) loop(ctx context.Context, connection int, start time.Time, next *a
 	return one, nil
 }
 
-// sleepUntil waits until due. It returns false if ctx ends earlier.
+// sleepUntil waits until the time due. It returns false if ctx ends earlier.
 func sleepUntil(ctx context.Context, due time.Time) bool {
 	wait := time.Until(due)
 	if wait <= 0 {
@@ -109,8 +109,8 @@ func sleepUntil(ctx context.Context, due time.Time) bool {
 	}
 }
 
-// perSecond returns the successful operations per second. Operations that were running at the end of the duration
-// count too, so the time includes them.
+// perSecond returns the number of successful operations per second. It divides by took, which also includes the
+// operations that were still running at the end of the load's duration.
 func (o outcome) perSecond() float64 {
 	if o.took <= 0 {
 		return 0

@@ -11,7 +11,8 @@ const poolSize = 16
 // signingSecret is the secret of targets that sign with HS256.
 const signingSecret = "a secret of thirty-two bytes or more"
 
-// ours describes Watchword. Its API returns the refresh token in the body, because the APIs of other targets do so.
+// ours returns the description of Watchword as a target. The server returns the refresh token in the body, as the
+// other targets do.
 func ours(on store) kind {
 	k := kind{
 		about: "Watchword, cmd/watchword, limits off",
@@ -92,7 +93,8 @@ func get(path string, s *session) request {
 	return request{method: "GET", path: path, authorization: "Bearer " + s.access}
 }
 
-// adoptFields returns a function for api.adopt that reads the tokens from two members of a JSON response.
+// adoptFields returns an implementation of api.adopt. It reads the tokens from the members access and refresh of a
+// JSON response.
 func adoptFields(access, refresh string) func(*session, response) error {
 	return func(s *session, got response) error {
 		s.access, s.refresh = field(got.body, access), field(got.body, refresh)

@@ -30,13 +30,13 @@ func launch(cmd *exec.Cmd, log string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // the server has a copy of the descriptor
+	defer file.Close() //nolint:errcheck // the server has its own copy of the descriptor
 	cmd.Stdout, cmd.Stderr = file, file
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p := &process{cmd: cmd, log: log, ended: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // otherwise, this thread may exit, and the kernel sends Pdeathsig
+		runtime.LockOSThread() // if this thread exits, the kernel sends Pdeathsig
 		err := cmd.Start()
 		started <- err
 		if err == nil {
@@ -143,8 +143,8 @@ func cpuTicks(stat []byte) (sum int, err error) {
 	return sum, nil
 }
 
-// memory returns two figures in bytes: the resident memory now, and the peak, which is the sum of the highest values
-// of all processes.
+// memory returns two sums over all processes, in bytes: the resident memory now, and the highest resident memory of
+// each process.
 func (p *process) memory() (now, peak int64, err error) {
 	for _, pid := range p.pids() {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

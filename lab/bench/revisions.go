@@ -29,7 +29,7 @@ type Revisions struct {
 type benchmark struct {
 	name   string // path of the package within its module
 	binary string
-	dir    string // folder of its test data
+	dir    string // folder of the package, with its test data
 }
 
 // CompareRevisions runs the benchmarks of both revisions in turn and writes benchstat's table
@@ -49,9 +49,9 @@ func CompareRevisions(ctx context.Context, r Revisions, out io.Writer, progress 
 	return cmd.Run()
 }
 
-// RunRevisions runs the benchmarks of r.Base, and of the files in root. It changes the order with each run, so that a
-// slow phase of the machine affects both. It returns two files with the output, and a function that deletes them. The
-// caller must call this function even after an error.
+// RunRevisions runs the benchmarks of two revisions in turn: r.Base, and the current files in root. The order changes
+// with each run, so that a slow phase of the machine affects both revisions. RunRevisions returns two files with the
+// output, and the function clean, which deletes them. The caller must call clean even after an error.
 func RunRevisions(ctx context.Context, root string, r Revisions, progress func(string)) (
 	files [2]string, clean func() error, err error) {
 	dir, err := os.MkdirTemp(r.Dir, "watchword-bench-")
@@ -106,8 +106,8 @@ func (b *builder) compile(module, side string, r Revisions) (all []benchmark, er
 			return nil, err
 		}
 		one := benchmark{name, filepath.Join(b.dir, side+"-"+strings.ReplaceAll(name, "/", "-")+".test"), dir}
-		// This compiles the tests in advance. Otherwise, `go test -bench` would compile, or check its cache, between
-		// the runs.
+		// The test program is compiled in advance. Otherwise, `go test -bench` would compile it, or check its cache,
+		// between the runs.
 		cmd := exec.CommandContext(b.ctx, "go", "test", "-c", "-o", one.binary, ".")
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -138,7 +138,7 @@ func runBenchmarks(ctx context.Context, all []benchmark, file string, r Revision
 	if err != nil {
 		return err
 	}
-	defer out.Close() //nolint:errcheck // benchstat notices missing lines
+	defer out.Close() //nolint:errcheck // benchstat would notice missing lines
 	for _, one := range all {
 		cmd := exec.CommandContext(ctx, one.binary, "-test.run=^$", "-test.bench="+r.Pattern, "-test.benchmem",
 			"-test.benchtime="+r.Time, "-test.count=1")

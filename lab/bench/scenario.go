@@ -14,8 +14,8 @@ type scenario struct {
 	run       func(ctx context.Context, t *trial, into map[string]Figures) error
 }
 
-// scenarios are in the order in which a trial runs them. The first is lone, which needs an idle server. The last is
-// logout, which ends the sessions of all earlier scenarios.
+// scenarios contains the scenarios in the order in which a trial runs them. The scenario lone is the first, because
+// it needs an idle server. The scenario logout is the last, because it ends the sessions of all earlier scenarios.
 var scenarios = []scenario{
 	{"lone", false, lone},
 	{"signup", true, signUps},
@@ -37,8 +37,8 @@ func Scenarios() (names []string) {
 
 const (
 	stormLogins   = 64  // connections that sign in during the scenario storm
-	stormRate     = 100 // refreshes per second during storm, and also reads of profiles
-	stormClients  = 16  // maximum number of connections that refresh, and also of those that read profiles
+	stormRate     = 100 // refreshes per second in storm; also the profile reads per second
+	stormClients  = 16  // maximum number of refreshing connections in storm; also of reading ones
 	crowd         = 60  // connections of the busy client in the scenario fairness
 	crowdClient   = "10.9.9.9"
 	besideClient  = "10.8.8.8"
@@ -55,7 +55,7 @@ func lone(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	return err
 }
 
-// signUps measures a sign-up, which lasts until the client has its tokens.
+// signUps measures how long a sign-up takes, until the client has its tokens.
 func signUps(ctx context.Context, t *trial, into map[string]Figures) (err error) {
 	into["sign-up"], err = t.measure(ctx, t.load(t.plan.Logins),
 		func(ctx context.Context, c *conn, connection, _ int) error {
@@ -179,8 +179,8 @@ func (t *trial) loginAs(client func(connection int) string) func(context.Context
 	}
 }
 
-// together runs loads at the same time. The figures of a load do not include processor time, because the server
-// spends it on all loads.
+// together runs several loads concurrently. Their figures include no processor time, because it can't be divided
+// among the loads.
 func together(ctx context.Context, into map[string]Figures,
 	loads map[string]func(context.Context) (Figures, error)) error {
 	ctx, cancel := context.WithCancelCause(ctx)

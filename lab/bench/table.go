@@ -80,7 +80,7 @@ func median(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// A column is one column of the tables. If a figure was not measured, its cell is empty.
+// A column defines one column of the tables. If a figure was not measured, its cell is empty.
 type column struct {
 	title string
 	value func(Round) []float64 // the values of a cell, which are separated by " / "
@@ -196,7 +196,8 @@ func thousands(n int) string {
 	return digits
 }
 
-// writeRefused lists the loads in which operations were refused, because their rates include only successes.
+// writeRefused lists the loads in which the server refused operations. Readers need this list, because the rate of a
+// load includes only successful operations.
 func writeRefused(b *strings.Builder, results []Result) {
 	for _, r := range results {
 		for _, name := range slices.Sorted(maps.Keys(r.Median.Figures)) {

@@ -69,12 +69,12 @@ type place struct {
 	database  string // URL of an empty PostgreSQL database, for targets that use one
 }
 
-// An api describes how to call a target. A nil function means that the target has no such call.
+// An api describes how to call a target. A function is nil if the target does not offer this call.
 type api struct {
 	signUp, login       func(u user) request
 	refresh, me, logout func(s *session) request
-	// signUpFlow and loginFlow are paths. If they are not "", a request to this path must precede each sign-up or
-	// login. The id in its response is stored in user.flow.
+	// signUpFlow and loginFlow are paths, or "". A request to the path must precede each sign-up or login. The id in
+	// the response is stored in user.flow.
 	signUpFlow, loginFlow string
 	// adopt stores the tokens of a response to signUp, login or refresh.
 	adopt func(s *session, got response) error

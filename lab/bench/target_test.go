@@ -136,7 +136,7 @@ func TestCancelledComparisonLeavesNothing(t *testing.T) {
 func TestExternalTargetsPrepareTheirDatabases(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.New(t)
-	for _, name := range []string{"first", "second"} { // twice, because roles belong to the cluster
+	for _, name := range []string{"first", "second"} { // twice, because roles exist once per cluster, not per database
 		if err := bench.PrepareDatabase(t.Context(), cluster, name, "supabase-auth"); err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +145,7 @@ func TestExternalTargetsPrepareTheirDatabases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+	defer conn.Close(t.Context()) //nolint:errcheck // the error does not matter in a test
 	var schema string
 	if err := conn.QueryRow(t.Context(), "SELECT current_schema()").Scan(&schema); err != nil || schema != "auth" {
 		t.Errorf("the current schema is %q, %v; want auth", schema, err)

@@ -27,7 +27,7 @@ type trial struct {
 	sessions []*session // one for each connection
 	mu       sync.Mutex
 	spare    []*session // created by the scenarios; the scenario logout ends them
-	next     int        // number of accounts
+	next     int        // number of users that newUser has returned
 }
 
 // Figures are the measurements of one load. Times are in milliseconds.
@@ -45,7 +45,7 @@ type Round struct {
 	Figures    map[string]Figures `json:"figures"`
 	ReadyFirst float64            `json:"readyFirst"` // time to ready with an empty database
 	ReadyAgain float64            `json:"readyAgain"` // time to ready at the second start
-	Idle       float64            `json:"memoryIdle"` // a moment after the second start
+	Idle       float64            `json:"memoryIdle"` // shortly after the second start
 	Loaded     float64            `json:"memoryLoaded"`
 	Peak       float64            `json:"memoryPeak"`
 }
@@ -162,7 +162,7 @@ func (t *trial) createSessions(ctx context.Context) error {
 	}
 	defer t.connect(conns)()
 	_, err := l.run(ctx)
-	last := conn{address: t.at.address} // a new connection, because run has closed the others
+	last := conn{address: t.at.address} // a new connection, because the context of the others has ended
 	defer last.close()
 	for n := 0; (err == nil || errors.Is(err, errRefused)) && n < moreSignUps && !watch.seen.Load(); n++ {
 		_, err = t.signUp(ctx, &last, clientOf(n))
@@ -173,8 +173,9 @@ func (t *trial) createSessions(ctx context.Context) error {
 	return watch.err()
 }
 
-// moreSignUps is the maximum number of additional sign-ups, which continue until the watch sees the server wait for
-// the disk. They are needed because a commit is short, so the watch can miss it.
+// moreSignUps is the maximum number of additional sign-ups in createSessions. They continue until createSessions has
+// observed that the server waits for the disk. One sign-up may not suffice, because its commit is too short to be
+// observed reliably.
 const moreSignUps = 200
 
 // connect sets the address of the connections, which open at their first request. It returns a function that closes
@@ -250,7 +251,8 @@ func (t *trial) addressOf(r request) string {
 	return t.at.address
 }
 
-// begin makes the request that some targets require before a sign-up or login, and stores its id in user.flow.
+// begin sends the request that some targets require before a sign-up or login. It stores the id in the response as
+// u.flow.
 func (t *trial) begin(ctx context.Context, c *conn, u *user, path, client string) error {
 	if path == "" {
 		return nil

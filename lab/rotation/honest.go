@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// A client refreshes after interval, the lifetime of an access token, plus a random time up to jitter.
+	// A client waits between two refreshes for interval, which is the lifetime of an access token, plus a random time
+	// of at most jitter.
 	interval = 15 * time.Minute
 	jitter   = time.Minute
 )

@@ -22,7 +22,7 @@ func Policies(policy watchword.RotationPolicy) []Policy {
 		fixedGrace("grace 10s", 10*time.Second),
 		fixedGrace("grace 60s", time.Minute),
 		otherPolicy("parent good until child used", func(r watchword.Rotation, p watchword.Presentation) bool {
-			return p.Generation == r.Generation-1 // true if no client has presented the newest token (the child)
+			return p.Generation == r.Generation-1 // the parent is good until a client presents the newest token (child)
 		}),
 		bounded(policy),
 	}
@@ -35,7 +35,7 @@ func bounded(policy watchword.RotationPolicy) Policy {
 	}}
 }
 
-// fixedGrace accepts every superseded token during the grace period, as many servers do.
+// fixedGrace returns a policy that accepts superseded tokens during the grace period, as many servers do.
 func fixedGrace(name string, grace time.Duration) Policy {
 	return otherPolicy(name, func(r watchword.Rotation, p watchword.Presentation) bool {
 		back := r.Generation - p.Generation
@@ -43,8 +43,8 @@ func fixedGrace(name string, grace time.Duration) Policy {
 	})
 }
 
-// otherPolicy rotates the newest token, as all policies do. If accepts returns true for an older token, it returns
-// the newest token. It treats all remaining tokens as reuse.
+// otherPolicy returns a policy that rotates the newest token, as all policies do. If accepts returns true for an
+// older token, the response contains the newest token. All other tokens count as reuse.
 func otherPolicy(name string, accepts func(watchword.Rotation, watchword.Presentation) bool) Policy {
 	return Policy{name, func(r watchword.Rotation, p watchword.Presentation) (watchword.Verdict, watchword.Rotation) {
 		switch {

@@ -60,7 +60,7 @@ func TestThievesAreDetectedAsTheTableShows(t *testing.T) {
 	type finding struct {
 		median, most99 int // answered refreshes at percentiles 50 and 99
 		neverFound     float64
-		tolerance      float64 // allowed difference of neverFound
+		tolerance      float64 // maximum difference from neverFound
 	}
 	found := func(median, most99 int) finding { return finding{median, most99, always, 0} }
 	all := finding{rotation.MaxAnswered, rotation.MaxAnswered, never, 0}

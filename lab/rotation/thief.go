@@ -23,7 +23,8 @@ type Thief struct {
 	Refreshes int
 	// UserAway is the time after the copy during which the user does not refresh.
 	UserAway time.Duration
-	// Within means that each refresh of the thief follows a refresh of the user within this time.
+	// Within is the maximum time between a refresh of the user and the next refresh of the thief. With 0, the thief
+	// refreshes independently of the user.
 	Within time.Duration
 	// Agent is the thief's user agent.
 	Agent watchword.Agent
@@ -76,9 +77,9 @@ func SimulateThieves(p Policy, kind Thief, thieves int, seed uint64) ThiefResult
 	return f
 }
 
-// simulateThief simulates one theft. The user first refreshes UserAway plus one interval after the copy. The thief
-// first refreshes at a random time, at most its own interval after the user's first refresh. If the user is away, this
-// time counts from the copy instead.
+// simulateThief simulates one theft. The user first refreshes UserAway plus one interval after the thief has copied
+// the token. The thief first refreshes at a random time, at most Thief.Interval after this refresh of the user. If
+// the user is away, the thief first refreshes at most Thief.Interval after the copy.
 func simulateThief(p Policy, kind Thief, random *rand.Rand) (answered int, found bool) {
 	if kind.Interval == 0 {
 		kind.Interval = interval
@@ -116,7 +117,7 @@ func simulateThief(p Policy, kind Thief, random *rand.Rand) (answered int, found
 		userRefreshes = 0
 		thiefAt = thiefAt.Add(kind.Interval + randomUpTo(random, jitter))
 		if kind.Within > 0 {
-			thiefAt = userAt.Add(1) // wait for the user's next refresh, which sets the exact time
+			thiefAt = userAt.Add(1) // after the user's next refresh, which sets thiefAt again
 		}
 	}
 	return answered, false

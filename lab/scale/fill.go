@@ -15,7 +15,7 @@ var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 const (
 	batch   = 50_000 // rows per commit
-	perUser = 4      // sessions per user; as with real users, their rows are far apart
+	perUser = 4      // sessions per user; the rows of a user are far apart, as in real use
 )
 
 // uuidOf returns the id of the user or session with number n. Ids ascend with n and have a pseudo-random part. They
@@ -49,7 +49,7 @@ func userRows() string {
 
 func sessionRows(users int) string {
 	user := fmt.Sprintf("(n %% %d)", users)
-	created := ms(start.Add(-40*day)) + " + n * 260" // ascending, like their ids
+	created := ms(start.Add(-40*day)) + " + n * 260" // ascending with n, like the ids
 	return `INSERT INTO sessions (id, user_id, generation, superseded, forgiven, rotated_at, rotated_by, refresh_key, persistent,
 			device, address, authenticated_at, methods, created_at, expires_at, ended_at, ended_why)
 		SELECT ` + uuidColumn("n") + `, ` + uuidColumn(user) + `, 0, '` + superseded() + `', ` +

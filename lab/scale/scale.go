@@ -16,8 +16,8 @@ import (
 // A Plan describes a measurement.
 type Plan struct {
 	Store       string        // URL of a PostgreSQL server, postgres://…, or sqlite:DIRECTORY
-	Sessions    []int         // one database per size; ratios refer to the first
-	FillFactors []int         // PostgreSQL only: one database per size and value; if empty, as in the migrations
+	Sessions    []int         // number of sessions of each database; ratios refer to the first
+	FillFactors []int         // PostgreSQL only: a database per size and value; if empty, as in the migrations
 	Clients     int           // concurrent clients
 	For         time.Duration // duration of each measurement in a round: all clients, all clients again, one client
 	Rounds      int           // the results are medians of this many rounds
@@ -25,12 +25,12 @@ type Plan struct {
 	Seed        uint64 // selects the sessions to rotate
 }
 
-// Limits selects the rate limits that a rotation charges.
+// Limits selects the rate limits that each rotation counts against.
 type Limits string
 
 const (
 	NoLimits   Limits = "off"
-	BothLimits Limits = "on" // the session's and the client's, as in a refresh
+	BothLimits Limits = "on" // the limits of the session and of the client, as in a refresh
 )
 
 // A filledStore is one filled database with the state of its sessions.

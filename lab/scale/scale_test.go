@@ -36,7 +36,7 @@ func TestRunFillsMeasuresAndDropsDatabases(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+		defer conn.Close(t.Context()) //nolint:errcheck // the error does not matter in a test
 		var left int
 		err = conn.QueryRow(t.Context(), "SELECT COUNT(*) FROM pg_database WHERE datname LIKE 'watchword%'").Scan(&left)
 		if err != nil || left > 0 {

@@ -11,8 +11,8 @@ import (
 // once in 100,000 comparisons.
 const Threshold = 4.5
 
-// A Row is the result of a trial. T excludes the slowest tenth of all times, because other work on the machine causes
-// such times.
+// A Row is the result of a trial. T is computed without the slowest tenth of the times, because other work on the
+// machine causes such times.
 type Row struct {
 	Name          string
 	Without, With time.Duration // median times for addresses without and with an account

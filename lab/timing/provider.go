@@ -95,8 +95,8 @@ func toCallback(ctx context.Context, browser *http.Client, site, email string) (
 	return callback, nil
 }
 
-// request returns a request for a path of site. Its Host is that of the engine's public URL, whose port differs from
-// that of site.
+// request returns a request for a path of site. Its Host is that of the engine's public URL, which has another port
+// than site.
 func request(ctx context.Context, site, path string) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, site+path, nil)
 	if err == nil {

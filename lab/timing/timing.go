@@ -28,9 +28,9 @@ import (
 // A Trial is a call that an attacker without an account can make with any address.
 type Trial struct {
 	Name string
-	Hash watchword.Secret // password hash of all accounts; if empty, a new hash of the engine
+	Hash watchword.Secret // password hash of all accounts; if empty, the engine computes one
 	App  bool             // the accounts have an authenticator app
-	Base bool             // all addresses have an account, but only half of the accounts have an app
+	Base bool             // compares accounts without and with an app: every address has an account
 	Code watchword.Code   // expected error code of both kinds of calls; empty for success
 	Try  Try
 
@@ -88,9 +88,9 @@ func signIn(with watchword.Secret) Try {
 	}
 }
 
-// Run creates a database in dir. It makes the call of the trial samples times with an account and samples times
-// without, in a random order that seed determines. It first makes some calls as a warm-up, which do not count. At the
-// end, it removes the database.
+// Run creates a database in dir, measures the trial and removes the database. It calls Try for addresses with an
+// account and for addresses without, as often as samples says for each. The seed determines the random order. Run
+// first makes some calls as a warm-up, which do not count.
 func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64) (row Row, err error) {
 	dir, err = os.MkdirTemp(dir, "watchword_timing_")
 	if err != nil {

@@ -41,7 +41,7 @@ func connect(path string) (*dbx.DB, error) {
 		"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-32000)")
 }
 
-// settings reads the pragmas of the connection that writes.
+// settings returns the pragmas of the connection that PocketBase uses for writes.
 func settings(app core.App) (map[string]string, error) {
 	reported := map[string]string{}
 	for _, name := range []string{"journal_mode", "synchronous"} {
