@@ -89,7 +89,7 @@ func variables(style string) (light, dark map[string]string) {
 	style = comment.ReplaceAllString(style, "")
 	light, dark = map[string]string{}, map[string]string{}
 	collect(light, darkRule.ReplaceAllString(style, ""))
-	for name, value := range light { // the rules for dark mode change some of them
+	for name, value := range light { // dark mode begins with the values of light mode
 		dark[name] = value
 	}
 	collect(dark, strings.Join(darkRule.FindAllString(style, -1), "\n"))

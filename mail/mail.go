@@ -24,8 +24,8 @@ import (
 	"github.com/watchword-auth/watchword/web"
 )
 
-// These are the paths, below the public URL, to which links with a token point. A front-end may have its own page
-// instead (watchword.MailFacts.Page).
+// These are the paths of the pages to which links with a token point, relative to the public URL. A front-end may
+// have its own page instead (watchword.MailFacts.Page).
 //
 // The token is in the fragment, as in /verify#token=…, because browsers do not send the fragment to a server. The
 // page sends the token to the server after a click (RST-6).
@@ -206,7 +206,7 @@ func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 		link = r.base + page.path
 	case m.Token != "":
 		link = r.base + page.path
-		if m.ReturnTo != "" { // the query must precede the fragment; the page checks it again
+		if m.ReturnTo != "" { // the query must precede the fragment; the page checks return_to again
 			link += "?return_to=" + url.QueryEscape(m.ReturnTo)
 		}
 		link += "#token=" + url.QueryEscape(string(m.Token))

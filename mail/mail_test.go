@@ -144,7 +144,7 @@ func TestLinkKeepsThePageToReturnToBeforeItsToken(t *testing.T) {
 	if got.Link != want {
 		t.Errorf("the link is %q, want %q", got.Link, want)
 	}
-	m.Page = "https://app.example.com/resetpass" // a page of the front-end knows its way
+	m.Page = "https://app.example.com/resetpass" // a link to a page of the front-end has no return_to
 	if got, err = renderer(t).Render(m); err != nil || got.Link != m.Page+"/"+token {
 		t.Errorf("the link is %q (%v)", got.Link, err)
 	}

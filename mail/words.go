@@ -74,7 +74,7 @@ func isControl(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r 
 // words returns the texts of one mail in one language.
 type words struct {
 	texts   map[string]string
-	kind    string // the texts begin with "mail." and this kind
+	kind    string // the keys of the texts begin with "mail." and this kind
 	message watchword.Message
 	name    string // name of the user, or "" if personName rejects it
 	lasts   string // how long the link is valid, in words
@@ -112,7 +112,7 @@ func (w words) blocks(link string) (all []block) {
 	kind := strings.TrimSuffix(w.kind, "_final")
 	for part := range strings.FieldsSeq(bodies[w.kind]) {
 		text := w.say("mail." + kind + "." + part)
-		if part == "text" && w.message.Kind == watchword.MailFactorsReset { // say which factors were reset
+		if part == "text" && w.message.Kind == watchword.MailFactorsReset { // the text names the factors
 			text = cmp.Or(w.say("mail."+kind+"."+w.message.Factor), text)
 		}
 		switch {

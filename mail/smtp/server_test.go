@@ -77,7 +77,7 @@ func start(t *testing.T, a answers) *server {
 		}
 	}
 	var serving sync.WaitGroup
-	serving.Go(func() { backend.Serve(listener) }) //nolint:errcheck // Serve returns after Close
+	serving.Go(func() { backend.Serve(listener) }) //nolint:errcheck // its error only says that Close was called
 	t.Cleanup(func() {
 		backend.Close() //nolint:errcheck // the result does not matter
 		serving.Wait()

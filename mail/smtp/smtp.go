@@ -31,8 +31,8 @@ type Options struct {
 	// URL is smtp://user:password@host:587 or smtps://user:password@host:465. It is required. Without user and
 	// password, the sender does not authenticate.
 	//
-	// With smtp, STARTTLS is required, except on loopback. There it is used only if the server offers it and the
-	// sender authenticates.
+	// With smtp, STARTTLS is required, except on loopback. On loopback, the sender uses STARTTLS only if the server
+	// offers it and the sender authenticates.
 	URL watchword.Secret
 
 	From     string         // the sender's address, as in "Example <no-reply@example.com>"; required
@@ -157,8 +157,7 @@ func (s *Sender) compose(m watchword.Message) (*gomail.Msg, error) {
 	return message, message.EmbedReader("logo.png", bytes.NewReader(words.Logo), gomail.WithFileContentID("<logo>"))
 }
 
-// runSession connects, authenticates, calls talk and quits. The session has a time limit of timeout, or ends earlier
-// with ctx.
+// runSession connects, authenticates, calls talk and quits. The session ends after timeout, or earlier if ctx ends.
 func (s *Sender) runSession(ctx context.Context, talk func(*gomail.Client, *smtp.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -198,7 +197,7 @@ func (s *Sender) connect(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // the connection is not used after ctx ends
+	context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // the error does not matter after ctx has ended
 	if !s.relay.tls {
 		return conn, nil
 	}
