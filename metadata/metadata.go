@@ -32,7 +32,7 @@ func (m Metadata) ETag() string { return strconv.Quote(strconv.FormatInt(m.Versi
 // Unstable: for packages of this module.
 const CodeVersionChanged watchword.Code = "VERSION_CHANGED"
 
-// eventChanged is the kind of the event when an operator has changed metadata.
+// eventChanged is the kind of the event that is stored when an operator changes metadata.
 const eventChanged watchword.EventKind = "metadata_changed"
 
 // A Manager reads and writes metadata. It is safe for concurrent use.

@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/metadata"
 )
 
-// This file exports and imports metadata. The caller of an export already has the public objects, because accounts
-// contain them, so an export reads only the private objects.
+// This file exports and imports metadata. An export reads only the private objects here. Its caller already has the
+// public objects, because they are part of the accounts.
 
 // Private returns the private objects of accounts, except empty ones. The accounts must be sorted by address. One
 // query reads all objects.
