@@ -36,9 +36,9 @@ type keyAnswer struct {
 // AdminOptions configure the handler of the admin listener. The zero value is for a
 // listener on the loopback.
 type AdminOptions struct {
-	// AnyHost accepts every host except that of Options.AdminURL. Set it if other machines reach
-	// the listener by name. Without it, only loopback hosts are accepted, which stops DNS rebinding: a page
-	// of another site whose name resolves to 127.0.0.1. Default: loopback hosts only.
+	// AnyHost accepts every host except that of Options.AdminURL. Set it if other machines reach the listener by
+	// name. Without it, only loopback hosts are accepted. This stops DNS rebinding, in which a page of another site
+	// uses a name that resolves to 127.0.0.1. Default: loopback hosts only.
 	AnyHost bool
 
 	// Profiling serves the profiles of net/http/pprof at /debug/pprof/, except the
@@ -92,8 +92,8 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 	})
 }
 
-// refuses returns the reason to reject a request and its status, or "". Browsers send Sec-Fetch-Site or Origin from
-// pages. For a typed address, they send "none".
+// refuses returns the status and the reason to reject a request, or "" to accept it. If a page causes a request,
+// browsers send Sec-Fetch-Site or Origin. If the user types the address, Sec-Fetch-Site is "none".
 //
 // isPublished reports whether the host is that of Options.AdminURL. Monitoring has no sign-in, so a proxy that
 // publishes administration must not publish monitoring as well.
@@ -142,7 +142,7 @@ func (s *Server) readyDetail(w http.ResponseWriter, r *http.Request) {
 	for _, key := range stats.Keys {
 		answer.Keys = append(answer.Keys, keyAnswer{key.ID, string(key.Use), key.Alg, key.State})
 	}
-	// An encoding error can only come from a value that this function built.
+	// An error means that the answer can't be encoded, which would be a fault of this function.
 	if err := respond.JSON(w, status, answer); err != nil {
 		s.errors.fail(w, r, watchword.ErrUnavailable)
 	}

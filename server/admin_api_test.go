@@ -44,7 +44,7 @@ func (s *service) signInAdmin(t *testing.T, email string) (header []string) {
 	return s.signInAs(t, user, "pwd", "otp")
 }
 
-// signInAs opens a session of an account that was proven with these methods.
+// signInAs opens a session of an account, as if the user had signed in with these methods.
 func (s *service) signInAs(t *testing.T, user watchword.User, methods ...string) (header []string) {
 	t.Helper()
 	in, err := s.engine.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{User: user.ID, Methods: methods})

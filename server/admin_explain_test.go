@@ -36,7 +36,7 @@ func TestAdminExplainShowsAddressesOnlyToAdmins(t *testing.T) {
 	if alive.text("reason") != "signed_in" {
 		t.Errorf("got %s", alive.raw)
 	}
-	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { // ends the session when it was created
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { // sets the end to the time of the creation
 		_, err := tx.EndSession(t.Context(), in.Session.ID, watchword.EndedReuse, in.Session.CreatedAt)
 		if err != nil {
 			return err
@@ -78,8 +78,8 @@ func TestAdminExplainShowsAddressesOnlyToAdmins(t *testing.T) {
 	}
 }
 
-// For each flow that ends a session, the explanation must find the event that belongs to the end. It can, because the
-// end and the event have the same time.
+// For each flow that ends a session, the explanation must find the event of this flow. It searches for an event with
+// the same time as the end of the session.
 func TestAdminExplainFindsTheEventOfEachFlow(t *testing.T) {
 	t.Parallel()
 	s, _ := withAdmin(t)

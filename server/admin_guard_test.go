@@ -44,7 +44,7 @@ const onlyAdmins admin.Scope = "only administrators"
 func TestAdminRoutesCheckTheScopeOfServiceKeys(t *testing.T) {
 	t.Parallel()
 	s, header := withAdmin(t)
-	keys := map[admin.Scope][]string{} // by their only scope
+	keys := map[admin.Scope][]string{} // headers, each with a key that has only this scope
 	others := map[admin.Scope][]string{}
 	for _, scope := range admin.Scopes() {
 		_, keys[scope] = s.createKey(t, header, scope)

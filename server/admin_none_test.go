@@ -80,8 +80,8 @@ func methodOf(method string) string {
 	return method
 }
 
-// bodiesWithRoles returns two bodies of a type. The first has the documented members. The second also has members such
-// as isAdmin, which the type does not have.
+// bodiesWithRoles returns two request bodies for a route. The first has the members that the type of the body
+// documents. The second also has members such as isAdmin, which the type does not have.
 func bodiesWithRoles(t *testing.T, of any, n int) (all []string) {
 	t.Helper()
 	known := map[string]any{}

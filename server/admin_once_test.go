@@ -126,7 +126,8 @@ func TestAdminRepetitionGetsTheFirstResultAfterOtherChanges(t *testing.T) {
 	want(t, b.do("PATCH", path, `{"name":"Grace"}`, four...), 404, watchword.CodeNotFound)
 	again := b.do("POST", "/api/admin/users", create, one...)
 	want(t, again, 201, "")
-	// The repetition returns the time in the account's id. The two times can differ by a millisecond.
+	// The repetition takes createdAt from the account's id, so it may differ by a millisecond. All other members must
+	// be equal.
 	before, after := created.body["user"].(map[string]any), again.body["user"].(map[string]any)
 	var at [2]time.Time
 	for i, body := range []map[string]any{before, after} {
@@ -165,7 +166,8 @@ func TestAdminListsEventsMailsAndKeys(t *testing.T) {
 	for _, query := range []string{"?from=yesterday", "?to=1", "?sort=at", "?limit=201", "?after=x"} {
 		want(t, b.do("GET", "/api/admin/events"+query, "", header...), 400, watchword.CodeParameterInvalid)
 	}
-	// The engine may send the earlier mails at any time. This mail was given up, so it stays in the outbox.
+	// The test inserts a mail that was given up, because such a mail stays in the outbox. The engine may send the
+	// earlier mails at any time.
 	mail := watchword.Mail{ID: "01a226f9-eb43-7a37-acd8-7e63b22b4185", Kind: watchword.MailReset,
 		To: "late@example.com", CreatedAt: root.CreatedAt, GivenUpAt: root.CreatedAt, LastError: "550 no such user"}
 	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { return tx.InsertMail(t.Context(), mail) }))

@@ -131,7 +131,7 @@ func get(t *testing.T, url string) (status int, text string) {
 	must(t, err)
 	response, err := http.DefaultClient.Do(r)
 	must(t, err)
-	defer response.Body.Close() //nolint:errcheck // the body has been read
+	defer response.Body.Close() //nolint:errcheck // an error no longer matters after the read
 	raw, err := io.ReadAll(response.Body)
 	must(t, err)
 	return response.StatusCode, string(raw)

@@ -89,8 +89,8 @@ func (g guard) isAdmin() bool {
 }
 
 // An adminUserBody is an account as administrators see it: the members of a watchword.Profile, the state of the
-// account and its factors. It never contains the password hash. The address is personal data. Administrators search
-// by address, but no address is logged, because the log has the route without the query.
+// account and its factors. It never contains the password hash. It contains the address, which is personal data. A
+// search by address does not write the address to the log, because the log has the route without the query.
 type adminUserBody struct {
 	watchword.Profile
 	State       string     `json:"state" enum:"active,unverified,disabled"`
@@ -112,8 +112,8 @@ func newAdminUserBody(account admin.Account) adminUserBody {
 	return body
 }
 
-// An adminUsersAnswer can have fewer items than the limit, even zero, and have a next page. A client must continue
-// until next is missing.
+// An adminUsersAnswer can have fewer items than the limit, even none, although there is a next page. A client must
+// continue until next is missing.
 type adminUsersAnswer struct {
 	Items []adminUserBody `json:"items" nullable:"false"`
 	Next  string          `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`

@@ -265,8 +265,8 @@ func (a *adminAPI) adminInviteMail(w http.ResponseWriter, r *http.Request, by ad
 	return a.adminMail(w, r, by, watchword.MailInvite)
 }
 
-// adminMail has no separate rate limit, because administrators send few mails. The outbox drops verification mails
-// above the limit of an address.
+// adminMail has no separate rate limit, because administrators send few mails. If the limit of mails to an address is
+// used up, the outbox drops further verification mails.
 func (a *adminAPI) adminMail(w http.ResponseWriter, r *http.Request, by admin.Caller, kind watchword.MailKind) error {
 	if err := a.admin.SendMail(r.Context(), by, watchword.UserID(r.PathValue("id")), kind); err != nil {
 		return err

@@ -9,11 +9,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// These routes manage service keys. Only a signed-in administrator creates, lists and revokes them. A service key
-// can't: it could otherwise create a second key that survives its own revocation.
+// These routes manage service keys. Only a signed-in administrator can create, list and revoke them. If a service key
+// could create another key, its holder could keep access after the revocation.
 //
-// The command `watchword service-keys` does the same, so that a script that installs the server can create the first
-// key.
+// The command `watchword service-keys` offers the same operations, so that a script that installs the server can
+// create the first key.
 
 // A serviceKeyAnswer describes a key. It does not contain the key itself, which is only in the response
 // to its creation.

@@ -33,7 +33,8 @@ func (a *adminAPI) once(w http.ResponseWriter, r *http.Request, by admin.Caller,
 	if err != nil {
 		return bodyInvalid("The body could not be read completely.")
 	}
-	// The body is restored, because the handler reads it again. It also rejects a body that is longer than the limit.
+	// The body is restored, because the handler reads it again. The handler also rejects a body that is longer than
+	// the limit.
 	rest := r.Body
 	r.Body = struct {
 		io.Reader

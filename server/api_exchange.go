@@ -15,9 +15,8 @@ import (
 // Package federation has the rules (federation/exchange.go).
 
 // codeChallenge returns the code_challenge of a request that starts a sign-in, or "" if the request does not ask for
-// a code. It rejects a malformed request. If it ignored the mistake, the sign-in would succeed here, but the
-// application would get no code. The method must be S256, because plain, the default of RFC 7636, does not protect a
-// code.
+// a code. It rejects a malformed request. Otherwise the user would sign in to this server, but the application would
+// get no code. The method must be S256. The default of RFC 7636, plain, does not protect a code.
 func (p *pages) codeChallenge(r *http.Request) (string, error) {
 	query := r.URL.Query()
 	if !query.Has("code_challenge") && !query.Has("code_challenge_method") {
@@ -95,9 +94,9 @@ func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, done.SignIn, body.Delivery)
 }
 
-// exchangeCodes returns the error codes of an exchange. They are those of a sign-in with a password, except a wrong
-// password, and one for an invalid code. A used code, an expired code and a wrong verifier get the same error code,
-// so that a thief does not learn the reason.
+// exchangeCodes returns the error codes of an exchange. They are those of a sign-in with a password, without the code
+// for a wrong password. An exchange can also return LINK_REQUIRED and CHALLENGE_INVALID. A used code, an expired code
+// and a wrong verifier all get CHALLENGE_INVALID, so that a thief does not learn the reason.
 func exchangeCodes() []watchword.Code {
 	return []watchword.Code{watchword.CodeValidationFailed, watchword.CodeRateLimited, watchword.CodeTryLater,
 		watchword.CodeChallengeInvalid, federation.CodeLinkRequired, watchword.CodeEmailNotVerified,

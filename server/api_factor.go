@@ -108,9 +108,9 @@ func (a *api) loginFactor(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, in, delivery)
 }
 
-// handleOf returns the handle of an unfinished sign-in, from the step cookie or the body. It also returns the
-// delivery: the tokens are sent in the cookie or in the body, wherever the handle was. A script can't get them by
-// moving the handle from the cookie to the body, because it can't read the cookie.
+// handleOf returns the handle of an unfinished sign-in, from the step cookie or the body, and the delivery of the
+// tokens. The tokens are sent in a cookie if the handle was in the cookie, and in the body if it was in the body. A
+// script can't read the step cookie, so it can't move the handle to the body to get the tokens.
 func (a *api) handleOf(r *http.Request, body string) (handle watchword.Secret, delivery string, err error) {
 	cookie, err := apirequest.CookieToken(r, a.cookies.step.Name)
 	switch {
@@ -273,8 +273,8 @@ type codeBody struct {
 }
 
 // A confirmedAnswer has recovery codes only if the account lacked them, and tokens if the factor completes a sign-in.
-// Its members have the names of a sign-in, so that a client can read both responses with one function. They are not
-// an embedded struct, because JSON would then contain an empty user when no sign-in waits.
+// The members for tokens have the same names as in the response to a sign-in, so that a client can read both with one
+// function. They are not an embedded struct, because JSON would then contain an empty user if no sign-in waits.
 type confirmedAnswer struct {
 	Factor        factorBody         `json:"factor"`
 	RecoveryCodes []string           `json:"recoveryCodes,omitempty" nullable:"false"`

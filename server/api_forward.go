@@ -76,7 +76,7 @@ func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
 // forwardBelow handles subrequests of gateways that append the client's path, as Envoy does.
 // The client controls path and query, so both are ignored and no role can be required.
 func (a *api) forwardBelow(w http.ResponseWriter, r *http.Request) error {
-	r.Pattern = pathPrefix // for the metrics; the mux, which sets it for other requests, would redirect
+	r.Pattern = pathPrefix // for the metrics; this route bypasses the mux, which would redirect
 	who, err := authenticate(a.engine, r, nil)
 	if err != nil {
 		return err

@@ -37,8 +37,8 @@ type beginPasskeyBody struct {
 	Handle  string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// beginPasskey starts the creation of a passkey. It records upgrade in the sealed ceremony, where a client can't
-// change it. A client therefore can't disable the check of user presence later. A request without an access token
+// beginPasskey starts the creation of a passkey. The value of upgrade disables the check of user presence, so
+// beginPasskey stores it in the sealed ceremony, where a client can't change it. A request without an access token
 // continues a sign-in that waits for its first factor.
 func (a *api) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[beginPasskeyBody](r)
@@ -147,8 +147,8 @@ func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
 		Persistent: body.Remember == nil || *body.Remember, Client: a.clients.of(w, r),
 		Replaces: a.cookies.replaced(r, body.Delivery),
 	})
-	// An account with a second factor needs no further step, because a passkey with user verification counts as two
-	// factors. The engine refuses a passkey without user verification.
+	// A passkey also completes the sign-in to an account with a second factor, because it counts as two factors if
+	// the authenticator has verified the user. The engine refuses a passkey without user verification.
 	//
 	// The error is copied before it is changed, because its original may be logged or compared elsewhere.
 	var refusal *watchword.Error

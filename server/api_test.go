@@ -145,7 +145,8 @@ func TestOptionalRefreshWithoutATokenReturns204(t *testing.T) {
 	want(t, b.do("POST", "/api/auth/refresh?optional=true", ""), 200, "")
 }
 
-// The API must accept forms of tutorials, which repeat the password and name the member remember rememberMe.
+// The API must accept the forms of tutorials. They repeat the password, and name the member rememberMe instead of
+// remember.
 func TestRegisterAndLoginAcceptTheMembersOfTheTutorials(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

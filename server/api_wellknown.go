@@ -38,9 +38,9 @@ type healthAnswer struct {
 	Status string `json:"status"`
 }
 
-// jwks responds with the public keys. Services may cache the keys for watchword.JWKSMaxAge. The engine signs with a
-// new key only after the key has been published for longer. Retired keys stay in the document until all their tokens
-// have expired. Services therefore need no key in their configuration.
+// jwks responds with the public keys, so that services need no key in their configuration. Services may cache the
+// keys for watchword.JWKSMaxAge. The engine publishes a new key for longer than this time before it signs with the
+// key. Retired keys stay in the document until all their tokens have expired.
 func (a *api) jwks(w http.ResponseWriter, r *http.Request) error {
 	document := a.engine.JWKS()
 	sum := sha256.Sum256(document)

@@ -201,8 +201,8 @@ func TestCapsLockIsMentionedAtThePasswordOnly(t *testing.T) {
 	}
 }
 
-// The server counts characters after NFKC. The page must count in the same way, so that it does not mark a password
-// as long enough that the server refuses.
+// The server counts characters after NFKC, and the page must count in the same way. Otherwise the page could mark a
+// password as long enough although the server refuses it.
 func TestMinimumLengthTicksOffWhenTheServerAcceptsIt(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

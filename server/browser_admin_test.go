@@ -159,8 +159,9 @@ func startAdministrator(t *testing.T) (*service, *phone) {
 	return s, phone
 }
 
-// An administrator signs in with the second step, finds the user, and ends the sessions after a step-up. After the
-// step-up, the browser must return to the question. The test runs with and without the script.
+// An administrator signs in with the second step, finds a user, and ends the user's sessions after a step-up. When
+// the step-up is done, the browser must return to the question whether to end the sessions. The test runs with and
+// without the script.
 func TestChromiumAdminSignsAUserOutAfterAStepUp(t *testing.T) {
 	t.Parallel()
 	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
@@ -232,7 +233,7 @@ func TestChromiumAdminWorksAtTheAdminListener(t *testing.T) {
 		b.press("Sign out everywhere")
 		b.reads("All sessions have ended.")
 		b.visit(s.url + "/account")
-		b.reads("You are signed out. Sign in again to continue.") // Bob's session in this browser
+		b.reads("You are signed out. Sign in again to continue.") // Bob's session in this browser has ended, too
 		b.visit(at + "/admin")
 		b.reads("ada@example.com", "Overview")
 		b.press("Sign out")

@@ -137,8 +137,8 @@ func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	  window.asked = sent.length;
 	  while (sent.length === asked) await new Promise((resolve) => setTimeout(resolve, 10));
 	}`)
-	// The second request is held back until comeBack is called. By then the first request has ended. If the second
-	// request reached the device at that moment, the device could lose it.
+	// The script delays the second request until comeBack is called, because by then the first request has ended. If
+	// both requests reached the virtual device at the same time, the device could lose the second.
 	see[any](b, `() => {
 	  const back = new Promise((resolve) => { window.comeBack = resolve });
 	  const get = navigator.credentials.get;

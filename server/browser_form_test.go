@@ -53,7 +53,7 @@ func TestErrorsAreShownBesideTheirFields(t *testing.T) {
 	for _, c := range []struct {
 		name, path, part, button string
 		typed                    map[string]string // values to type, by label
-		faults                   map[string]string // expected messages by id; the first field in the form has the focus
+		faults                   map[string]string // expected messages by id; first names the field with the focus
 		first                    string
 		kept                     map[string]string // expected values by id after the error
 	}{
@@ -181,7 +181,7 @@ func TestSignInWorksByKeyboard(t *testing.T) {
 
 func TestRepeatedClicksSendAFormOnce(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(o *watchword.Options) { o.HashCost = "m=65536,t=10,p=1" }, nil) // time for a second click
+	s := start(t, func(o *watchword.Options) { o.HashCost = "m=65536,t=10,p=1" }, nil) // slow, for a second click
 	b := s.tab(t)
 	b.visit("/signup")
 	b.fill("Email address", "ada@example.com")

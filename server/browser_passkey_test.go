@@ -35,14 +35,14 @@ func (b *tab) withAuthenticator() *authenticator {
 	return &authenticator{b, added.AuthenticatorID}
 }
 
-// answers sets whether the user touches the sensor.
+// answers tells the virtual device whether the user touches its sensor.
 func (a *authenticator) answers(yes bool) {
 	a.b.t.Helper()
 	command(a.b, webauthn.SetAutomaticPresenceSimulation,
 		webauthn.SetAutomaticPresenceSimulationParams{AuthenticatorID: a.id, Enabled: yes})
 }
 
-// accepts sets whether the sensor recognizes the finger.
+// accepts tells the virtual device whether its sensor recognizes the finger.
 func (a *authenticator) accepts(yes bool) {
 	a.b.t.Helper()
 	command(a.b, webauthn.SetUserVerified,
@@ -55,7 +55,8 @@ func (a *authenticator) passkeys() []*webauthn.Credential {
 	return command(a.b, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: a.id}).Credentials
 }
 
-// forgets waits until the browser has removed all its passkeys, after a signal of the page.
+// forgets waits until the authenticator has no passkeys. The browser removes them when a page signals that they are
+// no longer valid.
 func (a *authenticator) forgets() {
 	a.b.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -157,7 +158,7 @@ func TestChromiumAddsUsesAndRemovesAPasskey(t *testing.T) {
 		t.Errorf("the field has autocomplete %q", got)
 	}
 	b.visit("/login?return_to=" + s.url + "/docs")
-	device.answers(true) // only now: on the previous page, the answer would sign in and open the account
+	device.answers(true) // not earlier, because the previous page would have opened the account
 	b.until("the API page", `() => location.pathname === "/docs"`)
 
 	// The button must show an error for a finger that the sensor does not know, and sign in with the right finger.
@@ -247,7 +248,7 @@ func TestChromiumIsRememberedAfterAPasskey(t *testing.T) {
 
 	// After a new factor is added, no browser may be remembered any more.
 	b.press("Add an authenticator app")
-	b.press("Use your passkey") // remembering the browser is not a proof for a step-up
+	b.press("Use your passkey") // still required, because remembering the browser is no proof for a step-up
 	phone.learn(b)
 	b.fill("Code", phone.code())
 	b.press("Add the app")
@@ -284,8 +285,8 @@ func TestChromiumSetsUpARequiredPasskeyBeforeTheFirstSession(t *testing.T) {
 		b.visit(at)
 		check(b, "setup-passkey-"+language)
 	}
-	// Several tries with a wrong finger must count as one attempt of the waiting sign-in. The script reuses the
-	// options of a cancelled dialog.
+	// Several tries with a wrong finger must count as one attempt of the waiting sign-in, because the script reuses
+	// the options of a cancelled dialog.
 	device.accepts(false)
 	for range watchword.ChallengeAttempts {
 		b.push("", "Create a passkey instead")

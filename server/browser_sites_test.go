@@ -149,8 +149,8 @@ const (
 	logoutPath  = "/api/auth/logout"
 )
 
-// lives signs up, reloads, refreshes and signs out in the front-end, with the API and then with a dialect. All
-// cookies must have names with the suffix.
+// lives uses an account in the front-end from the sign-up to the sign-out, with the API and then with a dialect. It
+// also reloads the page and refreshes. The names of all cookies must end with the suffix.
 func (f frontEnd) lives(suffix string) {
 	f.t.Helper()
 	known, signedIn := usualName+"-known"+suffix, usualName+suffix
@@ -201,8 +201,8 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreBlocked(t *testing.T) {
 	f.want("200 ada@example.com", "/api/auth/login", adaSignsUp)
 	f.visit("/account")
 	f.reads("Signed in as cleo@example.com")
-	// The browser sends the cookie of the pages only to the pages, and that of the front-end only from the front-end.
-	// A sign-out must therefore end only one session.
+	// The browser sends the cookie of the pages only to the pages. It sends the cookie of the front-end only with
+	// requests from the front-end. A sign-out must therefore end only one session.
 	f.press("Sign out")
 	f.wantCookies(usualName + "-known")
 	f.open()
@@ -219,8 +219,8 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreAllowed(t *testing.T) {
 	command(f.tab, network.DeleteCookies, network.DeleteCookiesParams{Name: "probe", URL: f.url})
 	f.lives("-partitioned")
 
-	// A sign-in on a page of the server must also sign in the front-end, as it did before the server had partitioned
-	// cookies. The front-end's requests must rotate the usual cookie and set no other cookie.
+	// A sign-in on a page of the server must also sign in the front-end. The front-end's requests must rotate the
+	// usual cookie, which is not partitioned, and set no other cookie.
 	f.signUp("cleo@example.com")
 	f.wantCookies(usualName, usualName+"-known")
 	f.open()

@@ -150,7 +150,7 @@ func (b *tab) text() string {
 	return text
 }
 
-// reads fails unless each of the texts can be read on the page.
+// reads fails the test unless the page shows each of the texts.
 func (b *tab) reads(texts ...string) {
 	b.t.Helper()
 	all := b.text()
