@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/ratelimit"
 )
 
-// A Limit allows Count uses in Per, refilled evenly (GCRA). A negative Count means unlimited.
+// A Limit allows Count uses in the time Per, and refills them evenly (GCRA). A negative Count means unlimited.
 type Limit struct {
 	Count int
 	Per   time.Duration
@@ -35,7 +35,7 @@ type Limits struct {
 	PasskeyPerClient  Limit // passwordless sign-ins; requests for options count separately. Default: 60 in 1 minute
 	SignupPerClient   Limit // Default: 20 in 15 minutes
 	MailPerClient     Limit // Default: 30 in 15 minutes
-	MailPerAddress    Limit // per address and kind of mail; mails above it are dropped silently. Default: 3 in 1 hour
+	MailPerAddress    Limit // per address and kind of mail; further mails are dropped silently. Default: 3 in 1 hour
 	NoticesPerAccount Limit // mails without a link, such as "password changed". Default: 5 in 24 hours
 	RefreshPerSession Limit // Default: 60 in 1 minute
 	RefreshPerClient  Limit // Default: 1200 in 1 minute
@@ -78,19 +78,19 @@ const (
 	limitKnownDevices      limitPurpose = "password_known"   // address
 	limitKnownDevice       limitPurpose = "password_device"  // device
 	limitReauthentication  limitPurpose = "reauth"           // session
-	limitFailedFactors     limitPurpose = "factor_"          // user; followed by the kind of proof and of device
+	limitFailedFactors     limitPurpose = "factor_"          // user; a suffix names the kinds of proof and device
 	limitLoginPerClient    limitPurpose = "login"            // client network
-	limitPasskeyPerClient  limitPurpose = "passkey_"         // client network; followed by the step
+	limitPasskeyPerClient  limitPurpose = "passkey_"         // client network; a suffix names the step
 	limitSignupPerClient   limitPurpose = "signup"           // client network
 	limitMailPerClient     limitPurpose = "mail_client"      // client network
-	limitMailPerAddress    limitPurpose = "mail_address_"    // address; followed by the kind of mail
+	limitMailPerAddress    limitPurpose = "mail_address_"    // address; a suffix names the kind of mail
 	limitNotices           limitPurpose = "notice"           // user
 	limitReuseNotice       limitPurpose = "notice_reuse"     // user
 	limitSummaryNotice     limitPurpose = "notice_summary"   // user
 	limitRefreshPerSession limitPurpose = "refresh"          // session
 	limitRefreshPerClient  limitPurpose = "refresh_client"   // client network
 	limitServiceKey        limitPurpose = "service_key"      // service key
-	limitRestoreDetected   limitPurpose = "restore_detected" // no subject: the store
+	limitRestoreDetected   limitPurpose = "restore_detected" // no subject: one counter per store
 )
 
 // onKnownDevice is the suffix of the purpose of wrong factors on known devices.
@@ -99,7 +99,7 @@ const onKnownDevice limitPurpose = "_known"
 // factorKinds are the kinds of proofs of package factors. Each has separate counters.
 var factorKinds = []limitPurpose{"totp", amr.Recovery, "passkey"}
 
-// charge returns the Charge for one use of the limit by a subject, such as an address; zero if unlimited.
+// charge returns the Charge for one use of the limit by a subject, such as an address. It is zero if l is unlimited.
 func (l Limit) charge(purpose limitPurpose, subject string, at time.Time) Charge {
 	if l.Count < 0 {
 		return Charge{}
@@ -108,7 +108,7 @@ func (l Limit) charge(purpose limitPurpose, subject string, at time.Time) Charge
 	return Charge{Key: key, Cost: cost, Span: l.Per, At: at}
 }
 
-// ofAccount returns one charge for each counter that the row, the events and the sessions of an account identify.
+// ofAccount returns a charge for each counter of an account: its own, and those of its sessions and known networks.
 func (l Limits) ofAccount(u User, events []Event, sessions []Session, at time.Time) []Charge {
 	all := []Charge{
 		l.UnknownDevices.charge(limitUnknownDevices, string(u.Email), at),
@@ -133,13 +133,12 @@ func (l Limits) ofAccount(u User, events []Event, sessions []Session, at time.Ti
 	return all
 }
 
-// charges drops zero charges.
+// charges returns all charges except the zero ones, which are those of unlimited limits.
 func charges(all ...Charge) []Charge {
 	return slices.DeleteFunc(all, func(c Charge) bool { return c == Charge{} })
 }
 
-// take takes the charges in order. If one is refused, the earlier ones are refunded,
-// and wait is the positive time after which to retry.
+// take counts charges in order. If the store refuses one, take refunds the earlier ones and returns how long to wait.
 func take(ctx context.Context, tx Tx, charges []Charge) (wait time.Duration, err error) {
 	for i, c := range charges {
 		if wait, err = tx.Charge(ctx, c); err != nil {
@@ -152,7 +151,7 @@ func take(ctx context.Context, tx Tx, charges []Charge) (wait time.Duration, err
 	return 0, nil
 }
 
-// refund returns charges to their limits. It skips zero charges.
+// refund subtracts the charges from their counters. It skips zero charges.
 func refund(ctx context.Context, tx Tx, charges ...Charge) error {
 	for _, c := range charges {
 		if c == (Charge{}) {
@@ -170,8 +169,8 @@ func (e *Engine) refund(ctx context.Context, charges ...Charge) error {
 	return e.store.Update(ctx, func(tx Tx) error { return refund(ctx, tx, charges...) })
 }
 
-// unchecked refunds the charges if the pool was too busy to check the password, and returns err. After other errors
-// the charges stay. Otherwise a client could cancel slow requests: the check of a wrong password can take longer.
+// unchecked returns err, and refunds the charges if the pool was too busy to check the password. After other errors
+// the charges stay. Otherwise a client could cancel requests that are slow because the password is wrong.
 func (e *Engine) unchecked(ctx context.Context, err error, charges ...Charge) error {
 	if CodeOf(err) == CodeTryLater {
 		err = errors.Join(err, e.refund(ctx, charges...))

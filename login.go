@@ -55,7 +55,7 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 		}
 		if refusal := mayLogin(a.user, ok, e.opts); refusal != nil {
 			if !ok {
-				a.failure = nil // stays charged: the password was wrong
+				a.failure = nil // no refund, because the password was wrong
 			}
 			return nil, e.loginFailed(ctx, a, refusal)
 		}
@@ -88,8 +88,8 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (_ *
 	if err != nil {
 		return nil, false, err
 	}
-	// An account with a factor gets a challenge, unless the device is remembered. The challenge is bound to this hash
-	// and these factors, so this flow needs no lock. Inside.Admit locks the account later.
+	// An account with a factor gets a challenge, unless the device is remembered. The challenge is bound to the
+	// current hash and factors of the account, so it needs no lock here. Inside.Admit locks the account later.
 	_, remembered := e.remembered(a.user, r.Client)
 	challenged := a.user.Factors > 0 && hash == a.user.PasswordHash && !remembered
 	var out outcome
@@ -128,8 +128,8 @@ func loginFields(r LoginRequest) (Address, error) {
 	return email, nil
 }
 
-// knownPassword returns the hash to compare with a login: the hash of the account, else of the newest sign-up, else
-// "". A login is always compared with one hash, so that its duration does not depend on the number of sign-ups.
+// knownPassword returns the hash that a login is compared with: the hash of the account, or of the newest sign-up if
+// there is no account, or "". It returns only one, so that the duration does not depend on the number of sign-ups.
 func (e *Engine) knownPassword(u User, waiting []Signup) Secret {
 	if u.ID != "" || len(waiting) == 0 {
 		return u.PasswordHash
@@ -156,9 +156,9 @@ func invalidCredentials() *Error {
 
 // passwordMatches verifies a password in the hash pool. An empty hash matches no password and takes the same time.
 //
-// Our hashes are of the normal form (Unicode NFKC) of the password. Imported hashes may
-// be of the typed form. If the two forms differ, the typed form is tried second. This
-// is done with every hash, and with an empty one, so that the time reveals no account.
+// The engine hashes the normal form (Unicode NFKC) of a password. An imported hash may be of the form that the user
+// types. If the two forms differ, passwordMatches tries the typed form second. It does so with every hash, even an
+// empty one, so that the time does not reveal whether the account exists.
 func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secret) (bool, error) {
 	encoded := string(hash)
 	if encoded == "" {
@@ -167,7 +167,7 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	typed := string(given)
 	normal, problem := password.Normalize(typed)
 	if problem != nil {
-		typed, normal = "", "" // matches no account, and takes the time of a hash
+		typed, normal = "", "" // no hash matches an empty password, but the check takes as long
 	}
 	pepper, err := e.keys.pepper(ctx, encoded)
 	if err != nil {
@@ -197,9 +197,8 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	return ok, err
 }
 
-// upgradedHash returns the hash that the account gets at this sign-in: a new one if the hash has other parameters
-// or was imported. The account keeps its hash if the password is too long for bcrypt. If the pool is busy, the next
-// sign-in tries again.
+// upgradedHash returns the hash that the account gets at this sign-in. This is a new hash if the old one has other
+// parameters or was imported. The old hash stays if the password is too long for bcrypt, or if the pool is busy.
 func (e *Engine) upgradedHash(ctx context.Context, c Client, hash, given Secret) (Secret, error) {
 	if !passhash.NeedsRehash(string(hash), e.hashing.params) {
 		return hash, nil

@@ -69,17 +69,18 @@ func endSessionIn(
 	return event.of(session.UserID).on(id), ended, err
 }
 
-// LogoutAll ends the user's sessions except one ("": ends all), forgets the remembered devices and returns the number
-// of sessions that were live.
+// LogoutAll ends the user's sessions and forgets the remembered devices. It keeps the session with the id except, if
+// any. It returns the number of ended sessions that were live.
 func (e *Engine) LogoutAll(ctx context.Context, who Identity, except SessionID, c Client) (ended int, err error) {
 	event := e.event(EventLogoutAll, c, e.now()).of(who.User.ID).on(who.Session.ID)
 	return e.endSessions(ctx, except, EndedLogoutAll, event)
 }
 
-// endSessions ends the sessions of the event's user except one ("": ends all). It returns the number of live ones.
+// endSessions ends the sessions of the event's user, but keeps the session with the id except, if any. It returns the
+// number of ended sessions that were live.
 func (e *Engine) endSessions(ctx context.Context, except SessionID, why EndReason, event Event) (ended int, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
-		// Devices are changed before sessions, as in a sign-in, so that it can't deadlock with this transaction.
+		// Devices are changed before sessions, as in a sign-in, so that a concurrent sign-in can't cause a deadlock.
 		if err := tx.ForgetDevices(ctx, event.UserID); err != nil {
 			return err
 		}

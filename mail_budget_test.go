@@ -43,7 +43,7 @@ func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 					must(t, r.ForgotPassword(t.Context(), "Ada@example.com", "", stranger(4*n+again)))
 					must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(4*n+again)))
 				}
-				if n%6 == 0 { // rarer, because these requests compute a hash
+				if n%6 == 0 { // less often, because these requests compute a hash
 					_, _ = r.SignUp(t.Context(), watchword.SignUpRequest{
 						Email: "ada@example.com", Password: otherPassword, Client: stranger(n)})
 					must(t, r.ChangeEmail(t.Context(), thief, "ada@example.com", goodPassword, stranger(n)))

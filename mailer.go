@@ -47,8 +47,8 @@ var boundNotices = []MailKind{MailPasswordChanged, MailReuseDetected, MailTOTPAd
 	MailPasskeyAdded, MailPasskeyRemoved, MailFactorsReset, MailRecoveryUsed, MailTwoStepOn, MailIdentityLinked,
 	MailIdentityRemoved}
 
-// mailedTokens are the kinds of mail that contain a token. A first proof makes invitations invalid. It does not
-// delete them, so that AcceptInvite can return the reason.
+// mailedTokens are the kinds of mail that contain a token. The first proof of an address makes its invitations
+// invalid, but does not delete them, because AcceptInvite returns the reason.
 var mailedTokens = []MailKind{MailInvite, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged}
 
 // A Message is the content of one mail for a Mailer.
@@ -61,8 +61,8 @@ type Message struct {
 	// Locale is User.Locale, or the locale of the waiting sign-up. It may be empty.
 	Locale string
 
-	// Token must be put into the fragment of the link, or after Page. It is empty for
-	// kinds without a link, and valid until Expires.
+	// Token must be put into the fragment of the link, or after MailFacts.Page if that is set. Token is valid until
+	// Expires. It is empty for kinds without a link.
 	Token   Secret
 	Expires time.Time
 
@@ -80,8 +80,8 @@ type MailFacts struct {
 	Factor   string    `json:"factor,omitempty"`   // name of an added or removed factor; kind of reset factors
 	Left     int       `json:"left,omitempty"`     // remaining factors, or recovery codes (MailRecoveryUsed)
 
-	// UndoUntil is until when the previous address can restore the account after a
-	// confirmation (MailConfirmAddress only). Zero: it can't.
+	// UndoUntil is when the undo link in the previous mailbox expires (only MailConfirmAddress). Zero means that the
+	// change can't be undone.
 	UndoUntil time.Time `json:"undoUntil,omitzero"`
 }
 
@@ -108,7 +108,7 @@ type Mail struct {
 	Cause  MailCause
 
 	CreatedAt time.Time
-	NextAt    time.Time // earliest next attempt; while it is being sent, the end of the sender's claim
+	NextAt    time.Time // earliest next attempt; during an attempt, the end of the sender's claim
 	Attempts  int
 	LastError string
 	GivenUpAt time.Time // zero: still being tried

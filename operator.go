@@ -22,7 +22,7 @@ type Operator struct {
 	name   string
 	check  func(context.Context, Tx) error // runs at the end of each change of an account
 	tx     Tx                              // the caller's transaction (In), or nil
-	events *[]Event                        // to announce after the caller's commit
+	events *[]Event                        // the caller announces them after its commit
 }
 
 // Operator returns the operations of the people who run the service.
@@ -33,9 +33,9 @@ func (e *Engine) Operator() Operator {
 // As returns an Operator that records name, cut to 128 bytes, in its events.
 func (o Operator) As(name string) Operator { return o.engine.Inside().Operator(name, o.check) }
 
-// In returns an Operator whose DisableUser, EnableUser, SetRoles and Rename use the caller's transaction. They append
-// to events, for Inside.Announce after the commit. The caller calls AwaitRoles before the transaction, and
-// Inside.CheckToken after its last change.
+// In returns an Operator whose DisableUser, EnableUser, SetRoles and Rename run in the caller's transaction. They
+// append their events to events. After the commit, the caller must pass these events to Inside.Announce. It must also
+// call AwaitRoles before the transaction, and Inside.CheckToken after its last change.
 //
 // Unstable: for packages of this module.
 func (o Operator) In(tx Tx, events *[]Event) Operator {
@@ -129,7 +129,7 @@ func (o Operator) UserOfSession(ctx context.Context, id SessionID) (User, error)
 // Users lists accounts in the order of their addresses: up to limit accounts whose address is after the given
 // one ("": all).
 func (o Operator) Users(ctx context.Context, after Address, limit int) ([]User, error) {
-	return o.UsersBetween(ctx, after+"\x01", "\x7f", limit) // addresses are printable ASCII
+	return o.UsersBetween(ctx, after+"\x01", "\x7f", limit) // all later addresses: addresses are printable ASCII
 }
 
 // UsersBetween lists up to limit accounts with from <= address < below, in byte order of their addresses. Package
@@ -158,9 +158,9 @@ func (o Operator) EnableUser(ctx context.Context, id UserID) error {
 	return o.operate(ctx, eventEnabled, id, func(tx Tx, _ *Event) error { return tx.SetDisabled(ctx, id, time.Time{}) })
 }
 
-// SetRoles replaces the roles. It ends no session, but earlier access tokens are outdated at once
-// (User.RolesChangedAt). If the roles have changed in the last seconds, it first waits up to 5 s. Codes:
-// CodeValidationFailed (roles).
+// SetRoles replaces the roles. Sessions continue, but earlier access tokens are outdated at once
+// (User.RolesChangedAt). If the roles have just changed, SetRoles first waits up to 5 s. Codes: CodeValidationFailed
+// (roles).
 func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User, error) {
 	parsed, problem := o.engine.opts.parseRoles(roles)
 	if problem != nil {
@@ -205,7 +205,7 @@ func (o Operator) AwaitRoles(ctx context.Context, id UserID) error {
 func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
 	return o.operate(ctx, EventDeleted, id, func(tx Tx, ev *Event) error {
 		ev.Detail = "by an operator"
-		if err := tx.SetDisabled(ctx, id, ev.At); err != nil { // locks the account, as other flows do first
+		if err := tx.SetDisabled(ctx, id, ev.At); err != nil { // locks the account first, as in other flows
 			return err
 		}
 		return deleteUser(ctx, tx, *ev)
@@ -216,14 +216,14 @@ func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
 // user has never had a password. Codes: CodeNotFound, CodeValidationFailed (email; the account is disabled).
 func (o Operator) SendReset(ctx context.Context, id UserID) error { return o.send(ctx, id, MailReset) }
 
-// SendVerification mails the user a link to verify the address or, like SendReset, another invitation. Above the
-// limit of mails to the address (Limits.MailPerAddress), the mail is dropped. Codes: those of SendReset,
+// SendVerification mails the user a link to verify the address. An invited user gets another invitation instead, as
+// from SendReset. A verification mail is dropped if Limits.MailPerAddress is reached. Codes: those of SendReset,
 // CodeValidationFailed (email; verified).
 func (o Operator) SendVerification(ctx context.Context, id UserID) error {
 	return o.send(ctx, id, MailVerify)
 }
 
-// send posts a mail with a link. If the account was only invited, this is an invitation.
+// send posts a mail with a link. linkFor chooses the kind of the link.
 func (o Operator) send(ctx context.Context, id UserID, kind MailKind) error {
 	return o.operate(ctx, eventLinkRequested, id, func(tx Tx, ev *Event) error {
 		user, err := tx.User(ctx, id)
@@ -318,8 +318,8 @@ func (o Operator) MarkVerified(ctx context.Context, id UserID) error {
 }
 
 // ClearLimits resets the counters of the account and of its live sessions: wrong passwords and second factors,
-// refreshes and mails. It finds client networks in the last events of the account. It does not reset the counters of
-// single known devices. It also keeps the counters that a client network has for all accounts.
+// refreshes and mails. Counters per account and client network are reset for the networks in the last events of the
+// account. Counters of single known devices stay, and so do counters of a client network for all accounts.
 func (o Operator) ClearLimits(ctx context.Context, id UserID) error {
 	return o.operate(ctx, eventLimitsCleared, id, func(tx Tx, ev *Event) error {
 		const lastEvents = 200
@@ -337,7 +337,7 @@ func (o Operator) ClearLimits(ctx context.Context, id UserID) error {
 		}
 		all := o.engine.opts.Limits.ofAccount(user, events, sessions, ev.At)
 		for i := range all {
-			all[i].Cost = 2 * all[i].Span // more than any counter can reach
+			all[i].Cost = 2 * all[i].Span // more than any counter, so the refund resets it
 		}
 		return refund(ctx, tx, all...)
 	})
@@ -362,7 +362,7 @@ func (o Operator) EndUserSessions(ctx context.Context, id UserID) (int, error) {
 	return o.engine.endSessions(ctx, "", EndedOperator, o.event(EventLogoutAll, id).because("by an operator"))
 }
 
-// endBatch is how many sessions EndEverySession ends per transaction. A running server can write in between.
+// endBatch is the number of sessions that EndEverySession ends per transaction. Other writes can run between batches.
 const endBatch = 1000
 
 // EndEverySession ends the sessions of all users and returns their number. It also
@@ -390,15 +390,15 @@ func (o Operator) UserEvents(ctx context.Context, id UserID, limit int) ([]Event
 	return view(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.Events(ctx, id, limit) })
 }
 
-// LastRestore returns when a restore was last noticed (EventRestoreDetected), and when EndEverySession ran after it.
-// A time is zero if its event does not exist. Events are kept for 90 days.
+// LastRestore returns when a restore was last noticed (EventRestoreDetected), and when EndEverySession last ran since
+// then. A time is zero if this has not happened in the last 90 days, because events are not kept longer.
 //
 // Unstable: only package admin and the program watchword use it.
 func (o Operator) LastRestore(ctx context.Context) (noticed, settled time.Time, err error) {
 	if noticed, err = o.lastSystemEvent(ctx, EventRestoreDetected); err != nil || noticed.IsZero() {
 		return noticed, time.Time{}, err
 	}
-	// Without an account, this event is from EndEverySession.
+	// Only EndEverySession stores an EventLogoutAll without an account.
 	if settled, err = o.lastSystemEvent(ctx, EventLogoutAll); settled.Before(noticed) {
 		settled = time.Time{}
 	}
@@ -422,7 +422,7 @@ func (o Operator) RequestEvents(ctx context.Context, request string, limit int) 
 	return view(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.RequestEvents(ctx, request, limit) })
 }
 
-// operate makes a change and stores its event in one transaction. The change may add a detail. An empty id: no account.
+// operate calls change and stores its event in one transaction. An empty id means that the event has no account.
 func (o Operator) operate(ctx context.Context, kind EventKind, id UserID, change func(Tx, *Event) error) error {
 	event := o.event(kind, id)
 	all := func(tx Tx) error {

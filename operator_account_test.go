@@ -159,7 +159,7 @@ func TestClearLimitsLetsTheOwnerInAtOnce(t *testing.T) {
 	limit()
 	must(t, r.Operator().ClearLimits(t.Context(), in.User.ID))
 	must(t, r.tryOn(t, "ada@example.com", goodPassword, stranger))
-	limit() // ClearLimits must set the counter to zero, not below
+	limit() // ClearLimits must set the counter to zero, not to a negative value
 	for range 4 {
 		must(t, r.Operator().ClearLimits(t.Context(), in.User.ID))
 	}

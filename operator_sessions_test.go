@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// After a backup is restored, superseded refresh tokens can count as the newest tokens again. The
-// operator therefore ends every session.
+// EndEverySession must end the sessions of all users. Operators call it after they have restored a backup, because
+// superseded refresh tokens can then count as the newest tokens again.
 func TestEndEverySessionEndsTheSessionsOfAllUsers(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })

@@ -14,16 +14,17 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// The outbox: a mail is inserted in the transaction of the change that it reports, and sent at least once after the
-// commit.
+// The outbox contains the mails to send. A mail is inserted in the transaction of the change that it reports, and
+// sent at least once after the commit.
 //
-// A mail that a stranger can request has a budget per address and kind. The worker charges it on the first attempt,
-// in the transaction that activates the token. Above the budget it drops the mail silently, because the response to
-// the stranger must stay the same. A request for an address without an account is not charged.
+// A mail that a stranger can request has a budget per address and kind (Limits.MailPerAddress). The worker charges
+// the budget on the first attempt, in the transaction that activates the token. If the budget is used up, it drops
+// the mail silently, because the response to the stranger must stay the same. A request for an address without an
+// account is not charged.
 //
-// A stranger can't prevent the owner's reset. If the budget is used up, a reset is dropped only while an earlier link
-// remains valid for some minutes. A new link is valid for only a few minutes until its mail is sent. Then the link
-// gets its full life, and older links end. A mail that fails therefore invalidates no working link.
+// A stranger can't prevent the owner's reset. Even if the budget is used up, a reset is dropped only while an earlier
+// link remains valid for some minutes. A new link is first valid for only a few minutes. After its mail is sent, it
+// gets its full lifetime, and older links are revoked. A mail that can't be sent therefore revokes no link.
 
 const (
 	outboxPoll  = 2 * time.Second  // how soon a process sees mail that another process posted
@@ -63,9 +64,8 @@ func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
 	return tx.InsertMail(ctx, m)
 }
 
-// noticeKind charges a notice and returns the kind to send, or "" to drop the notice. This is m.Kind while the budget
-// of the account lasts. Above the budget it is a summary, once a day. The first detected reuse of a day is always
-// sent, outside the budget.
+// noticeKind charges a notice to the budget of the account. It returns the kind to send: m.Kind, a summary (at most
+// daily) if the budget is used up, or "" to drop the notice. The first reuse of a day is sent without a charge.
 func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error) {
 	daily := Limit{1, 24 * time.Hour}
 	tries := []struct {
@@ -89,7 +89,7 @@ func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error
 	return "", nil
 }
 
-// mailBudget returns the charge for one mail of a kind to an address.
+// mailBudget returns the charge for one mail of this kind to this address (Limits.MailPerAddress).
 func (e *Engine) mailBudget(kind MailKind, to Address, now time.Time) []Charge {
 	return charges(e.opts.Limits.MailPerAddress.charge(limitMailPerAddress+limitPurpose(kind), string(to), now))
 }
@@ -98,7 +98,7 @@ func (e *Engine) mailBudget(kind MailKind, to Address, now time.Time) []Charge {
 func (e *Engine) runOutbox(ctx context.Context) {
 	var senders errgroup.Group
 	senders.SetLimit(sendAtOnce)
-	defer senders.Wait() //nolint:errcheck // senders return no error
+	defer senders.Wait() //nolint:errcheck // always nil, because the senders return no error
 	e.mailPosted.Loop(ctx, outboxPoll, func(ctx context.Context) (bool, error) {
 		now := e.now()
 		var mail Mail
@@ -115,8 +115,8 @@ func (e *Engine) runOutbox(ctx context.Context) {
 	}, func(err error) { e.log.Error("can't read the outbox", slog.Any("error", err)) })
 }
 
-// sendMail sends a mail that was claimed at now, and stores the result. If ctx ends during the delivery, the delivery
-// gets a little more time. Without a stored result, the mail would be sent again.
+// sendMail sends a mail that was claimed at the time now, and stores the result. If ctx ends during the delivery,
+// sendMail continues for up to sendDrain. Otherwise a delivered mail could lack its result and be sent again.
 func (e *Engine) sendMail(ctx context.Context, m Mail, now time.Time) {
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
@@ -139,7 +139,7 @@ func (e *Engine) sendMail(ctx context.Context, m Mail, now time.Time) {
 	}
 }
 
-// postpone stores a failed attempt that began at now.
+// postpone stores a failed attempt to send m, and when to try again. The attempt began at the time now.
 func (e *Engine) postpone(ctx context.Context, m Mail, why error, now time.Time) error {
 	wait, again := mailretry.After(m.Attempts)
 	next, givenUp := now.Add(wait), time.Time{}
@@ -168,7 +168,7 @@ type delivery struct {
 	signup   string      // the waiting sign-up that the mail belongs to, or empty
 	due      bool        // false: the mail is dropped
 	fresh    bool        // message.Token was created for this attempt
-	replaced []MailToken // earlier tokens, which end after the message was sent
+	replaced []MailToken // earlier tokens, which are revoked after the mail is sent
 	asked    Event       // eventResetRequested, or the zero Event
 }
 
@@ -213,9 +213,9 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d deli
 	return d, nil
 }
 
-// mailOwner returns the account that a mail is for, or ErrNotFound. For mails that a stranger can request, it is the
-// current owner of the address. Disabled accounts get no mail. If the owner gets a new token, the row is locked, so
-// that no concurrent transaction revokes tokens meanwhile.
+// mailOwner returns the account that gets a mail, or ErrNotFound. Disabled accounts get no mail. For a mail with a
+// new token per attempt, mailOwner looks up the current owner of the address. It locks this account, so that no
+// concurrent transaction revokes the new token.
 func mailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
 	fresh := m.Kind == MailVerify || m.Kind == MailReset || m.Kind == MailInvite
 	var owner User
@@ -273,8 +273,8 @@ func (e *Engine) withinBudget(ctx context.Context, tx Tx, m Mail, kind MailKind,
 	return err == nil && wait == 0, err
 }
 
-// freshToken activates a token for this attempt, or drops the mail. Invitations, and resets that an operator or an
-// undo link caused, are not limited. A link for a waiting sign-up replaces no other link.
+// freshToken activates a token for this attempt, or drops the mail. Invitations, and resets by operators or undo
+// links, do not count towards the budget. A link for a waiting sign-up replaces no other link.
 func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
 	kind, within, err := d.message.Kind, true, error(nil)
 	life := map[MailKind]time.Duration{
@@ -299,15 +299,15 @@ func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now
 		if d.replaced, err = tx.MailTokens(ctx, d.owner, kind, now); err != nil {
 			return err
 		}
-		// After RetryMail, the count of attempts restarts. The token can then equal an earlier token of this mail.
+		// RetryMail resets the count of attempts, so the new token can equal an earlier one. That one stays valid.
 		d.replaced = slices.DeleteFunc(d.replaced, func(t MailToken) bool { return t.Hash == hash })
 	}
 	return tx.InsertMailToken(ctx, MailToken{Hash: hash, Kind: kind, UserID: d.owner, Email: m.To,
 		ExpiresAt: now.Add(mailretry.UnsentLife(life)), SignupID: d.signup})
 }
 
-// sent deletes a mail that was sent or dropped. A new link gets its full life, unless it has been revoked, and the
-// earlier links (replaced) end. It locks the account first, as other flows do.
+// sent deletes a mail that was sent or dropped. It gives a new link its full lifetime, unless the link was revoked
+// meanwhile, and revokes the earlier links (replaced). It locks the account first, as other flows do.
 func (d delivery) sent(ctx context.Context, tx Tx, now time.Time) error {
 	if d.fresh && d.owner != "" {
 		if _, err := tx.LockUser(ctx, d.owner, d.message.To); err != nil {
@@ -363,7 +363,7 @@ func (o Operator) RetryMail(ctx context.Context, id string) (n int, err error) {
 	err = o.operate(ctx, eventMailRetried, "", func(tx Tx, ev *Event) error {
 		n, err = tx.RetryMail(ctx, id, ev.At)
 		if ev.Detail = fmt.Sprintf("mails: %d", n); err == nil && n == 0 {
-			err = ErrNotFound // the rollback also drops the event
+			err = ErrNotFound // rolls back, so no event is stored
 		}
 		return err
 	})

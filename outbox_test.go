@@ -50,7 +50,7 @@ func TestFailedMailIsRetriedAndFinallyAbandoned(t *testing.T) {
 		t.Fatalf("retried %d, %v", n, err)
 	}
 	r.deliver(t)
-	// The access token of the sign-up has expired by now, so the password proves the account.
+	// The access token of the sign-up has expired, so the request must prove the account with the password.
 	if in, err = r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 		Token: r.post.last(t, watchword.MailVerify).Token, Presented: []watchword.Secret{in.AccessToken},
 		Password: goodPassword, Client: laptop,

@@ -51,8 +51,8 @@ func (e *Engine) acceptable(field string, raw Secret, email Address, name string
 	}
 }
 
-// CheckPassword refuses a password that no account may have. A form can thus report it
-// together with the problems of other fields. Codes: CodeValidationFailed (password).
+// CheckPassword refuses a password that no account may have. A form can call it to report a bad password together
+// with the problems of other fields. Codes: CodeValidationFailed (password).
 func (e *Engine) CheckPassword(password Secret) error {
 	if _, problem := e.acceptable("password", password, "", ""); problem != nil {
 		return unacceptable(*problem)
@@ -75,7 +75,7 @@ func (e *Engine) hash(ctx context.Context, c Client, normal string) (hash Secret
 	return hash, errors.Join(err, failed)
 }
 
-// do runs work in the pool. Codes: CodeTryLater (the queue is too long).
+// do runs the function work in the hash pool. Codes: CodeTryLater (the queue is too long).
 func (h hashing) do(ctx context.Context, c Client, work func()) error {
 	err := h.pool.Do(ctx, c.key(), work)
 	var busy *passhash.BusyError
@@ -86,17 +86,17 @@ func (h hashing) do(ctx context.Context, c Client, work func()) error {
 	return err
 }
 
-// required refuses a request whose password field is missing.
+// required returns the error for a missing password in the field.
 func required(field string) error {
 	return unacceptable(FieldError{field, FieldRequired, "Enter your password."})
 }
 
-// reauthenticate checks the password of a signed-in user. An account with a factor also needs a session with a recent
-// proof. Failures count per session, so other clients can't use up the attempts of this session. A right password
-// does not count, even if the calling flow fails. Codes: CodeStepUpRequired, CodePasswordWrong, CodeRateLimited,
-// CodeTryLater.
+// reauthenticate checks the password of a signed-in user. If the account has a factor, the session also needs a
+// recent proof. Failures count per session, so other clients can't use up the attempts of this session. A right
+// password does not count, even if the calling flow fails later. Codes: CodeStepUpRequired, CodePasswordWrong,
+// CodeRateLimited, CodeTryLater.
 func (e *Engine) reauthenticate(ctx context.Context, who Identity, given Secret, c Client, now time.Time) error {
-	passwordless := who.User.PasswordHash == "" // a fresh sign-in with a provider or a passkey is enough
+	passwordless := who.User.PasswordHash == "" // needs only a recent sign-in, by provider or passkey
 	switch stale := decideFresh(who.User, who.Session, e.opts.StepUpAge, now); {
 	case stale != nil && (who.User.Factors > 0 || passwordless):
 		return stale
@@ -121,10 +121,10 @@ func passwordWrong() *Error {
 	return refuse(CodePasswordWrong, "The current password is wrong.")
 }
 
-// ChangePassword sets a new password and ends the user's other sessions. It deletes mailed links, but not the link that
-// undoes a change of address. Otherwise a thief could lock the owner out by changing both. Codes:
-// CodePasswordWrong, CodeStepUpRequired, CodeValidationFailed (currentPassword missing; newPassword), CodeRateLimited,
-// CodeTryLater.
+// ChangePassword sets a new password and ends the user's other sessions. It revokes mailed links, but not the link
+// that undoes a change of address. Without that link, a thief who changes the address and the password would lock the
+// owner out. Codes: CodePasswordWrong, CodeStepUpRequired, CodeValidationFailed (currentPassword missing;
+// newPassword), CodeRateLimited, CodeTryLater.
 func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next Secret, c Client) error {
 	if current == "" && who.User.PasswordHash != "" {
 		return required("currentPassword")
@@ -196,8 +196,8 @@ const (
 	levelKinds  = 8    // kinds of hashes to measure
 )
 
-// runLevel measures the cost of the stored kinds of hashes, at the start and every hour. Responses then take the
-// same time from the first attempt on, even for imported accounts, whose hashes can cost more.
+// runLevel measures the cost of each kind of stored hash, at the start and every hour. Imported hashes can cost more.
+// The engine needs these costs to give all responses the same duration, from the first attempt on.
 func (e *Engine) runLevel(ctx context.Context) {
 	for ctx.Err() == nil {
 		e.hashing.level.Renew()

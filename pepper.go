@@ -45,7 +45,7 @@ func (k *keyring) pepper(ctx context.Context, hash string) ([]byte, error) {
 	if pepper := k.current.Load().peppers[id]; pepper != nil {
 		return pepper, nil
 	}
-	if err := k.reload(ctx); err != nil { // another process may have just imported it
+	if err := k.reload(ctx); err != nil { // another process may have just imported the pepper
 		return nil, err
 	}
 	if pepper := k.current.Load().peppers[id]; pepper != nil {

@@ -33,7 +33,7 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 			{ID: "1", Email: "a@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
 			{ID: "2", Email: "b@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
 			{ID: "3", Email: "c@example.com", PasswordHash: peppered(t, "other"), Pepper: "other"},
-			// The last account names the pepper of a different account.
+			// The last account names a pepper that its hash was not computed with, so it must not be able to sign in.
 			{ID: "4", Email: "d@example.com", PasswordHash: peppered(t, "other"), Pepper: somePepper},
 		}
 		for range 2 {

@@ -83,8 +83,8 @@ func (h *honest) responseArrives(t *rapid.T) {
 	h.clean++
 }
 
-// mayLose reports whether docs/rotation.md covers another lost response: either the response that was lost before, or
-// a new one, if at least two arrived in between.
+// mayLose reports whether docs/rotation.md covers a loss of the next response. It does if the previous response was
+// lost too, or if at least two responses have arrived since the last loss.
 func (h *honest) mayLose() bool { return h.lost || h.clean > 1 }
 
 // RT-5, RT-6
@@ -136,7 +136,7 @@ func TestEngineKeepsHonestClientsSignedIn(t *testing.T) {
 			},
 			"the server restarts": func(rt *rapid.T) {
 				if rapid.IntRange(0, 3).Draw(rt, "restart") > 0 {
-					rt.Skip("a restart is slow") // the restart prepares every statement again
+					rt.Skip("a restart is slow") // because it prepares every statement again
 				}
 				w.restart(rt)
 			},

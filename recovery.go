@@ -16,9 +16,8 @@ import (
 //
 // Reset: the token is looked up, and the password is checked and hashed. A refused password does not consume the
 // token. One transaction consumes the token, stores the hash, ends every session and deletes the other mailed tokens.
-// A reset does not sign in, so an intruder with brief access to a mailbox leaves a trace: the changed password. A
-// verification link also works here while its address is unproven: the reader might not know the password of the
-// sign-up.
+// The user then signs in with the new password. A verification link also works as a reset link while its address is
+// unproven, because its reader might not know the password of the sign-up.
 
 // ForgotPassword mails a reset link to the owner of an address, if any. page is the reset page of a front-end: the link
 // is page, "/" and the token. If page is empty, or its origin is not one of Options.LinkOrigins, the link opens the
@@ -147,7 +146,7 @@ func (e *Engine) setLinkedPassword(ctx context.Context, tx Tx, box mailbox, owne
 	return closeLink(ctx, tx, box, owner.VerifiedAt)
 }
 
-// stillValid refuses a link if held is false: a conditional statement then changed no row.
+// stillValid refuses a link if held is false, which means that a conditional statement changed no row.
 func stillValid(held bool, err error) error {
 	if err == nil && !held {
 		return mailTokenInvalid()

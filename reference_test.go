@@ -278,8 +278,8 @@ func TestArchitectureNamesExistingFunctionsAndEveryFileOfTheEngine(t *testing.T)
 	}
 }
 
-// inTable returns the name of a package in the table of ARCHITECTURE.md. If wing is "a wing", this is the name of
-// every wing.
+// inTable returns the text that stands for a package in the table of ARCHITECTURE.md. If wing is "a wing", this text
+// is "a wing" for every wing.
 func inTable(pkg, wing string) string {
 	switch {
 	case pkg == "root":

@@ -100,9 +100,9 @@ const (
 	restoreQuiet = time.Minute // how long a process waits before it tries to add another event
 )
 
-// restoreDetected records that a token is newer than its session: a restored backup or a failover lost commits.
-// This affects every session, so it records one event without an account. A session whose end is stored is not at
-// risk. An idle session counts, because every session looks idle in a backup that is older than the idle limit.
+// restoreDetected records that a token is newer than its session: a restored backup or a failover lost commits. This
+// affects every session, so the event has no account, and one event is enough. The caller skips sessions whose end is
+// stored. It includes idle ones, because every session looks idle in a backup older than the idle limit.
 func (e *Engine) restoreDetected(ctx context.Context, r RotateRequest, c Client, newest int64) error {
 	e.log.Error("a refresh token is newer than its session: was the store restored from a backup?",
 		slog.String("session", string(r.Session)),
@@ -145,7 +145,7 @@ func (e *Engine) judge(ctx context.Context, r RotateRequest) (j judgement, err e
 		return err
 	})
 	if err == nil && j.verdict == VerdictRotate {
-		err = ErrUnavailable // Store.Rotate has just refused this token: the store contradicts itself
+		err = ErrUnavailable // a contradiction: Store.Rotate has just refused this token
 	}
 	return j, err
 }
@@ -173,7 +173,7 @@ func (e *Engine) judgeIn(ctx context.Context, tx Tx, r RotateRequest) (judgement
 // errRaced means that another request changed the session after it was read.
 var errRaced = errors.New("another request changed the session")
 
-// remember judges again, in the transaction that stores the verdict.
+// remember judges the token again in the transaction that stores the verdict. It retries if the session has changed.
 func (e *Engine) remember(ctx context.Context, r RotateRequest, c Client) (j judgement, err error) {
 	for range 3 {
 		if j, err = e.rememberOnce(ctx, r, c); !errors.Is(err, errRaced) {
@@ -221,7 +221,7 @@ func (e *Engine) rememberOnce(ctx context.Context, r RotateRequest, c Client) (j
 	return j, err
 }
 
-// reuseDetail returns what support staff need: the generations, the rule, and both devices.
+// reuseDetail returns the details of a reuse for support staff: the generations, the rule, and both devices.
 func reuseDetail(s Session, p Presentation, ev Event) string {
 	return reusedetail.Detail{
 		Presented: p.Generation, Newest: s.Generation, Rule: string(whyReuse(s.Rotation, p)),

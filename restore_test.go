@@ -15,8 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// onRestored runs a test on both stores. The function open starts an engine on the store. The function backup copies
-// the store after its engines were closed. It returns a function that starts an engine on the copy.
+// onRestored runs a test on both stores. It passes two functions to the test. The function open starts an engine on
+// the store. The function backup copies the store, whose engines must be closed, and returns a function that starts
+// an engine on the copy.
 func onRestored(t *testing.T, test func(t *testing.T, open func() *rig, backup func() (restored func() *rig))) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
@@ -183,8 +184,8 @@ func (s *refusingStore) Update(ctx context.Context, fn func(watchword.Tx) error)
 	})
 }
 
-// When a client is refused, it deletes its token, the only sign of the restore. The event must therefore be stored
-// before.
+// A client deletes a refused token, which is the only sign of the restore. The server must therefore store the event
+// before it refuses the token. If it can't store the event, it must respond that it is unavailable.
 //
 // OPS-4
 func TestRestoreIsRecordedBeforeTheRefusal(t *testing.T) {

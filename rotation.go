@@ -11,7 +11,7 @@ import (
 //
 // It gives two guarantees. First, the network never signs out an honest client: a repeat within the grace period
 // succeeds, and one lost response is forgiven no matter how late the client returns. Second, a copied token is
-// detected: two parties that both keep refreshing need forgiveness at every step, and the second step in a row is
+// detected: if two parties both keep refreshing, every late refresh needs forgiveness, and the second in a row is
 // refused.
 
 // SupersededKept is the number of generations whose supersession times a session stores.
@@ -19,7 +19,7 @@ import (
 // Unstable: stores use it.
 const SupersededKept = 8
 
-// burst is how many generations old a token may be to count as a repeat, during frequent refreshes.
+// burst is the maximum age of a repeated token, in generations. Only frequent refreshes reach it in the grace period.
 const burst = 32
 
 // NeverForgiven is the value of Rotation.Forgiven before the first late token was accepted.
@@ -51,8 +51,8 @@ type RotationPolicy struct {
 	// Grace is how long a superseded token is still accepted. The response then contains the newest token. 0 to 60 s.
 	Grace time.Duration
 
-	// Clean is how many generations must follow a forgiven one before another is forgiven. It is at least 1: with 0, a
-	// thief who refreshes as often as the user would never be detected.
+	// Clean is the minimum number of generations between two forgiven ones. It is at least 1: with 0, a thief who
+	// refreshes as often as the user would never be detected.
 	Clean int64
 }
 
@@ -88,8 +88,8 @@ const (
 	// VerdictRepeat means that the token was superseded within the grace period.
 	// The session does not change, and the response contains the newest token.
 	VerdictRepeat Verdict = "repeat"
-	// VerdictLate means that the token is the parent of one that may never have reached the client. The token is
-	// forgiven, and the session stores this. The response contains the newest token.
+	// VerdictLate means that the token is the parent of the newest token, which may never have reached the client.
+	// The session stores that the parent was forgiven. The response contains the newest token.
 	VerdictLate Verdict = "late"
 	// VerdictReuse means that two parties hold tokens of this session. The session ends.
 	VerdictReuse Verdict = "reuse"
@@ -155,8 +155,8 @@ func (r Rotation) next(by Agent, now time.Time) Rotation {
 }
 
 // supersededWithin reports whether generation g was superseded at most grace before now. While even the oldest stored
-// time is within grace, up to burst generations count. A forgiven parent is treated like its child. The reason: a
-// client that returns late may have several requests in flight, and the first must not make the others a reuse.
+// time is within grace, up to burst generations count. A forgiven parent counts like its child: a client that returns
+// late may have several requests in flight, and the first must not make the others a reuse.
 func (r Rotation) supersededWithin(grace time.Duration, g int64, now time.Time) bool {
 	if g == r.Forgiven-1 && r.Forgiven < r.Generation {
 		g = r.Forgiven
@@ -178,8 +178,8 @@ func (r Rotation) supersededAt(g int64) time.Time {
 	return r.Superseded[SupersededKept-back]
 }
 
-// forgives reports whether a late parent of the newest generation may be accepted. It may if this generation was
-// forgiven before, or if more than clean generations have passed since the last forgiven one.
+// forgives reports whether a late parent of the newest generation may be accepted. The last forgiven generation must
+// be the newest one, or more than clean generations older. The first late parent is always accepted.
 func (r Rotation) forgives(clean int64) bool {
 	return r.Forgiven == NeverForgiven || r.Forgiven == r.Generation || r.Generation-r.Forgiven > clean
 }

@@ -56,8 +56,8 @@ func (b *browsing) oneTabSends(t *rapid.T) {
 	b.sent = append(b.sent, b.cookie)
 }
 
-// aRequestArrives judges one of the requests in flight, in any order. Its response may be lost if the last lost
-// response has the same generation, or a generation more than clean before.
+// aRequestArrives judges one of the requests in flight, in any order. The response may be lost if the last lost
+// response had the same generation, or if its generation was more than Clean earlier.
 func (b *browsing) aRequestArrives(t *rapid.T) {
 	if len(b.sent) == 0 {
 		t.Skip("no request is in flight")
@@ -89,8 +89,9 @@ func (b *browsing) aBurst(t *rapid.T) {
 	}
 }
 
-// wouldStrand reports whether a rotation now would outdate a request in flight whose token was superseded longer than
-// grace ago. docs/rotation.md does not cover such a request.
+// wouldStrand reports whether a rotation of generation g now would leave another request in flight with a token that
+// the server may refuse. docs/rotation.md does not cover such a token: it was superseded longer ago than the grace
+// period, or is at least 31 generations old.
 func (b *browsing) wouldStrand(g int64) bool {
 	if g != b.session.Generation {
 		return false
@@ -103,8 +104,8 @@ func (b *browsing) wouldStrand(g int64) bool {
 	return false
 }
 
-// age returns the time since generation g was superseded. The session keeps these times for its last 8 generations;
-// for earlier ones, age uses the oldest of the times.
+// age returns the time since generation g was superseded. The session stores this time only for its last 8
+// generations. For an earlier generation, age uses the oldest stored time.
 func (b *browsing) age(g int64) time.Duration {
 	back := min(b.session.Generation-g, watchword.SupersededKept)
 	return b.now.Sub(b.session.Superseded[watchword.SupersededKept-back])

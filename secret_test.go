@@ -163,7 +163,8 @@ func TestOldMasterKeyOpensNoKeyAfterAReseal(t *testing.T) {
 	}
 }
 
-// Earlier releases derived the secrets from the master key. Their MACs stay valid.
+// Earlier releases derived these secrets from the master key. The first start of this release must store the derived
+// secrets, so that the MACs of earlier releases stay valid.
 //
 // KEY-4
 func TestFirstStartStoresTheSecretsThatEarlierReleasesDerived(t *testing.T) {
@@ -212,8 +213,8 @@ func TestFirstStartStoresTheSecretsThatEarlierReleasesDerived(t *testing.T) {
 	}
 }
 
-// A rotation under the old master key and a reseal are serialized: the second transaction
-// sees the result of the first.
+// A key rotation under the old master key and a reseal must be serialized: the second transaction must see the result
+// of the first.
 //
 // KEY-4
 func TestNoKeyIsAddedUnderTheOldMasterKeyDuringAReseal(t *testing.T) {
@@ -223,7 +224,7 @@ func TestNoKeyIsAddedUnderTheOldMasterKeyDuringAReseal(t *testing.T) {
 		masters := [][]byte{r.opts.MasterKey, newMaster}
 		for round := range 20 {
 			one, other := r.under(t, masters[round%2]), r.under(t, masters[round%2])
-			r.clock.advance(91 * 24 * time.Hour) // on SQLite, keys are now due, because the store has no clock
+			r.clock.advance(91 * 24 * time.Hour) // keys are now due on SQLite, whose store has no clock
 			var writers sync.WaitGroup
 			writers.Go(func() { _, _ = other.Operator().Keys(context.WithoutCancel(t.Context())) })
 			for n := range 4 {
