@@ -167,8 +167,8 @@ func (t *trial) readProfile(ctx context.Context, c *conn, connection, _ int) err
 	return err
 }
 
-// loginAs returns an operation that signs in with each account in turn. client returns the client address of a
-// connection.
+// loginAs returns an operation that signs in with each account in turn. The argument client is a function that
+// returns the client address for a connection.
 func (t *trial) loginAs(client func(connection int) string) func(context.Context, *conn, int, int) error {
 	return func(ctx context.Context, c *conn, connection, n int) error {
 		s, err := t.login(ctx, c, t.sessions[n%len(t.sessions)].user, client(connection))
