@@ -41,8 +41,8 @@ func TestTrialMailReturnsTheReplyOfTheServer(t *testing.T) {
 	}
 }
 
-// A trial mail must return the server's refusal of the sender, the recipient or the content. The command doctor would
-// not notice it, because it only signs in to the server.
+// A trial mail must return the server's refusal of the sender, the recipient or the content. The command doctor can't
+// find such a refusal, because it only signs in to the server.
 func TestTrialMailReturnsTheRefusalOfTheServer(t *testing.T) {
 	t.Parallel()
 	refusal := &gosmtp.SMTPError{
