@@ -24,8 +24,7 @@ type readyAnswer struct {
 	Keys   []keyAnswer    `json:"keys"`
 }
 
-// A keyAnswer describes one key without its secret. A monitor can alert if a use has no active
-// key.
+// A keyAnswer describes one key without its secret. A monitor can alert if no key is active for a use.
 type keyAnswer struct {
 	ID    string `json:"id"`
 	Use   string `json:"use"`

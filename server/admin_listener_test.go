@@ -106,7 +106,8 @@ func TestEachRouteIsOnItsListener(t *testing.T) {
 			if name == "GET /readyz" && l.name == "admin" {
 				continue
 			}
-			// Only a request that reached this route has its pattern. Unknown paths have the pattern "/".
+			// If this route handled the request, the request has the pattern of the route. Otherwise it has the
+			// pattern "/".
 			if routed := request.Pattern == name; listed != l.want || routed != l.want {
 				t.Errorf("%s is on the %s listener: %t, routed by %q, %d; want %t",
 					name, l.name, listed, request.Pattern, w.Code, l.want)

@@ -18,8 +18,8 @@ type userAnswer struct {
 	User watchword.Profile `json:"user"`
 }
 
-// A meAnswer has the public metadata in a separate member, because its names could collide with those
-// of an account. Operators write the metadata; the user can't.
+// A meAnswer has the public metadata in a separate member, because names in the metadata could collide with the
+// members of an account. Operators write the metadata; the user can't.
 type meAnswer struct {
 	User     watchword.Profile `json:"user"`
 	Metadata json.RawMessage   `json:"metadata" doc:"The public metadata of the account: an object, {} if there is none"`

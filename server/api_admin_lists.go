@@ -168,8 +168,8 @@ func newKeyStates(keys []watchword.KeyInfo) keyStatesAnswer {
 	return answer
 }
 
-// adminKeys lists the states of the keys, as `watchword keys list` does. A monitor can alert if a use
-// has no next key.
+// adminKeys lists the states of the keys, as `watchword keys list` does. A monitor can alert if there is no next key
+// for a use.
 func (a *adminAPI) adminKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	keys, err := a.admin.Operator(by).Keys(r.Context())
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // Remembered devices are browsers that skip the second factor of an account. These routes need a fresh session, as
-// changes of factors do. A thief with a stolen session must not see where the owner signs in.
+// changes of factors do, because a thief with a stolen session must not see where the owner signs in.
 
 // A deviceBody describes a remembered browser to its owner. Its token is only in that browser.
 type deviceBody struct {
@@ -35,7 +35,7 @@ func (a *api) listDevices(w http.ResponseWriter, r *http.Request, who watchword.
 		return err
 	}
 	answer := devicesAnswer{Devices: []deviceBody{}} // [] in JSON, never null
-	// list has no expired devices, even if their rows have not been deleted yet.
+	// The engine lists no expired devices, even if their rows have not been deleted yet.
 	for _, d := range list {
 		answer.Devices = append(answer.Devices, newDeviceBody(d))
 	}
@@ -61,8 +61,8 @@ func (a *api) forgetDevice(w http.ResponseWriter, r *http.Request, who watchword
 	return respond.JSON(w, http.StatusOK, messageBody{"The device is forgotten. Its next sign-in needs a code again."})
 }
 
-// forgetDevices is for a user who can't tell which device was lost. It succeeds even if there
-// is no remembered device, so that a front-end need not check first.
+// forgetDevices makes the server forget all devices of a user, who may not know which device was lost. It succeeds
+// even if there is no remembered device, so that a front-end need not check first.
 func (a *api) forgetDevices(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := a.factors.ForgetDevice(r.Context(), who, "", a.clients.of(w, r)); err != nil {
 		return err

@@ -53,8 +53,8 @@ type changeEmailBody struct {
 	Password string `json:"password"`
 }
 
-// resendVerification responds in the same way whether or not the account exists. The mail is sent
-// in the background, so the response time doesn't reveal it either.
+// resendVerification responds in the same way whether or not the account exists. The response time does not reveal
+// the account either, because the mail is sent in the background.
 func (a *api) resendVerification(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[emailBody](r)
 	if err != nil {

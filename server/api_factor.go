@@ -126,8 +126,7 @@ func (a *api) handleOf(r *http.Request, body string) (handle watchword.Secret, d
 	return watchword.Secret(cookie), "", nil
 }
 
-// deliveryOf returns the delivery of the tokens of a sign-in. handle is the handle in the body,
-// or "".
+// deliveryOf returns how to send the tokens of a sign-in: in the body if the body of the request contains a handle.
 func deliveryOf(handle string) string {
 	if handle == "" {
 		return ""
@@ -185,8 +184,8 @@ type factorsAnswer struct {
 	Signal        *signalBody   `json:"signal,omitempty"`
 }
 
-// listFactors costs one transaction of two statements. Account pages call it first. It needs no fresh session,
-// because it shows no secret.
+// listFactors needs no fresh session, because it shows no secret. It costs only one transaction of two statements,
+// because account pages call it first.
 func (a *api) listFactors(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := a.factors.List(r.Context(), who.User.ID)
 	if err != nil {
@@ -463,8 +462,8 @@ func (a *api) factorRoutes() []route {
 		return nil
 	}
 	const path = pathAPI + "/factors"
-	// Most rows share these error codes. tokens has the codes of the routes that also work for a sign-in that waits
-	// for its first factor.
+	// These are the error codes that most routes share. The slice tokens is for the routes that also work for a
+	// sign-in that waits for its first factor.
 	limit, wrong := watchword.CodeRateLimited, watchword.CodeFactorWrong
 	stepUp, gone := watchword.CodeStepUpRequired, watchword.CodeNotFound
 	late, unproven := watchword.CodeChallengeInvalid, watchword.CodeEmailNotVerified

@@ -30,8 +30,8 @@ func newCeremonyAnswer(c factors.Ceremony) ceremonyAnswer {
 	return ceremonyAnswer{string(c.ID), c.Options, c.Mediation}
 }
 
-// A beginPasskeyBody may be empty. A sign-in that waits for its first factor sends its handle. Such a request can't
-// set upgrade, because its user has to confirm a dialog.
+// A beginPasskeyBody may be empty. If a sign-in waits for its first factor, the body has the handle of this sign-in.
+// The member upgrade then has no effect, because the user has to confirm a dialog.
 type beginPasskeyBody struct {
 	Upgrade bool   `json:"upgrade,omitempty" doc:"Create it without a dialog, after a sign-in with a password"`
 	Handle  string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
@@ -74,8 +74,9 @@ type newPasskeyBody struct {
 	Handle     string          `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// addPasskey needs no fresh session: the session was fresh when the ceremony began, and finding a
-// security key can take minutes. For a waiting sign-in, the passkey also opens the session.
+// addPasskey adds a passkey to the account. It needs no fresh session, because the session was fresh when the
+// ceremony began, and finding a security key can take minutes. If a sign-in waits for its first factor, addPasskey
+// also opens the session.
 func (a *api) addPasskey(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[newPasskeyBody](r)
 	if err != nil {
@@ -106,8 +107,9 @@ func (a *api) addPasskey(w http.ResponseWriter, r *http.Request) error {
 		Factor: newFactorBody(done.Factor()), RecoveryCodes: revealed(done.Codes)})
 }
 
-// passkeyOptions needs no token, because the visitor is not known yet. Pages call it at each view, to let the browser
-// suggest passkeys. It therefore writes only the rate-limit counter of the client.
+// passkeyOptions begins a passwordless sign-in. It needs no token, because the visitor is not known yet. Pages call
+// it at each view, so that the browser can suggest passkeys. It therefore writes only the rate-limit counter of the
+// client.
 func (a *api) passkeyOptions(w http.ResponseWriter, r *http.Request) error {
 	// The ceremony is sealed and sent to the client. If it were a row, visitors who never sign in
 	// could fill the store.

@@ -45,7 +45,7 @@ func startFactors(t *testing.T, engine func(*watchword.Options), edge func(*serv
 			engine(o)
 		}
 	}, edge)
-	s.url = s.engine.PublicURL() // engine may have changed the host name
+	s.url = s.engine.PublicURL() // the function engine may have changed the host name
 	opts := server.Options{PublicURL: s.url, Factors: factors.New(s.engine, s.store.Factors(), factors.Options{})}
 	if edge != nil {
 		edge(&opts)
