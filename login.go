@@ -73,8 +73,8 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 	}
 }
 
-// loginRight opens a session after the right password. It reports false if the password, the factors or the state of
-// the account have changed since a.user was read.
+// loginRight opens a session for an attempt with the right password. It returns held = false if the password, the
+// factors or the state of the account have changed since a.user was read.
 func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (_ *SignIn, held bool, _ error) {
 	hash, err := e.upgradedHash(ctx, r.Client, a.user.PasswordHash, r.Password)
 	if err != nil {

@@ -114,7 +114,7 @@ type Mail struct {
 	GivenUpAt time.Time // zero: still being tried
 }
 
-// A MailToken is the stored half of a single-use token that was mailed.
+// A MailToken is the stored form of a single-use token that was mailed.
 //
 // Unstable: only stores use it.
 type MailToken struct {

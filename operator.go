@@ -11,12 +11,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// Operations of the people who run the service. The caller has authenticated them (cmd/watchword relies on the
-// operating system), so these methods take no identity, and their events have no network address. For a user that
-// does not exist, they return CodeNotFound.
+// Operations of the people who run the service. The caller has authenticated these people (cmd/watchword relies on
+// the operating system). The methods therefore take no identity, and their events have no network address. For a user
+// that does not exist, the methods return CodeNotFound.
 
-// An Operator has the operations of the people who run the service. It
-// checks no permissions: pass it only to code that they run.
+// An Operator has the operations of the people who run the service. It checks no permissions, so pass it only to
+// trusted code.
 type Operator struct {
 	engine *Engine
 	name   string
@@ -303,7 +303,7 @@ func (o Operator) ChangeEmail(ctx context.Context, id UserID, email string) erro
 	})
 }
 
-// MarkVerified marks the address as verified, without a mail. Sign-ups that wait for it are deleted.
+// MarkVerified marks the address as verified, without a mail. It deletes the waiting sign-ups for this address.
 func (o Operator) MarkVerified(ctx context.Context, id UserID) error {
 	return o.operate(ctx, EventEmailVerified, id, func(tx Tx, ev *Event) error {
 		user, err := hold(ctx, tx, id)

@@ -17,8 +17,8 @@ import (
 
 // Passwords: validation, hashing, and the change by the owner. Every flow that sets a password calls acceptable.
 
-// acceptable returns the password in the form to hash, or its problem. Passwords that
-// consist only of the owner's address and name are refused.
+// acceptable returns the password in the form to hash, or the reason to refuse it. It refuses passwords that consist
+// only of the owner's address and name.
 func (e *Engine) acceptable(field string, raw Secret, email Address, name string) (string, *FieldError) {
 	if raw == "" {
 		return "", &FieldError{field, FieldRequired, "Choose a password."}

@@ -231,7 +231,8 @@ func reuseDetail(s Session, p Presentation, ev Event) string {
 	}.String()
 }
 
-// reuseFound records a reuse, posts the notice, and ends the user's other sessions with Options.ReuseEndsAll.
+// reuseFound records a reuse and posts the notice. If Options.ReuseEndsAll is set, it also ends the user's other
+// sessions.
 func (e *Engine) reuseFound(ctx context.Context, tx Tx, u User, event Event) error {
 	if e.opts.ReuseEndsAll {
 		if _, err := tx.EndSessions(ctx, u.ID, "", EndedReuse, event.At); err != nil {

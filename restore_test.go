@@ -39,8 +39,8 @@ func onRestored(t *testing.T, test func(t *testing.T, open func() *rig, backup f
 	})
 }
 
-// lost returns n engines on a backup that lacks the last refresh. newer is the token of this refresh, and old is the
-// newest token in the backup.
+// lost returns n engines on a backup that lacks the last refresh. The token newer is the result of this refresh. The
+// token old is the newest one in the backup.
 func lost(t *testing.T, open func() *rig, backup func() func() *rig, n int) (all []*rig, newer, old watchword.Secret) {
 	t.Helper()
 	r := open()
