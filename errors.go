@@ -81,7 +81,7 @@ type Error struct {
 	// Fields lists the invalid fields of the request (CodeValidationFailed only).
 	Fields []FieldError
 
-	// Ended is why the session with the id Session has ended. Both are empty if unknown (CodeSessionEnded only).
+	// Ended is why the session with the id Session has ended. The engine sets them with CodeSessionEnded, if known.
 	Ended   EndReason
 	Session SessionID
 

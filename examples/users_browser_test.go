@@ -366,7 +366,8 @@ func usersEverywhere(t *testing.T, a *application) {
 	other.visit(a.url)
 	other.usersLogIn(email, password)
 	other.until("Your profile", email)
-	a.command(t, "users", "set-roles", email, "editor") // the access token becomes invalid; the cookie is enough
+	// After this, the access token is invalid. Signing out needs only the cookie.
+	a.command(t, "users", "set-roles", email, "editor")
 	b.press("Log out everywhere")
 	b.until("New here?")
 	other.press("Reload")
