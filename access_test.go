@@ -39,7 +39,8 @@ var guards = map[string]string{
 func TestEveryRouteIsListedInTheAccessTable(t *testing.T) {
 	t.Parallel()
 	code, _, _ := strings.Cut(readText(t, "server/routes.go"), "\nfunc (p *pages) routes()")
-	// Each optional feature lists its routes in a method whose name ends with Routes. The paths are constants.
+	// The test reads the routes of the optional features from the source. Each feature lists its routes in a method
+	// whose name ends with Routes, with constants as paths.
 	files, err := filepath.Glob("server/api_*.go")
 	must(t, err)
 	for _, file := range files {

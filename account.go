@@ -230,9 +230,9 @@ func keepAdmin(ctx context.Context, tx Tx) error {
 	return err
 }
 
-// holdPassword locks the account and stores a password hash, which can be the current one. It returns CodeTryLater if
-// password, factors or state changed after u was read. It does not return CodePasswordWrong, because a sign-in may
-// have only replaced the hash with a stronger one.
+// holdPassword locks the account and stores a password hash, which may equal the current hash. It returns
+// CodeTryLater if the hash or the factors changed after u was read, or if the account was disabled. The code is not
+// CodePasswordWrong, because a sign-in may have stored a stronger hash of the same password.
 func holdPassword(ctx context.Context, tx Tx, u User, to Secret) error {
 	unchanged, err := tx.ReplacePassword(ctx, u, to)
 	if err == nil && !unchanged {
@@ -245,8 +245,8 @@ func accountChanged() *Error {
 	return &Error{Code: CodeTryLater, Detail: "The account has just changed. Try again.", RetryAfter: time.Second}
 }
 
-// deleteUser deletes the account of the event. The caller must then store the event without the client's address and
-// device. Ended sessions stay until the sweep, so that requests with their tokens get CodeSessionEnded.
+// deleteUser deletes the account of event.UserID. The caller must then store the event without the client's address
+// and device. Ended sessions stay until the sweep, so that requests with their tokens get CodeSessionEnded.
 func deleteUser(ctx context.Context, tx Tx, event Event) error {
 	if _, err := tx.EndSessions(ctx, event.UserID, "", EndedDeleted, event.At); err != nil {
 		return err

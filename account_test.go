@@ -180,7 +180,7 @@ func TestLastAdministratorCannotDeleteTheOwnAccount(t *testing.T) {
 	who := r.identity(t, ada)
 	_, err := r.Operator().SetRoles(t.Context(), ada.User.ID, []string{watchword.RoleAdmin})
 	must(t, err)
-	// The identity was read before the roles changed, so the flow must read the roles again.
+	// The identity was read before the roles changed, so DeleteAccount must read the roles again.
 	wantCode(t, r.DeleteAccount(t.Context(), who, goodPassword, laptop), watchword.CodeLastAdmin)
 	ada, err = r.Refresh(t.Context(), ada.RefreshToken, laptop)
 	must(t, err)

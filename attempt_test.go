@@ -108,7 +108,7 @@ func TestRefusedNetworkIsNotChargedToOthers(t *testing.T) {
 		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(2)), watchword.CodeInvalidCredentials)
 	}
 	r.countLimits(t)
-	must(t, r.tryOn(t, "ada@example.com", goodPassword, stranger(3))) // countLimits has deleted the counters
+	must(t, r.tryOn(t, "ada@example.com", goodPassword, stranger(3))) // not refused: countLimits deleted the counters
 }
 
 // RL-2, RL-3, RL-9
@@ -362,7 +362,7 @@ func TestFloodOfRefusedLoginsLeavesFewRowsAndLosesNoCount(t *testing.T) {
 		limits := r.countLimits(t)
 		t.Logf("%d logins of one client in %v, %d of them with a checked password, left %d events and %d counters",
 			flood, flood*100*time.Millisecond, failed, rows, limits)
-		if rows > 4 { // sign-up, failures of Ada, failures of unknown addresses; one more if an hour begins
+		if rows > 4 { // one row each for sign-up, Ada and unknown addresses; one more if an hour begins
 			t.Errorf("%d rows of events", rows)
 		}
 		if events != failed+1 {

@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The engine checks the signature of an access token once and caches the result. It caches no other
-// fact about the token or its session.
+// The engine verifies the signature of an access token once, and caches the result. It caches no other fact about the
+// token or its session.
 
 // JWT-11
 func TestACachedAccessTokenIsRejectedAtItsExpiry(t *testing.T) {

@@ -147,8 +147,8 @@ type Inside struct{ engine *Engine }
 // Unstable: for packages of this module.
 func (e *Engine) Inside() Inside { return Inside{engine: e} }
 
-// Operator returns an Operator whose events contain name. Each change of an account calls check at the end of its
-// transaction, and check can refuse the change.
+// Operator returns an Operator whose events contain the name. Each change of an account calls the function check at
+// the end of its transaction. An error of check refuses the change.
 func (i Inside) Operator(name string, check func(context.Context, Tx) error) Operator {
 	return Operator{engine: i.engine, name: storable.Text(name, maxDevice), check: check}
 }
@@ -256,13 +256,13 @@ func (i Inside) Reauthenticate(ctx context.Context, who Identity, given Secret, 
 // KeepAdmin refuses a transaction that leaves no enabled administrator. Codes: CodeLastAdmin.
 func (i Inside) KeepAdmin(ctx context.Context, tx Tx) error { return keepAdmin(ctx, tx) }
 
-// HoldPassword locks the account. Codes: CodeTryLater (password, factors or state changed since u was read).
+// HoldPassword locks the account. Codes: CodeTryLater (password or factors changed since u was read, or disabled).
 func (i Inside) HoldPassword(ctx context.Context, tx Tx, u User) error {
 	return holdPassword(ctx, tx, u, u.PasswordHash)
 }
 
-// CheckToken refuses a change of roles or metadata that makes an access token of the account too long. It accepts a
-// change that makes the token shorter. before must be read after the account is locked. Codes: CodeValidationFailed.
+// CheckToken refuses a change of roles or metadata that makes an access token too long. It accepts a change that
+// makes the token shorter. The user before must be read after the account is locked. Codes: CodeValidationFailed.
 func (i Inside) CheckToken(before, after User) error { return i.engine.opts.checkToken(before, after) }
 
 // Hold locks the account with an id and then reads it. Codes: CodeNotFound, CodeTryLater (its address has just
@@ -298,7 +298,7 @@ func (i Inside) ChargeServiceKey(ctx context.Context, tx Tx, l Limit, id string,
 	return take(ctx, tx, charges(l.charge(limitServiceKey, id, at)))
 }
 
-// Failed records a failed sign-in and returns the refusal. why is the reason in the event; empty: the code.
+// Failed records a failed sign-in and returns the refusal. If why is empty, the reason in the event is the code.
 func (i Inside) Failed(ctx context.Context, t FactorTry, refusal *Error, why string) error {
 	return i.engine.loginFailed(ctx, attempt{at: t.At, client: t.Client, user: t.User, why: why}, refusal)
 }
@@ -420,9 +420,9 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	return Admitted{out, i.engine.knownDevice(u, r.entry.client.DeviceToken)}, err
 }
 
-// ProveFirst records the first proof of the address owner.Email, which then belongs to owner. account is the zero
-// User, or the account that a stranger created with the address. link is the mailed link, or zero if a provider has
-// proven the address. Codes: CodeMailTokenInvalid (a concurrent change), CodeEmailTaken.
+// ProveFirst records the first proof of the address owner.Email, which then belongs to owner. The account is the zero
+// User, or the account that a stranger created with the address. The link is the mailed link, or zero if a provider
+// proved the address. Codes: CodeMailTokenInvalid (a concurrent change), CodeEmailTaken.
 func (i Inside) ProveFirst(ctx context.Context, tx Tx, account User, link MailToken, owner User) error {
 	link.Email = owner.Email
 	_, err := i.engine.proveFirst(ctx, tx, mailbox{link: link, account: account}, owner)

@@ -25,8 +25,8 @@ type Claims struct {
 	Name   bool              // `name`
 	Static map[string]string // constant claims of every token; see Options.CheckTokens
 
-	// Computed are data of the user or the session under other names, for services that read the names of
-	// another system: {"_id": "@id"}. They are read at each sign-in and refresh. The values:
+	// Computed are claims with data of the user or the session. The key is the name of the claim, so a service can
+	// read the names of another system: {"_id": "@id"}. The data are read at each sign-in and refresh. The values:
 	//
 	//   - "@id": the user's id, as in `sub`
 	//   - "@role": admin if the user has this role, else the first role, else `user`
@@ -41,8 +41,8 @@ type Claims struct {
 // claimEmail is the only computed value that can be absent from a token.
 const claimEmail = "@email"
 
-// of creates the optional claims for a user and a session. It omits a computed claim with an unproven address,
-// because services would take the address for proven.
+// The method of returns the optional claims for a user and a session. It omits a computed claim with an unproven
+// address, because services would take the address for proven.
 func (c Claims) of(u User, s Session) map[string]any {
 	if !c.Email && !c.Name && len(c.Static) == 0 && len(c.Computed) == 0 {
 		return nil

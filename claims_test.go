@@ -36,7 +36,8 @@ func startOnPostgres(t *testing.T, change func(*watchword.Options)) *watchword.E
 	return engine
 }
 
-// A service that shares the secret of HS256 can sign any claims. The engine must refuse claims that are not ids.
+// A service that shares the secret of HS256 can sign any claims. The engine must refuse a token whose user, session
+// or token id is not in the form of an id.
 //
 // JWT-8, IN-3
 func TestClaimsOfASharedSecretThatAreNoIDsAreInvalidOnPostgreSQL(t *testing.T) {
@@ -92,7 +93,7 @@ func TestNotBeforeIsAMinuteBeforeIssuedAt(t *testing.T) {
 	in := r.signUp(t, "ada@example.com")
 	_, err := r.Operator().SetRoles(t.Context(), in.User.ID, []string{"admin"})
 	must(t, err)
-	after := r.login(t, "ada@example.com", laptop) // its iat is ahead: the second in which the change takes effect
+	after := r.login(t, "ada@example.com", laptop) // iat is ahead by up to a second, because the roles just changed
 	key, err := accesstoken.NewHS256([]byte(sharedSecret))
 	must(t, err)
 	for _, token := range []watchword.Secret{in.AccessToken, after.AccessToken} {
