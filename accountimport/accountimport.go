@@ -88,7 +88,7 @@ const FieldTaken = "TAKEN"
 // A Result is the result of Import or Check for one account.
 type Result struct {
 	User     watchword.User         // the stored account; the zero User if Problems is not empty
-	There    bool                   // User existed before the import and is unchanged
+	There    bool                   // User existed before the import, and was not changed
 	Problems []watchword.FieldError // why the account is not imported: id, email, name, roles, passwordHash, createdAt, …
 }
 
@@ -216,8 +216,8 @@ func (i Importer) importAccount(
 	}
 	there, err := wanted.findOccupants(ctx, tx, event.At)
 	if there == (existingAccounts{}) {
-		// findOccupants found no account, because it was deleted after it had prevented the insert. The result is the
-		// same as for a reserved address, so the operator imports the account again later.
+		// An existing account prevented the insert, but was deleted before findOccupants looked for it. The result is
+		// the same as for a reserved address, so the operator imports the account again later.
 		there.lastOwner = true
 	}
 	return judge(wanted, there), err
@@ -354,7 +354,7 @@ type existingAccounts struct {
 	user      *watchword.User  // the account of byEmail, or nil
 	trusted   bool             // the account of byEmail was imported, or has proven the address
 	moved     bool             // the account that has the id has another address
-	deleted   bool             // the account that had the id was deleted here
+	deleted   bool             // the account that had the id was deleted in Watchword
 	lastOwner bool             // the previous owner of the address can still restore it
 }
 
@@ -404,14 +404,15 @@ func lastEvent(
 	return event, err
 }
 
-// wasDeleted reports whether an account with this id was deleted here.
+// wasDeleted reports whether an account with this id was deleted in Watchword.
 func wasDeleted(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool, error) {
 	event, err := lastEvent(ctx, tx, id, watchword.EventDeleted)
 	return event.Kind != "", err
 }
 
-// wasImported reports whether the newest sign-up event of the account is from an import. A newer sign-up
-// event can be stored when the address is proven later. findOccupants accepts a proven address anyway.
+// wasImported reports whether the newest sign-up event of the account is from an import. It reports false if a newer
+// sign-up event was stored when the address was proven. This is harmless, because findOccupants accepts every proven
+// address.
 func wasImported(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool, error) {
 	event, err := lastEvent(ctx, tx, id, watchword.EventSignup)
 	return event.Detail == imported, err
