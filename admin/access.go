@@ -69,8 +69,8 @@ func (m *Manager) Authorize(ctx context.Context, bearer watchword.Secret, need N
 	return m.AuthorizeUser(who, need)
 }
 
-// AuthorizeUser decides whether a signed-in user meets the need. who must have just been read from
-// the store. Codes: CodeInsufficientScope, CodeStepUpRequired.
+// AuthorizeUser decides whether a signed-in user meets the need. The caller must have just read the identity from the
+// store. Codes: CodeInsufficientScope, CodeStepUpRequired.
 func (m *Manager) AuthorizeUser(who watchword.Identity, need Need) (Caller, error) {
 	age := m.opts.ReadAge
 	if need.Write {
@@ -82,8 +82,8 @@ func (m *Manager) AuthorizeUser(who watchword.Identity, need Need) (Caller, erro
 	return Caller{User: who.User, Session: who.Session}, nil
 }
 
-// decideAccess decides whether a signed-in user may administrate at the time now. It checks the role and the level of
-// the session, and that the last proof is not older than age.
+// decideAccess decides whether a signed-in user may administrate. It checks the role, the level of the session, and
+// the age of the last proof at the given time.
 func decideAccess(who watchword.Identity, acr string, age time.Duration, now time.Time) *watchword.Error {
 	if !who.User.HasRole(watchword.RoleAdmin) {
 		return refuse(watchword.CodeInsufficientScope,

@@ -13,11 +13,11 @@ import (
 // the administrator. This file adds two rules that the command line does not have: callers
 // can't change their own roles, and at least one enabled administrator remains.
 
-// CodeOwnRoles refuses a change of the caller's own roles.
+// CodeOwnRoles is the code of the error for callers who try to change their own roles.
 const CodeOwnRoles watchword.Code = "OWN_ROLES"
 
 // Operator returns the engine's operations in the name of a caller. They omit the check that an administrator remains
-// (Inside.KeepAdmin), because operations on mails and keys do not need it.
+// (Inside.KeepAdmin). Operations on mails, keys and sessions don't need this check, and Change makes it itself.
 func (m *Manager) Operator(by Caller) watchword.Operator {
 	return m.engine.Operator(by.Name(), func(context.Context, watchword.Tx) error { return nil })
 }
@@ -40,8 +40,8 @@ type Change struct {
 	Roles    *[]string
 	Disabled *bool
 
-	// With makes a change of another package, or is nil. It is called first in the transaction of the change, and
-	// again if the transaction is retried. It returns the events of its own change.
+	// With, if it is not nil, makes the part of the change that belongs to another package, such as metadata. It runs
+	// first in the transaction, and again if the transaction is retried. It returns the events of its part.
 	With func(context.Context, watchword.Tx) ([]watchword.Event, error)
 }
 
@@ -185,7 +185,7 @@ func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) er
 	if _, err := m.User(ctx, id); err != nil {
 		return err
 	}
-	if id == by.User.ID { // own account: the result would be deleted with it, so it is not stored
+	if id == by.User.ID { // the caller's own account: a stored result would be deleted with it
 		return m.engine.Operator(by.Name(), m.engine.KeepAdmin).DeleteUser(ctx, id)
 	}
 	return m.finishing(by, statusOK, m.engine.KeepAdmin).DeleteUser(ctx, id)
@@ -264,8 +264,7 @@ func (m *Manager) RetryMail(ctx context.Context, by Caller, id string) error {
 	return err
 }
 
-// RotateKeys activates the next key of a use and returns all keys. Codes: CodeNotFound,
-// CodeRateLimited.
+// RotateKeys activates the next key for a KeyUse and returns all keys. Codes: CodeNotFound, CodeRateLimited.
 func (m *Manager) RotateKeys(ctx context.Context, by Caller, use watchword.KeyUse) ([]watchword.KeyInfo, error) {
 	if _, repeated := by.Repeated(); repeated {
 		return m.Operator(by).Keys(ctx)

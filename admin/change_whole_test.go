@@ -209,8 +209,8 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 		if cut.writes < 10 {
 			t.Errorf("the transaction has only %d writes", cut.writes)
 		}
-		// Without the metadata, a repeated change has no effect. With the metadata, the whole change is refused,
-		// because the patch is for an older version.
+		// Repeated without the metadata, the change has no effect. Repeated with the metadata, the whole change is
+		// refused, because its patch names the version before the first change.
 		cut.at = 0
 		_, err := r.Change(ctx, r.both[0], r.id, everyPart())
 		wantCode(t, err, "")

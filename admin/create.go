@@ -50,8 +50,8 @@ func (m *Manager) Invite(ctx context.Context, by Caller, n watchword.NewUser) (w
 }
 
 // createdBefore returns the account that an earlier request with the same idempotency key has created. If this
-// account was deleted meanwhile, the method returns it as in the first response. It then uses the values of the
-// request and the time in the id.
+// account was deleted meanwhile, the method returns an account as in the first response. It builds this account from
+// the values of the request and the time in the id.
 func (m *Manager) createdBefore(
 	ctx context.Context, id watchword.UserID, n watchword.NewUser, verified bool,
 ) (watchword.User, error) {

@@ -180,7 +180,7 @@ func (m *Manager) History(
 	return ended, mails, err
 }
 
-// StatsCounted is where Stats stops counting. A larger service can use the metrics.
+// StatsCounted is the highest number that Stats counts to. A larger service can use the metrics instead.
 const StatsCounted = 100_000
 
 // Stats are figures for an overview.

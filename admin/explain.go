@@ -9,12 +9,12 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Explain returns why a user was signed out. Its only input is a Case. It is a pure function, so
-// each answer has a row in a table test.
+// The reasons why a user was signed out. The function Explain computes them from a Case only. It is a pure function,
+// so each answer has a row in a table test.
 //
-// If a session ends by a time limit, the end is not recorded. It is computed from the last use and
-// the current settings. If the computed end is before the recorded end, the computed end is right.
-// For example, a change of password also ends sessions that have been idle for days.
+// If a session ends by a time limit, the end is not recorded. It is computed from the last use and the current
+// settings. If the computed end is before the recorded end, the computed end is right. For example, a change of
+// password also ends sessions that have been idle for days.
 
 // A Case has the data of one account in the store, and the settings.
 type Case struct {
@@ -60,7 +60,7 @@ type Explanation struct {
 }
 
 const (
-	// late is the tolerance for the time in the question: users round times, so a session can have ended later.
+	// late is how much later than the time in the question a session can have ended, because users round times.
 	late = 15 * time.Minute
 
 	// outdated is how long a change of roles counts as a likely reason.
@@ -128,7 +128,7 @@ func (c Case) noticed(e ending) bool {
 	return !e.at.After(c.At.Add(late)) || !c.At.Before(c.Now) && !e.computed
 }
 
-// others explains the other sessions briefly, so that one page has the answers for all devices.
+// others explains the other sessions briefly, so that one answer covers all devices.
 func (c Case) others(w words, all []ending, except watchword.SessionID) (list []Explanation) {
 	for _, e := range all {
 		if e.session.ID == except {
@@ -196,8 +196,8 @@ func (c Case) disabled(w words) Explanation {
 	return x
 }
 
-// stillSignedIn returns the answer for the live session that was used last. Outdated access
-// tokens, or a browser that has lost its cookie, can look like a sign-out.
+// stillSignedIn returns the answer for the live session that was used last. A user can ask about a live session,
+// because outdated access tokens or a lost cookie can look like a sign-out.
 func (c Case) stillSignedIn(w words, alive []ending) Explanation {
 	last := alive[0]
 	x := c.signedIn(w, last)

@@ -20,8 +20,8 @@ type Question struct {
 	Language string              // of the answer: "de", else English
 }
 
-// Limits for the rows that an explanation reads, the newest first. Only an account under attack has more rows. Even
-// then, eventsOf finds the events of each end.
+// The maximum numbers of rows that an explanation reads, the newest first. Only an account under attack has more
+// rows. Even for such an account, eventsOf finds the events of each end.
 const (
 	explainedSessions = 500
 	explainedEvents   = 500

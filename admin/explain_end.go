@@ -19,15 +19,15 @@ type ending struct {
 	recorded Reason
 }
 
-// endOf returns when and why a session ended. The engine's Session.EndedBy decides only whether the session has
-// ended.
+// endOf returns when and why a session ended. A live session has no reason, and the time of its computed end. The
+// engine's Session.EndedBy is not enough, because it does not return the time.
 func (c Case) endOf(s watchword.Session) ending {
 	byItself := c.computedEnd(s)
 	if s.EndedAt.IsZero() {
 		switch {
 		case c.User == nil:
-			// A deletion ends all sessions in its transaction. This row has no end, because a sign-in committed it at
-			// the same time. The tokens of this session are not accepted.
+			// The account was deleted, and its deletion ended all sessions. This row has no end, because a sign-in
+			// committed it at the same time as the deletion. The tokens of this session are not accepted.
 			return ending{session: s, at: s.RotatedAt, why: watchword.EndedDeleted, computed: true}
 		case c.User.Disabled() && c.User.DisabledAt.Before(byItself.at):
 			return ending{session: s, at: c.User.DisabledAt, why: watchword.EndedDisabled}
@@ -45,8 +45,8 @@ func (c Case) endOf(s watchword.Session) ending {
 	return ending{session: s, at: s.EndedAt, why: s.EndedWhy}
 }
 
-// computedEnd returns when a session ends by a time limit: the earlier of the two limits,
-// with the current settings.
+// computedEnd returns when a session ends by a time limit, with the current settings: the idle timeout or the maximum
+// lifetime, whichever is earlier.
 func (c Case) computedEnd(s watchword.Session) ending {
 	end := ending{session: s, at: s.RotatedAt.Add(c.idle(s)), why: watchword.EndedIdle, computed: true}
 	for _, limit := range []time.Time{s.ExpiresAt, s.CreatedAt.Add(c.Policy.Max)} {

@@ -93,7 +93,7 @@ func (c Case) pastNote(w words, e ending) string {
 	return w.say("note.idle.longer", "span", w.span(longest))
 }
 
-// why returns the second half of the sentence: who or what ended the session.
+// The method why returns the second half of the sentence: who or what ended the session.
 func (c Case) why(w words, e ending, cause watchword.Event, known bool) string {
 	s := e.session
 	args := []string{"device", w.party(s.Device, s.Address), "from", w.party(cause.Device, cause.Address),

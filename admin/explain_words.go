@@ -70,8 +70,8 @@ func (w words) count(key string, n int, pairs ...string) string {
 	return w.say(key, append(pairs, "n", strconv.Itoa(n))...)
 }
 
-// when formats a time with its zone, to the minute, which is enough to find an entry in the log. Explanation.When is
-// exact.
+// The method when formats a time with its zone, to the minute, which is enough to find an entry in the log.
+// Explanation.When is exact.
 func (w words) when(t time.Time) string { return t.UTC().Format(w.layout) }
 
 // span returns a duration in the largest unit that divides it, rounded to minutes.

@@ -17,16 +17,17 @@ import (
 // Idempotency keys. A client that got no response repeats its request under the same key, and the server makes the
 // change once.
 //
-// A request first claims its key, in a separate transaction. If two requests claim the same key at once, one
-// conditional statement lets one of them win. The second request waits for the result of the first, and returns the
-// same status and id. A refused request releases its claim, so the next request under this key runs.
+// A request first claims its key, in a separate transaction. If two requests claim the same key at once, a
+// conditional INSERT lets only one of them succeed. The second request waits for the result of the first, and returns
+// the same status and id. A refused request releases its claim, so the next request under this key runs.
 //
 // The transaction of a change also stores its result (finishIn). Even if the response to the commit is lost, the
 // change and the result are stored together or not at all. If another request has taken over the claim, the
 // transaction is rolled back, and the other request runs.
 //
 // Some writes have no such transaction: ending sessions, resetting factors, retrying mails and rotating keys. Their
-// result is stored after the change. If the process ends in between, a repeated request makes the change again.
+// result is stored after the change. If the process ends between the change and its result, a repeated request makes
+// the change again.
 //
 // A claim lasts a minute. It is not released if the process ends before the result is stored, or if the outcome of
 // the commit is unknown. Repeated requests are then refused with CodeTryLater until the minute is over.
@@ -57,7 +58,8 @@ type Record struct {
 	ExpiresAt  time.Time
 }
 
-// A claim is the record of the running request, or of an earlier request with its result.
+// A claim is the record that the store has for an idempotency key: of the running request, or of an earlier request
+// with its result.
 type claim struct {
 	Record
 	repeated bool
@@ -165,7 +167,8 @@ func (m *Manager) finish(ctx context.Context, tx Tx, by Caller, status int) (boo
 }
 
 // finishIn stores the result as Finish does, but at the end of the transaction of the change. An error therefore
-// rolls back the change. status is the status of the response. Codes: CodeTryLater (the claim was taken over).
+// rolls back the change. The parameter status is the HTTP status of the response. Codes: CodeTryLater (the claim was
+// taken over).
 func (m *Manager) finishIn(ctx context.Context, tx watchword.Tx, by Caller, status int, result string) error {
 	if by.claim == nil || by.claim.repeated {
 		return nil
@@ -180,8 +183,8 @@ func (m *Manager) finishIn(ctx context.Context, tx watchword.Tx, by Caller, stat
 	return err
 }
 
-// finishing returns the engine's operations in the name of a caller. In its transaction, each operation also calls
-// check, if it is not nil, and stores the result of the request.
+// finishing returns the engine's operations in the name of a caller. Each operation stores the result of the request
+// in its own transaction. Before that, it calls the function check, if it is not nil.
 func (m *Manager) finishing(
 	by Caller, status int, check func(context.Context, watchword.Tx) error,
 ) watchword.Operator {

@@ -16,10 +16,10 @@ type ProblemKind string
 const (
 	// ProblemStore: the database accepts no writes, so that sign-ins fail.
 	ProblemStore ProblemKind = "store"
-	// ProblemKeys: no key is active for a use, so that tokens can't be issued.
+	// ProblemKeys: a KeyUse has no active key, so that tokens can't be issued.
 	ProblemKeys ProblemKind = "keys"
-	// ProblemRestore: the database went back to an earlier state, and the old sessions have not been
-	// ended since.
+	// ProblemRestore: the database was restored to an earlier state, and no operator has ended all sessions after
+	// that.
 	ProblemRestore ProblemKind = "restore"
 	// ProblemFeed: ended sessions have waited for more than a minute for their number in the feed.
 	ProblemFeed ProblemKind = "feed"
@@ -98,7 +98,7 @@ func (s Situation) enabled() (all []Account) {
 	return all
 }
 
-// FindProblems returns the problems of a situation, the most urgent first. Problems before
+// FindProblems returns the problems of a situation, the most urgent first. The kinds that are more urgent than
 // ProblemMailLate affect all users.
 func FindProblems(s Situation) (all []Problem) {
 	add := func(found bool, p Problem) {

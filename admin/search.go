@@ -201,8 +201,9 @@ func rangeOf(ctx context.Context, tx Tx, f Filter) (string, error) {
 	return byAddress, err
 }
 
-// readAddresses reads up to scan accounts whose addresses have the prefix. It returns those that the filter selects,
-// at most s.limit. It also returns the last address that it read, and the number of accounts that it read.
+// readAddresses reads accounts whose addresses have the prefix. The parameter scan is their maximum number. It
+// returns the accounts that the filter selects, at most s.limit. It also returns the last address that it read, and
+// the number of accounts that it read.
 func (s search) readAddresses(
 	ctx context.Context, tx Tx, scan int,
 ) (items []Account, last string, found int, err error) {
@@ -219,7 +220,8 @@ func (s search) readAddresses(
 	return items, string(reached), found, err
 }
 
-// readRole reads the accounts with the role as readAddresses reads those with the prefix. last is an id.
+// readRole reads accounts with the role. Its parameters and results are those of readAddresses, but the result last
+// is an id.
 func (s search) readRole(
 	ctx context.Context, tx Tx, scan int,
 ) (items []Account, last string, found int, err error) {

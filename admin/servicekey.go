@@ -114,7 +114,7 @@ func (n NewServiceKey) check() (scopes []string, problems []watchword.FieldError
 	return scopes, problems
 }
 
-// isInvisible reports whether a terminal or a page would not show a character, such as a line break.
+// isInvisible reports whether a terminal or an HTML page would not show a character, such as a line break.
 func isInvisible(r rune) bool { return !unicode.IsGraphic(r) }
 
 // CreateServiceKey creates a key. Only this call returns the secret. Codes: CodeValidationFailed

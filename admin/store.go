@@ -71,11 +71,12 @@ type ServiceKeyTx interface {
 	InsertServiceKey(context.Context, ServiceKey) error
 	// ServiceKey returns the key of an id, or watchword.ErrNotFound.
 	ServiceKey(ctx context.Context, id string) (ServiceKey, error)
-	// ServiceKeys lists up to limit keys whose ids are lower than before, the newest first.
+	// ServiceKeys lists keys, the newest first, at most limit. Their ids are lower than the parameter before.
 	ServiceKeys(ctx context.Context, before string, limit int) ([]ServiceKey, error)
 	// RevokeServiceKey reports false if there is no such key, or if it was revoked before.
 	RevokeServiceKey(ctx context.Context, id string, now time.Time) (bool, error)
-	// TouchServiceKey sets the last use of a key to now, unless a use later than since is already stored.
+	// TouchServiceKey sets the last use of a key to now, unless the stored last use is later than the parameter
+	// since.
 	TouchServiceKey(ctx context.Context, id string, now, since time.Time) error
 }
 
@@ -88,8 +89,8 @@ type ListTx interface {
 	EventsBefore(
 		ctx context.Context, user watchword.UserID, from time.Time, before EventPosition, limit int,
 	) ([]watchword.Event, error)
-	// SystemEvents lists up to limit events of a kind that have no account, the newest first. Their times are between
-	// from and upTo.
+	// SystemEvents lists events of a kind that have no account, the newest first, at most limit. Their times are
+	// between the times from and upTo.
 	SystemEvents(
 		ctx context.Context, kind watchword.EventKind, from, upTo time.Time, limit int,
 	) ([]watchword.Event, error)
@@ -112,8 +113,8 @@ type RecordTx interface {
 	ClaimRecord(ctx context.Context, r Record, now time.Time) (bool, error)
 	// Record returns the record of a key, or watchword.ErrNotFound.
 	Record(ctx context.Context, owner, key string) (Record, error)
-	// FinishRecord stores the result of a request and the time when its record expires. claimed is the end of the
-	// request's claim. FinishRecord reports false if another request has taken over the claim.
+	// FinishRecord stores the result of a request and the time when its record expires. The parameter claimed is the
+	// time when the request's claim expires. FinishRecord reports false if another request has taken over the claim.
 	FinishRecord(ctx context.Context, r Record, claimed time.Time) (bool, error)
 	// DropRecord deletes the record of a request without a result, if its claim still ends at ExpiresAt.
 	DropRecord(context.Context, Record) error

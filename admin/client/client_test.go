@@ -87,8 +87,8 @@ func answer(status int, body string, header ...string) http.HandlerFunc {
 	}
 }
 
-// cut closes the connection before the response, half closes it within the response, and never waits without a
-// response until the client gives up.
+// Three handlers that send no complete response. The handler cut closes the connection before the response. The
+// handler half closes it within the response. The handler never waits until the client gives up.
 func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 func half(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Length", "100")
@@ -311,7 +311,7 @@ func TestNewRefusesAddressesWithoutTLS(t *testing.T) {
 	}
 	text, err := os.ReadFile("../../internal/weborigin/testdata/loopback.json")
 	must(t, err)
-	must(t, json.Unmarshal(text, &addresses)) // adds entries to the map above
+	must(t, json.Unmarshal(text, &addresses)) // keeps the entries of addresses, and adds those of the file
 	for address, ok := range addresses {
 		_, err := client.New(client.Options{URL: address, Key: testKey})
 		if (err == nil) != ok || strings.Contains(fmt.Sprint(err), "secret-of-url") {

@@ -35,8 +35,8 @@ type Error struct {
 	RequestID  string        // finds the request in the server's log
 	RetryAfter time.Duration // 0: the server did not say
 
-	// With CodeStepUpRequired: the access token needs a session of one of these levels, with a proof that is
-	// at most MaxAge old.
+	// Set with CodeStepUpRequired. The access token must belong to a session of one of these levels, whose last proof
+	// is at most MaxAge old.
 	ACRValues []string
 	MaxAge    time.Duration
 
