@@ -127,7 +127,8 @@ export interface Verification {
   /** The token in the link of the mail. */
   token: string
   /**
-   * Required if the account of the link is not signed in here (PASSWORD_REQUIRED). A correct password also signs in.
+   * Required if the user of the mailed link is not signed in in this browser (PASSWORD_REQUIRED). A correct password
+   * also signs in.
    */
   password?: string
   /** As in Credentials. */

@@ -12,7 +12,10 @@ export function createAppEnrolment(
 ): Pick<RequestAuth<never>, "enrolment" | "beginTOTP" | "confirmTOTP"> {
   const enrolment = (): ReturnType<AppCookies["challenge"]> => cookies.challenge("ENROLMENT_REQUIRED")
 
-  /** Throws if no sign-in waits for a factor, because Watchword would then ask for an access token. */
+  /**
+   * Sends a request of the waiting sign-in. Throws if no sign-in waits for a factor. Otherwise, Watchword would ask
+   * for an access token.
+   */
   async function send<T extends object>(path: string, body: object): Promise<T> {
     if (!enrolment()) throw attemptError("CHALLENGE_INVALID")
     return signIn<T>(path, body)

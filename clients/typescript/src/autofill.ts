@@ -105,7 +105,7 @@ async function suggestOnce({ publicKey }: Ceremony, over: AbortSignal): Promise<
   }
 }
 
-/** Waits for work, or until the signal is aborted. */
+/** Waits until the promise settles or the signal is aborted. */
 async function orAborted(signal: AbortSignal, work: Promise<unknown>): Promise<void> {
   if (signal.aborted) return
   let end = (): void => {}

@@ -24,8 +24,9 @@ export interface ClientOptions {
   /** Origins that receive the access token from `fetch`, in addition to those of baseUrl and the page. */
   origins?: readonly string[]
   /**
-   * A name that the tabs of one session share. Clients that use the cookie share by default, under baseUrl. Clients
-   * with a storage share only if this name is set, because one process can have many sessions.
+   * The name of the session that several tabs share. Clients that use the cookie share a session by default: the name
+   * is baseUrl. Clients with a storage share a session only if this name is set, because one process can have many
+   * sessions.
    */
   shareAs?: string
   /** Milliseconds until a request to Watchword fails with TIMEOUT. Default: 10 000. */

@@ -54,7 +54,10 @@ export interface Providers {
   identities(): Promise<IdentitiesAnswer>
   /** Connects an account at a provider to the user. It needs a fresh session, as changes of factors do. */
   link(provider: string, options?: ProviderOptions): Promise<ProviderOutcome<{ linked: true }>>
-  /** Disconnects an account. Throws LAST_WAY_IN if the user would have no other way to sign in. */
+  /**
+   * Disconnects an account at a provider from the user. Throws LAST_WAY_IN if the user would have no other way to
+   * sign in.
+   */
   unlink(id: string): Promise<Message>
 }
 
@@ -119,7 +122,7 @@ const channelOf = (attempt: string): BroadcastChannel => new BroadcastChannel(`w
 
 function returnURL({ returnTo = location.href }: ProviderOptions): URL {
   const url = new URL(returnTo, location.href)
-  url.hash = "" // the server writes an error into the fragment
+  url.hash = "" // removed, because the server writes an error into the fragment
   url.searchParams.delete(parameter)
   return url
 }

@@ -117,7 +117,7 @@ async function validToken(session: Session, renew: () => Promise<void>, user?: U
   if (snapshot.status === "signedOut") {
     throw new WatchwordError(snapshot.reason ?? "TOKEN_MISSING", "You are signed out. Sign in first.", { status: 401 })
   }
-  // A request of one user must not be sent as another.
+  // Another user has signed in, and the request must not be sent with the token of that user.
   if (user && user.id !== snapshot.user?.id) {
     throw new WatchwordError("SESSION_ENDED", "Another user has signed in. Reload the page.", { status: 401 })
   }

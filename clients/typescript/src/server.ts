@@ -56,7 +56,7 @@ export interface TokenVerifier<I extends TokenIdentity = TokenIdentity> {
   verify(token: string): Promise<I>
 }
 
-/** The claims of a verified token that are used here. Times are in Unix seconds. */
+/** The claims of a verified token that this module uses. Times are in Unix seconds. */
 export interface TokenIdentity {
   readonly subject: string
   readonly sessionId: string
@@ -102,7 +102,10 @@ export interface RequestAuth<I extends TokenIdentity> {
    * the session: respond with 503, because the user may still be signed in.
    */
   session(): Promise<I | undefined>
-  /** Returns the identity. Throws TOKEN_MISSING for a visitor, and TOKEN_EXPIRED if no refresh is possible here. */
+  /**
+   * Returns the identity. Throws TOKEN_MISSING for a visitor, and TOKEN_EXPIRED if the token has expired and cookies
+   * can't be set.
+   */
   requireSession(): Promise<I>
   /**
    * The global fetch with the access token, for the origins of the options. A request to Watchword
@@ -241,7 +244,7 @@ function createLookup<I extends TokenIdentity>(
     if (!refreshToken) return valid ?? {}
     if (!cookies.canSet) return { isStale: true }
     return renewed(refreshToken).catch((error: unknown) => {
-      if (valid) return valid // it has not expired yet
+      if (valid) return valid // the stale token has not expired, so it still works
       throw error
     })
   }

@@ -3,12 +3,15 @@
 import { parseSetCookie } from "./cookiejar.js"
 import type { Fetch } from "./transport.js"
 
-/** The rate limits count all users as one client. */
+/** The warning if the rate limits count all users as one client. */
 const sharedBudget =
   "Watchword limits requests of this server. If its address is not in trusted-proxies, or if the address of each " +
   "browser is not passed, all users share one budget."
 
-/** Browsers do not send the cookie with the first request after a link on another site. */
+/**
+ * The warning about a SameSite=Strict cookie, which browsers do not send with the first request after a link on
+ * another site.
+ */
 const strictCookie =
   "Watchword's refresh cookie is SameSite=Strict. Set cookie-same-site=lax, or a signed-in user who follows a link " +
   "from another site sees the sign-in page."

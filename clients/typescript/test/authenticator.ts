@@ -82,7 +82,7 @@ export class Authenticator {
       point(y),
     ]
     const length = Buffer.from([0, id.length])
-    const flags = mediation ? 0x58 : 0x5d // backed up, attested data; with a dialog: user present, verified
+    const flags = mediation ? 0x58 : 0x5d // backed up, attested data; after a dialog also user present, verified
     const authData = Buffer.concat([authenticatorData(rpId, flags, 0), Buffer.alloc(16), length, id, ...key])
     const attestation = [Buffer.from("a3", "hex"), cbor("fmt"), cbor("none"), cbor("attStmt"), Buffer.from("a0", "hex")]
     const userHandle = bytesOf(options.user?.id)
@@ -200,7 +200,7 @@ function bytesOf(source: BufferSource | undefined): Buffer {
 
 const textOf = (source: BufferSource): string => bytesOf(source).toString("base64url")
 
-/** Simulates the native function, which decodes each member that has bytes. */
+/** Simulates the browser's functions that parse options from JSON: they decode each member that has bytes. */
 function parsed(options: Record<string, unknown>): object {
   const bytes = (text: unknown): ArrayBuffer => new Uint8Array(Buffer.from(text as string, "base64url")).buffer
   const ids = (list: unknown): object[] =>

@@ -132,7 +132,8 @@ test("a token sent by another tab before it received the sign-out is ignored", a
   await until(() => messages.length === 1)
   await tab?.logout()
   channel.postMessage(messages[0])
-  // Messages arrive in order. When a later message has arrived, this message was processed.
+  // Messages arrive in order. The test waits for the effect of a later message, because the token has been processed
+  // by then.
   const seen = vi.fn()
   tab?.onChange(seen)
   channel.postMessage({ kind: "token", accessToken: "another", left: 900_000, user: { id: "x" } })
