@@ -108,7 +108,7 @@ export class Feed {
     return sleep(longest * (0.5 + Math.random() / 2), this.options.closed)
   }
 
-  /** Reads the stream until it ends. current reports whether a heartbeat arrived. */
+  /** Reads the stream until it ends. The result `current` reports whether a heartbeat arrived. */
   private async stream(address: string): Promise<{ current: boolean; error?: unknown }> {
     const silence = new AbortController()
     const end = (): void => silence.abort(new Error("the stream is silent"))
@@ -125,12 +125,12 @@ export class Feed {
         throw new StatusError(`${address} responds without a stream`)
       }
       for await (const line of linesOf(response)) {
-        if (!line.startsWith("data:")) continue // the token repeats the other fields
+        if (!line.startsWith("data:")) continue // the other lines only repeat what the token contains
         const event = await this.verify(line.slice("data:".length).trim())
         this.take(event)
-        // The method take has checked that a heartbeat is recent. Other events may be replayed, so only a higher
-        // number restarts the timer. It must restart the timer, because many events precede the heartbeat if many
-        // sessions end at once.
+        // A heartbeat restarts the timer, because the method take has checked that it is recent. Any other event may
+        // be replayed, so it restarts the timer only if its number is higher. If many sessions end at once, many such
+        // events precede the heartbeat, and the stream is not silent.
         if (event.kind === "heartbeat") current = true
         else if (event.number > newest) newest = event.number
         else continue

@@ -323,8 +323,8 @@ test("the vectors of Wycheproof with supported keys are decided as labelled", as
     import.meta.url,
   )
   const { testGroups } = JSON.parse(readFileSync(file, "utf8")) as Vectors
-  // These vectors are labelled differently. 259 has an empty payload. 367 and 370 are labelled for padding that the
-  // text does not have. 372 and 373 contain "?", which is not base64url.
+  // The result differs from the label for these vectors. 259 has an empty payload. 367 and 370 are labelled for
+  // padding that the text does not have. 372 and 373 contain "?", which is not base64url.
   const differs = new Set([259, 367, 370, 372, 373])
   let [accepted, rejected] = [0, 0]
   for (const group of testGroups) {
