@@ -65,8 +65,9 @@ func (i *Importer) name(row userfile.Row) string {
 	return row.Name
 }
 
-// timeOf returns the time of a mark, such as disabled. It returns zero if the mark is not set, and now if the file
-// gives no time. Callers pass the start of the pass as now, so that all accounts of a pass get the same time.
+// timeOf returns the time of a mark, such as disabled. It returns zero if the mark is not set, and the parameter now
+// if the file gives no time. Callers set now to the start of the pass, so that all accounts of a pass get the same
+// time.
 func timeOf(m userfile.Mark, now time.Time) time.Time {
 	if m.Set && m.At.IsZero() {
 		return now

@@ -42,8 +42,9 @@ func (i *Importer) examine(ctx context.Context) error {
 			return err
 		}
 	}
-	// An import ends here if the operator must first decide about these columns. Usually the check of the file has
-	// already refused them. But an input that can be read only once has no check, and a file may change after its check.
+	// An import ends at columns about which the operator must first decide. Usually, the first pass has already
+	// refused the file. But an input that can be read only once has no first pass, and a file may change after its
+	// first pass.
 	if names := i.reader.Unsettled(); names != nil && i.report.Imported {
 		return unsettledError(names)
 	}
@@ -69,8 +70,8 @@ func (i *Importer) examine(ctx context.Context) error {
 }
 
 // askEngine adds the problems that the engine finds. If the first pass checked the file, it asks only about the
-// accounts that had problems in the first pass, because commit checks the others. It runs before duplicates, because
-// an account with problems must not claim its address.
+// accounts that had problems then, because commit checks the others. It runs before the search for duplicates, where
+// only accounts without problems count as the first use of an address.
 func (i *Importer) askEngine(ctx context.Context) error {
 	checked := i.report.Imported && i.input.rereadable
 	var users []accountimport.Account
@@ -117,8 +118,8 @@ func (i *Importer) commit(ctx context.Context) error {
 }
 
 // settle reports the outcome of an account. It runs after the commit, so an account that is reported as imported is
-// on disk. If settle returns an error, the import ends, and the imported batch is kept. For example, a full disk
-// prevents a write to the id map.
+// on disk. If settle returns an error, such as a full disk for the id map, the import ends, and the imported batch is
+// kept.
 func (i *Importer) settle(a *account) error {
 	if a.problems != nil {
 		i.report.addBad(a)

@@ -55,8 +55,8 @@ func (d duplicates) problems(a *account) (found []Problem) {
 	return found
 }
 
-// from formats the position for a message about the account at the place other. If both accounts are on one line, the
-// text also has the number of the account at the position.
+// from returns the text of a position, for a message about the account at another place of the file. If both accounts
+// are on one line, the text also has the number of the account at the position.
 func (p position) from(other userfile.Place) string {
 	if int(p.line) == other.Line {
 		return fmt.Sprintf("line %d, account %d", p.line, p.number)

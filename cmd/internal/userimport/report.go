@@ -86,8 +86,8 @@ func (r *Report) addBad(a *account) {
 	}
 }
 
-// addGood counts an account without problems. A role that looks like a hash is not stored as a key,
-// because the summary would print it.
+// addGood counts an account without problems. It counts a role that looks like a hash under a fixed text, because the
+// summary prints the keys of Roles.
 func (r *Report) addGood(a *account) {
 	r.Accounts++
 	if a.result.There {
