@@ -282,7 +282,7 @@ func (a *actor) check(ctx context.Context) {
 	a.must(ctx, a.logIn)
 }
 
-// must is a loop that runs a step until the step gets a response.
+// must repeats a step until the step gets a response, or the test has failed.
 func (a *actor) must(ctx context.Context, do func(context.Context) error) {
 	for do(ctx) != nil && !a.t.Failed() {
 		time.Sleep(20 * time.Millisecond)

@@ -88,7 +88,7 @@ func (p *pair) ask(process int, token, method, path, body, key string) reply {
 	}
 }
 
-// both returns the responses to two concurrent requests, one to each process.
+// The function both returns the responses to two concurrent requests, one to each process.
 func both(request func(process int) reply) (all [2]reply) {
 	var running sync.WaitGroup
 	for i := range all {

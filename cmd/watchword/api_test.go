@@ -67,7 +67,7 @@ func (d *device) moveTo(address string) {
 	d.client.CloseIdleConnections()
 }
 
-// send returns an error only if it receives no response.
+// send sends a request and returns the response. It returns an error only if it receives no response.
 func (d *device) send(ctx context.Context, method, path string, b body) (*answer, error) {
 	var payload bytes.Buffer
 	if b != nil {

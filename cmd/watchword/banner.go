@@ -88,7 +88,7 @@ func (s *Settings) warnings() []string {
 		all = append(all, "the connection to PostgreSQL at "+host+" is not verified. A machine on the way can read and "+
 			"change all data.\n  Write sslmode=verify-full in store, unless the network is yours alone.")
 	}
-	// An empty list is not a fault, because dialects work with a front-end on the same origin.
+	// Dialects without front-end origins are allowed, because they work with a front-end on the same origin.
 	if len(s.Dialects) > 0 && len(s.frontEnds()) == 0 {
 		all = append(all, "front-ends on other origins can't call the dialects.\n  Write their origins, such as "+
 			"allowed-origins=http://localhost:3000.")

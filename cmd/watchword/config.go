@@ -103,8 +103,8 @@ type Settings struct {
 	MailFrom string           `name:"mail-from" group:"mail" help:"Sender of mails, as in: Example <no-reply@example.com>."`
 	DevMail  string           `name:"dev-mail" default:"loopback" oneof:"loopback,any" group:"mail" help:"any: the development mailbox also works if other machines can reach the address in listen. These machines can then read every mail, with its links."`
 
-	// Each limit counts the uses by one account, one client network or one email address. docs/operations.md explains
-	// each of them.
+	// Each rate limit counts the requests of one account, session, client network or email address.
+	// docs/operations.md explains each of them.
 	Limits              string          `name:"limits" default:"on" oneof:"on,off" group:"limits" help:"off only with a loopback public URL, for load tests."`
 	LimitFailedPassword watchword.Limit `name:"limit-failed-passwords" default:"10/15m" group:"limits" help:"Failed passwords of one account from one client network."`
 	LimitLogin          watchword.Limit `name:"limit-login" default:"100/15m" group:"limits" help:"Logins of one client."`

@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// Settings for the accounts of an application: to which front-end the pages redirect, whether a
-// sign-up sends a mail, and who must have a second factor.
+// Settings for the accounts of an application: the front-end to which the HTML pages redirect, whether a sign-up
+// sends a mail, and who must have a second factor.
 
 // frontEnds returns the origins that may call the API with credentials: the origins of
 // allowed-origins, and the origin of app-url.

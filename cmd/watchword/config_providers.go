@@ -94,7 +94,7 @@ func (s *sources) entries(path string, list *yaml.Node) {
 	}
 	// An entry with a fault is kept, so that its other faults are found in the same run.
 	for _, node := range list.Content {
-		// The place is the line of the first key, where an editor shows the entry.
+		// Messages name the line of the entry's first key as its place.
 		entry := providerSetting{place: fmt.Sprintf("%s:%d", path, node.Line)}
 		if node.Kind != yaml.MappingNode {
 			s.fault(entry.place, "is not an entry of sign-in-with. Write lines of key: value below a hyphen.")

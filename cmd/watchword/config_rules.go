@@ -100,9 +100,9 @@ func listenProblem(address string) string {
 		address)
 }
 
-// adminListenProblem refuses the address of the public listener for the admin listener. Metrics show how many users
-// sign in and fail, and readiness shows errors of the store. Both addresses may have port 0, because the system then
-// chooses two different ports.
+// adminListenProblem refuses the address of the public listener for the admin listener. The public must not see the
+// metrics, which count sign-ins and failures, or the readiness, which shows errors of the store. Both addresses may
+// have port 0, because the system then chooses two different ports.
 func adminListenProblem(s *Settings) string {
 	if s.AdminListen == "" {
 		return ""
@@ -218,9 +218,9 @@ func allowedOriginProblem(origin string) string {
 	return ""
 }
 
-// proxyProblem checks one trusted network. Requests from it may state the IP of the client, on
-// which limits and the log depend. A network that contains every address would let each client
-// choose its own IP, and escape the limits.
+// proxyProblem checks one trusted network. Requests from this network may state the IP of the client, which the rate
+// limits and the log use. A network that contains every address would let each client choose its own IP, and escape
+// the rate limits.
 func proxyProblem(cidr string) string {
 	prefix, err := netip.ParsePrefix(cidr)
 	if addr, addrErr := netip.ParseAddr(cidr); err != nil && addrErr == nil {
@@ -253,8 +253,8 @@ func dialectsProblem(s *Settings) string {
 	return ""
 }
 
-// dataDirProblem does not create the folder, because commands that only read must not create
-// one.
+// dataDirProblem requires a name for the data directory. It does not create the directory, because commands that only
+// read must not create one.
 func dataDirProblem(s *Settings) string {
 	if s.DataDir == "" {
 		return "is empty. Write a folder, such as ./watchword-data."
@@ -335,9 +335,9 @@ func claimsProblem(s *Settings) string {
 	return ""
 }
 
-// duplicateClaimProblem finds a key that occurs twice. Only the last value would take effect,
-// so one of the values is a mistake. Claims are compared exactly, because names of claims are
-// case-sensitive (RFC 7519, section 10.1.1).
+// duplicateClaimProblem finds the name of a claim that occurs twice. Only the last value would take effect, so one of
+// the values is a mistake. Names of claims are compared exactly, because they are case-sensitive (RFC 7519, section
+// 10.1.1).
 func duplicateClaimProblem(claims []string) string {
 	var keys []string
 	for _, claim := range claims {
@@ -483,9 +483,8 @@ func senderProblem(url watchword.Secret, from, write string) string {
 	return ""
 }
 
-// limitsProblem refuses to turn the limits off in production. Load tests can use a loopback
-// URL. Only this setting turns limits off: a single limit can't be 0, so a typing error can't
-// turn it off.
+// limitsProblem refuses limits=off in production, and allows it for load tests with a loopback URL. Only this setting
+// turns the rate limits off. A single rate limit can't be 0, so a typing error can't turn it off.
 func limitsProblem(s *Settings) string {
 	if s.Limits == "off" && !s.local() {
 		return "off is for load tests on a loopback public URL: without limits passwords can be guessed. Write on."
