@@ -10,8 +10,8 @@ import (
 
 // An attempt checks the password of an account, in this order:
 //
-//  1. The attempt counts against the client's own limit. If this limit is used up, the attempt ends and adds no row, so
-//     one client can't use up the attempts of others.
+//  1. The attempt counts against the client's own rate limit. If this limit is used up, the attempt ends and adds no
+//     row, so one client can't use up the limits of others.
 //  2. The account is read. The device is known if it presents the token of an earlier sign-in to this account with
 //     this password. An address without an account runs the same statements, so the response time does not reveal
 //     accounts.
@@ -34,7 +34,7 @@ type attempt struct {
 	why     string         // reason in the event; empty: the code of the refusal
 }
 
-// attempt charges the limits for one check of a password, before the check. Codes: CodeRateLimited.
+// attempt charges the rate limits for one check of a password, before the check. Codes: CodeRateLimited.
 func (e *Engine) attempt(ctx context.Context, email Address, c Client, now time.Time) (attempt, error) {
 	var a attempt
 	var wait time.Duration
@@ -58,7 +58,7 @@ func (e *Engine) attempt(ctx context.Context, email Address, c Client, now time.
 	return a, err
 }
 
-// failure returns one Charge for each limit that a wrong password counts against.
+// failure returns one Charge for each rate limit that a wrong password counts against.
 func (l Limits) failure(email Address, device knowndevice.ID, c Client, now time.Time) []Charge {
 	if device == (knowndevice.ID{}) {
 		return charges(l.UnknownDevices.charge(limitUnknownDevices, string(email), now),

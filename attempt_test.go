@@ -407,7 +407,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		}
 		first := r.signUp(t, "ada@example.com")
 		old := first.RefreshToken
-		for range 3 { // after these refreshes, a refresh with old would be a reuse
+		for range 3 { // after these refreshes, the token in old would be a reuse
 			in, err := r.Refresh(t.Context(), first.RefreshToken, laptop)
 			must(t, err)
 			first = in
@@ -419,7 +419,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		if strings.Contains(kinds, "refresh_reused") || !strings.Contains(kinds, "session_ended") {
 			t.Errorf("events: %s", kinds)
 		}
-		r.deliver(t) // so that the next link will be the newest mail
+		r.deliver(t) // so that the mail with the next link is the newest
 		// A sign-up and a verification must also end the session of the token in Replaces, even if another account
 		// owns it.
 		bob, err := r.SignUp(t.Context(), watchword.SignUpRequest{

@@ -62,8 +62,8 @@ func TestAnAlteredCopyOfACachedAccessTokenIsRejected(t *testing.T) {
 	r.identity(t, in)
 }
 
-// The number of allocations is stable, unlike times. The bound is slightly above the measured number. If the row is
-// not cached, 120 more allocations are needed.
+// The number of allocations is stable, unlike times. The bound is slightly above the measured number. Authenticate
+// needs 120 more allocations if the row of the session is not cached.
 func TestAuthenticateAllocatesLittle(t *testing.T) { // not parallel, because it counts allocations
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")

@@ -21,10 +21,10 @@ import (
 // deletes a row, another process repeats the call. A failed call delays only its own row.
 
 const (
-	callbackPoll    = time.Second      // how soon a process sees a row of another process
+	callbackPoll    = time.Second      // how soon a process finds a row that another process inserted
 	callbackBatch   = 16               // concurrent calls of one kind in one process
 	callbackTimeout = 30 * time.Second // timeout of the context of a call
-	callbackLease   = time.Minute      // how long a claimed row belongs to the process that calls
+	callbackLease   = time.Minute      // how long no other process can claim a claimed row
 	callbackSettle  = 5 * time.Second  // timeout for storing the result of a call
 	callbackMaxWait = time.Hour        // longest wait after a failure
 )

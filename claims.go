@@ -103,7 +103,7 @@ func (o Options) tokenSize(roles []string, public string) (int, error) {
 		Roles: roles, Metadata: public,
 	}
 	if slices.Contains(slices.Collect(maps.Values(o.Claims.Computed)), claimEmail) {
-		user.VerifiedAt = time.Unix(1, 0) // without this time, the token would have no email claim
+		user.VerifiedAt = time.Unix(1, 0) // without this time, the token would omit the email claim
 	}
 	const latest = 9_999_999_999 // the largest time with ten digits
 	methods := strings.Fields("pwd device otp recovery hwk swk mfa")
