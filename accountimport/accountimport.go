@@ -268,8 +268,8 @@ func (i Importer) parse(ctx context.Context, tx watchword.Tx, from Account, now 
 	return wanted, err
 }
 
-// belongings checks the factors and the metadata of an account. If the account exists, it checks nothing, because the
-// account keeps its factors and metadata.
+// belongings checks the factors and the metadata of an account. If the account exists in Watchword, it checks
+// nothing, because an import does not change an existing account.
 func (i Importer) belongings(
 	ctx context.Context, tx watchword.Tx, u watchword.User, from Account,
 ) (problems []watchword.FieldError, err error) {
@@ -418,7 +418,7 @@ func wasImported(ctx context.Context, tx watchword.Tx, id watchword.UserID) (boo
 	return event.Detail == imported, err
 }
 
-// judge returns whether an account is imported, exists already, or is rejected.
+// judge returns the result of one account: imported, existing, or rejected with problems.
 func judge(wanted importing, there existingAccounts) Result {
 	refused := func(field, why string) Result {
 		return Result{Problems: []watchword.FieldError{{Field: field, Code: FieldTaken, Message: why}}}
