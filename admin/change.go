@@ -137,7 +137,7 @@ func (m *Manager) checkToken(ctx context.Context, tx Tx, before watchword.User) 
 	return err
 }
 
-// wantedRoles returns the roles in the order in which accounts have them.
+// wantedRoles returns the new roles, sorted as accounts store them.
 func (c Change) wantedRoles() []string { return slices.Sorted(slices.Values(*c.Roles)) }
 
 func (c Change) changesRoles(before watchword.User) bool {
@@ -218,8 +218,8 @@ func (m *Manager) SendMail(ctx context.Context, by Caller, id watchword.UserID, 
 	return operator.SendReset(ctx, id)
 }
 
-// notInvited returns the refusal of an invitation to an account that is already in use. An invitation would let the
-// invited person replace the password.
+// notInvited returns the refusal of an invitation mail to an account that is already in use. With an invitation, its
+// reader could replace the password.
 func notInvited() error {
 	refusal := refuse(watchword.CodeValidationFailed,
 		"This account has a password or a verified address. Send a mail to choose a new password instead.")

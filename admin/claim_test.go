@@ -78,8 +78,8 @@ type begun struct {
 	err error
 }
 
-// begin starts a request in the second process. It returns when the second process has seen that the first process
-// claims the key.
+// begin starts a request in the second process. It returns when the second process has found the claim of the first
+// process on the key.
 func (c *clocked) begin(t *testing.T, key string) chan begun {
 	t.Helper()
 	for len(c.asked) > 0 {
@@ -163,8 +163,8 @@ func TestClaimOfADeadProcessIsTakenOver(t *testing.T) {
 		if _, repeated := got.by.Repeated(); repeated {
 			t.Error("a request without a result counts as made")
 		}
-		// The first process was only slow, and the second process has taken over its claim. The late change of the
-		// first process must be rolled back, so that the request runs once.
+		// The first process was only slow, and the second process has taken over its claim. If the first process
+		// changes data now, the change must be rolled back, so that the request runs once.
 		bob := admin.NewAccount{Email: "bob@example.com", Invite: true}
 		_, err = c.one.Create(ctx, dead, bob)
 		wantCode(t, err, watchword.CodeTryLater)

@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// Lists of events and mails. Both read a range of an index and continue after a position, so a deep
-// page costs the same as the first.
+// Lists of events and mails. Both read a range of an index that begins after a position. The last page of a long list
+// therefore costs the same as the first.
 
 // An EventFilter selects events. The zero value selects all.
 type EventFilter struct {

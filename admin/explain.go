@@ -75,8 +75,8 @@ const (
 	maxEvidence = 20
 )
 
-// Explain explains the end that the user noticed, which is the last end up to Case.At. If there
-// is no such end, it explains the state of the account.
+// Explain explains the last end of a session up to Case.At, because the user has noticed this end. If there is no
+// such end, it explains the state of the account.
 func Explain(c Case) Explanation {
 	if c.At.IsZero() {
 		c.At = c.Now
@@ -108,9 +108,9 @@ func Explain(c Case) Explanation {
 	return x
 }
 
-// lastFirst compares two ends for a sort with the latest end first. If several sessions ended at one moment, the
-// session that caused the other ends is first. For example, a copied session is before the sessions that ended
-// because of its reuse.
+// lastFirst compares the ends of two sessions for a sort with the latest end first. If several sessions ended at one
+// moment, the session that caused the other ends is first. For example, a copied session is before the sessions that
+// ended because of its reuse.
 func (c Case) lastFirst(a, b ending) int {
 	own := func(e ending) int {
 		if cause, ok := c.causeOf(e); ok && cause.SessionID == e.session.ID {
@@ -121,9 +121,9 @@ func (c Case) lastFirst(a, b ending) int {
 	return cmp.Or(b.at.Compare(a.at), cmp.Compare(own(a), own(b)), b.session.RotatedAt.Compare(a.session.RotatedAt))
 }
 
-// noticed reports whether the user can have noticed this end at Case.At. Users round times, so a slightly later end
-// counts too. If the question is about now, recorded ends in the future also count, because the clock of another
-// process may be ahead.
+// noticed reports whether the user can have noticed this end of a session at Case.At. Users round times, so a
+// slightly later end counts too. If the question is about now, recorded ends in the future also count, because the
+// clock of another process may be ahead.
 func (c Case) noticed(e ending) bool {
 	return !e.at.After(c.At.Add(late)) || !c.At.Before(c.Now) && !e.computed
 }

@@ -37,7 +37,7 @@ func (c Case) endOf(s watchword.Session) ending {
 		return byItself
 	}
 	// A reuse is recorded only for a live session. If it was recorded after the computed end, the session was still
-	// alive, because the limits were longer at that time.
+	// alive, because the timeouts were longer at that time.
 	if byItself.at.Before(s.EndedAt) && s.EndedWhy != watchword.EndedReuse {
 		byItself.recorded = s.EndedWhy
 		return byItself
@@ -65,8 +65,8 @@ func (c Case) idle(s watchword.Session) time.Duration {
 	return c.Policy.ShortIdle
 }
 
-// causes has the kinds of events that can end a session, by reason. The event and the end have the same time, because
-// a flow reads the clock once.
+// causes has the kinds of events that can end a session, by reason. The event has the same time as the end, because a
+// flow reads the clock once.
 var causes = map[Reason][]watchword.EventKind{
 	watchword.EndedLogout:     {watchword.EventLogout},
 	watchword.EndedByUser:     {watchword.EventSessionEnded},
@@ -85,8 +85,8 @@ var causes = map[Reason][]watchword.EventKind{
 	watchword.EndedFactors:    {watchword.EventFactorsReset},
 }
 
-// causeOf returns the event that ended a session. If several events have that time, it
-// prefers an event of this session.
+// causeOf returns the event that ended a session: an event at the time of the end. If there are several such events,
+// it prefers an event of this session.
 func (c Case) causeOf(e ending) (watchword.Event, bool) {
 	kinds := causes[e.why]
 	if e.computed {

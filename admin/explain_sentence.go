@@ -63,8 +63,8 @@ func (c Case) idleSentence(w words, e ending) string {
 		"span", w.span(c.idle(e.session)), "used", w.when(e.session.RotatedAt))
 }
 
-// expiredSentence says that the session reached its maximum lifetime. The end is only computed, and not certain, if
-// the current limit is shorter than the limit that the session got at its sign-in.
+// expiredSentence says that the session reached its maximum lifetime. If the current setting is shorter than the
+// lifetime that the session got at its sign-in, the end is only computed, and not certain.
 func (c Case) expiredSentence(w words, e ending) (sentence, certainty string) {
 	s := e.session
 	certainty = "sure.expired"
@@ -75,8 +75,8 @@ func (c Case) expiredSentence(w words, e ending) (sentence, certainty string) {
 		"span", w.span(e.at.Sub(s.CreatedAt)), "since", w.when(s.CreatedAt)), w.say(certainty)
 }
 
-// pastNote returns a note if the session once continued after a pause that is longer than the current idle limit. The
-// limit was therefore longer in the past. Such a session ended when the setting changed, or later.
+// pastNote returns a note if the session once continued after a pause that is longer than the current idle timeout.
+// The idle timeout was therefore longer in the past. Such a session ended when the setting changed, or later.
 func (c Case) pastNote(w words, e ending) string {
 	if e.why != watchword.EndedIdle || !e.computed {
 		return ""

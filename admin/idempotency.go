@@ -37,7 +37,7 @@ const (
 	recordLife = 24 * time.Hour
 
 	claimPoll = 50 * time.Millisecond
-	claimWait = 10 * time.Second // for the result of a request that runs at the same time
+	claimWait = 10 * time.Second // how long a request waits for a concurrent request under its key
 )
 
 // HTTP status codes, because this package does not import net/http.

@@ -13,10 +13,10 @@ import (
 
 // A search reads a range of one index: addresses with a prefix, or accounts with a role. The store applies the other
 // filters to the accounts of that range. One request reads at most maxScanned of these accounts. If a filter selects
-// few accounts among millions, the page has few items, but the query is never long.
+// few accounts among millions, the response has few items, but the query is never long.
 //
 // A search for an address and a role uses the index of roles if few accounts have the role, and otherwise the index
-// of addresses. The cursor contains the choice.
+// of addresses. The cursor contains the name of the chosen index.
 
 const (
 	// DefaultLimit and MaxLimit bound the items of a page.

@@ -247,7 +247,7 @@ func (m *Manager) keyEvent(kind watchword.EventKind, by Caller, k ServiceKey, no
 }
 
 // authorizeKey authorizes a request with a service key. A forged key costs no query. A request with a live key counts
-// against the limit of that key, even if the key lacks the scope.
+// against the rate limit of that key, even if the key lacks the scope.
 func (m *Manager) authorizeKey(ctx context.Context, given watchword.Secret, need Need) (Caller, error) {
 	id, ok := servicekey.Parse(string(given), m.engine.MACSecret(watchword.KeyService))
 	if !ok {
@@ -276,7 +276,7 @@ func (m *Manager) authorizeKey(ctx context.Context, given watchword.Secret, need
 	return Caller{Key: key}, nil
 }
 
-// useKey counts a request against the limit of its key, and writes the time of use.
+// useKey counts a request against the rate limit of its key, and writes the time of the request as the last use.
 func (m *Manager) useKey(ctx context.Context, key ServiceKey, now time.Time) error {
 	var wait time.Duration
 	err := m.store.Update(ctx, func(tx Tx) (err error) {
