@@ -1,13 +1,13 @@
-// A request with the access token, in the order of its steps:
+// The steps of a request with the access token:
 //
 //  1. The token is sent to listed origins only.
 //  2. A stale token is renewed before the request.
-//  3. After a 401 about the token, the server has not processed the request. The token is
-//     renewed, and the request is repeated if its body can be sent again.
-//  4. After a network failure only GET, HEAD and OPTIONS are repeated, because the server
-//     may have processed the request.
-//  5. A 401 that requires a step-up (RFC 9470) calls the handler, if there is one. After a proof,
-//     the request is sent once more.
+//  3. A 401 about the token shows that the server has not processed the request. The token is renewed, and the
+//     request is repeated if its body can be sent again.
+//  4. After a network failure only GET, HEAD and OPTIONS are repeated, because the server may have processed the
+//     request.
+//  5. A 401 that requires a step-up (RFC 9470) calls the handler, if there is one. After a proof, the request is sent
+//     once more.
 //  6. A request is sent at most twice, and once more after a step-up.
 
 import { now } from "./clock.js"
@@ -42,7 +42,7 @@ export interface AuthorizedOptions {
 
 export function createAuthorized({ session, renewal, stepUps, origins }: AuthorizedOptions): SendAuthorized {
   let forcedAt = -Infinity // the last renewal forced by a 401
-  let forcedFor: Token | undefined // the token that this forced renewal replaced; several requests may have sent it
+  let forcedFor: Token | undefined // the token that the renewal of forcedAt replaced; several requests may have sent it
 
   /** Throws the error if the last forced renewal was less than forcedInterval ago. */
   function limitForced(token: Token, error: WatchwordError): void {

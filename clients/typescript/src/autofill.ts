@@ -5,12 +5,15 @@ import { ask, type Ceremony } from "./ceremony.js"
 import { WatchwordError } from "./error.js"
 import type { Session } from "./session.js"
 
-/** Milliseconds after which the suggestions get new options. The server accepts options for 5 minutes. */
+/** Milliseconds after which the suggestions get new options from the server, which accepts options for 5 minutes. */
 const life = 240_000
 /** Seconds to wait after a failed request for options, without a Retry-After of the server. */
 const pause = 60
 
-/** Running passkey requests with a dialog. Suggestions wait for them, and for their requests to the server. */
+/**
+ * Running passkey requests with a dialog. Suggestions wait until these requests have ended, including their requests
+ * to the server.
+ */
 const running = new Set<Promise<unknown>>()
 
 /** Runs work as a passkey request with a dialog. */

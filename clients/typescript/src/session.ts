@@ -41,7 +41,7 @@ export function createSession(): Session {
   let endedSid: string | undefined // the last session that ended in this tab
 
   function publish(next: Snapshot): void {
-    // Users come from JSON, so equal JSON means an equal snapshot.
+    // Snapshots consist of JSON values, so two snapshots are equal if their JSON is equal.
     if (JSON.stringify(next) === JSON.stringify(snapshot)) return
     snapshot = next
     notify(listeners, next)

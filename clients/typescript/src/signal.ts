@@ -1,5 +1,5 @@
-// Signals (WebAuthn Level 3, section 5.1.10): the browser stops offering passkeys that the account no longer has. In
-// browsers without signals they have no effect. Failures are ignored.
+// Signals (WebAuthn Level 3, section 5.1.10) tell the browser which passkeys an account has, so that it stops
+// offering others. In browsers without signals, the functions have no effect. Failures are ignored.
 
 import type { FactorsAnswer, User } from "./api.js"
 import { browserPasskeys } from "./ceremony.js"

@@ -1,6 +1,6 @@
-// The tabs of one origin share one session: they refresh one at a time, and sign in and out together. This only saves
-// requests and keeps the tabs consistent. Without channels and locks, each tab works alone. That is safe, because the
-// server repeats its response if two tabs send the same refresh token.
+// The tabs of one origin share one session: they refresh one at a time, and sign in and out together. Sharing only
+// saves requests and keeps the tabs consistent. Without channels and locks, each tab works alone. This is safe,
+// because the server repeats its response if two tabs send the same refresh token.
 
 import type { User } from "./api.js"
 import { createChannel } from "./channel.js"
@@ -31,7 +31,7 @@ export interface Tabs {
 }
 
 export interface TabsOptions {
-  /** The name that the tabs share; undefined: there are no other tabs. */
+  /** The name of the channel and the lock; undefined: this tab works alone. */
   name: string | undefined
   /** Milliseconds to wait for another tab. */
   lockTimeout: number

@@ -412,7 +412,7 @@ test.each(layouts)("a sign-in ends the session that it replaces in the browser, 
   await auth(browser.request()).register(body)
   await auth(browser.request()).login(body)
   await auth(other.request()).login(body)
-  expect(await live()).toBe(2) // one for each browser
+  expect(await live()).toBe(2) // one session for each browser
   await expect(auth(browser.request()).login({ email, password: "another" })).rejects.toThrow()
   await expect(auth(browser.request()).login({ email, password })).rejects.toMatchObject({
     code: "SECOND_FACTOR_REQUIRED",

@@ -148,7 +148,7 @@ test("late and malformed messages of other tabs are ignored", async () => {
   channel.postMessage({ kind: "signedOut", sid: "an old one", reason: "SESSION_ENDED" })
   channel.postMessage({ kind: "nonsense" })
   channel.postMessage(null)
-  // A page that was frozen receives expired tokens.
+  // After a page was frozen, it can receive expired tokens, and must ignore them.
   channel.postMessage({ kind: "token", accessToken: "late", left: -1, user: { id: "late" } })
   channel.postMessage({ kind: "token", accessToken: "another", left: 900_000, user: { id: "x" } })
   const seen = vi.fn()
