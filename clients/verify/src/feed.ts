@@ -32,7 +32,7 @@ export interface FeedOptions {
 
 export class Feed {
   // Events may arrive in any order, so the largest number does not prove that all smaller numbers have arrived. A
-  // heartbeat proves it. After a heartbeat, cursor therefore becomes largest.
+  // heartbeat proves that. Therefore cursor becomes largest only after a heartbeat.
   private largest = 0 // the largest number received
   private cursor = 0 // all events up to it were received; reading resumes after it
   private lastCleanup = monotonic()
@@ -97,7 +97,7 @@ export class Feed {
       issuer.invalidate() // the endpoints may have moved
     else errors.push(new Error("the issuer's metadata names no revocation feed"))
     if (this.failed === 0 && !closed.aborted) warn("can't read the revocation feed", errors.at(-1))
-    this.streamAt = -Infinity // polling failed too, so try the stream again
+    this.streamAt = -Infinity // polling failed too, so the next round opens the stream at once
     this.silent = 0
     await this.pause(++this.failed)
   }
