@@ -40,8 +40,8 @@ func Open(path string) (*Input, error) {
 	return &Input{File: file, Name: path, Size: info.Size(), rereadable: true}, nil
 }
 
-// stopAt makes Read return when done is closed, even while Read waits for a silent pipe. It does not affect a regular
-// file, because reading a regular file never blocks.
+// stopAt makes Read return when the channel done is closed, even while Read waits for a silent pipe. It does not
+// affect a regular file, because reading a regular file never blocks.
 func (in *Input) stopAt(done <-chan struct{}) {
 	if !in.rereadable && in.pipe == nil {
 		in.pipe = &interruptible{in: in.File, done: done}
@@ -59,8 +59,8 @@ func (in *Input) Read(p []byte) (int, error) {
 // be incomplete.
 func (in *Input) truncated() bool { return in.pipe != nil && in.pipe.truncated }
 
-// explain adds the name of the input to a read error. After a stop it returns ErrStopped, because the error then only
-// says that reading stopped.
+// explain adds the name of the input to a read error. After a stop it returns ErrStopped instead, because the stop
+// has caused the read error.
 func (in *Input) explain(err error) error {
 	if in.truncated() {
 		return ErrStopped

@@ -2,10 +2,10 @@ package userimport
 
 import "io"
 
-// An interruptible reads from a source that may block forever, such as a pipe. When done is closed, Read stops
-// waiting and returns ErrStopped. Only one goroutine may call Read. Each read of the source runs in its own
-// goroutine. Until it returns, only that goroutine uses buffer, so a late result can't overwrite bytes that Read has
-// returned.
+// An interruptible reads from a source that may block forever, such as a pipe. When the channel done is closed, Read
+// stops waiting and returns ErrStopped. Only one goroutine may call Read. Each read of the source runs in its own
+// goroutine. Until that read returns, only its goroutine uses buffer, so a late result can't overwrite bytes that
+// Read has returned.
 type interruptible struct {
 	in        io.Reader
 	done      <-chan struct{}
@@ -35,8 +35,8 @@ func (r *interruptible) Read(p []byte) (int, error) {
 	return 0, r.err
 }
 
-// fill waits for more bytes or for done. If done ends the wait, the goroutine that reads the source stays blocked
-// until the program ends.
+// fill waits until bytes arrive or the channel done is closed. If done is closed first, the goroutine that reads the
+// source stays blocked until the program ends.
 func (r *interruptible) fill() {
 	if r.pending == nil {
 		r.pending = make(chan readResult, 1)

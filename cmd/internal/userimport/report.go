@@ -20,7 +20,7 @@ type Report struct {
 	Bad      int // accounts with problems
 
 	BadHashes    int // problems with a hash
-	IDsElsewhere int // ids, not UUIDs, of accounts that were deleted or have a different address in Watchword
+	IDsElsewhere int // accounts that were deleted or have a different address in Watchword, if the id is no UUID
 
 	// Of the accounts in Done:
 	Verified, Unverified, Disabled int
@@ -66,8 +66,8 @@ func (r *Report) IsIncomplete() bool {
 	return r.ColumnsMissing != nil || r.ColumnsUnsettled != nil || r.ColumnsWithHashes != nil
 }
 
-// IsEmpty reports whether no account was imported or could be, because the file has no accounts or only accounts with
-// problems. The command then fails, so that a script notices.
+// IsEmpty reports whether the file has no accounts, or only accounts with problems. The command then fails, so that a
+// script notices.
 func (r *Report) IsEmpty() bool { return r.Done+r.Existing == 0 }
 
 // addBad counts an account that is skipped. An account can have several problems: Bad counts

@@ -100,7 +100,7 @@ func (t *Trial) Try(given watchword.Secret) (Verdict, error) {
 	return verdict, nil
 }
 
-// placeholderKeyID is used as the id of the pepper, because the engine creates the real id during an import.
+// placeholderKeyID is the id of the pepper in a trial, because the engine creates the real id during an import.
 const placeholderKeyID = "00000000-0000-8000-8000-000000000000"
 
 // fits verifies as a sign-in does: the normalized password first, then the password as

@@ -198,7 +198,7 @@ func (i *Importer) pass(ctx context.Context, phase Phase) (err error) {
 			}
 			i.observer.Progress(i.reader.Offset(), i.report.Accounts)
 			if i.report.Imported {
-				_ = sleep.For(ctx, batchPause) // the next switch checks ctx
+				_ = sleep.For(ctx, batchPause) // an ended ctx is handled in the next switch
 			}
 		}
 		switch {
