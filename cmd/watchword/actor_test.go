@@ -263,8 +263,7 @@ func (a *actor) detectThief(ctx context.Context) error {
 	return nil
 }
 
-// check compares the acknowledged changes with the state on working servers, and starts another
-// session.
+// check compares the acknowledged changes with the state on working servers. Then it starts another session.
 func (a *actor) check(ctx context.Context) {
 	if a.email == "" {
 		a.must(ctx, a.signUp)

@@ -25,9 +25,9 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 			"lesson": "/register, /login, /token …"}[name])
 	}
 	if s.AdminListen != "" {
-		// The scheme is always http, because the admin listener has no TLS and belongs on the loopback. The screen
-		// shows the address, because an operator can't guess the port. With admin-on=public, the administration pages
-		// have the public URL and need no line.
+		// The URL of the admin listener is always http, because this listener has no TLS and belongs on the loopback.
+		// The screen shows the URL, because an operator can't guess the port. With admin-on=public, the
+		// administration pages have the public URL and need no line.
 		if s.AdminOn == "admin" {
 			line("Admin", s.adminURL()+map[string]string{"on": "/admin", "off": "/api/admin"}[s.AdminPages])
 		}

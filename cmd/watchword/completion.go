@@ -170,8 +170,8 @@ func (c *cursor) commands(prefix string) (found []candidate) {
 }
 
 // values returns the allowed words of a flag or an argument that begin with the prefix. For a setting, they are in
-// its oneof tag. If a value has no allowed words, the result files says whether to complete file names. It is true
-// for each flag, because no tag says which flags take a file. For arguments, it is true only for the name "file".
+// its oneof tag. If there are no allowed words, the result files reports whether to complete file names. It is true
+// for each flag, because no tag says which flags take a file. For an argument, it is true only if its name is "file".
 func values(value *kong.Value, settings []setting, before, prefix string) (found []candidate, files bool) {
 	words := strings.Split(value.Enum, ",")
 	for _, each := range settings {

@@ -39,9 +39,8 @@ func isToken(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
 }
 
-// sameSiteProblem refuses SameSite=None on http. Browsers drop such a cookie if it is not
-// Secure, and the server sets Secure only if the public URL is https. This also applies to
-// loopback names.
+// sameSiteProblem refuses SameSite=None with an http public URL, even on loopback. Browsers drop such a cookie
+// without Secure, and the server sets Secure only if the public URL is https.
 func sameSiteProblem(s *Settings) string {
 	if s.CookieSameSite == "none" && !s.https() {
 		return "browsers refuse SameSite=None without Secure. Write strict or lax, or public-url with https://."

@@ -114,8 +114,8 @@ func adminListenProblem(s *Settings) string {
 	return listenProblem(s.AdminListen)
 }
 
-// adminOnProblem requires the admin listener if admin-on names it. Without this rule, a typing
-// error would result in a server without administration.
+// adminOnProblem requires admin-listen if admin-on is "admin". Without this rule, a typing error would result in a
+// server without administration.
 func adminOnProblem(s *Settings) string {
 	switch {
 	case s.AdminOn != "admin":
@@ -154,10 +154,9 @@ func adminURLProblem(s *Settings) string {
 	return ""
 }
 
-// tlsProblem loads the certificate and its key, so that a wrong file is found at the start and
-// not in the first handshake. With a TLS listener the public URL must be https, because the
-// names and flags of cookies follow from it. The expiry of the certificate is not checked,
-// because an expired certificate may be renewed while the server runs.
+// tlsProblem loads the certificate and its key, so that a wrong file is found at the start and not in the first
+// handshake. With a TLS listener the public URL must be https, because it determines the names and flags of cookies.
+// The expiry of the certificate is not checked, because an expired certificate may be renewed while the server runs.
 func tlsProblem(s *Settings) string {
 	switch {
 	case s.TLSCert == "" && s.TLSKey == "":
@@ -193,10 +192,10 @@ func publicURLProblem(s *Settings) string {
 	return ""
 }
 
-// allowedOriginProblem checks one front-end origin. A script of that origin can use the refresh
-// cookie of the user. The origin must therefore be exact. Plain http is refused beyond the
-// loopback, because an attacker on the network could forge its pages. Wildcards and null are
-// refused before the general check, which would only call them malformed.
+// allowedOriginProblem checks one front-end origin. A script of that origin can use the refresh cookie of the user.
+// The origin must therefore be exact. Plain http is refused beyond the loopback, because an attacker on the network
+// could forge HTML pages of the origin. Wildcards and null are refused before the general check, which would only
+// call them malformed.
 func allowedOriginProblem(origin string) string {
 	switch {
 	case origin == "*":
@@ -471,9 +470,9 @@ func mailFromProblem(s *Settings) string {
 	return "is missing. " + write
 }
 
-// senderProblem returns why package smtp would refuse the value of mail-url or mail-from, followed by what to write.
+// senderProblem returns why package smtp would refuse the value of mail-url or mail-from, and what to write instead.
 // It opens no connection. A caller that checks only one of the two values passes a placeholder for the other.
-// senderProblem removes the name of the setting from the error, because a fault also has this name.
+// senderProblem removes the name of the setting from the error, because a fault already contains this name.
 func senderProblem(url watchword.Secret, from, write string) string {
 	if _, err := smtp.New(smtp.Options{URL: url, From: from, Renderer: &mail.Renderer{}}); err != nil {
 		_, what, _ := strings.Cut(err.Error(), ": mail-")
