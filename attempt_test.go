@@ -362,7 +362,7 @@ func TestFloodOfRefusedLoginsLeavesFewRowsAndLosesNoCount(t *testing.T) {
 		limits := r.countLimits(t)
 		t.Logf("%d logins of one client in %v, %d of them with a checked password, left %d events and %d counters",
 			flood, flood*100*time.Millisecond, failed, rows, limits)
-		if rows > 4 { // one row each for sign-up, Ada and unknown addresses; one more if an hour begins
+		if rows > 4 { // a row each for the sign-up, Ada's failures, other failures; one more if an hour begins
 			t.Errorf("%d rows of events", rows)
 		}
 		if events != failed+1 {

@@ -97,7 +97,7 @@ export class Feed {
       issuer.invalidate() // the endpoints may have moved
     else errors.push(new Error("the issuer's metadata names no revocation feed"))
     if (this.failed === 0 && !closed.aborted) warn("can't read the revocation feed", errors.at(-1))
-    this.streamAt = -Infinity // polling failed too, so the next round opens the stream at once
+    this.streamAt = -Infinity // polling failed too, so the next round tries the stream again
     this.silent = 0
     await this.pause(++this.failed)
   }
