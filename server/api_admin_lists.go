@@ -13,10 +13,11 @@ import (
 // These routes list events and mails, show the signing and refresh keys, and return statistics. The responses have no
 // secret: no token of a mail, no private key, and no text of a mail.
 //
-// Each page is read in a separate transaction. A row that changes between two pages can therefore be missing from
-// both pages or be on both pages.
+// Each page of a list is read in a separate transaction. A row that changes between two pages can therefore be
+// missing from both pages or be on both pages.
 
-// An eventsAnswer can have fewer items than the limit although there is a next page, like the list of accounts.
+// An eventsAnswer is one page of the list of events. It can have fewer items than the limit even if there is a next
+// page, as in the list of accounts.
 type eventsAnswer struct {
 	Items []eventAnswer `json:"items" nullable:"false" doc:"The newest first"`
 	Next  string        `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
@@ -55,7 +56,7 @@ func (a *adminAPI) adminEvents(w http.ResponseWriter, r *http.Request, _ admin.C
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// time returns a parameter as a time, or the zero time if it is missing. The time is truncated to
+// The method time returns a query parameter as a time, or the zero time if it is missing. The time is truncated to
 // milliseconds, the precision of the store.
 func (q query) time(name string) (time.Time, error) {
 	text := q[name]
@@ -154,8 +155,8 @@ type keyStatesAnswer struct {
 	Items []keyStateAnswer `json:"items" nullable:"false"`
 }
 
-// newKeyStates converts the keys in the order of the engine: by use, then by the time of activation. The
-// ids of signing keys are public, because each token has the id of its key in the header.
+// newKeyStates converts the keys in the order of the engine, which sorts them by KeyUse and then by the time of
+// activation. The ids of signing keys are public, because each token has the id of its key in the header.
 func newKeyStates(keys []watchword.KeyInfo) keyStatesAnswer {
 	answer := keyStatesAnswer{Items: []keyStateAnswer{}}
 	for _, k := range keys {
@@ -168,8 +169,8 @@ func newKeyStates(keys []watchword.KeyInfo) keyStatesAnswer {
 	return answer
 }
 
-// adminKeys lists the states of the keys, as `watchword keys list` does. A monitor can alert if there is no next key
-// for a use.
+// adminKeys lists the states of the keys, as `watchword keys list` does. A monitor can alert if there is no next
+// signing key or no next refresh key.
 func (a *adminAPI) adminKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	keys, err := a.admin.Operator(by).Keys(r.Context())
 	if err != nil {
@@ -178,8 +179,7 @@ func (a *adminAPI) adminKeys(w http.ResponseWriter, r *http.Request, by admin.Ca
 	return respond.JSON(w, http.StatusOK, newKeyStates(keys))
 }
 
-// A rotateKeysBody names a use, because signing keys and refresh keys are rotated for different
-// reasons.
+// A rotateKeysBody selects the signing keys or the refresh keys, because the two are rotated for different reasons.
 type rotateKeysBody struct {
 	Use string `json:"use" enum:"sign,refresh" doc:"sign: access tokens; refresh: refresh tokens"`
 }
@@ -203,8 +203,8 @@ func (a *adminAPI) adminRotateKeys(w http.ResponseWriter, r *http.Request, by ad
 	return respond.JSON(w, http.StatusOK, newKeyStates(keys))
 }
 
-// A statsAnswer has figures for an overview. Each count stops at a bound, which is part of the response, so that a
-// page can show "more than 100,000". Large services get exact figures from the metrics.
+// A statsAnswer has figures for an overview. Each count stops at a bound. The response contains this bound, so that a
+// front-end can show "more than 100,000". Large services get exact figures from the metrics.
 type statsAnswer struct {
 	Accounts     int               `json:"accounts" doc:"At most countedTo"`
 	Sessions     int               `json:"sessions" doc:"Live sessions. At most countedTo"`

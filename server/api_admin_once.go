@@ -9,16 +9,16 @@ import (
 	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
-// Every write of administration accepts the header Idempotency-Key, so that a client can safely repeat a request
-// after a lost response. Package admin has the rules. This file reads the request and delays the response until its
-// record is stored.
+// Every administrative request that makes a change accepts the header Idempotency-Key. With it, a client can safely
+// repeat a request after a lost response. Package admin has the rules. This file reads the request, and delays the
+// response until the store has a record of the request.
 
 // idempotencyHeader has the name of the IETF draft httpapi-idempotency-key-header.
 const idempotencyHeader = "Idempotency-Key"
 
-// once calls next at most once for an idempotency key. Without the header, it just calls next.
+// The method once calls next at most once for an idempotency key. Without the header, it always calls next.
 //
-// The response is sent after its record is stored. Otherwise a client could receive the response,
+// The response is sent after the record of the request is stored. Otherwise a client could receive the response,
 // repeat the request, and make the change twice.
 func (a *adminAPI) once(w http.ResponseWriter, r *http.Request, by admin.Caller, next adminHandler) error {
 	// For a read, the header has no effect, so clients may send it with every request.
@@ -50,11 +50,11 @@ func (a *adminAPI) once(w http.ResponseWriter, r *http.Request, by admin.Caller,
 	if err != nil {
 		return err
 	}
-	// The record includes the status of the first response, for operators who read the table.
+	// The status of this response is stored in the record of the request, for operators who read the table.
 	held := &heldResponse{ResponseWriter: w, status: http.StatusOK}
 	if err := next(held, r, by); err != nil {
-		// A refused request can be repeated with the same key. After any other error, the key stays blocked for a
-		// minute.
+		// A refused request can be repeated with the same idempotency key. After any other error, this key stays
+		// blocked for a minute.
 		if refusal := refusalOf(err); refusal != nil {
 			_ = a.admin.GiveUp(r.Context(), by, refusal)
 		}

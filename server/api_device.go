@@ -76,7 +76,8 @@ func (a *api) deviceRoutes() []route {
 	if a.factors == nil {
 		return nil
 	}
-	// The path has only remembered devices. Sessions have a separate path, although each session also names a device.
+	// Only routes for remembered devices are below this path. Sessions have a separate path, although each session
+	// also names a device.
 	const path = pathAPI + "/devices"
 	stepUp := watchword.CodeStepUpRequired
 	// Forgetting a device needs a fresh proof, although ending a session does not. A thief with a stolen session

@@ -61,8 +61,8 @@ func (p *pages) redirectToApplication(
 	return nil
 }
 
-// An exchangeBody has a code and its verifier. The hash of the verifier must be the code_challenge that started the
-// attempt.
+// An exchangeBody has a code and its verifier. The hash of the verifier must be the code_challenge of the request
+// that started the sign-in.
 type exchangeBody struct {
 	Code     string `json:"code" doc:"From the query of the return"`
 	Verifier string `json:"verifier" doc:"Its SHA-256 was the code_challenge (RFC 7636)"`
@@ -79,8 +79,8 @@ func (a *api) exchange(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
-	// A request from a trusted proxy names the browser as its client. The limits then count the browser's address,
-	// and the session shows the browser's user agent.
+	// If the request comes from a trusted proxy, its headers describe the browser. The rate limits then count the
+	// browser's address, and the session shows the browser's user agent.
 	done, err := a.federation.Exchange(r.Context(), federation.ExchangeRequest{
 		Code: watchword.Secret(body.Code), Verifier: watchword.Secret(body.Verifier),
 		Client: a.clients.of(w, r), Replaces: a.cookies.replaced(r, body.Delivery)})

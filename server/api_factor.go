@@ -134,8 +134,8 @@ func deliveryOf(handle string) string {
 	return deliveryBody
 }
 
-// endStep deletes the step cookie when its challenge can't be used again. Clients without cookies recognize this by
-// the error code.
+// endStep deletes the step cookie when its challenge can't be used again. Clients without cookies recognize the end
+// of the challenge by the error code.
 //
 // After a wrong code the cookie stays, because the challenge allows more attempts. After a rate limit the cookie also
 // stays, because the challenge does not count that attempt.
@@ -462,14 +462,15 @@ func (a *api) factorRoutes() []route {
 		return nil
 	}
 	const path = pathAPI + "/factors"
-	// These are the error codes that most routes share. The slice tokens is for the routes that also work for a
-	// sign-in that waits for its first factor.
+	// These are the error codes that most routes share. The codes in the slice tokens are for routes that also accept
+	// a sign-in that waits for its first factor.
 	limit, wrong := watchword.CodeRateLimited, watchword.CodeFactorWrong
 	stepUp, gone := watchword.CodeStepUpRequired, watchword.CodeNotFound
 	late, unproven := watchword.CodeChallengeInvalid, watchword.CodeEmailNotVerified
 	invalid, tokens := []watchword.Code{watchword.CodeValidationFailed}, enrolCodes()
-	// The route that completes a sign-in is public, because its handle is the credential. All other rows need a
-	// bearer token, and the engine checks in its transaction that the session is fresh enough.
+	// The route that completes a sign-in is public, because its handle is the credential. All other routes need a
+	// bearer token, but the first factor can also be added with the handle of a waiting sign-in. If a change needs a
+	// fresh session, the engine checks this in the transaction of the change.
 	return []route{
 		{"POST", pathAPI + "/login/factor", a.loginFactor, public, "Complete a sign-in with a second factor",
 			factorLoginBody{}, 200, signedInBody{}, join(invalid, nil, late, wrong, limit, unproven,

@@ -58,8 +58,7 @@ func (a *api) revocations(w http.ResponseWriter, r *http.Request) error {
 		fmt.Fprintln(tag, page.Heartbeat.Token)
 	}
 	etag := `"` + hex.EncodeToString(tag.Sum(nil)[:8]) + `"`
-	// A 304 has the headers, too, because it updates the stored response (RFC 9111, section
-	// 4.3.4).
+	// A 304 response has the same headers, because it updates the stored response (RFC 9111, section 4.3.4).
 	w.Header().Set("Cache-Control", "public, max-age=1")
 	w.Header().Set("ETag", etag)
 	if matches(r.Header.Get("If-None-Match"), etag) {

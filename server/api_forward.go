@@ -57,11 +57,12 @@ func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		err = factors.RequireProof(who.Session, required.acr, required.maxAge, a.engine.Inside().Now())
 	}
-	// A user who has to step up is signed in already, so the login page would redirect back at once.
+	// Only a signed-out user is redirected to the login page. A user who has to step up is signed in already, so the
+	// login page would redirect back at once.
 	isSignedOut := statusOf(watchword.CodeOf(err)) == http.StatusUnauthorized &&
 		watchword.CodeOf(err) != watchword.CodeStepUpRequired
 	if required.login != "" && isSignedOut && isNavigation(r) {
-		// fail logs refusals, but a redirect does not call fail.
+		// The refusal is logged here, because a redirect does not call the method fail, which logs other refusals.
 		a.errors.logRefused(w, r, err)
 		w.Header().Set("Location", required.login)
 		w.WriteHeader(http.StatusFound)

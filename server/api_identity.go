@@ -22,7 +22,7 @@ type providersAnswer struct {
 	Providers []providerAnswer `json:"providers" nullable:"false"`
 }
 
-// A providerAnswer describes a provider. kind selects the icon of a button.
+// A providerAnswer describes a provider. Its member kind selects the icon of a button.
 type providerAnswer struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
@@ -47,8 +47,8 @@ type identitiesAnswer struct {
 	Identities []identityAnswer `json:"identities" nullable:"false"`
 }
 
-// An identityAnswer describes an account at a provider. Its email address was updated at the last use, and may differ
-// from the address of the account on this server.
+// An identityAnswer describes an account at a provider. Each use of this account updates its email address, which may
+// differ from the address of the account on this server.
 type identityAnswer struct {
 	ID         string     `json:"id" format:"uuid"`
 	Provider   string     `json:"provider" doc:"Its id in /providers"`
@@ -104,8 +104,8 @@ func (a *api) startLink(w http.ResponseWriter, r *http.Request, who watchword.Id
 	if err != nil {
 		return err
 	}
-	// A page ignores a target that is not allowed. The API returns an error, so that the author of a client sees the
-	// mistake.
+	// The HTML pages ignore a target that is not allowed. The API returns an error, so that the author of a client
+	// sees the mistake.
 	if body.ReturnTo != "" && (len(body.ReturnTo) > maxReturnTo || !a.origins.mayRedirectTo(body.ReturnTo)) {
 		return unacceptable("returnTo", watchword.FieldInvalid, "Name a page on the public URL or on an allowed origin.")
 	}

@@ -31,15 +31,15 @@ func newCeremonyAnswer(c factors.Ceremony) ceremonyAnswer {
 }
 
 // A beginPasskeyBody may be empty. If a sign-in waits for its first factor, the body has the handle of this sign-in.
-// The member upgrade then has no effect, because the user has to confirm a dialog.
+// For such a sign-in, the member upgrade has no effect, because the user has to confirm a dialog.
 type beginPasskeyBody struct {
 	Upgrade bool   `json:"upgrade,omitempty" doc:"Create it without a dialog, after a sign-in with a password"`
 	Handle  string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// beginPasskey starts the creation of a passkey. The value of upgrade disables the check of user presence, so
-// beginPasskey stores it in the sealed ceremony, where a client can't change it. A request without an access token
-// continues a sign-in that waits for its first factor.
+// beginPasskey starts the creation of a passkey. An upgrade needs no check of user presence. Therefore beginPasskey
+// stores in the sealed ceremony whether this is an upgrade, so that a client can't change it later. A request without
+// an access token continues a sign-in that waits for its first factor.
 func (a *api) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[beginPasskeyBody](r)
 	if err != nil {
@@ -165,8 +165,8 @@ func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
-// stepUpOptions responds with 404 to an account without a passkey. A client then asks for a code.
-// The response has no member ceremony, because the challenge in the credential identifies it.
+// stepUpOptions responds with 404 to an account without a passkey. A client then asks for a code. The response has no
+// member ceremony, because the server finds the ceremony by the challenge in the credential.
 func (a *api) stepUpOptions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	// The ceremony is a row in the store and works once. Otherwise a signature could be sent again,
 	// because many passkeys have no counter.

@@ -273,7 +273,7 @@ func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 }
 
 // logoutAll ends all sessions of the account. With keepCurrent, the caller's session and cookies are kept. Other
-// devices notice this at their next request, because each request checks that its session is live.
+// devices are signed out at their next request, because each request checks that its session is live.
 func (a *api) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.OptionalBody[logoutAllBody](r)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 
 // These tests use the account page and its forms in a browser.
 
-// crowd signs ada@example.com in on five devices, with four sessions each on the first two.
+// The method crowd signs in as ada@example.com on seven devices: four times on each of the first two devices, and
+// once on each other device.
 func (s *service) crowd(t *testing.T) {
 	t.Helper()
 	for i, agent := range []string{aPhone, "curl/8.0",
@@ -63,7 +64,7 @@ func TestAccountFoldsRepeatedSessionsAndEvents(t *testing.T) {
 			t.Errorf("icons: %s", icons)
 		}
 
-		b.push("Devices", "4 sessions") // curl has the first row with several sessions
+		b.push("Devices", "4 sessions") // expands the row of curl, the first one with 4 sessions
 		b.pressIn("Devices", "Sign out curl")
 		b.reads("Device signed out.")
 		b.push("Devices", "Show 4 more")
@@ -106,8 +107,8 @@ func TestEachSectionHasOnePrimaryAction(t *testing.T) {
 	}
 }
 
-// The script must not use the clock of the browser for the age of an event: it counts from the age that the server
-// sent.
+// The script must compute the age of an event from the age that the server sent, and not from the clock of the
+// browser.
 func TestTimesOnThePageGoOnAndShowTheExactOne(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) {

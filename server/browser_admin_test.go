@@ -78,7 +78,7 @@ func (brokenMailer) Send(context.Context, watchword.Message) error {
 	return errors.New("550 5.7.1 the sender is not allowed to send")
 }
 
-// asPageOf signs a tab in with the access token of a header.
+// asPageOf gives a tab the page cookie with the access token of an Authorization header. The tab is then signed in.
 func (b *tab) asPageOf(header []string) *tab {
 	b.t.Helper()
 	command(b, network.SetCookie, network.SetCookieParams{Name: "watchword-page",

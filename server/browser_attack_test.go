@@ -23,7 +23,7 @@ import (
 
 const reused = "You were signed out because an old copy of your session was used. Somebody may have copied it."
 
-// prove marks an address as verified, because the server sends notices only to verified addresses.
+// The method prove marks an address as verified, because the server sends notices only to verified addresses.
 func (s *service) prove(t *testing.T, email watchword.Address) {
 	t.Helper()
 	err := s.store.Update(t.Context(), func(tx watchword.Tx) error {
@@ -88,7 +88,7 @@ func TestStolenCookieIsDetectedAndBothUsersSeeIt(t *testing.T) {
 	}
 }
 
-// steal copies the refresh cookie of another tab.
+// The method steal copies the refresh cookie of another tab.
 func (b *tab) steal(from *tab) {
 	b.t.Helper()
 	cookie := from.cookies()["watchword"]

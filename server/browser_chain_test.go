@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// lost removes the authenticator, with all its passkeys, from the browser.
+// The method lost removes the authenticator, with all its passkeys, from the browser.
 func (a *authenticator) lost() {
 	a.b.t.Helper()
 	command(a.b, webauthn.RemoveVirtualAuthenticator,
@@ -31,7 +31,7 @@ func (b *tab) enrolPasskey() []string {
 	return codes
 }
 
-// signInTwice signs in with the password and the passkey.
+// signInTwice signs in with two factors: the password and then the passkey.
 func (b *tab) signInTwice() {
 	b.t.Helper()
 	b.signedOut()

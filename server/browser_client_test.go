@@ -74,8 +74,8 @@ func startFrontEnd(t *testing.T) (*service, string) {
 	return s, origin
 }
 
-// opened is a script that creates the client in the page. It records each request about passkeys in
-// window.sent.
+// The constant opened is a script that creates the client in the page. The script records each request about passkeys
+// in window.sent.
 const opened = `(url) => {
   window.sent = [];
   const recorded = async (input, init) => {
@@ -137,7 +137,7 @@ func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	  window.asked = sent.length;
 	  while (sent.length === asked) await new Promise((resolve) => setTimeout(resolve, 10));
 	}`)
-	// The script delays the second request until comeBack is called, because by then the first request has ended. If
+	// The script delays the second request until the test calls comeBack. By then, the first request has ended. If
 	// both requests reached the virtual device at the same time, the device could lose the second.
 	see[any](b, `() => {
 	  const back = new Promise((resolve) => { window.comeBack = resolve });

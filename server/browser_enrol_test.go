@@ -17,7 +17,7 @@ import (
 
 // These tests add an app as a second factor, sign in with it, lose the phone, recover, and remove the app.
 
-// scan takes a screenshot of the page and reads the QR code in it.
+// The method scan takes a screenshot of the page and reads the QR code in it.
 func (p *phone) scan(b *tab) {
 	p.t.Helper()
 	box := see[[]float64](b, `() => { const b = document.querySelector(".qr svg").getBoundingClientRect();
@@ -37,7 +37,7 @@ func (p *phone) scan(b *tab) {
 	}
 }
 
-// codes returns the recovery codes that the page shows.
+// The method codes returns the recovery codes that the page shows.
 func (b *tab) codes() []string {
 	b.t.Helper()
 	return see[[]string](b, `() => [...document.querySelectorAll(".codes li")].map((li) => li.innerText)`)

@@ -33,13 +33,14 @@ func (b *tab) field(id string) fieldState {
   }`, id)
 }
 
-// unchecked disables the browser's own validation of forms, so that the server must validate.
+// The method unchecked disables the browser's own validation of forms, so that the server must validate.
 func (b *tab) unchecked() {
 	b.t.Helper()
 	see[bool](b, `() => { for (const form of document.forms) form.noValidate = true; return true }`)
 }
 
-// focused waits until a field has the focus, because the browser applies autofocus only after it has drawn the page.
+// The method focused waits until a field has the focus, because the browser applies autofocus only after it has drawn
+// the page.
 func (b *tab) focused(id string) {
 	b.t.Helper()
 	b.until("the focus is on "+id, `(id) => document.activeElement?.id === id`, id)
@@ -53,7 +54,7 @@ func TestErrorsAreShownBesideTheirFields(t *testing.T) {
 	for _, c := range []struct {
 		name, path, part, button string
 		typed                    map[string]string // values to type, by label
-		faults                   map[string]string // expected messages by id; first names the field with the focus
+		faults                   map[string]string // messages by id; the field first is the id of the focused input
 		first                    string
 		kept                     map[string]string // expected values by id after the error
 	}{
@@ -181,7 +182,7 @@ func TestSignInWorksByKeyboard(t *testing.T) {
 
 func TestRepeatedClicksSendAFormOnce(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(o *watchword.Options) { o.HashCost = "m=65536,t=10,p=1" }, nil) // slow, for a second click
+	s := start(t, func(o *watchword.Options) { o.HashCost = "m=65536,t=10,p=1" }, nil) // slow enough for 2 clicks
 	b := s.tab(t)
 	b.visit("/signup")
 	b.fill("Email address", "ada@example.com")

@@ -182,7 +182,7 @@ func accessible(t *testing.T) func(b *tab, name string) {
 		must(t, err)
 		browsertest.InEachView(t, b.ctx, name, func(view string) {
 			if view == "phone-dark" {
-				return // two other views have the same layout or the same colours
+				return // one other view has the same layout, and another one the same colours
 			}
 			for _, fault := range see[[]string](b, `async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
           .map((v) => v.id + ": " + v.help + "\n" + v.nodes.map((n) => n.html + "\n" + n.failureSummary).join("\n"))`) {

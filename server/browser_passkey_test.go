@@ -35,14 +35,14 @@ func (b *tab) withAuthenticator() *authenticator {
 	return &authenticator{b, added.AuthenticatorID}
 }
 
-// answers tells the virtual device whether the user touches its sensor.
+// The method answers sets whether the user of the virtual device touches its sensor.
 func (a *authenticator) answers(yes bool) {
 	a.b.t.Helper()
 	command(a.b, webauthn.SetAutomaticPresenceSimulation,
 		webauthn.SetAutomaticPresenceSimulationParams{AuthenticatorID: a.id, Enabled: yes})
 }
 
-// accepts tells the virtual device whether its sensor recognizes the finger.
+// The method accepts sets whether the sensor of the virtual device recognizes the finger.
 func (a *authenticator) accepts(yes bool) {
 	a.b.t.Helper()
 	command(a.b, webauthn.SetUserVerified,
@@ -55,8 +55,8 @@ func (a *authenticator) passkeys() []*webauthn.Credential {
 	return command(a.b, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: a.id}).Credentials
 }
 
-// forgets waits until the authenticator has no passkeys. The browser removes them when a page signals that they are
-// no longer valid.
+// The method forgets waits until the authenticator has no passkeys. The browser removes passkeys when a page signals
+// that they are no longer valid.
 func (a *authenticator) forgets() {
 	a.b.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -83,7 +83,7 @@ func startNamed(t *testing.T) (*service, *phone) {
 	}, nil)
 }
 
-// confirmed creates an account with a verified address on the pages.
+// The method confirmed uses the pages to create an account with a verified address.
 func (s *service) confirmed(b *tab) {
 	b.t.Helper()
 	b.signUp("ada@example.com")
@@ -92,7 +92,7 @@ func (s *service) confirmed(b *tab) {
 	b.visit("/account")
 }
 
-// signedOut deletes all cookies, so that the browser looks like a new device.
+// The method signedOut deletes all cookies, so that the browser looks like a new device.
 func (b *tab) signedOut() { b.t.Helper(); command(b, network.ClearBrowserCookies, struct{}{}) }
 
 // No text of the pages with passkeys may be cut off, and axe-core must report no fault.
@@ -158,7 +158,7 @@ func TestChromiumAddsUsesAndRemovesAPasskey(t *testing.T) {
 		t.Errorf("the field has autocomplete %q", got)
 	}
 	b.visit("/login?return_to=" + s.url + "/docs")
-	device.answers(true) // not earlier, because the previous page would have opened the account
+	device.answers(true) // earlier, this would have signed in on the previous page
 	b.until("the API page", `() => location.pathname === "/docs"`)
 
 	// The button must show an error for a finger that the sensor does not know, and sign in with the right finger.
@@ -248,7 +248,7 @@ func TestChromiumIsRememberedAfterAPasskey(t *testing.T) {
 
 	// After a new factor is added, no browser may be remembered any more.
 	b.press("Add an authenticator app")
-	b.press("Use your passkey") // still required, because remembering the browser is no proof for a step-up
+	b.press("Use your passkey") // required, because remembering the browser is no proof for a step-up
 	phone.learn(b)
 	b.fill("Code", phone.code())
 	b.press("Add the app")

@@ -247,7 +247,7 @@ func TestChangePasswordAddressLeadsToTheFormAfterSignIn(t *testing.T) {
 	})
 }
 
-// showsPasswordForm fails unless the tab is at the password form of the account page.
+// showsPasswordForm fails unless the tab shows the password form of the account page.
 func (b *tab) showsPasswordForm() {
 	b.t.Helper()
 	if at := b.address(); at != "/account#password-title" {

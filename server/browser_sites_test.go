@@ -87,15 +87,15 @@ func openIn(t *testing.T, preferences, app, api string) frontEnd {
 	return front
 }
 
-// open opens the front-end, or reloads it.
+// The method open opens the front-end, or reloads it.
 func (f frontEnd) open() {
 	f.t.Helper()
 	f.visit(f.app)
 	f.reads("The application")
 }
 
-// want sends a request as the front-end's script does. It fails unless the response has the wanted status, and the
-// wanted user's address or error code.
+// The method want sends a request as the front-end's script does. It fails unless the response has the wanted status,
+// and the wanted user's address or error code.
 func (f frontEnd) want(want, path string, body map[string]string) {
 	f.t.Helper()
 	got := see[string](f.tab, `async (url, body) => {
@@ -126,8 +126,8 @@ func (f frontEnd) wantCookies(want ...string) {
 	}
 }
 
-// probe sends two requests to /probe. It returns the cookies of the second request, which include the cookie of the
-// first response if the browser stored it.
+// The method probe sends two requests to /probe. It returns the cookies of the second request, which include the
+// cookie of the first response if the browser stored it.
 func (f frontEnd) probe() string {
 	f.t.Helper()
 	return see[string](f.tab, `async (url) => {
@@ -149,8 +149,8 @@ const (
 	logoutPath  = "/api/auth/logout"
 )
 
-// lives uses an account in the front-end from the sign-up to the sign-out, with the API and then with a dialect. It
-// also reloads the page and refreshes. The names of all cookies must end with the suffix.
+// The method lives checks the front-end from the sign-up to the sign-out of an account, first with the API and then
+// with a dialect. It also reloads the page and refreshes. The names of all cookies must end with the suffix.
 func (f frontEnd) lives(suffix string) {
 	f.t.Helper()
 	known, signedIn := usualName+"-known"+suffix, usualName+suffix

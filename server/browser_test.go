@@ -23,7 +23,7 @@ import (
 // These tests use the pages in a real Chromium. A tab acts as a user does: it finds a field by its label and a button
 // by its text. It clicks at the position of the element on the screen, and types there.
 
-// patience is how long a test waits for a page.
+// The constant patience is how long a test waits for a page.
 const patience = browsertest.Timeout
 
 // All tests share one Chromium. TestMain ends it.
@@ -51,7 +51,7 @@ func (s *service) tab(t *testing.T) *tab {
 	return &tab{t: t, ctx: theChromium.Open(t), url: s.url}
 }
 
-// command sends a command of the DevTools protocol.
+// The function command sends a command of the DevTools protocol.
 func command[P, R any](b *tab, c cdp.Command[P, R], params P) R {
 	b.t.Helper()
 	return browsertest.Command(b.t, b.ctx, c, params)
@@ -64,7 +64,7 @@ func (b *tab) withoutScript() *tab {
 	return b
 }
 
-// speaking sets the language and the user agent of the browser.
+// The method speaking sets the language and the user agent of the browser.
 func (b *tab) speaking(language, agent string) *tab {
 	b.t.Helper()
 	command(b, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
@@ -72,7 +72,7 @@ func (b *tab) speaking(language, agent string) *tab {
 	return b
 }
 
-// look evaluates an expression in the page.
+// The function look evaluates an expression in the page.
 func look[T any](b *tab, expression string, args ...any) (T, error) {
 	return browsertest.Evaluate[T](b.ctx, expression, args...)
 }
@@ -86,7 +86,8 @@ func see[T any](b *tab, expression string, args ...any) T {
 	return value
 }
 
-// until waits until an expression is true. It tries again if the page changes in between.
+// The method until waits for an expression to be true. It evaluates the expression again if the page changes in
+// between.
 func (b *tab) until(what, expression string, args ...any) {
 	b.t.Helper()
 	var (
@@ -110,7 +111,7 @@ func (b *tab) visit(path string) {
 	b.leave(func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.Navigate(path)) })
 }
 
-// leave runs an action that opens another page, and waits for that page.
+// The method leave runs an action that opens another page, and waits for that page.
 func (b *tab) leave(do func(context.Context) error) {
 	b.t.Helper()
 	b.left++ // a page that comes back from memory has a smaller number
@@ -121,7 +122,7 @@ func (b *tab) leave(do func(context.Context) error) {
 	b.until("another page", `(number) => document.readyState === "complete" && window.left !== number`, b.left)
 }
 
-// back presses the back button.
+// The method back presses the back button.
 func (b *tab) back() {
 	b.t.Helper()
 	history := command(b, page.GetNavigationHistory, struct{}{})
@@ -150,7 +151,7 @@ func (b *tab) text() string {
 	return text
 }
 
-// reads fails the test unless the page shows each of the texts.
+// The method reads fails the test unless the page shows each of the texts.
 func (b *tab) reads(texts ...string) {
 	b.t.Helper()
 	all := b.text()
@@ -183,7 +184,7 @@ const finder = `
     return all.find((e) => e.checkVisibility());
   };`
 
-// click returns an action that scrolls to an element and clicks in its middle.
+// The method click returns an action that scrolls to an element and clicks in its middle.
 func (b *tab) click(part, kind, words string) func(context.Context) error {
 	b.t.Helper()
 	point := see[[]float64](b, `(...which) => {`+finder+`
@@ -200,7 +201,7 @@ func (b *tab) click(part, kind, words string) func(context.Context) error {
 	return func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.MouseClickXY(point[0], point[1])) }
 }
 
-// press clicks a button or a link that opens another page.
+// The method press clicks a button or a link that opens another page.
 func (b *tab) press(words string) { b.t.Helper(); b.pressIn("", words) }
 
 func (b *tab) pressIn(part, words string) {
@@ -208,13 +209,13 @@ func (b *tab) pressIn(part, words string) {
 	b.leave(b.click(part, "button", words))
 }
 
-// push clicks a button that does not leave the page.
+// The method push clicks a button that does not leave the page.
 func (b *tab) push(part, words string) {
 	b.t.Helper()
 	must(b.t, b.click(part, "button", words)(b.ctx))
 }
 
-// fill replaces the value of a field by typing.
+// The method fill replaces the value of a field by typing.
 func (b *tab) fill(label, text string) { b.t.Helper(); b.fillIn("", label, text) }
 
 func (b *tab) fillIn(part, label, text string) {
@@ -227,7 +228,7 @@ func (b *tab) fillIn(part, label, text string) {
 	}
 }
 
-// key presses keys, one after another.
+// The method key presses keys, one after another.
 func (b *tab) key(keys string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -264,7 +265,7 @@ func (b *tab) signIn(email, password string) {
 	b.press("Sign in")
 }
 
-// follow opens the link of a mail. If scripts are disabled, it pastes the link into the field of the page.
+// The method follow opens the link of a mail. If scripts are disabled, it pastes the link into the field of the page.
 func (b *tab) follow(path string, m watchword.Message) {
 	b.t.Helper()
 	link := b.url + path + "#token=" + string(m.Token)
@@ -276,7 +277,8 @@ func (b *tab) follow(path string, m watchword.Message) {
 	}
 }
 
-// take waits for a mail of a kind to an address. It returns the newest one and removes it from the box.
+// The method take waits for a mail of a kind to an address. It returns the newest such mail and removes it from the
+// box.
 func (p *postbox) take(t *testing.T, kind watchword.MailKind, to string) watchword.Message {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {

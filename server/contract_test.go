@@ -166,7 +166,7 @@ func TestRoutesWithoutAnAccessTokenReturn401(t *testing.T) {
 	}
 }
 
-// raw writes text to the server and reads one response.
+// The function raw writes text to the server and reads one response.
 func raw(t *testing.T, s *service, text string) *http.Response {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))

@@ -18,34 +18,35 @@ import (
 // body.
 const deliveryBody = "body"
 
-// cookies reads and writes the server's cookies. All of them are HttpOnly.
+// The type cookies reads and writes the server's cookies. All of them are HttpOnly.
 type cookies struct {
 	refresh tokencookie.Pair
-	// page holds an access token that identifies the user on the HTML pages. Without this cookie, each page view
-	// would have to rotate the refresh token. The cookie is always SameSite=Strict and valid for one host. The API
-	// never reads it.
+	// The cookie page holds an access token that identifies the user on the HTML pages. Without this cookie, each
+	// page view would have to rotate the refresh token. The cookie is always SameSite=Strict and valid for one host.
+	// The API never reads it.
 	page tokencookie.Cookie
-	// notice holds the name of the message that a redirect shows on the next page, such as "why.reused". Only this
-	// server can set it, so a link on another site can't cause a false alarm.
+	// The cookie notice holds the name of the message that a redirect shows on the next page, such as "why.reused".
+	// Only this server can set it, so a link on another site can't cause a false alarm.
 	notice tokencookie.Cookie
-	// device identifies a browser that has signed in before. It is not a credential, so a
-	// request with only this cookie needs no Origin.
+	// The cookie device identifies a browser that has signed in before. It is not a credential, so a request with
+	// only this cookie needs no Origin.
 	device tokencookie.Pair
-	// step holds the handle of a sign-in that still needs a second factor. The handle alone does not open a session.
-	// The CSRF check treats this cookie as a credential, because another site could otherwise add its own factor to
-	// the waiting sign-in.
+	// The cookie step holds the handle of a sign-in that still needs a second factor. The handle alone does not open
+	// a session. The CSRF check treats this cookie as a credential, because another site could otherwise add its own
+	// factor to the waiting sign-in.
 	step tokencookie.Cookie
-	// attempt holds a sealed sign-in attempt at a provider. attemptCookie appends a part of the state to its name.
-	// The cookie is SameSite=Lax, because the browser returns from the provider, which is another site.
+	// The cookie attempt holds a sealed sign-in attempt at a provider. The method attemptCookie appends a part of the
+	// state to its name. The cookie is SameSite=Lax, because the browser returns from the provider, which is another
+	// site.
 	attempt tokencookie.Cookie
-	// link holds the handle of a provider's identity that is not yet connected to an account. The next sign-in, on a
-	// page or in a front-end, connects the identity to its account. The cookie has the attributes of the refresh
-	// cookie, so that every request that can sign in sends it.
+	// The cookie link holds the handle of a provider's identity that is not yet connected to an account. The next
+	// sign-in, on a page or in a front-end, connects the identity to the account that signs in. The cookie has the
+	// attributes of the refresh cookie, so that every request that can sign in sends it.
 	link tokencookie.Pair
 	// onSignIn is called with the cookies of each new session.
 	onSignIn func(http.ResponseWriter, *http.Request, *watchword.SignIn)
-	// remembered lets a browser skip the second factor. The cookie is always SameSite=Strict. Dialects don't get the
-	// cookie, so they never sign in to an account that has a factor.
+	// The cookie remembered marks a browser that may skip the second factor. It is always SameSite=Strict. Dialects
+	// don't get the cookie, so they never sign in to an account that has a factor.
 	remembered tokencookie.Cookie
 
 	dialects []string // names of the dialects' session cookies
@@ -55,9 +56,9 @@ type cookies struct {
 // (RFC 6265bis), so a subdomain can't set a cookie with such a name. Browsers accept the prefix only from https, so a
 // development server on http omits it.
 //
-// The cookies of the admin listener have different names, and box seals their values. Browsers send cookies to every
-// port of a host, so two listeners on one host receive each other's cookies. Because the values are sealed, a token
-// of one listener can't be used at the other.
+// The cookies of the admin listener have different names, and the parameter box seals their values. Browsers send
+// cookies to every port of a host, so two listeners on one host receive each other's cookies. Because the values are
+// sealed, a token of one listener can't be used at the other.
 func newCookies(o Options, https bool, d dialects, box tokencookie.Box) *cookies {
 	prefix := "watchword-"
 	if box != nil {
@@ -89,8 +90,8 @@ func newCookies(o Options, https bool, d dialects, box tokencookie.Box) *cookies
 	return c
 }
 
-// refreshToken returns the refresh token of a request. byCookie reports whether the request has the cookie, even with
-// an empty value. refreshToken rejects a request with two tokens. A normal and a partitioned cookie do not count as
+// refreshToken returns the refresh token of a request. The result byCookie is true if the request has the cookie,
+// even with an empty value. A request with two tokens is an error. A normal and a partitioned cookie do not count as
 // two, because the request uses only one of them (tokencookie.Pair).
 func (c *cookies) refreshToken(r *http.Request, body string) (token watchword.Secret, byCookie bool, err error) {
 	used := c.refresh.Presented(r)
@@ -169,8 +170,8 @@ func (c *cookies) rememberDevice(w http.ResponseWriter, r *http.Request, token w
 	c.device.Renew(w, r, string(token), tokencookie.KnownDeviceLife)
 }
 
-// replaced returns the refresh token of the cookie that a sign-in will overwrite, or "". The engine ends the session
-// of this token, because the browser will not have the token any more.
+// The method replaced returns the refresh token of the cookie that a sign-in will overwrite, or "". The engine ends
+// the session of this token, because the browser will not have the token any more.
 func (c *cookies) replaced(r *http.Request, delivery string) watchword.Secret {
 	if delivery == deliveryBody {
 		return ""
@@ -178,9 +179,9 @@ func (c *cookies) replaced(r *http.Request, delivery string) watchword.Secret {
 	return watchword.Secret(c.refresh.Presented(r).Value(r))
 }
 
-// presented returns all tokens of a request that can identify a session: the bearer token, the refresh cookies and
-// the dialects' cookies. It omits a cookie that the request contains twice. It does not verify the tokens. If one of
-// the tokens belongs to a live session of the account, a verification link needs no password.
+// The method presented returns all tokens of a request that can identify a session: the bearer token, the refresh
+// cookies and the dialects' cookies. It omits a cookie that the request contains twice. It does not verify the
+// tokens. If one of the tokens belongs to a live session of the account, a verification link needs no password.
 func (c *cookies) presented(r *http.Request) (tokens []watchword.Secret) {
 	if bearer, err := apirequest.BearerToken(r); err == nil && bearer != "" {
 		tokens = append(tokens, watchword.Secret(bearer))

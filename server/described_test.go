@@ -79,7 +79,7 @@ func (d *document) operationOf(r *http.Request) (found operation, described bool
 	return found, described
 }
 
-// check compares a response with its description.
+// The method check compares a response with its description.
 func (d *document) check(t *testing.T, a answer) {
 	t.Helper()
 	operation, described := d.operationOf(a.Request)

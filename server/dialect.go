@@ -9,12 +9,12 @@ import (
 	"github.com/watchword-auth/watchword/dialect"
 )
 
-// A dialects list has the dialects of a server, in the order of the setting dialects. The first dialect whose Takes
-// accepts a request serves the request. A request for a dialect never reaches the API, even if both have a route for
-// its path. The operator thus decides which contract a path has.
+// The type dialects is the list of a server's dialects, in the order of the setting dialects. The first dialect whose
+// Takes accepts a request serves the request. A request for a dialect never reaches the API, even if both have a
+// route for its path. The operator thus decides which contract a path has.
 //
-// Many requests call the functions of a dialect at the same time. Its maps and lists must not change after New,
-// because the server does not copy them.
+// Many requests call the functions of a dialect at the same time. The maps and lists of a dialect must not change
+// after New, because the server does not copy them.
 type dialects []dialect.Dialect
 
 // The method of returns the dialect that serves a request, or nil if the API or a page serves it. It returns a

@@ -21,7 +21,7 @@ type printedRoute struct {
 	status                int
 }
 
-// printed reads /docs from a running server, and returns its text and its routes.
+// The function printed reads /docs from a running server, and returns its text and its routes.
 func printed(t *testing.T, s *service) (text string, routes []printedRoute) {
 	t.Helper()
 	text = string(s.browser(t).do("GET", "/docs", "").raw)

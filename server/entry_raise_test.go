@@ -11,8 +11,8 @@ import (
 
 // These functions test the routes that raise the level of a session, or add the first factor.
 
-// weak returns a browser with a session of Ada without a proven factor. The browser was remembered, so the sign-in
-// skipped the factor.
+// The method weak returns a browser that is signed in to Ada's account without a proven factor. The browser was
+// remembered, so the sign-in skipped the factor.
 func (w *world) weak(page bool) *visitor {
 	w.Helper()
 	v, _ := w.waiting(w.ada)
@@ -78,7 +78,7 @@ func (w *world) stepUp(page bool) {
 	w.without("the same code", func() reply { return send(members{"totp": code}) })
 }
 
-// fresh opens a session of an account, with the password and a factor proven.
+// The method fresh opens a session of an account, with the password and a factor proven.
 func (w *world) fresh(v *victim) *watchword.SignIn {
 	w.Helper()
 	in, err := w.engine.Operator().AdmitUser(w.Context(),
@@ -87,8 +87,8 @@ func (w *world) fresh(v *victim) *watchword.SignIn {
 	return in
 }
 
-// staff creates an account that must have a factor, and enters its password in a browser. The sign-in then waits for
-// the first factor.
+// The method staff creates an account that must have a factor, and enters its password in a browser. The sign-in then
+// waits for the first factor.
 func (w *world) staff(email string) (*visitor, watchword.UserID) {
 	w.Helper()
 	u, err := w.engine.Operator().CreateUser(w.Context(), watchword.NewUser{Email: email, Password: goodPassword,
@@ -242,7 +242,7 @@ func (w *world) enrolPasskeyByPage() {
 	w.opens(id, func() { v.form(path, w.created(begun, newKey(w.service))).want(200) })
 }
 
-// created returns the form fields with a new passkey for the options in a response.
+// The method created returns the form fields with a new passkey for the options in a response.
 func (w *world) created(options reply, k *key) members {
 	w.Helper()
 	var created members

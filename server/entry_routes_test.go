@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// entrances returns the kind of each route, "opens" or "other", from testdata/entrances.txt.
+// The function entrances reads the kind of each route, "opens" or "other", from testdata/entrances.txt.
 func entrances(t *testing.T) map[string]string {
 	t.Helper()
 	raw, err := os.ReadFile("testdata/entrances.txt")
@@ -150,8 +150,8 @@ var readByGET = []string{
 	"a handle", "an enrolment handle", "an ended refresh token", "an ended access token", "an attempt",
 }
 
-// attack sends a secret to a route: as the access token, in each cookie, and in each member or field. No request may
-// open a session.
+// The method attack sends a secret to a route: as the access token, in each cookie, and in each member or field. No
+// request may open a session.
 func (w *world) attack(r server.Entrance, name, secret string) {
 	w.Helper()
 	path := strings.NewReplacer("{$}", "", "{id}", secret, "{sid}", secret, "{token}", secret, "{name}", "page.css",
@@ -163,7 +163,7 @@ func (w *world) attack(r server.Entrance, name, secret string) {
 	case r.Path == "/revocations/stream":
 		return // the stream does not end
 	case r.Method == "GET" && !slices.Contains(readByGET, name):
-		return // GET routes don't read the other secrets
+		return // routes by GET read only the secrets in readByGET
 	}
 	method := r.Method
 	if method == "" {

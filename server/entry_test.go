@@ -114,7 +114,7 @@ func newWorld(t *testing.T, store realStore) *world {
 	return w
 }
 
-// victim creates an account with every kind of factor.
+// The method victim creates an account with every kind of factor.
 func (w *world) victim(email string) *victim {
 	w.Helper()
 	v := &victim{email: email, key: newKey(w.service)}
@@ -155,7 +155,7 @@ func (w *world) victim(email string) *victim {
 	return v
 }
 
-// link connects the user's identity at the provider to the account.
+// The method link connects the user's identity at the provider to the account.
 func (w *world) link(v *victim) {
 	w.Helper()
 	who, err := w.engine.Authenticate(w.Context(), v.session.AccessToken)
@@ -207,7 +207,7 @@ func (r reply) want(status int) reply {
 	return r
 }
 
-// send sends a request to the handler of the server, as a page of its own origin does.
+// The method send sends a request to the handler of the server, as a page of its own origin does.
 func (v *visitor) send(method, path, kind, body string) reply {
 	v.w.Helper()
 	r := httptest.NewRequestWithContext(v.w.Context(), method, v.w.url+path, strings.NewReader(body))

@@ -97,7 +97,7 @@ func (w *world) opens(id watchword.UserID, do func()) {
 	}
 }
 
-// enter sends fields to a route: as JSON to the API, or as a form to the page.
+// The method enter sends fields to a route: as JSON to the API, or as a form to the page.
 func (v *visitor) enter(page bool, api, form string, fields members) reply {
 	v.w.Helper()
 	if page {
@@ -386,7 +386,7 @@ func (w *world) provider(method string) {
 	})
 }
 
-// refresh presents tokens that are not a live refresh token. No session may open.
+// The method refresh sends tokens that are not a live refresh token. No session may open.
 func (w *world) refresh(path, cookie string) {
 	waiting, _ := w.waiting(w.ada)
 	for name, token := range map[string]string{

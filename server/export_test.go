@@ -95,7 +95,7 @@ func Ago(lang string, t, now time.Time) (string, error) {
 // An AdminRoute is a row of the table of administrative routes.
 type AdminRoute struct{ Method, Path string }
 
-// AdminRoutes returns the table of the administration API.
+// AdminRoutes returns the table of routes of the administration API.
 func (s *Server) AdminRoutes() (all []AdminRoute) {
 	for _, r := range (&adminAPI{s.edge}).routes() {
 		all = append(all, AdminRoute{r.method, r.path})
@@ -103,7 +103,7 @@ func (s *Server) AdminRoutes() (all []AdminRoute) {
 	return all
 }
 
-// AdminPageRoutes returns the table of the pages of administration.
+// AdminPageRoutes returns the table of routes of the administration pages.
 func (s *Server) AdminPageRoutes() (all []AdminRoute) {
 	p := &adminPages{&pages{edge: s.edge, hasAdmin: true}}
 	for _, r := range p.routes() {
@@ -127,7 +127,7 @@ type Route struct {
 	Body         any // zero value of the type of the body; nil: no body
 }
 
-// AllRoutes returns the tables of the API and of the pages of a server with the options o.
+// AllRoutes returns the tables of routes of the API and of the pages, for a server with the options o.
 func (s *Server) AllRoutes(o Options) (all []Route, err error) {
 	p, err := newPages(s.edge, o, s.api.routes())
 	if err != nil {
@@ -152,7 +152,7 @@ func (s *Server) Described() string {
 	return all.String()
 }
 
-// Sides returns the tables of the public and the admin listener of a server with the options o.
+// Sides returns the tables of routes of the public and of the admin listener, for a server with the options o.
 func (s *Server) Sides(o Options) (public, admin []Route, err error) {
 	if public, err = s.AllRoutes(o); err == nil {
 		admin, err = s.administration.AllRoutes(o.ofAdminListener())

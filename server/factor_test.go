@@ -80,7 +80,7 @@ func TestSignInWithAFactorOverHTTP(t *testing.T) {
 	want(t, b.do("POST", "/api/auth/login/factor", `{}`), 422, watchword.CodeValidationFailed)
 	want(t, b.do("POST", "/api/auth/login/factor", `{"totp":"000000x"}`), 403, watchword.CodeFactorWrong)
 	want(t, b.do("POST", "/api/auth/login/factor", `{"totp":"1","handle":"wwc_"}`), 400, apirequest.CodeAmbiguousCredentials)
-	a = b.do("POST", "/api/auth/login/factor", `{"totp":"`+codeAt(t, secret, 1)+`"}`) // the code of step 0 was used
+	a = b.do("POST", "/api/auth/login/factor", `{"totp":"`+codeAt(t, secret, 1)+`"}`) // time step 0 has been used
 	want(t, a, 200, "")
 	want(t, b.do("GET", "/api/auth/me", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
 	want(t, b.do("POST", "/api/auth/login/factor", `{"totp":"123456"}`), 401, watchword.CodeChallengeInvalid)

@@ -33,8 +33,7 @@ func (s *service) end(t *testing.T, sessions int) {
 	}))
 }
 
-// The method feed polls for the events that follow the position after, until the response has the given number of
-// events.
+// The method feed polls for the events after a position, until the response has the given number of events.
 func (s *service) feed(t *testing.T, b *browser, after int64, events int) answer {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -48,7 +47,7 @@ func (s *service) feed(t *testing.T, b *browser, after int64, events int) answer
 	}
 }
 
-// next returns the position for the next poll.
+// The method next returns the position for the next poll.
 func (a answer) next() int64 { return int64(a.body["next"].(float64)) }
 
 // A line is the client's side of an open stream of the feed.
@@ -70,7 +69,7 @@ func (b *browser) stream(path string, headers ...string) *line {
 	return &line{bufio.NewScanner(answer.Body), answer}
 }
 
-// next returns the next event and skips empty lines.
+// The method next returns the next event and skips empty lines.
 func (l *line) next() (event map[string]string) {
 	event = map[string]string{}
 	for l.Scan() && l.Text() != "" {
@@ -80,7 +79,7 @@ func (l *line) next() (event map[string]string) {
 	return event
 }
 
-// numbered waits until each ended session has a number in the feed, and returns the highest number.
+// The method numbered waits until each ended session has a number in the feed, and returns the highest number.
 func (s *service) numbered(t *testing.T) int64 {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -234,7 +233,7 @@ func TestSlowReaderOfTheStreamIsDisconnected(t *testing.T) {
 	waitForOne()
 	many := 10_000
 	if storetest.RaceDetector() {
-		many /= 2 // these events still exceed the buffers of a connection
+		many /= 2 // half as many events still exceed the buffers of a connection
 	}
 	s.end(t, many)
 	stream, began := b.stream("/revocations/stream"), time.Now()

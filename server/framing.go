@@ -50,7 +50,7 @@ const (
 // Transfer-Encoding are shorter.
 const maxLine = 1 << 10
 
-// feed parses the next bytes of the connection. They may end anywhere.
+// The method feed parses the next bytes of the connection. The bytes may end anywhere in a request.
 func (f *framing) feed(p []byte) {
 	for len(p) > 0 && f.state != lost {
 		// Bytes of a body are only counted. A body may look like a request line, but it must not
@@ -114,9 +114,9 @@ func (f *framing) endLine(line []byte) {
 	}
 }
 
-// field parses one header line. Equal Content-Length fields are accepted, as in net/http. Names are
-// compared as ASCII and without trimming, because net/http rejects a space before the colon.
-// HTTP/1.0 has no Transfer-Encoding, so a request with this header is unclear.
+// The method field parses one header line. Equal Content-Length fields are accepted, as in net/http. Names are
+// compared as ASCII and without trimming, because net/http rejects a space before the colon. HTTP/1.0 has no
+// Transfer-Encoding, so a request with this header is unclear.
 func (h *head) field(line []byte) {
 	if line[0] == ' ' || line[0] == '\t' {
 		// A folded line continues the previous field, which may determine the length.
@@ -153,9 +153,9 @@ func (f *framing) endHead() {
 	}
 }
 
-// take removes the recorded heads up to the head with this request line, and returns that head. Heads of other
-// requests may precede it, because net/http rejects some requests without calling a handler. Two requests with the
-// same line on one connection are taken in their order.
+// The method take removes the recorded heads up to the head with this request line, and returns that head. Heads of
+// other requests may precede it, because net/http rejects some requests without calling a handler. Two requests with
+// the same line on one connection are taken in their order.
 func (f *framing) take(line string) (h head, found bool) {
 	line = line[:min(len(line), maxLine)]
 	for i, h := range f.heads {

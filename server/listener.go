@@ -37,8 +37,8 @@ func isAdministration(path string) bool {
 	return strings.HasPrefix(path, pathAdmin+"/") || path == pathAdminPages || strings.HasPrefix(path, pathAdminPages+"/")
 }
 
-// has reports whether the listener serves a path. Both listeners have a sign-in with a password and a code, and the
-// files and documents of the pages.
+// The method has reports whether the listener serves a path. Both listeners serve the sign-in with a password and a
+// code, and the files and documents of the pages.
 func (s side) has(path string) bool {
 	switch {
 	case !s.isSplit:

@@ -118,8 +118,7 @@ func serveMe(b *testing.B, h http.Handler) (address string) {
 	return listener.Addr().String()
 }
 
-// flood sends requests over raw connections, because the client of net/http costs more
-// than the server.
+// The function flood sends requests over raw connections, because the client of net/http costs more than the server.
 func flood(b *testing.B, address, ask string, connections, each int) {
 	var wg sync.WaitGroup
 	for range connections {

@@ -53,7 +53,7 @@ func (m *httpMetrics) observe(r *http.Request, status int, took time.Duration) {
 	seconds.Update(took.Seconds())
 }
 
-// of returns the metrics of a route. It allocates only for the first response of each kind.
+// The method of returns the metrics of a route. It allocates only for the first response of each kind.
 func (m *httpMetrics) of(key routeStatus) (*metrics.Counter, *metrics.PrometheusHistogram) {
 	m.mu.RLock()
 	requests, seconds := m.requests[key], m.seconds[key.route]

@@ -99,8 +99,8 @@ var (
 )
 
 // setSecurityHeaders sets the strictest value of each header. Handlers replace values that are too strict: pages set
-// their own Content-Security-Policy (see pages.show), and cacheable documents set Cache-Control. The keys are
-// assigned directly, so they must be in canonical form.
+// their own Content-Security-Policy (see pages.show), and cacheable documents set Cache-Control. The code assigns to
+// the header map directly, so the header names must be in canonical form.
 func setSecurityHeaders(h http.Header, https bool, path string) {
 	h["X-Content-Type-Options"] = nosniff
 	h["Referrer-Policy"] = noReferrer
@@ -115,8 +115,9 @@ func setSecurityHeaders(h http.Header, https bool, path string) {
 		h["Strict-Transport-Security"] = twoYears
 	}
 	h["Cache-Control"] = noStore
-	// The policy also covers documents that browsers show as a page, such as JSON opened in a tab. object-src is
-	// listed for security scanners, although it defaults to default-src. base-uri has no such default.
+	// The policy also covers documents that browsers show as a page, such as JSON opened in a tab. The policy lists
+	// base-uri, because base-uri does not default to default-src. It also lists object-src, which does, but security
+	// scanners look for it.
 	h["Content-Security-Policy"] = strictPolicy
 }
 

@@ -70,8 +70,8 @@ func describe(opts Options, routes []route) ([]byte, error) {
 	return document, nil
 }
 
-// put adds an operation. A route for every method is documented as GET, because OpenAPI has no
-// operation for all methods.
+// The function put adds an operation. A route for every method is documented as GET, because OpenAPI has no operation
+// for all methods.
 func put(paths map[string]*huma.PathItem, method, path string, operation *huma.Operation) {
 	item := paths[path]
 	if item == nil {

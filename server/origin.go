@@ -20,7 +20,7 @@ type origins struct {
 	publicURL   string   // the public URL as configured
 	allowed     []string // front-ends on other origins
 	appURL      string   // the front-end that pages lead back to, or ""
-	isAdmin     bool     // the field public is the admin URL; changes error messages
+	isAdmin     bool     // for the admin listener: the field public is the admin URL
 	crossOrigin *http.CrossOriginProtection
 
 	// formPosts are the paths to which a provider sends the browser with a form. They accept forms of every site,

@@ -128,13 +128,13 @@ func (p *accountPages) passwordSection(w http.ResponseWriter, r *http.Request, _
 	return nil
 }
 
-// An accountForm makes the change that a form requests. If it returns an error, the page shows the error in that
-// form.
+// An accountForm makes the change that a user requests with a form. If it returns an error, the page shows the error
+// in that form.
 type accountForm func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error
 
-// The method change returns the handler of a form. After a success, the handler calls the function then, which
-// redirects, so that a reload does not send the form again. After an error, the handler shows the page with the
-// values that the user entered. A redirect would lose these values.
+// The method change returns the handler of a form. After a success, the handler redirects with the parameter then, so
+// that a reload does not send the form again. After an error, it shows the page with the values that the user
+// entered. A redirect would lose these values.
 func (p *accountPages) change(name string, do accountForm, then func(http.ResponseWriter, *http.Request)) handler {
 	return p.requireSignIn(func(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 		form, err := readForm(w, r)
@@ -158,8 +158,9 @@ func (p *accountPages) change(name string, do accountForm, then func(http.Respon
 	})
 }
 
-// forms returns the routes of the forms of the account page. In the table, do is the engine call of a form, and name
-// is the form's name in the template, where an error is shown. The notice after a success is done.
+// forms returns the routes of the forms of the account page. In its table, the field do is the engine call of a form.
+// The field name is the form's name in the template, where an error is shown. The field done is the notice after a
+// success.
 func (p *accountPages) forms() []route {
 	e := p.engine
 	type identity = watchword.Identity

@@ -19,23 +19,27 @@ import (
 // The question protects against a wrong click and against the wrong browser tab. The rules are in package admin and
 // in the engine, which check every form, even a forged one.
 
-// An adminChange is one row of the table. Its title, its question and its button have texts in the catalog, whose
-// keys begin with "admin." and name. The key of its success message begins with "done.admin-".
+// An adminChange is one row of the table of changes. The catalog has the texts of its title, question and button.
+// Their keys begin with "admin." plus the value of the field name. The key of the success message begins with
+// "done.admin-".
 type adminChange struct {
 	path   string // pattern of the route
 	name   string
 	fields []string // names of the inputs; empty: the first page is the question
 	danger bool     // the button is styled as a warning
 
-	// subject reads the account or other object that the question names. It is called again before the change.
+	// The function subject reads the account or other object that the question names. It is called again before the
+	// change.
 	subject func(*http.Request) (adminSubject, error)
-	// more returns a second sentence of the question, or "". It may be nil.
+	// The function more returns a second sentence of the question, or "". It may be nil.
 	more func(v *view, s adminSubject, form url.Values) string
 	do   makeChange
-	// show replaces do in a change that creates a secret. It makes the change and returns the page that shows the
-	// secret. There is no redirect to this page, because a redirect would have to store the secret.
+	// The function show replaces the function do in a change that creates a secret. It makes the change and returns
+	// the page that shows the secret. There is no redirect to this page, because a redirect would have to store the
+	// secret.
 	show func(r *http.Request, by admin.Caller, form url.Values) (*view, error)
-	// args returns the values that the question shows, if they are not the values of the inputs. It may be nil.
+	// The function args returns the values that the question shows, if they are not the values of the inputs. It may
+	// be nil.
 	args func(v *view, form url.Values) []any
 }
 
@@ -137,8 +141,8 @@ type adminStep struct {
 	ask     bool       // the page is the question and not the form
 }
 
-// args returns the values that the question shows: the object first, and then the fields in the order of the form. A
-// word replaces an empty value, which would leave a gap in the sentence.
+// The method args returns the values that the question shows: the object first, and then the fields in the order of
+// the form. A word replaces an empty value, which would leave a gap in the sentence.
 func (s adminStep) args(v *view) (args []any) {
 	if s.change.args != nil {
 		return s.change.args(v, s.form)
@@ -182,8 +186,8 @@ func (p *adminPages) changeView(r *http.Request, s adminStep) *view {
 	return p.adminView(v, r, s.by, v.T(prefix+".title"), data)
 }
 
-// fill inserts as many of the values into a text as it has placeholders. An operator's own text may have fewer
-// placeholders than the built-in one.
+// The method fill inserts values into a text, but not more than the text has placeholders. An operator's own text may
+// have fewer placeholders than the built-in text.
 func (v *view) fill(key string, args []any) string {
 	n := strings.Count(v.T(key), "%s")
 	return v.T(key, args[:min(n, len(args))]...)
@@ -305,9 +309,9 @@ func (p *adminPages) invite(r *http.Request, by admin.Caller, form url.Values) (
 	return adminUserPath(user.ID), err
 }
 
-// changeAccount returns a makeChange that changes an account. The function of reads the change from the form. Package
-// admin refuses changes of the caller's own roles and of the last administrator. The error messages say what to do
-// instead.
+// changeAccount returns a makeChange that changes an account. Its parameter is a function that reads the change from
+// the form. Package admin refuses changes of the caller's own roles and of the last administrator. The error messages
+// say what to do instead.
 func (p *adminPages) changeAccount(of func(url.Values) admin.Change) makeChange {
 	return func(r *http.Request, by admin.Caller, form url.Values) (string, error) {
 		id := watchword.UserID(r.PathValue("id"))

@@ -74,9 +74,9 @@ func eventSearch(query url.Values) (f admin.EventFilter, data adminEventsData) {
 	return f, data
 }
 
-// findEvents returns a page of events. The search text typed can be the address of an account, its id, or the id of a
-// request from the log. If typed is a UUID, findEvents first looks for events of an account with this id, and then
-// for events of a request.
+// findEvents returns a page of events. The parameter typed is the text of the search: an account's address, an
+// account's id, or the id of a request from the log. For a UUID, findEvents first looks for events of an account with
+// this id, and then for events of a request.
 func (p *adminPages) findEvents(r *http.Request, f admin.EventFilter, typed, after string) (admin.EventPage, error) {
 	switch {
 	case strings.Contains(typed, "@"):

@@ -136,7 +136,7 @@ func (p *adminPages) revokeService(r *http.Request, by admin.Caller, _ url.Value
 	return pathAdminServices, p.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id"))
 }
 
-// serviceChanges returns the rows for service keys of the table of changes.
+// serviceChanges returns the changes of service keys, for the table of changes (allChanges).
 func (p *adminPages) serviceChanges() []adminChange {
 	return []adminChange{
 		{path: pathAdminServices + "/new", name: "service-key", fields: serviceFields(), args: serviceArgs,

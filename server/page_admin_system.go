@@ -202,7 +202,7 @@ func unnamed(back string) func(*http.Request) (adminSubject, error) {
 	return func(*http.Request) (adminSubject, error) { return adminSubject{Back: back}, nil }
 }
 
-// systemChanges returns the rows of the table of changes that concern no account.
+// systemChanges returns the changes that concern no account, for the table of changes (allChanges).
 func (p *adminPages) systemChanges() []adminChange {
 	return []adminChange{
 		{path: pathAdminMail + "/retry", name: "retry-all", subject: unnamed(pathAdminMail), do: p.retryMail},

@@ -128,7 +128,7 @@ func setFactors(t *testing.T, s *service, id watchword.UserID) {
 			Kind: factors.KindTOTP, Name: "App", Sealed: []byte("sealed"), CreatedAt: time.Now()}); err != nil {
 			return err
 		}
-		return tx.CountFactors(t.Context(), id, time.Now().Add(-time.Hour)) // tokens issued since then stay valid
+		return tx.CountFactors(t.Context(), id, time.Now().Add(-time.Hour)) // tokens of the last hour stay valid
 	}))
 }
 

@@ -63,8 +63,8 @@ type adminEvent struct {
 	Linked bool
 }
 
-// IconOf returns the icon of a device. Templates use it for the sessions of an explanation, which have no method
-// Icon.
+// IconOf returns the icon of a device. Templates use it for values that have no method Icon, such as the session of
+// an explanation.
 func (v *view) IconOf(device string) string { return deviceIcon(device) }
 
 // Replaced returns when the server replaced the reused token, or the zero time if this is unknown. Events store the

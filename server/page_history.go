@@ -23,7 +23,7 @@ type accountDevice struct {
 	Sessions            []accountSession
 }
 
-// Only returns the only session of a row. The template calls it only for rows with exactly one session.
+// The method Only returns the session of a row that has exactly one. The template does not call it for other rows.
 func (d accountDevice) Only() accountSession { return d.Sessions[0] }
 
 // Folded returns the sessions of a row that has several, or nil.
@@ -117,7 +117,7 @@ func split[T any](all []T) (visible, more []T) {
 	return all[:visibleRows], all[visibleRows:]
 }
 
-// A row is one entry of a list together with the view, because a nested template gets only one value.
+// A row is one entry of a list together with the view. A nested template needs both, but gets only one value.
 type row struct {
 	*view
 	Item any

@@ -21,7 +21,7 @@ const pathIdentities = pathAccount + "/identities/"
 // the id of the provider with which the user continues.
 const actionProvider = "provider:"
 
-// connected is the data of the account page about providers. Operators' templates use its fields.
+// The type connected is the data of the account page about providers. Operators' templates use its fields.
 type connected struct {
 	Accounts []connectedAccount
 	Addable  []federation.Info // providers that can be connected
@@ -172,8 +172,8 @@ func (p *accountPages) offerConnected(r *http.Request, v *view, who watchword.Id
 	return err
 }
 
-// stepUpUser returns the account of the session if a step-up started the attempt at a provider. Only an identity of
-// this account may then sign in. Otherwise, or without a session, it returns "".
+// stepUpUser returns the account of the session if the attempt at a provider is for a step-up. Such an attempt
+// accepts only an identity of this account. For other attempts, or without a session, stepUpUser returns "".
 func (p *pages) stepUpUser(r *http.Request) (watchword.UserID, error) {
 	if r.URL.Query().Get("page") != "step-up" {
 		return "", nil
@@ -198,7 +198,7 @@ func (p *pages) expectLink(r *http.Request, v *view) {
 	if p.federation == nil || handle == "" {
 		return
 	}
-	// If the link has expired, the page asks for an address as usual.
+	// If the waiting connection has expired, the page asks for an address as usual.
 	if pending, err := p.federation.PendingLink(r.Context(), watchword.Secret(handle)); err == nil {
 		v.filled("login", url.Values{"email": {string(pending.Email)}})
 	}

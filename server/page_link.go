@@ -145,9 +145,9 @@ func (p *pages) linkForm(link linkPage) handler {
 	}
 }
 
-// refuseLink shows the form again with the error. If the password was missing or wrong, the form asks for it. This
-// applies even to a signed-in user, because the session may belong to another account. The form never repeats the
-// password.
+// refuseLink shows the form again with the error. If the password was missing or wrong, the form asks for the
+// password. This applies even to a signed-in user, because the session may belong to another account. The form never
+// repeats the password.
 func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput, why error) error {
 	if watchword.CodeOf(why) == watchword.CodeMailTokenInvalid {
 		in.form.Del("token") // this token no longer works, so the user needs another one
@@ -193,8 +193,8 @@ func (p *pages) choosePassword(w http.ResponseWriter, r *http.Request, form url.
 	return p.show(w, http.StatusOK, v)
 }
 
-// chosenView changes the page of a password reset. Its text explains that the new password replaces the password that
-// the user does not know.
+// chosenView changes the page of a password reset for a user who does not know the account's password. Its text
+// explains that the new password replaces the unknown one.
 func (p *pages) chosenView(v *view) {
 	data := v.Data.(linkData)
 	data.Text, data.Chosen = "verify.choose.text", true
@@ -227,8 +227,8 @@ func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput)
 	return nil
 }
 
-// signedInBy sets the cookies after a mailed link signed the user in, and redirects as a sign-in does. done is a
-// notice for the account page only, because a front-end shows that the user is signed in.
+// signedInBy sets the cookies after a mailed link signed the user in, and redirects as a sign-in does. The account
+// page shows the notice done. A front-end needs no such notice, because it shows that the user is signed in.
 func (p *pages) signedInBy(w http.ResponseWriter, r *http.Request, session *watchword.SignIn, done string) {
 	p.cookies.setSession(w, r, session)
 	if target := p.afterSignIn(r); target != pathAccount {

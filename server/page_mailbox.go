@@ -28,7 +28,7 @@ func (p *pages) mailPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 // mailHTML shows the HTML of a mail as a mail program does, without scripts and external content. A developer must be
-// able to click the links. They open in the whole window, so the sandbox must allow that.
+// able to click the links of the mail. These links open in the whole window, so the sandbox must allow that.
 func (p *pages) mailHTML(w http.ResponseWriter, r *http.Request) error {
 	mail, err := p.mail(r)
 	if err != nil {
@@ -41,7 +41,7 @@ func (p *pages) mailHTML(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// mail returns the mail in the path, or an error with status 404.
+// The method mail returns the mail in the path, or an error with status 404.
 func (p *pages) mail(r *http.Request) (watchword.StoredMail, error) {
 	mails, err := p.devMail()
 	if err != nil {

@@ -209,7 +209,7 @@ func (p *accountPages) newPasskeyPage(w http.ResponseWriter, r *http.Request, wh
 // upgradeOptions begins a creation without a dialog. The script of the account page calls it only if the browser
 // supports such a creation.
 func (p *accountPages) upgradeOptions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	// The sealed ceremony records that this is an upgrade, so the form of newPasskeyForm can't change that.
+	// The sealed ceremony records that this is an upgrade, so the later request to newPasskeyForm can't change that.
 	begun, err := p.factors.BeginPasskey(r.Context(), who, true)
 	if err != nil {
 		return err

@@ -139,7 +139,8 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 			Code: watchword.CodeChallengeInvalid, Detail: "The response of the provider is not complete. Start again."})
 	}
 	result, err := p.federation.Callback(r.Context(), request)
-	// The remaining code needs only return_to in the query. A query without the provider's code is safe to log.
+	// From here on, the query needs only return_to. Without the provider's authorization code, the query is safe to
+	// log.
 	r = r.Clone(r.Context())
 	r.URL.RawQuery = ""
 	if result.Attempt.ReturnTo != "" {
@@ -215,8 +216,8 @@ func nameIn(user string) string {
 	return strings.TrimSpace(body.Name.FirstName + " " + body.Name.LastName)
 }
 
-// afterLink redirects to the page that began the link. This is a front-end or the account page, which says that the
-// provider is connected.
+// afterLink redirects to the page that asked to connect the provider. This is a front-end or the account page, which
+// says that the provider is connected.
 func (p *pages) afterLink(w http.ResponseWriter, r *http.Request, result federation.Result) {
 	if target := p.returnTo(r); target != "" && !result.Attempt.Page {
 		p.redirectAway(w, target)
@@ -318,7 +319,7 @@ func (v *view) providerProblem(r *http.Request, offered []federation.Info) strin
 	for _, key := range []string{"provider." + code, "error." + code} {
 		if text, known := v.catalog.Texts[v.lang][key]; known {
 			text = strings.ReplaceAll(strings.ReplaceAll(text, "{provider}", name), "{wait}", v.T("duration.minute"))
-			if !named { // the text may begin with "the provider"
+			if !named { // the text may begin with "the provider", so it needs an upper-case letter
 				first, size := utf8.DecodeRuneInString(text)
 				text = string(unicode.ToUpper(first)) + text[size:]
 			}

@@ -160,8 +160,8 @@ func (p *pages) isCrossSiteVisit(r *http.Request) bool {
 }
 
 // reload shows a page that loads the same URL again. The second request comes from this server's page, so the browser
-// sends the cookies. reload removes done and why from the URL, because the other site may have set them. The page
-// also has a link, for browsers that don't follow the refresh.
+// sends the cookies. The new URL omits the query parameters done and why, because the other site may have set them.
+// The page also has a link, for browsers that don't follow the refresh.
 func (p *pages) reload(w http.ResponseWriter, r *http.Request) error {
 	v := p.newView(r, "again")
 	again, query := *r.URL, r.URL.Query()
@@ -181,8 +181,8 @@ func (p *pages) reload(w http.ResponseWriter, r *http.Request) error {
 // appear on an unrelated page.
 const noticeLife = time.Minute
 
-// flash returns the value of a query parameter if the notice cookie has the same value, else "".
-// It clears the cookie, so that a message is shown once.
+// The method flash returns the value of a query parameter if the notice cookie has the same value, else "". It clears
+// the cookie, so that a message is shown once.
 func (p *pages) flash(w http.ResponseWriter, r *http.Request, name string) string {
 	cookie := p.cookies.notice
 	said, isSaid := strings.CutPrefix(cookie.Value(r), name+".")
@@ -197,9 +197,9 @@ func (p *pages) flash(w http.ResponseWriter, r *http.Request, name string) strin
 	return said
 }
 
-// redirect redirects to target with GET (303, RFC 9110, section 15.4.4). It copies why and done from the query into
-// the notice cookie, for flash. The cookie proves that the notice comes from this server and not from the author of a
-// link.
+// redirect redirects to target with GET (303, RFC 9110, section 15.4.4). It copies the query parameters why and done
+// into the notice cookie, which the method flash reads. The cookie proves that the notice comes from this server and
+// not from the author of a link.
 func (p *pages) redirect(w http.ResponseWriter, target string, query url.Values) {
 	if query.Get("why") == "" {
 		query.Del("why")

@@ -115,7 +115,7 @@ func (p *accountPages) refuseFactor(w http.ResponseWriter, r *http.Request, who 
 	return p.refill(w, r, v, refusal)
 }
 
-// done redirects to the account page with a notice, so that a reload does not repeat the change.
+// The method done redirects to the account page with a notice, so that a reload does not repeat the change.
 func (p *pages) done(w http.ResponseWriter, r *http.Request, notice string) {
 	p.redirect(w, pathAccount, p.withReturn(r, url.Values{"done": {notice}}))
 }
@@ -226,13 +226,13 @@ type codesData struct {
 }
 
 // showCodes responds to a form with recovery codes. It does not redirect, because a redirect would have to store the
-// codes. If first is set, the page says that two-step sign-in is now on.
+// codes. If the parameter first is true, the page says that two-step sign-in is now on.
 func (p *accountPages) showCodes(w http.ResponseWriter, r *http.Request, data codesData, first bool) error {
 	v := p.newView(r, "codes")
 	// No later response shows these codes. Like every page, this one is not cached. If the user reloads it, the
 	// browser asks before it sends the form again.
 	//
-	// If first is not set, the user only replaced the codes, and two-step sign-in was on before.
+	// If the parameter first is false, the user only replaced the codes, and two-step sign-in was on before.
 	if first {
 		v.Notice = v.T("codes.on")
 	}

@@ -242,7 +242,8 @@ func (f field) With(value string) field {
 	return f
 }
 
-// filled returns the view with the values that the user entered in a form. Field does not repeat passwords.
+// The method filled returns the view with the values that the user entered in a form. Field does not repeat
+// passwords.
 func (v *view) filled(form string, typed url.Values) *view {
 	v.Form, v.typed = form, typed
 	return v
@@ -267,7 +268,7 @@ func (v *view) refuse(refusal *watchword.Error) {
 		v.Problem = text
 		return
 	}
-	// The page has only one of the fields totp and recoveryCode.
+	// Both fields, totp and recoveryCode, get a message, because the page has only one of them.
 	if refusal.Code == watchword.CodeFactorWrong {
 		v.faults["totp"], v.faults["recoveryCode"] = v.T("fault.totp.WRONG"), v.Problem
 		v.Problem = v.T("error." + string(watchword.CodeValidationFailed))

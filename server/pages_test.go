@@ -363,7 +363,7 @@ func TestCookiesWithoutRememberEndWithTheBrowser(t *testing.T) {
 		cookies[2].MaxAge < 1 {
 		t.Errorf("it does not: %v", len(cookies))
 	}
-	signUp := map[string]string{"email": "grace@example.com", "password": goodPassword} // has no checkbox "remember"
+	signUp := map[string]string{"email": "grace@example.com", "password": goodPassword} // the form has no "remember"
 	if cookies := s.browser(t).submit("/signup", signUp).Cookies(); len(cookies) != 3 || cookies[0].MaxAge < 1 {
 		t.Errorf("after a sign-up: %v", cookies)
 	}

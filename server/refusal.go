@@ -70,8 +70,8 @@ func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refu
 		return
 	}
 	client := e.clients.of(w, r)
-	// The key has the client's network instead of its address, because an IPv6 client has
-	// any number of addresses.
+	// The key of the rate limit has the client's network instead of its address, because an IPv6 client has any
+	// number of addresses.
 	gate, key := e.lines.requests, strings.Join([]string{string(refusal.Code), route, clientip.Key(client.Address)}, " ")
 	attrs := []slog.Attr{
 		slog.String("code", string(refusal.Code)), slog.Int("status", statusOf(refusal.Code)),

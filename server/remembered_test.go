@@ -123,7 +123,7 @@ func TestPagesRememberAndForgetABrowser(t *testing.T) {
 		want(t, renamed, 200, "")
 		wantPage(t, b.visit("/account", "Accept-Language", "de"), 200, shown+" entfernen")
 	}
-	stale := b.visit(forget) // the sign-in has skipped the factor
+	stale := b.visit(forget) // asks for the step-up, because the sign-in skipped the factor
 	if to := stale.Header.Get("Location"); !strings.HasPrefix(to, "/step-up?return_to=") {
 		t.Fatalf("%d, to %q", stale.StatusCode, to)
 	}

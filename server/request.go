@@ -9,11 +9,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/device"
 )
 
-// clients describes the client of a request for the engine: address, device, language and
-// cookies.
+// The type clients describes the client of a request for the engine: address, device, language and cookies.
 //
-// The engine gets only these values (watchword.Client) and never sees the request or its
-// headers.
+// The engine gets only these values (watchword.Client) and never sees the request or its headers.
 type clients struct {
 	proxies clientip.Trusted
 	devices *device.Namer
@@ -41,8 +39,8 @@ func bodyInvalid(detail string) *watchword.Error {
 	return &watchword.Error{Code: apirequest.CodeBodyInvalid, Detail: detail}
 }
 
-// unacceptable returns the error for an invalid member of a request body. Its code is a Field constant of the root
-// package. Handlers use it for errors that the engine can't detect, such as a missing member.
+// The function unacceptable returns the error for an invalid member of a request body. Its code is a Field constant
+// of the root package. Handlers use it for errors that the engine can't detect, such as a missing member.
 func unacceptable(field, code, message string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeValidationFailed, Detail: message,
 		Fields: []watchword.FieldError{{Field: field, Code: code, Message: message}}}

@@ -30,7 +30,8 @@ func (s *Server) Require(roles ...string) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			who, err := authenticate(s.engine, r, roles)
 			if err != nil {
-				// The server's own middlewares set the request id, but they do not run here.
+				// The error response needs a request id and the security headers. The server's own middlewares set
+				// them, but do not run here.
 				w.Header().Set(requestIDHeader, uuid.NewString())
 				setSecurityHeaders(w.Header(), s.origins.isHTTPS(), pathAPI)
 				s.errors.fail(w, r, err)

@@ -84,14 +84,14 @@ type errorResponder struct {
 	clients  *clients
 	dialects dialects
 
-	// page writes an error as an HTML page. If page fails, the response is JSON.
+	// The function page writes an error as an HTML page. If it fails, the response is JSON.
 	page func(http.ResponseWriter, *http.Request, *watchword.Error) error
 	// patternOf returns the route that a request would reach.
 	patternOf func(*http.Request) string
 }
 
-// serve converts a handler that returns its error into an http.Handler. A handler that returns an error has not
-// written anything, so serve can write the error response.
+// The method serve converts a handler that returns its error into an http.Handler. A handler that returns an error
+// has not written anything, so serve can write the error response.
 func (e *errorResponder) serve(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
@@ -111,7 +111,7 @@ func refusalOf(err error) *watchword.Error {
 	return refusal
 }
 
-// fail responds with an error, in the format of the API, a page or a dialect. It shows the text of a
+// The method fail responds with an error, in the format of the API, a page or a dialect. It shows the text of a
 // refusal. Any other error is logged with the request id and not shown.
 func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error) {
 	refusal := refusalOf(err)
