@@ -100,7 +100,7 @@ func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return a.challenged(w, r, err, body.Delivery)
 	}
-	// The request had a live session of the account, so the client already has its tokens.
+	// Without a sign-in, the request had a live session of the account, so the client already has its tokens.
 	if in == nil {
 		return respond.JSON(w, http.StatusOK, messageBody{"Your address is confirmed."})
 	}

@@ -111,8 +111,8 @@ func (p *pages) codeFromCallback(
 	if result.Attempt.Challenge == "" {
 		return false, nil
 	}
-	// The link in the mail opens the hosted pages, which complete the sign-up. The user then starts
-	// the sign-in to the application again.
+	// The user has to open the mailed link first. It opens the hosted pages, which complete the sign-up. The user
+	// then starts the sign-in to the application again.
 	if result.Waiting {
 		err = &watchword.Error{Code: watchword.CodeEmailNotVerified}
 	}

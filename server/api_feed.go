@@ -68,8 +68,8 @@ func (a *api) revocations(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// queryAfter returns the parameter after. For a malformed query it returns text that parseAfter
-// rejects. Otherwise a reader would silently restart at 0 and get every event again.
+// queryAfter returns the query parameter named after. For a malformed query it returns text that parseAfter rejects.
+// Otherwise a reader would silently restart at 0 and get every event again.
 func queryAfter(r *http.Request) string {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -105,8 +105,8 @@ func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// For a HEAD request, stream stays nil. The request is checked and gets the headers, but does not count as a
-	// stream.
+	// For a HEAD request, the variable stream stays nil. Such a request is checked and gets the headers, but does not
+	// count as a stream.
 	var stream *openStream
 	if r.Method != http.MethodHead {
 		if stream = a.streams.open(networkOf(a.clients.of(w, r).Address)); stream == nil {

@@ -178,7 +178,7 @@ func parseMaxAge(given []string) (time.Duration, error) {
 	if len(given) == 1 {
 		seconds, _ = strconv.ParseInt(given[0], 10, 64)
 	}
-	// The last condition rejects other spellings of the number, such as +300 and 0300.
+	// The comparison with given[0] rejects other spellings of a number, such as +300 and 0300.
 	const year = 366 * 24 * 60 * 60
 	if seconds < 1 || seconds > year || strconv.FormatInt(seconds, 10) != given[0] {
 		return 0, parameterInvalid("The parameter max_age is not a whole number of seconds from 1 to 31622400.")

@@ -151,8 +151,8 @@ func (e edge) finishLink(w http.ResponseWriter, r *http.Request, in *watchword.S
 	if len(e.cookies.link.Values(r)) == 0 {
 		return
 	}
-	// The cookie is for one sign-in. If it occurs twice, another host of the domain may have set one of them, so the
-	// server ignores both.
+	// The link cookie works for one sign-in. If a request has two such cookies, another host of the domain may have
+	// set one of them, so the server ignores both.
 	e.cookies.link.Clear(w)
 	handle := watchword.Secret(e.cookies.link.Presented(r).Value(r))
 	if _, err := e.federation.FinishLink(r.Context(), handle, in, e.clients.of(w, r)); err != nil {

@@ -111,8 +111,8 @@ func (a *api) addPasskey(w http.ResponseWriter, r *http.Request) error {
 // it at each view, so that the browser can suggest passkeys. It therefore writes only the rate-limit counter of the
 // client.
 func (a *api) passkeyOptions(w http.ResponseWriter, r *http.Request) error {
-	// The ceremony is sealed and sent to the client. If it were a row, visitors who never sign in
-	// could fill the store.
+	// The ceremony is sealed and sent to the client. If the store had a row for it, visitors who never sign in could
+	// fill the store.
 	begun, err := a.factors.PasskeyOptions(r.Context(), a.clients.of(w, r))
 	if err != nil {
 		return err

@@ -71,7 +71,7 @@ func adminScene(t *testing.T) (s *service, header []string, ada watchword.User) 
 	return s, s.signInAdmin(t, "root@example.com"), ada
 }
 
-// A brokenMailer fails to send each mail.
+// A brokenMailer is a mailer that fails to send each mail.
 type brokenMailer struct{}
 
 func (brokenMailer) Send(context.Context, watchword.Message) error {

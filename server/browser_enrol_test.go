@@ -110,7 +110,7 @@ func TestAPhoneIsEnrolledUsedLostAndRemoved(t *testing.T) {
 		b.readsNot("Codes left")
 		other.signIn("ada@example.com", goodPassword)
 		other.reads("Signed in as ada@example.com")
-		b.visit("/account") // the session of b has not ended
+		b.visit("/account") // the session in tab b has not ended
 		b.reads("Signed in as ada@example.com")
 	})
 }

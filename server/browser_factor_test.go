@@ -159,7 +159,7 @@ func TestSecondStepThatTookTooLongLeadsBackToTheSignIn(t *testing.T) {
 	b.reads("Signed in as ada@example.com")
 }
 
-// learn reads the secret as text from the page, as a person who types it into an app does.
+// The method learn reads the secret as text from the page, as a person who types it into an app does.
 func (p *phone) learn(b *tab) {
 	p.t.Helper()
 	key := see[string](b, `() => document.querySelector(".qr ~ .hint code").innerText`)

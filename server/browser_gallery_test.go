@@ -174,7 +174,7 @@ func TestEveryPageFitsAndIsAccessible(t *testing.T) {
 	everyPage(t, accessible(t))
 }
 
-// accessible returns a function that checks with axe-core the page that a tab shows.
+// The function accessible returns a function that checks the page of a tab with axe-core.
 func accessible(t *testing.T) func(b *tab, name string) {
 	axe := installAxe(t)
 	return func(b *tab, name string) {

@@ -69,7 +69,7 @@ func (b *tab) openDelete() {
 	b.push("Delete account", "I want to delete my account")
 }
 
-// row returns the text of the entry of a device in the list of sessions.
+// The method row returns the text of a device's entry in the list of sessions.
 func (b *tab) row(device string) string {
 	b.t.Helper()
 	return see[string](b, `(device) => [...document.querySelectorAll(".rows li")].filter((li) => li.closest("section")

@@ -15,7 +15,7 @@ import (
 // These tests check in a browser that every page and mail leads back to the front-end (return_to), with and without
 // the script.
 
-// application serves a page that shows its own URL.
+// The function application serves a page that shows its own URL.
 func application(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -26,7 +26,7 @@ func application(t *testing.T) string {
 	return s.URL
 }
 
-// startFor starts a server whose front-end is app.
+// startFor starts a server with the front-end at the URL app.
 func startFor(t *testing.T, app string, engine func(*watchword.Options)) *service {
 	t.Helper()
 	return start(t, engine, func(o *server.Options) { o.AppURL = app + "/home" })

@@ -201,8 +201,8 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreBlocked(t *testing.T) {
 	f.want("200 ada@example.com", "/api/auth/login", adaSignsUp)
 	f.visit("/account")
 	f.reads("Signed in as cleo@example.com")
-	// The browser sends the cookie of the pages only to the pages. It sends the cookie of the front-end only with
-	// requests from the front-end. A sign-out must therefore end only one session.
+	// The browser sends the cookie of the pages only to the pages, and the cookie of the front-end only with requests
+	// from the front-end. A sign-out must therefore end only one session.
 	f.press("Sign out")
 	f.wantCookies(usualName + "-known")
 	f.open()

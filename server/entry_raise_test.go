@@ -29,8 +29,8 @@ func (w *world) weak(page bool) *visitor {
 	return v
 }
 
-// stepUp sends different invalid proofs in a session without a proven factor, and then a valid code. Only the valid
-// code may raise the level.
+// The method stepUp sends different invalid proofs in a session without a proven factor, and then a valid code. Only
+// the valid code may raise the level.
 func (w *world) stepUp(page bool) {
 	v := w.weak(page)
 	send := func(fields members) reply {

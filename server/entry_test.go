@@ -61,7 +61,7 @@ type victim struct {
 	device   watchword.Secret
 }
 
-// campus is a provider that issues codes. Each code is the address of its user.
+// The type campus is a provider that issues codes. Each code is the address of its user.
 type campus struct{}
 
 func (campus) Info() federation.Info {

@@ -232,7 +232,7 @@ func ceremonyOf(r reply) members {
 	return ceremony
 }
 
-// assertion returns the answer of an account's passkey to a ceremony.
+// The method assertion returns the response of an account's passkey to a ceremony.
 func (w *world) assertion(who *victim, ceremony members) json.RawMessage {
 	w.Helper()
 	who.key.cred.Counter++
@@ -378,7 +378,7 @@ func (w *world) provider(method string) {
 	v = w.visitor()
 	v.cookies["watchword-device"] = string(w.bob.device)
 	w.without("the provider and another user's device", func() reply { return callback(v) })
-	if method == "POST" { // the POST only redirects to the GET
+	if method == "POST" { // nothing more to test, because the POST only redirects to the GET
 		return
 	}
 	w.opens(w.ada.id, func() {

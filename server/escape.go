@@ -59,7 +59,7 @@ func (f *framing) pass(p []byte) []byte {
 			literal := append([]byte("%25"), t.pending[1:]...)
 			t.pending, t.bad = nil, true
 			emit(literal)
-			continue // p[0] may begin another escape
+			continue // because p[0] may begin another escape
 		// This byte completes a valid escape, because the previous case handles bytes that are not hexadecimal.
 		case len(t.pending) == 2:
 			escape := append(t.pending, p[0])

@@ -168,7 +168,7 @@ func TestForwardAsksForAStepUp(t *testing.T) {
 	}
 	ask("?acr=aal1&max_age=300", "", plain)
 	ask("?acr=aal2&max_age=300", `, acr_values="aal2", max_age="300"`, plain)
-	ask("?acr=aal2&login="+s.url, `, acr_values="aal2"`, plain) // must not redirect to the login URL
+	ask("?acr=aal2&login="+s.url, `, acr_values="aal2"`, plain) // signed in, so no redirect to the login URL
 	// The token is older than the enrolment, but its session has had the level aal2 since the enrolment. The server
 	// must use the level of the session.
 	ask("?acr=aal1", "", access)

@@ -68,7 +68,7 @@ func (c *watchedConn) Read(p []byte) (n int, err error) {
 	}
 	n = copy(p, c.unread)
 	if c.unread = c.unread[n:]; len(c.unread) > 0 {
-		return n, nil // the next read of the connection returns the error again
+		return n, nil // no error yet: the next read of the connection returns it again
 	}
 	c.unread = nil // unread may share memory with p, which belongs to the caller
 	return n, err

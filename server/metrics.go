@@ -22,7 +22,7 @@ import (
 // httpMetrics are the metrics of requests. Their labels are routes and statuses, never users or paths, so the number
 // of metrics is bounded.
 type httpMetrics struct {
-	counters, histograms *metrics.Set // separate sets, so that each set follows its own HELP line
+	counters, histograms *metrics.Set // separate sets, because a HELP line must precede each set
 
 	mu       sync.RWMutex
 	requests map[routeStatus]*metrics.Counter

@@ -329,8 +329,7 @@ func newName(form url.Values) admin.Change {
 // newRoles replaces all roles. A role that another administrator adds while the form is open is lost, as in the API.
 func newRoles(form url.Values) admin.Change { return admin.Change{Roles: new(rolesIn(form))} }
 
-// newState ignores the form, because the path determines whether the account is disabled
-// afterwards.
+// newState ignores the form. The path of the request determines whether the change disables or enables the account.
 func newState(disabled bool) func(url.Values) admin.Change {
 	return func(url.Values) admin.Change { return admin.Change{Disabled: &disabled} }
 }

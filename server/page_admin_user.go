@@ -85,7 +85,7 @@ func (e adminEvent) Icon() string { return deviceIcon(e.Device) }
 func newAdminEvent(e watchword.Event) adminEvent {
 	row := adminEvent{Event: e}
 	if detail, ok := reusedetail.Parse(e.Detail); ok && e.Kind == watchword.EventRefreshReused {
-		// Earlier versions stored the client only in the event, and not in the detail.
+		// Earlier versions stored the client in the event, but not in its detail.
 		if detail.From == (reusedetail.Party{}) {
 			detail.From = reusedetail.Party{Device: e.Device, Address: e.Address}
 		}
@@ -104,8 +104,9 @@ type adminWhy struct {
 	Reuse    *reusedetail.Detail // both devices of a token reuse; nil for other reasons
 }
 
-// askedTime reads from the query when the user noticed the sign-out. The query has a time and the number of minutes
-// that its time zone is behind UTC. The script fills in the time zone. Without it, the time is in UTC.
+// askedTime reads the query, which says when the user noticed the sign-out. The query has a time and the number of
+// minutes that its time zone is behind UTC. The script fills in the time zone. Without the script, the time is in
+// UTC.
 func askedTime(query url.Values) (at time.Time, text, zone string) {
 	text = query.Get("at")
 	if at, err := time.Parse(time.RFC3339, text); err == nil {

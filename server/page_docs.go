@@ -36,8 +36,8 @@ type docRoute struct {
 	Refusals                         []docRefusal
 }
 
-// docRefusal is one status of error responses, with its codes. The status comes first, because a client shows the
-// status to the reader first.
+// docRefusal is one status of error responses, with its codes. The page lists the status before the codes, because
+// curl and other clients show the status first.
 type docRefusal struct {
 	Status int
 	Codes  []string
@@ -161,7 +161,7 @@ func documentOperation(url string, o dialect.Operation, withCookies bool) docRou
 // codesOf lists the error codes of the API by status, and within a status by name. They come from
 // the routes, so the table has only codes that an endpoint returns.
 func codesOf(routes []route) (codes []docCode) {
-	// These codes are always in the table: the router or a missing role causes them, even on routes that don't list
+	// These codes are always in the table. The router or a missing role causes them, even on routes that don't list
 	// them.
 	found := map[watchword.Code]bool{
 		apirequest.CodeMethodNotAllowed: true, watchword.CodeNotFound: true, watchword.CodeInsufficientScope: true,

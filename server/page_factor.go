@@ -123,8 +123,8 @@ func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 		}
 		hasApp := slices.Contains(refusal.Challenge.Methods, string(factors.KindTOTP))
 		data = data.withKinds(hasApp, passkey)
-		// If the page has no form for codes, the form of the passkey has the checkbox. Otherwise the script reads the
-		// checkbox in the form for codes.
+		// If the page has no form for codes, the form of the passkey contains the checkbox to remember the browser.
+		// Otherwise the form for codes contains it, and the script of the passkey reads it there.
 		if data.Remembers && data.NoApp && data.Passkey != nil {
 			data.Passkey.RememberDevice = v.T("factor.remember")
 		}

@@ -19,7 +19,7 @@ const visibleRows = 5
 type accountDevice struct {
 	Name, Icon, Address string
 	Used                time.Time // latest use of any of the sessions
-	Current             bool      // this browser, whose session has a row of its own
+	Current             bool      // the row of this browser, which has one session
 	Sessions            []accountSession
 }
 

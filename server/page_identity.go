@@ -56,8 +56,8 @@ func (p *accountPages) connectedOf(r *http.Request, who watchword.Identity) (*co
 	section.Accounts = p.connectedAccounts(all)
 	// The buttons have the order of the settings.
 	for _, info := range p.federation.Providers() {
-		// Through the API, an account can connect a second identity of the same provider. The page offers only one,
-		// to stay simple.
+		// The page offers only one identity for each provider, to stay simple. Through the API, an account can
+		// connect a second identity of the same provider.
 		if !hasProvider(all, info) && !section.Unproven {
 			section.Addable = append(section.Addable, info)
 		}
@@ -182,7 +182,7 @@ func (p *pages) stepUpUser(r *http.Request) (watchword.UserID, error) {
 	if err != nil || len(live) == 0 {
 		return "", err
 	}
-	return live[len(live)-1].User.ID, nil // the last token is the page cookie, which pages prefer
+	return live[len(live)-1].User.ID, nil // the last token is that of the page cookie, which pages prefer
 }
 
 // isVerifyWith reports whether the form of a link page asks to continue with a provider.

@@ -20,9 +20,9 @@ import (
 // the engine call.
 type linkPage struct {
 	path, name string
-	kind       watchword.MailKind // kind of the token; set only for pages that offer "This wasn't me"
+	kind       watchword.MailKind // kind of the mailed token; set only for pages that offer "This wasn't me"
 	Password   string             // autocomplete attribute of the password field; "": no field
-	welcome    bool               // the page asks for a name, and signs in
+	welcome    bool               // the page asks for a name, and its form signs in
 	consume    func(*pages, http.ResponseWriter, *http.Request, linkInput) error
 }
 

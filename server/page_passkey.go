@@ -85,7 +85,7 @@ func (p *pages) signInPasskey(v *view) *passkeyForm {
 
 // passkeyIn returns the response of the browser's passkey in a form, or nil.
 func passkeyIn(form url.Values) []byte {
-	// Forms for codes have no field "credential".
+	// A form for codes has no field "credential", so the result is nil.
 	if given := form.Get("credential"); given != "" {
 		return []byte(given)
 	}

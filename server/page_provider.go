@@ -72,8 +72,8 @@ func (e edge) setAttempt(w http.ResponseWriter, r *http.Request, started federat
 	cookie.Set(w, string(started.Sealed), federation.AttemptLife)
 }
 
-// updateAttempts stores the browser's new session in the attempts of other tabs. When one of these attempts later
-// signs in, it ends that session, as a sign-in without a provider does.
+// updateAttempts stores the browser's new session in the attempts of other tabs. If one of these attempts signs in
+// later, this sign-in ends the stored session, as a sign-in without a provider does.
 func (e edge) updateAttempts(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	for _, old := range r.Cookies() {
 		cookie := e.cookies.attempt

@@ -107,8 +107,8 @@ func signOutReason(err error) string {
 	return ""
 }
 
-// isReplaced reports whether a later sign-in in the same browser ended the session. Callers
-// then show no warning and keep the cookies, which belong to the later sign-in.
+// isReplaced reports whether a later sign-in in the same browser ended the session. If so, callers show no warning
+// and keep the cookies, which belong to the later sign-in.
 func isReplaced(err error) bool {
 	var refusal *watchword.Error
 	return errors.As(err, &refusal) && refusal.Ended == watchword.EndedReplaced

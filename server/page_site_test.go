@@ -106,7 +106,7 @@ func TestSignUpWithoutVerificationMailSendsNoMail(t *testing.T) {
 	first := s.post.take(t, watchword.MailVerify, "ada@example.com")
 	s.post.mu.Lock()
 	defer s.post.mu.Unlock()
-	if len(s.post.mails) != 0 || first.Token == "" { // no mail except the requested one
+	if len(s.post.mails) != 0 || first.Token == "" { // only the requested mail
 		t.Errorf("the sign-up sent a mail: %v", s.post.mails)
 	}
 }

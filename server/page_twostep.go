@@ -435,7 +435,7 @@ func (p *accountPages) stepUpForm(w http.ResponseWriter, r *http.Request, who wa
 	// After the redirect, the page that required the step-up continues by itself, unless it is the account page.
 	target, own := cmp.Or(p.returnTo(r), p.side.home()), p.origins.publicURL+pathAccount
 	if path, query, _ := strings.Cut(target, "?"); path == own {
-		// On the account page, the user has to press the button again.
+		// The account page does not repeat the change by itself. Its notice asks the user to repeat the change.
 		values, err := url.ParseQuery(query)
 		if err != nil {
 			values = url.Values{}

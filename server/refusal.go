@@ -44,16 +44,16 @@ func isLogged(code watchword.Code, route string) bool {
 	switch code {
 	case watchword.CodeRateLimited, watchword.CodeTryLater,
 		apirequest.CodeCrossOrigin, apirequest.CodeMisdirected, apirequest.CodeAmbiguousCredentials,
-		// This server's pages and clients never send such a body. A wrong value of a field has
-		// another code, which is not logged.
+		// These codes are logged, because this server's pages and clients never send such a body. A wrong value of a
+		// field has another code, which is not logged.
 		apirequest.CodeBodyInvalid, apirequest.CodeBodyTooLarge,
 		watchword.CodeInsufficientScope, watchword.CodeTokenInvalid, watchword.CodeRefreshInvalid,
 		watchword.CodeMailTokenInvalid, watchword.CodeSessionEnded:
 		return true
 	case watchword.CodeNotFound:
-		// A signed-in user requested the account or the session of another user. Ids are random, so
-		// this is not a typing error. The response is still 404, which does not reveal whether the
-		// id exists.
+		// These routes are logged, because the user requested the account or the session of another user. Ids are
+		// random, so this is not a typing error. The response is still 404, which does not reveal whether the id
+		// exists.
 		return strings.HasPrefix(route, "GET "+pathUsers) || strings.HasPrefix(route, "DELETE "+pathSessions) ||
 			strings.HasPrefix(route, "POST "+pathAccount+"/sessions/")
 	}

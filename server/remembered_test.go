@@ -91,7 +91,8 @@ func TestDevicesAreNotRememberedWithoutTheSetting(t *testing.T) {
 
 var aForget = regexp.MustCompile(`/account/devices/[0-9a-f-]{36}/forget`)
 
-// The pages must work without a script: the checkbox, the list and the question are plain forms.
+// Without a script, the pages must remember and forget a browser. The checkbox, the list and the confirmation are
+// plain forms.
 func TestPagesRememberAndForgetABrowser(t *testing.T) {
 	t.Parallel()
 	s, phone := startFactors(t, remembering, nil)

@@ -16,8 +16,8 @@ import (
 	"github.com/watchword-auth/watchword/metadata"
 )
 
-// statusOf returns the HTTP status of an error code. The status of unlisted codes is 500.
-// This is the only place that maps codes to statuses. OpenAPI, pages and dialects use it too.
+// statusOf returns the HTTP status of an error code. The status of unlisted codes is 500. The OpenAPI document, the
+// pages and the dialects also call statusOf, because no other code maps error codes to statuses.
 func statusOf(code watchword.Code) int {
 	switch code {
 	case apirequest.CodeBodyInvalid, apirequest.CodeAmbiguousCredentials, watchword.CodeParameterInvalid,
@@ -134,7 +134,7 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 		refusal = &watchword.Error{Code: watchword.CodeInternal,
 			Detail: detailInternal}
 	}
-	// The dialect gets the headers that the API sends, and may change them.
+	// These headers are the same as for the API. They are set first, so that a dialect can change them.
 	e.failHeaders(w, r, refusal)
 	if d := e.dialects.of(r); d != nil {
 		status := statusOf(refusal.Code)
