@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// Remembered devices are browsers that skip the second factor of an account. These routes need a fresh session, as
-// changes of factors do, because a thief with a stolen session must not see where the owner signs in.
+// Remembered devices are browsers that skip the second factor of an account. Like changes of factors, these routes
+// need a fresh session. A thief with a stolen session must not see where the owner signs in.
 
 // A deviceBody describes a remembered browser to its owner. Its token is only in that browser.
 type deviceBody struct {

@@ -149,8 +149,8 @@ func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
 		Persistent: body.Remember == nil || *body.Remember, Client: a.clients.of(w, r),
 		Replaces: a.cookies.replaced(r, body.Delivery),
 	})
-	// A passkey also completes the sign-in to an account with a second factor, because it counts as two factors if
-	// the authenticator has verified the user. The engine refuses a passkey without user verification.
+	// A passkey also completes the sign-in to an account with a second factor. It counts as two factors, because the
+	// authenticator has verified the user. The engine refuses a passkey without user verification.
 	//
 	// The error is copied before it is changed, because its original may be logged or compared elsewhere.
 	var refusal *watchword.Error

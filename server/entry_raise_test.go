@@ -100,7 +100,7 @@ func (w *world) staff(email string) (*visitor, watchword.UserID) {
 	return v, u.ID
 }
 
-// enrolAppByAPI tries to add an app to Ada's account without a proven factor, with an enrolment of another user, and
+// enrolAppByAPI tries to add an app to Ada's account: without a proven factor, with an enrolment of another user, and
 // with the handle of a second step. These attempts must fail. Then it adds the first app of a member of staff, which
 // must open a session.
 func (w *world) enrolAppByAPI() {

@@ -378,7 +378,7 @@ func (w *world) provider(method string) {
 	v = w.visitor()
 	v.cookies["watchword-device"] = string(w.bob.device)
 	w.without("the provider and another user's device", func() reply { return callback(v) })
-	if method == "POST" { // nothing more to test, because the POST only redirects to the GET
+	if method == "POST" { // only the GET signs in, because the POST redirects to it
 		return
 	}
 	w.opens(w.ada.id, func() {

@@ -60,7 +60,7 @@ func devicesOf(sessions []accountSession) (rows []accountDevice) {
 }
 
 // foldEvents merges consecutive equal events. The newest events come first, and a merged event has the newest time.
-// Equal events are merged only if no other event is between them, because the order matters: wrong passwords before a
+// Equal events are merged only if no other event is between them, because the order matters. Wrong passwords before a
 // sign-in differ from wrong passwords after it.
 func foldEvents(events []accountEvent) (rows []accountEvent) {
 	for _, one := range events {
