@@ -32,7 +32,7 @@ func newRouter(a *api, p *pages, all dialects) *router {
 		ownMux: newMux(append(a.routes(), p.routes()...), serve), dialects: all,
 		forwardBelow: serve(a.forwardBelow), forwardMoved: serve(forwardMoved), unclean: serve(notFound),
 	}
-	// Gateways use the public listener only.
+	// The admin listener responds with 404 to gateways, because gateways use the public listener only.
 	if a.side.isAdmin {
 		rt.forwardBelow, rt.forwardMoved = rt.unclean, rt.unclean
 	}
@@ -50,8 +50,8 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rt.forwardBelow.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, pathForward+"/"):
 		rt.forwardMoved.ServeHTTP(w, r)
-	// http.ServeMux would redirect to the clean path. A proxy in front of the server has checked only the unclean
-	// path.
+	// An unclean path gets 404. A proxy in front of the server has checked only the unclean path, so the server must
+	// not redirect to the clean path, as http.ServeMux would.
 	case path.Clean(r.URL.Path) != r.URL.Path:
 		rt.unclean.ServeHTTP(w, r)
 	default:
@@ -113,8 +113,8 @@ func unrouted(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error 
 	return &watchword.Error{Code: apirequest.CodeMethodNotAllowed, Detail: "This path answers " + allow + "."}
 }
 
-// notFound is the handler of unknown paths. Pages also return its error. For browsers, the error responder writes
-// this error as a page.
+// notFound is the handler of unknown paths. The handlers of pages call it, too, if a page does not exist. The error
+// responder shows the error as an HTML page to browsers, and as JSON to other clients.
 func notFound(http.ResponseWriter, *http.Request) error {
 	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "Not found. The API is described at /docs."}
 }

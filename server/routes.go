@@ -19,8 +19,8 @@ const (
 	pathAPI     = "/api/auth"
 	pathRefresh = pathAPI + "/refresh"
 
-	// isLogged needs these paths: it logs refused requests for the accounts and sessions of
-	// other users.
+	// isLogged compares the route with these paths. Refused requests for the accounts and sessions of other users are
+	// logged.
 	pathUsers    = pathAPI + "/users/"    // followed by an id
 	pathSessions = pathAPI + "/sessions/" // followed by an id
 
@@ -92,8 +92,8 @@ const (
 // anyMethod is the method of a route that accepts every method.
 const anyMethod = ""
 
-// A route is one row of the table. Pages and dialects set only method, path and handle. body and answer are zero
-// values that give the schemas of the OpenAPI document.
+// A route is one row of the table. Routes of HTML pages and dialects have only a method, a path and a handler. The
+// OpenAPI document gets its schemas from the types of the fields body and answer.
 type route struct {
 	method, path string
 	handle       handler
@@ -112,13 +112,13 @@ type api struct {
 	draining func() bool
 }
 
-// routes returns the table of the API. Its rows are in the order of the documentation. The variables are lists of
-// error codes that occur in many rows.
+// routes returns the table of the API. Its rows are in the order of the documentation. Its local variables are lists
+// of error codes that occur in many rows.
 func (a *api) routes() []route {
 	var (
 		again   = []watchword.Code{watchword.CodeRateLimited, watchword.CodeTryLater} // rate limits
-		invalid = []watchword.Code{watchword.CodeValidationFailed}                    // a wrong member
-		used    = []watchword.Code{watchword.CodeMailTokenInvalid}                    // a used link
+		invalid = []watchword.Code{watchword.CodeValidationFailed}                    // a wrong member of the body
+		used    = []watchword.Code{watchword.CodeMailTokenInvalid}                    // an invalid mailed token
 		wrong   = []watchword.Code{watchword.CodePasswordWrong, watchword.CodeRateLimited, watchword.CodeTryLater}
 		owner   = append(wrong, watchword.CodeStepUpRequired) // a wrong password, or a proof that is too old
 		proof   = append(wrong, watchword.CodePasswordRequired, watchword.CodeMailTokenInvalid)

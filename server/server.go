@@ -53,8 +53,8 @@ type Options struct {
 	// from other sites set a partitioned cookie (docs/operations.md). Default: Strict.
 	CookieSameSite http.SameSite
 
-	// CookieDomain extends the refresh cookie to subdomains. CookieName can't begin with
-	// "__Host-" then. Default: only this host.
+	// CookieDomain extends the refresh cookie to subdomains. With a domain, CookieName can't begin with "__Host-".
+	// Default: only this host.
 	CookieDomain string
 
 	// Product is the name of the service on the pages. Default: the host of PublicURL, without the
@@ -84,7 +84,7 @@ type Options struct {
 	// Unstable: package admin may change in every release.
 	Admin *admin.Manager
 
-	// AdminPages serves the pages of administration at /admin. They need Admin. Default: off.
+	// AdminPages serves the HTML pages of administration at /admin. It requires Options.Admin. Default: off.
 	AdminPages bool
 
 	// AdminURL moves administration from the Server to the handler of Server.Admin. It is the
@@ -163,7 +163,8 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	return newServers(engine, opts, o)
 }
 
-// newServer returns the handler of one listener: the routes that the side selects, wrapped in all middlewares.
+// newServer returns the handler of one listener, public or admin: the routes of this listener, wrapped in all
+// middlewares.
 func newServer(engine *watchword.Engine, opts Options, o *origins, on side, metrics *httpMetrics) (*Server, error) {
 	all := dialects(opts.Dialects)
 	if err := all.check(); err != nil {
@@ -179,8 +180,8 @@ func newServer(engine *watchword.Engine, opts Options, o *origins, on side, metr
 		return nil, err
 	}
 	router := newRouter(a, p, all)
-	// The error responder and the pages refer to each other, so these fields are set
-	// afterwards.
+	// The pages and the router were created with the error responder. It also needs them, so these fields are set
+	// only now.
 	shared.errors.page, shared.errors.patternOf = p.showError, router.patternOf
 	s := &Server{edge: shared, api: a, metrics: metrics, draining: opts.Draining, log: opts.Log}
 	fail := shared.errors.fail
@@ -225,7 +226,8 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins, on side) (edge,
 	}
 	shared := edge{engine: engine, factors: opts.Factors, admin: opts.Admin, metadata: opts.Metadata,
 		side: on, origins: o, cookies: c, clients: who, errors: e}
-	// Every sign-in connects the provider's identity that waits in this browser to the account (finishLink).
+	// A sign-in at a provider may wait until the user has signed in to an existing account in the same browser. Every
+	// sign-in therefore connects the waiting identity to the account (finishLink).
 	if opts.Federation != nil && len(opts.Federation.Providers()) > 0 {
 		shared.federation = opts.Federation
 		c.onSignIn = func(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {

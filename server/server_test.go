@@ -245,8 +245,8 @@ func (p *postbox) Send(_ context.Context, m watchword.Message) error {
 	return nil
 }
 
-// The method wait waits for a mail of a kind and returns the newest one. It ignores mails whose token is in the list
-// before.
+// The method wait waits for a mail of a kind and returns the newest one. It ignores mails whose token is in the last
+// argument.
 func (p *postbox) wait(t *testing.T, kind watchword.MailKind, before ...watchword.Secret) watchword.Message {
 	t.Helper()
 	for range 12_000 { // waits at least a minute

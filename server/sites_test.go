@@ -138,7 +138,8 @@ func TestEmbeddedSignInHasACookieOfItsOwn(t *testing.T) {
 	if got := names(cookies); !slices.Equal(got, bothNames()[:2]) {
 		t.Fatalf("a sign-in on a page of the server sets %q", got)
 	}
-	// A browser that blocks third-party cookies does not send the usual cookies.
+	// An embedded sign-in must set only the partitioned cookies. The request has no cookies, as in a browser that
+	// blocks third-party cookies.
 	other := s.signUp(true, "bob@example.com", nil)
 	if got := names(other); !slices.Equal(got, bothNames()[2:]) {
 		t.Fatalf("an embedded sign-in sets %q", got)
@@ -209,7 +210,7 @@ func TestSignOutEndsTheSessionsOfBothCookies(t *testing.T) {
 				want(t, a, 200, "")
 				cookies, headers = rotated, authorized(a.text("accessToken"))
 			}
-			if strings.HasPrefix(path, "/api/users") { // the dialect has its own cookies
+			if strings.HasPrefix(path, "/api/users") { // the dialect has other cookie names
 				cookies["refreshTkn"], cookies["refreshTkn-partitioned"] = cookies[usualName], cookies[partitionedName]
 				cookies = cookies.without(usualName).without(partitionedName)
 			}

@@ -55,8 +55,9 @@ func networkOf(addr netip.Addr) string {
 	return clientip.Key(addr)
 }
 
-// The method open registers a stream of a network. It returns nil if the server is stopping, or if maxStreams are
-// open and the network has its share. The caller must call the method close for the stream.
+// The method open registers a stream of a network. It returns nil if the server is stopping. It also returns nil if
+// maxStreams are open and the network may not replace another network's stream. The caller must call the method close
+// for the stream.
 func (s *streams) open(network string) *openStream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,8 +66,8 @@ func (s *streams) open(network string) *openStream {
 		return nil
 	default:
 	}
-	// A network may replace a stream only if it then has at most as many streams as the largest network. Otherwise
-	// two equal networks would replace each other's streams forever.
+	// The network replaces a stream of the largest network only if it afterwards has at most as many streams as that
+	// network. Otherwise two equal networks would replace each other's streams forever.
 	if s.total >= maxStreams {
 		most := s.largest()
 		if len(s.of[network])+1 >= len(s.of[most]) {
