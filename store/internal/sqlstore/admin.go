@@ -85,8 +85,8 @@ func (t Tx) insertRoles(ctx context.Context, id watchword.UserID, roles []string
 	return nil
 }
 
-// Accounts lists accounts in the order of their addresses. Like Users, it starts each page at an address (cursor) and
-// not at an offset.
+// Accounts lists accounts in the order of their addresses. Like Users, it starts each page of the list at an address
+// (cursor) and not at an offset.
 func (t Tx) Accounts(
 	ctx context.Context, from, below watchword.Address, f admin.Filter, limit int,
 ) ([]admin.Account, error) {
@@ -94,8 +94,8 @@ func (t Tx) Accounts(
 }
 
 // LastAccount returns the last of the first n addresses in a range, and the number of these addresses. The caller
-// uses the address as the end of the range for Accounts, which limits how many rows Accounts reads. LIMIT does not
-// limit this number, because it counts only selected accounts: a filter without a match would read the whole range.
+// uses the address as the end of the range for Accounts. This limits how many rows Accounts reads. A LIMIT clause
+// would not, because it counts only selected accounts: a filter without a match would read the whole range.
 func (t Tx) LastAccount(
 	ctx context.Context, from, below watchword.Address, n int,
 ) (last watchword.Address, found int, err error) {
@@ -105,7 +105,7 @@ func (t Tx) LastAccount(
 	return last, found, err
 }
 
-// AccountsWithRole starts each page at a user id (cursor), so a deep page costs the same as the first.
+// AccountsWithRole starts each page of the list at a user id (cursor), so a deep page costs the same as the first.
 func (t Tx) AccountsWithRole(
 	ctx context.Context, after, upTo watchword.UserID, f admin.Filter, limit int,
 ) ([]admin.Account, error) {

@@ -12,7 +12,7 @@ import (
 // a query, the parameters of an insert and the destinations of a scan. A new field needs a migration and an entry in
 // the list. If the entry is missing, a test of storetest fails.
 type column struct {
-	name  string // or an expression in parentheses, which is only read
+	name  string // name of the column, or an expression in parentheses, which is only read
 	field any    // a pointer to the field, or its sql.Scanner (timeColumn, boolColumn, listColumn, …)
 }
 
@@ -46,7 +46,7 @@ func insertInto(table string, columns []column, source string) string {
 }
 
 // parameterOf returns the parameter ($n) that insertInto uses for the named column. A clause after the VALUES of the
-// INSERT uses it, because the number changes when a column is added.
+// INSERT gets the number from here, because the number changes when a column is added.
 func parameterOf(columns []column, name string) string {
 	return fmt.Sprintf("$%d", 1+slices.IndexFunc(columns, func(c column) bool { return c.name == name }))
 }

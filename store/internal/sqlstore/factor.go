@@ -259,7 +259,7 @@ func (t Tx) DeleteFactors(ctx context.Context, id watchword.UserID, since, chang
 	return t.CountFactors(ctx, id, changed)
 }
 
-// SealedFactors starts each page after a factor id (cursor), so a deep page costs the same as the first.
+// SealedFactors starts each page of the list after a factor id (cursor), so a deep page costs the same as the first.
 func (t Tx) SealedFactors(ctx context.Context, after string, limit int) ([]watchword.SealedFactor, error) {
 	return rows(ctx, t, func(s scanner) (f watchword.SealedFactor, err error) {
 		return f, s.Scan(&f.ID, &f.Sealed)

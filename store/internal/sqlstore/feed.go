@@ -15,8 +15,8 @@ import (
 // Requests of users never lock the row. Ending a session sets no number (feed_number stays 0), and a background task
 // assigns it later.
 const (
-	// lockFeed locks the row, and returns the last number that was committed. It updates the row to its current
-	// values.
+	// lockFeed locks the row, and returns the last number that was committed. It locks by an UPDATE to the current
+	// values, because SQLite has no SELECT FOR UPDATE.
 	lockFeed    = `UPDATE feed SET last = last WHERE id = 1 RETURNING last`
 	advanceFeed = `UPDATE feed SET last = $1 WHERE id = 1`
 
@@ -57,9 +57,9 @@ func scanNumber(row scanner) (n int64, err error) {
 	return n, row.Scan(&n)
 }
 
-// NumberFeed assigns the next feed numbers. The first one is greater than the stored number and greater than the
-// argument above. The engine passes the current time in microseconds as above, so that numbers still increase after
-// the database was restored from a backup.
+// NumberFeed assigns the next feed numbers. They are greater than the stored number and greater than the second
+// argument. The engine passes the current time in microseconds, so that numbers still increase after the database was
+// restored from a backup.
 func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error) {
 	last, err := row(ctx, t, scanNumber, lockFeed)
 	if err != nil {
@@ -83,8 +83,8 @@ func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error)
 	return numbered, t.changeRow(ctx, advanceFeed, last)
 }
 
-// FeedState reads the state of the feed. Unnumbered is the time since which the oldest session or user waits for a
-// number.
+// FeedState reads the state of the feed. Its field Unnumbered is the time since which the oldest session or user
+// waits for a number.
 func (t Tx) FeedState(ctx context.Context) (watchword.FeedState, error) {
 	return row(ctx, t, func(s scanner) (state watchword.FeedState, err error) {
 		var session, user *int64

@@ -84,7 +84,7 @@ func (t Tx) Identities(ctx context.Context, id watchword.UserID) ([]federation.I
 	return rows(ctx, t, scanIdentity, selectIdentities, id)
 }
 
-// Stranded starts each page after a user id (cursor), so a deep page costs the same as the first.
+// Stranded starts each page of the list after a user id (cursor), so a deep page costs the same as the first.
 func (t Tx) Stranded(
 	ctx context.Context, after watchword.UserID, offered []string, limit int,
 ) ([]watchword.User, error) {
@@ -105,7 +105,7 @@ func (t Tx) DeleteIdentity(
 	return t.change(ctx, deleteIdentity, identity, id, spare, idList(offered))
 }
 
-// DeleteIdentities deletes the identities that were linked at or after the time since. The zero time means all.
+// DeleteIdentities deletes the identities that were connected at or after the given time. The zero time means all.
 func (t Tx) DeleteIdentities(ctx context.Context, id watchword.UserID, since time.Time) error {
 	_, err := t.exec(ctx, deleteIdentitiesSince, id, millis(since))
 	return err

@@ -24,14 +24,15 @@ func keyRow(k *watchword.Key) []column {
 var (
 	keyColumns = names("keys", keyRow(new(watchword.Key)))
 
-	// insertKey inserts no row if the key already exists: the id is unique, and so is the pair of use and number. If
-	// several processes create the same key concurrently, one inserts it and the others read it.
+	// insertKey inserts no row if the key already exists. The column id is unique, and so is the pair of the columns
+	// purpose and number. If several processes create the same key concurrently, one inserts it and the others read
+	// it.
 	insertKey  = insertInto("keys", keyRow(new(watchword.Key)), "VALUES (%s) ON CONFLICT DO NOTHING")
 	selectKeys = `SELECT ` + keyColumns + ` FROM keys ORDER BY purpose, active_from, id`
 
 	// holdKey locks the first key of a use, so that only one process at a time replaces the encrypted secret. Another
-	// process waits for the lock, and then RETURNING returns the new secret. holdKey updates the row to its current
-	// values.
+	// process waits for the lock, and then RETURNING returns the new secret. holdKey locks by an UPDATE to the
+	// current values, because SQLite has no SELECT FOR UPDATE.
 	holdKey = `UPDATE keys SET number = number WHERE purpose = $1 AND number = 1 RETURNING ` + keyColumns
 )
 

@@ -49,8 +49,8 @@ func rotateAll() string {
 	return strings.Replace(text, "RETURNING", "RETURNING requests.position,", 1)
 }
 
-// chargeAll returns charge for all rows of due. Its ON CONFLICT clause can't use the name due. It reads the inserted
-// columns under the name excluded instead.
+// chargeAll returns the statement charge for all rows of the table due. Its ON CONFLICT clause reads the columns
+// under the name excluded, because SQL does not allow the name due there.
 func chargeAll() string {
 	_, conflict, _ := strings.Cut(charge, "ON CONFLICT")
 	return `INSERT INTO limits (key, tat, sweep_from) SELECT key, tat, sweep_from FROM due
@@ -58,8 +58,8 @@ func chargeAll() string {
 }
 
 // chargeOf replaces the parameters in a part of charge by expressions on the columns of a row. It computes the cost
-// as tat minus now, and the span as sweep_from minus now. In the result, $4 is a JSON object that maps each limit key
-// to its time now.
+// and the span by subtracting the current time from tat and sweep_from. In the result, $4 is a JSON object that
+// contains the current time for each limit key.
 func chargeOf(row, text string) string {
 	now := "($4::jsonb ->> " + row + ".key)::bigint"
 	tat, full := row+".tat", row+".sweep_from"
@@ -74,9 +74,9 @@ func chargeOf(row, text string) string {
 	return parameter.ReplaceAllStringFunc(text, func(p string) string { return expressions[p] })
 }
 
-// RotateRounds splits calls into rounds, and each round becomes one RotateManyStatement. Calls that share a session
-// or a limit go into different rounds, in the order of calls. Each round is sorted by session, because transactions
-// that lock rows in the same order do not deadlock.
+// RotateRounds splits a list of calls into rounds, and each round becomes one RotateManyStatement. Calls that share a
+// session or a rate limit go into different rounds, in the order of the list. Each round is sorted by session,
+// because transactions that lock rows in the same order do not deadlock.
 func RotateRounds[C any](calls []C, request func(C) watchword.RotateRequest) (rounds [][]C) {
 	next := map[string]int{} // key: session or limit; value: the first round without it
 	for _, call := range calls {

@@ -57,8 +57,8 @@ func (t Tx) exec(ctx context.Context, text string, args ...any) (int, error) {
 	return t.conn.Exec(ctx, text, args...)
 }
 
-// change runs a conditional statement and reports whether it changed a row. A separate query for the condition could
-// be outdated when the statement runs.
+// change runs a conditional SQL statement and reports whether it changed a row. The statement itself checks the
+// condition, because the result of a query before it could be outdated.
 func (t Tx) change(ctx context.Context, text string, args ...any) (bool, error) {
 	n, err := t.exec(ctx, text, args...)
 	return n > 0, err
@@ -74,8 +74,8 @@ func (t Tx) changeRow(ctx context.Context, text string, args ...any) error {
 	return err
 }
 
-// rows runs a query and scans each of its rows with read. It reads all rows before it
-// returns, because a connection runs one statement at a time.
+// The function rows runs a query, and scans each row with the function read. It reads all rows before it returns,
+// because a connection runs one statement at a time.
 func rows[T any](
 	ctx context.Context, t Tx, read func(scanner) (T, error), text string, args ...any,
 ) ([]T, error) {
@@ -95,7 +95,7 @@ func rows[T any](
 	return all, result.Err()
 }
 
-// row runs a query for one row. It returns ErrNotFound if there is no row.
+// The function row runs a query for one row. It returns ErrNotFound if there is no row.
 func row[T any](
 	ctx context.Context, t Tx, read func(scanner) (T, error), text string, args ...any,
 ) (one T, err error) {

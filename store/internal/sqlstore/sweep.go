@@ -30,8 +30,8 @@ const (
 	sweepDevices = `DELETE FROM devices WHERE id IN (SELECT id FROM devices WHERE expires_at < $1 LIMIT $2)`
 )
 
-// SweepLimits reads limit counters in the order of (sweep_from, key), and deletes those that have expired. Using a
-// counter does not change its sweep_from, so the counters that it reads include some in use. Each batch reads a fixed
+// SweepLimits reads counters of rate limits in the order of (sweep_from, key), and deletes those that have expired.
+// It also reads some that are still in use, because a request does not change sweep_from. Each batch reads a fixed
 // number of counters, so its cost does not depend on how many have expired.
 const (
 	// selectLimitMark returns the last counter of the batch, at offset $4.
@@ -42,7 +42,7 @@ const (
 		WHERE (sweep_from, key) > ($1, $2) AND (sweep_from, key) <= ($3, $4) AND tat < $5`
 )
 
-// SweepLimits reads at most limit counters after the given mark, and deletes those that have expired. It returns the
+// SweepLimits reads a batch of counters after the given mark, and deletes those that have expired. It returns the
 // mark of the last counter that it read. At the end of the counters, it returns the zero mark, so the next sweep
 // starts from the beginning.
 func (t Tx) SweepLimits(

@@ -58,9 +58,9 @@ const (
 	selectReserved = `SELECT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed' AND mail_tokens.expires_at > $2)`
 
-	// lockUser locks the user's row until the transaction ends, if the address is still $2. It updates the row to its
-	// current values. If another transaction holds the lock, lockUser waits, and then checks the address of the
-	// committed row.
+	// lockUser locks the user's row until the transaction ends, if the address is still $2. It locks by an UPDATE to
+	// the current values, because SQLite has no SELECT FOR UPDATE. If another transaction holds the lock, lockUser
+	// waits, and then checks the address of the committed row.
 	lockUser = `UPDATE users SET name = name WHERE id = $1 AND email = $2`
 
 	updateName   = `UPDATE users SET name = $1 WHERE id = $2`
@@ -126,12 +126,12 @@ func scanUser(s scanner) (u watchword.User, err error) {
 // InsertUser inserts an account, unless its address is taken or reserved. It checks twice whether the address is
 // reserved.
 //
-// The second check is needed if the previous owner of the address is changing it in a concurrent transaction. That
-// transaction creates the token that reserves the old address. The insert waits for it, because both write the unique
-// index. But the condition of the insert may have read a snapshot from before the wait.
+// The second check is needed if a concurrent transaction changes the address of the previous owner, and thereby
+// reserves it. The insert waits for this transaction, because both write the unique index on addresses. But the
+// condition of the insert may have read a snapshot from before the wait, so it does not see the reservation.
 //
-// The second check is a separate statement, so it sees the commit (READ COMMITTED). If it finds a token, InsertUser
-// deletes the new row again.
+// The second check is a separate statement, so it sees the commit (READ COMMITTED). If it finds a reservation,
+// InsertUser deletes the new row again.
 func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bool, error) {
 	if u.ID == "" {
 		return false, errors.New("the account has no id")
