@@ -74,7 +74,7 @@ func TestCommitStaysInvisibleUntilStandbyHasIt(t *testing.T) {
 	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Fatalf("a commit that waits for its standby: %v", err)
 	}
-	for range 30 { // long enough, because a cancel request would take effect with a delay
+	for range 30 { // 300 ms, because a cancel request takes effect with a delay
 		if posted(t, store) > 0 {
 			t.Fatal("it shows, and its standby does not have it")
 		}

@@ -249,7 +249,7 @@ func backoff(attempt int) time.Duration {
 	return longest/2 + time.Duration(time.Now().UnixNano())%(longest/2)
 }
 
-// try makes one attempt of run.
+// The method try makes one attempt of the method run.
 func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
 	tx, err := s.pool.BeginTx(ctx, options)
 	if err != nil {
