@@ -6,8 +6,8 @@ import (
 )
 
 // The write-ahead log must grow to about 16 MiB before a checkpoint. With a shorter log, a million sessions would
-// cause too many checkpoints. A longer log would slow down recovery after a crash, and also reads, because a read
-// searches the log for pages.
+// cause too many checkpoints. A longer log would slow down recovery after a crash, and also reads, because each read
+// searches the log for pages of the database.
 func TestWriteAheadLogIsCheckpointedAtSixteenMebibytes(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -16,7 +16,7 @@ func TestWriteAheadLogIsCheckpointedAtSixteenMebibytes(t *testing.T) {
 		SELECT printf('%064x', (n + $2) * 7919 * 104729 % 1000003), 1, 1 FROM count`
 	const rows = 200
 	var longest int64
-	for commit := range 120 { // each commit changes some 200 pages
+	for commit := range 120 { // each commit changes some 200 pages of the database
 		if err := store.Exec(t.Context(), statement, rows, commit*rows); err != nil {
 			t.Fatal(err)
 		}

@@ -30,7 +30,7 @@ func (s *Store) Exec(ctx context.Context, text string, args ...any) error {
 	_, err := s.writer.Exec(ctx, text, args...)
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
-	s.live.dropAll(unknownVersion) // needed, because the writer's version ignores its own commits
+	s.live.dropAll(unknownVersion) // because a connection does not notice its own commits
 	return err
 }
 

@@ -35,7 +35,7 @@ func TestFullDiskReturnsErrUnavailableAndLosesNothing(t *testing.T) {
 	}
 	wantUsers(t, store, users)
 
-	// The first use of a limit inserts a row, so it needs disk space.
+	// The first charge of a rate limit inserts a row, so it needs disk space.
 	var err error
 	for n := 0; err == nil && n < 1000; n++ {
 		_, err = store.Rotate(t.Context(), watchword.RotateRequest{Charges: []watchword.Charge{

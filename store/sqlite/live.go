@@ -92,9 +92,10 @@ func (s *Store) openLive(ctx context.Context) (err error) {
 	return nil
 }
 
-// number returns the version of the checker. It skips reading the version while the header of the WAL-index is
-// unchanged, which saves a third of the time of an authenticated request. This is correct, because each commit
-// rewrites the header before it returns. SQLite changes the version only if the header has changed.
+// The method number returns the version of the checker (data_version). It skips reading the version while the header
+// of the WAL-index is unchanged, which saves a third of the time of an authenticated request. This is correct,
+// because each commit rewrites the header before it returns. SQLite changes the version only if the header has
+// changed.
 //
 // The copy of the header is made before the version is read. If a commit comes in between, the next call finds a
 // different header and reads the version again. The caller holds mu.
@@ -193,8 +194,8 @@ func (l *liveRows) row(id watchword.SessionID, changed *changes) *liveRow {
 	return l.find(id)
 }
 
-// put stores a row that the caller has read from the file. It has no effect if liveRows.version has changed since get
-// returned version, because the row may be out of date.
+// put stores a row that the caller has read from the file. The argument version is the result of get before the read.
+// If liveRows.version has changed since, put has no effect, because the row may be out of date.
 func (l *liveRows) put(session watchword.Session, user watchword.User, version int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 // findWALIndex does not map the file itself, because this would need a file descriptor. Closing the descriptor would
 // release all POSIX locks that SQLite holds on the file in this process (fcntl(2)).
 func findWALIndex(path string) *[walIndexHeader]byte {
-	path, err := filepath.EvalSymlinks(path) // because SQLite puts the WAL-index next to the target of a link
+	path, err := filepath.EvalSymlinks(path) // SQLite follows symbolic links, too
 	if err != nil {
 		return nil
 	}
