@@ -278,8 +278,8 @@ func selects(f admin.Filter, a admin.Account) bool {
 	return factor && (f.State == "" || f.State == a.State()) && (f.Role == "" || a.HasRole(f.Role))
 }
 
-// removeAdmin disables, demotes or deletes an administrator, depending on way. It then asks HasAdmin whether another
-// administrator remains, and calls the function both. If no administrator remains, it rolls back and returns
+// removeAdmin disables (way 0), demotes (1) or deletes (2) an administrator. It then asks HasAdmin whether another
+// administrator remains, and calls its last argument. If no administrator remains, it rolls back and returns
 // errLastAdmin.
 func (s suite) removeAdmin(id watchword.UserID, way int, both func()) error {
 	return s.Update(s.Context(), func(tx watchword.Tx) (err error) {

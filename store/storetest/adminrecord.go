@@ -142,7 +142,7 @@ var adminRecords = map[string]func(suite){
 		var all []watchword.Event // newest first
 		for n := range 6 {
 			e := eventOf([]watchword.UserID{one.ID, two.ID}[n%2], n)
-			e.At = after(time.Duration(n/2) * time.Hour) // each time has two events
+			e.At = after(time.Duration(n/2) * time.Hour) // two events have the same time
 			all = append(all, e)
 			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertEvent(ctx, e) })
 		}

@@ -143,9 +143,9 @@ func (s suite) rotateAtOnce(
 }
 
 // CheckBatches is for a store that rotates several sessions in one statement. It runs the same random requests on two
-// empty stores. On the store one, the function batch rotates them together. On the store other, they run one after
-// the other. The results and the stored rows must be equal. Only Wait may differ: a refused request of a batch may
-// have any Wait above 0.
+// empty stores. On the first store, the given function rotates them in one batch. On the second store, they run one
+// after the other. The results and the stored rows must be equal. Only Wait may differ: a refused request of a batch
+// may have any Wait above 0.
 func CheckBatches(
 	t *testing.T, one, other watchword.Store,
 	batch func([]watchword.RotateRequest) ([]watchword.RotateResult, []error),

@@ -52,7 +52,7 @@ func RotateMany(b *testing.B, store watchword.Store, generations []int64, client
 		all.Go(func() {
 			own := len(generations) / clients
 			for i := taken.Add(1); i <= int64(b.N); i = taken.Add(1) {
-				n := client*own + int(i*7919)%own // a pseudo-random order, so that pages of the table vary
+				n := client*own + int(i*7919)%own // a pseudo-random order, to reach many storage pages
 				one := Session("", n)
 				one.Generation = generations[n]
 				r := Rotate(one, Start.Add(time.Duration(i)*time.Millisecond))

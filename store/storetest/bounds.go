@@ -17,8 +17,8 @@ func Many() int {
 	return 300_000
 }
 
-// WantBoundedSweep sweeps a store whose limit counters are all in use. It fails if the median time of a batch exceeds
-// 20 ms. It uses the median, because other tests that run at the same time delay some batches.
+// WantBoundedSweep sweeps a store whose rate-limit counters are all in use. It fails if the median time of a batch
+// exceeds 20 ms. It uses the median, because other tests that run at the same time delay some batches.
 func WantBoundedSweep(t *testing.T, store watchword.Store, counters int) {
 	t.Helper()
 	const look = 500

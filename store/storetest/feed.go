@@ -145,7 +145,7 @@ var feeds = map[string]func(suite){
 			working.Go(func() {
 				last := int64(0)
 				for over := false; !over; {
-					over = ended.Load() && s.number(7) == 0 // the read of the feed below must then see all numbers
+					over = ended.Load() && s.number(7) == 0 // if so, the next read must see all numbers
 					if !over {
 						s.number(7)
 					}

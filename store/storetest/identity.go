@@ -219,7 +219,7 @@ func (s suite) identities(fn func(context.Context, federation.Tx) error) {
 	s.update(func(ctx context.Context, tx watchword.Tx) error { return fn(ctx, tx.(federation.Tx)) })
 }
 
-// identityOf returns identity number n, which was linked n minutes after the start.
+// identityOf returns identity number n, which was connected n minutes after the start.
 func identityOf(u watchword.User, n int) federation.Identity {
 	f := factorOf(u, n)
 	return federation.Identity{

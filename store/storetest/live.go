@@ -119,7 +119,7 @@ var lives = map[string]func(suite){
 						s.Errorf("session %d: %+v, %v", n, got, err)
 						return
 					}
-					got.Methods[0], gotUser.Roles[0] = "own", "own" // a data race, if calls share a slice
+					got.Methods[0], gotUser.Roles[0] = "own", "own" // the race detector fails if calls share a slice
 				})
 			}
 		}

@@ -286,8 +286,8 @@ func (s suite) wantWinners(want int32, contenders ...func() bool) {
 	}
 }
 
-// wins returns a contender that runs fn in a transaction. After the commit, the contender sets each flag in done to
-// true and reports the result of fn.
+// The method wins returns a contender that runs fn in a transaction. After the commit, the contender sets each flag
+// in the list done to true and reports the result of fn.
 func (s suite) wins(fn func(context.Context, watchword.Tx) (bool, error), done ...*atomic.Bool) func() bool {
 	return func() (held bool) {
 		err := s.Update(s.Context(), func(tx watchword.Tx) (err error) {
@@ -304,7 +304,7 @@ func (s suite) wins(fn func(context.Context, watchword.Tx) (bool, error), done .
 	}
 }
 
-// rotates returns a contender that rotates a session. It reports whether the session was rotated.
+// The method rotates returns a contender that rotates a session. It reports whether the session was rotated.
 func (s suite) rotates(r watchword.RotateRequest) func() bool {
 	return func() bool {
 		got, err := s.Rotate(s.Context(), r)

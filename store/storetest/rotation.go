@@ -117,7 +117,7 @@ var rotations = map[string]func(suite){
 		defer cancel()
 		_, err = s.Rotate(late, Rotate(one, Start))
 		s.wantUnavailable("when its time is up", err)
-		if _, err := s.Rotate(s.Context(), Rotate(one, Start)); err != nil { // no refused request has rotated
+		if _, err := s.Rotate(s.Context(), Rotate(one, Start)); err != nil { // succeeds: the token is still the newest
 			s.Fatal(err)
 		}
 		same(s, "generation", s.session(one.ID).Generation, one.Generation+1)

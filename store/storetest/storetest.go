@@ -63,7 +63,7 @@ func (s suite) view(fn func(context.Context, watchword.Tx) error) {
 	}
 }
 
-// settled runs fn in a separate transaction, and returns the result of fn. fn runs a conditional statement, and
+// settled runs fn in a separate transaction, and returns the result of fn. fn runs a conditional SQL statement, and
 // returns whether its condition was true.
 func (s suite) settled(fn func(context.Context, watchword.Tx) (bool, error)) (held bool) {
 	s.Helper()
@@ -74,8 +74,8 @@ func (s suite) settled(fn func(context.Context, watchword.Tx) (bool, error)) (he
 	return held
 }
 
-// wantHeld runs fn in a separate transaction, and fails unless fn returns want. fn runs a conditional statement, and
-// returns whether its condition was true.
+// wantHeld runs fn in a separate transaction, and fails unless fn returns want. fn runs a conditional SQL statement,
+// and returns whether its condition was true.
 func (s suite) wantHeld(want bool, what string, fn func(context.Context, watchword.Tx) (bool, error)) {
 	s.Helper()
 	if got := s.settled(fn); got != want {
