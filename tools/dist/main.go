@@ -33,7 +33,7 @@ var npmPackages = []string{"clients/admin", "clients/typescript", "clients/verif
 
 // release is one run of the program.
 type release struct {
-	source    string   // the exported commit
+	source    string   // folder with the files of the commit
 	work      string   // a temporary folder for binaries
 	out       string   // the folder of the results
 	commit    commit   // the exported commit

@@ -47,8 +47,8 @@ func export(repository, dir string) (commit, error) {
 	return c, unpack(bytes.NewReader(archive), dir)
 }
 
-// unpack writes the files of a tar archive to dir. It skips links, because the build needs none
-// of the links in git. os.Root refuses names outside of dir.
+// unpack writes the files of a tar archive to dir. It skips symbolic links, because the build does not need those in
+// git. os.Root refuses names outside of dir.
 func unpack(archive io.Reader, dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
