@@ -41,7 +41,7 @@ func State(u watchword.User) string {
 }
 
 // Find reads one page of accounts per transaction. The size of a page is limit, but at least smallestPage and at most
-// largestPage. A small limit usually needs few accounts, but the filter may select only a few accounts of each page.
+// largestPage. A page is larger than a small limit, because the filter may select only a few of its accounts.
 const (
 	smallestPage = 100
 	largestPage  = 1000
