@@ -71,7 +71,7 @@ func (f *follower) run(ctx context.Context) {
 					short = 0
 				}
 				failed, silent = 0, 0
-				pause(ctx, min(short, 3)) // short, because the stream works
+				pause(ctx, min(short, 3)) // the stream works, so the wait is brief
 				continue
 			}
 			if silent++; silent >= streamTries {
@@ -109,7 +109,7 @@ func pause(ctx context.Context, times int) {
 	_ = sleep.For(ctx, longest/2+time.Duration(time.Now().UnixNano())%(longest/2))
 }
 
-// stream reads the stream until it ends. The result current reports whether a heartbeat arrived.
+// The method stream reads the stream of events until it ends. Its first result reports whether a heartbeat arrived.
 func (f *follower) stream(ctx context.Context, address string) (current bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -255,8 +255,8 @@ func (f *follower) record(event secevent.Event) {
 	}
 }
 
-// take processes an event of the stream, or the heartbeat of a poll. It returns an error if a heartbeat is not
-// recent.
+// The method take processes an event of the stream, or the heartbeat of a poll. It returns an error if a heartbeat is
+// not recent.
 func (f *follower) take(event secevent.Event) error {
 	if event.Kind != secevent.Heartbeat {
 		f.record(event)

@@ -25,8 +25,9 @@ const (
 // rejects metadata that does not name the configured issuer (RFC 8414, section 3.3). A token therefore can't direct
 // the verifier to another server.
 //
-// If named is true, the `iss` of access tokens is a configured name, and the metadata names another issuer. The
-// verifier then trusts the server at Options.FetchFrom. The shared secret authenticates the tokens and the feed.
+// An issuer with the field named set is an exception. Its configured issuer may be a mere name in the `iss` of access
+// tokens, so the metadata may name another issuer. The verifier then trusts the server at Options.FetchFrom. The
+// shared secret authenticates the tokens and the feed.
 type issuer struct {
 	name   string // exactly as configured
 	named  bool   // the metadata may name another issuer

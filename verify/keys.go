@@ -38,9 +38,9 @@ const (
 	maxOutage = 24 * time.Hour
 )
 
-// keys contains the verification keys of one issuer. One goroutine (run) reads the JWKS before it becomes stale, so
-// that Verify does not wait. If a token names an unknown key, it also reads the JWKS, at most once in rereadInterval
-// for all callers together.
+// keys contains the verification keys of one issuer. The method run, in one goroutine, reads the JWKS before it
+// becomes stale, so that Verify does not wait. It also reads the JWKS if a token names an unknown key, at most once
+// in rereadInterval for all callers together.
 //
 // Intervals use the monotonic clock, not Options.Now.
 type keys struct {
@@ -49,7 +49,7 @@ type keys struct {
 	shared bool // keys are a shared secret (HS256), so there is no JWKS
 	set    atomic.Pointer[keySet]
 
-	wake chan struct{} // asks run to read the JWKS early
+	wake chan struct{} // asks the method run to read the JWKS early
 
 	mu      sync.Mutex
 	done    chan struct{} // closed at the end of the running read, or of the next one
@@ -78,7 +78,7 @@ func newKeys(i *issuer, opts Options) (*keys, error) {
 	return k, nil
 }
 
-// current returns the keys. It waits only if no JWKS has been read yet.
+// The method current returns the keys. It waits only if no JWKS has been read yet.
 func (k *keys) current(ctx context.Context) (*keySet, error) {
 	if set := k.set.Load(); set != nil {
 		return set, nil

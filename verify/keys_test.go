@@ -285,7 +285,7 @@ func TestKeyRotationRejectsNoValidToken(t *testing.T) {
 		s.clock.advance(11 * time.Minute) // the next key was published long enough ago to be used
 		must(t, v.Ready(t.Context()))
 		must(t, v.ReadKeys(
-			t.Context())) // the background task would have done this by then
+			t.Context())) // the background task would have done this in 11 minutes
 		_, err := s.engine.Operator().RotateKeys(t.Context(), watchword.KeySign) // from now on, the published key signs
 		must(t, err)
 		in, err = s.engine.Refresh(t.Context(), in.RefreshToken, watchword.Client{})

@@ -63,8 +63,8 @@ func (v *Verifier) Optional(next http.Handler) http.Handler {
 	})
 }
 
-// A rule checks an identity at the time now. It returns nil if the request is allowed, and otherwise the response to
-// send.
+// A rule checks an identity at the given time. It returns nil if the request is allowed, and otherwise the response
+// to send.
 type rule func(identity *Identity, now time.Time) *refusal
 
 func allowAll(*Identity, time.Time) *refusal { return nil }

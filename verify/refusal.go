@@ -37,7 +37,7 @@ func insufficientRole() *refusal {
 }
 
 // stepUp returns the response that asks the user to authenticate again, or with a stronger method (RFC 9470, section
-// 3). parameter is the last parameter of the challenge, such as max_age.
+// 3). Its argument is the last parameter of the challenge, such as max_age.
 func stepUp(parameter string) *refusal {
 	return &refusal{http.StatusUnauthorized, "INSUFFICIENT_USER_AUTHENTICATION", "Confirm that it is you, and try again.",
 		`error="insufficient_user_authentication", ` + parameter}
