@@ -38,7 +38,7 @@ type Session struct {
 type EndReason string
 
 const (
-	EndedLogout    EndReason = "logout"           // signed out on its own device
+	EndedLogout    EndReason = "logout"           // signed out on the device of the session
 	EndedByUser    EndReason = "ended_by_user"    // ended on another device of the user
 	EndedLogoutAll EndReason = "logout_all"       // the user signed out everywhere
 	EndedReuse     EndReason = "refresh_reused"   // an old refresh token was presented
@@ -46,12 +46,12 @@ const (
 	EndedOperator  EndReason = "ended_by_operator"
 	EndedDisabled  EndReason = "account_disabled"
 	EndedDeleted   EndReason = "account_deleted"
-	EndedReplaced  EndReason = "replaced" // a sign-in overwrote its refresh cookie
+	EndedReplaced  EndReason = "replaced" // another sign-in replaced its cookie
 	EndedIdle      EndReason = "idle"     // computed, never stored
 	EndedExpired   EndReason = "expired"  // computed, never stored
 )
 
-// These reasons are effects of a change of the account, or of the limit of sessions.
+// These reasons mean that the account changed, or that the user had too many sessions.
 //
 // Unstable: package admin explains them.
 const (
@@ -63,8 +63,8 @@ const (
 	EndedFactors    EndReason = "factors_reset" // an operator removed the factors
 )
 
-// A SessionPolicy limits the life of sessions. It is applied at each use, so a
-// shorter limit also applies to existing sessions.
+// A SessionPolicy limits the life of sessions. It is checked at each use of a session, so a shorter limit also
+// applies to existing sessions.
 type SessionPolicy struct {
 	Idle      time.Duration // longest time between two rotations
 	ShortIdle time.Duration // like Idle, for sessions that are not Persistent

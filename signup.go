@@ -32,10 +32,10 @@ import (
 type SignUpRequest struct {
 	Email, Name string // the name has at most 200 code points, and may be empty
 	Password    Secret
-	Persistent  bool // as in LoginRequest
+	Persistent  bool // see LoginRequest.Persistent
 	Client      Client
 
-	// Replaces is as in LoginRequest.
+	// Replaces is the same as LoginRequest.Replaces.
 	Replaces Secret
 
 	// Problems are errors that the caller found in its own fields, such as a missing last name. If the list is not
@@ -119,7 +119,7 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 type Signup struct {
 	ID        string // UUID version 7
 	Email     Address
-	CreatedAt time.Time // it expires VerifyTTL later
+	CreatedAt time.Time // the sign-up expires VerifyTTL later
 	Sealed    []byte    // name, locale and password hash, encrypted with the master key
 }
 
@@ -148,7 +148,7 @@ func (e *Engine) waitForProof(ctx context.Context, user User, d signupDetails, c
 		if taken {
 			err = e.post(ctx, tx, mailTo(MailSignupExisting, User{Email: user.Email}, event))
 		} else if err = tx.InsertSignup(ctx, waiting); err == nil {
-			err = tx.InsertMail(ctx, mail) // the outbox charges the mail budget later
+			err = tx.InsertMail(ctx, mail) // its rate limit is charged when it is sent
 		}
 		return err
 	})
@@ -211,9 +211,9 @@ func (e *Engine) openSignup(s Signup) (signupDetails, error) {
 	return signupDetails{sealed.Name, sealed.Locale, Secret(sealed.PasswordHash), sealed.Identity}, nil
 }
 
-// prepareSignupMail turns a mail to an address without an account into a verification mail for the waiting sign-ups,
-// even after a reset request. If no sign-up waits, the mail is dropped. A mail over the budget is dropped only while
-// an earlier link to the address works, because a link is valid for every waiting sign-up.
+// prepareSignupMail prepares a mail to an address without an account: a verification mail for the waiting sign-ups,
+// even after a reset request. It drops the mail if no sign-up waits. It also drops a mail over the rate limit, but
+// only while an earlier link works. That link is valid for every waiting sign-up.
 func (e *Engine) prepareSignupMail(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
 	if m.UserID != "" || m.Kind != MailVerify && m.Kind != MailReset {
 		return nil
@@ -286,7 +286,7 @@ func parseLocale(field, raw string) (string, *FieldError) {
 	return tag, nil
 }
 
-// The method charge counts one use of a limit in a separate transaction. Codes: CodeRateLimited.
+// The method charge counts one use of a rate limit, in a separate transaction. Codes: CodeRateLimited.
 func (e *Engine) charge(ctx context.Context, c Charge) error {
 	if c == (Charge{}) {
 		return nil

@@ -13,7 +13,7 @@ import (
 // Unstable: Store, Tx and the interfaces that Tx embeds may grow in a minor version.
 // Semantic versioning does not cover programs that implement them. Run store/storetest.
 type Store interface {
-	// View runs fn on one consistent state.
+	// View runs fn on one consistent snapshot.
 	View(ctx context.Context, fn func(Tx) error) error
 
 	// Update runs fn in one transaction and commits unless fn returns an error. fn may run more
@@ -21,9 +21,9 @@ type Store interface {
 	Update(ctx context.Context, fn func(Tx) error) error
 
 	// Rotate counts r.Charges and rotates the session, in one transaction. If one of the charges is refused, Rotate
-	// changes nothing. It rotates the session if the session is alive and its newest token is presented. This is one
-	// conditional statement for rules 1 and 2 of docs/rotation.md. If it does not rotate the session, it changes only
-	// the charges. It rotates an active session if and only if Judge returns VerdictRotate.
+	// changes nothing. It rotates an active session if and only if Judge returns VerdictRotate. One conditional
+	// UPDATE checks this (rules 1 and 2 of docs/rotation.md). If it does not rotate the session, it changes only the
+	// charges.
 	Rotate(ctx context.Context, r RotateRequest) (RotateResult, error)
 
 	// Live returns a session, alive or ended, with its user, as SessionTx.Session does. It is one statement without
@@ -66,7 +66,7 @@ type RotateResult struct {
 	User    User    // if Rotated
 }
 
-// A Charge is one use of a limit (GCRA, see internal/ratelimit).
+// A Charge is one use of a rate limit, such as a request or a mail (GCRA, see internal/ratelimit).
 //
 // Unstable: stores implement it.
 type Charge struct {
@@ -76,8 +76,8 @@ type Charge struct {
 	At   time.Time
 }
 
-// A Tx is one transaction. Each method is one statement and a scan. A method that returns a bool is a conditional
-// statement: false means that its condition did not hold, and the row is unchanged. A query for a row that does not
+// A Tx is one transaction. Each method runs one SQL statement and scans its rows. Some methods return a bool: false
+// means that the condition of the statement did not hold, and the row is unchanged. A query for a row that does not
 // exist returns ErrNotFound.
 //
 // Unstable: stores implement it.
@@ -113,14 +113,14 @@ type UserTx interface {
 	LockUser(ctx context.Context, id UserID, email Address) (bool, error)
 	SetName(context.Context, UserID, string) error
 	SetLocale(context.Context, UserID, string) error
-	// SetRoles replaces the user's roles and queues the user for NumberFeed. It stores changed as the time of the
-	// change. If changed is not after the stored time, the stored time moves by one second instead. A token that was
-	// issued between two changes is therefore outdated by the later one.
+	// SetRoles replaces the user's roles and queues the user for NumberFeed. It stores the given time of the change,
+	// or one second after the stored time, if that is later. A token that was issued between two changes is therefore
+	// outdated by the later one.
 	SetRoles(ctx context.Context, id UserID, roles []string, changed time.Time) error
 	// SetDisabled disables the account at the given time; the zero time enables it.
 	SetDisabled(context.Context, UserID, time.Time) error
-	// DeleteUser deletes the user with its events, its mails, its CallbackSignup and the
-	// sign-ups that wait for its address. Its sessions stay until they are swept: end them first.
+	// DeleteUser deletes the user with its events, its mails, its CallbackSignup and the sign-ups that wait for its
+	// address. The caller first ends its sessions, because their rows stay until the sweep deletes them.
 	DeleteUser(context.Context, UserID) (bool, error)
 	// HasAdmin reports whether an enabled account holds the role admin. It takes a lock until the transaction ends:
 	// if two transactions each remove one of two administrators, the second sees the change of the first. The lock
@@ -180,11 +180,11 @@ type SessionTx interface {
 	SessionAlone(context.Context, SessionID) (Session, error)
 	// Sessions lists the user's live sessions, the most recently used first.
 	Sessions(context.Context, UserID, Cutoffs) ([]Session, error)
-	// Forgive sets Forgiven to generation. It reports false if the session has ended or has a newer generation.
+	// Forgive sets Session.Forgiven to a generation. It reports false if the session has ended or was rotated since.
 	Forgive(ctx context.Context, id SessionID, generation int64) (bool, error)
 	EndSession(context.Context, SessionID, EndReason, time.Time) (bool, error)
 	// EndSessions ends the user's sessions except one ("": none) and returns their number. It also ends expired and
-	// idle ones, because a longer limit would make them live again.
+	// idle ones, because they would become active again if an operator set a longer limit.
 	EndSessions(ctx context.Context, id UserID, except SessionID, why EndReason, at time.Time) (int, error)
 	// EndOldestSessions ends the user's sessions that are live at Cutoffs.Now. It keeps the newest ones (by sign-in),
 	// and keep is their number. It returns the ids of the ended sessions in any order.
@@ -205,7 +205,7 @@ type FactorTx interface {
 	// DeleteFactors deletes the user's factors, recovery codes and remembered devices that were created at or after
 	// since (zero: all), and all challenges. It sets Factors and FactorsChangedAt.
 	DeleteFactors(ctx context.Context, id UserID, since, changed time.Time) error
-	// DeleteIdentities deletes the user's identities that were linked at or after since (zero: all).
+	// DeleteIdentities deletes the user's identities that were connected at or after since (zero: all).
 	DeleteIdentities(ctx context.Context, id UserID, since time.Time) error
 	// SealedFactors lists up to limit sealed secrets after the given id, in the order of ids.
 	SealedFactors(ctx context.Context, after string, limit int) ([]SealedFactor, error)
@@ -305,21 +305,21 @@ type CallbackTx interface {
 type KeyTx interface {
 	// InsertKey inserts a key. It reports false if a key with the same use and number exists.
 	InsertKey(context.Context, Key) (bool, error)
-	Keys(context.Context) ([]Key, error) // ordered by use and ActiveFrom
+	Keys(context.Context) ([]Key, error) // ordered by Key.Use and ActiveFrom
 	SetKeyTimes(ctx context.Context, id string, activeFrom, dropAt time.Time) error
 	DeleteKey(context.Context, string) error
-	// HoldKey returns the key with number 1 of a use and locks it until the transaction ends. Later statements see
-	// all changes that were committed before the lock.
+	// HoldKey returns the key with number 1 of a KeyUse, and locks it until the transaction ends. Later statements
+	// see all changes that were committed before the lock.
 	HoldKey(context.Context, KeyUse) (Key, error)
 	SetSealedKey(ctx context.Context, id string, sealed []byte) error
 }
 
-// LimitTx counts uses of limits.
+// LimitTx counts uses of rate limits.
 //
 // Unstable: stores implement it.
 type LimitTx interface {
-	// Charge takes one use and returns 0. If the limit is used up, it is not charged, and the
-	// method returns how long to wait.
+	// Charge counts one use of a rate limit and returns 0. If the limit is reached, it counts nothing and returns how
+	// long to wait.
 	Charge(context.Context, Charge) (time.Duration, error)
 	Refund(context.Context, Charge) error
 }
@@ -331,8 +331,8 @@ type SweepTx interface {
 	// Sweep deletes up to limit rows and returns their number.
 	Sweep(ctx context.Context, what Sweep, before time.Time, limit int) (int, error)
 	// SweepLimits reads up to limit counters that may have expired before a moment, and deletes those that have. It
-	// reads them in a fixed order, from a mark. It returns the next mark (at the end, the zero mark) and how many it
-	// deleted.
+	// reads in a fixed order, beginning after a given mark. It returns the mark of the last counter (at the end, the
+	// zero mark) and how many it deleted.
 	SweepLimits(ctx context.Context, after LimitMark, before time.Time, limit int) (LimitMark, int, error)
 }
 

@@ -13,7 +13,7 @@ import (
 const (
 	sweepEvery = time.Minute
 	sweepBatch = 200
-	sweepLook  = 500 // limit counters that a batch reads
+	sweepLook  = 500 // rate-limit counters that a batch reads
 	sweepPause = 20 * time.Millisecond
 
 	keepEnded   = 7 * 24 * time.Hour // ended sessions are kept, so that their tokens are refused with the reason
@@ -22,8 +22,8 @@ const (
 	keepGivenUp = 30 * 24 * time.Hour
 )
 
-// sweepBefore returns a time for each kind of row. Rows that ended or expired before this time are deleted. For an
-// idle session, its absolute limit counts.
+// sweepBefore returns a time for each kind of row. Rows that ended or expired before this time are deleted. An idle
+// session counts as ended only from its absolute limit on.
 func sweepBefore(now time.Time, verifyTTL time.Duration) map[Sweep]time.Time {
 	return map[Sweep]time.Time{
 		SweepSessions:   now.Add(-keepEnded),
@@ -80,8 +80,8 @@ func (e *Engine) sweep(ctx context.Context) (rows int, err error) {
 	return rows + n, err
 }
 
-// sweepLimits reads each counter that may have expired once. The size of a batch is the number of counters that it
-// reads, not the number that it deletes, because most of them may still be in use.
+// sweepLimits reads, one time each, all counters that may have expired. The size of a batch is the number of counters
+// that it reads, not the number that it deletes, because most of them may still be in use.
 func (e *Engine) sweepLimits(ctx context.Context) (rows int, err error) {
 	before := e.now()
 	for mark := (LimitMark{}); ; {

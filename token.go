@@ -63,10 +63,10 @@ func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 // skew. Tokens have `nbf`, because verifiers of earlier releases require it.
 const notBeforeLead = 60
 
-// accessToken signs an access token and returns it with its life. A change of roles takes effect at a whole second
-// (User.RolesChangedAt). A token that is created up to a second earlier gets this second as its `iat`, so `iat` alone
-// shows which roles a token has. A token expires with its session at the latest, because expiry of a session is not
-// published in the revocation feed.
+// accessToken signs an access token and returns it with its life. Roles change at a whole second
+// (User.RolesChangedAt). A token with the new roles never has an `iat` before this second, even if it is created a
+// moment earlier. The `iat` therefore shows which roles a token has. A token expires with its session at the latest,
+// because expiry is not published in the feed.
 func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, life time.Duration, err error) {
 	key, err := e.keys.signer(now)
 	if err != nil {
@@ -81,8 +81,8 @@ func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, li
 	claims.AuthTime = s.AuthenticatedAt.Unix()
 	token, err = accesstoken.Sign(key, claims)
 	if errors.Is(err, accesstoken.ErrTooLong) {
-		// Many roles make the token too long. An account of an earlier release can have more than are accepted today,
-		// and computed claims repeat them. Without computed claims, its user can still sign in.
+		// Many roles make the token too long: accounts of earlier releases can have more roles than are allowed
+		// today. Computed claims may repeat the roles. Without these claims, the user can still sign in.
 		standard := e.opts.Claims
 		standard.Computed = nil
 		claims.Extra = standard.of(u, s)

@@ -22,7 +22,7 @@ import (
 // of the mailbox may be different persons, this is the first proof. The account then keeps its id and roles, and
 // loses its previous password, sessions and mailed tokens.
 
-// A MailLinkRequest consumes a mailed link.
+// A MailLinkRequest is a request with the token of a mailed link.
 type MailLinkRequest struct {
 	Token Secret
 
@@ -68,10 +68,10 @@ func passwordRequired() *Error {
 	return refuse(CodePasswordRequired, "Enter the password of this account, or sign in first and open the link again.")
 }
 
-// A mailbox is a link and the owners of its address: the account, if there is one, and the waiting sign-ups.
+// A mailbox is an address that a mailed link proves, with its owners: the account, if any, and the waiting sign-ups.
 type mailbox struct {
 	link    MailToken
-	account User     // or the zero User
+	account User     // the zero User: no account
 	waiting []Signup // the newest first
 	winner  string   // id of the sign-up whose password was given, or empty
 }
@@ -161,7 +161,7 @@ func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r MailLinkRe
 	})
 }
 
-// signInByLink calls prove to assign the address, and opens a session for its new owner in the same transaction.
+// signInByLink calls the function prove, which proves the address, and opens a session in the same transaction.
 func (e *Engine) signInByLink(
 	ctx context.Context, n entry, replaces Secret, device knowndevice.ID, prove func(Tx) (User, error),
 ) (*SignIn, error) {
@@ -303,7 +303,7 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 		return owner, nil // a new account has no factors
 	}
 	_, err := tx.EndSessions(ctx, owner.ID, "", EndedFirstProof, now)
-	if err == nil { // always, because User.Factors does not count passkeys of automatic upgrades
+	if err == nil { // even if User.Factors is 0: it omits automatic passkeys
 		err = tx.DeleteFactors(ctx, owner.ID, time.Time{}, now)
 	}
 	if err == nil {

@@ -223,7 +223,7 @@ func TestSignUpsOfOthersNeverKeepALinkFromTheOwner(t *testing.T) {
 		t.Errorf("%d mails in an hour", n)
 	}
 	r.clock.advance(23 * time.Hour)
-	for range 10 { // again more than the mail budget
+	for range 10 { // again more mails than the rate limit allows
 		r.waits(t, victim, "Mallory", attackersPassword)
 	}
 	before := r.post.count(watchword.MailVerify)

@@ -32,8 +32,8 @@ type Options struct {
 	PublicURL string
 
 	// LinkOrigins are the front-ends whose pages a reset link may open, as exact origins such as
-	// "https://app.example.com". Anyone who requests a mail can choose among them, so each origin is trusted with
-	// every account. Default: none.
+	// "https://app.example.com". Anyone who requests a mail chooses one of them. List only trusted front-ends,
+	// because their pages receive the token, which can reset the password of any account. Default: none.
 	LinkOrigins []string
 
 	// MasterKey encrypts the keys in the store and derives mailed tokens: 32 bytes,
@@ -43,7 +43,7 @@ type Options struct {
 	// Mailer sends the mails of the outbox. Required.
 	Mailer Mailer
 
-	// Issuer is the `iss` claim of access tokens, for services that expect the name of an earlier system. It needs
+	// Issuer is the `iss` claim of access tokens, for services that expect the name of an earlier system. It requires
 	// HS256. The metadata, the feed, links and the default audience still use PublicURL. Default: PublicURL.
 	Issuer string
 
@@ -81,8 +81,8 @@ type Options struct {
 	// NoVerifyMail sends no mail at sign-up. It applies to SignupOpen only. Default: false.
 	NoVerifyMail bool
 
-	// SecondFactor selects the accounts that must have a second factor. With SignupOpen, NoVerifyMail must be
-	// false, because only a proven address may add a factor. Default: none.
+	// SecondFactor selects the accounts that must have a second factor. With SignupOpen, NoVerifyMail must be false,
+	// because an account can add a factor only after its address is proven. Default: none.
 	SecondFactor FactorPolicy
 	// StepUpAge is how long after an authentication a session may change factors. If the account has a factor, the
 	// same limit applies to changing its address or password, and to deleting it. Default: 5 min.
@@ -346,7 +346,7 @@ func (e *Engine) ClockAhead() time.Duration { return e.clock.Ahead() }
 // newID creates a UUID of version 7. It panics if the system's random source fails, because there is no safe fallback.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// key identifies the client network for limits and for fair queueing in the hash pool.
+// key identifies the client network for rate limits and for fair queueing in the hash pool.
 func (c Client) key() string { return clientip.Key(c.Address) }
 
 func (c Client) device() string { return storable.Text(c.Device, maxDevice) }
