@@ -50,8 +50,8 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rt.forwardBelow.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, pathForward+"/"):
 		rt.forwardMoved.ServeHTTP(w, r)
-	// An unclean path gets 404. A proxy in front of the server has checked only the unclean path, so the server must
-	// not redirect to the clean path, as http.ServeMux would.
+	// An unclean path gets 404. http.ServeMux would redirect to the clean path, which the proxy in front of the
+	// server has not checked.
 	case path.Clean(r.URL.Path) != r.URL.Path:
 		rt.unclean.ServeHTTP(w, r)
 	default:
