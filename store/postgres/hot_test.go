@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// A rotation or a charge must change no index: PostgreSQL then makes a HOT update, which writes the new row version
+// A rotation or a charge must change no index. PostgreSQL then makes a HOT update, which writes the new row version
 // to the same storage page. If a changed column had an index, each update would write to all indexes of the table and
 // cause more work for vacuum.
 func TestRotationsChangeNoIndex(t *testing.T) {
