@@ -80,8 +80,8 @@ func (e *Engine) sweep(ctx context.Context) (rows int, err error) {
 	return rows + n, err
 }
 
-// sweepLimits reads, one time each, all counters that may have expired. The size of a batch is the number of counters
-// that it reads, not the number that it deletes, because most of them may still be in use.
+// sweepLimits reads, one time each, all counters that may have expired. The size of a batch limits how many counters
+// it reads, not how many it deletes. Most of them may still be in use.
 func (e *Engine) sweepLimits(ctx context.Context) (rows int, err error) {
 	before := e.now()
 	for mark := (LimitMark{}); ; {
