@@ -77,10 +77,9 @@ func (s *sources) dotEnv() map[string]string {
 	return values
 }
 
-// variables returns the values of the variables with the prefix WATCHWORD_. origin names the
-// source in messages. Variables without the prefix belong to other programs and are ignored. A
-// name with lower case letters after the prefix is a fault, because names of variables are
-// case-sensitive.
+// variables returns the values of the variables with the prefix WATCHWORD_. The parameter origin is the name of the
+// source in messages. Variables without the prefix belong to other programs and are ignored. A name with lower case
+// letters after the prefix is a fault, because names of variables are case-sensitive.
 func (s *sources) variables(values map[string]string, origin string) layer {
 	result := layer{}
 	for _, name := range sortedKeys(values) {
@@ -117,10 +116,9 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 // isKnown reports whether name is a setting or in commandSecrets.
 func (s *sources) isKnown(name string) bool { _, ok := s.known[name]; return ok }
 
-// add sets a value and records a fault if the source gives the setting twice, for example as a
-// variable and as a _FILE variable. Without the fault, the effective value would depend on the
-// order of the two variables. The later value is kept, but the fault stops the program before
-// it uses the value.
+// add sets a value. It records a fault if the source gives the setting twice, for example as a variable and as a
+// _FILE variable. Without the fault, the effective value would depend on the order of the two variables. The later
+// value is kept, but the fault stops the program before it uses the value.
 func (l layer) add(s *sources, name string, e entry) {
 	if other, twice := l[name]; twice {
 		s.fault(name, fmt.Sprintf("is given twice, by %s and by %s. Keep one of them.", other.origin, e.origin))
@@ -162,9 +160,8 @@ func (s *sources) unknownVariable(name, value string) string {
 	return "is not a setting. " + s.suggestion(key, variable)
 }
 
-// suggestion says what to write instead of an unknown name. Most unknown names are typing
-// errors, so the nearest name is usually the wanted one. The suggestion is spelled as in the
-// source, so that the operator can copy it.
+// suggestion says what to write instead of an unknown name. Most unknown names are typing errors, so the nearest name
+// is usually the wanted one. The suggested name has the spelling of the source, so that the operator can copy it.
 func (s *sources) suggestion(name string, spell func(string) string) string {
 	if near := nearest(name, sortedKeys(s.known)); near != "" {
 		return fmt.Sprintf("Write %s, or remove it.", spell(near))
@@ -239,8 +236,8 @@ func (s *sources) file(path string) layer {
 	return found
 }
 
-// line adds one key of the file. The place is path:line, as compilers print it, so that editors
-// can jump to it.
+// line adds the setting of one key of the YAML file. The origin of the value is path:line, as compilers print it, so
+// that editors can jump to the line.
 func (s *sources) line(found layer, path string, key, value *yaml.Node) {
 	where := fmt.Sprintf("%s:%d", path, key.Line)
 	if key.Value == signInWith {
@@ -301,8 +298,9 @@ func (s setting) example() string {
 	return "…"
 }
 
-// The method flags records "flag" as the origin of each setting on the command line. It runs after parsing, because
-// kong does not call Resolve for these settings. It overwrites any origin that Resolve has recorded.
+// The method flags records "flag --NAME" as the origin of each setting on the command line. Resolve does not record
+// these origins, because kong does not call it for such settings. flags runs after parsing and overwrites any origin
+// that Resolve has recorded.
 func (s *sources) flags(ctx *kong.Context) {
 	for _, path := range ctx.Path {
 		if path.Flag != nil && !path.Resolved && s.isKnown(path.Flag.Name) {

@@ -359,7 +359,7 @@ func TestDangerousSettingStopsTheStart(t *testing.T) {
 	}
 }
 
-// wantLines checks the lines in any order. … matches any text.
+// wantLines checks that a text has the wanted lines, in any order. In a wanted line, … matches any text.
 func wantLines(t *testing.T, text string, want []string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
@@ -389,7 +389,7 @@ func anyLine(lines []string, pattern string) bool {
 	return false
 }
 
-// effective runs `watchword config --json` and returns value and origin by name.
+// effective runs `watchword config --json` and returns the value and the origin of each setting by name.
 func effective(t *testing.T, c call) map[string][2]string {
 	t.Helper()
 	c.args = append([]string{"config", "--json"}, c.args...)
@@ -467,7 +467,7 @@ func TestSecretFromAFileIsNotShown(t *testing.T) {
 	}
 }
 
-// Each of these settings must be accepted, although it resembles a rejected setting.
+// The server must accept each setting of this test, although it resembles a rejected setting.
 func TestSafeSettingIsAccepted(t *testing.T) {
 	t.Parallel()
 	certificate, key := certificateFor(t)

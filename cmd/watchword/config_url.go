@@ -124,9 +124,9 @@ func (s *Settings) local() bool {
 }
 
 // adminURL returns the URL of administration on the admin listener, or "" if administration is on the public
-// listener. The sign-in there needs the host of this URL for its cookies and redirects. Without admin-url, a host
-// that is not a loopback name becomes localhost. Such a listener is usually in a container whose port is published on
-// the machine's loopback.
+// listener. The sign-in on the admin listener needs the host of this URL for its cookies and redirects. Without
+// admin-url, a host that is not a loopback name becomes localhost. Such a host is usually an address of a container,
+// whose port is published on the machine's loopback.
 func (s *Settings) adminURL() string {
 	if s.AdminOn != "admin" || s.AdminURL != "" {
 		return s.AdminURL

@@ -57,16 +57,15 @@ func (s setting) read(text string, target reflect.Value) (problem string) {
 		*v, problem = s.duration(text)
 	case *watchword.Limit:
 		*v, problem = s.limit(text)
-	// A type without a case is a programming error, which every start of the program finds.
+	// If a type has no case here, this is a programming error. Every start of the program finds it.
 	default:
 		panic("setting " + s.Name + " has a type without a parser")
 	}
 	return problem
 }
 
-// word checks a text against oneof. A setting without oneof accepts any text; its rule in
-// settingRules checks it. The comparison is case-sensitive, so that each value has only one
-// spelling.
+// word checks that a text is one of the words in the tag oneof. A setting without oneof accepts any text; its rule in
+// settingRules checks the text. The comparison is case-sensitive, so that each value has only one spelling.
 func (s setting) word(text string) string {
 	if s.OneOf == nil || slices.Contains(s.OneOf, text) {
 		return ""
@@ -74,9 +73,8 @@ func (s setting) word(text string) string {
 	return fmt.Sprintf("%q is not allowed. Write one of: %s.", text, strings.Join(s.OneOf, ", "))
 }
 
-// number parses a whole number within min and max. Both bounds are in the tag of the setting,
-// and the message repeats them. Underscores and hexadecimal digits are refused, because the
-// tools that write such files interpret them differently.
+// number parses a whole number within min and max. Both bounds are in the tag of the setting, and the message repeats
+// them. Underscores and hexadecimal digits are refused, because YAML and other tools interpret them differently.
 func (s setting) number(text string) (int, string) {
 	least, most := s.Min, s.Max
 	n, err := strconv.Atoi(text)
@@ -105,8 +103,8 @@ func (s setting) duration(text string) (time.Duration, string) {
 	return d, ""
 }
 
-// limit parses uses/time, such as 10/15m: 1 to 1,000,000 uses in 1 second to 7 days. The upper
-// bounds are far above any useful value. They only catch a mistaken unit.
+// limit parses a rate limit, written as uses/time, such as 10/15m. It accepts 1 to 1,000,000 uses, and times from 1
+// second to 7 days. The upper bounds are far above any useful value. They only catch a mistaken unit.
 func (s setting) limit(text string) (watchword.Limit, string) {
 	count, per, _ := strings.Cut(text, "/")
 	n, errCount := strconv.Atoi(count)
@@ -128,7 +126,7 @@ func split(text string) (parts []string) {
 	return parts
 }
 
-// text returns the value as an operator would write it, with secrets redacted.
+// The method text returns the value as an operator would write it, with secrets redacted.
 func (s setting) text() string {
 	switch v := s.value.Interface().(type) {
 	case time.Duration:

@@ -23,8 +23,8 @@ func unverifiedDatabase(url string) string {
 	if err != nil {
 		return "" // storeProblem reports an invalid URL
 	}
-	// The fallbacks count too. A mode such as prefer has a fallback without TLS, and a list of hosts has a fallback
-	// for each host.
+	// The fallbacks of the connection are checked, too. A mode such as prefer has a fallback without TLS, and a list
+	// of hosts has a fallback for each host.
 	if config.TLSConfig == nil || config.TLSConfig.InsecureSkipVerify {
 		if isRemote(config.Host) {
 			return config.Host

@@ -61,7 +61,7 @@ type finding struct {
 // failure and returns. The other checks still run, so that one run shows every problem.
 type checkup struct{ findings []finding }
 
-// ok records a check without a problem, so that the operator sees what was checked.
+// The method ok records a check without a problem, so that the operator sees what was checked.
 func (d *checkup) ok(check, found string) { d.add(finding{check, "ok", found, ""}) }
 
 // warn adds a finding that can become a problem, or is a problem only in some installations.
@@ -99,10 +99,9 @@ func (d *checkup) print(p *program, asJSON bool) error {
 	return result
 }
 
-// settings counts the settings and repeats the warnings of the start. It also warns about
-// secrets on the command line, which other users of the machine can read, and about
-// combinations that work but are surprising. A secret in the environment or in a file is not
-// reported: other users can't read those.
+// The method settings reports the number of settings and repeats the warnings that serve logs at its start. It also
+// warns about secrets on the command line, which other users of the machine can read, and about combinations that
+// work but are surprising. A secret in the environment or in a file is not reported: other users can't read those.
 func (d *checkup) settings(p *program) {
 	set := 0
 	for _, each := range p.settings.list() {
@@ -134,14 +133,13 @@ func (d *checkup) settings(p *program) {
 	}
 }
 
-// files checks that other users of the machine can't read the data directory, the database and
-// the master key. With these files, a user could read every account and sign tokens. A missing
-// file is not reported here, because the check of the store reports it. If others may enter the
-// directory but not list it, the check also fails, because the names of the files are known.
+// The method files checks that other users of the machine can't read the data directory, the database and the master
+// key. With these files, a user could read every account and sign tokens. A missing file is not reported here,
+// because the check of the store reports it. If others may enter the directory but not list it, the check also fails,
+// because the names of the files are known.
 //
-// The group of the data directory may use it, because volumes of Kubernetes belong to a group
-// of the pod. The server removes the group's access to the database, and refuses a master key
-// that a group can read.
+// The group of the data directory may have access to it, because Kubernetes gives volumes to a group of the pod. The
+// server removes the group's access to the database, and refuses a master key that a group can read.
 func (d *checkup) files(s *Settings) {
 	open := 0
 	for _, path := range []string{s.DataDir, s.databasePath(), s.masterKeyPath()} {
@@ -162,10 +160,9 @@ func (d *checkup) files(s *Settings) {
 	}
 }
 
-// store checks the database, and then the keys and the outbox in it. Operators run the doctor
-// while the server runs, so it opens the database as a server does, and not exclusively. A
-// database of an older release is only a warning, because the old servers still work, and a new
-// server migrates it at its start.
+// The method store checks the database, and then the keys and the outbox in it. Operators run the doctor while the
+// server runs, so it opens the database as a server does, and not exclusively. A database of an older release is only
+// a warning, because the old servers still work, and a new server migrates it at its start.
 func (d *checkup) store(ctx context.Context, p *program) {
 	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
 		d.warn("store", "there is no database at "+p.settings.databasePath()+" yet.",
@@ -211,13 +208,13 @@ func (d *checkup) store(ctx context.Context, p *program) {
 // reads.
 const startServer = "Start the server, which creates keys. Then run the doctor again."
 
-// manyKeys is a number of keys with the same purpose (KeyUse). If the store has more, the doctor warns, because no
-// reasonable schedule creates so many. After 255 keys of one purpose, no number remains for another key.
+// manyKeys is the number of keys of one purpose (KeyUse) above which the doctor warns. No reasonable schedule creates
+// so many keys. There can be at most 255 refresh keys, because their numbers are 1 to 255.
 const manyKeys = 100
 
-// keys checks that there is an active key for each purpose (KeyUse), and that the clock was not set back. A server
-// whose clock was set back rejects its own tokens as not yet valid. The time at which a key was published is never in
-// the future. If it is, the clock was set back.
+// The method keys checks that there is an active key for each purpose (KeyUse), and that the clock was not set back.
+// A server whose clock was set back rejects its own tokens as not yet valid. The time at which a key was published is
+// never in the future. If it is, the clock was set back.
 func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	keys, err := engine.Operator().Keys(ctx)
 	if err != nil {
@@ -237,8 +234,8 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 		}
 	}
 	d.ok("clock", clock(now)+", not before the last time in the store")
-	// The servers correct the difference. It is reported, because logs and certificates use the
-	// machine's clock.
+	// The servers use the database's clock, so the difference does not harm them. The doctor reports it, because logs
+	// and certificates use the machine's clock.
 	if ahead := engine.ClockAhead().Round(time.Millisecond); ahead.Abs() > time.Second {
 		d.warn("clock", fmt.Sprintf("this machine's clock differs by %s from the database's, which the servers follow.",
 			ahead.Abs()), "Set both clocks; use NTP.")
@@ -259,10 +256,10 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	d.ok("keys", fmt.Sprintf("one key of each use is active, %d in all", len(keys)))
 }
 
-// outbox checks that the server can write, and that mail is sent. If a mail waits for 10
-// minutes, the server does not run or the mail server refuses the mail. Shorter delays are
-// normal, for example during a deployment or a restart of the mail server. Abandoned mails are
-// only a warning, because the usual cause is an address that refuses mail.
+// The method outbox checks that the server can write, and that mail is sent. If a mail waits for 10 minutes, the
+// server does not run or the mail server refuses the mail. Shorter delays are normal, for example during a deployment
+// or a restart of the mail server. Abandoned mails are only a warning, because the usual cause is an address that
+// refuses mail.
 func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
 	stats, err := engine.Stats(ctx)
 	if stats.Store != nil {

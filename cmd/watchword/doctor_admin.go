@@ -13,8 +13,7 @@ const (
 	// that a script uses once a quarter still counts as used.
 	unusedAfter = 100 * 24 * time.Hour
 
-	// endsSoon is how early the doctor reports that a service key expires. It reports only keys
-	// that are in use.
+	// endsSoon is how long before its expiry the doctor reports a service key. It reports only keys that are in use.
 	endsSoon = 14 * 24 * time.Hour
 )
 
@@ -39,8 +38,8 @@ func (d *checkup) administration(ctx context.Context, s *stack, settings *Settin
 		d.fail("admin", oneLine(err.Error()), "Check the database.")
 		return
 	}
-	// pagesThere is true if administrators sign in at the admin listener. Without pages, only programs use this
-	// listener.
+	// pagesThere is true if the admin listener has pages on which administrators sign in. Without pages, only
+	// programs use this listener.
 	pagesThere := settings.AdminOn == "admin" && settings.AdminPages == "on"
 	switch {
 	case len(all.Items) == 0:
@@ -136,8 +135,9 @@ func (d *checkup) serviceKeys(ctx context.Context, m *admin.Manager, now time.Ti
 	}
 }
 
-// decideKeyWarning returns "unused" for a key without recent use, "ends" for a key that expires soon, or "". A key
-// that was never used gets no "ends", because no program needs a replacement. A key that no longer works gets "".
+// decideKeyWarning returns "unused" for a key without recent use, "ends" for a key that expires soon, and otherwise
+// "". A key that was never used gets no "ends", because no program would need a new key. A key that no longer works
+// gets "".
 func decideKeyWarning(k admin.ServiceKey, now time.Time) string {
 	used := k.LastUsedAt
 	// A key that was never used counts as unused since its creation.

@@ -8,10 +8,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// origins checks each front-end: does a browser send the refresh cookie, and may scripts of the front-end read the
-// responses? (CORS; RFC 6265bis, section 5.2 on same-site requests.) The argument given is the value of --origin, or
-// "". It may be a front-end that is not allowed yet: the findings then list every necessary change. A malformed
-// origin gives one failure and no further findings, because its site can't be determined.
+// origins checks each front-end. It reports whether browsers send the refresh cookie, and whether scripts of the
+// front-end may read the responses (CORS; RFC 6265bis, section 5.2 on same-site requests). The argument given is the
+// value of --origin, or "". It may be a front-end that is not allowed yet: the findings then list every necessary
+// change. A malformed origin gives one failure and no further findings, because its site can't be determined.
 func (d *checkup) origins(s *Settings, given string) {
 	origins := s.frontEnds()
 	if given != "" && !slices.Contains(origins, given) {
@@ -26,11 +26,10 @@ func (d *checkup) origins(s *Settings, given string) {
 	}
 }
 
-// origin checks one front-end. A front-end on the origin of the public URL always works. On the
-// same site, it gets the cookie and needs CORS. On another site, it gets a cookie only with
-// SameSite=None over https. A site consists of scheme and registrable domain; the port does not
-// matter. An origin that is not allowed is also examined, so that the operator sees all changes
-// at once.
+// The method origin checks one front-end. A front-end on the origin of the public URL always works. On the same site,
+// it gets the cookie and needs CORS. On another site, it gets a cookie only with SameSite=None over https. A site
+// consists of scheme and registrable domain; the port does not matter. An origin that is not allowed is also
+// examined, so that the operator sees all changes at once.
 func (d *checkup) origin(s *Settings, origin string) {
 	if origin == s.PublicURL {
 		d.ok("origin", origin+" is the public URL: browsers send the cookie, and CORS is not needed")
@@ -83,7 +82,8 @@ func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
 		d.fail("origin", fmt.Sprintf("%s is on another site: with SameSite=%s browsers do not send the cookie.", origin,
 			s.CookieSameSite),
 			oneSite+" (best). Or write cookie-same-site=none.")
-	// With SameSite=None over https, the front-end works in current browsers. The warnings name the limits.
+	// With SameSite=None over https, the front-end works in current browsers. The warnings say in which browsers it
+	// does not work.
 	default:
 		d.warn("origin", origin+" is on another site, where a sign-in gets a partitioned cookie. Chrome and Edge "+
 			"(since 114), Firefox (since 141) and Safari (since 26.2) keep it. Safari 18.5 to 26.1 blocks it, "+

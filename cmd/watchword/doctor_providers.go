@@ -13,13 +13,13 @@ import (
 // for a provider.
 const providerTimeout = 15 * time.Second
 
-// secretWarning is how early the doctor warns that a client secret for Apple expires. An
-// operator has to create the next secret by hand.
+// secretWarning is how long before its expiry the doctor warns about a client secret for Apple. An operator has to
+// create the next secret by hand.
 const secretWarning = 30 * 24 * time.Hour
 
-// providers checks each entry of sign-in-with. It reads the discovery document and checks the issuer in it, as the
-// first sign-in would. It also shows the redirect URI, because a common mistake is a different redirect URI at the
-// provider. It sends no secret.
+// The method providers checks each entry of sign-in-with. It reads the discovery document and checks the issuer in
+// it, as the first sign-in would. It also shows the redirect URI, because a common mistake is a different redirect
+// URI at the provider. It sends no secret.
 func (d *checkup) providers(ctx context.Context, s *Settings) {
 	for _, entry := range s.Providers {
 		o := entry.options
@@ -46,8 +46,8 @@ func (d *checkup) providers(ctx context.Context, s *Settings) {
 	}
 }
 
-// stranded reports the number of users who can't sign in, because their provider was removed and their account has
-// neither a password nor a suitable passkey. It compares the provider id of each identity, as stored at the last
+// The method stranded reports the number of users who can't sign in after their provider was removed. Their accounts
+// have neither a password nor a suitable passkey. It compares the provider id of each identity, as stored at the last
 // sign-in, with the ids in sign-in-with. If the operator changes an id, the users of that provider count as stranded
 // until their next sign-in.
 func (d *checkup) stranded(ctx context.Context, s *stack, settings *Settings) {

@@ -37,8 +37,8 @@ func TestDoctorCountsTheUsersOfARemovedProvider(t *testing.T) {
 			update(`INSERT INTO identities (id, user_id, provider, issuer, subject, email, linked_at, last_used_at)
 				SELECT id, id, 'gone', 'https://gone.example', id, '', 1795521600123, 0 FROM users`)
 			update(`UPDATE users SET verified_at = 1795521600123 WHERE email IN ('` + ada + `', 'key@example.com')`)
-			// key@example.com gets a security key without user verification, which is only a second factor. A passkey
-			// can sign in alone.
+			// The passkey of key@example.com has no user verification, so it is only a second factor. The passkey of
+			// passkey@example.com has user verification, so it can sign in alone.
 			update(`INSERT INTO factors (id, user_id, kind, name, sealed, credential_id, record, counter, created_at,
 					last_used_at, unproven)
 				SELECT id, id, 'passkey', 'x', ` + empty + `, id,

@@ -48,7 +48,7 @@ type probe struct {
 	location string
 	date     time.Time // time of the server; zero if the header is missing
 	issuer   string    // in metadata
-	code     string    // in an error
+	code     string    // of an error response
 }
 
 // request sends one GET without credentials. It does not follow redirects, because a redirect

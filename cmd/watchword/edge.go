@@ -30,7 +30,7 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		CookieName:     settings.CookieName,
 		CookieSameSite: sameSite[settings.CookieSameSite],
 		CookieDomain:   settings.CookieDomain,
-		Factors:        settings.factors(s), // also with second-factor=off, for accounts that have a factor
+		Factors:        settings.factors(s), // also set with second-factor=off, for accounts that have a factor
 		Admin:          settings.admin(s),
 		AdminPages:     settings.AdminPages == "on",
 		AdminURL:       settings.adminURL(),
@@ -80,12 +80,12 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		d.public = server.WatchLengths(d.public)
 	}
 	d.servers = []*http.Server{public}
-	// The admin listener checks Host only against loopback names. If other machines can reach
-	// it, a firewall has to protect it.
+	// On the loopback, the admin listener accepts only loopback names as Host. If other machines can reach the listener,
+	// it accepts every Host, so a firewall has to protect it.
 	if d.admin != nil {
 		admin := newServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyond(settings.AdminListen),
 			Profiling: settings.Pprof == "on"}), log)
-		admin.WriteTimeout = 5 * time.Minute // a CPU profile takes as long as its query asks for
+		admin.WriteTimeout = 5 * time.Minute // the request for a CPU profile chooses its duration
 		// A proxy in front of the admin listener may interpret ambiguous lengths differently, so the listener rejects
 		// them.
 		if options.AdminURL != "" {
@@ -96,9 +96,9 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	return nil
 }
 
-// dialects builds the dialects that the settings name. Package server does not import dialects;
-// it receives them from here, in the order of the setting. An unknown name can't occur here,
-// because dialectsProblem refuses it.
+// The method dialects builds the dialects that the settings name. Package server does not import dialects; it
+// receives them from here, in the order of the setting. An unknown name can't occur here, because dialectsProblem
+// refuses it.
 func (s *Settings) dialects(engine *watchword.Engine) (all []dialect.Dialect, err error) {
 	site := sameSite[s.CookieSameSite]
 	for _, name := range s.Dialects {

@@ -85,8 +85,8 @@ func (p *program) printExplanation(x admin.Explanation) error {
 			return err
 		}
 	}
-	// Each of the other sessions gets one sentence. To see the events of one of these sessions,
-	// the operator passes its time in --at.
+	// Each of the other sessions gets one sentence. To see the events of such a session, the operator repeats the
+	// command with --at and the session's time.
 	if len(x.Others) > 0 {
 		p.say("\nOther sessions: %d", len(x.Others))
 		for _, other := range x.Others {

@@ -47,7 +47,8 @@ func TestFullDiskKeepsUsersSignedIn(t *testing.T) {
 			continue
 		}
 		wantTryLater(t, got)
-		// A refresh writes less, so it may still succeed. The loop continues until it fails too.
+		// A refresh writes less than a sign-up, so it may still succeed. The loop continues until a refresh fails,
+		// too.
 		if got, err = phone.send(t.Context(), http.MethodPost, "/refresh", body{"refreshToken": kept}); err != nil {
 			t.Fatal(err)
 		}

@@ -64,7 +64,7 @@ func askReady(ctx context.Context, s *Settings) error {
 	}
 	defer response.Body.Close() //nolint:errcheck // the body was only read
 	var body struct {
-		Status       any // a word from /readyz, a number in an error response
+		Status       any // a word from /readyz, but a number in an error response
 		Code, Detail string
 	}
 	// Another program may send a body of any form and size.

@@ -12,8 +12,8 @@ import (
 )
 
 // keysCmd shows and rotates keys, and replaces the master key. Running servers notice a rotation by themselves, but
-// not a new master key. No command shows a secret or a private key. A backup needs no such command, because the
-// database contains the keys.
+// not a new master key. No command shows a secret or a private key. There is no command to export keys for a backup,
+// because the database contains the keys.
 type keysCmd struct {
 	List   keyList   `cmd:"" help:"List keys and what each does now."`
 	Rotate keyRotate `cmd:"" help:"Let the next key take over, without a restart and without a failed verification."`
@@ -42,9 +42,10 @@ func (c *keyList) Run(ctx context.Context, p *program) error {
 	return p.printKeys(keys, c.JSON)
 }
 
-// keyRotate replaces the signing key, for example after the key may have leaked. The next key was published in
-// advance, so it usually signs at once. If verifiers have not had time to fetch it, it signs later. keyRotate also
-// publishes the key for the next rotation. Without the command, servers rotate at the end of each period.
+// keyRotate replaces the signing key, for example because the key may have leaked. The next key was published in
+// advance, so it usually signs at once. If verifiers have not had time to fetch the next key, it signs later.
+// keyRotate also publishes the key for the next rotation. Without the command, servers rotate at the end of each
+// period.
 type keyRotate struct {
 	Use  string `arg:"" optional:"" enum:"sign,refresh" default:"sign" help:"sign (access tokens) or refresh (refresh tokens)."`
 	JSON bool   `name:"json" help:"Print JSON."`

@@ -197,7 +197,7 @@ func present(s judged, policy watchword.RotationPolicy, g int64, at time.Time) (
 	case watchword.VerdictEnded:
 		return s, outcome{code: "SESSION_ENDED"}
 	}
-	for i, superseded := range after.Superseded { // move the last rotation back to epoch
+	for i, superseded := range after.Superseded { // set the time of the last rotation to epoch
 		if !superseded.IsZero() && !superseded.Equal(after.RotatedAt) {
 			after.Superseded[i] = epoch.Add(-time.Hour)
 		} else if !superseded.IsZero() {

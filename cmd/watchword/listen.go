@@ -14,7 +14,8 @@ import (
 
 // listeners are the listeners of serve and the HTTP servers on them. They are opened before the store, so that a port
 // in use is found first. While the store is opened, new connections wait in the queue of the listener and are not
-// refused. In servers, the public server is before the admin server. The methods serve and drain rely on this order.
+// refused. In the field servers, the public server comes before the admin server. The methods serve and drain rely on
+// this order.
 type listeners struct {
 	public, admin net.Listener // admin may be nil
 	servers       []*http.Server
@@ -39,7 +40,7 @@ func listen(s *Settings) (*listeners, error) {
 }
 
 // listenAt opens one listener. For the three common causes of a failure, its error names the setting and says what to
-// write. For any other cause, it has the text of the operating system.
+// write. For any other cause, the error has the text of the operating system.
 func listenAt(setting, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	switch {

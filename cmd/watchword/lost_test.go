@@ -56,7 +56,7 @@ func TestLostCommitResponseDoesNoHarm(t *testing.T) {
 	d := &doubtful{fault: newFault(t, "answer to a commit lost"), wire: newWire(t, database.Host),
 		server: newServer(t, freeAddress(t))}
 	database.Host = d.wire.Addr().String()
-	named := database.Query() // each request then has the statement's text, for the search in type wire
+	named := database.Query() // pgx then sends the text of each statement; type wire searches for it
 	named.Set("default_query_exec_mode", "cache_describe")
 	database.RawQuery = named.Encode()
 	dir := startServer(t, d.server,
@@ -92,7 +92,7 @@ func (d *doubtful) lose(t *testing.T, phone *device, l lostResponse) {
 		t.Error("503 without Retry-After")
 	}
 	begun := time.Now()
-	<-lost // fails by timeout if the 503 has another cause
+	<-lost // blocks until the test's timeout if the 503 has another cause
 	again := phone.must(t, l.method, l.path, l.body).want(t, l.again)
 	again.wantCode(t, l.code)
 	l.then()
@@ -139,8 +139,8 @@ func (d *doubtful) onGeneration(t *testing.T, phone *device, old string, want in
 	phone.post(t, "/refresh", body{"refreshToken": newest}, 200)
 }
 
-// lateRefresh returns a flow of a late client: it presents an old token again, because it did not receive the first
-// response. The second response is then lost too.
+// lateRefresh returns the flow of a late client, which presents an old token again because it did not receive the
+// first response. The test loses the second response, too.
 func (d *doubtful) lateRefresh(t *testing.T, phone *device, token string) lostResponse {
 	b := body{"refreshToken": token}
 	phone.post(t, "/refresh", b, 200)

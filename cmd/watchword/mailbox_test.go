@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/mail/devbox"
 )
 
-// A mailbox reads the development mailbox of a server. It returns each mail only one time.
+// A mailbox reads the development mailbox of a server. It returns each mail only once.
 type mailbox struct {
 	box  *devbox.Box
 	seen []string

@@ -61,7 +61,7 @@ type roff struct{ strings.Builder }
 
 func (r *roff) printf(format string, values ...any) { fmt.Fprintf(r, format, values...) }
 
-// section writes a heading. lines are roff and are not escaped.
+// section writes a heading. The parameter lines is roff source and is not escaped.
 func (r *roff) section(title string, lines ...string) {
 	r.printf(".SH %s\n", title)
 	for _, line := range lines {

@@ -2,11 +2,10 @@ package main
 
 import "context"
 
-// migrateCmd upgrades the database. Servers upgrade it at their start. The command is for
-// operators who want to upgrade it before, with the rights of another database user. It is safe
-// while servers run, because migrations are additive, and servers of the previous release work
-// on the new schema. Several processes may migrate at the same time; only one of them does the
-// work.
+// migrateCmd upgrades the database. Servers upgrade it at their start. The command is for operators who want to
+// upgrade it earlier, or with the rights of another database user. It is safe while servers run, because migrations
+// are additive, and servers of the previous release work on the new schema. Several processes may migrate at the same
+// time; only one of them does the work.
 type migrateCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }

@@ -88,10 +88,10 @@ func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
 	return from, to, nil
 }
 
-// checkSource refuses a database that needs a migration, and a database whose keys the master
-// key does not decrypt. The move would succeed, but the new servers would fail when users
-// already need them. The store is closed again before the copy, because OpenSource needs
-// exclusive access to the file. If a server starts meanwhile, OpenSource fails.
+// checkSource refuses a database that needs a migration, and a database whose keys the master key does not decrypt.
+// Without this check, the move would succeed, but the new servers would fail when users already need them. The store
+// is closed again before the copy, because OpenSource needs exclusive access to the file. If a server starts
+// meanwhile, OpenSource fails.
 func (s *Settings) checkSource(ctx context.Context) error {
 	path := s.databasePath()
 	if missing(path) {

@@ -16,10 +16,9 @@ type newFile struct {
 	path string
 }
 
-// createFile creates the temporary file. It refuses an existing path at once, because the
-// command may run for an hour before keep. The temporary file is in the same directory, because
-// a link can't cross file systems. If the directory is not writable or the disk is full,
-// createFile or keep returns an error, and the path does not exist.
+// createFile creates the temporary file. It refuses an existing path at once, because the command may run for an hour
+// before it calls keep. The temporary file is in the same directory, because a link can't cross file systems. If the
+// directory is not writable or the disk is full, createFile or keep returns an error, and the path does not exist.
 func createFile(path string) (*newFile, error) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil, fileTaken(path)
@@ -75,9 +74,9 @@ func fileFailed(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// drop removes the temporary file. After keep, the file at the final path stays. Callers defer
-// drop, so that a failed command leaves no hashes on the disk. Only kill -9 and a crash leave
-// the temporary file, whose name begins with a dot.
+// The method drop removes the temporary file. If keep has succeeded, the file at the final path stays. Callers defer
+// drop, so that a failed command leaves no hashes on the disk. Only kill -9 and a crash leave the temporary file,
+// whose name begins with a dot.
 func (f *newFile) drop() {
 	f.Close()           //nolint:errcheck // keep may have closed the file already
 	os.Remove(f.Name()) //nolint:errcheck // keep may have renamed the file

@@ -17,7 +17,7 @@ type mailCmd struct {
 	Test  mailTest  `cmd:"" help:"Send a test mail now, and print the reply of the mail server."`
 }
 
-// mailList shows why mails are late: it prints the last error in the words of the mail server.
+// mailList shows why mails are late. It prints the last error in the words of the mail server.
 type mailList struct {
 	Max  int  `name:"max" default:"1000" help:"Most mails to list."`
 	JSON bool `name:"json" help:"Print JSON."`

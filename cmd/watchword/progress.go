@@ -65,7 +65,7 @@ func (b *fileProgress) update(offset int64, accounts int) {
 	b.bar.Describe(fmt.Sprintf("%s %d accounts, %.0f/s", b.doing, accounts,
 		float64(accounts)/time.Since(b.since).Seconds()))
 	if b.size > 0 {
-		offset = min(offset, b.size-1) // never full here: accounts are stored after they are read
+		offset = min(offset, b.size-1) // the bar is never full here: accounts are stored after they are read
 	}
 	b.bar.Set64(offset) //nolint:errcheck // a failed drawing must not stop the import
 }

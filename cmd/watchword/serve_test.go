@@ -116,7 +116,7 @@ func TestLogTimesAreInUTC(t *testing.T) {
 	for text := range strings.Lines(s.errs.String()) {
 		var line struct{ Time string }
 		if json.Unmarshal([]byte(text), &line) != nil {
-			continue // these lines are the first screen
+			continue // not a line of the log
 		}
 		lines++
 		if !strings.HasSuffix(line.Time, "Z") {

@@ -21,9 +21,9 @@ type serviceKeysCmd struct {
 
 // serviceKeyCreate prints the key on a separate line, so that a script can store it without parsing:
 //
-//	watchword service-keys create billing --scope users:read >billing.key
+// watchword service-keys create billing --scope users:read >billing.key
 //
-// There is no flag to choose the key. A chosen key could be weak, or in use somewhere else.
+// Operators can't choose the key. A chosen key could be weak, or in use somewhere else.
 type serviceKeyCreate struct {
 	Name    string   `arg:"" help:"The program that will use the key."`
 	Scopes  []string `name:"scope" required:"" placeholder:"SCOPE" help:"What the key may do: users:read, users:write, roles:write, sessions:end, events:read, mail or keys. Repeat it, or write several with commas."`

@@ -19,7 +19,7 @@ type sessionsCmd struct {
 // sessionList shows where an account is signed in.
 type sessionList struct{ accountFlags }
 
-// Run lists live sessions only. The events of the account name the ended sessions (users show).
+// Run lists live sessions only. To see ended sessions, operators read the events of the account (users show).
 func (c *sessionList) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openToRead)
 	if err != nil {
@@ -60,10 +60,10 @@ func (c *sessionEnd) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// end ends the sessions that the arguments select. It ends one session without a question. For
-// all sessions of an account, or of all accounts, it asks for a confirmation. The question
-// names the account as stored, so that the operator notices a wrong address. The store stays
-// open during the question, which does not block a server.
+// The method end ends the sessions that the arguments select. It ends one session without a question. For all
+// sessions of an account, or of all accounts, it asks for a confirmation. The question names the account as stored,
+// so that the operator notices a wrong address. The store stays open during the question, which does not block a
+// server.
 func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error) {
 	switch {
 	case c.All && c.Email != "":
@@ -126,7 +126,7 @@ type sessionView struct {
 	Address    string              `json:"address"`
 	CreatedAt  *time.Time          `json:"createdAt"`
 	LastUsedAt *time.Time          `json:"lastUsedAt"`
-	ExpiresAt  *time.Time          `json:"expiresAt"` // end of the session if it is not used before
+	ExpiresAt  *time.Time          `json:"expiresAt"` // end of the session if nobody uses it before
 }
 
 // sessionsJSON returns [] for no sessions, and not null.

@@ -45,13 +45,13 @@ func TestReadingCommandsDoNotMigrate(t *testing.T) {
 			{"sessions", "list", ada}, {"keys", "list"}, {"mail", "list"}} {
 			got, code := watchword(args...), 1
 			if args[0] == "doctor" {
-				code = 0 // a warning, because the next start of a server migrates
+				code = 0 // the doctor only warns: the next start migrates
 			}
 			if got.code != code || !strings.Contains(got.out+got.errors, "un `watchword migrate`") {
 				t.Errorf("%v: exit code %d\n%s%s", args, got.code, got.out, got.errors)
 			}
 		}
-		// A command must not have migrated. If it has created this table, the statement fails.
+		// None of the commands may have migrated. If one of them has created this table, this statement fails.
 		execute("CREATE TABLE callbacks (kind TEXT)")
 	})
 }
@@ -70,7 +70,8 @@ func TestDoctorCreatesNoKeysAndNoFiles(t *testing.T) {
 		if after := namesIn(t, dir); !slices.Equal(before, after) {
 			t.Errorf("files before %q, after %q", before, after)
 		}
-		// If the doctor has created a key, the statement fails, because it inserts a duplicate.
+		// The table of keys must still be empty. If the doctor has created a key, this statement fails, because it
+		// inserts a duplicate.
 		execute("INSERT INTO keys SELECT * FROM keys")
 	})
 }

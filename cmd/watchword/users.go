@@ -38,8 +38,8 @@ type usersCmd struct {
 	Set          userSet          `cmd:"" help:"Set or print the metadata of an account: data of the application."`
 }
 
-// accountFlags are the flags of every command on one account. An account is named by its
-// address, which operators know, or by its id, which is in logs and in the `sub` of tokens.
+// accountFlags are the flags of every command on one account. The argument is the address, which operators know, or
+// the id, which is in logs and in the `sub` of tokens.
 type accountFlags struct {
 	Email string `arg:"" help:"Address or id of the account."`
 	JSON  bool   `name:"json" help:"Print JSON."`
@@ -146,9 +146,8 @@ func (c *userCreate) create(
 		admin.NewAccount{Email: c.Email, Name: c.Name, Locale: c.Locale, Roles: c.Roles})
 }
 
-// link returns the link of an invitation, or "" without --invite. The link is as secret as a
-// mailed link, so it is printed only on request. With the link, the first administrator can
-// sign in before a mail server is set up.
+// The method link returns the URL of an invitation, or "" without --invite. This URL is as secret as a mailed link,
+// so it is printed only on request. With it, the first administrator can sign in before a mail server is set up.
 func (c *userCreate) link(ctx context.Context, p *program, s *stack, user watchword.User) (string, error) {
 	if !c.Invite {
 		return "", nil
@@ -301,9 +300,9 @@ type changedUser struct {
 	done  string
 }
 
-// changed prints the result of a change. For JSON it reads the account again, so that a script
-// gets the stored values. If another process changes the account before this second read, the
-// output has the later values.
+// The method changed prints the result of a command that changed an account. For JSON it reads the account again, so
+// that a script gets the stored values. If another process changes the account before this second read, the output
+// has the later values.
 func (p *program) changed(ctx context.Context, s *stack, c changedUser) error {
 	if !c.json {
 		p.say("%s %s.", c.done, c.email)

@@ -96,20 +96,20 @@ func (c *userResend) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// userClear resets the limits of an account. It helps a user who gets 429 after strangers or a broken program used up
-// the limits.
+// userClear resets the rate limits of an account. It helps a user who gets 429 because strangers or a broken program
+// have used up these limits.
 type userClear struct{ accountFlags }
 
-// Run does not ask, because limits refill by themselves anyway. It does not reset the limits of
-// a client network, because they don't belong to the account.
+// Run does not ask, because the rate limits would end by themselves anyway. It does not reset the rate limits of a
+// client network, because they don't belong to the account.
 func (c *userClear) Run(ctx context.Context, p *program) error {
 	return c.change(ctx, p, "Cleared the limits of", func(o watchword.Operator, u watchword.User) error {
 		return o.ClearLimits(ctx, u.ID)
 	})
 }
 
-// change finds the account, runs one operation on it and prints the result. It asks no question, so it is only for
-// operations that need no confirmation.
+// The method change finds the account, runs one operation on it and prints the result. It asks no question, so it is
+// only for operations that need no confirmation.
 func (f accountFlags) change(
 	ctx context.Context, p *program, done string, operation func(watchword.Operator, watchword.User) error,
 ) error {

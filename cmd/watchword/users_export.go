@@ -84,8 +84,8 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// csv reports whether the output is CSV. JSON is the default, because it keeps types and nested
-// values. The file extension may be in capitals, as in exports of Windows programs.
+// The method csv reports whether the output is CSV. JSON is the default, because it keeps types and nested values.
+// The file extension may be in capitals, as in exports of Windows programs.
 func (c *userExport) csv() bool {
 	return c.Format == "csv" || c.Format == "" && strings.EqualFold(filepath.Ext(c.File), ".csv")
 }

@@ -86,8 +86,8 @@ type userResetFactors struct {
 	Kind string `enum:"all,totp,passkey,recovery" default:"all" help:"What to remove: totp, passkey, recovery or all."`
 }
 
-// removals has the words for each kind in questions and results. The mail to the user has the
-// same words, so that the user and the operator use the same terms.
+// removals has the name of each kind of factor for questions and results. The mail to the user has the same names, so
+// that the user and the operator use the same terms.
 var removals = map[string]string{"all": "second factors", "totp": "authenticator apps", "passkey": "passkeys",
 	"recovery": "recovery codes"}
 

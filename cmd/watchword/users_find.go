@@ -9,10 +9,10 @@ import (
 	"github.com/watchword-auth/watchword/usersearch"
 )
 
-// userList lists accounts in the order of addresses. The list has pages, because all accounts together could exceed
-// the memory. With the last address of a page in --after, the next call lists the next page. A prefix is fast,
-// because addresses have an index. --contains, --role and --state read all accounts with the prefix. --session and
-// --request identify accounts exactly, so they exclude the other filters.
+// userList lists accounts in the order of addresses. The command prints one page at a time, because all accounts
+// together could exceed the memory. With the last address of a page in --after, the next call lists the next page. A
+// prefix is fast, because addresses have an index. --contains, --role and --state read all accounts with the prefix.
+// --session and --request identify accounts exactly, so they exclude the other filters.
 type userList struct {
 	Prefix   string `arg:"" optional:"" help:"Begin of the address."`
 	Contains string `name:"contains" help:"A part of the address or of the name. Reads all accounts."`

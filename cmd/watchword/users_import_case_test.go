@@ -150,7 +150,7 @@ func (c importCase) run(t *testing.T, s *server, dir, domain string, arguments [
 	for i, name := range slices.Sorted(maps.Keys(c.signs)) {
 		want := c.signs[name]
 		device := newDevice(t, s.address)
-		if i == 0 { // once, because it takes as long as the slowest hash
+		if i == 0 { // only one wrong password, because it takes as long as the slowest hash
 			device.post(t, "/login", body{"email": name + "@" + domain, "password": "not " + casePassword}, badLogin)
 		}
 		answer := device.must(t, "POST", "/login", body{"email": name + "@" + domain, "password": casePassword})

@@ -16,9 +16,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// importHashing describes how the other system created its hashes, if the file does not. In
-// most files, the hash itself contains this information. These flags are for bare digests and
-// for additional secrets.
+// importHashing describes how the other system created its hashes, for files that do not say it. In most files, the
+// hash itself contains this information. These flags are for bare digests and for additional secrets.
 type importHashing struct {
 	Prehash      string `name:"prehash" placeholder:"METHOD" help:"What the other system hashed instead of the password: ${prehashes}; with --pepper-file also ${keyedPrehashes}."`
 	PepperFile   string `name:"pepper-file" placeholder:"FILE" help:"File with the pepper that was added to each password (Devise: config.pepper). It is stored encrypted."`
@@ -72,9 +71,8 @@ func importVars() kong.Vars {
 	}
 }
 
-// faults checks that --prehash and --pepper-file fit together. With a wrong combination, the
-// import would store hashes that fit no password. A combination can be consistent and still
-// wrong; only --try finds this.
+// The method faults checks that --prehash and --pepper-file fit together. With a wrong combination, the import would
+// store hashes that fit no password. A combination can be consistent and still wrong; only --try finds this.
 func (h importHashing) faults() (wrong faults) {
 	keyed := slices.Contains(passhash.Methods(true), h.Prehash)
 	switch {
@@ -144,8 +142,8 @@ func (c *userImport) misuse() error {
 }
 
 // problem returns why the parameters of the Firebase project are invalid, or "". It finds a signer key that is not
-// base64, and parameters out of bounds. It can't find a key of another project. For this check, it passes the signer
-// key as the hash of an account, because both have the same length.
+// base64, and parameters out of bounds. It can't detect the key of another project. To check the parameters, it
+// parses the signer key as the hash of an account, because both have the same length.
 func (f importFirebase) problem() string {
 	if f.SignerKey == "" {
 		return ""
@@ -163,9 +161,9 @@ func (f importFirebase) project() passhash.Firebase {
 	}
 }
 
-// options translates the flags and reads the pepper file. The pepper stays in memory during the run, and the import
-// stores it encrypted. JoinName joins first and last name, so that the dialect users can split them again for its
-// front-ends.
+// The method options translates the flags and reads the pepper file. The pepper stays in memory during the run, and
+// the import stores it encrypted. JoinName joins first and last name, so that the dialect users can split them again
+// for its front-ends.
 func (c *userImport) options() (userimport.Options, error) {
 	pepper, err := c.readPepper()
 	return userimport.Options{

@@ -135,8 +135,9 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	w.advise(r)
 }
 
-// outcome returns the name of Report.Done: "imported" after an import, "ready" after a dry run. The summary prints
-// the name, and the JSON document has it as a member. A script can therefore tell whether the run was a dry run.
+// outcome returns "imported" after an import, and "ready" after a dry run. It is the label of the count Report.Done
+// in the summary, and the name of its member in the JSON document. A script can therefore tell whether the run was a
+// dry run.
 func outcome(r *userimport.Report) string {
 	if r.Imported {
 		return "imported"

@@ -126,7 +126,7 @@ func TestStoppedImportKeepsCompleteAccounts(t *testing.T) {
 		}
 		const users = 9_600 // more than 1 MiB, because the format is detected from the first MiB
 		count := func() int { return ask(t, dir, arguments, "SELECT count(*) FROM users") }
-		for patience := 500 * time.Millisecond; count() < users; patience *= 2 { // until the signal comes late enough
+		for patience := 500 * time.Millisecond; count() < users; patience *= 2 { // longer until the import is complete
 			if patience > 20*time.Second {
 				t.Fatalf("%d accounts, and not those of the last batch", count())
 			}

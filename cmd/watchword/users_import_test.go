@@ -247,8 +247,8 @@ func ask(t *testing.T, dir string, arguments []string, question string) (n int) 
 	return n
 }
 
-// For each account, an import keeps only 16 bytes for the address and 16 bytes for the id, to detect duplicates. Its
-// memory must stay small.
+// An import of many accounts must use little memory. To detect duplicates, it keeps only 16 bytes for the address and
+// 16 bytes for the id of each account.
 func TestImportOfManyAccountsUsesLittleMemory(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

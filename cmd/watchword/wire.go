@@ -237,9 +237,9 @@ func (s *Settings) engine() watchword.Options {
 	}
 }
 
-// factors returns the manager of second factors for an open store. An authenticator app shows
-// the product name or, without one, the host of the public URL. Apps get the name only from the
-// QR code, so a later change affects neither existing entries in apps nor their codes.
+// The method factors returns the manager of second factors for an open store. An authenticator app shows the product
+// name or, without one, the host of the public URL. Apps get the name only from the QR code, so a later change
+// affects neither existing entries in apps nor their codes.
 func (s *Settings) factors(on *stack) *factors.Manager {
 	return factors.New(on.engine, on.store.Factors(), factors.Options{
 		EnrolmentOff: s.SecondFactor == "off",
@@ -268,8 +268,8 @@ func (s *Settings) hashWorkers() int {
 	return max(usable(os.Getenv).cores()-1, 1)
 }
 
-// claims converts the setting claims. claimProblem has checked the form, and the engine defines
-// the computed values. The order of claims has no meaning in a token, so the result has maps.
+// The method claims converts the setting of the same name. claimProblem has checked the form, and the engine defines
+// the computed values. The result has maps, because the order of claims has no meaning in a token.
 func (s *Settings) claims() watchword.Claims {
 	claims := watchword.Claims{Static: map[string]string{}, Computed: map[string]string{}}
 	for _, claim := range s.Claims {
@@ -288,9 +288,9 @@ func (s *Settings) claims() watchword.Claims {
 	return claims
 }
 
-// limits converts the settings of limits. Each limit is a separate setting, so that an operator
-// can change one limit and keep the others. A limit without a setting is zero. The engine then
-// uses its own default and never "unlimited".
+// The method limits converts the settings of rate limits. Each rate limit is a separate setting, so that an operator
+// can change one and keep the others. A rate limit of the engine that has no setting stays zero. The engine then uses
+// its own default.
 func (s *Settings) limits() watchword.Limits {
 	if s.Limits == "off" {
 		return watchword.Unlimited()

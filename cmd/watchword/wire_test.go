@@ -17,9 +17,9 @@ type wire struct {
 	loss   atomic.Pointer[loss]
 }
 
-// A loss drops one response. The wire waits until a client has sent the bytes in the field after. Then it drops the
-// response to the next message that contains the bytes in the field to. If both fields are equal, one message is
-// enough. The database still executes the message.
+// A loss drops one response. First the wire waits until a client has sent the bytes in the field `after`. Then it
+// drops the response to the next message that contains the bytes in the field `to`. If both fields are equal, the
+// first such message is enough. The database still executes the message.
 type loss struct {
 	after, to []byte
 	done      chan struct{}
@@ -84,7 +84,7 @@ type proxied struct {
 func (c *proxied) forwardRequests() {
 	defer c.far.Close() //nolint:errcheck // ends forwardResponses
 	buffer := make([]byte, 64<<10)
-	var seen []byte // bytes since the last call of lose, because a text may arrive in pieces
+	var seen []byte // bytes since the last call of the method lose, because a text may arrive in pieces
 	var current *loss
 	for {
 		n, err := c.near.Read(buffer)
