@@ -11,17 +11,18 @@ import (
 // A Dialect is the HTTP API of another server. Its requests pass the same middlewares as the API of
 // Watchword: host check, CORS, CSRF check, security headers and logging. Takes and Refuse are required.
 type Dialect struct {
-	// Takes reports whether a request is for this dialect. It returns true for all methods
-	// of the dialect's paths, unless another dialect or the API serves the request.
+	// Takes reports whether a request is for this dialect. It returns true for all methods of the dialect's paths,
+	// except for requests that another dialect or the API serves.
 	Takes func(*http.Request) bool
 
 	// Routes maps patterns of http.ServeMux to handlers. If a handler returns an error, the server calls Refuse. The
 	// handler must therefore not have written a response.
 	Routes map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error
 
-	// Refuse writes the response for an error. The arguments are the status that the API would send and the error.
-	// Headers that the API would send are already set. Refuse may change the status and the headers. The code of the
-	// error can be any code of the OpenAPI document; package watchword has constants only for those of the engine.
+	// Refuse writes the response for an error. The argument status is the status that the API would send, and why is
+	// the error. Headers that the API would send are already set. Refuse may change the status and the headers. The
+	// code of the error can be any code of the OpenAPI document; package watchword has constants only for those of
+	// the engine.
 	Refuse func(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error)
 
 	// Cookies are the names of the cookies that can identify a user. The CSRF check

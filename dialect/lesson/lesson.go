@@ -44,7 +44,7 @@ func New(engine *watchword.Engine, o Options) (dialect.Dialect, error) {
 }
 
 // takes reports whether a request is for one of the lesson's five paths. The paths /login and /logout are also pages
-// of the server. For these, takes returns false for GET requests and forms.
+// of the server. For these two paths, takes returns false for GET requests and forms.
 func takes(r *http.Request) bool {
 	switch r.URL.Path {
 	case "/register", "/token", "/profile":
@@ -115,7 +115,7 @@ type loginBody struct {
 }
 
 type signedInAnswer struct {
-	Token        string `json:"token"` // the access token again
+	Token        string `json:"token"` // the same access token under another name
 	AccessToken  string `json:"accessToken"`
 	RefreshToken string `json:"refreshToken"`
 }
@@ -139,8 +139,8 @@ type tokenBody struct {
 	Token string `json:"token"`
 }
 
-// signIn responds with both tokens. The cookie contains the access token, but expires later than the token, because
-// an expired access token can still sign out.
+// signIn responds with both tokens. The cookie contains the access token, but expires later than the token, because a
+// user can sign out with an expired access token.
 func (d *handlers) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
 	d.cookie.SignIn(w, r, string(in.AccessToken), in.RefreshLife)
 	d.known.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
@@ -212,7 +212,7 @@ func (d *handlers) logout(w http.ResponseWriter, r *http.Request, c watchword.Cl
 	return nil
 }
 
-// profile uses the bearer token. It uses the cookie only without a bearer token, because the
+// profile identifies the user by the bearer token. It uses the cookie only if there is no bearer token, because the
 // browser adds the cookie to every request.
 func (d *handlers) profile(w http.ResponseWriter, r *http.Request, _ watchword.Client) error {
 	access, err := apirequest.BearerToken(r)

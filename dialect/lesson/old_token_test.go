@@ -35,10 +35,10 @@ func TestOldRefreshTokenWorksWhileItsSuccessorIsUnused(t *testing.T) {
 	again := exchange{Request: "POST /token", Body: `{"token":"` + first + `"}`, Status: 200, Answer: renewed}
 	c.Run(again)
 	advance(9 * time.Second)
-	c.Run(again) // the grace period: the server returns the same successor
+	c.Run(again) // within the grace period, the same successor
 	for range 3 {
 		advance(16 * time.Minute)
-		c.Run(again) // after it, too, because the successor was never used
+		c.Run(again) // later too: the successor was never used
 	}
 	send(c, "the successor", c.Vars["second"], 200)
 	advance(9 * time.Second)

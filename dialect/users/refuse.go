@@ -102,7 +102,7 @@ func validation(fields []watchword.FieldError) errorAnswer {
 	for i, f := range fields {
 		path := f.Field
 		if path == "name" {
-			path = "firstName" // the engine has one field for both names
+			path = "firstName" // the engine has one field for first and last name
 		}
 		list[i] = validationError{messageOf(f), path, "body"}
 	}

@@ -280,8 +280,8 @@ func (d *handlers) reauth(w http.ResponseWriter, r *http.Request, c watchword.Cl
 }
 
 // logout ends the sessions of the access token and of the cookies. It does not read the body. One version of the
-// tutorial's client sends its options in the body by mistake, so its request has no credentials. The server responds
-// with 401. The client then renews its access token and repeats the request.
+// tutorial's client sends its options in the body by mistake, so the request has no credentials. The server responds
+// to it with 401, and the client renews its access token and repeats the request.
 func (d *handlers) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	access, err := apirequest.BearerToken(r)
 	if err != nil {
@@ -353,9 +353,8 @@ func (d *handlers) bearer(r *http.Request) (watchword.Identity, error) {
 	return d.engine.Authenticate(r.Context(), watchword.Secret(token))
 }
 
-// forgotpass requests a mail with a link to a page of the front-end: the page in X-reset-base,
-// or else /resetpass on the front-end's origin. The engine decides whether a mail may link to
-// that page.
+// forgotpass requests a mail with a link to a page of the front-end: the URL in the header X-reset-base, or otherwise
+// /resetpass on the front-end's origin. The engine decides whether a mail may link to that page.
 func (d *handlers) forgotpass(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	body, err := apirequest.LenientBody[forgotBody](r)
 	if err != nil {
@@ -394,14 +393,14 @@ func (d *handlers) resetpass(w http.ResponseWriter, r *http.Request, c watchword
 }
 
 // checkReset refuses a reset if its two passwords differ. The refusal also reports a weak first password, because the
-// engine would check the password only after the link.
+// engine would check the password only after the token of the mailed link.
 func (d *handlers) checkReset(body resetBody) error {
 	err := d.engine.CheckPassword(watchword.Secret(body.Password))
 	if body.Password == body.PasswordConfirm {
 		if body.Password == "" {
 			return err
 		}
-		return nil // the engine checks the link first, and then the password
+		return nil // the engine checks the token first, and then the password
 	}
 	var faults []watchword.FieldError
 	var refusal *watchword.Error

@@ -37,7 +37,7 @@ const (
 	lost            = `{"error":"Resource not found"}`
 )
 
-// forget deletes variables of the client. The next response then sets the variables to its own values.
+// forget deletes variables of the client. The next response sets them to its own values.
 func forget(c *dialecttest.Client, names ...string) {
 	for _, name := range names {
 		delete(c.Vars, name)

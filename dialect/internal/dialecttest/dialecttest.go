@@ -38,7 +38,7 @@ type Service struct {
 	Folder string // of the database
 }
 
-// Start starts a server with both dialects. change may be nil; it changes the engine options.
+// Start starts a server with both dialects. The function change changes the engine options; it may be nil.
 func Start(t *testing.T, change func(*watchword.Options)) *Service {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -136,7 +136,7 @@ func (c *Client) Cookie(name string) string {
 type Exchange struct {
 	Name    string
 	Request string   // method and path
-	Headers []string // names, each followed by its value; "" removes a header; default Origin: FrontEnd
+	Headers []string // pairs of name and value; "" removes a header; default Origin: FrontEnd
 	Body    string   // JSON
 
 	Status int
@@ -203,7 +203,7 @@ func (c *Client) Run(exchanges ...Exchange) {
 
 var secret = regexp.MustCompile(`(wwr_|wwm_|wwd_|eyJ)[A-Za-z0-9._-]+`)
 
-// unsaid redacts the tokens in a text, so that the output of a test has none.
+// unsaid returns a text with redacted tokens, so that the output of a test has none.
 func unsaid(text string) string { return secret.ReplaceAllString(text, "$1…") }
 
 var (
@@ -220,7 +220,7 @@ func (c *Client) fill(text string) string {
 	})
 }
 
-// matches compares text with a pattern, and stores the values of new {names}.
+// The method matches compares a text with a pattern, and stores the values of new {names}.
 func (c *Client) matches(pattern, text string) bool {
 	pattern = c.fill(pattern)
 	var names []string

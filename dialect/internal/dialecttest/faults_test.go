@@ -38,7 +38,7 @@ const (
 
 var bearer = []string{"Authorization", "Bearer {access}"}
 
-// A clock advances only when a test advances it.
+// A clock is a clock that only a test advances.
 type clock struct {
 	mu sync.Mutex
 	at time.Time

@@ -9,7 +9,7 @@ import (
 )
 
 // These tests try pre-hijacking through every entry point: the API, the pages and both dialects. The attacker signs
-// up with the owner's address. Later the owner opens the mailed link. From then on, the attacker must have no access.
+// up with the owner's address. Later the owner opens the mailed link. After this, the attacker must have no access.
 
 const ownersPassword = "nine amber lanterns"
 
@@ -23,7 +23,7 @@ func form(path string, fields ...string) exchange {
 		"Content-Type", "application/x-www-form-urlencoded", "Origin", "{url}", "Sec-Fetch-Site", "same-origin"}}
 }
 
-// status returns x with the expected status and any body.
+// The function status returns the exchange x with the expected status and any body.
 func status(x exchange, want int) exchange {
 	x.Status, x.Answer = want, "*"
 	return x
@@ -57,7 +57,8 @@ func entrances() map[string]entrance {
 	}
 }
 
-// logins returns the sign-in requests of all entry points, by the status that each returns for a wrong password.
+// logins returns the sign-in requests of all entry points. The key is the status with which they respond to a wrong
+// password.
 func logins(password string) map[int][]exchange {
 	body := `{"email":"ada@example.com","password":"` + password + `"}`
 	return map[int][]exchange{
@@ -67,8 +68,8 @@ func logins(password string) map[int][]exchange {
 	}
 }
 
-// openers returns the requests that use a mailed link. If known is true, they send the password of the sign-up;
-// otherwise they choose a new password.
+// openers returns the requests that use a mailed link. If the parameter known is true, the requests send the password
+// of the sign-up. Otherwise they choose a new password.
 func openers(link string, known bool) map[string]exchange {
 	if known {
 		return map[string]exchange{

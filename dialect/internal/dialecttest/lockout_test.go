@@ -52,7 +52,7 @@ func TestStrangersCannotLockTheOwnerOut(t *testing.T) {
 				s.Client(t).Run(exchange{Name: x.Name, Request: x.Request, Body: x.Body, Headers: x.Headers,
 					Status: 429, Answer: "*", Want: headers{"Retry-After": "*", "Set-Cookie": ""}})
 			}
-			for range 5 { // more than the limit: right passwords do not count
+			for range 5 { // more sign-ins than the limit: right passwords do not count
 				owner.Run(status(login, 200))
 			}
 			for _, x := range loginsBy(password) { // every entry point accepts the cookie of the known device
