@@ -172,8 +172,8 @@ func start(ctx context.Context, store database, o Options) (*Accounts, error) {
 	return &Accounts{Server: handler, engine: engine, store: store, stop: stop}, nil
 }
 
-// spare returns the function for federation.Options.Spare. The function returns the id of a passkey with which the
-// user can sign in without a password. A user with such a passkey can disconnect the last provider.
+// spare returns a function for federation.Options.Spare. The function returns the id of a passkey with which the user
+// can sign in without a password. A user with such a passkey can disconnect the last provider.
 func spare(m *factors.Manager) func(context.Context, federation.Tx, watchword.UserID) (string, error) {
 	return func(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
 		return m.Spare(ctx, tx.(factors.Tx), id)
