@@ -137,8 +137,8 @@ func (w *wire) lose(answers int) {
 	w.losing = answers
 }
 
-// intercept sets a function that is called for each request except preflights. The function meet can block the
-// request. If meet has sent the response itself, it returns true, and the server does not get the request.
+// intercept sets the function meet, which is called for each request except preflights. meet can block the request.
+// If it returns true, it has sent the response itself, and the server does not get the request.
 func (w *wire) intercept(meet func(http.ResponseWriter, *http.Request) (isAnswered bool)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -151,7 +151,7 @@ func (w *wire) interceptor() func(http.ResponseWriter, *http.Request) bool {
 	return w.meet
 }
 
-// beforeResponses calls hold before each response is forwarded.
+// beforeResponses calls the function hold before each response is forwarded.
 func (w *wire) beforeResponses(hold func(*http.Request)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -224,7 +224,8 @@ func see[T any](b *tab, function string, args ...any) T {
 	return value
 }
 
-// await waits until function, which it evaluates in the page, returns true. It calls before at the start of each try.
+// await evaluates a JavaScript function in the page repeatedly until it returns true. Before each try, it calls the
+// Go function before.
 func (b *tab) await(what, function string, before func(), args ...any) {
 	b.t.Helper()
 	var err error
@@ -286,7 +287,7 @@ func (b *tab) signIn(email, password string) {
 	b.press("Sign in")
 }
 
-// steal copies the refresh cookie of another browser.
+// steal copies the refresh cookie of another browser into this one.
 func (b *tab) steal(from *tab) {
 	b.t.Helper()
 	for _, cookie := range from.cookies() {
@@ -311,7 +312,7 @@ func (b *tab) sessionCookies() []*network.Cookie {
 	return slices.DeleteFunc(b.cookies(), func(c *network.Cookie) bool { return c.Name == "watchword-known" })
 }
 
-// keepsNothing fails if the page stored anything that scripts of its origin can read.
+// keepsNothing fails if the page stored anything that a script on its origin can read.
 func (b *tab) keepsNothing() {
 	b.t.Helper()
 	kept := see[[]string](b, `async () => [
@@ -328,7 +329,7 @@ func (b *tab) keepsNothing() {
 	}
 }
 
-// happened checks how many events of a kind an account has.
+// happened checks that an account has the wanted number of events of a kind.
 func (a *application) happened(t *testing.T, email, kind string, want int) {
 	t.Helper()
 	var account struct {
@@ -344,7 +345,7 @@ func (a *application) happened(t *testing.T, email, kind string, want int) {
 	}
 }
 
-// fits checks, for each view, that no part of the page is cut off.
+// fits checks, on a phone and a desktop screen, in dark and light mode, that no part of the page is cut off.
 func (b *tab) fits(name string) {
 	b.t.Helper()
 	browsertest.InEachView(b.t, b.ctx, name, func(string) {})

@@ -59,8 +59,8 @@ func TestPythonVerifiesWithPyJWT(t *testing.T) {
 	}
 }
 
-// verifies starts an example, checks its handling of tokens, and returns the example and the issuer. The example
-// knows only the issuer's URL.
+// verifies starts an example, checks that it accepts only valid tokens, and returns the example and the issuer. The
+// example knows only the issuer's URL.
 func verifies(
 	t *testing.T, example string, command func(t *testing.T, dir string) (program string, args []string),
 ) (process, *issuer) {
@@ -200,8 +200,8 @@ func copyOf(t *testing.T, example string) string {
 	return dir
 }
 
-// installs makes npm ci run once for each folder. A second npm ci would remove the packages while another test uses
-// them.
+// installs has one function for each folder, which runs npm ci only once. A second npm ci would remove the packages
+// while another test uses them.
 var installs sync.Map
 
 // node installs the packages of package-lock.json, once for each folder.

@@ -50,7 +50,7 @@ func guideLife(t *testing.T, a *application) {
 	b.reload()
 	b.until("Your account", email, "Sessions\n1")
 	b.fits("guide-account")
-	if n := wire.refreshed(); n != 2 { // each visit of the page refreshes once
+	if n := wire.refreshed(); n != 2 { // each page load refreshes once
 		t.Errorf("%d refreshes for two visits", n)
 	}
 	b.press("Sign out")
@@ -265,8 +265,8 @@ func guideLate(t *testing.T, a *application) {
 	see[bool](b, `() => import("/src/main.ts").then(({ auth }) => { window.late = auth.refresh(); return true })`)
 	<-arrived
 	b.press("Sign out")
-	// These requests take so long that a sign-out which does not wait for the refresh would be complete. The response
-	// to the refresh would then sign the user in again.
+	// The refresh is still waiting for its response. These requests give a wrong client, whose sign-out does not wait
+	// for the refresh, the time to sign out. The late response would then sign the user in again.
 	see[bool](b, `() => import("/src/main.ts").then(async ({ auth }) => {
 	  for (let left = 10; left > 0 && (await auth.fetch("/api/auth/me")).ok; left--);
 	  return true

@@ -76,7 +76,7 @@ func lessonRefresh(t *testing.T, a *application) {
 	if n, asked := wire.refreshed(), asked.Load(); n != 1 || asked != 2 {
 		t.Errorf("asked %d times, with %d refreshes", asked, n)
 	}
-	b.lessonLoadsAgain() // the lesson now uses the new token
+	b.lessonLoadsAgain() // the page of the lesson now uses the new token
 	if n, asked := wire.refreshed(), asked.Load(); n != 1 || asked != 3 {
 		t.Errorf("asked %d times, with %d refreshes", asked, n)
 	}

@@ -100,7 +100,7 @@ func nextSecondStep(t *testing.T, a *application) {
 	if got := b.appCookies(); !slices.Equal(got, []string{"watchword-challenge"}) {
 		t.Errorf("cookies between the two steps: %q", got)
 	}
-	b.reload() // the challenge survives, because it is in a cookie
+	b.reload() // after a reload, a cookie still has the challenge
 	b.fill(label, "000000x")
 	b.press("Continue")
 	b.until("This code is wrong or was used already. Enter the current code.")
@@ -115,7 +115,7 @@ func nextSecondStep(t *testing.T, a *application) {
 	b.visit(a.url + "/account")
 	b.press("Sign out")
 	b.until("You are a visitor.")
-	b.visit(a.url + "/sign-in/second-step") // there is no challenge any more
+	b.visit(a.url + "/sign-in/second-step") // the challenge was used: the sign-in page appears
 	b.until("Stay signed in")
 	b.signInNext(email, password) // no second step: the browser is remembered
 	b.until("Your account", email)

@@ -68,8 +68,8 @@ func run(t *testing.T, dir string, env []string, program string, args ...string)
 }
 
 // environment returns the test's environment without the WATCHWORD_ variables. The server would reject
-// WATCHWORD_TEST_… as unknown settings, and other variables would change it. A long hash queue avoids failures on a
-// busy machine.
+// WATCHWORD_TEST_… as unknown settings, and other WATCHWORD_ variables would change its settings. A long hash queue
+// avoids failures on a busy machine.
 func environment() []string {
 	others := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WATCHWORD_") })
 	return append(others, "WATCHWORD_HASH_QUEUE=30s")

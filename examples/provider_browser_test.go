@@ -41,7 +41,8 @@ func TestChromiumSignsInByThePopupOfAProvider(t *testing.T) {
 	b.press("Sign out")
 	b.until("New here?")
 
-	// A script clicks the button, so the browser blocks the popup. The page itself must then go to the provider.
+	// A script clicks the button, so the browser blocks the popup. In this case, the page itself must go to the
+	// provider.
 	b.press("Continue with Acme")
 	b.until("Your account", "ada@example.com")
 	if at := see[string](b, `() => location.href`); at != a.url+"/?page=1#/account" {

@@ -85,8 +85,9 @@ func (c *cutter) forward(rewrite func(*httputil.ProxyRequest)) http.Handler {
 	})
 }
 
-// way decides how a request is cut: 0 before it arrives, 1 in place of the response, 2 within the response. Other
-// values mean no cut. way never cuts scripts and styles. Of the requests to the API, it cuts only refreshes.
+// The method way decides how the connection of a request is cut: 0 before it arrives, 1 in place of the response, 2
+// within the response. Other values mean no cut. way never cuts scripts and styles. Of the requests to the API, it
+// cuts only refreshes.
 func (c *cutter) way(r *http.Request) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -31,7 +31,7 @@ const sharedSecret = "a-secret-that-services-share-and-nobody-else"
 // A runner is a function that starts an example: run (with the real time) or runBehind (with a slow clock).
 type runner func(t *testing.T, dir string, env []string, program string, args ...string) process
 
-// A starter starts one of the example's two scripts with a runner.
+// A starter is a function that starts one of the example's two scripts. The parameter how is run or runBehind.
 type starter func(how runner, env, script string) process
 
 // JWT-18

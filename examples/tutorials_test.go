@@ -168,8 +168,8 @@ func (w documentedServer) signIn(t *testing.T, path, form string) map[string]any
 
 var viteProxy = regexp.MustCompile("(?s)```js\n(  server: \\{ proxy: \\{\n.*?)\n```")
 
-// With the four documented lines for Vite, the front-end's address must serve both the sign-in and the tutorial's own
-// routes.
+// The test adds the four documented lines to the configuration of Vite. The front-end's address must then serve both
+// the sign-in and the tutorial's own routes.
 func TestViteProxyOfTheDocumentServesBoth(t *testing.T) {
 	t.Parallel()
 	dir := copyOf(t, "guide")

@@ -129,7 +129,7 @@ func usersLife(t *testing.T, a *application) {
 	b.reload()
 	b.until("Your profile", "First name\nAda", "Last name\nLovelace", email)
 	b.fits("users-profile")
-	if n := wire.refreshed(); n != 2 { // each visit of the page refreshes once
+	if n := wire.refreshed(); n != 2 { // each page load refreshes once
 		t.Errorf("%d re-authentications for two visits", n)
 	}
 	b.keepsNothing()
@@ -366,7 +366,8 @@ func usersEverywhere(t *testing.T, a *application) {
 	other.visit(a.url)
 	other.usersLogIn(email, password)
 	other.until("Your profile", email)
-	// After this, the access token is invalid. Signing out needs only the cookie.
+	// The change of roles makes the access token invalid. The user must be able to sign out, because this needs only
+	// the cookie.
 	a.command(t, "users", "set-roles", email, "editor")
 	b.press("Log out everywhere")
 	b.until("New here?")

@@ -60,10 +60,10 @@ export class AuthClient {
     const response = await this.#send(path, init)
     const isExpired = response.status === 401 && (await bodyOf(response.clone())).code === 'TOKEN_EXPIRED'
     if (!isExpired) return response // the caller handles other errors; the user stays signed in
-    if (token === this.#accessToken) await this.refresh() // otherwise another request has renewed it
+    if (token === this.#accessToken) await this.refresh() // unless another request has renewed it
     if (init.body instanceof ReadableStream) return response // a sent stream can't be sent again
     if (userID !== this.user?.id) throw new AuthError('Another user has signed in. Try again.', 401)
-    return this.#send(path, init) // whatever the response is: a request is sent at most twice
+    return this.#send(path, init) // the last try: a request is sent at most twice
   }
 
   /**

@@ -1,4 +1,4 @@
-// The session of the current request, in components, actions and route handlers.
+// Functions that return the session of the current request, for components, actions and route handlers.
 import { WatchwordError } from "@watchword/client/server"
 import { cookies, headers } from "next/headers"
 import { redirect } from "next/navigation"

@@ -27,7 +27,7 @@ api.interceptors.request.use((config) => {
 api.interceptors.response.use(null, async (error: AxiosError) => {
   const { config } = error
   if (!config || config.isRetry || !challengeOf(error)) throw error
-  if (config.headers.Authorization === bearer()) await reauthenticate() // otherwise it was renewed already
+  if (config.headers.Authorization === bearer()) await reauthenticate() // unless it was renewed already
   return api.request({ ...config, isRetry: true })
 })
 

@@ -4,7 +4,7 @@ import { SignInForm } from "./form"
 import { pathOf } from "./path"
 import { Providers } from "./providers"
 
-/** Messages that tell the next step after a provider's error, by code. */
+/** Messages for the errors of a sign-in at a provider, by code. They tell the next step. */
 const messages: Record<string, string> = {
   LINK_REQUIRED: "You have an account here. Sign in to it once to connect this provider.",
   PROVIDER_REFUSED: "The sign-in with the provider was not completed. Try again, or sign in in another way.",
