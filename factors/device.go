@@ -24,8 +24,8 @@ import (
 // oldest.
 const maxDevices = 20
 
-// remember inserts a remembered device for the sign-in of event. It changes event into the event about the device,
-// and inserts it.
+// remember inserts a remembered device and its event. The parameter event is the event of the sign-in. remember
+// changes it into the event of the device.
 func (m *Manager) remember(ctx context.Context, tx Tx, event *watchword.Event) (Device, error) {
 	event.ID, event.Kind, event.Detail = newID(), eventRemembered, ""
 	device := Device{ID: newID(), UserID: event.UserID, Name: event.Device, CreatedAt: event.At,
@@ -50,7 +50,7 @@ func notRemembered() *watchword.Error {
 	}
 }
 
-// RememberFor returns how long a browser can skip the second factor, or 0.
+// RememberFor returns how long a browser can skip the second factor, or 0 if it never can.
 //
 // Unstable: package server calls it.
 func (m *Manager) RememberFor() time.Duration { return m.engine.RememberFor() }

@@ -36,7 +36,8 @@ func (r *rig) remember(t *testing.T, a *account, c watchword.Client) watchword.C
 	return c
 }
 
-// skips signs in with the password alone. It returns nil if the engine asks for the second factor.
+// The method skips signs in with the password alone, and returns the result. It returns nil if the engine asks for
+// the second factor.
 func (r *rig) skips(t *testing.T, email string, given watchword.Secret, c watchword.Client) *watchword.SignIn {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: email, Password: given, Client: c})
@@ -256,7 +257,7 @@ func (r *rig) remembered(t *testing.T, a *account) *account {
 	return a
 }
 
-// fresh makes the session of an account fresh by a step-up with the factor.
+// The method fresh makes the session of an account fresh: it does a step-up with the factor.
 func (r *rig) fresh(t *testing.T, a *account) watchword.Identity {
 	t.Helper()
 	r.advance(totp.Period)

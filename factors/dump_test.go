@@ -69,8 +69,8 @@ func TestDumpOfTheStoreHasNoSecretOfAFactor(t *testing.T) {
 	})
 }
 
-// everySecret gives an account every kind of factor and secret, and returns the secrets. It uses some of them,
-// because used secrets must not be stored either.
+// everySecret gives an account every kind of factor and secret, and returns the secrets. It signs in with some of
+// these secrets, because used secrets must not be stored either.
 func (r *rig) everySecret(t *testing.T) map[string]watchword.Secret {
 	t.Helper()
 	a, d := r.withTOTP(t), newDevice()

@@ -18,7 +18,7 @@ import (
 // replace the owner's authenticator. The account also needs a proven address. Otherwise an attacker could sign up
 // with another person's address, and add a factor before that person gets the account.
 
-// Limits for the factors of one kind in an account.
+// How many factors of one kind an account can have.
 //
 // Unstable: more kinds may follow.
 const (
@@ -36,7 +36,7 @@ func (m *Manager) mayEnrol(
 	return m.engine.Fresh(u, s, now)
 }
 
-// decideAddition returns an error if an account can't get another factor of a kind. It does not check the session.
+// decideAddition returns an error if an account must not get another factor of a kind. It does not check the session.
 func decideAddition(u watchword.User, all []Factor, k Kind) *watchword.Error {
 	if !u.Verified() {
 		return refuse(watchword.CodeEmailNotVerified, "Confirm your email address first: open the link that we emailed you.")
@@ -130,7 +130,8 @@ func (m *Manager) begin(
 const maxPending = 5
 
 // insertPending inserts the challenge of an enrolment. In a session, it limits the open enrolments to maxPending. A
-// sign-in that waits for its first factor has no session, so the attempts of its challenge limit its enrolments.
+// sign-in that waits for its first factor has no session. Its enrolments are limited by the attempts of its own
+// challenge.
 func insertPending(ctx context.Context, tx Tx, c watchword.Challenge) error {
 	if c.SessionID == "" {
 		return tx.InsertChallenge(ctx, c)
@@ -138,7 +139,8 @@ func insertPending(ctx context.Context, tx Tx, c watchword.Challenge) error {
 	return tx.InsertSessionChallenge(ctx, c, maxPending)
 }
 
-// ended replaces ErrNotFound, for a session, by the error of an ended session. It returns other errors unchanged.
+// The method ended replaces the error ErrNotFound of a session by the error for an ended session. It returns other
+// errors unchanged.
 func (m *Manager) ended(err error) error {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return m.engine.SessionEnded()
@@ -174,8 +176,8 @@ func (m *Manager) ConfirmTOTP(
 	return m.add(ctx, who, enrolled{challenge, f, []string{"otp"}}, c)
 }
 
-// confirmed counts and commits an attempt on an enrolment, and returns the factor if code is right. The parameter
-// ours is a function that reports whether the enrolment belongs to the request.
+// confirmed checks the code of an enrolment, and returns the factor if the code is right. It first counts the
+// attempt, in its own transaction. The function ours reports whether the enrolment belongs to the request.
 func (m *Manager) confirmed(
 	ctx context.Context, id string, code watchword.Secret, now time.Time,
 	ours func(watchword.Challenge, pendingTOTP) bool,
@@ -200,7 +202,7 @@ func (m *Manager) confirmed(
 	return challenge, f, nil
 }
 
-// challenge returns a challenge that has not expired. Codes: CodeChallengeInvalid.
+// The method challenge returns a challenge that has not expired. Codes: CodeChallengeInvalid.
 func (m *Manager) challenge(
 	ctx context.Context, tx Tx, id string, p watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
@@ -214,8 +216,7 @@ func (m *Manager) challenge(
 	return c, err
 }
 
-// claimed counts an attempt on a challenge and returns the challenge. Codes:
-// CodeChallengeInvalid.
+// The method claimed counts an attempt on a challenge and returns the challenge. Codes: CodeChallengeInvalid.
 func (m *Manager) claimed(
 	ctx context.Context, tx Tx, id string, p watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
@@ -226,15 +227,16 @@ func (m *Manager) claimed(
 	return c, m.gone(err)
 }
 
-// An attempt is one try to confirm an enrolment: the challenge and the time.
+// An attempt is one try to confirm an enrolment: the id and the purpose of the challenge, and the time.
 type attempt struct {
 	id      string
 	purpose watchword.ChallengePurpose
 	at      time.Time
 }
 
-// claimOwn counts and commits an attempt on an enrolment. It decodes the sealed data of the challenge into pending.
-// If ours returns false, the attempt is not counted, because a request must not use up the attempts of another user.
+// claimOwn counts an attempt on an enrolment in its own transaction. It decodes the sealed data of the challenge into
+// pending. If the function ours returns false, the attempt is not counted, because a request must not use up the
+// attempts of another user.
 func (m *Manager) claimOwn(
 	ctx context.Context, try attempt, pending any, ours func(watchword.Challenge) bool,
 ) (c watchword.Challenge, err error) {
@@ -254,7 +256,7 @@ func (m *Manager) claimOwn(
 	return c, err
 }
 
-// An enrolled is a factor that is confirmed, but not stored yet.
+// An enrolled is a confirmed factor that is not stored yet.
 type enrolled struct {
 	challenge watchword.Challenge
 	factor    Factor
@@ -313,7 +315,7 @@ type addition struct {
 // account must not add. The first factor ends the other sessions, because they were opened without it.
 //
 // An account without recovery codes gets new codes. The first use of an upgraded passkey can make it the first
-// factor, but creates no codes, because no page could show them. The next factor then creates the codes.
+// factor, but creates no codes, because no page could show them. In this case, the next factor creates the codes.
 func (m *Manager) insert(
 	ctx context.Context, tx Tx, c watchword.Challenge, f Factor, to addition,
 ) (codes []watchword.Secret, err error) {
@@ -374,8 +376,7 @@ func (m *Manager) lock(
 	return user, session, err
 }
 
-// proven stores the methods of a session, and the time of its last proof, after a new proof. Codes: those of an ended
-// session.
+// proven stores a new proof of a session: its methods and its time. Codes: those of an ended session.
 func (m *Manager) proven(ctx context.Context, tx Tx, s watchword.Session, now time.Time) error {
 	alive, err := tx.ProveSession(ctx, s.ID, s.Methods, s.AuthenticatedAt, m.engine.Cutoffs(now))
 	if err == nil && !alive {
