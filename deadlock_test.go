@@ -14,8 +14,9 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// Concurrent flows of one account must not deadlock. Every flow therefore locks the account first, then sign-ups,
-// then tokens. PostgreSQL notices a deadlock only after a second, so a request with several deadlocks would time out.
+// Concurrent flows of one account must not deadlock. Every flow therefore takes its locks in one order: the account,
+// then sign-ups, then tokens. PostgreSQL notices a deadlock only after a second, so a request with several deadlocks
+// would time out.
 func TestConcurrentFlowsOfOneAccountDoNotDeadlock(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t, "fsync = off", "deadlock_timeout = '20ms'").Database(t)
@@ -41,8 +42,8 @@ func TestConcurrentFlowsOfOneAccountDoNotDeadlock(t *testing.T) {
 	}
 }
 
-// raceForAddress uses the links of two waiting sign-ups concurrently: to open the account, to reset its password, and
-// to disown the sign-up.
+// raceForAddress uses the links of two waiting sign-ups concurrently: to create the account, to reset its password,
+// and to disown the sign-up.
 func (r *rig) raceForAddress(t *testing.T, email string) {
 	t.Helper()
 	links := []watchword.Secret{r.waits(t, email, "One", goodPassword), r.waits(t, email, "Two", otherPassword)}
@@ -58,7 +59,7 @@ func (r *rig) raceForAddress(t *testing.T, email string) {
 	r.concurrently(t, flows)
 }
 
-// raceForAccount deletes an account while its links are mailed and used, and while its user signs in.
+// raceForAccount deletes an account. At the same time, it mails and uses links of the account, and signs in its user.
 func (r *rig) raceForAccount(t *testing.T, email string) {
 	t.Helper()
 	in, err := r.open(t, r.waits(t, email, "Eve", goodPassword), goodPassword)
@@ -80,7 +81,7 @@ func (r *rig) raceForAccount(t *testing.T, email string) {
 		func() error { return r.Operator().SendReset(t.Context(), who.User.ID) },
 		func() error { return r.Operator().DeleteUser(t.Context(), who.User.ID) },
 	})
-	r.deliver(t) // stop must not interrupt the sending of a mail
+	r.deliver(t) // the call of stop must not interrupt the sending of a mail
 	stop()
 	worker.Wait()
 }

@@ -184,8 +184,8 @@ func TestSessionNeedsAProofAndAnEnabledAccount(t *testing.T) {
 	}
 }
 
-// The test tries every combination of account, mode, policy and proofs. If an account has or must have a factor, a
-// session needs two kinds of proof. A disabled or unverified account must be refused, even with every proof.
+// The test tries every combination of account, mode, policy and proofs. If an account has a factor or must have one,
+// a session needs two kinds of proof. A disabled or unverified account must be refused, even with every proof.
 func TestDecideEntryAsksForEveryDueFactor(t *testing.T) {
 	t.Parallel()
 	all := []proof{"pwd", "ext", "otp", "hwk", "swk", "recovery", "mfa"}

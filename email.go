@@ -128,7 +128,7 @@ func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r MailLinkRequest
 	return err
 }
 
-// moveAccount changes the address of the account in the caller's transaction. It returns undoUntil for ConfirmEmail.
+// moveAccount changes the account's address in the caller's transaction. It returns the undoUntil of ConfirmEmail.
 func (e *Engine) moveAccount(
 	ctx context.Context, tx Tx, box mailbox, event Event, returnTo string,
 ) (undoUntil time.Time, err error) {

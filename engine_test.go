@@ -32,7 +32,7 @@ type rig struct {
 	opts  watchword.Options
 }
 
-// start returns an engine on a new database. change may be nil.
+// start returns an engine on a new database. The function change changes the options; it may be nil.
 func start(t *testing.T, change func(*watchword.Options)) *rig {
 	t.Helper()
 	return startOn(t, newPath(t), change)

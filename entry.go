@@ -114,13 +114,13 @@ type outcome struct {
 	user      User
 	session   Session
 	challenge *Error  // nil: the session was opened
-	events    []Event // to announce after the commit
+	events    []Event // events to announce after the commit
 }
 
 // admit opens the session of an entry in the flow's transaction. If a second factor is due, it stores a challenge
 // instead. If decideEntry refuses the entry, admit returns the refusal. It ends the replaced sessions, and the oldest
 // sessions above the limit, before it inserts the new session. Otherwise, after a clock was set back, the new session
-// could be the oldest. event is the event of the flow, which commits and then calls issueTokens.
+// could be the oldest and end. event is the event of the flow, which commits and then calls issueTokens.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
 	decided := decideEntry(n.user, e.opts, n.proofs)
 	if device, ok := e.remembered(n.user, n.client); ok && decided.challenge == ChallengeLogin {
@@ -170,7 +170,7 @@ func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcom
 	return outcome{user: n.user, session: session, events: events}, nil
 }
 
-// remembered returns the id in the client's token of a remembered device. It reports false if the token was not
+// remembered returns the id in the client's token of a remembered device. The result ok is false if the token was not
 // issued for this account. UseDevice must then check whether the device is still remembered.
 func (e *Engine) remembered(u User, c Client) (device string, ok bool) {
 	id, ok := rememberedtoken.Parse(string(c.Remembered), e.keys.secret(KeyRemember), string(u.ID))

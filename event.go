@@ -41,7 +41,7 @@ const (
 	eventRenamed         EventKind = "renamed"        // by an operator
 	eventLimitsCleared   EventKind = "limits_cleared" // by an operator
 	eventLinkRequested   EventKind = "link_requested" // by an operator
-	eventKeysRotated     EventKind = "keys_rotated"   // by an operator; no account, as in the next two kinds
+	eventKeysRotated     EventKind = "keys_rotated"   // by an operator; this kind and the next two have no account
 	eventMasterReplaced  EventKind = "master_key_replaced"
 	eventMailRetried     EventKind = "mail_retried"
 )
@@ -120,8 +120,8 @@ func (ev Event) endsTokens() bool {
 	return false
 }
 
-// record makes a change and stores its event in one transaction. Then it announces the event
-// and wakes the outbox. The change may fill in fields of the event.
+// record runs the function change and stores the event in one transaction. After the commit, it announces the event
+// and wakes the outbox. The function may fill in fields of the event.
 func (e *Engine) record(ctx context.Context, event *Event, change func(Tx) error) error {
 	err := e.store.Update(ctx, func(tx Tx) error {
 		if err := change(tx); err != nil {

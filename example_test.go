@@ -65,7 +65,7 @@ func TestCodeOfThePackageCommentCompiles(t *testing.T) {
 	}
 }
 
-// This example signs up and signs in without HTTP. A refusal has a code that programs compare.
+// This example signs up and signs in without HTTP. The program compares the code of a refusal.
 func ExampleEngine_Login() {
 	engine, stop := exampleEngine()
 	defer stop()

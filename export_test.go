@@ -38,7 +38,7 @@ func occupy(pool *passhash.Pool) (release func()) {
 	return sync.OnceFunc(func() { close(done) })
 }
 
-// WhyReuse returns the cause of a reuse.
+// WhyReuse returns the cause of the reuse of a refresh token.
 func WhyReuse(r Rotation, p Presentation) string { return string(whyReuse(r, p)) }
 
 // FeedMemory counts the events of the feed that this process holds, and the bytes of
