@@ -224,8 +224,8 @@ func see[T any](b *tab, function string, args ...any) T {
 	return value
 }
 
-// await evaluates a JavaScript function in the page repeatedly until it returns true. Before each try, it calls the
-// Go function before.
+// await evaluates a JavaScript function in the page repeatedly until it returns true. The parameter before is a Go
+// function that await calls before each try.
 func (b *tab) await(what, function string, before func(), args ...any) {
 	b.t.Helper()
 	var err error

@@ -70,9 +70,9 @@ func (d *device) factor(t *testing.T, handle, code string) *answer {
 	return d.must(t, http.MethodPost, "/login/factor", body{"handle": handle, "totp": code})
 }
 
-// killed runs one round. It sends the request for the second step, calls the function die, and kills the server. Then
-// it calls the function again, which restarts the server. It reports whether the session was committed before the
-// kill.
+// killed runs one round. It sends the request for the second step, waits until the parameter die returns, and kills
+// the server. The parameter again is a function that restarts the server. killed reports whether the session was
+// committed before the kill.
 func killed(t *testing.T, s *server, email string, again func(), die func()) (opened bool) {
 	t.Helper()
 	d, step := newDevice(t, s.address), stepOf()
