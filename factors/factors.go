@@ -15,13 +15,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// Options configure a Manager. The zero value of every field means its default.
+// Options configure a Manager. The zero value of each field selects its default.
 type Options struct {
 	// EnrolmentOff prevents users from adding factors. Accounts with a factor still need it to sign in.
 	// Default: false.
 	EnrolmentOff bool
 
-	// Issuer is the name of the service in an authenticator. Default: the host of the public URL.
+	// Issuer is the name of this service that an authenticator app shows. Default: the host of the public URL.
 	Issuer string
 
 	// NoPasskeys disables passkeys. Existing passkeys stay in the list of an account.
@@ -31,8 +31,8 @@ type Options struct {
 	// A later change makes all existing passkeys unusable. Default: the host of the public URL.
 	RPID string
 
-	// Origins are the origins of other front-ends that can use passkeys. Origins outside RPID are
-	// ignored.
+	// Origins are the origins of other front-ends that can use passkeys. An origin is ignored unless its host is RPID
+	// or a subdomain of it.
 	Origins []string
 
 	// Providers are the ids of the providers that sign users in (package federation). An account without a
@@ -58,7 +58,7 @@ func New(e *watchword.Engine, store Store, opts Options) *Manager {
 	return &Manager{engine: e.Inside(), store: store, opts: opts, passkeys: party(e.PublicURL(), opts)}
 }
 
-// A Proof is one second factor, as a client sends it. Exactly one exported field is set.
+// A Proof is a client's proof of one second factor. Exactly one exported field is set.
 type Proof struct {
 	TOTP         watchword.Secret
 	RecoveryCode watchword.Secret
@@ -67,8 +67,8 @@ type Proof struct {
 	ceremony watchword.Secret // the ceremony that Passkey responds to
 }
 
-// kind returns the name of the counter for wrong proofs of this kind. The name is part of a stored key. Recovery
-// codes have a separate counter, so wrong codes of an authenticator do not block them.
+// kind returns the kind of the proof. Wrong proofs are counted separately for each kind, so wrong codes of an
+// authenticator do not block recovery codes. The returned text is part of the stored key of the counter.
 func (p Proof) kind() (kind string, err error) {
 	var given []string
 	if p.TOTP != "" {
@@ -90,7 +90,7 @@ func (p Proof) kind() (kind string, err error) {
 	}
 }
 
-// A claim is a right proof that is not used up yet. The method use then uses up its time step (TOTP), counter
+// A claim is a right proof that is not used up yet. The method claim.use uses up its time step (TOTP), counter
 // (passkey) or hash (recovery code).
 type claim struct {
 	method   string // a value of the token's claim `amr`
@@ -100,7 +100,7 @@ type claim struct {
 	hash     string // the hash of a recovery code
 }
 
-// proofs returns the methods that the proof adds to a session.
+// proofs returns the `amr` values that the proof adds to a session.
 func (c claim) proofs() []string {
 	if c.verified {
 		return []string{c.method, amr.Verified}
@@ -133,8 +133,8 @@ func (m *Manager) usedBefore(ctx context.Context, t watchword.FactorTry, c claim
 	return m.engine.Failed(ctx, t, codeWrong(), "")
 }
 
-// match compares a code with the factors of a user. It reports false if the code is wrong. A
-// recovery code is only parsed here: claim.use compares it with the stored codes.
+// match compares a TOTP code with the factors of a user. It reports false if the code is wrong. It only parses a
+// recovery code: the method claim.use compares that code with the stored codes.
 func (m *Manager) match(u watchword.User, all []Factor, p Proof, now time.Time) (claim, bool, error) {
 	if p.RecoveryCode != "" {
 		normal, ok := recoverycode.Normalize(string(p.RecoveryCode))
@@ -162,8 +162,8 @@ func (m *Manager) match(u watchword.User, all []Factor, p Proof, now time.Time) 
 	return found, ok, nil
 }
 
-// use uses up the proof in the transaction of the action that needs the proof. It reports false if another request
-// has used it already.
+// The method use marks the proof as used, in the transaction of the action that needs the proof. It reports false if
+// another request has used the proof already.
 func (c claim) use(ctx context.Context, tx Tx, u watchword.User, now time.Time) (bool, error) {
 	switch {
 	case c.method == amr.Recovery:
@@ -180,14 +180,14 @@ const (
 	eventRecoveryCodes watchword.EventKind = "recovery_codes_created"
 	eventStepUp        watchword.EventKind = "step_up"
 	eventRemembered    watchword.EventKind = "device_remembered" // this browser skips the second factor from now on
-	eventForgotten     watchword.EventKind = "device_forgotten"  // by its owner
+	eventForgotten     watchword.EventKind = "device_forgotten"  // the user removed this device
 )
 
-// errUsed rolls back a transaction whose proof another request has used.
+// errUsed rolls back a transaction if another request has already used its proof.
 var errUsed = errors.New("the proof was used already")
 
-// recordUse adds the events and notices for the use of a proof, and returns the events. Most proofs have no event and
-// no notice. u is the account before the use.
+// recordUse stores the events and notices for the use of a proof, and returns the events. Most proofs have no event
+// and no notice. The argument u is the account before the use.
 func (m *Manager) recordUse(
 	ctx context.Context, tx Tx, u watchword.User, c claim, event watchword.Event,
 ) ([]watchword.Event, error) {
@@ -200,8 +200,8 @@ func (m *Manager) recordUse(
 	return nil, nil
 }
 
-// recordFirst records that an upgraded passkey has become the first factor, if the address is proven. As with every
-// first factor, the other sessions end, because they were opened without it.
+// recordFirst records that an upgraded passkey has become the first factor, if the address is proven. The other
+// sessions end, because they were opened without this factor.
 func (m *Manager) recordFirst(
 	ctx context.Context, tx Tx, f Factor, event watchword.Event,
 ) ([]watchword.Event, error) {
@@ -236,8 +236,8 @@ func (m *Manager) recordCode(
 	return []watchword.Event{event}, tx.InsertEvent(ctx, event)
 }
 
-// notice returns a mail for Notify, which tells the user about a factor. change is "added" or "removed". left is the
-// number of factors that a sign-in still asks for after a removal.
+// notice returns a mail that tells the user about a factor. The argument change is "added" or "removed". After a
+// removal, the argument left is the number of factors that a sign-in still asks for.
 func notice(f Factor, change string, left int) watchword.Mail {
 	kind := watchword.MailKind(string(f.Kind) + "_" + change)
 	return watchword.Mail{Kind: kind, Facts: watchword.MailFacts{Factor: f.Name, Left: left}}

@@ -31,11 +31,11 @@ var (
 type rig struct {
 	*watchword.Engine
 	*factors.Manager
-	other *factors.Manager // the Manager of a second process
+	other *factors.Manager // the Manager of the second process
 	opts  watchword.Options
 	store watchword.Store
 	mails chan watchword.Message
-	relay watchword.Mailer // if set before the engine runs, it gets the mails instead of the channel
+	relay watchword.Mailer // gets the mails instead of the channel mails, if set before the engine runs
 
 	mu  sync.Mutex
 	now time.Time

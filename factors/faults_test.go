@@ -35,7 +35,7 @@ const (
 type cutStore struct {
 	factors.Store
 	next  atomic.Pointer[fault]
-	count atomic.Int32 // of transactions since the fault was set
+	count atomic.Int32 // number of transactions since the fault was set
 }
 
 func (s *cutStore) cut(at fault) {
@@ -128,14 +128,14 @@ func (r *rig) cutting() *cutStore {
 	return s
 }
 
-// A provenWay is a kind of second factor, with a function that returns a proof. Only a passkey uses the options of
-// the ceremony.
+// A provenWay is a kind of second factor. Its function proof returns a proof of this kind. Only the passkey's
+// function uses the argument, the options of the ceremony.
 type provenWay struct {
 	name  string
 	proof func(options []byte) factors.Proof
 }
 
-// ways returns a provenWay for each kind of factor. Each of its proofs works once.
+// The method ways returns a provenWay for each kind of factor. Each proof of a provenWay works once.
 func (r *rig) ways(t *testing.T, a *account, d *device) []provenWay {
 	t.Helper()
 	r.advance(2 * totp.Period)

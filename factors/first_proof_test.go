@@ -84,8 +84,8 @@ func TestFirstProofDeletesTheUpgradedPasskeyOfThePreviousHolder(t *testing.T) {
 	})
 }
 
-// An invitation deletes the factors of the previous holder, and so makes all older challenges invalid. The new
-// challenge that the invitation returns must work.
+// An invitation deletes the factors of the previous holder, and so makes all older challenges invalid. The challenge
+// that the invitation itself returns must work.
 func TestInvitationThatDeletesFactorsWaitsForANewOne(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := &account{email: "ada@example.com"}

@@ -21,8 +21,8 @@ import (
 
 // A LoginRequest completes the sign-in of a challenge.
 type LoginRequest struct {
-	// Handle is ChallengeOffer.Handle. Replaces is as in watchword.LoginRequest. If the first step had a refresh
-	// cookie, the session of that cookie ends, too.
+	// Handle is ChallengeOffer.Handle. Replaces is as in watchword.LoginRequest. If the first step was sent with a
+	// refresh cookie, the session of that cookie ends, too.
 	Handle, Replaces watchword.Secret
 	Proof
 	Client watchword.Client
@@ -81,7 +81,7 @@ func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn,
 	return m.openSession(ctx, entrance{challenge, resumed, proven, charge, r.Remember})
 }
 
-// An entrance is a sign-in whose second factor is right, but not claimed yet.
+// An entrance is a sign-in with a right second factor, which is not marked as used yet.
 type entrance struct {
 	challenge watchword.Challenge
 	resumed   watchword.Resumed

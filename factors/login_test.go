@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// The number before a test is its number in the specification of second factors.
+// The numbers in the comment before a test are its numbers in the specification of second factors.
 
 // 1, 2, 3
 func TestPasswordAloneOpensNoSessionOfAnAccountWithAFactor(t *testing.T) {
@@ -23,7 +23,7 @@ func TestPasswordAloneOpensNoSessionOfAnAccountWithAFactor(t *testing.T) {
 		if got := r.sessions(t, a); got != before {
 			t.Errorf("%d sessions, want %d", got, before)
 		}
-		// The handle does not work as an access token, a refresh token or a link.
+		// The handle does not work as an access token, a refresh token or the token of a mailed link.
 		_, err := r.Authenticate(t.Context(), handle)
 		wantCode(t, err, watchword.CodeTokenInvalid)
 		_, err = r.Refresh(t.Context(), handle, phone)
@@ -32,7 +32,7 @@ func TestPasswordAloneOpensNoSessionOfAnAccountWithAFactor(t *testing.T) {
 		wantCode(t, err, watchword.CodeMailTokenInvalid)
 		_, err = r.ConfirmTOTP(t.Context(), a.who, string(handle), r.code(t, a, 0), phone)
 		wantCode(t, err, watchword.CodeChallengeInvalid)
-		// An invented handle must complete no sign-in. A challenge with another purpose must not either.
+		// An invented handle must complete no sign-in. Neither must the handle of a challenge with another purpose.
 		for _, other := range []watchword.Secret{"", "wwc_", handle[:len(handle)-1], "wwc_B" + handle[5:]} {
 			_, err = r.withCode(other, r.code(t, a, 0))
 			wantCode(t, err, watchword.CodeChallengeInvalid)
@@ -84,10 +84,11 @@ func TestParallelGuessesAreCountedBeforeTheyAreLookedAt(t *testing.T) {
 		if got[watchword.CodeFactorWrong] != 5 {
 			t.Errorf("second challenge: %v", got)
 		}
-		// After ten failures, the account is at its limit. The right password must not reduce the number of failures.
+		// After ten failures, the account is at its rate limit. A sign-in with the right password must not reduce the
+		// number of failures.
 		_, err := r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
 		wantCode(t, err, watchword.CodeRateLimited)
-		// Test 13: recovery codes have a separate counter.
+		// Test 13: recovery codes have a separate counter, so they still work.
 		_, err = r.withRecovery(r.challenge(t, a, phone), a.codes[0])
 		must(t, err)
 	})

@@ -46,7 +46,7 @@ func startMailServer(t *testing.T) (mailServer, watchword.Mailer) {
 	server := smtp.NewServer(s)
 	server.Domain = "localhost"
 	done := make(chan struct{})
-	go func() { defer close(done); server.Serve(listener) }() //nolint:errcheck // always an error after Close
+	go func() { defer close(done); server.Serve(listener) }() //nolint:errcheck // Serve returns an error after Close
 	t.Cleanup(func() { server.Close(); <-done })              //nolint:errcheck // the test has ended
 	texts, err := mail.NewRenderer(mail.Options{PublicURL: "https://id.example.com", Product: "Otter Post"})
 	must(t, err)

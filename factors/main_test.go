@@ -7,6 +7,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	passhash.LowestParamsByDefault() // with the default parameters, hashing took a third of the time
+	passhash.LowestParamsByDefault() // with the default parameters, a third of the time of the tests was hashing
 	m.Run()
 }

@@ -155,7 +155,7 @@ func (m *Manager) remove(
 }
 
 // Spare returns the id of a passkey that can sign the user in without another proof, or "". If the transaction has
-// locked the account, the passkey stays usable until the transaction ends.
+// locked the account, this passkey can't be removed until the transaction ends.
 //
 // Unstable: for packages of this module.
 func (m *Manager) Spare(ctx context.Context, tx Tx, id watchword.UserID) (string, error) {
@@ -163,8 +163,8 @@ func (m *Manager) Spare(ctx context.Context, tx Tx, id watchword.UserID) (string
 	return m.aloneBeside(all, ""), err
 }
 
-// aloneBeside returns the id of a passkey, other than removed, that can sign the user in without another proof. It
-// returns "" if there is no such passkey, or if passkeys are off.
+// aloneBeside returns the id of a passkey that can sign the user in without another proof. It ignores the passkey
+// whose id is the argument removed. It returns "" if there is no such passkey, or if passkeys are off.
 func (m *Manager) aloneBeside(all []Factor, removed string) string {
 	if m.passkeys == nil {
 		return ""
@@ -276,10 +276,10 @@ func (m *Manager) StepUp(
 	return m.stepUp(ctx, who, proven)
 }
 
-// A reproven is the right proof of a step-up. If its claim is the zero value, the proof was a password.
+// A reproven is a step-up whose proof is right. If the claim is the zero value, the proof was a password.
 type reproven struct {
 	claim
-	ceremony string // id of the challenge that a passkey has answered
+	ceremony string // id of the challenge in the passkey's response
 	charge   watchword.Charge
 	client   watchword.Client
 	at       time.Time
@@ -318,7 +318,7 @@ func (m *Manager) stepUp(
 		if err := m.engine.Refund(ctx, tx, proven.charge); err != nil {
 			return err
 		}
-		event.ID = newID() // recordUse may have stored an event with the old id
+		event.ID = newID() // recordUse may have stored an event with the previous id
 		return tx.InsertEvent(ctx, event)
 	})
 	if errors.Is(err, errUsed) {

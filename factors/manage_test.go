@@ -68,8 +68,8 @@ func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
 		a := r.signUp(t, "ada@example.com")
 		stale := a.who.User
 		r.enrol(t, a)
-		// A sign-in that read the account before the enrolment must not continue with the old factors. Its call of
-		// ReplacePassword, which locks the account, must therefore report false.
+		// A sign-in that read the account before the enrolment must not continue with the old factors. The sign-in
+		// calls ReplacePassword, which locks the account. This call must report false.
 		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 			held, err := tx.ReplacePassword(t.Context(), stale, stale.PasswordHash)
 			if held {
@@ -81,8 +81,8 @@ func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
 	})
 }
 
-// After the request was authenticated, another sign-in has replaced the password hash. The step-up must ask the user
-// to try later, and must not call the password wrong.
+// A request is authenticated, and then another sign-in replaces the password hash. The step-up must ask the user to
+// try again later, and must not call the password wrong.
 func TestPasswordOfAStepUpIsNotWrongAfterAnUpgradeOfItsHash(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.signUp(t, "ada@example.com")

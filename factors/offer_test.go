@@ -22,7 +22,7 @@ const (
 	afterStatement    moment = "after the statement"
 )
 
-// A hookedStore changes factors at one moment of a sign-in.
+// A hookedStore calls a function that changes factors at one moment of a sign-in.
 type hookedStore struct {
 	watchword.Store
 	at      moment

@@ -128,7 +128,7 @@ func (m *Manager) userHandle(id watchword.UserID) []byte {
 	return mac.Sum(nil)
 }
 
-// handleOf returns the user handle that a passkey returns at a sign-in.
+// handleOf returns the user handle of a passkey. An imported passkey has the handle of its earlier installation.
 func (m *Manager) handleOf(f Factor) []byte {
 	if record, err := passkey.Parse(f.Record); err == nil && len(record.Handle) > 0 {
 		return record.Handle
@@ -154,7 +154,8 @@ func (f Factor) BackedUp() bool {
 	return err == nil && record.BackedUp()
 }
 
-// Product returns the product that created a passkey, or "" if the authenticator does not name it.
+// Product returns the name of the product that created a passkey, or "" if the authenticator does not identify its
+// product.
 //
 // Unstable: for the program watchword.
 func (f Factor) Product() string {
@@ -165,7 +166,7 @@ func (f Factor) Product() string {
 	return passkey.ProductName(record.AAGUID)
 }
 
-// with returns a copy of the factor with the state that the credential has after a ceremony.
+// The method with returns a copy of the factor, with the counter and record that the credential has after a ceremony.
 func (f Factor) with(c passkey.Credential) Factor {
 	f.CredentialID, f.Record, f.Counter = passkey.EncodeID(c.ID), c.Record.Text(), int64(c.Count)
 	return f
@@ -273,8 +274,8 @@ func (c claim) usePasskey(ctx context.Context, tx Tx, now time.Time) (bool, erro
 }
 
 // Offer adds to an error the factors with which the client can continue. To CodeSecondFactorRequired, it adds the
-// account's kinds of factors, and the options of a ceremony with its passkeys. To CodeEnrolmentRequired, it adds the
-// kinds that can be the first factor. It returns all other errors unchanged.
+// account's kinds of factors, and the options of a ceremony with the account's passkeys. To CodeEnrolmentRequired, it
+// adds the kinds that can be the first factor. It returns all other errors unchanged.
 //
 // Unstable: package server calls it.
 func (m *Manager) Offer(ctx context.Context, refused error) error {
@@ -315,8 +316,8 @@ func (m *Manager) Offer(ctx context.Context, refused error) error {
 }
 
 // offered returns the factors of the account of a challenge. If this request created the challenge, the error already
-// contains the factors. Otherwise the factors are read, because the page of the second step has only the handle. They
-// may lack a concurrent change, but this change makes the challenge invalid.
+// contains the factors. Otherwise offered reads them, because the page of the second step has only the handle. A
+// concurrent change of the factors makes the challenge invalid, so an outdated list grants no access.
 func (m *Manager) offered(ctx context.Context, o *watchword.ChallengeOffer, id string) (all []Factor, err error) {
 	if offered := m.engine.Offered(o); offered != nil {
 		for _, f := range offered {

@@ -55,15 +55,15 @@ func (m *Manager) BeginPasskey(ctx context.Context, who watchword.Identity, upgr
 	return m.beginPasskey(ctx, pendingPasskey{Upgrade: upgrade}, may)
 }
 
-// A creator is the account and the session that create a passkey.
+// A creator has the account and the session for which a passkey is created.
 type creator struct {
 	user    watchword.User
 	session watchword.SessionID // empty for a sign-in that waits for its first factor
 	factors []Factor
 }
 
-// beginPasskey stores the challenge of a creation. The parameter may is a function that checks the permission and
-// returns the account and the session.
+// beginPasskey stores the challenge of a creation. It calls the function may, which checks the permission and returns
+// the account and the session.
 func (m *Manager) beginPasskey(
 	ctx context.Context, p pendingPasskey, may func(Tx, time.Time) (creator, error),
 ) (Ceremony, error) {
@@ -118,7 +118,7 @@ func (m *Manager) creation(
 type NewPasskey struct {
 	Ceremony   watchword.Secret // Ceremony.ID
 	Credential []byte           // RegistrationResponseJSON
-	Name       string           // default: the product or the device, if they are known
+	Name       string           // default: the name of the product or of the device, if known
 }
 
 // ConfirmPasskey adds the passkey of a creation. The first factor ends the user's other sessions and
@@ -138,8 +138,8 @@ func (m *Manager) ConfirmPasskey(
 	return m.add(ctx, who, made, c)
 }
 
-// created counts and commits an attempt on a creation, and returns the passkey if the response is right. device names
-// the browser and its system. The parameter ours is a function that reports whether the creation belongs to the
+// The method created counts and commits an attempt on a creation. It returns the passkey if the response is right.
+// The argument device names the browser and its system. The function ours reports whether the creation belongs to the
 // request.
 func (m *Manager) created(
 	ctx context.Context, n NewPasskey, device string, now time.Time, ours func(watchword.Challenge, pendingPasskey) bool,
@@ -184,8 +184,9 @@ func (m *Manager) created(
 // unknownDevice is the name that package server gives to an unknown user agent.
 const unknownDevice = "Unknown device"
 
-// defaultName returns a name for a passkey that the user has not named. It is the product, or the browser and system
-// if the authenticator is part of the device. A synchronized passkey shows this name on other devices too.
+// defaultName returns a name for a passkey that the user has not named: the name of the product, if it is known.
+// Otherwise it is the browser and system, if the authenticator is part of the device. A synchronized passkey shows
+// this name on other devices too.
 func defaultName(c passkey.Credential, device string) string {
 	if name := passkey.ProductName(c.Record.AAGUID); name != "" {
 		return name

@@ -63,7 +63,7 @@ type attack struct {
 	edit  func(client map[string]any, auth []byte)
 }
 
-const flagsAt = 32 // offset in the authenticator data, after the hash of the RP ID
+const flagsAt = 32 // offset of the flags in the authenticator data, after the hash of the RP ID
 
 // 22
 func attacks() []attack {
@@ -113,7 +113,7 @@ func TestHostileAssertionsOpenNoSession(t *testing.T) {
 			if watchword.CodeOf(err) != watchword.CodeInvalidCredentials {
 				t.Errorf("alone, %s: got %v", attack.name, err)
 			}
-			r.advance(10 * time.Second) // so the client's rate limit allows the next request
+			r.advance(10 * time.Second) // so that the client's rate limit allows the next request
 		}
 		var offer *watchword.ChallengeOffer
 		for i, attack := range attacks() {
@@ -124,7 +124,7 @@ func TestHostileAssertionsOpenNoSession(t *testing.T) {
 			if watchword.CodeOf(err) != watchword.CodeFactorWrong {
 				t.Errorf("second factor, %s: got %v", attack.name, err)
 			}
-			r.advance(119 * time.Second) // so the account's rate limit allows the next request
+			r.advance(119 * time.Second) // so that the account's rate limit allows the next request
 		}
 		if got := r.sessions(t, a); got != before {
 			t.Errorf("%d sessions, want %d", got, before)
@@ -302,7 +302,7 @@ func TestPasskeyOfAnotherAccountOpensNoSession(t *testing.T) {
 		_, err = r.withPasskey(t, offer.Handle, theirs.use(t, offer.Passkey))
 		wantCode(t, err, watchword.CodeFactorWrong)
 
-		// The credential id of the victim can't be added to another account.
+		// The server must refuse to add the credential id of the victim to another account.
 		copied := *theirs
 		copied.key.ID = own.key.ID
 		begun, err := r.BeginPasskey(t.Context(), attacker.who, false)
@@ -315,7 +315,7 @@ func TestPasskeyOfAnotherAccountOpensNoSession(t *testing.T) {
 		if in.User.ID != victim.who.User.ID {
 			t.Errorf("signed in %s", in.User.ID)
 		}
-		// A ceremony of another session adds no passkey.
+		// A ceremony that another session began must add no passkey.
 		begun, err = r.BeginPasskey(t.Context(), attacker.who, false)
 		must(t, err)
 		_, err = r.ConfirmPasskey(t.Context(), victim.who,

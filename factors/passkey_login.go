@@ -85,15 +85,15 @@ func (m *Manager) openCeremony(sealed watchword.Secret, now time.Time) (c signIn
 //
 // Unstable: package server calls it.
 type PasskeyLoginRequest struct {
-	Ceremony   watchword.Secret // Ceremony.ID of PasskeyOptions
+	Ceremony   watchword.Secret // Ceremony.ID that PasskeyOptions returned
 	Credential []byte           // AuthenticationResponseJSON
 	Persistent bool             // as in watchword.LoginRequest
 	Client     watchword.Client
 	Replaces   watchword.Secret // as in watchword.LoginRequest
 }
 
-// ErrPasskeyUnknown is in the chain of the error for a passkey that no account has. The browser can then forget the
-// passkey. If a passkey is refused for another reason, an account still has it.
+// ErrPasskeyUnknown is in the chain of the error for a passkey that no account has. The browser can then delete the
+// passkey. An error for a passkey that an account has does not contain it.
 //
 // Unstable: package server calls it.
 var ErrPasskeyUnknown = errors.New("no account has this passkey")
@@ -252,7 +252,7 @@ func (m *Manager) StepUpOptions(ctx context.Context, who watchword.Identity) (Ce
 	return Ceremony{Options: options}, err
 }
 
-// stepUpCeremony returns the id and the handle of the ceremony that a passkey has answered.
+// stepUpCeremony returns the id and the handle of the ceremony to which a passkey has responded.
 func (m *Manager) stepUpCeremony(given []byte) (id string, handle watchword.Secret, err error) {
 	response, err := passkey.ParseResponse(given)
 	if err != nil {

@@ -61,8 +61,8 @@ func TestUpgradedPasskeyIsAskedForAfterItsFirstVerifiedUse(t *testing.T) {
 	})
 }
 
-// The first verified use of an upgraded passkey turns it into the first factor. The response to a sign-in has no
-// recovery codes, so the next added factor creates them.
+// The first verified use of an upgraded passkey turns it into the first factor. The response to this sign-in can't
+// contain recovery codes, so the next factor that the user adds creates them.
 //
 // MFA-3
 func TestFirstUseOfAnUpgradedPasskeyTurnsTwoStepSignInOn(t *testing.T) {
@@ -159,7 +159,7 @@ func TestUnverifiedPasskeyIsOnlyASecondFactor(t *testing.T) {
 		d.auth.Options.UserNotVerified = false
 		_, err = r.alone(t, d)
 		wantCode(t, err, watchword.CodeInvalidCredentials)
-		// First the owner signs in with the password and the PIN.
+		// The owner first signs in with the password, and enters the PIN at the security key.
 		offer = r.offer(t, a)
 		_, err = r.withPasskey(t, offer.Handle, d.use(t, offer.Passkey))
 		must(t, err)
@@ -187,7 +187,7 @@ func TestPasskeyStepsUp(t *testing.T) {
 		if got[""] != 1 || got[watchword.CodeChallengeInvalid] != 5 {
 			t.Errorf("in parallel: %v", got)
 		}
-		// The ceremony of a session works in that session only.
+		// A ceremony that one session began works in that session only.
 		in, err := r.alone(t, d)
 		must(t, err)
 		begun, err = r.StepUpOptions(t.Context(), a.who)

@@ -74,7 +74,7 @@ func (r *rig) addPasskey(t *testing.T, a *account, d *device) factors.Confirmati
 	return done
 }
 
-// offer signs in with the password and returns the completed challenge.
+// offer signs in with the password. It returns the challenge, with the options of the passkey ceremony.
 func (r *rig) offer(t *testing.T, a *account) *watchword.ChallengeOffer {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: phone})
@@ -92,7 +92,7 @@ func (r *rig) withPasskey(t *testing.T, handle watchword.Secret, response []byte
 		Handle: handle, Proof: factors.Proof{Passkey: response}, Client: phone})
 }
 
-// alone signs in with a passkey alone.
+// The method alone signs in with a passkey and no password.
 func (r *rig) alone(t *testing.T, d *device) (*watchword.SignIn, error) {
 	t.Helper()
 	begun, err := r.PasskeyOptions(t.Context(), phone)

@@ -9,10 +9,11 @@ import (
 )
 
 // The hosted pages show the secret of a TOTP between BeginTOTP and ConfirmTOTP. If the user reloads the page, the
-// secret is read from the challenge. The session must then meet the same conditions as at BeginTOTP.
+// server reads the secret from the challenge. At that time, the session must meet the same conditions as at
+// BeginTOTP.
 
-// Pending returns an enrolment that waits for its first code. who must be the session that began
-// it. The call does not count as an attempt. Codes: CodeChallengeInvalid and those of BeginTOTP.
+// Pending returns an enrolment that waits for its first code. The session of who must be the session that began the
+// enrolment. The call does not count as an attempt. Codes: CodeChallengeInvalid and those of BeginTOTP.
 //
 // Unstable: for the hosted pages.
 func (m *Manager) Pending(ctx context.Context, who watchword.Identity, id string) (Enrolment, error) {
@@ -27,7 +28,8 @@ func (m *Manager) Pending(ctx context.Context, who watchword.Identity, id string
 	if err != nil {
 		return Enrolment{}, err
 	}
-	// The secret is worth as much as a factor, so an old session can't read it.
+	// With the secret, a thief could compute codes of the future factor. Therefore a session that is not fresh can't
+	// read it.
 	if refusal := m.mayEnrol(who.User, who.Session, all, KindTOTP, m.engine.Now()); refusal != nil {
 		return Enrolment{}, refusal
 	}
@@ -56,8 +58,7 @@ func (m *Manager) PendingRequired(ctx context.Context, handle watchword.Secret, 
 	return m.enrolment(u, id, p.Secret), nil
 }
 
-// pending returns an enrolment and its account. The parameter also is a function, which pending calls in the same
-// transaction.
+// The method pending returns an enrolment and its account. It calls the function also in the same transaction.
 func (m *Manager) pending(
 	ctx context.Context, id string, also func(Tx) error,
 ) (c watchword.Challenge, p pendingTOTP, u watchword.User, err error) {

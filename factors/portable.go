@@ -74,7 +74,7 @@ func (m *Manager) portable(f Factor) (factorfile.Factor, error) {
 // Unstable: for the import of accounts.
 type Imports struct{ manager *Manager }
 
-// Imports returns the importer of factors.
+// Imports returns an Imports, which adds factors from a file to new accounts.
 //
 // Unstable: for the import of accounts.
 func (m *Manager) Imports() Imports { return Imports{m} }
@@ -156,8 +156,8 @@ func (m *Manager) adopt(
 	return list, ""
 }
 
-// toName converts a label in a file to a name of a factor, or "". Other systems allow any label, and a strange label
-// must not stop the import of the account.
+// toName converts the label of a factor in a file to a name, or to "" if it is not a valid name. Other systems allow
+// any label, and an invalid label must not stop the import of the account.
 func toName(label string) string {
 	characters := []rune(strings.TrimSpace(storable.ToLabel(label)))
 	return strings.TrimSpace(string(characters[:min(len(characters), maxName)]))
@@ -173,7 +173,7 @@ func (m *Manager) adoptTOTP(f *Factor, from factorfile.Factor) (problem string) 
 	return ""
 }
 
-// adoptPasskey completes f with a passkey from a file. It keeps the user handle of the file, because the passkey
+// adoptPasskey adds the data of a passkey in a file to f. It keeps the user handle in the file, because the passkey
 // returns this handle at a sign-in. The installation that exported the passkey may compute handles with a different
 // key.
 func (m *Manager) adoptPasskey(f *Factor, from factorfile.Factor) (problem string) {

@@ -128,8 +128,8 @@ func (m *Manager) ConfirmRequiredPasskey(
 	return m.addFirst(ctx, entry, made, watchword.AdmitRequest{Client: r.Client, Replaces: r.Replaces})
 }
 
-// addFirst adds the first factor and opens the session of the sign-in that waits for it. It uses only Client and
-// Replaces of r.
+// addFirst adds the first factor and opens the session of the sign-in that waits for this factor. It reads only the
+// fields Client and Replaces of r.
 func (m *Manager) addFirst(
 	ctx context.Context, entry string, e enrolled, r watchword.AdmitRequest,
 ) (Confirmation, *watchword.SignIn, error) {
@@ -159,7 +159,7 @@ func (m *Manager) addFirst(
 			err = challengeInvalid()
 		}
 		if err == nil {
-			user, err = tx.User(ctx, user.ID) // read again: another request can change the address before the lock
+			user, err = tx.User(ctx, user.ID) // another request may have changed the address before the lock
 		}
 		if err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// invite accepts an invitation and returns the handle of the enrolment that follows.
+// invite accepts an invitation and returns the handle of the required enrolment, and the token of the invitation.
 func (r *rig) invite(t *testing.T, email string) (handle, token watchword.Secret) {
 	t.Helper()
 	_, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email, Name: "Ada"})
@@ -40,8 +40,8 @@ func (r *rig) enrolRequired(t *testing.T, a *account, handle watchword.Secret) {
 	r.advance(totp.Period)
 }
 
-// An invitation signs the user in only after the first factor is added. Before that, the password, the proof of the
-// address and the use of the link are committed.
+// An invitation signs the user in only after the user has added the first factor. But the server must commit the
+// password, the proof of the address and the use of the link before that.
 //
 // MFA-3
 func TestInvitationWaitsForItsFactor(t *testing.T) {
@@ -90,14 +90,14 @@ func TestLastRequiredFactorCanNotBeRemoved(t *testing.T) {
 		}
 		app := a.factor
 		wantCode(t, r.Remove(t.Context(), a.who, app.ID, laptop), watchword.CodeLastWayIn)
-		r.upgrade(t, a, newDevice()) // a sign-in does not ask for this passkey
+		r.upgrade(t, a, newDevice()) // an upgraded passkey: it does not count as a factor
 		wantCode(t, r.Remove(t.Context(), a.who, app.ID, laptop), watchword.CodeLastWayIn)
 		overview, err := r.List(t.Context(), a.who.User.ID)
 		must(t, err)
 		if len(overview.Factors) != 2 || overview.Codes.Left != 10 {
 			t.Fatalf("a refused removal left %+v", overview)
 		}
-		must(t, r.Remove(t.Context(), a.who, overview.Factors[1].ID, laptop)) // removes the passkey of the upgrade
+		must(t, r.Remove(t.Context(), a.who, overview.Factors[1].ID, laptop)) // the upgraded passkey
 
 		a.who = r.identity(t, r.signInAgain(t, a))
 		r.addPasskey(t, a, newDevice())

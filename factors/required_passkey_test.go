@@ -96,11 +96,11 @@ func TestRequiredPasskeyIsBoundToItsSignIn(t *testing.T) {
 		_, _, err = r.confirmRequired(t, first, begun, d)
 		must(t, err)
 		_, err = r.BeginRequiredPasskey(t.Context(), second)
-		wantCode(t, err, watchword.CodeChallengeInvalid) // the account has its first factor
+		wantCode(t, err, watchword.CodeChallengeInvalid) // the account has a first factor now
 	}, requireFactors)
 }
 
-// required adds the passkey of a new device as first factor.
+// The method required adds the passkey of a new device as the first factor of an account.
 func (r *rig) required(
 	t *testing.T, handle watchword.Secret,
 ) (factors.Confirmation, *watchword.SignIn, error) {

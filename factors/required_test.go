@@ -150,7 +150,7 @@ func TestSignUpWaitsForItsFactor(t *testing.T) {
 	}, requireFactors)
 }
 
-// An account without the role, or with an earlier factor, does not have to enrol.
+// A user without the role need not enrol a factor. A user who already has a factor need not enrol another one.
 func TestRequiredFactorCanDependOnARole(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		r.newUser(t, "staff@example.com", "staff")

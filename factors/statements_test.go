@@ -21,16 +21,15 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// The statements that a sign-in runs, as PostgreSQL logs them. docs/factors.md lists them.
+// These tests count the SQL statements of a sign-in in the log of PostgreSQL. docs/factors.md lists the statements.
 
-// The number of additional statements that a sign-in with a factor may run.
+// The maximum number of additional SQL statements in a sign-in with a second factor.
 const moreStatements = 8
 
-// The number of statements of a sign-in without a factor. The number was the same before the server had second
-// factors.
+// The number of SQL statements in a sign-in without a factor. It was the same before the server had second factors.
 const plainStatements = 11
 
-// The test counts the statements of API requests, including the reads for the methods in the response.
+// The count includes the statements that read the user's factors for the response.
 func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.New(t, "fsync = off", "log_statement = all", "logging_collector = on", "log_filename = 'all.log'",
@@ -69,8 +68,8 @@ func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 	}
 }
 
-// wantOneStatementOfARefresh checks that a refresh runs one statement only. This statement must also read the public
-// metadata.
+// wantOneStatementOfARefresh checks that a refresh runs one SQL statement only. This statement must also read the
+// public metadata.
 func (r *rig) wantOneStatementOfARefresh(t *testing.T, log *statementLog, a *account) {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: laptop})
@@ -88,8 +87,8 @@ func (r *rig) wantOneStatementOfARefresh(t *testing.T, log *statementLog, a *acc
 	}
 }
 
-// passkeyStatements returns the statements of three requests: the password of an account with a passkey, the second
-// step with the passkey, and a sign-in with the passkey alone.
+// passkeyStatements returns the SQL statements of three requests: the password of an account with a passkey, the
+// second step with this passkey, and a sign-in with the passkey alone.
 func (r *rig) passkeyStatements(t *testing.T, log *statementLog, api *apiClient) (first, second, alone []string) {
 	t.Helper()
 	a, d := r.signUp(t, "bob@example.com"), newDevice()
@@ -103,7 +102,7 @@ func (r *rig) passkeyStatements(t *testing.T, log *statementLog, api *apiClient)
 		log.mark(t)
 		api.post("login/factor", map[string]any{"handle": offer.Handle, "passkey": proof}, http.StatusOK)
 	})
-	alone = log.fewest(t, func() { // including the request for the options
+	alone = log.fewest(t, func() { // counts the request for the options, too
 		d.key.Counter++
 		begun := api.post("passkey/options", nil, http.StatusOK)
 		proof := json.RawMessage(d.use(t, begun.PublicKey))
@@ -183,12 +182,13 @@ func newStatementLog(t *testing.T, url string) *statementLog {
 	return &statementLog{conn: conn}
 }
 
-// mark drops the statements so far.
+// The method mark discards the statements that were logged before this call.
 func (l *statementLog) mark(t *testing.T) { _ = l.since(t) }
 
 var statement = regexp.MustCompile(`~~LOG:  (?:execute [^:]*|statement): ([^~]*)`)
 
-// since returns the statements since the last call. It omits the statements that begin and end transactions.
+// The method since returns the statements that were logged after the last call of mark or since. It omits the
+// statements that begin and end transactions.
 func (l *statementLog) since(t *testing.T) (all []string) {
 	t.Helper()
 	l.marks++

@@ -115,7 +115,7 @@ type DeviceTx interface {
 type Device struct {
 	ID     string
 	UserID watchword.UserID
-	Name   string // of the browser and its system
+	Name   string // name of the browser and its system
 
 	CreatedAt  time.Time
 	LastUsedAt time.Time // zero: not used since CreatedAt

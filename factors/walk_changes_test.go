@@ -25,7 +25,7 @@ func (b *begun) usable(now time.Time) bool {
 	return !b.done && b.tries < watchword.ChallengeAttempts && now.Sub(b.at) < watchword.ChallengeLife
 }
 
-// codeFor returns a TOTP code for a secret, and whether the code is right. Most codes are right.
+// codeFor returns a TOTP code for a secret, and reports whether the code is right. Most codes are right.
 func (w *walk) codeFor(secret []byte) (watchword.Secret, bool) {
 	offset := []int64{0, 0, 0, 0, 0, 1, -1, 7}[w.rnd.IntN(8)]
 	code, err := totp.Code(secret, totp.Step(w.clock())+offset)
@@ -34,7 +34,7 @@ func (w *walk) codeFor(secret []byte) (watchword.Secret, bool) {
 	return watchword.Secret(code), right
 }
 
-// stepUp steps a session up, with the password or a second factor.
+// stepUp performs the step-up of a session, with the password or a second factor.
 func (w *walk) stepUp(p *person) {
 	s, who := w.who(p)
 	if s == nil {
@@ -65,7 +65,7 @@ func (w *walk) stepUp(p *person) {
 	}
 }
 
-// refresh refreshes a session, and perhaps presents the old token again.
+// The method refresh refreshes a session, and sometimes sends the old refresh token again, which must be refused.
 func (w *walk) refresh(p *person) {
 	s := w.anyLive(p)
 	if s == nil || s.in == nil {
@@ -89,7 +89,7 @@ func (w *walk) refresh(p *person) {
 	}
 }
 
-// ended uses the tokens of a session that has ended. They must be refused.
+// The method ended sends the tokens of a session that has ended. The server must refuse them.
 func (w *walk) ended(p *person) {
 	s := one(w, p.gone)
 	if s == nil {
@@ -165,7 +165,7 @@ func (w *walk) addKey(p *person, k *key, done factors.Confirmation, verified boo
 	p.keys = append(p.keys, k)
 }
 
-// remove removes a factor, perhaps of another account.
+// The method remove removes a factor, sometimes of another account.
 func (w *walk) remove(p *person) {
 	s, who := w.who(p)
 	if s == nil {
@@ -195,7 +195,7 @@ func (w *walk) remove(p *person) {
 	may := owner == p && p.fresh(s, w.clock()) && !last && (way || !alone)
 	err := w.Remove(w.Context(), who, id, laptop)
 	if !way && !alone {
-		may = err == nil // any result is right: no app can sign in alone, but the store may refuse
+		may = err == nil // the model does not predict this result: no app can sign in alone, but the store may refuse
 	}
 	if !w.allowed("remove", err, may) {
 		return
@@ -208,7 +208,7 @@ func (w *walk) remove(p *person) {
 		p.lost()
 		s.weaken()
 	}
-	w.renew(p, s) // the removal made its access token invalid
+	w.renew(p, s) // the removal made the access token invalid
 }
 
 // weaken updates a session in the model after the factors were removed. Only the proof by password or by provider
@@ -221,8 +221,8 @@ func (s *opened) weaken() {
 	s.proofs, s.verified, s.ever = first, false, false
 }
 
-// gets records the recovery codes that an added factor has created. An account that already has codes must get no new
-// ones.
+// The method gets records the recovery codes that were created with an added factor. An account that already has
+// codes must get no new ones.
 func (p *person) gets(t *testing.T, codes []watchword.Secret) {
 	t.Helper()
 	if (len(p.codes) == 0) != (len(codes) == 10) {
@@ -231,7 +231,7 @@ func (p *person) gets(t *testing.T, codes []watchword.Secret) {
 	p.codes = append(p.codes, codes...)
 }
 
-// lost records that the recovery codes no longer work.
+// The method lost records that the account's recovery codes no longer work.
 func (p *person) lost() { p.spent, p.codes = append(p.spent, p.codes...), nil }
 
 func (w *walk) newCodes(p *person) {
@@ -263,8 +263,8 @@ func (w *walk) changePassword(p *person) {
 	}
 }
 
-// reset chooses a new password with a mailed link. The reset keeps the factors, because the address is proven. It
-// opens no session.
+// The method reset sets a new password with a mailed link. The server must keep the factors, because the address is
+// proven, and must open no session.
 func (w *walk) reset(p *person) {
 	if p.disabled || !p.verified {
 		return
@@ -316,7 +316,7 @@ func (w *walk) forget(p *person) {
 	}
 }
 
-// operator does one of the things that an operator can do to an account.
+// The method operator performs a random action of an operator on an account.
 func (w *walk) operator(p *person) {
 	kind := w.rnd.IntN(6)
 	if p.disabled {
@@ -355,7 +355,7 @@ func (w *walk) operator(p *person) {
 	}
 }
 
-// resetDone updates the model after an operator has reset factors.
+// The method resetDone updates the model after an operator has reset factors.
 func (w *walk) resetDone(p *person) {
 	if p.due() == 0 {
 		p.lost()
@@ -365,8 +365,8 @@ func (w *walk) resetDone(p *person) {
 	w.count("operator's reset", nil)
 }
 
-// address changes the address of an account. In some cases it then adds factors, and opens the link in the mail to
-// the old address, which undoes the change.
+// The method address changes the address of an account. Sometimes it then adds factors, and opens the link in the
+// mail to the old address. This link undoes the change of the address.
 func (w *walk) address(p *person) {
 	s, who := w.who(p)
 	if s == nil || p.password == "" || !p.verified || p.external {

@@ -33,7 +33,8 @@ func claimOf(t *testing.T, token watchword.Secret, name string) string {
 	return text
 }
 
-// flow chooses a flow and an account.
+// The method flow chooses a random flow and a random account. It returns the name of the flow and a function that
+// runs it.
 func (w *walk) flow() (string, func()) {
 	if len(w.people) == 0 || len(w.people) < 3 && w.rnd.IntN(8) == 0 {
 		return "new account", w.newPerson
@@ -126,7 +127,7 @@ func (w *walk) find(p *person) {
 	p.id = u.ID
 }
 
-// verify opens the verification link, with a session or with the password.
+// The method verify opens the link that proves the address, either in a session or with the password.
 func (w *walk) verify(p *person) {
 	token := w.mailboxes.token(w.T, watchword.MailVerify, p.email)
 	request := watchword.MailLinkRequest{Token: token, Client: laptop}
@@ -154,7 +155,7 @@ func (w *walk) anyLive(p *person) *opened {
 	return p.live[one(w, ids)]
 }
 
-// who returns the identity of a live session. It refreshes the session if its access token is too old.
+// The method who returns a live session and its identity. It refreshes the session if the access token is too old.
 func (w *walk) who(p *person) (*opened, watchword.Identity) {
 	w.Helper()
 	s := w.anyLive(p)
@@ -178,11 +179,11 @@ func (w *walk) renew(p *person, s *opened) {
 	w.token(p, s)
 }
 
-// password signs in with a right or a wrong password, perhaps in a remembered browser.
+// The method password signs in with a right or a wrong password, sometimes in a remembered browser.
 func (w *walk) password(p *person) {
 	client, device := laptop, one(w, p.devices)
 	owner := p
-	if w.rnd.IntN(5) == 0 { // another user's browser
+	if w.rnd.IntN(5) == 0 { // a browser that another user has remembered
 		owner = one(w, w.people)
 		device = one(w, owner.devices)
 	}
@@ -206,7 +207,7 @@ func (w *walk) password(p *person) {
 	w.settle(p, signIn{flow: "password", proofs: []string{"pwd"}, browser: device}, in, err)
 }
 
-// dialect signs in through a dialect, which has no second step.
+// The method dialect signs in through the API of a dialect, which has no second step.
 func (w *walk) dialect(p *person) {
 	path := []string{"/api/users/login", "/login"}[w.rnd.IntN(2)]
 	body, err := json.Marshal(map[string]string{"email": p.email, "password": string(p.password)})
@@ -250,7 +251,7 @@ func (p *person) subject() string { return p.email }
 
 func (w *walk) signInExternal(p *person) {
 	if !p.verified && !p.external {
-		return // the sign-in would take over the account; newPerson covers new accounts
+		return // the sign-in would take over the account, which this flow does not test
 	}
 	res, err := w.callback(w.T, p.subject())
 	if !p.external {
@@ -264,7 +265,7 @@ func (w *walk) signInExternal(p *person) {
 	w.settle(p, signIn{flow: "provider", proofs: []string{"ext"}}, res.SignIn, err)
 }
 
-// link links the provider's identity to the account of a session.
+// The method link connects the provider's identity to the account of a session.
 func (w *walk) link(p *person) {
 	s, who := w.who(p)
 	if s == nil || p.external {
@@ -280,7 +281,8 @@ func (w *walk) link(p *person) {
 	}
 }
 
-// allowed counts the outcome of a flow, and fails the test if the model expects another outcome.
+// The method allowed counts the outcome of a flow. It fails the test if the flow succeeds or fails contrary to the
+// parameter may. It reports whether the flow succeeded.
 func (w *walk) allowed(flow string, err error, may bool) bool {
 	w.Helper()
 	w.count(flow, err)
@@ -290,7 +292,7 @@ func (w *walk) allowed(flow string, err error, may bool) bool {
 	return err == nil && may
 }
 
-// alone signs in with a passkey, perhaps with a used response.
+// The method alone signs in with a passkey and no password, sometimes with a response that was used before.
 func (w *walk) alone(p *person) {
 	k := one(w, p.keys)
 	if k == nil {
@@ -313,8 +315,8 @@ func (w *walk) alone(p *person) {
 	w.allowed("passkey alone, again", err, false)
 }
 
-// waits returns a waiting sign-in, or nil. In four of five calls, the sign-in can be completed, and waits for an
-// enrolment exactly if enrols is set.
+// The method waits returns a sign-in that waits for its second step, or nil. In one of five calls, it returns any
+// such sign-in. Otherwise the sign-in can still be completed, and enrols says whether it waits for an enrolment.
 func (w *walk) waits(p *person, enrols bool) *step {
 	last := p.waiting[max(0, len(p.waiting)-4):]
 	if w.rnd.IntN(5) == 0 {
@@ -325,7 +327,7 @@ func (w *walk) waits(p *person, enrols bool) *step {
 	}))
 }
 
-// factor continues a sign-in that waits, with a right or a wrong proof.
+// The method factor continues a waiting sign-in, with a right or a wrong proof.
 func (w *walk) factor(p *person) {
 	s := w.waits(p, false)
 	if s == nil {
@@ -337,7 +339,7 @@ func (w *walk) factor(p *person) {
 		rank(append(slices.Clone(s.proofs), g.method), g.verified, g.verified) >= levelTwo
 	in, err := w.Manager.Login(w.Context(), factors.LoginRequest{
 		Handle: s.handle, Proof: proof, Client: phone, Remember: remember})
-	if !s.enrols { // for a handle of an enrolment, the server counts no attempt
+	if !s.enrols { // if the handle is for an enrolment, the server counts no attempt
 		s.tries++
 	}
 	if !w.allowed("factor "+g.name, err, usable && g.right) {
@@ -416,7 +418,7 @@ func (w *walk) confirmFirst(p *person) {
 	}
 }
 
-// first records the session that the first factor has opened.
+// The method first records the session that was opened by adding the first factor.
 func (w *walk) first(p *person, s *step, in *watchword.SignIn, g given, done factors.Confirmation) {
 	s.done = true
 	p.end(nil)
@@ -428,7 +430,7 @@ func (w *walk) first(p *person, s *step, in *watchword.SignIn, g given, done fac
 	w.token(p, o)
 }
 
-// application opens a session with proofs that the application has checked.
+// The method application opens a session for methods that an embedding application has checked.
 func (w *walk) application(p *person) {
 	methods := [][]string{{"pwd"}, {"otp"}, {"pwd", "otp"}, {"pwd", "mfa"}}[w.rnd.IntN(4)]
 	in, err := w.Operator().AdmitUser(w.Context(), watchword.AdmitRequest{User: p.id, Methods: methods, Client: laptop})

@@ -9,17 +9,17 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// The model of the random test (type walk). It knows the proofs of every session, and which proofs open the next
-// session. It shares no rule with the engine: levels are numbers here, and each flow states which sessions it ends.
+// The model of the random test (type walk). It stores the proofs of every session, and the proofs that can open a new
+// session. It shares no code with the engine: levels are numbers here, and each flow states which sessions it ends.
 
-// A person is an account as the model knows it.
+// A person is the model of an account.
 type person struct {
 	email    string
 	id       watchword.UserID
 	password watchword.Secret // empty: none
 	verified bool
 	disabled bool
-	external bool // a provider's identity is linked
+	external bool // an identity at the provider is connected
 
 	apps  []*app
 	keys  []*key
@@ -30,11 +30,11 @@ type person struct {
 	gone    []*opened
 	waiting []*step
 	devices []*browser
-	epoch   int // grows with each change of factors, which makes earlier challenges and remembered browsers invalid
-	secrets int // grows with each change of the password, which makes them invalid, too
+	epoch   int // incremented by each change of factors, which makes older challenges and remembered browsers invalid
+	secrets int // incremented by each change of the password, which has the same effect
 }
 
-// An app is a TOTP. used is the last step that was accepted.
+// An app is the model of an authenticator app (TOTP). The field used is the last time step that was accepted.
 type app struct {
 	id     string
 	secret []byte
@@ -50,7 +50,7 @@ type key struct {
 	unproven bool   // from an automatic upgrade, and not used yet
 }
 
-// An opened is a session, with the proofs that its user has given.
+// An opened is the model of a session, with the proofs that its user has given.
 type opened struct {
 	in       *watchword.SignIn
 	access   watchword.Secret
@@ -74,7 +74,7 @@ type step struct {
 	begun   []*begun
 }
 
-// A begun is an enrolment of an app that waits for its first code.
+// A begun is the enrolment of an authenticator app that waits for its first code.
 type begun struct {
 	id     string
 	secret []byte
@@ -92,7 +92,7 @@ type browser struct {
 	gone    bool
 }
 
-// A given is a proof that a flow presents. right is whether the model expects the server to accept it.
+// A given is a proof that a flow sends. The field right says whether the model expects the server to accept it.
 type given struct {
 	name     string
 	right    bool
@@ -146,7 +146,7 @@ func (s *opened) add(g given, at time.Time) {
 	s.verified, s.ever, s.at = g.verified, s.ever || g.verified, at
 }
 
-// due counts the factors that a sign-in asks for.
+// The method due returns how many factors of the account a sign-in asks for.
 func (p *person) due() int {
 	n := len(p.apps)
 	for _, k := range p.keys {
@@ -157,7 +157,7 @@ func (p *person) due() int {
 	return n
 }
 
-// end ends all sessions of an account, except one.
+// The method end records that all sessions of an account have ended, except one.
 func (p *person) end(except *opened) {
 	for id, s := range p.live {
 		if s != except {
@@ -167,7 +167,7 @@ func (p *person) end(except *opened) {
 	}
 }
 
-// changed records a change of factors. setPassword records a change of the password.
+// The method changed records a change of factors.
 func (p *person) changed() { p.epoch++ }
 
 func (p *person) setPassword(next watchword.Secret) { p.password, p.secrets = next, p.secrets+1 }
@@ -177,8 +177,8 @@ func (p *person) fresh(s *opened, now time.Time) bool {
 	return now.Sub(s.at) <= stepUpAge && (p.due() == 0 || s.rank() >= levelTwo)
 }
 
-// expect returns the code with which the engine must refuse a sign-in with these proofs, or "" if the sign-in must
-// succeed.
+// The method expect returns the code with which the engine must refuse a sign-in with these proofs, or "" if the
+// sign-in must succeed.
 func (p *person) expect(required bool, proofs []string, verified, device bool) watchword.Code {
 	r := rank(proofs, verified, verified)
 	switch {
@@ -194,8 +194,8 @@ func (p *person) expect(required bool, proofs []string, verified, device bool) w
 	return ""
 }
 
-// accepts reports whether an app must accept a code at now, and for which time step. This is the highest unused step
-// whose code is equal. Two steps can have the same digits. If the last used step has them too, the code is refused
+// The method accepts reports whether an app must accept a code at now, and for which time step. This is the highest
+// unused step with this code. Two steps can have the same code. If the last used step has it too, the code is refused
 // for the next two steps.
 func (a *app) accepts(code watchword.Secret, now time.Time) (int64, bool) {
 	for s := totp.Step(now) + 1; s >= totp.Step(now)-1; s-- {
@@ -214,8 +214,8 @@ func (s *step) usable(p *person, now time.Time) bool {
 	return !s.enrols && s.begins(p, now) && s.secrets == p.secrets
 }
 
-// begins reports whether a step can be tried: it is not done, outdated or expired, and has attempts
-// left.
+// The method begins reports whether a waiting sign-in can be tried: it is not done, outdated or expired, and has
+// attempts left.
 func (s *step) begins(p *person, now time.Time) bool {
 	return !s.done && s.epoch == p.epoch && s.tries < watchword.ChallengeAttempts &&
 		now.Sub(s.at) < watchword.ChallengeLife

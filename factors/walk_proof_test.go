@@ -10,8 +10,8 @@ import (
 
 // The second factors that the random test (type walk) presents: right, wrong, used, or of another user.
 
-// touch usually increases the counter of the authenticator, and chooses whether the next
-// response verifies the user.
+// The method touch prepares the next response of a passkey. It usually increases the counter. It chooses at random
+// whether the authenticator verifies the user.
 func (w *walk) touch(k *key) (verified bool) {
 	if w.rnd.IntN(8) > 0 {
 		k.device.key.Counter++
@@ -21,15 +21,16 @@ func (w *walk) touch(k *key) (verified bool) {
 	return verified
 }
 
-// counts reports whether the server should accept the counter of the last response. It must be higher than the last
-// accepted counter, or both must be 0.
+// The method counts reports whether the server should accept the counter of the last response. The counter must be
+// higher than the last accepted counter, or both must be 0.
 func (k *key) counts() bool {
 	c := k.device.key.Counter
 	return c > k.counter || c == 0 && k.counter == 0
 }
 
-// accepted updates the model after the server has accepted a passkey. If the passkey becomes the first factor, all
-// sessions end except in. In a second step, in is nil, because the account already has a factor.
+// The method accepted updates the model after the server has accepted a passkey. If the passkey becomes the first
+// factor, all sessions end except in. In the second step of a sign-in, in is nil, because the account already has a
+// factor.
 func (w *walk) accepted(p *person, k *key, verified bool, in *opened) {
 	k.counter = k.device.key.Counter
 	if verified {
@@ -44,8 +45,8 @@ func (w *walk) accepted(p *person, k *key, verified bool, in *opened) {
 	}
 }
 
-// proof chooses a right or wrong second factor. in is the session of a step-up, or nil for the second step of a
-// sign-in. options returns the options of a passkey's ceremony.
+// The method proof chooses a right or wrong second factor. The argument in is the session of a step-up, or nil for
+// the second step of a sign-in. The function options returns the options of a passkey's ceremony.
 func (w *walk) proof(p *person, in *opened, options func() []byte) (factors.Proof, given) {
 	other := one(w, w.people)
 	switch w.rnd.IntN(10) {
@@ -90,7 +91,8 @@ func (w *walk) proof(p *person, in *opened, options func() []byte) (factors.Proo
 	return w.code(p, "000000")
 }
 
-// code returns the proof of six digits, and which app of the account accepts them.
+// The method code returns a proof with a code, and whether the model expects the server to accept it. A code that
+// does not have six digits is a used recovery code.
 func (w *walk) code(p *person, code watchword.Secret) (factors.Proof, given) {
 	if len(code) != 6 {
 		if code != "" {

@@ -66,7 +66,7 @@ func walks(t *testing.T, required bool) {
 type service struct {
 	*rig
 	required  bool
-	handler   http.Handler // of the dialects
+	handler   http.Handler // handler of the dialects
 	external  *federation.Manager
 	provider  *trusting
 	mailboxes *mailboxes
@@ -102,7 +102,7 @@ func (trusting) Exchange(_ context.Context, _ federation.Attempt, r federation.R
 		EmailVerified: true}, nil
 }
 
-// mailboxes keep the mails of all addresses until a test reads them.
+// A mailboxes keeps the mails to all addresses until a test reads them.
 type mailboxes struct {
 	mu   sync.Mutex
 	kept map[string][]watchword.Message
@@ -121,7 +121,7 @@ func (m *mailboxes) Send(_ context.Context, mail watchword.Message) error {
 	return nil
 }
 
-// token waits for a mail to an address, and returns its token.
+// The method token waits for a mail to an address, and returns the token in the mail.
 func (m *mailboxes) token(t *testing.T, kind watchword.MailKind, to string) watchword.Secret {
 	t.Helper()
 	late := time.After(time.Minute)
@@ -165,7 +165,7 @@ func startService(t *testing.T, r *rig) *service {
 	return s
 }
 
-// run walks, and checks all accounts after each flow.
+// The method run performs random flows, and compares all accounts with the model after each one.
 func (w *walk) run() {
 	w.Helper()
 	for i := range walkSteps {
@@ -188,8 +188,8 @@ func (w *walk) run() {
 	}
 }
 
-// delivered waits until the outbox is empty. If the clock advanced while a mail was being sent, the engine would send
-// the mail again.
+// The method delivered waits until the outbox is empty. If the test advanced the clock while a mail was being sent,
+// the engine would send the mail again.
 func (w *walk) delivered() {
 	w.Helper()
 	for range 10_000 {
@@ -208,7 +208,7 @@ func (w *walk) pickTime() time.Duration {
 		watchword.ChallengeLife, 20 * time.Minute}[w.rnd.IntN(6)]
 }
 
-// one returns a random element, or the zero value if the list is empty.
+// The function one returns a random element, or the zero value if the list is empty.
 func one[T any](w *walk, all []T) (v T) {
 	if len(all) > 0 {
 		v = all[w.rnd.IntN(len(all))]
@@ -220,7 +220,7 @@ func (w *walk) note(format string, args ...any) {
 	w.log[len(w.log)-1] += fmt.Sprintf(" "+format, args...)
 }
 
-// count counts outcomes, to show which flows a walk has covered.
+// The method count counts the outcomes of each flow, to show which flows a walk has covered.
 func (w *walk) count(name string, err error) {
 	if err != nil {
 		name += " " + string(watchword.CodeOf(err))
@@ -229,7 +229,7 @@ func (w *walk) count(name string, err error) {
 	w.note("→ %s", name)
 }
 
-// want compares a refusal with the refusal that the model expects.
+// The method want compares the code of a refusal with the code that the model expects.
 func (w *walk) want(flow string, err error, want watchword.Code) bool {
 	w.Helper()
 	w.count(flow, err)
@@ -271,7 +271,7 @@ func (w *walk) compare(p *person) {
 	}
 }
 
-// A signIn is an attempt to open a session with the first proofs.
+// A signIn is an attempt to sign in, with the proofs of its first step.
 type signIn struct {
 	flow     string
 	proofs   []string
@@ -279,7 +279,8 @@ type signIn struct {
 	browser  *browser
 }
 
-// settle compares the outcome of a right first proof with the model. It records the session or the challenge.
+// settle compares the outcome of a sign-in whose first proof is right with the model. It records the session or the
+// challenge.
 func (w *walk) settle(p *person, a signIn, in *watchword.SignIn, err error) *opened {
 	w.Helper()
 	device := a.browser.usable(p, w.clock())
@@ -299,7 +300,7 @@ func (w *walk) settle(p *person, a signIn, in *watchword.SignIn, err error) *ope
 	return w.open(p, in, proofs, a.verified)
 }
 
-// open records a session, and checks the level in its token.
+// The method open records a new session, and checks the level in its access token.
 func (w *walk) open(p *person, in *watchword.SignIn, proofs []string, verified bool) *opened {
 	w.Helper()
 	s := &opened{in: in, access: in.AccessToken, proofs: proofs, verified: verified, ever: verified, at: w.clock()}
@@ -308,7 +309,7 @@ func (w *walk) open(p *person, in *watchword.SignIn, proofs []string, verified b
 	return s
 }
 
-// token checks that the access token of a session does not claim more than its user has proven.
+// The method token checks that the access token of a session does not claim more than the user has proven.
 func (w *walk) token(p *person, s *opened) {
 	w.Helper()
 	acr := claimOf(w.T, s.access, "acr")
@@ -317,7 +318,7 @@ func (w *walk) token(p *person, s *opened) {
 	}
 }
 
-// wait records the challenge in a refusal.
+// The method wait records the challenge in the error of a sign-in.
 func (w *walk) wait(p *person, a signIn, err error) {
 	w.Helper()
 	err = w.Manager.Offer(w.Context(), err)

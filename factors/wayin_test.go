@@ -75,7 +75,7 @@ func TestPasswordIsAWayInBesideThePasskey(t *testing.T) {
 	})
 }
 
-// A provider that is no longer offered has no button, so its identity can't replace the last
+// A removed provider has no sign-in button, so its identity can't sign the user in. The server must keep the last
 // passkey.
 func TestPasskeyIsKeptBesideAnIdentityOfARemovedProvider(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
