@@ -23,14 +23,14 @@ type Attempt struct {
 	Provider string `json:"provider"`
 
 	Purpose purpose             `json:"purpose"`
-	Session watchword.SessionID `json:"session,omitempty"` // purposeLink: the session of the user
-	User    watchword.UserID    `json:"user,omitempty"`    // purposeStepUp: the user to confirm
-	Mailed  string              `json:"mailed,omitempty"`  // purposeVerify: the token of the mailed link
+	Session watchword.SessionID `json:"session,omitempty"` // only for purposeLink: the session of the user
+	User    watchword.UserID    `json:"user,omitempty"`    // only for purposeStepUp: the user to confirm
+	Mailed  string              `json:"mailed,omitempty"`  // only for purposeVerify: the token of the mailed link
 
-	ReturnTo string `json:"returnTo,omitempty"` // page to return to, which the caller has checked
+	ReturnTo string `json:"returnTo,omitempty"` // URL to return to, which the caller of Start has checked
 	Page     bool   `json:"page,omitempty"`     // a hosted page began the attempt, and shows its errors
 	Replaces string `json:"replaces,omitempty"` // refresh token in the cookie that a sign-in overwrites, see Replacing
-	Device   string `json:"device,omitempty"`   // watchword.Client.Remembered at the start
+	Device   string `json:"device,omitempty"`   // watchword.Client.Remembered at the start of the attempt
 
 	// Challenge is the code_challenge of an application that exchanges a code. The callback then sets no
 	// cookie.
@@ -56,8 +56,8 @@ type StartRequest struct {
 	Page     bool
 	Replaces watchword.Secret // as in watchword.LoginRequest
 
-	// Remembered is watchword.Client.Remembered at the start. The browser does not send this cookie with the
-	// response, because the response comes from the site of the provider.
+	// Remembered is watchword.Client.Remembered at the start. The attempt keeps it, because the browser does not send
+	// this cookie with the provider's response, which comes from another site.
 	Remembered watchword.Secret
 
 	// StepUp is the account of a step-up. A sign-in to a different account is refused. Empty: any account.
@@ -113,12 +113,12 @@ func (m *Manager) seal(a Attempt) (watchword.Secret, error) {
 	return watchword.Secret(base64.RawURLEncoding.EncodeToString(m.engine.Seal(attemptContext, plain))), nil
 }
 
-// Replacing returns a copy of the attempt that also ends the session of the token refresh. left is the remaining life
-// of the attempt.
+// Replacing returns a copy of the attempt, which also ends the session of the refresh token refresh. The result left
+// is the remaining life of the attempt.
 //
-// The caller uses Replacing after a sign-in in another tab of the browser. The attempt will overwrite the refresh
-// cookie of that tab, so it must end the session of that cookie. At that time the server can't read the cookie,
-// because a browser does not send a Strict cookie with the response of a provider.
+// The caller uses Replacing after a sign-in in another tab of the browser. Later the attempt will overwrite the
+// refresh cookie of that tab, so it must end the session of that cookie. The callback can't read the cookie, because
+// a browser does not send a Strict cookie with the response of a provider. Therefore the attempt contains the token.
 //
 // Replacing reports false for an attempt that is invalid, has expired, or does not change the browser's cookie.
 func (m *Manager) Replacing(sealed, refresh watchword.Secret) (again watchword.Secret, left time.Duration, ok bool) {
@@ -146,10 +146,11 @@ func (m *Manager) OpenAttempt(sealed watchword.Secret) (a Attempt, err error) {
 	return a, json.Unmarshal(plain, &a)
 }
 
-// Links reports whether the attempt links an identity to the account of a session.
+// Links reports whether the attempt connects an identity to the account of a session.
 func (a Attempt) Links() bool { return a.Purpose == purposeLink }
 
-// LinkAttempt returns an attempt to link an identity. The error page needs it if the real attempt could not begin.
+// LinkAttempt returns an attempt that connects an identity. The error page needs it if the real attempt could not
+// begin.
 func LinkAttempt(provider string) Attempt {
 	return Attempt{Provider: provider, Purpose: purposeLink, Page: true}
 }

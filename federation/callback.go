@@ -17,7 +17,7 @@ import (
 //  2. The callback counts against the client's rate limit, because the next step sends requests to the provider.
 //  3. The provider redeems the code with the verifier of PKCE, and its response is verified (federation/providers).
 //  4. The pure function decideIdentity decides which account the identity opens, if any.
-//  5. One transaction carries out this decision with conditional statements, and opens the session. If another
+//  5. One transaction carries out this decision with conditional SQL statements, and opens the session. If another
 //     request has changed the account since step 4, steps 4 and 5 are repeated.
 
 // A CallbackRequest is the response of a provider, as the browser sends it.
@@ -31,15 +31,15 @@ type CallbackRequest struct {
 }
 
 // A Result is the outcome of a response. Without an error, one of SignIn, Code, Linked and Waiting is set. If the
-// error is CodeLinkRequired, Link is set.
+// error is CodeLinkRequired, the field Link is set.
 type Result struct {
 	Attempt Attempt // zero if the cookie could not be opened
 	Info    Info    // Info of the provider
 
 	SignIn  *watchword.SignIn
 	Code    watchword.Secret // if the attempt has a Challenge: the code for Exchange
-	Linked  bool             // purposeLink: the identity is linked
-	Waiting bool             // a mail was sent, because the address must be proven first
+	Linked  bool             // only for purposeLink: the identity is connected
+	Waiting bool             // a mail was sent: the user must first prove the address
 	Link    watchword.Secret // with CodeLinkRequired: the handle for FinishLink
 }
 
@@ -89,7 +89,8 @@ func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, 
 		Detail: "The account has just changed. Try again."}
 }
 
-// settleTries is the maximum number of decisions about one response. After errChanged, the next decision is made.
+// settleTries is the maximum number of decisions about one response. A new decision is made if settle returns
+// errChanged.
 const settleTries = 5
 
 // errChanged means that another request has changed the account or the session.
@@ -116,7 +117,7 @@ func unavailable(p Provider, cause error) error {
 type Failure struct {
 	Refusal  *watchword.Error
 	Provider string
-	Reason   string // additional explanation for a page; or ""
+	Reason   string // one of the Reasons, for the message on a page; or ""
 	Cause    error  // for the log
 }
 
@@ -141,8 +142,8 @@ type settlement struct {
 
 	facts  facts
 	wanted watchword.User      // the account to create
-	known  Identity            // the row of the identity; zero: not linked to an account
-	mailed watchword.MailToken // purposeVerify: the mailed link
+	known  Identity            // the row of the identity; zero: the identity is connected to no account
+	mailed watchword.MailToken // only for purposeVerify: the row of the mailed link
 }
 
 // settle makes one decision about a response and carries it out. It returns errChanged if another request has changed
@@ -190,7 +191,7 @@ func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
 	return attemptInvalid()
 }
 
-// read reads the facts for the decision from the store. It reads the same rows for every identity, so that its
+// The method read reads the facts for the decision from the store. It reads the same rows for every identity, so its
 // duration does not reveal whether an account exists.
 func (m *Manager) read(ctx context.Context, s *settlement) error {
 	s.facts = facts{purpose: s.attempt.Purpose, self: watchword.User{ID: s.attempt.User},
@@ -293,16 +294,16 @@ func (m *Manager) signIn(ctx context.Context, s settlement, v verdict) (*watchwo
 	return m.engine.IssueTokens(admitted)
 }
 
-// claim links, creates or takes over the account of a verdict, in the transaction that opens the session. It returns
-// the id of the account and the events to announce. It returns errChanged if the account has changed after the
-// decision.
+// claim connects the identity to the account of a verdict, in the transaction that opens the session. It may first
+// create the account, or take it over. It returns the id of the account and the events to announce. It returns
+// errChanged if the account has changed after the decision.
 func (m *Manager) claim(
 	ctx context.Context, tx Tx, s settlement, v verdict,
 ) (id watchword.UserID, events []watchword.Event, err error) {
 	owner, kind := s.facts.local, eventIdentityLinked
 	switch v {
 	case signIn:
-		// Like every flow, this locks the account first, which prevents deadlocks.
+		// Every flow locks the account first, which prevents deadlocks.
 		known := s.facts.owner
 		if err := held(tx.LockUser(ctx, known.ID, known.Email)); err != nil {
 			return "", nil, err
@@ -325,8 +326,8 @@ func (m *Manager) claim(
 	return owner.ID, []watchword.Event{event}, err
 }
 
-// insert links the identity to a user and records the event. It returns errChanged if the identity is
-// linked already.
+// insert connects the identity to a user and records the event. It returns errChanged if the identity is already
+// connected.
 func (m *Manager) insert(
 	ctx context.Context, tx Tx, s settlement, u watchword.User, kind watchword.EventKind,
 ) (watchword.Event, error) {
@@ -338,8 +339,8 @@ func (m *Manager) insert(
 	return event, tx.InsertEvent(ctx, event)
 }
 
-// held converts the result of a conditional statement to an error. It returns errChanged if ok is false, because the
-// statement then changed no row.
+// held converts the result of a conditional SQL statement to an error. If ok is false, the statement changed no row,
+// and held returns errChanged.
 func held(ok bool, err error) error {
 	if err == nil && !ok {
 		return errChanged

@@ -28,7 +28,7 @@ type Claims struct {
 	Subject string // case-sensitive, never trimmed
 
 	Email         string
-	EmailVerified bool   // false also if the value is missing or not true
+	EmailVerified bool   // false if the claim is missing or is not true
 	HostedDomain  string // claim hd of Google
 	DomainOwned   bool   // claim xms_edov of Microsoft: the tenant owns the domain of the address
 
@@ -51,8 +51,8 @@ func vouches(p Info, c Claims) bool {
 		_, domain, _ := strings.Cut(strings.ToLower(c.Email), "@")
 		return c.EmailVerified && (c.HostedDomain != "" || domain == "gmail.com" || domain == "googlemail.com")
 	case KindMicrosoft:
-		// The address counts only if the tenant owns its domain. An administrator of any tenant can write any address
-		// into the claim email.
+		// Only a tenant that owns the domain vouches for the address: the administrator of any tenant can write any
+		// address into the claim email.
 		return c.DomainOwned
 	case KindApple, KindGitHub:
 		return c.EmailVerified

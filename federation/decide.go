@@ -2,13 +2,13 @@ package federation
 
 import "github.com/watchword-auth/watchword"
 
-// A purpose says why the user went to the provider. It is sealed in the attempt, so the response to
-// a sign-in can't link an identity, and the response to a link can't sign in.
+// A purpose says why the user went to the provider. It is sealed in the attempt. Therefore the response to a sign-in
+// can't connect an identity, and the response to a connection can't sign in.
 type purpose string
 
 const (
 	purposeSignIn purpose = "signin"
-	purposeLink   purpose = "link"   // link to the account of a live session
+	purposeLink   purpose = "link"   // connect the identity to the account of a live session
 	purposeVerify purpose = "verify" // complete a waiting sign-up with its mailed link
 	purposeStepUp purpose = "stepup" // sign in again to the account of the session
 )
@@ -16,33 +16,33 @@ const (
 // facts are the input of decideIdentity. An account with an empty id does not exist.
 type facts struct {
 	purpose purpose
-	owner   watchword.User // the user to whom the identity is linked
-	vouched bool           // the provider guarantees the address (verify: the address of the mailed link)
+	owner   watchword.User // the user to whom the identity is connected
+	vouched bool           // the provider guarantees the address; for purposeVerify: the address of the mailed link
 	local   watchword.User // the account with the address
 
-	self watchword.User // purposeLink: the user of the session, or empty if it has ended; purposeStepUp: only the id
+	self watchword.User // purposeLink: the user of the session, or zero if it has ended; purposeStepUp: only the id
 
 	signUp     bool // the provider may create accounts, and sign-up is open
 	linkProven bool
-	waits      bool // purposeVerify: a sign-up with this identity waits for the mailed link
+	waits      bool // only for purposeVerify: a sign-up with this identity waits for the mailed link
 }
 
 // A verdict is the outcome of decideIdentity.
 type verdict string
 
 const (
-	signIn       verdict = "sign-in"       // sign in to the owner's account
-	link         verdict = "link"          // link to the account of the session
-	linked       verdict = "linked"        // the identity is linked to the account of the session already
-	taken        verdict = "taken"         // the identity is linked to another account
+	signIn       verdict = "sign-in"       // sign in to the account of the identity
+	link         verdict = "link"          // connect to the account of the session
+	linked       verdict = "linked"        // the identity is already connected to the account of the session
+	taken        verdict = "taken"         // the identity is connected to another account
 	create       verdict = "create"        // create an account without a password
-	adopt        verdict = "adopt"         // link to the proven account, and sign in
-	linkRequired verdict = "link-required" // link after a full sign-in to the proven account
+	adopt        verdict = "adopt"         // connect to the proven account, and sign in
+	linkRequired verdict = "link-required" // connect only after a full sign-in to the proven account
 	firstProof   verdict = "first-proof"   // take the account from a creator who never proved the address
 	disabled     verdict = "disabled"      // the account with the address is disabled
-	wait         verdict = "wait"          // mail the address: it has to be proven first
+	wait         verdict = "wait"          // send a mail to the address: the user must first prove it
 	closed       verdict = "closed"        // sign-up is closed, so no account is created
-	unconnected  verdict = "unconnected"   // step-up: the identity is not linked to the account
+	unconnected  verdict = "unconnected"   // step-up: the identity is not connected to the account
 	other        verdict = "other"         // the sign-up of the mailed link began with another identity or a password
 	invalid      verdict = "invalid"       // the attempt can't be completed
 )
@@ -68,7 +68,7 @@ func decideIdentity(f facts) verdict {
 	case f.purpose == purposeVerify && !f.vouched:
 		return decideVerify(f)
 	case !f.vouched && !f.signUp:
-		return closed // the same for addresses with and without an account, to reveal none
+		return closed // the same response with and without an account, so it reveals no account
 	case !f.vouched:
 		return wait
 	case f.local.Disabled():
@@ -86,8 +86,8 @@ func decideIdentity(f facts) verdict {
 }
 
 // decideVerify decides about the mailed link of a sign-up that waits with an identity. The link proves the mailbox,
-// and the sign-in proves the identity. Both together are enough. If the provider guarantees the address, no link is
-// needed.
+// and the sign-in at the provider proves the identity. Both together are enough. If the provider guarantees the
+// address, no link is needed.
 func decideVerify(f facts) verdict {
 	switch {
 	case f.local.Verified():

@@ -21,7 +21,7 @@ var (
 	disabledSquatter = watchword.User{ID: "squatter", Email: "ada@example.com", DisabledAt: time.Unix(2, 0)}
 )
 
-// F is a short name for the rows of the table.
+// F is a short name, which keeps the rows of the table short.
 type F = federation.Given
 
 // The test checks the table of the specification, and then every combination that is not in the table.
@@ -107,8 +107,8 @@ func TestAnAddressAloneOpensNoProvenAccount(t *testing.T) {
 				f := F{Purpose: purpose, Local: ada, Self: self, Vouched: yes[mask&1], SignUp: yes[mask>>1&1],
 					LinkProven: yes[mask>>2&1], Waits: yes[mask>>3&1]}
 				got := federation.Decide(f)
-				// "link" is allowed, because it links the identity to the account of the session, not to the account
-				// of the address.
+				// The verdict "link" is allowed, because it connects the identity to the account of the session, not
+				// to the account with the address.
 				allowed := []string{"link-required", "wait", "closed", "invalid", "link", "unconnected"}
 				if f.Vouched && f.LinkProven && (purpose == "signin" || purpose == "verify") {
 					allowed = append(allowed, "adopt")

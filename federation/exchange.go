@@ -38,7 +38,7 @@ const CodeLife = time.Minute
 // challengePattern matches a code_challenge: 32 bytes in base64url.
 var challengePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 
-// verifierPattern matches a code_verifier (RFC 7636, section 4.1).
+// verifierPattern matches a valid code_verifier (RFC 7636, section 4.1).
 var verifierPattern = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
 
 // IsCodeChallenge reports whether a text can be the code_challenge of a verifier, by the method S256.
@@ -55,10 +55,11 @@ type pendingExchange struct {
 	Identity string            `json:"identity,omitempty"` // id of the identity
 	Email    string            `json:"email,omitempty"`    // the address at the provider
 
-	Link string `json:"link,omitempty"` // with CodeLinkRequired: handle of the link, for FinishLink
+	Link string `json:"link,omitempty"` // with CodeLinkRequired: the handle for FinishLink
 }
 
-// insertCode creates a code and stores its challenge. u is the account to sign in to, or to link to.
+// insertCode creates a code and stores its challenge. The argument u is the account for the sign-in or the
+// connection.
 func (m *Manager) insertCode(
 	ctx context.Context, tx Tx, s settlement, u watchword.User, p pendingExchange,
 ) (watchword.Secret, error) {
@@ -72,7 +73,8 @@ func (m *Manager) insertCode(
 	return code, tx.InsertChallenge(ctx, challenge)
 }
 
-// issueCode prepares the account of a verdict, as signIn does. It returns a code instead of a session.
+// issueCode prepares the account of a verdict, as the method signIn does. It returns a code instead of opening a
+// session.
 func (m *Manager) issueCode(ctx context.Context, s settlement, v verdict) (code watchword.Secret, err error) {
 	var events []watchword.Event
 	err = m.store.Update(ctx, func(tx Tx) error {
@@ -109,8 +111,8 @@ type ExchangeRequest struct {
 	Replaces watchword.Secret // as in watchword.LoginRequest
 }
 
-// An Exchanged is the result of an exchange. If the error is CodeLinkRequired, Link is the handle for FinishLink,
-// after the user has signed in to the account.
+// An Exchanged is the result of an exchange. If the error is CodeLinkRequired, the field Link is the handle for
+// FinishLink, which the caller calls after the user has signed in.
 type Exchanged struct {
 	SignIn *watchword.SignIn
 	Link   watchword.Secret
@@ -161,9 +163,9 @@ func (m *Manager) Exchange(ctx context.Context, r ExchangeRequest) (done Exchang
 	return done, err
 }
 
-// decideExchange returns why a code is refused, or "". uses is the number of uses of the code, including this one. A
-// second use is refused, but does not end the session of the first use. A thief without the verifier gets no access,
-// and an honest browser sends the code again when it reloads the page.
+// decideExchange returns why a code is refused, or "". The argument uses is the number of uses of the code, including
+// this one. A second use is refused, but does not end the session of the first use. A thief without the verifier gets
+// no access, and an honest browser sends the code again when it reloads the page.
 func decideExchange(uses int, challenge, verifier string) (why string) {
 	sum := sha256.Sum256([]byte(verifier))
 	expected := base64.RawURLEncoding.EncodeToString(sum[:])
@@ -176,7 +178,7 @@ func decideExchange(uses int, challenge, verifier string) (why string) {
 	return ""
 }
 
-// enterByCode opens the session of a code that this request has used up.
+// enterByCode opens the session of a code that this request has redeemed.
 func (m *Manager) enterByCode(
 	ctx context.Context, c watchword.Challenge, p pendingExchange, r ExchangeRequest, now time.Time,
 ) (*watchword.SignIn, error) {
@@ -188,7 +190,7 @@ func (m *Manager) enterByCode(
 	var admitted watchword.Admitted
 	var user watchword.User
 	err = m.store.Update(ctx, func(tx Tx) error {
-		// Like every flow, this locks the account first. If it was deleted or has a new address, the code is invalid.
+		// Every flow locks the account first. If the account was deleted or has a new address, the code is invalid.
 		if err := held(tx.LockUser(ctx, c.UserID, p.Address)); err != nil {
 			return err
 		}
@@ -202,8 +204,8 @@ func (m *Manager) enterByCode(
 		if subtle.ConstantTimeCompare(m.engine.PasswordSum(user), p.Password) != 1 {
 			return errChanged
 		}
-		// Admit compares this time with the account. With the time of the challenge, it refuses if the factors have
-		// changed since the callback.
+		// Admit compares FactorsChangedAt with the stored account. The value from the callback makes Admit refuse if
+		// the factors have changed since the callback.
 		user.FactorsChangedAt = c.FactorsChangedAt
 		admitted, err = m.engine.Admit(ctx, tx, begun.As(user, p.Provider))
 		return err

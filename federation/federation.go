@@ -40,9 +40,9 @@ type Info struct {
 
 	Issuer string // issuer of its identities; empty: it depends on the user (Microsoft)
 
-	NoSignUp   bool // a sign-in with this provider creates no account
-	TrustEmail bool // KindOIDC only: email_verified counts
-	TrustMFA   bool // KindOIDC only: amr and acr count
+	NoSignUp   bool // a sign-in with this provider never creates an account
+	TrustEmail bool // KindOIDC only: the claim email_verified counts
+	TrustMFA   bool // KindOIDC only: the claims amr and acr count
 	FormPost   bool // the provider sends its response as a form from its own page
 }
 
@@ -58,7 +58,7 @@ type Options struct {
 	// Providers are offered in this order. Their ids must be unique.
 	Providers []Provider
 
-	// LinkProven links an identity to the proven account with the same address, if the provider guarantees the
+	// LinkProven connects an identity to the proven account with the same address, if the provider guarantees the
 	// address. Otherwise the user has to sign in to that account first. Default: false.
 	LinkProven bool
 

@@ -8,18 +8,17 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Linking connects an identity to an account. Only a user who is signed in to the account can do
-// this. The user begins with a live session, or signs in to the account in the same browser after
-// CodeLinkRequired.
+// These flows connect an identity to an account. Only a user who is signed in to the account can do this. The user
+// begins with a live session, or signs in to the account in the same browser after CodeLinkRequired.
 
-// challengeLink is the purpose of a challenge that stores an identity. The identity waits there until the user signs
-// in to the account with its address.
+// challengeLink is the purpose of a challenge that stores an identity until the user signs in to the account with its
+// address.
 const challengeLink watchword.ChallengePurpose = "link"
 
 // maxIdentities bounds the identities of an account.
 const maxIdentities = 20
 
-// A pendingLink is sealed in the challenge of a link.
+// A pendingLink is an identity that is not connected yet. It is sealed in a challenge with the purpose challengeLink.
 type pendingLink struct {
 	Provider string `json:"provider"`
 	Issuer   string `json:"issuer"`
@@ -27,9 +26,9 @@ type pendingLink struct {
 	Email    string `json:"email"`
 }
 
-// requireLink stores the identity until a later sign-in, and puts the handle into res. If the attempt has a code
-// challenge, res gets a code instead, because the redirect to the application has the result in its URL. Exchange
-// then returns the handle.
+// requireLink stores the identity until a later sign-in, and puts the handle of its challenge into res. If the
+// attempt has a code challenge, it puts a code into res instead, because the redirect to the application has the
+// result in its URL. Exchange then returns the handle for this code.
 func (m *Manager) requireLink(ctx context.Context, s settlement, res *Result) error {
 	plain, err := json.Marshal(pendingLink{s.info.ID, s.claims.Issuer, s.claims.Subject, string(s.wanted.Email)})
 	if err != nil {
@@ -50,14 +49,14 @@ func (m *Manager) requireLink(ctx context.Context, s settlement, res *Result) er
 	return linkIsRequired(s.info.Name)
 }
 
-// A Pending is a link that waits for a sign-in.
+// A Pending is a connection that waits for a sign-in.
 type Pending struct {
 	Info  Info
 	Email watchword.Address // address of the account
 }
 
-// PendingLink describes the link that a handle completes, for the page that asks for the sign-in.
-// Codes: CodeChallengeInvalid.
+// PendingLink describes the connection that the handle stands for, for the page that asks for the sign-in. Codes:
+// CodeChallengeInvalid.
 func (m *Manager) PendingLink(ctx context.Context, handle watchword.Secret) (p Pending, err error) {
 	id, err := m.engine.ChallengeID(handle, challengeLink)
 	if err != nil {
@@ -81,8 +80,8 @@ func (m *Manager) PendingLink(ctx context.Context, handle watchword.Secret) (p P
 	return p, err
 }
 
-// pending reads the challenge of a link that waits for a sign-in. It returns watchword.ErrNotFound if there is no
-// such link.
+// The method pending reads the challenge of a connection that waits for a sign-in. It returns watchword.ErrNotFound
+// if there is no such challenge.
 func (m *Manager) pending(ctx context.Context, tx Tx, id string) (c watchword.Challenge, p pendingLink, err error) {
 	if c, err = tx.Challenge(ctx, id, challengeLink, m.engine.Now()); err != nil {
 		return c, p, err
@@ -97,8 +96,8 @@ func (m *Manager) pending(ctx context.Context, tx Tx, id string) (c watchword.Ch
 	return c, p, err
 }
 
-// FinishLink links the identity of a handle to the account that the browser has just signed in to. It reports false
-// if the handle is for another account or was used, or if another request has linked the identity.
+// FinishLink connects the identity of a handle to the account that the browser has just signed in to. It reports
+// false if the handle is for another account or was used, or if another request has connected the identity.
 func (m *Manager) FinishLink(
 	ctx context.Context, handle watchword.Secret, in *watchword.SignIn, c watchword.Client,
 ) (done bool, err error) {
@@ -123,7 +122,7 @@ func (m *Manager) FinishLink(
 			claims: Claims{Issuer: link.Issuer, Subject: link.Subject}}
 		event, err = m.link(ctx, tx, s, in.User)
 		if errors.Is(err, errChanged) {
-			return nil // another request has linked it, to this account or another
+			return nil // another request has connected the identity, to this account or another
 		}
 		done = err == nil
 		return err
@@ -134,7 +133,7 @@ func (m *Manager) FinishLink(
 	return done, err
 }
 
-// linkToSession links the identity to the user of the session that began the attempt.
+// linkToSession connects the identity to the user of the session that began the attempt.
 func (m *Manager) linkToSession(ctx context.Context, s settlement) error {
 	var event watchword.Event
 	err := m.store.Update(ctx, func(tx Tx) error {
@@ -154,7 +153,7 @@ func (m *Manager) linkToSession(ctx context.Context, s settlement) error {
 	return err
 }
 
-// link links an identity to a proven account. It locks the account, so concurrent requests can't exceed
+// The method link connects an identity to a proven account. It locks the account, so concurrent requests can't exceed
 // maxIdentities.
 func (m *Manager) link(ctx context.Context, tx Tx, s settlement, u watchword.User) (watchword.Event, error) {
 	if err := held(tx.LockUser(ctx, u.ID, u.Email)); err != nil {
@@ -174,8 +173,8 @@ func (m *Manager) link(ctx context.Context, tx Tx, s settlement, u watchword.Use
 	return event, err
 }
 
-// notice returns the mail about a change. The owner must learn of a link that a stranger has
-// added, because the link gives access to the account.
+// notice returns the mail about a change of identities. The owner must learn of a connection that a stranger has
+// added, because it gives access to the account.
 func notice(kind watchword.MailKind, name string) watchword.Mail {
 	return watchword.Mail{Kind: kind, Facts: watchword.MailFacts{Factor: name}}
 }

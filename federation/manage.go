@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A LinkRequest asks to connect an identity at a provider to the account that is signed in.
+// A LinkRequest asks to connect an identity at a provider to the account of the session.
 type LinkRequest struct {
 	Provider string
 	Who      watchword.Identity
@@ -17,8 +17,9 @@ type LinkRequest struct {
 	Page     bool
 }
 
-// StartLink begins a link. Codes: CodeNotFound, CodeStepUpRequired, CodeEmailNotVerified (the owner
-// of the address could still take over the account), CodeFactorLimit, CodeProviderUnavailable.
+// StartLink begins an attempt that connects an identity. Codes: CodeNotFound, CodeStepUpRequired,
+// CodeEmailNotVerified (the owner of the address could still take over the account), CodeFactorLimit,
+// CodeProviderUnavailable.
 func (m *Manager) StartLink(ctx context.Context, r LinkRequest) (Started, error) {
 	if err := m.Fresh(r.Who); err != nil {
 		return Started{}, err
@@ -58,17 +59,17 @@ func (m *Manager) List(ctx context.Context, id watchword.UserID) (all []Identity
 
 // A StrandedCount counts the users whose only way to sign in is a removed provider.
 type StrandedCount struct {
-	Proven   int // proven address: a password reset lets them in again
-	Unproven int // unproven address: they need the provider
+	Proven   int // users with a proven address: they can still reset the password
+	Unproven int // users with an unproven address: only the provider can sign them in
 }
 
-// Stranded counts the users who can't sign in if only the providers in offered exist. A passkey from Options.Spare
-// counts as a way to sign in.
+// Stranded counts the users who could not sign in if the providers were those in the argument offered. A passkey from
+// Options.Spare counts as a way to sign in.
 func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCount, err error) {
 	const batch = 500
 	for after := watchword.UserID(""); ; {
 		var users []watchword.User
-		so := n // if the transaction runs again, it must not count twice
+		so := n // the store may run the transaction again, which must not count twice
 		err := m.store.View(ctx, func(tx Tx) error {
 			n = so
 			if users, err = tx.Stranded(ctx, after, offered, batch); err != nil {
@@ -91,8 +92,8 @@ func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCou
 	}
 }
 
-// add counts a user for whom spare returns no passkey. It calls spare only for users with passkeys, because each call
-// costs a statement.
+// The method add counts a user for whom spare returns no passkey. It calls spare only for users with factors, because
+// each call runs an SQL statement.
 func (n *StrandedCount) add(
 	ctx context.Context, tx Tx, u watchword.User, spare func(context.Context, Tx, watchword.UserID) (string, error),
 ) error {
@@ -138,8 +139,8 @@ func (m *Manager) Unlink(ctx context.Context, who watchword.Identity, id string,
 	return err
 }
 
-// remove deletes an identity. It refuses to delete the last way to sign in, even if two requests concurrently remove
-// the last two. The caller has locked the account.
+// The method remove deletes an identity. It refuses to delete the last way to sign in, even if two requests
+// concurrently remove the last two. The caller has locked the account.
 func (m *Manager) remove(ctx context.Context, tx Tx, u watchword.User, id string, event *watchword.Event) error {
 	all, err := tx.Identities(ctx, u.ID)
 	if err != nil {

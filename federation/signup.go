@@ -15,14 +15,16 @@ import (
 // link offers to continue with the provider. When the user signs in with the same identity again, the account is
 // created.
 
-// A waitingIdentity is sealed in a waiting sign-up, next to the name.
+// A waitingIdentity is the identity of a sign-up that waits for its mailed link. It is sealed in the row of the
+// sign-up, next to the name.
 type waitingIdentity struct {
 	Provider string `json:"provider"`
 	Issuer   string `json:"issuer"`
 	Subject  string `json:"subject"`
 }
 
-// waitForProof stores the sign-up. If the address has an account, it mails the owner instead.
+// waitForProof stores the sign-up until the user proves the address. If the address already has an account, it sends
+// the owner a mail instead.
 func (m *Manager) waitForProof(ctx context.Context, s settlement, res *Result) error {
 	if s.wanted.Email == "" {
 		return &Failure{Provider: s.info.ID, Reason: ReasonNoAddress,
@@ -77,7 +79,7 @@ func (m *Manager) waitingIdentity(s watchword.Signup) (w waitingIdentity, err er
 	return w, json.Unmarshal(plain, &w)
 }
 
-// StartVerify begins an attempt that completes a mailed link. Codes: CodeNotFound,
+// StartVerify begins an attempt that completes the sign-up of a mailed link. Codes: CodeNotFound,
 // CodeMailTokenInvalid, CodeSignupClosed, CodeProviderUnavailable.
 func (m *Manager) StartVerify(ctx context.Context, r StartRequest, token watchword.Secret) (Started, error) {
 	if _, _, err := m.engine.OpenVerifyLink(ctx, token, m.engine.Now()); err != nil {

@@ -33,14 +33,14 @@ type Tx interface {
 //
 // Unstable: stores implement it.
 type IdentityTx interface {
-	// InsertIdentity reports false if the identity is linked already, to any account.
+	// InsertIdentity reports false if the identity is already connected, to any account.
 	InsertIdentity(context.Context, Identity) (bool, error)
 	// Identity returns an identity by issuer and subject. Both are compared exactly.
 	Identity(ctx context.Context, issuer, subject string) (Identity, error)
 	Identities(context.Context, watchword.UserID) ([]Identity, error) // oldest first
-	// Stranded lists users who have no password and only identities of providers that are not offered. It lists
-	// users after the given id, in the order of ids. Only ID, VerifiedAt and Factors are set. Factors counts all
-	// passkeys, including those that are only second factors.
+	// Stranded lists users who have no password and whose identities all belong to providers that are not in offered.
+	// It lists users after the given id, in the order of ids. Only ID, VerifiedAt and Factors are set. Factors counts
+	// all passkeys, including those that are only second factors.
 	Stranded(ctx context.Context, after watchword.UserID, offered []string, limit int) ([]watchword.User, error)
 	// UseIdentity stores Provider, Email and LastUsedAt, if the account still has the identity.
 	UseIdentity(context.Context, Identity) (bool, error)
@@ -50,8 +50,7 @@ type IdentityTx interface {
 	DeleteIdentity(ctx context.Context, id watchword.UserID, identity, spare string, offered []string) (bool, error)
 }
 
-// An Identity is an account at a provider that is linked to a user. No token of the provider is
-// stored.
+// An Identity is an account at a provider that is connected to a user. No token of the provider is stored.
 type Identity struct {
 	ID       string
 	UserID   watchword.UserID
@@ -61,5 +60,5 @@ type Identity struct {
 	Email    string // address at the last use, for display; never for a lookup
 
 	LinkedAt   time.Time
-	LastUsedAt time.Time // zero: not used since it was linked
+	LastUsedAt time.Time // zero: not used since it was connected
 }

@@ -18,7 +18,7 @@ import (
 const (
 	apple = "https://appleid.apple.com"
 
-	appleSecretLife = 5 * time.Minute // Apple accepts up to six months
+	appleSecretLife = 5 * time.Minute // short, because each secret is new; Apple accepts up to six months
 )
 
 // appleSecret returns the client secret to send to Apple. With a key id and a team id, it signs a new secret. Without

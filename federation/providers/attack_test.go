@@ -59,7 +59,7 @@ func (s *site) proven(t *testing.T, email string) (*browser, string) {
 	return b, access
 }
 
-// identities returns the identities that are linked to the account with an address.
+// identities returns the identities that are connected to the account with an address.
 func (s *site) identities(t *testing.T, email string) (all []federation.Identity) {
 	t.Helper()
 	must(t, s.store.Federation().View(t.Context(), func(tx federation.Tx) error {
@@ -75,7 +75,7 @@ func (s *site) identities(t *testing.T, email string) (all []federation.Identity
 	return all
 }
 
-// goes checks where a response redirects to.
+// The method goes checks that a response redirects to a URL.
 func (p page) goes(t *testing.T, to string) {
 	t.Helper()
 	if p.StatusCode != http.StatusSeeOther || p.location() != to {
@@ -83,7 +83,7 @@ func (p page) goes(t *testing.T, to string) {
 	}
 }
 
-// fails checks that a response redirects to the sign-in page with an error code.
+// The method fails checks that a response redirects to the sign-in page with an error code.
 func (p page) fails(t *testing.T, code watchword.Code) { t.Helper(); p.failsOn(t, "/login", code) }
 
 func (p page) failsOn(t *testing.T, path string, code watchword.Code) {
@@ -104,8 +104,8 @@ func TestSquatterLosesEverythingAtTheFirstProof(t *testing.T) {
 		squatter := newBrowser(t)
 		access := squatter.register(s, "ada@example.com")
 		link := string(s.mail(t, watchword.MailVerify).Token)
-		// A user can't link an identity to an account with an unproven address. If the store has such an identity
-		// anyway, the first proof must delete it.
+		// A user can't connect an identity to an account with an unproven address. If the store has such an identity
+		// anyway, the first proof of the address must delete it.
 		if p := squatter.call(s, "POST", "/identities/acme", nil, access); p.StatusCode != 403 {
 			t.Errorf("link to an unproven account: %d %s", p.StatusCode, p.text)
 		}
@@ -169,7 +169,7 @@ func TestUnvouchedAddressRevealsNoAccount(t *testing.T) {
 		}
 		s.mail(t, watchword.MailSignupExisting)
 
-		// One of the two addresses has no account. Its owner completes the sign-up with the link and the same
+		// One of the two addresses has no account. Its owner completes the sign-up with the mailed link and the same
 		// identity.
 		token := string(s.mail(t, watchword.MailVerify).Token)
 		s.acme.as("mallory", "bob@example.com", false)
@@ -190,13 +190,14 @@ func TestUnvouchedAddressRevealsNoAccount(t *testing.T) {
 	})
 }
 
-// through opens a mailed link, continues with the provider, and returns the URL of the provider's response.
+// The method through opens a mailed link, continues with the provider, and returns the URL of the provider's
+// response.
 func (b *browser) through(s *site, token string) string {
 	b.t.Helper()
 	return b.leave(s, b.post(s.url+"/verify", url.Values{"token": {token}, "action": {"provider:acme"}}))
 }
 
-// leave follows the button on page p to the provider, and returns the URL of the provider's response.
+// The method leave follows the button to the provider on the page p, and returns the URL of the provider's response.
 func (b *browser) leave(s *site, p page) string {
 	b.t.Helper()
 	_, after, found := strings.Cut(p.text, `class="button" href="`)
@@ -224,13 +225,13 @@ func TestProvenAccountIsLinkedAfterASignInToIt(t *testing.T) {
 			}
 			return b
 		}
-		// If a different user signs in in this browser, the identity must not be linked.
+		// If a different user signs in in this browser, the server must not connect the identity.
 		b := begin()
 		b.post(s.url+"/login", url.Values{"email": {"bob@example.com"}, "password": {password}}).goes(t, "/account")
 		if len(s.identities(t, "ada@example.com"))+len(s.identities(t, "bob@example.com")) != 0 {
 			t.Fatal("the identity was linked to an account of another user")
 		}
-		// A wrong password does not link the identity. The right password does.
+		// A wrong password must not connect the identity. The right password must.
 		b = begin()
 		wrong := url.Values{"email": {"ada@example.com"}, "password": {"wrong"}}
 		if p := b.post(s.url+"/login", wrong); p.StatusCode != 401 {
@@ -254,7 +255,8 @@ func TestProvenAccountIsLinkedAfterASignInToIt(t *testing.T) {
 	})
 }
 
-// A front-end reads the code from the fragment. Its own API call then completes the link.
+// A front-end reads the error code LINK_REQUIRED from the fragment of the URL. Its own API call for a sign-in must
+// connect the identity.
 //
 // SW-12
 func TestFrontEndCompletesALinkByItsOwnSignIn(t *testing.T) {
@@ -275,7 +277,7 @@ func TestFrontEndCompletesALinkByItsOwnSignIn(t *testing.T) {
 		}
 		b = newBrowser(t)
 		b.get(b.toCallback(s, "acme", query)).goes(t, app)
-		// An attempt with a return_to at another site must return to this site.
+		// An attempt whose return_to is at another site must return to this site.
 		b = newBrowser(t)
 		b.get(b.toCallback(s, "acme", "?return_to=https%3A%2F%2Fevil.example%2F")).goes(t, "/account")
 	})
@@ -297,13 +299,13 @@ func TestLinkFromTheAccountPage(t *testing.T) {
 		if all := s.identities(t, "ada@example.com"); len(all) != 1 || all[0].Email != "else@example.net" {
 			t.Fatalf("identities: %+v", all)
 		}
-		// An identity that is linked to bob stays linked to bob, even if another user connects it.
+		// An identity that is connected to bob must stay connected to bob, even if another user tries to connect it.
 		other, _ := s.proven(t, "bob@example.com")
 		other.post(s.url+"/login", url.Values{"email": {"bob@example.com"}, "password": {password}})
 		if p := other.get(connect(other)); !strings.Contains(p.location(), "code=IDENTITY_TAKEN") {
 			t.Errorf("taken: %d to %s", p.StatusCode, p.location())
 		}
-		// If the session ends while the user is at the provider, the identity must not be linked.
+		// If the session ends while the user is at the provider, the server must not connect the identity.
 		third, _ := s.proven(t, "cyd@example.com")
 		third.post(s.url+"/login", url.Values{"email": {"cyd@example.com"}, "password": {password}})
 		s.acme.as("cyd", "cyd@example.com", true)
@@ -336,8 +338,8 @@ func TestOnlyWayToSignInIsNotDisconnected(t *testing.T) {
 		if refused.StatusCode != 409 || !strings.Contains(refused.text, "LAST_WAY_IN") {
 			t.Fatalf("%d %s", refused.StatusCode, refused.text)
 		}
-		// The account gets a second identity. Then two requests remove one identity each, concurrently: one of them
-		// must be refused.
+		// The account gets a second identity. Two concurrent requests each remove one identity: one of them must be
+		// refused.
 		s.acme.as("second", "ada@example.com", true)
 		started := b.call(s, "POST", "/identities/acme", map[string]any{}, access)
 		_, callback := b.follow(parse[struct{ URL string }](t, started.text).URL, federation.RedirectURI(s.url, "acme"))
@@ -355,8 +357,8 @@ func TestOnlyWayToSignInIsNotDisconnected(t *testing.T) {
 		if sum.Load() != 200+409 {
 			t.Errorf("the sum of the statuses is %d", sum.Load())
 		}
-		// After a recent sign-in, the user can delete the account, which has no password. The identity can then be
-		// linked to a new account.
+		// After a recent sign-in, the user can delete the account, which has no password. The identity can then sign
+		// in to a new account.
 		old, _ := b.me(s)
 		if p := b.call(s, "DELETE", "/me", map[string]any{"password": ""}, access); p.StatusCode != 200 {
 			t.Fatalf("delete: %d %s", p.StatusCode, p.text)
@@ -400,7 +402,7 @@ func TestConnectingAndDisconnectingNeedAFreshSession(t *testing.T) {
 	}
 }
 
-// left returns the subject of the first identity.
+// The method left returns the subject of the first identity.
 func (s *site) left(all []federation.Identity, _ *testing.T) string { return all[0].Subject }
 
 // SW-20

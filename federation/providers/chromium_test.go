@@ -40,7 +40,7 @@ type tab struct {
 // chromium opens a tab in a new browser profile.
 func chromium(t *testing.T) *tab { t.Helper(); return trusting(t, theChromium.Open(t)) }
 
-// beside opens another tab in the same browser profile.
+// The method beside opens another tab in the same browser profile.
 func (b *tab) beside() *tab { b.t.Helper(); return trusting(b.t, browsertest.Tab(b.t, b.ctx)) }
 
 // trusting accepts the certificate of a test server.
@@ -60,7 +60,7 @@ func see[T any](b *tab, expression string, args ...any) T {
 	return value
 }
 
-// shows waits until the page has finished loading and shows the text.
+// The method shows waits until the page has finished loading and contains the text.
 func (b *tab) shows(text string) {
 	b.t.Helper()
 	var shown string
@@ -81,7 +81,7 @@ func (b *tab) visit(address string) {
 	must(b.t, chromedp.Do(ctx, chromedp.Navigate(address)))
 }
 
-// press clicks on a button or a link with the mouse.
+// The method press clicks on a button or a link with the mouse.
 func (b *tab) press(words string) {
 	b.t.Helper()
 	point := see[[]float64](b, `(words) => {
@@ -100,7 +100,7 @@ func (b *tab) press(words string) {
 	must(b.t, chromedp.Do(ctx, chromedp.MouseClickXY(point[0], point[1])))
 }
 
-// back presses the back button.
+// The method back presses the back button of the browser.
 func (b *tab) back() {
 	b.t.Helper()
 	history := browsertest.Command(b.t, b.ctx, cdppage.GetNavigationHistory, struct{}{})
@@ -238,12 +238,13 @@ func TestChromiumAttemptExpiresAfterTenMinutes(t *testing.T) {
 		all[0].SameSite != network.CookieSameSiteLax {
 		t.Errorf("the cookie lives %s: %+v", life, all[0])
 	}
-	// The clock of the server is set forward, because the browser would delete the cookie at that time.
+	// The clock of the server is set forward. The browser's clock stays, so the browser still sends the cookie, which
+	// contains an expired attempt.
 	forward.Store(int64(11 * time.Minute))
 	const expired = "The sign-in with Acme took too long, or began in another browser. Start again."
 	b.press("Allow")
 	b.shows(expired)
-	// Now the browser has deleted the cookie, and the clock of the server is right.
+	// Now the cookie is missing, as after its expiry in the browser. The clock of the server is right again.
 	forward.Store(0)
 	browsertest.Command(t, b.ctx, network.ClearBrowserCookies, struct{}{}) // also deletes the cookies of the provider
 	b.toAcme(s)

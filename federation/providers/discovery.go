@@ -26,8 +26,8 @@ type metadata struct {
 }
 
 const (
-	metadataLife = time.Hour       // how long a document is used
-	failureLife  = 2 * time.Second // how long a failure is returned without another request
+	metadataLife = time.Hour       // how long a metadata document is used
+	failureLife  = 2 * time.Second // how long the error of a failed request is returned without another request
 )
 
 // discover returns the metadata. It fetches the document at the first use, so that a provider that is down does not

@@ -43,7 +43,8 @@ func startOf(challenge string) string {
 		"return_to": {app}, "code_challenge": {challenge}, "code_challenge_method": {"S256"}}.Encode()
 }
 
-// returned signs in at the provider. It returns the value of a parameter in the redirect to the application.
+// The method returned signs in at the provider. It returns the value of a parameter in the redirect to the
+// application.
 func (b *browser) returned(s *site, parameter string) string {
 	b.t.Helper()
 	p := b.get(b.toCallback(s, "acme", startOf(challengeOf(verifier))))
@@ -66,7 +67,7 @@ func (b *browser) redeem(s *site, code, verifier string) page {
 	return b.call(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier, "delivery": "body"}, "")
 }
 
-// refused checks the code of a refusal.
+// The method refused checks the status and the error code of a response.
 func (p page) refused(t *testing.T, status int, code watchword.Code) {
 	t.Helper()
 	if p.StatusCode != status || !strings.Contains(p.text, string(code)) {
@@ -144,7 +145,7 @@ func TestCodeWithoutItsVerifierIsUsedUp(t *testing.T) {
 	})
 }
 
-// reset sets a new password of an account with a mailed link.
+// The method reset sets a new password of an account with a mailed link.
 func (b *browser) reset(s *site, u watchword.User, password string) {
 	b.t.Helper()
 	b = newBrowser(b.t) // a separate browser, because the response sets a cookie
@@ -214,8 +215,8 @@ func TestExchangeReplacesTheSessionOfTheCookie(t *testing.T) {
 	})
 }
 
-// Callbacks and exchanges have a limit per client, because a callback sends requests to the provider and an exchange
-// writes to the store.
+// Callbacks and exchanges have a rate limit per client, because a callback sends requests to the provider and an
+// exchange writes to the store.
 func TestCallbacksAndExchangesOfAClientAreLimited(t *testing.T) {
 	t.Parallel()
 	with := withApp()
@@ -289,8 +290,9 @@ func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
 			t.Errorf("a user who cancels: %s", got)
 		}
 		s.acme.set(func(a *scripted) { a.query = nil })
-		// If the address has a proven account, the exchange must return CodeLinkRequired and set the link cookie. The
-		// next sign-in with this cookie must link the identity, as with other front-ends.
+		// If the address has a proven account, the exchange must return CodeLinkRequired and set a cookie with the
+		// handle of the connection. The next sign-in with this cookie must connect the identity, as with other
+		// front-ends.
 		s.acme.as("ada", "ada@example.com", true)
 		code := b.returned(s, "code")
 		b.call(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier}, "").

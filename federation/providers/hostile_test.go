@@ -320,7 +320,7 @@ func TestResponseOfAnotherProviderIsRefused(t *testing.T) {
 	}
 }
 
-// names sets the parameter iss of the responses.
+// The method names sets the parameter iss of the provider's responses.
 func (s *scripted) names(iss string) {
 	s.set(func(p *scripted) {
 		p.query = func(q url.Values) {
@@ -372,8 +372,8 @@ func TestBrokenProviderIsNamed(t *testing.T) {
 		if strings.Contains(s.log.String(), "private text") {
 			t.Error("the log has the body of a response")
 		}
-		// The page shows the error of a provider only after a redirect of this server. A link from elsewhere must not
-		// show it.
+		// The page shows the error of a provider only after a redirect of this server. A URL in a page of another
+		// site must not show it.
 		const forged = "/login?why=provider&code=PROVIDER_UNAVAILABLE&with=acme"
 		if p := newBrowser(t).get(s.url + forged); strings.Contains(p.text, "not available") {
 			t.Error("a link can show an error of a provider")

@@ -91,7 +91,7 @@ func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
 	for _, path := range []string{"/.well-known/openid-configuration", "/push", "/token", "/jwks", "/userinfo"} {
 		for name, handle := range broken {
 			if path == "/jwks" && name == "2 MiB" {
-				continue // this response fails even without a limit, because it has no keys
+				continue // without keys, this response fails with or without a size limit
 			}
 			acme := newScripted(t)
 			acme.metadata = map[string]any{"userinfo_endpoint": acme.URL + "/userinfo"}
@@ -99,7 +99,7 @@ func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
 				acme.metadata["pushed_authorization_request_endpoint"] = acme.URL + path
 				acme.metadata["require_pushed_authorization_requests"] = true
 			}
-			acme.user = map[string]any{"sub": "ada"} // has no address, so the client must request userinfo
+			acme.user = map[string]any{"sub": "ada"} // without an address, so the client must request userinfo
 			acme.endpoint[path] = handle
 			p := client(t, "http://localhost", acme.URL)
 			attempt := federation.Attempt{State: "state", Nonce: "nonce", Verifier: strings.Repeat("v", 43)}

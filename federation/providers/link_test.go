@@ -8,10 +8,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// These tests use link-proven=auto: if a provider guarantees the address of a proven account, its identity is linked
-// without a sign-in to that account.
+// These tests use link-proven=auto. If a provider guarantees the address of a proven account, the server connects the
+// identity without a sign-in to that account.
 
-// The owner must get a mail about each link, and an account must have at most 20 links.
+// The owner must get a mail about each connected identity, and an account must have at most 20 of them.
 func TestConnectionWithoutASignInIsMailedAndLimited(t *testing.T) {
 	with := withApp()
 	with.link = true

@@ -93,7 +93,7 @@ func (c *client) exchangeOpenID(
 func (c *client) verify(ctx context.Context, m *metadata, raw, nonce string) (claims idClaims, err error) {
 	verifier := oidc.NewVerifier(m.Issuer, m.keys, &oidc.Config{
 		ClientID: c.opts.ClientID, SupportedSigningAlgs: algorithms, Now: c.opts.Now,
-		SkipIssuerCheck: c.kind.checkToken != nil}) // checkToken checks the issuer
+		SkipIssuerCheck: c.kind.checkToken != nil}) // the function checkToken checks the issuer instead
 	token, err := verifier.Verify(ctx, raw)
 	if err != nil {
 		return claims, fmt.Errorf("ID token: %w", err)

@@ -31,7 +31,8 @@ func TestProblemOfAnAttemptIsShownToASignedInUser(t *testing.T) {
 				t.Errorf("the page %d lacks %q: %s", shown.StatusCode, text, shown.text)
 			}
 		}
-		// A second request for this URL must not show the message, so a link from elsewhere can't show it either.
+		// A second request for this URL must not show the message. Therefore another site can't show it with a copy
+		// of the URL.
 		b.get(s.url+to.location()).goes(t, codes)
 
 		s.proven(t, "bob@example.com")

@@ -51,7 +51,7 @@ func withRaces() setup {
 	return with
 }
 
-// connected returns a browser that is signed in to a proven account with the identity "ada".
+// The method connected returns a browser that is signed in to a proven account with the identity "ada".
 func (s *site) connected(t *testing.T) (b *browser, access string) {
 	t.Helper()
 	b, _ = s.proven(t, "ada@example.com")
@@ -110,7 +110,8 @@ func TestFirstSignInsWithTwoAddressesCreateOneAccount(t *testing.T) {
 	})
 }
 
-// The session that began a link ends between the decision and the transaction. The identity must not be linked.
+// The session that began a connection ends between the decision and the transaction. The server must not connect the
+// identity.
 //
 // SW-13
 func TestSessionThatEndsDuringALinkLinksNothing(t *testing.T) {
@@ -130,8 +131,8 @@ func TestSessionThatEndsDuringALinkLinksNothing(t *testing.T) {
 	})
 }
 
-// Two sign-ins complete the same link. In between, the user disconnects the provider. The second sign-in must not
-// connect it again. SQLite is not tested, because it runs such transactions one after the other.
+// Two sign-ins each complete the same pending connection. Between them, the user disconnects the provider. The second
+// sign-in must not connect it again. The test omits SQLite, which runs such transactions one after the other.
 //
 // SW-14
 func TestLinkIsCompletedOnce(t *testing.T) {

@@ -106,8 +106,8 @@ func (s *site) mail(t *testing.T, kind watchword.MailKind) watchword.Message {
 	}
 }
 
-// A setup describes the site of a test. The function offers returns the providers of the site. The site already has
-// its URL when offers is called.
+// A setup describes the site of a test. The function offers returns the providers of the site, whose URL is already
+// known.
 type setup struct {
 	offers func(t *testing.T, s *site) []federation.Provider
 	engine func(*watchword.Options)
@@ -133,7 +133,7 @@ func onBothStores(t *testing.T, s setup, test func(*testing.T, *site)) {
 	}
 }
 
-// on starts a site on a kind of store.
+// The function on starts a site on a kind of store.
 func on(t *testing.T, store string, s setup) *site {
 	t.Helper()
 	if store == "sqlite" {
@@ -370,7 +370,7 @@ func (b *browser) toCallback(s *site, provider, query string) string {
 	return at
 }
 
-// me returns the account of the browser's session and an access token. It calls the API like a front-end.
+// The method me returns the account of the browser's session, and an access token. It calls the API like a front-end.
 func (b *browser) me(s *site) (user map[string]any, access string) {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, s.url+"/api/auth/refresh", nil)
@@ -387,12 +387,12 @@ func (b *browser) me(s *site) (user map[string]any, access string) {
 	return body.User, body.AccessToken
 }
 
-// An honest is the address of npm's oidc-provider in a separate process.
+// An honest is a running oidc-provider (npm) in a separate process.
 type honest struct{ issuer string }
 
 var install = sync.OnceValue(func() error { return npmtest.Install("testdata/op") })
 
-// newHonest starts the provider. behaviour is JSON, as provider.mjs describes it.
+// newHonest starts the provider. The argument behaviour is JSON, as provider.mjs describes it.
 func newHonest(t *testing.T, redirectURI, behaviour string) *honest {
 	t.Helper()
 	return startHonest(t, clientSecret, redirectURI, behaviour)

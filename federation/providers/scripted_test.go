@@ -32,12 +32,12 @@ type scripted struct {
 	codes    map[string]url.Values // query of the authorization request, by code
 	handed   []string              // secrets that the provider has issued
 	user     map[string]any        // claims of the current user
-	metadata map[string]any        // replace members of the discovery document
-	query    func(url.Values)      // changes the parameters of the response
-	change   func(map[string]any)  // changes the ID token
+	metadata map[string]any        // members that replace those of the discovery document
+	query    func(url.Values)      // if set, changes the parameters of the response
+	change   func(map[string]any)  // if set, changes the claims of the ID token
 	sign     func(payload []byte) string
-	secret   func(string) bool           // checks the secret in the body; nil: it is in the header
-	endpoint map[string]http.HandlerFunc // replace endpoints, by path
+	secret   func(string) bool           // checks the client secret in the body; nil: it is in the header
+	endpoint map[string]http.HandlerFunc // handlers that replace endpoints, by path
 }
 
 func newScripted(t *testing.T) *scripted {

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// These tests use the mailed link of a sign-up that waits for the proof of its address.
+// These tests use the mailed link of a sign-up. The sign-up waits until the link proves the address.
 
 // waiting starts a sign-up with an address that acme does not guarantee, and returns the token of the mailed link.
 func (s *site) waiting(t *testing.T, sub, email string) (token string) {

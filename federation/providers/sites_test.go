@@ -46,8 +46,9 @@ func (b *tab) fetch(s *site, method, path, access, member string, body map[strin
   }`, method, s.url+"/api/auth"+path, access, member, body)
 }
 
-// connects signs up in the front-end, connects a provider, and expects a page with the text. Then it connects another
-// account at the provider: a sign-in after LINK_REQUIRED completes this link.
+// connects signs up in the front-end, connects a provider, and expects a page with the text. Later it tries to sign
+// in with another account at the provider, which fails with LINK_REQUIRED. A sign-in with the password then connects
+// this account, too.
 func (b *tab) connects(s *site, app, text string) {
 	b.t.Helper()
 	ada := map[string]string{"email": "ada@example.com", "password": password}
@@ -79,8 +80,8 @@ func TestChromiumFrontEndOnAnotherSiteConnectsAProvider(t *testing.T) {
 		connected               int
 	}{
 		{"third-party cookies allowed", browsertest.ThirdPartyCookiesAllowed, "The application", 2},
-		// If it blocks third-party cookies, the browser keeps cookies for requests of the front-end apart from
-		// cookies for the callback (docs/operations.md).
+		// A browser that blocks third-party cookies keeps separate cookies for the requests of the front-end and for
+		// the callback. Therefore the callback does not get the cookie of the attempt (docs/operations.md).
 		{"third-party cookies blocked", browsertest.ThirdPartyCookiesBlocked, "took too long, or began in another", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

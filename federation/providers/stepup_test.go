@@ -27,8 +27,9 @@ func isOther(s *site) func(*providers.Options) {
 	}
 }
 
-// A user without a password and without factors confirms a change with a provider. An identity that is not linked to
-// the account must be refused. Otherwise the sign-in would end the session and open a different account.
+// A user without a password and without factors confirms a change by a sign-in with a provider. The server must
+// refuse an identity that is not connected to the account. Otherwise the sign-in would end the session and open a
+// different account.
 func TestStepUpByAProviderStaysInTheAccount(t *testing.T) {
 	for _, store := range stores {
 		var forward atomic.Int64
@@ -66,8 +67,8 @@ func TestStepUpByAProviderStaysInTheAccount(t *testing.T) {
 			if n := s.place.rows(t, "SELECT COUNT(*) FROM users")[0][0]; n != "2" {
 				t.Errorf("%s accounts, want 2", n)
 			}
-			// Two tabs begin a step-up. Both must succeed, although the first ends the session in which the second
-			// began.
+			// Two tabs begin a step-up in the same session. Both must succeed, although the first step-up ends this
+			// session.
 			s.acme.as("ada", "changed@example.com", true)
 			first, second := b.toCallback(s, "acme", query), b.toCallback(s, "acme", query)
 			for _, tab := range []string{first, second} {
