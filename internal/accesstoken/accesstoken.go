@@ -106,8 +106,8 @@ func CheckExtra(names []string) error {
 	return nil
 }
 
-// isOneOf reports whether a verifier that ignores case could read name as one of names.
-// encoding/json folds case as strings.EqualFold does: it reads "ſub" as sub.
+// isOneOf reports whether a verifier that ignores letter case could read name as one of names. encoding/json folds
+// letter case as strings.EqualFold does: it reads "ſub" as sub.
 func isOneOf(names []string, name string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
@@ -153,7 +153,7 @@ func (c Claims) payload() ([]byte, error) {
 }
 
 // Size returns the length in bytes of the token that Sign creates from the claims with a key of algorithm alg. The
-// result can be too large: by up to 60 bytes with HS256, and by up to 2 bytes with Ed25519.
+// result is up to 60 bytes too large with HS256, and up to 2 bytes too large with Ed25519. It is never too small.
 func Size(alg string, c Claims) (int, error) {
 	payload, err := c.payload()
 	if err != nil {

@@ -47,7 +47,7 @@ func parseClaims(payload []byte) (Claims, bool) {
 		}
 		return ok
 	})
-	if c.NotBefore == 0 { // seconds rejects 0, so nbf is absent
+	if c.NotBefore == 0 { // 0 means that nbf, which is optional, is absent: the function seconds rejects 0
 		found++
 	}
 	if !ok || found != len(standard) {

@@ -73,7 +73,7 @@ func text(value string) (string, bool) {
 	return s, err == nil
 }
 
-// blanks returns the index of the first character at or after i that is not white space.
+// The function blanks returns the index of the first character at or after i that is not white space.
 func blanks(s string, i int) int {
 	for i < len(s) && (s[i] == ' ' || s[i] == '\t' || s[i] == '\n' || s[i] == '\r') {
 		i++
@@ -81,7 +81,8 @@ func blanks(s string, i int) int {
 	return i
 }
 
-// separator returns the index of the next element or of the closing bracket.
+// The function separator skips the comma after an element. It returns the index of the next element or of the closing
+// bracket.
 func separator(s string, i int) int {
 	if i = blanks(s, i); s[i] == ',' {
 		i = blanks(s, i+1)

@@ -33,10 +33,10 @@ const (
 )
 
 const (
-	rsaBits    = 3072 // of new keys: 128 bits of security (NIST SP 800-57 part 1, table 2)
-	minRSABits = 2048 // for keys of earlier releases, which sign until they retire
+	rsaBits    = 3072 // size of new keys: 128 bits of security (NIST SP 800-57 part 1, table 2)
+	minRSABits = 2048 // minimum for keys of earlier releases, which sign until they retire
 	maxRSABits = 8192 // verifying with a longer key is too slow
-	minSecret  = 32   // RFC 7518, section 3.2
+	minSecret  = 32   // bytes (RFC 7518, section 3.2)
 	sharedID   = "shared"
 )
 
@@ -159,7 +159,7 @@ func headerOf(k Key, typ string) string {
 		Typ string `json:"typ"`
 	}{k.alg, k.id, typ})
 	if err != nil {
-		panic(err) // impossible: three strings
+		panic(err) // can't happen: the value consists of three strings
 	}
 	return base64.RawURLEncoding.EncodeToString(header)
 }
@@ -168,9 +168,9 @@ func headerOf(k Key, typ string) string {
 func (k Key) sign(input []byte) ([]byte, error) {
 	switch private := k.private.(type) {
 	case *ecdsa.PrivateKey:
-		// Without a source of randomness, Sign derives the nonce from the key and the digest (RFC 6979). This is
-		// faster, because this derivation uses SHA-256 instead of SHA-512. Two tokens still have different
-		// signatures, because each token has its own `jti`.
+		// The source of randomness is nil, so Sign derives the nonce from the key and the digest (RFC 6979). This
+		// derivation uses SHA-256 instead of SHA-512, which is faster. Two tokens still have different signatures,
+		// because each token has its own `jti`.
 		digest := sha256.Sum256(input)
 		der, err := private.Sign(nil, digest[:], crypto.SHA256)
 		if err != nil {

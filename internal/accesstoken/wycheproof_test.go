@@ -25,8 +25,8 @@ type vectors struct {
 	}
 }
 
-// differs reports whether this package must reject a vector that is labelled valid, or accept a vector that is
-// labelled invalid.
+// differs reports whether this package must deviate from the label of a vector: reject a vector labelled valid, or
+// accept a vector labelled invalid.
 func differs(file string, id int) bool {
 	if file != "json_web_signature_test.json" {
 		return false

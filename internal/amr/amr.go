@@ -30,7 +30,8 @@ const (
 	LevelPasskey = "phr"  // LevelTwo, and the last proof was a passkey that verified the user (OpenID EAP)
 )
 
-// seconds lists the methods that count as a second factor. Two of these methods alone are only one kind of proof.
+// The list seconds has the methods that count as a second factor. Two of these methods are still only one kind of
+// proof.
 var seconds = []string{"otp", "hwk", "swk", Recovery}
 
 // Complete returns methods without duplicates. It adds MFA if they contain a second factor and another kind of proof.
@@ -64,8 +65,8 @@ func Add(methods []string, proofs ...string) []string {
 	return Complete(append(kept, proofs...))
 }
 
-// First returns the methods that are not second factors, without MFA, Verified and Device. If only second factors
-// remain, as after a sign-in with a passkey alone, it returns these.
+// First returns the methods that are not second factors, without MFA, Verified and Device. If all methods are second
+// factors, as after a sign-in with a passkey alone, it returns the second factors.
 func First(methods []string) []string {
 	proofs := slices.DeleteFunc(slices.Clone(methods), func(m string) bool {
 		return m == MFA || m == Verified || m == Device

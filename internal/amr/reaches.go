@@ -9,8 +9,8 @@ var ascending = []string{LevelOne, LevelTwo, "phr"}
 // IsLevel reports whether a session can have this level.
 func IsLevel(level string) bool { return slices.Contains(ascending, level) }
 
-// Reaches reports whether a level is one of accepted, or higher than one of them. A value that is not a level of this
-// package reaches only itself.
+// Reaches reports whether a level is equal to, or higher than, one of the levels in accepted. A value that is not a
+// level of this package reaches only an equal value.
 func Reaches(level string, accepted ...string) bool {
 	return slices.ContainsFunc(accepted, func(one string) bool {
 		needed := slices.Index(ascending, one)

@@ -106,7 +106,7 @@ func Response(body any, url, message string, without ...string) string {
 	return text
 }
 
-// encode returns v as JSON in which <, > and & are not escaped, because the documentation page escapes them.
+// encode returns v as JSON. It does not escape <, > and &, because the documentation page escapes them.
 func encode(v any, indent string) (string, error) {
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
@@ -123,11 +123,11 @@ type filler struct {
 	without      []string
 }
 
-// sent lists the optional members that examples of requests contain. Requests seldom need the other optional members.
+// The map sent has the optional members that examples of requests contain. Requests seldom need the other optional
+// members.
 var sent = map[string]bool{"name": true, "delivery": true, "refreshToken": true, "keepCurrent": true, "password": true}
 
-// once lists optional members of responses that examples omit, because only some responses have
-// them.
+// The map once has the optional members that examples of responses omit, because only some responses contain them.
 var once = map[string]bool{"message": true, "feedback": true}
 
 func (f *filler) fill(v reflect.Value) {

@@ -68,7 +68,7 @@ var notes = map[string]note{
 	"current":    {doc: "Whether the request belongs to it", yes: true},
 	"ended":      {doc: "Number of sessions that ended", number: 2},
 
-	// Messages and states in responses.
+	// Messages and status values in responses.
 	"message":  {doc: "One sentence for people", text: "Done."},
 	"status":   {doc: "State of the server", text: "up"},
 	"success":  {doc: "Always true in a success", yes: true},

@@ -3,7 +3,7 @@ package apiexample
 // Advice returns what a client should do about an error code, or "".
 func Advice(code string) string { return advice[code] }
 
-// Message returns the sentence with which a route of the API responds, or "".
+// Message returns the sentence in the response of a route of the API, or "".
 func Message(method, path string) string { return messages[method+" "+path] }
 
 // messages contains the sentence in the response of a route, by method and path below /api/auth. A test of package

@@ -29,8 +29,8 @@ func Read(root fs.FS) (lowest float64) {
 type version int
 
 const (
-	second version = iota // one hierarchy for all controllers
-	first                 // one hierarchy for each controller
+	second version = iota // version 2: one hierarchy for all controllers
+	first                 // version 1: one hierarchy for each controller
 )
 
 // groupOf returns the control group that limits the CPU time of this process, as a path in the hierarchy of groups.

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	itemsKept = 20_000 // items in memory; with their tokens about 20 MB
-	pagesKept = 8      // pages of older items, for readers that start at the same time
+	itemsKept = 20_000 // maximum number of items in memory, which use about 20 MB with their tokens
+	pagesKept = 8      // maximum number of pages of older items, for readers that start at the same time
 )
 
 // An Item is one change in the feed. At is the time of the change.
@@ -156,7 +156,7 @@ func (l *Log[I, E]) Wait(ctx context.Context, after int64, patience time.Duratio
 type Page[I comparable, E any] struct {
 	After     int64        // the requested number, or 0 if it is larger than any number in the feed
 	Items     []Item[I, E] // argument for Events
-	Older     bool         // the next items are no longer in memory: see Older
+	Older     bool         // the next items are no longer in memory: call the method Older
 	More      bool         // there are items after these
 	Heartbeat E
 	Changed   <-chan struct{} // closed when there is a new item or a new heartbeat
@@ -221,7 +221,7 @@ func (l *Log[I, E]) Events(items []Item[I, E], key string, sign func(I) (E, erro
 	return events, nil
 }
 
-// refresh copies the events that other readers have signed.
+// The method refresh copies into items the events that other readers have signed.
 func (l *Log[I, E]) refresh(items []Item[I, E]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -232,7 +232,8 @@ func (l *Log[I, E]) refresh(items []Item[I, E]) {
 	}
 }
 
-// keep stores signed items in the log. It skips items that were dropped, and items that were replaced after a Reset.
+// The method keep stores signed items in the log. It skips items that were dropped, and items that were replaced
+// after a Reset.
 func (l *Log[I, E]) keep(items []Item[I, E]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -279,7 +280,7 @@ func (l *Log[I, E]) keepPage(p page[E]) {
 	l.pages = append(l.pages, p)
 }
 
-// kept returns a page of older items from memory.
+// The method kept returns a page of older items from memory.
 func (l *Log[I, E]) kept(after int64, limit int, key string) ([]E, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

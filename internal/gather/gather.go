@@ -86,7 +86,7 @@ func (q *Queue[Q, A]) send(call *Call[Q, A]) error {
 		return ErrClosed
 	}
 	if err := call.ctx.Err(); err != nil {
-		return err // select chooses at random, so it could still queue the call
+		return err // checked before select, which chooses at random and could still queue the call
 	}
 	select {
 	case q.waiting <- call:

@@ -43,7 +43,7 @@ func newGate(t *testing.T, most int) *gate {
 	return g
 }
 
-// do calls Do in a goroutine and checks the answer.
+// The method do calls Do in a goroutine and checks the answer.
 func (g *gate) do(t *testing.T, all *sync.WaitGroup, request int) {
 	all.Go(func() {
 		if got, err := g.Do(t.Context(), request); err != nil || got != 2*request {
@@ -52,7 +52,8 @@ func (g *gate) do(t *testing.T, all *sync.WaitGroup, request int) {
 	})
 }
 
-// await returns when n calls are in the queue. The first call of the next batch is not in the queue any more.
+// The method await returns when n calls are in the queue. The first call of the next batch does not count, because it
+// has left the queue.
 func (g *gate) await(n int) {
 	for g.Len() != n {
 		runtime.Gosched()

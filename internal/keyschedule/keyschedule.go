@@ -114,9 +114,9 @@ func At(keys []Key, now time.Time, p Policy) Plan {
 	return plan
 }
 
-// successor returns when a younger key takes the place of k: the earliest ActiveFrom after that of k. If no key has a
-// later ActiveFrom, it returns k.ActiveFrom. It is called for retired keys only. In that case, another key became
-// active at the same time and signs instead of k.
+// successor returns when a younger key takes the place of k: the earliest ActiveFrom after that of k. It is called
+// for retired keys only. If no key has a later ActiveFrom, it returns k.ActiveFrom, because another key became active
+// at the same time and signs instead of k.
 func successor(keys []Key, k Key) time.Time {
 	at := k.ActiveFrom
 	for _, other := range keys {

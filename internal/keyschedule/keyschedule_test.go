@@ -15,7 +15,7 @@ var (
 	policy = keyschedule.Policy{Period: 90 * 24 * time.Hour, Overlap: 10 * time.Minute, Lifetime: time.Hour}
 )
 
-// A ring is a list of keys to which plans are applied.
+// A ring is a list of keys to which the test applies plans.
 type ring []keyschedule.Key
 
 func (r *ring) carryOut(p keyschedule.Plan) {

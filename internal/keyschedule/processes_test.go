@@ -96,7 +96,7 @@ func TestNoTokenOutlivesItsKeyWithSeveralProcesses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, processes := &store{}, make([]process, 3)
 		now := start
-		for i := range processes { // all read an empty store
+		for i := range processes { // all processes read an empty store
 			processes[i].read(s, now)
 		}
 		for i := range processes {

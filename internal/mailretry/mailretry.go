@@ -11,7 +11,8 @@ var waits = []time.Duration{
 	2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 12 * time.Hour,
 }
 
-// After returns how long to wait after a number of failed attempts, and false if there are no more retries.
+// After returns how long to wait after the given number of failed attempts. It returns false if there are no more
+// retries.
 func After(attempts int) (time.Duration, bool) {
 	if attempts < 1 || attempts > len(waits) {
 		return 0, false
@@ -23,13 +24,12 @@ func After(attempts int) (time.Duration, bool) {
 const unsent = 5 * time.Minute
 
 // UnsentLife returns how long a link is valid before the server knows that its mail was sent. The argument life is
-// how long the link is valid from then on.
+// how long the link is valid after the server knows this.
 func UnsentLife(life time.Duration) time.Duration { return min(unsent, life/3) }
 
-// SentSince returns the time after which an earlier link must expire to make a new mail unnecessary. A link whose
-// mail is not known to be sent has a short lifetime (UnsentLife). So if the earlier link expires later than
-// SentSince, its mail was sent, and the link stays valid for some minutes. For a retry, the earlier link must also be
-// newer than the request.
+// SentSince returns a time. If an earlier link expires after this time, a new mail is unnecessary, because the mail
+// of the earlier link was sent. A link whose mail is not known to be sent expires sooner, because its lifetime is
+// short (UnsentLife). For a retry, the earlier link must also be newer than the request.
 func SentSince(attempts int, requested time.Time, life time.Duration, now time.Time) time.Time {
 	since := now.Add(UnsentLife(life))
 	if renewed := requested.Add(life); attempts > 1 && renewed.After(since) {

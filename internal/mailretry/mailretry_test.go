@@ -41,7 +41,7 @@ func TestLinkCountsAsSubstituteOnlyOnceItWasSent(t *testing.T) {
 		attempts int
 		life     time.Duration
 		now      time.Duration // time since the request
-		expires  time.Duration // expiry of the earlier link, from the request
+		expires  time.Duration // when the earlier link expires, as time since the request
 		want     bool
 	}{
 		"just sent":                        {1, 15 * time.Minute, 0, 15 * time.Minute, true},

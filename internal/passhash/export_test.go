@@ -19,7 +19,7 @@ func (s *Schedule) Add(client string) {
 	s.turns.add(client, j)
 }
 
-// Withdraw withdraws the newest job of the client and reports whether it waited.
+// Withdraw withdraws the newest job of the client. It reports false if no job of the client was waiting.
 func (s *Schedule) Withdraw(client string) bool { return s.turns.withdraw(client, s.last[client]) }
 
 // Next serves a job and returns its client, or "".

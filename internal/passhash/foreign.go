@@ -32,8 +32,8 @@ func Adopt(text string) (encoded string, err error) {
 	return h.String(), nil
 }
 
-// read reads every form of hash: the stored one and those of other systems. parse accepts
-// only the stored form.
+// The function read reads every form of hash: the stored form and the forms of other systems. The function parse
+// accepts only the stored form.
 func read(text string) (stored, error) {
 	if h, ok, err := readPrehashed(text); ok {
 		return h, err

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// brought lists hashes of other systems. If source contains a version number, this version of the program created the
-// hash. The other hashes come from published files, which source names.
+// The list brought has hashes of other systems. If the field source contains a version number, this version of the
+// program created the hash. Otherwise the hash comes from the published file that source names.
 var brought = []struct {
 	source   string
 	text     string

@@ -342,7 +342,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add("$pbkdf2-sha1$i=10$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ")
 	f.Fuzz(func(t *testing.T, encoded string) {
 		passhash.NeedsRehash(encoded, params(t, "argon2id", ""))
-		if !cheap.MatchString(encoded) { // skip slow hashes: only their cost differs
+		if !cheap.MatchString(encoded) { // a slow hash would differ only in its cost, so it is skipped
 			return
 		}
 		if ok, err := passhash.Verify(encoded, "another"); ok || err != nil && strings.Contains(err.Error(), encoded) {

@@ -9,9 +9,9 @@ import (
 
 const noParameters = `,"additionalParameters":{}}`
 
-// kept lists passwords as Keycloak stores them: the two texts of a credential in the export of a realm. Entries named
-// Java were created with the classes that Keycloak calls: SecretKeyFactory and Bouncy Castle's Argon2BytesGenerator.
-// Together they have all lengths that versions of Keycloak use.
+// The list kept has passwords as Keycloak stores them: the two texts of a credential in the export of a realm.
+// Entries named Java were created with the classes that Keycloak calls: SecretKeyFactory and Bouncy Castle's
+// Argon2BytesGenerator. Together the entries have all lengths that versions of Keycloak use.
 var kept = []struct {
 	source       string
 	data, secret string

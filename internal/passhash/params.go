@@ -38,7 +38,7 @@ const (
 	maxMemory = 256 << 10 // KiB
 	maxPasses = 16
 	maxLanes  = 16
-	maxWork   = 1 << 20 // KiB times passes: a second or two on one core
+	maxWork   = 1 << 20 // limit for KiB times passes: a second or two on one core
 
 	maxBlock      = 32      // r of scrypt
 	maxRows       = 1 << 21 // r N p of scrypt: about a second, and at most maxMemory

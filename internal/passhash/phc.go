@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	saltBytes = 16 // of new hashes; imported ones have minSalt to maxSalt
+	saltBytes = 16 // for new hashes; imported ones have minSalt to maxSalt
 	tagBytes  = 32
 
 	minSalt, maxSalt = 1, 64 // a short salt is weak, but refusing it would lose the password
@@ -21,7 +21,7 @@ const (
 // parameters, the part of a PHC string before the salt: "$argon2id$v=19$m=64,t=1,p=1".
 type function interface {
 	fmt.Stringer
-	affordable() bool // valid, and within the bounds in params.go
+	affordable() bool // whether the parameters are valid, and within the bounds in params.go
 	derive(password string, salt []byte, size int) ([]byte, error)
 }
 

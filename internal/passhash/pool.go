@@ -140,7 +140,7 @@ func (p *Pool) estimate(ahead int) time.Duration {
 	if p.stats.Queued+p.stats.Running < p.stats.Workers {
 		return 0
 	}
-	return p.mean * time.Duration(1+ahead) / time.Duration(p.stats.Workers) // 1 stands for the running jobs
+	return p.mean * time.Duration(1+ahead) / time.Duration(p.stats.Workers) // the 1 stands for the jobs that run now
 }
 
 func retryAfter(wait time.Duration) time.Duration {
@@ -202,8 +202,8 @@ func (j *job) run() {
 	j.work()
 }
 
-// finished counts a finished job, which took the duration took. It updates the moving average of these durations, in
-// which the new one has a weight of one eighth.
+// The method finished counts a finished job, whose duration was took. It updates the moving average of the durations,
+// in which this job has a weight of one eighth.
 func (p *Pool) finished(took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

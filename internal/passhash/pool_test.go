@@ -126,7 +126,7 @@ func TestPoolRefusesAtOnceIfTheWaitWouldBeTooLong(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 2, 2200*time.Millisecond, func(t *testing.T, pool *passhash.Pool) {
 		if err := pool.Do(t.Context(), "first", takes(time.Second)); err != nil {
-			t.Fatal(err) // this first job tells the pool how long work takes
+			t.Fatal(err) // the first job shows the pool how long a job takes
 		}
 		var accepted []<-chan error
 		for range 6 { // two run, the others wait for 1, 1, 2 and 2 seconds
@@ -186,7 +186,7 @@ func TestFloodOfOneClientIsShedAlone(t *testing.T) {
 func TestPoolRefusesWorkThatWaitedTooLong(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, 2*time.Second, func(t *testing.T, pool *passhash.Pool) {
-		slow := goDo(t.Context(), pool, "slow", takes(time.Minute)) // the pool can't know its duration
+		slow := goDo(t.Context(), pool, "slow", takes(time.Minute)) // the pool can't know how long this job takes
 		begun := time.Now()
 		err := pool.Do(t.Context(), "client", func() { t.Error("refused work was done") })
 		if !shed(err) || time.Since(begun) != 2*time.Second {

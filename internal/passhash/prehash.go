@@ -103,7 +103,7 @@ func (h prehashed) label() string {
 	return "{" + h.method.name + "}"
 }
 
-// verify returns an error for a method with a key; see verifyKeyed.
+// verify returns an error for a method with a key, because only verifyKeyed has the key.
 func (h prehashed) verify(password string) (bool, error) {
 	if h.method.keyed {
 		return false, errors.New("the key that the password was hashed with is missing")

@@ -58,7 +58,7 @@ func TestOnlyPoolThreadsHaveLowerPriority(t *testing.T) {
 }
 
 // lowThreads returns the sorted ids of the threads whose nice value is 2 higher than that of this thread. It omits
-// the threads in the argument but. The system call returns 20 minus the nice value (getpriority(2)).
+// the thread ids in the argument but. The system call returns 20 minus the nice value (getpriority(2)).
 func lowThreads(t *testing.T, but []int) []int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/task")

@@ -166,7 +166,7 @@ func (s Source) readPBKDF2(algorithm string) (stored, error) {
 	return newPBKDF2(digest, uint32(iterations), salt, tag)
 }
 
-// salt decodes the salt. If SaltEncoding is empty, it uses the encoding usual.
+// The method salt decodes the salt. If SaltEncoding is empty, it uses the encoding in the argument usual.
 func (s Source) salt(usual string) ([]byte, bool) {
 	encoding := s.SaltEncoding
 	if encoding == "" {

@@ -15,7 +15,7 @@ type turns struct {
 	queues    map[string]*queue
 	round     []*queue // in the order of service
 	fresh     []*queue // clients without a place in the round, oldest first
-	overtaken bool     // new clients went first, so a served client is next
+	overtaken bool     // new clients were just served, so a client of the round is next
 }
 
 // A queue holds the waiting jobs of one client, oldest first.

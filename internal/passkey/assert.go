@@ -116,8 +116,8 @@ func (p *Party) Verify(r Assertion, handle []byte, c Credential, response Respon
 }
 
 // Authorized returns the passkey with its new counter and flags. If the passkey verified the user in this use, the
-// returned record says so for all later uses (Record.VerifiedBefore). Therefore callers must first check another
-// proof of the same user.
+// returned record makes VerifiedBefore true for all later uses. Therefore callers must first check another proof of
+// the same user.
 func (u Use) Authorized() Credential {
 	c := u.Credential
 	if u.Verified {

@@ -25,8 +25,8 @@ func (p *Party) CreationOptions(c Creation) (json.RawMessage, error) {
 		webauthn.WithCredentialParameters(webauthn.CredentialParametersRecommendedL3()),
 		webauthn.WithExclusions(p.descriptors(c.Owner.Credentials)),
 		webauthn.WithConveyancePreference(protocol.PreferNoAttestation),
-		// Both requirements are only preferred: a security key without free storage or without a PIN still works as a
-		// second factor.
+		// Free storage and user verification are only preferred. Therefore a security key without free storage or
+		// without a PIN still works as a second factor.
 		webauthn.WithAuthenticatorSelection(protocol.AuthenticatorSelection{
 			ResidentKey: protocol.ResidentKeyRequirementPreferred, UserVerification: protocol.VerificationPreferred,
 		}),
@@ -81,8 +81,8 @@ func (p *Party) Created(c Creation, response []byte) (Credential, error) {
 	return Credential{ID: made.ID, Count: made.Authenticator.SignCount, Record: record}, nil
 }
 
-// known reports whether the specification names a transport. Other transports are not stored,
-// because the response may contain any text.
+// The function known reports whether the specification names a transport. Other transports are not stored, because
+// the response may contain any text.
 func known(t protocol.AuthenticatorTransport) bool {
 	switch t {
 	case protocol.USB, protocol.NFC, protocol.BLE, protocol.SmartCard, protocol.Hybrid, protocol.Internal:

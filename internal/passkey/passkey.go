@@ -115,7 +115,8 @@ func (r Record) Text() string {
 
 func (r Record) flags() protocol.AuthenticatorFlags { return protocol.AuthenticatorFlags(r.Flags) }
 
-// BackupEligible reports whether the passkey can be synchronized between devices. It never changes.
+// BackupEligible reports whether the passkey can be synchronized between devices. The result is the same for the
+// whole life of a passkey.
 func (r Record) BackupEligible() bool { return r.flags().HasBackupEligible() }
 
 // BackedUp reports whether the passkey was synchronized at its last use.
@@ -190,7 +191,8 @@ func (p *Party) checkOrigin(origin string) error {
 	return nil
 }
 
-// rejected turns an error of the library into ErrRejected, because only a wrong response causes such an error.
+// The function rejected turns an error of the library into ErrRejected, because only a wrong response causes such an
+// error.
 func rejected(err error) error {
 	var detailed *protocol.Error
 	if errors.As(err, &detailed) {

@@ -13,8 +13,8 @@ import (
 )
 
 var (
-	// ErrTooLong means that a password is longer than 1,024 bytes before or after normalization. Check accepts only
-	// shorter passwords, because 256 code points have at most 1,024 bytes.
+	// ErrTooLong means that a password is longer than 1,024 bytes before or after normalization. Check would refuse
+	// it, too, because it allows at most 256 code points, which have at most 1,024 bytes.
 	ErrTooLong = errors.New("password is longer than 1024 bytes")
 
 	// ErrInvalid means that a password is not valid UTF-8 or contains NUL.

@@ -23,8 +23,8 @@ func serviceWords() []string {
 		"register", "account", "welcome", "admin", "administrator", "user", "guest", "test"}
 }
 
-// words splits addresses and names: the whole text, both sides of the @, and every run
-// of letters. It returns each with and without apostrophes (O'Hara, OHara).
+// The function words returns the words of addresses and names: the whole text, both sides of the @, and every run of
+// letters. It returns each word with and without apostrophes (O'Hara, OHara).
 func words(personal []string) []string {
 	const apostrophes = "'\u2018\u2019\u02bc"
 	separates := func(r rune) bool { return !unicode.IsLetter(r) && !strings.ContainsRune(apostrophes, r) }

@@ -73,7 +73,7 @@ func New(t testing.TB, settings ...string) *Server {
 var shared struct {
 	sync.Mutex
 	*Server
-	alive *os.File // open pipe: its end tells the shell that this process has ended
+	alive *os.File // a pipe: when it closes, the shell knows that this process has ended
 }
 
 // Database creates an empty database and returns its URL. All tests of a process share one cluster, which has fsync
