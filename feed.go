@@ -23,11 +23,11 @@ import (
 // The newest items are kept in memory (internal/feedlog). Older items are read from the store.
 
 const (
-	feedPoll      = 200 * time.Millisecond // how soon a process sees sessions that another process ended
+	feedPoll      = 200 * time.Millisecond // delay until a process sees sessions that another process ended
 	feedHeartbeat = 2 * time.Second
 	feedBatch     = 1000
-	feedWindow    = maxAccessTTL + 5*time.Minute // 5 minutes of tolerance cover clock skew
-	feedWait      = 3 * feedPoll                 // how long to wait for items that a reader got from another process
+	feedWindow    = maxAccessTTL + 5*time.Minute // the additional 5 minutes allow for clock skew
+	feedWait      = 3 * feedPoll                 // maximum wait for items that a reader got from another process
 )
 
 // A FeedItem is a session that has ended, or a user whose roles have changed.
@@ -45,7 +45,7 @@ type FeedItem struct {
 //
 // Unstable: only stores use it.
 type FeedState struct {
-	Last       int64     // the largest number
+	Last       int64     // the largest number that an item has
 	Unnumbered time.Time // since when the oldest item has waited for a number; zero: no item waits
 }
 
@@ -54,7 +54,7 @@ type FeedState struct {
 // Unstable: only the server uses it.
 type FeedPage struct {
 	Events    []FeedEvent
-	Next      int64           // continue after this number
+	Next      int64           // the argument after for the next call
 	More      bool            // another page is available now
 	Heartbeat FeedEvent       // all changes made before the heartbeat are in the feed
 	Changed   <-chan struct{} // closed when there is a new item or a new heartbeat
@@ -203,7 +203,7 @@ func (e *Engine) storedEvents(ctx context.Context, after int64, limit int, key a
 	return events, nil
 }
 
-// signItem signs an item.
+// signItem returns the signed event of an item.
 func (e *Engine) signItem(item FeedItem, key accesstoken.Key) (FeedEvent, error) {
 	event := secevent.Event{
 		Issuer: e.opts.PublicURL, Audience: e.opts.Audience, IssuedAt: e.now().Unix(),

@@ -76,7 +76,7 @@ func TestTheFeedOfManyEndedSessionsIsBounded(t *testing.T) {
 			len(first), ended, items, tokens, bytes)
 	}
 
-	// Two ES256 signatures of the same item differ. If all readers get equal tokens, they share one signature.
+	// Two ES256 signatures of the same item differ. Therefore equal tokens show that all readers share one signature.
 	var reading sync.WaitGroup
 	begun = time.Now()
 	for range 10 {

@@ -218,7 +218,8 @@ func TestRoleChangeIsPublishedInTheFeed(t *testing.T) {
 	must(t, err)
 	r.run(t)
 	got := r.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) > 0 })[0]
-	// The first token was issued at this second. Tokens with the new roles are dated one second later.
+	// The first token was issued in the current second. Therefore the event and the tokens with the new roles are
+	// dated one second later.
 	if got.Kind != secevent.ClaimsChanged || got.User != string(in.User.ID) || got.At != r.clock.Now().Unix()+1 ||
 		got.Session != "" {
 		t.Errorf("got %+v", got)
@@ -325,7 +326,7 @@ func TestFeedContinuesAfterTheNumberOfTheReader(t *testing.T) {
 	if err != nil || len(page.Events) != 0 || page.Next != last || page.More {
 		t.Errorf("after the last event: %+v, %v", page, err)
 	}
-	// The number of this reader was issued before the restore, so it is above the last number.
+	// The number of this reader was issued before the restore, so it is greater than the last number in the feed.
 	page, err = r.Revocations(t.Context(), last+99, 10)
 	if err != nil || len(page.Events) != 3 || page.Next != last {
 		t.Errorf("after a number that the feed has not reached: %+v, %v", page, err)
@@ -335,7 +336,7 @@ func TestFeedContinuesAfterTheNumberOfTheReader(t *testing.T) {
 		t.Errorf("got heartbeat %+v", heartbeat)
 	}
 
-	r.clock.advance(66 * time.Minute) // every earlier token has expired
+	r.clock.advance(66 * time.Minute) // all access tokens issued before have expired
 	endSession()
 	r.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) == 1 && events[0].Number > last })
 }
@@ -345,7 +346,7 @@ func (r *rig) factors() *factors.Manager {
 	return factors.New(r.Engine, r.store.(*sqlite.Store).Factors(), factors.Options{})
 }
 
-// enrol proves the address with the session of in, and adds a TOTP factor with the session of by.
+// enrol proves the address in the session in, and adds a TOTP factor in the session by.
 func (r *rig) enrol(t *testing.T, in, by *watchword.SignIn) factors.Factor {
 	t.Helper()
 	r.deliver(t)

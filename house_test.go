@@ -24,11 +24,11 @@ import (
 
 const module = "github.com/watchword-auth/watchword"
 
-// row is one line of the import table. A name is a folder; "root" is the engine,
-// "x/*" is every folder below x, "*" is everything in the module.
+// row is one line of the import table. A name is the folder of a package. "root" is the engine, "x/*" is every folder
+// in the folder x, and "*" is everything in the module.
 type row struct {
-	packages string // the packages that the row binds
-	may      string // the packages of the module that they may import
+	packages string // the packages to which the row applies
+	may      string // the packages of the module that these packages may import
 	never    string // the packages, of this module or others, that they must not import
 }
 
@@ -49,7 +49,7 @@ var importTable = []row{
 	{"root", "internal/*", edges},
 	{"accountimport", "root internal/*", edges},
 	{"admin", "root internal/*", edges},
-	{"admin/client", "internal/*", ""}, // programs outside of this module use it
+	{"admin/client", "internal/*", ""}, // for programs outside of this module
 	{"factors", "root internal/*", edges},
 	{"federation", "root internal/*", edges},
 	{"metadata", "root internal/*", edges},
@@ -80,14 +80,14 @@ var importTable = []row{
 const (
 	unwantedNames = "util utils common helper helpers types models"
 
-	// This method switches off the cross-origin check of the standard library for a pattern.
+	// This method of the standard library disables its cross-origin check for a pattern.
 	unwantedCall = "AddInsecureBypassPattern"
 
-	// Only tests may make this call, because its hashes are too weak to protect a password.
+	// Only tests may call this function, because its hashes are too weak to protect a password.
 	testOnlyCall = "LowestParams"
 
-	// Only doorFunc may call doorCall, so that every new session passes its checks. The stores, which implement
-	// doorCall, and their test suite are exceptions.
+	// Only the function doorFunc may call the method doorCall, so that every new session passes the checks of
+	// doorFunc. The stores, which implement doorCall, and their test suite are exceptions.
 	doorCall = "InsertSession"
 	doorFile = "entry.go"
 	doorFunc = "admit"
@@ -98,8 +98,8 @@ const (
 	maxFuncLines    = 80 // the goal is 60; the comment of a longer function must give the reason
 	maxFuncParams   = 5
 	maxColumns      = 120 // outside of raw strings; a tab counts 4 columns in tests, otherwise 1
-	maxTxMethods    = 12  // of each interface that Tx is composed of
-	minComments     = 20  // per cent of the lines of a package in commentedPackages
+	maxTxMethods    = 12  // methods of each interface that Tx is composed of
+	minComments     = 20  // minimum per cent of comment lines in a package of commentedPackages
 	orChangeThePlan = "or change ARCHITECTURE.md and the table in house_test.go together"
 )
 
@@ -334,7 +334,7 @@ type file struct {
 	pkg      string // the folder of the file; "root" for the root folder
 	test     bool
 	syntax   *ast.File // syntax tree of the valid part of the file
-	broken   error     // error of the parser
+	broken   error     // error of the parser, or nil
 	lines    int
 	filled   int      // lines that are not blank
 	comments int      // lines that begin with //

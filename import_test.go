@@ -117,7 +117,7 @@ func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 		}
 		return nil
 	}))
-	// The second import has no id, so it must find the account by the event of the first import.
+	// The second of these accounts has no id, so the import must find the account by the event of the first import.
 	for _, one := range []accountimport.Account{user, {Email: someEmail}} {
 		if again := r.imports(t, one); !again.There || again.User.ID != id {
 			t.Errorf("got %+v", again)
@@ -172,8 +172,8 @@ func TestRepeatedImportRevertsNoChangeOfItsUsers(t *testing.T) {
 	}
 }
 
-// Two systems can both number their users from 1. The same number must then create two accounts. The ids that are
-// computed from the numbers must not reveal them.
+// Two systems can both number their users from 1. An import of the same number from each system must create two
+// accounts. The ids of the accounts must not reveal these numbers.
 func TestSameIDFromAnotherSystemIsAnotherAccount(t *testing.T) {
 	t.Parallel()
 	r, other := start(t, nil),
