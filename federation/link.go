@@ -27,8 +27,8 @@ type pendingLink struct {
 }
 
 // requireLink stores the identity until a later sign-in, and puts the handle of its challenge into res. If the
-// attempt has a code challenge, it puts a code into res instead, because the redirect to the application has the
-// result in its URL. Exchange then returns the handle for this code.
+// attempt has a code challenge, res gets a code instead, because the redirect to the application has the result in
+// its URL. Exchange then returns the handle for this code.
 func (m *Manager) requireLink(ctx context.Context, s settlement, res *Result) error {
 	plain, err := json.Marshal(pendingLink{s.info.ID, s.claims.Issuer, s.claims.Subject, string(s.wanted.Email)})
 	if err != nil {
