@@ -169,7 +169,7 @@ func (r *rig) withTOTP(t *testing.T) *account {
 	return a
 }
 
-// code returns the TOTP code of a time step. offset counts steps from the current step.
+// The method code returns the TOTP code of a time step. The argument offset counts steps from the current step.
 func (r *rig) code(t *testing.T, a *account, offset int64) watchword.Secret {
 	t.Helper()
 	code, err := totp.Code(a.secret, totp.Step(r.clock())+offset)
@@ -177,7 +177,7 @@ func (r *rig) code(t *testing.T, a *account, offset int64) watchword.Secret {
 	return watchword.Secret(code)
 }
 
-// challenge signs in with the password and returns the handle of the challenge.
+// The method challenge signs in with the password and returns the handle of the challenge.
 func (r *rig) challenge(t *testing.T, a *account, c watchword.Client) watchword.Secret {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: c})
@@ -194,7 +194,7 @@ func (r *rig) withRecovery(handle, code watchword.Secret) (*watchword.SignIn, er
 		Handle: handle, Proof: factors.Proof{RecoveryCode: code}, Client: phone})
 }
 
-// sessions counts the live sessions of an account.
+// The method sessions returns the number of live sessions of an account.
 func (r *rig) sessions(t *testing.T, a *account) int {
 	t.Helper()
 	all, err := r.Operator().UserSessions(t.Context(), a.who.User.ID)

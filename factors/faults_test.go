@@ -24,11 +24,11 @@ const (
 	beforeClaim  fault = "before the claim"       // the first transaction does not begin
 	afterClaim   fault = "after the claim"        // the second transaction does not begin
 	beforeCommit fault = "before the commit"      // the second transaction is rolled back
-	lostAnswer   fault = "answer to the commit"   // the second is committed, but its result is lost
-	atChallenge  fault = "at the challenge"       // the second can't consume the challenge
-	atProof      fault = "at the proof"           // the second can't use up the proof
-	lostClaim    fault = "answer to the claim"    // the first is committed, but its result is lost
-	atSession    fault = "at the changed session" // the second can't change the session (step-up)
+	lostAnswer   fault = "answer to the commit"   // the second transaction is committed, but its result is lost
+	atChallenge  fault = "at the challenge"       // the second transaction can't consume the challenge
+	atProof      fault = "at the proof"           // the second transaction can't use up the proof
+	lostClaim    fault = "answer to the claim"    // the first transaction is committed, but its result is lost
+	atSession    fault = "at the changed session" // the second transaction can't change the session (step-up)
 )
 
 // A cutStore is a real store that becomes unavailable once, at the fault that the method cut has set.

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// mail runs the engine until a mail of a kind was sent, and returns it.
+// The method mail runs the engine until a mail of a kind was sent, and returns this mail.
 func (r *rig) mail(t *testing.T, kind watchword.MailKind) watchword.Message {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())

@@ -159,7 +159,7 @@ func (r *rig) challengeDuring(t *testing.T, a *account, at moment, change func(*
 	must(t, err)
 }
 
-// methods signs in with the password, and returns the challenge with its methods.
+// The method methods signs in with the password. It returns the challenge, which lists the methods.
 func (r *rig) methods(t *testing.T, engine *watchword.Engine, a *account) *watchword.ChallengeOffer {
 	t.Helper()
 	_, err := engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: phone})

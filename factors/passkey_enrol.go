@@ -26,7 +26,7 @@ type Ceremony struct {
 	Mediation string
 }
 
-// A pendingPasskey is sealed in the challenge of a creation.
+// A pendingPasskey is the data of a creation that has begun. It is sealed in the challenge of the creation.
 type pendingPasskey struct {
 	Upgrade bool   `json:"upgrade"`
 	Entry   string `json:"entry"` // same as pendingTOTP.Entry

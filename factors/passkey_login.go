@@ -27,7 +27,7 @@ import (
 // ceremonyLife is how long a passwordless ceremony can be used.
 const ceremonyLife = passkey.Timeout
 
-// A signInCeremony is sealed in Ceremony.ID of a passwordless sign-in.
+// A signInCeremony is the data of a passwordless sign-in. It is sealed in Ceremony.ID.
 type signInCeremony struct {
 	ID   string    `json:"id"`
 	RPID string    `json:"rpId"`

@@ -17,7 +17,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/amr"
 )
 
-// upgrade adds the passkey of a device without a dialog.
+// The method upgrade adds the passkey of a device without a dialog.
 func (r *rig) upgrade(t *testing.T, a *account, d *device) factors.Confirmation {
 	t.Helper()
 	begun, err := r.BeginPasskey(t.Context(), a.who, true)

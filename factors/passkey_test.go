@@ -41,7 +41,7 @@ func newDevice() *device {
 	}
 }
 
-// create returns the response to the options of a creation.
+// The method create returns the response to the options of a creation.
 func (d *device) create(t *testing.T, options json.RawMessage) []byte {
 	t.Helper()
 	parsed, err := virtualwebauthn.ParseAttestationOptions(string(options))
@@ -50,7 +50,7 @@ func (d *device) create(t *testing.T, options json.RawMessage) []byte {
 	return []byte(virtualwebauthn.CreateAttestationResponse(d.party, d.auth, d.key, *parsed))
 }
 
-// use returns the response to the options of a sign-in.
+// The method use returns the response to the options of a sign-in.
 func (d *device) use(t *testing.T, options json.RawMessage) []byte {
 	t.Helper()
 	parsed, err := virtualwebauthn.ParseAssertionOptions(string(options))

@@ -81,7 +81,7 @@ func (m *Manager) pending(
 	return c, p, u, err
 }
 
-// enrolment returns what a user needs to set up an authenticator.
+// The method enrolment returns the data with which a user sets up an authenticator app.
 func (m *Manager) enrolment(u watchword.User, id string, secret []byte) Enrolment {
 	return Enrolment{
 		ID: id, Secret: watchword.Secret(totp.Text(secret)),

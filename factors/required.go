@@ -29,8 +29,8 @@ func (m *Manager) BeginRequired(ctx context.Context, handle watchword.Secret, na
 	return m.begin(ctx, pendingTOTP{Name: name, Entry: entry}, may)
 }
 
-// waiting counts an attempt on a sign-in that waits for its first factor. It returns the account and its factors,
-// which can only be passkeys from automatic upgrades. Codes: CodeChallengeInvalid, CodeEmailNotVerified,
+// The method waiting counts an attempt on a sign-in that waits for its first factor. It returns the account and its
+// factors, which can only be passkeys from automatic upgrades. Codes: CodeChallengeInvalid, CodeEmailNotVerified,
 // CodeFactorLimit.
 func (m *Manager) waiting(ctx context.Context, tx Tx, entry string, k Kind, now time.Time) (c creator, err error) {
 	claimed, err := m.claimed(ctx, tx, entry, watchword.ChallengeEnrol, now)
@@ -179,8 +179,8 @@ func (m *Manager) addFirst(
 	return done, in, err
 }
 
-// gone turns ErrNotFound, for an account or challenge that was deleted meanwhile, into
-// CodeChallengeInvalid.
+// The method gone converts ErrNotFound into CodeChallengeInvalid. ErrNotFound means that the account or the challenge
+// was deleted meanwhile.
 func (m *Manager) gone(err error) error {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return challengeInvalid()

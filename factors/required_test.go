@@ -13,7 +13,7 @@ import (
 
 func requireFactors(o *watchword.Options) { o.SecondFactor.Required = true }
 
-// enrolment signs in with the right password and returns the handle of the enrolment.
+// The method enrolment signs in with the right password and returns the handle of the required enrolment.
 func (r *rig) enrolment(t *testing.T, email string) watchword.Secret {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: email, Password: password, Client: laptop})

@@ -56,16 +56,17 @@ type FactorTx interface {
 	// UserWithFactors returns a user and all factors, oldest first, or watchword.ErrNotFound for a
 	// user without a factor.
 	UserWithFactors(context.Context, watchword.UserID) (watchword.User, []Factor, error)
-	// ClaimStep sets Counter and LastUsedAt if the stored counter is below step.
+	// ClaimStep sets Counter and LastUsedAt of the factor. It reports false if the stored counter is not lower than
+	// step.
 	ClaimStep(ctx context.Context, f Factor, step int64, at time.Time) (bool, error)
 	RenameFactor(ctx context.Context, id watchword.UserID, factor, name string) (bool, error)
-	// DeleteFactor reports false if the factor does not exist or is the last way to sign in. spare is another
-	// passkey that can sign the user in alone, or empty. An identity counts as a way to sign in only if its
-	// provider is in offered. The caller has locked the user's row.
+	// DeleteFactor reports false if the factor does not exist or is the last way to sign in. The argument spare is
+	// the id of another passkey that can sign the user in alone, or "". An identity counts as a way to sign in only
+	// if its provider is in the list offered. The caller has locked the user's row.
 	DeleteFactor(ctx context.Context, id watchword.UserID, factor, spare string, offered []string) (bool, error)
-	// CountFactors sets User.Factors to the number of factors that are not Unproven. It sets FactorsChangedAt to
-	// changed. If the previous value is not earlier than changed, it adds a millisecond to the previous value
-	// instead. The caller has locked the user's row.
+	// CountFactors sets User.Factors to the number of factors that are not Unproven. It sets FactorsChangedAt to the
+	// argument changed. If the stored time is not earlier than this argument, it adds a millisecond to the stored
+	// time instead. The caller has locked the user's row.
 	CountFactors(ctx context.Context, id watchword.UserID, changed time.Time) error
 	// ProveSession sets AuthenticatedAt and Methods of a session that is alive.
 	ProveSession(
