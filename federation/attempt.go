@@ -49,7 +49,7 @@ func RedirectURI(publicURL, provider string) string {
 	return publicURL + "/sign-in/" + provider + "/callback"
 }
 
-// A StartRequest has what Start needs to begin an attempt.
+// A StartRequest has the parameters of an attempt to sign in.
 type StartRequest struct {
 	Provider string
 	ReturnTo string

@@ -44,9 +44,9 @@ type IdentityTx interface {
 	Stranded(ctx context.Context, after watchword.UserID, offered []string, limit int) ([]watchword.User, error)
 	// UseIdentity stores Provider, Email and LastUsedAt, if the account still has the identity.
 	UseIdentity(context.Context, Identity) (bool, error)
-	// DeleteIdentity reports false if the account does not have the identity, or could not sign in without it. spare
-	// is the id of a passkey that can sign the user in without another proof, or "". Another identity counts as a way
-	// to sign in only if its provider is in offered. The caller has locked the user's row.
+	// DeleteIdentity reports false if the account does not have the identity, or could not sign in without it. The
+	// argument spare is the id of a passkey that can sign the user in without another proof, or "". Another identity
+	// counts as a way to sign in only if its provider is in the list offered. The caller has locked the user's row.
 	DeleteIdentity(ctx context.Context, id watchword.UserID, identity, spare string, offered []string) (bool, error)
 }
 

@@ -47,7 +47,7 @@ func (b *browser) register(s *site, email string) (access string) {
 	return parse[struct{ AccessToken string }](b.t, p.text).AccessToken
 }
 
-// proven creates an account with a proven address, and returns its browser.
+// The method proven creates an account with a proven address, and returns its browser.
 func (s *site) proven(t *testing.T, email string) (*browser, string) {
 	t.Helper()
 	b := newBrowser(t)

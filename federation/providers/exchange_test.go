@@ -61,7 +61,7 @@ func (b *browser) returned(s *site, parameter string) string {
 	return to.Query().Get(parameter)
 }
 
-// redeem sends the request with which the application's server redeems a code.
+// The method redeem sends the request with which the application's server redeems a code.
 func (b *browser) redeem(s *site, code, verifier string) page {
 	b.t.Helper()
 	return b.call(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier, "delivery": "body"}, "")

@@ -173,7 +173,7 @@ func (c *client) addUserInfo(ctx context.Context, m *metadata, bearer string, cl
 	return nil
 }
 
-// claims returns the claims that package federation uses.
+// The method claims returns the claims that package federation uses.
 func (c *client) claims(m *metadata, from idClaims) federation.Claims {
 	claims := federation.Claims{Issuer: m.Issuer, Subject: from.Subject, Email: from.Email,
 		EmailVerified: isTrue(from.EmailVerified), HostedDomain: from.HostedDomain, Name: from.Name,

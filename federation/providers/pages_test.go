@@ -92,7 +92,7 @@ func TestBrowserKeepsFiveAttempts(t *testing.T) {
 	}
 }
 
-// mailed signs in at the provider, and returns the page which says that a mail was sent.
+// The method mailed signs in at the provider, and returns the page which says that a mail was sent.
 func (b *browser) mailed(s *site, query string) page {
 	b.t.Helper()
 	to := b.get(b.toCallback(s, "acme", query))

@@ -90,7 +90,7 @@ func serveSecond(text string) error {
 	return nil
 }
 
-// second starts a second process of the site, and returns a transport that sends every request to it.
+// The method second starts a second process of the site, and returns a transport that sends every request to it.
 func (s *site) second(t *testing.T) *http.Transport {
 	t.Helper()
 	text, err := json.Marshal(process{s.sqlite, s.postgres, s.url, s.acme.URL})

@@ -45,7 +45,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// A kind has what differs between kinds of providers.
+// A kind has the settings and functions that differ between kinds of providers.
 type kind struct {
 	name   string
 	issuer string // "" if the settings have the issuer

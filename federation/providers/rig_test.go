@@ -91,7 +91,7 @@ func (l *lines) String() string {
 
 func (s *site) Send(_ context.Context, m watchword.Message) error { s.mails <- m; return nil }
 
-// mail waits for the next mail of a kind.
+// The method mail waits for the next mail of a kind.
 func (s *site) mail(t *testing.T, kind watchword.MailKind) watchword.Message {
 	t.Helper()
 	for {
@@ -202,7 +202,7 @@ func (p place) rows(t *testing.T, query string) (all [][]string) {
 	return all
 }
 
-// living returns the number of live sessions of all users.
+// The method living returns the number of live sessions of all users.
 func (p place) living(t *testing.T) int {
 	t.Helper()
 	n, err := strconv.Atoi(p.rows(t, "SELECT COUNT(*) FROM sessions WHERE ended_at = 0")[0][0])
@@ -434,7 +434,7 @@ func withBehaviour(behaviour string, change ...func(*providers.Options)) setup {
 	}}
 }
 
-// put changes the current user or the keys of the provider.
+// The method put changes the current user or the keys of the provider.
 func (h *honest) put(t *testing.T, path, body string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, h.issuer+path, strings.NewReader(body))
@@ -447,7 +447,7 @@ func (h *honest) put(t *testing.T, path, body string) {
 	}
 }
 
-// client returns the client of the provider with this issuer, for the site at siteURL.
+// The function client returns the client of the provider with this issuer, for the site at siteURL.
 func client(t *testing.T, siteURL, issuer string, change ...func(*providers.Options)) federation.Provider {
 	t.Helper()
 	o := acmeOptions(siteURL, issuer)

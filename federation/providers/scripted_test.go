@@ -65,7 +65,7 @@ func newScripted(t *testing.T) *scripted {
 	return s
 }
 
-// set changes the script while requests run.
+// The method set changes the fields of the provider, even while requests run.
 func (s *scripted) set(change func(*scripted)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

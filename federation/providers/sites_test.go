@@ -46,9 +46,9 @@ func (b *tab) fetch(s *site, method, path, access, member string, body map[strin
   }`, method, s.url+"/api/auth"+path, access, member, body)
 }
 
-// connects signs up in the front-end, connects a provider, and expects a page with the text. Later it tries to sign
-// in with another account at the provider, which fails with LINK_REQUIRED. A sign-in with the password then connects
-// this account, too.
+// The method connects signs up in the front-end, connects a provider, and expects a page with the text. Later it
+// tries to sign in with another account at the provider, which fails with LINK_REQUIRED. A sign-in with the password
+// then connects this account, too.
 func (b *tab) connects(s *site, app, text string) {
 	b.t.Helper()
 	ada := map[string]string{"email": "ada@example.com", "password": password}

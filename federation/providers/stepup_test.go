@@ -85,8 +85,8 @@ func TestStepUpByAProviderStaysInTheAccount(t *testing.T) {
 	}
 }
 
-// confirms opens the page of a step-up after a failed attempt. The page must show the reason once, and its buttons
-// must start a new attempt.
+// The method confirms opens the page of a step-up after a failed attempt. The page must show the reason once, and its
+// buttons must start a new attempt.
 func (b *browser) confirms(t *testing.T, s *site, failed page, returnTo, why string) {
 	t.Helper()
 	at := s.url + failed.location()
