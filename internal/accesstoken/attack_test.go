@@ -66,8 +66,8 @@ func sign(t testing.TB, k accesstoken.Key, c accesstoken.Claims) string {
 	return token
 }
 
-// signed returns a token with any header and payload and a valid signature by k. Verify can reject such a token only
-// because of its content.
+// The function signed returns a token with any header and payload and a valid signature by k. Verify can reject such
+// a token only because of its content.
 func signed(t testing.TB, k accesstoken.Key, header, payload string) string {
 	t.Helper()
 	der, err := accesstoken.MarshalKey(k)

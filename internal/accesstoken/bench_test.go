@@ -64,7 +64,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// bare returns functions that sign and verify text with a new key. They call only the standard library.
+// The function bare returns functions that sign and verify a text with a new key. They call only the standard
+// library.
 func bare(b *testing.B, alg, text string) (sign func(), verify func() bool) {
 	b.Helper()
 	message := []byte(text)

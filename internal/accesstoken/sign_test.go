@@ -17,7 +17,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 )
 
-// published returns the public key of k as a client reads it from the JWKS.
+// The function published returns the public key of k as a client reads it from the JWKS.
 func published(t *testing.T, k accesstoken.Key) any {
 	t.Helper()
 	var set jose.JSONWebKeySet

@@ -29,7 +29,7 @@ func itemsOf(first, last int64) (all []item) {
 	return all
 }
 
-// begun returns a log with a heartbeat, as after the first complete read.
+// The function begun returns a log that has a heartbeat, as after the first complete read of the feed.
 func begun(t *testing.T) *feed {
 	t.Helper()
 	l := feedlog.New[int64, string](window)

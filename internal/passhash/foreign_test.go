@@ -271,7 +271,7 @@ func TestRefusalsExplainWithoutTheHash(t *testing.T) {
 	}
 }
 
-// cheap matches hashes that are fast enough for a fuzzer.
+// The pattern cheap matches hashes that are fast enough to verify in a fuzz test.
 var cheap = regexp.MustCompile(`^(bcrypt_sha256\$|\$wp|\{[a-z0-9-]+\})?\$2[aby]\$04|^\$argon2id?\$v=19\$m=\d\d,t=1,p=1\$|^\$(firebase-)?scrypt\$ln=[1-6],r=\d[,$](p=\d\$)?|^\$pbkdf2-sha\d+\$i=\d{1,3}\$`)
 
 func FuzzAdopt(f *testing.F) {

@@ -10,8 +10,8 @@ import (
 
 const normal = "correct horse"
 
-// foreign lists hashes of one password, the constant normal. Other programs created them: hash-wasm (WebAssembly) for
-// Argon2id, and crypt(3) in C for bcrypt.
+// The list foreign has hashes of one password, the constant normal. Other programs created them: hash-wasm
+// (WebAssembly) for Argon2id, and crypt(3) in C for bcrypt.
 var foreign = []string{
 	"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8",
 	"$argon2id$v=19$m=256,t=3,p=4$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ",

@@ -27,8 +27,7 @@ func tooCostly(cost string) error {
 	return fmt.Errorf("the cost of the hash is invalid or too high for a server (%s): %s", cost, resetByMail)
 }
 
-// kinds names the unsupported kinds of hashes, by the text before the first or second
-// dollar sign.
+// The map kinds has the names of unsupported kinds of hashes, by the text before the first or second dollar sign.
 var kinds = map[string]string{
 	"$1": "crypt(3) with $1$ (MD5)", "$y": "crypt(3) with $y$ (yescrypt)", "$gy": "crypt(3) with $gy$ (yescrypt)",
 	"$7": "crypt(3) with $7$ (scrypt)", "$md5": "crypt(3) with $md5$", "$sha1": "crypt(3) with $sha1$",
@@ -44,8 +43,8 @@ var kinds = map[string]string{
 	"sha256":        "a salted sha256", "sha512": "a salted sha512", "$md5-crypt": "crypt(3) with $1$ (MD5)",
 }
 
-// unknown returns an error that names the kind of the hash, if the kind is certain. Otherwise the error does not show
-// the text, which may be anything, even a password.
+// The function unknown returns an error that names the kind of the hash, if the kind is certain. Otherwise the error
+// does not show the text, which may be anything, even a password.
 func unknown(name string) error {
 	kind, known := kinds[name]
 	if strings.HasPrefix(name, "$hmac") {

@@ -36,8 +36,8 @@ func (t *turns) add(client string, j *job) {
 	q.jobs = append(q.jobs, j)
 }
 
-// ahead returns two numbers: how many jobs of the client wait, and how many jobs of all clients would run before a
-// new job of this client. Another client gets at most one job before each job of this client.
+// The method ahead returns two numbers: how many jobs of the client wait, and how many jobs of all clients would run
+// before a new job of this client. Another client gets at most one job before each job of this client.
 func (t *turns) ahead(client string) (waiting, ahead int) {
 	own := t.queues[client]
 	if own != nil {

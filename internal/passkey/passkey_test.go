@@ -71,7 +71,7 @@ func creation() passkey.Creation {
 		Challenge: challenge}
 }
 
-// created returns the passkey that p accepts from the virtual authenticator.
+// The method created returns the passkey that the virtual authenticator creates and p accepts.
 func (h *holder) created(t testing.TB, p *passkey.Party) passkey.Credential {
 	t.Helper()
 	c, err := p.Created(creation(), h.create(challenge))
@@ -227,7 +227,7 @@ func TestProductNamesAreKnown(t *testing.T) {
 	}
 }
 
-// seeds adds complete responses, and parts of them, to the corpus.
+// The function seeds adds complete responses, and parts of them, to the corpus of a fuzz test.
 func seeds(f *testing.F, response []byte) {
 	f.Add(response)
 	for _, part := range []string{"", "null", "{}", "[]", `{"id":"AA","rawId":"AA","type":"public-key","response":{}}`,
