@@ -47,8 +47,8 @@ func (s *Server) Follow(t testing.TB, primary *Server) {
 	if err != nil {
 		t.Fatalf("pg_basebackup: %v\n%s", err, out)
 	}
-	// The copied files contain the primary's synchronous_standby_names. After a
-	// promotion every commit would wait forever for a standby that does not exist.
+	// Reset synchronous_standby_names, which was copied from the primary. Otherwise, after a promotion, every commit
+	// would wait forever for a standby that does not exist.
 	if err := s.Configure(fmt.Sprintf("port = %d", s.Port), "synchronous_standby_names = ''"); err != nil {
 		t.Fatal(err)
 	}

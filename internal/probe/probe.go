@@ -1,5 +1,5 @@
-// Package probe decides when to probe a resource, and how long a result counts. It does not
-// know the resource.
+// Package probe decides when to probe a resource, and how long the result stays valid. Its callers supply the
+// function that probes.
 package probe
 
 import (

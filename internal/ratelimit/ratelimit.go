@@ -12,8 +12,8 @@ import (
 )
 
 // Decide counts one use against a limit. The limit allows span/cost uses per span and refills evenly. The argument
-// tat is the counter's stored value, the theoretical arrival time: the time at which the limit is completely
-// refilled. It is the zero time for a new counter.
+// tat is the counter's stored value, the theoretical arrival time: at this time, the limit is completely refilled.
+// For a new counter, tat is the zero time.
 //
 // If the use is allowed, wait is 0, and after is the counter's new value. If the use is refused, after is tat, and
 // wait is the time until a use is allowed.

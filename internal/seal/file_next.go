@@ -59,8 +59,9 @@ func Promote(path string) error {
 }
 
 // Finish completes an interrupted replacement of the key in a file, and returns the key that is valid now. The
-// function opens reports whether a key opens the sealed secrets. If neither key opens them, Finish returns master
-// without an error. The next operation that uses master then fails with the reason.
+// argument opens is a function that reports whether a key opens the sealed secrets. If the new key can't be confirmed
+// either, Finish returns the argument master without an error. The next operation that uses this key then fails with
+// the reason.
 func Finish(path string, master []byte, opens func(key []byte) (bool, error)) ([]byte, error) {
 	next, err := LoadNext(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -50,7 +50,7 @@ func Parse(key string, secret []byte) (id [idSize]byte, ok bool) {
 		return id, false
 	}
 	copy(id[:], raw)
-	// The texts are compared and not the bytes, because the decoder ignores the last bit.
+	// Compare the texts and not the bytes. The decoder ignores the last bit, so two texts can give the same bytes.
 	if !hmac.Equal([]byte(Sign(secret, id)), []byte(key)) {
 		return [idSize]byte{}, false
 	}

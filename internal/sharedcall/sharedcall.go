@@ -26,8 +26,8 @@ type Call struct {
 // Succeeded records that the work has just been done without Do.
 func (c *Call) Succeeded() { c.succeeded.Store(time.Now().UnixNano()) }
 
-// Do returns the result of the last second, if there is one. Otherwise it calls work with the timeout limit. The work
-// continues if a caller goes away. Do returns the error of ctx if ctx ends first.
+// Do returns the result of the last second, if there is one. Otherwise it calls the function work, with limit as its
+// timeout. The call continues if a caller goes away. Do returns the error of ctx if ctx ends first.
 func (c *Call) Do(ctx context.Context, limit time.Duration, work func(context.Context) error) error {
 	if c.isFresh() {
 		return nil

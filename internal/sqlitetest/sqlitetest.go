@@ -43,6 +43,6 @@ func read(ctx context.Context, migrate func(context.Context, string) ([]string, 
 	if _, err = migrate(ctx, path); err != nil {
 		return nil, err
 	}
-	template.file, err = os.ReadFile(path) // complete: closing the last connection checkpoints the WAL
+	template.file, err = os.ReadFile(path) // the file is complete, because the last Close checkpoints the WAL
 	return template.file, err
 }

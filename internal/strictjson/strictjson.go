@@ -140,8 +140,8 @@ func unmarshal(data []byte, v any) error {
 	return nil
 }
 
-// rulesOf returns the rules for a struct type, or for a type of pointers to it or lists of it. For any other type, it
-// returns the zero rules.
+// rulesOf returns the rules for a struct type. A pointer or a list has the rules of its element type. For any other
+// type, rulesOf returns the zero rules.
 func rulesOf(t reflect.Type) (s rules) {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
@@ -162,8 +162,8 @@ func rulesOf(t reflect.Type) (s rules) {
 	return s
 }
 
-// checkText rejects invalid UTF-8, NUL and lone surrogates, which encoding/json would replace. It does not parse
-// strings, because JSON allows backslashes only within strings.
+// checkText rejects invalid UTF-8, NUL and lone surrogates, which encoding/json would replace. It looks for escapes
+// in the whole text, because JSON allows backslashes only within strings.
 func checkText(data []byte) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return invalid("the body is empty")
@@ -210,7 +210,7 @@ type rules struct {
 	anyDepth bool     // do not limit the depth
 	patches  bool     // allow nulls and any depth below the first level
 
-	within map[string]rules // rules of members that are structs, of which only known and within are used
+	within map[string]rules // rules of members that are structs; only their fields known and within are set
 }
 
 // of returns the rules for the value of a member.

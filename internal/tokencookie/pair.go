@@ -23,18 +23,17 @@ type Pair struct {
 	Usual Cookie
 }
 
-// IsEmbedded reports whether a page of another site made the request in the background, such
-// as by fetch. A browser may treat the cookies of such a request as third-party cookies. A
-// navigation opens a page of this site, so its cookies are first-party. Browsers that do not
-// send the Sec-Fetch headers are older than partitioned cookies.
+// IsEmbedded reports whether a page of another site made the request in the background, such as by fetch. A browser
+// may treat the cookies of such a request as third-party cookies. A navigation opens a page of this site, so its
+// cookies are first-party. Browsers that do not send the Sec-Fetch headers are older than partitioned cookies, so for
+// them IsEmbedded returns false.
 func IsEmbedded(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate"
 }
 
-// usesPartitioned decides which cookie of a pair a request uses: an embedded request
-// prefers the partitioned cookie, and any other request the usual one. If the request has
-// only one of the cookies, that cookie is used. Users who signed in with an earlier
-// release thus stay signed in.
+// usesPartitioned reports whether a request uses the partitioned cookie of a pair. An embedded request prefers the
+// partitioned cookie, and any other request prefers the usual one. If the request has only one of the cookies, it
+// uses that cookie. Users who signed in with an earlier release thus stay signed in.
 func usesPartitioned(embedded, usual, partitioned bool) bool {
 	return partitioned && (embedded || !usual)
 }

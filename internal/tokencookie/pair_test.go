@@ -18,9 +18,9 @@ func TestEmbeddedRequestPrefersThePartitionedCookie(t *testing.T) {
 		{false, false, false, false},
 		{false, true, false, false},
 		{false, true, true, false},
-		{false, false, true, true}, // the browser sends only this cookie
+		{false, false, true, true}, // the request has only the partitioned cookie
 		{true, false, false, false},
-		{true, true, false, false}, // from a sign-in with an earlier release
+		{true, true, false, false}, // an earlier release set only the usual cookie
 		{true, false, true, true},
 		{true, true, true, true},
 	} {

@@ -57,10 +57,10 @@ func Code(secret []byte, step int64) (string, error) {
 // Match reports whether a code is accepted at now. If so, it also returns the time step of the code, which the caller
 // must store. The argument last is the stored step of the last accepted code, or 0.
 //
-// The clock of the authenticator may differ by one step, so Match checks three steps. Two of these steps can have the
-// same code. Match then returns the higher step, because otherwise the code would work once more at the higher step.
-// For the same reason, it refuses the code of the step last in the two steps after last. Every text with six digits
-// takes the same time.
+// The clock of the authenticator may differ by one step, so Match checks three steps. If two of these steps have the
+// same code, Match returns the higher step. Otherwise the code would work once more at the higher step. For the same
+// reason, Match refuses the last accepted code during the next two steps. The check takes the same time for every
+// text with six digits.
 func Match(secret []byte, code string, now time.Time, last int64) (step int64, ok bool, err error) {
 	if len(code) != digits.Length() || strings.Trim(code, "0123456789") != "" {
 		return 0, false, nil

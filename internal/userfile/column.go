@@ -22,7 +22,7 @@ type columns struct {
 	now       time.Time
 	rows      int
 	system    *system
-	known     map[string]use  // cached results of use
+	known     map[string]use  // cached results of the method use
 	seen      map[string]bool // top-level names in the file
 	used      map[string]bool
 	marked    map[Field]bool  // fields that were read; all columns for such a field count as used
@@ -93,7 +93,7 @@ func (c *columns) serves(name string, f Field) bool {
 	return c.use(name).field == f
 }
 
-// use returns the use of a column with that name.
+// use returns how a column with that name can be used, as a value of the type use.
 func (c *columns) use(name string) use {
 	u, ok := c.known[name]
 	if !ok {

@@ -238,7 +238,8 @@ func (c *csvSource) isRow(text string) bool {
 	})
 }
 
-// rest joins first and the following lines of its record. The record continues while a quotation mark is open.
+// rest returns the whole record that begins with the line first. It appends lines while a quotation mark is open. The
+// result closed is false if the quotation mark is not closed.
 func (c *csvSource) rest(first csvLine) (whole string, closed bool) {
 	if closed = hasEvenQuotes(first.text); closed || first.long {
 		return first.text, closed
@@ -274,8 +275,8 @@ func (c *csvSource) line() (csvLine, error) {
 	return c.held[c.at-1], nil
 }
 
-// discardRead removes the lines that were read, if they are at least half of the lines in held. Each remaining line
-// is then moved at most once.
+// discardRead removes the lines that were read, if they are at least half of the lines in held. It thus never moves
+// more lines than it removes.
 func (c *csvSource) discardRead() {
 	if 2*c.at >= len(c.held) {
 		c.held, c.at = slices.Delete(c.held, 0, c.at), 0

@@ -64,8 +64,8 @@ func recognise(head []byte, o Options) (format, error) {
 }
 
 // recogniseObject returns the format of JSON that begins with an object. This object is either the first account, or
-// it contains the array of accounts. If the object is cut off or invalid before the format is clear, the format
-// follows from the next lines.
+// it contains the array of accounts. The object may be cut off or invalid before the format is clear. In that case,
+// the format is formatLines if any line is a valid object. If no line is, the result known is false.
 func recogniseObject(text []byte, o Options) (f format, known bool) {
 	if o.List != "" {
 		return formatObject, true

@@ -85,7 +85,7 @@ var passwordNames = []string{
 }
 
 // emailVerifiedNames are names of columns that say whether the address is verified. If the file has one of these
-// columns, verifiedNames do not count, because they may be about the person.
+// columns, the columns in verifiedNames do not count. They may say that the person is verified, not the address.
 var emailVerifiedNames = []string{
 	"emailVerifiedAt", "emailVerified", "isEmailVerified", "emailConfirmedAt", "emailConfirmed", "isEmailConfirmed",
 	"mailVerified", "emailIsVerified", "emailVerifiedOn", "emailVerifiedDate", "emailValidated", "isEmailValidated",

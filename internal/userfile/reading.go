@@ -132,7 +132,7 @@ func (r *reading) verifiedBy(from rule, value any) Mark {
 	if absent(value) {
 		return Mark{}
 	}
-	if strings.HasPrefix(folded(from.column), "verifiedemail") { // the column can contain the verified addresses
+	if strings.HasPrefix(folded(from.column), "verifiedemail") { // may list the verified addresses, not true or false
 		text, _ := textOf(value)
 		list, _ := value.([]any)
 		for each := range strings.FieldsFuncSeq(text, func(c rune) bool { return strings.ContainsRune(", ;|", c) }) {

@@ -157,7 +157,7 @@ func (r rule) mark(value any) state {
 		if text == lockedForever {
 			return state{disabled: r.meaning == disabledIf}
 		}
-		if s := r.word(value); s.problem == "" && r.meaning == enabledIf { // such as active=suspended
+		if s := r.word(value); s.problem == "" && r.meaning == enabledIf { // a known word, such as active=suspended
 			return s
 		}
 	}
@@ -353,7 +353,7 @@ func suggestsState(name string, stemsRead []string) bool {
 	speaks := has(shortWords) || slices.ContainsFunc(words, func(w string) bool {
 		return slices.ContainsFunc(stateStems, func(stem string) bool { return strings.Contains(w, stem) })
 	})
-	about := slices.ContainsFunc(words, func(w string) bool { // such as resetpasswordtokenexpiry
+	about := slices.ContainsFunc(words, func(w string) bool { // another subject, such as resetpasswordtokenexpiry
 		return slices.ContainsFunc(otherStems, func(stem string) bool { return strings.Contains(w, stem) })
 	})
 	switch {

@@ -124,7 +124,7 @@ func TestUnknownStateColumnIsUnsettledUntilNamedOrIgnored(t *testing.T) {
 			options userfile.Options
 			settled bool
 		}{
-			{userfile.Options{}, name == "access_revoked_on"}, // not about the account
+			{userfile.Options{}, name == "access_revoked_on"}, // this name does not suggest a disabled account
 			{userfile.Options{Ignore: []string{name}}, true},
 			{userfile.Options{Names: map[userfile.Field]string{userfile.Disabled: name + "=yes"}}, true},
 			{userfile.Options{Names: map[userfile.Field]string{userfile.Disabled: "-"}}, true},

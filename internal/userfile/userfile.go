@@ -31,8 +31,8 @@ const (
 	Email         Field = "email"
 	PasswordHash  Field = "passwordHash"
 	Salt          Field = "salt"
-	Algorithm     Field = "hashAlgorithm" // of PasswordHash, if the hash itself does not name it
-	Factor        Field = "hashFactor"    // iterations or cost, if the hash itself does not name them
+	Algorithm     Field = "hashAlgorithm" // algorithm of PasswordHash, if the hash itself does not name it
+	Factor        Field = "hashFactor"    // iterations or cost of the hash, if it does not contain them
 	Temporary     Field = "temporaryPassword"
 	Name          Field = "name"
 	FirstName     Field = "firstName"

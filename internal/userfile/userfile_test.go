@@ -575,7 +575,7 @@ func TestIDSpellings(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{ // in another byte order, or not a UUID
+	for _, text := range []string{ // not read: another byte order, or not a UUID
 		`{"$binary":{"base64":"Pw6b0noMTm+KUx8tPEtaaQ==","subType":"03"}}`, `{"$binary":{"base64":"Pw6b0noMTm+KUx8tPEta","subType":"04"}}`,
 		`{"$binary":{"base64":"*","subType":"04"}}`, `{"$binary":17}`, `{"$binary":{}}`,
 	} {
@@ -604,7 +604,8 @@ func TestKeycloakGroupsAreNotRoles(t *testing.T) {
 	}
 }
 
-// A small number must not be read as a date in 1970, and must not set a mark.
+// The numbers 0 and 1 must be read as booleans. Any other small number, such as 2021, must be a problem and not a
+// date in 1970.
 func TestNumberIsADateABooleanOrAProblem(t *testing.T) {
 	t.Parallel()
 	at := func(text string) userfile.Mark {
@@ -634,7 +635,7 @@ func TestNumberIsADateABooleanOrAProblem(t *testing.T) {
 						"nor a date. Name the values that mean disabled: " +
 						"--disabled 'isActive=VALUE,VALUE'; --ignore isActive if it is about something else"})
 			}
-			if want == nil || want.Set && want.At.IsZero() { // 1 is not a date
+			if want == nil || want.Set && want.At.IsZero() { // 1 is a boolean, but not a date
 				problems = append(problems,
 					userfile.Problem{Field: userfile.CreatedAt, Text: "not a date: write RFC 3339, or seconds or " +
 						"milliseconds since 1970, or skip dates with --created-at=-"})

@@ -1,6 +1,5 @@
-// Package wake runs background workers that follow a queue. A worker runs while it finds
-// work. It then waits for a signal from its own process, and polls for changes by other
-// processes.
+// Package wake runs background workers that process a queue. A worker runs while it finds work. It then waits for a
+// signal from its own process. It also polls, because other processes can add work.
 package wake
 
 import (
@@ -24,9 +23,9 @@ func (s Signal) Set() {
 	}
 }
 
-// Loop calls work until ctx ends. If work reports more, Loop calls it again at once. Otherwise Loop waits for Set or
-// for the next poll. Of several consecutive errors, the function failed receives only the first, so that an outage
-// writes one line to the log. Errors after the end of ctx are dropped.
+// Loop calls the function work until ctx ends. If the result more is true, Loop calls work again at once. Otherwise
+// Loop waits for Set or for the next poll. Of several consecutive errors, only the first is passed to the function
+// failed, so an outage writes one line to the log. Errors after the end of ctx are dropped.
 func (s Signal) Loop(
 	ctx context.Context, poll time.Duration, work func(context.Context) (more bool, err error), failed func(error),
 ) {
