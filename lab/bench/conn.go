@@ -72,7 +72,7 @@ func (c *conn) do(ctx context.Context, r request, client string) (got response, 
 	}
 	_ = c.net.SetDeadline(time.Now().Add(requestTimeout))
 	if ctx.Err() != nil {
-		return response{}, ctx.Err() // SetDeadline has overwritten the deadline in the past
+		return response{}, ctx.Err() // SetDeadline may have overwritten the past deadline that the end of ctx set
 	}
 	c.encode(r, client)
 	closes := false

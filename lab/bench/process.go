@@ -36,7 +36,7 @@ func launch(cmd *exec.Cmd, log string) (*process, error) {
 	p := &process{cmd: cmd, log: log, ended: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // if this thread exits, the kernel sends Pdeathsig
+		runtime.LockOSThread() // this thread must not exit: the kernel would send Pdeathsig to the server
 		err := cmd.Start()
 		started <- err
 		if err == nil {

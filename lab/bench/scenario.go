@@ -37,8 +37,8 @@ func Scenarios() (names []string) {
 
 const (
 	stormLogins   = 64  // connections that sign in during the scenario storm
-	stormRate     = 100 // refreshes per second in storm; also the profile reads per second
-	stormClients  = 16  // maximum number of refreshing connections in storm; also of reading ones
+	stormRate     = 100 // refreshes per second in storm; the same number of profile reads
+	stormClients  = 16  // maximum number of connections in storm that refresh; also of those that read
 	crowd         = 60  // connections of the busy client in the scenario fairness
 	crowdClient   = "10.9.9.9"
 	besideClient  = "10.8.8.8"

@@ -60,7 +60,7 @@ func (f *filledStore) load(ctx context.Context, plan Plan, clients int, stream u
 
 func (f *filledStore) rotate(ctx context.Context, plan Plan, n int) error {
 	generation := int64(f.generations[n])
-	at := start.Add(time.Duration(generation+1) * time.Minute) // times are far enough apart that no limit is reached
+	at := start.Add(time.Duration(generation+1) * time.Minute) // one minute apart, so no rate limit is reached
 	r := watchword.RotateRequest{
 		Session:      watchword.SessionID(uuidOf(n)),
 		Presentation: watchword.Presentation{Generation: generation, Agent: watchword.AgentOf("a browser"), At: at},

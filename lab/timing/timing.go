@@ -30,7 +30,7 @@ type Trial struct {
 	Name string
 	Hash watchword.Secret // password hash of all accounts; if empty, the engine computes one
 	App  bool             // the accounts have an authenticator app
-	Base bool             // compares accounts without and with an app: every address has an account
+	Base bool             // every address has an account; compares accounts without and with an app
 	Code watchword.Code   // expected error code of both kinds of calls; empty for success
 	Try  Try
 
@@ -89,8 +89,8 @@ func signIn(with watchword.Secret) Try {
 }
 
 // Run creates a database in dir, measures the trial and removes the database. It calls Try for addresses with an
-// account and for addresses without, as often as samples says for each. The seed determines the random order. Run
-// first makes some calls as a warm-up, which do not count.
+// account and for addresses without. The argument samples is the number of calls of each kind. The seed determines
+// the random order. Run first makes some calls as a warm-up, which do not count.
 func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64) (row Row, err error) {
 	dir, err = os.MkdirTemp(dir, "watchword_timing_")
 	if err != nil {
