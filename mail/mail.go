@@ -44,7 +44,7 @@ const (
 	pathAccount = "/account"
 )
 
-// A page is the page that the button of a mail opens.
+// A page is the web page that the button of a mail opens.
 type page struct {
 	path  string
 	token bool // the link contains the token of the mail

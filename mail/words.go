@@ -112,7 +112,7 @@ func (w words) blocks(link string) (all []block) {
 	kind := strings.TrimSuffix(w.kind, "_final")
 	for part := range strings.FieldsSeq(bodies[w.kind]) {
 		text := w.say("mail." + kind + "." + part)
-		if part == "text" && w.message.Kind == watchword.MailFactorsReset { // the text names the factors
+		if part == "text" && w.message.Kind == watchword.MailFactorsReset { // each kind of factor has its own text
 			text = cmp.Or(w.say("mail."+kind+"."+w.message.Factor), text)
 		}
 		switch {
