@@ -31,7 +31,7 @@ type ObjectTx interface {
 	// PrivateMetadata returns the private objects of the accounts with addresses from first to last, except empty
 	// ones.
 	PrivateMetadata(ctx context.Context, first, last watchword.Address) (map[watchword.UserID]string, error)
-	// SetMetadata stores m if the stored version still equals the argument was (0 if there is no row). It reports
-	// whether it stored m.
+	// SetMetadata stores m if the stored version is still the one that the caller has read (the last argument; 0 if
+	// there was no row). It reports whether it stored m.
 	SetMetadata(ctx context.Context, id watchword.UserID, m Metadata, was int64) (bool, error)
 }
