@@ -36,7 +36,7 @@ func TestAdminExplainShowsAddressesOnlyToAdmins(t *testing.T) {
 	if alive.text("reason") != "signed_in" {
 		t.Errorf("got %s", alive.raw)
 	}
-	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { // sets the end to the time of the creation
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { // the session ends at the time of its creation
 		_, err := tx.EndSession(t.Context(), in.Session.ID, watchword.EndedReuse, in.Session.CreatedAt)
 		if err != nil {
 			return err

@@ -184,9 +184,9 @@ type adminMetadataBody struct {
 	Private json.RawMessage `json:"private,omitempty" doc:"An object; a member with null is removed"`
 }
 
-// metadataChange returns a function that changes the metadata inside the transaction of adminChange. It returns nil
-// if the request has no metadata. The function writes its result to written. If-Match covers only the metadata: name,
-// roles and state have no version.
+// metadataChange returns a function that changes the metadata inside the transaction of adminChange. The returned
+// function stores the new metadata in *written. metadataChange returns nil if the request has neither metadata nor
+// If-Match. If-Match covers only the metadata: name, roles and state have no version.
 func (a *adminAPI) metadataChange(
 	w http.ResponseWriter, r *http.Request, by admin.Caller, body *adminMetadataBody, written *metadata.Metadata,
 ) (func(context.Context, watchword.Tx) ([]watchword.Event, error), error) {
