@@ -47,14 +47,14 @@ type Key struct {
 	Number int    // unique among the stored keys of this Use; 1 to 255 for KeyRefresh
 	Sealed []byte // the private key or secret, see internal/seal
 
-	PublishedAt time.Time // from then on, it is in the JWKS
-	ActiveFrom  time.Time // from then on, it signs, until a newer key does
-	DropAt      time.Time // when all that it signed has expired; zero: no successor yet
+	PublishedAt time.Time // from this time on, the JWKS contains the key
+	ActiveFrom  time.Time // from this time on, the key signs, until a newer key does
+	DropAt      time.Time // when all that the key signed has expired; zero: no successor yet
 }
 
-// LoadOrCreateMasterKey reads the master key from a file. If the file does not exist, it
-// creates it (mode 0600) and its directory. If several processes start at the same time,
-// one creates the key and all return it. It refuses a file that other users can read.
+// LoadOrCreateMasterKey reads the master key from a file. If the file does not exist, the function creates it (mode
+// 0600) and its directory. If several processes start at the same time, one creates the key and all return it. The
+// function refuses a file that other users can read.
 func LoadOrCreateMasterKey(path string) ([]byte, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create the directory of the master key: %w", err)

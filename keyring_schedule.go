@@ -15,7 +15,7 @@ import (
 // The schedule of the keys (internal/keyschedule) is applied at the start, every few
 // seconds, and when an operator rotates keys.
 
-// maxKeysByHand is how many keys a use may have before RotateKeys refuses another. The rest is for scheduled keys.
+// maxKeysByHand is how many keys a use may have before RotateKeys refuses another. Scheduled keys may exceed it.
 const maxKeysByHand = 100
 
 // policy returns the rotation policy of a use.

@@ -29,7 +29,7 @@ type Limits struct {
 	KnownDevices     Limit // from all known devices together. Default: 50 in 15 minutes
 	Reauthentication Limit // in one session. Default: FailedPasswords
 
-	FailedFactors Limit // per account and kind; known devices count separately. Default: 10 in 15 minutes
+	FailedFactors Limit // per account and kind of factor; known devices count separately. Default: 10 in 15 minutes
 
 	LoginPerClient    Limit // Default: 100 in 15 minutes
 	PasskeyPerClient  Limit // passwordless sign-ins; requests for options count separately. Default: 60 in 1 minute
@@ -169,8 +169,8 @@ func (e *Engine) refund(ctx context.Context, charges ...Charge) error {
 	return e.store.Update(ctx, func(tx Tx) error { return refund(ctx, tx, charges...) })
 }
 
-// unchecked returns err, and refunds the charges if the pool was too busy to check the password. After other errors
-// the charges stay. Otherwise a client could cancel requests that are slow because the password is wrong.
+// unchecked returns err. It refunds the charges only if the pool was too busy to check the password. Otherwise a
+// client could guess without limit, by canceling requests that are slow because the password is wrong.
 func (e *Engine) unchecked(ctx context.Context, err error, charges ...Charge) error {
 	if CodeOf(err) == CodeTryLater {
 		err = errors.Join(err, e.refund(ctx, charges...))

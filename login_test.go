@@ -300,7 +300,7 @@ func TestLoginUpgradesTheHash(t *testing.T) {
 	now.login(t, "ada@example.com", laptop)
 }
 
-// A racedStore runs rival once, after the next transaction that writes.
+// A racedStore calls the function rival once, after the next transaction that writes.
 type racedStore struct {
 	watchword.Store
 	rival *func()

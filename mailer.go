@@ -48,7 +48,7 @@ var boundNotices = []MailKind{MailPasswordChanged, MailReuseDetected, MailTOTPAd
 	MailIdentityRemoved}
 
 // mailedTokens are the kinds of mail that contain a token. The first proof of an address makes its invitations
-// invalid, but does not delete them, because AcceptInvite returns the reason.
+// invalid. It does not delete them, because AcceptInvite needs them to return the reason.
 var mailedTokens = []MailKind{MailInvite, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged}
 
 // A Message is the content of one mail for a Mailer.

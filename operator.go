@@ -126,10 +126,10 @@ func (o Operator) UserOfSession(ctx context.Context, id SessionID) (User, error)
 	})
 }
 
-// Users lists accounts in the order of their addresses: up to limit accounts whose address is after the given
-// one ("": all).
+// Users lists up to limit accounts in the order of their addresses. It begins after the given address ("": at the
+// start).
 func (o Operator) Users(ctx context.Context, after Address, limit int) ([]User, error) {
-	return o.UsersBetween(ctx, after+"\x01", "\x7f", limit) // all later addresses: addresses are printable ASCII
+	return o.UsersBetween(ctx, after+"\x01", "\x7f", limit) // includes all later addresses, which are printable ASCII
 }
 
 // UsersBetween lists up to limit accounts with from <= address < below, in byte order of their addresses. Package
@@ -390,8 +390,8 @@ func (o Operator) UserEvents(ctx context.Context, id UserID, limit int) ([]Event
 	return view(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.Events(ctx, id, limit) })
 }
 
-// LastRestore returns when a restore was last noticed (EventRestoreDetected), and when EndEverySession last ran since
-// then. A time is zero if this has not happened in the last 90 days, because events are not kept longer.
+// LastRestore returns when a restore was last noticed (EventRestoreDetected), and when EndEverySession last ran after
+// that time. A time is zero if there is no such event. Events are kept for 90 days.
 //
 // Unstable: only package admin and the program watchword use it.
 func (o Operator) LastRestore(ctx context.Context) (noticed, settled time.Time, err error) {

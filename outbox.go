@@ -65,7 +65,7 @@ func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
 }
 
 // noticeKind charges a notice to the budget of the account. It returns the kind to send: m.Kind, a summary (at most
-// daily) if the budget is used up, or "" to drop the notice. The first reuse of a day is sent without a charge.
+// daily) if the budget is used up, or "" to drop the notice. The first notice of a reuse in a day is not charged.
 func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error) {
 	daily := Limit{1, 24 * time.Hour}
 	tries := []struct {
@@ -299,7 +299,7 @@ func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now
 		if d.replaced, err = tx.MailTokens(ctx, d.owner, kind, now); err != nil {
 			return err
 		}
-		// RetryMail resets the count of attempts, so the new token can equal an earlier one. That one stays valid.
+		// RetryMail resets the count of attempts, so the new token can equal an earlier one, which must stay valid.
 		d.replaced = slices.DeleteFunc(d.replaced, func(t MailToken) bool { return t.Hash == hash })
 	}
 	return tx.InsertMailToken(ctx, MailToken{Hash: hash, Kind: kind, UserID: d.owner, Email: m.To,

@@ -153,8 +153,8 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 	})
 }
 
-// passwordChanged ends all sessions except spare, deletes remembered devices and mailed tokens, and posts the notice of
-// the event, in the transaction that sets the password.
+// passwordChanged runs in the transaction that sets a password. It ends all sessions except the session spare,
+// deletes remembered devices and mailed tokens, and posts the notice of the event.
 func (e *Engine) passwordChanged(ctx context.Context, tx Tx, u User, spare SessionID, event Event) error {
 	if _, err := tx.EndSessions(ctx, u.ID, spare, EndedPassword, event.At); err != nil {
 		return err

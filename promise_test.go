@@ -136,7 +136,7 @@ func TestEngineKeepsHonestClientsSignedIn(t *testing.T) {
 			},
 			"the server restarts": func(rt *rapid.T) {
 				if rapid.IntRange(0, 3).Draw(rt, "restart") > 0 {
-					rt.Skip("a restart is slow") // because it prepares every statement again
+					rt.Skip("a restart is slow") // it is slow because it prepares every SQL statement again
 				}
 				w.restart(rt)
 			},

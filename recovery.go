@@ -146,7 +146,7 @@ func (e *Engine) setLinkedPassword(ctx context.Context, tx Tx, box mailbox, owne
 	return closeLink(ctx, tx, box, owner.VerifiedAt)
 }
 
-// stillValid refuses a link if held is false, which means that a conditional statement changed no row.
+// stillValid refuses a link if held is false: the account, sign-up or link has changed since it was read.
 func stillValid(held bool, err error) error {
 	if err == nil && !held {
 		return mailTokenInvalid()

@@ -278,8 +278,8 @@ func TestArchitectureNamesExistingFunctionsAndEveryFileOfTheEngine(t *testing.T)
 	}
 }
 
-// inTable returns the text that stands for a package in the table of ARCHITECTURE.md. If wing is "a wing", this text
-// is "a wing" for every wing.
+// inTable returns the text that stands for a package in the table of ARCHITECTURE.md. If the argument wing is "a
+// wing", inTable returns "a wing" for each package that is a wing.
 func inTable(pkg, wing string) string {
 	switch {
 	case pkg == "root":

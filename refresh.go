@@ -101,8 +101,8 @@ const (
 )
 
 // restoreDetected records that a token is newer than its session: a restored backup or a failover lost commits. This
-// affects every session, so the event has no account, and one event is enough. The caller skips sessions whose end is
-// stored. It includes idle ones, because every session looks idle in a backup older than the idle limit.
+// affects every session, so one event without an account is enough. The caller skips sessions whose end is stored. It
+// does not skip idle sessions, because every session looks idle in a backup older than the idle limit.
 func (e *Engine) restoreDetected(ctx context.Context, r RotateRequest, c Client, newest int64) error {
 	e.log.Error("a refresh token is newer than its session: was the store restored from a backup?",
 		slog.String("session", string(r.Session)),
@@ -134,7 +134,7 @@ func (e *Engine) restoreDetected(ctx context.Context, r RotateRequest, c Client,
 type judgement struct {
 	verdict Verdict
 	why     EndReason // reason of VerdictEnded; empty: the session does not exist, or is older than the token
-	session Session   // its state after the verdict
+	session Session   // state of the session after the verdict
 	user    User
 }
 

@@ -73,8 +73,8 @@ func (r *rig) restores(t *testing.T) (found []watchword.Event) {
 	return found
 }
 
-// present refreshes with the token many times, in all processes at the same time. Before a refusal, the event must be
-// stored.
+// present refreshes with the token many times, in all processes at the same time. The event must be stored before any
+// of these requests is refused.
 func present(t *testing.T, all []*rig, token watchword.Secret) {
 	t.Helper()
 	var wg sync.WaitGroup

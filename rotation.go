@@ -154,9 +154,9 @@ func (r Rotation) next(by Agent, now time.Time) Rotation {
 	return r
 }
 
-// supersededWithin reports whether generation g was superseded at most grace before now. While even the oldest stored
-// time is within grace, up to burst generations count. A forgiven parent counts like its child: a client that returns
-// late may have several requests in flight, and the first must not make the others a reuse.
+// supersededWithin reports whether generation g was superseded at most grace before now. For a generation without a
+// stored time, the oldest stored time decides, up to burst generations back. A forgiven parent counts like its child,
+// because a late client may have several requests in flight. The first of them must not make the others a reuse.
 func (r Rotation) supersededWithin(grace time.Duration, g int64, now time.Time) bool {
 	if g == r.Forgiven-1 && r.Forgiven < r.Generation {
 		g = r.Forgiven
