@@ -54,8 +54,8 @@ func (t Token) Sign(secret []byte) string {
 	return string(base64.RawURLEncoding.AppendEncode(text, raw))
 }
 
-// Parse decodes and verifies a token. It accepts only the exact bytes that Sign returns.
-// secret returns the secret of a key number. Errors are ErrInvalid and ErrUnknownKey.
+// Parse decodes and verifies a token. It accepts only the exact bytes that Sign returns. The function secret returns
+// the secret of a key number. Errors are ErrInvalid and ErrUnknownKey.
 func Parse(text string, secret func(number uint8) ([]byte, bool)) (Token, error) {
 	if len(text) != len(prefix)+base64.RawURLEncoding.EncodedLen(size) || text[:len(prefix)] != prefix {
 		return Token{}, ErrInvalid

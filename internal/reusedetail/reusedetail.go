@@ -53,7 +53,7 @@ func (d Detail) Words() string {
 }
 
 // Parse reads a stored detail, also in the text format of earlier releases. This format lacks From, but the event
-// itself names the client that presented the token. ok is false for any other text.
+// itself names the client that presented the token. The result ok is false for any other text.
 func Parse(text string) (d Detail, ok bool) {
 	if strings.HasPrefix(text, "{") {
 		return d, json.Unmarshal([]byte(text), &d) == nil && d.Newest > 0

@@ -56,8 +56,8 @@ func (b *Box) Derive(purpose string) []byte {
 	return key
 }
 
-// Seal encrypts plain. context describes the secret. Open needs the same context, which
-// is not secret and not part of the result.
+// Seal encrypts the secret plain. The argument context describes the secret. Open needs the same context, which is
+// not secret and not part of the result.
 func (b *Box) Seal(context string, plain []byte) []byte {
 	sealed := make([]byte, 1+b.aead.NonceSize(), 1+b.aead.NonceSize()+len(plain)+b.aead.Overhead())
 	sealed[0] = version

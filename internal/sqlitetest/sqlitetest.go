@@ -16,8 +16,8 @@ var template struct {
 	file []byte
 }
 
-// Path returns the path of a new database in a folder of t, without users. migrate is sqlite.Migrate, which this
-// package must not import. Path calls migrate only once in each process.
+// Path returns the path of a new database in a folder of t, without users. The argument migrate is sqlite.Migrate,
+// which this package must not import. Path calls migrate only once in each process.
 func Path(t testing.TB, migrate func(ctx context.Context, path string) (applied []string, err error)) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "watchword.db")

@@ -36,9 +36,8 @@ func (c *Clock) Now() time.Time {
 // most half of it.
 const maxLatency = time.Second
 
-// Sample samples the remote clock. It assumes that remote read the clock in the middle of
-// the call. It ignores a sample that took longer than one second, except the first one.
-// Errors are those of remote.
+// Sample samples the remote clock. It assumes that the function remote read the clock in the middle of the call. It
+// ignores a sample that took longer than one second, except the first one. Errors are those of remote.
 func (c *Clock) Sample(remote func() (time.Time, error)) error {
 	began := c.local()
 	at, err := remote()

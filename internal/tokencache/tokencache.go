@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// ways is how many slots a token can be stored in. If all are taken, the entry that
-// expires first is evicted.
+// ways is the number of slots in which a token can be stored. If all are taken, the entry that expires first is
+// evicted.
 const ways = 8
 
 // A Cache stores a value for each verified token, under the complete text of the token, because a token that differs

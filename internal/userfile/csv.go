@@ -25,7 +25,7 @@ type csvSource struct {
 	lines  lines
 	held   []csvLine // lines that may be read a second time
 	at     int       // index in held of the next line
-	rows   []raw     // problems within the previous record, which next returns first
+	rows   []raw     // problems within the previous record, which the method next returns first
 	header []string  // names of the columns; columns with an empty name are skipped
 	emails []int     // indexes in header of the columns for the address
 	exact  bool      // a record must not have more values than the header

@@ -20,8 +20,8 @@ type lines struct {
 	text []byte
 }
 
-// next returns a line without its end. The slice is valid until the next call. long
-// reports that the line was cut at MaxAccount and its rest was skipped.
+// next returns a line without its end. The slice is valid until the next call. The result long reports that the line
+// was cut at MaxAccount and its rest was skipped.
 func (l *lines) next() (text []byte, long bool, err error) {
 	l.text = l.text[:0]
 	for {

@@ -35,7 +35,7 @@ type rule struct {
 	column  string
 	meaning meaning
 	words   []string // words that mean disabled; nil: disabledWords
-	negated bool     // words mean enabled instead of disabled
+	negated bool     // the listed words mean enabled instead of disabled
 }
 
 // stateNames are the known names of columns that say who is disabled. They are compared folded.

@@ -158,7 +158,7 @@ type source interface {
 type raw struct {
 	line    int
 	values  map[string]any // strings from CSV, decoded values from JSON
-	problem string         // why the account can't be read; values is then nil
+	problem string         // why the account can't be read; the field values is then nil
 }
 
 // New recognizes the format and reads the header. Errors of New and Next say how to correct the file. They contain no

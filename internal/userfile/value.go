@@ -236,7 +236,7 @@ func numbered(text string, n float64) (time.Time, bool) {
 }
 
 // rolesOf reads a list of names, a list of objects with a name, or a text with commas. It returns roles in lower
-// case. If the value could be read, problem is empty.
+// case. The result problem is empty if the value could be read.
 func rolesOf(value any) (roles []string, problem string) {
 	switch v := unwrapped(value).(type) {
 	case nil:

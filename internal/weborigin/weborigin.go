@@ -68,13 +68,12 @@ var appOrigin = regexp.MustCompile(`^((capacitor|tauri)://[a-z0-9.-]+|chrome-ext
 // token in the body. A link in a mail can't open them.
 func IsApp(origin string) bool { return appOrigin.MatchString(origin) }
 
-// IsLoopback reports whether traffic to host stays on this machine: an address of
-// 127.0.0.0/8, ::1, localhost, or a name below localhost (RFC 6761, section 6.3). The
-// host may have a port, IPv6 brackets and, after a name, one trailing dot. Letter case
-// does not matter.
+// IsLoopback reports whether traffic to host stays on this machine: an address of 127.0.0.0/8, ::1, localhost, or a
+// subdomain of localhost (RFC 6761, section 6.3). The host may have a port, IPv6 brackets and, after a name, one
+// trailing dot. Letter case does not matter.
 //
-// Every check of plain http uses this function, so package verify accepts each issuer that
-// the server accepts. The npm packages pass the same table of cases (testdata/loopback.json).
+// Every check of plain http uses this function, so package verify accepts each issuer that the server accepts. The
+// npm packages pass the same table of cases (testdata/loopback.json).
 func IsLoopback(host string) bool {
 	name, bracketed := withoutPort(host)
 	if addr, err := netip.ParseAddr(name); err == nil {
