@@ -60,7 +60,7 @@ var lists = []list{
 	{"one account by id", admin.Filter{ID: idOf(4711)}, false},
 }
 
-// Measure measures each list. limit is the number of accounts per page.
+// Measure measures each list. The argument limit is the number of accounts per page.
 func Measure(ctx context.Context, m *admin.Manager, limit int) (rows []Row, err error) {
 	for _, l := range lists {
 		row, err := l.measure(ctx, m, limit)

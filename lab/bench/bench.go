@@ -86,8 +86,8 @@ type runner struct {
 }
 
 // Run builds all targets and measures them in turn in each round. If the program of a target is missing, it skips
-// this target and reports it with warn. If a target fails, Run stores the error in the Result of that target and
-// continues with the others. Run stops all servers and removes all files before it returns.
+// this target and reports it with the function warn. If a target fails, Run stores the error in the Result of that
+// target and continues with the others. Run stops all servers and removes all files before it returns.
 func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results []Result, err error) {
 	r := &runner{plan: plan, progress: progress}
 	if r.dir, err = os.MkdirTemp(plan.Dir, "watchword-bench-"); err != nil {

@@ -44,9 +44,9 @@ func signIn(at time.Time) watchword.Rotation {
 	return watchword.Rotation{Forgiven: watchword.NeverForgiven, RotatedAt: at, RotatedBy: usersAgent}
 }
 
-// WrongfulSignOuts simulates one user without a thief, and counts how often the policy signs the user out. loss is
-// the probability (0 to 1) that the response to a refresh or a retry is lost. The client retries after a random
-// outage, and signs in again after a sign-out. Retries do not count as refreshes.
+// WrongfulSignOuts simulates one user without a thief, and counts how often the policy signs the user out. The
+// argument loss is the probability (0 to 1) that the response to a refresh or a retry is lost. The client retries
+// after a random outage, and signs in again after a sign-out. Retries do not count as refreshes.
 func WrongfulSignOuts(p Policy, loss float64, refreshes int, seed uint64) (signOuts int) {
 	random := rand.New(rand.NewPCG(seed, uint64(refreshes)))
 	now := start

@@ -31,8 +31,8 @@ func (r result) percentile(n int) time.Duration {
 	return r.each[min(len(r.each)*n/100, len(r.each)-1)]
 }
 
-// load rotates random sessions on concurrent clients for plan.For. Because the choice is random, consecutive
-// rotations change distant pages, as with millions of users. Each client uses its own sessions.
+// load rotates random sessions with concurrent clients for the duration plan.For. Because the choice is random,
+// consecutive rotations change distant pages, as with millions of users. Each client uses its own sessions.
 func (f *filledStore) load(ctx context.Context, plan Plan, clients int, stream uint64) (all result, err error) {
 	var done sync.WaitGroup
 	results := make([]result, clients)

@@ -185,8 +185,8 @@ func fill(ctx context.Context, engine *watchword.Engine, apps *factors.Manager, 
 	return err
 }
 
-// Measure makes n pairs of calls: one call without and one with an account. rng determines the order within a pair.
-// It returns the times without and with an account.
+// Measure makes n pairs of calls: one call without and one with an account. The argument rng determines the order
+// within a pair. Measure returns the times without and with an account.
 func Measure(n int, rng *rand.Rand, call func(n int, with bool) error) (took [2][]time.Duration, err error) {
 	for i := range n {
 		first := rng.IntN(2)
