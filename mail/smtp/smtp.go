@@ -157,7 +157,8 @@ func (s *Sender) compose(m watchword.Message) (*gomail.Msg, error) {
 	return message, message.EmbedReader("logo.png", bytes.NewReader(words.Logo), gomail.WithFileContentID("<logo>"))
 }
 
-// runSession connects, authenticates, calls talk and quits. The session ends after timeout, or earlier if ctx ends.
+// runSession connects, authenticates, calls the function talk and quits. The session ends after timeout, or earlier
+// if ctx ends.
 func (s *Sender) runSession(ctx context.Context, talk func(*gomail.Client, *smtp.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
