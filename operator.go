@@ -30,7 +30,7 @@ func (e *Engine) Operator() Operator {
 	return Operator{engine: e, check: func(context.Context, Tx) error { return nil }}
 }
 
-// As returns an Operator that records name, cut to 128 bytes, in its events.
+// As returns an Operator that records a name, cut to 128 bytes, in its events.
 func (o Operator) As(name string) Operator { return o.engine.Inside().Operator(name, o.check) }
 
 // In returns an Operator whose DisableUser, EnableUser, SetRoles and Rename run in the caller's transaction. They

@@ -19,9 +19,9 @@ import (
 // The user then signs in with the new password. A verification link also works as a reset link while its address is
 // unproven, because its reader might not know the password of the sign-up.
 
-// ForgotPassword mails a reset link to the owner of an address, if any. The link opens page, the reset page of a
-// front-end, followed by "/" and the token. It opens the server's page if page is empty, or if the origin of page is
-// not one of Options.LinkOrigins. Codes: CodeValidationFailed (email), CodeRateLimited.
+// ForgotPassword mails a reset link to the owner of an address, if any. The link is the argument page, the URL of a
+// front-end's reset page, followed by "/" and the token. It opens the server's page if the URL is empty, or if its
+// origin is not one of Options.LinkOrigins. Codes: CodeValidationFailed (email), CodeRateLimited.
 func (e *Engine) ForgotPassword(ctx context.Context, email, page string, c Client) error {
 	return e.mailOwnerOf(ctx, MailReset, email, weborigin.Page(page, e.opts.LinkOrigins), c)
 }
