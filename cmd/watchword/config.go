@@ -38,7 +38,7 @@ type Settings struct {
 	// state a client's address. All three are empty by default, because each setting trusts
 	// other machines.
 	AllowedOrigins []string `name:"allowed-origins" group:"network" help:"Exact origins of front-ends on other hosts, comma separated. The origins of apps have the form capacitor://HOST, tauri://HOST or chrome-extension://ID."`
-	AppURL         string   `name:"app-url" group:"network" help:"URL of the front-end, to which pages and mails link, such as https://app.example.com/. Its origin is allowed, too."`
+	AppURL         string   `name:"app-url" group:"network" help:"URL of the front-end, to which pages and mails link, such as https://app.example.com/. The server also accepts requests from the origin of this URL."`
 	TrustedProxies []string `name:"trusted-proxies" group:"network" help:"Networks (CIDR) of the proxies from which the server accepts X-Forwarded-For, comma separated."`
 	AdminACR       string   `name:"admin-acr" default:"aal2" oneof:"aal2,aal1" group:"network" help:"Authentication level (acr) that the session of an administrator needs. aal1: a password alone is enough."`
 	AdminOn        string   `name:"admin-on" default:"public" oneof:"public,admin" group:"network" help:"admin: the API and the pages of administration are on the admin listener only, with a separate sign-in."`
@@ -89,11 +89,11 @@ type Settings struct {
 	HashQueue       time.Duration `name:"hash-queue" default:"2s" min:"100ms" max:"30s" group:"accounts" help:"Longest wait for hashing before the server responds with 503."`
 	VerifyMail      string        `name:"verify-mail" default:"on" oneof:"on,off" group:"accounts" help:"off: sign-up sends no mail that verifies the address; allowed only with signup=open."`
 	SecondFactor    string        `name:"second-factor" default:"optional" group:"accounts" help:"off: no account can add a second factor. optional: each user decides. required: all accounts must have one; required:admin,staff: accounts with one of these roles must have one."`
-	StepUpAge       time.Duration `name:"step-up-age" default:"5m" min:"10s" max:"24h" group:"accounts" help:"How long after a proof a session may change second factors. For an account with a second factor, this also limits changes of address and password."`
+	StepUpAge       time.Duration `name:"step-up-age" default:"5m" min:"10s" max:"24h" group:"accounts" help:"A session may change second factors only within this time after a proof of the user. For an account with a second factor, this also limits changes of address and password."`
 	RememberDevice  time.Duration `name:"remember-device" default:"0s" min:"0s" max:"720h" group:"accounts" help:"How long a browser can skip the second factor after the user proved it there; 0: never."`
 	Passkeys        string        `name:"passkeys" default:"on" oneof:"on,off" group:"accounts" help:"off: no account can add or use a passkey."`
 	PasskeyRPID     string        `name:"passkey-rp-id" group:"accounts" help:"Domain that passkeys are bound to: the host of the public URL, or a parent domain. A later change makes all passkeys unusable. Empty: the host of the public URL."`
-	LinkProven      string        `name:"link-proven" default:"ask" oneof:"ask,auto" group:"accounts" help:"auto: a sign-in with a provider opens the proven account with the same address at once, if the provider guarantees that the user owns the address. ask: the user must first sign in to that account."`
+	LinkProven      string        `name:"link-proven" default:"ask" oneof:"ask,auto" group:"accounts" help:"Whether a sign-in with a provider opens an existing account with the same proven address. auto: yes, if the provider guarantees that the user owns the address. ask: the user must first sign in to that account."`
 	VerifyTTL       time.Duration `name:"verify-ttl" default:"24h" min:"1s" max:"720h" group:"accounts" help:"Lifetime of a mailed link that verifies an address."`
 	ResetTTL        time.Duration `name:"reset-ttl" default:"15m" min:"1s" max:"30m" group:"accounts" help:"Lifetime of a mailed link that resets a password."`
 
@@ -105,7 +105,7 @@ type Settings struct {
 
 	// Each rate limit counts the requests of one account, session, client network or email address.
 	// docs/operations.md explains each of them.
-	Limits              string          `name:"limits" default:"on" oneof:"on,off" group:"limits" help:"off only with a loopback public URL, for load tests."`
+	Limits              string          `name:"limits" default:"on" oneof:"on,off" group:"limits" help:"off is allowed only with a loopback public URL, for load tests."`
 	LimitFailedPassword watchword.Limit `name:"limit-failed-passwords" default:"10/15m" group:"limits" help:"Failed passwords of one account from one client network."`
 	LimitLogin          watchword.Limit `name:"limit-login" default:"100/15m" group:"limits" help:"Logins of one client."`
 	LimitSignup         watchword.Limit `name:"limit-signup" default:"20/15m" group:"limits" help:"Sign-ups of one client."`
