@@ -95,8 +95,8 @@ This file is generated from the comments above the tests and from
 testdata/requirements.txt: run ` + "`make generate`" + `. How to report a vulnerability is in
 [SECURITY.md](../SECURITY.md).
 
-Where a requirement has no test, the table says why: the requirement holds by construction,
-or the feature does not exist yet.
+If a requirement has no test, the column *state* says why. Either the requirement holds by
+construction, or the feature does not exist yet.
 `
 
 // coveringTests maps each requirement to the tests whose comment names it.
