@@ -42,7 +42,7 @@ type Settings struct {
 	TrustedProxies []string `name:"trusted-proxies" group:"network" help:"Networks (CIDR) of the proxies from which the server accepts X-Forwarded-For, comma separated."`
 	AdminACR       string   `name:"admin-acr" default:"aal2" oneof:"aal2,aal1" group:"network" help:"Authentication level (acr) that the session of an administrator needs. aal1: a password alone is enough."`
 	AdminOn        string   `name:"admin-on" default:"public" oneof:"public,admin" group:"network" help:"admin: the API and the pages of administration are on the admin listener only, with a separate sign-in."`
-	AdminURL       string   `name:"admin-url" group:"network" help:"Address at which browsers reach the admin listener, with admin-on=admin. Plain http is allowed only on a loopback name. Empty: http with the address of admin-listen, with localhost in place of a host that is not loopback."`
+	AdminURL       string   `name:"admin-url" group:"network" help:"Address at which browsers reach the admin listener, with admin-on=admin. Plain http is allowed only on a loopback name. Empty: http with the address of admin-listen. If that host is not loopback, localhost replaces it."`
 	AdminPages     string   `name:"admin-pages" default:"on" oneof:"on,off" group:"network" help:"off: there are no pages at /admin."`
 	PagesDir       string   `name:"pages-dir" group:"network" help:"Folder with your own templates, texts, style and logo (docs/pages.md); empty: the built-in pages."`
 	ProductName    string   `name:"product-name" group:"network" help:"Name of the service in pages and mails; empty: the host of the public URL."`
@@ -63,23 +63,23 @@ type Settings struct {
 	AccessTTL     time.Duration    `name:"access-ttl" default:"15m" min:"10s" max:"1h" group:"tokens" help:"Lifetime of an access token."`
 	SigningAlg    string           `name:"signing-alg" default:"ES256" oneof:"ES256,Ed25519,RS256,HS256" group:"tokens" help:"How access tokens are signed. With HS256, services need signing-secret to verify tokens."`
 	SigningSecret watchword.Secret `name:"signing-secret" secret:"all" group:"tokens" help:"Secret of HS256: at least 32 bytes, which are used without decoding."`
-	Claims        []string         `name:"claims" group:"tokens" help:"Optional claims of access tokens, comma separated: email, name, fixed claims as key=value, and computed claims as key=@id, @role, @roles, @email, @name, @sid or @public.PATH (public metadata of the user)."`
+	Claims        []string         `name:"claims" group:"tokens" help:"Optional claims of access tokens, comma separated: email, name, fixed claims as key=value, and computed claims as key=@VALUE. @VALUE is @id, @role, @roles, @email, @name, @sid or @public.PATH (public metadata of the user)."`
 
 	// refresh-grace and rotation-clean are the parameters of docs/rotation.md. The document explains the effects of
 	// other values. The upper bounds keep the detection of theft effective.
 	RefreshGrace   time.Duration `name:"refresh-grace" default:"10s" min:"0s" max:"60s" group:"sessions" help:"How long a superseded refresh token is still accepted."`
 	RotationClean  int           `name:"rotation-clean" default:"1" min:"1" max:"1000" group:"sessions" help:"Number of generations that must follow a forgiven generation before the server forgives another."`
-	ReuseEnds      string        `name:"reuse-ends" default:"session" oneof:"session,all" group:"sessions" help:"What a reused refresh token ends. session: its session; all: all sessions of the user."`
+	ReuseEnds      string        `name:"reuse-ends" default:"session" oneof:"session,all" group:"sessions" help:"Sessions that end when a refresh token is reused. session: the session of the token; all: all sessions of the user."`
 	SessionIdle    time.Duration `name:"session-idle" default:"168h" min:"10s" group:"sessions" help:"Longest time between two refreshes of a session."`
 	SessionMax     time.Duration `name:"session-max" default:"720h" min:"10s" group:"sessions" help:"Longest lifetime of a session."`
-	MaxSessions    int           `name:"max-sessions" default:"100" min:"1" max:"10000" group:"sessions" help:"Maximum number of sessions of a user. A sign-in above it ends the oldest session."`
+	MaxSessions    int           `name:"max-sessions" default:"100" min:"1" max:"10000" group:"sessions" help:"Maximum number of sessions of a user. A sign-in above this number ends the oldest session."`
 	CookieName     string        `name:"cookie-name" group:"sessions" help:"Name of the refresh cookie; empty: __Host-watchword on https (__Secure-watchword with a domain), watchword on http."`
 	CookieSameSite string        `name:"cookie-same-site" default:"strict" oneof:"strict,lax,none" group:"sessions" help:"SameSite of the refresh cookie. none is for front-ends on other sites; it needs https and adds a partitioned cookie."`
 	CookieDomain   string        `name:"cookie-domain" group:"sessions" help:"Domain of the refresh cookie; empty: only the host of the public URL."`
 
 	// The hash costs follow OWASP's minimum for argon2id. Links that reset a password expire
 	// sooner than links that verify an address, because a stolen reset link opens the account.
-	Signup          string        `name:"signup" default:"open" oneof:"open,verified,closed" group:"accounts" help:"Who can create an account: anyone, anyone who verifies the address first, or only operators."`
+	Signup          string        `name:"signup" default:"open" oneof:"open,verified,closed" group:"accounts" help:"Who can create an account. open: anyone. verified: anyone who verifies the address first. closed: only operators."`
 	PasswordMin     int           `name:"password-min" default:"8" min:"8" max:"128" group:"accounts" help:"Minimum number of characters of a password."`
 	PasswordWords   []string      `name:"password-words" group:"accounts" help:"Words, comma separated. The server rejects a password that consists only of these words, the user's address and name, product-name and the host of public-url."`
 	PasswordProfile string        `name:"password-profile" default:"default" oneof:"default,nist" group:"accounts" help:"nist sets password-min to 15."`
