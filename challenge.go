@@ -303,7 +303,8 @@ func (i Inside) Failed(ctx context.Context, t FactorTry, refusal *Error, why str
 	return i.engine.loginFailed(ctx, attempt{at: t.At, client: t.Client, user: t.User, why: why}, refusal)
 }
 
-// NewChallenge returns a challenge that contains plain in sealed form, and its handle.
+// NewChallenge encrypts the text plain, and returns a challenge with the result. It also returns the handle, which
+// clients present to continue.
 func (i Inside) NewChallenge(
 	p ChallengePurpose, u User, s SessionID, plain []byte, now time.Time,
 ) (c Challenge, handle Secret) {

@@ -210,8 +210,8 @@ type FactorTx interface {
 	// SealedFactors lists up to limit sealed secrets after the given id, in the order of ids.
 	SealedFactors(ctx context.Context, after string, limit int) ([]SealedFactor, error)
 	SetSealedFactor(context.Context, SealedFactor) error
-	// UseDevice records a use of a remembered device. It reports false if the device has expired, was not created
-	// after since, or is older than the last change of the factors of its user.
+	// UseDevice records a use of a remembered device. It reports false if the device has expired, if it was created
+	// at since or earlier, or if it is older than the last change of the user's factors.
 	UseDevice(ctx context.Context, id UserID, device string, since, now time.Time) (bool, error)
 	ForgetDevices(context.Context, UserID) error
 }

@@ -66,7 +66,8 @@ const (
 	// outdated is how long a change of roles counts as a likely reason.
 	outdated = time.Hour
 
-	// afterRestore is how long the restore of a backup counts as a likely reason.
+	// afterRestore is how long after a restore of a backup Explain names the restore as a likely reason for a
+	// sign-out.
 	afterRestore = 7 * 24 * time.Hour
 
 	// skew is how far a clock may be ahead before the answer mentions it.

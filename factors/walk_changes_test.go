@@ -195,7 +195,7 @@ func (w *walk) remove(p *person) {
 	may := owner == p && p.fresh(s, w.clock()) && !last && (way || !alone)
 	err := w.Remove(w.Context(), who, id, laptop)
 	if !way && !alone {
-		may = err == nil // the model does not predict this result: no app can sign in alone, but the store may refuse
+		may = err == nil // the model does not predict whether the store refuses this
 	}
 	if !w.allowed("remove", err, may) {
 		return
@@ -231,7 +231,7 @@ func (p *person) gets(t *testing.T, codes []watchword.Secret) {
 	p.codes = append(p.codes, codes...)
 }
 
-// The method lost records that the account's recovery codes no longer work.
+// lost marks all recovery codes of the account as used up.
 func (p *person) lost() { p.spent, p.codes = append(p.spent, p.codes...), nil }
 
 func (w *walk) newCodes(p *person) {

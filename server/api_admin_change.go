@@ -140,9 +140,9 @@ func (a *adminAPI) adminUser(w http.ResponseWriter, r *http.Request, by admin.Ca
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// An adminInviteBody has no password: the user chooses one. With invite, the address gets a link to choose
-// a password. Without it, the user signs in with a provider or requests a password reset. The type keeps
-// its name, because generated clients contain it.
+// An adminInviteBody has no password: the user chooses one. If invite is true, a link to choose a password is mailed
+// to the address. Otherwise, the user signs in with a provider or requests a password reset. The name of the type
+// stays, although not every account is invited, because generated clients contain it.
 type adminInviteBody struct {
 	Email    string   `json:"email" format:"email"`
 	Name     string   `json:"name,omitempty" doc:"At most 200 characters"`

@@ -356,7 +356,7 @@ func revealed(codes []watchword.Secret) (texts []string) {
 	return texts
 }
 
-// A factorNameBody has a new name, which package factors checks.
+// A factorNameBody renames a factor. Package factors checks the name.
 type factorNameBody struct {
 	Name string `json:"name" doc:"1 to 100 characters, without control characters"`
 }

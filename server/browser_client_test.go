@@ -18,9 +18,9 @@ import (
 // These tests use the passkeys of the browser client (clients/typescript) in a real Chromium. The page belongs to a
 // front-end with a separate origin.
 
-// recording names the environment variable with the path of a file to which record writes the responses of Chromium's
-// authenticator. A test of the client checks such a file, clients/typescript/test/chromium.json, with another
-// library.
+// If the environment variable recording contains the path of a file, the function record writes the responses of
+// Chromium's authenticator to this file. A test of the client checks such a file,
+// clients/typescript/test/chromium.json, with another library.
 const recording = "WATCHWORD_TEST_RECORD_PASSKEYS"
 
 // clientBundle returns the browser client as one script, which sets the global watchword.

@@ -45,8 +45,8 @@ type cookies struct {
 	link tokencookie.Pair
 	// onSignIn is called with the cookies of each new session.
 	onSignIn func(http.ResponseWriter, *http.Request, *watchword.SignIn)
-	// The cookie remembered marks a browser that may skip the second factor. It is always SameSite=Strict. Dialects
-	// don't get the cookie, so they never sign in to an account that has a factor.
+	// This cookie marks a browser that may skip the second factor. It is always SameSite=Strict. The APIs of dialects
+	// can't read it, so they never sign in to an account that has a factor.
 	remembered tokencookie.Cookie
 
 	dialects []string // names of the dialects' session cookies

@@ -206,8 +206,8 @@ func (p *adminPages) adminMissing(w http.ResponseWriter, r *http.Request, by adm
 // A makeChange makes a change and returns the page that shows the result.
 type makeChange func(r *http.Request, by admin.Caller, form url.Values) (next string, err error)
 
-// adminChanges returns the table of changes of accounts. An administrator never sets a password or an address on
-// these pages. For a password, the user gets a mail.
+// adminChanges returns the changes of an account that these pages offer. An administrator never sets a password or an
+// address. To change a password, the user gets a mail with a link.
 func (p *adminPages) adminChanges() []adminChange {
 	users := pathAdminPages + "/users"
 	account := users + "/{id}/"

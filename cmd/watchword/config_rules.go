@@ -471,8 +471,8 @@ func mailFromProblem(s *Settings) string {
 }
 
 // senderProblem returns why package smtp would refuse the value of mail-url or mail-from, and what to write instead.
-// It opens no connection. A caller that checks only one of the two values passes a placeholder for the other.
-// senderProblem removes the name of the setting from the error, because a fault already contains this name.
+// It opens no connection. A caller that checks only one of the two values passes a placeholder for the other. The
+// name of the setting is cut from the beginning of the message, because callers print it before the message.
 func senderProblem(url watchword.Secret, from, write string) string {
 	if _, err := smtp.New(smtp.Options{URL: url, From: from, Renderer: &mail.Renderer{}}); err != nil {
 		_, what, _ := strings.Cut(err.Error(), ": mail-")

@@ -187,7 +187,7 @@ func (c *columns) choose(found *picks, all, values map[string]any) {
 	}
 }
 
-// named returns the value of a column that the options name. It may be nested.
+// named returns the value in the column that an option names. The column may be a member of a nested object.
 func (c *columns) named(name string, all, values map[string]any) (value any, ok bool) {
 	if value, _, ok = member(values, name); !ok {
 		value, ok = all[name]

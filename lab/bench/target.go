@@ -82,7 +82,7 @@ type api struct {
 	signUpSignsIn bool
 }
 
-// A user is the account of a session. The field flow is an id that some targets require in a sign-up or login.
+// A user is an account that the load signs in to. Some targets require the id flow in a sign-up or login.
 type user struct{ email, password, flow string }
 
 type session struct {

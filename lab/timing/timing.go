@@ -154,7 +154,8 @@ func addressOf(n int, with bool) string {
 	return fmt.Sprintf("gone%06d@example.com", n)
 }
 
-// fill creates one account for each call with an account, so that no call reaches a limit.
+// fill creates the accounts. Each measured call gets an account of its own, so that no call reaches a rate limit of
+// an account.
 func fill(ctx context.Context, engine *watchword.Engine, apps *factors.Manager, trial Trial, accounts int) error {
 	hash := trial.Hash
 	if hash == "" {

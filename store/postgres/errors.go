@@ -61,9 +61,9 @@ func isOutdatedPlan(err error) bool {
 	return errors.As(err, &answer) && answer.Code == "0A000" && answer.Routine == "RevalidateCachedQuery"
 }
 
-// isSharedPlan reports whether preparing a statement failed because the statement was outdated. The client has not
-// prepared the statement on this connection before. The cause is therefore a proxy that shares prepared statements
-// between clients, as PgBouncer does by default from version 1.24 on.
+// isSharedPlan reports whether PostgreSQL refused to prepare a statement because a statement of the same name is
+// outdated. This client had not prepared the statement on this connection. So the cause is a proxy that shares
+// prepared statements between clients, as PgBouncer does by default from version 1.24 on.
 func isSharedPlan(err error) bool {
 	var preparing *pgconn.PrepareError
 	return isOutdatedPlan(err) && errors.As(err, &preparing)

@@ -29,8 +29,9 @@ func (h Hashing) method(row userfile.Row) string {
 	return row.Prehash
 }
 
-// hash returns the hash of a row in a form that the engine imports, without its prehash label. It
-// returns "" for a row without a usable password. Errors contain no part of the hash.
+// hash returns the hash of a row in a form that the engine imports. The label that names a prehash (passhash.Methods)
+// is not part of the result. The method returns "" for a row without a usable password. Errors contain no part of the
+// hash.
 func (h Hashing) hash(row userfile.Row) (watchword.Secret, error) {
 	text := strings.TrimSpace(row.Hash)
 	encoded, err := "", error(nil)
