@@ -419,7 +419,9 @@ func firstLine(t *testing.T, cmd *exec.Cmd) string {
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	defer time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }).Stop()
 	line, err := bufio.NewReader(out).ReadString('\n')
-	must(t, err)
+	if err != nil {
+		t.Fatalf("%s has ended, or printed no line within a minute: %v", cmd.Path, err)
+	}
 	return strings.TrimSpace(line)
 }
 

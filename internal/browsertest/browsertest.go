@@ -10,6 +10,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,8 +115,12 @@ func (c *Chromium) start(program string) {
 // attach starts the browser or the tab of ctx. If this takes longer than Timeout, attach calls the function end. ctx
 // itself has no deadline, because the browser and the tab live until ctx ends.
 func attach(ctx context.Context, end func()) error {
-	defer time.AfterFunc(Timeout, end).Stop()
-	return chromedp.Do(ctx)
+	limit := time.AfterFunc(Timeout, end)
+	err := chromedp.Do(ctx)
+	if !limit.Stop() {
+		return fmt.Errorf("not ready after %s: %v", Timeout, err)
+	}
+	return err
 }
 
 // writeProfile creates the folder of the browser's profile, with the preferences.
