@@ -34,8 +34,8 @@ func startOnURL(t *testing.T, url string, wrap func(watchword.Store) watchword.S
 // clockless hides the clock of a store, so the engine uses the clock of the test.
 func clockless(store watchword.Store) watchword.Store { return struct{ watchword.Store }{store} }
 
-// A mail must be retried whatever the error text of the mail server is. PostgreSQL refuses to store text that is not
-// UTF-8 or contains NUL, but error texts can contain such bytes.
+// A mail must be retried after every error text of the mail server. PostgreSQL refuses to store text that is not UTF-8
+// or contains NUL, but error texts can contain such bytes.
 func TestMailIsRetriedWithBackoffForAnyErrorText(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{

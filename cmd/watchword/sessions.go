@@ -126,7 +126,7 @@ type sessionView struct {
 	Address    string              `json:"address"`
 	CreatedAt  *time.Time          `json:"createdAt"`
 	LastUsedAt *time.Time          `json:"lastUsedAt"`
-	ExpiresAt  *time.Time          `json:"expiresAt"` // end of the session if nobody uses it before
+	ExpiresAt  *time.Time          `json:"expiresAt"` // end of the session, unless it is refreshed before
 }
 
 // sessionsJSON returns [] for no sessions, and not null.

@@ -21,7 +21,7 @@ const endingCodes: readonly unknown[] = [
 ] satisfies WatchwordErrorCode[]
 
 export interface Renewal {
-  /** Replaces the access token, whatever its age. */
+  /** Replaces the access token, even if it is new. */
   renew(): Promise<void>
   /**
    * Returns a token for a request, and renews it first if it is stale. If the server has rejected a token, pass it as
