@@ -1,7 +1,7 @@
 // Package accounts measures how long an administrator waits for a list of accounts in a large database. It fills a
 // database with SQL and calls admin.Manager.FindUsers as the administration API does.
 //
-// The figures are in docs/performance.md. `make accounts` repeats the measurement.
+// The figures are in README.md. `make accounts` repeats the measurement.
 package accounts
 
 import (
