@@ -19,7 +19,7 @@ import (
 
 // withAdmin starts a service with administration, and signs in an administrator at aal2. The header has the
 // administrator's access token.
-func withAdmin(t *testing.T, engine ...func(*watchword.Options)) (s *service, header []string) {
+func startWithAdmin(t *testing.T, engine ...func(*watchword.Options)) (s *service, adminHeader []string) {
 	t.Helper()
 	s = start(t, append(engine, nil)[0], nil)
 	var err error
@@ -76,11 +76,11 @@ func (s *service) addUsers(t *testing.T, n int) (all []watchword.User) {
 }
 
 // emailsOf reads all pages of a list, and returns the addresses and the number of pages.
-func emailsOf(t *testing.T, b *browser, path string, header []string) (emails []string, pages int) {
+func listEmails(t *testing.T, b *browser, path string, header []string) (emails []string, pages int) {
 	t.Helper()
 	for next := ""; ; {
 		a := b.do("GET", path+next, "", header...)
-		want(t, a, 200, "")
+		wantStatus(t, a, 200, "")
 		for _, item := range a.body["items"].([]any) {
 			emails = append(emails, item.(map[string]any)["email"].(string))
 		}
@@ -94,9 +94,9 @@ func emailsOf(t *testing.T, b *browser, path string, header []string) (emails []
 
 func TestAdminFindsUsersInPages(t *testing.T) {
 	t.Parallel()
-	s, header := withAdmin(t)
+	s, header := startWithAdmin(t)
 	s.addUsers(t, 120)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	for query, want := range map[string]struct{ users, pages int }{
 		"?":                                  {121, 3},
 		"?limit=200":                         {121, 1},
@@ -119,7 +119,7 @@ func TestAdminFindsUsersInPages(t *testing.T) {
 		"?id=00000000-0000-7000-8000-000000000007": {1, 1},
 		"?id=7": {0, 1},
 	} {
-		emails, pages := emailsOf(t, b, "/api/admin/users"+query, header)
+		emails, pages := listEmails(t, b, "/api/admin/users"+query, header)
 		if len(emails) != want.users || pages > want.pages {
 			t.Errorf("%s: %d users in %d pages, want %d in %d", query, len(emails), pages, want.users, want.pages)
 		}
@@ -128,17 +128,17 @@ func TestAdminFindsUsersInPages(t *testing.T) {
 
 func TestAdminCursorBelongsToItsFilter(t *testing.T) {
 	t.Parallel()
-	s, header := withAdmin(t)
+	s, header := startWithAdmin(t)
 	s.addUsers(t, 3)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	first := b.do("GET", "/api/admin/users?email=user&limit=2", "", header...)
-	want(t, first, 200, "")
+	wantStatus(t, first, 200, "")
 	after := "&after=" + first.text("next")
-	want(t, b.do("GET", "/api/admin/users?email=user&limit=1"+after, "", header...), 200, "")
-	other, elsewhere := withAdmin(t, func(o *watchword.Options) {
+	wantStatus(t, b.do("GET", "/api/admin/users?email=user&limit=1"+after, "", header...), 200, "")
+	other, elsewhere := startWithAdmin(t, func(o *watchword.Options) {
 		o.MasterKey = []byte("another master key for tests, 32")
 	})
-	for name, a := range map[string]answer{
+	for name, a := range map[string]fullResponse{
 		"another prefix":  b.do("GET", "/api/admin/users?email=use"+after, "", header...),
 		"another filter":  b.do("GET", "/api/admin/users?email=user&state=active"+after, "", header...),
 		"a changed byte":  b.do("GET", "/api/admin/users?email=user"+after[:len(after)-1]+"!", "", header...),
@@ -149,7 +149,7 @@ func TestAdminCursorBelongsToItsFilter(t *testing.T) {
 		"unknown factor":  b.do("GET", "/api/admin/users?factor=sms", "", header...),
 		"unknown name":    b.do("GET", "/api/admin/users?mail=ada", "", header...),
 		"a repeated name": b.do("GET", "/api/admin/users?email=a&email=b", "", header...),
-		"another store":   other.browser(t).do("GET", "/api/admin/users?email=user"+after, "", elsewhere...),
+		"another store":   other.newBrowser(t).do("GET", "/api/admin/users?email=user"+after, "", elsewhere...),
 	} {
 		if a.StatusCode != 400 || a.text("code") != string(watchword.CodeParameterInvalid) {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.raw)
@@ -163,15 +163,15 @@ func TestAdminCursorBelongsToItsFilter(t *testing.T) {
 // AZ-4
 func TestAdminRoutesCheckTheirGuard(t *testing.T) {
 	t.Parallel()
-	s, header := withAdmin(t)
+	s, header := startWithAdmin(t)
 	member := s.signInAs(t, s.addUsers(t, 2)[1], "pwd", "otp")
 	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
 	must(t, err)
 	stale := s.signInAs(t, root, "pwd", "otp")
-	must(t, s.reprove(t, stale, []string{"pwd", "otp", "mfa"}, 13*time.Hour))
+	must(t, s.setLastProof(t, stale, []string{"pwd", "otp", "mfa"}, 13*time.Hour))
 	aged := s.signInAs(t, root, "pwd", "otp")
-	must(t, s.reprove(t, aged, []string{"pwd", "otp", "mfa"}, 11*time.Hour))
-	b := s.browser(t)
+	must(t, s.setLastProof(t, aged, []string{"pwd", "otp", "mfa"}, 11*time.Hour))
+	b := s.newBrowser(t)
 	routes := s.server.AdminRoutes()
 	if len(routes) == 0 {
 		t.Fatal("no routes")
@@ -214,7 +214,7 @@ func TestAdminRoutesCheckTheirGuard(t *testing.T) {
 }
 
 // reprove sets the time and the methods of the last proof, for the session of an access token.
-func (s *service) reprove(t *testing.T, header, methods []string, age time.Duration) error {
+func (s *service) setLastProof(t *testing.T, header, methods []string, age time.Duration) error {
 	t.Helper()
 	who, err := s.engine.Authenticate(t.Context(), watchword.Secret(strings.TrimPrefix(header[1], "Bearer ")))
 	must(t, err)
@@ -228,24 +228,24 @@ func (s *service) reprove(t *testing.T, header, methods []string, age time.Durat
 // AZ-4
 func TestAdminDemotionCountsAtTheNextRequest(t *testing.T) {
 	t.Parallel()
-	s, header := withAdmin(t)
+	s, header := startWithAdmin(t)
 	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
 	must(t, err)
-	b := s.browser(t)
-	want(t, b.do("GET", "/api/admin/users", "", header...), 200, "")
+	b := s.newBrowser(t)
+	wantStatus(t, b.do("GET", "/api/admin/users", "", header...), 200, "")
 	// The role is removed in the store directly, so the access token stays valid and still names the role.
 	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
 		return tx.SetRoles(t.Context(), root.ID, nil, time.Now().Add(-time.Hour))
 	}))
-	want(t, b.do("GET", "/api/admin/users", "", header...), 403, watchword.CodeInsufficientScope)
+	wantStatus(t, b.do("GET", "/api/admin/users", "", header...), 403, watchword.CodeInsufficientScope)
 }
 
 func TestAdminReadsTheIdentitiesOfAnAccount(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, openSQLite(t))
+	w := newAttackSetup(t, openSQLite(t))
 	header := w.signInAdmin(t, "root@example.com")
-	a := w.browser(t).do("GET", "/api/admin/users/"+string(w.ada.id), "", header...)
-	want(t, a, 200, "")
+	a := w.newBrowser(t).do("GET", "/api/admin/users/"+string(w.ada.id), "", header...)
+	wantStatus(t, a, 200, "")
 	all, _ := a.body["identities"].([]any)
 	if len(all) != 1 {
 		t.Fatalf("%s", a.raw)
@@ -258,57 +258,60 @@ func TestAdminReadsTheIdentitiesOfAnAccount(t *testing.T) {
 
 func TestAdminChangesAccounts(t *testing.T) {
 	t.Parallel()
-	s, header := withAdmin(t)
-	b := s.browser(t)
+	s, header := startWithAdmin(t)
+	b := s.newBrowser(t)
 	a := b.do("POST", "/api/admin/users",
 		`{"email":"ada@example.com","name":"Ada","roles":["staff"],"invite":true}`, header...)
-	want(t, a, 201, "")
+	wantStatus(t, a, 201, "")
 	created, _ := a.body["user"].(map[string]any)
 	path := "/api/admin/users/" + created["id"].(string)
 	if created["state"] != "unverified" || created["hasPassword"] != false {
 		t.Errorf("%s", a.raw)
 	}
 	invite := `{"email":"ada@example.com","invite":true}`
-	want(t, b.do("POST", "/api/admin/users", invite, header...), 409, watchword.CodeEmailTaken)
-	want(t, b.do("POST", "/api/admin/users", `{"email":"b@example.com","invite":true,"verified":true}`, header...), 422,
+	wantStatus(t, b.do("POST", "/api/admin/users", invite, header...), 409, watchword.CodeEmailTaken)
+	wantStatus(t, b.do("POST", "/api/admin/users", `{"email":"b@example.com","invite":true,"verified":true}`,
+		header...), 422,
 		watchword.CodeValidationFailed)
 	unmailed := b.do("POST", "/api/admin/users", `{"email":"c@example.com","verified":true}`, header...)
-	want(t, unmailed, 201, "")
+	wantStatus(t, unmailed, 201, "")
 	if user := unmailed.body["user"].(map[string]any); user["state"] != "active" || user["hasPassword"] != false {
 		t.Errorf("%s", unmailed.raw)
 	}
-	want(t, b.do("POST", "/api/admin/users", `{"email":"c@example.com"}`, header...), 409, watchword.CodeEmailTaken)
-	want(t, b.do("POST", "/api/admin/users", `{"email":"b@example.com","invite":true,"password":"x"}`, header...), 400,
+	wantStatus(t, b.do("POST", "/api/admin/users", `{"email":"c@example.com"}`, header...), 409,
+		watchword.CodeEmailTaken)
+	wantStatus(t, b.do("POST", "/api/admin/users", `{"email":"b@example.com","invite":true,"password":"x"}`,
+		header...), 400,
 		apirequest.CodeBodyInvalid)
 
 	a = b.do("PATCH", path, `{"name":"Ada L.","disabled":true}`, header...)
-	want(t, a, 200, "")
+	wantStatus(t, a, 200, "")
 	changed := a.body["user"].(map[string]any)
 	if changed["name"] != "Ada L." || changed["state"] != "disabled" || changed["disabledAt"] == nil {
 		t.Errorf("%s", a.raw)
 	}
-	want(t, b.do("POST", path+"/reset-mail", "", header...), 422, watchword.CodeValidationFailed)
-	want(t, b.do("PATCH", path, `{"disabled":false}`, header...), 200, "")
-	want(t, b.do("PATCH", path, `{"roles":["Not a role"]}`, header...), 422, watchword.CodeValidationFailed)
-	want(t, b.do("PATCH", path, `{"verified":true}`, header...), 400, apirequest.CodeBodyInvalid)
-	want(t, b.do("POST", path+"/reset-mail", "", header...), 202, "")
-	want(t, b.do("POST", path+"/verify-mail", "", header...), 202, "")
-	want(t, b.do("POST", path+"/reset-factors", "", header...), 200, "")
+	wantStatus(t, b.do("POST", path+"/reset-mail", "", header...), 422, watchword.CodeValidationFailed)
+	wantStatus(t, b.do("PATCH", path, `{"disabled":false}`, header...), 200, "")
+	wantStatus(t, b.do("PATCH", path, `{"roles":["Not a role"]}`, header...), 422, watchword.CodeValidationFailed)
+	wantStatus(t, b.do("PATCH", path, `{"verified":true}`, header...), 400, apirequest.CodeBodyInvalid)
+	wantStatus(t, b.do("POST", path+"/reset-mail", "", header...), 202, "")
+	wantStatus(t, b.do("POST", path+"/verify-mail", "", header...), 202, "")
+	wantStatus(t, b.do("POST", path+"/reset-factors", "", header...), 200, "")
 	ada, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com")
 	must(t, err)
 	must(t, s.engine.Operator().MarkVerified(t.Context(), ada.ID))
 	session := s.signInAs(t, ada, "pwd")
 	s.signInAs(t, ada, "pwd")
 	a = b.do("GET", path, "", header...)
-	want(t, a, 200, "")
+	wantStatus(t, a, 200, "")
 	sessions := a.body["sessions"].([]any)
 	if len(sessions) != 2 || !strings.Contains(string(a.raw), `"operator":"root@example.com"`) ||
 		!strings.Contains(string(a.raw), `"identities":[]`) { // this server has no providers
 		t.Errorf("%s", a.raw)
 	}
 	one := sessions[0].(map[string]any)["id"].(string)
-	want(t, b.do("DELETE", path+"/sessions/"+one, "", header...), 200, "")
-	want(t, b.do("DELETE", path+"/sessions/"+one, "", header...), 404, watchword.CodeNotFound)
+	wantStatus(t, b.do("DELETE", path+"/sessions/"+one, "", header...), 200, "")
+	wantStatus(t, b.do("DELETE", path+"/sessions/"+one, "", header...), 404, watchword.CodeNotFound)
 	a = b.do("GET", path, "", header...)
 	if ended, _ := a.body["endedSessions"].([]any); len(ended) != 1 ||
 		ended[0].(map[string]any)["reason"] != "ended_by_operator" || ended[0].(map[string]any)["id"] != one {
@@ -317,46 +320,49 @@ func TestAdminChangesAccounts(t *testing.T) {
 	if a = b.do("DELETE", path+"/sessions", "", header...); a.body["ended"] != float64(1) {
 		t.Errorf("%d %s", a.StatusCode, a.raw)
 	}
-	want(t, b.do("GET", "/api/auth/me", "", session...), 401, watchword.CodeSessionEnded)
-	want(t, b.do("DELETE", path, "", header...), 200, "")
-	want(t, b.do("GET", path, "", header...), 404, watchword.CodeNotFound)
-	want(t, b.do("DELETE", path, "", header...), 404, watchword.CodeNotFound)
+	wantStatus(t, b.do("GET", "/api/auth/me", "", session...), 401, watchword.CodeSessionEnded)
+	wantStatus(t, b.do("DELETE", path, "", header...), 200, "")
+	wantStatus(t, b.do("GET", path, "", header...), 404, watchword.CodeNotFound)
+	wantStatus(t, b.do("DELETE", path, "", header...), 404, watchword.CodeNotFound)
 
 	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
 	must(t, err)
 	own := "/api/admin/users/" + string(root.ID)
-	want(t, b.do("PATCH", own, `{"roles":["admin","staff"]}`, header...), 403, admin.CodeOwnRoles)
-	want(t, b.do("PATCH", own, `{"disabled":true}`, header...), 409, watchword.CodeLastAdmin)
-	want(t, b.do("DELETE", own, "", header...), 409, watchword.CodeLastAdmin)
-	want(t, b.do("DELETE", "/api/auth/me", `{"password":"`+goodPassword+`"}`, header...), 409, watchword.CodeLastAdmin)
+	wantStatus(t, b.do("PATCH", own, `{"roles":["admin","staff"]}`, header...), 403, admin.CodeOwnRoles)
+	wantStatus(t, b.do("PATCH", own, `{"disabled":true}`, header...), 409, watchword.CodeLastAdmin)
+	wantStatus(t, b.do("DELETE", own, "", header...), 409, watchword.CodeLastAdmin)
+	wantStatus(t, b.do("DELETE", "/api/auth/me", `{"password":"`+goodPassword+`"}`, header...), 409,
+		watchword.CodeLastAdmin)
 	s.signInAdmin(t, "second@example.com")
-	want(t, b.do("DELETE", own, "", header...), 200, "")
+	wantStatus(t, b.do("DELETE", own, "", header...), 200, "")
 }
 
 // JWT-21
 func TestAdminWritesMetadataByVersions(t *testing.T) {
 	t.Parallel()
-	s, header := withAdmin(t)
-	b := s.browser(t)
+	s, header := startWithAdmin(t)
+	b := s.newBrowser(t)
 	ada, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{
 		Email: "ada@example.com", Password: goodPassword})
 	must(t, err)
 	path := "/api/admin/users/" + string(ada.ID)
 	a := b.do("GET", path, "", header...)
-	want(t, a, 200, "")
-	if got := a.Header.Get("ETag"); got != `"0"` || !strings.Contains(string(a.raw), `"metadata":{"version":0,"public":{},"private":{}}`) {
+	wantStatus(t, a, 200, "")
+	if got := a.Header.Get("ETag"); got != `"0"` ||
+		!strings.Contains(string(a.raw), `"metadata":{"version":0,"public":{},"private":{}}`) {
 		t.Errorf("before: ETag %s, %s", got, a.raw)
 	}
 	match := func(tag string) []string { return append([]string{"If-Match", tag}, header...) }
 	first := `{"metadata":{"public":{"plan":"pro","org":{"id":9007199254740993}},"private":{"note":"x"}},"name":"Ada"}`
 	a = b.do("PATCH", path, first, match(`"0"`)...)
-	want(t, a, 200, "")
+	wantStatus(t, a, 200, "")
 	const stored = `"metadata":{"version":1,"public":{"org":{"id":9007199254740993},"plan":"pro"},"private":{"note":"x"}}`
-	if a.Header.Get("ETag") != `"1"` || !strings.Contains(string(a.raw), stored) || !strings.Contains(string(a.raw), `"name":"Ada"`) {
+	if a.Header.Get("ETag") != `"1"` || !strings.Contains(string(a.raw), stored) ||
+		!strings.Contains(string(a.raw), `"name":"Ada"`) {
 		t.Errorf("after: ETag %s, %s", a.Header.Get("ETag"), a.raw)
 	}
 	// A request with an outdated version must change neither metadata nor name.
-	want(t, b.do("PATCH", path, `{"name":"Eve","metadata":{"public":{"plan":null}}}`, match(`"0"`)...), 412,
+	wantStatus(t, b.do("PATCH", path, `{"name":"Eve","metadata":{"public":{"plan":null}}}`, match(`"0"`)...), 412,
 		metadata.CodeVersionChanged)
 	a = b.do("GET", path, "", header...)
 	if !strings.Contains(string(a.raw), stored) || !strings.Contains(string(a.raw), `"name":"Ada"`) {
@@ -371,14 +377,16 @@ func TestAdminWritesMetadataByVersions(t *testing.T) {
 		`{"name":null}`:                         apirequest.CodeBodyInvalid,
 		`{"metadata":{"public":{"a":1,"a":2}}}`: apirequest.CodeBodyInvalid,
 		`{"metadata":{"public":[1]}}`:           watchword.CodeValidationFailed,
-		`{"metadata":{"public":` + strings.Repeat(`{"a":`, 9) + `1` + strings.Repeat("}", 10) + `}`: watchword.CodeValidationFailed,
-		`{"metadata":{"private":{"a":"` + strings.Repeat("x", 9000) + `"}}}`:                        watchword.CodeValidationFailed,
+		`{"metadata":{"public":` + strings.Repeat(`{"a":`, 9) + `1` +
+			strings.Repeat("}", 10) + `}`: watchword.CodeValidationFailed,
+		`{"metadata":{"private":{"a":"` +
+			strings.Repeat("x", 9000) + `"}}}`: watchword.CodeValidationFailed,
 	} {
 		status := 400
 		if code == watchword.CodeValidationFailed {
 			status = 422
 		}
-		want(t, b.do("PATCH", path, body, header...), status, code)
+		wantStatus(t, b.do("PATCH", path, body, header...), status, code)
 	}
 	a = b.do("PATCH", path, `{"metadata":{"publik":{}}}`, header...)
 	if !strings.Contains(a.text("detail"), "publik") {
@@ -386,7 +394,7 @@ func TestAdminWritesMetadataByVersions(t *testing.T) {
 	}
 	a = b.do("PATCH", path, `{"metadata":{"public":{"plan":null,"org":null},"private":null}}`,
 		append([]string{"Content-Type", "application/merge-patch+json"}, header...)...)
-	want(t, a, 200, "")
+	wantStatus(t, a, 200, "")
 	if !strings.Contains(string(a.raw), `"metadata":{"version":2,"public":{},"private":{}}`) {
 		t.Errorf("emptied: %s", a.raw)
 	}

@@ -12,7 +12,7 @@ import (
 // The explanation shows the network address of the client that used a copied token. Only administrators may see it.
 func TestAdminExplainShowsAddressesOnlyToAdmins(t *testing.T) {
 	t.Parallel()
-	s, header := withAdmin(t)
+	s, header := startWithAdmin(t)
 	user, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{
 		Email: "ada@example.com", Password: goodPassword})
 	must(t, err)
@@ -29,10 +29,10 @@ func TestAdminExplainShowsAddressesOnlyToAdmins(t *testing.T) {
 		token = next.RefreshToken
 	}
 	member := s.signInAs(t, user, "pwd")
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	path := "/api/admin/users/" + string(user.ID) + "/explain"
 	alive := b.do("GET", path, "", header...)
-	want(t, alive, 200, "")
+	wantStatus(t, alive, 200, "")
 	if alive.text("reason") != "signed_in" {
 		t.Errorf("got %s", alive.raw)
 	}
@@ -47,7 +47,7 @@ func TestAdminExplainShowsAddressesOnlyToAdmins(t *testing.T) {
 				`"from":{"device":"curl","address":"203.0.113.9"},"session":{"device":"phone","address":"192.0.2.7"}}`})
 	}))
 	a := b.do("GET", path, "", header...)
-	want(t, a, 200, "")
+	wantStatus(t, a, 200, "")
 	for _, part := range []string{"used from curl, 203.0.113.9 (generation 1)", "generation 3 (phone, 192.0.2.7)"} {
 		if !strings.Contains(a.text("sentence"), part) {
 			t.Errorf("the sentence has no %q: %s", part, a.text("sentence"))
@@ -58,19 +58,19 @@ func TestAdminExplainShowsAddressesOnlyToAdmins(t *testing.T) {
 		t.Errorf("in German: %s", german.raw)
 	}
 	refused := b.do("GET", path, "", member...)
-	want(t, refused, 403, watchword.CodeInsufficientScope)
+	wantStatus(t, refused, 403, watchword.CodeInsufficientScope)
 	if strings.Contains(string(refused.raw), "203.0.113.9") {
 		t.Errorf("a user got %s", refused.raw)
 	}
 	must(t, s.engine.Operator().DeleteUser(t.Context(), user.ID))
 	gone := b.do("GET", path, "", header...)
-	want(t, gone, 200, "")
+	wantStatus(t, gone, 200, "")
 	if gone.text("reason") != "account_deleted" || !strings.Contains(gone.text("sentence"), "by an operator") {
 		t.Errorf("of a deleted account: %s", gone.raw)
 	}
 	for _, query := range []string{"?at=yesterday", "?language=fr", "?language=DE", "?when=now",
 		"?at=2026-05-03T10:02:00Z&at=2026-05-03T10:02:00Z"} {
-		want(t, b.do("GET", path+query, "", header...), 400, watchword.CodeParameterInvalid)
+		wantStatus(t, b.do("GET", path+query, "", header...), 400, watchword.CodeParameterInvalid)
 	}
 	nobody := b.do("GET", "/api/admin/users/x/explain", "", header...)
 	if nobody.text("reason") != "no_account" {
@@ -82,7 +82,7 @@ func TestAdminExplainShowsAddressesOnlyToAdmins(t *testing.T) {
 // the same time as the end of the session.
 func TestAdminExplainFindsTheEventOfEachFlow(t *testing.T) {
 	t.Parallel()
-	s, _ := withAdmin(t)
+	s, _ := startWithAdmin(t)
 	m := admin.New(s.engine, s.store.Admin(), admin.Options{})
 	operator := s.engine.Operator().As("ops")
 	laptop := watchword.Client{Address: netip.MustParseAddr("192.0.2.7"), UserAgent: "laptop/1"}

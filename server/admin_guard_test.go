@@ -10,7 +10,7 @@ import (
 )
 
 // adminScopes has a row for each route: the scope that a service key needs, or onlyAdmins.
-var adminScopes = map[string]admin.Scope{
+var scopeByRoute = map[string]admin.Scope{
 	"GET /api/admin/users":                        admin.ScopeUsersRead,
 	"POST /api/admin/users":                       admin.ScopeUsersWrite,
 	"GET /api/admin/users/{id}":                   admin.ScopeUsersRead,
@@ -43,25 +43,26 @@ const onlyAdmins admin.Scope = "only administrators"
 // AZ-4
 func TestAdminRoutesCheckTheScopeOfServiceKeys(t *testing.T) {
 	t.Parallel()
-	s, header := withAdmin(t)
+	s, header := startWithAdmin(t)
 	keys := map[admin.Scope][]string{} // headers, each with a key that has only this scope
 	others := map[admin.Scope][]string{}
 	for _, scope := range admin.Scopes() {
-		_, keys[scope] = s.createKey(t, header, scope)
-		_, others[scope] = s.createKey(t, header, slices.DeleteFunc(admin.Scopes(), func(other admin.Scope) bool {
-			return other == scope
-		})...)
+		_, keys[scope] = s.createServiceKey(t, header, scope)
+		_, others[scope] = s.createServiceKey(t, header,
+			slices.DeleteFunc(admin.Scopes(), func(other admin.Scope) bool {
+				return other == scope
+			})...)
 	}
-	_, everything := s.createKey(t, header, admin.Scopes()...)
-	id, revoked := s.createKey(t, header, admin.Scopes()...)
-	b := s.browser(t)
-	want(t, b.do("DELETE", "/api/admin/service-keys/"+id, "", header...), 200, "")
+	_, everything := s.createServiceKey(t, header, admin.Scopes()...)
+	id, revoked := s.createServiceKey(t, header, admin.Scopes()...)
+	b := s.newBrowser(t)
+	wantStatus(t, b.do("DELETE", "/api/admin/service-keys/"+id, "", header...), 200, "")
 	routes := s.server.AdminRoutes()
-	if len(routes) != len(adminScopes) {
-		t.Errorf("%d routes, adminScopes has %d rows", len(routes), len(adminScopes))
+	if len(routes) != len(scopeByRoute) {
+		t.Errorf("%d routes, adminScopes has %d rows", len(routes), len(scopeByRoute))
 	}
 	for _, r := range routes {
-		scope, listed := adminScopes[r.Method+" "+r.Path]
+		scope, listed := scopeByRoute[r.Method+" "+r.Path]
 		if !listed {
 			t.Errorf("%s %s has no row in adminScopes", r.Method, r.Path)
 			continue

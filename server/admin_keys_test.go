@@ -9,31 +9,33 @@ import (
 )
 
 // createKey creates a service key over the API. It returns the key's id, and a request header with the key.
-func (s *service) createKey(t *testing.T, header []string, scopes ...admin.Scope) (id string, key []string) {
+func (s *service) createServiceKey(
+	t *testing.T, header []string, scopes ...admin.Scope,
+) (id string, keyHeader []string) {
 	t.Helper()
 	var list []string
 	for _, scope := range scopes {
 		list = append(list, `"`+string(scope)+`"`)
 	}
-	a := s.browser(t).do("POST", "/api/admin/service-keys",
+	a := s.newBrowser(t).do("POST", "/api/admin/service-keys",
 		`{"name":"billing","scopes":[`+strings.Join(list, ",")+`],"expiresIn":3600}`, header...)
-	want(t, a, 201, "")
+	wantStatus(t, a, 201, "")
 	return a.text("id"), []string{"Authorization", "Bearer " + a.text("key")}
 }
 
 func TestAdminServiceKeysOverHTTP(t *testing.T) {
 	t.Parallel()
-	s, header := withAdmin(t)
+	s, header := startWithAdmin(t)
 	ada := s.addUsers(t, 2)[1]
-	b := s.browser(t)
-	id, key := s.createKey(t, header, admin.ScopeUsersRead, admin.ScopeSessionsEnd)
+	b := s.newBrowser(t)
+	id, key := s.createServiceKey(t, header, admin.ScopeUsersRead, admin.ScopeSessionsEnd)
 	path := "/api/admin/users/" + string(ada.ID)
-	want(t, b.do("GET", path, "", key...), 200, "")
-	want(t, b.do("GET", path+"/explain", "", key...), 200, "")
-	want(t, b.do("DELETE", path+"/sessions", "", key...), 200, "")
-	want(t, b.do("DELETE", path, "", key...), 403, watchword.CodeInsufficientScope)
-	want(t, b.do("GET", "/api/admin/service-keys", "", key...), 403, watchword.CodeInsufficientScope)
-	want(t, b.do("POST", "/api/admin/service-keys", `{"name":"x","scopes":["mail"]}`, key...), 403,
+	wantStatus(t, b.do("GET", path, "", key...), 200, "")
+	wantStatus(t, b.do("GET", path+"/explain", "", key...), 200, "")
+	wantStatus(t, b.do("DELETE", path+"/sessions", "", key...), 200, "")
+	wantStatus(t, b.do("DELETE", path, "", key...), 403, watchword.CodeInsufficientScope)
+	wantStatus(t, b.do("GET", "/api/admin/service-keys", "", key...), 403, watchword.CodeInsufficientScope)
+	wantStatus(t, b.do("POST", "/api/admin/service-keys", `{"name":"x","scopes":["mail"]}`, key...), 403,
 		watchword.CodeInsufficientScope)
 	a := b.do("GET", path, "", header...)
 	if !strings.Contains(string(a.raw), `"operator":"service key billing (`+id+`)"`) {
@@ -41,28 +43,29 @@ func TestAdminServiceKeysOverHTTP(t *testing.T) {
 	}
 
 	a = b.do("GET", "/api/admin/service-keys", "", header...)
-	want(t, a, 200, "")
+	wantStatus(t, a, 200, "")
 	secret := strings.TrimPrefix(key[1], "Bearer ")
 	if strings.Contains(string(a.raw), secret[5:]) || !strings.Contains(string(a.raw), `"state":"active"`) ||
 		!strings.Contains(string(a.raw), `"lastUsedAt"`) {
 		t.Errorf("%s", a.raw)
 	}
-	for _, body := range []string{`{"name":"x","scopes":["root"]}`, `{"name":"","scopes":["mail"]}`, `{"name":"x","scopes":[]}`,
+	for _, body := range []string{`{"name":"x","scopes":["root"]}`, `{"name":"","scopes":["mail"]}`,
+		`{"name":"x","scopes":[]}`,
 		`{"name":"x","scopes":["mail"],"expiresIn":-5}`, `{"name":"x","scopes":["mail"],"expiresIn":9223372036854775807}`} {
-		want(t, b.do("POST", "/api/admin/service-keys", body, header...), 422, watchword.CodeValidationFailed)
+		wantStatus(t, b.do("POST", "/api/admin/service-keys", body, header...), 422, watchword.CodeValidationFailed)
 	}
-	want(t, b.do("DELETE", "/api/admin/service-keys/"+id, "", header...), 200, "")
-	want(t, b.do("GET", path, "", key...), 401, watchword.CodeTokenInvalid)
-	want(t, b.do("DELETE", "/api/admin/service-keys/"+id, "", header...), 404, watchword.CodeNotFound)
+	wantStatus(t, b.do("DELETE", "/api/admin/service-keys/"+id, "", header...), 200, "")
+	wantStatus(t, b.do("GET", path, "", key...), 401, watchword.CodeTokenInvalid)
+	wantStatus(t, b.do("DELETE", "/api/admin/service-keys/"+id, "", header...), 404, watchword.CodeNotFound)
 }
 
 // A service key must work only as a bearer token, and only at /api/admin (tests 5 and 6 of the specification).
 func TestAdminServiceKeyCountsOnlyAsBearerToken(t *testing.T) {
 	t.Parallel()
-	s, header := withAdmin(t)
-	_, key := s.createKey(t, header, admin.Scopes()...)
+	s, header := startWithAdmin(t)
+	_, key := s.createServiceKey(t, header, admin.Scopes()...)
 	secret := strings.TrimPrefix(key[1], "Bearer ")
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	for name, headers := range map[string][]string{
 		"query":  nil,
 		"cookie": {"Cookie", "watchword=" + secret},
@@ -92,25 +95,27 @@ func TestAdminServiceKeyCountsOnlyAsBearerToken(t *testing.T) {
 
 func TestAdminServiceKeyNeverMakesAnAdministrator(t *testing.T) {
 	t.Parallel()
-	s, header := withAdmin(t)
+	s, header := startWithAdmin(t)
 	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
 	must(t, err)
 	ada := s.addUsers(t, 2)[1]
-	b := s.browser(t)
-	_, writer := s.createKey(t, header, admin.ScopeUsersWrite)
-	_, roles := s.createKey(t, header, admin.ScopeUsersWrite, admin.ScopeRolesWrite)
+	b := s.newBrowser(t)
+	_, writer := s.createServiceKey(t, header, admin.ScopeUsersWrite)
+	_, roles := s.createServiceKey(t, header, admin.ScopeUsersWrite, admin.ScopeRolesWrite)
 	path, rootPath := "/api/admin/users/"+string(ada.ID), "/api/admin/users/"+string(root.ID)
-	want(t, b.do("PATCH", path, `{"name":"Ada"}`, writer...), 200, "")
+	wantStatus(t, b.do("PATCH", path, `{"name":"Ada"}`, writer...), 200, "")
 	for name, c := range map[string]struct {
 		method, path, body string
 		key                []string
 	}{
-		"roles without the scope":     {"PATCH", path, `{"roles":["staff"]}`, writer},
-		"the role admin":              {"PATCH", path, `{"roles":["admin"]}`, roles},
-		"take the role admin":         {"PATCH", rootPath, `{"roles":[]}`, roles},
-		"keep the role admin":         {"PATCH", rootPath, `{"roles":["admin","staff"]}`, roles},
-		"invite with roles":           {"POST", "/api/admin/users", `{"email":"a@example.com","roles":["staff"],"invite":true}`, writer},
-		"invite an administrator":     {"POST", "/api/admin/users", `{"email":"a@example.com","roles":["admin"],"invite":true}`, roles},
+		"roles without the scope": {"PATCH", path, `{"roles":["staff"]}`, writer},
+		"the role admin":          {"PATCH", path, `{"roles":["admin"]}`, roles},
+		"take the role admin":     {"PATCH", rootPath, `{"roles":[]}`, roles},
+		"keep the role admin":     {"PATCH", rootPath, `{"roles":["admin","staff"]}`, roles},
+		"invite with roles": {"POST", "/api/admin/users",
+			`{"email":"a@example.com","roles":["staff"],"invite":true}`, writer},
+		"invite an administrator": {"POST", "/api/admin/users",
+			`{"email":"a@example.com","roles":["admin"],"invite":true}`, roles},
 		"factors of an administrator": {"POST", rootPath + "/reset-factors", "", roles},
 	} {
 		a := b.do(c.method, c.path, c.body, c.key...)
@@ -118,8 +123,9 @@ func TestAdminServiceKeyNeverMakesAnAdministrator(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.raw)
 		}
 	}
-	want(t, b.do("PATCH", path, `{"roles":["staff"]}`, roles...), 200, "")
-	want(t, b.do("POST", "/api/admin/users", `{"email":"a@example.com","roles":["staff"],"invite":true}`, roles...), 201, "")
-	want(t, b.do("POST", path+"/reset-factors", "", writer...), 200, "")
-	want(t, b.do("PATCH", rootPath, `{"disabled":true}`, writer...), 409, watchword.CodeLastAdmin)
+	wantStatus(t, b.do("PATCH", path, `{"roles":["staff"]}`, roles...), 200, "")
+	wantStatus(t, b.do("POST", "/api/admin/users", `{"email":"a@example.com","roles":["staff"],"invite":true}`,
+		roles...), 201, "")
+	wantStatus(t, b.do("POST", path+"/reset-factors", "", writer...), 200, "")
+	wantStatus(t, b.do("PATCH", rootPath, `{"disabled":true}`, writer...), 409, watchword.CodeLastAdmin)
 }

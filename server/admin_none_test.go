@@ -41,7 +41,7 @@ func TestNoRequestMakesTheFirstAdministrator(t *testing.T) {
 	sent := map[int]int{} // number of responses by status
 	for n, r := range routes {
 		for _, signedIn := range []bool{false, true} {
-			b := s.browser(t)
+			b := s.newBrowser(t)
 			var header []string
 			if signedIn {
 				// An earlier request may have deleted the account, so it is created again.
@@ -55,13 +55,13 @@ func TestNoRequestMakesTheFirstAdministrator(t *testing.T) {
 			path := regexp.MustCompile(`\{[^}]*\}`).ReplaceAllString(r.Path, string(ada.ID))
 			for _, body := range bodiesWithRoles(t, r.Body, n) {
 				query := []string{"", "?role=admin&roles=admin&admin=true"}[random.IntN(2)]
-				a := b.do(methodOf(r.Method), path+query, body, append([]string{
+				a := b.do(methodOrPOST(r.Method), path+query, body, append([]string{
 					"X-HTTP-Method-Override", "PATCH", "X-Original-Roles", "admin"}, header...)...)
 				sent[a.StatusCode]++
 			}
 			form := url.Values{"email": {"form@example.com"}, "password": {goodPassword}, "name": {"Eve"},
 				"roles": {"admin"}, "role": {"admin"}, "user.roles": {"admin"}, "verified": {"true"}}
-			a := b.do(methodOf(r.Method), path, form.Encode(), append([]string{
+			a := b.do(methodOrPOST(r.Method), path, form.Encode(), append([]string{
 				"Content-Type", "application/x-www-form-urlencoded", "Origin", s.url}, header...)...)
 			sent[a.StatusCode]++
 		}
@@ -73,7 +73,7 @@ func TestNoRequestMakesTheFirstAdministrator(t *testing.T) {
 }
 
 // methodOf returns the method to call a route with: POST if the route accepts every method.
-func methodOf(method string) string {
+func methodOrPOST(method string) string {
 	if method == "" {
 		return "POST"
 	}
@@ -82,11 +82,11 @@ func methodOf(method string) string {
 
 // bodiesWithRoles returns two request bodies for a route. The first has the members that the type of the body
 // documents. The second also has members such as isAdmin, which the type does not have.
-func bodiesWithRoles(t *testing.T, of any, n int) (all []string) {
+func bodiesWithRoles(t *testing.T, bodyType any, n int) (all []string) {
 	t.Helper()
 	known := map[string]any{}
-	if of != nil {
-		for field := range reflect.TypeOf(of).Fields() {
+	if bodyType != nil {
+		for field := range reflect.TypeOf(bodyType).Fields() {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			switch {
 			case name == "email":

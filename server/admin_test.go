@@ -17,11 +17,11 @@ import (
 func TestAdminListenerServesMetricsAndReadiness(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	b.register("ada@example.com")
-	want(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
-	want(t, b.do("GET", "/api/auth/users/no-such-user", ""), 401, "TOKEN_MISSING")
-	want(t, b.do("GET", "/nothing/of/this/name", ""), 404, "NOT_FOUND")
+	wantStatus(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
+	wantStatus(t, b.do("GET", "/api/auth/users/no-such-user", ""), 401, "TOKEN_MISSING")
+	wantStatus(t, b.do("GET", "/nothing/of/this/name", ""), 404, "NOT_FOUND")
 	admin := httptest.NewServer(s.server.Admin(server.AdminOptions{}))
 	t.Cleanup(admin.Close)
 
@@ -58,7 +58,8 @@ func TestAdminListenerServesMetricsAndReadiness(t *testing.T) {
 		t.Errorf("%d %s", status, text)
 	}
 	must(t, s.store.Close())
-	if status, text = get(t, admin.URL+"/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(text, `"not ready"`) {
+	if status, text = get(t, admin.URL+"/readyz"); status != http.StatusServiceUnavailable ||
+		!strings.Contains(text, `"not ready"`) {
 		t.Errorf("without a store: %d %s", status, text)
 	}
 	if _, metrics = get(t, admin.URL+"/metrics"); !strings.Contains(metrics, "watchword_store_up 0") {
@@ -141,7 +142,7 @@ func get(t *testing.T, url string) (status int, text string) {
 func TestEveryMetricIsDocumented(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	s.browser(t).register("ada@example.com")
+	s.newBrowser(t).register("ada@example.com")
 	admin := httptest.NewServer(s.server.Admin(server.AdminOptions{}))
 	t.Cleanup(admin.Close)
 	_, metrics := get(t, admin.URL+"/metrics")

@@ -20,39 +20,40 @@ import (
 func TestAccountFromSignUpToDeletion(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	access := b.register("ada@example.com")
 
 	me := b.do("GET", "/api/auth/me", "", authorized(access)...)
-	want(t, me, 200, "")
+	wantStatus(t, me, 200, "")
 	user := me.body["user"].(map[string]any)
 	if user["email"] != "ada@example.com" || user["emailVerified"] != false || user["name"] != "Ada" {
 		t.Errorf("user: %v", user)
 	}
-	want(t, b.post("/email/verify", map[string]any{"token": string(s.post.wait(t, watchword.MailVerify).Token)}), 200,
+	wantStatus(t, b.post("/email/verify",
+		map[string]any{"token": string(s.mailer.awaitUnseenMail(t, watchword.MailVerify).Token)}), 200,
 		"")
 
 	refreshed := b.do("POST", "/api/auth/refresh", "")
-	want(t, refreshed, 200, "")
+	wantStatus(t, refreshed, 200, "")
 	if refreshed.body["user"].(map[string]any)["emailVerified"] != true {
 		t.Error("the address is not verified")
 	}
 	access = refreshed.text("accessToken")
 
 	renamed := b.do("PATCH", "/api/auth/me", `{"name":"Ada L."}`, authorized(access)...)
-	want(t, renamed, 200, "")
+	wantStatus(t, renamed, 200, "")
 	moved := b.do("PATCH", "/api/auth/me", `{"locale":"pt-br"}`, authorized(access)...)
-	want(t, moved, 200, "")
+	wantStatus(t, moved, 200, "")
 	if u := moved.body["user"].(map[string]any); u["locale"] != "pt-BR" || u["name"] != "Ada L." {
 		t.Errorf("the locale was not changed, or the name was: %s", moved.raw)
 	}
-	want(t, b.do("GET", "/api/auth/users/"+user["id"].(string), "", authorized(access)...), 200, "")
-	want(t, b.do("GET", "/api/auth/users/someone", "", authorized(access)...), 404, watchword.CodeNotFound)
+	wantStatus(t, b.do("GET", "/api/auth/users/"+user["id"].(string), "", authorized(access)...), 200, "")
+	wantStatus(t, b.do("GET", "/api/auth/users/someone", "", authorized(access)...), 404, watchword.CodeNotFound)
 
-	other := s.browser(t)
-	want(t, other.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}), 200, "")
+	other := s.newBrowser(t)
+	wantStatus(t, other.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}), 200, "")
 	list := b.do("GET", "/api/auth/sessions", "", authorized(access)...)
-	want(t, list, 200, "")
+	wantStatus(t, list, 200, "")
 	sessions := list.body["sessions"].([]any)
 	if len(sessions) != 2 {
 		t.Fatalf("%d sessions", len(sessions))
@@ -60,59 +61,61 @@ func TestAccountFromSignUpToDeletion(t *testing.T) {
 	for _, one := range sessions {
 		session := one.(map[string]any)
 		if session["current"] == false {
-			want(t, b.do("DELETE", "/api/auth/sessions/"+session["id"].(string), "", authorized(access)...), 200, "")
+			wantStatus(t, b.do("DELETE", "/api/auth/sessions/"+session["id"].(string), "", authorized(access)...),
+				200, "")
 		}
 	}
-	want(t, other.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeSessionEnded)
+	wantStatus(t, other.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeSessionEnded)
 
-	want(t, b.post("/password/change", map[string]any{"currentPassword": "wrong password",
+	wantStatus(t, b.post("/password/change", map[string]any{"currentPassword": "wrong password",
 		"newPassword": otherPassword}, authorized(access)...), 403, watchword.CodePasswordWrong)
-	want(t, b.post("/password/change", map[string]any{"currentPassword": goodPassword, "newPassword": otherPassword},
+	wantStatus(t, b.post("/password/change",
+		map[string]any{"currentPassword": goodPassword, "newPassword": otherPassword},
 		authorized(access)...), 200, "")
-	want(t, b.post("/password/forgot", map[string]any{"email": "ada@example.com"}), 202, "")
-	reset := string(s.post.wait(t, watchword.MailReset).Token)
-	want(t, b.post("/password/reset", map[string]any{"token": reset, "password": "short"}), 422,
+	wantStatus(t, b.post("/password/forgot", map[string]any{"email": "ada@example.com"}), 202, "")
+	reset := string(s.mailer.awaitUnseenMail(t, watchword.MailReset).Token)
+	wantStatus(t, b.post("/password/reset", map[string]any{"token": reset, "password": "short"}), 422,
 		watchword.CodeValidationFailed)
-	want(t, b.post("/password/reset", map[string]any{"token": reset, "password": goodPassword}), 200, "")
-	want(t, b.post("/password/reset", map[string]any{"token": reset, "password": goodPassword}), 400,
+	wantStatus(t, b.post("/password/reset", map[string]any{"token": reset, "password": goodPassword}), 200, "")
+	wantStatus(t, b.post("/password/reset", map[string]any{"token": reset, "password": goodPassword}), 400,
 		watchword.CodeMailTokenInvalid)
-	want(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeSessionEnded)
+	wantStatus(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeSessionEnded)
 
 	login := b.post("/login", map[string]any{"email": "ADA@example.com", "password": goodPassword})
-	want(t, login, 200, "")
+	wantStatus(t, login, 200, "")
 	access = login.text("accessToken")
-	want(t, b.post("/email/change", map[string]any{"newEmail": "ada@example.org", "password": goodPassword},
+	wantStatus(t, b.post("/email/change", map[string]any{"newEmail": "ada@example.org", "password": goodPassword},
 		authorized(access)...), 202, "")
-	want(t, b.post("/email/change/confirm",
-		map[string]any{"token": string(s.post.wait(t, watchword.MailConfirmAddress).Token)}), 200, "")
-	want(t, b.post("/email/change/undo",
-		map[string]any{"token": string(s.post.wait(t, watchword.MailAddressChanged).Token)}), 200, "")
-	want(t, b.do("GET", "/api/auth/me", "", authorized(access)...), 401, watchword.CodeSessionEnded)
+	wantStatus(t, b.post("/email/change/confirm",
+		map[string]any{"token": string(s.mailer.awaitUnseenMail(t, watchword.MailConfirmAddress).Token)}), 200, "")
+	wantStatus(t, b.post("/email/change/undo",
+		map[string]any{"token": string(s.mailer.awaitUnseenMail(t, watchword.MailAddressChanged).Token)}), 200, "")
+	wantStatus(t, b.do("GET", "/api/auth/me", "", authorized(access)...), 401, watchword.CodeSessionEnded)
 }
 
 func TestDeleteAccountAndLogoutAllEndSessions(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	access := b.register("ada@example.com")
 	all := b.do("POST", "/api/auth/logout-all", `{"keepCurrent":true}`, authorized(access)...)
-	want(t, all, 200, "")
+	wantStatus(t, all, 200, "")
 	if all.body["ended"] != 0.0 {
 		t.Errorf("ended: %v", all.body["ended"])
 	}
 	all = b.do("POST", "/api/auth/logout-all", "", authorized(access)...)
-	want(t, all, 200, "")
+	wantStatus(t, all, 200, "")
 	if all.body["ended"] != 1.0 || !cleared(all, "watchword") {
 		t.Errorf("got %s %v", all.raw, all.Cookies())
 	}
 	login := b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword})
 	access = login.text("accessToken")
-	want(t, b.do("DELETE", "/api/auth/me", `{"password":"`+goodPassword+`"}`, authorized(access)...), 200, "")
-	want(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}), 401,
+	wantStatus(t, b.do("DELETE", "/api/auth/me", `{"password":"`+goodPassword+`"}`, authorized(access)...), 200, "")
+	wantStatus(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}), 401,
 		watchword.CodeInvalidCredentials)
 }
 
-func cleared(a answer, name string) bool {
+func cleared(a fullResponse, name string) bool {
 	for _, c := range a.Cookies() {
 		if c.Name == name && c.MaxAge < 0 {
 			return true
@@ -126,23 +129,23 @@ func cleared(a answer, name string) bool {
 func TestOptionalRefreshWithoutATokenReturns204(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	answer := b.do("POST", "/api/auth/refresh?optional=true", "")
-	want(t, answer, 204, "")
+	wantStatus(t, answer, 204, "")
 	if len(answer.Cookies()) != 0 {
 		t.Errorf("it set a cookie: %v", answer.Cookies())
 	}
-	want(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeRefreshMissing)
-	want(t, b.do("POST", "/api/auth/refresh?optional=yes", ""), 401, watchword.CodeRefreshMissing)
+	wantStatus(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeRefreshMissing)
+	wantStatus(t, b.do("POST", "/api/auth/refresh?optional=yes", ""), 401, watchword.CodeRefreshMissing)
 	empty := b.do("POST", "/api/auth/refresh?optional=true", "", "Cookie", "watchword=")
-	want(t, empty, 204, "")
+	wantStatus(t, empty, 204, "")
 	if !cleared(empty, "watchword") {
 		t.Errorf("the empty cookie was kept: %v", empty.Cookies())
 	}
-	want(t, b.do("POST", "/api/auth/refresh?optional=true", "", "Cookie", "watchword=x"), 401,
+	wantStatus(t, b.do("POST", "/api/auth/refresh?optional=true", "", "Cookie", "watchword=x"), 401,
 		watchword.CodeRefreshInvalid)
-	want(t, b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword}), 201, "")
-	want(t, b.do("POST", "/api/auth/refresh?optional=true", ""), 200, "")
+	wantStatus(t, b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword}), 201, "")
+	wantStatus(t, b.do("POST", "/api/auth/refresh?optional=true", ""), 200, "")
 }
 
 // The API must accept the forms of tutorials. They repeat the password, and name the member rememberMe instead of
@@ -150,7 +153,7 @@ func TestOptionalRefreshWithoutATokenReturns204(t *testing.T) {
 func TestRegisterAndLoginAcceptTheMembersOfTheTutorials(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	ada := func(more ...any) map[string]any {
 		body := map[string]any{"email": "ada@example.com", "password": goodPassword}
 		for i := 0; i < len(more); i += 2 {
@@ -159,25 +162,25 @@ func TestRegisterAndLoginAcceptTheMembersOfTheTutorials(t *testing.T) {
 		return body
 	}
 	for _, path := range []string{"/register", "/login"} {
-		want(t, b.post(path, ada("confirmPassword", "another one")), 422, watchword.CodeValidationFailed)
-		want(t, b.post(path, ada("confirmPassword", "")), 422, watchword.CodeValidationFailed)
-		want(t, b.post(path, ada("remember", true, "rememberMe", true)), 400, apirequest.CodeBodyInvalid)
+		wantStatus(t, b.post(path, ada("confirmPassword", "another one")), 422, watchword.CodeValidationFailed)
+		wantStatus(t, b.post(path, ada("confirmPassword", "")), 422, watchword.CodeValidationFailed)
+		wantStatus(t, b.post(path, ada("remember", true, "rememberMe", true)), 400, apirequest.CodeBodyInvalid)
 	}
-	want(t, b.post("/register", ada("confirmPassword", goodPassword)), 201, "")
-	want(t, b.post("/login", ada("confirmPassword", goodPassword)), 200, "")
+	wantStatus(t, b.post("/register", ada("confirmPassword", goodPassword)), 201, "")
+	wantStatus(t, b.post("/login", ada("confirmPassword", goodPassword)), 200, "")
 	for _, member := range []string{"remember", "rememberMe"} {
 		for choice, maxAge := range map[bool]int{true: 7 * 24 * 3600, false: 0} {
 			body := ada("email", fmt.Sprintf("%s-%t@example.com", member, choice), member, choice)
 			signUp, login := b.post("/register", body), b.post("/login", body)
-			want(t, signUp, 201, "")
-			want(t, login, 200, "")
+			wantStatus(t, signUp, 201, "")
+			wantStatus(t, login, 200, "")
 			if got := [2]int{signUp.Cookies()[0].MaxAge, login.Cookies()[0].MaxAge}; got != [2]int{maxAge, maxAge} {
 				t.Errorf("%s %t: Max-Age %d, want %d", member, choice, got, maxAge)
 			}
 		}
 	}
 	unknown := b.post("/login", ada("username", "ada"))
-	want(t, unknown, 400, apirequest.CodeBodyInvalid)
+	wantStatus(t, unknown, 400, apirequest.CodeBodyInvalid)
 	if !strings.Contains(unknown.text("detail"), "username") {
 		t.Errorf("the detail does not name the member: %s", unknown.raw)
 	}
@@ -187,9 +190,9 @@ func TestRegisterAndLoginAcceptTheMembersOfTheTutorials(t *testing.T) {
 func TestRefreshTokenIsReturnedInTheWayItCame(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	byCookie := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword})
-	want(t, byCookie, 201, "")
+	wantStatus(t, byCookie, 201, "")
 	cookie := byCookie.Cookies()[0]
 	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Path != "/" ||
 		cookie.MaxAge != 7*24*3600 {
@@ -202,28 +205,28 @@ func TestRefreshTokenIsReturnedInTheWayItCame(t *testing.T) {
 		t.Errorf("refresh by cookie: %s", again.raw)
 	}
 
-	native := s.browser(t)
+	native := s.newBrowser(t)
 	inBody := native.post("/login", map[string]any{
 		"email": "ada@example.com", "password": goodPassword, "delivery": "body"})
-	want(t, inBody, 200, "")
+	wantStatus(t, inBody, 200, "")
 	if len(inBody.Cookies()) != 0 || inBody.text("refreshToken") == "" {
 		t.Errorf("login with delivery body: %s", inBody.raw)
 	}
 	next := native.post("/refresh", map[string]any{"refreshToken": inBody.text("refreshToken")})
-	want(t, next, 200, "")
+	wantStatus(t, next, 200, "")
 	if len(next.Cookies()) != 0 || next.text("refreshToken") == inBody.text("refreshToken") {
 		t.Errorf("refresh in the body: %s", next.raw)
 	}
 	both := b.post("/refresh", map[string]any{"refreshToken": next.text("refreshToken")})
-	want(t, both, 400, apirequest.CodeAmbiguousCredentials)
-	want(t, native.post("/refresh", map[string]any{"refreshToken": next.text("refreshToken")}), 200, "")
+	wantStatus(t, both, 400, apirequest.CodeAmbiguousCredentials)
+	wantStatus(t, native.post("/refresh", map[string]any{"refreshToken": next.text("refreshToken")}), 200, "")
 
 	session := native.post("/login", map[string]any{
 		"email": "ada@example.com", "password": goodPassword, "remember": false})
 	if c := session.Cookies()[0]; c.MaxAge != 0 || !c.Expires.IsZero() {
 		t.Errorf("a session cookie outlives the browser: %s", c)
 	}
-	want(t, native.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword,
+	wantStatus(t, native.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword,
 		"delivery": "pigeon"}), 422, watchword.CodeValidationFailed)
 }
 
@@ -231,8 +234,8 @@ func TestRefreshTokenIsReturnedInTheWayItCame(t *testing.T) {
 func TestOnHTTPSTheCookieHasTheHostPrefix(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.PublicURL = "https://id.example.com" }, nil)
-	b := s.browser(t)
-	request := func(path, body string, cookie string) answer {
+	b := s.newBrowser(t)
+	request := func(path, body string, cookie string) fullResponse {
 		r, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/api/auth"+path, strings.NewReader(body))
 		must(t, err)
 		r.Host = "id.example.com"
@@ -244,7 +247,7 @@ func TestOnHTTPSTheCookieHasTheHostPrefix(t *testing.T) {
 		return b.send(r)
 	}
 	in := request("/register", `{"email":"ada@example.com","password":"`+goodPassword+`"}`, "")
-	want(t, in, 201, "")
+	wantStatus(t, in, 201, "")
 	cookie := in.Cookies()[0]
 	if cookie.Name != "__Host-watchword" || !cookie.Secure || cookie.Domain != "" {
 		t.Errorf("cookie: %s", cookie)
@@ -253,7 +256,7 @@ func TestOnHTTPSTheCookieHasTheHostPrefix(t *testing.T) {
 		t.Error("no HSTS")
 	}
 	out := request("/logout", "", cookie.Name+"="+cookie.Value)
-	want(t, out, 200, "")
+	wantStatus(t, out, 200, "")
 	if gone := out.Cookies()[0]; gone.Name != cookie.Name || !gone.Secure || gone.Path != "/" || gone.MaxAge >= 0 {
 		t.Errorf("cleared by %s", gone)
 	}
@@ -263,9 +266,9 @@ func TestOnHTTPSTheCookieHasTheHostPrefix(t *testing.T) {
 func TestTwoRefreshCookiesAreRejectedAndCleared(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	a := b.do("POST", "/api/auth/refresh", "", "Cookie", "watchword=a; watchword=b")
-	want(t, a, 400, apirequest.CodeAmbiguousCredentials)
+	wantStatus(t, a, 400, apirequest.CodeAmbiguousCredentials)
 	if !cleared(a, "watchword") {
 		t.Error("not cleared")
 	}
@@ -274,14 +277,14 @@ func TestTwoRefreshCookiesAreRejectedAndCleared(t *testing.T) {
 func TestFailedRefreshReturnsTheCodeAndClearsTheCookie(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	none := b.do("POST", "/api/auth/refresh", "")
-	want(t, none, 401, watchword.CodeRefreshMissing)
+	wantStatus(t, none, 401, watchword.CodeRefreshMissing)
 	if len(none.Cookies()) != 0 {
 		t.Error("a cookie was set")
 	}
 	garbage := b.do("POST", "/api/auth/refresh", "", "Cookie", "watchword=garbage")
-	want(t, garbage, 401, watchword.CodeRefreshInvalid)
+	wantStatus(t, garbage, 401, watchword.CodeRefreshInvalid)
 	if !cleared(garbage, "watchword") {
 		t.Error("not cleared")
 	}
@@ -294,48 +297,48 @@ func TestFailedRefreshReturnsTheCodeAndClearsTheCookie(t *testing.T) {
 func TestLogoutSucceedsWithInvalidTokens(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	access := b.register("ada@example.com")
 	for _, headers := range [][]string{
 		{"Cookie", ""},
 		{"Cookie", "watchword=garbage"}, {"Authorization", "Bearer garbage"}, {"Authorization", "Bearer " + access},
 	} {
-		want(t, b.do("POST", "/api/auth/logout", "", headers...), 200, "")
-		want(t, b.do("POST", "/api/auth/logout", "", headers...), 200, "")
+		wantStatus(t, b.do("POST", "/api/auth/logout", "", headers...), 200, "")
+		wantStatus(t, b.do("POST", "/api/auth/logout", "", headers...), 200, "")
 	}
-	want(t, b.do("GET", "/api/auth/me", "", authorized(access)...), 401, watchword.CodeSessionEnded)
+	wantStatus(t, b.do("GET", "/api/auth/me", "", authorized(access)...), 401, watchword.CodeSessionEnded)
 }
 
 // JWT-16
 func TestAccessTokenIsAcceptedOnlyAsBearer(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	access := b.register("ada@example.com")
 	missing := b.do("GET", "/api/auth/me", "")
-	want(t, missing, 401, watchword.CodeTokenMissing)
+	wantStatus(t, missing, 401, watchword.CodeTokenMissing)
 	if got := missing.Header.Get("WWW-Authenticate"); strings.Contains(got, "error=") {
 		t.Errorf("no token, yet %s", got)
 	}
-	want(t, b.do("GET", "/api/auth/me?access_token="+access, ""), 401, watchword.CodeTokenMissing)
-	want(t, b.do("GET", "/api/auth/me", "", "Authorization", "Basic "+access), 401, watchword.CodeTokenMissing)
-	want(t, b.do("GET", "/api/auth/me", "", "Authorization", "bearer "+access), 200, "")
+	wantStatus(t, b.do("GET", "/api/auth/me?access_token="+access, ""), 401, watchword.CodeTokenMissing)
+	wantStatus(t, b.do("GET", "/api/auth/me", "", "Authorization", "Basic "+access), 401, watchword.CodeTokenMissing)
+	wantStatus(t, b.do("GET", "/api/auth/me", "", "Authorization", "bearer "+access), 200, "")
 	invalid := b.do("GET", "/api/auth/me", "", authorized(access+"x")...)
-	want(t, invalid, 401, watchword.CodeTokenInvalid)
+	wantStatus(t, invalid, 401, watchword.CodeTokenInvalid)
 	if got := invalid.Header.Get("WWW-Authenticate"); !strings.Contains(got, `error="invalid_token"`) {
 		t.Errorf("WWW-Authenticate: %s", got)
 	}
 	r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/api/auth/me", nil)
 	must(t, err)
 	r.Header["Authorization"] = []string{"Bearer " + access, "Bearer " + access}
-	want(t, b.send(r), 400, apirequest.CodeAmbiguousCredentials)
+	wantStatus(t, b.send(r), 400, apirequest.CodeAmbiguousCredentials)
 }
 
 // JWT-9
 func TestAccessTokenHasTheClaimsOfRFC9068(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	access := s.browser(t).register("ada@example.com")
+	access := s.newBrowser(t).register("ada@example.com")
 	parts := strings.Split(access, ".")
 	read := func(part string) (m map[string]any) {
 		raw, err := base64.RawURLEncoding.DecodeString(part)
@@ -362,68 +365,69 @@ func TestAccessTokenHasTheClaimsOfRFC9068(t *testing.T) {
 func TestFailedLoginResponseDoesNotRevealTheCause(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	b.register("ada@example.com")
 	b.register("bob@example.com")
 	bob, err := s.engine.Operator().FindUser(t.Context(), "bob@example.com")
 	must(t, err)
 	must(t, s.engine.Operator().DisableUser(t.Context(), bob.ID))
-	login := func(email, password string) answer {
-		return s.browser(t).post("/login", map[string]any{"email": email, "password": password})
+	login := func(email, password string) fullResponse {
+		return s.newBrowser(t).post("/login", map[string]any{"email": email, "password": password})
 	}
 	first := login("ada@example.com", "wrong password")
-	want(t, first, 401, watchword.CodeInvalidCredentials)
+	wantStatus(t, first, 401, watchword.CodeInvalidCredentials)
 	for _, email := range []string{"bob@example.com", "nobody@example.com"} {
 		if other := login(email, "wrong password"); !equalAnswers(first, other) {
 			t.Errorf("%s: %s, not %s", email, other.raw, first.raw)
 		}
 	}
-	want(t, login("bob@example.com", goodPassword), 403, watchword.CodeAccountDisabled)
+	wantStatus(t, login("bob@example.com", goodPassword), 403, watchword.CodeAccountDisabled)
 }
 
 // ID-3, EV-5
 func TestVerifiedSignUpDoesNotRevealAccounts(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified }, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	body := map[string]any{"email": "ada@example.com", "password": goodPassword}
 	first := b.post("/register", body)
-	want(t, first, 202, "")
-	want(t, b.post("/login", body), 403, watchword.CodeEmailNotVerified)
-	token := string(s.post.wait(t, watchword.MailVerify).Token)
+	wantStatus(t, first, 202, "")
+	wantStatus(t, b.post("/login", body), 403, watchword.CodeEmailNotVerified)
+	token := string(s.mailer.awaitUnseenMail(t, watchword.MailVerify).Token)
 	waiting := b.post("/register", body)
-	want(t, b.post("/email/verify", map[string]any{"token": token}), 403, watchword.CodePasswordRequired)
-	want(t, b.post("/email/verify", map[string]any{"token": token, "password": otherPassword}), 403,
+	wantStatus(t, b.post("/email/verify", map[string]any{"token": token}), 403, watchword.CodePasswordRequired)
+	wantStatus(t, b.post("/email/verify", map[string]any{"token": token, "password": otherPassword}), 403,
 		watchword.CodePasswordWrong)
 	verified := b.post("/email/verify", map[string]any{"token": token, "password": goodPassword, "remember": false})
-	want(t, verified, 200, "")
+	wantStatus(t, verified, 200, "")
 	if c := verified.Cookies(); len(c) != 2 || c[0].Name != "watchword" || c[1].Name != "watchword-known" ||
 		c[0].MaxAge != 0 || verified.text("accessToken") == "" {
 		t.Errorf("it did not sign in as a login does: %v", c)
 	}
 	taken := b.post("/register", body)
-	s.post.wait(t, watchword.MailSignupExisting)
-	for _, other := range []answer{waiting, taken} {
+	s.mailer.awaitUnseenMail(t, watchword.MailSignupExisting)
+	for _, other := range []fullResponse{waiting, taken} {
 		if !equalAnswers(first, other) {
 			t.Errorf("%s, not %s", other.raw, first.raw)
 		}
 	}
-	want(t, b.post("/login", body), 200, "")
+	wantStatus(t, b.post("/login", body), 200, "")
 }
 
 func TestClosedSignUpReturns403(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupClosed }, nil)
-	want(t, s.browser(t).post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword}), 403,
+	wantStatus(t, s.newBrowser(t).post("/register",
+		map[string]any{"email": "ada@example.com", "password": goodPassword}), 403,
 		watchword.CodeSignupClosed)
 }
 
 func TestSignUpWithATakenAddressReturns409(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	b.register("ada@example.com")
-	want(t, b.post("/register", map[string]any{"email": "Ada@Example.com", "password": goodPassword}), 409,
+	wantStatus(t, b.post("/register", map[string]any{"email": "Ada@Example.com", "password": goodPassword}), 409,
 		watchword.CodeEmailTaken)
 }
 
@@ -431,13 +435,13 @@ func TestSignUpWithATakenAddressReturns409(t *testing.T) {
 func TestRateLimitSetsRetryAfter(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.Limits = watchword.Limits{} }, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	for range 10 {
-		want(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": "wrong password"}), 401,
+		wantStatus(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": "wrong password"}), 401,
 			watchword.CodeInvalidCredentials)
 	}
 	limited := b.post("/login", map[string]any{"email": "ada@example.com", "password": "wrong password"})
-	want(t, limited, 429, watchword.CodeRateLimited)
+	wantStatus(t, limited, 429, watchword.CodeRateLimited)
 	if limited.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
@@ -447,29 +451,29 @@ func TestRateLimitSetsRetryAfter(t *testing.T) {
 func TestUnavailableStoreReturns503AndKeepsTheSession(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	access := b.register("ada@example.com")
 	must(t, s.store.Close())
-	for _, a := range []answer{
+	for _, a := range []fullResponse{
 		b.do("POST", "/api/auth/refresh", ""),
 		b.do("GET", "/api/auth/me", "", authorized(access)...),
 		b.do("POST", "/api/auth/logout", ""),
 		b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}),
 		b.do("GET", "/readyz", ""),
 	} {
-		want(t, a, 503, watchword.CodeTryLater)
+		wantStatus(t, a, 503, watchword.CodeTryLater)
 		if a.Header.Get("Retry-After") == "" || len(a.Cookies()) != 0 {
 			t.Errorf("%s: %v", a.Request.URL.Path, a.Header)
 		}
 	}
-	want(t, b.do("GET", "/healthz", ""), 200, "")
+	wantStatus(t, b.do("GET", "/healthz", ""), 200, "")
 }
 
 func TestReadyzReturns503WhileDraining(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.Draining = func() bool { return true } })
-	b := s.browser(t)
-	want(t, b.do("GET", "/readyz", ""), 503, watchword.CodeTryLater)
+	b := s.newBrowser(t)
+	wantStatus(t, b.do("GET", "/readyz", ""), 503, watchword.CodeTryLater)
 	for _, path := range []string{"/healthz", "/api/auth/me", "/login", "/none"} {
 		if a := b.do("GET", path, ""); a.StatusCode == 503 || !a.Close {
 			t.Errorf("%s: %d, closes: %v", path, a.StatusCode, a.Close)
@@ -481,9 +485,9 @@ func TestReadyzReturns503WhileDraining(t *testing.T) {
 func TestDrainingServerCompletesHTTP2RequestsBeforeClosing(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.Draining = func() bool { return true } })
-	c := s.two(t, s.secured(t))
+	c := s.dialHTTP2(t, s.startTLSListener(t))
 	c.send("GET", "/healthz", nil)
-	outcomes, closed := c.readAll(1)
+	outcomes, closed := c.readOutcomes(1)
 	if !closed || !slices.Contains(outcomes, "200") || !slices.Contains(outcomes, "GOAWAY") {
 		t.Errorf("%v, closed: %v", outcomes, closed)
 	}

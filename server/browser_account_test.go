@@ -16,9 +16,9 @@ import (
 
 // The method crowd signs in as ada@example.com on seven devices: four times on each of the first two devices, and
 // once on each other device.
-func (s *service) crowd(t *testing.T) {
+func (s *service) signInOnSevenDevices(t *testing.T) {
 	t.Helper()
-	for i, agent := range []string{aPhone, "curl/8.0",
+	for i, agent := range []string{phoneUserAgent, "curl/8.0",
 		"Mozilla/5.0 (iPad; CPU OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 " +
 			"Mobile/15E148 Safari/604.1",
 		"Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile " +
@@ -28,7 +28,7 @@ func (s *service) crowd(t *testing.T) {
 			"Safari/605.1.15", "?",
 	} {
 		for range 4 - 3*min(i/2, 1) {
-			a := s.browser(t).do("POST", "/api/auth/login",
+			a := s.newBrowser(t).do("POST", "/api/auth/login",
 				`{"email":"ada@example.com","password":"`+goodPassword+`"}`, "User-Agent", agent)
 			if a.StatusCode != 200 {
 				t.Fatalf("sign-in: %d %s", a.StatusCode, a.raw)
@@ -39,38 +39,39 @@ func (s *service) crowd(t *testing.T) {
 
 func TestAccountFoldsRepeatedSessionsAndEvents(t *testing.T) {
 	t.Parallel()
-	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
+	withAndWithoutScript(t, func(t *testing.T, tabOf func(*service) *tab) {
 		s := start(t, nil, nil)
-		s.browser(t).register("ada@example.com")
-		s.crowd(t)
+		s.newBrowser(t).register("ada@example.com")
+		s.signInOnSevenDevices(t)
 		b := tabOf(s)
 		b.signIn("ada@example.com", goodPassword)
 		const visible = `(title) => [...document.querySelectorAll("section")].find((s) => s.querySelector("h2")?.innerText === title)
       .querySelectorAll(":scope > .rows > li").length`
 		for title, want := range map[string]int{"Devices": 5, "Activity": 5} {
-			if n := see[int](b, visible, title); n != want {
+			if n := evaluate[int](b, visible, title); n != want {
 				t.Errorf("%d rows of %s are visible, want %d", n, title, want)
 			}
 		}
-		b.reads("Chrome on Linux", "This device", "Show 4 more") // the Go client that registered is a device, too
-		if first := see[string](b, `() => document.querySelector(".rows strong").innerText`); first != "Chrome on Linux" {
+		b.wantText("Chrome on Linux", "This device", "Show 4 more") // the Go client that registered is a device, too
+		if first := evaluate[string](b,
+			`() => document.querySelector(".rows strong").innerText`); first != "Chrome on Linux" {
 			t.Errorf("the first device is %s", first)
 		}
-		b.push("Devices", "Show 4 more")
-		b.reads("Safari on iPhone", "4 sessions")
-		icons := see[string](b, `() => [...new Set([...document.querySelectorAll("#sessions-title ~ * .icon")].map((icon) =>
+		b.pressAndStay("Devices", "Show 4 more")
+		b.wantText("Safari on iPhone", "4 sessions")
+		icons := evaluate[string](b, `() => [...new Set([...document.querySelectorAll("#sessions-title ~ * .icon")].map((icon) =>
       icon.querySelector("use").getAttribute("href") + (icon.getBoundingClientRect().width > 20 ? "" : " hidden")))].sort().join()`)
 		if icons != "#icon-computer,#icon-phone,#icon-program,#icon-tablet,#icon-unknown" {
 			t.Errorf("icons: %s", icons)
 		}
 
-		b.push("Devices", "4 sessions") // expands the row of curl, the first one with 4 sessions
-		b.pressIn("Devices", "Sign out curl")
-		b.reads("Device signed out.")
-		b.push("Devices", "Show 4 more")
-		b.push("Activity", "Show 5 more")
-		b.reads("3 sessions", "4 sessions", "4 times") // events: the sign-ins of one device are merged into one row
-		if n := strings.Count(b.text(), "Sign out everywhere else"); n != 1 {
+		b.pressAndStay("Devices", "4 sessions") // expands the row of curl, the first one with 4 sessions
+		b.pressAndLeaveIn("Devices", "Sign out curl")
+		b.wantText("Device signed out.")
+		b.pressAndStay("Devices", "Show 4 more")
+		b.pressAndStay("Activity", "Show 5 more")
+		b.wantText("3 sessions", "4 sessions", "4 times") // events: the sign-ins of one device are merged into one row
+		if n := strings.Count(b.visibleText(), "Sign out everywhere else"); n != 1 {
 			t.Errorf("%d buttons end the other sessions", n)
 		}
 	})
@@ -80,11 +81,11 @@ func TestAccountFoldsRepeatedSessionsAndEvents(t *testing.T) {
 func TestEachSectionHasOnePrimaryAction(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	s.browser(t).register("ada@example.com")
-	s.crowd(t)
-	b := s.tab(t)
+	s.newBrowser(t).register("ada@example.com")
+	s.signInOnSevenDevices(t)
+	b := s.openTab(t)
 	b.signIn("ada@example.com", goodPassword)
-	got := see[map[string][]string](b, `() => {
+	got := evaluate[map[string][]string](b, `() => {
     for (const d of document.querySelectorAll("details")) d.open = true;
     const accent = getComputedStyle(document.querySelector("section form > button[type=submit]")).backgroundColor;
     return Object.fromEntries([...document.querySelectorAll(".parts > div > section")].map((section) => [
@@ -99,8 +100,8 @@ func TestEachSectionHasOnePrimaryAction(t *testing.T) {
 	}
 	for _, title := range []string{"Profile", "Security", "Devices", "Activity"} {
 		b.visit("/account")
-		b.push("", title)
-		b.until(title+" is on the screen", `(title) => {
+		b.pressAndStay("", title)
+		b.waitUntil(title+" is on the screen", `(title) => {
       const heading = [...document.querySelectorAll("h2")].find((h) => h.innerText === title), box = heading.getBoundingClientRect();
       return location.hash === "#" + heading.id && box.top >= 0 && box.bottom <= innerHeight;
     }`, title)
@@ -114,27 +115,27 @@ func TestTimesOnThePageGoOnAndShowTheExactOne(t *testing.T) {
 	s := start(t, func(o *watchword.Options) {
 		o.Now = func() time.Time { return time.Now().Add(-3*time.Hour - time.Minute) }
 	}, nil)
-	s.browser(t).register("ada@example.com")
+	s.newBrowser(t).register("ada@example.com")
 	for language, texts := range map[string][]string{
 		"en": {"3 hours ago", "5 hours ago"}, "de": {"vor 3 Stunden", "vor 5 Stunden"},
 	} {
-		b := s.tab(t)
-		b.speaking(language, see[string](b, `() => navigator.userAgent`))
-		command(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: `
+		b := s.openTab(t)
+		b.setLanguageAndAgent(language, evaluate[string](b, `() => navigator.userAgent`))
+		sendDevTools(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: `
       window.setInterval = (act) => { window.passMinutes = act; return 1 };
       performance.now = () => window.passed ?? 0;`})
 		b.visit("/login")
-		see[bool](b, `(password) => {
+		evaluate[bool](b, `(password) => {
       document.getElementById("login-email").value = "ada@example.com";
       document.getElementById("login-password").value = password;
       return true;
     }`, goodPassword)
-		b.press(map[string]string{"en": "Sign in", "de": "Anmelden"}[language])
+		b.pressAndLeave(map[string]string{"en": "Sign in", "de": "Anmelden"}[language])
 		const last = `() => { const all = document.querySelectorAll("#events-title ~ .rows time"), time = all[all.length - 1];
       return [time.textContent, time.title, time.dateTime] }`
-		before := see[[]string](b, last)
-		see[bool](b, `() => { window.passed = 2 * 3600_000; window.passMinutes(); return true }`)
-		after := see[[]string](b, last)
+		before := evaluate[[]string](b, last)
+		evaluate[bool](b, `() => { window.passed = 2 * 3600_000; window.passMinutes(); return true }`)
+		after := evaluate[[]string](b, last)
 		if before[0] != texts[0] || after[0] != texts[1] {
 			t.Errorf("%s: %q, and after two hours %q", language, before, after)
 		}
@@ -143,22 +144,22 @@ func TestTimesOnThePageGoOnAndShowTheExactOne(t *testing.T) {
 			t.Errorf("%s: the exact time is %q and %q (%v)", language, before[1], after[1], err)
 		}
 	}
-	b := s.tab(t).withoutScript()
+	b := s.openTab(t).withoutScript()
 	b.signIn("ada@example.com", goodPassword)
-	b.reads("3 hours ago")
-	if title := see[string](b, `() => document.querySelector("time").title`); !strings.HasSuffix(title, " UTC") {
+	b.wantText("3 hours ago")
+	if title := evaluate[string](b, `() => document.querySelector("time").title`); !strings.HasSuffix(title, " UTC") {
 		t.Errorf("without script the exact time is %q", title)
 	}
 }
 
 func TestPressedButtonShowsThatItIsBusy(t *testing.T) {
 	t.Parallel()
-	b := start(t, nil, nil).tab(t)
+	b := start(t, nil, nil).openTab(t)
 	b.visit("/login")
-	b.fill("Email address", "ada@example.com")
-	b.fill("Password", goodPassword)
+	b.fillField("Email address", "ada@example.com")
+	b.fillField("Password", goodPassword)
 	// The browser leaves the page only after this script has ended, so the script can read the state of the button.
-	got := see[[]string](b, `() => {
+	got := evaluate[[]string](b, `() => {
     const button = document.querySelector("button[type=submit]");
     const state = () => [button.getAttribute("aria-busy"), getComputedStyle(button, "::after").animationName].join(" ");
     const before = state(), wide = button.offsetWidth;
@@ -173,10 +174,10 @@ func TestPressedButtonShowsThatItIsBusy(t *testing.T) {
 
 func TestCapsLockIsMentionedAtThePasswordOnly(t *testing.T) {
 	t.Parallel()
-	b := start(t, nil, nil).tab(t)
+	b := start(t, nil, nil).openTab(t)
 	b.visit("/login")
 	typed := func(id string, on bool) string {
-		return see[string](b, `(id, on) => {
+		return evaluate[string](b, `(id, on) => {
       const input = document.getElementById(id);
       input.dispatchEvent(new KeyboardEvent("keydown", { key: "A", modifierCapsLock: on }));
       return [...document.querySelectorAll("[role=status]")].map((note) => note.innerText).join("");
@@ -192,7 +193,7 @@ func TestCapsLockIsMentionedAtThePasswordOnly(t *testing.T) {
 		}
 	}
 	typed("login-password", true)
-	if got := see[string](b, `() => {
+	if got := evaluate[string](b, `() => {
     const input = document.getElementById("login-password");
     input.focus();
     input.blur();
@@ -207,9 +208,9 @@ func TestCapsLockIsMentionedAtThePasswordOnly(t *testing.T) {
 func TestMinimumLengthTicksOffWhenTheServerAcceptsIt(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.tab(t)
+	b := s.openTab(t)
 	b.visit("/signup")
-	b.unchecked()
+	b.disableValidation()
 	const state = `() => {
     const rule = document.querySelector("[data-min]");
     return rule.innerText + (rule.classList.contains("met") ? " met" : "");
@@ -219,24 +220,24 @@ func TestMinimumLengthTicksOffWhenTheServerAcceptsIt(t *testing.T) {
 		met      bool
 	}{{"", false}, {"xq7 vtz", false}, {"xq7 vtzk", true}, {"e\u0301q7 vtz", false}, {"🦦🦦🦦🦦", false},
 		{"🦦x7🦦v🦦q🦦", true}} {
-		b.fill("Password", c.password)
+		b.fillField("Password", c.password)
 		want := "At least 8 characters"
 		if c.met {
 			want += " met"
 		}
-		if got := see[string](b, state); got != want {
+		if got := evaluate[string](b, state); got != want {
 			t.Errorf("%q: %q, want %q", c.password, got, want)
 		}
-		a := s.browser(t).post("/register",
+		a := s.newBrowser(t).post("/register",
 			map[string]any{"email": fmt.Sprintf("user%d@example.com", i), "password": c.password})
 		if accepted := a.StatusCode == 201; accepted != c.met {
 			t.Errorf("%q: the server responds with %d %s", c.password, a.StatusCode, a.raw)
 		}
 	}
-	plain := start(t, nil, nil).tab(t).withoutScript()
+	plain := start(t, nil, nil).openTab(t).withoutScript()
 	plain.visit("/signup")
-	plain.reads("At least 8 characters")
-	if see[int](plain, `() => document.querySelectorAll(".ticks").length`) != 0 {
+	plain.wantText("At least 8 characters")
+	if evaluate[int](plain, `() => document.querySelectorAll(".ticks").length`) != 0 {
 		t.Error("without script there is a box that never ticks")
 	}
 }
@@ -245,10 +246,10 @@ func TestShowButtonIsInsideTheField(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	for _, language := range []string{"en", "de"} {
-		b := s.tab(t)
-		b.speaking(language, aPhone)
+		b := s.openTab(t)
+		b.setLanguageAndAgent(language, phoneUserAgent)
 		b.visit("/signup")
-		got := see[[]bool](b, `() => {
+		got := evaluate[[]bool](b, `() => {
       const input = document.getElementById("signup-password"), button = document.querySelector(".show");
       const inside = () => {
         const i = input.getBoundingClientRect(), s = button.getBoundingClientRect();

@@ -21,10 +21,10 @@ import (
 // These tests attack the pages in a browser. The attackers are a thief of cookies, another site, and the next user of
 // the machine.
 
-const reused = "You were signed out because an old copy of your session was used. Somebody may have copied it."
+const reuseMessage = "You were signed out because an old copy of your session was used. Somebody may have copied it."
 
 // The method prove marks an address as verified, because the server sends notices only to verified addresses.
-func (s *service) prove(t *testing.T, email watchword.Address) {
+func (s *service) markVerified(t *testing.T, email watchword.Address) {
 	t.Helper()
 	err := s.store.Update(t.Context(), func(tx watchword.Tx) error {
 		user, err := tx.UserByEmail(t.Context(), email)
@@ -42,8 +42,8 @@ func (s *service) prove(t *testing.T, email watchword.Address) {
 func TestStolenCookieIsDetectedAndBothUsersSeeIt(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name  string
-		first bool // whether the thief rotates before the owner
+		name       string
+		thiefFirst bool // whether the thief rotates before the owner
 	}{{"the owner rotates first", false}, {"the thief rotates first", true}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -51,68 +51,68 @@ func TestStolenCookieIsDetectedAndBothUsersSeeIt(t *testing.T) {
 			s := start(t, func(o *watchword.Options) {
 				o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 			}, nil)
-			owner, thief := s.tab(t), s.tab(t)
+			owner, thief := s.openTab(t), s.openTab(t)
 			owner.signUp("ada@example.com")
-			s.prove(t, "ada@example.com")
-			thief.steal(owner)
+			s.markVerified(t, "ada@example.com")
+			thief.copyRefreshCookie(owner)
 
 			both := []*tab{owner, thief}
-			if c.first {
+			if c.thiefFirst {
 				both = []*tab{thief, owner}
 			}
 			seen := map[*tab]bool{}
 			for round := 0; len(seen) < 2; round++ {
 				if round == 5 {
-					t.Fatalf("the owner reads\n%s\nthe thief reads\n%s", owner.text(), thief.text())
+					t.Fatalf("the owner reads\n%s\nthe thief reads\n%s", owner.visibleText(), thief.visibleText())
 				}
 				for _, who := range both {
 					ahead.Add(int64(11 * time.Second)) // longer than the grace period
-					who.forgetPage()
+					who.deletePageCookie()
 					who.visit("/account")
-					if strings.Contains(who.text(), reused) {
+					if strings.Contains(who.visibleText(), reuseMessage) {
 						seen[who] = true
 					}
 				}
 			}
 			for _, who := range both {
-				left := who.cookies()
+				left := who.cookiesByName()
 				delete(left, "watchword-known") // this cookie grants no access
 				if len(left) != 0 {
 					t.Errorf("%d cookies are left", len(left))
 				}
 			}
-			s.post.take(t, watchword.MailReuseDetected, "ada@example.com")
+			s.mailer.awaitMail(t, watchword.MailReuseDetected, "ada@example.com")
 			owner.signIn("ada@example.com", goodPassword)
-			owner.reads("Your account", "Signed out because an old copy of a session was used")
+			owner.wantText("Your account", "Signed out because an old copy of a session was used")
 		})
 	}
 }
 
 // The method steal copies the refresh cookie of another tab.
-func (b *tab) steal(from *tab) {
+func (b *tab) copyRefreshCookie(from *tab) {
 	b.t.Helper()
-	cookie := from.cookies()["watchword"]
+	cookie := from.cookiesByName()["watchword"]
 	httpOnly := true
-	command(b, network.SetCookie,
+	sendDevTools(b, network.SetCookie,
 		network.SetCookieParams{Name: cookie.Name, Value: cookie.Value, URL: b.url, Path: cookie.Path,
 			HTTPOnly: &httpOnly, SameSite: cookie.SameSite})
 }
 
 // forgetPage deletes the page cookie, so that the next click rotates the refresh token.
-func (b *tab) forgetPage() {
+func (b *tab) deletePageCookie() {
 	b.t.Helper()
-	command(b, network.DeleteCookies, network.DeleteCookiesParams{Name: "watchword-page", URL: b.url})
+	sendDevTools(b, network.DeleteCookies, network.DeleteCookiesParams{Name: "watchword-page", URL: b.url})
 }
 
 // CK-1
 func TestScriptsCannotReadTheCookies(t *testing.T) {
 	t.Parallel()
-	b := start(t, nil, nil).tab(t)
+	b := start(t, nil, nil).openTab(t)
 	b.signUp("ada@example.com")
-	if got := see[int](b, `() => document.cookie.length`); got != 0 {
+	if got := evaluate[int](b, `() => document.cookie.length`); got != 0 {
 		t.Errorf("document.cookie has %d letters", got)
 	}
-	all := b.cookies()
+	all := b.cookiesByName()
 	if len(all) != 3 || all["watchword"] == nil || all["watchword-page"] == nil || all["watchword-known"] == nil {
 		t.Fatalf("there are %d cookies", len(all))
 	}
@@ -137,15 +137,15 @@ func TestOnHTTPSANetworkAttackerCannotReadOrSetTheCookies(t *testing.T) {
 	front.Config.ErrorLog = log.New(io.Discard, "", 0) // hides errors about the certificate
 	front.StartTLS()
 	t.Cleanup(front.Close)
-	b := s.tab(t)
+	b := s.openTab(t)
 	b.url = url
-	command(b, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true})
+	sendDevTools(b, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true})
 	b.signUp("ada@example.com")
 	want := []string{"__Host-watchword", "__Host-watchword-known", "__Host-watchword-page"}
-	if all := b.cookies(); !slices.Equal(slices.Sorted(maps.Keys(all)), want) {
+	if all := b.cookiesByName(); !slices.Equal(slices.Sorted(maps.Keys(all)), want) {
 		t.Fatalf("there are %q", slices.Sorted(maps.Keys(all)))
 	}
-	for name, cookie := range b.cookies() {
+	for name, cookie := range b.cookiesByName() {
 		if !cookie.Secure || !cookie.HTTPOnly || cookie.Path != "/" ||
 			cookie.SameSite != network.CookieSameSiteStrict || cookie.Domain != host {
 			t.Errorf("%s: Secure %t, HttpOnly %t, Path %s, SameSite %s, Domain %s", name, cookie.Secure,
@@ -168,15 +168,15 @@ func TestOnHTTPSANetworkAttackerCannotReadOrSetTheCookies(t *testing.T) {
 		t.Errorf("in %d requests %d cookies went out in the clear", asked.Load(), sent.Load())
 	}
 	b.visit("/account")
-	b.reads("Signed in as ada@example.com")
-	b.press("Sign out")
-	if left := slices.Collect(maps.Keys(b.cookies())); !slices.Equal(left, want[1:2]) {
+	b.wantText("Signed in as ada@example.com")
+	b.pressAndLeave("Sign out")
+	if left := slices.Collect(maps.Keys(b.cookiesByName())); !slices.Equal(left, want[1:2]) {
 		t.Errorf("%q are left", left)
 	}
 }
 
 // elsewhere starts a server on another site and returns its URL. Browsers treat localhost and 127.0.0.1 as two sites.
-func elsewhere(t *testing.T, page string) (url string) {
+func serveOnOtherSite(t *testing.T, page string) (url string) {
 	t.Helper()
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -190,9 +190,9 @@ func elsewhere(t *testing.T, page string) (url string) {
 func TestCrossSiteFormChangesNothingInABrowser(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.tab(t)
+	b := s.openTab(t)
 	b.signUp("ada@example.com")
-	id := see[string](b, `() => document.querySelector("input[name=username]").value`)
+	id := evaluate[string](b, `() => document.querySelector("input[name=username]").value`)
 	if id != "ada@example.com" {
 		t.Fatalf("signed in as %q", id)
 	}
@@ -204,22 +204,23 @@ func TestCrossSiteFormChangesNothingInABrowser(t *testing.T) {
 	}
 	for _, path := range []string{"/account/delete", "/logout", "/account/email", "/account/password", "/account/name",
 		"/account/sessions", "/signup", "/login"} {
-		b.visit(elsewhere(t, `<form method="post" action="`+s.url+path+`">`+inputs+`<button>Win a prize</button></form>`))
-		b.press("Win a prize")
-		b.reads("This request came from another site. Nothing was changed.")
-		if at := b.address(); at != path {
+		b.visit(serveOnOtherSite(t,
+			`<form method="post" action="`+s.url+path+`">`+inputs+`<button>Win a prize</button></form>`))
+		b.pressAndLeave("Win a prize")
+		b.wantText("This request came from another site. Nothing was changed.")
+		if at := b.currentAddress(); at != path {
 			t.Fatalf("the form led to %s", at)
 		}
 	}
 	b.visit("/account")
-	b.reads("Signed in as ada@example.com", "This device")
-	if name := see[string](b, `() => document.querySelector("input[name=name]").value`); name != "Ada" {
+	b.wantText("Signed in as ada@example.com", "This device")
+	if name := evaluate[string](b, `() => document.querySelector("input[name=name]").value`); name != "Ada" {
 		t.Errorf("the name is %q", name)
 	}
-	b.readsNot("Signed out", "Password changed")
-	b.press("Sign out")
+	b.wantNoText("Signed out", "Password changed")
+	b.pressAndLeave("Sign out")
 	b.signIn("ada@example.com", goodPassword)
-	b.reads("Signed in as ada@example.com")
+	b.wantText("Signed in as ada@example.com")
 }
 
 // When the user follows a link from another site, the browser omits the cookies. The server's first page must load
@@ -231,17 +232,17 @@ func TestCrossSiteLinkLeadsToTheAccount(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, nil, nil)
-			b := kind(s.tab(t))
+			b := kind(s.openTab(t))
 			b.signUp("ada@example.com")
 			for _, others := range []string{"", "lax"} {
 				if others != "" {
-					command(b, network.SetCookie, network.SetCookieParams{
+					sendDevTools(b, network.SetCookie, network.SetCookieParams{
 						Name: "statistics", Value: "1", URL: b.url, SameSite: network.CookieSameSiteLax})
 				}
 				for _, path := range []string{"/account", "/login", "/signup"} {
-					b.visit(elsewhere(t, `<a href="`+s.url+path+`">Your account</a>`))
-					b.press("Your account")
-					b.until("the account", `() => location.pathname === "/account" && document.body?.innerText.includes("Signed in as ada@example.com")`)
+					b.visit(serveOnOtherSite(t, `<a href="`+s.url+path+`">Your account</a>`))
+					b.pressAndLeave("Your account")
+					b.waitUntil("the account", `() => location.pathname === "/account" && document.body?.innerText.includes("Signed in as ada@example.com")`)
 				}
 			}
 		})
@@ -254,15 +255,15 @@ func TestBackButtonShowsNoAccountAfterSignOut(t *testing.T) {
 		"without a script": (*tab).withoutScript} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := kind(start(t, nil, nil).tab(t))
+			b := kind(start(t, nil, nil).openTab(t))
 			b.signUp("hedy@example.com")
 			b.visit("/account")
 			b.visit("/docs")
 			b.visit("/account")
-			b.press("Sign out")
+			b.pressAndLeave("Sign out")
 			for range 3 {
-				b.back()
-				b.readsNot("hedy@example.com", "Signed in as", "This device")
+				b.pressBackButton()
+				b.wantNoText("hedy@example.com", "Signed in as", "This device")
 			}
 		})
 	}

@@ -10,35 +10,35 @@ import (
 )
 
 // The method lost removes the authenticator, with all its passkeys, from the browser.
-func (a *authenticator) lost() {
+func (a *virtualAuthenticator) removeFromBrowser() {
 	a.b.t.Helper()
-	command(a.b, webauthn.RemoveVirtualAuthenticator,
+	sendDevTools(a.b, webauthn.RemoveVirtualAuthenticator,
 		webauthn.RemoveVirtualAuthenticatorParams{AuthenticatorID: a.id})
 }
 
 // enrolPasskey adds a passkey as the first factor on the account page and returns the recovery codes.
-func (b *tab) enrolPasskey() []string {
+func (b *tab) enrolFirstPasskey() []string {
 	b.t.Helper()
-	b.press("Add a passkey")
-	b.press("Create a passkey")
-	b.reads("Two-step sign-in is on.", "Save your recovery codes")
-	codes := b.codes()
+	b.pressAndLeave("Add a passkey")
+	b.pressAndLeave("Create a passkey")
+	b.wantText("Two-step sign-in is on.", "Save your recovery codes")
+	codes := b.shownRecoveryCodes()
 	if len(codes) != 10 {
 		b.t.Fatalf("the codes are %q", codes)
 	}
-	b.press("I have saved the codes")
-	b.reads("Chrome on Linux", "Codes left: 10")
+	b.pressAndLeave("I have saved the codes")
+	b.wantText("Chrome on Linux", "Codes left: 10")
 	return codes
 }
 
 // signInTwice signs in with two factors: the password and then the passkey.
-func (b *tab) signInTwice() {
+func (b *tab) signInWithPasswordAndPasskey() {
 	b.t.Helper()
-	b.signedOut()
+	b.clearCookies()
 	b.signIn("ada@example.com", goodPassword)
-	b.reads("Confirm with your passkey that it is you.")
-	b.press("Use your passkey")
-	b.reads("Signed in as ada@example.com")
+	b.wantText("Confirm with your passkey that it is you.")
+	b.pressAndLeave("Use your passkey")
+	b.wantText("Signed in as ada@example.com")
 }
 
 // A user adds a passkey, loses the phone, signs in with a recovery code, and adds another passkey. Then the user
@@ -46,60 +46,60 @@ func (b *tab) signInTwice() {
 // again.
 func TestChromiumLosesThePhoneAndTheCodes(t *testing.T) {
 	t.Parallel()
-	s, _ := startNamed(t)
-	b := s.tab(t)
+	s, _ := startOnLocalhost(t)
+	b := s.openTab(t)
 	first := b.withAuthenticator()
-	b.withoutAutofill()
-	s.confirmed(b)
-	codes := b.enrolPasskey()
-	s.post.take(t, watchword.MailPasskeyAdded, "ada@example.com")
-	b.signInTwice()
+	b.disableAutofill()
+	s.signUpAndConfirm(b)
+	codes := b.enrolFirstPasskey()
+	s.mailer.awaitMail(t, watchword.MailPasskeyAdded, "ada@example.com")
+	b.signInWithPasswordAndPasskey()
 
 	// After the loss of the phone, a recovery code signs in. The sign-in is a fresh proof, so the user can remove the
 	// passkey.
-	first.lost()
-	b.signedOut()
+	first.removeFromBrowser()
+	b.clearCookies()
 	b.signIn("ada@example.com", goodPassword)
-	b.press("Use a recovery code")
-	b.fill("Recovery code", codes[0])
-	b.press("Sign in")
-	b.reads("Signed in as ada@example.com", "Codes left: 9", "Recovery code used")
-	s.post.take(t, watchword.MailRecoveryUsed, "ada@example.com")
-	b.press("Remove Chrome on Linux")
-	b.reads("Remove this passkey?", "This is your only second step.")
-	b.press("Remove")
-	b.reads("Passkey removed.")
-	b.readsNot("Codes left")
-	s.post.take(t, watchword.MailPasskeyRemoved, "ada@example.com")
+	b.pressAndLeave("Use a recovery code")
+	b.fillField("Recovery code", codes[0])
+	b.pressAndLeave("Sign in")
+	b.wantText("Signed in as ada@example.com", "Codes left: 9", "Recovery code used")
+	s.mailer.awaitMail(t, watchword.MailRecoveryUsed, "ada@example.com")
+	b.pressAndLeave("Remove Chrome on Linux")
+	b.wantText("Remove this passkey?", "This is your only second step.")
+	b.pressAndLeave("Remove")
+	b.wantText("Passkey removed.")
+	b.wantNoText("Codes left")
+	s.mailer.awaitMail(t, watchword.MailPasskeyRemoved, "ada@example.com")
 	second := b.withAuthenticator()
-	b.enrolPasskey()
-	s.post.take(t, watchword.MailPasskeyAdded, "ada@example.com")
-	b.signInTwice()
+	b.enrolFirstPasskey()
+	s.mailer.awaitMail(t, watchword.MailPasskeyAdded, "ada@example.com")
+	b.signInWithPasswordAndPasskey()
 
 	// The second phone and the new codes are lost. The old codes must not work.
-	second.lost()
-	b.signedOut()
+	second.removeFromBrowser()
+	b.clearCookies()
 	b.signIn("ada@example.com", goodPassword)
-	b.press("Use a recovery code")
-	b.fill("Recovery code", codes[1])
-	b.press("Sign in")
-	b.reads("This code is wrong or was already used.", "Contact the people who run this service")
-	if b.cookies()["watchword"] != nil {
+	b.pressAndLeave("Use a recovery code")
+	b.fillField("Recovery code", codes[1])
+	b.pressAndLeave("Sign in")
+	b.wantText("This code is wrong or was already used.", "Contact the people who run this service")
+	if b.cookiesByName()["watchword"] != nil {
 		t.Error("a wrong recovery code opened a session")
 	}
 	operator := s.engine.Operator()
 	ada, err := operator.FindUser(t.Context(), "ada@example.com")
 	must(t, err)
 	must(t, factors.New(s.engine, s.store.Factors(), factors.Options{}).Reset(t.Context(), "ops", ada.ID))
-	s.post.take(t, watchword.MailFactorsReset, "ada@example.com")
-	b.signedOut()
+	s.mailer.awaitMail(t, watchword.MailFactorsReset, "ada@example.com")
+	b.clearCookies()
 	b.signIn("ada@example.com", goodPassword)
-	b.reads("Signed in as ada@example.com")
-	b.readsNot("Backed up", "Codes left")
+	b.wantText("Signed in as ada@example.com")
+	b.wantNoText("Backed up", "Codes left")
 	third := b.withAuthenticator()
-	b.enrolPasskey()
-	b.signInTwice()
-	if n := len(third.passkeys()); n != 1 {
+	b.enrolFirstPasskey()
+	b.signInWithPasswordAndPasskey()
+	if n := len(third.storedPasskeys()); n != 1 {
 		t.Errorf("the third phone has %d passkeys", n)
 	}
 }

@@ -21,10 +21,10 @@ import (
 // If the environment variable recording contains the path of a file, the function record writes the responses of
 // Chromium's authenticator to this file. A test of the client checks such a file,
 // clients/typescript/test/chromium.json, with another library.
-const recording = "WATCHWORD_TEST_RECORD_PASSKEYS"
+const recordingVariable = "WATCHWORD_TEST_RECORD_PASSKEYS"
 
 // clientBundle returns the browser client as one script, which sets the global watchword.
-func clientBundle(t *testing.T) string {
+func bundleClient(t *testing.T) string {
 	t.Helper()
 	const source = "../clients/typescript"
 	dir := t.TempDir()
@@ -48,7 +48,7 @@ func clientBundle(t *testing.T) string {
 // startFrontEnd starts a service, and a front-end on another port. It returns the origin of the front-end.
 func startFrontEnd(t *testing.T) (*service, string) {
 	t.Helper()
-	script := clientBundle(t)
+	script := bundleClient(t)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/client.js" {
 			w.Header().Set("Content-Type", "text/javascript")
@@ -76,7 +76,7 @@ func startFrontEnd(t *testing.T) (*service, string) {
 
 // The constant opened is a script that creates the client in the page. The script records each request about passkeys
 // in window.sent.
-const opened = `(url) => {
+const createClientScript = `(url) => {
   window.sent = [];
   const recorded = async (input, init) => {
     const response = await fetch(input, init);
@@ -93,24 +93,24 @@ const opened = `(url) => {
 func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	t.Parallel()
 	s, origin := startFrontEnd(t)
-	b := s.tab(t)
+	b := s.openTab(t)
 	device := b.withAuthenticator()
 	b.visit(origin)
-	see[any](b, opened, s.url)
+	evaluate[any](b, createClientScript, s.url)
 	is := func(want, expression string, args ...any) {
 		t.Helper()
-		if got := see[string](b, expression, args...); got != want {
+		if got := evaluate[string](b, expression, args...); got != want {
 			t.Fatalf("%s: %q, want %q", expression, got, want)
 		}
 	}
 	const login = `{ email: "ada@example.com", password: "correct horse battery" }`
-	see[any](b, `() => client.register(`+login+`).then(() => 0)`)
-	token := s.post.take(t, watchword.MailVerify, "ada@example.com").Token
-	see[any](b, `(token) => client.verifyEmail({ token }).then(() => 0)`, string(token))
+	evaluate[any](b, `() => client.register(`+login+`).then(() => 0)`)
+	token := s.mailer.awaitMail(t, watchword.MailVerify, "ada@example.com").Token
+	evaluate[any](b, `(token) => client.verifyEmail({ token }).then(() => 0)`, string(token))
 
-	device.accepts(false)
+	device.setFingerRecognized(false)
 	is("cancelled", `() => codeOf(passkeys.add())`)
-	device.accepts(true)
+	device.setFingerRecognized(true)
 	is("10", `async () => String((await passkeys.add({ name: "laptop" })).recoveryCodes.length)`)
 	is("PASSKEY_EXISTS", `() => codeOf(passkeys.add())`)
 	is("laptop", `async () => (await factors.list()).factors.map((one) => one.name).join()`)
@@ -124,12 +124,12 @@ func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	  return codeOf(passkeys.completeSignIn(challenge));
 	}`
 	is("done", second)
-	record(b, origin)
+	recordPasskeyResponses(b, origin)
 
 	// A new request must replace a request that waits for the user. Suggestions must wait as long as a
 	// dialog is open.
-	device.answers(false)
-	see[any](b, `async () => {
+	device.setUserTouches(false)
+	evaluate[any](b, `async () => {
 	  await client.logout();
 	  window.suggested = codeOf(passkeys.autofill());
 	  while (!sent.at(-1).path.endsWith("/passkey/options")) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -139,21 +139,21 @@ func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	}`)
 	// The script delays the second request until the test calls comeBack. By then, the first request has ended. If
 	// both requests reached the virtual device at the same time, the device could lose the second.
-	see[any](b, `() => {
+	evaluate[any](b, `() => {
 	  const back = new Promise((resolve) => { window.comeBack = resolve });
 	  const get = navigator.credentials.get;
 	  navigator.credentials.get = (options) => back.then(() => get.call(navigator.credentials, options));
 	  window.second = codeOf(passkeys.signIn());
 	}`)
 	is("cancelled", `() => first`)
-	device.answers(true)
+	device.setUserTouches(true)
 	is("done", `() => { comeBack(); return second }`)
-	see[any](b, `() => { delete navigator.credentials.get }`)
+	evaluate[any](b, `() => { delete navigator.credentials.get }`)
 	is("cancelled", `() => suggested`)
 	is("done", `() => client.logout().then(() => codeOf(passkeys.autofill()))`)
 
 	// Older browsers lack these three functions. The client must work without them.
-	see[any](b, `() => {
+	evaluate[any](b, `() => {
 	  delete PublicKeyCredential.parseCreationOptionsFromJSON;
 	  delete PublicKeyCredential.parseRequestOptionsFromJSON;
 	  delete PublicKeyCredential.prototype.toJSON;
@@ -166,18 +166,18 @@ func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	  await factors.remove(passkey.id);
 	  return String((await factors.list()).factors.length);
 	}`)
-	device.forgets()
+	device.awaitNoPasskeys()
 	is("done", `() => codeOf(passkeys.add())`)
 }
 
 // record writes the responses of the authenticator to the file that the environment variable names, if it is set.
-func record(b *tab, origin string) {
+func recordPasskeyResponses(b *tab, origin string) {
 	b.t.Helper()
-	file := os.Getenv(recording)
+	file := os.Getenv(recordingVariable)
 	if file == "" {
 		return
 	}
-	sent := see[json.RawMessage](b, `() => {
+	sent := evaluate[json.RawMessage](b, `() => {
 	  const of = (path) => sent.filter((one) => one.path === "/api/auth/" + path).at(-1);
 	  const creation = sent.filter((one) => one.path === "/api/auth/factors/passkeys" && one.response.factor)[0];
 	  const options = sent[sent.indexOf(creation) - 1].response.publicKey;

@@ -24,9 +24,9 @@ type fieldState struct {
 	Invalid, Focus bool
 }
 
-func (b *tab) field(id string) fieldState {
+func (b *tab) fieldStateOf(id string) fieldState {
 	b.t.Helper()
-	return see[fieldState](b, `(id) => {
+	return evaluate[fieldState](b, `(id) => {
     const input = document.getElementById(id), notes = (input.getAttribute("aria-describedby") ?? "").split(" ");
     return { Value: input.value, Invalid: input.getAttribute("aria-invalid") === "true", Focus: document.activeElement === input,
       Note: notes.map((id) => document.getElementById(id)?.innerText ?? "").join(" ") };
@@ -34,29 +34,29 @@ func (b *tab) field(id string) fieldState {
 }
 
 // The method unchecked disables the browser's own validation of forms, so that the server must validate.
-func (b *tab) unchecked() {
+func (b *tab) disableValidation() {
 	b.t.Helper()
-	see[bool](b, `() => { for (const form of document.forms) form.noValidate = true; return true }`)
+	evaluate[bool](b, `() => { for (const form of document.forms) form.noValidate = true; return true }`)
 }
 
 // The method focused waits until a field has the focus, because the browser applies autofocus only after it has drawn
 // the page.
-func (b *tab) focused(id string) {
+func (b *tab) awaitFocus(id string) {
 	b.t.Helper()
-	b.until("the focus is on "+id, `(id) => document.activeElement?.id === id`, id)
+	b.waitUntil("the focus is on "+id, `(id) => document.activeElement?.id === id`, id)
 }
 
 func TestErrorsAreShownBesideTheirFields(t *testing.T) {
 	t.Parallel()
 	const short, common = "The password is too short.", "This password is too common"
-	b := start(t, nil, nil).tab(t)
+	b := start(t, nil, nil).openTab(t)
 	b.signUp("ada@example.com")
 	for _, c := range []struct {
 		name, path, part, button string
-		typed                    map[string]string // values to type, by label
-		faults                   map[string]string // messages by id; the field first is the id of the focused input
-		first                    string
-		kept                     map[string]string // expected values by id after the error
+		valuesByLabel            map[string]string // values to type, by label
+		messagesByID             map[string]string // messages by id; the field first is the id of the focused input
+		focusedID                string
+		keptByID                 map[string]string // expected values by id after the error
 	}{
 		{"an empty form", "/signup", "", "Create account", map[string]string{"Email address": "", "Password": ""},
 			map[string]string{"signup-email": "Fill in this field.", "signup-password": "Fill in this field."},
@@ -89,35 +89,37 @@ func TestErrorsAreShownBesideTheirFields(t *testing.T) {
 			map[string]string{"address-newEmail": "This is not an email address."}, "address-newEmail",
 			map[string]string{"address-newEmail": "lady"}},
 	} {
-		if c.path != "/account" && len(b.cookies()) > 0 {
-			command(b, network.ClearBrowserCookies, struct{}{})
-		} else if c.path == "/account" && len(b.cookies()) == 0 {
+		if c.path != "/account" && len(b.cookiesByName()) > 0 {
+			sendDevTools(b, network.ClearBrowserCookies, struct{}{})
+		} else if c.path == "/account" && len(b.cookiesByName()) == 0 {
 			b.signIn("ada@example.com", goodPassword)
 		}
 		b.visit(c.path)
-		b.unchecked()
+		b.disableValidation()
 		if c.part == "Email address" {
 			b.openAddress()
 		}
-		for label, text := range c.typed {
-			b.fillIn(c.part, label, text)
+		for label, text := range c.valuesByLabel {
+			b.fillFieldIn(c.part, label, text)
 		}
-		b.pressIn(c.part, c.button)
-		b.focused(c.first)
-		for id, text := range c.faults {
-			if got := b.field(id); !got.Invalid || !strings.Contains(got.Note, text) || got.Focus != (id == c.first) {
+		b.pressAndLeaveIn(c.part, c.button)
+		b.awaitFocus(c.focusedID)
+		for id, text := range c.messagesByID {
+			if got := b.fieldStateOf(id); !got.Invalid || !strings.Contains(got.Note, text) ||
+				got.Focus != (id == c.focusedID) {
 				t.Errorf("%s: %s is %+v, want %q", c.name, id, got, text)
 			}
 		}
-		for id, value := range c.kept {
-			if got := b.field(id); got.Value != value {
+		for id, value := range c.keptByID {
+			if got := b.fieldStateOf(id); got.Value != value {
 				t.Errorf("%s: %s holds %q, want %q", c.name, id, got.Value, value)
 			}
 		}
-		if n := see[int](b, `() => document.querySelectorAll("[aria-invalid]").length`); n != len(c.faults) {
+		if n := evaluate[int](b, `() => document.querySelectorAll("[aria-invalid]").length`); n != len(c.messagesByID) {
 			t.Errorf("%s: %d fields are marked", c.name, n)
 		}
-		if alert := see[string](b, `() => document.querySelector("[role=alert]")?.innerText ?? ""`); alert != "Check the marked fields." {
+		if alert := evaluate[string](b,
+			`() => document.querySelector("[role=alert]")?.innerText ?? ""`); alert != "Check the marked fields." {
 			t.Errorf("%s: the alert says %q", c.name, alert)
 		}
 	}
@@ -127,15 +129,16 @@ func TestErrorsAreShownBesideTheirFields(t *testing.T) {
 func TestFailedSignInShowsTheErrorAndKeepsTheAddress(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	s.browser(t).register("ada@example.com")
-	b := s.tab(t)
+	s.newBrowser(t).register("ada@example.com")
+	b := s.openTab(t)
 	for _, email := range []string{"ada@example.com", "nobody@example.com"} {
 		b.signIn(email, otherPassword)
-		b.focused("login-password")
-		if alert := see[string](b, `() => document.querySelector("[role=alert]")?.innerText ?? ""`); alert != "Wrong email or password." {
+		b.awaitFocus("login-password")
+		if alert := evaluate[string](b,
+			`() => document.querySelector("[role=alert]")?.innerText ?? ""`); alert != "Wrong email or password." {
 			t.Errorf("the alert says %q", alert)
 		}
-		address, password := b.field("login-email"), b.field("login-password")
+		address, password := b.fieldStateOf("login-email"), b.fieldStateOf("login-password")
 		if address.Value != email || password.Value != "" || !password.Focus || !address.Invalid || !password.Invalid ||
 			!strings.Contains(address.Note, "Wrong email or password.") ||
 			!strings.Contains(password.Note, "Wrong email or password.") {
@@ -147,17 +150,18 @@ func TestFailedSignInShowsTheErrorAndKeepsTheAddress(t *testing.T) {
 func TestSignInWorksByKeyboard(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	s.browser(t).register("ada@example.com")
-	b := s.tab(t)
+	s.newBrowser(t).register("ada@example.com")
+	b := s.openTab(t)
 	b.visit("/login")
 	now := func() string {
-		return see[string](b, `() => { const e = document.activeElement; return e.id || e.name || e.innerText.trim() }`)
+		return evaluate[string](b,
+			`() => { const e = document.activeElement; return e.id || e.name || e.innerText.trim() }`)
 	}
 	var order []string
 	for range 8 {
-		b.key(kb.Tab)
+		b.pressKeys(kb.Tab)
 		order = append(order, now())
-		if ring := see[string](b, `() => getComputedStyle(document.activeElement).outlineStyle`); ring != "solid" {
+		if ring := evaluate[string](b, `() => getComputedStyle(document.activeElement).outlineStyle`); ring != "solid" {
 			t.Errorf("the focus of %s is invisible: %s", now(), ring)
 		}
 	}
@@ -166,36 +170,36 @@ func TestSignInWorksByKeyboard(t *testing.T) {
 		t.Errorf("the tab key goes to\n%s, want\n%s", got, want)
 	}
 	b.visit("/login")
-	b.key(kb.Tab + kb.Tab + "ada@example.com" + kb.Tab + goodPassword + kb.Tab + " ")
-	if kind := see[string](b, `() => document.getElementById("login-password").type + document.activeElement.innerText + document.activeElement.getAttribute("aria-pressed")`); kind != "textHidetrue" {
+	b.pressKeys(kb.Tab + kb.Tab + "ada@example.com" + kb.Tab + goodPassword + kb.Tab + " ")
+	if kind := evaluate[string](b, `() => document.getElementById("login-password").type + document.activeElement.innerText + document.activeElement.getAttribute("aria-pressed")`); kind != "textHidetrue" {
 		t.Errorf("the password is not shown: %s", kind)
 	}
-	b.key(kb.Tab + " ")
-	if see[bool](b, `() => document.activeElement.checked`) {
+	b.pressKeys(kb.Tab + " ")
+	if evaluate[bool](b, `() => document.activeElement.checked`) {
 		t.Error("the space key leaves the box checked")
 	}
 	b.visit("/login")
-	b.key(kb.Tab + kb.Tab + "ada@example.com" + kb.Tab + goodPassword)
-	b.leave(func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.KeyEvent(kb.Enter)) })
-	b.reads("Signed in as ada@example.com")
+	b.pressKeys(kb.Tab + kb.Tab + "ada@example.com" + kb.Tab + goodPassword)
+	b.leavePage(func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.KeyEvent(kb.Enter)) })
+	b.wantText("Signed in as ada@example.com")
 }
 
 func TestRepeatedClicksSendAFormOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.HashCost = "m=65536,t=10,p=1" }, nil) // slow enough for 2 clicks
-	b := s.tab(t)
+	b := s.openTab(t)
 	b.visit("/signup")
-	b.fill("Email address", "ada@example.com")
-	b.fill("Password", goodPassword)
+	b.fillField("Email address", "ada@example.com")
+	b.fillField("Password", goodPassword)
 	var sent atomic.Int64
 	must(t, chromedp.Listen(b.ctx, func(event any) {
 		if e, ok := event.(*network.EventRequestWillBeSent); ok && e.Request.Method == "POST" {
 			sent.Add(1)
 		}
 	}))
-	press := b.click("", "button", "Create account")
-	b.leave(func(ctx context.Context) error { return errors.Join(press(ctx), press(ctx)) })
-	b.reads("Signed in as ada@example.com")
+	press := b.clickAction("", "button", "Create account")
+	b.leavePage(func(ctx context.Context) error { return errors.Join(press(ctx), press(ctx)) })
+	b.wantText("Signed in as ada@example.com")
 	if n := sent.Load(); n != 1 {
 		t.Errorf("the form was sent %d times", n)
 	}
@@ -203,7 +207,7 @@ func TestRepeatedClicksSendAFormOnce(t *testing.T) {
 
 func TestSignInPageStaysSmall(t *testing.T) {
 	t.Parallel()
-	b := start(t, nil, nil).tab(t)
+	b := start(t, nil, nil).openTab(t)
 	var (
 		mu       sync.Mutex
 		requests = map[network.RequestID]string{}
@@ -224,8 +228,8 @@ func TestSignInPageStaysSmall(t *testing.T) {
 		}
 	}))
 	b.visit("/login")
-	b.until("the first paint", `() => performance.getEntriesByName("first-contentful-paint").length > 0`)
-	paint := see[float64](b, `() => performance.getEntriesByName("first-contentful-paint")[0].startTime`)
+	b.waitUntil("the first paint", `() => performance.getEntriesByName("first-contentful-paint").length > 0`)
+	paint := evaluate[float64](b, `() => performance.getEntriesByName("first-contentful-paint")[0].startTime`)
 	mu.Lock()
 	defer mu.Unlock()
 	t.Logf("%d requests, %d bytes, first contentful paint after %.0f ms", len(requests), bytes, paint)

@@ -17,116 +17,116 @@ import (
 
 // An authenticator is a virtual device in the browser of a tab. Its fingerprint sensor accepts each finger, and it
 // answers at once.
-type authenticator struct {
+type virtualAuthenticator struct {
 	b  *tab
 	id webauthn.AuthenticatorID
 }
 
 // withAuthenticator adds an authenticator to the browser of a tab.
-func (b *tab) withAuthenticator() *authenticator {
+func (b *tab) withAuthenticator() *virtualAuthenticator {
 	b.t.Helper()
-	command(b, webauthn.Enable, webauthn.EnableParams{})
-	added := command(b, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{
+	sendDevTools(b, webauthn.Enable, webauthn.EnableParams{})
+	added := sendDevTools(b, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{
 		Options: &webauthn.VirtualAuthenticatorOptions{
 			Protocol: webauthn.AuthenticatorProtocolCtap2, Transport: webauthn.AuthenticatorTransportInternal,
 			HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true,
 			DefaultBackupEligibility: true, DefaultBackupState: true,
 		}})
-	return &authenticator{b, added.AuthenticatorID}
+	return &virtualAuthenticator{b, added.AuthenticatorID}
 }
 
 // The method answers sets whether the user of the virtual device touches its sensor.
-func (a *authenticator) answers(yes bool) {
+func (a *virtualAuthenticator) setUserTouches(yes bool) {
 	a.b.t.Helper()
-	command(a.b, webauthn.SetAutomaticPresenceSimulation,
+	sendDevTools(a.b, webauthn.SetAutomaticPresenceSimulation,
 		webauthn.SetAutomaticPresenceSimulationParams{AuthenticatorID: a.id, Enabled: yes})
 }
 
 // The method accepts sets whether the sensor of the virtual device recognizes the finger.
-func (a *authenticator) accepts(yes bool) {
+func (a *virtualAuthenticator) setFingerRecognized(yes bool) {
 	a.b.t.Helper()
-	command(a.b, webauthn.SetUserVerified,
+	sendDevTools(a.b, webauthn.SetUserVerified,
 		webauthn.SetUserVerifiedParams{AuthenticatorID: a.id, IsUserVerified: yes})
 }
 
 // passkeys returns the passkeys that the authenticator has.
-func (a *authenticator) passkeys() []*webauthn.Credential {
+func (a *virtualAuthenticator) storedPasskeys() []*webauthn.Credential {
 	a.b.t.Helper()
-	return command(a.b, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: a.id}).Credentials
+	return sendDevTools(a.b, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: a.id}).Credentials
 }
 
 // The method forgets waits until the authenticator has no passkeys. The browser removes passkeys when a page signals
 // that they are no longer valid.
-func (a *authenticator) forgets() {
+func (a *virtualAuthenticator) awaitNoPasskeys() {
 	a.b.t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if len(a.passkeys()) == 0 {
+	for end := time.Now().Add(pageTimeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if len(a.storedPasskeys()) == 0 {
 			return
 		}
 	}
-	a.b.t.Fatalf("the browser still has %d passkeys", len(a.passkeys()))
+	a.b.t.Fatalf("the browser still has %d passkeys", len(a.storedPasskeys()))
 }
 
 // withoutAutofill makes the pages believe that the browser can't suggest passkeys. Otherwise the virtual
 // authenticator would answer the suggestion before the test presses a button.
-func (b *tab) withoutAutofill() {
+func (b *tab) disableAutofill() {
 	b.t.Helper()
-	command(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+	sendDevTools(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
 		Source: `PublicKeyCredential.isConditionalMediationAvailable = async () => false`})
 }
 
 // startNamed starts a service with second factors and passkeys, which need a host name.
-func startNamed(t *testing.T) (*service, *phone) {
+func startOnLocalhost(t *testing.T) (*service, *phone) {
 	t.Helper()
-	return startFactors(t, func(o *watchword.Options) {
+	return startWithPhone(t, func(o *watchword.Options) {
 		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
 	}, nil)
 }
 
 // The method confirmed uses the pages to create an account with a verified address.
-func (s *service) confirmed(b *tab) {
+func (s *service) signUpAndConfirm(b *tab) {
 	b.t.Helper()
 	b.signUp("ada@example.com")
-	b.follow("/verify", s.post.take(b.t, watchword.MailVerify, "ada@example.com"))
-	b.press("Confirm address")
+	b.openMailLink("/verify", s.mailer.awaitMail(b.t, watchword.MailVerify, "ada@example.com"))
+	b.pressAndLeave("Confirm address")
 	b.visit("/account")
 }
 
 // The method signedOut deletes all cookies, so that the browser looks like a new device.
-func (b *tab) signedOut() { b.t.Helper(); command(b, network.ClearBrowserCookies, struct{}{}) }
+func (b *tab) clearCookies() { b.t.Helper(); sendDevTools(b, network.ClearBrowserCookies, struct{}{}) }
 
 // No text of the pages with passkeys may be cut off, and axe-core must report no fault.
 func TestPagesWithPasskeysFitAndAreAccessible(t *testing.T) {
 	t.Parallel()
-	check := accessible(t)
-	s, _ := startNamed(t)
-	b := s.tab(t)
+	check := accessibilityCheck(t)
+	s, _ := startOnLocalhost(t)
+	b := s.openTab(t)
 	device := b.withAuthenticator()
-	b.withoutAutofill()
-	s.confirmed(b)
-	agent := see[string](b, `() => navigator.userAgent`)
+	b.disableAutofill()
+	s.signUpAndConfirm(b)
+	agent := evaluate[string](b, `() => navigator.userAgent`)
 	look := func(name, path string) {
 		t.Helper()
 		for _, language := range []string{"de", "en"} {
-			b.speaking(language, agent)
+			b.setLanguageAndAgent(language, agent)
 			b.visit(path)
 			check(b, name+"-"+language)
 		}
 	}
 	look("account-no-passkey", "/account")
 	look("passkey-new", "/account/passkeys/new")
-	device.accepts(false)
-	b.push("", "Create a passkey")
-	b.until("a sentence", `() => document.querySelector(".passkey [role=alert]").textContent !== ""`)
+	device.setFingerRecognized(false)
+	b.pressAndStay("", "Create a passkey")
+	b.waitUntil("a sentence", `() => document.querySelector(".passkey [role=alert]").textContent !== ""`)
 	check(b, "passkey-refused")
-	device.accepts(true)
-	b.press("Create a passkey")
+	device.setFingerRecognized(true)
+	b.pressAndLeave("Create a passkey")
 	look("account-passkey", "/account")
 	look("step-up-passkey", "/step-up")
 	b.visit("/account")
-	b.press("Remove Chrome on Linux")
+	b.pressAndLeave("Remove Chrome on Linux")
 	check(b, "passkey-remove")
-	b.signedOut()
+	b.clearCookies()
 	b.signIn("ada@example.com", goodPassword)
 	look("factor-passkey", "/login/factor")
 	look("login-passkey", "/login")
@@ -134,177 +134,181 @@ func TestPagesWithPasskeysFitAndAreAccessible(t *testing.T) {
 
 func TestChromiumAddsUsesAndRemovesAPasskey(t *testing.T) {
 	t.Parallel()
-	s, phone := startNamed(t)
-	b := s.tab(t)
+	s, phone := startOnLocalhost(t)
+	b := s.openTab(t)
 	device := b.withAuthenticator()
-	s.confirmed(b)
-	b.press("Add a passkey")
-	b.press("Create a passkey")
-	b.reads("Two-step sign-in is on.", "Save your recovery codes")
-	if codes := b.codes(); len(codes) != 10 {
+	s.signUpAndConfirm(b)
+	b.pressAndLeave("Add a passkey")
+	b.pressAndLeave("Create a passkey")
+	b.wantText("Two-step sign-in is on.", "Save your recovery codes")
+	if codes := b.shownRecoveryCodes(); len(codes) != 10 {
 		t.Errorf("the codes are %q", codes)
 	}
-	b.press("I have saved the codes")
-	b.reads("Chrome on Linux", "Backed up", "Codes left: 10", "After your password, you confirm with a passkey.")
-	if got := device.passkeys(); len(got) != 1 || got[0].UserName != "ada@example.com" {
+	b.pressAndLeave("I have saved the codes")
+	b.wantText("Chrome on Linux", "Backed up", "Codes left: 10", "After your password, you confirm with a passkey.")
+	if got := device.storedPasskeys(); len(got) != 1 || got[0].UserName != "ada@example.com" {
 		t.Fatalf("the device has %+v", got)
 	}
 
 	// The browser must suggest the passkey in the field for the address.
-	device.answers(false)
-	b.press("Sign out")
-	b.reads("You are signed out.", "Sign in with a passkey")
-	if got := see[string](b, `() => document.getElementById("login-email").autocomplete`); got != "username webauthn" {
+	device.setUserTouches(false)
+	b.pressAndLeave("Sign out")
+	b.wantText("You are signed out.", "Sign in with a passkey")
+	if got := evaluate[string](b,
+		`() => document.getElementById("login-email").autocomplete`); got != "username webauthn" {
 		t.Errorf("the field has autocomplete %q", got)
 	}
 	b.visit("/login?return_to=" + s.url + "/docs")
-	device.answers(true) // earlier, this would have signed in on the previous page
-	b.until("the API page", `() => location.pathname === "/docs"`)
+	device.setUserTouches(true) // earlier, this would have signed in on the previous page
+	b.waitUntil("the API page", `() => location.pathname === "/docs"`)
 
 	// The button must show an error for a finger that the sensor does not know, and sign in with the right finger.
-	b.withoutAutofill()
-	b.signedOut()
+	b.disableAutofill()
+	b.clearCookies()
 	b.visit("/login")
-	device.accepts(false)
-	b.push("", "Sign in with a passkey")
-	b.until("the sentence", `() => document.body.innerText.includes("The passkey was not used, or it took too long.")`)
-	device.accepts(true)
-	must(t, b.click("", "field", "Keep me signed in")(b.ctx))
-	b.press("Sign in with a passkey")
-	b.reads("Signed in as ada@example.com")
-	if c := b.cookies()["watchword"]; !c.Session {
+	device.setFingerRecognized(false)
+	b.pressAndStay("", "Sign in with a passkey")
+	b.waitUntil("the sentence",
+		`() => document.body.innerText.includes("The passkey was not used, or it took too long.")`)
+	device.setFingerRecognized(true)
+	must(t, b.clickAction("", "field", "Keep me signed in")(b.ctx))
+	b.pressAndLeave("Sign in with a passkey")
+	b.wantText("Signed in as ada@example.com")
+	if c := b.cookiesByName()["watchword"]; !c.Session {
 		t.Errorf("the cookie without the check mark is %+v", c)
 	}
 
 	// As a second factor, the passkey must work, and the page must offer a recovery code as the alternative.
-	b.signedOut()
+	b.clearCookies()
 	b.signIn("ada@example.com", goodPassword)
-	b.reads("Confirm with your passkey that it is you.")
-	b.readsNot("Code")
-	b.press("Use a recovery code")
-	b.fill("Recovery code", "wrong")
-	b.press("Sign in")
-	b.reads("This code is wrong or was already used.")
-	b.press("Use a passkey instead")
-	b.press("Use your passkey")
-	b.reads("Signed in as ada@example.com")
+	b.wantText("Confirm with your passkey that it is you.")
+	b.wantNoText("Code")
+	b.pressAndLeave("Use a recovery code")
+	b.fillField("Recovery code", "wrong")
+	b.pressAndLeave("Sign in")
+	b.wantText("This code is wrong or was already used.")
+	b.pressAndLeave("Use a passkey instead")
+	b.pressAndLeave("Use your passkey")
+	b.wantText("Signed in as ada@example.com")
 
 	// After some minutes, the removal of a passkey must require the passkey again. The browser must then forget the
 	// removed passkey.
-	phone.forward.Add(int64(10 * time.Minute))
+	phone.clockAhead.Add(int64(10 * time.Minute))
 	b.visit("/account")
-	b.press("Remove Chrome on Linux")
-	b.reads("Confirm that it is you", "Confirm with your passkey that it is you.")
-	b.press("Use your passkey")
-	b.reads("Remove this passkey?", "This is your only second step.")
-	b.press("Remove")
-	b.reads("Passkey removed. Your other devices are signed out.")
-	b.readsNot("Codes left")
-	device.forgets()
+	b.pressAndLeave("Remove Chrome on Linux")
+	b.wantText("Confirm that it is you", "Confirm with your passkey that it is you.")
+	b.pressAndLeave("Use your passkey")
+	b.wantText("Remove this passkey?", "This is your only second step.")
+	b.pressAndLeave("Remove")
+	b.wantText("Passkey removed. Your other devices are signed out.")
+	b.wantNoText("Codes left")
+	device.awaitNoPasskeys()
 
 	// A passkey that an operator has removed must not work, and the browser must forget it.
-	b.press("Add a passkey")
-	b.press("Create a passkey")
+	b.pressAndLeave("Add a passkey")
+	b.pressAndLeave("Create a passkey")
 	ada, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com")
 	must(t, err)
 	must(t, factors.New(s.engine, s.store.Factors(), factors.Options{}).Reset(t.Context(), "", ada.ID))
-	b.signedOut()
+	b.clearCookies()
 	b.visit("/login")
-	b.press("Sign in with a passkey")
-	b.reads("This passkey is not valid here. Sign in with your password.")
-	device.forgets()
+	b.pressAndLeave("Sign in with a passkey")
+	b.wantText("This passkey is not valid here. Sign in with your password.")
+	device.awaitNoPasskeys()
 }
 
 // The checkbox to remember the browser must also work with a passkey, on pages with and without a field for a code.
 func TestChromiumIsRememberedAfterAPasskey(t *testing.T) {
 	t.Parallel()
-	s, phone := startFactors(t, func(o *watchword.Options) {
+	s, phone := startWithPhone(t, func(o *watchword.Options) {
 		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
 		remembering(o)
 	}, nil)
-	b := s.tab(t)
+	b := s.openTab(t)
 	b.withAuthenticator()
-	b.withoutAutofill()
-	s.confirmed(b)
-	b.press("Add a passkey")
-	b.press("Create a passkey")
-	b.press("I have saved the codes")
+	b.disableAutofill()
+	s.signUpAndConfirm(b)
+	b.pressAndLeave("Add a passkey")
+	b.pressAndLeave("Create a passkey")
+	b.pressAndLeave("I have saved the codes")
 	signIn := func() {
 		t.Helper()
-		b.press("Sign out")
+		b.pressAndLeave("Sign out")
 		b.visit("/login")
-		b.fill("Email address", "ada@example.com")
-		b.fill("Password", goodPassword)
-		b.press("Sign in")
+		b.fillField("Email address", "ada@example.com")
+		b.fillField("Password", goodPassword)
+		b.pressAndLeave("Sign in")
 	}
 	signIn()
-	b.press("Use your passkey")
-	b.reads("Signed in as ada@example.com") // the browser is not remembered, because the box was not checked
+	b.pressAndLeave("Use your passkey")
+	b.wantText("Signed in as ada@example.com") // the browser is not remembered, because the box was not checked
 	signIn()
-	must(t, b.click("", "field", "Skip this step in this browser from now on")(b.ctx))
-	b.press("Use your passkey")
+	must(t, b.clickAction("", "field", "Skip this step in this browser from now on")(b.ctx))
+	b.pressAndLeave("Use your passkey")
 	signIn()
-	b.reads("Signed in as ada@example.com")
+	b.wantText("Signed in as ada@example.com")
 
 	// After a new factor is added, no browser may be remembered any more.
-	b.press("Add an authenticator app")
-	b.press("Use your passkey") // required, because remembering the browser is no proof for a step-up
-	phone.learn(b)
-	b.fill("Code", phone.code())
-	b.press("Add the app")
+	b.pressAndLeave("Add an authenticator app")
+	b.pressAndLeave("Use your passkey") // required, because remembering the browser is no proof for a step-up
+	phone.readSecretFrom(b)
+	b.fillField("Code", phone.nextCode())
+	b.pressAndLeave("Add the app")
 	signIn()
-	must(t, b.click("", "field", "Skip this step in this browser from now on")(b.ctx))
-	b.press("Use your passkey")
+	must(t, b.clickAction("", "field", "Skip this step in this browser from now on")(b.ctx))
+	b.pressAndLeave("Use your passkey")
 	signIn()
-	b.reads("Signed in as ada@example.com")
+	b.wantText("Signed in as ada@example.com")
 }
 
 // With second-factor=required, a user must be able to add a passkey as the first factor, without an app.
 func TestChromiumSetsUpARequiredPasskeyBeforeTheFirstSession(t *testing.T) {
 	t.Parallel()
-	check := accessible(t)
-	s, _ := startFactors(t, func(o *watchword.Options) {
+	check := accessibilityCheck(t)
+	s, _ := startWithPhone(t, func(o *watchword.Options) {
 		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
 		o.SecondFactor.Required = true
 	}, nil)
-	b := s.tab(t)
+	b := s.openTab(t)
 	device := b.withAuthenticator()
-	b.withoutAutofill()
-	b.visit(returning("/signup", s.url+"/docs"))
-	b.fill("Email address", "ada@example.com")
-	b.fill("Password", goodPassword)
-	b.press("Create account")
-	b.openLink(linkOf(s, "/verify", s.post.take(t, watchword.MailVerify, "ada@example.com")))
-	b.fill("Password", goodPassword)
-	b.press("Confirm and sign in")
-	b.reads("Set up two-step sign-in", "Scan this picture", "Create a passkey instead")
-	at := see[string](b, `() => location.href`)
-	agent := see[string](b, `() => navigator.userAgent`)
+	b.disableAutofill()
+	b.visit(withReturnTo("/signup", s.url+"/docs"))
+	b.fillField("Email address", "ada@example.com")
+	b.fillField("Password", goodPassword)
+	b.pressAndLeave("Create account")
+	b.openOrPasteLink(mailLink(s, "/verify", s.mailer.awaitMail(t, watchword.MailVerify, "ada@example.com")))
+	b.fillField("Password", goodPassword)
+	b.pressAndLeave("Confirm and sign in")
+	b.wantText("Set up two-step sign-in", "Scan this picture", "Create a passkey instead")
+	at := evaluate[string](b, `() => location.href`)
+	agent := evaluate[string](b, `() => navigator.userAgent`)
 	for _, language := range []string{"de", "en"} {
-		b.speaking(language, agent)
+		b.setLanguageAndAgent(language, agent)
 		b.visit(at)
 		check(b, "setup-passkey-"+language)
 	}
 	// Several tries with a wrong finger must count as one attempt of the waiting sign-in, because the script reuses
 	// the options of a cancelled dialog.
-	device.accepts(false)
+	device.setFingerRecognized(false)
 	for range watchword.ChallengeAttempts {
-		b.push("", "Create a passkey instead")
-		b.until("the sentence", `() => document.body.innerText.includes("The passkey was not used, or it took too long.")`)
+		b.pressAndStay("", "Create a passkey instead")
+		b.waitUntil("the sentence",
+			`() => document.body.innerText.includes("The passkey was not used, or it took too long.")`)
 	}
-	if b.cookies()["watchword"] != nil {
+	if b.cookiesByName()["watchword"] != nil {
 		t.Error("there is a session before the passkey")
 	}
-	device.accepts(true)
-	b.press("Create a passkey instead")
-	b.reads("Two-step sign-in is on.", "Save your recovery codes")
-	if n := len(b.codes()); n != 10 || b.cookies()["watchword-step"] != nil || len(device.passkeys()) != 1 {
-		t.Errorf("%d codes, cookies %v, passkeys %v", n, b.cookies(), device.passkeys())
+	device.setFingerRecognized(true)
+	b.pressAndLeave("Create a passkey instead")
+	b.wantText("Two-step sign-in is on.", "Save your recovery codes")
+	if n := len(b.shownRecoveryCodes()); n != 10 || b.cookiesByName()["watchword-step"] != nil ||
+		len(device.storedPasskeys()) != 1 {
+		t.Errorf("%d codes, cookies %v, passkeys %v", n, b.cookiesByName(), device.storedPasskeys())
 	}
-	b.press("I have saved the codes")
-	b.until("the API page", `() => location.pathname === "/docs"`)
-	b.signedOut()
+	b.pressAndLeave("I have saved the codes")
+	b.waitUntil("the API page", `() => location.pathname === "/docs"`)
+	b.clearCookies()
 	b.signIn("ada@example.com", goodPassword)
-	b.press("Use your passkey")
-	b.reads("Signed in as ada@example.com", "Codes left: 10")
+	b.pressAndLeave("Use your passkey")
+	b.wantText("Signed in as ada@example.com", "Codes left: 10")
 }

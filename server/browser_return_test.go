@@ -16,7 +16,7 @@ import (
 // the script.
 
 // The function application serves a page that shows its own URL.
-func application(t *testing.T) string {
+func serveFrontEnd(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -27,233 +27,236 @@ func application(t *testing.T) string {
 }
 
 // startFor starts a server with the front-end at the URL app.
-func startFor(t *testing.T, app string, engine func(*watchword.Options)) *service {
+func startWithFrontEnd(t *testing.T, appURL string, changeEngine func(*watchword.Options)) *service {
 	t.Helper()
-	return start(t, engine, func(o *server.Options) { o.AppURL = app + "/home" })
+	return start(t, changeEngine, func(o *server.Options) { o.AppURL = appURL + "/home" })
 }
 
-func returning(path, target string) string {
+func withReturnTo(path, target string) string {
 	return path + "?return_to=" + url.QueryEscape(target)
 }
 
 // linkOf returns the link of a mail as package mail writes it.
-func linkOf(s *service, path string, m watchword.Message) string {
+func mailLink(s *service, path string, m watchword.Message) string {
 	if m.ReturnTo != "" {
-		path = returning(path, m.ReturnTo)
+		path = withReturnTo(path, m.ReturnTo)
 	}
 	return s.url + path + "#token=" + string(m.Token)
 }
 
 // openLink opens the link of a mail. Without scripts it pastes the link into the field.
-func (b *tab) openLink(link string) {
+func (b *tab) openOrPasteLink(link string) {
 	b.t.Helper()
 	b.visit(link)
-	if see[bool](b, `() => !document.querySelector("form .token").hidden`) {
-		b.fill("Link or code from the email", link)
+	if evaluate[bool](b, `() => !document.querySelector("form .token").hidden`) {
+		b.fillField("Link or code from the email", link)
 	}
 }
 
 // inBoth runs a test in a tab with the pages' script, and in a tab without it.
-func inBoth(t *testing.T, test func(*testing.T, func(*service) *tab)) {
+func withAndWithoutScript(t *testing.T, test func(*testing.T, func(*service) *tab)) {
 	t.Helper()
 	t.Run("with script", func(t *testing.T) {
 		t.Parallel()
-		test(t, func(s *service) *tab { return s.tab(t) })
+		test(t, func(s *service) *tab { return s.openTab(t) })
 	})
 	t.Run("without script", func(t *testing.T) {
 		t.Parallel()
-		test(t, func(s *service) *tab { return s.tab(t).withoutScript() })
+		test(t, func(s *service) *tab { return s.openTab(t).withoutScript() })
 	})
 }
 
 func TestReturnToSurvivesForgotAndResetInAnotherBrowser(t *testing.T) {
 	t.Parallel()
-	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
-		app := application(t)
-		s := startFor(t, app, nil)
-		s.browser(t).register("ada@example.com")
+	withAndWithoutScript(t, func(t *testing.T, tabOf func(*service) *tab) {
+		app := serveFrontEnd(t)
+		s := startWithFrontEnd(t, app, nil)
+		s.newBrowser(t).register("ada@example.com")
 		b := tabOf(s)
-		b.visit(returning("/login", app+"/inbox?a=1"))
-		b.press("Forgot your password?")
-		b.fill("Email address", "ada@example.com")
-		b.press("Email me a link")
-		b.reads("Check your inbox", "← Back to "+strings.TrimPrefix(app, "http://"))
-		link := linkOf(s, "/reset", s.post.take(t, watchword.MailReset, "ada@example.com"))
+		b.visit(withReturnTo("/login", app+"/inbox?a=1"))
+		b.pressAndLeave("Forgot your password?")
+		b.fillField("Email address", "ada@example.com")
+		b.pressAndLeave("Email me a link")
+		b.wantText("Check your inbox", "← Back to "+strings.TrimPrefix(app, "http://"))
+		link := mailLink(s, "/reset", s.mailer.awaitMail(t, watchword.MailReset, "ada@example.com"))
 
 		other := tabOf(s)
-		other.openLink(link)
-		other.fill("New password", "short")
-		other.unchecked()
-		other.press("Save password")
-		other.reads("The password is too short.")
-		other.fill("New password", otherPassword)
-		other.press("Save password")
-		other.reads("Your password has been changed")
-		other.press("Sign in")
-		other.fill("Email address", "ada@example.com")
-		other.fill("Password", otherPassword)
-		other.press("Sign in")
-		other.reads("The application at /inbox")
+		other.openOrPasteLink(link)
+		other.fillField("New password", "short")
+		other.disableValidation()
+		other.pressAndLeave("Save password")
+		other.wantText("The password is too short.")
+		other.fillField("New password", otherPassword)
+		other.pressAndLeave("Save password")
+		other.wantText("Your password has been changed")
+		other.pressAndLeave("Sign in")
+		other.fillField("Email address", "ada@example.com")
+		other.fillField("Password", otherPassword)
+		other.pressAndLeave("Sign in")
+		other.wantText("The application at /inbox")
 	})
 }
 
 func TestReturnToSurvivesSignUpAndVerificationInAnotherBrowser(t *testing.T) {
 	t.Parallel()
-	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
-		app := application(t)
-		s := startFor(t, app, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
+	withAndWithoutScript(t, func(t *testing.T, tabOf func(*service) *tab) {
+		app := serveFrontEnd(t)
+		s := startWithFrontEnd(t, app, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
 		b := tabOf(s)
-		b.visit(returning("/login", app+"/inbox"))
-		b.press("No account yet? Create one")
-		b.fill("Email address", "ada@example.com")
-		b.fill("Password", goodPassword)
-		b.press("Create account")
-		b.reads("Check your inbox")
+		b.visit(withReturnTo("/login", app+"/inbox"))
+		b.pressAndLeave("No account yet? Create one")
+		b.fillField("Email address", "ada@example.com")
+		b.fillField("Password", goodPassword)
+		b.pressAndLeave("Create account")
+		b.wantText("Check your inbox")
 
 		other := tabOf(s)
-		other.openLink(linkOf(s, "/verify", s.post.take(t, watchword.MailVerify, "ada@example.com")))
-		other.fill("Password", goodPassword)
-		other.press("Confirm and sign in")
-		other.reads("The application at /inbox")
+		other.openOrPasteLink(mailLink(s, "/verify", s.mailer.awaitMail(t, watchword.MailVerify, "ada@example.com")))
+		other.fillField("Password", goodPassword)
+		other.pressAndLeave("Confirm and sign in")
+		other.wantText("The application at /inbox")
 	})
 }
 
 func TestSignInWithoutReturnToLeadsToTheFrontEnd(t *testing.T) {
 	t.Parallel()
-	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
-		app := application(t)
-		s := startFor(t, app, nil)
+	withAndWithoutScript(t, func(t *testing.T, tabOf func(*service) *tab) {
+		app := serveFrontEnd(t)
+		s := startWithFrontEnd(t, app, nil)
 		b := tabOf(s)
 		b.visit("/signup")
-		b.fill("Email address", "ada@example.com")
-		b.fill("Password", goodPassword)
-		b.press("Create account")
-		b.reads("The application at /home")
+		b.fillField("Email address", "ada@example.com")
+		b.fillField("Password", goodPassword)
+		b.pressAndLeave("Create account")
+		b.wantText("The application at /home")
 		b.visit("/account")
-		b.press("← Back to " + strings.TrimPrefix(app, "http://"))
-		b.reads("The application at /home")
+		b.pressAndLeave("← Back to " + strings.TrimPrefix(app, "http://"))
+		b.wantText("The application at /home")
 
 		other := tabOf(s)
 		other.visit("/account")
-		other.fill("Email address", "ada@example.com")
-		other.fill("Password", goodPassword)
-		other.press("Sign in")
-		other.reads("Your account") // the sign-in returns to the page that required it
+		other.fillField("Email address", "ada@example.com")
+		other.fillField("Password", goodPassword)
+		other.pressAndLeave("Sign in")
+		other.wantText("Your account") // the sign-in returns to the page that required it
 	})
 }
 
 func TestInvitationLeadsToTheFrontEnd(t *testing.T) {
 	t.Parallel()
-	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
-		s := startFor(t, application(t), nil)
+	withAndWithoutScript(t, func(t *testing.T, tabOf func(*service) *tab) {
+		s := startWithFrontEnd(t, serveFrontEnd(t), nil)
 		b := tabOf(s)
-		b.openLink(linkOf(s, "/invite", s.invite(t, "ada@example.com")))
-		b.fill("Password", goodPassword)
-		b.press("Create password and sign in")
-		b.reads("The application at /home")
+		b.openOrPasteLink(mailLink(s, "/invite", s.createInvitation(t, "ada@example.com")))
+		b.fillField("Password", goodPassword)
+		b.pressAndLeave("Create password and sign in")
+		b.wantText("The application at /home")
 	})
 }
 
 func TestReturnToSurvivesTheFormsOfTheAccount(t *testing.T) {
 	t.Parallel()
-	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
-		app := application(t)
-		s := startFor(t, app, nil)
-		s.browser(t).register("ada@example.com")
+	withAndWithoutScript(t, func(t *testing.T, tabOf func(*service) *tab) {
+		app := serveFrontEnd(t)
+		s := startWithFrontEnd(t, app, nil)
+		s.newBrowser(t).register("ada@example.com")
 		b := tabOf(s)
-		b.visit(returning("/account", app+"/settings"))
-		b.fill("Email address", "ada@example.com")
-		b.fill("Password", goodPassword)
-		b.press("Sign in")
-		b.reads("Your account")
-		b.fillIn("Password", "Current password", "not the password")
-		b.fillIn("Password", "New password", otherPassword)
-		b.pressIn("Password", "Change password")
-		b.reads("Wrong password.")
-		b.fillIn("Profile", "Name", "Countess")
-		b.pressIn("Profile", "Save name")
-		b.reads("Name saved.")
-		b.press("← Back to " + strings.TrimPrefix(app, "http://"))
-		b.reads("The application at /settings")
+		b.visit(withReturnTo("/account", app+"/settings"))
+		b.fillField("Email address", "ada@example.com")
+		b.fillField("Password", goodPassword)
+		b.pressAndLeave("Sign in")
+		b.wantText("Your account")
+		b.fillFieldIn("Password", "Current password", "not the password")
+		b.fillFieldIn("Password", "New password", otherPassword)
+		b.pressAndLeaveIn("Password", "Change password")
+		b.wantText("Wrong password.")
+		b.fillFieldIn("Profile", "Name", "Countess")
+		b.pressAndLeaveIn("Profile", "Save name")
+		b.wantText("Name saved.")
+		b.pressAndLeave("← Back to " + strings.TrimPrefix(app, "http://"))
+		b.wantText("The application at /settings")
 	})
 }
 
 func TestReturnToSurvivesANewAddressAndItsUndo(t *testing.T) {
 	t.Parallel()
-	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
-		app := application(t)
-		s := startFor(t, app, nil)
-		api := s.browser(t)
+	withAndWithoutScript(t, func(t *testing.T, tabOf func(*service) *tab) {
+		app := serveFrontEnd(t)
+		s := startWithFrontEnd(t, app, nil)
+		api := s.newBrowser(t)
 		api.register("ada@example.com")
-		want(t, api.post("/email/verify", map[string]any{ // an undo needs a verified old address
-			"token": string(s.post.take(t, watchword.MailVerify, "ada@example.com").Token), "password": goodPassword}),
+		wantStatus(t, api.post("/email/verify", map[string]any{ // an undo needs a verified old address
+			"token": string(s.mailer.awaitMail(t, watchword.MailVerify,
+				"ada@example.com").Token), "password": goodPassword}),
 			200, "")
 		back := "← Back to " + strings.TrimPrefix(app, "http://")
 		b := tabOf(s)
-		b.visit(returning("/account", app+"/settings"))
-		b.fill("Email address", "ada@example.com")
-		b.fill("Password", goodPassword)
-		b.press("Sign in")
+		b.visit(withReturnTo("/account", app+"/settings"))
+		b.fillField("Email address", "ada@example.com")
+		b.fillField("Password", goodPassword)
+		b.pressAndLeave("Sign in")
 		b.openAddress()
-		b.fillIn("Email address", "New email address", "lady@example.com")
-		b.fillIn("Email address", "Current password", goodPassword)
-		b.press("Send confirmation link")
-		b.reads("We emailed a link to the new address.", back)
+		b.fillFieldIn("Email address", "New email address", "lady@example.com")
+		b.fillFieldIn("Email address", "Current password", goodPassword)
+		b.pressAndLeave("Send confirmation link")
+		b.wantText("We emailed a link to the new address.", back)
 
 		// The links of the mails are opened in another browser, which is not signed in.
 		other := tabOf(s)
-		other.openLink(linkOf(s, "/email/confirm", s.post.take(t, watchword.MailConfirmAddress, "lady@example.com")))
-		other.fill("Password", otherPassword)
-		other.press("Use this address")
-		other.reads("Wrong password. Try again.")
-		other.fill("Password", goodPassword)
-		other.press("Use this address")
-		other.reads("You now sign in with the new address.", back)
-		other.press(back)
-		other.reads("The application at /settings")
+		other.openOrPasteLink(mailLink(s, "/email/confirm",
+			s.mailer.awaitMail(t, watchword.MailConfirmAddress, "lady@example.com")))
+		other.fillField("Password", otherPassword)
+		other.pressAndLeave("Use this address")
+		other.wantText("Wrong password. Try again.")
+		other.fillField("Password", goodPassword)
+		other.pressAndLeave("Use this address")
+		other.wantText("You now sign in with the new address.", back)
+		other.pressAndLeave(back)
+		other.wantText("The application at /settings")
 
-		other.openLink(linkOf(s, "/email/undo", s.post.take(t, watchword.MailAddressChanged, "ada@example.com")))
-		other.press("Undo the change")
-		other.reads("Your account has its previous address back", back)
-		other.openLink(linkOf(s, "/reset", s.post.take(t, watchword.MailReset, "ada@example.com")))
-		other.fill("New password", otherPassword)
-		other.press("Save password")
-		other.press("Sign in")
-		other.fill("Email address", "ada@example.com")
-		other.fill("Password", otherPassword)
-		other.press("Sign in")
-		other.reads("The application at /settings")
+		other.openOrPasteLink(mailLink(s, "/email/undo",
+			s.mailer.awaitMail(t, watchword.MailAddressChanged, "ada@example.com")))
+		other.pressAndLeave("Undo the change")
+		other.wantText("Your account has its previous address back", back)
+		other.openOrPasteLink(mailLink(s, "/reset", s.mailer.awaitMail(t, watchword.MailReset, "ada@example.com")))
+		other.fillField("New password", otherPassword)
+		other.pressAndLeave("Save password")
+		other.pressAndLeave("Sign in")
+		other.fillField("Email address", "ada@example.com")
+		other.fillField("Password", otherPassword)
+		other.pressAndLeave("Sign in")
+		other.wantText("The application at /settings")
 	})
 }
 
 func TestChangePasswordAddressLeadsToTheFormAfterSignIn(t *testing.T) {
 	t.Parallel()
-	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
-		for _, s := range []*service{start(t, nil, nil), startFor(t, application(t), nil)} {
-			s.browser(t).register("ada@example.com")
+	withAndWithoutScript(t, func(t *testing.T, tabOf func(*service) *tab) {
+		for _, s := range []*service{start(t, nil, nil), startWithFrontEnd(t, serveFrontEnd(t), nil)} {
+			s.newBrowser(t).register("ada@example.com")
 			b := tabOf(s)
 			b.visit("/.well-known/change-password")
-			b.fill("Email address", "ada@example.com")
-			b.fill("Password", "not the password")
-			b.press("Sign in")
-			b.reads("Wrong email or password.")
-			b.fill("Password", goodPassword)
-			b.press("Sign in")
-			b.showsPasswordForm()
+			b.fillField("Email address", "ada@example.com")
+			b.fillField("Password", "not the password")
+			b.pressAndLeave("Sign in")
+			b.wantText("Wrong email or password.")
+			b.fillField("Password", goodPassword)
+			b.pressAndLeave("Sign in")
+			b.wantPasswordForm()
 			b.visit("/login?x=1") // redirects, because the user is signed in
 			b.visit("/.well-known/change-password")
-			b.showsPasswordForm()
+			b.wantPasswordForm()
 		}
 	})
 }
 
 // showsPasswordForm fails unless the tab shows the password form of the account page.
-func (b *tab) showsPasswordForm() {
+func (b *tab) wantPasswordForm() {
 	b.t.Helper()
-	if at := b.address(); at != "/account#password-title" {
+	if at := b.currentAddress(); at != "/account#password-title" {
 		b.t.Errorf("it leads to %s", at)
 	}
-	b.until("the form is on the screen", `() => {
+	b.waitUntil("the form is on the screen", `() => {
     const box = document.getElementById("password-newPassword").getBoundingClientRect();
     return scrollY > 0 && box.top >= 0 && box.bottom <= innerHeight;
   }`)
@@ -261,54 +264,54 @@ func (b *tab) showsPasswordForm() {
 
 func TestHostedSignOutAsksAndReturnsToTheFrontEnd(t *testing.T) {
 	t.Parallel()
-	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
-		app := application(t)
-		s := startFor(t, app, nil)
-		s.browser(t).register("ada@example.com")
+	withAndWithoutScript(t, func(t *testing.T, tabOf func(*service) *tab) {
+		app := serveFrontEnd(t)
+		s := startWithFrontEnd(t, app, nil)
+		s.newBrowser(t).register("ada@example.com")
 		b := tabOf(s)
 		b.signIn("ada@example.com", goodPassword)
-		b.visit(returning("/logout", app+"/bye"))
-		b.reads("Signed in as ada@example.com", "Sign out")
-		if len(b.cookies()) < 2 {
-			t.Errorf("opening the page signed out: %v", b.cookies())
+		b.visit(withReturnTo("/logout", app+"/bye"))
+		b.wantText("Signed in as ada@example.com", "Sign out")
+		if len(b.cookiesByName()) < 2 {
+			t.Errorf("opening the page signed out: %v", b.cookiesByName())
 		}
-		b.press("Sign out")
-		b.reads("The application at /bye")
+		b.pressAndLeave("Sign out")
+		b.wantText("The application at /bye")
 		for _, name := range []string{"watchword", "watchword-page"} {
-			if _, left := b.cookies()[name]; left {
+			if _, left := b.cookiesByName()[name]; left {
 				t.Errorf("the cookie %s is left", name)
 			}
 		}
-		b.visit(returning("/logout", app+"/bye"))
-		b.reads("You are signed out.", "← Back to "+strings.TrimPrefix(app, "http://"))
+		b.visit(withReturnTo("/logout", app+"/bye"))
+		b.wantText("You are signed out.", "← Back to "+strings.TrimPrefix(app, "http://"))
 	})
 }
 
 // HTTP-12
 func TestForeignReturnToIsIgnoredEverywhere(t *testing.T) {
 	t.Parallel()
-	app := application(t)
-	s := startFor(t, app, nil)
-	s.browser(t).register("ada@example.com")
-	b := s.browser(t)
+	app := serveFrontEnd(t)
+	s := startWithFrontEnd(t, app, nil)
+	s.newBrowser(t).register("ada@example.com")
+	b := s.newBrowser(t)
 	for _, foreign := range []string{"https://evil.example/", app + ".evil.example/", app + "@evil.example",
 		"//evil.example", app + `/\evil.example`, "javascript:alert(1)", app + "/" + strings.Repeat("a", 1000)} {
 		for _, path := range []string{
 			"/login", "/signup", "/forgot", "/reset", "/verify", "/logout", "/email/confirm",
 		} {
-			page := b.visit(returning(path, foreign))
+			page := b.visit(withReturnTo(path, foreign))
 			if page.StatusCode != 200 || strings.Contains(string(page.raw), "evil.example") ||
 				strings.Contains(string(page.raw), "alert(1)") || strings.Contains(string(page.raw), "aaaaaaaa") {
 				t.Errorf("%s with %s: %d\n%s", path, foreign, page.StatusCode, page.raw)
 			}
 		}
-		wantPage(t, b.submit("/forgot", map[string]string{"email": "ada@example.com", "return_to": foreign}), 200)
-		if m := s.post.take(t, watchword.MailReset, "ada@example.com"); m.ReturnTo != "" {
+		wantPage(t, b.submitForm("/forgot", map[string]string{"email": "ada@example.com", "return_to": foreign}), 200)
+		if m := s.mailer.awaitMail(t, watchword.MailReset, "ada@example.com"); m.ReturnTo != "" {
 			t.Errorf("%s is in a mail", m.ReturnTo)
 		}
-		out := s.browser(t).submit("/logout", map[string]string{"return_to": foreign})
+		out := s.newBrowser(t).submitForm("/logout", map[string]string{"return_to": foreign})
 		wantPage(t, out, 303, "/login?why=out")
-		in := s.browser(t).submit("/login",
+		in := s.newBrowser(t).submitForm("/login",
 			map[string]string{"email": "ada@example.com", "password": goodPassword, "return_to": foreign})
 		if to := in.Header.Get("Location"); to != app+"/home" {
 			t.Errorf("sign-in with %s leads to %s", foreign, to)
@@ -320,44 +323,44 @@ func TestForeignReturnToIsIgnoredEverywhere(t *testing.T) {
 // report no fault.
 func TestEveryPageThatLeadsBackFitsAndIsAccessible(t *testing.T) {
 	t.Parallel()
-	check, app := accessible(t), application(t)
-	s := startFor(t, app, nil)
-	s.browser(t).register("ada@example.com")
-	b := s.tab(t)
+	check, app := accessibilityCheck(t), serveFrontEnd(t)
+	s := startWithFrontEnd(t, app, nil)
+	s.newBrowser(t).register("ada@example.com")
+	b := s.openTab(t)
 	b.visit("/logout")
 	check(b, "return-out")
 	b.visit("/forgot")
-	b.fill("Email address", "ada@example.com")
-	b.press("Email me a link")
+	b.fillField("Email address", "ada@example.com")
+	b.pressAndLeave("Email me a link")
 	check(b, "return-forgot-sent")
-	b.openLink(linkOf(s, "/reset", s.post.take(t, watchword.MailReset, "ada@example.com")))
-	b.fill("New password", otherPassword)
-	b.press("Save password")
+	b.openOrPasteLink(mailLink(s, "/reset", s.mailer.awaitMail(t, watchword.MailReset, "ada@example.com")))
+	b.fillField("New password", otherPassword)
+	b.pressAndLeave("Save password")
 	check(b, "return-reset-done")
-	b.visit(returning("/login", app+"/inbox"))
+	b.visit(withReturnTo("/login", app+"/inbox"))
 	check(b, "return-login")
 	b.visit("/account")
-	b.fill("Email address", "ada@example.com")
-	b.fill("Password", otherPassword)
-	b.press("Sign in")
+	b.fillField("Email address", "ada@example.com")
+	b.fillField("Password", otherPassword)
+	b.pressAndLeave("Sign in")
 	b.visit("/account")
 	check(b, "return-account")
 	b.visit("/logout")
 	check(b, "return-logout")
 
-	closed := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupClosed }, nil).tab(t)
+	closed := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupClosed }, nil).openTab(t)
 	for _, path := range []string{"", "login", "signup"} {
 		closed.visit("/" + path)
 		check(closed, "closed-"+path)
 	}
 	limited := start(t, func(o *watchword.Options) {
 		o.Limits = watchword.Limits{LoginPerClient: watchword.Limit{Count: 1, Per: 4 * time.Minute}}
-	}, nil).tab(t)
+	}, nil).openTab(t)
 	limited.signIn("ada@example.com", goodPassword)
 	limited.signIn("ada@example.com", goodPassword)
-	limited.reads("Too many attempts. Try again in 4 minutes.")
+	limited.wantText("Too many attempts. Try again in 4 minutes.")
 	check(limited, "limited")
-	quiet := start(t, func(o *watchword.Options) { o.NoVerifyMail = true }, nil).tab(t)
+	quiet := start(t, func(o *watchword.Options) { o.NoVerifyMail = true }, nil).openTab(t)
 	quiet.signUp("ada@example.com")
 	check(quiet, "quiet-account")
 }

@@ -26,7 +26,7 @@ import (
 // cookies a browser stores and sends. sites_test.go tests how the server handles all combinations of these cookies.
 
 // secureSite serves a handler over https under its own host name.
-func secureSite(t *testing.T, host string) (address string, serve func(http.Handler)) {
+func newTLSSite(t *testing.T, host string) (address string, serve func(http.Handler)) {
 	t.Helper()
 	site := httptest.NewUnstartedServer(nil)
 	site.Config.ErrorLog = log.New(io.Discard, "", 0) // hides errors of aborted requests
@@ -47,8 +47,8 @@ type frontEnd struct {
 // with the user's preferences.
 func openFrontEnd(t *testing.T, preferences, apiHost string, sameSite http.SameSite) frontEnd {
 	t.Helper()
-	app, serveApp := secureSite(t, "app.one.test")
-	api, serveAPI := secureSite(t, apiHost)
+	app, serveApp := newTLSSite(t, "app.one.test")
+	api, serveAPI := newTLSSite(t, apiHost)
 	s := start(t, func(o *watchword.Options) { o.PublicURL = api }, nil)
 	tutorial, err := users.New(s.engine, users.Options{CookieSameSite: sameSite})
 	must(t, err)
@@ -68,7 +68,7 @@ func openFrontEnd(t *testing.T, preferences, apiHost string, sameSite http.SameS
 	})
 	serveAPI(mux)
 	serveApp(http.HandlerFunc(showApplication))
-	return openIn(t, preferences, app, api)
+	return openInNewBrowser(t, preferences, app, api)
 }
 
 func showApplication(w http.ResponseWriter, _ *http.Request) {
@@ -77,28 +77,29 @@ func showApplication(w http.ResponseWriter, _ *http.Request) {
 }
 
 // openIn opens a front-end in a new browser.
-func openIn(t *testing.T, preferences, app, api string) frontEnd {
+func openInNewBrowser(t *testing.T, preferences, app, api string) frontEnd {
 	t.Helper()
 	chromium := &browsertest.Chromium{Preferences: preferences}
 	t.Cleanup(chromium.Stop)
 	front := frontEnd{&tab{t: t, ctx: chromium.Open(t), url: api}, app}
-	command(front.tab, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true})
-	front.open()
+	sendDevTools(front.tab, security.SetIgnoreCertificateErrors,
+		security.SetIgnoreCertificateErrorsParams{Ignore: true})
+	front.openOrReload()
 	return front
 }
 
 // The method open opens the front-end, or reloads it.
-func (f frontEnd) open() {
+func (f frontEnd) openOrReload() {
 	f.t.Helper()
 	f.visit(f.app)
-	f.reads("The application")
+	f.wantText("The application")
 }
 
 // The method want sends a request as the front-end's script does. It fails unless the response has the wanted status,
 // and the wanted user's address or error code.
-func (f frontEnd) want(want, path string, body map[string]string) {
+func (f frontEnd) wantResponse(want, path string, body map[string]string) {
 	f.t.Helper()
-	got := see[string](f.tab, `async (url, body) => {
+	got := evaluate[string](f.tab, `async (url, body) => {
 	  const response = await fetch(url, { method: "POST", credentials: "include",
 	    ...(body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }) });
 	  const text = await response.text();
@@ -113,7 +114,7 @@ func (f frontEnd) want(want, path string, body map[string]string) {
 // wantCookies fails unless exactly these cookies are available for the page's requests to the server.
 func (f frontEnd) wantCookies(want ...string) {
 	f.t.Helper()
-	all := f.cookies()
+	all := f.cookiesByName()
 	for name, cookie := range all {
 		if (cookie.PartitionKey != nil) != strings.HasSuffix(name, "-partitioned") || !cookie.Secure ||
 			!cookie.HTTPOnly {
@@ -128,9 +129,9 @@ func (f frontEnd) wantCookies(want ...string) {
 
 // The method probe sends two requests to /probe. It returns the cookies of the second request, which include the
 // cookie of the first response if the browser stored it.
-func (f frontEnd) probe() string {
+func (f frontEnd) probeCookies() string {
 	f.t.Helper()
-	return see[string](f.tab, `async (url) => {
+	return evaluate[string](f.tab, `async (url) => {
 	  await fetch(url, { credentials: "include" });
 	  return (await fetch(url, { credentials: "include" })).text();
 	}`, f.url+"/probe")
@@ -151,105 +152,105 @@ const (
 
 // The method lives checks the front-end from the sign-up to the sign-out of an account, first with the API and then
 // with a dialect. It also reloads the page and refreshes. The names of all cookies must end with the suffix.
-func (f frontEnd) lives(suffix string) {
+func (f frontEnd) signUpRefreshAndSignOut(suffix string) {
 	f.t.Helper()
 	known, signedIn := usualName+"-known"+suffix, usualName+suffix
-	f.want("401 REFRESH_MISSING", refreshPath, nil)
-	f.want("201 ada@example.com", "/api/auth/register", adaSignsUp)
+	f.wantResponse("401 REFRESH_MISSING", refreshPath, nil)
+	f.wantResponse("201 ada@example.com", "/api/auth/register", adaSignsUp)
 	f.wantCookies(sorted(known, signedIn)...)
 	for range 2 {
-		f.open()
-		f.want("200 ada@example.com", refreshPath, nil)
-		f.want("200 ada@example.com", refreshPath, nil)
+		f.openOrReload()
+		f.wantResponse("200 ada@example.com", refreshPath, nil)
+		f.wantResponse("200 ada@example.com", refreshPath, nil)
 	}
 	f.wantCookies(sorted(known, signedIn)...)
-	f.want("200", logoutPath, nil)
+	f.wantResponse("200", logoutPath, nil)
 	f.wantCookies(known)
-	f.open()
-	f.want("401 REFRESH_MISSING", refreshPath, nil)
-	f.want("200 ada@example.com", "/api/auth/login", adaSignsUp)
-	f.want("200 ada@example.com", "/api/auth/login", adaSignsUp) // the second sign-in replaces the session
-	f.open()
-	f.want("200 ada@example.com", refreshPath, nil)
-	f.want("200", logoutPath, nil)
+	f.openOrReload()
+	f.wantResponse("401 REFRESH_MISSING", refreshPath, nil)
+	f.wantResponse("200 ada@example.com", "/api/auth/login", adaSignsUp)
+	f.wantResponse("200 ada@example.com", "/api/auth/login", adaSignsUp) // the second sign-in replaces the session
+	f.openOrReload()
+	f.wantResponse("200 ada@example.com", refreshPath, nil)
+	f.wantResponse("200", logoutPath, nil)
 
-	f.want("201 bob@example.com", "/api/users/signup", bobSignsUp)
+	f.wantResponse("201 bob@example.com", "/api/users/signup", bobSignsUp)
 	f.wantCookies(known, "refreshTkn"+suffix)
-	f.open()
-	f.want("201", "/api/users/reauth", nil)
-	f.want("201", "/api/users/reauth", nil)
-	f.want("205", "/api/users/logout", nil)
+	f.openOrReload()
+	f.wantResponse("201", "/api/users/reauth", nil)
+	f.wantResponse("201", "/api/users/reauth", nil)
+	f.wantResponse("205", "/api/users/logout", nil)
 	f.wantCookies(known)
-	f.want("401", "/api/users/reauth", nil)
+	f.wantResponse("401", "/api/users/reauth", nil)
 }
 
 // CK-8
 func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreBlocked(t *testing.T) {
 	t.Parallel()
 	f := openFrontEnd(t, browsertest.ThirdPartyCookiesBlocked, "id.two.test", http.SameSiteNoneMode)
-	if sent := f.probe(); sent != "" {
+	if sent := f.probeCookies(); sent != "" {
 		t.Fatalf("the browser does not block third-party cookies: it sent %q", sent)
 	}
-	f.lives("-partitioned")
+	f.signUpRefreshAndSignOut("-partitioned")
 
 	// The pages of the server must work, too. Their cookie must not reach the front-end.
 	f.signUp("cleo@example.com")
-	f.open()
-	f.want("401 REFRESH_MISSING", refreshPath, nil)
-	f.want("200 ada@example.com", "/api/auth/login", adaSignsUp)
-	f.want("200", logoutPath, nil)
-	f.want("200 ada@example.com", "/api/auth/login", adaSignsUp)
+	f.openOrReload()
+	f.wantResponse("401 REFRESH_MISSING", refreshPath, nil)
+	f.wantResponse("200 ada@example.com", "/api/auth/login", adaSignsUp)
+	f.wantResponse("200", logoutPath, nil)
+	f.wantResponse("200 ada@example.com", "/api/auth/login", adaSignsUp)
 	f.visit("/account")
-	f.reads("Signed in as cleo@example.com")
+	f.wantText("Signed in as cleo@example.com")
 	// The browser sends the cookie of the pages only to the pages, and the cookie of the front-end only with requests
 	// from the front-end. A sign-out must therefore end only one session.
-	f.press("Sign out")
+	f.pressAndLeave("Sign out")
 	f.wantCookies(usualName + "-known")
-	f.open()
-	f.want("200 ada@example.com", refreshPath, nil)
+	f.openOrReload()
+	f.wantResponse("200 ada@example.com", refreshPath, nil)
 }
 
 // CK-8
 func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreAllowed(t *testing.T) {
 	t.Parallel()
 	f := openFrontEnd(t, browsertest.ThirdPartyCookiesAllowed, "id.two.test", http.SameSiteNoneMode)
-	if sent := f.probe(); sent != "probe=1" {
+	if sent := f.probeCookies(); sent != "probe=1" {
 		t.Fatalf("the browser does not send a third-party cookie, but %q", sent)
 	}
-	command(f.tab, network.DeleteCookies, network.DeleteCookiesParams{Name: "probe", URL: f.url})
-	f.lives("-partitioned")
+	sendDevTools(f.tab, network.DeleteCookies, network.DeleteCookiesParams{Name: "probe", URL: f.url})
+	f.signUpRefreshAndSignOut("-partitioned")
 
 	// A sign-in on a page of the server must also sign in the front-end. The front-end's requests must rotate the
 	// usual cookie, which is not partitioned, and set no other cookie.
 	f.signUp("cleo@example.com")
 	f.wantCookies(usualName, usualName+"-known")
-	f.open()
-	f.want("200 cleo@example.com", refreshPath, nil)
-	f.want("200 cleo@example.com", refreshPath, nil)
+	f.openOrReload()
+	f.wantResponse("200 cleo@example.com", refreshPath, nil)
+	f.wantResponse("200 cleo@example.com", refreshPath, nil)
 	f.wantCookies(usualName, usualName+"-known", usualName+"-known-partitioned")
 	f.visit("/account")
-	f.reads("Signed in as cleo@example.com")
+	f.wantText("Signed in as cleo@example.com")
 
 	// A sign-in in the front-end must replace the session of the page.
-	f.open()
-	f.want("200 ada@example.com", "/api/auth/login", adaSignsUp)
+	f.openOrReload()
+	f.wantResponse("200 ada@example.com", "/api/auth/login", adaSignsUp)
 	f.visit("/account")
-	f.readsNot("Signed in as")
+	f.wantNoText("Signed in as")
 	f.signIn("cleo@example.com", goodPassword)
-	f.reads("Signed in as cleo@example.com")
+	f.wantText("Signed in as cleo@example.com")
 
 	// Now the pages and the front-end have different cookies. A sign-out in the front-end must end both sessions.
-	f.open()
-	f.want("200 ada@example.com", refreshPath, nil)
+	f.openOrReload()
+	f.wantResponse("200 ada@example.com", refreshPath, nil)
 	f.wantCookies(usualName, usualName+"-known", usualName+"-known-partitioned", partitionedName)
 	f.visit("/account")
-	f.reads("Signed in as cleo@example.com")
-	f.open()
-	f.want("200", logoutPath, nil)
+	f.wantText("Signed in as cleo@example.com")
+	f.openOrReload()
+	f.wantResponse("200", logoutPath, nil)
 	f.wantCookies(usualName+"-known", usualName+"-known-partitioned")
-	f.want("401 REFRESH_MISSING", refreshPath, nil)
+	f.wantResponse("401 REFRESH_MISSING", refreshPath, nil)
 	f.visit("/account")
-	f.readsNot("Signed in as")
+	f.wantNoText("Signed in as")
 }
 
 // Two layouts need no partitioned cookie: subdomains of one domain, and a front-end that forwards requests to the
@@ -259,9 +260,9 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreAllowed(t *testing.T) {
 func TestFrontEndOnTheSameSiteNeedsNoThirdPartyCookies(t *testing.T) {
 	t.Parallel()
 	strict := http.SameSiteStrictMode
-	openFrontEnd(t, browsertest.ThirdPartyCookiesBlocked, "id.one.test", strict).lives("")
+	openFrontEnd(t, browsertest.ThirdPartyCookiesBlocked, "id.one.test", strict).signUpRefreshAndSignOut("")
 
-	app, serveApp := secureSite(t, "app.one.test")
+	app, serveApp := newTLSSite(t, "app.one.test")
 	s := start(t, func(o *watchword.Options) { o.PublicURL = app }, nil)
 	tutorial, err := users.New(s.engine, users.Options{})
 	must(t, err)
@@ -279,5 +280,5 @@ func TestFrontEndOnTheSameSiteNeedsNoThirdPartyCookies(t *testing.T) {
 	mux.HandleFunc("/", showApplication)
 	mux.Handle("/api/", forward)
 	serveApp(mux)
-	openIn(t, browsertest.ThirdPartyCookiesBlocked, app, app).lives("")
+	openInNewBrowser(t, browsertest.ThirdPartyCookiesBlocked, app, app).signUpRefreshAndSignOut("")
 }

@@ -24,35 +24,35 @@ import (
 // by its text. It clicks at the position of the element on the screen, and types there.
 
 // The constant patience is how long a test waits for a page.
-const patience = browsertest.Timeout
+const pageTimeout = browsertest.Timeout
 
 // All tests share one Chromium. TestMain ends it.
-var theChromium browsertest.Chromium
+var sharedChromium browsertest.Chromium
 
 // The tests compute thousands of hashes, so they use the lowest cost.
 func TestMain(m *testing.M) {
 	passhash.LowestParamsByDefault()
 	code := m.Run()
-	theChromium.Stop()
+	sharedChromium.Stop()
 	os.Exit(code)
 }
 
 // A tab is one tab of the browser.
 type tab struct {
-	t    *testing.T
-	ctx  context.Context
-	url  string
-	left int // number of pages that the tab has left
+	t         *testing.T
+	ctx       context.Context
+	url       string
+	leftPages int // number of pages that the tab has left
 }
 
 // tab opens a tab in a new browser profile.
-func (s *service) tab(t *testing.T) *tab {
+func (s *service) openTab(t *testing.T) *tab {
 	t.Helper()
-	return &tab{t: t, ctx: theChromium.Open(t), url: s.url}
+	return &tab{t: t, ctx: sharedChromium.Open(t), url: s.url}
 }
 
 // The function command sends a command of the DevTools protocol.
-func command[P, R any](b *tab, c cdp.Command[P, R], params P) R {
+func sendDevTools[P, R any](b *tab, c cdp.Command[P, R], params P) R {
 	b.t.Helper()
 	return browsertest.Command(b.t, b.ctx, c, params)
 }
@@ -60,26 +60,26 @@ func command[P, R any](b *tab, c cdp.Command[P, R], params P) R {
 // withoutScript disables the scripts of pages. Expressions of the test still run.
 func (b *tab) withoutScript() *tab {
 	b.t.Helper()
-	command(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	sendDevTools(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	return b
 }
 
 // The method speaking sets the language and the user agent of the browser.
-func (b *tab) speaking(language, agent string) *tab {
+func (b *tab) setLanguageAndAgent(language, agent string) *tab {
 	b.t.Helper()
-	command(b, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
+	sendDevTools(b, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
 		UserAgent: agent, AcceptLanguage: language})
 	return b
 }
 
 // The function look evaluates an expression in the page.
-func look[T any](b *tab, expression string, args ...any) (T, error) {
+func tryEvaluate[T any](b *tab, expression string, args ...any) (T, error) {
 	return browsertest.Evaluate[T](b.ctx, expression, args...)
 }
 
-func see[T any](b *tab, expression string, args ...any) T {
+func evaluate[T any](b *tab, expression string, args ...any) T {
 	b.t.Helper()
-	value, err := look[T](b, expression, args...)
+	value, err := tryEvaluate[T](b, expression, args...)
 	if err != nil {
 		b.t.Fatalf("%s: %v", expression, err)
 	}
@@ -88,18 +88,18 @@ func see[T any](b *tab, expression string, args ...any) T {
 
 // The method until waits for an expression to be true. It evaluates the expression again if the page changes in
 // between.
-func (b *tab) until(what, expression string, args ...any) {
+func (b *tab) waitUntil(what, expression string, args ...any) {
 	b.t.Helper()
 	var (
 		met bool
 		err error
 	)
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if met, err = look[bool](b, expression, args...); met {
+	for end := time.Now().Add(pageTimeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if met, err = tryEvaluate[bool](b, expression, args...); met {
 			return
 		}
 	}
-	b.t.Fatalf("timeout while waiting for: %s (%v). %s shows:\n%s", what, err, b.address(), b.text())
+	b.t.Fatalf("timeout while waiting for: %s (%v). %s shows:\n%s", what, err, b.currentAddress(), b.visibleText())
 }
 
 // visit opens a path of the server, or a whole URL.
@@ -108,34 +108,34 @@ func (b *tab) visit(path string) {
 	if strings.HasPrefix(path, "/") {
 		path = b.url + path
 	}
-	b.leave(func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.Navigate(path)) })
+	b.leavePage(func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.Navigate(path)) })
 }
 
 // The method leave runs an action that opens another page, and waits for that page.
-func (b *tab) leave(do func(context.Context) error) {
+func (b *tab) leavePage(action func(context.Context) error) {
 	b.t.Helper()
-	b.left++ // a page that comes back from memory has a smaller number
-	see[int](b, `(number) => window.left = number`, b.left)
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	b.leftPages++ // a page that comes back from memory has a smaller number
+	evaluate[int](b, `(number) => window.left = number`, b.leftPages)
+	ctx, cancel := context.WithTimeout(b.ctx, pageTimeout)
 	defer cancel()
-	must(b.t, do(ctx))
-	b.until("another page", `(number) => document.readyState === "complete" && window.left !== number`, b.left)
+	must(b.t, action(ctx))
+	b.waitUntil("another page", `(number) => document.readyState === "complete" && window.left !== number`, b.leftPages)
 }
 
 // The method back presses the back button.
-func (b *tab) back() {
+func (b *tab) pressBackButton() {
 	b.t.Helper()
-	history := command(b, page.GetNavigationHistory, struct{}{})
+	history := sendDevTools(b, page.GetNavigationHistory, struct{}{})
 	before := history.Entries[history.CurrentIndex-1].ID
-	b.leave(func(ctx context.Context) error { // the page cache sends no load event
+	b.leavePage(func(ctx context.Context) error { // the page cache sends no load event
 		_, err := chromedp.Call(ctx, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: before})
 		return err
 	})
 }
 
 // address returns the URL in the address bar without the host and tokens.
-func (b *tab) address() string {
-	at, err := look[string](b, `() => location.href.slice(location.origin.length).replace(/token=.*/, "token")`)
+func (b *tab) currentAddress() string {
+	at, err := tryEvaluate[string](b, `() => location.href.slice(location.origin.length).replace(/token=.*/, "token")`)
 	if err != nil {
 		return err.Error()
 	}
@@ -143,8 +143,8 @@ func (b *tab) address() string {
 }
 
 // text returns the visible text of the page.
-func (b *tab) text() string {
-	text, err := look[string](b, `() => document.body?.innerText ?? ""`)
+func (b *tab) visibleText() string {
+	text, err := tryEvaluate[string](b, `() => document.body?.innerText ?? ""`)
 	if err != nil {
 		return err.Error()
 	}
@@ -152,29 +152,29 @@ func (b *tab) text() string {
 }
 
 // The method reads fails the test unless the page shows each of the texts.
-func (b *tab) reads(texts ...string) {
+func (b *tab) wantText(texts ...string) {
 	b.t.Helper()
-	all := b.text()
+	all := b.visibleText()
 	for _, text := range texts {
 		if !strings.Contains(all, text) {
-			b.t.Fatalf("%q can't be read on %s:\n%s", text, b.address(), all)
+			b.t.Fatalf("%q can't be read on %s:\n%s", text, b.currentAddress(), all)
 		}
 	}
 }
 
-func (b *tab) readsNot(texts ...string) {
+func (b *tab) wantNoText(texts ...string) {
 	b.t.Helper()
-	all := b.text()
+	all := b.visibleText()
 	for _, text := range texts {
 		if strings.Contains(all, text) {
-			b.t.Fatalf("%q can be read on %s:\n%s", text, b.address(), all)
+			b.t.Fatalf("%q can be read on %s:\n%s", text, b.currentAddress(), all)
 		}
 	}
 }
 
 // finder is a script that finds a visible element. It finds a field by its label, and a button or a link by its text
 // or its accessible name. It can search only the section with a given heading.
-const finder = `
+const findElementScript = `
   const find = (part, kind, words) => {
     const root = part ? [...document.querySelectorAll("section")].find((s) => s.querySelector("h2, h3")?.innerText === part) : document;
     const is = (e) => e.innerText.trim() === words || e.getAttribute("aria-label") === words;
@@ -185,62 +185,64 @@ const finder = `
   };`
 
 // The method click returns an action that scrolls to an element and clicks in its middle.
-func (b *tab) click(part, kind, words string) func(context.Context) error {
+func (b *tab) clickAction(section, kind, label string) func(context.Context) error {
 	b.t.Helper()
-	point := see[[]float64](b, `(...which) => {`+finder+`
+	point := evaluate[[]float64](b, `(...which) => {`+findElementScript+`
     const found = find(...which);
     if (!found) return [];
     found.scrollIntoView({ block: "center", behavior: "instant" });
     const box = found.getBoundingClientRect(), x = box.x + box.width / 2, y = box.y + box.height / 2;
     const top = document.elementFromPoint(x, y);
     return found === top || found.contains(top) ? [x, y] : [];
-  }`, part, kind, words)
+  }`, section, kind, label)
 	if len(point) != 2 {
-		b.t.Fatalf("there is no %s %q to click on in %q of %s:\n%s", kind, words, part, b.address(), b.text())
+		b.t.Fatalf("there is no %s %q to click on in %q of %s:\n%s", kind, label, section, b.currentAddress(),
+			b.visibleText())
 	}
 	return func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.MouseClickXY(point[0], point[1])) }
 }
 
 // The method press clicks a button or a link that opens another page.
-func (b *tab) press(words string) { b.t.Helper(); b.pressIn("", words) }
+func (b *tab) pressAndLeave(label string) { b.t.Helper(); b.pressAndLeaveIn("", label) }
 
-func (b *tab) pressIn(part, words string) {
+func (b *tab) pressAndLeaveIn(section, label string) {
 	b.t.Helper()
-	b.leave(b.click(part, "button", words))
+	b.leavePage(b.clickAction(section, "button", label))
 }
 
 // The method push clicks a button that does not leave the page.
-func (b *tab) push(part, words string) {
+func (b *tab) pressAndStay(section, label string) {
 	b.t.Helper()
-	must(b.t, b.click(part, "button", words)(b.ctx))
+	must(b.t, b.clickAction(section, "button", label)(b.ctx))
 }
 
 // The method fill replaces the value of a field by typing.
-func (b *tab) fill(label, text string) { b.t.Helper(); b.fillIn("", label, text) }
+func (b *tab) fillField(label, text string) { b.t.Helper(); b.fillFieldIn("", label, text) }
 
-func (b *tab) fillIn(part, label, text string) {
+func (b *tab) fillFieldIn(section, label, text string) {
 	b.t.Helper()
-	must(b.t, b.click(part, "field", label)(b.ctx))
-	see[bool](b, `() => { document.activeElement.select(); return true }`)
-	command(b, input.InsertText, input.InsertTextParams{Text: text})
-	if got := see[string](b, `() => document.activeElement.value`); got != text {
+	must(b.t, b.clickAction(section, "field", label)(b.ctx))
+	evaluate[bool](b, `() => { document.activeElement.select(); return true }`)
+	sendDevTools(b, input.InsertText, input.InsertTextParams{Text: text})
+	if got := evaluate[string](b, `() => document.activeElement.value`); got != text {
 		b.t.Fatalf("%s holds %q, want %q", label, got, text)
 	}
 }
 
 // The method key presses keys, one after another.
-func (b *tab) key(keys string) {
+func (b *tab) pressKeys(keys string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, pageTimeout)
 	defer cancel()
 	must(b.t, chromedp.Do(ctx, chromedp.KeyEvent(keys)))
 }
 
 // cookies returns the cookies of the server by name.
-func (b *tab) cookies() map[string]*network.Cookie {
+func (b *tab) cookiesByName() map[string]*network.Cookie {
 	b.t.Helper()
 	all := map[string]*network.Cookie{}
-	for _, cookie := range command(b, network.GetCookies, network.GetCookiesParams{URLs: []string{b.url}}).Cookies {
+	for _, cookie := range sendDevTools(b, network.GetCookies,
+		network.GetCookiesParams{URLs: []string{b.url}}).Cookies {
 		all[cookie.Name] = cookie
 	}
 	return all
@@ -250,38 +252,38 @@ func (b *tab) cookies() map[string]*network.Cookie {
 func (b *tab) signUp(email string) {
 	b.t.Helper()
 	b.visit("/signup")
-	b.fill("Email address", email)
-	b.fill("Name", "Ada")
-	b.fill("Password", goodPassword)
-	b.press("Create account")
-	b.reads("Your account", "Signed in as "+email)
+	b.fillField("Email address", email)
+	b.fillField("Name", "Ada")
+	b.fillField("Password", goodPassword)
+	b.pressAndLeave("Create account")
+	b.wantText("Your account", "Signed in as "+email)
 }
 
 func (b *tab) signIn(email, password string) {
 	b.t.Helper()
 	b.visit("/login")
-	b.fill("Email address", email)
-	b.fill("Password", password)
-	b.press("Sign in")
+	b.fillField("Email address", email)
+	b.fillField("Password", password)
+	b.pressAndLeave("Sign in")
 }
 
 // The method follow opens the link of a mail. If scripts are disabled, it pastes the link into the field of the page.
-func (b *tab) follow(path string, m watchword.Message) {
+func (b *tab) openMailLink(path string, m watchword.Message) {
 	b.t.Helper()
 	link := b.url + path + "#token=" + string(m.Token)
 	b.visit(link)
-	if see[bool](b, `() => !document.querySelector("form .token").hidden`) {
-		b.fill("Link or code from the email", link)
-	} else if at := b.address(); at != path {
+	if evaluate[bool](b, `() => !document.querySelector("form .token").hidden`) {
+		b.fillField("Link or code from the email", link)
+	} else if at := b.currentAddress(); at != path {
 		b.t.Errorf("the address bar shows %s", at)
 	}
 }
 
 // The method take waits for a mail of a kind to an address. It returns the newest such mail and removes it from the
 // box.
-func (p *postbox) take(t *testing.T, kind watchword.MailKind, to string) watchword.Message {
+func (p *recordingMailer) awaitMail(t *testing.T, kind watchword.MailKind, to string) watchword.Message {
 	t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(pageTimeout); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		p.mu.Lock()
 		for i, m := range slices.Backward(p.mails) {
 			if m.Kind == kind && string(m.To) == to {

@@ -17,7 +17,7 @@ import (
 func TestCanceledRequestReturns503(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	s.browser(t).register("ada@example.com")
+	s.newBrowser(t).register("ada@example.com")
 	body, err := json.Marshal(map[string]string{"email": "ada@example.com", "password": goodPassword})
 	must(t, err)
 	host := strings.TrimPrefix(s.url, "http://")
@@ -56,7 +56,7 @@ func TestEmptyChunkedBodyCountsAsNoBody(t *testing.T) {
 		{"/api/auth/logout", "Content-Type: application/json\r\n", "1\r\n{\r\n0\r\n\r\n", 400},
 		{"/api/auth/logout", "Content-Type: application/json\r\n", "x\r\n{}\r\n0\r\n\r\n", 400},
 	} {
-		if got := raw(t, s, fmt.Sprintf(head, c.path, c.kind)+c.chunks); got.StatusCode != c.status {
+		if got := sendRaw(t, s, fmt.Sprintf(head, c.path, c.kind)+c.chunks); got.StatusCode != c.status {
 			t.Errorf("%s %s%q: %d", c.path, c.kind, c.chunks, got.StatusCode)
 		}
 	}

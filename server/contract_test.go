@@ -25,10 +25,11 @@ import (
 func TestMalformedBodyIsRejected(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	good := `{"email":"ada@example.com","password":"correct horse battery"}`
 	for name, body := range map[string]string{
-		"no JSON": "email=ada", "an array": "[" + good + "]", "trailing data": good + good, "a member twice": `{"email":"a@b.example","email":"c@d.example","password":"x"}`,
+		"no JSON": "email=ada", "an array": "[" + good + "]",
+		"trailing data": good + good, "a member twice": `{"email":"a@b.example","email":"c@d.example","password":"x"}`,
 		"another case": `{"Email":"ada@example.com","password":"x"}`, "unknown": `{"email":"ada@example.com","password":"x","isAdmin":true}`,
 		"NUL": `{"email":"ada@example.com","password":"a\u0000b"}`, "lone surrogate": `{"email":"ada@example.com","password":"\ud800"}`,
 		"invalid UTF-8": "{\"email\":\"ada@example.com\",\"password\":\"\xff\"}", "null": `{"email":null,"password":"x"}`, "a number": `{"email":1,"password":"x"}`,
@@ -42,33 +43,34 @@ func TestMalformedBodyIsRejected(t *testing.T) {
 			}
 		}
 	}
-	want(t, b.do("POST", "/api/auth/login", "", "Content-Type", "application/json"), 400, apirequest.CodeBodyInvalid)
+	wantStatus(t, b.do("POST", "/api/auth/login", "", "Content-Type", "application/json"), 400,
+		apirequest.CodeBodyInvalid)
 	for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded",
 		"application/json; charset=utf-16", "application/json, text/plain"} {
-		want(t, b.do("POST", "/api/auth/login", good, "Content-Type", kind), 415, apirequest.CodeContentType)
+		wantStatus(t, b.do("POST", "/api/auth/login", good, "Content-Type", kind), 415, apirequest.CodeContentType)
 	}
-	want(t, b.do("POST", "/api/auth/login", good, "Content-Type", "application/JSON; charset=UTF-8"), 401,
+	wantStatus(t, b.do("POST", "/api/auth/login", good, "Content-Type", "application/JSON; charset=UTF-8"), 401,
 		watchword.CodeInvalidCredentials)
-	want(t, b.do("POST", "/api/auth/login", good, "Content-Encoding", "gzip"), 415, apirequest.CodeContentType)
+	wantStatus(t, b.do("POST", "/api/auth/login", good, "Content-Encoding", "gzip"), 415, apirequest.CodeContentType)
 }
 
 // IN-4, HTTP-7
 func TestLargeBodyReturns413(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	body := func(size int) string {
 		frame := `{"email":"ada@example.com","password":""}`
 		return strings.Replace(frame, `""`, `"`+strings.Repeat("x", size-len(frame))+`"`, 1)
 	}
-	want(t, b.do("POST", "/api/auth/login", body(16<<10)), 401, watchword.CodeInvalidCredentials)
-	want(t, b.do("POST", "/api/auth/login", body(16<<10+1)), 413, apirequest.CodeBodyTooLarge)
+	wantStatus(t, b.do("POST", "/api/auth/login", body(16<<10)), 401, watchword.CodeInvalidCredentials)
+	wantStatus(t, b.do("POST", "/api/auth/login", body(16<<10+1)), 413, apirequest.CodeBodyTooLarge)
 }
 
 func TestValidationErrorNamesTheMissingFields(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	access := b.register("ada@example.com")
 	for _, c := range []struct{ method, path, body, field, code string }{
 		{"POST", "/register", `{}`, "email", "REQUIRED"},
@@ -87,7 +89,7 @@ func TestValidationErrorNamesTheMissingFields(t *testing.T) {
 		{"PATCH", "/me", `{"locale":"english"}`, "locale", "INVALID"},
 	} {
 		a := b.do(c.method, "/api/auth"+c.path, c.body, authorized(access)...)
-		want(t, a, 422, watchword.CodeValidationFailed)
+		wantStatus(t, a, 422, watchword.CodeValidationFailed)
 		found := false
 		for _, one := range a.body["errors"].([]any) {
 			e := one.(map[string]any)
@@ -103,16 +105,19 @@ func TestValidationErrorNamesTheMissingFields(t *testing.T) {
 func TestPasswordResetNeedsAValidToken(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	access := b.register("ada@example.com")
-	for _, body := range []string{`{"password":"a rainbow over the bay"}`, `{"token":"","password":"a rainbow over the bay"}`, `{"token":"wwm_x","password":"a rainbow over the bay"}`} {
-		want(t, b.do("POST", "/api/auth/password/reset", body), 400, watchword.CodeMailTokenInvalid)
+	for _, body := range []string{`{"password":"a rainbow over the bay"}`,
+		`{"token":"","password":"a rainbow over the bay"}`, `{"token":"wwm_x","password":"a rainbow over the bay"}`} {
+		wantStatus(t, b.do("POST", "/api/auth/password/reset", body), 400, watchword.CodeMailTokenInvalid)
 	}
-	for _, body := range []string{`{"token":null,"password":"x"}`, `{"token":[],"password":"x"}`, `{"token":{},"password":"x"}`} {
-		want(t, b.do("POST", "/api/auth/password/reset", body), 400, apirequest.CodeBodyInvalid)
+	for _, body := range []string{`{"token":null,"password":"x"}`, `{"token":[],"password":"x"}`,
+		`{"token":{},"password":"x"}`} {
+		wantStatus(t, b.do("POST", "/api/auth/password/reset", body), 400, apirequest.CodeBodyInvalid)
 	}
-	for _, body := range []string{`{"name":"x","emailVerified":true}`, `{"name":"x","email_verified":true}`, `{"name":"x","roles":["admin"]}`} {
-		want(t, b.do("PATCH", "/api/auth/me", body, authorized(access)...), 400, apirequest.CodeBodyInvalid)
+	for _, body := range []string{`{"name":"x","emailVerified":true}`, `{"name":"x","email_verified":true}`,
+		`{"name":"x","roles":["admin"]}`} {
+		wantStatus(t, b.do("PATCH", "/api/auth/me", body, authorized(access)...), 400, apirequest.CodeBodyInvalid)
 	}
 }
 
@@ -120,7 +125,7 @@ func TestPasswordResetNeedsAValidToken(t *testing.T) {
 func TestUnknownPathsReturn404AndOtherMethods405(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	access := b.register("ada@example.com")
 	for _, c := range []struct{ method, path, allow string }{
 		{"GET", "/api/auth/login", "POST"},
@@ -129,12 +134,13 @@ func TestUnknownPathsReturn404AndOtherMethods405(t *testing.T) {
 		{"OPTIONS", "/api/auth/login", "POST"}, {"TRACE", "/api/auth/login", "POST"},
 	} {
 		a := b.do(c.method, c.path, "")
-		want(t, a, 405, apirequest.CodeMethodNotAllowed)
+		wantStatus(t, a, 405, apirequest.CodeMethodNotAllowed)
 		if a.Header.Get("Allow") != c.allow {
 			t.Errorf("%s %s: Allow: %s", c.method, c.path, a.Header.Get("Allow"))
 		}
 	}
-	want(t, b.do("POST", "/api/auth/me", `{}`, "X-HTTP-Method-Override", "DELETE"), 405, apirequest.CodeMethodNotAllowed)
+	wantStatus(t, b.do("POST", "/api/auth/me", `{}`, "X-HTTP-Method-Override", "DELETE"), 405,
+		apirequest.CodeMethodNotAllowed)
 	for _, path := range []string{"//api/auth/login", "/api//auth/login", "/api/auth/login/", "/api/auth/./login",
 		"/api/auth/x/../login", "/API/auth/login", "/api/auth", "/api/auth/users/", "/nothing"} {
 		a := b.do("POST", path, `{}`)
@@ -143,8 +149,8 @@ func TestUnknownPathsReturn404AndOtherMethods405(t *testing.T) {
 		}
 	}
 	for _, id := range []string{"..%2f..%2fadmin", "%00", "x%0d%0ay", strings.Repeat("9", 300)} {
-		want(t, b.do("GET", "/api/auth/users/"+id, "", authorized(access)...), 404, watchword.CodeNotFound)
-		want(t, b.do("DELETE", "/api/auth/sessions/"+id, "", authorized(access)...), 404, watchword.CodeNotFound)
+		wantStatus(t, b.do("GET", "/api/auth/users/"+id, "", authorized(access)...), 404, watchword.CodeNotFound)
+		wantStatus(t, b.do("DELETE", "/api/auth/sessions/"+id, "", authorized(access)...), 404, watchword.CodeNotFound)
 	}
 	head := b.do("HEAD", "/.well-known/jwks.json", "")
 	if head.StatusCode != 200 || len(head.raw) != 0 {
@@ -156,18 +162,18 @@ func TestUnknownPathsReturn404AndOtherMethods405(t *testing.T) {
 func TestRoutesWithoutAnAccessTokenReturn401(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	for _, c := range []struct{ method, path string }{
 		{"POST", "/logout-all"},
 		{"GET", "/me"}, {"PATCH", "/me"}, {"DELETE", "/me"}, {"GET", "/users/x"}, {"POST", "/password/change"},
 		{"POST", "/email/change"}, {"GET", "/sessions"}, {"DELETE", "/sessions/x"},
 	} {
-		want(t, b.do(c.method, "/api/auth"+c.path, ""), 401, watchword.CodeTokenMissing)
+		wantStatus(t, b.do(c.method, "/api/auth"+c.path, ""), 401, watchword.CodeTokenMissing)
 	}
 }
 
 // The function raw writes text to the server and reads one response.
-func raw(t *testing.T, s *service, text string) *http.Response {
+func sendRaw(t *testing.T, s *service, text string) *http.Response {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	must(t, err)
@@ -192,7 +198,7 @@ func TestIncompleteBodyIsRejected(t *testing.T) {
 		"two lengths":        "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
 		"a length that lies": "Content-Length: -1\r\n\r\n{}",
 	} {
-		if got := raw(t, s, head+text); got.StatusCode != 400 {
+		if got := sendRaw(t, s, head+text); got.StatusCode != 400 {
 			t.Errorf("%s: %d", name, got.StatusCode)
 		}
 	}
@@ -202,12 +208,12 @@ func TestIncompleteBodyIsRejected(t *testing.T) {
 		"in another case":               "transfer-encoding: chunked\r\nCONTENT-LENGTH: 2\r\n",
 		"a length of the whole message": "Content-Length: 12\r\nTransfer-Encoding: chunked\r\n",
 	} {
-		got := raw(t, s, head+both+"\r\n2\r\n{}\r\n0\r\n\r\n")
+		got := sendRaw(t, s, head+both+"\r\n2\r\n{}\r\n0\r\n\r\n")
 		if got.StatusCode != 400 || !got.Close {
 			t.Errorf("%s: %d, closes: %v", name, got.StatusCode, got.Close)
 		}
 	}
-	chunked := raw(t, s, head+"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+	chunked := sendRaw(t, s, head+"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
 	if chunked.StatusCode != 422 {
 		t.Errorf("an honest chunk: %d", chunked.StatusCode)
 	}
@@ -238,7 +244,7 @@ func TestMalformedEscapeIsRejectedInTheFormatOfTheRoute(t *testing.T) {
 		{"GET /login?return_to=%ZZ&why=%", "text/html", 200, page},
 		{"GET /api/auth/forward?role=%ZZ", "*/*", 400, document},
 	} {
-		got := raw(t, s, c.line+" HTTP/1.1\r\nHost: "+host+"\r\nAccept: "+c.accept+"\r\n\r\n")
+		got := sendRaw(t, s, c.line+" HTTP/1.1\r\nHost: "+host+"\r\nAccept: "+c.accept+"\r\n\r\n")
 		if got.StatusCode != c.status || got.Header.Get("Content-Type") != c.kind ||
 			got.Header.Get("X-Request-Id") == "" {
 			t.Errorf("%s for %s: %d %s, want %d %s", c.line, c.accept, got.StatusCode, got.Header.Get("Content-Type"),
@@ -246,7 +252,7 @@ func TestMalformedEscapeIsRejectedInTheFormatOfTheRoute(t *testing.T) {
 		}
 	}
 	form := "email=%ZZ&password=%"
-	got := raw(t, s, fmt.Sprintf("POST /login HTTP/1.1\r\nHost: %s\r\nAccept: text/html\r\n"+
+	got := sendRaw(t, s, fmt.Sprintf("POST /login HTTP/1.1\r\nHost: %s\r\nAccept: text/html\r\n"+
 		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", host, len(form), form))
 	if got.StatusCode != 400 || got.Header.Get("Content-Type") != page {
 		t.Errorf("a form: %d %s", got.StatusCode, got.Header.Get("Content-Type"))
@@ -259,7 +265,7 @@ func TestTooManyHeadersAreRejected(t *testing.T) {
 	s := start(t, nil, nil)
 	host := strings.TrimPrefix(s.url, "http://")
 	flood := strings.Repeat("Cookie: "+strings.Repeat("watchword=x; ", 100)+"\r\n", 1000)
-	got := raw(t, s, "GET /api/auth/me HTTP/1.1\r\nHost: "+host+"\r\n"+flood+"\r\n")
+	got := sendRaw(t, s, "GET /api/auth/me HTTP/1.1\r\nHost: "+host+"\r\n"+flood+"\r\n")
 	if got.StatusCode != 431 && got.StatusCode != 400 {
 		t.Errorf("got %d", got.StatusCode)
 	}
@@ -269,7 +275,7 @@ func TestTooManyHeadersAreRejected(t *testing.T) {
 func TestManyCookiesAreRejected(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	b.Jar = nil
 	for count, code := range map[int]watchword.Code{64: watchword.CodeTokenMissing, 65: watchword.CodeParameterInvalid,
 		500: watchword.CodeParameterInvalid} {
@@ -280,7 +286,7 @@ func TestManyCookiesAreRejected(t *testing.T) {
 	}
 	// The limit of 64 cookies must also hold if each cookie has its own header, as HTTP/2 allows.
 	host := strings.TrimPrefix(s.url, "http://")
-	got := raw(t, s, "GET /api/auth/me HTTP/1.1\r\nHost: "+host+"\r\n"+strings.Repeat("Cookie: a=b\r\n", 65)+"\r\n")
+	got := sendRaw(t, s, "GET /api/auth/me HTTP/1.1\r\nHost: "+host+"\r\n"+strings.Repeat("Cookie: a=b\r\n", 65)+"\r\n")
 	if got.StatusCode != 400 {
 		t.Errorf("65 headers: got %d", got.StatusCode)
 	}
@@ -290,7 +296,7 @@ func TestManyCookiesAreRejected(t *testing.T) {
 func TestEveryResponseHasSecurityHeaders(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	ids := map[string]bool{}
 	for _, path := range []string{"/", "/docs", "/openapi.json", "/verify", "/assets/style.css", "/api/auth/me",
 		"/api/auth/nothing", "/nothing", "/healthz", "/.well-known/jwks.json"} {
@@ -329,20 +335,21 @@ func TestEveryResponseHasSecurityHeaders(t *testing.T) {
 		ids[id] = true
 	}
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/boom"} {
-		want(t, b.do("GET", path, ""), 404, watchword.CodeNotFound)
+		wantStatus(t, b.do("GET", path, ""), 404, watchword.CodeNotFound)
 	}
 }
 
 func TestJWKSIsCacheableAndRevalidates(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	first := b.do("GET", "/.well-known/jwks.json", "")
 	tag := first.Header.Get("ETag")
 	if first.Header.Get("Cache-Control") != "public, max-age=300" || tag == "" || len(first.body["keys"].([]any)) != 2 {
 		t.Errorf("%v %s", first.Header, first.raw)
 	}
-	if again := b.do("GET", "/.well-known/jwks.json", "", "If-None-Match", `"x", W/`+tag); again.StatusCode != 304 || len(again.raw) != 0 {
+	if again := b.do("GET", "/.well-known/jwks.json", "", "If-None-Match", `"x", W/`+tag); again.StatusCode != 304 ||
+		len(again.raw) != 0 {
 		t.Errorf("got %d %s", again.StatusCode, again.raw)
 	}
 	metadata := b.do("GET", "/.well-known/oauth-authorization-server", "")
@@ -356,7 +363,7 @@ func TestForwardedAddressCountsOnlyFromTrustedProxies(t *testing.T) {
 	t.Parallel()
 	address := func(edge func(*server.Options), header string) string {
 		s := start(t, nil, edge)
-		b := s.browser(t)
+		b := s.newBrowser(t)
 		in := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword},
 			"X-Forwarded-For", header)
 		list := b.do("GET", "/api/auth/sessions", "", authorized(in.text("accessToken"))...)
@@ -379,7 +386,7 @@ func TestForwardedAddressCountsOnlyFromTrustedProxies(t *testing.T) {
 func TestCookieExpiresWithTheSession(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.Sessions = watchword.SessionPolicy{Idle: 1e12, Max: 15e11} }, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	a := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword})
 	if c := a.Cookies()[0]; c.MaxAge != 1000 || len(c.Name)+len(c.Value) > 4096 {
 		t.Errorf("%s", c)
@@ -390,16 +397,16 @@ func TestCookieExpiresWithTheSession(t *testing.T) {
 func TestOpeningALinkDoesNotConsumeItsToken(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	b.register("ada@example.com")
-	token := string(s.post.wait(t, watchword.MailVerify).Token)
+	token := string(s.mailer.awaitUnseenMail(t, watchword.MailVerify).Token)
 	for _, path := range []string{"/verify", "/reset", "/email/confirm", "/email/undo"} {
 		page := b.do("GET", path+"?token="+token, "")
 		if page.StatusCode != 200 || !strings.Contains(string(page.raw), " data-link ") {
 			t.Errorf("%s: %d", path, page.StatusCode)
 		}
 	}
-	want(t, b.post("/email/verify", map[string]any{"token": token}), 200, "")
+	wantStatus(t, b.post("/email/verify", map[string]any{"token": token}), 200, "")
 }
 
 // LOG-3, LOG-4, PW-11
@@ -409,7 +416,7 @@ func TestLogLinesOfTheServerHaveNoSecrets(t *testing.T) {
 	s := start(t, nil, func(o *server.Options) {
 		o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	access := b.register("ada@example.com")
 	cookie := b.do("POST", "/api/auth/refresh?secret=in-the-query", "").Cookies()[0].Value
 	b.do("GET", "/api/auth/me?access_token="+access, "", authorized(access)...)
@@ -421,7 +428,8 @@ func TestLogLinesOfTheServerHaveNoSecrets(t *testing.T) {
 			t.Errorf("the log holds %q", secret)
 		}
 	}
-	if !strings.Contains(text, "the store is unavailable") || !strings.Contains(text, "request_id=") || !strings.Contains(text, `route="POST /api/auth/refresh"`) {
+	if !strings.Contains(text, "the store is unavailable") || !strings.Contains(text, "request_id=") ||
+		!strings.Contains(text, `route="POST /api/auth/refresh"`) {
 		t.Errorf("the log does not tell what happened: %s", text)
 	}
 }
@@ -438,21 +446,21 @@ func TestPanicReturns500AndTheServerContinues(t *testing.T) {
 			return nil, errors.New("secret detail")
 		}
 	})
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	for _, path := range []string{"/dev/mail", "/dev/mail/x"} {
 		a := b.do("GET", path, "")
-		want(t, a, 500, watchword.CodeInternal)
+		wantStatus(t, a, 500, watchword.CodeInternal)
 		if strings.Contains(string(a.raw), "secret detail") || strings.Contains(string(a.raw), "a bug") {
 			t.Errorf("shown: %s", a.raw)
 		}
 	}
-	want(t, b.do("GET", "/healthz", ""), 200, "")
+	wantStatus(t, b.do("GET", "/healthz", ""), 200, "")
 }
 
 func TestOpenAPIDocumentDescribesEveryRoute(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	var document struct {
 		OpenAPI string
 		Paths   map[string]map[string]struct{ Responses map[string]any }

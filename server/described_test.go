@@ -16,7 +16,7 @@ import (
 
 // A document is the parsed /openapi.json. Each response in these tests is compared with it, so
 // that the document can't differ from the responses.
-type document struct {
+type openAPIDocument struct {
 	Paths      map[string]map[string]operation
 	Components struct{ Schemas map[string]schema }
 }
@@ -32,7 +32,7 @@ type operation struct {
 }
 
 // hasHeader reports whether the operation describes a request header of this name.
-func (o operation) hasHeader(name string) bool {
+func (o operation) hasRequestHeader(name string) bool {
 	return slices.ContainsFunc(o.Parameters, func(p struct{ Name, In string }) bool {
 		return p.In == "header" && p.Name == name
 	})
@@ -48,29 +48,29 @@ type schema struct {
 
 // documents caches parsed documents by the result of Described, because creating and parsing a document takes longer
 // than most tests.
-var documents sync.Map
+var documentCache sync.Map
 
-func readDocument(t testing.TB, h http.Handler, publicURL string) *document {
+func readDocument(t testing.TB, h http.Handler, publicURL string) *openAPIDocument {
 	t.Helper()
 	var described string
 	if s, isServer := h.(*server.Server); isServer {
 		described = s.Described()
 	}
-	if known, isKnown := documents.Load(described); isKnown {
-		return known.(*document)
+	if known, isKnown := documentCache.Load(described); isKnown {
+		return known.(*openAPIDocument)
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", publicURL+"/openapi.json", nil))
-	var d document
+	var d openAPIDocument
 	must(t, json.Unmarshal(w.Body.Bytes(), &d))
 	if described != "" {
-		documents.Store(described, &d)
+		documentCache.Store(described, &d)
 	}
 	return &d
 }
 
 // operationOf returns the description of a request, if there is one.
-func (d *document) operationOf(r *http.Request) (found operation, described bool) {
+func (d *openAPIDocument) findOperation(r *http.Request) (found operation, described bool) {
 	for _, name := range []string{r.URL.Path, path.Dir(r.URL.Path) + "/{id}"} {
 		if found, described = d.Paths[name][strings.ToLower(r.Method)]; described {
 			break
@@ -80,9 +80,9 @@ func (d *document) operationOf(r *http.Request) (found operation, described bool
 }
 
 // The method check compares a response with its description.
-func (d *document) check(t *testing.T, a answer) {
+func (d *openAPIDocument) checkResponse(t *testing.T, a fullResponse) {
 	t.Helper()
-	operation, described := d.operationOf(a.Request)
+	operation, described := d.findOperation(a.Request)
 	if !described {
 		return
 	}
@@ -108,15 +108,15 @@ func (d *document) check(t *testing.T, a answer) {
 		!slices.Contains(strings.Split(response.Description, ", "), a.text("code")):
 		t.Errorf("%s, and only these are described: %s", name, response.Description)
 	case strings.HasSuffix(kind, "json"):
-		d.match(t, name, content.Schema, a.body)
+		d.matchSchema(t, name, content.Schema, a.body)
 	}
 }
 
 // checkRequest compares the headers of an accepted request with its description.
-func (d *document) checkRequest(t *testing.T, name string, o operation, r *http.Request) {
+func (d *openAPIDocument) checkRequest(t *testing.T, name string, o operation, r *http.Request) {
 	t.Helper()
 	for _, header := range []string{"Idempotency-Key", "If-Match", "If-None-Match"} {
-		if r.Header.Get(header) != "" && !o.hasHeader(header) {
+		if r.Header.Get(header) != "" && !o.hasRequestHeader(header) {
 			t.Errorf("%s to the header %s, which is not described", name, header)
 		}
 	}
@@ -128,7 +128,7 @@ func (d *document) checkRequest(t *testing.T, name string, o operation, r *http.
 }
 
 // match compares a value with its schema: the type, the required members, and no other members.
-func (d *document) match(t *testing.T, name string, s schema, value any) {
+func (d *openAPIDocument) matchSchema(t *testing.T, name string, s schema, value any) {
 	t.Helper()
 	if s.Ref != "" {
 		s = d.Components.Schemas[path.Base(s.Ref)]
@@ -142,7 +142,7 @@ func (d *document) match(t *testing.T, name string, s schema, value any) {
 		kinds = append(kinds, "array")
 		for _, one := range value {
 			if s.Items != nil {
-				d.match(t, name, *s.Items, one)
+				d.matchSchema(t, name, *s.Items, one)
 			}
 		}
 	case string:
@@ -157,7 +157,7 @@ func (d *document) match(t *testing.T, name string, s schema, value any) {
 	}
 }
 
-func (d *document) matchObject(t *testing.T, name string, s schema, value map[string]any) {
+func (d *openAPIDocument) matchObject(t *testing.T, name string, s schema, value map[string]any) {
 	t.Helper()
 	for _, required := range s.Required {
 		if _, there := value[required]; !there {
@@ -169,6 +169,6 @@ func (d *document) matchObject(t *testing.T, name string, s schema, value map[st
 		if !described && s.Properties != nil {
 			t.Errorf("%s with %s, which is not described", name, member)
 		}
-		d.match(t, name+": "+member, property, one)
+		d.matchSchema(t, name+": "+member, property, one)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-func cookieOf(a answer, name string) *http.Cookie {
+func cookieOf(a fullResponse, name string) *http.Cookie {
 	for _, c := range a.Cookies() {
 		if c.Name == name {
 			return c
@@ -23,10 +23,10 @@ func cookieOf(a answer, name string) *http.Cookie {
 func TestSignInSetsTheCookieOfAKnownDeviceOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	ada := map[string]any{"email": "ada@example.com", "password": goodPassword}
 	first := b.post("/register", ada)
-	want(t, first, 201, "")
+	wantStatus(t, first, 201, "")
 	known := cookieOf(first, "watchword-known")
 	if known == nil || !known.HttpOnly || known.SameSite != http.SameSiteStrictMode || known.Path != "/" ||
 		known.Domain != "" ||
@@ -36,9 +36,9 @@ func TestSignInSetsTheCookieOfAKnownDeviceOnce(t *testing.T) {
 	if strings.Contains(string(first.raw), "wwd_") {
 		t.Error("a script can read the token")
 	}
-	want(t, b.do("POST", "/api/auth/logout", ""), 200, "")
-	for _, a := range []answer{b.post("/login", ada), b.do("POST", "/api/auth/refresh", "")} {
-		want(t, a, 200, "")
+	wantStatus(t, b.do("POST", "/api/auth/logout", ""), 200, "")
+	for _, a := range []fullResponse{b.post("/login", ada), b.do("POST", "/api/auth/refresh", "")} {
+		wantStatus(t, a, 200, "")
 		if c := cookieOf(a, "watchword-known"); c != nil {
 			t.Errorf("the cookie was set again: %v", c)
 		}
@@ -51,7 +51,7 @@ func TestSignInSetsTheCookieOfAKnownDeviceOnce(t *testing.T) {
 		"watchword-known"); c != nil {
 		t.Errorf("a wrong password changed the cookie: %v", c)
 	}
-	wide := start(t, nil, func(o *server.Options) { o.CookieSameSite = http.SameSiteLaxMode }).browser(t)
+	wide := start(t, nil, func(o *server.Options) { o.CookieSameSite = http.SameSiteLaxMode }).newBrowser(t)
 	if c := cookieOf(wide.post("/register", ada), "watchword-known"); c == nil || c.SameSite != http.SameSiteLaxMode {
 		t.Errorf("SameSite is not that of the refresh cookie: %v", c)
 	}
@@ -64,7 +64,7 @@ func TestDeviceTokenInABodyIdentifiesAKnownDevice(t *testing.T) {
 		few := watchword.Limit{Count: 2, Per: time.Hour}
 		o.Limits.UnknownDevices, o.Limits.KnownDevice, o.Limits.KnownDevices = few, few, few
 	}, nil)
-	program := func(path string, members ...string) answer {
+	program := func(path string, members ...string) fullResponse {
 		body := map[string]any{"email": "ada@example.com", "password": goodPassword, "delivery": "body"}
 		for i := 0; i < len(members); i += 2 {
 			body[members[i]] = members[i+1]
@@ -72,45 +72,47 @@ func TestDeviceTokenInABodyIdentifiesAKnownDevice(t *testing.T) {
 		if _, mailed := body["token"]; mailed {
 			delete(body, "email")
 		}
-		return s.browser(t).post(path, body)
+		return s.newBrowser(t).post(path, body)
 	}
 	first := program("/register")
-	want(t, first, 201, "")
+	wantStatus(t, first, 201, "")
 	token := first.text("deviceToken")
 	if !strings.HasPrefix(token, "wwd_") || len(first.Cookies()) != 0 {
 		t.Fatalf("got %s and %v", first.raw, first.Cookies())
 	}
 	for range 2 {
-		want(t, program("/login", "password", "a wrong guess"), 401, watchword.CodeInvalidCredentials)
+		wantStatus(t, program("/login", "password", "a wrong guess"), 401, watchword.CodeInvalidCredentials)
 	}
-	want(t, program("/login"), 429, watchword.CodeRateLimited)
+	wantStatus(t, program("/login"), 429, watchword.CodeRateLimited)
 	again := program("/login", "deviceToken", token)
-	want(t, again, 200, "")
+	wantStatus(t, again, 200, "")
 	if again.text("deviceToken") != token {
 		t.Error("a valid token was replaced")
 	}
-	want(t, program("/login", "deviceToken", "wwd_garbage"), 429, watchword.CodeRateLimited)
-	want(t, program("/password/reset", "token", s.forgot(t, "ada@example.com"), "password", otherPassword, "delivery",
+	wantStatus(t, program("/login", "deviceToken", "wwd_garbage"), 429, watchword.CodeRateLimited)
+	wantStatus(t, program("/password/reset", "token", s.requestPasswordReset(t, "ada@example.com"), "password",
+		otherPassword, "delivery",
 		"post"), 422, watchword.CodeValidationFailed)
-	reset := program("/password/reset", "token", s.forgot(t, "ada@example.com"), "password", otherPassword)
-	want(t, reset, 200, "")
+	reset := program("/password/reset", "token", s.requestPasswordReset(t, "ada@example.com"), "password",
+		otherPassword)
+	wantStatus(t, reset, 200, "")
 	if len(reset.Cookies()) != 0 {
 		t.Errorf("got %v", reset.Cookies())
 	}
-	want(t, program("/login", "password", otherPassword, "deviceToken", token), 429, watchword.CodeRateLimited)
-	want(t, program("/login", "password", otherPassword, "deviceToken", reset.text("deviceToken")), 200, "")
+	wantStatus(t, program("/login", "password", otherPassword, "deviceToken", token), 429, watchword.CodeRateLimited)
+	wantStatus(t, program("/login", "password", otherPassword, "deviceToken", reset.text("deviceToken")), 200, "")
 
-	b := s.browser(t)
-	want(t, b.post("/password/reset",
-		map[string]any{"token": s.forgot(t, "ada@example.com"), "password": goodPassword}), 200, "")
-	want(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}), 200, "")
+	b := s.newBrowser(t)
+	wantStatus(t, b.post("/password/reset",
+		map[string]any{"token": s.requestPasswordReset(t, "ada@example.com"), "password": goodPassword}), 200, "")
+	wantStatus(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}), 200, "")
 }
 
 // The method forgot requests a password reset and returns the token from the mail.
-func (s *service) forgot(t *testing.T, email string) string {
+func (s *service) requestPasswordReset(t *testing.T, email string) string {
 	t.Helper()
-	want(t, s.browser(t).post("/password/forgot", map[string]any{"email": email}), 202, "")
-	return string(s.post.take(t, watchword.MailReset, email).Token)
+	wantStatus(t, s.newBrowser(t).post("/password/forgot", map[string]any{"email": email}), 202, "")
+	return string(s.mailer.awaitMail(t, watchword.MailReset, email).Token)
 }
 
 // RL-9
@@ -126,13 +128,13 @@ func TestLimitSaysInWordsWhenToTryAgain(t *testing.T) {
 			o.Limits.LoginPerClient = watchword.Limit{Count: 1, Per: per}
 			o.Now = func() time.Time { return now }
 		}, nil)
-		b := s.browser(t)
+		b := s.newBrowser(t)
 		form := map[string]string{"email": "ada@example.com", "password": "a wrong guess"}
-		wantPage(t, b.submit("/login", form), 401)
-		wantPage(t, b.submit("/login", form), 429, words[0])
-		wantPage(t, b.submit("/login", form, "Accept-Language", "de"), 429, words[1])
+		wantPage(t, b.submitForm("/login", form), 401)
+		wantPage(t, b.submitForm("/login", form), 429, words[0])
+		wantPage(t, b.submitForm("/login", form, "Accept-Language", "de"), 429, words[1])
 		a := b.post("/login", map[string]any{"email": "ada@example.com", "password": "a wrong guess"})
-		want(t, a, 429, watchword.CodeRateLimited)
+		wantStatus(t, a, 429, watchword.CodeRateLimited)
 		if !strings.HasPrefix(a.text("detail"), words[0]) || a.Header.Get("Retry-After") == "" {
 			t.Errorf("got %s", a.raw)
 		}

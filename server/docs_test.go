@@ -16,18 +16,19 @@ import (
 )
 
 // A printedRoute is a route as the page /docs shows it.
-type printedRoute struct {
+type docsRoute struct {
 	id, command, response string
 	status                int
 }
 
 // The function printed reads /docs from a running server, and returns its text and its routes.
-func printed(t *testing.T, s *service) (text string, routes []printedRoute) {
+func readDocsPage(t *testing.T, s *service) (text string, routes []docsRoute) {
 	t.Helper()
-	text = string(s.browser(t).do("GET", "/docs", "").raw)
+	text = string(s.newBrowser(t).do("GET", "/docs", "").raw)
 	article := regexp.MustCompile(`(?s)<article id="([^"]+)">(.*?)</article>`)
 	for _, found := range article.FindAllStringSubmatch(text, -1) {
-		r := printedRoute{id: found[1], command: pre(found[2], `class="run"`), response: pre(found[2], `class="response"`)}
+		r := docsRoute{id: found[1], command: preText(found[2], `class="run"`),
+			response: preText(found[2], `class="response"`)}
 		_, rest, _ := strings.Cut(found[2], "<h4>Response ")
 		if _, err := fmt.Sscan(rest, &r.status); err != nil {
 			t.Errorf("%s has no status", r.id)
@@ -38,7 +39,7 @@ func printed(t *testing.T, s *service) (text string, routes []printedRoute) {
 }
 
 // pre returns the text of the <pre> element that has an attribute.
-func pre(page, attribute string) string {
+func preText(page, attribute string) string {
 	found := regexp.MustCompile(`(?s)<pre ` + attribute + `>(.*?)</pre>`).FindStringSubmatch(page)
 	if found == nil {
 		return ""
@@ -49,7 +50,7 @@ func pre(page, attribute string) string {
 func TestDocsDescribeEachMemberAndEachErrorCode(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	text, routes := printed(t, s)
+	text, routes := readDocsPage(t, s)
 	if len(routes) < 25 {
 		t.Fatalf("%d endpoints", len(routes))
 	}
@@ -95,15 +96,15 @@ func TestCurlCommandsOfDocsRunAsPrinted(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Fatal("curl is missing: install curl")
 	}
-	_, all := printed(t, start(t, nil, nil))
+	_, all := readDocsPage(t, start(t, nil, nil))
 	// The command for the stream is skipped, because a stream does not end.
-	all = slices.DeleteFunc(all, func(r printedRoute) bool { return r.id == "get-revocations-stream" })
+	all = slices.DeleteFunc(all, func(r docsRoute) bool { return r.id == "get-revocations-stream" })
 	for _, one := range all {
 		t.Run(one.id, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, nil, nil)
-			text, routes := printed(t, s)
-			r := routes[slices.IndexFunc(routes, func(r printedRoute) bool { return r.id == one.id })]
+			text, routes := readDocsPage(t, s)
+			r := routes[slices.IndexFunc(routes, func(r docsRoute) bool { return r.id == one.id })]
 			shell := func(script ...string) string {
 				t.Helper()
 				cmd := exec.CommandContext(t.Context(), "sh", "-euc", strings.Join(script, "\n"))
@@ -114,32 +115,33 @@ func TestCurlCommandsOfDocsRunAsPrinted(t *testing.T) {
 				}
 				return string(out)
 			}
-			login := pre(text, `id="try-login"`)
+			login := preText(text, `id="try-login"`)
 			if r.id == "post-register" {
 				login = ""
 			} else {
-				shell(pre(text, `id="try-signup"`))
+				shell(preText(text, `id="try-signup"`))
 			}
-			login += "\n" + s.prepare(t, r.id, routes, func(script string) string { return shell(login, script) })
+			login += "\n" + s.prepareCommand(t, r.id, routes,
+				func(script string) string { return shell(login, script) })
 			got := shell(login, `curl() { command curl -sS -w '\n%{http_code}' "$@"; }`, r.command)
 			body, status, _ := cutLast(got, "\n")
 			if status != fmt.Sprint(r.status) {
 				t.Fatalf("status %s, and the page says %d\n%s\n%s", status, r.status, r.command, got)
 			}
-			sameMembers(t, body, r.response)
+			wantSameMembers(t, body, r.response)
 		})
 	}
 }
 
 // prepare makes the changes that an endpoint requires, such as creating a factor. It returns the variable that the
 // endpoint's command uses.
-func (s *service) prepare(t *testing.T, id string, routes []printedRoute, shell func(string) string) string {
+func (s *service) prepareCommand(t *testing.T, id string, routes []docsRoute, shell func(string) string) string {
 	t.Helper()
 	command := func(id string) string {
-		return routes[slices.IndexFunc(routes, func(r printedRoute) bool { return r.id == id })].command
+		return routes[slices.IndexFunc(routes, func(r docsRoute) bool { return r.id == id })].command
 	}
 	mail := func(kind watchword.MailKind, to string) string {
-		return "MAIL_TOKEN=" + string(s.post.take(t, kind, to).Token)
+		return "MAIL_TOKEN=" + string(s.mailer.awaitMail(t, kind, to).Token)
 	}
 	switch id {
 	case "delete-sessions-by-id":
@@ -150,11 +152,11 @@ func (s *service) prepare(t *testing.T, id string, routes []printedRoute, shell 
 		shell(command("post-password-forgot"))
 		return mail(watchword.MailReset, "ada@example.com")
 	case "post-invite-accept":
-		return "MAIL_TOKEN=" + string(s.invite(t, "bo@example.com").Token)
+		return "MAIL_TOKEN=" + string(s.createInvitation(t, "bo@example.com").Token)
 	case "post-email-verify":
 		return mail(watchword.MailVerify, "ada@example.com")
 	case "post-email-change-confirm", "post-email-change-undo":
-		shell("MAIL_TOKEN=" + string(s.post.take(t, watchword.MailVerify, "ada@example.com").Token) + "\n" +
+		shell("MAIL_TOKEN=" + string(s.mailer.awaitMail(t, watchword.MailVerify, "ada@example.com").Token) + "\n" +
 			command("post-email-verify"))
 		shell(command("post-email-change"))
 		confirm := mail(watchword.MailConfirmAddress, "ada@example.org")
@@ -168,7 +170,7 @@ func (s *service) prepare(t *testing.T, id string, routes []printedRoute, shell 
 }
 
 // sameMembers fails if two JSON texts differ in the names of members, or in the text of message or status.
-func sameMembers(t *testing.T, got, want string) {
+func wantSameMembers(t *testing.T, got, want string) {
 	t.Helper()
 	var g, w map[string]any
 	must(t, json.Unmarshal([]byte(got), &g))

@@ -36,53 +36,55 @@ import (
 
 // A world is a service with all routes that can sign in. Ada and Bob each have an app, a passkey, recovery codes and
 // a linked identity. Carol is a member of staff who must have a factor but has not added one yet.
-type world struct {
+type attackSetup struct {
 	*testing.T
 	*service
 	factors  *factors.Manager
 	external *federation.Manager
 	routes   []server.Entrance
 	phone    *phone
-	ada, bob *victim
+	ada, bob *accountWithFactors
 	carol    watchword.UserID
 }
 
 // A victim is an account with every kind of factor.
-type victim struct {
-	email    string
-	id       watchword.UserID
-	secret   []byte
-	codes    []string
-	key      *key
-	session  *watchword.SignIn // with the password and a factor proven
-	old      *watchword.SignIn // session that ended when the first factor was added
-	usedCode string
-	usedBack string // a used recovery code
-	device   watchword.Secret
+type accountWithFactors struct {
+	email            string
+	id               watchword.UserID
+	secret           []byte
+	recoveryCodes    []string
+	passkey          *passkeyDevice
+	provenSession    *watchword.SignIn // with the password and a factor proven
+	endedSession     *watchword.SignIn // session that ended when the first factor was added
+	usedCode         string
+	usedRecoveryCode string // a used recovery code
+	device           watchword.Secret
 }
 
 // The type campus is a provider that issues codes. Each code is the address of its user.
-type campus struct{}
+type fakeProvider struct{}
 
-func (campus) Info() federation.Info {
+func (fakeProvider) Info() federation.Info {
 	return federation.Info{ID: "campus", Kind: federation.KindOIDC, Name: "Campus", Issuer: "https://campus.example",
 		TrustEmail: true}
 }
 
-func (campus) AuthURL(_ context.Context, a federation.Attempt) (string, error) {
+func (fakeProvider) AuthURL(_ context.Context, a federation.Attempt) (string, error) {
 	return "https://campus.example/authorize?state=" + url.QueryEscape(a.State), nil
 }
 
-func (campus) Exchange(_ context.Context, _ federation.Attempt, r federation.Response) (federation.Claims, error) {
+func (fakeProvider) Exchange(
+	_ context.Context, _ federation.Attempt, r federation.Response,
+) (federation.Claims, error) {
 	return federation.Claims{Issuer: "https://campus.example", Subject: string(r.Code), Email: string(r.Code),
 		EmailVerified: true}, nil
 }
 
-func newWorld(t *testing.T, store realStore) *world {
+func newAttackSetup(t *testing.T, store realStore) *attackSetup {
 	t.Helper()
-	w := &world{T: t, phone: &phone{t: t, forward: &atomic.Int64{}}}
+	w := &attackSetup{T: t, phone: &phone{t: t, clockAhead: &atomic.Int64{}}}
 	// The struct hides the clock of the PostgreSQL store (Clocked), so that the engine uses the clock of the test.
-	w.service = startOn(t, struct{ realStore }{store}, func(o *watchword.Options) {
+	w.service = startOnStore(t, struct{ realStore }{store}, func(o *watchword.Options) {
 		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1) // passkeys need a host name
 		o.Now, o.RememberDevice = w.phone.now, 24*time.Hour
 		o.SecondFactor = watchword.FactorPolicy{Required: true, Roles: []string{"staff"}}
@@ -91,7 +93,7 @@ func newWorld(t *testing.T, store realStore) *world {
 	w.factors = factors.New(w.engine, w.store.Factors(), factors.Options{})
 	var err error
 	w.external, err = federation.New(w.engine, w.store.Federation(),
-		federation.Options{Providers: []federation.Provider{campus{}}})
+		federation.Options{Providers: []federation.Provider{fakeProvider{}}})
 	must(t, err)
 	one, err := users.New(w.engine, users.Options{})
 	must(t, err)
@@ -105,7 +107,7 @@ func newWorld(t *testing.T, store realStore) *world {
 	must(t, err)
 	w.routes, err = server.Entrances(w.engine, opts)
 	must(t, err)
-	w.ada, w.bob = w.victim("ada@example.com"), w.victim("bob@example.com")
+	w.ada, w.bob = w.createAccountWithFactors("ada@example.com"), w.createAccountWithFactors("bob@example.com")
 	staff, err := w.engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "carol@example.com",
 		Password: goodPassword, Roles: []string{"staff"}})
 	must(t, err)
@@ -115,50 +117,50 @@ func newWorld(t *testing.T, store realStore) *world {
 }
 
 // The method victim creates an account with every kind of factor.
-func (w *world) victim(email string) *victim {
+func (w *attackSetup) createAccountWithFactors(email string) *accountWithFactors {
 	w.Helper()
-	v := &victim{email: email, key: newKey(w.service)}
+	v := &accountWithFactors{email: email, passkey: newPasskeyDevice(w.service)}
 	u, err := w.engine.Operator().CreateUser(w.Context(), watchword.NewUser{Email: email, Name: "Ada",
 		Password: goodPassword})
 	must(w.T, err)
 	v.id = u.ID
 	must(w.T, w.engine.Operator().MarkVerified(w.Context(), u.ID))
 	login := watchword.LoginRequest{Email: email, Password: goodPassword}
-	v.old, err = w.engine.Login(w.Context(), login)
+	v.endedSession, err = w.engine.Login(w.Context(), login)
 	must(w.T, err)
-	v.session, err = w.engine.Login(w.Context(), login)
+	v.provenSession, err = w.engine.Login(w.Context(), login)
 	must(w.T, err)
-	b := w.visitor()
-	b.bearer = string(v.session.AccessToken)
+	b := w.newVisitor()
+	b.bearer = string(v.provenSession.AccessToken)
 	begun := b.json("POST", "/api/auth/factors/totp", nil)
-	v.secret = secretIn(w.T, begun.text("secret"))
+	v.secret = decodeSecret(w.T, begun.text("secret"))
 	w.phone.secret = v.secret
-	done := b.json("POST", "/api/auth/factors/totp/"+begun.text("id")+"/confirm", members{"code": w.phone.code()})
+	done := b.json("POST", "/api/auth/factors/totp/"+begun.text("id")+"/confirm", members{"code": w.phone.nextCode()})
 	for _, code := range done.body["recoveryCodes"].([]any) {
-		v.codes = append(v.codes, code.(string))
+		v.recoveryCodes = append(v.recoveryCodes, code.(string))
 	}
 	options := b.json("POST", "/api/auth/factors/passkeys/options", members{})
 	var created members
-	must(w.T, json.Unmarshal([]byte(v.key.create(w.T, options.body, "key")), &created))
-	b.json("POST", "/api/auth/factors/passkeys", created).want(201)
-	w.link(v)
+	must(w.T, json.Unmarshal([]byte(v.passkey.registrationBody(w.T, options.body, "key")), &created))
+	b.json("POST", "/api/auth/factors/passkeys", created).wantStatus(201)
+	w.linkIdentity(v)
 	// The first sign-in uses a code and remembers the browser. The second one uses a recovery code.
-	v.usedCode = w.code(v)
-	step := w.visitor()
+	v.usedCode = w.nextAppCode(v)
+	step := w.newVisitor()
 	step.json("POST", "/api/auth/login", credentials(v))
-	step.json("POST", "/api/auth/login/factor", members{"totp": v.usedCode, "rememberDevice": true}).want(200)
+	step.json("POST", "/api/auth/login/factor", members{"totp": v.usedCode, "rememberDevice": true}).wantStatus(200)
 	v.device = watchword.Secret(step.cookies["watchword-device"])
-	v.usedBack, v.codes = v.codes[0], v.codes[1:]
-	step = w.visitor()
+	v.usedRecoveryCode, v.recoveryCodes = v.recoveryCodes[0], v.recoveryCodes[1:]
+	step = w.newVisitor()
 	step.json("POST", "/api/auth/login", credentials(v))
-	step.json("POST", "/api/auth/login/factor", members{"recoveryCode": v.usedBack}).want(200)
+	step.json("POST", "/api/auth/login/factor", members{"recoveryCode": v.usedRecoveryCode}).wantStatus(200)
 	return v
 }
 
 // The method link connects the user's identity at the provider to the account.
-func (w *world) link(v *victim) {
+func (w *attackSetup) linkIdentity(v *accountWithFactors) {
 	w.Helper()
-	who, err := w.engine.Authenticate(w.Context(), v.session.AccessToken)
+	who, err := w.engine.Authenticate(w.Context(), v.provenSession.AccessToken)
 	must(w.T, err)
 	started, err := w.external.StartLink(w.Context(), federation.LinkRequest{Provider: "campus", Who: who})
 	must(w.T, err)
@@ -168,47 +170,49 @@ func (w *world) link(v *victim) {
 }
 
 // The method code returns a new code of the account's authenticator app.
-func (w *world) code(v *victim) string {
+func (w *attackSetup) nextAppCode(v *accountWithFactors) string {
 	w.phone.secret = v.secret
-	return w.phone.code()
+	return w.phone.nextCode()
 }
 
 type members = map[string]any
 
-func credentials(v *victim) members { return members{"email": v.email, "password": goodPassword} }
+func credentials(v *accountWithFactors) members {
+	return members{"email": v.email, "password": goodPassword}
+}
 
 // A visitor is a browser that keeps its cookies, or a program with an access token.
 type visitor struct {
-	w       *world
+	w       *attackSetup
 	cookies map[string]string
 	bearer  string
 }
 
-func (w *world) visitor() *visitor { return &visitor{w: w, cookies: map[string]string{}} }
+func (w *attackSetup) newVisitor() *visitor { return &visitor{w: w, cookies: map[string]string{}} }
 
 // A reply is a response with its decoded members.
-type reply struct {
+type recordedResponse struct {
 	*httptest.ResponseRecorder
-	w    *world
-	of   string
-	body members
+	w       *attackSetup
+	request string
+	body    members
 }
 
-func (r reply) text(name string) string {
+func (r recordedResponse) text(name string) string {
 	text, _ := r.body[name].(string)
 	return text
 }
 
-func (r reply) want(status int) reply {
+func (r recordedResponse) wantStatus(status int) recordedResponse {
 	r.w.Helper()
 	if r.Code != status {
-		r.w.Fatalf("%s: %d %s %s, want %d", r.of, r.Code, r.Header().Get("Location"), r.Body, status)
+		r.w.Fatalf("%s: %d %s %s, want %d", r.request, r.Code, r.Header().Get("Location"), r.Body, status)
 	}
 	return r
 }
 
 // The method send sends a request to the handler of the server, as a page of its own origin does.
-func (v *visitor) send(method, path, kind, body string) reply {
+func (v *visitor) sendSameOrigin(method, path, kind, body string) recordedResponse {
 	v.w.Helper()
 	r := httptest.NewRequestWithContext(v.w.Context(), method, v.w.url+path, strings.NewReader(body))
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
@@ -224,7 +228,7 @@ func (v *visitor) send(method, path, kind, body string) reply {
 	for name, value := range v.cookies {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
-	got := reply{ResponseRecorder: httptest.NewRecorder(), w: v.w, of: method + " " + path}
+	got := recordedResponse{ResponseRecorder: httptest.NewRecorder(), w: v.w, request: method + " " + path}
 	v.w.server.ServeHTTP(got.ResponseRecorder, r)
 	for _, c := range got.Result().Cookies() {
 		if v.cookies[c.Name] = c.Value; c.MaxAge < 0 {
@@ -237,33 +241,33 @@ func (v *visitor) send(method, path, kind, body string) reply {
 	return got
 }
 
-func (v *visitor) json(method, path string, body members) reply {
+func (v *visitor) json(method, path string, body members) recordedResponse {
 	v.w.Helper()
 	if body == nil {
-		return v.send(method, path, "application/json", "")
+		return v.sendSameOrigin(method, path, "application/json", "")
 	}
 	raw, err := json.Marshal(body)
 	must(v.w.T, err)
-	return v.send(method, path, "application/json", string(raw))
+	return v.sendSameOrigin(method, path, "application/json", string(raw))
 }
 
-func (v *visitor) form(path string, fields members) reply {
+func (v *visitor) form(path string, fields members) recordedResponse {
 	v.w.Helper()
 	values := url.Values{}
 	for name, value := range fields {
 		values.Set(name, fmt.Sprint(value))
 	}
-	return v.send("POST", path, "application/x-www-form-urlencoded", values.Encode())
+	return v.sendSameOrigin("POST", path, "application/x-www-form-urlencoded", values.Encode())
 }
 
 // A state has the stored data of an account. It must be the same before and after each attack.
-type state struct {
+type accountState struct {
 	Sessions []watchword.Session
 	User     watchword.User
 	Factors  factors.Overview
 }
 
-func (w *world) state(id watchword.UserID) (s state) {
+func (w *attackSetup) readAccountState(id watchword.UserID) (s accountState) {
 	w.Helper()
 	var err error
 	s.Sessions, err = w.engine.Operator().UserSessions(w.Context(), id)
@@ -279,25 +283,25 @@ func (w *world) state(id watchword.UserID) (s state) {
 var credentialCookies = []string{"watchword", "watchword-page", "refreshTkn", "jwt", "watchword-device"}
 
 // The method refused reports a test error if a response has a credential, or if an attack has changed the account.
-func (w *world) refused(attack string, got reply, id watchword.UserID, before state) {
+func (w *attackSetup) wantAttackRefused(attack string, got recordedResponse, id watchword.UserID, before accountState) {
 	w.Helper()
-	w.noCredential(attack, got)
-	if after := w.state(id); !reflect.DeepEqual(after, before) {
-		w.Errorf("%s with %s has changed the account:\n%+v\n%+v", got.of, attack, before, after)
+	w.wantNoCredential(attack, got)
+	if after := w.readAccountState(id); !reflect.DeepEqual(after, before) {
+		w.Errorf("%s with %s has changed the account:\n%+v\n%+v", got.request, attack, before, after)
 	}
 }
 
 // noCredential reports a test error if a response has a credential.
-func (w *world) noCredential(attack string, got reply) {
+func (w *attackSetup) wantNoCredential(attack string, got recordedResponse) {
 	w.Helper()
 	for _, c := range got.Result().Cookies() {
 		if slices.Contains(credentialCookies, c.Name) && c.Value != "" && c.MaxAge >= 0 {
-			w.Errorf("%s with %s: %d sets the cookie %s", got.of, attack, got.Code, c.Name)
+			w.Errorf("%s with %s: %d sets the cookie %s", got.request, attack, got.Code, c.Name)
 		}
 	}
 	for _, name := range []string{"accessToken", "refreshToken", "token"} {
 		if got.text(name) != "" {
-			w.Errorf("%s with %s: %d returns %s", got.of, attack, got.Code, name)
+			w.Errorf("%s with %s: %d returns %s", got.request, attack, got.Code, name)
 		}
 	}
 }

@@ -16,21 +16,21 @@ import (
 // Heads returns the request lines that the type framing finds in text, if it reads text in pieces of size bytes.
 // Heads stops at the first request with an unclear length, and then allClear is false.
 func Heads(text []byte, size int) (lines []string, allClear bool) {
-	f, _ := follow(text, size)
+	f, _ := runFraming(text, size)
 	return clearHeads(f)
 }
 
 // Passed returns the bytes that net/http reads if a client sends text in pieces of size bytes. For each request, bad
 // reports whether the path has a malformed escape.
 func Passed(text []byte, size int) (out []byte, bad []bool) {
-	f, out := follow(text, size)
+	f, out := runFraming(text, size)
 	for _, h := range f.heads {
 		bad = append(bad, h.badPath)
 	}
 	return out, bad
 }
 
-func follow(text []byte, size int) (f framing, out []byte) {
+func runFraming(text []byte, size int) (f framing, out []byte) {
 	for len(text) > 0 {
 		n := min(size, len(text))
 		out = append(out, f.pass(bytes.Clone(text[:n]))...)

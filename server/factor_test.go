@@ -18,37 +18,41 @@ import (
 // These tests use second factors over HTTP, on a real port and a real store.
 
 // withFactors starts a service whose API has the routes of second factors.
-func withFactors(t *testing.T) *service {
+func startWithFactorRoutes(t *testing.T) *service {
 	t.Helper()
-	return requiring(t, start(t, nil, nil))
+	return addFactorRoutes(t, start(t, nil, nil))
 }
 
 // enrolTOTP signs up, marks the address as verified in the store, and adds an app. It returns a header with the
 // access token, the app's secret and the recovery codes.
-func (s *service) enrolTOTP(t *testing.T, b *browser) (access []string, secret []byte, codes []string) {
+func (s *service) signUpWithApp(
+	t *testing.T, b *browser,
+) (accessHeader []string, secret []byte, recoveryCodes []string) {
 	t.Helper()
-	a := b.do("POST", "/api/auth/register", `{"email":"ada@example.com","password":"correct horse battery","name":"Ada"}`)
-	want(t, a, 201, "")
-	access = []string{"Authorization", "Bearer " + a.text("accessToken")}
-	want(t, b.do("POST", "/api/auth/factors/totp", "", access...), 403, watchword.CodeEmailNotVerified)
+	a := b.do("POST", "/api/auth/register",
+		`{"email":"ada@example.com","password":"correct horse battery","name":"Ada"}`)
+	wantStatus(t, a, 201, "")
+	accessHeader = []string{"Authorization", "Bearer " + a.text("accessToken")}
+	wantStatus(t, b.do("POST", "/api/auth/factors/totp", "", accessHeader...), 403, watchword.CodeEmailNotVerified)
 	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
 		u, err := tx.UserByEmail(t.Context(), "ada@example.com")
 		must(t, err)
 		_, err = tx.SetVerified(t.Context(), u.ID, u.Email, time.Now())
 		return err
 	}))
-	begun := b.do("POST", "/api/auth/factors/totp", "", access...)
-	want(t, begun, 201, "")
-	secret = secretIn(t, begun.text("secret"))
+	begun := b.do("POST", "/api/auth/factors/totp", "", accessHeader...)
+	wantStatus(t, begun, 201, "")
+	secret = decodeSecret(t, begun.text("secret"))
 	if svg := begun.text("qr"); !strings.HasPrefix(svg, "<svg ") || strings.Contains(svg, "style") {
 		t.Errorf("the QR code is %s", svg)
 	}
-	done := b.do("POST", "/api/auth/factors/totp/"+begun.text("id")+"/confirm", `{"code":"`+codeAt(t, secret, 0)+`"}`, access...)
-	want(t, done, 200, "")
+	done := b.do("POST", "/api/auth/factors/totp/"+begun.text("id")+"/confirm", `{"code":"`+codeAt(t, secret, 0)+`"}`,
+		accessHeader...)
+	wantStatus(t, done, 200, "")
 	for _, code := range done.body["recoveryCodes"].([]any) {
-		codes = append(codes, code.(string))
+		recoveryCodes = append(recoveryCodes, code.(string))
 	}
-	return access, secret, codes
+	return accessHeader, secret, recoveryCodes
 }
 
 func codeAt(t *testing.T, secret []byte, offset int64) string {
@@ -62,12 +66,12 @@ const loginAda = `{"email":"ada@example.com","password":"correct horse battery"`
 
 func TestSignInWithAFactorOverHTTP(t *testing.T) {
 	t.Parallel()
-	s := withFactors(t)
-	access, secret, codes := s.enrolTOTP(t, s.browser(t))
+	s := startWithFactorRoutes(t)
+	access, secret, codes := s.signUpWithApp(t, s.newBrowser(t))
 
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	a := b.do("POST", "/api/auth/login", loginAda+`}`)
-	want(t, a, 403, watchword.CodeSecondFactorRequired)
+	wantStatus(t, a, 403, watchword.CodeSecondFactorRequired)
 	cookies := a.Cookies()
 	if len(cookies) != 1 || cookies[0].Name != "watchword-step" || !cookies[0].HttpOnly || cookies[0].MaxAge != 600 {
 		t.Errorf("cookies %v", cookies)
@@ -75,66 +79,70 @@ func TestSignInWithAFactorOverHTTP(t *testing.T) {
 	if strings.Contains(string(a.raw), "wwc_") || a.body["accessToken"] != nil {
 		t.Errorf("the body has a token or a handle: %s", a.raw)
 	}
-	want(t, b.do("GET", "/api/auth/me", ""), 401, watchword.CodeTokenMissing)
-	want(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeRefreshMissing)
-	want(t, b.do("POST", "/api/auth/login/factor", `{}`), 422, watchword.CodeValidationFailed)
-	want(t, b.do("POST", "/api/auth/login/factor", `{"totp":"000000x"}`), 403, watchword.CodeFactorWrong)
-	want(t, b.do("POST", "/api/auth/login/factor", `{"totp":"1","handle":"wwc_"}`), 400, apirequest.CodeAmbiguousCredentials)
+	wantStatus(t, b.do("GET", "/api/auth/me", ""), 401, watchword.CodeTokenMissing)
+	wantStatus(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeRefreshMissing)
+	wantStatus(t, b.do("POST", "/api/auth/login/factor", `{}`), 422, watchword.CodeValidationFailed)
+	wantStatus(t, b.do("POST", "/api/auth/login/factor", `{"totp":"000000x"}`), 403, watchword.CodeFactorWrong)
+	wantStatus(t, b.do("POST", "/api/auth/login/factor", `{"totp":"1","handle":"wwc_"}`), 400,
+		apirequest.CodeAmbiguousCredentials)
 	a = b.do("POST", "/api/auth/login/factor", `{"totp":"`+codeAt(t, secret, 1)+`"}`) // time step 0 has been used
-	want(t, a, 200, "")
-	want(t, b.do("GET", "/api/auth/me", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
-	want(t, b.do("POST", "/api/auth/login/factor", `{"totp":"123456"}`), 401, watchword.CodeChallengeInvalid)
+	wantStatus(t, a, 200, "")
+	wantStatus(t, b.do("GET", "/api/auth/me", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
+	wantStatus(t, b.do("POST", "/api/auth/login/factor", `{"totp":"123456"}`), 401, watchword.CodeChallengeInvalid)
 
 	// A client without cookies must get the handle in the body.
-	a = s.browser(t).do("POST", "/api/auth/login", loginAda+`,"delivery":"body"}`)
-	want(t, a, 403, watchword.CodeSecondFactorRequired)
+	a = s.newBrowser(t).do("POST", "/api/auth/login", loginAda+`,"delivery":"body"}`)
+	wantStatus(t, a, 403, watchword.CodeSecondFactorRequired)
 	handle, _ := a.body["challenge"].(map[string]any)["handle"].(string)
 	if len(a.Cookies()) != 0 || !strings.HasPrefix(handle, "wwc_") {
 		t.Errorf("%v, %s", a.Cookies(), a.raw)
 	}
-	a = s.browser(t).do("POST", "/api/auth/login/factor", `{"recoveryCode":"`+strings.ToLower(codes[0])+`","handle":"`+handle+`"}`)
-	want(t, a, 200, "")
+	a = s.newBrowser(t).do("POST", "/api/auth/login/factor",
+		`{"recoveryCode":"`+strings.ToLower(codes[0])+`","handle":"`+handle+`"}`)
+	wantStatus(t, a, 200, "")
 	if a.text("refreshToken") == "" || len(a.Cookies()) != 0 {
 		t.Errorf("%v, %s", a.Cookies(), a.raw)
 	}
 
-	list := s.browser(t).do("GET", "/api/auth/factors", "", access...)
-	want(t, list, 200, "")
+	list := s.newBrowser(t).do("GET", "/api/auth/factors", "", access...)
+	wantStatus(t, list, 200, "")
 	all := list.body["factors"].([]any)
 	if left := list.body["recoveryCodes"].(map[string]any)["left"]; len(all) != 1 || left != float64(9) ||
 		list.body["required"] != false {
 		t.Errorf("%s", list.raw)
 	}
 	id := all[0].(map[string]any)["id"].(string)
-	want(t, b.do("PATCH", "/api/auth/factors/"+id, `{"name":"phone"}`, access...), 200, "")
-	want(t, b.do("POST", "/api/auth/factors/recovery-codes", "", access...), 200, "")
-	want(t, b.do("DELETE", "/api/auth/factors/"+id, "", access...), 200, "")
-	want(t, b.do("GET", "/api/auth/me", "", access...), 401, watchword.CodeTokenExpired)
-	want(t, s.browser(t).do("POST", "/api/auth/login", loginAda+`}`), 200, "")
+	wantStatus(t, b.do("PATCH", "/api/auth/factors/"+id, `{"name":"phone"}`, access...), 200, "")
+	wantStatus(t, b.do("POST", "/api/auth/factors/recovery-codes", "", access...), 200, "")
+	wantStatus(t, b.do("DELETE", "/api/auth/factors/"+id, "", access...), 200, "")
+	wantStatus(t, b.do("GET", "/api/auth/me", "", access...), 401, watchword.CodeTokenExpired)
+	wantStatus(t, s.newBrowser(t).do("POST", "/api/auth/login", loginAda+`}`), 200, "")
 }
 
 // RFC 9470
 func TestStepUpOverHTTP(t *testing.T) {
 	t.Parallel()
-	s := withFactors(t)
-	b := s.browser(t)
-	access, _, codes := s.enrolTOTP(t, b)
-	want(t, b.do("POST", "/api/auth/step-up", `{"password":"correct horse battery"}`, access...), 401, watchword.CodeStepUpRequired)
-	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { return makeStale(t.Context(), tx) }))
+	s := startWithFactorRoutes(t)
+	b := s.newBrowser(t)
+	access, _, codes := s.signUpWithApp(t, b)
+	wantStatus(t, b.do("POST", "/api/auth/step-up", `{"password":"correct horse battery"}`, access...), 401,
+		watchword.CodeStepUpRequired)
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { return backdateProofs(t.Context(), tx) }))
 	a := b.do("POST", "/api/auth/factors/recovery-codes", "", access...)
-	want(t, a, 401, watchword.CodeStepUpRequired)
+	wantStatus(t, a, 401, watchword.CodeStepUpRequired)
 	const challenge = `error="insufficient_user_authentication", acr_values="aal2", max_age="300"`
 	if got := a.Header.Get("WWW-Authenticate"); !strings.HasSuffix(got, challenge) {
 		t.Errorf("WWW-Authenticate: %s", got)
 	}
 	a = b.do("POST", "/api/auth/step-up", `{"recoveryCode":"`+codes[0]+`"}`, access...)
-	want(t, a, 200, "")
-	want(t, b.do("POST", "/api/auth/factors/recovery-codes", "", "Authorization", "Bearer "+a.text("accessToken")),
+	wantStatus(t, a, 200, "")
+	wantStatus(t, b.do("POST", "/api/auth/factors/recovery-codes", "", "Authorization",
+		"Bearer "+a.text("accessToken")),
 		200, "")
 }
 
 // makeStale moves the last proofs of all Ada's sessions one hour into the past.
-func makeStale(ctx context.Context, tx watchword.Tx) error {
+func backdateProofs(ctx context.Context, tx watchword.Tx) error {
 	u, err := tx.UserByEmail(ctx, "ada@example.com")
 	if err != nil {
 		return err
@@ -153,7 +161,7 @@ func makeStale(ctx context.Context, tx watchword.Tx) error {
 	return nil
 }
 
-func secretIn(t *testing.T, text string) []byte {
+func decodeSecret(t *testing.T, text string) []byte {
 	t.Helper()
 	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
 	must(t, err)
@@ -166,38 +174,40 @@ func secretIn(t *testing.T, text string) []byte {
 // MFA-3
 func TestRequiredFactorOverHTTP(t *testing.T) {
 	t.Parallel()
-	s := requiring(t, start(t, requireFactors, nil))
-	b := s.browser(t)
-	want(t, b.do("POST", "/api/auth/register", loginAda+`}`), 202, "")
-	want(t, b.do("POST", "/api/auth/login", loginAda+`}`), 403, watchword.CodeEmailNotVerified)
-	token := s.post.take(t, watchword.MailVerify, "ada@example.com").Token
+	s := addFactorRoutes(t, start(t, requireFactors, nil))
+	b := s.newBrowser(t)
+	wantStatus(t, b.do("POST", "/api/auth/register", loginAda+`}`), 202, "")
+	wantStatus(t, b.do("POST", "/api/auth/login", loginAda+`}`), 403, watchword.CodeEmailNotVerified)
+	token := s.mailer.awaitMail(t, watchword.MailVerify, "ada@example.com").Token
 	a := b.do("POST", "/api/auth/email/verify",
 		`{"token":"`+string(token)+`","password":"correct horse battery"}`)
-	want(t, a, 403, watchword.CodeEnrolmentRequired)
+	wantStatus(t, a, 403, watchword.CodeEnrolmentRequired)
 	if len(a.Cookies()) != 1 || a.Cookies()[0].Name != "watchword-step" || a.body["accessToken"] != nil {
 		t.Fatalf("%v %s", a.Cookies(), a.raw)
 	}
-	want(t, b.do("GET", "/api/auth/factors", ""), 401, watchword.CodeTokenMissing)
+	wantStatus(t, b.do("GET", "/api/auth/factors", ""), 401, watchword.CodeTokenMissing)
 	begun := b.do("POST", "/api/auth/factors/totp", "")
-	want(t, begun, 201, "")
+	wantStatus(t, begun, 201, "")
 	path := "/api/auth/factors/totp/" + begun.text("id") + "/confirm"
-	want(t, b.do("POST", path, `{"code":"000000"}`), 403, watchword.CodeFactorWrong)
-	secret := secretIn(t, begun.text("secret"))
-	want(t, s.browser(t).do("POST", path, `{"code":"`+codeAt(t, secret, 0)+`"}`), 401, watchword.CodeTokenMissing)
+	wantStatus(t, b.do("POST", path, `{"code":"000000"}`), 403, watchword.CodeFactorWrong)
+	secret := decodeSecret(t, begun.text("secret"))
+	wantStatus(t, s.newBrowser(t).do("POST", path, `{"code":"`+codeAt(t, secret, 0)+`"}`), 401,
+		watchword.CodeTokenMissing)
 	a = b.do("POST", path, `{"code":"`+codeAt(t, secret, 0)+`"}`)
-	want(t, a, 200, "")
+	wantStatus(t, a, 200, "")
 	if codes := a.body["recoveryCodes"].([]any); len(codes) != 10 || a.text("refreshToken") != "" {
 		t.Errorf("%s", a.raw)
 	}
-	want(t, b.do("GET", "/api/auth/me", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
+	wantStatus(t, b.do("GET", "/api/auth/me", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
 	list := b.do("GET", "/api/auth/factors", "", authorized(a.text("accessToken"))...)
-	if want(t, list, 200, ""); list.body["required"] != true {
+	if wantStatus(t, list, 200, ""); list.body["required"] != true {
 		t.Errorf("%s", list.raw)
 	}
 	path = "/api/auth/factors/" + list.body["factors"].([]any)[0].(map[string]any)["id"].(string)
-	want(t, b.do("DELETE", path, "", authorized(a.text("accessToken"))...), 409, watchword.CodeLastWayIn)
-	want(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
-	want(t, b.do("POST", "/api/auth/factors/totp", ""), 401, watchword.CodeTokenMissing) // the step cookie was deleted
+	wantStatus(t, b.do("DELETE", path, "", authorized(a.text("accessToken"))...), 409, watchword.CodeLastWayIn)
+	wantStatus(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
+	wantStatus(t, b.do("POST", "/api/auth/factors/totp", ""), 401,
+		watchword.CodeTokenMissing) // the step cookie was deleted
 }
 
 // With required factors, an accepted invitation must be used up and its password must be set, although the response
@@ -206,33 +216,33 @@ func TestRequiredFactorOverHTTP(t *testing.T) {
 // MFA-3
 func TestInvitationWaitsForItsFactorOverHTTP(t *testing.T) {
 	t.Parallel()
-	s := requiring(t, start(t, requireFactors, nil))
-	b, token := s.browser(t), string(s.invite(t, "ada@example.com").Token)
-	accept := func() answer {
+	s := addFactorRoutes(t, start(t, requireFactors, nil))
+	b, token := s.newBrowser(t), string(s.createInvitation(t, "ada@example.com").Token)
+	accept := func() fullResponse {
 		return b.post("/invite/accept", map[string]any{"token": token, "password": "correct horse battery"})
 	}
 	a := accept()
-	want(t, a, 403, watchword.CodeEnrolmentRequired)
+	wantStatus(t, a, 403, watchword.CodeEnrolmentRequired)
 	if len(a.Cookies()) != 1 || a.Cookies()[0].Name != "watchword-step" || a.body["accessToken"] != nil {
 		t.Fatalf("%v %s", a.Cookies(), a.raw)
 	}
-	want(t, accept(), 400, watchword.CodeMailTokenInvalid)
+	wantStatus(t, accept(), 400, watchword.CodeMailTokenInvalid)
 	begun := b.do("POST", "/api/auth/factors/totp", "")
-	want(t, begun, 201, "")
-	code := codeAt(t, secretIn(t, begun.text("secret")), 0)
+	wantStatus(t, begun, 201, "")
+	code := codeAt(t, decodeSecret(t, begun.text("secret")), 0)
 	a = b.do("POST", "/api/auth/factors/totp/"+begun.text("id")+"/confirm", `{"code":"`+code+`"}`)
-	want(t, a, 200, "")
+	wantStatus(t, a, 200, "")
 	me := b.do("GET", "/api/auth/me", "", authorized(a.text("accessToken"))...)
 	if user, _ := me.body["user"].(map[string]any); user["emailVerified"] != true {
 		t.Errorf("%s", me.raw)
 	}
-	want(t, s.browser(t).do("POST", "/api/auth/login", loginAda+`}`), 403, watchword.CodeSecondFactorRequired)
+	wantStatus(t, s.newBrowser(t).do("POST", "/api/auth/login", loginAda+`}`), 403, watchword.CodeSecondFactorRequired)
 }
 
 // A client without cookies must get the handle and the tokens in bodies.
 func TestRequiredFactorWithoutCookies(t *testing.T) {
 	t.Parallel()
-	s := requiring(t, start(t, requireFactors, nil))
+	s := addFactorRoutes(t, start(t, requireFactors, nil))
 	u, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{
 		Email: "ada@example.com", Password: "correct horse battery"})
 	must(t, err)
@@ -240,15 +250,15 @@ func TestRequiredFactorWithoutCookies(t *testing.T) {
 		_, err := tx.SetVerified(t.Context(), u.ID, u.Email, time.Now())
 		return err
 	}))
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	a := b.do("POST", "/api/auth/login", loginAda+`,"delivery":"body"}`)
-	want(t, a, 403, watchword.CodeEnrolmentRequired)
+	wantStatus(t, a, 403, watchword.CodeEnrolmentRequired)
 	handle := `"handle":"` + a.body["challenge"].(map[string]any)["handle"].(string) + `"`
 	begun := b.do("POST", "/api/auth/factors/totp", `{`+handle+`}`)
-	want(t, begun, 201, "")
-	code := codeAt(t, secretIn(t, begun.text("secret")), 0)
+	wantStatus(t, begun, 201, "")
+	code := codeAt(t, decodeSecret(t, begun.text("secret")), 0)
 	a = b.do("POST", "/api/auth/factors/totp/"+begun.text("id")+"/confirm", `{"code":"`+code+`",`+handle+`}`)
-	want(t, a, 200, "")
+	wantStatus(t, a, 200, "")
 	if a.text("refreshToken") == "" || a.text("accessToken") == "" || len(a.Cookies()) != 0 {
 		t.Errorf("%s", a.raw)
 	}
@@ -257,7 +267,7 @@ func TestRequiredFactorWithoutCookies(t *testing.T) {
 func requireFactors(o *watchword.Options) { o.SecondFactor.Required = true }
 
 // requiring replaces the server of a started service by a server with the routes of second factors.
-func requiring(t *testing.T, s *service) *service {
+func addFactorRoutes(t *testing.T, s *service) *service {
 	t.Helper()
 	var err error
 	s.server, err = server.New(s.engine, server.Options{
@@ -273,36 +283,39 @@ func requiring(t *testing.T, s *service) *service {
 // RT-16
 func TestSecondStepEndsTheSessionOfItsCookie(t *testing.T) {
 	t.Parallel()
-	s := requiring(t, start(t, func(o *watchword.Options) {
+	s := addFactorRoutes(t, start(t, func(o *watchword.Options) {
 		o.SecondFactor = watchword.FactorPolicy{Required: true, Roles: []string{"staff"}}
 	}, nil))
-	for name, send := range map[string]func(b *browser, api, page string, form map[string]string) answer{
-		"api": func(b *browser, api, _ string, form map[string]string) answer {
+	for name, send := range map[string]func(b *browser, api, page string, form map[string]string) fullResponse{
+		"api": func(b *browser, api, _ string, form map[string]string) fullResponse {
 			if code, ok := form["totp"]; ok {
 				return b.post(api, map[string]any{"code": code})
 			}
 			return b.post(api, map[string]any{"recoveryCode": form["recoveryCode"]})
 		},
-		"page": func(b *browser, _, page string, form map[string]string) answer { return b.submit(page, form) },
+		"page": func(b *browser, _, page string,
+			form map[string]string) fullResponse {
+			return b.submitForm(page, form)
+		},
 	} {
-		b, email := s.browser(t), watchword.Address(name+"@example.com")
+		b, email := s.newBrowser(t), watchword.Address(name+"@example.com")
 		_, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{
 			Email: string(email), Password: goodPassword, Roles: []string{"staff"}})
 		must(t, err)
-		s.prove(t, email)
+		s.markVerified(t, email)
 		between := func(other string, code watchword.Code, finish func()) {
 			t.Helper()
-			want(t, b.post("/login", map[string]any{"email": email, "password": goodPassword}), 403, code)
+			wantStatus(t, b.post("/login", map[string]any{"email": email, "password": goodPassword}), 403, code)
 			token := b.register(other + "-" + string(email))
 			finish()
-			want(t, b.do("GET", "/api/auth/me", "", authorized(token)...), 401, watchword.CodeSessionEnded)
-			want(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
+			wantStatus(t, b.do("GET", "/api/auth/me", "", authorized(token)...), 401, watchword.CodeSessionEnded)
+			wantStatus(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
 		}
 		var recovery string
 		between("first", watchword.CodeEnrolmentRequired, func() {
 			begun := b.do("POST", "/api/auth/factors/totp", "")
-			want(t, begun, 201, "")
-			id, code := begun.text("id"), codeAt(t, secretIn(t, begun.text("secret")), 0)
+			wantStatus(t, begun, 201, "")
+			id, code := begun.text("id"), codeAt(t, decodeSecret(t, begun.text("secret")), 0)
 			a := send(b, "/factors/totp/"+id+"/confirm", "/login/setup/"+id, map[string]string{"totp": code})
 			recovery = regexp.MustCompile(`[0-9A-Z]{5}-[0-9A-Z]{5}`).FindString(string(a.raw))
 		})

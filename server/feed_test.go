@@ -19,7 +19,7 @@ import (
 )
 
 // The method end creates the given number of sessions of one user, and ends them all in one transaction.
-func (s *service) end(t *testing.T, sessions int) {
+func (s *service) createAndEndSessions(t *testing.T, sessions int) {
 	t.Helper()
 	u := storetest.User(1)
 	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
@@ -34,7 +34,7 @@ func (s *service) end(t *testing.T, sessions int) {
 }
 
 // The method feed polls for the events after a position, until the response has the given number of events.
-func (s *service) feed(t *testing.T, b *browser, after int64, events int) answer {
+func (s *service) awaitFeedEvents(t *testing.T, b *browser, after int64, events int) fullResponse {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		a := b.do("GET", fmt.Sprint("/revocations?after=", after), "")
@@ -48,15 +48,15 @@ func (s *service) feed(t *testing.T, b *browser, after int64, events int) answer
 }
 
 // The method next returns the position for the next poll.
-func (a answer) next() int64 { return int64(a.body["next"].(float64)) }
+func (a fullResponse) nextPosition() int64 { return int64(a.body["next"].(float64)) }
 
 // A line is the client's side of an open stream of the feed.
-type line struct {
+type feedStream struct {
 	*bufio.Scanner
-	answer *http.Response
+	response *http.Response
 }
 
-func (b *browser) stream(path string, headers ...string) *line {
+func (b *browser) openStream(path string, headers ...string) *feedStream {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(b.t.Context(), "GET", b.url+path, nil)
 	must(b.t, err)
@@ -66,11 +66,11 @@ func (b *browser) stream(path string, headers ...string) *line {
 	answer, err := b.Do(r)
 	must(b.t, err)
 	b.t.Cleanup(func() { answer.Body.Close() }) //nolint:errcheck // the test ends the connection
-	return &line{bufio.NewScanner(answer.Body), answer}
+	return &feedStream{bufio.NewScanner(answer.Body), answer}
 }
 
 // The method next returns the next event and skips empty lines.
-func (l *line) next() (event map[string]string) {
+func (l *feedStream) nextEvent() (event map[string]string) {
 	event = map[string]string{}
 	for l.Scan() && l.Text() != "" {
 		name, value, _ := strings.Cut(l.Text(), ": ")
@@ -80,7 +80,7 @@ func (l *line) next() (event map[string]string) {
 }
 
 // The method numbered waits until each ended session has a number in the feed, and returns the highest number.
-func (s *service) numbered(t *testing.T) int64 {
+func (s *service) awaitLastFeedNumber(t *testing.T) int64 {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		stats, err := s.engine.Stats(t.Context())
@@ -96,21 +96,21 @@ func (s *service) numbered(t *testing.T) int64 {
 func TestFeedCanBePolled(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
-	want(t, b.do("GET", "/revocations?after=x", ""), 422, watchword.CodeValidationFailed)
-	want(t, b.do("GET", "/revocations?after=-1", ""), 422, watchword.CodeValidationFailed)
-	empty := s.feed(t, b, 0, 0)
+	b := s.newBrowser(t)
+	wantStatus(t, b.do("GET", "/revocations?after=x", ""), 422, watchword.CodeValidationFailed)
+	wantStatus(t, b.do("GET", "/revocations?after=-1", ""), 422, watchword.CodeValidationFailed)
+	empty := s.awaitFeedEvents(t, b, 0, 0)
 	if empty.body["next"] != 0.0 || empty.body["moreAvailable"] != false {
 		t.Errorf("an empty feed: %s", empty.raw)
 	}
-	s.end(t, 3)
-	all := s.feed(t, b, 0, 3)
-	last := all.next()
+	s.createAndEndSessions(t, 3)
+	all := s.awaitFeedEvents(t, b, 0, 3)
+	last := all.nextPosition()
 	if all.Header.Get("Cache-Control") != "public, max-age=1" || len(all.Header["Set-Cookie"]) != 0 {
 		t.Errorf("%s %v", all.raw, all.Header)
 	}
-	s.feed(t, b, last-1, 1)
-	s.feed(t, b, last+77, 3) // a position beyond the end, as after the restore of a backup
+	s.awaitFeedEvents(t, b, last-1, 1)
+	s.awaitFeedEvents(t, b, last+77, 3) // a position beyond the end, as after the restore of a backup
 
 	for range 10 { // several tries, because a heartbeat changes the ETag
 		path := fmt.Sprint("/revocations?after=", last)
@@ -126,17 +126,17 @@ func TestFeedCanBePolled(t *testing.T) {
 func TestFeedReturnsManyEventsInPages(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
-	s.end(t, 2500)
-	last := s.numbered(t)
+	b := s.newBrowser(t)
+	s.createAndEndSessions(t, 2500)
+	last := s.awaitLastFeedNumber(t)
 	seen, next := map[string]bool{}, int64(0)
 	for pages := 1; ; pages++ {
 		a := b.do("GET", fmt.Sprint("/revocations?after=", next), "")
-		want(t, a, 200, "")
+		wantStatus(t, a, 200, "")
 		for id := range a.body["sets"].(map[string]any) {
 			seen[id] = true
 		}
-		next = a.next()
+		next = a.nextPosition()
 		if a.body["moreAvailable"] == false {
 			if pages != 3 || next != last || len(seen) != 2501 {
 				t.Errorf("%d pages to %v, %d events", pages, next, len(seen))
@@ -149,42 +149,43 @@ func TestFeedReturnsManyEventsInPages(t *testing.T) {
 func TestStreamSendsEventsAndResumes(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
-	s.end(t, 3)
-	last := s.feed(t, b, 0, 3).next()
-	stream := b.stream("/revocations/stream")
-	if h := stream.answer.Header; h.Get("Content-Type") != "text/event-stream" ||
+	b := s.newBrowser(t)
+	s.createAndEndSessions(t, 3)
+	last := s.awaitFeedEvents(t, b, 0, 3).nextPosition()
+	stream := b.openStream("/revocations/stream")
+	if h := stream.response.Header; h.Get("Content-Type") != "text/event-stream" ||
 		h.Get("Cache-Control") != "no-store" || h.Get("X-Accel-Buffering") != "no" {
-		t.Errorf("%d %v", stream.answer.StatusCode, h)
+		t.Errorf("%d %v", stream.response.StatusCode, h)
 	}
 	for number := last - 2; number <= last; number++ {
-		if e := stream.next(); e["id"] != fmt.Sprint(number) || e["event"] != "set" ||
+		if e := stream.nextEvent(); e["id"] != fmt.Sprint(number) || e["event"] != "set" ||
 			strings.Count(e["data"], ".") != 2 {
 			t.Errorf("event %d: %v", number, e)
 		}
 	}
-	first, second := stream.next(), stream.next() // without events, the server sends a heartbeat from time to time
+	// Without events, the server sends a heartbeat from time to time.
+	first, second := stream.nextEvent(), stream.nextEvent()
 	if first["event"] != "heartbeat" || second["event"] != "heartbeat" || first["data"] == second["data"] ||
 		first["id"] != "" {
 		t.Errorf("heartbeats: %v, %v", first, second)
 	}
 	in := b.register("ada@example.com")
-	want(t, b.post("/logout-all", map[string]any{}, authorized(in)...), 200, "")
-	fourth := stream.next()
+	wantStatus(t, b.post("/logout-all", map[string]any{}, authorized(in)...), 200, "")
+	fourth := stream.nextEvent()
 	for fourth["event"] == "heartbeat" {
-		fourth = stream.next()
+		fourth = stream.nextEvent()
 	}
 	if number, err := strconv.ParseInt(fourth["id"], 10, 64); err != nil || number <= last {
 		t.Errorf("after %d: %v", last, fourth)
 	}
 	third := fmt.Sprint(last)
-	for _, again := range []*line{b.stream("/revocations/stream", "Last-Event-ID", third),
-		b.stream("/revocations/stream?after=" + third)} {
-		if e := again.next(); e["id"] != fourth["id"] {
+	for _, again := range []*feedStream{b.openStream("/revocations/stream", "Last-Event-ID", third),
+		b.openStream("/revocations/stream?after=" + third)} {
+		if e := again.nextEvent(); e["id"] != fourth["id"] {
 			t.Errorf("after the third: %v", e)
 		}
 	}
-	want(t, b.do("GET", "/revocations/stream", "", "Last-Event-ID", "x"), 422, watchword.CodeValidationFailed)
+	wantStatus(t, b.do("GET", "/revocations/stream", "", "Last-Event-ID", "x"), 422, watchword.CodeValidationFailed)
 
 	s.server.EndStreams()
 	for stream.Scan() {
@@ -206,7 +207,7 @@ func TestSlowReaderOfTheStreamIsDisconnected(t *testing.T) {
 		t.Skip("-short: it takes many seconds")
 	}
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	admin := httptest.NewServer(s.server.Admin(server.AdminOptions{}))
 	t.Cleanup(admin.Close)
 	streams := func() string {
@@ -215,7 +216,7 @@ func TestSlowReaderOfTheStreamIsDisconnected(t *testing.T) {
 		number, _, _ := strings.Cut(after, "\n")
 		return number
 	}
-	s.feed(t, b, 0, 0)
+	s.awaitFeedEvents(t, b, 0, 0)
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	must(t, err)
 	defer conn.Close() //nolint:errcheck // the server has ended the connection
@@ -235,10 +236,10 @@ func TestSlowReaderOfTheStreamIsDisconnected(t *testing.T) {
 	if storetest.RaceDetector() {
 		many /= 2 // half as many events still exceed the buffers of a connection
 	}
-	s.end(t, many)
-	stream, began := b.stream("/revocations/stream"), time.Now()
+	s.createAndEndSessions(t, many)
+	stream, began := b.openStream("/revocations/stream"), time.Now()
 	for n := 0; n < many; {
-		if stream.next()["event"] == "set" {
+		if stream.nextEvent()["event"] == "set" {
 			n++
 		}
 	}
@@ -324,8 +325,8 @@ func TestReplacedStreamIsCountedOnce(t *testing.T) {
 func TestReplacedStreamEnds(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	stream := s.browser(t).stream("/revocations/stream")
-	if stream.next()["event"] != "heartbeat" {
+	stream := s.newBrowser(t).openStream("/revocations/stream")
+	if stream.nextEvent()["event"] != "heartbeat" {
 		t.Fatal("the stream does not begin with a heartbeat")
 	}
 	all := s.server.OpenStreams()
@@ -335,7 +336,7 @@ func TestReplacedStreamEnds(t *testing.T) {
 	if _, _, ok := all.Enter(netip.MustParseAddr("192.0.2.1")); !ok {
 		t.Fatal("another network gets no stream")
 	}
-	for len(stream.next()) > 0 { // reads until the server ends the stream
+	for len(stream.nextEvent()) > 0 { // reads until the server ends the stream
 	}
 	if all.Count() != 1000 {
 		t.Errorf("%d streams are open", all.Count())

@@ -15,7 +15,7 @@ import (
 
 var identityHeaders = []string{"X-Auth-Subject", "X-Auth-Session", "X-Auth-Roles", "X-Auth-Email"}
 
-func wantIdentity(t *testing.T, a answer, values ...string) {
+func wantIdentity(t *testing.T, a fullResponse, values ...string) {
 	t.Helper()
 	if a.StatusCode != 200 {
 		t.Fatalf("%s %s: %d %s", a.Request.Method, a.Request.URL, a.StatusCode, a.raw)
@@ -30,7 +30,7 @@ func wantIdentity(t *testing.T, a answer, values ...string) {
 	}
 }
 
-func wantNobody(t *testing.T, a answer) {
+func wantNobody(t *testing.T, a fullResponse) {
 	t.Helper()
 	for _, name := range identityHeaders {
 		if a.Header.Values(name) != nil {
@@ -42,7 +42,7 @@ func wantNobody(t *testing.T, a answer) {
 func TestForwardReturnsTheIdentity(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	in := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword, "name": "Ada"})
 	id := watchword.UserID(in.body["user"].(map[string]any)["id"].(string))
 	access := authorized(in.text("accessToken"))
@@ -51,11 +51,11 @@ func TestForwardReturnsTheIdentity(t *testing.T) {
 
 	wantIdentity(t, b.do("GET", "/api/auth/forward", "", access...), string(id), session, "", "")
 
-	token := s.post.wait(t, watchword.MailVerify).Token
-	want(t, b.post("/email/verify", map[string]any{"token": string(token)}), 200, "")
+	token := s.mailer.awaitUnseenMail(t, watchword.MailVerify).Token
+	wantStatus(t, b.post("/email/verify", map[string]any{"token": string(token)}), 200, "")
 	_, err := s.engine.Operator().SetRoles(t.Context(), id, []string{"editor", "admin"})
 	must(t, err)
-	want(t, b.do("GET", "/api/auth/forward", "", access...), 401, watchword.CodeTokenExpired)
+	wantStatus(t, b.do("GET", "/api/auth/forward", "", access...), 401, watchword.CodeTokenExpired)
 	access = authorized(b.do("POST", "/api/auth/refresh", "").text("accessToken"))
 
 	b.Jar = nil
@@ -68,7 +68,7 @@ func TestForwardReturnsTheIdentity(t *testing.T) {
 	}
 	for _, query := range []string{"?role=owner", "?role=admin&role=owner", "?role=Admin", "?role=admin,editor"} {
 		a := b.do("GET", "/api/auth/forward"+query, "", access...)
-		want(t, a, 403, watchword.CodeInsufficientScope)
+		wantStatus(t, a, 403, watchword.CodeInsufficientScope)
 		wantNobody(t, a)
 		if got := a.Header.Get("WWW-Authenticate"); !strings.Contains(got, `error="insufficient_scope"`) {
 			t.Errorf("WWW-Authenticate: %s", got)
@@ -79,11 +79,11 @@ func TestForwardReturnsTheIdentity(t *testing.T) {
 func TestForwardWithoutALiveAccessTokenReturns401(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	access := authorized(b.register("ada@example.com"))
 	for _, path := range []string{"/api/auth/forward", "/api/auth/forward-path/orders"} {
 		none := b.do("GET", path, "") // only the refresh cookie, no access token
-		want(t, none, 401, watchword.CodeTokenMissing)
+		wantStatus(t, none, 401, watchword.CodeTokenMissing)
 		if got := none.Header.Get("WWW-Authenticate"); !strings.HasPrefix(got, "Bearer realm=") ||
 			strings.Contains(got, "error") {
 			t.Errorf("WWW-Authenticate: %s", got)
@@ -97,13 +97,13 @@ func TestForwardWithoutALiveAccessTokenReturns401(t *testing.T) {
 		}
 		preflight := b.do("OPTIONS", path, "", "Origin", "https://app.example.com", "Access-Control-Request-Method",
 			"POST")
-		want(t, preflight, 401, watchword.CodeTokenMissing)
-		want(t, b.do("POST", path, "", "Origin", "https://evil.example", access[0], access[1]), 403,
+		wantStatus(t, preflight, 401, watchword.CodeTokenMissing)
+		wantStatus(t, b.do("POST", path, "", "Origin", "https://evil.example", access[0], access[1]), 403,
 			apirequest.CodeCrossOrigin)
 	}
-	want(t, b.do("POST", "/api/auth/logout", ""), 200, "")
+	wantStatus(t, b.do("POST", "/api/auth/logout", ""), 200, "")
 	ended := b.do("GET", "/api/auth/forward", "", access...)
-	want(t, ended, 401, watchword.CodeSessionEnded)
+	wantStatus(t, ended, 401, watchword.CodeSessionEnded)
 	if got := ended.Header.Get("WWW-Authenticate"); !strings.Contains(got, `error="invalid_token"`) {
 		t.Errorf("WWW-Authenticate: %s", got)
 	}
@@ -112,7 +112,7 @@ func TestForwardWithoutALiveAccessTokenReturns401(t *testing.T) {
 func TestForwardAcceptsAnyHost(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	for path, status := range map[string]int{"/api/auth/forward": 401, "/api/auth/forward-path/x": 401,
 		"/api/auth/forward/x": 404, "/api/auth/forward-path": 421, "/api/auth/forwards": 421, "/api/auth/me": 421} {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+path, nil)
@@ -128,7 +128,7 @@ func TestForwardAcceptsAnyHost(t *testing.T) {
 func TestForwardRejectsUnknownParameters(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	access := authorized(b.register("ada@example.com"))
 	for _, query := range []string{"roles=admin", "Role=admin", "role=", "role", "role=admin&role=", "redirect=/", "x",
 		"role=%zz", "role=a;b", "login=", "login=" + s.url + "&login=" + s.url,
@@ -139,7 +139,7 @@ func TestForwardRejectsUnknownParameters(t *testing.T) {
 		"max_age=3e2", "max_age=+300", "max_age=300&max_age=300", "max_age=31622401", "max_age=99999999999999999999",
 		"maxage=300", "max-age=300", "acr=aal1&max_age=never", "role=&acr=aal1"} {
 		a := b.do("GET", "/api/auth/forward?"+query, "", access...)
-		want(t, a, 400, watchword.CodeParameterInvalid)
+		wantStatus(t, a, 400, watchword.CodeParameterInvalid)
 		wantNobody(t, a)
 	}
 }
@@ -147,19 +147,19 @@ func TestForwardRejectsUnknownParameters(t *testing.T) {
 // RFC 9470
 func TestForwardAsksForAStepUp(t *testing.T) {
 	t.Parallel()
-	s := withFactors(t)
-	b := s.browser(t)
+	s := startWithFactorRoutes(t)
+	b := s.newBrowser(t)
 	plain := authorized(b.post("/register", map[string]any{
 		"email": "bob@example.com", "password": goodPassword, "name": "Bob"}).text("accessToken"))
-	access, _, codes := s.enrolTOTP(t, s.browser(t))
+	access, _, codes := s.signUpWithApp(t, s.newBrowser(t))
 	ask := func(query, challenge string, access []string) {
 		t.Helper()
-		a := s.browser(t).do("GET", "/api/auth/forward"+query, "", append(access, "Accept", "text/html")...)
+		a := s.newBrowser(t).do("GET", "/api/auth/forward"+query, "", append(access, "Accept", "text/html")...)
 		if challenge == "" {
-			want(t, a, 200, "")
+			wantStatus(t, a, 200, "")
 			return
 		}
-		want(t, a, 401, watchword.CodeStepUpRequired)
+		wantStatus(t, a, 401, watchword.CodeStepUpRequired)
 		wantNobody(t, a)
 		suffix := `", error="insufficient_user_authentication"` + challenge
 		if got := a.Header.Get("WWW-Authenticate"); !strings.HasSuffix(got, suffix) {
@@ -174,17 +174,19 @@ func TestForwardAsksForAStepUp(t *testing.T) {
 	ask("?acr=aal1", "", access)
 	ask("?acr=aal2&max_age=300", "", access)
 	ask("?acr=phr", `, acr_values="phr"`, access)
-	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { return makeStale(t.Context(), tx) }))
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { return backdateProofs(t.Context(), tx) }))
 	ask("?acr=aal2", "", access)
 	ask("?max_age=3600", `, max_age="3600"`, access)
 	ask("?max_age=7200", "", access)
 	ask("?acr=aal2&max_age=300", `, acr_values="aal2", max_age="300"`, access)
-	want(t, s.browser(t).do("POST", "/api/auth/step-up", `{"recoveryCode":"`+codes[0]+`"}`, access...), 200, "")
+	wantStatus(t, s.newBrowser(t).do("POST", "/api/auth/step-up", `{"recoveryCode":"`+codes[0]+`"}`, access...), 200,
+		"")
 	ask("?acr=aal2&max_age=300", "", access)
 	// A missing role must get 403, even if the session has a proof of the required level.
-	want(t, b.do("GET", "/api/auth/forward?acr=aal2&role=admin", "", plain...), 403, watchword.CodeInsufficientScope)
-	below := s.browser(t).do("GET", "/api/auth/forward-path/?acr=phr", "", access...)
-	want(t, below, 200, "") // the server ignores the query of such a path, because the client controls it
+	wantStatus(t, b.do("GET", "/api/auth/forward?acr=aal2&role=admin", "", plain...), 403,
+		watchword.CodeInsufficientScope)
+	below := s.newBrowser(t).do("GET", "/api/auth/forward-path/?acr=phr", "", access...)
+	wantStatus(t, below, 200, "") // the server ignores the query of such a path, because the client controls it
 }
 
 // A path below /forward/ must get 404. The server must not handle it like a path below /forward-path/, where it
@@ -192,20 +194,20 @@ func TestForwardAsksForAStepUp(t *testing.T) {
 func TestPathsBelowForwardReturn404(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	access := authorized(b.register("ada@example.com"))
 	for _, method := range []string{"GET", "POST", "OPTIONS"} {
 		for _, path := range []string{
 			"/?role=admin", "/", "/orders", "//?role=admin", "/../forward-path/x", "/%2e%2e/x"} {
 			a := b.do(method, "/api/auth/forward"+path, "", access...)
-			want(t, a, 404, watchword.CodeNotFound)
+			wantStatus(t, a, 404, watchword.CodeNotFound)
 			wantNobody(t, a)
 			if !strings.Contains(a.text("detail"), "/api/auth/forward-path/") {
 				t.Errorf("%s %s: %s", method, path, a.raw)
 			}
 		}
 	}
-	want(t, b.do("GET", "/api/auth/forward?role=admin", "", access...), 403, watchword.CodeInsufficientScope)
+	wantStatus(t, b.do("GET", "/api/auth/forward?role=admin", "", access...), 403, watchword.CodeInsufficientScope)
 }
 
 // HTTP-12

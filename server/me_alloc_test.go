@@ -9,7 +9,7 @@ import (
 // The test counts allocations, because the counts are stable, unlike times. About ten of the allocations belong to
 // the recorder of the test. The bound is about a tenth above the current count.
 func TestMeAllocatesLittle(t *testing.T) { // not parallel, because it counts allocations
-	m := newMe(t)
+	m := newMeServer(t)
 	r := m.request()
 	n := testing.AllocsPerRun(200, func() {
 		w := httptest.NewRecorder()

@@ -21,12 +21,12 @@ import (
 )
 
 // A meRig is a server whose store is a real file, with one signed-in user.
-type meRig struct {
-	handler http.Handler
-	token   string
+type meServer struct {
+	handler     http.Handler
+	accessToken string
 }
 
-func newMe(tb testing.TB) meRig {
+func newMeServer(tb testing.TB) meServer {
 	tb.Helper()
 	store, err := sqlite.Open(tb.Context(), filepath.Join(tb.TempDir(), "watchword.db"))
 	if err != nil {
@@ -34,7 +34,7 @@ func newMe(tb testing.TB) meRig {
 	}
 	engine, err := watchword.New(tb.Context(), store, watchword.Options{
 		PublicURL: "http://localhost:8080", MasterKey: []byte("a master key for tests, 32 bytes"),
-		Mailer: &postbox{}, Limits: watchword.Unlimited(),
+		Mailer: &recordingMailer{}, Limits: watchword.Unlimited(),
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -51,18 +51,18 @@ func newMe(tb testing.TB) meRig {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return meRig{handler, string(in.AccessToken)}
+	return meServer{handler, string(in.AccessToken)}
 }
 
-func (m meRig) request() *http.Request {
+func (m meServer) request() *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "http://localhost:8080/api/auth/me", nil)
-	r.Header.Set("Authorization", "Bearer "+m.token)
+	r.Header.Set("Authorization", "Bearer "+m.accessToken)
 	r.Header.Set("User-Agent", "bench")
 	return r
 }
 
 func BenchmarkMeHandler(b *testing.B) {
-	m := newMe(b)
+	m := newMeServer(b)
 	r := m.request()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -78,13 +78,13 @@ func BenchmarkMeHandler(b *testing.B) {
 // It alternates between the two servers. It prints the ratio of their rates, and for each server the CPU time of the
 // process, including the client.
 func BenchmarkMeLoopback(b *testing.B) {
-	m := newMe(b)
+	m := newMeServer(b)
 	bare := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"user":{"id":"x"}}`)
 	})
 	ask := "GET /api/auth/me HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: bench\r\nAuthorization: Bearer " +
-		m.token + "\r\n\r\n"
+		m.accessToken + "\r\n\r\n"
 	targets := []struct {
 		name, address string
 		took, cpu     time.Duration
@@ -95,7 +95,7 @@ func BenchmarkMeLoopback(b *testing.B) {
 			t := &targets[i]
 			began, cpu := time.Now(), processorTime()
 			const connections, each = 32, 200
-			flood(b, t.address, ask, connections, each)
+			sendRequests(b, t.address, ask, connections, each)
 			t.took, t.cpu, t.n = t.took+time.Since(began), t.cpu+processorTime()-cpu, t.n+connections*each
 		}
 	}
@@ -119,7 +119,7 @@ func serveMe(b *testing.B, h http.Handler) (address string) {
 }
 
 // The function flood sends requests over raw connections, because the client of net/http costs more than the server.
-func flood(b *testing.B, address, ask string, connections, each int) {
+func sendRequests(b *testing.B, address, request string, connections, perConnection int) {
 	var wg sync.WaitGroup
 	for range connections {
 		wg.Go(func() {
@@ -130,8 +130,8 @@ func flood(b *testing.B, address, ask string, connections, each int) {
 			}
 			defer conn.Close()
 			in := bufio.NewReader(conn)
-			for range each {
-				_, _ = io.WriteString(conn, ask)
+			for range perConnection {
+				_, _ = io.WriteString(conn, request)
 				if err := skipResponse(in); err != nil {
 					b.Error(err)
 					return

@@ -21,9 +21,10 @@ func TestMetadataIsAtMeAndInClaims(t *testing.T) {
 	s := start(t, func(o *watchword.Options) {
 		o.Claims.Computed = map[string]string{"plan": "@public.plan", "org": "@public.org.id"}
 	}, nil)
-	b := s.browser(t)
-	a := b.do("POST", "/api/auth/register", `{"email":"ada@example.com","password":"correct horse battery","name":"Ada"}`)
-	want(t, a, 201, "")
+	b := s.newBrowser(t)
+	a := b.do("POST", "/api/auth/register",
+		`{"email":"ada@example.com","password":"correct horse battery","name":"Ada"}`)
+	wantStatus(t, a, 201, "")
 	bearer := []string{"Authorization", "Bearer " + a.text("accessToken")}
 	me := b.do("GET", "/api/auth/me", "", bearer...)
 	if got, ok := me.body["metadata"].(map[string]any); !ok || len(got) != 0 {
@@ -35,7 +36,7 @@ func TestMetadataIsAtMeAndInClaims(t *testing.T) {
 		Public: `{"plan":"pro","org":{"id":9007199254740993},"email":"eve@example.com"}`, Private: `{"note":"secret"}`})
 	must(t, err)
 	me = b.do("GET", "/api/auth/me", "", bearer...)
-	want(t, me, 200, "")
+	wantStatus(t, me, 200, "")
 	var read struct{ Metadata json.RawMessage }
 	must(t, json.Unmarshal(me.raw, &read))
 	if string(read.Metadata) != `{"email":"eve@example.com","org":{"id":9007199254740993},"plan":"pro"}` ||
@@ -43,12 +44,13 @@ func TestMetadataIsAtMeAndInClaims(t *testing.T) {
 		t.Errorf("%s", me.raw)
 	}
 	// Users must not be able to write their metadata.
-	for _, body := range []string{`{"metadata":{"plan":"x"}}`, `{"name":"Ada","metadata":{}}`, `{"public":{"plan":"x"}}`} {
-		want(t, b.do("PATCH", "/api/auth/me", body, bearer...), 400, apirequest.CodeBodyInvalid)
+	for _, body := range []string{`{"metadata":{"plan":"x"}}`, `{"name":"Ada","metadata":{}}`,
+		`{"public":{"plan":"x"}}`} {
+		wantStatus(t, b.do("PATCH", "/api/auth/me", body, bearer...), 400, apirequest.CodeBodyInvalid)
 	}
 
 	refreshed := b.do("POST", "/api/auth/refresh", "")
-	want(t, refreshed, 200, "")
+	wantStatus(t, refreshed, 200, "")
 	verifier, err := verify.New(s.url, verify.Options{})
 	must(t, err)
 	t.Cleanup(verifier.Close)
@@ -64,26 +66,27 @@ func TestMetadataIsAtMeAndInClaims(t *testing.T) {
 // All parts of a PATCH are one transaction. If one part is refused, no part may be written.
 func TestRefusedAdminChangeWritesNoMetadata(t *testing.T) {
 	t.Parallel()
-	s, header := withAdmin(t)
-	b := s.browser(t)
+	s, header := startWithAdmin(t)
+	b := s.newBrowser(t)
 	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
 	must(t, err)
 	path := "/api/admin/users/" + string(root.ID)
 	plan := func(rest string) string { return `{"metadata":{"public":{"plan":"pro"}},"name":"Root",` + rest + `}` }
 	first := append([]string{"If-Match", `"0"`}, header...)
-	want(t, b.do("PATCH", path, plan(`"roles":[]`), first...), 403, admin.CodeOwnRoles)
-	want(t, b.do("PATCH", path, plan(`"disabled":true`), first...), 409, watchword.CodeLastAdmin)
+	wantStatus(t, b.do("PATCH", path, plan(`"roles":[]`), first...), 403, admin.CodeOwnRoles)
+	wantStatus(t, b.do("PATCH", path, plan(`"disabled":true`), first...), 409, watchword.CodeLastAdmin)
 	a := b.do("GET", path, "", header...)
 	if got := a.Header.Get("ETag"); got != `"0"` || strings.Contains(string(a.raw), `"Root"`) {
 		t.Errorf("a refusal has left the version %s: %s", got, a.raw)
 	}
 	a = b.do("PATCH", path, plan(`"disabled":false`), first...)
-	want(t, a, 200, "")
+	wantStatus(t, a, 200, "")
 	if got := a.Header.Get("ETag"); got != `"1"` || !strings.Contains(string(a.raw), `"public":{"plan":"pro"}`) {
 		t.Errorf("version %s: %s", got, a.raw)
 	}
-	want(t, b.do("PATCH", path, `{"name":"Eve"}`, first...), 412, metadata.CodeVersionChanged)
-	want(t, b.do("PATCH", path, `{"name":"Eve","metadata":{"private":[]}}`, header...), 422, watchword.CodeValidationFailed)
+	wantStatus(t, b.do("PATCH", path, `{"name":"Eve"}`, first...), 412, metadata.CodeVersionChanged)
+	wantStatus(t, b.do("PATCH", path, `{"name":"Eve","metadata":{"private":[]}}`, header...), 422,
+		watchword.CodeValidationFailed)
 	if a = b.do("GET", path, "", header...); strings.Contains(string(a.raw), `"Eve"`) {
 		t.Errorf("%s", a.raw)
 	}

@@ -31,7 +31,7 @@ func TestInvalidOptionsAreRejected(t *testing.T) {
 		"engine's":               {},
 		"Options.AppURL":         {PublicURL: https, AppURL: "https://app.example.com/#home"},
 		"Options.TrustedProxies": {PublicURL: https, TrustedProxies: []string{"0.0.0.0/0"}},
-		"Options.DevMail":        {PublicURL: https, DevMail: letterbox},
+		"Options.DevMail":        {PublicURL: https, DevMail: mailboxWithOneMailTwice},
 		"Options.AllowedOrigins": {PublicURL: https, AllowedOrigins: []string{"https://App.example.com"}},
 	} {
 		_, err := server.New(engine, opts)

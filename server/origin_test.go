@@ -17,8 +17,8 @@ import (
 func TestCrossSiteRequestChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
-	s.browser(t).register("ada@example.com")
-	b := s.browser(t)
+	s.newBrowser(t).register("ada@example.com")
+	b := s.newBrowser(t)
 	b.Jar = nil
 	body := `{"email":"ada@example.com","password":"correct horse battery"}`
 	for _, c := range []struct {
@@ -56,7 +56,8 @@ func TestCrossSiteRequestChangesNothing(t *testing.T) {
 			}
 		}
 	}
-	want(t, b.do("GET", "/api/auth/me", "", "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"), 401,
+	wantStatus(t, b.do("GET", "/api/auth/me", "", "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"),
+		401,
 		watchword.CodeTokenMissing)
 }
 
@@ -64,7 +65,7 @@ func TestCrossSiteRequestChangesNothing(t *testing.T) {
 func TestRefusalSaysThatTheOriginIsMissing(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	b.Jar = nil
 	missing := b.do("POST", "/api/auth/logout", "", "Cookie", "watchword=x", "Sec-Fetch-Site", "", "Origin", "")
 	if !strings.Contains(missing.text("detail"), "needs the header Origin or Sec-Fetch-Site") {
@@ -80,7 +81,7 @@ func TestRefusalSaysThatTheOriginIsMissing(t *testing.T) {
 func TestOnTheLoopbackOriginIsComparedExactly(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	b.Jar = nil
 	port := s.url[strings.LastIndex(s.url, ":"):]
 	for origin, passes := range map[string]bool{
@@ -94,7 +95,8 @@ func TestOnTheLoopbackOriginIsComparedExactly(t *testing.T) {
 		"//localhost" + port: false,
 		"localhost" + port:   false, "http:localhost" + port: false, "http://localhost": false,
 		"http://localhost:1": false, "http://localhost" + port + port: false,
-		"http://user@app.localhost" + port: false, "http://a/.localhost" + port: false, `http://a\.localhost` + port: false, "http://evil.example,app.localhost" + port: false,
+		"http://user@app.localhost" + port: false, "http://a/.localhost" + port: false,
+		`http://a\.localhost` + port: false, "http://evil.example,app.localhost" + port: false,
 		"http://localhost.evil.example" + port: false, "http://localhost" + port + " http://evil.example": false,
 		"http://localhost%2eevil" + port: false,
 	} {
@@ -116,7 +118,7 @@ func TestOnTheLoopbackOriginIsComparedExactly(t *testing.T) {
 func TestOnlyAllowedOriginsMayReadResponses(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	const listed = "https://app.example.com"
 	for _, c := range []struct {
 		method, path, body string
@@ -168,8 +170,8 @@ func TestOnlyAllowedOriginsMayReadResponses(t *testing.T) {
 func TestPreflightFromAnotherOriginAllowsNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
-	b := s.browser(t)
-	ask := func(origin, headers string) answer {
+	b := s.newBrowser(t)
+	ask := func(origin, headers string) fullResponse {
 		return b.do("OPTIONS", "/api/auth/login", "", "Origin", origin, "Access-Control-Request-Method", "POST",
 			"Access-Control-Request-Headers", headers)
 	}
@@ -180,7 +182,7 @@ func TestPreflightFromAnotherOriginAllowsNothing(t *testing.T) {
 			t.Errorf("%d %v", good.StatusCode, good.Header)
 		}
 	}
-	for _, bad := range []answer{ask("https://evil.example", "content-type"),
+	for _, bad := range []fullResponse{ask("https://evil.example", "content-type"),
 		ask("https://app.example.com", strings.Repeat(",", 12<<10))} {
 		if bad.Header.Get("Access-Control-Allow-Headers") != "" || bad.StatusCode >= 500 {
 			t.Errorf("%d %v", bad.StatusCode, bad.Header)
@@ -192,7 +194,7 @@ func TestPreflightFromAnotherOriginAllowsNothing(t *testing.T) {
 func TestRequestForAnotherHostReturns421(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	port := s.url[strings.LastIndex(s.url, ":"):]
 	for host, ours := range map[string]bool{
 		"127.0.0.1" + port: true, "localhost" + port: true, "[::1]" + port: true, "LOCALHOST" + port: true,
@@ -213,7 +215,7 @@ func TestRequestForAnotherHostReturns421(t *testing.T) {
 			}
 		}
 	}
-	if got := raw(t, s, "GET /api/auth/me HTTP/1.0\r\n\r\n"); got.StatusCode != 421 {
+	if got := sendRaw(t, s, "GET /api/auth/me HTTP/1.0\r\n\r\n"); got.StatusCode != 421 {
 		t.Errorf("without a Host: %d", got.StatusCode)
 	}
 }
@@ -221,10 +223,10 @@ func TestRequestForAnotherHostReturns421(t *testing.T) {
 // HTTP-9, HTTP-14
 func TestOnlyPublicDocumentsProbesAndForwardAcceptAnyHost(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil, func(o *server.Options) { o.DevMail = letterbox })
-	b := s.browser(t)
+	s := start(t, nil, func(o *server.Options) { o.DevMail = mailboxWithOneMailTwice })
+	b := s.newBrowser(t)
 	access := authorized(b.register("ada@example.com"))
-	ask := func(method, path string, headers ...string) answer {
+	ask := func(method, path string, headers ...string) fullResponse {
 		r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, nil)
 		must(t, err)
 		r.Host = "watchword:8080"

@@ -11,7 +11,7 @@ import (
 func TestAdminPagesServeASupportCallOnBothStores(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store realStore) {
-		s, b := startOn(t, store, nil, nil).withAdminPages(t)
+		s, b := startOnStore(t, store, nil, nil).addAdminPages(t)
 		serveSupportCall(t, s, b)
 	})
 }
@@ -42,12 +42,13 @@ func serveSupportCall(t *testing.T, s *service, b *browser) {
 		{"/disable", map[string]string{"confirmed": "yes"}},
 	} {
 		wantPage(t, b.visit(account+change.path), 200, "ada@example.com")
-		wantPage(t, b.submit(account+change.path, change.form), 303, account)
+		wantPage(t, b.submitForm(account+change.path, change.form), 303, account)
 	}
-	wantPage(t, b.visit(account), 200, "Ada Lovelace", "auditor", `<p class="answer">Signed out on `, "account_disabled")
+	wantPage(t, b.visit(account), 200, "Ada Lovelace", "auditor", `<p class="answer">Signed out on `,
+		"account_disabled")
 	wantPage(t, b.visit("/admin/events?kind=account_disabled"), 200, account)
 	wantPage(t, b.visit("/admin/mail"), 200, "<h1>Mail</h1>")
 	wantPage(t, b.visit("/admin/keys"), 200, "sign")
-	wantPage(t, b.submit(account+"/delete", map[string]string{"confirmed": "yes"}), 303, "/admin/users")
+	wantPage(t, b.submitForm(account+"/delete", map[string]string{"confirmed": "yes"}), 303, "/admin/users")
 	wantPage(t, b.visit(account), 404, "The account has been deleted since.")
 }

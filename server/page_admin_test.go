@@ -23,14 +23,14 @@ import (
 
 // withAdminPages starts a service with the pages of administration, and returns a browser of an administrator at
 // aal2.
-func withAdminPages(t *testing.T, engine ...func(*watchword.Options)) (*service, *browser) {
+func startWithAdminPages(t *testing.T, engine ...func(*watchword.Options)) (*service, *browser) {
 	t.Helper()
-	return start(t, append(engine, nil)[0], nil).withAdminPages(t)
+	return start(t, append(engine, nil)[0], nil).addAdminPages(t)
 }
 
 // withAdminPages replaces the server of a service before its first request, by a server with the pages of
 // administration.
-func (s *service) withAdminPages(t *testing.T) (*service, *browser) {
+func (s *service) addAdminPages(t *testing.T) (*service, *browser) {
 	t.Helper()
 	var err error
 	s.server, err = server.New(s.engine, server.Options{
@@ -41,41 +41,41 @@ func (s *service) withAdminPages(t *testing.T) (*service, *browser) {
 	})
 	must(t, err)
 	s.document = readDocument(t, s.server, s.url)
-	return s, s.withPageOf(t, s.signInAdmin(t, "root@example.com"))
+	return s, s.browserWithPageCookie(t, s.signInAdmin(t, "root@example.com"))
 }
 
 // withPageOf returns a browser with the page cookie of a session.
-func (s *service) withPageOf(t *testing.T, header []string) *browser {
+func (s *service) browserWithPageCookie(t *testing.T, header []string) *browser {
 	t.Helper()
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	b.Jar.SetCookies(mustURL(t, s.url), []*http.Cookie{
 		{Name: "watchword-page", Value: strings.TrimPrefix(header[1], "Bearer "), Path: "/"}})
 	return b
 }
 
-func (b *browser) call(method, path string, form map[string]string) answer {
+func (b *browser) call(method, path string, form map[string]string) fullResponse {
 	b.t.Helper()
 	if method == http.MethodGet {
 		return b.visit(path)
 	}
-	return b.submit(path, form)
+	return b.submitForm(path, form)
 }
 
 // Every page must check the access that its route requires, for each kind of user. The test gets the pages from the
 // table of routes, so it also checks pages that are added later.
 func TestAdminPagesCheckTheirReader(t *testing.T) {
 	t.Parallel()
-	s, b := withAdminPages(t)
+	s, b := startWithAdminPages(t)
 	users := s.addUsers(t, 2)
 	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
 	must(t, err)
-	member := s.withPageOf(t, s.signInAs(t, users[1], "pwd", "otp"))
-	low := s.withPageOf(t, s.signInAs(t, root, "pwd"))
+	member := s.browserWithPageCookie(t, s.signInAs(t, users[1], "pwd", "otp"))
+	low := s.browserWithPageCookie(t, s.signInAs(t, root, "pwd"))
 	stale, aged := s.signInAs(t, root, "pwd", "otp"), s.signInAs(t, root, "pwd", "otp")
-	must(t, s.reprove(t, stale, []string{"pwd", "otp", "mfa"}, 13*time.Hour))
-	must(t, s.reprove(t, aged, []string{"pwd", "otp", "mfa"}, 11*time.Hour))
-	old, half := s.withPageOf(t, stale), s.withPageOf(t, aged)
-	setFactors(t, s, root.ID)
+	must(t, s.setLastProof(t, stale, []string{"pwd", "otp", "mfa"}, 13*time.Hour))
+	must(t, s.setLastProof(t, aged, []string{"pwd", "otp", "mfa"}, 11*time.Hour))
+	old, half := s.browserWithPageCookie(t, stale), s.browserWithPageCookie(t, aged)
+	markSecondFactor(t, s, root.ID)
 	routes := s.server.AdminPageRoutes()
 	if len(routes) < 20 {
 		t.Fatalf("only %d routes", len(routes))
@@ -84,12 +84,12 @@ func TestAdminPagesCheckTheirReader(t *testing.T) {
 		path := strings.NewReplacer("{id}", string(users[0].ID), "{sid}", "00000000-0000-7000-8000-000000000000").
 			Replace(r.Path)
 		back := "return_to=" + strings.NewReplacer(":", "%3A", "/", "%2F").Replace(s.url+path)
-		wantPage(t, s.browser(t).call(r.Method, path, nil), 303, "/login?", back)
+		wantPage(t, s.newBrowser(t).call(r.Method, path, nil), 303, "/login?", back)
 		wantPage(t, member.call(r.Method, path, nil), 404, "Page not found")
 		wantPage(t, low.call(r.Method, path, nil), 303, "/step-up?", back)
 		wantPage(t, old.call(r.Method, path, nil), 303, "/step-up?", back)
 		// The pages must not accept a bearer token, which is for programs.
-		wantPage(t, s.browser(t).do(r.Method, path, "", append(stale, "Accept", "text/html")...), 303, "/login?")
+		wantPage(t, s.newBrowser(t).do(r.Method, path, "", append(stale, "Accept", "text/html")...), 303, "/login?")
 		writes := slices.Contains(s.server.AdminChangePaths(), r.Path)
 		if a := half.call(r.Method, path, nil); (a.StatusCode == 303) != writes {
 			t.Errorf("%s %s with a proof of 11 hours: %d %s", r.Method, r.Path, a.StatusCode, a.Header)
@@ -97,7 +97,7 @@ func TestAdminPagesCheckTheirReader(t *testing.T) {
 		if r.Method == http.MethodPost {
 			for _, site := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"},
 				{"Sec-Fetch-Site", "", "Origin", "https://evil.example"}} {
-				wantPage(t, b.submit(path, nil, site...), 403, "This request came from another site.")
+				wantPage(t, b.submitForm(path, nil, site...), 403, "This request came from another site.")
 			}
 			continue
 		}
@@ -121,7 +121,7 @@ func TestAdminPagesCheckTheirReader(t *testing.T) {
 }
 
 // setFactors marks an account as one with a second factor.
-func setFactors(t *testing.T, s *service, id watchword.UserID) {
+func markSecondFactor(t *testing.T, s *service, id watchword.UserID) {
 	t.Helper()
 	must(t, s.store.Factors().Update(t.Context(), func(tx factors.Tx) error {
 		if _, err := tx.InsertFactor(t.Context(), factors.Factor{ID: "01890000-0000-7000-8000-000000000001", UserID: id,
@@ -135,29 +135,30 @@ func setFactors(t *testing.T, s *service, id watchword.UserID) {
 // An administrator without a factor can't reach aal2 by a step-up, so the page must say what to do.
 func TestAdminPagesLeadToAFirstFactor(t *testing.T) {
 	t.Parallel()
-	s, _ := withAdminPages(t)
+	s, _ := startWithAdminPages(t)
 	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
 	must(t, err)
-	b := s.withPageOf(t, s.signInAs(t, root, "pwd"))
-	wantPage(t, b.visit("/admin/users"), 403, "Administration needs a sign-in in two steps.", `href="/account#security-title"`)
+	b := s.browserWithPageCookie(t, s.signInAs(t, root, "pwd"))
+	wantPage(t, b.visit("/admin/users"), 403, "Administration needs a sign-in in two steps.",
+		`href="/account#security-title"`)
 }
 
 func TestAdminPagesAreOffWithoutTheOption(t *testing.T) {
 	t.Parallel()
-	s, header := withAdmin(t)
-	b := s.withPageOf(t, header)
+	s, header := startWithAdmin(t)
+	b := s.browserWithPageCookie(t, header)
 	wantPage(t, b.visit("/account"), 200)
 	for _, r := range s.server.AdminPageRoutes() {
 		path := strings.NewReplacer("{id}", "1", "{sid}", "1").Replace(r.Path)
 		wantPage(t, b.call(r.Method, path, nil), 404, "Page not found")
-		wantPage(t, s.browser(t).call(r.Method, path, nil), 404, "Page not found")
+		wantPage(t, s.newBrowser(t).call(r.Method, path, nil), 404, "Page not found")
 	}
 }
 
 // A GET must ask a question that names the account, and make no change. A POST to the same path must make the change.
 func TestAdminPagesAskBeforeEachChange(t *testing.T) {
 	t.Parallel()
-	s, b := withAdminPages(t)
+	s, b := startWithAdminPages(t)
 	operator := s.engine.Operator()
 	ada, err := operator.CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com", Password: goodPassword,
 		Name: "Ada"})
@@ -199,16 +200,16 @@ func TestAdminPagesAskBeforeEachChange(t *testing.T) {
 			"Roles changed.", func() bool { return len(read().Roles) == 0 }},
 		{"/verify-mail", nil, []string{"Email ada@example.com a link to confirm the address?"},
 			"The link will be sent.",
-			func() bool { return hasEvents(t, s, ada.ID, "link_requested", 1) }},
+			func() bool { return hasAdminEvents(t, s, ada.ID, "link_requested", 1) }},
 		{"/reset-mail", nil, []string{"Email ada@example.com a link to choose a new password?"},
 			"The link will be sent.",
-			func() bool { return hasEvents(t, s, ada.ID, "link_requested", 2) }},
+			func() bool { return hasAdminEvents(t, s, ada.ID, "link_requested", 2) }},
 		{"/sessions/" + string(who.Session.ID) + "/end", nil, []string{"Sign ada@example.com out on this device: "},
 			"The session has ended.", func() bool { return live() == 1 }},
 		{"/sign-out", nil, []string{"Sign ada@example.com out on all devices?"}, "All sessions have ended.",
 			func() bool { return live() == 0 }},
 		{"/reset-factors", nil, []string{"Remove all second factors and recovery codes of ada@example.com?"},
-			"The second factors are removed.", func() bool { return hasEvents(t, s, ada.ID, "factors_reset", 1) }},
+			"The second factors are removed.", func() bool { return hasAdminEvents(t, s, ada.ID, "factors_reset", 1) }},
 		{"/disable", nil, []string{"Disable ada@example.com?", `class="danger"`}, "The account is disabled.",
 			func() bool { return read().Disabled() }},
 		{"/enable", nil, []string{"Enable ada@example.com?"}, "The account is enabled.",
@@ -219,7 +220,7 @@ func TestAdminPagesAskBeforeEachChange(t *testing.T) {
 		shown := b.visit(account + c.path)
 		if c.form != nil {
 			wantPage(t, shown, 200, "ada@example.com", `action="`+account+c.path+`"`)
-			shown = b.submit(account+c.path, c.form)
+			shown = b.submitForm(account+c.path, c.form)
 		}
 		wantPage(t, shown, 200, append(c.question, `href="`+account+`"`)...)
 		if c.done() {
@@ -227,21 +228,21 @@ func TestAdminPagesAskBeforeEachChange(t *testing.T) {
 		}
 		form := map[string]string{"confirmed": "yes"}
 		maps.Copy(form, c.form)
-		done := b.submit(account+c.path, form)
+		done := b.submitForm(account+c.path, form)
 		wantPage(t, done, 303, "/admin/users")
 		if !c.done() {
 			t.Errorf("%s: the change was not made", c.path)
 		}
 		wantPage(t, b.visit(done.Header.Get("Location")), 200, c.notice)
 	}
-	wantPage(t, b.submit(account+"/disable", nil), 404, "does not exist any more", `href="/admin/users"`)
+	wantPage(t, b.submitForm(account+"/disable", nil), 404, "does not exist any more", `href="/admin/users"`)
 	// The explanation must still be available after the deletion of the account.
 	wantPage(t, b.visit(account), 404, "This account does not exist",
 		"an operator ended the session", "The account has been deleted since.")
 }
 
 // hasEvents reports whether an administrator caused n events of a kind.
-func hasEvents(t *testing.T, s *service, id watchword.UserID, kind watchword.EventKind, n int) bool {
+func hasAdminEvents(t *testing.T, s *service, id watchword.UserID, kind watchword.EventKind, n int) bool {
 	t.Helper()
 	events, err := s.engine.Operator().UserEvents(t.Context(), id, 100)
 	must(t, err)
@@ -256,13 +257,13 @@ func hasEvents(t *testing.T, s *service, id watchword.UserID, kind watchword.Eve
 // After a refused change, the page must say what to do, and the form must have the entered values.
 func TestAdminPagesShowRefusals(t *testing.T) {
 	t.Parallel()
-	s, b := withAdminPages(t)
+	s, b := startWithAdminPages(t)
 	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
 	must(t, err)
 	own := "/admin/users/" + string(root.ID)
-	confirmed := func(path string, form map[string]string) answer {
+	confirmed := func(path string, form map[string]string) fullResponse {
 		form["confirmed"] = "yes"
-		return b.submit(path, form)
+		return b.submitForm(path, form)
 	}
 	wantPage(t, confirmed(own+"/roles", map[string]string{"roles": "editor"}), 403,
 		"You can&#39;t change your own roles. Ask another administrator.", `value="editor"`)
@@ -270,7 +271,7 @@ func TestAdminPagesShowRefusals(t *testing.T) {
 		"This is the last administrator. Make another account an administrator first.", "Disable root@example.com?")
 	wantPage(t, confirmed(own+"/delete", map[string]string{}), 409, "This is the last administrator.")
 	wantPage(t, b.visit("/admin/users/new"), 200, `name="email"`, `name="roles"`)
-	wantPage(t, b.submit("/admin/users/new", map[string]string{"email": "bob@example.com", "roles": "admin"}), 200,
+	wantPage(t, b.submitForm("/admin/users/new", map[string]string{"email": "bob@example.com", "roles": "admin"}), 200,
 		"Create an account for bob@example.com and email an invitation?", "The role admin can")
 	wantPage(t, confirmed("/admin/users/new", map[string]string{"email": "bob@"}), 422, "This is not an email address.",
 		`value="bob@"`)
@@ -294,7 +295,7 @@ func TestAdminPagesShowRefusals(t *testing.T) {
 // The links between the pages of the list must keep the search.
 func TestAdminUsersPageListsAllAccounts(t *testing.T) {
 	t.Parallel()
-	s, b := withAdminPages(t)
+	s, b := startWithAdminPages(t)
 	s.addUsers(t, 120)
 	seen, pages := map[string]bool{}, 0
 	next := regexp.MustCompile(`href="(/admin/users\?[^"]*after=[^"]*)"`)
@@ -316,7 +317,7 @@ func TestAdminUsersPageListsAllAccounts(t *testing.T) {
 // The server must read the time in the query in the time zone of the administrator's browser.
 func TestAdminPageExplainsAnotherTimeAndSession(t *testing.T) {
 	t.Parallel()
-	s, b := withAdminPages(t)
+	s, b := startWithAdminPages(t)
 	ada, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com",
 		Password: goodPassword})
 	must(t, err)
@@ -345,7 +346,7 @@ func TestAdminPageExplainsAnotherTimeAndSession(t *testing.T) {
 }
 
 // noticeRestore stores the event that the server stores after it detects a restored backup.
-func (s *service) noticeRestore(t *testing.T) {
+func (s *service) storeRestoreEvent(t *testing.T) {
 	t.Helper()
 	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
 		return tx.InsertEvent(t.Context(),
@@ -357,12 +358,12 @@ func (s *service) noticeRestore(t *testing.T) {
 // data and make the same changes as the commands mail and keys.
 func TestAdminPagesShowTheServer(t *testing.T) {
 	t.Parallel()
-	s, b := withAdminPages(t)
+	s, b := startWithAdminPages(t)
 	wantPage(t, b.visit("/admin"), 200, "Administrators without a second factor (1)",
 		"Only one account can administrate",
 		`href="/admin/users?factor=none&amp;role=admin"`)
 	operator := s.engine.Operator()
-	s.noticeRestore(t)
+	s.storeRestoreEvent(t)
 	wantPage(t, b.visit("/admin"), 200, "The database lost changes", `href="/admin/events?kind=restore_detected"`)
 	wantPage(t, b.visit("/admin/events?kind=restore_detected"), 200, "a backup was restored")
 	mails := b.visit("/admin/mail")
@@ -373,14 +374,14 @@ func TestAdminPagesShowTheServer(t *testing.T) {
 	}
 	wantPage(t, mails, 200, "The outbox is empty.")
 	wantPage(t, b.visit("/admin/mail/no-such-mail/retry"), 404, "does not exist any more")
-	wantPage(t, b.submit("/admin/mail/retry", nil), 303, "/admin/mail?done=admin-retry-all")
+	wantPage(t, b.submitForm("/admin/mail/retry", nil), 303, "/admin/mail?done=admin-retry-all")
 
 	keys, err := operator.Keys(t.Context())
 	must(t, err)
 	wantPage(t, b.visit("/admin/keys"), 200, keys[0].ID, "Access tokens", "Refresh tokens", "Active",
 		`href="/admin/keys/sign/rotate"`)
 	wantPage(t, b.visit("/admin/keys/sign/rotate"), 200, "Rotate the key of access tokens?")
-	wantPage(t, b.submit("/admin/keys/sign/rotate", nil), 303, "/admin/keys?done=admin-rotate-sign")
+	wantPage(t, b.submitForm("/admin/keys/sign/rotate", nil), 303, "/admin/keys?done=admin-rotate-sign")
 	after, err := operator.Keys(t.Context())
 	must(t, err)
 	if slices.Equal(keys, after) {
@@ -390,7 +391,7 @@ func TestAdminPagesShowTheServer(t *testing.T) {
 
 	_, err = operator.EndEverySession(t.Context()) // solves the problem that the restore caused
 	must(t, err)
-	overview := s.withPageOf(t, s.signInAdmin(t, "other@example.com")).visit("/admin")
+	overview := s.browserWithPageCookie(t, s.signInAdmin(t, "other@example.com")).visit("/admin")
 	wantPage(t, overview, 200, "Administrators without a second factor (2)")
 	if bytes.Contains(overview.raw, []byte("lost changes")) {
 		t.Error("a settled restore is shown")
@@ -400,7 +401,7 @@ func TestAdminPagesShowTheServer(t *testing.T) {
 // The page must show a mail that can't be sent, with the error of the mail server and without the mail's link.
 func TestAdminMailPageShowsTheLastError(t *testing.T) {
 	t.Parallel()
-	s, b := withAdminPages(t, func(o *watchword.Options) { o.Mailer = brokenMailer{} })
+	s, b := startWithAdminPages(t, func(o *watchword.Options) { o.Mailer = failingMailer{} })
 	ada, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com"})
 	must(t, err)
 	var waiting []watchword.Mail
@@ -409,36 +410,37 @@ func TestAdminMailPageShowsTheLastError(t *testing.T) {
 		must(t, err)
 	}
 	page := b.visit("/admin/mail")
-	wantPage(t, page, 200, "You are invited to ", "ada@example.com", `href="/admin/users/`+string(ada.ID)+`"`, "Waiting",
+	wantPage(t, page, 200, "You are invited to ", "ada@example.com", `href="/admin/users/`+string(ada.ID)+`"`,
+		"Waiting",
 		"550 5.7.1 the sender is not allowed to send", `href="/admin/mail/`+waiting[0].ID+`/retry"`)
 	if strings.Contains(string(page.raw), "wwm_") {
 		t.Error("the page has a token")
 	}
 	wantPage(t, b.visit("/admin/mail/"+waiting[0].ID+"/retry"), 200,
 		"Try to send the email to ada@example.com again now?")
-	wantPage(t, b.submit("/admin/mail/"+waiting[0].ID+"/retry", nil), 303, "/admin/mail?done=admin-retry")
+	wantPage(t, b.submitForm("/admin/mail/"+waiting[0].ID+"/retry", nil), 303, "/admin/mail?done=admin-retry")
 }
 
 // A service key must be shown only once, must have only its scopes, and must stop working as soon as it is revoked.
 func TestAdminPagesManageServiceKeys(t *testing.T) {
 	t.Parallel()
-	_, b := withAdminPages(t)
+	_, b := startWithAdminPages(t)
 	const path = "/admin/service-keys"
 	wantPage(t, b.visit(path), 200, "There is no service key.", `href="`+path+`/new"`)
 	wantPage(t, b.visit(path+"/new"), 200, `name="keyName"`, `name="scope-users:read" value="yes">`, `value="90"`)
 	form := map[string]string{"keyName": "the shop", "life": "90", "scope-users:read": "yes", "scope-mail": "yes"}
-	wantPage(t, b.submit(path+"/new", form), 200,
+	wantPage(t, b.submitForm(path+"/new", form), 200,
 		"Create a service key for the shop that works for 90 days? It may do this: users:read, mail.",
 		`name="scope-users:read" value="yes"`, `name="scope-keys" value=""`)
-	wantPage(t, b.submit(path+"/new", map[string]string{"confirmed": "yes", "life": "90"}), 422,
+	wantPage(t, b.submitForm(path+"/new", map[string]string{"confirmed": "yes", "life": "90"}), 422,
 		"Enter a name of 1 to 64 characters.", "Choose at least one.")
 	wantPage(t, b.visit(path), 200, "There is no service key.")
 	form["confirmed"] = "yes"
-	created := b.submit(path+"/new", form)
+	created := b.submitForm(path+"/new", form)
 	wantPage(t, created, 200, "This is the key for the shop. Copy it now: it is shown only once.")
 	key := regexp.MustCompile(`wwk_[\w-]+`).FindString(string(created.raw))
-	want(t, b.do("GET", "/api/admin/users", "", "Authorization", "Bearer "+key), 200, "")
-	want(t, b.do("GET", "/api/admin/service-keys", "", "Authorization", "Bearer "+key), 403,
+	wantStatus(t, b.do("GET", "/api/admin/users", "", "Authorization", "Bearer "+key), 200, "")
+	wantStatus(t, b.do("GET", "/api/admin/service-keys", "", "Authorization", "Bearer "+key), 403,
 		watchword.CodeInsufficientScope)
 	list := b.visit(path)
 	wantPage(t, list, 200, "the shop", "Active", "<code>users:read</code>", "last used")
@@ -447,17 +449,17 @@ func TestAdminPagesManageServiceKeys(t *testing.T) {
 	}
 	revoke := regexp.MustCompile(path + `/[0-9a-f-]{36}/revoke`).FindString(string(list.raw))
 	wantPage(t, b.visit(revoke), 200, "Revoke the service key of the shop?", `class="danger"`)
-	wantPage(t, b.submit(revoke, nil), 303, path+"?done=admin-revoke")
+	wantPage(t, b.submitForm(revoke, nil), 303, path+"?done=admin-revoke")
 	wantPage(t, b.visit(path+"?done=admin-revoke"), 200, "The service key is revoked.", "Revoked")
-	want(t, b.do("GET", "/api/admin/users", "", "Authorization", "Bearer "+key), 401, watchword.CodeTokenInvalid)
-	wantPage(t, b.submit(revoke, nil), 404, "does not exist any more")
+	wantStatus(t, b.do("GET", "/api/admin/users", "", "Authorization", "Bearer "+key), 401, watchword.CodeTokenInvalid)
+	wantPage(t, b.submitForm(revoke, nil), 404, "does not exist any more")
 }
 
 // The list must find events by account, request, kind, address and day, including events of deleted accounts.
 func TestAdminEventsPageFindsEvents(t *testing.T) {
 	t.Parallel()
-	s, b := withAdminPages(t)
-	phone := s.browser(t)
+	s, b := startWithAdminPages(t)
+	phone := s.newBrowser(t)
 	phone.register("ada@example.com")
 	wrong := phone.post("/login", map[string]any{"email": "ada@example.com", "password": otherPassword})
 	ada, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com")
@@ -492,9 +494,9 @@ func TestAdminEventsPageFindsEvents(t *testing.T) {
 
 func TestAccountPageKeepsTheLastAdministrator(t *testing.T) {
 	t.Parallel()
-	s, b := withAdminPages(t)
+	s, b := startWithAdminPages(t)
 	remove := map[string]string{"currentPassword": goodPassword}
-	wantPage(t, b.submit("/account/delete", remove), 409, "This is the last administrator.", "Delete account")
+	wantPage(t, b.submitForm("/account/delete", remove), 409, "This is the last administrator.", "Delete account")
 	s.signInAdmin(t, "second@example.com")
-	wantPage(t, b.submit("/account/delete", remove), 303, "why=deleted")
+	wantPage(t, b.submitForm("/account/delete", remove), 303, "why=deleted")
 }

@@ -14,7 +14,7 @@ import (
 func TestClosedSignUpIsHiddenOnEveryPage(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupClosed }, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	for _, path := range []string{"/", "/login", "/forgot", "/reset", "/verify"} {
 		page := b.visit(path)
 		if strings.Contains(string(page.raw), "/signup") || page.StatusCode != 200 {
@@ -41,7 +41,7 @@ func TestHomePageInProductionLeadsToTheFrontEndOrTheSignIn(t *testing.T) {
 			t.Errorf("with app-url=%s: %d %s", c.app, home.Code, home.Header().Get("Location"))
 		}
 	}
-	wantPage(t, start(t, nil, nil).browser(t).visit("/"), 200, "For developers")
+	wantPage(t, start(t, nil, nil).newBrowser(t).visit("/"), 200, "For developers")
 }
 
 func TestFilesAtFixedPathsAreServed(t *testing.T) {
@@ -50,7 +50,7 @@ func TestFilesAtFixedPathsAreServed(t *testing.T) {
 	s := start(t, nil, func(o *server.Options) {
 		o.Pages = fstest.MapFS{"security.txt": {Data: []byte(contact)}}
 	})
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	icon := b.do("GET", "/favicon.ico", "")
 	if icon.StatusCode != 200 || icon.Header.Get("Content-Type") != "image/svg+xml; charset=utf-8" {
 		t.Errorf("favicon: %d %v", icon.StatusCode, icon.Header)
@@ -67,7 +67,7 @@ func TestFilesAtFixedPathsAreServed(t *testing.T) {
 		t.Errorf("change-password: %d %v", change.StatusCode, change.Header)
 	}
 	// Without a file of the operator, the path must get 404, like any unknown path.
-	if got := start(t, nil, nil).browser(t).do("GET", "/.well-known/security.txt", ""); got.StatusCode != 404 {
+	if got := start(t, nil, nil).newBrowser(t).do("GET", "/.well-known/security.txt", ""); got.StatusCode != 404 {
 		t.Errorf("security.txt without a file: %d", got.StatusCode)
 	}
 	const path = "/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200"
@@ -83,31 +83,31 @@ func TestPagesSayInWordsWhenToTryAgain(t *testing.T) {
 	s := start(t, func(o *watchword.Options) {
 		o.Limits = watchword.Limits{LoginPerClient: one, MailPerClient: one, SignupPerClient: one, FailedPasswords: one}
 	}, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	for _, path := range []string{"/login", "/forgot", "/signup"} {
 		form := map[string]string{"email": "ada@example.com", "password": goodPassword}
-		b.submit(path, form)
+		b.submitForm(path, form)
 		form["email"] = "bob@example.com"
-		wantPage(t, b.submit(path, form), 429, "Too many attempts. Try again in 4 minutes.")
+		wantPage(t, b.submitForm(path, form), 429, "Too many attempts. Try again in 4 minutes.")
 	}
 }
 
 func TestSignUpWithoutVerificationMailSendsNoMail(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.NoVerifyMail = true }, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	b.register("ada@example.com")
 	page := b.visit("/account")
 	wantPage(t, page, 200, "Your address is not confirmed yet.", "Email me a link")
 	if strings.Contains(string(page.raw), "that we emailed you") {
 		t.Error("the page speaks of a mail that was not sent")
 	}
-	wantPage(t, b.submit("/account/email/resend", nil), 303, "done=resend")
-	first := s.post.take(t, watchword.MailVerify, "ada@example.com")
-	s.post.mu.Lock()
-	defer s.post.mu.Unlock()
-	if len(s.post.mails) != 0 || first.Token == "" { // only the requested mail
-		t.Errorf("the sign-up sent a mail: %v", s.post.mails)
+	wantPage(t, b.submitForm("/account/email/resend", nil), 303, "done=resend")
+	first := s.mailer.awaitMail(t, watchword.MailVerify, "ada@example.com")
+	s.mailer.mu.Lock()
+	defer s.mailer.mu.Unlock()
+	if len(s.mailer.mails) != 0 || first.Token == "" { // only the requested mail
+		t.Errorf("the sign-up sent a mail: %v", s.mailer.mails)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestOriginOfTheFrontEndIsAllowed(t *testing.T) {
 	t.Parallel()
 	const app = "https://app.example.com"
 	s := start(t, nil, func(o *server.Options) { o.AppURL = app + "/home" })
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	b.register("ada@example.com")
 	for origin, status := range map[string]int{app: 200, "https://app.example.org": 403} {
 		got := b.do("POST", "/api/auth/refresh", "", "Origin", origin, "Sec-Fetch-Site", "same-site")
@@ -131,8 +131,8 @@ func TestSignUpThatWaitsIsMailedInAnyCase(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.Signup, o.NoVerifyMail = watchword.SignupVerified, true }, nil)
 	form := map[string]string{"email": "ada@example.com", "password": goodPassword}
-	wantPage(t, s.browser(t).submit("/signup", form), 200)
-	if s.post.take(t, watchword.MailVerify, "ada@example.com").Token == "" {
+	wantPage(t, s.newBrowser(t).submitForm("/signup", form), 200)
+	if s.mailer.awaitMail(t, watchword.MailVerify, "ada@example.com").Token == "" {
 		t.Error("the mail has no link")
 	}
 }

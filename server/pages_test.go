@@ -22,7 +22,7 @@ import (
 )
 
 // submit sends a form as a browser does with Referrer-Policy: no-referrer.
-func (b *browser) submit(path string, form map[string]string, headers ...string) answer {
+func (b *browser) submitForm(path string, form map[string]string, headers ...string) fullResponse {
 	b.t.Helper()
 	values := url.Values{}
 	for name, value := range form {
@@ -32,13 +32,13 @@ func (b *browser) submit(path string, form map[string]string, headers ...string)
 		"Accept", "text/html", "Origin", "null", "Sec-Fetch-Site", "same-origin"}, headers...)...)
 }
 
-func (b *browser) visit(path string, headers ...string) answer {
+func (b *browser) visit(path string, headers ...string) fullResponse {
 	b.t.Helper()
 	return b.do("GET", path, "", append([]string{"Accept", "text/html", "Sec-Fetch-Site", "none"}, headers...)...)
 }
 
 // wantPage checks the status, and that the page or the redirect contains the words.
-func wantPage(t *testing.T, a answer, status int, words ...string) {
+func wantPage(t *testing.T, a fullResponse, status int, words ...string) {
 	t.Helper()
 	if a.StatusCode != status {
 		t.Fatalf("%s %s: %d\n%s", a.Request.Method, a.Request.URL.Path, a.StatusCode, a.raw)
@@ -56,18 +56,18 @@ func wantPage(t *testing.T, a answer, status int, words ...string) {
 func TestPageOfANewAddressPromisesAnUndoOnlyIfThereIsOne(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	const until = "can take this account back until"
-	wantPage(t, b.submit("/signup", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303,
+	wantPage(t, b.submitForm("/signup", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303,
 		"/account")
-	wantPage(t, b.submit("/account/email",
+	wantPage(t, b.submitForm("/account/email",
 		map[string]string{"newEmail": "ada@example.org", "currentPassword": goodPassword}), 303, "done=address")
 	form := b.visit("/email/confirm")
 	wantPage(t, form, 200, "If the previous address is confirmed, we will notify it")
-	done := b.submit("/email/confirm",
-		map[string]string{"token": string(s.post.wait(t, watchword.MailConfirmAddress).Token)})
+	done := b.submitForm("/email/confirm",
+		map[string]string{"token": string(s.mailer.awaitUnseenMail(t, watchword.MailConfirmAddress).Token)})
 	wantPage(t, done, 200, "new address")
-	for _, page := range []answer{form, done} {
+	for _, page := range []fullResponse{form, done} {
 		if strings.Contains(string(page.raw), until) {
 			t.Errorf("%s promises an undo", page.Request.URL.Path)
 		}
@@ -78,13 +78,16 @@ func TestPageOfANewAddressPromisesAnUndoOnlyIfThereIsOne(t *testing.T) {
 func TestPasswordManagersKnowTheFields(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
-	wantPage(t, b.visit("/login"), 200, `type="email" autocomplete="username"`, `type="password" autocomplete="current-password"`, `data-show="Show"`)
-	wantPage(t, b.visit("/signup"), 200, `type="email" autocomplete="username"`, `type="password" autocomplete="new-password" minlength="8"`)
+	b := s.newBrowser(t)
+	wantPage(t, b.visit("/login"), 200, `type="email" autocomplete="username"`,
+		`type="password" autocomplete="current-password"`, `data-show="Show"`)
+	wantPage(t, b.visit("/signup"), 200, `type="email" autocomplete="username"`,
+		`type="password" autocomplete="new-password" minlength="8"`)
 	wantPage(t, b.visit("/reset"), 200, `type="password" autocomplete="new-password" minlength="8"`)
 	b.register("ada@example.com")
 	account := b.visit("/account")
-	wantPage(t, account, 200, `value="ada@example.com" autocomplete="username" hidden`, `autocomplete="current-password"`, `autocomplete="new-password"`)
+	wantPage(t, account, 200, `value="ada@example.com" autocomplete="username" hidden`,
+		`autocomplete="current-password"`, `autocomplete="new-password"`)
 	if strings.Contains(string(account.raw), "onpaste") || strings.Contains(string(account.raw), "maxlength") {
 		t.Error("a password can't be pasted, or is cut off")
 	}
@@ -93,7 +96,7 @@ func TestPasswordManagersKnowTheFields(t *testing.T) {
 func TestFormsStateTheMinimumLengthOfTheEngine(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.PasswordMin = 15 }, nil)
-	wantPage(t, s.browser(t).visit("/signup"), 200, `minlength="15"`, "At least 15 characters")
+	wantPage(t, s.newBrowser(t).visit("/signup"), 200, `minlength="15"`, "At least 15 characters")
 }
 
 func TestForeignLinkShowsNoNotice(t *testing.T) {
@@ -110,7 +113,7 @@ func TestForeignLinkShowsNoNotice(t *testing.T) {
 			}
 		}
 	}
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	for _, site := range []string{"", "none", "same-origin", "same-site", "cross-site"} {
 		for _, why := range []string{"reused", "ended", "out", "deleted"} {
 			wantSilence(b, "/login?why="+why, "Sec-Fetch-Site", site)
@@ -123,11 +126,11 @@ func TestForeignLinkShowsNoNotice(t *testing.T) {
 	}
 
 	form := map[string]string{"currentPassword": goodPassword, "newPassword": otherPassword}
-	wantPage(t, b.submit("/account/password", form), 303, "/account?done=password")
+	wantPage(t, b.submitForm("/account/password", form), 303, "/account?done=password")
 	wantSilence(b, "/account?done=password", "Cookie", "watchword-notice=done.session") // two notices
 	wantPage(t, b.visit("/account?done=password"), 200, changed)
 	wantSilence(b, "/account?done=password") // the notice is shown only once
-	leaves := b.submit("/logout", nil)
+	leaves := b.submitForm("/logout", nil)
 	wantPage(t, leaves, 303, "/login?why=out")
 	wantSilence(b, "/login?why=reused") // the redirect has set another notice
 	wantSilence(b, "/login?why=out")    // the notice has been used up
@@ -136,63 +139,71 @@ func TestForeignLinkShowsNoNotice(t *testing.T) {
 func TestAccountOnPagesFromSignUpToDeletion(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b, phone := s.browser(t), s.browser(t)
+	b, phone := s.newBrowser(t), s.newBrowser(t)
 	wantPage(t, b.visit("/account"), 303, "/login")
-	wantPage(t, b.submit("/signup",
+	wantPage(t, b.submitForm("/signup",
 		map[string]string{"email": "ada@example.com", "password": goodPassword, "name": "Ada"}), 303, "/account")
-	wantPage(t, b.visit("/account"), 200, "ada@example.com", "not confirmed yet", "This device", "Account created", `value="Ada"`)
-	wantPage(t, b.submit("/verify", map[string]string{"token": s.url + "/verify#token=" +
-		string(s.post.wait(t, watchword.MailVerify).Token)}), 200, "Your address is confirmed.")
-	wantPage(t, b.submit("/account/name", map[string]string{"name": "Ada L."}), 303, "/account?done=name")
+	wantPage(t, b.visit("/account"), 200, "ada@example.com", "not confirmed yet", "This device", "Account created",
+		`value="Ada"`)
+	wantPage(t, b.submitForm("/verify", map[string]string{"token": s.url + "/verify#token=" +
+		string(s.mailer.awaitUnseenMail(t, watchword.MailVerify).Token)}), 200, "Your address is confirmed.")
+	wantPage(t, b.submitForm("/account/name", map[string]string{"name": "Ada L."}), 303, "/account?done=name")
 	wantPage(t, b.visit("/account?done=name"), 200, "Name saved.", `value="Ada L."`)
 
-	wantPage(t, phone.submit("/login",
+	wantPage(t, phone.submitForm("/login",
 		map[string]string{"email": "ada@example.com", "password": goodPassword, "remember": "yes"}), 303, "/account")
 	page := b.visit("/account")
 	end := regexp.MustCompile(`/account/sessions/[0-9a-f-]+`).FindAllString(string(page.raw), -1)
 	if len(end) != 1 {
 		t.Fatalf("sessions that can be ended: %q", end)
 	}
-	wantPage(t, b.submit(end[0], nil), 303, "done=session")
+	wantPage(t, b.submitForm(end[0], nil), 303, "done=session")
 	wantPage(t, phone.visit("/account"), 303, "/login?why=ended")
 	wantPage(t, phone.visit("/login?why=ended"), 200, "Sign in again to continue.")
 
 	wantPage(t,
-		b.submit("/account/password", map[string]string{"currentPassword": "wrong", "newPassword": otherPassword}), 403,
+		b.submitForm("/account/password",
+			map[string]string{"currentPassword": "wrong", "newPassword": otherPassword}), 403,
 		`id="password-currentPassword-note"`, "Wrong password.")
-	wantPage(t, b.submit("/account/password",
+	wantPage(t, b.submitForm("/account/password",
 		map[string]string{"currentPassword": goodPassword, "newPassword": otherPassword}), 303, "done=password")
-	wantPage(t, b.submit("/forgot", map[string]string{"email": "ada@example.com"}), 200, "we emailed a link")
-	reset := string(s.post.wait(t, watchword.MailReset).Token)
-	wantPage(t, b.submit("/reset", map[string]string{"token": reset, "password": "short"}), 422, "The password is too short.", `value="`+reset+`"`)
-	wantPage(t, b.submit("/reset", map[string]string{"token": reset, "password": goodPassword}), 200,
+	wantPage(t, b.submitForm("/forgot", map[string]string{"email": "ada@example.com"}), 200, "we emailed a link")
+	reset := string(s.mailer.awaitUnseenMail(t, watchword.MailReset).Token)
+	wantPage(t, b.submitForm("/reset", map[string]string{"token": reset, "password": "short"}), 422,
+		"The password is too short.", `value="`+reset+`"`)
+	wantPage(t, b.submitForm("/reset", map[string]string{"token": reset, "password": goodPassword}), 200,
 		"Your password has been changed")
 	wantPage(t, b.visit("/account"), 303, "/login?why=ended")
 
-	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303,
+	wantPage(t, b.submitForm("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303,
 		"/account")
-	wantPage(t, b.submit("/account/email",
+	wantPage(t, b.submitForm("/account/email",
 		map[string]string{"newEmail": "ada@example.org", "currentPassword": goodPassword}), 303, "done=address")
-	wantPage(t, b.submit("/email/confirm",
-		map[string]string{"token": string(s.post.wait(t, watchword.MailConfirmAddress).Token)}), 200, "new address")
-	wantPage(t, b.submit("/email/undo", map[string]string{
-		"token": string(s.post.wait(t, watchword.MailAddressChanged).Token)}), 200, "previous address back")
+	wantPage(t, b.submitForm("/email/confirm",
+		map[string]string{"token": string(s.mailer.awaitUnseenMail(t,
+			watchword.MailConfirmAddress).Token)}), 200, "new address")
+	wantPage(t, b.submitForm("/email/undo", map[string]string{
+		"token": string(s.mailer.awaitUnseenMail(t,
+			watchword.MailAddressChanged).Token)}), 200, "previous address back")
 
-	wantPage(t, b.submit("/reset", map[string]string{"token": string(
-		s.post.wait(t, watchword.MailReset, watchword.Secret(reset)).Token), "password": otherPassword}), 200)
-	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 303,
+	wantPage(t, b.submitForm("/reset", map[string]string{"token": string(
+		s.mailer.awaitUnseenMail(t, watchword.MailReset,
+			watchword.Secret(reset)).Token), "password": otherPassword}), 200)
+	wantPage(t, b.submitForm("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 303,
 		"/account")
-	out := b.submit("/logout", nil)
+	out := b.submitForm("/logout", nil)
 	wantPage(t, out, 303, "/login?why=out")
 	if !cleared(out, "watchword") || !cleared(out, "watchword-page") || out.Header.Get("Clear-Site-Data") != `"cache"` {
 		t.Errorf("sign-out: %v", out.Header)
 	}
-	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 303,
+	wantPage(t, b.submitForm("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 303,
 		"/account")
-	wantPage(t, b.submit("/account/delete", map[string]string{"currentPassword": goodPassword}), 403, "Wrong password.",
+	wantPage(t, b.submitForm("/account/delete", map[string]string{"currentPassword": goodPassword}), 403,
+		"Wrong password.",
 		"<details open>")
-	wantPage(t, b.submit("/account/delete", map[string]string{"currentPassword": otherPassword}), 303, "why=deleted")
-	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 401,
+	wantPage(t, b.submitForm("/account/delete", map[string]string{"currentPassword": otherPassword}), 303,
+		"why=deleted")
+	wantPage(t, b.submitForm("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 401,
 		"Wrong email or password.")
 }
 
@@ -211,7 +222,7 @@ func TestSignUpPageShowsTheSignUpMode(t *testing.T) {
 	} {
 		s := start(t, func(o *watchword.Options) { o.Signup = mode }, nil)
 		for _, w := range want {
-			wantPage(t, s.browser(t).submit("/signup", form), w.status, w.words)
+			wantPage(t, s.newBrowser(t).submitForm("/signup", form), w.status, w.words)
 		}
 	}
 }
@@ -220,7 +231,7 @@ func TestSignUpPageShowsTheSignUpMode(t *testing.T) {
 func TestPagesAndTheAPIShareASession(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	b.register("ada@example.com")
 	first := b.visit("/account")
 	wantPage(t, first, 200, "ada@example.com")
@@ -233,12 +244,12 @@ func TestPagesAndTheAPIShareASession(t *testing.T) {
 	if second := b.visit("/account"); len(second.Cookies()) != 0 {
 		t.Errorf("it rotates at every click: %v", second.Cookies())
 	}
-	want(t, b.do("GET", "/api/auth/me", ""), 401, watchword.CodeTokenMissing) // the API accepts no cookies
-	wantPage(t, b.submit("/logout", nil), 303)
-	want(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeRefreshMissing)
+	wantStatus(t, b.do("GET", "/api/auth/me", ""), 401, watchword.CodeTokenMissing) // the API accepts no cookies
+	wantPage(t, b.submitForm("/logout", nil), 303)
+	wantStatus(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeRefreshMissing)
 
 	// The pages must show the user of the latest sign-in.
-	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303)
+	wantPage(t, b.submitForm("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303)
 	wantPage(t, b.visit("/account"), 200, "ada@example.com")
 	b.register("bob@example.com")
 	wantPage(t, b.visit("/account"), 200, "bob@example.com")
@@ -251,7 +262,7 @@ func TestPagesAndTheAPIShareASession(t *testing.T) {
 func TestCrossSiteFormIsRejected(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	b.register("ada@example.com")
 	wantPage(t, b.visit("/account"), 200)
 	for _, headers := range [][]string{
@@ -267,7 +278,7 @@ func TestCrossSiteFormIsRejected(t *testing.T) {
 			"/account/delete": {"currentPassword": goodPassword},
 			"/account/email":  {"newEmail": "eve@example.org", "currentPassword": goodPassword},
 		} {
-			if a := b.submit(path, form, headers...); a.StatusCode != 403 ||
+			if a := b.submitForm(path, form, headers...); a.StatusCode != 403 ||
 				!strings.Contains(string(a.raw), "another site") {
 				t.Errorf("%s with %q: %d", path, headers, a.StatusCode)
 			}
@@ -275,10 +286,10 @@ func TestCrossSiteFormIsRejected(t *testing.T) {
 	}
 	wantPage(t, b.visit("/account"), 200, `value="Ada"`)
 	front := start(t, nil,
-		func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} }).browser(t)
-	want(t, front.post("/logout", map[string]any{}, "Sec-Fetch-Site", "cross-site", "Origin",
+		func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} }).newBrowser(t)
+	wantStatus(t, front.post("/logout", map[string]any{}, "Sec-Fetch-Site", "cross-site", "Origin",
 		"https://app.example.com"), 200, "")
-	a := front.submit("/logout", nil, "Sec-Fetch-Site", "cross-site", "Origin", "https://app.example.com")
+	a := front.submitForm("/logout", nil, "Sec-Fetch-Site", "cross-site", "Origin", "https://app.example.com")
 	if a.StatusCode != 403 {
 		t.Errorf("a form of a front-end: %d", a.StatusCode)
 	}
@@ -289,7 +300,7 @@ func TestCrossSiteFormIsRejected(t *testing.T) {
 func TestErrorPageFitsTheReasonOfTheRefusal(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	b.Jar = nil
 	cookies := strings.TrimSuffix(strings.Repeat("a=b; ", 65), "; ")
 	for language, text := range map[string]string{
@@ -303,11 +314,12 @@ func TestErrorPageFitsTheReasonOfTheRefusal(t *testing.T) {
 		"de": "Ihr Browser hat nicht angegeben, ob eine andere Website diese Anfrage gesendet hat.",
 	} {
 		for _, origin := range []string{"", "null"} {
-			wantPage(t, b.submit("/logout", nil, "Cookie", "watchword=x", "Sec-Fetch-Site", "", "Origin", origin,
+			wantPage(t, b.submitForm("/logout", nil, "Cookie", "watchword=x", "Sec-Fetch-Site", "", "Origin", origin,
 				"Accept-Language", language), 403, text)
 		}
 	}
-	wantPage(t, b.submit("/logout", nil, "Sec-Fetch-Site", "cross-site"), 403, "This request came from another site.")
+	wantPage(t, b.submitForm("/logout", nil, "Sec-Fetch-Site", "cross-site"), 403,
+		"This request came from another site.")
 }
 
 // A racingStore runs a concurrent change before its next transaction.
@@ -330,8 +342,8 @@ func TestPageOfALostRaceReportsNoOutage(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, real realStore) {
 		store := racingStore{real, make(chan func(), 1)}
-		s := startOn(t, store, nil, nil)
-		b := s.browser(t)
+		s := startOnStore(t, store, nil, nil)
+		b := s.newBrowser(t)
 		b.register("ada@example.com")
 		user, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com")
 		must(t, err)
@@ -341,7 +353,7 @@ func TestPageOfALostRaceReportsNoOutage(t *testing.T) {
 				return tx.SetPassword(t.Context(), user.ID, "another hash")
 			}))
 		}
-		a := b.submit("/account/password", map[string]string{
+		a := b.submitForm("/account/password", map[string]string{
 			"currentPassword": goodPassword, "newPassword": "another good one"})
 		wantPage(t, a, 503, "This is not possible right now. Try again in a moment.")
 	})
@@ -351,20 +363,20 @@ func TestPageOfALostRaceReportsNoOutage(t *testing.T) {
 func TestCookiesWithoutRememberEndWithTheBrowser(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	s.browser(t).register("ada@example.com")
+	s.newBrowser(t).register("ada@example.com")
 	form := map[string]string{"email": "ada@example.com", "password": goodPassword}
-	for _, c := range s.browser(t).submit("/login", form).Cookies() {
+	for _, c := range s.newBrowser(t).submitForm("/login", form).Cookies() {
 		if c.Name != "watchword-known" && (c.MaxAge != 0 || !c.Expires.IsZero()) {
 			t.Errorf("it outlives the browser: %s", c.Name)
 		}
 	}
 	form["remember"] = "yes"
-	if cookies := s.browser(t).submit("/login", form).Cookies(); len(cookies) != 3 || cookies[0].MaxAge < 1 ||
+	if cookies := s.newBrowser(t).submitForm("/login", form).Cookies(); len(cookies) != 3 || cookies[0].MaxAge < 1 ||
 		cookies[2].MaxAge < 1 {
 		t.Errorf("it does not: %v", len(cookies))
 	}
 	signUp := map[string]string{"email": "grace@example.com", "password": goodPassword} // the form has no "remember"
-	if cookies := s.browser(t).submit("/signup", signUp).Cookies(); len(cookies) != 3 || cookies[0].MaxAge < 1 {
+	if cookies := s.newBrowser(t).submitForm("/signup", signUp).Cookies(); len(cookies) != 3 || cookies[0].MaxAge < 1 {
 		t.Errorf("after a sign-up: %v", cookies)
 	}
 }
@@ -373,19 +385,19 @@ func TestEmptyCookieIsClearedOnPages(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	for _, path := range []string{"/login", "/signup"} {
-		a := s.browser(t).visit(path, "Cookie", "watchword=")
+		a := s.newBrowser(t).visit(path, "Cookie", "watchword=")
 		wantPage(t, a, 200)
 		if !cleared(a, "watchword") {
 			t.Errorf("%s: it stays", path)
 		}
 	}
-	wantPage(t, s.browser(t).visit("/account", "Cookie", "watchword="), 303, "/login")
+	wantPage(t, s.newBrowser(t).visit("/account", "Cookie", "watchword="), 303, "/login")
 }
 
 func TestSignInRedirectsOnlyToAllowedOrigins(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
-	s.browser(t).register("ada@example.com")
+	s.newBrowser(t).register("ada@example.com")
 	for target, leads := range map[string]string{
 		"https://app.example.com/inbox?x=1":  "https://app.example.com/inbox?x=1",
 		s.url + "/account":                   s.url + "/account",
@@ -398,15 +410,15 @@ func TestSignInRedirectsOnlyToAllowedOrigins(t *testing.T) {
 		"javascript:alert(1)":                "/account",
 		"https://app.example.com/\r\nX: y":   "/account",
 	} {
-		b := s.browser(t)
+		b := s.newBrowser(t)
 		page := b.visit("/login?return_to=" + url.QueryEscape(target))
 		wantPage(t, page, 200)
 		if shown := strings.Contains(string(page.raw), `name="return_to"`); shown != (leads == target) {
 			t.Errorf("%q is carried on: %t", target, shown)
 		}
-		wantPage(t, b.submit("/login",
+		wantPage(t, b.submitForm("/login",
 			map[string]string{"email": "ada@example.com", "password": "wrong", "return_to": target}), 401)
-		if a := b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword,
+		if a := b.submitForm("/login", map[string]string{"email": "ada@example.com", "password": goodPassword,
 			"return_to": target}); a.StatusCode != 303 || a.Header.Get("Location") != leads {
 			t.Errorf("%q leads to %d %q", target, a.StatusCode, a.Header.Get("Location"))
 		}
@@ -415,7 +427,7 @@ func TestSignInRedirectsOnlyToAllowedOrigins(t *testing.T) {
 			t.Errorf("signed in already, %q leads to %d %q", target, a.StatusCode, a.Header.Get("Location"))
 		}
 	}
-	if csp := s.browser(t).visit("/login").Header.Get("Content-Security-Policy"); !strings.Contains(csp,
+	if csp := s.newBrowser(t).visit("/login").Header.Get("Content-Security-Policy"); !strings.Contains(csp,
 		"form-action 'self' https://app.example.com;") {
 		t.Errorf("browsers would stop the way back: %s", csp)
 	}
@@ -426,12 +438,12 @@ func TestSignInRedirectsOnlyToAllowedOrigins(t *testing.T) {
 func TestCrossSiteLinkReloadsWithTheSession(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	b.register("ada@example.com")
-	withheld := s.browser(t).visit("/account", "Sec-Fetch-Site", "cross-site")
+	withheld := s.newBrowser(t).visit("/account", "Sec-Fetch-Site", "cross-site")
 	wantPage(t, withheld, 200, `http-equiv="refresh" content="0; url=/account"`)
 	wantPage(t, b.visit("/account", "Sec-Fetch-Site", "same-origin"), 200, "ada@example.com")
-	wantPage(t, s.browser(t).visit("/account", "Sec-Fetch-Site", "same-origin"), 303, "/login")
+	wantPage(t, s.newBrowser(t).visit("/account", "Sec-Fetch-Site", "same-origin"), 303, "/login")
 }
 
 func TestCopiedCookieIsDetectedOnPages(t *testing.T) {
@@ -440,11 +452,11 @@ func TestCopiedCookieIsDetectedOnPages(t *testing.T) {
 	s := start(t, func(o *watchword.Options) {
 		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	}, nil)
-	victim, thief := s.browser(t), s.browser(t)
+	victim, thief := s.newBrowser(t), s.newBrowser(t)
 	a := victim.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword})
 	u, _ := url.Parse(s.url)
 	thief.Jar.SetCookies(u, a.Cookies())
-	rotate := func(b *browser) answer {
+	rotate := func(b *browser) fullResponse {
 		ahead.Add(int64(20 * time.Minute)) // longer than the life of the page cookie
 		return b.visit("/account")
 	}
@@ -465,7 +477,7 @@ func TestCopiedCookieIsDetectedOnPages(t *testing.T) {
 func TestPagesUseTheLanguageOfTheReader(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	for accepts, title := range map[string]string{
 		"": "Sign in", "de": "Anmelden", "de-AT,en;q=0.5": "Anmelden", "fr, en;q=0.4": "Sign in", "fr": "Sign in",
 		"*": "Sign in", strings.Repeat("x,", 5000): "Sign in",
@@ -476,13 +488,13 @@ func TestPagesUseTheLanguageOfTheReader(t *testing.T) {
 			t.Errorf("Vary: %v", a.Header.Values("Vary"))
 		}
 	}
-	wantPage(t, b.submit("/login", map[string]string{"email": "x", "password": "y"}, "Accept-Language", "de"), 422,
+	wantPage(t, b.submitForm("/login", map[string]string{"email": "x", "password": "y"}, "Accept-Language", "de"), 422,
 		"Das ist keine E-Mail-Adresse.")
 	wantPage(t, b.visit("/nothing", "Accept-Language", "de"), 404, "Unter dieser Adresse gibt es keine Seite.")
 }
 
 // texts reads a catalog of package web.
-func texts(t *testing.T, name string) (all map[string]string) {
+func loadCatalog(t *testing.T, name string) (all map[string]string) {
 	t.Helper()
 	content, err := fs.ReadFile(web.Files, "texts/"+name)
 	must(t, err)
@@ -493,7 +505,7 @@ func texts(t *testing.T, name string) (all map[string]string) {
 // Both catalogs must have the same texts, because a page shows the key of a missing text.
 func TestEveryTextIsInEachCatalog(t *testing.T) {
 	t.Parallel()
-	english, german := texts(t, "en.json"), texts(t, "de.json")
+	english, german := loadCatalog(t, "en.json"), loadCatalog(t, "de.json")
 	german["brand"] = english["brand"]
 	if a, b := slices.Sorted(maps.Keys(english)), slices.Sorted(maps.Keys(german)); !slices.Equal(a, b) {
 		t.Errorf("the languages differ:\n%q\n%q", a, b)
@@ -543,13 +555,14 @@ func TestOperatorsFilesReplacePages(t *testing.T) {
 		"templates/message.html": {Data: []byte(`{{define "main"}}<p>Acme says: {{.Data}}</p>{{end}}`)},
 	}
 	s := start(t, nil, func(o *server.Options) { o.Pages = own })
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	wantPage(t, b.visit("/login"), 200, "Welcome back", "Acme",
 		"PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=")
-	wantPage(t, b.visit("/login", "Accept-Language", "fr"), 200, "<h1>Connexion</h1>", "Forgot your password?", `lang="fr"`)
+	wantPage(t, b.visit("/login", "Accept-Language", "fr"), 200, "<h1>Connexion</h1>", "Forgot your password?",
+		`lang="fr"`)
 	wantPage(t, b.visit("/assets/style.css"), 200, "--accent: #7a2e22", "--accent: #00f")
 	wantPage(t, b.visit("/assets/photo.png"), 200, "png")
-	wantPage(t, b.submit("/forgot", map[string]string{"email": "ada@example.com"}), 200, "Acme says: If an account")
+	wantPage(t, b.submitForm("/forgot", map[string]string{"email": "ada@example.com"}), 200, "Acme says: If an account")
 
 	for name, content := range map[string]string{
 		"templates/signin.html": "", "templates/login.html": "{{define", "texts/en.json": `{"login.titel": "x"}`,

@@ -17,7 +17,7 @@ import (
 // These tests use passkeys over HTTP, with a virtual authenticator.
 
 // withPasskeys starts a service under the name localhost, because passkeys need a domain.
-func withPasskeys(t *testing.T, changes ...func(*watchword.Options)) *service {
+func startWithPasskeys(t *testing.T, changes ...func(*watchword.Options)) *service {
 	t.Helper()
 	named := func(o *watchword.Options) {
 		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
@@ -37,15 +37,15 @@ func withPasskeys(t *testing.T, changes ...func(*watchword.Options)) *service {
 }
 
 // A key is a virtual authenticator with one passkey, and the site for which it is used.
-type key struct {
-	party virtualwebauthn.RelyingParty
-	auth  virtualwebauthn.Authenticator
-	cred  virtualwebauthn.Credential
+type passkeyDevice struct {
+	site          virtualwebauthn.RelyingParty
+	authenticator virtualwebauthn.Authenticator
+	credential    virtualwebauthn.Credential
 }
 
 // fullKey returns a P-256 passkey whose coordinates have no leading zeros. The virtual authenticator drops leading
 // zeros, which makes the encoding of about one key in a hundred invalid.
-func fullKey() virtualwebauthn.Credential {
+func newFullLengthPasskey() virtualwebauthn.Credential {
 	for {
 		key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
 		if len(key.Key.AttestationData()) == 77 {
@@ -55,42 +55,42 @@ func fullKey() virtualwebauthn.Credential {
 }
 
 // newKey returns an authenticator for the service, which must have the host name localhost.
-func newKey(s *service) *key {
-	return &key{
-		party: virtualwebauthn.RelyingParty{ID: "localhost", Name: "localhost", Origin: s.url},
-		auth:  virtualwebauthn.NewAuthenticator(), cred: fullKey(),
+func newPasskeyDevice(s *service) *passkeyDevice {
+	return &passkeyDevice{
+		site:          virtualwebauthn.RelyingParty{ID: "localhost", Name: "localhost", Origin: s.url},
+		authenticator: virtualwebauthn.NewAuthenticator(), credential: newFullLengthPasskey(),
 	}
 }
 
 // The method create creates a passkey for the options in a response. It returns the request body that adds the
 // passkey to the account.
-func (k *key) create(t *testing.T, options map[string]any, name string) string {
+func (k *passkeyDevice) registrationBody(t *testing.T, options map[string]any, name string) string {
 	t.Helper()
 	raw, err := json.Marshal(options["publicKey"])
 	must(t, err)
 	parsed, err := virtualwebauthn.ParseAttestationOptions(string(raw))
 	must(t, err)
-	k.auth.Options.UserHandle = []byte(parsed.UserID)
-	credential := virtualwebauthn.CreateAttestationResponse(k.party, k.auth, k.cred, *parsed)
+	k.authenticator.Options.UserHandle = []byte(parsed.UserID)
+	credential := virtualwebauthn.CreateAttestationResponse(k.site, k.authenticator, k.credential, *parsed)
 	return `{"ceremony":"` + options["ceremony"].(string) + `","name":"` + name + `","credential":` + credential + `}`
 }
 
 // The method use signs the challenge of the options in a response, and returns the signed credential.
-func (k *key) use(t *testing.T, options map[string]any) string {
+func (k *passkeyDevice) signChallenge(t *testing.T, options map[string]any) string {
 	t.Helper()
 	raw, err := json.Marshal(options["publicKey"])
 	must(t, err)
 	parsed, err := virtualwebauthn.ParseAssertionOptions(string(raw))
 	must(t, err)
-	return virtualwebauthn.CreateAssertionResponse(k.party, k.auth, k.cred, *parsed)
+	return virtualwebauthn.CreateAssertionResponse(k.site, k.authenticator, k.credential, *parsed)
 }
 
 // signUpVerified creates Ada's account with a verified address, and returns a header with the access token.
-func (s *service) signUpVerified(t *testing.T, b *browser) (access []string) {
+func (s *service) signUpWithVerifiedAddress(t *testing.T, b *browser) (accessHeader []string) {
 	t.Helper()
 	a := b.do("POST", "/api/auth/register",
 		`{"email":"ada@example.com","password":"correct horse battery","name":"Ada"}`)
-	want(t, a, 201, "")
+	wantStatus(t, a, 201, "")
 	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
 		u, err := tx.UserByEmail(t.Context(), "ada@example.com")
 		must(t, err)
@@ -102,17 +102,17 @@ func (s *service) signUpVerified(t *testing.T, b *browser) (access []string) {
 
 func TestPasskeysOverHTTP(t *testing.T) {
 	t.Parallel()
-	s := withPasskeys(t)
-	b := s.browser(t)
-	access, k := s.signUpVerified(t, b), newKey(s)
+	s := startWithPasskeys(t)
+	b := s.newBrowser(t)
+	access, k := s.signUpWithVerifiedAddress(t, b), newPasskeyDevice(s)
 	begun := b.do("POST", "/api/auth/factors/passkeys/options", "", access...)
-	want(t, begun, 200, "")
+	wantStatus(t, begun, 200, "")
 	upgrade := b.do("POST", "/api/auth/factors/passkeys/options", `{"upgrade":true}`, access...)
 	if upgrade.text("mediation") != "conditional" {
 		t.Errorf("%s", upgrade.raw)
 	}
-	done := b.do("POST", "/api/auth/factors/passkeys", k.create(t, begun.body, "blue key"), access...)
-	want(t, done, 201, "")
+	done := b.do("POST", "/api/auth/factors/passkeys", k.registrationBody(t, begun.body, "blue key"), access...)
+	wantStatus(t, done, 201, "")
 	factor := done.body["factor"].(map[string]any)
 	if factor["name"] != "blue key" || factor["kind"] != "passkey" || factor["backedUp"] != false ||
 		len(done.body["recoveryCodes"].([]any)) != 10 {
@@ -120,33 +120,34 @@ func TestPasskeysOverHTTP(t *testing.T) {
 	}
 
 	// The passkey must work as a second factor, with the options in the error response.
-	other := s.browser(t)
+	other := s.newBrowser(t)
 	a := other.do("POST", "/api/auth/login", loginAda+`}`)
-	want(t, a, 403, watchword.CodeSecondFactorRequired)
+	wantStatus(t, a, 403, watchword.CodeSecondFactorRequired)
 	challenge := a.body["challenge"].(map[string]any)
 	if got := challenge["methods"].([]any); !slices.Equal(got, []any{"passkey", "recovery"}) {
 		t.Errorf("methods %v", got)
 	}
-	proof := k.use(t, challenge["passkey"].(map[string]any))
+	proof := k.signChallenge(t, challenge["passkey"].(map[string]any))
 	a = other.do("POST", "/api/auth/login/factor", `{"passkey":`+proof+`}`)
-	want(t, a, 200, "")
-	want(t, other.do("POST", "/api/auth/login/factor", `{"passkey":`+proof+`}`), 401, watchword.CodeChallengeInvalid)
+	wantStatus(t, a, 200, "")
+	wantStatus(t, other.do("POST", "/api/auth/login/factor", `{"passkey":`+proof+`}`), 401,
+		watchword.CodeChallengeInvalid)
 
 	// The passkey must sign in without a password. Its options must be the same for all visitors, except the challenge.
-	visitor := s.browser(t)
+	visitor := s.newBrowser(t)
 	options := visitor.do("POST", "/api/auth/passkey/options", "")
-	want(t, options, 200, "")
+	wantStatus(t, options, 200, "")
 	if public := options.body["publicKey"].(map[string]any); public["allowCredentials"] != nil ||
 		public["userVerification"] != "required" || public["rpId"] != "localhost" {
 		t.Errorf("%s", options.raw)
 	}
-	login := `{"ceremony":"` + options.text("ceremony") + `","credential":` + k.use(t, options.body) + `}`
+	login := `{"ceremony":"` + options.text("ceremony") + `","credential":` + k.signChallenge(t, options.body) + `}`
 	a = visitor.do("POST", "/api/auth/passkey/login", login)
-	want(t, a, 200, "")
+	wantStatus(t, a, 200, "")
 	if len(a.Cookies()) == 0 || a.body["refreshToken"] != nil {
 		t.Errorf("%v, %s", a.Cookies(), a.raw)
 	}
-	want(t, visitor.do("POST", "/api/auth/passkey/login", login), 401, watchword.CodeChallengeInvalid)
+	wantStatus(t, visitor.do("POST", "/api/auth/passkey/login", login), 401, watchword.CodeChallengeInvalid)
 
 	// The list of factors must contain the passkey and the signal for the browser. The passkey must also work for a
 	// step-up.
@@ -155,19 +156,20 @@ func TestPasskeysOverHTTP(t *testing.T) {
 	if ids := signal["allAcceptedCredentialIds"].([]any); len(ids) != 1 || signal["rpId"] != "localhost" {
 		t.Errorf("%s", list.raw)
 	}
-	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { return makeStale(t.Context(), tx) }))
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { return backdateProofs(t.Context(), tx) }))
 	id := factor["id"].(string)
-	want(t, b.do("DELETE", "/api/auth/factors/"+id, "", access...), 401, watchword.CodeStepUpRequired)
+	wantStatus(t, b.do("DELETE", "/api/auth/factors/"+id, "", access...), 401, watchword.CodeStepUpRequired)
 	options = b.do("POST", "/api/auth/step-up/options", "", access...)
-	want(t, options, 200, "")
-	proof = k.use(t, options.body)
-	want(t, b.do("POST", "/api/auth/step-up", `{"passkey":`+proof+`}`, access...), 200, "")
-	want(t, b.do("POST", "/api/auth/step-up", `{"passkey":`+proof+`}`, access...), 401, watchword.CodeChallengeInvalid)
-	want(t, b.do("DELETE", "/api/auth/factors/"+id, "", access...), 200, "")
+	wantStatus(t, options, 200, "")
+	proof = k.signChallenge(t, options.body)
+	wantStatus(t, b.do("POST", "/api/auth/step-up", `{"passkey":`+proof+`}`, access...), 200, "")
+	wantStatus(t, b.do("POST", "/api/auth/step-up", `{"passkey":`+proof+`}`, access...), 401,
+		watchword.CodeChallengeInvalid)
+	wantStatus(t, b.do("DELETE", "/api/auth/factors/"+id, "", access...), 200, "")
 	options = visitor.do("POST", "/api/auth/passkey/options", "")
-	login = `{"ceremony":"` + options.text("ceremony") + `","credential":` + k.use(t, options.body) + `}`
+	login = `{"ceremony":"` + options.text("ceremony") + `","credential":` + k.signChallenge(t, options.body) + `}`
 	a = visitor.do("POST", "/api/auth/passkey/login", login)
-	want(t, a, 401, watchword.CodeInvalidCredentials)
+	wantStatus(t, a, 401, watchword.CodeInvalidCredentials)
 	if !strings.Contains(string(a.raw), `"errors":[{"field":"credential","code":"UNKNOWN"`) {
 		t.Errorf("the browser is not told to forget the passkey: %s", a.raw)
 	}
@@ -176,16 +178,17 @@ func TestPasskeysOverHTTP(t *testing.T) {
 // A refused passkey still belongs to its account. The response must not make the browser forget it.
 func TestRefusedPasskeyIsNotUnknown(t *testing.T) {
 	t.Parallel()
-	s := withPasskeys(t)
-	b := s.browser(t)
-	access, k := s.signUpVerified(t, b), newKey(s)
+	s := startWithPasskeys(t)
+	b := s.newBrowser(t)
+	access, k := s.signUpWithVerifiedAddress(t, b), newPasskeyDevice(s)
 	begun := b.do("POST", "/api/auth/factors/passkeys/options", "", access...)
-	want(t, b.do("POST", "/api/auth/factors/passkeys", k.create(t, begun.body, "blue key"), access...), 201, "")
-	k.auth.Options.UserNotVerified = true
+	wantStatus(t, b.do("POST", "/api/auth/factors/passkeys", k.registrationBody(t, begun.body, "blue key"),
+		access...), 201, "")
+	k.authenticator.Options.UserNotVerified = true
 	options := b.do("POST", "/api/auth/passkey/options", "")
-	login := `{"ceremony":"` + options.text("ceremony") + `","credential":` + k.use(t, options.body) + `}`
+	login := `{"ceremony":"` + options.text("ceremony") + `","credential":` + k.signChallenge(t, options.body) + `}`
 	a := b.do("POST", "/api/auth/passkey/login", login)
-	want(t, a, 401, watchword.CodeInvalidCredentials)
+	wantStatus(t, a, 401, watchword.CodeInvalidCredentials)
 	if a.body["errors"] != nil {
 		t.Errorf("%s", a.raw)
 	}
@@ -194,48 +197,49 @@ func TestRefusedPasskeyIsNotUnknown(t *testing.T) {
 // MFA-3
 func TestRequiredFactorOverHTTPCanBeAPasskey(t *testing.T) {
 	t.Parallel()
-	s := withPasskeys(t, requireFactors)
-	b, k := s.browser(t), newKey(s)
+	s := startWithPasskeys(t, requireFactors)
+	b, k := s.newBrowser(t), newPasskeyDevice(s)
 	const path = "/api/auth/factors/passkeys"
-	want(t, b.do("POST", path+"/options", ""), 401, watchword.CodeTokenMissing)
-	want(t, b.do("POST", "/api/auth/register", loginAda+`}`), 202, "")
-	token := s.post.take(t, watchword.MailVerify, "ada@example.com").Token
+	wantStatus(t, b.do("POST", path+"/options", ""), 401, watchword.CodeTokenMissing)
+	wantStatus(t, b.do("POST", "/api/auth/register", loginAda+`}`), 202, "")
+	token := s.mailer.awaitMail(t, watchword.MailVerify, "ada@example.com").Token
 	proof := `{"token":"` + string(token) + `","password":"correct horse battery"}`
 	a := b.do("POST", "/api/auth/email/verify", proof)
-	want(t, a, 403, watchword.CodeEnrolmentRequired)
+	wantStatus(t, a, 403, watchword.CodeEnrolmentRequired)
 	if got := a.body["challenge"].(map[string]any)["methods"].([]any); !slices.Equal(got, []any{"totp", "passkey"}) {
 		t.Errorf("methods %v", got)
 	}
 	begun := b.do("POST", path+"/options", `{"upgrade":true}`)
-	want(t, begun, 200, "")
+	wantStatus(t, begun, 200, "")
 	if begun.body["mediation"] != nil {
 		t.Errorf("the first factor would be an upgrade: %s", begun.raw)
 	}
-	made := k.create(t, begun.body, "blue key")
-	want(t, s.browser(t).do("POST", path, made), 401, watchword.CodeTokenMissing) // a browser without the step cookie
+	made := k.registrationBody(t, begun.body, "blue key")
+	wantStatus(t, s.newBrowser(t).do("POST", path, made), 401,
+		watchword.CodeTokenMissing) // a browser without the step cookie
 	a = b.do("POST", path, made)
-	want(t, a, 201, "")
+	wantStatus(t, a, 201, "")
 	if codes := a.body["recoveryCodes"].([]any); len(codes) != 10 || a.text("refreshToken") != "" {
 		t.Errorf("%s", a.raw)
 	}
-	want(t, b.do("GET", "/api/auth/me", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
-	want(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
-	want(t, b.do("POST", path, made), 401, watchword.CodeTokenMissing) // the step cookie was deleted
+	wantStatus(t, b.do("GET", "/api/auth/me", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
+	wantStatus(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
+	wantStatus(t, b.do("POST", path, made), 401, watchword.CodeTokenMissing) // the step cookie was deleted
 
 	// A client without cookies must be able to send the handle in bodies and get the tokens in bodies.
 	id := watchword.UserID(a.body["user"].(map[string]any)["id"].(string))
 	must(t, s.engine.Operator().DeleteUser(t.Context(), id))
-	app, k := s.browser(t), newKey(s)
-	want(t, app.do("POST", "/api/auth/register", loginAda+`}`), 202, "")
-	token = s.post.take(t, watchword.MailVerify, "ada@example.com").Token
+	app, k := s.newBrowser(t), newPasskeyDevice(s)
+	wantStatus(t, app.do("POST", "/api/auth/register", loginAda+`}`), 202, "")
+	token = s.mailer.awaitMail(t, watchword.MailVerify, "ada@example.com").Token
 	a = app.do("POST", "/api/auth/email/verify",
 		`{"token":"`+string(token)+`","password":"correct horse battery","delivery":"body"}`)
-	want(t, a, 403, watchword.CodeEnrolmentRequired)
+	wantStatus(t, a, 403, watchword.CodeEnrolmentRequired)
 	handle := `{"handle":"` + a.body["challenge"].(map[string]any)["handle"].(string) + `"`
 	begun = app.do("POST", path+"/options", handle+`}`)
-	want(t, begun, 200, "")
-	a = app.do("POST", path, handle+","+k.create(t, begun.body, "red key")[1:])
-	want(t, a, 201, "")
+	wantStatus(t, begun, 200, "")
+	a = app.do("POST", path, handle+","+k.registrationBody(t, begun.body, "red key")[1:])
+	wantStatus(t, a, 201, "")
 	if a.text("refreshToken") == "" || len(a.Cookies()) != 0 {
 		t.Errorf("%v %s", a.Cookies(), a.raw)
 	}
@@ -243,9 +247,9 @@ func TestRequiredFactorOverHTTPCanBeAPasskey(t *testing.T) {
 
 func TestRelatedOriginsAreThoseUnderTheRPID(t *testing.T) {
 	t.Parallel()
-	s := withPasskeys(t)
-	a := s.browser(t).do("GET", "/.well-known/webauthn", "", "Origin", "https://anybody.example")
-	want(t, a, 200, "")
+	s := startWithPasskeys(t)
+	a := s.newBrowser(t).do("GET", "/.well-known/webauthn", "", "Origin", "https://anybody.example")
+	wantStatus(t, a, 200, "")
 	if got := a.body["origins"].([]any); !slices.Equal(got, []any{s.url, "http://app.localhost:3000"}) ||
 		!strings.Contains(a.Header.Get("Cache-Control"), "public") {
 		t.Errorf("%s, %v", a.raw, a.Header)

@@ -24,7 +24,7 @@ func BenchmarkRefresh(b *testing.B) {
 			s := startForRefresh(b, c.alg)
 			clients := make([]*rawClient, c.clients)
 			for i := range clients {
-				clients[i] = s.rawClient(b, fmt.Sprintf("user%d@example.com", i))
+				clients[i] = s.newRawClient(b, fmt.Sprintf("user%d@example.com", i))
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
@@ -51,7 +51,7 @@ func BenchmarkRefresh(b *testing.B) {
 func TestRefreshAllocationsAreBounded(t *testing.T) {
 	for alg, most := range map[string]float64{"ES256": 235, "Ed25519": 170, "HS256": 175} {
 		t.Run(alg, func(t *testing.T) {
-			client := startForRefresh(t, alg).rawClient(t, "ada@example.com")
+			client := startForRefresh(t, alg).newRawClient(t, "ada@example.com")
 			for range 20 { // fills pools and caches before the measurement
 				client.refresh(t)
 			}
@@ -83,7 +83,7 @@ type rawClient struct {
 	buffer []byte
 }
 
-func (s *service) rawClient(tb testing.TB, email string) *rawClient {
+func (s *service) newRawClient(tb testing.TB, email string) *rawClient {
 	tb.Helper()
 	in, err := s.engine.SignUp(tb.Context(), watchword.SignUpRequest{Email: email, Password: goodPassword})
 	must(tb, err)
@@ -105,7 +105,7 @@ func (c *rawClient) refresh(tb testing.TB) {
 		tb.Error(err)
 		return
 	}
-	if err := c.receive(); err != nil {
+	if err := c.receiveRefreshToken(); err != nil {
 		tb.Error(err)
 	}
 }
@@ -114,7 +114,7 @@ const userAgent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, li
 	"Safari/537.36"
 
 // The method receive reads a response and takes the refresh token from its body.
-func (c *rawClient) receive() error {
+func (c *rawClient) receiveRefreshToken() error {
 	length := 0
 	for first := true; ; first = false {
 		line, err := c.reader.ReadSlice('\n')

@@ -14,7 +14,7 @@ import (
 func TestRequireRespondsAsTheAPIDoes(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	in := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword})
 	id := watchword.UserID(in.body["user"].(map[string]any)["id"].(string))
 	access := authorized(in.text("accessToken"))
@@ -69,7 +69,7 @@ func TestRequireRespondsAsTheAPIDoes(t *testing.T) {
 	if w, code := ask("/reports", access...); w.Code != 204 {
 		t.Errorf("%d %s", w.Code, code)
 	}
-	want(t, b.do("POST", "/api/auth/logout", ""), 200, "")
+	wantStatus(t, b.do("POST", "/api/auth/logout", ""), 200, "")
 	if w, code := ask("/notes", access...); w.Code != 401 || code != watchword.CodeSessionEnded {
 		t.Errorf("%d %s", w.Code, code)
 	}
@@ -86,7 +86,7 @@ func TestRequireRespondsAsTheAPIDoes(t *testing.T) {
 func TestAdmitUserSignsTheBrowserIn(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	b := s.browser(t)
+	b := s.newBrowser(t)
 	in := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword})
 	id := watchword.UserID(in.body["user"].(map[string]any)["id"].(string))
 	admit := func(user watchword.UserID, cookies ...*http.Cookie) (*watchword.SignIn, []*http.Cookie, error) {

@@ -37,14 +37,14 @@ type service struct {
 	engine *watchword.Engine
 	server *server.Server
 	store  realStore
-	post   *postbox
+	mailer *recordingMailer
 
-	document *document
+	document *openAPIDocument
 }
 
-func start(t testing.TB, engine func(*watchword.Options), edge func(*server.Options)) *service {
+func start(t testing.TB, changeEngine func(*watchword.Options), changeServer func(*server.Options)) *service {
 	t.Helper()
-	return startOn(t, openSQLite(t), engine, edge)
+	return startOnStore(t, openSQLite(t), changeEngine, changeServer)
 }
 
 // A realStore is the SQLite or the PostgreSQL store.
@@ -79,15 +79,15 @@ func onBothStores(t *testing.T, test func(*testing.T, realStore)) {
 }
 
 // startOn does the same as start, but on the given store. It closes the store after the test.
-func startOn(
+func startOnStore(
 	t testing.TB, store realStore, engine func(*watchword.Options), edge func(*server.Options),
 ) *service {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	s := &service{url: "http://" + listener.Addr().String(), post: &postbox{}, store: store}
+	s := &service{url: "http://" + listener.Addr().String(), mailer: &recordingMailer{}, store: store}
 	options := watchword.Options{
-		PublicURL: s.url, Mailer: s.post, MasterKey: []byte("a master key for tests, 32 bytes"),
+		PublicURL: s.url, Mailer: s.mailer, MasterKey: []byte("a master key for tests, 32 bytes"),
 		Limits: watchword.Unlimited(), HashWorkers: 2, HashQueue: time.Minute,
 	}
 	if engine != nil {
@@ -124,10 +124,10 @@ type browser struct {
 	*http.Client
 	t        *testing.T
 	url      string
-	document *document
+	document *openAPIDocument
 }
 
-func (s *service) browser(t *testing.T) *browser {
+func (s *service) newBrowser(t *testing.T) *browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	must(t, err)
@@ -140,19 +140,19 @@ func (s *service) browser(t *testing.T) *browser {
 }
 
 // An answer is a response with its body.
-type answer struct {
+type fullResponse struct {
 	*http.Response
 	raw  []byte
 	body map[string]any
 }
 
-func (a answer) text(name string) string {
+func (a fullResponse) text(name string) string {
 	text, _ := a.body[name].(string)
 	return text
 }
 
 // do sends a request with the headers of a browser. headers are pairs of name and value.
-func (b *browser) do(method, path, body string, headers ...string) answer {
+func (b *browser) do(method, path, body string, headers ...string) fullResponse {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(b.t.Context(), method, b.url+path, strings.NewReader(body))
 	must(b.t, err)
@@ -169,12 +169,12 @@ func (b *browser) do(method, path, body string, headers ...string) answer {
 	return b.send(r)
 }
 
-func (b *browser) send(r *http.Request) answer {
+func (b *browser) send(r *http.Request) fullResponse {
 	b.t.Helper()
 	response, err := b.Do(r)
 	must(b.t, err)
 	defer response.Body.Close() //nolint:errcheck // the body has been read
-	a := answer{Response: response}
+	a := fullResponse{Response: response}
 	body := io.Reader(response.Body)
 	if response.Header.Get("Content-Type") == "text/event-stream" {
 		body = io.LimitReader(body, 1) // a stream has no end
@@ -186,11 +186,11 @@ func (b *browser) send(r *http.Request) answer {
 			b.t.Fatalf("%s: %v", a.raw, err)
 		}
 	}
-	b.document.check(b.t, a)
+	b.document.checkResponse(b.t, a)
 	return a
 }
 
-func (b *browser) post(path string, body map[string]any, headers ...string) answer {
+func (b *browser) post(path string, body map[string]any, headers ...string) fullResponse {
 	b.t.Helper()
 	text, err := json.Marshal(body)
 	must(b.t, err)
@@ -200,14 +200,14 @@ func (b *browser) post(path string, body map[string]any, headers ...string) answ
 func (b *browser) register(email string) (accessToken string) {
 	b.t.Helper()
 	a := b.post("/register", map[string]any{"email": email, "password": goodPassword, "name": "Ada"})
-	want(b.t, a, 201, "")
+	wantStatus(b.t, a, 201, "")
 	return a.text("accessToken")
 }
 
 func authorized(token string) []string { return []string{"Authorization", "Bearer " + token} }
 
 // want checks the status, and the code and the format of an error.
-func want(t *testing.T, a answer, status int, code watchword.Code) {
+func wantStatus(t *testing.T, a fullResponse, status int, code watchword.Code) {
 	t.Helper()
 	if a.StatusCode != status || a.text("code") != string(code) {
 		t.Fatalf("%s %s: got %d %s, want %d %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, a.raw, status,
@@ -233,12 +233,12 @@ func must(t testing.TB, err error) {
 }
 
 // A postbox is a mailer that keeps the mails.
-type postbox struct {
+type recordingMailer struct {
 	mu    sync.Mutex
 	mails []watchword.Message
 }
 
-func (p *postbox) Send(_ context.Context, m watchword.Message) error {
+func (p *recordingMailer) Send(_ context.Context, m watchword.Message) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mails = append(p.mails, m)
@@ -247,12 +247,14 @@ func (p *postbox) Send(_ context.Context, m watchword.Message) error {
 
 // The method wait waits for a mail of a kind and returns the newest one. It ignores mails whose token is in the last
 // argument.
-func (p *postbox) wait(t *testing.T, kind watchword.MailKind, before ...watchword.Secret) watchword.Message {
+func (p *recordingMailer) awaitUnseenMail(
+	t *testing.T, kind watchword.MailKind, seenTokens ...watchword.Secret,
+) watchword.Message {
 	t.Helper()
 	for range 12_000 { // waits at least a minute
 		p.mu.Lock()
 		for _, m := range slices.Backward(p.mails) {
-			if m.Kind == kind && !slices.Contains(before, m.Token) {
+			if m.Kind == kind && !slices.Contains(seenTokens, m.Token) {
 				p.mu.Unlock()
 				return m
 			}
@@ -264,8 +266,8 @@ func (p *postbox) wait(t *testing.T, kind watchword.MailKind, before ...watchwor
 	return watchword.Message{}
 }
 
-func equalAnswers(a, b answer) bool {
-	hide := func(x answer) []byte {
+func equalAnswers(a, b fullResponse) bool {
+	hide := func(x fullResponse) []byte {
 		return bytes.ReplaceAll(x.raw, []byte(x.Header.Get("X-Request-Id")), []byte("-"))
 	}
 	return a.StatusCode == b.StatusCode && bytes.Equal(hide(a), hide(b))

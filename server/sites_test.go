@@ -30,12 +30,12 @@ const (
 )
 
 // twoSites is a server whose front-end is on another site.
-type twoSites struct {
+type crossSiteService struct {
 	*service
 	t *testing.T
 }
 
-func startTwoSites(t *testing.T) twoSites {
+func startCrossSite(t *testing.T) crossSiteService {
 	t.Helper()
 	s := start(t, func(o *watchword.Options) { o.PublicURL = apiOnOwnSite }, nil)
 	none := http.SameSiteNoneMode
@@ -47,14 +47,14 @@ func startTwoSites(t *testing.T) twoSites {
 		PublicURL: apiOnOwnSite, AllowedOrigins: []string{appOnOtherSite},
 		CookieSameSite: none, Dialects: []dialect.Dialect{tutorial, introduction}})
 	must(t, err)
-	return twoSites{s, t}
+	return crossSiteService{s, t}
 }
 
 // crumbs are cookies by name.
-type crumbs map[string]string
+type cookieValues map[string]string
 
 // without returns the cookies except one.
-func (c crumbs) without(name string) crumbs {
+func (c cookieValues) withoutCookie(name string) cookieValues {
 	rest := maps.Clone(c)
 	delete(rest, name)
 	return rest
@@ -62,7 +62,9 @@ func (c crumbs) without(name string) crumbs {
 
 // send sends a request. It returns the response, and the cookies that the browser has afterwards. An embedded request
 // comes from the page of the other site. Any other request comes from the server's own pages.
-func (s twoSites) send(embedded bool, path, body string, cookies crumbs, headers ...string) (answer, crumbs) {
+func (s crossSiteService) send(
+	embedded bool, path, body string, cookies cookieValues, headers ...string,
+) (fullResponse, cookieValues) {
 	s.t.Helper()
 	method := http.MethodPost
 	if path == "/api/auth/me" {
@@ -87,12 +89,12 @@ func (s twoSites) send(embedded bool, path, body string, cookies crumbs, headers
 	}
 	w := httptest.NewRecorder()
 	s.server.ServeHTTP(w, r)
-	a := answer{Response: w.Result(), raw: w.Body.Bytes()}
+	a := fullResponse{Response: w.Result(), raw: w.Body.Bytes()}
 	a.Request = r
 	_ = json.Unmarshal(a.raw, &a.body) // the body may be empty
 	after := maps.Clone(cookies)
 	if after == nil {
-		after = crumbs{}
+		after = cookieValues{}
 	}
 	for _, c := range a.Cookies() {
 		if c.Partitioned != strings.HasSuffix(c.Name, "-partitioned") ||
@@ -107,15 +109,15 @@ func (s twoSites) send(embedded bool, path, body string, cookies crumbs, headers
 }
 
 // signUp creates an account and returns its cookies.
-func (s twoSites) signUp(embedded bool, email string, cookies crumbs) crumbs {
+func (s crossSiteService) signUp(embedded bool, email string, cookies cookieValues) cookieValues {
 	s.t.Helper()
 	a, after := s.send(embedded, "/api/auth/register", `{"email":"`+email+`","password":"`+goodPassword+`"}`, cookies)
-	want(s.t, a, 201, "")
+	wantStatus(s.t, a, 201, "")
 	return after
 }
 
 // user refreshes and returns the user's address, or the error code. It also returns the cookies after the refresh.
-func (s twoSites) user(embedded bool, cookies crumbs) (string, crumbs) {
+func (s crossSiteService) refreshedUser(embedded bool, cookies cookieValues) (string, cookieValues) {
 	s.t.Helper()
 	a, after := s.send(embedded, "/api/auth/refresh", "", cookies)
 	if user, signedIn := a.body["user"].(map[string]any); signedIn {
@@ -124,7 +126,7 @@ func (s twoSites) user(embedded bool, cookies crumbs) (string, crumbs) {
 	return a.text("code"), after
 }
 
-func names(cookies crumbs) []string { return slices.Sorted(maps.Keys(cookies)) }
+func cookieNames(cookies cookieValues) []string { return slices.Sorted(maps.Keys(cookies)) }
 
 func bothNames() []string {
 	return []string{usualName, usualName + "-known", usualName + "-known-partitioned", partitionedName}
@@ -133,22 +135,22 @@ func bothNames() []string {
 // CK-8
 func TestEmbeddedSignInHasACookieOfItsOwn(t *testing.T) {
 	t.Parallel()
-	s := startTwoSites(t)
+	s := startCrossSite(t)
 	cookies := s.signUp(false, "ada@example.com", nil)
-	if got := names(cookies); !slices.Equal(got, bothNames()[:2]) {
+	if got := cookieNames(cookies); !slices.Equal(got, bothNames()[:2]) {
 		t.Fatalf("a sign-in on a page of the server sets %q", got)
 	}
 	// An embedded sign-in must set only the partitioned cookies. The request has no cookies, as in a browser that
 	// blocks third-party cookies.
 	other := s.signUp(true, "bob@example.com", nil)
-	if got := names(other); !slices.Equal(got, bothNames()[2:]) {
+	if got := cookieNames(other); !slices.Equal(got, bothNames()[2:]) {
 		t.Fatalf("an embedded sign-in sets %q", got)
 	}
 	// A form on the other site navigates to a page of the server. Such a navigation must set the usual cookies.
 	a, byForm := s.send(true, "/api/auth/login", `{"email":"ada@example.com","password":"`+goodPassword+`"}`, nil,
 		"Sec-Fetch-Mode", "navigate")
-	want(t, a, 200, "")
-	if got := names(byForm); !slices.Equal(got, bothNames()[:2]) {
+	wantStatus(t, a, 200, "")
+	if got := cookieNames(byForm); !slices.Equal(got, bothNames()[:2]) {
 		t.Errorf("a navigation sets %q", got)
 	}
 
@@ -162,9 +164,9 @@ func TestEmbeddedSignInHasACookieOfItsOwn(t *testing.T) {
 			{true, "bob@example.com", partitionedName, usualName},
 			{false, "ada@example.com", usualName, partitionedName},
 		} {
-			who, after := s.user(c.embedded, cookies)
+			who, after := s.refreshedUser(c.embedded, cookies)
 			if who != c.email || after[c.name] == cookies[c.name] || after[c.unchangedOne] != cookies[c.unchangedOne] {
-				t.Errorf("embedded %t: %s, cookies %q", c.embedded, who, names(after))
+				t.Errorf("embedded %t: %s, cookies %q", c.embedded, who, cookieNames(after))
 			}
 			cookies = after
 		}
@@ -177,18 +179,18 @@ func TestEmbeddedSignInHasACookieOfItsOwn(t *testing.T) {
 // CK-8
 func TestUsualCookieStillWorksInEmbeddedRequests(t *testing.T) {
 	t.Parallel()
-	s := startTwoSites(t)
+	s := startCrossSite(t)
 	cookies := s.signUp(false, "ada@example.com", nil)
 	for range 3 {
-		who, after := s.user(true, cookies)
+		who, after := s.refreshedUser(true, cookies)
 		if who != "ada@example.com" || after[usualName] == cookies[usualName] || len(after) != len(cookies) {
-			t.Fatalf("%s, cookies %q", who, names(after))
+			t.Fatalf("%s, cookies %q", who, cookieNames(after))
 		}
 		cookies = after
 	}
 	a, after := s.send(true, "/api/auth/logout", "", cookies)
-	want(t, a, 200, "")
-	if got := names(after); !slices.Equal(got, []string{usualName + "-known"}) {
+	wantStatus(t, a, 200, "")
+	if got := cookieNames(after); !slices.Equal(got, []string{usualName + "-known"}) {
 		t.Errorf("%q are left", got)
 	}
 }
@@ -196,7 +198,7 @@ func TestUsualCookieStillWorksInEmbeddedRequests(t *testing.T) {
 // CK-8
 func TestSignOutEndsTheSessionsOfBothCookies(t *testing.T) {
 	t.Parallel()
-	s := startTwoSites(t)
+	s := startCrossSite(t)
 	for path, body := range map[string]string{
 		"/api/auth/logout": "", "/api/auth/logout-all": "", "/api/users/logout": "", "/api/users/master-logout": "",
 	} {
@@ -207,26 +209,26 @@ func TestSignOutEndsTheSessionsOfBothCookies(t *testing.T) {
 			headers := []string{}
 			if path == "/api/auth/logout-all" {
 				a, rotated := s.send(embedded, "/api/auth/refresh", "", cookies)
-				want(t, a, 200, "")
+				wantStatus(t, a, 200, "")
 				cookies, headers = rotated, authorized(a.text("accessToken"))
 			}
 			if strings.HasPrefix(path, "/api/users") { // the dialect has other cookie names
 				cookies["refreshTkn"], cookies["refreshTkn-partitioned"] = cookies[usualName], cookies[partitionedName]
-				cookies = cookies.without(usualName).without(partitionedName)
+				cookies = cookies.withoutCookie(usualName).withoutCookie(partitionedName)
 			}
 			a, after := s.send(embedded, path, body, cookies, headers...)
 			if a.StatusCode != 200 && a.StatusCode != 205 {
 				t.Fatalf("%s: %d %s", path, a.StatusCode, a.raw)
 			}
 			known := []string{usualName + "-known", usualName + "-known-partitioned"}
-			if got := names(after); !slices.Equal(got, known) {
+			if got := cookieNames(after); !slices.Equal(got, known) {
 				t.Errorf("%s, embedded %t: %q are left", path, embedded, got)
 			}
 			for name, token := range cookies {
 				if strings.Contains(name, "known") {
 					continue
 				}
-				if who, _ := s.user(embedded, crumbs{usualName: token}); who != "SESSION_ENDED" {
+				if who, _ := s.refreshedUser(embedded, cookieValues{usualName: token}); who != "SESSION_ENDED" {
 					t.Errorf("%s, embedded %t: the session of %s: %s", path, embedded, name, who)
 				}
 			}
@@ -237,17 +239,18 @@ func TestSignOutEndsTheSessionsOfBothCookies(t *testing.T) {
 // CK-8
 func TestDeletionOfAnAccountSignsTheBrowserOut(t *testing.T) {
 	t.Parallel()
-	s := startTwoSites(t)
+	s := startCrossSite(t)
 	cookies := s.signUp(false, "ada@example.com", nil)
 	maps.Copy(cookies, s.signUp(true, "bob@example.com", nil))
 	a, cookies := s.send(true, "/api/auth/refresh", "", cookies)
-	want(t, a, 200, "")
-	a, after := s.send(true, "/api/auth/me", `{"password":"`+goodPassword+`"}`, cookies, authorized(a.text("accessToken"))...)
-	want(t, a, 200, "")
-	if got := names(after); slices.Contains(got, usualName) || slices.Contains(got, partitionedName) {
+	wantStatus(t, a, 200, "")
+	a, after := s.send(true, "/api/auth/me", `{"password":"`+goodPassword+`"}`, cookies,
+		authorized(a.text("accessToken"))...)
+	wantStatus(t, a, 200, "")
+	if got := cookieNames(after); slices.Contains(got, usualName) || slices.Contains(got, partitionedName) {
 		t.Errorf("%q are left", got)
 	}
-	if who, _ := s.user(false, cookies); who != "SESSION_ENDED" {
+	if who, _ := s.refreshedUser(false, cookies); who != "SESSION_ENDED" {
 		t.Errorf("the session of the other cookie: %s", who)
 	}
 }
@@ -255,28 +258,28 @@ func TestDeletionOfAnAccountSignsTheBrowserOut(t *testing.T) {
 // CK-8
 func TestSignInReplacesTheSessionThatTheRequestPresents(t *testing.T) {
 	t.Parallel()
-	s := startTwoSites(t)
+	s := startCrossSite(t)
 	usual := s.signUp(false, "ada@example.com", nil)
 	both := maps.Clone(usual)
 	maps.Copy(both, s.signUp(true, "bob@example.com", nil))
 	cleo := s.signUp(true, "cleo@example.com", both)
-	if who, _ := s.user(true, crumbs{partitionedName: both[partitionedName]}); who != "SESSION_ENDED" {
+	if who, _ := s.refreshedUser(true, cookieValues{partitionedName: both[partitionedName]}); who != "SESSION_ENDED" {
 		t.Errorf("the replaced session: %s", who)
 	}
-	if who, _ := s.user(true, cleo); who != "cleo@example.com" {
+	if who, _ := s.refreshedUser(true, cleo); who != "cleo@example.com" {
 		t.Errorf("the new session: %s", who)
 	}
-	who, usual := s.user(false, cleo)
+	who, usual := s.refreshedUser(false, cleo)
 	if who != "ada@example.com" {
 		t.Errorf("the session of the server's pages: %s", who)
 	}
 	// A browser with third-party cookies sends the usual cookie in embedded requests. If a sign-in request has only
 	// the usual cookie, the server must end the session of this cookie and delete the cookie.
-	alone := s.signUp(true, "dora@example.com", usual.without(partitionedName))
-	if got := names(alone); !slices.Equal(got, bothNames()[1:]) {
+	alone := s.signUp(true, "dora@example.com", usual.withoutCookie(partitionedName))
+	if got := cookieNames(alone); !slices.Equal(got, bothNames()[1:]) {
 		t.Errorf("the cookies are %q", got)
 	}
-	if who, _ := s.user(false, crumbs{usualName: usual[usualName]}); who != "SESSION_ENDED" {
+	if who, _ := s.refreshedUser(false, cookieValues{usualName: usual[usualName]}); who != "SESSION_ENDED" {
 		t.Errorf("the session of the usual cookie: %s", who)
 	}
 }
@@ -284,22 +287,22 @@ func TestSignInReplacesTheSessionThatTheRequestPresents(t *testing.T) {
 // CK-3, CK-8
 func TestRefusalsClearTheCookieOfTheRequest(t *testing.T) {
 	t.Parallel()
-	s := startTwoSites(t)
+	s := startCrossSite(t)
 	cookies := s.signUp(false, "ada@example.com", nil)
 	cookies[partitionedName] = "wwr_invalid"
-	who, after := s.user(true, cookies)
+	who, after := s.refreshedUser(true, cookies)
 	if who != "REFRESH_INVALID" || after[partitionedName] != "" || after[usualName] != cookies[usualName] {
-		t.Errorf("%s, then %q", who, names(after))
+		t.Errorf("%s, then %q", who, cookieNames(after))
 	}
 	cookies[partitionedName] = ""
 	a, after := s.send(true, "/api/auth/refresh?optional=true", "", cookies)
 	if _, left := after[partitionedName]; a.StatusCode != 204 || left || after[usualName] == "" {
-		t.Errorf("%d, then %q", a.StatusCode, names(after))
+		t.Errorf("%d, then %q", a.StatusCode, cookieNames(after))
 	}
 	a, after = s.send(true, "/api/auth/refresh", "", cookies, "Cookie", partitionedName+"=a; "+partitionedName+"=b")
-	want(t, a, 400, apirequest.CodeAmbiguousCredentials)
+	wantStatus(t, a, 400, apirequest.CodeAmbiguousCredentials)
 	if _, left := after[partitionedName]; left || after[usualName] == "" {
-		t.Errorf("%q are left", names(after))
+		t.Errorf("%q are left", cookieNames(after))
 	}
 	// A page of another site in an old browser can send a request without Origin and Sec-Fetch-Site. Such a request
 	// with only a partitioned cookie must be rejected.
@@ -316,10 +319,10 @@ func TestRefusalsClearTheCookieOfTheRequest(t *testing.T) {
 // CK-8
 func TestDialectUsersFollowsTheRuleOfTwoSites(t *testing.T) {
 	t.Parallel()
-	s := startTwoSites(t)
+	s := startCrossSite(t)
 	body := `{"firstName":"Ada","lastName":"Byron","email":"ada@example.com","password":"` + goodPassword + `"}`
 	a, cookies := s.send(true, "/api/users/signup", body, nil)
-	if got := names(cookies); a.StatusCode != 201 || !slices.Equal(got,
+	if got := cookieNames(cookies); a.StatusCode != 201 || !slices.Equal(got,
 		[]string{usualName + "-known-partitioned", "refreshTkn-partitioned"}) {
 		t.Fatalf("%d, cookies %q", a.StatusCode, got)
 	}
@@ -328,7 +331,7 @@ func TestDialectUsersFollowsTheRuleOfTwoSites(t *testing.T) {
 		renewed, after := s.send(true, "/api/users/reauth", "", cookies)
 		if renewed.StatusCode != 201 || after["refreshTkn-partitioned"] == cookies["refreshTkn-partitioned"] ||
 			len(after) != 2 {
-			t.Fatalf("%d %s, cookies %q", renewed.StatusCode, renewed.raw, names(after))
+			t.Fatalf("%d %s, cookies %q", renewed.StatusCode, renewed.raw, cookieNames(after))
 		}
 		cookies = after
 	}
@@ -338,16 +341,17 @@ func TestDialectUsersFollowsTheRuleOfTwoSites(t *testing.T) {
 	}
 	a, after = s.send(true, "/api/users/reauth", "", cookies)
 	if a.StatusCode != 401 || after["refreshTkn-partitioned"] != cookies["refreshTkn-partitioned"] {
-		t.Errorf("the replaced session: %d, then %q", a.StatusCode, names(after))
+		t.Errorf("the replaced session: %d, then %q", a.StatusCode, cookieNames(after))
 	}
 }
 
 // CK-8
 func TestDialectLessonFollowsTheRuleOfTwoSites(t *testing.T) {
 	t.Parallel()
-	s := startTwoSites(t)
-	signUp := func(embedded bool, email string) (string, crumbs) {
-		a, cookies := s.send(embedded, "/register", `{"username":"A","email":"`+email+`","password":"`+goodPassword+`"}`, nil)
+	s := startCrossSite(t)
+	signUp := func(embedded bool, email string) (string, cookieValues) {
+		a, cookies := s.send(embedded, "/register",
+			`{"username":"A","email":"`+email+`","password":"`+goodPassword+`"}`, nil)
 		if a.StatusCode != 201 {
 			t.Fatalf("%d %s", a.StatusCode, a.raw)
 		}
@@ -356,7 +360,7 @@ func TestDialectLessonFollowsTheRuleOfTwoSites(t *testing.T) {
 	ada, cookies := signUp(false, "ada@example.com")
 	bob, other := signUp(true, "bob@example.com")
 	if cookies["jwt"] == "" || other["jwt-partitioned"] == "" || other["jwt"] != "" {
-		t.Fatalf("the cookies are %q and %q", names(cookies), names(other))
+		t.Fatalf("the cookies are %q and %q", cookieNames(cookies), cookieNames(other))
 	}
 	maps.Copy(cookies, other)
 	for embedded, email := range map[bool]string{false: "ada@example.com", true: "bob@example.com"} {
@@ -372,10 +376,10 @@ func TestDialectLessonFollowsTheRuleOfTwoSites(t *testing.T) {
 	}
 	a, after := s.send(true, "/logout", "", cookies)
 	if a.StatusCode != 204 || after["jwt"]+after["jwt-partitioned"] != "" {
-		t.Errorf("%d, then %q", a.StatusCode, names(after))
+		t.Errorf("%d, then %q", a.StatusCode, cookieNames(after))
 	}
 	for _, token := range []string{ada, bob} {
-		if who, _ := s.user(true, crumbs{usualName: token}); who != "SESSION_ENDED" {
+		if who, _ := s.refreshedUser(true, cookieValues{usualName: token}); who != "SESSION_ENDED" {
 			t.Errorf("after the sign-out: %s", who)
 		}
 	}

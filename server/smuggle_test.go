@@ -23,7 +23,7 @@ import (
 )
 
 // secured starts a TLS listener for a service, in addition to its plain one, and returns the address.
-func (s *service) secured(t *testing.T) string {
+func (s *service) startTLSListener(t *testing.T) string {
 	t.Helper()
 	lender := httptest.NewTLSServer(http.NotFoundHandler())
 	config := &tls.Config{
@@ -58,7 +58,7 @@ func dialTLS(t *testing.T, address string, protocols ...string) *tls.Conn {
 func TestFramingErrorClosesTheConnection(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	secured, host := s.secured(t), strings.TrimPrefix(s.url, "http://")
+	secured, host := s.startTLSListener(t), strings.TrimPrefix(s.url, "http://")
 	const first = "POST /api/auth/logout HTTP/1.1\r\nContent-Type: application/json\r\n"
 	both := "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
 	for name, text := range map[string]string{
@@ -116,7 +116,7 @@ func TestFramingErrorClosesTheConnection(t *testing.T) {
 			if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil && !strings.Contains(err.Error(), "reset") {
 				t.Errorf("%s, %s: afterwards %v, %q", name, network, err, rest)
 			}
-			want(t, s.browser(t).post("/login", map[string]any{"email": email, "password": goodPassword}), 401,
+			wantStatus(t, s.newBrowser(t).post("/login", map[string]any{"email": email, "password": goodPassword}), 401,
 				"INVALID_CREDENTIALS")
 		}
 	}
@@ -135,7 +135,7 @@ func readResponse(t *testing.T, in *bufio.Reader) *http.Response {
 func TestKeepAliveConnectionOverTLSAcceptsEitherLength(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	conn := dialTLS(t, s.secured(t))
+	conn := dialTLS(t, s.startTLSListener(t))
 	host, in := strings.TrimPrefix(s.url, "http://"), bufio.NewReader(conn)
 	head := "POST /api/auth/login HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/json\r\n"
 	sized, chunked := "Content-Length: 2\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
@@ -150,14 +150,14 @@ func TestKeepAliveConnectionOverTLSAcceptsEitherLength(t *testing.T) {
 }
 
 // A twoConn sends HTTP/2 frames one by one, including invalid ones.
-type twoConn struct {
+type http2Conn struct {
 	t      *testing.T
 	frames *http2.Framer
 	host   string
 	stream uint32
 }
 
-func (s *service) two(t *testing.T, address string) *twoConn {
+func (s *service) dialHTTP2(t *testing.T, address string) *http2Conn {
 	t.Helper()
 	conn := dialTLS(t, address, "h2")
 	if got := conn.ConnectionState().NegotiatedProtocol; got != "h2" {
@@ -165,18 +165,18 @@ func (s *service) two(t *testing.T, address string) *twoConn {
 	}
 	_, err := io.WriteString(conn, http2.ClientPreface)
 	must(t, err)
-	c := &twoConn{t: t, frames: http2.NewFramer(conn, conn), host: strings.TrimPrefix(s.url, "http://"), stream: 1}
+	c := &http2Conn{t: t, frames: http2.NewFramer(conn, conn), host: strings.TrimPrefix(s.url, "http://"), stream: 1}
 	c.frames.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	must(t, c.frames.WriteSettings())
 	return c
 }
 
 // send sends a request with its body in pieces. fields are pairs of name and value.
-func (c *twoConn) send(method, path string, pieces []string, fields ...string) {
+func (c *http2Conn) send(method, path string, pieces []string, headerFields ...string) {
 	c.t.Helper()
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
-	all := append([]string{":method", method, ":scheme", "https", ":authority", c.host, ":path", path}, fields...)
+	all := append([]string{":method", method, ":scheme", "https", ":authority", c.host, ":path", path}, headerFields...)
 	for i := 0; i < len(all); i += 2 {
 		must(c.t, encoder.WriteField(hpack.HeaderField{Name: all[i], Value: all[i+1]}))
 	}
@@ -190,7 +190,7 @@ func (c *twoConn) send(method, path string, pieces []string, fields ...string) {
 
 // readAll returns the status of each response, and for each reset stream or closed connection the reason. It reads
 // until the given number of streams has ended or the server closes the connection.
-func (c *twoConn) readAll(streams int) (outcomes []string, closed bool) {
+func (c *http2Conn) readOutcomes(streams int) (outcomes []string, closed bool) {
 	c.t.Helper()
 	for streams > 0 {
 		frame, err := c.frames.ReadFrame()
@@ -219,19 +219,19 @@ func (c *twoConn) readAll(streams int) (outcomes []string, closed bool) {
 func TestWrongContentLengthOverHTTP2ClosesTheConnection(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	secured := s.secured(t)
+	secured := s.startTLSListener(t)
 	json := []string{"content-type", "application/json"}
 
-	good := s.two(t, secured)
+	good := s.dialHTTP2(t, secured)
 	good.send("POST", "/api/auth/logout", []string{"{}"}, append(json, "content-length", "2")...)
 	good.send("POST", "/api/auth/logout", []string{"{", "}"}, json...)
-	if outcomes, closed := good.readAll(2); closed || !slices.Equal(outcomes, []string{"200", "200"}) {
+	if outcomes, closed := good.readOutcomes(2); closed || !slices.Equal(outcomes, []string{"200", "200"}) {
 		t.Errorf("two good requests: %v, closed: %v", outcomes, closed)
 	}
 
-	short := s.two(t, secured)
+	short := s.dialHTTP2(t, secured)
 	short.send("POST", "/api/auth/logout", []string{"{}"}, append(json, "content-length", "5")...)
-	outcomes, closed := short.readAll(1)
+	outcomes, closed := short.readOutcomes(1)
 	if !closed || !slices.Contains(outcomes, "400") || !slices.Contains(outcomes, "GOAWAY") {
 		t.Errorf("fewer bytes than said: %v, closed: %v", outcomes, closed)
 	}
@@ -247,13 +247,13 @@ func TestWrongContentLengthOverHTTP2ClosesTheConnection(t *testing.T) {
 		email := fmt.Sprintf("hidden-%x@example.com", name)
 		hidden := fmt.Sprintf("POST /api/auth/register HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n\r\n"+
 			`{"email":%q,"password":%q}`, good.host, email, goodPassword)
-		c := s.two(t, secured)
+		c := s.dialHTTP2(t, secured)
 		c.send("POST", "/api/auth/logout", []string{"0\r\n\r\n", hidden}, append(json, fields...)...)
-		outcomes, _ := c.readAll(1)
+		outcomes, _ := c.readOutcomes(1)
 		if slices.Contains(outcomes, "200") || slices.Contains(outcomes, "201") || len(outcomes) == 0 {
 			t.Errorf("%s: %v", name, outcomes)
 		}
-		want(t, s.browser(t).post("/login", map[string]any{"email": email, "password": goodPassword}), 401,
+		wantStatus(t, s.newBrowser(t).post("/login", map[string]any{"email": email, "password": goodPassword}), 401,
 			"INVALID_CREDENTIALS")
 	}
 }
@@ -262,7 +262,7 @@ func TestWrongContentLengthOverHTTP2ClosesTheConnection(t *testing.T) {
 func TestSilentTLSClientDelaysNoOtherClient(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	secured := s.secured(t)
+	secured := s.startTLSListener(t)
 	for range 3 {
 		silent, err := net.Dial("tcp", secured)
 		must(t, err)
