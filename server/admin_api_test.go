@@ -15,10 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// These tests call the administration API over HTTP, on a real port and a real store.
-
-// withAdmin starts a service with administration, and signs in an administrator at aal2. The header has the
-// administrator's access token.
+// startWithAdmin signs the administrator in at aal2.
 func startWithAdmin(t *testing.T, engine ...func(*watchword.Options)) (s *service, adminHeader []string) {
 	t.Helper()
 	s = start(t, append(engine, nil)[0], nil)
@@ -33,7 +30,7 @@ func startWithAdmin(t *testing.T, engine ...func(*watchword.Options)) (s *servic
 	return s, s.signInAdmin(t, "root@example.com")
 }
 
-// signInAdmin creates an administrator and signs in with two factors.
+// signInAdmin creates the administrator, who signs in with two factors.
 func (s *service) signInAdmin(t *testing.T, email string) (header []string) {
 	t.Helper()
 	operator := s.engine.Operator()
@@ -44,7 +41,6 @@ func (s *service) signInAdmin(t *testing.T, email string) (header []string) {
 	return s.signInAs(t, user, "pwd", "otp")
 }
 
-// signInAs opens a session of an account, as if the user had signed in with these methods.
 func (s *service) signInAs(t *testing.T, user watchword.User, methods ...string) (header []string) {
 	t.Helper()
 	in, err := s.engine.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{User: user.ID, Methods: methods})
@@ -75,7 +71,7 @@ func (s *service) addUsers(t *testing.T, n int) (all []watchword.User) {
 	return all
 }
 
-// emailsOf reads all pages of a list, and returns the addresses and the number of pages.
+// listEmails reads all pages of a list, and returns the addresses and the number of pages.
 func listEmails(t *testing.T, b *browser, path string, header []string) (emails []string, pages int) {
 	t.Helper()
 	for next := ""; ; {
@@ -213,7 +209,6 @@ func TestAdminRoutesCheckTheirGuard(t *testing.T) {
 	}
 }
 
-// reprove sets the time and the methods of the last proof, for the session of an access token.
 func (s *service) setLastProof(t *testing.T, header, methods []string, age time.Duration) error {
 	t.Helper()
 	who, err := s.engine.Authenticate(t.Context(), watchword.Secret(strings.TrimPrefix(header[1], "Bearer ")))

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// adminScopes has a row for each route: the scope that a service key needs, or onlyAdmins.
+// scopeByRoute has the scope that a service key needs for each route, or onlyAdmins.
 var scopeByRoute = map[string]admin.Scope{
 	"GET /api/admin/users":                        admin.ScopeUsersRead,
 	"POST /api/admin/users":                       admin.ScopeUsersWrite,
@@ -44,7 +44,7 @@ const onlyAdmins admin.Scope = "only administrators"
 func TestAdminRoutesCheckTheScopeOfServiceKeys(t *testing.T) {
 	t.Parallel()
 	s, header := startWithAdmin(t)
-	keys := map[admin.Scope][]string{} // headers, each with a key that has only this scope
+	keys := map[admin.Scope][]string{} // request headers, each with a key that has only this scope
 	others := map[admin.Scope][]string{}
 	for _, scope := range admin.Scopes() {
 		_, keys[scope] = s.createServiceKey(t, header, scope)

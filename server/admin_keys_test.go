@@ -8,7 +8,6 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// createKey creates a service key over the API. It returns the key's id, and a request header with the key.
 func (s *service) createServiceKey(
 	t *testing.T, header []string, scopes ...admin.Scope,
 ) (id string, keyHeader []string) {

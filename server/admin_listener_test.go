@@ -18,9 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// These tests have administration on the admin listener.
-
-// withAdminListener starts a service whose administration is on a second port. It returns a browser for that port.
+// startWithAdminListener serves administration on a second port. The browser uses that port.
 func startWithAdminListener(t *testing.T, changeEngine func(*watchword.Options), changeServer func(*server.Options)) (
 	s *service, o server.Options, b *browser,
 ) {
@@ -49,24 +47,22 @@ func startWithAdminListener(t *testing.T, changeEngine func(*watchword.Options),
 	return s, o, b
 }
 
-// named gives the engine a public URL with a host name, because passkeys need one. The host name and the IP address
-// both reach the service.
+// useHostName replaces the IP address in the public URL, because passkeys need a host name. Both reach the service.
 func useHostName(o *watchword.Options) {
 	o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
 }
 
-// emptyMailbox is a development mailbox without mails. It adds the routes of the mailbox to the
-// table.
+// emptyMailbox is a development mailbox. It adds the routes of the mailbox to the table.
 func emptyMailbox() ([]watchword.StoredMail, error) { return nil, nil }
 
-// onBoth has the routes that exist on both listeners. Every other route exists on only one listener.
+// Every route that is not in routesOnBothListeners exists on only one listener.
 var routesOnBothListeners = []string{"GET /{$}", "GET /login", "POST /login", "GET /login/factor", "POST /login/factor",
 	"GET /step-up", "POST /step-up",
 	"GET /logout", "POST /logout", "GET /assets/{name}", "GET /favicon.ico", "GET /robots.txt",
 	"GET /openapi.json"}
 
 // The test requests every route at both listeners. A route must exist on the public listener only, unless it belongs
-// to administration or onBoth lists it.
+// to administration or routesOnBothListeners lists it.
 //
 // CFG-4
 func TestEachRouteIsOnItsListener(t *testing.T) {
@@ -152,7 +148,6 @@ func withoutAdminURL(o server.Options) server.Options {
 	return o
 }
 
-// pathOf replaces the parameters of a route's path by values.
 func fillPathParameters(pattern string) string {
 	return strings.NewReplacer("{$}", "", "{id}", "00000000-0000-7000-8000-000000000000",
 		"{sid}", "00000000-0000-7000-8000-000000000000", "{name}", "style.css").Replace(pattern)
@@ -196,7 +191,6 @@ func TestPublicListenerDoesNotShowAdministration(t *testing.T) {
 	}
 }
 
-// stripped returns a page without the nonces of its response.
 func pageWithoutNonces(a fullResponse) string {
 	_, text, _ := strings.Cut(a.Header.Get("Content-Security-Policy"), "'nonce-")
 	nonce, _, _ := strings.Cut(text, "'")
@@ -249,7 +243,6 @@ func TestCookiesOfOneListenerAreOfNoUseAtTheOther(t *testing.T) {
 	wantPage(t, public.visit("/account"), 200)
 }
 
-// withCookie returns a browser with one cookie.
 func (s *service) browserWithCookie(t *testing.T, name, value string) *browser {
 	t.Helper()
 	b := s.newBrowser(t)
@@ -265,7 +258,6 @@ func wantCookieUseless(t *testing.T, s *service, path, name, value string) {
 	wantPage(t, s.browserWithCookie(t, name, value).visit(path), 303, "/login")
 }
 
-// adminWithApp creates an administrator with an authenticator app, and returns its secret.
 func (s *service) createAdminWithApp(t *testing.T) (secret []byte) {
 	t.Helper()
 	s.signInAdmin(t, "root@example.com")
@@ -284,8 +276,7 @@ func (s *service) createAdminWithApp(t *testing.T) (secret []byte) {
 	return secret
 }
 
-// signInAt signs in with the pages of a listener. Each code works only one time, so each sign-in needs a different
-// offset.
+// Each code works only one time, so each call of signInOnListener needs a different stepOffset.
 func (s *service) signInOnListener(t *testing.T, b *browser, secret []byte, stepOffset int64) {
 	t.Helper()
 	back := "?" + url.Values{"return_to": {b.url + "/admin/users"}}.Encode()
@@ -451,7 +442,6 @@ func TestAdminListenerBehindAProxy(t *testing.T) {
 	}
 }
 
-// cookiesOfSignIn signs in with a password and returns the cookies of the response.
 func signInForCookies(t *testing.T, s *service, h http.Handler, origin string) []*http.Cookie {
 	t.Helper()
 	s.signInAdmin(t, "root@example.com")

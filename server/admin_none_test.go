@@ -72,7 +72,6 @@ func TestNoRequestMakesTheFirstAdministrator(t *testing.T) {
 	s.wantNoAdministrator(t)
 }
 
-// methodOf returns the method to call a route with: POST if the route accepts every method.
 func methodOrPOST(method string) string {
 	if method == "" {
 		return "POST"
@@ -80,8 +79,8 @@ func methodOrPOST(method string) string {
 	return method
 }
 
-// bodiesWithRoles returns two request bodies for a route. The first has the members that the type of the body
-// documents. The second also has members such as isAdmin, which the type does not have.
+// bodiesWithRoles returns two request bodies. The first has the members that bodyType documents. The second also has
+// members such as isAdmin, which bodyType does not have.
 func bodiesWithRoles(t *testing.T, bodyType any, n int) (all []string) {
 	t.Helper()
 	known := map[string]any{}
@@ -116,7 +115,7 @@ func bodiesWithRoles(t *testing.T, bodyType any, n int) (all []string) {
 	return all
 }
 
-// wantNoAdministrator fails if an account has a role, or if the query for accounts with the role admin finds one.
+// wantNoAdministrator fails if any account has a role, or if the query for administrators finds one.
 func (s *service) wantNoAdministrator(t *testing.T) {
 	t.Helper()
 	users, err := s.engine.Operator().Users(t.Context(), "", 1000)

@@ -12,9 +12,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// These tests use the account page and its forms in a browser.
-
-// The method crowd signs in as ada@example.com on seven devices: four times on each of the first two devices, and
+// signInOnSevenDevices signs in as Ada, who must have an account: four times on each of the first two devices, and
 // once on each other device.
 func (s *service) signInOnSevenDevices(t *testing.T) {
 	t.Helper()

@@ -23,10 +23,10 @@ import (
 const laptopUserAgent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) " +
 	"Chrome/142.0.0.0 Safari/537.36"
 
-// adminScene starts a service with an administrator and an account whose session was copied.
+// startWithCopiedSession starts a service with pages of administration. The copied session belongs to Ada.
 func startWithCopiedSession(t *testing.T) (s *service, header []string, ada watchword.User) {
 	t.Helper()
-	var clockBehind atomic.Int64 // how far the clock is behind, so that the history is some hours old
+	var clockBehind atomic.Int64 // so that the history is some hours old
 	clockBehind.Store(int64(3 * time.Hour))
 	s = start(t, func(o *watchword.Options) {
 		o.Now = func() time.Time { return time.Now().Add(-time.Duration(clockBehind.Load())) }
@@ -73,14 +73,13 @@ func startWithCopiedSession(t *testing.T) (s *service, header []string, ada watc
 	return s, s.signInAdmin(t, "root@example.com"), ada
 }
 
-// A brokenMailer is a mailer that fails to send each mail.
 type failingMailer struct{}
 
 func (failingMailer) Send(context.Context, watchword.Message) error {
 	return errors.New("550 5.7.1 the sender is not allowed to send")
 }
 
-// asPageOf gives a tab the page cookie with the access token of an Authorization header. The tab is then signed in.
+// setPageCookie signs the tab in with the access token of an Authorization header.
 func (b *tab) setPageCookie(header []string) *tab {
 	b.t.Helper()
 	sendDevTools(b, network.SetCookie, network.SetCookieParams{Name: "watchword-page",
@@ -88,7 +87,6 @@ func (b *tab) setPageCookie(header []string) *tab {
 	return b
 }
 
-// adminSights returns all pages of administration, in each of their states.
 func adminPageStates(ada watchword.User) []pageState {
 	user := "/admin/users/" + string(ada.ID)
 	return []pageState{
@@ -149,7 +147,7 @@ func TestAdminPagesFitAndAreAccessible(t *testing.T) {
 	check(b, "admin-factor")
 }
 
-// startAdministrator starts a service with the administrator ada@example.com, who has an app.
+// startWithAdministrator makes ada@example.com the administrator. The phone has her app.
 func startWithAdministrator(t *testing.T) (*service, *phone) {
 	t.Helper()
 	s, phone := startWithPhone(t, nil, nil)

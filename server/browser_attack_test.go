@@ -23,7 +23,7 @@ import (
 
 const reuseMessage = "You were signed out because an old copy of your session was used. Somebody may have copied it."
 
-// The method prove marks an address as verified, because the server sends notices only to verified addresses.
+// markVerified is required before notices, because the server sends them only to verified addresses.
 func (s *service) markVerified(t *testing.T, email watchword.Address) {
 	t.Helper()
 	err := s.store.Update(t.Context(), func(tx watchword.Tx) error {
@@ -43,7 +43,7 @@ func TestStolenCookieIsDetectedAndBothUsersSeeIt(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name       string
-		thiefFirst bool // whether the thief rotates before the owner
+		thiefFirst bool
 	}{{"the owner rotates first", false}, {"the thief rotates first", true}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -88,7 +88,6 @@ func TestStolenCookieIsDetectedAndBothUsersSeeIt(t *testing.T) {
 	}
 }
 
-// The method steal copies the refresh cookie of another tab.
 func (b *tab) copyRefreshCookie(from *tab) {
 	b.t.Helper()
 	cookie := from.cookiesByName()["watchword"]
@@ -98,7 +97,7 @@ func (b *tab) copyRefreshCookie(from *tab) {
 			HTTPOnly: &httpOnly, SameSite: cookie.SameSite})
 }
 
-// forgetPage deletes the page cookie, so that the next click rotates the refresh token.
+// After deletePageCookie, the next click rotates the refresh token.
 func (b *tab) deletePageCookie() {
 	b.t.Helper()
 	sendDevTools(b, network.DeleteCookies, network.DeleteCookiesParams{Name: "watchword-page", URL: b.url})
@@ -175,7 +174,7 @@ func TestOnHTTPSANetworkAttackerCannotReadOrSetTheCookies(t *testing.T) {
 	}
 }
 
-// elsewhere starts a server on another site and returns its URL. Browsers treat localhost and 127.0.0.1 as two sites.
+// serveOnOtherSite returns a URL with the host localhost. Browsers treat localhost and 127.0.0.1 as two sites.
 func serveOnOtherSite(t *testing.T, page string) (url string) {
 	t.Helper()
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -9,14 +9,13 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// The method lost removes the authenticator, with all its passkeys, from the browser.
 func (a *virtualAuthenticator) removeFromBrowser() {
 	a.b.t.Helper()
 	sendDevTools(a.b, webauthn.RemoveVirtualAuthenticator,
 		webauthn.RemoveVirtualAuthenticatorParams{AuthenticatorID: a.id})
 }
 
-// enrolPasskey adds a passkey as the first factor on the account page and returns the recovery codes.
+// enrolFirstPasskey uses the account page, and returns the recovery codes.
 func (b *tab) enrolFirstPasskey() []string {
 	b.t.Helper()
 	b.pressAndLeave("Add a passkey")
@@ -31,7 +30,6 @@ func (b *tab) enrolFirstPasskey() []string {
 	return codes
 }
 
-// signInTwice signs in with two factors: the password and then the passkey.
 func (b *tab) signInWithPasswordAndPasskey() {
 	b.t.Helper()
 	b.clearCookies()

@@ -18,12 +18,11 @@ import (
 // These tests use the passkeys of the browser client (clients/typescript) in a real Chromium. The page belongs to a
 // front-end with a separate origin.
 
-// If the environment variable recording contains the path of a file, the function record writes the responses of
-// Chromium's authenticator to this file. A test of the client checks such a file,
-// clients/typescript/test/chromium.json, with another library.
+// If the variable has the path of a file, recordPasskeyResponses writes the responses of Chromium's authenticator to
+// this file. A test of the client checks such a file, clients/typescript/test/chromium.json, with another library.
 const recordingVariable = "WATCHWORD_TEST_RECORD_PASSKEYS"
 
-// clientBundle returns the browser client as one script, which sets the global watchword.
+// bundleClient returns the browser client as one script, which sets the global watchword.
 func bundleClient(t *testing.T) string {
 	t.Helper()
 	const source = "../clients/typescript"
@@ -45,7 +44,7 @@ func bundleClient(t *testing.T) string {
 	return string(out)
 }
 
-// startFrontEnd starts a service, and a front-end on another port. It returns the origin of the front-end.
+// startFrontEnd serves the front-end on another port than the service, and returns its origin.
 func startFrontEnd(t *testing.T) (*service, string) {
 	t.Helper()
 	script := bundleClient(t)
@@ -74,8 +73,7 @@ func startFrontEnd(t *testing.T) (*service, string) {
 	return s, origin
 }
 
-// The constant opened is a script that creates the client in the page. The script records each request about passkeys
-// in window.sent.
+// createClientScript also records each request about passkeys in window.sent.
 const createClientScript = `(url) => {
   window.sent = [];
   const recorded = async (input, init) => {
@@ -170,7 +168,7 @@ func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
 	is("done", `() => codeOf(passkeys.add())`)
 }
 
-// record writes the responses of the authenticator to the file that the environment variable names, if it is set.
+// recordPasskeyResponses does nothing if the variable is not set.
 func recordPasskeyResponses(b *tab, origin string) {
 	b.t.Helper()
 	file := os.Getenv(recordingVariable)

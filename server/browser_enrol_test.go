@@ -15,9 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// These tests add an app as a second factor, sign in with it, lose the phone, recover, and remove the app.
-
-// The method scan takes a screenshot of the page and reads the QR code in it.
+// scanQRCode reads a screenshot of the page. It fails unless the QR code has the secret that the page shows as text.
 func (p *phone) scanQRCode(b *tab) {
 	p.t.Helper()
 	box := evaluate[[]float64](b, `() => { const b = document.querySelector(".qr svg").getBoundingClientRect();
@@ -37,13 +35,12 @@ func (p *phone) scanQRCode(b *tab) {
 	}
 }
 
-// The method codes returns the recovery codes that the page shows.
 func (b *tab) shownRecoveryCodes() []string {
 	b.t.Helper()
 	return evaluate[[]string](b, `() => [...document.querySelectorAll(".codes li")].map((li) => li.innerText)`)
 }
 
-// enrol adds an app on the account page and returns the recovery codes.
+// enrolApp uses the account page, and returns the recovery codes.
 func (p *phone) enrolApp(b *tab) []string {
 	p.t.Helper()
 	b.pressAndLeave("Add an authenticator app")

@@ -17,12 +17,12 @@ import (
 
 // These tests use the pages of second factors in a browser. The test computes the codes, as the user's phone does.
 
-// A phone has the secret of an account. Each code works only one time. Before the phone shows a code, it therefore
-// moves the clock of the service to the next time step.
+// A phone has the secret of an account. Each code works only one time, so nextCode moves the clock of the service to
+// the next time step.
 type phone struct {
 	t          *testing.T
 	secret     []byte
-	clockAhead *atomic.Int64 // how far the clock of the service is ahead
+	clockAhead *atomic.Int64
 }
 
 func (p *phone) nextCode() string {
@@ -35,7 +35,7 @@ func (p *phone) nextCode() string {
 
 func (p *phone) now() time.Time { return time.Now().Add(time.Duration(p.clockAhead.Load())) }
 
-// startFactors starts a service with second factors, and returns a phone for its clock.
+// startWithPhone starts a service with second factors. Its clock is that of the phone.
 func startWithPhone(
 	t *testing.T, changeEngine func(*watchword.Options), changeServer func(*server.Options),
 ) (*service, *phone) {
@@ -47,7 +47,7 @@ func startWithPhone(
 			changeEngine(o)
 		}
 	}, changeServer)
-	s.url = s.engine.PublicURL() // the function engine may have changed the host name
+	s.url = s.engine.PublicURL() // changeEngine may have changed the host name
 	opts := server.Options{PublicURL: s.url, Factors: factors.New(s.engine, s.store.Factors(), factors.Options{})}
 	if changeServer != nil {
 		changeServer(&opts)
@@ -161,15 +161,15 @@ func TestSecondStepThatTookTooLongLeadsBackToTheSignIn(t *testing.T) {
 	b.wantText("Signed in as ada@example.com")
 }
 
-// The method learn reads the secret as text from the page, as a person who types it into an app does.
+// readSecretFrom reads the text on the page, as a person who types it into an app does.
 func (p *phone) readSecretFrom(b *tab) {
 	p.t.Helper()
 	key := evaluate[string](b, `() => document.querySelector(".qr ~ .hint code").innerText`)
 	p.secret = decodeSecret(p.t, strings.ReplaceAll(key, " ", ""))
 }
 
-// factorSights returns the pages of second factors in each of their states. The first state needs a signed-in user
-// without a factor. After the last state, the user is at the second step.
+// The first state of factorPageStates needs a signed-in user without a factor. After the last state, the user is at
+// the second step.
 func factorPageStates(p *phone) []pageState {
 	return []pageState{
 		{"step-up-password", openPath("/step-up")},
@@ -214,7 +214,8 @@ func factorPageStates(p *phone) []pageState {
 	}
 }
 
-// germanFactorSights returns the pages with the longest texts. It needs the user that factorSights has prepared.
+// germanFactorPageStates returns the pages with the longest texts. It needs the user that factorPageStates has
+// prepared.
 func germanFactorPageStates(p *phone) []pageState {
 	return []pageState{
 		{"account-two-step", func(b *tab) {

@@ -15,10 +15,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// These tests use forms in a browser. They check the error messages, the keyboard use, and the size of the sign-in
-// page.
-
-// A fieldState is the state of an input as sighted users and screen readers perceive it.
+// A fieldState has what sighted users and screen readers perceive of an input.
 type fieldState struct {
 	Value, Note    string
 	Invalid, Focus bool
@@ -33,14 +30,13 @@ func (b *tab) fieldStateOf(id string) fieldState {
   }`, id)
 }
 
-// The method unchecked disables the browser's own validation of forms, so that the server must validate.
+// After disableValidation, the server must validate, because the browser does not.
 func (b *tab) disableValidation() {
 	b.t.Helper()
 	evaluate[bool](b, `() => { for (const form of document.forms) form.noValidate = true; return true }`)
 }
 
-// The method focused waits until a field has the focus, because the browser applies autofocus only after it has drawn
-// the page.
+// awaitFocus waits, because the browser applies autofocus only after it has drawn the page.
 func (b *tab) awaitFocus(id string) {
 	b.t.Helper()
 	b.waitUntil("the focus is on "+id, `(id) => document.activeElement?.id === id`, id)
@@ -53,10 +49,10 @@ func TestErrorsAreShownBesideTheirFields(t *testing.T) {
 	b.signUp("ada@example.com")
 	for _, c := range []struct {
 		name, path, part, button string
-		valuesByLabel            map[string]string // values to type, by label
-		messagesByID             map[string]string // messages by id; the field first is the id of the focused input
+		valuesByLabel            map[string]string
+		messagesByID             map[string]string
 		focusedID                string
-		keptByID                 map[string]string // expected values by id after the error
+		keptByID                 map[string]string // expected after the error
 	}{
 		{"an empty form", "/signup", "", "Create account", map[string]string{"Email address": "", "Password": ""},
 			map[string]string{"signup-email": "Fill in this field.", "signup-password": "Fill in this field."},

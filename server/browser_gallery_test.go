@@ -16,7 +16,6 @@ import (
 
 // These tests take screenshots of every page, and check each page with axe-core (WCAG 2.2).
 
-// A sight is a page in one of its states.
 type pageState struct {
 	name string
 	open func(b *tab)
@@ -24,7 +23,7 @@ type pageState struct {
 
 func openPath(path string) func(*tab) { return func(b *tab) { b.visit(path) } }
 
-// afterRedirect opens a page with its notice, as if the server had redirected to it.
+// openWithNotice sets the cookie of the notice, as the server does when it redirects.
 func openWithNotice(path, name, said string) func(*tab) {
 	return func(b *tab) {
 		sendDevTools(b, network.SetCookie, network.SetCookieParams{
@@ -33,7 +32,7 @@ func openWithNotice(path, name, said string) func(*tab) {
 	}
 }
 
-// sights returns all states, in an order in which a browser can visit them.
+// pageStates returns all states in an order in which a browser can visit them.
 func pageStates(s *service) []pageState {
 	var link watchword.Message
 	return []pageState{
@@ -141,7 +140,6 @@ func pageStates(s *service) []pageState {
 	}
 }
 
-// letterbox returns the mails of a development mailbox: one mail, listed twice.
 func mailboxWithOneMailTwice() ([]watchword.StoredMail, error) {
 	const link = "http://127.0.0.1/verify#token=wwm_q7XUGv1yZk9m0b3aYw5n2c8r4t6e1s0dLfPjHhKkQxA"
 	m := watchword.StoredMail{ID: "1", To: "ada@example.com", Kind: "verify", Subject: "Confirm your address",
@@ -150,7 +148,7 @@ func mailboxWithOneMailTwice() ([]watchword.StoredMail, error) {
 	return []watchword.StoredMail{m, m}, nil
 }
 
-// everyPage visits all states of all pages, with an account that has two devices.
+// visitEveryPage visits all states of all pages, with an account that has two devices.
 func visitEveryPage(t *testing.T, check func(b *tab, name string)) {
 	t.Helper()
 	s, phone := startWithPhone(t, nil, func(o *server.Options) { o.DevMail = mailboxWithOneMailTwice })
@@ -178,7 +176,7 @@ func TestEveryPageFitsAndIsAccessible(t *testing.T) {
 	visitEveryPage(t, accessibilityCheck(t))
 }
 
-// The function accessible returns a function that checks the page of a tab with axe-core.
+// accessibilityCheck returns a function that reports each fault that axe-core finds on the page of a tab.
 func accessibilityCheck(t *testing.T) func(b *tab, name string) {
 	axe := installAxeScript(t)
 	return func(b *tab, name string) {
@@ -196,7 +194,7 @@ func accessibilityCheck(t *testing.T) func(b *tab, name string) {
 	}
 }
 
-// installAxe installs axe-core in the version of package-lock.json, and returns the script.
+// installAxeScript installs the version of package-lock.json.
 func installAxeScript(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -207,7 +205,7 @@ func installAxeScript(t *testing.T) string {
 	return string(script)
 }
 
-// installPackages installs the npm packages of a folder. It skips the test if there is no browser or no Node.js.
+// installPackages skips the test if there is no browser or no Node.js.
 func installPackages(t *testing.T, dir string) {
 	t.Helper()
 	browsertest.Require(t)

@@ -7,8 +7,6 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// These tests use the pages in a browser as a user does, across several pages.
-
 func TestAWholeLifeOnThePages(t *testing.T) {
 	t.Parallel()
 	wholeLife(t, (*tab).same)
@@ -22,7 +20,6 @@ func TestAWholeLifeOnThePagesWithoutAScript(t *testing.T) {
 
 func (b *tab) same() *tab { return b }
 
-// aPhone is the user agent of a second device.
 const phoneUserAgent = "Mozilla/5.0 (iPhone; CPU iPhone OS 26_1 like Mac OS X) AppleWebKit/605.1.15 " +
 	"(KHTML, like Gecko) Version/26.1 Mobile/15E148 Safari/604.1"
 
@@ -69,7 +66,6 @@ func (b *tab) openDelete() {
 	b.pressAndStay("Delete account", "I want to delete my account")
 }
 
-// The method row returns the text of a device's entry in the list of sessions.
 func (b *tab) deviceRow(device string) string {
 	b.t.Helper()
 	return evaluate[string](b, `(device) => [...document.querySelectorAll(".rows li")].filter((li) => li.closest("section")

@@ -13,16 +13,12 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// These tests use passkeys on the pages, with a virtual authenticator of Chromium.
-
-// An authenticator is a virtual device in the browser of a tab. Its fingerprint sensor accepts each finger, and it
-// answers at once.
+// A virtualAuthenticator accepts every finger and answers at once, until the test changes this.
 type virtualAuthenticator struct {
 	b  *tab
 	id webauthn.AuthenticatorID
 }
 
-// withAuthenticator adds an authenticator to the browser of a tab.
 func (b *tab) withAuthenticator() *virtualAuthenticator {
 	b.t.Helper()
 	sendDevTools(b, webauthn.Enable, webauthn.EnableParams{})
@@ -35,28 +31,24 @@ func (b *tab) withAuthenticator() *virtualAuthenticator {
 	return &virtualAuthenticator{b, added.AuthenticatorID}
 }
 
-// The method answers sets whether the user of the virtual device touches its sensor.
 func (a *virtualAuthenticator) setUserTouches(yes bool) {
 	a.b.t.Helper()
 	sendDevTools(a.b, webauthn.SetAutomaticPresenceSimulation,
 		webauthn.SetAutomaticPresenceSimulationParams{AuthenticatorID: a.id, Enabled: yes})
 }
 
-// The method accepts sets whether the sensor of the virtual device recognizes the finger.
 func (a *virtualAuthenticator) setFingerRecognized(yes bool) {
 	a.b.t.Helper()
 	sendDevTools(a.b, webauthn.SetUserVerified,
 		webauthn.SetUserVerifiedParams{AuthenticatorID: a.id, IsUserVerified: yes})
 }
 
-// passkeys returns the passkeys that the authenticator has.
 func (a *virtualAuthenticator) storedPasskeys() []*webauthn.Credential {
 	a.b.t.Helper()
 	return sendDevTools(a.b, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: a.id}).Credentials
 }
 
-// The method forgets waits until the authenticator has no passkeys. The browser removes passkeys when a page signals
-// that they are no longer valid.
+// awaitNoPasskeys waits, because the browser removes passkeys when a page signals that they are no longer valid.
 func (a *virtualAuthenticator) awaitNoPasskeys() {
 	a.b.t.Helper()
 	for end := time.Now().Add(pageTimeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -67,7 +59,7 @@ func (a *virtualAuthenticator) awaitNoPasskeys() {
 	a.b.t.Fatalf("the browser still has %d passkeys", len(a.storedPasskeys()))
 }
 
-// withoutAutofill makes the pages believe that the browser can't suggest passkeys. Otherwise the virtual
+// disableAutofill makes the pages believe that the browser can't suggest passkeys. Otherwise the virtual
 // authenticator would answer the suggestion before the test presses a button.
 func (b *tab) disableAutofill() {
 	b.t.Helper()
@@ -75,7 +67,7 @@ func (b *tab) disableAutofill() {
 		Source: `PublicKeyCredential.isConditionalMediationAvailable = async () => false`})
 }
 
-// startNamed starts a service with second factors and passkeys, which need a host name.
+// startOnLocalhost starts a service with second factors. Passkeys need its host name.
 func startOnLocalhost(t *testing.T) (*service, *phone) {
 	t.Helper()
 	return startWithPhone(t, func(o *watchword.Options) {
@@ -83,7 +75,6 @@ func startOnLocalhost(t *testing.T) (*service, *phone) {
 	}, nil)
 }
 
-// The method confirmed uses the pages to create an account with a verified address.
 func (s *service) signUpAndConfirm(b *tab) {
 	b.t.Helper()
 	b.signUp("ada@example.com")
@@ -92,7 +83,7 @@ func (s *service) signUpAndConfirm(b *tab) {
 	b.visit("/account")
 }
 
-// The method signedOut deletes all cookies, so that the browser looks like a new device.
+// After clearCookies, the browser looks like a new device.
 func (b *tab) clearCookies() { b.t.Helper(); sendDevTools(b, network.ClearBrowserCookies, struct{}{}) }
 
 // No text of the pages with passkeys may be cut off, and axe-core must report no fault.

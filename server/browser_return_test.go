@@ -15,7 +15,7 @@ import (
 // These tests check in a browser that every page and mail leads back to the front-end (return_to), with and without
 // the script.
 
-// The function application serves a page that shows its own URL.
+// The page of serveFrontEnd shows its own path.
 func serveFrontEnd(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -26,7 +26,6 @@ func serveFrontEnd(t *testing.T) string {
 	return s.URL
 }
 
-// startFor starts a server with the front-end at the URL app.
 func startWithFrontEnd(t *testing.T, appURL string, changeEngine func(*watchword.Options)) *service {
 	t.Helper()
 	return start(t, changeEngine, func(o *server.Options) { o.AppURL = appURL + "/home" })
@@ -36,7 +35,6 @@ func withReturnTo(path, target string) string {
 	return path + "?return_to=" + url.QueryEscape(target)
 }
 
-// linkOf returns the link of a mail as package mail writes it.
 func mailLink(s *service, path string, m watchword.Message) string {
 	if m.ReturnTo != "" {
 		path = withReturnTo(path, m.ReturnTo)
@@ -44,7 +42,7 @@ func mailLink(s *service, path string, m watchword.Message) string {
 	return s.url + path + "#token=" + string(m.Token)
 }
 
-// openLink opens the link of a mail. Without scripts it pastes the link into the field.
+// openOrPasteLink pastes the link into the field if the tab has no scripts.
 func (b *tab) openOrPasteLink(link string) {
 	b.t.Helper()
 	b.visit(link)
@@ -53,7 +51,6 @@ func (b *tab) openOrPasteLink(link string) {
 	}
 }
 
-// inBoth runs a test in a tab with the pages' script, and in a tab without it.
 func withAndWithoutScript(t *testing.T, test func(*testing.T, func(*service) *tab)) {
 	t.Helper()
 	t.Run("with script", func(t *testing.T) {
@@ -250,7 +247,6 @@ func TestChangePasswordAddressLeadsToTheFormAfterSignIn(t *testing.T) {
 	})
 }
 
-// showsPasswordForm fails unless the tab shows the password form of the account page.
 func (b *tab) wantPasswordForm() {
 	b.t.Helper()
 	if at := b.currentAddress(); at != "/account#password-title" {

@@ -25,7 +25,7 @@ import (
 // In these tests, a front-end and a server are on two sites, over https, in a real Chromium. The tests show which
 // cookies a browser stores and sends. sites_test.go tests how the server handles all combinations of these cookies.
 
-// secureSite serves a handler over https under its own host name.
+// newTLSSite reserves an address under a host name of its own. The site answers after the call of serve.
 func newTLSSite(t *testing.T, host string) (address string, serve func(http.Handler)) {
 	t.Helper()
 	site := httptest.NewUnstartedServer(nil)
@@ -37,14 +37,13 @@ func newTLSSite(t *testing.T, host string) (address string, serve func(http.Hand
 	}
 }
 
-// frontEnd is an application on a different site than the server.
+// A frontEnd is a tab with an application on a different site than the server.
 type frontEnd struct {
 	*tab
 	app string
 }
 
-// openFrontEnd starts a server and its front-end on two hosts, and opens the front-end in a browser
-// with the user's preferences.
+// openFrontEnd starts the server at apiHost. The preferences are those of the user's browser.
 func openFrontEnd(t *testing.T, preferences, apiHost string, sameSite http.SameSite) frontEnd {
 	t.Helper()
 	app, serveApp := newTLSSite(t, "app.one.test")
@@ -76,7 +75,6 @@ func showApplication(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("<!doctype html><title>app</title>The application"))
 }
 
-// openIn opens a front-end in a new browser.
 func openInNewBrowser(t *testing.T, preferences, app, api string) frontEnd {
 	t.Helper()
 	chromium := &browsertest.Chromium{Preferences: preferences}
@@ -88,15 +86,14 @@ func openInNewBrowser(t *testing.T, preferences, app, api string) frontEnd {
 	return front
 }
 
-// The method open opens the front-end, or reloads it.
 func (f frontEnd) openOrReload() {
 	f.t.Helper()
 	f.visit(f.app)
 	f.wantText("The application")
 }
 
-// The method want sends a request as the front-end's script does. It fails unless the response has the wanted status,
-// and the wanted user's address or error code.
+// wantResponse sends a request as the front-end's script does. The text want has the status, and the user's address
+// or the error code.
 func (f frontEnd) wantResponse(want, path string, body map[string]string) {
 	f.t.Helper()
 	got := evaluate[string](f.tab, `async (url, body) => {
@@ -127,8 +124,8 @@ func (f frontEnd) wantCookies(want ...string) {
 	}
 }
 
-// The method probe sends two requests to /probe. It returns the cookies of the second request, which include the
-// cookie of the first response if the browser stored it.
+// probeCookies sends two requests to /probe. It returns the cookies of the second request, which include the cookie
+// of the first response if the browser stored it.
 func (f frontEnd) probeCookies() string {
 	f.t.Helper()
 	return evaluate[string](f.tab, `async (url) => {
@@ -150,8 +147,8 @@ const (
 	logoutPath  = "/api/auth/logout"
 )
 
-// The method lives checks the front-end from the sign-up to the sign-out of an account, first with the API and then
-// with a dialect. It also reloads the page and refreshes. The names of all cookies must end with the suffix.
+// signUpRefreshAndSignOut uses an account through the API, and then through a dialect. The names of all cookies must
+// end with the suffix.
 func (f frontEnd) signUpRefreshAndSignOut(suffix string) {
 	f.t.Helper()
 	known, signedIn := usualName+"-known"+suffix, usualName+suffix

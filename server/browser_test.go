@@ -23,10 +23,9 @@ import (
 // These tests use the pages in a real Chromium. A tab acts as a user does: it finds a field by its label and a button
 // by its text. It clicks at the position of the element on the screen, and types there.
 
-// The constant patience is how long a test waits for a page.
 const pageTimeout = browsertest.Timeout
 
-// All tests share one Chromium. TestMain ends it.
+// TestMain ends sharedChromium.
 var sharedChromium browsertest.Chromium
 
 // The tests compute thousands of hashes, so they use the lowest cost.
@@ -37,21 +36,19 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A tab is one tab of the browser.
 type tab struct {
 	t         *testing.T
 	ctx       context.Context
 	url       string
-	leftPages int // number of pages that the tab has left
+	leftPages int
 }
 
-// tab opens a tab in a new browser profile.
+// openTab uses a new browser profile.
 func (s *service) openTab(t *testing.T) *tab {
 	t.Helper()
 	return &tab{t: t, ctx: sharedChromium.Open(t), url: s.url}
 }
 
-// The function command sends a command of the DevTools protocol.
 func sendDevTools[P, R any](b *tab, c cdp.Command[P, R], params P) R {
 	b.t.Helper()
 	return browsertest.Command(b.t, b.ctx, c, params)
@@ -64,7 +61,6 @@ func (b *tab) withoutScript() *tab {
 	return b
 }
 
-// The method speaking sets the language and the user agent of the browser.
 func (b *tab) setLanguageAndAgent(language, agent string) *tab {
 	b.t.Helper()
 	sendDevTools(b, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
@@ -72,7 +68,6 @@ func (b *tab) setLanguageAndAgent(language, agent string) *tab {
 	return b
 }
 
-// The function look evaluates an expression in the page.
 func tryEvaluate[T any](b *tab, expression string, args ...any) (T, error) {
 	return browsertest.Evaluate[T](b.ctx, expression, args...)
 }
@@ -86,8 +81,7 @@ func evaluate[T any](b *tab, expression string, args ...any) T {
 	return value
 }
 
-// The method until waits for an expression to be true. It evaluates the expression again if the page changes in
-// between.
+// waitUntil evaluates the expression again if the page changes in between. It fails after pageTimeout.
 func (b *tab) waitUntil(what, expression string, args ...any) {
 	b.t.Helper()
 	var (
@@ -111,7 +105,7 @@ func (b *tab) visit(path string) {
 	b.leavePage(func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.Navigate(path)) })
 }
 
-// The method leave runs an action that opens another page, and waits for that page.
+// leavePage waits for the page that the action opens.
 func (b *tab) leavePage(action func(context.Context) error) {
 	b.t.Helper()
 	b.leftPages++ // a page that comes back from memory has a smaller number
@@ -122,7 +116,6 @@ func (b *tab) leavePage(action func(context.Context) error) {
 	b.waitUntil("another page", `(number) => document.readyState === "complete" && window.left !== number`, b.leftPages)
 }
 
-// The method back presses the back button.
 func (b *tab) pressBackButton() {
 	b.t.Helper()
 	history := sendDevTools(b, page.GetNavigationHistory, struct{}{})
@@ -133,7 +126,7 @@ func (b *tab) pressBackButton() {
 	})
 }
 
-// address returns the URL in the address bar without the host and tokens.
+// currentAddress omits the host and tokens.
 func (b *tab) currentAddress() string {
 	at, err := tryEvaluate[string](b, `() => location.href.slice(location.origin.length).replace(/token=.*/, "token")`)
 	if err != nil {
@@ -142,7 +135,6 @@ func (b *tab) currentAddress() string {
 	return at
 }
 
-// text returns the visible text of the page.
 func (b *tab) visibleText() string {
 	text, err := tryEvaluate[string](b, `() => document.body?.innerText ?? ""`)
 	if err != nil {
@@ -151,7 +143,6 @@ func (b *tab) visibleText() string {
 	return text
 }
 
-// The method reads fails the test unless the page shows each of the texts.
 func (b *tab) wantText(texts ...string) {
 	b.t.Helper()
 	all := b.visibleText()
@@ -172,8 +163,8 @@ func (b *tab) wantNoText(texts ...string) {
 	}
 }
 
-// finder is a script that finds a visible element. It finds a field by its label, and a button or a link by its text
-// or its accessible name. It can search only the section with a given heading.
+// findElementScript finds a visible field by its label, and a button or a link by its text or its accessible name. A
+// section is named by its heading; "" is the whole page.
 const findElementScript = `
   const find = (part, kind, words) => {
     const root = part ? [...document.querySelectorAll("section")].find((s) => s.querySelector("h2, h3")?.innerText === part) : document;
@@ -184,7 +175,7 @@ const findElementScript = `
     return all.find((e) => e.checkVisibility());
   };`
 
-// The method click returns an action that scrolls to an element and clicks in its middle.
+// The action that clickAction returns clicks in the middle of the element, at its position on the screen.
 func (b *tab) clickAction(section, kind, label string) func(context.Context) error {
 	b.t.Helper()
 	point := evaluate[[]float64](b, `(...which) => {`+findElementScript+`
@@ -202,7 +193,6 @@ func (b *tab) clickAction(section, kind, label string) func(context.Context) err
 	return func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.MouseClickXY(point[0], point[1])) }
 }
 
-// The method press clicks a button or a link that opens another page.
 func (b *tab) pressAndLeave(label string) { b.t.Helper(); b.pressAndLeaveIn("", label) }
 
 func (b *tab) pressAndLeaveIn(section, label string) {
@@ -210,13 +200,11 @@ func (b *tab) pressAndLeaveIn(section, label string) {
 	b.leavePage(b.clickAction(section, "button", label))
 }
 
-// The method push clicks a button that does not leave the page.
 func (b *tab) pressAndStay(section, label string) {
 	b.t.Helper()
 	must(b.t, b.clickAction(section, "button", label)(b.ctx))
 }
 
-// The method fill replaces the value of a field by typing.
 func (b *tab) fillField(label, text string) { b.t.Helper(); b.fillFieldIn("", label, text) }
 
 func (b *tab) fillFieldIn(section, label, text string) {
@@ -229,7 +217,6 @@ func (b *tab) fillFieldIn(section, label, text string) {
 	}
 }
 
-// The method key presses keys, one after another.
 func (b *tab) pressKeys(keys string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, pageTimeout)
@@ -237,7 +224,6 @@ func (b *tab) pressKeys(keys string) {
 	must(b.t, chromedp.Do(ctx, chromedp.KeyEvent(keys)))
 }
 
-// cookies returns the cookies of the server by name.
 func (b *tab) cookiesByName() map[string]*network.Cookie {
 	b.t.Helper()
 	all := map[string]*network.Cookie{}
@@ -248,7 +234,6 @@ func (b *tab) cookiesByName() map[string]*network.Cookie {
 	return all
 }
 
-// signUp creates an account on the page.
 func (b *tab) signUp(email string) {
 	b.t.Helper()
 	b.visit("/signup")
@@ -267,7 +252,7 @@ func (b *tab) signIn(email, password string) {
 	b.pressAndLeave("Sign in")
 }
 
-// The method follow opens the link of a mail. If scripts are disabled, it pastes the link into the field of the page.
+// openMailLink pastes the link into the field of the page if scripts are disabled.
 func (b *tab) openMailLink(path string, m watchword.Message) {
 	b.t.Helper()
 	link := b.url + path + "#token=" + string(m.Token)
@@ -279,8 +264,7 @@ func (b *tab) openMailLink(path string, m watchword.Message) {
 	}
 }
 
-// The method take waits for a mail of a kind to an address. It returns the newest such mail and removes it from the
-// box.
+// awaitMail returns the newest mail, and removes it from the mailer.
 func (p *recordingMailer) awaitMail(t *testing.T, kind watchword.MailKind, to string) watchword.Message {
 	t.Helper()
 	for end := time.Now().Add(pageTimeout); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {

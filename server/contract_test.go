@@ -172,7 +172,6 @@ func TestRoutesWithoutAnAccessTokenReturn401(t *testing.T) {
 	}
 }
 
-// The function raw writes text to the server and reads one response.
 func sendRaw(t *testing.T, s *service, text string) *http.Response {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))

@@ -14,8 +14,8 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// A document is the parsed /openapi.json. Each response in these tests is compared with it, so
-// that the document can't differ from the responses.
+// An openAPIDocument is the parsed /openapi.json. Each response in these tests is compared with it, so that the
+// document can't differ from the responses.
 type openAPIDocument struct {
 	Paths      map[string]map[string]operation
 	Components struct{ Schemas map[string]schema }
@@ -31,7 +31,6 @@ type operation struct {
 	}
 }
 
-// hasHeader reports whether the operation describes a request header of this name.
 func (o operation) hasRequestHeader(name string) bool {
 	return slices.ContainsFunc(o.Parameters, func(p struct{ Name, In string }) bool {
 		return p.In == "header" && p.Name == name
@@ -46,8 +45,7 @@ type schema struct {
 	Items      *schema
 }
 
-// documents caches parsed documents by the result of Described, because creating and parsing a document takes longer
-// than most tests.
+// The keys of documentCache are results of Described. Creating and parsing a document takes longer than most tests.
 var documentCache sync.Map
 
 func readDocument(t testing.TB, h http.Handler, publicURL string) *openAPIDocument {
@@ -69,7 +67,6 @@ func readDocument(t testing.TB, h http.Handler, publicURL string) *openAPIDocume
 	return &d
 }
 
-// operationOf returns the description of a request, if there is one.
 func (d *openAPIDocument) findOperation(r *http.Request) (found operation, described bool) {
 	for _, name := range []string{r.URL.Path, path.Dir(r.URL.Path) + "/{id}"} {
 		if found, described = d.Paths[name][strings.ToLower(r.Method)]; described {
@@ -79,7 +76,7 @@ func (d *openAPIDocument) findOperation(r *http.Request) (found operation, descr
 	return found, described
 }
 
-// The method check compares a response with its description.
+// checkResponse ignores requests that the document does not describe, such as those for pages.
 func (d *openAPIDocument) checkResponse(t *testing.T, a fullResponse) {
 	t.Helper()
 	operation, described := d.findOperation(a.Request)
@@ -112,7 +109,7 @@ func (d *openAPIDocument) checkResponse(t *testing.T, a fullResponse) {
 	}
 }
 
-// checkRequest compares the headers of an accepted request with its description.
+// checkRequest compares only the headers, and only those of accepted requests.
 func (d *openAPIDocument) checkRequest(t *testing.T, name string, o operation, r *http.Request) {
 	t.Helper()
 	for _, header := range []string{"Idempotency-Key", "If-Match", "If-None-Match"} {
@@ -127,7 +124,7 @@ func (d *openAPIDocument) checkRequest(t *testing.T, name string, o operation, r
 	}
 }
 
-// match compares a value with its schema: the type, the required members, and no other members.
+// matchSchema checks the type and the required members, and allows no other members.
 func (d *openAPIDocument) matchSchema(t *testing.T, name string, s schema, value any) {
 	t.Helper()
 	if s.Ref != "" {

@@ -108,7 +108,6 @@ func TestDeviceTokenInABodyIdentifiesAKnownDevice(t *testing.T) {
 	wantStatus(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}), 200, "")
 }
 
-// The method forgot requests a password reset and returns the token from the mail.
 func (s *service) requestPasswordReset(t *testing.T, email string) string {
 	t.Helper()
 	wantStatus(t, s.newBrowser(t).post("/password/forgot", map[string]any{"email": email}), 202, "")

@@ -15,13 +15,11 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A printedRoute is a route as the page /docs shows it.
 type docsRoute struct {
 	id, command, response string
 	status                int
 }
 
-// The function printed reads /docs from a running server, and returns its text and its routes.
 func readDocsPage(t *testing.T, s *service) (text string, routes []docsRoute) {
 	t.Helper()
 	text = string(s.newBrowser(t).do("GET", "/docs", "").raw)
@@ -38,7 +36,6 @@ func readDocsPage(t *testing.T, s *service) (text string, routes []docsRoute) {
 	return text, routes
 }
 
-// pre returns the text of the <pre> element that has an attribute.
 func preText(page, attribute string) string {
 	found := regexp.MustCompile(`(?s)<pre ` + attribute + `>(.*?)</pre>`).FindStringSubmatch(page)
 	if found == nil {
@@ -133,8 +130,8 @@ func TestCurlCommandsOfDocsRunAsPrinted(t *testing.T) {
 	}
 }
 
-// prepare makes the changes that an endpoint requires, such as creating a factor. It returns the variable that the
-// endpoint's command uses.
+// prepareCommand makes the changes that an endpoint requires, such as creating a factor. It returns the variable that
+// the endpoint's command uses.
 func (s *service) prepareCommand(t *testing.T, id string, routes []docsRoute, shell func(string) string) string {
 	t.Helper()
 	command := func(id string) string {
@@ -169,7 +166,7 @@ func (s *service) prepareCommand(t *testing.T, id string, routes []docsRoute, sh
 	return ""
 }
 
-// sameMembers fails if two JSON texts differ in the names of members, or in the text of message or status.
+// wantSameMembers compares the names of members, and the texts of message and status.
 func wantSameMembers(t *testing.T, got, want string) {
 	t.Helper()
 	var g, w map[string]any

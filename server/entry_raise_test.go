@@ -11,8 +11,7 @@ import (
 
 // These functions test the routes that raise the level of a session, or add the first factor.
 
-// The method weak returns a browser that is signed in to Ada's account without a proven factor. The browser was
-// remembered, so the sign-in skipped the factor.
+// browserWithoutFactor is signed in to Ada's account. The browser was remembered, so the sign-in skipped the factor.
 func (w *attackSetup) browserWithoutFactor(page bool) *visitor {
 	w.Helper()
 	v, _ := w.signInUpToFactor(w.ada)
@@ -30,8 +29,7 @@ func (w *attackSetup) browserWithoutFactor(page bool) *visitor {
 	return v
 }
 
-// The method stepUp sends different invalid proofs in a session without a proven factor, and then a valid code. Only
-// the valid code may raise the level.
+// In a session without a proven factor, only a valid code may raise the level.
 func (w *attackSetup) testStepUp(page bool) {
 	v := w.browserWithoutFactor(page)
 	send := func(fields members) recordedResponse {
@@ -79,7 +77,6 @@ func (w *attackSetup) testStepUp(page bool) {
 	w.wantAttackFails("the same code", func() recordedResponse { return send(members{"totp": code}) })
 }
 
-// The method fresh opens a session of an account, with the password and a factor proven.
 func (w *attackSetup) signInWithFactor(v *accountWithFactors) *watchword.SignIn {
 	w.Helper()
 	in, err := w.engine.Operator().AdmitUser(w.Context(),
@@ -88,8 +85,7 @@ func (w *attackSetup) signInWithFactor(v *accountWithFactors) *watchword.SignIn 
 	return in
 }
 
-// The method staff creates an account that must have a factor, and enters its password in a browser. The sign-in then
-// waits for the first factor.
+// signInNewStaff creates an account that must have a factor. Its sign-in waits for the first factor.
 func (w *attackSetup) signInNewStaff(email string) (*visitor, watchword.UserID) {
 	w.Helper()
 	u, err := w.engine.Operator().CreateUser(w.Context(), watchword.NewUser{Email: email, Password: goodPassword,
@@ -101,9 +97,8 @@ func (w *attackSetup) signInNewStaff(email string) (*visitor, watchword.UserID) 
 	return v, u.ID
 }
 
-// enrolAppByAPI tries to add an app to Ada's account: without a proven factor, with an enrolment of another user, and
-// with the handle of a second step. These attempts must fail. Then it adds the first app of a member of staff, which
-// must open a session.
+// An app must not be added to Ada's account without a proven factor, with an enrolment of another user, or with the
+// handle of a second step. A member of staff must get a session by adding the first app.
 func (w *attackSetup) testFirstAppByAPI() {
 	weak, bob := w.browserWithoutFactor(false), w.newVisitor()
 	w.wantAttackFails("a session of one proof", func() recordedResponse {
@@ -129,7 +124,7 @@ func (w *attackSetup) testFirstAppByAPI() {
 	w.testFirstAppOpensSession(v, id)
 }
 
-// enrolAppByPage makes the attempts of enrolAppByAPI on the page that adds the first app.
+// testFirstAppByPage makes the attempts of testFirstAppByAPI on the page that adds the first app.
 func (w *attackSetup) testFirstAppByPage() {
 	v, id := w.signInNewStaff("staff.page.app@example.com")
 	other, otherID := w.signInNewStaff("staff.other@example.com")
@@ -155,7 +150,7 @@ func (w *attackSetup) testFirstAppByPage() {
 
 var aSecret = regexp.MustCompile(`<code>([A-Z2-7 ]{32,})</code>`)
 
-// anotherAppByPage tries to add an app on the account page, in a session without a proven factor.
+// A session without a proven factor must not add an app on the account page.
 func (w *attackSetup) testAnotherAppByPage() {
 	weak := w.browserWithoutFactor(true)
 	got := w.wantAttackFails("a session of one proof", func() recordedResponse {
@@ -173,7 +168,7 @@ func (w *attackSetup) testAnotherAppByPage() {
 	})
 }
 
-// enrolPasskeyByAPI makes the attempts of enrolAppByAPI with a passkey instead of an app.
+// testFirstPasskeyByAPI makes the attempts of testFirstAppByAPI with a passkey instead of an app.
 func (w *attackSetup) testFirstPasskeyByAPI() {
 	weak, bob, ada := w.browserWithoutFactor(false), w.newVisitor(), w.newVisitor()
 	bob.bearer = string(w.signInWithFactor(w.bob).AccessToken)
@@ -206,14 +201,13 @@ func (w *attackSetup) testFirstPasskeyByAPI() {
 	})
 }
 
-// The method create adds a passkey through the API. The key k creates the passkey from the options in a response.
 func (v *visitor) addPasskey(options recordedResponse, k *passkeyDevice) recordedResponse {
 	v.w.Helper()
 	return v.sendSameOrigin("POST", "/api/auth/factors/passkeys", "application/json",
 		k.registrationBody(v.w.T, options.body, "x"))
 }
 
-// anotherPasskeyByPage tries to add a passkey on the account page, in a session without a proven factor.
+// A session without a proven factor must not add a passkey on the account page.
 func (w *attackSetup) testAnotherPasskeyByPage() {
 	weak := w.browserWithoutFactor(true)
 	bob := w.newVisitor()
@@ -226,7 +220,7 @@ func (w *attackSetup) testAnotherPasskeyByPage() {
 	})
 }
 
-// enrolPasskeyByPage makes the attempts of enrolAppByPage with a passkey instead of an app.
+// testFirstPasskeyByPage makes the attempts of testFirstAppByPage with a passkey instead of an app.
 func (w *attackSetup) testFirstPasskeyByPage() {
 	v, id := w.signInNewStaff("staff.page.passkey@example.com")
 	other, otherID := w.signInNewStaff("staff.page.other@example.com")
@@ -261,7 +255,6 @@ func (w *attackSetup) testFirstPasskeyByPage() {
 	})
 }
 
-// The method created returns the form fields with a new passkey for the options in a response.
 func (w *attackSetup) passkeyFormFields(options recordedResponse, k *passkeyDevice) members {
 	w.Helper()
 	var created members

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// The function entrances reads the kind of each route, "opens" or "other", from testdata/entrances.txt.
+// readEntranceKinds returns "opens" or "other" for each route, from testdata/entrances.txt.
 func readEntranceKinds(t *testing.T) map[string]string {
 	t.Helper()
 	raw, err := os.ReadFile("testdata/entrances.txt")
@@ -56,7 +56,7 @@ func TestEveryRouteHasARowAmongTheEntrances(t *testing.T) {
 	}
 }
 
-// secrets returns the secrets that an attacker may have in addition to Ada's password, by name.
+// stolenSecrets returns the secrets that an attacker may have in addition to Ada's password, by name.
 func (w *attackSetup) stolenSecrets() map[string]string {
 	w.Helper()
 	carol := w.newVisitor()
@@ -85,11 +85,10 @@ func (w *attackSetup) stolenSecrets() map[string]string {
 	return all
 }
 
-// proofMembers are the members of a body that can hold a second factor. A request may have only one of them.
+// A request may have only one of the factorMembers.
 var factorMembers = []string{"totp", "recoveryCode", "passkey"}
 
-// bodies returns the bodies to send to a route. Each body has Ada's address and password, and the secret in one of
-// the members that can hold it.
+// Each body of attackBodies has Ada's address and password, and the secret in one of the members that can hold it.
 func attackBodies(r server.Entrance, secret string) (all []members) {
 	filled := members{}
 	var proofs []string
@@ -146,13 +145,12 @@ func (w *attackSetup) attackEveryRoute() {
 	}
 }
 
-// readByGET lists the secrets that GET routes read.
 var secretsReadByGET = []string{
 	"a handle", "an enrolment handle", "an ended refresh token", "an ended access token", "an attempt",
 }
 
-// The method attack sends a secret to a route: as the access token, in each cookie, and in each member or field. No
-// request may open a session.
+// attackRoute sends the secret as the access token, in each cookie, and in each member or field. No request may open
+// a session.
 func (w *attackSetup) attackRoute(r server.Entrance, name, secret string) {
 	w.Helper()
 	path := strings.NewReplacer("{$}", "", "{id}", secret, "{sid}", secret, "{token}", secret, "{name}", "page.css",
@@ -164,7 +162,7 @@ func (w *attackSetup) attackRoute(r server.Entrance, name, secret string) {
 	case r.Path == "/revocations/stream":
 		return // the stream does not end
 	case r.Method == "GET" && !slices.Contains(secretsReadByGET, name):
-		return // routes by GET read only the secrets in readByGET
+		return
 	}
 	method := r.Method
 	if method == "" {

@@ -28,14 +28,14 @@ import (
 // These tests try every attack on second factors through every route. For each route, testdata/entrances.txt says
 // what a caller without a session can do with it:
 //
-// 	opens   It can open a session, or raise the level of a session. A way (entry_ways_test.go) tests the route.
+// 	opens   It can open a session, or raise the level of a session. An entranceTest tests the route.
 // 	other   It can do neither.
 //
 // A route that is not in the file fails the test. Each route gets each secret that an attacker may have, in each
 // place of a request that can hold a secret.
 
-// A world is a service with all routes that can sign in. Ada and Bob each have an app, a passkey, recovery codes and
-// a linked identity. Carol is a member of staff who must have a factor but has not added one yet.
+// An attackSetup has all routes that can sign in. Ada and Bob each have an app, a passkey, recovery codes and a
+// linked identity. Carol is a member of staff who must have a factor but has not added one yet.
 type attackSetup struct {
 	*testing.T
 	*service
@@ -47,21 +47,20 @@ type attackSetup struct {
 	carol    watchword.UserID
 }
 
-// A victim is an account with every kind of factor.
 type accountWithFactors struct {
 	email            string
 	id               watchword.UserID
 	secret           []byte
 	recoveryCodes    []string
 	passkey          *passkeyDevice
-	provenSession    *watchword.SignIn // with the password and a factor proven
-	endedSession     *watchword.SignIn // session that ended when the first factor was added
+	provenSession    *watchword.SignIn
+	endedSession     *watchword.SignIn // ended when the first factor was added
 	usedCode         string
-	usedRecoveryCode string // a used recovery code
+	usedRecoveryCode string
 	device           watchword.Secret
 }
 
-// The type campus is a provider that issues codes. Each code is the address of its user.
+// The codes of fakeProvider are the addresses of its users.
 type fakeProvider struct{}
 
 func (fakeProvider) Info() federation.Info {
@@ -116,7 +115,6 @@ func newAttackSetup(t *testing.T, store realStore) *attackSetup {
 	return w
 }
 
-// The method victim creates an account with every kind of factor.
 func (w *attackSetup) createAccountWithFactors(email string) *accountWithFactors {
 	w.Helper()
 	v := &accountWithFactors{email: email, passkey: newPasskeyDevice(w.service)}
@@ -157,7 +155,6 @@ func (w *attackSetup) createAccountWithFactors(email string) *accountWithFactors
 	return v
 }
 
-// The method link connects the user's identity at the provider to the account.
 func (w *attackSetup) linkIdentity(v *accountWithFactors) {
 	w.Helper()
 	who, err := w.engine.Authenticate(w.Context(), v.provenSession.AccessToken)
@@ -169,7 +166,6 @@ func (w *attackSetup) linkIdentity(v *accountWithFactors) {
 	must(w.T, err)
 }
 
-// The method code returns a new code of the account's authenticator app.
 func (w *attackSetup) nextAppCode(v *accountWithFactors) string {
 	w.phone.secret = v.secret
 	return w.phone.nextCode()
@@ -190,7 +186,6 @@ type visitor struct {
 
 func (w *attackSetup) newVisitor() *visitor { return &visitor{w: w, cookies: map[string]string{}} }
 
-// A reply is a response with its decoded members.
 type recordedResponse struct {
 	*httptest.ResponseRecorder
 	w       *attackSetup
@@ -211,7 +206,6 @@ func (r recordedResponse) wantStatus(status int) recordedResponse {
 	return r
 }
 
-// The method send sends a request to the handler of the server, as a page of its own origin does.
 func (v *visitor) sendSameOrigin(method, path, kind, body string) recordedResponse {
 	v.w.Helper()
 	r := httptest.NewRequestWithContext(v.w.Context(), method, v.w.url+path, strings.NewReader(body))
@@ -260,7 +254,6 @@ func (v *visitor) form(path string, fields members) recordedResponse {
 	return v.sendSameOrigin("POST", path, "application/x-www-form-urlencoded", values.Encode())
 }
 
-// A state has the stored data of an account. It must be the same before and after each attack.
 type accountState struct {
 	Sessions []watchword.Session
 	User     watchword.User
@@ -279,10 +272,9 @@ func (w *attackSetup) readAccountState(id watchword.UserID) (s accountState) {
 	return s
 }
 
-// credentialCookies are the cookies that sign a browser in.
 var credentialCookies = []string{"watchword", "watchword-page", "refreshTkn", "jwt", "watchword-device"}
 
-// The method refused reports a test error if a response has a credential, or if an attack has changed the account.
+// wantAttackRefused also fails if the attack has changed the account.
 func (w *attackSetup) wantAttackRefused(attack string, got recordedResponse, id watchword.UserID, before accountState) {
 	w.Helper()
 	w.wantNoCredential(attack, got)
@@ -291,7 +283,6 @@ func (w *attackSetup) wantAttackRefused(attack string, got recordedResponse, id 
 	}
 }
 
-// noCredential reports a test error if a response has a credential.
 func (w *attackSetup) wantNoCredential(attack string, got recordedResponse) {
 	w.Helper()
 	for _, c := range got.Result().Cookies() {

@@ -13,10 +13,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Each way tests one route that can open a session. First it sends everything that the route needs, except a valid
-// factor. No session may open. Then it sends the factor as well, which shows that only the factor was missing.
-
-// A way tests one route.
+// An entranceTest tests one route that can open a session. First it sends everything that the route needs, except a
+// valid factor. No session may open. Then it sends the factor as well, which shows that only the factor was missing.
 type entranceTest func(w *attackSetup)
 
 var entranceTests = map[string]entranceTest{
@@ -71,7 +69,7 @@ func TestEveryEntranceAsksForTheFactor(t *testing.T) {
 	})
 }
 
-// The method without runs an attack. The attack must get no credential and must not change Ada's account.
+// wantAttackFails fails if the attack gets a credential or changes Ada's account.
 func (w *attackSetup) wantAttackFails(attack string, run func() recordedResponse) recordedResponse {
 	w.Helper()
 	before := w.readAccountState(w.ada.id)
@@ -80,7 +78,7 @@ func (w *attackSetup) wantAttackFails(attack string, run func() recordedResponse
 	return got
 }
 
-// The method opens runs a complete sign-in. The sign-in must open exactly one session, with a second factor.
+// The sign-in must open exactly one session, which must have a second factor.
 func (w *attackSetup) wantTwoFactorSession(id watchword.UserID, signIn func()) {
 	w.Helper()
 	before := w.readAccountState(id).Sessions
@@ -97,7 +95,6 @@ func (w *attackSetup) wantTwoFactorSession(id watchword.UserID, signIn func()) {
 	}
 }
 
-// The method enter sends fields to a route: as JSON to the API, or as a form to the page.
 func (v *visitor) sendToAPIOrPage(page bool, apiPath, formPath string, fields members) recordedResponse {
 	v.w.Helper()
 	if page {
@@ -106,8 +103,7 @@ func (v *visitor) sendToAPIOrPage(page bool, apiPath, formPath string, fields me
 	return v.json("POST", apiPath, fields)
 }
 
-// signUp tries to register with Ada's address and password, which must not open a session of Ada. Then it registers
-// with a new address, which must succeed.
+// A sign-up with Ada's address and password must not open a session of Ada.
 func (w *attackSetup) testSignUp(route string, page bool) {
 	_, path, _ := strings.Cut(route, " ")
 	account := members{"email": w.ada.email, "password": goodPassword}
@@ -128,8 +124,7 @@ func (w *attackSetup) testSignUp(route string, page bool) {
 	}
 }
 
-// The method password signs in with Ada's password, each time with other cookies, such as another user's remembered
-// device. Each sign-in must ask for the factor.
+// The cookies of a known device or of another user's remembered device must not replace the factor.
 func (w *attackSetup) testPasswordLogin(path string, page bool) {
 	for name, cookies := range map[string]map[string]string{
 		"the password":           {},
@@ -155,16 +150,13 @@ func (w *attackSetup) testPasswordLogin(path string, page bool) {
 	})
 }
 
-// The method waiting signs in with the password of an account. The sign-in then waits for the second factor. The
-// method returns the browser and the response.
 func (w *attackSetup) signInUpToFactor(who *accountWithFactors) (*visitor, recordedResponse) {
 	w.Helper()
 	v := w.newVisitor()
 	return v, v.json("POST", "/api/auth/login", credentials(who)).wantStatus(403)
 }
 
-// The method factor sends proofs that are wrong, already used, or of another user. The server must refuse them. Then
-// it sends valid proofs, each of which must open a session.
+// Proofs that are wrong, already used, or of another user must be refused. Each valid proof must open a session.
 func (w *attackSetup) testFactorLogin(page bool) {
 	send := func(v *visitor, fields members) recordedResponse {
 		if raw, ok := fields["passkey"]; page && ok {
@@ -237,22 +229,20 @@ func (w *attackSetup) testFactorLogin(page bool) {
 		func() recordedResponse { return send(v, members{"recoveryCode": back}) })
 }
 
-// ceremonyOf returns the ceremony in an error response of the API.
 func ceremonyInError(r recordedResponse) members {
 	offer, _ := r.body["challenge"].(members)
 	ceremony, _ := offer["passkey"].(members)
 	return ceremony
 }
 
-// The method assertion returns the response of an account's passkey to a ceremony.
 func (w *attackSetup) signCeremony(who *accountWithFactors, ceremony members) json.RawMessage {
 	w.Helper()
 	who.passkey.credential.Counter++
 	return json.RawMessage(who.passkey.signChallenge(w.T, ceremony))
 }
 
-// The method verify changes Ada's address as an operator, and opens the mailed link with the password. The link must
-// verify the address but not open a session. Then the second factor must open a session.
+// The link must verify the address but not open a session, even with the password. Only the second factor may open a
+// session.
 func (w *attackSetup) testVerificationLink(page bool) {
 	next := "ada.page@example.com"
 	if !page {
@@ -278,8 +268,7 @@ func (w *attackSetup) testVerificationLink(page bool) {
 	})
 }
 
-// The method invitation accepts an invitation for an account that must have a factor. Only the first factor may open
-// a session.
+// For an account that must have a factor, an accepted invitation must not open a session.
 func (w *attackSetup) testInvitation(page bool) {
 	email := "staff.page@example.com"
 	if !page {
@@ -294,8 +283,7 @@ func (w *attackSetup) testInvitation(page bool) {
 	w.testFirstAppOpensSession(v, u.ID)
 }
 
-// The method enrols adds the first factor of an account that has no session yet. Only a right code may open a
-// session.
+// The account has no session yet. Only a right code may open one.
 func (w *attackSetup) testFirstAppOpensSession(v *visitor, id watchword.UserID) {
 	w.Helper()
 	if n := len(w.readAccountState(id).Sessions); n != 0 || v.cookies["watchword"] != "" {
@@ -311,8 +299,7 @@ func (w *attackSetup) testFirstAppOpensSession(v *visitor, id watchword.UserID) 
 	w.wantTwoFactorSession(id, func() { v.json("POST", path, members{"code": w.phone.nextCode()}).wantStatus(200) })
 }
 
-// passkeyAlone signs in with a passkey alone, and then tries invalid responses, such as one without user
-// verification.
+// A passkey alone must open a session, but only with user verification, from the right site, and by the right user.
 func (w *attackSetup) testPasskeyLogin(page bool) {
 	send := func(change func(*passkeyDevice)) recordedResponse {
 		options := w.newVisitor().json("POST", "/api/auth/passkey/options", members{}).wantStatus(200)
@@ -348,8 +335,7 @@ func (w *attackSetup) testPasskeyLogin(page bool) {
 	}
 }
 
-// The method exchange redeems the code that a sign-in at the provider returns to a front-end. The code alone must not
-// open a session. With the second factor, a session must open.
+// The code that a sign-in at the provider returns to a front-end must not open a session alone.
 func (w *attackSetup) testCodeExchange() {
 	v, verifier := w.newVisitor(), strings.Repeat("verifier", 6)
 	sum := sha256.Sum256([]byte(verifier))
@@ -384,7 +370,7 @@ func (w *attackSetup) testCodeExchange() {
 	})
 }
 
-// The method provider signs in with the linked identity. The server must still ask for the second factor.
+// After a sign-in with the linked identity, the server must still ask for the second factor.
 func (w *attackSetup) testProviderCallback(method string) {
 	v := w.newVisitor()
 	callback := func(v *visitor) recordedResponse {
@@ -409,7 +395,7 @@ func (w *attackSetup) testProviderCallback(method string) {
 	})
 }
 
-// The method refresh sends tokens that are not a live refresh token. No session may open.
+// Tokens that are not a live refresh token must not open a session.
 func (w *attackSetup) testRefresh(path, cookie string) {
 	waiting, _ := w.signInUpToFactor(w.ada)
 	for name, token := range map[string]string{
@@ -448,7 +434,6 @@ func (w *attackSetup) testRefresh(path, cookie string) {
 	}
 }
 
-// claim returns a claim of a token.
 func readClaim(t *testing.T, token, name string) string {
 	t.Helper()
 	parts := strings.Split(token, ".")
@@ -463,7 +448,7 @@ func readClaim(t *testing.T, token, name string) string {
 	return text
 }
 
-// dialectLogin signs in through a dialect. Dialects have no second step, so an account with a factor must be refused.
+// Dialects have no second step, so they must refuse an account with a factor.
 func (w *attackSetup) testDialectLogin(path string) {
 	v := w.newVisitor()
 	v.cookies["watchword-device"] = string(w.ada.device)

@@ -15,16 +15,12 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// These tests use second factors over HTTP, on a real port and a real store.
-
-// withFactors starts a service whose API has the routes of second factors.
 func startWithFactorRoutes(t *testing.T) *service {
 	t.Helper()
 	return addFactorRoutes(t, start(t, nil, nil))
 }
 
-// enrolTOTP signs up, marks the address as verified in the store, and adds an app. It returns a header with the
-// access token, the app's secret and the recovery codes.
+// signUpWithApp also marks the address as verified in the store, because a factor needs a verified address.
 func (s *service) signUpWithApp(
 	t *testing.T, b *browser,
 ) (accessHeader []string, secret []byte, recoveryCodes []string) {
@@ -141,7 +137,7 @@ func TestStepUpOverHTTP(t *testing.T) {
 		200, "")
 }
 
-// makeStale moves the last proofs of all Ada's sessions one hour into the past.
+// backdateProofs moves the proofs of all Ada's sessions by one hour.
 func backdateProofs(ctx context.Context, tx watchword.Tx) error {
 	u, err := tx.UserByEmail(ctx, "ada@example.com")
 	if err != nil {
@@ -266,7 +262,6 @@ func TestRequiredFactorWithoutCookies(t *testing.T) {
 
 func requireFactors(o *watchword.Options) { o.SecondFactor.Required = true }
 
-// requiring replaces the server of a started service by a server with the routes of second factors.
 func addFactorRoutes(t *testing.T, s *service) *service {
 	t.Helper()
 	var err error

@@ -18,7 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// The method end creates the given number of sessions of one user, and ends them all in one transaction.
+// createAndEndSessions ends all sessions in one transaction.
 func (s *service) createAndEndSessions(t *testing.T, sessions int) {
 	t.Helper()
 	u := storetest.User(1)
@@ -33,7 +33,6 @@ func (s *service) createAndEndSessions(t *testing.T, sessions int) {
 	}))
 }
 
-// The method feed polls for the events after a position, until the response has the given number of events.
 func (s *service) awaitFeedEvents(t *testing.T, b *browser, after int64, events int) fullResponse {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -47,10 +46,8 @@ func (s *service) awaitFeedEvents(t *testing.T, b *browser, after int64, events 
 	}
 }
 
-// The method next returns the position for the next poll.
 func (a fullResponse) nextPosition() int64 { return int64(a.body["next"].(float64)) }
 
-// A line is the client's side of an open stream of the feed.
 type feedStream struct {
 	*bufio.Scanner
 	response *http.Response
@@ -69,7 +66,7 @@ func (b *browser) openStream(path string, headers ...string) *feedStream {
 	return &feedStream{bufio.NewScanner(answer.Body), answer}
 }
 
-// The method next returns the next event and skips empty lines.
+// nextEvent reads until the empty line that ends an event. The event of a closed stream is empty.
 func (l *feedStream) nextEvent() (event map[string]string) {
 	event = map[string]string{}
 	for l.Scan() && l.Text() != "" {
@@ -79,7 +76,7 @@ func (l *feedStream) nextEvent() (event map[string]string) {
 	return event
 }
 
-// The method numbered waits until each ended session has a number in the feed, and returns the highest number.
+// awaitLastFeedNumber waits until each ended session has a number in the feed, and returns the highest number.
 func (s *service) awaitLastFeedNumber(t *testing.T) int64 {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {

@@ -8,7 +8,6 @@ import (
 	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
-// invite creates an account without a password and returns the invitation mail.
 func (s *service) createInvitation(t *testing.T, email string) watchword.Message {
 	t.Helper()
 	_, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email})

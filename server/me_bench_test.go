@@ -20,7 +20,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A meRig is a server whose store is a real file, with one signed-in user.
+// The store of a meServer is a real file. The token belongs to its only user.
 type meServer struct {
 	handler     http.Handler
 	accessToken string
@@ -118,7 +118,7 @@ func serveMe(b *testing.B, h http.Handler) (address string) {
 	return listener.Addr().String()
 }
 
-// The function flood sends requests over raw connections, because the client of net/http costs more than the server.
+// sendRequests uses raw connections, because the client of net/http costs more than the server.
 func sendRequests(b *testing.B, address, request string, connections, perConnection int) {
 	var wg sync.WaitGroup
 	for range connections {
@@ -142,7 +142,7 @@ func sendRequests(b *testing.B, address, request string, connections, perConnect
 	wg.Wait()
 }
 
-// skipResponse reads a response with Content-Length.
+// skipResponse needs a Content-Length in the response.
 func skipResponse(in *bufio.Reader) error {
 	length, first := 0, true
 	for {

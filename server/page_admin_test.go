@@ -21,15 +21,13 @@ import (
 // These tests send requests to the pages of administration. The tests in browser_admin_test.go open the pages in a
 // browser.
 
-// withAdminPages starts a service with the pages of administration, and returns a browser of an administrator at
-// aal2.
+// startWithAdminPages returns a browser of an administrator at aal2.
 func startWithAdminPages(t *testing.T, engine ...func(*watchword.Options)) (*service, *browser) {
 	t.Helper()
 	return start(t, append(engine, nil)[0], nil).addAdminPages(t)
 }
 
-// withAdminPages replaces the server of a service before its first request, by a server with the pages of
-// administration.
+// addAdminPages must be called before the first request, because it replaces the server of the service.
 func (s *service) addAdminPages(t *testing.T) (*service, *browser) {
 	t.Helper()
 	var err error
@@ -44,7 +42,6 @@ func (s *service) addAdminPages(t *testing.T) (*service, *browser) {
 	return s, s.browserWithPageCookie(t, s.signInAdmin(t, "root@example.com"))
 }
 
-// withPageOf returns a browser with the page cookie of a session.
 func (s *service) browserWithPageCookie(t *testing.T, header []string) *browser {
 	t.Helper()
 	b := s.newBrowser(t)
@@ -120,7 +117,6 @@ func TestAdminPagesCheckTheirReader(t *testing.T) {
 	wantPage(t, b.visit("/admin/users"), 404, "Page not found")
 }
 
-// setFactors marks an account as one with a second factor.
 func markSecondFactor(t *testing.T, s *service, id watchword.UserID) {
 	t.Helper()
 	must(t, s.store.Factors().Update(t.Context(), func(tx factors.Tx) error {
@@ -241,7 +237,7 @@ func TestAdminPagesAskBeforeEachChange(t *testing.T) {
 		"an operator ended the session", "The account has been deleted since.")
 }
 
-// hasEvents reports whether an administrator caused n events of a kind.
+// hasAdminEvents reports whether an administrator caused exactly n events of the kind.
 func hasAdminEvents(t *testing.T, s *service, id watchword.UserID, kind watchword.EventKind, n int) bool {
 	t.Helper()
 	events, err := s.engine.Operator().UserEvents(t.Context(), id, 100)
@@ -345,7 +341,7 @@ func TestAdminPageExplainsAnotherTimeAndSession(t *testing.T) {
 	wantPage(t, b.visit(path, "Accept-Language", "de"), 200, "Warum wurde dieses Konto abgemeldet?", "Abgemeldet am ")
 }
 
-// noticeRestore stores the event that the server stores after it detects a restored backup.
+// storeRestoreEvent stores the event that the server stores after it detects a restored backup.
 func (s *service) storeRestoreEvent(t *testing.T) {
 	t.Helper()
 	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {

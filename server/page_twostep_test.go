@@ -144,7 +144,6 @@ func TestEnrolmentThatIsOffIsNotOffered(t *testing.T) {
 	wantPage(t, b.visit("/account/authenticator"), 404)
 }
 
-// startWith replaces the server of a service by a server with the given options of second factors.
 func replaceServer(s *service, factorOptions factors.Options) (err error) {
 	s.server, err = server.New(s.engine, server.Options{PublicURL: s.url,
 		Factors: factors.New(s.engine, s.store.Factors(), factorOptions)})

@@ -21,7 +21,7 @@ import (
 	"github.com/watchword-auth/watchword/web"
 )
 
-// submit sends a form as a browser does with Referrer-Policy: no-referrer.
+// submitForm sends the headers that a browser sends with Referrer-Policy: no-referrer.
 func (b *browser) submitForm(path string, form map[string]string, headers ...string) fullResponse {
 	b.t.Helper()
 	values := url.Values{}
@@ -37,7 +37,7 @@ func (b *browser) visit(path string, headers ...string) fullResponse {
 	return b.do("GET", path, "", append([]string{"Accept", "text/html", "Sec-Fetch-Site", "none"}, headers...)...)
 }
 
-// wantPage checks the status, and that the page or the redirect contains the words.
+// wantPage also searches the Location header for the words, if the response is a redirect.
 func wantPage(t *testing.T, a fullResponse, status int, words ...string) {
 	t.Helper()
 	if a.StatusCode != status {
@@ -493,7 +493,6 @@ func TestPagesUseTheLanguageOfTheReader(t *testing.T) {
 	wantPage(t, b.visit("/nothing", "Accept-Language", "de"), 404, "Unter dieser Adresse gibt es keine Seite.")
 }
 
-// texts reads a catalog of package web.
 func loadCatalog(t *testing.T, name string) (all map[string]string) {
 	t.Helper()
 	content, err := fs.ReadFile(web.Files, "texts/"+name)

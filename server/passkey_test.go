@@ -14,9 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// These tests use passkeys over HTTP, with a virtual authenticator.
-
-// withPasskeys starts a service under the name localhost, because passkeys need a domain.
+// startWithPasskeys uses the host name localhost, because passkeys need a domain.
 func startWithPasskeys(t *testing.T, changes ...func(*watchword.Options)) *service {
 	t.Helper()
 	named := func(o *watchword.Options) {
@@ -36,15 +34,15 @@ func startWithPasskeys(t *testing.T, changes ...func(*watchword.Options)) *servi
 	return s
 }
 
-// A key is a virtual authenticator with one passkey, and the site for which it is used.
+// A passkeyDevice is a virtual authenticator with one passkey.
 type passkeyDevice struct {
 	site          virtualwebauthn.RelyingParty
 	authenticator virtualwebauthn.Authenticator
 	credential    virtualwebauthn.Credential
 }
 
-// fullKey returns a P-256 passkey whose coordinates have no leading zeros. The virtual authenticator drops leading
-// zeros, which makes the encoding of about one key in a hundred invalid.
+// The coordinates of newFullLengthPasskey have no leading zeros. The virtual authenticator drops leading zeros, which
+// makes the encoding of about one key in a hundred invalid.
 func newFullLengthPasskey() virtualwebauthn.Credential {
 	for {
 		key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
@@ -54,7 +52,7 @@ func newFullLengthPasskey() virtualwebauthn.Credential {
 	}
 }
 
-// newKey returns an authenticator for the service, which must have the host name localhost.
+// newPasskeyDevice needs a service with the host name localhost.
 func newPasskeyDevice(s *service) *passkeyDevice {
 	return &passkeyDevice{
 		site:          virtualwebauthn.RelyingParty{ID: "localhost", Name: "localhost", Origin: s.url},
@@ -62,8 +60,7 @@ func newPasskeyDevice(s *service) *passkeyDevice {
 	}
 }
 
-// The method create creates a passkey for the options in a response. It returns the request body that adds the
-// passkey to the account.
+// registrationBody creates a passkey for the options in a response. The body adds the passkey to the account.
 func (k *passkeyDevice) registrationBody(t *testing.T, options map[string]any, name string) string {
 	t.Helper()
 	raw, err := json.Marshal(options["publicKey"])
@@ -75,7 +72,7 @@ func (k *passkeyDevice) registrationBody(t *testing.T, options map[string]any, n
 	return `{"ceremony":"` + options["ceremony"].(string) + `","name":"` + name + `","credential":` + credential + `}`
 }
 
-// The method use signs the challenge of the options in a response, and returns the signed credential.
+// signChallenge returns the credential for the options in a response.
 func (k *passkeyDevice) signChallenge(t *testing.T, options map[string]any) string {
 	t.Helper()
 	raw, err := json.Marshal(options["publicKey"])
@@ -85,7 +82,6 @@ func (k *passkeyDevice) signChallenge(t *testing.T, options map[string]any) stri
 	return virtualwebauthn.CreateAssertionResponse(k.site, k.authenticator, k.credential, *parsed)
 }
 
-// signUpVerified creates Ada's account with a verified address, and returns a header with the access token.
 func (s *service) signUpWithVerifiedAddress(t *testing.T, b *browser) (accessHeader []string) {
 	t.Helper()
 	a := b.do("POST", "/api/auth/register",

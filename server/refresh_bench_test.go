@@ -113,7 +113,6 @@ func (c *rawClient) refresh(tb testing.TB) {
 const userAgent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 " +
 	"Safari/537.36"
 
-// The method receive reads a response and takes the refresh token from its body.
 func (c *rawClient) receiveRefreshToken() error {
 	length := 0
 	for first := true; ; first = false {

@@ -15,7 +15,6 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// startLogging starts a service and returns it with its log at level info.
 func startWithLog(t *testing.T, changeEngine func(*watchword.Options)) (*service, *transcript.Transcript) {
 	t.Helper()
 	log := &transcript.Transcript{}
@@ -26,7 +25,6 @@ func startWithLog(t *testing.T, changeEngine func(*watchword.Options)) (*service
 	return s, log
 }
 
-// linesOf returns the lines of a JSON log that have the message.
 func findLogLines(t *testing.T, log *transcript.Transcript, message string) (lines []map[string]any) {
 	t.Helper()
 	for text := range strings.Lines(log.String()) {

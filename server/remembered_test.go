@@ -10,8 +10,6 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// These tests use remembered devices over HTTP.
-
 func remembering(o *watchword.Options) { o.RememberDevice = 30 * 24 * time.Hour }
 
 func TestRememberedDeviceOverHTTP(t *testing.T) {

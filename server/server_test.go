@@ -31,7 +31,7 @@ const (
 	otherPassword = "a rainbow over the bay"
 )
 
-// A service is a complete server on a real port and a real store, mostly a SQLite file.
+// The store of a service is mostly a SQLite file. The port is real.
 type service struct {
 	url    string
 	engine *watchword.Engine
@@ -47,7 +47,6 @@ func start(t testing.TB, changeEngine func(*watchword.Options), changeServer fun
 	return startOnStore(t, openSQLite(t), changeEngine, changeServer)
 }
 
-// A realStore is the SQLite or the PostgreSQL store.
 type realStore interface {
 	watchword.Store
 	Factors() factors.Store
@@ -63,7 +62,7 @@ func openSQLite(t testing.TB) realStore {
 	return store
 }
 
-// onBothStores runs a test on an empty SQLite store and on an empty PostgreSQL store. The test closes the store.
+// onBothStores passes an empty store, which the test must close.
 func onBothStores(t *testing.T, test func(*testing.T, realStore)) {
 	t.Helper()
 	t.Run("SQLite", func(t *testing.T) {
@@ -78,7 +77,7 @@ func onBothStores(t *testing.T, test func(*testing.T, realStore)) {
 	})
 }
 
-// startOn does the same as start, but on the given store. It closes the store after the test.
+// startOnStore closes the store after the test.
 func startOnStore(
 	t testing.TB, store realStore, engine func(*watchword.Options), edge func(*server.Options),
 ) *service {
@@ -139,7 +138,6 @@ func (s *service) newBrowser(t *testing.T) *browser {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
-// An answer is a response with its body.
 type fullResponse struct {
 	*http.Response
 	raw  []byte
@@ -151,7 +149,8 @@ func (a fullResponse) text(name string) string {
 	return text
 }
 
-// do sends a request with the headers of a browser. headers are pairs of name and value.
+// do sends the headers of a browser on the server's own site. The headers are pairs of name and value; an empty value
+// removes a header.
 func (b *browser) do(method, path, body string, headers ...string) fullResponse {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(b.t.Context(), method, b.url+path, strings.NewReader(body))
@@ -206,7 +205,7 @@ func (b *browser) register(email string) (accessToken string) {
 
 func authorized(token string) []string { return []string{"Authorization", "Bearer " + token} }
 
-// want checks the status, and the code and the format of an error.
+// wantStatus also checks the code and the format of an error.
 func wantStatus(t *testing.T, a fullResponse, status int, code watchword.Code) {
 	t.Helper()
 	if a.StatusCode != status || a.text("code") != string(code) {
@@ -232,7 +231,6 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// A postbox is a mailer that keeps the mails.
 type recordingMailer struct {
 	mu    sync.Mutex
 	mails []watchword.Message
@@ -245,8 +243,7 @@ func (p *recordingMailer) Send(_ context.Context, m watchword.Message) error {
 	return nil
 }
 
-// The method wait waits for a mail of a kind and returns the newest one. It ignores mails whose token is in the last
-// argument.
+// awaitUnseenMail returns the newest mail of the kind whose token is not in seenTokens.
 func (p *recordingMailer) awaitUnseenMail(
 	t *testing.T, kind watchword.MailKind, seenTokens ...watchword.Secret,
 ) watchword.Message {

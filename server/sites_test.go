@@ -29,7 +29,6 @@ const (
 	partitionedName = "__Host-watchword-partitioned"
 )
 
-// twoSites is a server whose front-end is on another site.
 type crossSiteService struct {
 	*service
 	t *testing.T
@@ -50,18 +49,16 @@ func startCrossSite(t *testing.T) crossSiteService {
 	return crossSiteService{s, t}
 }
 
-// crumbs are cookies by name.
 type cookieValues map[string]string
 
-// without returns the cookies except one.
 func (c cookieValues) withoutCookie(name string) cookieValues {
 	rest := maps.Clone(c)
 	delete(rest, name)
 	return rest
 }
 
-// send sends a request. It returns the response, and the cookies that the browser has afterwards. An embedded request
-// comes from the page of the other site. Any other request comes from the server's own pages.
+// send returns the response, and the cookies that the browser has afterwards. An embedded request comes from the page
+// of the other site. Any other request comes from the server's own pages.
 func (s crossSiteService) send(
 	embedded bool, path, body string, cookies cookieValues, headers ...string,
 ) (fullResponse, cookieValues) {
@@ -108,7 +105,6 @@ func (s crossSiteService) send(
 	return a, after
 }
 
-// signUp creates an account and returns its cookies.
 func (s crossSiteService) signUp(embedded bool, email string, cookies cookieValues) cookieValues {
 	s.t.Helper()
 	a, after := s.send(embedded, "/api/auth/register", `{"email":"`+email+`","password":"`+goodPassword+`"}`, cookies)
@@ -116,7 +112,7 @@ func (s crossSiteService) signUp(embedded bool, email string, cookies cookieValu
 	return after
 }
 
-// user refreshes and returns the user's address, or the error code. It also returns the cookies after the refresh.
+// refreshedUser returns the user's address or the error code, and the cookies after the refresh.
 func (s crossSiteService) refreshedUser(embedded bool, cookies cookieValues) (string, cookieValues) {
 	s.t.Helper()
 	a, after := s.send(embedded, "/api/auth/refresh", "", cookies)

@@ -22,7 +22,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// secured starts a TLS listener for a service, in addition to its plain one, and returns the address.
+// startTLSListener adds a listener to the plain one, and returns its address.
 func (s *service) startTLSListener(t *testing.T) string {
 	t.Helper()
 	lender := httptest.NewTLSServer(http.NotFoundHandler())
@@ -149,7 +149,7 @@ func TestKeepAliveConnectionOverTLSAcceptsEitherLength(t *testing.T) {
 	}
 }
 
-// A twoConn sends HTTP/2 frames one by one, including invalid ones.
+// An http2Conn sends HTTP/2 frames one by one, including invalid ones.
 type http2Conn struct {
 	t      *testing.T
 	frames *http2.Framer
@@ -171,7 +171,7 @@ func (s *service) dialHTTP2(t *testing.T, address string) *http2Conn {
 	return c
 }
 
-// send sends a request with its body in pieces. fields are pairs of name and value.
+// send sends each piece of the body in one frame. The headerFields are pairs of name and value.
 func (c *http2Conn) send(method, path string, pieces []string, headerFields ...string) {
 	c.t.Helper()
 	var block bytes.Buffer
@@ -188,8 +188,8 @@ func (c *http2Conn) send(method, path string, pieces []string, headerFields ...s
 	c.stream += 2
 }
 
-// readAll returns the status of each response, and for each reset stream or closed connection the reason. It reads
-// until the given number of streams has ended or the server closes the connection.
+// readOutcomes returns the status of each response, and for each reset stream or closed connection the reason. It
+// reads until the given number of streams has ended or the server closes the connection.
 func (c *http2Conn) readOutcomes(streams int) (outcomes []string, closed bool) {
 	c.t.Helper()
 	for streams > 0 {
@@ -206,7 +206,7 @@ func (c *http2Conn) readOutcomes(streams int) (outcomes []string, closed bool) {
 				streams--
 			}
 		case *http2.GoAwayFrame:
-			outcomes, streams = append(outcomes, "GOAWAY"), 1<<20 // reads until the server closes the connection
+			outcomes, streams = append(outcomes, "GOAWAY"), 1<<20
 		}
 		if frame.Header().Flags.Has(http2.FlagDataEndStream) && frame.Header().Type <= http2.FrameHeaders {
 			streams--
