@@ -44,10 +44,10 @@ const onlyAdmins admin.Scope = "only administrators"
 func TestAdminRoutesCheckTheScopeOfServiceKeys(t *testing.T) {
 	t.Parallel()
 	s, header := startWithAdmin(t)
-	keys := map[admin.Scope][]string{} // request headers, each with a key that has only this scope
+	headersByScope := map[admin.Scope][]string{} // each key has only this scope
 	others := map[admin.Scope][]string{}
 	for _, scope := range admin.Scopes() {
-		_, keys[scope] = s.createServiceKey(t, header, scope)
+		_, headersByScope[scope] = s.createServiceKey(t, header, scope)
 		_, others[scope] = s.createServiceKey(t, header,
 			slices.DeleteFunc(admin.Scopes(), func(other admin.Scope) bool {
 				return other == scope
@@ -59,12 +59,12 @@ func TestAdminRoutesCheckTheScopeOfServiceKeys(t *testing.T) {
 	wantStatus(t, b.do("DELETE", "/api/admin/service-keys/"+id, "", header...), 200, "")
 	routes := s.server.AdminRoutes()
 	if len(routes) != len(scopeByRoute) {
-		t.Errorf("%d routes, adminScopes has %d rows", len(routes), len(scopeByRoute))
+		t.Errorf("%d routes, scopeByRoute has %d rows", len(routes), len(scopeByRoute))
 	}
 	for _, r := range routes {
 		scope, listed := scopeByRoute[r.Method+" "+r.Path]
 		if !listed {
-			t.Errorf("%s %s has no row in adminScopes", r.Method, r.Path)
+			t.Errorf("%s %s has no row in scopeByRoute", r.Method, r.Path)
 			continue
 		}
 		path := strings.NewReplacer("{id}", "00000000-0000-7000-8000-000000000000",
@@ -72,7 +72,7 @@ func TestAdminRoutesCheckTheScopeOfServiceKeys(t *testing.T) {
 		refused := map[string][]string{"a key with all other scopes": others[scope]}
 		if scope == onlyAdmins {
 			refused = map[string][]string{"a key with all scopes": everything}
-		} else if a := b.do(r.Method, path, "", keys[scope]...); a.StatusCode == 401 || a.StatusCode == 403 {
+		} else if a := b.do(r.Method, path, "", headersByScope[scope]...); a.StatusCode == 401 || a.StatusCode == 403 {
 			t.Errorf("%s %s as a key with %s: %d %s", r.Method, r.Path, scope, a.StatusCode, a.raw)
 		}
 		for caller, key := range refused {

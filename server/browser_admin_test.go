@@ -65,7 +65,7 @@ func startWithCopiedSession(t *testing.T) (s *service, header []string, ada watc
 	}
 	ada, err = s.engine.Operator().FindUser(t.Context(), "ada@example.com")
 	must(t, err)
-	markSecondFactor(t, s, ada.ID)
+	insertFactor(t, s, ada.ID)
 	clockBehind.Store(0)
 	_, err = metadata.New(s.engine, s.store.Metadata()).Patch(t.Context(), ada.ID, metadata.Patch{
 		IfMatch: `"0"`, Operator: "root@example.com", Public: `{"plan":"pro","seats":12}`, Private: `{"crm":"C-1042"}`})

@@ -47,9 +47,9 @@ func TestStolenCookieIsDetectedAndBothUsersSeeIt(t *testing.T) {
 	}{{"the owner rotates first", false}, {"the thief rotates first", true}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var ahead atomic.Int64
+			var clockAhead atomic.Int64
 			s := start(t, func(o *watchword.Options) {
-				o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+				o.Now = func() time.Time { return time.Now().Add(time.Duration(clockAhead.Load())) }
 			}, nil)
 			owner, thief := s.openTab(t), s.openTab(t)
 			owner.signUp("ada@example.com")
@@ -66,7 +66,7 @@ func TestStolenCookieIsDetectedAndBothUsersSeeIt(t *testing.T) {
 					t.Fatalf("the owner reads\n%s\nthe thief reads\n%s", owner.visibleText(), thief.visibleText())
 				}
 				for _, who := range both {
-					ahead.Add(int64(11 * time.Second)) // longer than the grace period
+					clockAhead.Add(int64(11 * time.Second)) // longer than the grace period
 					who.deletePageCookie()
 					who.visit("/account")
 					if strings.Contains(who.visibleText(), reuseMessage) {

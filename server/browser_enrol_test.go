@@ -20,8 +20,8 @@ func (p *phone) scanQRCode(b *tab) {
 	p.t.Helper()
 	box := evaluate[[]float64](b, `() => { const b = document.querySelector(".qr svg").getBoundingClientRect();
     return [b.x + scrollX, b.y + scrollY, b.width, b.height] }`)
-	whole := true // autofocus may have scrolled the QR code out of the window
-	shot := sendDevTools(b, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &whole,
+	beyondViewport := true // autofocus may have scrolled the QR code out of the window
+	shot := sendDevTools(b, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &beyondViewport,
 		Clip: &page.Viewport{X: box[0], Y: box[1], Width: box[2], Height: box[3], Scale: 2}})
 	picture, err := png.Decode(bytes.NewReader(shot.Data))
 	must(p.t, err)

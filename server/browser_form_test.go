@@ -52,7 +52,7 @@ func TestErrorsAreShownBesideTheirFields(t *testing.T) {
 		valuesByLabel            map[string]string
 		messagesByID             map[string]string
 		focusedID                string
-		keptByID                 map[string]string // expected after the error
+		wantAfterError           map[string]string
 	}{
 		{"an empty form", "/signup", "", "Create account", map[string]string{"Email address": "", "Password": ""},
 			map[string]string{"signup-email": "Fill in this field.", "signup-password": "Fill in this field."},
@@ -106,7 +106,7 @@ func TestErrorsAreShownBesideTheirFields(t *testing.T) {
 				t.Errorf("%s: %s is %+v, want %q", c.name, id, got, text)
 			}
 		}
-		for id, value := range c.keptByID {
+		for id, value := range c.wantAfterError {
 			if got := b.fieldStateOf(id); got.Value != value {
 				t.Errorf("%s: %s holds %q, want %q", c.name, id, got.Value, value)
 			}

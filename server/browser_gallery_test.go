@@ -14,7 +14,8 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// These tests take screenshots of every page, and check each page with axe-core (WCAG 2.2).
+// These tests check every page with axe-core (WCAG 2.2). They take screenshots if the environment variable
+// browsertest.Pictures names a folder.
 
 type pageState struct {
 	name string
@@ -24,11 +25,11 @@ type pageState struct {
 func openPath(path string) func(*tab) { return func(b *tab) { b.visit(path) } }
 
 // openWithNotice sets the cookie of the notice, as the server does when it redirects.
-func openWithNotice(path, name, said string) func(*tab) {
+func openWithNotice(path, name, value string) func(*tab) {
 	return func(b *tab) {
 		sendDevTools(b, network.SetCookie, network.SetCookieParams{
-			Name: "watchword-notice", Value: name + "." + said, URL: b.url, Path: "/"})
-		b.visit(path + "?" + name + "=" + said)
+			Name: "watchword-notice", Value: name + "." + value, URL: b.url, Path: "/"})
+		b.visit(path + "?" + name + "=" + value)
 	}
 }
 

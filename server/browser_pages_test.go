@@ -172,7 +172,7 @@ func addresses(t *testing.T, s *service, b, phone *tab) {
 	b.fillField("New password", goodPassword)
 	b.pressAndLeave("Save password")
 	b.wantText("This link has expired", "We can email you a new one.")
-	b.pressAndLeave("Email me a link") // opens the form that requests a mail
+	b.pressAndLeave("Email me a link")
 	b.fillField("Email address", "nobody@example.com")
 	b.pressAndLeave("Email me a link")
 	b.wantText("Check your inbox", "Send another link")

@@ -110,15 +110,15 @@ func (d *openAPIDocument) checkResponse(t *testing.T, a fullResponse) {
 }
 
 // checkRequest compares only the headers, and only those of accepted requests.
-func (d *openAPIDocument) checkRequest(t *testing.T, name string, o operation, r *http.Request) {
+func (d *openAPIDocument) checkRequest(t *testing.T, name string, described operation, r *http.Request) {
 	t.Helper()
 	for _, header := range []string{"Idempotency-Key", "If-Match", "If-None-Match"} {
-		if r.Header.Get(header) != "" && !o.hasRequestHeader(header) {
+		if r.Header.Get(header) != "" && !described.hasRequestHeader(header) {
 			t.Errorf("%s to the header %s, which is not described", name, header)
 		}
 	}
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	all := o.RequestBody.Content // empty if the route ignores the body
+	all := described.RequestBody.Content // empty if the route ignores the body
 	if _, described := all[kind]; !described && len(all) > 0 && r.ContentLength > 0 {
 		t.Errorf("%s to a body as %q, which is not described", name, kind)
 	}

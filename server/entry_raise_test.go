@@ -12,13 +12,13 @@ import (
 // These functions test the routes that raise the level of a session, or add the first factor.
 
 // browserWithoutFactor is signed in to Ada's account. The browser was remembered, so the sign-in skipped the factor.
-func (w *attackSetup) browserWithoutFactor(page bool) *visitor {
+func (w *attackSetup) browserWithoutFactor(onPage bool) *visitor {
 	w.Helper()
 	v, _ := w.signInUpToFactor(w.ada)
 	v.json("POST", "/api/auth/login/factor",
 		members{"totp": w.nextAppCode(w.ada), "rememberDevice": true}).wantStatus(200)
 	v.cookies = map[string]string{"watchword-device": v.cookies["watchword-device"]}
-	if page {
+	if onPage {
 		v.form("/login", credentials(w.ada)).wantStatus(303)
 		return v
 	}
@@ -30,16 +30,16 @@ func (w *attackSetup) browserWithoutFactor(page bool) *visitor {
 }
 
 // In a session without a proven factor, only a valid code may raise the level.
-func (w *attackSetup) testStepUp(page bool) {
-	v := w.browserWithoutFactor(page)
+func (w *attackSetup) testStepUp(onPage bool) {
+	v := w.browserWithoutFactor(onPage)
 	send := func(fields members) recordedResponse {
-		if raw, ok := fields["passkey"].(json.RawMessage); page && ok {
+		if raw, ok := fields["passkey"].(json.RawMessage); onPage && ok {
 			fields = members{"credential": string(raw)}
 		}
-		if password, ok := fields["password"]; page && ok {
+		if password, ok := fields["password"]; onPage && ok {
 			fields = members{"currentPassword": password}
 		}
-		return v.sendToAPIOrPage(page, "/api/auth/step-up", "/step-up", fields)
+		return v.sendToAPIOrPage(onPage, "/api/auth/step-up", "/step-up", fields)
 	}
 	waiting, offer := w.signInUpToFactor(w.ada)
 	for name, fields := range map[string]members{
@@ -54,7 +54,7 @@ func (w *attackSetup) testStepUp(page bool) {
 	} {
 		w.wantAttackFails(name, func() recordedResponse { return send(fields) })
 	}
-	if bob := w.newVisitor(); !page { // a ceremony that belongs to another session
+	if bob := w.newVisitor(); !onPage { // a ceremony that belongs to another session
 		bob.bearer = string(w.signInWithFactor(w.bob).AccessToken)
 		options := bob.json("POST", "/api/auth/step-up/options", members{}).wantStatus(200)
 		w.wantAttackFails("another user's ceremony", func() recordedResponse {

@@ -46,7 +46,7 @@ func TestEveryRouteHasARowAmongTheEntrances(t *testing.T) {
 			t.Errorf("testdata/entrances.txt has no row for %s: can it open a session or raise its level?", name)
 		}
 		if _, has := entranceTests[name]; has != (rows[name] == "opens") {
-			t.Errorf("%s is %q, and entry_ways_test.go has a way: %v", name, rows[name], has)
+			t.Errorf("%s is %q, and entry_ways_test.go has a test: %v", name, rows[name], has)
 		}
 	}
 	for name := range rows {
@@ -85,7 +85,7 @@ func (w *attackSetup) stolenSecrets() map[string]string {
 	return all
 }
 
-// A request may have only one of the factorMembers.
+// A request may have only one of factorMembers.
 var factorMembers = []string{"totp", "recoveryCode", "passkey"}
 
 // Each body of attackBodies has Ada's address and password, and the secret in one of the members that can hold it.

@@ -95,16 +95,16 @@ func (w *attackSetup) wantTwoFactorSession(id watchword.UserID, signIn func()) {
 	}
 }
 
-func (v *visitor) sendToAPIOrPage(page bool, apiPath, formPath string, fields members) recordedResponse {
+func (v *visitor) sendToAPIOrPage(onPage bool, apiPath, formPath string, fields members) recordedResponse {
 	v.w.Helper()
-	if page {
+	if onPage {
 		return v.form(formPath, fields)
 	}
 	return v.json("POST", apiPath, fields)
 }
 
 // A sign-up with Ada's address and password must not open a session of Ada.
-func (w *attackSetup) testSignUp(route string, page bool) {
+func (w *attackSetup) testSignUp(route string, onPage bool) {
 	_, path, _ := strings.Cut(route, " ")
 	account := members{"email": w.ada.email, "password": goodPassword}
 	switch path {
@@ -116,16 +116,16 @@ func (w *attackSetup) testSignUp(route string, page bool) {
 		account["name"] = "Ada"
 	}
 	w.wantAttackFails("the address of an account",
-		func() recordedResponse { return w.newVisitor().sendToAPIOrPage(page, path, path, account) })
+		func() recordedResponse { return w.newVisitor().sendToAPIOrPage(onPage, path, path, account) })
 	account["email"] = "new" + strings.ReplaceAll(path, "/", ".") + "@example.com"
 	v := w.newVisitor()
-	if got := v.sendToAPIOrPage(page, path, path, account); got.Code >= 400 || len(v.cookies) == 0 {
+	if got := v.sendToAPIOrPage(onPage, path, path, account); got.Code >= 400 || len(v.cookies) == 0 {
 		w.Errorf("a new account: %d %s", got.Code, got.Body)
 	}
 }
 
 // The cookies of a known device or of another user's remembered device must not replace the factor.
-func (w *attackSetup) testPasswordLogin(path string, page bool) {
+func (w *attackSetup) testPasswordLogin(path string, onPage bool) {
 	for name, cookies := range map[string]map[string]string{
 		"the password":           {},
 		"another user's device":  {"watchword-device": string(w.bob.device)},
@@ -136,7 +136,7 @@ func (w *attackSetup) testPasswordLogin(path string, page bool) {
 		v := w.newVisitor()
 		maps.Copy(v.cookies, cookies)
 		w.wantAttackFails(name, func() recordedResponse {
-			return v.sendToAPIOrPage(page, path, path,
+			return v.sendToAPIOrPage(onPage, path, path,
 				credentials(w.ada))
 		})
 		if v.cookies["watchword-step"] == "" {
@@ -145,26 +145,26 @@ func (w *attackSetup) testPasswordLogin(path string, page bool) {
 	}
 	w.wantTwoFactorSession(w.ada.id, func() {
 		v := w.newVisitor()
-		v.sendToAPIOrPage(page, path, path, credentials(w.ada))
+		v.sendToAPIOrPage(onPage, path, path, credentials(w.ada))
 		v.json("POST", "/api/auth/login/factor", members{"totp": w.nextAppCode(w.ada)}).wantStatus(200)
 	})
 }
 
-func (w *attackSetup) signInUpToFactor(who *accountWithFactors) (*visitor, recordedResponse) {
+func (w *attackSetup) signInUpToFactor(account *accountWithFactors) (*visitor, recordedResponse) {
 	w.Helper()
 	v := w.newVisitor()
-	return v, v.json("POST", "/api/auth/login", credentials(who)).wantStatus(403)
+	return v, v.json("POST", "/api/auth/login", credentials(account)).wantStatus(403)
 }
 
 // Proofs that are wrong, already used, or of another user must be refused. Each valid proof must open a session.
-func (w *attackSetup) testFactorLogin(page bool) {
+func (w *attackSetup) testFactorLogin(onPage bool) {
 	send := func(v *visitor, fields members) recordedResponse {
-		if raw, ok := fields["passkey"]; page && ok {
+		if raw, ok := fields["passkey"]; onPage && ok {
 			text, err := json.Marshal(raw)
 			must(w.T, err)
 			fields = members{"credential": string(text)}
 		}
-		return v.sendToAPIOrPage(page, "/api/auth/login/factor", "/login/factor", fields)
+		return v.sendToAPIOrPage(onPage, "/api/auth/login/factor", "/login/factor", fields)
 	}
 	for name, fields := range map[string]members{
 		"no proof":                     {},
@@ -235,17 +235,17 @@ func ceremonyInError(r recordedResponse) members {
 	return ceremony
 }
 
-func (w *attackSetup) signCeremony(who *accountWithFactors, ceremony members) json.RawMessage {
+func (w *attackSetup) signCeremony(account *accountWithFactors, ceremony members) json.RawMessage {
 	w.Helper()
-	who.passkey.credential.Counter++
-	return json.RawMessage(who.passkey.signChallenge(w.T, ceremony))
+	account.passkey.credential.Counter++
+	return json.RawMessage(account.passkey.signChallenge(w.T, ceremony))
 }
 
 // The link must verify the address but not open a session, even with the password. Only the second factor may open a
 // session.
-func (w *attackSetup) testVerificationLink(page bool) {
+func (w *attackSetup) testVerificationLink(onPage bool) {
 	next := "ada.page@example.com"
-	if !page {
+	if !onPage {
 		next = "ada.api@example.com"
 	}
 	must(w.T, w.engine.Operator().ChangeEmail(w.Context(), w.ada.id, next))
@@ -253,7 +253,7 @@ func (w *attackSetup) testVerificationLink(page bool) {
 	link := members{"token": string(w.mailer.awaitMail(w.T, watchword.MailVerify, next).Token),
 		"password": goodPassword}
 	v, sessions := w.newVisitor(), w.readAccountState(w.ada.id).Sessions
-	got := v.sendToAPIOrPage(page, "/api/auth/email/verify", "/verify", link)
+	got := v.sendToAPIOrPage(onPage, "/api/auth/email/verify", "/verify", link)
 	if after := w.readAccountState(w.ada.id); len(after.Sessions) != len(sessions) || !after.User.Verified() {
 		w.Errorf("%d %s: %d sessions, before %d; verified: %v", got.Code, got.Body, len(after.Sessions), len(sessions),
 			after.User.Verified())
@@ -269,16 +269,16 @@ func (w *attackSetup) testVerificationLink(page bool) {
 }
 
 // For an account that must have a factor, an accepted invitation must not open a session.
-func (w *attackSetup) testInvitation(page bool) {
+func (w *attackSetup) testInvitation(onPage bool) {
 	email := "staff.page@example.com"
-	if !page {
+	if !onPage {
 		email = "staff.api@example.com"
 	}
 	u, err := w.engine.Operator().CreateUser(w.Context(), watchword.NewUser{Email: email, Roles: []string{"staff"}})
 	must(w.T, err)
 	token := string(w.mailer.awaitMail(w.T, watchword.MailInvite, email).Token)
 	v := w.newVisitor()
-	v.sendToAPIOrPage(page, "/api/auth/invite/accept", "/invite",
+	v.sendToAPIOrPage(onPage, "/api/auth/invite/accept", "/invite",
 		members{"token": token, "password": goodPassword, "name": "Staff"})
 	w.testFirstAppOpensSession(v, u.ID)
 }
@@ -300,7 +300,7 @@ func (w *attackSetup) testFirstAppOpensSession(v *visitor, id watchword.UserID) 
 }
 
 // A passkey alone must open a session, but only with user verification, from the right site, and by the right user.
-func (w *attackSetup) testPasskeyLogin(page bool) {
+func (w *attackSetup) testPasskeyLogin(onPage bool) {
 	send := func(change func(*passkeyDevice)) recordedResponse {
 		options := w.newVisitor().json("POST", "/api/auth/passkey/options", members{}).wantStatus(200)
 		before := *w.ada.passkey
@@ -310,7 +310,7 @@ func (w *attackSetup) testPasskeyLogin(page bool) {
 		count := w.ada.passkey.credential.Counter
 		*w.ada.passkey = before
 		w.ada.passkey.credential.Counter = max(count, before.credential.Counter)
-		if page {
+		if onPage {
 			return w.newVisitor().form("/login/passkey",
 				members{"ceremony": options.text("ceremony"), "credential": response})
 		}

@@ -109,7 +109,7 @@ func TestFeedCanBePolled(t *testing.T) {
 	s.awaitFeedEvents(t, b, last-1, 1)
 	s.awaitFeedEvents(t, b, last+77, 3) // a position beyond the end, as after the restore of a backup
 
-	for range 10 { // several tries, because a heartbeat changes the ETag
+	for range 10 { // retries, because a heartbeat changes the ETag
 		path := fmt.Sprint("/revocations?after=", last)
 		tag := b.do("GET", path, "").Header.Get("ETag")
 		a := b.do("GET", path, "", "If-None-Match", tag)
@@ -248,16 +248,16 @@ func TestSlowReaderOfTheStreamIsDisconnected(t *testing.T) {
 func TestEachNetworkGetsItsShareOfTheStreams(t *testing.T) {
 	t.Parallel()
 	streams := server.NewStreams()
-	held := map[string][]func() bool{} // by address; each function reports whether its stream was replaced
+	replacedByAddress := map[string][]func() bool{} // whether each stream was replaced
 	open := func(address string) bool {
 		_, replaced, ok := streams.Enter(netip.MustParseAddr(address))
 		if ok {
-			held[address] = append(held[address], replaced)
+			replacedByAddress[address] = append(replacedByAddress[address], replaced)
 		}
 		return ok
 	}
 	live := func(address string) (n int) {
-		for _, replaced := range held[address] {
+		for _, replaced := range replacedByAddress[address] {
 			if !replaced() {
 				n++
 			}

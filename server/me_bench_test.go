@@ -20,7 +20,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// The store of a meServer is a real file. The token belongs to its only user.
+// A meServer has one user, to whom the accessToken belongs. Its store is a real file.
 type meServer struct {
 	handler     http.Handler
 	accessToken string
@@ -142,7 +142,7 @@ func sendRequests(b *testing.B, address, request string, connections, perConnect
 	wg.Wait()
 }
 
-// skipResponse needs a Content-Length in the response.
+// skipResponse can only skip responses with Content-Length.
 func skipResponse(in *bufio.Reader) error {
 	length, first := 0, true
 	for {

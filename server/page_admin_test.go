@@ -72,7 +72,7 @@ func TestAdminPagesCheckTheirReader(t *testing.T) {
 	must(t, s.setLastProof(t, stale, []string{"pwd", "otp", "mfa"}, 13*time.Hour))
 	must(t, s.setLastProof(t, aged, []string{"pwd", "otp", "mfa"}, 11*time.Hour))
 	old, half := s.browserWithPageCookie(t, stale), s.browserWithPageCookie(t, aged)
-	markSecondFactor(t, s, root.ID)
+	insertFactor(t, s, root.ID)
 	routes := s.server.AdminPageRoutes()
 	if len(routes) < 20 {
 		t.Fatalf("only %d routes", len(routes))
@@ -117,7 +117,7 @@ func TestAdminPagesCheckTheirReader(t *testing.T) {
 	wantPage(t, b.visit("/admin/users"), 404, "Page not found")
 }
 
-func markSecondFactor(t *testing.T, s *service, id watchword.UserID) {
+func insertFactor(t *testing.T, s *service, id watchword.UserID) {
 	t.Helper()
 	must(t, s.store.Factors().Update(t.Context(), func(tx factors.Tx) error {
 		if _, err := tx.InsertFactor(t.Context(), factors.Factor{ID: "01890000-0000-7000-8000-000000000001", UserID: id,

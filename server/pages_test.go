@@ -37,7 +37,7 @@ func (b *browser) visit(path string, headers ...string) fullResponse {
 	return b.do("GET", path, "", append([]string{"Accept", "text/html", "Sec-Fetch-Site", "none"}, headers...)...)
 }
 
-// wantPage also searches the Location header for the words, if the response is a redirect.
+// wantPage searches the page and the Location header for the words.
 func wantPage(t *testing.T, a fullResponse, status int, words ...string) {
 	t.Helper()
 	if a.StatusCode != status {
@@ -448,16 +448,16 @@ func TestCrossSiteLinkReloadsWithTheSession(t *testing.T) {
 
 func TestCopiedCookieIsDetectedOnPages(t *testing.T) {
 	t.Parallel()
-	var ahead atomic.Int64 // how far the clock is ahead
+	var clockAhead atomic.Int64
 	s := start(t, func(o *watchword.Options) {
-		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(clockAhead.Load())) }
 	}, nil)
 	victim, thief := s.newBrowser(t), s.newBrowser(t)
 	a := victim.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword})
 	u, _ := url.Parse(s.url)
 	thief.Jar.SetCookies(u, a.Cookies())
 	rotate := func(b *browser) fullResponse {
-		ahead.Add(int64(20 * time.Minute)) // longer than the life of the page cookie
+		clockAhead.Add(int64(20 * time.Minute)) // longer than the life of the page cookie
 		return b.visit("/account")
 	}
 	for range 6 {

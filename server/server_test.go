@@ -31,7 +31,7 @@ const (
 	otherPassword = "a rainbow over the bay"
 )
 
-// The store of a service is mostly a SQLite file. The port is real.
+// A service listens on a real port. Its store is a SQLite file in most tests.
 type service struct {
 	url    string
 	engine *watchword.Engine
@@ -149,8 +149,7 @@ func (a fullResponse) text(name string) string {
 	return text
 }
 
-// do sends the headers of a browser on the server's own site. The headers are pairs of name and value; an empty value
-// removes a header.
+// do sends a same-origin request. The headers are pairs of name and value; an empty value removes a header.
 func (b *browser) do(method, path, body string, headers ...string) fullResponse {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(b.t.Context(), method, b.url+path, strings.NewReader(body))
