@@ -39,9 +39,9 @@ type Need struct {
 // A Caller performs an operation. It is an administrator or a service key that has met the Need, or a person who runs
 // a command.
 type Caller struct {
-	User    watchword.User    // of an administrator; the zero User for a service key
-	Session watchword.Session // of an administrator
-	Key     ServiceKey        // the zero ServiceKey for an administrator
+	User    watchword.User    // an administrator; zero for a service key
+	Session watchword.Session // zero for a service key
+	Key     ServiceKey        // zero for an administrator
 	Shell   string            // name of the person who runs a command; empty over HTTP
 
 	claim *claim // the claim on the idempotency key of the request, or nil

@@ -21,7 +21,7 @@ func TestAccessNeedsTheRoleTheLevelAndAFreshProof(t *testing.T) {
 		roles   []string
 		methods []string
 		acr     string
-		age     time.Duration // of the proof
+		age     time.Duration
 		want    watchword.Code
 		wantACR string
 	}{

@@ -86,7 +86,7 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 	}
 	// AwaitRoles runs before the transaction, so that no lock is held during the wait. decide runs before AwaitRoles,
 	// so that a refused change does not wait.
-	if err := c.decide(by, before.User); err != nil {
+	if err := c.decidePermission(by, before.User); err != nil {
 		return Account{}, err
 	}
 	if c.changesRoles(before.User) {
@@ -103,14 +103,14 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 			events, err = c.With(ctx, tx)
 		}
 		if err == nil {
-			err = c.decide(by, before)
+			err = c.decidePermission(by, before)
 		}
 		if err != nil {
 			return err
 		}
-		err = c.apply(ctx, m.Operator(by).In(tx, &events), before)
+		err = c.applyToAccount(ctx, m.Operator(by).In(tx, &events), before)
 		if err == nil && (c.With != nil || c.Roles != nil) {
-			err = m.checkToken(ctx, tx, before)
+			err = m.checkTokenSize(ctx, tx, before)
 		}
 		if err == nil && (c.Roles != nil || c.Disabled != nil) {
 			err = m.engine.KeepAdmin(ctx, tx) // at the end, because its lock delays changes of all accounts
@@ -118,7 +118,7 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 		if err != nil {
 			return err
 		}
-		return m.finishIn(ctx, tx, by, statusOK, "")
+		return m.finishInTx(ctx, tx, by, statusOK, "")
 	})
 	if err != nil {
 		return Account{}, err
@@ -127,9 +127,9 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 	return m.User(ctx, id)
 }
 
-// checkToken refuses a change after which an access token could be too long. Roles and metadata share the space in a
-// token.
-func (m *Manager) checkToken(ctx context.Context, tx Tx, before watchword.User) error {
+// checkTokenSize refuses a change after which an access token could be too long. Roles and metadata share the space
+// in a token.
+func (m *Manager) checkTokenSize(ctx context.Context, tx Tx, before watchword.User) error {
 	after, err := tx.User(ctx, before.ID)
 	if err == nil {
 		err = m.engine.CheckToken(before, after)
@@ -137,15 +137,14 @@ func (m *Manager) checkToken(ctx context.Context, tx Tx, before watchword.User) 
 	return err
 }
 
-// wantedRoles returns the new roles, sorted as accounts store them.
+// wantedRoles are sorted, as accounts store them.
 func (c Change) wantedRoles() []string { return slices.Sorted(slices.Values(*c.Roles)) }
 
 func (c Change) changesRoles(before watchword.User) bool {
 	return c.Roles != nil && !slices.Equal(c.wantedRoles(), before.Roles)
 }
 
-// decide returns an error if the caller must not make the change of an account.
-func (c Change) decide(by Caller, before watchword.User) error {
+func (c Change) decidePermission(by Caller, before watchword.User) error {
 	if c.Roles == nil {
 		return nil
 	}
@@ -155,8 +154,8 @@ func (c Change) decide(by Caller, before watchword.User) error {
 	return nil
 }
 
-// apply makes all changes of an account except With.
-func (c Change) apply(ctx context.Context, operator watchword.Operator, before watchword.User) error {
+// applyToAccount makes every part of the change except With.
+func (c Change) applyToAccount(ctx context.Context, operator watchword.Operator, before watchword.User) error {
 	if c.changesRoles(before) {
 		if _, err := operator.SetRoles(ctx, before.ID, c.wantedRoles()); err != nil {
 			return err
@@ -188,7 +187,7 @@ func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) er
 	if id == by.User.ID { // the caller's own account: a stored result would be deleted with it
 		return m.engine.Operator(by.Name(), m.engine.KeepAdmin).DeleteUser(ctx, id)
 	}
-	return m.finishing(by, statusOK, m.engine.KeepAdmin).DeleteUser(ctx, id)
+	return m.finishingOperator(by, statusOK, m.engine.KeepAdmin).DeleteUser(ctx, id)
 }
 
 // SendMail mails a link to choose a password (watchword.MailReset) or to verify the address
@@ -208,19 +207,19 @@ func (m *Manager) SendMail(ctx context.Context, by Caller, id watchword.UserID, 
 			return err
 		}
 		if account.PasswordHash != "" || account.Verified() {
-			return notInvited()
+			return errNotInvited()
 		}
 	}
-	operator := m.finishing(by, statusAccepted, nil)
+	operator := m.finishingOperator(by, statusAccepted, nil)
 	if kind == watchword.MailVerify {
 		return operator.SendVerification(ctx, id)
 	}
 	return operator.SendReset(ctx, id)
 }
 
-// notInvited returns the refusal of an invitation mail to an account that is already in use. With an invitation, its
-// reader could replace the password.
-func notInvited() error {
+// errNotInvited refuses an invitation mail for an account in use, because the mail's reader could replace the
+// password.
+func errNotInvited() error {
 	refusal := refuse(watchword.CodeValidationFailed,
 		"This account has a password or a verified address. Send a mail to choose a new password instead.")
 	refusal.Fields = []watchword.FieldError{{Field: "email", Code: watchword.FieldInvalid, Message: refusal.Detail}}
@@ -244,7 +243,7 @@ func (m *Manager) EndSessions(
 	} else {
 		err = m.Operator(by).EndUserSession(ctx, id, session)
 	}
-	by.created(strconv.Itoa(ended))
+	by.setClaimResult(strconv.Itoa(ended))
 	return ended, err
 }
 

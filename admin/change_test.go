@@ -23,8 +23,7 @@ type database interface {
 	Admin() admin.Store
 }
 
-// newManager returns a Manager with a store, and two administrators.
-func newManager(t *testing.T, store database, opts ...admin.Options) (*admin.Manager, []admin.Caller) {
+func newManagerWithAdmins(t *testing.T, store database, opts ...admin.Options) (*admin.Manager, []admin.Caller) {
 	t.Helper()
 	t.Cleanup(func() { _ = store.Close() })
 	engine, err := watchword.New(t.Context(), store, watchword.Options{
@@ -62,10 +61,10 @@ func TestParallelChangesLeaveAnAdministrator(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, both := newManager(t, store)
+			m, both := newManagerWithAdmins(t, store)
 			yes, no := true, false
 			for range 100 {
-				oneRemains(t, func(i int) error {
+				assertOneIsRefused(t, func(i int) error {
 					_, err := m.Change(t.Context(), both[i], both[1-i].User.ID, admin.Change{Disabled: &yes})
 					return err
 				})
@@ -76,7 +75,7 @@ func TestParallelChangesLeaveAnAdministrator(t *testing.T) {
 					}
 				}
 			}
-			oneRemains(t, func(i int) error {
+			assertOneIsRefused(t, func(i int) error {
 				_, err := m.Change(t.Context(), both[i], both[1-i].User.ID, admin.Change{Roles: &[]string{}})
 				return err
 			})
@@ -89,7 +88,7 @@ func TestParallelChangesLeaveAnAdministrator(t *testing.T) {
 func TestDeletionsOfOwnAccountsLeaveAnAdministrator(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
-		m, others := newManager(t, store)
+		m, others := newManagerWithAdmins(t, store)
 		engine, operator := m.Engine(), m.Engine().Operator()
 		for _, by := range others {
 			wantCode(t, operator.DisableUser(t.Context(), by.User.ID), "")
@@ -107,7 +106,7 @@ func TestDeletionsOfOwnAccountsLeaveAnAdministrator(t *testing.T) {
 				pair[i], err = engine.Authenticate(t.Context(), in.AccessToken)
 				wantCode(t, err, "")
 			}
-			oneRemains(t, func(i int) error {
+			assertOneIsRefused(t, func(i int) error {
 				if i == 1 && round%2 == 1 {
 					_, err := m.Change(t.Context(), others[0], pair[i].User.ID, admin.Change{Roles: &[]string{}})
 					return err
@@ -124,8 +123,8 @@ func TestDeletionsOfOwnAccountsLeaveAnAdministrator(t *testing.T) {
 	})
 }
 
-// oneRemains runs two changes at the same time, and checks that exactly one is refused.
-func oneRemains(t *testing.T, change func(i int) error) {
+// assertOneIsRefused runs both changes at the same time.
+func assertOneIsRefused(t *testing.T, change func(i int) error) {
 	t.Helper()
 	var errs [2]error
 	var running sync.WaitGroup

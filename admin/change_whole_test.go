@@ -25,21 +25,21 @@ type metadataDatabase interface {
 	Metadata() metadata.Store
 }
 
-// A wholeRig is a manager on a store, an account with one session, and the metadata of that account.
-type wholeRig struct {
+// A changeRig has an account with one session and metadata.
+type changeRig struct {
 	*admin.Manager
 	objects *metadata.Manager
 	both    []admin.Caller
 	id      watchword.UserID
 }
 
-func newWholeRig(t *testing.T, store database) wholeRig {
+func newChangeRig(t *testing.T, store database) changeRig {
 	t.Helper()
 	real := store
 	if cut, ok := store.(*cutDatabase); ok {
 		real = cut.database
 	}
-	m, both := newManager(t, store)
+	m, both := newManagerWithAdmins(t, store)
 	engine := m.Engine()
 	user, err := engine.Operator().CreateUser(t.Context(),
 		watchword.NewUser{Email: "bob@example.com", Name: "Bob", Roles: []string{"member"}})
@@ -47,11 +47,10 @@ func newWholeRig(t *testing.T, store database) wholeRig {
 	_, err = engine.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{User: user.ID, Methods: []string{"pwd"}})
 	wantCode(t, err, "")
 	objects := real.(metadataDatabase)
-	return wholeRig{m, metadata.New(engine, objects.Metadata()), both, user.ID}
+	return changeRig{m, metadata.New(engine, objects.Metadata()), both, user.ID}
 }
 
-// whole adds a change of the metadata to c, so that c changes every part of an account.
-func (r wholeRig) whole(p metadata.Patch, c admin.Change) admin.Change {
+func (r changeRig) withMetadata(p metadata.Patch, c admin.Change) admin.Change {
 	c.With = func(ctx context.Context, tx watchword.Tx) ([]watchword.Event, error) {
 		_, events, err := r.objects.PatchIn(ctx, tx, r.id, p)
 		return events, err
@@ -59,8 +58,8 @@ func (r wholeRig) whole(p metadata.Patch, c admin.Change) admin.Change {
 	return c
 }
 
-// state returns the account as text, with every value that a change can affect.
-func (r wholeRig) state(t *testing.T) string {
+// describeAccount returns every value that a change can affect.
+func (r changeRig) describeAccount(t *testing.T) string {
 	t.Helper()
 	account, err := r.User(t.Context(), r.id)
 	wantCode(t, err, "")
@@ -97,7 +96,7 @@ func proPlan() metadata.Patch {
 func TestRefusedPartOfAChangeLeavesNothingOfTheOthers(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
-		r := newWholeRig(t, store)
+		r := newChangeRig(t, store)
 		ctx := t.Context()
 		long := func(c admin.Change) admin.Change { c.Name = new(string(make([]byte, 300))); return c }
 		key := admin.Caller{Key: admin.ServiceKey{ID: "a", Name: "billing", Scopes: []string{"users:write"}}}
@@ -115,11 +114,11 @@ func TestRefusedPartOfAChangeLeavesNothingOfTheOthers(t *testing.T) {
 			"the metadata": {r.both[0], metadata.Patch{Public: `[]`}, everyPart(), watchword.CodeValidationFailed},
 			"the scope":    {key, proPlan(), everyPart(), watchword.CodeInsufficientScope},
 		} {
-			_, err := r.Change(ctx, c.by, r.id, r.whole(c.patch, c.change))
+			_, err := r.Change(ctx, c.by, r.id, r.withMetadata(c.patch, c.change))
 			if watchword.CodeOf(err) != c.want {
 				t.Errorf("%s: got %v, want %s", name, err, c.want)
 			}
-			if got := r.state(t); got != bobBefore {
+			if got := r.describeAccount(t); got != bobBefore {
 				t.Errorf("%s: a refusal has left %s", name, got)
 			}
 		}
@@ -132,19 +131,19 @@ func TestRefusedPartOfAChangeLeavesNothingOfTheOthers(t *testing.T) {
 		for _, other := range r.both {
 			wantCode(t, operator.DisableUser(ctx, other.User.ID), "")
 		}
-		before := r.state(t)
+		before := r.describeAccount(t)
 		for name, c := range map[string]admin.Change{
 			"disabled": {Name: new("Bobby"), Disabled: new(true)}, "demoted": {Name: new("Bobby"), Roles: &[]string{}},
 		} {
-			_, err := r.Change(ctx, r.both[0], r.id, r.whole(proPlan(), c))
+			_, err := r.Change(ctx, r.both[0], r.id, r.withMetadata(proPlan(), c))
 			if watchword.CodeOf(err) != watchword.CodeLastAdmin {
 				t.Errorf("%s: got %v", name, err)
 			}
-			if got := r.state(t); got != before {
+			if got := r.describeAccount(t); got != before {
 				t.Errorf("%s: a refusal has left %s", name, got)
 			}
 		}
-		_, err = r.Change(ctx, r.both[0], r.id, r.whole(proPlan(), admin.Change{Name: new("Bobby")}))
+		_, err = r.Change(ctx, r.both[0], r.id, r.withMetadata(proPlan(), admin.Change{Name: new("Bobby")}))
 		wantCode(t, err, "")
 	})
 }
@@ -156,7 +155,7 @@ func TestRefusedPartOfAChangeLeavesNothingOfTheOthers(t *testing.T) {
 func TestWholeChangeFitsIntoAToken(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
-		r := newWholeRig(t, store)
+		r := newChangeRig(t, store)
 		plan := func(n int) metadata.Patch {
 			return metadata.Patch{Public: `{"plan":"` + strings.Repeat("x", n) + `"}`}
 		}
@@ -170,14 +169,15 @@ func TestWholeChangeFitsIntoAToken(t *testing.T) {
 			roles    *[]string
 			fits     bool
 		}{{2000, nil, true}, {2000, &roles, false}, {10, &roles, true}, {2000, nil, false}, {2000, &few, true}} {
-			before := r.state(t)
-			_, err := r.Change(t.Context(), r.both[0], r.id, r.whole(plan(c.metadata), admin.Change{Roles: c.roles}))
+			before := r.describeAccount(t)
+			change := r.withMetadata(plan(c.metadata), admin.Change{Roles: c.roles})
+			_, err := r.Change(t.Context(), r.both[0], r.id, change)
 			if c.fits {
 				wantCode(t, err, "")
 				continue
 			}
 			wantCode(t, err, watchword.CodeValidationFailed)
-			if got := r.state(t); got != before {
+			if got := r.describeAccount(t); got != before {
 				t.Errorf("%d: a refusal has left %s", i, got)
 			}
 		}
@@ -190,20 +190,20 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
 		cut := &cutDatabase{database: store}
-		r := newWholeRig(t, cut)
+		r := newChangeRig(t, cut)
 		ctx := t.Context()
-		for cut.at = 1; ; cut.at++ {
+		for cut.failingWrite = 1; ; cut.failingWrite++ {
 			cut.writes = 0
-			_, err := r.Change(ctx, r.both[0], r.id, r.whole(proPlan(), everyPart()))
-			got := r.state(t)
-			if cut.writes < cut.at { // all writes succeeded, so only the response to the commit was lost
+			_, err := r.Change(ctx, r.both[0], r.id, r.withMetadata(proPlan(), everyPart()))
+			got := r.describeAccount(t)
+			if cut.writes < cut.failingWrite { // all writes succeeded, so only the response to the commit was lost
 				if !errors.Is(err, watchword.ErrUnavailable) || got != bobAfter {
 					t.Errorf("lost commit: %v, %s", err, got)
 				}
 				break
 			}
 			if !errors.Is(err, watchword.ErrUnavailable) || got != bobBefore {
-				t.Errorf("lost at write %d: %v, %s", cut.at, err, got)
+				t.Errorf("lost at write %d: %v, %s", cut.failingWrite, err, got)
 			}
 		}
 		if cut.writes < 10 {
@@ -211,12 +211,12 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 		}
 		// Repeated without the metadata, the change has no effect. Repeated with the metadata, the whole change is
 		// refused, because its patch names the version before the first change.
-		cut.at = 0
+		cut.failingWrite = 0
 		_, err := r.Change(ctx, r.both[0], r.id, everyPart())
 		wantCode(t, err, "")
-		_, err = r.Change(ctx, r.both[0], r.id, r.whole(proPlan(), everyPart()))
+		_, err = r.Change(ctx, r.both[0], r.id, r.withMetadata(proPlan(), everyPart()))
 		wantCode(t, err, metadata.CodeVersionChanged)
-		if got := r.state(t); got != bobAfter {
+		if got := r.describeAccount(t); got != bobAfter {
 			t.Errorf("repeated: %s", got)
 		}
 	})
@@ -228,11 +228,11 @@ func TestConnectionLostWithinAChangeLeavesNothing(t *testing.T) {
 	url := pgtest.Migrated(t, postgres.Migrate)
 	store, err := postgres.Open(t.Context(), url)
 	wantCode(t, err, "")
-	r := newWholeRig(t, store)
+	r := newChangeRig(t, store)
 	other, err := pgx.Connect(t.Context(), url)
 	wantCode(t, err, "")
 	t.Cleanup(func() { _ = other.Close(context.Background()) })
-	change := r.whole(proPlan(), everyPart())
+	change := r.withMetadata(proPlan(), everyPart())
 	first, ended := change.With, 0
 	change.With = func(ctx context.Context, tx watchword.Tx) ([]watchword.Event, error) {
 		events, err := first(ctx, tx)
@@ -248,12 +248,12 @@ func TestConnectionLostWithinAChangeLeavesNothing(t *testing.T) {
 	if !errors.Is(err, watchword.ErrUnavailable) || ended == 0 {
 		t.Errorf("got %v after %d ended connections", err, ended)
 	}
-	if got := r.state(t); got != bobBefore {
+	if got := r.describeAccount(t); got != bobBefore {
 		t.Errorf("a lost connection has left %s", got)
 	}
-	_, err = r.Change(t.Context(), r.both[0], r.id, r.whole(proPlan(), everyPart()))
+	_, err = r.Change(t.Context(), r.both[0], r.id, r.withMetadata(proPlan(), everyPart()))
 	wantCode(t, err, "")
-	if got := r.state(t); got != bobAfter {
+	if got := r.describeAccount(t); got != bobAfter {
 		t.Errorf("tried again: %s", got)
 	}
 }
@@ -261,8 +261,8 @@ func TestConnectionLostWithinAChangeLeavesNothing(t *testing.T) {
 // A cutDatabase is a real store that fails at a chosen write of a transaction of package admin.
 type cutDatabase struct {
 	database
-	at     int // number of the write that fails, from 1; 0: none; too large: only the response to the commit is lost
-	writes int
+	failingWrite int // from 1; 0: none; too large: only the response to the commit is lost
+	writes       int
 }
 
 func (d *cutDatabase) Admin() admin.Store { return cutStore{d.database.Admin(), d} }
@@ -274,7 +274,7 @@ type cutStore struct {
 
 func (s cutStore) Update(ctx context.Context, fn func(admin.Tx) error) error {
 	err := s.Store.Update(ctx, func(tx admin.Tx) error { return fn(cutTx{tx, tx.(metadata.ObjectTx), s.cut}) })
-	if err == nil && s.cut.at > 0 {
+	if err == nil && s.cut.failingWrite > 0 {
 		err = errCut()
 	}
 	return err
@@ -288,37 +288,36 @@ type cutTx struct {
 	cut *cutDatabase
 }
 
-// write counts a write and fails at the chosen write.
-func (t cutTx) write() error {
-	if t.cut.writes++; t.cut.writes == t.cut.at {
+func (t cutTx) failChosenWrite() error {
+	if t.cut.writes++; t.cut.writes == t.cut.failingWrite {
 		return errCut()
 	}
 	return nil
 }
 
 func (t cutTx) InsertEvent(ctx context.Context, ev watchword.Event) error {
-	if err := t.write(); err != nil {
+	if err := t.failChosenWrite(); err != nil {
 		return err
 	}
 	return t.Tx.InsertEvent(ctx, ev)
 }
 
 func (t cutTx) SetRoles(ctx context.Context, id watchword.UserID, roles []string, at time.Time) error {
-	if err := t.write(); err != nil {
+	if err := t.failChosenWrite(); err != nil {
 		return err
 	}
 	return t.Tx.SetRoles(ctx, id, roles, at)
 }
 
 func (t cutTx) SetDisabled(ctx context.Context, id watchword.UserID, at time.Time) error {
-	if err := t.write(); err != nil {
+	if err := t.failChosenWrite(); err != nil {
 		return err
 	}
 	return t.Tx.SetDisabled(ctx, id, at)
 }
 
 func (t cutTx) SetName(ctx context.Context, id watchword.UserID, name string) error {
-	if err := t.write(); err != nil {
+	if err := t.failChosenWrite(); err != nil {
 		return err
 	}
 	return t.Tx.SetName(ctx, id, name)
@@ -327,21 +326,21 @@ func (t cutTx) SetName(ctx context.Context, id watchword.UserID, name string) er
 func (t cutTx) EndSessions(
 	ctx context.Context, id watchword.UserID, except watchword.SessionID, why watchword.EndReason, at time.Time,
 ) (int, error) {
-	if err := t.write(); err != nil {
+	if err := t.failChosenWrite(); err != nil {
 		return 0, err
 	}
 	return t.Tx.EndSessions(ctx, id, except, why, at)
 }
 
 func (t cutTx) DeleteMailTokens(ctx context.Context, id watchword.UserID, kinds ...watchword.MailKind) error {
-	if err := t.write(); err != nil {
+	if err := t.failChosenWrite(); err != nil {
 		return err
 	}
 	return t.Tx.DeleteMailTokens(ctx, id, kinds...)
 }
 
 func (t cutTx) HasAdmin(ctx context.Context) (bool, error) {
-	if err := t.write(); err != nil {
+	if err := t.failChosenWrite(); err != nil {
 		return false, err
 	}
 	return t.Tx.HasAdmin(ctx)
@@ -350,7 +349,7 @@ func (t cutTx) HasAdmin(ctx context.Context) (bool, error) {
 func (t cutTx) SetMetadata(
 	ctx context.Context, id watchword.UserID, m metadata.Metadata, was int64,
 ) (bool, error) {
-	if err := t.write(); err != nil {
+	if err := t.failChosenWrite(); err != nil {
 		return false, err
 	}
 	return t.ObjectTx.SetMetadata(ctx, id, m, was)

@@ -13,25 +13,25 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// A clocked has two processes with the same store and the same clock. Only the test advances the clock.
-type clocked struct {
-	one, two *admin.Manager
-	root     admin.Caller
-	asked    chan struct{} // gets a value after each transaction of the second process
+// twoProcesses share a store and a clock. Only the test advances the clock.
+type twoProcesses struct {
+	one, two        *admin.Manager
+	root            admin.Caller
+	secondCommitted chan struct{} // by the second process
 
 	mu  sync.Mutex
 	now time.Time
 }
 
-// unclocked hides the clock of PostgreSQL, so that the test decides the time.
-type unclocked struct{ watchword.Store }
+// clocklessStore hides the clock of PostgreSQL, so that the test decides the time.
+type clocklessStore struct{ watchword.Store }
 
-func newClocked(t *testing.T, store database) *clocked {
+func startTwoProcesses(t *testing.T, store database) *twoProcesses {
 	t.Helper()
 	t.Cleanup(func() { _ = store.Close() })
-	c := &clocked{now: time.Date(2026, 11, 29, 12, 0, 5, 0, time.UTC), asked: make(chan struct{}, 1000)}
+	c := &twoProcesses{now: time.Date(2026, 11, 29, 12, 0, 5, 0, time.UTC), secondCommitted: make(chan struct{}, 1000)}
 	process := func(s admin.Store) (*watchword.Engine, *admin.Manager) {
-		engine, err := watchword.New(t.Context(), unclocked{store}, watchword.Options{
+		engine, err := watchword.New(t.Context(), clocklessStore{store}, watchword.Options{
 			PublicURL: "http://localhost:8080", Mailer: post{}, Now: c.clock,
 			MasterKey: []byte("a master key for tests, 32 bytes")})
 		wantCode(t, err, "")
@@ -39,7 +39,7 @@ func newClocked(t *testing.T, store database) *clocked {
 		return engine, admin.New(engine, s, admin.Options{})
 	}
 	engine, one := process(store.Admin())
-	_, two := process(askedStore{store.Admin(), c.asked})
+	_, two := process(reportingStore{store.Admin(), c.secondCommitted})
 	c.one, c.two = one, two
 	user, err := engine.Operator().CreateUser(t.Context(),
 		watchword.NewUser{Email: "ada@example.com", Roles: []string{"admin"}})
@@ -48,61 +48,58 @@ func newClocked(t *testing.T, store database) *clocked {
 	return c
 }
 
-func (c *clocked) clock() time.Time {
+func (c *twoProcesses) clock() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-func (c *clocked) advance(d time.Duration) {
+func (c *twoProcesses) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
 
-// askedStore reports each transaction that changes rows.
-type askedStore struct {
+type reportingStore struct {
 	admin.Store
-	asked chan struct{}
+	committed chan struct{}
 }
 
-func (s askedStore) Update(ctx context.Context, fn func(admin.Tx) error) error {
+func (s reportingStore) Update(ctx context.Context, fn func(admin.Tx) error) error {
 	err := s.Store.Update(ctx, fn)
-	s.asked <- struct{}{}
+	s.committed <- struct{}{}
 	return err
 }
 
-// A begun is the result of Begin in the second process.
-type begun struct {
+type beginResult struct {
 	by  admin.Caller
 	err error
 }
 
-// begin starts a request in the second process. It returns when the second process has found the claim of the first
-// process on the key.
-func (c *clocked) begin(t *testing.T, key string) chan begun {
+// beginInSecond returns when the second process has found the claim of the first process on the key.
+func (c *twoProcesses) beginInSecond(t *testing.T, key string) chan beginResult {
 	t.Helper()
-	for len(c.asked) > 0 {
-		<-c.asked
+	for len(c.secondCommitted) > 0 {
+		<-c.secondCommitted
 	}
-	done := make(chan begun, 1)
+	done := make(chan beginResult, 1)
 	go func() {
 		by, err := c.two.Begin(t.Context(), c.root, key, "hash")
-		done <- begun{by, err}
+		done <- beginResult{by, err}
 	}()
-	<-c.asked
+	<-c.secondCommitted
 	return done
 }
 
 func TestSecondRequestWaitsForARunningFirst(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
-		c := newClocked(t, store)
+		c := startTwoProcesses(t, store)
 		ctx, key := t.Context(), uuid.NewString()
 		first, err := c.one.Begin(ctx, c.root, key, "hash")
 		wantCode(t, err, "")
-		second := c.begin(t, key)
-		<-c.asked // the second process has tried again, and still waits
+		second := c.beginInSecond(t, key)
+		<-c.secondCommitted // the second process has tried again, and still waits
 		if len(second) > 0 {
 			t.Fatalf("the second request did not wait: %+v", <-second)
 		}
@@ -124,7 +121,7 @@ func TestSecondRequestWaitsForARunningFirst(t *testing.T) {
 		key = uuid.NewString()
 		first, err = c.one.Begin(ctx, c.root, key, "hash")
 		wantCode(t, err, "")
-		second = c.begin(t, key)
+		second = c.beginInSecond(t, key)
 		_, err = c.one.Create(ctx, first, admin.NewAccount{Email: "bob@example.com", Invite: true})
 		wantCode(t, err, watchword.CodeEmailTaken)
 		wantCode(t, c.one.GiveUp(ctx, first, err), "")
@@ -138,7 +135,7 @@ func TestSecondRequestWaitsForARunningFirst(t *testing.T) {
 		key = uuid.NewString()
 		_, err = c.one.Begin(ctx, c.root, key, "hash")
 		wantCode(t, err, "")
-		second = c.begin(t, key)
+		second = c.beginInSecond(t, key)
 		c.advance(10 * time.Second)
 		wantCode(t, (<-second).err, watchword.CodeTryLater)
 	})
@@ -147,13 +144,13 @@ func TestSecondRequestWaitsForARunningFirst(t *testing.T) {
 func TestClaimOfADeadProcessIsTakenOver(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
-		c := newClocked(t, store)
+		c := startTwoProcesses(t, store)
 		ctx, key := t.Context(), uuid.NewString()
 		dead, err := c.one.Begin(ctx, c.root, key, "hash")
 		wantCode(t, err, "")
 		c.advance(time.Minute - time.Millisecond)
-		second := c.begin(t, key)
-		<-c.asked
+		second := c.beginInSecond(t, key)
+		<-c.secondCommitted
 		if len(second) > 0 {
 			t.Fatalf("the claim was taken over before its end: %+v", <-second)
 		}
@@ -191,7 +188,7 @@ func TestLostResponseToACommitIsMadeUpByItsRepetition(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
 		lossy := &cutDatabase{database: store}
-		m, both := newManager(t, lossy)
+		m, both := newManagerWithAdmins(t, lossy)
 		ctx, grace := t.Context(), both[1].User.ID
 		var created watchword.UserID
 		for name, write := range map[string]func(admin.Caller) error{
@@ -212,12 +209,12 @@ func TestLostResponseToACommitIsMadeUpByItsRepetition(t *testing.T) {
 			key := uuid.NewString()
 			by, err := m.Begin(ctx, both[0], key, name)
 			wantCode(t, err, "")
-			lossy.at = 1000 // no write fails, but the response to the commit is lost
+			lossy.failingWrite = 1000 // no write fails, but the response to the commit is lost
 			err = write(by)
 			if !errors.Is(err, watchword.ErrUnavailable) {
 				t.Errorf("%s: got %v", name, err)
 			}
-			lossy.at = 0
+			lossy.failingWrite = 0
 			wantCode(t, m.GiveUp(ctx, by, err), "")
 			by, err = m.Begin(ctx, both[0], key, name)
 			wantCode(t, err, "")

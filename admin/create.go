@@ -36,12 +36,12 @@ func (m *Manager) Create(ctx context.Context, by Caller, n NewAccount) (watchwor
 	}
 	values := watchword.NewUser{Email: n.Email, Name: n.Name, Locale: n.Locale, Roles: n.Roles}
 	if id, repeated := by.Repeated(); repeated {
-		return m.createdBefore(ctx, watchword.UserID(id), values, n.Verified)
+		return m.accountOfEarlierRequest(ctx, watchword.UserID(id), values, n.Verified)
 	}
 	if n.Invite {
-		return m.createInvited(ctx, by, values)
+		return m.createAndInvite(ctx, by, values)
 	}
-	return m.createUnmailed(ctx, by, values, n.Verified)
+	return m.createWithoutMail(ctx, by, values, n.Verified)
 }
 
 // Invite creates an account and mails an invitation, for the administration pages.
@@ -49,10 +49,10 @@ func (m *Manager) Invite(ctx context.Context, by Caller, n watchword.NewUser) (w
 	return m.Create(ctx, by, NewAccount{Email: n.Email, Name: n.Name, Locale: n.Locale, Roles: n.Roles, Invite: true})
 }
 
-// createdBefore returns the account that an earlier request with the same idempotency key has created. If this
-// account was deleted meanwhile, the method returns an account as in the first response. It builds this account from
-// the values of the request and the time in the id.
-func (m *Manager) createdBefore(
+// accountOfEarlierRequest returns the account that a request with the same idempotency key has created. If this
+// account was deleted meanwhile, it is rebuilt as in the first response, from the values of the request and the time
+// in the id.
+func (m *Manager) accountOfEarlierRequest(
 	ctx context.Context, id watchword.UserID, n watchword.NewUser, verified bool,
 ) (watchword.User, error) {
 	account, err := m.User(ctx, id)
@@ -70,7 +70,6 @@ func (m *Manager) createdBefore(
 	return user, nil
 }
 
-// decideCreate decides whether a caller may create the account.
 func decideCreate(by Caller, n NewAccount) *watchword.Error {
 	switch {
 	case n.Invite && n.Verified:
@@ -84,8 +83,7 @@ func decideCreate(by Caller, n NewAccount) *watchword.Error {
 	return decideRoles(by, "", nil, n.Roles)
 }
 
-// createInvited creates an account and mails an invitation.
-func (m *Manager) createInvited(ctx context.Context, by Caller, n watchword.NewUser) (watchword.User, error) {
+func (m *Manager) createAndInvite(ctx context.Context, by Caller, n watchword.NewUser) (watchword.User, error) {
 	// The engine refuses an invalid address before the transaction.
 	wanted, _ := m.engine.ParseUser(n, m.engine.Now())
 	return m.engine.Operator(by.Name(), func(ctx context.Context, tx watchword.Tx) error {
@@ -93,13 +91,12 @@ func (m *Manager) createInvited(ctx context.Context, by Caller, n watchword.NewU
 		if err != nil {
 			return err
 		}
-		return m.finishIn(ctx, tx, by, statusCreated, string(user.ID))
+		return m.finishInTx(ctx, tx, by, statusCreated, string(user.ID))
 	}).CreateUser(ctx, n)
 }
 
-// createUnmailed creates an account that gets no mail. The user signs in with a provider, or requests a
-// mail to choose a password.
-func (m *Manager) createUnmailed(
+// createWithoutMail serves accounts whose users sign in with a provider, or request a mail to choose a password.
+func (m *Manager) createWithoutMail(
 	ctx context.Context, by Caller, n watchword.NewUser, verified bool,
 ) (watchword.User, error) {
 	now := m.engine.Now()
@@ -125,7 +122,7 @@ func (m *Manager) createUnmailed(
 		if err := tx.InsertEvent(ctx, event); err != nil {
 			return err
 		}
-		return m.finishIn(ctx, tx, by, statusCreated, string(user.ID))
+		return m.finishInTx(ctx, tx, by, statusCreated, string(user.ID))
 	})
 	if err != nil {
 		return watchword.User{}, err
@@ -145,7 +142,7 @@ func (m *Manager) InviteToken(ctx context.Context, id watchword.UserID) (token w
 		return "", err
 	}
 	if account.PasswordHash != "" || account.Verified() {
-		return "", notInvited()
+		return "", errNotInvited()
 	}
 	err = m.store.Update(ctx, func(tx Tx) error {
 		mails, err := tx.MailsAfter(ctx, id, EventPosition{}, MaxLimit)

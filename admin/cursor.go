@@ -12,14 +12,12 @@ import (
 // can't invent a position. The secret of the MAC is in the store, so a cursor is valid in every process of one
 // installation, but in no other installation.
 
-// seal returns the cursor of a position in a list.
-func (m *Manager) seal(list, position string) string {
+func (m *Manager) sealCursor(list, position string) string {
 	return base64.RawURLEncoding.EncodeToString(append(m.cursorMAC(list, position), position...))
 }
 
-// position returns the position in a cursor of this list, or "" for an empty cursor.
-// Codes: CodeParameterInvalid.
-func (m *Manager) position(list, cursor string) (string, error) {
+// openCursor verifies a cursor and returns its position, or "" for an empty cursor. Codes: CodeParameterInvalid.
+func (m *Manager) openCursor(list, cursor string) (string, error) {
 	if cursor == "" {
 		return "", nil
 	}
@@ -34,8 +32,8 @@ func (m *Manager) position(list, cursor string) (string, error) {
 		"The parameter after is not a cursor of this list. Start without it, and keep the other parameters.")
 }
 
-// cursorMAC hashes the name and filter of the list first. The hash has a fixed length, so the
-// position after it can't be confused with a filter.
+// cursorMAC hashes the list first. The hash has a fixed length, so the position after it can't be confused with a
+// filter.
 func (m *Manager) cursorMAC(list, position string) []byte {
 	filter := sha256.Sum256([]byte(list))
 	h := hmac.New(sha256.New, m.engine.MACSecret(watchword.KeyService))

@@ -39,16 +39,13 @@ type EventPosition struct {
 	ID string
 }
 
-// list returns a text that identifies the filtered list. The MAC of a cursor covers this text, so a cursor works only
-// with the same filter.
-func (f EventFilter) list() string {
+// cursorScope is the text that the MAC of a cursor covers, so a cursor works only with the same filter.
+func (f EventFilter) cursorScope() string {
 	return strings.Join([]string{"events", string(f.User), f.Kind, f.Address, strconv.FormatInt(f.From.UnixMilli(), 10),
 		strconv.FormatInt(f.To.UnixMilli(), 10)}, "\x00")
 }
 
-// selects reports whether an event in the range of the filter also matches its kind and
-// address.
-func (f EventFilter) selects(e watchword.Event) bool {
+func (f EventFilter) matchesKindAndAddress(e watchword.Event) bool {
 	return (f.Kind == "" || string(e.Kind) == f.Kind) && (f.Address == "" || e.Address == f.Address)
 }
 
@@ -67,13 +64,13 @@ func (m *Manager) FindEvents(ctx context.Context, f EventFilter, cursor string, 
 		}
 		f.Address = clientip.Text(address) // the form in which events store addresses
 	}
-	cursor, err = m.position(f.list(), cursor)
+	cursor, err = m.openCursor(f.cursorScope(), cursor)
 	if err != nil {
 		return EventPage{}, err
 	}
-	after := eventPosition(cursor, f.To)
+	after := parseEventPosition(cursor, f.To)
 	limit = min(cmp.Or(max(limit, 0), DefaultLimit), MaxLimit)
-	size := scanned
+	size := scanBatch
 	if f.Kind == "" && f.Address == "" {
 		size = limit
 	}
@@ -88,11 +85,11 @@ func (m *Manager) FindEvents(ctx context.Context, f EventFilter, cursor string, 
 		}
 		for _, event := range batch {
 			after = EventPosition{event.At, event.ID}
-			if f.selects(event) {
+			if f.matchesKindAndAddress(event) {
 				page.Items = append(page.Items, event)
 			}
 			if len(page.Items) == limit {
-				page.Next = m.seal(f.list(), after.text())
+				page.Next = m.sealCursor(f.cursorScope(), after.text())
 				return page, nil
 			}
 		}
@@ -100,16 +97,16 @@ func (m *Manager) FindEvents(ctx context.Context, f EventFilter, cursor string, 
 			return page, nil
 		}
 	}
-	page.Next = m.seal(f.list(), after.text())
+	page.Next = m.sealCursor(f.cursorScope(), after.text())
 	return page, nil
 }
 
 // farFuture is after every event. Its milliseconds fit into the column.
 var farFuture = time.UnixMilli(1 << 50)
 
-// eventPosition parses the position in a cursor. The MAC of the cursor guarantees that the method text formatted it.
-// For an empty cursor, eventPosition returns the end of the range.
-func eventPosition(cursor string, to time.Time) EventPosition {
+// parseEventPosition relies on the MAC of the cursor, and checks no format. For an empty cursor, it returns the end
+// of the range.
+func parseEventPosition(cursor string, to time.Time) EventPosition {
 	if cursor == "" {
 		if to.IsZero() {
 			to = farFuture
@@ -129,13 +126,13 @@ func (m *Manager) FindMails(
 	ctx context.Context, user watchword.UserID, cursor string, limit int,
 ) (mails []watchword.Mail, next string, err error) {
 	list := "mails\x00" + string(user)
-	cursor, err = m.position(list, cursor)
+	cursor, err = m.openCursor(list, cursor)
 	if err != nil || (user != "" && !storable.ID(string(user))) {
 		return nil, "", err
 	}
 	after := EventPosition{time.UnixMilli(0), ""}
 	if cursor != "" {
-		after = eventPosition(cursor, time.Time{})
+		after = parseEventPosition(cursor, time.Time{})
 	}
 	limit = min(cmp.Or(max(limit, 0), DefaultLimit), MaxLimit)
 	err = m.store.View(ctx, func(tx Tx) error {
@@ -144,13 +141,13 @@ func (m *Manager) FindMails(
 	})
 	if len(mails) > limit {
 		mails = mails[:limit]
-		next = m.seal(list, EventPosition{mails[limit-1].CreatedAt, mails[limit-1].ID}.text())
+		next = m.sealCursor(list, EventPosition{mails[limit-1].CreatedAt, mails[limit-1].ID}.text())
 	}
 	return mails, next, err
 }
 
-// historyKept is how long History lists a session after its end. Some rows of ended sessions are stored for longer.
-const historyKept = 7 * 24 * time.Hour
+// historyPeriod is how long History lists a session after its end. Some rows of ended sessions are stored for longer.
+const historyPeriod = 7 * 24 * time.Hour
 
 // History returns the sessions of an account that ended in the last 7 days, the last used first, and its mails in the
 // outbox. If no end is recorded, such as for an idle session, EndedAt and EndedWhy are computed as in Explain. Codes:
@@ -172,8 +169,8 @@ func (m *Manager) History(
 		return err
 	})
 	for _, s := range c.Sessions {
-		if e := c.endOf(s); e.why != "" && c.Now.Sub(e.at) <= historyKept {
-			s.EndedAt, s.EndedWhy = e.at, e.why
+		if e := c.endOfSession(s); e.reason != "" && c.Now.Sub(e.at) <= historyPeriod {
+			s.EndedAt, s.EndedWhy = e.at, e.reason
 			ended = append(ended, s)
 		}
 	}

@@ -60,18 +60,18 @@ type Explanation struct {
 }
 
 const (
-	// late is how much later than the time in the question a session can have ended, because users round times.
-	late = 15 * time.Minute
+	// roundingTolerance exists because users round times: a session can have ended later than the time in the
+	// question.
+	roundingTolerance = 15 * time.Minute
 
-	// outdated is how long a change of roles counts as a likely reason.
-	outdated = time.Hour
+	// roleChangePeriod is how long a change of roles counts as a likely reason.
+	roleChangePeriod = time.Hour
 
-	// afterRestore is how long after a restore of a backup Explain names the restore as a likely reason for a
-	// sign-out.
-	afterRestore = 7 * 24 * time.Hour
+	// restorePeriod is how long after a restore of a backup the restore counts as a likely reason.
+	restorePeriod = 7 * 24 * time.Hour
 
-	// skew is how far a clock may be ahead before the answer mentions it.
-	skew = time.Minute
+	// tolerableSkew is how far a clock may be ahead before the answer mentions it.
+	tolerableSkew = time.Minute
 
 	maxEvidence = 20
 )
@@ -82,39 +82,38 @@ func Explain(c Case) Explanation {
 	if c.At.IsZero() {
 		c.At = c.Now
 	}
-	w := wordsIn(c.Language)
-	var ended, alive []ending
+	w := phrasesIn(c.Language)
+	var ended, alive []sessionEnd
 	for _, s := range c.Sessions {
-		switch e := c.endOf(s); {
-		case e.why == "":
+		switch e := c.endOfSession(s); {
+		case e.reason == "":
 			alive = append(alive, e)
 		default:
 			ended = append(ended, e)
 		}
 	}
-	slices.SortStableFunc(ended, c.lastFirst)
-	slices.SortStableFunc(alive, func(a, b ending) int { return b.session.RotatedAt.Compare(a.session.RotatedAt) })
-	i := slices.IndexFunc(ended, func(e ending) bool { return c.Session != "" && e.session.ID == c.Session })
+	slices.SortStableFunc(ended, c.compareEnds)
+	slices.SortStableFunc(alive, func(a, b sessionEnd) int { return b.session.RotatedAt.Compare(a.session.RotatedAt) })
+	i := slices.IndexFunc(ended, func(e sessionEnd) bool { return c.Session != "" && e.session.ID == c.Session })
 	if i < 0 {
-		i = slices.IndexFunc(ended, c.noticed)
+		i = slices.IndexFunc(ended, c.couldBeNoticed)
 	}
 	if i < 0 {
-		return c.unended(w, alive, ended)
+		return c.explainWithoutEnd(w, alive, ended)
 	}
 	main := ended[i]
 	x := c.explainEnd(w, main)
-	x.Evidence = c.evidence(main)
-	x.Notes = append(x.Notes, c.notesAfter(w, main, ended)...)
-	x.Others = c.others(w, slices.Concat(alive, ended), main.session.ID)
+	x.Evidence = c.collectEvidence(main)
+	x.Notes = append(x.Notes, c.laterChangeNotes(w, main, ended)...)
+	x.Others = c.explainOthers(w, slices.Concat(alive, ended), main.session.ID)
 	return x
 }
 
-// lastFirst compares the ends of two sessions for a sort with the latest end first. If several sessions ended at one
-// moment, the session that caused the other ends is first. For example, a copied session is before the sessions that
-// ended because of its reuse.
-func (c Case) lastFirst(a, b ending) int {
-	own := func(e ending) int {
-		if cause, ok := c.causeOf(e); ok && cause.SessionID == e.session.ID {
+// compareEnds sorts the latest end first. If several sessions ended at one moment, the session that caused the other
+// ends is first, such as the copied session before those that ended because of its reuse.
+func (c Case) compareEnds(a, b sessionEnd) int {
+	own := func(e sessionEnd) int {
+		if cause, ok := c.findCause(e); ok && cause.SessionID == e.session.ID {
 			return 0
 		}
 		return 1
@@ -122,21 +121,21 @@ func (c Case) lastFirst(a, b ending) int {
 	return cmp.Or(b.at.Compare(a.at), cmp.Compare(own(a), own(b)), b.session.RotatedAt.Compare(a.session.RotatedAt))
 }
 
-// noticed reports whether the user can have noticed this end of a session at Case.At. Users round times, so a
-// slightly later end counts too. If the question is about now, recorded ends in the future also count, because the
-// clock of another process may be ahead.
-func (c Case) noticed(e ending) bool {
-	return !e.at.After(c.At.Add(late)) || !c.At.Before(c.Now) && !e.computed
+// couldBeNoticed reports whether the user can mean this end. Users round times, so a slightly later end counts too.
+// If the question is about now, recorded ends in the future also count, because the clock of another process may be
+// ahead.
+func (c Case) couldBeNoticed(e sessionEnd) bool {
+	return !e.at.After(c.At.Add(roundingTolerance)) || !c.At.Before(c.Now) && !e.isComputed
 }
 
-// others explains the other sessions briefly, so that one answer covers all devices.
-func (c Case) others(w words, all []ending, except watchword.SessionID) (list []Explanation) {
+// explainOthers is brief, so that one answer covers all devices.
+func (c Case) explainOthers(w phrases, all []sessionEnd, except watchword.SessionID) (list []Explanation) {
 	for _, e := range all {
 		if e.session.ID == except {
 			continue
 		}
-		if e.why == "" {
-			list = append(list, c.signedIn(w, e))
+		if e.reason == "" {
+			list = append(list, c.explainLiveSession(w, e))
 			continue
 		}
 		list = append(list, c.explainEnd(w, e))
@@ -144,93 +143,92 @@ func (c Case) others(w words, all []ending, except watchword.SessionID) (list []
 	return list
 }
 
-// unended returns the answer if no end was found: a session is alive, or there is no session.
-func (c Case) unended(w words, alive, ended []ending) (x Explanation) {
-	before := slices.DeleteFunc(slices.Clone(alive), func(e ending) bool { return e.session.CreatedAt.After(c.At) })
+// explainWithoutEnd answers if a session is alive, or if there is no session.
+func (c Case) explainWithoutEnd(w phrases, alive, ended []sessionEnd) (x Explanation) {
+	before := slices.DeleteFunc(slices.Clone(alive), func(e sessionEnd) bool { return e.session.CreatedAt.After(c.At) })
 	switch {
 	case c.User == nil:
-		x = c.unknownAccount(w)
+		x = c.explainUnknownAccount(w)
 	case c.User.Disabled():
-		x = c.disabled(w)
+		x = c.explainDisabled(w)
 	case len(before) > 0:
-		x = c.stillSignedIn(w, before)
-		x.Others = c.others(w, slices.Concat(alive, ended), before[0].session.ID)
+		x = c.explainLastUsedSession(w, before)
+		x.Others = c.explainOthers(w, slices.Concat(alive, ended), before[0].session.ID)
 		return x
 	case len(c.Sessions) > 0:
 		first := slices.MinFunc(c.Sessions, func(a, b watchword.Session) int { return a.CreatedAt.Compare(b.CreatedAt) })
-		x = Explanation{Reason: ReasonNotYet, Certainty: w.say("sure.kept"),
-			Sentence: w.say("notyet", "at", w.when(c.At), "first", w.when(first.CreatedAt))}
+		x = Explanation{Reason: ReasonNotYet, Certainty: w.format("sure.kept"),
+			Sentence: w.format("notyet", "at", w.formatTime(c.At), "first", w.formatTime(first.CreatedAt))}
 	default:
-		x = Explanation{Reason: ReasonNoSession, Certainty: w.say("sure.kept"),
-			Sentence: w.say("none", "asked", c.Asked)}
+		x = Explanation{Reason: ReasonNoSession, Certainty: w.format("sure.kept"),
+			Sentence: w.format("none", "asked", c.Asked)}
 	}
-	x.Evidence = c.laterEvents()
+	x.Evidence = c.eventsSinceSignIn()
 	x.Notes = append(append(x.Notes, c.restoreNotes(w)...), c.signInNotes(w, time.Time{})...)
-	x.Others = c.others(w, slices.Concat(alive, ended), "")
+	x.Others = c.explainOthers(w, slices.Concat(alive, ended), "")
 	return x
 }
 
-// unknownAccount returns the answer for an account that does not exist. The last event of a deleted
-// account is still stored.
-func (c Case) unknownAccount(w words) Explanation {
+// explainUnknownAccount looks for a deletion, because the last event of a deleted account is still stored.
+func (c Case) explainUnknownAccount(w phrases) Explanation {
 	if e, ok := first(c.Events, func(e watchword.Event) bool { return e.Kind == watchword.EventDeleted }); ok {
 		return Explanation{
-			Sentence: w.say("deleted.gone", "when", w.when(e.At), "by", w.deletedBy(e)), When: e.At,
-			Reason: watchword.EndedDeleted, Certainty: w.say("sure.event"),
+			Sentence: w.format("deleted.gone", "when", w.formatTime(e.At), "by", w.formatDeleter(e)), When: e.At,
+			Reason: watchword.EndedDeleted, Certainty: w.format("sure.event"),
 		}
 	}
 	x := Explanation{
-		Sentence: w.say("none", "asked", c.Asked), Reason: ReasonNoAccount, Certainty: w.say("unsure.account"),
+		Sentence: w.format("none", "asked", c.Asked), Reason: ReasonNoAccount, Certainty: w.format("unsure.account"),
 	}
 	if strings.Contains(c.Asked, "@") {
-		x.Notes = []string{w.say("note.id")}
+		x.Notes = []string{w.format("note.id")}
 	}
 	return x
 }
 
-// disabled returns the answer for a disabled account whose sessions are no longer stored.
-func (c Case) disabled(w words) Explanation {
+// explainDisabled answers for a disabled account whose sessions are no longer stored.
+func (c Case) explainDisabled(w phrases) Explanation {
 	x := Explanation{
-		Sentence: w.say("disabled.gone", "when", w.when(c.User.DisabledAt), "by", c.disabledBy(w)),
-		When:     c.User.DisabledAt, Reason: watchword.EndedDisabled, Certainty: w.say("sure.account"),
+		Sentence: w.format("disabled.gone", "when", w.formatTime(c.User.DisabledAt), "by", c.formatDisabler(w)),
+		When:     c.User.DisabledAt, Reason: watchword.EndedDisabled, Certainty: w.format("sure.account"),
 	}
 	return x
 }
 
-// stillSignedIn returns the answer for the live session that was used last. A user can ask about a live session,
-// because outdated access tokens or a lost cookie can look like a sign-out.
-func (c Case) stillSignedIn(w words, alive []ending) Explanation {
+// explainLastUsedSession answers if a session is alive. Its user can still ask, because outdated access tokens or a
+// lost cookie can look like a sign-out.
+func (c Case) explainLastUsedSession(w phrases, alive []sessionEnd) Explanation {
 	last := alive[0]
-	x := c.signedIn(w, last)
+	x := c.explainLiveSession(w, last)
 	x.Evidence = c.eventsOf(last.session.ID)
 	changed := c.User.RolesChangedAt
-	if since := c.At.Sub(changed); !changed.IsZero() && since >= -late && since <= outdated {
+	if since := c.At.Sub(changed); !changed.IsZero() && since >= -roundingTolerance && since <= roleChangePeriod {
 		x.Reason, x.When = ReasonRoles, changed
-		x.Sentence = w.say("roles", "when", w.when(changed), "device", w.party(last.session.Device, last.session.Address))
-		x.Certainty = w.say("likely.roles")
+		x.Sentence = w.format("roles", "when", w.formatTime(changed),
+			"device", w.formatDevice(last.session.Device, last.session.Address))
+		x.Certainty = w.format("likely.roles")
 		x.Evidence = append(x.Evidence, matching(c.Events, func(e watchword.Event) bool {
-			return e.Kind == watchword.EventRolesChanged && e.At.After(changed.Add(-skew))
+			return e.Kind == watchword.EventRolesChanged && e.At.After(changed.Add(-tolerableSkew))
 		})...)
 	}
-	x.Evidence = newestFirst(x.Evidence)
+	x.Evidence = newestEvidence(x.Evidence)
 	x.Notes = append(append(x.Notes, c.restoreNotes(w)...), c.signInNotes(w, last.session.CreatedAt)...)
 	return x
 }
 
-// signedIn returns the answer for a live session: until when it is alive, and which setting
-// will end it.
-func (c Case) signedIn(w words, e ending) Explanation {
+// explainLiveSession says until when the session is alive, and which setting will end it.
+func (c Case) explainLiveSession(w phrases, e sessionEnd) Explanation {
 	s := e.session
 	x := Explanation{
-		Sentence: w.say("alive", "device", w.party(s.Device, s.Address), "used", w.when(s.RotatedAt),
-			"until", w.when(e.at)),
-		Reason: ReasonSignedIn, Session: &s, Certainty: w.say("sure.alive"),
+		Sentence: w.format("alive", "device", w.formatDevice(s.Device, s.Address), "used", w.formatTime(s.RotatedAt),
+			"until", w.formatTime(e.at)),
+		Reason: ReasonSignedIn, Session: &s, Certainty: w.format("sure.alive"),
 	}
 	if !s.Persistent {
-		x.Notes = append(x.Notes, w.say("note.browser"))
+		x.Notes = append(x.Notes, w.format("note.browser"))
 	}
 	if note := c.clockNote(w, s); note != "" {
-		x.Certainty, x.Notes = w.say("unsure.clock"), append(x.Notes, note)
+		x.Certainty, x.Notes = w.format("unsure.clock"), append(x.Notes, note)
 	}
 	return x
 }

@@ -33,7 +33,7 @@ const (
 func (m *Manager) Explain(ctx context.Context, q Question) (Explanation, error) {
 	c := m.newCase()
 	c.Asked, c.At, c.Session, c.Language = q.Account, q.At, q.Session, q.Language
-	id, err := m.accountOf(ctx, &c)
+	id, err := m.findAccount(ctx, &c)
 	if err != nil || id == "" {
 		return Explain(c), err
 	}
@@ -41,16 +41,15 @@ func (m *Manager) Explain(ctx context.Context, q Question) (Explanation, error) 
 		if c.Sessions, err = tx.SessionsOf(ctx, id, explainedSessions); err != nil {
 			return err
 		}
-		if c.Events, err = eventsOf(ctx, tx, id, c.Sessions); err != nil {
+		if c.Events, err = readEvents(ctx, tx, id, c.Sessions); err != nil {
 			return err
 		}
-		c.System, err = c.systemEvents(ctx, tx)
+		c.System, err = c.readSystemEvents(ctx, tx)
 		return err
 	})
 	return Explain(c), err
 }
 
-// newCase returns a Case with the time and the settings.
 func (m *Manager) newCase() Case {
 	now := m.engine.Now()
 	cutoffs := m.engine.Cutoffs(now)
@@ -59,9 +58,9 @@ func (m *Manager) newCase() Case {
 	}}
 }
 
-// eventsOf returns the newest events of an account. It adds older events from the moments when sessions ended,
+// readEvents returns the newest events of an account. It adds older events from the moments when sessions ended,
 // because a flood of failed sign-ins could otherwise hide why a session ended.
-func eventsOf(
+func readEvents(
 	ctx context.Context, tx Tx, id watchword.UserID, sessions []watchword.Session,
 ) ([]watchword.Event, error) {
 	events, err := tx.Events(ctx, id, explainedEvents)
@@ -90,11 +89,12 @@ func eventsOf(
 	return events, nil
 }
 
-// systemEvents returns the events without an account that can explain an end in this Case. These are the last restore
-// before the question, and the events that ended all sessions of all accounts at about the same time.
-func (c Case) systemEvents(ctx context.Context, tx Tx) ([]watchword.Event, error) {
+// readSystemEvents returns the last restore before the question, and the events that ended all sessions of all
+// accounts at about the same time.
+func (c Case) readSystemEvents(ctx context.Context, tx Tx) ([]watchword.Event, error) {
 	at := cmp.Or(c.At, c.Now)
-	events, err := tx.SystemEvents(ctx, watchword.EventRestoreDetected, at.Add(-afterRestore), at.Add(late), 1)
+	events, err := tx.SystemEvents(ctx, watchword.EventRestoreDetected,
+		at.Add(-restorePeriod), at.Add(roundingTolerance), 1)
 	if err != nil {
 		return nil, err
 	}
@@ -113,13 +113,12 @@ func (c Case) systemEvents(ctx context.Context, tx Tx) ([]watchword.Event, error
 	if first.IsZero() {
 		return events, nil
 	}
-	ends, err := tx.SystemEvents(ctx, watchword.EventLogoutAll, first, last.Add(endBatches), systemEvents)
+	ends, err := tx.SystemEvents(ctx, watchword.EventLogoutAll, first, last.Add(endAllDuration), systemEvents)
 	return append(events, ends...), err
 }
 
-// accountOf finds the account in a question and returns its id, or "" for an address without an
-// account. Every address contains an @, and ids never do.
-func (m *Manager) accountOf(ctx context.Context, c *Case) (watchword.UserID, error) {
+// findAccount returns "" for an address without an account. Every address contains an @, and ids never do.
+func (m *Manager) findAccount(ctx context.Context, c *Case) (watchword.UserID, error) {
 	operator := m.auth.Operator()
 	if !strings.Contains(c.Asked, "@") {
 		if !storable.ID(c.Asked) {

@@ -7,67 +7,64 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// An ending is when and why one session ended, or will end if it is not used.
-type ending struct {
-	session  watchword.Session
-	at       time.Time
-	why      Reason // empty: alive
-	computed bool   // not recorded
+// A sessionEnd is when and why one session ended, or will end if it is not used.
+type sessionEnd struct {
+	session    watchword.Session
+	at         time.Time
+	reason     Reason // empty: alive
+	isComputed bool
 
-	// recorded is the reason in the row, if the session had already expired when this reason was recorded. Otherwise
-	// it is empty.
-	recorded Reason
+	// recordedReason is the reason in the row, if it was recorded after the session had already expired.
+	recordedReason Reason
 }
 
-// endOf returns when and why a session ended. A live session has no reason, and the time of its computed end. The
-// engine's Session.EndedBy is not enough, because it does not return the time.
-func (c Case) endOf(s watchword.Session) ending {
-	byItself := c.computedEnd(s)
+// endOfSession returns a live session's computed end, without a reason. The engine's Session.EndedBy is not enough,
+// because it does not return the time.
+func (c Case) endOfSession(s watchword.Session) sessionEnd {
+	byItself := c.computeEnd(s)
 	if s.EndedAt.IsZero() {
 		switch {
 		case c.User == nil:
 			// The account was deleted, and its deletion ended all sessions. This row has no end, because a sign-in
 			// committed it at the same time as the deletion. The tokens of this session are not accepted.
-			return ending{session: s, at: s.RotatedAt, why: watchword.EndedDeleted, computed: true}
+			return sessionEnd{session: s, at: s.RotatedAt, reason: watchword.EndedDeleted, isComputed: true}
 		case c.User.Disabled() && c.User.DisabledAt.Before(byItself.at):
-			return ending{session: s, at: c.User.DisabledAt, why: watchword.EndedDisabled}
+			return sessionEnd{session: s, at: c.User.DisabledAt, reason: watchword.EndedDisabled}
 		case byItself.at.After(c.Now):
-			byItself.why = ""
+			byItself.reason = ""
 		}
 		return byItself
 	}
 	// A reuse is recorded only for a live session. If it was recorded after the computed end, the session was still
 	// alive, because the timeouts were longer at that time.
 	if byItself.at.Before(s.EndedAt) && s.EndedWhy != watchword.EndedReuse {
-		byItself.recorded = s.EndedWhy
+		byItself.recordedReason = s.EndedWhy
 		return byItself
 	}
-	return ending{session: s, at: s.EndedAt, why: s.EndedWhy}
+	return sessionEnd{session: s, at: s.EndedAt, reason: s.EndedWhy}
 }
 
-// computedEnd returns when a session ends by a time limit, with the current settings: the idle timeout or the maximum
-// lifetime, whichever is earlier.
-func (c Case) computedEnd(s watchword.Session) ending {
-	end := ending{session: s, at: s.RotatedAt.Add(c.idle(s)), why: watchword.EndedIdle, computed: true}
+// computeEnd applies the current idle timeout or maximum lifetime, whichever ends the session earlier.
+func (c Case) computeEnd(s watchword.Session) sessionEnd {
+	end := sessionEnd{session: s, at: s.RotatedAt.Add(c.idleTimeout(s)), reason: watchword.EndedIdle, isComputed: true}
 	for _, limit := range []time.Time{s.ExpiresAt, s.CreatedAt.Add(c.Policy.Max)} {
 		if limit.Before(end.at) {
-			end.at, end.why = limit, watchword.EndedExpired
+			end.at, end.reason = limit, watchword.EndedExpired
 		}
 	}
 	return end
 }
 
-// idle is how long a session may be unused.
-func (c Case) idle(s watchword.Session) time.Duration {
+func (c Case) idleTimeout(s watchword.Session) time.Duration {
 	if s.Persistent {
 		return c.Policy.Idle
 	}
 	return c.Policy.ShortIdle
 }
 
-// causes has the kinds of events that can end a session, by reason. The event has the same time as the end, because a
+// causesByReason has the kinds of events that can end a session. The event has the same time as the end, because a
 // flow reads the clock once.
-var causes = map[Reason][]watchword.EventKind{
+var causesByReason = map[Reason][]watchword.EventKind{
 	watchword.EndedLogout:     {watchword.EventLogout},
 	watchword.EndedByUser:     {watchword.EventSessionEnded},
 	watchword.EndedLogoutAll:  {watchword.EventLogoutAll},
@@ -85,11 +82,11 @@ var causes = map[Reason][]watchword.EventKind{
 	watchword.EndedFactors:    {watchword.EventFactorsReset},
 }
 
-// causeOf returns the event that ended a session: an event at the time of the end. If there are several such events,
-// it prefers an event of this session.
-func (c Case) causeOf(e ending) (watchword.Event, bool) {
-	kinds := causes[e.why]
-	if e.computed {
+// findCause returns an event at the time of the end. If there are several such events, it prefers an event of this
+// session.
+func (c Case) findCause(e sessionEnd) (watchword.Event, bool) {
+	kinds := causesByReason[e.reason]
+	if e.isComputed {
 		return watchword.Event{}, false
 	}
 	same := matching(c.Events, func(one watchword.Event) bool {
@@ -103,21 +100,21 @@ func (c Case) causeOf(e ending) (watchword.Event, bool) {
 	if shared, ok := first(same, single); ok {
 		return shared, true
 	}
-	return c.endOfAll(e)
+	return c.findEndAllEvent(e)
 }
 
-// endBatches is how long it may take to end every session of every account.
-const endBatches = 10 * time.Minute
+// endAllDuration is how long it may take to end every session of every account.
+const endAllDuration = 10 * time.Minute
 
-// endOfAll returns the event of an operator who ended every session of every account, if it can have ended this
-// session. The event is recorded after the last batch, so it is later than the end of the session.
-func (c Case) endOfAll(e ending) (watchword.Event, bool) {
-	if e.why != watchword.EndedOperator {
+// findEndAllEvent finds an operator's request to end every session of every account. The event is recorded after the
+// last batch, so it is later than the end of the session.
+func (c Case) findEndAllEvent(e sessionEnd) (watchword.Event, bool) {
+	if e.reason != watchword.EndedOperator {
 		return watchword.Event{}, false
 	}
 	all := matching(c.System, func(one watchword.Event) bool {
 		after := one.At.Sub(e.at)
-		return one.Kind == watchword.EventLogoutAll && after >= 0 && after <= endBatches
+		return one.Kind == watchword.EventLogoutAll && after >= 0 && after <= endAllDuration
 	})
 	if len(all) == 0 {
 		return watchword.Event{}, false
@@ -125,32 +122,31 @@ func (c Case) endOfAll(e ending) (watchword.Event, bool) {
 	return all[len(all)-1], true // the earliest event after the end; the newest is first in the list
 }
 
-// evidence returns the events that an operator would look up: the cause, the events of the
-// session, and the events at the same moment.
-func (c Case) evidence(e ending) (list []watchword.Event) {
-	if cause, ok := c.causeOf(e); ok {
+// collectEvidence returns the events that an operator would look up: the cause, the events of the session, and the
+// events at the same moment.
+func (c Case) collectEvidence(e sessionEnd) (list []watchword.Event) {
+	if cause, ok := c.findCause(e); ok {
 		list = append(list, cause)
 	}
 	list = append(list, matching(c.Events, func(one watchword.Event) bool {
-		return one.SessionID == e.session.ID || !e.computed && one.At.Equal(e.at)
+		return one.SessionID == e.session.ID || !e.isComputed && one.At.Equal(e.at)
 	})...)
-	return newestFirst(list)
+	return newestEvidence(list)
 }
 
-// laterEvents returns the last sign-in and the events after it, at most maxEvidence.
-func (c Case) laterEvents() (list []watchword.Event) {
+// eventsSinceSignIn returns the last sign-in and the events after it, at most maxEvidence.
+func (c Case) eventsSinceSignIn() (list []watchword.Event) {
 	for _, e := range c.Events {
 		list = append(list, e)
-		if signsIn(e) || len(list) == maxEvidence {
+		if opensSession(e) || len(list) == maxEvidence {
 			break
 		}
 	}
 	return list
 }
 
-// signsIn reports whether an event opened a session. The sign-up of an imported account, or of one that
-// an operator created, opened no session.
-func signsIn(e watchword.Event) bool {
+// opensSession is false for the sign-up of an imported account, or of one that an operator created.
+func opensSession(e watchword.Event) bool {
 	return e.SessionID != "" && (e.Kind == watchword.EventLogin || e.Kind == watchword.EventSignup)
 }
 
@@ -158,8 +154,8 @@ func (c Case) eventsOf(id watchword.SessionID) []watchword.Event {
 	return matching(c.Events, func(one watchword.Event) bool { return one.SessionID == id })
 }
 
-// newestFirst sorts events, removes duplicates, and keeps the first maxEvidence.
-func newestFirst(list []watchword.Event) []watchword.Event {
+// newestEvidence removes duplicates and keeps the newest maxEvidence.
+func newestEvidence(list []watchword.Event) []watchword.Event {
 	slices.SortStableFunc(list, func(a, b watchword.Event) int { return b.At.Compare(a.At) })
 	seen := map[string]bool{}
 	list = slices.DeleteFunc(list, func(e watchword.Event) bool {

@@ -16,37 +16,37 @@ import (
 
 // The timeline of the tests: the sign-in, the last refresh, the end, and the question.
 var (
-	signedIn = time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC)
-	used     = signedIn.Add(26 * time.Hour)
-	ended    = time.Date(2026, 5, 3, 10, 2, 0, 0, time.UTC)
-	asked    = ended.Add(2 * time.Hour)
+	signedInAt = time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC)
+	usedAt     = signedInAt.Add(26 * time.Hour)
+	endedAt    = time.Date(2026, 5, 3, 10, 2, 0, 0, time.UTC)
+	askedAt    = endedAt.Add(2 * time.Hour)
 )
 
 const day = 24 * time.Hour
 
-// iphone is a session that is still alive when the question is asked.
-func iphone() watchword.Session {
+// iphoneSession is still alive when the question is asked.
+func iphoneSession() watchword.Session {
 	return watchword.Session{
 		ID: "s1", UserID: "u1", Persistent: true, Device: "Safari on iPhone", Address: "192.0.2.7",
-		Rotation:  watchword.Rotation{Generation: 14, RotatedAt: used, Forgiven: watchword.NeverForgiven},
-		CreatedAt: signedIn, ExpiresAt: signedIn.Add(30 * day),
+		Rotation:  watchword.Rotation{Generation: 14, RotatedAt: usedAt, Forgiven: watchword.NeverForgiven},
+		CreatedAt: signedInAt, ExpiresAt: signedInAt.Add(30 * day),
 	}
 }
 
-// endedAs returns the session iphone after it ended for the reason why.
-func endedAs(why watchword.EndReason) watchword.Session {
-	s := iphone()
-	s.EndedAt, s.EndedWhy = ended, why
+// endedBy returns the session iphoneSession after its end.
+func endedBy(why watchword.EndReason) watchword.Session {
+	s := iphoneSession()
+	s.EndedAt, s.EndedWhy = endedAt, why
 	return s
 }
 
-// event returns an event of another browser at the moment of the end.
-func event(kind watchword.EventKind) watchword.Event {
-	return watchword.Event{ID: string(kind), Kind: kind, At: ended, UserID: "u1", SessionID: "s2",
+// atEnd returns an event of another browser at the moment of the end.
+func atEnd(kind watchword.EventKind) watchword.Event {
+	return watchword.Event{ID: string(kind), Kind: kind, At: endedAt, UserID: "u1", SessionID: "s2",
 		Address: "203.0.113.9", Device: "Chrome on Linux", Times: 1}
 }
 
-func own(e watchword.Event) watchword.Event { e.SessionID = "s1"; return e }
+func byIphone(e watchword.Event) watchword.Event { e.SessionID = "s1"; return e }
 
 func byOperator(e watchword.Event) watchword.Event {
 	e.SessionID, e.Address, e.Device, e.Operator = "", "", "", "ops"
@@ -55,18 +55,17 @@ func byOperator(e watchword.Event) watchword.Event {
 
 func because(e watchword.Event, detail string) watchword.Event { e.Detail = detail; return e }
 
-// question returns the Case of an account. The function change adds the sessions and events.
-func question(change func(*admin.Case)) admin.Case {
+func newCase(change func(*admin.Case)) admin.Case {
 	c := admin.Case{
 		Asked: "ada@example.com", User: &watchword.User{ID: "u1", Email: "ada@example.com"},
-		Policy: watchword.SessionPolicy{Idle: 7 * day, ShortIdle: day, Max: 30 * day}, Now: asked,
+		Policy: watchword.SessionPolicy{Idle: 7 * day, ShortIdle: day, Max: 30 * day}, Now: askedAt,
 	}
 	change(&c)
 	return c
 }
 
-func of(s watchword.Session, events ...watchword.Event) admin.Case {
-	return question(func(c *admin.Case) { c.Sessions, c.Events = []watchword.Session{s}, events })
+func caseWith(s watchword.Session, events ...watchword.Event) admin.Case {
+	return newCase(func(c *admin.Case) { c.Sessions, c.Events = []watchword.Session{s}, events })
 }
 
 var reused = reusedetail.Detail{
@@ -78,182 +77,184 @@ var reused = reusedetail.Detail{
 type answer struct {
 	c         admin.Case
 	reason    watchword.EndReason
-	certainty string // the first word
+	certainty string // its first word
 	when      time.Time
-	sentence  []string // parts that the sentence must contain
+	sentence  []string // parts of it
 }
 
 // recordedEnds has a row for each EndReason that is stored.
 func recordedEnds() map[string]answer {
 	certain := func(c admin.Case, why watchword.EndReason, parts ...string) answer {
-		return answer{c, why, "Certain", ended, append(parts, "Signed out on 3 May 2026, 10:02 UTC: ",
+		return answer{c, why, "Certain", endedAt, append(parts, "Signed out on 3 May 2026, 10:02 UTC: ",
 			"Safari on iPhone, 192.0.2.7")}
 	}
 	const from = "Chrome on Linux, 203.0.113.9"
-	deleted := of(endedAs(watchword.EndedDeleted), byOperator(event(watchword.EventDeleted)))
+	deleted := caseWith(endedBy(watchword.EndedDeleted), byOperator(atEnd(watchword.EventDeleted)))
 	deleted.User = nil
-	everyone := of(endedAs(watchword.EndedOperator))
-	everyone.System = []watchword.Event{byOperator(event(watchword.EventLogoutAll))}
-	everyone.System[0].UserID, everyone.System[0].At = "", ended.Add(3*time.Second)
-	replacing := own(because(event(watchword.EventSessionEnded), "replaced"))
+	everyone := caseWith(endedBy(watchword.EndedOperator))
+	everyone.System = []watchword.Event{byOperator(atEnd(watchword.EventLogoutAll))}
+	everyone.System[0].UserID, everyone.System[0].At = "", endedAt.Add(3*time.Second)
+	replacing := byIphone(because(atEnd(watchword.EventSessionEnded), "replaced"))
 	return map[string]answer{
-		"logout": certain(of(endedAs(watchword.EndedLogout), own(event(watchword.EventLogout))),
+		"logout": certain(caseWith(endedBy(watchword.EndedLogout), byIphone(atEnd(watchword.EventLogout))),
 			"logout", "the user signed out on this device"),
-		"from another device": certain(of(endedAs(watchword.EndedByUser), own(event(watchword.EventSessionEnded))),
+		"from another device": certain(caseWith(endedBy(watchword.EndedByUser),
+			byIphone(atEnd(watchword.EventSessionEnded))),
 			"ended_by_user", "from another device ("+from),
-		"everywhere": certain(of(endedAs(watchword.EndedLogoutAll), event(watchword.EventLogoutAll)),
+		"everywhere": certain(caseWith(endedBy(watchword.EndedLogoutAll), atEnd(watchword.EventLogoutAll)),
 			"logout_all", "on all devices, from "+from),
-		"reuse": certain(of(endedAs(watchword.EndedReuse), because(own(event(watchword.EventRefreshReused)),
-			reused.String())),
+		"reuse": certain(caseWith(endedBy(watchword.EndedReuse),
+			because(byIphone(atEnd(watchword.EventRefreshReused)), reused.String())),
 			"refresh_reused",
 			"an old copy of the session was used from "+from+" (generation 3) while the session was at "+
 				"generation 14 (Safari on iPhone, 192.0.2.7)"),
-		"reuse, recorded by an earlier release": certain(of(endedAs(watchword.EndedReuse), because(
-			own(event(watchword.EventRefreshReused)), `presented=3 newest=14 rule=older_than_parent superseded=unknown `+
+		"reuse, recorded by an earlier release": certain(caseWith(endedBy(watchword.EndedReuse), because(
+			byIphone(atEnd(watchword.EventRefreshReused)),
+			`presented=3 newest=14 rule=older_than_parent superseded=unknown `+
 				`session_address=192.0.2.7 session_device="Safari on iPhone"`)),
 			"refresh_reused", "used from "+from+" (generation 3) while the session was at generation 14"),
-		"reuse of another session": certain(of(endedAs(watchword.EndedReuse),
-			because(event(watchword.EventRefreshReused), reused.String())),
+		"reuse of another session": certain(caseWith(endedBy(watchword.EndedReuse),
+			because(atEnd(watchword.EventRefreshReused), reused.String())),
 			"refresh_reused", "another session", "reuse-ends=all", from),
-		"reuse without its event": certain(of(endedAs(watchword.EndedReuse)), "refresh_reused", "an old copy"),
-		"password": certain(of(endedAs(watchword.EndedPassword),
-			event(watchword.EventPasswordChanged)), "password_changed", "changed from "+from),
-		"password reset": certain(of(endedAs(watchword.EndedPassword),
-			event(watchword.EventPasswordReset)), "password_changed", "reset with a mailed link, from "+from),
-		"address undone": certain(of(endedAs(watchword.EndedEmail), event(watchword.EventEmailUndone)),
+		"reuse without its event": certain(caseWith(endedBy(watchword.EndedReuse)), "refresh_reused", "an old copy"),
+		"password": certain(caseWith(endedBy(watchword.EndedPassword),
+			atEnd(watchword.EventPasswordChanged)), "password_changed", "changed from "+from),
+		"password reset": certain(caseWith(endedBy(watchword.EndedPassword),
+			atEnd(watchword.EventPasswordReset)), "password_changed", "reset with a mailed link, from "+from),
+		"address undone": certain(caseWith(endedBy(watchword.EndedEmail), atEnd(watchword.EventEmailUndone)),
 			"email_changed", "undone from "+from),
-		"first proof": certain(of(endedAs(watchword.EndedFirstProof),
-			event(watchword.EventEmailVerified)), "first_proof", "first time", from),
-		"operator": certain(of(endedAs(watchword.EndedOperator), func() watchword.Event {
-			e := byOperator(event(watchword.EventSessionEnded))
+		"first proof": certain(caseWith(endedBy(watchword.EndedFirstProof),
+			atEnd(watchword.EventEmailVerified)), "first_proof", "first time", from),
+		"operator": certain(caseWith(endedBy(watchword.EndedOperator), func() watchword.Event {
+			e := byOperator(atEnd(watchword.EventSessionEnded))
 			e.SessionID = "s1"
 			return e
 		}()), "ended_by_operator", "the operator ops ended the session"),
-		"operator, all of the account": certain(of(endedAs(watchword.EndedOperator),
-			byOperator(event(watchword.EventLogoutAll))),
+		"operator, all of the account": certain(caseWith(endedBy(watchword.EndedOperator),
+			byOperator(atEnd(watchword.EventLogoutAll))),
 			"ended_by_operator", "the operator ops ended all sessions of this account"),
 		"operator, every account": certain(everyone, "ended_by_operator",
 			"the operator ops ended every session of every account"),
-		"disabled": certain(of(endedAs(watchword.EndedDisabled), byOperator(event(watchword.EventDisabled))),
+		"disabled": certain(caseWith(endedBy(watchword.EndedDisabled), byOperator(atEnd(watchword.EventDisabled))),
 			"account_disabled", "disabled by the operator ops"),
 		"deleted": certain(deleted, "account_deleted", "deleted by the operator ops"),
-		"too many": certain(of(endedAs(watchword.EndedTooMany),
-			own(because(event(watchword.EventSessionEnded), "too_many_sessions")), event(watchword.EventLogin)),
+		"too many": certain(caseWith(endedBy(watchword.EndedTooMany),
+			byIphone(because(atEnd(watchword.EventSessionEnded), "too_many_sessions")), atEnd(watchword.EventLogin)),
 			"too_many_sessions", "max-sessions", from),
-		"replaced": certain(of(endedAs(watchword.EndedReplaced), replacing, event(watchword.EventLogin)),
+		"replaced": certain(caseWith(endedBy(watchword.EndedReplaced), replacing, atEnd(watchword.EventLogin)),
 			"replaced", "a new sign-in in the same browser ("+from),
-		"replaced by another account": certain(of(endedAs(watchword.EndedReplaced), replacing),
+		"replaced by another account": certain(caseWith(endedBy(watchword.EndedReplaced), replacing),
 			"replaced", "another account signed in in the same browser"),
-		"factor added": certain(of(endedAs(watchword.EndedFactor),
-			event(watchword.EventFactorAdded)), "factor_added", "added from "+from),
-		"factor removed": certain(of(endedAs(watchword.EndedFactorGone),
-			event(watchword.EventFactorRemoved)), "factor_removed", "removed from "+from),
-		"factors reset": certain(of(endedAs(watchword.EndedFactors),
-			byOperator(event(watchword.EventFactorsReset))), "factors_reset", "the operator ops removed"),
-		"a reason of a later release": certain(of(endedAs("solar_flare")), "solar_flare",
+		"factor added": certain(caseWith(endedBy(watchword.EndedFactor),
+			atEnd(watchword.EventFactorAdded)), "factor_added", "added from "+from),
+		"factor removed": certain(caseWith(endedBy(watchword.EndedFactorGone),
+			atEnd(watchword.EventFactorRemoved)), "factor_removed", "removed from "+from),
+		"factors reset": certain(caseWith(endedBy(watchword.EndedFactors),
+			byOperator(atEnd(watchword.EventFactorsReset))), "factors_reset", "the operator ops removed"),
+		"a reason of a later release": certain(caseWith(endedBy("solar_flare")), "solar_flare",
 			"with the reason solar_flare"),
 	}
 }
 
 // computedEnds are ends that are not recorded, and questions without an end.
 func computedEnds() map[string]answer {
-	idleAt := used.Add(7 * day)
+	idleAt := usedAt.Add(7 * day)
 	later := func(s watchword.Session, by time.Duration) admin.Case {
-		c := of(s)
-		c.Now = asked.Add(by)
+		c := caseWith(s)
+		c.Now = askedAt.Add(by)
 		return c
 	}
-	short := iphone()
+	short := iphoneSession()
 	short.Persistent = false
-	shorter := of(iphone())
+	shorter := caseWith(iphoneSession())
 	shorter.Policy.Idle = day
-	paused := iphone() // continued after 9 days, so the idle limit was longer
-	paused.CreatedAt, paused.RotatedAt = used.Add(-20*day), used
-	paused.Superseded[2], paused.Superseded[3] = used.Add(-9*day), used
-	busy := iphone()
-	busy.RotatedAt = signedIn.Add(29 * day)
+	paused := iphoneSession() // continued after 9 days, so the idle limit was longer
+	paused.CreatedAt, paused.RotatedAt = usedAt.Add(-20*day), usedAt
+	paused.Superseded[2], paused.Superseded[3] = usedAt.Add(-9*day), usedAt
+	busy := iphoneSession()
+	busy.RotatedAt = signedInAt.Add(29 * day)
 	cut := later(busy, 40*day)
 	cut.Policy.Max = 10 * day
-	idleFirst := endedAs(watchword.EndedPassword)
+	idleFirst := endedBy(watchword.EndedPassword)
 	idleFirst.EndedAt = idleAt.Add(day)
-	proven := endedAs(watchword.EndedReuse)
+	proven := endedBy(watchword.EndedReuse)
 	proven.EndedAt = idleAt.Add(day)
 	reuseProven := later(proven, 20*day)
-	gone := of(iphone())
+	gone := caseWith(iphoneSession())
 	gone.User = nil
-	deletedLong := question(func(c *admin.Case) {
-		c.User, c.Events = nil, []watchword.Event{byOperator(event(watchword.EventDeleted))}
+	deletedLong := newCase(func(c *admin.Case) {
+		c.User, c.Events = nil, []watchword.Event{byOperator(atEnd(watchword.EventDeleted))}
 	})
-	disabled := question(func(c *admin.Case) { c.User.DisabledAt = ended })
-	disabledAlive := of(iphone(), byOperator(event(watchword.EventDisabled)))
-	disabledAlive.User.DisabledAt = ended
-	roles := of(iphone())
-	roles.User.RolesChangedAt = asked.Add(-5 * time.Minute)
-	rolesLong := of(iphone())
-	rolesLong.User.RolesChangedAt = asked.Add(-5 * time.Hour)
-	early := of(iphone())
-	early.At = signedIn.Add(-day)
-	beforeTheEnd := of(endedAs(watchword.EndedLogoutAll))
-	beforeTheEnd.At = ended.Add(-day)
-	roughly := of(endedAs(watchword.EndedLogoutAll))
-	roughly.At = ended.Add(-10 * time.Minute)
+	disabled := newCase(func(c *admin.Case) { c.User.DisabledAt = endedAt })
+	disabledAlive := caseWith(iphoneSession(), byOperator(atEnd(watchword.EventDisabled)))
+	disabledAlive.User.DisabledAt = endedAt
+	roles := caseWith(iphoneSession())
+	roles.User.RolesChangedAt = askedAt.Add(-5 * time.Minute)
+	rolesLong := caseWith(iphoneSession())
+	rolesLong.User.RolesChangedAt = askedAt.Add(-5 * time.Hour)
+	early := caseWith(iphoneSession())
+	early.At = signedInAt.Add(-day)
+	beforeTheEnd := caseWith(endedBy(watchword.EndedLogoutAll))
+	beforeTheEnd.At = endedAt.Add(-day)
+	roughly := caseWith(endedBy(watchword.EndedLogoutAll))
+	roughly.At = endedAt.Add(-10 * time.Minute)
 	return map[string]answer{
-		"idle": {later(iphone(), 20*day), "idle", "Computed", idleAt,
+		"idle": {later(iphoneSession(), 20*day), "idle", "Computed", idleAt,
 			[]string{"Not signed out: ", "by itself on 9 May 2026, 10:00 UTC",
 				"after 7 days unused (setting session-idle)"}},
-		"idle without stay signed in": {later(short, 20*day), "idle", "Computed", used.Add(day),
+		"idle without stay signed in": {later(short, 20*day), "idle", "Computed", usedAt.Add(day),
 			[]string{"after 24 hours unused", "without “Keep me signed in”"}},
-		"idle by a changed setting": {shorter, "idle", "Computed", used.Add(day), []string{"after 24 hours unused"}},
+		"idle by a changed setting": {shorter, "idle", "Computed", usedAt.Add(day), []string{"after 24 hours unused"}},
 		"idle, and the setting was longer": {later(paused, 20*day), "idle", "Computed", idleAt,
 			[]string{"after 7 days unused"}},
-		"expired": {later(busy, 40*day), "expired", "Certain", signedIn.Add(30 * day),
+		"expired": {later(busy, 40*day), "expired", "Certain", signedInAt.Add(30 * day),
 			[]string{"30 days after the sign-in on 1 May 2026, 08:00 UTC (setting session-max)"}},
-		"expired by a changed setting": {cut, "expired", "Computed", signedIn.Add(10 * day),
+		"expired by a changed setting": {cut, "expired", "Computed", signedInAt.Add(10 * day),
 			[]string{"10 days after the sign-in"}},
 		"idle before a recorded end": {later(idleFirst, 20*day), "idle", "Computed", idleAt,
 			[]string{"by itself"}},
 		"reuse proves a longer setting": {reuseProven, "refresh_reused", "Certain", idleAt.Add(day),
 			[]string{"an old copy"}},
-		"signed in": {of(iphone()), "signed_in", "Certain", time.Time{},
+		"signed in": {caseWith(iphoneSession()), "signed_in", "Certain", time.Time{},
 			[]string{"Not signed out: Safari on iPhone, 192.0.2.7 is signed in", "9 May 2026, 10:00 UTC"}},
-		"roles changed": {roles, "roles_changed", "Likely", asked.Add(-5 * time.Minute),
+		"roles changed": {roles, "roles_changed", "Likely", askedAt.Add(-5 * time.Minute),
 			[]string{"the roles changed on 3 May 2026, 11:57 UTC"}},
 		"roles changed long ago": {rolesLong, "signed_in", "Certain", time.Time{}, nil},
 
-		"no session": {question(func(*admin.Case) {}), "no_session", "Certain", time.Time{},
+		"no session": {newCase(func(*admin.Case) {}), "no_session", "Certain", time.Time{},
 			[]string{"No session of ada@example.com in the last 7 days."}},
-		"no account": {question(func(c *admin.Case) { c.User = nil }), "no_account", "Unknown",
+		"no account": {newCase(func(c *admin.Case) { c.User = nil }), "no_account", "Unknown",
 			time.Time{}, []string{"No session of ada@example.com in the last 7 days"}},
-		"deleted, a row without end": {gone, "account_deleted", "Likely", used, []string{"the account was deleted"}},
-		"deleted long ago": {deletedLong, "account_deleted", "Certain", ended,
+		"deleted, a row without end": {gone, "account_deleted", "Likely", usedAt, []string{"the account was deleted"}},
+		"deleted long ago": {deletedLong, "account_deleted", "Certain", endedAt,
 			[]string{"deleted on 3 May 2026, 10:02 UTC by the operator ops"}},
-		"disabled long ago": {disabled, "account_disabled", "Certain", ended,
+		"disabled long ago": {disabled, "account_disabled", "Certain", endedAt,
 			[]string{"disabled since 3 May 2026, 10:02 UTC"}},
-		"disabled, a row without end": {disabledAlive, "account_disabled", "Certain", ended,
+		"disabled, a row without end": {disabledAlive, "account_disabled", "Certain", endedAt,
 			[]string{"disabled by the operator ops"}},
 		"before the first sign-in": {early, "not_yet", "Certain", time.Time{},
 			[]string{"The first one began on 1 May 2026, 08:00 UTC"}},
-		"ten minutes too early": {roughly, "logout_all", "Certain", ended, nil},
+		"ten minutes too early": {roughly, "logout_all", "Certain", endedAt, nil},
 	}
 }
 
 // clockJumps are rows whose times contradict each other.
 func clockJumps() map[string]answer {
-	ahead := iphone()
-	ahead.RotatedAt = asked.Add(3 * time.Hour)
-	future := endedAs(watchword.EndedLogoutAll)
-	future.EndedAt = asked.Add(2 * day)
-	back := endedAs(watchword.EndedLogoutAll)
-	back.RotatedAt = ended.Add(5 * time.Hour)
-	back.EndedAt = ended
-	slightly := iphone()
-	slightly.RotatedAt = asked.Add(10 * time.Second)
+	ahead := iphoneSession()
+	ahead.RotatedAt = askedAt.Add(3 * time.Hour)
+	future := endedBy(watchword.EndedLogoutAll)
+	future.EndedAt = askedAt.Add(2 * day)
+	back := endedBy(watchword.EndedLogoutAll)
+	back.RotatedAt = endedAt.Add(5 * time.Hour)
+	back.EndedAt = endedAt
+	slightly := iphoneSession()
+	slightly.RotatedAt = askedAt.Add(10 * time.Second)
 	return map[string]answer{
-		"used in the future": {of(ahead), "signed_in", "Uncertain", time.Time{}, nil},
-		"ended in the future": {of(future), "logout_all", "Uncertain", asked.Add(2 * day),
+		"used in the future": {caseWith(ahead), "signed_in", "Uncertain", time.Time{}, nil},
+		"ended in the future": {caseWith(future), "logout_all", "Uncertain", askedAt.Add(2 * day),
 			[]string{"5 May 2026"}},
-		"ended before the last use":   {of(back), "logout_all", "Uncertain", ended, nil},
-		"a few seconds are no reason": {of(slightly), "signed_in", "Certain", time.Time{}, nil},
+		"ended before the last use":   {caseWith(back), "logout_all", "Uncertain", endedAt, nil},
+		"a few seconds are no reason": {caseWith(slightly), "signed_in", "Certain", time.Time{}, nil},
 	}
 }
 
@@ -285,7 +286,7 @@ func TestExplainHasASentenceForEachEnd(t *testing.T) {
 			}
 		}
 	}
-	for _, why := range endReasons(t) {
+	for _, why := range readEndReasons(t) {
 		if !covered[why] {
 			t.Errorf("no case ends with %s", why)
 		}
@@ -295,12 +296,12 @@ func TestExplainHasASentenceForEachEnd(t *testing.T) {
 // Each answer in the table must have the right evidence.
 func TestExplainReturnsTheEventsOfTheEnd(t *testing.T) {
 	t.Parallel()
-	in := own(event(watchword.EventLogin))
-	in.At, in.ID = signedIn, "in"
-	unrelated := event("step_up")
-	unrelated.At = ended.Add(-time.Hour)
-	cause := event(watchword.EventPasswordChanged)
-	got := admin.Explain(of(endedAs(watchword.EndedPassword), cause, unrelated, in))
+	in := byIphone(atEnd(watchword.EventLogin))
+	in.At, in.ID = signedInAt, "in"
+	unrelated := atEnd("step_up")
+	unrelated.At = endedAt.Add(-time.Hour)
+	cause := atEnd(watchword.EventPasswordChanged)
+	got := admin.Explain(caseWith(endedBy(watchword.EndedPassword), cause, unrelated, in))
 	want := []watchword.Event{cause, in}
 	if !slices.EqualFunc(got.Evidence, want, func(a, b watchword.Event) bool { return a.ID == b.ID }) {
 		t.Errorf("got %+v", got.Evidence)
@@ -310,18 +311,18 @@ func TestExplainReturnsTheEventsOfTheEnd(t *testing.T) {
 func TestExplainTellsWhatHappenedSince(t *testing.T) {
 	t.Parallel()
 	at := func(e watchword.Event, after time.Duration, times int) watchword.Event {
-		e.At, e.Times, e.ID = ended.Add(after), times, after.String()
+		e.At, e.Times, e.ID = endedAt.Add(after), times, after.String()
 		return e
 	}
-	other := endedAs(watchword.EndedLogoutAll)
+	other := endedBy(watchword.EndedLogoutAll)
 	other.ID, other.Device = "s3", "Firefox on Windows"
-	alive := iphone()
+	alive := iphoneSession()
 	alive.ID, alive.Device, alive.Persistent = "s4", "Edge on macOS", true
-	c := of(endedAs(watchword.EndedLogoutAll),
-		at(event(watchword.EventLoginFailed), 20*time.Minute, 4),
-		at(event(watchword.EventLogin), 10*time.Minute, 1),
-		at(event(watchword.EventLoginFailed), 5*time.Minute, 2),
-		own(event(watchword.EventLogoutAll)))
+	c := caseWith(endedBy(watchword.EndedLogoutAll),
+		at(atEnd(watchword.EventLoginFailed), 20*time.Minute, 4),
+		at(atEnd(watchword.EventLogin), 10*time.Minute, 1),
+		at(atEnd(watchword.EventLoginFailed), 5*time.Minute, 2),
+		byIphone(atEnd(watchword.EventLogoutAll)))
 	c.Sessions = append(c.Sessions, other, alive)
 	got := admin.Explain(c)
 	want := []string{"With it, another session ended at the same moment.",
@@ -340,19 +341,19 @@ func TestExplainTellsWhatHappenedSince(t *testing.T) {
 // this event as a sign-in.
 func TestExplainCountsNoSignUpWithoutASession(t *testing.T) {
 	t.Parallel()
-	created, old := byOperator(event(watchword.EventSignup)), event(watchword.EventDisabled)
-	old.At = ended.Add(-time.Hour)
-	wrong := event(watchword.EventLoginFailed)
-	wrong.SessionID, wrong.At = "", ended.Add(time.Hour)
-	got := admin.Explain(question(func(c *admin.Case) { c.Events = []watchword.Event{wrong, created, old} }))
+	created, old := byOperator(atEnd(watchword.EventSignup)), atEnd(watchword.EventDisabled)
+	old.At = endedAt.Add(-time.Hour)
+	wrong := atEnd(watchword.EventLoginFailed)
+	wrong.SessionID, wrong.At = "", endedAt.Add(time.Hour)
+	got := admin.Explain(newCase(func(c *admin.Case) { c.Events = []watchword.Event{wrong, created, old} }))
 	if want := []string{"Since then one wrong password, on 3 May 2026, 11:02 UTC."}; !slices.Equal(got.Notes, want) {
 		t.Errorf("got %q, want %q", got.Notes, want)
 	}
 	if len(got.Evidence) != 3 {
 		t.Errorf("the evidence stops at the sign-up: %+v", got.Evidence)
 	}
-	in := own(event(watchword.EventSignup))
-	got = admin.Explain(question(func(c *admin.Case) { c.Events = []watchword.Event{in, old} }))
+	in := byIphone(atEnd(watchword.EventSignup))
+	got = admin.Explain(newCase(func(c *admin.Case) { c.Events = []watchword.Event{in, old} }))
 	if len(got.Notes) != 1 || !strings.Contains(got.Notes[0], "3 May 2026, 10:02 UTC") || len(got.Evidence) != 1 {
 		t.Errorf("a sign-up with a session: %q, %d events", got.Notes, len(got.Evidence))
 	}
@@ -361,22 +362,22 @@ func TestExplainCountsNoSignUpWithoutASession(t *testing.T) {
 func TestExplainNamesARestoreAsAPossibleCause(t *testing.T) {
 	t.Parallel()
 	const note = "A backup was restored, or a failover lost changes. This was noticed on 3 May 2026, 10:02 UTC."
-	alive, missing := of(iphone()), question(func(*admin.Case) {})
+	alive, missing := caseWith(iphoneSession()), newCase(func(*admin.Case) {})
 	for name, c := range map[string]struct {
 		admin.Case
 		kind watchword.EventKind
 		at   time.Time
 		want bool
 	}{
-		"a live session":    {alive, watchword.EventRestoreDetected, asked, true},
-		"no session":        {missing, watchword.EventRestoreDetected, asked, true},
-		"noticed soon":      {alive, watchword.EventRestoreDetected, ended.Add(-10 * time.Minute), true},
-		"noticed later":     {alive, watchword.EventRestoreDetected, ended.Add(-time.Hour), false},
-		"a week before":     {alive, watchword.EventRestoreDetected, ended.Add(8 * day), false},
-		"another event":     {alive, "keys_rotated", asked, false},
-		"the end was found": {of(endedAs(watchword.EndedLogout)), watchword.EventRestoreDetected, asked, false},
+		"a live session":    {alive, watchword.EventRestoreDetected, askedAt, true},
+		"no session":        {missing, watchword.EventRestoreDetected, askedAt, true},
+		"noticed soon":      {alive, watchword.EventRestoreDetected, endedAt.Add(-10 * time.Minute), true},
+		"noticed later":     {alive, watchword.EventRestoreDetected, endedAt.Add(-time.Hour), false},
+		"a week before":     {alive, watchword.EventRestoreDetected, endedAt.Add(8 * day), false},
+		"another event":     {alive, "keys_rotated", askedAt, false},
+		"the end was found": {caseWith(endedBy(watchword.EndedLogout)), watchword.EventRestoreDetected, askedAt, false},
 	} {
-		noticed := event(c.kind)
+		noticed := atEnd(c.kind)
 		noticed.UserID, noticed.SessionID = "", ""
 		c.System, c.At = []watchword.Event{noticed}, c.at
 		notes := strings.Join(admin.Explain(c.Case).Notes, " ")
@@ -391,7 +392,7 @@ func TestExplainNamesARestoreAsAPossibleCause(t *testing.T) {
 func TestExplainFindsTheEventsOfAnEndAmongManyOthers(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
-		m, both := newManager(t, store)
+		m, both := newManagerWithAdmins(t, store)
 		operator := m.Engine().Operator().As("ops")
 		var ids []watchword.UserID
 		for _, by := range both {
@@ -445,20 +446,19 @@ func TestExplainComparesTheDevicesOfAReuse(t *testing.T) {
 		"Ask whether the user knows both addresses": {Device: reused.Session.Device, Address: "203.0.113.9"},
 		"the session was copied":                    reused.From,
 	} {
-		e := own(event(watchword.EventRefreshReused))
+		e := byIphone(atEnd(watchword.EventRefreshReused))
 		d := reused
 		d.From, e.Device, e.Address, e.Detail = from, from.Device, from.Address, d.String()
 		e.Detail = d.String()
-		got := admin.Explain(of(endedAs(watchword.EndedReuse), e))
+		got := admin.Explain(caseWith(endedBy(watchword.EndedReuse), e))
 		if !strings.Contains(strings.Join(got.Notes, " "), want) {
 			t.Errorf("%+v: %q has no %q", from, got.Notes, want)
 		}
 	}
 }
 
-// endReasons reads the reasons of the engine from its source, so that a new reason needs a
-// case.
-func endReasons(t *testing.T) (all []watchword.EndReason) {
+// readEndReasons reads the source of the engine, so that a new reason needs a case.
+func readEndReasons(t *testing.T) (all []watchword.EndReason) {
 	t.Helper()
 	source, err := os.ReadFile("../session.go")
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 //go:embed texts
 var textFiles embed.FS
 
-// texts are the sentences by language. Both files have the same keys.
-var texts = sync.OnceValue(func() map[string]map[string]string {
+// sentencesByLanguage reads both files, which have the same keys.
+var sentencesByLanguage = sync.OnceValue(func() map[string]map[string]string {
 	all := map[string]map[string]string{}
 	for _, language := range []string{"en", "de"} {
 		var read map[string]string
@@ -36,46 +36,42 @@ var texts = sync.OnceValue(func() map[string]map[string]string {
 	return all
 })
 
-// words are the texts of one language.
-type words struct {
-	texts  map[string]string
-	layout string // of a time
+type phrases struct {
+	texts      map[string]string
+	timeLayout string // for time.Format
 }
 
-// wordsIn returns the words of a language, such as "de" or "de-AT". Every other language gets
-// English.
-func wordsIn(language string) words {
+// phrasesIn accepts tags such as "de" or "de-AT". Every other language gets English.
+func phrasesIn(language string) phrases {
 	if base, _, _ := strings.Cut(language, "-"); base == "de" {
-		return words{texts()["de"], "02.01.2006, 15:04 UTC"}
+		return phrases{sentencesByLanguage()["de"], "02.01.2006, 15:04 UTC"}
 	}
-	return words{texts()["en"], "2 January 2006, 15:04 UTC"}
+	return phrases{sentencesByLanguage()["en"], "2 January 2006, 15:04 UTC"}
 }
 
-func (w words) has(key string) bool { return w.texts[key] != "" }
+func (w phrases) has(key string) bool { return w.texts[key] != "" }
 
-// say returns the text of a key, with values in place of the names in braces. pairs has the names and values.
-func (w words) say(key string, pairs ...string) string {
+// format replaces the names in braces. pairs has the names and values.
+func (w phrases) format(key string, pairs ...string) string {
 	for i := 0; i < len(pairs); i += 2 {
 		pairs[i] = "{" + pairs[i] + "}"
 	}
 	return strings.NewReplacer(pairs...).Replace(w.texts[key])
 }
 
-// count returns a text that contains a number. For the number 1, it is the text of the key with ".one". For other
-// numbers, it is the text of the key, in which {n} is the number.
-func (w words) count(key string, n int, pairs ...string) string {
+// formatCount uses the key with ".one" for the number 1. Otherwise {n} in the text is the number.
+func (w phrases) formatCount(key string, n int, pairs ...string) string {
 	if n == 1 {
 		key += ".one"
 	}
-	return w.say(key, append(pairs, "n", strconv.Itoa(n))...)
+	return w.format(key, append(pairs, "n", strconv.Itoa(n))...)
 }
 
-// The method when formats a time with its zone, to the minute, which is enough to find an entry in the log.
-// Explanation.When is exact.
-func (w words) when(t time.Time) string { return t.UTC().Format(w.layout) }
+// formatTime is exact to the minute, which is enough to find an entry in the log. Explanation.When is exact.
+func (w phrases) formatTime(t time.Time) string { return t.UTC().Format(w.timeLayout) }
 
-// span returns a duration in the largest unit that divides it, rounded to minutes.
-func (w words) span(d time.Duration) string {
+// formatDuration uses the largest unit that divides the duration, rounded to minutes.
+func (w phrases) formatDuration(d time.Duration) string {
 	const day = 24 * time.Hour
 	for _, u := range []struct {
 		unit time.Duration
@@ -83,14 +79,14 @@ func (w words) span(d time.Duration) string {
 	}{{day, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
 		whole := d.Round(u.unit)
 		if whole > 0 && (d%u.unit == 0 || d > 3*u.unit) && (d > u.unit || u.unit != day) {
-			return w.count("span."+u.key, int(whole/u.unit))
+			return w.formatCount("span."+u.key, int(whole/u.unit))
 		}
 	}
-	return w.count("span.second", int(d.Round(time.Second)/time.Second))
+	return w.formatCount("span.second", int(d.Round(time.Second)/time.Second))
 }
 
-// party names a device and its address, such as "Safari on iPhone, 192.0.2.7".
-func (w words) party(name, address string) string {
+// formatDevice returns a text such as "Safari on iPhone, 192.0.2.7".
+func (w phrases) formatDevice(name, address string) string {
 	named := device.Translate(name, func(key string, args ...any) string { return fmt.Sprintf(w.texts[key], args...) })
 	if address == "" {
 		return named
@@ -98,17 +94,17 @@ func (w words) party(name, address string) string {
 	return named + ", " + address
 }
 
-func (w words) operator(name string) string {
+func (w phrases) operator(name string) string {
 	if name == "" {
-		return w.say("an.operator")
+		return w.format("an.operator")
 	}
-	return w.say("the.operator", "name", name)
+	return w.format("the.operator", "name", name)
 }
 
-// deletedBy says who deleted an account, from the detail of EventDeleted.
-func (w words) deletedBy(e watchword.Event) string {
+// formatDeleter says who deleted an account, from the detail of EventDeleted.
+func (w phrases) formatDeleter(e watchword.Event) string {
 	if e.Operator != "" || e.Detail != "" {
 		return w.operator(e.Operator)
 	}
-	return w.say("the.user")
+	return w.format("the.user")
 }

@@ -13,7 +13,7 @@ import (
 func TestHistoryHasSessionsThatEndedByThemselves(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
-		c := newClocked(t, store)
+		c := startTwoProcesses(t, store)
 		m := c.one
 		operator := m.Engine().Operator()
 		begin := func(persistent bool) watchword.Session {

@@ -52,7 +52,7 @@ const (
 // Unstable: stores use it.
 type Record struct {
 	Owner, Key string
-	Hash       string // of the request
+	Hash       string
 	Status     int    // 0: the request still runs
 	Result     string // id of the created object, or another short result
 	ExpiresAt  time.Time
@@ -62,8 +62,8 @@ type Record struct {
 // with its result.
 type claim struct {
 	Record
-	repeated bool
-	finished bool // the transaction of the change has stored the result
+	repeated   bool
+	isFinished bool // by the transaction of the change
 }
 
 // Repeated reports whether an earlier request under the same idempotency key has succeeded, and returns its
@@ -75,8 +75,8 @@ func (c Caller) Repeated() (result string, ok bool) {
 	return c.claim.Result, true
 }
 
-// created stores the id of the new object in the claim, for repeated requests.
-func (c Caller) created(result string) {
+// setClaimResult stores the id of the new object for repeated requests.
+func (c Caller) setClaimResult(result string) {
 	if c.claim != nil {
 		c.claim.Result = result
 	}
@@ -103,7 +103,7 @@ func (m *Manager) Begin(ctx context.Context, by Caller, key, hash string) (Calle
 	}
 	own := Record{Owner: owner, Key: id.String(), Hash: hash}
 	for {
-		stored, claimed, err := m.claim(ctx, own)
+		stored, claimed, err := m.tryClaim(ctx, own)
 		switch {
 		case err != nil:
 			return by, err
@@ -127,9 +127,8 @@ func (m *Manager) Begin(ctx context.Context, by Caller, key, hash string) (Calle
 	}
 }
 
-// claim tries to claim the key of a record, and returns this record. If another request has the key, it returns the
-// record of the other request.
-func (m *Manager) claim(ctx context.Context, own Record) (stored Record, claimed bool, err error) {
+// tryClaim returns the record of the other request if another request has the key.
+func (m *Manager) tryClaim(ctx context.Context, own Record) (stored Record, claimed bool, err error) {
 	now := m.engine.Now()
 	own.ExpiresAt = now.Add(claimLife)
 	err = m.store.Update(ctx, func(tx Tx) error {
@@ -148,34 +147,33 @@ func (m *Manager) claim(ctx context.Context, own Record) (stored Record, claimed
 
 // Finish records the result of a request for 24 hours, unless the transaction of the change has recorded it.
 func (m *Manager) Finish(ctx context.Context, by Caller, status int) error {
-	if by.claim == nil || by.claim.repeated || by.claim.finished {
+	if by.claim == nil || by.claim.repeated || by.claim.isFinished {
 		return nil
 	}
 	// The change has been committed. The record must be stored even if the client disconnects.
 	ctx = context.WithoutCancel(ctx)
 	return m.store.Update(ctx, func(tx Tx) error {
-		_, err := m.finish(ctx, tx, by, status)
+		_, err := m.storeResult(ctx, tx, by, status)
 		return err
 	})
 }
 
-// finish stores the result of a request. It reports false if another request has taken over the claim.
-func (m *Manager) finish(ctx context.Context, tx Tx, by Caller, status int) (bool, error) {
+// storeResult reports false if another request has taken over the claim.
+func (m *Manager) storeResult(ctx context.Context, tx Tx, by Caller, status int) (bool, error) {
 	done := by.claim.Record
 	done.Status, done.ExpiresAt = status, m.engine.Now().Add(recordLife)
 	return tx.FinishRecord(ctx, done, by.claim.ExpiresAt)
 }
 
-// finishIn stores the result as Finish does, but at the end of the transaction of the change. An error therefore
-// rolls back the change. The parameter status is the HTTP status of the response. Codes: CodeTryLater (the claim was
-// taken over).
-func (m *Manager) finishIn(ctx context.Context, tx watchword.Tx, by Caller, status int, result string) error {
+// finishInTx stores the result at the end of the transaction of the change, so an error rolls back the change. The
+// parameter status is the HTTP status of the response. Codes: CodeTryLater (the claim was taken over).
+func (m *Manager) finishInTx(ctx context.Context, tx watchword.Tx, by Caller, status int, result string) error {
 	if by.claim == nil || by.claim.repeated {
 		return nil
 	}
-	by.created(result)
-	by.claim.finished = true
-	held, err := m.finish(ctx, tx.(Tx), by, status)
+	by.setClaimResult(result)
+	by.claim.isFinished = true
+	held, err := m.storeResult(ctx, tx.(Tx), by, status)
 	if err == nil && !held {
 		err = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: time.Second,
 			Detail: "This request took too long, and a repetition of it runs now. Repeat it to get the result."}
@@ -183,9 +181,9 @@ func (m *Manager) finishIn(ctx context.Context, tx watchword.Tx, by Caller, stat
 	return err
 }
 
-// finishing returns the engine's operations in the name of a caller. Each operation stores the result of the request
-// in its own transaction. Before that, it calls the function check, if it is not nil.
-func (m *Manager) finishing(
+// finishingOperator returns the engine's operations in the name of a caller. Each operation stores the result of the
+// request in its own transaction, after check, which may be nil.
+func (m *Manager) finishingOperator(
 	by Caller, status int, check func(context.Context, watchword.Tx) error,
 ) watchword.Operator {
 	return m.engine.Operator(by.Name(), func(ctx context.Context, tx watchword.Tx) error {
@@ -194,7 +192,7 @@ func (m *Manager) finishing(
 				return err
 			}
 		}
-		return m.finishIn(ctx, tx, by, status, "")
+		return m.finishInTx(ctx, tx, by, status, "")
 	})
 }
 

@@ -17,7 +17,7 @@ import (
 func TestParallelRequestsWithOneKeyRunOnce(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
-		m, both := newManager(t, store)
+		m, both := newManagerWithAdmins(t, store)
 		ctx := t.Context()
 		for range 5 {
 			key, name := uuid.NewString(), uuid.NewString()
@@ -64,7 +64,7 @@ func TestParallelRequestsWithOneKeyRunOnce(t *testing.T) {
 func TestIdempotencyKeyBelongsToOneRequestOfOneCaller(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
-		m, both := newManager(t, store)
+		m, both := newManagerWithAdmins(t, store)
 		ctx, key := t.Context(), uuid.NewString()
 		by, err := m.Begin(ctx, both[0], key, "one")
 		wantCode(t, err, "")
@@ -112,7 +112,7 @@ func TestIdempotencyKeyBelongsToOneRequestOfOneCaller(t *testing.T) {
 func TestEventsAreFoundInPages(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
-		m, both := newManager(t, store)
+		m, both := newManagerWithAdmins(t, store)
 		ctx := t.Context()
 		yes, no := true, false
 		for _, disabled := range []*bool{&yes, &no, &yes, &no} {

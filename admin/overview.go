@@ -34,11 +34,11 @@ const (
 )
 
 const (
-	// mailLate is longer than a deployment or a restart of a mail server takes. `watchword doctor` uses the same
+	// mailLateAfter is longer than a deployment or a restart of a mail server takes. `watchword doctor` uses the same
 	// limit.
-	mailLate = 10 * time.Minute
-	// feedLate is several times longer than the server needs to number an ended session for the feed.
-	feedLate = time.Minute
+	mailLateAfter = 10 * time.Minute
+	// feedLateAfter is several times longer than the server needs to number an ended session for the feed.
+	feedLateAfter = time.Minute
 )
 
 // A Problem needs the attention of an administrator.
@@ -85,11 +85,12 @@ func (m *Manager) Overview(ctx context.Context) (Overview, error) {
 		}
 		return err
 	})
-	return Overview{Problems: FindProblems(s), Admins: len(s.enabled()), Mails: stats.MailWaiting, Stats: stats}, err
+	return Overview{
+		Problems: FindProblems(s), Admins: len(s.enabledAdmins()), Mails: stats.MailWaiting, Stats: stats,
+	}, err
 }
 
-// enabled returns the administrators who can sign in.
-func (s Situation) enabled() (all []Account) {
+func (s Situation) enabledAdmins() (all []Account) {
 	for _, a := range s.Admins {
 		if !a.Disabled() {
 			all = append(all, a)
@@ -119,11 +120,11 @@ func FindProblems(s Situation) (all []Problem) {
 	}
 	add(!s.Restored.IsZero(), Problem{Kind: ProblemRestore, Since: s.Restored})
 	since := func(t time.Time, late time.Duration) bool { return !t.IsZero() && s.Now.Sub(t) > late }
-	add(since(s.Stats.Feed.Unnumbered, feedLate), Problem{Kind: ProblemFeed, Since: s.Stats.Feed.Unnumbered})
-	add(since(s.Stats.MailOldest, mailLate),
+	add(since(s.Stats.Feed.Unnumbered, feedLateAfter), Problem{Kind: ProblemFeed, Since: s.Stats.Feed.Unnumbered})
+	add(since(s.Stats.MailOldest, mailLateAfter),
 		Problem{Kind: ProblemMailLate, Count: s.Stats.MailWaiting, Since: s.Stats.MailOldest})
 	add(s.Stats.MailGivenUp > 0, Problem{Kind: ProblemMailGivenUp, Count: s.Stats.MailGivenUp})
-	admins, bare := s.enabled(), 0
+	admins, bare := s.enabledAdmins(), 0
 	for _, a := range admins {
 		if len(a.Kinds()) == 0 {
 			bare++

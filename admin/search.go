@@ -23,9 +23,9 @@ const (
 	DefaultLimit = 50
 	MaxLimit     = 200
 
-	maxScanned = 1000
-	scanned    = 500 // events that one statement reads, if the filter can drop some
-	smallRole  = 200 // if fewer accounts have the role, a search for address and role uses the index of roles
+	maxScanned   = 1000
+	scanBatch    = 500 // size of a batch of events, if the filter can drop some
+	maxSmallRole = 200 // if fewer accounts have the role, a search for address and role uses the index of roles
 )
 
 // A Filter selects accounts. The zero value selects all.
@@ -73,8 +73,8 @@ func (a Account) Kinds() []string {
 	return kinds
 }
 
-// check refuses values that no account can have. Otherwise a typing error would return an empty list.
-func (f Filter) check() error {
+// validate refuses values that no account can have. Otherwise a typing error would return an empty list.
+func (f Filter) validate() error {
 	states := map[string]bool{"": true, StateActive: true, StateUnverified: true, StateDisabled: true}
 	kinds := map[string]bool{"": true, FactorNone: true, FactorAny: true, FactorTOTP: true, FactorPasskey: true}
 	switch {
@@ -86,8 +86,7 @@ func (f Filter) check() error {
 	return nil
 }
 
-// selects reports whether the filter selects an account.
-func (f Filter) selects(a Account) bool {
+func (f Filter) matches(a Account) bool {
 	factor := map[string]bool{
 		"": true, FactorNone: !a.TOTP && !a.Passkey, FactorAny: a.TOTP || a.Passkey,
 		FactorTOTP: a.TOTP, FactorPasskey: a.Passkey,
@@ -97,9 +96,8 @@ func (f Filter) selects(a Account) bool {
 		(f.State == "" || a.State() == f.State) && factor[f.Factor]
 }
 
-// list returns a text that identifies the filtered list. The MAC of a cursor covers this text, so a cursor works only
-// with the same filter.
-func (f Filter) list() string {
+// cursorScope is the text that the MAC of a cursor covers, so a cursor works only with the same filter.
+func (f Filter) cursorScope() string {
 	return strings.Join([]string{"users", f.Email, f.ID, f.Role, f.State, f.Factor}, "\x00")
 }
 
@@ -112,12 +110,12 @@ type Page struct {
 // FindUsers returns the page after a cursor ("": the first). A limit of 0 means DefaultLimit. Codes:
 // CodeParameterInvalid.
 func (m *Manager) FindUsers(ctx context.Context, f Filter, cursor string, limit int) (page Page, err error) {
-	if err := f.check(); err != nil {
+	if err := f.validate(); err != nil {
 		return Page{}, err
 	}
 	var possible bool
 	f.Email, possible = address.Prefix(f.Email)
-	after, err := m.position(f.list(), cursor)
+	after, err := m.openCursor(f.cursorScope(), cursor)
 	if err != nil {
 		return Page{}, err
 	}
@@ -127,19 +125,19 @@ func (m *Manager) FindUsers(ctx context.Context, f Filter, cursor string, limit 
 	if f.ID != "" {
 		return m.findByID(ctx, f)
 	}
-	if !isRange(f.Email) || !isRange(f.Role) {
+	if !isPrintableASCII(f.Email) || !isPrintableASCII(f.Role) {
 		return Page{}, nil // addresses and roles are printable ASCII, so no account matches
 	}
 	limit = min(cmp.Or(max(limit, 0), DefaultLimit), MaxLimit)
 	s := search{Filter: f, limit: limit}
-	s.kind, s.after, _ = strings.Cut(after, ":")
+	s.rangeKind, s.after, _ = strings.Cut(after, ":")
 	var next string
 	err = m.store.View(ctx, func(tx Tx) error {
-		page.Items, next, err = s.page(ctx, tx)
+		page.Items, next, err = s.readPage(ctx, tx)
 		return err
 	})
 	if next != "" {
-		page.Next = m.seal(f.list(), next)
+		page.Next = m.sealCursor(f.cursorScope(), next)
 	}
 	return page, err
 }
@@ -147,35 +145,35 @@ func (m *Manager) FindUsers(ctx context.Context, f Filter, cursor string, limit 
 // A search is a filter, the range to read, and a position in that range.
 type search struct {
 	Filter
-	kind  string // byAddress or byRole; empty on the first page, which chooses the range
-	after string // an address or an id
-	limit int
+	rangeKind string // byAddress or byRole; empty on the first page, which chooses the range
+	after     string // an address or an id
+	limit     int
 }
 
-// page returns the items of a page, and the position of the next page if there is one.
-func (s search) page(ctx context.Context, tx Tx) (items []Account, next string, err error) {
-	if s.kind == "" {
-		if s.kind, err = rangeOf(ctx, tx, s.Filter); err != nil {
+// readPage also returns the position of the next page, or "".
+func (s search) readPage(ctx context.Context, tx Tx) (items []Account, next string, err error) {
+	if s.rangeKind == "" {
+		if s.rangeKind, err = chooseRange(ctx, tx, s.Filter); err != nil {
 			return nil, "", err
 		}
 	}
 	// One account more than the limit shows whether there is a next page.
 	scan := s.limit + 1
 	switch {
-	case s.kind == byRole && s.Email != "":
-		scan = smallRole
-	case s.State != "" || s.Factor != "" || s.kind == byAddress && s.Role != "":
+	case s.rangeKind == byRole && s.Email != "":
+		scan = maxSmallRole
+	case s.State != "" || s.Factor != "" || s.rangeKind == byAddress && s.Role != "":
 		scan = maxScanned
 	}
 	read := s.readAddresses
-	if s.kind == byRole {
+	if s.rangeKind == byRole {
 		read = s.readRole
 	}
 	items, last, found, err := read(ctx, tx, scan)
-	if n := len(items); n == s.limit && s.positionOf(items[n-1]) != last {
-		next = s.kind + ":" + s.positionOf(items[n-1])
+	if n := len(items); n == s.limit && s.positionAfter(items[n-1]) != last {
+		next = s.rangeKind + ":" + s.positionAfter(items[n-1])
 	} else if found == scan {
-		next = s.kind + ":" + last
+		next = s.rangeKind + ":" + last
 	}
 	return items, next, err
 }
@@ -186,24 +184,22 @@ const (
 	byRole    = "role"
 )
 
-// rangeOf chooses the range of a search.
-func rangeOf(ctx context.Context, tx Tx, f Filter) (string, error) {
+func chooseRange(ctx context.Context, tx Tx, f Filter) (string, error) {
 	switch {
 	case f.Role == "":
 		return byAddress, nil
 	case f.Email == "":
 		return byRole, nil
 	}
-	_, found, err := tx.LastWithRole(ctx, f.Role, "", smallRole)
-	if err == nil && found < smallRole {
+	_, found, err := tx.LastWithRole(ctx, f.Role, "", maxSmallRole)
+	if err == nil && found < maxSmallRole {
 		return byRole, nil
 	}
 	return byAddress, err
 }
 
-// readAddresses reads accounts whose addresses have the prefix. The parameter scan is their maximum number. It
-// returns the accounts that the filter selects, at most s.limit. It also returns the last address that it read, and
-// the number of accounts that it read.
+// readAddresses reads at most scan accounts whose addresses have the prefix. It returns those that the filter
+// selects, at most s.limit, and the last address and the number of accounts that it read.
 func (s search) readAddresses(
 	ctx context.Context, tx Tx, scan int,
 ) (items []Account, last string, found int, err error) {
@@ -220,8 +216,7 @@ func (s search) readAddresses(
 	return items, string(reached), found, err
 }
 
-// readRole reads accounts with the role. Its parameters and results are those of readAddresses, but the result last
-// is an id.
+// readRole reads accounts with the role. It is like readAddresses, but the result last is an id.
 func (s search) readRole(
 	ctx context.Context, tx Tx, scan int,
 ) (items []Account, last string, found int, err error) {
@@ -235,34 +230,33 @@ func (s search) readRole(
 	}
 	all, err := tx.AccountsWithRole(ctx, watchword.UserID(s.after), id, s.Filter, scan)
 	for _, account := range all {
-		if s.selects(account) && len(items) < s.limit {
+		if s.matches(account) && len(items) < s.limit {
 			items = append(items, account)
 		}
 	}
 	return items, string(id), found, err
 }
 
-// positionOf returns the position of an account in the range.
-func (s search) positionOf(a Account) string {
-	if s.kind == byRole {
+// positionAfter returns the account's address or id, depending on the range.
+func (s search) positionAfter(a Account) string {
+	if s.rangeKind == byRole {
 		return string(a.ID)
 	}
 	return string(a.Email)
 }
 
-// isRange reports whether text has only characters of addresses and roles: printable ASCII.
-func isRange(text string) bool {
+// isPrintableASCII reports whether addresses and roles can have all characters of the text.
+func isPrintableASCII(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// findByID returns a page of at most one account.
 func (m *Manager) findByID(ctx context.Context, f Filter) (page Page, err error) {
 	if !storable.ID(f.ID) {
 		return Page{}, nil
 	}
 	err = m.store.View(ctx, func(tx Tx) error {
 		found, err := tx.Account(ctx, watchword.UserID(f.ID))
-		if err == nil && f.selects(found) {
+		if err == nil && f.matches(found) {
 			page = Page{Items: []Account{found}}
 		}
 		return err

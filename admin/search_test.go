@@ -15,9 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// searched returns a manager for each store, with 600 accounts and two administrators. Every second account is a
-// member, every 20th is staff.
-func searched(t *testing.T) map[string]*admin.Manager {
+// newSearchManagers returns a manager for each store, with 600 accounts and two administrators. Every second account
+// is a member, every 20th is staff.
+func newSearchManagers(t *testing.T) map[string]*admin.Manager {
 	t.Helper()
 	onSQLite, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
 	if err != nil {
@@ -82,7 +82,7 @@ func accountOf(n int) watchword.User {
 // Each list must contain each account once, for every range and page size.
 func TestSearchFindsEachAccountOnce(t *testing.T) {
 	t.Parallel()
-	for store, m := range searched(t) {
+	for store, m := range newSearchManagers(t) {
 		for name, c := range map[string]struct {
 			filter admin.Filter
 			want   int
@@ -123,7 +123,7 @@ func TestSearchFindsEachAccountOnce(t *testing.T) {
 			"an id and NUL":                    {admin.Filter{ID: string(accountOf(4).ID) + "\x00"}, 0},
 		} {
 			for _, limit := range []int{7, 200} {
-				found := everyPage(t, m, c.filter, limit)
+				found := readEveryPage(t, m, c.filter, limit)
 				if len(found) != c.want {
 					t.Errorf("%s on %s in pages of %d: %d accounts, want %d", name, store, limit, len(found), c.want)
 				}
@@ -136,8 +136,8 @@ func TestSearchFindsEachAccountOnce(t *testing.T) {
 	}
 }
 
-// everyPage returns the ids of all pages. It fails if a page is longer than the limit.
-func everyPage(t *testing.T, m *admin.Manager, f admin.Filter, limit int) (found []watchword.UserID) {
+// readEveryPage fails if a page is longer than the limit.
+func readEveryPage(t *testing.T, m *admin.Manager, f admin.Filter, limit int) (found []watchword.UserID) {
 	t.Helper()
 	for after := ""; ; {
 		page, err := m.FindUsers(t.Context(), f, after, limit)
@@ -158,7 +158,7 @@ func everyPage(t *testing.T, m *admin.Manager, f admin.Filter, limit int) (found
 
 func TestCursorOfAnotherListOrStoreIsRefused(t *testing.T) {
 	t.Parallel()
-	stores := searched(t)
+	stores := newSearchManagers(t)
 	for name, m := range stores {
 		for _, f := range []admin.Filter{
 			{}, {Email: "user"}, {Role: "member"}, {Role: "member", Email: "user"}, {Role: "staff", Email: "user"},

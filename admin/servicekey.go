@@ -28,10 +28,10 @@ const (
 	DefaultKeyLife = 365 * 24 * time.Hour
 	MaxKeyLife     = 3650 * 24 * time.Hour
 
-	maxKeyName = 64 // bytes
+	maxKeyName = 64 // in bytes
 
-	// touchEvery bounds how often the time of the last use is written.
-	touchEvery = time.Minute
+	// lastUseInterval bounds how often the time of the last use is written.
+	lastUseInterval = time.Minute
 )
 
 // The security events of service keys. These events have no account.
@@ -85,8 +85,8 @@ type NewServiceKey struct {
 	Life   time.Duration // 0: DefaultKeyLife
 }
 
-// check returns the problems of a new key, and its scopes in the order of Scopes.
-func (n NewServiceKey) check() (scopes []string, problems []watchword.FieldError) {
+// validate also returns the scopes in the order of Scopes.
+func (n NewServiceKey) validate() (scopes []string, problems []watchword.FieldError) {
 	field := func(name, code, message string) {
 		problems = append(problems, watchword.FieldError{Field: name, Code: code, Message: message})
 	}
@@ -114,7 +114,7 @@ func (n NewServiceKey) check() (scopes []string, problems []watchword.FieldError
 	return scopes, problems
 }
 
-// isInvisible reports whether a terminal or an HTML page would not show a character, such as a line break.
+// isInvisible is true for a character that a terminal or an HTML page would not show, such as a line break.
 func isInvisible(r rune) bool { return !unicode.IsGraphic(r) }
 
 // CreateServiceKey creates a key. Only this call returns the secret. Codes: CodeValidationFailed
@@ -127,9 +127,9 @@ func (m *Manager) CreateServiceKey(
 		return ServiceKey{}, "", keyForbidden()
 	}
 	if id, repeated := by.Repeated(); repeated {
-		return m.repeatedKey(ctx, id)
+		return m.keyOfEarlierRequest(ctx, id)
 	}
-	scopes, problems := n.check()
+	scopes, problems := n.validate()
 	if len(problems) > 0 {
 		refusal := refuse(watchword.CodeValidationFailed, problems[0].Message)
 		refusal.Fields = problems
@@ -142,7 +142,7 @@ func (m *Manager) CreateServiceKey(
 	}
 	key := ServiceKey{ID: id.String(), Name: n.Name, Scopes: scopes, CreatedAt: now,
 		ExpiresAt: now.Add(cmp.Or(n.Life, DefaultKeyLife)).Truncate(time.Millisecond)}
-	event := m.keyEvent(EventKeyCreated, by, key, now)
+	event := m.newKeyEvent(EventKeyCreated, by, key, now)
 	err = m.store.Update(ctx, func(tx Tx) error {
 		if err := tx.InsertServiceKey(ctx, key); err != nil {
 			return err
@@ -150,7 +150,7 @@ func (m *Manager) CreateServiceKey(
 		if err := tx.InsertEvent(ctx, event); err != nil {
 			return err
 		}
-		return m.finishIn(ctx, tx, by, statusCreated, key.ID)
+		return m.finishInTx(ctx, tx, by, statusCreated, key.ID)
 	})
 	if err != nil {
 		return ServiceKey{}, "", err
@@ -159,8 +159,10 @@ func (m *Manager) CreateServiceKey(
 	return key, watchword.Secret(servicekey.Sign(m.engine.MACSecret(watchword.KeyService), id)), nil
 }
 
-// repeatedKey returns a key that an earlier request has created, without the secret.
-func (m *Manager) repeatedKey(ctx context.Context, id string) (key ServiceKey, none watchword.Secret, err error) {
+// keyOfEarlierRequest returns the key without its secret, which only the first response has.
+func (m *Manager) keyOfEarlierRequest(
+	ctx context.Context, id string,
+) (key ServiceKey, none watchword.Secret, err error) {
 	err = m.store.View(ctx, func(tx Tx) error {
 		key, err = tx.ServiceKey(ctx, id)
 		return err
@@ -177,7 +179,7 @@ func (m *Manager) ServiceKeys(
 	ctx context.Context, cursor string, limit int,
 ) (keys []ServiceKey, next string, err error) {
 	const list, last = "service-keys", "~" // all ids sort before "~"
-	before, err := m.position(list, cursor)
+	before, err := m.openCursor(list, cursor)
 	if err != nil {
 		return nil, "", err
 	}
@@ -188,7 +190,7 @@ func (m *Manager) ServiceKeys(
 	})
 	if len(keys) > limit {
 		keys = keys[:limit]
-		next = m.seal(list, keys[limit-1].ID)
+		next = m.sealCursor(list, keys[limit-1].ID)
 	}
 	return keys, next, err
 }
@@ -219,11 +221,11 @@ func (m *Manager) RevokeServiceKey(ctx context.Context, by Caller, id string) er
 		if err != nil {
 			return err
 		}
-		event = m.keyEvent(EventKeyRevoked, by, key, now)
+		event = m.newKeyEvent(EventKeyRevoked, by, key, now)
 		if err := tx.InsertEvent(ctx, event); err != nil {
 			return err
 		}
-		return m.finishIn(ctx, tx, by, statusOK, "")
+		return m.finishInTx(ctx, tx, by, statusOK, "")
 	})
 	if errors.Is(err, watchword.ErrNotFound) {
 		return noServiceKey()
@@ -238,16 +240,16 @@ func noServiceKey() error {
 	return refuse(watchword.CodeNotFound, "No service key that can be revoked has this id.")
 }
 
-// keyEvent returns an event that contains the name and id of the key. The scopes are in the row of
-// the key, which is kept as long as the event.
-func (m *Manager) keyEvent(kind watchword.EventKind, by Caller, k ServiceKey, now time.Time) watchword.Event {
+// newKeyEvent names the key, but not its scopes. The scopes are in the row of the key, which is kept as long as the
+// event.
+func (m *Manager) newKeyEvent(kind watchword.EventKind, by Caller, k ServiceKey, now time.Time) watchword.Event {
 	event := m.engine.Event(kind, watchword.User{}, "", watchword.Client{}, now)
 	event.Operator, event.Detail = by.Name(), k.Name+" ("+k.ID+")"
 	return event
 }
 
-// authorizeKey authorizes a request with a service key. A forged key costs no query. A request with a live key counts
-// against the rate limit of that key, even if the key lacks the scope.
+// authorizeKey makes no query for a forged key. A request with a live key counts against the rate limit of that key,
+// even if the key lacks the scope.
 func (m *Manager) authorizeKey(ctx context.Context, given watchword.Secret, need Need) (Caller, error) {
 	id, ok := servicekey.Parse(string(given), m.engine.MACSecret(watchword.KeyService))
 	if !ok {
@@ -267,24 +269,24 @@ func (m *Manager) authorizeKey(ctx context.Context, given watchword.Secret, need
 	case key.State(now) != KeyActive:
 		return Caller{}, keyInvalid()
 	}
-	if err := m.useKey(ctx, key, now); err != nil {
+	if err := m.recordKeyUse(ctx, key, now); err != nil {
 		return Caller{}, err
 	}
-	if refusal := decideKey(key, need); refusal != nil {
+	if refusal := decideKeyAccess(key, need); refusal != nil {
 		return Caller{}, refusal
 	}
 	return Caller{Key: key}, nil
 }
 
-// useKey counts a request against the rate limit of its key, and writes the time of the request as the last use.
-func (m *Manager) useKey(ctx context.Context, key ServiceKey, now time.Time) error {
+// recordKeyUse counts the request against the rate limit of its key, and updates the time of the last use.
+func (m *Manager) recordKeyUse(ctx context.Context, key ServiceKey, now time.Time) error {
 	var wait time.Duration
 	err := m.store.Update(ctx, func(tx Tx) (err error) {
 		wait, err = m.engine.ChargeServiceKey(ctx, tx, m.opts.KeyLimit, key.ID, now)
-		if err != nil || wait > 0 || now.Sub(key.LastUsedAt) < touchEvery {
+		if err != nil || wait > 0 || now.Sub(key.LastUsedAt) < lastUseInterval {
 			return err
 		}
-		return tx.TouchServiceKey(ctx, key.ID, now, now.Add(-touchEvery))
+		return tx.TouchServiceKey(ctx, key.ID, now, now.Add(-lastUseInterval))
 	})
 	if err == nil && wait > 0 {
 		refusal := refuse(watchword.CodeRateLimited,
@@ -295,9 +297,8 @@ func (m *Manager) useKey(ctx context.Context, key ServiceKey, now time.Time) err
 	return err
 }
 
-// decideKey decides whether an active key meets a need. A key has no roles and no session, so the
-// level and the age of a proof are not checked.
-func decideKey(key ServiceKey, need Need) *watchword.Error {
+// decideKeyAccess checks only the scope. A key has no roles and no session, so there is no level or age of a proof.
+func decideKeyAccess(key ServiceKey, need Need) *watchword.Error {
 	switch {
 	case need.Scope == "":
 		return keyForbidden()

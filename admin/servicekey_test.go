@@ -18,30 +18,31 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// counted counts the transactions of a store.
-type counted struct {
+type countingDatabase struct {
 	database
 	transactions *atomic.Int64
 }
 
-func (c counted) Admin() admin.Store { return countedAdmin{c.database.Admin(), c.transactions} }
+func (c countingDatabase) Admin() admin.Store {
+	return countingStore{c.database.Admin(), c.transactions}
+}
 
-type countedAdmin struct {
+type countingStore struct {
 	admin.Store
 	transactions *atomic.Int64
 }
 
-func (c countedAdmin) View(ctx context.Context, fn func(admin.Tx) error) error {
+func (c countingStore) View(ctx context.Context, fn func(admin.Tx) error) error {
 	c.transactions.Add(1)
 	return c.Store.View(ctx, fn)
 }
 
-func (c countedAdmin) Update(ctx context.Context, fn func(admin.Tx) error) error {
+func (c countingStore) Update(ctx context.Context, fn func(admin.Tx) error) error {
 	c.transactions.Add(1)
 	return c.Store.Update(ctx, fn)
 }
 
-// onBothStores runs a test on SQLite and on PostgreSQL. path is the file of SQLite, or "".
+// onBothStores passes the file of SQLite as path, or "" for PostgreSQL.
 func onBothStores(t *testing.T, test func(t *testing.T, store database, path string)) {
 	t.Helper()
 	t.Run("SQLite", func(t *testing.T) {
@@ -74,7 +75,7 @@ func TestServiceKeyWorksUntilItIsRevoked(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
 		ctx := t.Context()
-		m, both := newManager(t, store)
+		m, both := newManagerWithAdmins(t, store)
 		read := admin.Need{Scope: admin.ScopeUsersRead}
 		key, secret, err := m.CreateServiceKey(ctx, both[0], admin.NewServiceKey{
 			Name: "billing", Scopes: []string{"sessions:end", "users:read"}})
@@ -133,7 +134,7 @@ func TestForgedServiceKeyCostsNoQuery(t *testing.T) {
 		t.Fatal(err)
 	}
 	count := &atomic.Int64{}
-	m, both := newManager(t, counted{store, count})
+	m, both := newManagerWithAdmins(t, countingDatabase{store, count})
 	_, secret, err := m.CreateServiceKey(t.Context(), both[0], admin.NewServiceKey{
 		Name: "billing", Scopes: []string{"users:read"}})
 	wantCode(t, err, "")
@@ -165,7 +166,7 @@ func TestDatabaseHasNoUsableServiceKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, both := newManager(t, store)
+	m, both := newManagerWithAdmins(t, store)
 	_, secret, err := m.CreateServiceKey(t.Context(), both[0], admin.NewServiceKey{
 		Name: "name of the key", Scopes: []string{"users:read"}})
 	wantCode(t, err, "")
@@ -195,7 +196,7 @@ func TestDatabaseHasNoUsableServiceKey(t *testing.T) {
 func TestServiceKeyHasItsOwnLimit(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
-		m, both := newManager(t, store, admin.Options{KeyLimit: watchword.Limit{Count: 3, Per: time.Hour}})
+		m, both := newManagerWithAdmins(t, store, admin.Options{KeyLimit: watchword.Limit{Count: 3, Per: time.Hour}})
 		read := admin.Need{Scope: admin.ScopeUsersRead}
 		var secrets []watchword.Secret
 		for range 2 {
@@ -218,7 +219,7 @@ func TestServiceKeyHasItsOwnLimit(t *testing.T) {
 func TestNegativeLimitOfServiceKeysMeansUnlimited(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
-		m, both := newManager(t, store, admin.Options{KeyLimit: watchword.Limit{Count: -1, Per: time.Hour}})
+		m, both := newManagerWithAdmins(t, store, admin.Options{KeyLimit: watchword.Limit{Count: -1, Per: time.Hour}})
 		_, secret, err := m.CreateServiceKey(t.Context(), both[0], admin.NewServiceKey{
 			Name: "billing", Scopes: []string{"users:read"}})
 		wantCode(t, err, "")
@@ -235,7 +236,7 @@ func TestNewServiceKeyIsChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, both := newManager(t, store)
+	m, both := newManagerWithAdmins(t, store)
 	for name, n := range map[string]admin.NewServiceKey{
 		"no name":         {Scopes: []string{"mail"}},
 		"a long name":     {Name: strings.Repeat("a", 65), Scopes: []string{"mail"}},

@@ -13,7 +13,7 @@ import (
 func TestExpiredKeysAndRecordsAreSwept(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, store database, _ string) {
-		m, both := newManager(t, store)
+		m, both := newManagerWithAdmins(t, store)
 		ctx, now := t.Context(), time.Now()
 		for name, times := range map[string][2]time.Time{ // expires, revoked
 			"in use":         {now.Add(time.Hour), {}},

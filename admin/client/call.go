@@ -24,11 +24,10 @@ const (
 	// maxRetryAfter bounds the wait before the second attempt. If the server requires more, the
 	// program gets the error.
 	maxRetryAfter = 10 * time.Second
-	// maxAnswer bounds the memory of a response. A page of 200 accounts has about 100 kB.
-	maxAnswer = 32 << 20
+	// maxResponseBytes bounds the memory of a response. A page of 200 accounts has about 100 kB.
+	maxResponseBytes = 32 << 20
 )
 
-// An operation is a method and a path with {id} for each id.
 type operation struct{ method, path string }
 
 // A caller sends the requests of a Client. The key is inside a function, so that printing a Client with
@@ -42,7 +41,7 @@ type caller struct {
 }
 
 type request struct {
-	ids     []string // for the path, in order
+	pathIDs []string
 	query   url.Values
 	body    any
 	ifMatch string
@@ -56,9 +55,9 @@ func WithIdempotencyKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, idempotencyKey{}, key)
 }
 
-// call sends a request. It retries once if the error of the first attempt allows a retry.
-func call[T any](ctx context.Context, c *caller, o operation, r request) (answer T, err error) {
-	address, err := c.address(o, r)
+// callWithRetry retries once, if the error of the first attempt allows a retry.
+func callWithRetry[T any](ctx context.Context, c *caller, o operation, r request) (answer T, err error) {
+	address, err := c.buildURL(o, r)
 	if err != nil {
 		return answer, err
 	}
@@ -88,12 +87,12 @@ func call[T any](ctx context.Context, c *caller, o operation, r request) (answer
 			break // ctx has ended: return the error of the first attempt
 		}
 		var raw []byte
-		if raw, err = c.send(ctx, o.method, address, header, body); err == nil {
+		if raw, err = c.sendOnce(ctx, o.method, address, header, body); err == nil {
 			if err = decode(raw, &answer); err == nil {
 				return answer, nil
 			}
 		}
-		if wait, again = c.retryAfter(err); !again || ctx.Err() != nil {
+		if wait, again = c.retryDelay(err); !again || ctx.Err() != nil {
 			break
 		}
 	}
@@ -105,13 +104,13 @@ func decode(raw []byte, answer any) error {
 		return nil // 204
 	}
 	if err := json.Unmarshal(raw, answer); err != nil {
-		return unreachable(err)
+		return connectionError(err)
 	}
 	return nil
 }
 
-// retryAfter returns how long to wait before a second attempt, and whether to make it.
-func (c *caller) retryAfter(err error) (time.Duration, bool) {
+// retryDelay reports false if no second attempt may be made.
+func (c *caller) retryDelay(err error) (time.Duration, bool) {
 	var e *Error
 	if !errors.As(err, &e) {
 		return 0, false
@@ -125,8 +124,10 @@ func (c *caller) retryAfter(err error) (time.Duration, bool) {
 	return 0, false
 }
 
-// send makes one attempt and returns the body of a successful response.
-func (c *caller) send(ctx context.Context, method, address string, header http.Header, body []byte) ([]byte, error) {
+// sendOnce returns the body of a successful response.
+func (c *caller) sendOnce(
+	ctx context.Context, method, address string, header http.Header, body []byte,
+) ([]byte, error) {
 	key, err := c.key(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("client: get the key: %w", err)
@@ -144,24 +145,24 @@ func (c *caller) send(ctx context.Context, method, address string, header http.H
 	r.Header.Set("Authorization", "Bearer "+key)
 	response, err := c.http.Do(r)
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, connectionError(err)
 	}
 	defer response.Body.Close() //nolint:errcheck // the body was read
 	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return nil, refusalOf(response, key)
+		return nil, parseErrorResponse(response, key)
 	}
-	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	raw, err := io.ReadAll(io.LimitReader(response.Body, maxResponseBytes))
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, connectionError(err)
 	}
 	return raw, nil
 }
 
-// address fills in the ids. It refuses an empty id, which would address a different resource, such as
-// all sessions instead of one. It also refuses the segments . and .., because proxies resolve them.
-func (c *caller) address(o operation, r request) (string, error) {
+// buildURL refuses an empty id, which would address a different resource, such as all sessions instead of one. It
+// also refuses the segments . and .., because proxies resolve them.
+func (c *caller) buildURL(o operation, r request) (string, error) {
 	path := o.path
-	for _, id := range r.ids {
+	for _, id := range r.pathIDs {
 		if id == "" || id == "." || id == ".." {
 			return "", errors.New("client: an id is empty or a dot")
 		}
@@ -175,8 +176,7 @@ func (c *caller) address(o operation, r request) (string, error) {
 	return c.base + path, nil
 }
 
-// pages returns the items of all pages of a list.
-func pages[T any](page func(after string) (items []T, next string, err error)) iter.Seq2[T, error] {
+func iteratePages[T any](page func(after string) (items []T, next string, err error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for after := ""; ; {
 			items, next, err := page(after)
@@ -198,8 +198,8 @@ func pages[T any](page func(after string) (items []T, next string, err error)) i
 	}
 }
 
-// set adds a parameter to a query, unless it has its zero value.
-func set[T string | int64 | bool](v url.Values, name string, value T) {
+// setQuery skips a parameter that has its zero value.
+func setQuery[T string | int64 | bool](v url.Values, name string, value T) {
 	var zero T
 	if value == zero {
 		return

@@ -61,8 +61,7 @@ func New(o Options) (*Client, error) {
 	return &Client{Users{c}, Sessions{c}, Metadata{c}, ServiceKeys{c}, Events{c}, Mails{c}, Keys{c}, c}, nil
 }
 
-// checkURL returns the URL without a slash at its end. Errors don't repeat it, because it may contain a
-// password.
+// checkURL removes a slash at the end. Errors don't repeat the URL, because it may contain a password.
 func checkURL(text string) (string, error) {
 	u, err := url.Parse(text)
 	switch {
@@ -93,7 +92,7 @@ type Users struct{ c *caller }
 // List returns the accounts of all pages. It begins at the cursor q.After and stops at the first
 // error.
 func (u Users) List(ctx context.Context, q AdminUsersQuery) iter.Seq2[AdminUser, error] {
-	return pages(func(after string) ([]AdminUser, string, error) {
+	return iteratePages(func(after string) ([]AdminUser, string, error) {
 		q.After = cmp.Or(after, q.After)
 		page, err := u.Page(ctx, q)
 		return page.Items, page.Next, err
@@ -103,18 +102,18 @@ func (u Users) List(ctx context.Context, q AdminUsersQuery) iter.Seq2[AdminUser,
 // Page returns one page. A page with Next can have fewer items than the limit, or even zero
 // items.
 func (u Users) Page(ctx context.Context, q AdminUsersQuery) (AdminUsersAnswer, error) {
-	return call[AdminUsersAnswer](ctx, u.c, getAdminUsers, request{query: q.values()})
+	return callWithRetry[AdminUsersAnswer](ctx, u.c, getAdminUsers, request{query: q.values()})
 }
 
 // Get returns an account with its metadata, live sessions and last events. For an unknown id, the error has
 // CodeNotFound.
 func (u Users) Get(ctx context.Context, id string) (AdminUserDetailAnswer, error) {
-	return call[AdminUserDetailAnswer](ctx, u.c, getAdminUsersByID, request{ids: []string{id}})
+	return callWithRetry[AdminUserDetailAnswer](ctx, u.c, getAdminUsersByID, request{pathIDs: []string{id}})
 }
 
 // Create creates an account. With Invite, the address gets a mail with a link to choose a password.
 func (u Users) Create(ctx context.Context, body AdminInvite) (AdminUserAnswer, error) {
-	return call[AdminUserAnswer](ctx, u.c, postAdminUsers, request{body: body})
+	return callWithRetry[AdminUserAnswer](ctx, u.c, postAdminUsers, request{body: body})
 }
 
 // Invite creates an account and mails an invitation to its address.
@@ -124,43 +123,44 @@ func (u Users) Invite(ctx context.Context, email string, roles ...string) (Admin
 
 // Update changes the members that are set. Roles that are not nil replace all roles of the account.
 func (u Users) Update(ctx context.Context, id string, change AdminChange) (AdminUserAnswer, error) {
-	return call[AdminUserAnswer](ctx, u.c, patchAdminUsersByID, request{ids: []string{id}, body: change})
+	return callWithRetry[AdminUserAnswer](ctx, u.c, patchAdminUsersByID, request{pathIDs: []string{id}, body: change})
 }
 
 // Delete deletes an account at once and for good.
 func (u Users) Delete(ctx context.Context, id string) error {
-	_, err := call[Message](ctx, u.c, deleteAdminUsersByID, request{ids: []string{id}})
+	_, err := callWithRetry[Message](ctx, u.c, deleteAdminUsersByID, request{pathIDs: []string{id}})
 	return err
 }
 
 // InviteMail mails another invitation. The earlier invitation stops working.
 func (u Users) InviteMail(ctx context.Context, id string) error {
-	_, err := call[Message](ctx, u.c, postAdminUsersByIDInvite, request{ids: []string{id}})
+	_, err := callWithRetry[Message](ctx, u.c, postAdminUsersByIDInvite, request{pathIDs: []string{id}})
 	return err
 }
 
 // ResetMail mails a link to choose a password. An invited user without a password gets another invitation.
 func (u Users) ResetMail(ctx context.Context, id string) error {
-	_, err := call[Message](ctx, u.c, postAdminUsersByIDResetMail, request{ids: []string{id}})
+	_, err := callWithRetry[Message](ctx, u.c, postAdminUsersByIDResetMail, request{pathIDs: []string{id}})
 	return err
 }
 
 // VerifyMail mails a link to verify the address. If the address is verified already, the error
 // has CodeValidationFailed.
 func (u Users) VerifyMail(ctx context.Context, id string) error {
-	_, err := call[Message](ctx, u.c, postAdminUsersByIDVerifyMail, request{ids: []string{id}})
+	_, err := callWithRetry[Message](ctx, u.c, postAdminUsersByIDVerifyMail, request{pathIDs: []string{id}})
 	return err
 }
 
 // ResetFactors removes all second factors of an account, and ends its sessions.
 func (u Users) ResetFactors(ctx context.Context, id string) error {
-	_, err := call[Message](ctx, u.c, postAdminUsersByIDResetFactors, request{ids: []string{id}})
+	_, err := callWithRetry[Message](ctx, u.c, postAdminUsersByIDResetFactors, request{pathIDs: []string{id}})
 	return err
 }
 
 // Explain returns why an account was signed out. It also accepts the id of a deleted account.
 func (u Users) Explain(ctx context.Context, id string, q AdminUsersExplainQuery) (AdminExplainAnswer, error) {
-	return call[AdminExplainAnswer](ctx, u.c, getAdminUsersByIDExplain, request{ids: []string{id}, query: q.values()})
+	return callWithRetry[AdminExplainAnswer](ctx, u.c, getAdminUsersByIDExplain,
+		request{pathIDs: []string{id}, query: q.values()})
 }
 
 // Sessions lists and ends sessions of accounts.
@@ -174,13 +174,14 @@ func (s Sessions) List(ctx context.Context, user string) ([]Session, error) {
 
 // End ends one session. If the session is not live, the error has CodeNotFound.
 func (s Sessions) End(ctx context.Context, user, session string) error {
-	_, err := call[AdminEndedAnswer](ctx, s.c, deleteAdminUsersByIDSessionsBySID,
-		request{ids: []string{user, session}})
+	_, err := callWithRetry[AdminEndedAnswer](ctx, s.c, deleteAdminUsersByIDSessionsBySID,
+		request{pathIDs: []string{user, session}})
 	return err
 }
 
 // EndAll signs an account out everywhere and returns how many sessions were live.
 func (s Sessions) EndAll(ctx context.Context, user string) (int64, error) {
-	answer, err := call[AdminEndedAnswer](ctx, s.c, deleteAdminUsersByIDSessions, request{ids: []string{user}})
+	answer, err := callWithRetry[AdminEndedAnswer](ctx, s.c, deleteAdminUsersByIDSessions,
+		request{pathIDs: []string{user}})
 	return answer.Ended, err
 }

@@ -24,22 +24,22 @@ const (
 	user    = "0197f0c8-0000-7000-8000-000000000001"
 )
 
-// A stub is a server that sends its responses in order, and repeats the last response.
-type stub struct {
-	url   string
-	mu    sync.Mutex
-	asked []*http.Request // the requests, after their bodies were read
-	body  []string
+// A stubServer sends its responses in order, and repeats the last response.
+type stubServer struct {
+	url      string
+	mu       sync.Mutex
+	requests []*http.Request // their bodies are already read
+	body     []string
 }
 
-func serve(t *testing.T, answers ...http.HandlerFunc) *stub {
+func serve(t *testing.T, answers ...http.HandlerFunc) *stubServer {
 	t.Helper()
-	s := &stub{}
+	s := &stubServer{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, _ := io.ReadAll(r.Body)
 		s.mu.Lock()
-		s.asked, s.body = append(s.asked, r), append(s.body, string(raw))
-		answer := answers[min(len(s.asked), len(answers))-1]
+		s.requests, s.body = append(s.requests, r), append(s.body, string(raw))
+		answer := answers[min(len(s.requests), len(answers))-1]
 		s.mu.Unlock()
 		answer(w, r)
 	}))
@@ -48,16 +48,16 @@ func serve(t *testing.T, answers ...http.HandlerFunc) *stub {
 	return s
 }
 
-func (s *stub) lines() (all []string) {
+func (s *stubServer) lines() (all []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, r := range s.asked {
+	for _, r := range s.requests {
 		all = append(all, r.Method+" "+r.URL.RequestURI())
 	}
 	return all
 }
 
-func (s *stub) client(t *testing.T, change ...func(*client.Options)) *client.Client {
+func (s *stubServer) client(t *testing.T, change ...func(*client.Options)) *client.Client {
 	t.Helper()
 	o := client.Options{URL: s.url, Key: testKey, Timeout: 10 * time.Second,
 		HTTP: &http.Client{Transport: &http.Transport{}}}
@@ -87,22 +87,20 @@ func answer(status int, body string, header ...string) http.HandlerFunc {
 	}
 }
 
-// Three handlers that send no complete response. The handler cut closes the connection before the response. The
-// handler half closes it within the response. The handler never waits until the client gives up.
-func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
-func half(w http.ResponseWriter, _ *http.Request) {
+// Three handlers that send no complete response.
+func cutBeforeResponse(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+func cutWithinResponse(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Length", "100")
 	fmt.Fprint(w, `{"ended"`)
 	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
 }
-func never(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+func neverRespond(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// counting is a transport that counts attempts. The server can't count them, because an aborted request may not
-// arrive.
-type counting struct{ atomic.Int32 }
+// attemptCounter is a transport, because the server can't count aborted requests that do not arrive.
+type attemptCounter struct{ atomic.Int32 }
 
-func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
+func (c *attemptCounter) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.Add(1)
 	return http.DefaultTransport.RoundTrip(r)
 }
@@ -110,13 +108,13 @@ func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestLostResponseIsRetriedOnceWithTheSameKey(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]http.HandlerFunc{
-		"half a response":          half,
-		"no response in time":      never,
+		"half a response":          cutWithinResponse,
+		"no response in time":      neverRespond,
 		"503 with Retry-After":     answer(503, `{"code":"TRY_LATER"}`, "Retry-After", "1"),
 		"429 with Retry-After":     answer(429, `{"code":"RATE_LIMITED"}`, "Retry-After", "1"),
 		"502 of a proxy":           answer(502, "<html>"),
 		"a page instead of JSON":   answer(200, "<html>"),
-		"a connection that is cut": cut,
+		"a connection that is cut": cutBeforeResponse,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -134,7 +132,7 @@ func TestLostResponseIsRetriedOnceWithTheSameKey(t *testing.T) {
 			if got := s.lines(); !slices.Equal(got, []string{line, line}) {
 				t.Errorf("%q", got)
 			}
-			one, other := s.asked[0].Header, s.asked[1].Header
+			one, other := s.requests[0].Header, s.requests[1].Header
 			if key := one.Get("Idempotency-Key"); len(key) != 36 || key != other.Get("Idempotency-Key") {
 				t.Errorf("the keys are %q and %q", key, other.Get("Idempotency-Key"))
 			}
@@ -152,8 +150,8 @@ func TestRefusalIsAnErrorWithItsCode(t *testing.T) {
 		attempts int
 		want     client.Error
 	}{
-		"two lost connections":    {half, 2, client.Error{Code: client.CodeNetwork}},
-		"no response twice":       {never, 2, client.Error{Code: client.CodeTimeout}},
+		"two lost connections":    {cutWithinResponse, 2, client.Error{Code: client.CodeNetwork}},
+		"no response twice":       {neverRespond, 2, client.Error{Code: client.CodeTimeout}},
 		"503 without Retry-After": {answer(503, `{}`), 1, client.Error{Code: client.CodeTryLater, Status: 503}},
 		"a long Retry-After": {answer(503, `{"code":"TRY_LATER"}`, "Retry-After", "11"), 1,
 			client.Error{Code: client.CodeTryLater, Status: 503, RetryAfter: 11 * time.Second}},
@@ -173,7 +171,7 @@ func TestRefusalIsAnErrorWithItsCode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, c.answer)
-			sent := &counting{}
+			sent := &attemptCounter{}
 			err := s.client(t, func(o *client.Options) {
 				o.HTTP = &http.Client{Transport: sent}
 				if name == "no response twice" {
@@ -239,10 +237,10 @@ func TestWriteSendsTheGivenMembers(t *testing.T) {
 	if !slices.Equal(s.body, want) {
 		t.Errorf("%q", s.body)
 	}
-	if got := s.asked[0].Header.Get("Idempotency-Key"); got != "0197f0c8-0000-4000-8000-00000000000a" {
+	if got := s.requests[0].Header.Get("Idempotency-Key"); got != "0197f0c8-0000-4000-8000-00000000000a" {
 		t.Error(got)
 	}
-	if got := s.asked[1].Header.Get("If-Match"); got != `"2"` {
+	if got := s.requests[1].Header.Get("If-Match"); got != `"2"` {
 		t.Error(got)
 	}
 }
@@ -266,14 +264,14 @@ func TestContextEndsTheCall(t *testing.T) {
 
 func TestKeyFuncReturnsTheKeyOfEachAttempt(t *testing.T) {
 	t.Parallel()
-	s := serve(t, half, answer(200, `{"ended":1}`))
+	s := serve(t, cutWithinResponse, answer(200, `{"ended":1}`))
 	n := 0
 	c := s.client(t, func(o *client.Options) {
 		o.Key, o.KeyFunc = "", func(context.Context) (string, error) { n++; return fmt.Sprint("token-", n), nil }
 	})
 	_, err := c.Sessions.EndAll(t.Context(), user)
 	must(t, err)
-	if got := s.asked[1].Header.Get("Authorization"); got != "Bearer token-2" {
+	if got := s.requests[1].Header.Get("Authorization"); got != "Bearer token-2" {
 		t.Error(got)
 	}
 	failed := errors.New("signed out")
@@ -340,7 +338,7 @@ func TestNoErrorContainsTheKey(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	refused := answer(401, `{"code":"TOKEN_INVALID"}`)
-	for i, a := range []http.HandlerFunc{never, echo, half, answer(200, "text"), refused} {
+	for i, a := range []http.HandlerFunc{neverRespond, echo, cutWithinResponse, answer(200, "text"), refused} {
 		all.Go(func() {
 			c := serve(t, a).client(t, func(o *client.Options) {
 				if i == 0 {

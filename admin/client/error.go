@@ -67,8 +67,8 @@ func CodeOf(err error) Code {
 	return ""
 }
 
-// unreachable describes a request without a complete response.
-func unreachable(err error) *Error {
+// connectionError describes a request without a complete response.
+func connectionError(err error) *Error {
 	// The text of a url.Error has the query, which may contain the address of a person.
 	var of *url.Error
 	if errors.As(err, &of) {
@@ -80,8 +80,8 @@ func unreachable(err error) *Error {
 	return &Error{Code: CodeNetwork, Detail: "The server could not be reached, or its response was cut off.", cause: err}
 }
 
-// refusalOf reads an error response. It hides the key, which a faulty proxy might repeat.
-func refusalOf(r *http.Response, key string) *Error {
+// parseErrorResponse hides the key, which a faulty proxy might repeat.
+func parseErrorResponse(r *http.Response, key string) *Error {
 	var problem struct {
 		Code      Code
 		Detail    string
@@ -116,7 +116,7 @@ var (
 	maxAge    = regexp.MustCompile(`max_age="?([0-9]{1,9})`)
 )
 
-// codeOfStatus returns a code for a response that has no code, such as the response of a proxy.
+// codeOfStatus is for a response that has no code, such as the response of a proxy.
 func codeOfStatus(status int) Code {
 	switch status {
 	case http.StatusUnauthorized:

@@ -51,11 +51,11 @@ func (m Metadata) Patch(ctx context.Context, user string, p MetadataPatch) (Admi
 		}
 		*part.to = text
 	}
-	r := request{ids: []string{user}, body: AdminChange{Metadata: &body}}
+	r := request{pathIDs: []string{user}, body: AdminChange{Metadata: &body}}
 	if p.Version != nil {
 		r.ifMatch = fmt.Sprintf(`"%d"`, *p.Version)
 	}
-	answer, err := call[AdminUserAnswer](ctx, m.c, patchAdminUsersByID, r)
+	answer, err := callWithRetry[AdminUserAnswer](ctx, m.c, patchAdminUsersByID, r)
 	if err != nil {
 		return AdminMetadataAnswer{}, err
 	}

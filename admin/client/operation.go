@@ -11,7 +11,7 @@ type Events struct{ c *caller }
 
 // List returns the events of all pages, the newest first.
 func (e Events) List(ctx context.Context, q AdminEventsQuery) iter.Seq2[EventAnswer, error] {
-	return pages(func(after string) ([]EventAnswer, string, error) {
+	return iteratePages(func(after string) ([]EventAnswer, string, error) {
 		q.After = cmp.Or(after, q.After)
 		page, err := e.Page(ctx, q)
 		return page.Items, page.Next, err
@@ -21,7 +21,7 @@ func (e Events) List(ctx context.Context, q AdminEventsQuery) iter.Seq2[EventAns
 // Page returns one page. A page with Next can have fewer items than the limit, or even zero
 // items.
 func (e Events) Page(ctx context.Context, q AdminEventsQuery) (EventsAnswer, error) {
-	return call[EventsAnswer](ctx, e.c, getAdminEvents, request{query: q.values()})
+	return callWithRetry[EventsAnswer](ctx, e.c, getAdminEvents, request{query: q.values()})
 }
 
 // Mails lists the mails that were not sent yet, and retries them.
@@ -29,7 +29,7 @@ type Mails struct{ c *caller }
 
 // List returns waiting and abandoned mails, the oldest first.
 func (m Mails) List(ctx context.Context, q AdminMailsQuery) iter.Seq2[OutboxMailAnswer, error] {
-	return pages(func(after string) ([]OutboxMailAnswer, string, error) {
+	return iteratePages(func(after string) ([]OutboxMailAnswer, string, error) {
 		q.After = cmp.Or(after, q.After)
 		page, err := m.Page(ctx, q)
 		return page.Items, page.Next, err
@@ -38,13 +38,13 @@ func (m Mails) List(ctx context.Context, q AdminMailsQuery) iter.Seq2[OutboxMail
 
 // Page returns one page.
 func (m Mails) Page(ctx context.Context, q AdminMailsQuery) (MailsAnswer, error) {
-	return call[MailsAnswer](ctx, m.c, getAdminMails, request{query: q.values()})
+	return callWithRetry[MailsAnswer](ctx, m.c, getAdminMails, request{query: q.values()})
 }
 
 // Retry sends a mail now, even if it was abandoned. If it was sent meanwhile, the error has
 // CodeNotFound.
 func (m Mails) Retry(ctx context.Context, id string) error {
-	_, err := call[Message](ctx, m.c, postAdminMailsByIDRetry, request{ids: []string{id}})
+	_, err := callWithRetry[Message](ctx, m.c, postAdminMailsByIDRetry, request{pathIDs: []string{id}})
 	return err
 }
 
@@ -53,18 +53,18 @@ type Keys struct{ c *caller }
 
 // List returns the states of all keys.
 func (k Keys) List(ctx context.Context) ([]KeyStateAnswer, error) {
-	answer, err := call[KeyStatesAnswer](ctx, k.c, getAdminKeys, request{})
+	answer, err := callWithRetry[KeyStatesAnswer](ctx, k.c, getAdminKeys, request{})
 	return answer.Items, err
 }
 
 // Rotate activates the next key of a use: "sign" or "refresh". Tokens of the old key stay valid until they
 // expire.
 func (k Keys) Rotate(ctx context.Context, use string) ([]KeyStateAnswer, error) {
-	answer, err := call[KeyStatesAnswer](ctx, k.c, postAdminKeysRotate, request{body: RotateKeys{Use: use}})
+	answer, err := callWithRetry[KeyStatesAnswer](ctx, k.c, postAdminKeysRotate, request{body: RotateKeys{Use: use}})
 	return answer.Items, err
 }
 
 // Stats returns figures for an overview.
 func (c *Client) Stats(ctx context.Context) (StatsAnswer, error) {
-	return call[StatsAnswer](ctx, c.c, getAdminStats, request{})
+	return callWithRetry[StatsAnswer](ctx, c.c, getAdminStats, request{})
 }

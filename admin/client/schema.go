@@ -53,13 +53,13 @@ type AdminEventsQuery struct {
 
 func (q AdminEventsQuery) values() url.Values {
 	v := url.Values{}
-	set(v, "user", q.User)
-	set(v, "kind", q.Kind)
-	set(v, "address", q.Address)
-	set(v, "from", q.From)
-	set(v, "to", q.To)
-	set(v, "after", q.After)
-	set(v, "limit", q.Limit)
+	setQuery(v, "user", q.User)
+	setQuery(v, "kind", q.Kind)
+	setQuery(v, "address", q.Address)
+	setQuery(v, "from", q.From)
+	setQuery(v, "to", q.To)
+	setQuery(v, "after", q.After)
+	setQuery(v, "limit", q.Limit)
 	return v
 }
 
@@ -75,9 +75,9 @@ type AdminMailsQuery struct {
 
 func (q AdminMailsQuery) values() url.Values {
 	v := url.Values{}
-	set(v, "user", q.User)
-	set(v, "after", q.After)
-	set(v, "limit", q.Limit)
+	setQuery(v, "user", q.User)
+	setQuery(v, "after", q.After)
+	setQuery(v, "limit", q.Limit)
 	return v
 }
 
@@ -91,8 +91,8 @@ type AdminServiceKeysQuery struct {
 
 func (q AdminServiceKeysQuery) values() url.Values {
 	v := url.Values{}
-	set(v, "after", q.After)
-	set(v, "limit", q.Limit)
+	setQuery(v, "after", q.After)
+	setQuery(v, "limit", q.Limit)
 	return v
 }
 
@@ -116,13 +116,13 @@ type AdminUsersQuery struct {
 
 func (q AdminUsersQuery) values() url.Values {
 	v := url.Values{}
-	set(v, "email", q.Email)
-	set(v, "id", q.ID)
-	set(v, "role", q.Role)
-	set(v, "state", q.State)
-	set(v, "factor", q.Factor)
-	set(v, "after", q.After)
-	set(v, "limit", q.Limit)
+	setQuery(v, "email", q.Email)
+	setQuery(v, "id", q.ID)
+	setQuery(v, "role", q.Role)
+	setQuery(v, "state", q.State)
+	setQuery(v, "factor", q.Factor)
+	setQuery(v, "after", q.After)
+	setQuery(v, "limit", q.Limit)
 	return v
 }
 
@@ -136,8 +136,8 @@ type AdminUsersExplainQuery struct {
 
 func (q AdminUsersExplainQuery) values() url.Values {
 	v := url.Values{}
-	set(v, "at", q.At)
-	set(v, "language", q.Language)
+	setQuery(v, "at", q.At)
+	setQuery(v, "language", q.Language)
 	return v
 }
 

@@ -12,7 +12,7 @@ type ServiceKeys struct{ c *caller }
 
 // List returns all keys, including expired and revoked keys, the newest first.
 func (s ServiceKeys) List(ctx context.Context, q AdminServiceKeysQuery) iter.Seq2[ServiceKeyAnswer, error] {
-	return pages(func(after string) ([]ServiceKeyAnswer, string, error) {
+	return iteratePages(func(after string) ([]ServiceKeyAnswer, string, error) {
 		q.After = cmp.Or(after, q.After)
 		page, err := s.Page(ctx, q)
 		return page.Items, page.Next, err
@@ -21,18 +21,18 @@ func (s ServiceKeys) List(ctx context.Context, q AdminServiceKeysQuery) iter.Seq
 
 // Page returns one page.
 func (s ServiceKeys) Page(ctx context.Context, q AdminServiceKeysQuery) (ServiceKeysAnswer, error) {
-	return call[ServiceKeysAnswer](ctx, s.c, getAdminServiceKeys, request{query: q.values()})
+	return callWithRetry[ServiceKeysAnswer](ctx, s.c, getAdminServiceKeys, request{query: q.values()})
 }
 
 // Create creates a key. Only this response contains the key. If the response was lost, another attempt with the same
 // Idempotency-Key returns an empty Key. In this case, revoke the key by its id, and create another key.
 func (s ServiceKeys) Create(ctx context.Context, body CreateServiceKey) (CreatedServiceKeyAnswer, error) {
-	return call[CreatedServiceKeyAnswer](ctx, s.c, postAdminServiceKeys, request{body: body})
+	return callWithRetry[CreatedServiceKeyAnswer](ctx, s.c, postAdminServiceKeys, request{body: body})
 }
 
 // Revoke makes a key invalid at its next request. If the key was revoked before, the error has
 // CodeNotFound.
 func (s ServiceKeys) Revoke(ctx context.Context, id string) error {
-	_, err := call[Message](ctx, s.c, deleteAdminServiceKeysByID, request{ids: []string{id}})
+	_, err := callWithRetry[Message](ctx, s.c, deleteAdminServiceKeysByID, request{pathIDs: []string{id}})
 	return err
 }

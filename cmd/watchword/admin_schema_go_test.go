@@ -82,7 +82,7 @@ func goQuery(line func(string, ...any), o *apiOperation) {
 	}
 	line("}\n\nfunc (q %s) values() url.Values {\nv := url.Values{}", o.queryOf())
 	for _, name := range names {
-		line("set(v, %q, q.%s)", name, goName(name))
+		line("setQuery(v, %q, q.%s)", name, goName(name))
 	}
 	line("return v\n}")
 }
