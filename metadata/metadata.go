@@ -32,7 +32,6 @@ func (m Metadata) ETag() string { return strconv.Quote(strconv.FormatInt(m.Versi
 // Unstable: for packages of this module.
 const CodeVersionChanged watchword.Code = "VERSION_CHANGED"
 
-// eventChanged is the kind of the event that is stored when an operator changes metadata.
 const eventChanged watchword.EventKind = "metadata_changed"
 
 // A Manager reads and writes metadata. It is safe for concurrent use.
@@ -86,7 +85,7 @@ func (m *Manager) Patch(ctx context.Context, id watchword.UserID, p Patch) (chan
 			changed, events, err = m.PatchIn(ctx, tx, id, p)
 		}
 		if err == nil {
-			err = m.checkToken(before, changed.Public)
+			err = m.checkTokenSize(before, changed.Public)
 		}
 		return err
 	})
@@ -117,7 +116,7 @@ func (m *Manager) PatchIn(
 	if p.IfMatch != "" && p.IfMatch != "*" && p.IfMatch != stored.ETag() {
 		return Metadata{}, nil, versionChanged()
 	}
-	if changed, err = merge(stored, p); err != nil || changed == stored {
+	if changed, err = mergePatch(stored, p); err != nil || changed == stored {
 		return changed, nil, err // after an error, or if the patch changes nothing
 	}
 	changed.Version++
@@ -136,15 +135,15 @@ func (m *Manager) PatchIn(
 	return changed, []watchword.Event{event}, err
 }
 
-// checkToken returns an error if an access token of the user could be too long with this public object.
-func (m *Manager) checkToken(user watchword.User, public string) error {
+// checkTokenSize returns an error if an access token of the user could be too long with this public object.
+func (m *Manager) checkTokenSize(user watchword.User, public string) error {
 	after := user
 	after.Metadata = public
 	return m.engine.CheckToken(user, after)
 }
 
-// merge applies a patch to the stored metadata and checks the result.
-func merge(stored Metadata, p Patch) (Metadata, error) {
+// mergePatch also checks the depth and size of the result.
+func mergePatch(stored Metadata, p Patch) (Metadata, error) {
 	changed := stored
 	for _, one := range []struct {
 		field, patch string

@@ -23,14 +23,14 @@ import (
 
 const password = "correct horse battery"
 
-// A rig is an engine on a real store. Its access tokens contain claims from metadata.
+// A rig has an engine whose access tokens contain claims from metadata.
 type rig struct {
 	*watchword.Engine
 	*metadata.Manager
-	store watchword.Store
-	url   string // URL of the PostgreSQL database; empty for SQLite
-	user  watchword.User
-	in    *watchword.SignIn
+	store       watchword.Store
+	postgresURL string // empty for SQLite
+	user        watchword.User
+	in          *watchword.SignIn
 }
 
 type realStore interface {
@@ -57,7 +57,7 @@ func onBothStores(t *testing.T, test func(t *testing.T, r *rig)) {
 		store, err := postgres.Open(t.Context(), url)
 		must(t, err)
 		r := newRig(t, store)
-		r.url = url
+		r.postgresURL = url
 		test(t, r)
 	})
 }
@@ -104,9 +104,8 @@ func (r *rig) patch(t *testing.T, p metadata.Patch) metadata.Metadata {
 	return m
 }
 
-// refresh refreshes and returns the claims of the new access token. Numbers are json.Number, so they keep their
-// digits.
-func (r *rig) refresh(t *testing.T) map[string]any {
+// refreshedClaims returns numbers as json.Number, so they keep their digits.
+func (r *rig) refreshedClaims(t *testing.T) map[string]any {
 	t.Helper()
 	in, err := r.Refresh(t.Context(), r.in.RefreshToken, watchword.Client{})
 	must(t, err)
@@ -233,7 +232,7 @@ func TestIfMatchPreventsLostUpdates(t *testing.T) {
 // JWT-21
 func TestClaimsHavePublicMetadataFromTheNextRefresh(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		if claims := r.refresh(t); claims["plan"] != nil {
+		if claims := r.refreshedClaims(t); claims["plan"] != nil {
 			t.Errorf("claims without metadata: %v", claims)
 		}
 		old := r.in.AccessToken
@@ -242,7 +241,7 @@ func TestClaimsHavePublicMetadataFromTheNextRefresh(t *testing.T) {
 		if _, err := r.Authenticate(t.Context(), old); err != nil {
 			t.Errorf("the token of before: %v", err)
 		}
-		claims := r.refresh(t)
+		claims := r.refreshedClaims(t)
 		if claims["plan"] != "pro" || claims["text"] != "é<&>" ||
 			claims["https://example.com/org"] != json.Number("9007199254740993") {
 			t.Errorf("claims %v", claims)
@@ -251,7 +250,7 @@ func TestClaimsHavePublicMetadataFromTheNextRefresh(t *testing.T) {
 		r.patch(t, metadata.Patch{Public: `{"plan":null,"org":"none","text":["a",{"b":null}]}`, Now: true})
 		_, err := r.Authenticate(t.Context(), old)
 		wantCode(t, err, watchword.CodeTokenExpired)
-		claims = r.refresh(t)
+		claims = r.refreshedClaims(t)
 		if _, found := claims["plan"]; found || claims["https://example.com/org"] != nil ||
 			fmt.Sprint(claims["text"]) != "[a map[b:<nil>]]" {
 			t.Errorf("claims %v", claims)
@@ -294,10 +293,10 @@ func TestPatchDuringADemotionKeepsTheNewRoles(t *testing.T) {
 // immediately, because the second transaction begins only after the first has ended.
 func (r *rig) waitForLock(t *testing.T, done chan error) {
 	t.Helper()
-	if r.url == "" {
+	if r.postgresURL == "" {
 		return
 	}
-	conn, err := pgx.Connect(t.Context(), r.url)
+	conn, err := pgx.Connect(t.Context(), r.postgresURL)
 	must(t, err)
 	defer conn.Close(t.Context())
 	for waits := false; !waits && len(done) == 0; {
@@ -314,7 +313,7 @@ func TestTokenAboveFourKibibytesIsRefusedAtWriteTime(t *testing.T) {
 		// The same text must be accepted in a member that is not a claim.
 		r.patch(t, metadata.Patch{Public: `{"other":"` + strings.Repeat("x", 3500) + `"}`})
 		r.patch(t, metadata.Patch{Public: `{"other":null,"text":"` + strings.Repeat("x", 1400) + `"}`})
-		r.refresh(t)
+		r.refreshedClaims(t)
 		if n := len(r.in.AccessToken); n < 1900 || n > accesstoken.MaxSize {
 			t.Errorf("a token of %d bytes", n)
 		}
@@ -322,7 +321,7 @@ func TestTokenAboveFourKibibytesIsRefusedAtWriteTime(t *testing.T) {
 		// must still fit.
 		_, err = r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: `{"text":"` + strings.Repeat("<", 1500) + `"}`})
 		if err == nil {
-			r.refresh(t)
+			r.refreshedClaims(t)
 			if n := len(r.in.AccessToken); n > accesstoken.MaxSize {
 				t.Errorf("a token of %d bytes", n)
 			}
@@ -351,7 +350,7 @@ func TestRolesAndMetadataTogetherFitIntoAToken(t *testing.T) {
 		_, err = r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: `{"text":"` + strings.Repeat("y", 900) + `"}`})
 		wantCode(t, err, watchword.CodeValidationFailed)
 		must(t, operator.Rename(t.Context(), r.user.ID, strings.Repeat("\U0001F9A6", 200)))
-		if claims := r.refresh(t); claims["plan"] == nil || len(r.in.AccessToken) > accesstoken.MaxSize {
+		if claims := r.refreshedClaims(t); claims["plan"] == nil || len(r.in.AccessToken) > accesstoken.MaxSize {
 			t.Errorf("a token of %d bytes with the claims %v", len(r.in.AccessToken), claims)
 		}
 	})

@@ -41,9 +41,9 @@ func (m *Manager) Imports() Imports { return Imports{m} }
 // Problem returns the reason why an account can't have this metadata, or "". It applies the rules of Patch and
 // changes no data.
 func (i Imports) Problem(u watchword.User, public, private string) (string, error) {
-	added, err := merge(Metadata{}, Patch{Public: cmp.Or(public, "{}"), Private: cmp.Or(private, "{}")})
+	added, err := mergePatch(Metadata{}, Patch{Public: cmp.Or(public, "{}"), Private: cmp.Or(private, "{}")})
 	if err == nil {
-		err = i.manager.checkToken(u, added.Public)
+		err = i.manager.checkTokenSize(u, added.Public)
 	}
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
