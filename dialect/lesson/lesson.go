@@ -25,11 +25,10 @@ type Options struct {
 	CookieSameSite http.SameSite // of the cookie jwt, which is for this host only. Default: Strict
 }
 
-// handlers serve the routes.
 type handlers struct {
-	engine *watchword.Engine
-	cookie tokencookie.Pair
-	known  tokencookie.Pair // the cookie of a known device
+	engine      *watchword.Engine
+	cookie      tokencookie.Pair
+	knownDevice tokencookie.Pair
 }
 
 // New returns the dialect. It fails if browsers would reject its cookies.
@@ -39,13 +38,14 @@ func New(engine *watchword.Engine, o Options) (dialect.Dialect, error) {
 	cookie := tokencookie.Pair{Usual: tokencookie.Cookie{Name: "jwt", Secure: secure, SameSite: sameSite}}
 	d := &handlers{engine, cookie, tokencookie.KnownDevice(secure, sameSite)}
 	return dialect.Dialect{
-		Takes: takes, Routes: d.routes(), Refuse: d.refuse, Operations: operations(), Cookies: cookie.Names(),
+		Takes: isLessonRequest, Routes: d.routes(), Refuse: d.writeError,
+		Operations: operations(), Cookies: cookie.Names(),
 	}, cookie.Check()
 }
 
-// takes reports whether a request is for one of the lesson's five paths. The paths /login and /logout are also pages
-// of the server. For these two paths, takes returns false for GET requests and forms.
-func takes(r *http.Request) bool {
+// isLessonRequest reports whether a request is for one of the lesson's five paths. The paths /login and /logout are
+// also pages of the server. For these two paths, it returns false for GET requests and forms.
+func isLessonRequest(r *http.Request) bool {
 	switch r.URL.Path {
 	case "/register", "/token", "/profile":
 		return true
@@ -60,7 +60,6 @@ func isForm(r *http.Request) bool {
 	return kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data"
 }
 
-// routes returns the routes of the lesson.
 func (d *handlers) routes() map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error {
 	return map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error{
 		"POST /register": d.register,
@@ -71,7 +70,7 @@ func (d *handlers) routes() map[string]func(http.ResponseWriter, *http.Request, 
 	}
 }
 
-// operations describes the routes for the OpenAPI document.
+// operations are the entries of the OpenAPI document.
 func operations() []dialect.Operation {
 	return []dialect.Operation{
 		{
@@ -143,7 +142,7 @@ type tokenBody struct {
 // user can sign out with an expired access token.
 func (d *handlers) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
 	d.cookie.SignIn(w, r, string(in.AccessToken), in.RefreshLife)
-	d.known.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
+	d.knownDevice.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
 	access := string(in.AccessToken)
 	return respond.JSON(w, status, signedInAnswer{access, access, string(in.RefreshToken)})
 }
@@ -233,20 +232,19 @@ func (d *handlers) profile(w http.ResponseWriter, r *http.Request, _ watchword.C
 	)
 }
 
-// refuse responds with plain text.
-func (d *handlers) refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
+// writeError responds with plain text.
+func (d *handlers) writeError(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
 	if why.Code == apirequest.CodeAmbiguousCredentials {
 		d.cookie.ClearRepeated(w, r)
 	}
-	status, text := wordsOf(status, why)
+	status, text := messageAndStatus(status, why)
 	if status != http.StatusUnauthorized {
 		w.Header().Del("WWW-Authenticate")
 	}
 	respond.Write(w, status, "text/plain", []byte(text))
 }
 
-// wordsOf returns the message and the status of a refusal.
-func wordsOf(status int, why *watchword.Error) (int, string) {
+func messageAndStatus(status int, why *watchword.Error) (int, string) {
 	switch why.Code {
 	case watchword.CodeEmailTaken:
 		return http.StatusBadRequest, "User already exists"

@@ -23,8 +23,8 @@ type validationError struct {
 	Location string `json:"location"`
 }
 
-// refuse responds with {error, feedback}.
-func (d *handlers) refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
+// writeError responds with {error, feedback}.
+func (d *handlers) writeError(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
 	if why.Code == watchword.CodeParameterInvalid && strings.HasPrefix(r.URL.Path, base+"/resetpass/") {
 		why = &watchword.Error{Code: watchword.CodeMailTokenInvalid} // the mailed link was truncated or altered
 	}
@@ -40,22 +40,21 @@ func (d *handlers) refuse(w http.ResponseWriter, r *http.Request, status int, wh
 	}
 	w.Header().Del("WWW-Authenticate")
 	w.Header().Del("Allow")
-	if challenge := challengeOf(why.Code); challenge != "" {
+	if challenge := challengeForCode(why.Code); challenge != "" {
 		w.Header().Set("WWW-Authenticate", challenge)
 	}
-	status, words := wordsOf(status, why)
+	status, words := messageAndStatus(status, why)
 	if err := respond.JSON(w, status, words); err != nil {
 		panic(err) // can't happen: the body has only strings
 	}
 }
 
-// wordsOf returns the message and the status of a refusal.
-func wordsOf(status int, why *watchword.Error) (int, errorAnswer) {
+func messageAndStatus(status int, why *watchword.Error) (int, errorAnswer) {
 	switch why.Code {
 	case watchword.CodeValidationFailed:
-		return status, validation(why.Fields)
+		return status, validationAnswer(why.Fields)
 	case watchword.CodeEmailTaken:
-		return http.StatusUnprocessableEntity, validation(
+		return http.StatusUnprocessableEntity, validationAnswer(
 			[]watchword.FieldError{{Field: "email", Message: "E-mail already in use"}},
 		)
 	case watchword.CodeInvalidCredentials:
@@ -73,9 +72,9 @@ func wordsOf(status int, why *watchword.Error) (int, errorAnswer) {
 	return status, errorAnswer{why.Detail, why.Detail}
 }
 
-// challengeOf returns the WWW-Authenticate header of a refusal (RFC 9110, section 11.6.1), or "". The front-end reads
-// this header to decide whether to renew its access token.
-func challengeOf(code watchword.Code) string {
+// challengeForCode returns the WWW-Authenticate header (RFC 9110, section 11.6.1), or "". The front-end reads this
+// header to decide whether to renew its access token.
+func challengeForCode(code watchword.Code) string {
 	realm, name, description := "apps", "invalid_access_token", ""
 	switch code {
 	case watchword.CodeTokenMissing:
@@ -96,8 +95,8 @@ func challengeOf(code watchword.Code) string {
 	return fmt.Sprintf(`Bearer realm=%q, error=%q, error_description=%q`, realm, name, description)
 }
 
-// validation lists invalid members in the format of express-validator, without their values.
-func validation(fields []watchword.FieldError) errorAnswer {
+// validationAnswer lists invalid members in the format of express-validator, without their values.
+func validationAnswer(fields []watchword.FieldError) errorAnswer {
 	list := make([]validationError, len(fields))
 	for i, f := range fields {
 		path := f.Field
@@ -122,8 +121,8 @@ func messageOf(f watchword.FieldError) string {
 // A member has the name and the value of one member of a request body.
 type member struct{ name, value string }
 
-// missing lists the members that are empty.
-func missing(members ...member) []watchword.FieldError {
+// missingMembers returns an error for each empty member.
+func missingMembers(members ...member) []watchword.FieldError {
 	var list []watchword.FieldError
 	for _, m := range members {
 		if m.value == "" {

@@ -28,11 +28,10 @@ type Options struct {
 	CookieDomain   string        // Default: this host only
 }
 
-// handlers serve the routes.
 type handlers struct {
-	engine *watchword.Engine
-	cookie tokencookie.Pair
-	known  tokencookie.Pair // the cookie of a known device
+	engine      *watchword.Engine
+	cookie      tokencookie.Pair
+	knownDevice tokencookie.Pair
 }
 
 // New returns the dialect. It fails if browsers would reject its cookies.
@@ -43,17 +42,17 @@ func New(engine *watchword.Engine, o Options) (dialect.Dialect, error) {
 		Name: "refreshTkn", Domain: o.CookieDomain, Secure: secure, SameSite: sameSite}}
 	d := &handlers{engine, cookie, tokencookie.KnownDevice(secure, sameSite)}
 	return dialect.Dialect{
-		Takes: takes, Routes: d.routes(), Refuse: d.refuse, Operations: operations(), Cookies: cookie.Names(),
+		Takes: isUsersRequest, Routes: d.routes(), Refuse: d.writeError,
+		Operations: operations(), Cookies: cookie.Names(),
 		RequestHeaders: []string{"X-Reset-Base"}, // has the URL of the reset page, see forgotpass
 	}, cookie.Check()
 }
 
-// takes reports whether a request is for a path below /api/users.
-func takes(r *http.Request) bool {
+// isUsersRequest reports whether a request is for a path below /api/users.
+func isUsersRequest(r *http.Request) bool {
 	return r.URL.Path == base || strings.HasPrefix(r.URL.Path, base+"/")
 }
 
-// routes returns the routes of the tutorial.
 func (d *handlers) routes() map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error {
 	return map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error{
 		"POST " + base + "/login":              d.login,
@@ -68,7 +67,7 @@ func (d *handlers) routes() map[string]func(http.ResponseWriter, *http.Request, 
 	}
 }
 
-// operations describes the routes for the OpenAPI document.
+// operations are the entries of the OpenAPI document.
 func operations() []dialect.Operation {
 	refused := errorAnswer{}
 	return []dialect.Operation{
@@ -189,9 +188,9 @@ type messageAnswer struct {
 	Success  bool   `json:"success"`
 }
 
-// waitingAnswer is the response to a sign-up whose address must be verified first. It has the form of an error,
+// verifyFirstAnswer is the response to a sign-up whose address must be verified first. It has the form of an error,
 // because the front-ends show the feedback of errors only.
-type waitingAnswer struct {
+type verifyFirstAnswer struct {
 	Success  bool   `json:"success"`
 	Error    string `json:"error"`
 	Feedback string `json:"feedback"`
@@ -204,7 +203,7 @@ func userOf(u watchword.User) userBody {
 
 func (d *handlers) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
 	d.cookie.SignIn(w, r, string(in.RefreshToken), in.RefreshLife)
-	d.known.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
+	d.knownDevice.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
 	return respond.JSON(w, status, signedInAnswer{true, userOf(in.User), string(in.AccessToken)})
 }
 
@@ -237,21 +236,20 @@ func (d *handlers) signup(w http.ResponseWriter, r *http.Request, c watchword.Cl
 		Replaces:   watchword.Secret(d.cookie.Presented(r).Value(r)),
 		// The engine has only one name field, so a missing first or last name is found here. The engine adds these
 		// problems to its own, so that a form shows all problems at once.
-		Problems: missing(member{"firstName", strings.TrimSpace(body.FirstName)},
+		Problems: missingMembers(member{"firstName", strings.TrimSpace(body.FirstName)},
 			member{"lastName", strings.TrimSpace(body.LastName)}),
 	})
 	if err != nil {
 		return err
 	}
 	if in == nil {
-		return respond.JSON(w, http.StatusForbidden, waitingAnswer{
+		return respond.JSON(w, http.StatusForbidden, verifyFirstAnswer{
 			Error: "Confirm your e-mail address", Feedback: "Check your inbox and open the link, then log in."})
 	}
 	return d.signIn(w, r, http.StatusCreated, in)
 }
 
-// renew exchanges the refresh cookie for a new pair of tokens.
-func (d *handlers) renew(r *http.Request, c watchword.Client) (*watchword.SignIn, error) {
+func (d *handlers) refreshByCookie(r *http.Request, c watchword.Client) (*watchword.SignIn, error) {
 	token, err := apirequest.CookieToken(r, d.cookie.Presented(r).Name)
 	if err != nil {
 		return nil, err
@@ -271,7 +269,7 @@ func (d *handlers) renew(r *http.Request, c watchword.Client) (*watchword.SignIn
 // reauth exchanges the refresh cookie. It ignores the access token, because the front-end
 // sends an expired one.
 func (d *handlers) reauth(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	in, err := d.renew(r, c)
+	in, err := d.refreshByCookie(r, c)
 	if err != nil {
 		return err
 	}
@@ -300,11 +298,11 @@ func (d *handlers) logout(w http.ResponseWriter, r *http.Request, c watchword.Cl
 			return err
 		}
 	}
-	return d.gone(w)
+	return d.respondLoggedOut(w)
 }
 
 func (d *handlers) masterLogout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	who, err := d.holder(r, c)
+	who, err := d.identifyCaller(r, c)
 	if err != nil {
 		return err
 	}
@@ -312,23 +310,23 @@ func (d *handlers) masterLogout(w http.ResponseWriter, r *http.Request, c watchw
 		return err
 	}
 	// The request can have a second refresh cookie, of another user. The session of that cookie must end too, because
-	// the method gone deletes both cookies.
+	// respondLoggedOut deletes both cookies.
 	for _, token := range d.cookie.Unused(r) {
 		if err := d.engine.Logout(r.Context(), watchword.Secret(token), "", c); err != nil {
 			return err
 		}
 	}
-	return d.gone(w)
+	return d.respondLoggedOut(w)
 }
 
-func (d *handlers) gone(w http.ResponseWriter) error {
+func (d *handlers) respondLoggedOut(w http.ResponseWriter) error {
 	d.cookie.Clear(w)
 	w.WriteHeader(http.StatusResetContent)
 	return nil
 }
 
-// holder identifies the caller by access token, falling back to the refresh cookie.
-func (d *handlers) holder(r *http.Request, c watchword.Client) (watchword.Identity, error) {
+// identifyCaller uses the access token, falling back to the refresh cookie.
+func (d *handlers) identifyCaller(r *http.Request, c watchword.Client) (watchword.Identity, error) {
 	who, err := d.bearer(r)
 	switch watchword.CodeOf(err) {
 	case watchword.CodeTokenMissing, watchword.CodeTokenInvalid, watchword.CodeTokenExpired, watchword.CodeSessionEnded:
@@ -338,7 +336,7 @@ func (d *handlers) holder(r *http.Request, c watchword.Client) (watchword.Identi
 	default:
 		return who, err
 	}
-	in, err := d.renew(r, c)
+	in, err := d.refreshByCookie(r, c)
 	if err != nil {
 		return watchword.Identity{}, err
 	}
@@ -376,7 +374,7 @@ func (d *handlers) resetpass(w http.ResponseWriter, r *http.Request, c watchword
 	if err != nil {
 		return err
 	}
-	if err := d.checkReset(body); err != nil {
+	if err := d.checkResetPasswords(body); err != nil {
 		return err
 	}
 	device, err := d.engine.ResetPassword(
@@ -388,13 +386,13 @@ func (d *handlers) resetpass(w http.ResponseWriter, r *http.Request, c watchword
 	if err != nil {
 		return err
 	}
-	d.known.Renew(w, r, string(device), tokencookie.KnownDeviceLife)
+	d.knownDevice.Renew(w, r, string(device), tokencookie.KnownDeviceLife)
 	return respond.JSON(w, http.StatusOK, messageAnswer{Message: "Password reset successful", Success: true})
 }
 
-// checkReset refuses a reset if its two passwords differ. The refusal also reports a weak first password, because the
-// engine would check the password only after the token of the mailed link.
-func (d *handlers) checkReset(body resetBody) error {
+// checkResetPasswords refuses a reset if its two passwords differ. The refusal also reports a weak first password,
+// because the engine would check the password only after the token of the mailed link.
+func (d *handlers) checkResetPasswords(body resetBody) error {
 	err := d.engine.CheckPassword(watchword.Secret(body.Password))
 	if body.Password == body.PasswordConfirm {
 		if body.Password == "" {

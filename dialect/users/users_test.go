@@ -37,8 +37,8 @@ const (
 	lost            = `{"error":"Resource not found"}`
 )
 
-// forget deletes variables of the client. The next response sets them to its own values.
-func forget(c *dialecttest.Client, names ...string) {
+// forgetVars lets the next response set the variables to its own values.
+func forgetVars(c *dialecttest.Client, names ...string) {
 	for _, name := range names {
 		delete(c.Vars, name)
 	}
@@ -64,7 +64,7 @@ func TestResponsesMatchTheContract(t *testing.T) {
 			Answer: `{"success":true,"user":{"id":"{id}","_id":"{id}","firstName":"Ada Maria","lastName":"de la Cruz","email":"ada@example.com"}}`},
 	)
 	c.Vars["first"] = c.Vars["refresh"]
-	forget(c, "access", "refresh")
+	forgetVars(c, "access", "refresh")
 	c.Run(
 		exchange{Request: "POST /api/users/reauth", Headers: []string{"Authorization", "Bearer x.y.z"}, Status: 201,
 			Answer: `{"success":true,"accessToken":"{access}"}`, Want: headers{"Set-Cookie": cookieSet, "WWW-Authenticate": ""}},
@@ -80,7 +80,7 @@ func TestResponsesMatchTheContract(t *testing.T) {
 	if c.Vars["first"] == c.Vars["refresh"] {
 		t.Error("the refresh token did not rotate")
 	}
-	forget(c, "access", "refresh")
+	forgetVars(c, "access", "refresh")
 	c.Run(
 		exchange{Request: "POST /api/users/login", Body: adaLogin, Status: 200, Answer: adaAnswer, Want: headers{
 			"Set-Cookie": cookieSet, "Content-Type": jsonUTF8}},
@@ -249,7 +249,7 @@ func TestMalformedEscapeIsRejectedInTheFormatOfTheDialect(t *testing.T) {
 
 func TestCookieIsSecureOverHTTPS(t *testing.T) {
 	t.Parallel()
-	tutorial, err := users.New(overHTTPS(t), users.Options{
+	tutorial, err := users.New(newHTTPSEngine(t), users.Options{
 		CookieSameSite: http.SameSiteNoneMode, CookieDomain: "example.com"})
 	must(t, err)
 	w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "POST", "/api/users/reauth", nil)
@@ -279,13 +279,12 @@ func TestSameSiteNoneOverHTTPIsRejected(t *testing.T) {
 	if _, err := users.New(dialecttest.Start(t, nil).Engine, none); err == nil {
 		t.Error("SameSite=None over http was accepted")
 	}
-	if _, err := users.New(overHTTPS(t), none); err != nil {
+	if _, err := users.New(newHTTPSEngine(t), none); err != nil {
 		t.Error(err)
 	}
 }
 
-// overHTTPS returns an engine that clients reach by https.
-func overHTTPS(t *testing.T) *watchword.Engine {
+func newHTTPSEngine(t *testing.T) *watchword.Engine {
 	t.Helper()
 	return dialecttest.Start(t, func(o *watchword.Options) { o.PublicURL = "https://id.example.com" }).Engine
 }

@@ -185,14 +185,15 @@ func (c *Client) Run(exchanges ...Exchange) {
 			name = x.Request
 		}
 		if got.StatusCode != x.Status {
-			c.t.Fatalf("%s: %d %s, want %d", name, got.StatusCode, unsaid(got.Body), x.Status)
+			c.t.Fatalf("%s: %d %s, want %d", name, got.StatusCode, redactTokens(got.Body), x.Status)
 		}
-		if !c.matches(x.Answer, got.Body) {
-			c.t.Errorf("%s: the body is\n  %s\nwant\n  %s", name, unsaid(got.Body), unsaid(c.fill(x.Answer)))
+		if !c.matchesPattern(x.Answer, got.Body) {
+			c.t.Errorf("%s: the body is\n  %s\nwant\n  %s", name,
+				redactTokens(got.Body), redactTokens(c.fill(x.Answer)))
 		}
 		for header, want := range x.Want {
-			if all := strings.Join(got.Header.Values(header), " | "); !c.matches(want, all) {
-				c.t.Errorf("%s: %s is\n  %s\nwant\n  %s", name, header, unsaid(all), unsaid(c.fill(want)))
+			if all := strings.Join(got.Header.Values(header), " | "); !c.matchesPattern(want, all) {
+				c.t.Errorf("%s: %s is\n  %s\nwant\n  %s", name, header, redactTokens(all), redactTokens(c.fill(want)))
 			}
 		}
 		if got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("X-Content-Type-Options") != "nosniff" {
@@ -203,12 +204,12 @@ func (c *Client) Run(exchanges ...Exchange) {
 
 var secret = regexp.MustCompile(`(wwr_|wwm_|wwd_|eyJ)[A-Za-z0-9._-]+`)
 
-// unsaid returns a text with redacted tokens, so that the output of a test has none.
-func unsaid(text string) string { return secret.ReplaceAllString(text, "$1…") }
+// redactTokens keeps tokens out of the output of a test.
+func redactTokens(text string) string { return secret.ReplaceAllString(text, "$1…") }
 
 var (
-	variable = regexp.MustCompile(`\{[a-zA-Z]+\}`)
-	quoted   = regexp.MustCompile(`\\\{[a-zA-Z]+\\\}`) // a {name} as QuoteMeta escapes it
+	variable    = regexp.MustCompile(`\{[a-zA-Z]+\}`)
+	escapedName = regexp.MustCompile(`\\\{[a-zA-Z]+\\\}`) // a {name} after regexp.QuoteMeta
 )
 
 func (c *Client) fill(text string) string {
@@ -220,12 +221,12 @@ func (c *Client) fill(text string) string {
 	})
 }
 
-// The method matches compares a text with a pattern, and stores the values of new {names}.
-func (c *Client) matches(pattern, text string) bool {
+// matchesPattern stores the values of new {names}.
+func (c *Client) matchesPattern(pattern, text string) bool {
 	pattern = c.fill(pattern)
 	var names []string
 	expression := strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `.*`)
-	expression = quoted.ReplaceAllStringFunc(expression, func(name string) string {
+	expression = escapedName.ReplaceAllStringFunc(expression, func(name string) string {
 		names = append(names, strings.Trim(name, `\{}`))
 		return `([A-Za-z0-9._-]+)`
 	})

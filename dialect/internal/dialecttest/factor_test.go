@@ -16,7 +16,7 @@ import (
 func TestAccountWithASecondFactorGetsNoSessionFromADialect(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	c := ada(t, s)
+	c := signUpAda(t, s)
 	s.Prove(t, "ada@example.com")
 	who, err := s.Engine.Authenticate(t.Context(), watchword.Secret(c.Vars["access"]))
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 func TestW66CrossSiteRequestIsRejected(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	c := ada(t, s)
+	c := signUpAda(t, s)
 	c.Run(exchange{Request: "POST /login", Body: login, Status: 200, Answer: "*", Want: headers{"Set-Cookie": "jwt=*"}})
 	for _, foreign := range [][]string{
 		{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"},
@@ -58,14 +58,14 @@ func TestW66CrossSiteRequestIsRejected(t *testing.T) {
 			Answer: "*", Want: headers{"Set-Cookie": "jwt=; *Max-Age=0*"}},
 	)
 	s.Client(t).Run(exchange{Name: "the session is unchanged", Request: "POST /api/users/reauth",
-		Headers: byCookie(c.Vars["refresh"]), Status: 201, Answer: "*"})
+		Headers: withCookie(c.Vars["refresh"]), Status: 201, Answer: "*"})
 }
 
 // W-26, W-27, W-28, W-33
 func TestW26ResponsesDoNotRevealAccounts(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	ada(t, s)
+	signUpAda(t, s)
 	verified := dialecttest.Start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
 	verified.Client(t).Run(exchange{Request: "POST /api/users/signup", Body: signup, Status: 403, Answer: "*"})
 	for _, x := range []struct {
@@ -103,7 +103,7 @@ func TestW29GuessesShareOneLimitAcrossSpellingsAndAPIs(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t,
 		func(o *watchword.Options) { o.Limits.FailedPasswords = watchword.Limit{Count: 3, Per: time.Hour} })
-	ada(t, s)
+	signUpAda(t, s)
 	c := s.Client(t)
 	c.Run(
 		exchange{Request: "POST /api/users/login", Body: `{"email":"ada@example.com","password":"a"}`, Status: 400, Answer: "*"},
@@ -147,7 +147,7 @@ var challenge = regexp.MustCompile(`^Bearer realm="[^"\\]+"(, [a-z_]+="[^"\\]+")
 // W-38, W-39, W-46
 func TestW39ChallengesAndBearerTokensFollowTheRFCs(t *testing.T) {
 	t.Parallel()
-	c := ada(t, dialecttest.Start(t, nil))
+	c := signUpAda(t, dialecttest.Start(t, nil))
 	for _, authorization := range []string{"", "Bearer", "Bearer ", "Bearer x", "Basic YTpi", "bearer", "Bearer a b",
 		"Bearer undefined", "Bearer null", "Token x"} {
 		for _, path := range []string{"/api/users/me", "/profile"} {
@@ -167,7 +167,7 @@ func TestW39ChallengesAndBearerTokensFollowTheRFCs(t *testing.T) {
 // W-41
 func TestW41ForeignOrMissingOriginIsNotAServerError(t *testing.T) {
 	t.Parallel()
-	c := ada(t, dialecttest.Start(t, nil))
+	c := signUpAda(t, dialecttest.Start(t, nil))
 	for _, origin := range []string{"", "null", "https://evil.example", "http://localhost:3000.evil.example"} {
 		c.Run(
 			exchange{Request: "GET /api/users/me", Headers: append([]string{"Origin", origin}, bearer...), Status: 200,
@@ -205,12 +205,12 @@ func TestW44LogoutAcceptsAnExpiredAccessTokenOrACookie(t *testing.T) {
 		exchange{Name: "a malformed token", Request: "POST /api/users/logout",
 			Headers: []string{"Authorization", "Bearer undefined"}, Status: 401, Answer: "*"},
 	)
-	c := ada(t, s)
+	c := signUpAda(t, s)
 	now.advance(time.Hour)
 	c.Run(
 		exchange{Name: "two cookies", Request: "POST /api/users/logout",
 			Headers: []string{"Cookie", "refreshTkn=planted"}, Status: 205},
-		exchange{Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["refresh"]), Status: 401, Answer: "*"},
+		exchange{Request: "POST /api/users/reauth", Headers: withCookie(c.Vars["refresh"]), Status: 401, Answer: "*"},
 		exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: `*"accessToken":"{fresh}"}`, Want: headers{"Set-Cookie": "refreshTkn={other}; *"}},
 	)
 	c.Vars["access"], c.Vars["refresh"] = c.Vars["fresh"], c.Vars["other"]
@@ -226,7 +226,7 @@ func TestW44LogoutAcceptsAnExpiredAccessTokenOrACookie(t *testing.T) {
 	now.advance(time.Hour)
 	c.Run(
 		exchange{Name: "an expired access token", Request: "POST /api/users/logout", Headers: bearer, Status: 205},
-		exchange{Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["refresh"]), Status: 401, Answer: "*"},
+		exchange{Request: "POST /api/users/reauth", Headers: withCookie(c.Vars["refresh"]), Status: 401, Answer: "*"},
 	)
 	second, third := s.Client(t), s.Client(t)
 	for _, client := range []*dialecttest.Client{second, third} {
@@ -266,7 +266,7 @@ func TestW45MalformedPathReturns400(t *testing.T) {
 func TestW49AccessAndRefreshTokensAreNotInterchangeable(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	c := ada(t, s)
+	c := signUpAda(t, s)
 	c.Run(
 		exchange{Request: "GET /api/users/me", Headers: []string{"Authorization", "Bearer {refresh}"}, Status: 401,
 			Answer: "*"},
@@ -274,7 +274,7 @@ func TestW49AccessAndRefreshTokensAreNotInterchangeable(t *testing.T) {
 		exchange{Request: "POST /token", Body: `{"token":"{access}"}`, Status: 403, Answer: "*"},
 	)
 	s.Client(t).Run(exchange{
-		Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["access"]), Status: 401, Answer: "*"})
+		Request: "POST /api/users/reauth", Headers: withCookie(c.Vars["access"]), Status: 401, Answer: "*"})
 	if claims := claimsOf(t, c.Vars["access"]); claims["iss"] != s.URL || claims["jti"] == nil || claims["aud"] == nil {
 		t.Errorf("claims: %v", claims)
 	}
@@ -287,8 +287,8 @@ func TestW49AccessAndRefreshTokensAreNotInterchangeable(t *testing.T) {
 func TestW55NoTokenIsStored(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	c := ada(t, s)
-	renew(c)
+	c := signUpAda(t, s)
+	refreshByCookie(c)
 	files, err := filepath.Glob(filepath.Join(s.Folder, "*"))
 	must(t, err)
 	if len(files) == 0 {
@@ -314,9 +314,9 @@ func TestW55NoTokenIsStored(t *testing.T) {
 func TestW56RefreshingDoesNotExtendTheMaximumAgeOfASession(t *testing.T) {
 	t.Parallel()
 	now := startClock()
-	c := ada(t, dialecttest.Start(t, now.options))
+	c := signUpAda(t, dialecttest.Start(t, now.options))
 	for range 5 {
-		renew(c)
+		refreshByCookie(c)
 		now.advance(144 * time.Hour) // six days
 	}
 	c.Run(exchange{Name: "after thirty days", Request: "POST /api/users/reauth", Status: 401, Answer: "*"})
@@ -326,7 +326,7 @@ func TestW56RefreshingDoesNotExtendTheMaximumAgeOfASession(t *testing.T) {
 func TestW60ValuesThatAreNotTextAreRejected(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	ada(t, s)
+	signUpAda(t, s)
 	c := s.Client(t)
 	for _, body := range []string{
 		`{"email":{"$gt":""},"password":"x"}`, `{"email":["ada@example.com"],"password":"x"}`, `{"email":1,"password":"x"}`,
@@ -344,7 +344,7 @@ func TestW60ValuesThatAreNotTextAreRejected(t *testing.T) {
 func TestW62SessionsPerUserAreLimited(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, func(o *watchword.Options) { o.MaxSessions = 3 })
-	c := ada(t, s)
+	c := signUpAda(t, s)
 	var all sync.WaitGroup
 	for range 6 {
 		all.Go(func() { s.Client(t).Do(exchange{Request: "POST /api/users/login", Body: login}) })
@@ -378,7 +378,7 @@ func TestW63OneOfManyConcurrentSignUpsSucceeds(t *testing.T) {
 func TestSessionOfOneAPIWorksInEveryAPI(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	c := ada(t, s)
+	c := signUpAda(t, s)
 	c.Run(
 		exchange{Name: "listed", Request: "GET /api/auth/sessions", Headers: bearer, Status: 200, Answer: `{"sessions":[{"id":"{session}",*"current":true}]}`},
 		exchange{Name: "the bearer token of another API", Request: "GET /profile", Headers: bearer, Status: 200, Answer: `*"username":"Ada Lovelace"*`},
@@ -386,7 +386,7 @@ func TestSessionOfOneAPIWorksInEveryAPI(t *testing.T) {
 		exchange{Name: "refreshed by the API", Request: "POST /api/auth/refresh", Body: `{"refreshToken":"{next}"}`, Status: 200, Answer: `*"refreshToken":"{third}"*`},
 	)
 	by := s.Client(t)
-	by.Run(exchange{Name: "refreshed by users", Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["third"]),
+	by.Run(exchange{Name: "refreshed by users", Request: "POST /api/users/reauth", Headers: withCookie(c.Vars["third"]),
 		Status: 201, Answer: renewed})
 	if claimsOf(t, by.Vars["access"])["sid"] != c.Vars["session"] {
 		t.Error("the session id changed")

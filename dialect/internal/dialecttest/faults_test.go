@@ -38,7 +38,7 @@ const (
 
 var bearer = []string{"Authorization", "Bearer {access}"}
 
-// A clock is a clock that only a test advances.
+// A clock is advanced by a test only.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -60,8 +60,8 @@ func (c *clock) advance(d time.Duration) {
 
 func (c *clock) options(o *watchword.Options) { o.Now = c.now }
 
-// ada returns a client whose user has signed up as ada. {access} and {refresh} are set.
-func ada(t *testing.T, s *dialecttest.Service) *dialecttest.Client {
+// signUpAda sets {access} and {refresh}.
+func signUpAda(t *testing.T, s *dialecttest.Service) *dialecttest.Client {
 	t.Helper()
 	c := s.Client(t)
 	c.Run(exchange{Request: "POST /api/users/signup", Body: signup, Status: 201, Answer: signedUp, Want: headers{
@@ -69,29 +69,29 @@ func ada(t *testing.T, s *dialecttest.Service) *dialecttest.Client {
 	return c
 }
 
-// renew refreshes with the cookie and sets {access} and {refresh} again.
-func renew(c *dialecttest.Client) {
+// refreshByCookie sets {access} and {refresh} again.
+func refreshByCookie(c *dialecttest.Client) {
 	delete(c.Vars, "access")
 	delete(c.Vars, "refresh")
 	c.Run(exchange{Request: "POST /api/users/reauth", Status: 201, Answer: renewed, Want: headers{
 		"Set-Cookie": "refreshTkn={refresh}; *"}})
 }
 
-// byCookie returns a Cookie header with a refresh token.
-func byCookie(token string) []string { return []string{"Cookie", "refreshTkn=" + token} }
+// withCookie returns the header of a request with a refresh token.
+func withCookie(token string) []string { return []string{"Cookie", "refreshTkn=" + token} }
 
 // W-1, W-8
 func TestW1ReusedRefreshTokenEndsItsSession(t *testing.T) {
 	t.Parallel()
 	now := startClock()
 	s := dialecttest.Start(t, now.options)
-	c := ada(t, s)
+	c := signUpAda(t, s)
 	s.Prove(t, "ada@example.com")
 	stolen := c.Vars["refresh"]
-	renew(c)
-	renew(c)
+	refreshByCookie(c)
+	refreshByCookie(c)
 	now.advance(time.Minute)
-	s.Client(t).Run(exchange{Request: "POST /api/users/reauth", Headers: byCookie(stolen), Status: 401, Answer: "*",
+	s.Client(t).Run(exchange{Request: "POST /api/users/reauth", Headers: withCookie(stolen), Status: 401, Answer: "*",
 		Want: headers{
 			"WWW-Authenticate": `Bearer realm="reauth", error="invalid_rft", *`, "Set-Cookie": "refreshTkn=; Path=/; Max-Age=0; *"}})
 	c.Run(
@@ -105,13 +105,13 @@ func TestW1ReusedRefreshTokenEndsItsSession(t *testing.T) {
 func TestW2ParallelRefreshesDoNotForkTheSession(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	c := ada(t, s)
+	c := signUpAda(t, s)
 	answers := make([]dialecttest.Answer, 20)
 	var all sync.WaitGroup
 	for i := range answers {
 		all.Go(func() {
 			answers[i] = s.Client(t).Do(exchange{
-				Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["refresh"])})
+				Request: "POST /api/users/reauth", Headers: withCookie(c.Vars["refresh"])})
 		})
 	}
 	all.Wait()
@@ -136,7 +136,7 @@ func TestW3ExpiredAccessTokenHasItsOwnCodeAndCanBeRenewed(t *testing.T) {
 	t.Parallel()
 	now := startClock()
 	s := dialecttest.Start(t, now.options)
-	c := ada(t, s)
+	c := signUpAda(t, s)
 	now.advance(16 * time.Minute)
 	c.Run(
 		exchange{Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: `{"error":"Authentication Error","feedback":"Token lifetime exceeded!"}`,
@@ -155,7 +155,7 @@ func TestW3ExpiredAccessTokenHasItsOwnCodeAndCanBeRenewed(t *testing.T) {
 			}
 		}
 	}
-	renew(c)
+	refreshByCookie(c)
 	c.Run(exchange{Request: "GET /api/users/me", Headers: bearer, Status: 200, Answer: "*"})
 }
 
@@ -163,7 +163,7 @@ func TestW3ExpiredAccessTokenHasItsOwnCodeAndCanBeRenewed(t *testing.T) {
 func TestW4AccessTokenIsRejectedAfterItsSessionEnded(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	c := ada(t, s)
+	c := signUpAda(t, s)
 	c.Run(
 		exchange{Request: "POST /api/users/logout", Status: 205},
 		exchange{Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"},
@@ -246,7 +246,7 @@ func TestW12TwoLoginsInOneSecondAreTwoSessions(t *testing.T) {
 	t.Parallel()
 	now := startClock() // the clock stands still: both sign-ins have the same time
 	s := dialecttest.Start(t, now.options)
-	c := ada(t, s)
+	c := signUpAda(t, s)
 	second := s.Client(t)
 	second.Run(exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: "*", Want: headers{
 		"Set-Cookie": "refreshTkn={refresh}; *"}})
@@ -261,7 +261,7 @@ func TestW12TwoLoginsInOneSecondAreTwoSessions(t *testing.T) {
 func TestW14MailedLinkLeadsOnlyToAllowedOrigins(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	ada(t, s)
+	signUpAda(t, s)
 	renderer, err := mail.NewRenderer(mail.Options{PublicURL: s.URL})
 	must(t, err)
 	hosted, frontEnd := s.URL+"/reset#token=", dialecttest.FrontEnd
@@ -310,9 +310,9 @@ func TestW16NoSecretIsLogged(t *testing.T) {
 	s := dialecttest.Start(t, func(o *watchword.Options) {
 		o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
-	c := ada(t, s)
+	c := signUpAda(t, s)
 	secrets := []string{password, other, c.Vars["access"], c.Vars["refresh"]}
-	renew(c)
+	refreshByCookie(c)
 	c.Run(exchange{Request: "POST /api/users/forgotpass", Body: `{"email":"ada@example.com"}`, Status: 200, Answer: "*"})
 	token := string(s.Mails.Wait(t, watchword.MailReset, "ada@example.com", 1).Token)
 	c.Vars["token"] = token
@@ -332,8 +332,8 @@ func TestW16NoSecretIsLogged(t *testing.T) {
 	}
 }
 
-// resetToken requests a reset mail and returns its token.
-func resetToken(t *testing.T, s *dialecttest.Service) string {
+// requestResetToken takes the token from the mailed link.
+func requestResetToken(t *testing.T, s *dialecttest.Service) string {
 	t.Helper()
 	s.Client(t).Run(exchange{Request: "POST /api/users/forgotpass", Body: `{"email":"ada@example.com"}`, Status: 200, Answer: "*"})
 	return string(s.Mails.Wait(t, watchword.MailReset, "ada@example.com", 1).Token)
@@ -345,9 +345,9 @@ const newPassword = `{"password":"` + other + `","passwordConfirm":"` + other + 
 func TestW18ResetEndsEverySessionAndRemovesAnUnprovenPassword(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	thief := ada(t, s) // the thief signed up with the owner's address
+	thief := signUpAda(t, s) // the thief signed up with the owner's address
 	s.Client(t).Run(exchange{
-		Request: "PATCH /api/users/resetpass/" + resetToken(t, s), Body: newPassword, Status: 200, Answer: "*"})
+		Request: "PATCH /api/users/resetpass/" + requestResetToken(t, s), Body: newPassword, Status: 200, Answer: "*"})
 	thief.Run(
 		exchange{Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"},
 		exchange{Request: "POST /api/users/reauth", Status: 401, Answer: "*"},
@@ -360,8 +360,8 @@ func TestW18ResetEndsEverySessionAndRemovesAnUnprovenPassword(t *testing.T) {
 func TestW19ResetLinkWorksOnce(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	ada(t, s)
-	request := "PATCH /api/users/resetpass/" + resetToken(t, s)
+	signUpAda(t, s)
+	request := "PATCH /api/users/resetpass/" + requestResetToken(t, s)
 	statuses := make([]int, 8)
 	var all sync.WaitGroup
 	for i := range statuses {
@@ -378,9 +378,9 @@ func TestW19ResetLinkWorksOnce(t *testing.T) {
 func TestW20MailedTokenWorksForOnePurpose(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	ada(t, s)
+	signUpAda(t, s)
 	verify := string(s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", 1).Token)
-	reset := resetToken(t, s)
+	reset := requestResetToken(t, s)
 	s.Client(t).Run(
 		exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + reset + `"}`, Status: 400, Answer: `*"MAIL_TOKEN_INVALID"*`},
 		exchange{Name: "a verification link chooses the first password, once",
@@ -394,7 +394,7 @@ func TestW20MailedTokenWorksForOnePurpose(t *testing.T) {
 func TestW43OtherProfilesAndInvalidIDsReturn404(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	c := ada(t, s)
+	c := signUpAda(t, s)
 	eve := s.Client(t)
 	eve.Run(exchange{Request: "POST /api/users/signup", Body: strings.ReplaceAll(signup, "ada@", "eve@"), Status: 201, Answer: `*"id":"{eve}","_id":"*"accessToken":"{access}"}`})
 	for _, id := range []string{c.Vars["id"], "1", "507f1f77bcf86cd799439011", "00000000-0000-0000-0000-000000000000",

@@ -13,8 +13,8 @@ import (
 
 const ownersPassword = "nine amber lanterns"
 
-// form returns the request that the form of a page sends.
-func form(path string, fields ...string) exchange {
+// formRequest is the request that the form of a page sends.
+func formRequest(path string, fields ...string) exchange {
 	values := url.Values{}
 	for i := 0; i < len(fields); i += 2 {
 		values.Set(fields[i], fields[i+1])
@@ -23,30 +23,30 @@ func form(path string, fields ...string) exchange {
 		"Content-Type", "application/x-www-form-urlencoded", "Origin", "{url}", "Sec-Fetch-Site", "same-origin"}}
 }
 
-// The function status returns the exchange x with the expected status and any body.
-func status(x exchange, want int) exchange {
+// expectStatus accepts any body.
+func expectStatus(x exchange, want int) exchange {
 	x.Status, x.Answer = want, "*"
 	return x
 }
 
-// An entrance is an API or page on which users sign up.
-type entrance struct {
-	signUp func(password string) exchange
-	open   int // status of signUp with signup=open
-	waits  int // status of signUp with signup=verified
+// An entryPoint is an API or page on which users sign up.
+type entryPoint struct {
+	signUp         func(password string) exchange
+	openStatus     int // of signUp, with signup=open
+	verifiedStatus int // of signUp, with signup=verified
 
-	stay         exchange // a request that needs the session
-	alive, ended int      // status of stay before and after the session ends
+	sessionRequest           exchange
+	aliveStatus, endedStatus int // of sessionRequest
 }
 
-func entrances() map[string]entrance {
+func entryPoints() map[string]entryPoint {
 	body := func(before, password, after string) string { return before + password + after }
-	return map[string]entrance{
+	return map[string]entryPoint{
 		"api": {func(p string) exchange {
 			return exchange{Request: "POST /api/auth/register", Body: body(`{"email":"ada@example.com","name":"Mallory","password":"`, p, `"}`)}
 		}, 201, 202, exchange{Request: "POST /api/auth/refresh"}, 200, 401},
 		"pages": {func(p string) exchange {
-			return form("/signup", "email", "ada@example.com", "name", "Mallory", "password", p)
+			return formRequest("/signup", "email", "ada@example.com", "name", "Mallory", "password", p)
 		}, 200, 200, exchange{Request: "POST /api/auth/refresh"}, 200, 401}, // 200: the client follows the redirect
 		"users": {func(p string) exchange {
 			return exchange{Request: "POST /api/users/signup", Body: body(`{"firstName":"M","lastName":"Allory","email":"ada@example.com","password":"`, p, `"}`)}
@@ -57,44 +57,44 @@ func entrances() map[string]entrance {
 	}
 }
 
-// logins returns the sign-in requests of all entry points. The key is the status with which they respond to a wrong
-// password.
-func logins(password string) map[int][]exchange {
+// loginsByRefusal returns the sign-in requests of all entry points. The key is the status with which they respond to
+// a wrong password.
+func loginsByRefusal(password string) map[int][]exchange {
 	body := `{"email":"ada@example.com","password":"` + password + `"}`
 	return map[int][]exchange{
 		400: {{Request: "POST /api/users/login", Body: body}},
 		401: {{Request: "POST /api/auth/login", Body: body}, {Request: "POST /login", Body: body},
-			form("/login", "email", "ada@example.com", "password", password)},
+			formRequest("/login", "email", "ada@example.com", "password", password)},
 	}
 }
 
-// openers returns the requests that use a mailed link. If the parameter known is true, the requests send the password
-// of the sign-up. Otherwise they choose a new password.
-func openers(link string, known bool) map[string]exchange {
-	if known {
+// mailLinkRequests returns the requests that use a mailed link. If keepsPassword is set, they send the password of
+// the sign-up. Otherwise they choose a new password.
+func mailLinkRequests(link string, keepsPassword bool) map[string]exchange {
+	if keepsPassword {
 		return map[string]exchange{
 			"api":   {Request: "POST /api/auth/email/verify", Body: `{"token":"` + link + `","password":"` + ownersPassword + `"}`},
-			"pages": form("/verify", "token", link, "password", ownersPassword),
+			"pages": formRequest("/verify", "token", link, "password", ownersPassword),
 		}
 	}
 	return map[string]exchange{
 		"api":   {Request: "POST /api/auth/password/reset", Body: `{"token":"` + link + `","password":"` + ownersPassword + `"}`},
-		"pages": form("/reset", "token", link, "password", ownersPassword, "chosen", "yes"),
+		"pages": formRequest("/reset", "token", link, "password", ownersPassword, "chosen", "yes"),
 		"users": {Request: "PATCH /api/users/resetpass/" + link, Body: `{"password":"` + ownersPassword + `","passwordConfirm":"` + ownersPassword + `"}`},
 	}
 }
 
-// wantOwned checks that every entry point accepts the owner's password and rejects the attacker's.
-func wantOwned(t *testing.T, s *dialecttest.Service) {
+// assertOnlyOwnerSignsIn tries the owner's and the attacker's password at every entry point.
+func assertOnlyOwnerSignsIn(t *testing.T, s *dialecttest.Service) {
 	t.Helper()
-	for wrong, all := range logins(password) {
+	for wrong, all := range loginsByRefusal(password) {
 		for _, x := range all {
-			s.Client(t).Run(status(x, wrong))
+			s.Client(t).Run(expectStatus(x, wrong))
 		}
 	}
-	for _, all := range logins(ownersPassword) {
+	for _, all := range loginsByRefusal(ownersPassword) {
 		for _, x := range all {
-			s.Client(t).Run(status(x, 200))
+			s.Client(t).Run(expectStatus(x, 200))
 		}
 	}
 }
@@ -102,22 +102,22 @@ func wantOwned(t *testing.T, s *dialecttest.Service) {
 // ID-8, ID-10, ID-11
 func TestLinkGivesAnAttackersSignUpToTheOwner(t *testing.T) {
 	t.Parallel()
-	for from, entry := range entrances() {
-		for by := range openers("", false) {
+	for from, entry := range entryPoints() {
+		for by := range mailLinkRequests("", false) {
 			t.Run(from+", opened by "+by, func(t *testing.T) {
 				t.Parallel()
 				s := dialecttest.Start(t, nil)
 				attacker, owner := s.Client(t), s.Client(t)
-				attacker.Run(status(entry.signUp(password), entry.open))
+				attacker.Run(expectStatus(entry.signUp(password), entry.openStatus))
 				link := string(s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", 1).Token)
 				owner.Run(
 					exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + link + `"}`, Status: 403, Answer: `*"PASSWORD_REQUIRED"*`},
-					status(form("/verify", "token", link), 403),
-					status(form("/verify", "token", link, "password", ownersPassword), 403),
-					status(openers(link, false)[by], 200),
+					expectStatus(formRequest("/verify", "token", link), 403),
+					expectStatus(formRequest("/verify", "token", link, "password", ownersPassword), 403),
+					expectStatus(mailLinkRequests(link, false)[by], 200),
 				)
-				attacker.Run(status(entry.stay, entry.ended))
-				wantOwned(t, s)
+				attacker.Run(expectStatus(entry.sessionRequest, entry.endedStatus))
+				assertOnlyOwnerSignsIn(t, s)
 			})
 		}
 	}
@@ -126,8 +126,8 @@ func TestLinkGivesAnAttackersSignUpToTheOwner(t *testing.T) {
 // ID-8, ID-10, ID-11
 func TestLinkProvesTheOwnersSignUpDespiteAnAttackersSignUp(t *testing.T) {
 	t.Parallel()
-	for from, entry := range entrances() {
-		for by := range openers("", true) {
+	for from, entry := range entryPoints() {
+		for by := range mailLinkRequests("", true) {
 			for _, attackerFirst := range []bool{true, false} {
 				name := from + " last, opened by " + by
 				if attackerFirst {
@@ -141,11 +141,11 @@ func TestLinkProvesTheOwnersSignUpDespiteAnAttackersSignUp(t *testing.T) {
 						signUps = []string{password, ownersPassword}
 					}
 					for i, chosen := range signUps {
-						s.Client(t).Run(status(entry.signUp(chosen), entry.waits))
+						s.Client(t).Run(expectStatus(entry.signUp(chosen), entry.verifiedStatus))
 						s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", i+1)
 					}
 					// The address is not proven yet, so the password must not sign in.
-					for _, x := range append(logins(password)[401], logins(password)[400]...) {
+					for _, x := range append(loginsByRefusal(password)[401], loginsByRefusal(password)[400]...) {
 						if got := s.Client(t).Do(x).StatusCode; got < 400 {
 							t.Errorf("%s: %d before the address is proven", x.Request, got)
 						}
@@ -154,11 +154,11 @@ func TestLinkProvesTheOwnersSignUpDespiteAnAttackersSignUp(t *testing.T) {
 					owner := s.Client(t)
 					owner.Run(
 						exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + link + `"}`, Status: 403, Answer: `*"PASSWORD_REQUIRED"*`},
-						status(openers(link, true)[by], 200),
+						expectStatus(mailLinkRequests(link, true)[by], 200),
 						exchange{
 							Name: "the link signed in", Request: "POST /api/auth/refresh", Status: 200, Answer: "*"},
 					)
-					wantOwned(t, s)
+					assertOnlyOwnerSignsIn(t, s)
 				})
 			}
 		}
@@ -169,14 +169,14 @@ func TestLinkProvesTheOwnersSignUpDespiteAnAttackersSignUp(t *testing.T) {
 // but does not rotate it.
 func TestLiveSessionVerifiesTheAddressWithoutAPassword(t *testing.T) {
 	t.Parallel()
-	for from, entry := range entrances() {
+	for from, entry := range entryPoints() {
 		for by, x := range map[string]func(link string) exchange{
 			"api": func(link string) exchange {
 				return exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + link + `"}`, Status: 200,
 					Answer: `{"message":"Your address is confirmed."}`, Want: headers{"Set-Cookie": ""}}
 			},
 			"pages": func(link string) exchange {
-				x := status(form("/verify", "token", link), 200)
+				x := expectStatus(formRequest("/verify", "token", link), 200)
 				x.Answer, x.Want = "*Your address is confirmed.*", headers{"Set-Cookie": ""}
 				return x
 			},
@@ -185,7 +185,7 @@ func TestLiveSessionVerifiesTheAddressWithoutAPassword(t *testing.T) {
 				t.Parallel()
 				s := dialecttest.Start(t, nil)
 				c := s.Client(t)
-				c.Run(status(entry.signUp(password), entry.open))
+				c.Run(expectStatus(entry.signUp(password), entry.openStatus))
 				link := string(s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", 1).Token)
 				c.Run(x(link))
 				user, err := s.Engine.Operator().FindUser(t.Context(), "ada@example.com")
@@ -201,18 +201,18 @@ func TestLiveSessionVerifiesTheAddressWithoutAPassword(t *testing.T) {
 func TestLinkOpenedByAStrangerConfirmsNoAddress(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
-	attacker, stranger := ada(t, s), s.Client(t)
+	attacker, stranger := signUpAda(t, s), s.Client(t)
 	delete(attacker.Vars, "access")
 	attacker.Run(exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: `*"accessToken":"{access}"}`})
-	attacker.Run(status(exchange{Request: "POST /api/auth/email/change", Headers: bearer,
+	attacker.Run(expectStatus(exchange{Request: "POST /api/auth/email/change", Headers: bearer,
 		Body: `{"newEmail":"victim@example.com","password":"` + password + `"}`}, 202))
 	link := string(s.Mails.Wait(t, watchword.MailConfirmAddress, "victim@example.com", 1).Token)
 	stranger.Run(
 		exchange{Request: "POST /api/auth/email/change/confirm", Body: `{"token":"` + link + `"}`, Status: 403, Answer: `*"PASSWORD_REQUIRED"*`},
 		exchange{Request: "POST /api/auth/email/change/confirm", Body: `{"token":"` + link + `","password":"` + other + `"}`, Status: 403, Answer: `*"PASSWORD_WRONG"*`},
-		status(form("/email/confirm", "token", link), 403),
-		status(form("/email/confirm", "token", link, "password", other), 403),
-		status(form("/email/confirm", "token", link, "action", "disown"), 200),
+		expectStatus(formRequest("/email/confirm", "token", link), 403),
+		expectStatus(formRequest("/email/confirm", "token", link, "password", other), 403),
+		expectStatus(formRequest("/email/confirm", "token", link, "action", "disown"), 200),
 		exchange{Name: "after the stranger's report", Request: "POST /api/auth/email/change/confirm", Body: `{"token":"` + link + `","password":"` + password + `"}`, Status: 400, Answer: `*"MAIL_TOKEN_INVALID"*`},
 	)
 }
@@ -221,10 +221,10 @@ func TestLinkOpenedByAStrangerConfirmsNoAddress(t *testing.T) {
 func TestDisownedLinkDeletesItsSignUp(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
-	s.Client(t).Run(status(entrances()["api"].signUp(password), 202))
+	s.Client(t).Run(expectStatus(entryPoints()["api"].signUp(password), 202))
 	link := string(s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", 1).Token)
 	s.Client(t).Run(
-		status(form("/verify", "token", link, "action", "disown"), 200),
+		expectStatus(formRequest("/verify", "token", link, "action", "disown"), 200),
 		exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + link + `","password":"` + password + `"}`, Status: 400, Answer: `*"MAIL_TOKEN_INVALID"*`},
 		exchange{
 			Name: "the sign-up is deleted", Request: "POST /api/auth/login", Body: login, Status: 401, Answer: "*"},

@@ -13,20 +13,19 @@ import (
 // Strangers must not lock users out, and a sign-in must end the session that it
 // replaces.
 
-// loginsBy returns the sign-in requests, by entry point.
-func loginsBy(password string) map[string]exchange {
+func loginsByEntry(password string) map[string]exchange {
 	body := `{"email":"ada@example.com","password":"` + password + `"}`
 	return map[string]exchange{
 		"api":    {Request: "POST /api/auth/login", Body: body},
-		"pages":  form("/login", "email", "ada@example.com", "password", password),
+		"pages":  formRequest("/login", "email", "ada@example.com", "password", password),
 		"users":  {Request: "POST /api/users/login", Body: body},
 		"lesson": {Request: "POST /login", Body: body},
 	}
 }
 
-// fewUnknown allows four failures in total for all unknown devices. It disables the limits
-// per IP address, because all clients of a test share one address.
-func fewUnknown(o *watchword.Options) {
+// limitUnknownDevices allows four failures in total for all unknown devices. It disables the limits per IP address,
+// because all clients of a test share one address.
+func limitUnknownDevices(o *watchword.Options) {
 	hour, none := watchword.Limit{Count: 4, Per: time.Hour}, watchword.Limit{Count: -1}
 	o.Limits = watchword.Limits{
 		UnknownDevices: hour, KnownDevice: hour, KnownDevices: hour,
@@ -37,35 +36,35 @@ func fewUnknown(o *watchword.Options) {
 // RL-2, RL-3, RL-13
 func TestStrangersCannotLockTheOwnerOut(t *testing.T) {
 	t.Parallel()
-	for entry, login := range loginsBy(password) {
+	for entry, login := range loginsByEntry(password) {
 		t.Run(entry, func(t *testing.T) {
 			t.Parallel()
-			s := dialecttest.Start(t, fewUnknown)
+			s := dialecttest.Start(t, limitUnknownDevices)
 			owner, newDevice := s.Client(t), s.Client(t)
-			owner.Run(status(entrances()[entry].signUp(password), entrances()[entry].open))
-			for wrong, all := range logins("a wrong guess") { // all entry points share one counter
+			owner.Run(expectStatus(entryPoints()[entry].signUp(password), entryPoints()[entry].openStatus))
+			for wrong, all := range loginsByRefusal("a wrong guess") { // all entry points share one counter
 				for _, x := range all {
-					s.Client(t).Run(status(x, wrong))
+					s.Client(t).Run(expectStatus(x, wrong))
 				}
 			}
-			for _, x := range loginsBy(password) {
+			for _, x := range loginsByEntry(password) {
 				s.Client(t).Run(exchange{Name: x.Name, Request: x.Request, Body: x.Body, Headers: x.Headers,
 					Status: 429, Answer: "*", Want: headers{"Retry-After": "*", "Set-Cookie": ""}})
 			}
 			for range 5 { // more sign-ins than the limit: right passwords do not count
-				owner.Run(status(login, 200))
+				owner.Run(expectStatus(login, 200))
 			}
-			for _, x := range loginsBy(password) { // every entry point accepts the cookie of the known device
-				owner.Run(status(x, 200))
+			for _, x := range loginsByEntry(password) { // every entry point accepts the cookie of the known device
+				owner.Run(expectStatus(x, 200))
 			}
-			newDevice.Run(status(login, 429))
-			link := resetToken(t, s)
-			reset, found := openers(link, false)[entry]
+			newDevice.Run(expectStatus(login, 429))
+			link := requestResetToken(t, s)
+			reset, found := mailLinkRequests(link, false)[entry]
 			if !found {
-				reset = openers(link, false)["api"]
+				reset = mailLinkRequests(link, false)["api"]
 			}
-			newDevice.Run(status(reset, 200), status(loginsBy(ownersPassword)[entry], 200))
-			owner.Run(status(loginsBy(ownersPassword)[entry], 429)) // after a reset, the device is unknown
+			newDevice.Run(expectStatus(reset, 200), expectStatus(loginsByEntry(ownersPassword)[entry], 200))
+			owner.Run(expectStatus(loginsByEntry(ownersPassword)[entry], 429)) // after a reset, the device is unknown
 		})
 	}
 }
@@ -78,10 +77,10 @@ func TestSignInOverASessionEndsItInEveryAPI(t *testing.T) {
 			t.Parallel()
 			s := dialecttest.Start(t, nil)
 			browser, late := s.Client(t), s.Client(t)
-			stay := entrances()[entry].stay
-			browser.Run(status(entrances()[entry].signUp(password), entrances()[entry].open))
+			stay := entryPoints()[entry].sessionRequest
+			browser.Run(expectStatus(entryPoints()[entry].signUp(password), entryPoints()[entry].openStatus))
 			old := browser.Cookie(cookie)
-			browser.Run(status(loginsBy(password)[entry], 200))
+			browser.Run(expectStatus(loginsByEntry(password)[entry], 200))
 			// A concurrent request still has the old cookie. The response to it must not delete the new cookie.
 			late.Run(exchange{Request: stay.Request, Headers: []string{"Cookie", cookie + "=" + old}, Status: 401,
 				Answer: "*", Want: headers{"Set-Cookie": ""}})
@@ -90,8 +89,8 @@ func TestSignInOverASessionEndsItInEveryAPI(t *testing.T) {
 					Headers: []string{"Cookie", cookie + "=" + old, "Origin", "", "Sec-Fetch-Site", "same-origin"},
 					Status:  200, Answer: "*", Want: headers{"Set-Cookie": ""}})
 			}
-			browser.Run(status(stay, entrances()[entry].alive))
-			if kinds := endings(t, s); kinds != "replaced" {
+			browser.Run(expectStatus(stay, entryPoints()[entry].aliveStatus))
+			if kinds := readEndReasons(t, s); kinds != "replaced" {
 				t.Errorf("the sessions ended as %q", kinds)
 			}
 		})
@@ -108,21 +107,20 @@ func TestSignInWithoutACookieEndsNoSession(t *testing.T) {
 	s := dialecttest.Start(t, nil)
 	c := s.Client(t)
 	c.Run(
-		status(entrances()["api"].signUp(password), 201),
+		expectStatus(entryPoints()["api"].signUp(password), 201),
 		exchange{Request: "POST /api/auth/login",
 			Body:   `{"email":"ada@example.com","password":"` + password + `","delivery":"body"}`,
 			Status: 200, Answer: `*"refreshToken":"wwr_*"*"deviceToken":"wwd_*"*`, Want: headers{"Set-Cookie": ""}},
-		status(loginsBy(password)["lesson"], 200),
-		status(loginsBy(password)["users"], 200),
+		expectStatus(loginsByEntry(password)["lesson"], 200),
+		expectStatus(loginsByEntry(password)["users"], 200),
 		exchange{Request: "POST /api/auth/refresh", Status: 200, Answer: "*"},
 	)
-	if kinds := endings(t, s); kinds != "" {
+	if kinds := readEndReasons(t, s); kinds != "" {
 		t.Errorf("the sessions ended as %q", kinds)
 	}
 }
 
-// endings returns the reasons why sessions of the account ended.
-func endings(t *testing.T, s *dialecttest.Service) string {
+func readEndReasons(t *testing.T, s *dialecttest.Service) string {
 	t.Helper()
 	user, err := s.Engine.Operator().FindUser(t.Context(), "ada@example.com")
 	must(t, err)
@@ -145,9 +143,9 @@ func TestKnownDeviceCookieNeedsNoOrigin(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	c := s.Client(t)
-	c.Run(status(entrances()["api"].signUp(password), 201))
+	c.Run(expectStatus(entryPoints()["api"].signUp(password), 201))
 	bare := []string{"Origin", "", "Sec-Fetch-Site", "", "Cookie", "watchword-known=" + c.Cookie("watchword-known")}
-	for entry, x := range loginsBy(password) {
+	for entry, x := range loginsByEntry(password) {
 		if entry == "pages" {
 			continue
 		}
@@ -156,5 +154,6 @@ func TestKnownDeviceCookieNeedsNoOrigin(t *testing.T) {
 	}
 	bare[5] = "watchword=" + c.Cookie("watchword")
 	s.Client(t).Run(exchange{
-		Request: "POST /api/auth/login", Body: loginsBy(password)["api"].Body, Headers: bare, Status: 403, Answer: "*"})
+		Request: "POST /api/auth/login", Body: loginsByEntry(password)["api"].Body, Headers: bare,
+		Status: 403, Answer: "*"})
 }

@@ -12,18 +12,18 @@ import (
 // These tests request mails as strangers do, through every entry point: the API, the
 // pages and both dialects.
 
-// forgots returns the requests for a reset mail, by entry point.
-func forgots() map[string]exchange {
+// resetMailRequests has one request for each entry point.
+func resetMailRequests() map[string]exchange {
 	const body = `{"email":"ada@example.com"}`
 	return map[string]exchange{
-		"api":   status(exchange{Request: "POST /api/auth/password/forgot", Body: body}, 202),
-		"pages": status(form("/forgot", "email", "ada@example.com"), 200),
-		"users": status(exchange{Request: "POST /api/users/forgotpass", Body: body}, 200),
+		"api":   expectStatus(exchange{Request: "POST /api/auth/password/forgot", Body: body}, 202),
+		"pages": expectStatus(formRequest("/forgot", "email", "ada@example.com"), 200),
+		"users": expectStatus(exchange{Request: "POST /api/users/forgotpass", Body: body}, 200),
 	}
 }
 
-// newestLink waits until the outbox is empty and returns the newest link to ada.
-func newestLink(t *testing.T, s *dialecttest.Service, kind watchword.MailKind) string {
+// awaitNewestLink waits until the outbox is empty. The link is to ada.
+func awaitNewestLink(t *testing.T, s *dialecttest.Service, kind watchword.MailKind) string {
 	t.Helper()
 	for range 2000 {
 		mails, err := s.Engine.Operator().Mails(t.Context(), 1)
@@ -40,7 +40,7 @@ func newestLink(t *testing.T, s *dialecttest.Service, kind watchword.MailKind) s
 // RL-14
 func TestStrangersCannotSuppressAResetMail(t *testing.T) {
 	t.Parallel()
-	for entry, forgot := range forgots() {
+	for entry, forgot := range resetMailRequests() {
 		t.Run(entry, func(t *testing.T) {
 			t.Parallel()
 			now := startClock()
@@ -49,19 +49,19 @@ func TestStrangersCannotSuppressAResetMail(t *testing.T) {
 				none := watchword.Limit{Count: -1}
 				o.Limits = watchword.Limits{MailPerClient: none, SignupPerClient: none} // one IP for all clients
 			})
-			s.Client(t).Run(status(entrances()["api"].signUp(password), 201))
+			s.Client(t).Run(expectStatus(entryPoints()["api"].signUp(password), 201))
 			s.Prove(t, "ada@example.com")
 			for round := range 4 {
 				for range 4 {
-					for _, x := range forgots() {
+					for _, x := range resetMailRequests() {
 						s.Client(t).Run(x)
 					}
 					s.Client(t).Run(exchange{Request: "POST /api/auth/email/verify/resend", Body: `{"email":"ada@example.com"}`, Status: 202, Answer: "*"})
 				}
-				newestLink(t, s, watchword.MailReset)
+				awaitNewestLink(t, s, watchword.MailReset)
 				now.advance(6 * time.Minute)
 				s.Client(t).Run(forgot) // the owner requests a mail
-				link := newestLink(t, s, watchword.MailReset)
+				link := awaitNewestLink(t, s, watchword.MailReset)
 				s.Client(t).Run(exchange{Request: "POST /api/auth/password/reset", Body: `{"token":"` + link + `","password":"short"}`, Status: 422, Answer: "*"})
 				if t.Failed() {
 					t.Fatalf("round %d: the owner has no working link", round)
@@ -91,8 +91,8 @@ func TestPasswordChangeSendsNoMailToAnUnprovenAddress(t *testing.T) {
 			return exchange{Request: "POST /api/auth/password/change", Headers: bearer, Body: `{"currentPassword":"` + from + `","newPassword":"` + to + `"}`}
 		}, 200},
 		"pages": {func(from, to string) exchange {
-			return form("/account/password", "currentPassword", from, "newPassword", to)
-		}, 200}, // 200, because the client follows the redirect
+			return formRequest("/account/password", "currentPassword", from, "newPassword", to)
+		}, 200}, // the client follows the redirect
 	} {
 		t.Run(entry, func(t *testing.T) {
 			t.Parallel()
@@ -103,10 +103,11 @@ func TestPasswordChangeSendsNoMailToAnUnprovenAddress(t *testing.T) {
 			attacker.Run(exchange{Request: "POST /api/auth/register", Body: `{"email":"ada@example.com","password":"` + password + `"}`,
 				Status: 201, Answer: `*"accessToken":"{access}"*`})
 			for range 3 {
-				attacker.Run(status(c.change(password, other), c.done), status(c.change(other, password), c.done))
+				attacker.Run(expectStatus(c.change(password, other), c.done),
+					expectStatus(c.change(other, password), c.done))
 			}
-			attacker.Run(status(c.change(password, other), 429)) // the limit also counts correct passwords
-			newestLink(t, s, watchword.MailVerify)
+			attacker.Run(expectStatus(c.change(password, other), 429)) // the limit also counts correct passwords
+			awaitNewestLink(t, s, watchword.MailVerify)
 			if kinds := s.Mails.Kinds("ada@example.com"); len(kinds) != 1 {
 				t.Errorf("the victim got %v", kinds)
 			}
