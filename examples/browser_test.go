@@ -31,61 +31,62 @@ import (
 
 // An application is a page and its server, as `npm start` starts them.
 type application struct {
-	name        string // of the example
+	exampleName string
 	url, server string
-	data        string // folder with the server's data and its program
+	dataFolder  string // of the server, with its program
 	chromium    browsertest.Chromium
 }
 
 func startApplication(t *testing.T, example string, settings ...string) *application {
 	t.Helper()
-	program, _ := node(t, example)
+	program, _ := nodeWithPackages(t, example)
 	port, server := freePort(t), freePort(t)
-	a := &application{name: example, server: "http://localhost:" + server, data: t.TempDir()}
-	env := append(settings, "SERVER_PORT="+server, "APP_PORT="+port, "DATA_DIR="+a.data)
-	a.url = run(t, example, env, program, "start.js").url
+	a := &application{exampleName: example, server: "http://localhost:" + server, dataFolder: t.TempDir()}
+	env := append(settings, "SERVER_PORT="+server, "APP_PORT="+port, "DATA_DIR="+a.dataFolder)
+	a.url = startExample(t, example, env, program, "start.js").url
 	t.Cleanup(a.chromium.Stop)
 	return a
 }
 
-// command runs the watchword program on the server's data.
-func (a *application) command(t *testing.T, args ...string) []byte {
+// runCommand runs the watchword program on the server's data.
+func (a *application) runCommand(t *testing.T, args ...string) []byte {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(a.data, "watchword"), append(args, "--data-dir", a.data)...)
-	cmd.Env = environment()
+	program := filepath.Join(a.dataFolder, "watchword")
+	cmd := exec.CommandContext(t.Context(), program, append(args, "--data-dir", a.dataFolder)...)
+	cmd.Env = serverEnvironment()
 	out, err := cmd.Output()
 	must(t, err)
 	return out
 }
 
-// A wire is a proxy between a browser and the server. All tabs of the browser use it, and it can drop responses.
-type wire struct {
+// A lossyProxy is between all tabs of a browser and the server. It can drop responses.
+type lossyProxy struct {
 	url string
 
-	mu      sync.Mutex
-	refresh int // number of refresh requests
-	losing  int // number of refresh responses to drop
-	gone    int // number of refresh responses dropped
-	meet    func(http.ResponseWriter, *http.Request) bool
-	hold    func(*http.Request) // called before a response is forwarded
+	mu           sync.Mutex
+	refreshCount int
+	toDrop       int // number of refresh responses
+	dropped      int // number of refresh responses
+	onRequest    func(http.ResponseWriter, *http.Request) bool
+	onResponse   func(*http.Request) // called before each response is forwarded
 }
 
-func newWire(t *testing.T, server string) *wire {
+func newLossyProxy(t *testing.T, server string) *lossyProxy {
 	t.Helper()
-	w := &wire{}
+	w := &lossyProxy{}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:   func(*httputil.ProxyRequest) {}, // the request already has the complete URL
 		Transport: &http.Transport{},
 		ErrorLog:  log.New(io.Discard, "", 0), // pages abort requests when the user leaves the page
 		ModifyResponse: func(r *http.Response) error {
-			if hold := w.held(); hold != nil {
+			if hold := w.responseHook(); hold != nil {
 				hold(r.Request)
 			}
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			if isRefresh(r.Request) && w.losing > 0 {
-				w.losing--
-				w.gone++
+			if isRefresh(r.Request) && w.toDrop > 0 {
+				w.toDrop--
+				w.dropped++
 				panic(http.ErrAbortHandler)
 			}
 			return nil
@@ -98,10 +99,10 @@ func newWire(t *testing.T, server string) *wire {
 		}
 		if isRefresh(r) {
 			w.mu.Lock()
-			w.refresh++
+			w.refreshCount++
 			w.mu.Unlock()
 		}
-		if meet := w.interceptor(); meet == nil || r.Method == "OPTIONS" || !meet(answer, r) {
+		if meet := w.requestHook(); meet == nil || r.Method == "OPTIONS" || !meet(answer, r) {
 			proxy.ServeHTTP(answer, r)
 		}
 	}))
@@ -113,68 +114,65 @@ func newWire(t *testing.T, server string) *wire {
 	return w
 }
 
-// isRefresh reports whether a request is a refresh of the API or of a dialect.
+// isRefresh also recognizes the refresh requests of the dialects.
 func isRefresh(r *http.Request) bool {
 	return r.Method == "POST" &&
 		slices.Contains([]string{"/api/auth/refresh", "/api/users/reauth", "/token"}, r.URL.Path)
 }
 
-func (w *wire) refreshed() int {
+func (w *lossyProxy) countRefreshes() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.refresh
+	return w.refreshCount
 }
 
-func (w *wire) lost() int {
+func (w *lossyProxy) countDropped() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.gone
+	return w.dropped
 }
 
-func (w *wire) lose(answers int) {
+func (w *lossyProxy) dropRefreshResponses(answers int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.losing = answers
+	w.toDrop = answers
 }
 
-// intercept sets the function meet, which is called for each request except preflights. meet can block the request.
-// If it returns true, it has sent the response itself, and the server does not get the request.
-func (w *wire) intercept(meet func(http.ResponseWriter, *http.Request) (isAnswered bool)) {
+// interceptRequests calls onRequest for each request except preflights. onRequest can block the request. If it
+// returns true, it has sent the response itself, and the server does not get the request.
+func (w *lossyProxy) interceptRequests(meet func(http.ResponseWriter, *http.Request) (isAnswered bool)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.meet = meet
+	w.onRequest = meet
 }
 
-func (w *wire) interceptor() func(http.ResponseWriter, *http.Request) bool {
+func (w *lossyProxy) requestHook() func(http.ResponseWriter, *http.Request) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.meet
+	return w.onRequest
 }
 
-// beforeResponses calls the function hold before each response is forwarded.
-func (w *wire) beforeResponses(hold func(*http.Request)) {
+func (w *lossyProxy) interceptResponses(hold func(*http.Request)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.hold = hold
+	w.onResponse = hold
 }
 
-func (w *wire) held() func(*http.Request) {
+func (w *lossyProxy) responseHook() func(*http.Request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.hold
+	return w.onResponse
 }
 
-// A tab is one page of a browser.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
 	app *application
 }
 
-// open opens a new browser without cookies.
-func (a *application) open(t *testing.T) (*tab, *wire) {
+func (a *application) openBrowser(t *testing.T) (*tab, *lossyProxy) {
 	t.Helper()
-	w := newWire(t, a.server)
+	w := newLossyProxy(t, a.server)
 	at, err := url.Parse(a.url)
 	must(t, err)
 	return &tab{t: t, app: a, ctx: a.chromium.Open(t, func(p *target.CreateBrowserContextParams) {
@@ -182,14 +180,13 @@ func (a *application) open(t *testing.T) (*tab, *wire) {
 	})}, w
 }
 
-// another opens one more tab of the same browser.
-func (b *tab) another() *tab {
+// openTab opens one more tab of the same browser.
+func (b *tab) openTab() *tab {
 	b.t.Helper()
 	return &tab{t: b.t, app: b.app, ctx: browsertest.Tab(b.t, b.ctx)}
 }
 
-// hide moves the tab to the background.
-func (b *tab) hide() {
+func (b *tab) moveToBackground() {
 	b.t.Helper()
 	browsertest.Command(b.t, b.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{})
 	for _, state := range []page.SetWebLifecycleStateState{page.SetWebLifecycleStateStateFrozen,
@@ -224,9 +221,9 @@ func see[T any](b *tab, function string, args ...any) T {
 	return value
 }
 
-// await evaluates a JavaScript function in the page repeatedly until it returns true. The parameter before is a Go
-// function that await calls before each try.
-func (b *tab) await(what, function string, before func(), args ...any) {
+// awaitTrue evaluates a JavaScript function in the page repeatedly. It calls the Go function before in front of each
+// try.
+func (b *tab) awaitTrue(what, function string, before func(), args ...any) {
 	b.t.Helper()
 	var err error
 	for end := time.Now().Add(browsertest.Timeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -240,26 +237,25 @@ func (b *tab) await(what, function string, before func(), args ...any) {
 	b.t.Fatalf("timeout: %s (%v). The page shows:\n%s", what, err, text)
 }
 
-// until waits until the page shows all the texts.
-func (b *tab) until(texts ...string) {
+func (b *tab) awaitText(texts ...string) {
 	b.t.Helper()
-	b.await(strings.Join(texts, ", "), `(texts) => texts.every((text) => document.body.innerText.includes(text))`, func() {}, texts)
+	b.awaitTrue(strings.Join(texts, ", "), `(texts) => texts.every((text) => document.body.innerText.includes(text))`, func() {}, texts)
 }
 
-// press presses the button or link with the text.
+// press clicks the button or link with the text, when the page shows it.
 func (b *tab) press(words string) {
 	b.t.Helper()
-	b.await("press "+words, `(words) => {
+	b.awaitTrue("press "+words, `(words) => {
 	  const found = [...document.querySelectorAll("button:enabled, a")].find((e) => e.innerText.trim() === words && e.checkVisibility());
 	  found?.click();
 	  return !!found;
 	}`, func() {}, words)
 }
 
-// fill replaces the text of the field with the label.
+// fill replaces the text of the field.
 func (b *tab) fill(label, text string) {
 	b.t.Helper()
-	b.await("fill in "+label, `(words) => {
+	b.awaitTrue("fill in "+label, `(words) => {
 	  const field = [...document.querySelectorAll("label")].find((e) => e.innerText.trim() === words && e.checkVisibility())?.control;
 	  field?.focus();
 	  field?.select();
@@ -272,12 +268,12 @@ func (b *tab) signUp(email string) {
 	b.t.Helper()
 	b.visit(b.app.url)
 	b.press("Create an account")
-	b.until("At least 8 characters.")
+	b.awaitText("At least 8 characters.")
 	b.fill("Name", "Ada")
 	b.fill("E-mail", email)
 	b.fill("Password", password)
 	b.press("Create an account")
-	b.until("Your account", email)
+	b.awaitText("Your account", email)
 }
 
 func (b *tab) signIn(email, password string) {
@@ -287,10 +283,10 @@ func (b *tab) signIn(email, password string) {
 	b.press("Sign in")
 }
 
-// steal copies the refresh cookie of another browser into this one.
-func (b *tab) steal(from *tab) {
+// copyRefreshCookie copies the cookie of another browser into this one, as a thief would.
+func (b *tab) copyRefreshCookie(from *tab) {
 	b.t.Helper()
-	for _, cookie := range from.cookies() {
+	for _, cookie := range from.refreshCookies() {
 		httpOnly := true
 		browsertest.Command(b.t, b.ctx, network.SetCookie,
 			network.SetCookieParams{Name: cookie.Name, Value: cookie.Value,
@@ -298,22 +294,21 @@ func (b *tab) steal(from *tab) {
 	}
 }
 
-// cookies returns the cookies that a refresh sends, including the cookie of a known device.
-func (b *tab) cookies() []*network.Cookie {
+// refreshCookies returns the cookies that a refresh sends, including the cookie of a known device.
+func (b *tab) refreshCookies() []*network.Cookie {
 	b.t.Helper()
 	urls := []string{b.app.server + "/api/auth/refresh"}
 	return browsertest.Command(b.t, b.ctx, network.GetCookies, network.GetCookiesParams{URLs: urls}).Cookies
 }
 
-// sessionCookies returns the cookies that a sign-out deletes. The cookie of a known device
-// stays, and grants no access.
+// sessionCookies are those that a sign-out deletes. The cookie of a known device stays, and grants no access.
 func (b *tab) sessionCookies() []*network.Cookie {
 	b.t.Helper()
-	return slices.DeleteFunc(b.cookies(), func(c *network.Cookie) bool { return c.Name == "watchword-known" })
+	return slices.DeleteFunc(b.refreshCookies(), func(c *network.Cookie) bool { return c.Name == "watchword-known" })
 }
 
-// keepsNothing fails if the page stored anything that a script on its origin can read.
-func (b *tab) keepsNothing() {
+// assertNothingStored checks every storage that a script on the page's origin can read.
+func (b *tab) assertNothingStored() {
 	b.t.Helper()
 	kept := see[[]string](b, `async () => [
 	  ...Object.keys(localStorage), ...Object.keys(sessionStorage), ...document.cookie.split("=", 1).filter((name) => name),
@@ -322,20 +317,19 @@ func (b *tab) keepsNothing() {
 	if len(kept) != 0 {
 		b.t.Errorf("the page stored %q", kept)
 	}
-	for _, cookie := range b.cookies() {
+	for _, cookie := range b.refreshCookies() {
 		if !cookie.HTTPOnly || cookie.SameSite != network.CookieSameSiteStrict {
 			b.t.Errorf("cookie %s: HttpOnly %t, SameSite %s", cookie.Name, cookie.HTTPOnly, cookie.SameSite)
 		}
 	}
 }
 
-// happened checks that an account has the wanted number of events of a kind.
-func (a *application) happened(t *testing.T, email, kind string, want int) {
+func (a *application) assertEventCount(t *testing.T, email, kind string, want int) {
 	t.Helper()
 	var account struct {
 		Events []struct{ Event string }
 	}
-	must(t, json.Unmarshal(a.command(t, "users", "show", email, "--json"), &account))
+	must(t, json.Unmarshal(a.runCommand(t, "users", "show", email, "--json"), &account))
 	if len(account.Events) == 0 {
 		t.Fatal("the account has no events")
 	}
@@ -345,8 +339,8 @@ func (a *application) happened(t *testing.T, email, kind string, want int) {
 	}
 }
 
-// fits checks, on a phone and a desktop screen, in dark and light mode, that no part of the page is cut off.
-func (b *tab) fits(name string) {
+// assertNothingCutOff checks the page on a phone and a desktop screen, in dark and light mode.
+func (b *tab) assertNothingCutOff(name string) {
 	b.t.Helper()
 	browsertest.InEachView(b.t, b.ctx, name, func(string) {})
 }

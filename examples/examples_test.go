@@ -24,26 +24,26 @@ import (
 // JWT-18
 func TestNodeVerifiesWithJose(t *testing.T) {
 	t.Parallel()
-	verifies(t, "node-jose", node)
+	startVerifyingExample(t, "node-jose", nodeWithPackages)
 }
 
 // JWT-18
 func TestExpressVerifiesWithExpressOAuth2JWTBearer(t *testing.T) {
 	t.Parallel()
-	verifies(t, "express", node)
+	startVerifyingExample(t, "express", nodeWithPackages)
 }
 
 // JWT-18
 func TestPythonVerifiesWithPyJWT(t *testing.T) {
 	t.Parallel()
-	p, i := verifies(t, "python", python)
-	fresh := i.signIn(t, func(*watchword.Options) {})
-	if status, _, body := p.ask(t, "/", fresh); status != 200 {
+	p, i := startVerifyingExample(t, "python", pythonWithLibraries)
+	fresh := i.issueToken(t, func(*watchword.Options) {})
+	if status, _, body := p.getWithToken(t, "/", fresh); status != 200 {
 		t.Fatalf("before the session ends: %d %s", status, body)
 	}
 	process{i.url}.post(t, "/api/auth/logout", fresh, "{}", nil)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		status, challenge, body := p.ask(t, "/", fresh)
+		status, challenge, body := p.getWithToken(t, "/", fresh)
 		if status == 401 && strings.Contains(challenge, "invalid_token") {
 			break
 		}
@@ -51,33 +51,32 @@ func TestPythonVerifiesWithPyJWT(t *testing.T) {
 			t.Fatalf("after the session ended: %d %s", status, body)
 		}
 	}
-	if !i.cut.Load() {
+	if !i.hasCutStream.Load() {
 		t.Error("no stream of the feed was cut")
 	}
-	if status, _, body := p.ask(t, "/", string(i.session.AccessToken)); status != 200 {
+	if status, _, body := p.getWithToken(t, "/", string(i.session.AccessToken)); status != 200 {
 		t.Errorf("another session: %d %s", status, body)
 	}
 }
 
-// verifies starts an example, checks that it accepts only valid tokens, and returns the example and the issuer. The
-// example knows only the issuer's URL.
-func verifies(
+// startVerifyingExample checks that the example accepts only valid tokens. The example knows only the issuer's URL.
+func startVerifyingExample(
 	t *testing.T, example string, command func(t *testing.T, dir string) (program string, args []string),
 ) (process, *issuer) {
 	t.Helper()
-	dir := copyOf(t, example)
+	dir := copyExample(t, example)
 	program, args := command(t, dir)
 	i := newIssuer(t)
 	env := []string{"PORT=0", "ISSUER=" + i.url, "AUDIENCE=" + i.url}
-	p := run(t, dir, env, program, args...)
-	checksTokens(t, p, i)
-	acceptsBehind(t, i, runBehind(t, dir, env, program, args...))
+	p := startExample(t, dir, env, program, args...)
+	assertOnlyValidTokens(t, p, i)
+	assertSlowClockAccepts(t, i, runWithSlowClock(t, dir, env, program, args...))
 	return p, i
 }
 
-// runBehind starts an example with a clock that is 2 s behind. It sets the environment variables of faketime itself,
-// because the program faketime would not forward signals to the example.
-func runBehind(t *testing.T, dir string, env []string, program string, args ...string) process {
+// runWithSlowClock starts an example with a clock that is 2 s behind. It sets the environment variables of faketime
+// itself, because the program faketime would not forward signals to the example.
+func runWithSlowClock(t *testing.T, dir string, env []string, program string, args ...string) process {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "faketime", "-f", "-2s", "env").Output()
 	if err != nil {
@@ -89,15 +88,15 @@ func runBehind(t *testing.T, dir string, env []string, program string, args ...s
 			env = append(env, strings.TrimSpace(line))
 		}
 	}
-	return run(t, dir, env, program, args...)
+	return startExample(t, dir, env, program, args...)
 }
 
-// acceptsBehind checks that a service whose clock is 2 s behind accepts a token
-// that was just issued.
-func acceptsBehind(t *testing.T, i *issuer, p process) {
+// assertSlowClockAccepts needs a service whose clock is 2 s behind. The service must accept a token that was just
+// issued.
+func assertSlowClockAccepts(t *testing.T, i *issuer, p process) {
 	t.Helper()
-	fresh := i.signIn(t, func(*watchword.Options) {})
-	if status, _, body := p.ask(t, "/", fresh); status != 200 {
+	fresh := i.issueToken(t, func(*watchword.Options) {})
+	if status, _, body := p.getWithToken(t, "/", fresh); status != 200 {
 		t.Errorf("a fresh token 2 s behind: %d %s", status, body)
 	}
 	response, err := http.Get(p.url)
@@ -110,10 +109,9 @@ func acceptsBehind(t *testing.T, i *issuer, p process) {
 	}
 }
 
-// checksTokens sends a service valid tokens of an issuer, and all kinds of invalid tokens.
-func checksTokens(t *testing.T, p process, i *issuer) {
+func assertOnlyValidTokens(t *testing.T, p process, i *issuer) {
 	t.Helper()
-	status, _, body := p.ask(t, "/", string(i.session.AccessToken))
+	status, _, body := p.getWithToken(t, "/", string(i.session.AccessToken))
 	var who struct {
 		Sub   string
 		Roles []string
@@ -122,12 +120,12 @@ func checksTokens(t *testing.T, p process, i *issuer) {
 		who.Roles == nil {
 		t.Errorf("a good token: %d %s", status, body)
 	}
-	status, challenge, body := p.ask(t, "/", "")
+	status, challenge, body := p.getWithToken(t, "/", "")
 	if status != 401 || !strings.HasPrefix(challenge, "Bearer") || strings.Contains(challenge, "invalid_token") {
 		t.Errorf("no token: %d %q %s", status, challenge, body)
 	}
-	for name, token := range i.badTokens(t) {
-		status, challenge, body := p.ask(t, "/", token)
+	for name, token := range i.invalidTokens(t) {
+		status, challenge, body := p.getWithToken(t, "/", token)
 		if status != 401 || !strings.Contains(challenge, `error="invalid_token"`) {
 			t.Errorf("a token %s: %d %q %s", name, status, challenge, body)
 		}
@@ -136,29 +134,30 @@ func checksTokens(t *testing.T, p process, i *issuer) {
 
 func TestEmbeddingProgramProtectsItsRoutes(t *testing.T) {
 	t.Parallel()
-	long(t)
+	skipIfShort(t)
 	binary := filepath.Join(t.TempDir(), "embed")
 	if out, err := exec.Command("go", "build", "-o", binary, "./embed").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	p := run(t, t.TempDir(), []string{"ADDRESS=127.0.0.1:" + freePort(t)}, binary)
+	p := startExample(t, t.TempDir(), []string{"ADDRESS=127.0.0.1:" + freePort(t)}, binary)
 
 	var in struct{ AccessToken string }
 	p.post(t, "/api/auth/register", "", `{"email":"ada@example.com","password":"seven purple otters"}`, &in)
-	if status, _, body := p.ask(t, "/hello", in.AccessToken); status != 200 ||
+	if status, _, body := p.getWithToken(t, "/hello", in.AccessToken); status != 200 ||
 		!strings.HasPrefix(body, "Hello ada@example.com") {
 		t.Errorf("%d %s", status, body)
 	}
-	if status, challenge, body := p.ask(t, "/reports", in.AccessToken); status != 403 ||
+	if status, challenge, body := p.getWithToken(t, "/reports", in.AccessToken); status != 403 ||
 		!strings.Contains(challenge, "insufficient_scope") {
 		t.Errorf("%d %q %s", status, challenge, body)
 	}
-	if status, challenge, body := p.ask(t, "/hello", ""); status != 401 || !strings.HasPrefix(challenge, "Bearer") ||
+	status, challenge, body := p.getWithToken(t, "/hello", "")
+	if status != 401 || !strings.HasPrefix(challenge, "Bearer") ||
 		!strings.Contains(body, "TOKEN_MISSING") {
 		t.Errorf("%d %q %s", status, challenge, body)
 	}
 	p.post(t, "/api/auth/logout-all", in.AccessToken, "{}", nil)
-	if status, _, body := p.ask(t, "/hello", in.AccessToken); status != 401 ||
+	if status, _, body := p.getWithToken(t, "/hello", in.AccessToken); status != 401 ||
 		!strings.Contains(body, "SESSION_ENDED") {
 		t.Errorf("%d %s", status, body)
 	}
@@ -190,33 +189,32 @@ func (p process) post(t *testing.T, path, token, body string, answer any) {
 	}
 }
 
-// copyOf copies an example, so that its packages are installed outside of the repository.
-func copyOf(t *testing.T, example string) string {
+// copyExample lets npm install the packages outside of the repository.
+func copyExample(t *testing.T, example string) string {
 	t.Helper()
-	long(t)
+	skipIfShort(t)
 	dir := t.TempDir()
 	must(t, os.CopyFS(dir, os.DirFS(example)))
 	must(t, os.RemoveAll(filepath.Join(dir, "node_modules")))
 	return dir
 }
 
-// installs has one function for each folder, which runs npm ci only once. A second npm ci would remove the packages
-// while another test uses them.
-var installs sync.Map
+// npmInstalls has one function for each folder, which runs npm ci only once. A second npm ci would remove the
+// packages while another test uses them.
+var npmInstalls sync.Map
 
-// node installs the packages of package-lock.json, once for each folder.
-func node(t *testing.T, dir string) (program string, args []string) {
+// nodeWithPackages installs the packages of package-lock.json, once for each folder.
+func nodeWithPackages(t *testing.T, dir string) (program string, args []string) {
 	t.Helper()
-	long(t)
+	skipIfShort(t)
 	npmtest.Require(t)
-	install, _ := installs.LoadOrStore(dir, sync.OnceValue(func() error { return npmtest.Install(dir) }))
+	install, _ := npmInstalls.LoadOrStore(dir, sync.OnceValue(func() error { return npmtest.Install(dir) }))
 	must(t, install.(func() error)())
 	return "node", []string{"server.js"}
 }
 
-// python returns a Python interpreter that has the libraries of the example. It also tries the system's interpreter,
-// because the first one in PATH can lack the libraries.
-func python(t *testing.T, _ string) (program string, args []string) {
+// pythonWithLibraries also tries the system's interpreter, because the first one in PATH can lack the libraries.
+func pythonWithLibraries(t *testing.T, _ string) (program string, args []string) {
 	t.Helper()
 	if os.Getenv("WATCHWORD_TEST_PYTHON") == "skip" {
 		t.Skip("WATCHWORD_TEST_PYTHON=skip: nothing is known about the example for Python")

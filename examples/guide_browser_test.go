@@ -21,12 +21,12 @@ func TestFrontEndOfTheGuideStaysSignedIn(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
 			"has the right types":                    guideTypes,
 			"keeps a life over two origins":          guideLife,
-			"refreshes once for five requests":       guideFive,
+			"refreshes once for five requests":       guideSharesOneRefresh,
 			"sends a request twice at most":          guideForEver,
 			"signs out only after a refused refresh": guideAway,
-			"needs no lock between tabs":             guideTabs,
-			"sends no stream twice":                  guideStream,
-			"stays signed out after a late refresh":  guideLate,
+			"needs no lock between tabs":             guideLoadsThreeTabs,
+			"sends no stream twice":                  guideSendsStream,
+			"stays signed out after a late refresh":  guideSignsOutDuringRefresh,
 		} {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
 		}
@@ -43,55 +43,55 @@ func guideTypes(t *testing.T, _ *application) {
 
 func guideLife(t *testing.T, a *application) {
 	const email = "life@example.com"
-	b, wire := a.open(t)
+	b, wire := a.openBrowser(t)
 	b.signUp(email)
-	b.until("Name\nAda", "Sessions\n1")
-	b.keepsNothing()
+	b.awaitText("Name\nAda", "Sessions\n1")
+	b.assertNothingStored()
 	b.reload()
-	b.until("Your account", email, "Sessions\n1")
-	b.fits("guide-account")
-	if n := wire.refreshed(); n != 2 { // each page load refreshes once
+	b.awaitText("Your account", email, "Sessions\n1")
+	b.assertNothingCutOff("guide-account")
+	if n := wire.countRefreshes(); n != 2 { // each page load refreshes once
 		t.Errorf("%d refreshes for two visits", n)
 	}
 	b.press("Sign out")
-	b.until("You are signed out.", "New here?")
+	b.awaitText("You are signed out.", "New here?")
 	b.reload()
-	b.until("New here?")
-	b.fits("guide-sign-in")
+	b.awaitText("New here?")
+	b.assertNothingCutOff("guide-sign-in")
 	if cookies := b.sessionCookies(); len(cookies) != 0 {
 		t.Errorf("%d cookies remain", len(cookies))
 	}
 	b.signIn(email, "seven purple cats")
-	b.until("Wrong email or password.", "New here?")
+	b.awaitText("Wrong email or password.", "New here?")
 	b.signIn(email, password)
-	b.until("Your account", email, "Sessions\n1")
+	b.awaitText("Your account", email, "Sessions\n1")
 
-	other, _ := a.open(t)
+	other, _ := a.openBrowser(t)
 	other.visit(a.url)
 	other.signIn(email, password)
-	other.until("Your account", "Sessions\n2")
+	other.awaitText("Your account", "Sessions\n2")
 	b.press("Sign out everywhere")
-	b.until("All your sessions have ended.", "New here?")
+	b.awaitText("All your sessions have ended.", "New here?")
 	other.press("Reload")
-	other.until("New here?")
-	b.keepsNothing()
-	other.keepsNothing()
+	other.awaitText("New here?")
+	b.assertNothingStored()
+	other.assertNothingStored()
 }
 
 // Chromium without its cache sends requests for the same URL in parallel. Four requests get a 401 at the same time.
 // The fifth request gets a 401 when the client already has a new token. All five must share one refresh.
-func guideFive(t *testing.T, a *application) {
+func guideSharesOneRefresh(t *testing.T, a *application) {
 	const email = "five@example.com"
-	b, wire := a.open(t)
+	b, wire := a.openBrowser(t)
 	b.signUp(email)
-	b.until("Sessions\n1")
-	a.command(t, "users", "set-roles", email, "editor")
+	b.awaitText("Sessions\n1")
+	a.runCommand(t, "users", "set-roles", email, "editor")
 
 	var four sync.WaitGroup
 	four.Add(4)
 	var asked atomic.Int32
 	renewed := make(chan struct{})
-	wire.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+	wire.interceptRequests(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != "/api/auth/me" {
 			return false
 		}
@@ -106,104 +106,104 @@ func guideFive(t *testing.T, a *application) {
 		}
 		return false
 	})
-	before := wire.refreshed()
+	before := wire.countRefreshes()
 	answers := see[[]int](b, `() => import("/src/main.ts").then(({ auth }) =>
 	  Promise.all([1, 2, 3, 4, 5].map(() => auth.fetch("/api/auth/me", { cache: "no-store" }).then(({ status }) => status))))`)
 	if fmt.Sprint(answers) != "[200 200 200 200 200]" || asked.Load() != 10 {
 		t.Errorf("%v, %d requests", answers, asked.Load())
 	}
-	if n := wire.refreshed() - before; n != 1 {
+	if n := wire.countRefreshes() - before; n != 1 {
 		t.Errorf("%d refreshes for five requests", n)
 	}
 	b.press("Reload")
-	b.until("Roles\neditor")
-	b.keepsNothing()
+	b.awaitText("Roles\neditor")
+	b.assertNothingStored()
 }
 
 func guideForEver(t *testing.T, a *application) {
-	b, wire := a.open(t)
+	b, wire := a.openBrowser(t)
 	b.signUp("ever@example.com")
-	b.until("Sessions\n1")
+	b.awaitText("Sessions\n1")
 	var asked atomic.Int32
-	wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+	wire.interceptRequests(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != "/api/auth/me" {
 			return false
 		}
 		asked.Add(1)
-		a.refuse(w, 401, "TOKEN_EXPIRED", "This access token has expired. Refresh it.")
+		a.writeAPIError(w, 401, "TOKEN_EXPIRED", "This access token has expired. Refresh it.")
 		return true
 	})
-	before := wire.refreshed()
+	before := wire.countRefreshes()
 	b.press("Reload")
-	b.until("This access token has expired.", "Your account")
-	if n, asked := wire.refreshed()-before, asked.Load(); n != 1 || asked != 2 {
+	b.awaitText("This access token has expired.", "Your account")
+	if n, asked := wire.countRefreshes()-before, asked.Load(); n != 1 || asked != 2 {
 		t.Errorf("asked %d times, with %d refreshes", asked, n)
 	}
 }
 
 func guideAway(t *testing.T, a *application) {
 	const email = "away@example.com"
-	b, wire := a.open(t)
+	b, wire := a.openBrowser(t)
 	b.signUp(email)
-	b.until("Sessions\n1")
+	b.awaitText("Sessions\n1")
 	for _, refusal := range []struct {
 		status int
 		code   string
 	}{{503, "TRY_LATER"}, {429, "RATE_LIMITED"}, {500, "INTERNAL"}} {
-		wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		wire.interceptRequests(func(w http.ResponseWriter, r *http.Request) bool {
 			switch {
 			case isRefresh(r):
-				a.refuse(w, refusal.status, refusal.code, "Come back later.")
+				a.writeAPIError(w, refusal.status, refusal.code, "Come back later.")
 			case r.URL.Path == "/api/auth/me":
-				a.refuse(w, 401, "TOKEN_EXPIRED", "This access token has expired. Refresh it.")
+				a.writeAPIError(w, 401, "TOKEN_EXPIRED", "This access token has expired. Refresh it.")
 			default:
 				return false
 			}
 			return true
 		})
 		b.press("Reload")
-		b.until("Come back later.", "Your account", email)
+		b.awaitText("Come back later.", "Your account", email)
 		b.reload()
-		b.until("Come back later.", "Loading…")
-		wire.intercept(nil)
+		b.awaitText("Come back later.", "Loading…")
+		wire.interceptRequests(nil)
 		b.press("Try again")
-		b.until("Your account", email, "Sessions\n1")
+		b.awaitText("Your account", email, "Sessions\n1")
 	}
 
 	// The response to a refresh is lost. The next request repeats the refresh, and the server repeats its response.
-	wire.lose(1)
+	wire.dropRefreshResponses(1)
 	b.reload()
-	b.until("The server can't be reached.", "Loading…")
+	b.awaitText("The server can't be reached.", "Loading…")
 	b.press("Try again")
-	b.until("Your account", email, "Sessions\n1")
-	a.happened(t, email, "refresh_reused", 0)
+	b.awaitText("Your account", email, "Sessions\n1")
+	a.assertEventCount(t, email, "refresh_reused", 0)
 
 	// Only a 401 response to the refresh signs the user out.
-	wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+	wire.interceptRequests(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/api/auth/me" {
-			a.refuse(w, 401, "TOKEN_INVALID", "Not this one.")
+			a.writeAPIError(w, 401, "TOKEN_INVALID", "Not this one.")
 		}
 		return r.URL.Path == "/api/auth/me"
 	})
 	b.press("Reload")
-	b.until("Not this one.", "Your account", email)
-	wire.intercept(nil)
-	a.command(t, "sessions", "end", email, "--yes")
+	b.awaitText("Not this one.", "Your account", email)
+	wire.interceptRequests(nil)
+	a.runCommand(t, "sessions", "end", email, "--yes")
 	b.press("Reload")
-	b.until("Your session has ended.", "New here?")
+	b.awaitText("Your session has ended.", "New here?")
 }
 
 // Three tabs load at the same moment with the same cookie. All must stay signed in.
-func guideTabs(t *testing.T, a *application) {
+func guideLoadsThreeTabs(t *testing.T, a *application) {
 	const email = "tabs@example.com"
-	b, wire := a.open(t)
+	b, wire := a.openBrowser(t)
 	b.signUp(email)
-	b.until("Sessions\n1")
-	tabs := []*tab{b, b.another(), b.another()}
+	b.awaitText("Sessions\n1")
+	tabs := []*tab{b, b.openTab(), b.openTab()}
 	var three sync.WaitGroup
 	three.Add(3)
 	var asked atomic.Int32
-	wire.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+	wire.interceptRequests(func(_ http.ResponseWriter, r *http.Request) bool {
 		if isRefresh(r) && asked.Add(1) <= 3 {
 			three.Done()
 			three.Wait()
@@ -216,22 +216,22 @@ func guideTabs(t *testing.T, a *application) {
 	}
 	visits.Wait()
 	for _, one := range tabs {
-		one.until("Your account", email)
+		one.awaitText("Your account", email)
 	}
 	for _, one := range tabs {
 		one.reload()
-		one.until("Your account", email, "Sessions\n1")
+		one.awaitText("Your account", email, "Sessions\n1")
 	}
-	a.happened(t, email, "refresh_reused", 0)
+	a.assertEventCount(t, email, "refresh_reused", 0)
 }
 
 // A stream can be sent only once, so the client renews the token but returns the 401. Chromium sends no streams over
 // HTTP/1.1, so the test replaces the page's fetch.
-func guideStream(t *testing.T, a *application) {
-	b, wire := a.open(t)
+func guideSendsStream(t *testing.T, a *application) {
+	b, wire := a.openBrowser(t)
 	b.signUp("stream@example.com")
-	b.until("Sessions\n1")
-	before := wire.refreshed()
+	b.awaitText("Sessions\n1")
+	before := wire.countRefreshes()
 	sent := see[int](b, `() => import("/src/main.ts").then(async ({ auth }) => {
 	  const real = window.fetch
 	  let sent = 0
@@ -244,19 +244,19 @@ func guideStream(t *testing.T, a *application) {
 	  window.fetch = real
 	  return status === 401 ? sent : -1
 	})`)
-	if n := wire.refreshed() - before; sent != 1 || n != 1 {
+	if n := wire.countRefreshes() - before; sent != 1 || n != 1 {
 		t.Errorf("sent %d times, with %d refreshes", sent, n)
 	}
 }
 
 // The user signs out during a refresh. The response to the refresh must not sign the user in again.
-func guideLate(t *testing.T, a *application) {
-	b, wire := a.open(t)
+func guideSignsOutDuringRefresh(t *testing.T, a *application) {
+	b, wire := a.openBrowser(t)
 	b.signUp("late@example.com")
-	b.until("Sessions\n1")
+	b.awaitText("Sessions\n1")
 	arrived, release := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	wire.beforeResponses(func(r *http.Request) {
+	wire.interceptResponses(func(r *http.Request) {
 		if isRefresh(r) {
 			once.Do(func() { close(arrived) })
 			<-release
@@ -273,14 +273,13 @@ func guideLate(t *testing.T, a *application) {
 	})`)
 	close(release)
 	see[bool](b, `() => window.late.then(() => true)`)
-	b.until("You are signed out.", "New here?")
-	wire.beforeResponses(nil)
+	b.awaitText("You are signed out.", "New here?")
+	wire.interceptResponses(nil)
 	b.reload()
-	b.until("New here?")
+	b.awaitText("New here?")
 }
 
-// refuse sends an error response in the server's format.
-func (a *application) refuse(w http.ResponseWriter, status int, code, text string) {
+func (a *application) writeAPIError(w http.ResponseWriter, status int, code, text string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", a.url)
 	h.Set("Access-Control-Allow-Credentials", "true")

@@ -20,11 +20,11 @@ import (
 
 // An issuer is a server whose tokens the examples verify. It can also create tokens that the examples must reject.
 type issuer struct {
-	url     string
-	options watchword.Options
-	store   *sqlite.Store
-	session *watchword.SignIn
-	cut     atomic.Bool // whether a stream of the revocation feed has been cut
+	url          string
+	options      watchword.Options
+	store        *sqlite.Store
+	session      *watchword.SignIn
+	hasCutStream atomic.Bool
 }
 
 const password = "seven purple otters"
@@ -35,7 +35,7 @@ func newIssuer(t *testing.T, changes ...func(*watchword.Options)) *issuer {
 	must(t, err)
 	i := &issuer{url: "http://" + listener.Addr().String()}
 	i.options = watchword.Options{
-		PublicURL: i.url, MasterKey: []byte("a master key for tests, 32 bytes"), Mailer: noMail{}}
+		PublicURL: i.url, MasterKey: []byte("a master key for tests, 32 bytes"), Mailer: discardingMailer{}}
 	for _, change := range changes {
 		change(&i.options)
 	}
@@ -56,10 +56,10 @@ func newIssuer(t *testing.T, changes ...func(*watchword.Options)) *issuer {
 	return i
 }
 
-// cutFirstStream cuts the first stream of the revocation feed. The cut is within an event and within a chunk.
+// cutFirstStream cuts the revocation feed within an event and within a chunk.
 func (i *issuer) cutFirstStream(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/revocations/stream" || i.cut.Swap(true) {
+		if r.URL.Path != "/revocations/stream" || i.hasCutStream.Swap(true) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -81,9 +81,8 @@ func (i *issuer) engine(t *testing.T, store *sqlite.Store, options watchword.Opt
 	return engine
 }
 
-// signIn signs in on an engine with changed options, and returns the access token. The engine has the same keys as
-// the issuer.
-func (i *issuer) signIn(t *testing.T, change func(*watchword.Options)) string {
+// issueToken signs in on an engine with changed options, but with the keys of the issuer.
+func (i *issuer) issueToken(t *testing.T, change func(*watchword.Options)) string {
 	t.Helper()
 	options := i.options
 	change(&options)
@@ -93,8 +92,8 @@ func (i *issuer) signIn(t *testing.T, change func(*watchword.Options)) string {
 	return string(in.AccessToken)
 }
 
-// badTokens returns tokens that a service must reject, keyed by their fault.
-func (i *issuer) badTokens(t *testing.T) map[string]string {
+// invalidTokens are keyed by their fault. A service must reject all of them.
+func (i *issuer) invalidTokens(t *testing.T) map[string]string {
 	t.Helper()
 	good := string(i.session.AccessToken)
 	parts := strings.Split(good, ".")
@@ -116,11 +115,11 @@ func (i *issuer) badTokens(t *testing.T) map[string]string {
 	}
 	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"at+jwt"}`))
 	return map[string]string{
-		"expired": i.signIn(t, func(o *watchword.Options) {
+		"expired": i.issueToken(t, func(o *watchword.Options) {
 			o.AccessTTL, o.Now = time.Minute, func() time.Time { return time.Now().Add(-2 * time.Minute) }
 		}),
-		"for another audience": i.signIn(t, func(o *watchword.Options) { o.Audience = "https://other.example" }),
-		"of another issuer": i.signIn(t,
+		"for another audience": i.issueToken(t, func(o *watchword.Options) { o.Audience = "https://other.example" }),
+		"of another issuer": i.issueToken(t,
 			func(o *watchword.Options) { o.PublicURL, o.Audience = "https://other.example", i.url }),
 		"signed by another key": string(forged.AccessToken),
 		"with other claims": parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(promoted)) + "." +
@@ -132,8 +131,8 @@ func (i *issuer) badTokens(t *testing.T) map[string]string {
 	}
 }
 
-// ask sends a request with the token, or without one if it is empty.
-func (p process) ask(t *testing.T, path, token string) (status int, challenge, body string) {
+// getWithToken sends no Authorization header if the token is empty.
+func (p process) getWithToken(t *testing.T, path, token string) (status int, challenge, body string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "GET", p.url+path, nil)
 	must(t, err)
@@ -148,10 +147,9 @@ func (p process) ask(t *testing.T, path, token string) (status int, challenge, b
 	return response.StatusCode, response.Header.Get("WWW-Authenticate"), string(text)
 }
 
-// noMail discards mails.
-type noMail struct{}
+type discardingMailer struct{}
 
-func (noMail) Send(context.Context, watchword.Message) error { return nil }
+func (discardingMailer) Send(context.Context, watchword.Message) error { return nil }
 
 func must(t *testing.T, err error) {
 	t.Helper()

@@ -16,20 +16,20 @@ import (
 // A process is a running example.
 type process struct{ url string }
 
-// long skips a test that builds or starts an example if `go test` runs with -short.
-func long(t *testing.T) {
+// skipIfShort is for a test that builds or starts an example.
+func skipIfShort(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("-short: examples are not run")
 	}
 }
 
-// run starts an example, and returns when the example has printed its address.
-func run(t *testing.T, dir string, env []string, program string, args ...string) process {
+// startExample returns when the example has printed its address.
+func startExample(t *testing.T, dir string, env []string, program string, args ...string) process {
 	t.Helper()
-	long(t)
+	skipIfShort(t)
 	cmd := exec.Command(program, args...)
-	cmd.Dir, cmd.Env = dir, append(environment(), env...)
+	cmd.Dir, cmd.Env = dir, append(serverEnvironment(), env...)
 	out, in := io.Pipe()
 	var said transcript.Transcript
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(in, &said), io.MultiWriter(in, &said)
@@ -67,10 +67,10 @@ func run(t *testing.T, dir string, env []string, program string, args ...string)
 	return process{}
 }
 
-// environment returns the test's environment without the WATCHWORD_ variables. The server would reject
-// WATCHWORD_TEST_… as unknown settings, and other WATCHWORD_ variables would change its settings. A long hash queue
-// avoids failures on a busy machine.
-func environment() []string {
+// serverEnvironment omits the test's WATCHWORD_ variables. The server would reject WATCHWORD_TEST_… as unknown
+// settings, and other WATCHWORD_ variables would change its settings. A long hash queue avoids failures on a busy
+// machine.
+func serverEnvironment() []string {
 	others := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WATCHWORD_") })
 	return append(others, "WATCHWORD_HASH_QUEUE=30s")
 }

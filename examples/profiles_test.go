@@ -15,7 +15,7 @@ import (
 // includes accounts that the command line created while the example did not run.
 func TestProfilesExampleCreatesARowAtSignUp(t *testing.T) {
 	t.Parallel()
-	long(t)
+	skipIfShort(t)
 	bin, dir := t.TempDir(), filepath.Join(t.TempDir(), "data")
 	for _, program := range []string{"./profiles", "../cmd/watchword"} {
 		build := exec.Command("go", "build", "-o", bin+"/", program)
@@ -27,7 +27,7 @@ func TestProfilesExampleCreatesARowAtSignUp(t *testing.T) {
 	line := func(args ...string) string {
 		t.Helper()
 		cmd := exec.Command(filepath.Join(bin, "watchword"), args...)
-		cmd.Env = append(environment(), "WATCHWORD_DATA_DIR="+dir, "WATCHWORD_PUBLIC_URL=http://"+address)
+		cmd.Env = append(serverEnvironment(), "WATCHWORD_DATA_DIR="+dir, "WATCHWORD_PUBLIC_URL=http://"+address)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("watchword %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -35,11 +35,11 @@ func TestProfilesExampleCreatesARowAtSignUp(t *testing.T) {
 		return string(out)
 	}
 	line("users", "create", "bo@example.com")
-	p := run(t, t.TempDir(), []string{"ADDRESS=" + address, "DATA_DIR=" + dir}, filepath.Join(bin, "profiles"))
+	p := startExample(t, t.TempDir(), []string{"ADDRESS=" + address, "DATA_DIR=" + dir}, filepath.Join(bin, "profiles"))
 	var in struct{ AccessToken string }
 	p.post(t, "/api/auth/register", "", `{"email":"ada@example.com","password":"seven purple otters","name":"Ada"}`, &in)
-	await(t, "the profile", func() bool {
-		status, _, body := p.ask(t, "/profile", in.AccessToken)
+	awaitCondition(t, "the profile", func() bool {
+		status, _, body := p.getWithToken(t, "/profile", in.AccessToken)
 		return status == 200 && strings.Contains(body, `"Greeting":"Welcome"`)
 	})
 	line("sessions", "end", "ada@example.com", "--yes")
@@ -51,14 +51,14 @@ func TestProfilesExampleCreatesARowAtSignUp(t *testing.T) {
 		must(t, db.QueryRowContext(t.Context(), query).Scan(&n))
 		return n
 	}
-	await(t, "both profiles", func() bool { return rows(`SELECT COUNT(*) FROM profiles`) == 2 })
-	await(t, "the end of the session", func() bool {
+	awaitCondition(t, "both profiles", func() bool { return rows(`SELECT COUNT(*) FROM profiles`) == 2 })
+	awaitCondition(t, "the end of the session", func() bool {
 		return rows(`SELECT COUNT(*) FROM endings WHERE why = 'ended_by_operator'`) == 1
 	})
 }
 
-// await calls done repeatedly, for at most 20 s, until it returns true.
-func await(t *testing.T, what string, done func() bool) {
+// awaitCondition fails the test after 20 s.
+func awaitCondition(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {

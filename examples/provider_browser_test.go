@@ -30,33 +30,33 @@ func TestChromiumSignsInByThePopupOfAProvider(t *testing.T) {
 	// still get the result.
 	provider.put(t, "/test/user", `{"deny": true, "wait": 3}`)
 	b.visit(a.url + "/?page=1#/sign-in")
-	b.click("Continue with Acme")
-	b.until("The sign-in with the provider was not completed.")
-	b.hasTabs(1)
+	b.clickWithMouse("Continue with Acme")
+	b.awaitText("The sign-in with the provider was not completed.")
+	b.awaitTabCount(1)
 
 	provider.put(t, "/test/user", `{"sub": "ada", "email": "ada@example.com", "email_verified": true, "name": "Ada"}`)
-	b.click("Continue with Acme")
-	b.until("Your account", "ada@example.com", "Ada")
-	b.hasTabs(1)
+	b.clickWithMouse("Continue with Acme")
+	b.awaitText("Your account", "ada@example.com", "Ada")
+	b.awaitTabCount(1)
 	b.press("Sign out")
-	b.until("New here?")
+	b.awaitText("New here?")
 
 	// A script clicks the button, so the browser blocks the popup. In this case, the page itself must go to the
 	// provider.
 	b.press("Continue with Acme")
-	b.until("Your account", "ada@example.com")
+	b.awaitText("Your account", "ada@example.com")
 	if at := see[string](b, `() => location.href`); at != a.url+"/?page=1#/account" {
 		t.Errorf("after the redirect, the page is %s", at)
 	}
 }
 
-// startProvider starts the provider, and returns the server's settings for it.
+// startProvider returns the server's settings for the provider.
 func startProvider(t *testing.T) (provider process, settings []string) {
 	t.Helper()
 	const client = "../clients/typescript"
 	const secret = "a secret for tests"
-	program, _ := node(t, client)
-	provider = run(t, client+"/test", nil, program, "provider.js", "watchword", secret)
+	program, _ := nodeWithPackages(t, client)
+	provider = startExample(t, client+"/test", nil, program, "provider.js", "watchword", secret)
 	file := filepath.Join(t.TempDir(), "watchword.yaml")
 	config := `sign-in-with: [{id: acme, kind: oidc, name: Acme, client-id: watchword, trust-email: true, issuer: %q}]`
 	must(t, os.WriteFile(file, fmt.Appendf(nil, config, provider.url), 0o600))
@@ -75,10 +75,10 @@ func (p process) put(t *testing.T, path, body string) {
 	}
 }
 
-// click clicks the button with the mouse, because browsers open a popup only after a real click.
-func (b *tab) click(words string) {
+// clickWithMouse sends a real click, because browsers open a popup only after one.
+func (b *tab) clickWithMouse(words string) {
 	b.t.Helper()
-	b.until(words)
+	b.awaitText(words)
 	at := see[[]float64](b, `(words) => {
 	  const found = [...document.querySelectorAll("button:enabled")].find((e) => e.innerText.trim() === words);
 	  found.scrollIntoView();
@@ -92,8 +92,8 @@ func (b *tab) click(words string) {
 	}
 }
 
-// hasTabs waits until the browser has the given number of tabs and windows.
-func (b *tab) hasTabs(want int) {
+// awaitTabCount counts tabs and windows.
+func (b *tab) awaitTabCount(want int) {
 	b.t.Helper()
 	own := chromedp.FromContext(b.ctx).BrowserContextID
 	got := 0

@@ -26,28 +26,28 @@ import (
 
 // Helpers for tests of applications that render on their server. The tests lose responses to the browser.
 
-// A cutter is a proxy between one browser and an application. It can cut a connection at three moments: before the
+// A cuttingProxy is between one browser and an application. It can cut a connection at three moments: before the
 // request arrives, in place of the response, or within the response.
-type cutter struct {
-	url    string
-	cookie string // name of the cookie with the refresh token
+type cuttingProxy struct {
+	url           string
+	refreshCookie string // name of the cookie
 
-	mu     sync.Mutex
-	random *rand.Rand
-	share  float64 // of requests that are cut
-	tokens map[string]bool
-	cuts   int
-	lost   int // responses with a new refresh token that did not arrive
+	mu         sync.Mutex
+	random     *rand.Rand
+	cutShare   float64 // of the requests, from 0 to 1
+	tokens     map[string]bool
+	cuts       int
+	lostTokens int // responses with a new refresh token that did not arrive
 }
 
-const cutters = 3 // the number of moments at which a connection can be cut
+const cutMoments = 3 // the number of moments at which a connection can be cut
 
-type wayKey struct{}
+type cutKey struct{}
 
-func newCutter(t *testing.T, app string) *cutter {
+func newCuttingProxy(t *testing.T, app string) *cuttingProxy {
 	t.Helper()
 	c := cutting("watchword-session")
-	forward := c.forward(func(*httputil.ProxyRequest) {}) // the request already has the complete URL
+	forward := c.newReverseProxy(func(*httputil.ProxyRequest) {}) // the request already has the complete URL
 	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if "http://"+r.URL.Host != app {
 			w.WriteHeader(http.StatusForbidden) // the browser itself sends such requests, not the page
@@ -63,13 +63,13 @@ func newCutter(t *testing.T, app string) *cutter {
 	return c
 }
 
-func cutting(cookie string) *cutter {
+func cutting(cookie string) *cuttingProxy {
 	random := rand.New(rand.NewPCG(14, 1)) //nolint:gosec // a fixed seed, so each run makes the same cuts
-	return &cutter{cookie: cookie, random: random, tokens: map[string]bool{}}
+	return &cuttingProxy{refreshCookie: cookie, random: random, tokens: map[string]bool{}}
 }
 
-// forward returns a reverse proxy that cuts connections.
-func (c *cutter) forward(rewrite func(*httputil.ProxyRequest)) http.Handler {
+// newReverseProxy cuts connections as chooseCut decides.
+func (c *cuttingProxy) newReverseProxy(rewrite func(*httputil.ProxyRequest)) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      &http.Transport{},
@@ -77,35 +77,34 @@ func (c *cutter) forward(rewrite func(*httputil.ProxyRequest)) http.Handler {
 		ModifyResponse: c.respond,
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		way := c.way(r)
+		way := c.chooseCut(r)
 		if way == 0 {
 			panic(http.ErrAbortHandler)
 		}
-		proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), wayKey{}, way)))
+		proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), cutKey{}, way)))
 	})
 }
 
-// The method way decides how the connection of a request is cut: 0 before it arrives, 1 in place of the response, 2
-// within the response. Other values mean no cut. way never cuts scripts and styles. Of the requests to the API, it
-// cuts only refreshes.
-func (c *cutter) way(r *http.Request) int {
+// chooseCut returns 0 for a cut before the request arrives, 1 in place of the response, and 2 within the response.
+// Other values mean no cut. Scripts and styles are never cut. Of the requests to the API, only refreshes are cut.
+func (c *cuttingProxy) chooseCut(r *http.Request) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	isSpared := strings.HasPrefix(r.URL.Path, "/_") || strings.HasPrefix(r.URL.Path, "/api/auth/") && !isRefresh(r)
-	if isSpared || c.random.Float64() >= c.share {
-		return cutters
+	if isSpared || c.random.Float64() >= c.cutShare {
+		return cutMoments
 	}
 	c.cuts++
-	if c.share == 1 {
+	if c.cutShare == 1 {
 		return 1 // an outage: every request is processed, but the browser gets no response
 	}
-	return c.random.IntN(cutters)
+	return c.random.IntN(cutMoments)
 }
 
-func (c *cutter) respond(response *http.Response) error {
-	way, _ := response.Request.Context().Value(wayKey{}).(int)
+func (c *cuttingProxy) respond(response *http.Response) error {
+	way, _ := response.Request.Context().Value(cutKey{}).(int)
 	for _, cookie := range response.Cookies() {
-		if cookie.Name == c.cookie && cookie.Value != "" {
+		if cookie.Name == c.refreshCookie && cookie.Value != "" {
 			c.count(cookie.Value, way == 1)
 		}
 	}
@@ -118,20 +117,19 @@ func (c *cutter) respond(response *http.Response) error {
 	return nil
 }
 
-func (c *cutter) count(token string, isLost bool) {
+func (c *cuttingProxy) count(token string, isLost bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tokens[token] = true
 	if isLost {
-		c.lost++
+		c.lostTokens++
 	}
 }
 
-// cut sets the share of requests that are cut.
-func (c *cutter) cut(share float64) {
+func (c *cuttingProxy) setCutShare(share float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.share = share
+	c.cutShare = share
 }
 
 // A cutBody fails after some bytes, so that the proxy cuts the connection.
@@ -149,16 +147,16 @@ func (b *cutBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// openCut opens a new browser whose requests to the application go through a cutter.
-func (a *application) openCut(t *testing.T) (*tab, *cutter) {
+// openThroughCutter opens a new browser without cookies.
+func (a *application) openThroughCutter(t *testing.T) (*tab, *cuttingProxy) {
 	t.Helper()
-	c := newCutter(t, a.url)
+	c := newCuttingProxy(t, a.url)
 	return &tab{t: t, app: a, ctx: a.chromium.Open(t, func(p *target.CreateBrowserContextParams) {
 		p.ProxyServer, p.ProxyBypassList = c.url, "<-loopback>"
 	})}, c
 }
 
-// appCookies returns the names of the application's cookies, sorted.
+// appCookies returns the sorted names of the application's cookies. It fails the test if scripts can read one.
 func (b *tab) appCookies() []string {
 	b.t.Helper()
 	var names []string
@@ -173,14 +171,13 @@ func (b *tab) appCookies() []string {
 	return names
 }
 
-// expire deletes the access token, as the browser does when the token expires.
-func (b *tab) expire() {
+// deleteAccessToken does what the browser does when the token expires.
+func (b *tab) deleteAccessToken() {
 	b.t.Helper()
 	browsertest.Command(b.t, b.ctx, network.DeleteCookies,
 		network.DeleteCookiesParams{Name: "watchword-access", URL: b.app.url})
 }
 
-// sessionToken returns the refresh token in the browser's cookie.
 func (b *tab) sessionToken() string {
 	b.t.Helper()
 	urls := network.GetCookiesParams{URLs: []string{b.app.url}}
@@ -193,14 +190,14 @@ func (b *tab) sessionToken() string {
 	return ""
 }
 
-// A tally counts the responses that scripts of a page received.
-type tally struct {
+// responseCounts are the results of loadScript. Lost counts the requests without a response.
+type responseCounts struct {
 	Shown, Lost int
 	Wrong       []string
 }
 
-// load repeatedly requests all pages at the same time, and checks the text of each page.
-const load = `async (pages, milliseconds) => {
+// loadScript repeatedly requests all pages at the same time, and checks the text of each page.
+const loadScript = `async (pages, milliseconds) => {
   const tally = { shown: 0, lost: 0, wrong: [] };
   const end = performance.now() + milliseconds;
   const pause = () => new Promise((resolve) => setTimeout(resolve, Math.random() * 400));
@@ -218,14 +215,14 @@ const load = `async (pages, milliseconds) => {
   return tally;
 }`
 
-// staysSignedIn checks that a user stays signed in although responses are lost. They are lost at random, then all of
-// them for longer than the grace period, then at random again. SOAK_DURATION is how long the test repeats this. The
-// user's address is proven, so that a suspected theft would cause a mail, which the test would notice.
-func staysSignedIn(t *testing.T, a *application, pages map[string]string) {
+// assertStaysSignedIn loses responses at random, then all of them for longer than the grace period, then at random
+// again. SOAK_DURATION is how long the test repeats this. The user's address is proven, so that a suspected theft
+// would cause a mail, which the test would notice.
+func assertStaysSignedIn(t *testing.T, a *application, pages map[string]string) {
 	const email = "lossy@example.com"
-	b, c := a.openCut(t)
+	b, c := a.openThroughCutter(t)
 	b.signUpNext(email)
-	a.prove(t, email)
+	a.confirmAddress(t, email)
 	first := b.sessionToken()
 	end := time.Now()
 	if text := os.Getenv("SOAK_DURATION"); text != "" {
@@ -233,54 +230,54 @@ func staysSignedIn(t *testing.T, a *application, pages map[string]string) {
 		must(t, err)
 		end = end.Add(duration)
 	}
-	tabs := []*tab{b, b.another()}
-	var sum tally
+	tabs := []*tab{b, b.openTab()}
+	var sum responseCounts
 	for once := true; once || time.Now().Before(end); once = false {
 		for _, phase := range []struct {
 			share float64
 			time  time.Duration
 		}{{0.4, 7 * time.Second}, {1, 12 * time.Second}, {0.4, 7 * time.Second}} {
-			if c.cut(phase.share); phase.share < 1 {
+			if c.setCutShare(phase.share); phase.share < 1 {
 				for _, tab := range tabs {
-					tab.navigate(a.url + "/account")
+					tab.visitWithRetry(a.url + "/account")
 				}
 			}
-			b.expire()
-			sum = sum.plus(underLoad(tabs, pages, phase.time, phase.share < 1))
+			b.deleteAccessToken()
+			sum = sum.plus(runLoad(tabs, pages, phase.time, phase.share < 1))
 		}
 	}
-	c.cut(0)
+	c.setCutShare(0)
 	b.visit(a.url + "/account")
-	b.until("Your account", email)
+	b.awaitText("Your account", email)
 	t.Logf("%d pages shown, %d requests lost, %d cuts, %d lost refresh tokens, %d rotations", sum.Shown, sum.Lost,
-		c.cuts, c.lost, len(c.tokens))
+		c.cuts, c.lostTokens, len(c.tokens))
 	if len(sum.Wrong) > 0 {
 		t.Errorf("%d pages were wrong, such as %s", len(sum.Wrong), sum.Wrong[0])
 	}
-	if sum.Shown < 20 || sum.Lost < 20 || c.lost < 5 || len(c.tokens) < 5 {
+	if sum.Shown < 20 || sum.Lost < 20 || c.lostTokens < 5 || len(c.tokens) < 5 {
 		t.Error("that is too little for a test")
 	}
-	a.happened(t, email, "refresh_reused", 0)
-	if a.theftMails(t, email) != 0 {
+	a.assertEventCount(t, email, "refresh_reused", 0)
+	if a.countTheftMails(t, email) != 0 {
 		t.Error("a theft mail was sent")
 	}
-	a.theftIsNoticed(t, b, first, email)
+	a.assertTheftIsNoticed(t, b, first, email)
 }
 
-func (s tally) plus(other tally) tally {
-	return tally{s.Shown + other.Shown, s.Lost + other.Lost, append(s.Wrong, other.Wrong...)}
+func (s responseCounts) plus(other responseCounts) responseCounts {
+	return responseCounts{s.Shown + other.Shown, s.Lost + other.Lost, append(s.Wrong, other.Wrong...)}
 }
 
-// underLoad runs the script load in each tab for the duration, and adds the counts. If expiring is set, the access
-// token expires every second.
-func underLoad(tabs []*tab, pages map[string]string, duration time.Duration, expiring bool) (sum tally) {
-	tallies := make([]tally, len(tabs))
+// runLoad runs loadScript in each tab, and adds the counts. If expiring is set, the access token expires every
+// second.
+func runLoad(tabs []*tab, pages map[string]string, duration time.Duration, expiring bool) (sum responseCounts) {
+	tallies := make([]responseCounts, len(tabs))
 	var all sync.WaitGroup
 	for i, tab := range tabs {
-		all.Go(func() { tallies[i] = see[tally](tab, load, pages, duration.Milliseconds()) })
+		all.Go(func() { tallies[i] = see[responseCounts](tab, loadScript, pages, duration.Milliseconds()) })
 	}
 	for end := time.Now().Add(duration - time.Second); expiring && time.Now().Before(end); time.Sleep(time.Second) {
-		tabs[0].expire()
+		tabs[0].deleteAccessToken()
 	}
 	all.Wait()
 	for _, one := range tallies {
@@ -289,8 +286,8 @@ func underLoad(tabs []*tab, pages map[string]string, duration time.Duration, exp
 	return sum
 }
 
-// navigate opens a page, and retries while the connection is cut.
-func (b *tab) navigate(where string) {
+// visitWithRetry retries while the connection is cut.
+func (b *tab) visitWithRetry(where string) {
 	b.t.Helper()
 	var err error
 	for end := time.Now().Add(browsertest.Timeout); time.Now().Before(end); {
@@ -304,8 +301,8 @@ func (b *tab) navigate(where string) {
 	b.t.Fatalf("%s: %v", where, err)
 }
 
-// prove confirms the address of an account with the mailed link.
-func (a *application) prove(t *testing.T, email string) {
+// confirmAddress opens the mailed link.
+func (a *application) confirmAddress(t *testing.T, email string) {
 	t.Helper()
 	row := regexp.MustCompile(`href="(/dev/mail/[^"]+)">Confirm[^<]*</a></td><td>` + regexp.QuoteMeta(email))
 	var path []string
@@ -322,8 +319,8 @@ func (a *application) prove(t *testing.T, email string) {
 	process{a.server}.post(t, "/api/auth/email/verify", "", body, nil)
 }
 
-// theftMails returns how many mails have told the user that a copied session was ended.
-func (a *application) theftMails(t *testing.T, email string) int {
+// countTheftMails counts the mails that tell the user that a copied session was ended.
+func (a *application) countTheftMails(t *testing.T, email string) int {
 	t.Helper()
 	row := regexp.MustCompile(`>We signed you out [^<]*</a></td><td>` + regexp.QuoteMeta(email))
 	return len(row.FindAllString(a.text(t, "/dev/mail"), -1))
@@ -331,16 +328,16 @@ func (a *application) theftMails(t *testing.T, email string) int {
 
 func (a *application) text(t *testing.T, path string) string {
 	t.Helper()
-	status, _, body := process{a.server}.ask(t, path, "")
+	status, _, body := process{a.server}.getWithToken(t, path, "")
 	if status != http.StatusOK {
 		t.Fatalf("%s: %d", path, status)
 	}
 	return body
 }
 
-// theftIsNoticed sends an old refresh token, as a thief would. The server must send a mail and end the session. This
-// proves that staysSignedIn would have noticed a suspected theft.
-func (a *application) theftIsNoticed(t *testing.T, b *tab, old, email string) {
+// assertTheftIsNoticed sends an old refresh token, as a thief would. The server must send a mail and end the session.
+// This proves that assertStaysSignedIn would have noticed a suspected theft.
+func (a *application) assertTheftIsNoticed(t *testing.T, b *tab, old, email string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "POST", a.server+"/api/auth/refresh",
 		strings.NewReader(`{"refreshToken":"`+old+`"}`))
@@ -352,10 +349,11 @@ func (a *application) theftIsNoticed(t *testing.T, b *tab, old, email string) {
 	if response.StatusCode != http.StatusUnauthorized {
 		t.Errorf("an old token: %s", response.Status)
 	}
-	for end := time.Now().Add(browsertest.Timeout); a.theftMails(t, email) == 0; time.Sleep(50 * time.Millisecond) {
+	end := time.Now().Add(browsertest.Timeout)
+	for ; a.countTheftMails(t, email) == 0; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("no mail tells the user about the theft")
 		}
 	}
-	b.await("the browser is signed out", `() => !document.body.innerText.includes("Sign out")`, b.reload)
+	b.awaitTrue("the browser is signed out", `() => !document.body.innerText.includes("Sign out")`, b.reload)
 }

@@ -28,93 +28,94 @@ import (
 
 const sharedSecret = "a-secret-that-services-share-and-nobody-else"
 
-// A runner is a function that starts an example: run (with the real time) or runBehind (with a slow clock).
-type runner func(t *testing.T, dir string, env []string, program string, args ...string) process
+// startFunc is startExample or runWithSlowClock.
+type startFunc func(t *testing.T, dir string, env []string, program string, args ...string) process
 
-// A starter is a function that starts one of the example's two scripts. The parameter how is run or runBehind.
-type starter func(how runner, env, script string) process
+// A scriptStarter starts one of the example's two scripts.
+type scriptStarter func(how startFunc, env, script string) process
 
 // JWT-18
 func TestExpressVerifiesWithJSONWebToken(t *testing.T) {
 	t.Parallel()
-	dir := copyOf(t, "express-jsonwebtoken")
-	program, _ := node(t, dir)
-	for name, test := range map[string]func(t *testing.T, start starter){
+	dir := copyExample(t, "express-jsonwebtoken")
+	program, _ := nodeWithPackages(t, dir)
+	for name, test := range map[string]func(t *testing.T, start scriptStarter){
 		"with a shared secret":            withSharedSecret,
 		"with public keys after the move": withPublicKeys,
 		"and responds 503 without a key":  withoutKeys,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, func(how runner, env, script string) process {
+			test(t, func(how startFunc, env, script string) process {
 				return how(t, dir, append([]string{"PORT=0"}, strings.Fields(env)...), program, script)
 			})
 		})
 	}
 }
 
-func withSharedSecret(t *testing.T, start starter) {
+func withSharedSecret(t *testing.T, start scriptStarter) {
 	i := newIssuer(t, func(o *watchword.Options) {
 		o.SigningAlg, o.SigningSecret = "HS256", sharedSecret
 	})
-	p := start(run, "ISSUER="+i.url+" ACCESS_TOKEN_SECRET="+sharedSecret, "server.js")
-	checksTokens(t, p, i)
+	p := start(startExample, "ISSUER="+i.url+" ACCESS_TOKEN_SECRET="+sharedSecret, "server.js")
+	assertOnlyValidTokens(t, p, i)
 
 	var in struct{ AccessToken string }
 	process{i.url}.post(t, "/api/auth/register", "", `{"email":"bob@example.com","password":"seven purple otters"}`, &in)
-	if status, _, body := p.ask(t, "/", in.AccessToken); status != 200 {
+	if status, _, body := p.getWithToken(t, "/", in.AccessToken); status != 200 {
 		t.Errorf("the token of a sign-up: %d %s", status, body)
 	}
-	acceptsBehind(t, i, start(runBehind, "ISSUER="+i.url+" ACCESS_TOKEN_SECRET="+sharedSecret, "server.js"))
-	if _, _, keys := (process{i.url}).ask(t, "/.well-known/jwks.json", ""); keys != `{"keys":[]}` {
+	late := start(runWithSlowClock, "ISSUER="+i.url+" ACCESS_TOKEN_SECRET="+sharedSecret, "server.js")
+	assertSlowClockAccepts(t, i, late)
+	if _, _, keys := (process{i.url}).getWithToken(t, "/.well-known/jwks.json", ""); keys != `{"keys":[]}` {
 		t.Errorf("the JWKS must not publish the secret: %s", keys)
 	}
 
 	// A service that has the shared secret can also sign tokens. The example must accept a token signed by the test.
 	claims := fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"eve","roles":["admin"],"exp":%d}`, i.url, i.url, time.Now().Unix()+60)
-	if status, _, body := p.ask(t, "/", mint(`{"alg":"HS256","typ":"at+jwt"}`, claims, sharedSecret)); status != 200 {
+	if status, _, body := p.getWithToken(t, "/", signHS256(`{"alg":"HS256","typ":"at+jwt"}`, claims, sharedSecret)); status != 200 {
 		t.Errorf("a token signed by a service: %d %s", status, body)
 	}
-	expired := i.signIn(t, func(o *watchword.Options) {
+	expired := i.issueToken(t, func(o *watchword.Options) {
 		o.AccessTTL, o.Now = time.Minute, func() time.Time { return time.Now().Add(-2 * time.Minute) }
 	})
-	if _, _, body := p.ask(t, "/", expired); !strings.Contains(body, `"TOKEN_EXPIRED"`) {
+	if _, _, body := p.getWithToken(t, "/", expired); !strings.Contains(body, `"TOKEN_EXPIRED"`) {
 		t.Errorf("an expired token has another code: %s", body)
 	}
 	refuses(t, p, map[string]string{
-		"of another kind":   mint(`{"alg":"HS256","typ":"JWT"}`, claims, sharedSecret),
-		"of no kind":        mint(`{"alg":"HS256"}`, claims, sharedSecret),
-		"signed with HS512": mintWith(sha512.New, `{"alg":"HS512","typ":"at+jwt"}`, claims, sharedSecret),
-		"signed with ES256": newIssuer(t).signIn(t,
+		"of another kind":   signHS256(`{"alg":"HS256","typ":"JWT"}`, claims, sharedSecret),
+		"of no kind":        signHS256(`{"alg":"HS256"}`, claims, sharedSecret),
+		"signed with HS512": signToken(sha512.New, `{"alg":"HS512","typ":"at+jwt"}`, claims, sharedSecret),
+		"signed with ES256": newIssuer(t).issueToken(t,
 			func(o *watchword.Options) { o.PublicURL, o.Audience = i.url, i.url }),
 	})
 }
 
-func withPublicKeys(t *testing.T, start starter) {
+func withPublicKeys(t *testing.T, start scriptStarter) {
 	i := newIssuer(t)
-	p := start(run, "ISSUER="+i.url, "server-jwks.js")
-	checksTokens(t, p, i)
-	acceptsBehind(t, i, start(runBehind, "ISSUER="+i.url, "server-jwks.js"))
+	p := start(startExample, "ISSUER="+i.url, "server-jwks.js")
+	assertOnlyValidTokens(t, p, i)
+	assertSlowClockAccepts(t, i, start(runWithSlowClock, "ISSUER="+i.url, "server-jwks.js"))
 
 	header, claims := partsOf(t, i.session.AccessToken)
 	refuses(t, p, map[string]string{
-		"signed with the secret of before": mint(`{"alg":"HS256","typ":"at+jwt","kid":"shared"}`, claims, sharedSecret),
-		"signed with the public key as the secret": mint(strings.Replace(header, "ES256", "HS256", 1), claims,
-			i.publicKey(t)),
+		"signed with the secret of before": signHS256(`{"alg":"HS256","typ":"at+jwt","kid":"shared"}`, claims, sharedSecret),
+		"signed with the public key as the secret": signHS256(strings.Replace(header, "ES256", "HS256", 1), claims,
+			i.publicKeyPEM(t)),
 	})
 }
 
 // Without a key a token can't be checked. The service must not respond 401, which would sign the user out.
-func withoutKeys(t *testing.T, start starter) {
+func withoutKeys(t *testing.T, start scriptStarter) {
 	i := newIssuer(t)
 	nowhere := "ISSUER=http://127.0.0.1:" + freePort(t)
 	for name, p := range map[string]process{
-		"no secret":       start(run, "ISSUER="+i.url, "server.js"),
-		"an empty secret": start(run, "ISSUER="+i.url+" ACCESS_TOKEN_SECRET=", "server.js"),
-		"no issuer":       start(run, nowhere, "server-jwks.js"),
+		"no secret":       start(startExample, "ISSUER="+i.url, "server.js"),
+		"an empty secret": start(startExample, "ISSUER="+i.url+" ACCESS_TOKEN_SECRET=", "server.js"),
+		"no issuer":       start(startExample, nowhere, "server-jwks.js"),
 	} {
-		for token, want := range map[string]int{"": 401, string(i.session.AccessToken): 503, mint(`{"alg":"HS256","typ":"at+jwt"}`, "{}", ""): 503} {
-			if status, _, body := p.ask(t, "/", token); status != want {
+		for token, want := range map[string]int{"": 401, string(i.session.AccessToken): 503, signHS256(`{"alg":"HS256","typ":"at+jwt"}`, "{}", ""): 503} {
+			if status, _, body := p.getWithToken(t, "/", token); status != want {
 				t.Errorf("%s: %d %s, want %d", name, status, body, want)
 			}
 		}
@@ -124,7 +125,7 @@ func withoutKeys(t *testing.T, start starter) {
 func refuses(t *testing.T, p process, tokens map[string]string) {
 	t.Helper()
 	for name, token := range tokens {
-		status, challenge, body := p.ask(t, "/", token)
+		status, challenge, body := p.getWithToken(t, "/", token)
 		if status != 401 || !strings.Contains(challenge, `error="invalid_token"`) {
 			t.Errorf("a token %s: %d %q %s", name, status, challenge, body)
 		}
@@ -142,12 +143,11 @@ func partsOf(t *testing.T, token watchword.Secret) (header, claims string) {
 	return parts[0], parts[1]
 }
 
-// mint creates a token that is signed with the shared secret.
-func mint(header, claims string, secret watchword.Secret) string {
-	return mintWith(sha256.New, header, claims, secret)
+func signHS256(header, claims string, secret watchword.Secret) string {
+	return signToken(sha256.New, header, claims, secret)
 }
 
-func mintWith(algorithm func() hash.Hash, header, claims string, secret watchword.Secret) string {
+func signToken(algorithm func() hash.Hash, header, claims string, secret watchword.Secret) string {
 	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
 		base64.RawURLEncoding.EncodeToString([]byte(claims))
 	mac := hmac.New(algorithm, []byte(secret))
@@ -155,8 +155,8 @@ func mintWith(algorithm func() hash.Hash, header, claims string, secret watchwor
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// publicKey returns the issuer's key as PEM, as jwks-rsa passes it to jsonwebtoken.
-func (i *issuer) publicKey(t *testing.T) watchword.Secret {
+// publicKeyPEM returns the issuer's key as jwks-rsa passes it to jsonwebtoken.
+func (i *issuer) publicKeyPEM(t *testing.T) watchword.Secret {
 	t.Helper()
 	var jwks struct{ Keys []struct{ X, Y string } }
 	response, err := http.Get(i.url + "/.well-known/jwks.json")

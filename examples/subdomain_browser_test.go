@@ -43,23 +43,23 @@ const (
 )
 
 type subdomain struct {
-	auth   string // origin of the hosted pages
-	app    *application
-	engine *watchword.Engine
-	post   *postbox
-	cutter *cutter
+	authURL string // origin of the hosted pages
+	app     *application
+	engine  *watchword.Engine
+	post    *postbox
+	cutter  *cuttingProxy
 }
 
-// startSubdomain serves the hosted pages and the application, which must be built. A TLS proxy is in front of each of
-// them, and cuts connections of browsers and of the application.
+// startSubdomain needs a built application. A TLS proxy is in front of the hosted pages and of the application. It
+// cuts connections of browsers and of the application.
 func startSubdomain(t *testing.T) *subdomain {
 	s := &subdomain{post: &postbox{}, cutter: cutting(sharedCookie)}
 	certificate, authority := certificateFor(t, "auth.example.test", "app.example.test")
-	auth, serveAuth := s.front(t, "auth.example.test", certificate)
-	app, serveApp := s.front(t, "app.example.test", certificate)
-	s.auth, s.app = auth, &application{url: app}
+	auth, serveAuth := s.serveHTTPS(t, "auth.example.test", certificate)
+	app, serveApp := s.serveHTTPS(t, "app.example.test", certificate)
+	s.authURL, s.app = auth, &application{url: app}
 	t.Cleanup(s.app.chromium.Stop)
-	serveAuth(s.watchword(t))
+	serveAuth(s.startWatchword(t))
 
 	// Node.js must resolve the test's host names to the loopback, as Chromium does. It must also trust the test's
 	// certificate.
@@ -69,19 +69,20 @@ dns.lookup = (host, ...more) => lookup(host.endsWith(".test") ? "127.0.0.1" : ho
 `), 0o600))
 	port := freePort(t)
 	behind := "http://localhost:" + port
-	serve(t, "next", behind, []string{"WATCHWORD_URL=" + auth, "APP_ORIGIN=" + app, "REFRESH_COOKIE=" + sharedCookie,
-		"NEXT_TELEMETRY_DISABLED=1", "NODE_EXTRA_CA_CERTS=" + authority, "NODE_OPTIONS=--require=" + names},
+	startServer(t, "next", behind, []string{"WATCHWORD_URL=" + auth, "APP_ORIGIN=" + app,
+		"REFRESH_COOKIE=" + sharedCookie, "NEXT_TELEMETRY_DISABLED=1",
+		"NODE_EXTRA_CA_CERTS=" + authority, "NODE_OPTIONS=--require=" + names},
 		"node", "node_modules/next/dist/bin/next", "start", "--port", port, "--hostname", "localhost")
 	serveApp(behind)
 	return s
 }
 
-// watchword starts the engine and its HTTP server, and returns the server's address without TLS.
-func (s *subdomain) watchword(t *testing.T) (address string) {
+// startWatchword returns the server's address without TLS.
+func (s *subdomain) startWatchword(t *testing.T) (address string) {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
 	must(t, err)
-	s.engine, err = watchword.New(t.Context(), store, watchword.Options{PublicURL: s.auth, Mailer: s.post,
+	s.engine, err = watchword.New(t.Context(), store, watchword.Options{PublicURL: s.authURL, Mailer: s.post,
 		MasterKey: []byte("a master key for tests, 32 bytes"), Limits: watchword.Unlimited(),
 		HashQueue: 30 * time.Second, AccessTTL: 10 * time.Second,
 		Rotation: watchword.RotationPolicy{Grace: subdomainGrace, Clean: 1}})
@@ -104,8 +105,10 @@ func (s *subdomain) watchword(t *testing.T) (address string) {
 	return web.URL
 }
 
-// front serves a host over https. It forwards requests with an unchanged Host header.
-func (s *subdomain) front(t *testing.T, host string, c tls.Certificate) (origin string, serve func(behind string)) {
+// serveHTTPS forwards requests with an unchanged Host header.
+func (s *subdomain) serveHTTPS(
+	t *testing.T, host string, c tls.Certificate,
+) (origin string, serve func(behind string)) {
 	t.Helper()
 	site := httptest.NewUnstartedServer(nil)
 	site.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -114,7 +117,7 @@ func (s *subdomain) front(t *testing.T, host string, c tls.Certificate) (origin 
 	return "https://" + strings.Replace(site.Listener.Addr().String(), "127.0.0.1", host, 1), func(behind string) {
 		target, err := url.Parse(behind)
 		must(t, err)
-		site.Config.Handler = s.cutter.forward(func(r *httputil.ProxyRequest) {
+		site.Config.Handler = s.cutter.newReverseProxy(func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host
 			// SetXForwarded appends the client IP to the header that the request already has. The documented reverse
@@ -127,7 +130,7 @@ func (s *subdomain) front(t *testing.T, host string, c tls.Certificate) (origin 
 	}
 }
 
-// certificateFor creates a certificate, and a file with it for programs that must trust it.
+// certificateFor also returns a file with the certificate, for programs that must trust it.
 func certificateFor(t *testing.T, hosts ...string) (c tls.Certificate, file string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -141,21 +144,20 @@ func certificateFor(t *testing.T, hosts ...string) (c tls.Certificate, file stri
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
 }
 
-// account creates an account with a proven address, so that a suspected theft would cause a mail, which the test
-// would notice.
-func (s *subdomain) account(t *testing.T, email string) {
+// createAccount proves the address, so that a suspected theft would cause a mail, which the test would notice.
+func (s *subdomain) createAccount(t *testing.T, email string) {
 	t.Helper()
 	in, err := s.engine.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: password})
 	must(t, err)
-	link := s.post.wait(t, watchword.MailVerify)
+	link := s.post.awaitMail(t, watchword.MailVerify)
 	_, err = s.engine.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 		Token: link.Token, Presented: []watchword.Secret{in.AccessToken}})
 	must(t, err)
 	must(t, s.engine.Logout(t.Context(), in.RefreshToken, "", watchword.Client{}))
 }
 
-// open opens a new browser that accepts the certificate.
-func (s *subdomain) open(t *testing.T) *tab {
+// openBrowser opens a new browser that accepts the certificate.
+func (s *subdomain) openBrowser(t *testing.T) *tab {
 	t.Helper()
 	b := &tab{t: t, app: s.app, ctx: s.app.chromium.Open(t)}
 	b.trust()
@@ -168,18 +170,18 @@ func (b *tab) trust() {
 	browsertest.Command(b.t, b.ctx, security.SetIgnoreCertificateErrors, ignore)
 }
 
-// signInHosted signs in on the hosted page, which redirects back to the application.
+// signInHosted uses the hosted page, which redirects back to the application.
 func (s *subdomain) signInHosted(b *tab, email string) {
 	b.t.Helper()
-	b.visit(s.auth + "/login?return_to=" + url.QueryEscape(s.app.url+"/account"))
+	b.visit(s.authURL + "/login?return_to=" + url.QueryEscape(s.app.url+"/account"))
 	b.fill("Email address", email)
 	b.fill("Password", password)
 	b.press("Sign in")
-	b.until("Your account", email, "this device")
+	b.awaitText("Your account", email, "this device")
 }
 
-// shared returns the refresh cookie that both hosts receive, or "".
-func (b *tab) shared() string {
+// sharedRefreshToken returns the cookie that both hosts receive, or "".
+func (b *tab) sharedRefreshToken() string {
 	b.t.Helper()
 	params := network.GetCookiesParams{URLs: []string{b.app.url}}
 	for _, cookie := range browsertest.Command(b.t, b.ctx, network.GetCookies, params).Cookies {
@@ -193,10 +195,10 @@ func (b *tab) shared() string {
 	return ""
 }
 
-// forget deletes the access tokens of the application and of the hosted pages.
-func (s *subdomain) forget(b *tab) {
+// deleteAccessTokens deletes those of the application and of the hosted pages.
+func (s *subdomain) deleteAccessTokens(b *tab) {
 	b.t.Helper()
-	for _, one := range [][2]string{{accessCookie, s.app.url}, {"__Host-watchword-page", s.auth}} {
+	for _, one := range [][2]string{{accessCookie, s.app.url}, {"__Host-watchword-page", s.authURL}} {
 		browsertest.Command(b.t, b.ctx, network.DeleteCookies, network.DeleteCookiesParams{Name: one[0], URL: one[1]})
 	}
 }
@@ -204,96 +206,98 @@ func (s *subdomain) forget(b *tab) {
 func nextOnSubdomain(t *testing.T, _ *application) {
 	s := startSubdomain(t)
 	const email = "ada@example.com"
-	s.account(t, email)
-	b := s.open(t)
+	s.createAccount(t, email)
+	b := s.openBrowser(t)
 	s.signInHosted(b, email)
 	if got := b.appCookies(); !slices.Equal(got, []string{accessCookie, sharedCookie}) {
 		t.Errorf("cookies of the application after a sign-in: %q", got)
 	}
-	first := b.shared()
-	s.staysSignedIn(t, b, email)
-	s.post.none(t, watchword.MailReuseDetected)
+	first := b.sharedRefreshToken()
+	s.assertStaysSignedIn(t, b, email)
+	s.post.assertNoMail(t, watchword.MailReuseDetected)
 
 	// A sign-out in the application, or on the hosted pages, must end the session for both.
 	b.press("Sign out")
-	b.until("You are a visitor.")
+	b.awaitText("You are a visitor.")
 	if got := b.appCookies(); len(got) > 0 {
 		t.Errorf("cookies of the application after a sign-out: %q", got)
 	}
-	b.visit(s.auth + "/account")
-	b.until("Forgot your password?")
+	b.visit(s.authURL + "/account")
+	b.awaitText("Forgot your password?")
 	s.signInHosted(b, email)
-	b.visit(s.auth + "/account")
+	b.visit(s.authURL + "/account")
 	b.press("Sign out")
-	b.until("Forgot your password?")
+	b.awaitText("Forgot your password?")
 	start := time.Now()
 	b.visit(s.app.url)
-	b.await("the application knows the sign-out",
+	b.awaitTrue("the application knows the sign-out",
 		`() => document.body.innerText.includes("You are a visitor.")`, b.reload)
 	t.Logf("the application knew the sign-out after %s", time.Since(start).Round(time.Millisecond))
 
-	s.noticesTheft(t, b, email, first)
+	s.assertTheftIsNoticed(t, b, email, first)
 }
 
-// staysSignedIn checks that a user stays signed in although responses are lost: first at random, then all of them for
-// longer than the grace period, then at random again. The first tab renders eight pages of the application at a time.
-// The second tab renders the hosted account page. In the third tab, a script of the application refreshes by itself.
-func (s *subdomain) staysSignedIn(t *testing.T, b *tab, email string) {
+// assertStaysSignedIn loses responses: first at random, then all of them for longer than the grace period, then at
+// random again. The first tab renders eight pages of the application at a time. The second tab renders the hosted
+// account page. In the third tab, a script of the application refreshes by itself.
+func (s *subdomain) assertStaysSignedIn(t *testing.T, b *tab, email string) {
 	t.Helper()
-	hosted, script := b.another(), b.another()
+	hosted, script := b.openTab(), b.openTab()
 	tabs := []*tab{b, hosted, script}
 	hosted.trust()
-	hosted.visit(s.auth + "/account")
+	hosted.visit(s.authURL + "/account")
 	script.trust()
 	script.visit(s.app.url + "/api/me")
-	var sum tally
+	var sum responseCounts
 	for _, phase := range []struct {
 		share float64
 		time  time.Duration
 	}{{0.4, 2 * time.Second}, {1, 2 * subdomainGrace}, {0.4, 2 * time.Second}} {
-		s.cutter.cut(phase.share)
-		s.forget(b)
-		results := make([]tally, len(tabs))
+		s.cutter.setCutShare(phase.share)
+		s.deleteAccessTokens(b)
+		results := make([]responseCounts, len(tabs))
 		var all sync.WaitGroup
 		for i, tab := range tabs {
 			all.Go(func() {
 				switch tab {
 				case hosted:
-					results[i] = see[tally](tab, load, map[string]string{"/account": email}, phase.time.Milliseconds())
+					pages := map[string]string{"/account": email}
+					results[i] = see[responseCounts](tab, loadScript, pages, phase.time.Milliseconds())
 				case script:
-					results[i] = see[tally](tab, refreshing, s.auth+"/api/auth/refresh", phase.time.Milliseconds())
+					url := s.authURL + "/api/auth/refresh"
+					results[i] = see[responseCounts](tab, refreshScript, url, phase.time.Milliseconds())
 				default:
-					results[i] = see[tally](tab, load, nextPages, phase.time.Milliseconds())
+					results[i] = see[responseCounts](tab, loadScript, nextPages, phase.time.Milliseconds())
 				}
 			})
 		}
 		for end := time.Now().Add(phase.time - time.Second); time.Now().Before(end); time.Sleep(time.Second / 2) {
-			s.forget(b)
+			s.deleteAccessTokens(b)
 		}
 		all.Wait()
 		for _, one := range results {
 			sum = sum.plus(one)
 		}
 	}
-	s.cutter.cut(0)
+	s.cutter.setCutShare(0)
 	// The application may respond 503, because its own request to Watchword and the retry can both be lost.
 	wrong := slices.DeleteFunc(sum.Wrong, func(one string) bool { return strings.HasPrefix(one, "503 "+s.app.url) })
 	t.Logf("%d pages shown, %d requests lost, %d responses 503, %d cuts, %d lost refresh tokens, %d rotations",
-		sum.Shown, sum.Lost, len(sum.Wrong)-len(wrong), s.cutter.cuts, s.cutter.lost, len(s.cutter.tokens))
+		sum.Shown, sum.Lost, len(sum.Wrong)-len(wrong), s.cutter.cuts, s.cutter.lostTokens, len(s.cutter.tokens))
 	if len(wrong) > 0 {
 		t.Errorf("%d pages were wrong, such as %s", len(wrong), wrong[0])
 	}
-	if sum.Shown < 20 || sum.Lost < 20 || s.cutter.lost < 5 || len(s.cutter.tokens) < 4 {
+	if sum.Shown < 20 || sum.Lost < 20 || s.cutter.lostTokens < 5 || len(s.cutter.tokens) < 4 {
 		t.Error("that is too little for a test")
 	}
-	hosted.visit(s.auth + "/account")
-	hosted.until("Signed in as " + email)
+	hosted.visit(s.authURL + "/account")
+	hosted.awaitText("Signed in as " + email)
 	b.visit(s.app.url + "/account")
-	b.until("Your account", email)
+	b.awaitText("Your account", email)
 }
 
-// refreshing sends refresh requests repeatedly, as the client does in a script of the application.
-const refreshing = `async (url, milliseconds) => {
+// refreshScript sends refresh requests repeatedly, as the client does in a script of the application.
+const refreshScript = `async (url, milliseconds) => {
   const tally = { shown: 0, lost: 0, wrong: [] };
   for (const end = performance.now() + milliseconds; performance.now() < end;) {
     try {
@@ -307,30 +311,29 @@ const refreshing = `async (url, milliseconds) => {
   return tally;
 }`
 
-// noticesTheft sends an old refresh token from another program, as a thief would. The server must send a mail and end
-// the session. This proves that staysSignedIn would have noticed a suspected theft.
-func (s *subdomain) noticesTheft(t *testing.T, b *tab, email, first string) {
+// assertTheftIsNoticed sends an old refresh token from another program, as a thief would. The server must send a mail
+// and end the session. This proves that assertStaysSignedIn would have noticed a suspected theft.
+func (s *subdomain) assertTheftIsNoticed(t *testing.T, b *tab, email, first string) {
 	t.Helper()
 	s.signInHosted(b, email)
-	old := b.shared()
+	old := b.sharedRefreshToken()
 	if old == first {
 		t.Fatal("the sign-in did not start a session")
 	}
 	for range 3 {
-		s.forget(b)
+		s.deleteAccessTokens(b)
 		b.reload()
-		b.until("Your account", email)
+		b.awaitText("Your account", email)
 	}
 	time.Sleep(subdomainGrace)
 	_, err := s.engine.Refresh(t.Context(), watchword.Secret(old), watchword.Client{UserAgent: "curl/8.5.0"})
 	if err == nil {
 		t.Error("an old token was accepted")
 	}
-	s.post.wait(t, watchword.MailReuseDetected)
-	b.await("the browser is signed out", `() => !document.body.innerText.includes("Sign out")`, b.reload)
+	s.post.awaitMail(t, watchword.MailReuseDetected)
+	b.awaitTrue("the browser is signed out", `() => !document.body.innerText.includes("Sign out")`, b.reload)
 }
 
-// A postbox stores the mails that the engine sends.
 type postbox struct {
 	mu    sync.Mutex
 	mails []watchword.Message
@@ -343,7 +346,7 @@ func (p *postbox) Send(_ context.Context, m watchword.Message) error {
 	return nil
 }
 
-func (p *postbox) find(kind watchword.MailKind) (watchword.Message, bool) {
+func (p *postbox) findMail(kind watchword.MailKind) (watchword.Message, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	i := slices.IndexFunc(p.mails, func(m watchword.Message) bool { return m.Kind == kind })
@@ -353,11 +356,10 @@ func (p *postbox) find(kind watchword.MailKind) (watchword.Message, bool) {
 	return p.mails[i], true
 }
 
-// wait waits for the first mail of a kind.
-func (p *postbox) wait(t *testing.T, kind watchword.MailKind) watchword.Message {
+func (p *postbox) awaitMail(t *testing.T, kind watchword.MailKind) watchword.Message {
 	t.Helper()
 	for end := time.Now().Add(browsertest.Timeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if m, found := p.find(kind); found {
+		if m, found := p.findMail(kind); found {
 			return m
 		}
 	}
@@ -365,9 +367,9 @@ func (p *postbox) wait(t *testing.T, kind watchword.MailKind) watchword.Message 
 	return watchword.Message{}
 }
 
-func (p *postbox) none(t *testing.T, kind watchword.MailKind) {
+func (p *postbox) assertNoMail(t *testing.T, kind watchword.MailKind) {
 	t.Helper()
-	if _, found := p.find(kind); found {
+	if _, found := p.findMail(kind); found {
 		t.Errorf("a mail %s was sent", kind)
 	}
 }

@@ -26,7 +26,7 @@ func TestSvelteKitApplicationKeepsUsersSignedIn(t *testing.T) {
 			"forwards the browser's user agent":      nextForwards,
 			"refreshes for data of a client's route": svelteClientRoute,
 			"stays signed in while responses are lost": func(t *testing.T, a *application) {
-				staysSignedIn(t, a, sveltePages)
+				assertStaysSignedIn(t, a, sveltePages)
 			},
 		} {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
@@ -38,16 +38,16 @@ func TestSvelteKitApplicationKeepsUsersSignedIn(t *testing.T) {
 // too.
 func svelteClientRoute(t *testing.T, a *application) {
 	const email = "route@example.com"
-	b, _ := a.open(t)
+	b, _ := a.openBrowser(t)
 	b.signUpNext(email)
-	b.await("the script runs", `() => !!document.querySelector("#svelte-announcer")`, func() {})
+	b.awaitTrue("the script runs", `() => !!document.querySelector("#svelte-announcer")`, func() {})
 	b.press("Watchword and SvelteKit")
-	b.until("You are signed in.")
+	b.awaitText("You are signed in.")
 	see[bool](b, `() => { window.sameDocument = true; return true }`)
 	before := b.sessionToken()
-	b.expire()
+	b.deleteAccessToken()
 	b.press("Go to your account")
-	b.until("Your account", email, "this device")
+	b.awaitText("Your account", email, "this device")
 	if !see[bool](b, `() => window.sameDocument === true`) {
 		t.Error("the link loaded a whole page")
 	}
@@ -59,19 +59,19 @@ func svelteClientRoute(t *testing.T, a *application) {
 // With JavaScript, scripts must send the forms of both steps without a page load.
 func svelteSecondStep(t *testing.T, a *application) {
 	const email, label = "script@example.com", "Code of your authenticator app, or a recovery code"
-	codes := a.enrol(t, email)
-	b, _ := a.open(t)
+	codes := a.createAccountWithTOTP(t, email)
+	b, _ := a.openBrowser(t)
 	b.visit(a.url + "/sign-in")
-	b.await("the script runs", `() => !!document.querySelector("#svelte-announcer")`, func() {})
+	b.awaitTrue("the script runs", `() => !!document.querySelector("#svelte-announcer")`, func() {})
 	see[bool](b, `() => { window.sameDocument = true; return true }`)
 	b.signInNext(email, password)
-	b.until("Enter a code")
+	b.awaitText("Enter a code")
 	b.fill(label, "000000x")
 	b.press("Continue")
-	b.until("This code is wrong or was used already. Enter the current code.")
+	b.awaitText("This code is wrong or was used already. Enter the current code.")
 	b.fill(label, codes[1])
 	b.press("Continue")
-	b.until("Your account", email)
+	b.awaitText("Your account", email)
 	if !see[bool](b, `() => window.sameDocument === true`) {
 		t.Error("a step loaded a whole page")
 	}

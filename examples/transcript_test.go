@@ -15,8 +15,7 @@ import (
 
 const transcriptFile = "../docs/server-rendering-transcript.md"
 
-// packClients packs the npm packages, as `npm publish` does, and returns the files. Their dist
-// folders must exist.
+// packClients packs the npm packages as `npm publish` does. Their dist folders must exist.
 func packClients(t *testing.T) (files []string) {
 	t.Helper()
 	folder := t.TempDir()
@@ -31,9 +30,9 @@ func packClients(t *testing.T) (files []string) {
 	return files
 }
 
-// nextTranscript creates the files of docs/server-rendering-transcript.md in a new directory,
-// installs the versions that the transcript names, and runs its commands.
-func nextTranscript(t *testing.T, packages []string) {
+// runTranscript creates the files of docs/server-rendering-transcript.md in a new directory, installs the versions
+// that the transcript names, and runs its commands.
+func runTranscript(t *testing.T, packages []string) {
 	if os.Getenv("WATCHWORD_TEST_TRANSCRIPT") == "" {
 		t.Skip("it builds a second application: run make transcript")
 	}
@@ -70,9 +69,9 @@ func nextTranscript(t *testing.T, packages []string) {
 	consoles := regexp.MustCompile("(?ms)^```console\n(.*?)^```$").FindAllStringSubmatch(commands, -1)
 	ran := 0
 	for _, console := range consoles {
-		for command, want := range commandsOf(console[1]) {
+		for command, want := range consoleCommands(console[1]) {
 			ran++
-			if got := a.shell(t, folder, command); got != want {
+			if got := a.runShell(t, folder, command); got != want {
 				t.Errorf("%s\nprinted %q, want %q", command, got, want)
 			}
 		}
@@ -111,7 +110,7 @@ func nextOnOneOrigin(t *testing.T, folder string) {
 		{status + "-X POST http://localhost:3000/api/auth/logout" + sent, "200"},
 		{"sleep 1; " + status + "http://localhost:3000/account", "307"},
 	} {
-		if got := a.shell(t, folder, step[0]); got != step[1] {
+		if got := a.runShell(t, folder, step[0]); got != step[1] {
 			t.Errorf("%s\nprinted %q, want %q", step[0], got, step[1])
 		}
 	}
@@ -127,8 +126,8 @@ func replaceIn(t *testing.T, file, old, replacement string) {
 	must(t, os.WriteFile(file, []byte(strings.Replace(string(text), old, replacement, 1)), 0o600))
 }
 
-// commandsOf yields the commands of a console block, each with its output.
-func commandsOf(console string) func(yield func(command, output string) bool) {
+// consoleCommands yields each command of a console block with its output.
+func consoleCommands(console string) func(yield func(command, output string) bool) {
 	return func(yield func(command, output string) bool) {
 		for _, part := range strings.Split("\n"+console, "\n$ ")[1:] {
 			command, output, _ := strings.Cut(part, "\n")
@@ -143,10 +142,10 @@ func commandsOf(console string) func(yield func(command, output string) bool) {
 // URL of Watchword is the URL of the application.
 func serveTranscript(t *testing.T, folder string, oneOrigin bool) *application {
 	t.Helper()
-	a := &application{data: t.TempDir()}
+	a := &application{dataFolder: t.TempDir()}
 	port, server := freePort(t), freePort(t)
 	a.url, a.server = "http://localhost:"+port, "http://localhost:"+server
-	program := filepath.Join(a.data, "watchword")
+	program := filepath.Join(a.dataFolder, "watchword")
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/watchword").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -158,23 +157,23 @@ func serveTranscript(t *testing.T, folder string, oneOrigin bool) *application {
 		publicURL = a.url
 	}
 	next := exec.CommandContext(t.Context(), "npx", "next", "build")
-	next.Dir, next.Env = folder, append(environment(), env...)
+	next.Dir, next.Env = folder, append(serverEnvironment(), env...)
 	if out, err = next.CombinedOutput(); err != nil {
 		t.Fatalf("next build: %v\n%s", err, out)
 	}
-	serve(t, a.data, a.server+"/readyz", nil, program, "serve", "--listen",
-		"127.0.0.1:"+server, "--admin-listen", "", "--public-url", publicURL, "--data-dir", a.data,
+	startServer(t, a.dataFolder, a.server+"/readyz", nil, program, "serve", "--listen",
+		"127.0.0.1:"+server, "--admin-listen", "", "--public-url", publicURL, "--data-dir", a.dataFolder,
 		"--allowed-origins", a.url, "--trusted-proxies", "127.0.0.1/32,::1/128")
-	serve(t, folder, a.url, env, "node", "node_modules/next/dist/bin/next", "start", "--port", port,
+	startServer(t, folder, a.url, env, "node", "node_modules/next/dist/bin/next", "start", "--port", port,
 		"--hostname", "localhost")
 	return a
 }
 
-// serve starts a program that prints no address, and returns when the program responds at the URL.
-func serve(t *testing.T, dir, url string, env []string, program string, args ...string) {
+// startServer is for a program that prints no address. It returns when the program responds at the URL.
+func startServer(t *testing.T, dir, url string, env []string, program string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
-	cmd.Dir, cmd.Env = dir, append(environment(), env...)
+	cmd.Dir, cmd.Env = dir, append(serverEnvironment(), env...)
 	var said transcript.Transcript
 	cmd.Stdout, cmd.Stderr = &said, &said
 	must(t, cmd.Start())
@@ -192,16 +191,16 @@ func serve(t *testing.T, dir, url string, env []string, program string, args ...
 	}
 }
 
-// shell runs a command of the transcript with the application's ports instead of the documented ones.
-func (a *application) shell(t *testing.T, folder, command string) string {
+// runShell replaces the documented ports with those of the application.
+func (a *application) runShell(t *testing.T, folder, command string) string {
 	t.Helper()
 	command = strings.ReplaceAll(command, "http://localhost:3000", a.url)
-	program := filepath.Join(a.data, "watchword")
+	program := filepath.Join(a.dataFolder, "watchword")
 	if strings.HasPrefix(command, "go run ./cmd/watchword ") {
-		command = strings.Replace(command, "go run ./cmd/watchword", program, 1) + " --data-dir " + a.data
+		command = strings.Replace(command, "go run ./cmd/watchword", program, 1) + " --data-dir " + a.dataFolder
 	}
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", command)
-	cmd.Dir, cmd.Env = folder, environment()
+	cmd.Dir, cmd.Env = folder, serverEnvironment()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("%s: %v\n%s", command, err, out)

@@ -22,10 +22,10 @@ import (
 
 // A tutorial is one section of docs/migrate.md.
 type tutorial struct {
-	title, dialect   string
-	signUp, token    string // path and body of a sign-up; the member of the response that has the access token
-	login            string
-	notes, forbidden string // paths of the back-end; the path forbidden needs the role admin
+	title, dialect             string
+	signUpRequest, tokenMember string // path and body; member of the response with the access token
+	login                      string
+	notesPath, adminPath       string // of the back-end; adminPath needs the role admin
 }
 
 const (
@@ -46,38 +46,38 @@ var tutorials = []tutorial{
 // JWT-19, JWT-20
 func TestTutorialBackEndsGoOnAsTheyAre(t *testing.T) {
 	t.Parallel()
-	dir := copyOf(t, "express-jsonwebtoken")
-	program, _ := node(t, dir)
+	dir := copyExample(t, "express-jsonwebtoken")
+	program, _ := nodeWithPackages(t, dir)
 	binary := filepath.Join(t.TempDir(), "watchword")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/watchword")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	backEnd := run(t, dir, []string{"PORT=0", "ACCESS_TOKEN_SECRET=" + documented}, program, "tutorials.js")
+	backEnd := startExample(t, dir, []string{"PORT=0", "ACCESS_TOKEN_SECRET=" + documented}, program, "tutorials.js")
 	for _, tutorial := range tutorials {
 		t.Run(tutorial.title, func(t *testing.T) { t.Parallel(); tutorial.goesOn(t, backEnd, binary) })
 	}
 }
 
 func (x tutorial) goesOn(t *testing.T, backEnd process, binary string) {
-	w := x.serve(t, binary)
-	path, form, _ := strings.Cut(x.signUp, " ")
-	in := w.signIn(t, path, form)
-	token := in[x.token].(string)
+	w := x.startDocumentedServer(t, binary)
+	path, form, _ := strings.Cut(x.signUpRequest, " ")
+	in := w.signInWithForm(t, path, form)
+	token := in[x.tokenMember].(string)
 	_, claims := partsOf(t, watchword.Secret(token))
 	var standard struct{ Sub string }
 	must(t, json.Unmarshal([]byte(claims), &standard))
-	status, _, answer := backEnd.ask(t, x.notes, token)
+	status, _, answer := backEnd.getWithToken(t, x.notesPath, token)
 	if status != 200 || !strings.Contains(answer, `"id":"`+standard.Sub+`"`) {
-		t.Errorf("%s: %d %s, want the id %s", x.notes, status, answer, standard.Sub)
+		t.Errorf("%s: %d %s, want the id %s", x.notesPath, status, answer, standard.Sub)
 	}
 	for name, bad := range map[string]string{"none": "", "forged": token[:len(token)-8] + "AAAAAAAA"} {
-		if status, _, answer := backEnd.ask(t, x.notes, bad); status != 401 && status != 403 {
+		if status, _, answer := backEnd.getWithToken(t, x.notesPath, bad); status != 401 && status != 403 {
 			t.Errorf("token %s: %d %s", name, status, answer)
 		}
 	}
 	if x.dialect == "lesson" {
-		r, err := http.NewRequestWithContext(t.Context(), "GET", backEnd.url+x.notes, nil)
+		r, err := http.NewRequestWithContext(t.Context(), "GET", backEnd.url+x.notesPath, nil)
 		must(t, err)
 		r.AddCookie(&http.Cookie{Name: "jwt", Value: token})
 		response, err := http.DefaultClient.Do(r)
@@ -87,32 +87,32 @@ func (x tutorial) goesOn(t *testing.T, backEnd process, binary string) {
 			t.Errorf("the cookie: %s", response.Status)
 		}
 	}
-	if x.forbidden == "" {
+	if x.adminPath == "" {
 		return
 	}
-	if status, _, answer := backEnd.ask(t, x.forbidden, token); status != 403 {
-		t.Errorf("a user at %s: %d %s", x.forbidden, status, answer)
+	if status, _, answer := backEnd.getWithToken(t, x.adminPath, token); status != 403 {
+		t.Errorf("a user at %s: %d %s", x.adminPath, status, answer)
 	}
 	roles := exec.CommandContext(t.Context(), binary, "users", "set-roles", "ada@example.com", "accountant", "admin")
-	roles.Dir, roles.Env = w.dir, environment()
+	roles.Dir, roles.Env = w.dir, serverEnvironment()
 	if out, err := roles.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	admin := w.signIn(t, x.login, body+"}")[x.token].(string)
-	status, _, answer = backEnd.ask(t, x.forbidden, admin)
+	admin := w.signInWithForm(t, x.login, body+"}")[x.tokenMember].(string)
+	status, _, answer = backEnd.getWithToken(t, x.adminPath, admin)
 	if status != 200 || !strings.Contains(answer, `"role":"admin"`) {
-		t.Errorf("an admin at %s: %d %s", x.forbidden, status, answer)
+		t.Errorf("an admin at %s: %d %s", x.adminPath, status, answer)
 	}
 }
 
-// A documentedServer is a server that a command of docs/migrate.md has started.
+// A documentedServer was started by a command of docs/migrate.md.
 type documentedServer struct{ url, dir string }
 
 var ownRoutes = regexp.MustCompile("(?s)\\*\\*6\\. Your own routes\\.\\*\\*.*?```js\n(.*?)\n```.*?```sh\n(.*?)```")
 
-// serve starts the server with the commands in the step "Your own routes" of the section. It fails if the documented
+// startDocumentedServer uses the commands in the step "Your own routes" of the section. It fails if the documented
 // middleware differs from the middleware that the test runs.
-func (x tutorial) serve(t *testing.T, binary string) documentedServer {
+func (x tutorial) startDocumentedServer(t *testing.T, binary string) documentedServer {
 	t.Helper()
 	text, err := os.ReadFile("../docs/migrate.md")
 	must(t, err)
@@ -131,7 +131,7 @@ func (x tutorial) serve(t *testing.T, binary string) documentedServer {
 	w := documentedServer{"http://localhost:" + port, t.TempDir()}
 	command := strings.NewReplacer("watchword serve", "exec "+binary+" serve", ":8000", ":"+port).Replace(step[2])
 	script := exec.CommandContext(context.Background(), "bash", "-euc", command)
-	script.Dir, script.Env = w.dir, append(environment(), "WATCHWORD_ADMIN_LISTEN=", "WATCHWORD_LIMITS=off")
+	script.Dir, script.Env = w.dir, append(serverEnvironment(), "WATCHWORD_ADMIN_LISTEN=", "WATCHWORD_LIMITS=off")
 	must(t, script.Start())
 	t.Cleanup(func() { _ = script.Process.Signal(syscall.SIGTERM); _ = script.Wait() })
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(25 * time.Millisecond) {
@@ -148,8 +148,8 @@ func (x tutorial) serve(t *testing.T, binary string) documentedServer {
 	}
 }
 
-// signIn sends a form as the front-end does.
-func (w documentedServer) signIn(t *testing.T, path, form string) map[string]any {
+// signInWithForm sends the form as the front-end does.
+func (w documentedServer) signInWithForm(t *testing.T, path, form string) map[string]any {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "POST", w.url+path, strings.NewReader(form))
 	must(t, err)
@@ -172,17 +172,17 @@ var viteProxy = regexp.MustCompile("(?s)```js\n(  server: \\{ proxy: \\{\n.*?)\n
 // the sign-in and the tutorial's own routes.
 func TestViteProxyOfTheDocumentServesBoth(t *testing.T) {
 	t.Parallel()
-	dir := copyOf(t, "guide")
-	program, _ := node(t, dir)
-	back := copyOf(t, "express-jsonwebtoken")
-	node(t, back)
+	dir := copyExample(t, "guide")
+	program, _ := nodeWithPackages(t, dir)
+	back := copyExample(t, "express-jsonwebtoken")
+	nodeWithPackages(t, back)
 	binary := filepath.Join(t.TempDir(), "watchword")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/watchword")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	backEnd := run(t, back, []string{"PORT=0", "ACCESS_TOKEN_SECRET=" + documented}, program, "tutorials.js")
-	w := tutorials[0].serve(t, binary)
+	backEnd := startExample(t, back, []string{"PORT=0", "ACCESS_TOKEN_SECRET=" + documented}, program, "tutorials.js")
+	w := tutorials[0].startDocumentedServer(t, binary)
 
 	docs, err := os.ReadFile("../docs/migrate.md")
 	must(t, err)
@@ -201,11 +201,11 @@ await vite.listen()
 console.log('listening on http://localhost:`+port+`')
 process.on('SIGINT', () => vite.close().then(() => process.exit()))
 `), 0o600))
-	front := documentedServer{url: run(t, dir, nil, program, "vite.js").url}
+	front := documentedServer{url: startExample(t, dir, nil, program, "vite.js").url}
 
-	path, form, _ := strings.Cut(tutorials[0].signUp, " ")
-	in := front.signIn(t, path, form)
-	status, _, answer := process{front.url}.ask(t, tutorials[0].notes, in["accessToken"].(string))
+	path, form, _ := strings.Cut(tutorials[0].signUpRequest, " ")
+	in := front.signInWithForm(t, path, form)
+	status, _, answer := process{front.url}.getWithToken(t, tutorials[0].notesPath, in["accessToken"].(string))
 	id := in["user"].(map[string]any)["_id"].(string)
 	if status != 200 || !strings.Contains(answer, `"id":"`+id+`"`) {
 		t.Errorf("%d %s, want the id %s", status, answer, id)

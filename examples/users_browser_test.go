@@ -26,11 +26,11 @@ func TestFrontEndOfUsersStaysSignedIn(t *testing.T) {
 			"shows the server's messages in forms":    usersForms,
 			"keeps a life over two origins":           usersLife,
 			"resets a password by its own page":       usersReset,
-			"reauthenticates once for five requests":  usersFive,
+			"reauthenticates once for five requests":  usersShareOneRefresh,
 			"sends a request twice at most":           usersForEver,
 			"stays logged in when a response is lost": usersLost,
 			"logs out everywhere":                     usersEverywhere,
-			"stays logged out after a late response":  usersLate,
+			"stays logged out after a late response":  usersLogOutDuringRenewal,
 		} {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
 		}
@@ -43,9 +43,9 @@ func TestFrontEndOfUsersStaysSignedIn(t *testing.T) {
 // to the sign-up with an error.
 func usersConfirm(t *testing.T) {
 	a := startApplication(t, "users", "WATCHWORD_SIGNUP=verified")
-	b, _ := a.open(t)
+	b, _ := a.openBrowser(t)
 	b.visit(a.url + "/signup")
-	b.until("Password again")
+	b.awaitText("Password again")
 	b.usersSignUp("waiting@example.com", "Check your inbox and open the link, then log in.")
 }
 
@@ -59,13 +59,13 @@ func usersTypes(t *testing.T, _ *application) {
 
 func usersForms(t *testing.T, a *application) {
 	const email = "forms@example.com"
-	b, wire := a.open(t)
+	b, wire := a.openBrowser(t)
 	b.visit(a.url + "/signup")
-	b.until("Password again")
+	b.awaitText("Password again")
 	var sent atomic.Value
-	wire.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+	wire.interceptRequests(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/api/users/signup" {
-			sent.Store(bodyOf(t, r))
+			sent.Store(readBody(t, r))
 		}
 		return false
 	})
@@ -77,66 +77,66 @@ func usersForms(t *testing.T, a *application) {
 		}
 	}
 	b.press("Sign up")
-	b.until("Firstname CANNOT be empty")
+	b.awaitText("Firstname CANNOT be empty")
 	wrong("firstName", "lastName", "email", "password")
 	b.fill("First name", "Ada")
 	b.press("Sign up")
-	b.until("Lastname CANNOT be empty")
+	b.awaitText("Lastname CANNOT be empty")
 	b.fill("Last name", "de la Cruz")
 	b.fill("E-mail", "no address")
 	b.fill("Password", "short")
 	b.press("Sign up")
-	b.until("Passwords DO NOT match")
+	b.awaitText("Passwords DO NOT match")
 	b.fill("Password again", "short")
 	b.press("Sign up")
-	b.until("Email is invalid")
+	b.awaitText("Email is invalid")
 	wrong("email", "password")
-	b.fits("users-signup")
+	b.assertNothingCutOff("users-signup")
 	b.fill("E-mail", email)
 	b.press("Sign up")
-	b.until("Use at least 8 characters.")
+	b.awaitText("Use at least 8 characters.")
 	wrong("password")
 	b.fill("Password", password)
 	b.fill("Password again", password)
 	b.press("Sign up")
-	b.until("Your profile", "First name\nAda", "Last name\nde la Cruz", email)
+	b.awaitText("Your profile", "First name\nAda", "Last name\nde la Cruz", email)
 	if body, _ := sent.Load().(string); !strings.Contains(body, `"passwordConfirm":"`+password+`"`) {
 		t.Error("the form was not sent as a whole")
 	}
 	b.press("Log out")
-	b.until("New here?")
+	b.awaitText("New here?")
 	b.usersSignUp(email, "E-mail already in use")
 	b.press("Log in")
-	b.until("New here?")
+	b.awaitText("New here?")
 	b.press("Log in")
-	b.until("Email CANNOT be empty")
+	b.awaitText("Email CANNOT be empty")
 	b.usersLogIn(email, "seven purple cats")
-	b.until("Email or password is wrong!", "New here?")
-	b.fits("users-login")
+	b.awaitText("Email or password is wrong!", "New here?")
+	b.assertNothingCutOff("users-login")
 	b.press("Forgot your password?")
-	b.until("Send the link")
+	b.awaitText("Send the link")
 	b.press("Send the link")
-	b.until("Email CANNOT be empty")
+	b.awaitText("Email CANNOT be empty")
 }
 
 func usersLife(t *testing.T, a *application) {
 	const email = "life@example.com"
-	b, wire := a.open(t)
+	b, wire := a.openBrowser(t)
 	b.visit(a.url)
 	b.usersSignUp(email, "Your profile", email)
-	b.keepsNothing()
-	b.keepsTheCookie()
+	b.assertNothingStored()
+	b.assertTokenOnlyInCookie()
 	b.reload()
-	b.until("Your profile", "First name\nAda", "Last name\nLovelace", email)
-	b.fits("users-profile")
-	if n := wire.refreshed(); n != 2 { // each page load refreshes once
+	b.awaitText("Your profile", "First name\nAda", "Last name\nLovelace", email)
+	b.assertNothingCutOff("users-profile")
+	if n := wire.countRefreshes(); n != 2 { // each page load refreshes once
 		t.Errorf("%d re-authentications for two visits", n)
 	}
-	b.keepsNothing()
+	b.assertNothingStored()
 	b.press("Log out")
-	b.until("New here?")
+	b.awaitText("New here?")
 	b.reload()
-	b.until("New here?")
+	b.awaitText("New here?")
 	if shown := see[bool](b, `() => !!document.querySelector(".notice")`); shown {
 		t.Error("a notice about an ended session is shown after a logout")
 	}
@@ -144,27 +144,27 @@ func usersLife(t *testing.T, a *application) {
 		t.Errorf("%d cookies remain", len(cookies))
 	}
 	b.usersLogIn(email, password)
-	b.until("Your profile", email)
+	b.awaitText("Your profile", email)
 	if path := see[string](b, `() => location.pathname`); path != "/" {
 		t.Errorf("the profile is at %s", path)
 	}
-	b.keepsTheCookie()
+	b.assertTokenOnlyInCookie()
 }
 
 func usersReset(t *testing.T, a *application) {
 	const email, newPassword = "reset@example.com", "eight yellow herons"
-	b, wire := a.open(t)
+	b, wire := a.openBrowser(t)
 	b.visit(a.url)
 	b.usersSignUp(email, "Your profile", email)
-	other, _ := a.open(t)
+	other, _ := a.openBrowser(t)
 	other.visit(a.url)
 	other.usersLogIn(email, password)
-	other.until("Your profile", email)
+	other.awaitText("Your profile", email)
 
 	b.press("Log out")
 	b.press("Forgot your password?")
 	var base atomic.Value
-	wire.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+	wire.interceptRequests(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/api/users/forgotpass" {
 			base.Store(r.Header.Get("X-Reset-Base"))
 		}
@@ -172,27 +172,27 @@ func usersReset(t *testing.T, a *application) {
 	})
 	b.fill("E-mail", email)
 	b.press("Send the link")
-	b.until("a mail with instructions is on its way")
-	b.fits("users-forgot")
+	b.awaitText("a mail with instructions is on its way")
+	b.assertNothingCutOff("users-forgot")
 	if base.Load() != a.url+"/resetpass" {
 		t.Errorf("X-reset-base: %v", base.Load())
 	}
 
-	mailbox := b.another()
-	mailbox.await("the mail", `(to) => {
+	mailbox := b.openTab()
+	mailbox.awaitTrue("the mail", `(to) => {
 	  const rows = [...document.querySelectorAll("tbody tr")];
 	  const row = rows.find((row) => row.innerText.includes(to) && row.innerText.includes("Choose a new password"));
 	  row?.querySelector("a").click();
 	  return !!row;
 	}`, func() { mailbox.visit(a.server + "/dev/mail") }, email)
-	mailbox.until("Open the link")
+	mailbox.awaitText("Open the link")
 	link := see[string](mailbox, `() => [...document.querySelectorAll("a")].find((a) => a.innerText.trim() === "Open the link").href`)
 	if token, found := strings.CutPrefix(link, a.url+"/resetpass/"); !found || len(token) < 20 ||
 		strings.ContainsAny(token, "/?#") {
 		t.Fatalf("the link is of %d letters and not of the front-end", len(link))
 	}
 	mailbox.press("Open the link")
-	mailbox.until("New password again")
+	mailbox.awaitText("New password again")
 	if at := see[string](mailbox, `() => location.href`); at != a.url+"/resetpass" {
 		t.Errorf("the URL bar shows a URL of %d letters", len(at))
 	}
@@ -203,40 +203,40 @@ func usersReset(t *testing.T, a *application) {
 		mailbox.press("Save")
 	}
 	reset("eight yellow")
-	mailbox.until("Passwords DO NOT match")
-	mailbox.fits("users-reset")
+	mailbox.awaitText("Passwords DO NOT match")
+	mailbox.assertNothingCutOff("users-reset")
 	reset(newPassword)
-	mailbox.until("Password reset successful", "New here?")
+	mailbox.awaitText("Password reset successful", "New here?")
 
 	other.press("Reload")
-	other.until("Your session has ended.", "New here?")
+	other.awaitText("Your session has ended.", "New here?")
 	if cookies := other.sessionCookies(); len(cookies) != 0 {
 		t.Errorf("%d cookies remain", len(cookies))
 	}
 	other.usersLogIn(email, password)
-	other.until("Email or password is wrong!")
+	other.awaitText("Email or password is wrong!")
 	other.usersLogIn(email, newPassword)
-	other.until("Your profile", email)
+	other.awaitText("Your profile", email)
 
 	mailbox.visit(link)
 	reset(newPassword)
-	mailbox.until("The reset link is invalid")
+	mailbox.awaitText("The reset link is invalid")
 	mailbox.reload()
-	mailbox.until("Open the link in the mail once more")
+	mailbox.awaitText("Open the link in the mail once more")
 	mailbox.press("Ask for another link")
-	mailbox.until("Send the link")
-	mailbox.keepsNothing()
+	mailbox.awaitText("Send the link")
+	mailbox.assertNothingStored()
 }
 
 // The URLs differ, because Chromium sends requests for the same URL one after the other. Four requests get a 401 at
 // the same time. The fifth request gets a 401 when the client already has a new token.
-func usersFive(t *testing.T, a *application) {
+func usersShareOneRefresh(t *testing.T, a *application) {
 	const email = "five@example.com"
-	b, wire := a.open(t)
+	b, wire := a.openBrowser(t)
 	b.visit(a.url)
 	b.usersSignUp(email, "Your profile", email)
-	b.hasLoadedTwice()
-	a.command(t, "users", "set-roles", email, "editor")
+	b.awaitSecondLoad()
+	a.runCommand(t, "users", "set-roles", email, "editor")
 
 	var four sync.WaitGroup
 	four.Add(4)
@@ -244,7 +244,7 @@ func usersFive(t *testing.T, a *application) {
 	var tokens sync.Map // number of requests to /me by token, as *atomic.Int32
 	var old atomic.Value
 	renewed := make(chan struct{})
-	wire.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+	wire.interceptRequests(func(_ http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case isRefresh(r):
 			old.Store(r.Header.Get("Authorization"))
@@ -263,14 +263,14 @@ func usersFive(t *testing.T, a *application) {
 		}
 		return false
 	})
-	before := wire.refreshed()
+	before := wire.countRefreshes()
 	answers := see[[]string](b, `() => import("/src/api.ts").then(({ api }) =>
 	  Promise.all([1, 2, 3, 4, 5].map((n) => api.get("/me", { params: { n } }).then(({ data }) => data.user.email))))`)
 	if want := strings.TrimSpace(strings.Repeat(email+" ", 5)); strings.Join(answers, " ") != want ||
 		asked.Load() != 10 {
 		t.Errorf("%v, %d requests", answers, asked.Load())
 	}
-	if n := wire.refreshed() - before; n != 1 {
+	if n := wire.countRefreshes() - before; n != 1 {
 		t.Errorf("%d re-authentications for five requests", n)
 	}
 	sent, kinds := old.Load().(string), 0
@@ -284,16 +284,16 @@ func usersFive(t *testing.T, a *application) {
 	if _, found := tokens.Load(sent); !found || !strings.HasPrefix(sent, "Bearer ey") || kinds != 2 {
 		t.Errorf("the old token came along: %t; %d tokens", found, kinds)
 	}
-	b.loadsAgain()
-	b.keepsNothing()
+	b.reloadProfile()
+	b.assertNothingStored()
 }
 
 func usersForEver(t *testing.T, a *application) {
 	const email = "ever@example.com"
-	b, wire := a.open(t)
+	b, wire := a.openBrowser(t)
 	b.visit(a.url)
 	b.usersSignUp(email, "Your profile", email)
-	b.hasLoadedTwice()
+	b.awaitSecondLoad()
 	for i, one := range []struct {
 		challenge      string
 		asked, renewed int
@@ -303,18 +303,18 @@ func usersForEver(t *testing.T, a *application) {
 		{`DPoP realm="proxy"`, 1, 0},
 	} {
 		var asked atomic.Int32
-		wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		wire.interceptRequests(func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path != "/api/users/me" {
 				return false
 			}
 			asked.Add(1)
-			a.usersRefuse(w, 401, one.challenge, fmt.Sprint("Come back later: ", i))
+			a.writeUsersError(w, 401, one.challenge, fmt.Sprint("Come back later: ", i))
 			return true
 		})
-		before := wire.refreshed()
+		before := wire.countRefreshes()
 		b.press("Reload")
-		b.until(fmt.Sprint("Come back later: ", i), "Your profile")
-		if n := wire.refreshed() - before; int(asked.Load()) != one.asked || n != one.renewed {
+		b.awaitText(fmt.Sprint("Come back later: ", i), "Your profile")
+		if n := wire.countRefreshes() - before; int(asked.Load()) != one.asked || n != one.renewed {
 			t.Errorf("%q: asked %d times, with %d re-authentications", one.challenge, asked.Load(), n)
 		}
 	}
@@ -322,74 +322,74 @@ func usersForEver(t *testing.T, a *application) {
 
 func usersLost(t *testing.T, a *application) {
 	const email = "lost@example.com"
-	b, wire := a.open(t)
+	b, wire := a.openBrowser(t)
 	b.visit(a.url)
 	b.usersSignUp(email, "Your profile", email)
 
 	// The response to a refresh is lost. The next request repeats the refresh, and the server repeats its response.
-	a.command(t, "users", "set-roles", email, "editor")
-	wire.lose(1)
+	a.runCommand(t, "users", "set-roles", email, "editor")
+	wire.dropRefreshResponses(1)
 	b.press("Reload")
-	b.until("The server can't be reached.", "Your profile", email)
-	b.loadsAgain()
-	wire.lose(1)
+	b.awaitText("The server can't be reached.", "Your profile", email)
+	b.reloadProfile()
+	wire.dropRefreshResponses(1)
 	b.reload()
-	b.until("The server can't be reached.", "Loading…")
+	b.awaitText("The server can't be reached.", "Loading…")
 	b.press("Try again")
-	b.until("Your profile", email)
-	if n := wire.lost(); n != 2 {
+	b.awaitText("Your profile", email)
+	if n := wire.countDropped(); n != 2 {
 		t.Errorf("%d responses were lost", n)
 	}
-	a.happened(t, email, "refresh_reused", 0)
+	a.assertEventCount(t, email, "refresh_reused", 0)
 
-	a.command(t, "users", "set-roles", email)
+	a.runCommand(t, "users", "set-roles", email)
 	for _, status := range []int{429, 500, 503} {
-		wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		wire.interceptRequests(func(w http.ResponseWriter, r *http.Request) bool {
 			if isRefresh(r) {
-				a.usersRefuse(w, status, "", fmt.Sprint("Come back later: ", status))
+				a.writeUsersError(w, status, "", fmt.Sprint("Come back later: ", status))
 			}
 			return isRefresh(r)
 		})
 		b.press("Reload")
-		b.until(fmt.Sprint("Come back later: ", status), "Your profile")
+		b.awaitText(fmt.Sprint("Come back later: ", status), "Your profile")
 	}
-	wire.intercept(nil)
-	b.loadsAgain()
+	wire.interceptRequests(nil)
+	b.reloadProfile()
 }
 
 func usersEverywhere(t *testing.T, a *application) {
 	const email = "everywhere@example.com"
-	b, _ := a.open(t)
+	b, _ := a.openBrowser(t)
 	b.visit(a.url)
 	b.usersSignUp(email, "Your profile", email)
-	other, _ := a.open(t)
+	other, _ := a.openBrowser(t)
 	other.visit(a.url)
 	other.usersLogIn(email, password)
-	other.until("Your profile", email)
+	other.awaitText("Your profile", email)
 	// The change of roles makes the access token invalid. The user must be able to sign out, because this needs only
 	// the cookie.
-	a.command(t, "users", "set-roles", email, "editor")
+	a.runCommand(t, "users", "set-roles", email, "editor")
 	b.press("Log out everywhere")
-	b.until("New here?")
+	b.awaitText("New here?")
 	other.press("Reload")
-	other.until("Your session has ended.", "New here?")
+	other.awaitText("Your session has ended.", "New here?")
 	for _, one := range []*tab{b, other} {
 		if cookies := one.sessionCookies(); len(cookies) != 0 {
 			t.Errorf("%d cookies remain", len(cookies))
 		}
 		one.reload()
-		one.until("New here?")
+		one.awaitText("New here?")
 	}
 }
 
 // The user logs out during a re-authentication. The response to the re-authentication must not log the user in again.
-func usersLate(t *testing.T, a *application) {
+func usersLogOutDuringRenewal(t *testing.T, a *application) {
 	const email = "late@example.com"
-	b, wire := a.open(t)
+	b, wire := a.openBrowser(t)
 	b.visit(a.url)
 	b.usersSignUp(email, "Your profile", email)
 	arrived, release := make(chan struct{}, 8), make(chan struct{})
-	wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+	wire.interceptRequests(func(w http.ResponseWriter, r *http.Request) bool {
 		if !isRefresh(r) {
 			return false
 		}
@@ -404,13 +404,13 @@ func usersLate(t *testing.T, a *application) {
 	see[bool](b, `() => import("/src/api.ts").then(({ reauthenticate }) => { window.late = reauthenticate(); return true })`)
 	<-arrived
 	b.press("Log out")
-	b.until("New here?")
+	b.awaitText("New here?")
 	close(release)
 	see[bool](b, `() => window.late.then(() => true)`)
-	b.until("New here?")
-	wire.intercept(nil)
+	b.awaitText("New here?")
+	wire.interceptRequests(nil)
 	b.reload()
-	b.until("New here?")
+	b.awaitText("New here?")
 }
 
 func (b *tab) usersSignUp(email string, until ...string) {
@@ -422,13 +422,13 @@ func (b *tab) usersSignUp(email string, until ...string) {
 	b.fill("Password", password)
 	b.fill("Password again", password)
 	b.press("Sign up")
-	b.until(until...)
+	b.awaitText(until...)
 }
 
-// hasLoadedTwice waits for both requests of a new profile page, because React's strict mode sends two.
-func (b *tab) hasLoadedTwice() {
+// awaitSecondLoad waits for both requests of a new profile page, because React's strict mode sends two.
+func (b *tab) awaitSecondLoad() {
 	b.t.Helper()
-	b.await("both answers", `() => performance.getEntriesByType("resource").filter((e) => e.name.endsWith("/api/users/me")).length === 2`, func() {})
+	b.awaitTrue("both answers", `() => performance.getEntriesByType("resource").filter((e) => e.name.endsWith("/api/users/me")).length === 2`, func() {})
 }
 
 func (b *tab) usersLogIn(email, password string) {
@@ -438,15 +438,14 @@ func (b *tab) usersLogIn(email, password string) {
 	b.press("Log in")
 }
 
-// loadsAgain reloads the profile and waits for it.
-func (b *tab) loadsAgain() {
+func (b *tab) reloadProfile() {
 	b.t.Helper()
 	b.press("Reload")
-	b.await("the profile", `() => document.querySelector("dl").ariaBusy === "false" && !document.querySelector("[role=alert]").innerText`, func() {})
+	b.awaitTrue("the profile", `() => document.querySelector("dl").ariaBusy === "false" && !document.querySelector("[role=alert]").innerText`, func() {})
 }
 
-// keepsTheCookie fails unless the refresh token is in an HttpOnly cookie.
-func (b *tab) keepsTheCookie() {
+// assertTokenOnlyInCookie checks that the refresh token is in an HttpOnly cookie that scripts can't read.
+func (b *tab) assertTokenOnlyInCookie() {
 	b.t.Helper()
 	cookies := b.sessionCookies()
 	if len(cookies) != 1 || cookies[0].Name != "refreshTkn" || !cookies[0].HTTPOnly {
@@ -457,8 +456,7 @@ func (b *tab) keepsTheCookie() {
 	}
 }
 
-// usersRefuse sends an error response in the server's format.
-func (a *application) usersRefuse(w http.ResponseWriter, status int, challenge, text string) {
+func (a *application) writeUsersError(w http.ResponseWriter, status int, challenge, text string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", a.url)
 	h.Set("Access-Control-Allow-Credentials", "true")
@@ -471,8 +469,8 @@ func (a *application) usersRefuse(w http.ResponseWriter, status int, challenge, 
 	_, _ = fmt.Fprintf(w, `{"error": "Authentication Error", "feedback": %q}`, text)
 }
 
-// bodyOf reads the body of a request and restores it.
-func bodyOf(t *testing.T, r *http.Request) string {
+// readBody restores the body, so that the proxy can still forward it.
+func readBody(t *testing.T, r *http.Request) string {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		t.Error(err)

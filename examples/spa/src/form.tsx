@@ -8,7 +8,7 @@ export function sentence(error: unknown): string {
 
 interface FormProps {
   button: string
-  /** Called with the values of the form, by field name. */
+  /** Receives the fields by name. */
   onSubmit(entered: FormData): Promise<unknown>
   /** Shown in place of the form after a success. */
   done?: ReactNode

@@ -9,7 +9,7 @@ export interface User {
   email: string
 }
 
-/** The values of a form by field name. */
+/** By field name. */
 export type Entered = Record<string, FormDataEntryValue>
 
 export const signUp = (entered: Entered) => signIn('/signup', entered)
