@@ -258,7 +258,7 @@ func TestConnectionLostWithinAChangeLeavesNothing(t *testing.T) {
 	}
 }
 
-// A cutDatabase is a real store that fails at a chosen write of a transaction of package admin.
+// A cutDatabase fails at one write of package admin.
 type cutDatabase struct {
 	database
 	failingWrite int // from 1; 0: none; too large: only the response to the commit is lost

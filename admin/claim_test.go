@@ -17,7 +17,7 @@ import (
 type twoProcesses struct {
 	one, two        *admin.Manager
 	root            admin.Caller
-	secondCommitted chan struct{} // by the second process
+	secondCommitted chan struct{} // one value for each transaction of the second process
 
 	mu  sync.Mutex
 	now time.Time

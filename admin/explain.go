@@ -143,7 +143,6 @@ func (c Case) explainOthers(w phrases, all []sessionEnd, except watchword.Sessio
 	return list
 }
 
-// explainWithoutEnd answers if a session is alive, or if there is no session.
 func (c Case) explainWithoutEnd(w phrases, alive, ended []sessionEnd) (x Explanation) {
 	before := slices.DeleteFunc(slices.Clone(alive), func(e sessionEnd) bool { return e.session.CreatedAt.After(c.At) })
 	switch {
@@ -169,7 +168,7 @@ func (c Case) explainWithoutEnd(w phrases, alive, ended []sessionEnd) (x Explana
 	return x
 }
 
-// explainUnknownAccount looks for a deletion, because the last event of a deleted account is still stored.
+// explainUnknownAccount looks for the event of a deletion, which is stored for longer than the account.
 func (c Case) explainUnknownAccount(w phrases) Explanation {
 	if e, ok := first(c.Events, func(e watchword.Event) bool { return e.Kind == watchword.EventDeleted }); ok {
 		return Explanation{
@@ -186,7 +185,7 @@ func (c Case) explainUnknownAccount(w phrases) Explanation {
 	return x
 }
 
-// explainDisabled answers for a disabled account whose sessions are no longer stored.
+// explainDisabled is for an account whose sessions are no longer stored.
 func (c Case) explainDisabled(w phrases) Explanation {
 	x := Explanation{
 		Sentence: w.format("disabled.gone", "when", w.formatTime(c.User.DisabledAt), "by", c.formatDisabler(w)),
@@ -195,8 +194,8 @@ func (c Case) explainDisabled(w phrases) Explanation {
 	return x
 }
 
-// explainLastUsedSession answers if a session is alive. Its user can still ask, because outdated access tokens or a
-// lost cookie can look like a sign-out.
+// explainLastUsedSession answers although a session is alive, because outdated access tokens or a lost cookie can
+// look like a sign-out.
 func (c Case) explainLastUsedSession(w phrases, alive []sessionEnd) Explanation {
 	last := alive[0]
 	x := c.explainLiveSession(w, last)

@@ -21,7 +21,7 @@ type Question struct {
 }
 
 // The maximum numbers of rows that an explanation reads, the newest first. Only an account under attack has more
-// rows. Even for such an account, eventsOf finds the events of each end.
+// rows. Even for such an account, readEvents finds the events of each end.
 const (
 	explainedSessions = 500
 	explainedEvents   = 500

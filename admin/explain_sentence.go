@@ -9,9 +9,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/reusedetail"
 )
 
-// explainEnd says when and why a session ended, and how certain that is.
+// explainEnd lowers the certainty if a clock was set back.
 func (c Case) explainEnd(w phrases, e sessionEnd) Explanation {
-	cause, known := c.findCause(e)
+	cause, hasCause := c.findCause(e)
 	s := e.session
 	x := Explanation{When: e.at, Reason: e.reason, Session: &s}
 	switch {
@@ -20,8 +20,8 @@ func (c Case) explainEnd(w phrases, e sessionEnd) Explanation {
 	case e.isComputed && e.reason == watchword.EndedExpired:
 		x.Sentence, x.Certainty = c.expiredSentence(w, e)
 	default:
-		x.Sentence = w.format("signed.out", "when", w.formatTime(e.at), "why", c.reasonText(w, e, cause, known))
-		x.Certainty = w.format(c.certaintyText(e, known))
+		x.Sentence = w.format("signed.out", "when", w.formatTime(e.at), "why", c.reasonText(w, e, cause, hasCause))
+		x.Certainty = w.format(c.certaintyKey(e, hasCause))
 	}
 	if note := c.longerIdleNote(w, e); note != "" {
 		x.Notes = append(x.Notes, note)
@@ -30,7 +30,7 @@ func (c Case) explainEnd(w phrases, e sessionEnd) Explanation {
 		x.Notes = append(x.Notes,
 			w.format("note.recorded", "when", w.formatTime(s.EndedAt), "reason", string(e.recordedReason)))
 	}
-	if e.reason == watchword.EndedReuse && known && cause.SessionID == s.ID {
+	if e.reason == watchword.EndedReuse && hasCause && cause.SessionID == s.ID {
 		x.Certainty = w.format("sure.reuse")
 		x.Notes = append(x.Notes, c.reuseNotes(w, cause)...)
 	}
@@ -40,9 +40,9 @@ func (c Case) explainEnd(w phrases, e sessionEnd) Explanation {
 	return x
 }
 
-func (c Case) certaintyText(e sessionEnd, known bool) string {
+func (c Case) certaintyKey(e sessionEnd, hasCause bool) string {
 	switch {
-	case known:
+	case hasCause:
 		return "sure.both"
 	case e.isComputed: // a deleted account: the row has no end
 		return "likely.deleted"
@@ -95,16 +95,16 @@ func (c Case) longerIdleNote(w phrases, e sessionEnd) string {
 }
 
 // reasonText returns the second half of the sentence: who or what ended the session.
-func (c Case) reasonText(w phrases, e sessionEnd, cause watchword.Event, known bool) string {
+func (c Case) reasonText(w phrases, e sessionEnd, cause watchword.Event, hasCause bool) string {
 	s := e.session
 	args := []string{"device", w.formatDevice(s.Device, s.Address), "from", w.formatDevice(cause.Device, cause.Address),
 		"operator", w.operator(cause.Operator)}
 	switch e.reason {
 	case watchword.EndedReuse:
-		return c.reuseText(w, e, cause, known)
+		return c.reuseText(w, e, cause, hasCause)
 	case watchword.EndedOperator:
 		switch {
-		case known && cause.UserID == "":
+		case hasCause && cause.UserID == "":
 			return w.format("operator.everyone", args...)
 		case cause.Kind == watchword.EventLogoutAll:
 			return w.format("operator.all", args...)
@@ -122,7 +122,7 @@ func (c Case) reasonText(w phrases, e sessionEnd, cause watchword.Event, known b
 		sameUser := slices.ContainsFunc(c.Events, func(one watchword.Event) bool {
 			return one.At.Equal(e.at) && one.SessionID != s.ID && one.Kind != watchword.EventSessionEnded
 		})
-		if known && !sameUser { // another account signed in, and the texts do not name it
+		if hasCause && !sameUser { // another account signed in, and the texts do not name it
 			return w.format("replaced.other", args...)
 		}
 	}
@@ -130,7 +130,7 @@ func (c Case) reasonText(w phrases, e sessionEnd, cause watchword.Event, known b
 	if !w.has(key) {
 		return w.format("other", append(args, "reason", key)...)
 	}
-	if !known && w.has(key+".unknown") {
+	if !hasCause && w.has(key+".unknown") {
 		key += ".unknown"
 	}
 	return w.format(key, args...)
@@ -138,9 +138,9 @@ func (c Case) reasonText(w phrases, e sessionEnd, cause watchword.Event, known b
 
 // reuseText names both devices of a reused refresh token. If the token was of another session, this session ended
 // because of the setting reuse-ends.
-func (c Case) reuseText(w phrases, e sessionEnd, cause watchword.Event, known bool) string {
+func (c Case) reuseText(w phrases, e sessionEnd, cause watchword.Event, hasCause bool) string {
 	d, parsed := reusedetail.Parse(cause.Detail)
-	if !known || !parsed {
+	if !hasCause || !parsed {
 		return w.format("refresh_reused.unknown", "device", w.formatDevice(e.session.Device, e.session.Address))
 	}
 	from := d.From

@@ -24,7 +24,7 @@ var (
 
 const day = 24 * time.Hour
 
-// iphoneSession is still alive when the question is asked.
+// iphoneSession is alive when the question is asked.
 func iphoneSession() watchword.Session {
 	return watchword.Session{
 		ID: "s1", UserID: "u1", Persistent: true, Device: "Safari on iPhone", Address: "192.0.2.7",
@@ -33,7 +33,7 @@ func iphoneSession() watchword.Session {
 	}
 }
 
-// endedBy returns the session iphoneSession after its end.
+// endedBy is iphoneSession after its end.
 func endedBy(why watchword.EndReason) watchword.Session {
 	s := iphoneSession()
 	s.EndedAt, s.EndedWhy = endedAt, why
@@ -156,7 +156,7 @@ func recordedEnds() map[string]answer {
 	}
 }
 
-// computedEnds are ends that are not recorded, and questions without an end.
+// computedEnds also has questions without an end.
 func computedEnds() map[string]answer {
 	idleAt := usedAt.Add(7 * day)
 	later := func(s watchword.Session, by time.Duration) admin.Case {

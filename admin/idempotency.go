@@ -21,7 +21,7 @@ import (
 // conditional INSERT lets only one of them succeed. The second request waits for the result of the first, and returns
 // the same status and id. A refused request releases its claim, so the next request under this key runs.
 //
-// The transaction of a change also stores its result (finishIn). Even if the response to the commit is lost, the
+// The transaction of a change also stores its result (finishInTx). Even if the response to the commit is lost, the
 // change and the result are stored together or not at all. If another request has taken over the claim, the
 // transaction is rolled back, and the other request runs.
 //
@@ -181,8 +181,8 @@ func (m *Manager) finishInTx(ctx context.Context, tx watchword.Tx, by Caller, st
 	return err
 }
 
-// finishingOperator returns the engine's operations in the name of a caller. Each operation stores the result of the
-// request in its own transaction, after check, which may be nil.
+// finishingOperator returns operations that store the result of the request in their own transactions, after check,
+// which may be nil.
 func (m *Manager) finishingOperator(
 	by Caller, status int, check func(context.Context, watchword.Tx) error,
 ) watchword.Operator {
@@ -196,9 +196,9 @@ func (m *Manager) finishingOperator(
 	})
 }
 
-// GiveUp releases the claim of a request that failed, but only if the error why is a refusal. After any other error,
-// such as a lost response of the database, the change may have been made. The claim then stays until it expires, and
-// blocks repeated requests.
+// GiveUp releases the claim of a request that failed, but only if why is a refusal. After any other error, such as a
+// lost response of the database, the change may have been made. The claim then stays until it expires, and blocks
+// repeated requests.
 func (m *Manager) GiveUp(ctx context.Context, by Caller, why error) error {
 	var refusal *watchword.Error
 	if by.claim == nil || by.claim.repeated || !errors.As(why, &refusal) {

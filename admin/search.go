@@ -167,7 +167,7 @@ func (s search) readPage(ctx context.Context, tx Tx) (items []Account, next stri
 	}
 	read := s.readAddresses
 	if s.rangeKind == byRole {
-		read = s.readRole
+		read = s.readRoleMembers
 	}
 	items, last, found, err := read(ctx, tx, scan)
 	if n := len(items); n == s.limit && s.positionAfter(items[n-1]) != last {
@@ -216,8 +216,8 @@ func (s search) readAddresses(
 	return items, string(reached), found, err
 }
 
-// readRole reads accounts with the role. It is like readAddresses, but the result last is an id.
-func (s search) readRole(
+// readRoleMembers is like readAddresses, but the result last is an id.
+func (s search) readRoleMembers(
 	ctx context.Context, tx Tx, scan int,
 ) (items []Account, last string, found int, err error) {
 	id, found, err := tx.LastWithRole(ctx, s.Role, watchword.UserID(s.after), scan)

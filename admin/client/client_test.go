@@ -28,7 +28,7 @@ const (
 type stubServer struct {
 	url      string
 	mu       sync.Mutex
-	requests []*http.Request // their bodies are already read
+	requests []*http.Request // without their bodies, which are in body
 	body     []string
 }
 

@@ -70,7 +70,6 @@ func (d *handlers) routes() map[string]func(http.ResponseWriter, *http.Request, 
 	}
 }
 
-// operations are the entries of the OpenAPI document.
 func operations() []dialect.Operation {
 	return []dialect.Operation{
 		{

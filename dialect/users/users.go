@@ -67,7 +67,6 @@ func (d *handlers) routes() map[string]func(http.ResponseWriter, *http.Request, 
 	}
 }
 
-// operations are the entries of the OpenAPI document.
 func operations() []dialect.Operation {
 	refused := errorAnswer{}
 	return []dialect.Operation{

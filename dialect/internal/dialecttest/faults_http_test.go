@@ -132,7 +132,7 @@ func TestW30PasswordRulesApplyAndPasswordsAreNotEchoed(t *testing.T) {
 			}
 		}
 	}
-	long := strings.Repeat("seven otters ", 6) // 78 bytes
+	long := strings.Repeat("seven otters ", 6) // 78 bytes; bcrypt would ignore all but the first 72
 	c.Run(
 		exchange{
 			Request: "POST /register", Body: strings.Replace(register, password, long, 1), Status: 201, Answer: "*"},

@@ -77,7 +77,6 @@ func refreshByCookie(c *dialecttest.Client) {
 		"Set-Cookie": "refreshTkn={refresh}; *"}})
 }
 
-// withCookie returns the header of a request with a refresh token.
 func withCookie(token string) []string { return []string{"Cookie", "refreshTkn=" + token} }
 
 // W-1, W-8
@@ -332,7 +331,6 @@ func TestW16NoSecretIsLogged(t *testing.T) {
 	}
 }
 
-// requestResetToken takes the token from the mailed link.
 func requestResetToken(t *testing.T, s *dialecttest.Service) string {
 	t.Helper()
 	s.Client(t).Run(exchange{Request: "POST /api/users/forgotpass", Body: `{"email":"ada@example.com"}`, Status: 200, Answer: "*"})

@@ -84,7 +84,7 @@ func mailLinkRequests(link string, keepsPassword bool) map[string]exchange {
 	}
 }
 
-// assertOnlyOwnerSignsIn tries the owner's and the attacker's password at every entry point.
+// assertOnlyOwnerSignsIn tries both passwords at every entry point.
 func assertOnlyOwnerSignsIn(t *testing.T, s *dialecttest.Service) {
 	t.Helper()
 	for wrong, all := range loginsByRefusal(password) {

@@ -12,7 +12,6 @@ import (
 // These tests request mails as strangers do, through every entry point: the API, the
 // pages and both dialects.
 
-// resetMailRequests has one request for each entry point.
 func resetMailRequests() map[string]exchange {
 	const body = `{"email":"ada@example.com"}`
 	return map[string]exchange{
@@ -22,8 +21,8 @@ func resetMailRequests() map[string]exchange {
 	}
 }
 
-// awaitNewestLink waits until the outbox is empty. The link is to ada.
-func awaitNewestLink(t *testing.T, s *dialecttest.Service, kind watchword.MailKind) string {
+// awaitNewestToken waits until the outbox is empty, and returns the token of ada's newest mail.
+func awaitNewestToken(t *testing.T, s *dialecttest.Service, kind watchword.MailKind) string {
 	t.Helper()
 	for range 2000 {
 		mails, err := s.Engine.Operator().Mails(t.Context(), 1)
@@ -58,10 +57,10 @@ func TestStrangersCannotSuppressAResetMail(t *testing.T) {
 					}
 					s.Client(t).Run(exchange{Request: "POST /api/auth/email/verify/resend", Body: `{"email":"ada@example.com"}`, Status: 202, Answer: "*"})
 				}
-				awaitNewestLink(t, s, watchword.MailReset)
+				awaitNewestToken(t, s, watchword.MailReset)
 				now.advance(6 * time.Minute)
 				s.Client(t).Run(forgot) // the owner requests a mail
-				link := awaitNewestLink(t, s, watchword.MailReset)
+				link := awaitNewestToken(t, s, watchword.MailReset)
 				s.Client(t).Run(exchange{Request: "POST /api/auth/password/reset", Body: `{"token":"` + link + `","password":"short"}`, Status: 422, Answer: "*"})
 				if t.Failed() {
 					t.Fatalf("round %d: the owner has no working link", round)
@@ -107,7 +106,7 @@ func TestPasswordChangeSendsNoMailToAnUnprovenAddress(t *testing.T) {
 					expectStatus(c.change(other, password), c.done))
 			}
 			attacker.Run(expectStatus(c.change(password, other), 429)) // the limit also counts correct passwords
-			awaitNewestLink(t, s, watchword.MailVerify)
+			awaitNewestToken(t, s, watchword.MailVerify)
 			if kinds := s.Mails.Kinds("ada@example.com"); len(kinds) != 1 {
 				t.Errorf("the victim got %v", kinds)
 			}
