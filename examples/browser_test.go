@@ -29,7 +29,7 @@ import (
 
 // Helpers for the tests that run the example applications in a real Chromium.
 
-// An application is a page and its server, as `npm start` starts them.
+// An application is the page of an example and its server.
 type application struct {
 	exampleName string
 	url, server string
@@ -48,7 +48,7 @@ func startApplication(t *testing.T, example string, settings ...string) *applica
 	return a
 }
 
-// runCommand runs the watchword program on the server's data.
+// runCommand runs the watchword program.
 func (a *application) runCommand(t *testing.T, args ...string) []byte {
 	t.Helper()
 	program := filepath.Join(a.dataFolder, "watchword")
@@ -140,10 +140,10 @@ func (w *lossyProxy) dropRefreshResponses(answers int) {
 
 // interceptRequests calls onRequest for each request except preflights. onRequest can block the request. If it
 // returns true, it has sent the response itself, and the server does not get the request.
-func (w *lossyProxy) interceptRequests(meet func(http.ResponseWriter, *http.Request) (isAnswered bool)) {
+func (w *lossyProxy) interceptRequests(onRequest func(http.ResponseWriter, *http.Request) (isAnswered bool)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.onRequest = meet
+	w.onRequest = onRequest
 }
 
 func (w *lossyProxy) requestHook() func(http.ResponseWriter, *http.Request) bool {
@@ -152,10 +152,10 @@ func (w *lossyProxy) requestHook() func(http.ResponseWriter, *http.Request) bool
 	return w.onRequest
 }
 
-func (w *lossyProxy) interceptResponses(hold func(*http.Request)) {
+func (w *lossyProxy) interceptResponses(onResponse func(*http.Request)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.onResponse = hold
+	w.onResponse = onResponse
 }
 
 func (w *lossyProxy) responseHook() func(*http.Request) {
@@ -180,7 +180,6 @@ func (a *application) openBrowser(t *testing.T) (*tab, *lossyProxy) {
 	})}, w
 }
 
-// openTab opens one more tab of the same browser.
 func (b *tab) openTab() *tab {
 	b.t.Helper()
 	return &tab{t: b.t, app: b.app, ctx: browsertest.Tab(b.t, b.ctx)}
@@ -193,7 +192,7 @@ func (b *tab) moveToBackground() {
 		page.SetWebLifecycleStateStateActive} {
 		browsertest.Command(b.t, b.ctx, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state})
 	}
-	if state := see[string](b, `() => document.visibilityState`); state != "hidden" {
+	if state := evaluate[string](b, `() => document.visibilityState`); state != "hidden" {
 		b.t.Fatalf("the tab is %s", state)
 	}
 }
@@ -212,7 +211,7 @@ func (b *tab) reload() {
 	must(b.t, chromedp.Do(ctx, chromedp.Reload()))
 }
 
-func see[T any](b *tab, function string, args ...any) T {
+func evaluate[T any](b *tab, function string, args ...any) T {
 	b.t.Helper()
 	value, err := browsertest.Evaluate[T](b.ctx, function, args...)
 	if err != nil {
@@ -221,13 +220,12 @@ func see[T any](b *tab, function string, args ...any) T {
 	return value
 }
 
-// awaitTrue evaluates a JavaScript function in the page repeatedly. It calls the Go function before in front of each
-// try.
-func (b *tab) awaitTrue(what, function string, before func(), args ...any) {
+// awaitTrue evaluates a JavaScript function in the page until it returns true.
+func (b *tab) awaitTrue(what, function string, beforeTry func(), args ...any) {
 	b.t.Helper()
 	var err error
 	for end := time.Now().Add(browsertest.Timeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		before()
+		beforeTry()
 		var met bool
 		if met, err = browsertest.Evaluate[bool](b.ctx, function, args...); met {
 			return
@@ -252,7 +250,6 @@ func (b *tab) press(words string) {
 	}`, func() {}, words)
 }
 
-// fill replaces the text of the field.
 func (b *tab) fill(label, text string) {
 	b.t.Helper()
 	b.awaitTrue("fill in "+label, `(words) => {
@@ -283,7 +280,7 @@ func (b *tab) signIn(email, password string) {
 	b.press("Sign in")
 }
 
-// copyRefreshCookie copies the cookie of another browser into this one, as a thief would.
+// copyRefreshCookie does what a thief would do.
 func (b *tab) copyRefreshCookie(from *tab) {
 	b.t.Helper()
 	for _, cookie := range from.refreshCookies() {
@@ -310,7 +307,7 @@ func (b *tab) sessionCookies() []*network.Cookie {
 // assertNothingStored checks every storage that a script on the page's origin can read.
 func (b *tab) assertNothingStored() {
 	b.t.Helper()
-	kept := see[[]string](b, `async () => [
+	kept := evaluate[[]string](b, `async () => [
 	  ...Object.keys(localStorage), ...Object.keys(sessionStorage), ...document.cookie.split("=", 1).filter((name) => name),
 	  ...(await indexedDB.databases()).map((database) => database.name), ...await caches.keys(),
 	]`)

@@ -189,7 +189,7 @@ func (p process) post(t *testing.T, path, token, body string, answer any) {
 	}
 }
 
-// copyExample lets npm install the packages outside of the repository.
+// copyExample keeps the packages that npm installs out of the repository.
 func copyExample(t *testing.T, example string) string {
 	t.Helper()
 	skipIfShort(t)

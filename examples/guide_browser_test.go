@@ -107,7 +107,7 @@ func guideSharesOneRefresh(t *testing.T, a *application) {
 		return false
 	})
 	before := wire.countRefreshes()
-	answers := see[[]int](b, `() => import("/src/main.ts").then(({ auth }) =>
+	answers := evaluate[[]int](b, `() => import("/src/main.ts").then(({ auth }) =>
 	  Promise.all([1, 2, 3, 4, 5].map(() => auth.fetch("/api/auth/me", { cache: "no-store" }).then(({ status }) => status))))`)
 	if fmt.Sprint(answers) != "[200 200 200 200 200]" || asked.Load() != 10 {
 		t.Errorf("%v, %d requests", answers, asked.Load())
@@ -232,7 +232,7 @@ func guideSendsStream(t *testing.T, a *application) {
 	b.signUp("stream@example.com")
 	b.awaitText("Sessions\n1")
 	before := wire.countRefreshes()
-	sent := see[int](b, `() => import("/src/main.ts").then(async ({ auth }) => {
+	sent := evaluate[int](b, `() => import("/src/main.ts").then(async ({ auth }) => {
 	  const real = window.fetch
 	  let sent = 0
 	  window.fetch = (url, init) => {
@@ -262,17 +262,17 @@ func guideSignsOutDuringRefresh(t *testing.T, a *application) {
 			<-release
 		}
 	})
-	see[bool](b, `() => import("/src/main.ts").then(({ auth }) => { window.late = auth.refresh(); return true })`)
+	evaluate[bool](b, `() => import("/src/main.ts").then(({ auth }) => { window.late = auth.refresh(); return true })`)
 	<-arrived
 	b.press("Sign out")
 	// The refresh is still waiting for its response. These requests give a wrong client, whose sign-out does not wait
 	// for the refresh, the time to sign out. The late response would then sign the user in again.
-	see[bool](b, `() => import("/src/main.ts").then(async ({ auth }) => {
+	evaluate[bool](b, `() => import("/src/main.ts").then(async ({ auth }) => {
 	  for (let left = 10; left > 0 && (await auth.fetch("/api/auth/me")).ok; left--);
 	  return true
 	})`)
 	close(release)
-	see[bool](b, `() => window.late.then(() => true)`)
+	evaluate[bool](b, `() => window.late.then(() => true)`)
 	b.awaitText("You are signed out.", "New here?")
 	wire.interceptResponses(nil)
 	b.reload()

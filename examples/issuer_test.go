@@ -46,7 +46,7 @@ func newIssuer(t *testing.T, changes ...func(*watchword.Options)) *issuer {
 	must(t, err)
 	edge, err := server.New(engine, server.Options{})
 	must(t, err)
-	var background sync.WaitGroup // runs the revocation feed
+	var background sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
 	background.Go(func() { engine.Run(ctx) })
 	t.Cleanup(func() { cancel(); background.Wait() })

@@ -178,7 +178,7 @@ func lessonEnded(t *testing.T, a *application) {
 	if n := wire.countRefreshes(); n != 1 {
 		t.Errorf("%d refreshes", n)
 	}
-	if see[bool](b, `(email) => document.body.textContent.includes(email)`, email) {
+	if evaluate[bool](b, `(email) => document.body.textContent.includes(email)`, email) {
 		t.Error("the page still shows the email")
 	}
 }

@@ -105,7 +105,7 @@ func nextSecondStep(t *testing.T, a *application) {
 	b.press("Continue")
 	b.awaitText("This code is wrong or was used already. Enter the current code.")
 	b.fill(label, codes[1])
-	see[bool](b, `() => { document.querySelector("input[name=remember]").click(); return true }`)
+	evaluate[bool](b, `() => { document.querySelector("input[name=remember]").click(); return true }`)
 	b.press("Continue")
 	b.awaitText("Your account does not have the role admin.")
 	want := []string{"watchword-access", "watchword-device", "watchword-remembered", "watchword-session"}
@@ -125,7 +125,7 @@ func nextSecondStep(t *testing.T, a *application) {
 func nextProvider(t *testing.T, a *application, provider process) {
 	const email, button = "provider@example.com", "Continue with Acme"
 	visitor := func() *tab {
-		b := &tab{t: t, app: a, ctx: a.chromium.Open(t)} // without a wire, which would block the provider
+		b := &tab{t: t, app: a, ctx: a.chromium.Open(t)} // without the proxy, which would block the provider
 		noScript := emulation.SetScriptExecutionDisabledParams{Value: true}
 		browsertest.Command(t, b.ctx, emulation.SetScriptExecutionDisabled, noScript)
 		b.visit(a.url + "/sign-in?to=/admin")
@@ -140,7 +140,7 @@ func nextProvider(t *testing.T, a *application, provider process) {
 		`{"sub": "new", "email": "new.user@example.com", "email_verified": true, "name": "Ada"}`)
 	b.press(button)
 	b.awaitText("Your account does not have the role admin.")
-	if at := see[string](b, `() => location.href`); at != a.url+"/admin" {
+	if at := evaluate[string](b, `() => location.href`); at != a.url+"/admin" {
 		t.Errorf("after the sign-in, the page is %s", at)
 	}
 	got := b.appCookies()
@@ -171,7 +171,7 @@ func nextProvider(t *testing.T, a *application, provider process) {
 	b.press(button)
 	b.awaitText("Enter a code") // the sign-in at the provider is only the first factor
 	b.fill("Code of your authenticator app, or a recovery code", codes[2])
-	see[bool](b, `() => { document.querySelector("input[name=remember]").click(); return true }`)
+	evaluate[bool](b, `() => { document.querySelector("input[name=remember]").click(); return true }`)
 	b.press("Continue")
 	b.awaitText("Your account does not have the role admin.")
 	b.visit(a.url + "/account")
@@ -232,7 +232,7 @@ func nextRole(t *testing.T, a *application) {
 	a.runCommand(t, "users", "set-roles", email, "admin")
 	b.awaitTrue("the new role", `() => document.body.innerText.includes("You have the role admin.")`, b.reload)
 	b.awaitText("Administration")
-	status := see[string](b, `async () => JSON.stringify((await (await fetch("/api/me")).json()).roles)`)
+	status := evaluate[string](b, `async () => JSON.stringify((await (await fetch("/api/me")).json()).roles)`)
 	if status != `["admin"]` {
 		t.Errorf("the route handler sees the roles %s", status)
 	}
@@ -318,5 +318,5 @@ func (b *tab) signInNext(email, password string) {
 	b.t.Helper()
 	b.fill("Email", email)
 	b.fill("Password", password)
-	see[bool](b, `() => { document.querySelector("main form button").click(); return true }`) // not the link
+	evaluate[bool](b, `() => { document.querySelector("main form button").click(); return true }`) // not the link
 }

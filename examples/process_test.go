@@ -13,10 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/transcript"
 )
 
-// A process is a running example.
 type process struct{ url string }
 
-// skipIfShort is for a test that builds or starts an example.
 func skipIfShort(t *testing.T) {
 	t.Helper()
 	if testing.Short() {

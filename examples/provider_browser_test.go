@@ -45,12 +45,11 @@ func TestChromiumSignsInByThePopupOfAProvider(t *testing.T) {
 	// provider.
 	b.press("Continue with Acme")
 	b.awaitText("Your account", "ada@example.com")
-	if at := see[string](b, `() => location.href`); at != a.url+"/?page=1#/account" {
+	if at := evaluate[string](b, `() => location.href`); at != a.url+"/?page=1#/account" {
 		t.Errorf("after the redirect, the page is %s", at)
 	}
 }
 
-// startProvider returns the server's settings for the provider.
 func startProvider(t *testing.T) (provider process, settings []string) {
 	t.Helper()
 	const client = "../clients/typescript"
@@ -79,7 +78,7 @@ func (p process) put(t *testing.T, path, body string) {
 func (b *tab) clickWithMouse(words string) {
 	b.t.Helper()
 	b.awaitText(words)
-	at := see[[]float64](b, `(words) => {
+	at := evaluate[[]float64](b, `(words) => {
 	  const found = [...document.querySelectorAll("button:enabled")].find((e) => e.innerText.trim() === words);
 	  found.scrollIntoView();
 	  const { x, y, width, height } = found.getBoundingClientRect();

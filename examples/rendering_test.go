@@ -40,13 +40,13 @@ type cuttingProxy struct {
 	lostTokens int // responses with a new refresh token that did not arrive
 }
 
-const cutMoments = 3 // the number of moments at which a connection can be cut
+const cutMoments = 3 // of a connection
 
 type cutKey struct{}
 
 func newCuttingProxy(t *testing.T, app string) *cuttingProxy {
 	t.Helper()
-	c := cutting("watchword-session")
+	c := newCutter("watchword-session")
 	forward := c.newReverseProxy(func(*httputil.ProxyRequest) {}) // the request already has the complete URL
 	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if "http://"+r.URL.Host != app {
@@ -63,12 +63,11 @@ func newCuttingProxy(t *testing.T, app string) *cuttingProxy {
 	return c
 }
 
-func cutting(cookie string) *cuttingProxy {
+func newCutter(cookie string) *cuttingProxy {
 	random := rand.New(rand.NewPCG(14, 1)) //nolint:gosec // a fixed seed, so each run makes the same cuts
 	return &cuttingProxy{refreshCookie: cookie, random: random, tokens: map[string]bool{}}
 }
 
-// newReverseProxy cuts connections as chooseCut decides.
 func (c *cuttingProxy) newReverseProxy(rewrite func(*httputil.ProxyRequest)) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Rewrite:        rewrite,
@@ -132,7 +131,7 @@ func (c *cuttingProxy) setCutShare(share float64) {
 	c.cutShare = share
 }
 
-// A cutBody fails after some bytes, so that the proxy cuts the connection.
+// A cutBody fails after left bytes, so that the proxy cuts the connection.
 type cutBody struct {
 	io.ReadCloser
 	left int
@@ -147,7 +146,6 @@ func (b *cutBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// openThroughCutter opens a new browser without cookies.
 func (a *application) openThroughCutter(t *testing.T) (*tab, *cuttingProxy) {
 	t.Helper()
 	c := newCuttingProxy(t, a.url)
@@ -274,7 +272,7 @@ func runLoad(tabs []*tab, pages map[string]string, duration time.Duration, expir
 	tallies := make([]responseCounts, len(tabs))
 	var all sync.WaitGroup
 	for i, tab := range tabs {
-		all.Go(func() { tallies[i] = see[responseCounts](tab, loadScript, pages, duration.Milliseconds()) })
+		all.Go(func() { tallies[i] = evaluate[responseCounts](tab, loadScript, pages, duration.Milliseconds()) })
 	}
 	for end := time.Now().Add(duration - time.Second); expiring && time.Now().Before(end); time.Sleep(time.Second) {
 		tabs[0].deleteAccessToken()
@@ -286,7 +284,6 @@ func runLoad(tabs []*tab, pages map[string]string, duration time.Duration, expir
 	return sum
 }
 
-// visitWithRetry retries while the connection is cut.
 func (b *tab) visitWithRetry(where string) {
 	b.t.Helper()
 	var err error
@@ -301,7 +298,6 @@ func (b *tab) visitWithRetry(where string) {
 	b.t.Fatalf("%s: %v", where, err)
 }
 
-// confirmAddress opens the mailed link.
 func (a *application) confirmAddress(t *testing.T, email string) {
 	t.Helper()
 	row := regexp.MustCompile(`href="(/dev/mail/[^"]+)">Confirm[^<]*</a></td><td>` + regexp.QuoteMeta(email))

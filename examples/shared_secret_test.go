@@ -32,7 +32,7 @@ const sharedSecret = "a-secret-that-services-share-and-nobody-else"
 type startFunc func(t *testing.T, dir string, env []string, program string, args ...string) process
 
 // A scriptStarter starts one of the example's two scripts.
-type scriptStarter func(how startFunc, env, script string) process
+type scriptStarter func(startWith startFunc, env, script string) process
 
 // JWT-18
 func TestExpressVerifiesWithJSONWebToken(t *testing.T) {
@@ -46,8 +46,8 @@ func TestExpressVerifiesWithJSONWebToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, func(how startFunc, env, script string) process {
-				return how(t, dir, append([]string{"PORT=0"}, strings.Fields(env)...), program, script)
+			test(t, func(startWith startFunc, env, script string) process {
+				return startWith(t, dir, append([]string{"PORT=0"}, strings.Fields(env)...), program, script)
 			})
 		})
 	}
@@ -82,7 +82,7 @@ func withSharedSecret(t *testing.T, start scriptStarter) {
 	if _, _, body := p.getWithToken(t, "/", expired); !strings.Contains(body, `"TOKEN_EXPIRED"`) {
 		t.Errorf("an expired token has another code: %s", body)
 	}
-	refuses(t, p, map[string]string{
+	assertRefused(t, p, map[string]string{
 		"of another kind":   signHS256(`{"alg":"HS256","typ":"JWT"}`, claims, sharedSecret),
 		"of no kind":        signHS256(`{"alg":"HS256"}`, claims, sharedSecret),
 		"signed with HS512": signToken(sha512.New, `{"alg":"HS512","typ":"at+jwt"}`, claims, sharedSecret),
@@ -97,8 +97,8 @@ func withPublicKeys(t *testing.T, start scriptStarter) {
 	assertOnlyValidTokens(t, p, i)
 	assertSlowClockAccepts(t, i, start(runWithSlowClock, "ISSUER="+i.url, "server-jwks.js"))
 
-	header, claims := partsOf(t, i.session.AccessToken)
-	refuses(t, p, map[string]string{
+	header, claims := splitToken(t, i.session.AccessToken)
+	assertRefused(t, p, map[string]string{
 		"signed with the secret of before": signHS256(`{"alg":"HS256","typ":"at+jwt","kid":"shared"}`, claims, sharedSecret),
 		"signed with the public key as the secret": signHS256(strings.Replace(header, "ES256", "HS256", 1), claims,
 			i.publicKeyPEM(t)),
@@ -122,7 +122,7 @@ func withoutKeys(t *testing.T, start scriptStarter) {
 	}
 }
 
-func refuses(t *testing.T, p process, tokens map[string]string) {
+func assertRefused(t *testing.T, p process, tokens map[string]string) {
 	t.Helper()
 	for name, token := range tokens {
 		status, challenge, body := p.getWithToken(t, "/", token)
@@ -132,7 +132,7 @@ func refuses(t *testing.T, p process, tokens map[string]string) {
 	}
 }
 
-func partsOf(t *testing.T, token watchword.Secret) (header, claims string) {
+func splitToken(t *testing.T, token watchword.Secret) (header, claims string) {
 	t.Helper()
 	var parts [2]string
 	for n, part := range strings.Split(string(token), ".")[:2] {

@@ -12,7 +12,7 @@ import (
 // the built server's. Access tokens live for 10 s. There is no grace period, so a
 // mistake of the client signs the user out.
 
-// Not parallel, because building the client reloads the open pages of other tests.
+// The test is not parallel, because building the client reloads the open pages of other tests.
 func TestFrontEndOfTheSinglePageApplicationStaysSignedIn(t *testing.T) {
 	a := startApplication(t, "spa", "WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REFRESH_GRACE=0s")
 	t.Run("together", func(t *testing.T) {
@@ -59,7 +59,7 @@ func life(t *testing.T, a *application) {
 	b.awaitText("E-mail", email)
 	b.press("Sessions")
 	b.awaitText("Your sessions", "this device")
-	if n := see[int](b, `() => document.querySelectorAll(".sessions li").length`); n != 1 {
+	if n := evaluate[int](b, `() => document.querySelectorAll(".sessions li").length`); n != 1 {
 		t.Errorf("%d sessions", n)
 	}
 	b.reload()
@@ -114,7 +114,7 @@ func fiveTabs(t *testing.T, a *application) {
 		next.awaitText("Your account")
 		tabs = append(tabs, next)
 	}
-	expiry := see[int64](tabs[4], `() => import("/src/client.ts").then(({ client }) => client.getAccessToken())
+	expiry := evaluate[int64](tabs[4], `() => import("/src/client.ts").then(({ client }) => client.getAccessToken())
 	  .then((token) => JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).exp)`)
 	before := wire.countRefreshes()
 	time.Sleep(time.Until(time.Unix(expiry, 0)))
@@ -129,7 +129,7 @@ func fiveTabs(t *testing.T, a *application) {
 	all.Wait()
 	for _, b := range tabs {
 		b.awaitText("Your account", email, "Token is good until")
-		if status := see[string](b, `() => document.querySelector("[role=status] dd").innerText`); status != "200" {
+		if status := evaluate[string](b, `() => document.querySelector("[role=status] dd").innerText`); status != "200" {
 			t.Errorf("a tab got status %s", status)
 		}
 	}
@@ -185,7 +185,7 @@ func allTabs(t *testing.T, a *application) {
 	b.press("Sign out")
 	for _, tab := range []*tab{b, other} {
 		tab.awaitText("New here?")
-		if notice := see[bool](tab, `() => !!document.querySelector(".notice")`); notice {
+		if notice := evaluate[bool](tab, `() => !!document.querySelector(".notice")`); notice {
 			t.Error("a notice about an ended session is shown after a sign-out")
 		}
 	}
@@ -222,5 +222,5 @@ func stolenCookie(t *testing.T, a *application) {
 
 func (b *tab) refreshToken() {
 	b.t.Helper()
-	see[bool](b, `() => import("/src/client.ts").then(({ client }) => client.refresh()).then(() => true)`)
+	evaluate[bool](b, `() => import("/src/client.ts").then(({ client }) => client.refresh()).then(() => true)`)
 }

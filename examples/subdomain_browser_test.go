@@ -53,7 +53,7 @@ type subdomain struct {
 // startSubdomain needs a built application. A TLS proxy is in front of the hosted pages and of the application. It
 // cuts connections of browsers and of the application.
 func startSubdomain(t *testing.T) *subdomain {
-	s := &subdomain{post: &postbox{}, cutter: cutting(sharedCookie)}
+	s := &subdomain{post: &postbox{}, cutter: newCutter(sharedCookie)}
 	certificate, authority := certificateFor(t, "auth.example.test", "app.example.test")
 	auth, serveAuth := s.serveHTTPS(t, "auth.example.test", certificate)
 	app, serveApp := s.serveHTTPS(t, "app.example.test", certificate)
@@ -92,7 +92,7 @@ func (s *subdomain) startWatchword(t *testing.T) (address string) {
 	must(t, err)
 	web := httptest.NewServer(edge)
 	ctx, cancel := context.WithCancel(context.Background())
-	var background sync.WaitGroup // runs the feed and sends the mails
+	var background sync.WaitGroup
 	background.Go(func() { s.engine.Run(ctx) })
 	t.Cleanup(func() {
 		web.CloseClientConnections() // ends the stream of the feed
@@ -170,7 +170,6 @@ func (b *tab) trust() {
 	browsertest.Command(b.t, b.ctx, security.SetIgnoreCertificateErrors, ignore)
 }
 
-// signInHosted uses the hosted page, which redirects back to the application.
 func (s *subdomain) signInHosted(b *tab, email string) {
 	b.t.Helper()
 	b.visit(s.authURL + "/login?return_to=" + url.QueryEscape(s.app.url+"/account"))
@@ -262,12 +261,12 @@ func (s *subdomain) assertStaysSignedIn(t *testing.T, b *tab, email string) {
 				switch tab {
 				case hosted:
 					pages := map[string]string{"/account": email}
-					results[i] = see[responseCounts](tab, loadScript, pages, phase.time.Milliseconds())
+					results[i] = evaluate[responseCounts](tab, loadScript, pages, phase.time.Milliseconds())
 				case script:
 					url := s.authURL + "/api/auth/refresh"
-					results[i] = see[responseCounts](tab, refreshScript, url, phase.time.Milliseconds())
+					results[i] = evaluate[responseCounts](tab, refreshScript, url, phase.time.Milliseconds())
 				default:
-					results[i] = see[responseCounts](tab, loadScript, nextPages, phase.time.Milliseconds())
+					results[i] = evaluate[responseCounts](tab, loadScript, nextPages, phase.time.Milliseconds())
 				}
 			})
 		}
@@ -296,7 +295,7 @@ func (s *subdomain) assertStaysSignedIn(t *testing.T, b *tab, email string) {
 	b.awaitText("Your account", email)
 }
 
-// refreshScript sends refresh requests repeatedly, as the client does in a script of the application.
+// refreshScript refreshes repeatedly, as the client does in a script of the application.
 const refreshScript = `async (url, milliseconds) => {
   const tally = { shown: 0, lost: 0, wrong: [] };
   for (const end = performance.now() + milliseconds; performance.now() < end;) {

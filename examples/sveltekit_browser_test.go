@@ -43,12 +43,12 @@ func svelteClientRoute(t *testing.T, a *application) {
 	b.awaitTrue("the script runs", `() => !!document.querySelector("#svelte-announcer")`, func() {})
 	b.press("Watchword and SvelteKit")
 	b.awaitText("You are signed in.")
-	see[bool](b, `() => { window.sameDocument = true; return true }`)
+	evaluate[bool](b, `() => { window.sameDocument = true; return true }`)
 	before := b.sessionToken()
 	b.deleteAccessToken()
 	b.press("Go to your account")
 	b.awaitText("Your account", email, "this device")
-	if !see[bool](b, `() => window.sameDocument === true`) {
+	if !evaluate[bool](b, `() => window.sameDocument === true`) {
 		t.Error("the link loaded a whole page")
 	}
 	if b.sessionToken() == before {
@@ -63,7 +63,7 @@ func svelteSecondStep(t *testing.T, a *application) {
 	b, _ := a.openBrowser(t)
 	b.visit(a.url + "/sign-in")
 	b.awaitTrue("the script runs", `() => !!document.querySelector("#svelte-announcer")`, func() {})
-	see[bool](b, `() => { window.sameDocument = true; return true }`)
+	evaluate[bool](b, `() => { window.sameDocument = true; return true }`)
 	b.signInNext(email, password)
 	b.awaitText("Enter a code")
 	b.fill(label, "000000x")
@@ -72,7 +72,7 @@ func svelteSecondStep(t *testing.T, a *application) {
 	b.fill(label, codes[1])
 	b.press("Continue")
 	b.awaitText("Your account", email)
-	if !see[bool](b, `() => window.sameDocument === true`) {
+	if !evaluate[bool](b, `() => window.sameDocument === true`) {
 		t.Error("a step loaded a whole page")
 	}
 }

@@ -30,8 +30,7 @@ func packClients(t *testing.T) (files []string) {
 	return files
 }
 
-// runTranscript creates the files of docs/server-rendering-transcript.md in a new directory, installs the versions
-// that the transcript names, and runs its commands.
+// runTranscript follows docs/server-rendering-transcript.md in a new directory, with the versions that it names.
 func runTranscript(t *testing.T, packages []string) {
 	if os.Getenv("WATCHWORD_TEST_TRANSCRIPT") == "" {
 		t.Skip("it builds a second application: run make transcript")
@@ -79,12 +78,12 @@ func runTranscript(t *testing.T, packages []string) {
 	if ran < 8 {
 		t.Errorf("%d commands ran", ran)
 	}
-	nextOnOneOrigin(t, folder)
+	nextSharesOneOrigin(t, folder)
 }
 
-// nextOnOneOrigin changes the transcript's application as docs/server-rendering.md describes for
-// one origin, and checks that pages and scripts share one session.
-func nextOnOneOrigin(t *testing.T, folder string) {
+// nextSharesOneOrigin changes the transcript's application as docs/server-rendering.md describes for one origin.
+// Pages and scripts must then share one session.
+func nextSharesOneOrigin(t *testing.T, folder string) {
 	t.Helper()
 	text, err := os.ReadFile("../docs/server-rendering.md")
 	must(t, err)
@@ -179,7 +178,7 @@ func startServer(t *testing.T, dir, url string, env []string, program string, ar
 	must(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if response, err := http.Get(url); err == nil { //nolint:noctx // the loop ends at its deadline
+		if response, err := http.Get(url); err == nil { //nolint:noctx
 			_ = response.Body.Close()
 			if response.StatusCode == http.StatusOK {
 				return

@@ -64,7 +64,7 @@ func (x tutorial) goesOn(t *testing.T, backEnd process, binary string) {
 	path, form, _ := strings.Cut(x.signUpRequest, " ")
 	in := w.signInWithForm(t, path, form)
 	token := in[x.tokenMember].(string)
-	_, claims := partsOf(t, watchword.Secret(token))
+	_, claims := splitToken(t, watchword.Secret(token))
 	var standard struct{ Sub string }
 	must(t, json.Unmarshal([]byte(claims), &standard))
 	status, _, answer := backEnd.getWithToken(t, x.notesPath, token)
@@ -105,7 +105,6 @@ func (x tutorial) goesOn(t *testing.T, backEnd process, binary string) {
 	}
 }
 
-// A documentedServer was started by a command of docs/migrate.md.
 type documentedServer struct{ url, dir string }
 
 var ownRoutes = regexp.MustCompile("(?s)\\*\\*6\\. Your own routes\\.\\*\\*.*?```js\n(.*?)\n```.*?```sh\n(.*?)```")
@@ -148,7 +147,6 @@ func (x tutorial) startDocumentedServer(t *testing.T, binary string) documentedS
 	}
 }
 
-// signInWithForm sends the form as the front-end does.
 func (w documentedServer) signInWithForm(t *testing.T, path, form string) map[string]any {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "POST", w.url+path, strings.NewReader(form))

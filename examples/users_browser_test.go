@@ -36,12 +36,12 @@ func TestFrontEndOfUsersStaysSignedIn(t *testing.T) {
 		}
 	})
 	// This test is not parallel, because two Vite servers would prepare the packages of one folder at the same time.
-	t.Run("tells to confirm the address", usersConfirm)
+	t.Run("tells to confirm the address", usersConfirmTheAddressFirst)
 }
 
 // The front-end shows a text only for errors. If the address must be confirmed first, the server therefore responds
 // to the sign-up with an error.
-func usersConfirm(t *testing.T) {
+func usersConfirmTheAddressFirst(t *testing.T) {
 	a := startApplication(t, "users", "WATCHWORD_SIGNUP=verified")
 	b, _ := a.openBrowser(t)
 	b.visit(a.url + "/signup")
@@ -71,7 +71,7 @@ func usersForms(t *testing.T, a *application) {
 	})
 	wrong := func(want ...string) {
 		t.Helper()
-		fields := see[[]string](b, `() => [...document.querySelectorAll("[aria-invalid]")].map((field) => field.name)`)
+		fields := evaluate[[]string](b, `() => [...document.querySelectorAll("[aria-invalid]")].map((field) => field.name)`)
 		if fmt.Sprint(fields) != fmt.Sprint(want) {
 			t.Errorf("%q are marked, want %q", fields, want)
 		}
@@ -137,7 +137,7 @@ func usersLife(t *testing.T, a *application) {
 	b.awaitText("New here?")
 	b.reload()
 	b.awaitText("New here?")
-	if shown := see[bool](b, `() => !!document.querySelector(".notice")`); shown {
+	if shown := evaluate[bool](b, `() => !!document.querySelector(".notice")`); shown {
 		t.Error("a notice about an ended session is shown after a logout")
 	}
 	if cookies := b.sessionCookies(); len(cookies) != 0 {
@@ -145,7 +145,7 @@ func usersLife(t *testing.T, a *application) {
 	}
 	b.usersLogIn(email, password)
 	b.awaitText("Your profile", email)
-	if path := see[string](b, `() => location.pathname`); path != "/" {
+	if path := evaluate[string](b, `() => location.pathname`); path != "/" {
 		t.Errorf("the profile is at %s", path)
 	}
 	b.assertTokenOnlyInCookie()
@@ -186,14 +186,14 @@ func usersReset(t *testing.T, a *application) {
 	  return !!row;
 	}`, func() { mailbox.visit(a.server + "/dev/mail") }, email)
 	mailbox.awaitText("Open the link")
-	link := see[string](mailbox, `() => [...document.querySelectorAll("a")].find((a) => a.innerText.trim() === "Open the link").href`)
+	link := evaluate[string](mailbox, `() => [...document.querySelectorAll("a")].find((a) => a.innerText.trim() === "Open the link").href`)
 	if token, found := strings.CutPrefix(link, a.url+"/resetpass/"); !found || len(token) < 20 ||
 		strings.ContainsAny(token, "/?#") {
 		t.Fatalf("the link is of %d letters and not of the front-end", len(link))
 	}
 	mailbox.press("Open the link")
 	mailbox.awaitText("New password again")
-	if at := see[string](mailbox, `() => location.href`); at != a.url+"/resetpass" {
+	if at := evaluate[string](mailbox, `() => location.href`); at != a.url+"/resetpass" {
 		t.Errorf("the URL bar shows a URL of %d letters", len(at))
 	}
 	reset := func(confirmation string) {
@@ -264,7 +264,7 @@ func usersShareOneRefresh(t *testing.T, a *application) {
 		return false
 	})
 	before := wire.countRefreshes()
-	answers := see[[]string](b, `() => import("/src/api.ts").then(({ api }) =>
+	answers := evaluate[[]string](b, `() => import("/src/api.ts").then(({ api }) =>
 	  Promise.all([1, 2, 3, 4, 5].map((n) => api.get("/me", { params: { n } }).then(({ data }) => data.user.email))))`)
 	if want := strings.TrimSpace(strings.Repeat(email+" ", 5)); strings.Join(answers, " ") != want ||
 		asked.Load() != 10 {
@@ -401,12 +401,12 @@ func usersLogOutDuringRenewal(t *testing.T, a *application) {
 		_, _ = io.WriteString(w, `{"success": true, "accessToken": "late"}`)
 		return true
 	})
-	see[bool](b, `() => import("/src/api.ts").then(({ reauthenticate }) => { window.late = reauthenticate(); return true })`)
+	evaluate[bool](b, `() => import("/src/api.ts").then(({ reauthenticate }) => { window.late = reauthenticate(); return true })`)
 	<-arrived
 	b.press("Log out")
 	b.awaitText("New here?")
 	close(release)
-	see[bool](b, `() => window.late.then(() => true)`)
+	evaluate[bool](b, `() => window.late.then(() => true)`)
 	b.awaitText("New here?")
 	wire.interceptRequests(nil)
 	b.reload()
@@ -451,7 +451,7 @@ func (b *tab) assertTokenOnlyInCookie() {
 	if len(cookies) != 1 || cookies[0].Name != "refreshTkn" || !cookies[0].HTTPOnly {
 		b.t.Errorf("%d cookies, or not refreshTkn", len(cookies))
 	}
-	if see[bool](b, `() => document.cookie.includes("refreshTkn")`) {
+	if evaluate[bool](b, `() => document.cookie.includes("refreshTkn")`) {
 		b.t.Error("script reads the refresh token")
 	}
 }

@@ -6,14 +6,13 @@ export type User = { id: string; email: string; name: string; roles: string[] }
 /** The response to a sign-in. If the address must be verified first, it has only a message. */
 type SignIn = { user?: User; accessToken?: string; message?: string }
 
-/** An error response, with the server's message. */
 export class AuthError extends Error {
   constructor(message: string, readonly status: number, readonly code?: string) {
     super(message)
   }
 
   static async of(response: Response): Promise<AuthError> {
-    const { error, code } = await bodyOf(response)
+    const { error, code } = await parseJSON(response)
     return new AuthError(error ?? `The server responded ${response.status}.`, response.status, code)
   }
 }
@@ -58,7 +57,7 @@ export class AuthClient {
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
     const [token, userID] = [this.#accessToken, this.user?.id]
     const response = await this.#send(path, init)
-    const isExpired = response.status === 401 && (await bodyOf(response.clone())).code === 'TOKEN_EXPIRED'
+    const isExpired = response.status === 401 && (await parseJSON(response.clone())).code === 'TOKEN_EXPIRED'
     if (!isExpired) return response // the caller handles other errors; the user stays signed in
     if (token === this.#accessToken) await this.refresh() // unless another request has renewed it
     if (init.body instanceof ReadableStream) return response // a sent stream can't be sent again
@@ -101,7 +100,7 @@ export class AuthClient {
     return message
   }
 
-  /** Sends a POST request. Without a body, it has no Content-Type. */
+  /** Without a body, the request has no Content-Type. */
   async #post(step: string, body?: object): Promise<SignIn> {
     const json = body && { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
     const init = { method: 'POST', credentials: 'include', signal: AbortSignal.timeout(30_000), ...json } as const
@@ -119,7 +118,7 @@ export class AuthClient {
 
 const isRefused = (error: unknown): boolean => error instanceof AuthError && error.status === 401
 
-/** Returns the body as JSON, or {} if it is not JSON, such as the error page of a proxy. */
-async function bodyOf(response: Response): Promise<{ error?: string; code?: string; message?: string }> {
+/** Returns {} for a body that is not JSON, such as the error page of a proxy. */
+async function parseJSON(response: Response): Promise<{ error?: string; code?: string; message?: string }> {
   return (await response.json().catch(() => undefined)) ?? {}
 }

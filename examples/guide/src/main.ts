@@ -1,6 +1,6 @@
 import { AuthClient, AuthError, type User } from './auth-client'
 
-export const auth = new AuthClient(import.meta.env.VITE_WATCHWORD_URL ?? 'http://localhost:8080', show)
+export const auth = new AuthClient(import.meta.env.VITE_WATCHWORD_URL ?? 'http://localhost:8080', showAccount)
 
 const element = (id: string): HTMLElement => document.getElementById(id)!
 const write = (id: string, text: string): void => void (element(id).textContent = text)
@@ -15,8 +15,7 @@ const actions: Record<string, (entered: (name: string) => string) => Promise<str
   logoutAll: () => auth.logoutAll(),
 }
 
-/** Runs an action and shows its result. */
-async function act(name: string, form?: HTMLFormElement): Promise<void> {
+async function runAction(name: string, form?: HTMLFormElement): Promise<void> {
   const entered = new FormData(form)
   write('error', '')
   write('said', '')
@@ -31,15 +30,15 @@ async function act(name: string, form?: HTMLFormElement): Promise<void> {
   document.body.ariaBusy = null
 }
 
-/** Shows the account of the user, or the form to sign in. */
-function show(user?: User): void {
+/** Without a user, it shows the form to sign in. */
+function showAccount(user?: User): void {
   const isNew = element('account').hidden // false if only the token was renewed
   open(user ? 'account' : 'sign-in')
   if (!user) return
   write('email', user.email)
   write('name', user.name || '–')
   write('roles', user.roles.join(', ') || '–')
-  if (isNew) void act('profile')
+  if (isNew) void runAction('profile')
 }
 
 function open(section: string): void {
@@ -66,12 +65,12 @@ async function getJSON<T>(path: string): Promise<T> {
 document.addEventListener('submit', (event) => {
   event.preventDefault()
   const form = event.target as HTMLFormElement
-  void act(form.dataset.act!, form)
+  void runAction(form.dataset.act!, form)
 })
 document.addEventListener('click', ({ target }) => {
   if (!(target instanceof HTMLButtonElement)) return
   if (target.dataset.show) open(target.dataset.show)
-  if (target.dataset.act) void act(target.dataset.act)
+  if (target.dataset.act) void runAction(target.dataset.act)
 })
 
-void act('restore')
+void runAction('restore')

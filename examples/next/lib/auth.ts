@@ -22,7 +22,7 @@ export async function writableAuth() {
 }
 
 /**
- * Returns the identity. It redirects a visitor to the sign-in page, which redirects back to `path` after the sign-in.
+ * Redirects a visitor to the sign-in page, which redirects back to `path` after the sign-in.
  */
 export async function requireSession(path: string) {
   try {

@@ -19,7 +19,6 @@ const shared = globalThis as { watchword?: ReturnType<typeof create> }
 
 export const authFor = (context: RequestContext) => (shared.watchword ??= create())(context)
 
-/** Returns the data about the browser that Watchword needs. */
 export const browserOf = (headers: Headers) => ({
   userAgent: headers.get("user-agent"),
   // The last entry is from the reverse proxy in front of this application, or from Next.js itself.

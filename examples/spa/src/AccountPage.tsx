@@ -1,7 +1,7 @@
 import type { User } from '@watchword/client'
 import { useState } from 'react'
 import { client, serverURL } from './client'
-import { Field, Form, sentence, text } from './form'
+import { Field, Form, errorMessage, text } from './form'
 
 export function AccountPage({ user }: { user: User }) {
   return (
@@ -52,10 +52,10 @@ function Request() {
     setError('')
     try {
       const { status } = await client.fetch(`${serverURL}/api/auth/me`)
-      const claims = claimsOf(await client.getAccessToken())
+      const claims = decodeClaims(await client.getAccessToken())
       setSeen({ status, sid: claims.sid, expires: new Date(claims.exp * 1000) })
     } catch (fault) {
-      setError(sentence(fault))
+      setError(errorMessage(fault))
     }
   }
 
@@ -77,8 +77,8 @@ function Request() {
   )
 }
 
-/** Decodes a token to show it. A program that trusts a token must verify it, on a server. */
-function claimsOf(token: string): { sid: string; exp: number } {
+/** Only for display: a program that trusts a token must verify it, on a server. */
+function decodeClaims(token: string): { sid: string; exp: number } {
   const [, body = ''] = token.split('.')
   return JSON.parse(atob(body.replaceAll('-', '+').replaceAll('_', '/')))
 }

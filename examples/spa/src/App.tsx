@@ -2,7 +2,7 @@ import { useSession } from '@watchword/client/react'
 import { useEffect, useRef, useState } from 'react'
 import { AccountPage } from './AccountPage'
 import { client } from './client'
-import { sentence } from './form'
+import { errorMessage } from './form'
 import { ForgotPage } from './ForgotPage'
 import mark from './mark.svg'
 import { useRoute, type Path } from './route'
@@ -87,7 +87,7 @@ function Nav({ here }: { here: Path }) {
       <button
         type="button"
         className="quiet"
-        onClick={() => client.logout().catch((e: unknown) => setError(sentence(e)))}
+        onClick={() => client.logout().catch((e: unknown) => setError(errorMessage(e)))}
       >
         Sign out
       </button>

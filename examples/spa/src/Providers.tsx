@@ -1,7 +1,7 @@
 import type { Provider } from '@watchword/client/providers'
 import { useEffect, useState } from 'react'
 import { providers } from './client'
-import { sentence } from './form'
+import { errorMessage } from './form'
 
 // After a failed redirect, the URL has an error code. It is read here, because a module runs
 // once per page load.
@@ -23,7 +23,7 @@ export function Providers() {
       if (cancelled === 'blocked') await providers.signInWith(id) // if no popup opens, this page goes to the provider
       if (cancelled === 'closed') setMessage(`The window of ${name} was closed. Try again, or sign in another way.`)
     } catch (error) {
-      setMessage(sentence(error))
+      setMessage(errorMessage(error))
     }
   }
 

@@ -1,7 +1,7 @@
 import type { DeviceSession } from '@watchword/client'
 import { useCallback, useEffect, useState } from 'react'
 import { client } from './client'
-import { sentence } from './form'
+import { errorMessage } from './form'
 
 const localTime = (time: string) => new Date(time).toLocaleString()
 
@@ -11,7 +11,7 @@ export function SessionsPage() {
   const [error, setError] = useState('')
 
   const load = useCallback(async () => setSessions((await client.sessions()).sessions), [])
-  useEffect(() => void load().catch((fault: unknown) => setError(sentence(fault))), [load])
+  useEffect(() => void load().catch((fault: unknown) => setError(errorMessage(fault))), [load])
 
   async function act(action: () => Promise<{ message: string }>) {
     setError('')
@@ -19,7 +19,7 @@ export function SessionsPage() {
       setSaid((await action()).message)
       if (client.getSnapshot().status === 'signedIn') await load()
     } catch (fault) {
-      setError(sentence(fault))
+      setError(errorMessage(fault))
     }
   }
 

@@ -1,8 +1,7 @@
 import { WatchwordError } from '@watchword/client'
 import { useId, useState, type InputHTMLAttributes, type ReactNode } from 'react'
 
-/** Returns an error message to show to the user. */
-export function sentence(error: unknown): string {
+export function errorMessage(error: unknown): string {
   return error instanceof WatchwordError ? error.message : 'Something went wrong. Reload the page.'
 }
 
@@ -37,7 +36,7 @@ export function Form({ button, onSubmit, done, children }: FormProps) {
   if (state === 'done' && done) return <div role="status">{done}</div>
   return (
     <form onSubmit={submit} aria-busy={state === 'busy'}>
-      <p role="alert" className="bad">{error !== undefined && fields.length === 0 && sentence(error)}</p>
+      <p role="alert" className="bad">{error !== undefined && fields.length === 0 && errorMessage(error)}</p>
       {children(Object.fromEntries(fields.map((fault) => [fault.field, fault.message])))}
       <button type="submit" disabled={state === 'busy'}>{button}</button>
     </form>

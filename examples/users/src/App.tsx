@@ -1,7 +1,7 @@
 import { useEffect, useState, type ReactNode } from 'react'
 import { reauthenticate } from './api'
 import { ForgotPage } from './ForgotPage'
-import { textOf } from './form'
+import { errorMessage } from './form'
 import { LoginPage } from './LoginPage'
 import mark from './mark.svg'
 import { ProfilePage } from './ProfilePage'
@@ -51,7 +51,7 @@ function Asking() {
   const [error, setError] = useState('')
   function ask() {
     setError('')
-    reauthenticate().catch((fault: unknown) => setError(textOf(fault)))
+    reauthenticate().catch((fault: unknown) => setError(errorMessage(fault)))
   }
   useEffect(ask, [])
   if (!error) return <p role="status">Checking whether you are logged in.</p>

@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useState } from 'react'
 import { logOut, logOutEverywhere, profile, type User } from './account'
-import { textOf } from './form'
+import { errorMessage } from './form'
 
 export function ProfilePage() {
   const [user, setUser] = useState<User>()
@@ -13,7 +13,7 @@ export function ProfilePage() {
     try {
       await action()
     } catch (fault) {
-      setError(textOf(fault))
+      setError(errorMessage(fault))
     }
     setBusy(false)
   }, [])

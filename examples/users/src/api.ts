@@ -26,7 +26,7 @@ api.interceptors.request.use((config) => {
 
 api.interceptors.response.use(null, async (error: AxiosError) => {
   const { config } = error
-  if (!config || config.isRetry || !challengeOf(error)) throw error
+  if (!config || config.isRetry || !readChallenge(error)) throw error
   if (config.headers.Authorization === bearer()) await reauthenticate() // unless it was renewed already
   return api.request({ ...config, isRetry: true })
 })
@@ -47,7 +47,7 @@ async function renew(): Promise<void> {
     // If the user has logged out during the request, the response must not log the user in again.
     if (session() === before) change({ status: 'loggedIn', accessToken: data.accessToken })
   } catch (error) {
-    const challenge = challengeOf(error)
+    const challenge = readChallenge(error)
     if (challenge && session() === before) {
       change({ status: 'loggedOut', notice: challenge.includes('"no_rft"') ? '' : ended })
     }
@@ -55,8 +55,8 @@ async function renew(): Promise<void> {
   }
 }
 
-/** Returns the challenge of a 401: `Bearer realm="apps", error="expired_access_token", …` */
-function challengeOf(error: unknown): string | undefined {
+/** For example: `Bearer realm="apps", error="expired_access_token", …` */
+function readChallenge(error: unknown): string | undefined {
   if (!isAxiosError(error) || error.response?.status !== 401) return undefined
   const challenge = String(error.response.headers['www-authenticate'] ?? '')
   return challenge.startsWith('Bearer ') ? challenge : undefined

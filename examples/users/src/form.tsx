@@ -2,16 +2,15 @@ import { isAxiosError } from 'axios'
 import { useId, useState, type FormEvent, type InputHTMLAttributes, type ReactNode } from 'react'
 import type { Entered } from './account'
 
-/** Returns an error message to show: the server's message, if there is one. */
-export function textOf(error: unknown): string {
+/** Prefers the server's message. */
+export function errorMessage(error: unknown): string {
   if (!isAxiosError(error)) return error instanceof Error ? error.message : String(error)
   if (!error.response) return "The server can't be reached. Try again."
   const { feedback, error: reason } = error.response.data ?? {}
-  return feedback ?? faultsOf(error)[0]?.msg ?? reason ?? `The server responded ${error.response.status}.`
+  return feedback ?? rejectedFields(error)[0]?.msg ?? reason ?? `The server responded ${error.response.status}.`
 }
 
-/** Returns the rejected fields with their messages. */
-function faultsOf(error: unknown): { msg: string; path: string }[] {
+function rejectedFields(error: unknown): { msg: string; path: string }[] {
   const reason = isAxiosError(error) && error.response?.data?.error
   return Array.isArray(reason) ? reason : []
 }
@@ -44,8 +43,8 @@ export function Form({ button, onSubmit, children }: FormProps) {
   if (done) return <p role="status" className="notice">{done}</p>
   return (
     <form onSubmit={submit} noValidate aria-busy={isBusy}>
-      {children((field) => faultsOf(error).some(({ path }) => path === field))}
-      <p role="alert" className="bad">{error !== undefined && textOf(error)}</p>
+      {children((field) => rejectedFields(error).some(({ path }) => path === field))}
+      <p role="alert" className="bad">{error !== undefined && errorMessage(error)}</p>
       <button type="submit" disabled={isBusy}>{button}</button>
     </form>
   )

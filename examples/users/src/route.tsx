@@ -1,6 +1,5 @@
 import { useSyncExternalStore, type MouseEvent, type ReactNode } from 'react'
 
-// A minimal router for five pages.
 
 export function go(path: string, how: 'pushState' | 'replaceState' = 'pushState'): void {
   history[how](null, '', path)

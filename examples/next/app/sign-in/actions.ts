@@ -3,7 +3,7 @@
 import { WatchwordError } from "@watchword/client/server"
 import { redirect } from "next/navigation"
 import { writableAuth } from "../../lib/auth"
-import { pathOf } from "./path"
+import { ownPath } from "./path"
 
 export interface FormState {
   email?: string
@@ -14,14 +14,14 @@ export interface FormState {
 
 /** Redirects to an external provider, which redirects back to app/sign-in/return. */
 export async function signInWith(form: FormData): Promise<void> {
-  const to = encodeURIComponent(pathOf(form.get("to")))
+  const to = encodeURIComponent(ownPath(form.get("to")))
   redirect(await (await writableAuth()).signInWith(String(form.get("provider")), `/sign-in/return?to=${to}`))
 }
 
 /** Signs in. With the second button of the form, it creates an account instead. */
 export async function signIn(_: FormState, form: FormData): Promise<FormState> {
   const [email, password] = [String(form.get("email")), String(form.get("password"))]
-  const to = pathOf(form.get("to"))
+  const to = ownPath(form.get("to"))
   try {
     const auth = await writableAuth()
     if (form.get("intent") === "register") {

@@ -1,7 +1,7 @@
 import { redirect } from "next/navigation"
 import { auth } from "../../lib/auth"
 import { SignInForm } from "./form"
-import { pathOf } from "./path"
+import { ownPath } from "./path"
 import { Providers } from "./providers"
 
 /** Messages for the errors of a sign-in at a provider, by code. They tell the next step. */
@@ -17,7 +17,7 @@ type Query = Promise<{ to?: string | string[]; error?: string | string[] }>
 
 export default async function SignInPage({ searchParams }: { searchParams: Query }) {
   const { to: wanted, error } = await searchParams
-  const to = pathOf(wanted)
+  const to = ownPath(wanted)
   const request = await auth()
   if (await request.session()) redirect(to)
   const providers = await request.providers().catch(() => []) // without the list, the form still works

@@ -1,14 +1,14 @@
 import { WatchwordError } from "@watchword/client/server"
 import { redirect } from "next/navigation"
 import { writableAuth } from "../../../lib/auth"
-import { pathOf } from "../path"
+import { ownPath } from "../path"
 
 /**
  * The page to which an external provider redirects back. It ends with a redirect, so the code does not stay in the
  * history.
  */
 export async function GET(request: Request): Promise<never> {
-  const to = pathOf(new URL(request.url).searchParams.get("to"))
+  const to = ownPath(new URL(request.url).searchParams.get("to"))
   const query = new URLSearchParams({ to })
   try {
     await (await writableAuth()).finishSignInWith(request.url)

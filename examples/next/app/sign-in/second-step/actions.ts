@@ -3,11 +3,11 @@
 import { WatchwordError } from "@watchword/client/server"
 import { redirect } from "next/navigation"
 import { writableAuth } from "../../../lib/auth"
-import { pathOf } from "../path"
+import { ownPath } from "../path"
 
 /** Completes the sign-in with a six-digit code of the app, or with a recovery code. */
 export async function secondStep(_: { message?: string }, form: FormData): Promise<{ message?: string }> {
-  const [to, code] = [pathOf(form.get("to")), String(form.get("code")).replace(/\s/g, "")]
+  const [to, code] = [ownPath(form.get("to")), String(form.get("code")).replace(/\s/g, "")]
   const proof = /^\d{6}$/.test(code) ? { totp: code } : { recoveryCode: code }
   try {
     const auth = await writableAuth()

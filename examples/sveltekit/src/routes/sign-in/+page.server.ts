@@ -1,6 +1,6 @@
 import { fail, redirect, type RequestEvent } from '@sveltejs/kit'
 import { WatchwordError } from '@watchword/client/server'
-import { pathOf } from '$lib/server/session'
+import { ownPath } from '$lib/server/session'
 import type { Actions, PageServerLoad } from './$types'
 
 /** Messages for the errors of a sign-in at a provider, by code. They tell the next step. */
@@ -13,7 +13,7 @@ const messages: Record<string, string> = {
 }
 
 export const load: PageServerLoad = async ({ locals, url }) => {
-  const to = pathOf(url.searchParams.get('to'))
+  const to = ownPath(url.searchParams.get('to'))
   if (await locals.auth.session()) redirect(303, to)
   const providers = await locals.auth.providers().catch(() => []) // without the list, the form still works
   const error = url.searchParams.get('error')
@@ -37,18 +37,18 @@ export const actions: Actions = {
   /** Redirects to an external provider, which redirects back to routes/sign-in/return. */
   async signInWith({ request, locals }) {
     const form = await request.formData()
-    const to = encodeURIComponent(pathOf(form.get('to')))
+    const to = encodeURIComponent(ownPath(form.get('to')))
     redirect(303, await locals.auth.signInWith(String(form.get('provider')), `/sign-in/return?to=${to}`))
   },
 }
 
 type SignIn = (credentials: { email: string; password: string }, form: FormData) => Promise<string | void>
 
-/** Runs a sign-in and redirects. If the sign-in fails, it returns the data for the form, without the password. */
+/** Redirects after a sign-in. If it fails, the data for the form has no password. */
 async function handleForm({ request }: RequestEvent, signIn: SignIn) {
   const form = await request.formData()
   const [email, password] = [String(form.get('email')), String(form.get('password'))]
-  const to = pathOf(form.get('to'))
+  const to = ownPath(form.get('to'))
   try {
     const message = await signIn({ email, password }, form)
     if (message) return { email, to, message, fields: {} as Record<string, string> }

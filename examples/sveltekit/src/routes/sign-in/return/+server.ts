@@ -1,6 +1,6 @@
 import { redirect } from '@sveltejs/kit'
 import { WatchwordError } from '@watchword/client/server'
-import { pathOf } from '$lib/server/session'
+import { ownPath } from '$lib/server/session'
 import type { RequestHandler } from './$types'
 
 /**
@@ -8,7 +8,7 @@ import type { RequestHandler } from './$types'
  * history.
  */
 export const GET: RequestHandler = async ({ locals, url }) => {
-  const to = pathOf(url.searchParams.get('to'))
+  const to = ownPath(url.searchParams.get('to'))
   const query = new URLSearchParams({ to })
   try {
     await locals.auth.finishSignInWith(url)
