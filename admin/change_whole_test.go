@@ -29,7 +29,7 @@ type metadataDatabase interface {
 type changeRig struct {
 	*admin.Manager
 	objects *metadata.Manager
-	both    []admin.Caller
+	admins  []admin.Caller
 	id      watchword.UserID
 }
 
@@ -106,12 +106,12 @@ func TestRefusedPartOfAChangeLeavesNothingOfTheOthers(t *testing.T) {
 			change admin.Change
 			want   watchword.Code
 		}{
-			"the name, which is last": {r.both[0], proPlan(), long(everyPart()), watchword.CodeValidationFailed},
-			"the roles": {r.both[0], proPlan(), admin.Change{Name: new("Bobby"), Roles: &[]string{"Not a role"}},
+			"the name, which is last": {r.admins[0], proPlan(), long(everyPart()), watchword.CodeValidationFailed},
+			"the roles": {r.admins[0], proPlan(), admin.Change{Name: new("Bobby"), Roles: &[]string{"Not a role"}},
 				watchword.CodeValidationFailed},
-			"the version": {r.both[0], metadata.Patch{Public: `{"plan":"pro"}`, IfMatch: `"7"`}, everyPart(),
+			"the version": {r.admins[0], metadata.Patch{Public: `{"plan":"pro"}`, IfMatch: `"7"`}, everyPart(),
 				metadata.CodeVersionChanged},
-			"the metadata": {r.both[0], metadata.Patch{Public: `[]`}, everyPart(), watchword.CodeValidationFailed},
+			"the metadata": {r.admins[0], metadata.Patch{Public: `[]`}, everyPart(), watchword.CodeValidationFailed},
 			"the scope":    {key, proPlan(), everyPart(), watchword.CodeInsufficientScope},
 		} {
 			_, err := r.Change(ctx, c.by, r.id, r.withMetadata(c.patch, c.change))
@@ -128,14 +128,14 @@ func TestRefusedPartOfAChangeLeavesNothingOfTheOthers(t *testing.T) {
 		operator := r.Engine().Operator()
 		_, err := operator.SetRoles(ctx, r.id, []string{"admin"})
 		wantCode(t, err, "")
-		for _, other := range r.both {
+		for _, other := range r.admins {
 			wantCode(t, operator.DisableUser(ctx, other.User.ID), "")
 		}
 		before := r.describeAccount(t)
 		for name, c := range map[string]admin.Change{
 			"disabled": {Name: new("Bobby"), Disabled: new(true)}, "demoted": {Name: new("Bobby"), Roles: &[]string{}},
 		} {
-			_, err := r.Change(ctx, r.both[0], r.id, r.withMetadata(proPlan(), c))
+			_, err := r.Change(ctx, r.admins[0], r.id, r.withMetadata(proPlan(), c))
 			if watchword.CodeOf(err) != watchword.CodeLastAdmin {
 				t.Errorf("%s: got %v", name, err)
 			}
@@ -143,7 +143,7 @@ func TestRefusedPartOfAChangeLeavesNothingOfTheOthers(t *testing.T) {
 				t.Errorf("%s: a refusal has left %s", name, got)
 			}
 		}
-		_, err = r.Change(ctx, r.both[0], r.id, r.withMetadata(proPlan(), admin.Change{Name: new("Bobby")}))
+		_, err = r.Change(ctx, r.admins[0], r.id, r.withMetadata(proPlan(), admin.Change{Name: new("Bobby")}))
 		wantCode(t, err, "")
 	})
 }
@@ -171,7 +171,7 @@ func TestWholeChangeFitsIntoAToken(t *testing.T) {
 		}{{2000, nil, true}, {2000, &roles, false}, {10, &roles, true}, {2000, nil, false}, {2000, &few, true}} {
 			before := r.describeAccount(t)
 			change := r.withMetadata(plan(c.metadata), admin.Change{Roles: c.roles})
-			_, err := r.Change(t.Context(), r.both[0], r.id, change)
+			_, err := r.Change(t.Context(), r.admins[0], r.id, change)
 			if c.fits {
 				wantCode(t, err, "")
 				continue
@@ -194,7 +194,7 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 		ctx := t.Context()
 		for cut.failingWrite = 1; ; cut.failingWrite++ {
 			cut.writes = 0
-			_, err := r.Change(ctx, r.both[0], r.id, r.withMetadata(proPlan(), everyPart()))
+			_, err := r.Change(ctx, r.admins[0], r.id, r.withMetadata(proPlan(), everyPart()))
 			got := r.describeAccount(t)
 			if cut.writes < cut.failingWrite { // all writes succeeded, so only the response to the commit was lost
 				if !errors.Is(err, watchword.ErrUnavailable) || got != bobAfter {
@@ -212,9 +212,9 @@ func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
 		// Repeated without the metadata, the change has no effect. Repeated with the metadata, the whole change is
 		// refused, because its patch names the version before the first change.
 		cut.failingWrite = 0
-		_, err := r.Change(ctx, r.both[0], r.id, everyPart())
+		_, err := r.Change(ctx, r.admins[0], r.id, everyPart())
 		wantCode(t, err, "")
-		_, err = r.Change(ctx, r.both[0], r.id, r.withMetadata(proPlan(), everyPart()))
+		_, err = r.Change(ctx, r.admins[0], r.id, r.withMetadata(proPlan(), everyPart()))
 		wantCode(t, err, metadata.CodeVersionChanged)
 		if got := r.describeAccount(t); got != bobAfter {
 			t.Errorf("repeated: %s", got)
@@ -244,14 +244,14 @@ func TestConnectionLostWithinAChangeLeavesNothing(t *testing.T) {
 		ended++
 		return events, err
 	}
-	_, err = r.Change(t.Context(), r.both[0], r.id, change)
+	_, err = r.Change(t.Context(), r.admins[0], r.id, change)
 	if !errors.Is(err, watchword.ErrUnavailable) || ended == 0 {
 		t.Errorf("got %v after %d ended connections", err, ended)
 	}
 	if got := r.describeAccount(t); got != bobBefore {
 		t.Errorf("a lost connection has left %s", got)
 	}
-	_, err = r.Change(t.Context(), r.both[0], r.id, r.withMetadata(proPlan(), everyPart()))
+	_, err = r.Change(t.Context(), r.admins[0], r.id, r.withMetadata(proPlan(), everyPart()))
 	wantCode(t, err, "")
 	if got := r.describeAccount(t); got != bobAfter {
 		t.Errorf("tried again: %s", got)

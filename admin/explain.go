@@ -110,7 +110,7 @@ func Explain(c Case) Explanation {
 }
 
 // compareEnds sorts the latest end first. If several sessions ended at one moment, the session that caused the other
-// ends is first, such as the copied session before those that ended because of its reuse.
+// ends is first, such as a reused session.
 func (c Case) compareEnds(a, b sessionEnd) int {
 	own := func(e sessionEnd) int {
 		if cause, ok := c.findCause(e); ok && cause.SessionID == e.session.ID {

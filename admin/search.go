@@ -245,7 +245,7 @@ func (s search) positionAfter(a Account) string {
 	return string(a.Email)
 }
 
-// isPrintableASCII reports whether addresses and roles can have all characters of the text.
+// isPrintableASCII is true for every address and role.
 func isPrintableASCII(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }

@@ -91,8 +91,7 @@ func runWithSlowClock(t *testing.T, dir string, env []string, program string, ar
 	return startExample(t, dir, env, program, args...)
 }
 
-// assertSlowClockAccepts needs a service whose clock is 2 s behind. The service must accept a token that was just
-// issued.
+// assertSlowClockAccepts sends a service, whose clock is 2 s behind, a token that was just issued.
 func assertSlowClockAccepts(t *testing.T, i *issuer, p process) {
 	t.Helper()
 	fresh := i.issueToken(t, func(*watchword.Options) {})

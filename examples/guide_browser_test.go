@@ -20,10 +20,10 @@ func TestFrontEndOfTheGuideStaysSignedIn(t *testing.T) {
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
 			"has the right types":                    guideTypes,
-			"keeps a life over two origins":          guideLife,
+			"keeps a life over two origins":          guideSession,
 			"refreshes once for five requests":       guideSharesOneRefresh,
-			"sends a request twice at most":          guideForEver,
-			"signs out only after a refused refresh": guideAway,
+			"sends a request twice at most":          guideEndlessRefusal,
+			"signs out only after a refused refresh": guideServerUnavailable,
 			"needs no lock between tabs":             guideLoadsThreeTabs,
 			"sends no stream twice":                  guideSendsStream,
 			"stays signed out after a late refresh":  guideSignsOutDuringRefresh,
@@ -41,7 +41,7 @@ func guideTypes(t *testing.T, _ *application) {
 	}
 }
 
-func guideLife(t *testing.T, a *application) {
+func guideSession(t *testing.T, a *application) {
 	const email = "life@example.com"
 	b, wire := a.openBrowser(t)
 	b.signUp(email)
@@ -120,7 +120,7 @@ func guideSharesOneRefresh(t *testing.T, a *application) {
 	b.assertNothingStored()
 }
 
-func guideForEver(t *testing.T, a *application) {
+func guideEndlessRefusal(t *testing.T, a *application) {
 	b, wire := a.openBrowser(t)
 	b.signUp("ever@example.com")
 	b.awaitText("Sessions\n1")
@@ -141,7 +141,7 @@ func guideForEver(t *testing.T, a *application) {
 	}
 }
 
-func guideAway(t *testing.T, a *application) {
+func guideServerUnavailable(t *testing.T, a *application) {
 	const email = "away@example.com"
 	b, wire := a.openBrowser(t)
 	b.signUp(email)

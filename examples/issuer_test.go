@@ -56,7 +56,7 @@ func newIssuer(t *testing.T, changes ...func(*watchword.Options)) *issuer {
 	return i
 }
 
-// cutFirstStream cuts the revocation feed within an event and within a chunk.
+// cutFirstStream cuts the revocation feed once, within an event and within a chunk.
 func (i *issuer) cutFirstStream(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/revocations/stream" || i.hasCutStream.Swap(true) {

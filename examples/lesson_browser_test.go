@@ -16,9 +16,9 @@ func TestFrontEndOfLessonStaysSignedIn(t *testing.T) {
 	a := startApplication(t, "lesson")
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
-			"keeps tokens in memory":                  lessonLife,
+			"keeps tokens in memory":                  lessonSession,
 			"refreshes and retries once":              lessonRefresh,
-			"stays logged in when a response is lost": lessonLost,
+			"stays logged in when a response is lost": lessonLostResponse,
 			"ends the session at the server":          lessonLogout,
 			"says that a session has ended":           lessonEnded,
 		} {
@@ -27,7 +27,7 @@ func TestFrontEndOfLessonStaysSignedIn(t *testing.T) {
 	})
 }
 
-func lessonLife(t *testing.T, a *application) {
+func lessonSession(t *testing.T, a *application) {
 	const email = "life@example.com"
 	b, _ := a.openBrowser(t)
 	b.visit(a.url)
@@ -98,7 +98,7 @@ func lessonRefresh(t *testing.T, a *application) {
 	}
 }
 
-func lessonLost(t *testing.T, a *application) {
+func lessonLostResponse(t *testing.T, a *application) {
 	const email = "lost@example.com"
 	b, wire := a.openBrowser(t)
 	b.visit(a.url)

@@ -30,14 +30,14 @@ import (
 // request arrives, in place of the response, or within the response.
 type cuttingProxy struct {
 	url           string
-	refreshCookie string // name of the cookie
+	refreshCookie string // the cookie's name
 
-	mu         sync.Mutex
-	random     *rand.Rand
-	cutShare   float64 // of the requests, from 0 to 1
-	tokens     map[string]bool
-	cuts       int
-	lostTokens int // responses with a new refresh token that did not arrive
+	mu            sync.Mutex
+	random        *rand.Rand
+	cutShare      float64 // of the requests, from 0 to 1
+	refreshTokens map[string]bool
+	cuts          int
+	lostTokens    int // responses with a new refresh token that did not arrive
 }
 
 const cutMoments = 3 // of a connection
@@ -65,7 +65,7 @@ func newCuttingProxy(t *testing.T, app string) *cuttingProxy {
 
 func newCutter(cookie string) *cuttingProxy {
 	random := rand.New(rand.NewPCG(14, 1)) //nolint:gosec // a fixed seed, so each run makes the same cuts
-	return &cuttingProxy{refreshCookie: cookie, random: random, tokens: map[string]bool{}}
+	return &cuttingProxy{refreshCookie: cookie, random: random, refreshTokens: map[string]bool{}}
 }
 
 func (c *cuttingProxy) newReverseProxy(rewrite func(*httputil.ProxyRequest)) http.Handler {
@@ -111,7 +111,7 @@ func (c *cuttingProxy) respond(response *http.Response) error {
 	case 1:
 		panic(http.ErrAbortHandler)
 	case 2:
-		response.Body = &cutBody{ReadCloser: response.Body, left: 100}
+		response.Body = &cutBody{ReadCloser: response.Body, bytesLeft: 100}
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func (c *cuttingProxy) respond(response *http.Response) error {
 func (c *cuttingProxy) count(token string, isLost bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tokens[token] = true
+	c.refreshTokens[token] = true
 	if isLost {
 		c.lostTokens++
 	}
@@ -131,18 +131,18 @@ func (c *cuttingProxy) setCutShare(share float64) {
 	c.cutShare = share
 }
 
-// A cutBody fails after left bytes, so that the proxy cuts the connection.
+// A cutBody fails in the middle of a response, so that the proxy cuts the connection.
 type cutBody struct {
 	io.ReadCloser
-	left int
+	bytesLeft int
 }
 
 func (b *cutBody) Read(p []byte) (int, error) {
-	if b.left == 0 {
+	if b.bytesLeft == 0 {
 		return 0, errors.New("cut")
 	}
-	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
-	b.left -= n
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.bytesLeft)])
+	b.bytesLeft -= n
 	return n, err
 }
 
@@ -248,11 +248,11 @@ func assertStaysSignedIn(t *testing.T, a *application, pages map[string]string) 
 	b.visit(a.url + "/account")
 	b.awaitText("Your account", email)
 	t.Logf("%d pages shown, %d requests lost, %d cuts, %d lost refresh tokens, %d rotations", sum.Shown, sum.Lost,
-		c.cuts, c.lostTokens, len(c.tokens))
+		c.cuts, c.lostTokens, len(c.refreshTokens))
 	if len(sum.Wrong) > 0 {
 		t.Errorf("%d pages were wrong, such as %s", len(sum.Wrong), sum.Wrong[0])
 	}
-	if sum.Shown < 20 || sum.Lost < 20 || c.lostTokens < 5 || len(c.tokens) < 5 {
+	if sum.Shown < 20 || sum.Lost < 20 || c.lostTokens < 5 || len(c.refreshTokens) < 5 {
 		t.Error("that is too little for a test")
 	}
 	a.assertEventCount(t, email, "refresh_reused", 0)

@@ -17,12 +17,12 @@ func TestFrontEndOfTheSinglePageApplicationStaysSignedIn(t *testing.T) {
 	a := startApplication(t, "spa", "WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REFRESH_GRACE=0s")
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
-			"starts":                                    serverAllowsPage,
-			"signs up, out and in over two origins":     life,
-			"rotates once when five tabs have expired":  fiveTabs,
-			"stays signed in after a lost response":     lostAnswer,
-			"signs all tabs out and in":                 allTabs,
-			"says that a stolen cookie ended a session": stolenCookie,
+			"starts":                                    spaMayCallServer,
+			"signs up, out and in over two origins":     spaSession,
+			"rotates once when five tabs have expired":  spaFiveTabs,
+			"stays signed in after a lost response":     spaLostResponse,
+			"signs all tabs out and in":                 spaSignOutEverywhere,
+			"says that a stolen cookie ended a session": spaStolenCookie,
 		} {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
 		}
@@ -30,7 +30,7 @@ func TestFrontEndOfTheSinglePageApplicationStaysSignedIn(t *testing.T) {
 }
 
 // The server must allow requests from the origin of the page.
-func serverAllowsPage(t *testing.T, a *application) {
+func spaMayCallServer(t *testing.T, a *application) {
 	for path, want := range map[string]string{
 		"/":             `<div id="root">`,
 		"/src/main.tsx": "createRoot",
@@ -52,7 +52,7 @@ func serverAllowsPage(t *testing.T, a *application) {
 	}
 }
 
-func life(t *testing.T, a *application) {
+func spaSession(t *testing.T, a *application) {
 	const email, other = "life@example.com", "eight yellow herons"
 	b, _ := a.openBrowser(t)
 	b.signUp(email)
@@ -101,7 +101,7 @@ func life(t *testing.T, a *application) {
 	b.assertNothingStored()
 }
 
-func fiveTabs(t *testing.T, a *application) {
+func spaFiveTabs(t *testing.T, a *application) {
 	const email = "tabs@example.com"
 	first, wire := a.openBrowser(t)
 	first.moveToBackground() // a hidden page does not renew its token early
@@ -143,7 +143,7 @@ func fiveTabs(t *testing.T, a *application) {
 	}
 }
 
-func lostAnswer(t *testing.T, a *application) {
+func spaLostResponse(t *testing.T, a *application) {
 	const email = "lost@example.com"
 	b, wire := a.openBrowser(t)
 	b.moveToBackground()
@@ -174,7 +174,7 @@ func lostAnswer(t *testing.T, a *application) {
 	b.assertNothingStored()
 }
 
-func allTabs(t *testing.T, a *application) {
+func spaSignOutEverywhere(t *testing.T, a *application) {
 	const email = "leave@example.com"
 	b, _ := a.openBrowser(t)
 	b.signUp(email)
@@ -197,7 +197,7 @@ func allTabs(t *testing.T, a *application) {
 
 // A thief and the victim use the same cookie. The server forgives the first repeat of an old token, because the
 // response may have been lost. The next repeat must end the session.
-func stolenCookie(t *testing.T, a *application) {
+func spaStolenCookie(t *testing.T, a *application) {
 	const email = "stolen@example.com"
 	victim, _ := a.openBrowser(t)
 	victim.moveToBackground()

@@ -46,14 +46,14 @@ type subdomain struct {
 	authURL string // origin of the hosted pages
 	app     *application
 	engine  *watchword.Engine
-	post    *postbox
+	mails   *postbox
 	cutter  *cuttingProxy
 }
 
 // startSubdomain needs a built application. A TLS proxy is in front of the hosted pages and of the application. It
 // cuts connections of browsers and of the application.
 func startSubdomain(t *testing.T) *subdomain {
-	s := &subdomain{post: &postbox{}, cutter: newCutter(sharedCookie)}
+	s := &subdomain{mails: &postbox{}, cutter: newCutter(sharedCookie)}
 	certificate, authority := certificateFor(t, "auth.example.test", "app.example.test")
 	auth, serveAuth := s.serveHTTPS(t, "auth.example.test", certificate)
 	app, serveApp := s.serveHTTPS(t, "app.example.test", certificate)
@@ -82,7 +82,7 @@ func (s *subdomain) startWatchword(t *testing.T) (address string) {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
 	must(t, err)
-	s.engine, err = watchword.New(t.Context(), store, watchword.Options{PublicURL: s.authURL, Mailer: s.post,
+	s.engine, err = watchword.New(t.Context(), store, watchword.Options{PublicURL: s.authURL, Mailer: s.mails,
 		MasterKey: []byte("a master key for tests, 32 bytes"), Limits: watchword.Unlimited(),
 		HashQueue: 30 * time.Second, AccessTTL: 10 * time.Second,
 		Rotation: watchword.RotationPolicy{Grace: subdomainGrace, Clean: 1}})
@@ -149,7 +149,7 @@ func (s *subdomain) createAccount(t *testing.T, email string) {
 	t.Helper()
 	in, err := s.engine.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: password})
 	must(t, err)
-	link := s.post.awaitMail(t, watchword.MailVerify)
+	link := s.mails.awaitMail(t, watchword.MailVerify)
 	_, err = s.engine.VerifyEmail(t.Context(), watchword.MailLinkRequest{
 		Token: link.Token, Presented: []watchword.Secret{in.AccessToken}})
 	must(t, err)
@@ -213,7 +213,7 @@ func nextOnSubdomain(t *testing.T, _ *application) {
 	}
 	first := b.sharedRefreshToken()
 	s.assertStaysSignedIn(t, b, email)
-	s.post.assertNoMail(t, watchword.MailReuseDetected)
+	s.mails.assertNoMail(t, watchword.MailReuseDetected)
 
 	// A sign-out in the application, or on the hosted pages, must end the session for both.
 	b.press("Sign out")
@@ -282,11 +282,11 @@ func (s *subdomain) assertStaysSignedIn(t *testing.T, b *tab, email string) {
 	// The application may respond 503, because its own request to Watchword and the retry can both be lost.
 	wrong := slices.DeleteFunc(sum.Wrong, func(one string) bool { return strings.HasPrefix(one, "503 "+s.app.url) })
 	t.Logf("%d pages shown, %d requests lost, %d responses 503, %d cuts, %d lost refresh tokens, %d rotations",
-		sum.Shown, sum.Lost, len(sum.Wrong)-len(wrong), s.cutter.cuts, s.cutter.lostTokens, len(s.cutter.tokens))
+		sum.Shown, sum.Lost, len(sum.Wrong)-len(wrong), s.cutter.cuts, s.cutter.lostTokens, len(s.cutter.refreshTokens))
 	if len(wrong) > 0 {
 		t.Errorf("%d pages were wrong, such as %s", len(wrong), wrong[0])
 	}
-	if sum.Shown < 20 || sum.Lost < 20 || s.cutter.lostTokens < 5 || len(s.cutter.tokens) < 4 {
+	if sum.Shown < 20 || sum.Lost < 20 || s.cutter.lostTokens < 5 || len(s.cutter.refreshTokens) < 4 {
 		t.Error("that is too little for a test")
 	}
 	hosted.visit(s.authURL + "/account")
@@ -329,7 +329,7 @@ func (s *subdomain) assertTheftIsNoticed(t *testing.T, b *tab, email, first stri
 	if err == nil {
 		t.Error("an old token was accepted")
 	}
-	s.post.awaitMail(t, watchword.MailReuseDetected)
+	s.mails.awaitMail(t, watchword.MailReuseDetected)
 	b.awaitTrue("the browser is signed out", `() => !document.body.innerText.includes("Sign out")`, b.reload)
 }
 

@@ -24,11 +24,11 @@ func TestFrontEndOfUsersStaysSignedIn(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
 			"has the right types":                     usersTypes,
 			"shows the server's messages in forms":    usersForms,
-			"keeps a life over two origins":           usersLife,
+			"keeps a life over two origins":           usersSession,
 			"resets a password by its own page":       usersReset,
 			"reauthenticates once for five requests":  usersShareOneRefresh,
-			"sends a request twice at most":           usersForEver,
-			"stays logged in when a response is lost": usersLost,
+			"sends a request twice at most":           usersEndlessRefusal,
+			"stays logged in when a response is lost": usersLostResponse,
 			"logs out everywhere":                     usersEverywhere,
 			"stays logged out after a late response":  usersLogOutDuringRenewal,
 		} {
@@ -119,7 +119,7 @@ func usersForms(t *testing.T, a *application) {
 	b.awaitText("Email CANNOT be empty")
 }
 
-func usersLife(t *testing.T, a *application) {
+func usersSession(t *testing.T, a *application) {
 	const email = "life@example.com"
 	b, wire := a.openBrowser(t)
 	b.visit(a.url)
@@ -288,7 +288,7 @@ func usersShareOneRefresh(t *testing.T, a *application) {
 	b.assertNothingStored()
 }
 
-func usersForEver(t *testing.T, a *application) {
+func usersEndlessRefusal(t *testing.T, a *application) {
 	const email = "ever@example.com"
 	b, wire := a.openBrowser(t)
 	b.visit(a.url)
@@ -320,7 +320,7 @@ func usersForEver(t *testing.T, a *application) {
 	}
 }
 
-func usersLost(t *testing.T, a *application) {
+func usersLostResponse(t *testing.T, a *application) {
 	const email = "lost@example.com"
 	b, wire := a.openBrowser(t)
 	b.visit(a.url)

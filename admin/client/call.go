@@ -33,11 +33,11 @@ type operation struct{ method, path string }
 // A caller sends the requests of a Client. The key is inside a function, so that printing a Client with
 // %+v does not show it.
 type caller struct {
-	base    string
-	key     func(context.Context) (string, error)
-	http    *http.Client
-	timeout time.Duration
-	pause   time.Duration
+	base      string
+	key       func(context.Context) (string, error)
+	http      *http.Client
+	timeout   time.Duration
+	retryWait time.Duration
 }
 
 type request struct {
@@ -117,7 +117,7 @@ func (c *caller) retryDelay(err error) (time.Duration, bool) {
 	}
 	switch {
 	case e.Status == 0, e.Status == http.StatusBadGateway, e.Status == http.StatusGatewayTimeout:
-		return c.pause, true // the response was lost
+		return c.retryWait, true // the response was lost
 	case e.Status == http.StatusServiceUnavailable, e.Status == http.StatusTooManyRequests:
 		return e.RetryAfter, e.RetryAfter > 0 && e.RetryAfter <= maxRetryAfter
 	}

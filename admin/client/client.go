@@ -57,7 +57,7 @@ func New(o Options) (*Client, error) {
 	chosen.Timeout = 0
 	// A redirect must not send the key to another address, not even in the same domain.
 	chosen.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	c := &caller{base: base, key: key, http: &chosen, timeout: cmp.Or(o.Timeout, 10*time.Second), pause: retryPause}
+	c := &caller{base: base, key: key, http: &chosen, timeout: cmp.Or(o.Timeout, 10*time.Second), retryWait: retryPause}
 	return &Client{Users{c}, Sessions{c}, Metadata{c}, ServiceKeys{c}, Events{c}, Mails{c}, Keys{c}, c}, nil
 }
 

@@ -37,7 +37,7 @@ const (
 	lost            = `{"error":"Resource not found"}`
 )
 
-// forgetVars lets the next response set the variables to its own values.
+// forgetVars lets the next response set the variables again.
 func forgetVars(c *dialecttest.Client, names ...string) {
 	for _, name := range names {
 		delete(c.Vars, name)

@@ -13,7 +13,7 @@ import (
 
 const ownersPassword = "nine amber lanterns"
 
-// formRequest is the request that the form of a page sends.
+// formRequest sends the fields as the form of a page does.
 func formRequest(path string, fields ...string) exchange {
 	values := url.Values{}
 	for i := 0; i < len(fields); i += 2 {
