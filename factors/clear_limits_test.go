@@ -11,7 +11,7 @@ import (
 // operator calls it for a user who has entered too many wrong codes.
 func TestClearLimitsResetsWrongFactors(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
+		a := r.createAccountWithTOTP(t)
 		known := phone
 		known.DeviceToken = a.in.DeviceToken
 		charge := func(kind factors.Kind, c watchword.Client) error {

@@ -20,13 +20,11 @@ import (
 // everywhere. A change of factors also makes the device invalid, because the store accepts only devices that are
 // newer than the last change.
 
-// maxDevices is the limit of remembered devices per account. The next device replaces the
-// oldest.
+// maxDevices is per account. The next device replaces the oldest.
 const maxDevices = 20
 
-// remember inserts a remembered device and its event. The parameter event is the event of the sign-in. remember
-// changes it into the event of the device.
-func (m *Manager) remember(ctx context.Context, tx Tx, event *watchword.Event) (Device, error) {
+// rememberDevice changes event from the event of the sign-in into that of the device.
+func (m *Manager) rememberDevice(ctx context.Context, tx Tx, event *watchword.Event) (Device, error) {
 	event.ID, event.Kind, event.Detail = newID(), eventRemembered, ""
 	device := Device{ID: newID(), UserID: event.UserID, Name: event.Device, CreatedAt: event.At,
 		ExpiresAt: event.At.Add(m.engine.RememberFor())}
@@ -36,7 +34,7 @@ func (m *Manager) remember(ctx context.Context, tx Tx, event *watchword.Event) (
 	return device, tx.InsertEvent(ctx, *event)
 }
 
-// deviceToken returns the token that the browser stores. The row does not contain the token.
+// deviceToken returns the content of the browser's cookie. The store does not contain it.
 func (m *Manager) deviceToken(d Device) watchword.Secret {
 	secret := m.engine.MACSecret(watchword.KeyRemember)
 	return watchword.Secret(rememberedtoken.Sign(secret, string(d.UserID), uuid.MustParse(d.ID)))
@@ -55,8 +53,8 @@ func notRemembered() *watchword.Error {
 // Unstable: package server calls it.
 func (m *Manager) RememberFor() time.Duration { return m.engine.RememberFor() }
 
-// devices lists the remembered devices of an account, newest first.
-func (m *Manager) devices(ctx context.Context, tx Tx, id watchword.UserID, now time.Time) ([]Device, error) {
+// validDevices returns the newest device first, and no device if the operator has turned remembering off.
+func (m *Manager) validDevices(ctx context.Context, tx Tx, id watchword.UserID, now time.Time) ([]Device, error) {
 	if m.engine.RememberFor() <= 0 {
 		return nil, nil
 	}
@@ -71,7 +69,7 @@ func (m *Manager) Devices(ctx context.Context, who watchword.Identity) (list []D
 		return nil, err
 	}
 	err = m.store.View(ctx, func(tx Tx) (err error) {
-		list, err = m.devices(ctx, tx, who.User.ID, m.engine.Now())
+		list, err = m.validDevices(ctx, tx, who.User.ID, m.engine.Now())
 		return err
 	})
 	return list, err
@@ -87,27 +85,27 @@ func (m *Manager) ForgetDevice(
 	now := m.engine.Now()
 	event := m.engine.Event(eventForgotten, who.User, who.Session.ID, c, now)
 	err := m.store.Update(ctx, func(tx Tx) error {
-		user, session, err := m.lock(ctx, tx, who)
+		user, session, err := m.lockAccount(ctx, tx, who)
 		if err != nil {
 			return err
 		}
 		if refusal := m.engine.Fresh(user, session, now); refusal != nil {
 			return refusal
 		}
-		if err := forget(ctx, tx, user.ID, device); err != nil {
+		if err := deleteDevices(ctx, tx, user.ID, device); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, event)
 	})
 	if err != nil {
-		return m.ended(err)
+		return m.notFoundToSessionEnded(err)
 	}
 	m.engine.Announce(event)
 	return nil
 }
 
-// forget deletes one remembered device, or all of them if device is "".
-func forget(ctx context.Context, tx Tx, id watchword.UserID, device string) error {
+// deleteDevices deletes all devices of the account if device is "". Codes: CodeNotFound.
+func deleteDevices(ctx context.Context, tx Tx, id watchword.UserID, device string) error {
 	if device == "" {
 		return tx.ForgetDevices(ctx, id)
 	}

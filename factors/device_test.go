@@ -16,17 +16,17 @@ import (
 
 const rememberFor = 30 * 24 * time.Hour
 
-func remembering(o *watchword.Options) {
+func enableRememberDevice(o *watchword.Options) {
 	o.RememberDevice = rememberFor
 	o.Sessions.Idle, o.Sessions.Max = 60*24*time.Hour, 60*24*time.Hour
 }
 
-// remember signs in with the factor and returns the client of a remembered browser.
-func (r *rig) remember(t *testing.T, a *account, c watchword.Client) watchword.Client {
+// signInAndRemember returns c with the cookie of the remembered browser.
+func (r *rig) signInAndRemember(t *testing.T, a *account, c watchword.Client) watchword.Client {
 	t.Helper()
 	r.advance(totp.Period)
-	in, err := r.Manager.Login(t.Context(), factors.LoginRequest{Handle: r.challenge(t, a, c),
-		Proof: factors.Proof{TOTP: r.code(t, a, 0)}, Client: c, Remember: true})
+	in, err := r.Manager.Login(t.Context(), factors.LoginRequest{Handle: r.passwordChallenge(t, a, c),
+		Proof: factors.Proof{TOTP: r.totpCode(t, a, 0)}, Client: c, Remember: true})
 	must(t, err)
 	if in.Remembered == "" || in.RememberedFor != rememberFor {
 		t.Fatalf("remembered for %v by %q", in.RememberedFor, in.Remembered)
@@ -36,11 +36,12 @@ func (r *rig) remember(t *testing.T, a *account, c watchword.Client) watchword.C
 	return c
 }
 
-// The method skips signs in with the password alone, and returns the result. It returns nil if the engine asks for
-// the second factor.
-func (r *rig) skips(t *testing.T, email string, given watchword.Secret, c watchword.Client) *watchword.SignIn {
+// signInWithPasswordOnly returns nil if the engine asks for the second factor.
+func (r *rig) signInWithPasswordOnly(
+	t *testing.T, email string, deviceToken watchword.Secret, c watchword.Client,
+) *watchword.SignIn {
 	t.Helper()
-	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: email, Password: given, Client: c})
+	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: email, Password: deviceToken, Client: c})
 	if watchword.CodeOf(err) == watchword.CodeSecondFactorRequired {
 		wantChallenge(t, in, err)
 		return nil
@@ -51,10 +52,10 @@ func (r *rig) skips(t *testing.T, email string, given watchword.Secret, c watchw
 
 func TestRememberedDeviceSkipsTheFactorAndNotTheLevel(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
-		browser := r.remember(t, a, laptop)
+		a := r.createAccountWithTOTP(t)
+		browser := r.signInAndRemember(t, a, laptop)
 		r.advance(time.Hour)
-		in := r.skips(t, a.email, password, browser)
+		in := r.signInWithPasswordOnly(t, a.email, password, browser)
 		if in == nil {
 			t.Fatal("the remembered browser is asked for a code")
 		}
@@ -65,12 +66,12 @@ func TestRememberedDeviceSkipsTheFactorAndNotTheLevel(t *testing.T) {
 		if got := who.Session.Methods; !slices.Equal(got, []string{"pwd", "device"}) || amr.Level(got) != amr.LevelOne {
 			t.Errorf("methods %q", got)
 		}
-		// A step-up requires the factor, even on a remembered device.
+		// A step-up must require the factor, even on a remembered device.
 		wantCode(t, r.Remove(t.Context(), who, a.factor.ID, browser), watchword.CodeStepUpRequired)
 		_, _, err := r.StepUp(t.Context(), who, factors.StepUpRequest{Password: password, Client: browser})
 		wantCode(t, err, watchword.CodeStepUpRequired)
 		access, _, err := r.StepUp(t.Context(), who,
-			factors.StepUpRequest{Proof: factors.Proof{TOTP: r.code(t, a, 0)}, Client: browser})
+			factors.StepUpRequest{Proof: factors.Proof{TOTP: r.totpCode(t, a, 0)}, Client: browser})
 		must(t, err)
 		who, err = r.Authenticate(t.Context(), access)
 		must(t, err)
@@ -85,14 +86,14 @@ func TestRememberedDeviceSkipsTheFactorAndNotTheLevel(t *testing.T) {
 		_, err = r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
 			User: a.who.User.ID, Methods: []string{"otp"}, Client: laptop})
 		r.advance(totp.Period)
-		_, err = r.withCode(wantChallenge(t, nil, err), r.code(t, a, 0)) // "otp" twice is one factor, not two
+		_, err = r.loginWithCode(wantChallenge(t, nil, err), r.totpCode(t, a, 0)) // "otp" twice is one factor, not two
 		wantCode(t, err, watchword.CodeFactorWrong)
-		if r.skips(t, a.email, password, laptop) != nil {
+		if r.signInWithPasswordOnly(t, a.email, password, laptop) != nil {
 			t.Error("another browser skips the factor")
 		}
 		_, err = r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: "wrong", Client: browser})
 		wantCode(t, err, watchword.CodeInvalidCredentials)
-	}, remembering)
+	}, enableRememberDevice)
 }
 
 // 27
@@ -100,10 +101,10 @@ func TestRememberedDeviceSkipsTheFactorAndNotTheLevel(t *testing.T) {
 // MFA-7
 func TestRememberedDeviceIsOfOneAccount(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a, b := r.withTOTP(t), r.signUp(t, "bob@example.com")
-		r.enrol(t, b)
-		browser := r.remember(t, a, laptop)
-		if r.skips(t, b.email, password, browser) != nil {
+		a, b := r.createAccountWithTOTP(t), r.createAccount(t, "bob@example.com")
+		r.addTOTP(t, b)
+		browser := r.signInAndRemember(t, a, laptop)
+		if r.signInWithPasswordOnly(t, b.email, password, browser) != nil {
 			t.Error("the device of another account skips the factor")
 		}
 		raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(string(browser.Remembered), "wwb_"))
@@ -113,7 +114,7 @@ func TestRememberedDeviceIsOfOneAccount(t *testing.T) {
 			changed := browser
 			changed.Remembered = watchword.Secret("wwb_" + base64.RawURLEncoding.EncodeToString(raw))
 			raw[i] ^= 1
-			if r.skips(t, a.email, password, changed) != nil {
+			if r.signInWithPasswordOnly(t, a.email, password, changed) != nil {
 				t.Errorf("a token with byte %d changed skips the factor", i)
 			}
 		}
@@ -122,16 +123,17 @@ func TestRememberedDeviceIsOfOneAccount(t *testing.T) {
 		} {
 			changed := browser
 			changed.Remembered = text
-			if r.skips(t, a.email, password, changed) != nil {
+			if r.signInWithPasswordOnly(t, a.email, password, changed) != nil {
 				t.Errorf("%q skips the factor", text)
 			}
 		}
-		// The second account is now remembered in this browser. The device of b must not work for a.
-		both := r.remember(t, b, browser)
-		if r.skips(t, a.email, password, both) != nil || r.skips(t, b.email, password, both) == nil {
+		// Two accounts are remembered in this browser. The device of b must not work for a.
+		both := r.signInAndRemember(t, b, browser)
+		if r.signInWithPasswordOnly(t, a.email, password, both) != nil ||
+			r.signInWithPasswordOnly(t, b.email, password, both) == nil {
 			t.Error("the browser is not the device of the account that was remembered last")
 		}
-	}, remembering)
+	}, enableRememberDevice)
 }
 
 // MFA-7
@@ -143,18 +145,18 @@ func TestRememberedDeviceEndsWithPasswordFactorsAndSignOutEverywhere(t *testing.
 		},
 		"reset": func(t *testing.T, r *rig, a *account) watchword.Secret {
 			must(t, r.Operator().SendReset(t.Context(), a.who.User.ID))
-			_, err := r.Engine.ResetPassword(t.Context(), r.mail(t, watchword.MailReset).Token, password, phone)
+			_, err := r.Engine.ResetPassword(t.Context(), r.awaitMail(t, watchword.MailReset).Token, password, phone)
 			must(t, err)
 			return password
 		},
 		"another factor": func(t *testing.T, r *rig, a *account) watchword.Secret {
-			r.enrol(t, a)
+			r.addTOTP(t, a)
 			return password
 		},
 		"a factor removed": func(t *testing.T, r *rig, a *account) watchword.Secret {
 			first := a.factor.ID
-			r.enrol(t, a)
-			r.remember(t, a, laptop)
+			r.addTOTP(t, a)
+			r.signInAndRemember(t, a, laptop)
 			must(t, r.Remove(t.Context(), a.who, first, laptop))
 			return password
 		},
@@ -164,7 +166,7 @@ func TestRememberedDeviceEndsWithPasswordFactorsAndSignOutEverywhere(t *testing.
 				Email: a.email, Password: password, Client: laptop})
 			must(t, err)
 			a.in, a.who = in, r.identity(t, in)
-			r.enrol(t, a)
+			r.addTOTP(t, a)
 			return password
 		},
 		"sign-out everywhere": func(t *testing.T, r *rig, a *account) watchword.Secret {
@@ -178,7 +180,7 @@ func TestRememberedDeviceEndsWithPasswordFactorsAndSignOutEverywhere(t *testing.
 			return password
 		},
 		"forgotten": func(t *testing.T, r *rig, a *account) watchword.Secret {
-			must(t, r.ForgetDevice(t.Context(), a.who, r.devices(t, a)[0].ID, laptop))
+			must(t, r.ForgetDevice(t.Context(), a.who, r.listDevices(t, a)[0].ID, laptop))
 			return password
 		},
 		"all forgotten": func(t *testing.T, r *rig, a *account) watchword.Secret {
@@ -192,14 +194,14 @@ func TestRememberedDeviceEndsWithPasswordFactorsAndSignOutEverywhere(t *testing.
 	}
 	onBothStores(t, func(t *testing.T, r *rig) {
 		for name, end := range ends {
-			a := r.signUp(t, strings.NewReplacer(" ", ".", ",", "").Replace(name)+"@example.com")
-			r.enrol(t, a)
-			browser := r.remember(t, a, laptop)
-			if r.skips(t, a.email, password, browser) == nil || len(r.devices(t, a)) != 1 {
+			a := r.createAccount(t, strings.NewReplacer(" ", ".", ",", "").Replace(name)+"@example.com")
+			r.addTOTP(t, a)
+			browser := r.signInAndRemember(t, a, laptop)
+			if r.signInWithPasswordOnly(t, a.email, password, browser) == nil || len(r.listDevices(t, a)) != 1 {
 				t.Fatalf("%s: the device is not remembered", name)
 			}
 			given := end(t, r, a)
-			if r.skips(t, a.email, given, browser) != nil {
+			if r.signInWithPasswordOnly(t, a.email, given, browser) != nil {
 				t.Errorf("%s: the device still skips the factor", name)
 			}
 			overview, err := r.List(t.Context(), a.who.User.ID)
@@ -208,11 +210,10 @@ func TestRememberedDeviceEndsWithPasswordFactorsAndSignOutEverywhere(t *testing.
 				t.Errorf("%s: it is still listed: %+v", name, overview.Devices)
 			}
 		}
-	}, remembering)
+	}, enableRememberDevice)
 }
 
-// devices lists the remembered devices of an account.
-func (r *rig) devices(t *testing.T, a *account) []factors.Device {
+func (r *rig) listDevices(t *testing.T, a *account) []factors.Device {
 	t.Helper()
 	list, err := r.Devices(t.Context(), a.who)
 	must(t, err)
@@ -221,48 +222,45 @@ func (r *rig) devices(t *testing.T, a *account) []factors.Device {
 
 func TestRememberedDevicesAreListedBoundedAndForgottenByTheirOwner(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a, b := r.withTOTP(t), r.signUp(t, "bob@example.com")
-		r.enrol(t, b)
-		first := r.remember(t, a, watchword.Client{Device: "Firefox on Linux"})
+		a, b := r.createAccountWithTOTP(t), r.createAccount(t, "bob@example.com")
+		r.addTOTP(t, b)
+		first := r.signInAndRemember(t, a, watchword.Client{Device: "Firefox on Linux"})
 		r.advance(time.Minute)
-		must(t, r.ForgetDevice(t.Context(), r.remembered(t, b).who, "", laptop)) // deletes only the device of b
-		a.who = r.fresh(t, a)
-		if r.skips(t, a.email, password, first) == nil {
+		must(t, r.ForgetDevice(t.Context(), r.signInRemembered(t, b).who, "", laptop))
+		a.who = r.stepUpWithTOTP(t, a)
+		if r.signInWithPasswordOnly(t, a.email, password, first) == nil {
 			t.Fatal("another account has forgotten the device")
 		}
-		list := r.devices(t, a)
+		list := r.listDevices(t, a)
 		if len(list) != 1 || list[0].Name != "Firefox on Linux" || list[0].LastUsedAt.IsZero() ||
 			!list[0].ExpiresAt.Equal(list[0].CreatedAt.Add(rememberFor)) {
 			t.Errorf("listed: %+v", list)
 		}
-		wantCode(t, r.ForgetDevice(t.Context(), r.remembered(t, b).who, list[0].ID, laptop), watchword.CodeNotFound)
-		// Twenty more devices replace the first device.
+		wantCode(t, r.ForgetDevice(t.Context(), r.signInRemembered(t, b).who, list[0].ID, laptop), watchword.CodeNotFound)
 		for range 20 {
-			r.remember(t, a, laptop)
+			r.signInAndRemember(t, a, laptop)
 		}
-		if got := len(r.devices(t, a)); got != 20 || r.skips(t, a.email, password, first) != nil {
+		if got := len(r.listDevices(t, a)); got != 20 || r.signInWithPasswordOnly(t, a.email, password, first) != nil {
 			t.Errorf("%d devices, the oldest of them the first", got)
 		}
 		r.advance(time.Hour) // the session is no longer fresh
 		_, err := r.Devices(t.Context(), a.who)
 		wantCode(t, err, watchword.CodeStepUpRequired)
 		wantCode(t, r.ForgetDevice(t.Context(), a.who, "", laptop), watchword.CodeStepUpRequired)
-	}, remembering)
+	}, enableRememberDevice)
 }
 
-// remembered signs in to an account and remembers the browser.
-func (r *rig) remembered(t *testing.T, a *account) *account {
+func (r *rig) signInRemembered(t *testing.T, a *account) *account {
 	t.Helper()
-	r.remember(t, a, phone)
+	r.signInAndRemember(t, a, phone)
 	return a
 }
 
-// The method fresh makes the session of an account fresh: it does a step-up with the factor.
-func (r *rig) fresh(t *testing.T, a *account) watchword.Identity {
+func (r *rig) stepUpWithTOTP(t *testing.T, a *account) watchword.Identity {
 	t.Helper()
 	r.advance(totp.Period)
 	access, _, err := r.StepUp(t.Context(), a.who,
-		factors.StepUpRequest{Proof: factors.Proof{TOTP: r.code(t, a, 0)}, Client: laptop})
+		factors.StepUpRequest{Proof: factors.Proof{TOTP: r.totpCode(t, a, 0)}, Client: laptop})
 	must(t, err)
 	who, err := r.Authenticate(t.Context(), access)
 	must(t, err)
@@ -271,9 +269,9 @@ func (r *rig) fresh(t *testing.T, a *account) watchword.Identity {
 
 func TestDevicesAreNotRememberedByDefault(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
-		handle := r.challenge(t, a, laptop)
-		login := factors.LoginRequest{Handle: handle, Proof: factors.Proof{TOTP: r.code(t, a, 0)}, Client: laptop,
+		a := r.createAccountWithTOTP(t)
+		handle := r.passwordChallenge(t, a, laptop)
+		login := factors.LoginRequest{Handle: handle, Proof: factors.Proof{TOTP: r.totpCode(t, a, 0)}, Client: laptop,
 			Remember: true}
 		_, err := r.Manager.Login(t.Context(), login)
 		wantCode(t, err, watchword.CodeValidationFailed)
@@ -288,21 +286,21 @@ func TestDevicesAreNotRememberedByDefault(t *testing.T) {
 
 func TestSettingSwitchesRememberedDevicesOff(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
-		browser := r.remember(t, a, laptop)
+		a := r.createAccountWithTOTP(t)
+		browser := r.signInAndRemember(t, a, laptop)
 		r.advance(2 * time.Hour)
 		for age, want := range map[time.Duration]bool{rememberFor: true, time.Hour: false, 0: false} {
 			opts := r.opts
 			opts.RememberDevice = age
-			engine, err := watchword.New(t.Context(), unclocked{r.store}, opts)
+			engine, err := watchword.New(t.Context(), storeWithoutClock{r.store}, opts)
 			must(t, err)
 			t.Cleanup(engine.Close)
 			again := &rig{Engine: engine}
-			if got := again.skips(t, a.email, password, browser) != nil; got != want {
+			if got := again.signInWithPasswordOnly(t, a.email, password, browser) != nil; got != want {
 				t.Errorf("remember-device %s: skips %t", age, got)
 			}
 		}
-	}, remembering)
+	}, enableRememberDevice)
 }
 
 // 32
@@ -310,9 +308,9 @@ func TestSettingSwitchesRememberedDevicesOff(t *testing.T) {
 // MFA-7
 func TestStoreRevealsNoTokenOfARememberedDevice(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
-		browser := r.remember(t, a, laptop)
-		device := r.devices(t, a)[0]
+		a := r.createAccountWithTOTP(t)
+		browser := r.signInAndRemember(t, a, laptop)
+		device := r.listDevices(t, a)[0]
 		// A thief who has the row must not be able to compute the token. The computation also needs a secret, which
 		// the master key encrypts.
 		dump := []byte(strings.Join([]string{device.ID, string(device.UserID), device.Name}, "\n"))
@@ -322,7 +320,7 @@ func TestStoreRevealsNoTokenOfARememberedDevice(t *testing.T) {
 		for _, made := range []watchword.Secret{watchword.Secret(device.ID), "wwb_" + watchword.Secret(device.ID)} {
 			thief := laptop
 			thief.Remembered = made
-			if r.skips(t, a.email, password, thief) != nil {
+			if r.signInWithPasswordOnly(t, a.email, password, thief) != nil {
 				t.Errorf("%q skips the factor", made)
 			}
 		}
@@ -331,22 +329,22 @@ func TestStoreRevealsNoTokenOfARememberedDevice(t *testing.T) {
 		next := []byte("another master key for the tests")
 		must(t, r.Operator().Reseal(t.Context(), next))
 		r.opts.MasterKey = next
-		engine, err := watchword.New(t.Context(), unclocked{r.store}, r.opts)
+		engine, err := watchword.New(t.Context(), storeWithoutClock{r.store}, r.opts)
 		must(t, err)
 		t.Cleanup(engine.Close)
 		r.Engine = engine
-		if r.skips(t, a.email, password, browser) == nil {
+		if r.signInWithPasswordOnly(t, a.email, password, browser) == nil {
 			t.Error("the device is lost with the old master key")
 		}
-	}, remembering)
+	}, enableRememberDevice)
 }
 
 // A sign-in that relies on a device must open no session if the device is deleted at the same time.
 func TestSignInsRaceTheEndOfTheirDevice(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
-		browser := r.remember(t, a, laptop)
-		got := inParallel(12, func(i int) error {
+		a := r.createAccountWithTOTP(t)
+		browser := r.signInAndRemember(t, a, laptop)
+		got := runInParallel(12, func(i int) error {
 			if i == 6 {
 				return r.ChangePassword(t.Context(), a.who, password, "a rainbow over the bay", laptop)
 			}
@@ -358,11 +356,11 @@ func TestSignInsRaceTheEndOfTheirDevice(t *testing.T) {
 			t.Errorf("%v", got)
 		}
 		// Only the session that made the change remains, because the change ended all earlier sessions.
-		if n := r.sessions(t, a); n != 1 {
+		if n := r.countSessions(t, a); n != 1 {
 			t.Errorf("%d sessions are alive", n)
 		}
-		if r.skips(t, a.email, "a rainbow over the bay", browser) != nil {
+		if r.signInWithPasswordOnly(t, a.email, "a rainbow over the bay", browser) != nil {
 			t.Error("the device has outlived the password")
 		}
-	}, remembering)
+	}, enableRememberDevice)
 }

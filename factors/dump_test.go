@@ -31,9 +31,9 @@ func TestDumpOfTheStoreHasNoSecretOfAFactor(t *testing.T) {
 		path := sqlitetest.Path(t, sqlite.Migrate)
 		store, err := sqlite.Open(t.Context(), path)
 		must(t, err)
-		r := newRig(t, store, remembering)
-		secrets := r.everySecret(t)
-		files, err := filepath.Glob(path + "*") // including the journal, which also has deleted rows
+		r := newRig(t, store, enableRememberDevice)
+		secrets := r.createEverySecret(t)
+		files, err := filepath.Glob(path + "*") // includes the journal, which still has deleted rows
 		must(t, err)
 		var dump []byte
 		for _, name := range files {
@@ -41,15 +41,15 @@ func TestDumpOfTheStoreHasNoSecretOfAFactor(t *testing.T) {
 			must(t, err)
 			dump = append(dump, part...)
 		}
-		wantNone(t, dump, secrets)
+		assertNoSecretInDump(t, dump, secrets)
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		url := pgtest.Migrated(t, postgres.Migrate)
 		store, err := postgres.Open(t.Context(), url)
 		must(t, err)
-		r := newRig(t, store, remembering)
-		secrets := r.everySecret(t)
+		r := newRig(t, store, enableRememberDevice)
+		secrets := r.createEverySecret(t)
 		conn, err := pgx.Connect(t.Context(), url)
 		must(t, err)
 		defer conn.Close(t.Context()) //nolint:errcheck // the test has ended, so an error does not matter
@@ -65,15 +65,14 @@ func TestDumpOfTheStoreHasNoSecretOfAFactor(t *testing.T) {
 			must(t, conn.QueryRow(t.Context(), query).Scan(&text))
 			dump = append(dump, text...)
 		}
-		wantNone(t, dump, secrets)
+		assertNoSecretInDump(t, dump, secrets)
 	})
 }
 
-// everySecret gives an account every kind of factor and secret, and returns the secrets. It signs in with some of
-// these secrets, because used secrets must not be stored either.
-func (r *rig) everySecret(t *testing.T) map[string]watchword.Secret {
+// createEverySecret also signs in with some of the secrets, because used secrets must not be stored either.
+func (r *rig) createEverySecret(t *testing.T) map[string]watchword.Secret {
 	t.Helper()
-	a, d := r.withTOTP(t), newDevice()
+	a, d := r.createAccountWithTOTP(t), newDevice()
 	r.addPasskey(t, a, d)
 	all := map[string]watchword.Secret{"secret of an app": watchword.Secret(a.secret)}
 	for i, code := range a.codes {
@@ -81,9 +80,9 @@ func (r *rig) everySecret(t *testing.T) map[string]watchword.Secret {
 		plain := strings.ReplaceAll(string(code), "-", "")
 		all["recovery code without a hyphen "+string(rune('0'+i))] = watchword.Secret(plain)
 	}
-	_, err := r.withRecovery(r.challenge(t, a, phone), a.codes[0])
+	_, err := r.loginWithRecoveryCode(r.passwordChallenge(t, a, phone), a.codes[0])
 	must(t, err)
-	browser := r.remember(t, a, laptop)
+	browser := r.signInAndRemember(t, a, laptop)
 	all["remembered device"] = browser.Remembered
 	all["known device"] = a.in.DeviceToken
 	all["access token"] = a.in.AccessToken
@@ -91,19 +90,18 @@ func (r *rig) everySecret(t *testing.T) map[string]watchword.Secret {
 	begun, err := r.BeginTOTP(t.Context(), a.who, "")
 	must(t, err)
 	all["secret of an enrolment"] = watchword.Secret(secretOf(t, begun))
-	all["handle"] = r.challenge(t, a, phone)
+	all["handle"] = r.passwordChallenge(t, a, phone)
 	ceremony, err := r.PasskeyOptions(t.Context(), phone)
 	must(t, err)
 	all["ceremony"] = ceremony.ID
 	_, err = r.PasskeyLogin(t.Context(), factors.PasskeyLoginRequest{
-		Ceremony: ceremony.ID, Credential: d.use(t, ceremony.Options), Client: phone})
+		Ceremony: ceremony.ID, Credential: d.respondToRequest(t, ceremony.Options), Client: phone})
 	must(t, err)
 	return all
 }
 
-// wantNone fails if a dump contains a secret or a part of it, in plain text, base32, base64 or hexadecimal
-// digits.
-func wantNone(t *testing.T, dump []byte, secrets map[string]watchword.Secret) {
+// assertNoSecretInDump searches for each secret and its parts in plain text, base32, base64 and hexadecimal digits.
+func assertNoSecretInDump(t *testing.T, dump []byte, secrets map[string]watchword.Secret) {
 	t.Helper()
 	if !bytes.Contains(dump, []byte("ada@example.com")) {
 		t.Fatal("the dump is empty")

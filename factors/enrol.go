@@ -26,26 +26,24 @@ const (
 	MaxPasskeys = 10
 )
 
-// mayEnrol returns an error if a session must not add a factor of a kind, otherwise nil.
-func (m *Manager) mayEnrol(
+func (m *Manager) checkEnrolmentAllowed(
 	u watchword.User, s watchword.Session, all []Factor, k Kind, now time.Time,
 ) *watchword.Error {
-	if refusal := decideAddition(u, all, k); refusal != nil {
+	if refusal := checkAddition(u, all, k); refusal != nil {
 		return refusal
 	}
 	return m.engine.Fresh(u, s, now)
 }
 
-// decideAddition returns an error if an account must not get another factor of a kind. It does not check the session.
-func decideAddition(u watchword.User, all []Factor, k Kind) *watchword.Error {
+// checkAddition does not check the session.
+func checkAddition(u watchword.User, all []Factor, k Kind) *watchword.Error {
 	if !u.Verified() {
 		return refuse(watchword.CodeEmailNotVerified, "Confirm your email address first: open the link that we emailed you.")
 	}
-	return decideRoom(all, k)
+	return checkFactorLimit(all, k)
 }
 
-// decideRoom returns an error if an account has reached the limit of factors of a kind.
-func decideRoom(all []Factor, k Kind) *watchword.Error {
+func checkFactorLimit(all []Factor, k Kind) *watchword.Error {
 	have := 0
 	for _, f := range all {
 		if f.Kind == k {
@@ -81,24 +79,24 @@ func (m *Manager) BeginTOTP(ctx context.Context, who watchword.Identity, name st
 	may := func(tx Tx, now time.Time) (u watchword.User, id watchword.SessionID, err error) {
 		session, user, err := tx.Session(ctx, who.Session.ID)
 		if err != nil {
-			return u, id, m.ended(err)
+			return u, id, m.notFoundToSessionEnded(err)
 		}
 		all, err := tx.Factors(ctx, user.ID)
 		if err != nil {
 			return u, id, err
 		}
-		if refusal := m.mayEnrol(user, session, all, KindTOTP, now); refusal != nil {
+		if refusal := m.checkEnrolmentAllowed(user, session, all, KindTOTP, now); refusal != nil {
 			return u, id, refusal
 		}
 		return user, session.ID, nil
 	}
-	return m.begin(ctx, pendingTOTP{Name: name}, may)
+	return m.beginTOTP(ctx, pendingTOTP{Name: name}, may)
 }
 
-// begin stores a challenge with a new secret, and returns the enrolment. The parameter may is a function that checks
-// the permission and returns the account and its session.
-func (m *Manager) begin(
-	ctx context.Context, p pendingTOTP, may func(Tx, time.Time) (watchword.User, watchword.SessionID, error),
+// beginTOTP runs authorize in its transaction. authorize checks the permission, and returns the account and its
+// session.
+func (m *Manager) beginTOTP(
+	ctx context.Context, p pendingTOTP, authorize func(Tx, time.Time) (watchword.User, watchword.SessionID, error),
 ) (Enrolment, error) {
 	if m.opts.EnrolmentOff {
 		return Enrolment{}, refuse(watchword.CodeNotFound, "This service does not offer two-step sign-in.")
@@ -113,35 +111,33 @@ func (m *Manager) begin(
 	var user watchword.User
 	err = m.store.Update(ctx, func(tx Tx) error {
 		var session watchword.SessionID
-		if user, session, err = may(tx, now); err != nil {
+		if user, session, err = authorize(tx, now); err != nil {
 			return err
 		}
 		challenge, _ = m.engine.NewChallenge(watchword.ChallengeTOTP, user, session, plain, now)
-		return insertPending(ctx, tx, challenge)
+		return insertEnrolmentChallenge(ctx, tx, challenge)
 	})
 	if err != nil {
 		return Enrolment{}, err
 	}
-	return m.enrolment(user, challenge.ID, p.Secret), nil
+	return m.newEnrolment(user, challenge.ID, p.Secret), nil
 }
 
-// maxPending is the limit of open challenges of one purpose in a session. It allows enrolments and step-ups in
-// several tabs. The next challenge replaces the oldest.
-const maxPending = 5
+// maxPendingPerSession bounds the open challenges of one purpose, so that a session can't fill the table. Five allow
+// enrolments and step-ups in several tabs. The next challenge replaces the oldest.
+const maxPendingPerSession = 5
 
-// insertPending inserts the challenge of an enrolment. In a session, it limits the open enrolments to maxPending. A
-// sign-in that waits for its first factor has no session. Its enrolments are limited by the attempts of its own
-// challenge.
-func insertPending(ctx context.Context, tx Tx, c watchword.Challenge) error {
+// insertEnrolmentChallenge bounds the enrolments of a session by maxPendingPerSession. A sign-in that waits for its
+// first factor has no session. The attempts of its own challenge bound its enrolments.
+func insertEnrolmentChallenge(ctx context.Context, tx Tx, c watchword.Challenge) error {
 	if c.SessionID == "" {
 		return tx.InsertChallenge(ctx, c)
 	}
-	return tx.InsertSessionChallenge(ctx, c, maxPending)
+	return tx.InsertSessionChallenge(ctx, c, maxPendingPerSession)
 }
 
-// The method ended replaces the error ErrNotFound of a session by the error for an ended session. It returns other
-// errors unchanged.
-func (m *Manager) ended(err error) error {
+// notFoundToSessionEnded returns errors other than watchword.ErrNotFound unchanged.
+func (m *Manager) notFoundToSessionEnded(err error) error {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return m.engine.SessionEnded()
 	}
@@ -167,24 +163,24 @@ func (m *Manager) ConfirmTOTP(
 	ctx context.Context, who watchword.Identity, id string, code watchword.Secret, c watchword.Client,
 ) (Confirmation, error) {
 	now := m.engine.Now()
-	challenge, f, err := m.confirmed(ctx, id, code, now, func(c watchword.Challenge, p pendingTOTP) bool {
+	challenge, f, err := m.confirmTOTPCode(ctx, id, code, now, func(c watchword.Challenge, p pendingTOTP) bool {
 		return c.UserID == who.User.ID && c.SessionID == who.Session.ID && p.Entry == ""
 	})
 	if err != nil {
 		return Confirmation{}, err
 	}
-	return m.add(ctx, who, enrolled{challenge, f, []string{"otp"}}, c)
+	return m.addFactor(ctx, who, confirmedFactor{challenge, f, []string{"otp"}}, c)
 }
 
-// confirmed checks the code of an enrolment, and returns the factor if the code is right. It first counts the
-// attempt, in its own transaction. The function ours reports whether the enrolment belongs to the request.
-func (m *Manager) confirmed(
+// confirmTOTPCode commits the attempt before it compares the code, so that parallel guesses count. belongsToRequest
+// reports whether the request may confirm this enrolment.
+func (m *Manager) confirmTOTPCode(
 	ctx context.Context, id string, code watchword.Secret, now time.Time,
-	ours func(watchword.Challenge, pendingTOTP) bool,
+	belongsToRequest func(watchword.Challenge, pendingTOTP) bool,
 ) (challenge watchword.Challenge, f Factor, err error) {
 	var pending pendingTOTP
-	challenge, err = m.claimOwn(ctx, attempt{id, watchword.ChallengeTOTP, now}, &pending,
-		func(c watchword.Challenge) bool { return ours(c, pending) })
+	challenge, err = m.countOwnAttempt(ctx, enrolmentAttempt{id, watchword.ChallengeTOTP, now}, &pending,
+		func(c watchword.Challenge) bool { return belongsToRequest(c, pending) })
 	if err != nil {
 		return challenge, Factor{}, err
 	}
@@ -202,8 +198,8 @@ func (m *Manager) confirmed(
 	return challenge, f, nil
 }
 
-// The method challenge returns a challenge that has not expired. Codes: CodeChallengeInvalid.
-func (m *Manager) challenge(
+// readChallenge returns CodeChallengeInvalid for a challenge that has expired or does not exist.
+func (m *Manager) readChallenge(
 	ctx context.Context, tx Tx, id string, p watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
 	if !storable.ID(id) {
@@ -216,39 +212,37 @@ func (m *Manager) challenge(
 	return c, err
 }
 
-// The method claimed counts an attempt on a challenge and returns the challenge. Codes: CodeChallengeInvalid.
-func (m *Manager) claimed(
+// countAttempt also returns the challenge. Codes: CodeChallengeInvalid.
+func (m *Manager) countAttempt(
 	ctx context.Context, tx Tx, id string, p watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
 	if !storable.ID(id) {
 		return watchword.Challenge{}, challengeInvalid()
 	}
 	c, err := tx.ClaimChallenge(ctx, id, p, now)
-	return c, m.gone(err)
+	return c, m.notFoundToChallengeInvalid(err)
 }
 
-// An attempt is one try to confirm an enrolment: the id and the purpose of the challenge, and the time.
-type attempt struct {
-	id      string
-	purpose watchword.ChallengePurpose
-	at      time.Time
+type enrolmentAttempt struct {
+	challengeID string
+	purpose     watchword.ChallengePurpose
+	at          time.Time
 }
 
-// claimOwn counts an attempt on an enrolment in its own transaction. It decodes the sealed data of the challenge into
-// pending. If the function ours returns false, the attempt is not counted, because a request must not use up the
-// attempts of another user.
-func (m *Manager) claimOwn(
-	ctx context.Context, try attempt, pending any, ours func(watchword.Challenge) bool,
+// countOwnAttempt decodes the sealed data of the challenge into pending. If belongsToRequest returns false, the
+// attempt is not counted, because a request must not use up the attempts of another user.
+func (m *Manager) countOwnAttempt(
+	ctx context.Context, try enrolmentAttempt, pending any, belongsToRequest func(watchword.Challenge) bool,
 ) (c watchword.Challenge, err error) {
 	err = m.store.Update(ctx, func(tx Tx) error {
-		if c, err = m.claimed(ctx, tx, try.id, try.purpose, try.at); err != nil {
+		if c, err = m.countAttempt(ctx, tx, try.challengeID, try.purpose, try.at); err != nil {
 			return err
 		}
 		plain, err := m.engine.OpenChallenge(c)
 		if err == nil {
 			err = json.Unmarshal(plain, pending)
 		}
-		if err == nil && !ours(c) {
+		if err == nil && !belongsToRequest(c) {
 			err = challengeInvalid()
 		}
 		return err
@@ -256,18 +250,17 @@ func (m *Manager) claimOwn(
 	return c, err
 }
 
-// An enrolled is a confirmed factor that is not stored yet.
-type enrolled struct {
-	challenge watchword.Challenge
-	factor    Factor
-	proofs    []string // methods that the session gains; empty for an upgraded passkey
+// A confirmedFactor is not stored yet.
+type confirmedFactor struct {
+	challenge  watchword.Challenge
+	factor     Factor
+	newMethods []string // of the session; empty for an upgraded passkey
 }
 
-// add inserts a confirmed factor in one transaction. For a TOTP, the session must still be fresh. For a passkey, it
-// is enough that the session was fresh when the ceremony began, because the user may have to search for a security
-// key.
-func (m *Manager) add(
-	ctx context.Context, who watchword.Identity, e enrolled, client watchword.Client,
+// addFactor requires a fresh session for a TOTP. For a passkey, it is enough that the session was fresh when the
+// ceremony began, because the user may have to search for a security key.
+func (m *Manager) addFactor(
+	ctx context.Context, who watchword.Identity, e confirmedFactor, client watchword.Client,
 ) (Confirmation, error) {
 	c, f, now := e.challenge, e.factor, e.factor.CreatedAt
 	done := Confirmation{factor: f}
@@ -275,7 +268,7 @@ func (m *Manager) add(
 	event.Detail = string(f.Kind)
 	err := m.store.Update(ctx, func(tx Tx) error {
 		done.Codes = nil
-		user, session, err := m.lock(ctx, tx, who)
+		user, session, err := m.lockAccount(ctx, tx, who)
 		if err != nil {
 			return err
 		}
@@ -285,45 +278,45 @@ func (m *Manager) add(
 		if refusal := m.engine.Fresh(user, session, now); f.Kind == KindTOTP && refusal != nil {
 			return refusal
 		}
-		if done.Codes, err = m.insert(ctx, tx, c, f, addition{user, session.ID, event}); err != nil {
+		if done.Codes, err = m.insertFactor(ctx, tx, c, f, additionTarget{user, session.ID, event}); err != nil {
 			return err
 		}
-		if len(e.proofs) == 0 {
+		if len(e.newMethods) == 0 {
 			return tx.InsertEvent(ctx, event)
 		}
-		session.Methods, session.AuthenticatedAt = amr.Add(session.Methods, e.proofs...), now
-		if err := m.proven(ctx, tx, session, now); err != nil {
+		session.Methods, session.AuthenticatedAt = amr.Add(session.Methods, e.newMethods...), now
+		if err := m.storeSessionProof(ctx, tx, session, now); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, event)
 	})
 	if err != nil {
-		return Confirmation{}, m.ended(err)
+		return Confirmation{}, m.notFoundToSessionEnded(err)
 	}
 	m.engine.Announce(event)
 	return done, nil
 }
 
-// An addition is the account and the session for which insert adds a factor.
-type addition struct {
+// An additionTarget is the account and the session that get a new factor.
+type additionTarget struct {
 	user    watchword.User // as read under the lock of the account, before the addition
 	session watchword.SessionID
 	event   watchword.Event // EventFactorAdded
 }
 
-// insert consumes the challenge of an enrolment, adds the factor, and queues the notice. It refuses a factor that the
-// account must not add. The first factor ends the other sessions, because they were opened without it.
+// insertFactor consumes the challenge of the enrolment, adds the factor, and queues the notice. It refuses a factor
+// that the account must not add. The first factor ends the other sessions, because they were opened without it.
 //
 // An account without recovery codes gets new codes. The first use of an upgraded passkey can make it the first
 // factor, but creates no codes, because no page could show them. In this case, the next factor creates the codes.
-func (m *Manager) insert(
-	ctx context.Context, tx Tx, c watchword.Challenge, f Factor, to addition,
+func (m *Manager) insertFactor(
+	ctx context.Context, tx Tx, c watchword.Challenge, f Factor, to additionTarget,
 ) (codes []watchword.Secret, err error) {
 	all, err := tx.Factors(ctx, f.UserID)
 	if err != nil {
 		return nil, err
 	}
-	if refusal := decideAddition(to.user, all, f.Kind); refusal != nil {
+	if refusal := checkAddition(to.user, all, f.Kind); refusal != nil {
 		return nil, refusal
 	}
 	taken, err := tx.TakeChallenge(ctx, c.ID, c.Purpose, f.CreatedAt)
@@ -341,7 +334,7 @@ func (m *Manager) insert(
 		err = tx.CountFactors(ctx, f.UserID, f.CreatedAt)
 	}
 	if err == nil {
-		err = m.engine.Notify(ctx, tx, to.user, to.event, notice(f, "added", 0))
+		err = m.engine.Notify(ctx, tx, to.user, to.event, factorMail(f, "added", 0))
 	}
 	if err != nil || f.Unproven {
 		return nil, err
@@ -354,12 +347,12 @@ func (m *Manager) insert(
 	if err != nil {
 		return nil, err
 	}
-	return m.replaceCodes(ctx, tx, f.UserID, f.CreatedAt)
+	return m.replaceRecoveryCodes(ctx, tx, f.UserID, f.CreatedAt)
 }
 
-// lock locks the account, and returns the account and the session. Every change of factors takes
-// this lock first, so changes run one after the other.
-func (m *Manager) lock(
+// lockAccount also returns the account and the session. Every change of factors takes this lock first, so changes run
+// one after the other.
+func (m *Manager) lockAccount(
 	ctx context.Context, tx Tx, who watchword.Identity,
 ) (watchword.User, watchword.Session, error) {
 	locked, err := tx.LockUser(ctx, who.User.ID, who.User.Email)
@@ -376,8 +369,8 @@ func (m *Manager) lock(
 	return user, session, err
 }
 
-// proven stores a new proof of a session: its methods and its time. Codes: those of an ended session.
-func (m *Manager) proven(ctx context.Context, tx Tx, s watchword.Session, now time.Time) error {
+// storeSessionProof stores the methods of the session and the time of the proof. Codes: those of an ended session.
+func (m *Manager) storeSessionProof(ctx context.Context, tx Tx, s watchword.Session, now time.Time) error {
 	alive, err := tx.ProveSession(ctx, s.ID, s.Methods, s.AuthenticatedAt, m.engine.Cutoffs(now))
 	if err == nil && !alive {
 		err = m.engine.SessionEnded()
@@ -385,8 +378,7 @@ func (m *Manager) proven(ctx context.Context, tx Tx, s watchword.Session, now ti
 	return err
 }
 
-// replaceCodes replaces the recovery codes of an account and returns the new ones.
-func (m *Manager) replaceCodes(
+func (m *Manager) replaceRecoveryCodes(
 	ctx context.Context, tx Tx, id watchword.UserID, now time.Time,
 ) (codes []watchword.Secret, err error) {
 	if err := tx.DeleteRecoveryCodes(ctx, id); err != nil {

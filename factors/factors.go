@@ -55,7 +55,7 @@ func New(e *watchword.Engine, store Store, opts Options) *Manager {
 	if opts.Issuer == "" {
 		opts.Issuer = hostOf(e.PublicURL())
 	}
-	return &Manager{engine: e.Inside(), store: store, opts: opts, passkeys: party(e.PublicURL(), opts)}
+	return &Manager{engine: e.Inside(), store: store, opts: opts, passkeys: newRelyingParty(e.PublicURL(), opts)}
 }
 
 // A Proof is a client's proof of one second factor. Exactly one exported field is set.
@@ -90,31 +90,29 @@ func (p Proof) kind() (kind string, err error) {
 	}
 }
 
-// A claim is a right proof that is not used up yet. The method claim.use uses up its time step (TOTP), counter
-// (passkey) or hash (recovery code).
-type claim struct {
-	method   string // a value of the token's claim `amr`
-	verified bool   // whether the authenticator of a passkey has verified the user
-	factor   Factor // the TOTP, or the passkey with its new counter
-	step     int64
-	hash     string // the hash of a recovery code
+// A verifiedProof is right, but can still be used by another request. Its method consume uses it up.
+type verifiedProof struct {
+	method       string // a value of the token's claim `amr`
+	userVerified bool   // by the authenticator of a passkey
+	factor       Factor // the TOTP, or the passkey with its new counter
+	timeStep     int64
+	codeHash     string // of a recovery code
 }
 
-// proofs returns the `amr` values that the proof adds to a session.
-func (c claim) proofs() []string {
-	if c.verified {
+// amrValues are added to the session.
+func (c verifiedProof) amrValues() []string {
+	if c.userVerified {
 		return []string{c.method, amr.Verified}
 	}
 	return []string{c.method}
 }
 
-// check compares a proof with the factors of a user, and records a failure if the proof is
-// wrong.
-func (m *Manager) check(ctx context.Context, t watchword.FactorTry, all []Factor, p Proof) (claim, error) {
+// checkProof counts a wrong proof as a failed attempt.
+func (m *Manager) checkProof(ctx context.Context, t watchword.FactorTry, all []Factor, p Proof) (verifiedProof, error) {
 	if len(p.Passkey) > 0 {
 		return m.checkPasskey(ctx, t, all, p)
 	}
-	proven, ok, err := m.match(t.User, all, p, t.At)
+	proven, ok, err := m.matchCode(t.User, all, p, t.At)
 	if err == nil && !ok {
 		err = m.engine.Failed(ctx, t, codeWrong(), "")
 	}
@@ -125,23 +123,23 @@ func codeWrong() *watchword.Error {
 	return refuse(watchword.CodeFactorWrong, "This code is wrong or was used already. Enter the current code.")
 }
 
-// usedBefore returns the error for a proof that another request has used already. It also records a failed attempt.
-func (m *Manager) usedBefore(ctx context.Context, t watchword.FactorTry, c claim) error {
+// refuseUsedProof counts a failed attempt for a proof that another request has used already.
+func (m *Manager) refuseUsedProof(ctx context.Context, t watchword.FactorTry, c verifiedProof) error {
 	if c.factor.Kind == KindPasskey {
 		return m.engine.Failed(ctx, t, passkeyWrong(), reasonCounter)
 	}
 	return m.engine.Failed(ctx, t, codeWrong(), "")
 }
 
-// match compares a TOTP code with the factors of a user. It reports false if the code is wrong. It only parses a
-// recovery code: the method claim.use compares that code with the stored codes.
-func (m *Manager) match(u watchword.User, all []Factor, p Proof, now time.Time) (claim, bool, error) {
+// matchCode reports false if the TOTP code is wrong. It only parses a recovery code, which consume compares with the
+// stored codes.
+func (m *Manager) matchCode(u watchword.User, all []Factor, p Proof, now time.Time) (verifiedProof, bool, error) {
 	if p.RecoveryCode != "" {
 		normal, ok := recoverycode.Normalize(string(p.RecoveryCode))
 		hash := recoverycode.Hash(m.engine.MACSecret(watchword.KeyRecovery), string(u.ID), normal)
-		return claim{method: amr.Recovery, hash: hash}, ok, nil
+		return verifiedProof{method: amr.Recovery, codeHash: hash}, ok, nil
 	}
-	var found claim
+	var found verifiedProof
 	ok := false
 	for _, f := range all {
 		if f.Kind != KindTOTP {
@@ -149,29 +147,29 @@ func (m *Manager) match(u watchword.User, all []Factor, p Proof, now time.Time) 
 		}
 		secret, err := m.engine.Open(watchword.FactorContext(f.ID), f.Sealed)
 		if err != nil {
-			return claim{}, false, err // sealed under another master key: an operator must reset the factor
+			return verifiedProof{}, false, err // sealed under another master key: an operator must reset the factor
 		}
 		step, right, err := totp.Match(secret, totp.Normalize(string(p.TOTP)), now, f.Counter)
 		if err != nil {
-			return claim{}, false, err
+			return verifiedProof{}, false, err
 		}
 		if right {
-			found, ok = claim{method: "otp", factor: f, step: step}, true
+			found, ok = verifiedProof{method: "otp", factor: f, timeStep: step}, true
 		}
 	}
 	return found, ok, nil
 }
 
-// The method use marks the proof as used, in the transaction of the action that needs the proof. It reports false if
-// another request has used the proof already.
-func (c claim) use(ctx context.Context, tx Tx, u watchword.User, now time.Time) (bool, error) {
+// consume marks the proof as used, in the transaction of the action that needs the proof. It reports false if another
+// request has used the proof already.
+func (c verifiedProof) consume(ctx context.Context, tx Tx, u watchword.User, now time.Time) (bool, error) {
 	switch {
 	case c.method == amr.Recovery:
-		return tx.TakeRecoveryCode(ctx, u.ID, c.hash)
+		return tx.TakeRecoveryCode(ctx, u.ID, c.codeHash)
 	case c.factor.Kind == KindPasskey:
-		return c.usePasskey(ctx, tx, now)
+		return c.consumePasskey(ctx, tx, now)
 	}
-	return tx.ClaimStep(ctx, c.factor, c.step, now)
+	return tx.ClaimStep(ctx, c.factor, c.timeStep, now)
 }
 
 // The kinds of the events that only this package records. docs/logs.md lists all kinds.
@@ -183,26 +181,26 @@ const (
 	eventForgotten     watchword.EventKind = "device_forgotten"  // the user removed this device
 )
 
-// errUsed rolls back a transaction if another request has already used its proof.
-var errUsed = errors.New("the proof was used already")
+// errProofUsed rolls back a transaction if another request has already used its proof.
+var errProofUsed = errors.New("the proof was used already")
 
-// recordUse stores the events and notices for the use of a proof, and returns the events. Most proofs have no event
-// and no notice. The argument u is the account before the use.
-func (m *Manager) recordUse(
-	ctx context.Context, tx Tx, u watchword.User, c claim, event watchword.Event,
+// recordProofUse stores and returns the events of a used proof, and queues the notices. Most proofs have neither. u
+// is the account before the use.
+func (m *Manager) recordProofUse(
+	ctx context.Context, tx Tx, u watchword.User, c verifiedProof, event watchword.Event,
 ) ([]watchword.Event, error) {
 	switch {
 	case c.method == amr.Recovery:
-		return m.recordCode(ctx, tx, u, event)
-	case c.factor.Unproven && c.verified && u.Factors == 0:
-		return m.recordFirst(ctx, tx, c.factor, event)
+		return m.recordRecoveryCode(ctx, tx, u, event)
+	case c.factor.Unproven && c.userVerified && u.Factors == 0:
+		return m.recordFirstPasskey(ctx, tx, c.factor, event)
 	}
 	return nil, nil
 }
 
-// recordFirst records that an upgraded passkey has become the first factor, if the address is proven. The other
-// sessions end, because they were opened without this factor.
-func (m *Manager) recordFirst(
+// recordFirstPasskey records that an upgraded passkey has become the first factor, if the address is proven. The
+// other sessions end, because they were opened without this factor.
+func (m *Manager) recordFirstPasskey(
 	ctx context.Context, tx Tx, f Factor, event watchword.Event,
 ) ([]watchword.Event, error) {
 	u, err := tx.User(ctx, f.UserID)
@@ -220,8 +218,8 @@ func (m *Manager) recordFirst(
 	return []watchword.Event{event}, tx.InsertEvent(ctx, event)
 }
 
-// recordCode records a used recovery code, with the number of codes that are left.
-func (m *Manager) recordCode(
+// recordRecoveryCode tells the user how many codes are left.
+func (m *Manager) recordRecoveryCode(
 	ctx context.Context, tx Tx, u watchword.User, event watchword.Event,
 ) ([]watchword.Event, error) {
 	codes, err := tx.RecoveryCodes(ctx, event.UserID)
@@ -236,14 +234,14 @@ func (m *Manager) recordCode(
 	return []watchword.Event{event}, tx.InsertEvent(ctx, event)
 }
 
-// notice returns a mail that tells the user about a factor. The argument change is "added" or "removed". After a
-// removal, the argument left is the number of factors that a sign-in still asks for.
-func notice(f Factor, change string, left int) watchword.Mail {
+// factorMail returns the notice of a change, "added" or "removed". After a removal, factorsLeft is how many factors a
+// sign-in still asks for.
+func factorMail(f Factor, change string, factorsLeft int) watchword.Mail {
 	kind := watchword.MailKind(string(f.Kind) + "_" + change)
-	return watchword.Mail{Kind: kind, Facts: watchword.MailFacts{Factor: f.Name, Left: left}}
+	return watchword.Mail{Kind: kind, Facts: watchword.MailFacts{Factor: f.Name, Left: factorsLeft}}
 }
 
-// newID returns a UUID of version 7, like the ids of the engine.
+// newID returns a UUID of version 7, so that rows sort by age, as the ids of the engine do.
 func newID() string { return uuid.Must(uuid.NewV7FromReader(rand.Reader)).String() }
 
 func refuse(code watchword.Code, detail string) *watchword.Error {

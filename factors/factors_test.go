@@ -31,11 +31,11 @@ var (
 type rig struct {
 	*watchword.Engine
 	*factors.Manager
-	other *factors.Manager // the Manager of the second process
-	opts  watchword.Options
-	store watchword.Store
-	mails chan watchword.Message
-	relay watchword.Mailer // gets the mails instead of the channel mails, if set before the engine runs
+	otherProcess *factors.Manager
+	opts         watchword.Options
+	store        watchword.Store
+	mails        chan watchword.Message
+	mailRelay    watchword.Mailer // receives the mails instead of the channel, if set before the engine runs
 
 	mu  sync.Mutex
 	now time.Time
@@ -47,12 +47,12 @@ type realStore interface {
 	Factors() factors.Store
 }
 
-// unclocked hides the clock of PostgreSQL, so that a test decides the time.
-type unclocked struct{ watchword.Store }
+// storeWithoutClock hides the clock of PostgreSQL, so that a test decides the time.
+type storeWithoutClock struct{ watchword.Store }
 
 func (r *rig) Send(ctx context.Context, m watchword.Message) error {
-	if r.relay != nil {
-		return r.relay.Send(ctx, m)
+	if r.mailRelay != nil {
+		return r.mailRelay.Send(ctx, m)
 	}
 	r.mails <- m
 	return nil
@@ -70,7 +70,6 @@ func (r *rig) advance(d time.Duration) {
 	r.now = r.now.Add(d)
 }
 
-// onBothStores runs a test on SQLite and on PostgreSQL, with changed options of the engine.
 func onBothStores(t *testing.T, test func(t *testing.T, r *rig), changes ...func(*watchword.Options)) {
 	t.Helper()
 	t.Parallel()
@@ -102,17 +101,17 @@ func newRig(t *testing.T, store realStore, changes ...func(*watchword.Options)) 
 		change(&r.opts)
 	}
 	start := func() (*watchword.Engine, *factors.Manager) {
-		engine, err := watchword.New(t.Context(), unclocked{store}, r.opts)
+		engine, err := watchword.New(t.Context(), storeWithoutClock{store}, r.opts)
 		must(t, err)
 		t.Cleanup(engine.Close)
 		return engine, factors.New(engine, store.Factors(), factors.Options{Providers: []string{"campus"}})
 	}
 	r.Engine, r.Manager = start()
-	_, r.other = start()
+	_, r.otherProcess = start()
 	return r
 }
 
-// An account is a user with a TOTP.
+// An account is a user, with the data of the newest TOTP.
 type account struct {
 	email  string
 	in     *watchword.SignIn
@@ -122,8 +121,8 @@ type account struct {
 	codes  []watchword.Secret
 }
 
-// signUp creates an account with a proven address.
-func (r *rig) signUp(t *testing.T, email string) *account {
+// createAccount proves the address and signs in. The account has no factor.
+func (r *rig) createAccount(t *testing.T, email string) *account {
 	t.Helper()
 	user, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email, Name: "Ada", Password: password})
 	must(t, err)
@@ -145,13 +144,12 @@ func (r *rig) identity(t *testing.T, in *watchword.SignIn) watchword.Identity {
 	return who
 }
 
-// enrol adds a TOTP to the account.
-func (r *rig) enrol(t *testing.T, a *account) {
+func (r *rig) addTOTP(t *testing.T, a *account) {
 	t.Helper()
 	begun, err := r.BeginTOTP(t.Context(), a.who, "")
 	must(t, err)
 	a.secret = secretOf(t, begun)
-	done, err := r.ConfirmTOTP(t.Context(), a.who, begun.ID, r.code(t, a, 0), laptop)
+	done, err := r.ConfirmTOTP(t.Context(), a.who, begun.ID, r.totpCode(t, a, 0), laptop)
 	must(t, err)
 	a.factor = done.Factor()
 	if len(done.Codes) > 0 {
@@ -161,41 +159,39 @@ func (r *rig) enrol(t *testing.T, a *account) {
 	r.advance(totp.Period) // the enrolment has used the code of this time step
 }
 
-// withTOTP returns an account with a TOTP.
-func (r *rig) withTOTP(t *testing.T) *account {
+func (r *rig) createAccountWithTOTP(t *testing.T) *account {
 	t.Helper()
-	a := r.signUp(t, "ada@example.com")
-	r.enrol(t, a)
+	a := r.createAccount(t, "ada@example.com")
+	r.addTOTP(t, a)
 	return a
 }
 
-// The method code returns the TOTP code of a time step. The argument offset counts steps from the current step.
-func (r *rig) code(t *testing.T, a *account, offset int64) watchword.Secret {
+// totpCode returns the code of a time step. offset counts steps from the current one.
+func (r *rig) totpCode(t *testing.T, a *account, offset int64) watchword.Secret {
 	t.Helper()
 	code, err := totp.Code(a.secret, totp.Step(r.clock())+offset)
 	must(t, err)
 	return watchword.Secret(code)
 }
 
-// The method challenge signs in with the password and returns the handle of the challenge.
-func (r *rig) challenge(t *testing.T, a *account, c watchword.Client) watchword.Secret {
+// passwordChallenge returns the handle of the challenge.
+func (r *rig) passwordChallenge(t *testing.T, a *account, c watchword.Client) watchword.Secret {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: c})
 	return wantChallenge(t, in, err)
 }
 
-func (r *rig) withCode(handle, code watchword.Secret) (*watchword.SignIn, error) {
+func (r *rig) loginWithCode(handle, code watchword.Secret) (*watchword.SignIn, error) {
 	return r.Manager.Login(context.Background(), factors.LoginRequest{
 		Handle: handle, Proof: factors.Proof{TOTP: code}, Client: phone})
 }
 
-func (r *rig) withRecovery(handle, code watchword.Secret) (*watchword.SignIn, error) {
+func (r *rig) loginWithRecoveryCode(handle, code watchword.Secret) (*watchword.SignIn, error) {
 	return r.Manager.Login(context.Background(), factors.LoginRequest{
 		Handle: handle, Proof: factors.Proof{RecoveryCode: code}, Client: phone})
 }
 
-// The method sessions returns the number of live sessions of an account.
-func (r *rig) sessions(t *testing.T, a *account) int {
+func (r *rig) countSessions(t *testing.T, a *account) int {
 	t.Helper()
 	all, err := r.Operator().UserSessions(t.Context(), a.who.User.ID)
 	must(t, err)
@@ -216,9 +212,9 @@ func wantCode(t *testing.T, err error, want watchword.Code) {
 	}
 }
 
-// inParallel calls fn n times at once. It returns how many calls failed with each code. The code "" counts the calls
-// that succeeded.
-func inParallel(n int, fn func(i int) error) map[watchword.Code]int {
+// runInParallel calls fn n times at once. It counts the calls by error code. The code "" counts the calls that
+// succeeded.
+func runInParallel(n int, fn func(i int) error) map[watchword.Code]int {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	got := map[watchword.Code]int{}
@@ -238,7 +234,7 @@ func inParallel(n int, fn func(i int) error) map[watchword.Code]int {
 	return got
 }
 
-// wantChallenge fails unless a sign-in was challenged, and returns the handle.
+// wantChallenge returns the handle of the challenge in err.
 func wantChallenge(t *testing.T, in *watchword.SignIn, err error) watchword.Secret {
 	t.Helper()
 	wantCode(t, err, watchword.CodeSecondFactorRequired)

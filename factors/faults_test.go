@@ -15,54 +15,54 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// A fault is a moment of a flow at which the store becomes unavailable. A flow has two transactions: the first counts
-// the attempt, and the second makes the change.
-type fault string
+// A storeFault makes the store unavailable at one point of a flow. A flow has two transactions: the first counts the
+// attempt, and the second makes the change.
+type storeFault string
 
 const (
-	noFault      fault = ""
-	beforeClaim  fault = "before the claim"       // the first transaction does not begin
-	afterClaim   fault = "after the claim"        // the second transaction does not begin
-	beforeCommit fault = "before the commit"      // the second transaction is rolled back
-	lostAnswer   fault = "answer to the commit"   // the second transaction is committed, but its result is lost
-	atChallenge  fault = "at the challenge"       // the second transaction can't consume the challenge
-	atProof      fault = "at the proof"           // the second transaction can't use up the proof
-	lostClaim    fault = "answer to the claim"    // the first transaction is committed, but its result is lost
-	atSession    fault = "at the changed session" // the second transaction can't change the session (step-up)
+	noFault           storeFault = ""
+	failFirstTx       storeFault = "before the claim"
+	failSecondTx      storeFault = "after the claim"
+	rollBackSecondTx  storeFault = "before the commit"
+	loseSecondResult  storeFault = "answer to the commit"   // committed, but the caller sees an error
+	failTakeChallenge storeFault = "at the challenge"       // in the second transaction
+	failUseOfProof    storeFault = "at the proof"           // in the second transaction
+	loseFirstResult   storeFault = "answer to the claim"    // committed, but the caller sees an error
+	failProveSession  storeFault = "at the changed session" // in the second transaction of a step-up
 )
 
-// A cutStore is a real store that becomes unavailable once, at the fault that the method cut has set.
-type cutStore struct {
+// A faultyStore becomes unavailable once, after a call of failOnce.
+type faultyStore struct {
 	factors.Store
-	next  atomic.Pointer[fault]
-	count atomic.Int32 // number of transactions since the fault was set
+	nextFault    atomic.Pointer[storeFault]
+	transactions atomic.Int32 // since failOnce
 }
 
-func (s *cutStore) cut(at fault) {
-	s.count.Store(0)
-	s.next.Store(&at)
+func (s *faultyStore) failOnce(at storeFault) {
+	s.transactions.Store(0)
+	s.nextFault.Store(&at)
 }
 
 func unavailable() error { return fmt.Errorf("%w: cut by the test", watchword.ErrUnavailable) }
 
-func (s *cutStore) Update(ctx context.Context, fn func(factors.Tx) error) error {
+func (s *faultyStore) Update(ctx context.Context, fn func(factors.Tx) error) error {
 	at := noFault
-	if p := s.next.Load(); p != nil {
+	if p := s.nextFault.Load(); p != nil {
 		at = *p
 	}
-	n := s.count.Add(1)
+	n := s.transactions.Add(1)
 	switch {
-	case n == 1 && at == beforeClaim, n == 2 && at == afterClaim:
-		s.next.Store(nil)
+	case n == 1 && at == failFirstTx, n == 2 && at == failSecondTx:
+		s.nextFault.Store(nil)
 		return unavailable()
-	case n == 1 && at == lostClaim, n == 2 && at == lostAnswer:
-		s.next.Store(nil)
+	case n == 1 && at == loseFirstResult, n == 2 && at == loseSecondResult:
+		s.nextFault.Store(nil)
 		if err := s.Store.Update(ctx, fn); err != nil {
 			return err
 		}
 		return unavailable()
-	case n == 2 && at == beforeCommit:
-		s.next.Store(nil)
+	case n == 2 && at == rollBackSecondTx:
+		s.nextFault.Store(nil)
 		return s.Store.Update(ctx, func(tx factors.Tx) error {
 			if err := fn(tx); err != nil {
 				return err
@@ -70,81 +70,80 @@ func (s *cutStore) Update(ctx context.Context, fn func(factors.Tx) error) error 
 			return unavailable()
 		})
 	case n == 2:
-		s.next.Store(nil)
-		return s.Store.Update(ctx, func(tx factors.Tx) error { return fn(cutTx{tx, at}) })
+		s.nextFault.Store(nil)
+		return s.Store.Update(ctx, func(tx factors.Tx) error { return fn(faultyTx{tx, at}) })
 	}
 	return s.Store.Update(ctx, fn)
 }
 
-// A cutTx is a transaction in which one statement fails, because the store has become unavailable.
-type cutTx struct {
+// A faultyTx fails at one statement.
+type faultyTx struct {
 	factors.Tx
-	at fault
+	fault storeFault
 }
 
-func (t cutTx) TakeChallenge(
+func (t faultyTx) TakeChallenge(
 	ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time,
 ) (bool, error) {
-	if t.at == atChallenge {
+	if t.fault == failTakeChallenge {
 		return false, unavailable()
 	}
 	return t.Tx.TakeChallenge(ctx, id, p, now)
 }
 
-func (t cutTx) ClaimStep(ctx context.Context, f factors.Factor, step int64, at time.Time) (bool, error) {
-	if t.at == atProof {
+func (t faultyTx) ClaimStep(ctx context.Context, f factors.Factor, step int64, at time.Time) (bool, error) {
+	if t.fault == failUseOfProof {
 		return false, unavailable()
 	}
 	return t.Tx.ClaimStep(ctx, f, step, at)
 }
 
-func (t cutTx) ClaimCount(ctx context.Context, f factors.Factor, at time.Time) (bool, error) {
-	if t.at == atProof {
+func (t faultyTx) ClaimCount(ctx context.Context, f factors.Factor, at time.Time) (bool, error) {
+	if t.fault == failUseOfProof {
 		return false, unavailable()
 	}
 	return t.Tx.ClaimCount(ctx, f, at)
 }
 
-func (t cutTx) TakeRecoveryCode(ctx context.Context, id watchword.UserID, hash string) (bool, error) {
-	if t.at == atProof {
+func (t faultyTx) TakeRecoveryCode(ctx context.Context, id watchword.UserID, hash string) (bool, error) {
+	if t.fault == failUseOfProof {
 		return false, unavailable()
 	}
 	return t.Tx.TakeRecoveryCode(ctx, id, hash)
 }
 
-func (t cutTx) ProveSession(
+func (t faultyTx) ProveSession(
 	ctx context.Context, id watchword.SessionID, methods []string, at time.Time, c watchword.Cutoffs,
 ) (bool, error) {
-	if t.at == atSession {
+	if t.fault == failProveSession {
 		return false, unavailable()
 	}
 	return t.Tx.ProveSession(ctx, id, methods, at, c)
 }
 
-// cutting replaces the Manager by one with a cutStore, and returns this store.
-func (r *rig) cutting() *cutStore {
-	s := &cutStore{Store: r.store.(realStore).Factors()}
+// useFaultyStore gives the rig a new Manager, which uses the returned store.
+func (r *rig) useFaultyStore() *faultyStore {
+	s := &faultyStore{Store: r.store.(realStore).Factors()}
 	r.Manager = factors.New(r.Engine, s, factors.Options{})
 	return s
 }
 
-// A provenWay is a kind of second factor. Its function proof returns a proof of this kind. Only the passkey's
-// function uses the argument, the options of the ceremony.
-type provenWay struct {
-	name  string
-	proof func(options []byte) factors.Proof
+// A proofKind creates a proof from the options of a passkey ceremony. The other kinds ignore the options.
+type proofKind struct {
+	name     string
+	newProof func(options []byte) factors.Proof
 }
 
-// The method ways returns a provenWay for each kind of factor. Each proof of a provenWay works once.
-func (r *rig) ways(t *testing.T, a *account, d *device) []provenWay {
+// proofsOfEachKind advances the clock, because a TOTP code works once.
+func (r *rig) proofsOfEachKind(t *testing.T, a *account, d *device) []proofKind {
 	t.Helper()
 	r.advance(2 * totp.Period)
-	code, recovery := r.code(t, a, 0), a.codes[0]
+	code, recovery := r.totpCode(t, a, 0), a.codes[0]
 	a.codes = a.codes[1:]
-	return []provenWay{
+	return []proofKind{
 		{"app", func([]byte) factors.Proof { return factors.Proof{TOTP: code} }},
 		{"recovery code", func([]byte) factors.Proof { return factors.Proof{RecoveryCode: recovery} }},
-		{"passkey", func(options []byte) factors.Proof { return factors.Proof{Passkey: d.use(t, options)} }},
+		{"passkey", func(options []byte) factors.Proof { return factors.Proof{Passkey: d.respondToRequest(t, options)} }},
 	}
 }
 
@@ -154,30 +153,30 @@ func (r *rig) ways(t *testing.T, a *account, d *device) []provenWay {
 // MFA-10
 func TestStoreLostDuringASignInOpensNothingByHalf(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		s := r.cutting()
-		a, d := r.withTOTP(t), newDevice()
+		s := r.useFaultyStore()
+		a, d := r.createAccountWithTOTP(t), newDevice()
 		r.addPasskey(t, a, d)
-		for _, at := range []fault{
-			beforeClaim, lostClaim, afterClaim, atChallenge, atProof, beforeCommit, lostAnswer,
+		for _, at := range []storeFault{
+			failFirstTx, loseFirstResult, failSecondTx, failTakeChallenge, failUseOfProof, rollBackSecondTx, loseSecondResult,
 		} {
-			for _, way := range r.ways(t, a, d) {
+			for _, way := range r.proofsOfEachKind(t, a, d) {
 				t.Log(at, way.name)
 				d.key.Counter++
-				offer, before := r.offer(t, a), r.sessions(t, a)
-				request := factors.LoginRequest{Handle: offer.Handle, Proof: way.proof(offer.Passkey), Client: phone}
-				s.cut(at)
+				offer, before := r.challengeWithPasskey(t, a), r.countSessions(t, a)
+				request := factors.LoginRequest{Handle: offer.Handle, Proof: way.newProof(offer.Passkey), Client: phone}
+				s.failOnce(at)
 				in, err := r.Manager.Login(t.Context(), request)
 				if in != nil || !isUnavailable(err) {
 					t.Fatalf("%v, %v", in, err)
 				}
 				committed := 0
-				if at == lostAnswer {
+				if at == loseSecondResult {
 					committed = 1
 				}
-				if got := r.sessions(t, a) - before; got != committed {
+				if got := r.countSessions(t, a) - before; got != committed {
 					t.Errorf("%d sessions after the fault", got)
 				}
-				r.wantNoWeakSession(t, a)
+				r.assertNoSingleFactorSession(t, a)
 				// A retry succeeds unless the first attempt was committed.
 				if _, err = r.Manager.Login(t.Context(), request); committed == 1 {
 					wantCode(t, err, watchword.CodeChallengeInvalid)
@@ -185,16 +184,16 @@ func TestStoreLostDuringASignInOpensNothingByHalf(t *testing.T) {
 					must(t, err)
 				}
 				// The proof does not work in another sign-in.
-				offer = r.offer(t, a)
+				offer = r.challengeWithPasskey(t, a)
 				request.Handle = offer.Handle
 				_, err = r.Manager.Login(t.Context(), request)
 				wantCode(t, err, watchword.CodeFactorWrong)
-				if got := r.sessions(t, a) - before; got != 1 {
+				if got := r.countSessions(t, a) - before; got != 1 {
 					t.Errorf("%d sessions of one proof", got)
 				}
 			}
 			r.advance(totp.Period) // the next code signs in
-			_, err := r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
+			_, err := r.loginWithCode(r.passwordChallenge(t, a, phone), r.totpCode(t, a, 0))
 			must(t, err)
 		}
 	}, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
@@ -205,13 +204,14 @@ func TestStoreLostDuringASignInOpensNothingByHalf(t *testing.T) {
 // MFA-10
 func TestStoreLostDuringAStepUpRaisesNothingByHalf(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		s := r.cutting()
-		a, d := r.withTOTP(t), newDevice()
+		s := r.useFaultyStore()
+		a, d := r.createAccountWithTOTP(t), newDevice()
 		r.addPasskey(t, a, d)
-		for _, at := range []fault{beforeClaim, afterClaim, atChallenge, atProof, atSession, beforeCommit, lostAnswer} {
-			for _, way := range r.ways(t, a, d) {
-				if at == atChallenge && way.name != "passkey" {
-					continue // only a step-up with a passkey has a challenge
+		for _, at := range []storeFault{failFirstTx, failSecondTx, failTakeChallenge, failUseOfProof, failProveSession,
+			rollBackSecondTx, loseSecondResult} {
+			for _, way := range r.proofsOfEachKind(t, a, d) {
+				if at == failTakeChallenge && way.name != "passkey" {
+					continue // a TOTP or recovery code has no challenge in a step-up
 				}
 				t.Log(at, way.name)
 				d.key.Counter++
@@ -219,19 +219,19 @@ func TestStoreLostDuringAStepUpRaisesNothingByHalf(t *testing.T) {
 				begun, err := r.StepUpOptions(t.Context(), a.who)
 				must(t, err)
 				stale := r.identity(t, a.in).Session
-				request := factors.StepUpRequest{Proof: way.proof(begun.Options), Client: laptop}
-				s.cut(at)
+				request := factors.StepUpRequest{Proof: way.newProof(begun.Options), Client: laptop}
+				s.failOnce(at)
 				if _, _, err = r.StepUp(t.Context(), a.who, request); !isUnavailable(err) {
 					t.Fatal(err)
 				}
 				now := r.identity(t, a.in).Session
-				if fresh := now.AuthenticatedAt.After(stale.AuthenticatedAt); fresh != (at == lostAnswer) {
+				if fresh := now.AuthenticatedAt.After(stale.AuthenticatedAt); fresh != (at == loseSecondResult) {
 					t.Errorf("the session is fresh: %v", fresh)
 				}
-				if at != lostAnswer && !slices.Equal(now.Methods, stale.Methods) {
+				if at != loseSecondResult && !slices.Equal(now.Methods, stale.Methods) {
 					t.Errorf("methods %q, before %q", now.Methods, stale.Methods)
 				}
-				if _, _, err = r.StepUp(t.Context(), a.who, request); at == lostAnswer {
+				if _, _, err = r.StepUp(t.Context(), a.who, request); at == loseSecondResult {
 					if err == nil {
 						t.Error("the proof of a committed step-up works again")
 					}
@@ -255,36 +255,36 @@ func TestStoreLostDuringAStepUpRaisesNothingByHalf(t *testing.T) {
 // MFA-10
 func TestStoreLostDuringARequiredEnrolmentLeavesNothingByHalf(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		s := r.cutting()
-		for _, at := range []fault{beforeClaim, afterClaim, atChallenge, beforeCommit, lostAnswer} {
+		s := r.useFaultyStore()
+		for _, at := range []storeFault{failFirstTx, failSecondTx, failTakeChallenge, rollBackSecondTx, loseSecondResult} {
 			a := &account{email: strings.ReplaceAll(string(at), " ", ".") + "@example.com"}
-			a.who.User = r.newUser(t, a.email)
-			handle := r.enrolment(t, a.email)
+			a.who.User = r.createVerifiedUser(t, a.email)
+			handle := r.requiredHandle(t, a.email)
 			begun, err := r.BeginRequired(t.Context(), handle, "")
 			must(t, err)
 			a.secret = secretOf(t, begun)
-			request := factors.RequiredRequest{Handle: handle, ID: begun.ID, Code: r.code(t, a, 0), Client: laptop}
-			s.cut(at)
+			request := factors.RequiredRequest{Handle: handle, ID: begun.ID, Code: r.totpCode(t, a, 0), Client: laptop}
+			s.failOnce(at)
 			_, in, err := r.ConfirmRequired(t.Context(), request)
 			if in != nil || !isUnavailable(err) {
 				t.Fatalf("%s: %v, %v", at, in, err)
 			}
 			overview, err := r.List(t.Context(), a.who.User.ID)
 			must(t, err)
-			if got, want := len(overview.Factors), r.sessions(t, a); got != want || (want == 1) != (at == lostAnswer) {
-				t.Errorf("%s: %d factors, %d sessions", at, got, want)
+			if got, n := len(overview.Factors), r.countSessions(t, a); got != n || (n == 1) != (at == loseSecondResult) {
+				t.Errorf("%s: %d factors, %d sessions", at, got, n)
 			}
-			if at != lostAnswer {
+			if at != loseSecondResult {
 				_, _, err = r.ConfirmRequired(t.Context(), request)
 				must(t, err)
 			}
 			_, _, err = r.ConfirmRequired(t.Context(), request)
 			wantCode(t, err, watchword.CodeChallengeInvalid)
 			// The enrolment has used this code, so the next code is needed.
-			_, err = r.withCode(r.challenge(t, a, phone), request.Code)
+			_, err = r.loginWithCode(r.passwordChallenge(t, a, phone), request.Code)
 			wantCode(t, err, watchword.CodeFactorWrong)
 			r.advance(totp.Period)
-			_, err = r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
+			_, err = r.loginWithCode(r.passwordChallenge(t, a, phone), r.totpCode(t, a, 0))
 			must(t, err)
 		}
 	}, requireFactors)
@@ -294,8 +294,7 @@ func isUnavailable(err error) bool {
 	return errors.Is(err, watchword.ErrUnavailable)
 }
 
-// wantNoWeakSession fails if a session of an account has no second factor.
-func (r *rig) wantNoWeakSession(t *testing.T, a *account) {
+func (r *rig) assertNoSingleFactorSession(t *testing.T, a *account) {
 	t.Helper()
 	all, err := r.Operator().UserSessions(t.Context(), a.who.User.ID)
 	must(t, err)

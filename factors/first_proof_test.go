@@ -13,14 +13,14 @@ import (
 func TestFirstProofAsksForNoDeletedFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		const email, owners = "olive@example.com", "the horse of the owner"
-		a := r.withTOTP(t)
+		a := r.createAccountWithTOTP(t)
 		in, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: owners, Client: phone})
 		if in != nil || err != nil {
 			t.Fatalf("the sign-up: %v, %v", in, err)
 		}
-		r.mail(t, watchword.MailVerify)
+		r.awaitMail(t, watchword.MailVerify)
 		must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, email))
-		link := r.mail(t, watchword.MailVerify).Token
+		link := r.awaitMail(t, watchword.MailVerify).Token
 		in, err = r.VerifyEmail(t.Context(), watchword.MailLinkRequest{Token: link, Password: owners, Client: phone})
 		must(t, err)
 		if who := r.identity(t, in); in.User.Factors+who.User.Factors != 0 || who.User.ID != a.who.User.ID {
@@ -32,11 +32,11 @@ func TestFirstProofAsksForNoDeletedFactor(t *testing.T) {
 // The new owner proves the address by an invitation. The sign-in must not ask for the previous holder's factor.
 func TestInvitationAsksForNoDeletedFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
-		r.takePassword(t, a)
+		a := r.createAccountWithTOTP(t)
+		r.removePassword(t, a)
 		must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, "olive@example.com"))
 		in, err := r.AcceptInvite(t.Context(), watchword.MailLinkRequest{
-			Token: r.mail(t, watchword.MailInvite).Token, Password: password, Client: phone})
+			Token: r.awaitMail(t, watchword.MailInvite).Token, Password: password, Client: phone})
 		must(t, err)
 		if who := r.identity(t, in); in.User.Factors+who.User.Factors != 0 {
 			t.Errorf("the owner is %+v", who.User)
@@ -44,8 +44,7 @@ func TestInvitationAsksForNoDeletedFactor(t *testing.T) {
 	})
 }
 
-// takePassword removes the password of an account.
-func (r *rig) takePassword(t *testing.T, a *account) {
+func (r *rig) removePassword(t *testing.T, a *account) {
 	t.Helper()
 	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 		_, err := tx.ReplacePassword(t.Context(), a.who.User, "")
@@ -61,23 +60,23 @@ func TestFirstProofDeletesTheUpgradedPasskeyOfThePreviousHolder(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		for _, invited := range []bool{false, true} {
 			email := fmt.Sprintf("%v@example.com", invited)
-			a, d := r.signUp(t, "from-"+email), newDevice()
-			r.upgrade(t, a, d)
-			d.auth.Options.UserNotVerified = false
+			a, d := r.createAccount(t, "from-"+email), newDevice()
+			r.addPasskeyWithoutDialog(t, a, d)
+			d.authenticator.Options.UserNotVerified = false
 			if invited {
-				r.takePassword(t, a)
+				r.removePassword(t, a)
 			}
 			must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, email))
 			if invited {
 				_, err := r.AcceptInvite(t.Context(), watchword.MailLinkRequest{
-					Token: r.mail(t, watchword.MailInvite).Token, Password: password, Client: phone})
+					Token: r.awaitMail(t, watchword.MailInvite).Token, Password: password, Client: phone})
 				must(t, err)
 			} else {
 				must(t, r.ForgotPassword(t.Context(), email, "", phone))
-				_, err := r.ResetPassword(t.Context(), r.mail(t, watchword.MailReset).Token, password, phone)
+				_, err := r.ResetPassword(t.Context(), r.awaitMail(t, watchword.MailReset).Token, password, phone)
 				must(t, err)
 			}
-			if _, err := r.alone(t, d); watchword.CodeOf(err) != watchword.CodeInvalidCredentials {
+			if _, err := r.loginWithPasskeyAlone(t, d); watchword.CodeOf(err) != watchword.CodeInvalidCredentials {
 				t.Errorf("%s: got %v for the passkey of the previous holder", email, err)
 			}
 		}
@@ -89,15 +88,15 @@ func TestFirstProofDeletesTheUpgradedPasskeyOfThePreviousHolder(t *testing.T) {
 func TestInvitationThatDeletesFactorsWaitsForANewOne(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := &account{email: "ada@example.com"}
-		handle, _ := r.invite(t, a.email)
-		r.enrolRequired(t, a, handle)
-		r.takePassword(t, a)
+		handle, _ := r.acceptInvitation(t, a.email)
+		r.confirmFirstTOTP(t, a, handle)
+		r.removePassword(t, a)
 		must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, "olive@example.com"))
 		_, err := r.AcceptInvite(t.Context(), watchword.MailLinkRequest{
-			Token: r.mail(t, watchword.MailInvite).Token, Password: password, Client: laptop})
+			Token: r.awaitMail(t, watchword.MailInvite).Token, Password: password, Client: laptop})
 		wantCode(t, err, watchword.CodeEnrolmentRequired)
 		var refusal *watchword.Error
 		errors.As(err, &refusal)
-		r.enrolRequired(t, a, refusal.Challenge.Handle)
+		r.confirmFirstTOTP(t, a, refusal.Challenge.Handle)
 	}, requireFactors)
 }

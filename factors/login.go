@@ -66,32 +66,31 @@ func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn,
 		return err
 	})
 	if err != nil {
-		return nil, m.gone(err)
+		return nil, m.notFoundToChallengeInvalid(err)
 	}
 	r.ceremony = m.engine.Handle(loginCeremony, id)
-	proven, err := m.check(ctx, try, all, r.Proof)
+	proven, err := m.checkProof(ctx, try, all, r.Proof)
 	if err != nil {
 		return nil, err
 	}
 	resumed, err := m.engine.Resume(ctx, challenge, user,
-		watchword.AdmitRequest{Methods: proven.proofs(), Client: r.Client, Replaces: r.Replaces}, now)
+		watchword.AdmitRequest{Methods: proven.amrValues(), Client: r.Client, Replaces: r.Replaces}, now)
 	if err != nil {
 		return nil, err
 	}
-	return m.openSession(ctx, entrance{challenge, resumed, proven, charge, r.Remember})
+	return m.openSession(ctx, verifiedLogin{challenge, resumed, proven, charge, r.Remember})
 }
 
-// An entrance is a sign-in with a right second factor, which is not marked as used yet.
-type entrance struct {
+// A verifiedLogin has a right second factor, which is not marked as used yet.
+type verifiedLogin struct {
 	challenge watchword.Challenge
 	resumed   watchword.Resumed
-	proven    claim
+	proven    verifiedProof
 	charge    watchword.Charge
 	remember  bool
 }
 
-// openSession opens the session in one transaction.
-func (m *Manager) openSession(ctx context.Context, n entrance) (*watchword.SignIn, error) {
+func (m *Manager) openSession(ctx context.Context, n verifiedLogin) (*watchword.SignIn, error) {
 	c, r, proven := n.challenge, n.resumed, n.proven
 	var admitted watchword.Admitted
 	var used []watchword.Event
@@ -107,27 +106,27 @@ func (m *Manager) openSession(ctx context.Context, n entrance) (*watchword.SignI
 		if err != nil {
 			return err
 		}
-		fresh, err := proven.use(ctx, tx, r.User(), r.At())
+		fresh, err := proven.consume(ctx, tx, r.User(), r.At())
 		if err == nil && !fresh {
-			err = errUsed
+			err = errProofUsed
 		}
 		if err != nil {
 			return err
 		}
 		event := m.engine.Event("", r.User(), admitted.Session(), r.Client(), r.At())
-		if used, err = m.recordUse(ctx, tx, r.User(), proven, event); err != nil {
+		if used, err = m.recordProofUse(ctx, tx, r.User(), proven, event); err != nil {
 			return err
 		}
 		if n.remember {
-			if device, err = m.remember(ctx, tx, &event); err != nil {
+			if device, err = m.rememberDevice(ctx, tx, &event); err != nil {
 				return err
 			}
 			used = append(used, event)
 		}
 		return m.engine.Refund(ctx, tx, n.charge)
 	})
-	if errors.Is(err, errUsed) {
-		return nil, m.usedBefore(ctx, watchword.FactorTry{User: r.User(), Client: r.Client(), At: r.At()}, proven)
+	if errors.Is(err, errProofUsed) {
+		return nil, m.refuseUsedProof(ctx, watchword.FactorTry{User: r.User(), Client: r.Client(), At: r.At()}, proven)
 	}
 	if err != nil {
 		return nil, err

@@ -17,10 +17,10 @@ import (
 // 1, 2, 3
 func TestPasswordAloneOpensNoSessionOfAnAccountWithAFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
-		before := r.sessions(t, a)
-		handle := r.challenge(t, a, phone)
-		if got := r.sessions(t, a); got != before {
+		a := r.createAccountWithTOTP(t)
+		before := r.countSessions(t, a)
+		handle := r.passwordChallenge(t, a, phone)
+		if got := r.countSessions(t, a); got != before {
 			t.Errorf("%d sessions, want %d", got, before)
 		}
 		// The handle does not work as an access token, a refresh token or the token of a mailed link.
@@ -30,19 +30,19 @@ func TestPasswordAloneOpensNoSessionOfAnAccountWithAFactor(t *testing.T) {
 		wantCode(t, err, watchword.CodeRefreshInvalid)
 		_, err = r.Engine.ResetPassword(t.Context(), handle, "a rainbow over the bay", phone)
 		wantCode(t, err, watchword.CodeMailTokenInvalid)
-		_, err = r.ConfirmTOTP(t.Context(), a.who, string(handle), r.code(t, a, 0), phone)
+		_, err = r.ConfirmTOTP(t.Context(), a.who, string(handle), r.totpCode(t, a, 0), phone)
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 		// An invented handle must complete no sign-in. Neither must the handle of a challenge with another purpose.
 		for _, other := range []watchword.Secret{"", "wwc_", handle[:len(handle)-1], "wwc_B" + handle[5:]} {
-			_, err = r.withCode(other, r.code(t, a, 0))
+			_, err = r.loginWithCode(other, r.totpCode(t, a, 0))
 			wantCode(t, err, watchword.CodeChallengeInvalid)
 		}
-		in, err := r.withCode(handle, r.code(t, a, 0))
+		in, err := r.loginWithCode(handle, r.totpCode(t, a, 0))
 		must(t, err)
 		if got := r.identity(t, in).Session.Methods; !slices.Equal(got, []string{"pwd", "otp", "mfa"}) {
 			t.Errorf("methods %q", got)
 		}
-		if got := r.sessions(t, a); got != before+1 {
+		if got := r.countSessions(t, a); got != before+1 {
 			t.Errorf("%d sessions after the code", got)
 		}
 	})
@@ -51,17 +51,17 @@ func TestPasswordAloneOpensNoSessionOfAnAccountWithAFactor(t *testing.T) {
 // 4
 func TestHandleOpensOneSession(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
-		before, handle := r.sessions(t, a), r.challenge(t, a, phone)
-		code := r.code(t, a, 0)
-		got := inParallel(20, func(i int) error {
-			m := []*factors.Manager{r.Manager, r.other}[i%2]
+		a := r.createAccountWithTOTP(t)
+		before, handle := r.countSessions(t, a), r.passwordChallenge(t, a, phone)
+		code := r.totpCode(t, a, 0)
+		got := runInParallel(20, func(i int) error {
+			m := []*factors.Manager{r.Manager, r.otherProcess}[i%2]
 			_, err := m.Login(t.Context(), factors.LoginRequest{
 				Handle: handle, Proof: factors.Proof{TOTP: code}, Client: phone})
 			return err
 		})
-		if got[""] != 1 || r.sessions(t, a) != before+1 {
-			t.Errorf("%v, %d sessions", got, r.sessions(t, a)-before)
+		if got[""] != 1 || r.countSessions(t, a) != before+1 {
+			t.Errorf("%v, %d sessions", got, r.countSessions(t, a)-before)
 		}
 	})
 }
@@ -69,27 +69,27 @@ func TestHandleOpensOneSession(t *testing.T) {
 // 5
 func TestParallelGuessesAreCountedBeforeTheyAreLookedAt(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
+		a := r.createAccountWithTOTP(t)
 		guess := func(handle watchword.Secret) map[watchword.Code]int {
-			return inParallel(50, func(int) error {
-				_, err := r.withCode(handle, r.code(t, a, 9))
+			return runInParallel(50, func(int) error {
+				_, err := r.loginWithCode(handle, r.totpCode(t, a, 9))
 				return err
 			})
 		}
-		got := guess(r.challenge(t, a, phone))
+		got := guess(r.passwordChallenge(t, a, phone))
 		if got[watchword.CodeFactorWrong] != 5 || got[watchword.CodeChallengeInvalid] != 45 {
 			t.Errorf("first challenge: %v", got)
 		}
-		got = guess(r.challenge(t, a, phone))
+		got = guess(r.passwordChallenge(t, a, phone))
 		if got[watchword.CodeFactorWrong] != 5 {
 			t.Errorf("second challenge: %v", got)
 		}
 		// After ten failures, the account is at its rate limit. A sign-in with the right password must not reduce the
 		// number of failures.
-		_, err := r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
+		_, err := r.loginWithCode(r.passwordChallenge(t, a, phone), r.totpCode(t, a, 0))
 		wantCode(t, err, watchword.CodeRateLimited)
 		// Test 13: recovery codes have a separate counter, so they still work.
-		_, err = r.withRecovery(r.challenge(t, a, phone), a.codes[0])
+		_, err = r.loginWithRecoveryCode(r.passwordChallenge(t, a, phone), a.codes[0])
 		must(t, err)
 	})
 }
@@ -97,11 +97,11 @@ func TestParallelGuessesAreCountedBeforeTheyAreLookedAt(t *testing.T) {
 // MFA-1
 func TestCodeWorksOnce(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
-		code := r.code(t, a, 0)
-		one, other := r.challenge(t, a, phone), r.challenge(t, a, laptop)
-		got := inParallel(2, func(i int) error {
-			m, handle := []*factors.Manager{r.Manager, r.other}[i], []watchword.Secret{one, other}[i]
+		a := r.createAccountWithTOTP(t)
+		code := r.totpCode(t, a, 0)
+		one, other := r.passwordChallenge(t, a, phone), r.passwordChallenge(t, a, laptop)
+		got := runInParallel(2, func(i int) error {
+			m, handle := []*factors.Manager{r.Manager, r.otherProcess}[i], []watchword.Secret{one, other}[i]
 			_, err := m.Login(t.Context(), factors.LoginRequest{
 				Handle: handle, Proof: factors.Proof{TOTP: code}, Client: phone})
 			return err
@@ -114,13 +114,13 @@ func TestCodeWorksOnce(t *testing.T) {
 		wantCode(t, err, watchword.CodeFactorWrong)
 
 		r.advance(2 * totp.Period)
-		later := r.code(t, a, 1)
+		later := r.totpCode(t, a, 1)
 		_, _, err = r.StepUp(t.Context(), a.who, factors.StepUpRequest{Proof: factors.Proof{TOTP: later},
 			Client: laptop})
 		must(t, err)
-		_, err = r.withCode(r.challenge(t, a, phone), later)
+		_, err = r.loginWithCode(r.passwordChallenge(t, a, phone), later)
 		wantCode(t, err, watchword.CodeFactorWrong)
-		_, err = r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
+		_, err = r.loginWithCode(r.passwordChallenge(t, a, phone), r.totpCode(t, a, 0))
 		wantCode(t, err, watchword.CodeFactorWrong)
 	})
 }
@@ -128,7 +128,7 @@ func TestCodeWorksOnce(t *testing.T) {
 // 9
 func TestClocksMayDifferByOneStep(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
+		a := r.createAccountWithTOTP(t)
 		at := func(d time.Duration) watchword.Secret {
 			code, err := totp.Code(a.secret, totp.Step(r.clock().Add(d)))
 			must(t, err)
@@ -142,7 +142,7 @@ func TestClocksMayDifferByOneStep(t *testing.T) {
 			{-61 * time.Second, watchword.CodeFactorWrong}, {61 * time.Second, watchword.CodeFactorWrong},
 			{-29 * time.Second, ""}, {29 * time.Second, ""},
 		} {
-			_, err := r.withCode(r.challenge(t, a, phone), at(c.off))
+			_, err := r.loginWithCode(r.passwordChallenge(t, a, phone), at(c.off))
 			if got := watchword.CodeOf(err); err == nil && c.want != "" || err != nil && got != c.want {
 				t.Errorf("%s: got %v, want %q", c.off, err, c.want)
 			}
@@ -151,10 +151,10 @@ func TestClocksMayDifferByOneStep(t *testing.T) {
 			}
 		}
 		used := at(0)
-		_, err := r.withCode(r.challenge(t, a, phone), used)
+		_, err := r.loginWithCode(r.passwordChallenge(t, a, phone), used)
 		must(t, err)
 		r.advance(-20 * time.Second)
-		_, err = r.withCode(r.challenge(t, a, phone), used)
+		_, err = r.loginWithCode(r.passwordChallenge(t, a, phone), used)
 		wantCode(t, err, watchword.CodeFactorWrong)
 	})
 }
@@ -162,34 +162,34 @@ func TestClocksMayDifferByOneStep(t *testing.T) {
 // 11, 12
 func TestChangedAccountInvalidatesTheChallenge(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
-		handle := r.challenge(t, a, phone)
+		a := r.createAccountWithTOTP(t)
+		handle := r.passwordChallenge(t, a, phone)
 		must(t, r.Operator().DisableUser(t.Context(), a.who.User.ID))
-		_, err := r.withCode(handle, r.code(t, a, 0))
+		_, err := r.loginWithCode(handle, r.totpCode(t, a, 0))
 		wantCode(t, err, watchword.CodeAccountDisabled)
 		must(t, r.Operator().EnableUser(t.Context(), a.who.User.ID))
-		_, err = r.withCode(handle, r.code(t, a, 0))
+		_, err = r.loginWithCode(handle, r.totpCode(t, a, 0))
 		must(t, err) // the refused sign-in has not used up the code
 
-		a = r.signUp(t, "bob@example.com")
-		r.enrol(t, a)
-		handle = r.challenge(t, a, phone)
+		a = r.createAccount(t, "bob@example.com")
+		r.addTOTP(t, a)
+		handle = r.passwordChallenge(t, a, phone)
 		must(t, r.ChangePassword(t.Context(), a.who, password, "a rainbow over the bay", laptop))
-		_, err = r.withCode(handle, r.code(t, a, 0))
+		_, err = r.loginWithCode(handle, r.totpCode(t, a, 0))
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 
-		a = r.signUp(t, "eve@example.com")
-		r.enrol(t, a)
-		handle = r.challenge(t, a, phone)
+		a = r.createAccount(t, "eve@example.com")
+		r.addTOTP(t, a)
+		handle = r.passwordChallenge(t, a, phone)
 		must(t, r.Manager.Reset(t.Context(), "ops", a.who.User.ID))
-		_, err = r.withCode(handle, r.code(t, a, 0))
+		_, err = r.loginWithCode(handle, r.totpCode(t, a, 0))
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 
-		a = r.signUp(t, "mia@example.com")
-		r.enrol(t, a)
-		handle = r.challenge(t, a, phone)
+		a = r.createAccount(t, "mia@example.com")
+		r.addTOTP(t, a)
+		handle = r.passwordChallenge(t, a, phone)
 		r.advance(watchword.ChallengeLife)
-		_, err = r.withCode(handle, r.code(t, a, 0))
+		_, err = r.loginWithCode(handle, r.totpCode(t, a, 0))
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 	})
 }
@@ -197,16 +197,16 @@ func TestChangedAccountInvalidatesTheChallenge(t *testing.T) {
 // MFA-2
 func TestRecoveryCodeWorksOnceAndUntilReplaced(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
-		one, other := r.challenge(t, a, phone), r.challenge(t, a, laptop)
-		got := inParallel(2, func(i int) error {
-			_, err := r.withRecovery([]watchword.Secret{one, other}[i], a.codes[0])
+		a := r.createAccountWithTOTP(t)
+		one, other := r.passwordChallenge(t, a, phone), r.passwordChallenge(t, a, laptop)
+		got := runInParallel(2, func(i int) error {
+			_, err := r.loginWithRecoveryCode([]watchword.Secret{one, other}[i], a.codes[0])
 			return err
 		})
 		if got[""] != 1 || got[watchword.CodeFactorWrong] != 1 {
 			t.Errorf("in parallel: %v", got)
 		}
-		in, err := r.withRecovery(r.challenge(t, a, phone), a.codes[1])
+		in, err := r.loginWithRecoveryCode(r.passwordChallenge(t, a, phone), a.codes[1])
 		must(t, err)
 		if got := in.Session.Methods; !slices.Equal(got, []string{"pwd", "recovery", "mfa"}) {
 			t.Errorf("methods %q", got)
@@ -218,9 +218,9 @@ func TestRecoveryCodeWorksOnceAndUntilReplaced(t *testing.T) {
 		}
 		fresh, err := r.NewRecoveryCodes(t.Context(), a.who, laptop)
 		must(t, err)
-		_, err = r.withRecovery(r.challenge(t, a, phone), a.codes[2])
+		_, err = r.loginWithRecoveryCode(r.passwordChallenge(t, a, phone), a.codes[2])
 		wantCode(t, err, watchword.CodeFactorWrong)
-		_, err = r.withRecovery(r.challenge(t, a, phone), fresh[0])
+		_, err = r.loginWithRecoveryCode(r.passwordChallenge(t, a, phone), fresh[0])
 		must(t, err)
 	})
 }
@@ -228,14 +228,14 @@ func TestRecoveryCodeWorksOnceAndUntilReplaced(t *testing.T) {
 // 16
 func TestResetPasswordKeepsTheFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
+		a := r.createAccountWithTOTP(t)
 		must(t, r.Operator().SendReset(t.Context(), a.who.User.ID))
-		mail := r.mail(t, watchword.MailReset)
+		mail := r.awaitMail(t, watchword.MailReset)
 		_, err := r.Engine.ResetPassword(t.Context(), mail.Token, "a rainbow over the bay", phone)
 		must(t, err)
 		in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{
 			Email: a.email, Password: "a rainbow over the bay", Client: phone})
-		_, err = r.withCode(wantChallenge(t, in, err), r.code(t, a, 0))
+		_, err = r.loginWithCode(wantChallenge(t, in, err), r.totpCode(t, a, 0))
 		must(t, err)
 	})
 }
@@ -243,7 +243,7 @@ func TestResetPasswordKeepsTheFactor(t *testing.T) {
 // Programs that embed the engine sign users in with AdmitUser, which also requires the factor.
 func TestAdmitUserAsksForTheFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
+		a := r.createAccountWithTOTP(t)
 		for _, methods := range [][]string{{"pwd"}, {"otp"}, {"hwk", "otp"}} {
 			in, err := r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
 				User: a.who.User.ID, Methods: methods, Client: phone})
@@ -259,8 +259,8 @@ func TestAdmitUserAsksForTheFactor(t *testing.T) {
 // 32
 func TestStoreRevealsNoSecretOfAFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
-		handle := r.challenge(t, a, phone)
+		a := r.createAccountWithTOTP(t)
+		handle := r.passwordChallenge(t, a, phone)
 		secrets := [][]byte{a.secret, []byte(totp.Text(a.secret)), []byte(handle), []byte(handle[len(handle)-20:])}
 		for _, code := range a.codes {
 			secrets = append(secrets, []byte(code), []byte(code[:5]+code[6:]))
@@ -292,7 +292,7 @@ func TestSecondStepEndsTheSessionsOfBothCookies(t *testing.T) {
 	type second func(t *testing.T, r *rig, a *account, handle, replaces watchword.Secret) error
 	code := func(t *testing.T, r *rig, a *account, handle, replaces watchword.Secret) error {
 		_, err := r.Manager.Login(t.Context(), factors.LoginRequest{
-			Handle: handle, Replaces: replaces, Proof: factors.Proof{TOTP: r.code(t, a, 0)}, Client: phone})
+			Handle: handle, Replaces: replaces, Proof: factors.Proof{TOTP: r.totpCode(t, a, 0)}, Client: phone})
 		return err
 	}
 	firstCode := func(t *testing.T, r *rig, a *account, handle, replaces watchword.Secret) error {
@@ -300,27 +300,27 @@ func TestSecondStepEndsTheSessionsOfBothCookies(t *testing.T) {
 		must(t, err)
 		a.secret = secretOf(t, begun)
 		_, _, err = r.ConfirmRequired(t.Context(), factors.RequiredRequest{
-			Handle: handle, ID: begun.ID, Code: r.code(t, a, 0), Client: phone, Replaces: replaces})
+			Handle: handle, ID: begun.ID, Code: r.totpCode(t, a, 0), Client: phone, Replaces: replaces})
 		return err
 	}
 	firstPasskey := func(t *testing.T, r *rig, _ *account, handle, replaces watchword.Secret) error {
 		begun, err := r.BeginRequiredPasskey(t.Context(), handle)
 		must(t, err)
 		_, _, err = r.ConfirmRequiredPasskey(t.Context(), factors.RequiredPasskey{Handle: handle, Client: phone,
-			NewPasskey: factors.NewPasskey{Ceremony: begun.ID, Credential: newDevice().create(t, begun.Options)},
+			NewPasskey: factors.NewPasskey{Ceremony: begun.ID, Credential: newDevice().respondToCreation(t, begun.Options)},
 			Replaces:   replaces})
 		return err
 	}
 	for name, finish := range map[string]second{"code": code, "first code": firstCode, "first passkey": firstPasskey} {
 		t.Run(name, func(t *testing.T) {
 			onBothStores(t, func(t *testing.T, r *rig) {
-				bob, cleo := r.signUp(t, "bob@example.com"), r.signUp(t, "cleo@example.com")
-				dora := r.signUp(t, "dora@example.com")
+				bob, cleo := r.createAccount(t, "bob@example.com"), r.createAccount(t, "cleo@example.com")
+				dora := r.createAccount(t, "dora@example.com")
 				a := &account{email: "ada@example.com"}
 				if name == "code" {
-					a = r.withTOTP(t)
+					a = r.createAccountWithTOTP(t)
 				} else {
-					r.newUser(t, a.email, "staff")
+					r.createVerifiedUser(t, a.email, "staff")
 				}
 				_, err := r.Engine.Login(t.Context(), watchword.LoginRequest{
 					Email: a.email, Password: password, Client: phone, Replaces: bob.in.RefreshToken})

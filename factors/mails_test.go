@@ -22,7 +22,7 @@ import (
 	mailer "github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// A mailServer is a mail server on loopback. It stores the mails that it accepts.
+// A mailServer listens on loopback.
 type mailServer struct{ accepted chan []byte }
 
 func (s mailServer) NewSession(*smtp.Conn) (smtp.Session, error) { return s, nil }
@@ -37,7 +37,7 @@ func (s mailServer) Data(r io.Reader) error {
 	return err
 }
 
-// startMailServer starts a mail server and returns a Mailer that sends to it.
+// startMailServer also returns a Mailer that sends to the server.
 func startMailServer(t *testing.T) (mailServer, watchword.Mailer) {
 	t.Helper()
 	s := mailServer{make(chan []byte, 100)}
@@ -56,8 +56,8 @@ func startMailServer(t *testing.T) (mailServer, watchword.Mailer) {
 	return s, sender
 }
 
-// next waits for a mail and returns its subject and its plain text.
-func (s mailServer) next(t *testing.T) (subject, text string) {
+// awaitMail returns the subject and the plain text.
+func (s mailServer) awaitMail(t *testing.T) (subject, text string) {
 	t.Helper()
 	var raw []byte
 	select {
@@ -82,10 +82,10 @@ func (s mailServer) next(t *testing.T) (subject, text string) {
 	return subject, strings.ReplaceAll(string(plain), "\r\n", "\n")
 }
 
-// sendByServer sends the mails of the engine to a mail server until the test ends.
-func (r *rig) sendByServer(t *testing.T) (s mailServer) {
+// sendMailsToServer stops at the end of the test.
+func (r *rig) sendMailsToServer(t *testing.T) (s mailServer) {
 	t.Helper()
-	s, r.relay = startMailServer(t)
+	s, r.mailRelay = startMailServer(t)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); r.Run(ctx) }()
@@ -100,10 +100,10 @@ func (r *rig) outbox(t *testing.T) []watchword.Mail {
 	return all
 }
 
-// want waits for a mail and compares its subject and parts of its text, separated by |.
-func (s mailServer) want(t *testing.T, subject, parts string) {
+// assertMail expects all parts in the plain text. They are separated by |.
+func (s mailServer) assertMail(t *testing.T, subject, parts string) {
 	t.Helper()
-	got, text := s.next(t)
+	got, text := s.awaitMail(t)
 	if got != subject {
 		t.Errorf("the subject is %q, want %q", got, subject)
 	}
@@ -119,52 +119,52 @@ var firefox = watchword.Client{Address: netip.MustParseAddr("203.0.113.7"), Devi
 // LOG-6
 func TestChangesOfFactorsAreMailed(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a, server := r.signUp(t, "ada@example.com"), r.sendByServer(t)
+		a, server := r.createAccount(t, "ada@example.com"), r.sendMailsToServer(t)
 		const when = "When:        29 November 2026, 12:0"
 		const used = "A recovery code of your Otter Post account was used"
-		r.enrol(t, a)
-		server.want(t, "An authenticator app was added to your Otter Post account",
+		r.addTOTP(t, a)
+		server.assertMail(t, "An authenticator app was added to your Otter Post account",
 			"Name:        Authenticator app|203.0.113.7|/forgot|"+when)
 		app := a.factor
 		r.addPasskey(t, a, newDevice())
-		server.want(t, "A passkey was added to your Otter Post account", "Name:        Passkey|203.0.113.7|"+when)
+		server.assertMail(t, "A passkey was added to your Otter Post account", "Name:        Passkey|203.0.113.7|"+when)
 		must(t, r.Remove(t.Context(), a.who, a.factor.ID, firefox))
-		server.want(t, "A passkey was removed from your Otter Post account",
+		server.assertMail(t, "A passkey was removed from your Otter Post account",
 			"Name:        Passkey|signed out|Device:      Firefox on Linux|"+when)
 
-		in, err := r.withRecovery(r.challenge(t, a, phone), a.codes[0])
+		in, err := r.loginWithRecoveryCode(r.passwordChallenge(t, a, phone), a.codes[0])
 		must(t, err)
-		server.want(t, used, "You have 9 recovery codes left.|198.51.100.9|/account|"+when)
+		server.assertMail(t, used, "You have 9 recovery codes left.|198.51.100.9|/account|"+when)
 		for n, left := range []string{"8", "7", "6", "5", "4", "3"} {
 			a.who = r.identity(t, in)
 			_, _, err := r.StepUp(t.Context(), a.who, factors.StepUpRequest{
 				Proof: factors.Proof{RecoveryCode: a.codes[n+1]}, Client: laptop})
 			must(t, err)
-			server.want(t, used, "You have "+left+" recovery codes left.")
+			server.assertMail(t, used, "You have "+left+" recovery codes left.")
 		}
 		must(t, r.Remove(t.Context(), r.identity(t, in), app.ID, laptop))
-		server.want(t, "An authenticator app was removed from your Otter Post account",
+		server.assertMail(t, "An authenticator app was removed from your Otter Post account",
 			"Name:        Authenticator app|Two-step sign-in is now off.")
 		must(t, r.Manager.Reset(t.Context(), "ops", a.who.User.ID))
-		server.want(t, "Two-step sign-in of your Otter Post account was reset", "/login|signed out on all devices")
+		server.assertMail(t, "Two-step sign-in of your Otter Post account was reset", "/login|signed out on all devices")
 	}, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 }
 
 // RL-15
 func TestNoticesOfFactorsCostTheBudgetOfTheAccount(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
-		server := r.sendByServer(t)
-		server.want(t, "An authenticator app was added to your Otter Post account", "")
+		a := r.createAccountWithTOTP(t)
+		server := r.sendMailsToServer(t)
+		server.assertMail(t, "An authenticator app was added to your Otter Post account", "")
 		for n := range 7 {
 			_, _, err := r.StepUp(t.Context(), a.who, factors.StepUpRequest{
 				Proof: factors.Proof{RecoveryCode: a.codes[n]}, Client: laptop})
 			must(t, err)
 			switch {
 			case n < 4:
-				server.want(t, "A recovery code of your Otter Post account was used", "")
+				server.assertMail(t, "A recovery code of your Otter Post account was used", "")
 			case n == 4:
-				server.want(t, "More changes to your Otter Post account", "There were more changes")
+				server.assertMail(t, "More changes to your Otter Post account", "There were more changes")
 			}
 		}
 		for len(r.outbox(t)) > 0 { // the engine deletes a mail shortly after the server has accepted it
@@ -179,7 +179,7 @@ func TestNoticesOfFactorsCostTheBudgetOfTheAccount(t *testing.T) {
 // A change and its mail are committed together. A failed change therefore sends no mail.
 func TestRefusedChangeIsNotMailed(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
+		a := r.createAccountWithTOTP(t)
 		wantCode(t, r.Remove(t.Context(), a.who, "nothing", laptop), watchword.CodeNotFound)
 		_, _, err := r.StepUp(t.Context(), a.who, factors.StepUpRequest{
 			Proof: factors.Proof{RecoveryCode: "0000000000"}, Client: laptop})

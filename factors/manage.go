@@ -30,7 +30,7 @@ func (m *Manager) List(ctx context.Context, id watchword.UserID) (o Overview, er
 		if o.Codes, err = tx.RecoveryCodes(ctx, id); err != nil {
 			return err
 		}
-		o.Devices, err = m.devices(ctx, tx, id, m.engine.Now())
+		o.Devices, err = m.validDevices(ctx, tx, id, m.engine.Now())
 		return err
 	})
 	for i := range o.Factors {
@@ -39,7 +39,7 @@ func (m *Manager) List(ctx context.Context, id watchword.UserID) (o Overview, er
 	return o, err
 }
 
-const maxName = 100 // code points
+const maxNameLength = 100 // code points
 
 // Rename changes the name of a factor. Codes: CodeValidationFailed (name), CodeNotFound.
 //
@@ -84,14 +84,14 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 	now := m.engine.Now()
 	event := m.engine.Event(watchword.EventFactorRemoved, who.User, who.Session.ID, c, now)
 	err := m.store.Update(ctx, func(tx Tx) error {
-		user, session, err := m.lock(ctx, tx, who)
+		user, session, err := m.lockAccount(ctx, tx, who)
 		if err != nil {
 			return err
 		}
 		if refusal := m.engine.Fresh(user, session, now); refusal != nil {
 			return refusal
 		}
-		gone, left, err := m.remove(ctx, tx, user.ID, factor)
+		gone, left, err := m.deleteFactor(ctx, tx, user.ID, factor)
 		if err == nil && left == 0 && !gone.Unproven && m.engine.Requires(user) {
 			err = lastRequired()
 		}
@@ -106,7 +106,7 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 				return err
 			}
 			session.Methods = amr.First(session.Methods)
-			if err := m.proven(ctx, tx, session, now); err != nil {
+			if err := m.storeSessionProof(ctx, tx, session, now); err != nil {
 				return err
 			}
 		}
@@ -116,23 +116,23 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 		if err := m.engine.OutdateTokens(ctx, tx, user, now); err != nil {
 			return err
 		}
-		if err := m.engine.Notify(ctx, tx, user, event, notice(gone, "removed", left)); err != nil {
+		if err := m.engine.Notify(ctx, tx, user, event, factorMail(gone, "removed", left)); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, event)
 	})
 	if err != nil {
-		return m.ended(err)
+		return m.notFoundToSessionEnded(err)
 	}
 	m.engine.Announce(event)
 	return nil
 }
 
-// remove deletes a factor, unless the user could not sign in without it. It returns the deleted factor, and how many
-// of the remaining factors a sign-in asks for.
-func (m *Manager) remove(
+// deleteFactor refuses to delete the last way to sign in. remaining is how many of the other factors a sign-in asks
+// for.
+func (m *Manager) deleteFactor(
 	ctx context.Context, tx Tx, id watchword.UserID, factor string,
-) (gone Factor, left int, err error) {
+) (gone Factor, remaining int, err error) {
 	all, err := tx.Factors(ctx, id)
 	if err != nil {
 		return gone, 0, err
@@ -141,17 +141,17 @@ func (m *Manager) remove(
 		if f.ID == factor {
 			gone = f
 		} else if !f.Unproven {
-			left++
+			remaining++
 		}
 	}
 	if gone.ID == "" {
-		return gone, left, noFactor()
+		return gone, remaining, noFactor()
 	}
-	removed, err := tx.DeleteFactor(ctx, id, factor, m.aloneBeside(all, factor), m.opts.Providers)
+	removed, err := tx.DeleteFactor(ctx, id, factor, m.otherSignInPasskey(all, factor), m.opts.Providers)
 	if err == nil && !removed {
 		err = LastWayIn()
 	}
-	return gone, left, err
+	return gone, remaining, err
 }
 
 // Spare returns the id of a passkey that can sign the user in without another proof, or "". If the transaction has
@@ -160,12 +160,12 @@ func (m *Manager) remove(
 // Unstable: for packages of this module.
 func (m *Manager) Spare(ctx context.Context, tx Tx, id watchword.UserID) (string, error) {
 	all, err := tx.Factors(ctx, id)
-	return m.aloneBeside(all, ""), err
+	return m.otherSignInPasskey(all, ""), err
 }
 
-// aloneBeside returns the id of a passkey that can sign the user in without another proof. It ignores the passkey
-// whose id is the argument removed. It returns "" if there is no such passkey, or if passkeys are off.
-func (m *Manager) aloneBeside(all []Factor, removed string) string {
+// otherSignInPasskey returns the id of a passkey that can sign the user in without another proof. It ignores the
+// passkey with the id removed. It returns "" if there is no such passkey, or if passkeys are off.
+func (m *Manager) otherSignInPasskey(all []Factor, removed string) string {
 	if m.passkeys == nil {
 		return ""
 	}
@@ -195,7 +195,7 @@ func (m *Manager) NewRecoveryCodes(
 	now := m.engine.Now()
 	event := m.engine.Event(eventRecoveryCodes, who.User, who.Session.ID, c, now)
 	err = m.store.Update(ctx, func(tx Tx) error {
-		user, session, err := m.lock(ctx, tx, who)
+		user, session, err := m.lockAccount(ctx, tx, who)
 		if err != nil {
 			return err
 		}
@@ -205,13 +205,13 @@ func (m *Manager) NewRecoveryCodes(
 		if refusal := m.engine.Fresh(user, session, now); refusal != nil {
 			return refusal
 		}
-		if codes, err = m.replaceCodes(ctx, tx, user.ID, now); err != nil {
+		if codes, err = m.replaceRecoveryCodes(ctx, tx, user.ID, now); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, event)
 	})
 	if err != nil {
-		return nil, m.ended(err)
+		return nil, m.notFoundToSessionEnded(err)
 	}
 	m.engine.Announce(event)
 	return codes, nil
@@ -243,22 +243,22 @@ func (m *Manager) StepUp(
 		if err := m.engine.Reauthenticate(ctx, who, r.Password, r.Client, now); err != nil {
 			return "", 0, err
 		}
-		return m.stepUp(ctx, who, reproven{client: r.Client, at: now})
+		return m.applyStepUp(ctx, who, verifiedStepUp{client: r.Client, at: now})
 	}
 	kind, err := r.kind()
 	if err != nil {
 		return "", 0, err
 	}
-	proven := reproven{client: r.Client, at: now}
+	proven := verifiedStepUp{client: r.Client, at: now}
 	if kind == string(KindPasskey) {
-		if proven.ceremony, r.ceremony, err = m.stepUpCeremony(r.Passkey); err != nil {
+		if proven.ceremonyID, r.ceremony, err = m.stepUpCeremony(r.Passkey); err != nil {
 			return "", 0, err
 		}
 	}
 	var all []Factor
 	try := watchword.FactorTry{User: who.User, Kind: kind, Client: r.Client, At: now}
 	err = m.store.Update(ctx, func(tx Tx) (err error) {
-		if err := m.ownCeremony(ctx, tx, proven.ceremony, who, now); err != nil {
+		if err := m.countStepUpAttempt(ctx, tx, proven.ceremonyID, who, now); err != nil {
 			return err
 		}
 		if proven.charge, err = m.engine.ChargeFactor(ctx, tx, try); err != nil {
@@ -270,24 +270,23 @@ func (m *Manager) StepUp(
 	if err != nil {
 		return "", 0, err
 	}
-	if proven.claim, err = m.check(ctx, try, all, r.Proof); err != nil {
+	if proven.verifiedProof, err = m.checkProof(ctx, try, all, r.Proof); err != nil {
 		return "", 0, err
 	}
-	return m.stepUp(ctx, who, proven)
+	return m.applyStepUp(ctx, who, proven)
 }
 
-// A reproven is a step-up whose proof is right. If the claim is the zero value, the proof was a password.
-type reproven struct {
-	claim
-	ceremony string // id of the challenge in the passkey's response
-	charge   watchword.Charge
-	client   watchword.Client
-	at       time.Time
+// A verifiedStepUp has a right proof. If the proof is the zero value, it was a password.
+type verifiedStepUp struct {
+	verifiedProof
+	ceremonyID string // of the challenge in the passkey's response
+	charge     watchword.Charge
+	client     watchword.Client
+	at         time.Time
 }
 
-// stepUp claims the proof and changes the session.
-func (m *Manager) stepUp(
-	ctx context.Context, who watchword.Identity, proven reproven,
+func (m *Manager) applyStepUp(
+	ctx context.Context, who watchword.Identity, proven verifiedStepUp,
 ) (watchword.Secret, time.Duration, error) {
 	now, c := proven.at, proven.client
 	event := m.engine.Event(eventStepUp, who.User, who.Session.ID, c, now)
@@ -296,36 +295,36 @@ func (m *Manager) stepUp(
 	var session watchword.Session
 	var used []watchword.Event
 	err := m.store.Update(ctx, func(tx Tx) (err error) {
-		if user, session, err = m.lock(ctx, tx, who); err != nil {
+		if user, session, err = m.lockAccount(ctx, tx, who); err != nil {
 			return err
 		}
 		if proven.method == "" {
 			err = m.engine.HoldPassword(ctx, tx, who.User)
 		} else {
-			err = m.useInSession(ctx, tx, user, session, proven)
-			session.Methods = amr.Add(session.Methods, proven.proofs()...)
+			err = m.consumeInSession(ctx, tx, user, session, proven)
+			session.Methods = amr.Add(session.Methods, proven.amrValues()...)
 		}
 		if err != nil {
 			return err
 		}
 		session.AuthenticatedAt = now
-		if err := m.proven(ctx, tx, session, now); err != nil {
+		if err := m.storeSessionProof(ctx, tx, session, now); err != nil {
 			return err
 		}
-		if used, err = m.recordUse(ctx, tx, user, proven.claim, event); err != nil {
+		if used, err = m.recordProofUse(ctx, tx, user, proven.verifiedProof, event); err != nil {
 			return err
 		}
 		if err := m.engine.Refund(ctx, tx, proven.charge); err != nil {
 			return err
 		}
-		event.ID = newID() // recordUse may have stored an event with the previous id
+		event.ID = newID() // recordProofUse may have stored an event with the previous id
 		return tx.InsertEvent(ctx, event)
 	})
-	if errors.Is(err, errUsed) {
-		return "", 0, m.usedBefore(ctx, watchword.FactorTry{User: who.User, Client: c, At: now}, proven.claim)
+	if errors.Is(err, errProofUsed) {
+		return "", 0, m.refuseUsedProof(ctx, watchword.FactorTry{User: who.User, Client: c, At: now}, proven.verifiedProof)
 	}
 	if err != nil {
-		return "", 0, m.ended(err)
+		return "", 0, m.notFoundToSessionEnded(err)
 	}
 	m.engine.Announce(append(used, event)...)
 	return m.engine.AccessToken(user, session, now)
@@ -351,7 +350,7 @@ func (m *Manager) ResetKind(ctx context.Context, operator string, id watchword.U
 	event := m.engine.Event(watchword.EventFactorsReset, watchword.User{ID: id}, "", watchword.Client{}, now)
 	event.Operator, event.Detail = operator, string(k)
 	err := m.store.Update(ctx, func(tx Tx) error {
-		if err := m.deleteKind(ctx, tx, id, k, now); err != nil {
+		if err := m.deleteFactorsOfKind(ctx, tx, id, k, now); err != nil {
 			return err
 		}
 		user, err := tx.User(ctx, id)
@@ -381,10 +380,9 @@ func (m *Manager) ResetKind(ctx context.Context, operator string, id watchword.U
 
 func noAccount() error { return refuse(watchword.CodeNotFound, "No account has this id.") }
 
-// deleteKind deletes the factors of the kind k. If k is "", it deletes all factors and the recovery codes. A deletion
-// also ends the remembered devices. When the last factor is deleted, the recovery codes are deleted too, because they
-// only replace a factor.
-func (m *Manager) deleteKind(ctx context.Context, tx Tx, id watchword.UserID, k Kind, now time.Time) error {
+// deleteFactorsOfKind deletes all factors and the recovery codes if k is "". A deletion also ends the remembered
+// devices. When the last factor is deleted, the recovery codes are deleted too, because they only replace a factor.
+func (m *Manager) deleteFactorsOfKind(ctx context.Context, tx Tx, id watchword.UserID, k Kind, now time.Time) error {
 	if k == "" {
 		return tx.DeleteFactors(ctx, id, time.Time{}, now)
 	}
@@ -399,7 +397,7 @@ func (m *Manager) deleteKind(ctx context.Context, tx Tx, id watchword.UserID, k 
 	for _, f := range all {
 		switch {
 		case f.Kind == k:
-			if _, _, err := m.remove(ctx, tx, id, f.ID); err != nil {
+			if _, _, err := m.deleteFactor(ctx, tx, id, f.ID); err != nil {
 				return err
 			}
 		case !f.Unproven:

@@ -12,8 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// The method mail runs the engine until a mail of a kind was sent, and returns this mail.
-func (r *rig) mail(t *testing.T, kind watchword.MailKind) watchword.Message {
+// awaitMail skips mails of other kinds.
+func (r *rig) awaitMail(t *testing.T, kind watchword.MailKind) watchword.Message {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -43,11 +43,11 @@ func wantStepUp(t *testing.T, err error, acr string) {
 
 func TestFirstFactorEndsOtherSessionsAndRaisesTheLevel(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.signUp(t, "ada@example.com")
+		a := r.createAccount(t, "ada@example.com")
 		other, err := r.Engine.Login(t.Context(), watchword.LoginRequest{
 			Email: a.email, Password: password, Client: phone})
 		must(t, err)
-		r.enrol(t, a)
+		r.addTOTP(t, a)
 		_, err = r.Authenticate(t.Context(), other.AccessToken)
 		wantCode(t, err, watchword.CodeSessionEnded)
 		if got := a.who.Session.Methods; !slices.Equal(got, []string{"pwd", "otp", "mfa"}) || len(a.codes) != 10 {
@@ -56,7 +56,7 @@ func TestFirstFactorEndsOtherSessionsAndRaisesTheLevel(t *testing.T) {
 		if a.who.User.Factors != 1 {
 			t.Errorf("%d factors", a.who.User.Factors)
 		}
-		r.enrol(t, a)
+		r.addTOTP(t, a)
 		_, err = r.BeginTOTP(t.Context(), a.who, "")
 		wantCode(t, err, watchword.CodeFactorLimit)
 	})
@@ -65,9 +65,9 @@ func TestFirstFactorEndsOtherSessionsAndRaisesTheLevel(t *testing.T) {
 // 10
 func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.signUp(t, "ada@example.com")
+		a := r.createAccount(t, "ada@example.com")
 		stale := a.who.User
-		r.enrol(t, a)
+		r.addTOTP(t, a)
 		// A sign-in that read the account before the enrolment must not continue with the old factors. The sign-in
 		// calls ReplacePassword, which locks the account. This call must report false.
 		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
@@ -77,7 +77,7 @@ func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
 			}
 			return err
 		}))
-		r.challenge(t, a, phone)
+		r.passwordChallenge(t, a, phone)
 	})
 }
 
@@ -85,7 +85,7 @@ func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
 // try again later, and must not call the password wrong.
 func TestPasswordOfAStepUpIsNotWrongAfterAnUpgradeOfItsHash(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.signUp(t, "ada@example.com")
+		a := r.createAccount(t, "ada@example.com")
 		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 			_, err := tx.ReplacePassword(t.Context(), a.who.User, "another hash")
 			return err
@@ -101,7 +101,7 @@ func TestPasswordOfAStepUpIsNotWrongAfterAnUpgradeOfItsHash(t *testing.T) {
 // 18
 func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.signUp(t, "ada@example.com")
+		a := r.createAccount(t, "ada@example.com")
 		r.advance(stepUpAge + time.Second)
 		_, err := r.BeginTOTP(t.Context(), a.who, "")
 		wantStepUp(t, err, "aal1")
@@ -109,7 +109,7 @@ func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
 		wantCode(t, err, watchword.CodePasswordWrong)
 		_, _, err = r.StepUp(t.Context(), a.who, factors.StepUpRequest{Password: password, Client: laptop})
 		must(t, err)
-		r.enrol(t, a)
+		r.addTOTP(t, a)
 
 		// This session is fresh, but its level is too low to change factors.
 		weak := a.who
@@ -128,7 +128,7 @@ func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
 		_, _, err = r.StepUp(t.Context(), weak, factors.StepUpRequest{Password: password, Client: laptop})
 		wantStepUp(t, err, "aal2")
 		access, _, err := r.StepUp(t.Context(), weak, factors.StepUpRequest{
-			Proof: factors.Proof{TOTP: r.code(t, a, 0)}, Client: laptop})
+			Proof: factors.Proof{TOTP: r.totpCode(t, a, 0)}, Client: laptop})
 		must(t, err)
 		who, err := r.Authenticate(t.Context(), access)
 		must(t, err)
@@ -143,7 +143,7 @@ func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
 // confirmation must fail. Otherwise the account would get a factor of the previous holder.
 func TestEnrolmentEndsWithTheProofOfTheAddress(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.signUp(t, "ada@example.com")
+		a := r.createAccount(t, "ada@example.com")
 		app, err := r.BeginTOTP(t.Context(), a.who, "")
 		must(t, err)
 		a.secret = secretOf(t, app)
@@ -151,10 +151,10 @@ func TestEnrolmentEndsWithTheProofOfTheAddress(t *testing.T) {
 		must(t, err)
 		must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, "olive@example.com"))
 		a.who = r.identity(t, a.in)
-		_, err = r.ConfirmTOTP(t.Context(), a.who, app.ID, r.code(t, a, 0), laptop)
+		_, err = r.ConfirmTOTP(t.Context(), a.who, app.ID, r.totpCode(t, a, 0), laptop)
 		wantCode(t, err, watchword.CodeEmailNotVerified)
 		_, err = r.ConfirmPasskey(t.Context(), a.who, factors.NewPasskey{
-			Ceremony: key.ID, Credential: newDevice().create(t, key.Options)}, laptop)
+			Ceremony: key.ID, Credential: newDevice().respondToCreation(t, key.Options)}, laptop)
 		wantCode(t, err, watchword.CodeEmailNotVerified)
 	})
 }
@@ -178,8 +178,8 @@ func TestStepUpAcceptsNoPasswordOfAnAccountWithoutOne(t *testing.T) {
 // 19
 func TestRemovedFactorTakesTheLevelWithIt(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
-		other, err := r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
+		a := r.createAccountWithTOTP(t)
+		other, err := r.loginWithCode(r.passwordChallenge(t, a, phone), r.totpCode(t, a, 0))
 		must(t, err)
 		wantCode(t, r.Remove(t.Context(), a.who, "nothing", laptop), watchword.CodeNotFound)
 		must(t, r.Remove(t.Context(), a.who, a.factor.ID, laptop))
@@ -215,16 +215,16 @@ func TestUnverifiedAddressEnrolsNothing(t *testing.T) {
 
 func TestEnrolmentBelongsToItsSession(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a, b := r.signUp(t, "ada@example.com"), r.signUp(t, "bob@example.com")
+		a, b := r.createAccount(t, "ada@example.com"), r.createAccount(t, "bob@example.com")
 		begun, err := r.BeginTOTP(t.Context(), a.who, "phone")
 		must(t, err)
 		a.secret = secretOf(t, begun)
-		_, err = r.ConfirmTOTP(t.Context(), b.who, begun.ID, r.code(t, a, 0), laptop)
+		_, err = r.ConfirmTOTP(t.Context(), b.who, begun.ID, r.totpCode(t, a, 0), laptop)
 		wantCode(t, err, watchword.CodeChallengeInvalid)
-		_, err = r.ConfirmTOTP(t.Context(), a.who, begun.ID, r.code(t, a, 5), laptop)
+		_, err = r.ConfirmTOTP(t.Context(), a.who, begun.ID, r.totpCode(t, a, 5), laptop)
 		wantCode(t, err, watchword.CodeFactorWrong)
-		code := r.code(t, a, 0)
-		got := inParallel(2, func(int) error {
+		code := r.totpCode(t, a, 0)
+		got := runInParallel(2, func(int) error {
 			_, err := r.ConfirmTOTP(t.Context(), a.who, begun.ID, code, laptop)
 			return err
 		})
@@ -232,7 +232,7 @@ func TestEnrolmentBelongsToItsSession(t *testing.T) {
 			t.Errorf("confirmed twice: %v", got)
 		}
 		// The code that confirmed the enrolment does not sign in.
-		_, err = r.withCode(r.challenge(t, a, phone), code)
+		_, err = r.loginWithCode(r.passwordChallenge(t, a, phone), code)
 		wantCode(t, err, watchword.CodeFactorWrong)
 		overview, err := r.List(t.Context(), a.who.User.ID)
 		must(t, err)
@@ -258,7 +258,7 @@ func TestEnrolmentBelongsToItsSession(t *testing.T) {
 // CodeNotFound instead.
 func TestUnstorableIDsAreNotFound(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
+		a := r.createAccountWithTOTP(t)
 		for _, id := range []string{"\x00", "\xff", "x", a.factor.ID + "\x00"} {
 			_, err := r.ConfirmTOTP(t.Context(), a.who, id, "123456", laptop)
 			wantCode(t, err, watchword.CodeChallengeInvalid)
@@ -276,7 +276,7 @@ func TestUnstorableIDsAreNotFound(t *testing.T) {
 
 func TestOperatorResetsFactors(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
+		a := r.createAccountWithTOTP(t)
 		must(t, r.Manager.Reset(t.Context(), "ops", a.who.User.ID))
 		_, err := r.Authenticate(t.Context(), a.in.AccessToken)
 		wantCode(t, err, watchword.CodeSessionEnded)
@@ -296,7 +296,7 @@ func TestOperatorResetsFactors(t *testing.T) {
 // A reset of one kind keeps the other kinds, and ends sessions like a reset of all kinds.
 func TestOperatorResetsOneKind(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
+		a := r.createAccountWithTOTP(t)
 		u := a.who.User.ID
 		r.addPasskey(t, a, newDevice())
 		left := func(k factors.Kind) (n [3]int) {
@@ -342,17 +342,17 @@ func TestOperatorResetsOneKind(t *testing.T) {
 
 func TestResealKeepsFactorsAndRecoveryCodes(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
+		a := r.createAccountWithTOTP(t)
 		next := []byte("another master key for the tests")
 		must(t, r.Operator().Reseal(t.Context(), next))
 		r.opts.MasterKey = next
-		engine, err := watchword.New(t.Context(), unclocked{r.store}, r.opts)
+		engine, err := watchword.New(t.Context(), storeWithoutClock{r.store}, r.opts)
 		must(t, err)
 		t.Cleanup(engine.Close)
 		r.Engine, r.Manager = engine, factors.New(engine, r.store.(realStore).Factors(), factors.Options{})
-		_, err = r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
+		_, err = r.loginWithCode(r.passwordChallenge(t, a, phone), r.totpCode(t, a, 0))
 		must(t, err)
-		_, err = r.withRecovery(r.challenge(t, a, phone), a.codes[0])
+		_, err = r.loginWithRecoveryCode(r.passwordChallenge(t, a, phone), a.codes[0])
 		must(t, err)
 		r.advance(totp.Period)
 	})
@@ -361,29 +361,29 @@ func TestResealKeepsFactorsAndRecoveryCodes(t *testing.T) {
 // 17
 func TestUndoneAddressRemovesTheFactorsFromSinceTheChange(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
+		a := r.createAccountWithTOTP(t)
 		own := a.secret
 		must(t, r.ChangeEmail(t.Context(), a.who, "thief@example.org", password, laptop))
-		confirm := r.mail(t, watchword.MailConfirmAddress)
+		confirm := r.awaitMail(t, watchword.MailConfirmAddress)
 		_, err := r.ConfirmEmail(t.Context(), watchword.MailLinkRequest{
 			Token: confirm.Token, Password: password, Client: laptop})
 		must(t, err)
-		undo := r.mail(t, watchword.MailAddressChanged)
+		undo := r.awaitMail(t, watchword.MailAddressChanged)
 		a.who = r.identity(t, a.in)
-		r.enrol(t, a) // the thief's factor
+		r.addTOTP(t, a) // the thief's factor
 		must(t, r.UndoEmail(t.Context(), undo.Token, laptop))
 		overview, err := r.List(t.Context(), a.who.User.ID)
 		must(t, err)
 		if len(overview.Factors) != 1 || overview.Factors[0].ID == a.factor.ID || overview.Codes.Left != 10 {
 			t.Fatalf("left: %+v", overview)
 		}
-		reset := r.mail(t, watchword.MailReset)
+		reset := r.awaitMail(t, watchword.MailReset)
 		_, err = r.Engine.ResetPassword(t.Context(), reset.Token, password, laptop)
 		must(t, err)
-		_, err = r.withCode(r.challenge(t, a, laptop), r.code(t, a, 0))
+		_, err = r.loginWithCode(r.passwordChallenge(t, a, laptop), r.totpCode(t, a, 0))
 		wantCode(t, err, watchword.CodeFactorWrong)
 		a.secret = own
-		_, err = r.withCode(r.challenge(t, a, laptop), r.code(t, a, 0))
+		_, err = r.loginWithCode(r.passwordChallenge(t, a, laptop), r.totpCode(t, a, 0))
 		must(t, err)
 	})
 }

@@ -12,22 +12,22 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// A moment is a time during a sign-in with a password at which another request changes the factors.
-type moment string
+// A changeMoment is when another request changes the factors during a sign-in with a password.
+type changeMoment string
 
 const (
-	beforeTransaction moment = "before the transaction"
-	beforeStatement   moment = "between two statements of the transaction"
-	uncommitted       moment = "committed after the statement, begun before it"
-	afterStatement    moment = "after the statement"
+	beforeTransaction changeMoment = "before the transaction"
+	beforeStatement   changeMoment = "between two statements of the transaction"
+	uncommitted       changeMoment = "committed after the statement, begun before it"
+	afterStatement    changeMoment = "after the statement"
 )
 
-// A hookedStore calls a function that changes factors at one moment of a sign-in.
+// A hookedStore calls change at one moment of a sign-in.
 type hookedStore struct {
 	watchword.Store
-	at      moment
+	at      changeMoment
 	change  func()
-	updates int // counts transactions: the first counts the attempt, the second inserts the challenge
+	updates int // transactions: the first counts the attempt, the second inserts the challenge
 }
 
 func (s *hookedStore) Update(ctx context.Context, fn func(watchword.Tx) error) error {
@@ -55,13 +55,13 @@ func (t hookedTx) InsertLoginChallenge(
 	return all, err
 }
 
-// A lateStore calls a function before it commits a change of factors.
-type lateStore struct {
+// A commitHookStore calls a function before it commits a change of factors.
+type commitHookStore struct {
 	factors.Store
 	beforeCommit func()
 }
 
-func (s lateStore) Update(ctx context.Context, fn func(factors.Tx) error) error {
+func (s commitHookStore) Update(ctx context.Context, fn func(factors.Tx) error) error {
 	return s.Store.Update(ctx, func(tx factors.Tx) error {
 		err := fn(tx)
 		if err == nil {
@@ -76,32 +76,32 @@ func (s lateStore) Update(ctx context.Context, fn func(factors.Tx) error) error 
 // sign-in with it.
 func TestChallengeOfFactorsThatChangeAtTheSameTimeIsInvalid(t *testing.T) {
 	changes := map[string]func(*rig, *testing.T, *account) func(*factors.Manager){
-		"added":   (*rig).preparedAddition,
-		"removed": (*rig).preparedRemoval,
+		"added":   (*rig).prepareAddition,
+		"removed": (*rig).prepareRemoval,
 	}
 	onBothStores(t, func(t *testing.T, r *rig) {
-		moments := []moment{beforeTransaction}
+		moments := []changeMoment{beforeTransaction}
 		if _, ok := r.store.(*postgres.Store); ok { // the transactions of SQLite run one after the other
 			moments = append(moments, beforeStatement, uncommitted, afterStatement)
 		}
 		for name, prepare := range changes {
 			for _, at := range moments {
 				t.Run(name+" "+string(at), func(t *testing.T) {
-					a := r.signUp(t, name+string(rune('a'+slices.Index(moments, at)))+"@example.com")
-					r.enrol(t, a)
-					r.challengeDuring(t, a, at, prepare(r, t, a))
+					a := r.createAccount(t, name+string(rune('a'+slices.Index(moments, at)))+"@example.com")
+					r.addTOTP(t, a)
+					r.signInDuringChange(t, a, at, prepare(r, t, a))
 				})
 			}
 		}
 	})
 }
 
-// preparedAddition prepares a new passkey, and returns a function that adds it.
-func (r *rig) preparedAddition(t *testing.T, a *account) func(*factors.Manager) {
+// prepareAddition returns a function that adds a new passkey.
+func (r *rig) prepareAddition(t *testing.T, a *account) func(*factors.Manager) {
 	t.Helper()
 	begun, err := r.BeginPasskey(t.Context(), a.who, false)
 	must(t, err)
-	credential := newDevice().create(t, begun.Options)
+	credential := newDevice().respondToCreation(t, begun.Options)
 	return func(m *factors.Manager) {
 		_, err := m.ConfirmPasskey(t.Context(), a.who,
 			factors.NewPasskey{Ceremony: begun.ID, Credential: credential}, laptop)
@@ -109,8 +109,8 @@ func (r *rig) preparedAddition(t *testing.T, a *account) func(*factors.Manager) 
 	}
 }
 
-// preparedRemoval adds a passkey, and returns a function that removes it.
-func (r *rig) preparedRemoval(t *testing.T, a *account) func(*factors.Manager) {
+// prepareRemoval adds a passkey, and returns a function that removes it.
+func (r *rig) prepareRemoval(t *testing.T, a *account) func(*factors.Manager) {
 	t.Helper()
 	app := a.factor
 	r.addPasskey(t, a, newDevice())
@@ -119,25 +119,24 @@ func (r *rig) preparedRemoval(t *testing.T, a *account) func(*factors.Manager) {
 	return func(m *factors.Manager) { must(t, m.Remove(t.Context(), a.who, key.ID, laptop)) }
 }
 
-// challengeDuring sends the password while a change of factors is committed. Then it sends the right
-// code.
-func (r *rig) challengeDuring(t *testing.T, a *account, at moment, change func(*factors.Manager)) {
+// signInDuringChange sends the password while the change is committed, and then the right code.
+func (r *rig) signInDuringChange(t *testing.T, a *account, at changeMoment, change func(*factors.Manager)) {
 	t.Helper()
-	before := r.methods(t, r.Engine, a)
+	before := r.challengeByPassword(t, r.Engine, a)
 	store := r.store.(realStore)
-	hooked := &hookedStore{Store: unclocked{store}, at: at, change: func() { change(r.Manager) }}
+	hooked := &hookedStore{Store: storeWithoutClock{store}, at: at, change: func() { change(r.Manager) }}
 	engine, err := watchword.New(t.Context(), hooked, r.opts)
 	must(t, err)
 	t.Cleanup(engine.Close)
 	hooked.updates = 0
 	var during *watchword.ChallengeOffer
 	if at == uncommitted {
-		late := lateStore{store.Factors(), func() { during = r.methods(t, engine, a) }}
+		late := commitHookStore{store.Factors(), func() { during = r.challengeByPassword(t, engine, a) }}
 		change(factors.New(r.Engine, late, factors.Options{}))
 	} else {
-		during = r.methods(t, engine, a)
+		during = r.challengeByPassword(t, engine, a)
 	}
-	after := r.methods(t, r.Engine, a)
+	after := r.challengeByPassword(t, r.Engine, a)
 	if slices.Equal(before.Methods, after.Methods) {
 		t.Fatalf("the change has no effect: %q", after.Methods)
 	}
@@ -148,19 +147,18 @@ func (r *rig) challengeDuring(t *testing.T, a *account, at moment, change func(*
 	if !slices.Equal(during.Methods, want) || (during.Passkey != nil) != slices.Contains(want, "passkey") {
 		t.Errorf("offers %q, want %q", during.Methods, want)
 	}
-	sessions := r.sessions(t, a)
-	_, err = r.withCode(during.Handle, r.code(t, a, 0))
+	sessions := r.countSessions(t, a)
+	_, err = r.loginWithCode(during.Handle, r.totpCode(t, a, 0))
 	wantCode(t, err, watchword.CodeChallengeInvalid)
-	if got := r.sessions(t, a); got != sessions {
+	if got := r.countSessions(t, a); got != sessions {
 		t.Errorf("%d sessions, want %d", got, sessions)
 	}
 	r.advance(2 * totp.Period)
-	_, err = r.withCode(after.Handle, r.code(t, a, 0))
+	_, err = r.loginWithCode(after.Handle, r.totpCode(t, a, 0))
 	must(t, err)
 }
 
-// The method methods signs in with the password. It returns the challenge, which lists the methods.
-func (r *rig) methods(t *testing.T, engine *watchword.Engine, a *account) *watchword.ChallengeOffer {
+func (r *rig) challengeByPassword(t *testing.T, engine *watchword.Engine, a *account) *watchword.ChallengeOffer {
 	t.Helper()
 	_, err := engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: phone})
 	var refusal *watchword.Error

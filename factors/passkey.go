@@ -59,8 +59,8 @@ func CheckRPID(rpID, publicURL string) error {
 	return err
 }
 
-// party returns the relying party for the options, or nil if passkeys are off or can't work.
-func party(publicURL string, o Options) *passkey.Party {
+// newRelyingParty returns nil if passkeys are off or can't work.
+func newRelyingParty(publicURL string, o Options) *passkey.Party {
 	rpID := o.RPID
 	if rpID == "" {
 		rpID = hostname(publicURL)
@@ -81,7 +81,7 @@ func party(publicURL string, o Options) *passkey.Party {
 	return p
 }
 
-// originOf returns the origin of a URL as browsers write it.
+// originOf returns "" for an invalid URL.
 func originOf(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -128,15 +128,14 @@ func (m *Manager) userHandle(id watchword.UserID) []byte {
 	return mac.Sum(nil)
 }
 
-// handleOf returns the user handle of a passkey. An imported passkey has the handle of its earlier installation.
-func (m *Manager) handleOf(f Factor) []byte {
+// passkeyUserHandle returns the handle of the earlier installation for an imported passkey.
+func (m *Manager) passkeyUserHandle(f Factor) []byte {
 	if record, err := passkey.Parse(f.Record); err == nil && len(record.Handle) > 0 {
 		return record.Handle
 	}
 	return m.userHandle(f.UserID)
 }
 
-// credential returns the passkey of a factor.
 func (f Factor) credential() (passkey.Credential, error) {
 	id, err := passkey.DecodeID(f.CredentialID)
 	if err != nil {
@@ -166,14 +165,13 @@ func (f Factor) Product() string {
 	return passkey.ProductName(record.AAGUID)
 }
 
-// The method with returns a copy of the factor, with the counter and record that the credential has after a ceremony.
-func (f Factor) with(c passkey.Credential) Factor {
+// withCredential copies the counter and the record that c has after a ceremony.
+func (f Factor) withCredential(c passkey.Credential) Factor {
 	f.CredentialID, f.Record, f.Counter = passkey.EncodeID(c.ID), c.Record.Text(), int64(c.Count)
 	return f
 }
 
-// credentials returns the passkeys among factors.
-func credentials(all []Factor) (list []passkey.Credential, err error) {
+func passkeyCredentials(all []Factor) (list []passkey.Credential, err error) {
 	for _, f := range all {
 		if f.Kind != KindPasskey {
 			continue
@@ -212,8 +210,10 @@ func (m *Manager) Signal(id watchword.UserID, all []Factor) *Signal {
 	return s
 }
 
-// checkPasskey verifies a passkey as second factor or for a step-up.
-func (m *Manager) checkPasskey(ctx context.Context, t watchword.FactorTry, all []Factor, p Proof) (claim, error) {
+// checkPasskey is for second factors and step-ups.
+func (m *Manager) checkPasskey(
+	ctx context.Context, t watchword.FactorTry, all []Factor, p Proof,
+) (verifiedProof, error) {
 	proven, err := m.matchPasskey(all, p)
 	if errors.Is(err, passkey.ErrRejected) {
 		err = m.engine.Failed(ctx, t, passkeyWrong(), reasonPasskey)
@@ -221,45 +221,44 @@ func (m *Manager) checkPasskey(ctx context.Context, t watchword.FactorTry, all [
 	return proven, err
 }
 
-// matchPasskey finds the passkey among the factors of the user and verifies its response. It stores
-// no data.
-func (m *Manager) matchPasskey(all []Factor, p Proof) (claim, error) {
+// matchPasskey does not write to the store.
+func (m *Manager) matchPasskey(all []Factor, p Proof) (verifiedProof, error) {
 	if m.passkeys == nil {
-		return claim{}, passkey.ErrRejected
+		return verifiedProof{}, passkey.ErrRejected
 	}
 	response, err := passkey.ParseResponse(p.Passkey)
 	if err != nil {
-		return claim{}, err
+		return verifiedProof{}, err
 	}
 	id := passkey.EncodeID(response.CredentialID())
 	at := slices.IndexFunc(all, func(f Factor) bool { return f.Kind == KindPasskey && f.CredentialID == id })
 	if at < 0 {
-		return claim{}, passkey.ErrRejected
+		return verifiedProof{}, passkey.ErrRejected
 	}
 	c, err := all[at].credential()
 	if err != nil {
-		return claim{}, err
+		return verifiedProof{}, err
 	}
 	request := passkey.Assertion{Challenge: []byte(p.ceremony), Credentials: []passkey.Credential{c}}
-	use, err := m.passkeys.Verify(request, m.handleOf(all[at]), c, response)
+	use, err := m.passkeys.Verify(request, m.passkeyUserHandle(all[at]), c, response)
 	if err != nil {
-		return claim{}, err
+		return verifiedProof{}, err
 	}
-	factor := all[at].with(use.Authorized())
+	factor := all[at].withCredential(use.Authorized())
 	if factor.Unproven && !use.Verified {
-		return claim{}, passkey.ErrRejected
+		return verifiedProof{}, passkey.ErrRejected
 	}
-	return claim{method: c.Record.Method(), verified: use.Verified, factor: factor}, nil
+	return verifiedProof{method: c.Record.Method(), userVerified: use.Verified, factor: factor}, nil
 }
 
-// usePasskey stores the new counter of a passkey. It reports false if another request has used this counter.
+// consumePasskey reports false if another request has used this counter.
 //
 // A passkey that a browser added without being asked ("upgraded") is not a second factor at first. Its first use with
-// user verification makes it one, if the address of the account is proven (recordFirst). The caller has locked the
-// account.
-func (c claim) usePasskey(ctx context.Context, tx Tx, now time.Time) (bool, error) {
+// user verification makes it one, if the address of the account is proven (recordFirstPasskey). The caller has locked
+// the account.
+func (c verifiedProof) consumePasskey(ctx context.Context, tx Tx, now time.Time) (bool, error) {
 	f := c.factor
-	if f.Unproven && c.verified {
+	if f.Unproven && c.userVerified {
 		owner, err := tx.User(ctx, f.UserID)
 		if err != nil {
 			return false, err
@@ -286,7 +285,7 @@ func (m *Manager) Offer(ctx context.Context, refused error) error {
 	switch refusal.Code {
 	case watchword.CodeSecondFactorRequired:
 	case watchword.CodeEnrolmentRequired:
-		return m.offerFirst(refusal)
+		return m.offerFirstFactorKinds(refusal)
 	default:
 		return refused
 	}
@@ -294,7 +293,7 @@ func (m *Manager) Offer(ctx context.Context, refused error) error {
 	if err != nil {
 		return err
 	}
-	all, err := m.offered(ctx, refusal.Challenge, id)
+	all, err := m.challengeFactors(ctx, refusal.Challenge, id)
 	if err != nil {
 		return err
 	}
@@ -303,7 +302,7 @@ func (m *Manager) Offer(ctx context.Context, refused error) error {
 	if slices.ContainsFunc(all, func(f Factor) bool { return f.Kind == KindTOTP }) {
 		offer.Methods = append(offer.Methods, string(KindTOTP))
 	}
-	if offer.Passkey, err = m.requestOptions(all, m.engine.Handle(loginCeremony, id)); err != nil {
+	if offer.Passkey, err = m.passkeyRequestOptions(all, m.engine.Handle(loginCeremony, id)); err != nil {
 		return err
 	}
 	if offer.Passkey != nil {
@@ -315,10 +314,12 @@ func (m *Manager) Offer(ctx context.Context, refused error) error {
 	return &completed
 }
 
-// offered returns the factors of the account of a challenge. If this request created the challenge, the error already
-// contains the factors. Otherwise offered reads them, because the page of the second step has only the handle. A
-// concurrent change of the factors makes the challenge invalid, so an outdated list grants no access.
-func (m *Manager) offered(ctx context.Context, o *watchword.ChallengeOffer, id string) (all []Factor, err error) {
+// challengeFactors returns the factors of the challenged account. If this request created the challenge, the error
+// already contains them. Otherwise challengeFactors reads them, because the page of the second step has only the
+// handle. A concurrent change of the factors makes the challenge invalid, so an outdated list grants no access.
+func (m *Manager) challengeFactors(
+	ctx context.Context, o *watchword.ChallengeOffer, id string,
+) (all []Factor, err error) {
 	if offered := m.engine.Offered(o); offered != nil {
 		for _, f := range offered {
 			all = append(all, Factor{Kind: Kind(f.Kind), CredentialID: f.CredentialID, Record: f.Record})
@@ -339,8 +340,8 @@ func (m *Manager) offered(ctx context.Context, o *watchword.ChallengeOffer, id s
 	return all, err
 }
 
-// offerFirst adds the kinds of factors that can be the first factor of an account.
-func (m *Manager) offerFirst(refusal *watchword.Error) error {
+// offerFirstFactorKinds adds the kinds of factors that can be the first factor of an account.
+func (m *Manager) offerFirstFactorKinds(refusal *watchword.Error) error {
 	completed, offer := *refusal, *refusal.Challenge
 	if m.passkeys != nil {
 		offer.Methods = append(slices.Clone(offer.Methods), string(KindPasskey))
@@ -349,13 +350,12 @@ func (m *Manager) offerFirst(refusal *watchword.Error) error {
 	return &completed
 }
 
-// requestOptions returns the options of a ceremony with the passkeys among factors. It returns nil
-// if no passkey has the current RP ID.
-func (m *Manager) requestOptions(all []Factor, ceremony watchword.Secret) (json.RawMessage, error) {
+// passkeyRequestOptions returns nil if no passkey among the factors has the current RP ID.
+func (m *Manager) passkeyRequestOptions(all []Factor, ceremony watchword.Secret) (json.RawMessage, error) {
 	if m.passkeys == nil {
 		return nil, nil
 	}
-	list, err := credentials(all)
+	list, err := passkeyCredentials(all)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ type Ceremony struct {
 	Mediation string
 }
 
-// A pendingPasskey is the data of a creation that has begun. It is sealed in the challenge of the creation.
+// A pendingPasskey is sealed in the challenge of a creation.
 type pendingPasskey struct {
 	Upgrade bool   `json:"upgrade"`
 	Entry   string `json:"entry"` // same as pendingTOTP.Entry
@@ -38,34 +38,34 @@ type pendingPasskey struct {
 //
 // Unstable: package server calls it.
 func (m *Manager) BeginPasskey(ctx context.Context, who watchword.Identity, upgrade bool) (Ceremony, error) {
-	may := func(tx Tx, now time.Time) (c creator, err error) {
+	may := func(tx Tx, now time.Time) (c passkeyOwner, err error) {
 		session, owner, err := tx.Session(ctx, who.Session.ID)
 		if err != nil {
-			return c, m.ended(err)
+			return c, m.notFoundToSessionEnded(err)
 		}
 		all, err := tx.Factors(ctx, owner.ID)
 		if err != nil {
 			return c, err
 		}
-		if refusal := m.mayEnrol(owner, session, all, KindPasskey, now); refusal != nil {
+		if refusal := m.checkEnrolmentAllowed(owner, session, all, KindPasskey, now); refusal != nil {
 			return c, refusal
 		}
-		return creator{owner, session.ID, all}, nil
+		return passkeyOwner{owner, session.ID, all}, nil
 	}
 	return m.beginPasskey(ctx, pendingPasskey{Upgrade: upgrade}, may)
 }
 
-// A creator has the account and the session for which a passkey is created.
-type creator struct {
+// A passkeyOwner is the account and the session that get a new passkey.
+type passkeyOwner struct {
 	user    watchword.User
 	session watchword.SessionID // empty for a sign-in that waits for its first factor
 	factors []Factor
 }
 
-// beginPasskey stores the challenge of a creation. It calls the function may, which checks the permission and returns
-// the account and the session.
+// beginPasskey runs authorize in its transaction. authorize checks the permission, and returns the account and the
+// session.
 func (m *Manager) beginPasskey(
-	ctx context.Context, p pendingPasskey, may func(Tx, time.Time) (creator, error),
+	ctx context.Context, p pendingPasskey, authorize func(Tx, time.Time) (passkeyOwner, error),
 ) (Ceremony, error) {
 	if m.passkeys == nil || m.opts.EnrolmentOff {
 		return Ceremony{}, passkeysOff()
@@ -75,20 +75,20 @@ func (m *Manager) beginPasskey(
 	if err != nil {
 		return Ceremony{}, err
 	}
-	var c creator
+	var c passkeyOwner
 	var challenge watchword.Challenge
 	var handle watchword.Secret
 	err = m.store.Update(ctx, func(tx Tx) (err error) {
-		if c, err = may(tx, now); err != nil {
+		if c, err = authorize(tx, now); err != nil {
 			return err
 		}
 		challenge, handle = m.engine.NewChallenge(challengeCreate, c.user, c.session, plain, now)
-		return insertPending(ctx, tx, challenge)
+		return insertEnrolmentChallenge(ctx, tx, challenge)
 	})
 	if err != nil {
 		return Ceremony{}, err
 	}
-	list, err := credentials(c.factors)
+	list, err := passkeyCredentials(c.factors)
 	if err != nil {
 		return Ceremony{}, err
 	}
@@ -129,33 +129,33 @@ type NewPasskey struct {
 func (m *Manager) ConfirmPasskey(
 	ctx context.Context, who watchword.Identity, n NewPasskey, c watchword.Client,
 ) (Confirmation, error) {
-	made, err := m.created(ctx, n, c.Device, m.engine.Now(), func(c watchword.Challenge, p pendingPasskey) bool {
+	made, err := m.confirmCreation(ctx, n, c.Device, m.engine.Now(), func(c watchword.Challenge, p pendingPasskey) bool {
 		return c.UserID == who.User.ID && c.SessionID == who.Session.ID && p.Entry == ""
 	})
 	if err != nil {
 		return Confirmation{}, err
 	}
-	return m.add(ctx, who, made, c)
+	return m.addFactor(ctx, who, made, c)
 }
 
-// The method created counts and commits an attempt on a creation. It returns the passkey if the response is right.
-// The argument device names the browser and its system. The function ours reports whether the creation belongs to the
-// request.
-func (m *Manager) created(
-	ctx context.Context, n NewPasskey, device string, now time.Time, ours func(watchword.Challenge, pendingPasskey) bool,
-) (enrolled, error) {
+// confirmCreation commits the attempt before it verifies the response. device names the browser and its system.
+// belongsToRequest reports whether the request may complete this creation.
+func (m *Manager) confirmCreation(
+	ctx context.Context, n NewPasskey, device string, now time.Time,
+	belongsToRequest func(watchword.Challenge, pendingPasskey) bool,
+) (confirmedFactor, error) {
 	if m.passkeys == nil {
-		return enrolled{}, passkeysOff()
+		return confirmedFactor{}, passkeysOff()
 	}
 	name, err := parseName(n.Name)
 	if n.Name != "" && err != nil {
-		return enrolled{}, err
+		return confirmedFactor{}, err
 	}
 	var pending pendingPasskey
-	challenge, err := m.claimOwn(ctx, attempt{string(n.Ceremony), challengeCreate, now}, &pending,
-		func(c watchword.Challenge) bool { return ours(c, pending) })
+	challenge, err := m.countOwnAttempt(ctx, enrolmentAttempt{string(n.Ceremony), challengeCreate, now}, &pending,
+		func(c watchword.Challenge) bool { return belongsToRequest(c, pending) })
 	if err != nil {
-		return enrolled{}, err
+		return confirmedFactor{}, err
 	}
 	handle := m.engine.Handle(challengeCreate, challenge.ID)
 	owner := watchword.User{ID: challenge.UserID}
@@ -164,10 +164,10 @@ func (m *Manager) created(
 		err = refuse(watchword.CodeFactorWrong, "This passkey was not accepted. Try again, or use another one.")
 	}
 	if err != nil {
-		return enrolled{}, err
+		return confirmedFactor{}, err
 	}
 	f := Factor{ID: newID(), UserID: owner.ID, Kind: KindPasskey, Name: name, Sealed: []byte{}, CreatedAt: now}
-	f, f.Unproven = f.with(made), pending.Upgrade
+	f, f.Unproven = f.withCredential(made), pending.Upgrade
 	if f.Name == "" {
 		f.Name = defaultName(made, device)
 	}
@@ -178,15 +178,14 @@ func (m *Manager) created(
 	case made.Record.VerifiedBefore():
 		proofs = append(proofs, amr.Verified)
 	}
-	return enrolled{challenge, f, proofs}, nil
+	return confirmedFactor{challenge, f, proofs}, nil
 }
 
-// unknownDevice is the name that package server gives to an unknown user agent.
+// unknownDevice is what package server passes for an unknown user agent.
 const unknownDevice = "Unknown device"
 
-// defaultName returns a name for a passkey that the user has not named: the name of the product, if it is known.
-// Otherwise it is the browser and system, if the authenticator is part of the device. A synchronized passkey shows
-// this name on other devices too.
+// defaultName returns the name of the product, if it is known. Otherwise it returns the browser and system, if the
+// authenticator is part of the device. A synchronized passkey shows this name on other devices too.
 func defaultName(c passkey.Credential, device string) string {
 	if name := passkey.ProductName(c.Record.AAGUID); name != "" {
 		return name
@@ -197,11 +196,10 @@ func defaultName(c passkey.Credential, device string) string {
 	return "Passkey"
 }
 
-// parseName trims the name of a factor. It refuses a name that is empty, too long, or not a
-// label (storable.Label).
+// parseName trims the name. It refuses a name that is empty, too long, or not a label (storable.Label).
 func parseName(raw string) (string, error) {
 	name := strings.TrimSpace(raw)
-	if name != "" && utf8.RuneCountInString(name) <= maxName && storable.Label(name) {
+	if name != "" && utf8.RuneCountInString(name) <= maxNameLength && storable.Label(name) {
 		return name, nil
 	}
 	problem := watchword.FieldError{

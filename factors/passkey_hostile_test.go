@@ -19,9 +19,11 @@ import (
 // Hostile responses of browsers and authenticators. The numbers refer to the tests in the
 // specification of second factors.
 
-// signed returns an edited copy of an assertion, correctly signed by the device. edit changes the client data and the
-// authenticator data.
-func (d *device) signed(t *testing.T, response []byte, edit func(client map[string]any, auth []byte)) []byte {
+// signEditedResponse lets edit change the client data and the authenticator data. The device then signs them
+// correctly.
+func (d *device) signEditedResponse(
+	t *testing.T, response []byte, edit func(client map[string]any, auth []byte),
+) []byte {
 	t.Helper()
 	var whole map[string]any
 	must(t, json.Unmarshal(response, &whole))
@@ -47,7 +49,7 @@ func (d *device) signed(t *testing.T, response []byte, edit func(client map[stri
 	return edited
 }
 
-// onSQLite runs a test on SQLite only, because the tested rules do not depend on the store.
+// onSQLite is for rules that do not depend on the store.
 func onSQLite(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	t.Parallel()
@@ -56,14 +58,13 @@ func onSQLite(t *testing.T, test func(t *testing.T, r *rig)) {
 	test(t, newRig(t, store))
 }
 
-// An attack changes how a device responds.
 type attack struct {
 	name  string
 	setup func(d *device)
 	edit  func(client map[string]any, auth []byte)
 }
 
-const flagsAt = 32 // offset of the flags in the authenticator data, after the hash of the RP ID
+const flagsOffset = 32 // after the hash of the RP ID
 
 // 22
 func attacks() []attack {
@@ -82,29 +83,29 @@ func attacks() []attack {
 		{"origin with a path", origin("https://id.example.com/evil"), nil},
 		{"origin in capitals", origin("https://ID.example.com"), nil},
 		{"no origin", origin(""), nil},
-		{"user not present", func(d *device) { d.auth.Options.UserNotPresent = true }, nil},
+		{"user not present", func(d *device) { d.authenticator.Options.UserNotPresent = true }, nil},
 		{"cross-origin frame", nil, client("crossOrigin", true)},
 		{"top origin", nil, client("topOrigin", "https://evil.test")},
 		{"type of a creation", nil, client("type", "webauthn.create")},
 		{"another challenge", nil, client("challenge", strings.Repeat("x", 68))},
 		{"no challenge", nil, client("challenge", "")},
-		{"backed up, but not eligible", nil, func(_ map[string]any, auth []byte) { auth[flagsAt] |= 0x10 }},
-		{"eligibility changed", nil, func(_ map[string]any, auth []byte) { auth[flagsAt] |= 0x08 }},
+		{"backed up, but not eligible", nil, func(_ map[string]any, auth []byte) { auth[flagsOffset] |= 0x10 }},
+		{"eligibility changed", nil, func(_ map[string]any, auth []byte) { auth[flagsOffset] |= 0x08 }},
 		{"another key", func(d *device) { d.key.Key = newDevice().key.Key }, nil},
 		{"another credential", func(d *device) { d.key.ID = []byte("another credential of 32 bytes !") }, nil},
-		{"another user handle", func(d *device) { d.auth.Options.UserHandle = []byte("another user") }, nil},
+		{"another user handle", func(d *device) { d.authenticator.Options.UserHandle = []byte("another user") }, nil},
 	}
 }
 
 // MFA-4
 func TestHostileAssertionsOpenNoSession(t *testing.T) {
 	onSQLite(t, func(t *testing.T, r *rig) {
-		a, d := r.signUp(t, "ada@example.com"), newDevice()
+		a, d := r.createAccount(t, "ada@example.com"), newDevice()
 		r.addPasskey(t, a, d)
-		before := r.sessions(t, a)
+		before := r.countSessions(t, a)
 		alone := append(attacks(), attack{"user not verified",
-			func(d *device) { d.auth.Options.UserNotVerified = true }, nil},
-			attack{"no user handle", func(d *device) { d.auth.Options.UserHandle = nil }, nil})
+			func(d *device) { d.authenticator.Options.UserNotVerified = true }, nil},
+			attack{"no user handle", func(d *device) { d.authenticator.Options.UserHandle = nil }, nil})
 		for _, attack := range alone {
 			begun, err := r.PasskeyOptions(t.Context(), phone)
 			must(t, err)
@@ -113,36 +114,36 @@ func TestHostileAssertionsOpenNoSession(t *testing.T) {
 			if watchword.CodeOf(err) != watchword.CodeInvalidCredentials {
 				t.Errorf("alone, %s: got %v", attack.name, err)
 			}
-			r.advance(10 * time.Second) // so that the client's rate limit allows the next request
+			r.advance(10 * time.Second) // keeps the client below its rate limit
 		}
 		var offer *watchword.ChallengeOffer
 		for i, attack := range attacks() {
 			if i%watchword.ChallengeAttempts == 0 {
-				offer = r.offer(t, a)
+				offer = r.challengeWithPasskey(t, a)
 			}
-			_, err := r.withPasskey(t, offer.Handle, attack.respond(t, *d, offer.Passkey))
+			_, err := r.loginWithPasskey(t, offer.Handle, attack.respond(t, *d, offer.Passkey))
 			if watchword.CodeOf(err) != watchword.CodeFactorWrong {
 				t.Errorf("second factor, %s: got %v", attack.name, err)
 			}
-			r.advance(119 * time.Second) // so that the account's rate limit allows the next request
+			r.advance(119 * time.Second) // keeps the account below its rate limit
 		}
-		if got := r.sessions(t, a); got != before {
+		if got := r.countSessions(t, a); got != before {
 			t.Errorf("%d sessions, want %d", got, before)
 		}
-		_, err := r.alone(t, d)
+		_, err := r.loginWithPasskeyAlone(t, d)
 		must(t, err)
 	})
 }
 
-// respond returns the hostile response of a copy of the device.
+// respond changes a copy of the device, so the next attack begins with the original.
 func (a attack) respond(t *testing.T, d device, options json.RawMessage) []byte {
 	t.Helper()
 	if a.setup != nil {
 		a.setup(&d)
 	}
-	response := d.use(t, options)
+	response := d.respondToRequest(t, options)
 	if a.edit != nil {
-		response = d.signed(t, response, a.edit)
+		response = d.signEditedResponse(t, response, a.edit)
 	}
 	return response
 }
@@ -150,7 +151,7 @@ func (a attack) respond(t *testing.T, d device, options json.RawMessage) []byte 
 // MFA-4
 func TestHostileCreationsAddNoPasskey(t *testing.T) {
 	onSQLite(t, func(t *testing.T, r *rig) {
-		a := r.signUp(t, "ada@example.com")
+		a := r.createAccount(t, "ada@example.com")
 		for _, attack := range attacks() {
 			switch attack.name {
 			case "another key", "another credential", "another user handle": // new in each creation
@@ -164,7 +165,7 @@ func TestHostileCreationsAddNoPasskey(t *testing.T) {
 			begun, err := r.BeginPasskey(t.Context(), a.who, false)
 			must(t, err)
 			_, err = r.ConfirmPasskey(t.Context(), a.who,
-				factors.NewPasskey{Ceremony: begun.ID, Credential: d.create(t, begun.Options)}, laptop)
+				factors.NewPasskey{Ceremony: begun.ID, Credential: d.respondToCreation(t, begun.Options)}, laptop)
 			if watchword.CodeOf(err) != watchword.CodeFactorWrong {
 				t.Errorf("%s: got %v", attack.name, err)
 			}
@@ -187,22 +188,23 @@ func TestHostileCreationsAddNoPasskey(t *testing.T) {
 // MFA-4
 func TestCeremonyWorksOnceAndForItsPurpose(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a, d := r.signUp(t, "ada@example.com"), newDevice()
+		a, d := r.createAccount(t, "ada@example.com"), newDevice()
 		r.addPasskey(t, a, d)
-		before := r.sessions(t, a)
+		before := r.countSessions(t, a)
 		begun, err := r.PasskeyOptions(t.Context(), phone)
 		must(t, err)
-		request := factors.PasskeyLoginRequest{Ceremony: begun.ID, Credential: d.use(t, begun.Options), Client: phone}
-		got := inParallel(20, func(i int) error {
-			_, err := []*factors.Manager{r.Manager, r.other}[i%2].PasskeyLogin(t.Context(), request)
+		request := factors.PasskeyLoginRequest{Ceremony: begun.ID,
+			Credential: d.respondToRequest(t, begun.Options), Client: phone}
+		got := runInParallel(20, func(i int) error {
+			_, err := []*factors.Manager{r.Manager, r.otherProcess}[i%2].PasskeyLogin(t.Context(), request)
 			return err
 		})
-		if got[""] != 1 || got[watchword.CodeChallengeInvalid] != 19 || r.sessions(t, a) != before+1 {
-			t.Errorf("in parallel: %v, %d sessions", got, r.sessions(t, a)-before)
+		if got[""] != 1 || got[watchword.CodeChallengeInvalid] != 19 || r.countSessions(t, a) != before+1 {
+			t.Errorf("in parallel: %v, %d sessions", got, r.countSessions(t, a)-before)
 		}
 
 		// Responses to a different ceremony are refused.
-		offer := r.offer(t, a)
+		offer := r.challengeWithPasskey(t, a)
 		stepUp, err := r.StepUpOptions(t.Context(), a.who)
 		must(t, err)
 		create, err := r.BeginPasskey(t.Context(), a.who, false)
@@ -212,32 +214,32 @@ func TestCeremonyWorksOnceAndForItsPurpose(t *testing.T) {
 		type responses map[string]json.RawMessage
 		for name, options := range (responses{"second factor": offer.Passkey, "step-up": stepUp.Options}) {
 			_, err = r.PasskeyLogin(t.Context(), factors.PasskeyLoginRequest{
-				Ceremony: alone.ID, Credential: d.use(t, options), Client: laptop})
+				Ceremony: alone.ID, Credential: d.respondToRequest(t, options), Client: laptop})
 			if watchword.CodeOf(err) != watchword.CodeInvalidCredentials {
 				t.Errorf("%s alone: %v", name, err)
 			}
 		}
 		for name, options := range (responses{"alone": alone.Options, "step-up": stepUp.Options}) {
-			_, err = r.withPasskey(t, offer.Handle, d.use(t, options))
+			_, err = r.loginWithPasskey(t, offer.Handle, d.respondToRequest(t, options))
 			if watchword.CodeOf(err) != watchword.CodeFactorWrong {
 				t.Errorf("%s as second factor: %v", name, err)
 			}
 		}
 		for name, options := range (responses{"alone": alone.Options, "second factor": offer.Passkey}) {
 			_, _, err = r.StepUp(t.Context(), a.who,
-				factors.StepUpRequest{Proof: factors.Proof{Passkey: d.use(t, options)}, Client: laptop})
+				factors.StepUpRequest{Proof: factors.Proof{Passkey: d.respondToRequest(t, options)}, Client: laptop})
 			if watchword.CodeOf(err) != watchword.CodeChallengeInvalid {
 				t.Errorf("%s for a step-up: %v", name, err)
 			}
 		}
 		for _, forged := range []watchword.Secret{"", "AAAA", create.ID, offer.Handle, begun.ID[:len(begun.ID)-2]} {
 			_, err = r.PasskeyLogin(t.Context(), factors.PasskeyLoginRequest{
-				Ceremony: forged, Credential: d.use(t, alone.Options), Client: laptop})
+				Ceremony: forged, Credential: d.respondToRequest(t, alone.Options), Client: laptop})
 			wantCode(t, err, watchword.CodeChallengeInvalid)
 		}
 		r.advance(5 * time.Minute)
 		_, err = r.PasskeyLogin(t.Context(), factors.PasskeyLoginRequest{
-			Ceremony: alone.ID, Credential: d.use(t, alone.Options), Client: laptop})
+			Ceremony: alone.ID, Credential: d.respondToRequest(t, alone.Options), Client: laptop})
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 	})
 }
@@ -245,7 +247,7 @@ func TestCeremonyWorksOnceAndForItsPurpose(t *testing.T) {
 // MFA-6
 func TestCounterOfAPasskeyGrows(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a, d := r.signUp(t, "ada@example.com"), newDevice()
+		a, d := r.createAccount(t, "ada@example.com"), newDevice()
 		d.key.Counter = 7
 		r.addPasskey(t, a, d)
 		for _, c := range []struct {
@@ -256,17 +258,18 @@ func TestCounterOfAPasskeyGrows(t *testing.T) {
 			{8, watchword.CodeInvalidCredentials}, {9, watchword.CodeInvalidCredentials}, {10, ""},
 		} {
 			d.key.Counter = c.count
-			if _, err := r.alone(t, d); err == nil && c.want != "" || err != nil && watchword.CodeOf(err) != c.want {
+			_, err := r.loginWithPasskeyAlone(t, d)
+			if err == nil && c.want != "" || err != nil && watchword.CodeOf(err) != c.want {
 				t.Errorf("%d: got %v, want %q", c.count, err, c.want)
 			} else if errors.Is(err, factors.ErrPasskeyUnknown) {
 				t.Errorf("%d: a browser would forget a passkey that exists", c.count)
 			}
 		}
-		offer := r.offer(t, a)
-		_, err := r.withPasskey(t, offer.Handle, d.use(t, offer.Passkey))
+		offer := r.challengeWithPasskey(t, a)
+		_, err := r.loginWithPasskey(t, offer.Handle, d.respondToRequest(t, offer.Passkey))
 		wantCode(t, err, watchword.CodeFactorWrong)
 		d.key.Counter = 11
-		_, err = r.withPasskey(t, offer.Handle, d.use(t, offer.Passkey))
+		_, err = r.loginWithPasskey(t, offer.Handle, d.respondToRequest(t, offer.Passkey))
 		must(t, err)
 		must(t, r.store.View(t.Context(), func(tx watchword.Tx) error {
 			events, err := tx.Events(t.Context(), a.who.User.ID, 100)
@@ -287,19 +290,19 @@ func TestCounterOfAPasskeyGrows(t *testing.T) {
 // MFA-5
 func TestPasskeyOfAnotherAccountOpensNoSession(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		victim, own := r.signUp(t, "ada@example.com"), newDevice()
+		victim, own := r.createAccount(t, "ada@example.com"), newDevice()
 		r.addPasskey(t, victim, own)
-		attacker, theirs := r.signUp(t, "eve@example.com"), newDevice()
+		attacker, theirs := r.createAccount(t, "eve@example.com"), newDevice()
 		r.addPasskey(t, attacker, theirs)
 		stolen := *theirs
-		stolen.auth.Options.UserHandle = own.auth.Options.UserHandle
-		_, err := r.alone(t, &stolen)
+		stolen.authenticator.Options.UserHandle = own.authenticator.Options.UserHandle
+		_, err := r.loginWithPasskeyAlone(t, &stolen)
 		wantCode(t, err, watchword.CodeInvalidCredentials)
 		stolen.key.ID = own.key.ID
-		_, err = r.alone(t, &stolen)
+		_, err = r.loginWithPasskeyAlone(t, &stolen)
 		wantCode(t, err, watchword.CodeInvalidCredentials)
-		offer := r.offer(t, victim)
-		_, err = r.withPasskey(t, offer.Handle, theirs.use(t, offer.Passkey))
+		offer := r.challengeWithPasskey(t, victim)
+		_, err = r.loginWithPasskey(t, offer.Handle, theirs.respondToRequest(t, offer.Passkey))
 		wantCode(t, err, watchword.CodeFactorWrong)
 
 		// The server must refuse to add the credential id of the victim to another account.
@@ -308,9 +311,9 @@ func TestPasskeyOfAnotherAccountOpensNoSession(t *testing.T) {
 		begun, err := r.BeginPasskey(t.Context(), attacker.who, false)
 		must(t, err)
 		_, err = r.ConfirmPasskey(t.Context(), attacker.who,
-			factors.NewPasskey{Ceremony: begun.ID, Credential: copied.create(t, begun.Options)}, phone)
+			factors.NewPasskey{Ceremony: begun.ID, Credential: copied.respondToCreation(t, begun.Options)}, phone)
 		wantCode(t, err, watchword.CodeFactorWrong)
-		in, err := r.alone(t, own)
+		in, err := r.loginWithPasskeyAlone(t, own)
 		must(t, err)
 		if in.User.ID != victim.who.User.ID {
 			t.Errorf("signed in %s", in.User.ID)
@@ -319,7 +322,7 @@ func TestPasskeyOfAnotherAccountOpensNoSession(t *testing.T) {
 		begun, err = r.BeginPasskey(t.Context(), attacker.who, false)
 		must(t, err)
 		_, err = r.ConfirmPasskey(t.Context(), victim.who,
-			factors.NewPasskey{Ceremony: begun.ID, Credential: newDevice().create(t, begun.Options)}, phone)
+			factors.NewPasskey{Ceremony: begun.ID, Credential: newDevice().respondToCreation(t, begun.Options)}, phone)
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 	})
 }

@@ -24,10 +24,9 @@ import (
 //  5. One transaction marks the ceremony as used, opens the session and stores the counter. If the
 //     passkey was copied and the copy was used, the counter is too low, and the sign-in fails.
 
-// ceremonyLife is how long a passwordless ceremony can be used.
-const ceremonyLife = passkey.Timeout
+const signInCeremonyLife = passkey.Timeout
 
-// A signInCeremony is the data of a passwordless sign-in. It is sealed in Ceremony.ID.
+// A signInCeremony is sealed in Ceremony.ID of a sign-in without a password.
 type signInCeremony struct {
 	ID   string    `json:"id"`
 	RPID string    `json:"rpId"`
@@ -62,7 +61,7 @@ func (m *Manager) signInRequest(c signInCeremony) passkey.Assertion {
 	return passkey.Assertion{Challenge: []byte(m.engine.Handle(challengeSignIn, c.ID)), MustVerify: true}
 }
 
-// openCeremony decrypts a passwordless ceremony, and checks that it can still be used at now.
+// openCeremony also checks that the ceremony can still be used at now.
 func (m *Manager) openCeremony(sealed watchword.Secret, now time.Time) (c signInCeremony, err error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(string(sealed))
 	if err != nil {
@@ -75,7 +74,7 @@ func (m *Manager) openCeremony(sealed watchword.Secret, now time.Time) (c signIn
 	if err := json.Unmarshal(plain, &c); err != nil {
 		return c, err
 	}
-	if now.Sub(c.At) >= ceremonyLife || c.RPID != m.passkeys.RPID() {
+	if now.Sub(c.At) >= signInCeremonyLife || c.RPID != m.passkeys.RPID() {
 		return c, challengeInvalid()
 	}
 	return c, nil
@@ -125,7 +124,7 @@ func (m *Manager) PasskeyLogin(ctx context.Context, r PasskeyLoginRequest) (*wat
 		return nil, err
 	}
 	try := watchword.FactorTry{User: user, Kind: string(KindPasskey), Client: r.Client, At: now}
-	proven, err := m.verifyAlone(ceremony, factor, response)
+	proven, err := m.verifySignInPasskey(ceremony, factor, response)
 	if errors.Is(err, passkey.ErrRejected) {
 		return nil, m.engine.Failed(ctx, try, unknownPasskey(), reasonPasskey)
 	}
@@ -133,12 +132,12 @@ func (m *Manager) PasskeyLogin(ctx context.Context, r PasskeyLoginRequest) (*wat
 		return nil, err
 	}
 	started, err := m.engine.Begin(ctx, user, watchword.AdmitRequest{
-		Methods: proven.proofs(), Persistent: r.Persistent, Client: r.Client, Replaces: r.Replaces}, now)
+		Methods: proven.amrValues(), Persistent: r.Persistent, Client: r.Client, Replaces: r.Replaces}, now)
 	if err != nil {
 		return nil, err
 	}
-	admitted, used, err := m.admitAlone(ctx, ceremony, started, proven)
-	if errors.Is(err, errUsed) {
+	admitted, used, err := m.openPasskeySession(ctx, ceremony, started, proven)
+	if errors.Is(err, errProofUsed) {
 		return nil, m.engine.Failed(ctx, try, unknownPasskey(), reasonCounter)
 	}
 	if err != nil {
@@ -148,7 +147,7 @@ func (m *Manager) PasskeyLogin(ctx context.Context, r PasskeyLoginRequest) (*wat
 	return m.engine.IssueTokens(admitted)
 }
 
-// findPasskey counts the request against the client's rate limit. It returns the passkey of a response and its owner.
+// findPasskey counts the request against the client's rate limit, and returns the passkey and its owner.
 func (m *Manager) findPasskey(
 	ctx context.Context, r passkey.Response, c watchword.Client, now time.Time,
 ) (f Factor, u watchword.User, err error) {
@@ -168,9 +167,9 @@ func (m *Manager) findPasskey(
 	return f, u, err
 }
 
-// signsInAlone reports whether a verified use of a factor is enough to sign in. A passkey is enough if its
-// authenticator has verified the user before, at the creation or together with the password. Otherwise a thief of a
-// security key could set its PIN and sign in.
+// signsInAlone reports whether a use of the passkey with user verification is enough to sign in. The authenticator
+// must have verified the user before, at the creation or together with the password. Otherwise a thief of a security
+// key could set its PIN and sign in.
 //
 // An upgraded passkey is enough, too. It was created without a dialog, in the account's own password manager.
 func (f Factor) signsInAlone() bool {
@@ -181,28 +180,28 @@ func (f Factor) signsInAlone() bool {
 	return err == nil && (f.Unproven || record.VerifiedBefore())
 }
 
-// verifyAlone verifies a passkey that signs in alone.
-func (m *Manager) verifyAlone(c signInCeremony, f Factor, r passkey.Response) (claim, error) {
+func (m *Manager) verifySignInPasskey(c signInCeremony, f Factor, r passkey.Response) (verifiedProof, error) {
 	credential, err := f.credential()
 	if err != nil {
-		return claim{}, err
+		return verifiedProof{}, err
 	}
-	use, err := m.passkeys.Verify(m.signInRequest(c), m.handleOf(f), credential, r)
+	use, err := m.passkeys.Verify(m.signInRequest(c), m.passkeyUserHandle(f), credential, r)
 	if err != nil {
-		return claim{}, err
+		return verifiedProof{}, err
 	}
 	if !use.Verified || !f.signsInAlone() {
-		return claim{}, passkey.ErrRejected
+		return verifiedProof{}, passkey.ErrRejected
 	}
-	return claim{method: credential.Record.Method(), verified: true, factor: f.with(use.Authorized())}, nil
+	return verifiedProof{method: credential.Record.Method(), userVerified: true,
+		factor: f.withCredential(use.Authorized())}, nil
 }
 
-// admitAlone marks the ceremony as used and opens the session, in one transaction.
-func (m *Manager) admitAlone(
-	ctx context.Context, c signInCeremony, r watchword.Resumed, proven claim,
+// openPasskeySession marks the ceremony as used and opens the session, in one transaction.
+func (m *Manager) openPasskeySession(
+	ctx context.Context, c signInCeremony, r watchword.Resumed, proven verifiedProof,
 ) (admitted watchword.Admitted, used []watchword.Event, err error) {
 	spent := watchword.Challenge{ID: c.ID, Purpose: challengeSignIn, UserID: r.User().ID, Sealed: []byte{},
-		CreatedAt: c.At, ExpiresAt: c.At.Add(ceremonyLife)}
+		CreatedAt: c.At, ExpiresAt: c.At.Add(signInCeremonyLife)}
 	err = m.store.Update(ctx, func(tx Tx) error {
 		fresh, err := tx.ConsumeChallenge(ctx, spent)
 		if err == nil && !fresh {
@@ -214,15 +213,15 @@ func (m *Manager) admitAlone(
 		if admitted, err = m.engine.Admit(ctx, tx, r); err != nil {
 			return err
 		}
-		claimed, err := proven.use(ctx, tx, r.User(), r.At())
+		claimed, err := proven.consume(ctx, tx, r.User(), r.At())
 		if err == nil && !claimed {
-			err = errUsed
+			err = errProofUsed
 		}
 		if err != nil {
 			return err
 		}
 		event := m.engine.Event("", r.User(), admitted.Session(), r.Client(), r.At())
-		used, err = m.recordUse(ctx, tx, r.User(), proven, event)
+		used, err = m.recordProofUse(ctx, tx, r.User(), proven, event)
 		return err
 	})
 	return admitted, used, err
@@ -241,18 +240,18 @@ func (m *Manager) StepUpOptions(ctx context.Context, who watchword.Identity) (Ce
 			return err
 		}
 		challenge, handle := m.engine.NewChallenge(challengeStepUp, who.User, who.Session.ID, nil, now)
-		if options, err = m.requestOptions(all, handle); err != nil {
+		if options, err = m.passkeyRequestOptions(all, handle); err != nil {
 			return err
 		}
 		if options == nil {
 			return refuse(watchword.CodeNotFound, "This account has no passkey that works here.")
 		}
-		return tx.InsertSessionChallenge(ctx, challenge, maxPending)
+		return tx.InsertSessionChallenge(ctx, challenge, maxPendingPerSession)
 	})
 	return Ceremony{Options: options}, err
 }
 
-// stepUpCeremony returns the id and the handle of the ceremony to which a passkey has responded.
+// stepUpCeremony reads the id and the handle from the response of the passkey.
 func (m *Manager) stepUpCeremony(given []byte) (id string, handle watchword.Secret, err error) {
 	response, err := passkey.ParseResponse(given)
 	if err != nil {
@@ -263,41 +262,41 @@ func (m *Manager) stepUpCeremony(given []byte) (id string, handle watchword.Secr
 	return id, handle, err
 }
 
-// ownCeremony counts an attempt on the ceremony of a step-up, which must belong to the session. If the step-up uses
-// no passkey, id is empty, and no attempt is counted.
-func (m *Manager) ownCeremony(
+// countStepUpAttempt counts an attempt on a ceremony, which must belong to the session. A step-up without a passkey
+// has no ceremony: id is empty.
+func (m *Manager) countStepUpAttempt(
 	ctx context.Context, tx Tx, id string, who watchword.Identity, now time.Time,
 ) error {
 	if id == "" {
 		return nil
 	}
-	c, err := m.claimed(ctx, tx, id, challengeStepUp, now)
+	c, err := m.countAttempt(ctx, tx, id, challengeStepUp, now)
 	if err == nil && c.SessionID != who.Session.ID {
 		err = challengeInvalid()
 	}
 	return err
 }
 
-// useInSession uses up the proof of a step-up. If a passkey alone has opened the session, the passkey of the step-up
-// must verify the user again.
-func (m *Manager) useInSession(
-	ctx context.Context, tx Tx, u watchword.User, s watchword.Session, proven reproven,
+// consumeInSession uses up the proof of a step-up. If a passkey alone has opened the session, the passkey of the
+// step-up must verify the user again.
+func (m *Manager) consumeInSession(
+	ctx context.Context, tx Tx, u watchword.User, s watchword.Session, proven verifiedStepUp,
 ) error {
-	if proven.ceremony != "" {
-		taken, err := tx.TakeChallenge(ctx, proven.ceremony, challengeStepUp, proven.at)
+	if proven.ceremonyID != "" {
+		taken, err := tx.TakeChallenge(ctx, proven.ceremonyID, challengeStepUp, proven.at)
 		if err == nil && !taken {
 			err = challengeInvalid()
 		}
 		if err != nil {
 			return err
 		}
-		if !proven.verified && !amr.HasFirst(s.Methods) {
-			return errUsed
+		if !proven.userVerified && !amr.HasFirst(s.Methods) {
+			return errProofUsed
 		}
 	}
-	fresh, err := proven.use(ctx, tx, u, proven.at)
+	fresh, err := proven.consume(ctx, tx, u, proven.at)
 	if err == nil && !fresh {
-		err = errUsed
+		err = errProofUsed
 	}
 	return err
 }

@@ -17,27 +17,26 @@ import (
 	"github.com/watchword-auth/watchword/internal/amr"
 )
 
-// The method upgrade adds the passkey of a device without a dialog.
-func (r *rig) upgrade(t *testing.T, a *account, d *device) factors.Confirmation {
+func (r *rig) addPasskeyWithoutDialog(t *testing.T, a *account, d *device) factors.Confirmation {
 	t.Helper()
 	begun, err := r.BeginPasskey(t.Context(), a.who, true)
 	must(t, err)
 	if begun.Mediation != "conditional" {
 		t.Errorf("mediation %q", begun.Mediation)
 	}
-	d.auth.Options.UserNotPresent, d.auth.Options.UserNotVerified = true, true
+	d.authenticator.Options.UserNotPresent, d.authenticator.Options.UserNotVerified = true, true
 	done, err := r.ConfirmPasskey(t.Context(), a.who,
-		factors.NewPasskey{Ceremony: begun.ID, Credential: d.create(t, begun.Options)}, laptop)
+		factors.NewPasskey{Ceremony: begun.ID, Credential: d.respondToCreation(t, begun.Options)}, laptop)
 	must(t, err)
-	d.auth.Options.UserNotPresent = false
+	d.authenticator.Options.UserNotPresent = false
 	a.who = r.identity(t, a.in)
 	return done
 }
 
 func TestUpgradedPasskeyIsAskedForAfterItsFirstVerifiedUse(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a, d := r.signUp(t, "ada@example.com"), newDevice()
-		done := r.upgrade(t, a, d)
+		a, d := r.createAccount(t, "ada@example.com"), newDevice()
+		done := r.addPasskeyWithoutDialog(t, a, d)
 		if !done.Factor().Unproven || len(done.Codes) != 0 || a.who.User.Factors != 0 {
 			t.Errorf("%+v, %d factors", done, a.who.User.Factors)
 		}
@@ -47,16 +46,16 @@ func TestUpgradedPasskeyIsAskedForAfterItsFirstVerifiedUse(t *testing.T) {
 		login := watchword.LoginRequest{Email: a.email, Password: password, Client: phone}
 		_, err := r.Engine.Login(t.Context(), login)
 		must(t, err)
-		_, err = r.alone(t, d) // the authenticator did not verify the user
+		_, err = r.loginWithPasskeyAlone(t, d) // the authenticator did not verify the user
 		wantCode(t, err, watchword.CodeInvalidCredentials)
 		_, err = r.Engine.Login(t.Context(), login)
 		must(t, err)
-		d.auth.Options.UserNotVerified = false
-		in, err := r.alone(t, d)
+		d.authenticator.Options.UserNotVerified = false
+		in, err := r.loginWithPasskeyAlone(t, d)
 		must(t, err)
 		wantMethods(t, in, "hwk", "uv", "mfa")
-		offer := r.offer(t, a)
-		_, err = r.withPasskey(t, offer.Handle, d.use(t, offer.Passkey))
+		offer := r.challengeWithPasskey(t, a)
+		_, err = r.loginWithPasskey(t, offer.Handle, d.respondToRequest(t, offer.Passkey))
 		must(t, err)
 	})
 }
@@ -68,25 +67,25 @@ func TestUpgradedPasskeyIsAskedForAfterItsFirstVerifiedUse(t *testing.T) {
 func TestFirstUseOfAnUpgradedPasskeyTurnsTwoStepSignInOn(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		for _, use := range []string{"sign-in", "step-up"} {
-			a, d := r.signUp(t, use+"@example.com"), newDevice()
-			r.upgrade(t, a, d)
+			a, d := r.createAccount(t, use+"@example.com"), newDevice()
+			r.addPasskeyWithoutDialog(t, a, d)
 			other, err := r.Engine.Login(t.Context(), watchword.LoginRequest{
 				Email: a.email, Password: password, Client: phone})
 			must(t, err)
-			d.auth.Options.UserNotVerified = false
+			d.authenticator.Options.UserNotVerified = false
 			if use == "sign-in" {
-				a.in, err = r.alone(t, d)
+				a.in, err = r.loginWithPasskeyAlone(t, d)
 				must(t, err)
 			} else {
 				begun, err := r.StepUpOptions(t.Context(), a.who)
 				must(t, err)
 				_, _, err = r.StepUp(t.Context(), a.who,
-					factors.StepUpRequest{Proof: factors.Proof{Passkey: d.use(t, begun.Options)}, Client: laptop})
+					factors.StepUpRequest{Proof: factors.Proof{Passkey: d.respondToRequest(t, begun.Options)}, Client: laptop})
 				must(t, err)
 			}
 			_, err = r.Refresh(t.Context(), other.RefreshToken, phone)
 			wantCode(t, err, watchword.CodeSessionEnded)
-			r.mail(t, watchword.MailTwoStepOn)
+			r.awaitMail(t, watchword.MailTwoStepOn)
 			events, err := r.Operator().UserEvents(t.Context(), a.who.User.ID, 100)
 			must(t, err)
 			if !slices.ContainsFunc(events, func(e watchword.Event) bool {
@@ -95,7 +94,7 @@ func TestFirstUseOfAnUpgradedPasskeyTurnsTwoStepSignInOn(t *testing.T) {
 				t.Errorf("%s: no event says that the passkey is a factor now", use)
 			}
 			a.who = r.identity(t, a.in)
-			if r.enrol(t, a); len(a.codes) != 10 {
+			if r.addTOTP(t, a); len(a.codes) != 10 {
 				t.Errorf("%s: %d recovery codes with the next factor", use, len(a.codes))
 			}
 			if next := r.addPasskey(t, a, newDevice()); len(next.Codes) != 0 {
@@ -109,20 +108,20 @@ func TestFirstUseOfAnUpgradedPasskeyTurnsTwoStepSignInOn(t *testing.T) {
 // holder.
 func TestUpgradedPasskeyOfAnUnprovenAddressBecomesNoFactor(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a, d := r.signUp(t, "ada@example.com"), newDevice()
-		r.upgrade(t, a, d)
+		a, d := r.createAccount(t, "ada@example.com"), newDevice()
+		r.addPasskeyWithoutDialog(t, a, d)
 		other, err := r.Engine.Login(t.Context(), watchword.LoginRequest{
 			Email: a.email, Password: password, Client: phone})
 		must(t, err)
-		d.auth.Options.UserNotVerified = false
+		d.authenticator.Options.UserNotVerified = false
 		must(t, r.Operator().ChangeEmail(t.Context(), a.who.User.ID, "olive@example.com"))
-		a.in, err = r.alone(t, d)
+		a.in, err = r.loginWithPasskeyAlone(t, d)
 		must(t, err)
 		a.who = r.identity(t, a.in)
 		begun, err := r.StepUpOptions(t.Context(), a.who)
 		must(t, err)
 		_, _, err = r.StepUp(t.Context(), a.who,
-			factors.StepUpRequest{Proof: factors.Proof{Passkey: d.use(t, begun.Options)}, Client: laptop})
+			factors.StepUpRequest{Proof: factors.Proof{Passkey: d.respondToRequest(t, begun.Options)}, Client: laptop})
 		must(t, err)
 		list, err := r.List(t.Context(), a.who.User.ID)
 		must(t, err)
@@ -133,7 +132,7 @@ func TestUpgradedPasskeyOfAnUnprovenAddressBecomesNoFactor(t *testing.T) {
 		must(t, err) // the new passkey is no factor yet, so the other sessions stay
 
 		must(t, r.Operator().MarkVerified(t.Context(), a.who.User.ID))
-		a.in, err = r.alone(t, d)
+		a.in, err = r.loginWithPasskeyAlone(t, d)
 		must(t, err)
 		if n := r.identity(t, a.in).User.Factors; n != 1 {
 			t.Errorf("%d factors after the proof", n)
@@ -144,26 +143,26 @@ func TestUpgradedPasskeyOfAnUnprovenAddressBecomesNoFactor(t *testing.T) {
 // MFA-5
 func TestUnverifiedPasskeyIsOnlyASecondFactor(t *testing.T) {
 	onSQLite(t, func(t *testing.T, r *rig) {
-		a, d := r.signUp(t, "ada@example.com"), newDevice()
-		d.auth.Options.UserNotVerified = true
+		a, d := r.createAccount(t, "ada@example.com"), newDevice()
+		d.authenticator.Options.UserNotVerified = true
 		r.addPasskey(t, a, d)
 		if got := amr.Level(a.who.Session.Methods); got != amr.LevelTwo {
 			t.Errorf("level %s of %q", got, a.who.Session.Methods)
 		}
-		offer := r.offer(t, a)
-		in, err := r.withPasskey(t, offer.Handle, d.use(t, offer.Passkey))
+		offer := r.challengeWithPasskey(t, a)
+		in, err := r.loginWithPasskey(t, offer.Handle, d.respondToRequest(t, offer.Passkey))
 		must(t, err)
 		wantMethods(t, in, "pwd", "hwk", "mfa")
 
 		// A thief sets a PIN on the security key. The passkey must not sign in without the password yet.
-		d.auth.Options.UserNotVerified = false
-		_, err = r.alone(t, d)
+		d.authenticator.Options.UserNotVerified = false
+		_, err = r.loginWithPasskeyAlone(t, d)
 		wantCode(t, err, watchword.CodeInvalidCredentials)
 		// The owner first signs in with the password, and enters the PIN at the security key.
-		offer = r.offer(t, a)
-		_, err = r.withPasskey(t, offer.Handle, d.use(t, offer.Passkey))
+		offer = r.challengeWithPasskey(t, a)
+		_, err = r.loginWithPasskey(t, offer.Handle, d.respondToRequest(t, offer.Passkey))
 		must(t, err)
-		in, err = r.alone(t, d)
+		in, err = r.loginWithPasskeyAlone(t, d)
 		must(t, err)
 		if got := amr.Level(in.Session.Methods); got != amr.LevelPasskey {
 			t.Errorf("level %s", got)
@@ -173,34 +172,34 @@ func TestUnverifiedPasskeyIsOnlyASecondFactor(t *testing.T) {
 
 func TestPasskeyStepsUp(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a, d := r.signUp(t, "ada@example.com"), newDevice()
+		a, d := r.createAccount(t, "ada@example.com"), newDevice()
 		r.addPasskey(t, a, d)
 		r.advance(time.Hour)
 		wantStepUp(t, r.Remove(t.Context(), a.who, a.factor.ID, laptop), amr.LevelTwo)
 		begun, err := r.StepUpOptions(t.Context(), a.who)
 		must(t, err)
-		proof := factors.StepUpRequest{Proof: factors.Proof{Passkey: d.use(t, begun.Options)}, Client: laptop}
-		got := inParallel(6, func(i int) error {
-			_, _, err := []*factors.Manager{r.Manager, r.other}[i%2].StepUp(t.Context(), a.who, proof)
+		proof := factors.StepUpRequest{Proof: factors.Proof{Passkey: d.respondToRequest(t, begun.Options)}, Client: laptop}
+		got := runInParallel(6, func(i int) error {
+			_, _, err := []*factors.Manager{r.Manager, r.otherProcess}[i%2].StepUp(t.Context(), a.who, proof)
 			return err
 		})
 		if got[""] != 1 || got[watchword.CodeChallengeInvalid] != 5 {
 			t.Errorf("in parallel: %v", got)
 		}
 		// A ceremony that one session began works in that session only.
-		in, err := r.alone(t, d)
+		in, err := r.loginWithPasskeyAlone(t, d)
 		must(t, err)
 		begun, err = r.StepUpOptions(t.Context(), a.who)
 		must(t, err)
-		proof.Passkey = d.use(t, begun.Options)
+		proof.Passkey = d.respondToRequest(t, begun.Options)
 		_, _, err = r.StepUp(t.Context(), r.identity(t, in), proof)
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 		// If a passkey alone opened the session, a step-up needs a passkey that verifies the
 		// user.
-		d.auth.Options.UserNotVerified = true
+		d.authenticator.Options.UserNotVerified = true
 		begun, err = r.StepUpOptions(t.Context(), r.identity(t, in))
 		must(t, err)
-		proof.Passkey = d.use(t, begun.Options)
+		proof.Passkey = d.respondToRequest(t, begun.Options)
 		_, _, err = r.StepUp(t.Context(), r.identity(t, in), proof)
 		wantCode(t, err, watchword.CodeFactorWrong)
 		must(t, r.Remove(t.Context(), a.who, a.factor.ID, laptop))
@@ -209,7 +208,7 @@ func TestPasskeyStepsUp(t *testing.T) {
 
 func TestPasskeyIsNamedAfterItsDevice(t *testing.T) {
 	onSQLite(t, func(t *testing.T, r *rig) {
-		a := r.signUp(t, "ada@example.com")
+		a := r.createAccount(t, "ada@example.com")
 		for _, c := range []struct{ transports, device, want string }{
 			{`["internal"]`, "Chrome on Windows", "Chrome on Windows"},
 			{`["hybrid","internal"]`, "Safari on iPhone", "Safari on iPhone"},
@@ -221,7 +220,7 @@ func TestPasskeyIsNamedAfterItsDevice(t *testing.T) {
 			client.Device = c.device
 			begun, err := r.BeginPasskey(t.Context(), a.who, false)
 			must(t, err)
-			response := strings.Replace(string(d.create(t, begun.Options)), `"attestationObject"`,
+			response := strings.Replace(string(d.respondToCreation(t, begun.Options)), `"attestationObject"`,
 				`"transports":`+c.transports+`,"attestationObject"`, 1)
 			done, err := r.ConfirmPasskey(t.Context(), a.who,
 				factors.NewPasskey{Ceremony: begun.ID, Credential: []byte(response)}, client)
@@ -235,8 +234,8 @@ func TestPasskeyIsNamedAfterItsDevice(t *testing.T) {
 
 func TestPasskeysAreNamedLimitedAndRemoved(t *testing.T) {
 	onSQLite(t, func(t *testing.T, r *rig) {
-		a, d := r.withTOTP(t), newDevice()
-		d.auth.Aaguid = uuid.MustParse("d548826e-79b4-db40-a3d8-11116f7e8349")
+		a, d := r.createAccountWithTOTP(t), newDevice()
+		d.authenticator.Aaguid = uuid.MustParse("d548826e-79b4-db40-a3d8-11116f7e8349")
 		totp := a.factor
 		done := r.addPasskey(t, a, d)
 		if done.Factor().Name != "Bitwarden" || len(done.Codes) != 0 {
@@ -248,7 +247,7 @@ func TestPasskeysAreNamedLimitedAndRemoved(t *testing.T) {
 			t.Errorf("the passkey is not excluded: %s", begun.Options)
 		}
 		_, err = r.ConfirmPasskey(t.Context(), a.who, factors.NewPasskey{
-			Ceremony: begun.ID, Credential: d.create(t, begun.Options), Name: strings.Repeat("x", 101)}, laptop)
+			Ceremony: begun.ID, Credential: d.respondToCreation(t, begun.Options), Name: strings.Repeat("x", 101)}, laptop)
 		wantCode(t, err, watchword.CodeValidationFailed)
 		must(t, r.Rename(t.Context(), a.who, done.Factor().ID, "laptop"))
 		for range factors.MaxPasskeys - 1 {
@@ -265,26 +264,26 @@ func TestPasskeysAreNamedLimitedAndRemoved(t *testing.T) {
 			t.Errorf("%+v, %+v", overview.Factors[1], signal)
 		}
 		// The recovery codes must stay while the account has a factor that sign-ins ask for.
-		a.who = r.removeAll(t, a, overview.Factors[1:])
+		a.who = r.removeFactors(t, a, overview.Factors[1:])
 		overview, err = r.List(t.Context(), a.who.User.ID)
 		must(t, err)
 		if len(overview.Factors) != 1 || overview.Codes.Left != 10 {
 			t.Errorf("%+v", overview)
 		}
-		upgraded := r.upgrade(t, a, newDevice())
-		a.who = r.removeAll(t, a, []factors.Factor{upgraded.Factor()})
+		upgraded := r.addPasskeyWithoutDialog(t, a, newDevice())
+		a.who = r.removeFactors(t, a, []factors.Factor{upgraded.Factor()})
 		if overview, err = r.List(t.Context(), a.who.User.ID); err != nil || overview.Codes.Left != 10 {
 			t.Errorf("after an unproven passkey: %+v, %v", overview, err)
 		}
-		a.who = r.removeAll(t, a, []factors.Factor{totp})
+		a.who = r.removeFactors(t, a, []factors.Factor{totp})
 		if overview, err = r.List(t.Context(), a.who.User.ID); err != nil || overview.Codes.Left != 0 {
 			t.Errorf("after the last factor: %+v, %v", overview, err)
 		}
 	})
 }
 
-// removeAll removes factors. A removal makes the access token invalid, so removeAll then refreshes the session.
-func (r *rig) removeAll(t *testing.T, a *account, all []factors.Factor) watchword.Identity {
+// removeFactors refreshes the session, because a removal makes the access token invalid.
+func (r *rig) removeFactors(t *testing.T, a *account, all []factors.Factor) watchword.Identity {
 	t.Helper()
 	for _, f := range all {
 		must(t, r.Remove(t.Context(), a.who, f.ID, laptop))
@@ -299,16 +298,16 @@ func (r *rig) removeAll(t *testing.T, a *account, all []factors.Factor) watchwor
 // 11, 12
 func TestPasskeyOpensNoSessionOfADisabledAccount(t *testing.T) {
 	onSQLite(t, func(t *testing.T, r *rig) {
-		a, d := r.signUp(t, "ada@example.com"), newDevice()
+		a, d := r.createAccount(t, "ada@example.com"), newDevice()
 		r.addPasskey(t, a, d)
 		must(t, r.Operator().DisableUser(t.Context(), a.who.User.ID))
-		_, err := r.alone(t, d)
+		_, err := r.loginWithPasskeyAlone(t, d)
 		wantCode(t, err, watchword.CodeAccountDisabled)
 		must(t, r.Operator().EnableUser(t.Context(), a.who.User.ID))
-		_, err = r.alone(t, d)
+		_, err = r.loginWithPasskeyAlone(t, d)
 		must(t, err)
 		must(t, r.Manager.Reset(t.Context(), "", a.who.User.ID))
-		_, err = r.alone(t, d)
+		_, err = r.loginWithPasskeyAlone(t, d)
 		wantCode(t, err, watchword.CodeInvalidCredentials)
 		if !errors.Is(err, factors.ErrPasskeyUnknown) {
 			t.Errorf("a removed passkey: %v, want ErrPasskeyUnknown, so that the browser forgets it", err)
@@ -328,7 +327,7 @@ func TestPasswordlessOptionsRevealNoAccount(t *testing.T) {
 			return fmt.Sprint(len(begun.ID), slices.Sorted(maps.Keys(options)), options)
 		}
 		before := shape()
-		a := r.signUp(t, "ada@example.com")
+		a := r.createAccount(t, "ada@example.com")
 		r.addPasskey(t, a, newDevice())
 		if after := shape(); after != before {
 			t.Errorf("got %s, before %s", after, before)

@@ -17,14 +17,14 @@ const publicOrigin = "https://id.example.com"
 
 // A device is a virtual authenticator with one passkey, and the browser that uses it.
 type device struct {
-	party virtualwebauthn.RelyingParty
-	auth  virtualwebauthn.Authenticator
-	key   virtualwebauthn.Credential
+	party         virtualwebauthn.RelyingParty
+	authenticator virtualwebauthn.Authenticator
+	key           virtualwebauthn.Credential
 }
 
-// fullKey returns a P-256 passkey whose coordinates have no leading zeros. The virtual authenticator drops leading
-// zeros, which makes the encoding of about one key in a hundred invalid.
-func fullKey() virtualwebauthn.Credential {
+// newEncodableKey returns a P-256 passkey whose coordinates have no leading zeros. The virtual authenticator drops
+// leading zeros, which makes the encoding of about one key in a hundred invalid.
+func newEncodableKey() virtualwebauthn.Credential {
 	for {
 		key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
 		if len(key.Key.AttestationData()) == 77 {
@@ -35,36 +35,33 @@ func fullKey() virtualwebauthn.Credential {
 
 func newDevice() *device {
 	return &device{
-		party: virtualwebauthn.RelyingParty{ID: "id.example.com", Name: "id.example.com", Origin: publicOrigin},
-		auth:  virtualwebauthn.NewAuthenticator(),
-		key:   fullKey(),
+		party:         virtualwebauthn.RelyingParty{ID: "id.example.com", Name: "id.example.com", Origin: publicOrigin},
+		authenticator: virtualwebauthn.NewAuthenticator(),
+		key:           newEncodableKey(),
 	}
 }
 
-// The method create returns the response to the options of a creation.
-func (d *device) create(t *testing.T, options json.RawMessage) []byte {
+func (d *device) respondToCreation(t *testing.T, options json.RawMessage) []byte {
 	t.Helper()
 	parsed, err := virtualwebauthn.ParseAttestationOptions(string(options))
 	must(t, err)
-	d.auth.Options.UserHandle = []byte(parsed.UserID)
-	return []byte(virtualwebauthn.CreateAttestationResponse(d.party, d.auth, d.key, *parsed))
+	d.authenticator.Options.UserHandle = []byte(parsed.UserID)
+	return []byte(virtualwebauthn.CreateAttestationResponse(d.party, d.authenticator, d.key, *parsed))
 }
 
-// The method use returns the response to the options of a sign-in.
-func (d *device) use(t *testing.T, options json.RawMessage) []byte {
+func (d *device) respondToRequest(t *testing.T, options json.RawMessage) []byte {
 	t.Helper()
 	parsed, err := virtualwebauthn.ParseAssertionOptions(string(options))
 	must(t, err)
-	return []byte(virtualwebauthn.CreateAssertionResponse(d.party, d.auth, d.key, *parsed))
+	return []byte(virtualwebauthn.CreateAssertionResponse(d.party, d.authenticator, d.key, *parsed))
 }
 
-// addPasskey adds the passkey of a device to an account.
 func (r *rig) addPasskey(t *testing.T, a *account, d *device) factors.Confirmation {
 	t.Helper()
 	begun, err := r.BeginPasskey(t.Context(), a.who, false)
 	must(t, err)
 	done, err := r.ConfirmPasskey(t.Context(), a.who,
-		factors.NewPasskey{Ceremony: begun.ID, Credential: d.create(t, begun.Options)}, laptop)
+		factors.NewPasskey{Ceremony: begun.ID, Credential: d.respondToCreation(t, begun.Options)}, laptop)
 	must(t, err)
 	a.factor = done.Factor()
 	if len(done.Codes) > 0 {
@@ -74,8 +71,8 @@ func (r *rig) addPasskey(t *testing.T, a *account, d *device) factors.Confirmati
 	return done
 }
 
-// offer signs in with the password. It returns the challenge, with the options of the passkey ceremony.
-func (r *rig) offer(t *testing.T, a *account) *watchword.ChallengeOffer {
+// challengeWithPasskey sends the password. The challenge has the options of the passkey ceremony.
+func (r *rig) challengeWithPasskey(t *testing.T, a *account) *watchword.ChallengeOffer {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: phone})
 	wantChallenge(t, in, err)
@@ -86,19 +83,18 @@ func (r *rig) offer(t *testing.T, a *account) *watchword.ChallengeOffer {
 	return refusal.Challenge
 }
 
-func (r *rig) withPasskey(t *testing.T, handle watchword.Secret, response []byte) (*watchword.SignIn, error) {
+func (r *rig) loginWithPasskey(t *testing.T, handle watchword.Secret, response []byte) (*watchword.SignIn, error) {
 	t.Helper()
 	return r.Manager.Login(t.Context(), factors.LoginRequest{
 		Handle: handle, Proof: factors.Proof{Passkey: response}, Client: phone})
 }
 
-// The method alone signs in with a passkey and no password.
-func (r *rig) alone(t *testing.T, d *device) (*watchword.SignIn, error) {
+func (r *rig) loginWithPasskeyAlone(t *testing.T, d *device) (*watchword.SignIn, error) {
 	t.Helper()
 	begun, err := r.PasskeyOptions(t.Context(), phone)
 	must(t, err)
 	return r.PasskeyLogin(t.Context(), factors.PasskeyLoginRequest{
-		Ceremony: begun.ID, Credential: d.use(t, begun.Options), Client: phone})
+		Ceremony: begun.ID, Credential: d.respondToRequest(t, begun.Options), Client: phone})
 }
 
 func wantMethods(t *testing.T, in *watchword.SignIn, want ...string) {
@@ -110,7 +106,7 @@ func wantMethods(t *testing.T, in *watchword.SignIn, want ...string) {
 
 func TestPasskeyCompletesASignIn(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a, d := r.signUp(t, "ada@example.com"), newDevice()
+		a, d := r.createAccount(t, "ada@example.com"), newDevice()
 		other, err := r.Engine.Login(t.Context(),
 			watchword.LoginRequest{Email: a.email, Password: password, Client: phone})
 		must(t, err)
@@ -124,28 +120,28 @@ func TestPasskeyCompletesASignIn(t *testing.T) {
 		_, err = r.Authenticate(t.Context(), other.AccessToken)
 		wantCode(t, err, watchword.CodeSessionEnded)
 
-		offer := r.offer(t, a)
+		offer := r.challengeWithPasskey(t, a)
 		if !slices.Equal(offer.Methods, []string{"passkey", "recovery"}) {
 			t.Errorf("methods %q", offer.Methods)
 		}
 		d.key.Counter++
-		in, err := r.withPasskey(t, offer.Handle, d.use(t, offer.Passkey))
+		in, err := r.loginWithPasskey(t, offer.Handle, d.respondToRequest(t, offer.Passkey))
 		must(t, err)
 		wantMethods(t, in, "pwd", "hwk", "uv", "mfa")
 		r.identity(t, in)
 
 		// A recovery code must work in place of the passkey.
-		_, err = r.withRecovery(r.offer(t, a).Handle, a.codes[0])
+		_, err = r.loginWithRecoveryCode(r.challengeWithPasskey(t, a).Handle, a.codes[0])
 		must(t, err)
 	})
 }
 
 func TestPasskeySignsInAlone(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a, d := r.signUp(t, "ada@example.com"), newDevice()
-		d.auth.Options.BackupEligible, d.auth.Options.BackupState = true, true
+		a, d := r.createAccount(t, "ada@example.com"), newDevice()
+		d.authenticator.Options.BackupEligible, d.authenticator.Options.BackupState = true, true
 		r.addPasskey(t, a, d)
-		in, err := r.alone(t, d)
+		in, err := r.loginWithPasskeyAlone(t, d)
 		must(t, err)
 		wantMethods(t, in, "swk", "uv", "mfa")
 		if in.User.ID != a.who.User.ID || !a.factor.BackedUp() {

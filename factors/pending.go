@@ -18,7 +18,7 @@ import (
 // Unstable: for the hosted pages.
 func (m *Manager) Pending(ctx context.Context, who watchword.Identity, id string) (Enrolment, error) {
 	var all []Factor
-	found, p, u, err := m.pending(ctx, id, func(tx Tx) (err error) {
+	found, p, u, err := m.readPendingTOTP(ctx, id, func(tx Tx) (err error) {
 		all, err = tx.Factors(ctx, who.User.ID)
 		return err
 	})
@@ -30,10 +30,10 @@ func (m *Manager) Pending(ctx context.Context, who watchword.Identity, id string
 	}
 	// With the secret, a thief could compute codes of the future factor. Therefore a session that is not fresh can't
 	// read it.
-	if refusal := m.mayEnrol(who.User, who.Session, all, KindTOTP, m.engine.Now()); refusal != nil {
+	if refusal := m.checkEnrolmentAllowed(who.User, who.Session, all, KindTOTP, m.engine.Now()); refusal != nil {
 		return Enrolment{}, refusal
 	}
-	return m.enrolment(u, id, p.Secret), nil
+	return m.newEnrolment(u, id, p.Secret), nil
 }
 
 // PendingRequired is Pending for the enrolment that BeginRequired began with the same handle. Codes:
@@ -45,8 +45,8 @@ func (m *Manager) PendingRequired(ctx context.Context, handle watchword.Secret, 
 	if err != nil {
 		return Enrolment{}, err
 	}
-	_, p, u, err := m.pending(ctx, id, func(tx Tx) error {
-		_, err := m.challenge(ctx, tx, entry, watchword.ChallengeEnrol, m.engine.Now())
+	_, p, u, err := m.readPendingTOTP(ctx, id, func(tx Tx) error {
+		_, err := m.readChallenge(ctx, tx, entry, watchword.ChallengeEnrol, m.engine.Now())
 		return err
 	})
 	if err == nil && p.Entry != entry {
@@ -55,21 +55,21 @@ func (m *Manager) PendingRequired(ctx context.Context, handle watchword.Secret, 
 	if err != nil {
 		return Enrolment{}, err
 	}
-	return m.enrolment(u, id, p.Secret), nil
+	return m.newEnrolment(u, id, p.Secret), nil
 }
 
-// The method pending returns an enrolment and its account. It calls the function also in the same transaction.
-func (m *Manager) pending(
-	ctx context.Context, id string, also func(Tx) error,
+// readPendingTOTP also calls alsoInTx, in the same transaction.
+func (m *Manager) readPendingTOTP(
+	ctx context.Context, id string, alsoInTx func(Tx) error,
 ) (c watchword.Challenge, p pendingTOTP, u watchword.User, err error) {
 	err = m.store.View(ctx, func(tx Tx) (err error) {
-		if c, err = m.challenge(ctx, tx, id, watchword.ChallengeTOTP, m.engine.Now()); err != nil {
+		if c, err = m.readChallenge(ctx, tx, id, watchword.ChallengeTOTP, m.engine.Now()); err != nil {
 			return err
 		}
 		if u, err = tx.User(ctx, c.UserID); err != nil {
-			return m.gone(err)
+			return m.notFoundToChallengeInvalid(err)
 		}
-		return also(tx)
+		return alsoInTx(tx)
 	})
 	if err != nil {
 		return c, p, u, err
@@ -81,8 +81,7 @@ func (m *Manager) pending(
 	return c, p, u, err
 }
 
-// The method enrolment returns the data with which a user sets up an authenticator app.
-func (m *Manager) enrolment(u watchword.User, id string, secret []byte) Enrolment {
+func (m *Manager) newEnrolment(u watchword.User, id string, secret []byte) Enrolment {
 	return Enrolment{
 		ID: id, Secret: watchword.Secret(totp.Text(secret)),
 		URI: watchword.Secret(totp.URI(secret, m.opts.Issuer, string(u.Email))),

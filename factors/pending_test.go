@@ -11,7 +11,7 @@ import (
 // of challenges.
 func TestSessionHasFewPendingEnrolmentsAndStepUps(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a, d := r.signUp(t, "ada@example.com"), newDevice()
+		a, d := r.createAccount(t, "ada@example.com"), newDevice()
 		in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{
 			Email: a.email, Password: password, Client: laptop})
 		must(t, err)
@@ -29,7 +29,7 @@ func TestSessionHasFewPendingEnrolmentsAndStepUps(t *testing.T) {
 		}
 		create := func(c factors.Ceremony) error {
 			_, err := r.ConfirmPasskey(t.Context(), a.who,
-				factors.NewPasskey{Ceremony: c.ID, Credential: d.create(t, c.Options)}, laptop)
+				factors.NewPasskey{Ceremony: c.ID, Credential: d.respondToCreation(t, c.Options)}, laptop)
 			return err
 		}
 		for n := range 7 {
@@ -55,7 +55,7 @@ func TestSessionHasFewPendingEnrolmentsAndStepUps(t *testing.T) {
 		stepUp := func(c factors.Ceremony) error {
 			d.key.Counter++
 			_, _, err := r.StepUp(t.Context(), a.who, factors.StepUpRequest{
-				Proof: factors.Proof{Passkey: d.use(t, c.Options)}, Client: laptop})
+				Proof: factors.Proof{Passkey: d.respondToRequest(t, c.Options)}, Client: laptop})
 			return err
 		}
 		wantCode(t, stepUp(asked[1]), watchword.CodeChallengeInvalid)

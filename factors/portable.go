@@ -37,7 +37,7 @@ func (m *Manager) Portable(
 			}
 			list := make([]factorfile.Factor, len(all))
 			for n, f := range all {
-				if list[n], err = m.portable(f); err != nil {
+				if list[n], err = m.exportFactor(f); err != nil {
 					return err
 				}
 			}
@@ -50,7 +50,7 @@ func (m *Manager) Portable(
 	return of, err
 }
 
-func (m *Manager) portable(f Factor) (factorfile.Factor, error) {
+func (m *Manager) exportFactor(f Factor) (factorfile.Factor, error) {
 	out := factorfile.Factor{
 		Kind: string(f.Kind), Name: f.Name, Credential: f.CredentialID, Record: f.Record, Unproven: f.Unproven,
 		Counter: f.Counter, CreatedAt: f.CreatedAt.UTC(),
@@ -60,7 +60,7 @@ func (m *Manager) portable(f Factor) (factorfile.Factor, error) {
 	}
 	if f.Kind == KindPasskey {
 		record, err := passkey.Parse(f.Record)
-		record.Handle, out.UserHandle = nil, m.handleOf(f)
+		record.Handle, out.UserHandle = nil, m.passkeyUserHandle(f)
 		out.Record = record.Text()
 		return out, err
 	}
@@ -85,7 +85,7 @@ func (i Imports) Problem(ctx context.Context, tx watchword.Tx, list watchword.Se
 	if err != nil {
 		return "The second factors can't be read: " + err.Error() + ".", nil
 	}
-	_, problem := i.manager.adopt("", all, time.Time{})
+	_, problem := i.manager.convertFileFactors("", all, time.Time{})
 	if problem != "" {
 		return problem, nil
 	}
@@ -112,7 +112,7 @@ func (i Imports) Add(
 	if err != nil {
 		return err
 	}
-	list, problem := i.manager.adopt(id, all, now)
+	list, problem := i.manager.convertFileFactors(id, all, now)
 	if problem != "" {
 		return errors.New(problem)
 	}
@@ -129,24 +129,23 @@ func (i Imports) Add(
 	return into.CountFactors(ctx, id, now)
 }
 
-// adopt converts the factors in a file to factors of an account. If one of them can't be imported, problem is the
-// reason.
-func (m *Manager) adopt(
+// convertFileFactors returns the reason as problem if one of the factors can't be imported.
+func (m *Manager) convertFileFactors(
 	id watchword.UserID, all []factorfile.Factor, now time.Time,
 ) (list []Factor, problem string) {
 	for _, from := range all {
-		if refusal := decideRoom(list, Kind(from.Kind)); refusal != nil {
+		if refusal := checkFactorLimit(list, Kind(from.Kind)); refusal != nil {
 			return nil, "The account has more than 2 authenticator apps or more than 10 passkeys."
 		}
-		f := Factor{ID: newID(), UserID: id, Kind: Kind(from.Kind), Name: toName(from.Name), Counter: from.Counter,
+		f := Factor{ID: newID(), UserID: id, Kind: Kind(from.Kind), Name: importedName(from.Name), Counter: from.Counter,
 			Unproven: from.Unproven, CreatedAt: from.CreatedAt, LastUsedAt: from.LastUsedAt}
 		if f.CreatedAt.IsZero() || f.CreatedAt.After(now) {
 			f.CreatedAt = now
 		}
 		if f.Kind == KindTOTP {
-			problem = m.adoptTOTP(&f, from)
+			problem = m.convertTOTP(&f, from)
 		} else {
-			problem = m.adoptPasskey(&f, from)
+			problem = m.convertPasskey(&f, from)
 		}
 		if problem != "" {
 			return nil, problem
@@ -156,14 +155,14 @@ func (m *Manager) adopt(
 	return list, ""
 }
 
-// toName converts the label of a factor in a file to a name, or to "" if it is not a valid name. Other systems allow
-// any label, and an invalid label must not stop the import of the account.
-func toName(label string) string {
+// importedName returns "" for a label that is not a valid name. Other systems allow any label, and an invalid label
+// must not stop the import of the account.
+func importedName(label string) string {
 	characters := []rune(strings.TrimSpace(storable.ToLabel(label)))
-	return strings.TrimSpace(string(characters[:min(len(characters), maxName)]))
+	return strings.TrimSpace(string(characters[:min(len(characters), maxNameLength)]))
 }
 
-func (m *Manager) adoptTOTP(f *Factor, from factorfile.Factor) (problem string) {
+func (m *Manager) convertTOTP(f *Factor, from factorfile.Factor) (problem string) {
 	secret, _, err := totp.Parse(from.Secret)
 	if err != nil {
 		return "The secret of an authenticator app can't be used: " + err.Error() + "."
@@ -173,10 +172,9 @@ func (m *Manager) adoptTOTP(f *Factor, from factorfile.Factor) (problem string) 
 	return ""
 }
 
-// adoptPasskey adds the data of a passkey in a file to f. It keeps the user handle in the file, because the passkey
-// returns this handle at a sign-in. The installation that exported the passkey may compute handles with a different
-// key.
-func (m *Manager) adoptPasskey(f *Factor, from factorfile.Factor) (problem string) {
+// convertPasskey keeps the user handle in the file, because the passkey returns this handle at a sign-in. The
+// installation that exported the passkey may compute handles with a different key.
+func (m *Manager) convertPasskey(f *Factor, from factorfile.Factor) (problem string) {
 	const unusable = "A passkey of this account can't be used: its record, id or user handle is damaged."
 	record, err := passkey.Parse(from.Record)
 	id, idErr := passkey.DecodeID(from.Credential)

@@ -23,22 +23,24 @@ func (m *Manager) BeginRequired(ctx context.Context, handle watchword.Secret, na
 		return Enrolment{}, err
 	}
 	may := func(tx Tx, now time.Time) (u watchword.User, id watchword.SessionID, err error) {
-		c, err := m.waiting(ctx, tx, entry, KindTOTP, now)
+		c, err := m.claimWaitingSignIn(ctx, tx, entry, KindTOTP, now)
 		return c.user, "", err
 	}
-	return m.begin(ctx, pendingTOTP{Name: name, Entry: entry}, may)
+	return m.beginTOTP(ctx, pendingTOTP{Name: name, Entry: entry}, may)
 }
 
-// The method waiting counts an attempt on a sign-in that waits for its first factor. It returns the account and its
+// claimWaitingSignIn counts an attempt on a sign-in that waits for its first factor. It returns the account and its
 // factors, which can only be passkeys from automatic upgrades. Codes: CodeChallengeInvalid, CodeEmailNotVerified,
 // CodeFactorLimit.
-func (m *Manager) waiting(ctx context.Context, tx Tx, entry string, k Kind, now time.Time) (c creator, err error) {
-	claimed, err := m.claimed(ctx, tx, entry, watchword.ChallengeEnrol, now)
+func (m *Manager) claimWaitingSignIn(
+	ctx context.Context, tx Tx, challengeID string, k Kind, now time.Time,
+) (c passkeyOwner, err error) {
+	claimed, err := m.countAttempt(ctx, tx, challengeID, watchword.ChallengeEnrol, now)
 	if err != nil {
 		return c, err
 	}
 	if c.user, err = tx.User(ctx, claimed.UserID); err != nil {
-		return c, m.gone(err)
+		return c, m.notFoundToChallengeInvalid(err)
 	}
 	if !c.user.FactorsChangedAt.Equal(claimed.FactorsChangedAt) {
 		return c, challengeInvalid() // another sign-in has added the first factor
@@ -46,7 +48,7 @@ func (m *Manager) waiting(ctx context.Context, tx Tx, entry string, k Kind, now 
 	if c.factors, err = tx.Factors(ctx, c.user.ID); err != nil {
 		return c, err
 	}
-	if refusal := decideAddition(c.user, c.factors, k); refusal != nil {
+	if refusal := checkAddition(c.user, c.factors, k); refusal != nil {
 		return c, refusal
 	}
 	return c, nil
@@ -62,8 +64,8 @@ func (m *Manager) BeginRequiredPasskey(ctx context.Context, handle watchword.Sec
 	if err != nil {
 		return Ceremony{}, err
 	}
-	may := func(tx Tx, now time.Time) (c creator, err error) {
-		return m.waiting(ctx, tx, entry, KindPasskey, now)
+	may := func(tx Tx, now time.Time) (c passkeyOwner, err error) {
+		return m.claimWaitingSignIn(ctx, tx, entry, KindPasskey, now)
 	}
 	return m.beginPasskey(ctx, pendingPasskey{Entry: entry}, may)
 }
@@ -89,13 +91,12 @@ func (m *Manager) ConfirmRequired(ctx context.Context, r RequiredRequest) (Confi
 	if err != nil {
 		return refused(err)
 	}
-	challenge, f, err := m.confirmed(ctx, r.ID, r.Code, m.engine.Now(), func(_ watchword.Challenge, p pendingTOTP) bool {
-		return p.Entry == entry
-	})
+	ours := func(_ watchword.Challenge, p pendingTOTP) bool { return p.Entry == entry }
+	challenge, f, err := m.confirmTOTPCode(ctx, r.ID, r.Code, m.engine.Now(), ours)
 	if err != nil {
 		return refused(err)
 	}
-	return m.addFirst(ctx, entry, enrolled{challenge, f, []string{"otp"}},
+	return m.addFirstFactor(ctx, entry, confirmedFactor{challenge, f, []string{"otp"}},
 		watchword.AdmitRequest{Client: r.Client, Replaces: r.Replaces})
 }
 
@@ -121,31 +122,30 @@ func (m *Manager) ConfirmRequiredPasskey(
 		return Confirmation{}, nil, err
 	}
 	ours := func(_ watchword.Challenge, p pendingPasskey) bool { return p.Entry == entry }
-	made, err := m.created(ctx, r.NewPasskey, r.Client.Device, m.engine.Now(), ours)
+	made, err := m.confirmCreation(ctx, r.NewPasskey, r.Client.Device, m.engine.Now(), ours)
 	if err != nil {
 		return Confirmation{}, nil, err
 	}
-	return m.addFirst(ctx, entry, made, watchword.AdmitRequest{Client: r.Client, Replaces: r.Replaces})
+	return m.addFirstFactor(ctx, entry, made, watchword.AdmitRequest{Client: r.Client, Replaces: r.Replaces})
 }
 
-// addFirst adds the first factor and opens the session of the sign-in that waits for this factor. It reads only the
-// fields Client and Replaces of r.
-func (m *Manager) addFirst(
-	ctx context.Context, entry string, e enrolled, r watchword.AdmitRequest,
+// addFirstFactor also opens the session of the waiting sign-in. It reads only the fields Client and Replaces of r.
+func (m *Manager) addFirstFactor(
+	ctx context.Context, challengeID string, e confirmedFactor, r watchword.AdmitRequest,
 ) (Confirmation, *watchword.SignIn, error) {
 	challenge, f, now := e.challenge, e.factor, e.factor.CreatedAt
-	r.Methods = e.proofs
+	r.Methods = e.newMethods
 	done := Confirmation{factor: f}
 	var admitted watchword.Admitted
 	var added watchword.Event
 	err := m.store.Update(ctx, func(tx Tx) error {
-		waits, err := m.challenge(ctx, tx, entry, watchword.ChallengeEnrol, now)
+		waits, err := m.readChallenge(ctx, tx, challengeID, watchword.ChallengeEnrol, now)
 		if err != nil {
 			return err
 		}
 		user, err := tx.User(ctx, waits.UserID)
 		if err != nil {
-			return m.gone(err)
+			return m.notFoundToChallengeInvalid(err)
 		}
 		resumed, err := m.engine.Resume(ctx, waits, user, r, now)
 		if err != nil {
@@ -154,7 +154,7 @@ func (m *Manager) addFirst(
 		if admitted, err = m.engine.Admit(ctx, tx, resumed); err != nil { // comes first, because it locks the account
 			return err
 		}
-		taken, err := tx.TakeChallenge(ctx, entry, watchword.ChallengeEnrol, now)
+		taken, err := tx.TakeChallenge(ctx, challengeID, watchword.ChallengeEnrol, now)
 		if err == nil && !taken {
 			err = challengeInvalid()
 		}
@@ -166,7 +166,8 @@ func (m *Manager) addFirst(
 		}
 		added = m.engine.Event(watchword.EventFactorAdded, user, admitted.Session(), r.Client, now)
 		added.Detail = string(f.Kind)
-		if done.Codes, err = m.insert(ctx, tx, challenge, f, addition{user, admitted.Session(), added}); err != nil {
+		target := additionTarget{user, admitted.Session(), added}
+		if done.Codes, err = m.insertFactor(ctx, tx, challenge, f, target); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, added)
@@ -179,9 +180,8 @@ func (m *Manager) addFirst(
 	return done, in, err
 }
 
-// The method gone converts ErrNotFound into CodeChallengeInvalid. ErrNotFound means that the account or the challenge
-// was deleted meanwhile.
-func (m *Manager) gone(err error) error {
+// notFoundToChallengeInvalid is for an account or a challenge that was deleted meanwhile.
+func (m *Manager) notFoundToChallengeInvalid(err error) error {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return challengeInvalid()
 	}

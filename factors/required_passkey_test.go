@@ -9,21 +9,20 @@ import (
 	"github.com/watchword-auth/watchword/factors"
 )
 
-// confirmRequired creates a passkey on a device for the options, and confirms the enrolment.
-func (r *rig) confirmRequired(
+func (r *rig) confirmFirstPasskey(
 	t *testing.T, handle watchword.Secret, begun factors.Ceremony, d *device,
 ) (factors.Confirmation, *watchword.SignIn, error) {
 	t.Helper()
 	return r.ConfirmRequiredPasskey(t.Context(), factors.RequiredPasskey{Handle: handle, Client: laptop,
-		NewPasskey: factors.NewPasskey{Ceremony: begun.ID, Credential: d.create(t, begun.Options)}})
+		NewPasskey: factors.NewPasskey{Ceremony: begun.ID, Credential: d.respondToCreation(t, begun.Options)}})
 }
 
 // MFA-3
 func TestRequiredFactorCanBeAPasskey(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a, d := &account{email: "ada@example.com"}, newDevice()
-		a.who.User = r.newUser(t, a.email)
-		handle := r.enrolment(t, a.email)
+		a.who.User = r.createVerifiedUser(t, a.email)
+		handle := r.requiredHandle(t, a.email)
 		begun, err := r.BeginRequiredPasskey(t.Context(), handle)
 		must(t, err)
 		if begun.Mediation != "" {
@@ -31,12 +30,12 @@ func TestRequiredFactorCanBeAPasskey(t *testing.T) {
 		}
 		forged := *d
 		forged.party.Origin = "https://id.example.com.evil.test"
-		_, _, err = r.confirmRequired(t, handle, begun, &forged)
+		_, _, err = r.confirmFirstPasskey(t, handle, begun, &forged)
 		wantCode(t, err, watchword.CodeFactorWrong)
-		response := factors.NewPasskey{Ceremony: begun.ID, Credential: d.create(t, begun.Options)}
+		response := factors.NewPasskey{Ceremony: begun.ID, Credential: d.respondToCreation(t, begun.Options)}
 		var done factors.Confirmation
-		got := inParallel(20, func(i int) error {
-			manager := []*factors.Manager{r.Manager, r.other}[i%2]
+		got := runInParallel(20, func(i int) error {
+			manager := []*factors.Manager{r.Manager, r.otherProcess}[i%2]
 			c, in, err := manager.ConfirmRequiredPasskey(t.Context(), factors.RequiredPasskey{
 				Handle: handle, NewPasskey: response, Client: laptop})
 			if err == nil {
@@ -44,8 +43,8 @@ func TestRequiredFactorCanBeAPasskey(t *testing.T) {
 			}
 			return err
 		})
-		if got[""] != 1 || r.sessions(t, a) != 1 {
-			t.Fatalf("%v, %d sessions", got, r.sessions(t, a))
+		if got[""] != 1 || r.countSessions(t, a) != 1 {
+			t.Fatalf("%v, %d sessions", got, r.countSessions(t, a))
 		}
 		a.who = r.identity(t, a.in)
 		if want := []string{"pwd", "hwk", "uv", "mfa"}; !slices.Equal(a.who.Session.Methods, want) ||
@@ -53,7 +52,7 @@ func TestRequiredFactorCanBeAPasskey(t *testing.T) {
 			t.Errorf("%+v, %+v", a.who, done)
 		}
 		d.key.Counter++
-		in, err := r.alone(t, d)
+		in, err := r.loginWithPasskeyAlone(t, d)
 		must(t, err)
 		wantMethods(t, in, "hwk", "uv", "mfa")
 	}, requireFactors)
@@ -64,14 +63,15 @@ func TestRequiredFactorCanBeAPasskey(t *testing.T) {
 func TestRequiredPasskeyIsBoundToItsSignIn(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		ada, bob, d := &account{email: "ada@example.com"}, &account{email: "bob@example.com"}, newDevice()
-		ada.who.User, bob.who.User = r.newUser(t, ada.email), r.newUser(t, bob.email)
-		first, second, others := r.enrolment(t, ada.email), r.enrolment(t, ada.email), r.enrolment(t, bob.email)
+		ada.who.User, bob.who.User = r.createVerifiedUser(t, ada.email), r.createVerifiedUser(t, bob.email)
+		first, second := r.requiredHandle(t, ada.email), r.requiredHandle(t, ada.email)
+		others := r.requiredHandle(t, bob.email)
 		begun, err := r.BeginRequiredPasskey(t.Context(), first)
 		must(t, err)
 		app, err := r.BeginRequired(t.Context(), first, "")
 		must(t, err)
 		for _, handle := range []watchword.Secret{second, others, "", "wwc_invented"} {
-			_, _, err = r.confirmRequired(t, handle, begun, d)
+			_, _, err = r.confirmFirstPasskey(t, handle, begun, d)
 			wantCode(t, err, watchword.CodeChallengeInvalid)
 		}
 		// A handle for a passkey must not confirm an app, because the two kinds of enrolment have different purposes.
@@ -79,35 +79,34 @@ func TestRequiredPasskeyIsBoundToItsSignIn(t *testing.T) {
 			Handle: first, ID: string(begun.ID), Code: "123456", Client: laptop})
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 		swapped := factors.Ceremony{ID: watchword.Secret(app.ID), Options: begun.Options}
-		_, _, err = r.confirmRequired(t, first, swapped, d)
+		_, _, err = r.confirmFirstPasskey(t, first, swapped, d)
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 
-		_, bob.in, err = r.required(t, others)
+		_, bob.in, err = r.addRequiredPasskey(t, others)
 		must(t, err)
 		bob.who = r.identity(t, bob.in)
 		_, err = r.ConfirmPasskey(t.Context(), bob.who,
-			factors.NewPasskey{Ceremony: begun.ID, Credential: d.create(t, begun.Options)}, laptop)
+			factors.NewPasskey{Ceremony: begun.ID, Credential: d.respondToCreation(t, begun.Options)}, laptop)
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 		signedIn, err := r.BeginPasskey(t.Context(), bob.who, true)
 		must(t, err)
-		_, _, err = r.confirmRequired(t, first, signedIn, d)
+		_, _, err = r.confirmFirstPasskey(t, first, signedIn, d)
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 
-		_, _, err = r.confirmRequired(t, first, begun, d)
+		_, _, err = r.confirmFirstPasskey(t, first, begun, d)
 		must(t, err)
 		_, err = r.BeginRequiredPasskey(t.Context(), second)
 		wantCode(t, err, watchword.CodeChallengeInvalid) // the account has a first factor now
 	}, requireFactors)
 }
 
-// The method required adds the passkey of a new device as the first factor of an account.
-func (r *rig) required(
+func (r *rig) addRequiredPasskey(
 	t *testing.T, handle watchword.Secret,
 ) (factors.Confirmation, *watchword.SignIn, error) {
 	t.Helper()
 	begun, err := r.BeginRequiredPasskey(t.Context(), handle)
 	must(t, err)
-	return r.confirmRequired(t, handle, begun, newDevice())
+	return r.confirmFirstPasskey(t, handle, begun, newDevice())
 }
 
 func TestRequiredPasskeyEndsWithTheAccountAndItsPassword(t *testing.T) {
@@ -124,13 +123,13 @@ func TestRequiredPasskeyEndsWithTheAccountAndItsPassword(t *testing.T) {
 			"expired": func(watchword.User) { r.advance(watchword.ChallengeLife + time.Second) },
 		} {
 			a := &account{email: name + "@example.com"}
-			a.who.User = r.newUser(t, a.email)
-			handle := r.enrolment(t, a.email)
+			a.who.User = r.createVerifiedUser(t, a.email)
+			handle := r.requiredHandle(t, a.email)
 			begun, err := r.BeginRequiredPasskey(t.Context(), handle)
 			must(t, err)
 			change(a.who.User)
-			_, in, err := r.confirmRequired(t, handle, begun, newDevice())
-			if err == nil || in != nil || r.sessions(t, a) != 0 {
+			_, in, err := r.confirmFirstPasskey(t, handle, begun, newDevice())
+			if err == nil || in != nil || r.countSessions(t, a) != 0 {
 				t.Errorf("%s: %v, %v", name, in, err)
 			}
 		}
@@ -142,8 +141,8 @@ func TestRequiredPasskeyEndsWithTheAccountAndItsPassword(t *testing.T) {
 func TestRequiredFactorEndsWithTheProofOfTheAddress(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a, d := &account{email: "ada@example.com"}, newDevice()
-		a.who.User = r.newUser(t, a.email)
-		handle := r.enrolment(t, a.email)
+		a.who.User = r.createVerifiedUser(t, a.email)
+		handle := r.requiredHandle(t, a.email)
 		app, err := r.BeginRequired(t.Context(), handle, "")
 		must(t, err)
 		a.secret = secretOf(t, app)
@@ -155,14 +154,14 @@ func TestRequiredFactorEndsWithTheProofOfTheAddress(t *testing.T) {
 		wantCode(t, err, watchword.CodeEmailNotVerified)
 		_, err = r.BeginRequiredPasskey(t.Context(), handle)
 		wantCode(t, err, watchword.CodeEmailNotVerified)
-		_, _, err = r.confirmRequired(t, handle, key, d)
+		_, _, err = r.confirmFirstPasskey(t, handle, key, d)
 		wantCode(t, err, watchword.CodeEmailNotVerified)
 		_, _, err = r.ConfirmRequired(t.Context(), factors.RequiredRequest{
-			Handle: handle, ID: app.ID, Code: r.code(t, a, 0), Client: laptop})
+			Handle: handle, ID: app.ID, Code: r.totpCode(t, a, 0), Client: laptop})
 		wantCode(t, err, watchword.CodeEmailNotVerified)
 		user, err := r.Operator().FindUserByID(t.Context(), a.who.User.ID)
 		must(t, err)
-		if n := r.sessions(t, a); n != 0 || user.Factors != 0 {
+		if n := r.countSessions(t, a); n != 0 || user.Factors != 0 {
 			t.Errorf("%d sessions, %d factors", n, user.Factors)
 		}
 	}, requireFactors)

@@ -13,8 +13,8 @@ import (
 
 func requireFactors(o *watchword.Options) { o.SecondFactor.Required = true }
 
-// The method enrolment signs in with the right password and returns the handle of the required enrolment.
-func (r *rig) enrolment(t *testing.T, email string) watchword.Secret {
+// requiredHandle signs in with the password and returns the handle of the required enrolment.
+func (r *rig) requiredHandle(t *testing.T, email string) watchword.Secret {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: email, Password: password, Client: laptop})
 	wantCode(t, err, watchword.CodeEnrolmentRequired)
@@ -26,8 +26,8 @@ func (r *rig) enrolment(t *testing.T, email string) watchword.Secret {
 	return refusal.Challenge.Handle
 }
 
-// newUser creates an account with a proven address, without a session.
-func (r *rig) newUser(t *testing.T, email string, roles ...string) watchword.User {
+// createVerifiedUser opens no session.
+func (r *rig) createVerifiedUser(t *testing.T, email string, roles ...string) watchword.User {
 	t.Helper()
 	user, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email, Password: password, Roles: roles})
 	must(t, err)
@@ -42,9 +42,9 @@ func (r *rig) newUser(t *testing.T, email string, roles ...string) watchword.Use
 func TestRequiredFactorIsEnrolledBeforeTheFirstSession(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := &account{email: "ada@example.com"}
-		a.who.User = r.newUser(t, a.email)
-		handle := r.enrolment(t, a.email)
-		_, err := r.withCode(handle, "000000")
+		a.who.User = r.createVerifiedUser(t, a.email)
+		handle := r.requiredHandle(t, a.email)
+		_, err := r.loginWithCode(handle, "000000")
 		wantCode(t, err, watchword.CodeChallengeInvalid) // a handle works only for its purpose
 		begun, err := r.BeginRequired(t.Context(), handle, "my phone")
 		must(t, err)
@@ -55,27 +55,27 @@ func TestRequiredFactorIsEnrolledBeforeTheFirstSession(t *testing.T) {
 		}
 		_, _, err = confirm("000000")
 		wantCode(t, err, watchword.CodeFactorWrong)
-		if n := r.sessions(t, a); n != 0 {
+		if n := r.countSessions(t, a); n != 0 {
 			t.Fatalf("%d sessions before the factor", n)
 		}
-		right := r.code(t, a, 0)
+		right := r.totpCode(t, a, 0)
 		var done factors.Confirmation
-		got := inParallel(20, func(int) error {
+		got := runInParallel(20, func(int) error {
 			d, in, err := confirm(right)
 			if err == nil {
 				done, a.in = d, in
 			}
 			return err
 		})
-		if got[""] != 1 || r.sessions(t, a) != 1 {
-			t.Fatalf("%v, %d sessions", got, r.sessions(t, a))
+		if got[""] != 1 || r.countSessions(t, a) != 1 {
+			t.Fatalf("%v, %d sessions", got, r.countSessions(t, a))
 		}
 		a.who = r.identity(t, a.in)
 		if !slices.Equal(a.who.Session.Methods, []string{"pwd", "otp", "mfa"}) || len(done.Codes) != 10 ||
 			done.Factor().Name != "my phone" || a.who.User.Factors != 1 {
 			t.Errorf("%+v, %+v", a.who, done.Factor())
 		}
-		_, err = r.withCode(r.challenge(t, a, phone), right)
+		_, err = r.loginWithCode(r.passwordChallenge(t, a, phone), right)
 		wantCode(t, err, watchword.CodeFactorWrong) // the enrolment has used this code already
 	}, requireFactors)
 }
@@ -83,18 +83,19 @@ func TestRequiredFactorIsEnrolledBeforeTheFirstSession(t *testing.T) {
 func TestEnrolmentOfASignInIsBoundToIt(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		ada, bob := &account{email: "ada@example.com"}, &account{email: "bob@example.com"}
-		ada.who.User, bob.who.User = r.newUser(t, ada.email), r.newUser(t, bob.email)
-		first, second, others := r.enrolment(t, ada.email), r.enrolment(t, ada.email), r.enrolment(t, bob.email)
+		ada.who.User, bob.who.User = r.createVerifiedUser(t, ada.email), r.createVerifiedUser(t, bob.email)
+		first, second := r.requiredHandle(t, ada.email), r.requiredHandle(t, ada.email)
+		others := r.requiredHandle(t, bob.email)
 		begun, err := r.BeginRequired(t.Context(), first, "")
 		must(t, err)
 		ada.secret = secretOf(t, begun)
 		for _, handle := range []watchword.Secret{second, others, "", "wwc_invented"} {
 			_, _, err = r.ConfirmRequired(t.Context(), factors.RequiredRequest{
-				Handle: handle, ID: begun.ID, Code: r.code(t, ada, 0), Client: laptop})
+				Handle: handle, ID: begun.ID, Code: r.totpCode(t, ada, 0), Client: laptop})
 			wantCode(t, err, watchword.CodeChallengeInvalid)
 		}
 		_, _, err = r.ConfirmRequired(t.Context(), factors.RequiredRequest{
-			Handle: first, ID: begun.ID, Code: r.code(t, ada, 0), Client: laptop})
+			Handle: first, ID: begun.ID, Code: r.totpCode(t, ada, 0), Client: laptop})
 		must(t, err)
 		// The sign-in of the handle second began when the account had no factor. It must not add another factor now.
 		_, err = r.BeginRequired(t.Context(), second, "")
@@ -116,15 +117,15 @@ func TestEnrolmentEndsWithTheAccountAndItsPassword(t *testing.T) {
 			"expired":  func(watchword.User) { r.advance(watchword.ChallengeLife + time.Second) },
 		} {
 			a := &account{email: name + "@example.com"}
-			a.who.User = r.newUser(t, a.email)
-			handle := r.enrolment(t, a.email)
+			a.who.User = r.createVerifiedUser(t, a.email)
+			handle := r.requiredHandle(t, a.email)
 			begun, err := r.BeginRequired(t.Context(), handle, "")
 			must(t, err)
 			a.secret = secretOf(t, begun)
 			change(a.who.User)
 			_, in, err := r.ConfirmRequired(t.Context(), factors.RequiredRequest{
-				Handle: handle, ID: begun.ID, Code: r.code(t, a, 0), Client: laptop})
-			if err == nil || in != nil || r.sessions(t, a) != 0 {
+				Handle: handle, ID: begun.ID, Code: r.totpCode(t, a, 0), Client: laptop})
+			if err == nil || in != nil || r.countSessions(t, a) != 0 {
 				t.Errorf("%s: %v, %v", name, in, err)
 			}
 		}
@@ -144,18 +145,18 @@ func TestSignUpWaitsForItsFactor(t *testing.T) {
 		_, err = r.Engine.Login(t.Context(), login)
 		wantCode(t, err, watchword.CodeEmailNotVerified)
 		_, err = r.VerifyEmail(t.Context(), watchword.MailLinkRequest{
-			Token: r.mail(t, watchword.MailVerify).Token, Password: password, Client: laptop})
+			Token: r.awaitMail(t, watchword.MailVerify).Token, Password: password, Client: laptop})
 		wantCode(t, err, watchword.CodeEnrolmentRequired)
-		r.enrolment(t, "ada@example.com") // the address is proven, so the sign-in must ask for an enrolment
+		r.requiredHandle(t, "ada@example.com") // the address is proven, so the sign-in must ask for an enrolment
 	}, requireFactors)
 }
 
 // A user without the role need not enrol a factor. A user who already has a factor need not enrol another one.
 func TestRequiredFactorCanDependOnARole(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		r.newUser(t, "staff@example.com", "staff")
-		r.newUser(t, "ada@example.com", "editor")
-		r.enrolment(t, "staff@example.com")
+		r.createVerifiedUser(t, "staff@example.com", "staff")
+		r.createVerifiedUser(t, "ada@example.com", "editor")
+		r.requiredHandle(t, "staff@example.com")
 		login := watchword.LoginRequest{Email: "ada@example.com", Password: password, Client: laptop}
 		_, err := r.Engine.Login(t.Context(), login)
 		must(t, err)
@@ -180,7 +181,7 @@ func TestRequiredFactorNeedsMailedProofs(t *testing.T) {
 // address, or delete it. A password alone never makes such a session fresh.
 func TestChangesOfAnAccountWithAFactorNeedAFreshSession(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.withTOTP(t)
+		a := r.createAccountWithTOTP(t)
 		changes := map[string]func() error{
 			"password": func() error {
 				return r.ChangePassword(t.Context(), a.who, password, "another good one", laptop)
@@ -198,7 +199,7 @@ func TestChangesOfAnAccountWithAFactorNeedAFreshSession(t *testing.T) {
 		_, _, err := r.StepUp(t.Context(), a.who, factors.StepUpRequest{Password: password, Client: laptop})
 		wantStepUp(t, err, "aal2")
 		_, _, err = r.StepUp(t.Context(), a.who, factors.StepUpRequest{
-			Proof: factors.Proof{TOTP: r.code(t, a, 0)}, Client: laptop})
+			Proof: factors.Proof{TOTP: r.totpCode(t, a, 0)}, Client: laptop})
 		must(t, err)
 		a.who = r.identity(t, a.in)
 		for _, name := range []string{"address", "password", "deletion"} {

@@ -23,11 +23,11 @@ import (
 
 // These tests count the SQL statements of a sign-in in the log of PostgreSQL. docs/factors.md lists the statements.
 
-// The maximum number of additional SQL statements in a sign-in with a second factor.
-const moreStatements = 8
+// maxExtraStatements bounds the additional SQL statements of a sign-in with a second factor.
+const maxExtraStatements = 8
 
-// The number of SQL statements in a sign-in without a factor. It was the same before the server had second factors.
-const plainStatements = 11
+// statementsWithoutFactor was the same before the server had second factors.
+const statementsWithoutFactor = 11
 
 // The count includes the statements that read the user's factors for the response.
 func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
@@ -42,42 +42,41 @@ func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 	r := newRig(t, store)
 	api := newAPI(t, r)
 	log := newStatementLog(t, url)
-	a := r.signUp(t, "ada@example.com")
-	plain := log.fewest(t, func() { api.password(a, http.StatusOK) })
-	r.wantOneStatementOfARefresh(t, log, a)
-	r.enrol(t, a)
+	a := r.createAccount(t, "ada@example.com")
+	plain := log.shortestRun(t, func() { api.sendPassword(a, http.StatusOK) })
+	r.assertRefreshRunsOneStatement(t, log, a)
+	r.addTOTP(t, a)
 	r.advance(time.Hour)
-	challenged := log.fewest(t, func() { api.password(a, http.StatusForbidden) })
-	second := log.fewest(t, func() {
+	challenged := log.shortestRun(t, func() { api.sendPassword(a, http.StatusForbidden) })
+	second := log.shortestRun(t, func() {
 		r.advance(time.Minute)
-		handle := api.password(a, http.StatusForbidden).Challenge.Handle
-		log.mark(t)
-		api.post("login/factor", map[string]any{"handle": handle, "totp": string(r.code(t, a, 0))}, http.StatusOK)
+		handle := api.sendPassword(a, http.StatusForbidden).Challenge.Handle
+		log.discard(t)
+		api.post("login/factor", map[string]any{"handle": handle, "totp": string(r.totpCode(t, a, 0))}, http.StatusOK)
 	})
-	options, passkey, alone := r.passkeyStatements(t, log, api)
+	options, passkey, alone := r.statementsOfPasskeyLogins(t, log, api)
 	for name, all := range map[string][]string{"a code as second step": slices.Concat(challenged, second),
 		"a passkey as second step": slices.Concat(options, passkey), "a passkey alone": alone} {
 		t.Logf("%s, %d:\n%s", name, len(all), strings.Join(all, "\n"))
-		if more := len(all) - len(plain); more > moreStatements {
-			t.Errorf("%s runs %d statements more than a password, %d are allowed", name, more, moreStatements)
+		if more := len(all) - len(plain); more > maxExtraStatements {
+			t.Errorf("%s runs %d statements more than a password, %d are allowed", name, more, maxExtraStatements)
 		}
 	}
 	t.Logf("without a factor, %d:\n%s", len(plain), strings.Join(plain, "\n"))
-	if len(plain) > plainStatements {
-		t.Errorf("a sign-in without a factor runs %d statements, %d are allowed", len(plain), plainStatements)
+	if len(plain) > statementsWithoutFactor {
+		t.Errorf("a sign-in without a factor runs %d statements, %d are allowed", len(plain), statementsWithoutFactor)
 	}
 }
 
-// wantOneStatementOfARefresh checks that a refresh runs one SQL statement only. This statement must also read the
-// public metadata.
-func (r *rig) wantOneStatementOfARefresh(t *testing.T, log *statementLog, a *account) {
+// assertRefreshRunsOneStatement also checks that this statement reads the public metadata.
+func (r *rig) assertRefreshRunsOneStatement(t *testing.T, log *statementLog, a *account) {
 	t.Helper()
 	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: laptop})
 	must(t, err)
 	patch := metadata.Patch{Public: `{"plan":"pro"}`}
 	_, err = metadata.New(r.Engine, r.store.(*postgres.Store).Metadata()).Patch(t.Context(), in.User.ID, patch)
 	must(t, err)
-	refresh := log.fewest(t, func() {
+	refresh := log.shortestRun(t, func() {
 		r.advance(time.Minute)
 		in, err = r.Engine.Refresh(t.Context(), in.RefreshToken, laptop)
 		must(t, err)
@@ -87,32 +86,34 @@ func (r *rig) wantOneStatementOfARefresh(t *testing.T, log *statementLog, a *acc
 	}
 }
 
-// passkeyStatements returns the SQL statements of three requests: the password of an account with a passkey, the
-// second step with this passkey, and a sign-in with the passkey alone.
-func (r *rig) passkeyStatements(t *testing.T, log *statementLog, api *apiClient) (first, second, alone []string) {
+// statementsOfPasskeyLogins returns the SQL statements of three requests: the password of an account with a passkey,
+// the second step with this passkey, and a sign-in with the passkey alone.
+func (r *rig) statementsOfPasskeyLogins(
+	t *testing.T, log *statementLog, api *apiClient,
+) (first, second, alone []string) {
 	t.Helper()
-	a, d := r.signUp(t, "bob@example.com"), newDevice()
+	a, d := r.createAccount(t, "bob@example.com"), newDevice()
 	r.addPasskey(t, a, d)
 	r.advance(time.Hour)
-	first = log.fewest(t, func() { api.password(a, http.StatusForbidden) })
-	second = log.fewest(t, func() {
-		offer := api.password(a, http.StatusForbidden).Challenge
+	first = log.shortestRun(t, func() { api.sendPassword(a, http.StatusForbidden) })
+	second = log.shortestRun(t, func() {
+		offer := api.sendPassword(a, http.StatusForbidden).Challenge
 		d.key.Counter++
-		proof := json.RawMessage(d.use(t, offer.Passkey.PublicKey))
-		log.mark(t)
+		proof := json.RawMessage(d.respondToRequest(t, offer.Passkey.PublicKey))
+		log.discard(t)
 		api.post("login/factor", map[string]any{"handle": offer.Handle, "passkey": proof}, http.StatusOK)
 	})
-	alone = log.fewest(t, func() { // counts the request for the options, too
+	alone = log.shortestRun(t, func() { // with the request for the options
 		d.key.Counter++
 		begun := api.post("passkey/options", nil, http.StatusOK)
-		proof := json.RawMessage(d.use(t, begun.PublicKey))
+		proof := json.RawMessage(d.respondToRequest(t, begun.PublicKey))
 		api.post("passkey/login", map[string]any{"ceremony": begun.Ceremony, "credential": proof, "delivery": "body"},
 			http.StatusOK)
 	})
 	return first, second, alone
 }
 
-// An apiClient sends requests to a server without background work. It has no cookies.
+// An apiClient keeps no cookies. Its server does no background work, whose statements would be counted.
 type apiClient struct {
 	*testing.T
 	url, host string
@@ -127,7 +128,6 @@ func newAPI(t *testing.T, r *rig) *apiClient {
 	return &apiClient{t, web.URL + "/api/auth/", strings.TrimPrefix(r.opts.PublicURL, "https://")}
 }
 
-// A reply has the members of responses that the next request needs.
 type reply struct {
 	Challenge struct {
 		Handle  string
@@ -161,13 +161,12 @@ func (c *apiClient) post(path string, body any, want int) (r reply) {
 	return r
 }
 
-// password sends the password of an account.
-func (c *apiClient) password(a *account, want int) reply {
+func (c *apiClient) sendPassword(a *account, want int) reply {
 	c.Helper()
 	return c.post("login", map[string]any{"email": a.email, "password": password, "delivery": "body"}, want)
 }
 
-// A statementLog reads the log of a cluster.
+// A statementLog reads the log of a PostgreSQL cluster.
 type statementLog struct {
 	conn  *pgx.Conn
 	from  int
@@ -182,14 +181,14 @@ func newStatementLog(t *testing.T, url string) *statementLog {
 	return &statementLog{conn: conn}
 }
 
-// The method mark discards the statements that were logged before this call.
-func (l *statementLog) mark(t *testing.T) { _ = l.since(t) }
+// discard discards the statements that were logged before this call.
+func (l *statementLog) discard(t *testing.T) { _ = l.newStatements(t) }
 
 var statement = regexp.MustCompile(`~~LOG:  (?:execute [^:]*|statement): ([^~]*)`)
 
-// The method since returns the statements that were logged after the last call of mark or since. It omits the
-// statements that begin and end transactions.
-func (l *statementLog) since(t *testing.T) (all []string) {
+// newStatements returns the statements since the last call of discard or newStatements, without those that begin and
+// end transactions.
+func (l *statementLog) newStatements(t *testing.T) (all []string) {
 	t.Helper()
 	l.marks++
 	mark := "select 'mark " + strings.Repeat("i", l.marks) + "'"
@@ -210,14 +209,14 @@ func (l *statementLog) since(t *testing.T) (all []string) {
 	return all
 }
 
-// fewest runs a flow several times and returns the shortest list of statements, because longer
-// lists include statements of background work.
-func (l *statementLog) fewest(t *testing.T, flow func()) (least []string) {
+// shortestRun runs a flow several times and returns the shortest list of statements, because longer lists include
+// statements of background work.
+func (l *statementLog) shortestRun(t *testing.T, flow func()) (least []string) {
 	t.Helper()
 	for i := range 5 {
-		l.mark(t)
+		l.discard(t)
 		flow()
-		if all := l.since(t); i == 0 || len(all) < len(least) {
+		if all := l.newStatements(t); i == 0 || len(all) < len(least) {
 			least = all
 		}
 	}

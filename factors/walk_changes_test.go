@@ -14,40 +14,39 @@ import (
 
 // The flows of the random test (type walk) that change accounts.
 
-func newBegun(t *testing.T, e factors.Enrolment, now time.Time) *begun {
+func newPendingTOTP(t *testing.T, e factors.Enrolment, now time.Time) *pendingTOTP {
 	t.Helper()
 	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(string(e.Secret))
 	must(t, err)
-	return &begun{id: e.ID, secret: secret, at: now}
+	return &pendingTOTP{id: e.ID, secret: secret, startedAt: now}
 }
 
-func (b *begun) usable(now time.Time) bool {
-	return !b.done && b.tries < watchword.ChallengeAttempts && now.Sub(b.at) < watchword.ChallengeLife
+func (b *pendingTOTP) isUsable(now time.Time) bool {
+	return !b.done && b.tries < watchword.ChallengeAttempts && now.Sub(b.startedAt) < watchword.ChallengeLife
 }
 
-// codeFor returns a TOTP code for a secret, and reports whether the code is right. Most codes are right.
-func (w *walk) codeFor(secret []byte) (watchword.Secret, bool) {
+// randomCode reports whether the code is right. Most codes are right.
+func (w *walk) randomCode(secret []byte) (watchword.Secret, bool) {
 	offset := []int64{0, 0, 0, 0, 0, 1, -1, 7}[w.rnd.IntN(8)]
 	code, err := totp.Code(secret, totp.Step(w.clock())+offset)
 	must(w.T, err)
-	_, right := (&app{secret: secret}).accepts(watchword.Secret(code), w.clock())
+	_, right := (&totpApp{secret: secret}).acceptedStep(watchword.Secret(code), w.clock())
 	return watchword.Secret(code), right
 }
 
-// stepUp performs the step-up of a session, with the password or a second factor.
 func (w *walk) stepUp(p *person) {
-	s, who := w.who(p)
+	s, who := w.authenticateSession(p)
 	if s == nil {
 		return
 	}
 	if w.rnd.IntN(3) == 0 && p.password != "" {
 		_, _, err := w.StepUp(w.Context(), who, factors.StepUpRequest{Password: p.password, Client: laptop})
-		if w.allowed("step-up with the password", err, p.due() == 0) {
-			s.at = w.clock()
+		if w.checkOutcome("step-up with the password", err, p.countAskedFactors() == 0) {
+			s.provenAt = w.clock()
 		}
 		return
 	}
-	proof, g := w.proof(p, s, func() []byte {
+	proof, g := w.pickProof(p, s, func() []byte {
 		ceremony, err := w.StepUpOptions(w.Context(), who)
 		if err != nil {
 			return nil
@@ -55,127 +54,127 @@ func (w *walk) stepUp(p *person) {
 		return ceremony.Options
 	})
 	first := slices.Contains(s.proofs, "pwd") || slices.Contains(s.proofs, "ext")
-	may := g.right && (g.method != "key" || g.verified || first)
+	may := g.isAcceptable && (g.method != "key" || g.userVerified || first)
 	access, _, err := w.StepUp(w.Context(), who, factors.StepUpRequest{Proof: proof, Client: laptop})
-	if w.allowed("step-up with "+g.name, err, may) {
+	if w.checkOutcome("step-up with "+g.name, err, may) {
 		g.consume()
-		s.access = access
-		s.add(g, w.clock())
-		w.token(p, s)
+		s.accessToken = access
+		s.addProof(g, w.clock())
+		w.checkTokenLevel(p, s)
 	}
 }
 
-// The method refresh refreshes a session, and sometimes sends the old refresh token again, which must be refused.
-func (w *walk) refresh(p *person) {
-	s := w.anyLive(p)
+// refreshSession sometimes sends the old refresh token again, which must be refused.
+func (w *walk) refreshSession(p *person) {
+	s := w.pickSession(p)
 	if s == nil || s.in == nil {
 		return
 	}
 	old := s.in.RefreshToken
-	w.renew(p, s)
-	w.count("refresh", nil)
+	w.refreshAccessToken(p, s)
+	w.countOutcome("refresh", nil)
 	if w.rnd.IntN(4) == 0 {
 		w.advance(11 * time.Second) // after the grace period
-		w.renew(p, s)
+		w.refreshAccessToken(p, s)
 		w.advance(11 * time.Second)
 		_, err := w.Engine.Refresh(w.Context(), old, phone)
-		w.allowed("old refresh token", err, false)
-		for id, live := range p.live {
+		w.checkOutcome("old refresh token", err, false)
+		for id, live := range p.liveSessions {
 			if live == s {
-				p.gone = append(p.gone, s)
-				delete(p.live, id)
+				p.endedSessions = append(p.endedSessions, s)
+				delete(p.liveSessions, id)
 			}
 		}
 	}
 }
 
-// The method ended sends the tokens of a session that has ended. The server must refuse them.
-func (w *walk) ended(p *person) {
-	s := one(w, p.gone)
+// tryEndedSession sends the tokens of an ended session, which the server must refuse.
+func (w *walk) tryEndedSession(p *person) {
+	s := randomElement(w, p.endedSessions)
 	if s == nil {
 		return
 	}
-	_, err := w.Authenticate(w.Context(), s.access)
-	w.allowed("access token of an ended session", err, false)
+	_, err := w.Authenticate(w.Context(), s.accessToken)
+	w.checkOutcome("access token of an ended session", err, false)
 	if s.in != nil {
 		_, err = w.Engine.Refresh(w.Context(), s.in.RefreshToken, laptop)
-		w.allowed("refresh token of an ended session", err, false)
+		w.checkOutcome("refresh token of an ended session", err, false)
 	}
 }
 
 func (w *walk) enrolApp(p *person) {
-	s, who := w.who(p)
+	s, who := w.authenticateSession(p)
 	if s == nil {
 		return
 	}
-	may := p.verified && p.fresh(s, w.clock()) && len(p.apps) < factors.MaxTOTP
+	may := p.verified && p.isFresh(s, w.clock()) && len(p.apps) < factors.MaxTOTP
 	started, err := w.BeginTOTP(w.Context(), who, "")
-	if !w.allowed("begin app", err, may) {
+	if !w.checkOutcome("begin app", err, may) {
 		return
 	}
-	w.delivered()
+	w.awaitEmptyOutbox()
 	w.advance([]time.Duration{0, 0, 0, time.Minute, stepUpAge + time.Second}[w.rnd.IntN(5)])
-	b := newBegun(w.T, started, w.clock())
-	code, right := w.codeFor(b.secret)
+	b := newPendingTOTP(w.T, started, w.clock())
+	code, right := w.randomCode(b.secret)
 	done, err := w.ConfirmTOTP(w.Context(), who, b.id, code, laptop)
-	if w.allowed("confirm app", err, right && p.fresh(s, w.clock())) {
-		step, _ := (&app{secret: b.secret}).accepts(code, w.clock())
-		if p.due() == 0 {
-			p.end(s)
+	if w.checkOutcome("confirm app", err, right && p.isFresh(s, w.clock())) {
+		step, _ := (&totpApp{secret: b.secret}).acceptedStep(code, w.clock())
+		if p.countAskedFactors() == 0 {
+			p.endSessions(s)
 		}
-		p.gets(w.T, done.Codes)
-		p.changed()
-		p.apps = append(p.apps, &app{id: done.Factor().ID, secret: b.secret, used: step})
-		s.add(given{method: "otp"}, w.clock())
+		p.receiveNewCodes(w.T, done.Codes)
+		p.recordFactorsChange()
+		p.apps = append(p.apps, &totpApp{id: done.Factor().ID, secret: b.secret, lastStep: step})
+		s.addProof(sentProof{method: "otp"}, w.clock())
 	}
 }
 
 func (w *walk) enrolPasskey(p *person) {
-	s, who := w.who(p)
+	s, who := w.authenticateSession(p)
 	if s == nil {
 		return
 	}
 	upgrade := w.rnd.IntN(3) == 0
-	may := p.verified && p.fresh(s, w.clock()) && len(p.keys) < factors.MaxPasskeys
+	may := p.verified && p.isFresh(s, w.clock()) && len(p.keys) < factors.MaxPasskeys
 	started, err := w.BeginPasskey(w.Context(), who, upgrade)
-	if !w.allowed("begin passkey", err, may) {
+	if !w.checkOutcome("begin passkey", err, may) {
 		return
 	}
-	k := &key{device: newDevice(), unproven: upgrade}
-	verified := w.touch(k)
+	k := &passkeyModel{device: newDevice(), unproven: upgrade}
+	verified := w.preparePasskey(k)
 	done, err := w.ConfirmPasskey(w.Context(), who,
-		factors.NewPasskey{Ceremony: started.ID, Credential: k.create(w.T, started.Options)}, laptop)
+		factors.NewPasskey{Ceremony: started.ID, Credential: k.respondToCreation(w.T, started.Options)}, laptop)
 	must(w.T, err)
-	first := p.due() == 0 && !upgrade
+	first := p.countAskedFactors() == 0 && !upgrade
 	w.addKey(p, k, done, verified)
-	p.changed()
+	p.recordFactorsChange()
 	if upgrade {
 		return
 	}
 	if first {
-		p.end(s)
+		p.endSessions(s)
 	}
-	p.gets(w.T, done.Codes)
-	s.add(given{method: "key", verified: verified}, w.clock())
+	p.receiveNewCodes(w.T, done.Codes)
+	s.addProof(sentProof{method: "key", userVerified: verified}, w.clock())
 }
 
-func (w *walk) addKey(p *person, k *key, done factors.Confirmation, verified bool) {
-	k.id, k.known, k.counter = done.Factor().ID, verified, k.device.key.Counter
-	k.auth.Options.UserNotVerified = false
+func (w *walk) addKey(p *person, k *passkeyModel, done factors.Confirmation, verified bool) {
+	k.id, k.hasVerifiedUser, k.lastCounter = done.Factor().ID, verified, k.device.key.Counter
+	k.authenticator.Options.UserNotVerified = false
 	p.keys = append(p.keys, k)
 }
 
-// The method remove removes a factor, sometimes of another account.
-func (w *walk) remove(p *person) {
-	s, who := w.who(p)
+// removeFactor sometimes tries to remove a factor of another account.
+func (w *walk) removeFactor(p *person) {
+	s, who := w.authenticateSession(p)
 	if s == nil {
 		return
 	}
 	owner := p
 	if w.rnd.IntN(6) == 0 {
-		owner = one(w, w.people)
+		owner = randomElement(w, w.people)
 	}
-	a, k := one(w, owner.apps), one(w, owner.keys)
+	a, k := randomElement(w, owner.apps), randomElement(w, owner.keys)
 	id, counts, alone := "", true, false
 	switch {
 	case k != nil && (a == nil || w.rnd.IntN(2) == 0):
@@ -185,139 +184,137 @@ func (w *walk) remove(p *person) {
 	default:
 		return
 	}
-	left := p.due()
+	left := p.countAskedFactors()
 	if counts {
 		left--
 	}
-	other := slices.ContainsFunc(p.keys, func(o *key) bool { return o != k && (o.known || o.unproven) })
-	way := p.password != "" || p.external || other
+	other := slices.ContainsFunc(p.keys, func(o *passkeyModel) bool { return o != k && (o.hasVerifiedUser || o.unproven) })
+	way := p.password != "" || p.hasIdentity || other
 	last := counts && left == 0 && w.required
-	may := owner == p && p.fresh(s, w.clock()) && !last && (way || !alone)
+	may := owner == p && p.isFresh(s, w.clock()) && !last && (way || !alone)
 	err := w.Remove(w.Context(), who, id, laptop)
 	if !way && !alone {
 		may = err == nil // the model does not predict whether the store refuses this
 	}
-	if !w.allowed("remove", err, may) {
+	if !w.checkOutcome("remove", err, may) {
 		return
 	}
-	p.apps = slices.DeleteFunc(p.apps, func(o *app) bool { return o == a })
-	p.keys = slices.DeleteFunc(p.keys, func(o *key) bool { return o == k })
-	p.changed()
-	p.end(s)
-	if p.due() == 0 {
-		p.lost()
-		s.weaken()
+	p.apps = slices.DeleteFunc(p.apps, func(o *totpApp) bool { return o == a })
+	p.keys = slices.DeleteFunc(p.keys, func(o *passkeyModel) bool { return o == k })
+	p.recordFactorsChange()
+	p.endSessions(s)
+	if p.countAskedFactors() == 0 {
+		p.spendAllCodes()
+		s.dropFactorProofs()
 	}
-	w.renew(p, s) // the removal made the access token invalid
+	w.refreshAccessToken(p, s) // the removal made the access token invalid
 }
 
-// weaken updates a session in the model after the factors were removed. Only the proof by password or by provider
-// stays.
-func (s *opened) weaken() {
+// dropFactorProofs keeps only the proof by password or by provider.
+func (s *sessionModel) dropFactorProofs() {
 	first := slices.DeleteFunc(slices.Clone(s.proofs), func(m string) bool { return m != "pwd" && m != "ext" })
 	if len(first) == 0 {
 		first = s.proofs[:1]
 	}
-	s.proofs, s.verified, s.ever = first, false, false
+	s.proofs, s.lastVerified, s.everVerified = first, false, false
 }
 
-// The method gets records the recovery codes that were created with an added factor. An account that already has
-// codes must get no new ones.
-func (p *person) gets(t *testing.T, codes []watchword.Secret) {
+// receiveNewCodes fails the test if an account that already has codes gets new ones.
+func (p *person) receiveNewCodes(t *testing.T, codes []watchword.Secret) {
 	t.Helper()
-	if (len(p.codes) == 0) != (len(codes) == 10) {
-		t.Fatalf("%d codes for an account that has %d", len(codes), len(p.codes))
+	if (len(p.unusedCodes) == 0) != (len(codes) == 10) {
+		t.Fatalf("%d codes for an account that has %d", len(codes), len(p.unusedCodes))
 	}
-	p.codes = append(p.codes, codes...)
+	p.unusedCodes = append(p.unusedCodes, codes...)
 }
 
-// lost marks all recovery codes of the account as used up.
-func (p *person) lost() { p.spent, p.codes = append(p.spent, p.codes...), nil }
+func (p *person) spendAllCodes() {
+	p.spentCodes, p.unusedCodes = append(p.spentCodes, p.unusedCodes...), nil
+}
 
-func (w *walk) newCodes(p *person) {
-	s, who := w.who(p)
+func (w *walk) replaceCodes(p *person) {
+	s, who := w.authenticateSession(p)
 	if s == nil {
 		return
 	}
 	codes, err := w.NewRecoveryCodes(w.Context(), who, laptop)
-	if w.allowed("new recovery codes", err, p.due() > 0 && p.fresh(s, w.clock())) {
-		p.lost()
-		p.codes = codes
+	if w.checkOutcome("new recovery codes", err, p.countAskedFactors() > 0 && p.isFresh(s, w.clock())) {
+		p.spendAllCodes()
+		p.unusedCodes = codes
 	}
 }
 
 func (w *walk) changePassword(p *person) {
-	s, who := w.who(p)
+	s, who := w.authenticateSession(p)
 	if s == nil || p.password == "" {
 		return
 	}
-	next := watchword.Secret(fmt.Sprintf("a rainbow over the bay %d", w.did["all"]))
+	next := watchword.Secret(fmt.Sprintf("a rainbow over the bay %d", w.outcomes["all"]))
 	given := p.password
 	if w.rnd.IntN(5) == 0 {
 		given = "wrong password"
 	}
-	may := given == p.password && (p.due() == 0 || p.fresh(s, w.clock()))
-	if w.allowed("change password", w.ChangePassword(w.Context(), who, given, next, laptop), may) {
+	may := given == p.password && (p.countAskedFactors() == 0 || p.isFresh(s, w.clock()))
+	if w.checkOutcome("change password", w.ChangePassword(w.Context(), who, given, next, laptop), may) {
 		p.setPassword(next)
-		p.end(s)
+		p.endSessions(s)
 	}
 }
 
-// The method reset sets a new password with a mailed link. The server must keep the factors, because the address is
-// proven, and must open no session.
-func (w *walk) reset(p *person) {
+// resetPassword uses a mailed link. The server must keep the factors, because the address is proven, and must open no
+// session.
+func (w *walk) resetPassword(p *person) {
 	if p.disabled || !p.verified {
 		return
 	}
 	must(w.T, w.ForgotPassword(w.Context(), p.email, "", phone))
-	token := w.mailboxes.token(w.T, watchword.MailReset, p.email)
-	next := watchword.Secret(fmt.Sprintf("a rainbow over the sea %d", w.did["all"]))
+	token := w.mailboxes.awaitToken(w.T, watchword.MailReset, p.email)
+	next := watchword.Secret(fmt.Sprintf("a rainbow over the sea %d", w.outcomes["all"]))
 	_, err := w.Engine.ResetPassword(w.Context(), token, next, phone)
-	if w.allowed("reset", err, true) {
+	if w.checkOutcome("reset", err, true) {
 		p.setPassword(next)
-		p.end(nil)
+		p.endSessions(nil)
 	}
 }
 
 func (w *walk) signOut(p *person) {
-	s, who := w.who(p)
+	s, who := w.authenticateSession(p)
 	if s == nil {
 		return
 	}
 	if w.rnd.IntN(2) == 0 {
-		must(w.T, w.Logout(w.Context(), s.in.RefreshToken, s.access, laptop))
-		for id, live := range p.live {
+		must(w.T, w.Logout(w.Context(), s.in.RefreshToken, s.accessToken, laptop))
+		for id, live := range p.liveSessions {
 			if live == s {
-				p.gone = append(p.gone, s)
-				delete(p.live, id)
+				p.endedSessions = append(p.endedSessions, s)
+				delete(p.liveSessions, id)
 			}
 		}
 		return
 	}
 	_, err := w.LogoutAll(w.Context(), who, who.Session.ID, laptop)
 	must(w.T, err)
-	p.end(s)
-	p.forgotten()
+	p.endSessions(s)
+	p.forgetBrowsers()
 }
 
-func (p *person) forgotten() {
-	for _, b := range p.devices {
-		b.gone = true
+func (p *person) forgetBrowsers() {
+	for _, b := range p.browsers {
+		b.isForgotten = true
 	}
 }
 
-func (w *walk) forget(p *person) {
-	s, who := w.who(p)
+func (w *walk) forgetBrowser(p *person) {
+	s, who := w.authenticateSession(p)
 	if s == nil {
 		return
 	}
-	if w.allowed("forget devices", w.ForgetDevice(w.Context(), who, "", laptop), p.fresh(s, w.clock())) {
-		p.forgotten()
+	if w.checkOutcome("forget devices", w.ForgetDevice(w.Context(), who, "", laptop), p.isFresh(s, w.clock())) {
+		p.forgetBrowsers()
 	}
 }
 
-// The method operator performs a random action of an operator on an account.
-func (w *walk) operator(p *person) {
+func (w *walk) runOperatorAction(p *person) {
 	kind := w.rnd.IntN(6)
 	if p.disabled {
 		kind = 5
@@ -326,22 +323,22 @@ func (w *walk) operator(p *person) {
 	case 0:
 		must(w.T, w.Manager.Reset(w.Context(), "ops", p.id))
 		p.apps, p.keys = nil, nil
-		w.resetDone(p)
+		w.recordFactorReset(p)
 	case 1:
 		must(w.T, w.ResetKind(w.Context(), "ops", p.id, factors.KindTOTP))
 		p.apps = nil
-		w.resetDone(p)
+		w.recordFactorReset(p)
 	case 2:
 		err := w.ResetKind(w.Context(), "ops", p.id, factors.KindPasskey)
-		if w.allowed("reset passkeys", err, p.password != "" || p.external || len(p.keys) == 0) {
+		if w.checkOutcome("reset passkeys", err, p.password != "" || p.hasIdentity || len(p.keys) == 0) {
 			p.keys = nil
-			w.resetDone(p)
+			w.recordFactorReset(p)
 		}
 	case 3:
 		must(w.T, w.Operator().DisableUser(w.Context(), p.id))
 		p.disabled = true
-		p.end(nil)
-		w.count("disable", nil)
+		p.endSessions(nil)
+		w.countOutcome("disable", nil)
 	default:
 		if p.disabled {
 			must(w.T, w.Operator().EnableUser(w.Context(), p.id))
@@ -350,68 +347,67 @@ func (w *walk) operator(p *person) {
 		}
 		_, err := w.Operator().EndUserSessions(w.Context(), p.id)
 		must(w.T, err)
-		p.end(nil)
-		p.forgotten()
+		p.endSessions(nil)
+		p.forgetBrowsers()
 	}
 }
 
-// The method resetDone updates the model after an operator has reset factors.
-func (w *walk) resetDone(p *person) {
-	if p.due() == 0 {
-		p.lost()
+func (w *walk) recordFactorReset(p *person) {
+	if p.countAskedFactors() == 0 {
+		p.spendAllCodes()
 	}
-	p.changed()
-	p.end(nil)
-	w.count("operator's reset", nil)
+	p.recordFactorsChange()
+	p.endSessions(nil)
+	w.countOutcome("operator's reset", nil)
 }
 
-// The method address changes the address of an account. Sometimes it then adds factors, and opens the link in the
-// mail to the old address. This link undoes the change of the address.
-func (w *walk) address(p *person) {
-	s, who := w.who(p)
-	if s == nil || p.password == "" || !p.verified || p.external {
+// changeAddress sometimes adds factors after the change, and opens the link in the mail to the old address. This link
+// undoes the change.
+func (w *walk) changeAddress(p *person) {
+	s, who := w.authenticateSession(p)
+	if s == nil || p.password == "" || !p.verified || p.hasIdentity {
 		return
 	}
-	next := fmt.Sprintf("n%d.%d@example.org", w.n, w.did["all"])
-	may := p.due() == 0 || p.fresh(s, w.clock())
-	if !w.allowed("change address", w.ChangeEmail(w.Context(), who, next, p.password, laptop), may) {
+	next := fmt.Sprintf("n%d.%d@example.org", w.n, w.outcomes["all"])
+	may := p.countAskedFactors() == 0 || p.isFresh(s, w.clock())
+	if !w.checkOutcome("change address", w.ChangeEmail(w.Context(), who, next, p.password, laptop), may) {
 		return
 	}
-	token := w.mailboxes.token(w.T, watchword.MailConfirmAddress, next)
+	token := w.mailboxes.awaitToken(w.T, watchword.MailConfirmAddress, next)
 	_, err := w.ConfirmEmail(w.Context(), watchword.MailLinkRequest{Token: token, Password: p.password, Client: laptop})
 	must(w.T, err)
 	old := p.email
 	p.email = next
-	undo := w.mailboxes.token(w.T, watchword.MailAddressChanged, old)
+	undo := w.mailboxes.awaitToken(w.T, watchword.MailAddressChanged, old)
 	if w.rnd.IntN(2) == 0 {
 		return
 	}
-	apps, keys, codes := slices.Clone(p.apps), slices.Clone(p.keys), slices.Clone(p.codes)
-	w.delivered()
+	apps, keys, codes := slices.Clone(p.apps), slices.Clone(p.keys), slices.Clone(p.unusedCodes)
+	w.awaitEmptyOutbox()
 	w.advance(time.Second)
 	w.enrolApp(p)
 	w.enrolPasskey(p)
 	must(w.T, w.UndoEmail(w.Context(), undo, laptop))
-	w.count("undo", nil)
+	w.countOutcome("undo", nil)
 	p.email, p.apps, p.keys = old, apps, keys
-	if !slices.Equal(codes, p.codes) {
-		p.lost() // the undo also deletes the codes that were created after the change
+	if !slices.Equal(codes, p.unusedCodes) {
+		p.spendAllCodes() // the undo also deletes the codes that were created after the change
 	}
-	p.changed()
-	p.end(nil)
-	reset := w.mailboxes.token(w.T, watchword.MailReset, old)
+	p.recordFactorsChange()
+	p.endSessions(nil)
+	reset := w.mailboxes.awaitToken(w.T, watchword.MailReset, old)
 	_, err = w.Engine.ResetPassword(w.Context(), reset, password, laptop)
 	must(w.T, err)
 	p.setPassword(password)
 }
 
 func (w *walk) deleteAccount(p *person) {
-	s, who := w.who(p)
+	s, who := w.authenticateSession(p)
 	if s == nil || p.password == "" {
 		return
 	}
-	may := p.due() == 0 || p.fresh(s, w.clock())
-	if w.allowed("delete account", w.DeleteAccount(w.Context(), who, p.password, laptop), may) {
+	may := p.countAskedFactors() == 0 || p.isFresh(s, w.clock())
+	if w.checkOutcome("delete account", w.DeleteAccount(w.Context(), who, p.password, laptop), may) {
 		w.people = slices.DeleteFunc(w.people, func(o *person) bool { return o == p })
 	}
 }

@@ -18,8 +18,8 @@ import (
 
 // The flows of the random test (type walk) that open sessions or use them.
 
-// claimOf returns a claim of a token, without verifying the token.
-func claimOf(t *testing.T, token watchword.Secret, name string) string {
+// tokenClaim does not verify the token.
+func tokenClaim(t *testing.T, token watchword.Secret, name string) string {
 	t.Helper()
 	part := strings.Split(string(token), ".")
 	if len(part) != 3 {
@@ -33,15 +33,14 @@ func claimOf(t *testing.T, token watchword.Secret, name string) string {
 	return text
 }
 
-// The method flow chooses a random flow and a random account. It returns the name of the flow and a function that
-// runs it.
-func (w *walk) flow() (string, func()) {
+// pickFlow chooses a random flow and account. It returns the name of the flow and a function that runs it.
+func (w *walk) pickFlow() (string, func()) {
 	if len(w.people) == 0 || len(w.people) < 3 && w.rnd.IntN(8) == 0 {
-		return "new account", w.newPerson
+		return "new account", w.createPerson
 	}
-	p := one(w, w.people)
+	p := randomElement(w, w.people)
 	if p.disabled && w.rnd.IntN(4) == 0 {
-		return "enable " + p.email, func() { w.operator(p) }
+		return "enable " + p.email, func() { w.runOperatorAction(p) }
 	}
 	type choice struct {
 		name   string
@@ -49,15 +48,16 @@ func (w *walk) flow() (string, func()) {
 		flow   func(*person)
 	}
 	choices := []choice{
-		{"password", 10, w.password}, {"factor", 20, w.factor}, {"dialect", 3, w.dialect},
-		{"provider", 3, w.signInExternal},
-		{"passkey alone", 5, w.alone}, {"first factor", 8, w.beginFirst}, {"confirm first factor", 12, w.confirmFirst},
-		{"application", 2, w.application}, {"step-up", 10, w.stepUp}, {"refresh", 4, w.refresh},
-		{"ended session", 4, w.ended},
-		{"enrol app", 6, w.enrolApp}, {"enrol passkey", 6, w.enrolPasskey}, {"remove", 4, w.remove},
-		{"recovery codes", 2, w.newCodes}, {"change password", 2, w.changePassword}, {"reset", 2, w.reset},
-		{"link provider", 2, w.link}, {"sign out", 2, w.signOut}, {"forget devices", 1, w.forget},
-		{"operator", 2, w.operator}, {"address", 3, w.address}, {"delete", 1, w.deleteAccount},
+		{"password", 10, w.signInWithPassword}, {"factor", 20, w.sendSecondFactor}, {"dialect", 3, w.signInByDialect},
+		{"provider", 3, w.signInWithProvider},
+		{"passkey alone", 5, w.signInWithPasskeyAlone}, {"first factor", 8, w.beginFirstTOTP},
+		{"confirm first factor", 12, w.confirmPendingTOTP},
+		{"application", 2, w.signInByApplication}, {"step-up", 10, w.stepUp}, {"refresh", 4, w.refreshSession},
+		{"ended session", 4, w.tryEndedSession},
+		{"enrol app", 6, w.enrolApp}, {"enrol passkey", 6, w.enrolPasskey}, {"remove", 4, w.removeFactor},
+		{"recovery codes", 2, w.replaceCodes}, {"change password", 2, w.changePassword}, {"reset", 2, w.resetPassword},
+		{"link provider", 2, w.linkIdentity}, {"sign out", 2, w.signOut}, {"forget devices", 1, w.forgetBrowser},
+		{"operator", 2, w.runOperatorAction}, {"address", 3, w.changeAddress}, {"delete", 1, w.deleteAccount},
 	}
 	sum := 0
 	for _, c := range choices {
@@ -77,115 +77,115 @@ func (w *walk) flow() (string, func()) {
 	panic("no flow")
 }
 
-// newPerson creates an account in one of the possible ways.
-func (w *walk) newPerson() {
-	p := &person{email: fmt.Sprintf("u%d.%d@example.com", w.n, w.did["all"]), password: password,
-		live: map[watchword.SessionID]*opened{}}
+// createPerson chooses one of the possible ways at random.
+func (w *walk) createPerson() {
+	p := &person{email: fmt.Sprintf("u%d.%d@example.com", w.n, w.outcomes["all"]), password: password,
+		liveSessions: map[watchword.SessionID]*sessionModel{}}
 	kind := w.rnd.IntN(4)
 	w.note("%s, kind %d", p.email, kind)
 	w.people = append(w.people, p)
-	first := signIn{flow: "sign-up", proofs: []string{"pwd"}}
+	first := signInAttempt{flow: "sign-up", proofs: []string{"pwd"}}
 	switch kind {
 	case 0: // sign-up and link
 		in, err := w.SignUp(w.Context(), watchword.SignUpRequest{Email: p.email, Password: password, Client: laptop})
 		must(w.T, err)
-		w.find(p)
+		w.readUserID(p)
 		if in != nil {
-			w.settle(p, first, in, nil)
+			w.recordSignIn(p, first, in, nil)
 		} else if !w.required {
 			w.Error("the sign-up has opened no session")
 		}
 		if w.rnd.IntN(5) > 0 {
-			w.verify(p)
+			w.verifyAddress(p)
 		}
 	case 1: // invitation
 		p.password = ""
 		_, err := w.Operator().CreateUser(w.Context(), watchword.NewUser{Email: p.email})
 		must(w.T, err)
-		w.find(p)
-		token := w.mailboxes.token(w.T, watchword.MailInvite, p.email)
+		w.readUserID(p)
+		token := w.mailboxes.awaitToken(w.T, watchword.MailInvite, p.email)
 		p.password, p.verified, first.flow = password, true, "invitation"
 		in, err := w.AcceptInvite(w.Context(),
 			watchword.MailLinkRequest{Token: token, Password: password, Client: laptop})
-		w.settle(p, first, in, err)
+		w.recordSignIn(p, first, in, err)
 	case 2: // provider
-		p.password, p.verified, p.external = "", true, true
-		res, err := w.callback(w.T, p.email)
-		w.find(p)
-		w.settle(p, signIn{flow: "provider sign-up", proofs: []string{"ext"}}, res.SignIn, err)
+		p.password, p.verified, p.hasIdentity = "", true, true
+		res, err := w.returnFromProvider(w.T, p.email)
+		w.readUserID(p)
+		w.recordSignIn(p, signInAttempt{flow: "provider sign-up", proofs: []string{"ext"}}, res.SignIn, err)
 	default:
-		w.newUser(w.T, p.email)
+		w.createVerifiedUser(w.T, p.email)
 		p.verified = true
-		w.find(p)
+		w.readUserID(p)
 	}
 }
 
-func (w *walk) find(p *person) {
+func (w *walk) readUserID(p *person) {
 	w.Helper()
 	u, err := w.Operator().FindUser(w.Context(), p.email)
 	must(w.T, err)
 	p.id = u.ID
 }
 
-// The method verify opens the link that proves the address, either in a session or with the password.
-func (w *walk) verify(p *person) {
-	token := w.mailboxes.token(w.T, watchword.MailVerify, p.email)
+// verifyAddress opens the mailed link, either in a session or with the password.
+func (w *walk) verifyAddress(p *person) {
+	token := w.mailboxes.awaitToken(w.T, watchword.MailVerify, p.email)
 	request := watchword.MailLinkRequest{Token: token, Client: laptop}
-	if s := w.anyLive(p); s != nil && w.rnd.IntN(2) == 0 && s.in != nil {
+	if s := w.pickSession(p); s != nil && w.rnd.IntN(2) == 0 && s.in != nil {
 		request.Presented = []watchword.Secret{s.in.RefreshToken}
 		_, err := w.VerifyEmail(w.Context(), request)
-		p.verified = w.want("link, session", err, "")
+		p.verified = w.assertCode("link, session", err, "")
 		return
 	}
 	request.Password = "wrong password"
 	_, err := w.VerifyEmail(w.Context(), request)
-	w.want("link, wrong password", err, watchword.CodePasswordWrong)
+	w.assertCode("link, wrong password", err, watchword.CodePasswordWrong)
 	request.Password, p.verified = password, true
 	in, err := w.VerifyEmail(w.Context(), request)
-	w.settle(p, signIn{flow: "link, password", proofs: []string{"pwd"}}, in, err)
+	w.recordSignIn(p, signInAttempt{flow: "link, password", proofs: []string{"pwd"}}, in, err)
 }
 
-// anyLive returns a live session, or nil.
-func (w *walk) anyLive(p *person) *opened {
-	ids := make([]watchword.SessionID, 0, len(p.live))
-	for id := range p.live {
+// pickSession returns nil if the account has no live session.
+func (w *walk) pickSession(p *person) *sessionModel {
+	ids := make([]watchword.SessionID, 0, len(p.liveSessions))
+	for id := range p.liveSessions {
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
-	return p.live[one(w, ids)]
+	return p.liveSessions[randomElement(w, ids)]
 }
 
-// The method who returns a live session and its identity. It refreshes the session if the access token is too old.
-func (w *walk) who(p *person) (*opened, watchword.Identity) {
+// authenticateSession refreshes the session if the access token is too old.
+func (w *walk) authenticateSession(p *person) (*sessionModel, watchword.Identity) {
 	w.Helper()
-	s := w.anyLive(p)
+	s := w.pickSession(p)
 	if s == nil || s.in == nil {
 		return nil, watchword.Identity{}
 	}
-	who, err := w.Authenticate(w.Context(), s.access)
+	who, err := w.Authenticate(w.Context(), s.accessToken)
 	if watchword.CodeOf(err) == watchword.CodeTokenExpired {
-		w.renew(p, s)
-		who, err = w.Authenticate(w.Context(), s.access)
+		w.refreshAccessToken(p, s)
+		who, err = w.Authenticate(w.Context(), s.accessToken)
 	}
 	must(w.T, err)
 	return s, who
 }
 
-func (w *walk) renew(p *person, s *opened) {
+func (w *walk) refreshAccessToken(p *person, s *sessionModel) {
 	w.Helper()
 	in, err := w.Engine.Refresh(w.Context(), s.in.RefreshToken, laptop)
 	must(w.T, err)
-	s.in, s.access = in, in.AccessToken
-	w.token(p, s)
+	s.in, s.accessToken = in, in.AccessToken
+	w.checkTokenLevel(p, s)
 }
 
-// The method password signs in with a right or a wrong password, sometimes in a remembered browser.
-func (w *walk) password(p *person) {
-	client, device := laptop, one(w, p.devices)
+// signInWithPassword sends a right or a wrong password, sometimes from a remembered browser.
+func (w *walk) signInWithPassword(p *person) {
+	client, device := laptop, randomElement(w, p.browsers)
 	owner := p
 	if w.rnd.IntN(5) == 0 { // a browser that another user has remembered
-		owner = one(w, w.people)
-		device = one(w, owner.devices)
+		owner = randomElement(w, w.people)
+		device = randomElement(w, owner.browsers)
 	}
 	if device != nil && w.rnd.IntN(2) == 0 {
 		client.Remembered = device.token
@@ -198,29 +198,29 @@ func (w *walk) password(p *person) {
 	}
 	in, err := w.Engine.Login(w.Context(), watchword.LoginRequest{Email: p.email, Password: given, Client: client})
 	if given != p.password {
-		w.want("wrong password", err, watchword.CodeInvalidCredentials)
+		w.assertCode("wrong password", err, watchword.CodeInvalidCredentials)
 		return
 	}
 	if owner != p {
 		device = nil
 	}
-	w.settle(p, signIn{flow: "password", proofs: []string{"pwd"}, browser: device}, in, err)
+	w.recordSignIn(p, signInAttempt{flow: "password", proofs: []string{"pwd"}, browser: device}, in, err)
 }
 
-// The method dialect signs in through the API of a dialect, which has no second step.
-func (w *walk) dialect(p *person) {
+// signInByDialect uses an API that has no second step.
+func (w *walk) signInByDialect(p *person) {
 	path := []string{"/api/users/login", "/login"}[w.rnd.IntN(2)]
 	body, err := json.Marshal(map[string]string{"email": p.email, "password": string(p.password)})
 	must(w.T, err)
 	r := httptest.NewRequestWithContext(w.Context(), http.MethodPost, publicOrigin+path, bytes.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
-	if b := one(w, p.devices); b != nil { // the dialect must ignore the cookie of a remembered device
+	if b := randomElement(w, p.browsers); b != nil { // the dialect must ignore the cookie of a remembered device
 		r.AddCookie(&http.Cookie{Name: "__Host-watchword-device", Value: string(b.token)})
 	}
 	answer := httptest.NewRecorder()
 	w.handler.ServeHTTP(answer, r)
-	opens := p.password != "" && p.expect(w.required, []string{"pwd"}, false, false) == ""
-	w.did[fmt.Sprint("dialect ", answer.Code)]++
+	opens := p.password != "" && p.expectedCode(w.required, []string{"pwd"}, false, false) == ""
+	w.outcomes[fmt.Sprint("dialect ", answer.Code)]++
 	w.note("→ %d", answer.Code)
 	if (answer.Code == http.StatusOK) != opens {
 		w.Errorf("dialect %s: %d, %s", path, answer.Code, answer.Body)
@@ -232,13 +232,13 @@ func (w *walk) dialect(p *person) {
 		AccessToken watchword.Secret `json:"accessToken"`
 	}
 	must(w.T, json.Unmarshal(answer.Body.Bytes(), &got))
-	s := &opened{access: got.AccessToken, proofs: []string{"pwd"}, at: w.clock()}
-	p.live[watchword.SessionID(claimOf(w.T, got.AccessToken, "sid"))] = s
-	w.token(p, s)
+	s := &sessionModel{accessToken: got.AccessToken, proofs: []string{"pwd"}, provenAt: w.clock()}
+	p.liveSessions[watchword.SessionID(tokenClaim(w.T, got.AccessToken, "sid"))] = s
+	w.checkTokenLevel(p, s)
 }
 
-// callback completes a sign-in at the provider. subject identifies the user there.
-func (w *walk) callback(t *testing.T, subject string) (federation.Result, error) {
+// returnFromProvider completes a sign-in. subject identifies the user at the provider.
+func (w *walk) returnFromProvider(t *testing.T, subject string) (federation.Result, error) {
 	t.Helper()
 	started, err := w.external.Start(t.Context(), federation.StartRequest{Provider: "campus"})
 	must(t, err)
@@ -246,193 +246,194 @@ func (w *walk) callback(t *testing.T, subject string) (federation.Result, error)
 		State: started.State, Response: federation.Response{Code: watchword.Secret(subject)}, Client: phone})
 }
 
-// subject is the identity of an account at the provider. It does not change with the address.
-func (p *person) subject() string { return p.email }
+// providerSubject does not change when the account gets another address.
+func (p *person) providerSubject() string { return p.email }
 
-func (w *walk) signInExternal(p *person) {
-	if !p.verified && !p.external {
+func (w *walk) signInWithProvider(p *person) {
+	if !p.verified && !p.hasIdentity {
 		return // the sign-in would take over the account, which this flow does not test
 	}
-	res, err := w.callback(w.T, p.subject())
-	if !p.external {
+	res, err := w.returnFromProvider(w.T, p.providerSubject())
+	if !p.hasIdentity {
 		want := federation.CodeLinkRequired
 		if p.disabled {
 			want = watchword.CodeAccountDisabled
 		}
-		w.want("provider, not linked", err, want)
+		w.assertCode("provider, not linked", err, want)
 		return
 	}
-	w.settle(p, signIn{flow: "provider", proofs: []string{"ext"}}, res.SignIn, err)
+	w.recordSignIn(p, signInAttempt{flow: "provider", proofs: []string{"ext"}}, res.SignIn, err)
 }
 
-// The method link connects the provider's identity to the account of a session.
-func (w *walk) link(p *person) {
-	s, who := w.who(p)
-	if s == nil || p.external {
+func (w *walk) linkIdentity(p *person) {
+	s, who := w.authenticateSession(p)
+	if s == nil || p.hasIdentity {
 		return
 	}
-	may := p.fresh(s, w.clock()) && p.verified
+	may := p.isFresh(s, w.clock()) && p.verified
 	started, err := w.external.StartLink(w.Context(), federation.LinkRequest{Provider: "campus", Who: who})
-	if w.allowed("link", err, may) {
+	if w.checkOutcome("link", err, may) {
 		_, err = w.external.Callback(w.Context(), federation.CallbackRequest{Provider: "campus", Sealed: started.Sealed,
-			State: started.State, Response: federation.Response{Code: watchword.Secret(p.subject())}, Client: phone})
+			State: started.State, Response: federation.Response{Code: watchword.Secret(p.providerSubject())}, Client: phone})
 		must(w.T, err)
-		p.external = true
+		p.hasIdentity = true
 	}
 }
 
-// The method allowed counts the outcome of a flow. It fails the test if the flow succeeds or fails contrary to the
-// parameter may. It reports whether the flow succeeded.
-func (w *walk) allowed(flow string, err error, may bool) bool {
+// checkOutcome counts the outcome, and fails the test if it differs from mustSucceed. It reports whether the flow
+// succeeded as expected.
+func (w *walk) checkOutcome(flow string, err error, mustSucceed bool) bool {
 	w.Helper()
-	w.count(flow, err)
-	if (err == nil) != may {
-		w.Errorf("%s: %v, but allowed is %v", flow, err, may)
+	w.countOutcome(flow, err)
+	if (err == nil) != mustSucceed {
+		w.Errorf("%s: %v, but allowed is %v", flow, err, mustSucceed)
 	}
-	return err == nil && may
+	return err == nil && mustSucceed
 }
 
-// The method alone signs in with a passkey and no password, sometimes with a response that was used before.
-func (w *walk) alone(p *person) {
-	k := one(w, p.keys)
+// signInWithPasskeyAlone sometimes sends a response that was used before.
+func (w *walk) signInWithPasskeyAlone(p *person) {
+	k := randomElement(w, p.keys)
 	if k == nil {
 		return
 	}
 	begun, err := w.PasskeyOptions(w.Context(), phone)
 	must(w.T, err)
-	verified := w.touch(k)
-	response := k.use(w.T, begun.Options)
-	right := verified && (k.known || k.unproven) && k.counts()
+	verified := w.preparePasskey(k)
+	response := k.respondToRequest(w.T, begun.Options)
+	right := verified && (k.hasVerifiedUser || k.unproven) && k.isCounterAcceptable()
 	request := factors.PasskeyLoginRequest{Ceremony: begun.ID, Credential: response, Client: phone}
 	in, err := w.PasskeyLogin(w.Context(), request)
 	if !right || p.disabled {
-		w.allowed("passkey alone, refused", err, false)
+		w.checkOutcome("passkey alone, refused", err, false)
 		return
 	}
-	w.settle(p, signIn{flow: "passkey alone", proofs: []string{"key"}, verified: true}, in, err)
-	w.accepted(p, k, true, p.live[in.Session.ID])
+	w.recordSignIn(p, signInAttempt{flow: "passkey alone", proofs: []string{"key"}, verified: true}, in, err)
+	w.recordAcceptedPasskey(p, k, true, p.liveSessions[in.Session.ID])
 	_, err = w.PasskeyLogin(w.Context(), request)
-	w.allowed("passkey alone, again", err, false)
+	w.checkOutcome("passkey alone, again", err, false)
 }
 
-// The method waits returns a sign-in that waits for its second step, or nil. In one of five calls, it returns any
-// such sign-in. Otherwise the sign-in can still be completed, and enrols says whether it waits for an enrolment.
-func (w *walk) waits(p *person, enrols bool) *step {
-	last := p.waiting[max(0, len(p.waiting)-4):]
+// pickWaitingSignIn returns any waiting sign-in in one of five calls. Otherwise it returns one that can still be
+// completed, and whose isEnrolment is enrols. It returns nil if there is none.
+func (w *walk) pickWaitingSignIn(p *person, enrols bool) *waitingSignIn {
+	last := p.waitingSignIns[max(0, len(p.waitingSignIns)-4):]
 	if w.rnd.IntN(5) == 0 {
-		return one(w, last)
+		return randomElement(w, last)
 	}
-	return one(w, slices.DeleteFunc(slices.Clone(last), func(s *step) bool {
-		return s.enrols != enrols || !s.begins(p, w.clock()) || s.secrets != p.secrets
+	return randomElement(w, slices.DeleteFunc(slices.Clone(last), func(s *waitingSignIn) bool {
+		return s.isEnrolment != enrols || !s.canTry(p, w.clock()) || s.passwordVersion != p.passwordVersion
 	}))
 }
 
-// The method factor continues a waiting sign-in, with a right or a wrong proof.
-func (w *walk) factor(p *person) {
-	s := w.waits(p, false)
+// sendSecondFactor sends a right or a wrong proof.
+func (w *walk) sendSecondFactor(p *person) {
+	s := w.pickWaitingSignIn(p, false)
 	if s == nil {
 		return
 	}
-	proof, g := w.proof(p, nil, func() []byte { return s.passkey })
-	remember := w.rnd.IntN(3) == 0 && !slices.ContainsFunc(p.keys, func(k *key) bool { return k.unproven })
-	usable := s.usable(p, w.clock()) && !p.disabled &&
-		rank(append(slices.Clone(s.proofs), g.method), g.verified, g.verified) >= levelTwo
+	proof, g := w.pickProof(p, nil, func() []byte { return s.passkey })
+	remember := w.rnd.IntN(3) == 0 && !slices.ContainsFunc(p.keys, func(k *passkeyModel) bool { return k.unproven })
+	usable := s.canComplete(p, w.clock()) && !p.disabled &&
+		sessionLevel(append(slices.Clone(s.proofs), g.method), g.userVerified, g.userVerified) >= levelTwo
 	in, err := w.Manager.Login(w.Context(), factors.LoginRequest{
 		Handle: s.handle, Proof: proof, Client: phone, Remember: remember})
-	if !s.enrols { // if the handle is for an enrolment, the server counts no attempt
+	if !s.isEnrolment { // if the handle is for an enrolment, the server counts no attempt
 		s.tries++
 	}
-	if !w.allowed("factor "+g.name, err, usable && g.right) {
+	if !w.checkOutcome("factor "+g.name, err, usable && g.isAcceptable) {
 		return
 	}
 	s.done = true
 	g.consume()
-	o := &opened{in: in, access: in.AccessToken, proofs: slices.Clone(s.proofs)}
-	o.add(g, w.clock())
-	p.live[in.Session.ID] = o
-	w.token(p, o)
+	o := &sessionModel{in: in, accessToken: in.AccessToken, proofs: slices.Clone(s.proofs)}
+	o.addProof(g, w.clock())
+	p.liveSessions[in.Session.ID] = o
+	w.checkTokenLevel(p, o)
 	if remember {
-		p.devices = append(p.devices, &browser{token: in.Remembered, epoch: p.epoch, secrets: p.secrets,
-			at: w.clock()})
+		p.browsers = append(p.browsers, &rememberedBrowser{token: in.Remembered,
+			factorsVersion: p.factorsVersion, passwordVersion: p.passwordVersion,
+			rememberedAt: w.clock()})
 	}
 }
 
-// beginFirst begins the enrolment of a first factor in a waiting sign-in, and confirmFirst
-// confirms the factor.
-func (w *walk) beginFirst(p *person) {
-	s := w.waits(p, true)
+// beginFirstTOTP begins an enrolment in a waiting sign-in. confirmPendingTOTP completes it.
+func (w *walk) beginFirstTOTP(p *person) {
+	s := w.pickWaitingSignIn(p, true)
 	if s == nil {
 		return
 	}
-	may := s.enrols && s.begins(p, w.clock())
+	may := s.isEnrolment && s.canTry(p, w.clock())
 	if may && w.rnd.IntN(3) == 0 {
-		w.firstPasskey(p, s)
+		w.addFirstPasskey(p, s)
 		return
 	}
 	begun, err := w.BeginRequired(w.Context(), s.handle, "")
-	if s.enrols {
+	if s.isEnrolment {
 		s.tries++
 	}
-	if w.allowed("begin first factor", err, may) {
-		s.begun = append(s.begun, newBegun(w.T, begun, w.clock()))
+	if w.checkOutcome("begin first factor", err, may) {
+		s.pendingTOTPs = append(s.pendingTOTPs, newPendingTOTP(w.T, begun, w.clock()))
 	}
 }
 
-func (w *walk) firstPasskey(p *person, s *step) {
+func (w *walk) addFirstPasskey(p *person, s *waitingSignIn) {
 	begun, err := w.BeginRequiredPasskey(w.Context(), s.handle)
 	s.tries++
 	must(w.T, err)
-	k := &key{device: newDevice()}
-	verified := w.touch(k)
+	k := &passkeyModel{device: newDevice()}
+	verified := w.preparePasskey(k)
 	done, in, err := w.ConfirmRequiredPasskey(w.Context(), factors.RequiredPasskey{Handle: s.handle,
-		NewPasskey: factors.NewPasskey{Ceremony: begun.ID, Credential: k.create(w.T, begun.Options)}, Client: phone})
-	may := !p.disabled && s.secrets == p.secrets &&
-		rank(append(slices.Clone(s.proofs), "key"), verified, verified) >= levelTwo
-	if w.allowed("first passkey", err, may) {
+		NewPasskey: factors.NewPasskey{Ceremony: begun.ID, Credential: k.respondToCreation(w.T, begun.Options)},
+		Client:     phone})
+	may := !p.disabled && s.passwordVersion == p.passwordVersion &&
+		sessionLevel(append(slices.Clone(s.proofs), "key"), verified, verified) >= levelTwo
+	if w.checkOutcome("first passkey", err, may) {
 		w.addKey(p, k, done, verified)
-		w.first(p, s, in, given{method: "key", verified: verified}, done)
+		w.recordFirstFactor(p, s, in, sentProof{method: "key", userVerified: verified}, done)
 	}
 }
 
-func (w *walk) confirmFirst(p *person) {
-	s := w.waits(p, true)
+func (w *walk) confirmPendingTOTP(p *person) {
+	s := w.pickWaitingSignIn(p, true)
 	if s == nil {
 		return
 	}
-	b := one(w, s.begun)
+	b := randomElement(w, s.pendingTOTPs)
 	if b == nil {
 		return
 	}
-	code, right := w.codeFor(b.secret)
-	may := right && b.usable(w.clock()) && !p.disabled && !s.done && s.epoch == p.epoch &&
-		s.secrets == p.secrets && w.clock().Sub(s.at) < watchword.ChallengeLife &&
-		rank(append(slices.Clone(s.proofs), "otp"), false, false) >= levelTwo
+	code, right := w.randomCode(b.secret)
+	may := right && b.isUsable(w.clock()) && !p.disabled && !s.done && s.factorsVersion == p.factorsVersion &&
+		s.passwordVersion == p.passwordVersion && w.clock().Sub(s.startedAt) < watchword.ChallengeLife &&
+		sessionLevel(append(slices.Clone(s.proofs), "otp"), false, false) >= levelTwo
 	b.tries++
 	done, in, err := w.ConfirmRequired(w.Context(), factors.RequiredRequest{
 		Handle: s.handle, ID: b.id, Code: code, Client: phone})
-	if w.allowed("confirm first factor", err, may) {
+	if w.checkOutcome("confirm first factor", err, may) {
 		b.done = true
-		step, _ := (&app{secret: b.secret}).accepts(code, w.clock())
-		p.apps = append(p.apps, &app{id: done.Factor().ID, secret: b.secret, used: step})
-		w.first(p, s, in, given{method: "otp"}, done)
+		step, _ := (&totpApp{secret: b.secret}).acceptedStep(code, w.clock())
+		p.apps = append(p.apps, &totpApp{id: done.Factor().ID, secret: b.secret, lastStep: step})
+		w.recordFirstFactor(p, s, in, sentProof{method: "otp"}, done)
 	}
 }
 
-// The method first records the session that was opened by adding the first factor.
-func (w *walk) first(p *person, s *step, in *watchword.SignIn, g given, done factors.Confirmation) {
+func (w *walk) recordFirstFactor(
+	p *person, s *waitingSignIn, in *watchword.SignIn, g sentProof, done factors.Confirmation,
+) {
 	s.done = true
-	p.end(nil)
-	p.changed()
-	p.codes = done.Codes
-	o := &opened{in: in, access: in.AccessToken, proofs: slices.Clone(s.proofs)}
-	o.add(g, w.clock())
-	p.live[in.Session.ID] = o
-	w.token(p, o)
+	p.endSessions(nil)
+	p.recordFactorsChange()
+	p.unusedCodes = done.Codes
+	o := &sessionModel{in: in, accessToken: in.AccessToken, proofs: slices.Clone(s.proofs)}
+	o.addProof(g, w.clock())
+	p.liveSessions[in.Session.ID] = o
+	w.checkTokenLevel(p, o)
 }
 
-// The method application opens a session for methods that an embedding application has checked.
-func (w *walk) application(p *person) {
+// signInByApplication opens a session for methods that an embedding application has checked.
+func (w *walk) signInByApplication(p *person) {
 	methods := [][]string{{"pwd"}, {"otp"}, {"pwd", "otp"}, {"pwd", "mfa"}}[w.rnd.IntN(4)]
 	in, err := w.Operator().AdmitUser(w.Context(), watchword.AdmitRequest{User: p.id, Methods: methods, Client: laptop})
-	w.settle(p, signIn{flow: "application " + strings.Join(methods, "+"), proofs: methods}, in, err)
+	w.recordSignIn(p, signInAttempt{flow: "application " + strings.Join(methods, "+"), proofs: methods}, in, err)
 }

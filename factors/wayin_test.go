@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// withoutPassword returns a signed-in account without a password, like the accounts of a company's directory.
+// withoutPassword signs in, too. The accounts of a company's directory have no password.
 func (r *rig) withoutPassword(t *testing.T, email string) *account {
 	t.Helper()
 	user, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email})
@@ -33,14 +33,14 @@ func TestLastWayInIsNotRemoved(t *testing.T) {
 
 		// A security key that does not verify the user is only a second factor.
 		plain := newDevice()
-		plain.auth.Options.UserNotVerified = true
+		plain.authenticator.Options.UserNotVerified = true
 		key := r.addPasskey(t, a, plain).Factor()
 		wantCode(t, r.Remove(t.Context(), a.who, first.ID, laptop), watchword.CodeLastWayIn)
-		r.enrol(t, a)
+		r.addTOTP(t, a)
 		wantCode(t, r.Remove(t.Context(), a.who, first.ID, laptop), watchword.CodeLastWayIn)
-		_, err := r.alone(t, d)
+		_, err := r.loginWithPasskeyAlone(t, d)
 		must(t, err)
-		a.who = r.removeAll(t, a, append([]factors.Factor{key}, a.factor))
+		a.who = r.removeFactors(t, a, append([]factors.Factor{key}, a.factor))
 		wantCode(t, r.Remove(t.Context(), a.who, first.ID, laptop), watchword.CodeLastWayIn)
 	})
 }
@@ -51,8 +51,8 @@ func TestOneOfTwoParallelRemovalsKeepsTheLastWayIn(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withoutPassword(t, "ada@example.com")
 		ids := []string{r.addPasskey(t, a, newDevice()).Factor().ID, r.addPasskey(t, a, newDevice()).Factor().ID}
-		got := inParallel(2, func(i int) error {
-			manager := []*factors.Manager{r.Manager, r.other}[i]
+		got := runInParallel(2, func(i int) error {
+			manager := []*factors.Manager{r.Manager, r.otherProcess}[i]
 			return manager.Remove(t.Context(), a.who, ids[i], laptop)
 		})
 		if got[""] != 1 || got[watchword.CodeLastWayIn] != 1 {
@@ -69,7 +69,7 @@ func TestOneOfTwoParallelRemovalsKeepsTheLastWayIn(t *testing.T) {
 // If the account has a password, the user can remove every factor.
 func TestPasswordIsAWayInBesideThePasskey(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
-		a := r.signUp(t, "ada@example.com")
+		a := r.createAccount(t, "ada@example.com")
 		done := r.addPasskey(t, a, newDevice())
 		must(t, r.Remove(t.Context(), a.who, done.Factor().ID, laptop))
 	})
