@@ -236,7 +236,8 @@ func TestRememberedDevicesAreListedBoundedAndForgottenByTheirOwner(t *testing.T)
 			!list[0].ExpiresAt.Equal(list[0].CreatedAt.Add(rememberFor)) {
 			t.Errorf("listed: %+v", list)
 		}
-		wantCode(t, r.ForgetDevice(t.Context(), r.signInRemembered(t, b).who, list[0].ID, laptop), watchword.CodeNotFound)
+		err := r.ForgetDevice(t.Context(), r.signInRemembered(t, b).who, list[0].ID, laptop)
+		wantCode(t, err, watchword.CodeNotFound)
 		for range 20 {
 			r.signInAndRemember(t, a, laptop)
 		}
@@ -244,7 +245,7 @@ func TestRememberedDevicesAreListedBoundedAndForgottenByTheirOwner(t *testing.T)
 			t.Errorf("%d devices, the oldest of them the first", got)
 		}
 		r.advance(time.Hour) // the session is no longer fresh
-		_, err := r.Devices(t.Context(), a.who)
+		_, err = r.Devices(t.Context(), a.who)
 		wantCode(t, err, watchword.CodeStepUpRequired)
 		wantCode(t, r.ForgetDevice(t.Context(), a.who, "", laptop), watchword.CodeStepUpRequired)
 	}, enableRememberDevice)

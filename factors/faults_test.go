@@ -143,7 +143,9 @@ func (r *rig) proofsOfEachKind(t *testing.T, a *account, d *device) []proofKind 
 	return []proofKind{
 		{"app", func([]byte) factors.Proof { return factors.Proof{TOTP: code} }},
 		{"recovery code", func([]byte) factors.Proof { return factors.Proof{RecoveryCode: recovery} }},
-		{"passkey", func(options []byte) factors.Proof { return factors.Proof{Passkey: d.respondToRequest(t, options)} }},
+		{"passkey", func(options []byte) factors.Proof {
+			return factors.Proof{Passkey: d.respondToRequest(t, options)}
+		}},
 	}
 }
 
@@ -157,7 +159,8 @@ func TestStoreLostDuringASignInOpensNothingByHalf(t *testing.T) {
 		a, d := r.createAccountWithTOTP(t), newDevice()
 		r.addPasskey(t, a, d)
 		for _, at := range []storeFault{
-			failFirstTx, loseFirstResult, failSecondTx, failTakeChallenge, failUseOfProof, rollBackSecondTx, loseSecondResult,
+			failFirstTx, loseFirstResult, failSecondTx, failTakeChallenge, failUseOfProof, rollBackSecondTx,
+			loseSecondResult,
 		} {
 			for _, way := range r.proofsOfEachKind(t, a, d) {
 				t.Log(at, way.name)
@@ -256,7 +259,9 @@ func TestStoreLostDuringAStepUpRaisesNothingByHalf(t *testing.T) {
 func TestStoreLostDuringARequiredEnrolmentLeavesNothingByHalf(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		s := r.useFaultyStore()
-		for _, at := range []storeFault{failFirstTx, failSecondTx, failTakeChallenge, rollBackSecondTx, loseSecondResult} {
+		for _, at := range []storeFault{
+			failFirstTx, failSecondTx, failTakeChallenge, rollBackSecondTx, loseSecondResult,
+		} {
 			a := &account{email: strings.ReplaceAll(string(at), " ", ".") + "@example.com"}
 			a.who.User = r.createVerifiedUser(t, a.email)
 			handle := r.requiredHandle(t, a.email)
@@ -271,7 +276,8 @@ func TestStoreLostDuringARequiredEnrolmentLeavesNothingByHalf(t *testing.T) {
 			}
 			overview, err := r.List(t.Context(), a.who.User.ID)
 			must(t, err)
-			if got, n := len(overview.Factors), r.countSessions(t, a); got != n || (n == 1) != (at == loseSecondResult) {
+			got, n := len(overview.Factors), r.countSessions(t, a)
+			if got != n || (n == 1) != (at == loseSecondResult) {
 				t.Errorf("%s: %d factors, %d sessions", at, got, n)
 			}
 			if at != loseSecondResult {

@@ -307,8 +307,9 @@ func TestSecondStepEndsTheSessionsOfBothCookies(t *testing.T) {
 		begun, err := r.BeginRequiredPasskey(t.Context(), handle)
 		must(t, err)
 		_, _, err = r.ConfirmRequiredPasskey(t.Context(), factors.RequiredPasskey{Handle: handle, Client: phone,
-			NewPasskey: factors.NewPasskey{Ceremony: begun.ID, Credential: newDevice().respondToCreation(t, begun.Options)},
-			Replaces:   replaces})
+			NewPasskey: factors.NewPasskey{Ceremony: begun.ID,
+				Credential: newDevice().respondToCreation(t, begun.Options)},
+			Replaces: replaces})
 		return err
 	}
 	for name, finish := range map[string]second{"code": code, "first code": firstCode, "first passkey": firstPasskey} {

@@ -146,7 +146,8 @@ func TestChangesOfFactorsAreMailed(t *testing.T) {
 		server.assertMail(t, "An authenticator app was removed from your Otter Post account",
 			"Name:        Authenticator app|Two-step sign-in is now off.")
 		must(t, r.Manager.Reset(t.Context(), "ops", a.who.User.ID))
-		server.assertMail(t, "Two-step sign-in of your Otter Post account was reset", "/login|signed out on all devices")
+		server.assertMail(t, "Two-step sign-in of your Otter Post account was reset",
+			"/login|signed out on all devices")
 	}, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 }
 

@@ -80,7 +80,8 @@ func TestFirstUseOfAnUpgradedPasskeyTurnsTwoStepSignInOn(t *testing.T) {
 				begun, err := r.StepUpOptions(t.Context(), a.who)
 				must(t, err)
 				_, _, err = r.StepUp(t.Context(), a.who,
-					factors.StepUpRequest{Proof: factors.Proof{Passkey: d.respondToRequest(t, begun.Options)}, Client: laptop})
+					factors.StepUpRequest{Client: laptop,
+						Proof: factors.Proof{Passkey: d.respondToRequest(t, begun.Options)}})
 				must(t, err)
 			}
 			_, err = r.Refresh(t.Context(), other.RefreshToken, phone)
@@ -121,7 +122,8 @@ func TestUpgradedPasskeyOfAnUnprovenAddressBecomesNoFactor(t *testing.T) {
 		begun, err := r.StepUpOptions(t.Context(), a.who)
 		must(t, err)
 		_, _, err = r.StepUp(t.Context(), a.who,
-			factors.StepUpRequest{Proof: factors.Proof{Passkey: d.respondToRequest(t, begun.Options)}, Client: laptop})
+			factors.StepUpRequest{Client: laptop,
+				Proof: factors.Proof{Passkey: d.respondToRequest(t, begun.Options)}})
 		must(t, err)
 		list, err := r.List(t.Context(), a.who.User.ID)
 		must(t, err)
@@ -178,7 +180,8 @@ func TestPasskeyStepsUp(t *testing.T) {
 		wantStepUp(t, r.Remove(t.Context(), a.who, a.factor.ID, laptop), amr.LevelTwo)
 		begun, err := r.StepUpOptions(t.Context(), a.who)
 		must(t, err)
-		proof := factors.StepUpRequest{Proof: factors.Proof{Passkey: d.respondToRequest(t, begun.Options)}, Client: laptop}
+		proof := factors.StepUpRequest{Client: laptop,
+			Proof: factors.Proof{Passkey: d.respondToRequest(t, begun.Options)}}
 		got := runInParallel(6, func(i int) error {
 			_, _, err := []*factors.Manager{r.Manager, r.otherProcess}[i%2].StepUp(t.Context(), a.who, proof)
 			return err
@@ -247,7 +250,8 @@ func TestPasskeysAreNamedLimitedAndRemoved(t *testing.T) {
 			t.Errorf("the passkey is not excluded: %s", begun.Options)
 		}
 		_, err = r.ConfirmPasskey(t.Context(), a.who, factors.NewPasskey{
-			Ceremony: begun.ID, Credential: d.respondToCreation(t, begun.Options), Name: strings.Repeat("x", 101)}, laptop)
+			Ceremony: begun.ID, Credential: d.respondToCreation(t, begun.Options),
+			Name: strings.Repeat("x", 101)}, laptop)
 		wantCode(t, err, watchword.CodeValidationFailed)
 		must(t, r.Rename(t.Context(), a.who, done.Factor().ID, "laptop"))
 		for range factors.MaxPasskeys - 1 {

@@ -188,7 +188,9 @@ func (w *walk) removeFactor(p *person) {
 	if counts {
 		left--
 	}
-	other := slices.ContainsFunc(p.keys, func(o *passkeyModel) bool { return o != k && (o.hasVerifiedUser || o.unproven) })
+	other := slices.ContainsFunc(p.keys, func(o *passkeyModel) bool {
+		return o != k && (o.hasVerifiedUser || o.unproven)
+	})
 	way := p.password != "" || p.hasIdentity || other
 	last := counts && left == 0 && w.required
 	may := owner == p && p.isFresh(s, w.clock()) && !last && (way || !alone)

@@ -274,7 +274,8 @@ func (w *walk) linkIdentity(p *person) {
 	started, err := w.external.StartLink(w.Context(), federation.LinkRequest{Provider: "campus", Who: who})
 	if w.checkOutcome("link", err, may) {
 		_, err = w.external.Callback(w.Context(), federation.CallbackRequest{Provider: "campus", Sealed: started.Sealed,
-			State: started.State, Response: federation.Response{Code: watchword.Secret(p.providerSubject())}, Client: phone})
+			State: started.State, Client: phone,
+			Response: federation.Response{Code: watchword.Secret(p.providerSubject())}})
 		must(w.T, err)
 		p.hasIdentity = true
 	}

@@ -218,6 +218,7 @@ func (s *waitingSignIn) canTry(p *person, now time.Time) bool {
 
 // isUsable reports whether the browser still skips the second factor.
 func (b *rememberedBrowser) isUsable(p *person, now time.Time) bool {
-	return b != nil && !b.isForgotten && b.factorsVersion == p.factorsVersion && b.passwordVersion == p.passwordVersion &&
+	return b != nil && !b.isForgotten &&
+		b.factorsVersion == p.factorsVersion && b.passwordVersion == p.passwordVersion &&
 		now.Sub(b.rememberedAt) < rememberFor
 }

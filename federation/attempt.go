@@ -99,7 +99,7 @@ func (m *Manager) start(ctx context.Context, a Attempt) (Started, error) {
 	a.Verifier = rand.Text() + rand.Text() // 43 characters at least (RFC 7636, section 4.1)
 	url, err := p.AuthURL(ctx, a)
 	if err != nil {
-		return Started{}, unavailable(p, err)
+		return Started{}, providerFailure(p, err)
 	}
 	sealed, err := m.seal(a)
 	return Started{URL: url, State: a.State, Sealed: sealed}, err
@@ -155,7 +155,7 @@ func LinkAttempt(provider string) Attempt {
 	return Attempt{Provider: provider, Purpose: purposeLink, Page: true}
 }
 
-// matches reports whether a response can belong to the attempt.
+// matches also refuses an attempt that is expired, or more than a minute in the future.
 func (a Attempt) matches(provider, state string, now time.Time) bool {
 	same := subtle.ConstantTimeCompare([]byte(a.State), []byte(state)) == 1
 	return same && a.Provider == provider && now.Sub(a.At) < AttemptLife && !a.At.After(now.Add(time.Minute))

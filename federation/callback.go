@@ -74,14 +74,14 @@ func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, 
 		err = errors.New("the subject is empty, too long or not printable")
 	}
 	if err != nil {
-		return res, unavailable(p, err)
+		return res, providerFailure(p, err)
 	}
 	if r.Client.Remembered == "" {
 		r.Client.Remembered = watchword.Secret(a.Device)
 	}
-	s := settlement{attempt: a, info: res.Info, claims: claims, client: r.Client, at: now}
-	for range settleTries {
-		if err = m.settle(ctx, s, &res); !errors.Is(err, errChanged) {
+	s := verifiedResponse{attempt: a, info: res.Info, claims: claims, client: r.Client, at: now}
+	for range maxDecisions {
+		if err = m.decideAndApply(ctx, s, &res); !errors.Is(err, errChanged) {
 			return res, err
 		}
 	}
@@ -89,25 +89,24 @@ func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, 
 		Detail: "The account has just changed. Try again."}
 }
 
-// settleTries is the maximum number of decisions about one response. A new decision is made if settle returns
-// errChanged.
-const settleTries = 5
+// maxDecisions is the limit for one response. A new decision is made if decideAndApply returns errChanged.
+const maxDecisions = 5
 
 // errChanged means that another request has changed the account or the session.
 var errChanged = errors.New("the account changed meanwhile")
 
-// maxCause bounds the text of a cause in bytes.
-const maxCause = 500
+// maxCauseLength is in bytes.
+const maxCauseLength = 500
 
-// unavailable returns the error for a failure of a provider. The cause is for the log, so it must contain no code and
-// no token. Its text is truncated, because libraries quote the responses of providers.
-func unavailable(p Provider, cause error) error {
+// providerFailure takes the cause for the log, so it must contain no code and no token. Its text is truncated,
+// because libraries quote the responses of providers.
+func providerFailure(p Provider, cause error) error {
 	f := &Failure{Refusal: providerUnavailable(p.Info().Name), Provider: p.Info().ID, Cause: cause}
 	if errors.Is(cause, ErrNotAllowed) {
 		f.Refusal, f.Reason = providerRefused(p.Info().Name), ReasonNotAllowed
 	}
-	if text := cause.Error(); len(text) > maxCause {
-		f.Cause = errors.New(strings.ToValidUTF8(text[:maxCause], "") + "…")
+	if text := cause.Error(); len(text) > maxCauseLength {
+		f.Cause = errors.New(strings.ToValidUTF8(text[:maxCauseLength], "") + "…")
 	}
 	return f
 }
@@ -132,113 +131,111 @@ func (f *Failure) Error() string { return fmt.Sprintf("provider %s: %v", f.Provi
 // Unwrap returns the refusal, which clients see.
 func (f *Failure) Unwrap() error { return f.Refusal }
 
-// A settlement is a verified response, with the data that decide about it.
-type settlement struct {
+// A verifiedResponse has the claims of a provider, and the data that decide about them.
+type verifiedResponse struct {
 	attempt Attempt
 	info    Info
 	claims  Claims
 	client  watchword.Client
 	at      time.Time
 
-	facts  facts
-	wanted watchword.User      // the account to create
-	known  Identity            // the row of the identity; zero: the identity is connected to no account
-	mailed watchword.MailToken // only for purposeVerify: the row of the mailed link
+	facts          decisionFacts
+	newAccount     watchword.User
+	storedIdentity Identity            // zero: the identity is connected to no account
+	mailToken      watchword.MailToken // only for purposeVerify: of the mailed link
 }
 
-// settle makes one decision about a response and carries it out. It returns errChanged if another request has changed
-// the account since the decision.
-func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
-	if err := m.read(ctx, &s); err != nil {
+// decideAndApply makes one decision. It returns errChanged if another request has changed the account since the
+// decision.
+func (m *Manager) decideAndApply(ctx context.Context, s verifiedResponse, res *Result) error {
+	if err := m.readFacts(ctx, &s); err != nil {
 		return err
 	}
 	verdict := decideIdentity(s.facts)
 	switch verdict {
-	case signIn, create, adopt, firstProof:
+	case verdictSignIn, verdictCreate, verdictAdopt, verdictFirstProof:
 		if s.attempt.Challenge != "" {
 			code, err := m.issueCode(ctx, s, verdict)
 			res.Code = code
 			return err
 		}
-		in, err := m.signIn(ctx, s, verdict)
+		in, err := m.openSession(ctx, s, verdict)
 		res.SignIn = in
 		return err
-	case link:
+	case verdictLink:
 		res.Linked = true
-		return m.linkToSession(ctx, s)
-	case linked:
+		return m.linkToSessionUser(ctx, s)
+	case verdictAlreadyLinked:
 		res.Linked = true
 		return nil
-	case taken:
+	case verdictTaken:
 		return refuse(CodeIdentityTaken,
 			"This "+s.info.Name+" account is connected to another account here. Disconnect it there first.")
-	case linkRequired:
-		return m.requireLink(ctx, s, res)
-	case wait:
-		return m.waitForProof(ctx, s, res)
-	case disabled:
-		return m.engine.Failed(ctx, watchword.FactorTry{User: s.facts.local, Client: s.client, At: s.at},
+	case verdictLinkRequired:
+		return m.storePendingLink(ctx, s, res)
+	case verdictWait:
+		return m.startWaitingSignUp(ctx, s, res)
+	case verdictDisabled:
+		return m.engine.Failed(ctx, watchword.FactorTry{User: s.facts.addressOwner, Client: s.client, At: s.at},
 			refuse(watchword.CodeAccountDisabled, "This account is disabled. Contact the people who run this service."), "")
-	case unconnected:
+	case verdictUnconnected:
 		return refuse(watchword.CodeStepUpRequired, "This account at "+s.info.Name+
 			" is not connected to the account that you are signed in to. Use one that is.")
-	case other:
+	case verdictOtherSignUp:
 		return refuse(watchword.CodeInvalidCredentials, "This sign-up did not begin with this account at "+s.info.Name+
 			". Open the link again, and use the password or account that you signed up with.")
-	case closed:
+	case verdictClosed:
 		return refuse(watchword.CodeSignupClosed, "Sign-up is closed. Contact the people who run this service.")
 	}
 	return attemptInvalid()
 }
 
-// The method read reads the facts for the decision from the store. It reads the same rows for every identity, so its
-// duration does not reveal whether an account exists.
-func (m *Manager) read(ctx context.Context, s *settlement) error {
-	s.facts = facts{purpose: s.attempt.Purpose, self: watchword.User{ID: s.attempt.User},
-		linkProven: m.opts.LinkProven, signUp: m.signUp && !s.info.NoSignUp}
-	wanted, hasAddress := m.account(s.claims)
-	s.wanted, s.facts.vouched = wanted, hasAddress && vouches(s.info, s.claims)
+// readFacts reads the same rows for every identity, so its duration does not reveal whether an account exists.
+func (m *Manager) readFacts(ctx context.Context, s *verifiedResponse) error {
+	s.facts = decisionFacts{purpose: s.attempt.Purpose, sessionUser: watchword.User{ID: s.attempt.User},
+		linkProven: m.opts.LinkProven, canSignUp: m.signUp && !s.info.NoSignUp}
+	wanted, hasAddress := m.accountFromClaims(s.claims)
+	s.newAccount, s.facts.isAddressVouched = wanted, hasAddress && vouchesForAddress(s.info, s.claims)
 	if s.facts.purpose == purposeVerify {
-		if err := m.readMailed(ctx, s); err != nil {
+		if err := m.readMailedLink(ctx, s); err != nil {
 			return err
 		}
 	}
 	return m.store.View(ctx, func(tx Tx) error {
 		known, err := tx.Identity(ctx, s.claims.Issuer, s.claims.Subject)
 		if err == nil {
-			s.known = known
-			s.facts.owner, err = tx.User(ctx, known.UserID)
+			s.storedIdentity = known
+			s.facts.identityOwner, err = tx.User(ctx, known.UserID)
 		}
-		if err := ifFound(err); err != nil {
+		if err := ignoreNotFound(err); err != nil {
 			return err
 		}
-		s.facts.local, err = tx.UserByEmail(ctx, s.wanted.Email)
-		if err := ifFound(err); err != nil {
+		s.facts.addressOwner, err = tx.UserByEmail(ctx, s.newAccount.Email)
+		if err := ignoreNotFound(err); err != nil {
 			return err
 		}
 		if s.facts.purpose == purposeLink {
-			s.facts.self, err = m.sessionUser(ctx, tx, s.attempt.Session, s.at)
+			s.facts.sessionUser, err = m.liveSessionUser(ctx, tx, s.attempt.Session, s.at)
 			return err
 		}
 		return nil
 	})
 }
 
-// ifFound drops the error ErrNotFound, and returns every other error unchanged.
-func ifFound(err error) error {
+func ignoreNotFound(err error) error {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return nil
 	}
 	return err
 }
 
-// sessionUser returns the user of a session that is alive, or the zero User.
-func (m *Manager) sessionUser(
+// liveSessionUser returns the zero User for a session that has ended.
+func (m *Manager) liveSessionUser(
 	ctx context.Context, tx Tx, id watchword.SessionID, now time.Time,
 ) (watchword.User, error) {
 	session, user, err := tx.Session(ctx, id)
 	if err != nil {
-		return watchword.User{}, ifFound(err)
+		return watchword.User{}, ignoreNotFound(err)
 	}
 	if session.EndedBy(m.engine.Cutoffs(now)) != "" || user.Disabled() {
 		return watchword.User{}, nil
@@ -246,21 +243,21 @@ func (m *Manager) sessionUser(
 	return user, nil
 }
 
-// identity returns the row of the identity for a user.
-func (s settlement) identity(id watchword.UserID) Identity {
+// identityRow keeps the id, the user and LinkedAt of a stored identity.
+func (s verifiedResponse) identityRow(id watchword.UserID) Identity {
 	one := Identity{ID: newID(), UserID: id, Provider: s.info.ID, Issuer: s.claims.Issuer, Subject: s.claims.Subject,
 		LinkedAt: s.at, LastUsedAt: s.at}
-	if s.known.ID != "" {
-		one.ID, one.UserID, one.LinkedAt = s.known.ID, s.known.UserID, s.known.LinkedAt
+	if s.storedIdentity.ID != "" {
+		one.ID, one.UserID, one.LinkedAt = s.storedIdentity.ID, s.storedIdentity.UserID, s.storedIdentity.LinkedAt
 	}
-	one.Email = string(s.wanted.Email)
+	one.Email = string(s.newAccount.Email)
 	return one
 }
 
-// signIn opens the session, or returns the challenge of a second factor.
-func (m *Manager) signIn(ctx context.Context, s settlement, v verdict) (*watchword.SignIn, error) {
+// openSession can also return the challenge of a second factor, as its error.
+func (m *Manager) openSession(ctx context.Context, s verifiedResponse, v verdict) (*watchword.SignIn, error) {
 	begun, err := m.engine.Begin(ctx, watchword.User{}, watchword.AdmitRequest{
-		Methods: proofs(s.info, s.claims), Persistent: true, Client: s.client,
+		Methods: provenMethods(s.info, s.claims), Persistent: true, Client: s.client,
 		Replaces: watchword.Secret(s.attempt.Replaces)}, s.at)
 	if err != nil {
 		return nil, err
@@ -270,7 +267,7 @@ func (m *Manager) signIn(ctx context.Context, s settlement, v verdict) (*watchwo
 	var user watchword.User
 	err = m.store.Update(ctx, func(tx Tx) error {
 		var owner watchword.UserID
-		if owner, events, err = m.claim(ctx, tx, s, v); err != nil {
+		if owner, events, err = m.applyVerdict(ctx, tx, s, v); err != nil {
 			return err
 		}
 		if user, err = tx.User(ctx, owner); err != nil {
@@ -294,54 +291,52 @@ func (m *Manager) signIn(ctx context.Context, s settlement, v verdict) (*watchwo
 	return m.engine.IssueTokens(admitted)
 }
 
-// claim connects the identity to the account of a verdict, in the transaction that opens the session. It may first
-// create the account, or take it over. It returns the id of the account and the events to announce. It returns
-// errChanged if the account has changed after the decision.
-func (m *Manager) claim(
-	ctx context.Context, tx Tx, s settlement, v verdict,
+// applyVerdict connects the identity to the account, in the transaction that opens the session. It may first create
+// the account, or take it over. It returns the events to announce, and errChanged if the account has changed since
+// the decision.
+func (m *Manager) applyVerdict(
+	ctx context.Context, tx Tx, s verifiedResponse, v verdict,
 ) (id watchword.UserID, events []watchword.Event, err error) {
-	owner, kind := s.facts.local, eventIdentityLinked
+	owner, kind := s.facts.addressOwner, eventIdentityLinked
 	switch v {
-	case signIn:
+	case verdictSignIn:
 		// Every flow locks the account first, which prevents deadlocks.
-		known := s.facts.owner
-		if err := held(tx.LockUser(ctx, known.ID, known.Email)); err != nil {
+		known := s.facts.identityOwner
+		if err := requireRow(tx.LockUser(ctx, known.ID, known.Email)); err != nil {
 			return "", nil, err
 		}
-		return known.ID, nil, held(tx.UseIdentity(ctx, s.identity(known.ID)))
-	case adopt:
-		event, err := m.link(ctx, tx, s, owner)
+		return known.ID, nil, requireRow(tx.UseIdentity(ctx, s.identityRow(known.ID)))
+	case verdictAdopt:
+		event, err := m.linkIdentity(ctx, tx, s, owner)
 		return owner.ID, []watchword.Event{event}, err
-	case create:
-		owner, kind = s.wanted, watchword.EventSignup
+	case verdictCreate:
+		owner, kind = s.newAccount, watchword.EventSignup
 	}
-	if s.wanted.Name != "" {
-		owner.Name = s.wanted.Name
+	if s.newAccount.Name != "" {
+		owner.Name = s.newAccount.Name
 	}
 	owner.PasswordHash, owner.VerifiedAt = "", s.at
-	if err := m.engine.ProveFirst(ctx, tx, s.facts.local, s.mailed, owner); err != nil {
+	if err := m.engine.ProveFirst(ctx, tx, s.facts.addressOwner, s.mailToken, owner); err != nil {
 		return "", nil, err
 	}
-	event, err := m.insert(ctx, tx, s, owner, kind)
+	event, err := m.insertIdentity(ctx, tx, s, owner, kind)
 	return owner.ID, []watchword.Event{event}, err
 }
 
-// insert connects the identity to a user and records the event. It returns errChanged if the identity is already
-// connected.
-func (m *Manager) insert(
-	ctx context.Context, tx Tx, s settlement, u watchword.User, kind watchword.EventKind,
+// insertIdentity records an event of the kind. It returns errChanged if the identity is already connected.
+func (m *Manager) insertIdentity(
+	ctx context.Context, tx Tx, s verifiedResponse, u watchword.User, kind watchword.EventKind,
 ) (watchword.Event, error) {
 	event := m.engine.Event(kind, u, s.attempt.Session, s.client, s.at)
 	event.Detail = s.info.ID
-	if err := held(tx.InsertIdentity(ctx, s.identity(u.ID))); err != nil {
+	if err := requireRow(tx.InsertIdentity(ctx, s.identityRow(u.ID))); err != nil {
 		return event, err
 	}
 	return event, tx.InsertEvent(ctx, event)
 }
 
-// held converts the result of a conditional SQL statement to an error. If ok is false, the statement changed no row,
-// and held returns errChanged.
-func held(ok bool, err error) error {
+// requireRow returns errChanged if a conditional SQL statement changed no row.
+func requireRow(ok bool, err error) error {
 	if err == nil && !ok {
 		return errChanged
 	}

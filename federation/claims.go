@@ -38,9 +38,9 @@ type Claims struct {
 	Class   string   // acr
 }
 
-// vouches decides whether a provider guarantees that the user owns the address. Anyone can create an
+// vouchesForAddress decides whether the provider guarantees that the user owns the address. Anyone can create an
 // identity with an address that the provider does not guarantee, so such an address opens no account.
-func vouches(p Info, c Claims) bool {
+func vouchesForAddress(p Info, c Claims) bool {
 	if _, err := address.Parse(c.Email); err != nil {
 		return false
 	}
@@ -62,7 +62,7 @@ func vouches(p Info, c Claims) bool {
 	return false
 }
 
-// proofExternal is the `amr` of a sign-in with a provider.
+// proofExternal is the amr value of a sign-in with any provider.
 const proofExternal = "ext"
 
 // mfaClasses are the values of acr that mean several factors at every provider: the REFEDS MFA profile, and the policy
@@ -70,9 +70,8 @@ const proofExternal = "ext"
 var mfaClasses = []string{
 	"https://refeds.org/profile/mfa", "http://schemas.openid.net/pape/policies/2007/06/multi-factor"}
 
-// proofs returns the methods that a sign-in with a provider proves. The claims amr and acr count only if the
-// operator trusts them, because a provider can claim any value.
-func proofs(p Info, c Claims) []string {
+// provenMethods uses the claims amr and acr only if the operator trusts them, because a provider can claim any value.
+func provenMethods(p Info, c Claims) []string {
 	if p.Kind == KindOIDC && p.TrustMFA && (slices.Contains(c.Methods, amr.MFA) || slices.Contains(mfaClasses, c.Class)) {
 		return []string{proofExternal, amr.MFA}
 	}
@@ -84,15 +83,15 @@ const (
 	maxName    = 200 // code points, as in a sign-up
 )
 
-// isSubject reports whether a subject can be stored. Subjects are compared exactly, so a subject is never trimmed.
+// isSubject reports whether a text can be stored. Subjects are compared exactly, so a subject is never trimmed.
 func isSubject(subject string) bool {
 	return subject != "" && len(subject) <= maxSubject && utf8.ValidString(subject) &&
 		!strings.ContainsFunc(subject, unicode.IsControl)
 }
 
-// account returns a new account with the claims. It drops a name that a sign-up would refuse. It
-// reports false for an address that a sign-up would refuse.
-func (m *Manager) account(c Claims) (u watchword.User, ok bool) {
+// accountFromClaims drops a name that a sign-up would refuse. It reports false for an address that a sign-up would
+// refuse.
+func (m *Manager) accountFromClaims(c Claims) (u watchword.User, ok bool) {
 	wanted := watchword.NewUser{Email: c.Email, Name: c.Name, Locale: c.Locale}
 	u, problems := m.engine.ParseUser(wanted, m.engine.Now())
 	for _, problem := range problems {

@@ -13,93 +13,93 @@ const (
 	purposeStepUp purpose = "stepup" // sign in again to the account of the session
 )
 
-// facts are the input of decideIdentity. An account with an empty id does not exist.
-type facts struct {
-	purpose purpose
-	owner   watchword.User // the user to whom the identity is connected
-	vouched bool           // the provider guarantees the address; for purposeVerify: the address of the mailed link
-	local   watchword.User // the account with the address
+// decisionFacts are the input of decideIdentity. An account with an empty id does not exist.
+type decisionFacts struct {
+	purpose          purpose
+	identityOwner    watchword.User // zero: the identity is connected to no account
+	isAddressVouched bool           // by the provider; for purposeVerify: by the mailed link
+	addressOwner     watchword.User
 
-	self watchword.User // purposeLink: the user of the session, or zero if it has ended; purposeStepUp: only the id
+	sessionUser watchword.User // purposeLink: zero if the session has ended; purposeStepUp: only the id
 
-	signUp     bool // the provider may create accounts, and sign-up is open
-	linkProven bool
-	waits      bool // only for purposeVerify: a sign-up with this identity waits for the mailed link
+	canSignUp   bool // sign-up is open, and the provider may create accounts
+	linkProven  bool
+	signUpWaits bool // only for purposeVerify: for the mailed link, with this identity
 }
 
 // A verdict is the outcome of decideIdentity.
 type verdict string
 
 const (
-	signIn       verdict = "sign-in"       // sign in to the account of the identity
-	link         verdict = "link"          // connect to the account of the session
-	linked       verdict = "linked"        // the identity is already connected to the account of the session
-	taken        verdict = "taken"         // the identity is connected to another account
-	create       verdict = "create"        // create an account without a password
-	adopt        verdict = "adopt"         // connect to the proven account, and sign in
-	linkRequired verdict = "link-required" // connect only after a full sign-in to the proven account
-	firstProof   verdict = "first-proof"   // take the account from a creator who never proved the address
-	disabled     verdict = "disabled"      // the account with the address is disabled
-	wait         verdict = "wait"          // send a mail to the address: the user must first prove it
-	closed       verdict = "closed"        // sign-up is closed, so no account is created
-	unconnected  verdict = "unconnected"   // step-up: the identity is not connected to the account
-	other        verdict = "other"         // the sign-up of the mailed link began with another identity or a password
-	invalid      verdict = "invalid"       // the attempt can't be completed
+	verdictSignIn        verdict = "sign-in"       // sign in to the account of the identity
+	verdictLink          verdict = "link"          // connect to the account of the session
+	verdictAlreadyLinked verdict = "linked"        // to the account of the session
+	verdictTaken         verdict = "taken"         // the identity is connected to another account
+	verdictCreate        verdict = "create"        // create an account without a password
+	verdictAdopt         verdict = "adopt"         // connect to the proven account, and sign in
+	verdictLinkRequired  verdict = "link-required" // connect only after a full sign-in to the proven account
+	verdictFirstProof    verdict = "first-proof"   // take the account from a creator who never proved the address
+	verdictDisabled      verdict = "disabled"      // the account with the address is disabled
+	verdictWait          verdict = "wait"          // send a mail to the address: the user must first prove it
+	verdictClosed        verdict = "closed"        // sign-up is closed, so no account is created
+	verdictUnconnected   verdict = "unconnected"   // step-up: the identity is not connected to the account
+	verdictOtherSignUp   verdict = "other"         // the mailed sign-up began with another identity or a password
+	verdictInvalid       verdict = "invalid"       // the attempt can't be completed
 )
 
 // decideIdentity decides which account an identity opens, if any. An address alone never opens a proven
 // account. In most published takeovers by external sign-in, the address was not verified, or a stranger
 // had created the account with the address of the victim.
-func decideIdentity(f facts) verdict {
-	known := f.owner.ID != ""
+func decideIdentity(f decisionFacts) verdict {
+	known := f.identityOwner.ID != ""
 	switch {
-	case f.purpose == purposeLink && f.self.ID == "":
-		return invalid // the session has ended during the attempt
-	case f.purpose == purposeLink && known && f.owner.ID == f.self.ID:
-		return linked
+	case f.purpose == purposeLink && f.sessionUser.ID == "":
+		return verdictInvalid // the session has ended during the attempt
+	case f.purpose == purposeLink && known && f.identityOwner.ID == f.sessionUser.ID:
+		return verdictAlreadyLinked
 	case f.purpose == purposeLink && known:
-		return taken
+		return verdictTaken
 	case f.purpose == purposeLink:
-		return link
-	case f.purpose == purposeStepUp && (!known || f.owner.ID != f.self.ID):
-		return unconnected
+		return verdictLink
+	case f.purpose == purposeStepUp && (!known || f.identityOwner.ID != f.sessionUser.ID):
+		return verdictUnconnected
 	case known:
-		return signIn
-	case f.purpose == purposeVerify && !f.vouched:
+		return verdictSignIn
+	case f.purpose == purposeVerify && !f.isAddressVouched:
 		return decideVerify(f)
-	case !f.vouched && !f.signUp:
-		return closed // the same response with and without an account, so it reveals no account
-	case !f.vouched:
-		return wait
-	case f.local.Disabled():
-		return disabled
-	case f.local.Verified() && f.linkProven:
-		return adopt
-	case f.local.Verified():
-		return linkRequired
-	case f.local.ID != "":
-		return firstProof
-	case !f.signUp:
-		return closed
+	case !f.isAddressVouched && !f.canSignUp:
+		return verdictClosed // the same response with and without an account, so it reveals no account
+	case !f.isAddressVouched:
+		return verdictWait
+	case f.addressOwner.Disabled():
+		return verdictDisabled
+	case f.addressOwner.Verified() && f.linkProven:
+		return verdictAdopt
+	case f.addressOwner.Verified():
+		return verdictLinkRequired
+	case f.addressOwner.ID != "":
+		return verdictFirstProof
+	case !f.canSignUp:
+		return verdictClosed
 	}
-	return create
+	return verdictCreate
 }
 
 // decideVerify decides about the mailed link of a sign-up that waits with an identity. The link proves the mailbox,
 // and the sign-in at the provider proves the identity. Both together are enough. If the provider guarantees the
 // address, no link is needed.
-func decideVerify(f facts) verdict {
+func decideVerify(f decisionFacts) verdict {
 	switch {
-	case f.local.Verified():
-		return invalid
-	case !f.waits:
-		return other
-	case f.local.Disabled():
-		return disabled
-	case f.local.ID != "":
-		return firstProof
-	case !f.signUp:
-		return closed
+	case f.addressOwner.Verified():
+		return verdictInvalid
+	case !f.signUpWaits:
+		return verdictOtherSignUp
+	case f.addressOwner.Disabled():
+		return verdictDisabled
+	case f.addressOwner.ID != "":
+		return verdictFirstProof
+	case !f.canSignUp:
+		return verdictClosed
 	}
-	return create
+	return verdictCreate
 }

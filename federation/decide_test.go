@@ -21,7 +21,7 @@ var (
 	disabledSquatter = watchword.User{ID: "squatter", Email: "ada@example.com", DisabledAt: time.Unix(2, 0)}
 )
 
-// F is a short name, which keeps the rows of the table short.
+// F keeps the rows of the table short.
 type F = federation.Given
 
 // The test checks the table of the specification, and then every combination that is not in the table.

@@ -50,18 +50,17 @@ type pendingExchange struct {
 	Provider  string `json:"provider"`
 
 	Proofs   []string          `json:"proofs,omitempty"`
-	Address  watchword.Address `json:"address,omitempty"`  // address of the account
+	Address  watchword.Address `json:"address,omitempty"`  // of the account
 	Password []byte            `json:"password,omitempty"` // SHA-256 of the password hash
-	Identity string            `json:"identity,omitempty"` // id of the identity
+	Identity string            `json:"identity,omitempty"` // its id
 	Email    string            `json:"email,omitempty"`    // the address at the provider
 
 	Link string `json:"link,omitempty"` // with CodeLinkRequired: the handle for FinishLink
 }
 
-// insertCode creates a code and stores its challenge. The argument u is the account for the sign-in or the
-// connection.
-func (m *Manager) insertCode(
-	ctx context.Context, tx Tx, s settlement, u watchword.User, p pendingExchange,
+// insertExchangeCode stores the challenge of the code. u is the account for the sign-in or the connection.
+func (m *Manager) insertExchangeCode(
+	ctx context.Context, tx Tx, s verifiedResponse, u watchword.User, p pendingExchange,
 ) (watchword.Secret, error) {
 	p.Challenge, p.Provider = s.attempt.Challenge, s.info.ID
 	plain, err := json.Marshal(p)
@@ -73,13 +72,12 @@ func (m *Manager) insertCode(
 	return code, tx.InsertChallenge(ctx, challenge)
 }
 
-// issueCode prepares the account of a verdict, as the method signIn does. It returns a code instead of opening a
-// session.
-func (m *Manager) issueCode(ctx context.Context, s settlement, v verdict) (code watchword.Secret, err error) {
+// issueCode applies the verdict as openSession does, but returns a code instead of opening a session.
+func (m *Manager) issueCode(ctx context.Context, s verifiedResponse, v verdict) (code watchword.Secret, err error) {
 	var events []watchword.Event
 	err = m.store.Update(ctx, func(tx Tx) error {
 		var owner watchword.UserID
-		if owner, events, err = m.claim(ctx, tx, s, v); err != nil {
+		if owner, events, err = m.applyVerdict(ctx, tx, s, v); err != nil {
 			return err
 		}
 		user, err := tx.User(ctx, owner)
@@ -90,7 +88,7 @@ func (m *Manager) issueCode(ctx context.Context, s settlement, v verdict) (code 
 		if err != nil {
 			return err
 		}
-		code, err = m.insertCode(ctx, tx, s, user, pendingExchange{Proofs: proofs(s.info, s.claims),
+		code, err = m.insertExchangeCode(ctx, tx, s, user, pendingExchange{Proofs: provenMethods(s.info, s.claims),
 			Address: user.Email, Password: m.engine.PasswordSum(user), Identity: known.ID, Email: known.Email})
 		return err
 	})
@@ -148,7 +146,7 @@ func (m *Manager) Exchange(ctx context.Context, r ExchangeRequest) (done Exchang
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return done, fmt.Errorf("code of a sign-in: %w", err)
 	}
-	if why := decideExchange(claimed.Attempts, p.Challenge, string(r.Verifier)); why != "" {
+	if why := exchangeRefusalReason(claimed.Attempts, p.Challenge, string(r.Verifier)); why != "" {
 		user := watchword.User{ID: claimed.UserID}
 		return done, m.engine.Failed(ctx, watchword.FactorTry{User: user, Client: r.Client, At: now}, codeInvalid(), why)
 	}
@@ -159,14 +157,14 @@ func (m *Manager) Exchange(ctx context.Context, r ExchangeRequest) (done Exchang
 		}
 		return Exchanged{Link: watchword.Secret(p.Link)}, linkIsRequired(name)
 	}
-	done.SignIn, err = m.enterByCode(ctx, claimed, p, r, now)
+	done.SignIn, err = m.openSessionByCode(ctx, claimed, p, r, now)
 	return done, err
 }
 
-// decideExchange returns why a code is refused, or "". The argument uses is the number of uses of the code, including
-// this one. A second use is refused, but does not end the session of the first use. A thief without the verifier gets
-// no access, and an honest browser sends the code again when it reloads the page.
-func decideExchange(uses int, challenge, verifier string) (why string) {
+// exchangeRefusalReason returns "" if the code is accepted. uses is the number of uses of the code, including this
+// one. A second use is refused, but does not end the session of the first use. A thief without the verifier gets no
+// access, and an honest browser sends the code again when it reloads the page.
+func exchangeRefusalReason(uses int, challenge, verifier string) (why string) {
 	sum := sha256.Sum256([]byte(verifier))
 	expected := base64.RawURLEncoding.EncodeToString(sum[:])
 	switch {
@@ -178,8 +176,8 @@ func decideExchange(uses int, challenge, verifier string) (why string) {
 	return ""
 }
 
-// enterByCode opens the session of a code that this request has redeemed.
-func (m *Manager) enterByCode(
+// openSessionByCode is for a code that this request has redeemed.
+func (m *Manager) openSessionByCode(
 	ctx context.Context, c watchword.Challenge, p pendingExchange, r ExchangeRequest, now time.Time,
 ) (*watchword.SignIn, error) {
 	begun, err := m.engine.Begin(ctx, watchword.User{}, watchword.AdmitRequest{
@@ -191,11 +189,11 @@ func (m *Manager) enterByCode(
 	var user watchword.User
 	err = m.store.Update(ctx, func(tx Tx) error {
 		// Every flow locks the account first. If the account was deleted or has a new address, the code is invalid.
-		if err := held(tx.LockUser(ctx, c.UserID, p.Address)); err != nil {
+		if err := requireRow(tx.LockUser(ctx, c.UserID, p.Address)); err != nil {
 			return err
 		}
 		used := Identity{ID: p.Identity, UserID: c.UserID, Provider: p.Provider, Email: p.Email, LastUsedAt: now}
-		if err := held(tx.UseIdentity(ctx, used)); err != nil {
+		if err := requireRow(tx.UseIdentity(ctx, used)); err != nil {
 			return err
 		}
 		if user, err = tx.User(ctx, c.UserID); err != nil {

@@ -10,11 +10,13 @@ type Given struct {
 }
 
 func Decide(f Given) string {
-	return string(decideIdentity(facts{purpose: purpose(f.Purpose), owner: f.Owner, vouched: f.Vouched, local: f.Local,
-		self: f.Self, signUp: f.SignUp, linkProven: f.LinkProven, waits: f.Waits}))
+	return string(decideIdentity(decisionFacts{
+		purpose: purpose(f.Purpose), identityOwner: f.Owner, isAddressVouched: f.Vouched,
+		addressOwner: f.Local, sessionUser: f.Self, canSignUp: f.SignUp, linkProven: f.LinkProven,
+		signUpWaits: f.Waits}))
 }
 
 var (
-	Vouches = vouches
-	Proofs  = proofs
+	Vouches = vouchesForAddress
+	Proofs  = provenMethods
 )

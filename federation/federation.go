@@ -112,7 +112,7 @@ func (m *Manager) Providers() (all []Info) {
 	return all
 }
 
-// provider returns a provider by its id. Codes: CodeNotFound.
+// provider returns CodeNotFound for an unknown id.
 func (m *Manager) provider(id string) (Provider, error) {
 	if p := m.byID[id]; p != nil {
 		return p, nil
@@ -136,7 +136,7 @@ const (
 	eventIdentityRemoved watchword.EventKind = "identity_unlinked"
 )
 
-// newID returns a UUID of version 7, like the ids of the engine.
+// newID returns a UUID of version 7, so that rows sort by age, as the ids of the engine do.
 func newID() string { return uuid.Must(uuid.NewV7FromReader(rand.Reader)).String() }
 
 func refuse(code watchword.Code, detail string) *watchword.Error {

@@ -15,7 +15,7 @@ import (
 // address.
 const challengeLink watchword.ChallengePurpose = "link"
 
-// maxIdentities bounds the identities of an account.
+// maxIdentities is per account.
 const maxIdentities = 20
 
 // A pendingLink is an identity that is not connected yet. It is sealed in a challenge with the purpose challengeLink.
@@ -26,19 +26,19 @@ type pendingLink struct {
 	Email    string `json:"email"`
 }
 
-// requireLink stores the identity until a later sign-in, and puts the handle of its challenge into res. If the
+// storePendingLink keeps the identity until a later sign-in, and puts the handle of its challenge into res. If the
 // attempt has a code challenge, res gets a code instead, because the redirect to the application has the result in
 // its URL. Exchange then returns the handle for this code.
-func (m *Manager) requireLink(ctx context.Context, s settlement, res *Result) error {
-	plain, err := json.Marshal(pendingLink{s.info.ID, s.claims.Issuer, s.claims.Subject, string(s.wanted.Email)})
+func (m *Manager) storePendingLink(ctx context.Context, s verifiedResponse, res *Result) error {
+	plain, err := json.Marshal(pendingLink{s.info.ID, s.claims.Issuer, s.claims.Subject, string(s.newAccount.Email)})
 	if err != nil {
 		return err
 	}
-	challenge, handle := m.engine.NewChallenge(challengeLink, s.facts.local, "", plain, s.at)
+	challenge, handle := m.engine.NewChallenge(challengeLink, s.facts.addressOwner, "", plain, s.at)
 	err = m.store.Update(ctx, func(tx Tx) error {
 		err := tx.InsertChallenge(ctx, challenge)
 		if err == nil && s.attempt.Challenge != "" {
-			res.Code, err = m.insertCode(ctx, tx, s, s.facts.local, pendingExchange{Link: string(handle)})
+			res.Code, err = m.insertExchangeCode(ctx, tx, s, s.facts.addressOwner, pendingExchange{Link: string(handle)})
 		}
 		return err
 	})
@@ -63,7 +63,7 @@ func (m *Manager) PendingLink(ctx context.Context, handle watchword.Secret) (p P
 		return p, err
 	}
 	err = m.store.View(ctx, func(tx Tx) error {
-		challenge, link, err := m.pending(ctx, tx, id)
+		challenge, link, err := m.readPendingLink(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -80,9 +80,10 @@ func (m *Manager) PendingLink(ctx context.Context, handle watchword.Secret) (p P
 	return p, err
 }
 
-// The method pending reads the challenge of a connection that waits for a sign-in. It returns watchword.ErrNotFound
-// if there is no such challenge.
-func (m *Manager) pending(ctx context.Context, tx Tx, id string) (c watchword.Challenge, p pendingLink, err error) {
+// readPendingLink returns watchword.ErrNotFound if no connection waits under this id.
+func (m *Manager) readPendingLink(
+	ctx context.Context, tx Tx, id string,
+) (c watchword.Challenge, p pendingLink, err error) {
 	if c, err = tx.Challenge(ctx, id, challengeLink, m.engine.Now()); err != nil {
 		return c, p, err
 	}
@@ -109,18 +110,18 @@ func (m *Manager) FinishLink(
 	var event watchword.Event
 	err = m.store.Update(ctx, func(tx Tx) error {
 		done = false
-		challenge, link, err := m.pending(ctx, tx, id)
+		challenge, link, err := m.readPendingLink(ctx, tx, id)
 		if err != nil || challenge.UserID != in.User.ID {
-			return ifFound(err)
+			return ignoreNotFound(err)
 		}
 		taken, err := tx.TakeChallenge(ctx, id, challengeLink, now)
 		if err != nil || !taken {
 			return err
 		}
-		s := settlement{info: m.byID[link.Provider].Info(), client: c, at: now,
-			attempt: Attempt{Session: in.Session.ID}, wanted: watchword.User{Email: watchword.Address(link.Email)},
+		s := verifiedResponse{info: m.byID[link.Provider].Info(), client: c, at: now,
+			attempt: Attempt{Session: in.Session.ID}, newAccount: watchword.User{Email: watchword.Address(link.Email)},
 			claims: Claims{Issuer: link.Issuer, Subject: link.Subject}}
-		event, err = m.link(ctx, tx, s, in.User)
+		event, err = m.linkIdentity(ctx, tx, s, in.User)
 		if errors.Is(err, errChanged) {
 			return nil // another request has connected the identity, to this account or another
 		}
@@ -133,18 +134,18 @@ func (m *Manager) FinishLink(
 	return done, err
 }
 
-// linkToSession connects the identity to the user of the session that began the attempt.
-func (m *Manager) linkToSession(ctx context.Context, s settlement) error {
+// linkToSessionUser connects the identity to the user of the session that began the attempt.
+func (m *Manager) linkToSessionUser(ctx context.Context, s verifiedResponse) error {
 	var event watchword.Event
 	err := m.store.Update(ctx, func(tx Tx) error {
-		self, err := m.sessionUser(ctx, tx, s.attempt.Session, s.at)
-		if err == nil && self.ID != s.facts.self.ID {
+		self, err := m.liveSessionUser(ctx, tx, s.attempt.Session, s.at)
+		if err == nil && self.ID != s.facts.sessionUser.ID {
 			err = errChanged
 		}
 		if err != nil {
 			return err
 		}
-		event, err = m.link(ctx, tx, s, self)
+		event, err = m.linkIdentity(ctx, tx, s, self)
 		return err
 	})
 	if err == nil {
@@ -153,10 +154,11 @@ func (m *Manager) linkToSession(ctx context.Context, s settlement) error {
 	return err
 }
 
-// The method link connects an identity to a proven account. It locks the account, so concurrent requests can't exceed
-// maxIdentities.
-func (m *Manager) link(ctx context.Context, tx Tx, s settlement, u watchword.User) (watchword.Event, error) {
-	if err := held(tx.LockUser(ctx, u.ID, u.Email)); err != nil {
+// linkIdentity locks the account, so concurrent requests can't exceed maxIdentities.
+func (m *Manager) linkIdentity(
+	ctx context.Context, tx Tx, s verifiedResponse, u watchword.User,
+) (watchword.Event, error) {
+	if err := requireRow(tx.LockUser(ctx, u.ID, u.Email)); err != nil {
 		return watchword.Event{}, err
 	}
 	all, err := tx.Identities(ctx, u.ID)
@@ -166,16 +168,16 @@ func (m *Manager) link(ctx context.Context, tx Tx, s settlement, u watchword.Use
 	if err != nil {
 		return watchword.Event{}, err
 	}
-	event, err := m.insert(ctx, tx, s, u, eventIdentityLinked)
+	event, err := m.insertIdentity(ctx, tx, s, u, eventIdentityLinked)
 	if err == nil {
-		err = m.engine.Notify(ctx, tx, u, event, notice(watchword.MailIdentityLinked, s.info.Name))
+		err = m.engine.Notify(ctx, tx, u, event, identityMail(watchword.MailIdentityLinked, s.info.Name))
 	}
 	return event, err
 }
 
-// notice returns the mail about a change of identities. The owner must learn of a connection that a stranger has
+// identityMail tells the owner about a change of identities. The owner must learn of a connection that a stranger has
 // added, because it gives access to the account.
-func notice(kind watchword.MailKind, name string) watchword.Mail {
+func identityMail(kind watchword.MailKind, name string) watchword.Mail {
 	return watchword.Mail{Kind: kind, Facts: watchword.MailFacts{Factor: name}}
 }
 

@@ -76,7 +76,7 @@ func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCou
 				return err
 			}
 			for _, u := range users {
-				if err := n.add(ctx, tx, u, m.opts.Spare); err != nil {
+				if err := n.countUser(ctx, tx, u, m.opts.Spare); err != nil {
 					return err
 				}
 			}
@@ -92,9 +92,9 @@ func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCou
 	}
 }
 
-// The method add counts a user for whom spare returns no passkey. It calls spare only for users with factors, because
-// each call runs an SQL statement.
-func (n *StrandedCount) add(
+// countUser ignores a user with a spare passkey. It calls spare only for users with factors, because each call runs
+// an SQL statement.
+func (n *StrandedCount) countUser(
 	ctx context.Context, tx Tx, u watchword.User, spare func(context.Context, Tx, watchword.UserID) (string, error),
 ) error {
 	if u.Factors > 0 {
@@ -115,7 +115,7 @@ func (m *Manager) Unlink(ctx context.Context, who watchword.Identity, id string,
 	now := m.engine.Now()
 	event := m.engine.Event(eventIdentityRemoved, who.User, who.Session.ID, c, now)
 	err := m.store.Update(ctx, func(tx Tx) error {
-		if err := held(tx.LockUser(ctx, who.User.ID, who.User.Email)); err != nil {
+		if err := requireRow(tx.LockUser(ctx, who.User.ID, who.User.Email)); err != nil {
 			return err
 		}
 		session, user, err := tx.Session(ctx, who.Session.ID)
@@ -128,7 +128,7 @@ func (m *Manager) Unlink(ctx context.Context, who watchword.Identity, id string,
 		if refusal := m.engine.Fresh(user, session, now); refusal != nil {
 			return refusal
 		}
-		return m.remove(ctx, tx, user, id, &event)
+		return m.deleteIdentity(ctx, tx, user, id, &event)
 	})
 	if errors.Is(err, errChanged) || errors.Is(err, watchword.ErrNotFound) {
 		return m.engine.SessionEnded()
@@ -139,9 +139,11 @@ func (m *Manager) Unlink(ctx context.Context, who watchword.Identity, id string,
 	return err
 }
 
-// The method remove deletes an identity. It refuses to delete the last way to sign in, even if two requests
-// concurrently remove the last two. The caller has locked the account.
-func (m *Manager) remove(ctx context.Context, tx Tx, u watchword.User, id string, event *watchword.Event) error {
+// deleteIdentity refuses to delete the last way to sign in, even if two requests concurrently remove the last two.
+// The caller has locked the account.
+func (m *Manager) deleteIdentity(
+	ctx context.Context, tx Tx, u watchword.User, id string, event *watchword.Event,
+) error {
 	all, err := tx.Identities(ctx, u.ID)
 	if err != nil {
 		return err
@@ -159,7 +161,7 @@ func (m *Manager) remove(ctx context.Context, tx Tx, u watchword.User, id string
 	if err != nil {
 		return err
 	}
-	removed, err := tx.DeleteIdentity(ctx, u.ID, id, spare, m.offered())
+	removed, err := tx.DeleteIdentity(ctx, u.ID, id, spare, m.configuredProviders())
 	if err == nil && !removed {
 		err = refuse(watchword.CodeLastWayIn,
 			"This is your only way to sign in. Set a password or add a passkey first, then remove it.")
@@ -168,18 +170,18 @@ func (m *Manager) remove(ctx context.Context, tx Tx, u watchword.User, id string
 		return err
 	}
 	event.Detail = gone.Provider
-	mail := notice(watchword.MailIdentityRemoved, m.nameOf(gone.Provider))
+	mail := identityMail(watchword.MailIdentityRemoved, m.providerName(gone.Provider))
 	if err := m.engine.Notify(ctx, tx, u, *event, mail); err != nil {
 		return err
 	}
 	return tx.InsertEvent(ctx, *event)
 }
 
-// offered returns the ids of the configured providers. An identity of another provider is not a way to sign in.
-func (m *Manager) offered() []string { return slices.Collect(maps.Keys(m.byID)) }
+// configuredProviders returns ids. An identity of another provider is not a way to sign in.
+func (m *Manager) configuredProviders() []string { return slices.Collect(maps.Keys(m.byID)) }
 
-// nameOf returns the name of a provider, or its id if the operator has removed it.
-func (m *Manager) nameOf(id string) string {
+// providerName returns the id if the operator has removed the provider.
+func (m *Manager) providerName(id string) string {
 	if p := m.byID[id]; p != nil {
 		return p.Info().Name
 	}
@@ -187,4 +189,4 @@ func (m *Manager) nameOf(id string) string {
 }
 
 // Name returns the name of the provider of an identity, for people.
-func (m *Manager) Name(i Identity) string { return m.nameOf(i.Provider) }
+func (m *Manager) Name(i Identity) string { return m.providerName(i.Provider) }

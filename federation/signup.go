@@ -23,10 +23,10 @@ type waitingIdentity struct {
 	Subject  string `json:"subject"`
 }
 
-// waitForProof stores the sign-up until the user proves the address. If the address already has an account, it sends
-// the owner a mail instead.
-func (m *Manager) waitForProof(ctx context.Context, s settlement, res *Result) error {
-	if s.wanted.Email == "" {
+// startWaitingSignUp stores the sign-up until the user proves the address. If the address already has an account, it
+// sends the owner a mail instead.
+func (m *Manager) startWaitingSignUp(ctx context.Context, s verifiedResponse, res *Result) error {
+	if s.newAccount.Email == "" {
 		return &Failure{Provider: s.info.ID, Reason: ReasonNoAddress,
 			Refusal: refuse(CodeProviderRefused, s.info.Name+" reported no email address that can be used here. "+
 				"Confirm your address there and allow access to it, or sign in in another way."),
@@ -38,40 +38,39 @@ func (m *Manager) waitForProof(ctx context.Context, s settlement, res *Result) e
 	}
 	client := s.client
 	client.ReturnTo = s.attempt.ReturnTo
-	if err := m.engine.WaitForProof(ctx, s.wanted, plain, client, s.at); err != nil {
+	if err := m.engine.WaitForProof(ctx, s.newAccount, plain, client, s.at); err != nil {
 		return err
 	}
 	res.Waiting = true
 	return nil
 }
 
-// readMailed reads the mailed link of a purposeVerify attempt. It uses the address of the link,
-// even if the provider now reports a different address or no address.
-func (m *Manager) readMailed(ctx context.Context, s *settlement) error {
+// readMailedLink is for attempts with purposeVerify. It uses the address of the link, even if the provider now
+// reports a different address or no address.
+func (m *Manager) readMailedLink(ctx context.Context, s *verifiedResponse) error {
 	link, waiting, err := m.engine.OpenVerifyLink(ctx, watchword.Secret(s.attempt.Mailed), s.at)
 	if err != nil {
 		return err
 	}
-	s.facts.vouched = s.facts.vouched && s.wanted.Email == link.Email
+	s.facts.isAddressVouched = s.facts.isAddressVouched && s.newAccount.Email == link.Email
 	claims := s.claims
 	claims.Email = string(link.Email)
-	s.mailed = link
-	s.wanted, _ = m.account(claims)
+	s.mailToken = link
+	s.newAccount, _ = m.accountFromClaims(claims)
 	for _, one := range waiting {
-		identity, err := m.waitingIdentity(one)
+		identity, err := m.openWaitingIdentity(one)
 		if err != nil {
 			return err
 		}
 		if identity.Issuer == s.claims.Issuer && identity.Subject == s.claims.Subject {
-			s.facts.waits = true
+			s.facts.signUpWaits = true
 		}
 	}
 	return nil
 }
 
-// waitingIdentity returns the identity of a waiting sign-up, or the zero value if the sign-up has a
-// password.
-func (m *Manager) waitingIdentity(s watchword.Signup) (w waitingIdentity, err error) {
+// openWaitingIdentity returns the zero value if the sign-up has a password.
+func (m *Manager) openWaitingIdentity(s watchword.Signup) (w waitingIdentity, err error) {
 	plain, err := m.engine.SignupIdentity(s)
 	if err != nil || len(plain) == 0 {
 		return w, nil // sealed under another master key: it matches no identity

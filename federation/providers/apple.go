@@ -21,8 +21,8 @@ const (
 	appleSecretLife = 5 * time.Minute // short, because each secret is new; Apple accepts up to six months
 )
 
-// appleSecret returns the client secret to send to Apple. With a key id and a team id, it signs a new secret. Without
-// them, it returns the secret in the settings, which is already signed.
+// appleSecret signs a new client secret with a key id and a team id. Without them, it returns the secret in the
+// settings, which is already signed.
 func (c *client) appleSecret(now time.Time) (string, error) {
 	secret := string(c.opts.ClientSecret)
 	if c.opts.KeyID == "" && c.opts.TeamID == "" {

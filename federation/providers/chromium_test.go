@@ -37,21 +37,23 @@ type tab struct {
 	ctx context.Context
 }
 
-// chromium opens a tab in a new browser profile.
-func chromium(t *testing.T) *tab { t.Helper(); return trusting(t, theChromium.Open(t)) }
+// openChromium opens a tab in a new browser profile.
+func openChromium(t *testing.T) *tab { t.Helper(); return trustTestCertificate(t, theChromium.Open(t)) }
 
-// The method beside opens another tab in the same browser profile.
-func (b *tab) beside() *tab { b.t.Helper(); return trusting(b.t, browsertest.Tab(b.t, b.ctx)) }
+// openSecondTab uses the same browser profile.
+func (b *tab) openSecondTab() *tab {
+	b.t.Helper()
+	return trustTestCertificate(b.t, browsertest.Tab(b.t, b.ctx))
+}
 
-// trusting accepts the certificate of a test server.
-func trusting(t *testing.T, ctx context.Context) *tab {
+func trustTestCertificate(t *testing.T, ctx context.Context) *tab {
 	t.Helper()
 	browsertest.Command(t, ctx, security.SetIgnoreCertificateErrors,
 		security.SetIgnoreCertificateErrorsParams{Ignore: true})
 	return &tab{t, ctx}
 }
 
-func see[T any](b *tab, expression string, args ...any) T {
+func evaluate[T any](b *tab, expression string, args ...any) T {
 	b.t.Helper()
 	value, err := browsertest.Evaluate[T](b.ctx, expression, args...)
 	if err != nil {
@@ -60,8 +62,8 @@ func see[T any](b *tab, expression string, args ...any) T {
 	return value
 }
 
-// The method shows waits until the page has finished loading and contains the text.
-func (b *tab) shows(text string) {
+// awaitText also waits until the page has finished loading.
+func (b *tab) awaitText(text string) {
 	b.t.Helper()
 	var shown string
 	for end := time.Now().Add(browsertest.Timeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -71,7 +73,7 @@ func (b *tab) shows(text string) {
 			return
 		}
 	}
-	b.t.Fatalf("%q is not on %s:\n%s", text, see[string](b, `() => location.origin + location.pathname`), shown)
+	b.t.Fatalf("%q is not on %s:\n%s", text, evaluate[string](b, `() => location.origin + location.pathname`), shown)
 }
 
 func (b *tab) visit(address string) {
@@ -81,10 +83,10 @@ func (b *tab) visit(address string) {
 	must(b.t, chromedp.Do(ctx, chromedp.Navigate(address)))
 }
 
-// The method press clicks on a button or a link with the mouse.
-func (b *tab) press(words string) {
+// clickOn clicks with the mouse on a button or a link with these words.
+func (b *tab) clickOn(words string) {
 	b.t.Helper()
-	point := see[[]float64](b, `(words) => {
+	point := evaluate[[]float64](b, `(words) => {
     const found = [...document.querySelectorAll("button, a")].find((e) =>
       e.innerText.trim() === words && e.checkVisibility());
     if (!found) return [];
@@ -93,15 +95,14 @@ func (b *tab) press(words string) {
     return [box.x + box.width / 2, box.y + box.height / 2];
   }`, words)
 	if len(point) != 2 {
-		b.t.Fatalf("there is no button %q:\n%s", words, see[string](b, `() => document.body.innerText`))
+		b.t.Fatalf("there is no button %q:\n%s", words, evaluate[string](b, `() => document.body.innerText`))
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, browsertest.Timeout)
 	defer cancel()
 	must(b.t, chromedp.Do(ctx, chromedp.MouseClickXY(point[0], point[1])))
 }
 
-// The method back presses the back button of the browser.
-func (b *tab) back() {
+func (b *tab) goBack() {
 	b.t.Helper()
 	history := browsertest.Command(b.t, b.ctx, cdppage.GetNavigationHistory, struct{}{})
 	before := history.Entries[history.CurrentIndex-1].ID
@@ -109,8 +110,7 @@ func (b *tab) back() {
 		cdppage.NavigateToHistoryEntryParams{EntryID: before})
 }
 
-// history returns the URLs in the history of the tab.
-func (b *tab) history() (all []string) {
+func (b *tab) historyURLs() (all []string) {
 	b.t.Helper()
 	for _, entry := range browsertest.Command(b.t, b.ctx, cdppage.GetNavigationHistory, struct{}{}).Entries {
 		all = append(all, entry.URL)
@@ -118,8 +118,8 @@ func (b *tab) history() (all []string) {
 	return all
 }
 
-// cookies returns the browser's cookies for a URL by name.
-func (b *tab) cookies(address string) map[string]*network.Cookie {
+// cookiesByName returns the cookies that the browser would send to the address.
+func (b *tab) cookiesByName(address string) map[string]*network.Cookie {
 	b.t.Helper()
 	all := map[string]*network.Cookie{}
 	found := browsertest.Command(b.t, b.ctx, network.GetCookies, network.GetCookiesParams{URLs: []string{address}})
@@ -129,10 +129,9 @@ func (b *tab) cookies(address string) map[string]*network.Cookie {
 	return all
 }
 
-// attempts returns the browser's cookies that contain attempts.
-func (b *tab) attempts(s *site) (all []*network.Cookie) {
+func (b *tab) attemptCookies(s *site) (all []*network.Cookie) {
 	b.t.Helper()
-	for name, cookie := range b.cookies(s.url) {
+	for name, cookie := range b.cookiesByName(s.url) {
 		if strings.Contains(name, "watchword-with-") {
 			all = append(all, cookie)
 		}
@@ -142,12 +141,12 @@ func (b *tab) attempts(s *site) (all []*network.Cookie) {
 
 const signedInAs = "Signed in as ada@example.com"
 
-// toAcme opens the sign-in page and goes to the provider, whose page has the buttons Allow and Cancel.
-func (b *tab) toAcme(s *site) {
+// goToAcme leaves the tab on the page of the provider, which has the buttons Allow and Cancel.
+func (b *tab) goToAcme(s *site) {
 	b.t.Helper()
 	b.visit(s.url + "/login")
-	b.press("Continue with Acme")
-	b.shows("Allow")
+	b.clickOn("Continue with Acme")
+	b.awaitText("Allow")
 }
 
 // A user opens the sign-in in three tabs and finishes them in reverse order. Each must work.
@@ -156,26 +155,26 @@ func (b *tab) toAcme(s *site) {
 func TestChromiumTabsFinishInReverseOrder(t *testing.T) {
 	t.Parallel()
 	s := onSQLite(t, withBehaviour(`{"page":true}`))
-	first := chromium(t)
-	tabs := []*tab{first, first.beside(), first.beside()}
+	first := openChromium(t)
+	tabs := []*tab{first, first.openSecondTab(), first.openSecondTab()}
 	for _, b := range tabs {
-		b.toAcme(s)
+		b.goToAcme(s)
 	}
-	if n := len(first.attempts(s)); n != len(tabs) {
+	if n := len(first.attemptCookies(s)); n != len(tabs) {
 		t.Errorf("%d tabs have %d cookies", len(tabs), n)
 	}
 	for _, b := range slices.Backward(tabs) {
-		b.press("Allow")
-		b.shows(signedInAs)
+		b.clickOn("Allow")
+		b.awaitText(signedInAs)
 	}
-	if left := first.attempts(s); len(left) != 0 {
+	if left := first.attemptCookies(s); len(left) != 0 {
 		t.Errorf("%d cookies of attempts are left", len(left))
 	}
-	if all := s.identities(t, "ada@example.com"); len(all) != 1 {
+	if all := s.readIdentities(t, "ada@example.com"); len(all) != 1 {
 		t.Errorf("identities: %+v", all)
 	}
 	// Only the session of the last tab must remain.
-	sessions := see[int](first, `async () => {
+	sessions := evaluate[int](first, `async () => {
     const { accessToken } = await (await fetch("/api/auth/refresh", { method: "POST" })).json();
     const headers = { Authorization: "Bearer " + accessToken };
     return (await (await fetch("/api/auth/sessions", { headers })).json()).sessions.length;
@@ -188,32 +187,32 @@ func TestChromiumTabsFinishInReverseOrder(t *testing.T) {
 func TestChromiumCancelAndBackLeadToAnotherTry(t *testing.T) {
 	t.Parallel()
 	s := onSQLite(t, withBehaviour(`{"page":true}`))
-	b := chromium(t)
-	b.toAcme(s)
-	b.press("Cancel")
-	b.shows("Acme did not complete the sign-in.")
-	b.press("Continue with Acme")
-	b.shows("Allow")
+	b := openChromium(t)
+	b.goToAcme(s)
+	b.clickOn("Cancel")
+	b.awaitText("Acme did not complete the sign-in.")
+	b.clickOn("Continue with Acme")
+	b.awaitText("Allow")
 	// The back button returns to the sign-in page, which still works.
-	b.back()
-	b.shows("Continue with Acme")
-	b.press("Continue with Acme")
-	b.shows("Allow")
-	b.press("Allow")
-	b.shows(signedInAs)
-	for _, address := range b.history() {
+	b.goBack()
+	b.awaitText("Continue with Acme")
+	b.clickOn("Continue with Acme")
+	b.awaitText("Allow")
+	b.clickOn("Allow")
+	b.awaitText(signedInAs)
+	for _, address := range b.historyURLs() {
 		if strings.Contains(address, "/callback") { // this URL has the code in its query
 			t.Errorf("the history has %s", address)
 		}
 	}
 	// After the sign-in, the back button returns to the page of the provider, whose form was
 	// already used.
-	b.back()
-	b.shows("Allow")
-	b.press("Allow")
-	b.shows("invalid_request")
+	b.goBack()
+	b.awaitText("Allow")
+	b.clickOn("Allow")
+	b.awaitText("invalid_request")
 	b.visit(s.url + "/account")
-	b.shows(signedInAs)
+	b.awaitText(signedInAs)
 }
 
 // The cookie of an attempt and the attempt in it expire after 10 minutes.
@@ -223,13 +222,13 @@ func TestChromiumAttemptExpiresAfterTenMinutes(t *testing.T) {
 	t.Parallel()
 	var forward atomic.Int64
 	with := withBehaviour(`{"page":true}`)
-	with.engine = func(o *watchword.Options) {
+	with.changeEngine = func(o *watchword.Options) {
 		o.Now = func() time.Time { return time.Now().Add(time.Duration(forward.Load())) }
 	}
 	s := onSQLite(t, with)
-	b := chromium(t)
-	b.toAcme(s)
-	all := b.attempts(s)
+	b := openChromium(t)
+	b.goToAcme(s)
+	all := b.attemptCookies(s)
 	if len(all) != 1 {
 		t.Fatalf("there are %d cookies of attempts", len(all))
 	}
@@ -242,27 +241,27 @@ func TestChromiumAttemptExpiresAfterTenMinutes(t *testing.T) {
 	// contains an expired attempt.
 	forward.Store(int64(11 * time.Minute))
 	const expired = "The sign-in with Acme took too long, or began in another browser. Start again."
-	b.press("Allow")
-	b.shows(expired)
+	b.clickOn("Allow")
+	b.awaitText(expired)
 	// Now the cookie is missing, as after its expiry in the browser. The clock of the server is right again.
 	forward.Store(0)
 	browsertest.Command(t, b.ctx, network.ClearBrowserCookies, struct{}{}) // also deletes the cookies of the provider
-	b.toAcme(s)
+	b.goToAcme(s)
 	browsertest.Command(t, b.ctx, network.DeleteCookies, network.DeleteCookiesParams{
-		Name: b.attempts(s)[0].Name, URL: s.url})
-	b.press("Allow")
-	b.shows(expired)
-	b.press("Continue with Acme")
-	b.shows(signedInAs) // the user is still signed in at the provider
+		Name: b.attemptCookies(s)[0].Name, URL: s.url})
+	b.clickOn("Allow")
+	b.awaitText(expired)
+	b.clickOn("Continue with Acme")
+	b.awaitText(signedInAs) // the user is still signed in at the provider
 }
 
-// arrivals records the method and the cookie names of each request to the callback.
-type arrivals struct {
+// A callbackLog has the method and the cookie names of each request to the callback.
+type callbackLog struct {
 	mu  sync.Mutex
 	all []string
 }
 
-func (a *arrivals) note(r *http.Request) {
+func (a *callbackLog) note(r *http.Request) {
 	if !strings.HasSuffix(r.URL.Path, "/callback") {
 		return
 	}
@@ -276,25 +275,25 @@ func (a *arrivals) note(r *http.Request) {
 	a.all = append(a.all, r.Method+" "+strings.Join(names, " "))
 }
 
-func (a *arrivals) take() (all []string) {
+func (a *callbackLog) take() (all []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	all, a.all = a.all, nil
 	return all
 }
 
-// appleSecret has the form of a signed client secret for Apple. It expires in the year 2100.
-const appleSecret = "e30.eyJleHAiOjQxMDI0NDQ4MDB9.c2lnbmF0dXJl"
+// signedAppleSecret has the form of a client secret for Apple. It expires in the year 2100.
+const signedAppleSecret = "e30.eyJleHAiOjQxMDI0NDQ4MDB9.c2lnbmF0dXJl"
 
-// asApple lets npm's oidc-provider respond like Apple: with a form from its page, and with all
-// claims in the ID token. The client secret is already signed.
-func asApple() setup {
-	return setup{host: "auth.one.test", offers: func(t *testing.T, s *site) []federation.Provider {
-		s.op = startHonest(t, appleSecret, federation.RedirectURI(s.url, "acme"),
+// withAppleLikeProvider lets npm's oidc-provider respond like Apple: with a form from its page, and with all claims
+// in the ID token. The client secret is already signed.
+func withAppleLikeProvider() setup {
+	return setup{host: "auth.one.test", newProviders: func(t *testing.T, s *site) []federation.Provider {
+		s.op = startRealProvider(t, signedAppleSecret, federation.RedirectURI(s.url, "acme"),
 			`{"page":true,"post":true,"direct":true}`)
-		return []federation.Provider{client(t, s.url, "", func(o *providers.Options) {
+		return []federation.Provider{newClient(t, s.url, "", func(o *providers.Options) {
 			o.Kind, o.Host, o.Issuer, o.TrustEmail = federation.KindApple, s.op.issuer, "", false
-			o.ClientSecret = appleSecret
+			o.ClientSecret = signedAppleSecret
 		})}
 	}}
 }
@@ -303,25 +302,25 @@ func asApple() setup {
 // cookie of the attempt, but not the refresh cookie, which is Strict.
 func TestChromiumFormOfAnotherSiteSignsIn(t *testing.T) {
 	t.Parallel()
-	var seen arrivals
-	with := asApple()
-	with.seen = seen.note
+	var seen callbackLog
+	with := withAppleLikeProvider()
+	with.onRequest = seen.note
 	s := onSQLite(t, with)
-	b := chromium(t)
-	b.toAcme(s)
-	all := b.attempts(s)
+	b := openChromium(t)
+	b.goToAcme(s)
+	all := b.attemptCookies(s)
 	if len(all) != 1 || !strings.HasPrefix(all[0].Name, "__Host-watchword-with-") || !all[0].Secure {
 		t.Fatalf("the cookies are %+v", all)
 	}
-	b.press("Allow")
-	b.shows(signedInAs)
+	b.clickOn("Allow")
+	b.awaitText(signedInAs)
 	want := []string{"POST ", "GET __Host-watchword-"}
 	if got := seen.take(); !slices.Equal(got, want) {
 		t.Errorf("the requests have the cookies %q, want %q", got, want)
 	}
 	// At a second sign-in, the browser also has a refresh cookie, but must not send it.
 	b.visit(s.url + "/sign-in/acme")
-	b.shows(signedInAs)
+	b.awaitText(signedInAs)
 	if got := seen.take(); !slices.Equal(got, want) {
 		t.Errorf("the requests of the second sign-in have the cookies %q, want %q", got, want)
 	}
@@ -333,26 +332,26 @@ func TestChromiumFormOfAnotherSiteSignsIn(t *testing.T) {
 // SW-21
 func TestChromiumForgedFormSignsNobodyIn(t *testing.T) {
 	t.Parallel()
-	s := onSQLite(t, ofApple(t))
+	s := onSQLite(t, withApple(t))
 	attacker := newBrowser(t)
-	at, err := url.Parse(attacker.toCallback(s, "acme", ""))
+	at, err := url.Parse(attacker.signInAtProvider(s, "acme", ""))
 	must(t, err)
-	s.acme.set(func(p *scripted) {
-		p.endpoint["/evil"] = func(w http.ResponseWriter, _ *http.Request) {
+	s.acme.update(func(p *scriptedProvider) {
+		p.endpointOverrides["/evil"] = func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = fmt.Fprintf(w, `<!doctype html><form method="post" action="%s/sign-in/acme/callback">
 				<input type="hidden" name="state" value="%s"><input type="hidden" name="code" value="%s">
 				<button>Win a prize</button></form>`, s.url, at.Query().Get("state"), at.Query().Get("code"))
 		}
 	})
-	b := chromium(t)
+	b := openChromium(t)
 	b.visit(s.acme.URL + "/evil")
-	b.press("Win a prize")
-	b.shows("took too long, or began in another browser")
-	if names := slices.Sorted(maps.Keys(b.cookies(s.url))); slices.ContainsFunc(names, isSession) {
+	b.clickOn("Win a prize")
+	b.awaitText("took too long, or began in another browser")
+	if names := slices.Sorted(maps.Keys(b.cookiesByName(s.url))); slices.ContainsFunc(names, isSession) {
 		t.Errorf("the browser has the cookies %q", names)
 	}
-	if all := s.identities(t, "ada@example.com"); len(all) != 0 {
+	if all := s.readIdentities(t, "ada@example.com"); len(all) != 0 {
 		t.Errorf("identities: %+v", all)
 	}
 }
@@ -364,35 +363,35 @@ func TestChromiumButtonsOfAllKindsFit(t *testing.T) {
 	t.Parallel()
 	kinds := []federation.Kind{federation.KindGoogle, federation.KindMicrosoft, federation.KindApple,
 		federation.KindGitHub}
-	s := onSQLite(t, setup{offers: func(t *testing.T, s *site) []federation.Provider {
-		s.acme = newScripted(t)
-		all := []federation.Provider{client(t, s.url, s.acme.URL, func(o *providers.Options) {
+	s := onSQLite(t, setup{newProviders: func(t *testing.T, s *site) []federation.Provider {
+		s.acme = newScriptedProvider(t)
+		all := []federation.Provider{newClient(t, s.url, s.acme.URL, func(o *providers.Options) {
 			o.Name = "Acme Engineering and Sons"
 		})}
 		for _, kind := range kinds {
-			all = append(all, client(t, s.url, "", func(o *providers.Options) {
+			all = append(all, newClient(t, s.url, "", func(o *providers.Options) {
 				o.ID, o.Kind, o.Host, o.Issuer, o.Name, o.TrustEmail = string(kind), kind, s.acme.URL, "", "", false
 				o.RedirectURI = federation.RedirectURI(s.url, o.ID)
 				switch kind {
 				case federation.KindMicrosoft:
 					o.Tenants = []string{"common"}
 				case federation.KindApple:
-					o.ClientSecret = appleSecret
+					o.ClientSecret = signedAppleSecret
 				}
 			}))
 		}
 		return all
 	}})
-	b := chromium(t)
+	b := openChromium(t)
 	for language, words := range map[string]string{"en": "Continue with Apple", "de": "Weiter mit Apple"} {
 		browsertest.Command(t, b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
 			UserAgent: "Chromium", AcceptLanguage: language})
 		for _, page := range []string{"/login", "/signup"} {
 			b.visit(s.url + page)
-			b.shows(words)
+			b.awaitText(words)
 			name := "providers-" + language + strings.ReplaceAll(page, "/", "-")
 			browsertest.InEachView(t, b.ctx, name, func(view string) {
-				marks := see[int](b, `() => [...document.querySelectorAll(".provider svg")].filter((e) =>
+				marks := evaluate[int](b, `() => [...document.querySelectorAll(".provider svg")].filter((e) =>
           e.getBoundingClientRect().width === 20).length`)
 				if marks != len(kinds) {
 					t.Errorf("%s, %s: %d of %d marks are shown", page, view, marks, len(kinds))
@@ -402,8 +401,8 @@ func TestChromiumButtonsOfAllKindsFit(t *testing.T) {
 	}
 	browsertest.Command(t, b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
 		UserAgent: "Chromium", AcceptLanguage: "en"})
-	s.acme.as("ada", "ada@gmail.com", true)
+	s.acme.setUser("ada", "ada@gmail.com", true)
 	b.visit(s.url + "/sign-in/google")
-	b.shows("Signed in as ada@gmail.com")
+	b.awaitText("Signed in as ada@gmail.com")
 	browsertest.InEachView(t, b.ctx, "providers-account", func(string) {})
 }

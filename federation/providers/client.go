@@ -32,7 +32,7 @@ func newHTTPClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxResponseHeaderBytes = 64 << 10
 	return &http.Client{
-		Transport: limited{transport},
+		Transport: limitedTransport{transport},
 		Timeout:   requestTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return errors.New("the provider redirects a request of the server")
@@ -40,10 +40,10 @@ func newHTTPClient() *http.Client {
 	}
 }
 
-// limited bounds the bodies of all responses, including the bodies that libraries read.
-type limited struct{ next http.RoundTripper }
+// A limitedTransport bounds the bodies of all responses, including the bodies that libraries read.
+type limitedTransport struct{ next http.RoundTripper }
 
-func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
+func (l limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := l.next.RoundTrip(r)
 	if err == nil {
 		response.Body = &limitedBody{response.Body, maxBody}

@@ -30,21 +30,20 @@ const (
 	failureLife  = 2 * time.Second // how long the error of a failed request is returned without another request
 )
 
-// discover returns the metadata. It fetches the document at the first use, so that a provider that is down does not
-// delay the start of the server. After metadataLife, it fetches the document again. If this fails, the old metadata
-// stay in use.
-func (c *client) discover(ctx context.Context) (*metadata, error) {
-	if c.kind.fixed != nil {
-		return c.kind.fixed(c), nil
+// currentMetadata fetches the document at the first use, so that a provider that is down does not delay the start of
+// the server. After metadataLife, it fetches the document again. If this fails, the old metadata stay in use.
+func (c *client) currentMetadata(ctx context.Context) (*metadata, error) {
+	if c.kind.fixedMetadata != nil {
+		return c.kind.fixedMetadata(c), nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
 	switch {
-	case c.meta != nil && now.Sub(c.read) < metadataLife:
+	case c.meta != nil && now.Sub(c.requestedAt) < metadataLife:
 		return c.meta, nil
-	case c.failed != nil && now.Sub(c.read) < failureLife:
-		return c.meta, c.failed
+	case c.lastErr != nil && now.Sub(c.requestedAt) < failureLife:
+		return c.meta, c.lastErr
 	}
 	meta, err := c.fetchMetadata(ctx)
 	if ctx.Err() != nil {
@@ -52,13 +51,13 @@ func (c *client) discover(ctx context.Context) (*metadata, error) {
 	}
 	// failureLife starts after the request. If it started before, each waiting user would send another request to a
 	// provider that hangs.
-	c.read, c.failed = time.Now(), nil
+	c.requestedAt, c.lastErr = time.Now(), nil
 	if err == nil {
 		c.meta = meta
 	} else if c.meta == nil {
-		c.failed = err
+		c.lastErr = err
 	}
-	return c.meta, c.failed
+	return c.meta, c.lastErr
 }
 
 // fetchMetadata reads the document of the issuer. The document must name the same issuer, byte for
@@ -91,15 +90,15 @@ func (c *client) fetchMetadata(ctx context.Context) (*metadata, error) {
 	return &meta, nil
 }
 
-// sameIssuer requires that the document names the issuer of the settings. Only Microsoft has another rule.
-func sameIssuer(c *client, issuer string) error {
+// checkSameIssuer is the rule of all kinds except Microsoft: the document names the issuer of the settings.
+func checkSameIssuer(c *client, issuer string) error {
 	if issuer != c.issuer {
 		return fmt.Errorf("the document names the issuer %q, and not %q", issuer, c.issuer)
 	}
 	return nil
 }
 
-// postsSecret reports whether the token endpoint takes the client secret only in the body.
-func (m *metadata) postsSecret() bool {
+// takesSecretInBody reports whether the token endpoint takes the client secret only in the body.
+func (m *metadata) takesSecretInBody() bool {
 	return !slices.Contains(m.TokenAuth, "client_secret_basic") && slices.Contains(m.TokenAuth, "client_secret_post")
 }

@@ -24,30 +24,29 @@ const (
 	verifier = "the-verifier-of-this-browser-has-43-letters_"
 )
 
-// challengeOf returns the code_challenge of a verifier (RFC 7636, S256).
-func challengeOf(verifier string) string {
+// codeChallenge uses the method S256 (RFC 7636).
+func codeChallenge(verifier string) string {
 	sum := sha256.Sum256([]byte(verifier))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// withApp is a setup with the scripted provider, and an application on another origin.
-func withApp(change ...func(*providers.Options)) setup {
-	with := withScripted(change...)
-	with.edge = func(o *server.Options) { o.AllowedOrigins = []string{"http://localhost:5173"} }
+// withServerApp is withScriptedProvider with an application on another origin.
+func withServerApp(change ...func(*providers.Options)) setup {
+	with := withScriptedProvider(change...)
+	with.changeServer = func(o *server.Options) { o.AllowedOrigins = []string{"http://localhost:5173"} }
 	return with
 }
 
-// startOf returns the query with which the application begins an attempt.
-func startOf(challenge string) string {
+// startQuery is what the application sends to begin an attempt.
+func startQuery(challenge string) string {
 	return "?" + url.Values{
 		"return_to": {app}, "code_challenge": {challenge}, "code_challenge_method": {"S256"}}.Encode()
 }
 
-// The method returned signs in at the provider. It returns the value of a parameter in the redirect to the
-// application.
-func (b *browser) returned(s *site, parameter string) string {
+// redirectParameter signs in at the provider. It returns the value of a parameter in the redirect to the application.
+func (b *browser) redirectParameter(s *site, parameter string) string {
 	b.t.Helper()
-	p := b.get(b.toCallback(s, "acme", startOf(challengeOf(verifier))))
+	p := b.get(b.signInAtProvider(s, "acme", startQuery(codeChallenge(verifier))))
 	to, err := url.Parse(p.location())
 	must(b.t, err)
 	if p.StatusCode != http.StatusSeeOther || !strings.HasPrefix(p.location(), app+"&"+parameter+"=") {
@@ -61,14 +60,13 @@ func (b *browser) returned(s *site, parameter string) string {
 	return to.Query().Get(parameter)
 }
 
-// The method redeem sends the request with which the application's server redeems a code.
-func (b *browser) redeem(s *site, code, verifier string) page {
+// exchangeCode sends the request of the application's server.
+func (b *browser) exchangeCode(s *site, code, verifier string) page {
 	b.t.Helper()
-	return b.call(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier, "delivery": "body"}, "")
+	return b.callAPI(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier, "delivery": "body"}, "")
 }
 
-// The method refused checks the status and the error code of a response.
-func (p page) refused(t *testing.T, status int, code watchword.Code) {
+func (p page) assertError(t *testing.T, status int, code watchword.Code) {
 	t.Helper()
 	if p.StatusCode != status || !strings.Contains(p.text, string(code)) {
 		t.Errorf("got %d %s, want %d %s", p.StatusCode, p.text, status, code)
@@ -77,19 +75,19 @@ func (p page) refused(t *testing.T, status int, code watchword.Code) {
 
 // SW-28
 func TestApplicationExchangesACodeOnce(t *testing.T) {
-	onBothStores(t, withApp(), func(t *testing.T, s *site) {
+	onBothStores(t, withServerApp(), func(t *testing.T, s *site) {
 		b, backend := newBrowser(t), newBrowser(t)
-		code := b.returned(s, "code")
-		if len(s.identities(t, "ada@example.com")) != 1 {
+		code := b.redirectParameter(s, "code")
+		if len(s.readIdentities(t, "ada@example.com")) != 1 {
 			t.Error("the callback did not create the account")
 		}
-		content := s.place.dump(t)
-		for _, secret := range []string{code, verifier, challengeOf(verifier)} {
+		content := s.dumpRows(t)
+		for _, secret := range []string{code, verifier, codeChallenge(verifier)} {
 			if strings.Contains(content, secret) || strings.Contains(content, hex.EncodeToString([]byte(secret))) {
 				t.Errorf("the store has %q", secret)
 			}
 		}
-		p := backend.redeem(s, code, verifier)
+		p := backend.exchangeCode(s, code, verifier)
 		in := parse[struct{ AccessToken, RefreshToken string }](t, p.text)
 		if p.StatusCode != 200 || in.RefreshToken == "" || len(p.Cookies()) > 0 {
 			t.Fatalf("%d %s %v", p.StatusCode, p.text, p.Cookies())
@@ -100,11 +98,11 @@ func TestApplicationExchangesACodeOnce(t *testing.T) {
 			t.Errorf("the session is of %s by %q", who.User.Email, who.Session.Methods)
 		}
 		// A reload sends the code again. The second use must be refused, and the session must stay active.
-		backend.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
+		backend.exchangeCode(s, code, verifier).assertError(t, 401, watchword.CodeChallengeInvalid)
 		if _, err := s.engine.Authenticate(t.Context(), watchword.Secret(in.AccessToken)); err != nil {
 			t.Error(err)
 		}
-		if text := s.place.dump(t); !strings.Contains(text, "code used again") {
+		if text := s.dumpRows(t); !strings.Contains(text, "code used again") {
 			t.Error("the second use is not among the events")
 		}
 		if strings.Contains(s.log.String(), code) || strings.Contains(s.log.String(), verifier) {
@@ -117,42 +115,42 @@ func TestApplicationExchangesACodeOnce(t *testing.T) {
 //
 // SW-28
 func TestCodeWithoutItsVerifierIsUsedUp(t *testing.T) {
-	onBothStores(t, withApp(), func(t *testing.T, s *site) {
-		for _, wrong := range []string{"", "short", strings.Repeat("x", 43), challengeOf(verifier), verifier + "x"} {
+	onBothStores(t, withServerApp(), func(t *testing.T, s *site) {
+		for _, wrong := range []string{"", "short", strings.Repeat("x", 43), codeChallenge(verifier), verifier + "x"} {
 			b := newBrowser(t)
-			code := b.returned(s, "code")
-			b.redeem(s, code, wrong).refused(t, 401, watchword.CodeChallengeInvalid)
-			b.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
+			code := b.redirectParameter(s, "code")
+			b.exchangeCode(s, code, wrong).assertError(t, 401, watchword.CodeChallengeInvalid)
+			b.exchangeCode(s, code, verifier).assertError(t, 401, watchword.CodeChallengeInvalid)
 		}
 		// The start can't refuse a short verifier, because its hash does not show the length. The exchange must.
 		b := newBrowser(t)
-		to, err := url.Parse(b.get(b.toCallback(s, "acme", startOf(challengeOf("short")))).location())
+		to, err := url.Parse(b.get(b.signInAtProvider(s, "acme", startQuery(codeChallenge("short")))).location())
 		must(t, err)
-		b.redeem(s, to.Query().Get("code"), "short").refused(t, 401, watchword.CodeChallengeInvalid)
-		code := b.returned(s, "code")
+		b.exchangeCode(s, to.Query().Get("code"), "short").assertError(t, 401, watchword.CodeChallengeInvalid)
+		code := b.redirectParameter(s, "code")
 		for _, invented := range []string{"", "x", code + "x", code[:len(code)-1], "wwc_" + strings.Repeat("A", 60)} {
-			b.redeem(s, invented, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
+			b.exchangeCode(s, invented, verifier).assertError(t, 401, watchword.CodeChallengeInvalid)
 		}
 		// The endpoint for second factors must refuse a code.
-		b.call(s, "POST", "/login/factor", map[string]any{"handle": code, "totp": "123456"}, "").
-			refused(t, 401, watchword.CodeChallengeInvalid)
-		if p := b.redeem(s, code, verifier); p.StatusCode != 200 {
+		b.callAPI(s, "POST", "/login/factor", map[string]any{"handle": code, "totp": "123456"}, "").
+			assertError(t, 401, watchword.CodeChallengeInvalid)
+		if p := b.exchangeCode(s, code, verifier); p.StatusCode != 200 {
 			t.Errorf("the code of the browser: %d %s", p.StatusCode, p.text)
 		}
-		if text := s.place.dump(t); !strings.Contains(text, "code without its verifier") {
+		if text := s.dumpRows(t); !strings.Contains(text, "code without its verifier") {
 			t.Error("the wrong verifiers are not among the events")
 		}
 	})
 }
 
-// The method reset sets a new password of an account with a mailed link.
-func (b *browser) reset(s *site, u watchword.User, password string) {
+// resetPassword uses a mailed link.
+func (b *browser) resetPassword(s *site, u watchword.User, password string) {
 	b.t.Helper()
 	b = newBrowser(b.t) // a separate browser, because the response sets a cookie
 	must(b.t, s.engine.Operator().SendReset(b.t.Context(), u.ID))
-	token := string(s.mail(b.t, watchword.MailReset).Token)
+	token := string(s.awaitMail(b.t, watchword.MailReset).Token)
 	body := map[string]any{"token": token, "password": password}
-	if p := b.call(s, "POST", "/password/reset", body, ""); p.StatusCode != 200 {
+	if p := b.callAPI(s, "POST", "/password/reset", body, ""); p.StatusCode != 200 {
 		b.t.Fatalf("reset: %d %s", p.StatusCode, p.text)
 	}
 }
@@ -161,10 +159,10 @@ func (b *browser) reset(s *site, u watchword.User, password string) {
 //
 // SW-28
 func TestCodeOfAChangedAccountOpensNothing(t *testing.T) {
-	onBothStores(t, withApp(), func(t *testing.T, s *site) {
+	onBothStores(t, withServerApp(), func(t *testing.T, s *site) {
 		b, operator := newBrowser(t), s.engine.Operator()
 		for name, change := range map[string]func(watchword.User){
-			"password": func(u watchword.User) { b.reset(s, u, "another horse battery") },
+			"password": func(u watchword.User) { b.resetPassword(s, u, "another horse battery") },
 			"address":  func(u watchword.User) { must(t, operator.ChangeEmail(t.Context(), u.ID, "new@example.com")) },
 			"factors": func(u watchword.User) {
 				must(t, s.store.Factors().Update(t.Context(), func(tx factors.Tx) error {
@@ -174,7 +172,7 @@ func TestCodeOfAChangedAccountOpensNothing(t *testing.T) {
 			"disabled": func(u watchword.User) { must(t, operator.DisableUser(t.Context(), u.ID)) },
 			"deleted":  func(u watchword.User) { must(t, operator.DeleteUser(t.Context(), u.ID)) },
 			"disconnected": func(u watchword.User) {
-				id := s.identities(t, string(u.Email))[0].ID
+				id := s.readIdentities(t, string(u.Email))[0].ID
 				must(t, s.store.Federation().Update(t.Context(), func(tx federation.Tx) error {
 					done, err := tx.DeleteIdentity(t.Context(), u.ID, id, "", []string{"acme"})
 					if err == nil && !done {
@@ -184,31 +182,31 @@ func TestCodeOfAChangedAccountOpensNothing(t *testing.T) {
 				}))
 			},
 		} {
-			s.acme.as(name, name+"@example.com", true)
-			b.returned(s, "code")
+			s.acme.setUser(name, name+"@example.com", true)
+			b.redirectParameter(s, "code")
 			u, err := operator.FindUser(t.Context(), name+"@example.com")
 			must(t, err)
-			b.reset(s, u, password)
-			code := b.returned(s, "code")
+			b.resetPassword(s, u, password)
+			code := b.redirectParameter(s, "code")
 			change(u)
 			want, status := watchword.CodeChallengeInvalid, 401
 			if name == "disabled" {
 				want, status = watchword.CodeAccountDisabled, 403
 			}
-			b.redeem(s, code, verifier).refused(t, status, want)
-			b.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
+			b.exchangeCode(s, code, verifier).assertError(t, status, want)
+			b.exchangeCode(s, code, verifier).assertError(t, 401, watchword.CodeChallengeInvalid)
 		}
 	})
 }
 
 // The second exchange overwrites the refresh cookie of the first session, and must end that session.
 func TestExchangeReplacesTheSessionOfTheCookie(t *testing.T) {
-	onBothStores(t, withApp(), func(t *testing.T, s *site) {
+	onBothStores(t, withServerApp(), func(t *testing.T, s *site) {
 		b := newBrowser(t)
 		for range 2 {
-			code := newBrowser(t).returned(s, "code")
-			p := b.call(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier}, "")
-			if n := s.place.living(t); p.StatusCode != http.StatusOK || n != 1 {
+			code := newBrowser(t).redirectParameter(s, "code")
+			p := b.callAPI(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier}, "")
+			if n := s.countLiveSessions(t); p.StatusCode != http.StatusOK || n != 1 {
 				t.Errorf("%d %s; %d sessions", p.StatusCode, p.text, n)
 			}
 		}
@@ -219,33 +217,35 @@ func TestExchangeReplacesTheSessionOfTheCookie(t *testing.T) {
 // exchange writes to the store.
 func TestCallbacksAndExchangesOfAClientAreLimited(t *testing.T) {
 	t.Parallel()
-	with := withApp()
-	with.engine = func(o *watchword.Options) { o.Limits.PasskeyPerClient = watchword.Limit{Count: 2, Per: time.Hour} }
+	with := withServerApp()
+	with.changeEngine = func(o *watchword.Options) {
+		o.Limits.PasskeyPerClient = watchword.Limit{Count: 2, Per: time.Hour}
+	}
 	s := onSQLite(t, with)
 	b := newBrowser(t)
-	code := b.returned(s, "code")
-	b.redeem(s, code, "short").refused(t, 401, watchword.CodeChallengeInvalid)
-	b.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
-	b.redeem(s, code, verifier).refused(t, 429, watchword.CodeRateLimited)
-	b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
-	b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeRateLimited)
+	code := b.redirectParameter(s, "code")
+	b.exchangeCode(s, code, "short").assertError(t, 401, watchword.CodeChallengeInvalid)
+	b.exchangeCode(s, code, verifier).assertError(t, 401, watchword.CodeChallengeInvalid)
+	b.exchangeCode(s, code, verifier).assertError(t, 429, watchword.CodeRateLimited)
+	b.get(b.signInAtProvider(s, "acme", "")).assertRedirect(t, "/account")
+	b.get(b.signInAtProvider(s, "acme", "")).assertLoginError(t, watchword.CodeRateLimited)
 }
 
 // SW-28
 func TestCodeExpiresAfterAMinute(t *testing.T) {
-	for _, store := range stores {
+	for _, store := range storeKinds {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
 			var ahead atomic.Int64
-			with := withApp()
-			with.engine = func(o *watchword.Options) {
+			with := withServerApp()
+			with.changeEngine = func(o *watchword.Options) {
 				o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 			}
-			s := on(t, store, with)
+			s := startSite(t, store, with)
 			b := newBrowser(t)
-			code := b.returned(s, "code")
+			code := b.redirectParameter(s, "code")
 			ahead.Store(int64(time.Minute))
-			b.redeem(s, code, verifier).refused(t, 401, watchword.CodeChallengeInvalid)
+			b.exchangeCode(s, code, verifier).assertError(t, 401, watchword.CodeChallengeInvalid)
 		})
 	}
 }
@@ -254,14 +254,14 @@ func TestCodeExpiresAfterAMinute(t *testing.T) {
 //
 // SW-28
 func TestTwentyExchangesAtOnceOpenOneSession(t *testing.T) {
-	onBothStores(t, withApp(), func(t *testing.T, s *site) {
+	onBothStores(t, withServerApp(), func(t *testing.T, s *site) {
 		b := newBrowser(t)
-		code := b.returned(s, "code")
+		code := b.redirectParameter(s, "code")
 		var opened atomic.Int64
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				if p := b.redeem(s, code, verifier); p.StatusCode == 200 {
+				if p := b.exchangeCode(s, code, verifier); p.StatusCode == 200 {
 					opened.Add(1)
 				}
 			})
@@ -276,35 +276,35 @@ func TestTwentyExchangesAtOnceOpenOneSession(t *testing.T) {
 // The errors of an attempt are sent in the query, because the application's server does not
 // receive a fragment.
 func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
-	onBothStores(t, withApp(), func(t *testing.T, s *site) {
-		s.proven(t, "ada@example.com")
+	onBothStores(t, withServerApp(), func(t *testing.T, s *site) {
+		s.createProvenAccount(t, "ada@example.com")
 		b := newBrowser(t)
-		s.acme.as("bob", "bob@example.com", false)
-		if got := b.returned(s, "error"); got != "EMAIL_NOT_VERIFIED" {
+		s.acme.setUser("bob", "bob@example.com", false)
+		if got := b.redirectParameter(s, "error"); got != "EMAIL_NOT_VERIFIED" {
 			t.Errorf("an unproven address: %s", got)
 		}
-		s.acme.set(func(a *scripted) {
-			a.query = func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }
+		s.acme.update(func(a *scriptedProvider) {
+			a.editResponse = func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }
 		})
-		if got := b.returned(s, "error"); got != "PROVIDER_REFUSED" {
+		if got := b.redirectParameter(s, "error"); got != "PROVIDER_REFUSED" {
 			t.Errorf("a user who cancels: %s", got)
 		}
-		s.acme.set(func(a *scripted) { a.query = nil })
+		s.acme.update(func(a *scriptedProvider) { a.editResponse = nil })
 		// If the address has a proven account, the exchange must return CodeLinkRequired and set a cookie with the
 		// handle of the connection. The next sign-in with this cookie must connect the identity, as with other
 		// front-ends.
-		s.acme.as("ada", "ada@example.com", true)
-		code := b.returned(s, "code")
-		b.call(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier}, "").
-			refused(t, 403, federation.CodeLinkRequired)
-		if len(s.identities(t, "ada@example.com")) != 0 {
+		s.acme.setUser("ada", "ada@example.com", true)
+		code := b.redirectParameter(s, "code")
+		b.callAPI(s, "POST", "/exchange", map[string]any{"code": code, "verifier": verifier}, "").
+			assertError(t, 403, federation.CodeLinkRequired)
+		if len(s.readIdentities(t, "ada@example.com")) != 0 {
 			t.Fatal("the exchange has linked the identity")
 		}
 		login := map[string]any{"email": "ada@example.com", "password": password}
-		if p := b.call(s, "POST", "/login", login, ""); p.StatusCode != 200 {
+		if p := b.callAPI(s, "POST", "/login", login, ""); p.StatusCode != 200 {
 			t.Fatalf("%d %s", p.StatusCode, p.text)
 		}
-		if len(s.identities(t, "ada@example.com")) != 1 {
+		if len(s.readIdentities(t, "ada@example.com")) != 1 {
 			t.Error("the sign-in has not linked the identity")
 		}
 	})
@@ -313,11 +313,11 @@ func TestErrorsOfAnAttemptLeadToTheApplication(t *testing.T) {
 // Browsers accept URLs that Go does not parse. When the server redirects to such a URL, it has created the account
 // already, so the redirect must work.
 func TestCodeLeadsToAPageThatGoDoesNotParse(t *testing.T) {
-	onBothStores(t, withApp(), func(t *testing.T, s *site) {
+	onBothStores(t, withServerApp(), func(t *testing.T, s *site) {
 		page := "http://localhost:5173/100%25/%zz?of=100%&code=old&x=1"
 		b := newBrowser(t)
-		callback := b.toCallback(s, "acme", "?"+url.Values{"return_to": {page},
-			"code_challenge": {challengeOf(verifier)}, "code_challenge_method": {"S256"}}.Encode())
+		callback := b.signInAtProvider(s, "acme", "?"+url.Values{"return_to": {page},
+			"code_challenge": {codeChallenge(verifier)}, "code_challenge_method": {"S256"}}.Encode())
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, callback, nil)
 		must(t, err)
 		for _, cookie := range b.Jar.Cookies(r.URL) {
@@ -332,7 +332,7 @@ func TestCodeLeadsToAPageThatGoDoesNotParse(t *testing.T) {
 		if response.StatusCode != http.StatusSeeOther || !isPage || !hasOthers {
 			t.Fatalf("got %d to %s", response.StatusCode, to)
 		}
-		if p := newBrowser(t).redeem(s, code, verifier); p.StatusCode != 200 {
+		if p := newBrowser(t).exchangeCode(s, code, verifier); p.StatusCode != 200 {
 			t.Errorf("the exchange: %d %s", p.StatusCode, p.text)
 		}
 		login := b.get(s.url + "/login?" + url.Values{"return_to": {page}}.Encode())
@@ -346,8 +346,8 @@ func TestCodeLeadsToAPageThatGoDoesNotParse(t *testing.T) {
 // session in this browser instead of a code for the application.
 func TestStartWithAWrongChallengeIsRejected(t *testing.T) {
 	t.Parallel()
-	s := onSQLite(t, withApp())
-	right := challengeOf(verifier)
+	s := onSQLite(t, withServerApp())
+	right := codeChallenge(verifier)
 	for _, query := range []url.Values{
 		{"return_to": {app}, "code_challenge": {right}},
 		{"return_to": {app}, "code_challenge": {right}, "code_challenge_method": {"plain"}},

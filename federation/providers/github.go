@@ -30,7 +30,7 @@ func (c *client) githubMetadata() *metadata {
 func (c *client) exchangeGitHub(
 	ctx context.Context, a federation.Attempt, r federation.Response,
 ) (claims federation.Claims, err error) {
-	token, err := c.config(c.githubMetadata()).Exchange(context.WithValue(ctx, oauth2.HTTPClient, c.http),
+	token, err := c.oauthConfig(c.githubMetadata()).Exchange(context.WithValue(ctx, oauth2.HTTPClient, c.http),
 		string(r.Code), oauth2.VerifierOption(a.Verifier))
 	if err != nil {
 		return claims, err

@@ -26,13 +26,13 @@ func parse[T any](t *testing.T, text string) (v T) {
 }
 
 func TestFirstSignInWithAProviderCreatesAProvenAccount(t *testing.T) {
-	onBothStores(t, withHonest(), func(t *testing.T, s *site) {
+	onBothStores(t, withRealProvider(), func(t *testing.T, s *site) {
 		b := newBrowser(t)
 		login := b.get(s.url + "/login")
 		if !strings.Contains(login.text, `href="/sign-in/acme?page=login"`) {
 			t.Errorf("the sign-in page has no button: %s", login.text)
 		}
-		callback := b.toCallback(s, "acme", "?page=login")
+		callback := b.signInAtProvider(s, "acme", "?page=login")
 		done := b.get(callback)
 		if done.StatusCode != http.StatusSeeOther || done.location() != "/account" {
 			t.Fatalf("the callback responds with %d to %s\n%s", done.StatusCode, done.location(), s.log)
@@ -41,15 +41,15 @@ func TestFirstSignInWithAProviderCreatesAProvenAccount(t *testing.T) {
 		if account.StatusCode != 200 || !strings.Contains(account.text, "ada@example.com") {
 			t.Errorf("the account page: %d\n%s", account.StatusCode, account.text)
 		}
-		user, _ := b.me(s)
+		user, _ := b.readAccount(s)
 		if user["email"] != "ada@example.com" || user["emailVerified"] != true || user["name"] != "Ada" {
 			t.Errorf("the account is %v", user)
 		}
 
 		// A second sign-in, in another browser, must open the same account.
 		other := newBrowser(t)
-		other.get(other.toCallback(s, "acme", ""))
-		again, _ := other.me(s)
+		other.get(other.signInAtProvider(s, "acme", ""))
+		again, _ := other.readAccount(s)
 		if again["id"] != user["id"] {
 			t.Errorf("the second sign-in is to %v, not %v", again["id"], user["id"])
 		}
@@ -65,18 +65,18 @@ func TestFirstSignInWithAProviderCreatesAProvenAccount(t *testing.T) {
 //
 // SW-17
 func TestRotatedKeysOfAProviderAreRead(t *testing.T) {
-	onBothStores(t, withHonest(), func(t *testing.T, s *site) {
+	onBothStores(t, withRealProvider(), func(t *testing.T, s *site) {
 		for _, alg := range []string{"", "RS256", "ES256"} {
 			if alg != "" {
-				s.op.put(t, "/test/keys", alg)
+				s.op.configure(t, "/test/keys", alg)
 			}
 			b := newBrowser(t)
-			b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+			b.get(b.signInAtProvider(s, "acme", "")).assertRedirect(t, "/account")
 		}
 		// If the user denies access at the provider, the attempt must fail with CodeProviderRefused.
-		s.op.put(t, "/test/user", `{"sub":"ada","deny":true}`)
+		s.op.configure(t, "/test/user", `{"sub":"ada","deny":true}`)
 		b := newBrowser(t)
-		b.get(b.toCallback(s, "acme", "?page=login")).fails(t, federation.CodeProviderRefused)
+		b.get(b.signInAtProvider(s, "acme", "?page=login")).assertLoginError(t, federation.CodeProviderRefused)
 	})
 }
 
@@ -95,13 +95,13 @@ func TestPushedRequestsAreSentWhereTheyAreRequired(t *testing.T) {
 			if reference != (pushed == "required") {
 				t.Errorf("the browser is sent to %s", to)
 			}
-			b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+			b.get(b.signInAtProvider(s, "acme", "")).assertRedirect(t, "/account")
 		})
 	}
 	s := onSQLite(t, withBehaviour(`{"pushed":"required","post":true}`, func(o *providers.Options) {
 		o.ClientSecret = "another secret"
 	}))
-	newBrowser(t).get(s.url+"/sign-in/acme?page=login").fails(t, federation.CodeProviderUnavailable)
+	newBrowser(t).get(s.url+"/sign-in/acme?page=login").assertLoginError(t, federation.CodeProviderUnavailable)
 	if !strings.Contains(s.log.String(), "status 401") || strings.Contains(s.log.String(), "another secret") {
 		t.Errorf("the log does not have the reason: %s", s.log)
 	}
@@ -111,37 +111,37 @@ func TestPushedRequestsAreSentWhereTheyAreRequired(t *testing.T) {
 //
 // SW-15
 func TestSecondFactorIsAskedForAfterTheProvider(t *testing.T) {
-	with := withScripted()
-	with.engine = func(o *watchword.Options) { o.RememberDevice = time.Hour }
+	with := withScriptedProvider()
+	with.changeEngine = func(o *watchword.Options) { o.RememberDevice = time.Hour }
 	onBothStores(t, with, func(t *testing.T, s *site) {
 		b := newBrowser(t)
-		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
-		_, access := b.me(s)
-		begun := parse[struct{ ID, Secret string }](t, b.call(s, "POST", "/factors/totp", nil, access).text)
+		b.get(b.signInAtProvider(s, "acme", "")).assertRedirect(t, "/account")
+		_, access := b.readAccount(s)
+		begun := parse[struct{ ID, Secret string }](t, b.callAPI(s, "POST", "/factors/totp", nil, access).text)
 		secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(begun.Secret)
 		must(t, err)
 		code, err := totp.Code(secret, totp.Step(time.Now()))
 		must(t, err)
-		done := b.call(s, "POST", "/factors/totp/"+begun.ID+"/confirm", map[string]any{"code": code}, access)
+		done := b.callAPI(s, "POST", "/factors/totp/"+begun.ID+"/confirm", map[string]any{"code": code}, access)
 		if done.StatusCode != 200 {
 			t.Fatalf("confirm: %d %s", done.StatusCode, done.text)
 		}
 		other := newBrowser(t)
-		other.get(other.toCallback(s, "acme", "?page=login")).goes(t, "/login/factor")
-		if u, _ := other.me(s); u != nil {
+		other.get(other.signInAtProvider(s, "acme", "?page=login")).assertRedirect(t, "/login/factor")
+		if u, _ := other.readAccount(s); u != nil {
 			t.Fatal("the provider alone opened a session")
 		}
 		if code, err = totp.Code(secret, totp.Step(time.Now())+1); err != nil {
 			t.Fatal(err)
 		}
 		form := url.Values{"totp": {code}, "rememberDevice": {"yes"}}
-		other.post(s.url+"/login/factor", form).goes(t, "/account")
-		if u, _ := other.me(s); u["email"] != "ada@example.com" {
+		other.post(s.url+"/login/factor", form).assertRedirect(t, "/account")
+		if u, _ := other.readAccount(s); u["email"] != "ada@example.com" {
 			t.Errorf("the account is %v", u)
 		}
 		// This browser is remembered, so it skips the second factor. The attempt has the token of the device, because
 		// the browser does not send a Strict cookie with the response.
-		at := other.toCallback(s, "acme", "?page=login")
+		at := other.signInAtProvider(s, "acme", "?page=login")
 		home, err := url.Parse(s.url)
 		must(t, err)
 		for _, cookie := range other.Jar.Cookies(home) {
@@ -149,8 +149,8 @@ func TestSecondFactorIsAskedForAfterTheProvider(t *testing.T) {
 				other.Jar.SetCookies(home, []*http.Cookie{{Name: cookie.Name, Path: "/", MaxAge: -1}})
 			}
 		}
-		other.get(at).goes(t, "/account")
+		other.get(at).assertRedirect(t, "/account")
 		third := newBrowser(t)
-		third.get(third.toCallback(s, "acme", "?page=login")).goes(t, "/login/factor")
+		third.get(third.signInAtProvider(s, "acme", "?page=login")).assertRedirect(t, "/login/factor")
 	})
 }

@@ -20,36 +20,36 @@ import (
 
 // These tests run small servers with the peculiarities of Google, Microsoft, Apple and GitHub.
 
-// ofKind is a setup whose provider "acme" has a kind with fixed hosts.
-func ofKind(kind federation.Kind, change ...func(*providers.Options)) setup {
-	return setup{offers: func(t *testing.T, s *site) []federation.Provider {
-		s.acme = newScripted(t)
+// withKind replaces the fixed hosts of a kind by those of the provider "acme".
+func withKind(kind federation.Kind, change ...func(*providers.Options)) setup {
+	return setup{newProviders: func(t *testing.T, s *site) []federation.Provider {
+		s.acme = newScriptedProvider(t)
 		fixed := func(o *providers.Options) {
 			o.Kind, o.Host, o.Issuer, o.Name, o.TrustEmail = kind, s.acme.URL, "", "", false
 		}
-		return []federation.Provider{client(t, s.url, "", append([]func(*providers.Options){fixed}, change...)...)}
+		return []federation.Provider{newClient(t, s.url, "", append([]func(*providers.Options){fixed}, change...)...)}
 	}}
 }
 
 // SW-6
 func TestGoogleVouchesForItsOwnAddresses(t *testing.T) {
-	onBothStores(t, ofKind(federation.KindGoogle), func(t *testing.T, s *site) {
-		s.proven(t, "ada@example.com")
+	onBothStores(t, withKind(federation.KindGoogle), func(t *testing.T, s *site) {
+		s.createProvenAccount(t, "ada@example.com")
 		for hd, want := range map[string]string{"": "mailed", "example.com": "provider"} {
-			s.acme.as("ada", "ada@example.com", true)
-			s.acme.set(func(p *scripted) {
+			s.acme.setUser("ada", "ada@example.com", true)
+			s.acme.update(func(p *scriptedProvider) {
 				if hd != "" {
-					p.user["hd"] = hd
+					p.userClaims["hd"] = hd
 				}
 			})
 			b := newBrowser(t)
-			if p := b.get(b.toCallback(s, "acme", "?page=login")); !strings.Contains(p.location(), "why="+want) {
+			if p := b.get(b.signInAtProvider(s, "acme", "?page=login")); !strings.Contains(p.location(), "why="+want) {
 				t.Errorf("hd %q: got %d to %s", hd, p.StatusCode, p.location())
 			}
 		}
-		s.acme.as("bob", "bob@gmail.com", true)
+		s.acme.setUser("bob", "bob@gmail.com", true)
 		b := newBrowser(t)
-		b.get(b.toCallback(s, "acme", "?page=login")).goes(t, "/account")
+		b.get(b.signInAtProvider(s, "acme", "?page=login")).assertRedirect(t, "/account")
 	})
 }
 
@@ -59,14 +59,14 @@ const (
 	personal = "9188040d-6c67-4c5b-b112-36a304b66dad"
 )
 
-// microsoft serves the documents of an authority, whose issuer is a template for groups of tenants.
-func (s *scripted) microsoft(authority string) {
-	s.set(func(p *scripted) {
+// serveMicrosoft serves the documents of an authority, whose issuer is a template for groups of tenants.
+func (s *scriptedProvider) serveMicrosoft(authority string) {
+	s.update(func(p *scriptedProvider) {
 		issuer := p.URL + "/{tenantid}/v2.0"
 		if strings.Contains(authority, "-") {
 			issuer = p.URL + "/" + authority + "/v2.0"
 		}
-		p.metadata = map[string]any{"issuer": issuer}
+		p.metadataOverrides = map[string]any{"issuer": issuer}
 	})
 }
 
@@ -86,24 +86,25 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 	} {
 		t.Run(c.tenants+" "+c.from, func(t *testing.T) {
 			tenants := strings.Fields(c.tenants)
-			microsoft := ofKind(federation.KindMicrosoft, func(o *providers.Options) { o.Tenants = tenants })
+			microsoft := withKind(federation.KindMicrosoft, func(o *providers.Options) { o.Tenants = tenants })
 			onBothStores(t, microsoft, func(t *testing.T, s *site) {
 				authority := tenants[0]
 				if len(tenants) > 1 {
 					authority = "organizations"
 				}
-				s.acme.microsoft(authority)
-				s.acme.set(func(p *scripted) {
-					p.user = map[string]any{"sub": "ada", "email": "ada@example.com", "xms_edov": true, "tid": c.from,
+				s.acme.serveMicrosoft(authority)
+				s.acme.update(func(p *scriptedProvider) {
+					p.userClaims = map[string]any{"sub": "ada", "email": "ada@example.com", "xms_edov": true,
+						"tid": c.from,
 						"iss": p.URL + "/" + c.from + "/v2.0"}
 				})
 				b := newBrowser(t)
-				p := b.get(b.toCallback(s, "acme", ""))
+				p := b.get(b.signInAtProvider(s, "acme", ""))
 				if (p.location() == "/account") != c.works {
 					t.Fatalf("got %d to %s\n%s", p.StatusCode, p.location(), s.log)
 				}
 				if !c.works {
-					p.fails(t, federation.ReasonNotAllowed)
+					p.assertLoginError(t, federation.ReasonNotAllowed)
 					shown := b.get(s.url + p.location())
 					if !strings.Contains(shown.text, "Your account at Microsoft can&#39;t be used here.") {
 						t.Errorf("the page does not say why: %s", shown.text)
@@ -112,7 +113,7 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 						t.Errorf("the log does not say why: %s", s.log)
 					}
 				}
-				if all := s.identities(t, "ada@example.com"); c.works && !strings.Contains(all[0].Issuer, c.from) {
+				if all := s.readIdentities(t, "ada@example.com"); c.works && !strings.Contains(all[0].Issuer, c.from) {
 					t.Errorf("the issuer is %s", all[0].Issuer)
 				}
 				other := tenantA
@@ -121,17 +122,19 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 				}
 				// A tid that does not belong to the issuer must be refused.
 				for _, tid := range []any{tenantB + "x", nil, "{tenantid}", other} {
-					s.acme.set(func(p *scripted) { p.user["tid"] = tid })
+					s.acme.update(func(p *scriptedProvider) { p.userClaims["tid"] = tid })
 					b := newBrowser(t)
-					p := b.get(b.toCallback(s, "acme", ""))
+					p := b.get(b.signInAtProvider(s, "acme", ""))
 					if !strings.Contains(p.location(), "PROVIDER_UNAVAILABLE") {
 						t.Errorf("tid %v: got %d to %s", tid, p.StatusCode, p.location())
 					}
 				}
 				// A tid that is not a UUID must be refused, even if the issuer matches it.
-				s.acme.set(func(p *scripted) { p.user["tid"], p.user["iss"] = "evil", p.URL+"/evil/v2.0" })
+				s.acme.update(func(p *scriptedProvider) {
+					p.userClaims["tid"], p.userClaims["iss"] = "evil", p.URL+"/evil/v2.0"
+				})
 				evil := newBrowser(t)
-				p = evil.get(evil.toCallback(s, "acme", ""))
+				p = evil.get(evil.signInAtProvider(s, "acme", ""))
 				if !strings.Contains(p.location(), "PROVIDER_UNAVAILABLE") {
 					t.Errorf("tid evil: got %d to %s", p.StatusCode, p.location())
 				}
@@ -145,44 +148,46 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 //
 // SW-5
 func TestMicrosoftAddressOfAVictimOpensNoAccount(t *testing.T) {
-	microsoft := ofKind(federation.KindMicrosoft, func(o *providers.Options) { o.Tenants = []string{"common"} })
+	microsoft := withKind(federation.KindMicrosoft, func(o *providers.Options) { o.Tenants = []string{"common"} })
 	onBothStores(t, microsoft, func(t *testing.T, s *site) {
-		s.acme.microsoft("common")
-		s.proven(t, "ada@example.com")
+		s.acme.serveMicrosoft("common")
+		s.createProvenAccount(t, "ada@example.com")
 		for _, edov := range []any{nil, false, "true", 1} {
-			s.acme.set(func(p *scripted) {
-				p.user = map[string]any{"sub": "mallory", "email": "ada@example.com", "email_verified": true,
+			s.acme.update(func(p *scriptedProvider) {
+				p.userClaims = map[string]any{"sub": "mallory", "email": "ada@example.com", "email_verified": true,
 					"xms_edov": edov, "tid": tenantB, "iss": p.URL + "/" + tenantB + "/v2.0"}
 			})
 			b := newBrowser(t)
-			if p := b.get(b.toCallback(s, "acme", "?page=login")); p.location() != "/login?why=mailed" {
+			if p := b.get(b.signInAtProvider(s, "acme", "?page=login")); p.location() != "/login?why=mailed" {
 				t.Errorf("edov %v: got %d to %s", edov, p.StatusCode, p.location())
 			}
-			if u, _ := b.me(s); u != nil || len(s.identities(t, "ada@example.com")) != 0 {
+			if u, _ := b.readAccount(s); u != nil || len(s.readIdentities(t, "ada@example.com")) != 0 {
 				t.Fatalf("edov %v: it signed in", edov)
 			}
 		}
 	})
 }
 
-// ofApple is a setup with a scripted Apple. Its site has a key for client secrets.
-func ofApple(t *testing.T) setup {
+// withApple gives the site a key for client secrets.
+func withApple(t *testing.T) setup {
 	t.Helper()
-	// Client secrets and ID tokens are signed with different keys.
-	keys := newScripted(t)
+	// Apple signs ID tokens with other keys than those for client secrets.
+	keys := newScriptedProvider(t)
 	der, err := x509.MarshalPKCS8PrivateKey(keys.key)
 	must(t, err)
 	file := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	with := ofKind(federation.KindApple, func(o *providers.Options) {
+	with := withKind(federation.KindApple, func(o *providers.Options) {
 		o.ClientSecret, o.TeamID, o.KeyID = watchword.Secret(file), "TEAM", "KEY"
 	})
-	offers := with.offers
-	with.offers = func(t *testing.T, s *site) []federation.Provider {
+	offers := with.newProviders
+	with.newProviders = func(t *testing.T, s *site) []federation.Provider {
 		all := offers(t, s)
-		s.acme.set(func(p *scripted) {
-			p.metadata = map[string]any{"token_endpoint_auth_methods_supported": []string{"client_secret_post"}}
-			p.user = map[string]any{"sub": "001.ada", "email": "ada@example.com", "email_verified": "true"}
-			p.secret = func(secret string) bool { return isAppleSecret(secret, &keys.key.PublicKey, p.URL) }
+		s.acme.update(func(p *scriptedProvider) {
+			p.metadataOverrides = map[string]any{
+				"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
+			}
+			p.userClaims = map[string]any{"sub": "001.ada", "email": "ada@example.com", "email_verified": "true"}
+			p.checkSecret = func(secret string) bool { return isValidAppleSecret(secret, &keys.key.PublicKey, p.URL) }
 		})
 		return all
 	}
@@ -191,9 +196,11 @@ func ofApple(t *testing.T) setup {
 
 // SW-21, SW-22
 func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
-	onBothStores(t, ofApple(t), func(t *testing.T, s *site) {
+	onBothStores(t, withApple(t), func(t *testing.T, s *site) {
 		var asked url.Values
-		s.acme.set(func(p *scripted) { p.query = func(q url.Values) { asked = p.codes[q.Get("code")] } })
+		s.acme.update(func(p *scriptedProvider) {
+			p.editResponse = func(q url.Values) { asked = p.queryByCode[q.Get("code")] }
+		})
 		form := func(b *browser, values url.Values, headers ...string) page {
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, federation.RedirectURI(s.url, "acme"),
 				strings.NewReader(values.Encode()))
@@ -204,7 +211,7 @@ func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
 			return b.send(r)
 		}
 		b := newBrowser(t)
-		at, err := url.Parse(b.toCallback(s, "acme", ""))
+		at, err := url.Parse(b.signInAtProvider(s, "acme", ""))
 		must(t, err)
 		if asked.Get("response_mode") != "form_post" {
 			t.Errorf("the request is %v", asked)
@@ -218,9 +225,9 @@ func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
 			!strings.HasPrefix(to.location(), "/sign-in/acme/callback?") {
 			t.Fatalf("got %d to %s, cookies %v", to.StatusCode, to.location(), to.Cookies())
 		}
-		bare.get(s.url+to.location()).fails(t, watchword.CodeChallengeInvalid)
-		b.get(s.url+to.location()).goes(t, "/account")
-		u, _ := b.me(s)
+		bare.get(s.url+to.location()).assertLoginError(t, watchword.CodeChallengeInvalid)
+		b.get(s.url+to.location()).assertRedirect(t, "/account")
+		u, _ := b.readAccount(s)
 		if u["email"] != "ada@example.com" || u["name"] != "<b>Ada L" {
 			t.Errorf("the account is %v", u)
 		}
@@ -237,7 +244,7 @@ func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
 			t.Errorf("two states: %d", p.StatusCode)
 		}
 		// A callback of another kind of provider must refuse a form.
-		other := onSQLite(t, withScripted())
+		other := onSQLite(t, withScriptedProvider())
 		callback := federation.RedirectURI(other.url, "acme")
 		if p := newBrowser(t).post(callback, url.Values{"state": {"x"}, "code": {"x"}}); p.StatusCode != 404 {
 			t.Errorf("a form of this site, another kind: %d", p.StatusCode)
@@ -250,17 +257,17 @@ func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
 		}
 		// A provider of another kind sends the name in the signed ID token. The callback must therefore ignore a name
 		// in the query, because it may be forged.
-		other.acme.as("ada", "ada@example.com", true)
+		other.acme.setUser("ada", "ada@example.com", true)
 		b = newBrowser(t)
-		b.get(b.toCallback(other, "acme", "")+"&name=Mallory").goes(t, "/account")
-		if u, _ := b.me(other); u["name"] != "" && u["name"] != nil {
+		b.get(b.signInAtProvider(other, "acme", "")+"&name=Mallory").assertRedirect(t, "/account")
+		if u, _ := b.readAccount(other); u["name"] != "" && u["name"] != nil {
 			t.Errorf("the account is %v", u)
 		}
 	})
 }
 
-// isAppleSecret reports whether a client secret has the form and the signature that Apple requires.
-func isAppleSecret(secret string, key *ecdsa.PublicKey, audience string) bool {
+// isValidAppleSecret checks the form and the signature that Apple requires.
+func isValidAppleSecret(secret string, key *ecdsa.PublicKey, audience string) bool {
 	object, err := jose.ParseSignedCompact(secret, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil || object.Signatures[0].Header.KeyID != "KEY" {
 		return false
@@ -275,12 +282,12 @@ func isAppleSecret(secret string, key *ecdsa.PublicKey, audience string) bool {
 }
 
 func TestGitHubIsKnownByTheNumberOfTheAccount(t *testing.T) {
-	onBothStores(t, ofKind(federation.KindGitHub), func(t *testing.T, s *site) {
+	onBothStores(t, withKind(federation.KindGitHub), func(t *testing.T, s *site) {
 		emails := `[{"email":"old@example.com","primary":false,"verified":true},
 		{"email":"ada@example.com","primary":true,"verified":true}]`
-		s.acme.set(func(p *scripted) {
-			p.endpoint["/login/oauth/authorize"] = p.authorize
-			p.endpoint["/login/oauth/access_token"] = func(w http.ResponseWriter, r *http.Request) {
+		s.acme.update(func(p *scriptedProvider) {
+			p.endpointOverrides["/login/oauth/authorize"] = p.authorize
+			p.endpointOverrides["/login/oauth/access_token"] = func(w http.ResponseWriter, r *http.Request) {
 				if r.FormValue("client_secret") != clientSecret || r.FormValue("code_verifier") == "" {
 					reply(w, map[string]string{"error": "bad_verification_code"}) // GitHub sends errors with status 200
 					return
@@ -288,40 +295,42 @@ func TestGitHubIsKnownByTheNumberOfTheAccount(t *testing.T) {
 				w.Header().Set("Content-Type", "application/x-www-form-urlencoded")
 				_, _ = fmt.Fprint(w, "access_token=gho_secret&scope=read%3Auser&token_type=bearer")
 			}
-			p.endpoint["/api/user"] = func(w http.ResponseWriter, r *http.Request) {
+			p.endpointOverrides["/api/user"] = func(w http.ResponseWriter, r *http.Request) {
 				if r.Header.Get("Authorization") != "Bearer gho_secret" {
 					w.WriteHeader(401)
 					return
 				}
 				reply(w, map[string]any{"id": 583231, "login": "ada", "name": "Ada", "email": "victim@example.com"})
 			}
-			p.endpoint["/api/user/emails"] = func(w http.ResponseWriter, _ *http.Request) {
+			p.endpointOverrides["/api/user/emails"] = func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json; charset=utf-8")
 				_, _ = fmt.Fprint(w, emails)
 			}
 		})
 		b := newBrowser(t)
-		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
-		u, _ := b.me(s)
-		all := s.identities(t, "ada@example.com")
+		b.get(b.signInAtProvider(s, "acme", "")).assertRedirect(t, "/account")
+		u, _ := b.readAccount(s)
+		all := s.readIdentities(t, "ada@example.com")
 		if u["name"] != "Ada" || len(all) != 1 || all[0].Subject != "583231" || all[0].Issuer != "https://github.com" {
 			t.Errorf("the account is %v, the identities %+v", u, all)
 		}
 		// Only an address that is both primary and verified counts.
-		s.acme.set(func(p *scripted) {
+		s.acme.update(func(p *scriptedProvider) {
 			emails = `[{"email":"bob@example.com","primary":true,"verified":false},
 			{"email":"ada@example.com","primary":false,"verified":true}]`
-			p.endpoint["/api/user"] = func(w http.ResponseWriter, _ *http.Request) { reply(w, map[string]any{"id": 7}) }
+			p.endpointOverrides["/api/user"] = func(w http.ResponseWriter, _ *http.Request) {
+				reply(w, map[string]any{"id": 7})
+			}
 		})
 		b = newBrowser(t)
-		b.get(b.toCallback(s, "acme", "")).fails(t, federation.ReasonNoAddress)
-		s.acme.set(func(p *scripted) {
-			p.endpoint["/api/user"] = func(w http.ResponseWriter, _ *http.Request) {
+		b.get(b.signInAtProvider(s, "acme", "")).assertLoginError(t, federation.ReasonNoAddress)
+		s.acme.update(func(p *scriptedProvider) {
+			p.endpointOverrides["/api/user"] = func(w http.ResponseWriter, _ *http.Request) {
 				reply(w, map[string]any{"login": "ada"})
 			}
 		})
 		b = newBrowser(t)
-		b.get(b.toCallback(s, "acme", "")).fails(t, federation.CodeProviderUnavailable)
+		b.get(b.signInAtProvider(s, "acme", "")).assertLoginError(t, federation.CodeProviderUnavailable)
 		if strings.Contains(s.log.String(), "gho_secret") {
 			t.Error("the log has the access token")
 		}
@@ -333,7 +342,7 @@ func TestOptionsOfOneKindAreRefusedForOthers(t *testing.T) {
 	base := providers.Options{ID: "x", Kind: federation.KindOIDC, ClientID: "a", ClientSecret: "b",
 		Issuer: "https://issuer.example"}
 	soon := fmt.Appendf(nil, `{"exp":%d}`, time.Now().Add(time.Hour).Unix())
-	jwt := jws(jose.HS256, []byte(strings.Repeat("k", 32)), soon)
+	jwt := signJWS(jose.HS256, []byte(strings.Repeat("k", 32)), soon)
 	for name, c := range map[string]struct {
 		change func(*providers.Options)
 		ok     bool
@@ -395,7 +404,7 @@ func TestOptionsOfOneKindAreRefusedForOthers(t *testing.T) {
 // type must be ignored.
 func TestFactorsAtATrustedProviderReachTheSession(t *testing.T) {
 	t.Parallel()
-	s := onSQLite(t, withApp(func(o *providers.Options) { o.TrustMFA = true }))
+	s := onSQLite(t, withServerApp(func(o *providers.Options) { o.TrustMFA = true }))
 	for _, c := range []struct {
 		amr, acr any
 		want     string
@@ -405,10 +414,10 @@ func TestFactorsAtATrustedProviderReachTheSession(t *testing.T) {
 		{[]string{"pwd"}, "urn:example:bronze", "ext"},
 		{"mfa", []string{"https://refeds.org/profile/mfa"}, "ext"},
 	} {
-		s.acme.as("ada", "ada@example.com", true)
-		s.acme.set(func(p *scripted) { p.user["amr"], p.user["acr"] = c.amr, c.acr })
+		s.acme.setUser("ada", "ada@example.com", true)
+		s.acme.update(func(p *scriptedProvider) { p.userClaims["amr"], p.userClaims["acr"] = c.amr, c.acr })
 		b := newBrowser(t)
-		p := b.redeem(s, b.returned(s, "code"), verifier)
+		p := b.exchangeCode(s, b.redirectParameter(s, "code"), verifier)
 		who, err := s.engine.Authenticate(t.Context(),
 			watchword.Secret(parse[struct{ AccessToken string }](t, p.text).AccessToken))
 		must(t, err)

@@ -27,19 +27,19 @@ func TestHangingProviderDelaysNobodyElse(t *testing.T) {
 		_ = r.FormValue("code") // a server notices a disconnect only after it has read the body
 		<-r.Context().Done()
 	}
-	s := onSQLite(t, setup{offers: func(t *testing.T, s *site) []federation.Provider {
-		s.acme = newScripted(t)
-		s.acme.endpoint["/.well-known/openid-configuration"] = hang
-		return []federation.Provider{client(t, s.url, s.acme.URL)}
+	s := onSQLite(t, setup{newProviders: func(t *testing.T, s *site) []federation.Provider {
+		s.acme = newScriptedProvider(t)
+		s.acme.endpointOverrides["/.well-known/openid-configuration"] = hang
+		return []federation.Provider{newClient(t, s.url, s.acme.URL)}
 	}})
 	if n := asked.Load(); n != 0 {
 		t.Errorf("the start of the server sent %d requests", n)
 	}
-	slow := onSQLite(t, withScripted())
+	slow := onSQLite(t, withScriptedProvider())
 	b := newBrowser(t)
-	at := b.toCallback(slow, "acme", "")
-	slow.acme.set(func(p *scripted) {
-		p.endpoint["/token"] = func(w http.ResponseWriter, r *http.Request) {
+	at := b.signInAtProvider(slow, "acme", "")
+	slow.acme.update(func(p *scriptedProvider) {
+		p.endpointOverrides["/token"] = func(w http.ResponseWriter, r *http.Request) {
 			_ = r.ParseForm()
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = fmt.Fprint(w, "{") // the response begins but never ends
@@ -50,9 +50,11 @@ func TestHangingProviderDelaysNobodyElse(t *testing.T) {
 
 	var waiting sync.WaitGroup
 	for range 10 {
-		waiting.Go(func() { newBrowser(t).get(s.url+"/sign-in/acme").fails(t, federation.CodeProviderUnavailable) })
+		waiting.Go(func() {
+			newBrowser(t).get(s.url+"/sign-in/acme").assertLoginError(t, federation.CodeProviderUnavailable)
+		})
 	}
-	waiting.Go(func() { b.get(at).fails(t, federation.CodeProviderUnavailable) })
+	waiting.Go(func() { b.get(at).assertLoginError(t, federation.CodeProviderUnavailable) })
 	if p := newBrowser(t).get(s.url + "/login"); p.StatusCode != 200 {
 		t.Errorf("the sign-in page: %d", p.StatusCode)
 	}
@@ -93,19 +95,19 @@ func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
 			if path == "/jwks" && name == "2 MiB" {
 				continue // without keys, this response fails with or without a size limit
 			}
-			acme := newScripted(t)
-			acme.metadata = map[string]any{"userinfo_endpoint": acme.URL + "/userinfo"}
+			acme := newScriptedProvider(t)
+			acme.metadataOverrides = map[string]any{"userinfo_endpoint": acme.URL + "/userinfo"}
 			if path == "/push" {
-				acme.metadata["pushed_authorization_request_endpoint"] = acme.URL + path
-				acme.metadata["require_pushed_authorization_requests"] = true
+				acme.metadataOverrides["pushed_authorization_request_endpoint"] = acme.URL + path
+				acme.metadataOverrides["require_pushed_authorization_requests"] = true
 			}
-			acme.user = map[string]any{"sub": "ada"} // without an address, so the client must request userinfo
-			acme.endpoint[path] = handle
-			p := client(t, "http://localhost", acme.URL)
+			acme.userClaims = map[string]any{"sub": "ada"} // without an address, so the client must request userinfo
+			acme.endpointOverrides[path] = handle
+			p := newClient(t, "http://localhost", acme.URL)
 			attempt := federation.Attempt{State: "state", Nonce: "nonce", Verifier: strings.Repeat("v", 43)}
 			address, err := p.AuthURL(t.Context(), attempt)
 			if err == nil {
-				_, err = p.Exchange(t.Context(), attempt, federation.Response{Code: acme.code(t, address)})
+				_, err = p.Exchange(t.Context(), attempt, federation.Response{Code: acme.authorizationCode(t, address)})
 			}
 			if err == nil {
 				t.Errorf("%s responds with %s, and the sign-in works", path, name)
@@ -122,8 +124,8 @@ func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
 	}
 }
 
-// code requests an authorization URL and returns the code in the provider's response.
-func (s *scripted) code(t *testing.T, address string) watchword.Secret {
+// authorizationCode requests an authorization URL and returns the code in the provider's response.
+func (s *scriptedProvider) authorizationCode(t *testing.T, address string) watchword.Secret {
 	t.Helper()
 	to := newBrowser(t).get(address)
 	at, err := to.Location()
@@ -136,21 +138,21 @@ func (s *scripted) code(t *testing.T, address string) watchword.Secret {
 // SW-10
 func TestDocumentsOfAnotherIssuerOrUserAreRefused(t *testing.T) {
 	t.Parallel()
-	acme := newScripted(t)
-	acme.user = map[string]any{"sub": "ada"}
-	acme.metadata = map[string]any{"userinfo_endpoint": acme.URL + "/userinfo"}
+	acme := newScriptedProvider(t)
+	acme.userClaims = map[string]any{"sub": "ada"}
+	acme.metadataOverrides = map[string]any{"userinfo_endpoint": acme.URL + "/userinfo"}
 	signIn := func() (federation.Claims, error) {
-		p := client(t, "http://localhost", acme.URL)
+		p := newClient(t, "http://localhost", acme.URL)
 		attempt := federation.Attempt{State: "state", Nonce: "nonce", Verifier: strings.Repeat("v", 43)}
 		address, err := p.AuthURL(t.Context(), attempt)
 		if err != nil {
 			return federation.Claims{}, err
 		}
-		return p.Exchange(t.Context(), attempt, federation.Response{Code: acme.code(t, address)})
+		return p.Exchange(t.Context(), attempt, federation.Response{Code: acme.authorizationCode(t, address)})
 	}
 	for sub, works := range map[string]bool{"ada": true, "mallory": false, "": false} {
-		acme.set(func(p *scripted) {
-			p.endpoint["/userinfo"] = func(w http.ResponseWriter, _ *http.Request) {
+		acme.update(func(p *scriptedProvider) {
+			p.endpointOverrides["/userinfo"] = func(w http.ResponseWriter, _ *http.Request) {
 				reply(w, map[string]any{"sub": sub, "email": "ada@example.com", "email_verified": true})
 			}
 		})
@@ -159,30 +161,30 @@ func TestDocumentsOfAnotherIssuerOrUserAreRefused(t *testing.T) {
 			t.Errorf("userinfo of %q: %+v, %v", sub, claims, err)
 		}
 	}
-	acme.set(func(p *scripted) {
-		p.endpoint["/.well-known/openid-configuration"] = func(w http.ResponseWriter, r *http.Request) {
-			p.discovery(asHTML{w}, r)
+	acme.update(func(p *scriptedProvider) {
+		p.endpointOverrides["/.well-known/openid-configuration"] = func(w http.ResponseWriter, r *http.Request) {
+			p.discovery(htmlWriter{w}, r)
 		}
 	})
 	if _, err := signIn(); err == nil || !strings.Contains(err.Error(), "instead of JSON") {
 		t.Errorf("a document as text/html: %v", err)
 	}
-	acme.set(func(p *scripted) { delete(p.endpoint, "/.well-known/openid-configuration") })
+	acme.update(func(p *scriptedProvider) { delete(p.endpointOverrides, "/.well-known/openid-configuration") })
 	for member, value := range map[string]string{
 		"issuer": acme.URL + "/", "token_endpoint": "http://idp.example/token", "jwks_uri": "http://idp.example/jwks",
 		"authorization_endpoint": "javascript:alert(1)", "userinfo_endpoint": "http://idp.example/userinfo",
 	} {
-		acme.set(func(p *scripted) { p.metadata = map[string]any{member: value} })
+		acme.update(func(p *scriptedProvider) { p.metadataOverrides = map[string]any{member: value} })
 		if _, err := signIn(); err == nil || !strings.Contains(err.Error(), "discovery: ") {
 			t.Errorf("%s %q: %v", member, value, err)
 		}
 	}
 }
 
-// asHTML sends a response as text/html.
-type asHTML struct{ http.ResponseWriter }
+// An htmlWriter overwrites the Content-Type of a response with text/html.
+type htmlWriter struct{ http.ResponseWriter }
 
-func (w asHTML) Write(p []byte) (int, error) {
+func (w htmlWriter) Write(p []byte) (int, error) {
 	w.Header().Set("Content-Type", "text/html")
 	return w.ResponseWriter.Write(p)
 }
@@ -203,9 +205,9 @@ func TestLogOfAFailedProviderIsShort(t *testing.T) {
 			reply(w, map[string]any{"issuer": large})
 		},
 	} {
-		s := onSQLite(t, withScripted())
-		s.acme.set(func(p *scripted) { p.endpoint[path] = handle })
-		_, at := newBrowser(t).follow(s.url+"/sign-in/acme?page=login", s.url+"/login")
+		s := onSQLite(t, withScriptedProvider())
+		s.acme.update(func(p *scriptedProvider) { p.endpointOverrides[path] = handle })
+		_, at := newBrowser(t).followRedirects(s.url+"/sign-in/acme?page=login", s.url+"/login")
 		if log := s.log.String(); len(log) > 8<<10 || !strings.Contains(log, "a provider failed") ||
 			!strings.Contains(log, "provider=acme") || !utf8.ValidString(log) || strings.Contains(log, `\x`) {
 			t.Errorf("%s: the browser is at %s, and the log has %d bytes: %.3000s", path, at, len(log), log)

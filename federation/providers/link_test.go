@@ -13,27 +13,27 @@ import (
 
 // The owner must get a mail about each connected identity, and an account must have at most 20 of them.
 func TestConnectionWithoutASignInIsMailedAndLimited(t *testing.T) {
-	with := withApp()
-	with.link = true
+	with := withServerApp()
+	with.linkProven = true
 	onBothStores(t, with, func(t *testing.T, s *site) {
-		s.proven(t, "ada@example.com")
+		s.createProvenAccount(t, "ada@example.com")
 		for n := range 20 {
-			s.acme.as(fmt.Sprint("ada", n), "ada@example.com", true)
+			s.acme.setUser(fmt.Sprint("ada", n), "ada@example.com", true)
 			b := newBrowser(t)
-			b.get(b.toCallback(s, "acme", "?page=login")).goes(t, "/account")
-			if m := s.mail(t, watchword.MailIdentityLinked); m.Factor != "Acme" || m.To != "ada@example.com" {
+			b.get(b.signInAtProvider(s, "acme", "?page=login")).assertRedirect(t, "/account")
+			if m := s.awaitMail(t, watchword.MailIdentityLinked); m.Factor != "Acme" || m.To != "ada@example.com" {
 				t.Errorf("the mail is %+v", m)
 			}
 		}
-		for _, query := range []string{"?page=login", startOf(challengeOf(verifier))} {
-			s.acme.as("one more", "ada@example.com", true)
+		for _, query := range []string{"?page=login", startQuery(codeChallenge(verifier))} {
+			s.acme.setUser("one more", "ada@example.com", true)
 			b := newBrowser(t)
-			if to := b.get(b.toCallback(s, "acme", query)).location(); !strings.Contains(to, "FACTOR_LIMIT") {
+			if to := b.get(b.signInAtProvider(s, "acme", query)).location(); !strings.Contains(to, "FACTOR_LIMIT") {
 				t.Errorf("%s: got to %s", query, to)
 			}
-			if u, _ := b.me(s); u != nil || len(s.identities(t, "ada@example.com")) != 20 {
+			if u, _ := b.readAccount(s); u != nil || len(s.readIdentities(t, "ada@example.com")) != 20 {
 				t.Errorf("%s: the account has %d identities, and the browser %v", query,
-					len(s.identities(t, "ada@example.com")), u)
+					len(s.readIdentities(t, "ada@example.com")), u)
 			}
 		}
 	})
@@ -45,28 +45,29 @@ func TestConnectionWithoutASignInIsMailedAndLimited(t *testing.T) {
 // SW-15
 func TestProviderOpensNoDisabledAccount(t *testing.T) {
 	for name, auto := range map[string]bool{"link-proven=ask": false, "link-proven=auto": true} {
-		with := withApp()
-		with.link = auto
+		with := withServerApp()
+		with.linkProven = auto
 		t.Run(name, func(t *testing.T) {
 			onBothStores(t, with, func(t *testing.T, s *site) {
-				s.proven(t, "proven@example.com")
+				s.createProvenAccount(t, "proven@example.com")
 				newBrowser(t).register(s, "new@example.com")
 				for _, email := range []string{"new@example.com", "proven@example.com"} {
 					u, err := s.engine.Operator().FindUser(t.Context(), email)
 					must(t, err)
 					must(t, s.engine.Operator().DisableUser(t.Context(), u.ID))
-					s.acme.as(email, email, true)
+					s.acme.setUser(email, email, true)
 					b := newBrowser(t)
-					b.get(b.toCallback(s, "acme", "?page=login")).fails(t, watchword.CodeAccountDisabled)
-					to := b.get(b.toCallback(s, "acme", startOf(challengeOf(verifier)))).location()
+					b.get(b.signInAtProvider(s, "acme", "?page=login")).
+						assertLoginError(t, watchword.CodeAccountDisabled)
+					to := b.get(b.signInAtProvider(s, "acme", startQuery(codeChallenge(verifier)))).location()
 					if !strings.HasPrefix(to, app+"&error=ACCOUNT_DISABLED") {
 						t.Errorf("%s: the application gets %s", email, to)
 					}
-					if got, _ := b.me(s); got != nil || len(s.identities(t, email)) != 0 {
-						t.Errorf("%s: signed in as %v, with the identities %+v", email, got, s.identities(t, email))
+					if got, _ := b.readAccount(s); got != nil || len(s.readIdentities(t, email)) != 0 {
+						t.Errorf("%s: signed in as %v, with the identities %+v", email, got, s.readIdentities(t, email))
 					}
 					failed := "SELECT id FROM events WHERE kind = 'login_failed' AND user_id = '" + string(u.ID) + "'"
-					if len(s.place.rows(t, failed)) == 0 { // equal events share one row
+					if len(s.queryRows(t, failed)) == 0 { // equal events share one row
 						t.Errorf("%s: no failed sign-in is recorded", email)
 					}
 				}

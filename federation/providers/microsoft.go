@@ -18,7 +18,7 @@ const (
 	microsoft      = "https://login.microsoftonline.com"
 	tenantTemplate = "{tenantid}"
 
-	// tenantPersonal is the tenant of all personal accounts.
+	// tenantPersonal contains all personal accounts.
 	tenantPersonal = "9188040d-6c67-4c5b-b112-36a304b66dad"
 )
 
@@ -57,7 +57,7 @@ func (c *client) prepareMicrosoft() error {
 // group of tenants, the issuer with the placeholder {tenantid} is also valid. For the group "consumers", the issuer
 // of the tenant of all personal accounts is valid, too.
 func tenantIssuer(c *client, issuer string) error {
-	template := strings.Replace(c.issuer, c.authority(), tenantTemplate, 1)
+	template := strings.Replace(c.issuer, c.tenantPart(), tenantTemplate, 1)
 	personal := strings.Replace(c.issuer, "consumers", tenantPersonal, 1)
 	if issuer != c.issuer && (c.isOneTenant() || issuer != template) && issuer != personal {
 		return fmt.Errorf("the document names the issuer %q, and not %q", issuer, c.issuer)
@@ -65,15 +65,15 @@ func tenantIssuer(c *client, issuer string) error {
 	return nil
 }
 
-// authority returns the part of the issuer that names tenants.
-func (c *client) authority() string {
+// tenantPart returns the part of the issuer that names tenants.
+func (c *client) tenantPart() string {
 	if len(c.opts.Tenants) == 1 {
 		return c.opts.Tenants[0]
 	}
 	return "organizations"
 }
 
-func (c *client) isOneTenant() bool { return tenantID.MatchString(c.authority()) }
+func (c *client) isOneTenant() bool { return tenantID.MatchString(c.tenantPart()) }
 
 // checkTenant checks the issuer of an ID token. It must be the template with the tenant of the user,
 // and the setting must allow this tenant.
@@ -81,11 +81,11 @@ func checkTenant(c *client, claims idClaims) error {
 	if !tenantID.MatchString(claims.Tenant) {
 		return errors.New("it names no tenant (tid)")
 	}
-	if want := strings.Replace(c.issuer, c.authority(), claims.Tenant, 1); claims.Issuer != want {
+	if want := strings.Replace(c.issuer, c.tenantPart(), claims.Tenant, 1); claims.Issuer != want {
 		return fmt.Errorf("its issuer is %.100q, and not %q", claims.Issuer, want)
 	}
 	allowed := slices.Contains(c.opts.Tenants, claims.Tenant)
-	switch c.authority() {
+	switch c.tenantPart() {
 	case "common":
 		allowed = true
 	case "consumers":

@@ -19,9 +19,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/strictjson"
 )
 
-// algorithms are the accepted signatures of ID tokens. MACs are excluded, because their key is the
-// client secret: any copy of the secret could sign.
-var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256,
+// acceptedAlgorithms exclude MACs, because their key is the client secret: any copy of the secret could sign.
+var acceptedAlgorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256,
 	oidc.PS384, oidc.PS512, oidc.EdDSA}
 
 // clockSkew is how far the clock of a provider may be ahead of this server's clock.
@@ -48,11 +47,11 @@ type idClaims struct {
 	Class         json.RawMessage `json:"acr"`
 }
 
-// exchangeOpenID redeems a code at the token endpoint and verifies the ID token.
+// exchangeOpenID also verifies the ID token.
 func (c *client) exchangeOpenID(
 	ctx context.Context, a federation.Attempt, r federation.Response,
 ) (federation.Claims, error) {
-	m, err := c.discover(ctx)
+	m, err := c.currentMetadata(ctx)
 	if err != nil {
 		return federation.Claims{}, err
 	}
@@ -61,7 +60,7 @@ func (c *client) exchangeOpenID(
 	if r.Issuer != m.Issuer && (r.Issuer != "" || m.SendsIssuer) {
 		return federation.Claims{}, fmt.Errorf("the response names the issuer %.100q, and not %q", r.Issuer, m.Issuer)
 	}
-	config := c.config(m)
+	config := c.oauthConfig(m)
 	if c.opts.Kind == federation.KindApple {
 		if config.ClientSecret, err = c.appleSecret(c.opts.Now()); err != nil {
 			return federation.Claims{}, err
@@ -73,7 +72,7 @@ func (c *client) exchangeOpenID(
 		return federation.Claims{}, err
 	}
 	raw, _ := token.Extra("id_token").(string)
-	claims, err := c.verify(ctx, m, raw, a.Nonce)
+	claims, err := c.verifyIDToken(ctx, m, raw, a.Nonce)
 	if err != nil {
 		return federation.Claims{}, withoutSecrets(err, raw, token.AccessToken, token.RefreshToken)
 	}
@@ -85,14 +84,14 @@ func (c *client) exchangeOpenID(
 	if claims.Name == "" {
 		claims.Name = r.Name
 	}
-	return c.claims(m, claims), nil
+	return c.federationClaims(m, claims), nil
 }
 
-// verify checks an ID token (OpenID Connect Core, section 3.1.3.7). The library checks the signature,
-// the issuer, the audience and the expiry. This function does the other checks.
-func (c *client) verify(ctx context.Context, m *metadata, raw, nonce string) (claims idClaims, err error) {
+// verifyIDToken follows OpenID Connect Core, section 3.1.3.7. The library checks the signature, the issuer, the
+// audience and the expiry. This function does the other checks.
+func (c *client) verifyIDToken(ctx context.Context, m *metadata, raw, nonce string) (claims idClaims, err error) {
 	verifier := oidc.NewVerifier(m.Issuer, m.keys, &oidc.Config{
-		ClientID: c.opts.ClientID, SupportedSigningAlgs: algorithms, Now: c.opts.Now,
+		ClientID: c.opts.ClientID, SupportedSigningAlgs: acceptedAlgorithms, Now: c.opts.Now,
 		SkipIssuerCheck: c.kind.checkToken != nil}) // the function checkToken checks the issuer instead
 	token, err := verifier.Verify(ctx, raw)
 	if err != nil {
@@ -173,8 +172,7 @@ func (c *client) addUserInfo(ctx context.Context, m *metadata, bearer string, cl
 	return nil
 }
 
-// The method claims returns the claims that package federation uses.
-func (c *client) claims(m *metadata, from idClaims) federation.Claims {
+func (c *client) federationClaims(m *metadata, from idClaims) federation.Claims {
 	claims := federation.Claims{Issuer: m.Issuer, Subject: from.Subject, Email: from.Email,
 		EmailVerified: isTrue(from.EmailVerified), HostedDomain: from.HostedDomain, Name: from.Name,
 		DomainOwned: isTrue(from.DomainOwned)}

@@ -29,14 +29,14 @@ import (
 // process as JSON.
 const processVariable = "WATCHWORD_TEST_SECOND_PROCESS"
 
-// A process has the settings of a second process.
+// A process has the settings of the second process.
 type process struct{ SQLite, Postgres, PublicURL, Issuer string }
 
 // TestMain runs the tests or, if processVariable is set, the second process.
 func TestMain(m *testing.M) {
 	passhash.LowestParamsByDefault()
 	if text := os.Getenv(processVariable); text != "" {
-		if err := serveSecond(text); err != nil {
+		if err := serveSecondProcess(text); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -47,8 +47,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// serveSecond prints its address, and serves until its standard input ends.
-func serveSecond(text string) error {
+// serveSecondProcess prints its address, and serves until its standard input ends.
+func serveSecondProcess(text string) error {
 	var p process
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return err
@@ -90,8 +90,8 @@ func serveSecond(text string) error {
 	return nil
 }
 
-// The method second starts a second process of the site, and returns a transport that sends every request to it.
-func (s *site) second(t *testing.T) *http.Transport {
+// startSecondProcess returns a transport that sends every request to the second process of the site.
+func (s *site) startSecondProcess(t *testing.T) *http.Transport {
 	t.Helper()
 	text, err := json.Marshal(process{s.sqlite, s.postgres, s.url, s.acme.URL})
 	must(t, err)
@@ -101,7 +101,7 @@ func (s *site) second(t *testing.T) *http.Transport {
 	cmd.Env, cmd.Stderr = append(os.Environ(), processVariable+"="+string(text)), t.Output()
 	_, err = cmd.StdinPipe() // the second process ends when this process ends
 	must(t, err)
-	address := firstLine(t, cmd)
+	address := startAndReadLine(t, cmd)
 	dialer := &net.Dialer{}
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, to string) (net.Conn, error) {
 		if strings.HasSuffix(s.url, to) {
@@ -115,8 +115,8 @@ func (s *site) second(t *testing.T) *http.Transport {
 
 // SW-20
 func TestFiftyFirstSignInsInTwoProcessesCreateOneAccount(t *testing.T) {
-	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
-		transports := []http.RoundTripper{&http.Transport{}, s.second(t)}
+	onBothStores(t, withScriptedProvider(), func(t *testing.T, s *site) {
+		transports := []http.RoundTripper{&http.Transport{}, s.startSecondProcess(t)}
 		type arrival struct {
 			b  *browser
 			at string
@@ -125,22 +125,22 @@ func TestFiftyFirstSignInsInTwoProcessesCreateOneAccount(t *testing.T) {
 		for i := range 50 {
 			b := newBrowser(t)
 			b.Transport = transports[i%2]
-			all = append(all, arrival{b, b.toCallback(s, "acme", "")})
+			all = append(all, arrival{b, b.signInAtProvider(s, "acme", "")})
 		}
 		// Each attempt begins in one process, and its callback runs in the other.
 		var running sync.WaitGroup
 		for i, one := range all {
 			one.b.Transport = transports[(i+1)%2]
-			running.Go(func() { one.b.get(one.at).goes(t, "/account") })
+			running.Go(func() { one.b.get(one.at).assertRedirect(t, "/account") })
 		}
 		running.Wait()
 		ids := map[any]bool{}
 		for _, one := range all[:6] {
-			u, _ := one.b.me(s)
+			u, _ := one.b.readAccount(s)
 			ids[u["id"]] = true
 		}
-		if len(ids) != 1 || len(s.identities(t, "ada@example.com")) != 1 {
-			t.Errorf("%d accounts, identities %+v", len(ids), s.identities(t, "ada@example.com"))
+		if len(ids) != 1 || len(s.readIdentities(t, "ada@example.com")) != 1 {
+			t.Errorf("%d accounts, identities %+v", len(ids), s.readIdentities(t, "ada@example.com"))
 		}
 	})
 }

@@ -51,53 +51,51 @@ type kind struct {
 	issuer string // "" if the settings have the issuer
 	scopes []string
 
-	// fixed returns the metadata of a kind that has no discovery document. It is nil for other kinds.
-	fixed       func(*client) *metadata
-	checkIssuer func(*client, string) error
-	checkToken  func(*client, idClaims) error // additional checks of ID tokens, or nil
-	noUserInfo  bool                          // the ID token has every claim, so the userinfo endpoint is not used
-	formPost    bool                          // the browser sends the response as a form
+	// fixedMetadata is for a kind that has no discovery document, otherwise nil.
+	fixedMetadata func(*client) *metadata
+	checkIssuer   func(*client, string) error
+	checkToken    func(*client, idClaims) error // additional checks of ID tokens, or nil
+	noUserInfo    bool                          // the ID token has every claim, so the userinfo endpoint is not used
+	formPost      bool                          // the browser sends the response as a form
 
-	// exchange redeems a code.
-	exchange func(*client, context.Context, federation.Attempt, federation.Response) (federation.Claims, error)
+	redeemCode func(*client, context.Context, federation.Attempt, federation.Response) (federation.Claims, error)
 }
 
-// kinds has the kinds that New accepts.
-var kinds = map[federation.Kind]kind{
-	federation.KindOIDC: {scopes: openIDScopes, checkIssuer: sameIssuer, exchange: (*client).exchangeOpenID},
+var supportedKinds = map[federation.Kind]kind{
+	federation.KindOIDC: {scopes: openIDScopes, checkIssuer: checkSameIssuer, redeemCode: (*client).exchangeOpenID},
 	federation.KindGoogle: {name: "Google", issuer: "https://accounts.google.com", scopes: openIDScopes,
-		checkIssuer: sameIssuer, exchange: (*client).exchangeOpenID},
+		checkIssuer: checkSameIssuer, redeemCode: (*client).exchangeOpenID},
 	federation.KindMicrosoft: {name: "Microsoft", issuer: microsoft, scopes: openIDScopes, checkIssuer: tenantIssuer,
-		checkToken: checkTenant, noUserInfo: true, exchange: (*client).exchangeOpenID},
+		checkToken: checkTenant, noUserInfo: true, redeemCode: (*client).exchangeOpenID},
 	federation.KindApple: {name: "Apple", issuer: apple, scopes: []string{"openid", "name", "email"},
-		checkIssuer: sameIssuer, noUserInfo: true, formPost: true, exchange: (*client).exchangeOpenID},
+		checkIssuer: checkSameIssuer, noUserInfo: true, formPost: true, redeemCode: (*client).exchangeOpenID},
 	federation.KindGitHub: {name: "GitHub", issuer: github, scopes: []string{"read:user", "user:email"},
-		fixed: (*client).githubMetadata, exchange: (*client).exchangeGitHub},
+		fixedMetadata: (*client).githubMetadata, redeemCode: (*client).exchangeGitHub},
 }
 
 var openIDScopes = []string{"openid", "email", "profile"}
 
 // A client sends the requests to one provider.
 type client struct {
-	opts   Options
-	kind   kind
-	info   federation.Info
-	issuer string
-	http   *http.Client
-	pushes chan struct{} // limits concurrent pushed requests
+	opts      Options
+	kind      kind
+	info      federation.Info
+	issuer    string
+	http      *http.Client
+	pushSlots chan struct{} // limits the concurrent pushed requests
 
-	mu     sync.Mutex
-	meta   *metadata // nil: not yet fetched
-	read   time.Time // when the document was last requested
-	failed error     // error of the last request, if meta is nil
+	mu          sync.Mutex
+	meta        *metadata // nil: not yet fetched
+	requestedAt time.Time // the document, most recently
+	lastErr     error     // of the last request, if meta is nil
 }
 
 // New returns the client of a provider. It sends no request, so a provider that is down does not delay the start of
 // the server.
 func New(o Options) (federation.Provider, error) {
-	k, known := kinds[o.Kind]
+	k, known := supportedKinds[o.Kind]
 	c := &client{opts: o, kind: k, http: newHTTPClient(), issuer: cmp.Or(k.issuer, o.Issuer),
-		pushes: make(chan struct{}, maxPushes)}
+		pushSlots: make(chan struct{}, maxPushes)}
 	if c.opts.Now == nil {
 		c.opts.Now = time.Now
 	}
@@ -122,7 +120,7 @@ func New(o Options) (federation.Provider, error) {
 			return nil, err
 		}
 	}
-	if err := c.prepare(); err != nil {
+	if err := c.prepareKind(); err != nil {
 		return nil, err
 	}
 	c.info = federation.Info{ID: o.ID, Kind: o.Kind, Name: cmp.Or(o.Name, k.name, o.ID), Issuer: c.issuer,
@@ -130,8 +128,8 @@ func New(o Options) (federation.Provider, error) {
 	return c, nil
 }
 
-// prepare checks the options that only some kinds have.
-func (c *client) prepare() error {
+// prepareKind checks the options that only some kinds have.
+func (c *client) prepareKind() error {
 	switch c.opts.Kind {
 	case federation.KindMicrosoft:
 		return c.prepareMicrosoft()
@@ -149,16 +147,15 @@ func Check(ctx context.Context, p federation.Provider) error {
 	if !ours {
 		return errors.New("this provider can't be checked")
 	}
-	_, err := c.discover(ctx)
+	_, err := c.currentMetadata(ctx)
 	return err
 }
 
 func (c *client) Info() federation.Info { return c.info }
 
-// config returns the OAuth configuration for a provider with this metadata.
-func (c *client) config(m *metadata) *oauth2.Config {
+func (c *client) oauthConfig(m *metadata) *oauth2.Config {
 	style := oauth2.AuthStyleInHeader
-	if m.postsSecret() {
+	if m.takesSecretInBody() {
 		style = oauth2.AuthStyleInParams
 	}
 	return &oauth2.Config{
@@ -170,7 +167,7 @@ func (c *client) config(m *metadata) *oauth2.Config {
 
 // AuthURL returns a URL with a PKCE challenge, so that a thief of the code can't redeem it.
 func (c *client) AuthURL(ctx context.Context, a federation.Attempt) (string, error) {
-	m, err := c.discover(ctx)
+	m, err := c.currentMetadata(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -179,11 +176,11 @@ func (c *client) AuthURL(ctx context.Context, a federation.Attempt) (string, err
 	if c.kind.formPost {
 		options = append(options, oauth2.SetAuthURLParam("response_mode", "form_post"))
 	}
-	full := c.config(m).AuthCodeURL(a.State, options...)
+	full := c.oauthConfig(m).AuthCodeURL(a.State, options...)
 	if !m.MustPush {
 		return full, nil
 	}
-	full, err = c.push(ctx, m, full)
+	full, err = c.pushParameters(ctx, m, full)
 	if err != nil {
 		return "", withoutSecrets(err, a.State, a.Nonce, a.Verifier, string(c.opts.ClientSecret))
 	}
@@ -196,7 +193,7 @@ func (c *client) Exchange(
 ) (federation.Claims, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
-	claims, err := c.kind.exchange(c, ctx, a, r)
+	claims, err := c.kind.redeemCode(c, ctx, a, r)
 	if err != nil {
 		return federation.Claims{}, withoutSecrets(err, string(r.Code), a.Verifier, a.Nonce, string(c.opts.ClientSecret))
 	}
@@ -212,7 +209,7 @@ func withoutSecrets(err error, secrets ...string) error {
 	var refused *oauth2.RetrieveError
 	if errors.As(err, &refused) { // the library's text contains the whole response body
 		return fmt.Errorf("the token endpoint responds with status %d and the error %q",
-			refused.Response.StatusCode, printable(refused.ErrorCode))
+			refused.Response.StatusCode, safeErrorCode(refused.ErrorCode))
 	}
 	text := err.Error()
 	for _, secret := range secrets {
@@ -223,9 +220,8 @@ func withoutSecrets(err error, secrets ...string) error {
 	return errors.New(text)
 }
 
-// printable returns an OAuth error code, or "unknown" for any other text, which could contain
-// secrets.
-func printable(code string) string {
+// safeErrorCode returns "unknown" for a text that is not an OAuth error code, because it could contain secrets.
+func safeErrorCode(code string) string {
 	if len(code) > 64 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" || code == "" {
 		return "unknown"
 	}

@@ -18,8 +18,8 @@ import (
 // maxPushes bounds the concurrent requests to one provider that strangers can cause.
 const maxPushes = 8
 
-// push sends the parameters of an authorization URL, and returns the URL with the reference.
-func (c *client) push(ctx context.Context, m *metadata, full string) (string, error) {
+// pushParameters sends the parameters of the URL full, and returns a URL with the reference to them.
+func (c *client) pushParameters(ctx context.Context, m *metadata, full string) (string, error) {
 	at, err := url.Parse(full)
 	if err != nil {
 		return "", err
@@ -27,12 +27,12 @@ func (c *client) push(ctx context.Context, m *metadata, full string) (string, er
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	select {
-	case c.pushes <- struct{}{}:
-		defer func() { <-c.pushes }()
+	case c.pushSlots <- struct{}{}:
+		defer func() { <-c.pushSlots }()
 	case <-ctx.Done():
 		return "", fmt.Errorf("pushed authorization request: %w", ctx.Err())
 	}
-	reference, err := c.sendPushed(ctx, m, at.Query())
+	reference, err := c.sendPushedRequest(ctx, m, at.Query())
 	if err != nil {
 		return "", fmt.Errorf("pushed authorization request: %w", err)
 	}
@@ -40,10 +40,9 @@ func (c *client) push(ctx context.Context, m *metadata, full string) (string, er
 	return at.String(), nil
 }
 
-// sendPushed sends the parameters, with the same authentication as for the token endpoint (RFC
-// 9126, section 2).
-func (c *client) sendPushed(ctx context.Context, m *metadata, form url.Values) (string, error) {
-	if m.postsSecret() {
+// sendPushedRequest authenticates as at the token endpoint (RFC 9126, section 2).
+func (c *client) sendPushedRequest(ctx context.Context, m *metadata, form url.Values) (string, error) {
+	if m.takesSecretInBody() {
 		form.Set("client_secret", string(c.opts.ClientSecret))
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, m.PushURL, strings.NewReader(form.Encode()))
@@ -51,7 +50,7 @@ func (c *client) sendPushed(ctx context.Context, m *metadata, form url.Values) (
 		return "", err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if !m.postsSecret() { // id and secret are URL-encoded (RFC 6749, section 2.3.1)
+	if !m.takesSecretInBody() { // id and secret are URL-encoded (RFC 6749, section 2.3.1)
 		r.SetBasicAuth(url.QueryEscape(c.opts.ClientID), url.QueryEscape(string(c.opts.ClientSecret)))
 	}
 	response, err := c.http.Do(r)
@@ -69,7 +68,7 @@ func (c *client) sendPushed(ctx context.Context, m *metadata, form url.Values) (
 	}
 	if json.Unmarshal(text, &answer) != nil || response.StatusCode != http.StatusCreated {
 		return "", fmt.Errorf("the provider responds with status %d and the error %q", response.StatusCode,
-			printable(answer.Error))
+			safeErrorCode(answer.Error))
 	}
 	if answer.RequestURI == "" {
 		return "", errors.New("the response has no request_uri")

@@ -16,15 +16,15 @@ import (
 // In these tests, a second request changes the store during a callback. The store runs this request at a fixed point,
 // so the race takes place in every run.
 
-// A race is a store that runs a function one time, between two statements of a flow.
-type race struct {
+// A racingStore runs a function once, between two statements of a flow.
+type racingStore struct {
 	federation.Store
-	decided atomic.Pointer[func()] // after the decision, before the transaction that carries it out
-	read    atomic.Pointer[func()] // in the transaction, before TakeChallenge
+	beforeTransaction   atomic.Pointer[func()] // after the decision, before the transaction that carries it out
+	beforeTakeChallenge atomic.Pointer[func()] // in the transaction, before TakeChallenge
 }
 
-func (r *race) Update(ctx context.Context, fn func(federation.Tx) error) error {
-	if other := r.decided.Swap(nil); other != nil {
+func (r *racingStore) Update(ctx context.Context, fn func(federation.Tx) error) error {
+	if other := r.beforeTransaction.Swap(nil); other != nil {
 		(*other)()
 	}
 	return r.Store.Update(ctx, func(tx federation.Tx) error { return fn(racingTx{tx, r}) })
@@ -32,40 +32,39 @@ func (r *race) Update(ctx context.Context, fn func(federation.Tx) error) error {
 
 type racingTx struct {
 	federation.Tx
-	race *race
+	race *racingStore
 }
 
 func (t racingTx) TakeChallenge(
 	ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time,
 ) (bool, error) {
-	if other := t.race.read.Swap(nil); other != nil {
+	if other := t.race.beforeTakeChallenge.Swap(nil); other != nil {
 		(*other)()
 	}
 	return t.Tx.TakeChallenge(ctx, id, p, now)
 }
 
-// withRaces is withScripted with a store that runs races (site.race).
+// withRaces gives the site a racingStore.
 func withRaces() setup {
-	with := withScripted()
-	with.races = true
+	with := withScriptedProvider()
+	with.hasRaces = true
 	return with
 }
 
-// The method connected returns a browser that is signed in to a proven account with the identity "ada".
-func (s *site) connected(t *testing.T) (b *browser, access string) {
+// signedInWithIdentity connects the identity "ada" to a new account with a proven address.
+func (s *site) signedInWithIdentity(t *testing.T) (b *browser, access string) {
 	t.Helper()
-	b, _ = s.proven(t, "ada@example.com")
+	b, _ = s.createProvenAccount(t, "ada@example.com")
 	b.post(s.url+"/login", url.Values{"email": {"ada@example.com"}, "password": {password}})
-	b.get(b.leave(s, b.post(s.url+"/account/identities/acme", url.Values{})))
-	_, access = b.me(s)
+	b.get(b.leaveForProvider(s, b.post(s.url+"/account/identities/acme", url.Values{})))
+	_, access = b.readAccount(s)
 	return b, access
 }
 
-// disconnect removes the only identity of the signed-in user.
-func (b *browser) disconnect(s *site, access string) {
+func (b *browser) removeOnlyIdentity(s *site, access string) {
 	b.t.Helper()
-	id := s.identities(b.t, "ada@example.com")[0].ID
-	if p := b.call(s, "DELETE", "/identities/"+id, nil, access); p.StatusCode != http.StatusOK {
+	id := s.readIdentities(b.t, "ada@example.com")[0].ID
+	if p := b.callAPI(s, "DELETE", "/identities/"+id, nil, access); p.StatusCode != http.StatusOK {
 		b.t.Errorf("disconnect: %d %s", p.StatusCode, p.text)
 	}
 }
@@ -75,13 +74,13 @@ func (b *browser) disconnect(s *site, access string) {
 // SW-18
 func TestIdentityDisconnectedDuringASignInOpensNothing(t *testing.T) {
 	onBothStores(t, withRaces(), func(t *testing.T, s *site) {
-		owner, access := s.connected(t)
+		owner, access := s.signedInWithIdentity(t)
 		b := newBrowser(t)
-		at := b.toCallback(s, "acme", "")
-		disconnect := func() { owner.disconnect(s, access) }
-		s.race.decided.Store(&disconnect)
-		b.get(at).fails(t, federation.CodeLinkRequired)
-		if u, _ := b.me(s); u != nil {
+		at := b.signInAtProvider(s, "acme", "")
+		disconnect := func() { owner.removeOnlyIdentity(s, access) }
+		s.racingStore.beforeTransaction.Store(&disconnect)
+		b.get(at).assertLoginError(t, federation.CodeLinkRequired)
+		if u, _ := b.readAccount(s); u != nil {
 			t.Errorf("the browser is signed in as %v", u)
 		}
 	})
@@ -94,17 +93,17 @@ func TestIdentityDisconnectedDuringASignInOpensNothing(t *testing.T) {
 func TestFirstSignInsWithTwoAddressesCreateOneAccount(t *testing.T) {
 	onBothStores(t, withRaces(), func(t *testing.T, s *site) {
 		b, faster := newBrowser(t), newBrowser(t)
-		at, other := b.toCallback(s, "acme", ""), faster.toCallback(s, "acme", "")
+		at, other := b.signInAtProvider(s, "acme", ""), faster.signInAtProvider(s, "acme", "")
 		overtake := func() {
-			s.acme.as("ada", "other@example.com", true)
-			faster.get(other).goes(t, "/account")
+			s.acme.setUser("ada", "other@example.com", true)
+			faster.get(other).assertRedirect(t, "/account")
 		}
-		s.race.decided.Store(&overtake)
-		b.get(at).goes(t, "/account")
-		if u, _ := b.me(s); u["email"] != "other@example.com" {
+		s.racingStore.beforeTransaction.Store(&overtake)
+		b.get(at).assertRedirect(t, "/account")
+		if u, _ := b.readAccount(s); u["email"] != "other@example.com" {
 			t.Errorf("the slower browser is signed in as %v", u)
 		}
-		if n := s.place.rows(t, "SELECT COUNT(*) FROM users")[0][0]; n != "1" {
+		if n := s.queryRows(t, "SELECT COUNT(*) FROM users")[0][0]; n != "1" {
 			t.Errorf("%s accounts", n)
 		}
 	})
@@ -116,16 +115,16 @@ func TestFirstSignInsWithTwoAddressesCreateOneAccount(t *testing.T) {
 // SW-13
 func TestSessionThatEndsDuringALinkLinksNothing(t *testing.T) {
 	onBothStores(t, withRaces(), func(t *testing.T, s *site) {
-		b, _ := s.proven(t, "ada@example.com")
+		b, _ := s.createProvenAccount(t, "ada@example.com")
 		b.post(s.url+"/login", url.Values{"email": {"ada@example.com"}, "password": {password}})
-		at := b.leave(s, b.post(s.url+"/account/identities/acme", url.Values{}))
-		_, access := b.me(s)
-		end := func() { b.call(s, "POST", "/logout-all", nil, access) }
-		s.race.decided.Store(&end)
+		at := b.leaveForProvider(s, b.post(s.url+"/account/identities/acme", url.Values{}))
+		_, access := b.readAccount(s)
+		end := func() { b.callAPI(s, "POST", "/logout-all", nil, access) }
+		s.racingStore.beforeTransaction.Store(&end)
 		if p := b.get(at); !strings.Contains(p.location(), "code=CHALLENGE_INVALID") {
 			t.Errorf("got %d to %s", p.StatusCode, p.location())
 		}
-		if all := s.identities(t, "ada@example.com"); len(all) != 0 {
+		if all := s.readIdentities(t, "ada@example.com"); len(all) != 0 {
 			t.Errorf("identities: %+v", all)
 		}
 	})
@@ -137,27 +136,27 @@ func TestSessionThatEndsDuringALinkLinksNothing(t *testing.T) {
 // SW-14
 func TestLinkIsCompletedOnce(t *testing.T) {
 	t.Parallel()
-	s := on(t, "postgres", withRaces())
-	s.proven(t, "ada@example.com")
+	s := startSite(t, "postgres", withRaces())
+	s.createProvenAccount(t, "ada@example.com")
 	b := newBrowser(t)
-	b.get(b.toCallback(s, "acme", "?page=login")).fails(t, federation.CodeLinkRequired)
+	b.get(b.signInAtProvider(s, "acme", "?page=login")).assertLoginError(t, federation.CodeLinkRequired)
 	site, err := url.Parse(s.url)
 	must(t, err)
 	faster := newBrowser(t)
 	faster.Jar.SetCookies(site, b.Jar.Cookies(site))
 	login := map[string]any{"email": "ada@example.com", "password": password}
 	overtake := func() {
-		p := faster.call(s, "POST", "/login", login, "")
-		faster.disconnect(s, parse[struct{ AccessToken string }](t, p.text).AccessToken)
+		p := faster.callAPI(s, "POST", "/login", login, "")
+		faster.removeOnlyIdentity(s, parse[struct{ AccessToken string }](t, p.text).AccessToken)
 	}
-	s.race.read.Store(&overtake)
-	if p := b.call(s, "POST", "/login", login, ""); p.StatusCode != http.StatusOK {
+	s.racingStore.beforeTakeChallenge.Store(&overtake)
+	if p := b.callAPI(s, "POST", "/login", login, ""); p.StatusCode != http.StatusOK {
 		t.Errorf("%d %s", p.StatusCode, p.text)
 	}
-	if all := s.identities(t, "ada@example.com"); len(all) != 0 {
+	if all := s.readIdentities(t, "ada@example.com"); len(all) != 0 {
 		t.Errorf("identities: %+v", all)
 	}
-	if s.race.read.Load() != nil {
+	if s.racingStore.beforeTakeChallenge.Load() != nil {
 		t.Error("the race did not take place")
 	}
 }

@@ -51,17 +51,17 @@ func must(t testing.TB, err error) {
 
 // A site is a complete server on a real port and a real store.
 type site struct {
-	url        string
-	engine     *watchword.Engine
-	store      realStore
-	federation *federation.Manager
-	mails      chan watchword.Message
-	log        *lines
-	race       *race // set if setup.races is true
-	place
-	op   *honest   // set by withHonest
-	acme *scripted // set by withScripted
-	evil *scripted // a second scripted provider
+	url         string
+	engine      *watchword.Engine
+	store       realStore
+	federation  *federation.Manager
+	mails       chan watchword.Message
+	log         *safeLog
+	racingStore *racingStore // set if setup.hasRaces is true
+	storeLocation
+	op   *realProvider     // set by withRealProvider
+	acme *scriptedProvider // set by withScriptedProvider
+	evil *scriptedProvider // a second scripted provider
 }
 
 // A realStore is a store of this module, not a wrapper in a test.
@@ -71,19 +71,19 @@ type realStore interface {
 	Federation() federation.Store
 }
 
-// lines is a log that a test can read while it is written.
-type lines struct {
+// A safeLog can be read while it is written.
+type safeLog struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (l *lines) Write(p []byte) (int, error) {
+func (l *safeLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
 }
 
-func (l *lines) String() string {
+func (l *safeLog) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
@@ -91,8 +91,8 @@ func (l *lines) String() string {
 
 func (s *site) Send(_ context.Context, m watchword.Message) error { s.mails <- m; return nil }
 
-// The method mail waits for the next mail of a kind.
-func (s *site) mail(t *testing.T, kind watchword.MailKind) watchword.Message {
+// awaitMail skips mails of other kinds.
+func (s *site) awaitMail(t *testing.T, kind watchword.MailKind) watchword.Message {
 	t.Helper()
 	for {
 		select {
@@ -106,35 +106,31 @@ func (s *site) mail(t *testing.T, kind watchword.MailKind) watchword.Message {
 	}
 }
 
-// A setup describes the site of a test. The function offers returns the providers of the site, whose URL is already
-// known.
+// A setup describes the site of a test. newProviders can use the URL of the site, which listens already.
 type setup struct {
-	offers func(t *testing.T, s *site) []federation.Provider
-	engine func(*watchword.Options)
-	edge   func(*server.Options)
-	link   bool                // federation.Options.LinkProven
-	host   string              // serves https under this name; default: http on localhost
-	seen   func(*http.Request) // called with each request
-	races  bool                // the store runs races, see site.race
+	newProviders func(t *testing.T, s *site) []federation.Provider
+	changeEngine func(*watchword.Options)
+	changeServer func(*server.Options)
+	linkProven   bool
+	host         string              // serves https under this name; default: http on localhost
+	onRequest    func(*http.Request) // called for each
+	hasRaces     bool                // the site has a racingStore
 }
 
-// stores are the kinds of stores that the tests run on.
-var stores = []string{"sqlite", "postgres"}
+var storeKinds = []string{"sqlite", "postgres"}
 
-// onBothStores runs a test on SQLite and on PostgreSQL.
 func onBothStores(t *testing.T, s setup, test func(*testing.T, *site)) {
 	t.Helper()
 	t.Parallel()
-	for _, store := range stores {
+	for _, store := range storeKinds {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			test(t, on(t, store, s))
+			test(t, startSite(t, store, s))
 		})
 	}
 }
 
-// The function on starts a site on a kind of store.
-func on(t *testing.T, store string, s setup) *site {
+func startSite(t *testing.T, store string, s setup) *site {
 	t.Helper()
 	if store == "sqlite" {
 		return onSQLite(t, s)
@@ -142,7 +138,7 @@ func on(t *testing.T, store string, s setup) *site {
 	address := pgtest.Migrated(t, postgres.Migrate)
 	opened, err := postgres.Open(t.Context(), address)
 	must(t, err)
-	return newSite(t, opened, place{postgres: address}, s)
+	return newSite(t, opened, storeLocation{postgres: address}, s)
 }
 
 func onSQLite(t *testing.T, s setup) *site {
@@ -150,14 +146,14 @@ func onSQLite(t *testing.T, s setup) *site {
 	path := sqlitetest.Path(t, sqlite.Migrate)
 	store, err := sqlite.Open(t.Context(), path)
 	must(t, err)
-	return newSite(t, store, place{sqlite: path}, s)
+	return newSite(t, store, storeLocation{sqlite: path}, s)
 }
 
-// A place says where a store is. One of its fields is set.
-type place struct{ sqlite, postgres string }
+// A storeLocation has exactly one field set.
+type storeLocation struct{ sqlite, postgres string }
 
-// dump returns all rows of the store.
-func (p place) dump(t *testing.T) string {
+// dumpRows returns all rows of the store.
+func (p storeLocation) dumpRows(t *testing.T) string {
 	t.Helper()
 	row, list := "*", "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
 	if p.postgres != "" {
@@ -165,14 +161,14 @@ func (p place) dump(t *testing.T) string {
 		list = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name"
 	}
 	var text strings.Builder
-	for _, table := range p.rows(t, list) {
-		fmt.Fprintln(&text, table, p.rows(t, `SELECT `+row+` FROM "`+table[0]+`" AS x`))
+	for _, table := range p.queryRows(t, list) {
+		fmt.Fprintln(&text, table, p.queryRows(t, `SELECT `+row+` FROM "`+table[0]+`" AS x`))
 	}
 	return text.String()
 }
 
-// rows returns the rows of a query as text.
-func (p place) rows(t *testing.T, query string) (all [][]string) {
+// queryRows returns the values as text.
+func (p storeLocation) queryRows(t *testing.T, query string) (all [][]string) {
 	t.Helper()
 	driver, source := "sqlite", p.sqlite
 	if p.postgres != "" {
@@ -202,15 +198,15 @@ func (p place) rows(t *testing.T, query string) (all [][]string) {
 	return all
 }
 
-// The method living returns the number of live sessions of all users.
-func (p place) living(t *testing.T) int {
+// countLiveSessions counts the sessions of all users.
+func (p storeLocation) countLiveSessions(t *testing.T) int {
 	t.Helper()
-	n, err := strconv.Atoi(p.rows(t, "SELECT COUNT(*) FROM sessions WHERE ended_at = 0")[0][0])
+	n, err := strconv.Atoi(p.queryRows(t, "SELECT COUNT(*) FROM sessions WHERE ended_at = 0")[0][0])
 	must(t, err)
 	return n
 }
 
-func newSite(t *testing.T, store realStore, at place, with setup) *site {
+func newSite(t *testing.T, store realStore, at storeLocation, with setup) *site {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -221,27 +217,28 @@ func newSite(t *testing.T, store realStore, at place, with setup) *site {
 	if with.host != "" {
 		origin = "https://" + with.host + ":"
 	}
-	s := &site{url: origin + port, store: store, place: at, mails: make(chan watchword.Message, 100), log: &lines{}}
+	s := &site{url: origin + port, store: store, storeLocation: at,
+		mails: make(chan watchword.Message, 100), log: &safeLog{}}
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	options := engineOptions(s.url)
 	options.Mailer, options.Log = s, log
-	if with.engine != nil {
-		with.engine(&options)
+	if with.changeEngine != nil {
+		with.changeEngine(&options)
 	}
 	s.engine, err = watchword.New(t.Context(), store, options)
 	must(t, err)
 	external := store.Federation()
-	if with.races {
-		s.race = &race{Store: external}
-		external = s.race
+	if with.hasRaces {
+		s.racingStore = &racingStore{Store: external}
+		external = s.racingStore
 	}
 	s.federation, err = federation.New(s.engine, external,
-		federation.Options{Providers: with.offers(t, s), LinkProven: with.link})
+		federation.Options{Providers: with.newProviders(t, s), LinkProven: with.linkProven})
 	must(t, err)
 	edge := server.Options{Federation: s.federation, Log: log,
 		Factors: factors.New(s.engine, store.Factors(), factors.Options{})}
-	if with.edge != nil {
-		with.edge(&edge)
+	if with.changeServer != nil {
+		with.changeServer(&edge)
 	}
 	handler, err := server.New(s.engine, edge)
 	must(t, err)
@@ -250,9 +247,9 @@ func newSite(t *testing.T, store realStore, at place, with setup) *site {
 	running.Go(func() { s.engine.Run(ctx) })
 	web := &httptest.Server{Listener: listener, Config: &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}}
-	if with.seen != nil {
+	if with.onRequest != nil {
 		web.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			with.seen(r)
+			with.onRequest(r)
 			handler.ServeHTTP(w, r)
 		})
 	}
@@ -272,17 +269,17 @@ func newSite(t *testing.T, store realStore, at place, with setup) *site {
 	return s
 }
 
-// engineOptions returns the options for all processes of a site.
+// engineOptions are the same for all processes of a site.
 func engineOptions(url string) watchword.Options {
-	return watchword.Options{PublicURL: url, Mailer: noMail{},
+	return watchword.Options{PublicURL: url, Mailer: discardMailer{},
 		MasterKey: []byte("a master key for tests, 32 bytes"), Limits: watchword.Unlimited(), HashWorkers: 2,
 		HashQueue: time.Minute}
 }
 
-// noMail is the mailer of a process that sends no mail.
-type noMail struct{}
+// A discardMailer is for a process that sends no mail.
+type discardMailer struct{}
 
-func (noMail) Send(context.Context, watchword.Message) error { return nil }
+func (discardMailer) Send(context.Context, watchword.Message) error { return nil }
 
 // A browser keeps cookies. It follows a redirect only if a test says so.
 type browser struct {
@@ -338,8 +335,8 @@ func (b *browser) post(address string, form url.Values) page {
 	return b.send(r)
 }
 
-// follow follows redirects. It stops at a page, or before it opens a URL with the prefix until.
-func (b *browser) follow(address, until string) (page, string) {
+// followRedirects stops at a page, or before it opens a URL with the prefix until.
+func (b *browser) followRedirects(address, until string) (page, string) {
 	b.t.Helper()
 	for range 20 {
 		if until != "" && strings.HasPrefix(address, until) {
@@ -359,19 +356,18 @@ func (b *browser) follow(address, until string) (page, string) {
 	return page{}, ""
 }
 
-// toCallback signs in at the provider and returns the URL of the response. It does not open
-// that URL.
-func (b *browser) toCallback(s *site, provider, query string) string {
+// signInAtProvider returns the URL of the provider's response. It does not open that URL.
+func (b *browser) signInAtProvider(s *site, provider, query string) string {
 	b.t.Helper()
-	p, at := b.follow(s.url+"/sign-in/"+provider+query, federation.RedirectURI(s.url, provider))
+	p, at := b.followRedirects(s.url+"/sign-in/"+provider+query, federation.RedirectURI(s.url, provider))
 	if p.Response != nil {
 		b.t.Fatalf("the provider responds with %d at %s: %s", p.StatusCode, at, p.text)
 	}
 	return at
 }
 
-// The method me returns the account of the browser's session, and an access token. It calls the API like a front-end.
-func (b *browser) me(s *site) (user map[string]any, access string) {
+// readAccount returns the account of the browser's session, and an access token. It calls the API like a front-end.
+func (b *browser) readAccount(s *site) (user map[string]any, access string) {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, s.url+"/api/auth/refresh", nil)
 	must(b.t, err)
@@ -387,18 +383,18 @@ func (b *browser) me(s *site) (user map[string]any, access string) {
 	return body.User, body.AccessToken
 }
 
-// An honest is a running oidc-provider (npm) in a separate process.
-type honest struct{ issuer string }
+// A realProvider is a running oidc-provider (npm) in a separate process.
+type realProvider struct{ issuer string }
 
 var install = sync.OnceValue(func() error { return npmtest.Install("testdata/op") })
 
-// newHonest starts the provider. The argument behaviour is JSON, as provider.mjs describes it.
-func newHonest(t *testing.T, redirectURI, behaviour string) *honest {
+// newRealProvider takes the behaviour as JSON, as provider.mjs describes it.
+func newRealProvider(t *testing.T, redirectURI, behaviour string) *realProvider {
 	t.Helper()
-	return startHonest(t, clientSecret, redirectURI, behaviour)
+	return startRealProvider(t, clientSecret, redirectURI, behaviour)
 }
 
-func startHonest(t *testing.T, secret, redirectURI, behaviour string) *honest {
+func startRealProvider(t *testing.T, secret, redirectURI, behaviour string) *realProvider {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("-short: the provider of npm is not run")
@@ -407,11 +403,11 @@ func startHonest(t *testing.T, secret, redirectURI, behaviour string) *honest {
 	must(t, install())
 	cmd := exec.Command("node", "provider.mjs", clientID, secret, redirectURI, behaviour)
 	cmd.Dir, cmd.Stderr = filepath.Join("testdata", "op"), t.Output()
-	return &honest{firstLine(t, cmd)}
+	return &realProvider{startAndReadLine(t, cmd)}
 }
 
-// firstLine starts a program and returns the first line of its output. The program ends with the test.
-func firstLine(t *testing.T, cmd *exec.Cmd) string {
+// startAndReadLine returns the first line of the program's output. The program ends with the test.
+func startAndReadLine(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()
 	out, err := cmd.StdoutPipe()
 	must(t, err)
@@ -425,19 +421,21 @@ func firstLine(t *testing.T, cmd *exec.Cmd) string {
 	return strings.TrimSpace(line)
 }
 
-// withHonest is a setup whose provider "acme" is npm's oidc-provider.
-func withHonest(change ...func(*providers.Options)) setup { return withBehaviour(`{}`, change...) }
+// withRealProvider is a setup whose provider "acme" is npm's oidc-provider.
+func withRealProvider(change ...func(*providers.Options)) setup {
+	return withBehaviour(`{}`, change...)
+}
 
-// withBehaviour is withHonest with a behaviour of the provider, as provider.mjs describes it.
+// withBehaviour is withRealProvider with a behaviour, as provider.mjs describes it.
 func withBehaviour(behaviour string, change ...func(*providers.Options)) setup {
-	return setup{offers: func(t *testing.T, s *site) []federation.Provider {
-		s.op = newHonest(t, federation.RedirectURI(s.url, "acme"), behaviour)
-		return []federation.Provider{client(t, s.url, s.op.issuer, change...)}
+	return setup{newProviders: func(t *testing.T, s *site) []federation.Provider {
+		s.op = newRealProvider(t, federation.RedirectURI(s.url, "acme"), behaviour)
+		return []federation.Provider{newClient(t, s.url, s.op.issuer, change...)}
 	}}
 }
 
-// The method put changes the current user or the keys of the provider.
-func (h *honest) put(t *testing.T, path, body string) {
+// configure changes the current user (/test/user) or the keys (/test/keys).
+func (h *realProvider) configure(t *testing.T, path, body string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, h.issuer+path, strings.NewReader(body))
 	must(t, err)
@@ -449,8 +447,8 @@ func (h *honest) put(t *testing.T, path, body string) {
 	}
 }
 
-// The function client returns the client of the provider with this issuer, for the site at siteURL.
-func client(t *testing.T, siteURL, issuer string, change ...func(*providers.Options)) federation.Provider {
+// newClient returns the client of the provider with this issuer, for the site at siteURL.
+func newClient(t *testing.T, siteURL, issuer string, change ...func(*providers.Options)) federation.Provider {
 	t.Helper()
 	o := acmeOptions(siteURL, issuer)
 	for _, c := range change {

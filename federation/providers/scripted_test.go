@@ -22,33 +22,33 @@ import (
 	"github.com/watchword-auth/watchword/federation/providers"
 )
 
-// A scripted is a provider whose responses a test can change. Without changes, it behaves like a real provider. It
+// A scriptedProvider has responses that a test can change. Without changes, it behaves like a real provider. It
 // checks PKCE, so the code of a different attempt fails.
-type scripted struct {
+type scriptedProvider struct {
 	*httptest.Server
 
-	mu       sync.Mutex
-	key      *ecdsa.PrivateKey
-	codes    map[string]url.Values // query of the authorization request, by code
-	handed   []string              // secrets that the provider has issued
-	user     map[string]any        // claims of the current user
-	metadata map[string]any        // members that replace those of the discovery document
-	query    func(url.Values)      // if set, changes the parameters of the response
-	change   func(map[string]any)  // if set, changes the claims of the ID token
-	sign     func(payload []byte) string
-	secret   func(string) bool           // checks the client secret in the body; nil: it is in the header
-	endpoint map[string]http.HandlerFunc // handlers that replace endpoints, by path
+	mu                sync.Mutex
+	key               *ecdsa.PrivateKey
+	queryByCode       map[string]url.Values // of the authorization request
+	issuedSecrets     []string
+	userClaims        map[string]any       // of the current user
+	metadataOverrides map[string]any       // replace members of the discovery document
+	editResponse      func(url.Values)     // changes the parameters; or nil
+	editIDToken       func(map[string]any) // changes the claims; or nil
+	sign              func(payload []byte) string
+	checkSecret       func(string) bool           // if it is in the body; nil: it is in the header
+	endpointOverrides map[string]http.HandlerFunc // by path
 }
 
-func newScripted(t *testing.T) *scripted {
+func newScriptedProvider(t *testing.T) *scriptedProvider {
 	t.Helper()
-	s := &scripted{codes: map[string]url.Values{}, endpoint: map[string]http.HandlerFunc{},
-		user: map[string]any{"sub": "ada", "email": "ada@example.com", "email_verified": true, "name": "Ada"}}
+	s := &scriptedProvider{queryByCode: map[string]url.Values{}, endpointOverrides: map[string]http.HandlerFunc{},
+		userClaims: map[string]any{"sub": "ada", "email": "ada@example.com", "email_verified": true, "name": "Ada"}}
 	s.rotate(t)
 	usual := map[string]http.HandlerFunc{"/authorize": s.authorize, "/token": s.token, "/jwks": s.jwks}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
-		handle := s.endpoint[r.URL.Path]
+		handle := s.endpointOverrides[r.URL.Path]
 		s.mu.Unlock()
 		if handle == nil {
 			handle = usual[r.URL.Path]
@@ -65,23 +65,25 @@ func newScripted(t *testing.T) *scripted {
 	return s
 }
 
-// The method set changes the fields of the provider, even while requests run.
-func (s *scripted) set(change func(*scripted)) {
+// update is safe while requests run.
+func (s *scriptedProvider) update(change func(*scriptedProvider)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(s)
 }
 
-// The method as sets the claims of the user who signs in next.
-func (s *scripted) as(sub, email string, verified any) {
-	s.set(func(s *scripted) { s.user = map[string]any{"sub": sub, "email": email, "email_verified": verified} })
+// setUser sets the claims of the user who signs in next.
+func (s *scriptedProvider) setUser(sub, email string, verified any) {
+	s.update(func(s *scriptedProvider) {
+		s.userClaims = map[string]any{"sub": sub, "email": email, "email_verified": verified}
+	})
 }
 
-func (s *scripted) rotate(t *testing.T) {
+func (s *scriptedProvider) rotate(t *testing.T) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
-	s.set(func(s *scripted) { s.key = key })
+	s.update(func(s *scriptedProvider) { s.key = key })
 }
 
 func reply(w http.ResponseWriter, body any) {
@@ -89,37 +91,37 @@ func reply(w http.ResponseWriter, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-func (s *scripted) discovery(w http.ResponseWriter, _ *http.Request) {
+func (s *scriptedProvider) discovery(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	document := map[string]any{"issuer": s.URL, "authorization_endpoint": s.URL + "/authorize",
 		"token_endpoint": s.URL + "/token", "jwks_uri": s.URL + "/jwks"}
-	maps.Copy(document, s.metadata)
+	maps.Copy(document, s.metadataOverrides)
 	reply(w, document)
 }
 
-func (s *scripted) authorize(w http.ResponseWriter, r *http.Request) {
+func (s *scriptedProvider) authorize(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	code := rand.Text()
-	s.codes[code] = r.URL.Query()
-	s.handed = append(s.handed, code)
+	s.queryByCode[code] = r.URL.Query()
+	s.issuedSecrets = append(s.issuedSecrets, code)
 	answer := url.Values{"code": {code}, "state": {r.URL.Query().Get("state")}}
-	if s.query != nil {
-		s.query(answer)
+	if s.editResponse != nil {
+		s.editResponse(answer)
 	}
 	http.Redirect(w, r, r.URL.Query().Get("redirect_uri")+"?"+answer.Encode(), http.StatusFound)
 }
 
-func (s *scripted) token(w http.ResponseWriter, r *http.Request) {
+func (s *scriptedProvider) token(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	asked, known := s.codes[r.FormValue("code")]
-	delete(s.codes, r.FormValue("code"))
+	asked, known := s.queryByCode[r.FormValue("code")]
+	delete(s.queryByCode, r.FormValue("code"))
 	sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
 	id, secret, _ := r.BasicAuth()
 	plain, _ := url.QueryUnescape(secret)
-	if s.secret != nil && s.secret(r.FormValue("client_secret")) {
+	if s.checkSecret != nil && s.checkSecret(r.FormValue("client_secret")) {
 		id, plain = r.FormValue("client_id"), clientSecret
 	}
 	if !known || base64.RawURLEncoding.EncodeToString(sum[:]) != asked.Get("code_challenge") || id != clientID ||
@@ -130,26 +132,25 @@ func (s *scripted) token(w http.ResponseWriter, r *http.Request) {
 	}
 	now := time.Now().Unix()
 	claims := map[string]any{"iss": s.URL, "aud": clientID, "iat": now, "exp": now + 300, "nonce": asked.Get("nonce")}
-	maps.Copy(claims, s.user)
-	if s.change != nil {
-		s.change(claims)
+	maps.Copy(claims, s.userClaims)
+	if s.editIDToken != nil {
+		s.editIDToken(claims)
 	}
 	payload, _ := json.Marshal(claims)
 	idToken := s.signed(payload)
 	access := rand.Text()
-	s.handed = append(s.handed, access, idToken, r.FormValue("code_verifier"))
+	s.issuedSecrets = append(s.issuedSecrets, access, idToken, r.FormValue("code_verifier"))
 	reply(w, map[string]any{"access_token": access, "token_type": "Bearer", "id_token": idToken})
 }
 
-func (s *scripted) signed(payload []byte) string {
+func (s *scriptedProvider) signed(payload []byte) string {
 	if s.sign != nil {
 		return s.sign(payload)
 	}
-	return jws(jose.ES256, jose.JSONWebKey{Key: s.key, KeyID: "1"}, payload)
+	return signJWS(jose.ES256, jose.JSONWebKey{Key: s.key, KeyID: "1"}, payload)
 }
 
-// jws signs a payload.
-func jws(alg jose.SignatureAlgorithm, key any, payload []byte) string {
+func signJWS(alg jose.SignatureAlgorithm, key any, payload []byte) string {
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, nil)
 	if err != nil {
 		panic(err)
@@ -165,17 +166,17 @@ func jws(alg jose.SignatureAlgorithm, key any, payload []byte) string {
 	return text
 }
 
-func (s *scripted) jwks(w http.ResponseWriter, _ *http.Request) {
+func (s *scriptedProvider) jwks(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	public := jose.JSONWebKey{Key: &s.key.PublicKey, KeyID: "1", Algorithm: "ES256", Use: "sig"}
 	reply(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}})
 }
 
-// withScripted is a setup whose provider "acme" is scripted.
-func withScripted(change ...func(*providers.Options)) setup {
-	return setup{offers: func(t *testing.T, s *site) []federation.Provider {
-		s.acme = newScripted(t)
-		return []federation.Provider{client(t, s.url, s.acme.URL, change...)}
+// withScriptedProvider sets site.acme.
+func withScriptedProvider(change ...func(*providers.Options)) setup {
+	return setup{newProviders: func(t *testing.T, s *site) []federation.Provider {
+		s.acme = newScriptedProvider(t)
+		return []federation.Provider{newClient(t, s.url, s.acme.URL, change...)}
 	}}
 }

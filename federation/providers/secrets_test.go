@@ -14,8 +14,8 @@ import (
 //
 // SW-24
 func TestSecretsOfAProviderAreNotStored(t *testing.T) {
-	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
-		s.proven(t, "ada@example.com")
+	onBothStores(t, withScriptedProvider(), func(t *testing.T, s *site) {
+		s.createProvenAccount(t, "ada@example.com")
 		var all []string
 		// The results are: a new account, a required link, a waiting sign-up, and a refused ID token.
 		for _, c := range []struct {
@@ -24,20 +24,20 @@ func TestSecretsOfAProviderAreNotStored(t *testing.T) {
 			to         string
 		}{{"bob", "bob@example.com", true, "/account"}, {"ada", "ada@example.com", true, "/login"},
 			{"cyd", "cyd@example.com", false, "/login"}, {"", "", false, "/login"}} {
-			s.acme.as(c.sub, c.email, c.verified)
+			s.acme.setUser(c.sub, c.email, c.verified)
 			b := newBrowser(t)
-			at := b.toCallback(s, "acme", "?page=login")
+			at := b.signInAtProvider(s, "acme", "?page=login")
 			if to, _, _ := strings.Cut(b.get(at).location(), "?"); to != c.to {
 				t.Errorf("%s: the callback goes to %q", c.sub, to)
 			}
 			all = append(all, at)
 		}
-		s.noSecrets(t, all...)
-		secrets := s.secrets(t, all...)
+		s.assertNoSecretLogged(t, all...)
+		secrets := s.secretsOfSignIns(t, all...)
 		if len(secrets) < 16 {
 			t.Fatalf("the provider handed out %q", secrets)
 		}
-		content := s.dump(t)
+		content := s.dumpRows(t)
 		if !strings.Contains(content, "bob@example.com") {
 			t.Fatalf("the dump has no accounts: %s", content)
 		}
@@ -60,24 +60,24 @@ func TestSecretsOfAProviderAreNotStored(t *testing.T) {
 //
 // SW-25
 func TestStartWritesNoRow(t *testing.T) {
-	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
-		before := s.dump(t)
+	onBothStores(t, withScriptedProvider(), func(t *testing.T, s *site) {
+		before := s.dumpRows(t)
 		b := newBrowser(t)
 		for range 20 {
-			b.toCallback(s, "acme", "")
+			b.signInAtProvider(s, "acme", "")
 		}
-		if after := s.dump(t); after != before {
+		if after := s.dumpRows(t); after != before {
 			t.Errorf("the store had\n%s\nand has\n%s", before, after)
 		}
 	})
 }
 
-// secrets returns the texts that must not be stored: the secrets that the provider sent, the states of callbacks,
-// and the client secret.
-func (s *site) secrets(t *testing.T, callbacks ...string) []string {
+// secretsOfSignIns returns the texts that must not be stored: the secrets that the provider sent, the states of
+// callbacks, and the client secret.
+func (s *site) secretsOfSignIns(t *testing.T, callbacks ...string) []string {
 	t.Helper()
 	secrets := []string{clientSecret}
-	s.acme.set(func(p *scripted) { secrets = append(secrets, p.handed...) })
+	s.acme.update(func(p *scriptedProvider) { secrets = append(secrets, p.issuedSecrets...) })
 	for _, raw := range callbacks {
 		u, err := url.Parse(raw)
 		must(t, err)
@@ -86,11 +86,10 @@ func (s *site) secrets(t *testing.T, callbacks ...string) []string {
 	return secrets
 }
 
-// noSecrets fails if the log has a secret of the provider or of a response.
-func (s *site) noSecrets(t *testing.T, callbacks ...string) {
+func (s *site) assertNoSecretLogged(t *testing.T, callbacks ...string) {
 	t.Helper()
 	text := s.log.String()
-	for _, secret := range s.secrets(t, callbacks...) {
+	for _, secret := range s.secretsOfSignIns(t, callbacks...) {
 		if strings.Contains(text, secret) {
 			t.Errorf("the log has the secret %q", secret)
 		}

@@ -16,8 +16,8 @@ import (
 // In these tests, the front-end and the server are on different sites, with cookie-same-site=none, in a real
 // Chromium.
 
-// twoSites is a server at id.two.test with a front-end at app.one.test.
-func twoSites(t *testing.T) (s *site, app string) {
+// startTwoSites starts a server at id.two.test with a front-end at app.one.test.
+func startTwoSites(t *testing.T) (s *site, app string) {
 	t.Helper()
 	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -27,18 +27,18 @@ func twoSites(t *testing.T) (s *site, app string) {
 	web.StartTLS()
 	t.Cleanup(web.Close)
 	app = strings.Replace(web.URL, "127.0.0.1", "app.one.test", 1)
-	with := withScripted()
+	with := withScriptedProvider()
 	with.host = "id.two.test"
-	with.edge = func(o *server.Options) {
+	with.changeServer = func(o *server.Options) {
 		o.AllowedOrigins, o.CookieSameSite = []string{app}, http.SameSiteNoneMode
 	}
 	return onSQLite(t, with), app
 }
 
-// fetch sends a request from the page of the front-end, and returns a member of the response.
-func (b *tab) fetch(s *site, method, path, access, member string, body map[string]string) string {
+// fetchFromPage sends a request from the page of the front-end, and returns a member of the response.
+func (b *tab) fetchFromPage(s *site, method, path, access, member string, body map[string]string) string {
 	b.t.Helper()
-	return see[string](b, `async (method, url, access, member, body) => {
+	return evaluate[string](b, `async (method, url, access, member, body) => {
     const response = await fetch(url, { method, credentials: "include", body: JSON.stringify(body),
       headers: { "Content-Type": "application/json", ...(access && { Authorization: "Bearer " + access }) } });
     const answer = await response.json();
@@ -46,28 +46,29 @@ func (b *tab) fetch(s *site, method, path, access, member string, body map[strin
   }`, method, s.url+"/api/auth"+path, access, member, body)
 }
 
-// The method connects signs up in the front-end, connects a provider, and expects a page with the text. Later it
-// tries to sign in with another account at the provider, which fails with LINK_REQUIRED. A sign-in with the password
-// then connects this account, too.
-func (b *tab) connects(s *site, app, text string) {
+// connectAndSignIn signs up in the front-end, connects a provider, and expects a page with the text. Later it tries
+// to sign in with another account at the provider, which fails with LINK_REQUIRED. A sign-in with the password then
+// connects this account, too.
+func (b *tab) connectAndSignIn(s *site, app, text string) {
 	b.t.Helper()
 	ada := map[string]string{"email": "ada@example.com", "password": password}
 	b.visit(app)
-	b.shows("The application")
-	access := b.fetch(s, "POST", "/register", "", "accessToken", ada)
-	token := string(s.mail(b.t, watchword.MailVerify).Token)
-	b.fetch(s, "POST", "/email/verify", access, "user", map[string]string{"token": token})
-	s.acme.as("elsewhere", "elsewhere@example.com", true)
-	b.visit(b.fetch(s, "POST", "/identities/acme", access, "url", map[string]string{"returnTo": app + "/settings"}))
-	b.shows(text)
+	b.awaitText("The application")
+	access := b.fetchFromPage(s, "POST", "/register", "", "accessToken", ada)
+	token := string(s.awaitMail(b.t, watchword.MailVerify).Token)
+	b.fetchFromPage(s, "POST", "/email/verify", access, "user", map[string]string{"token": token})
+	s.acme.setUser("elsewhere", "elsewhere@example.com", true)
+	b.visit(b.fetchFromPage(s, "POST", "/identities/acme", access, "url",
+		map[string]string{"returnTo": app + "/settings"}))
+	b.awaitText(text)
 
-	s.acme.as("ada", "ada@example.com", true)
+	s.acme.setUser("ada", "ada@example.com", true)
 	b.visit(s.url + "/sign-in/acme?return_to=" + app + "/start")
-	b.shows("The application")
-	if got := see[string](b, `() => location.hash`); got != "#error=LINK_REQUIRED" {
+	b.awaitText("The application")
+	if got := evaluate[string](b, `() => location.hash`); got != "#error=LINK_REQUIRED" {
 		b.t.Fatalf("the front-end gets %q", got)
 	}
-	if got := b.fetch(s, "POST", "/login", "", "accessToken", ada); strings.Contains(got, " ") {
+	if got := b.fetchFromPage(s, "POST", "/login", "", "accessToken", ada); strings.Contains(got, " ") {
 		b.t.Fatalf("the sign-in after LINK_REQUIRED: %s", got)
 	}
 }
@@ -86,11 +87,11 @@ func TestChromiumFrontEndOnAnotherSiteConnectsAProvider(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s, app := twoSites(t)
+			s, app := startTwoSites(t)
 			browser := &browsertest.Chromium{Preferences: c.preferences}
 			t.Cleanup(browser.Stop)
-			trusting(t, browser.Open(t)).connects(s, app, c.ends)
-			if all := s.identities(t, "ada@example.com"); len(all) != c.connected {
+			trustTestCertificate(t, browser.Open(t)).connectAndSignIn(s, app, c.ends)
+			if all := s.readIdentities(t, "ada@example.com"); len(all) != c.connected {
 				t.Errorf("%d accounts are connected, want %d", len(all), c.connected)
 			}
 		})
