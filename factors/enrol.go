@@ -76,7 +76,7 @@ type pendingTOTP struct {
 // BeginTOTP creates a secret for the authenticator of a signed-in user. Codes: CodeNotFound (enrolment is off),
 // CodeEmailNotVerified, CodeStepUpRequired, CodeFactorLimit.
 func (m *Manager) BeginTOTP(ctx context.Context, who watchword.Identity, name string) (Enrolment, error) {
-	may := func(tx Tx, now time.Time) (u watchword.User, id watchword.SessionID, err error) {
+	authorize := func(tx Tx, now time.Time) (u watchword.User, id watchword.SessionID, err error) {
 		session, user, err := tx.Session(ctx, who.Session.ID)
 		if err != nil {
 			return u, id, m.notFoundToSessionEnded(err)
@@ -90,7 +90,7 @@ func (m *Manager) BeginTOTP(ctx context.Context, who watchword.Identity, name st
 		}
 		return user, session.ID, nil
 	}
-	return m.beginTOTP(ctx, pendingTOTP{Name: name}, may)
+	return m.beginTOTP(ctx, pendingTOTP{Name: name}, authorize)
 }
 
 // beginTOTP runs authorize in its transaction. authorize checks the permission, and returns the account and its

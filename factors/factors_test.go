@@ -41,7 +41,6 @@ type rig struct {
 	now time.Time
 }
 
-// A realStore is SQLite or PostgreSQL, as opposed to a fake.
 type realStore interface {
 	watchword.Store
 	Factors() factors.Store

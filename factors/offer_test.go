@@ -55,7 +55,6 @@ func (t hookedTx) InsertLoginChallenge(
 	return all, err
 }
 
-// A commitHookStore calls a function before it commits a change of factors.
 type commitHookStore struct {
 	factors.Store
 	beforeCommit func()

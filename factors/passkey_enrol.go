@@ -38,7 +38,7 @@ type pendingPasskey struct {
 //
 // Unstable: package server calls it.
 func (m *Manager) BeginPasskey(ctx context.Context, who watchword.Identity, upgrade bool) (Ceremony, error) {
-	may := func(tx Tx, now time.Time) (c passkeyOwner, err error) {
+	authorize := func(tx Tx, now time.Time) (c passkeyOwner, err error) {
 		session, owner, err := tx.Session(ctx, who.Session.ID)
 		if err != nil {
 			return c, m.notFoundToSessionEnded(err)
@@ -52,7 +52,7 @@ func (m *Manager) BeginPasskey(ctx context.Context, who watchword.Identity, upgr
 		}
 		return passkeyOwner{owner, session.ID, all}, nil
 	}
-	return m.beginPasskey(ctx, pendingPasskey{Upgrade: upgrade}, may)
+	return m.beginPasskey(ctx, pendingPasskey{Upgrade: upgrade}, authorize)
 }
 
 // A passkeyOwner is the account and the session that get a new passkey.
@@ -181,7 +181,7 @@ func (m *Manager) confirmCreation(
 	return confirmedFactor{challenge, f, proofs}, nil
 }
 
-// unknownDevice is what package server passes for an unknown user agent.
+// unknownDevice must be the text that package server passes for an unknown user agent.
 const unknownDevice = "Unknown device"
 
 // defaultName returns the name of the product, if it is known. Otherwise it returns the browser and system, if the

@@ -22,11 +22,11 @@ func (m *Manager) BeginRequired(ctx context.Context, handle watchword.Secret, na
 	if err != nil {
 		return Enrolment{}, err
 	}
-	may := func(tx Tx, now time.Time) (u watchword.User, id watchword.SessionID, err error) {
+	authorize := func(tx Tx, now time.Time) (u watchword.User, id watchword.SessionID, err error) {
 		c, err := m.claimWaitingSignIn(ctx, tx, entry, KindTOTP, now)
 		return c.user, "", err
 	}
-	return m.beginTOTP(ctx, pendingTOTP{Name: name, Entry: entry}, may)
+	return m.beginTOTP(ctx, pendingTOTP{Name: name, Entry: entry}, authorize)
 }
 
 // claimWaitingSignIn counts an attempt on a sign-in that waits for its first factor. It returns the account and its
@@ -64,10 +64,10 @@ func (m *Manager) BeginRequiredPasskey(ctx context.Context, handle watchword.Sec
 	if err != nil {
 		return Ceremony{}, err
 	}
-	may := func(tx Tx, now time.Time) (c passkeyOwner, err error) {
+	authorize := func(tx Tx, now time.Time) (c passkeyOwner, err error) {
 		return m.claimWaitingSignIn(ctx, tx, entry, KindPasskey, now)
 	}
-	return m.beginPasskey(ctx, pendingPasskey{Entry: entry}, may)
+	return m.beginPasskey(ctx, pendingPasskey{Entry: entry}, authorize)
 }
 
 // A RequiredRequest confirms the first factor and completes the sign-in.
@@ -91,8 +91,8 @@ func (m *Manager) ConfirmRequired(ctx context.Context, r RequiredRequest) (Confi
 	if err != nil {
 		return refused(err)
 	}
-	ours := func(_ watchword.Challenge, p pendingTOTP) bool { return p.Entry == entry }
-	challenge, f, err := m.confirmTOTPCode(ctx, r.ID, r.Code, m.engine.Now(), ours)
+	belongsToRequest := func(_ watchword.Challenge, p pendingTOTP) bool { return p.Entry == entry }
+	challenge, f, err := m.confirmTOTPCode(ctx, r.ID, r.Code, m.engine.Now(), belongsToRequest)
 	if err != nil {
 		return refused(err)
 	}
@@ -121,8 +121,8 @@ func (m *Manager) ConfirmRequiredPasskey(
 	if err != nil {
 		return Confirmation{}, nil, err
 	}
-	ours := func(_ watchword.Challenge, p pendingPasskey) bool { return p.Entry == entry }
-	made, err := m.confirmCreation(ctx, r.NewPasskey, r.Client.Device, m.engine.Now(), ours)
+	belongsToRequest := func(_ watchword.Challenge, p pendingPasskey) bool { return p.Entry == entry }
+	made, err := m.confirmCreation(ctx, r.NewPasskey, r.Client.Device, m.engine.Now(), belongsToRequest)
 	if err != nil {
 		return Confirmation{}, nil, err
 	}

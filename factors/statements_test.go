@@ -195,7 +195,7 @@ func (l *statementLog) newStatements(t *testing.T) (all []string) {
 	_, err := l.conn.Exec(t.Context(), mark, pgx.QueryExecModeSimpleProtocol)
 	must(t, err)
 	text := ""
-	for !strings.Contains(text, mark) { // PostgreSQL writes the log a little later
+	for !strings.Contains(text, mark) { // PostgreSQL writes the log with a delay
 		must(t, l.conn.QueryRow(t.Context(), "select pg_read_file('log/all.log', $1, 100000000)", l.from).Scan(&text))
 	}
 	text, _, _ = strings.Cut(text, "~~LOG:  statement: "+mark)

@@ -34,7 +34,7 @@ func (w *walk) randomCode(secret []byte) (watchword.Secret, bool) {
 	return watchword.Secret(code), right
 }
 
-func (w *walk) stepUp(p *person) {
+func (w *walk) stepUp(p *accountModel) {
 	s, who := w.authenticateSession(p)
 	if s == nil {
 		return
@@ -54,9 +54,9 @@ func (w *walk) stepUp(p *person) {
 		return ceremony.Options
 	})
 	first := slices.Contains(s.proofs, "pwd") || slices.Contains(s.proofs, "ext")
-	may := g.isAcceptable && (g.method != "key" || g.userVerified || first)
+	isAllowed := g.isAcceptable && (g.method != "key" || g.userVerified || first)
 	access, _, err := w.StepUp(w.Context(), who, factors.StepUpRequest{Proof: proof, Client: laptop})
-	if w.checkOutcome("step-up with "+g.name, err, may) {
+	if w.checkOutcome("step-up with "+g.description, err, isAllowed) {
 		g.consume()
 		s.accessToken = access
 		s.addProof(g, w.clock())
@@ -65,7 +65,7 @@ func (w *walk) stepUp(p *person) {
 }
 
 // refreshSession sometimes sends the old refresh token again, which must be refused.
-func (w *walk) refreshSession(p *person) {
+func (w *walk) refreshSession(p *accountModel) {
 	s := w.pickSession(p)
 	if s == nil || s.in == nil {
 		return
@@ -89,7 +89,7 @@ func (w *walk) refreshSession(p *person) {
 }
 
 // tryEndedSession sends the tokens of an ended session, which the server must refuse.
-func (w *walk) tryEndedSession(p *person) {
+func (w *walk) tryEndedSession(p *accountModel) {
 	s := randomElement(w, p.endedSessions)
 	if s == nil {
 		return
@@ -102,14 +102,14 @@ func (w *walk) tryEndedSession(p *person) {
 	}
 }
 
-func (w *walk) enrolApp(p *person) {
+func (w *walk) enrolApp(p *accountModel) {
 	s, who := w.authenticateSession(p)
 	if s == nil {
 		return
 	}
-	may := p.verified && p.isFresh(s, w.clock()) && len(p.apps) < factors.MaxTOTP
+	isAllowed := p.verified && p.isFresh(s, w.clock()) && len(p.apps) < factors.MaxTOTP
 	started, err := w.BeginTOTP(w.Context(), who, "")
-	if !w.checkOutcome("begin app", err, may) {
+	if !w.checkOutcome("begin app", err, isAllowed) {
 		return
 	}
 	w.awaitEmptyOutbox()
@@ -129,18 +129,18 @@ func (w *walk) enrolApp(p *person) {
 	}
 }
 
-func (w *walk) enrolPasskey(p *person) {
+func (w *walk) enrolPasskey(p *accountModel) {
 	s, who := w.authenticateSession(p)
 	if s == nil {
 		return
 	}
 	upgrade := w.rnd.IntN(3) == 0
-	may := p.verified && p.isFresh(s, w.clock()) && len(p.keys) < factors.MaxPasskeys
+	isAllowed := p.verified && p.isFresh(s, w.clock()) && len(p.keys) < factors.MaxPasskeys
 	started, err := w.BeginPasskey(w.Context(), who, upgrade)
-	if !w.checkOutcome("begin passkey", err, may) {
+	if !w.checkOutcome("begin passkey", err, isAllowed) {
 		return
 	}
-	k := &passkeyModel{device: newDevice(), unproven: upgrade}
+	k := &passkeyModel{device: newDevice(), isUnproven: upgrade}
 	verified := w.preparePasskey(k)
 	done, err := w.ConfirmPasskey(w.Context(), who,
 		factors.NewPasskey{Ceremony: started.ID, Credential: k.respondToCreation(w.T, started.Options)}, laptop)
@@ -158,14 +158,14 @@ func (w *walk) enrolPasskey(p *person) {
 	s.addProof(sentProof{method: "key", userVerified: verified}, w.clock())
 }
 
-func (w *walk) addKey(p *person, k *passkeyModel, done factors.Confirmation, verified bool) {
+func (w *walk) addKey(p *accountModel, k *passkeyModel, done factors.Confirmation, verified bool) {
 	k.id, k.hasVerifiedUser, k.lastCounter = done.Factor().ID, verified, k.device.key.Counter
 	k.authenticator.Options.UserNotVerified = false
 	p.keys = append(p.keys, k)
 }
 
 // removeFactor sometimes tries to remove a factor of another account.
-func (w *walk) removeFactor(p *person) {
+func (w *walk) removeFactor(p *accountModel) {
 	s, who := w.authenticateSession(p)
 	if s == nil {
 		return
@@ -178,7 +178,7 @@ func (w *walk) removeFactor(p *person) {
 	id, counts, alone := "", true, false
 	switch {
 	case k != nil && (a == nil || w.rnd.IntN(2) == 0):
-		id, counts, alone, a = k.id, !k.unproven, true, nil
+		id, counts, alone, a = k.id, !k.isUnproven, true, nil
 	case a != nil:
 		id, k = a.id, nil
 	default:
@@ -189,16 +189,16 @@ func (w *walk) removeFactor(p *person) {
 		left--
 	}
 	other := slices.ContainsFunc(p.keys, func(o *passkeyModel) bool {
-		return o != k && (o.hasVerifiedUser || o.unproven)
+		return o != k && (o.hasVerifiedUser || o.isUnproven)
 	})
 	way := p.password != "" || p.hasIdentity || other
 	last := counts && left == 0 && w.required
-	may := owner == p && p.isFresh(s, w.clock()) && !last && (way || !alone)
+	isAllowed := owner == p && p.isFresh(s, w.clock()) && !last && (way || !alone)
 	err := w.Remove(w.Context(), who, id, laptop)
 	if !way && !alone {
-		may = err == nil // the model does not predict whether the store refuses this
+		isAllowed = err == nil // the model does not predict whether the store refuses this
 	}
-	if !w.checkOutcome("remove", err, may) {
+	if !w.checkOutcome("remove", err, isAllowed) {
 		return
 	}
 	p.apps = slices.DeleteFunc(p.apps, func(o *totpApp) bool { return o == a })
@@ -222,7 +222,7 @@ func (s *sessionModel) dropFactorProofs() {
 }
 
 // receiveNewCodes fails the test if an account that already has codes gets new ones.
-func (p *person) receiveNewCodes(t *testing.T, codes []watchword.Secret) {
+func (p *accountModel) receiveNewCodes(t *testing.T, codes []watchword.Secret) {
 	t.Helper()
 	if (len(p.unusedCodes) == 0) != (len(codes) == 10) {
 		t.Fatalf("%d codes for an account that has %d", len(codes), len(p.unusedCodes))
@@ -230,11 +230,11 @@ func (p *person) receiveNewCodes(t *testing.T, codes []watchword.Secret) {
 	p.unusedCodes = append(p.unusedCodes, codes...)
 }
 
-func (p *person) spendAllCodes() {
+func (p *accountModel) spendAllCodes() {
 	p.spentCodes, p.unusedCodes = append(p.spentCodes, p.unusedCodes...), nil
 }
 
-func (w *walk) replaceCodes(p *person) {
+func (w *walk) replaceCodes(p *accountModel) {
 	s, who := w.authenticateSession(p)
 	if s == nil {
 		return
@@ -246,7 +246,7 @@ func (w *walk) replaceCodes(p *person) {
 	}
 }
 
-func (w *walk) changePassword(p *person) {
+func (w *walk) changePassword(p *accountModel) {
 	s, who := w.authenticateSession(p)
 	if s == nil || p.password == "" {
 		return
@@ -256,8 +256,8 @@ func (w *walk) changePassword(p *person) {
 	if w.rnd.IntN(5) == 0 {
 		given = "wrong password"
 	}
-	may := given == p.password && (p.countAskedFactors() == 0 || p.isFresh(s, w.clock()))
-	if w.checkOutcome("change password", w.ChangePassword(w.Context(), who, given, next, laptop), may) {
+	isAllowed := given == p.password && (p.countAskedFactors() == 0 || p.isFresh(s, w.clock()))
+	if w.checkOutcome("change password", w.ChangePassword(w.Context(), who, given, next, laptop), isAllowed) {
 		p.setPassword(next)
 		p.endSessions(s)
 	}
@@ -265,7 +265,7 @@ func (w *walk) changePassword(p *person) {
 
 // resetPassword uses a mailed link. The server must keep the factors, because the address is proven, and must open no
 // session.
-func (w *walk) resetPassword(p *person) {
+func (w *walk) resetPassword(p *accountModel) {
 	if p.disabled || !p.verified {
 		return
 	}
@@ -279,7 +279,7 @@ func (w *walk) resetPassword(p *person) {
 	}
 }
 
-func (w *walk) signOut(p *person) {
+func (w *walk) signOut(p *accountModel) {
 	s, who := w.authenticateSession(p)
 	if s == nil {
 		return
@@ -300,13 +300,13 @@ func (w *walk) signOut(p *person) {
 	p.forgetBrowsers()
 }
 
-func (p *person) forgetBrowsers() {
+func (p *accountModel) forgetBrowsers() {
 	for _, b := range p.browsers {
 		b.isForgotten = true
 	}
 }
 
-func (w *walk) forgetBrowser(p *person) {
+func (w *walk) forgetBrowser(p *accountModel) {
 	s, who := w.authenticateSession(p)
 	if s == nil {
 		return
@@ -316,7 +316,7 @@ func (w *walk) forgetBrowser(p *person) {
 	}
 }
 
-func (w *walk) runOperatorAction(p *person) {
+func (w *walk) runOperatorAction(p *accountModel) {
 	kind := w.rnd.IntN(6)
 	if p.disabled {
 		kind = 5
@@ -354,7 +354,7 @@ func (w *walk) runOperatorAction(p *person) {
 	}
 }
 
-func (w *walk) recordFactorReset(p *person) {
+func (w *walk) recordFactorReset(p *accountModel) {
 	if p.countAskedFactors() == 0 {
 		p.spendAllCodes()
 	}
@@ -365,14 +365,14 @@ func (w *walk) recordFactorReset(p *person) {
 
 // changeAddress sometimes adds factors after the change, and opens the link in the mail to the old address. This link
 // undoes the change.
-func (w *walk) changeAddress(p *person) {
+func (w *walk) changeAddress(p *accountModel) {
 	s, who := w.authenticateSession(p)
 	if s == nil || p.password == "" || !p.verified || p.hasIdentity {
 		return
 	}
 	next := fmt.Sprintf("n%d.%d@example.org", w.n, w.outcomes["all"])
-	may := p.countAskedFactors() == 0 || p.isFresh(s, w.clock())
-	if !w.checkOutcome("change address", w.ChangeEmail(w.Context(), who, next, p.password, laptop), may) {
+	isAllowed := p.countAskedFactors() == 0 || p.isFresh(s, w.clock())
+	if !w.checkOutcome("change address", w.ChangeEmail(w.Context(), who, next, p.password, laptop), isAllowed) {
 		return
 	}
 	token := w.mailboxes.awaitToken(w.T, watchword.MailConfirmAddress, next)
@@ -403,13 +403,13 @@ func (w *walk) changeAddress(p *person) {
 	p.setPassword(password)
 }
 
-func (w *walk) deleteAccount(p *person) {
+func (w *walk) deleteAccount(p *accountModel) {
 	s, who := w.authenticateSession(p)
 	if s == nil || p.password == "" {
 		return
 	}
-	may := p.countAskedFactors() == 0 || p.isFresh(s, w.clock())
-	if w.checkOutcome("delete account", w.DeleteAccount(w.Context(), who, p.password, laptop), may) {
-		w.people = slices.DeleteFunc(w.people, func(o *person) bool { return o == p })
+	isAllowed := p.countAskedFactors() == 0 || p.isFresh(s, w.clock())
+	if w.checkOutcome("delete account", w.DeleteAccount(w.Context(), who, p.password, laptop), isAllowed) {
+		w.people = slices.DeleteFunc(w.people, func(o *accountModel) bool { return o == p })
 	}
 }

@@ -45,7 +45,7 @@ func (w *walk) pickFlow() (string, func()) {
 	type choice struct {
 		name   string
 		weight int
-		flow   func(*person)
+		flow   func(*accountModel)
 	}
 	choices := []choice{
 		{"password", 10, w.signInWithPassword}, {"factor", 20, w.sendSecondFactor}, {"dialect", 3, w.signInByDialect},
@@ -79,10 +79,10 @@ func (w *walk) pickFlow() (string, func()) {
 
 // createPerson chooses one of the possible ways at random.
 func (w *walk) createPerson() {
-	p := &person{email: fmt.Sprintf("u%d.%d@example.com", w.n, w.outcomes["all"]), password: password,
+	p := &accountModel{email: fmt.Sprintf("u%d.%d@example.com", w.n, w.outcomes["all"]), password: password,
 		liveSessions: map[watchword.SessionID]*sessionModel{}}
 	kind := w.rnd.IntN(4)
-	w.note("%s, kind %d", p.email, kind)
+	w.logDetail("%s, kind %d", p.email, kind)
 	w.people = append(w.people, p)
 	first := signInAttempt{flow: "sign-up", proofs: []string{"pwd"}}
 	switch kind {
@@ -120,7 +120,7 @@ func (w *walk) createPerson() {
 	}
 }
 
-func (w *walk) readUserID(p *person) {
+func (w *walk) readUserID(p *accountModel) {
 	w.Helper()
 	u, err := w.Operator().FindUser(w.Context(), p.email)
 	must(w.T, err)
@@ -128,7 +128,7 @@ func (w *walk) readUserID(p *person) {
 }
 
 // verifyAddress opens the mailed link, either in a session or with the password.
-func (w *walk) verifyAddress(p *person) {
+func (w *walk) verifyAddress(p *accountModel) {
 	token := w.mailboxes.awaitToken(w.T, watchword.MailVerify, p.email)
 	request := watchword.MailLinkRequest{Token: token, Client: laptop}
 	if s := w.pickSession(p); s != nil && w.rnd.IntN(2) == 0 && s.in != nil {
@@ -146,7 +146,7 @@ func (w *walk) verifyAddress(p *person) {
 }
 
 // pickSession returns nil if the account has no live session.
-func (w *walk) pickSession(p *person) *sessionModel {
+func (w *walk) pickSession(p *accountModel) *sessionModel {
 	ids := make([]watchword.SessionID, 0, len(p.liveSessions))
 	for id := range p.liveSessions {
 		ids = append(ids, id)
@@ -156,7 +156,7 @@ func (w *walk) pickSession(p *person) *sessionModel {
 }
 
 // authenticateSession refreshes the session if the access token is too old.
-func (w *walk) authenticateSession(p *person) (*sessionModel, watchword.Identity) {
+func (w *walk) authenticateSession(p *accountModel) (*sessionModel, watchword.Identity) {
 	w.Helper()
 	s := w.pickSession(p)
 	if s == nil || s.in == nil {
@@ -171,7 +171,7 @@ func (w *walk) authenticateSession(p *person) (*sessionModel, watchword.Identity
 	return s, who
 }
 
-func (w *walk) refreshAccessToken(p *person, s *sessionModel) {
+func (w *walk) refreshAccessToken(p *accountModel, s *sessionModel) {
 	w.Helper()
 	in, err := w.Engine.Refresh(w.Context(), s.in.RefreshToken, laptop)
 	must(w.T, err)
@@ -180,7 +180,7 @@ func (w *walk) refreshAccessToken(p *person, s *sessionModel) {
 }
 
 // signInWithPassword sends a right or a wrong password, sometimes from a remembered browser.
-func (w *walk) signInWithPassword(p *person) {
+func (w *walk) signInWithPassword(p *accountModel) {
 	client, device := laptop, randomElement(w, p.browsers)
 	owner := p
 	if w.rnd.IntN(5) == 0 { // a browser that another user has remembered
@@ -208,7 +208,7 @@ func (w *walk) signInWithPassword(p *person) {
 }
 
 // signInByDialect uses an API that has no second step.
-func (w *walk) signInByDialect(p *person) {
+func (w *walk) signInByDialect(p *accountModel) {
 	path := []string{"/api/users/login", "/login"}[w.rnd.IntN(2)]
 	body, err := json.Marshal(map[string]string{"email": p.email, "password": string(p.password)})
 	must(w.T, err)
@@ -221,7 +221,7 @@ func (w *walk) signInByDialect(p *person) {
 	w.handler.ServeHTTP(answer, r)
 	opens := p.password != "" && p.expectedCode(w.required, []string{"pwd"}, false, false) == ""
 	w.outcomes[fmt.Sprint("dialect ", answer.Code)]++
-	w.note("→ %d", answer.Code)
+	w.logDetail("→ %d", answer.Code)
 	if (answer.Code == http.StatusOK) != opens {
 		w.Errorf("dialect %s: %d, %s", path, answer.Code, answer.Body)
 	}
@@ -247,9 +247,9 @@ func (w *walk) returnFromProvider(t *testing.T, subject string) (federation.Resu
 }
 
 // providerSubject does not change when the account gets another address.
-func (p *person) providerSubject() string { return p.email }
+func (p *accountModel) providerSubject() string { return p.email }
 
-func (w *walk) signInWithProvider(p *person) {
+func (w *walk) signInWithProvider(p *accountModel) {
 	if !p.verified && !p.hasIdentity {
 		return // the sign-in would take over the account, which this flow does not test
 	}
@@ -265,14 +265,14 @@ func (w *walk) signInWithProvider(p *person) {
 	w.recordSignIn(p, signInAttempt{flow: "provider", proofs: []string{"ext"}}, res.SignIn, err)
 }
 
-func (w *walk) linkIdentity(p *person) {
+func (w *walk) linkIdentity(p *accountModel) {
 	s, who := w.authenticateSession(p)
 	if s == nil || p.hasIdentity {
 		return
 	}
-	may := p.isFresh(s, w.clock()) && p.verified
+	isAllowed := p.isFresh(s, w.clock()) && p.verified
 	started, err := w.external.StartLink(w.Context(), federation.LinkRequest{Provider: "campus", Who: who})
-	if w.checkOutcome("link", err, may) {
+	if w.checkOutcome("link", err, isAllowed) {
 		_, err = w.external.Callback(w.Context(), federation.CallbackRequest{Provider: "campus", Sealed: started.Sealed,
 			State: started.State, Client: phone,
 			Response: federation.Response{Code: watchword.Secret(p.providerSubject())}})
@@ -293,7 +293,7 @@ func (w *walk) checkOutcome(flow string, err error, mustSucceed bool) bool {
 }
 
 // signInWithPasskeyAlone sometimes sends a response that was used before.
-func (w *walk) signInWithPasskeyAlone(p *person) {
+func (w *walk) signInWithPasskeyAlone(p *accountModel) {
 	k := randomElement(w, p.keys)
 	if k == nil {
 		return
@@ -302,7 +302,7 @@ func (w *walk) signInWithPasskeyAlone(p *person) {
 	must(w.T, err)
 	verified := w.preparePasskey(k)
 	response := k.respondToRequest(w.T, begun.Options)
-	right := verified && (k.hasVerifiedUser || k.unproven) && k.isCounterAcceptable()
+	right := verified && (k.hasVerifiedUser || k.isUnproven) && k.isCounterAcceptable()
 	request := factors.PasskeyLoginRequest{Ceremony: begun.ID, Credential: response, Client: phone}
 	in, err := w.PasskeyLogin(w.Context(), request)
 	if !right || p.disabled {
@@ -317,7 +317,7 @@ func (w *walk) signInWithPasskeyAlone(p *person) {
 
 // pickWaitingSignIn returns any waiting sign-in in one of five calls. Otherwise it returns one that can still be
 // completed, and whose isEnrolment is enrols. It returns nil if there is none.
-func (w *walk) pickWaitingSignIn(p *person, enrols bool) *waitingSignIn {
+func (w *walk) pickWaitingSignIn(p *accountModel, enrols bool) *waitingSignIn {
 	last := p.waitingSignIns[max(0, len(p.waitingSignIns)-4):]
 	if w.rnd.IntN(5) == 0 {
 		return randomElement(w, last)
@@ -328,13 +328,13 @@ func (w *walk) pickWaitingSignIn(p *person, enrols bool) *waitingSignIn {
 }
 
 // sendSecondFactor sends a right or a wrong proof.
-func (w *walk) sendSecondFactor(p *person) {
+func (w *walk) sendSecondFactor(p *accountModel) {
 	s := w.pickWaitingSignIn(p, false)
 	if s == nil {
 		return
 	}
 	proof, g := w.pickProof(p, nil, func() []byte { return s.passkey })
-	remember := w.rnd.IntN(3) == 0 && !slices.ContainsFunc(p.keys, func(k *passkeyModel) bool { return k.unproven })
+	remember := w.rnd.IntN(3) == 0 && !slices.ContainsFunc(p.keys, func(k *passkeyModel) bool { return k.isUnproven })
 	usable := s.canComplete(p, w.clock()) && !p.disabled &&
 		sessionLevel(append(slices.Clone(s.proofs), g.method), g.userVerified, g.userVerified) >= levelTwo
 	in, err := w.Manager.Login(w.Context(), factors.LoginRequest{
@@ -342,7 +342,7 @@ func (w *walk) sendSecondFactor(p *person) {
 	if !s.isEnrolment { // if the handle is for an enrolment, the server counts no attempt
 		s.tries++
 	}
-	if !w.checkOutcome("factor "+g.name, err, usable && g.isAcceptable) {
+	if !w.checkOutcome("factor "+g.description, err, usable && g.isAcceptable) {
 		return
 	}
 	s.done = true
@@ -359,13 +359,13 @@ func (w *walk) sendSecondFactor(p *person) {
 }
 
 // beginFirstTOTP begins an enrolment in a waiting sign-in. confirmPendingTOTP completes it.
-func (w *walk) beginFirstTOTP(p *person) {
+func (w *walk) beginFirstTOTP(p *accountModel) {
 	s := w.pickWaitingSignIn(p, true)
 	if s == nil {
 		return
 	}
-	may := s.isEnrolment && s.canTry(p, w.clock())
-	if may && w.rnd.IntN(3) == 0 {
+	isAllowed := s.isEnrolment && s.canTry(p, w.clock())
+	if isAllowed && w.rnd.IntN(3) == 0 {
 		w.addFirstPasskey(p, s)
 		return
 	}
@@ -373,12 +373,12 @@ func (w *walk) beginFirstTOTP(p *person) {
 	if s.isEnrolment {
 		s.tries++
 	}
-	if w.checkOutcome("begin first factor", err, may) {
+	if w.checkOutcome("begin first factor", err, isAllowed) {
 		s.pendingTOTPs = append(s.pendingTOTPs, newPendingTOTP(w.T, begun, w.clock()))
 	}
 }
 
-func (w *walk) addFirstPasskey(p *person, s *waitingSignIn) {
+func (w *walk) addFirstPasskey(p *accountModel, s *waitingSignIn) {
 	begun, err := w.BeginRequiredPasskey(w.Context(), s.handle)
 	s.tries++
 	must(w.T, err)
@@ -387,15 +387,15 @@ func (w *walk) addFirstPasskey(p *person, s *waitingSignIn) {
 	done, in, err := w.ConfirmRequiredPasskey(w.Context(), factors.RequiredPasskey{Handle: s.handle,
 		NewPasskey: factors.NewPasskey{Ceremony: begun.ID, Credential: k.respondToCreation(w.T, begun.Options)},
 		Client:     phone})
-	may := !p.disabled && s.passwordVersion == p.passwordVersion &&
+	isAllowed := !p.disabled && s.passwordVersion == p.passwordVersion &&
 		sessionLevel(append(slices.Clone(s.proofs), "key"), verified, verified) >= levelTwo
-	if w.checkOutcome("first passkey", err, may) {
+	if w.checkOutcome("first passkey", err, isAllowed) {
 		w.addKey(p, k, done, verified)
 		w.recordFirstFactor(p, s, in, sentProof{method: "key", userVerified: verified}, done)
 	}
 }
 
-func (w *walk) confirmPendingTOTP(p *person) {
+func (w *walk) confirmPendingTOTP(p *accountModel) {
 	s := w.pickWaitingSignIn(p, true)
 	if s == nil {
 		return
@@ -405,13 +405,13 @@ func (w *walk) confirmPendingTOTP(p *person) {
 		return
 	}
 	code, right := w.randomCode(b.secret)
-	may := right && b.isUsable(w.clock()) && !p.disabled && !s.done && s.factorsVersion == p.factorsVersion &&
+	isAllowed := right && b.isUsable(w.clock()) && !p.disabled && !s.done && s.factorsVersion == p.factorsVersion &&
 		s.passwordVersion == p.passwordVersion && w.clock().Sub(s.startedAt) < watchword.ChallengeLife &&
 		sessionLevel(append(slices.Clone(s.proofs), "otp"), false, false) >= levelTwo
 	b.tries++
 	done, in, err := w.ConfirmRequired(w.Context(), factors.RequiredRequest{
 		Handle: s.handle, ID: b.id, Code: code, Client: phone})
-	if w.checkOutcome("confirm first factor", err, may) {
+	if w.checkOutcome("confirm first factor", err, isAllowed) {
 		b.done = true
 		step, _ := (&totpApp{secret: b.secret}).acceptedStep(code, w.clock())
 		p.apps = append(p.apps, &totpApp{id: done.Factor().ID, secret: b.secret, lastStep: step})
@@ -420,7 +420,7 @@ func (w *walk) confirmPendingTOTP(p *person) {
 }
 
 func (w *walk) recordFirstFactor(
-	p *person, s *waitingSignIn, in *watchword.SignIn, g sentProof, done factors.Confirmation,
+	p *accountModel, s *waitingSignIn, in *watchword.SignIn, g sentProof, done factors.Confirmation,
 ) {
 	s.done = true
 	p.endSessions(nil)
@@ -433,7 +433,7 @@ func (w *walk) recordFirstFactor(
 }
 
 // signInByApplication opens a session for methods that an embedding application has checked.
-func (w *walk) signInByApplication(p *person) {
+func (w *walk) signInByApplication(p *accountModel) {
 	methods := [][]string{{"pwd"}, {"otp"}, {"pwd", "otp"}, {"pwd", "mfa"}}[w.rnd.IntN(4)]
 	in, err := w.Operator().AdmitUser(w.Context(), watchword.AdmitRequest{User: p.id, Methods: methods, Client: laptop})
 	w.recordSignIn(p, signInAttempt{flow: "application " + strings.Join(methods, "+"), proofs: methods}, in, err)

@@ -12,8 +12,7 @@ import (
 // The model of the random test (type walk). It stores the proofs of every session, and the proofs that can open a new
 // session. It shares no code with the engine: levels are numbers here, and each flow states which sessions it ends.
 
-// A person is the model of an account.
-type person struct {
+type accountModel struct {
 	email       string
 	id          watchword.UserID
 	password    watchword.Secret // empty: none
@@ -47,7 +46,7 @@ type passkeyModel struct {
 	*device
 	lastCounter     uint32 // that the server accepted
 	hasVerifiedUser bool   // before, so the passkey signs in alone
-	unproven        bool   // from an automatic upgrade, and not used yet
+	isUnproven      bool   // from an automatic upgrade, before its first use
 }
 
 // A sessionModel has the proofs that the user of a session has given.
@@ -91,9 +90,9 @@ type rememberedBrowser struct {
 	isForgotten     bool
 }
 
-// A sentProof is a proof that a flow sends. isAcceptable says whether the model expects the server to accept it.
+// isAcceptable says whether the model expects the server to accept the proof.
 type sentProof struct {
-	name         string
+	description  string
 	isAcceptable bool
 	method       string // otp, key, recovery
 	userVerified bool
@@ -144,10 +143,10 @@ func (s *sessionModel) addProof(g sentProof, at time.Time) {
 }
 
 // countAskedFactors counts the factors that a sign-in asks for.
-func (p *person) countAskedFactors() int {
+func (p *accountModel) countAskedFactors() int {
 	n := len(p.apps)
 	for _, k := range p.keys {
-		if !k.unproven {
+		if !k.isUnproven {
 			n++
 		}
 	}
@@ -155,7 +154,7 @@ func (p *person) countAskedFactors() int {
 }
 
 // endSessions ends all sessions of the account except one.
-func (p *person) endSessions(except *sessionModel) {
+func (p *accountModel) endSessions(except *sessionModel) {
 	for id, s := range p.liveSessions {
 		if s != except {
 			p.endedSessions = append(p.endedSessions, s)
@@ -164,20 +163,20 @@ func (p *person) endSessions(except *sessionModel) {
 	}
 }
 
-func (p *person) recordFactorsChange() { p.factorsVersion++ }
+func (p *accountModel) recordFactorsChange() { p.factorsVersion++ }
 
-func (p *person) setPassword(next watchword.Secret) {
+func (p *accountModel) setPassword(next watchword.Secret) {
 	p.password, p.passwordVersion = next, p.passwordVersion+1
 }
 
 // isFresh reports whether the session may change factors at now.
-func (p *person) isFresh(s *sessionModel, now time.Time) bool {
+func (p *accountModel) isFresh(s *sessionModel, now time.Time) bool {
 	return now.Sub(s.provenAt) <= stepUpAge && (p.countAskedFactors() == 0 || s.level() >= levelTwo)
 }
 
 // expectedCode returns the code with which the engine must refuse a sign-in with these proofs, or "" if the sign-in
 // must succeed.
-func (p *person) expectedCode(required bool, proofs []string, verified, device bool) watchword.Code {
+func (p *accountModel) expectedCode(required bool, proofs []string, verified, device bool) watchword.Code {
 	r := sessionLevel(proofs, verified, verified)
 	switch {
 	case p.disabled:
@@ -206,18 +205,18 @@ func (a *totpApp) acceptedStep(code watchword.Secret, now time.Time) (int64, boo
 	return 0, false
 }
 
-func (s *waitingSignIn) canComplete(p *person, now time.Time) bool {
+func (s *waitingSignIn) canComplete(p *accountModel, now time.Time) bool {
 	return !s.isEnrolment && s.canTry(p, now) && s.passwordVersion == p.passwordVersion
 }
 
 // canTry reports that a waiting sign-in is not done, outdated or expired, and has attempts left.
-func (s *waitingSignIn) canTry(p *person, now time.Time) bool {
+func (s *waitingSignIn) canTry(p *accountModel, now time.Time) bool {
 	return !s.done && s.factorsVersion == p.factorsVersion && s.tries < watchword.ChallengeAttempts &&
 		now.Sub(s.startedAt) < watchword.ChallengeLife
 }
 
 // isUsable reports whether the browser still skips the second factor.
-func (b *rememberedBrowser) isUsable(p *person, now time.Time) bool {
+func (b *rememberedBrowser) isUsable(p *accountModel, now time.Time) bool {
 	return b != nil && !b.isForgotten &&
 		b.factorsVersion == p.factorsVersion && b.passwordVersion == p.passwordVersion &&
 		now.Sub(b.rememberedAt) < rememberFor

@@ -28,15 +28,15 @@ func (k *passkeyModel) isCounterAcceptable() bool {
 
 // recordAcceptedPasskey ends all sessions except in if the passkey becomes the first factor. In the second step of a
 // sign-in, in is nil, because the account already has a factor.
-func (w *walk) recordAcceptedPasskey(p *person, k *passkeyModel, verified bool, in *sessionModel) {
+func (w *walk) recordAcceptedPasskey(p *accountModel, k *passkeyModel, verified bool, in *sessionModel) {
 	k.lastCounter = k.device.key.Counter
 	if verified {
 		k.hasVerifiedUser = true
-		if k.unproven {
+		if k.isUnproven {
 			if p.countAskedFactors() == 0 {
 				p.endSessions(in)
 			}
-			k.unproven = false
+			k.isUnproven = false
 			p.recordFactorsChange()
 		}
 	}
@@ -44,7 +44,7 @@ func (w *walk) recordAcceptedPasskey(p *person, k *passkeyModel, verified bool, 
 
 // pickProof chooses a right or wrong second factor. in is the session of a step-up, or nil for the second step of a
 // sign-in. options returns the options of a passkey ceremony.
-func (w *walk) pickProof(p *person, in *sessionModel, options func() []byte) (factors.Proof, sentProof) {
+func (w *walk) pickProof(p *accountModel, in *sessionModel, options func() []byte) (factors.Proof, sentProof) {
 	other := randomElement(w, w.people)
 	switch w.rnd.IntN(10) {
 	case 0, 1: // a code of another user, or a used code
@@ -61,7 +61,7 @@ func (w *walk) pickProof(p *person, in *sessionModel, options func() []byte) (fa
 		if code == "" {
 			return w.proofFromCode(p, "000000")
 		}
-		g := sentProof{name: "recovery", isAcceptable: owner == p, method: "recovery"}
+		g := sentProof{description: "recovery", isAcceptable: owner == p, method: "recovery"}
 		g.consume = func() {
 			p.unusedCodes = slices.DeleteFunc(p.unusedCodes, func(c watchword.Secret) bool { return c == code })
 			p.spentCodes = append(p.spentCodes, code)
@@ -74,9 +74,9 @@ func (w *walk) pickProof(p *person, in *sessionModel, options func() []byte) (fa
 		}
 		if raw := options(); k != nil && raw != nil {
 			verified := w.preparePasskey(k)
-			g := sentProof{name: "passkey", method: "key", userVerified: verified}
+			g := sentProof{description: "passkey", method: "key", userVerified: verified}
 			g.consume = func() { w.recordAcceptedPasskey(p, k, verified, in) }
-			g.isAcceptable = owner == p && k.isCounterAcceptable() && (!k.unproven || verified)
+			g.isAcceptable = owner == p && k.isCounterAcceptable() && (!k.isUnproven || verified)
 			return factors.Proof{Passkey: k.respondToRequest(w.T, raw)}, g
 		}
 	}
@@ -89,14 +89,14 @@ func (w *walk) pickProof(p *person, in *sessionModel, options func() []byte) (fa
 }
 
 // proofFromCode treats a code that does not have six digits as a used recovery code.
-func (w *walk) proofFromCode(p *person, code watchword.Secret) (factors.Proof, sentProof) {
+func (w *walk) proofFromCode(p *accountModel, code watchword.Secret) (factors.Proof, sentProof) {
 	if len(code) != 6 {
 		if code != "" {
-			return factors.Proof{RecoveryCode: code}, sentProof{name: "spent recovery code"}
+			return factors.Proof{RecoveryCode: code}, sentProof{description: "spent recovery code"}
 		}
 		code = "123456"
 	}
-	g := sentProof{name: "code", method: "otp"}
+	g := sentProof{description: "code", method: "otp"}
 	for _, a := range p.apps { // the engine takes the last app that accepts a code
 		if s, ok := a.acceptedStep(code, w.clock()); ok {
 			g.isAcceptable, g.consume = true, func() { a.lastStep = s; p.spentCodes = append(p.spentCodes, code) }

@@ -78,7 +78,7 @@ type walk struct {
 	n        int
 	seed     uint64
 	rnd      *rand.Rand
-	people   []*person
+	people   []*accountModel
 	log      []string
 	outcomes map[string]int
 }
@@ -216,7 +216,7 @@ func randomElement[T any](w *walk, all []T) (v T) {
 	return v
 }
 
-func (w *walk) note(format string, args ...any) {
+func (w *walk) logDetail(format string, args ...any) {
 	w.log[len(w.log)-1] += fmt.Sprintf(" "+format, args...)
 }
 
@@ -226,7 +226,7 @@ func (w *walk) countOutcome(name string, err error) {
 		name += " " + string(watchword.CodeOf(err))
 	}
 	w.outcomes[name]++
-	w.note("→ %s", name)
+	w.logDetail("→ %s", name)
 }
 
 // assertCode also counts the outcome, and reports whether the flow succeeded.
@@ -244,7 +244,7 @@ func (w *walk) assertCode(flow string, err error, want watchword.Code) bool {
 }
 
 // compareSessions compares the sessions in the store with the model.
-func (w *walk) compareSessions(p *person) {
+func (w *walk) compareSessions(p *accountModel) {
 	w.Helper()
 	if p.id == "" {
 		return
@@ -281,7 +281,7 @@ type signInAttempt struct {
 
 // recordSignIn expects a right first proof. It compares the outcome with the model, and records the session or the
 // challenge.
-func (w *walk) recordSignIn(p *person, a signInAttempt, in *watchword.SignIn, err error) *sessionModel {
+func (w *walk) recordSignIn(p *accountModel, a signInAttempt, in *watchword.SignIn, err error) *sessionModel {
 	w.Helper()
 	device := a.browser.isUsable(p, w.clock())
 	want := p.expectedCode(w.required, a.proofs, a.verified, device)
@@ -301,7 +301,7 @@ func (w *walk) recordSignIn(p *person, a signInAttempt, in *watchword.SignIn, er
 }
 
 // recordSession also checks the level in the access token.
-func (w *walk) recordSession(p *person, in *watchword.SignIn, proofs []string, verified bool) *sessionModel {
+func (w *walk) recordSession(p *accountModel, in *watchword.SignIn, proofs []string, verified bool) *sessionModel {
 	w.Helper()
 	s := &sessionModel{in: in, accessToken: in.AccessToken, proofs: proofs,
 		lastVerified: verified, everVerified: verified, provenAt: w.clock()}
@@ -311,7 +311,7 @@ func (w *walk) recordSession(p *person, in *watchword.SignIn, proofs []string, v
 }
 
 // checkTokenLevel fails if the access token claims more than the user has proven.
-func (w *walk) checkTokenLevel(p *person, s *sessionModel) {
+func (w *walk) checkTokenLevel(p *accountModel, s *sessionModel) {
 	w.Helper()
 	acr := tokenClaim(w.T, s.accessToken, "acr")
 	if levelOfACR(acr) > max(s.level(), levelOne) {
@@ -319,7 +319,7 @@ func (w *walk) checkTokenLevel(p *person, s *sessionModel) {
 	}
 }
 
-func (w *walk) recordChallenge(p *person, a signInAttempt, err error) {
+func (w *walk) recordChallenge(p *accountModel, a signInAttempt, err error) {
 	w.Helper()
 	err = w.Manager.Offer(w.Context(), err)
 	var refusal *watchword.Error

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/federation"
 )
 
-// withoutPassword signs in, too. The accounts of a company's directory have no password.
+// withoutPassword also signs in. Accounts of a company's directory have no password.
 func (r *rig) withoutPassword(t *testing.T, email string) *account {
 	t.Helper()
 	user, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email})

@@ -91,7 +91,7 @@ func (m *Manager) Start(ctx context.Context, r StartRequest) (Started, error) {
 }
 
 func (m *Manager) start(ctx context.Context, a Attempt) (Started, error) {
-	p, err := m.provider(a.Provider)
+	p, err := m.findProvider(a.Provider)
 	if err != nil {
 		return Started{}, err
 	}

@@ -49,7 +49,7 @@ type Result struct {
 // CodeStepUpRequired (purposeStepUp), CodeSecondFactorRequired, CodeEnrolmentRequired, CodeRateLimited,
 // CodeTryLater. If the result is a code, Exchange checks the account and its factors.
 func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, err error) {
-	p, err := m.provider(r.Provider)
+	p, err := m.findProvider(r.Provider)
 	if err != nil {
 		return res, err
 	}

@@ -112,8 +112,8 @@ func (m *Manager) Providers() (all []Info) {
 	return all
 }
 
-// provider returns CodeNotFound for an unknown id.
-func (m *Manager) provider(id string) (Provider, error) {
+// findProvider returns CodeNotFound for an unknown id.
+func (m *Manager) findProvider(id string) (Provider, error) {
 	if p := m.byID[id]; p != nil {
 		return p, nil
 	}

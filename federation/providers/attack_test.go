@@ -18,7 +18,6 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// callAPI sends a request as a front-end does.
 func (b *browser) callAPI(s *site, method, path string, body any, access string) page {
 	b.t.Helper()
 	text, err := json.Marshal(body)
@@ -59,7 +58,6 @@ func (s *site) createProvenAccount(t *testing.T, email string) (*browser, string
 	return b, access
 }
 
-// readIdentities returns the identities that are connected to the account with an address.
 func (s *site) readIdentities(t *testing.T, email string) (all []federation.Identity) {
 	t.Helper()
 	must(t, s.store.Federation().View(t.Context(), func(tx federation.Tx) error {
@@ -157,12 +155,12 @@ func TestUnvouchedAddressRevealsNoAccount(t *testing.T) {
 		s.acme.setUser("bob", "bob@example.com", false)
 		free := newBrowser(t)
 		second := free.signInUntilMail(s, "?page=login")
-		strip := func(p page) string { // each page has another nonce
+		removeNonce := func(p page) string { // each page has another nonce
 			_, nonce, _ := strings.Cut(p.Header.Get("Content-Security-Policy"), "nonce-")
 			nonce, _, _ = strings.Cut(nonce, "'")
 			return strings.ReplaceAll(p.text, nonce, "")
 		}
-		if first.StatusCode != 200 || second.StatusCode != 200 || strip(first) != strip(second) {
+		if first.StatusCode != 200 || second.StatusCode != 200 || removeNonce(first) != removeNonce(second) {
 			t.Errorf("the pages differ: %d, %d\n%s\n%s", first.StatusCode, second.StatusCode, first.text, second.text)
 		}
 		if u, _ := taken.readAccount(s); u != nil || len(s.readIdentities(t, "ada@example.com")) != 0 {
@@ -170,7 +168,7 @@ func TestUnvouchedAddressRevealsNoAccount(t *testing.T) {
 		}
 		s.awaitMail(t, watchword.MailSignupExisting)
 
-		// One of the two addresses has no account. Its owner completes the sign-up with the mailed link and the same
+		// The owner of the address without an account completes the sign-up with the mailed link and the same
 		// identity.
 		token := string(s.awaitMail(t, watchword.MailVerify).Token)
 		s.acme.setUser("mallory", "bob@example.com", false)

@@ -252,7 +252,7 @@ func TestChromiumAttemptExpiresAfterTenMinutes(t *testing.T) {
 	b.clickOn("Allow")
 	b.awaitText(expired)
 	b.clickOn("Continue with Acme")
-	b.awaitText(signedInAs) // the user is still signed in at the provider
+	b.awaitText(signedInAs)
 }
 
 // A callbackLog has the method and the cookie names of each request to the callback.
@@ -261,7 +261,7 @@ type callbackLog struct {
 	all []string
 }
 
-func (a *callbackLog) note(r *http.Request) {
+func (a *callbackLog) record(r *http.Request) {
 	if !strings.HasSuffix(r.URL.Path, "/callback") {
 		return
 	}
@@ -275,7 +275,7 @@ func (a *callbackLog) note(r *http.Request) {
 	a.all = append(a.all, r.Method+" "+strings.Join(names, " "))
 }
 
-func (a *callbackLog) take() (all []string) {
+func (a *callbackLog) takeAll() (all []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	all, a.all = a.all, nil
@@ -288,11 +288,11 @@ const signedAppleSecret = "e30.eyJleHAiOjQxMDI0NDQ4MDB9.c2lnbmF0dXJl"
 // withAppleLikeProvider lets npm's oidc-provider respond like Apple: with a form from its page, and with all claims
 // in the ID token. The client secret is already signed.
 func withAppleLikeProvider() setup {
-	return setup{host: "auth.one.test", newProviders: func(t *testing.T, s *site) []federation.Provider {
-		s.op = startRealProvider(t, signedAppleSecret, federation.RedirectURI(s.url, "acme"),
+	return setup{httpsHost: "auth.one.test", newProviders: func(t *testing.T, s *site) []federation.Provider {
+		s.realProvider = startRealProvider(t, signedAppleSecret, federation.RedirectURI(s.url, "acme"),
 			`{"page":true,"post":true,"direct":true}`)
 		return []federation.Provider{newClient(t, s.url, "", func(o *providers.Options) {
-			o.Kind, o.Host, o.Issuer, o.TrustEmail = federation.KindApple, s.op.issuer, "", false
+			o.Kind, o.Host, o.Issuer, o.TrustEmail = federation.KindApple, s.realProvider.issuer, "", false
 			o.ClientSecret = signedAppleSecret
 		})}
 	}}
@@ -304,7 +304,7 @@ func TestChromiumFormOfAnotherSiteSignsIn(t *testing.T) {
 	t.Parallel()
 	var seen callbackLog
 	with := withAppleLikeProvider()
-	with.onRequest = seen.note
+	with.onRequest = seen.record
 	s := onSQLite(t, with)
 	b := openChromium(t)
 	b.goToAcme(s)
@@ -315,13 +315,13 @@ func TestChromiumFormOfAnotherSiteSignsIn(t *testing.T) {
 	b.clickOn("Allow")
 	b.awaitText(signedInAs)
 	want := []string{"POST ", "GET __Host-watchword-"}
-	if got := seen.take(); !slices.Equal(got, want) {
+	if got := seen.takeAll(); !slices.Equal(got, want) {
 		t.Errorf("the requests have the cookies %q, want %q", got, want)
 	}
 	// At a second sign-in, the browser also has a refresh cookie, but must not send it.
 	b.visit(s.url + "/sign-in/acme")
 	b.awaitText(signedInAs)
-	if got := seen.take(); !slices.Equal(got, want) {
+	if got := seen.takeAll(); !slices.Equal(got, want) {
 		t.Errorf("the requests of the second sign-in have the cookies %q, want %q", got, want)
 	}
 }

@@ -143,7 +143,6 @@ func TestCodeWithoutItsVerifierIsUsedUp(t *testing.T) {
 	})
 }
 
-// resetPassword uses a mailed link.
 func (b *browser) resetPassword(s *site, u watchword.User, password string) {
 	b.t.Helper()
 	b = newBrowser(b.t) // a separate browser, because the response sets a cookie

@@ -68,13 +68,13 @@ func TestRotatedKeysOfAProviderAreRead(t *testing.T) {
 	onBothStores(t, withRealProvider(), func(t *testing.T, s *site) {
 		for _, alg := range []string{"", "RS256", "ES256"} {
 			if alg != "" {
-				s.op.configure(t, "/test/keys", alg)
+				s.realProvider.configure(t, "/test/keys", alg)
 			}
 			b := newBrowser(t)
 			b.get(b.signInAtProvider(s, "acme", "")).assertRedirect(t, "/account")
 		}
 		// If the user denies access at the provider, the attempt must fail with CodeProviderRefused.
-		s.op.configure(t, "/test/user", `{"sub":"ada","deny":true}`)
+		s.realProvider.configure(t, "/test/user", `{"sub":"ada","deny":true}`)
 		b := newBrowser(t)
 		b.get(b.signInAtProvider(s, "acme", "?page=login")).assertLoginError(t, federation.CodeProviderRefused)
 	})

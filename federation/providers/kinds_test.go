@@ -74,9 +74,9 @@ func (s *scriptedProvider) serveMicrosoft(authority string) {
 func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		tenants string
-		from    string // tenant of the user: the claim tid, and part of the issuer
-		works   bool
+		tenants    string
+		userTenant string // the claim tid, and part of the issuer
+		works      bool
 	}{
 		{"common", tenantA, true}, {"common", personal, true},
 		{"organizations", tenantA, true}, {"organizations", personal, false},
@@ -84,7 +84,7 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 		{tenantA, tenantA, true}, {tenantA, tenantB, false},
 		{tenantA + " " + tenantB, tenantB, true}, {tenantA + " " + tenantB, personal, false},
 	} {
-		t.Run(c.tenants+" "+c.from, func(t *testing.T) {
+		t.Run(c.tenants+" "+c.userTenant, func(t *testing.T) {
 			tenants := strings.Fields(c.tenants)
 			microsoft := withKind(federation.KindMicrosoft, func(o *providers.Options) { o.Tenants = tenants })
 			onBothStores(t, microsoft, func(t *testing.T, s *site) {
@@ -95,8 +95,8 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 				s.acme.serveMicrosoft(authority)
 				s.acme.update(func(p *scriptedProvider) {
 					p.userClaims = map[string]any{"sub": "ada", "email": "ada@example.com", "xms_edov": true,
-						"tid": c.from,
-						"iss": p.URL + "/" + c.from + "/v2.0"}
+						"tid": c.userTenant,
+						"iss": p.URL + "/" + c.userTenant + "/v2.0"}
 				})
 				b := newBrowser(t)
 				p := b.get(b.signInAtProvider(s, "acme", ""))
@@ -109,15 +109,16 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 					if !strings.Contains(shown.text, "Your account at Microsoft can&#39;t be used here.") {
 						t.Errorf("the page does not say why: %s", shown.text)
 					}
-					if !strings.Contains(s.log.String(), "the tenant "+c.from+" is not one of the setting") {
+					if !strings.Contains(s.log.String(), "the tenant "+c.userTenant+" is not one of the setting") {
 						t.Errorf("the log does not say why: %s", s.log)
 					}
 				}
-				if all := s.readIdentities(t, "ada@example.com"); c.works && !strings.Contains(all[0].Issuer, c.from) {
+				all := s.readIdentities(t, "ada@example.com")
+				if c.works && !strings.Contains(all[0].Issuer, c.userTenant) {
 					t.Errorf("the issuer is %s", all[0].Issuer)
 				}
 				other := tenantA
-				if c.from == tenantA {
+				if c.userTenant == tenantA {
 					other = tenantB
 				}
 				// A tid that does not belong to the issuer must be refused.

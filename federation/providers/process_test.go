@@ -29,7 +29,6 @@ import (
 // process as JSON.
 const processVariable = "WATCHWORD_TEST_SECOND_PROCESS"
 
-// A process has the settings of the second process.
 type process struct{ SQLite, Postgres, PublicURL, Issuer string }
 
 // TestMain runs the tests or, if processVariable is set, the second process.

@@ -75,7 +75,6 @@ var supportedKinds = map[federation.Kind]kind{
 
 var openIDScopes = []string{"openid", "email", "profile"}
 
-// A client sends the requests to one provider.
 type client struct {
 	opts      Options
 	kind      kind

@@ -19,8 +19,8 @@ import (
 // A racingStore runs a function once, between two statements of a flow.
 type racingStore struct {
 	federation.Store
-	beforeTransaction   atomic.Pointer[func()] // after the decision, before the transaction that carries it out
-	beforeTakeChallenge atomic.Pointer[func()] // in the transaction, before TakeChallenge
+	beforeTransaction   atomic.Pointer[func()] // after the decision
+	beforeTakeChallenge atomic.Pointer[func()]
 }
 
 func (r *racingStore) Update(ctx context.Context, fn func(federation.Tx) error) error {
@@ -32,13 +32,13 @@ func (r *racingStore) Update(ctx context.Context, fn func(federation.Tx) error) 
 
 type racingTx struct {
 	federation.Tx
-	race *racingStore
+	store *racingStore
 }
 
 func (t racingTx) TakeChallenge(
 	ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time,
 ) (bool, error) {
-	if other := t.race.beforeTakeChallenge.Swap(nil); other != nil {
+	if other := t.store.beforeTakeChallenge.Swap(nil); other != nil {
 		(*other)()
 	}
 	return t.Tx.TakeChallenge(ctx, id, p, now)

@@ -57,14 +57,13 @@ type site struct {
 	federation  *federation.Manager
 	mails       chan watchword.Message
 	log         *safeLog
-	racingStore *racingStore // set if setup.hasRaces is true
+	racingStore *racingStore // nil unless setup.hasRaces
 	storeLocation
-	op   *realProvider     // set by withRealProvider
-	acme *scriptedProvider // set by withScriptedProvider
-	evil *scriptedProvider // a second scripted provider
+	realProvider *realProvider     // set by withRealProvider
+	acme         *scriptedProvider // set by withScriptedProvider
+	evil         *scriptedProvider // a second scripted provider
 }
 
-// A realStore is a store of this module, not a wrapper in a test.
 type realStore interface {
 	watchword.Store
 	Factors() factors.Store
@@ -112,9 +111,9 @@ type setup struct {
 	changeEngine func(*watchword.Options)
 	changeServer func(*server.Options)
 	linkProven   bool
-	host         string              // serves https under this name; default: http on localhost
-	onRequest    func(*http.Request) // called for each
-	hasRaces     bool                // the site has a racingStore
+	httpsHost    string // default: http on localhost
+	onRequest    func(*http.Request)
+	hasRaces     bool
 }
 
 var storeKinds = []string{"sqlite", "postgres"}
@@ -152,7 +151,6 @@ func onSQLite(t *testing.T, s setup) *site {
 // A storeLocation has exactly one field set.
 type storeLocation struct{ sqlite, postgres string }
 
-// dumpRows returns all rows of the store.
 func (p storeLocation) dumpRows(t *testing.T) string {
 	t.Helper()
 	row, list := "*", "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
@@ -167,7 +165,6 @@ func (p storeLocation) dumpRows(t *testing.T) string {
 	return text.String()
 }
 
-// queryRows returns the values as text.
 func (p storeLocation) queryRows(t *testing.T, query string) (all [][]string) {
 	t.Helper()
 	driver, source := "sqlite", p.sqlite
@@ -214,8 +211,8 @@ func newSite(t *testing.T, store realStore, at storeLocation, with setup) *site 
 	must(t, err)
 	// All ports of a host share cookies, so the site and the providers have different hosts.
 	origin := "http://localhost:"
-	if with.host != "" {
-		origin = "https://" + with.host + ":"
+	if with.httpsHost != "" {
+		origin = "https://" + with.httpsHost + ":"
 	}
 	s := &site{url: origin + port, store: store, storeLocation: at,
 		mails: make(chan watchword.Message, 100), log: &safeLog{}}
@@ -253,7 +250,7 @@ func newSite(t *testing.T, store realStore, at storeLocation, with setup) *site 
 			handler.ServeHTTP(w, r)
 		})
 	}
-	if with.host == "" {
+	if with.httpsHost == "" {
 		web.Start()
 	} else {
 		web.StartTLS()
@@ -299,7 +296,6 @@ func newBrowser(t *testing.T) *browser {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
-// A page is a response with its body.
 type page struct {
 	*http.Response
 	text string
@@ -429,8 +425,8 @@ func withRealProvider(change ...func(*providers.Options)) setup {
 // withBehaviour is withRealProvider with a behaviour, as provider.mjs describes it.
 func withBehaviour(behaviour string, change ...func(*providers.Options)) setup {
 	return setup{newProviders: func(t *testing.T, s *site) []federation.Provider {
-		s.op = newRealProvider(t, federation.RedirectURI(s.url, "acme"), behaviour)
-		return []federation.Provider{newClient(t, s.url, s.op.issuer, change...)}
+		s.realProvider = newRealProvider(t, federation.RedirectURI(s.url, "acme"), behaviour)
+		return []federation.Provider{newClient(t, s.url, s.realProvider.issuer, change...)}
 	}}
 }
 

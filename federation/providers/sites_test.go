@@ -28,7 +28,7 @@ func startTwoSites(t *testing.T) (s *site, app string) {
 	t.Cleanup(web.Close)
 	app = strings.Replace(web.URL, "127.0.0.1", "app.one.test", 1)
 	with := withScriptedProvider()
-	with.host = "id.two.test"
+	with.httpsHost = "id.two.test"
 	with.changeServer = func(o *server.Options) {
 		o.AllowedOrigins, o.CookieSameSite = []string{app}, http.SameSiteNoneMode
 	}
