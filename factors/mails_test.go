@@ -22,7 +22,6 @@ import (
 	mailer "github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// A mailServer listens on loopback.
 type mailServer struct{ accepted chan []byte }
 
 func (s mailServer) NewSession(*smtp.Conn) (smtp.Session, error) { return s, nil }
@@ -37,7 +36,6 @@ func (s mailServer) Data(r io.Reader) error {
 	return err
 }
 
-// startMailServer also returns a Mailer that sends to the server.
 func startMailServer(t *testing.T) (mailServer, watchword.Mailer) {
 	t.Helper()
 	s := mailServer{make(chan []byte, 100)}
@@ -82,7 +80,6 @@ func (s mailServer) awaitMail(t *testing.T) (subject, text string) {
 	return subject, strings.ReplaceAll(string(plain), "\r\n", "\n")
 }
 
-// sendMailsToServer stops at the end of the test.
 func (r *rig) sendMailsToServer(t *testing.T) (s mailServer) {
 	t.Helper()
 	s, r.mailRelay = startMailServer(t)

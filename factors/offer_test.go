@@ -12,7 +12,6 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// A changeMoment is when another request changes the factors during a sign-in with a password.
 type changeMoment string
 
 const (
@@ -95,7 +94,6 @@ func TestChallengeOfFactorsThatChangeAtTheSameTimeIsInvalid(t *testing.T) {
 	})
 }
 
-// prepareAddition returns a function that adds a new passkey.
 func (r *rig) prepareAddition(t *testing.T, a *account) func(*factors.Manager) {
 	t.Helper()
 	begun, err := r.BeginPasskey(t.Context(), a.who, false)

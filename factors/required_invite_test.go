@@ -11,7 +11,6 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// acceptInvitation returns the handle of the required enrolment, and the token of the invitation.
 func (r *rig) acceptInvitation(t *testing.T, email string) (handle, token watchword.Secret) {
 	t.Helper()
 	_, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email, Name: "Ada"})

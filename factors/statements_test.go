@@ -51,7 +51,7 @@ func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 	second := log.shortestRun(t, func() {
 		r.advance(time.Minute)
 		handle := api.sendPassword(a, http.StatusForbidden).Challenge.Handle
-		log.discard(t)
+		log.discardEarlier(t)
 		api.post("login/factor", map[string]any{"handle": handle, "totp": string(r.totpCode(t, a, 0))}, http.StatusOK)
 	})
 	options, passkey, alone := r.statementsOfPasskeyLogins(t, log, api)
@@ -100,7 +100,7 @@ func (r *rig) statementsOfPasskeyLogins(
 		offer := api.sendPassword(a, http.StatusForbidden).Challenge
 		d.key.Counter++
 		proof := json.RawMessage(d.respondToRequest(t, offer.Passkey.PublicKey))
-		log.discard(t)
+		log.discardEarlier(t)
 		api.post("login/factor", map[string]any{"handle": offer.Handle, "passkey": proof}, http.StatusOK)
 	})
 	alone = log.shortestRun(t, func() { // with the request for the options
@@ -181,13 +181,11 @@ func newStatementLog(t *testing.T, url string) *statementLog {
 	return &statementLog{conn: conn}
 }
 
-// discard discards the statements that were logged before this call.
-func (l *statementLog) discard(t *testing.T) { _ = l.newStatements(t) }
+func (l *statementLog) discardEarlier(t *testing.T) { _ = l.newStatements(t) }
 
 var statement = regexp.MustCompile(`~~LOG:  (?:execute [^:]*|statement): ([^~]*)`)
 
-// newStatements returns the statements since the last call of discard or newStatements, without those that begin and
-// end transactions.
+// newStatements returns the statements since its last call, without those that begin and end transactions.
 func (l *statementLog) newStatements(t *testing.T) (all []string) {
 	t.Helper()
 	l.marks++
@@ -214,7 +212,7 @@ func (l *statementLog) newStatements(t *testing.T) (all []string) {
 func (l *statementLog) shortestRun(t *testing.T, flow func()) (least []string) {
 	t.Helper()
 	for i := range 5 {
-		l.discard(t)
+		l.discardEarlier(t)
 		flow()
 		if all := l.newStatements(t); i == 0 || len(all) < len(least) {
 			least = all

@@ -327,7 +327,6 @@ func (w *walk) pickWaitingSignIn(p *accountModel, enrols bool) *waitingSignIn {
 	}))
 }
 
-// sendSecondFactor sends a right or a wrong proof.
 func (w *walk) sendSecondFactor(p *accountModel) {
 	s := w.pickWaitingSignIn(p, false)
 	if s == nil {

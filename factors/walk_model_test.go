@@ -153,7 +153,6 @@ func (p *accountModel) countAskedFactors() int {
 	return n
 }
 
-// endSessions ends all sessions of the account except one.
 func (p *accountModel) endSessions(except *sessionModel) {
 	for id, s := range p.liveSessions {
 		if s != except {
@@ -169,7 +168,6 @@ func (p *accountModel) setPassword(next watchword.Secret) {
 	p.password, p.passwordVersion = next, p.passwordVersion+1
 }
 
-// isFresh reports whether the session may change factors at now.
 func (p *accountModel) isFresh(s *sessionModel, now time.Time) bool {
 	return now.Sub(s.provenAt) <= stepUpAge && (p.countAskedFactors() == 0 || s.level() >= levelTwo)
 }
@@ -215,7 +213,6 @@ func (s *waitingSignIn) canTry(p *accountModel, now time.Time) bool {
 		now.Sub(s.startedAt) < watchword.ChallengeLife
 }
 
-// isUsable reports whether the browser still skips the second factor.
 func (b *rememberedBrowser) isUsable(p *accountModel, now time.Time) bool {
 	return b != nil && !b.isForgotten &&
 		b.factorsVersion == p.factorsVersion && b.passwordVersion == p.passwordVersion &&

@@ -220,7 +220,6 @@ func (w *walk) logDetail(format string, args ...any) {
 	w.log[len(w.log)-1] += fmt.Sprintf(" "+format, args...)
 }
 
-// countOutcome shows which flows a walk has covered.
 func (w *walk) countOutcome(name string, err error) {
 	if err != nil {
 		name += " " + string(watchword.CodeOf(err))
@@ -243,7 +242,7 @@ func (w *walk) assertCode(flow string, err error, want watchword.Code) bool {
 	return err == nil
 }
 
-// compareSessions compares the sessions in the store with the model.
+// compareSessions compares the store with the model.
 func (w *walk) compareSessions(p *accountModel) {
 	w.Helper()
 	if p.id == "" {
@@ -271,7 +270,6 @@ func (w *walk) compareSessions(p *accountModel) {
 	}
 }
 
-// A signInAttempt has the proofs of the first step.
 type signInAttempt struct {
 	flow     string
 	proofs   []string

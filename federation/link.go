@@ -134,7 +134,7 @@ func (m *Manager) FinishLink(
 	return done, err
 }
 
-// linkToSessionUser connects the identity to the user of the session that began the attempt.
+// linkToSessionUser is for the user of the session that began the attempt.
 func (m *Manager) linkToSessionUser(ctx context.Context, s verifiedResponse) error {
 	var event watchword.Event
 	err := m.store.Update(ctx, func(tx Tx) error {

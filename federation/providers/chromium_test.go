@@ -37,7 +37,7 @@ type tab struct {
 	ctx context.Context
 }
 
-// openChromium opens a tab in a new browser profile.
+// openChromium uses a new browser profile.
 func openChromium(t *testing.T) *tab { t.Helper(); return trustTestCertificate(t, theChromium.Open(t)) }
 
 // openSecondTab uses the same browser profile.

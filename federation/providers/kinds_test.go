@@ -267,7 +267,6 @@ func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
 	})
 }
 
-// isValidAppleSecret checks the form and the signature that Apple requires.
 func isValidAppleSecret(secret string, key *ecdsa.PublicKey, audience string) bool {
 	object, err := jose.ParseSignedCompact(secret, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil || object.Signatures[0].Header.KeyID != "KEY" {

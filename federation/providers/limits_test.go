@@ -124,7 +124,6 @@ func TestEachEndpointOfAProviderIsBounded(t *testing.T) {
 	}
 }
 
-// authorizationCode requests an authorization URL and returns the code in the provider's response.
 func (s *scriptedProvider) authorizationCode(t *testing.T, address string) watchword.Secret {
 	t.Helper()
 	to := newBrowser(t).get(address)

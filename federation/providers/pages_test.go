@@ -95,7 +95,6 @@ func TestBrowserKeepsFiveAttempts(t *testing.T) {
 	}
 }
 
-// signInUntilMail returns the page which says that a mail was sent.
 func (b *browser) signInUntilMail(s *site, query string) page {
 	b.t.Helper()
 	to := b.get(b.signInAtProvider(s, "acme", query))

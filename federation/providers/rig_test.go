@@ -273,7 +273,6 @@ func engineOptions(url string) watchword.Options {
 		HashQueue: time.Minute}
 }
 
-// A discardMailer is for a process that sends no mail.
 type discardMailer struct{}
 
 func (discardMailer) Send(context.Context, watchword.Message) error { return nil }
@@ -443,7 +442,6 @@ func (h *realProvider) configure(t *testing.T, path, body string) {
 	}
 }
 
-// newClient returns the client of the provider with this issuer, for the site at siteURL.
 func newClient(t *testing.T, siteURL, issuer string, change ...func(*providers.Options)) federation.Provider {
 	t.Helper()
 	o := acmeOptions(siteURL, issuer)
